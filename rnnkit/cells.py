@@ -1,0 +1,175 @@
+"""The six cells of the paper (section 1.4, equations 1-20), side by side, since comparing them is the lesson.
+
+A cell is its equations and nothing else. `W.u(h, x)` is the affine map named `u`: W^uh h + W^ux x + b^u, and where the
+map is listed in `forget` its bias also receives the hyper-parameter b^fg. Parameter counts, initialisation and the
+hyper-parameter space are derived from `maps` and `forget`; nothing else about a cell is written down anywhere.
+
+`step(W, h, x, s)` takes the state before the step (one tensor, or a tuple in the order of `states`), the input of the
+layer and the nonlinearity, and returns (what goes up, the state after the step). Equations may use + - * / and torch's
+sigmoid, tanh, relu, exp: then the compiled step knows them too.
+"""
+
+from torch import relu, sigmoid, tanh
+
+
+class Cell:
+    """What a cell declares. A subclass names its maps and writes `step`; `register` makes it an architecture."""
+
+    architecture: str  # the name in the authors' data
+    maps: tuple[str, ...]  # affine maps, each with a recurrent matrix, an input matrix and one bias
+    forget: dict[str, str] = {}  # map -> the hyper-parameter added to its bias (b^fg)
+    states: tuple[str, ...] = ("h",)
+    nonlinearities: tuple[str, ...] = ("tanh",)  # what s may be; tuned where there is a choice (App. A)
+    recurrent_inits: tuple[str, ...] = ("identity", "orthogonal", "normal")  # App. A
+    equal_sizes: bool = False  # x and h must have one size, so the first layer projects its input (section 1.4)
+    min_layers: int = 1
+
+    @staticmethod
+    def step(W, h, x, s):
+        raise NotImplementedError
+
+
+class RNN(Cell):
+    """Vanilla recurrent network (equation 1)."""
+
+    architecture = "rnn"
+    maps = ("h",)
+    nonlinearities = ("relu", "tanh")
+    recurrent_inits = ("orthogonal", "normal")
+
+    @staticmethod
+    def step(W, h, x, s):
+        h = s(W.h(h, x))  # (1)
+        return h, h
+
+
+class IRNN(RNN):
+    """Identity-initialised ReLU network, Le et al. 2015 (equation 1)."""
+
+    architecture = "irnn"
+    nonlinearities = ("relu",)
+    recurrent_inits = ("identity",)
+
+
+class UGRNN(Cell):
+    """Update gate RNN, the paper's minimally gated network (equations 2-4)."""
+
+    architecture = "ugrnn"
+    maps = ("c", "g")
+    forget = {"g": "forget_gate_bias_hack"}
+    nonlinearities = ("relu", "tanh")
+
+    @staticmethod
+    def step(W, h, x, s):
+        c = s(W.c(h, x))  # (2)
+        g = sigmoid(W.g(h, x))  # (3)
+        h = g * h + (1 - g) * c  # (4)
+        return h, h
+
+
+class GRU(Cell):
+    """Gated recurrent unit, Cho et al. 2014 (equations 5-8). It resets before the product, unlike `torch.nn.GRU`."""
+
+    architecture = "gru"
+    maps = ("r", "u", "c")
+    forget = {"u": "forget_gate_bias_hack"}
+
+    @staticmethod
+    def step(W, h, x, s):
+        r = sigmoid(W.r(h, x))  # (5)
+        u = sigmoid(W.u(h, x))  # (6)
+        c = s(W.c(r * h, x))  # (7)
+        h = u * h + (1 - u) * c  # (8)
+        return h, h
+
+
+class LSTM(Cell):
+    """Long short-term memory, Hochreiter & Schmidhuber 1997 (equations 9-14)."""
+
+    architecture = "lstm"
+    maps = ("i", "f", "c", "o")
+    forget = {"f": "forget_gate_bias_hack"}
+    states = ("h", "c")
+
+    @staticmethod
+    def step(W, state, x, s):
+        h, c = state
+        i = sigmoid(W.i(h, x))  # (9)
+        f = sigmoid(W.f(h, x))  # (10)
+        c_in = s(W.c(h, x))  # (11)
+        c = f * c + i * c_in  # (12)
+        o = sigmoid(W.o(h, x))  # (13)
+        h = o * tanh(c)  # (14)
+        return h, (h, c)
+
+
+class IntersectionRNN(Cell):
+    """Intersection RNN, +RNN, the paper's cell with a gate in depth and a gate in time (equations 15-20)."""
+
+    architecture = "+rnn"
+    maps = ("y", "h", "gy", "gh")
+    forget = {"gy": "forget_gate_bias_hack_y", "gh": "forget_gate_bias_hack_h"}
+    equal_sizes = True
+    min_layers = 2
+
+    @staticmethod
+    def step(W, h, x, s):
+        y_in = relu(W.y(h, x))  # (15), s1 = ReLU
+        h_in = tanh(W.h(h, x))  # (16), s2 = tanh
+        g_y = sigmoid(W.gy(h, x))  # (17)
+        g_h = sigmoid(W.gh(h, x))  # (18)
+        y = g_y * x + (1 - g_y) * y_in  # (19)
+        h = g_h * h + (1 - g_h) * h_in  # (20)
+        return y, h
+
+
+class Linear(Cell):
+    """No recurrence at all: the readout sees the input (n_layers = 0). The perceptron that calibrates the capacity task."""
+
+    architecture = "linear"
+    maps = ()
+    states = ()
+    recurrent_inits = ()
+    min_layers = 0
+
+
+CELLS: dict[str, type[Cell]] = {}
+PAPER = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")  # the paper's architectures, in the paper's order
+
+
+def register(cell: type[Cell]) -> type[Cell]:
+    """Make `cell` an architecture: sizing, hyper-parameter space, training and figures then work for it."""
+    for name in ("architecture", "maps"):
+        if not hasattr(cell, name):
+            raise ValueError(f"A cell names its {name}, got {cell.__name__} without. Add the class attribute `{name}`.")
+    unknown = set(cell.forget) - set(cell.maps)
+    if unknown:
+        raise ValueError(f"Every map in `forget` must be one of {cell.maps}, got {sorted(unknown)}. Mend {cell.__name__}.forget.")
+    CELLS[cell.architecture] = cell
+    return cell
+
+
+for _cell in (RNN, IRNN, UGRNN, GRU, LSTM, IntersectionRNN, Linear):
+    register(_cell)
+
+
+def cell_of(architecture: str, n_layers: int | None = None) -> type[Cell]:
+    """The cell of an architecture, checked against a depth if one is given.
+
+    Raises ValueError for an unknown architecture, a depth that the cell does not have (+RNN needs two layers or more,
+    section 1.4) and a depth that is not a whole number of layers.
+    """
+    if architecture not in CELLS:
+        raise ValueError(f"architecture must be one of {', '.join(CELLS)}, got {architecture!r}. Check the spelling, or register the cell first.")
+    cell = CELLS[architecture]
+    if n_layers is not None:
+        if isinstance(n_layers, bool) or not isinstance(n_layers, int):
+            raise ValueError(f"n_layers must be a whole number, got {n_layers!r}.")
+        if architecture == "linear":
+            if n_layers != 0:
+                raise ValueError(f"linear has no recurrent layer, so n_layers must be 0, got n_layers={n_layers}.")
+        elif n_layers < cell.min_layers:
+            name = {"+rnn": "+RNN"}.get(architecture, architecture)
+            where = " (paper, section 1.4)" if architecture == "+rnn" else ""
+            raise ValueError(f"{name} needs n_layers >= {cell.min_layers}{where}, got n_layers={n_layers}. Drop it from depth {n_layers}.")
+    return cell
