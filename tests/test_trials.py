@@ -1,0 +1,357 @@
+"""The store keeps what it is given, once, and says in one sentence what is wrong with a file that is no store."""
+
+import dataclasses
+import json
+import math
+import multiprocessing
+import os
+import pickle
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from rnnkit.trials import COLUMNS, StoreError, Trial, TrialStore
+
+
+def a_trial(hyper_iter=0, study="per_cap/gru", **changes):
+    values = dict(
+        study=study, architecture="gru", task_type="per_cap", hparams={"lr_init": 0.01, "optimizer": "Adam", "train_steps": 500},
+        n_layers=1, hyper_iter=hyper_iter, max_params=300, num_params=289, train_loss=0.25, valid_loss=-600.5, eval_loss=-600.5,
+        infeasible=False, steps=500, seconds=1.5, seed=0, scale="smoke", device="cpu", version="0.1.0",
+        created="2026-01-02T03:04:05+00:00", n_in=50, unroll=5, tuner="gp",
+    )
+    return Trial(**{**values, **changes})
+
+
+NAN = dict(train_loss=math.nan, valid_loss=math.nan, eval_loss=math.nan, infeasible=True)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "trials.sqlite"
+
+
+def one_sentence(caught):
+    text = str(caught.value)
+    assert "\n" not in text and text.endswith(".") and "Traceback" not in text
+    return text
+
+
+def test_trials_come_back_as_they_were_in_the_order_of_their_numbers(path):
+    trials = [a_trial(2), a_trial(0), a_trial(1)]
+    with TrialStore(path) as store:
+        store.add(trials)
+    with TrialStore(path) as store:
+        assert store.trials("per_cap/gru") == [trials[1], trials[2], trials[0]]
+
+
+def test_what_the_store_has_is_kept(path):
+    with TrialStore(path) as store:
+        assert store.add([a_trial(0, seconds=1.0)]) == 1
+        assert store.add([a_trial(0, seconds=2.0), a_trial(1)]) == 1
+        assert [trial.seconds for trial in store.trials("per_cap/gru")] == [1.0, 1.5]
+
+
+def test_an_infeasible_trial_is_null_in_the_file_and_nan_in_the_frame(path):
+    with TrialStore(path) as store:
+        store.add([a_trial(0, **NAN)])
+        row = store.frame().iloc[0]
+        assert row.infeasible and math.isnan(row.valid_loss) and math.isnan(store.trials("per_cap/gru")[0].eval_loss)
+    assert sqlite3.connect(path).execute("SELECT train_loss, valid_loss, eval_loss, infeasible FROM trials").fetchall() == [(None, None, None, 1)]
+
+
+def test_the_table_has_the_authors_columns_and_ours(path):
+    TrialStore(path).close()
+    names = {row[1] for row in sqlite3.connect(path).execute("PRAGMA table_info(trials)")}
+    authors = "architecture task_type hparams n_layers hyper_iter max_params num_params train_loss valid_loss eval_loss"
+    assert names >= {*authors.split(), *"infeasible steps seconds seed scale device version created".split()} and names == set(COLUMNS)
+
+
+def test_a_frame_is_typed_even_where_it_is_empty(path):
+    with TrialStore(path) as store:
+        empty = store.frame()
+        store.add([a_trial()])
+        full = store.frame()
+    for frame in (empty, full):
+        assert (frame["n_layers"].dtype, frame["valid_loss"].dtype, frame["infeasible"].dtype) == ("int64", "float64", "bool")
+    assert full["hparams"][0]["optimizer"] == "Adam"
+
+
+def test_a_frame_holds_the_studies_that_were_asked_for(path):
+    with TrialStore(path) as store:
+        store.add([a_trial(0, study=key) for key in "abc"])
+        assert list(store.frame(["c", "a", "a", "unknown"])["study"]) == ["a", "c"]
+        assert store.numbers("b") == {0} and store.numbers("unknown") == set()
+
+
+def test_a_reader_sees_each_trial_as_soon_as_it_is_written(path):
+    with TrialStore(path) as writer, TrialStore(path) as reader:
+        for n in range(3):
+            writer.add([a_trial(n)])
+            assert len(reader) == n + 1
+
+
+def test_a_reader_is_not_held_up_by_a_writer_at_work(path):
+    with TrialStore(path) as store, TrialStore(path, patience=0.1) as reader:
+        store.add([a_trial()])
+        other = sqlite3.connect(path)
+        other.execute("BEGIN IMMEDIATE")
+        assert len(reader) == 1
+
+
+def add_many(path, offset):
+    with TrialStore(path) as store:
+        for n in range(50):
+            store.add([a_trial(n), a_trial(n + offset, study="own")])
+
+
+def test_two_processes_that_write_lose_and_double_nothing(path):
+    context = multiprocessing.get_context("spawn")
+    both = [context.Process(target=add_many, args=(path, offset)) for offset in (0, 50)]
+    [process.start() for process in both]
+    [process.join() for process in both]
+    assert [process.exitcode for process in both] == [0, 0]
+    with TrialStore(path) as store:
+        assert store.numbers("per_cap/gru") == set(range(50)) and store.numbers("own") == set(range(100)) and len(store) == 150
+
+
+def test_a_store_cut_off_in_its_log_opens_with_what_was_complete(path, tmp_path):
+    """What a loss of power may leave: the last bytes of the write-ahead log are missing."""
+    with TrialStore(path) as store:
+        for n in range(20):
+            store.add([a_trial(n)])
+        log = (tmp_path / "trials.sqlite-wal").read_bytes()  # still there, since the store is open
+        data = path.read_bytes()
+    cut = tmp_path / "cut.sqlite"
+    cut.write_bytes(data)
+    (tmp_path / "cut.sqlite-wal").write_bytes(log[: int(len(log) * 0.7)])
+    with TrialStore(cut) as store:
+        numbers = store.numbers("per_cap/gru")
+    assert numbers == set(range(len(numbers))) and 5 < len(numbers) < 20
+
+
+# --- files that are no store -------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_not_sqlite_is_refused_and_left_alone(path):
+    path.write_text("a letter to my mother, who never asked for a database")
+    with pytest.raises(StoreError, match="not a trial store") as caught:
+        TrialStore(path)
+    assert one_sentence(caught).startswith(str(path)) and path.read_text().startswith("a letter")
+
+
+def test_another_programs_database_is_refused_and_left_alone(path):
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE recipes (cake TEXT)")
+    other.commit()
+    with pytest.raises(StoreError, match="no table `trials`"):
+        TrialStore(path)
+    assert [row[0] for row in other.execute("SELECT name FROM sqlite_master")] == ["recipes"]
+
+
+def test_a_table_of_other_trials_is_refused(path):
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE trials (patient TEXT, hparams TEXT)")
+    other.commit()
+    with pytest.raises(StoreError, match="lacks .*hyper_iter"):
+        TrialStore(path)
+
+
+def test_a_corrupt_store_is_refused(path):
+    with TrialStore(path) as store:
+        store.add([a_trial(n) for n in range(200)])
+    data = bytearray(path.read_bytes())
+    data[4096:-4096] = os.urandom(len(data) - 8192)
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match="is corrupt") as caught:
+        TrialStore(path)
+    one_sentence(caught)
+
+
+def test_a_store_cut_in_half_is_refused(path):
+    with TrialStore(path) as store:
+        store.add([a_trial(n) for n in range(200)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(StoreError, match="is corrupt"):
+        TrialStore(path)
+
+
+def test_a_store_locked_by_another_writer_is_refused_after_some_patience(path):
+    TrialStore(path).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with TrialStore(path, patience=0.05) as store, pytest.raises(StoreError, match="locked by another writer") as caught:
+        store.add([a_trial()])
+    one_sentence(caught)
+
+
+def test_a_writer_that_ends_in_time_is_waited_for(path):
+    TrialStore(path).close()
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.2, lambda: other.execute("COMMIT")).start()
+    with TrialStore(path) as store:
+        assert store.add([a_trial()]) == 1
+
+
+@pytest.mark.parametrize("what, said", [("folder", "got the folder"), ("no/such/folder/x.sqlite", "must exist"), ("file/x.sqlite", "cannot be a store|must exist")])
+def test_a_path_where_no_store_can_be_is_refused(tmp_path, what, said):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=said) as caught:
+        TrialStore(tmp_path / what)
+    one_sentence(caught)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder in which nobody may write")
+def test_a_folder_that_may_not_be_written_is_refused():
+    with pytest.raises(StoreError, match="cannot be opened or made") as caught:
+        TrialStore("/proc/trials.sqlite")
+    one_sentence(caught)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_store_that_may_not_be_written_is_refused(path):
+    TrialStore(path).close()
+    path.chmod(0o444)
+    with TrialStore(path) as store, pytest.raises(StoreError, match="may not be written"):
+        store.add([a_trial()])
+
+
+def test_a_full_disk_is_told_and_what_was_stored_is_safe(path):
+    """A limit on the size of files stands for the disk."""
+    script = f"""
+import resource, signal, sys
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from test_trials import *
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with TrialStore({str(path)!r}) as store:
+    store.add([a_trial(n) for n in range(10)])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+    try:
+        store.add([a_trial(n) for n in range(10, 2000)])
+    except StoreError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "full" in done.stdout and "is safe." in done.stdout, done.stderr
+    with TrialStore(path) as store:
+        assert store.numbers("per_cap/gru") == set(range(10))
+
+
+def test_a_store_that_must_be_there_is_not_made(path):
+    with pytest.raises(StoreError, match="There is no trial store"):
+        TrialStore(path, create=False)
+    assert not path.exists()
+
+
+# --- Parquet -----------------------------------------------------------------------------------------------------------
+
+
+def exported(tmp_path, **changes):
+    """A good file of two trials, then with columns changed, or dropped for None."""
+    file = tmp_path / "trials.parquet"
+    with TrialStore(tmp_path / "source.sqlite") as store:
+        store.add([a_trial(0), a_trial(1, **NAN)])
+        store.export(file)
+    table = pyarrow.parquet.read_table(file)
+    for name, column in changes.items():
+        table = table.drop_columns([name]) if column is None else table.set_column(table.column_names.index(name), name, [column])
+    pyarrow.parquet.write_table(table, file)
+    return file
+
+
+def test_exported_trials_come_back_the_same(path, tmp_path):
+    file = exported(tmp_path)
+    with TrialStore(tmp_path / "source.sqlite") as source, TrialStore(path) as store:
+        assert store.import_(file) == 2 and store.import_(file) == 0
+        pd.testing.assert_frame_equal(store.frame(), source.frame())
+
+
+def test_the_same_trials_give_the_same_file(tmp_path):
+    for name, order in (("a", (0, 1, 2)), ("b", (2, 0, 1))):
+        with TrialStore(tmp_path / f"{name}.sqlite") as store:
+            for n in order:
+                store.add([a_trial(n)])
+            store.export(tmp_path / f"{name}.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_a_parquet_file_opens_as_a_store_that_does_not_keep(tmp_path):
+    file = exported(tmp_path)
+    before = file.read_bytes()
+    with TrialStore(file) as store:
+        assert not store.kept
+        store.add([a_trial(7)])
+        assert store.numbers("per_cap/gru") == {0, 1, 7}
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("changes, said", [
+    (dict(valid_loss=None), "lacks valid_loss"),
+    (dict(n_layers=["one", "two"]), "wrong types of n_layers"),
+    (dict(study=[b"a", b"b"]), "wrong types of study"),
+    (dict(hyper_iter=[0, 0]), "two rows for one trial"),
+    (dict(hyper_iter=[0, -1]), "hyper_iter must be 0 or more"),
+    (dict(hyper_iter=[0, None]), "hyper_iter is missing"),
+    (dict(valid_loss=[None, None]), "wrong types of valid_loss|if and only if"),
+    (dict(valid_loss=[math.inf, None]), "if and only if"),
+    (dict(valid_loss=[1.0, 1.0]), "if and only if"),
+    (dict(seconds=[math.nan, 1.0]), "seconds must be 0 or more"),
+    (dict(hparams=["{}", "[1]"]), "must be a JSON object"),
+    (dict(hparams=["{}", "{oops"]), "must be a JSON object"),
+    (dict(hparams=["{}", '{"a": NaN}']), "a hyper-parameter is NaN"),
+    (dict(hparams=["{}", '{"a": {"b": 1}}']), "must be a JSON object"),
+    (dict(hparams=["{}", "[" * 15_000]), "must be a JSON object"),
+    (dict(hparams=["{}", json.dumps({"a": "x" * 30_000})]), "a text of"),
+])
+def test_a_file_of_other_things_is_refused_whole(path, tmp_path, changes, said):
+    file = exported(tmp_path, **changes)
+    with TrialStore(path) as store:
+        with pytest.raises(StoreError, match=said) as caught:
+            store.import_(file)
+        one_sentence(caught)
+        assert len(store) == 0
+
+
+def test_a_pickle_is_not_opened(path, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "sprung"),)
+
+    file = tmp_path / "trials.parquet"
+    file.write_bytes(pickle.dumps(Trap()))
+    with TrialStore(path) as store, pytest.raises(StoreError, match="cannot be read as a Parquet file"):
+        store.import_(file)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_file_that_is_too_large_is_refused(path, tmp_path, monkeypatch):
+    monkeypatch.setattr("rnnkit.trials.MAX_ROWS", 1)
+    with TrialStore(path) as store, pytest.raises(StoreError, match="too large: 2 rows"):
+        store.import_(exported(tmp_path))
+
+
+def test_a_missing_parquet_file_is_told(path, tmp_path):
+    with TrialStore(path) as store, pytest.raises(StoreError, match="There is no file"):
+        store.import_(tmp_path / "none.parquet")
+
+
+def test_an_export_that_fails_leaves_the_old_file(tmp_path):
+    file = exported(tmp_path)
+    before = file.read_bytes()
+    (tmp_path / "trials.parquet.half").mkdir()
+    with TrialStore(tmp_path / "source.sqlite") as store, pytest.raises(StoreError, match="cannot be written"):
+        store.export(file)
+    assert file.read_bytes() == before
+
+
+def test_a_trial_is_a_fact_that_does_not_change():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        a_trial().valid_loss = 0.0
