@@ -1,0 +1,36 @@
+"""Counter-based random numbers: each is a function of its counters alone, so a trial draws the same on any device, in any slot, in any company.
+
+A counter passes through a 32-bit mixing function (two odd multiplications and three xor-shifts, a bijection; constants of Wellons'
+`lowbias32`) and is folded into the next one. All arithmetic is int64 with a 32-bit mask, which every device of torch has.
+"""
+
+import torch
+
+MASK = 0xFFFFFFFF
+WEIGHTS, DATA = 1, 2  # streams: what a number is drawn for
+
+
+def _mix(x):
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) & MASK
+    x = ((x ^ (x >> 15)) * 0x846CA68B) & MASK  # wraps in int64, yet its low 32 bits are exact
+    return x ^ (x >> 16)
+
+
+def bits(*counters, device="cpu") -> torch.Tensor:
+    """32 random bits (int64, 0 ... 2^32 - 1) for each combination of the counters, which broadcast: whole numbers or int64 tensors."""
+    state = torch.zeros((), dtype=torch.int64, device=device)
+    for counter in counters:
+        counter = torch.as_tensor(counter, dtype=torch.int64, device=device)
+        state = _mix((state + 0x9E3779B9 ^ counter) & MASK)
+    return state
+
+
+def uniform(*counters, device="cpu") -> torch.Tensor:
+    """Uniform numbers in (0, 1), float64."""
+    return (bits(*counters, device=device).double() + 0.5) / 2**32
+
+
+def normal(*counters, device="cpu") -> torch.Tensor:
+    """Standard normal numbers, float64 (Box & Muller 1958)."""
+    radius = torch.sqrt(-2 * torch.log(uniform(*counters, 0, device=device)))
+    return radius * torch.cos(2 * torch.pi * uniform(*counters, 1, device=device))

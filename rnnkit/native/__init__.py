@@ -1,0 +1,123 @@
+"""The compiled training step: step.cpp with a cell's equations in it, built once with the machine's own C++ compiler and kept.
+
+One library serves every size, depth and number of steps of its cell. Where no compiler is found, or a cell's equations use
+something that the tracer does not know, `library` raises Unavailable with the reason and training runs the plain torch step.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from ..cells import cell_of
+from .trace import NO_CELL, Untraceable, trace
+
+SOURCE = Path(__file__).with_name("step.cpp")
+FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fPIC -shared -w"
+# order of the columns of hp_MxH; step.cpp's enum Hyper
+COLUMNS = ("lr_init", "lr_decay_rate", "train_steps", "m_keep", "m_take", "v_keep", "adaptive", "correct", "clip", "l2", "relu", "every", "samples")
+
+
+class Unavailable(RuntimeError):
+    """Why there is no compiled step for a cell on this machine."""
+
+
+def compiler() -> list[str] | None:
+    """The C++ compiler: $CXX, or the first of g++, clang++, c++ on the path; None where there is none."""
+    if os.environ.get("CXX"):
+        return shlex.split(os.environ["CXX"])
+    return next(([found] for name in ("g++", "clang++", "c++") if (found := shutil.which(name))), None)
+
+
+@cache
+def _processor() -> str:
+    """What -march=native depends on, so that a home folder shared between machines does not mix their libraries."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+        return next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), platform.machine())
+    except OSError:
+        return platform.platform() + platform.processor()
+
+
+def _folder() -> Path:
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        folder = root / "rnnkit"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:  # a read-only home: compile again in each process rather than not at all
+        return Path(tempfile.mkdtemp(prefix="rnnkit-"))
+
+
+@cache
+def library(architecture: str, real: str = "float") -> ctypes.CDLL:
+    """The compiled step of an architecture in `float` or `double`. Takes a few seconds the first time on a machine."""
+    cell = cell_of(architecture)
+    command = compiler()
+    if command is None:
+        raise Unavailable("no C++ compiler was found (g++, clang++ or $CXX)")
+    try:
+        equations = trace(cell) if cell.maps else NO_CELL
+    except Untraceable as reason:
+        raise Unavailable(str(reason)) from None
+    key = hashlib.sha256("\0".join([SOURCE.read_text(), equations, FLAGS, real, *command, _processor()]).encode()).hexdigest()[:20]
+    target = _folder() / f"{architecture.replace('+', 'plus_')}-{real}-{key}.so"
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=target.parent) as build:
+            Path(build, "cell.inc").write_text(equations)
+            made = Path(build, "step.so")
+            call = [*command, *FLAGS.split(), f"-DREAL={real}", f"-I{build}", str(SOURCE), "-o", str(made)]
+            try:
+                done = subprocess.run(call, capture_output=True, text=True, timeout=300)
+            except (OSError, subprocess.TimeoutExpired) as reason:
+                raise Unavailable(f"the compiler {command[0]} could not be run ({reason})") from None
+            if done.returncode:
+                raise Unavailable(f"the compiler {command[0]} failed: {(done.stderr.strip().splitlines() or ['no message'])[0]}")
+            os.replace(made, target)  # atomic: two workers may compile at once, and either library will do
+    lib = ctypes.CDLL(str(target))
+    pointer, whole = ctypes.c_void_p, ctypes.c_int
+    lib.net_new.argtypes, lib.net_new.restype = [whole] * 6, pointer
+    lib.net_free.argtypes, lib.net_free.restype = [pointer], None
+    lib.net_params.argtypes, lib.net_params.restype = [pointer], ctypes.c_long
+    lib.net_train.argtypes, lib.net_train.restype = [pointer, whole, *[pointer] * 6, ctypes.c_int64, pointer, pointer, ctypes.c_int64], None
+    lib.net_evaluate.argtypes, lib.net_evaluate.restype = [pointer, whole, *[pointer] * 4, ctypes.c_int64, pointer, pointer], None
+    lib.net_gradient.argtypes, lib.net_gradient.restype = [pointer] * 7, None
+    return lib
+
+
+class Network:
+    """Buffers of one network shape, and the library's functions on torch tensors in this machine's memory.
+
+    Shapes as in step.cpp: theta, m, v are M x P; hp is M x 13 float64 (COLUMNS); step and dead are int64 of length M.
+    """
+
+    def __init__(self, architecture, n_layers, n_units, n_in, n_out, unroll, batch, real="float"):
+        self.library = library(architecture, real)
+        if batch % 16 or batch > 1024:
+            raise ValueError(f"The compiled step takes batches of a multiple of 16 up to 1024, got {batch}.")
+        self.handle = self.library.net_new(n_layers, max(n_units, 1), n_in, n_out, unroll, batch)
+        if not self.handle:
+            raise MemoryError(f"There must be memory for one network of {n_layers} x {n_units} units over {unroll} steps; use a smaller one.")
+        self.num_params = self.library.net_params(self.handle)
+
+    def train(self, theta, m, v, hp, step, dead, chunk, words, labels):
+        p = [t.data_ptr() for t in (theta, m, v, hp, step, dead)]
+        self.library.net_train(self.handle, len(theta), *p, chunk, words.data_ptr(), labels.data_ptr(), words.shape[1])
+
+    def evaluate(self, theta, hp, words, labels, loss, correct):
+        pointers = theta.data_ptr(), hp.data_ptr(), words.data_ptr(), labels.data_ptr()
+        self.library.net_evaluate(self.handle, len(theta), *pointers, words.shape[1], loss.data_ptr(), correct.data_ptr())
+
+    def gradient(self, theta, hp, x, dz, z, grad):
+        self.library.net_gradient(self.handle, *(t.data_ptr() for t in (theta, hp, x, dz, z, grad)))
+
+    def __del__(self):
+        if getattr(self, "handle", None):
+            self.library.net_free(self.handle)

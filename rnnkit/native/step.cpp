@@ -1,0 +1,511 @@
+// One training step of one network, in the machine's own vectors: forward, loss gradient, backward through time, clip, update.
+// A model's whole step stays in the first two cache levels, which is why one model after another beats any batched product here.
+//
+// The equations of the cell come from cell.inc, which trace.py writes from the Python class; this file knows none of them.
+// Layout: activations are units x batch (rows of B numbers), weights are out x in, as in networks.py.
+// REAL is float, or double for the tests. Compiled by rnnkit/native/__init__.py.
+
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+typedef REAL real;
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define COLUMNS 4
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#define COLUMNS 2
+#else
+#define VECTOR_BYTES 16
+#define COLUMNS 4
+#endif
+constexpr int VW = VECTOR_BYTES / sizeof(real);
+typedef real V __attribute__((vector_size(VECTOR_BYTES)));
+typedef real VU __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+
+static inline V load(const real* p) { return *reinterpret_cast<const VU*>(p); }
+static inline void store(real* p, V x) { *reinterpret_cast<VU*>(p) = x; }
+static inline V splat(real x) { return V{} + x; }
+static inline real hsum(V x) {
+    real s = 0;
+    for (int i = 0; i < VW; i++) s += x[i];
+    return s;
+}
+
+// exp: in float a polynomial on [-ln2/2, ln2/2] and an exponent shift (1 ulp or so); in double the library's, lane by lane.
+// Comparisons are written so that NaN stays NaN: a diverged network must not be hidden by a clamp.
+static inline V v_exp(V x) {
+    if constexpr (sizeof(real) == 4) {
+        typedef int32_t VI __attribute__((vector_size(VECTOR_BYTES)));
+        x = x > splat(88) ? splat(88) : x;
+        x = x < splat(-87) ? splat(-87) : x;
+        V z = x * splat(1.44269504f) + splat(12582912.f);
+        V n = z - splat(12582912.f);
+        V r = x - n * splat(0.693359375f) - n * splat(-2.12194440e-4f);
+        V p = splat(1.9875691500e-4f);
+        p = p * r + splat(1.3981999507e-3f);
+        p = p * r + splat(8.3334519073e-3f);
+        p = p * r + splat(4.1665795894e-2f);
+        p = p * r + splat(1.6666665459e-1f);
+        p = p * r + splat(5.0000001201e-1f);
+        p = p * r * r + r + splat(1);
+        return (V)((VI)p + ((VI)z << 23));
+    } else {
+        for (int i = 0; i < VW; i++) x[i] = std::exp(x[i]);
+        return x;
+    }
+}
+static inline V v_sigmoid(V x) { return splat(1) / (splat(1) + v_exp(-x)); }
+static inline V v_tanh(V x) {
+    if constexpr (sizeof(real) == 4) return splat(1) - splat(2) / (splat(1) + v_exp(x + x));
+    for (int i = 0; i < VW; i++) x[i] = std::tanh(x[i]);
+    return x;
+}
+static inline V v_relu(V x) { return x < splat(0) ? splat(0) : x; }
+static inline V v_positive(V x) { return x > splat(0) ? splat(1) : splat(0); }
+
+// ---- products ------------------------------------------------------------------------------------------------------------
+// C[r, c] = bias[r] + base[r, c] + sum over terms of sum_k A(r, k) H[k, c]; A(r, k) lies at A[r * row + k * col].
+struct Term {
+    const real* A;
+    int row, col;
+    const real* H;
+    int K;
+};
+
+template <int MR, int NV>
+static inline void micro(int terms, const Term* term, int r0, const real* bias, const real* base, real* C, int B, int c0) {
+    V acc[MR][NV];
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NV; j++) {
+            acc[i][j] = splat(bias ? bias[r0 + i] : 0);
+            if (base) acc[i][j] += load(base + (r0 + i) * B + c0 + j * VW);
+        }
+    for (int q = 0; q < terms; q++) {
+        const real* A = term[q].A + r0 * term[q].row;
+        const real* H = term[q].H + c0;
+        const int row = term[q].row, col = term[q].col, K = term[q].K;
+        for (int k = 0; k < K; k++, A += col, H += B) {
+            V h[NV];
+            for (int j = 0; j < NV; j++) h[j] = load(H + j * VW);
+            for (int i = 0; i < MR; i++)
+                for (int j = 0; j < NV; j++) acc[i][j] += splat(A[i * row]) * h[j];
+        }
+    }
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NV; j++) store(C + (r0 + i) * B + c0 + j * VW, acc[i][j]);
+}
+
+template <int NV>
+static void panel(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B, int c0) {
+    const int blocks = (R + 5) / 6;
+    for (int b = 0, r0 = 0; b < blocks; b++) {
+        const int rows = (R - r0 + blocks - b - 1) / (blocks - b);
+        switch (rows) {
+            case 1: micro<1, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 2: micro<2, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 3: micro<3, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 4: micro<4, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 5: micro<5, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            default: micro<6, NV>(terms, term, r0, bias, base, C, B, c0); break;
+        }
+        r0 += rows;
+    }
+}
+
+static void product(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B) {
+    int c0 = 0;
+    for (; c0 + COLUMNS * VW <= B; c0 += COLUMNS * VW) panel<COLUMNS>(R, terms, term, bias, base, C, B, c0);
+    for (; c0 < B; c0 += VW) panel<1>(R, terms, term, bias, base, C, B, c0);
+}
+
+// G[r, k] = sum over t, b of D_t[r, b] H_t[k, b]: the gradient of a matrix. D_t and H_t lie dstep and hstep numbers apart.
+template <int MR, int NR>
+static inline void outer(int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg) {
+    V acc[MR][NR];
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NR; j++) acc[i][j] = V{};
+    for (int t = 0; t < T; t++, D += dstep, H += hstep)
+        for (int b = 0; b < B; b += VW) {
+            V h[NR];
+            for (int j = 0; j < NR; j++) h[j] = load(H + j * B + b);
+            for (int i = 0; i < MR; i++) {
+                const V d = load(D + i * B + b);
+                for (int j = 0; j < NR; j++) acc[i][j] += d * h[j];
+            }
+        }
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NR; j++) G[i * ldg + j] = hsum(acc[i][j]);
+}
+
+template <int NR>
+static void outer_rows(int R, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg) {
+    int r = 0;
+    for (; r + 4 <= R; r += 4) outer<4, NR>(T, D + r * B, dstep, H, hstep, B, G + (long)r * ldg, ldg);
+    for (; r < R; r++) outer<1, NR>(T, D + r * B, dstep, H, hstep, B, G + (long)r * ldg, ldg);
+}
+
+static void matrix_gradient(int R, int K, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G) {
+    int k = 0;
+    for (; k + 4 <= K; k += 4) outer_rows<4>(R, T, D, dstep, H + (long)k * B, hstep, B, G + k, K);
+    for (; k < K; k++) outer_rows<1>(R, T, D, dstep, H + (long)k * B, hstep, B, G + k, K);
+}
+
+static void row_sums(int R, int T, const real* D, long dstep, int B, real* G) {
+    for (int r = 0; r < R; r++) {
+        V s = V{};
+        for (int t = 0; t < T; t++)
+            for (int b = 0; b < B; b += VW) s += load(D + t * dstep + r * B + b);
+        G[r] = hsum(s);
+    }
+}
+
+// ---- the cell ------------------------------------------------------------------------------------------------------------
+// One step of one layer: what the generated functions read and write. All arrays are N x B.
+struct Cell {
+    int N, B;
+    const real *Wx, *Wh, *b;  // K N x inputs, K N x N, K N
+    int inputs;               // columns of Wx
+    const real* ax;           // W x of a static input, or null where x is a sequence
+    const real* x;            // input of this step (null where static)
+    const real* const* s;     // states before
+    real* const* s_next;      // states after
+    real* up;
+    real* pre;                // K N x B, scratch
+    real* const* save;        // what the backward pass reads again
+    real* const* arg;         // arguments of the maps that do not read the state itself
+    real* d_pre;              // K N x B
+    real* const* d_s;         // in: adjoint of the states after; out: of the states before
+    const real* d_up;
+    real* d_x;
+    real* d_arg;              // scratch
+    bool relu;
+};
+
+static inline void affine(const Cell& c, int map, int maps, const real* h) {
+    const int R = maps * c.N;
+    const Term terms[2] = {{c.Wh + (long)map * c.N * c.N, c.N, 1, h, c.N}, {c.Wx + (long)map * c.N * c.inputs, c.inputs, 1, c.x, c.inputs}};
+    product(R, c.x ? 2 : 1, terms, c.b + map * c.N, c.ax ? c.ax + (long)map * c.N * c.B : nullptr, c.pre + (long)map * c.N * c.B, c.B);
+}
+static inline void affine_adjoint(const Cell& c, int map, int maps, const real* base, real* d_h) {
+    const Term term = {c.Wh + (long)map * c.N * c.N, 1, c.N, c.d_pre + (long)map * c.N * c.B, maps * c.N};
+    product(c.N, 1, &term, nullptr, base, d_h, c.B);
+}
+
+#include "cell.inc"
+// defines: constexpr int MAPS, STATES, SAVES, ARGS; constexpr bool UP_IS_STATE, READS_X, EQUAL_SIZES; MAP_ARG[MAPS] (-1: the first
+// state, else which argument); template <bool RELU> cell_forward(const Cell&), cell_backward(const Cell&)
+
+// ---- the network ---------------------------------------------------------------------------------------------------------
+enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, HYPERS };
+
+struct Net {
+    int L, N, I, O, T, B;
+    long P, matrices;
+    // offsets into theta, as networks.Layout lays them out
+    long Wp, bp, Wo, bo;
+    long *Wx, *Wh, *b, *h0;
+    int top;  // rows of what the readout sees
+    // arena
+    real* arena;
+    real *x, *ax, *p, *d_p, *z, *dz, *sum_d, *grad;
+    real **s, **save, **arg, **up, **d_pre, **d_up;  // per layer: blocks over time
+    real *pre, *d_s, *d_arg;
+    long n;  // N * B
+};
+
+static int inputs_of(const Net& net, int l) { return l == 0 && !EQUAL_SIZES ? net.I : net.N; }
+static bool on(const Net&, const double* hp, int t) { return t == 0 || hp[EVERY] != 0; }
+
+extern "C" void* net_new(int L, int N, int I, int O, int T, int B) {
+    Net* net = new (std::nothrow) Net();
+    if (!net) return nullptr;
+    net->L = L; net->N = N; net->I = I; net->O = O; net->T = T; net->B = B;
+    net->Wx = new long[4 * (L + 1)]; net->Wh = net->Wx + L + 1; net->b = net->Wh + L + 1; net->h0 = net->b + L + 1;
+    net->s = new real*[6 * (L + 1)]; net->save = net->s + L + 1; net->arg = net->save + L + 1;
+    net->up = net->arg + L + 1; net->d_pre = net->up + L + 1; net->d_up = net->d_pre + L + 1;
+    const bool project = EQUAL_SIZES && L > 0;
+    long o = 0;
+    net->Wp = o; if (project) o += (long)N * I;
+    for (int l = 0; l < L; l++) {
+        net->Wx[l] = o; o += (long)MAPS * N * inputs_of(*net, l);
+        net->Wh[l] = o; o += (long)MAPS * N * N;
+    }
+    net->top = L ? N : I;
+    net->Wo = o; o += (long)O * net->top;
+    net->matrices = o;
+    net->bp = o; if (project) o += N;
+    for (int l = 0; l < L; l++) { net->b[l] = o; o += (long)MAPS * N; net->h0[l] = o; o += (long)STATES * N; }
+    net->bo = o; o += O;
+    net->P = o;
+    const long n = net->n = (long)N * B;
+    const long per_layer = n * (STATES * (T + 1) + SAVES * T + ARGS * T + (UP_IS_STATE ? 0 : T) + MAPS * T + T);
+    const long shared = (long)I * B + n * (2 * MAPS + 2 * T + STATES + 1 + MAPS) + 2 * (long)O * B + o + 1024;
+    const size_t bytes = (sizeof(real) * (shared + L * per_layer) + 127) / 64 * 64;
+    if (posix_memalign((void**)&net->arena, 64, bytes)) { delete[] net->Wx; delete[] net->s; delete net; return nullptr; }
+    std::memset(net->arena, 0, bytes);
+    real* a = net->arena;
+    auto take = [&](long count) { real* r = a; a += (count + 15) / 16 * 16; return r; };
+    net->x = take((long)I * B);
+    net->ax = take(n * MAPS); net->pre = take(n * MAPS); net->sum_d = take(n * MAPS);
+    net->p = take(n * T); net->d_p = take(n * T);
+    net->d_s = take(n * STATES); net->d_arg = take(n);
+    net->z = take((long)O * B); net->dz = take((long)O * B);
+    net->grad = take(o);
+    for (int l = 0; l < L; l++) {
+        net->s[l] = take(n * STATES * (T + 1));
+        net->save[l] = take(n * SAVES * T);
+        net->arg[l] = take(n * ARGS * T);
+        net->up[l] = UP_IS_STATE ? nullptr : take(n * T);
+        net->d_pre[l] = take(n * MAPS * T);
+        net->d_up[l] = take(n * T);
+    }
+    return net;
+}
+
+extern "C" void net_free(void* handle) {
+    Net* net = (Net*)handle;
+    if (!net) return;
+    std::free(net->arena);
+    delete[] net->Wx;
+    delete[] net->s;
+    delete net;
+}
+
+extern "C" long net_params(void* handle) { return ((Net*)handle)->P; }
+
+static real* up_of(const Net& net, int l, int t) {
+    return UP_IS_STATE ? net.s[l] + (long)(t + 1) * STATES * net.n : net.up[l] + t * net.n;
+}
+
+struct Pointers {
+    real *s[STATES + 1], *s_next[STATES + 1], *save[SAVES + 1], *arg[ARGS + 1], *d_s[STATES + 1];
+};
+
+static Cell cell_at(const Net& net, const real* theta, const double* hp, int l, int t, Pointers& q) {
+    const long n = net.n;
+    for (int i = 0; i < STATES; i++) {
+        q.s[i] = net.s[l] + (long)(t * STATES + i) * n;
+        q.s_next[i] = net.s[l] + (long)((t + 1) * STATES + i) * n;
+        q.d_s[i] = net.d_s + i * n;
+    }
+    for (int i = 0; i < SAVES; i++) q.save[i] = net.save[l] + (long)(t * SAVES + i) * n;
+    for (int i = 0; i < ARGS; i++) q.arg[i] = net.arg[l] + (long)(t * ARGS + i) * n;
+    Cell c;
+    c.N = net.N; c.B = net.B;
+    c.Wx = theta + net.Wx[l]; c.Wh = theta + net.Wh[l]; c.b = theta + net.b[l];
+    c.inputs = inputs_of(net, l);
+    const bool is_static = l == 0 && !EQUAL_SIZES;
+    c.ax = is_static && on(net, hp, t) ? net.ax : nullptr;
+    c.x = is_static ? nullptr : l == 0 ? net.p + t * n : up_of(net, l - 1, t);
+    c.s = q.s; c.s_next = q.s_next;
+    c.up = up_of(net, l, t);
+    c.pre = net.pre; c.save = q.save; c.arg = q.arg;
+    c.d_pre = net.d_pre[l] + (long)t * MAPS * n;
+    c.d_s = q.d_s; c.d_up = net.d_up[l] + t * n;
+    c.d_x = is_static ? nullptr : l == 0 ? net.d_p + t * n : net.d_up[l - 1] + t * n;
+    c.d_arg = net.d_arg;
+    c.relu = hp[RELU_] != 0;
+    return c;
+}
+
+static void fill_rows(const real* column, int N, int B, real* out) {
+    for (int i = 0; i < N; i++)
+        for (int b = 0; b < B; b += VW) store(out + (long)i * B + b, splat(column[i]));
+}
+
+// logits of the batch in net.x: z is O x B
+static void forward(Net& net, const real* theta, const double* hp) {
+    const int L = net.L, N = net.N, B = net.B, T = net.T;
+    const long n = net.n;
+    if (L > 0 && EQUAL_SIZES) {
+        const Term term = {theta + net.Wp, net.I, 1, net.x, net.I};
+        for (int t = 0; t < T; t++) {
+            if (t == 0) product(N, 1, &term, theta + net.bp, nullptr, net.p, B);
+            else if (on(net, hp, t)) std::memcpy(net.p + t * n, net.p, n * sizeof(real));
+            else fill_rows(theta + net.bp, N, B, net.p + t * n);
+        }
+    } else if (L > 0) {
+        const Term term = {theta + net.Wx[0], net.I, 1, net.x, net.I};
+        product(MAPS * N, 1, &term, nullptr, nullptr, net.ax, B);
+    }
+    Pointers q;
+    for (int l = 0; l < L; l++) {
+        fill_rows(theta + net.h0[l], STATES * N, B, net.s[l]);
+        for (int t = 0; t < T; t++) {
+            const Cell c = cell_at(net, theta, hp, l, t, q);
+            if (c.relu) cell_forward<true>(c); else cell_forward<false>(c);
+        }
+    }
+    const Term term = {theta + net.Wo, net.top, 1, L ? up_of(net, L - 1, T - 1) : net.x, net.top};
+    product(net.O, 1, &term, theta + net.bo, nullptr, net.z, B);
+}
+
+// gradient of sum(dz * z) with respect to theta, into net.grad; forward went before
+static void backward(Net& net, const real* theta, const double* hp) {
+    const int L = net.L, N = net.N, B = net.B, T = net.T, O = net.O;
+    const long n = net.n;
+    real* g = net.grad;
+    matrix_gradient(O, net.top, 1, net.dz, 0, L ? up_of(net, L - 1, T - 1) : net.x, 0, B, g + net.Wo);
+    row_sums(O, 1, net.dz, 0, B, g + net.bo);
+    Pointers q;
+    for (int l = L - 1; l >= 0; l--) {
+        if (l == L - 1) {
+            std::memset(net.d_up[l], 0, (T - 1) * n * sizeof(real));
+            const Term term = {theta + net.Wo, 1, net.top, net.dz, O};
+            product(N, 1, &term, nullptr, nullptr, net.d_up[l] + (T - 1) * n, B);
+        }
+        std::memset(net.d_s, 0, STATES * n * sizeof(real));
+        const int inputs = inputs_of(net, l);
+        for (int t = T - 1; t >= 0; t--) {
+            const Cell c = cell_at(net, theta, hp, l, t, q);
+            if (c.relu) cell_backward<true>(c); else cell_backward<false>(c);
+            if (c.d_x) {
+                const Term term = {c.Wx, 1, inputs, c.d_pre, MAPS * N};
+                product(inputs, 1, &term, nullptr, READS_X ? c.d_x : nullptr, c.d_x, B);
+            }
+        }
+        row_sums(STATES * N, 1, net.d_s, 0, B, g + net.h0[l]);
+        const long dstep = MAPS * n;
+        row_sums(MAPS * N, T, net.d_pre[l], dstep, B, g + net.b[l]);
+        for (int m = 0; m < MAPS;) {
+            int run = 1;
+            while (m + run < MAPS && MAP_ARG[m + run] == MAP_ARG[m]) run++;
+            const real* H = MAP_ARG[m] < 0 ? net.s[l] : net.arg[l] + MAP_ARG[m] * n;
+            matrix_gradient(run * N, N, T, net.d_pre[l] + m * n, dstep, H, (MAP_ARG[m] < 0 ? STATES : ARGS) * n, B,
+                            g + net.Wh[l] + (long)m * N * N);
+            m += run;
+        }
+        if (l == 0 && !EQUAL_SIZES) {
+            const real* D = net.d_pre[0];
+            if (T > 1 && on(net, hp, 1)) {
+                std::memcpy(net.sum_d, D, dstep * sizeof(real));
+                for (int t = 1; t < T; t++)
+                    for (long j = 0; j < dstep; j += VW) store(net.sum_d + j, load(net.sum_d + j) + load(D + t * dstep + j));
+                D = net.sum_d;
+            }
+            matrix_gradient(MAPS * N, net.I, 1, D, 0, net.x, 0, B, g + net.Wx[0]);
+        } else {
+            const real* H = l == 0 ? net.p : up_of(net, l - 1, 0);
+            const long hstep = l == 0 ? n : UP_IS_STATE ? STATES * n : n;
+            matrix_gradient(MAPS * N, N, T, net.d_pre[l], dstep, H, hstep, B, g + net.Wx[l]);
+        }
+    }
+    if (L > 0 && EQUAL_SIZES) {
+        row_sums(N, T, net.d_p, n, B, g + net.bp);
+        const int steps = on(net, hp, 1) ? T : 1;
+        for (int t = 1; t < steps; t++)
+            for (long j = 0; j < n; j += VW) store(net.d_p + j, load(net.d_p + j) + load(net.d_p + t * n + j));
+        matrix_gradient(N, net.I, 1, net.d_p, 0, net.x, 0, B, g + net.Wp);
+    }
+}
+
+// ---- the perceptron task ---------------------------------------------------------------------------------------------------
+// Samples are packed: words is ceil(I / 32) x count, labels has count numbers. Rows `first ...` of the data set of `samples` are taken
+// in a circle.
+static void take_batch(Net& net, const int32_t* words, const real* labels, long count, long first, long samples, real* y) {
+    const int B = net.B;
+    int32_t w[1024];
+    long index[1024];
+    for (int b = 0; b < B; b++) index[b] = (first + b) % samples;
+    for (int b = 0; b < B; b++) y[b] = labels[index[b]];
+    for (int i0 = 0; i0 < net.I; i0 += 32) {
+        const int32_t* row = words + (long)(i0 / 32) * count;
+        for (int b = 0; b < B; b++) w[b] = row[index[b]];
+        for (int i = i0; i < net.I && i < i0 + 32; i++) {
+            real* x = net.x + (long)i * B;
+            for (int b = 0; b < B; b++) x[b] = (real)((w[b] >> (i - i0)) & 1);
+        }
+    }
+}
+
+// Trains M models for at most `chunk` steps each, from step[m] on. A model stops at its train_steps, or when its gradient is not
+// finite: then dead[m] is set and its step not counted. See training.update for the rule.
+extern "C" void net_train(void* handle, int M, real* theta_MxP, real* m_MxP, real* v_MxP, const double* hp_MxH, int64_t* step, int64_t* dead,
+                          int64_t chunk, const int32_t* words, const real* labels, int64_t count) {
+    Net& net = *(Net*)handle;
+    const long P = net.P;
+    alignas(64) real y[1024];
+    for (int i = 0; i < M; i++) {
+        real *theta = theta_MxP + i * P, *m = m_MxP + i * P, *v = v_MxP + i * P, *g = net.grad;
+        const double* hp = hp_MxH + (long)i * HYPERS;
+        const long samples = (long)hp[SAMPLES], total = (long)hp[TRAIN_STEPS];
+        for (int64_t c = 0; c < chunk && step[i] < total && !dead[i]; c++) {
+            take_batch(net, words, labels, count, step[i] * net.B, samples, y);
+            forward(net, theta, hp);
+            for (int b = 0; b < net.B; b += VW)
+                store(net.dz + b, (v_sigmoid(load(net.z + b)) - load(y + b)) * splat(real(1) / net.B));
+            backward(net, theta, hp);
+            const real l2 = (real)hp[L2];
+            double norm = 0;
+            real parts[64] = {0};
+            for (long j = 0; j < net.matrices; j++) g[j] += l2 * theta[j];
+            long j = 0;
+            for (; j + 64 <= P; j += 64)
+                for (int k = 0; k < 64; k++) parts[k] += g[j + k] * g[j + k];
+            for (; j < P; j++) norm += (double)g[j] * g[j];
+            for (int k = 0; k < 64; k++) norm += parts[k];
+            norm = std::sqrt(norm);
+            if (!std::isfinite(norm)) { dead[i] = 1; break; }
+            const double t = (double)step[i] + 1;
+            const double lr = hp[LR] * std::pow(hp[LR_DECAY], (double)step[i] / hp[TRAIN_STEPS]);
+            const real scale = norm > hp[CLIP] ? (real)(hp[CLIP] / norm) : (real)1;
+            const real keep = (real)hp[M_KEEP], take = (real)hp[M_TAKE], vkeep = (real)hp[V_KEEP], vtake = 1 - vkeep;
+            const real mc = hp[CORRECT] ? (real)(1 / (1 - std::pow(hp[M_KEEP], t))) : 1;
+            const real vc = hp[CORRECT] ? (real)(1 / (1 - std::pow(hp[V_KEEP], t))) : 1;
+            const real rate = (real)lr * mc, eps = (real)1e-8;
+            if (hp[ADAPTIVE])
+                for (long k = 0; k < P; k++) {
+                    const real gk = g[k] * scale;
+                    m[k] = keep * m[k] + take * gk;
+                    v[k] = vkeep * v[k] + vtake * gk * gk;
+                    theta[k] -= rate * m[k] / (std::sqrt(v[k] * vc) + eps);
+                }
+            else
+                for (long k = 0; k < P; k++) {
+                    m[k] = keep * m[k] + take * (g[k] * scale);
+                    theta[k] -= rate * m[k];
+                }
+            step[i]++;
+        }
+    }
+}
+
+// Mean cross-entropy (nats) and number of right answers of M models over their whole data sets.
+extern "C" void net_evaluate(void* handle, int M, const real* theta_MxP, const double* hp_MxH, const int32_t* words, const real* labels,
+                             int64_t count, double* loss, int64_t* correct) {
+    Net& net = *(Net*)handle;
+    alignas(64) real y[1024];
+    for (int i = 0; i < M; i++) {
+        const double* hp = hp_MxH + (long)i * HYPERS;
+        const long samples = (long)hp[SAMPLES];
+        double sum = 0;
+        int64_t right = 0;
+        for (long first = 0; first < samples; first += net.B) {
+            take_batch(net, words, labels, count, first, samples, y);
+            forward(net, theta_MxP + i * net.P, hp);
+            const long here = samples - first < net.B ? samples - first : net.B;
+            for (long b = 0; b < here; b++) {
+                const double z = net.z[b], zy = y[b] > 0 ? z : -z;
+                sum += zy > 0 ? std::log1p(std::exp(-zy)) : std::log1p(std::exp(zy)) - zy;
+                right += zy > 0;
+            }
+        }
+        loss[i] = sum / samples;
+        correct[i] = right;
+    }
+}
+
+// For the tests: logits of one batch x (I x B) and the gradient of sum(dz * z).
+extern "C" void net_gradient(void* handle, const real* theta, const double* hp, const real* x, const real* dz, real* z, real* grad) {
+    Net& net = *(Net*)handle;
+    std::memcpy(net.x, x, (size_t)net.I * net.B * sizeof(real));
+    std::memcpy(net.dz, dz, (size_t)net.O * net.B * sizeof(real));
+    forward(net, theta, hp);
+    backward(net, theta, hp);
+    std::memcpy(z, net.z, (size_t)net.O * net.B * sizeof(real));
+    std::memcpy(grad, net.grad, (size_t)net.P * sizeof(real));
+}

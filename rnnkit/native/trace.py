@@ -1,0 +1,308 @@
+"""From a cell's Python equations to the C++ of its forward and backward step.
+
+`Cell.step` is run once on symbols. What comes back is an expression graph; its derivative is taken here by reverse mode
+on the same graph, and both are printed as loops over the units x batch. So a user's own cell is compiled from the very
+lines that define it, and no derivative is written by hand.
+"""
+
+import torch
+
+FUNCTIONS = {torch.sigmoid: "sigmoid", torch.tanh: "tanh", torch.relu: "relu", torch.exp: "exp"}
+SAVED = {"sigmoid", "tanh", "relu", "exp", "s", "div"}  # worth a load in the backward pass instead of computing again
+
+
+class Untraceable(Exception):
+    """The equations use something that the compiled step does not know; the plain step does."""
+
+
+class Expr:
+    """A node: an operation and its arguments. Leaves are the state, the input, and what a map returned."""
+
+    __array_priority__ = 100
+
+    def __init__(self, op, *args):
+        self.op, self.args = op, args
+
+    def __add__(self, other): return make("add", self, other)
+    def __radd__(self, other): return make("add", other, self)
+    def __sub__(self, other): return make("sub", self, other)
+    def __rsub__(self, other): return make("sub", other, self)
+    def __mul__(self, other): return make("mul", self, other)
+    def __rmul__(self, other): return make("mul", other, self)
+    def __truediv__(self, other): return make("div", self, other)
+    def __rtruediv__(self, other): return make("div", other, self)
+    def __neg__(self): return make("neg", self)
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        name = FUNCTIONS.get(func)
+        if name is None or kwargs or len(args) != 1:
+            raise Untraceable(f"the compiled step knows + - * / sigmoid tanh relu exp, not {getattr(func, '__name__', func)}")
+        return Expr(name, args[0])
+
+    def sigmoid(self): return Expr("sigmoid", self)
+    def tanh(self): return Expr("tanh", self)
+    def relu(self): return Expr("relu", self)
+    def exp(self): return Expr("exp", self)
+
+
+def make(op, *args):
+    """An operation, with what is trivially 0 or 1 folded away."""
+    args = tuple(a if isinstance(a, Expr) else Expr("const", float(a)) for a in args)
+    const = [a.args[0] if a.op == "const" else None for a in args]
+    if op == "mul":
+        if 0.0 in const:
+            return Expr("const", 0.0)
+        if const[0] == 1.0:
+            return args[1]
+        if const[1] == 1.0:
+            return args[0]
+    if op == "add" and 0.0 in const:
+        return args[1 - const.index(0.0)]
+    return Expr(op, *args)
+
+
+def walk(roots, stop=lambda e: False):
+    """Every node below `roots` once, arguments first; does not look below a node for which `stop` holds."""
+    seen, order = set(), []
+
+    def visit(e):
+        if id(e) in seen:
+            return
+        seen.add(id(e))
+        if e.op not in ("leaf", "const") and not stop(e):
+            for a in e.args:
+                visit(a)
+        order.append(e)
+
+    for root in roots:
+        visit(root)
+    return order
+
+
+def adjoints(outputs):
+    """Reverse mode. `outputs` is [(node, its adjoint)]; returns {leaf: expression of its adjoint}."""
+    grads, roots = {}, {}
+    for node, d in outputs:
+        grads[id(node)] = make("add", grads[id(node)], d) if id(node) in grads else d
+        roots[id(node)] = node
+
+    def send(node, d):
+        if node.op != "const":
+            grads[id(node)] = make("add", grads[id(node)], d) if id(node) in grads else d
+
+    leaves = {}
+    for e in reversed(walk(list(roots.values()))):
+        d = grads.get(id(e))
+        if d is None:
+            continue
+        if e.op == "leaf":
+            leaves[e] = d
+        elif e.op == "add":
+            send(e.args[0], d), send(e.args[1], d)
+        elif e.op == "sub":
+            send(e.args[0], d), send(e.args[1], make("neg", d))
+        elif e.op == "neg":
+            send(e.args[0], make("neg", d))
+        elif e.op == "mul":
+            send(e.args[0], d * e.args[1]), send(e.args[1], d * e.args[0])
+        elif e.op == "div":
+            send(e.args[0], d / e.args[1]), send(e.args[1], -(d * e) / e.args[1])
+        elif e.op == "sigmoid":
+            send(e.args[0], d * (e * (1 - e)))
+        elif e.op == "tanh":
+            send(e.args[0], d * (1 - e * e))
+        elif e.op == "exp":
+            send(e.args[0], d * e)
+        elif e.op == "relu":
+            send(e.args[0], d * Expr("positive", e))
+        elif e.op == "s":
+            send(e.args[0], d * Expr("s_slope", e))
+    return leaves
+
+
+class Printer:
+    """Prints expressions as C++ statements, each shared node once."""
+
+    def __init__(self, leaf_code, saved):
+        self.lines, self.names, self.leaf_code, self.saved = [], {}, leaf_code, saved
+
+    def name(self, e):
+        if id(e) in self.names:
+            return self.names[id(e)]
+        if e.op == "const":
+            return f"splat((real){e.args[0]!r})"
+        if id(e) in self.saved:
+            code = f"load(c.save[{self.saved[id(e)]}] + j)"
+        elif e.op == "leaf":
+            code = self.leaf_code[e]
+        else:
+            a = [self.name(x) for x in e.args]
+            code = {
+                "add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "div": "{0} / {1}", "neg": "-{0}",
+                "sigmoid": "v_sigmoid({0})", "tanh": "v_tanh({0})", "relu": "v_relu({0})", "exp": "v_exp({0})",
+                "s": "(RELU ? v_relu({0}) : v_tanh({0}))", "positive": "v_positive({0})",
+                "s_slope": "(RELU ? v_positive({0}) : splat(1) - {0} * {0})",
+            }[e.op].format(*a)
+        self.names[id(e)] = f"a{len(self.names)}"
+        self.lines.append(f"        const V {self.names[id(e)]} = {code};")
+        return self.names[id(e)]
+
+
+class _Maps:
+    """Stands for W while the equations run: remembers what each map read."""
+
+    def __init__(self, cell, x):
+        self._cell, self._x, self._read, self._leaves = cell, x, {}, {}
+
+    def __getattr__(self, name):
+        if name not in self._cell.maps:
+            raise AttributeError(f"A cell calls only maps that it names, {self._cell.maps}, got {name!r}. Add it to `maps`.")
+
+        def affine(h, x):
+            if x is not self._x or name in self._read or not isinstance(h, Expr):
+                raise Untraceable(f"map {name} must be called once, with the layer's input as its second argument")
+            self._read[name] = h
+            self._leaves[name] = Expr("leaf", f"pre_{name}")
+            return self._leaves[name]
+
+        return affine
+
+
+def trace(cell) -> str:
+    """C++ of `cell` (the text of cell.inc). Raises Untraceable where its equations use an operation not known here."""
+    maps, n_states = cell.maps, len(cell.states)
+    x = Expr("leaf", "x")
+    states = [Expr("leaf", f"s{i}") for i in range(n_states)]
+    W = _Maps(cell, x)
+    up, after = cell.step(W, states[0] if n_states == 1 else tuple(states), x, lambda e: Expr("s", e))
+    after = [after] if n_states == 1 else list(after)
+    if set(W._read) != set(maps):
+        raise Untraceable(f"every map must be read, got {sorted(W._read)} of {sorted(maps)}")
+    if not all(isinstance(e, Expr) for e in (up, *after)):
+        raise Untraceable("a step must return expressions of its maps, state and input")
+    pre = {leaf: m for m, leaf in W._leaves.items()}
+
+    # rounds: a map whose argument needs another map's result comes after it
+    def round_of(m):
+        needs = [round_of(pre[e]) for e in walk([W._read[m]]) if e in pre]
+        return 1 + max(needs) if needs else 0
+
+    rounds = {m: round_of(m) for m in maps}
+    args, arg_of = [], {}
+    for m in maps:
+        h = W._read[m]
+        if h is states[0]:
+            arg_of[m] = -1
+        else:
+            known = [i for i, a in enumerate(args) if a is h]
+            arg_of[m] = known[0] if known else len(args)
+            if not known:
+                args.append(h)
+    arg_round = [min(rounds[m] for m in maps if arg_of[m] == i) for i in range(len(args))]
+    runs = []  # consecutive maps that share argument and round become one product
+    for k, m in enumerate(maps):
+        if runs and arg_of[maps[k - 1]] == arg_of[m] and rounds[maps[k - 1]] == rounds[m]:
+            runs[-1][1] += 1
+        else:
+            runs.append([k, 1])
+    last = max(rounds.values(), default=-1)
+
+    # derivative, stage by stage: the outputs first, then each argument
+    d_up, d_after = Expr("leaf", "d_up"), [Expr("leaf", f"d_s{i}") for i in range(n_states)]
+    d_arg = Expr("leaf", "d_arg")
+    stages = [(None, adjoints([(up, d_up), *zip(after, d_after)]))]
+    stages += [(i, adjoints([(args[i], d_arg)])) for i in sorted(range(len(args)), key=lambda i: -arg_round[i])]
+
+    # what the backward pass reads: transcendental values and the maps' own results are saved, the rest is computed again
+    saveable = lambda e: e.op in SAVED or e in pre
+    needed = [e for _, grads in stages for e in walk(list(grads.values()), stop=saveable) if saveable(e)]
+    saved = {}
+    for e in needed:
+        saved.setdefault(id(e), len(saved))
+    nodes = {id(e): e for e in needed}
+
+    index = {m: k for k, m in enumerate(maps)}
+    leaf_code = {leaf: f"load(c.pre + {index[m]} * n + j)" for leaf, m in pre.items()}
+    leaf_code[x] = "load(c.x + j)"
+    leaf_code |= {s: f"load(c.s[{i}] + j)" for i, s in enumerate(states)}
+    up_is_state = up is after[0] if after else False
+    forward, done = [], set()
+    for r in range(last + 2):
+        wanted = [i for i in range(len(args)) if arg_round[i] == r]
+        block = Printer(leaf_code, {k: v for k, v in saved.items() if k in done})
+        stores = []
+        below = [args[i] for i in wanted] + (([up, *after]) if r == last + 1 else [])
+        for i in wanted:
+            stores.append(f"        store(c.arg[{i}] + j, {block.name(args[i])});")
+        if r == last + 1:
+            stores += [f"        store(c.s_next[{i}] + j, {block.name(e)});" for i, e in enumerate(after)]
+            if not up_is_state:
+                stores.append(f"        store(c.up + j, {block.name(up)});")
+            below += [nodes[k] for k in saved if k not in done]
+        for e in walk(below, stop=lambda e: id(e) in done):
+            if id(e) in saved and id(e) not in done:
+                stores.append(f"        store(c.save[{saved[id(e)]}] + j, {block.name(e)});")
+                done.add(id(e))
+        if stores:
+            forward.append("    for (long j = 0; j < n; j += VW) {\n" + "\n".join(block.lines + stores) + "\n    }")
+        for k, count in runs:
+            if rounds[maps[k]] == r:
+                h = "c.s[0]" if arg_of[maps[k]] < 0 else f"c.arg[{arg_of[maps[k]]}]"
+                forward.append(f"    affine(c, {k}, {count}, {h});")
+
+    backward_code = dict(leaf_code)
+    backward_code[d_up] = "load(c.d_up + j)"
+    backward_code[d_arg] = "load(c.d_arg + j)"
+    backward_code |= {d: f"load(c.d_s[{i}] + j)" for i, d in enumerate(d_after)}
+    backward, written = [], set()
+    reads_x = any(x in grads for _, grads in stages)
+    for i, grads in stages:
+        if i is not None:
+            first = True
+            for k, count in runs:
+                if arg_of[maps[k]] == i:
+                    backward.append(f"    affine_adjoint(c, {k}, {count}, {'nullptr' if first else 'c.d_arg'}, c.d_arg);")
+                    first = False
+        block, stores = Printer(backward_code, saved), []
+        targets = [(leaf, f"c.d_pre + {index[m]} * n") for leaf, m in pre.items()]
+        targets += [(s, f"c.d_s[{k}]") for k, s in enumerate(states)] + [(x, "c.d_x")]
+        for leaf, where in targets:
+            value = block.name(grads[leaf]) if leaf in grads else None
+            if leaf in written:
+                if value:
+                    stores.append(f"        store({where} + j, load({where} + j) + {value});")
+            elif leaf in grads or leaf in states:  # the first stage overwrites the adjoint of the state after by that of the state before
+                stores.append(f"        store({where} + j, {value or 'splat(0)'});")
+                written.add(leaf)
+        if stores:
+            backward.append("    for (long j = 0; j < n; j += VW) {\n" + "\n".join(block.lines + stores) + "\n    }")
+    for k, count in runs:
+        if arg_of[maps[k]] < 0:
+            backward.append(f"    affine_adjoint(c, {k}, {count}, c.d_s[0], c.d_s[0]);")
+    missing = [m for leaf, m in pre.items() if leaf not in written]
+    if missing:
+        raise Untraceable(f"maps {missing} do not reach the output")
+
+    newline = "\n"
+    return f"""// {cell.architecture}: written by trace.py from the equations of {cell.__name__}
+constexpr int MAPS = {len(maps)}, STATES = {n_states}, SAVES = {len(saved)}, ARGS = {len(args)};
+constexpr bool UP_IS_STATE = {str(up_is_state).lower()}, READS_X = {str(reads_x).lower()}, EQUAL_SIZES = {str(cell.equal_sizes).lower()};
+constexpr int MAP_ARG[MAPS + 1] = {{{", ".join(str(arg_of[m]) for m in maps)}{", " if maps else ""}0}};
+template <bool RELU> static void cell_forward(const Cell& c) {{
+    const long n = (long)c.N * c.B;
+{newline.join(forward)}
+}}
+template <bool RELU> static void cell_backward(const Cell& c) {{
+    const long n = (long)c.N * c.B;
+{newline.join(backward)}
+}}
+"""
+
+
+NO_CELL = """constexpr int MAPS = 0, STATES = 0, SAVES = 0, ARGS = 0;
+constexpr bool UP_IS_STATE = true, READS_X = false, EQUAL_SIZES = false;
+constexpr int MAP_ARG[1] = {0};
+template <bool RELU> static void cell_forward(const Cell&) {}
+template <bool RELU> static void cell_backward(const Cell&) {}
+"""

@@ -1,0 +1,216 @@
+"""M stacks of cells with a linear readout, trained side by side; counting them and sizing them to a budget.
+
+Dimension letters, used in names everywhere (`x_MxBxI`):
+    M  models trained together      B  examples in a batch      T  time steps
+    I  inputs     N  units a layer     K  affine maps of a cell     O  outputs     L  layers     P  parameters of one model
+
+All parameters of a model are one row of `theta_MxP`, cut into blocks by `blocks`: matrices first (l2 decay applies to those), then biases
+and the learned initial states. A matrix is out x in, as in `torch.nn`.
+"""
+
+import math
+from functools import cache
+
+import torch
+
+from . import draws
+from .cells import cell_of
+
+
+def blocks(architecture: str, n_layers: int, n_units: int, n_in: int, n_out: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of each parameter block in the order in which `theta` holds them: all matrices, then everything else."""
+    cell = cell_of(architecture, n_layers)
+    N, K, S = n_units, len(cell.maps), len(cell.states)
+    project = cell.equal_sizes and n_layers > 0
+    matrices = {"W_in": (N, n_in)} if project else {}
+    vectors = {"b_in": (N,)} if project else {}
+    for layer in range(n_layers):
+        matrices[f"Wx{layer}"] = (K * N, N if layer or project else n_in)
+        matrices[f"Wh{layer}"] = (K * N, N)
+        vectors[f"b{layer}"] = (K * N,)
+        vectors[f"h{layer}"] = (S, N)
+    matrices["W_out"] = (n_out, N if n_layers else n_in)
+    vectors["b_out"] = (n_out,)
+    return matrices | vectors
+
+
+def num_params(architecture: str, n_layers: int, n_units: int, n_in: int, n_out: int) -> int:
+    """Parameters of one network, counted as the authors do: weights, one bias a map, readout, and a learned initial state a layer.
+
+    >>> num_params("lstm", 4, 210, 27, 27)  # the best text8 network in the authors' data
+    1268217
+    """
+    for name, value in (("n_in", n_in), ("n_out", n_out), *((("n_units", n_units),) if n_layers else ())):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+    return sum(math.prod(shape) for shape in blocks(architecture, n_layers, n_units, n_in, n_out).values())
+
+
+def units_for(architecture: str, n_layers: int, n_in: int, n_out: int, max_params: int) -> int:
+    """The largest number of units a layer whose network has at most `max_params` parameters (section 1.2); 0 for `linear`, which has none.
+
+    Raises ValueError where not even one unit fits.
+    """
+    if isinstance(max_params, bool) or not isinstance(max_params, int) or max_params < 1:
+        raise ValueError(f"max_params must be a whole number of at least 1, got {max_params!r}.")
+    least = 0 if n_layers == 0 else 1
+    needed = num_params(architecture, n_layers, least, n_in, n_out)
+    if needed > max_params:
+        what = "one unit" if least else "a readout"
+        raise ValueError(
+            f"max_params must leave room for {what} a layer: {architecture} with {n_layers} layers, {n_in} inputs and {n_out} outputs "
+            f"needs {needed} parameters, got max_params={max_params}. Raise the budget or use fewer layers or inputs."
+        )
+    if n_layers == 0:
+        return 0
+    low, high = 1, 2
+    while num_params(architecture, n_layers, high, n_in, n_out) <= max_params:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if num_params(architecture, n_layers, middle, n_in, n_out) <= max_params:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def split(theta_MxP: torch.Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+    """The blocks of theta by name, each with its leading model axis. Views, not copies."""
+    parts = torch.split(theta_MxP, [math.prod(s) for s in shapes.values()], dim=-1)
+    return {name: part.reshape(*theta_MxP.shape[:-1], *shape) for (name, shape), part in zip(shapes.items(), parts)}
+
+
+def initial(architecture, n_layers, n_units, n_in, n_out, hparams: dict, seed: int, number: int) -> torch.Tensor:
+    """Initial parameters of one network, length P, float64, as Appendix A draws them from its hyper-parameters.
+
+    `seed` and `number` (the trial's) name the random stream. The readout is not tuned: normal / sqrt(n), bias 0; initial states are 0.
+    """
+    cell = cell_of(architecture, n_layers)
+    shapes = blocks(architecture, n_layers, n_units, n_in, n_out)
+    N, hp, theta = n_units, hparams, {}
+
+    def normal(block, *shape):
+        index = torch.arange(math.prod(shape)).reshape(shape)
+        return draws.normal(seed, draws.WEIGHTS, number, list(shapes).index(block), index)
+
+    def bias(block, n, offset, scale):
+        if hp["recurrent_bias_init_type"] == "delta":
+            return torch.full((n,), float(scale), dtype=torch.float64)
+        return scale * normal(block, offset + n)[offset:]
+
+    for block, shape in shapes.items():
+        kind = block.rstrip("0123456789")
+        if kind == "W_in":
+            theta[block] = hp["input_scale_in"] * normal(block, *shape) / math.sqrt(n_in)
+        elif kind == "b_in":
+            theta[block] = bias(block, N, 0, hp["recurrent_bias_scale_in"])
+        elif kind == "W_out":
+            theta[block] = normal(block, *shape) / math.sqrt(shape[1])
+        elif kind == "Wx":
+            scale = torch.tensor([hp[f"input_scale_{m}"] for m in cell.maps], dtype=torch.float64)
+            theta[block] = scale.repeat_interleave(N)[:, None] * normal(block, *shape) / math.sqrt(shape[1])
+        elif kind == "Wh":
+            init = hp.get("recurrent_matrix_init_type", cell.recurrent_inits[0])
+            drawn = normal(block, *shape).reshape(len(cell.maps), N, N)
+            rows = []
+            for m, w in zip(cell.maps, drawn):
+                if init == "identity":
+                    rows.append(torch.eye(N, dtype=torch.float64))
+                    continue
+                if init == "orthogonal":
+                    q, r = torch.linalg.qr(w)
+                    w = q * torch.sign(torch.diagonal(r))  # makes it uniform over the orthogonal matrices (Mezzadri 2007)
+                else:
+                    w = w / math.sqrt(N)
+                rows.append(hp[f"recurrent_matrix_scale_{m}"] * w)
+            theta[block] = torch.cat(rows)
+        elif kind == "b":
+            rows = [bias(block, N, k * N, hp[f"recurrent_bias_scale_{m}"]) for k, m in enumerate(cell.maps)]
+            theta[block] = torch.cat([b + (hp[cell.forget[m]] if m in cell.forget else 0.0) for m, b in zip(cell.maps, rows)])
+        else:  # b_out and the initial states
+            theta[block] = torch.zeros(shape, dtype=torch.float64)
+    return torch.cat([theta[block].reshape(-1) for block in shapes])
+
+
+@cache
+def _reads_state(cell) -> tuple[int, ...]:
+    """Which maps read the state itself, so that one product serves them all: found by running the equations once."""
+    one = torch.zeros(1)
+    states = tuple(one.clone() for _ in cell.states)
+    found = []
+
+    class Recorder:
+        def __getattr__(self, name):
+            def affine(h, x):
+                if h is states[0]:
+                    found.append(cell.maps.index(name))
+                return one.clone()
+
+            return affine
+
+    cell.step(Recorder(), states[0] if len(states) == 1 else states, one, torch.tanh)
+    return tuple(sorted(set(found)))
+
+
+class _Maps:
+    """W of one layer: `W.u(h, x)`. The input products of all time steps are made at once, and the state's products of one step at once.
+
+    Its own attributes begin with an underscore, since a cell may name its maps as it likes.
+    """
+
+    def __init__(self, cell, Wx, Wh, b, inputs_T):
+        M, B = inputs_T[0].shape[:2]
+        self._cell, self._N, self._shared = cell, Wh.shape[2], _reads_state(cell)
+        self._Wh = Wh.reshape(M, len(cell.maps), self._N, self._N)
+        self._Wh_shared = self._Wh[:, self._shared].reshape(M, -1, self._N).transpose(1, 2)
+        distinct = {id(x): x for x in inputs_T}  # a static input is projected once
+        stacked = torch.cat(list(distinct.values()), 1)
+        ax = torch.baddbmm(b[:, None], stacked, Wx.transpose(1, 2)).reshape(M, len(distinct), B, len(cell.maps), self._N)
+        by_step = dict(zip(distinct, (a.unbind(2) for a in ax.unbind(1))))  # unbind, since slicing makes the backward pass quadratic in T
+        self._ax_T = [by_step[id(x)] for x in inputs_T]
+
+    def _at(self, t, h):
+        self._ax, self._h, self._products = self._ax_T[t], h, None
+        return self
+
+    def __getattr__(self, name):
+        k = self._cell.maps.index(name)
+
+        def affine(h, x):
+            if h is not self._h or k not in self._shared:
+                return torch.baddbmm(self._ax[k], h, self._Wh[:, k].transpose(1, 2))
+            if self._products is None:
+                self._products = dict(zip(self._shared, torch.bmm(h, self._Wh_shared).split(self._N, 2)))
+            return self._ax[k] + self._products[k]
+
+        return affine
+
+
+def forward(architecture, n_layers, shapes, theta_MxP, inputs_T, relu_M) -> torch.Tensor:
+    """Outputs after the last step, z_MxBxO, of M networks.
+
+    `inputs_T` is the list of T inputs x_MxBxI (the same tensor again where the input is static); `relu_M` says for which models s is ReLU.
+    """
+    cell = cell_of(architecture, n_layers)
+    W = split(theta_MxP, shapes)
+    M, B = inputs_T[0].shape[:2]
+    pick = relu_M.to(theta_MxP.device)[:, None, None]
+    if len(cell.nonlinearities) == 1:
+        s = getattr(torch, cell.nonlinearities[0])
+    else:
+        s = lambda a: torch.where(pick, torch.relu(a), torch.tanh(a))
+    up_T = inputs_T if n_layers else inputs_T[:1]  # without a layer the readout sees the input as it was shown
+    if cell.equal_sizes:
+        projected = {id(x): torch.baddbmm(W["b_in"][:, None], x, W["W_in"].transpose(1, 2)) for x in inputs_T}
+        up_T = [projected[id(x)] for x in inputs_T]
+    for layer in range(n_layers):
+        maps = _Maps(cell, W[f"Wx{layer}"], W[f"Wh{layer}"], W[f"b{layer}"], up_T)
+        state = tuple(h[:, None].expand(M, B, -1) for h in W[f"h{layer}"].unbind(1))
+        ups = []
+        for t, x in enumerate(up_T):
+            up, state = cell.step(maps._at(t, state[0]), state[0] if len(state) == 1 else state, x, s)
+            state = state if isinstance(state, tuple) else (state,)
+            ups.append(up)
+        up_T = ups
+    return torch.baddbmm(W["b_out"][:, None], up_T[-1], W["W_out"].transpose(1, 2))

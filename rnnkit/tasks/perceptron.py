@@ -1,0 +1,65 @@
+"""Perceptron capacity: how many random labels can a network memorise (section 2.1.1, Appendix B)?"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from .. import draws
+
+
+def stored_bits(correct: float, samples: float) -> float:
+    """Mutual information between labels and predictions, in bits (equation 22); 0 where fewer than half are right."""
+    p = correct / samples
+    if p <= 0.5:
+        return 0.0
+    return samples * (1 + sum(q * math.log2(q) for q in (p, 1 - p) if q > 0))
+
+
+def soft_bits(cross_entropy: float, samples: float) -> float:
+    """The same with graded predictions: b (1 - cross-entropy in bits). `cross_entropy` is the mean over the data set, in nats."""
+    return samples * (1 - cross_entropy / math.log(2))
+
+
+@dataclass(frozen=True)
+class Perceptron:
+    """Random binary inputs in {0, 1}^n_in, one random label each, read `unroll` steps after the first presentation.
+
+    The paper leaves n_in open. The data set is a prefix of one random stream of the study's seed; its length b is a hyper-parameter
+    (`samples_per_param` times the parameters), and so is whether the input is shown at the first step only or at every step.
+    A batch is the next `batch` samples in a circle, so that all samples are seen equally often.
+    """
+
+    n_in: int = 50
+    unroll: int = 5
+    batch: int = 128
+    n_out: int = 1
+    name = "per_cap"
+
+    def __post_init__(self):
+        for what in ("n_in", "unroll"):
+            value = getattr(self, what)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{what} must be a whole number of at least 1, got {value!r}.")
+
+    def samples(self, hparams: dict, num_params: int) -> int:
+        """b, the size of the data set (Appendix A: between 0.1 and 10 times the parameters)."""
+        return max(1, round(hparams["samples_per_param"] * num_params))
+
+    def data(self, seed: int, count: int, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs packed 32 to a word, words_WxC int32, and labels_C in {0, 1}, float32: the first `count` samples of the seed's stream."""
+        words = -(-self.n_in // 32)
+        drawn = draws.bits(seed, draws.DATA, torch.arange(count, device=device), torch.arange(words + 1, device=device)[:, None], device=device)
+        packed = torch.where(drawn >= 2**31, drawn - 2**32, drawn).to(torch.int32)
+        return packed[:words].contiguous(), (drawn[words] & 1).float()
+
+    def unpack(self, words_WxC: torch.Tensor, index: torch.Tensor, dtype=torch.float32) -> torch.Tensor:
+        """Inputs of the samples `index` (any shape): that shape with n_in more, zeros and ones."""
+        shift = torch.arange(32, device=index.device, dtype=torch.int32)
+        taken = (words_WxC.T[index][..., None] >> shift) & 1
+        return taken.flatten(-2)[..., : self.n_in].to(dtype)
+
+    def losses(self, cross_entropy: float, correct: int, samples: int) -> dict:
+        """Training, validation and evaluation loss of a trial: the three data sets are one, and the tuner minimises minus the stored bits."""
+        bits = stored_bits(correct, samples)
+        return dict(train_loss=cross_entropy, valid_loss=-bits, eval_loss=-bits)
