@@ -1,0 +1,101 @@
+"""How far a run is: one line that updates itself, in a terminal, in a notebook, or (more rarely) in a log file."""
+
+import sys
+import time
+
+
+class Progress:
+    """Studies and trials done, and the time left, judged from the work done since the start.
+
+    `jobs` holds (study, trials it shall have, trials it has). `label` goes before the line; `quiet` shows nothing.
+    """
+
+    def __init__(self, jobs, label="", quiet=False):
+        self.label, self.quiet = label, quiet
+        self.wanted = {study.key: wanted for study, wanted, _ in jobs}
+        self.done = {study.key: had for study, _, had in jobs}
+        self.cost = {study.key: cost(study) for study, _, _ in jobs}
+        self.work = sum((wanted - had) * self.cost[study.key] for study, wanted, had in jobs)
+        self.worked = 0.0
+        self.start, self.shown, self.length = time.monotonic(), -1e9, 0
+        self.show, self.pause = (lambda line, last: None, 1e9) if quiet else self._screen()
+
+    def trial(self, trial):
+        """One more trial has ended."""
+        self.done[trial.study] += 1
+        self.worked += self.cost[trial.study]
+        self.tick()
+
+    def tick(self):
+        """Draws the line again, if the last drawing is old enough."""
+        if time.monotonic() - self.shown >= self.pause:
+            self.shown = time.monotonic()
+            self.show(self.line(), last=False)
+
+    def say(self, sentence):
+        """A sentence of its own; the line goes on below it."""
+        if not self.quiet:
+            self.show(sentence, last=True)
+
+    def close(self):
+        if self.wanted:
+            self.show(self.line(), last=True)
+
+    def line(self) -> str:
+        done, wanted = sum(self.done.values()), sum(self.wanted.values())
+        studies = sum(self.done[key] >= wanted for key, wanted in self.wanted.items())
+        seconds = time.monotonic() - self.start
+        if self.worked >= self.work:
+            time_ = f"took {duration(seconds)}"
+        elif self.worked:
+            time_ = f"about {duration(seconds * (self.work - self.worked) / self.worked)} left"
+        else:
+            time_ = f"{duration(seconds)} so far"
+        label = f"{self.label} · " if self.label else ""
+        return f"{label}{studies} of {len(self.wanted)} studies done · {done:,} of {wanted:,} trials · {time_}"
+
+    def _screen(self):
+        """The way to show a line here, and the seconds between two drawings."""
+        shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+        if shell is not None and hasattr(shell, "kernel"):
+            from IPython.display import display
+
+            area = []
+
+            def in_notebook(line, last):  # one output, so that a saved notebook shows the last line and no widget
+                if area:
+                    area[0].update({"text/plain": line}, raw=True)
+                else:
+                    area.append(display({"text/plain": line}, raw=True, display_id=True))
+                if last:
+                    area.clear()
+
+            return in_notebook, 0.5
+        if sys.stderr.isatty():
+            def in_terminal(line, last):
+                sys.stderr.write(f"\r{line:<{self.length}}" + "\n" * last)
+                sys.stderr.flush()
+                self.length = 0 if last else len(line)
+
+            return in_terminal, 0.5
+        return (lambda line, last: print(line, file=sys.stderr, flush=True)), 30
+
+
+def cost(study) -> float:
+    """A trial's work in arbitrary units; the constant is what a step costs however small the network."""
+    return (study.num_params + 500) * study.unroll * study.mean_steps
+
+
+def duration(seconds: float) -> str:
+    """A time that a person reads: 40 s, 12 min, 3 h 20 min, 2 days 4 h."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    hours = round(seconds / 3600)
+    if hours < 24 * 365:
+        return f"{hours // 24} days {hours % 24} h"
+    return f"{seconds / (365.25 * 86400):,.1f} years"

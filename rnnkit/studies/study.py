@@ -1,0 +1,134 @@
+"""A study: one tuner run, that is a task, an architecture, a depth and a budget of parameters."""
+
+import datetime
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import rnnkit
+from rnnkit.cells import cell_of
+from rnnkit.hparams import space_for
+from rnnkit.networks import num_params, units_for
+from rnnkit.tasks import TASKS
+from rnnkit.training import train
+from rnnkit.trials import Trial
+from rnnkit.tuner import TUNERS
+
+ROUND = 16  # trials suggested together
+
+
+@dataclass(frozen=True)
+class Study:
+    """One tuner run. `pinned` fixes hyper-parameters, as (("nonlinearity", "relu"),); `train_steps` is the range that is tuned.
+
+    ValueError, in one sentence, for whatever cannot be trained.
+    """
+
+    task_type: str
+    architecture: str
+    n_layers: int
+    max_params: int
+    seed: int = 0
+    n_in: int = 50
+    unroll: int = 5
+    train_steps: tuple[int, int] = (4_000, 10_000)
+    tuner: str = "gp"
+    pinned: tuple = ()
+
+    def run(self, store, n_trials, device="cpu", scale="", on_trial=None, stop=None):
+        """Brings the study to `n_trials` trials: suggest, train, observe, in rounds of 16, and stores each trial as it ends.
+
+        The suggestions of a round depend on the seed and on the trials of earlier rounds alone, so that a study which was
+        interrupted asks for what an undisturbed one would have asked; only what the store lacks is trained. `stop()` is
+        asked often and ends the run early; `on_trial(trial)` hears of each new trial.
+        """
+        tuner = TUNERS[self.tuner](self.space, self.seed)
+        done = {trial.hyper_iter: trial for trial in store.trials(self.key)}
+
+        def keep(number, hparams, outcome):
+            done[number] = trial = self.trial(number, hparams, outcome, scale)
+            store.add([trial])
+            if on_trial:
+                on_trial(trial)
+
+        for start in range(0, n_trials, ROUND):
+            numbers = range(start, min(start + ROUND, n_trials))
+            missing = [number for number in numbers if number not in done]
+            if missing:
+                hparams = tuner.suggest(len(numbers), start=start)
+                train(self, [hparams[number - start] for number in missing], missing, device=device, on_outcome=keep, stop=stop)
+            if stop and stop():
+                return
+            tuner.observe([done[number].hparams for number in numbers], [done[number].valid_loss for number in numbers])
+
+    def trial(self, number, hparams, outcome, scale) -> Trial:
+        """The row of one outcome of training."""
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        losses = (outcome.train_loss, outcome.valid_loss, outcome.eval_loss) if not outcome.infeasible else (math.nan,) * 3
+        return Trial(
+            self.key, self.architecture, self.task_type, hparams, self.n_layers, number, self.max_params, outcome.num_params, *losses,
+            outcome.infeasible, outcome.steps, outcome.seconds, self.seed, scale, outcome.device, rnnkit.__version__, now,
+            self.n_in, self.unroll, self.tuner,
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """All that defines the study, as text: two studies with one key are one study. Neither scale nor number of trials is in it."""
+        low, high = self.train_steps
+        pins = "".join(f"/{name}={value}" for name, value in self.pinned)
+        return (f"{self.task_type}/{self.architecture}/layers={self.n_layers}/params={self.max_params}/in={self.n_in}"
+                f"/unroll={self.unroll}/steps={low}-{high}{pins}/{self.tuner}/seed={self.seed}")
+
+    @cached_property
+    def task(self):
+        return TASKS[self.task_type](n_in=self.n_in, unroll=self.unroll)
+
+    @cached_property
+    def n_units(self) -> int:
+        """Units a layer: the most that the budget allows."""
+        return units_for(self.architecture, self.n_layers, self.task.n_in, self.task.n_out, self.max_params)
+
+    @cached_property
+    def num_params(self) -> int:
+        return num_params(self.architecture, self.n_layers, self.n_units, self.task.n_in, self.task.n_out)
+
+    @cached_property
+    def space(self):
+        return space_for(self.architecture, self.task_type, train_steps=self.train_steps, pinned=dict(self.pinned))
+
+    @property
+    def mean_steps(self) -> float:
+        """Training steps of a trial on average; they are tuned over a logarithmic range."""
+        low, high = self.train_steps
+        return low if low == high else (high - low) / math.log(high / low)
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of a trial, about: 6 a parameter, example and time step, for each training step."""
+        return 6 * self.num_params * self.task.batch * self.unroll * self.mean_steps
+
+    def __post_init__(self):
+        pairs = self.pinned.items() if isinstance(self.pinned, dict) else self.pinned
+        object.__setattr__(self, "pinned", tuple(sorted((name, value) for name, value in pairs)))
+        object.__setattr__(self, "train_steps", tuple(self.train_steps) if isinstance(self.train_steps, (list, tuple)) else self.train_steps)
+        for name, known in (("task_type", TASKS), ("tuner", TUNERS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}. Check the spelling.")
+        cell_of(self.architecture, self.n_layers)
+        for name, least in (("max_params", 1), ("seed", 0), ("n_in", 1), ("unroll", 1)):
+            whole_number(name, getattr(self, name), least)
+        if not (isinstance(self.train_steps, tuple) and len(self.train_steps) == 2):
+            raise ValueError(f"train_steps must be two whole numbers, the least and the most, got {self.train_steps!r}.")
+        for name, steps in zip(("the least", "the most"), self.train_steps):
+            whole_number(f"{name} of train_steps", steps, 1)
+        if self.train_steps[0] > self.train_steps[1]:
+            raise ValueError(f"The least of train_steps must not exceed the most, got {self.train_steps}. Swap them.")
+        self.n_units  # ValueError if not even one unit fits
+        self.space  # ValueError if something unknown is pinned
+
+
+def whole_number(name, value, least):
+    """`value`, if it is a whole number of at least `least`; ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+    return value

@@ -1,0 +1,373 @@
+"""A study asks, trains, tells and keeps; an experiment is a list of studies; a scale is a row of a table."""
+
+import dataclasses
+import math
+
+import pytest
+
+import rnnkit.studies as studies
+from rnnkit.cells import PAPER
+from rnnkit.studies import EXPERIMENTS, SCALES, Study, plan, run, studies_of, trials_of
+from rnnkit.studies.progress import Progress, duration
+from rnnkit.training import Outcome
+from rnnkit.trials import TrialStore
+from rnnkit.tuner import TUNERS
+
+
+def small(architecture="rnn", n_layers=1, **changes):
+    """A study whose trials take a millisecond."""
+    return Study("per_cap", architecture, n_layers, **{**dict(max_params=60, n_in=5, unroll=2, train_steps=(5, 20)), **changes})
+
+
+@pytest.fixture
+def store():
+    with TrialStore(":memory:") as store:
+        yield store
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """Training replaced by a known function of the hyper-parameters; records what was asked for."""
+    asked = []
+
+    def train(study, hparams, numbers, device="cpu", on_outcome=None, stop=None):
+        asked.append(list(numbers))
+        for number, h in reversed(list(zip(numbers, hparams))):  # outcomes may come in any order
+            if stop and stop():
+                return
+            bad = h["lr_init"] > 0.05
+            loss = math.nan if bad else (math.log10(h["lr_init"]) + 3) ** 2
+            on_outcome(number, h, Outcome(loss, loss, loss, bad, 10, 0.1, 60, "cpu"))
+
+    monkeypatch.setattr("rnnkit.studies.study.train", train)
+    return asked
+
+
+def asked_for(store, study):
+    return [trial.hparams for trial in store.trials(study.key)]
+
+
+# --- Study.run ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_study_is_trained_in_rounds_of_sixteen(store, stub):
+    small(tuner="random").run(store, 40)
+    assert stub == [list(range(0, 16)), list(range(16, 32)), list(range(32, 40))]
+
+
+def test_a_row_says_all_about_its_trial(store):
+    study = small("gru", seed=3, tuner="random")
+    study.run(store, 2, scale="smoke")
+    row = store.frame().iloc[1]
+    assert (row.study, row.architecture, row.task_type, row.n_layers, row.hyper_iter) == (study.key, "gru", "per_cap", 1, 1)
+    assert (row.max_params, row.num_params, row.seed, row.scale, row.device) == (60, study.num_params, 3, "smoke", "cpu")
+    assert (row.n_in, row.unroll, row.tuner, row.steps) == (5, 2, "random", row.hparams["train_steps"])
+    assert row.valid_loss == row.eval_loss <= 0 < row.train_loss and not row.infeasible
+
+
+def test_an_infeasible_trial_is_a_row_without_losses(store, stub):
+    study = small(tuner="random")
+    study.run(store, 40)
+    frame = store.frame()
+    assert frame.infeasible.any() and frame.valid_loss[frame.infeasible].isna().all() and frame.valid_loss[~frame.infeasible].notna().all()
+
+
+def test_only_gaps_are_filled(store, stub):
+    study = small(tuner="random")
+    study.run(store, 16)
+    kept = [trial for trial in store.trials(study.key) if trial.hyper_iter not in (3, 7)]
+    with TrialStore(":memory:") as holes:
+        holes.add(kept)
+        stub.clear()
+        study.run(holes, 18)
+        assert stub == [[3, 7], [16, 17]]
+        assert asked_for(holes, study)[:16] == asked_for(store, study)
+
+
+def test_what_is_complete_is_not_trained_again(store, stub):
+    small().run(store, 20)
+    stub.clear()
+    small().run(store, 20)
+    small().run(store, 5)
+    assert stub == []
+
+
+@pytest.mark.parametrize("cut", [1, 15, 16, 17, 31])
+def test_a_study_interrupted_anywhere_asks_for_what_an_undisturbed_one_asks(store, stub, cut):
+    """The undisturbed run is its own witness; the tuner is the real one."""
+    study = small()
+    study.run(store, 36)
+    with TrialStore(":memory:") as cut_off:
+        seen = []
+        study.run(cut_off, 36, on_trial=seen.append, stop=lambda: len(seen) >= cut)
+        assert len(cut_off) == cut
+        study.run(cut_off, 36)
+        assert asked_for(cut_off, study) == asked_for(store, study)
+
+
+def test_a_study_that_is_extended_asks_for_what_a_long_one_asks(store, stub):
+    study = small()
+    study.run(store, 36)
+    with TrialStore(":memory:") as grown:
+        for n in (3, 20, 36):
+            study.run(grown, n)
+        assert asked_for(grown, study) == asked_for(store, study)
+
+
+def test_the_tuner_hears_of_the_losses_in_the_order_of_the_trials(store, stub, monkeypatch):
+    heard = []
+
+    class Listener(TUNERS["random"]):
+        def observe(self, hparams, losses):
+            heard.append((hparams, losses))
+
+    monkeypatch.setitem(TUNERS, "listener", Listener)
+    study = small(tuner="listener")
+    study.run(store, 20)
+    trials = store.trials(study.key)
+    assert heard[0][0] == [trial.hparams for trial in trials[:16]]
+    assert repr(heard[0][1]) == repr([trial.valid_loss for trial in trials[:16]])  # repr, since NaN is not NaN
+
+
+def test_the_gp_finds_better_learning_rates_than_chance(store, stub):
+    """The stub's loss is least at lr_init = 1e-3; after the first round the GP knows."""
+    study = small()
+    study.run(store, 48)
+    frame = store.frame()
+    assert frame.valid_loss[32:].median() < 0.3 * frame.valid_loss[:16].median()
+
+
+def test_trials_do_not_depend_on_the_company_they_were_trained_in(store):
+    study = small("gru", tuner="random", train_steps=(200, 400))
+    study.run(store, 8)
+    with TrialStore(":memory:") as alone:
+        alone.add([trial for trial in store.trials(study.key) if trial.hyper_iter % 2])
+        study.run(alone, 8)
+        assert [trial.valid_loss for trial in alone.trials(study.key)] == [trial.valid_loss for trial in store.trials(study.key)]
+
+
+# --- what defines a study ----------------------------------------------------------------------------------------------
+
+
+def test_a_key_differs_wherever_the_study_differs():
+    base = small()
+    changes = dict(architecture="ugrnn", n_layers=2, max_params=61, seed=1, n_in=6, unroll=3, train_steps=(5, 21), tuner="random",
+                   pinned=(("nonlinearity", "relu"),))
+    keys = {base.key, *(dataclasses.replace(base, **{name: value}).key for name, value in changes.items())}
+    assert len(keys) == 1 + len(changes)
+
+
+def test_a_key_can_be_read():
+    assert small(pinned={"nonlinearity": "relu"}).key == "per_cap/rnn/layers=1/params=60/in=5/unroll=2/steps=5-20/nonlinearity=relu/gp/seed=0"
+
+
+def test_a_network_fills_its_budget():
+    """RNN, one layer, 5 inputs: N (5 + N) weights, N biases, N initial states, N + 1 for the readout."""
+    study = small(max_params=60)
+    size = lambda n: n * (5 + n) + n + n + n + 1  # noqa: E731
+    assert study.num_params == size(study.n_units) <= 60 < size(study.n_units + 1)
+
+
+def test_mean_steps_are_those_of_a_log_uniform_draw():
+    """The mean of a log-uniform variable on [1, e] is e - 1."""
+    assert small(train_steps=(1000, 2718)).mean_steps == pytest.approx(1000 * (math.e - 1), rel=1e-3)
+    assert small(train_steps=(7, 7)).mean_steps == 7
+
+
+def test_flops_are_six_a_parameter_example_step_and_training_step():
+    study = small(train_steps=(10, 10))
+    assert study.flops == 6 * study.num_params * 128 * 2 * 10
+
+
+@pytest.mark.parametrize("changes, said", [
+    (dict(architecture="grue"), "architecture must be one of rnn, .*got 'grue'"),
+    (dict(task_type="per_capita"), "task_type must be one of per_cap.*got 'per_capita'"),
+    (dict(tuner="grid"), "tuner must be one of gp, random, got 'grid'"),
+    (dict(architecture="+rnn"), r"\+RNN needs n_layers >= 2 \(paper, section 1.4\), got n_layers=1"),
+    (dict(n_layers=0), "needs n_layers >= 1"),
+    (dict(n_layers=1.5), "n_layers must be a whole number"),
+    (dict(max_params=-300), "max_params must be a whole number of at least 1, got -300"),
+    (dict(max_params=True), "max_params must be a whole number"),
+    (dict(max_params="300"), "max_params must be a whole number"),
+    (dict(max_params=9), "max_params must leave room for one unit a layer.*got max_params=9"),
+    (dict(seed=-1), "seed must be a whole number of at least 0, got -1"),
+    (dict(n_in=0), "n_in must be a whole number of at least 1"),
+    (dict(unroll=0), "unroll must be a whole number of at least 1"),
+    (dict(train_steps=5), "train_steps must be two whole numbers"),
+    (dict(train_steps=(20, 5)), "The least of train_steps must not exceed the most"),
+    (dict(train_steps=(0, 5)), "the least of train_steps must be a whole number of at least 1"),
+    (dict(pinned={"nonlinear": "relu"}), "pinned .*got 'nonlinear'"),
+    (dict(pinned={"nonlinearity": "sine"}), "pinned .*got 'sine'"),
+])
+def test_what_cannot_be_trained_is_refused_in_one_sentence(changes, said):
+    values = dict(task_type="per_cap", architecture="rnn", n_layers=1, max_params=60, n_in=5)
+    with pytest.raises(ValueError, match=said) as caught:
+        Study(**{**values, **changes})
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+# --- experiments and scales --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_can_be_made_at_every_scale(experiment, scale):
+    made = studies_of(experiment, scale, seed=5)
+    assert made and len({study.key for study in made}) == len(made) and {study.seed for study in made} == {5}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_figure_1_has_all_six_architectures_but_no_shallow_intersection_rnn(scale):
+    made = {(study.architecture, study.n_layers) for study in studies_of("fig1", scale)}
+    assert {architecture for architecture, _ in made} == set(PAPER) and ("+rnn", 1) not in made and ("+rnn", 2) in made
+
+
+def test_the_paper_scale_is_the_papers():
+    """Section 2.1 and Appendix A: depths 1, 2, 4; six sizes; 1,000 trials and more of 50K to 20M steps; T = 5."""
+    paper = SCALES["paper"]
+    assert (paper.depths, paper.train_steps, paper.unroll) == ((1, 2, 4), (50_000, 20_000_000), 5)
+    assert len(paper.sizes) >= 6 and paper.trials >= 1000
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_experiments_share_the_studies_that_they_have_in_common(scale):
+    keys = {name: {study.key for study in studies_of(name, scale)} for name in EXPERIMENTS}
+    assert keys["figapp1"] == keys["fig1"] and keys["start"] <= keys["fig1"]
+    assert {key for key in keys["fig2a"] if "nonlinearity" not in key} <= keys["fig1"]
+    assert keys["fig2b"] & keys["fig1"], "unroll 5 of Figure 2b is Figure 1's"
+
+
+def test_relu_studies_try_relu_alone(store):
+    pinned = [study for study in studies_of("fig2a", "smoke") if study.pinned]
+    assert {study.architecture for study in pinned} == {"rnn", "ugrnn"}
+    pinned[0].run(store, 3)
+    assert [h["nonlinearity"] for h in asked_for(store, pinned[0])] == ["relu"] * 3
+
+
+def test_the_calibration_has_one_weight_an_input_and_a_bias():
+    for study in studies_of("calibration", "quick"):
+        assert (study.architecture, study.n_layers, study.num_params, study.n_in) == ("linear", 0, study.max_params, study.max_params - 1)
+
+
+@pytest.mark.parametrize("call, said", [
+    (lambda: studies_of("fig9", "quick"), "experiment must be one of .*fig1.*got 'fig9'"),
+    (lambda: studies_of("fig1", "huge"), "scale must be one of smoke, quick, overnight, paper, got 'huge'"),
+    (lambda: studies_of("fig1", "quick", seed=-1), "seed must be"),
+    (lambda: trials_of("quick", -5), "trials must be a whole number of at least 0, got -5"),
+    (lambda: run("fig1", "smoke", ":memory:", workers=-1), "workers must be a whole number"),
+    (lambda: run("fig1", "smoke", ":memory:", device="tpu"), "device must be cpu or cuda, got 'tpu'"),
+    (lambda: plan("huge"), "scale must be one of"),
+    (lambda: plan("quick", only="fig9"), "experiment must be one of"),
+])
+def test_unknown_names_and_impossible_numbers_are_refused_in_one_sentence(call, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        call()
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+def test_none_and_zero_trials_mean_what_the_scale_says():
+    assert trials_of("quick") == trials_of("quick", 0) == SCALES["quick"].trials and trials_of("quick", 7) == 7
+
+
+# --- run and plan ------------------------------------------------------------------------------------------------------
+
+
+def test_run_returns_the_trials_of_its_experiment_alone(tmp_path):
+    path = tmp_path / "trials.sqlite"
+    run("calibration", "smoke", path, progress=False)
+    frame = run("start", "smoke", path, trials=2, progress=False)
+    assert list(frame["experiment"]) == ["start"] * 2 and list(frame["architecture"]) == ["rnn"] * 2 and list(frame["hyper_iter"]) == [0, 1]
+
+
+def test_run_returns_no_more_trials_than_were_asked_for(store):
+    assert len(run("start", "smoke", store, trials=5, progress=False)) == 5
+    assert len(run("start", "smoke", store, trials=2, progress=False)) == 2 and len(store) == 5
+
+
+def test_a_second_run_trains_nothing(store, monkeypatch):
+    first = run("start", "smoke", store, progress=False)
+    monkeypatch.setattr("rnnkit.studies.study.train", lambda *_, **__: pytest.fail("trained again"))
+    assert run("start", "smoke", store, progress=False).equals(first)
+
+
+def test_a_store_that_does_not_keep_says_so_before_it_is_added_to(tmp_path, capsys):
+    file = tmp_path / "trials.parquet"
+    with TrialStore(tmp_path / "trials.sqlite") as store:
+        run("start", "smoke", store, trials=1, progress=False)
+        store.export(file)
+    assert len(run("start", "smoke", file, trials=3)) == 3
+    assert f"{file} lacks 2 trials; they are trained now and not kept." in capsys.readouterr().err
+
+
+def one_second(study, device):
+    return 1.0
+
+
+def test_a_plan_counts_shared_studies_once(store):
+    table = plan("smoke", store=store, speed=one_second).set_index("experiment")
+    assert table.studies["fig1"] == 11 and table.to_train["fig1"] == (11 - 1) * SCALES["smoke"].trials  # one is `start`'s
+    assert table.to_train["figapp1"] == 0 and table.to_train["all"] == table.to_train[:-1].sum()
+
+
+def test_a_plan_leaves_out_what_the_store_has(store):
+    run("start", "smoke", store, trials=2, progress=False)
+    assert plan("smoke", "start", store=store, speed=one_second).to_train.tolist() == [1, 1]
+
+
+def test_a_plans_time_is_steps_times_seconds_a_step_over_the_workers(store):
+    study, = studies_of("start", "smoke")
+    expected = 3 * study.mean_steps * 1.0
+    assert plan("smoke", "start", store=store, workers=1, speed=one_second).seconds[0] == pytest.approx(expected)
+    assert plan("smoke", "start", store=store, workers=2, speed=one_second).seconds[0] == pytest.approx(expected), "one study cannot be shared"
+    two = plan("quick", "calibration", store=store, workers=1, speed=one_second).seconds[0]
+    assert plan("quick", "calibration", store=store, workers=2, speed=one_second).seconds[0] == pytest.approx(two / 2, rel=0.01)
+
+
+def test_a_plan_makes_no_store(tmp_path):
+    plan("smoke", "start", store=tmp_path / "none.sqlite", speed=one_second)
+    assert not (tmp_path / "none.sqlite").exists()
+
+
+def test_a_plan_measures_the_smallest_and_the_largest_and_draws_a_power_law_between():
+    measured = []
+
+    def linear(study, device):
+        measured.append(study.num_params)
+        return study.num_params * study.unroll * 1e-6
+
+    table = plan("overnight", "fig1", store=None, workers=1, speed=linear)
+    expected = sum(64 * study.mean_steps * study.num_params * study.unroll * 1e-6 for study in studies_of("fig1", "overnight"))
+    assert table.seconds[0] == pytest.approx(expected) and len(measured) == 2 * len(PAPER)
+
+
+# --- progress ----------------------------------------------------------------------------------------------------------
+
+
+def test_progress_says_studies_trials_and_time_left(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    study = small()
+    progress = Progress([(study, 4, 1)], label="fig1", quiet=True)
+    trial = dataclasses.make_dataclass("T", ["study"])(study.key)
+    assert progress.line() == "fig1 · 0 of 1 studies done · 1 of 4 trials · 0 s so far"
+    now[0] += 60
+    progress.trial(trial)  # one of three took 60 s
+    assert progress.line() == "fig1 · 0 of 1 studies done · 2 of 4 trials · about 2 min left"
+    now[0] += 120
+    [progress.trial(trial) for _ in range(2)]
+    assert progress.line() == "fig1 · 1 of 1 studies done · 4 of 4 trials · took 3 min"
+
+
+@pytest.mark.parametrize("seconds, text", [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3599, "1 h 00 min"), (12_000, "3 h 20 min"), (187_200, "2 days 4 h"),
+                                           (3.156e10, "1,000.1 years")])
+def test_durations_are_told_as_people_tell_them(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_a_quiet_run_is_quiet(store, capsys):
+    run("start", "smoke", store, progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_everything_public_is_there():
+    assert all(hasattr(studies, name) for name in studies.__all__)
