@@ -1,3 +1,47 @@
-"""rnnkit: a reproduction kit for Collins, Sohl-Dickstein & Sussillo (2017)."""
+"""rnnkit: a reproduction kit for Collins, Sohl-Dickstein & Sussillo, "Capacity and Trainability in Recurrent Neural Networks" (2017).
+
+Reading order:
+    cells      the six cells, equations 1-20
+    networks   M stacks of cells with a readout; counting and sizing them
+    tasks      what they learn
+    hparams    Appendix A as rows, and the space of a cell on a task
+    tuner      which hyper-parameters to try next
+    training   a queue of trials through M slots; the compiled step is in native
+    trials     the store: one row a trial
+    studies    studies, experiments, scales, run()
+    paper      what the paper reports
+    analysis   frames in, numbers and verdicts out
+    figures    one function per figure
+    reproduce  the notebooks, executed
+
+Names are loaded when first used, so that drawing figures does not load torch.
+"""
+
+import importlib
 
 __version__ = "0.1.0"
+
+_MODULES = ("analysis", "cells", "figures", "hparams", "networks", "paper", "studies", "tasks", "training", "trials", "tuner")
+_NAMES = {
+    "CELLS": "cells", "Cell": "cells", "register": "cells",
+    "num_params": "networks", "units_for": "networks",
+    "space_for": "hparams",
+    "TASKS": "tasks",
+    "train": "training", "Outcome": "training",
+    "Trial": "trials", "TrialStore": "trials",
+    "Study": "studies", "Experiment": "studies", "EXPERIMENTS": "studies", "SCALES": "studies", "run": "studies", "plan": "studies",
+    "compare": "analysis",
+}  # fmt: skip
+__all__ = sorted((*_MODULES, *_NAMES))
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        return importlib.import_module(f"rnnkit.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"rnnkit.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'rnnkit' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

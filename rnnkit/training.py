@@ -11,7 +11,6 @@ A trial's numbers depend on the study's seed, the trial's number and its hyper-p
 import math
 import time
 import warnings
-from collections import deque
 from dataclasses import dataclass
 
 import torch
@@ -243,8 +242,7 @@ def train(study, hparams, numbers, device="cpu", slots=None, on_outcome=None, st
     most = max(task.samples(h, study.num_params) for h in hparams)
     engine = _engine(study, task.data(study.seed, most), device, engine, dtype)
     slots = slots or engine.slots
-    waiting = deque(_prepare(study, zip(numbers, hparams), dtype)) if len(hparams) <= slots else _prepare(study, zip(numbers, hparams), dtype)
-    waiting = iter(waiting)
+    waiting = _prepare(study, zip(numbers, hparams), dtype)
     s, outcomes, left = _Slots(study.num_params, dtype, engine.device), {}, len(hparams)
     live_steps = slot_steps = 0
     while left:

@@ -1,0 +1,169 @@
+"""Each cell against a transcription of its equations in numpy, with every gate nontrivial, in float64."""
+
+import numpy as np
+import pytest
+import torch
+
+from rnnkit import networks
+from rnnkit.cells import CELLS, PAPER, Cell, cell_of, register
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def relu(a):
+    return np.maximum(a, 0)
+
+
+# The paper's equations, written again from its text; w[m] is (recurrent matrix, input matrix, bias), x and h are columns.
+def rnn(w, h, x, s):
+    h = s(w["h"][0] @ h + w["h"][1] @ x + w["h"][2])
+    return h, (h,)
+
+
+def ugrnn(w, h, x, s):
+    c = s(w["c"][0] @ h + w["c"][1] @ x + w["c"][2])
+    g = sigmoid(w["g"][0] @ h + w["g"][1] @ x + w["g"][2])
+    h = g * h + (1 - g) * c
+    return h, (h,)
+
+
+def gru(w, h, x, s):
+    r = sigmoid(w["r"][0] @ h + w["r"][1] @ x + w["r"][2])
+    u = sigmoid(w["u"][0] @ h + w["u"][1] @ x + w["u"][2])
+    c = s(w["c"][0] @ (r * h) + w["c"][1] @ x + w["c"][2])
+    h = u * h + (1 - u) * c
+    return h, (h,)
+
+
+def lstm(w, h, c, x, s):
+    i = sigmoid(w["i"][0] @ h + w["i"][1] @ x + w["i"][2])
+    f = sigmoid(w["f"][0] @ h + w["f"][1] @ x + w["f"][2])
+    c_in = s(w["c"][0] @ h + w["c"][1] @ x + w["c"][2])
+    c = f * c + i * c_in
+    o = sigmoid(w["o"][0] @ h + w["o"][1] @ x + w["o"][2])
+    h = o * np.tanh(c)
+    return h, (h, c)
+
+
+def intersection(w, h, x, s):
+    y_in = relu(w["y"][0] @ h + w["y"][1] @ x + w["y"][2])
+    h_in = np.tanh(w["h"][0] @ h + w["h"][1] @ x + w["h"][2])
+    gy = sigmoid(w["gy"][0] @ h + w["gy"][1] @ x + w["gy"][2])
+    gh = sigmoid(w["gh"][0] @ h + w["gh"][1] @ x + w["gh"][2])
+    y = gy * x + (1 - gy) * y_in
+    return y, (gh * h + (1 - gh) * h_in,)
+
+
+EQUATIONS = {"rnn": rnn, "irnn": rnn, "ugrnn": ugrnn, "gru": gru, "lstm": lstm, "+rnn": intersection}
+MAPS = {"rnn": "h", "irnn": "h", "ugrnn": "cg", "gru": "ruc", "lstm": "ifco", "+rnn": ("y", "h", "gy", "gh")}
+CASES = [(a, L) for a in PAPER for L in (1, 2, 3) if not (a == "+rnn" and L == 1)]
+I, N, O, T, B = 4, 3, 2, 5, 6
+
+
+def by_hand(architecture, n_layers, theta, inputs, nonlinearity):
+    """Outputs after the last step for one model and one example, block by block from the flat parameter vector."""
+    s = {"relu": relu, "tanh": np.tanh}[nonlinearity]
+    maps, states = MAPS[architecture], 2 if architecture == "lstm" else 1
+    p = np.asarray(theta)
+
+    def take(*shape):
+        nonlocal p
+        out, p = p[: int(np.prod(shape))].reshape(shape), p[int(np.prod(shape)) :]
+        return out
+
+    project = take(N, I) if architecture == "+rnn" else None
+    matrices = [(take(len(maps), N, N if layer or project is not None else I), take(len(maps), N, N)) for layer in range(n_layers)]
+    readout = take(O, N)
+    b_in = take(N) if project is not None else None
+    vectors = [(take(len(maps), N), take(states, N)) for layer in range(n_layers)]
+    b_out = take(O)
+    assert p.size == 0
+    up = [project @ x + b_in for x in inputs] if project is not None else inputs
+    for (Wx, Wh), (b, h0) in zip(matrices, vectors):
+        w = {m: (Wh[k], Wx[k], b[k]) for k, m in enumerate(maps)}
+        state, ups = tuple(h0), []
+        for x in up:
+            y, state = EQUATIONS[architecture](w, *state, x, s)
+            ups.append(y)
+        up = ups
+    return readout @ up[-1] + b_out
+
+
+def drawn(architecture, n_layers, seed=0):
+    g = np.random.default_rng(seed)
+    shapes = networks.blocks(architecture, n_layers, N, I, O)
+    theta = g.normal(size=(2, sum(int(np.prod(s)) for s in shapes.values())))
+    return shapes, theta, g.normal(size=(T, 2, B, I))
+
+
+@pytest.mark.parametrize("architecture, n_layers", CASES)
+@pytest.mark.parametrize("nonlinearity", ["relu", "tanh"])
+def test_network_computes_the_equations_of_the_paper(architecture, n_layers, nonlinearity):
+    if nonlinearity not in CELLS[architecture].nonlinearities:
+        nonlinearity = CELLS[architecture].nonlinearities[0]
+    shapes, theta, x = drawn(architecture, n_layers)
+    relu_M = torch.tensor([nonlinearity == "relu"] * 2)
+    ours = networks.forward(architecture, n_layers, shapes, torch.tensor(theta), list(torch.tensor(x)), relu_M).numpy()
+    for m in range(2):
+        for b in range(B):
+            assert ours[m, b] == pytest.approx(by_hand(architecture, n_layers, theta[m], x[:, m, b], nonlinearity), abs=1e-12)
+
+
+@pytest.mark.parametrize("architecture, n_layers", CASES)
+def test_gradient_equals_finite_differences(architecture, n_layers):
+    shapes, theta, x = drawn(architecture, n_layers, seed=3)
+    relu_M = torch.tensor([architecture == "irnn", False])
+    inputs = list(torch.tensor(x))
+
+    def loss(theta):
+        return (networks.forward(architecture, n_layers, shapes, theta, inputs, relu_M) ** 2).mean()
+
+    assert torch.autograd.gradcheck(loss, torch.tensor(0.5 * theta, requires_grad=True), eps=1e-6, atol=1e-6)
+
+
+def test_static_input_gives_what_the_same_input_at_every_step_gives():
+    shapes, theta, x = drawn("gru", 2)
+    one = torch.tensor(x[0])
+    again = [one.clone() for _ in range(T)]
+    outputs = [networks.forward("gru", 2, shapes, torch.tensor(theta), inputs, torch.tensor([False] * 2)) for inputs in ([one] * T, again)]
+    assert torch.allclose(*outputs, atol=1e-12)
+
+
+def test_forget_bias_goes_to_the_gates_that_carry_the_state_over():
+    assert {a: tuple(CELLS[a].forget) for a in PAPER} == {
+        "rnn": (), "irnn": (), "ugrnn": ("g",), "gru": ("u",), "lstm": ("f",), "+rnn": ("gy", "gh")}  # fmt: skip
+
+
+def test_intersection_rnn_of_depth_one_is_refused_with_the_section():
+    with pytest.raises(ValueError, match=r"\+RNN needs n_layers >= 2 \(paper, section 1.4\), got n_layers=1"):
+        cell_of("+rnn", 1)
+
+
+def test_unknown_architecture_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="must be one of rnn, irnn.*got 'transformer'"):
+        cell_of("transformer")
+
+
+def test_a_registered_cell_is_counted_and_run_like_the_others():
+    class MGU(Cell):
+        """Minimal gated unit, Zhou et al. 2016."""
+
+        architecture, maps, forget = "mgu", ("f", "c"), {"f": "forget_gate_bias_hack"}
+
+        @staticmethod
+        def step(W, h, x, s):
+            f = torch.sigmoid(W.f(h, x))
+            c = s(W.c(f * h, x))
+            h = (1 - f) * h + f * c
+            return h, h
+
+    try:
+        register(MGU)
+        assert networks.num_params("mgu", 1, N, I, O) == 2 * (N * N + N * I + N) + N + O * N + O
+        shapes = networks.blocks("mgu", 1, N, I, O)
+        theta = torch.zeros(1, networks.num_params("mgu", 1, N, I, O))
+        assert networks.forward("mgu", 1, shapes, theta, [torch.ones(1, B, I)] * T, torch.tensor([False])).shape == (1, B, O)
+    finally:
+        CELLS.pop("mgu")
