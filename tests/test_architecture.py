@@ -1,0 +1,177 @@
+"""Imports point one way, modules stay short, and what is drawn cannot depend on what is trained. All read from the source."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "rnnkit"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+# part of the package -> the parts that it may import; "*" is all
+MAY_IMPORT = {
+    "paper": set(),
+    "draws": set(),
+    "cells": set(),
+    "trials": set(),
+    "networks": {"draws", "cells"},
+    "tasks": {"draws"},
+    "native": {"cells"},
+    "training": {"draws", "cells", "networks", "tasks", "native"},
+    "hparams": {"cells"},
+    "tuner": {"cells", "hparams"},
+    "studies": {"cells", "networks", "tasks", "hparams", "training", "tuner", "trials"},
+    "analysis": {"trials", "paper"},
+    "figures": {"trials", "paper", "analysis"},
+    "widgets": {"draws", "cells", "networks", "tasks", "trials", "paper", "analysis", "figures"},
+    "reproduce": {"studies", "trials", "paper", "analysis", "figures"},
+    "bench": "*",
+    "__main__": "*",
+    "__init__": "*",
+}
+WITHOUT_TORCH = ("paper", "trials", "analysis", "figures")
+
+
+def name_of(path: Path) -> str:
+    """rnnkit/tasks/perceptron.py -> rnnkit.tasks.perceptron; a folder's __init__.py is the folder."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {name_of(path): path for path in SOURCES}
+
+
+def part_of(name: str) -> str:
+    """rnnkit.tasks.perceptron -> tasks; the package itself is __init__."""
+    return name.split(".")[1] if "." in name else "__init__"
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """Every module that a file imports, in functions too, by full name. Of `from a import b`, b where b is a module of ours, else a."""
+    found, here = set(), name_of(path).split(".")
+    folder = here if path.name == "__init__.py" else here[:-1]
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(folder[: len(folder) - node.level + 1] if node.level else [])
+            base = ".".join(filter(None, (base, node.module)))
+            found |= {f"{base}.{alias.name}" if f"{base}.{alias.name}" in NAMES else base for alias in node.names}
+    return frozenset(found)
+
+
+def ours(names) -> set[str]:
+    return {name for name in names if name in NAMES}
+
+
+def ids(path):
+    return str(path.relative_to(ROOT))
+
+
+def test_every_part_has_its_place_in_the_order_of_imports():
+    assert {part_of(name) for name in NAMES} <= set(MAY_IMPORT)
+
+
+def test_the_order_of_imports_has_no_circle():
+    order, left = [], {part: set(may) for part, may in MAY_IMPORT.items() if may != "*"}
+    while left:
+        free = [part for part, may in left.items() if may <= set(order)]
+        assert free, f"a circle among {sorted(left)}"
+        order += free
+        left = {part: may for part, may in left.items() if part not in free}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_imports_point_one_way(path):
+    part = part_of(name_of(path))
+    may = MAY_IMPORT[part]
+    if may != "*":
+        # the package itself is imported for its version alone, which the next test holds
+        assert {part_of(name) for name in ours(imports(path))} <= may | {part, "__init__"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_the_package_itself_gives_its_own_parts_a_version_and_nothing_else(path):
+    if MAY_IMPORT[part_of(name_of(path))] == "*":
+        return  # the command line and the bench may use the public names
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom) and (node.module == "rnnkit" or (node.level and not node.module and path.parent == PACKAGE)):
+            assert {a.name for a in node.names if f"rnnkit.{a.name}" not in NAMES} <= {"__version__"}
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "rnnkit":
+            assert node.attr == "__version__" or f"rnnkit.{node.attr}" in NAMES
+
+
+@pytest.mark.parametrize("part", WITHOUT_TORCH)
+def test_what_is_drawn_reaches_no_torch_through_any_import(part):
+    seen, queue = {}, [(path, (name,)) for name, path in NAMES.items() if part_of(name) == part]
+    assert queue, f"rnnkit.{part} is missing"
+    while queue:
+        path, way = queue.pop()
+        if path in seen:
+            continue
+        seen[path] = way
+        assert not {name for name in imports(path) if name.split(".")[0] == "torch"}, f"torch by {' -> '.join(way)}"
+        queue += [(NAMES[name], (*way, name)) for name in ours(imports(path)) if name != "rnnkit"]
+
+
+@pytest.mark.parametrize("part", WITHOUT_TORCH)
+def test_what_is_drawn_leaves_torch_unloaded(part):
+    """The same as seen by Python itself, which also runs the package's own __init__."""
+    code = f"import sys, rnnkit.{part}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120).returncode == 0
+
+
+def test_paper_imports_nothing_at_all():
+    assert imports(PACKAGE / "paper.py") == frozenset()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_module_is_at_most_300_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, "make it a folder of the same name"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_no_module_is_called_utils(path):
+    assert not {"utils", "util", "helpers", "common", "misc"} & set(path.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_inheritance_is_at_most_one_level_deep(path):
+    """A class of ours whose base is a class of ours has a base without one, within a file; cells.IRNN(RNN) is the one exception."""
+    classes = {node.name: node for node in ast.walk(tree(path)) if isinstance(node, ast.ClassDef)}
+    for node in classes.values():
+        for base in (b.id for b in node.bases if isinstance(b, ast.Name) and b.id in classes):
+            deeper = [b.id for b in classes[base].bases if isinstance(b, ast.Name) and b.id in classes]
+            assert not deeper or node.name == "IRNN", f"{node.name} <- {base} <- {deeper}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("test_*.py")), ids=ids)
+def test_every_test_asserts_something(path):
+    """By an assert statement, pytest.raises or warns, an `assert_...` of numpy or torch, or a function of its own file that does."""
+    functions = {node.name: node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)}
+
+    def asserts(node, seen=()):
+        for part in ast.walk(node):
+            if isinstance(part, ast.Assert):
+                return True
+            if isinstance(part, ast.Call):
+                name = getattr(part.func, "attr", getattr(part.func, "id", ""))
+                if name in ("raises", "warns", "fail") or name.startswith("assert"):
+                    return True
+                if name in functions and name not in seen and asserts(functions[name], (*seen, name)):
+                    return True
+        return False
+
+    tests = [name for name in functions if name.startswith("test_")]
+    assert tests, "a file without a test"
+    assert [name for name in tests if not asserts(functions[name])] == []
