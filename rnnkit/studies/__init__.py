@@ -52,7 +52,7 @@ def complete(studies, n_trials, store, scale="", workers=None, device="cpu", lab
     if workers == 1 or len(away) < 2:
         here, away = jobs, []
     shown = Progress([(study, n_trials, n_trials - lack) for study, lack in jobs], label, quiet=not progress)
-    if not store.kept:
+    if store.path.suffix == ".parquet":
         shown.say(f"{store.path} lacks {sum(lack for _, lack in jobs)} trials; they are trained now and not kept. Give an SQLite store to keep them.")
     with interruptible(shown.say) as stop:
         try:

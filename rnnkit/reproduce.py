@@ -1,0 +1,224 @@
+"""From nothing to figures: trains what the store lacks, executes the notebooks, writes the gallery and the table of claims."""
+
+import ast
+import os
+import sys
+from pathlib import Path
+
+from rnnkit.trials import StoreError, TrialStore
+
+NOTEBOOKS = {  # the experiments that each notebook draws
+    "0_start_here": ("start",),
+    "2_1_parameter_capacity": ("calibration", "fig1", "fig2a", "fig2b", "figapp1"),
+}
+CELL_TIMEOUT = 6 * 3600  # seconds; there is hardly anything left to train when a notebook is executed
+
+
+class NotebookError(RuntimeError):
+    """A notebook that was not executed to its end, in one sentence."""
+
+
+def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed=0, trials=None, workers=None, device="cpu", say=print):
+    """Trains what the store lacks, executes the notebooks into `out`/notebooks, writes `out`/README.md and trials.parquet.
+
+    `only` names notebooks or experiments (default: all). A notebook of which all experiments are chosen is executed; else the
+    chosen figures are drawn without it. Returns the table of claims, one row a claim. Errors as in `studies.run`, and
+    NotebookError. Everything that can be checked is checked before the first trial is trained.
+    """
+    from rnnkit.studies import complete, studies_of, trials_of
+
+    chosen = choose(only)
+    n_trials = trials_of(scale, trials)
+    studies = {name: studies_of(name, scale, seed) for names in chosen.values() for name in names}
+    whole = [notebook for notebook, names in chosen.items() if names == NOTEBOOKS[notebook]]
+    folder = notebooks_folder() if whole else None
+    out = writable_folder(out)
+    with TrialStore(store) as opened:
+        frames = {}
+        for k, (notebook, names) in enumerate(chosen.items(), 1):
+            label = f"notebook {k} of {len(chosen)}, {notebook}"
+            say(f"{label}: {', '.join(names)}")
+            complete([study for name in names for study in studies[name]], n_trials, opened, scale, workers, device, label=label)
+            for name in names:
+                frame = opened.frame(study.key for study in studies[name])
+                frames[name] = frame[frame.hyper_iter < n_trials].reset_index(drop=True)
+                frames[name].insert(0, "experiment", name)
+            if notebook in whole:
+                say(f"{label}: executing")
+                parameters = {"scale": scale, "store": str(opened.path.resolve()), "out": str(out.resolve()),
+                              "seed": seed, "trials": n_trials, "workers": workers or 0}
+                source = folder / f"{notebook}.ipynb"
+                run_notebook(source, out / "notebooks" / source.name, {k: v for k, v in parameters.items() if k in parameters_of(source)})
+            else:
+                draw(names, frames, out)
+        if opened.kept:
+            opened.export(out / "trials.parquet")
+    return finish(frames, out, say)
+
+
+def choose(only=()) -> dict:
+    """Notebook -> its chosen experiments, in order. ValueError for a name that is neither a notebook nor an experiment."""
+    only = [only] if isinstance(only, str) else list(only or ())
+    known = {*NOTEBOOKS, *(name for names in NOTEBOOKS.values() for name in names)}
+    for name in only:
+        if name not in known:
+            experiments = ", ".join(name for names in NOTEBOOKS.values() for name in names)
+            raise ValueError(f"only must name an experiment ({experiments}) or a notebook ({', '.join(NOTEBOOKS)}), got {name!r}. Check the spelling.")
+    chosen = {notebook: tuple(name for name in names if not only or notebook in only or name in only) for notebook, names in NOTEBOOKS.items()}
+    return {notebook: names for notebook, names in chosen.items() if names}
+
+
+def notebooks_folder() -> Path:
+    """The notebooks of the source checkout. NotebookError, with what to do, where there are none."""
+    places = [Path(__file__).resolve().parent.parent / "notebooks", Path.cwd() / "notebooks"]
+    for place in places:
+        if all((place / f"{name}.ipynb").is_file() for name in NOTEBOOKS):
+            return place
+    raise NotebookError(f"The notebooks ({', '.join(NOTEBOOKS)}) are in the source checkout's folder `notebooks`, which is not here: "
+                        "run rnnkit from the folder of a clone of the repository, or choose experiments with --only.")
+
+
+def writable_folder(out) -> Path:
+    """The folder for figures, made if need be and tried out before hours are spent. StoreError if nothing can be written there."""
+    out = Path(out).expanduser()
+    try:
+        (out / "notebooks").mkdir(parents=True, exist_ok=True)
+        probe = out / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(f"Figures cannot be written to {out} ({error.strerror}). Give another folder.") from error
+    return out
+
+
+def draw(names, frames, out):
+    """The figures of some experiments, as their notebook would have drawn them."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from rnnkit import figures
+
+    for name in names:
+        figures.write(name, frames[name], out)
+
+
+def finish(frames, out, say):
+    """Writes the gallery and says where the figures are; the table of claims."""
+    import pandas as pd
+
+    from rnnkit import analysis, figures
+
+    figures.gallery(out, frames)
+    claims = [analysis.compare(name, frame) for name, frame in frames.items()]
+    claims = pd.concat([table for table in claims if len(table)] or [pd.DataFrame()], ignore_index=True)
+    if len(claims):
+        say(claims_text(claims))
+    say(f"The figures are in {out}; {out / 'README.md'} shows them all, with captions and verdicts.")
+    return claims
+
+
+def claims_text(claims) -> str:
+    """The table of claims for a terminal: id, claim, paper, ours with its interval, verdict."""
+    def number(x):
+        return x if isinstance(x, str) else "" if x is None or x != x else f"{x:.3g}"
+
+    rows = [("", "claim", "paper", "ours", "verdict")]
+    for _, row in claims.iterrows():
+        interval = f" [{number(row.low)}, {number(row.high)}]" if number(row.low) and number(row.high) else ""
+        claim = str(row.claim) if len(str(row.claim)) <= 70 else f"{str(row.claim)[:67]}..."
+        rows.append((str(row.id), claim, number(row.paper), number(row.ours) + interval, str(row.verdict)))
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
+
+
+# --- executing a notebook ----------------------------------------------------------------------------------------------
+
+
+def parameters_of(notebook) -> set[str]:
+    """The names assigned in a notebook's parameters cell. NotebookError for a file that is no notebook."""
+    import nbformat
+
+    notebook = Path(notebook)
+    if not notebook.is_file():
+        raise NotebookError(f"There is no notebook {notebook}. Check the path.")
+    try:
+        book = nbformat.read(notebook, as_version=4)
+        nbformat.validate(book)
+        tagged = [cell.source for cell in book.cells if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", ())]
+        lines = [line for source in tagged for line in ast.parse(source).body]
+    except Exception as error:  # nbformat raises many kinds
+        raise NotebookError(f"{notebook} is not a notebook. Restore it from the repository.") from error
+    targets = [target for line in lines for target in getattr(line, "targets", [getattr(line, "target", None)])]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, artefacts=()) -> Path:
+    """Executes a notebook with papermill, in its own folder, and writes it to `out` if and only if every cell ran well.
+
+    papermill's own word for success is not taken: it notes a killed kernel, a timeout and `sys.exit` as completed. The half-run
+    copy stays beside `out`, as *.partial.ipynb, for whoever wants to see how far it came. NotebookError, in one sentence.
+    """
+    import nbclient.exceptions
+    import papermill
+
+    notebook, out, parameters = Path(notebook), Path(out), dict(parameters or {})
+    known = parameters_of(notebook)
+    unknown = set(parameters) - known
+    if unknown:
+        raise NotebookError(f"{notebook.name} has no parameter {', '.join(sorted(unknown))}; "
+                            f"it has {', '.join(sorted(known)) or 'none'}. Check the spelling.")
+    half = out.with_name(f"{out.stem}.partial.ipynb")
+    left = "left off before its last cell without failing (sys.exit?)"
+
+    def fail(what, cause=None):
+        raise NotebookError(f"{notebook.name} {what}. How far it came is in {half}.") from cause
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        done = papermill.execute_notebook(
+            str(notebook), str(half), parameters, cwd=str(notebook.resolve().parent), kernel_name="python3", language="python",
+            progress_bar=False, log_output=False, execution_timeout=cell_timeout, **_own_kernel())
+    except papermill.PapermillExecutionError as error:
+        if error.ename == "SystemExit":
+            fail(left, error)
+        fail(f"failed in cell {error.cell_index + 1}: {error.ename}: {' '.join(str(error.evalue).split())[:300].rstrip('.')}", error)
+    except nbclient.exceptions.DeadKernelError as error:
+        fail("lost its kernel, which died (is there too little memory?)", error)
+    except (nbclient.exceptions.CellTimeoutError, TimeoutError) as error:
+        fail(f"has a cell that was not done after {cell_timeout} s", error)
+    cells = [cell for cell in done.cells if cell.cell_type == "code" and cell.source.strip()]
+    errors = [output.ename for cell in cells for output in cell.outputs if output.output_type == "error"]
+    if "SystemExit" in errors or not (errors or all(cell.execution_count for cell in cells)):
+        fail(left)
+    if errors:
+        fail(f"shows an error in a cell: {errors[0]}")
+    missing = [str(path) for path in artefacts if not Path(path).exists()]
+    if missing:
+        fail(f"ran, but did not write {', '.join(missing)}")
+    os.replace(half, out)
+    return out
+
+
+def _own_kernel() -> dict:
+    """A kernel of this very Python, whatever kernels are installed, reached through files where that can be: then there is no port
+    to race for, and no remark about unencrypted TCP."""
+    import uuid
+
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    folder = Path(jupyter_runtime_dir())
+    files = sys.platform != "win32" and len(str(folder)) <= 50  # a socket's path has about 100 characters at most
+
+    class OwnKernelManager(AsyncKernelManager):
+        kernel_spec = KernelSpec(argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], language="python")
+
+        def __init__(self, *args, **settings):
+            if files:
+                folder.mkdir(parents=True, exist_ok=True)
+                name = str(uuid.uuid4())
+                settings |= {"transport": "ipc", "kernel_id": name, "connection_file": str(folder / f"kernel-{name}.json")}
+            super().__init__(*args, **settings)
+
+    return {"kernel_manager_class": OwnKernelManager}

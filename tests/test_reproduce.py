@@ -1,0 +1,180 @@
+"""A notebook counts as executed only if every cell ran well; papermill's own word is not taken for it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from rnnkit import reproduce as rep
+from rnnkit.reproduce import NOTEBOOKS, NotebookError, choose, claims_text, run_notebook
+from rnnkit.studies import EXPERIMENTS
+from rnnkit.trials import StoreError
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def notebook(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    def write(*cells, name="nb.ipynb", parameters="x: int = 1  # a number"):
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (parameters, *cells)])
+        book.cells[0].metadata["tags"] = ["parameters"]
+        path = tmp_path / "books" / name
+        path.parent.mkdir(exist_ok=True)
+        nbformat.write(book, path)
+        return path
+
+    return write
+
+
+def refused(path, out, **settings):
+    """The sentence with which a notebook is refused; nothing may stand where its executed copy would."""
+    with pytest.raises(NotebookError) as caught:
+        run_notebook(path, out, **settings)
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".") and not out.exists()
+    return str(caught.value)
+
+
+def test_a_good_notebook_is_executed_with_its_parameters_in_its_own_folder(notebook, tmp_path):
+    path = notebook("import os; print(x + 1, os.getcwd())")
+    out = run_notebook(path, tmp_path / "out" / "nb.ipynb", {"x": 41})
+    texts = [output.text for cell in nbformat.read(out, 4).cells for output in cell.get("outputs", [])]
+    assert texts == [f"42 {path.parent}\n"] and os.listdir(out.parent) == ["nb.ipynb"]
+
+
+def test_an_unknown_parameter_is_refused_before_anything_runs(notebook, tmp_path):
+    path = notebook(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    assert "has no parameter y; it has x" in refused(path, tmp_path / "out.ipynb", parameters={"y": 1})
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_failing_cell_is_named_with_its_error(notebook, tmp_path):
+    said = refused(notebook("1 + 1", "{}['key']", "2 + 2"), tmp_path / "out.ipynb")
+    assert "nb.ipynb failed in cell 3: KeyError: 'key'" in said and "out.partial.ipynb" in said
+    assert (tmp_path / "out.partial.ipynb").exists()
+
+
+def test_a_killed_kernel_is_noticed(notebook, tmp_path):
+    assert "lost its kernel, which died" in refused(notebook("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "1"), tmp_path / "out.ipynb")
+
+
+def test_a_cell_that_takes_too_long_is_noticed(notebook, tmp_path):
+    assert "not done after 1 s" in refused(notebook("import time; time.sleep(60)", "1"), tmp_path / "out.ipynb", cell_timeout=1)
+
+
+def test_leaving_by_sys_exit_is_not_success(notebook, tmp_path):
+    assert "left off before its last cell" in refused(notebook("import sys; sys.exit(0)", "1"), tmp_path / "out.ipynb")
+
+
+def test_an_error_that_a_tag_allows_is_not_success(notebook, tmp_path):
+    path = notebook("1 / 0", "1")
+    book = nbformat.read(path, 4)
+    book.cells[1].metadata["tags"] = ["raises-exception"]
+    nbformat.write(book, path)
+    assert "ZeroDivisionError" in refused(path, tmp_path / "out.ipynb")
+
+
+def test_a_cell_that_never_ran_is_noticed(notebook, tmp_path, monkeypatch):
+    """papermill's result with one cell unexecuted, as after an exit that it did not see."""
+    path = notebook("1", "2")
+    monkeypatch.setattr("papermill.execute_notebook", lambda source, half, *_, **__: nbformat.read(source, 4))
+    assert "left off before its last cell" in refused(path, tmp_path / "out.ipynb")
+
+
+def test_a_notebook_that_does_not_write_what_it_should_is_noticed(notebook, tmp_path):
+    missing = tmp_path / "fig.png"
+    assert f"did not write {missing}" in refused(notebook("1"), tmp_path / "out.ipynb", artefacts=[missing])
+
+
+def test_an_old_copy_stays_when_a_new_one_fails(notebook, tmp_path):
+    out = tmp_path / "out.ipynb"
+    run_notebook(notebook("1"), out)
+    before = out.read_bytes()
+    with pytest.raises(NotebookError):
+        run_notebook(notebook("1 / 0"), out)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["not json", "[1, 2]", '{"cells": 3}', json.dumps({"nbformat": 99, "cells": []}), b"\xff\xfe"])
+def test_a_file_that_is_no_notebook_is_told(tmp_path, content):
+    path = tmp_path / "nb.ipynb"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert "is not a notebook" in refused(path, tmp_path / "out.ipynb")
+
+
+def test_a_missing_notebook_is_told(tmp_path):
+    assert "There is no notebook" in refused(tmp_path / "none.ipynb", tmp_path / "out.ipynb")
+
+
+def test_a_notebook_may_train_with_workers_and_keeps_one_line_of_progress(notebook, tmp_path):
+    path = notebook("from rnnkit.studies import run; frame = run('calibration', 'smoke', ':memory:', trials=x)",
+                    "frame2 = run('fig2b', 'smoke', ':memory:', trials=1, workers=2, progress=False); print(len(frame), len(frame2))")
+    book = nbformat.read(run_notebook(path, tmp_path / "out.ipynb", {"x": 4}), 4)
+    outputs = [output for cell in book.cells for output in cell.outputs]
+    assert outputs[-1].text == "4 10\n"
+    assert [output.data["text/plain"] for output in outputs if output.output_type == "display_data"] == [
+        "calibration · 1 of 1 studies done · 4 of 4 trials · took 0 s"]
+
+
+# --- what is chosen, and where it goes ---------------------------------------------------------------------------------
+
+
+def test_every_experiment_is_in_a_notebook():
+    assert {name for names in NOTEBOOKS.values() for name in names} == set(EXPERIMENTS)
+
+
+def test_nothing_chosen_is_everything():
+    assert choose() == NOTEBOOKS == choose(list(NOTEBOOKS))
+
+
+def test_an_experiment_or_a_notebook_can_be_chosen():
+    assert choose("fig1") == {"2_1_parameter_capacity": ("fig1",)}
+    assert choose(["0_start_here", "fig2a"]) == {"0_start_here": ("start",), "2_1_parameter_capacity": ("fig2a",)}
+
+
+def test_an_unknown_choice_is_refused_by_name():
+    with pytest.raises(ValueError, match="only must name an experiment .*fig1.* or a notebook .*got 'fig7'"):
+        choose(["fig1", "fig7"])
+
+
+def test_a_folder_where_no_figure_can_be_written_is_told_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="Figures cannot be written to .*Give another folder."):
+        rep.reproduce("smoke", only="fig1", store=tmp_path / "trials.sqlite", out=tmp_path / "file" / "figures")
+    assert not (tmp_path / "trials.sqlite").exists()
+
+
+def test_an_installed_package_without_notebooks_says_where_to_run_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(rep, "__file__", str(tmp_path / "site-packages" / "rnnkit" / "reproduce.py"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotebookError, match="run rnnkit from the folder of a clone of the repository"):
+        rep.notebooks_folder()
+
+
+def test_an_installed_package_finds_the_notebooks_of_the_folder_it_is_run_in(tmp_path, monkeypatch):
+    monkeypatch.setattr(rep, "__file__", str(tmp_path / "site-packages" / "rnnkit" / "reproduce.py"))
+    (tmp_path / "notebooks").mkdir()
+    for name in NOTEBOOKS:
+        (tmp_path / "notebooks" / f"{name}.ipynb").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert rep.notebooks_folder() == tmp_path / "notebooks"
+
+
+def test_the_table_of_claims_fits_a_terminal():
+    claims = pd.DataFrame([
+        dict(id="C01", claim="stored bits are linear in parameters", paper=1.0, ours=0.98123, low=0.9, high=1.05, verdict="holds", evidence=""),
+        dict(id="C05", claim="x" * 200, paper=None, ours=float("nan"), low=None, high=None, verdict="not tested at this scale", evidence=""),
+    ])
+    lines = claims_text(claims).splitlines()
+    assert "0.981 [0.9, 1.05]" in lines[1] and lines[1].endswith("holds") and "nan" not in lines[2] and max(map(len, lines)) < 150
+
+
+def test_a_module_that_draws_does_not_wait_for_torch():
+    code = "import sys, rnnkit.reproduce, rnnkit.__main__; print('torch' in sys.modules, 'matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.stdout == "False False\n", done.stderr
