@@ -30,9 +30,9 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed
     chosen = choose(only)
     n_trials = trials_of(scale, trials)
     studies = {name: studies_of(name, scale, seed) for names in chosen.values() for name in names}
+    out = writable_folder(out)
     whole = [notebook for notebook, names in chosen.items() if names == NOTEBOOKS[notebook]]
     folder = notebooks_folder() if whole else None
-    out = writable_folder(out)
     with TrialStore(store) as opened:
         frames = {}
         for k, (notebook, names) in enumerate(chosen.items(), 1):

@@ -147,8 +147,12 @@ class TrialStore:
             raise StoreError(f"The store {self.path} gave an error: {error}. Check the file, or give another path.") from error
 
     def add(self, trials) -> int:
-        """Writes the trials (one transaction, on disk when it returns) and gives how many were new. What the store has is kept."""
+        """Writes the trials (one transaction, on disk when it returns) and gives how many were new. What the store has is kept.
+
+        To add nothing is to try whether the store may be written.
+        """
         with self._plainly(), self._sql:
+            self._sql.execute("BEGIN IMMEDIATE")
             return max(0, self._sql.executemany(_INSERT, [_to_row(trial) for trial in trials]).rowcount)
 
     def trials(self, study: str) -> list[Trial]:

@@ -45,6 +45,7 @@ def complete(studies, n_trials, store, scale="", workers=None, device="cpu", lab
     jobs = sorted((job for job in lacking.values() if job[1]), key=lambda job: -job[1] * cost(job[0]))
     if not jobs:
         return
+    store.add([])  # StoreError now rather than after the first trial
     here = [job for job in jobs if cell_of(job[0].architecture).__module__ == "__main__"]  # a cell that workers cannot import
     away = [job for job in jobs if job not in here]
     work = sum(study.flops * lack for study, lack in jobs)

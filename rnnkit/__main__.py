@@ -1,0 +1,178 @@
+"""The command line. Heavy imports wait inside the commands, so that help is there at once."""
+
+import functools
+import sys
+
+import click
+
+import rnnkit
+
+SCALE = click.option("--scale", default="quick", show_default=True, metavar="NAME",
+                     help="How large: smoke (seconds, a test), quick (about ten minutes on two cores), overnight, or paper (as published).")
+STORE = click.option("--store", default="trials.sqlite", show_default=True, metavar="FILE",
+                     help="The SQLite file that keeps every trial. What is in it is not trained again.")
+SEED = click.option("--seed", default=0, show_default=True, help="Fixes initial weights, data and search; another seed is another run.")
+TRIALS = click.option("--trials", default=None, type=int, metavar="N", help="Trials a study, instead of what the scale says.")
+WORKERS = click.option("--workers", default=None, type=int, metavar="N", help="Processes that train side by side.  [default: one a core]")
+DEVICE = click.option("--device", default="cpu", show_default=True, metavar="NAME", help="Where to train: cpu or cuda.")
+
+
+def plainly(command):
+    """Errors as one sentence and exit code 1; an interrupted run says how to go on and exits with 130."""
+
+    @functools.wraps(command)
+    def run(*args, **kwargs):
+        from rnnkit.trials import StoreError
+
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt as stop:
+            click.echo(str(stop) or "Stopped at once. What was finished is kept; run the same again to go on from there.", err=True)
+            sys.exit(130)
+        except BrokenPipeError:
+            raise
+        except (ValueError, OSError, StoreError, RuntimeError) as error:
+            click.echo(f"Error: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+            sys.exit(1)
+
+    return run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(rnnkit.__version__, message="rnnkit %(version)s")
+def main():
+    """Reproduces "Capacity and Trainability in Recurrent Neural Networks" (Collins, Sohl-Dickstein & Sussillo, 2017).
+
+    \b
+    rnnkit plan --scale quick        what a run would cost on this machine
+    rnnkit reproduce --scale quick   train, draw the figures, judge the claims
+
+    A run may be interrupted at any moment: the same command goes on from where it was.
+    """
+
+
+@main.command()
+@SCALE
+@click.option("--only", multiple=True, metavar="NAME",
+              help="An experiment (start, calibration, fig1, fig2a, fig2b, figapp1) or a notebook; may be given again.  [default: all]")
+@STORE
+@click.option("--out", default="figures", show_default=True, metavar="FOLDER", help="Where figures and executed notebooks go.")
+@SEED
+@TRIALS
+@WORKERS
+@DEVICE
+@plainly
+def reproduce(**settings):
+    """Train what the store lacks, execute the notebooks, draw the figures.
+
+    At the end stands a table of the paper's claims with our numbers and verdicts; FOLDER/README.md is a gallery of all figures.
+    Ctrl-C ends a run cleanly. The same command goes on from there, and only what is missing is trained.
+    """
+    from rnnkit.reproduce import reproduce
+
+    reproduce(**settings, say=lambda text: click.echo(text))
+
+
+@main.command()
+@SCALE
+@click.option("--only", multiple=True, metavar="NAME", help="An experiment; may be given again.  [default: all]")
+@STORE
+@SEED
+@TRIALS
+@WORKERS
+@DEVICE
+@plainly
+def plan(scale, only, **settings):
+    """Print the cost of a run: trials, FLOPs, time.
+
+    The time is for this machine, from a few short measurements. Trials that the store has cost nothing; studies that two
+    experiments share are counted where they come first.
+    """
+    from rnnkit.studies.planning import plan, scale_text
+    from rnnkit.studies.progress import duration
+
+    table = plan(scale, list(only) or None, **settings)
+    click.echo(scale_text(scale))
+    click.echo(f"{'experiment':<14}{'studies':>8}{'trials':>10}{'to train':>10}{'FLOPs':>10}  time")
+    for row in table.itertuples():
+        click.echo(f"{row.experiment:<14}{row.studies:>8,}{row.trials:>10,}{row.to_train:>10,}{row.flops:>10.1e}  {duration(row.seconds)}")
+
+
+@main.group()
+def trials():
+    """Move trials to and from Parquet files, or list them."""
+
+
+@trials.command("export")
+@click.argument("parquet")
+@STORE
+@plainly
+def export_(parquet, store):
+    """Write all trials of a store to the file PARQUET."""
+    from rnnkit.trials import TrialStore
+
+    with TrialStore(store, create=False) as opened:
+        click.echo(f"{opened.export(parquet):,} trials written to {parquet}.")
+
+
+@trials.command("import")
+@click.argument("parquet")
+@STORE
+@plainly
+def import_(parquet, store):
+    """Add the trials of the file PARQUET to a store.
+
+    Trials that the store has stay as they are. The file is checked first, and nothing in it is run.
+    """
+    from rnnkit.trials import TrialStore
+
+    with TrialStore(store) as opened:
+        click.echo(f"{opened.import_(parquet):,} new trials; {store} now has {len(opened):,}.")
+
+
+@trials.command()
+@STORE
+@plainly
+def show(store):
+    """List the studies of a store: trials, infeasible ones, best loss."""
+    from rnnkit.trials import TrialStore
+
+    with TrialStore(store, create=False) as opened:
+        frame = opened.frame()
+    width = max([5, *map(len, frame["study"])])
+    click.echo(f"{'study':<{width}}{'trials':>8}{'infeasible':>12}{'best loss':>12}{'minutes':>9}")
+    for key, rows in frame.groupby("study", sort=False):
+        click.echo(f"{key:<{width}}{len(rows):>8,}{rows.infeasible.sum():>12,}{rows.valid_loss.min():>12.5g}{rows.seconds.sum() / 60:>9.1f}")
+    click.echo(f"{len(frame):,} trials in {frame['study'].nunique()} studies")
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def bench(context):
+    """Measure this machine: `speed` of training (the default), or the `tuner`."""
+    if context.invoked_subcommand is None:
+        context.invoke(speed)
+
+
+@bench.command()
+@click.option("--json", "path", default=None, metavar="FILE", help="Write the numbers to this file too.")
+@plainly
+def speed(path=None):
+    """Model-steps per second, against a loop over torch.nn and, if installed, JAX."""
+    from rnnkit.bench import speed
+
+    speed.main(path)
+
+
+@bench.command()
+@click.option("--json", "path", default=None, metavar="FILE", help="Write the numbers to this file too.")
+@plainly
+def tuner(path=None):
+    """Seconds per suggestion, and best-so-far curves against random search and skopt's GP."""
+    from rnnkit.bench import tuner
+
+    tuner.main(path)
+
+
+if __name__ == "__main__":
+    main(prog_name="rnnkit")

@@ -1,0 +1,217 @@
+"""The command line: help that waits for nothing, and one sentence with a non-zero exit for whatever cannot be done."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import rnnkit
+from rnnkit.__main__ import main
+from rnnkit.reproduce import NOTEBOOKS
+from rnnkit.studies import EXPERIMENTS, SCALES, run
+from rnnkit.trials import TrialStore
+
+ROOT = Path(__file__).parent.parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+COMMANDS = (["reproduce"], ["plan"], ["trials"], ["trials", "export"], ["trials", "import"], ["trials", "show"], ["bench"], ["bench", "speed"],
+            ["bench", "tuner"])
+
+
+def rnnkit_(*words):
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def refused(*words):
+    """The one sentence with which a command is refused."""
+    done = rnnkit_(*words)
+    assert done.exit_code == 1, done.output
+    error, = done.stderr.strip().splitlines()
+    assert error.startswith("Error: ") and error.endswith(".") and "Traceback" not in done.output
+    return error
+
+
+@pytest.fixture
+def store(tmp_path):
+    path = tmp_path / "trials.sqlite"
+    run("start", "smoke", path, progress=False)
+    return path
+
+
+# --- help --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [[], *COMMANDS])
+def test_every_command_has_help(command):
+    done = rnnkit_(*command, "--help")
+    assert done.exit_code == 0 and done.output.startswith("Usage: ") and len(done.output) > 150
+
+
+def test_help_waits_for_nothing_heavy():
+    code = f"""
+import sys
+from rnnkit.__main__ import main
+for command in {[[], *COMMANDS]!r}:
+    main([*command, "--help"], standalone_mode=False)
+print([name for name in ("torch", "pandas", "numpy", "matplotlib", "papermill") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.stdout.endswith("\n[]\n"), done.stdout + done.stderr
+
+
+def test_help_names_every_scale_and_every_experiment():
+    text = " ".join(rnnkit_("reproduce", "--help").output.split())
+    assert all(name in text for name in (*SCALES, *EXPERIMENTS))
+
+
+def test_it_runs_as_a_module_and_tells_its_version():
+    done = subprocess.run([sys.executable, "-m", "rnnkit", "--version"], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.stdout == f"rnnkit {rnnkit.__version__}\n"
+
+
+def test_without_a_command_it_shows_what_there_is():
+    done = rnnkit_()
+    assert "reproduce" in done.output and "plan" in done.output
+
+
+# --- bad input ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words, said", [
+    (["--scale", "huge"], "scale must be one of smoke, quick, overnight, paper, got 'huge'"),
+    (["--only", "fig9"], "got 'fig9'. Check the spelling"),
+    (["--seed", "-1"], "seed must be a whole number of at least 0, got -1"),
+    (["--trials", "-3"], "trials must be a whole number of at least 0, got -3"),
+    (["--workers", "-2"], "workers must be a whole number of at least 0, got -2"),
+    (["--device", "tpu"], "device must be cpu or cuda, got 'tpu'"),
+])
+@pytest.mark.parametrize("command", ["reproduce", "plan"])
+def test_a_bad_setting_is_refused_in_one_sentence(command, words, said, tmp_path):
+    where = ["--out", tmp_path / "figures"] if command == "reproduce" else []
+    only = [] if "--only" in words else ["--only", "fig1"]
+    scale = [] if "--scale" in words else ["--scale", "smoke"]
+    assert said in refused(command, *where, *only, *scale, "--store", tmp_path / "trials.sqlite", *words)
+
+
+@pytest.mark.parametrize("words", [["--trials", "many"], ["--seed", "1.5"], ["--unknown", "3"], ["--scale"]])
+def test_what_is_no_setting_is_refused_by_name(words):
+    done = rnnkit_("reproduce", *words)
+    assert done.exit_code == 2 and done.stderr.splitlines()[-1].startswith("Error: ") and words[0] in done.stderr
+
+
+def test_an_unknown_command_is_refused_by_name():
+    done = rnnkit_("reproduc")
+    assert done.exit_code == 2 and "No such command 'reproduc'" in done.stderr
+
+
+def spoilt(tmp_path, how):
+    path = tmp_path / "spoilt.sqlite"
+    if how == "a letter":
+        path.write_text("Dear store,")
+    elif how == "a folder":
+        path.mkdir()
+    elif how == "somebody else's":
+        with sqlite3.connect(path) as other:
+            other.execute("CREATE TABLE recipes (cake TEXT)")
+    elif how == "in no folder":
+        path = tmp_path / "no" / "trials.sqlite"
+    elif how == "under a file":
+        path.write_text("")
+        path = path / "trials.sqlite"
+    elif how == "where nobody writes":
+        path = Path("/proc/trials.sqlite")
+    elif how == "corrupt":
+        run("fig1", "smoke", path, trials=8, progress=False)
+        data = bytearray(path.read_bytes())
+        data[4096:-100] = bytes(len(data) - 4196)
+        path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("how", ["a letter", "a folder", "somebody else's", "in no folder", "under a file", "corrupt",
+                                 pytest.param("where nobody writes", marks=pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc"))])
+def test_a_bad_store_is_refused_in_one_sentence(tmp_path, how):
+    path = spoilt(tmp_path, how)
+    said = refused("reproduce", "--scale", "smoke", "--only", "fig1", "--store", path, "--out", tmp_path / "figures")
+    assert str(path) in said or str(path.parent) in said
+
+
+def test_a_locked_store_is_refused_in_one_sentence(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(TrialStore.__init__, "__defaults__", (True, 0.1))
+    other = sqlite3.connect(store, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert "is locked by another writer" in refused("reproduce", "--scale", "smoke", "--only", "fig1", "--store", store, "--out", tmp_path / "figures")
+
+
+def test_figures_that_cannot_be_written_are_told_before_anything_is_trained(tmp_path):
+    (tmp_path / "file").write_text("")
+    store = tmp_path / "trials.sqlite"
+    assert "Figures cannot be written" in refused("reproduce", "--scale", "smoke", "--store", store, "--out", tmp_path / "file" / "figures")
+    assert not store.exists()
+
+
+@pytest.mark.parametrize("words", [["show"], ["export", "out.parquet"]])
+def test_a_misspelt_store_is_not_made(tmp_path, words):
+    path = tmp_path / "trails.sqlite"
+    assert "There is no trial store" in refused("trials", *words, "--store", path)
+    assert not path.exists()
+
+
+def test_a_file_that_holds_no_trials_is_not_imported(tmp_path):
+    file = tmp_path / "x.parquet"
+    file.write_text("no")
+    assert "cannot be read as a Parquet file" in refused("trials", "import", file, "--store", tmp_path / "trials.sqlite")
+
+
+def test_an_export_to_nowhere_is_told(store, tmp_path):
+    assert "cannot be written" in refused("trials", "export", tmp_path / "no" / "x.parquet", "--store", store)
+
+
+# --- what they do ------------------------------------------------------------------------------------------------------
+
+
+def test_trials_travel_by_export_and_import(store, tmp_path):
+    file, other = tmp_path / "x.parquet", tmp_path / "other.sqlite"
+    assert rnnkit_("trials", "export", file, "--store", store).output == f"3 trials written to {file}.\n"
+    assert rnnkit_("trials", "import", file, "--store", other).output == f"3 new trials; {other} now has 3.\n"
+    assert rnnkit_("trials", "import", file, "--store", other).output == f"0 new trials; {other} now has 3.\n"
+
+
+def test_show_lists_the_studies(store):
+    lines = rnnkit_("trials", "show", "--store", store).output.splitlines()
+    assert lines[0].split() == ["study", "trials", "infeasible", "best", "loss", "minutes"]
+    assert lines[1].startswith("per_cap/rnn/layers=1/params=150") and lines[1].split()[1] == "3" and lines[2] == "3 trials in 1 studies"
+
+
+def test_plan_says_what_a_run_costs_on_this_machine(store):
+    done = rnnkit_("plan", "--scale", "smoke", "--store", store)
+    lines = done.output.splitlines()
+    assert done.exit_code == 0 and lines[0].startswith("smoke: 150 parameters; 1, 2 layers; 3 trials a study of 20 to 60 steps")
+    rows = {line.split()[0]: line.split() for line in lines[2:]}
+    assert set(rows) == {*EXPERIMENTS, "all"} and rows["start"][3] == "0" and rows["fig1"][1] == "11" and rows["all"][-1] == "s"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals as POSIX does")
+def test_ctrl_c_ends_a_reproduction_with_a_sentence_and_the_next_goes_on(tmp_path):
+    store = tmp_path / "trials.sqlite"
+    words = ["reproduce", "--scale", "quick", "--only", "fig1", "--store", store, "--out", tmp_path / "figures", "--workers", "1"]
+    process = subprocess.Popen([sys.executable, "-m", "rnnkit", *map(str, words)], env=ENVIRONMENT, cwd=ROOT, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    end = time.monotonic() + 120
+    while not (store.exists() and (tmp_path / "trials.sqlite-wal").exists() and len(TrialStore(store)) >= 1):
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in errors
+    assert errors.strip().splitlines()[-1].startswith("Stopped with ") and "Run the same again to go on from there." in errors
+    assert int(rnnkit_("trials", "show", "--store", store).output.splitlines()[-1].split()[0]) >= 1
+
+
+def test_the_chosen_notebooks_are_named_in_the_refusal_of_an_unknown_one():
+    assert all(name in refused("reproduce", "--only", "0_start") for name in NOTEBOOKS)
