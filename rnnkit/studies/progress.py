@@ -45,7 +45,7 @@ class Progress:
         done, wanted = sum(self.done.values()), sum(self.wanted.values())
         studies = sum(self.done[key] >= wanted for key, wanted in self.wanted.items())
         seconds = time.monotonic() - self.start
-        if self.worked >= self.work:
+        if done >= wanted:
             time_ = f"took {duration(seconds)}"
         elif self.worked:
             time_ = f"about {duration(seconds * (self.work - self.worked) / self.worked)} left"

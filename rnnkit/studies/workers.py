@@ -63,9 +63,9 @@ def train_side_by_side(jobs, store, device, scale, progress, stop, workers):
             study, n_trials, attempt = waiting.pop(0)
             working[link] = process, (study, n_trials, attempt)
             module = cell_of(study.architecture).__module__
-            link.send((module, dataclasses.asdict(study), n_trials, store.trials(study.key), device, scale))
+            _tell(link, (module, dataclasses.asdict(study), n_trials, store.trials(study.key), device, scale))
         else:
-            link.send(None)
+            _tell(link, None)
             link.close()
 
     try:
