@@ -1,0 +1,194 @@
+"""What the paper reports, as data: names, numbers, tables, figures and claims, each with its address. Imports nothing.
+
+Collins, Sohl-Dickstein & Sussillo, *Capacity and Trainability in Recurrent Neural Networks*, ICLR 2017 (arXiv 1611.09913).
+"""
+
+ARCHITECTURES = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")  # section 1.4, in the paper's order
+LABELS = {"rnn": "RNN", "irnn": "IRNN", "ugrnn": "UGRNN", "gru": "GRU", "lstm": "LSTM", "+rnn": "+RNN"}
+GATES = {"rnn": 0, "irnn": 0, "ugrnn": 1, "gru": 2, "lstm": 3, "+rnn": 2}  # equations 1-20
+ORDER = ("rnn", "ugrnn", "gru", "lstm", "+rnn")  # section 2.1.2: most stored bits first, IRNN put aside
+
+DEPTHS = (1, 2, 4)  # Figure 1b-d
+UNROLL = 5  # time steps of the capacity task, Figure 1
+TRIALS = "1000+"  # trials behind each point of Figure 1
+STEPS = (50_000, 20_000_000)  # App. A: the range of train_steps
+DIMENSIONS = (10, 27)  # App. A: tuned hyper-parameters of an architecture
+
+BITS_PER_PARAMETER = 5.0  # section 2.1.2, averaged over architectures and depths
+BAND = (3.0, 6.0)  # section 2.1.2: all architectures, depths and sizes
+RELU_BITS = 3.5  # section 2.1.2: IRNN, and RNN and UGRNN with ReLU alone
+PERCEPTRON_BITS = 2.0  # section 2.1: Cover 1965, Gardner 1988
+SYNAPSE_BITS = 4.7  # section 5: Bartol et al. 2016
+
+# Table 1: % infeasible of 1,000 random hyper-parameter sets on parentheses, 200K parameters -> (1 layer, 8 layers)
+TABLE_1 = {
+    "+rnn": (None, 8.8),
+    "gru": (15.5, 3.2),
+    "irnn": (56.7, 44.6),
+    "lstm": (12.0, 4.0),
+    "rnn": (21.5, 18.7),
+    "ugrnn": (20.2, 11.5),
+}
+
+# Table App.1: 100 reruns of the best hyper-parameters on parentheses, 1 layer, 100K parameters
+TABLE_APP1_COLUMNS = ("original", "infeasible_percent", "min", "mean", "max", "sd", "sd_over_mean")
+TABLE_APP1 = {
+    "rnn": (1.16e-2, 0, 1.41e-2, 8.21e-2, 0.294, 5.22e-2, 0.636),
+    "irnn": (4.20e-4, 48, 2.24e-4, 5.02e-4, 8.69e-4, 1.35e-4, 0.269),
+    "ugrnn": (1.02e-4, 0, 3.66e-5, 2.71e-4, 6.06e-3, 7.12e-4, 2.63),
+    "gru": (2.80e-4, 1, 7.66e-5, 1.89e-4, 5.48e-4, 9.08e-5, 0.480),
+    "lstm": (7.96e-4, 0, 8.10e-4, 2.02e-3, 0.0145, 2.31e-3, 1.14),
+}
+
+# Table App.2: Welch's t-test on parentheses losses -> (t, df, p) at 1 layer and at 8 layers; p = .001 stands for "< 0.001"
+TABLE_APP2 = {
+    ("+rnn", "gru"): (None, (-23.6, 1080, 0.001)),
+    ("+rnn", "irnn"): (None, (-25.7, 954, 0.001)),
+    ("+rnn", "lstm"): (None, (-26.1, 941, 0.001)),
+    ("+rnn", "rnn"): (None, (-25.8, 946, 0.001)),
+    ("+rnn", "ugrnn"): (None, (-24.3, 1050, 0.001)),
+    ("gru", "irnn"): ((-7.74, 696, 0.001), (-3.51, 1360, 0.001)),
+    ("gru", "lstm"): ((-6.65, 1750, 0.001), (-4.84, 1290, 0.001)),
+    ("gru", "rnn"): ((-26.5, 1340, 0.001), (-3.93, 1330, 0.001)),
+    ("gru", "ugrnn"): ((-4.11, 1620, 0.001), (-1.13, 1840, 0.261)),
+    ("irnn", "lstm"): ((2.23, 652, 0.0264), (-2.04, 1250, 0.0420)),
+    ("irnn", "rnn"): ((-12.7, 426, 0.001), (-0.571, 1250, 0.568)),
+    ("irnn", "ugrnn"): ((4.03, 719, 0.001), (2.37, 1320, 0.0178)),
+    ("lstm", "rnn"): ((-19.6, 1500, 0.001), (1.53, 1730, 0.125)),
+    ("lstm", "ugrnn"): ((2.25, 1640, 0.0247), (3.81, 1260, 0.001)),
+    ("rnn", "ugrnn"): ((20.7, 1210, 0.001), (2.81, 1300, 0.00498)),
+}
+
+
+class Claim:
+    """A sentence of the paper: where it stands, what it says, the number that decides it, and the paper's value of that number."""
+
+    def __init__(self, where: str, text: str, statistic: str, paper: str):
+        self.where, self.text, self.statistic, self.paper = where, text, statistic, paper
+
+    def __repr__(self):
+        return f"Claim({self.where!r}, {self.text!r}, {self.statistic!r}, {self.paper!r})"
+
+
+CLAIMS = {
+    "C01": Claim(
+        "2.1.2, Fig. 1a", "Stored bits are roughly linear in the number of parameters", "slope of log bits on log parameters", "1"
+    ),
+    "C02": Claim("2.1.2, Fig. 1e", "Networks store about 5 bits per parameter", "mean best bits per parameter at the largest size", "5"),
+    "C03": Claim(
+        "2.1.2",
+        "All architectures and depths 1, 2, 4 lie between 3 and 6 bits per parameter",
+        "mean, least and most bits per parameter",
+        "3-6",
+    ),
+    "C04": Claim("Fig. 1", "Architectures differ only a little", "highest over lowest mean bits per parameter, IRNN aside", "small"),
+    "C05": Claim("Fig. 1i", "Table of parameter multipliers between architectures", "largest multiplier", "drawn only"),
+    "C06": Claim("2.1.2", "On average RNN > UGRNN > GRU > LSTM > +RNN", "Kendall's tau with that order", "1"),
+    "C07": Claim("2.1.2", "More gates, slightly less capacity", "change of bits per parameter for one gate more", "negative"),
+    "C08": Claim("2.1.2", "The IRNN is the lowest and reaches about 3.5 bits per parameter", "most bits per parameter of the IRNN", "3.5"),
+    "C09": Claim(
+        "2.1.2, Fig. 2a",
+        "With ReLU alone, RNN and UGRNN drop to about 3.5 bits per parameter",
+        "bits with tanh over bits with ReLU",
+        "above 1",
+    ),
+    "C10": Claim("2.1.2, Fig. 2b", "Unrolling longer stores more, then saturates", "bits at 5 steps over bits at 1 step", "above 1"),
+    "C12": Claim(
+        "Fig. App.1", "The best dataset is only slightly larger than the stored bits", "best dataset size over stored bits", "just above 1"
+    ),
+    "C13": Claim("5", "The depths agree: results cluster by architecture", "mean Kendall's tau between depths", "high"),
+    "C15": Claim("5", "Weights compress to about 5 bits without loss", "bits kept under k-bit weights, k at 99 %", "5"),
+    "C17": Claim("2.1", "A perceptron stores 2 bits per parameter", "best bits per weight of a linear model", "2"),
+    "M01": Claim(
+        "2.2, Fig. 2c", "Inputs are reconstructed exactly if and only if units >= inputs", "error at 56, 64 and 72 units", "0 above"
+    ),
+    "M02": Claim("2.2, Fig. 2c", "Below that, the error is that of an N-dimensional subspace", "error - (1 - N/64)", "0"),
+    "M03": Claim("2.2, Fig. 2c", "All architectures and depths follow the same curve", "spread at equal units", "none"),
+    "T01": Claim("3, Fig. 3a-c", "text8: equal loss at equal parameters", "spread of bits per character", "near 0"),
+    "T02": Claim("3, Fig. 3d", "Comparing by units misleads", "R2 on log units and on log parameters", "parameters better"),
+    "R01": Claim("3, Fig. 3e-g", "Random function: equal loss at equal parameters", "spread of the error", "near 0"),
+    "R02": Claim("3", "No size learns the task perfectly; loss falls with parameters", "loss against parameters", "falls"),
+    "P01": Claim("4, Fig. 4a-h", "RNN and IRNN are the worst and the slowest", "trials to the threshold", "order"),
+    "P02": Claim("4, Table App.1", "RNN and IRNN solve depth 1 eventually", "best loss", "1.16e-2, 4.20e-4"),
+    "P03": Claim("4, Fig. 4", "At depth only gated cells solve the task", "best loss at depth 8", "order"),
+    "P04": Claim("4, Fig. 4", "GRU is the most trainable at depth 1, +RNN at depth 8", "median and minimum curves", "order"),
+    "P05": Claim(
+        "4, Fig. 4i-p", "Arithmetic is far harder; RNN and IRNN still fall at the end", "slope of the best over the last third", "negative"
+    ),
+    "P06": Claim("App. B", "Arithmetic, once learned, is nearly perfect", "exact matches", "about 1"),
+    "H01": Claim("Table 1", "Infeasible share at depth 1", "share of random sets", "12-57 %"),
+    "H02": Claim("Table 1", "Infeasible share at depth 8", "share of random sets", "3-45 %"),
+    "H04": Claim("4, Fig. 5", "Depth 1: GRU has the lowest error; depth 8: +RNN", "minimum and median", "order"),
+    "H05": Claim("Table App.2", "Welch tests at depth 1", "sign and effect of 10 tests", "Table App.2"),
+    "H06": Claim("Table App.2", "Welch tests at depth 8", "sign and effect of 15 tests", "Table App.2"),
+    "H07": Claim(
+        "Table App.2, derived",
+        "Share of random runs that solve the task at depth 8",
+        "share below half the plateau",
+        "+RNN .43, others below .03",
+    ),
+    "A01": Claim(
+        "App. C, Table App.1", "Rerunning the best hyper-parameters gives nearly the original loss", "mean over original", "0.7-7"
+    ),
+    "G01": Claim("2.2", "Cost per sample is linear in parameters, quadratic in units", "slope of cost", "1"),
+    "G03": Claim("App. A", "Each architecture has between 10 and 27 hyper-parameters", "tuned hyper-parameters", "10-27"),
+    "G04": Claim("5", "GRU for shallow networks, +RNN for deep; LSTM is almost never the best", "wins", "order"),
+}
+
+
+class Figure:
+    """A figure of the paper or of ours: its title, what it shows, its section, its panels and the claims that it decides."""
+
+    def __init__(self, title: str, gist: str, section: str, panels: tuple, claims: tuple = ()):
+        self.title, self.gist, self.section, self.panels, self.claims = title, gist, section, panels, claims
+
+    def __repr__(self):
+        return f"Figure({self.title!r}, {self.gist!r}, {self.section!r}, {self.panels!r}, {self.claims!r})"
+
+
+FIGURES = {
+    "fig1": Figure(
+        "Figure 1",
+        "(a) Most stored bits of any trial against the number of parameters, all depths; "
+        "filled, half and open markers are 1, 2 and 4 layers. "
+        "(b-d) One depth each. (e-h) The same as bits per parameter, with the paper's 5 (grey line) and 3-6 (grey band). "
+        "(i) How many times the parameters the architecture on the x-axis needs to store as much as the one on the y-axis.",
+        "2.1",
+        tuple("abcdefghi"),
+        ("C01", "C02", "C03", "C04", "C05", "C06", "C07", "C08", "C13", "G03"),
+    ),
+    "fig2a": Figure(
+        "Figure 2a",
+        "The effect of ReLU: bits per parameter of 1-layer networks, best of all trials (solid) and best of the trials "
+        "with ReLU (dashed, open).",
+        "2.1",
+        ("a",),
+        ("C09",),
+    ),
+    "fig2b": Figure(
+        "Figure 2b", "Bits per parameter of 1-layer networks against the number of time steps unrolled.", "2.1", ("b",), ("C10",)
+    ),
+    "figapp1": Figure(
+        "Figure App.1",
+        "The dataset size of the best trial against the bits that this trial stored; no network can store more bits than "
+        "there are labels (line y = x).",
+        "App. A",
+        ("",),
+        ("C12",),
+    ),
+    "calibration": Figure(
+        "Calibration",
+        "A linear model without recurrence through the same pipeline. On the line y = x every label is stored; "
+        "theory allows that up to 2 labels a weight (Cover 1965, Gardner 1988).",
+        "2.1",
+        ("",),
+        ("C17",),
+    ),
+    "best_so_far": Figure(
+        "The search",
+        "Bits per parameter of the best trial so far against the number of trials, a panel for each depth and size. "
+        "A curve that still rises has not found its capacity.",
+        "App. A",
+        ("",),
+    ),
+}
