@@ -1,0 +1,182 @@
+"""Per-parameter capacity (section 2.1): bits of a trial, the best of a study, and the curves and tables made of these."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from rnnkit import paper
+from rnnkit.analysis.statistics import bootstrap, expected_best, half_search
+
+COLUMNS = (
+    "study", "architecture", "task_type", "hparams", "n_layers", "hyper_iter", "max_params", "num_params",
+    "train_loss", "eval_loss", "infeasible", "steps", "seconds", "seed", "scale", "unroll",
+)  # fmt: skip
+POINT = ["architecture", "n_layers", "max_params", "unroll"]  # what a best is taken over: all seeds and tuners of one network
+
+
+def mutual_information(samples, accuracy):
+    """Stored bits of `samples` binary labels of which the share `accuracy` is right (equation 22); 0 for a share below one half."""
+    p = np.asarray(accuracy, float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = -np.nan_to_num(p * np.log2(p)) - np.nan_to_num((1 - p) * np.log2(1 - p))
+    return np.where(p < 0.5, 0.0, samples * (1 - entropy))[()]
+
+
+def in_order(architectures) -> list[str]:
+    """The paper's architectures in the paper's order, then all others by name."""
+    names = set(architectures)
+    return [a for a in paper.ARCHITECTURES if a in names] + sorted(names - set(paper.ARCHITECTURES))
+
+
+def rows_of(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The trials that figure `name` is made of, out of any frame of trials. ValueError for an unknown figure or a frame without them."""
+    if name not in paper.FIGURES:
+        raise ValueError(f"figure must be one of {', '.join(paper.FIGURES)}, got {name!r}. Check the spelling.")
+    missing = [column for column in COLUMNS if column not in frame.columns]
+    if missing:
+        raise ValueError(f"A frame of trials must have the columns of the store, got one without {', '.join(missing)}. Take it from run().")
+    rows = frame[(frame.task_type == "per_cap") & ((frame.n_layers == 0) == (name == "calibration"))]
+    if name in ("fig2a", "fig2b"):
+        rows = rows[rows.n_layers == 1]
+    if name != "fig2a":
+        rows = rows[~is_pinned(rows)]
+    if name == "fig2b" and len(rows):  # the one size that was unrolled for most different lengths
+        unrolls = rows.groupby("max_params").unroll.nunique()
+        rows = rows[rows.max_params == unrolls[unrolls == unrolls.max()].index.max()]
+    elif name != "calibration" and (rows.unroll == paper.UNROLL).any():
+        rows = rows[rows.unroll == paper.UNROLL]
+    if rows.empty:
+        raise ValueError(f"{name} needs trials of the capacity task, got {len(frame)} trials and none for it. Run {name!r} first.")
+    return rows
+
+
+def is_pinned(frame: pd.DataFrame) -> pd.Series:
+    """Whether a trial is of a study that holds the nonlinearity fixed; the study's key says so."""
+    return frame.study.str.contains("nonlinearity=", regex=False)
+
+
+def per_trial(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with `samples` (b), `bits` (equation 22), `soft_bits` (b minus the cross-entropy in bits) and `bits_per_param`."""
+    ratio = [hparams.get("samples_per_param", math.nan) for hparams in frame.hparams]
+    samples = [max(1, round(r * p)) if r == r else math.nan for r, p in zip(ratio, frame.num_params)]
+    bits = (-frame.eval_loss.astype(float)).where(~frame.infeasible.astype(bool))
+    out = frame.assign(samples=samples, bits=bits, bits_per_param=bits / frame.num_params)
+    return out.assign(soft_bits=out.samples * (1 - frame.train_loss.astype(float) / math.log(2)))
+
+
+def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
+    """Best trial of each network: one row for each architecture, depth, size and number of time steps (Figure 1a).
+
+    `bits_low` is what half the search would have found (`half_search`); the best is itself a lower bound on the capacity.
+    """
+    rows = []
+    trials = per_trial(frame)
+    for point, group in trials.groupby(POINT, sort=False):
+        feasible = group.dropna(subset="bits")
+        row = dict(zip(POINT, point)) | {"num_params": int(group.num_params.max())}
+        row |= {"trials": len(group), "infeasible": len(group) - len(feasible)}
+        best = feasible.loc[feasible.bits.idxmax()] if len(feasible) else pd.Series(dtype=float)
+        low = half_search(group.bits) if len(feasible) else math.nan
+        row |= {name: best.get(name, math.nan) for name in ("bits", "soft_bits", "samples", "bits_per_param", "steps", "hyper_iter")}
+        rows.append(row | {"bits_low": low, "bits_per_param_low": low / row["num_params"]})
+    order = {name: place for place, name in enumerate(in_order(frame.architecture))}
+    points = pd.DataFrame(rows)
+    return points.sort_values(POINT, key=lambda c: c.map(order) if c.name == "architecture" else c, ignore_index=True)
+
+
+def bits_per_param(points: pd.DataFrame) -> pd.DataFrame:
+    """Table of best bits per parameter out of `stored_bits`: a row for each size and depth, a column for each architecture."""
+    table = points.pivot_table("bits_per_param", ["max_params", "n_layers"], "architecture", aggfunc="max")
+    return table[in_order(table.columns)]
+
+
+def multipliers(points: pd.DataFrame, shared: bool = True) -> pd.DataFrame:
+    """Figure 1i: times the parameters that architecture `x` needs to store as much as `y`, that is C_y / C_x, with 95 % interval.
+
+    C is the mean of the best bits per parameter over the sizes and depths that x and y share. With shared=False it is the mean over
+    all that each has, as in the paper: that holds +RNN's depths 2 and 4 against depths 1, 2 and 4 of the others, and has no interval.
+    """
+    table, rows = bits_per_param(points), []
+    for y, x in itertools.product(table.columns, repeat=2):
+        if shared:
+            pair = table[[x]].assign(other=table[y]).dropna().to_numpy()
+            ratio = pair[:, 1].mean() / pair[:, 0].mean() if len(pair) else math.nan
+            low, high = bootstrap(pair, lambda draw: draw[..., 1].mean(-1) / draw[..., 0].mean(-1))
+        else:
+            pair, ratio, low, high = table[[x, y]], table[y].mean() / table[x].mean(), math.nan, math.nan
+        rows.append({"x": x, "y": y, "multiplier": ratio, "low": low, "high": high, "cells": len(pair)})
+    return pd.DataFrame(rows)
+
+
+def relu_ratio(frame: pd.DataFrame, least: int = 1) -> pd.DataFrame:
+    """Bits with tanh over bits with ReLU, a row for each architecture, depth and size that tried both at least `least` times (Figure 2a).
+
+    The nonlinearity with more trials is cut to the number of the other (`expected_best`), since more trials find more.
+    """
+    trials, rows = per_trial(frame), []
+    trials["nonlinearity"] = [hparams.get("nonlinearity") for hparams in trials.hparams]
+    for point, group in trials.groupby(POINT, sort=False):
+        tanh, relu = (group.bits[group.nonlinearity == s].to_numpy() for s in ("tanh", "relu"))
+        count = min(len(tanh), len(relu))
+        if count >= least:
+            best = [expected_best(bits, count) for bits in (tanh, relu)]
+            ratio = best[0] / best[1] if best[1] else math.nan
+            rows.append(dict(zip(POINT, point)) | {"trials": count, "tanh": best[0], "relu": best[1], "ratio": ratio})
+            rows[-1]["relu_bits_per_param"] = group.bits_per_param[group.nonlinearity == "relu"].max()
+    return pd.DataFrame(rows, columns=[*POINT, "trials", "tanh", "relu", "ratio", "relu_bits_per_param"])
+
+
+def unroll_curve(points: pd.DataFrame) -> pd.DataFrame:
+    """Table of best bits per parameter by architecture (rows) and time steps unrolled (columns), Figure 2b."""
+    table = points.pivot_table("bits_per_param", "architecture", "unroll", aggfunc="max")
+    return table.loc[in_order(table.index)]
+
+
+def best_so_far(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` in the order of its trials with `trial` (1, 2, ...) and `best`, the most bits per parameter of the study up to there."""
+    trials = per_trial(frame).sort_values(["study", "hyper_iter"])
+    best = trials.bits_per_param.fillna(0.0).groupby(trials.study).cummax()
+    return trials.assign(trial=trials.hyper_iter + 1, best=best.where(best > 0))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What stands behind a number. `least` and `most` are trials a study, `steps` the range over feasible trials, `seconds` their sum."""
+
+    studies: int
+    trials: int
+    infeasible: int
+    least: int
+    most: int
+    steps: tuple[int, int]
+    seconds: float
+    sizes: tuple[int, ...]
+    depths: tuple[int, ...]
+    unrolls: tuple[int, ...]
+    seeds: tuple[int, ...]
+    scales: tuple[str, ...]
+
+    @property
+    def small(self) -> bool:
+        """Far below the paper's: fewer than 200 trials a study (the paper: 1000+), or none of 50,000 training steps, its least."""
+        return self.least < 200 or self.steps[1] < paper.STEPS[0]
+
+    def __str__(self):
+        each = f"{self.least:,}" if self.least == self.most else f"{self.least:,}-{self.most:,}"
+        steps = f"{self.steps[0]:,}" if self.steps[0] == self.steps[1] else f"{self.steps[0]:,}-{self.steps[1]:,}"
+        studies = f"{self.studies} {'study' if self.studies == 1 else 'studies'}"
+        return f"{studies} of {each} {'trial' if self.most == 1 else 'trials'}, {steps} training steps each"
+
+
+def budget(frame: pd.DataFrame) -> Budget:
+    """The budget behind a frame of trials."""
+    bad, sizes = frame.infeasible.astype(bool), frame.groupby("study").size()
+    steps = frame.steps[~bad] if (~bad).any() else frame.steps
+    values = {name: tuple(sorted(frame[name].dropna().unique().tolist())) for name in ("max_params", "n_layers", "unroll", "seed", "scale")}
+    return Budget(
+        len(sizes), len(frame), int(bad.sum()), int(sizes.min()), int(sizes.max()), (int(steps.min()), int(steps.max())),
+        float(frame.seconds.sum()), values["max_params"], values["n_layers"], values["unroll"], values["seed"], values["scale"],
+    )  # fmt: skip

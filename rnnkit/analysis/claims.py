@@ -1,0 +1,43 @@
+"""Verdicts on the paper's claims: the table that the report and the notebooks print."""
+
+import pandas as pd
+
+from rnnkit import paper
+from rnnkit.analysis import comparisons, levels
+from rnnkit.analysis.capacity import budget, rows_of
+from rnnkit.analysis.finding import MIN_TRIALS, UNTESTED
+
+CHECKS = {
+    "C01": levels.linear_in_parameters,
+    "C02": levels.five_bits,
+    "C03": levels.three_to_six,
+    "C04": comparisons.small_spread,
+    "C05": comparisons.multiplier_table,
+    "C06": comparisons.ranking,
+    "C07": comparisons.gates_cost,
+    "C08": levels.irnn_lowest,
+    "C09": comparisons.relu_drop,
+    "C10": comparisons.unrolling_helps,
+    "C12": levels.best_dataset,
+    "C13": comparisons.depths_agree,
+    "C17": levels.perceptron,
+    "G03": levels.dimensions,
+}
+
+
+def compare(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Claims that figure `name` decides, a row each: id, claim, paper, ours with its 95 % interval, verdict and a sentence of evidence.
+
+    ValueError for an unknown figure or a frame without its trials.
+    """
+    rows, table = rows_of(name, frame), []
+    spent = budget(rows)
+    for id in paper.FIGURES[name].claims:
+        claim, finding = paper.CLAIMS[id], CHECKS[id](rows, spent)
+        if spent.least < MIN_TRIALS and id != "G03":
+            reason = f"a study of {spent.least} trials is no search ({MIN_TRIALS} are the least)"
+            finding = finding._replace(verdict=UNTESTED, reason=reason)
+        statistic = claim.statistic[0].upper() + claim.statistic[1:]
+        evidence = f"{statistic}: {finding.reason}; {spent}."
+        table.append([id, claim.text, claim.paper, finding.ours, finding.low, finding.high, finding.verdict, evidence])
+    return pd.DataFrame(table, columns=["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence"])

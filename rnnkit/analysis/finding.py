@@ -1,0 +1,88 @@
+"""What a check of a claim gives back, the thresholds that decide, and the few words that all checks share."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rnnkit import paper
+
+HOLDS, FAILS, UNTESTED = "holds", "fails", "not tested at this scale"
+
+MIN_TRIALS = 20  # a study with fewer has not begun to search 10-27 dimensions
+MIN_CELLS = 3  # sizes x depths, or architectures, that an interval over them needs
+LINEAR, SURE = 0.1, 0.15  # "roughly linear": slope within 1 +- .1; an interval wider than +- .15 says nothing
+ABOUT = 0.1  # "about 5 bits": within a tenth
+SMALL_SPREAD = 1.5  # "only small variations": the highest stores at most half as much again as the lowest
+SLIGHTLY = 1.25  # "slightly larger" dataset: b = 1.25 b(1 - H2(p)) at p = .97
+
+
+class Finding(NamedTuple):
+    ours: float
+    low: float
+    high: float
+    verdict: str
+    reason: str
+
+
+def side(limit: float, low: float, high: float, below: bool) -> str:
+    """The verdict on "lies below `limit`" (or above it) of an interval: untested where the interval contains the limit."""
+    if math.isnan(low) or low <= limit <= high:
+        return UNTESTED
+    return HOLDS if (high < limit) == below else FAILS
+
+
+def mean(values) -> float:
+    """The mean, nan of nothing."""
+    values = np.asarray(values, float)
+    return float(values.mean()) if len(values) else math.nan
+
+
+def shared(table: pd.DataFrame, architectures) -> tuple[pd.DataFrame, str]:
+    """The sizes and depths at which all `architectures` were trained, and a word on an architecture left out.
+
+    Means over these compare like with like: +RNN has no depth 1. The architecture with the fewest is left out where that gives enough.
+    """
+    table, out = table[[a for a in architectures if a in table]], [a for a in architectures if a not in table]
+    fewer = table.drop(columns=table.count().idxmin()) if table.shape[1] > 2 else table
+    if len(table.dropna()) < MIN_CELLS <= len(fewer.dropna()):
+        table, out = fewer, [*out, *table.columns.difference(fewer.columns)]
+    return table.dropna(), f" (without {', '.join(map(label, out))})" if out else ""
+
+
+def spread(draw):
+    """Highest over lowest mean over rows: draws x rows x architectures -> draws."""
+    means = draw.mean(-2)
+    return means.max(-1) / means.min(-1)
+
+
+def lacking(rows: pd.DataFrame) -> str:
+    """What of the paper's architectures, depths and range of sizes was not trained; empty if nothing."""
+    architectures = [label(a) for a in paper.ARCHITECTURES if a not in set(rows.architecture)]
+    depths = [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(rows.n_layers)]
+    sizes = [f"a third size beside {size_range(rows.max_params)}"] if rows.max_params.nunique() < MIN_CELLS else []
+    return f"{listed([*architectures, *depths, *sizes])} not trained" if architectures or depths or sizes else ""
+
+
+def too_few(table: pd.DataFrame) -> str:
+    where = count(len(table), "common size and depth", "common sizes and depths")
+    return f"{count(table.shape[1], 'architecture')} at {where}, too few to compare"
+
+
+def label(architecture: str) -> str:
+    return paper.LABELS.get(architecture, architecture)
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def size_range(sizes) -> str:
+    low, high = min(sizes), max(sizes)
+    return f"{low:,}" if low == high else f"{low:,}-{high:,}"
+
+
+def listed(items) -> str:
+    items = [str(item) for item in items]
+    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))

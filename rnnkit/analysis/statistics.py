@@ -1,0 +1,89 @@
+"""Intervals and orders. Everything here is a deterministic function of its arguments."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+DRAWS = 2_000  # bootstrap resamples
+
+
+def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share (Wilson 1927); (nan, nan) without trials."""
+    if not trials:
+        return math.nan, math.nan
+    z, share = stats.norm.ppf((1 + level) / 2), successes / trials
+    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def infeasible_share(frame: pd.DataFrame) -> pd.DataFrame:
+    """Share of diverged trials by architecture and depth, with Wilson's 95 % interval (Table 1)."""
+    counts = frame.groupby(["architecture", "n_layers"], sort=False).infeasible.agg(["sum", "count"]).reset_index()
+    counts.columns = ["architecture", "n_layers", "infeasible", "trials"]
+    ends = [wilson(int(k), int(n)) for k, n in zip(counts.infeasible, counts.trials)]
+    return counts.assign(share=counts.infeasible / counts.trials, low=[low for low, _ in ends], high=[high for _, high in ends])
+
+
+def bootstrap(values, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
+    """95 % percentile interval of `statistic` when the rows of `values` are resampled; (nan, nan) for fewer than two rows.
+
+    `statistic` takes an array draws x rows x ... and returns one number a draw. Rows are whole studies, or a size and depth
+    with all its architectures, never trials: the best of a resampled study is at most the best of the study, so it is biased.
+    """
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return math.nan, math.nan
+    rows = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
+    low, high = np.nanpercentile(statistic(values[rows]), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def kendall(x, y):
+    """Kendall's tau-a along the last axis: (concordant - discordant) / pairs; a tie counts for neither."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    first, second = np.triu_indices(x.shape[-1], 1)
+    return (np.sign(x[..., first] - x[..., second]) * np.sign(y[..., first] - y[..., second])).mean(-1)
+
+
+def slope_loglog(params, bits, series=None) -> tuple[float, float, float]:
+    """Slope of log bits on log parameters with Student's 95 % interval; one intercept for each of `series`, one slope for all.
+
+    Points without bits are left out; nan where the points do not determine the slope.
+    """
+    points = pd.DataFrame({"x": np.asarray(params, float), "y": np.asarray(bits, float)})
+    points["series"] = 0 if series is None else np.asarray(series)
+    points = points[(points.x > 0) & (points.y > 0)]
+    logs = np.log(points[["x", "y"]])
+    x, y = (logs - logs.groupby(points.series).transform("mean")).to_numpy().T
+    spread, free = float(x @ x), len(points) - points.series.nunique() - 1
+    if free < 0 or spread < 1e-9:
+        return math.nan, math.nan, math.nan
+    slope = float(x @ y) / spread
+    if free == 0:
+        return slope, math.nan, math.nan
+    half = stats.t.ppf(0.975, free) * math.sqrt(float(((y - slope * x) ** 2).sum()) / free / spread)
+    return slope, slope - half, slope + half
+
+
+def half_search(bits) -> float:
+    """What a search half as long finds in 39 of 40 cases: the 2.5 % quantile of the best among a random half of the trials.
+
+    A diverged trial (nan) has stored nothing. The best itself is a lower bound on the capacity, so no upper end is given.
+    """
+    ranked = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
+    n, half = len(ranked), math.ceil(len(ranked) / 2)
+    best = 0
+    while best < n - half and math.comb(n - best - 1, half) / math.comb(n, half) >= 0.025:  # P(none of the top best + 1 is drawn)
+        best += 1
+    return float(ranked[best])
+
+
+def expected_best(bits, count: int) -> float:
+    """Mean of the best among `count` trials drawn without replacement: searches of unequal length compared at equal length."""
+    ranked = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
+    n = len(ranked)
+    weights = [math.comb(n - rank - 1, count - 1) / math.comb(n, count) for rank in range(n - count + 1)]
+    return float(np.dot(weights, ranked[: len(weights)]))
