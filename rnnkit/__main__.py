@@ -142,7 +142,8 @@ def show(store):
     width = max([5, *map(len, frame["study"])])
     click.echo(f"{'study':<{width}}{'trials':>8}{'infeasible':>12}{'best loss':>12}{'minutes':>9}")
     for key, rows in frame.groupby("study", sort=False):
-        click.echo(f"{key:<{width}}{len(rows):>8,}{rows.infeasible.sum():>12,}{rows.valid_loss.min():>12.5g}{rows.seconds.sum() / 60:>9.1f}")
+        best, minutes = rows.valid_loss.min(), rows.seconds.sum() / 60
+        click.echo(f"{key:<{width}}{len(rows):>8,}{rows.infeasible.sum():>12,}{best:>12.5g}{minutes:>9.1f}")
     click.echo(f"{len(frame):,} trials in {frame['study'].nunique()} studies")
 
 

@@ -62,9 +62,11 @@ def choose(only=()) -> dict:
     known = {*NOTEBOOKS, *(name for names in NOTEBOOKS.values() for name in names)}
     for name in only:
         if name not in known:
-            experiments = ", ".join(name for names in NOTEBOOKS.values() for name in names)
-            raise ValueError(f"only must name an experiment ({experiments}) or a notebook ({', '.join(NOTEBOOKS)}), got {name!r}. Check the spelling.")
-    chosen = {notebook: tuple(name for name in names if not only or notebook in only or name in only) for notebook, names in NOTEBOOKS.items()}
+            experiments, notebooks = ", ".join(name for names in NOTEBOOKS.values() for name in names), ", ".join(NOTEBOOKS)
+            raise ValueError(f"only must name an experiment ({experiments}) or a notebook ({notebooks}), got {name!r}. Check the spelling.")
+    chosen = {}
+    for notebook, names in NOTEBOOKS.items():
+        chosen[notebook] = tuple(name for name in names if not only or notebook in only or name in only)
     return {notebook: names for notebook, names in chosen.items() if names}
 
 

@@ -19,8 +19,8 @@ from rnnkit.trials import TrialStore
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-COMMANDS = (["reproduce"], ["plan"], ["trials"], ["trials", "export"], ["trials", "import"], ["trials", "show"], ["bench"], ["bench", "speed"],
-            ["bench", "tuner"])
+COMMANDS = [words.split() for words in (
+    "reproduce", "plan", "trials", "trials export", "trials import", "trials show", "bench", "bench speed", "bench tuner")]
 
 
 def rnnkit_(*words):
@@ -133,8 +133,9 @@ def spoilt(tmp_path, how):
     return path
 
 
-@pytest.mark.parametrize("how", ["a letter", "a folder", "somebody else's", "in no folder", "under a file", "corrupt",
-                                 pytest.param("where nobody writes", marks=pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc"))])
+@pytest.mark.parametrize("how", [
+    "a letter", "a folder", "somebody else's", "in no folder", "under a file", "corrupt",
+    pytest.param("where nobody writes", marks=pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc"))])
 def test_a_bad_store_is_refused_in_one_sentence(tmp_path, how):
     path = spoilt(tmp_path, how)
     said = refused("reproduce", "--scale", "smoke", "--only", "fig1", "--store", path, "--out", tmp_path / "figures")
@@ -145,7 +146,8 @@ def test_a_locked_store_is_refused_in_one_sentence(store, tmp_path, monkeypatch)
     monkeypatch.setattr(TrialStore.__init__, "__defaults__", (True, 0.1))
     other = sqlite3.connect(store, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    assert "is locked by another writer" in refused("reproduce", "--scale", "smoke", "--only", "fig1", "--store", store, "--out", tmp_path / "figures")
+    words = ["reproduce", "--scale", "smoke", "--only", "fig1", "--store", store, "--out", tmp_path / "figures"]
+    assert "is locked by another writer" in refused(*words)
 
 
 def test_figures_that_cannot_be_written_are_told_before_anything_is_trained(tmp_path):

@@ -60,7 +60,8 @@ def test_a_failing_cell_is_named_with_its_error(notebook, tmp_path):
 
 
 def test_a_killed_kernel_is_noticed(notebook, tmp_path):
-    assert "lost its kernel, which died" in refused(notebook("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "1"), tmp_path / "out.ipynb")
+    path = notebook("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "1")
+    assert "lost its kernel, which died" in refused(path, tmp_path / "out.ipynb")
 
 
 def test_a_cell_that_takes_too_long_is_noticed(notebook, tmp_path):
@@ -167,8 +168,8 @@ def test_an_installed_package_finds_the_notebooks_of_the_folder_it_is_run_in(tmp
 
 def test_the_table_of_claims_fits_a_terminal():
     claims = pd.DataFrame([
-        dict(id="C01", claim="stored bits are linear in parameters", paper=1.0, ours=0.98123, low=0.9, high=1.05, verdict="holds", evidence=""),
-        dict(id="C05", claim="x" * 200, paper=None, ours=float("nan"), low=None, high=None, verdict="not tested at this scale", evidence=""),
+        dict(id="C01", claim="stored bits are linear", paper=1.0, ours=0.98123, low=0.9, high=1.05, verdict="holds", evidence=""),
+        dict(id="C05", claim="x" * 200, paper=None, ours=float("nan"), low=None, high=None, verdict="not tested", evidence=""),
     ])
     lines = claims_text(claims).splitlines()
     assert "0.981 [0.9, 1.05]" in lines[1] and lines[1].endswith("holds") and "nan" not in lines[2] and max(map(len, lines)) < 150

@@ -63,7 +63,8 @@ def test_an_infeasible_trial_is_null_in_the_file_and_nan_in_the_frame(path):
         store.add([a_trial(0, **NAN)])
         row = store.frame().iloc[0]
         assert row.infeasible and math.isnan(row.valid_loss) and math.isnan(store.trials("per_cap/gru")[0].eval_loss)
-    assert sqlite3.connect(path).execute("SELECT train_loss, valid_loss, eval_loss, infeasible FROM trials").fetchall() == [(None, None, None, 1)]
+    row, = sqlite3.connect(path).execute("SELECT train_loss, valid_loss, eval_loss, infeasible FROM trials")
+    assert row == (None, None, None, 1)
 
 
 def test_the_table_has_the_authors_columns_and_ours(path):
@@ -141,7 +142,7 @@ def test_a_store_cut_off_in_its_log_opens_with_what_was_complete(path, tmp_path)
 
 def test_a_file_that_is_not_sqlite_is_refused_and_left_alone(path):
     path.write_text("a letter to my mother, who never asked for a database")
-    with pytest.raises(StoreError, match="not a trial store") as caught:
+    with pytest.raises(StoreError, match="is not a trial store") as caught:
         TrialStore(path)
     assert one_sentence(caught).startswith(str(path)) and path.read_text().startswith("a letter")
 
@@ -200,7 +201,8 @@ def test_a_writer_that_ends_in_time_is_waited_for(path):
         assert store.add([a_trial()]) == 1
 
 
-@pytest.mark.parametrize("what, said", [("folder", "got the folder"), ("no/such/folder/x.sqlite", "must exist"), ("file/x.sqlite", "cannot be a store|must exist")])
+@pytest.mark.parametrize("what, said", [
+    ("folder", "got the folder"), ("no/such/folder/x.sqlite", "must exist"), ("file/x.sqlite", "cannot be a store|must exist")])
 def test_a_path_where_no_store_can_be_is_refused(tmp_path, what, said):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
@@ -333,7 +335,7 @@ def test_a_pickle_is_not_opened(path, tmp_path):
 
 
 def test_a_file_that_is_too_large_is_refused(path, tmp_path, monkeypatch):
-    monkeypatch.setattr("rnnkit.trials.MAX_ROWS", 1)
+    monkeypatch.setattr("rnnkit.trials.parquet.MAX_ROWS", 1)
     with TrialStore(path) as store, pytest.raises(StoreError, match="too large: 2 rows"):
         store.import_(exported(tmp_path))
 

@@ -4,7 +4,6 @@ A study is brought to its number of trials in this process or in several (worker
 """
 
 from contextlib import nullcontext
-from pathlib import Path
 
 from rnnkit.cells import cell_of
 from rnnkit.studies.experiments import EXPERIMENTS, SCALES, Experiment, Scale, scale_of, studies_of, trials_of
@@ -54,7 +53,8 @@ def complete(studies, n_trials, store, scale="", workers=None, device="cpu", lab
         here, away = jobs, []
     shown = Progress([(study, n_trials, n_trials - lack) for study, lack in jobs], label, quiet=not progress)
     if store.path.suffix == ".parquet":
-        shown.say(f"{store.path} lacks {sum(lack for _, lack in jobs)} trials; they are trained now and not kept. Give an SQLite store to keep them.")
+        lack = sum(lack for _, lack in jobs)
+        shown.say(f"{store.path} lacks {lack:,} trials; they are trained now and not kept. Give an SQLite store to keep them.")
     with interruptible(shown.say) as stop:
         try:
             if away:
@@ -64,4 +64,5 @@ def complete(studies, n_trials, store, scale="", workers=None, device="cpu", lab
             shown.close()
         if stop():
             left = sum(len(wanted - store.numbers(study.key)) for study, _ in jobs)
-            raise Stopped(f"Stopped with {left:,} trials to go; {len(store):,} are safe in {Path(store.path)}. Run the same again to go on from there.")
+            safe = f"{len(store):,} are safe in {store.path}"
+            raise Stopped(f"Stopped with {left:,} trials to go; {safe}. Run the same again to go on from there.")

@@ -108,9 +108,9 @@ class Study:
         return 6 * self.num_params * self.task.batch * self.unroll * self.mean_steps
 
     def __post_init__(self):
-        pairs = self.pinned.items() if isinstance(self.pinned, dict) else self.pinned
-        object.__setattr__(self, "pinned", tuple(sorted((name, value) for name, value in pairs)))
-        object.__setattr__(self, "train_steps", tuple(self.train_steps) if isinstance(self.train_steps, (list, tuple)) else self.train_steps)
+        object.__setattr__(self, "pinned", tuple(sorted(dict(self.pinned).items())))
+        if isinstance(self.train_steps, list):
+            object.__setattr__(self, "train_steps", tuple(self.train_steps))
         for name, known in (("task_type", TASKS), ("tuner", TUNERS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}. Check the spelling.")

@@ -6,7 +6,6 @@ in it is never trained again, and `kill -9` loses the trials in flight and nothi
 
 import json
 import math
-import os
 import sqlite3
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
@@ -15,7 +14,6 @@ from pathlib import Path
 import pandas as pd
 
 LOSSES = ("train_loss", "valid_loss", "eval_loss")
-MAX_ROWS, MAX_BYTES, MAX_TEXT = 10_000_000, 8 << 30, 20_000  # what an imported file may ask of this machine
 
 
 class StoreError(Exception):
@@ -59,6 +57,7 @@ _CREATE = f"""CREATE TABLE trials ({", ".join(f"{name} {_SQL[kind]}" for name, k
               PRIMARY KEY (study, hyper_iter))"""
 _INSERT = f"INSERT OR IGNORE INTO trials ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM trials"
+_SELECT_STUDY = _SELECT + " WHERE study = ? ORDER BY hyper_iter"
 
 
 class TrialStore:
@@ -88,14 +87,14 @@ class TrialStore:
     def _look_at_file(self, create):
         try:
             if self.path.is_dir():
-                raise StoreError(f"A store is a file, got the folder {self.path}. Give a file in it, such as {self.path / 'trials.sqlite'}.")
+                raise StoreError(f"A store is a file, got the folder {self.path}. Give a file in it.")
             if self.path.exists():
                 with open(self.path, "rb") as file:
                     head = file.read(16)
                 if head and head != b"SQLite format 3\0":
-                    raise StoreError(f"{self.path} is not a trial store: it is not an SQLite file. Give another path; a new store is made there.")
+                    raise StoreError(f"{self.path} is not a trial store, nor any SQLite file. Give another path.")
             elif not create:
-                raise StoreError(f"There is no trial store at {self.path}. Check the path, or make one with `rnnkit reproduce --store {self.path}`.")
+                raise StoreError(f"There is no trial store at {self.path}. Check the path; `rnnkit reproduce` makes one.")
             elif not self.path.parent.is_dir():
                 raise StoreError(f"The store's folder {self.path.parent} must exist. Make it, or give another path.")
         except PermissionError as error:
@@ -132,19 +131,19 @@ class TrialStore:
             yield
         except sqlite3.Error as error:
             name = getattr(error, "sqlite_errorname", None) or ""
-            for start, sentence in (
-                ("SQLITE_BUSY", f"The store {self.path} is locked by another writer. Wait until it has ended, or give another path."),
-                ("SQLITE_LOCKED", f"The store {self.path} is locked by another writer. Wait until it has ended, or give another path."),
-                ("SQLITE_READONLY", f"The store {self.path} may not be written. Change the permissions of it and of its folder, or give another path."),
-                ("SQLITE_CANTOPEN", f"The store {self.path} cannot be opened or made. Check that you may write in its folder, or give another path."),
-                ("SQLITE_FULL", f"The disk of the store {self.path} is full. Free some space and start again; what was stored is safe."),
-                ("SQLITE_IOERR", f"The disk of the store {self.path} failed or is full ({error}). Make room or move it; what was stored is safe."),
-                ("SQLITE_CORRUPT", self._corrupt(error)),
-                ("SQLITE_NOTADB", self._corrupt(error)),
+            if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+                raise StoreError(self._corrupt(error)) from error
+            for start, what in (
+                ("SQLITE_BUSY", "is locked by another writer. Wait until it has ended, or give another path."),
+                ("SQLITE_LOCKED", "is locked by another writer. Wait until it has ended, or give another path."),
+                ("SQLITE_READONLY", "may not be written. Change the permissions of it and of its folder, or give another path."),
+                ("SQLITE_CANTOPEN", "cannot be opened or made. Check that you may write in its folder, or give another path."),
+                ("SQLITE_FULL", "is on a full disk. Free some space and start again; what was stored is safe."),
+                ("SQLITE_IOERR", f"is on a disk that failed or is full ({error}). Make room or move it; what was stored is safe."),
+                ("", f"gave an error ({error}). Check the file, or give another path."),
             ):
                 if name.startswith(start):
-                    raise StoreError(sentence) from error
-            raise StoreError(f"The store {self.path} gave an error: {error}. Check the file, or give another path.") from error
+                    raise StoreError(f"The store {self.path} {what}") from error
 
     def add(self, trials) -> int:
         """Writes the trials (one transaction, on disk when it returns) and gives how many were new. What the store has is kept.
@@ -158,7 +157,7 @@ class TrialStore:
     def trials(self, study: str) -> list[Trial]:
         """The trials of one study, in the order of their numbers."""
         with self._plainly():
-            return [_from_row(row) for row in self._sql.execute(_SELECT + " WHERE study = ? ORDER BY hyper_iter", (study,))]
+            return [_from_row(row) for row in self._sql.execute(_SELECT_STUDY, (study,))]
 
     def numbers(self, study: str) -> set[int]:
         """The numbers (hyper_iter) of the trials that the store has of one study."""
@@ -172,7 +171,7 @@ class TrialStore:
                 rows = self._sql.execute(_SELECT + " ORDER BY study, hyper_iter").fetchall()
             else:
                 studies = sorted({studies} if isinstance(studies, str) else set(studies))
-                rows = [row for key in studies for row in self._sql.execute(_SELECT + " WHERE study = ? ORDER BY hyper_iter", (key,))]
+                rows = [row for key in studies for row in self._sql.execute(_SELECT_STUDY, (key,))]
         frame = pd.DataFrame([_values(row) for row in rows], columns=list(COLUMNS))
         kinds = {int: "int64", float: "float64", bool: "bool"}
         return frame.astype({name: kinds[kind] for name, kind in COLUMNS.items() if kind in kinds})
@@ -182,34 +181,16 @@ class TrialStore:
             return self._sql.execute("SELECT count(*) FROM trials").fetchone()[0]
 
     def export(self, parquet) -> int:
-        """Writes all trials to a Parquet file, which is replaced whole or not at all; gives their number."""
-        import pyarrow
-        import pyarrow.parquet
+        """Writes all trials to a Parquet file, which is replaced whole or not at all; gives their number. StoreError."""
+        from rnnkit.trials.parquet import write
 
-        frame, parquet = self.frame(), Path(parquet)
-        frame["hparams"] = [json.dumps(hparams, sort_keys=True) for hparams in frame["hparams"]]
-        kinds = {str: pyarrow.string(), dict: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_()}
-        schema = pyarrow.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
-        half = parquet.with_name(parquet.name + ".half")
-        try:
-            pyarrow.parquet.write_table(pyarrow.Table.from_pandas(frame, schema, preserve_index=False), half, compression="zstd")
-            os.replace(half, parquet)
-        except OSError as error:
-            raise StoreError(f"{parquet} cannot be written ({error.strerror or error}). Give another path.") from error
-        finally:
-            if half.is_file():
-                half.unlink()
-        return len(frame)
+        return write(self.frame(), Path(parquet).expanduser())
 
     def import_(self, parquet) -> int:
         """Adds the trials of a Parquet file and gives how many were new. Nothing in the file is trusted or run; StoreError."""
-        checked = []
-        for row in _rows_of(Path(parquet).expanduser()):
-            _check(row, parquet)
-            checked.append(Trial(**{**row, "hparams": json.loads(row["hparams"])}))
-        if len({(trial.study, trial.hyper_iter) for trial in checked}) < len(checked):
-            raise StoreError(f"{parquet} has two rows for one trial of a study. It was not written by rnnkit; nothing was imported.")
-        return self.add(checked)
+        from rnnkit.trials.parquet import read
+
+        return self.add(read(Path(parquet).expanduser()))
 
     def close(self):
         self._sql.close()
@@ -241,55 +222,3 @@ def _values(row):
 
 def _from_row(row):
     return Trial(*_values(row))
-
-
-def _rows_of(parquet):
-    """The rows of a Parquet file as dicts, if its schema and size are those of trials."""
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(parquet) as file:
-            about, schema = file.metadata, file.schema_arrow
-            size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
-            if about.num_rows > MAX_ROWS or size > MAX_BYTES:
-                raise StoreError(f"{parquet} is too large: {about.num_rows:,} rows, {size:,} bytes; at most {MAX_ROWS:,} and {MAX_BYTES:,} are read.")
-            missing = [name for name in COLUMNS if name not in schema.names]
-            if missing:
-                raise StoreError(f"{parquet} does not hold trials: it lacks {', '.join(missing)}. Give a file made by `rnnkit trials export`.")
-            types = pyarrow.types
-            fits = {str: types.is_string, dict: types.is_string, int: types.is_int64, float: types.is_float64, bool: types.is_boolean}
-            wrong = [f"{name} ({schema.field(name).type})" for name, kind in COLUMNS.items() if not fits[kind](schema.field(name).type)]
-            if wrong:
-                raise StoreError(f"{parquet} does not hold trials: wrong types of {', '.join(wrong)}. Give a file made by `rnnkit trials export`.")
-            for batch in file.iter_batches(10_000, columns=list(COLUMNS)):
-                yield from batch.to_pylist()
-    except FileNotFoundError as error:
-        raise StoreError(f"There is no file {parquet}. Check the path.") from error
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{parquet} cannot be read as a Parquet file. Give a file made by `rnnkit trials export`.") from error
-
-
-def _check(row, parquet):
-    """Raises StoreError unless a row of an imported file could be a trial."""
-    def refuse(what):
-        raise StoreError(f"{parquet} does not hold trials: {what}. Nothing was imported.")
-
-    for name, kind in COLUMNS.items():
-        value = row[name]
-        if name in LOSSES:
-            value = row[name] = math.nan if value is None else value
-            if math.isinf(value) or math.isnan(value) != row["infeasible"]:
-                refuse(f"{name} must be a number, or missing if and only if the trial is infeasible, got {value}")
-        elif value is None:
-            refuse(f"{name} is missing in a row")
-        elif kind in (str, dict) and len(value) > MAX_TEXT:
-            refuse(f"{name} is a text of {len(value)} characters")
-        elif kind in (int, float) and not 0 <= value < 2**62:
-            refuse(f"{name} must be 0 or more, got {value}")
-    try:
-        hparams = json.loads(row["hparams"], parse_constant=lambda name: refuse(f"a hyper-parameter is {name}"))
-    except (ValueError, RecursionError):
-        hparams = None
-    if not isinstance(hparams, dict) or not all(isinstance(value, (int, float, str)) for value in hparams.values()):
-        refuse("hparams must be a JSON object of numbers and texts in every row")
