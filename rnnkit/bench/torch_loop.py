@@ -1,0 +1,99 @@
+"""The usual way, to be measured against: a loop over `torch.nn` modules with `torch.optim.Adam`, one model after another.
+
+It has it easier than training has: one optimiser, one nonlinearity, no schedule, no l2 term, batches made beforehand. `torch.nn`
+has two biases a map, and its GRU resets after the product; ugrnn and +rnn, which torch does not have, are written as a user would.
+"""
+
+import torch
+from torch import nn
+
+BUILTIN = {"rnn": (nn.RNN, {}), "irnn": (nn.RNN, {"nonlinearity": "relu"}), "gru": (nn.GRU, {}), "lstm": (nn.LSTM, {})}
+
+
+class Builtin(nn.Module):
+    """rnn, irnn, gru, lstm by torch's own layers, with learned initial states and a linear readout; logits_B from x_TxBxI."""
+
+    def __init__(self, architecture, n_layers, n_in, n_units):
+        super().__init__()
+        kind, settings = BUILTIN[architecture]
+        self.layers = kind(n_in, n_units, n_layers, **settings)
+        states = 2 if architecture == "lstm" else 1
+        self.initial = nn.ParameterList([torch.zeros(n_layers, 1, n_units) for _ in range(states)])
+        self.readout = nn.Linear(n_units, 1)
+
+    def forward(self, x_TxBxI):
+        start = [h.expand(-1, x_TxBxI.shape[1], -1).contiguous() for h in self.initial]
+        up_TxBxN, _ = self.layers(x_TxBxI, tuple(start) if len(start) > 1 else start[0])
+        return self.readout(up_TxBxN[-1])[:, 0]
+
+
+class Layer(nn.Module):
+    """A layer of ugrnn or +rnn: the maps of the input in one product for all steps, those of the state in one product a step."""
+
+    def __init__(self, architecture, n_in, n_units):
+        super().__init__()
+        self.architecture = architecture
+        maps = {"ugrnn": 2, "+rnn": 4}[architecture]
+        self.of_x = nn.Linear(n_in, maps * n_units)
+        self.of_h = nn.Linear(n_units, maps * n_units, bias=False)
+        self.initial = nn.Parameter(torch.zeros(n_units))
+
+    def forward(self, x_TxBxI):
+        h, up = self.initial.expand(x_TxBxI.shape[1], -1), []
+        for x, of_x in zip(x_TxBxI.unbind(0), self.of_x(x_TxBxI).unbind(0)):
+            a = of_x + self.of_h(h)
+            if self.architecture == "ugrnn":
+                c, g = a.chunk(2, 1)
+                g = torch.sigmoid(g)
+                h = g * h + (1 - g) * torch.tanh(c)  # (2)-(4)
+                up.append(h)
+            else:
+                y_in, h_in, g_y, g_h = a.chunk(4, 1)
+                g_y, g_h = torch.sigmoid(g_y), torch.sigmoid(g_h)
+                up.append(g_y * x + (1 - g_y) * torch.relu(y_in))  # (15), (17), (19)
+                h = g_h * h + (1 - g_h) * torch.tanh(h_in)  # (16), (18), (20)
+        return torch.stack(up)
+
+
+class Written(nn.Module):
+    """Layers of ugrnn or +rnn (which projects its input to its own size first) and a linear readout; logits_B from x_TxBxI."""
+
+    def __init__(self, architecture, n_layers, n_in, n_units):
+        super().__init__()
+        self.project = nn.Linear(n_in, n_units) if architecture == "+rnn" else nn.Identity()
+        sizes = [n_units if layer or architecture == "+rnn" else n_in for layer in range(n_layers)]
+        self.layers = nn.Sequential(*(Layer(architecture, size, n_units) for size in sizes))
+        self.readout = nn.Linear(n_units, 1)
+
+    def forward(self, x_TxBxI):
+        return self.readout(self.layers(self.project(x_TxBxI))[-1])[:, 0]
+
+
+def network(architecture, n_layers, n_in, n_units) -> nn.Module:
+    return (Builtin if architecture in BUILTIN else Written)(architecture, n_layers, n_in, n_units)
+
+
+def loss_and_norm(model, x_TxBxI, y_B, clip):
+    """Mean cross-entropy and the norm of its gradient; the gradient, clipped, is left in the parameters."""
+    loss = nn.functional.binary_cross_entropy_with_logits(model(x_TxBxI), y_B)
+    loss.backward()
+    return loss, nn.utils.clip_grad_norm_(model.parameters(), clip)
+
+
+def stepper(architecture, n_layers, n_in, n_units, unroll=5, batch=128, models=4, clip=10.0):
+    """A function of n that trains each of `models` networks for n steps, one after another; its attribute `slots` says how many."""
+    torch.manual_seed(0)
+    networks = [network(architecture, n_layers, n_in, n_units) for _ in range(models)]
+    optimizers = [torch.optim.Adam(model.parameters(), lr=1e-3) for model in networks]
+    x_TxBxI = torch.randint(0, 2, (batch, n_in)).float().expand(unroll, -1, -1).contiguous()
+    y_B = torch.randint(0, 2, (batch,)).float()
+
+    def run(n):
+        for model, optimizer in zip(networks, optimizers):
+            for _ in range(n):
+                optimizer.zero_grad()
+                loss_and_norm(model, x_TxBxI, y_B, clip)
+                optimizer.step()
+
+    run.slots = models
+    return run
