@@ -25,6 +25,9 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed
     chosen figures are drawn without it. Returns the table of claims, one row a claim. Errors as in `studies.run`, and
     NotebookError. Everything that can be checked is checked before the first trial is trained.
     """
+    import pandas as pd
+
+    from rnnkit import analysis, figures
     from rnnkit.studies import complete, studies_of, trials_of
 
     chosen = choose(only)
@@ -34,26 +37,47 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed
     whole = [notebook for notebook, names in chosen.items() if names == NOTEBOOKS[notebook]]
     folder = notebooks_folder() if whole else None
     with TrialStore(store) as opened:
-        frames = {}
         for k, (notebook, names) in enumerate(chosen.items(), 1):
             label = f"notebook {k} of {len(chosen)}, {notebook}"
             say(f"{label}: {', '.join(names)}")
             complete([study for name in names for study in studies[name]], n_trials, opened, scale, workers, device, label=label)
-            for name in names:
-                frame = opened.frame(study.key for study in studies[name])
-                frames[name] = frame[frame.hyper_iter < n_trials].reset_index(drop=True)
-                frames[name].insert(0, "experiment", name)
             if notebook in whole:
                 say(f"{label}: executing")
-                parameters = {"scale": scale, "store": str(opened.path.resolve()), "out": str(out.resolve()),
-                              "seed": seed, "trials": n_trials, "workers": workers or 0}
                 source = folder / f"{notebook}.ipynb"
-                run_notebook(source, out / "notebooks" / source.name, {k: v for k, v in parameters.items() if k in parameters_of(source)})
-            else:
-                draw(names, frames, out)
+                settings = {"scale": scale, "seed": seed, "trials": trials or 0, "workers": workers or 0,
+                            "store": str(opened.path.resolve()), "out": str(out.resolve())}  # fmt: skip
+                known = parameters_of(source)  # a notebook has only those that mean something to it
+                run_notebook(source, out / "notebooks" / source.name, {name: value for name, value in settings.items() if name in known})
         if opened.kept:
             opened.export(out / "trials.parquet")
-    return finish(frames, out, say)
+        frames = stored_frames(opened, scale, seed, n_trials)
+    figures.gallery(out, {name: frame for name, frame in frames.items() if name in figures.DRAW})
+    wanted = [name for names in chosen.values() for name in names if name in figures.DRAW]
+    claims = pd.concat([analysis.compare(name, frames[name]) for name in wanted] or [pd.DataFrame()], ignore_index=True)
+    if len(claims):
+        say(claims_text(claims))
+    say(f"The figures are in {out}; {out / 'README.md'} shows them all, with captions and verdicts.")
+    return claims
+
+
+def stored_frames(store, scale, seed, n_trials) -> dict:
+    """Experiment -> its trials, for those that the store has whole, also from earlier runs: the gallery shows all of them.
+
+    The search of `start` is drawn as best_so_far; where Figure 1's is there, that comes of it.
+    """
+    from rnnkit.studies import EXPERIMENTS, studies_of
+
+    frames = {}
+    for name in EXPERIMENTS:
+        keys = [study.key for study in studies_of(name, scale, seed)]
+        frame = store.frame(keys)
+        frame = frame[frame.hyper_iter < n_trials].reset_index(drop=True)
+        if len(frame) == len(keys) * n_trials:
+            frame.insert(0, "experiment", name)
+            frames[name] = frame
+    if "start" in frames and "fig1" not in frames:
+        frames["best_so_far"] = frames["start"]
+    return frames
 
 
 def choose(only=()) -> dict:
@@ -91,32 +115,6 @@ def writable_folder(out) -> Path:
     except OSError as error:
         raise StoreError(f"Figures cannot be written to {out} ({error.strerror}). Give another folder.") from error
     return out
-
-
-def draw(names, frames, out):
-    """The figures of some experiments, as their notebook would have drawn them."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from rnnkit import figures
-
-    for name in names:
-        figures.write(name, frames[name], out)
-
-
-def finish(frames, out, say):
-    """Writes the gallery and says where the figures are; the table of claims."""
-    import pandas as pd
-
-    from rnnkit import analysis, figures
-
-    figures.gallery(out, frames)
-    claims = [analysis.compare(name, frame) for name, frame in frames.items()]
-    claims = pd.concat([table for table in claims if len(table)] or [pd.DataFrame()], ignore_index=True)
-    if len(claims):
-        say(claims_text(claims))
-    say(f"The figures are in {out}; {out / 'README.md'} shows them all, with captions and verdicts.")
-    return claims
 
 
 def claims_text(claims) -> str:

@@ -1,5 +1,6 @@
 """A notebook counts as executed only if every cell ran well; papermill's own word is not taken for it."""
 
+import functools
 import json
 import os
 import subprocess
@@ -13,23 +14,24 @@ import pytest
 from rnnkit import reproduce as rep
 from rnnkit.reproduce import NOTEBOOKS, NotebookError, choose, claims_text, run_notebook
 from rnnkit.studies import EXPERIMENTS
-from rnnkit.trials import StoreError
+from rnnkit.trials import StoreError, TrialStore
 
 ROOT = Path(__file__).parent.parent
+
+
+def write_notebook(folder, *cells, name="nb.ipynb", parameters="x: int = 1  # a number"):
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (parameters, *cells)])
+    book.cells[0].metadata["tags"] = ["parameters"]
+    path = folder / "books" / name
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(book, path)
+    return path
 
 
 @pytest.fixture
 def notebook(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    def write(*cells, name="nb.ipynb", parameters="x: int = 1  # a number"):
-        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (parameters, *cells)])
-        book.cells[0].metadata["tags"] = ["parameters"]
-        path = tmp_path / "books" / name
-        path.parent.mkdir(exist_ok=True)
-        nbformat.write(book, path)
-        return path
-
-    return write
+    return functools.partial(write_notebook, tmp_path)
 
 
 def refused(path, out, **settings):
@@ -164,6 +166,98 @@ def test_an_installed_package_finds_the_notebooks_of_the_folder_it_is_run_in(tmp
         (tmp_path / "notebooks" / f"{name}.ipynb").write_text("{}")
     monkeypatch.chdir(tmp_path)
     assert rep.notebooks_folder() == tmp_path / "notebooks"
+
+
+# --- from nothing to figures -------------------------------------------------------------------------------------------
+
+
+def small_books(folder):
+    """Small notebooks with the real ones' names, which note the parameters that they were given."""
+    for name in NOTEBOOKS:
+        note = f"open({str(folder / name)!r}, 'w').write(repr((scale, seed, trials, out)))"
+        parameters = "scale: str = 'quick'\nseed: int = 0\ntrials: int = 0\nout: str = ''"
+        write_notebook(folder, note, name=f"{name}.ipynb", parameters=parameters)
+    return folder
+
+
+def reproduced(folder, **settings):
+    """What reproduce says and returns, at the smallest scale, with small notebooks."""
+    said = []
+    settings = {"store": folder / "trials.sqlite", "out": folder / "figures", **settings}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rep, "notebooks_folder", lambda: folder / "books")
+        claims = rep.reproduce("smoke", say=said.append, **settings)
+    return said, claims
+
+
+@pytest.fixture
+def books(tmp_path):
+    return small_books(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """One whole run: its folder, what it said, its claims."""
+    folder = small_books(tmp_path_factory.mktemp("done"))
+    return folder, *reproduced(folder, trials=5)
+
+
+def test_one_call_trains_executes_the_notebooks_and_draws(done):
+    folder, said, claims = done
+    out = folder / "figures"
+    assert {path.name for path in out.glob("*.png")} == {
+        f"{name}.png" for name in ("fig1", "fig2a", "fig2b", "figapp1", "calibration", "best_so_far")}
+    assert {path.name for path in (out / "notebooks").iterdir()} == {f"{name}.ipynb" for name in NOTEBOOKS}
+    assert {"C01", "C09", "C10", "C12", "C17", "G03"} <= set(claims.id)
+    assert said[-2].splitlines()[0].split() == ["claim", "paper", "ours", "verdict"]
+    assert f"{out / 'README.md'} shows them all" in said[-1]
+
+
+def test_a_notebook_is_given_those_settings_that_it_has(done):
+    folder = done[0]
+    for name in NOTEBOOKS:  # these have no parameter `store` or `workers`
+        assert (folder / name).read_text() == repr(("smoke", 0, 5, str(folder / "figures")))
+
+
+def test_all_trials_are_shipped_beside_the_figures(done):
+    with TrialStore(done[0] / "trials.sqlite") as store, TrialStore(done[0] / "figures" / "trials.parquet") as shipped:
+        pd.testing.assert_frame_equal(store.frame(), shipped.frame())
+
+
+def test_shipped_trials_redraw_every_figure_without_training_byte_for_byte(done, monkeypatch):
+    monkeypatch.setattr("rnnkit.studies.study.train", lambda *_, **__: pytest.fail("trained again"))
+    folder = done[0]
+    reproduced(folder, trials=5, store=folder / "figures" / "trials.parquet", out=folder / "again")
+    names = [path.name for path in (folder / "figures").glob("*.*") if path.name not in ("trials.parquet", "notebooks")]
+    assert len(names) > 18 and all((folder / "again" / name).read_bytes() == (folder / "figures" / name).read_bytes() for name in names)
+
+
+def test_progress_names_the_notebook_and_counts_studies_and_trials(books, capsys):
+    reproduced(books, only="calibration", trials=2)
+    assert "notebook 1 of 1, 2_1_parameter_capacity · 1 of 1 studies done · 2 of 2 trials" in capsys.readouterr().err
+
+
+def test_a_figure_alone_is_drawn_without_its_notebook(books):
+    _, claims = reproduced(books, only="fig2b", trials=5)
+    assert (books / "figures" / "fig2b.png").exists() and not (books / "2_1_parameter_capacity").exists()
+    assert list(claims.id) == ["C10"]
+
+
+def test_the_gallery_keeps_the_figures_of_earlier_runs(books):
+    reproduced(books, only="calibration")
+    reproduced(books, only="figapp1")
+    text = (books / "figures" / "README.md").read_text()
+    assert "(calibration.png)" in text and "(figapp1.png)" in text
+
+
+def test_a_notebook_that_fails_ends_the_run_and_keeps_the_trials(books):
+    book = nbformat.read(books / "books" / "0_start_here.ipynb", 4)
+    book.cells[1].source = "1 / 0"
+    nbformat.write(book, books / "books" / "0_start_here.ipynb")
+    with pytest.raises(NotebookError, match="0_start_here.ipynb failed in cell 3: ZeroDivisionError"):
+        reproduced(books)
+    with TrialStore(books / "trials.sqlite") as store:
+        assert len(store) == 3
 
 
 def test_the_table_of_claims_fits_a_terminal():
