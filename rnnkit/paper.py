@@ -98,7 +98,7 @@ CLAIMS = {
     ),
     "C13": Claim("5", "The depths agree: results cluster by architecture", "mean Kendall's tau between depths", "high"),
     "C15": Claim("5", "Weights compress to about 5 bits without loss", "bits kept under k-bit weights, k at 99 %", "5"),
-    "C17": Claim("2.1", "A perceptron stores 2 bits per parameter", "best bits per weight of a linear model", "2"),
+    "C17": Claim("2.1", "A perceptron stores 2 bits per parameter", "best bits per parameter of a linear model", "2"),
     "M01": Claim(
         "2.2, Fig. 2c", "Inputs are reconstructed exactly if and only if units >= inputs", "error at 56, 64 and 72 units", "0 above"
     ),
@@ -152,7 +152,8 @@ FIGURES = {
         "(a) Most stored bits of any trial against the number of parameters, all depths; "
         "filled, half and open markers are 1, 2 and 4 layers. "
         "(b-d) One depth each. (e-h) The same as bits per parameter, with the paper's 5 (grey line) and 3-6 (grey band). "
-        "(i) How many times the parameters the architecture on the x-axis needs to store as much as the one on the y-axis.",
+        "(i) How many times the parameters the architecture on the x-axis needs to store as much as the one on the y-axis, "
+        "by their means over the sizes and depths that both were trained at.",
         "2.1",
         tuple("abcdefghi"),
         ("C01", "C02", "C03", "C04", "C05", "C06", "C07", "C08", "C13", "G03"),
@@ -179,7 +180,7 @@ FIGURES = {
     "calibration": Figure(
         "Calibration",
         "A linear model without recurrence through the same pipeline. On the line y = x every label is stored; "
-        "theory allows that up to 2 labels a weight (Cover 1965, Gardner 1988).",
+        "theory allows that up to 2 labels a parameter (Cover 1965, Gardner 1988).",
         "2.1",
         ("",),
         ("C17",),

@@ -78,7 +78,7 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
         feasible = group.dropna(subset="bits")
         row = dict(zip(POINT, point)) | {"num_params": int(group.num_params.max())}
         row |= {"trials": len(group), "infeasible": len(group) - len(feasible)}
-        best = feasible.loc[feasible.bits.idxmax()] if len(feasible) else pd.Series(dtype=float)
+        best = feasible.iloc[feasible.bits.argmax()] if len(feasible) else pd.Series(dtype=float)
         low = half_search(group.bits) if len(feasible) else math.nan
         row |= {name: best.get(name, math.nan) for name in ("bits", "soft_bits", "samples", "bits_per_param", "steps", "hyper_iter")}
         rows.append(row | {"bits_low": low, "bits_per_param_low": low / row["num_params"]})
@@ -88,8 +88,12 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def bits_per_param(points: pd.DataFrame) -> pd.DataFrame:
-    """Table of best bits per parameter out of `stored_bits`: a row for each size and depth, a column for each architecture."""
+    """Table of best bits per parameter out of `stored_bits`: a row for each size and depth, a column for each architecture.
+
+    A network that stored nothing is left out, as one that always diverged is: it has no logarithm and no ratio.
+    """
     table = points.pivot_table("bits_per_param", ["max_params", "n_layers"], "architecture", aggfunc="max")
+    table = table.where(table > 0).dropna(axis=1, how="all")
     return table[in_order(table.columns)]
 
 
@@ -108,7 +112,7 @@ def multipliers(points: pd.DataFrame, shared: bool = True) -> pd.DataFrame:
         else:
             pair, ratio, low, high = table[[x, y]], table[y].mean() / table[x].mean(), math.nan, math.nan
         rows.append({"x": x, "y": y, "multiplier": ratio, "low": low, "high": high, "cells": len(pair)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["x", "y", "multiplier", "low", "high", "cells"])
 
 
 def relu_ratio(frame: pd.DataFrame, least: int = 1) -> pd.DataFrame:
@@ -123,7 +127,7 @@ def relu_ratio(frame: pd.DataFrame, least: int = 1) -> pd.DataFrame:
         count = min(len(tanh), len(relu))
         if count >= least:
             best = [expected_best(bits, count) for bits in (tanh, relu)]
-            ratio = best[0] / best[1] if best[1] else math.nan
+            ratio = best[0] / best[1] if min(best) > 0 else math.nan
             rows.append(dict(zip(POINT, point)) | {"trials": count, "tanh": best[0], "relu": best[1], "ratio": ratio})
             rows[-1]["relu_bits_per_param"] = group.bits_per_param[group.nonlinearity == "relu"].max()
     return pd.DataFrame(rows, columns=[*POINT, "trials", "tanh", "relu", "ratio", "relu_bits_per_param"])
@@ -132,6 +136,7 @@ def relu_ratio(frame: pd.DataFrame, least: int = 1) -> pd.DataFrame:
 def unroll_curve(points: pd.DataFrame) -> pd.DataFrame:
     """Table of best bits per parameter by architecture (rows) and time steps unrolled (columns), Figure 2b."""
     table = points.pivot_table("bits_per_param", "architecture", "unroll", aggfunc="max")
+    table = table.where(table > 0).dropna(how="all")
     return table.loc[in_order(table.index)]
 
 

@@ -107,7 +107,7 @@ def best_dataset(rows, spent: Budget) -> Finding:
 
 
 def perceptron(rows, spent: Budget) -> Finding:
-    """C17: the linear model stores at least 1.8 bits a weight, 2 less a tenth, on average over sizes."""
+    """C17: the linear model stores at least 1.8 bits a parameter, 2 less a tenth, on average over sizes."""
     points = stored_bits(rows).dropna(subset="bits")
     level, (low, high) = mean(points.bits_per_param), bootstrap(points.bits_per_param, lambda draw: draw.mean(-1))
     about = f"mean over {count(len(points), 'size')} of {size_range(spent.sizes)} parameters"

@@ -34,7 +34,7 @@ def bootstrap(values, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[flo
     with all its architectures, never trials: the best of a resampled study is at most the best of the study, so it is biased.
     """
     values = np.asarray(values, float)
-    if len(values) < 2:
+    if len(values) < 2 or not values.size:
         return math.nan, math.nan
     rows = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
     low, high = np.nanpercentile(statistic(values[rows]), [2.5, 97.5])

@@ -1,0 +1,19 @@
+"""One function for each figure: a frame of trials in, a matplotlib Figure out. Nothing here trains or imports torch.
+
+`points(name, frame)` is what is plotted, `draw(name, frame)` plots it, `caption` and `alt` say what is seen and what stands behind it,
+`save` writes PNG, SVG and CSV, `gallery` writes them all with their verdicts.
+"""
+
+from rnnkit.figures.capacity import calibration, fig1, fig2a, fig2b, figapp1
+from rnnkit.figures.files import gallery, save, show
+from rnnkit.figures.points import points
+from rnnkit.figures.search import best_so_far
+from rnnkit.figures.style import style_of
+from rnnkit.figures.words import alt, caption
+
+DRAW = {"fig1": fig1, "fig2a": fig2a, "fig2b": fig2b, "figapp1": figapp1, "calibration": calibration, "best_so_far": best_so_far}
+
+__all__ = [
+    "DRAW", "alt", "best_so_far", "calibration", "caption", "fig1", "fig2a", "fig2b", "figapp1", "gallery", "points", "save", "show",
+    "style_of",
+]  # fmt: skip
