@@ -156,13 +156,20 @@ def bench(context):
 
 
 @bench.command()
-@click.option("--json", "path", default=None, metavar="FILE", help="Write the numbers to this file too.")
+@click.option("--cell", "cells", multiple=True, metavar="NAME",
+              help="rnn, irnn, ugrnn, gru, lstm or +rnn; may be given again.  [default: all]")
+@click.option("--size", "sizes", multiple=True, type=int, metavar="N",
+              help="Parameters of the network; may be given again.  [default: 350 to 100,000]")
+@click.option("--seconds", default=0.5, show_default=True, help="How long each of those compared is measured, at each size.")
+@click.option("--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed.")
+@click.option("--json", "json_path", default=None, metavar="FILE", help="Write the numbers to this file too.")
 @plainly
-def speed(path=None):
-    """Model-steps per second, against a loop over torch.nn and, if installed, JAX."""
+def speed(cells, sizes, **settings):
+    """Milliseconds a training step, against a loop over torch.nn and, if installed, JAX."""
     from rnnkit.bench import speed
 
-    speed.main(path)
+    chosen = {name: values for name, values in (("cells", cells), ("sizes", sizes)) if values}
+    speed.main(**chosen, **settings)
 
 
 @bench.command()

@@ -1,5 +1,6 @@
 """The command line: help that waits for nothing, and one sentence with a non-zero exit for whatever cannot be done."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -96,6 +97,17 @@ def test_a_bad_setting_is_refused_in_one_sentence(command, words, said, tmp_path
     only = [] if "--only" in words else ["--only", "fig1"]
     scale = [] if "--scale" in words else ["--scale", "smoke"]
     assert said in refused(command, *where, *only, *scale, "--store", tmp_path / "trials.sqlite", *words)
+
+
+@pytest.mark.parametrize("words, said", [
+    (["--cell", "grue"], "architecture must be one of rnn, irnn, ugrnn, gru, lstm, +rnn"),
+    (["--size", "-300"], "max_params must be a whole number of at least 1, got -300"),
+    (["--size", "20"], "max_params must leave room for one unit a layer"),
+    (["--seconds", "0"], "seconds must be positive"),
+    (["--json", "no/such/folder/x.json"], "no/such/folder"),
+])
+def test_a_bench_of_what_cannot_be_is_refused_in_one_sentence(words, said):
+    assert said in refused("bench", "speed", *words)
 
 
 @pytest.mark.parametrize("words", [["--trials", "many"], ["--seed", "1.5"], ["--unknown", "3"], ["--scale"]])
@@ -196,6 +208,13 @@ def test_plan_says_what_a_run_costs_on_this_machine(store):
     assert done.exit_code == 0 and lines[0].startswith("smoke: 150 parameters; 1, 2 layers; 3 trials a study of 20 to 60 steps")
     rows = {line.split()[0]: line.split() for line in lines[2:]}
     assert set(rows) == {*EXPERIMENTS, "all"} and rows["start"][3] == "0" and rows["fig1"][1] == "11" and rows["all"][-1] == "s"
+
+
+def test_bench_measures_what_it_is_told_to(tmp_path):
+    done = rnnkit_("bench", "speed", "--cell", "rnn", "--size", "350", "--seconds", "0.01", "--no-jax", "--json", tmp_path / "speed.json")
+    assert done.exit_code == 0 and [line.split()[0] for line in done.output.splitlines()] == ["cell", "rnn"]
+    row, = json.loads((tmp_path / "speed.json").read_text())["rows"]
+    assert row["cell"] == "rnn" and row["parameters"] <= 350 and row["torch_ratio"] > 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends signals as POSIX does")
