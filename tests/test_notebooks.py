@@ -1,0 +1,173 @@
+"""Every notebook keeps to the form, runs from an empty store at `smoke`, and runs as it is committed."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from rnnkit.reproduce import NOTEBOOKS, parameters_of, run_notebook
+from rnnkit.trials import TrialStore
+
+ROOT = Path(__file__).parents[1]
+PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+CELL_TIMEOUT, TIMEOUT = 300, 900  # seconds
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(path):
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def parameters_cell(path):
+    return next(cell for cell in code_cells(path) if "parameters" in tags(cell))
+
+
+def text_of(output):
+    """All that an output shows as text."""
+    data = output.get("data", {})
+    return "\n".join([output.get("text", ""), *(value for kind, value in data.items() if kind.startswith("text/"))])
+
+
+def test_the_notebooks_are_those_that_reproduce_executes():
+    assert [path.stem for path in PATHS] == sorted(NOTEBOOKS)
+
+
+@each_notebook
+def test_notebook_is_valid_and_names_the_kernel_python3(path):
+    notebook = read(path)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+@each_notebook
+def test_notebook_opens_with_a_title_and_its_question(path):
+    first = read(path).cells[0]
+    assert first.cell_type == "markdown" and first.source.startswith("# ")
+    assert "?" in first.source and "section" in first.source
+
+
+@each_notebook
+def test_the_one_parameters_cell_comes_first_but_for_the_import(path):
+    cells = code_cells(path)
+    places = [k for k, cell in enumerate(cells) if "parameters" in tags(cell)]
+    assert places == [0] or (places == [1] and cells[0].source.startswith("import "))
+
+
+@each_notebook
+def test_parameters_are_annotated_literals_each_with_a_comment(path):
+    """A derived value would keep its old worth when papermill replaces what it derives from."""
+    for line in parameters_cell(path).source.splitlines():
+        (statement,) = ast.parse(line).body
+        assert isinstance(statement, ast.AnnAssign), line
+        assert type(ast.literal_eval(statement.value)).__name__ == statement.annotation.id, line
+        assert re.search(r"  # \S.*", line), line
+
+
+@each_notebook
+def test_notebook_has_the_parameters_that_reproduce_sets(path):
+    assert {"scale", "store", "out", "seed", "trials"} <= parameters_of(path)
+
+
+@each_notebook
+def test_code_cells_are_at_most_three_lines(path):
+    long = [cell.source for cell in code_cells(path) if "parameters" not in tags(cell) and len(cell.source.splitlines()) > 3]
+    assert long == []
+
+
+@each_notebook
+def test_code_cells_only_call(path):
+    """No def, for, if or import but of rnnkit: logic lives in the package, with a test."""
+    logic = (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.For, ast.While, ast.If, ast.Try, ast.With, ast.comprehension, ast.ImportFrom)
+    for cell in code_cells(path):
+        nodes = list(ast.walk(ast.parse(cell.source)))
+        assert [type(node).__name__ for node in nodes if isinstance(node, logic)] == [], cell.source
+        assert {a.name for node in nodes if isinstance(node, ast.Import) for a in node.names} <= {"rnnkit"}
+
+
+@each_notebook
+def test_each_piece_of_code_is_followed_by_words(path):
+    """The rhythm is ask, run, show, read: two code cells stand together only at the head, import and parameters."""
+    kinds = [cell.cell_type for cell in read(path).cells]
+    pairs = [k for k, pair in enumerate(zip(kinds, kinds[1:])) if pair == ("code", "code")]
+    assert len(pairs) <= 1 and kinds[-1] == "markdown"
+
+
+@each_notebook
+def test_committed_notebook_shows_its_outputs(path):
+    """A reader who runs nothing sees the figures, from a run in order, without an error."""
+    cells = code_cells(path)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+    assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs)
+
+
+@each_notebook
+def test_committed_outputs_name_no_folder_of_one_machine(path):
+    shown = "\n".join(text_of(output) for cell in code_cells(path) for output in cell.outputs)
+    assert re.findall(r"/(?:home|root|tmp|work|Users|private)/\S*", shown) == []
+
+
+@pytest.fixture(scope="module", params=PATHS, ids=lambda path: path.stem)
+def twice(request, tmp_path_factory):
+    """A notebook executed by papermill at `smoke` from an empty store, then once more on the store that this filled."""
+    path, folder = request.param, tmp_path_factory.mktemp("smoke")
+    store = folder / "trials.sqlite"
+    results = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))  # the kernel takes this tree, installed or not
+        for time in ("first", "second"):
+            settings = {"scale": "smoke", "store": str(store), "out": str(folder / time), "workers": 1}
+            known = {name: value for name, value in settings.items() if name in parameters_of(path)}
+            done = run_notebook(path, folder / f"{time}.ipynb", known, CELL_TIMEOUT)
+            with TrialStore(store) as opened:
+                frame = opened.frame()
+            points = {file.name: file.read_text() for file in sorted((folder / time).rglob("*.csv"))}
+            results.append((read(done), frame, points, folder / time))
+    return results
+
+
+def test_notebook_runs_from_an_empty_store(twice):
+    notebook, frame, _, _ = twice[0]
+    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+    assert len(frame) > 0 and set(frame.scale) == {"smoke"}
+
+
+def test_notebook_writes_each_figure_as_png_and_svg_with_its_points(twice):
+    files = {file.suffix: {f.stem for f in twice[0][3].rglob(f"*{file.suffix}")} for file in twice[0][3].rglob("*.*")}
+    assert files[".png"] and files[".png"] == files[".svg"] == files[".csv"]
+
+
+def test_notebook_run_again_trains_nothing(twice):
+    (_, first, _, _), (_, second, _, _) = twice
+    assert list(second.created) == list(first.created)
+
+
+def test_notebook_run_again_draws_the_same_points(twice):
+    assert twice[0][2] == twice[1][2] != {}
+
+
+def test_notebooks_run_as_committed(tmp_path):
+    """Beside a copy of the shipped trials, so that the tree stays as it is; with an outer limit, since a dead kernel is not noticed."""
+    assert (ROOT / "figures" / "trials.parquet").is_file(), "without the shipped trials the notebooks would train for long"
+    for folder in ("notebooks", "figures"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "*.sqlite*"))
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}",
+               "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "notebooks"]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
+    cells = sum(len(code_cells(path)) for path in PATHS)
+    assert done.returncode == 0 and f"{cells} passed" in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
