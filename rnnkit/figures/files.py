@@ -38,6 +38,23 @@ def show(figure, alt: str):
     display(figure)
 
 
+def publish(name: str, frame: pd.DataFrame, out=""):
+    """Draws figure `name` of a frame in a notebook, with its caption below; writes it into the folder `out` as well, if one is named.
+
+    The search of an experiment that is no figure of the paper's ("start") is drawn as best_so_far.
+    """
+    from IPython.display import Markdown, display
+
+    from rnnkit.figures import DRAW
+
+    name = name if name in DRAW else "best_so_far"
+    figure, text = DRAW[name](frame), alt_of(name, frame)
+    if out:
+        save(figure, name, out, points(name, frame), text)
+    show(figure, text)
+    display(Markdown(caption(name, frame)))
+
+
 def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
     """Draws and writes every figure that `frames` (figure name -> trials) allows, claims.csv, and README.md that shows them all.
 
