@@ -72,16 +72,18 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
 
     `bits_low` is what half the search would have found (`half_search`); the best is itself a lower bound on the capacity.
     """
-    rows = []
-    trials = per_trial(frame)
-    for point, group in trials.groupby(POINT, sort=False):
-        feasible = group.dropna(subset="bits")
-        row = dict(zip(POINT, point)) | {"num_params": int(group.num_params.max())}
-        row |= {"trials": len(group), "infeasible": len(group) - len(feasible)}
-        best = feasible.iloc[feasible.bits.argmax()] if len(feasible) else pd.Series(dtype=float)
-        low = half_search(group.bits) if len(feasible) else math.nan
-        row |= {name: best.get(name, math.nan) for name in ("bits", "soft_bits", "samples", "bits_per_param", "steps", "hyper_iter")}
-        rows.append(row | {"bits_low": low, "bits_per_param_low": low / row["num_params"]})
+    trials, rows = per_trial(frame).reset_index(drop=True), []
+    taken = {
+        name: trials[name].to_numpy() for name in ("bits", "soft_bits", "samples", "bits_per_param", "steps", "hyper_iter", "num_params")
+    }
+    for point, places in trials.groupby(POINT, sort=False).indices.items():
+        bits = taken["bits"][places]
+        feasible = ~np.isnan(bits)
+        best = {name: values[places[np.nanargmax(bits)]] if feasible.any() else math.nan for name, values in taken.items()}
+        best["num_params"] = int(taken["num_params"][places].max())
+        low = half_search(bits) if feasible.any() else math.nan
+        counts = {"trials": len(places), "infeasible": int((~feasible).sum())}
+        rows.append(dict(zip(POINT, point)) | best | counts | {"bits_low": low, "bits_per_param_low": low / best["num_params"]})
     order = {name: place for place, name in enumerate(in_order(frame.architecture))}
     points = pd.DataFrame(rows)
     return points.sort_values(POINT, key=lambda c: c.map(order) if c.name == "architecture" else c, ignore_index=True)

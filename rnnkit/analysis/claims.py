@@ -4,7 +4,7 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.analysis import comparisons, levels
-from rnnkit.analysis.capacity import budget, rows_of
+from rnnkit.analysis.capacity import budget, rows_of, stored_bits
 from rnnkit.analysis.finding import MIN_TRIALS, UNTESTED
 
 CHECKS = {
@@ -31,9 +31,9 @@ def compare(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     ValueError for an unknown figure or a frame without its trials.
     """
     rows, table = rows_of(name, frame), []
-    spent = budget(rows)
+    spent, points = budget(rows), stored_bits(rows)
     for id in paper.FIGURES[name].claims:
-        claim, finding = paper.CLAIMS[id], CHECKS[id](rows, spent)
+        claim, finding = paper.CLAIMS[id], CHECKS[id](rows, points, spent)
         if spent.least < MIN_TRIALS and id != "G03":
             reason = f"a study of {spent.least} trials is no search ({MIN_TRIALS} are the least)"
             finding = finding._replace(verdict=UNTESTED, reason=reason)

@@ -9,17 +9,18 @@ import math
 import numpy as np
 
 from rnnkit import paper
-from rnnkit.analysis.capacity import Budget, bits_per_param, multipliers, relu_ratio, stored_bits, unroll_curve
+from rnnkit.analysis.capacity import Budget, bits_per_param, multipliers, relu_ratio, unroll_curve
 from rnnkit.analysis.finding import (
-    FAILS, HOLDS, MIN_CELLS, MIN_TRIALS, SMALL_SPREAD, UNTESTED,
+    FAILS, HOLDS, MIN_CELLS, MIN_TRIALS,
+    SATURATED, SMALL_SPREAD, UNTESTED,
     Finding, count, label, listed, mean, shared, side, size_range, spread, too_few,
 )  # fmt: skip
 from rnnkit.analysis.statistics import bootstrap, kendall
 
 
-def small_spread(rows, spent: Budget) -> Finding:
+def small_spread(rows, points, spent: Budget) -> Finding:
     """C04: the highest architecture stores at most 1.5 times the lowest, IRNN aside."""
-    table, left_out = shared(bits_per_param(stored_bits(rows)), paper.ORDER)
+    table, left_out = shared(bits_per_param(points), paper.ORDER)
     ratio = float(spread(table.to_numpy()[None])[0]) if table.size else math.nan
     low, high = bootstrap(table, spread)
     if len(table) < MIN_CELLS or table.shape[1] < 3:
@@ -29,9 +30,9 @@ def small_spread(rows, spent: Budget) -> Finding:
     return Finding(ratio, low, high, side(SMALL_SPREAD, low, high, below=True), f"{reason}; small is up to {SMALL_SPREAD}")
 
 
-def multiplier_table(rows, spent: Budget) -> Finding:
+def multiplier_table(rows, points, spent: Budget) -> Finding:
     """C05: the largest multiplier; the paper prints no number to hold it against."""
-    table = multipliers(stored_bits(rows))
+    table = multipliers(points)
     table = table[table.x.isin(paper.ARCHITECTURES) & table.y.isin(paper.ARCHITECTURES) & (table.x != table.y)].dropna(subset="multiplier")
     if table.empty:
         return Finding(math.nan, math.nan, math.nan, UNTESTED, "fewer than two architectures share a size and depth")
@@ -41,9 +42,9 @@ def multiplier_table(rows, spent: Budget) -> Finding:
     return Finding(top.multiplier, top.low, top.high, UNTESTED, reason)
 
 
-def ranking(rows, spent: Budget) -> Finding:
+def ranking(rows, points, spent: Budget) -> Finding:
     """C06: Kendall's tau between our means and the paper's order; one neighbouring pair may be swapped (tau .8)."""
-    table, left_out = shared(bits_per_param(stored_bits(rows)), paper.ORDER)
+    table, left_out = shared(bits_per_param(points), paper.ORDER)
     if table.shape[1] < 2 or not len(table):
         return Finding(math.nan, math.nan, math.nan, UNTESTED, too_few(table))
     places = -np.arange(table.shape[1])
@@ -57,9 +58,9 @@ def ranking(rows, spent: Budget) -> Finding:
     return Finding(tau, low, high, verdict, f"{ours}, {count(len(table), 'size and depth', 'sizes and depths')}{unsure}")
 
 
-def gates_cost(rows, spent: Budget) -> Finding:
+def gates_cost(rows, points, spent: Budget) -> Finding:
     """C07: within a size and depth, bits per parameter fall with the number of gates, IRNN aside."""
-    table = bits_per_param(stored_bits(rows))
+    table = bits_per_param(points)
     table = table[[a for a in paper.ORDER if a in table]].dropna(thresh=2)
     gates = np.array([paper.GATES[a] for a in table.columns], float)
 
@@ -79,7 +80,7 @@ def gates_cost(rows, spent: Budget) -> Finding:
     return Finding(ours, low, high, verdict, f"{sign} over {len(table)} sizes and depths")
 
 
-def relu_drop(rows, spent: Budget) -> Finding:
+def relu_drop(rows, points, spent: Budget) -> Finding:
     """C09: paired over sizes and architectures, tanh stores more than ReLU at an equal number of trials."""
     pairs = relu_ratio(rows[rows.architecture.isin(["rnn", "ugrnn"])], least=MIN_TRIALS // 2).dropna(subset="ratio")
     ratio = math.exp(mean(np.log(pairs.ratio)))
@@ -92,9 +93,9 @@ def relu_drop(rows, spent: Budget) -> Finding:
     return Finding(ratio, low, high, side(1, low, high, below=False), f"{trials}; {level}")
 
 
-def unrolling_helps(rows, spent: Budget) -> Finding:
-    """C10: more bits at 5 steps than at 1, and less gain a doubling after 5 than before."""
-    table = unroll_curve(stored_bits(rows))
+def unrolling_helps(rows, points, spent: Budget) -> Finding:
+    """C10: more bits at 5 steps than at 1, and after 5 a doubling gains less than half of what it gained before."""
+    table = unroll_curve(points)
     last = max(spent.unrolls)
     if not {1, paper.UNROLL} <= set(table.columns):
         return Finding(math.nan, math.nan, math.nan, UNTESTED, f"trained at {listed(spent.unrolls)} steps, and it takes 1 and 5")
@@ -107,7 +108,7 @@ def unrolling_helps(rows, spent: Budget) -> Finding:
 
     def bend(draw):
         early = (draw[..., 1] - draw[..., 0]) / math.log2(paper.UNROLL)
-        return (early - (draw[..., 2] - draw[..., 1]) / math.log2(last / paper.UNROLL)).mean(-1)
+        return (SATURATED * early - (draw[..., 2] - draw[..., 1]) / math.log2(last / paper.UNROLL)).mean(-1)
 
     later = 2 ** mean(logs[last] - logs[paper.UNROLL])
     bends = side(0, *bootstrap(logs, bend), below=False)
@@ -118,9 +119,9 @@ def unrolling_helps(rows, spent: Budget) -> Finding:
     return Finding(ratio, low, high, verdict, reason)
 
 
-def depths_agree(rows, spent: Budget) -> Finding:
+def depths_agree(rows, points, spent: Budget) -> Finding:
     """C13: architectures rank alike at all depths; the interval resamples sizes."""
-    table = bits_per_param(stored_bits(rows))
+    table = bits_per_param(points)
     table = table[[a for a in paper.ARCHITECTURES if a in table]]
     depths = sorted(table.index.unique("n_layers"))
     cube = table.unstack("n_layers").dropna(axis=1, how="all").dropna()  # a row for each size, a column for each architecture and depth

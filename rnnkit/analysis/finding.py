@@ -15,6 +15,7 @@ MIN_CELLS = 3  # sizes x depths, or architectures, that an interval over them ne
 LINEAR, SURE = 0.1, 0.15  # "roughly linear": slope within 1 +- .1; an interval wider than +- .15 says nothing
 ABOUT = 0.1  # "about 5 bits": within a tenth
 SMALL_SPREAD = 1.5  # "only small variations": the highest stores at most half as much again as the lowest
+SATURATED = 0.5  # "then saturates": a doubling of the time steps gains less than half of what it gained before
 SLIGHTLY = 1.25  # "slightly larger" dataset: b = 1.25 b(1 - H2(p)) at p = .97
 
 

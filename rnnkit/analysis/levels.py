@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from rnnkit import paper
-from rnnkit.analysis.capacity import Budget, bits_per_param, is_pinned, stored_bits
+from rnnkit.analysis.capacity import Budget, bits_per_param, is_pinned
 from rnnkit.analysis.finding import (
     ABOUT, FAILS, HOLDS, LINEAR, MIN_CELLS, SLIGHTLY, SURE, UNTESTED, Finding, count, label, lacking, mean, shared, side, size_range,
     too_few,
@@ -18,9 +18,8 @@ from rnnkit.analysis.finding import (
 from rnnkit.analysis.statistics import bootstrap, slope_loglog
 
 
-def linear_in_parameters(rows, spent: Budget) -> Finding:
+def linear_in_parameters(rows, points, spent: Budget) -> Finding:
     """C01: the interval of the slope contains 1."""
-    points = stored_bits(rows)
     slope, low, high = slope_loglog(points.num_params, points.bits, points.architecture + points.n_layers.astype(str))
     sizes, near = spent.sizes, 1 - LINEAR <= low and high <= 1 + LINEAR
     if len(sizes) < MIN_CELLS or sizes[-1] < 10 * sizes[0]:
@@ -37,9 +36,8 @@ def linear_in_parameters(rows, spent: Budget) -> Finding:
     return Finding(slope, low, high, FAILS, f"the interval excludes 1 over {size_range(sizes)} parameters")
 
 
-def five_bits(rows, spent: Budget) -> Finding:
+def five_bits(rows, points, spent: Budget) -> Finding:
     """C02: the mean over architectures and depths at the largest size is within a tenth of 5."""
-    points = stored_bits(rows)
     values = points[points.max_params == points.max_params.max()].bits_per_param.dropna().to_numpy()
     level, (low, high) = mean(values), bootstrap(values, lambda draw: draw.mean(-1))
     where = f"{count(len(values), 'study', 'studies')} at {spent.sizes[-1]:,} parameters"
@@ -49,9 +47,9 @@ def five_bits(rows, spent: Budget) -> Finding:
     return Finding(level, low, high, HOLDS if near else FAILS, f"{where}, {'within' if near else 'not within'} a tenth of 5")
 
 
-def three_to_six(rows, spent: Budget) -> Finding:
+def three_to_six(rows, points, spent: Budget) -> Finding:
     """C03: every study lies between 3 and 6; the interval shown is the least and the most."""
-    values = stored_bits(rows).bits_per_param.dropna()
+    values = points.bits_per_param.dropna()
     level, low, high = mean(values), values.min(), values.max()
     least, most = paper.BAND
     if high > most:
@@ -65,9 +63,8 @@ def three_to_six(rows, spent: Budget) -> Finding:
     return Finding(level, low, high, HOLDS, f"all {len(values)} studies lie between")
 
 
-def irnn_lowest(rows, spent: Budget) -> Finding:
+def irnn_lowest(rows, points, spent: Budget) -> Finding:
     """C08: the IRNN's mean is below every other architecture's, and its most is within a tenth of 3.5."""
-    points = stored_bits(rows)
     irnn = points[points.architecture == "irnn"].dropna(subset="bits")
     if irnn.empty:
         return Finding(math.nan, math.nan, math.nan, UNTESTED, "no IRNN stored bits")
@@ -92,9 +89,8 @@ def irnn_lowest(rows, spent: Budget) -> Finding:
     return Finding(ours, low, ours, HOLDS if near else FAILS, reason)
 
 
-def best_dataset(rows, spent: Budget) -> Finding:
+def best_dataset(rows, points, spent: Budget) -> Finding:
     """C12: the median over studies of best dataset size over stored bits is at most 1.25 (it cannot be below 1)."""
-    points = stored_bits(rows)
     ratios = (points.samples / points.bits)[points.bits > 0].to_numpy()
     ratio = float(np.median(ratios)) if len(ratios) else math.nan
     low, high = bootstrap(ratios, lambda draw: np.median(draw, -1))
@@ -106,9 +102,9 @@ def best_dataset(rows, spent: Budget) -> Finding:
     return Finding(ratio, low, high, verdict, reason)
 
 
-def perceptron(rows, spent: Budget) -> Finding:
+def perceptron(rows, points, spent: Budget) -> Finding:
     """C17: the linear model stores at least 1.8 bits a parameter, 2 less a tenth, on average over sizes."""
-    points = stored_bits(rows).dropna(subset="bits")
+    points = points.dropna(subset="bits")
     level, (low, high) = mean(points.bits_per_param), bootstrap(points.bits_per_param, lambda draw: draw.mean(-1))
     about = f"mean over {count(len(points), 'size')} of {size_range(spent.sizes)} parameters"
     if math.isnan(level):
@@ -118,7 +114,7 @@ def perceptron(rows, spent: Budget) -> Finding:
     return Finding(level, low, high, UNTESTED if spent.small else FAILS, f"{about}{', a lower bound' if spent.small else ''}")
 
 
-def dimensions(rows, spent: Budget) -> Finding:
+def dimensions(rows, points, spent: Budget) -> Finding:
     """G03: the number of tuned hyper-parameters of each architecture, from the trials themselves."""
     rows = rows[~is_pinned(rows) & rows.architecture.isin(paper.ARCHITECTURES)]
     counts = rows.hparams.map(len).groupby(rows.architecture, sort=False).max()

@@ -1,0 +1,335 @@
+"""What is drawn is what was measured: axes, tables, captions and files held against the trials they are made of."""
+
+import math
+import xml.etree.ElementTree as ElementTree
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+
+from rnnkit import analysis, figures, paper
+
+NAMES = ("fig1", "fig2a", "fig2b", "figapp1", "calibration", "best_so_far")
+
+
+@pytest.fixture(scope="module")
+def frames():
+    made = synthetic.frames("quick")
+    return {"best_so_far": made["fig1"], **made}
+
+
+@pytest.fixture(scope="module")
+def drawn(frames):
+    """Each figure, drawn once."""
+    return {name: figures.DRAW[name](frames[name]) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def gallery(frames, tmp_path_factory):
+    """The folder of a gallery of all figures; best_so_far comes with fig1."""
+    folder = tmp_path_factory.mktemp("gallery")
+    figures.gallery(folder, {name: frame for name, frame in frames.items() if name != "best_so_far"})
+    return folder
+
+
+def panels(figure):
+    """Panel letter -> axes."""
+    return {ax.get_title(loc="left"): ax for ax in figure.axes}
+
+
+def curves(ax):
+    """Label -> plotted (x, y) of the curves in an axes; reference lines have no label of their own."""
+    return {line.get_label(): line.get_xydata() for line in ax.lines if not line.get_label().startswith("_")}
+
+
+# --- Figure 1 ---
+
+
+def test_figure_1_has_the_papers_panels_in_the_papers_places(drawn):
+    axes = panels(drawn["fig1"])
+    assert set(axes) == set("abcdefghi")
+    left, bottom = ({name: getattr(ax.get_position(), side) for name, ax in axes.items()} for side in ("x0", "y0"))
+    drawn["fig1"].draw_without_rendering()
+    place = {name: ax.get_window_extent() for name, ax in axes.items()}
+    assert [place[name].x0 for name in "abcd"] == sorted(place[name].x0 for name in "abcd")
+    assert all(place[up].y0 > place[down].y1 for up, down in zip("abcd", "efgh"))
+    assert place["i"].x0 > place["h"].x1
+
+
+@pytest.mark.parametrize(
+    "panel, depth, column", [("b", 1, "bits"), ("c", 2, "bits"), ("f", 1, "bits_per_param"), ("g", 2, "bits_per_param")]
+)
+def test_a_panel_of_figure_1_plots_the_best_trials_of_its_depth(drawn, frames, panel, depth, column):
+    best = analysis.stored_bits(frames["fig1"])
+    shown = curves(panels(drawn["fig1"])[panel])
+    assert set(shown) == {f"{a}/{depth}" for a in best[best.n_layers == depth].architecture}
+    for label, points in shown.items():
+        own = best[(best.architecture + "/" + best.n_layers.astype(str)) == label]
+        np.testing.assert_array_equal(points, own[["num_params", column]].to_numpy(float))
+
+
+def test_panel_a_shows_all_depths(drawn, frames):
+    assert len(curves(panels(drawn["fig1"])["a"])) == frames["fig1"].study.nunique() / frames["fig1"].max_params.nunique()
+
+
+def test_a_depth_that_was_not_trained_says_so(drawn):
+    texts = {name: [t.get_text() for t in ax.texts] for name, ax in panels(drawn["fig1"]).items()}
+    for name in "dh":
+        assert any("depth 4: not trained" in text for text in texts[name])
+    assert not any("not trained" in text for name in "abcefg" for text in texts[name])
+
+
+@pytest.mark.parametrize("panel", "efgh")
+def test_the_papers_five_bits_are_a_grey_line(drawn, panel):
+    flat = [line for line in panels(drawn["fig1"])[panel].lines if set(line.get_ydata()) == {paper.BITS_PER_PARAMETER}]
+    assert [line.get_color() for line in flat] == [figures.style.GREY]
+
+
+def test_the_papers_line_in_panel_a_is_five_times_the_parameters(drawn):
+    line = next(line for line in panels(drawn["fig1"])["a"].lines if line.get_color() == figures.style.GREY)
+    np.testing.assert_allclose(line.get_ydata() / line.get_xdata(), 5)
+
+
+def test_the_papers_lines_are_labelled(drawn):
+    labels = [text.get_text() for text in panels(drawn["fig1"])["h"].texts]
+    assert "paper: 5" in labels
+    assert "paper: 5 bits per parameter" in [text.get_text() for text in drawn["fig1"].legends[0].get_texts()]
+
+
+def test_the_table_of_multipliers_reads_x_needs_to_match_y(drawn, frames):
+    ax = panels(drawn["fig1"])["i"]
+    names = [label.get_text() for label in ax.get_xticklabels()]
+    assert names == [paper.LABELS[a] for a in paper.ARCHITECTURES] == [label.get_text() for label in ax.get_yticklabels()]
+    best = analysis.bits_per_param(analysis.stored_bits(frames["fig1"]))
+    shown = {(text.get_position()[0] - 0.5, text.get_position()[1] - 0.5): text.get_text() for text in ax.texts}
+    for x, needs in enumerate(paper.ARCHITECTURES):
+        for y, match in enumerate(paper.ARCHITECTURES):
+            both = best[[needs, match]].dropna()
+            assert shown[x, y] == f"{both.iloc[:, -1 if needs != match else 0].mean() / both.iloc[:, 0].mean():.2f}"
+
+
+def test_one_architecture_has_no_table_but_a_reason(frames):
+    figure = figures.fig1(frames["fig1"][frames["fig1"].architecture == "gru"])
+    assert "two architectures" in panels(figure)["i"].texts[0].get_text()
+
+
+# --- the other figures ---
+
+
+def test_figure_2a_draws_relu_alone_dashed_and_open(drawn, frames):
+    table = figures.points("fig2a", frames["fig2a"])["fig2a"]
+    relu = table[table.nonlinearity == "relu"]
+    dashed = [line for line in drawn["fig2a"].axes[0].lines if line.get_markerfacecolor() == "none"]
+    assert [line.get_label() for line in dashed] == ["rnn/1", "ugrnn/1"]
+    for line in dashed:
+        assert line.get_linestyle() == "--"
+        np.testing.assert_array_equal(line.get_ydata(), relu[relu.architecture + "/1" == line.get_label()].bits_per_param)
+
+
+def test_figure_2as_best_of_all_is_figure_1bs(frames):
+    table = figures.points("fig2a", frames["fig2a"])["fig2a"]
+    free = table[table.nonlinearity == "any"].set_index(["architecture", "max_params"]).bits
+    fig1 = figures.points("fig1", frames["fig1"])["fig1"].query("n_layers == 1").set_index(["architecture", "max_params"]).bits
+    pd.testing.assert_series_equal(free, fig1)
+
+
+def test_figure_2b_plots_bits_per_parameter_against_time_steps(drawn, frames):
+    table = analysis.unroll_curve(analysis.stored_bits(frames["fig2b"]))
+    for architecture, row in table.iterrows():
+        np.testing.assert_array_equal(curves(drawn["fig2b"].axes[0])[f"{architecture}/1"], np.column_stack([row.index, row]))
+
+
+def test_figure_app_1_has_the_line_of_equality(drawn):
+    line = next(line for line in drawn["figapp1"].axes[0].lines if line.get_color() == figures.style.GREY)
+    np.testing.assert_array_equal(line.get_xdata(), line.get_ydata())
+
+
+def test_the_calibration_shows_every_feasible_trial(drawn, frames):
+    shown = np.concatenate([line.get_xydata() for line in drawn["calibration"].axes[0].lines if line.get_alpha()])
+    trials = analysis.per_trial(frames["calibration"]).dropna(subset="bits")
+    np.testing.assert_allclose(np.sort(shown[:, 1]), np.sort(trials.bits / trials.num_params))
+    np.testing.assert_allclose(np.sort(shown[:, 0]), np.sort(trials.samples / trials.num_params))
+
+
+def test_the_search_has_a_panel_for_each_depth_and_size(drawn):
+    titles = [ax.get_title() for ax in drawn["best_so_far"].axes]
+    assert titles == ["1 layer, 300 parameters", "1 layer, 1K parameters", "2 layers, 300 parameters", "2 layers, 1K parameters"]
+
+
+# --- all figures ---
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_axes_say_what_they_measure(drawn, name):
+    ax = drawn[name].axes[-1 if name == "best_so_far" else 0]
+    first = drawn[name].axes[0]
+    assert first.get_ylabel() and (ax.get_xlabel() or first.get_xlabel())
+
+
+def beyond(axis):
+    """Labels of ticks outside of the axis, which exist and are not drawn."""
+    low, high = sorted(axis.get_view_interval())
+    return [tick.label1 for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()) if not low <= tick.get_loc() <= high]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", ["smoke", "overnight"])
+def test_no_text_overlaps_another(name, shape):
+    made = synthetic.frames(shape)
+    figure = figures.DRAW[name]({"best_so_far": made["fig1"], **made}[name])
+    figure.draw_without_rendering()
+    hidden = [label for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) for label in beyond(axis)]
+    texts = [t for t in figure.findobj(matplotlib.text.Text) if t not in hidden and t.get_text().strip() and t.get_rotation() in (0, 90)]
+    overlaps = []
+    boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
+    for i, (one, a) in enumerate(boxes):
+        for other, b in boxes[:i]:
+            if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1:
+                overlaps.append((one, other))
+    assert overlaps == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_architecture_has_one_colour_in_all_figures(drawn, name):
+    for ax in drawn[name].axes:
+        for line in ax.lines:
+            architecture = line.get_label().split("/")[0]
+            if architecture in paper.ARCHITECTURES:
+                assert line.get_color() == figures.style_of([architecture])[architecture].color
+
+
+def test_the_papers_architectures_differ_in_colour_and_in_marker():
+    styles = figures.style_of(paper.ARCHITECTURES).values()
+    assert len({s.color for s in styles}) == len({s.marker for s in styles}) == 6
+
+
+def test_cells_of_ones_own_get_colours_that_no_other_has():
+    styles = figures.style_of((*paper.ARCHITECTURES, "mingru", "mgu")).values()
+    assert len({s.color for s in styles}) == len({s.marker for s in styles}) == 8
+
+
+def test_drawing_leaves_the_readers_settings_alone(frames):
+    before = dict(matplotlib.rcParams)
+    figures.fig2b(frames["fig2b"])
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_trials_that_all_diverged_are_drawn_with_a_reason(frames, name, recwarn):
+    dead = frames[name].assign(infeasible=True, eval_loss=math.nan)
+    figure = figures.DRAW[name](dead)
+    figure.draw_without_rendering()
+    assert any("no bits stored" in text.get_text() or "no feasible trial" in text.get_text() for ax in figure.axes for text in ax.texts)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_frame_without_its_trials_is_refused(frames, name):
+    with pytest.raises(ValueError, match=f"{name} needs trials of the capacity task, got 0 trials"):
+        figures.DRAW[name](frames[name].iloc[:0])
+
+
+# --- words ---
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_caption_states_trials_steps_scale_and_seed(frames, name):
+    spent, text = analysis.budget(analysis.rows_of(name, frames[name])), figures.caption(name, frames[name])
+    assert f"{spent.studies} studies of 32 trials" in text
+    assert f"{spent.steps[0]:,}-{spent.steps[1]:,} training steps" in text
+    assert "scale quick, seed 0" in text
+    assert f"{spent.infeasible} of {spent.trials} trials diverged" in text
+
+
+def test_a_caption_sets_the_papers_budget_beside_ours(frames):
+    assert "The paper: 1000+ trials a point, 50,000-20,000,000 training steps each." in figures.caption("fig1", frames["fig1"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_carries_its_budget_and_its_alt_text(drawn, frames, name):
+    assert "32 trials" in drawn[name].get_suptitle()
+    assert drawn[name].alt == figures.alt(name, frames[name])
+
+
+def test_alt_text_names_the_best_of_each_architecture(frames):
+    best = analysis.stored_bits(frames["fig1"]).groupby("architecture").bits_per_param.max()
+    assert f"RNN {best['rnn']:.2f}, IRNN {best['irnn']:.2f}" in figures.alt("fig1", frames["fig1"])
+
+
+def test_a_notebook_shows_a_figure_with_its_alt_text(drawn):
+    data, metadata = drawn["fig2b"]._repr_mimebundle_()
+    assert set(data) == {"image/png", "text/plain"}
+    assert metadata["image/png"]["alt"] == data["text/plain"] == drawn["fig2b"].alt
+
+
+# --- files ---
+
+
+def test_save_writes_png_svg_and_the_points_as_csv(drawn, frames, tmp_path):
+    paths = figures.save(drawn["fig2b"], "fig2b", tmp_path, figures.points("fig2b", frames["fig2b"])["fig2b"], "alt")
+    assert (
+        sorted(path.name for path in paths) == sorted(path.name for path in tmp_path.iterdir()) == ["fig2b.csv", "fig2b.png", "fig2b.svg"]
+    )
+
+
+def test_the_csv_holds_what_is_plotted(drawn, gallery):
+    table = pd.read_csv(gallery / "fig1.csv")
+    for panel, column in (("a", "bits"), ("e", "bits_per_param")):
+        shown = curves(panels(drawn["fig1"])[panel])
+        assert len(shown) == len(table) / 2
+        for (architecture, depth), own in table.groupby(["architecture", "n_layers"]):
+            np.testing.assert_allclose(shown[f"{architecture}/{depth}"], own[["num_params", column]].to_numpy(float), rtol=1e-12)
+
+
+def test_the_table_of_multipliers_has_a_csv_of_its_own(gallery, frames):
+    table = pd.read_csv(gallery / "fig1i.csv")
+    pd.testing.assert_frame_equal(table, analysis.multipliers(analysis.stored_bits(frames["fig1"])), check_dtype=False)
+
+
+def test_the_same_trials_give_the_same_bytes(frames, tmp_path):
+    for folder in ("one", "two"):
+        figures.save(figures.fig2b(frames["fig2b"]), "fig2b", tmp_path / folder, figures.points("fig2b", frames["fig2b"]), "alt")
+    for name in ("fig2b.svg", "fig2b.png", "fig2b.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_the_svg_keeps_text_as_text_and_has_no_date(drawn, frames, tmp_path):
+    figures.save(drawn["fig2b"], "fig2b", tmp_path, figures.points("fig2b", frames["fig2b"]), "what is seen")
+    tree = ElementTree.parse(tmp_path / "fig2b.svg")
+    words = {"".join(node.itertext()) for node in tree.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"time steps unrolled", "bits per parameter", "UGRNN"} <= words
+    content = (tmp_path / "fig2b.svg").read_text()
+    assert "dc:date" not in content and "what is seen" in content
+
+
+def test_a_png_has_at_least_150_dots_an_inch(drawn, frames, tmp_path):
+    path = figures.save(drawn["fig2b"], "fig2b", tmp_path, figures.points("fig2b", frames["fig2b"]), "alt")[0]
+    height, width, _ = matplotlib.image.imread(path).shape
+    assert width >= 150 * drawn["fig2b"].get_figwidth() and height >= 150 * drawn["fig2b"].get_figheight()
+
+
+def test_the_gallery_shows_every_figure_with_caption_budget_and_verdicts(frames, gallery):
+    text = (gallery / "README.md").read_text()
+    for name in NAMES:
+        assert f"]({name}.png)" in text and f"]({name}.svg)" in text
+        assert figures.caption(name, frames[name]) in text
+        for claim in analysis.compare(name, frames[name]).itertuples():
+            assert f"| {claim.id}: {claim.claim} | {claim.paper} |" in text and f"**{claim.verdict}** | {claim.evidence} |" in text
+    assert "Budget: 704 trials" in text
+
+
+def test_the_gallery_writes_all_verdicts_as_a_table(gallery):
+    ids = [id for figure in paper.FIGURES.values() for id in figure.claims]
+    assert pd.read_csv(gallery / "claims.csv").id.tolist() == ids
+
+
+def test_every_link_of_the_gallery_leads_to_a_file(gallery):
+    links = [part.split(")")[0] for part in (gallery / "README.md").read_text().split("](")[1:]]
+    assert len(links) >= 3 * len(NAMES) and all((gallery / link).exists() for link in links)
+
+
+def test_a_gallery_of_no_figure_is_refused(frames, tmp_path):
+    with pytest.raises(ValueError, match="got fig9"):
+        figures.gallery(tmp_path, {"fig9": frames["fig1"]})
