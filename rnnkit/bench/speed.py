@@ -82,7 +82,7 @@ def measure(study, n_units, seconds, vmapped) -> dict:
 
 
 def in_turns(runs, seconds, turn=TURN, clock=time.perf_counter) -> dict:
-    """Name -> median milliseconds per model-step over turns of about `turn` seconds, taken in rotation for `seconds` each."""
+    """Name -> median milliseconds per model-step over turns of about `turn` seconds, in rotation: three, or `seconds` each."""
     def timed(run, n):
         start = clock()
         run(n)
@@ -92,9 +92,11 @@ def in_turns(runs, seconds, turn=TURN, clock=time.perf_counter) -> dict:
     for name, run in runs.items():
         run(2)  # compiles, and fills the caches
         steps[name] = max(1, round(turn / max(timed(run, 2) / 2, 1e-7)))
-    for _ in range(max(3, round(seconds / turn))):
+    start, rounds = clock(), 0
+    while rounds < 3 or clock() - start < seconds * len(runs):
         for name, run in runs.items():
             samples[name].append(1e3 * timed(run, steps[name]) / steps[name] / run.slots)
+        rounds += 1
     return {name: median(values) for name, values in samples.items()}
 
 
