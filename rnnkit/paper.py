@@ -187,8 +187,8 @@ FIGURES = {
     ),
     "best_so_far": Figure(
         "The search",
-        "Bits per parameter of the best trial so far against the number of trials, a panel for each depth and size. "
-        "A curve that still rises has not found its capacity.",
+        "Bits per parameter of each trial (dots) and of the best so far (lines) against the number of trials, "
+        "a panel for each depth and size. A curve that still rises has not found its capacity.",
         "App. A",
         ("",),
     ),

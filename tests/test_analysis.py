@@ -88,6 +88,13 @@ def test_the_best_so_far_never_falls_and_ends_at_the_best():
     assert curve.trial.tolist() == list(range(1, 31))
 
 
+def test_the_best_trials_come_first_with_their_hyper_parameters():
+    frame = synthetic.frame((300,), (1,), trials=20, architectures=("rnn",))
+    best = analysis.best_trials(frame, 5)
+    assert (-best.bits).tolist() == np.sort(frame.eval_loss.dropna())[:5].tolist()
+    assert best.nonlinearity.tolist() == [frame.set_index("hyper_iter").hparams[i]["nonlinearity"] for i in best.hyper_iter]
+
+
 def test_the_budget_counts_studies_trials_and_steps(quick):
     spent = analysis.budget(quick["fig1"])
     assert (spent.studies, spent.trials, spent.least, spent.most) == (22, 704, 32, 32)  # 6 + 5 architectures at 2 sizes
@@ -427,6 +434,11 @@ def test_c17_fails_for_a_bit_and_a_half_after_a_search_like_the_papers():
 def test_g03_counts_what_was_tuned(full):
     claim = one("fig1", full, "G03")
     assert (claim.low, claim.high) == (12, 27)
+
+
+def test_g03_is_not_tested_by_some_of_the_architectures(full):
+    claim = one("fig1", full[full.architecture != "lstm"], "G03")
+    assert claim.verdict == UNTESTED and "LSTM not trained" in claim.evidence
 
 
 def test_g03_fails_beyond_27(full):

@@ -158,6 +158,12 @@ def test_the_search_has_a_panel_for_each_depth_and_size(drawn):
     assert titles == ["1 layer, 300 parameters", "1 layer, 1K parameters", "2 layers, 300 parameters", "2 layers, 1K parameters"]
 
 
+def test_the_search_shows_every_feasible_trial_as_a_dot(drawn, frames):
+    dots = np.concatenate([line.get_ydata() for ax in drawn["best_so_far"].axes for line in ax.lines if line.get_alpha()])
+    trials = analysis.per_trial(frames["fig1"])
+    np.testing.assert_array_equal(np.sort(dots), np.sort(trials.bits_per_param))
+
+
 # --- all figures ---
 
 
@@ -262,6 +268,15 @@ def test_a_notebook_shows_a_figure_with_its_alt_text(drawn):
     data, metadata = drawn["fig2b"]._repr_mimebundle_()
     assert set(data) == {"image/png", "text/plain"}
     assert metadata["image/png"]["alt"] == data["text/plain"] == drawn["fig2b"].alt
+
+
+def test_publishing_shows_a_figure_with_its_caption_and_writes_it_where_asked(frames, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    figures.publish("start", frames["fig1"], out=tmp_path)
+    assert shown[0].alt == figures.alt("best_so_far", frames["fig1"])
+    assert shown[1].data == figures.caption("best_so_far", frames["fig1"])
+    assert (tmp_path / "best_so_far.png").exists()
 
 
 # --- files ---

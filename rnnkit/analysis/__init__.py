@@ -7,6 +7,7 @@
 from rnnkit.analysis.capacity import (
     Budget,
     best_so_far,
+    best_trials,
     bits_per_param,
     budget,
     in_order,
@@ -23,7 +24,7 @@ from rnnkit.analysis.finding import FAILS, HOLDS, UNTESTED
 from rnnkit.analysis.statistics import bootstrap, infeasible_share, kendall, slope_loglog, wilson
 
 __all__ = [
-    "FAILS", "HOLDS", "UNTESTED", "Budget", "best_so_far", "bits_per_param", "bootstrap", "budget", "compare", "in_order",
+    "FAILS", "HOLDS", "UNTESTED", "Budget", "best_so_far", "best_trials", "bits_per_param", "bootstrap", "budget", "compare", "in_order",
     "infeasible_share", "kendall", "multipliers", "mutual_information", "per_trial", "relu_ratio", "rows_of", "slope_loglog",
     "stored_bits", "unroll_curve", "wilson",
 ]  # fmt: skip

@@ -89,6 +89,15 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
     return points.sort_values(POINT, key=lambda c: c.map(order) if c.name == "architecture" else c, ignore_index=True)
 
 
+def best_trials(frame: pd.DataFrame, count: int = 5) -> pd.DataFrame:
+    """The `count` trials with most bits per parameter, best first, with a column for each hyper-parameter: what do they share?"""
+    trials = per_trial(frame).dropna(subset="bits").nlargest(count, "bits_per_param").reset_index(drop=True)
+    chosen = pd.DataFrame(trials.hparams.tolist())
+    return pd.concat(
+        [trials[["architecture", "n_layers", "num_params", "hyper_iter", "bits_per_param", "bits", "samples"]], chosen], axis=1
+    )
+
+
 def bits_per_param(points: pd.DataFrame) -> pd.DataFrame:
     """Table of best bits per parameter out of `stored_bits`: a row for each size and depth, a column for each architecture.
 

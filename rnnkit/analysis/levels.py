@@ -12,8 +12,8 @@ import numpy as np
 from rnnkit import paper
 from rnnkit.analysis.capacity import Budget, bits_per_param, is_pinned
 from rnnkit.analysis.finding import (
-    ABOUT, FAILS, HOLDS, LINEAR, MIN_CELLS, SLIGHTLY, SURE, UNTESTED, Finding, count, label, lacking, mean, shared, side, size_range,
-    too_few,
+    ABOUT, FAILS, HOLDS, LINEAR, MIN_CELLS, SLIGHTLY, SURE, UNTESTED,
+    Finding, count, label, lacking, listed, mean, shared, side, size_range, too_few,
 )  # fmt: skip
 from rnnkit.analysis.statistics import bootstrap, slope_loglog
 
@@ -26,7 +26,7 @@ def linear_in_parameters(rows, points, spent: Budget) -> Finding:
         reason = f"{count(len(sizes), 'size')} of {size_range(sizes)} parameters, and it takes three over a decade"
         return Finding(slope, low, high, UNTESTED, reason)
     if math.isnan(low):
-        return Finding(slope, low, high, UNTESTED, "too few studies stored bits")
+        return Finding(slope, low, high, UNTESTED, "too few networks stored bits")
     if near or low <= 1 <= high and high - low <= 2 * SURE:
         return Finding(slope, low, high, HOLDS, f"near 1 over {len(sizes)} sizes of {size_range(sizes)} parameters")
     if low <= 1 <= high:
@@ -40,7 +40,7 @@ def five_bits(rows, points, spent: Budget) -> Finding:
     """C02: the mean over architectures and depths at the largest size is within a tenth of 5."""
     values = points[points.max_params == points.max_params.max()].bits_per_param.dropna().to_numpy()
     level, (low, high) = mean(values), bootstrap(values, lambda draw: draw.mean(-1))
-    where = f"{count(len(values), 'study', 'studies')} at {spent.sizes[-1]:,} parameters"
+    where = f"{count(len(values), 'network')} at {spent.sizes[-1]:,} parameters"
     if spent.small and not level > paper.BITS_PER_PARAMETER * (1 + ABOUT):
         return Finding(level, low, high, UNTESTED, f"a lower bound, from {where}")
     near = abs(level / paper.BITS_PER_PARAMETER - 1) <= ABOUT or low <= paper.BITS_PER_PARAMETER <= high
@@ -48,19 +48,19 @@ def five_bits(rows, points, spent: Budget) -> Finding:
 
 
 def three_to_six(rows, points, spent: Budget) -> Finding:
-    """C03: every study lies between 3 and 6; the interval shown is the least and the most."""
+    """C03: every network lies between 3 and 6; the interval shown is the least and the most."""
     values = points.bits_per_param.dropna()
     level, low, high = mean(values), values.min(), values.max()
     least, most = paper.BAND
     if high > most:
         return Finding(level, low, high, FAILS, f"the best study stores {high:.2f}, more than {most:g}")
     if low < least:
-        reason = f"{(values < least).sum()} of {len(values)} studies found fewer than 3{', lower bounds all' if spent.small else ''}"
+        reason = f"{(values < least).sum()} of {len(values)} networks found fewer than 3{', lower bounds all' if spent.small else ''}"
         return Finding(level, low, high, UNTESTED if spent.small else FAILS, reason)
     absent = lacking(rows)
     if absent:
-        return Finding(level, low, high, UNTESTED, f"all {len(values)} studies lie between, but {absent}")
-    return Finding(level, low, high, HOLDS, f"all {len(values)} studies lie between")
+        return Finding(level, low, high, UNTESTED, f"all {len(values)} networks lie between, but {absent}")
+    return Finding(level, low, high, HOLDS, f"all {len(values)} networks lie between")
 
 
 def irnn_lowest(rows, points, spent: Budget) -> Finding:
@@ -95,8 +95,8 @@ def best_dataset(rows, points, spent: Budget) -> Finding:
     ratio = float(np.median(ratios)) if len(ratios) else math.nan
     low, high = bootstrap(ratios, lambda draw: np.median(draw, -1))
     if len(ratios) < MIN_CELLS:
-        return Finding(ratio, low, high, UNTESTED, f"{count(len(ratios), 'study', 'studies')} stored bits, and it takes {MIN_CELLS}")
-    verdict, reason = side(SLIGHTLY, low, high, below=True), f"median of {len(ratios)} studies; slightly is up to {SLIGHTLY}"
+        return Finding(ratio, low, high, UNTESTED, f"{count(len(ratios), 'network')} stored bits, and it takes {MIN_CELLS}")
+    verdict, reason = side(SLIGHTLY, low, high, below=True), f"median of {len(ratios)} networks; slightly is up to {SLIGHTLY}"
     if verdict == FAILS and spent.small:
         return Finding(ratio, low, high, UNTESTED, f"{reason}, and networks that are trained longer get more of their labels right")
     return Finding(ratio, low, high, verdict, reason)
@@ -123,4 +123,7 @@ def dimensions(rows, points, spent: Budget) -> Finding:
     low, high = paper.DIMENSIONS
     inside = low <= counts.min() and counts.max() <= high
     each = ", ".join(f"{label(a)} {counts[a]}" for a in paper.ARCHITECTURES if a in counts)
+    missing = [label(a) for a in paper.ARCHITECTURES if a not in counts]
+    if inside and missing:
+        return Finding(counts.mean(), counts.min(), counts.max(), UNTESTED, f"{each}; {listed(missing)} not trained")
     return Finding(counts.mean(), counts.min(), counts.max(), HOLDS if inside else FAILS, each)

@@ -14,6 +14,6 @@ from rnnkit.figures.words import alt, caption
 DRAW = {"fig1": fig1, "fig2a": fig2a, "fig2b": fig2b, "figapp1": figapp1, "calibration": calibration, "best_so_far": best_so_far}
 
 __all__ = [
-    "DRAW", "alt", "best_so_far", "calibration", "caption", "fig1", "fig2a", "fig2b", "figapp1", "gallery", "points", "publish", "save", "show",
-    "style_of",
+    "DRAW", "alt", "best_so_far", "calibration", "caption", "fig1", "fig2a", "fig2b", "figapp1", "gallery", "points", "publish",
+    "save", "show", "style_of",
 ]  # fmt: skip

@@ -229,14 +229,12 @@ def calibration(frame: pd.DataFrame):
         handles.append(Line2D([], [], color=color, marker=marker, linestyle="none", markersize=7, markeredgecolor="black", label=text))
     reference(ax, paper.PERCEPTRON_BITS, f"theory: {paper.PERCEPTRON_BITS:g}\n(Cover,\nGardner)")
     top = _top(trials.bits_per_param, paper.PERCEPTRON_BITS) * 0.95
-    every = np.geomspace(0.01, top, 200)
-    ends = (trials.samples_per_param.min() / 1.2, trials.samples_per_param.max() * 1.2) if len(trials) else (0.1, 10)
-    ax.plot(every, every, color=GREY, linewidth=1, linestyle=(0, (1, 1.5)), zorder=1)
-    ax.set(xscale="log", xlabel="labels per parameter, b / P", ylabel="stored bits per parameter", xlim=ends, ylim=(0, top))
+    ax.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle=(0, (1, 1.5)), zorder=1)
+    ax.set(xlabel="labels per parameter, b / P", ylabel="stored bits per parameter", ylim=(0, top))
+    ax.set_xlim(0, max(2 * paper.PERCEPTRON_BITS, 1.05 * trials.samples_per_param.max()) if len(trials) else 10)
     ax.yaxis.set_major_locator(MultipleLocator(0.5))
-    log_ticks(ax.xaxis)
     if trials.empty:
-        nothing(ax, "no bits stored", 0.3, 0.5)
+        nothing(ax, "no bits stored", 0.6, 0.5)
     sns.despine(figure)
     handles.append(Line2D([], [], color=GREY, linewidth=1, linestyle=(0, (1, 1.5)), label="every label stored"))
     legend(figure, handles, columns=2)

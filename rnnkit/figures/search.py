@@ -25,6 +25,7 @@ def best_so_far(frame: pd.DataFrame):
             for (architecture, _), curve in part.groupby(["architecture", "study"], sort=False):
                 s = style[architecture]
                 every = max(1, len(curve) // 4)
+                ax.plot(curve.trial, curve.bits_per_param, "o", color=s.color, markersize=2.2, alpha=0.4, markeredgewidth=0, zorder=1)
                 ax.plot(curve.trial, curve.best, color=s.color, linestyle=s.line, marker=s.marker, markevery=(every - 1, every),
                         markersize=4, drawstyle="steps-post", linewidth=1.2, label=architecture)  # fmt: skip
             if not part.best.notna().any():
