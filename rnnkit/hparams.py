@@ -22,7 +22,11 @@ class Uniform:
     where: str = ""
 
     def from_unit(self, u: float) -> float:
-        return float(min(max(self.low + u * (self.high - self.low), self.low), self.high))
+        return self.nearest(self.low + u * (self.high - self.low))
+
+    def nearest(self, value: float) -> float:
+        """The value of this row nearest to `value`, as a plain Python number."""
+        return float(min(max(value, self.low), self.high))
 
     def to_unit(self, value: float) -> float:
         return (value - self.low) / (self.high - self.low)
@@ -39,7 +43,7 @@ class Log(Uniform):
     """A real number, log-uniform on [low, high]."""
 
     def from_unit(self, u: float) -> float:
-        return float(min(max(self.low * (self.high / self.low) ** u, self.low), self.high))
+        return self.nearest(self.low * (self.high / self.low) ** u)
 
     def to_unit(self, value: float) -> float:
         return math.log(value / self.low) / math.log(self.high / self.low)
@@ -50,7 +54,10 @@ class IntLog(Uniform):
     """A whole number, log-uniform on {low, ..., high}."""
 
     def from_unit(self, u: float) -> int:
-        return round(Log.from_unit(self, u))
+        return Log.from_unit(self, u)
+
+    def nearest(self, value: float) -> int:
+        return int(min(max(round(value), self.low), self.high))
 
     def to_unit(self, value: int) -> float:
         return Log.to_unit(self, value)
@@ -69,6 +76,9 @@ class Choice:
 
     def from_unit(self, u: float):
         return self.choices[min(max(int(u * len(self.choices)), 0), len(self.choices) - 1)]
+
+    def nearest(self, value):
+        return self.choices[self.choices.index(value)]
 
     def to_unit(self, value) -> float:
         return (self.choices.index(value) + 0.5) / len(self.choices)  # the middle of its share, so the way back is exact
@@ -157,8 +167,8 @@ class Space:
         return np.array([row.to_unit(point[row.name]) for row in self.rows])
 
     def point(self, values) -> dict:
-        """A dict of plain Python values from one value per row, in the order of the rows."""
-        return {row.name: _plain(value) for row, value in zip(self.rows, values, strict=True)} | dict(self.pinned)
+        """A dict of plain Python values from one value per row, in the order of the rows; each is brought to its range."""
+        return {row.name: row.nearest(value) for row, value in zip(self.rows, values, strict=True)} | dict(self.pinned)
 
     def values(self, point: dict) -> list:
         """One value per row, in the order of the rows: what skopt calls a point. ValueError as in `to_unit`."""
@@ -196,7 +206,8 @@ def space_for(architecture: str, task_type: str, train_steps: tuple[int, int] = 
     at a value. ValueError for an unknown architecture or task, a range that is none, and a pin that the space does not have.
     """
     if task_type not in TASK_ROWS:
-        raise ValueError(f"task_type must be one of {', '.join(TASK_ROWS)}, got {task_type!r}. Check the spelling, or add its rows to TASK_ROWS.")
+        known = ", ".join(TASK_ROWS)
+        raise ValueError(f"task_type must be one of {known}, got {task_type!r}. Check the spelling, or add its rows to TASK_ROWS.")
     low, high = _steps(train_steps)
     rows = [*cell_rows(architecture), IntLog("train_steps", low, high, "App. A"), *LEARNING]
     if architecture == "linear":  # without recurrence there is one step, so it makes no difference when the input is shown
@@ -206,12 +217,14 @@ def space_for(architecture: str, task_type: str, train_steps: tuple[int, int] = 
     pinned, by_name = dict(pinned), {row.name: row for row in rows}
     for name, value in pinned.items():
         if name not in by_name:
-            raise ValueError(f"A pinned hyper-parameter must be one that {architecture} has on {task_type}, got {name!r}; it has {', '.join(by_name)}.")
+            has = ", ".join(by_name)
+            raise ValueError(f"A pinned hyper-parameter must be one that {architecture} has on {task_type}, got {name!r}; it has {has}.")
         if not by_name[name].holds(value):
             raise ValueError(f"A pinned hyper-parameter must lie in its range, {by_name[name]}, got {value!r}.")
     if low == high:
-        pinned["train_steps"] = low
-    return Space(tuple(row for row in rows if row.name not in pinned), tuple((name, _plain(value)) for name, value in pinned.items()))
+        pinned["train_steps"] = low  # a range of one value is no dimension
+    held = tuple((name, by_name[name].nearest(value)) for name, value in pinned.items())
+    return Space(tuple(row for row in rows if row.name not in pinned), held)
 
 
 def _steps(train_steps) -> tuple[int, int]:
@@ -227,7 +240,3 @@ def _steps(train_steps) -> tuple[int, int]:
 
 def _is_number(value) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _plain(value):
-    return value.item() if isinstance(value, np.generic) else value
