@@ -1,0 +1,43 @@
+"""Slots: the state of the models that are in training, and the trials that fill them."""
+
+import torch
+
+from rnnkit import native, networks
+from rnnkit.cells import cell_of
+from rnnkit.training.rule import coefficients
+
+
+class Slots:
+    """The state of the models in training: row i of everything belongs to slot i."""
+
+    def __init__(self, num_params, dtype, device):
+        self.theta, self.m, self.v = (torch.zeros(0, num_params, dtype=dtype, device=device) for _ in range(3))
+        self.hp = torch.zeros(0, len(native.COLUMNS), dtype=torch.float64, device=device)
+        self.step, self.dead = (torch.zeros(0, dtype=torch.int64, device=device) for _ in range(2))
+        self.trials, self.seconds = [], []
+
+    def fill(self, rows):
+        """Appends trials: (number, hparams, hp row, theta row)."""
+        new = torch.stack([row[3] for row in rows]).to(self.theta)
+        self.theta = torch.cat([self.theta, new])
+        self.m, self.v = (torch.cat([x, torch.zeros_like(new)]) for x in (self.m, self.v))
+        self.hp = torch.cat([self.hp, torch.tensor([row[2] for row in rows], dtype=torch.float64, device=self.hp.device)])
+        zeros = torch.zeros(len(rows), dtype=torch.int64, device=self.step.device)
+        self.step, self.dead = torch.cat([self.step, zeros]), torch.cat([self.dead, zeros])
+        self.trials += [row[:2] for row in rows]
+        self.seconds += [0.0] * len(rows)
+
+    def keep(self, rows):
+        index = torch.tensor(rows, dtype=torch.int64, device=self.step.device)
+        for name in ("theta", "m", "v", "hp", "step", "dead"):
+            setattr(self, name, getattr(self, name)[index].contiguous())
+        self.trials, self.seconds = [self.trials[i] for i in rows], [self.seconds[i] for i in rows]
+
+
+def prepared(study, trials, dtype):
+    """Rows for the slots, made one by one as slots become free."""
+    cell, task = cell_of(study.architecture, study.n_layers), study.task
+    for number, hparams in trials:
+        row = coefficients(cell, hparams, task.samples(hparams, study.num_params))
+        theta = networks.initial(study.architecture, study.n_layers, study.n_units, task.n_in, task.n_out, hparams, study.seed, number)
+        yield number, hparams, row, theta.to(dtype)
