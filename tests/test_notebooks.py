@@ -148,7 +148,7 @@ def test_notebook_runs_from_an_empty_store(twice):
 
 def test_notebook_writes_each_figure_as_png_and_svg_with_its_points(twice):
     files = {file.suffix: {f.stem for f in twice[0][3].rglob(f"*{file.suffix}")} for file in twice[0][3].rglob("*.*")}
-    assert files[".png"] and files[".png"] == files[".svg"] == files[".csv"]
+    assert files[".png"] == files[".svg"] != set() and files[".png"] <= files[".csv"]  # a panel may have a table of its own
 
 
 def test_notebook_run_again_trains_nothing(twice):
