@@ -128,15 +128,30 @@ static void panel(int R, int terms, const Term* term, const real* bias, const re
     }
 }
 
+// K in parts of 128, so that a panel of H stays in the first cache level.
+template <int NV>
+static void columns(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B, int c0) {
+    int all = 0;
+    for (int q = 0; q < terms; q++) all += term[q].K;
+    if (all <= 160) return panel<NV>(R, terms, term, bias, base, C, B, c0);
+    bool first = true;
+    for (int q = 0; q < terms; q++)
+        for (int k = 0; k < term[q].K; k += 128, first = false) {
+            const int K = term[q].K - k < 128 ? term[q].K - k : 128;
+            const Term part = {term[q].A + (long)k * term[q].col, term[q].row, term[q].col, term[q].H + (long)k * B, K};
+            panel<NV>(R, 1, &part, first ? bias : nullptr, first ? base : C, C, B, c0);
+        }
+}
+
 static void product(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B) {
     int c0 = 0;
-    for (; c0 + COLUMNS * VW <= B; c0 += COLUMNS * VW) panel<COLUMNS>(R, terms, term, bias, base, C, B, c0);
-    for (; c0 < B; c0 += VW) panel<1>(R, terms, term, bias, base, C, B, c0);
+    for (; c0 + COLUMNS * VW <= B; c0 += COLUMNS * VW) columns<COLUMNS>(R, terms, term, bias, base, C, B, c0);
+    for (; c0 < B; c0 += VW) columns<1>(R, terms, term, bias, base, C, B, c0);
 }
 
 // G[r, k] = sum over t, b of D_t[r, b] H_t[k, b]: the gradient of a matrix. D_t and H_t lie dstep and hstep numbers apart.
 template <int MR, int NR>
-static inline void outer(int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg) {
+static inline void outer(int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg, bool add) {
     V acc[MR][NR];
     for (int i = 0; i < MR; i++)
         for (int j = 0; j < NR; j++) acc[i][j] = V{};
@@ -150,20 +165,29 @@ static inline void outer(int T, const real* D, long dstep, const real* H, long h
             }
         }
     for (int i = 0; i < MR; i++)
-        for (int j = 0; j < NR; j++) G[i * ldg + j] = hsum(acc[i][j]);
+        for (int j = 0; j < NR; j++) G[i * ldg + j] = (add ? G[i * ldg + j] : 0) + hsum(acc[i][j]);
 }
 
-template <int NR>
-static void outer_rows(int R, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg) {
-    int r = 0;
-    for (; r + 4 <= R; r += 4) outer<4, NR>(T, D + r * B, dstep, H, hstep, B, G + (long)r * ldg, ldg);
-    for (; r < R; r++) outer<1, NR>(T, D + r * B, dstep, H, hstep, B, G + (long)r * ldg, ldg);
+template <int MR>
+static void outer_rows(int k0, int k1, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg, bool add) {
+    int k = k0;
+    for (; k + 4 <= k1; k += 4) outer<MR, 4>(T, D, dstep, H + (long)k * B, hstep, B, G + k, ldg, add);
+    for (; k < k1; k++) outer<MR, 1>(T, D, dstep, H + (long)k * B, hstep, B, G + k, ldg, add);
 }
 
+// Eight rows of H and at most 640 columns at a time, so that they stay in the first cache level while D streams by.
 static void matrix_gradient(int R, int K, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G) {
-    int k = 0;
-    for (; k + 4 <= K; k += 4) outer_rows<4>(R, T, D, dstep, H + (long)k * B, hstep, B, G + k, K);
-    for (; k < K; k++) outer_rows<1>(R, T, D, dstep, H + (long)k * B, hstep, B, G + k, K);
+    const int part = B < 640 ? 640 / B : 1;
+    for (int t = 0; t < T; t += part) {
+        const int steps = T - t < part ? T - t : part;
+        const real *Dt = D + t * dstep, *Ht = H + t * hstep;
+        for (int k = 0; k < K; k += 8) {
+            const int k1 = k + 8 < K ? k + 8 : K;
+            int r = 0;
+            for (; r + 4 <= R; r += 4) outer_rows<4>(k, k1, steps, Dt + (long)r * B, dstep, Ht, hstep, B, G + (long)r * K, K, t > 0);
+            for (; r < R; r++) outer_rows<1>(k, k1, steps, Dt + (long)r * B, dstep, Ht, hstep, B, G + (long)r * K, K, t > 0);
+        }
+    }
 }
 
 static void row_sums(int R, int T, const real* D, long dstep, int B, real* G) {
