@@ -58,19 +58,10 @@ class MaternGP(RegressorMixin, BaseEstimator):
         """Covariance of the losses at X (q x columns) with the observed ones, from number `since` on (q x n - since)."""
         return self.signal * matern(distance(tensor(X) / self.length, self.Z[since : self.n]))[0]
 
-    def posterior(self, X, gradient=False):
-        """Mean and standard deviation of the loss, without its noise, at X (q x columns); with `gradient`, their gradients in X too."""
-        z, Z, R = tensor(X) / self.length, self.Z[: self.n], self.R[: self.n, : self.n]
-        k, slope = matern(distance(z, Z))
-        V = self.signal * k @ R.T
-        mean, std = self.signal * k @ self.alpha, root(self.signal - V.square().sum(1))
-        if not gradient:
-            return mean, std
-
-        def pull(w):  # sum over observations i of w_i (z - Z_i), in the units of X
-            return (w.sum(1, keepdim=True) * z - w @ Z) / self.length
-
-        return mean, std, pull(self.signal * slope * self.alpha), -pull(self.signal * slope * (V @ R)) / std[:, None]
+    def posterior(self, X):
+        """Mean and standard deviation of the loss, without its noise, at X (q x columns)."""
+        k = self.covariance(X)
+        return k @ self.alpha, root(self.signal - (k @ self.R[: self.n, : self.n].T).square().sum(1))
 
     def predict(self, X, return_std=False):
         """As the regressors of skopt do: arrays of the mean, or of mean and standard deviation."""
