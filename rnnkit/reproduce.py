@@ -212,7 +212,8 @@ def _own_kernel() -> dict:
     files = sys.platform != "win32" and len(str(folder)) <= 50  # a socket's path has about 100 characters at most
 
     class OwnKernelManager(AsyncKernelManager):
-        kernel_spec = KernelSpec(argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], language="python")
+        # log level: jupyter_client interrupts a kernel before it ends it, and ipykernel would report that as an error
+        kernel_spec = KernelSpec(language="python", argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"])
 
         def __init__(self, *args, **settings):
             if files:

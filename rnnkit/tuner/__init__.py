@@ -122,6 +122,7 @@ def told(losses) -> np.ndarray:
     """
     losses = np.asarray(losses, dtype=float)
     feasible = np.isfinite(losses)
+    losses = np.clip(losses, -1e100, 1e100)  # so that no sum below overflows
     low, high = losses[feasible].min(), losses[feasible].max()
     losses = np.where(feasible, losses, high + (high / 2 - low / 2))
     ranks = norm.ppf((rankdata(losses) - 0.5) / len(losses))

@@ -23,7 +23,7 @@ class BatchOptimizer(Optimizer):
     """skopt's Optimizer (its space and its `tell`) whose `ask` returns a batch, chosen greedily by expected improvement."""
 
     def ask(self, n_points):
-        """The next `n_points` points, new ones all. A longer batch begins with the shorter one."""
+        """The next `n_points` points, new ones while there are any. A longer batch begins with the shorter one."""
         model, rng = self.models[-1], np.random.default_rng(self.rng.randint(2**31 - 1))
         seen, chosen = {tuple(x) for x in self.Xi}, []
         best = float((model.covariance(self.space.transform(self.Xi)) @ model.alpha).min())  # as the model has it, free of noise
@@ -34,7 +34,7 @@ class BatchOptimizer(Optimizer):
         for i in range(n, n + n_points):
             value = log_ei(mean, root(variance), best)
             order = torch.argsort(value, descending=True, stable=True).numpy()
-            point = next(p for p in map(self.point, X[order]) if tuple(p) not in seen)
+            point = next((p for p in map(self.point, X[order]) if tuple(p) not in seen), self.point(X[order[0]]))
             seen.add(tuple(point))
             chosen.append(point)
             x = self.space.transform([point])  # where a whole number was rounded, the lie is at the whole number
