@@ -1,0 +1,181 @@
+"""Appendix A's space: its dimensions, names and ranges, against the paper's text and the authors' own published hyper-parameters."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from rnnkit.cells import CELLS, PAPER, RNN, register
+from rnnkit.hparams import TASK_ROWS, Choice, IntLog, Log, Space, Uniform, space_for
+
+# by hand from Appendix A: three rows a map, two types, one b^fg a gate that has one, the nonlinearity of rnn and ugrnn, seven of learning
+DIMENSIONS = {"irnn": 10, "rnn": 13, "ugrnn": 17, "gru": 19, "lstm": 22, "+rnn": 25}
+# the authors' best text8 LSTM, in the README of their data
+AUTHORS_LSTM = {
+    "recurrent_bias_scale_o": 1.2967, "recurrent_bias_scale_i": -0.2509,
+    "recurrent_bias_scale_f": 0.6313, "recurrent_bias_scale_c": -1.6244,  # their gate g is the paper's f
+    "input_scale_c": 0.2093, "input_scale_f": 0.2222, "input_scale_i": 1.2033, "input_scale_o": 0.4075,
+    "recurrent_matrix_scale_f": 0.0360, "recurrent_matrix_scale_c": 0.6195,
+    "recurrent_matrix_scale_o": 0.0714, "recurrent_matrix_scale_i": 0.5201,
+    "recurrent_matrix_init_type": "orthogonal", "recurrent_bias_init_type": "delta", "forget_gate_bias_hack": 4.8867,
+    "optimizer": "RMSProp",
+    "lr_init": 0.0039849, "lr_decay_rate": 0.10885, "optimizer_logit_momentum": 5.8967, "gradient_clip_val": 27.660, "l2_decay": 1.7923e-7,
+    "train_steps": 1176212,
+}  # fmt: skip
+EVERY = [(architecture, task) for architecture in (*PAPER, "linear") for task in TASK_ROWS]
+
+
+def rows(architecture, task="per_cap", **settings):
+    return {row.name: row for row in space_for(architecture, task, **settings).rows}
+
+
+@pytest.mark.parametrize("architecture", PAPER)
+def test_space_has_the_dimensions_that_the_appendix_lists(architecture):
+    assert len(space_for(architecture, "text8")) == DIMENSIONS[architecture]
+
+
+@pytest.mark.parametrize("task", TASK_ROWS)
+@pytest.mark.parametrize("architecture", PAPER)
+def test_every_space_has_between_10_and_27_dimensions(architecture, task):
+    assert 10 <= len(space_for(architecture, task)) <= 27
+
+
+def test_capacity_adds_data_set_size_and_input_presentation():
+    added = [name for name in space_for("gru", "per_cap").names if name not in space_for("gru", "text8").names]
+    assert added == ["samples_per_param", "input_presentation"]
+
+
+def test_linear_has_only_learning_and_data_set_size():
+    learning = {"train_steps", "optimizer", "lr_init", "lr_decay_rate", "optimizer_logit_momentum", "gradient_clip_val", "l2_decay"}
+    assert set(space_for("linear", "per_cap").names) == learning | {"samples_per_param"}
+
+
+def test_authors_best_lstm_is_a_point_of_our_space():
+    assert set(space_for("lstm", "text8").names) == set(AUTHORS_LSTM)
+    assert all(row.holds(AUTHORS_LSTM[row.name]) for row in space_for("lstm", "text8").rows)
+
+
+@pytest.mark.parametrize(
+    "name, kind, low, high",  # Appendix A
+    [
+        ("input_scale_c", Log, 1e-3, 2), ("recurrent_matrix_scale_c", Log, 1e-2, 2), ("recurrent_bias_scale_c", Uniform, -2, 2),
+        ("forget_gate_bias_hack", Uniform, 0, 6), ("lr_init", Log, 1e-4, 1e-1), ("lr_decay_rate", Log, 1e-3, 1),
+        ("optimizer_logit_momentum", Uniform, 1, 7), ("gradient_clip_val", Log, 1, 100), ("l2_decay", Log, 1e-8, 1e-3),
+        ("samples_per_param", Log, 0.1, 10), ("train_steps", IntLog, 50_000, 20_000_000),
+    ],
+)  # fmt: skip
+def test_range_is_the_appendix_s(name, kind, low, high):
+    row = rows("ugrnn")[name]
+    assert (type(row), row.low, row.high) == (kind, low, high)
+
+
+def test_irnn_has_no_matrix_scale_and_no_choice_of_initialisation():
+    assert not {"recurrent_matrix_scale_h", "recurrent_matrix_init_type", "nonlinearity"} & set(rows("irnn"))
+
+
+def test_only_rnn_and_ugrnn_choose_their_nonlinearity():
+    assert [architecture for architecture in PAPER if "nonlinearity" in rows(architecture)] == ["rnn", "ugrnn"]
+
+
+def test_intersection_rnn_has_two_forget_biases_and_its_projection():
+    names = {"forget_gate_bias_hack_y", "forget_gate_bias_hack_h", "input_scale_in", "recurrent_bias_scale_in"}
+    assert names <= set(rows("+rnn"))
+
+
+def test_a_new_cell_has_its_space_at_once():
+    class Mine(RNN):
+        architecture, maps, forget = "mine", ("a", "b"), {"b": "my_bias"}
+
+    register(Mine)
+    try:
+        assert {"input_scale_a", "recurrent_matrix_scale_b", "my_bias"} <= set(rows("mine"))
+    finally:
+        del CELLS["mine"]
+
+
+@pytest.mark.parametrize("architecture, task", EVERY)
+def test_sample_survives_json_unchanged(architecture, task):
+    point = space_for(architecture, task).sample(np.random.default_rng(0))
+    assert json.loads(json.dumps(point)) == point
+    assert {type(value) for value in point.values()} <= {int, float, str}
+
+
+@pytest.mark.parametrize("architecture, task", EVERY)
+def test_unit_coordinates_lead_back_to_the_point(architecture, task):
+    space = space_for(architecture, task)
+    for seed in range(5):
+        point = space.sample(np.random.default_rng(seed))
+        back = space.from_unit(space.to_unit(point))
+        assert all(back[k] == pytest.approx(v, rel=1e-9, abs=1e-12) if isinstance(v, float) else back[k] == v for k, v in point.items())
+
+
+@pytest.mark.parametrize("corner", [0.0, 1.0])
+def test_corners_of_the_cube_lie_in_the_space(corner):
+    space = space_for("+rnn", "per_cap")
+    point = space.from_unit([corner] * len(space))
+    assert all(row.holds(point[row.name]) for row in space.rows)
+
+
+def test_log_rows_are_uniform_in_the_logarithm():
+    # the median of a log-uniform variable is the geometric mean of its ends
+    values = [space_for("gru", "per_cap").sample(np.random.default_rng(i))["lr_init"] for i in range(2_000)]
+    assert math.log10(np.median(values)) == pytest.approx(-2.5, abs=0.1)
+
+
+def test_every_choice_is_drawn_equally_often():
+    values = [space_for("gru", "per_cap").sample(np.random.default_rng(i))["optimizer"] for i in range(2_000)]
+    counts = np.unique(values, return_counts=True)[1]
+    assert len(counts) == 4 and counts.min() > 430  # 500 expected, standard deviation 19
+
+
+def test_skopt_has_the_same_dimensions_in_the_same_order():
+    space = space_for("+rnn", "per_cap")
+    theirs = space.skopt()
+    assert [d.name for d in theirs.dimensions] == list(space.names)
+    for d, row in zip(theirs.dimensions, space.rows):
+        assert tuple(d.categories) == row.choices if isinstance(row, Choice) else (d.low, d.high) == (row.low, row.high)
+
+
+def test_pinned_value_leaves_the_rows_and_enters_every_point():
+    space = space_for("rnn", "per_cap", pinned={"nonlinearity": "relu"})
+    assert "nonlinearity" not in space.names and len(space) == 14
+    assert space.sample(np.random.default_rng(0))["nonlinearity"] == "relu"
+
+
+def test_pins_may_be_pairs():
+    assert space_for("rnn", "per_cap", pinned=(("nonlinearity", "relu"),)) == space_for("rnn", "per_cap", pinned={"nonlinearity": "relu"})
+
+
+def test_range_of_one_value_is_no_dimension():
+    space = space_for("gru", "per_cap", train_steps=(100, 100))
+    assert "train_steps" not in space.names
+    assert space.sample(np.random.default_rng(0))["train_steps"] == 100
+
+
+def test_train_steps_stay_within_their_range():
+    space = Space((IntLog("train_steps", 3, 7),))
+    drawn = {space.sample(np.random.default_rng(i))["train_steps"] for i in range(300)}
+    assert drawn == {3, 4, 5, 6, 7}
+
+
+@pytest.mark.parametrize(
+    "call, said",
+    [
+        (lambda: space_for("gruu", "per_cap"), "architecture must be one of"),
+        (lambda: space_for("gru", "percap"), "task_type must be one of"),
+        (lambda: space_for("gru", "per_cap", train_steps=(10, 5)), "1 <= low <= high"),
+        (lambda: space_for("gru", "per_cap", train_steps=(0, 5)), "1 <= low <= high"),
+        (lambda: space_for("gru", "per_cap", train_steps=5), "two whole numbers"),
+        (lambda: space_for("gru", "per_cap", train_steps=(1.5, 5)), "two whole numbers"),
+        (lambda: space_for("gru", "per_cap", pinned={"nonlinearity": "relu"}), "got 'nonlinearity'"),
+        (lambda: space_for("rnn", "per_cap", pinned={"nonlinearity": "gelu"}), "got 'gelu'"),
+        (lambda: space_for("rnn", "per_cap").check({}), "needs a value for"),
+        (lambda: space_for("rnn", "per_cap").to_unit({"input_scale_h": 3.0}), "got 3.0"),
+        (lambda: space_for("rnn", "per_cap").to_unit({"input_scale_h": math.nan}), "got nan"),
+    ],
+)
+def test_bad_input_gets_one_sentence(call, said):
+    with pytest.raises(ValueError, match="^[^\n]*$") as error:
+        call()
+    assert said in str(error.value)
