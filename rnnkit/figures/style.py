@@ -121,8 +121,8 @@ def parameters_axis(ax, sizes, name="parameters"):
     """Logarithmic x-axis with a tick at each size that was trained, dropping those that would touch their neighbour."""
     low, high = min(sizes), max(sizes)
     ax.set_xscale("log")
-    ax.set_xlim(low / 1.6, high * 1.6)
-    room, kept = np.log(high * 1.6**2 / low) / 5, []
+    ax.set_xlim(low / 2.4, high * 1.6)  # whole units leave part of a small budget unused
+    room, kept = np.log(high * 1.6 * 2.4 / low) / 5, []
     for size in sorted(sizes, reverse=True):
         if not kept or np.log(kept[-1] / size) > room:
             kept.append(size)
