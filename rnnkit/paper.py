@@ -160,7 +160,7 @@ FIGURES = {
     ),
     "fig2a": Figure(
         "Figure 2a",
-        "The effect of ReLU: bits per parameter of 1-layer networks, best of all trials (solid) and best of the trials "
+        "The effect of ReLU: bits per parameter of 1-layer networks, best where the tuner chose the nonlinearity (solid) and best of all trials "
         "with ReLU (dashed, open).",
         "2.1",
         ("a",),

@@ -61,7 +61,7 @@ def fig1(frame: pd.DataFrame):
     figure = new_figure(15.5, 6.1)
     axes, square = _layout(figure)
     sizes, found = sorted(best.max_params.unique()), best.bits[best.bits > 0]
-    xs = np.array([min(sizes) / 1.6, max(sizes) * 1.6])
+    xs = np.array([min(sizes) / 2.4, max(sizes) * 1.6])
     bits_range = (min(found.min(), 2 * sizes[0]) / 1.6 if len(found) else sizes[0], 8 * sizes[-1])
     most = max(paper.BAND[1], best.bits_per_param.max() if len(found) else 0) + 0.5
     for column, depth in enumerate((None, *paper.DEPTHS)):
@@ -139,7 +139,7 @@ def _spines(ax):
 
 @styled
 def fig2a(frame: pd.DataFrame):
-    """Figure 2a: bits per parameter of 1-layer networks, best of all (solid) and of ReLU alone (dashed). ValueError without trials."""
+    """Figure 2a: bits per parameter of 1-layer networks, nonlinearity left to the tuner (solid) and ReLU alone (dashed). ValueError without trials."""
     best = points("fig2a", frame)["fig2a"]
     figure = new_figure(6.4, 4.4)
     ax = figure.subplots()
@@ -156,7 +156,7 @@ def fig2a(frame: pd.DataFrame):
         nothing(ax, "no bits stored", 0.5, 0.3)
     sns.despine(figure)
     how = [
-        Line2D([], [], color=GREY, marker="o", linestyle="-", label="best of all"),
+        Line2D([], [], color=GREY, marker="o", linestyle="-", label="left to the tuner"),
         Line2D([], [], color=GREY, marker="o", linestyle=(0, (3, 2)), markerfacecolor="white", label="ReLU alone"),
     ]
     handles = _handles(free.architecture, lines=False)

@@ -132,12 +132,12 @@ def parameters_axis(ax, sizes, name="parameters"):
 
 
 def log_ticks(axis):
-    """A logarithmic axis labelled 300, 1K instead of powers, at minor ticks too where it is short of a decade."""
+    """A logarithmic axis labelled 300, 1K instead of powers, and at 3 or more between them where it is short."""
     low, high = axis.get_view_interval()
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-    if high / low < 30:
-        ticks = [m * 10.0**e for e in range(-2, 9) for m in (1, 2, 3, 5) if low <= m * 10.0**e <= high]
-        axis.set_ticks(ticks)
+    if high / low < 300:
+        steps = (1, 2, 3, 5) if high / low < 30 else (1, 3)
+        axis.set_ticks([m * 10.0**e for e in range(-2, 9) for m in steps if low <= m * 10.0**e <= high])
     axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
 
 
