@@ -46,12 +46,13 @@ def run(json_path=None, quick=False, studies=(), say=print) -> dict:
     for name, (space, loss) in FUNCTIONS.items():
         say(f"\n{name}: least loss so far, median of seeds")
         curves = {tuner: [curve(TUNERS[tuner](space, seed), loss, trials) for seed in range(seeds)] for tuner in ("gp", "random")}
-        curves["skopt"] = [curve(TUNERS["skopt"](space, seed), loss, small) for seed in range(min(seeds, 3))]
+        curves["skopt"] = [curve(TUNERS["skopt"](space, seed), loss, small) for seed in range(seeds)]
         best[name] = _table(curves, say)
     for study in studies:
         name = f"{study.task_type} {study.architecture}, {study.max_params} parameters"
         say(f"\n{name}: least validation loss so far, median of seeds")
-        best[name] = _table(real(study, ROUND if quick else 96, range(seeds)), say)
+        curves = real(study, small if quick else 96, range(seeds)) | real(study, small, range(seeds), ("skopt",))
+        best[name] = _table(curves, say)
     result = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count(), "seconds": seconds, "best": best}
     if json_path:
         Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -149,7 +150,8 @@ HARTMANN_SPACE = Space((
     *(Log(f"scale_{i}", 1e-3, 2.0) for i in range(9)), *(Uniform(f"bias_{i}", -2.0, 2.0) for i in range(6)),
     Log("lr", 1e-4, 1e-1), Log("decay", 1e-3, 1.0), Uniform("momentum", 1.0, 7.0), Log("clip", 1.0, 100.0), Log("l2", 1e-8, 1e-3),
     IntLog("steps", 4_000, 10_000), Choice("optimizer", ("SGD", "momentum", "RMSProp", "Adam")),
-    Choice("init", ("identity", "orthogonal", "normal")), Choice("bias_init", ("delta", "normal")), Choice("nonlinearity", ("relu", "tanh")),
+    Choice("init", ("identity", "orthogonal", "normal")), Choice("bias_init", ("delta", "normal")),
+    Choice("nonlinearity", ("relu", "tanh")),
 ))  # fmt: skip
 HARTMANN_A = np.array([[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]])
 HARTMANN_P = 1e-4 * np.array([
