@@ -340,7 +340,7 @@ def test_a_plan_measures_the_smallest_and_the_largest_and_draws_a_power_law_betw
         return study.num_params * study.unroll * 1e-6
 
     table = plan("overnight", "fig1", store=None, workers=1, speed=linear)
-    expected = sum(64 * study.mean_steps * study.num_params * study.unroll * 1e-6 for study in studies_of("fig1", "overnight"))
+    expected = sum(128 * study.mean_steps * study.num_params * study.unroll * 1e-6 for study in studies_of("fig1", "overnight"))
     assert table.seconds[0] == pytest.approx(expected) and len(measured) == 2 * len(PAPER)
 
 
