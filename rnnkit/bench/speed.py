@@ -95,6 +95,7 @@ def in_turns(runs, seconds, turn=TURN, clock=time.perf_counter) -> dict:
     start, rounds = clock(), 0
     while rounds < 3 or clock() - start < seconds * len(runs):
         for name, run in runs.items():
+            run(1)  # whoever came before has emptied the caches
             samples[name].append(1e3 * timed(run, steps[name]) / steps[name] / run.slots)
         rounds += 1
     return {name: median(values) for name, values in samples.items()}
