@@ -173,3 +173,10 @@ def cell_of(architecture: str, n_layers: int | None = None) -> type[Cell]:
             where = " (paper, section 1.4)" if architecture == "+rnn" else ""
             raise ValueError(f"{name} needs n_layers >= {cell.min_layers}{where}, got n_layers={n_layers}. Drop it from depth {n_layers}.")
     return cell
+
+
+def whole_number(name, value, least):
+    """`value`, if it is a whole number of at least `least`; ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+    return value

@@ -14,7 +14,7 @@ from functools import cache
 import torch
 
 from . import draws
-from .cells import cell_of
+from .cells import cell_of, whole_number
 
 
 def blocks(architecture: str, n_layers: int, n_units: int, n_in: int, n_out: int) -> dict[str, tuple[int, ...]]:
@@ -41,8 +41,7 @@ def num_params(architecture: str, n_layers: int, n_units: int, n_in: int, n_out:
     1268217
     """
     for name, value in (("n_in", n_in), ("n_out", n_out), *((("n_units", n_units),) if n_layers else ())):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        whole_number(name, value, 1)
     return sum(math.prod(shape) for shape in blocks(architecture, n_layers, n_units, n_in, n_out).values())
 
 
@@ -51,8 +50,7 @@ def units_for(architecture: str, n_layers: int, n_in: int, n_out: int, max_param
 
     Raises ValueError where not even one unit fits.
     """
-    if isinstance(max_params, bool) or not isinstance(max_params, int) or max_params < 1:
-        raise ValueError(f"max_params must be a whole number of at least 1, got {max_params!r}.")
+    whole_number("max_params", max_params, 1)
     least = 0 if n_layers == 0 else 1
     needed = num_params(architecture, n_layers, least, n_in, n_out)
     if needed > max_params:

@@ -85,7 +85,6 @@ def library(architecture: str, real: str = "float") -> ctypes.CDLL:
     pointer, whole = ctypes.c_void_p, ctypes.c_int
     lib.net_new.argtypes, lib.net_new.restype = [whole] * 6, pointer
     lib.net_free.argtypes, lib.net_free.restype = [pointer], None
-    lib.net_params.argtypes, lib.net_params.restype = [pointer], ctypes.c_long
     lib.net_train.argtypes, lib.net_train.restype = [pointer, whole, *[pointer] * 6, ctypes.c_int64, pointer, pointer, ctypes.c_int64], None
     lib.net_evaluate.argtypes, lib.net_evaluate.restype = [pointer, whole, *[pointer] * 4, ctypes.c_int64, pointer, pointer], None
     lib.net_gradient.argtypes, lib.net_gradient.restype = [pointer] * 7, None
@@ -105,7 +104,6 @@ class Network:
         self.handle = self.library.net_new(n_layers, max(n_units, 1), n_in, n_out, unroll, batch)
         if not self.handle:
             raise MemoryError(f"There must be memory for one network of {n_layers} x {n_units} units over {unroll} steps; use a smaller one.")
-        self.num_params = self.library.net_params(self.handle)
 
     def train(self, theta, m, v, hp, step, dead, chunk, words, labels):
         p = [t.data_ptr() for t in (theta, m, v, hp, step, dead)]

@@ -311,8 +311,6 @@ extern "C" void net_free(void* handle) {
     delete net;
 }
 
-extern "C" long net_params(void* handle) { return ((Net*)handle)->P; }
-
 static real* up_of(const Net& net, int l, int t) {
     return UP_IS_STATE ? net.s[l] + (long)(t + 1) * STATES * net.n : net.up[l] + t * net.n;
 }

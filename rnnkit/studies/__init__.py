@@ -5,11 +5,11 @@ A study is brought to its number of trials in this process or in several (worker
 
 from contextlib import nullcontext
 
-from rnnkit.cells import cell_of
+from rnnkit.cells import cell_of, whole_number
 from rnnkit.studies.experiments import EXPERIMENTS, SCALES, Experiment, Scale, scale_of, studies_of, trials_of
 from rnnkit.studies.planning import plan
 from rnnkit.studies.progress import Progress, cost
-from rnnkit.studies.study import ROUND, Study, whole_number
+from rnnkit.studies.study import ROUND, Study
 from rnnkit.studies.workers import Stopped, StudyError, cores, interruptible, train_in_this_process, train_side_by_side
 from rnnkit.training import check_device
 from rnnkit.trials import TrialStore

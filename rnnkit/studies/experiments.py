@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rnnkit.cells import PAPER, cell_of
-from rnnkit.studies.study import Study, whole_number
+from rnnkit.cells import PAPER, cell_of, whole_number
+from rnnkit.studies.study import Study
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnnkit.studies.experiments import EXPERIMENTS, scale_of, studies_of, trials_of
-from rnnkit.studies.study import whole_number
+from rnnkit.cells import whole_number
 from rnnkit.studies.workers import cores
 from rnnkit.trials import TrialStore
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import rnnkit
-from rnnkit.cells import cell_of
+from rnnkit.cells import cell_of, whole_number
 from rnnkit.hparams import space_for
 from rnnkit.networks import num_params, units_for
 from rnnkit.tasks import TASKS
@@ -125,10 +125,3 @@ class Study:
             raise ValueError(f"The least of train_steps must not exceed the most, got {self.train_steps}. Swap them.")
         self.n_units  # ValueError if not even one unit fits
         self.space  # ValueError if something unknown is pinned
-
-
-def whole_number(name, value, least):
-    """`value`, if it is a whole number of at least `least`; ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    return value

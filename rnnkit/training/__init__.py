@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
+from rnnkit.cells import whole_number
 from rnnkit.training.engines import Eager, check_device, engine_for
 from rnnkit.training.rule import coefficients, update
 from rnnkit.training.slots import Slots, prepared
@@ -44,8 +45,8 @@ def train(study, hparams, numbers, device="cpu", slots=None, on_outcome=None, st
     engine). `report`, a dict, receives `busy`, the share of slot-steps spent on live trials.
     """
     check_device(device)
-    if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
-        raise ValueError(f"slots must be a whole number of at least 1, got {slots!r}.")
+    if slots is not None:
+        whole_number("slots", slots, 1)
     hparams, numbers = list(hparams), list(numbers)
     if len(hparams) != len(numbers):
         raise ValueError(f"There must be a number for each set of hyper-parameters, got {len(hparams)} sets and {len(numbers)} numbers.")
