@@ -357,3 +357,24 @@ def test_an_export_that_fails_leaves_the_old_file(tmp_path):
 def test_a_trial_is_a_fact_that_does_not_change():
     with pytest.raises(dataclasses.FrozenInstanceError):
         a_trial().valid_loss = 0.0
+
+
+def test_a_store_of_an_older_version_is_opened_and_gets_the_later_columns(path):
+    TrialStore(path).close()
+    with sqlite3.connect(path) as sql:
+        for name in ("n_units", "form", "accuracy", "commit", "torch"):
+            sql.execute(f'ALTER TABLE trials DROP COLUMN "{name}"')
+    with TrialStore(path) as store:
+        store.add([a_trial(0, n_units=7, form="small", accuracy=0.5)])
+        trial, = store.trials("per_cap/gru")
+    assert (trial.n_units, trial.form, trial.accuracy, trial.commit) == (7, "small", 0.5, "")
+
+
+def test_a_parquet_file_of_an_older_version_is_imported(path, tmp_path):
+    with TrialStore(path) as store:
+        store.add([a_trial(0)])
+        store.export(tmp_path / "new.parquet")
+    later = ["n_units", "form", "accuracy", "commit", "torch"]
+    pd.read_parquet(tmp_path / "new.parquet").drop(columns=later).to_parquet(tmp_path / "old.parquet")
+    with TrialStore(tmp_path / "old.parquet") as store:
+        assert store.trials("per_cap/gru") == [a_trial(0)]

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from rnnkit.trials.store import COLUMNS, LOSSES, StoreError, Trial
+from rnnkit.trials.store import COLUMNS, LATER, LOSSES, StoreError, Trial
 
 MAX_ROWS, MAX_BYTES, MAX_TEXT = 10_000_000, 8 << 30, 20_000  # what an imported file may ask of this machine
 ADVICE = "Give a file made by `rnnkit trials export`."
@@ -51,16 +51,17 @@ def _rows_of(parquet):
             if about.num_rows > MAX_ROWS or size > MAX_BYTES:
                 most = f"at most {MAX_ROWS:,} and {MAX_BYTES:,} are read"
                 raise StoreError(f"{parquet} is too large: {about.num_rows:,} rows, {size:,} bytes; {most}.")
-            missing = [name for name in COLUMNS if name not in schema.names]
+            missing = [name for name in COLUMNS if name not in schema.names and name not in LATER]
             if missing:
                 raise StoreError(f"{parquet} does not hold trials: it lacks {', '.join(missing)}. {ADVICE}")
             types = pyarrow.types
             fits = {str: types.is_string, dict: types.is_string, int: types.is_int64, float: types.is_float64, bool: types.is_boolean}
-            wrong = [f"{name} ({schema.field(name).type})" for name, kind in COLUMNS.items() if not fits[kind](schema.field(name).type)]
+            here = [name for name in COLUMNS if name in schema.names]
+            wrong = [f"{name} ({schema.field(name).type})" for name in here if not fits[COLUMNS[name]](schema.field(name).type)]
             if wrong:
                 raise StoreError(f"{parquet} does not hold trials: wrong types of {', '.join(wrong)}. {ADVICE}")
-            for batch in file.iter_batches(10_000, columns=list(COLUMNS)):
-                yield from batch.to_pylist()
+            for batch in file.iter_batches(10_000, columns=here):
+                yield from (LATER | row for row in batch.to_pylist())
     except FileNotFoundError as error:
         raise StoreError(f"There is no file {parquet}. Check the path.") from error
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -78,6 +79,10 @@ def _check(row, parquet):
             value = row[name] = math.nan if value is None else value
             if math.isinf(value) or math.isnan(value) != row["infeasible"]:
                 refuse(f"{name} must be a number, or missing if and only if the trial is infeasible, got {value}")
+        elif name == "accuracy":
+            value = row[name] = math.nan if value is None else value
+            if not (math.isnan(value) or 0 <= value <= 1):
+                refuse(f"accuracy must be a share from 0 to 1, or missing, got {value}")
         elif value is None:
             refuse(f"{name} is missing in a row")
         elif kind in (str, dict) and len(value) > MAX_TEXT:

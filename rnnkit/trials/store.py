@@ -8,7 +8,7 @@ import json
 import math
 import sqlite3
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -49,14 +49,22 @@ class Trial:
     n_in: int
     unroll: int
     tuner: str
+    n_units: int = 0  # a layer; 0 where an older version of the kit did not note it, as are the other columns below
+    form: str = ""  # how large the task is, for tasks that come in several sizes
+    accuracy: float = math.nan  # share of right answers on the evaluation data; NaN where there are none to be right
+    commit: str = ""  # of the source, where it is known
+    torch: str = ""  # its version
 
 
 COLUMNS = {f.name: f.type for f in fields(Trial)}
+LATER = {f.name: f.default for f in fields(Trial) if f.default is not MISSING}  # columns that an older file may lack
+MAY_BE_NAN = (*LOSSES, "accuracy")
 _SQL = {str: "TEXT NOT NULL", dict: "TEXT NOT NULL", int: "INTEGER NOT NULL", bool: "INTEGER NOT NULL", float: "REAL"}
-_CREATE = f"""CREATE TABLE trials ({", ".join(f"{name} {_SQL[kind]}" for name, kind in COLUMNS.items())},
+_NAMES = ", ".join(f'"{name}"' for name in COLUMNS)  # in quotes, since `commit` is a word of SQL's
+_CREATE = f"""CREATE TABLE trials ({", ".join(f'"{name}" {_SQL[kind]}' for name, kind in COLUMNS.items())},
               PRIMARY KEY (study, hyper_iter))"""
-_INSERT = f"INSERT OR IGNORE INTO trials ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-_SELECT = f"SELECT {', '.join(COLUMNS)} FROM trials"
+_INSERT = f"INSERT OR IGNORE INTO trials ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"
+_SELECT = f"SELECT {_NAMES} FROM trials"
 _SELECT_STUDY = _SELECT + " WHERE study = ? ORDER BY hyper_iter"
 
 
@@ -114,8 +122,12 @@ class TrialStore:
             with suppress(sqlite3.OperationalError):  # another run is at it, or the file system cannot: slower, as safe
                 self._sql.execute("PRAGMA journal_mode = WAL")
         missing = set(COLUMNS) - {row[1] for row in self._sql.execute("PRAGMA table_info(trials)")}
-        if missing:
+        if missing - set(LATER):
             raise StoreError(f"{self.path} is not a trial store: its table `trials` lacks {', '.join(sorted(missing))}. Give another path.")
+        for name in missing:  # a store of an older version
+            default = "" if name in MAY_BE_NAN else f" DEFAULT {LATER[name]!r}"
+            with suppress(sqlite3.OperationalError):  # another run has just added it
+                self._sql.execute(f'ALTER TABLE trials ADD COLUMN "{name}" {_SQL[COLUMNS[name]]}{default}')
         health = self._sql.execute("PRAGMA quick_check(1)").fetchone()[0]
         if health != "ok":
             raise StoreError(self._corrupt(health))
@@ -206,7 +218,7 @@ def _to_row(trial):
     def value(name, x):
         if name == "hparams":
             return json.dumps(x, sort_keys=True, allow_nan=False)
-        return None if name in LOSSES and not math.isfinite(x) else x
+        return None if name in MAY_BE_NAN and not math.isfinite(x) else x
 
     return [value(name, getattr(trial, name)) for name in COLUMNS]
 
@@ -216,7 +228,7 @@ def _values(row):
     values = dict(zip(COLUMNS, row))
     values["hparams"] = json.loads(values["hparams"])
     values["infeasible"] = bool(values["infeasible"])
-    values.update({name: math.nan for name in LOSSES if values[name] is None})
+    values.update({name: math.nan for name in MAY_BE_NAN if values[name] is None})
     return tuple(values.values())
 
 
