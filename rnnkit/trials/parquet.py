@@ -55,7 +55,8 @@ def _rows_of(parquet):
             if missing:
                 raise StoreError(f"{parquet} does not hold trials: it lacks {', '.join(missing)}. {ADVICE}")
             types = pyarrow.types
-            fits = {str: types.is_string, dict: types.is_string, int: types.is_int64, float: types.is_float64, bool: types.is_boolean}
+            text = lambda kind: types.is_string(kind) or types.is_large_string(kind)
+            fits = {str: text, dict: text, int: types.is_int64, float: types.is_float64, bool: types.is_boolean}
             here = [name for name in COLUMNS if name in schema.names]
             wrong = [f"{name} ({schema.field(name).type})" for name in here if not fits[COLUMNS[name]](schema.field(name).type)]
             if wrong:
