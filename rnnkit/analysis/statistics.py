@@ -1,5 +1,6 @@
 """Intervals and orders. Everything here is a deterministic function of its arguments."""
 
+import functools
 import math
 
 import numpy as np
@@ -74,11 +75,16 @@ def half_search(bits) -> float:
     A diverged trial (nan) has stored nothing. The best itself is a lower bound on the capacity, so no upper end is given.
     """
     ranked = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
-    n, half = len(ranked), math.ceil(len(ranked) / 2)
-    best = 0
+    return float(ranked[half_rank(len(ranked))])
+
+
+@functools.cache
+def half_rank(n: int) -> int:
+    """How many of the best of `n` trials a random half of them may miss in one case out of 40."""
+    half, best = math.ceil(n / 2), 0
     while best < n - half and math.comb(n - best - 1, half) / math.comb(n, half) >= 0.025:  # P(none of the top best + 1 is drawn)
         best += 1
-    return float(ranked[best])
+    return best
 
 
 def expected_best(bits, count: int) -> float:
@@ -87,3 +93,59 @@ def expected_best(bits, count: int) -> float:
     n = len(ranked)
     weights = [math.comb(n - rank - 1, count - 1) / math.comb(n, count) for rank in range(n - count + 1)]
     return float(np.dot(weights, ranked[: len(weights)]))
+
+
+def welch(first, second) -> tuple[float, float, float]:
+    """Welch's t-test for equality of means (Welch 1947) -> (t, degrees of freedom, two-sided p); t < 0 where the second mean is larger.
+
+    nan for fewer than two values on a side, or where nothing varies.
+    """
+    a, b = np.asarray(first, float), np.asarray(second, float)
+    if min(len(a), len(b)) < 2:
+        return math.nan, math.nan, math.nan
+    u, v = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)  # squared standard errors
+    if not u + v > 0:
+        return math.nan, math.nan, math.nan
+    t, df = (a.mean() - b.mean()) / math.sqrt(u + v), (u + v) ** 2 / (u * u / (len(a) - 1) + v * v / (len(b) - 1))
+    return float(t), float(df), float(2 * stats.t.sf(abs(t), df))
+
+
+def bootstrap_samples(samples, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
+    """95 % percentile interval of `statistic` of several samples, each resampled by itself: for trials that were drawn alone (not searched).
+
+    `statistic` takes a list of arrays draws x values, one a sample, and returns one number a draw. (nan, nan) if a sample has fewer than two.
+    """
+    samples, rng = [np.asarray(sample, float) for sample in samples], np.random.default_rng(seed)
+    if not samples or min(map(len, samples)) < 2:
+        return math.nan, math.nan
+    drawn = statistic([sample[rng.integers(len(sample), size=(draws, len(sample)))] for sample in samples])
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def running_median(losses) -> pd.DataFrame:
+    """After each trial the median of the losses so far, with its distribution-free 95 % interval: columns `center low high`.
+
+    A diverged trial (nan) counts as worse than any, so the median is inf while half or more of the trials have diverged.
+    The ends are order statistics (a binomial count of values lies below the median); with fewer than six trials there are none.
+    """
+    losses, rows = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
+    for n in range(1, len(losses) + 1):
+        ranked = np.sort(losses[:n])
+        k = int(stats.binom.ppf(0.025, n, 0.5))  # the k-th smallest and the k-th largest value enclose the median
+        low, high = (ranked[k - 1], ranked[n - k]) if k else (math.nan, math.nan)
+        rows.append(((ranked[(n - 1) // 2] + ranked[n // 2]) / 2, low, high))
+    return pd.DataFrame(rows, columns=["center", "low", "high"])
+
+
+def running_minimum(losses) -> pd.DataFrame:
+    """After each trial the least loss so far: columns `center low high`.
+
+    `high` is what half of these trials would have found in 39 of 40 cases (`half_rank`). The minimum itself is the lower end: a longer
+    search can only find less. A diverged trial (nan) counts as worse than any.
+    """
+    losses, rows = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
+    for n in range(1, len(losses) + 1):
+        ranked = np.sort(losses[:n])
+        rows.append((ranked[0], ranked[0], ranked[half_rank(n)]))
+    return pd.DataFrame(rows, columns=["center", "low", "high"])
