@@ -9,6 +9,7 @@ import math
 import sqlite3
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -192,17 +193,54 @@ class TrialStore:
         with self._plainly():
             return self._sql.execute("SELECT count(*) FROM trials").fetchone()[0]
 
-    def export(self, parquet) -> int:
-        """Writes all trials to a Parquet file, which is replaced whole or not at all; gives their number. StoreError."""
-        from rnnkit.trials.parquet import write
+    @cached_property
+    def shelf(self):
+        """Where the weights of the best trials are."""
+        from rnnkit.trials.weights import Shelf, folder_beside
 
-        return write(self.frame(), Path(parquet).expanduser())
+        return Shelf(None if str(self.path) == ":memory:" else folder_beside(self.path), self.kept)
+
+    def save_weights(self, study: str, hyper_iter: int, valid_loss: float, blocks: dict, about: dict) -> bool:
+        """Keeps the weights of a trial beside the store if its study has none so good; says whether it did (trials/weights.py).
+
+        `blocks` are float32 arrays by the names of networks.blocks; `about` gives architecture, n_layers, n_units, n_in, n_out. A disk
+        that takes no more is told in one warning. ValueError for blocks that are no such network.
+        """
+        about = {**about, "study": study, "hyper_iter": int(hyper_iter), "valid_loss": float(valid_loss)}
+        return self.shelf.save(about, blocks)
+
+    def weights(self, study: str) -> tuple[int, dict]:
+        """Number (hyper_iter) and weights, by block, of the best trial of a study. StoreError if the store has none that can be read."""
+        about, blocks = self.shelf.load(study)
+        return about["hyper_iter"], blocks
+
+    def export(self, parquet) -> int:
+        """Writes all trials to a Parquet file, which is replaced whole or not at all, and the weights beside it; gives their number.
+
+        StoreError.
+        """
+        from rnnkit.trials.parquet import write
+        from rnnkit.trials.weights import folder_beside
+
+        frame, parquet = self.frame(), Path(parquet).expanduser()
+        count = write(frame, parquet)
+        self.shelf.copy_to(folder_beside(parquet), frame.study.unique())
+        return count
 
     def import_(self, parquet) -> int:
-        """Adds the trials of a Parquet file and gives how many were new. Nothing in the file is trusted or run; StoreError."""
-        from rnnkit.trials.parquet import read
+        """Adds the trials of a Parquet file, and the weights beside it, and gives how many trials were new.
 
-        return self.add(read(Path(parquet).expanduser()))
+        Nothing in the files is trusted or run; StoreError. A file of weights that is none is told in a warning and left.
+        """
+        from rnnkit.trials.parquet import read
+        from rnnkit.trials.weights import folder_beside
+
+        parquet = Path(parquet).expanduser()
+        trials = read(parquet)
+        count = self.add(trials)
+        if parquet != self.path:  # a store that is this file reads its weights when they are asked for
+            self.shelf.add_from(folder_beside(parquet), sorted({trial.study for trial in trials}))
+        return count
 
     def close(self):
         self._sql.close()
