@@ -4,6 +4,10 @@ Collins, Sohl-Dickstein & Sussillo, *Capacity and Trainability in Recurrent Neur
 """
 
 ARCHITECTURES = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")  # section 1.4, in the paper's order
+TASKS = {  # sections 2-4
+    "per_cap": "perceptron capacity", "mem_thru": "memory throughput", "rcf": "random continuous functions", "text8": "text8",
+    "parens_counting": "parentheses counting", "arithmetic": "arithmetic",
+}
 LABELS = {"rnn": "RNN", "irnn": "IRNN", "ugrnn": "UGRNN", "gru": "GRU", "lstm": "LSTM", "+rnn": "+RNN"}
 GATES = {"rnn": 0, "irnn": 0, "ugrnn": 1, "gru": 2, "lstm": 3, "+rnn": 2}  # equations 1-20
 ORDER = ("rnn", "ugrnn", "gru", "lstm", "+rnn")  # section 2.1.2: most stored bits first, IRNN put aside
@@ -137,16 +141,19 @@ CLAIMS = {
 
 
 class Figure:
-    """A figure of the paper or of ours: its title, what it shows, its section, its panels and the claims that it decides."""
+    """A figure or table of the paper or of ours: its title, what it shows, its section, its panels, the claims that it decides and
+    what the paper spent on it."""
 
-    def __init__(self, title: str, gist: str, section: str, panels: tuple, claims: tuple = ()):
-        self.title, self.gist, self.section, self.panels, self.claims = title, gist, section, panels, claims
+    def __init__(self, title: str, gist: str, section: str, panels: tuple, claims: tuple = (), budget: str = ""):
+        self.title, self.gist, self.section, self.panels, self.claims, self.budget = title, gist, section, panels, claims, budget
 
     def __repr__(self):
-        return f"Figure({self.title!r}, {self.gist!r}, {self.section!r}, {self.panels!r}, {self.claims!r})"
+        return f"Figure({self.title!r}, {self.gist!r}, {self.section!r}, {self.panels!r}, {self.claims!r}, {self.budget!r})"
 
 
-FIGURES = {
+_SEARCH = f"{TRIALS} trials a point, {STEPS[0]:,}-{STEPS[1]:,} training steps each"
+
+FIGURES = {  # in the order of the paper, ours where they belong; the gallery shows them so
     "fig1": Figure(
         "Figure 1",
         "(a) Most stored bits of any trial against the number of parameters, all depths; "
@@ -157,6 +164,7 @@ FIGURES = {
         "2.1",
         tuple("abcdefghi"),
         ("C01", "C02", "C03", "C04", "C05", "C06", "C07", "C08", "C13", "G03"),
+        _SEARCH,
     ),
     "fig2a": Figure(
         "Figure 2a",
@@ -165,9 +173,10 @@ FIGURES = {
         "2.1",
         ("a",),
         ("C09",),
+        _SEARCH,
     ),
     "fig2b": Figure(
-        "Figure 2b", "Bits per parameter of 1-layer networks against the number of time steps unrolled.", "2.1", ("b",), ("C10",)
+        "Figure 2b", "Bits per parameter of 1-layer networks against the number of time steps unrolled.", "2.1", ("b",), ("C10",), _SEARCH
     ),
     "figapp1": Figure(
         "Figure App.1",
@@ -176,6 +185,7 @@ FIGURES = {
         "App. A",
         ("",),
         ("C12",),
+        _SEARCH,
     ),
     "calibration": Figure(
         "Calibration",
@@ -191,5 +201,7 @@ FIGURES = {
         "a panel for each depth and size. A curve that still rises has not found its capacity.",
         "App. A",
         ("",),
+        (),
+        _SEARCH,
     ),
 }

@@ -52,8 +52,8 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed
             opened.export(out / "trials.parquet")
         frames = stored_frames(opened, scale, seed, n_trials)
     figures.gallery(out, {name: frame for name, frame in frames.items() if name in figures.DRAW})
-    wanted = [name for names in chosen.values() for name in names if name in figures.DRAW]
-    claims = pd.concat([analysis.compare(name, frames[name]) for name in wanted] or [pd.DataFrame()], ignore_index=True)
+    wanted = figures.companions({name: frames[name] for names in chosen.values() for name in names if name in figures.DRAW})
+    claims = pd.concat([analysis.compare(name, frame) for name, frame in wanted.items()] or [pd.DataFrame()], ignore_index=True)
     if len(claims):
         say(claims_text(claims))
     say(f"The figures are in {out}; {out / 'README.md'} shows them all, with captions and verdicts.")

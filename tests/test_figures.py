@@ -336,7 +336,7 @@ def test_the_gallery_shows_every_figure_with_caption_budget_and_verdicts(frames,
 
 
 def test_the_gallery_writes_all_verdicts_as_a_table(gallery):
-    ids = [id for figure in paper.FIGURES.values() for id in figure.claims]
+    ids = [id for name, figure in paper.FIGURES.items() if name in NAMES for id in figure.claims]
     assert pd.read_csv(gallery / "claims.csv").id.tolist() == ids
 
 

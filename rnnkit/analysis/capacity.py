@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,10 +9,6 @@ import pandas as pd
 from rnnkit import paper
 from rnnkit.analysis.statistics import bootstrap, expected_best, half_search
 
-COLUMNS = (
-    "study", "architecture", "task_type", "hparams", "n_layers", "hyper_iter", "max_params", "num_params",
-    "train_loss", "eval_loss", "infeasible", "steps", "seconds", "seed", "scale", "unroll",
-)  # fmt: skip
 POINT = ["architecture", "n_layers", "max_params", "unroll"]  # what a best is taken over: all seeds and tuners of one network
 
 
@@ -29,33 +24,6 @@ def in_order(architectures) -> list[str]:
     """The paper's architectures in the paper's order, then all others by name."""
     names = set(architectures)
     return [a for a in paper.ARCHITECTURES if a in names] + sorted(names - set(paper.ARCHITECTURES))
-
-
-def rows_of(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """The trials that figure `name` is made of, out of any frame of trials. ValueError for an unknown figure or a frame without them."""
-    if name not in paper.FIGURES:
-        raise ValueError(f"figure must be one of {', '.join(paper.FIGURES)}, got {name!r}. Check the spelling.")
-    missing = [column for column in COLUMNS if column not in frame.columns]
-    if missing:
-        raise ValueError(f"A frame of trials must have the columns of the store, got one without {', '.join(missing)}. Take it from run().")
-    rows = frame[(frame.task_type == "per_cap") & ((frame.n_layers == 0) == (name == "calibration"))]
-    if name in ("fig2a", "fig2b"):
-        rows = rows[rows.n_layers == 1]
-    if name != "fig2a":
-        rows = rows[~is_pinned(rows)]
-    if name == "fig2b" and len(rows):  # the one size that was unrolled for most different lengths
-        unrolls = rows.groupby("max_params").unroll.nunique()
-        rows = rows[rows.max_params == unrolls[unrolls == unrolls.max()].index.max()]
-    elif name != "calibration" and (rows.unroll == paper.UNROLL).any():
-        rows = rows[rows.unroll == paper.UNROLL]
-    if rows.empty:
-        raise ValueError(f"{name} needs trials of the capacity task, got {len(frame)} trials and none for it. Run {name!r} first.")
-    return rows
-
-
-def is_pinned(frame: pd.DataFrame) -> pd.Series:
-    """Whether a trial is of a study that holds the nonlinearity fixed; the study's key says so."""
-    return frame.study.str.contains("nonlinearity=", regex=False)
 
 
 def per_trial(frame: pd.DataFrame) -> pd.DataFrame:
@@ -156,43 +124,3 @@ def best_so_far(frame: pd.DataFrame) -> pd.DataFrame:
     trials = per_trial(frame).sort_values(["study", "hyper_iter"])
     best = trials.bits_per_param.fillna(0.0).groupby(trials.study).cummax()
     return trials.assign(trial=trials.hyper_iter + 1, best=best.where(best > 0))
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What stands behind a number. `least` and `most` are trials a study, `steps` the range over feasible trials, `seconds` their sum."""
-
-    studies: int
-    trials: int
-    infeasible: int
-    least: int
-    most: int
-    steps: tuple[int, int]
-    seconds: float
-    sizes: tuple[int, ...]
-    depths: tuple[int, ...]
-    unrolls: tuple[int, ...]
-    seeds: tuple[int, ...]
-    scales: tuple[str, ...]
-
-    @property
-    def small(self) -> bool:
-        """Far below the paper's: fewer than 200 trials a study (the paper: 1000+), or none of 50,000 training steps, its least."""
-        return self.least < 200 or self.steps[1] < paper.STEPS[0]
-
-    def __str__(self):
-        each = f"{self.least:,}" if self.least == self.most else f"{self.least:,}-{self.most:,}"
-        steps = f"{self.steps[0]:,}" if self.steps[0] == self.steps[1] else f"{self.steps[0]:,}-{self.steps[1]:,}"
-        studies = f"{self.studies} {'study' if self.studies == 1 else 'studies'}"
-        return f"{studies} of {each} {'trial' if self.most == 1 else 'trials'}, {steps} training steps each"
-
-
-def budget(frame: pd.DataFrame) -> Budget:
-    """The budget behind a frame of trials."""
-    bad, sizes = frame.infeasible.astype(bool), frame.groupby("study").size()
-    steps = frame.steps[~bad] if (~bad).any() else frame.steps
-    values = {name: tuple(sorted(frame[name].dropna().unique().tolist())) for name in ("max_params", "n_layers", "unroll", "seed", "scale")}
-    return Budget(
-        len(sizes), len(frame), int(bad.sum()), int(sizes.min()), int(sizes.max()), (int(steps.min()), int(steps.max())),
-        float(frame.seconds.sum()), values["max_params"], values["n_layers"], values["unroll"], values["seed"], values["scale"],
-    )  # fmt: skip

@@ -9,12 +9,13 @@ import math
 import numpy as np
 
 from rnnkit import paper
-from rnnkit.analysis.capacity import Budget, bits_per_param, multipliers, relu_ratio, unroll_curve
+from rnnkit.analysis.capacity import bits_per_param, multipliers, relu_ratio, unroll_curve
 from rnnkit.analysis.finding import (
     FAILS, HOLDS, MIN_CELLS, MIN_TRIALS,
     SATURATED, SMALL_SPREAD, UNTESTED,
     Finding, count, label, listed, mean, shared, side, size_range, spread, too_few,
 )  # fmt: skip
+from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import bootstrap, kendall
 
 

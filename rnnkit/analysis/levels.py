@@ -10,11 +10,12 @@ import math
 import numpy as np
 
 from rnnkit import paper
-from rnnkit.analysis.capacity import Budget, bits_per_param, is_pinned
+from rnnkit.analysis.capacity import bits_per_param
 from rnnkit.analysis.finding import (
     ABOUT, FAILS, HOLDS, LINEAR, MIN_CELLS, SLIGHTLY, SURE, UNTESTED,
     Finding, count, label, lacking, listed, mean, shared, side, size_range, too_few,
 )  # fmt: skip
+from rnnkit.analysis.rows import Budget, is_pinned
 from rnnkit.analysis.statistics import bootstrap, slope_loglog
 
 

@@ -5,7 +5,7 @@
 """
 
 from rnnkit.figures.capacity import calibration, fig1, fig2a, fig2b, figapp1
-from rnnkit.figures.files import gallery, publish, save, show
+from rnnkit.figures.files import companions, gallery, publish, save, show
 from rnnkit.figures.points import points
 from rnnkit.figures.search import best_so_far
 from rnnkit.figures.style import style_of
@@ -14,6 +14,6 @@ from rnnkit.figures.words import alt, caption
 DRAW = {"fig1": fig1, "fig2a": fig2a, "fig2b": fig2b, "figapp1": figapp1, "calibration": calibration, "best_so_far": best_so_far}
 
 __all__ = [
-    "DRAW", "alt", "best_so_far", "calibration", "caption", "fig1", "fig2a", "fig2b", "figapp1", "gallery", "points", "publish",
+    "DRAW", "alt", "best_so_far", "calibration", "caption", "companions", "fig1", "fig2a", "fig2b", "figapp1", "gallery", "points", "publish",
     "save", "show", "style_of",
 ]  # fmt: skip

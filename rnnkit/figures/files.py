@@ -55,27 +55,33 @@ def publish(name: str, frame: pd.DataFrame, out=""):
     display(Markdown(caption(name, frame)))
 
 
+SAME_TRIALS = {"best_so_far": "fig1"}  # figure -> the experiment whose trials it is drawn from, having none of its own
+
+
+def companions(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """`frames` (experiment -> trials) with the figures that are drawn from the same trials, in the order of the paper."""
+    more = {name: frames[source] for name, source in SAME_TRIALS.items() if source in frames}
+    both = {**frames, **more}
+    return {name: both[name] for name in [*paper.FIGURES, *(name for name in both if name not in paper.FIGURES)] if name in both}
+
+
 def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
     """Draws and writes every figure that `frames` (figure name -> trials) allows, claims.csv, and README.md that shows them all.
 
-    With fig1 comes best_so_far, drawn from the same trials. ValueError for a name that is no figure, or without any.
+    They stand in the order of the paper, with their `companions`. ValueError for a name that is no figure, or without any.
     """
     from rnnkit.figures import DRAW
 
     unknown = [name for name in frames if name not in DRAW]
     if unknown or not frames:
         raise ValueError(f"A gallery is made of {', '.join(DRAW)}, got {', '.join(unknown) or 'none of them'}. Name the frames so.")
-    if "fig1" in frames:
-        frames = {"best_so_far": frames["fig1"], **frames}
     sections, verdicts = [], []
-    for name in DRAW:
-        if name in frames:
-            frame = frames[name]
-            alt, claims = alt_of(name, frame), analysis.compare(name, frame)
-            tables = points(name, frame)
-            save(DRAW[name](frame), name, out, tables, alt)
-            sections.append(_section(name, frame, alt, tables, claims))
-            verdicts.append(claims.assign(figure=name))
+    for name, frame in companions(frames).items():
+        alt, claims = alt_of(name, frame), analysis.compare(name, frame)
+        tables = points(name, frame)
+        save(DRAW[name](frame), name, out, tables, alt)
+        sections.append(_section(name, frame, alt, tables, claims))
+        verdicts.append(claims.assign(figure=name))
     claims = pd.concat(verdicts, ignore_index=True)
     claims.to_csv(Path(out) / "claims.csv", index=False, lineterminator="\n")
     counts = ", ".join(f"{v} {(claims.verdict == v).sum()}" for v in (analysis.HOLDS, analysis.FAILS, analysis.UNTESTED))
@@ -86,10 +92,10 @@ def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
 
 HEAD = """# Figures
 
-Collins, Sohl-Dickstein & Sussillo (2017), section 2.1, redrawn from our own trials. Each figure is here as PNG and SVG, with the
-plotted points as CSV beside it.
+The figures and tables of Collins, Sohl-Dickstein & Sussillo (2017), redrawn from our own trials, in the order of the paper, and some
+of ours. Each is here as PNG and SVG, with the plotted points as CSV beside it.
 
-Claims of the paper: {counts} ([claims.csv](claims.csv)). The best of a search is a lower bound on what a network can store; where a
+Claims of the paper: {counts} ([claims.csv](claims.csv)). The best of a search is a lower bound on what a network can do; where a
 search of this size cannot decide, the verdict says so. Intervals hold 95 % over studies; for C03 and G03 they are the least and the
 most, for C08 they run from what half the search would have found to the best.
 """

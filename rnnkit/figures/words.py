@@ -31,32 +31,59 @@ def duration(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
+def task_name(task_type: str, form: str = "") -> str:
+    """A task as titles and captions call it; a text that stands in for text8 says so."""
+    if task_type == "text8" and "sample" in form:
+        return "Shakespeare sample, not text8"
+    return paper.TASKS.get(task_type, task_type)
+
+
 def caption(name: str, frame: pd.DataFrame) -> str:
     """Caption of figure `name`: what it shows, then sizes, trials, steps, scale and seed of these trials beside the paper's."""
     spent, about = analysis.budget(analysis.rows_of(name, frame)), paper.FIGURES[name]
-    sizes = ", ".join(f"{size:,}" for size in spent.sizes)
-    where = f"{sizes} parameters"
-    if name != "calibration":
-        where += f"; depth{'s' * (len(spent.depths) > 1)} {', '.join(map(str, spent.depths))}"
-        where += f"; {', '.join(map(str, spent.unrolls))} time step{'s' * (spent.unrolls != (1,))}"
     bad = f"{spent.infeasible:,} of {spent.trials:,} trials diverged"
-    theirs = (
-        ""
-        if name == "calibration"
-        else f" The paper: {paper.TRIALS} trials a point, {paper.STEPS[0]:,}-{paper.STEPS[1]:,} training steps each."
-    )
-    bold = " Bold: the 95 % interval, over three sizes and depths or more, excludes 1." if name == "fig1" else ""
-    return f"{about.title}. {about.gist}{bold} Ours ({scale_and_seed(spent)}): {spent}; {where}; {bad}.{theirs}"
+    theirs = f" The paper: {about.budget}." if about.budget else ""
+    note = f" {NOTES[name]}" if name in NOTES else ""
+    return f"{about.title}. {about.gist}{note} Ours ({scale_and_seed(spent)}): {spent}; {'; '.join(_where(spent))}; {bad}.{theirs}"
+
+
+def _where(spent) -> list[str]:
+    """Tasks and their form, sizes, depths and time steps behind a figure; a range where there are more than eight sizes."""
+    tasks = [f"{task_name(*task)} ({task[1].split(' ')[0]} form)" for task in spent.tasks if task[1]]
+    sizes = [f"{size:,}" for size in spent.sizes]
+    words = [" and ".join(tasks)] if tasks else []
+    words.append(f"{', '.join(sizes) if len(sizes) <= 8 else f'{sizes[0]}-{sizes[-1]}'} parameters")
+    if len(sizes) > 8 and spent.units:
+        words.append(f"{', '.join(map(str, spent.units)) if len(spent.units) <= 8 else f'{spent.units[0]}-{spent.units[-1]}'} units a layer")
+    if spent.depths != (0,):  # the linear model has neither layers nor time
+        words.append(f"depth{'s' * (len(spent.depths) > 1)} {', '.join(map(str, spent.depths))}")
+        words.append(f"{', '.join(map(str, spent.unrolls))} time step{'s' * (spent.unrolls != (1,))}")
+    return words
+
+
+NOTES = {  # what a caption says after the figure's gist
+    "fig1": "Bold: the 95 % interval, over three sizes and depths or more, excludes 1.",
+}
 
 
 def alt(name: str, frame: pd.DataFrame) -> str:
     """A sentence for those who cannot see figure `name`: what is on its axes, and its numbers in short."""
-    table = next(iter(points(name, frame).values()))
-    column = "best" if name == "best_so_far" else "bits_per_param"
-    best = table.groupby("architecture", sort=False)[column].max()
-    numbers = ", ".join(f"{label_of(a)} {best[a]:.2f}" for a in analysis.in_order(best.index) if best[a] == best[a])
-    return f"{paper.FIGURES[name].title}: {ALT[name]} Most bits per parameter: {numbers or 'none, since no trial was feasible'}."
+    return f"{paper.FIGURES[name].title}: {ALT[name]} {NUMBERS.get(name, most_bits)(points(name, frame))}"
 
+
+def each(title: str, best: pd.Series, form: str = ".2f") -> str:
+    """Title and then the number of each architecture, in the paper's order, as a sentence."""
+    numbers = ", ".join(f"{label_of(a)} {best[a]:{form}}" for a in analysis.in_order(best.index) if best[a] == best[a])
+    return f"{title}: {numbers or 'none, since no trial was feasible'}."
+
+
+def most_bits(tables: dict[str, pd.DataFrame]) -> str:
+    table = next(iter(tables.values()))
+    column = "best" if "best" in table else "bits_per_param"
+    return each("Most bits per parameter", table.groupby("architecture", sort=False)[column].max())
+
+
+NUMBERS = {}  # figure -> what its `alt` says of its tables; all others: the most bits per parameter
 
 ALT = {
     "fig1": "eight panels of stored bits and of bits per parameter against parameters, and a table of multipliers.",

@@ -1,0 +1,122 @@
+"""Which trials a figure is made of, out of any mix of trials (`rows_of`), and what stands behind them (`budget`)."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from rnnkit import paper
+
+COLUMNS = (
+    "study", "architecture", "task_type", "hparams", "n_layers", "hyper_iter", "max_params", "num_params",
+    "train_loss", "valid_loss", "eval_loss", "infeasible", "steps", "seconds", "seed", "scale", "unroll",
+)  # fmt: skip
+LATER = {"n_in": 0, "tuner": "gp", "n_units": 0, "form": "", "accuracy": math.nan}  # columns that a frame may lack, and what they then hold
+FORMS = ("paper", "small", "tiny")  # of a task, largest first
+
+
+def rows_of(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The trials that figure `name` is made of, out of any frame of trials. ValueError for an unknown figure or a frame without them."""
+    if name not in paper.FIGURES:
+        raise ValueError(f"figure must be one of {', '.join(paper.FIGURES)}, got {name!r}. Check the spelling.")
+    missing = [column for column in COLUMNS if column not in frame.columns]
+    if missing:
+        raise ValueError(f"A frame of trials must have the columns of the store, got one without {', '.join(missing)}. Take it from run().")
+    select, what = ROWS[name]
+    rows = select(name, frame.assign(**{column: value for column, value in LATER.items() if column not in frame.columns}))
+    if rows.empty:
+        raise ValueError(f"{name} needs trials of the {what}, got {len(frame)} trials and none for it. Run {name!r} first.")
+    return rows
+
+
+def capacity(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Trials of the capacity task: five time steps, no pinned hyper-parameters, except where the figure is about these."""
+    rows = frame[(frame.task_type == "per_cap") & ((frame.n_layers == 0) == (name == "calibration"))]
+    if name in ("fig2a", "fig2b"):
+        rows = rows[rows.n_layers == 1]
+    if name != "fig2a":
+        rows = rows[~is_pinned(rows)]
+    if name == "fig2b" and len(rows):  # the one size that was unrolled for most different lengths
+        unrolls = rows.groupby("max_params").unroll.nunique()
+        return rows[rows.max_params == unrolls[unrolls == unrolls.max()].index.max()]
+    if name != "calibration" and (rows.unroll == paper.UNROLL).any():
+        return rows[rows.unroll == paper.UNROLL]
+    return rows
+
+
+def searched(*task_types: str):
+    """Selects the trials of these tasks that a tuner chose with the Gaussian process, each task in the largest form that was trained."""
+    return lambda name, frame: largest_form(frame[frame.task_type.isin(task_types) & (frame.tuner == "gp") & ~is_pinned(frame)])
+
+
+def largest_form(rows: pd.DataFrame) -> pd.DataFrame:
+    """One form of each task: the paper's before the small and the tiny one, and of equal ones the real text before the sample."""
+    def place(form):
+        size = form.split(" ")[0]
+        return (FORMS.index(size) if size in FORMS else len(FORMS), "sample" in form, form)
+
+    best = {task: min(rows.form[rows.task_type == task], key=place) for task in rows.task_type.unique()}
+    return rows[rows.form == rows.task_type.map(best)]
+
+
+def is_pinned(frame: pd.DataFrame) -> pd.Series:
+    """Whether a trial is of a study that holds the nonlinearity fixed; the study's key says so."""
+    return frame.study.str.contains("nonlinearity=", regex=False)
+
+
+ROWS = {  # figure -> what selects its trials, and what it calls them if there are none
+    "fig1": (capacity, "capacity task"),
+    "fig2a": (capacity, "capacity task"),
+    "fig2b": (capacity, "capacity task"),
+    "figapp1": (capacity, "capacity task"),
+    "calibration": (capacity, "capacity task"),
+    "best_so_far": (capacity, "capacity task"),
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What stands behind a number. `least` and `most` are trials a study, `steps` the range over feasible trials, `seconds` their sum.
+
+    `tasks` are pairs of task and form; `units` are units a layer, as far as they are known.
+    """
+
+    studies: int
+    trials: int
+    infeasible: int
+    least: int
+    most: int
+    steps: tuple[int, int]
+    seconds: float
+    sizes: tuple[int, ...]
+    depths: tuple[int, ...]
+    unrolls: tuple[int, ...]
+    seeds: tuple[int, ...]
+    scales: tuple[str, ...]
+    units: tuple[int, ...] = ()
+    tasks: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def small(self) -> bool:
+        """Far below the paper's: fewer than 200 trials a study (the paper: 1000+), or none of 50,000 training steps, its least."""
+        return self.least < 200 or self.steps[1] < paper.STEPS[0]
+
+    def __str__(self):
+        each = f"{self.least:,}" if self.least == self.most else f"{self.least:,}-{self.most:,}"
+        steps = f"{self.steps[0]:,}" if self.steps[0] == self.steps[1] else f"{self.steps[0]:,}-{self.steps[1]:,}"
+        studies = f"{self.studies} {'study' if self.studies == 1 else 'studies'}"
+        return f"{studies} of {each} {'trial' if self.most == 1 else 'trials'}, {steps} training steps each"
+
+
+def budget(frame: pd.DataFrame) -> Budget:
+    """The budget behind a frame of trials of any task."""
+    bad, sizes = frame.infeasible.astype(bool), frame.groupby("study").size()
+    steps = frame.steps[~bad] if (~bad).any() else frame.steps
+    values = {name: tuple(sorted(frame[name].dropna().unique().tolist())) for name in ("max_params", "n_layers", "unroll", "seed", "scale")}
+    units = tuple(sorted(set(frame.n_units[frame.n_units > 0].tolist()))) if "n_units" in frame else ()
+    forms = frame.form if "form" in frame else [""] * len(frame)
+    return Budget(
+        len(sizes), len(frame), int(bad.sum()), int(sizes.min()), int(sizes.max()), (int(steps.min()), int(steps.max())),
+        float(frame.seconds.sum()), values["max_params"], values["n_layers"], values["unroll"], values["seed"], values["scale"],
+        units, tuple(dict.fromkeys(zip(frame.task_type, forms))),
+    )  # fmt: skip
