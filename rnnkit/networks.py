@@ -185,8 +185,8 @@ class _Maps:
         return affine
 
 
-def forward(architecture, n_layers, shapes, theta_MxP, inputs_T, relu_M) -> torch.Tensor:
-    """Outputs after the last step, z_MxBxO, of M networks.
+def forward(architecture, n_layers, shapes, theta_MxP, inputs_T, relu_M, since=None) -> torch.Tensor:
+    """Outputs after the last step, z_MxBxO, of M networks; with `since`, outputs of that step and all later ones, M x steps x B x O.
 
     `inputs_T` is the list of T inputs x_MxBxI (the same tensor again where the input is static); `relu_M` says for which models s is ReLU.
     """
@@ -211,4 +211,8 @@ def forward(architecture, n_layers, shapes, theta_MxP, inputs_T, relu_M) -> torc
             state = state if isinstance(state, tuple) else (state,)
             ups.append(up)
         up_T = ups
-    return torch.baddbmm(W["b_out"][:, None], up_T[-1], W["W_out"].transpose(1, 2))
+    readout = W["W_out"].transpose(1, 2)
+    if since is None:
+        return torch.baddbmm(W["b_out"][:, None], up_T[-1], readout)
+    seen = torch.stack(up_T[since:] if n_layers else up_T, 1)
+    return torch.baddbmm(W["b_out"][:, None], seen.flatten(1, 2), readout).unflatten(1, (seen.shape[1], B))

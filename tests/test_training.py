@@ -1,5 +1,6 @@
 """Population training: every statement is held between independent computations in float64, over short trainings."""
 
+import dataclasses
 import math
 import random
 import warnings
@@ -69,8 +70,8 @@ def test_compiled_gradient_equals_autograd(architecture, n_layers):
         leaf = theta.clone().requires_grad_()
         z = networks.forward(architecture, n_layers, shapes, leaf, [x] * task.unroll, torch.tensor([nonlinearity == "relu"]))[..., 0]
         (expected,) = torch.autograd.grad((z * dz).sum(), leaf)
-        net = native.Network(architecture, n_layers, study.n_units, task.n_in, 1, task.unroll, 32, "double")
-        row = torch.tensor(training.coefficients(CELLS[architecture], hp, 10), dtype=torch.float64)
+        net = native.Network(architecture, n_layers, study.n_units, dataclasses.replace(task, batch=32), "double")
+        row = torch.tensor(training.coefficients(CELLS[architecture], hp, 10, first_scored=task.unroll - 1), dtype=torch.float64)
         got_z, got = torch.empty(32, dtype=torch.float64), torch.empty(study.num_params, dtype=torch.float64)
         net.gradient(theta.contiguous(), row, x[0].T.contiguous(), dz.contiguous(), got_z, got)
         assert torch.allclose(got_z, z[0].detach(), atol=1e-12)

@@ -21,7 +21,8 @@ from .trace import NO_CELL, Untraceable, trace
 SOURCE = Path(__file__).with_name("step.cpp")
 FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fPIC -shared -w"
 # order of the columns of hp_MxH; step.cpp's enum Hyper
-COLUMNS = ("lr_init", "lr_decay_rate", "train_steps", "m_keep", "m_take", "v_keep", "adaptive", "correct", "clip", "l2", "relu", "every", "samples")
+COLUMNS = ("lr_init", "lr_decay_rate", "train_steps", "m_keep", "m_take", "v_keep", "adaptive", "correct", "clip", "l2", "relu", "every",
+           "samples", "first_scored")  # fmt: skip
 
 
 class Unavailable(RuntimeError):
@@ -83,35 +84,43 @@ def library(architecture: str, real: str = "float") -> ctypes.CDLL:
             os.replace(made, target)  # atomic: two workers may compile at once, and either library will do
     lib = ctypes.CDLL(str(target))
     pointer, whole = ctypes.c_void_p, ctypes.c_int
-    lib.net_new.argtypes, lib.net_new.restype = [whole] * 6, pointer
+    lib.net_new.argtypes, lib.net_new.restype = [whole] * 11, pointer
     lib.net_free.argtypes, lib.net_free.restype = [pointer], None
     lib.net_train.argtypes, lib.net_train.restype = [pointer, whole, *[pointer] * 6, ctypes.c_int64, pointer, pointer, ctypes.c_int64], None
-    lib.net_evaluate.argtypes, lib.net_evaluate.restype = [pointer, whole, *[pointer] * 4, ctypes.c_int64, pointer, pointer], None
+    lib.net_evaluate.argtypes, lib.net_evaluate.restype = [pointer, whole, *[pointer] * 4, ctypes.c_int64, ctypes.c_int64, *[pointer] * 3], None
     lib.net_gradient.argtypes, lib.net_gradient.restype = [pointer] * 7, None
     return lib
 
 
-class Network:
-    """Buffers of one network shape, and the library's functions on torch tensors in this machine's memory.
+INPUTS, LOSSES = ("bits", "static", "index"), ("binary", "squared", "softmax")  # step.cpp's enums Input and Loss
 
-    Shapes as in step.cpp: theta, m, v are M x P; hp is M x 13 float64 (COLUMNS); step and dead are int64 of length M.
+
+class Network:
+    """Buffers of one network shape for one task, and the library's functions on torch tensors in this machine's memory.
+
+    Shapes as in step.cpp: theta, m, v are M x P; hp is M x 14 float64 (COLUMNS); step and dead are int64 of length M. Numbers of inputs
+    and targets are of the network's own type, symbols and classes int32.
     """
 
-    def __init__(self, architecture, n_layers, n_units, n_in, n_out, unroll, batch, real="float"):
+    def __init__(self, architecture, n_layers, n_units, task, real="float"):
         self.library = library(architecture, real)
-        if batch % 16 or batch > 1024:
-            raise ValueError(f"The compiled step takes batches of a multiple of 16 up to 1024, got {batch}.")
-        self.handle = self.library.net_new(n_layers, max(n_units, 1), n_in, n_out, unroll, batch)
+        if task.batch % 16 or task.batch > 1024:
+            raise ValueError(f"The compiled step takes batches of a multiple of 16 up to 1024, got {task.batch}.")
+        if not n_layers and task.input == "index":
+            raise Unavailable("a network without layers reads no sequences")
+        kinds = INPUTS.index(task.input), getattr(task, "streams", 1), LOSSES.index(task.loss), getattr(task, "heads", 1), task.scored
+        self.handle = self.library.net_new(n_layers, max(n_units, 1), task.n_in, task.n_out, task.steps, task.batch, *kinds)
         if not self.handle:
-            raise MemoryError(f"There must be memory for one network of {n_layers} x {n_units} units over {unroll} steps; use a smaller one.")
+            raise MemoryError(f"There must be memory for one network of {n_layers} x {n_units} units over {task.steps} steps; use a smaller one.")
 
-    def train(self, theta, m, v, hp, step, dead, chunk, words, labels):
+    def train(self, theta, m, v, hp, step, dead, chunk, inputs, targets):
         p = [t.data_ptr() for t in (theta, m, v, hp, step, dead)]
-        self.library.net_train(self.handle, len(theta), *p, chunk, words.data_ptr(), labels.data_ptr(), words.shape[1])
+        self.library.net_train(self.handle, len(theta), *p, chunk, inputs.data_ptr(), targets.data_ptr(), inputs.shape[-1])
 
-    def evaluate(self, theta, hp, words, labels, loss, correct):
-        pointers = theta.data_ptr(), hp.data_ptr(), words.data_ptr(), labels.data_ptr()
-        self.library.net_evaluate(self.handle, len(theta), *pointers, words.shape[1], loss.data_ptr(), correct.data_ptr())
+    def evaluate(self, theta, hp, inputs, targets, weight, loss, correct):
+        pointers = theta.data_ptr(), hp.data_ptr(), inputs.data_ptr(), targets.data_ptr()
+        weights = weight.data_ptr() if weight is not None else None
+        self.library.net_evaluate(self.handle, len(theta), *pointers, inputs.shape[-1], len(inputs), weights, loss.data_ptr(), correct.data_ptr())
 
     def gradient(self, theta, hp, x, dz, z, grad):
         self.library.net_gradient(self.handle, *(t.data_ptr() for t in (theta, hp, x, dz, z, grad)))

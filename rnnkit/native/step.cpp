@@ -111,18 +111,28 @@ static inline void micro(int terms, const Term* term, int r0, const real* bias, 
         for (int j = 0; j < NV; j++) store(C + (r0 + i) * B + c0 + j * VW, acc[i][j]);
 }
 
+// Rows of C that are made together: as many as the registers hold.
 template <int NV>
 static void panel(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B, int c0) {
-    const int blocks = (R + 5) / 6;
+    constexpr int most = NV > 2 ? 6 : 12;
+    const int blocks = (R + most - 1) / most;
     for (int b = 0, r0 = 0; b < blocks; b++) {
         const int rows = (R - r0 + blocks - b - 1) / (blocks - b);
+        if constexpr (most > 6) switch (rows) {
+            case 7: micro<7, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 8: micro<8, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 9: micro<9, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 10: micro<10, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 11: micro<11, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 12: micro<12, NV>(terms, term, r0, bias, base, C, B, c0); break;
+        }
         switch (rows) {
             case 1: micro<1, NV>(terms, term, r0, bias, base, C, B, c0); break;
             case 2: micro<2, NV>(terms, term, r0, bias, base, C, B, c0); break;
             case 3: micro<3, NV>(terms, term, r0, bias, base, C, B, c0); break;
             case 4: micro<4, NV>(terms, term, r0, bias, base, C, B, c0); break;
             case 5: micro<5, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            default: micro<6, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 6: micro<6, NV>(terms, term, r0, bias, base, C, B, c0); break;
         }
         r0 += rows;
     }
@@ -146,6 +156,8 @@ static void columns(int R, int terms, const Term* term, const real* bias, const 
 static void product(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B) {
     int c0 = 0;
     for (; c0 + COLUMNS * VW <= B; c0 += COLUMNS * VW) columns<COLUMNS>(R, terms, term, bias, base, C, B, c0);
+    if constexpr (COLUMNS > 2)
+        for (; c0 + 2 * VW <= B; c0 += 2 * VW) columns<2>(R, terms, term, bias, base, C, B, c0);
     for (; c0 < B; c0 += VW) columns<1>(R, terms, term, bias, base, C, B, c0);
 }
 
@@ -206,7 +218,7 @@ struct Cell {
     const real *Wx, *Wh, *b;  // K N x inputs, K N x N, K N
     int inputs;               // columns of Wx
     const real* ax;           // W x of a static input, or null where x is a sequence
-    const real* x;            // input of this step (null where static)
+    const real* x;            // input of this step (null where the input is static)
     const real* const* s;     // states before
     real* const* s_next;      // states after
     real* up;
@@ -236,10 +248,14 @@ static inline void affine_adjoint(const Cell& c, int map, int maps, const real* 
 // state, else which argument); template <bool RELU> cell_forward(const Cell&), cell_backward(const Cell&)
 
 // ---- the network ---------------------------------------------------------------------------------------------------------
-enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, HYPERS };
+enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
+enum Input { BITS, DENSE, INDEX };  // a static vector of bits (packed) or of numbers; a sequence of one-hot symbols
+enum Loss { BINARY, SQUARED, SOFTMAX };
 
 struct Net {
     int L, N, I, O, T, B;
+    int input, streams, loss, heads, S;  // one-hot symbols a step, softmax heads, scored steps
+    int first, steps;  // of the model at work: its first scored step, and how many it runs (first + S)
     long P, matrices;
     // offsets into theta, as networks.Layout lays them out
     long Wp, bp, Wo, bo;
@@ -255,11 +271,18 @@ struct Net {
 
 static int inputs_of(const Net& net, int l) { return l == 0 && !EQUAL_SIZES ? net.I : net.N; }
 static bool on(const Net&, const double* hp, int t) { return t == 0 || hp[EVERY] != 0; }
+static void begin(Net& net, const double* hp) {
+    net.first = (int)hp[FIRST_SCORED];
+    net.steps = net.first + net.S;
+}
 
-extern "C" void* net_new(int L, int N, int I, int O, int T, int B) {
+extern "C" void* net_new(int L, int N, int I, int O, int T, int B, int input, int streams, int loss, int heads, int scored) {
     Net* net = new (std::nothrow) Net();
     if (!net) return nullptr;
     net->L = L; net->N = N; net->I = I; net->O = O; net->T = T; net->B = B;
+    net->input = input; net->streams = streams; net->loss = loss; net->heads = heads; net->S = scored;
+    net->first = T - scored; net->steps = T;
+    const long shown = (long)I * B * (input == INDEX ? T : 1);
     net->Wx = new long[4 * (L + 1)]; net->Wh = net->Wx + L + 1; net->b = net->Wh + L + 1; net->h0 = net->b + L + 1;
     net->s = new real*[6 * (L + 1)]; net->save = net->s + L + 1; net->arg = net->save + L + 1;
     net->up = net->arg + L + 1; net->d_pre = net->up + L + 1; net->d_up = net->d_pre + L + 1;
@@ -279,17 +302,17 @@ extern "C" void* net_new(int L, int N, int I, int O, int T, int B) {
     net->P = o;
     const long n = net->n = (long)N * B;
     const long per_layer = n * (STATES * (T + 1) + SAVES * T + ARGS * T + (UP_IS_STATE ? 0 : T) + MAPS * T + T);
-    const long shared = (long)I * B + n * (2 * MAPS + 2 * T + STATES + 1 + MAPS) + 2 * (long)O * B + o + 1024;
+    const long shared = shown + n * (2 * MAPS + 2 * T + STATES + 1 + MAPS) + 2 * (long)O * B * scored + o + 1024;
     const size_t bytes = (sizeof(real) * (shared + L * per_layer) + 127) / 64 * 64;
     if (posix_memalign((void**)&net->arena, 64, bytes)) { delete[] net->Wx; delete[] net->s; delete net; return nullptr; }
     std::memset(net->arena, 0, bytes);
     real* a = net->arena;
     auto take = [&](long count) { real* r = a; a += (count + 15) / 16 * 16; return r; };
-    net->x = take((long)I * B);
+    net->x = take(shown);
     net->ax = take(n * MAPS); net->pre = take(n * MAPS); net->sum_d = take(n * MAPS);
     net->p = take(n * T); net->d_p = take(n * T);
     net->d_s = take(n * STATES); net->d_arg = take(n);
-    net->z = take((long)O * B); net->dz = take((long)O * B);
+    net->z = take((long)O * B * scored); net->dz = take((long)O * B * scored);
     net->grad = take(o);
     for (int l = 0; l < L; l++) {
         net->s[l] = take(n * STATES * (T + 1));
@@ -332,15 +355,15 @@ static Cell cell_at(const Net& net, const real* theta, const double* hp, int l, 
     c.N = net.N; c.B = net.B;
     c.Wx = theta + net.Wx[l]; c.Wh = theta + net.Wh[l]; c.b = theta + net.b[l];
     c.inputs = inputs_of(net, l);
-    const bool is_static = l == 0 && !EQUAL_SIZES;
-    c.ax = is_static && on(net, hp, t) ? net.ax : nullptr;
-    c.x = is_static ? nullptr : l == 0 ? net.p + t * n : up_of(net, l - 1, t);
+    const bool from_input = l == 0 && !EQUAL_SIZES, sequence = net.input == INDEX;
+    c.ax = from_input && !sequence && on(net, hp, t) ? net.ax : nullptr;
+    c.x = !from_input ? l == 0 ? net.p + t * n : up_of(net, l - 1, t) : sequence ? net.x + (long)t * net.I * net.B : nullptr;
     c.s = q.s; c.s_next = q.s_next;
     c.up = up_of(net, l, t);
     c.pre = net.pre; c.save = q.save; c.arg = q.arg;
     c.d_pre = net.d_pre[l] + (long)t * MAPS * n;
     c.d_s = q.d_s; c.d_up = net.d_up[l] + t * n;
-    c.d_x = is_static ? nullptr : l == 0 ? net.d_p + t * n : net.d_up[l - 1] + t * n;
+    c.d_x = from_input ? nullptr : l == 0 ? net.d_p + t * n : net.d_up[l - 1] + t * n;
     c.d_arg = net.d_arg;
     c.relu = hp[RELU_] != 0;
     return c;
@@ -351,18 +374,20 @@ static void fill_rows(const real* column, int N, int B, real* out) {
         for (int b = 0; b < B; b += VW) store(out + (long)i * B + b, splat(column[i]));
 }
 
-// logits of the batch in net.x: z is O x B
+// outputs for the batch in net.x at the scored steps: z is S x O x B
 static void forward(Net& net, const real* theta, const double* hp) {
-    const int L = net.L, N = net.N, B = net.B, T = net.T;
+    begin(net, hp);
+    const int L = net.L, N = net.N, B = net.B, T = net.steps;
     const long n = net.n;
     if (L > 0 && EQUAL_SIZES) {
-        const Term term = {theta + net.Wp, net.I, 1, net.x, net.I};
         for (int t = 0; t < T; t++) {
-            if (t == 0) product(N, 1, &term, theta + net.bp, nullptr, net.p, B);
+            const Term term = {theta + net.Wp, net.I, 1, net.x + (net.input == INDEX ? (long)t * net.I * B : 0), net.I};
+            if (net.input == INDEX) product(N, 1, &term, theta + net.bp, nullptr, net.p + t * n, B);
+            else if (t == 0) product(N, 1, &term, theta + net.bp, nullptr, net.p, B);
             else if (on(net, hp, t)) std::memcpy(net.p + t * n, net.p, n * sizeof(real));
             else fill_rows(theta + net.bp, N, B, net.p + t * n);
         }
-    } else if (L > 0) {
+    } else if (L > 0 && net.input != INDEX) {
         const Term term = {theta + net.Wx[0], net.I, 1, net.x, net.I};
         product(MAPS * N, 1, &term, nullptr, nullptr, net.ax, B);
     }
@@ -374,23 +399,27 @@ static void forward(Net& net, const real* theta, const double* hp) {
             if (c.relu) cell_forward<true>(c); else cell_forward<false>(c);
         }
     }
-    const Term term = {theta + net.Wo, net.top, 1, L ? up_of(net, L - 1, T - 1) : net.x, net.top};
-    product(net.O, 1, &term, theta + net.bo, nullptr, net.z, B);
+    for (int s = 0; s < net.S; s++) {
+        const Term term = {theta + net.Wo, net.top, 1, L ? up_of(net, L - 1, net.first + s) : net.x, net.top};
+        product(net.O, 1, &term, theta + net.bo, nullptr, net.z + (long)s * net.O * B, B);
+    }
 }
 
 // gradient of sum(dz * z) with respect to theta, into net.grad; forward went before
 static void backward(Net& net, const real* theta, const double* hp) {
-    const int L = net.L, N = net.N, B = net.B, T = net.T, O = net.O;
-    const long n = net.n;
+    const int L = net.L, N = net.N, B = net.B, T = net.steps, O = net.O, S = net.S;
+    const long n = net.n, up_step = UP_IS_STATE ? STATES * n : n, out_step = (long)O * B, in_step = (long)net.I * B;
     real* g = net.grad;
-    matrix_gradient(O, net.top, 1, net.dz, 0, L ? up_of(net, L - 1, T - 1) : net.x, 0, B, g + net.Wo);
-    row_sums(O, 1, net.dz, 0, B, g + net.bo);
+    matrix_gradient(O, net.top, S, net.dz, out_step, L ? up_of(net, L - 1, net.first) : net.x, up_step, B, g + net.Wo);
+    row_sums(O, S, net.dz, out_step, B, g + net.bo);
     Pointers q;
     for (int l = L - 1; l >= 0; l--) {
         if (l == L - 1) {
-            std::memset(net.d_up[l], 0, (T - 1) * n * sizeof(real));
-            const Term term = {theta + net.Wo, 1, net.top, net.dz, O};
-            product(N, 1, &term, nullptr, nullptr, net.d_up[l] + (T - 1) * n, B);
+            std::memset(net.d_up[l], 0, net.first * n * sizeof(real));
+            for (int s = 0; s < S; s++) {
+                const Term term = {theta + net.Wo, 1, net.top, net.dz + s * out_step, O};
+                product(N, 1, &term, nullptr, nullptr, net.d_up[l] + (net.first + s) * n, B);
+            }
         }
         std::memset(net.d_s, 0, STATES * n * sizeof(real));
         const int inputs = inputs_of(net, l);
@@ -413,7 +442,9 @@ static void backward(Net& net, const real* theta, const double* hp) {
                             g + net.Wh[l] + (long)m * N * N);
             m += run;
         }
-        if (l == 0 && !EQUAL_SIZES) {
+        if (l == 0 && !EQUAL_SIZES && net.input == INDEX) {
+            matrix_gradient(MAPS * N, net.I, T, net.d_pre[0], dstep, net.x, in_step, B, g + net.Wx[0]);
+        } else if (l == 0 && !EQUAL_SIZES) {
             const real* D = net.d_pre[0];
             if (T > 1 && on(net, hp, 1)) {
                 std::memcpy(net.sum_d, D, dstep * sizeof(real));
@@ -424,12 +455,12 @@ static void backward(Net& net, const real* theta, const double* hp) {
             matrix_gradient(MAPS * N, net.I, 1, D, 0, net.x, 0, B, g + net.Wx[0]);
         } else {
             const real* H = l == 0 ? net.p : up_of(net, l - 1, 0);
-            const long hstep = l == 0 ? n : UP_IS_STATE ? STATES * n : n;
-            matrix_gradient(MAPS * N, N, T, net.d_pre[l], dstep, H, hstep, B, g + net.Wx[l]);
+            matrix_gradient(MAPS * N, N, T, net.d_pre[l], dstep, H, l == 0 ? n : up_step, B, g + net.Wx[l]);
         }
     }
     if (L > 0 && EQUAL_SIZES) {
         row_sums(N, T, net.d_p, n, B, g + net.bp);
+        if (net.input == INDEX) return matrix_gradient(N, net.I, T, net.d_p, n, net.x, in_step, B, g + net.Wp);
         const int steps = on(net, hp, 1) ? T : 1;
         for (int t = 1; t < steps; t++)
             for (long j = 0; j < n; j += VW) store(net.d_p + j, load(net.d_p + j) + load(net.d_p + t * n + j));
@@ -437,17 +468,24 @@ static void backward(Net& net, const real* theta, const double* hp) {
     }
 }
 
-// ---- the perceptron task ---------------------------------------------------------------------------------------------------
-// Samples are packed: words is ceil(I / 32) x count, labels has count numbers. Rows `first ...` of the data set of `samples` are taken
-// in a circle.
-static void take_batch(Net& net, const int32_t* words, const real* labels, long count, long first, long samples, real* y) {
+// ---- data ------------------------------------------------------------------------------------------------------------------
+// What a call of net_train or net_evaluate reads. BITS: inputs are packed samples, ceil(I / 32) x count words, targets are count labels;
+// a batch is rows of the model's own data set, in a circle. DENSE: inputs are K x I x B numbers. INDEX: K x T x streams x B symbols.
+// Targets of DENSE and INDEX: K x O x B numbers (SQUARED), or K x S x heads x B classes (SOFTMAX).
+struct Data {
+    const void *inputs, *targets;
+    int64_t count;
+};
+
+static void take_bits(Net& net, const Data& data, long first, long samples, real* y) {
     const int B = net.B;
+    const real* labels = (const real*)data.targets;
     int32_t w[1024];
     long index[1024];
     for (int b = 0; b < B; b++) index[b] = (first + b) % samples;
     for (int b = 0; b < B; b++) y[b] = labels[index[b]];
     for (int i0 = 0; i0 < net.I; i0 += 32) {
-        const int32_t* row = words + (long)(i0 / 32) * count;
+        const int32_t* row = (const int32_t*)data.inputs + (long)(i0 / 32) * data.count;
         for (int b = 0; b < B; b++) w[b] = row[index[b]];
         for (int i = i0; i < net.I && i < i0 + 32; i++) {
             real* x = net.x + (long)i * B;
@@ -456,92 +494,195 @@ static void take_batch(Net& net, const int32_t* words, const real* labels, long 
     }
 }
 
+// Batch k, of which a model that runs `steps` steps sees as many.
+static void take_batch(Net& net, const Data& data, long k, int steps) {
+    const long B = net.B;
+    if (net.input == DENSE) {
+        std::memcpy(net.x, (const real*)data.inputs + k * net.I * B, net.I * B * sizeof(real));
+        return;
+    }
+    const int32_t* symbols = (const int32_t*)data.inputs + k * net.T * net.streams * B;
+    std::memset(net.x, 0, steps * net.I * B * sizeof(real));
+    for (int t = 0; t < steps; t++)
+        for (int j = 0; j < net.streams; j++, symbols += B)
+            for (long b = 0; b < B; b++) net.x[(t * net.I + symbols[b]) * B + b] = 1;
+}
+
+static const real* numbers(const Net& net, const Data& data, long k) { return (const real*)data.targets + k * net.O * net.B; }
+static const int32_t* classes(const Net& net, const Data& data, long k) { return (const int32_t*)data.targets + k * net.S * net.heads * net.B; }
+
+// ---- losses: binary is the mean over samples; squared is that over outputs too; softmax sums heads and takes the mean of scored steps ----
+static void binary_gradient(Net& net, const real* y) {
+    for (int b = 0; b < net.B; b += VW) store(net.dz + b, (v_sigmoid(load(net.z + b)) - load(y + b)) * splat(real(1) / net.B));
+}
+
+static void squared_gradient(Net& net, const real* y) {
+    const long count = (long)net.O * net.B;
+    for (long j = 0; j < count; j += VW) store(net.dz + j, (load(net.z + j) - load(y + j)) * splat(real(2) / count));
+}
+
+static void softmax_gradient(Net& net, const int32_t* y) {
+    const int B = net.B, C = net.O / net.heads;
+    const real share = real(1) / (B * net.S);
+    for (int h = 0; h < net.S * net.heads; h++) {
+        const real* z = net.z + (long)h * C * B;
+        real* dz = net.dz + (long)h * C * B;
+        for (int b = 0; b < B; b += VW) {
+            V most = load(z + b), sum = V{};
+            for (int c = 1; c < C; c++) {
+                const V x = load(z + c * B + b);
+                most = most > x ? most : x;
+            }
+            for (int c = 0; c < C; c++) {
+                const V e = v_exp(load(z + c * B + b) - most);
+                sum += e;
+                store(dz + c * B + b, e);
+            }
+            const V scale = splat(share) / sum;
+            for (int c = 0; c < C; c++) store(dz + c * B + b, load(dz + c * B + b) * scale);
+        }
+        for (int b = 0; b < B; b++) dz[y[h * B + b] * B + b] -= share;
+    }
+}
+
+// Loss of sample b (nats, or squared error), and whether all its answers are right.
+static double binary_loss(const Net& net, const real* y, int b, bool& right) {
+    const double zy = y[b] > 0 ? net.z[b] : -net.z[b];
+    right = zy > 0;
+    return zy > 0 ? std::log1p(std::exp(-zy)) : std::log1p(std::exp(zy)) - zy;
+}
+
+static double squared_loss(const Net& net, const real* y, int b, bool& right) {
+    double sum = 0;
+    for (int o = 0; o < net.O; o++) {
+        const double d = (double)net.z[o * net.B + b] - y[o * net.B + b];
+        sum += d * d;
+    }
+    right = false;
+    return sum / net.O;
+}
+
+static double softmax_loss(const Net& net, const int32_t* y, int b, bool& right) {
+    const int B = net.B, C = net.O / net.heads;
+    double total = 0;
+    right = true;
+    for (int h = 0; h < net.S * net.heads; h++) {
+        const real* z = net.z + (long)h * C * B + b;
+        const int answer = y[h * B + b];
+        double most = z[0], sum = 0;
+        for (int c = 1; c < C; c++) most = z[c * B] > most ? z[c * B] : most;
+        for (int c = 0; c < C; c++) {
+            sum += std::exp((double)z[c * B] - most);
+            if (c != answer && !(z[c * B] < z[answer * B])) right = false;
+        }
+        total += std::log(sum) + most - z[answer * B];
+    }
+    return total / net.S;
+}
+
+// ---- training --------------------------------------------------------------------------------------------------------------
+// Clips net.grad and updates a model by it; false where the gradient is not finite. See training.update for the rule.
+static bool update(Net& net, real* theta, real* m, real* v, const double* hp, int64_t step) {
+    const long P = net.P;
+    real* g = net.grad;
+    const real l2 = (real)hp[L2];
+    double norm = 0;
+    real parts[64] = {0};
+    for (long j = 0; j < net.matrices; j++) g[j] += l2 * theta[j];
+    long j = 0;
+    for (; j + 64 <= P; j += 64)
+        for (int k = 0; k < 64; k++) parts[k] += g[j + k] * g[j + k];
+    for (; j < P; j++) norm += (double)g[j] * g[j];
+    for (int k = 0; k < 64; k++) norm += parts[k];
+    norm = std::sqrt(norm);
+    if (!std::isfinite(norm)) return false;
+    const double t = (double)step + 1;
+    const double lr = hp[LR] * std::pow(hp[LR_DECAY], (double)step / hp[TRAIN_STEPS]);
+    const real scale = norm > hp[CLIP] ? (real)(hp[CLIP] / norm) : (real)1;
+    const real keep = (real)hp[M_KEEP], take = (real)hp[M_TAKE], vkeep = (real)hp[V_KEEP], vtake = 1 - vkeep;
+    const real mc = hp[CORRECT] ? (real)(1 / (1 - std::pow(hp[M_KEEP], t))) : 1;
+    const real vc = hp[CORRECT] ? (real)(1 / (1 - std::pow(hp[V_KEEP], t))) : 1;
+    const real rate = (real)lr * mc, eps = (real)1e-8;
+    if (hp[ADAPTIVE])
+        for (long k = 0; k < P; k++) {
+            const real gk = g[k] * scale;
+            m[k] = keep * m[k] + take * gk;
+            v[k] = vkeep * v[k] + vtake * gk * gk;
+            theta[k] -= rate * m[k] / (std::sqrt(v[k] * vc) + eps);
+        }
+    else
+        for (long k = 0; k < P; k++) {
+            m[k] = keep * m[k] + take * (g[k] * scale);
+            theta[k] -= rate * m[k];
+        }
+    return true;
+}
+
 // Trains M models for at most `chunk` steps each, from step[m] on. A model stops at its train_steps, or when its gradient is not
-// finite: then dead[m] is set and its step not counted. See training.update for the rule.
+// finite: then dead[m] is set and its step not counted. Step c of model m reads batch m * chunk + c.
 extern "C" void net_train(void* handle, int M, real* theta_MxP, real* m_MxP, real* v_MxP, const double* hp_MxH, int64_t* step, int64_t* dead,
-                          int64_t chunk, const int32_t* words, const real* labels, int64_t count) {
+                          int64_t chunk, const void* inputs, const void* targets, int64_t count) {
     const FlushDenormals flush;
     Net& net = *(Net*)handle;
-    const long P = net.P;
+    const Data data = {inputs, targets, count};
     alignas(64) real y[1024];
     for (int i = 0; i < M; i++) {
-        real *theta = theta_MxP + i * P, *m = m_MxP + i * P, *v = v_MxP + i * P, *g = net.grad;
+        real* theta = theta_MxP + i * net.P;
         const double* hp = hp_MxH + (long)i * HYPERS;
-        const long samples = (long)hp[SAMPLES], total = (long)hp[TRAIN_STEPS];
+        const long total = (long)hp[TRAIN_STEPS];
         for (int64_t c = 0; c < chunk && step[i] < total && !dead[i]; c++) {
-            take_batch(net, words, labels, count, step[i] * net.B, samples, y);
+            const long k = i * chunk + c;
+            if (net.input == BITS) take_bits(net, data, step[i] * net.B, (long)hp[SAMPLES], y);
+            else take_batch(net, data, k, (int)hp[FIRST_SCORED] + net.S);
             forward(net, theta, hp);
-            for (int b = 0; b < net.B; b += VW)
-                store(net.dz + b, (v_sigmoid(load(net.z + b)) - load(y + b)) * splat(real(1) / net.B));
+            if (net.loss == SOFTMAX) softmax_gradient(net, classes(net, data, k));
+            else if (net.loss == SQUARED) squared_gradient(net, numbers(net, data, k));
+            else binary_gradient(net, y);
             backward(net, theta, hp);
-            const real l2 = (real)hp[L2];
-            double norm = 0;
-            real parts[64] = {0};
-            for (long j = 0; j < net.matrices; j++) g[j] += l2 * theta[j];
-            long j = 0;
-            for (; j + 64 <= P; j += 64)
-                for (int k = 0; k < 64; k++) parts[k] += g[j + k] * g[j + k];
-            for (; j < P; j++) norm += (double)g[j] * g[j];
-            for (int k = 0; k < 64; k++) norm += parts[k];
-            norm = std::sqrt(norm);
-            if (!std::isfinite(norm)) { dead[i] = 1; break; }
-            const double t = (double)step[i] + 1;
-            const double lr = hp[LR] * std::pow(hp[LR_DECAY], (double)step[i] / hp[TRAIN_STEPS]);
-            const real scale = norm > hp[CLIP] ? (real)(hp[CLIP] / norm) : (real)1;
-            const real keep = (real)hp[M_KEEP], take = (real)hp[M_TAKE], vkeep = (real)hp[V_KEEP], vtake = 1 - vkeep;
-            const real mc = hp[CORRECT] ? (real)(1 / (1 - std::pow(hp[M_KEEP], t))) : 1;
-            const real vc = hp[CORRECT] ? (real)(1 / (1 - std::pow(hp[V_KEEP], t))) : 1;
-            const real rate = (real)lr * mc, eps = (real)1e-8;
-            if (hp[ADAPTIVE])
-                for (long k = 0; k < P; k++) {
-                    const real gk = g[k] * scale;
-                    m[k] = keep * m[k] + take * gk;
-                    v[k] = vkeep * v[k] + vtake * gk * gk;
-                    theta[k] -= rate * m[k] / (std::sqrt(v[k] * vc) + eps);
-                }
-            else
-                for (long k = 0; k < P; k++) {
-                    m[k] = keep * m[k] + take * (g[k] * scale);
-                    theta[k] -= rate * m[k];
-                }
-            step[i]++;
+            if (update(net, theta, m_MxP + i * net.P, v_MxP + i * net.P, hp, step[i])) step[i]++;
+            else dead[i] = 1;
         }
     }
 }
 
-// Mean cross-entropy (nats) and number of right answers of M models over their whole data sets.
-extern "C" void net_evaluate(void* handle, int M, const real* theta_MxP, const double* hp_MxH, const int32_t* words, const real* labels,
-                             int64_t count, double* loss, int64_t* correct) {
+// Weighted sums, over the samples of K batches, of the loss of M models and of what they get right. BITS: over the model's own data set,
+// each sample counting 1.
+extern "C" void net_evaluate(void* handle, int M, const real* theta_MxP, const double* hp_MxH, const void* inputs, const void* targets,
+                             int64_t count, int64_t K, const double* weight_KxB, double* loss, double* correct) {
     const FlushDenormals flush;
     Net& net = *(Net*)handle;
+    const Data data = {inputs, targets, count};
     alignas(64) real y[1024];
     for (int i = 0; i < M; i++) {
         const double* hp = hp_MxH + (long)i * HYPERS;
-        const long samples = (long)hp[SAMPLES];
-        double sum = 0;
-        int64_t right = 0;
-        for (long first = 0; first < samples; first += net.B) {
-            take_batch(net, words, labels, count, first, samples, y);
+        const long samples = (long)hp[SAMPLES], batches = net.input == BITS ? (samples + net.B - 1) / net.B : K;
+        double sum = 0, right = 0;
+        for (long k = 0; k < batches; k++) {
+            if (net.input == BITS) take_bits(net, data, k * net.B, samples, y);
+            else take_batch(net, data, k, (int)hp[FIRST_SCORED] + net.S);
             forward(net, theta_MxP + i * net.P, hp);
-            const long here = samples - first < net.B ? samples - first : net.B;
-            for (long b = 0; b < here; b++) {
-                const double z = net.z[b], zy = y[b] > 0 ? z : -z;
-                sum += zy > 0 ? std::log1p(std::exp(-zy)) : std::log1p(std::exp(zy)) - zy;
-                right += zy > 0;
+            for (int b = 0; b < net.B; b++) {
+                const double weight = net.input == BITS ? k * net.B + b < samples : weight_KxB[k * net.B + b];
+                if (weight == 0) continue;
+                bool is_right;
+                sum += weight * (net.loss == SOFTMAX ? softmax_loss(net, classes(net, data, k), b, is_right)
+                                 : net.loss == SQUARED ? squared_loss(net, numbers(net, data, k), b, is_right) : binary_loss(net, y, b, is_right));
+                right += weight * is_right;
             }
         }
-        loss[i] = sum / samples;
+        loss[i] = sum;
         correct[i] = right;
     }
 }
 
-// For the tests: logits of one batch x (I x B) and the gradient of sum(dz * z).
+// For the tests: outputs z (S x O x B) for one batch x, laid out as net.x, and the gradient of sum(dz * z).
 extern "C" void net_gradient(void* handle, const real* theta, const double* hp, const real* x, const real* dz, real* z, real* grad) {
     Net& net = *(Net*)handle;
-    std::memcpy(net.x, x, (size_t)net.I * net.B * sizeof(real));
-    std::memcpy(net.dz, dz, (size_t)net.O * net.B * sizeof(real));
+    const size_t outputs = (size_t)net.S * net.O * net.B * sizeof(real);
+    std::memcpy(net.x, x, (size_t)net.I * net.B * (net.input == INDEX ? net.T : 1) * sizeof(real));
+    std::memcpy(net.dz, dz, outputs);
     forward(net, theta, hp);
     backward(net, theta, hp);
-    std::memcpy(z, net.z, (size_t)net.O * net.B * sizeof(real));
+    std::memcpy(z, net.z, outputs);
     std::memcpy(grad, net.grad, (size_t)net.P * sizeof(real));
 }

@@ -34,13 +34,21 @@ class Perceptron:
     unroll: int = 5
     batch: int = 128
     n_out: int = 1
-    name = "per_cap"
+    name, input, loss, scored = "per_cap", "bits", "binary", 1
 
     def __post_init__(self):
         for what in ("n_in", "unroll"):
             value = getattr(self, what)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{what} must be a whole number of at least 1, got {value!r}.")
+
+    @property
+    def steps(self) -> int:
+        """T, the time steps; the answer is read at the last."""
+        return self.unroll
+
+    def first_scored(self, hparams: dict) -> int:
+        return self.unroll - 1
 
     def samples(self, hparams: dict, num_params: int) -> int:
         """b, the size of the data set (Appendix A: between 0.1 and 10 times the parameters)."""
@@ -60,6 +68,6 @@ class Perceptron:
         return taken.flatten(-2)[..., : self.n_in].to(dtype)
 
     def losses(self, cross_entropy: float, correct: int, samples: int) -> dict:
-        """Training, validation and evaluation loss of a trial: the three data sets are one, and the tuner minimises minus the stored bits."""
+        """Losses and accuracy of a trial: training, validation and evaluation set are one, and the tuner minimises minus the stored bits."""
         bits = stored_bits(correct, samples)
-        return dict(train_loss=cross_entropy, valid_loss=-bits, eval_loss=-bits)
+        return dict(train_loss=cross_entropy, valid_loss=-bits, eval_loss=-bits, accuracy=correct / samples)

@@ -10,12 +10,13 @@ A trial's numbers depend on the study's seed, the trial's number and its hyper-p
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 from rnnkit.cells import whole_number
-from rnnkit.training.engines import Eager, check_device, engine_for
+from rnnkit.training.engines import Data, Eager, check_device, engine_for, measure
 from rnnkit.training.rule import coefficients, update
 from rnnkit.training.slots import Slots, prepared
 from rnnkit.training.speed import benchmark_step, seconds_per_step
@@ -35,6 +36,8 @@ class Outcome:
     seconds: float
     num_params: int
     device: str
+    accuracy: float = math.nan  # share of right answers on the evaluation data, where answers are right or wrong
+    theta: np.ndarray | None = field(default=None, compare=False, repr=False)  # the trained parameters, length P
 
 
 def train(study, hparams, numbers, device="cpu", slots=None, on_outcome=None, stop=None, engine="auto", dtype=torch.float32, report=None):
@@ -53,8 +56,7 @@ def train(study, hparams, numbers, device="cpu", slots=None, on_outcome=None, st
     if not hparams:
         return []
     task = study.task
-    most = max(task.samples(h, study.num_params) for h in hparams)
-    engine = engine_for(study, task.data(study.seed, most), device, engine, dtype)
+    engine = engine_for(study, Data(study, hparams, dtype, device), device, engine, dtype)
     slots = slots or engine.slots
     waiting = prepared(study, zip(numbers, hparams), dtype)
     s, outcomes, left = Slots(study.num_params, dtype, engine.device), {}, len(hparams)
@@ -76,16 +78,15 @@ def train(study, hparams, numbers, device="cpu", slots=None, on_outcome=None, st
         ended = ((s.step >= s.hp[:, 2]) | (s.dead > 0)).nonzero()[:, 0].tolist()
         if not ended:
             continue
-        start = time.perf_counter()
-        loss, correct = engine.evaluate(s, ended)
-        evaluation = (time.perf_counter() - start) / len(ended)
-        for i, l, right in zip(ended, loss.tolist(), correct.tolist()):
+        for i in ended:
             number, hp = s.trials[i]
-            infeasible = bool(s.dead[i]) or not math.isfinite(l)
+            start = time.perf_counter()
             nan = dict.fromkeys(("train_loss", "valid_loss", "eval_loss"), math.nan)
-            losses = nan if infeasible else task.losses(l, right, int(s.hp[i, -1]))
-            outcome = Outcome(**losses, infeasible=infeasible, steps=int(s.step[i]), seconds=s.seconds[i] + evaluation,
-                              num_params=study.num_params, device=str(engine.device))  # fmt: skip
+            found = nan if s.dead[i] or not torch.isfinite(s.theta[i]).all() else measure(engine, task, s, i)
+            infeasible = not all(math.isfinite(found[name]) for name in nan)
+            outcome = Outcome(**found if not infeasible else nan, infeasible=infeasible, steps=int(s.step[i]),
+                              seconds=s.seconds[i] + time.perf_counter() - start, num_params=study.num_params, device=str(engine.device),
+                              theta=None if infeasible else s.theta[i].float().cpu().numpy().copy())  # fmt: skip
             outcomes[number] = outcome
             if on_outcome is not None:
                 on_outcome(number, hp, outcome)

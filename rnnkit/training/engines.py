@@ -5,13 +5,44 @@ import time
 import warnings
 
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from rnnkit import native, networks
 from rnnkit.training.rule import update
 from rnnkit.training.slots import Slots
 
 CHUNK_SECONDS = 0.25  # how long the compiled step runs before someone may ask it to stop
+BLOCK = 64  # training batches that are made together
 EAGER_SLOTS = {"cpu": 32, "cuda": 512}
+EVERY, SAMPLES, FIRST_SCORED, RELU = (native.COLUMNS.index(name) for name in ("every", "samples", "first_scored", "relu"))
+PARTS = ("train", "valid", "eval")
+
+
+class Data:
+    """A study's data on one device: made batch by batch, or, for the perceptron task, one set of packed samples that all trials share."""
+
+    def __init__(self, study, hparams, dtype=torch.float32, device="cpu"):
+        self.task, self.seed, self.dtype, self.device = study.task, study.seed, dtype, device
+        self.bits = self.task.input == "bits"
+        if self.bits:
+            words, labels = self.task.data(study.seed, max(self.task.samples(h, study.num_params) for h in hparams))
+            self.words, self.labels = words.to(device), labels.to(device, dtype)
+        self._held_out = {}
+
+    def _typed(self, numbers):
+        return numbers.to(self.dtype) if numbers.is_floating_point() else numbers
+
+    def batches(self, step_K):
+        """Inputs and targets of the training batches with these numbers, batch last (tasks/__init__.py)."""
+        return tuple(map(self._typed, self.task.batches(self.seed, step_K, self.device)))
+
+    def held_out(self, part):
+        """Inputs, targets and weights of a part of the data; the very same object where two parts are one."""
+        if part not in self._held_out:
+            found = self.task.held_out(self.seed, part, self.device)
+            same = (other for other in self._held_out.values() if other[0].data_ptr() == found[0].data_ptr())
+            self._held_out[part] = next(same, None) or (self._typed(found[0]), self._typed(found[1]), found[2])
+        return self._held_out[part]
 
 
 class Compiled:
@@ -20,55 +51,97 @@ class Compiled:
     slots = 1
 
     def __init__(self, study, data, dtype=torch.float32):
-        task, self.dtype, self.device = study.task, dtype, "cpu"
-        self.words, self.labels = data[0], data[1].to(dtype)
+        self.data, self.dtype, self.device = data, dtype, "cpu"
         real = {torch.float32: "float", torch.float64: "double"}[dtype]
-        self.net = native.Network(study.architecture, study.n_layers, study.n_units, task.n_in, task.n_out, task.unroll, task.batch, real)
+        self.net = native.Network(study.architecture, study.n_layers, study.n_units, study.task, real)
         self.seconds_per_step = None
 
     def train(self, s: Slots, chunk=None):
         """Up to `chunk` steps of every slot; by default about CHUNK_SECONDS."""
         fixed, before, start = chunk, int(s.step.sum()), time.perf_counter()
         chunk = chunk or (8 if self.seconds_per_step is None else max(8, int(CHUNK_SECONDS / self.seconds_per_step / len(s.trials))))
-        self.net.train(s.theta, s.m, s.v, s.hp, s.step, s.dead, chunk, self.words, self.labels)
+        if self.data.bits:
+            self.net.train(s.theta, s.m, s.v, s.hp, s.step, s.dead, chunk, self.data.words, self.data.labels)
+        else:
+            for i in range(len(s.trials)):
+                self._train_one(s, i, chunk)
         steps = int(s.step.sum()) - before
         if steps and not fixed:
             self.seconds_per_step = (time.perf_counter() - start) / steps
 
-    def evaluate(self, s: Slots, rows):
-        loss, correct = torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.int64)
-        self.net.evaluate(s.theta[rows].contiguous(), s.hp[rows].contiguous(), self.words, self.labels, loss, correct)
-        return loss, correct
+    def _train_one(self, s, i, chunk):
+        step, row = int(s.step[i]), slice(i, i + 1)
+        end = min(step + chunk, int(s.hp[i, 2]))
+        while step < end and not s.dead[i]:
+            count = min(BLOCK, end - step)
+            batches = self.data.batches(torch.arange(step, step + count))
+            self.net.train(s.theta[row], s.m[row], s.v[row], s.hp[row], s.step[row], s.dead[row], count, *batches)
+            step += count
+
+    def evaluate(self, s: Slots, rows, part):
+        inputs, targets, weight = (self.data.words, self.data.labels, None) if self.data.bits else self.data.held_out(part)
+        loss, right = torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64)
+        self.net.evaluate(s.theta[rows].contiguous(), s.hp[rows].contiguous(), inputs, targets, weight, loss, right)
+        return loss, right
 
 
 class Eager:
     """The plain torch step, on any device: all slots in each operation."""
 
     def __init__(self, study, data, dtype=torch.float32, device="cpu"):
-        self.study, self.task, self.dtype, self.device = study, study.task, dtype, device
-        self.words, self.labels = data[0].to(device), data[1].to(device, dtype)
+        self.study, self.task, self.data, self.dtype, self.device = study, study.task, data, dtype, device
         self.slots = EAGER_SLOTS["cuda" if str(device).startswith("cuda") else "cpu"]
         self.shapes = networks.blocks(study.architecture, study.n_layers, study.n_units, self.task.n_in, self.task.n_out)
         self.matrices = sum(math.prod(s) for name, s in self.shapes.items() if name.startswith("W"))
 
-    def _logits(self, theta, hp, index_MxB):
-        x = self.task.unpack(self.words, index_MxB, self.dtype)
-        every = hp[:, native.COLUMNS.index("every")].to(self.dtype)
-        later = x * every[:, None, None]
-        inputs = [x] + [later] * (self.task.unroll - 1)
-        relu = hp[:, native.COLUMNS.index("relu")] > 0
-        return networks.forward(self.study.architecture, self.study.n_layers, self.shapes, theta, inputs, relu)[..., 0]
+    def _inputs(self, hp, inputs):
+        """The T inputs, M x B x I each, out of a batch of each model, batch last."""
+        if self.task.input == "index":
+            seen = torch.zeros(*inputs.shape[:2], inputs.shape[3], self.task.n_in, dtype=self.dtype, device=self.device)
+            seen.scatter_(3, inputs.long().transpose(2, 3), 1.0)
+            return list(seen.unbind(1))
+        x = inputs.transpose(1, 2)
+        later = x * hp[:, EVERY].to(self.dtype)[:, None, None]
+        return [x] + [later] * (self.task.steps - 1)
+
+    def _outputs(self, theta, hp, inputs):
+        """z_MxSxBxO at the scored steps of each model."""
+        first = hp[:, FIRST_SCORED].long()
+        since, scored = int(first.min()), torch.arange(self.task.scored, device=self.device)
+        z = networks.forward(self.study.architecture, self.study.n_layers, self.shapes, theta, self._inputs(hp, inputs), hp[:, RELU] > 0, since)
+        at = first[:, None] - since + scored
+        return z[torch.arange(len(z), device=self.device)[:, None], at]
+
+    def _losses(self, z, targets):
+        """Loss of each sample, M x B, and whether all its answers are right."""
+        if self.task.loss == "binary":
+            z = z[:, -1, :, 0]
+            return binary_cross_entropy_with_logits(z, targets, reduction="none"), (z > 0) == (targets > 0.5)
+        if self.task.loss == "squared":
+            d = z[:, -1] - targets.transpose(1, 2)
+            return (d * d).mean(2), torch.zeros(d.shape[:2], dtype=torch.bool, device=self.device)
+        M, S, B, _ = z.shape
+        z, y = z.reshape(M, S, B, self.task.heads, -1), targets.long().transpose(2, 3)
+        each = cross_entropy(z.flatten(0, 3), y.flatten(), reduction="none").reshape(y.shape)
+        return each.sum(3).mean(1), (z.argmax(-1) == y).all(3).all(1)
+
+    def _batch(self, s):
+        if not self.data.bits:
+            return self.data.batches(s.step)
+        index = s.step[:, None] * self.task.batch + torch.arange(self.task.batch, device=self.device)
+        return self._samples(index % s.hp[:, SAMPLES].long()[:, None])
+
+    def _samples(self, index):
+        return self.task.unpack(self.data.words, index, self.dtype).transpose(1, 2), self.data.labels[index]
 
     def train(self, s: Slots, chunk=None):
-        total, samples = s.hp[:, 2], s.hp[:, native.COLUMNS.index("samples")].long()
-        offsets = torch.arange(self.task.batch, device=self.device)
+        total = s.hp[:, 2]
         for _ in range(min(chunk or 16, int((total - s.step).max()))):
             live = (s.step < total) & (s.dead == 0)
-            index = (s.step[:, None] * self.task.batch + offsets) % samples[:, None]
+            inputs, targets = self._batch(s)
             theta = s.theta.detach().requires_grad_()
-            z, y = self._logits(theta, s.hp, index), self.labels[index]
-            loss_M = torch.nn.functional.binary_cross_entropy_with_logits(z, y, reduction="none").mean(1)
-            (grad,) = torch.autograd.grad(loss_M.sum(), theta)
+            loss_MxB, _ = self._losses(self._outputs(theta, s.hp, inputs), targets)
+            (grad,) = torch.autograd.grad(loss_MxB.mean(1).sum(), theta)
             theta, m, v, finite = update(s.theta, s.m, s.v, grad, s.hp, s.step, self.matrices)
             keep = live[:, None]
             s.theta, s.m, s.v = torch.where(keep, theta, s.theta), torch.where(keep, m, s.m), torch.where(keep, v, s.v)
@@ -76,17 +149,23 @@ class Eager:
             s.step += (live & finite).long()
 
     @torch.no_grad()
-    def evaluate(self, s: Slots, rows):
-        loss, correct = [], []
+    def evaluate(self, s: Slots, rows, part):
+        loss, right = [], []
         for row in rows:
-            samples = int(s.hp[row, native.COLUMNS.index("samples")])
-            total, right = 0.0, 0
-            for index in torch.arange(samples, device=self.device).split(8 * self.task.batch):
-                z, y = self._logits(s.theta[row : row + 1], s.hp[row : row + 1], index[None])[0], self.labels[index]
-                total += float(torch.nn.functional.binary_cross_entropy_with_logits(z.double(), y.double(), reduction="sum"))
-                right += int(((z > 0) == (y > 0.5)).sum())
-            loss.append(total / samples), correct.append(right)
-        return torch.tensor(loss, dtype=torch.float64), torch.tensor(correct)
+            one, sums = slice(row, row + 1), torch.zeros(2, dtype=torch.float64, device=self.device)
+            for inputs, targets, weight in self._parts(s, row, part):
+                losses, answers = self._losses(self._outputs(s.theta[one], s.hp[one], inputs).double(), targets)
+                sums += torch.stack([(losses[0] * weight).sum(), (answers[0] * weight).sum()])
+            loss.append(float(sums[0])), right.append(float(sums[1]))
+        return torch.tensor(loss, dtype=torch.float64), torch.tensor(right, dtype=torch.float64)
+
+    def _parts(self, s, row, part):
+        if self.data.bits:
+            for index in torch.arange(int(s.hp[row, SAMPLES]), device=self.device).split(8 * self.task.batch):
+                yield *(x for x in self._samples(index[None])), torch.ones(len(index), dtype=torch.float64, device=self.device)
+        else:
+            for inputs, targets, weight in zip(*self.data.held_out(part)):
+                yield inputs[None], targets[None], weight
 
 
 def check_device(device: str) -> str:
@@ -114,3 +193,19 @@ def engine_for(study, data, device, engine, dtype):
                 _told.add(str(reason))
                 warnings.warn(f"{study.architecture} trains with the plain torch step, several times slower: {reason}.", stacklevel=3)
     return Eager(study, data, dtype, device)
+
+
+def measure(engine, task, s: Slots, row) -> dict:
+    """What the store keeps of a finished trial: its three losses and the share of right answers on the evaluation data."""
+    if task.input == "bits":
+        (loss,), (right,) = engine.evaluate(s, [row], "all")
+        samples = int(s.hp[row, SAMPLES])
+        return task.losses(float(loss) / samples, round(float(right)), samples)
+    found, seen = {}, {}
+    for part in PARTS:
+        data = id(engine.data.held_out(part))
+        if data not in seen:
+            seen[data] = tuple(float(x) for x in engine.evaluate(s, [row], part))
+        found[part] = seen[data]
+    losses = {f"{part}_loss": found[part][0] * task.per_nat for part in PARTS}
+    return losses | {"accuracy": found["eval"][1] if task.loss == "softmax" else math.nan}

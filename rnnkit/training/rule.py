@@ -7,8 +7,8 @@ import torch
 ADAM_BETA2, EPSILON = 0.999, 1e-8  # left at their defaults, as Appendix A says
 
 
-def coefficients(cell, hparams: dict, samples: int) -> list[float]:
-    """One trial's row of hp_MxH (columns: native.COLUMNS): the update rule's coefficients and the data set's size.
+def coefficients(cell, hparams: dict, samples: int = 0, every: bool = True, first_scored: int = 0) -> list[float]:
+    """One trial's row of hp_MxH (columns: native.COLUMNS): the update rule's coefficients, and how its task is run.
 
     SGD, momentum, RMSProp and Adam are one rule (`update`), with these coefficients; the momentum-like parameter is a logit
     (Appendix A) and means momentum, RMSProp's decay rate or Adam's beta1.
@@ -27,7 +27,7 @@ def coefficients(cell, hparams: dict, samples: int) -> list[float]:
     return [
         hparams["lr_init"], hparams["lr_decay_rate"], float(hparams["train_steps"]), m_keep, m_take, v_keep, adaptive, correct,
         hparams["gradient_clip_val"], hparams["l2_decay"], float(nonlinearity == "relu"),
-        float(hparams.get("input_presentation", "every") == "every"), float(samples),
+        float(every), float(samples), float(first_scored),
     ]  # fmt: skip
 
 

@@ -38,6 +38,8 @@ def prepared(study, trials, dtype):
     """Rows for the slots, made one by one as slots become free."""
     cell, task = cell_of(study.architecture, study.n_layers), study.task
     for number, hparams in trials:
-        row = coefficients(cell, hparams, task.samples(hparams, study.num_params))
+        samples = task.samples(hparams, study.num_params) if task.input == "bits" else 0
+        every = hparams.get("input_presentation", "every" if getattr(task, "every", True) else "first") == "every"
+        row = coefficients(cell, hparams, samples, every, task.first_scored(hparams))
         theta = networks.initial(study.architecture, study.n_layers, study.n_units, task.n_in, task.n_out, hparams, study.seed, number)
         yield number, hparams, row, theta.to(dtype)

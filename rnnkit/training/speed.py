@@ -5,12 +5,12 @@ import time
 import torch
 
 from rnnkit.cells import cell_of
-from rnnkit.training.engines import check_device, engine_for
+from rnnkit.training.engines import Data, check_device, engine_for
 from rnnkit.training.slots import Slots, prepared
 
 # an ordinary set of hyper-parameters, for measuring speed
 TYPICAL = dict(optimizer="Adam", lr_init=1e-3, lr_decay_rate=0.1, optimizer_logit_momentum=2.2, gradient_clip_val=10.0, l2_decay=1e-7,
-               samples_per_param=2.0, input_presentation="every", nonlinearity="tanh", train_steps=10**9,
+               samples_per_param=2.0, input_presentation="every", compute_steps=3, nonlinearity="tanh", train_steps=10**9,
                recurrent_matrix_init_type="orthogonal", recurrent_bias_init_type="delta")  # fmt: skip
 
 
@@ -25,8 +25,7 @@ def typical(study):
 def benchmark_step(study, slots=None, device="cpu", engine="auto"):
     """A function of n that runs n training steps of every slot, data generation included; its attribute `slots` says how many."""
     hparams = typical(study)
-    data = study.task.data(study.seed, study.task.samples(hparams, study.num_params))
-    engine = engine_for(study, data, check_device(device), engine, torch.float32)
+    engine = engine_for(study, Data(study, [hparams], device=check_device(device)), device, engine, torch.float32)
     s = Slots(study.num_params, torch.float32, engine.device)
     slots = slots or engine.slots
     s.fill(list(prepared(study, ((i, hparams) for i in range(slots)), torch.float32)))
