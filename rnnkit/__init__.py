@@ -12,6 +12,7 @@ Reading order:
     paper      what the paper reports
     analysis   frames in, numbers and verdicts out
     figures    one function per figure
+    widgets    pictures that answer when touched
     reproduce  the notebooks, executed
 
 Names are loaded when first used, so that drawing figures does not load torch.
@@ -21,7 +22,7 @@ import importlib
 
 __version__ = "0.1.0"
 
-_MODULES = ("analysis", "cells", "figures", "hparams", "networks", "paper", "studies", "tasks", "training", "trials", "tuner")
+_MODULES = ("analysis", "cells", "figures", "hparams", "networks", "paper", "studies", "tasks", "training", "trials", "tuner", "widgets")
 _NAMES = {
     "CELLS": "cells", "Cell": "cells", "register": "cells",
     "num_params": "networks", "units_for": "networks",
@@ -31,6 +32,7 @@ _NAMES = {
     "Trial": "trials", "TrialStore": "trials",
     "Study": "studies", "Experiment": "studies", "EXPERIMENTS": "studies", "SCALES": "studies", "run": "studies", "plan": "studies",
     "compare": "analysis",
+    "widget": "widgets",
 }  # fmt: skip
 __all__ = sorted((*_MODULES, *_NAMES))
 

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "studies": {"cells", "networks", "tasks", "hparams", "training", "tuner", "trials"},
     "analysis": {"trials", "paper"},
     "figures": {"trials", "paper", "analysis"},
-    "widgets": {"draws", "cells", "networks", "tasks", "trials", "paper", "analysis", "figures"},
+    "widgets": {"draws", "cells", "networks", "tasks", "hparams", "tuner", "training", "studies", "trials", "paper", "analysis", "figures"},
     "reproduce": {"studies", "trials", "paper", "analysis", "figures"},
     "bench": "*",
     "__main__": "*",

@@ -1,0 +1,68 @@
+"""What a reader can move. A control is data until somebody can move it: a batch run makes none."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Control:
+    """A control of ipywidgets' class `kind`, its first value, the label before it and the explanation shown on hover."""
+
+    kind: str
+    value: Any
+    label: str
+    tip: str
+    options: dict = field(default_factory=dict)
+    press: Any = None  # of a button: called with the panel
+
+    def make(self):
+        """The ipywidgets control, with its label; all of them can be reached and moved with the keyboard."""
+        import ipywidgets
+
+        wide = "28em" if self.kind in ("Text",) else "17em" if "Slider" in self.kind else "auto"
+        settings = {"description": self.label, "tooltip": self.tip or self.label, "layout": {"width": wide}, **self.options}
+        if self.kind != "Button":
+            settings |= {"value": self.value, "style": {"description_width": "auto"}}
+        return getattr(ipywidgets, self.kind)(**settings)
+
+
+def slider(label, low, high, value, step=1, tip="") -> Control:
+    """A slider over numbers from `low` to `high`; whole ones where all of them are whole."""
+    whole = all(isinstance(x, int) for x in (low, high, value, step))
+    limits = {"min": low, "max": high, "step": step}
+    return Control("IntSlider" if whole else "FloatSlider", value, label, tip, limits | ({} if whole else {"readout_format": ".2f"}))
+
+
+def log_slider(label, values, value, tip="") -> Control:
+    """A slider over some values in their order, such as 300, 1K, 3K: (shown, value) pairs or values."""
+    return Control("SelectionSlider", value, label, tip, {"options": list(values)})
+
+
+def choice(label, options, value=None, tip="") -> Control:
+    """One of some: (shown, value) pairs or values. The first one, if no `value` is named."""
+    options = list(options)
+    first = options[0][1] if isinstance(options[0], tuple) else options[0]
+    return Control("Dropdown", first if value is None else value, label, tip, {"options": options})
+
+
+def many(label, options, value=None, tip="") -> Control:
+    """Any number of some; all of them, if no `value` is named. Ctrl or Shift with arrow keys or clicks chooses several."""
+    options = list(options)
+    values = tuple(o[1] if isinstance(o, tuple) else o for o in options)
+    return Control("SelectMultiple", values if value is None else tuple(value), label, tip,
+                   {"options": options, "rows": min(6, len(options)), "layout": {"width": "13em"}})  # fmt: skip
+
+
+def toggle(label, value=False, tip="") -> Control:
+    """Yes or no."""
+    return Control("Checkbox", value, label, tip, {"indent": False})
+
+
+def text(label, value="", tip="") -> Control:
+    """A line of text, heard with every letter."""
+    return Control("Text", value, label, tip)
+
+
+def button(label, press, tip="") -> Control:
+    """Something that happens once: `press(panel)`."""
+    return Control("Button", None, label, tip, press=press)

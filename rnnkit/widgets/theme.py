@@ -1,0 +1,60 @@
+"""Colours that are legible on the reader's own background, and text that is legible from the last row."""
+
+from typing import NamedTuple
+
+from matplotlib.colors import to_hex, to_rgb
+
+from rnnkit.figures.style import look, style_of
+
+CONTRAST = 3.0  # least ratio of luminances between a mark and a dark background (WCAG 2.1, 1.4.11)
+
+
+class Theme(NamedTuple):
+    background: str  # of the page; the figure has the same
+    ink: str  # text and axes
+    grey: str  # references: the paper's values, bounds
+    pale: str  # bands and what is not chosen
+
+    @property
+    def dark(self) -> bool:
+        return luminance(self.background) < 0.18
+
+    def style_of(self, architectures) -> dict:
+        """The colours, markers and lines of all figures (figures.style), made lighter where a dark background would swallow them."""
+        return {name: style._replace(color=self.visible(style.color)) for name, style in style_of(architectures).items()}
+
+    def visible(self, color) -> str:
+        """The colour itself, or on a dark background the first mixture of it with white that stands out."""
+        red_green_blue = to_rgb(color)
+        for share in range(0, 101, 5):
+            mixed = tuple(c + (1 - c) * share / 100 for c in red_green_blue)
+            if not self.dark or contrast(mixed, self.background) >= CONTRAST:
+                return to_hex(mixed)
+
+    def look(self) -> dict:
+        """matplotlib settings: those of all figures, in these colours and larger."""
+        return look() | {
+            "figure.facecolor": self.background, "axes.facecolor": self.background, "savefig.facecolor": self.background,
+            "text.color": self.ink, "axes.labelcolor": self.ink, "axes.titlecolor": self.ink, "axes.edgecolor": self.ink,
+            "xtick.color": self.ink, "ytick.color": self.ink, "grid.color": self.pale, "axes.spines.top": False,
+            "axes.spines.right": False, "font.size": 12, "axes.titlesize": 13, "axes.labelsize": 13, "xtick.labelsize": 12,
+            "ytick.labelsize": 12, "legend.fontsize": 12, "lines.linewidth": 2.0, "lines.markersize": 7,
+        }  # fmt: skip
+
+
+def theme_for(background: str = "#ffffff") -> Theme:
+    """The theme of a page whose background has this colour."""
+    dark = luminance(background) < 0.18  # the grey that is as far from black as from white, by contrast
+    return Theme(background, *(("#f0f0f0", "#a8a8a8", "#3a3a3a") if dark else ("#1a1a1a", "#6b6b6b", "#e4e4e4")))
+
+
+def luminance(color) -> float:
+    """Relative luminance, from 0 (black) to 1 (white) (WCAG 2.1)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other) -> float:
+    """Ratio of two colours' luminances, from 1 to 21 (WCAG 2.1)."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
