@@ -1,0 +1,135 @@
+"""Addition: the sum of two integers, read and written as text (section 4, App. B)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .. import draws
+from .forms import fill, in_batches
+
+SYMBOLS = "0123456789 -+="
+SPACE, MINUS, PLUS, EQUALS = (SYMBOLS.index(s) for s in " -+=")
+COMPUTE = 6  # most steps between the "=" and the answer (App. B)
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """a + b with both uniform on -most ... most, as "-343243+93851=", then blanks; the answer right-aligned, as "   -249392".
+
+    The problem is right-aligned too, so that "=" is always the last of `problem` steps; the first symbol of the answer is due
+    `compute_steps` steps (a hyper-parameter, 1 to 6) after the step that follows it. A negative second number stands behind the plus sign, "1+-2=":
+    so written, the longest problem of the paper's numbers fills 20 steps, and 20 + 6 + 10 are its 36. The loss is the mean over the
+    `answer` symbols, in nats; the leading blank, which every answer has, costs a little at first like any other.
+    """
+
+    form: str = "small"
+    most: int | None = None
+    batch: int | None = None
+    held: int | None = None  # samples of each held-out part
+    name, input, every, loss, streams, heads, per_nat = "arithmetic", "index", True, "softmax", 1, 1, 1.0
+    n_in = n_out = len(SYMBOLS)
+    forms = {
+        "paper": dict(most=10_000_000, batch=64, held=8192),
+        "small": dict(most=99, batch=64, held=4096),
+        "tiny": dict(most=9, batch=64, held=256),
+    }
+
+    def __post_init__(self):
+        fill(self)
+        if self.most > 10**7:
+            raise ValueError(f"most must be at most the paper's 10,000,000, got {self.most:,}. Take fewer digits.")
+
+    @property
+    def problem(self) -> int:
+        """Steps of the longest problem, "=" included."""
+        return 2 * len(f"-{self.most}") + 2
+
+    @property
+    def scored(self) -> int:
+        """Symbols of the answer: the longest and a blank before it."""
+        return len(f"-{2 * self.most}") + 1
+
+    @property
+    def steps(self) -> int:
+        return self.problem + COMPUTE + self.scored
+
+    def first_scored(self, hparams: dict) -> int:
+        return self.problem + hparams["compute_steps"]
+
+    def batches(self, seed: int, step_K: torch.Tensor, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
+        """Training batches number step_K: inputs_KxTx1xB and targets_KxSx1xB, int32."""
+        return self._drawn(seed, draws.DATA, step_K, device)
+
+    def held_out(self, seed: int, part: str, device="cpu"):
+        """Inputs, targets and weights_KxB of a part; those of "train" are the first that training sees."""
+        stream = {"train": draws.DATA, "valid": draws.VALID, "eval": draws.EVAL}[part]
+        count = in_batches(self.held, self.batch)
+        inputs, targets = self._drawn(seed, stream, torch.arange(count, device=device), device)
+        return inputs, targets, torch.full((count, self.batch), 1 / (count * self.batch), dtype=torch.float64, device=device)
+
+    def _drawn(self, seed, stream, number_K, device):
+        words = draws.words(seed, stream, number_K, count=2 * self.batch, device=device).view(len(number_K), 2, self.batch)
+        a, b = (((words.long() + 2**31) * (2 * self.most + 1) >> 32) - self.most).int().unbind(1)
+        return self.written(a, b)
+
+    def written(self, a_KxB: torch.Tensor, b_KxB: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The problems and their answers in symbols, int32, K x T x 1 x B and K x S x 1 x B."""
+        (count, batch), device = a_KxB.shape, a_KxB.device
+        inputs = torch.full((count, self.steps, 1, batch), SPACE, dtype=torch.int32, device=device)
+        width = len(f"-{self.most}")
+        b, length = _number(b_KxB, width)
+        inputs[:, self.problem - 1, 0] = EQUALS
+        inputs[:, self.problem - 1 - width : self.problem - 1, 0] = b
+        # the plus sign and a stand where b ends, so their places differ from sample to sample
+        a = torch.cat((_number(a_KxB, width)[0], torch.full_like(b[:, :1], PLUS)), 1)
+        place = torch.arange(self.problem - 2 - width, self.problem - 1, device=device)[None, :, None] - length[:, None].long()
+        inputs[:, :, 0].scatter_(1, place, a)
+        return inputs, _number(a_KxB + b_KxB, self.scored)[0][:, :, None]
+
+    def chance(self) -> float:
+        """Loss of the best answer that ignores the problem, in nats a symbol: the mean entropy of the answer's places."""
+        p = self.marginal()
+        return float(-(p * np.log(np.where(p > 0, p, 1))).sum() / self.scored)
+
+    def marginal(self) -> np.ndarray:
+        """Probability of each symbol at each place of the answer, S x 14, exactly."""
+        n = 2 * self.most + 1
+
+        def below(m):
+            """Pairs whose sum s has |s| < m; each s is the sum of n - |s| pairs."""
+            m = np.clip(m, 0, n).astype(np.float64)
+            return np.where(m > 0, m * (2 * n - m + 1) - n, 0)
+
+        p = np.zeros((self.scored, len(SYMBOLS)))
+        for place in range(self.scored):
+            unit = 10**place
+            blocks = np.arange(0, n, 10 * unit)
+            for digit in range(10):
+                low, high = blocks + digit * unit, blocks + (digit + 1) * unit
+                low = np.maximum(low, unit) if place else low  # no leading zeros
+                p[-1 - place, digit] = (below(np.maximum(low, high)) - below(low)).sum()
+            shorter = below(unit) if place else 0.0
+            minus = (shorter - below(unit // 10)) / 2 if place else 0.0
+            p[-1 - place, MINUS] = minus
+            p[-1 - place, SPACE] = shorter - minus
+        return p / n**2
+
+
+def _number(value_KxB: torch.Tensor, width: int):
+    """Decimal symbols, right-aligned in `width` places, K x width x B, and how many there are, K x B."""
+    size, negative = value_KxB.abs(), value_KxB < 0
+    length = torch.ones_like(size)
+    for power in range(1, width):
+        length += size >= 10**power
+    symbols = torch.full((len(size), width, size.shape[1]), SPACE, dtype=torch.int32, device=size.device)
+    for place in range(width):
+        digit = size // 10**place % 10
+        beyond = torch.where(negative & (length == place), MINUS, SPACE)
+        symbols[:, width - 1 - place] = torch.where(length > place, digit, beyond)
+    return symbols, length + negative
+
+
+def spelled(symbols) -> str:
+    """Symbols as text."""
+    return "".join(SYMBOLS[int(s)] for s in symbols)

@@ -1,0 +1,78 @@
+"""text8: the next letter of English, given the letters before it (section 3, App. B)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .. import draws
+from . import corpus as texts
+from .forms import fill, in_batches
+
+
+@dataclass(frozen=True)
+class Text8:
+    """One of 27 symbols (a blank is 0, then a to z) a step; the answer is the next one, scored from step `unscored` on.
+
+    Each training sample starts at a random place of the first eight tenths of the text; validation and evaluation take places at
+    equal distances of the ninth and the last tenth. The loss is the mean cross-entropy a symbol, stored in bits per character.
+    `corpus` is "text8", "sample" (Shakespeare in the same alphabet, shipped with the kit: not text8) or the path of a text8 file.
+    """
+
+    form: str = "small"
+    steps: int | None = None
+    unscored: int | None = None
+    batch: int | None = None
+    held: int | None = None  # samples of each held-out part
+    corpus: str | None = None
+    name, input, every, loss, streams, heads, per_nat = "text8", "index", True, "softmax", 1, 1, 1 / math.log(2)
+    n_in = n_out = len(texts.ALPHABET)
+    forms = {
+        "paper": dict(steps=50, unscored=13, batch=32, held=65_536, corpus="text8"),
+        "small": dict(steps=50, unscored=13, batch=32, held=4096, corpus="text8"),
+        "tiny": dict(steps=10, unscored=3, batch=32, held=128, corpus="text8"),
+    }
+    forms |= {f"{form} sample": fields | dict(corpus="sample") for form, fields in forms.items()}
+
+    def __post_init__(self):
+        fill(self)
+        if self.unscored >= self.steps:
+            raise ValueError(f"unscored must be less than steps, got {self.unscored} of {self.steps}. Score at least one step.")
+
+    @property
+    def scored(self) -> int:
+        return self.steps - self.unscored
+
+    def first_scored(self, hparams: dict) -> int:
+        return self.unscored
+
+    def parts(self) -> dict[str, tuple[int, int]]:
+        """Where each part of the text starts and ends: eight tenths, one, one."""
+        size = len(texts.load(self.corpus))
+        return {"train": (0, size * 8 // 10), "valid": (size * 8 // 10, size * 9 // 10), "eval": (size * 9 // 10, size)}
+
+    def batches(self, seed: int, step_K: torch.Tensor, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
+        """Training batches number step_K: inputs_KxTx1xB and targets_KxSx1xB, int32."""
+        words = draws.words(seed, draws.DATA, step_K, count=self.batch, device=device)
+        start, end = self.parts()["train"]
+        return self._windows(start + ((words.long() + 2**31) * (end - start - self.steps) >> 32))
+
+    def held_out(self, seed: int, part: str, device="cpu"):
+        """Inputs, targets and weights_KxB of a part, the same for every seed."""
+        start, end = self.parts()[part]
+        count = in_batches(self.held, self.batch)
+        places = np.linspace(start, end - self.steps - 1, count * self.batch).astype(np.int64)
+        inputs, targets = self._windows(torch.from_numpy(places).view(count, self.batch).to(device))
+        return inputs, targets, torch.full((count, self.batch), 1 / (count * self.batch), dtype=torch.float64, device=device)
+
+    def _windows(self, first_KxB: torch.Tensor):
+        places = first_KxB[:, None] + torch.arange(self.steps + 1, device=first_KxB.device)[:, None]
+        symbols = texts.on(self.corpus, str(first_KxB.device))[places].int().sub_(96).clamp_(min=0)[:, :, None]  # a is 97 in ASCII
+        return symbols[:, :-1].contiguous(), symbols[:, 1 + self.unscored :].contiguous()
+
+    def chance(self) -> float:
+        """Loss of the best answer that ignores the input, in bits: the entropy of the letters of the training part."""
+        start, end = self.parts()["train"]
+        p = np.bincount(texts.load(self.corpus)[start:end]) / (end - start)
+        return float(-(p[p > 0] * np.log2(p[p > 0])).sum())
