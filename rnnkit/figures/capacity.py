@@ -12,45 +12,12 @@ from matplotlib.ticker import MultipleLocator
 from rnnkit import paper
 from rnnkit.figures.points import points
 from rnnkit.figures.style import (
-    FILL, GREY, PALE, beside, label_of, layers, legend, letter, log_ticks, new_figure, nothing, parameters_axis, reference,
-    style_of, styled,
+    GREY, PALE, architecture_keys, beside, curves, depth_keys, label_of, layers, legend, letter, log_ticks, new_figure, nothing,
+    parameters_axis, reference, styled,
 )  # fmt: skip
 from rnnkit.figures.words import sign
 
 FIVE = f"paper: {paper.BITS_PER_PARAMETER:g}"
-
-
-def _handles(architectures, lines=True):
-    return [
-        Line2D([], [], color=s.color, marker=s.marker, linestyle=s.line if lines else "none", label=label_of(a))
-        for a, s in style_of(architectures).items()
-    ]
-
-
-def _depth_handles(depths):
-    return [
-        Line2D(
-            [],
-            [],
-            color=GREY,
-            marker="o",
-            linestyle="none",
-            fillstyle=FILL.get(d, "bottom"),
-            markerfacecoloralt="white",
-            label=layers(d),
-        )
-        for d in sorted(depths)
-    ]
-
-
-def _curves(ax, best: pd.DataFrame, y: str, x="num_params", lines=True, depths=True, **options):
-    """A curve for each architecture and depth, through its best trials."""
-    style = style_of(best.architecture)
-    for (architecture, depth), curve in best.groupby(["architecture", "n_layers"], sort=False):
-        s, curve = style[architecture], curve.sort_values(x)
-        settings = {"color": s.color, "marker": s.marker, "linestyle": s.line if lines else "none", "markerfacecoloralt": "white"} | options
-        fill = FILL.get(depth, "bottom") if depths else "full"
-        ax.plot(curve[x], curve[y], fillstyle=fill, label=f"{architecture}/{depth}", zorder=3, **settings)
 
 
 @styled
@@ -87,13 +54,13 @@ def fig1(frame: pd.DataFrame):
             else:
                 ax.tick_params(labelleft=False)
             if (part.bits > 0).any():
-                _curves(ax, part, y)
+                curves(ax, part, y)
             else:
                 nothing(ax, "no bits stored" if len(part) else f"depth {depth}: not trained\nat this scale", 0.62, 0.17)
     _multiplier_table(square, table)
     sns.despine(figure)
     _spines(square)
-    handles = _handles(best.architecture) + _depth_handles(best.n_layers.unique())
+    handles = architecture_keys(best.architecture) + depth_keys(best.n_layers.unique())
     handles += [
         Line2D([], [], color=GREY, linewidth=1, linestyle=(0, (6, 2)), label="paper: 5 bits per parameter"),
         Patch(color=PALE, label="paper: 3-6"),
@@ -145,8 +112,8 @@ def fig2a(frame: pd.DataFrame):
     ax = figure.subplots()
     parameters_axis(ax, sorted(best.max_params.unique()))
     free, relu = (best[best.nonlinearity == which] for which in ("any", "relu"))
-    _curves(ax, free, "bits_per_param", depths=False, linestyle="-")
-    _curves(ax, relu, "bits_per_param", depths=False, linestyle=(0, (3, 2)), markerfacecolor="none")
+    curves(ax, free, "bits_per_param", depths=False, linestyle="-")
+    curves(ax, relu, "bits_per_param", depths=False, linestyle=(0, (3, 2)), markerfacecolor="none")
     reference(ax, paper.BITS_PER_PARAMETER, FIVE)
     reference(ax, paper.RELU_BITS, f"paper: {paper.RELU_BITS}\nReLU alone")
     ax.set_ylim(0, _top(best.bits_per_param, paper.BITS_PER_PARAMETER))
@@ -159,7 +126,7 @@ def fig2a(frame: pd.DataFrame):
         Line2D([], [], color=GREY, marker="o", linestyle="-", label="left to the tuner"),
         Line2D([], [], color=GREY, marker="o", linestyle=(0, (3, 2)), markerfacecolor="white", label="ReLU alone"),
     ]
-    handles = _handles(free.architecture, lines=False)
+    handles = architecture_keys(free.architecture, lines=False)
     gap = [Line2D([], [], linestyle="none", label=" ")] * (len(handles) % 2)  # the legend fills column by column
     legend(figure, handles + gap + how, columns=4)
     sign(figure, "fig2a", frame)
@@ -172,7 +139,7 @@ def fig2b(frame: pd.DataFrame):
     best = points("fig2b", frame)["fig2b"]
     figure = new_figure(6.4, 4.4)
     ax = figure.subplots()
-    _curves(ax, best, "bits_per_param", x="unroll", depths=False)
+    curves(ax, best, "bits_per_param", x="unroll", depths=False)
     steps = sorted(best.unroll.unique())
     ax.set_xlim(min(steps) - 0.5, max(steps) + 0.5)
     ax.set_xticks(steps)
@@ -182,7 +149,7 @@ def fig2b(frame: pd.DataFrame):
     if not (best.bits > 0).any():
         nothing(ax, "no bits stored")
     sns.despine(figure)
-    legend(figure, _handles(best.architecture), columns=6)
+    legend(figure, architecture_keys(best.architecture), columns=6)
     sign(figure, "fig2b", frame)
     return figure
 
@@ -195,7 +162,7 @@ def figapp1(frame: pd.DataFrame):
     ax = figure.subplots()
     ax.set(xscale="log", yscale="log", xlabel="stored bits", ylabel="samples in the best dataset (one bit each)")
     shown = best[best.bits > 0]
-    _curves(ax, shown, "samples", x="bits", lines=False)
+    curves(ax, shown, "samples", x="bits", lines=False)
     ends = [shown.bits.min() / 1.5, shown.samples.max() * 1.5] if len(shown) else [1, 10]
     ax.plot(ends, ends, color=GREY, linewidth=1, linestyle=(0, (6, 2)), zorder=1)
     ax.set(xlim=ends, ylim=ends, aspect="equal")
@@ -206,7 +173,7 @@ def figapp1(frame: pd.DataFrame):
     if not len(shown):
         nothing(ax, "no bits stored", 0.3, 0.7)
     sns.despine(figure)
-    legend(figure, _handles(best.architecture, lines=False) + _depth_handles(best.n_layers.unique()), columns=5)
+    legend(figure, architecture_keys(best.architecture, lines=False) + depth_keys(best.n_layers.unique()), columns=5)
     sign(figure, "figapp1", frame)
     return figure
 

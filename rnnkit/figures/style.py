@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from rnnkit import paper
@@ -86,9 +87,13 @@ def styled(draw):
 
 
 class Drawing(Figure):
-    """A figure that belongs to no window, so that it can be drawn anywhere, and that a notebook shows with its `alt` text."""
+    """A figure that belongs to no window, so that it can be drawn anywhere, and that a notebook shows with its `alt` text.
 
-    alt = ""
+    One that is made of other things than trials also carries its `caption`, and its `tables` by file name.
+    """
+
+    alt = caption = ""
+    tables = {}
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         buffer = io.BytesIO()
@@ -162,3 +167,27 @@ def legend(figure, handles, columns: int):
     """One legend below all panels, in as few rows of at most `columns` as it takes, filled evenly."""
     rows = math.ceil(len(handles) / columns)
     figure.legend(handles=handles, loc="outside lower center", ncols=math.ceil(len(handles) / rows), handlelength=2.6, columnspacing=1.6)
+
+
+def architecture_keys(architectures, lines=True) -> list[Line2D]:
+    """Entries of a legend, one for each architecture."""
+    return [
+        Line2D([], [], color=s.color, marker=s.marker, linestyle=s.line if lines else "none", label=label_of(a))
+        for a, s in style_of(architectures).items()
+    ]
+
+
+def depth_keys(depths) -> list[Line2D]:
+    """Entries of a legend, one for each depth by the fill of its marker."""
+    settings = {"color": GREY, "marker": "o", "linestyle": "none", "markerfacecoloralt": "white"}
+    return [Line2D([], [], fillstyle=FILL.get(depth, "bottom"), label=layers(depth), **settings) for depth in sorted(depths)]
+
+
+def curves(ax, best, y: str, x="num_params", lines=True, depths=True, **options):
+    """A curve for each architecture and depth of a frame, through its best trials."""
+    style = style_of(best.architecture)
+    for (architecture, depth), curve in best.groupby(["architecture", "n_layers"], sort=False):
+        s, curve = style[architecture], curve.sort_values(x)
+        settings = {"color": s.color, "marker": s.marker, "linestyle": s.line if lines else "none", "markerfacecoloralt": "white"} | options
+        fill = FILL.get(depth, "bottom") if depths else "full"
+        ax.plot(curve[x], curve[y], fillstyle=fill, label=f"{architecture}/{depth}", zorder=3, **settings)
