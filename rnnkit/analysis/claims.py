@@ -3,7 +3,7 @@
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.analysis import comparisons, levels
+from rnnkit.analysis import comparisons, hard_tasks, levels, loss, throughput, trainability, untuned
 from rnnkit.analysis.capacity import stored_bits
 from rnnkit.analysis.finding import MIN_TRIALS, UNTESTED
 from rnnkit.analysis.rows import budget, rows_of
@@ -23,11 +23,39 @@ CHECKS = {
     "C13": comparisons.depths_agree,
     "C17": levels.perceptron,
     "G03": levels.dimensions,
+    "M01": throughput.exact_if_enough_units,
+    "M02": throughput.on_the_curve,
+    "M03": throughput.one_curve,
+    "G01": throughput.cost_is_linear,
+    "T01": loss.equal_at_equal_size("text8", "bits per character"),
+    "T02": loss.units_mislead,
+    "R01": loss.equal_at_equal_size("rcf", "of the variance"),
+    "R02": loss.never_perfect,
+    "P01": hard_tasks.plain_are_last,
+    "P02": hard_tasks.plain_solve_one_layer,
+    "P03": hard_tasks.only_gated_when_deep,
+    "P04": hard_tasks.easiest,
+    "P05": hard_tasks.arithmetic_is_harder,
+    "P06": hard_tasks.learned_is_exact,
+    "G04": hard_tasks.advice,
+    "H01": untuned.diverged_shallow,
+    "H02": untuned.diverged_deep,
+    "H04": untuned.lowest_errors,
+    "H05": untuned.signs_shallow,
+    "H06": untuned.signs_deep,
+    "H07": untuned.intersection_solves_deep,
+    "A01": untuned.reruns_are_close,
 }
 
 
-POINTS = {}  # figure -> the table of best trials that its checks take; all others take `stored_bits`
-WITHOUT_SEARCH = ("G03",)  # claims that do not lean on the best of a search, so that a study may be short
+POINTS = {  # figure -> the table of best trials that its checks take; all others take `stored_bits`
+    "fig4": trainability.by_network,
+    "fig5": trainability.by_network,
+    "table1": trainability.infeasible_table,
+    "tableapp1": trainability.rerun_table,
+    "tableapp2": trainability.welch_table,
+}
+WITHOUT_SEARCH = ("G01", "G03", "M01", "M02", "M03")  # claims that a short study may decide: costs, counts, and bounds that are reached
 
 
 def compare(name: str, frame: pd.DataFrame) -> pd.DataFrame:

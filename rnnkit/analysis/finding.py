@@ -17,6 +17,17 @@ ABOUT = 0.1  # "about 5 bits": within a tenth
 SMALL_SPREAD = 1.5  # "only small variations": the highest stores at most half as much again as the lowest
 SATURATED = 0.5  # "then saturates": a doubling of the time steps gains less than half of what it gained before
 SLIGHTLY = 1.25  # "slightly larger" dataset: b = 1.25 b(1 - H2(p)) at p = .97
+SOLVED = 0.5  # a hard task is solved below half of chance; few trials end between plateau and solution
+DEEP = 4  # layers from which on section 4 speaks of deep networks
+NEARLY = 0.9  # "nearly perfectly": nine sums in ten
+RARELY = 0.25  # "almost never the best": at most a quarter of the wins
+AGREE = 0.8  # of the signs of Table App.2
+RERUNS = 20  # reruns that a mean over original needs
+LOOSE = (2.0, 1.1)  # multiples of chance above which a looser reading of Table 1 calls a trial infeasible
+EXACT = 0.01  # "nearly perfectly reconstruct": an error of a hundredth of the variance
+ON_CURVE = 0.05  # "the same curve": within a twentieth of the variance, about the height of a marker
+SMALL_FACTOR = 2.0  # "adjusted by only a small factor": twice the parameters; the spread of bits in Figure 1e (3-6) is as much
+LEARNED = 0.01  # "learned perfectly": a hundredth of what chance costs
 
 
 class Finding(NamedTuple):

@@ -1,18 +1,18 @@
 """Which trials a figure is made of, out of any mix of trials (`rows_of`), and what stands behind them (`budget`)."""
 
-import math
 from dataclasses import dataclass
 
 import pandas as pd
 
 from rnnkit import paper
+from rnnkit.trials.store import LATER  # columns that an older frame may lack, and what they then hold
 
 COLUMNS = (
     "study", "architecture", "task_type", "hparams", "n_layers", "hyper_iter", "max_params", "num_params",
     "train_loss", "valid_loss", "eval_loss", "infeasible", "steps", "seconds", "seed", "scale", "unroll",
 )  # fmt: skip
-LATER = {"n_in": 0, "tuner": "gp", "n_units": 0, "form": "", "accuracy": math.nan}  # columns that a frame may lack, and what they then hold
 FORMS = ("paper", "small", "tiny")  # of a task, largest first
+HARD = ("parens_counting", "arithmetic")  # section 4
 
 
 def rows_of(name: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -59,6 +59,32 @@ def largest_form(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows.form == rows.task_type.map(best)]
 
 
+def searches(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Trials of the searches on the hard tasks (Figure 4), each task in one form and size."""
+    return one_size(searched(*HARD)(name, frame))
+
+
+def random_sets(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Trials of random sets on the parentheses task (Figure 5, Tables 1 and App.2): the shallowest and the deepest networks."""
+    rows = one_size(largest_form(frame[(frame.task_type == "parens_counting") & (frame.tuner == "random")]))
+    return rows[rows.n_layers.isin({rows.n_layers.min(), rows.n_layers.max()})]
+
+
+def reruns(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Reruns of the best sets of one layer on the parentheses task, with the searches that these come from (Table App.1)."""
+    rows = frame[(frame.task_type == "parens_counting") & (frame.n_layers == 1) & ~is_pinned(frame)]
+    again = one_size(largest_form(rows[rows.tuner == "rerun"]))
+    first = rows[(rows.tuner == "gp") & rows.form.isin(again.form) & rows.max_params.isin(again.max_params)]
+    return pd.concat([again, first[first.architecture.isin(again.architecture)]]) if len(again) else again
+
+
+def one_size(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each task the size that was trained at most depths, and of equal ones the largest."""
+    depths = rows.groupby(["task_type", "max_params"]).n_layers.nunique()
+    best = {task: max(group.items(), key=lambda item: (item[1], item[0][1]))[0][1] for task, group in depths.groupby(level=0)}
+    return rows[rows.max_params == rows.task_type.map(best)] if best else rows
+
+
 def is_pinned(frame: pd.DataFrame) -> pd.Series:
     """Whether a trial is of a study that holds the nonlinearity fixed; the study's key says so."""
     return frame.study.str.contains("nonlinearity=", regex=False)
@@ -71,6 +97,14 @@ ROWS = {  # figure -> what selects its trials, and what it calls them if there a
     "figapp1": (capacity, "capacity task"),
     "calibration": (capacity, "capacity task"),
     "best_so_far": (capacity, "capacity task"),
+    "fig2c": (searched("mem_thru"), "memory task"),
+    "g01": (searched("mem_thru"), "memory task"),
+    "fig3": (searched("text8", "rcf"), "text or the random function task"),
+    "fig4": (searches, "parentheses or the arithmetic task"),
+    "fig5": (random_sets, "parentheses task with random sets"),
+    "table1": (random_sets, "parentheses task with random sets"),
+    "tableapp1": (reruns, "parentheses task with rerun sets"),
+    "tableapp2": (random_sets, "parentheses task with random sets"),
 }
 
 

@@ -9,11 +9,16 @@ from rnnkit.figures.files import companions, gallery, publish, save, show
 from rnnkit.figures.points import points
 from rnnkit.figures.search import best_so_far
 from rnnkit.figures.style import style_of
+from rnnkit.figures.tables import table1, tableapp1, tableapp2
+from rnnkit.figures.trainability import fig4, fig5
 from rnnkit.figures.words import alt, caption
 
-DRAW = {"fig1": fig1, "fig2a": fig2a, "fig2b": fig2b, "figapp1": figapp1, "calibration": calibration, "best_so_far": best_so_far}
+DRAW = {
+    "fig1": fig1, "fig2a": fig2a, "fig2b": fig2b, "figapp1": figapp1, "calibration": calibration, "best_so_far": best_so_far,
+    "fig4": fig4, "fig5": fig5, "table1": table1, "tableapp1": tableapp1, "tableapp2": tableapp2,
+}  # fmt: skip
 
 __all__ = [
-    "DRAW", "alt", "best_so_far", "calibration", "caption", "companions", "fig1", "fig2a", "fig2b", "figapp1", "gallery", "points", "publish",
-    "save", "show", "style_of",
+    "DRAW", "alt", "best_so_far", "calibration", "caption", "companions", "fig1", "fig2a", "fig2b", "fig4", "fig5", "figapp1", "gallery", "points",
+    "publish", "save", "show", "style_of", "table1", "tableapp1", "tableapp2",
 ]  # fmt: skip

@@ -3,11 +3,15 @@
 import pandas as pd
 
 from rnnkit import analysis
+from rnnkit.analysis.loss import NETWORK, best_losses
+from rnnkit.analysis.throughput import memory_errors, step_costs
 
 BEST = [
     "architecture", "n_layers", "max_params", "num_params", "unroll", "bits", "bits_low", "bits_per_param", "bits_per_param_low",
     "samples", "trials", "infeasible", "steps", "hyper_iter",
 ]  # fmt: skip
+
+FOUND = ["num_params", "loss", "loss_high", "trials", "infeasible", "steps", "hyper_iter"]
 
 
 def points(name: str, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -46,6 +50,18 @@ def _best_so_far(rows):
     return {"best_so_far": analysis.best_so_far(rows)[columns].reset_index(drop=True)}
 
 
+def _fig4(rows):
+    columns = ["task_type", "architecture", "n_layers", "study", "trial", "loss", "median", "median_low", "median_high", "minimum",
+               "minimum_high", "chance"]  # fmt: skip
+    return {"fig4": analysis.running_curves(rows)[columns], "fig4_networks": analysis.by_network(rows)}
+
+
+def _fig5(rows):
+    columns = ["architecture", "n_layers", "num_params", "hyper_iter", "loss", "chance", "solved"]
+    trials = analysis.hard_trials(rows).sort_values(["n_layers", "study", "hyper_iter"])
+    return {"fig5": trials[columns].reset_index(drop=True), "fig5_networks": analysis.by_network(rows)}
+
+
 TABLES = {
     "fig1": _fig1,
     "fig2a": _fig2a,
@@ -53,4 +69,12 @@ TABLES = {
     "figapp1": _best("figapp1"),
     "calibration": _calibration,
     "best_so_far": _best_so_far,
+    "fig2c": lambda rows: {"fig2c": memory_errors(rows)[[*NETWORK, "bound", "excess", *FOUND]]},
+    "g01": lambda rows: {"g01": step_costs(rows)},
+    "fig3": lambda rows: {"fig3": best_losses(rows)[[*NETWORK, *FOUND]]},
+    "fig4": _fig4,
+    "fig5": _fig5,
+    "table1": lambda rows: {"table1": analysis.infeasible_table(rows)},
+    "tableapp1": lambda rows: {"tableapp1": analysis.rerun_table(rows)},
+    "tableapp2": lambda rows: {"tableapp2": analysis.welch_table(rows)},
 }

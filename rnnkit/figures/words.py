@@ -62,6 +62,7 @@ def _where(spent) -> list[str]:
 
 
 NOTES = {  # what a caption says after the figure's gist
+    "fig3": "Crosses, where the text is text8: 1 layer as recalled from Foerster et al. (2017), unchecked; 4 layers the authors' best LSTM.",
     "fig1": "Bold: the 95 % interval, over three sizes and depths or more, excludes 1.",
 }
 
@@ -83,7 +84,35 @@ def most_bits(tables: dict[str, pd.DataFrame]) -> str:
     return each("Most bits per parameter", table.groupby("architecture", sort=False)[column].max())
 
 
-NUMBERS = {}  # figure -> what its `alt` says of its tables; all others: the most bits per parameter
+NUMBERS = {  # figure -> what its `alt` says of its tables; all others: the most bits per parameter
+    "fig2c": lambda tables: each("Largest mean excess over the bound", _mean_excess(tables["fig2c"]), ".3g"),
+    "g01": lambda tables: each("Most seconds a step", tables["g01"].groupby("architecture").seconds.max(), ".2g"),
+    "fig3": lambda tables: " ".join(
+        each(f"Least loss on {task_name(task, form)}", part.groupby("architecture").loss.min(), ".3g")
+        for (task, form), part in tables["fig3"].groupby(["task_type", "form"], sort=False)
+    ),
+    "fig4": lambda tables: " ".join(
+        each(f"Least loss on {task_name(task)}", part.groupby("architecture", sort=False).minimum.min(), ".3g")
+        for task, part in tables["fig4_networks"].groupby("task_type", sort=False)
+    ),
+    "fig5": lambda tables: each("Median loss at 1 layer", _at(tables["fig5_networks"], "loss_median"), ".3g"),
+    "table1": lambda tables: each("Per cent infeasible at 1 layer", _at(tables["table1"], "percent"), ".1f"),
+    "tableapp1": lambda tables: each("Mean over original", tables["tableapp1"].set_index("architecture").mean_over_original, ".3g"),
+    "tableapp2": lambda tables: (
+        f"Of {tables['tableapp2'].same_sign.notna().sum()} tests that the paper has too, {tables['tableapp2'].same_sign.sum()} have its sign."
+    ),
+}
+
+
+def _mean_excess(table: pd.DataFrame) -> pd.Series:
+    """Excess over the bound, mean over units, at the depth where it is largest; by architecture."""
+    return table.groupby(["architecture", "n_layers"]).excess.mean().groupby("architecture").max()
+
+
+def _at(table: pd.DataFrame, column: str) -> pd.Series:
+    """A column at the least depth, by architecture."""
+    return table[table.n_layers == table.n_layers.min()].set_index("architecture")[column]
+
 
 ALT = {
     "fig1": "eight panels of stored bits and of bits per parameter against parameters, and a table of multipliers.",
@@ -92,4 +121,12 @@ ALT = {
     "figapp1": "best dataset size against stored bits, beside the line y = x.",
     "calibration": "bits per parameter of a linear model against labels per parameter, beside the line at 2 bits.",
     "best_so_far": "bits per parameter of the best trial so far against trials.",
+    "fig2c": "squared error against units a layer, beside the bound and the number of inputs, and the excess over the bound.",
+    "g01": "seconds and multiplications of a step against parameters and against units, beside slopes 1 and 2.",
+    "fig3": "bits per character and squared error against parameters at three depths, and bits per character against units.",
+    "fig4": "sixteen panels of the median and of the least loss so far against trials, for two tasks and four depths, beside chance.",
+    "fig5": "a box of losses for each architecture, at 1 layer and at the deepest, beside chance.",
+    "table1": "a row for each architecture, ours and the paper's.",
+    "tableapp1": "a row of ours and a row of the paper's for each architecture.",
+    "tableapp2": "a row for each pair of architectures, ours and the paper's.",
 }
