@@ -5,6 +5,7 @@ Reading order:
     networks   M stacks of cells with a readout; counting and sizing them
     tasks      what they learn
     hparams    Appendix A as rows, and the space of a cell on a task
+    architectures, flow   the cells read, counted and watched, before anything is trained
     tuner      which hyper-parameters to try next
     training   a queue of trials through M slots; the compiled step is in native
     trials     the store: one row a trial

@@ -23,6 +23,8 @@ MAY_IMPORT = {
     "native": {"cells"},
     "training": {"draws", "cells", "networks", "tasks", "native"},
     "hparams": {"cells"},
+    "flow": {"draws", "cells", "networks", "hparams"},
+    "architectures": {"cells", "networks", "hparams"},
     "tuner": {"cells", "hparams"},
     "studies": {"cells", "networks", "tasks", "hparams", "training", "tuner", "trials"},
     "analysis": {"trials", "paper"},

@@ -6,6 +6,7 @@
 
 from rnnkit.figures.capacity import calibration, fig1, fig2a, fig2b, figapp1
 from rnnkit.figures.files import companions, gallery, publish, save, show
+from rnnkit.figures.flow import gradients, one_setting
 from rnnkit.figures.points import points
 from rnnkit.figures.search import best_so_far
 from rnnkit.figures.style import style_of
@@ -17,8 +18,9 @@ DRAW = {
     "fig1": fig1, "fig2a": fig2a, "fig2b": fig2b, "figapp1": figapp1, "calibration": calibration, "best_so_far": best_so_far,
     "fig4": fig4, "fig5": fig5, "table1": table1, "tableapp1": tableapp1, "tableapp2": tableapp2,
 }  # fmt: skip
+EXHIBITS = {"flow": one_setting, "gradients": gradients}  # ours, made of something else than trials: shown in notebooks, not in the gallery
 
 __all__ = [
-    "DRAW", "alt", "best_so_far", "calibration", "caption", "companions", "fig1", "fig2a", "fig2b", "fig4", "fig5", "figapp1", "gallery", "points",
+    "DRAW", "EXHIBITS", "alt", "best_so_far", "calibration", "caption", "companions", "fig1", "fig2a", "fig2b", "fig4", "fig5", "figapp1", "gallery", "points",
     "publish", "save", "show", "style_of", "table1", "tableapp1", "tableapp2",
 ]  # fmt: skip

@@ -41,21 +41,26 @@ def show(figure, alt: str):
 def publish(name: str, frame: pd.DataFrame, out=""):
     """Draws figure `name` of a frame in a notebook, with its caption below; writes it into the folder `out` as well, if one is named.
 
-    The search of an experiment that is no figure of the paper's ("start") is drawn as best_so_far.
+    The search of an experiment that is no figure of the paper's ("start") is drawn as best_so_far. One of EXHIBITS is drawn of what its
+    function takes.
     """
     from IPython.display import Markdown, display
 
-    from rnnkit.figures import DRAW
+    from rnnkit.figures import DRAW, EXHIBITS
 
-    name = name if name in DRAW else "best_so_far"
-    figure, text = DRAW[name](frame), alt_of(name, frame)
+    if name in EXHIBITS:
+        figure = EXHIBITS[name](frame)
+        text, tables, words = figure.alt, figure.tables, figure.caption
+    else:
+        name = name if name in DRAW else "best_so_far"
+        figure, text, tables, words = DRAW[name](frame), alt_of(name, frame), points(name, frame), caption(name, frame)
     if out:
-        save(figure, name, out, points(name, frame), text)
+        save(figure, name, out, tables, text)
     show(figure, text)
-    display(Markdown(caption(name, frame)))
+    display(Markdown(words))
 
 
-SAME_TRIALS = {"best_so_far": "fig1"}  # figure -> the experiment whose trials it is drawn from, having none of its own
+SAME_TRIALS = {"best_so_far": "fig1", "g01": "fig2c"}  # figure -> the experiment whose trials it is drawn from, having none of its own
 
 
 def companions(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
