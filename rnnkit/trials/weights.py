@@ -39,18 +39,19 @@ class Shelf:
     def __init__(self, folder: Path | None, kept: bool):
         self.folder, self.kept, self.memory, self.warned = folder, kept, {}, False
 
-    def save(self, about: dict, blocks: dict) -> bool:
-        """Keeps the weights if they are the best of their study so far; says whether it did. They replace a file whole or not at all.
+    def save(self, about: dict, blocks: dict, replace=False) -> bool:
+        """Keeps the weights if they are the best of their study so far (or, with `replace`, anyhow); says whether it did.
 
-        Weights of a diverged trial are not kept. ValueError for blocks that are no network's. A disk that is full or may not be written
-        is told in one warning and costs the weights alone: they can be had again by retraining the trial.
+        A file is replaced whole or not at all. Weights of a diverged trial are not kept. ValueError for blocks that are no network's.
+        A disk that is full or may not be written is told in one warning and costs the weights alone: they can be had again by
+        retraining the trial.
         """
         if not math.isfinite(about["valid_loss"]) or not all(np.isfinite(block).all() for block in blocks.values()):
             return False
         if wrong := _wrong(about, blocks):
             raise ValueError(f"Weights must be the blocks of one network, got some where {wrong}. Take them from networks.split.")
         try:
-            if about["valid_loss"] >= self.load(about["study"])[0]["valid_loss"]:
+            if not replace and about["valid_loss"] >= self.load(about["study"])[0]["valid_loss"]:
                 return False
         except StoreError:
             pass  # none yet, or none that can be read

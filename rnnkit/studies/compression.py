@@ -1,0 +1,80 @@
+"""The five-bit test (section 5): how many of its stored bits a network keeps when its weights are rounded to k bits each.
+
+Each block of weights (a matrix, a bias, an initial state) is rounded by itself to 2^k evenly spaced values: over the range from its
+least to its greatest weight ("range"), or over the narrower range that gives the least squared error of that block ("clipped"), where
+what lies outside becomes the nearest end. Nothing is trained again afterwards.
+"""
+
+import re
+
+import numpy as np
+
+from rnnkit.studies.retrain import blocks_of, measured, network_of, theta_of
+from rnnkit.studies.study import Study
+from rnnkit.trials import StoreError, Trial, TrialStore
+
+BITS = tuple(range(1, 17))
+SHARES = np.linspace(0.3, 1.0, 36)  # of the range, tried for "clipped"
+WAYS = ("range", "clipped")
+
+
+def quantised(block: np.ndarray, bits: int, way: str = "range") -> np.ndarray:
+    """The block with each weight at the nearest of 2^bits evenly spaced values. `way` is "range" or "clipped"; ValueError for another."""
+    if way not in WAYS:
+        raise ValueError(f"way must be one of {', '.join(WAYS)}, got {way!r}. Check the spelling.")
+    block = np.asarray(block, np.float64)
+    low, high = block.min(initial=np.inf), block.max(initial=-np.inf)
+    if not high > low:
+        return block  # all weights are one value
+    middle, half = (low + high) / 2, (high - low) / 2
+
+    def rounded(share):
+        start, step = middle - share * half, 2 * share * half / (2**bits - 1)
+        return start + step * np.clip(np.rint((block - start) / step), 0, 2**bits - 1)
+
+    if way == "range":
+        return rounded(1.0)
+    return min((rounded(share) for share in SHARES), key=lambda near: ((near - block) ** 2).sum())
+
+
+def bits_kept(study, hparams: dict, parts: dict, device="cpu") -> dict[str, list[float]]:
+    """Stored bits of a network of the capacity task, its weights rounded to 1, 2, ... 16 bits: a list for each way, and "whole", unrounded."""
+    theta = theta_of(study, parts)
+    rows = [theta]
+    for way in WAYS:
+        rows += [theta_of(study, {name: quantised(block, bits, way) for name, block in parts.items()}) for bits in BITS]
+    stored = [-found["eval_loss"] for found in measured(study, hparams, np.stack(rows), device)]
+    return {"whole": stored[:1], **{way: stored[1 + i * len(BITS) :][: len(BITS)] for i, way in enumerate(WAYS)}}
+
+
+def quantise(frame, store, device="cpu", progress=True):
+    """A frame of trials of the capacity task with one column more, `kept`: for each study's best trial its `bits_kept`, else None.
+
+    Weights come from the store (a TrialStore, or its path), or from training the trial again. StoreError, ValueError.
+    """
+    if not isinstance(store, TrialStore):
+        with TrialStore(store, create=False) as opened:
+            return quantise(frame, opened, device, progress)
+    kept, best = [None] * len(frame), {}
+    for place, row in enumerate(frame.itertuples(index=False)):
+        if not row.infeasible and (row.study not in best or row.valid_loss < best[row.study][1].valid_loss):
+            best[row.study] = place, row
+    for done, (place, row) in enumerate(best.values(), 1):
+        study = study_of(row)
+        trial = Trial(**{name: getattr(row, name) for name in Trial.__dataclass_fields__})
+        kept[place] = bits_kept(study, trial.hparams, network_of(store, study, trial, device), device)
+        if progress:
+            print(f"\rrounding weights: {done} of {len(best)} networks", end="" if done < len(best) else "\n", flush=True)
+    return frame.assign(kept=kept)
+
+
+def study_of(row) -> Study:
+    """The study that a row of a frame of trials belongs to. ValueError if the row's study is not one that this version can train."""
+    steps = re.search(r"/steps=(\d+)-(\d+)", row.study)
+    pinned = re.findall(r"/(nonlinearity)=(\w+)", row.study)
+    names = ("task_type", "architecture", "n_layers", "max_params", "seed", "n_in", "unroll", "tuner", "form")
+    plain = {name: np.asarray(getattr(row, name)).item() for name in names}  # a frame has numpy's numbers
+    study = steps and Study(**plain, train_steps=(int(steps[1]), int(steps[2])), pinned=tuple(pinned))
+    if not study or study.key != row.study:
+        raise ValueError(f"The study {row.study} cannot be made again from its trials. Train it with this version of the kit.")
+    return study

@@ -1,0 +1,169 @@
+"""The best network comes from the store or from training its trial again; rounding its weights costs what arithmetic says."""
+
+import dataclasses
+import math
+import types
+
+import numpy as np
+import pytest
+
+from rnnkit.studies import Study, retrain
+from rnnkit.studies.compression import BITS, bits_kept, quantise, quantised, study_of
+from rnnkit.studies.retrain import best_network, blocks_of, measured, network_of, theta_of
+from rnnkit.tasks.perceptron import stored_bits
+from rnnkit.trials import StoreError, TrialStore
+
+STUDY = Study("per_cap", "gru", 1, 150, n_in=10, train_steps=(200, 400), tuner="random")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A store with four trials of one small study; whatever weights it has are deleted by the tests that want none."""
+    path = tmp_path_factory.mktemp("store") / "trials.sqlite"
+    with TrialStore(path) as store:
+        STUDY.run(store, 4)
+    return path
+
+
+@pytest.fixture
+def store(trained):
+    for file in trained.with_suffix(".weights").glob("*"):
+        file.unlink()
+    with TrialStore(trained) as opened:
+        yield opened
+
+
+def no_training(*args, **settings):
+    raise AssertionError("nothing should be trained")
+
+
+# --- the best network --------------------------------------------------------------------------------------------------
+
+
+def test_blocks_put_together_again_are_the_parameters():
+    theta = np.random.default_rng(0).normal(size=STUDY.num_params).astype(np.float32)
+    np.testing.assert_array_equal(theta_of(STUDY, blocks_of(STUDY, theta)), theta)
+
+
+def test_the_best_network_stores_the_bits_of_the_best_trial(store):
+    trial, parts = best_network(store, STUDY)
+    assert trial.valid_loss == min(t.valid_loss for t in store.trials(STUDY.key) if not t.infeasible)
+    (found,) = measured(STUDY, trial.hparams, [theta_of(STUDY, parts)])
+    assert found["valid_loss"] == pytest.approx(trial.valid_loss, rel=1e-9)
+
+
+def test_a_network_that_was_trained_again_is_kept_for_next_time(store, monkeypatch):
+    _, first = best_network(store, STUDY)
+    monkeypatch.setattr(retrain, "train", no_training)
+    _, second = best_network(store, STUDY)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_weights_of_another_trial_are_not_taken_for_the_best(store):
+    trial, right = best_network(store, STUDY)
+    wrong = {name: np.zeros_like(block) for name, block in right.items()}
+    store.save_weights(STUDY.key, 99, -1e9, wrong, retrain.about(STUDY))  # of some other store, and said to be better
+    assert store.weights(STUDY.key)[0] == 99
+    _, again = best_network(store, STUDY)
+    assert np.array_equal(again["W_out"], right["W_out"]) and store.weights(STUDY.key)[0] == trial.hyper_iter
+
+
+def test_another_trial_than_the_best_is_trained_again_and_not_kept(store):
+    trials = sorted((t for t in store.trials(STUDY.key) if not t.infeasible), key=lambda t: t.valid_loss)
+    network_of(store, STUDY, trials[-1])
+    with pytest.raises(StoreError, match="has no weights"):
+        store.weights(STUDY.key)
+
+
+def test_a_trial_that_comes_out_different_is_told(store):
+    trial, _ = best_network(store, STUDY)
+    with pytest.warns(UserWarning, match="came out at"):
+        network_of(store, STUDY, dataclasses.replace(trial, valid_loss=trial.valid_loss - 5))
+
+
+def test_a_study_without_a_feasible_trial_has_no_best_network():
+    with TrialStore(":memory:") as empty, pytest.raises(StoreError, match="no feasible trial"):
+        best_network(empty, STUDY)
+
+
+@pytest.mark.parametrize("study", [
+    STUDY, Study("per_cap", "+rnn", 2, 300, seed=3), Study("per_cap", "rnn", 1, 300, pinned=(("nonlinearity", "relu"),)),
+    Study("parens_counting", "lstm", 1, 5_000, form="tiny"),
+], ids=lambda study: study.key)  # fmt: skip
+def test_a_study_is_made_again_from_a_row_of_its_trials(study):
+    fields = {field.name: getattr(study, field.name) for field in dataclasses.fields(study) if field.name not in ("train_steps", "pinned")}
+    assert study_of(types.SimpleNamespace(study=study.key, **fields)) == study
+
+
+def test_a_row_of_a_study_that_is_unknown_is_refused(store):
+    row = store.frame().assign(study="per_cap/gru/steps=1-2/by=hand").iloc[0]
+    with pytest.raises(ValueError, match="cannot be made again"):
+        study_of(row)
+
+
+# --- rounding ----------------------------------------------------------------------------------------------------------
+
+BLOCK = np.random.default_rng(1).standard_t(2, size=(20, 30))  # long tails, where clipping pays
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_rounding_to_k_bits_leaves_at_most_2_to_the_k_values_half_a_step_away(bits):
+    near = quantised(BLOCK, bits)
+    step = (BLOCK.max() - BLOCK.min()) / (2**bits - 1)
+    assert len(np.unique(near)) <= 2**bits and np.abs(near - BLOCK).max() <= step / 2 * (1 + 1e-9)
+
+
+def test_one_bit_keeps_the_least_and_the_greatest():
+    assert quantised(np.array([-1.0, -0.9, 0.2, 3.0]), 1).tolist() == [-1.0, -1.0, -1.0, 3.0]  # by hand: 1 is in the middle
+
+
+@pytest.mark.parametrize("bits", (1, 2, 4, 8))
+def test_clipping_never_costs_squared_error(bits):
+    errors = [((quantised(BLOCK, bits, way) - BLOCK) ** 2).sum() for way in ("clipped", "range")]
+    assert errors[0] <= errors[1] and (bits > 4 or errors[0] < 0.9 * errors[1])
+
+
+def test_clipping_leaves_at_most_2_to_the_k_values():
+    assert len(np.unique(quantised(BLOCK, 3, "clipped"))) <= 8
+
+
+def test_weights_that_are_all_one_value_stay():
+    assert quantised(np.full((2, 3), 0.7), 1).tolist() == [[0.7] * 3] * 2
+
+
+def test_an_unknown_way_is_refused():
+    with pytest.raises(ValueError, match="way must be one of"):
+        quantised(BLOCK, 3, "sideways")
+
+
+def test_bits_kept_are_counted_by_equation_22_on_the_tasks_own_data(store):
+    """An independent count: a numpy transcription of the GRU (equations 5-8) with the rounded weights."""
+    trial, parts = best_network(store, STUDY)
+    rounded = {name: quantised(block, 3).astype(np.float32).astype(float) for name, block in parts.items()}
+    samples = STUDY.task.samples(trial.hparams, STUDY.num_params)
+    words, labels = STUDY.task.data(STUDY.seed, samples)
+    x = (words.numpy()[0][:, None] >> np.arange(10) & 1).astype(float)
+    N, sigmoid = STUDY.n_units, lambda a: 1 / (1 + np.exp(-a))
+    Wx, Wh, b = (rounded[name].reshape(3, N, *shape) for name, shape in (("Wx0", (10,)), ("Wh0", (N,)), ("b0", ())))
+    h = np.tile(rounded["h0"], (samples, 1))
+    for step in range(5):
+        seen = x if step == 0 or trial.hparams["input_presentation"] == "every" else 0 * x
+        r = sigmoid(h @ Wh[0].T + seen @ Wx[0].T + b[0])
+        u = sigmoid(h @ Wh[1].T + seen @ Wx[1].T + b[1])
+        c = np.tanh((r * h) @ Wh[2].T + seen @ Wx[2].T + b[2])
+        h = u * h + (1 - u) * c
+    right = (((h @ rounded["W_out"].T + rounded["b_out"])[:, 0] > 0) == (labels.numpy() > 0.5)).sum()
+    kept = bits_kept(STUDY, trial.hparams, parts)
+    assert kept["range"][2] == pytest.approx(stored_bits(right, samples), abs=1e-6)
+    assert kept["whole"] == [pytest.approx(-trial.eval_loss, rel=1e-9)] and kept["range"][15] == pytest.approx(kept["whole"][0], rel=0.02)
+
+
+def test_a_frame_says_what_its_best_trial_keeps(store, monkeypatch):
+    frame = store.frame()
+    done = quantise(frame, store, progress=False)
+    best = frame.valid_loss.idxmin()
+    assert [place for place, kept in done.kept.items() if kept is not None] == [best]
+    assert {way: len(kept) for way, kept in done.kept[best].items()} == {"whole": 1, "range": 16, "clipped": 16}
+    monkeypatch.setattr(retrain, "train", no_training)
+    again = quantise(frame, str(store.path), progress=False)  # a path does as well, and the weights are there now
+    assert again.kept[best] == done.kept[best] and all(math.isfinite(bits) for bits in again.kept[best]["clipped"])
