@@ -70,3 +70,67 @@ def frames(shape: str) -> dict[str, pd.DataFrame]:
         "figapp1": fig1,
         "calibration": linear(sizes=(50,) if shape == "smoke" else (100, 300, 1_000)[: len(sizes)], **same | {"found": 1.0}),
     }
+
+
+# --- tasks of sections 2.2 and 3 ---
+
+TASKS = {  # task -> inputs, outputs, time steps
+    "mem_thru": (64, 64, 12),
+    "text8": (27, 27, 50),
+    "rcf": (50, 1, 10),
+}
+
+
+def parameters(architecture, depth, units, n_in, n_out) -> int:
+    """By equations 1-20: each map has a recurrent matrix, an input matrix and a bias; a learned state a layer, two for the LSTM."""
+    project = architecture == "+rnn"
+    total = (n_in + 1) * units if project else 0
+    for layer in range(depth):
+        below = n_in if layer == 0 and not project else units
+        total += MAPS[architecture] * (units * units + units * below + units) + (2 if architecture == "lstm" else 1) * units
+    return total + n_out * (units + 1)
+
+
+def losses(task_type, level, sizes=(2_000, 8_000), units=(), depths=(1, 2), trials=32, architectures=tuple(CAPACITY)[:6], steps=(2_000, 8_000),
+           scale="quick", form="small", seed=0, noise=0.02, infeasible=0.1, found=1.0):  # fmt: skip
+    """Trials whose best loss is `level(architecture, depth, num_params, n_units)`, times 1 / `found` before the search has come far.
+
+    Networks have the numbers of units in `units`, or else the most that each of `sizes` allows. A step costs 1 us and 1 ns a parameter.
+    """
+    n_in, n_out, unroll = TASKS[task_type]
+    rng, rows = np.random.default_rng(seed), []
+    for architecture in architectures:
+        for depth in (d for d in depths if architecture != "+rnn" or d > 1):
+            def count(n):
+                return parameters(architecture, depth, n, n_in, n_out)
+
+            chosen = [(count(n), n) for n in units] or [(size, max(n for n in range(1, 400) if count(n) <= size)) for size in sizes]
+            for size, n_units in chosen:
+                key = f"{task_type}/{architecture}/layers={depth}/params={size}/form={form}/gp/seed={seed}"
+                best = level(architecture, depth, count(n_units), n_units)
+                for trial in range(trials):
+                    loss = best * (1 + (1 / found - 1) * math.exp(-(trial + 1) * 8 / trials)) + noise * abs(rng.normal())
+                    bad, done = trial > 0 and rng.random() < infeasible, int(rng.integers(steps[0], steps[1] + 1))
+                    loss = math.nan if bad else loss
+                    rows.append({
+                        "study": key, "architecture": architecture, "task_type": task_type, "hparams": {"lr_init": 0.01}, "n_layers": depth,
+                        "hyper_iter": trial, "max_params": size, "num_params": count(n_units), "train_loss": loss, "valid_loss": loss,
+                        "eval_loss": loss, "infeasible": bad, "steps": done, "seconds": done * (1e-6 + 1e-9 * count(n_units)), "seed": seed,
+                        "scale": scale, "device": "cpu", "version": "0.1.0", "created": "2026-01-01T00:00:00+00:00", "n_in": n_in,
+                        "unroll": unroll, "tuner": "gp", "n_units": n_units, "form": form, "accuracy": math.nan, "commit": "", "torch": "",
+                    })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def memory(excess=0.01, units=(16, 32, 48, 56, 64, 72, 96), **settings):
+    """Memory throughput: `excess` over the bound 1 - N / 64 of section 2.2."""
+    return losses("mem_thru", lambda a, d, p, n: max(0, 1 - n / 64) + excess, units=units, **{"noise": 0.002} | settings)
+
+
+def similar(text="small sample", spread=0.02, fall=0.2, **settings):
+    """Text and random functions: losses that fall with log parameters, architectures `spread` apart in bits per character."""
+    place = {a: k / 5 for k, a in enumerate(CAPACITY)}
+    settings = {"noise": 0.005} | settings
+    bits = losses("text8", lambda a, d, p, n: 2.6 - fall * math.log(p / 2_000) + spread * place[a], form=text, **settings)
+    error = losses("rcf", lambda a, d, p, n: 0.7 - 0.4 * fall * math.log(p / 2_000) + 0.2 * spread * place[a], **settings)
+    return pd.concat([bits, error], ignore_index=True)

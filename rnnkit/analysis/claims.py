@@ -49,6 +49,9 @@ CHECKS = {
 
 
 POINTS = {  # figure -> the table of best trials that its checks take; all others take `stored_bits`
+    "fig2c": throughput.memory_errors,
+    "g01": throughput.step_costs,
+    "fig3": loss.best_losses,
     "fig4": trainability.by_network,
     "fig5": trainability.by_network,
     "table1": trainability.infeasible_table,

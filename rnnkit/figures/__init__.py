@@ -7,20 +7,23 @@
 from rnnkit.figures.capacity import calibration, fig1, fig2a, fig2b, figapp1
 from rnnkit.figures.files import companions, gallery, publish, save, show
 from rnnkit.figures.flow import gradients, one_setting
+from rnnkit.figures.loss import fig3
 from rnnkit.figures.points import points
 from rnnkit.figures.search import best_so_far
 from rnnkit.figures.style import style_of
 from rnnkit.figures.tables import table1, tableapp1, tableapp2
+from rnnkit.figures.throughput import fig2c, g01
 from rnnkit.figures.trainability import fig4, fig5
 from rnnkit.figures.words import alt, caption
 
 DRAW = {
-    "fig1": fig1, "fig2a": fig2a, "fig2b": fig2b, "figapp1": figapp1, "calibration": calibration, "best_so_far": best_so_far,
-    "fig4": fig4, "fig5": fig5, "table1": table1, "tableapp1": tableapp1, "tableapp2": tableapp2,
+    "fig1": fig1, "best_so_far": best_so_far, "fig2a": fig2a, "fig2b": fig2b, "fig2c": fig2c, "g01": g01, "fig3": fig3, "fig4": fig4,
+    "fig5": fig5, "table1": table1, "figapp1": figapp1, "tableapp1": tableapp1, "tableapp2": tableapp2, "calibration": calibration,
 }  # fmt: skip
 EXHIBITS = {"flow": one_setting, "gradients": gradients}  # ours, made of something else than trials: shown in notebooks, not in the gallery
 
 __all__ = [
-    "DRAW", "EXHIBITS", "alt", "best_so_far", "calibration", "caption", "companions", "fig1", "fig2a", "fig2b", "fig4", "fig5", "figapp1", "gallery", "points",
-    "publish", "save", "show", "style_of", "table1", "tableapp1", "tableapp2",
+    "DRAW", "EXHIBITS", "alt", "best_so_far", "calibration", "caption", "companions", "fig1", "fig2a", "fig2b", "fig2c", "fig3", "fig4",
+    "fig5", "figapp1", "g01", "gallery", "gradients", "one_setting", "points", "publish", "save", "show", "style_of", "table1", "tableapp1",
+    "tableapp2",
 ]  # fmt: skip

@@ -1,0 +1,149 @@
+"""Best losses of networks on tasks that none learns perfectly (section 3, Figure 3), and the claims on them."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from rnnkit import paper
+from rnnkit.analysis.capacity import in_order
+from rnnkit.analysis.finding import (
+    FAILS, HOLDS, LEARNED, MIN_CELLS, SMALL_FACTOR, UNTESTED,
+    Finding, count, label, listed, shared, side, size_range, too_few,
+)  # fmt: skip
+from rnnkit.analysis.rows import Budget
+from rnnkit.analysis.statistics import bootstrap, half_rank, slope_loglog
+
+NETWORK = ["task_type", "form", "n_in", "unroll", "n_layers", "n_units", "max_params", "architecture"]  # what a best is taken over
+LETTERS = 27  # symbols of text8: a to z and the space
+RCF = {"paper": (1_000_000, 5_000), "small": (10_000, 50), "tiny": (200, 1)}  # form -> samples, tau (App. B)
+
+
+def best_losses(rows: pd.DataFrame) -> pd.DataFrame:
+    """The trial with the least validation loss of each network and its evaluation loss, `loss`; a row each, in the paper's order.
+
+    `loss_high` is what half the search would have found in 39 of 40 cases; the best itself bounds what a network can reach from above.
+    """
+    rows, table = rows.reset_index(drop=True), []
+    feasible = rows.valid_loss.astype(float).mask(rows.infeasible.astype(bool))
+    for network, places in rows.groupby(NETWORK, sort=False).indices.items():
+        ranked = places[np.argsort(feasible.to_numpy()[places], kind="stable")]  # nan comes last
+        dead = feasible[places].isna()
+        best, half = rows.loc[ranked[0]], rows.loc[ranked[half_rank(len(ranked))]]
+        found = {"loss": best.eval_loss, "loss_high": half.eval_loss, "accuracy": best.accuracy, "steps": best.steps}
+        found = dict.fromkeys(found, math.nan) if dead.all() else found | {"loss_high": half.eval_loss if not half.infeasible else math.nan}
+        counts = {"num_params": best.num_params, "trials": len(places), "infeasible": int(dead.sum()), "hyper_iter": best.hyper_iter}
+        table.append(dict(zip(NETWORK, network)) | counts | found)
+    order = {name: place for place, name in enumerate(in_order(rows.architecture))}
+    points = pd.DataFrame(table)
+    return points.sort_values(NETWORK, key=lambda c: c.map(order) if c.name == "architecture" else c, ignore_index=True)
+
+
+def by_size(points: pd.DataFrame) -> pd.DataFrame:
+    """Table of best losses out of `best_losses`: a row for each size and depth, a column for each architecture."""
+    table = points.pivot_table("loss", ["max_params", "n_layers"], "architecture", aggfunc="min").dropna(axis=1, how="all")
+    return table[in_order(table.columns)]
+
+
+def chance(task_type: str) -> float:
+    """Loss of an answer that knows nothing: log2(27) bits a character for text8, the variance 1 of a target elsewhere."""
+    return math.log2(LETTERS) if task_type == "text8" else 1.0
+
+
+def memorised(form: str, samples):
+    """Error left on random functions by a network that knows the `samples` heaviest and says 0 to all others; nan for an unknown form.
+
+    1 - ln(1 + M / tau) / ln(1 + N / tau), from the weights of Appendix B.
+    """
+    table, tau = RCF.get(form, (math.nan, math.nan))
+    return 1 - np.log1p(np.minimum(samples, table) / tau) / np.log1p(table / tau)
+
+
+def fall(points: pd.DataFrame) -> float:
+    """Change of the loss for e times the parameters: one slope for all architectures and depths, each with its own level."""
+    points = points.dropna(subset="loss")
+    series = [points.architecture, points.n_layers]
+    x, y = (values - values.groupby(series).transform("mean") for values in (np.log(points.num_params), points.loss))
+    return float(x @ y / (x @ x)) if x @ x > 1e-9 else math.nan
+
+
+def r_squared(x, y):
+    """Share of the variance of y that a straight line in x explains, along the last axis."""
+    x, y = (values - values.mean(-1, keepdims=True) for values in (np.asarray(x, float), np.asarray(y, float)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (x * y).sum(-1) ** 2 / ((x * x).sum(-1) * (y * y).sum(-1))
+
+
+# --- claims ---
+
+
+def equal_at_equal_size(task_type: str, unit: str):
+    """T01, R01: highest less lowest mean loss at equal parameters, worth at most twice the parameters.
+
+    The paper says what near means: "the number of parameters would have to be adjusted by only a small factor". A difference in loss is
+    worth the factor by which parameters must grow for the loss to fall that much.
+    """
+    def check(rows, points, spent: Budget) -> Finding:
+        points = points[points.task_type == task_type]
+        if points.loss.notna().sum() == 0:
+            return Finding(math.nan, math.nan, math.nan, UNTESTED, f"no trials of {paper.TASKS[task_type]} ended")
+        table, left_out = shared(by_size(points), paper.ARCHITECTURES)
+
+        def spread(draw):
+            return draw.mean(-2).max(-1) - draw.mean(-2).min(-1)
+
+        if len(table) < MIN_CELLS or table.shape[1] < 3:
+            ours = float(spread(table.to_numpy()[None])[0]) if table.size else math.nan
+            return Finding(ours, math.nan, math.nan, UNTESTED, too_few(table))
+        means, (low, high) = table.mean(), bootstrap(table, spread)
+        ours, slope = means.max() - means.min(), fall(points)
+        reason = f"{label(means.idxmin())} {means.min():.3g}, {label(means.idxmax())} {means.max():.3g} {unit}{left_out}"
+        if not slope < 0:
+            return Finding(ours, low, high, UNTESTED, f"{reason}, but the loss does not fall with parameters, so it has no worth in them")
+        factor, least, most = (math.exp(value / -slope) for value in (ours, low, high))
+        verdict = side(SMALL_FACTOR, least, most, below=True)
+        reason += f", worth {factor:.2f} [{least:.2f}, {most:.2f}] times the parameters; small is up to {SMALL_FACTOR:g}"
+        if verdict == FAILS and spent.small:
+            return Finding(ours, low, high, UNTESTED, f"{reason}; after a search this small, training may be the difference")
+        return Finding(ours, low, high, verdict, reason)
+
+    return check
+
+
+def units_mislead(rows, points, spent: Budget) -> Finding:
+    """T02: a line in log parameters explains more of the loss of 1-layer networks than a line in log units; the interval resamples networks."""
+    points = points[(points.task_type == "text8") & (points.n_layers == 1) & (points.n_units > 0)].dropna(subset="loss")
+    points = points[points.architecture.isin(paper.ARCHITECTURES)]
+    values = np.column_stack([np.log(points.num_params), np.log(points.n_units), points.loss])
+
+    def gain(draw):
+        return r_squared(draw[..., 0], draw[..., 2]) - r_squared(draw[..., 1], draw[..., 2])
+
+    sizes, names = points.max_params.nunique(), points.architecture.nunique()
+    if sizes < 2 or names < 3:
+        reason = f"{count(names, 'architecture')} with one layer at {count(sizes, 'size')}, and it takes three at two"
+        return Finding(math.nan, math.nan, math.nan, UNTESTED, reason)
+    ours, (low, high) = float(gain(values[None])[0]), bootstrap(values, gain)
+    parameters, units = (float(r_squared(values[:, k], values[:, 2])) for k in (0, 1))
+    reason = f"{parameters:.2f} on log parameters, {units:.2f} on log units, {count(len(points), 'network')} with one layer"
+    return Finding(ours, low, high, side(0, low, high, below=False), reason)
+
+
+def never_perfect(rows, points, spent: Budget) -> Finding:
+    """R02: on both tasks the loss falls with parameters, and no network comes near zero."""
+    points = points.dropna(subset="loss")
+    slope, low, high = slope_loglog(points.num_params, points.loss, points.task_type + points.architecture + points.n_layers.astype(str))
+    tasks = [task for task in ("text8", "rcf") if task in set(points.task_type)]
+    if points.empty or points.groupby("task_type").max_params.nunique().max() < 2 or math.isnan(low):
+        return Finding(slope, low, high, UNTESTED, f"{count(points.max_params.nunique(), 'size')}, and it takes two")
+    levels = {task: points.loss[points.task_type == task].min() / chance(task) for task in tasks}
+    least = ", ".join(f"{paper.TASKS[task]} {level:.2f} of chance" for task, level in levels.items())
+    reason = f"{size_range(points.max_params)} parameters; the best networks reach {least}"
+    if min(levels.values()) <= LEARNED:
+        return Finding(slope, low, high, FAILS, f"{reason}, which is learned perfectly")
+    verdict = side(0, low, high, below=True)
+    if verdict == FAILS and spent.small:
+        return Finding(slope, low, high, UNTESTED, f"{reason}; large networks are the worse trained in a search this small")
+    if verdict == HOLDS and len(tasks) < 2:
+        return Finding(slope, low, high, UNTESTED, f"{reason}; only {listed(paper.TASKS[task] for task in tasks)} was trained")
+    return Finding(slope, low, high, verdict, reason)

@@ -1,0 +1,105 @@
+"""Figure 3 of the paper: best losses on text and on random functions against parameters and against units (section 3)."""
+
+import numpy as np
+import seaborn as sns
+from matplotlib.lines import Line2D
+
+from rnnkit import paper
+from rnnkit.analysis.loss import chance, memorised
+from rnnkit.figures.points import points
+from rnnkit.figures.style import (
+    GREY, architecture_keys, beside, curves, layers, letter, log_ticks, new_figure, nothing, parameters_axis, style_of,
+    styled,
+)  # fmt: skip
+from rnnkit.figures.words import sign, task_name
+
+LETTERS = {"text8": "abc", "rcf": "efg"}
+DASHED, DOTTED = (0, (6, 2)), (0, (1, 1.5))
+
+
+@styled
+def fig3(frame):
+    """Figure 3: (a-c) bits per character on text8 at depths 1, 2 and 4, (d) against units at depth 1, (e-g) error on random functions.
+
+    ValueError without trials.
+    """
+    best = points("fig3", frame)["fig3"]
+    figure = new_figure(13.5, 6.2)
+    axes = figure.subplots(2, 4)
+    for row, task in zip(axes, LETTERS):
+        part = best[best.task_type == task]
+        form = part.form.iloc[0] if len(part) else ""
+        sizes = sorted((part if len(part) else best).max_params.unique())
+        for ax, depth, name in zip(row, paper.DEPTHS, LETTERS[task]):
+            letter(ax, name, f"{task_name(task, form)}, {layers(depth)}")
+            parameters_axis(ax, sizes, "parameters, P")
+            _losses(ax, part[part.n_layers == depth], "num_params", _why(part, task, depth))
+            _landmarks(ax, task, form, depth, last=name in "cg")
+            ax.set_ylim(_range(part, task))
+            ax.tick_params(labelleft=depth == paper.DEPTHS[0])
+        row[0].set_ylabel("bits per character" if task == "text8" else "weighted squared error")
+    _against_units(axes[0][3], best[best.task_type == "text8"])
+    sns.despine(figure)
+    axes[1][3].set_axis_off()  # the paper has seven panels
+    handles = architecture_keys(best.architecture) + [Line2D([], [], color=GREY, linewidth=1, linestyle=DASHED, label="chance")]
+    if (best.task_type == "text8").any() and _anchored(best.form[best.task_type == "text8"].iloc[0]):
+        handles.append(Line2D([], [], color=GREY, marker="x", linestyle="none", label="published for text8 (see caption)"))
+    axes[1][3].legend(handles=handles, loc="center", handlelength=3, labelspacing=0.8)
+    sign(figure, "fig3", frame)
+    return figure
+
+
+def _losses(ax, part, x, why: str):
+    shown = part.dropna(subset="loss")
+    if len(shown):
+        curves(ax, shown, "loss", x=x, depths=False)
+    else:
+        nothing(ax, why, 0.5, 0.45)
+
+
+def _why(part, task, depth) -> str:
+    if part.empty:
+        return "not trained\nat this scale"
+    return "no feasible trial" if (part.n_layers == depth).any() else f"depth {depth}: not trained\nat this scale"
+
+
+def _range(part, task) -> tuple[float, float]:
+    """Ends of the axis of losses: all that was found, and for random functions chance as well; all panels of a task share it."""
+    found = part.loss.dropna()
+    if found.empty:
+        return 0, 1.08 * chance(task)
+    top = max(found.max(), chance(task)) if task == "rcf" else found.max()
+    air = 0.08 * max(top - found.min(), 0.02 * top)
+    return max(0, found.min() - air), top + air
+
+
+def _landmarks(ax, task, form, depth, last):
+    """What chance costs, what one memorised sample a parameter would leave, and for text8 itself what others found; labelled once."""
+    ax.axhline(chance(task), color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+    if task == "rcf":
+        xs = np.geomspace(*ax.get_xlim(), 50)
+        ax.plot(xs, memorised(form, xs), color=GREY, linewidth=1, linestyle=DOTTED, zorder=1, label="_memorised")
+        if last:
+            beside(ax, chance(task), f"chance: {chance(task):g}")
+            beside(ax, memorised(form, xs[-1]), "if each\nparameter held\none sample")
+    elif _anchored(form):
+        for architecture, values in paper.TEXT8_ANCHORS.get(depth, {}).items():
+            ax.plot(*zip(*values), "x", color=style_of([architecture])[architecture].color, markersize=5, zorder=2, label="_anchor")
+
+
+def _anchored(form) -> bool:
+    return bool(form) and "sample" not in form
+
+
+def _against_units(ax, part):
+    """Panel d: the same losses against units a layer."""
+    form = part.form.iloc[0] if len(part) else ""
+    letter(ax, "d", f"{task_name('text8', form)}, 1 layer")
+    one = part[(part.n_layers == 1) & (part.n_units > 0)]
+    units = sorted((one if len(one) else part).n_units.unique()) or [1]
+    parameters_axis(ax, [max(1, unit) for unit in units], "units, N")
+    ax.set_xlim(max(1, min(units)) / 1.3, max(1, *units) * 1.3)
+    log_ticks(ax.xaxis)
+    _losses(ax, one, "n_units", _why(part, "text8", 1))
+    ax.set_ylim(_range(part, "text8"))
+    ax.tick_params(labelleft=False)

@@ -1,0 +1,91 @@
+"""Figure 2c of the paper, and what a training step costs (section 2.2)."""
+
+import numpy as np
+import seaborn as sns
+from matplotlib.lines import Line2D
+
+from rnnkit.analysis.finding import EXACT
+from rnnkit.analysis.throughput import bound
+from rnnkit.figures.points import points
+from rnnkit.figures.style import (
+    GREY, architecture_keys, beside, curves, depth_keys, legend, letter, log_ticks, new_figure, nothing, reference, styled,
+)  # fmt: skip
+from rnnkit.figures.words import sign
+
+LEAST = 1e-4  # where the axis of excesses ends; less is drawn there
+DASHED = (0, (6, 2))
+
+
+@styled
+def fig2c(frame):
+    """Figure 2c: error of memory throughput against units, all architectures and depths, beside the bound; ours: the excess over it.
+
+    ValueError without trials.
+    """
+    best = points("fig2c", frame)["fig2c"]
+    n_in, shown = int(best.n_in.max()), best.dropna(subset="loss")
+    figure = new_figure(9.6, 4.5)
+    left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    units = np.arange(0, best.n_units.max() * 1.08)
+    left.plot(units, bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
+    for ax in (left, right):
+        ax.axvline(n_in, color="black", linewidth=1, zorder=1)
+        ax.set(xlabel="units a layer, N", xlim=(0, units[-1]), xticks=_apart(best.n_units.unique(), n_in, 0.055 * units[-1]))
+    letter(left, "c", "all depths")
+    left.set(ylabel="squared error a dimension", ylim=(-0.02, 1.12 * max(1, shown.loss.max() if len(shown) else 1)))
+    letter(right, "", "ours: excess over the bound")
+    right.set(yscale="log", ylim=(LEAST / 1.5, max(1, 1.5 * shown.excess.max() if len(shown) else 1)), ylabel="error - (1 - N / n_in)")
+    reference(right, EXACT, f"exact:\nup to {EXACT:g}")
+    if len(shown):
+        curves(left, shown, "loss", x="n_units")
+        curves(right, shown.assign(excess=shown.excess.clip(lower=LEAST)), "excess", x="n_units")
+    else:
+        nothing(left, "no feasible trial", 0.3, 0.3)
+        nothing(right, "no feasible trial", 0.3, 0.3)
+    sns.despine(figure)
+    handles = architecture_keys(best.architecture) + depth_keys(best.n_layers.unique())
+    handles += [
+        Line2D([], [], color=GREY, linewidth=1.2, linestyle=DASHED, label="bound, not a fit: 1 - N / n_in"),
+        Line2D([], [], color="black", linewidth=1, label=f"inputs: n_in = {n_in}"),
+    ]
+    legend(figure, handles, columns=6)
+    sign(figure, "fig2c", frame)
+    return figure
+
+
+def _apart(values, first, room) -> list:
+    """Ticks at `first` and at all values that stand `room` or more from those kept before."""
+    kept = [first]
+    for value in sorted(values, key=lambda v: abs(v - first)):
+        if all(abs(value - other) >= room for other in kept):
+            kept.append(value)
+    return sorted(kept)
+
+
+@styled
+def g01(frame):
+    """Ours: seconds and multiplications of a step against parameters and against units, beside slopes 1 and 2. ValueError without trials."""
+    costs = points("g01", frame)["g01"]
+    figure = new_figure(9.6, 6.2)
+    axes = figure.subplots(2, 2, sharex="col", sharey="row")
+    for row, (y, text) in zip(axes, (("seconds", "seconds a training step"), ("multiplications", "multiplications\nan example and time step"))):
+        row[0].set_ylabel(text)
+        shown = costs.dropna(subset=y)
+        for ax, (x, name, power) in zip(row, (("num_params", "parameters, P", 1), ("n_units", "units a layer, N", 2))):
+            ax.set(xscale="log", yscale="log")
+            if ax in axes[1]:
+                ax.set_xlabel(name)
+            if shown.empty:
+                nothing(ax, "no feasible trial" if costs.empty else "not counted: not a cell of the paper's")
+                continue
+            curves(ax, shown, y, x=x)
+            xs = np.array([shown[x].min(), shown[x].max()])
+            middle = np.exp(np.log(shown[x]).mean())
+            ax.plot(xs, np.exp(np.log(shown[y]).mean()) * (xs / middle) ** power, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+            beside(ax, np.exp(np.log(shown[y]).mean()) * (xs[1] / middle) ** power, f"slope {power}")
+    for ax in axes[1]:
+        log_ticks(ax.xaxis)
+    sns.despine(figure)
+    legend(figure, architecture_keys(costs.architecture) + depth_keys(costs.n_layers.unique()), columns=9)
+    sign(figure, "g01", frame)
+    return figure
