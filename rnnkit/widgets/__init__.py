@@ -33,6 +33,7 @@ from rnnkit.widgets.panel import Panel
 from rnnkit.widgets.theme import Theme, theme_for
 
 WIDGETS = {  # name -> what it lets you see
+    "memorise_me": "a network learning random labels by heart, and how many bits that is",
     "trials_explorer": "every trial of a store: its loss against any hyper-parameter",
 }
 

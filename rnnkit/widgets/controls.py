@@ -19,7 +19,7 @@ class Control:
         """The ipywidgets control, with its label; all of them can be reached and moved with the keyboard."""
         import ipywidgets
 
-        wide = "28em" if self.kind in ("Text",) else "17em" if "Slider" in self.kind else "auto"
+        wide = {"Text": "34em", "Dropdown": "auto", "Button": "7em", "Checkbox": "auto"}.get(self.kind, "22em")
         settings = {"description": self.label, "tooltip": self.tip or self.label, "layout": {"width": wide}, **self.options}
         if self.kind != "Button":
             settings |= {"value": self.value, "style": {"description_width": "auto"}}
@@ -50,7 +50,7 @@ def many(label, options, value=None, tip="") -> Control:
     options = list(options)
     values = tuple(o[1] if isinstance(o, tuple) else o for o in options)
     return Control("SelectMultiple", values if value is None else tuple(value), label, tip,
-                   {"options": options, "rows": min(6, len(options)), "layout": {"width": "13em"}})  # fmt: skip
+                   {"options": options, "rows": min(7, len(options)), "layout": {"width": "auto"}})  # fmt: skip
 
 
 def toggle(label, value=False, tip="") -> Control:

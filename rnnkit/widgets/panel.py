@@ -19,12 +19,13 @@ class Panel:
 
     Further lines of what it returns stand beside the picture as they are.
     `size` is in inches, of 110 points of the screen each. `changed(panel, name)` hears of a move before the picture is drawn again, and
-    `clicked(panel, x, y)` of a click, in the data coordinates of the axes that was hit. Shown by being a cell's last line.
+    `clicked(panel, x, y)` of a click, in the data coordinates of the axes that was hit. `still()` gives the state of
+    the one picture that is drawn where nobody can move anything, where that is to show more than the first. Shown by being a cell's last line.
     """
 
-    def __init__(self, draw, controls, state=None, size=(10, 4.4), changed=None, clicked=None):
+    def __init__(self, draw, controls, state=None, size=(10, 4.4), changed=None, clicked=None, still=None):
         self.draw, self.controls, self.state, self.size = draw, dict(controls), dict(state or {}), size
-        self.changed, self.clicked = changed, clicked
+        self.changed, self.clicked, self.still = changed, clicked, still
         self.background, self.task, self.ticket = "#ffffff", None, None
         self.made = {}  # the ipywidgets controls, once there is somebody to move them
 
@@ -144,6 +145,8 @@ class Panel:
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         if not someone_answers():
+            if self.still is not None and not self.made:
+                self.state |= self.still()
             return self.figure()._repr_mimebundle_()
         box = self.make()
         bundle = box._repr_mimebundle_()

@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.ticker import FuncFormatter, NullLocator
 
-from rnnkit.figures.style import look, style_of
+from rnnkit.figures.style import look, short, style_of
 
 CONTRAST = 3.0  # least ratio of luminances between a mark and a dark background (WCAG 2.1, 1.4.11)
 
@@ -30,6 +31,12 @@ class Theme(NamedTuple):
             mixed = tuple(c + (1 - c) * share / 100 for c in red_green_blue)
             if not self.dark or contrast(mixed, self.background) >= CONTRAST:
                 return to_hex(mixed)
+
+    @staticmethod
+    def log(axis):
+        """Plain labels and no small ticks on a logarithmic axis: powers and small ticks cost more time than all the rest."""
+        axis.set_major_formatter(FuncFormatter(lambda value, _: short(value) if value >= 1 else f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
 
     def look(self) -> dict:
         """matplotlib settings: those of all figures, in these colours and larger."""

@@ -1,0 +1,121 @@
+"""Memorise me: a network learns random labels by heart while you look, and its bits are counted (section 2.1)."""
+
+from collections import deque
+
+from rnnkit import paper
+from rnnkit.cells import PAPER, cell_of
+from rnnkit.figures.style import label_of, short
+from rnnkit.studies import Study
+from rnnkit.training.live import watched
+from rnnkit.widgets.controls import button, choice, log_slider, slider
+from rnnkit.widgets.panel import Panel
+
+SIZES, STEPS = (150, 300, 1_000, 3_000, 10_000), (5_000, 20_000, 80_000)
+PAST = 5  # earlier curves that stay in sight
+WAITING = "Press train."
+
+
+def widget(architecture="rnn", max_params=1_000, labels=3.0, unroll=5, train_steps=20_000) -> Panel:
+    """`labels` for each parameter to learn by heart; `max_params` one of SIZES, `train_steps` one of STEPS."""
+    cells = [cell for cell in PAPER if cell_of(cell).min_layers == 1]
+    controls = {
+        "architecture": choice("cell", [(label_of(cell), cell) for cell in cells], architecture, "Which equations"),
+        "max_params": log_slider("parameters", [(short(size), size) for size in SIZES], max_params, "The most that the network may have"),
+        "labels": slider("labels a parameter", 0.5, 8.0, labels, 0.5, "Size of the data set: random labels to learn by heart, for each parameter"),
+        "unroll": slider("time steps", 1, 12, unroll, 1, "Steps from the first sight of the input to the answer"),
+        "train_steps": log_slider("training steps", [(short(steps), steps) for steps in STEPS], train_steps, "How long to train"),
+        "train": button("train", _press, "Trains from new weights, or stops"),
+        "clear": button("clear", lambda panel: panel.set(past=()), "Forgets the earlier curves"),
+    }
+    settings = dict(architecture=architecture, max_params=max_params, labels=labels, unroll=unroll, train_steps=train_steps)
+    return Panel(draw, controls, {"curve": (), "past": (), "note": WAITING}, size=(10, 4.2), changed=_changed,
+                 still=lambda: deque(looks(**settings, past=()), maxlen=1)[0])  # fmt: skip
+
+
+def study_of(architecture, max_params, unroll) -> Study:
+    return Study("per_cap", architecture, 1, max_params, unroll=unroll)
+
+
+def hparams_of(architecture, labels, train_steps) -> dict:
+    """Settings that do well everywhere: Adam from 0.01 downwards, orthogonal matrices, forget gates open."""
+    cell = cell_of(architecture)
+    each = {f"{what}_{m}": scale for m in cell.maps
+            for what, scale in (("input_scale", 1.0), ("recurrent_matrix_scale", 1.0), ("recurrent_bias_scale", 0.0))}  # fmt: skip
+    init = "orthogonal" if "orthogonal" in cell.recurrent_inits else cell.recurrent_inits[0]
+    return each | dict.fromkeys(cell.forget.values(), 1.0) | dict(
+        recurrent_matrix_init_type=init, recurrent_bias_init_type="delta", nonlinearity=cell.nonlinearities[-1], optimizer="Adam",
+        lr_init=0.01, lr_decay_rate=0.03, optimizer_logit_momentum=2.2, gradient_clip_val=10.0, l2_decay=1e-8, samples_per_param=labels,
+        input_presentation="every", train_steps=train_steps)  # fmt: skip
+
+
+def looks(architecture, max_params, labels, unroll, train_steps, past):
+    """Trains, and yields the state to draw: the curve so far, (training steps, bits per parameter, share of right labels) at each look."""
+    yield {"curve": (), "past": past, "note": "The training step is being compiled; the first time this takes some seconds."}
+    study, curve = study_of(architecture, max_params, unroll), []
+    for seen in watched(study, hparams_of(architecture, labels, train_steps)):
+        if seen["infeasible"]:
+            yield {"note": f"It diverged at step {seen['steps']:,}."}
+            return
+        curve.append((seen["steps"], -seen["valid_loss"] / study.num_params, seen["accuracy"]))
+        yield {"curve": tuple(curve), "note": ""}
+
+
+def draw(figure, theme, *, architecture, max_params, labels, unroll, train_steps, curve, past, note) -> str:
+    """Bits per parameter and the share of right labels while one network trains; earlier ones are pale."""
+    left, right = figure.subplots(1, 2, gridspec_kw={"left": 0.07, "right": 0.985, "bottom": 0.16, "top": 0.9, "wspace": 0.24, "width_ratios": [1.5, 1]})
+    study, color = study_of(architecture, max_params, unroll), theme.style_of([architecture])[architecture].color
+    most = max((8.4, labels * 1.05) if labels > 5.5 else (5.6,))
+    for ax, column in ((left, 1), (right, 2)):
+        for name, text, old in past:
+            ax.plot([look[0] for look in old], [look[column] for look in old], color=theme.style_of([name])[name].color, alpha=0.4,
+                    linewidth=1.6, label=text)  # fmt: skip
+        ax.plot([look[0] for look in curve], [look[column] for look in curve], color=color, linewidth=3)
+        if curve:
+            ax.plot(curve[-1][0], curve[-1][column], "o", color=color, markersize=10, clip_on=False)
+        ax.set(xscale="log", xlim=(8, 1.25 * max([train_steps, *(old[-1][0] for *_, old in past)])), xlabel="training steps")
+        theme.log(ax.xaxis)
+    units = f"{study.n_units} unit{'s' * (study.n_units != 1)}, {study.num_params:,} parameters, {unroll} time step{'s' * (unroll != 1)}"
+    left.set(ylim=(0, most), ylabel="stored bits per parameter", title=f"{label_of(architecture)}: {units}")
+    lines = ((paper.BITS_PER_PARAMETER, f"{paper.BITS_PER_PARAMETER:g}: the paper's networks", theme.grey, 0.01, "left"),
+             (paper.PERCEPTRON_BITS, f"{paper.PERCEPTRON_BITS:g}: a perceptron", theme.grey, 0.01, "left"),
+             (labels, f"{labels:g}: every label", theme.ink, 0.99, "right"))  # fmt: skip
+    for value, text, shade, x, side in lines:
+        left.axhline(value, color=shade, linewidth=1.2, linestyle=(0, (6, 2)), zorder=0)
+        left.text(x, value + most / 80, text, color=shade, fontsize=11, va="bottom", ha=side, transform=left.get_yaxis_transform())
+    if past:
+        left.legend(loc="upper left", bbox_to_anchor=(0, 4.95 / most), title="before", alignment="left", handlelength=1.2, fontsize=11)
+    right.set(ylim=(0.49, 1.01), ylabel="share of right labels")
+    count = max(1, round(labels * study.num_params))
+    right.set_title(f"{count:,} labels")
+    network = f"{label_of(architecture)}, {units}, {count:,} labels"
+    if not curve:
+        return f"{network}. {note}"
+    steps, bits, share = curve[-1]
+    return (f"{network}: {share:.1%} right after {steps:,} steps, so {bits * study.num_params:,.0f} stored bits, "
+            f"{bits:.2f} per parameter. {note}").rstrip()
+
+
+def _kept(panel) -> tuple:
+    """The earlier curves, and the present one among them: (cell, what it was, curve)."""
+    values = panel.values
+    if not values["curve"]:
+        return values["past"]
+    text = f"{label_of(values['architecture'])}, {short(values['max_params'])}, {values['labels']:g} labels: {values['curve'][-1][1]:.2f}"
+    return (*values["past"], (values["architecture"], text, values["curve"]))[-PAST:]
+
+
+def _press(panel):
+    if panel.running:
+        panel.stop()
+        return
+    values = panel.values
+    settings = {name: values[name] for name in ("architecture", "max_params", "labels", "unroll", "train_steps")}
+    panel.made["train"].description = "stop"
+    panel.run(looks(**settings, past=_kept(panel)), done=lambda: setattr(panel.made["train"], "description", "train"))
+
+
+def _changed(panel, name):
+    """Other settings are another network: what trains is stopped and joins the earlier curves."""
+    panel.stop()
+    if panel.state["curve"]:
+        panel.state |= {"past": _kept(panel), "curve": (), "note": WAITING}
