@@ -7,6 +7,7 @@ for all steps, shown at the first alone unless `every`) or the places of `stream
 `heads` groups of classes, at `scored` consecutive steps from `first_scored(hparams)` on.
 """
 
+from . import examples
 from .arithmetic import Arithmetic
 from .memory import Memory
 from .parentheses import Parentheses
@@ -22,3 +23,9 @@ def task_of(task_type: str):
     if task_type not in TASKS:
         raise ValueError(f"task_type must be one of {', '.join(TASKS)}, got {task_type!r}. Check the spelling.")
     return TASKS[task_type]
+
+
+def example(task_type: str, form: str = "small", seed: int = 0) -> dict:
+    """The first training sample of a task as plain numbers and text, with what chance and perfection cost; see examples.of."""
+    task = task_of(task_type)
+    return examples.of(task(form) if hasattr(task, "forms") else task(), seed)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .. import draws
-from .forms import fill, in_batches
+from .forms import drawn_part, fill
 
 SYMBOLS = "0123456789 -+="
 SPACE, MINUS, PLUS, EQUALS = (SYMBOLS.index(s) for s in " -+=")
@@ -18,9 +18,10 @@ class Arithmetic:
     """a + b with both uniform on -most ... most, as "-343243+93851=", then blanks; the answer right-aligned, as "   -249392".
 
     The problem is right-aligned too, so that "=" is always the last of `problem` steps; the first symbol of the answer is due
-    `compute_steps` steps (a hyper-parameter, 1 to 6) after the step that follows it. A negative second number stands behind the plus sign, "1+-2=":
+    after `compute_steps` blanks more (a hyper-parameter, 1 to 6). A negative second number stands behind the plus sign, as in "1+-2=":
     so written, the longest problem of the paper's numbers fills 20 steps, and 20 + 6 + 10 are its 36. The loss is the mean over the
-    `answer` symbols, in nats; the leading blank, which every answer has, costs a little at first like any other.
+    `scored` symbols of the answer, in nats. `small` has numbers of two digits: a GRU of 5,000 parameters learns a good part of them in
+    20,000 steps, and next to nothing of three.
     """
 
     form: str = "small"
@@ -59,16 +60,14 @@ class Arithmetic:
 
     def batches(self, seed: int, step_K: torch.Tensor, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
         """Training batches number step_K: inputs_KxTx1xB and targets_KxSx1xB, int32."""
-        return self._drawn(seed, draws.DATA, step_K, device)
+        return self.drawn(seed, draws.DATA, step_K, device)
 
     def held_out(self, seed: int, part: str, device="cpu"):
         """Inputs, targets and weights_KxB of a part; those of "train" are the first that training sees."""
-        stream = {"train": draws.DATA, "valid": draws.VALID, "eval": draws.EVAL}[part]
-        count = in_batches(self.held, self.batch)
-        inputs, targets = self._drawn(seed, stream, torch.arange(count, device=device), device)
-        return inputs, targets, torch.full((count, self.batch), 1 / (count * self.batch), dtype=torch.float64, device=device)
+        return drawn_part(self, seed, part, device)
 
-    def _drawn(self, seed, stream, number_K, device):
+    def drawn(self, seed, stream, number_K, device):
+        """Inputs and targets of the batches number_K of a stream of random numbers."""
         words = draws.words(seed, stream, number_K, count=2 * self.batch, device=device).view(len(number_K), 2, self.batch)
         a, b = (((words.long() + 2**31) * (2 * self.most + 1) >> 32) - self.most).int().unbind(1)
         return self.written(a, b)

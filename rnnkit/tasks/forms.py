@@ -1,4 +1,10 @@
-"""A task's named sizes: the paper's own, and smaller ones of the same shape for small machines."""
+"""What the tasks that come in named sizes share: their forms, and their held-out parts."""
+
+import torch
+
+from .. import draws
+
+STREAMS = {"train": draws.DATA, "valid": draws.VALID, "eval": draws.EVAL}  # part -> what its random numbers are drawn for
 
 
 def fill(task):
@@ -15,6 +21,25 @@ def fill(task):
         raise ValueError(f"batch must be a multiple of 16, got {task.batch}. Round it up.")
 
 
+def checked(part: str) -> str:
+    """The name of a held-out part. ValueError, with those there are, for another."""
+    if part not in STREAMS:
+        raise ValueError(f"part must be one of {', '.join(STREAMS)}, got {part!r}. Check the spelling.")
+    return part
+
+
 def in_batches(count: int, batch: int) -> int:
     """How many batches hold `count` samples; the last may be part empty."""
     return -(-count // batch)
+
+
+def drawn_part(task, seed: int, part: str, device):
+    """Inputs, targets and weights_KxB of a part of data that never end: its own stream, "train" being the first that training sees."""
+    count = in_batches(task.held, task.batch)
+    inputs, targets = task.drawn(seed, STREAMS[checked(part)], torch.arange(count, device=device), device)
+    return inputs, targets, even_weights(count, task.batch, device)
+
+
+def even_weights(count: int, batch: int, device) -> torch.Tensor:
+    """weights_KxB, float64, all alike and adding to 1."""
+    return torch.full((count, batch), 1 / (count * batch), dtype=torch.float64, device=device)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from .. import draws
-from .forms import fill, in_batches
+from .forms import drawn_part, fill
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Memory:
     held: int | None = None  # samples of each held-out part
     name, input, every, loss, streams, heads, scored, per_nat = "mem_thru", "static", False, "squared", 1, 1, 1, 1.0
     forms = {
-        "paper": dict(n_in=64, steps=12, batch=128, held=2048),
-        "small": dict(n_in=64, steps=12, batch=128, held=2048),
+        "paper": dict(n_in=64, steps=12, batch=128, held=8192),
+        "small": dict(n_in=64, steps=12, batch=128, held=8192),
         "tiny": dict(n_in=16, steps=6, batch=32, held=128),
     }
 
@@ -42,16 +42,14 @@ class Memory:
 
     def batches(self, seed: int, step_K: torch.Tensor, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
         """Training batches number step_K: inputs_KxIxB, float32, which are the targets too."""
-        return self._drawn(seed, draws.DATA, step_K, device)
+        return self.drawn(seed, draws.DATA, step_K, device)
 
     def held_out(self, seed: int, part: str, device="cpu"):
         """inputs_KxIxB, targets_KxOxB and weights_KxB of a part; those of "train" are the first that training sees."""
-        stream = {"train": draws.DATA, "valid": draws.VALID, "eval": draws.EVAL}[part]
-        count = in_batches(self.held, self.batch)
-        inputs, targets = self._drawn(seed, stream, torch.arange(count, device=device), device)
-        return inputs, targets, torch.full((count, self.batch), 1 / (count * self.batch), dtype=torch.float64, device=device)
+        return drawn_part(self, seed, part, device)
 
-    def _drawn(self, seed, stream, number_K, device):
+    def drawn(self, seed, stream, number_K, device):
+        """Inputs and targets of the batches number_K of a stream of random numbers."""
         words = draws.words(seed, stream, number_K, count=self.n_in * self.batch // 2, device=device)
         x = words.view(torch.int16).float().add_(0.5).mul_(math.sqrt(3) / 2**15).view(len(number_K), self.n_in, self.batch)
         return x, x

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .. import draws
-from .forms import fill, in_batches
+from .forms import drawn_part, fill
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,14 @@ class Parentheses:
 
     def batches(self, seed: int, step_K: torch.Tensor, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
         """Training batches number step_K: inputs_KxTxJxB, int32, offset by stream, and the counts, targets_Kx1xGxB, int32."""
-        return self._drawn(seed, draws.DATA, step_K, device)
+        return self.drawn(seed, draws.DATA, step_K, device)
 
     def held_out(self, seed: int, part: str, device="cpu"):
         """Inputs, targets and weights_KxB of a part; those of "train" are the first that training sees."""
-        stream = {"train": draws.DATA, "valid": draws.VALID, "eval": draws.EVAL}[part]
-        count = in_batches(self.held, self.batch)
-        inputs, targets = self._drawn(seed, stream, torch.arange(count, device=device), device)
-        return inputs, targets, torch.full((count, self.batch), 1 / (count * self.batch), dtype=torch.float64, device=device)
+        return drawn_part(self, seed, part, device)
 
-    def _drawn(self, seed, stream, number_K, device):
+    def drawn(self, seed, stream, number_K, device):
+        """Inputs and targets of the batches number_K of a stream of random numbers."""
         words = draws.words(seed, stream, number_K, count=self.steps * self.types * self.batch // 2, device=device)
         symbols = words.view(torch.int16).int().add_(2**15).mul_(4 * self.types).bitwise_right_shift_(16)  # uniform on 0 ... 4 types - 1
         symbols = symbols.view(len(number_K), self.steps, self.types, self.batch)

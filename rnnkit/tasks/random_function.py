@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from .. import draws
-from .forms import fill, in_batches
+from .forms import checked, fill, in_batches
 
 ROWS = 1 << 16  # samples of the table made at once
 
@@ -61,6 +61,7 @@ class RandomFunction:
 
     def held_out(self, seed: int, part: str, device="cpu"):
         """The whole table, whatever the part: inputs_KxIxB, targets_Kx1xB and the weights beta, K x B, zero where padded."""
+        checked(part)
         x, y, _ = _table(self, seed, str(device))
         count = in_batches(self.samples, self.batch)
         index = torch.arange(count * self.batch, device=device).clamp_(max=self.samples - 1).view(count, self.batch)

@@ -8,7 +8,7 @@ import torch
 
 from .. import draws
 from . import corpus as texts
-from .forms import fill, in_batches
+from .forms import checked, even_weights, fill, in_batches
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,24 @@ class Text8:
 
     def held_out(self, seed: int, part: str, device="cpu"):
         """Inputs, targets and weights_KxB of a part, the same for every seed."""
-        start, end = self.parts()[part]
+        start, end = self.parts()[checked(part)]
         count = in_batches(self.held, self.batch)
         places = np.linspace(start, end - self.steps - 1, count * self.batch).astype(np.int64)
         inputs, targets = self._windows(torch.from_numpy(places).view(count, self.batch).to(device))
-        return inputs, targets, torch.full((count, self.batch), 1 / (count * self.batch), dtype=torch.float64, device=device)
+        return inputs, targets, even_weights(count, self.batch, device)
 
     def _windows(self, first_KxB: torch.Tensor):
         places = first_KxB[:, None] + torch.arange(self.steps + 1, device=first_KxB.device)[:, None]
         symbols = texts.on(self.corpus, str(first_KxB.device))[places].int().sub_(96).clamp_(min=0)[:, :, None]  # a is 97 in ASCII
         return symbols[:, :-1].contiguous(), symbols[:, 1 + self.unscored :].contiguous()
 
-    def chance(self) -> float:
-        """Loss of the best answer that ignores the input, in bits: the entropy of the letters of the training part."""
+    def marginal(self) -> np.ndarray:
+        """Share of each of the 27 symbols in the training part."""
         start, end = self.parts()["train"]
-        p = np.bincount(texts.load(self.corpus)[start:end]) / (end - start)
-        return float(-(p[p > 0] * np.log2(p[p > 0])).sum())
+        codes = np.bincount(texts.load(self.corpus)[start:end], minlength=128)
+        return codes[[ord(letter) for letter in texts.ALPHABET]] / (end - start)
+
+    def chance(self) -> float:
+        """Loss of the best answer that ignores the input, in bits: the entropy of the training part's letters."""
+        p = self.marginal()
+        return float(-(p * np.log2(np.where(p > 0, p, 1))).sum())

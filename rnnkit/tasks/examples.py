@@ -1,0 +1,100 @@
+"""One example of each task as plain numbers and text, and what a network pays that ignores its input, or makes no mistake."""
+
+import math
+
+import numpy as np
+import torch
+
+from .arithmetic import spelled
+from .corpus import ALPHABET
+
+PAIRS = ("()", "[]", "{}", "<>", "«»", "‹›", "⟨⟩", "⟦⟧", "⌈⌉", "⌊⌋")  # how parentheses are shown; the paper names two of its ten
+NOISE = "abcdefghij"
+
+
+def of(task, seed: int = 0) -> dict:
+    """The first training sample of a task: what is shown and asked, what chance and perfection cost, and a curve about it.
+
+    input    numbers_IxT, or a line of text for each stream
+    target   numbers_O, or a line of text
+    first    the step at which the first answer is due, from 0
+    chance   least loss of an answer that ignores the input; perfect: least loss of all, NaN where nobody knows it; both in `unit`
+    curve    x, y and their names: what stands behind the costs
+    Raises what the task's data raise.
+    """
+    made = EXAMPLES[task.name](task, seed)
+    return {"task": task.name, "form": getattr(task, "form", ""), "perfect": 0.0, **made}
+
+
+def _per_cap(task, seed):
+    words, labels = task.data(seed, 1)
+    x = task.unpack(words, torch.tensor([0]))[0].numpy()
+    share = np.linspace(0.5, 1, 51)
+    bits = np.array([1 + sum(q * math.log2(q) for q in (p, 1 - p) if q > 0) for p in share])
+    return dict(
+        input=np.repeat(x[:, None], task.unroll, 1), target=labels.numpy(), first=task.unroll - 1, unit="nats a label", chance=math.log(2),
+        curve=(share, bits, "share of labels that are right", "bits stored a label"),
+    )  # fmt: skip
+
+
+def _mem_thru(task, seed):
+    x, y = _first(task, seed)
+    units = np.arange(0, task.n_in * 3 // 2 + 1)
+    return dict(
+        input=np.concatenate((x[:, None], np.zeros((task.n_in, task.steps - 1))), 1), target=y, first=task.steps - 1,
+        unit="squared error a number", chance=task.chance(),
+        curve=(units, np.array([task.bound(int(n)) for n in units]), "units a layer", "least loss"),
+    )  # fmt: skip
+
+
+def _rcf(task, seed):
+    x, y = _first(task, seed)
+    known = np.concatenate(([0], np.unique(np.geomspace(1, task.samples, 60).astype(int))))
+    return dict(
+        input=np.repeat(x[:, None], task.steps, 1), target=y, first=task.steps - 1, unit="weighted squared error", chance=task.chance(),
+        curve=(known, np.array([task.memorised(m) for m in known]), "heaviest samples known", "loss left"),
+    )  # fmt: skip
+
+
+def _text8(task, seed):
+    x, y = _first(task, seed)
+    p = task.marginal()
+    order = np.argsort(-p)
+    return dict(
+        input=["".join(ALPHABET[s] for s in x[:, 0])], target="".join(ALPHABET[s] for s in y[:, 0]), first=task.unscored,
+        unit="bits a character", chance=task.chance(), perfect=math.nan,
+        curve=(["␣" if s == 0 else ALPHABET[s] for s in order], p[order], "symbol", "share of the text"),
+    )  # fmt: skip
+
+
+def _parens_counting(task, seed):
+    x, y = _first(task, seed)
+    symbols = "".join(PAIRS[: task.types]) + NOISE[: task.types]
+    streams = ["".join(symbols[s - j * task.symbols] for s in x[:, j]) for j in range(task.types)]
+    return dict(
+        input=streams, target=y[0], first=task.steps - 1, unit=f"nats, {task.types} answers", chance=task.chance(),
+        curve=(np.arange(task.cap + 1), task.marginal(), "parentheses open at the end", "probability"),
+    )  # fmt: skip
+
+
+def _arithmetic(task, seed):
+    x, y = _first(task, seed)
+    p = task.marginal()
+    entropy = -(p * np.log(np.where(p > 0, p, 1))).sum(1)
+    compute = 3  # blanks before the answer, of the 1 to 6 that a trial may choose
+    return dict(
+        input=[spelled(x[:, 0])[: task.problem + compute + task.scored]], target=spelled(y[:, 0]), problem=task.problem,
+        first=task.first_scored({"compute_steps": compute}), unit="nats a symbol", chance=task.chance(),
+        curve=(np.arange(1, task.scored + 1), entropy, "place in the answer", "cost of chance, nats"),
+    )  # fmt: skip
+
+
+def _first(task, seed):
+    """Input and target of the first example of the first batch."""
+    return (part[0, ..., 0].numpy() for part in task.batches(seed, torch.tensor([0])))
+
+
+EXAMPLES = {
+    "per_cap": _per_cap, "mem_thru": _mem_thru, "rcf": _rcf, "text8": _text8, "parens_counting": _parens_counting,
+    "arithmetic": _arithmetic,
+}  # fmt: skip
