@@ -20,6 +20,7 @@ import torch
 ALPHABET = " abcdefghijklmnopqrstuvwxyz"
 URL = "http://mattmahoney.net/dc/text8.zip"  # Mahoney 2011; its home page has no https of its own, hence the checksums
 SIZE = 100_000_000
+# Both checksums stand alike in a good many published programs; the kit's own makers had no network to fetch the file.
 SHA256 = "6e890197040d37d85beb962ae1f041ff1d9a9ca8d20c7d99c85027eebf51dca7"  # of text8
 ZIP_SHA256 = "a6640522afe85d1963ad56c05b0ede0a0c000dddc9671758a6cc09b7a38e5232"  # of text8.zip
 VARIABLE = "RNNKIT_TEXT8"  # the environment variable that names a text8 file
