@@ -38,7 +38,7 @@ def quantised(block: np.ndarray, bits: int, way: str = "range") -> np.ndarray:
 
 
 def bits_kept(study, hparams: dict, parts: dict, device="cpu") -> dict[str, list[float]]:
-    """Stored bits of a network of the capacity task, its weights rounded to 1, 2, ... 16 bits: a list for each way, and "whole", unrounded."""
+    """Stored bits of a network of the capacity task with weights of 1, 2, ... 16 bits: a list for each way, and "whole", unrounded."""
     theta = theta_of(study, parts)
     rows = [theta]
     for way in WAYS:

@@ -37,7 +37,8 @@ def theta_of(study, parts: dict) -> np.ndarray:
     found = {name: tuple(part.shape) for name, part in parts.items()}
     if found != shapes:
         wrong = sorted(name for name in {*shapes, *found} if shapes.get(name) != found.get(name))
-        raise StoreError(f"The stored weights of {study.key} do not fit its network ({', '.join(wrong)}). Delete them; they can be retrained.")
+        what = f"do not fit its network ({', '.join(wrong)})"
+        raise StoreError(f"The stored weights of {study.key} {what}. Delete them; they can be had again by retraining.")
     return np.concatenate([parts[name].ravel() for name in shapes])
 
 
@@ -68,8 +69,9 @@ def network_of(store, study, trial, device="cpu") -> dict[str, np.ndarray]:
     if outcome.infeasible:
         raise StoreError(f"Trial {trial.hyper_iter} of {study.key} diverged when it was trained again here. Run the study anew.")
     if not math.isclose(outcome.valid_loss, trial.valid_loss, rel_tol=SAME, abs_tol=SAME):
-        warnings.warn(f"Trial {trial.hyper_iter} of {study.key} was trained again and came out at {outcome.valid_loss:.6g}, where the store has "
-                      f"{trial.valid_loss:.6g} (version {trial.version} on {trial.device}); its weights are those of now.", stacklevel=2)
+        warnings.warn(f"Trial {trial.hyper_iter} of {study.key} was trained again and came out at {outcome.valid_loss:.6g}, where the "
+                      f"store has {trial.valid_loss:.6g} (version {trial.version} on {trial.device}); its weights are those of now.",
+                      stacklevel=2)  # fmt: skip
     parts = blocks_of(study, outcome.theta)
     best = min(t.valid_loss for t in store.trials(study.key) if not t.infeasible) if len(store.numbers(study.key)) else trial.valid_loss
     if trial.valid_loss <= best:  # whatever weights are there now are of no better trial that the store has

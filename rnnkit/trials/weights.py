@@ -66,7 +66,7 @@ class Shelf:
             if not self.warned:
                 why = error.strerror or error
                 warnings.warn(f"The weights of the best trials cannot be kept in {self.folder} ({why}); the trials themselves are. "
-                              "Make room or change the folder's permissions; what is lacking is retrained when it is asked for.", stacklevel=3)
+                              "Make room or change the folder's permissions; what is lacking is retrained when asked for.", stacklevel=3)
                 self.warned = True
             return False
         return True
