@@ -25,8 +25,8 @@ RELU_BITS = 3.5  # section 2.1.2: IRNN, and RNN and UGRNN with ReLU alone
 PERCEPTRON_BITS = 2.0  # section 2.1: Cover 1965, Gardner 1988
 SYNAPSE_BITS = 4.7  # section 5: Bartol et al. 2016
 
-# Bits per character on text8 -> {layers: {architecture: ((parameters, bits), ...)}}. One layer: Foerster et al. 2017 (arXiv 1611.09434), from
-# memory and not checked against print. Four layers: the best of the authors' published trials, an example of their data's README.
+# Bits per character on text8 -> {layers: {architecture: ((parameters, bits), ...)}}. One layer: Foerster et al. 2017 (arXiv 1611.09434),
+# from memory and not checked against print. Four layers: the best of the authors' published trials, an example of their data's README.
 TEXT8_ANCHORS = {
     1: {
         "rnn": ((80_000, 1.88), (320_000, 1.69), (1_280_000, 1.59)), "irnn": ((80_000, 1.89), (320_000, 1.71), (1_280_000, 1.58)),
@@ -89,13 +89,11 @@ class Claim:
 
 CLAIMS = {
     "C01": Claim(
-        "2.1.2, Fig. 1a", "Stored bits are roughly linear in the number of parameters", "slope of log bits on log parameters", "1"
+        "2.1.2, Fig. 1a", "Stored bits are roughly linear in the number of parameters", "slope of log bits on log parameters", "1",
     ),
     "C02": Claim("2.1.2, Fig. 1e", "Networks store about 5 bits per parameter", "mean best bits per parameter at the largest size", "5"),
     "C03": Claim(
-        "2.1.2",
-        "All architectures and depths 1, 2, 4 lie between 3 and 6 bits per parameter",
-        "mean, least and most bits per parameter",
+        "2.1.2", "All architectures and depths 1, 2, 4 lie between 3 and 6 bits per parameter", "mean, least and most bits per parameter",
         "3-6",
     ),
     "C04": Claim("Fig. 1", "Architectures differ only a little", "highest over lowest mean bits per parameter, IRNN aside", "small"),
@@ -104,14 +102,12 @@ CLAIMS = {
     "C07": Claim("2.1.2", "More gates, slightly less capacity", "change of bits per parameter for one gate more", "negative"),
     "C08": Claim("2.1.2", "The IRNN is the lowest and reaches about 3.5 bits per parameter", "most bits per parameter of the IRNN", "3.5"),
     "C09": Claim(
-        "2.1.2, Fig. 2a",
-        "With ReLU alone, RNN and UGRNN drop to about 3.5 bits per parameter",
-        "bits with tanh over bits with ReLU",
+        "2.1.2, Fig. 2a", "With ReLU alone, RNN and UGRNN drop to about 3.5 bits per parameter", "bits with tanh over bits with ReLU",
         "above 1",
     ),
     "C10": Claim("2.1.2, Fig. 2b", "Unrolling longer stores more, then saturates", "bits at 5 steps over bits at 1 step", "above 1"),
     "C12": Claim(
-        "Fig. App.1", "The best dataset is only slightly larger than the stored bits", "best dataset size over stored bits", "just above 1"
+        "Fig. App.1", "The best dataset is only slightly larger than the stored bits", "best dataset size over stored bits", "just above 1",
     ),
     "C13": Claim("5", "The depths agree: results cluster by architecture", "mean Kendall's tau between depths", "high"),
     "C15": Claim("5", "Weights compress to about 5 bits without loss", "bits kept under k-bit weights, k at 99 %", "5"),
@@ -124,13 +120,14 @@ CLAIMS = {
     "R01": Claim("3, Fig. 3e-g", "Random function: equal loss at equal parameters", "spread of the error", "near 0"),
     "R02": Claim("3", "No size learns the tasks perfectly; loss falls with size", "slope of log loss on log parameters", "negative"),
     "P01": Claim(
-        "4, Fig. 4a-h", "RNN and IRNN are the worst and the slowest", "share of pairs with a gated cell in which they come later", "order"
+        "4, Fig. 4a-h", "RNN and IRNN are the worst and the slowest", "share of pairs with a gated cell in which they come later", "order",
     ),
     "P02": Claim("4, Table App.1", "RNN and IRNN solve depth 1 eventually", "best loss", "1.16e-2, 4.20e-4"),
     "P03": Claim("4, Fig. 4", "At depth only gated cells solve the task", "share of trials of RNN and IRNN that solve it", "none"),
     "P04": Claim("4, Fig. 4", "GRU is the most trainable at depth 1, +RNN at depth 8", "median over the lowest other median", "below 1"),
     "P05": Claim(
-        "4, Fig. 4i-p", "Arithmetic is far harder; RNN and IRNN still fall at the end", "decades that the best falls in the last third", "negative"
+        "4, Fig. 4i-p", "Arithmetic is far harder; RNN and IRNN still fall at the end", "decades that the best falls in the last third",
+        "negative",
     ),
     "P06": Claim("App. B", "Arithmetic, once learned, is nearly perfect", "share of exact answers", "about 1"),
     "H01": Claim("Table 1", "Infeasible share at depth 1", "share of random sets", "12-57 %"),
@@ -139,13 +136,11 @@ CLAIMS = {
     "H05": Claim("Table App.2", "Welch tests at depth 1", "share of pairs with the paper's sign", "1"),
     "H06": Claim("Table App.2", "Welch tests at depth 8", "share of pairs with the paper's sign", "1"),
     "H07": Claim(
-        "Table App.2, derived",
-        "Share of random runs that solve the task at depth 8",
-        "share below half the plateau",
+        "Table App.2, derived", "Share of random runs that solve the task at depth 8", "share below half the plateau",
         "+RNN .43, others below .03",
     ),
     "A01": Claim(
-        "App. C, Table App.1", "Rerunning the best hyper-parameters gives nearly the original loss", "mean over original", "0.7-7"
+        "App. C, Table App.1", "Rerunning the best hyper-parameters gives nearly the original loss", "mean over original", "0.7-7",
     ),
     "G01": Claim("2.2", "Cost per sample is linear in parameters, quadratic in units", "slope of log seconds on log parameters", "1"),
     "G03": Claim("App. A", "Each architecture has between 10 and 27 hyper-parameters", "tuned hyper-parameters", "10-27"),
@@ -180,6 +175,26 @@ FIGURES = {  # in the order of the paper, ours where they belong; the gallery sh
         ("C01", "C02", "C03", "C04", "C05", "C06", "C07", "C08", "C13", "G03"),
         _SEARCH,
     ),
+    "best_so_far": Figure(
+        "The search",
+        "Bits per parameter of each trial (dots) and of the best so far (lines) against the number of trials, "
+        "a panel for each depth and size. A curve that still rises has not found its capacity.",
+        "App. A",
+        ("",),
+        (),
+        _SEARCH,
+    ),
+    "tuner": Figure(
+        "The search against random search (ours: not in the paper)",
+        "One study under both tuners. Left: bits per parameter of the best trial so far, median (line) and range (band) over the seeds. "
+        "Right: median and middle half of each 16 trials, all seeds together.", "App. A", ("",)),
+    "importance": Figure(
+        "What matters (ours: not in the paper)",
+        "Share of the variance of a study's ranks that a random forest loses on unseen trials when one hyper-parameter is dealt out anew, "
+        "summed over the maps of a cell (*). Last row: a number that means nothing.", "App. A", ("",)),
+    "diverged": Figure(
+        "Where trials diverge (ours: not in the paper)",
+        "Share of diverged trials, by quarters of three hyper-parameters drawn at random, with Wilson's 95 % interval.", "App. A", ("",)),
     "fig2a": Figure(
         "Figure 2a",
         "The effect of ReLU: bits per parameter of 1-layer networks, best where the tuner chose the nonlinearity (solid) and best of all trials "
@@ -194,55 +209,37 @@ FIGURES = {  # in the order of the paper, ours where they belong; the gallery sh
     ),
     "fig2c": Figure(
         "Figure 2c",
-        "Memory throughput: squared error of the reconstructed input against units a layer, all depths (filled, half and open markers: 1, 2 and "
-        "4 layers); black line: as many units as inputs. Dashed: the least error that a linear readout of N units allows, a bound and not a fit. "
-        "Right, ours: the excess over it; an excess below 0.0001 is drawn there.",
-        "2.2", ("c",), ("M01", "M02", "M03"), "hundreds to thousands of trials a point, 64 inputs, 12 time steps",
+        "Memory throughput: squared error of the reconstructed input against units a layer, all depths (filled, half and open markers: "
+        "1, 2 and 4 layers); black line: as many units as inputs. Dashed: the least error that a linear readout of N units allows, a bound "
+        "and not a fit. Right, ours: the excess over it; an excess below 0.0001 is drawn there.",
+        "2.2",
+        ("c",),
+        ("M01", "M02", "M03"),
+        "hundreds to thousands of trials a point, 64 inputs, 12 time steps",
     ),
     "g01": Figure(
         "Cost of a step",
-        "Ours: measured seconds of a training step (top; median over the trials of a network, its share of all that were trained side by side) and "
-        "counted multiplications (bottom), against parameters and against units. Dashed: slopes 1 and 2.",
-        "2.2", ("",), ("G01",),
+        "Ours: measured seconds of a training step (top; median over the trials of a network, its share of all that were trained side by "
+        "side) and counted multiplications (bottom), against parameters and against units. Dashed: slopes 1 and 2.",
+        "2.2",
+        ("",),
+        ("G01",),
     ),
     "fig3": Figure(
         "Figure 3",
-        "Least losses of a search: (a-c) text, bits per character against parameters at depths 1, 2 and 4, (d) against units at depth 1; (e-g) "
-        "random continuous functions. Dashed: chance; dotted: the error left if each parameter held one of the heaviest samples.",
-        "3", tuple("abcdefg"), ("T01", "T02", "R01", "R02"), "hundreds to thousands of trials a point, text8, 50 time steps, up to 1,280,000 parameters",
-    ),
-    "figapp1": Figure(
-        "Figure App.1",
-        "The dataset size of the best trial against the bits that this trial stored; no network can store more bits than "
-        "there are labels (line y = x).",
-        "App. A",
-        ("",),
-        ("C12",),
-        _SEARCH,
-    ),
-    "calibration": Figure(
-        "Calibration",
-        "A linear model without recurrence through the same pipeline. On the line y = x every label is stored; "
-        "theory allows that up to 2 labels a parameter (Cover 1965, Gardner 1988).",
-        "2.1",
-        ("",),
-        ("C17",),
-    ),
-    "best_so_far": Figure(
-        "The search",
-        "Bits per parameter of each trial (dots) and of the best so far (lines) against the number of trials, "
-        "a panel for each depth and size. A curve that still rises has not found its capacity.",
-        "App. A",
-        ("",),
-        (),
-        _SEARCH,
+        "Least losses of a search: (a-c) text, bits per character against parameters at depths 1, 2 and 4, (d) against units at depth 1; "
+        "(e-g) random continuous functions. Dashed: chance; dotted: the error left if each parameter held one of the heaviest samples.",
+        "3",
+        tuple("abcdefg"),
+        ("T01", "T02", "R01", "R02"),
+        "hundreds to thousands of trials a point, text8, 50 time steps, up to 1,280,000 parameters",
     ),
     "fig4": Figure(
         "Figure 4",
         "Searches on the hard tasks: (a-d) parentheses, median loss of all trials so far, depths 1, 2, 4, 8; dots are single trials. "
         "(e-h) The least loss so far. (i-p) The same for arithmetic. A diverged trial counts as worse than any. "
-        "Grey line: chance, the loss of the best answer that ignores the input. Bands: 95 % of the median, and for the least loss what half "
-        "of the trials would have found in 39 of 40 cases.",
+        "Grey line: chance, the loss of the best answer that ignores the input. Bands: 95 % of the median, and for the least loss what "
+        "half of the trials would have found in 39 of 40 cases.",
         "4",
         tuple("abcdefghijklmnop"),
         ("P01", "P02", "P03", "P04", "P05", "P06", "G04"),
@@ -265,6 +262,15 @@ FIGURES = {  # in the order of the paper, ours where they belong; the gallery sh
         ("H01", "H02"),
         _RANDOM,
     ),
+    "figapp1": Figure(
+        "Figure App.1",
+        "The dataset size of the best trial against the bits that this trial stored; no network can store more bits than "
+        "there are labels (line y = x).",
+        "App. A",
+        ("",),
+        ("C12",),
+        _SEARCH,
+    ),
     "tableapp1": Figure(
         "Table App.1",
         "The best hyper-parameters of a search on parentheses, 1 layer, trained again: losses in nats, ours above the paper's. "
@@ -276,11 +282,19 @@ FIGURES = {  # in the order of the paper, ours where they belong; the gallery sh
     ),
     "tableapp2": Figure(
         "Table App.2",
-        "Welch's t-test for equal mean losses of random hyper-parameters on parentheses, all pairs: t, degrees of freedom and p, ours beside "
-        "the paper's. A negative t says that the second of the pair has the larger mean.",
+        "Welch's t-test for equal mean losses of random hyper-parameters on parentheses, all pairs: t, degrees of freedom and p, ours "
+        "beside the paper's. A negative t says that the second of the pair has the larger mean.",
         "App. C",
         ("",),
         ("H05", "H06"),
         _RANDOM,
+    ),
+    "calibration": Figure(
+        "Calibration",
+        "A linear model without recurrence through the same pipeline. On the line y = x every label is stored; "
+        "theory allows that up to 2 labels a parameter (Cover 1965, Gardner 1988).",
+        "2.1",
+        ("",),
+        ("C17",),
     ),
 }

@@ -4,7 +4,6 @@ In closed form, from the definitions in Appendix B, so that a figure can name it
 """
 
 import functools
-import math
 
 import numpy as np
 
@@ -17,18 +16,17 @@ ARITHMETIC = {"paper": (10**7, 10), "small": (99, 5), "tiny": (9, 4)}  # form ->
 
 
 def chance(task_type: str, form: str) -> float:
-    """Loss of the best answer that ignores the input, in the units of the task's `eval_loss` (nats); nan for a task without a plateau."""
-    form = form or "paper"
-    if task_type == "parens_counting" and form in PARENTHESES:
-        return parentheses_chance(*PARENTHESES[form])
-    if task_type == "arithmetic" and form in ARITHMETIC:
-        return arithmetic_chance(*ARITHMETIC[form])
-    return math.nan
+    """Loss of the best answer that ignores the input, in nats as `eval_loss`. ValueError for another task or form."""
+    forms = {"parens_counting": PARENTHESES, "arithmetic": ARITHMETIC}.get(task_type, {})
+    if form not in forms:
+        known = f"the forms {', '.join(PARENTHESES)} of parens_counting and arithmetic"
+        raise ValueError(f"Chance is known for {known}, got form {form!r} of {task_type!r}. Check the trials' columns.")
+    return (parentheses_chance if task_type == "parens_counting" else arithmetic_chance)(*forms[form])
 
 
 @functools.cache
 def parentheses_chance(types: int, cap: int, steps: int) -> float:
-    """Nats summed over the types: the entropy of a count after `steps` symbols, each an opening with probability 1/(4 types), or a closing."""
+    """Nats summed over the types: entropy of a count after `steps` symbols, each with probability 1/(4 types) an opening, or a closing."""
     step, count = 1 / (4 * types), np.eye(1, cap + 1)[0]
     for _ in range(steps):
         up, down = step * count[:-1], step * count[1:]

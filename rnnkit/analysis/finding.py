@@ -22,6 +22,7 @@ DEEP = 4  # layers from which on section 4 speaks of deep networks
 NEARLY = 0.9  # "nearly perfectly": nine sums in ten
 RARELY = 0.25  # "almost never the best": at most a quarter of the wins
 AGREE = 0.8  # of the signs of Table App.2
+TIGHT = 25  # percentage points: a mean interval wider than that agrees with nearly any share of Table 1
 RERUNS = 20  # reruns that a mean over original needs
 LOOSE = (2.0, 1.1)  # multiples of chance above which a looser reading of Table 1 calls a trial infeasible
 EXACT = 0.01  # "nearly perfectly reconstruct": an error of a hundredth of the variance

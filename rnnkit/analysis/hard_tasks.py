@@ -34,7 +34,7 @@ def plain_are_last(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
         return Finding(math.nan, math.nan, math.nan, UNTESTED, f"no network reached a loss below {SOLVED:g} of chance")
     slower, worse = np.mean(scores, 0)
     low, high = bootstrap(np.array(scores)[:, 0], lambda draw: draw.mean(-1))
-    reason = f"RNN and IRNN come later than gated cells in {slower:.0%} of pairs and end at a higher loss in {worse:.0%}"
+    reason = f"{slower:.0%}, and they end at a higher loss in {worse:.0%}"
     reason += f", over {count(len(scores), 'task and depth', 'tasks and depths')} that any network solved"
     if len(scores) < MIN_CELLS:
         return Finding(slower, low, high, UNTESTED, f"{reason}; it takes {MIN_CELLS}")
@@ -63,20 +63,22 @@ def plain_solve_one_layer(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
 
 
 def only_gated_when_deep(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
-    """P03: at the greatest depth gated cells solve the tasks and RNN and IRNN do not; shown is the share of RNN's and IRNN's trials that do."""
+    """P03: at the greatest depth gated cells solve the tasks, RNN and IRNN do not; shown is the share of the latter's trials that do."""
     depth = cells.n_layers.max()
     deep = cells[cells.n_layers == depth]
     deep = deep[deep.task_type.isin(deep.task_type[deep.solved > 0])]  # a task that none solves tells nothing
-    if depth < DEEP or deep.empty:
-        reason = f"depth {depth} is the greatest, and deep begins at {DEEP}" if depth < DEEP else f"no network solved a task at depth {depth}"
-        return Finding(math.nan, math.nan, math.nan, UNTESTED, reason)
+    if depth < DEEP:
+        return Finding(math.nan, math.nan, math.nan, UNTESTED, f"depth {depth} is the greatest, and deep begins at {DEEP}")
+    if deep.empty:
+        return Finding(math.nan, math.nan, math.nan, UNTESTED, f"no network solved a task at depth {depth}")
     plain, gated = (deep[deep.architecture.isin(names)] for names in (PLAIN, GATED))
     solved, trials = int(plain.solved.sum()), int((plain.trials - plain.infeasible).sum())
     ends, gated_low = wilson(solved, trials), wilson(int(gated.solved.sum()), int((gated.trials - gated.infeasible).sum()))[0]
     ours = solved / trials if trials else math.nan
-    best = [f"{label(c.architecture)} {c.minimum / c.chance:.2f}" for c in deep.sort_values("minimum").itertuples() if c.minimum == c.minimum]
+    least = (deep.minimum / deep.chance).groupby(deep.architecture).min().dropna().sort_values()
+    best = [f"{label(architecture)} {loss:.2g}" for architecture, loss in least.items()]
     reason = f"at depth {depth} RNN and IRNN solved in {solved} of {trials} trials, gated cells in {gated_low:.0%} or more"
-    reason += f"; best losses over chance: {', '.join(best)}"
+    reason += f"; least loss over chance: {', '.join(best)}"
     if solved:
         return Finding(ours, *ends, FAILS, reason)
     sure = trials > 0 and ends[1] < gated_low
@@ -93,18 +95,19 @@ def easiest(rows, cells: pd.DataFrame, spent: Budget, estimate=np.median) -> Fin
     for champion, depth in (("gru", 1), ("+rnn", deepest)):
         for task in trials.task_type.unique() if depth >= DEEP or depth == 1 else ():
             cell = trials[(trials.task_type == task) & (trials.n_layers == depth)]
-            sample = {a: cell["rank"][cell.architecture == a].dropna().to_numpy() for a in paper.ARCHITECTURES if a in set(cell.architecture)}
+            sample = {a: values.dropna().to_numpy() for a, values in cell.groupby("architecture")["rank"] if a in paper.ARCHITECTURES}
             others = [sample[a] for a in sample if a != champion]
             if champion not in sample or len(others) < 2 or not all(map(len, sample.values())):
                 continue
             ratio = _over_lowest([values[None] for values in (sample[champion], *others)])[0]
             low, high = bootstrap_samples((sample[champion], *others), _over_lowest)
             first = min(sample, key=lambda a: sample[a].min()) == champion
-            results.append((ratio, low, high, first, f"{label(champion)} at depth {depth} on {_task(task)} {ratio:.2f} [{low:.2f}, {high:.2f}]"))
+            said = f"{label(champion)} at depth {depth} on {_task(task)} {ratio:.2f} [{low:.2f}, {high:.2f}]"
+            results.append((ratio, low, high, first, said))
     if not results:
         return Finding(math.nan, math.nan, math.nan, UNTESTED, "neither GRU at depth 1 nor +RNN at depth was trained beside others")
     ratio, low, high = max(results, key=lambda r: r[0])[:3]
-    reason = f"median over the lowest other median: {listed(r[-1] for r in results)}; lowest minimum in {sum(r[3] for r in results)} of {len(results)}"
+    reason = f"{listed(r[-1] for r in results)}; theirs is the lowest minimum in {sum(r[3] for r in results)} of {len(results)}"
     if deepest < DEEP:
         return Finding(ratio, low, high, UNTESTED, f"{reason}; depth {deepest} is the greatest, and deep begins at {DEEP}")
     if any(r[1] > 1 for r in results):
@@ -136,7 +139,8 @@ def arithmetic_is_harder(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
         return Finding(slope, low, high, UNTESTED, f"{still}; too few networks were trained on both tasks")
     logs = np.log(table.dropna()[["parens_counting", "arithmetic"]].to_numpy())
     ends = np.exp(bootstrap(logs[:, 1] - logs[:, 0], lambda draw: draw.mean(-1)))
-    reason = f"best loss over chance is {math.exp(mean(logs[:, 1] - logs[:, 0])):.2f} [{ends[0]:.2f}, {ends[1]:.2f}] times that of parentheses; {still}"
+    harder = math.exp(mean(logs[:, 1] - logs[:, 0]))
+    reason = f"best loss over chance is {harder:.2f} [{ends[0]:.2f}, {ends[1]:.2f}] times that of parentheses; {still}"
     sides = {side(1, *ends, below=False), side(0, low, high, below=True) if any(falls) else FAILS}
     return Finding(slope, low, high, FAILS if FAILS in sides else HOLDS if sides == {HOLDS} else UNTESTED, reason)
 
@@ -155,8 +159,8 @@ def learned_is_exact(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
         reason = "no network solved arithmetic" if len(cells) else "arithmetic was not trained"
         return Finding(cells.accuracy.max(), math.nan, math.nan, UNTESTED, f"{reason}: loss below {SOLVED:g} of chance")
     best = solved.loc[solved.accuracy.idxmax()]
-    reason = f"{label(best.architecture)} at depth {best.n_layers}; {(solved.accuracy >= NEARLY).sum()} of {len(solved)} networks that solved it "
-    reason += f"answer {NEARLY:.0%} of sums or more"
+    exact = f"{(solved.accuracy >= NEARLY).sum()} of {len(solved)} networks that solved it answer {NEARLY:.0%} of sums or more"
+    reason = f"{label(best.architecture)} at depth {best.n_layers}; {exact}"
     if best.accuracy >= NEARLY:
         return Finding(best.accuracy, solved.accuracy.min(), best.accuracy, HOLDS, reason)
     return Finding(best.accuracy, solved.accuracy.min(), best.accuracy, UNTESTED if spent.small else FAILS, reason)
@@ -171,7 +175,8 @@ def advice(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
     low, high = bootstrap(table, lambda draw: draw.mean(-1))
     tally = wins.winner.map(label).value_counts()
     lstm = (wins.winner == "lstm").mean()
-    reason = f"lowest median or minimum: {', '.join(f'{a} {n}' for a, n in tally.items())}, of {len(wins)} at {count(len(table), 'task and depth', 'tasks and depths')}"
+    reason = f"lowest median or minimum: {', '.join(f'{a} {n}' for a, n in tally.items())}"
+    reason += f", of {len(wins)} at {count(len(table), 'task and depth', 'tasks and depths')}"
     if len(table) < MIN_CELLS or rows.n_layers.max() < DEEP:
         return Finding(ours, low, high, UNTESTED, f"{reason}; it takes {MIN_CELLS}, and a depth of {DEEP}")
     verdict = side(0.5, low, high, below=False)

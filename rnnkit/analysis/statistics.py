@@ -111,16 +111,17 @@ def welch(first, second) -> tuple[float, float, float]:
 
 
 def bootstrap_samples(samples, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile interval of `statistic` of several samples, each resampled by itself: for trials that were drawn alone (not searched).
+    """95 % percentile interval of `statistic` of several samples, each resampled by itself.
 
-    `statistic` takes a list of arrays draws x values, one a sample, and returns one number a draw. (nan, nan) if a sample has fewer than two.
+    `statistic` takes a list of arrays draws x values, one a sample, and returns one number a draw. (nan, nan) if a sample has fewer than
+    two. Right for means, medians and ratios of these over trials; not for the best trial (see `bootstrap`).
     """
     samples, rng = [np.asarray(sample, float) for sample in samples], np.random.default_rng(seed)
     if not samples or min(map(len, samples)) < 2:
         return math.nan, math.nan
-    drawn = statistic([sample[rng.integers(len(sample), size=(draws, len(sample)))] for sample in samples])
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    return float(low), float(high)
+    drawn = np.asarray(statistic([sample[rng.integers(len(sample), size=(draws, len(sample)))] for sample in samples]))
+    drawn = np.sort(drawn[~np.isnan(drawn)])  # inf may be among them: no interpolation
+    return tuple(float(drawn[round(q * (len(drawn) - 1))]) for q in (0.025, 0.975)) if len(drawn) else (math.nan, math.nan)
 
 
 def running_median(losses) -> pd.DataFrame:
@@ -141,11 +142,11 @@ def running_median(losses) -> pd.DataFrame:
 def running_minimum(losses) -> pd.DataFrame:
     """After each trial the least loss so far: columns `center low high`.
 
-    `high` is what half of these trials would have found in 39 of 40 cases (`half_rank`). The minimum itself is the lower end: a longer
-    search can only find less. A diverged trial (nan) counts as worse than any.
+    `high` is what half of these trials would have found in 39 of 40 cases (`half_rank`), the least of that so far. The minimum itself
+    is the lower end: a longer search can only find less. A diverged trial (nan) counts as worse than any.
     """
     losses, rows = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
     for n in range(1, len(losses) + 1):
         ranked = np.sort(losses[:n])
-        rows.append((ranked[0], ranked[0], ranked[half_rank(n)]))
+        rows.append((ranked[0], ranked[0], min(ranked[half_rank(n)], rows[-1][2] if rows else np.inf)))
     return pd.DataFrame(rows, columns=["center", "low", "high"])

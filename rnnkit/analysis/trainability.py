@@ -35,11 +35,7 @@ def running_curves(rows: pd.DataFrame) -> pd.DataFrame:
         values = {"median": middle.center, "median_low": middle.low, "median_high": middle.high, "minimum": least.center,
                   "minimum_high": least.high}  # fmt: skip
         parts.append(study.assign(**{name: column.to_numpy() for name, column in values.items()}))
-    out = pd.concat(parts, ignore_index=True)
-    order = {name: place for place, name in enumerate(in_order(out.architecture))}
-    tasks = {name: place for place, name in enumerate(HARD)}
-    return out.sort_values(["task_type", "n_layers", "architecture", "study", "trial"], ignore_index=True,
-                           key=lambda c: c.map({"task_type": tasks, "architecture": order}[c.name]) if c.name in ("task_type", "architecture") else c)  # fmt: skip
+    return _sorted(pd.concat(parts, ignore_index=True), [*CELL, "architecture", "study", "trial"])
 
 
 def by_network(rows: pd.DataFrame) -> pd.DataFrame:
@@ -62,9 +58,14 @@ def by_network(rows: pd.DataFrame) -> pd.DataFrame:
             "maximum": loss.max(), "mean": loss.mean(), "median": group.loss.fillna(math.inf).median(), "chance": group.chance.iloc[0],
             "accuracy": group.accuracy[group.loss.idxmin()] if feasible else math.nan,
         })  # fmt: skip
-    order = {name: place for place, name in enumerate(in_order(rows.architecture))}
-    return pd.DataFrame(table).sort_values([*CELL, "architecture"], ignore_index=True,
-                                           key=lambda c: c.map(order) if c.name == "architecture" else c)  # fmt: skip
+    return _sorted(pd.DataFrame(table), [*CELL, "architecture"])
+
+
+def _sorted(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Rows in the order of the paper: parentheses before arithmetic, architectures as in section 1.4."""
+    orders = {"architecture": in_order(table.architecture), "task_type": HARD}
+    places = {name: {value: place for place, value in enumerate(order)} for name, order in orders.items()}
+    return table.sort_values(columns, ignore_index=True, key=lambda column: column.map(places.get(column.name, lambda x: x)))
 
 
 def infeasible_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -106,7 +107,8 @@ def welch_table(rows: pd.DataFrame) -> pd.DataFrame:
             theirs = paper.TABLE_APP2.get((first, second), (None, None))[depth > 1] or (math.nan,) * 3
             same = None if math.isnan(t) or math.isnan(theirs[0]) else (t < 0) == (theirs[0] < 0)
             table.append([depth, first, second, t, df, p, len(sample[first]), len(sample[second]), paper_depth(depth), *theirs, same])
-    columns = ["n_layers", "first", "second", "t", "df", "p", "n_first", "n_second", "paper_n_layers", "paper_t", "paper_df", "paper_p", "same_sign"]
+    columns = ["n_layers", "first", "second", "t", "df", "p", "n_first", "n_second", "paper_n_layers", "paper_t", "paper_df", "paper_p",
+               "same_sign"]  # fmt: skip
     return pd.DataFrame(table, columns=columns).astype({"same_sign": "boolean"})
 
 
@@ -122,11 +124,13 @@ def rerun_table(rows: pd.DataFrame) -> pd.DataFrame:
         loss, original = all_of.dropna().to_numpy(), first.loss[first.architecture == architecture].min()
         low, high = bootstrap_samples([loss], lambda draws, original=original: draws[0].mean(-1) / original)
         bad = wilson(len(all_of) - len(loss), len(all_of))
-        values = {"min": loss.min(), "mean": loss.mean(), "max": loss.max()} if len(loss) else dict.fromkeys(("min", "mean", "max"), math.nan)
+        some = loss if len(loss) else np.array([math.nan])
+        values = {"min": some.min(), "mean": some.mean(), "max": some.max()}
         sd = float(np.std(loss, ddof=1)) if len(loss) > 1 else math.nan
         table.append({
-            "architecture": architecture, "original": original, "reruns": len(all_of), "infeasible_percent": 100 * (1 - len(loss) / len(all_of)),
-            "infeasible_low": 100 * bad[0], "infeasible_high": 100 * bad[1], **values, "sd": sd, "sd_over_mean": sd / values["mean"],
+            "architecture": architecture, "original": original, "reruns": len(all_of),
+            "infeasible_percent": 100 * (1 - len(loss) / len(all_of)), "infeasible_low": 100 * bad[0],
+            "infeasible_high": 100 * bad[1], **values, "sd": sd, "sd_over_mean": sd / values["mean"],
             "mean_over_original": values["mean"] / original, "low": low, "high": high,
             "at_most_original": float(np.mean(loss <= original)) if len(loss) else math.nan, "chance": again.chance.iloc[0],
         } | {f"paper_{k}": v for k, v in zip(paper.TABLE_APP1_COLUMNS, paper.TABLE_APP1.get(architecture, (math.nan,) * 7))})  # fmt: skip

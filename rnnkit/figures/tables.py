@@ -60,7 +60,7 @@ def table1(frame: pd.DataFrame):
         for a in names:
             row = part.loc[a] if a in part.index else None
             body[a] += [NONE] * 3 if row is None else [
-                f"{row.percent:.1f} [{row.low:.1f}, {row.high:.1f}]", f"{row.trials:,}", _number(row.paper_percent, ".1f")]  # fmt: skip
+                f"{row.percent:.1f} [{row.low:.1f}, {row.high:.1f}]", f"{row.trials:,.0f}", _number(row.paper_percent, ".1f")]  # fmt: skip
     colors = [s.color for s in style_of(names).values()]
     return _drawn("table1", frame, heads, list(body.values()), lambda y, x: x > 0 and x % 3 == 0, groups, colors=colors)
 
@@ -86,9 +86,9 @@ def tableapp1(frame: pd.DataFrame):
 
 @styled
 def tableapp2(frame: pd.DataFrame):
-    """Table App.2: Welch's t, degrees of freedom and p for all pairs, ours beside the paper's; a tick where the signs agree. ValueError without trials."""
+    """Table App.2: Welch's t, degrees of freedom and p for all pairs, ours and the paper's, and whether the signs agree. ValueError."""
     table = points("tableapp2", frame)["tableapp2"]
-    pairs = list(dict.fromkeys(zip(table["first"], table["second"])))
+    pairs = sorted(set(zip(table["first"], table["second"])), key=lambda pair: (pair not in paper.TABLE_APP2, pair))
     heads, groups, body = ["pair"], [], {pair: [" - ".join(map(label_of, pair))] for pair in pairs}
     for depth in sorted(table.n_layers.unique()):
         part = table[table.n_layers == depth].set_index(["first", "second"])
@@ -100,9 +100,9 @@ def tableapp2(frame: pd.DataFrame):
                 body[pair] += [NONE] * 7
                 continue
             row = part.loc[pair]
-            sign = NONE if pd.isna(row.same_sign) else "✓" if row.same_sign else "✗"
-            body[pair] += [_number(row.t), _number(row.df, ",.0f"), _p(row.p), _number(row.paper_t), _number(row.paper_df, ",.0f"),
-                           _p(row.paper_p, "<"), sign]  # fmt: skip
+            agree = NONE if pd.isna(row.same_sign) else "✓" if row.same_sign else "✗"
+            ours, printed = ((_number(row[f"{who}t"], "#.3g"), _number(row[f"{who}df"], ",.0f"), _p(row[f"{who}p"])) for who in ("", "paper_"))
+            body[pair] += [*ours, *printed, agree]
     return _drawn("tableapp2", frame, heads, list(body.values()), lambda y, x: x > 0 and (x - 1) % 7 in (3, 4, 5), groups)
 
 
@@ -111,9 +111,9 @@ def _number(value, form: str = ".3g") -> str:
 
 
 def _ratio(value, low, high) -> str:
-    return NONE if pd.isna(value) else f"{value:.2f}" if pd.isna(low) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    return _number(value) if pd.isna(low) else f"{_number(value)} [{_number(low)}, {_number(high)}]"
 
 
-def _p(value, below: str = "<") -> str:
+def _p(value) -> str:
     """The paper's p of .001 stands for less than that."""
-    return NONE if pd.isna(value) else f"{below} .001" if value <= 0.001 else f"{value:.3f}".lstrip("0")
+    return NONE if pd.isna(value) else "< .001" if value <= 0.001 else f"{value:.3f}".lstrip("0")

@@ -24,7 +24,7 @@ class Scale:
         self.chance, self.log = chance, bool(len(finite)) and finite.min() < chance / 10
         self.high = min(max(finite.max(), 1.15 * chance), TOP * chance) if len(finite) else 1.15 * chance
         self.low = max(finite[finite > 0].min() / 1.6, 1e-9) if self.log else 0.0
-        self.top = self.at(1.07)
+        self.top = self.at(1.1)
 
     def at(self, share: float) -> float:
         """The loss at a share of the way from the lowest to the highest."""
@@ -35,20 +35,26 @@ class Scale:
         losses = np.asarray(losses, float)
         return np.where(np.isnan(losses) | (losses > self.high), self.top, losses)
 
-    def dress(self, ax):
-        """Scale, limits and the row of diverged trials."""
+    def dress(self, ax, band=True):
+        """Scale, limits, chance and the band in which diverged trials stand."""
         if self.log:
             ax.set_yscale("log")
+            steps, tens = (1,) if self.high / self.low > 100 else (1, 3), range(-10, 7)
+            ax.set_yticks([m * 10.0**e for e in tens for m in steps if self.low <= m * 10.0**e <= self.high])
+            ax.set_yticks([m * 10.0**e for e in tens for m in range(2, 10) if self.low <= m * 10.0**e <= self.high], minor=True)
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             ax.yaxis.set_minor_formatter(NullFormatter())
-        ax.set_ylim(self.low, self.at(1.14))
-        ax.axhspan(self.high, self.at(1.14), color=PALE, linewidth=0, zorder=0)
+        else:
+            ax.set_yticks([tick for tick in MaxNLocator(5).tick_values(0, self.high) if tick <= self.high])
+        ax.set_ylim(self.low, self.at(1.18 if band else 1.03))
+        if band:
+            ax.axhspan(self.high, self.at(1.18), color=PALE, linewidth=0, zorder=0)
         ax.axhline(self.chance, color=GREY, linewidth=1, linestyle=CHANCE, zorder=1)
 
 
 @styled
 def fig4(frame: pd.DataFrame):
-    """Figure 4: running median (a-d) and minimum (e-h) of the loss over trials on parentheses, (i-p) on arithmetic. ValueError without trials."""
+    """Figure 4: running median (a-d) and minimum (e-h) of the loss over trials on parentheses, (i-p) on arithmetic. ValueError."""
     table = points("fig4", frame)["fig4"]
     style = style_of(table.architecture)
     figure = new_figure(13.0, 11.4)
@@ -69,13 +75,13 @@ def fig4(frame: pd.DataFrame):
                 ax.tick_params(labelbottom=row in (1, 3), labelleft=depth == 1)
             axes[row][0].set_ylabel(f"{'median' if what == 'median' else 'least'} loss, nats{' a symbol' if task == 'arithmetic' else ''}")
             if scale:
-                beside(axes[row][-1], scale.chance, f"chance\n{scale.chance:.3g}")
+                beside(axes[row][-1], scale.chance, f"chance {scale.chance:.3g}")
                 beside(axes[row][-1], scale.top, "diverged")
         for ax in axes[first + 1]:
             ax.set_xlabel("trials")
     sns.despine(figure)
     lines = [Line2D([], [], color=s.color, marker=s.marker, linestyle=s.line, label=label_of(a)) for a, s in style.items()]
-    more = [Line2D([], [], color=GREY, linewidth=1, linestyle=CHANCE, label="chance"), Patch(color=GREY, alpha=0.25, label="95 %"),
+    more = [Line2D([], [], color=GREY, linewidth=1, linestyle=CHANCE, label="chance"), Patch(color=GREY, alpha=0.2, label="95 %"),
             Line2D([], [], color=GREY, marker="o", markersize=2.5, linestyle="none", label="a trial")]  # fmt: skip
     legend(figure, lines + more, columns=9)
     sign(figure, "fig4", frame)
@@ -88,16 +94,18 @@ def _search(ax, part: pd.DataFrame, what: str, style, scale):
         scale.dress(ax)
     else:
         ax.set_yticks([])
-    for architecture, study in part.groupby("study", sort=False):
-        s = style[study.architecture.iloc[0]]
+    for (architecture, _), study in part.groupby(["architecture", "study"], sort=False):
+        s = style[architecture]
         every = max(1, len(study) // 4)
         if what == "median":
-            ax.plot(study.trial, scale.place(study.loss), "o", color=s.color, markersize=2, alpha=0.35, markeredgewidth=0, zorder=1)
+            ax.plot(study.trial, scale.place(study.loss), "o", color=s.color, markersize=2.4, alpha=0.5, markeredgewidth=0, zorder=1)
         low, high = (study[f"{what}_{end}"] if f"{what}_{end}" in study else study[what] for end in ("low", "high"))
         known = (low.notna() & high.notna()).to_numpy()
-        ax.fill_between(study.trial, scale.place(low), scale.place(high), where=known, color=s.color, alpha=0.13, linewidth=0, zorder=1)
+        ax.fill_between(study.trial, scale.place(low), scale.place(high), where=known, color=s.color, alpha=0.08, linewidth=0,
+                        step=None if what == "median" else "post", zorder=1)  # fmt: skip
         ax.plot(study.trial, scale.place(study[what]), color=s.color, linestyle=s.line, marker=s.marker, markersize=4, linewidth=1.3,
-                markevery=(every - 1, every), drawstyle="default" if what == "median" else "steps-post", label=study.architecture.iloc[0], zorder=3)  # fmt: skip
+                markevery=(every - 1, every), drawstyle="default" if what == "median" else "steps-post", label=architecture,
+                zorder=3)  # fmt: skip
 
 
 @styled
@@ -107,11 +115,12 @@ def fig5(frame: pd.DataFrame):
     depths = sorted(table.n_layers.unique())
     style = style_of(table.architecture)
     scale = Scale(table.loss, table.chance.iloc[0])
+    above = bool((table.loss > scale.high).any())
     figure = new_figure(10.4, 4.6)
     axes = figure.subplots(1, 2, sharey=True)
     for ax, name, depth in zip(axes, "ab", (depths[0], depths[-1] if len(depths) > 1 else None)):
         letter(ax, name, layers(depth) if depth else "")
-        scale.dress(ax)
+        scale.dress(ax, band=above)
         part = table[table.n_layers == depth]
         names = [a for a in style if a in set(part.architecture)]
         for x, architecture in enumerate(names):
@@ -128,7 +137,7 @@ def fig5(frame: pd.DataFrame):
     axes[0].set_ylabel("loss, nats")
     axes[1].tick_params(labelleft=True)
     reference(axes[1], scale.chance, f"chance\n{scale.chance:.3g}")
-    if (table.loss > scale.high).any():
+    if above:
         beside(axes[1], scale.top, f"above {scale.high:.3g}")
     sns.despine(figure)
     sign(figure, "fig5", frame)

@@ -54,7 +54,8 @@ def _where(spent) -> list[str]:
     words = [" and ".join(tasks)] if tasks else []
     words.append(f"{', '.join(sizes) if len(sizes) <= 8 else f'{sizes[0]}-{sizes[-1]}'} parameters")
     if len(sizes) > 8 and spent.units:
-        words.append(f"{', '.join(map(str, spent.units)) if len(spent.units) <= 8 else f'{spent.units[0]}-{spent.units[-1]}'} units a layer")
+        units = [f"{number:,}" for number in spent.units]
+        words.append(f"{', '.join(units) if len(units) <= 8 else f'{units[0]}-{units[-1]}'} units a layer")
     if spent.depths != (0,):  # the linear model has neither layers nor time
         words.append(f"depth{'s' * (len(spent.depths) > 1)} {', '.join(map(str, spent.depths))}")
         words.append(f"{', '.join(map(str, spent.unrolls))} time step{'s' * (spent.unrolls != (1,))}")
@@ -87,6 +88,12 @@ def most_bits(tables: dict[str, pd.DataFrame]) -> str:
 
 
 NUMBERS = {  # figure -> what its `alt` says of its tables; all others: the most bits per parameter
+    "tuner": lambda tables: " ".join(
+        each(f"Most bits per parameter, median of seeds, {title}", part.groupby("architecture")["median"].max())
+        for title, part in zip(("Gaussian process", "random search"), (tables["tuner"].query(f"tuner == '{t}'") for t in ("gp", "random")))
+    ),
+    "importance": lambda tables: each("Share explained", tables["importance"].groupby("architecture").explained.first()),
+    "diverged": lambda tables: each("Largest share of a quarter", tables["diverged"].groupby("architecture").share.max()),
     "fig2c": lambda tables: each("Largest mean excess over the bound", _mean_excess(tables["fig2c"]), ".3g"),
     "g01": lambda tables: each("Most seconds a step", tables["g01"].groupby("architecture").seconds.max(), ".2g"),
     "fig3": lambda tables: " ".join(
@@ -101,7 +108,7 @@ NUMBERS = {  # figure -> what its `alt` says of its tables; all others: the most
     "table1": lambda tables: each("Per cent infeasible at 1 layer", _at(tables["table1"], "percent"), ".1f"),
     "tableapp1": lambda tables: each("Mean over original", tables["tableapp1"].set_index("architecture").mean_over_original, ".3g"),
     "tableapp2": lambda tables: (
-        f"Of {tables['tableapp2'].same_sign.notna().sum()} tests that the paper has too, {tables['tableapp2'].same_sign.sum()} have its sign."
+        f"{tables['tableapp2'].same_sign.sum()} of the {tables['tableapp2'].same_sign.notna().sum()} tests that the paper has too have its sign."
     ),
 }
 
@@ -123,6 +130,9 @@ ALT = {
     "figapp1": "best dataset size against stored bits, beside the line y = x.",
     "calibration": "bits per parameter of a linear model against labels per parameter, beside the line at 2 bits.",
     "best_so_far": "bits per parameter of the best trial so far against trials.",
+    "tuner": "bits per parameter of the best trial so far and of typical trials against trials, with the Gaussian process and at random.",
+    "importance": "a table of hyper-parameters by architecture, coloured by how much each of them matters.",
+    "diverged": "share of diverged trials against learning rate, gradient clip and recurrent scale.",
     "fig2c": "squared error against units a layer, beside the bound and the number of inputs, and the excess over the bound.",
     "g01": "seconds and multiplications of a step against parameters and against units, beside slopes 1 and 2.",
     "fig3": "bits per character and squared error against parameters at three depths, and bits per character against units.",
