@@ -1,9 +1,12 @@
 """A study: one tuner run, that is a task, an architecture, a depth and a budget of parameters."""
 
 import datetime
+import hashlib
+import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 
 import rnnkit
 from rnnkit.cells import cell_of, whole_number
@@ -34,6 +37,7 @@ class Study:
     train_steps: tuple[int, int] = (4_000, 10_000)
     tuner: str = "gp"
     pinned: tuple = ()
+    form: str = ""  # how large the task is, where it comes in several sizes; n_in and unroll then follow from it
 
     def run(self, store, n_trials, device="cpu", scale="", on_trial=None, stop=None):
         """Brings the study to `n_trials` trials: suggest, train, observe, in rounds of 16, and stores each trial as it ends.
@@ -68,7 +72,7 @@ class Study:
         return Trial(
             self.key, self.architecture, self.task_type, hparams, self.n_layers, number, self.max_params, outcome.num_params, *losses,
             outcome.infeasible, outcome.steps, outcome.seconds, self.seed, scale, outcome.device, rnnkit.__version__, now,
-            self.n_in, self.unroll, self.tuner,
+            self.n_in, self.unroll, self.tuner, self.n_units, self.form, outcome.accuracy, torch=version("torch"),
         )
 
     @cached_property
@@ -76,12 +80,15 @@ class Study:
         """All that defines the study, as text: two studies with one key are one study. Neither scale nor number of trials is in it."""
         low, high = self.train_steps
         pins = "".join(f"/{name}={value}" for name, value in self.pinned)
-        return (f"{self.task_type}/{self.architecture}/layers={self.n_layers}/params={self.max_params}/in={self.n_in}"
-                f"/unroll={self.unroll}/steps={low}-{high}{pins}/{self.tuner}/seed={self.seed}")
+        if self.tuner == "rerun":  # everything is pinned: a number for it all
+            pins = f"/{hashlib.sha256(json.dumps(self.pinned).encode()).hexdigest()[:12]}"
+        size = f"form={self.form}" if self.form else f"in={self.n_in}/unroll={self.unroll}"
+        return (f"{self.task_type}/{self.architecture}/layers={self.n_layers}/params={self.max_params}/{size}"
+                f"/steps={low}-{high}{pins}/{self.tuner}/seed={self.seed}")
 
     @cached_property
     def task(self):
-        return TASKS[self.task_type](n_in=self.n_in, unroll=self.unroll)
+        return TASKS[self.task_type](form=self.form) if self.form else TASKS[self.task_type](n_in=self.n_in, unroll=self.unroll)
 
     @cached_property
     def n_units(self) -> int:
@@ -100,12 +107,14 @@ class Study:
     def mean_steps(self) -> float:
         """Training steps of a trial on average; they are tuned over a logarithmic range."""
         low, high = self.train_steps
+        if "train_steps" in dict(self.pinned):
+            return dict(self.pinned)["train_steps"]
         return low if low == high else (high - low) / math.log(high / low)
 
     @property
     def flops(self) -> float:
         """Floating-point operations of a trial, about: 6 a parameter, example and time step, for each training step."""
-        return 6 * self.num_params * self.task.batch * self.unroll * self.mean_steps
+        return 6 * self.num_params * self.task.batch * self.task.steps * self.mean_steps
 
     def __post_init__(self):
         object.__setattr__(self, "pinned", tuple(sorted(dict(self.pinned).items())))
@@ -115,6 +124,14 @@ class Study:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}. Check the spelling.")
         cell_of(self.architecture, self.n_layers)
+        forms = getattr(TASKS[self.task_type], "forms", {})
+        if forms and not self.form:
+            object.__setattr__(self, "form", "small")
+        if self.form and self.form not in forms:
+            raise ValueError(f"form must be one of {', '.join(forms) or 'none'} for {self.task_type}, got {self.form!r}. Check the spelling.")
+        if self.form:
+            object.__setattr__(self, "n_in", self.task.n_in)
+            object.__setattr__(self, "unroll", self.task.steps)
         for name, least in (("max_params", 1), ("seed", 0), ("n_in", 1), ("unroll", 1)):
             whole_number(name, getattr(self, name), least)
         if not (isinstance(self.train_steps, tuple) and len(self.train_steps) == 2):

@@ -26,7 +26,7 @@ class Memory:
     name, input, every, loss, streams, heads, scored, per_nat = "mem_thru", "static", False, "squared", 1, 1, 1, 1.0
     forms = {
         "paper": dict(n_in=64, steps=12, batch=128, held=8192),
-        "small": dict(n_in=64, steps=12, batch=128, held=8192),
+        "small": dict(n_in=32, steps=6, batch=64, held=4096),
         "tiny": dict(n_in=16, steps=6, batch=32, held=128),
     }
 

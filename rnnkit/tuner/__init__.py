@@ -111,7 +111,16 @@ class GPTuner:
         return np.random.default_rng([self.seed, n, *purpose.encode()])
 
 
-TUNERS = {"gp": GPTuner, "random": RandomTuner}
+class RerunTuner(RandomTuner):
+    """One set of hyper-parameters again and again, all of them pinned: what differs from trial to trial are the initial weights."""
+
+    def __init__(self, space: Space, seed: int = 0):
+        super().__init__(space, seed)
+        if len(space):
+            raise ValueError(f"A rerun must pin all hyper-parameters, got a study without {', '.join(space.names)}. Pin them too.")
+
+
+TUNERS = {"gp": GPTuner, "random": RandomTuner, "rerun": RerunTuner}
 
 
 def told(losses) -> np.ndarray:
