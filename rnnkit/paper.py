@@ -170,68 +170,60 @@ FIGURES = {  # in the order of the paper, ours where they belong; the gallery sh
         "(b-d) One depth each. (e-h) The same as bits per parameter, with the paper's 5 (grey line) and 3-6 (grey band). "
         "(i) How many times the parameters the architecture on the x-axis needs to store as much as the one on the y-axis, "
         "by their means over the sizes and depths that both were trained at.",
-        "2.1",
-        tuple("abcdefghi"),
-        ("C01", "C02", "C03", "C04", "C05", "C06", "C07", "C08", "C13", "G03"),
-        _SEARCH,
+        "2.1", tuple("abcdefghi"), ("C01", "C02", "C03", "C04", "C05", "C06", "C07", "C08", "C13", "G03"), _SEARCH,
     ),
     "best_so_far": Figure(
         "The search",
         "Bits per parameter of each trial (dots) and of the best so far (lines) against the number of trials, "
         "a panel for each depth and size. A curve that still rises has not found its capacity.",
-        "App. A",
-        ("",),
-        (),
-        _SEARCH,
+        "App. A", ("",), (), _SEARCH,
     ),
     "tuner": Figure(
         "The search against random search (ours: not in the paper)",
         "One study under both tuners. Left: bits per parameter of the best trial so far, median (line) and range (band) over the seeds. "
-        "Right: median and middle half of each 16 trials, all seeds together.", "App. A", ("",)),
+        "Right: median and middle half of each 16 trials, all seeds together.",
+        "App. A", ("",),
+    ),
     "importance": Figure(
         "What matters (ours: not in the paper)",
         "Share of the variance of a study's ranks that a random forest loses on unseen trials when one hyper-parameter is dealt out anew, "
-        "summed over the maps of a cell (*). Last row: a number that means nothing.", "App. A", ("",)),
+        "summed over the maps of a cell (*). Last row: a number that means nothing.",
+        "App. A", ("",),
+    ),
     "diverged": Figure(
         "Where trials diverge (ours: not in the paper)",
-        "Share of diverged trials, by quarters of three hyper-parameters drawn at random, with Wilson's 95 % interval.", "App. A", ("",)),
+        "Share of diverged trials, by quarters of three hyper-parameters drawn at random, with Wilson's 95 % interval.",
+        "App. A", ("",),
+    ),
     "fig2a": Figure(
         "Figure 2a",
         "The effect of ReLU: bits per parameter of 1-layer networks, best where the tuner chose the nonlinearity (solid) and best of all trials "
         "with ReLU (dashed, open).",
-        "2.1",
-        ("a",),
-        ("C09",),
-        _SEARCH,
+        "2.1", ("a",), ("C09",), _SEARCH,
     ),
     "fig2b": Figure(
-        "Figure 2b", "Bits per parameter of 1-layer networks against the number of time steps unrolled.", "2.1", ("b",), ("C10",), _SEARCH
+        "Figure 2b",
+        "Bits per parameter of 1-layer networks against the number of time steps unrolled.",
+        "2.1", ("b",), ("C10",), _SEARCH,
     ),
     "fig2c": Figure(
         "Figure 2c",
         "Memory throughput: squared error of the reconstructed input against units a layer, all depths (filled, half and open markers: "
         "1, 2 and 4 layers); black line: as many units as inputs. Dashed: the least error that a linear readout of N units allows, a bound "
         "and not a fit. Right, ours: the excess over it; an excess below 0.0001 is drawn there.",
-        "2.2",
-        ("c",),
-        ("M01", "M02", "M03"),
-        "hundreds to thousands of trials a point, 64 inputs, 12 time steps",
+        "2.2", ("c",), ("M01", "M02", "M03"), "hundreds to thousands of trials a point, 64 inputs, 12 time steps",
     ),
     "g01": Figure(
         "Cost of a step",
         "Ours: measured seconds of a training step (top; median over the trials of a network, its share of all that were trained side by "
         "side) and counted multiplications (bottom), against parameters and against units. Dashed: slopes 1 and 2.",
-        "2.2",
-        ("",),
-        ("G01",),
+        "2.2", ("",), ("G01",),
     ),
     "fig3": Figure(
         "Figure 3",
         "Least losses of a search: (a-c) text, bits per character against parameters at depths 1, 2 and 4, (d) against units at depth 1; "
         "(e-g) random continuous functions. Dashed: chance; dotted: the error left if each parameter held one of the heaviest samples.",
-        "3",
-        tuple("abcdefg"),
-        ("T01", "T02", "R01", "R02"),
+        "3", tuple("abcdefg"), ("T01", "T02", "R01", "R02"),
         "hundreds to thousands of trials a point, text8, 50 time steps, up to 1,280,000 parameters",
     ),
     "fig4": Figure(
@@ -240,61 +232,42 @@ FIGURES = {  # in the order of the paper, ours where they belong; the gallery sh
         "(e-h) The least loss so far. (i-p) The same for arithmetic. A diverged trial counts as worse than any. "
         "Grey line: chance, the loss of the best answer that ignores the input. Bands: 95 % of the median, and for the least loss what "
         "half of the trials would have found in 39 of 40 cases.",
-        "4",
-        tuple("abcdefghijklmnop"),
-        ("P01", "P02", "P03", "P04", "P05", "P06", "G04"),
+        "4", tuple("abcdefghijklmnop"), ("P01", "P02", "P03", "P04", "P05", "P06", "G04"),
         "1,500-2,500 and more trials a curve; parentheses in ten streams of 175 steps, integers to ten million",
     ),
     "fig5": Figure(
         "Figure 5",
         "Losses of random hyper-parameters on parentheses, (a) 1 layer, (b) the deepest networks: median, quartiles, whiskers to "
         "the last trial within 1.5 times their distance, dots for all trials. Grey line: chance. Below each box: how many diverged.",
-        "4",
-        tuple("ab"),
-        ("H04", "H07"),
-        _RANDOM,
+        "4", tuple("ab"), ("H04", "H07"), _RANDOM,
     ),
     "table1": Figure(
         "Table 1",
         "Per cent of random hyper-parameters that diverged on parentheses, with Wilson's 95 % interval, beside the paper's.",
-        "4",
-        ("",),
-        ("H01", "H02"),
-        _RANDOM,
+        "4", ("",), ("H01", "H02"), _RANDOM,
     ),
     "figapp1": Figure(
         "Figure App.1",
         "The dataset size of the best trial against the bits that this trial stored; no network can store more bits than "
         "there are labels (line y = x).",
-        "App. A",
-        ("",),
-        ("C12",),
-        _SEARCH,
+        "App. A", ("",), ("C12",), _SEARCH,
     ),
     "tableapp1": Figure(
         "Table App.1",
         "The best hyper-parameters of a search on parentheses, 1 layer, trained again: losses in nats, ours above the paper's. "
         "Brackets hold 95 %.",
-        "App. C",
-        ("",),
-        ("A01",),
-        "100 reruns, 100,000 parameters, the full task",
+        "App. C", ("",), ("A01",), "100 reruns, 100,000 parameters, the full task",
     ),
     "tableapp2": Figure(
         "Table App.2",
         "Welch's t-test for equal mean losses of random hyper-parameters on parentheses, all pairs: t, degrees of freedom and p, ours "
         "beside the paper's. A negative t says that the second of the pair has the larger mean.",
-        "App. C",
-        ("",),
-        ("H05", "H06"),
-        _RANDOM,
+        "App. C", ("",), ("H05", "H06"), _RANDOM,
     ),
     "calibration": Figure(
         "Calibration",
         "A linear model without recurrence through the same pipeline. On the line y = x every label is stored; "
         "theory allows that up to 2 labels a parameter (Cover 1965, Gardner 1988).",
-        "2.1",
-        ("",),
-        ("C17",),
+        "2.1", ("",), ("C17",),
     ),
 }

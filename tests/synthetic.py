@@ -91,8 +91,8 @@ def parameters(architecture, depth, units, n_in, n_out) -> int:
     return total + n_out * (units + 1)
 
 
-def losses(task_type, level, sizes=(2_000, 8_000), units=(), depths=(1, 2), trials=32, architectures=tuple(CAPACITY)[:6], steps=(2_000, 8_000),
-           scale="quick", form="small", seed=0, noise=0.02, infeasible=0.1, found=1.0):  # fmt: skip
+def losses(task_type, level, sizes=(2_000, 8_000), units=(), depths=(1, 2), trials=32, architectures=tuple(CAPACITY)[:6],
+           steps=(2_000, 8_000), scale="quick", form="small", seed=0, noise=0.02, infeasible=0.1, found=1.0):  # fmt: skip
     """Trials whose best loss is `level(architecture, depth, num_params, n_units)`, times 1 / `found` before the search has come far.
 
     Networks have the numbers of units in `units`, or else the most that each of `sizes` allows. A step costs 1 us and 1 ns a parameter.

@@ -58,7 +58,7 @@ POINTS = {  # figure -> the table of best trials that its checks take; all other
     "tableapp1": trainability.rerun_table,
     "tableapp2": trainability.welch_table,
 }
-WITHOUT_SEARCH = ("G01", "G03", "M01", "M02", "M03")  # claims that a short study may decide: costs, counts, and bounds that are reached
+WITHOUT_SEARCH = ("G01", "G03", "M01", "M02", "M03", "T02")  # claims that few trials may decide: costs, counts, bounds that are reached
 
 
 def compare(name: str, frame: pd.DataFrame) -> pd.DataFrame:

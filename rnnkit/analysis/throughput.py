@@ -42,7 +42,7 @@ def step_costs(rows: pd.DataFrame) -> pd.DataFrame:
     """
     rows = rows[~rows.infeasible.astype(bool) & (rows.steps > 0) & (rows.seconds > 0)]
     keys = ["task_type", "form", "n_in", "unroll", "n_layers", "n_units", "architecture", "num_params", "device"]
-    table = (rows.seconds / rows.steps).groupby([rows[key] for key in keys if key in rows], sort=False).agg(["median", "size"]).reset_index()
+    table = (rows.seconds / rows.steps).groupby([rows[key] for key in keys], sort=False).agg(["median", "size"]).reset_index()
     table = table.rename(columns={"median": "seconds", "size": "trials"})
     return table.assign(multiplications=[multiplications(row) for row in table.itertuples()])
 
@@ -70,7 +70,7 @@ def exact_if_enough_units(rows, points, spent: Budget) -> Finding:
     enough, short = points[points.n_units >= points.n_in], points[points.n_units < points.n_in]
     ours, (low, high) = mean(enough.loss), bootstrap(enough.loss, lambda draw: draw.mean(-1))
     if len(enough) < MIN_CELLS or len(short) < MIN_CELLS:
-        reason = f"{count(len(short), 'network')} below and {len(enough)} from {points.n_in.max()} units on, and it takes {MIN_CELLS} of each"
+        reason = f"{count(len(short), 'network')} with too few units and {len(enough)} with enough, and it takes {MIN_CELLS} of each"
         return Finding(ours, low, high, UNTESTED, reason if len(points) else "no trial was feasible")
     worst = enough.loc[enough.loss.idxmax()]
     reason = f"{around(points)}; the worst with enough is {label(worst.architecture)}, {worst.loss:.3g} with {worst.n_units} units"
@@ -97,7 +97,8 @@ def on_the_curve(rows, points, spent: Budget) -> Finding:
     ours, (low, high) = mean(short.excess), bootstrap(short.excess, lambda draw: draw.mean(-1))
     if len(short) < MIN_CELLS:
         return Finding(ours, low, high, UNTESTED, f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}")
-    reason = f"{len(short)} networks of {size_range(short.n_units)} units, at most {short.excess.max():.3f}; on the curve is up to {ON_CURVE:g}"
+    about = f"{len(short)} networks of {size_range(short.n_units)} units, at most {short.excess.max():.3f}"
+    reason = f"{about}; on the curve is up to {ON_CURVE:g}"
     return _unless_small(Finding(ours, low, high, side(ON_CURVE, low, high, below=True), reason), spent)
 
 
@@ -110,7 +111,7 @@ def one_curve(rows, points, spent: Budget) -> Finding:
         return (draw.max(-1) - draw.min(-1)).mean(-1)
 
     if len(table) < MIN_CELLS or table.shape[1] < 3:
-        reason = f"{count(table.shape[1], 'network')} at {count(len(table), 'common number', 'common numbers')} of units, too few to compare"
+        reason = f"{count(table.shape[1], 'network')} at {len(table)} common numbers of units, too few to compare"
         return Finding(math.nan, math.nan, math.nan, UNTESTED, reason)
     ours, (low, high) = float(spread(table.to_numpy()[None])[0]), bootstrap(table, spread)
     ranges = table.max(axis=1) - table.min(axis=1)
@@ -132,7 +133,7 @@ def _unless_small(finding: Finding, spent: Budget) -> Finding:
 
 
 def cost_is_linear(rows, points, spent: Budget) -> Finding:
-    """G01: slope of log seconds of a training step on log parameters, a level for each architecture and depth; multiplications beside it."""
+    """G01: slope of log seconds of a training step on log parameters, a level for each architecture and depth; and of multiplications."""
     costs = step_costs(rows)
     series = costs.architecture + costs.n_layers.astype(str) + costs.task_type
     slope, low, high = slope_loglog(costs.num_params, costs.seconds, series)
@@ -140,8 +141,8 @@ def cost_is_linear(rows, points, spent: Budget) -> Finding:
         return Finding(slope, low, high, UNTESTED, f"networks of {size_range(costs.num_params)} parameters, and it takes a decade")
     units = slope_loglog(costs.n_units, costs.seconds, series)[0]
     counted, by_units = (slope_loglog(costs[x], costs.multiplications, series)[0] for x in ("num_params", "n_units"))
-    reason = (f"measured seconds go as units^{units:.2f}; multiplications as parameters^{counted:.2f} and units^{by_units:.2f}, "
-              f"over {count(len(costs), 'network')} of {size_range(costs.num_params)} parameters")  # fmt: skip
+    reason = (f"measured seconds go as units^{units:.2f}; multiplications as parameters^{counted:.2f} and units^{by_units:.2f} (2 where "
+              f"units far outnumber inputs), {count(len(costs), 'network')} of {size_range(costs.num_params)} parameters")  # fmt: skip
     if abs(counted - 1) > LINEAR:
         return Finding(slope, low, high, FAILS, reason)
     if low <= 1 <= high and high - low <= 2 * SURE or 1 - LINEAR <= low and high <= 1 + LINEAR:

@@ -8,7 +8,7 @@ from rnnkit import paper
 from rnnkit.analysis.loss import chance, memorised
 from rnnkit.figures.points import points
 from rnnkit.figures.style import (
-    GREY, architecture_keys, beside, curves, layers, letter, log_ticks, new_figure, nothing, parameters_axis, style_of,
+    GREY, architecture_keys, curves, layers, letter, log_ticks, new_figure, nothing, parameters_axis, style_of,
     styled,
 )  # fmt: skip
 from rnnkit.figures.words import sign, task_name
@@ -34,16 +34,20 @@ def fig3(frame):
             letter(ax, name, f"{task_name(task, form)}, {layers(depth)}")
             parameters_axis(ax, sizes, "parameters, P")
             _losses(ax, part[part.n_layers == depth], "num_params", _why(part, task, depth))
-            _landmarks(ax, task, form, depth, last=name in "cg")
+            _landmarks(ax, task, form, depth)
             ax.set_ylim(_range(part, task))
             ax.tick_params(labelleft=depth == paper.DEPTHS[0])
         row[0].set_ylabel("bits per character" if task == "text8" else "weighted squared error")
     _against_units(axes[0][3], best[best.task_type == "text8"])
     sns.despine(figure)
     axes[1][3].set_axis_off()  # the paper has seven panels
-    handles = architecture_keys(best.architecture) + [Line2D([], [], color=GREY, linewidth=1, linestyle=DASHED, label="chance")]
+    handles = architecture_keys(best.architecture)
+    handles += [
+        Line2D([], [], color=GREY, linewidth=1, linestyle=DASHED, label=f"chance: {chance('rcf'):g} (text: {chance('text8'):.2f} bits)"),
+        Line2D([], [], color=GREY, linewidth=1, linestyle=DOTTED, label="e-g: if each parameter held a sample"),
+    ]
     if (best.task_type == "text8").any() and _anchored(best.form[best.task_type == "text8"].iloc[0]):
-        handles.append(Line2D([], [], color=GREY, marker="x", linestyle="none", label="published for text8 (see caption)"))
+        handles.append(Line2D([], [], color=GREY, marker="x", linestyle="none", label="published (see caption)"))
     axes[1][3].legend(handles=handles, loc="center", handlelength=3, labelspacing=0.8)
     sign(figure, "fig3", frame)
     return figure
@@ -64,24 +68,20 @@ def _why(part, task, depth) -> str:
 
 
 def _range(part, task) -> tuple[float, float]:
-    """Ends of the axis of losses: all that was found, and for random functions chance as well; all panels of a task share it."""
+    """Ends of the axis of losses, which all panels of a task share: from 0 to chance for random functions, for text what was found."""
     found = part.loss.dropna()
-    if found.empty:
-        return 0, 1.08 * chance(task)
-    top = max(found.max(), chance(task)) if task == "rcf" else found.max()
-    air = 0.08 * max(top - found.min(), 0.02 * top)
-    return max(0, found.min() - air), top + air
+    if task == "rcf" or found.empty:
+        return 0, 1.08 * max([chance(task), *found])
+    air = 0.08 * max(found.max() - found.min(), 0.02 * found.max())
+    return found.min() - air, found.max() + air
 
 
-def _landmarks(ax, task, form, depth, last):
-    """What chance costs, what one memorised sample a parameter would leave, and for text8 itself what others found; labelled once."""
+def _landmarks(ax, task, form, depth):
+    """What chance costs, what one memorised sample a parameter would leave, and for text8 itself what others found."""
     ax.axhline(chance(task), color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
     if task == "rcf":
         xs = np.geomspace(*ax.get_xlim(), 50)
         ax.plot(xs, memorised(form, xs), color=GREY, linewidth=1, linestyle=DOTTED, zorder=1, label="_memorised")
-        if last:
-            beside(ax, chance(task), f"chance: {chance(task):g}")
-            beside(ax, memorised(form, xs[-1]), "if each\nparameter held\none sample")
     elif _anchored(form):
         for architecture, values in paper.TEXT8_ANCHORS.get(depth, {}).items():
             ax.plot(*zip(*values), "x", color=style_of([architecture])[architecture].color, markersize=5, zorder=2, label="_anchor")

@@ -2,7 +2,6 @@
 
 import numpy as np
 import seaborn as sns
-from matplotlib.lines import Line2D
 
 from rnnkit.analysis.finding import EXACT
 from rnnkit.analysis.throughput import bound
@@ -26,8 +25,10 @@ def fig2c(frame):
     n_in, shown = int(best.n_in.max()), best.dropna(subset="loss")
     figure = new_figure(9.6, 4.5)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
-    units = np.arange(0, best.n_units.max() * 1.08)
+    units = np.linspace(0, 1.08 * max(best.n_units.max(), 1.2 * n_in), 500)
     left.plot(units, bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
+    left.text(0.04 * n_in, 0.25, "no network can be here:\nbound 1 - N / n_in,\nnot a fit", color=GREY, fontsize=8.5)
+    left.annotate(f"n_in = {n_in}", (n_in, 1.04), (4, 0), textcoords="offset points", fontsize=8.5)
     for ax in (left, right):
         ax.axvline(n_in, color="black", linewidth=1, zorder=1)
         ax.set(xlabel="units a layer, N", xlim=(0, units[-1]), xticks=_apart(best.n_units.unique(), n_in, 0.055 * units[-1]))
@@ -43,12 +44,7 @@ def fig2c(frame):
         nothing(left, "no feasible trial", 0.3, 0.3)
         nothing(right, "no feasible trial", 0.3, 0.3)
     sns.despine(figure)
-    handles = architecture_keys(best.architecture) + depth_keys(best.n_layers.unique())
-    handles += [
-        Line2D([], [], color=GREY, linewidth=1.2, linestyle=DASHED, label="bound, not a fit: 1 - N / n_in"),
-        Line2D([], [], color="black", linewidth=1, label=f"inputs: n_in = {n_in}"),
-    ]
-    legend(figure, handles, columns=6)
+    legend(figure, architecture_keys(best.architecture) + depth_keys(best.n_layers.unique()), columns=9)
     sign(figure, "fig2c", frame)
     return figure
 
@@ -64,11 +60,12 @@ def _apart(values, first, room) -> list:
 
 @styled
 def g01(frame):
-    """Ours: seconds and multiplications of a step against parameters and against units, beside slopes 1 and 2. ValueError without trials."""
+    """Ours: seconds and multiplications of a step against parameters and against units, with slopes 1 and 2. ValueError without trials."""
     costs = points("g01", frame)["g01"]
     figure = new_figure(9.6, 6.2)
     axes = figure.subplots(2, 2, sharex="col", sharey="row")
-    for row, (y, text) in zip(axes, (("seconds", "seconds a training step"), ("multiplications", "multiplications\nan example and time step"))):
+    labels = {"seconds": "seconds a training step", "multiplications": "multiplications\nan example and time step"}
+    for row, (y, text) in zip(axes, labels.items()):
         row[0].set_ylabel(text)
         shown = costs.dropna(subset=y)
         for ax, (x, name, power) in zip(row, (("num_params", "parameters, P", 1), ("n_units", "units a layer, N", 2))):
