@@ -115,13 +115,14 @@ def welch_table(rows: pd.DataFrame) -> pd.DataFrame:
 def rerun_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Table App.1: the best of a search beside its reruns, a row for each architecture; losses in nats, nan where the search is not there.
 
+    The original is the evaluation loss of the search's best trial by validation loss, the one that was trained again.
     `mean_over_original` has a bootstrap interval over reruns; `at_most_original` is the share of reruns that reached the original.
     """
     trials, table = hard_trials(rows), []
     again, first = trials[trials.tuner == "rerun"], trials[trials.tuner != "rerun"]
     for architecture in in_order(again.architecture):
-        all_of = again[again.architecture == architecture].loss
-        loss, original = all_of.dropna().to_numpy(), first.loss[first.architecture == architecture].min()
+        all_of, search = again[again.architecture == architecture].loss, first[first.architecture == architecture].dropna(subset="loss")
+        loss, original = all_of.dropna().to_numpy(), search.loss[search.valid_loss.idxmin()] if len(search) else math.nan
         low, high = bootstrap_samples([loss], lambda draws, original=original: draws[0].mean(-1) / original)
         bad = wilson(len(all_of) - len(loss), len(all_of))
         some = loss if len(loss) else np.array([math.nan])

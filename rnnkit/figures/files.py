@@ -60,7 +60,9 @@ def publish(name: str, frame: pd.DataFrame, out=""):
     display(Markdown(words))
 
 
-SAME_TRIALS = {"best_so_far": "fig1", "g01": "fig2c"}  # figure -> the experiment whose trials it is drawn from, having none of its own
+SAME_TRIALS = {  # figure -> the experiment whose trials it is drawn from, having none of its own
+    "best_so_far": "fig1", "g01": "fig2c", "table1": "fig5", "tableapp2": "fig5",
+}  # fmt: skip
 
 
 def companions(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
