@@ -15,9 +15,11 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from rnnkit.hparams import Choice, IntLog, Log, Space, Uniform, space_for
-from rnnkit.tuner import TUNERS, GPTuner, RandomTuner, told
+from rnnkit.tuner import GPTuner, RandomTuner, RerunTuner, told
 from rnnkit.tuner.batch import log_ei
 from rnnkit.tuner.surrogate import MaternGP, log_likelihood
+
+TUNERS = {"gp": GPTuner, "random": RandomTuner}  # those that search
 
 MIXED = Space((Log("a", 1e-3, 1.0), Uniform("b", -2.0, 2.0), IntLog("n", 1, 50), Choice("c", ("x", "y", "z"))))
 
@@ -298,3 +300,15 @@ def test_refused_observations_leave_the_tuner_as_it_was():
     with pytest.raises(ValueError):
         tuner.observe([*tuner.suggest(1), {}], [1.0, 2.0])
     assert tuner.points == [] and tuner.losses == []
+
+
+def test_a_rerun_suggests_its_one_set_again_and_again():
+    free = space_for("rnn", "per_cap")
+    point = free.sample(np.random.default_rng(0))
+    tuner = RerunTuner(space_for("rnn", "per_cap", pinned=point), seed=0)
+    assert tuner.suggest(3, start=7) == [point] * 3
+
+
+def test_a_rerun_of_an_open_set_is_refused():
+    with pytest.raises(ValueError, match="must pin all hyper-parameters, got a study without a, b"):
+        RerunTuner(MIXED)

@@ -37,6 +37,8 @@ def one_thread():
 class RandomTuner:
     """Random search: trial i is a function of (seed, i) alone."""
 
+    listens = False  # so all of its rounds may be asked for at once
+
     def __init__(self, space: Space, seed: int = 0):
         self.space, self.seed = space, whole(seed, "seed", 0)
 
@@ -55,6 +57,8 @@ class GPTuner:
 
     The first `round_size` trials are a scrambled Sobol sequence. After that, suggestions depend on seed and observations alone.
     """
+
+    listens = True
 
     def __init__(self, space: Space, seed: int = 0, round_size: int = 16):
         self.space, self.seed, self.round_size = space, whole(seed, "seed", 0), whole(round_size, "round_size", 1)
