@@ -11,6 +11,7 @@ Reading order:
     trials     the store: one row a trial
     studies    studies, experiments, scales, run()
     paper      what the paper reports
+    reference  the authors' own trials, where they have been downloaded
     analysis   frames in, numbers and verdicts out
     figures    one function per figure
     widgets    pictures that answer when touched
@@ -23,7 +24,7 @@ import importlib
 
 __version__ = "0.1.0"
 
-_MODULES = ("analysis", "cells", "figures", "hparams", "networks", "paper", "studies", "tasks", "training", "trials", "tuner", "widgets")
+_MODULES = ("analysis", "cells", "figures", "hparams", "networks", "paper", "reference", "studies", "tasks", "training", "trials", "tuner", "widgets")
 _NAMES = {
     "CELLS": "cells", "Cell": "cells", "register": "cells",
     "num_params": "networks", "units_for": "networks",

@@ -28,14 +28,15 @@ MAY_IMPORT = {
     "tuner": {"cells", "hparams"},
     "studies": {"cells", "networks", "tasks", "hparams", "training", "tuner", "trials"},
     "analysis": {"trials", "paper"},
-    "figures": {"trials", "paper", "analysis"},
+    "reference": {"trials", "paper"},
+    "figures": {"trials", "paper", "analysis", "reference"},
     "widgets": {"draws", "cells", "networks", "tasks", "hparams", "tuner", "training", "studies", "trials", "paper", "analysis", "figures"},
     "reproduce": {"studies", "trials", "paper", "analysis", "figures"},
     "bench": "*",
     "__main__": "*",
     "__init__": "*",
 }
-WITHOUT_TORCH = ("paper", "trials", "analysis", "figures")
+WITHOUT_TORCH = ("paper", "trials", "reference", "analysis", "figures")
 
 
 def name_of(path: Path) -> str:
