@@ -12,6 +12,7 @@ from rnnkit.figures.points import points
 from rnnkit.figures.search import best_so_far
 from rnnkit.figures.style import style_of
 from rnnkit.figures.tables import table1, tableapp1, tableapp2
+from rnnkit.figures.tasks import task_example
 from rnnkit.figures.throughput import fig2c, g01
 from rnnkit.figures.trainability import fig4, fig5
 from rnnkit.figures.words import alt, caption
@@ -21,6 +22,7 @@ DRAW = {
     "fig5": fig5, "table1": table1, "figapp1": figapp1, "tableapp1": tableapp1, "tableapp2": tableapp2, "calibration": calibration,
 }  # fmt: skip
 EXHIBITS = {"flow": one_setting, "gradients": gradients}  # ours, made of something else than trials: shown in notebooks, not in the gallery
+EXHIBITS |= {f"task_{name}": task_example for name in ("per_cap", "mem_thru", "rcf", "text8", "parens_counting", "arithmetic")}
 
 __all__ = [
     "DRAW", "EXHIBITS", "alt", "best_so_far", "calibration", "caption", "companions", "fig1", "fig2a", "fig2b", "fig2c", "fig3", "fig4",

@@ -19,7 +19,7 @@ def of(task, seed: int = 0) -> dict:
     target   numbers_O, or a line of text
     first    the step at which the first answer is due, from 0
     chance   least loss of an answer that ignores the input; perfect: least loss of all, NaN where nobody knows it; both in `unit`
-    curve    x, y and their names: what stands behind the costs
+    curve    x, y, their names, a title and a sentence: what stands behind the costs
     Raises what the task's data raise.
     """
     made = EXAMPLES[task.name](task, seed)
@@ -33,7 +33,8 @@ def _per_cap(task, seed):
     bits = np.array([1 + sum(q * math.log2(q) for q in (p, 1 - p) if q > 0) for p in share])
     return dict(
         input=np.repeat(x[:, None], task.unroll, 1), target=labels.numpy(), first=task.unroll - 1, unit="nats a label", chance=math.log(2),
-        curve=(share, bits, "share of labels that are right", "bits stored a label"),
+        curve=dict(x=share, y=bits, xlabel="share of labels that are right", ylabel="bits stored a label", title="equation 22",
+                   about="what knowing a share of the labels is worth"),
     )  # fmt: skip
 
 
@@ -43,7 +44,8 @@ def _mem_thru(task, seed):
     return dict(
         input=np.concatenate((x[:, None], np.zeros((task.n_in, task.steps - 1))), 1), target=y, first=task.steps - 1,
         unit="squared error a number", chance=task.chance(),
-        curve=(units, np.array([task.bound(int(n)) for n in units]), "units a layer", "least loss"),
+        curve=dict(x=units, y=np.array([task.bound(int(n)) for n in units]), xlabel="units a layer", ylabel="least loss", title="the bound",
+                   about="the least loss that a linear readout from so many units can have"),
     )  # fmt: skip
 
 
@@ -52,7 +54,8 @@ def _rcf(task, seed):
     known = np.concatenate(([0], np.unique(np.geomspace(1, task.samples, 60).astype(int))))
     return dict(
         input=np.repeat(x[:, None], task.steps, 1), target=y, first=task.steps - 1, unit="weighted squared error", chance=task.chance(),
-        curve=(known, np.array([task.memorised(m) for m in known]), "heaviest samples known", "loss left"),
+        curve=dict(x=known, y=np.array([task.memorised(m) for m in known]), xlabel="heaviest samples known", ylabel="loss left",
+                   title="a perfect memory", about="what is left to a network that knows so many of the heaviest samples"),
     )  # fmt: skip
 
 
@@ -63,7 +66,8 @@ def _text8(task, seed):
     return dict(
         input=["".join(ALPHABET[s] for s in x[:, 0])], target="".join(ALPHABET[s] for s in y[:, 0]), first=task.unscored,
         unit="bits a character", chance=task.chance(), perfect=math.nan,
-        curve=(["␣" if s == 0 else ALPHABET[s] for s in order], p[order], "symbol", "share of the text"),
+        curve=dict(x=["␣" if s == 0 else ALPHABET[s] for s in order], y=p[order], xlabel="symbol", ylabel="share of the text",
+                   title="the letters", about="how frequent each symbol is in the training part"),
     )  # fmt: skip
 
 
@@ -72,20 +76,22 @@ def _parens_counting(task, seed):
     symbols = "".join(PAIRS[: task.types]) + NOISE[: task.types]
     streams = ["".join(symbols[s - j * task.symbols] for s in x[:, j]) for j in range(task.types)]
     return dict(
-        input=streams, target=y[0], first=task.steps - 1, unit=f"nats, {task.types} answers", chance=task.chance(),
-        curve=(np.arange(task.cap + 1), task.marginal(), "parentheses open at the end", "probability"),
+        input=streams, pairs=list(PAIRS[: task.types]), target=y[0], first=task.steps - 1, unit=f"nats, summed over {task.types} answers", chance=task.chance(),
+        curve=dict(x=np.arange(task.cap + 1), y=task.marginal(), xlabel="open at the end", ylabel="probability", title="the answers",
+                   about="how frequent each count is"),
     )  # fmt: skip
 
 
 def _arithmetic(task, seed):
     x, y = _first(task, seed)
     p = task.marginal()
-    entropy = -(p * np.log(np.where(p > 0, p, 1))).sum(1)
+    entropy = (p * -np.log(np.where(p > 0, p, 1))).sum(1)
     compute = 3  # blanks before the answer, of the 1 to 6 that a trial may choose
     return dict(
         input=[spelled(x[:, 0])[: task.problem + compute + task.scored]], target=spelled(y[:, 0]), problem=task.problem,
         first=task.first_scored({"compute_steps": compute}), unit="nats a symbol", chance=task.chance(),
-        curve=(np.arange(1, task.scored + 1), entropy, "place in the answer", "cost of chance, nats"),
+        curve=dict(x=np.arange(1, task.scored + 1), y=entropy, xlabel="place in the answer", ylabel="cost of chance, nats", title="place by place",
+                   about="the entropy of each symbol of the answer"),
     )  # fmt: skip
 
 
