@@ -1,0 +1,109 @@
+"""Every task through both engines, over short trainings in float64: sequences, vectors shown once, softmax heads, varying lengths."""
+
+import math
+
+import pytest
+import torch
+
+from rnnkit import native, networks
+from rnnkit.hparams import space_for
+from rnnkit.studies import Study
+from rnnkit.training import train
+from rnnkit.training.engines import Compiled, Data, Eager
+from rnnkit.training.slots import Slots, prepared
+
+needs_compiler = pytest.mark.skipif(native.compiler() is None, reason="no C++ compiler")
+FORMS = {"mem_thru": "tiny", "rcf": "tiny", "text8": "tiny sample", "parens_counting": "tiny", "arithmetic": "tiny"}
+CELLS = [("gru", 1), ("lstm", 2), ("+rnn", 2)]
+
+
+def a_study(task_type, architecture="gru", n_layers=1):
+    return Study(task_type, architecture, n_layers, 900, form=FORMS[task_type], train_steps=(6, 12), tuner="random")
+
+
+def some_hparams(study, count):
+    import numpy as np
+
+    return [space_for(study.architecture, study.task_type, study.train_steps).sample(np.random.default_rng(i)) for i in range(count)]
+
+
+def both(study):
+    return (study, some_hparams(study, 3), range(3))
+
+
+@needs_compiler
+@pytest.mark.parametrize("architecture, n_layers", CELLS)
+@pytest.mark.parametrize("task_type", FORMS)
+def test_compiled_training_equals_plain_training(task_type, architecture, n_layers):
+    study = a_study(task_type, architecture, n_layers)
+    compiled, plain = (train(*both(study), engine=engine, dtype=torch.float64) for engine in ("compiled", "eager"))
+    for a, b in zip(compiled, plain):
+        assert (a.infeasible, a.steps) == (b.infeasible, b.steps)
+        for name in ("train_loss", "valid_loss", "eval_loss", "accuracy"):
+            assert getattr(a, name) == pytest.approx(getattr(b, name), abs=1e-9, nan_ok=True)
+
+
+def first_of(study, engine):
+    """An engine, one slot that holds trial 0 at its initial weights, and its evaluation data."""
+    data = Data(study, some_hparams(study, 1), torch.float64)
+    made = Compiled(study, data, torch.float64) if engine == "compiled" else Eager(study, data, torch.float64)
+    slots = Slots(study.num_params, torch.float64, "cpu")
+    slots.fill(list(prepared(study, [(0, some_hparams(study, 1)[0])], torch.float64)))
+    return made, slots, data.held_out("eval")
+
+
+@pytest.mark.parametrize("engine", [pytest.param("compiled", marks=needs_compiler), "eager"])
+@pytest.mark.parametrize("task_type", FORMS)
+def test_evaluation_is_the_loss_that_the_task_defines(task_type, engine):
+    """Sample by sample in plain Python: one network, one sequence, the definitions of notes and appendix written out."""
+    study = a_study(task_type)
+    task, (made, slots, (inputs, targets, weight)) = study.task, first_of(study, engine)
+    (loss,), (right,) = made.evaluate(slots, [0], "eval")
+    shapes = networks.blocks(study.architecture, 1, study.n_units, task.n_in, task.n_out)
+    expected = answers = 0.0
+    first = task.first_scored(slots.trials[0][1])
+    for k in range(len(inputs)):
+        for b in range(task.batch):
+            if task.input == "index":
+                x = torch.zeros(first + task.scored, task.n_in, dtype=torch.float64)
+                for t in range(first + task.scored):
+                    x[t, inputs[k, t, :, b].long()] = 1
+            else:
+                x = torch.zeros(task.steps, task.n_in, dtype=torch.float64)
+                x[: task.steps if task.every else 1] = inputs[k, :, b]
+            one = [v[None, None] for v in x]
+            z = networks.forward(study.architecture, 1, shapes, slots.theta, one, torch.zeros(1, dtype=torch.bool), since=first)[0, :, 0]
+            if task.loss == "squared":
+                each, is_right = float(((z[-1] - targets[k, :, b]) ** 2).mean()), False
+            else:
+                each, is_right = 0.0, True
+                for s in range(task.scored):
+                    for g, head in enumerate(z[s].split(task.n_out // task.heads)):
+                        answer = int(targets[k, s, g, b])
+                        each += float(-torch.log_softmax(head, 0)[answer]) / task.scored
+                        is_right &= int(head.argmax()) == answer
+            expected += float(weight[k, b]) * each
+            answers += float(weight[k, b]) * is_right
+    assert float(loss) == pytest.approx(expected, rel=1e-9)
+    assert float(right) == pytest.approx(answers, abs=1e-9)
+
+
+def test_weights_of_a_part_sum_to_one():
+    for task_type in FORMS:
+        assert float(a_study(task_type).task.held_out(0, "valid")[2].sum()) == pytest.approx(1)
+
+
+@needs_compiler
+def test_a_trial_of_a_sequence_task_does_not_depend_on_its_company():
+    study = a_study("parens_counting")
+    hparams = some_hparams(study, 4)
+    alone = [train(study, [h], [i], dtype=torch.float64)[0].valid_loss for i, h in enumerate(hparams)]
+    together = [o.valid_loss for o in train(study, hparams, range(4), slots=3, dtype=torch.float64)]
+    assert together == pytest.approx(alone, abs=1e-12)
+
+
+def test_an_outcome_carries_the_trained_parameters():
+    study = a_study("arithmetic")
+    outcome, = train(study, some_hparams(study, 1), [0])
+    assert outcome.theta.shape == (study.num_params,) and math.isfinite(float(outcome.theta.sum()))
+    assert 0 <= outcome.accuracy <= 1
