@@ -83,6 +83,11 @@ def too_few(table: pd.DataFrame) -> str:
     return f"{count(table.shape[1], 'architecture')} at {where}, too few to compare"
 
 
+def of_the_paper(points: pd.DataFrame) -> pd.DataFrame:
+    """Without cells of one's own, which do not touch the paper's claims."""
+    return points[points.architecture.isin(paper.ARCHITECTURES)]
+
+
 def label(architecture: str) -> str:
     return paper.LABELS.get(architecture, architecture)
 

@@ -9,7 +9,7 @@ from rnnkit import paper
 from rnnkit.analysis.capacity import in_order
 from rnnkit.analysis.finding import (
     FAILS, HOLDS, LEARNED, MIN_CELLS, SMALL_FACTOR, UNTESTED,
-    Finding, count, label, listed, shared, side, size_range, too_few,
+    Finding, count, label, listed, of_the_paper, shared, side, size_range, too_few,
 )  # fmt: skip
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import bootstrap, half_rank, slope_loglog
@@ -84,7 +84,7 @@ def equal_at_equal_size(task_type: str, unit: str):
     worth the factor by which parameters must grow for the loss to fall that much.
     """
     def check(rows, points, spent: Budget) -> Finding:
-        points = points[points.task_type == task_type]
+        points = of_the_paper(points[points.task_type == task_type])
         if points.loss.notna().sum() == 0:
             return Finding(math.nan, math.nan, math.nan, UNTESTED, f"no trials of {paper.TASKS[task_type]} ended")
         table, left_out = shared(by_size(points), paper.ARCHITECTURES)
@@ -112,9 +112,8 @@ def equal_at_equal_size(task_type: str, unit: str):
 
 
 def units_mislead(rows, points, spent: Budget) -> Finding:
-    """T02: a line in log parameters explains more of the loss of 1-layer networks than one in log units; the interval resamples networks."""
-    points = points[(points.task_type == "text8") & (points.n_layers == 1) & (points.n_units > 0)].dropna(subset="loss")
-    points = points[points.architecture.isin(paper.ARCHITECTURES)]
+    """T02: a line in log parameters explains more of the loss with one layer than one in log units; the interval resamples networks."""
+    points = of_the_paper(points[(points.task_type == "text8") & (points.n_layers == 1) & (points.n_units > 0)]).dropna(subset="loss")
     values = np.column_stack([np.log(points.num_params), np.log(points.n_units), points.loss])
 
     def gain(draw):
@@ -132,7 +131,7 @@ def units_mislead(rows, points, spent: Budget) -> Finding:
 
 def never_perfect(rows, points, spent: Budget) -> Finding:
     """R02: on both tasks the loss falls with parameters, and no network comes near zero."""
-    points = points.dropna(subset="loss")
+    points = of_the_paper(points).dropna(subset="loss")
     slope, low, high = slope_loglog(points.num_params, points.loss, points.task_type + points.architecture + points.n_layers.astype(str))
     tasks = [task for task in ("text8", "rcf") if task in set(points.task_type)]
     if points.empty or points.groupby("task_type").max_params.nunique().max() < 2 or math.isnan(low):

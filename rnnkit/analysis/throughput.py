@@ -8,7 +8,7 @@ import pandas as pd
 from rnnkit import paper
 from rnnkit.analysis.finding import (
     EXACT, FAILS, HOLDS, LINEAR, MIN_CELLS, ON_CURVE, SURE, UNTESTED,
-    Finding, count, label, listed, mean, side, size_range,
+    Finding, count, label, listed, mean, of_the_paper, side, size_range,
 )  # fmt: skip
 from rnnkit.analysis.loss import best_losses
 from rnnkit.analysis.rows import Budget
@@ -66,7 +66,7 @@ def multiplications(row) -> float:
 
 def exact_if_enough_units(rows, points, spent: Budget) -> Finding:
     """M01: from n_in units on every network errs by at most a hundredth of the variance; below, none can (the bound)."""
-    points = points.dropna(subset="loss")
+    points = of_the_paper(points).dropna(subset="loss")
     enough, short = points[points.n_units >= points.n_in], points[points.n_units < points.n_in]
     ours, (low, high) = mean(enough.loss), bootstrap(enough.loss, lambda draw: draw.mean(-1))
     if len(enough) < MIN_CELLS or len(short) < MIN_CELLS:
@@ -93,7 +93,7 @@ def around(points: pd.DataFrame) -> str:
 
 def on_the_curve(rows, points, spent: Budget) -> Finding:
     """M02: with too few units the error exceeds the bound by at most a twentieth of the variance, on average over networks."""
-    short = points[points.n_units < points.n_in].dropna(subset="loss")
+    short = of_the_paper(points[points.n_units < points.n_in]).dropna(subset="loss")
     ours, (low, high) = mean(short.excess), bootstrap(short.excess, lambda draw: draw.mean(-1))
     if len(short) < MIN_CELLS:
         return Finding(ours, low, high, UNTESTED, f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}")
@@ -104,7 +104,7 @@ def on_the_curve(rows, points, spent: Budget) -> Finding:
 
 def one_curve(rows, points, spent: Budget) -> Finding:
     """M03: highest less lowest error at equal units, on average over the numbers of units that all networks were trained at."""
-    points = points[points.architecture.isin(paper.ARCHITECTURES)]
+    points = of_the_paper(points)
     table = points.pivot_table("loss", "n_units", ["architecture", "n_layers"]).dropna(axis=1, how="all").dropna()
 
     def spread(draw):
@@ -134,7 +134,9 @@ def _unless_small(finding: Finding, spent: Budget) -> Finding:
 
 def cost_is_linear(rows, points, spent: Budget) -> Finding:
     """G01: slope of log seconds of a training step on log parameters, a level for each architecture and depth; and of multiplications."""
-    costs = step_costs(rows)
+    costs = of_the_paper(step_costs(rows))
+    if costs.empty:
+        return Finding(math.nan, math.nan, math.nan, UNTESTED, "no trial was feasible")
     series = costs.architecture + costs.n_layers.astype(str) + costs.task_type
     slope, low, high = slope_loglog(costs.num_params, costs.seconds, series)
     if math.isnan(low) or costs.num_params.max() < 10 * costs.num_params.min():
