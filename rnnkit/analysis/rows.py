@@ -90,6 +90,13 @@ def is_pinned(frame: pd.DataFrame) -> pd.Series:
     return frame.study.str.contains("nonlinearity=", regex=False)
 
 
+def twins(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Capacity trials of studies that both the Gaussian process and random search were given; their keys differ in the tuner alone."""
+    rows = frame[(frame.task_type == "per_cap") & frame.tuner.isin(["gp", "random"])]
+    study = pd.Series([key.replace(f"/{tuner}/seed=", "/*/seed=") for key, tuner in zip(rows.study, rows.tuner)], rows.index, dtype=object)
+    return rows[rows.tuner.groupby(study).transform("nunique") == 2]
+
+
 ROWS = {  # figure -> what selects its trials, and what it calls them if there are none
     "fig1": (capacity, "capacity task"),
     "fig2a": (capacity, "capacity task"),
@@ -97,6 +104,9 @@ ROWS = {  # figure -> what selects its trials, and what it calls them if there a
     "figapp1": (capacity, "capacity task"),
     "calibration": (capacity, "capacity task"),
     "best_so_far": (capacity, "capacity task"),
+    "tuner": (twins, "capacity task under both tuners"),
+    "importance": (capacity, "capacity task"),
+    "diverged": (random_sets, "parentheses task with random sets"),
     "fig2c": (searched("mem_thru"), "memory task"),
     "g01": (searched("mem_thru"), "memory task"),
     "fig3": (searched("text8", "rcf"), "text or the random function task"),

@@ -15,17 +15,19 @@ from rnnkit.figures.tables import table1, tableapp1, tableapp2
 from rnnkit.figures.tasks import task_example
 from rnnkit.figures.throughput import fig2c, g01
 from rnnkit.figures.trainability import fig4, fig5
+from rnnkit.figures.tuner import convergence, diverged, importance
 from rnnkit.figures.words import alt, caption
 
 DRAW = {
     "fig1": fig1, "best_so_far": best_so_far, "fig2a": fig2a, "fig2b": fig2b, "fig2c": fig2c, "g01": g01, "fig3": fig3, "fig4": fig4,
     "fig5": fig5, "table1": table1, "figapp1": figapp1, "tableapp1": tableapp1, "tableapp2": tableapp2, "calibration": calibration,
+    "tuner": convergence, "importance": importance, "diverged": diverged,
 }  # fmt: skip
 EXHIBITS = {"flow": one_setting, "gradients": gradients}  # ours, made of something else than trials: shown in notebooks, not in the gallery
 EXHIBITS |= {f"task_{name}": task_example for name in ("per_cap", "mem_thru", "rcf", "text8", "parens_counting", "arithmetic")}
 
 __all__ = [
-    "DRAW", "EXHIBITS", "alt", "best_so_far", "calibration", "caption", "companions", "fig1", "fig2a", "fig2b", "fig2c", "fig3", "fig4",
-    "fig5", "figapp1", "g01", "gallery", "gradients", "one_setting", "points", "publish", "save", "show", "style_of", "table1", "tableapp1",
-    "tableapp2",
+    "DRAW", "EXHIBITS", "alt", "best_so_far", "calibration", "caption", "companions", "convergence", "diverged", "fig1", "fig2a", "fig2b",
+    "fig2c", "fig3", "fig4", "fig5", "figapp1", "g01", "gallery", "gradients", "importance", "one_setting", "points", "publish", "save", "show",
+    "style_of", "table1", "tableapp1", "tableapp2",
 ]  # fmt: skip

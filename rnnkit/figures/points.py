@@ -3,6 +3,7 @@
 import pandas as pd
 
 from rnnkit import analysis
+from rnnkit.analysis import search
 from rnnkit.analysis.loss import NETWORK, best_losses
 from rnnkit.analysis.throughput import memory_errors, step_costs
 
@@ -69,6 +70,9 @@ TABLES = {
     "figapp1": _best("figapp1"),
     "calibration": _calibration,
     "best_so_far": _best_so_far,
+    "tuner": lambda rows: {"tuner": search.search_curves(rows), "tuner_typical": search.typical_trials(rows)},
+    "importance": lambda rows: {"importance": search.importance(rows)},
+    "diverged": lambda rows: {"diverged": search.diverged(rows)},
     "fig2c": lambda rows: {"fig2c": memory_errors(rows)[[*NETWORK, "bound", "excess", *FOUND]]},
     "g01": lambda rows: {"g01": step_costs(rows)},
     "fig3": lambda rows: {"fig3": best_losses(rows)[[*NETWORK, *FOUND]]},

@@ -1,0 +1,111 @@
+"""The tuner at work: against random search, what it found to matter, and where trials diverge. All ours, not in the paper."""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from rnnkit import analysis
+from rnnkit.analysis.search import LOT, WINDOW, stem
+from rnnkit.figures.points import points
+from rnnkit.figures.style import GREY, label_of, legend, log_ticks, new_figure, nothing, style_of, styled
+from rnnkit.figures.words import sign
+
+TUNERS = {"gp": ("Gaussian process", "-"), "random": ("random search", (0, (4, 2)))}
+NAMES = {"lr_init": "learning rate", "gradient_clip_val": "gradient clip", "recurrent_matrix_scale_*": "largest recurrent scale"}
+
+
+@styled
+def convergence(frame: pd.DataFrame):
+    """Best so far, and what a typical trial is worth, of the Gaussian process and of random search on the same study; a row a cell."""
+    tables = points("tuner", frame)
+    curves, typical = tables["tuner"], tables["tuner_typical"]
+    names = analysis.in_order(curves.architecture)
+    style = style_of(names)
+    figure = new_figure(8.2, 0.9 + 2.7 * len(names))
+    axes = figure.subplots(len(names), 2, sharex=True, sharey="row", squeeze=False)
+    for (best, each), architecture in zip(axes, names):
+        for tuner, (_, line) in TUNERS.items():
+            color = style[architecture].color if tuner == "gp" else GREY
+            part = curves[(curves.architecture == architecture) & (curves.tuner == tuner)]
+            best.fill_between(part.trial, part.low, part.high, color=color, alpha=0.15, linewidth=0, step="post")
+            best.plot(part.trial, part["median"], color=color, linestyle=line, drawstyle="steps-post")
+            part = typical[(typical.architecture == architecture) & (typical.tuner == tuner)]
+            each.fill_between(part.trial, part.low, part.high, color=color, alpha=0.15, linewidth=0)
+            each.plot(part.trial, part["median"], color=color, linestyle=line)
+        best.set_title("best trial so far")
+        each.set_title(f"typical trial: the median of {WINDOW}")
+        best.set_ylabel(f"{label_of(architecture)}\nbits per parameter")
+        best.set_ylim(0, None)
+    for ax in axes[-1]:
+        ax.set_xlabel("trials")
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 4, 5, 8, 10]))
+    axes[0][0].set_xlim(0, curves.trial.max())
+    sns.despine(figure)
+    color = style[names[0]].color if len(names) == 1 else "black"
+    legend(figure, [Line2D([], [], color=color if tuner == "gp" else GREY, linestyle=line, label=label)
+                    for tuner, (label, line) in TUNERS.items()], columns=2)  # fmt: skip
+    sign(figure, "tuner", frame)
+    return figure
+
+
+@styled
+def importance(frame: pd.DataFrame):
+    """How much each hyper-parameter (summed over the maps it belongs to) matters to each architecture, as a table in colour."""
+    table = points("importance", frame)["importance"]
+    names = analysis.in_order(table.architecture)
+    if not names:
+        figure = new_figure(6.4, 2)
+        ax = figure.subplots()
+        ax.set_axis_off()
+        nothing(ax, "too few trials of any architecture to grow a forest")
+        sign(figure, "importance", frame)
+        return figure
+    shown = table.assign(stem=table.hyperparameter.map(stem)).pivot_table("importance", "stem", "architecture", aggfunc="sum")[names]
+    order = shown.drop(LOT).mean(axis=1).sort_values(ascending=False).index
+    shown = shown.loc[[*order, LOT]]
+    figure = new_figure(2.6 + 0.85 * len(names), 1.3 + 0.27 * len(shown))
+    ax = figure.subplots()
+    values = np.ma.masked_invalid(shown.to_numpy())
+    image = ax.pcolormesh(np.sqrt(values.clip(0, None)), cmap="Blues", edgecolors="white", linewidth=1.5, vmin=0)
+    for (row, column), value in np.ndenumerate(shown.to_numpy()):
+        text = f"{value:.2f}".replace("-0.00", "0.00") if np.isfinite(value) else "-"
+        dark = np.isfinite(value) and image.norm(np.sqrt(max(value, 0))) > 0.55
+        ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
+    explained = table.groupby("architecture").explained.first()
+    ax.set_xticks(np.arange(len(names)) + 0.5, [f"{label_of(a)}\n({explained[a]:.2f})" for a in names])
+    ax.set_yticks(np.arange(len(shown)) + 0.5, shown.index)
+    ax.invert_yaxis()
+    ax.tick_params(length=0)
+    ax.axhline(len(shown) - 1, color=GREY, linewidth=1)
+    ax.set_xlabel("(share of the variance that the forest explains)")
+    sns.despine(figure, left=True, bottom=True)
+    sign(figure, "importance", frame)
+    return figure
+
+
+@styled
+def diverged(frame: pd.DataFrame):
+    """Share of diverged trials against three hyper-parameters, in quarters of their values, a line for each architecture."""
+    table = points("diverged", frame)["diverged"]
+    names = analysis.in_order(table.architecture)
+    style = style_of(names)
+    figure = new_figure(9.2, 3.2)
+    axes = figure.subplots(1, len(NAMES), sharey=True)
+    for ax, (name, title) in zip(axes, NAMES.items()):
+        for k, architecture in enumerate(names):
+            part, s = table[(table.architecture == architecture) & (table.hyperparameter == name)], style[architecture]
+            x = part.value * 1.03 ** (k - len(names) / 2)  # side by side, so that the intervals can be told apart
+            ax.errorbar(x, 100 * part.share, 100 * np.array([part.share - part.low, part.high - part.share]).clip(0), color=s.color,
+                        linestyle=s.line, marker=s.marker, elinewidth=0.8, linewidth=1.2)  # fmt: skip
+        ax.set_xscale("log")
+        log_ticks(ax.xaxis)
+        ax.set_xlabel(title)
+    axes[0].set_ylabel("diverged trials, %")
+    axes[0].set_ylim(0, None)
+    sns.despine(figure)
+    handles = [Line2D([], [], color=s.color, marker=s.marker, linestyle=s.line, label=label_of(a)) for a, s in style.items()]
+    legend(figure, handles, columns=6)
+    sign(figure, "diverged", frame)
+    return figure

@@ -1,0 +1,167 @@
+"""The search's own numbers, on frames of trials of which the answer is known."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from scipy.stats import norm
+
+from rnnkit import analysis, figures
+from rnnkit.analysis import search
+
+
+def both(seeds=range(3), trials=48, found=(1.0, 0.5)):
+    """The same studies under both tuners; random search finds half of what the Gaussian process does."""
+    parts = []
+    for seed in seeds:
+        for tuner, share in zip(("gp", "random"), found):
+            part = synthetic.frame((300,), (1,), trials, ("rnn",), seed=seed, found=share)
+            parts.append(part.assign(tuner=tuner, study=part.study.str.replace("/gp/", f"/{tuner}/")))
+    return pd.concat(parts, ignore_index=True)
+
+
+def searched(losses, architecture="gru", bad=(), **columns):
+    """One study whose trials have these losses, and hyper-parameters by `columns`."""
+    hparams = pd.DataFrame(columns).to_dict("records")
+    rows = synthetic.frame((300,), (1,), len(losses), (architecture,), infeasible=0)
+    infeasible = np.isin(np.arange(len(losses)), bad)
+    return rows.assign(valid_loss=np.where(infeasible, np.nan, losses), hparams=hparams, infeasible=infeasible)
+
+
+@pytest.fixture(scope="module")
+def sensitive():
+    """200 random trials of two studies: the loss falls with `lr`, more where `optimizer` is Adam; `l2` means nothing; high `clip` diverges."""
+    rng, parts = np.random.default_rng(0), []
+    for architecture in ("gru", "lstm"):
+        lr, l2, clip = 10 ** rng.uniform(-4, -1, 200), 10 ** rng.uniform(-8, -3, 200), rng.uniform(1, 100, 200)
+        optimizer = rng.choice(["SGD", "Adam"], 200)
+        loss = -np.log10(lr / 1e-4) * np.where(optimizer == "Adam", 2, 1)
+        parts.append(searched(loss, architecture, np.flatnonzero(clip > 95), lr=lr, l2=l2, clip=clip, optimizer=optimizer))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_a_race_is_between_studies_that_both_tuners_had():
+    frame = both()
+    lone = synthetic.frame((300,), (1,), 48, ("gru",))
+    rows = analysis.rows_of("tuner", pd.concat([frame, lone], ignore_index=True))
+    assert set(rows.architecture) == {"rnn"} and len(rows) == len(frame)
+
+
+def test_a_race_without_random_search_is_refused():
+    with pytest.raises(ValueError, match="tuner needs trials of the capacity task under both tuners"):
+        analysis.rows_of("tuner", synthetic.frame((300,), (1,), 8))
+
+
+def test_curves_are_the_best_so_far_over_seeds():
+    frame = both()
+    curve = search.search_curves(frame).query("tuner == 'gp'").set_index("trial")
+    bits = (-frame[frame.tuner == "gp"].eval_loss / frame.num_params.iloc[0]).to_numpy().reshape(3, 48)
+    best = np.fmax.accumulate(np.nan_to_num(bits), axis=1)
+    np.testing.assert_allclose(curve["median"], np.median(best, 0))
+    np.testing.assert_allclose(curve.low, best.min(0))
+    assert (curve.seeds == 3).all()
+
+
+def test_the_race_says_how_much_more_was_found_and_after_how_many_trials():
+    """By construction: twice as much at the end, and the process is where random search ends after about a twelfth of its trials,
+    since 1 - exp(-8 t) is one half of its end at t = ln 2 / 8."""
+    row = analysis.race(analysis.rows_of("tuner", both(trials=96))).iloc[0]
+    assert row.seeds == 3 and row.trials == 96 and abs(row.ratio - 2) < 0.1 and row.low <= row.ratio <= row.high
+    assert abs(row.match - 96 * math.log(2) / 8) < 4
+
+
+def test_a_typical_trial_is_the_median_of_a_round_over_seeds_and_a_diverged_one_stored_nothing():
+    frame = both(trials=32)
+    row = search.typical_trials(frame).query("tuner == 'random' and trial == 24").iloc[0]
+    inside = frame[(frame.tuner == "random") & (frame.hyper_iter >= 16)]
+    assert row.trials == len(inside) == 48
+    assert row["median"] == np.median(np.nan_to_num(-inside.eval_loss / inside.num_params))
+
+
+def test_scores_are_normal_scores_within_each_study_with_the_diverged_ones_last():
+    """Three trials and one that diverged: ranks 2, 1, 3, 4 of 4."""
+    frame = searched([2.0, 1.0, 3.0, -9.0], bad=[3], lr=[1, 2, 3, 4])
+    np.testing.assert_allclose(search.scores(frame), norm.ppf([0.375, 0.125, 0.625, 0.875]))
+
+
+def test_what_matters_is_found(sensitive):
+    told = analysis.importance(sensitive)
+    for _, part in told.groupby("architecture"):
+        by_name = part.set_index("hyperparameter").importance
+        assert by_name.idxmax() == "lr" and by_name.optimizer > 0.05 and by_name["clip"] > 0.03
+        assert abs(by_name.l2) < 0.05 and abs(by_name[search.LOT]) < 0.05
+        assert (part.explained > 0.6).all()
+
+
+def test_it_does_not_matter_whether_numbers_are_logarithmic(sensitive):
+    warped = sensitive.assign(hparams=[h | {"lr": math.log(h["lr"])} for h in sensitive.hparams])
+    one, other = analysis.importance(sensitive), analysis.importance(warped.assign(study=warped.study + "/again"))
+    np.testing.assert_allclose(one.importance, other.importance, atol=0.02)  # a split lies in the middle of two values, wherever that is
+
+
+def test_a_hyper_parameter_that_never_changes_has_no_importance(sensitive):
+    fixed = sensitive.assign(hparams=[h | {"depth": 1} for h in sensitive.hparams])
+    assert "depth" not in search.values(fixed)
+
+
+def test_few_trials_grow_no_forest():
+    assert analysis.importance(synthetic.frame((300,), (1,), 8)).empty
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [("input_scale_u", "input_scale_*"), ("recurrent_bias_scale_gy", "recurrent_bias_scale_*"), ("lr_init", "lr_init"),
+     ("forget_gate_bias_hack", "forget_gate_bias_hack_*"), ("recurrent_matrix_init_type", "recurrent_matrix_init_type")],
+)  # fmt: skip
+def test_a_stem_is_a_hyper_parameter_without_its_map(name, expected):
+    assert search.stem(name) == expected
+
+
+def test_diverged_trials_are_counted_by_quarters():
+    """Of eight trials in the order of their learning rate, the last quarter has two that diverged, the third one has one."""
+    frame = searched(np.arange(8.0), bad=[5, 6, 7], lr_init=np.arange(1, 9) / 10, input_scale_u=1.0)
+    table = search.diverged(frame, ("lr_init", "gradient_clip_val"))
+    assert table.hyperparameter.unique().tolist() == ["lr_init"]
+    assert table.share.tolist() == [0, 0, 0.5, 1] and table.trials.tolist() == [2] * 4
+    assert np.allclose(table.value, [0.15, 0.35, 0.55, 0.75])
+
+
+def test_a_stem_is_counted_by_the_largest_value_of_a_trial():
+    frame = searched(np.arange(4.0), bad=[0], recurrent_matrix_scale_u=[9.0, 1, 1, 1], recurrent_matrix_scale_c=[1.0, 2, 3, 4])
+    table = search.diverged(frame, ("recurrent_matrix_scale_*",))
+    assert table.value.tolist() == [2, 3, 4, 9] and table.share.tolist() == [0, 0, 0, 1]
+
+
+# --- the figures ---
+
+
+def test_both_tuners_are_drawn_side_by_side():
+    frame = both()
+    best, typical = figures.DRAW["tuner"](frame).axes
+    curves = search.search_curves(frame)
+    for line, tuner in zip(best.lines, ("gp", "random")):
+        np.testing.assert_array_equal(line.get_ydata(), curves[curves.tuner == tuner]["median"])
+    assert len(typical.lines) == 2
+
+
+def test_the_table_of_what_matters_has_a_number_for_each_cell(sensitive):
+    figure = figures.DRAW["importance"](sensitive)
+    ax = figure.axes[0]
+    rows = [label.get_text() for label in ax.get_yticklabels()]
+    assert rows[0] == "lr" and rows[-1] == search.LOT and set(rows) == {"lr", "l2", "clip", "optimizer", search.LOT}
+    told = analysis.importance(sensitive).set_index(["hyperparameter", "architecture"]).importance
+    shown = {(t.get_position()[1] - 0.5, t.get_position()[0] - 0.5): t.get_text() for t in ax.texts}
+    assert shown[0, 0] == f"{told['lr', 'gru']:.2f}" and shown[0, 1] == f"{told['lr', 'lstm']:.2f}"
+
+
+def test_too_few_trials_say_so():
+    figure = figures.DRAW["importance"](synthetic.frame((300,), (1,), 4))
+    assert "too few trials" in figure.axes[0].texts[0].get_text()
+
+
+@pytest.mark.parametrize("name", ["tuner", "importance"])
+def test_captions_say_that_the_figure_is_ours(name, sensitive):
+    frame = both() if name == "tuner" else sensitive
+    assert "ours: not in the paper" in figures.caption(name, frame) and "RNN" in figures.alt("tuner", both())
