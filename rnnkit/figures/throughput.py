@@ -83,6 +83,7 @@ def g01(frame):
     for ax in axes[1]:
         log_ticks(ax.xaxis)
     sns.despine(figure)
-    legend(figure, architecture_keys(costs.architecture) + depth_keys(costs.n_layers.unique()), columns=9)
+    if len(costs):
+        legend(figure, architecture_keys(costs.architecture) + depth_keys(costs.n_layers.unique()), columns=9)
     sign(figure, "g01", frame)
     return figure
