@@ -7,9 +7,10 @@ from pathlib import Path
 
 from rnnkit.trials import StoreError, TrialStore
 
-NOTEBOOKS = {  # the experiments that each notebook draws
+NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no trials
     "0_start_here": ("start",),
     "2_1_parameter_capacity": ("calibration", "fig1", "fig2a", "fig2b", "figapp1"),
+    "B_tasks": (),
 }
 CELL_TIMEOUT = 6 * 3600  # seconds; there is hardly anything left to train when a notebook is executed
 
@@ -39,7 +40,7 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed
     with TrialStore(store) as opened:
         for k, (notebook, names) in enumerate(chosen.items(), 1):
             label = f"notebook {k} of {len(chosen)}, {notebook}"
-            say(f"{label}: {', '.join(names)}")
+            say(f"{label}: {', '.join(names) or 'no trials'}")
             complete([study for name in names for study in studies[name]], n_trials, opened, scale, workers, device, label=label)
             if notebook in whole:
                 say(f"{label}: executing")
@@ -51,12 +52,14 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed
         if opened.kept:
             opened.export(out / "trials.parquet")
         frames = stored_frames(opened, scale, seed, n_trials)
-    figures.gallery(out, {name: frame for name, frame in frames.items() if name in figures.DRAW})
+    drawn = {name: frame for name, frame in frames.items() if name in figures.DRAW}
+    if drawn:
+        figures.gallery(out, drawn)
     wanted = figures.companions({name: frames[name] for names in chosen.values() for name in names if name in figures.DRAW})
     claims = pd.concat([analysis.compare(name, frame) for name, frame in wanted.items()] or [pd.DataFrame()], ignore_index=True)
     if len(claims):
         say(claims_text(claims))
-    say(f"The figures are in {out}; {out / 'README.md'} shows them all, with captions and verdicts.")
+    say(f"The figures are in {out}" + (f"; {out / 'README.md'} shows them all, with captions and verdicts." if drawn else "."))
     return claims
 
 
@@ -90,8 +93,11 @@ def choose(only=()) -> dict:
             raise ValueError(f"only must name an experiment ({experiments}) or a notebook ({notebooks}), got {name!r}. Check the spelling.")
     chosen = {}
     for notebook, names in NOTEBOOKS.items():
-        chosen[notebook] = tuple(name for name in names if not only or notebook in only or name in only)
-    return {notebook: names for notebook, names in chosen.items() if names}
+        whole = not only or notebook in only
+        wanted = tuple(name for name in names if whole or name in only)
+        if whole or wanted:
+            chosen[notebook] = wanted
+    return chosen
 
 
 def notebooks_folder() -> Path:

@@ -140,6 +140,11 @@ def test_an_experiment_or_a_notebook_can_be_chosen():
     assert choose(["0_start_here", "fig2a"]) == {"0_start_here": ("start",), "2_1_parameter_capacity": ("fig2a",)}
 
 
+def test_a_notebook_that_draws_no_trials_is_chosen_by_name_or_with_all_but_by_no_experiment():
+    assert NOTEBOOKS["B_tasks"] == () and "B_tasks" in choose()
+    assert choose("B_tasks") == {"B_tasks": ()} and "B_tasks" not in choose("fig1")
+
+
 def test_an_unknown_choice_is_refused_by_name():
     with pytest.raises(ValueError, match="only must name an experiment .*fig1.* or a notebook .*got 'fig7'"):
         choose(["fig1", "fig7"])
@@ -217,6 +222,12 @@ def test_a_notebook_is_given_those_settings_that_it_has(done):
     folder = done[0]
     for name in NOTEBOOKS:  # these have no parameter `store` or `workers`
         assert (folder / name).read_text() == repr(("smoke", 0, 5, str(folder / "figures")))
+
+
+def test_a_notebook_that_draws_no_trials_is_executed_without_any(books):
+    said, claims = reproduced(books, only="B_tasks")
+    assert (books / "B_tasks").read_text() == repr(("smoke", 0, 0, str(books / "figures"))) and len(claims) == 0
+    assert said[0].endswith("B_tasks: no trials") and said[-1] == f"The figures are in {books / 'figures'}."
 
 
 def test_all_trials_are_shipped_beside_the_figures(done):

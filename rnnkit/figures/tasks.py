@@ -11,7 +11,10 @@ from rnnkit.figures.words import task_name
 
 SHOWN, ASKED, BAR = PAPER_STYLE["rnn"].color, PAPER_STYLE["gru"].color, "#cfd8e3"  # blue is shown to the network, orange asked of it
 MOST = 60  # steps of a line of text that are legible
-A = {True: "blue is read, grey is read and of no consequence, orange is asked", False: "what is shown at each step, and what is asked at the last"}
+A = {  # what panel a shows, of text or of numbers
+    True: "blue counts for the answer, grey is noise, a blank or not scored, orange is asked",
+    False: "what is shown at each step, and what is asked at the last",
+}
 UNKNOWN = "and nobody knows what a perfect one would (Shannon 1951 put printed English between 0.6 and 1.3 bits a letter)"
 
 
@@ -36,7 +39,8 @@ def task_example(made: dict):
 def title(made: dict) -> str:
     """The task's name and form."""
     form = made["form"].split(" ")[0]
-    return task_name(made["task"], made["form"]) + (f" ({form} form)" if form else "")
+    name = task_name(made["task"], made["form"])
+    return name[0].upper() + name[1:] + (f" ({form} form)" if form else "")
 
 
 def costs(made: dict) -> str:
