@@ -10,7 +10,9 @@ from rnnkit.trials import StoreError, TrialStore
 NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no trials
     "0_start_here": ("start",),
     "2_1_parameter_capacity": ("calibration", "fig1", "fig2a", "fig2b", "figapp1"),
+    "4_trainability": ("fig4", "fig5"),
     "B_tasks": (),
+    "C_robustness": ("tableapp1",),
 }
 CELL_TIMEOUT = 6 * 3600  # seconds; there is hardly anything left to train when a notebook is executed
 

@@ -1,9 +1,11 @@
 """Frames in, numbers out: what the trials say, with intervals, and what that says of the paper's claims.
 
-`rows` picks a figure's trials out of any, `capacity` counts their bits, `statistics` puts intervals on numbers, `claims` gives
-verdicts, by the checks in `levels` and `comparisons`. Nothing here trains, draws or imports torch.
+`rows` picks a figure's trials out of any, `capacity` counts their bits, `trainability` how many solve a hard task, `statistics` puts
+intervals on numbers, `claims` gives verdicts, by checks in modules of their own, and `audit` reads the paper's tables closely.
+Nothing here trains, draws or imports torch.
 """
 
+from rnnkit.analysis import audit
 from rnnkit.analysis.capacity import (
     best_so_far,
     best_trials,
@@ -26,7 +28,7 @@ from rnnkit.analysis.statistics import bootstrap, infeasible_share, kendall, slo
 from rnnkit.analysis.trainability import by_network, hard_trials, infeasible_table, looser, rerun_table, running_curves, welch_table
 
 __all__ = [
-    "FAILS", "HOLDS", "UNTESTED", "Budget", "best_so_far", "best_trials", "bits_per_param", "bootstrap", "budget", "compare",
+    "FAILS", "HOLDS", "UNTESTED", "Budget", "audit", "best_so_far", "best_trials", "bits_per_param", "bootstrap", "budget", "compare",
     "gradient_bands", "gradient_shares", "importance", "in_order", "race",
     "infeasible_share", "kendall", "multipliers", "mutual_information", "per_trial", "relu_ratio", "rows_of", "slope_loglog",
     "stored_bits", "unroll_curve", "wilson",
