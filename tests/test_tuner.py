@@ -312,3 +312,38 @@ def test_a_rerun_suggests_its_one_set_again_and_again():
 def test_a_rerun_of_an_open_set_is_refused():
     with pytest.raises(ValueError, match="must pin all hyper-parameters, got a study without a, b"):
         RerunTuner(MIXED)
+
+
+def test_the_posterior_is_scikit_learns_with_the_same_kernel():
+    """Mean, standard deviation and expected improvement, u sigma: (best - mean) Phi + sigma phi (Mockus 1975), at new points."""
+    from scipy.stats import norm
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+
+    from rnnkit.hparams import Space, Uniform
+    from rnnkit.tuner import told
+
+    space = Space((Uniform("x", 0.0, 1.0), Uniform("y", 0.0, 2.0)))
+    points, new = RandomTuner(space, 1).suggest(8), RandomTuner(space, 2).suggest(5)
+    losses = [(p["x"] - 0.3) ** 2 + p["y"] for p in points]
+    tuner = GPTuner(space, 0, round_size=4)
+    tuner.observe(points, losses)
+    mean, std, improvement = tuner.posterior(new)
+    *_, surrogate = tuner._surrogate()
+    *lengths, signal, noise = np.exp(surrogate.theta)
+    kernel = ConstantKernel(signal) * Matern(lengths, nu=2.5)
+    unit = lambda those: [[p["x"], p["y"] / 2] for p in those]
+    witness = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(unit(points), told(losses))
+    expected_mean, expected_std = witness.predict(unit(new), return_std=True)
+    np.testing.assert_allclose(mean, expected_mean, rtol=1e-6)
+    np.testing.assert_allclose(std, expected_std, rtol=1e-5)
+    gain = witness.predict(unit(points)).min() - expected_mean
+    u = gain / expected_std
+    np.testing.assert_allclose(improvement, gain * norm.cdf(u) + expected_std * norm.pdf(u), rtol=1e-4)
+
+
+def test_there_is_no_posterior_before_the_first_design_ends():
+    from rnnkit.hparams import Space, Uniform
+
+    with pytest.raises(ValueError, match="There is a posterior after 4 trials, 4 of them feasible, got 0"):
+        GPTuner(Space((Uniform("x", 0.0, 1.0),)), round_size=4).posterior([{"x": 0.5}])

@@ -15,7 +15,7 @@ import torch
 from scipy.stats import norm, qmc, rankdata
 
 from rnnkit.hparams import Space
-from rnnkit.tuner.batch import BatchOptimizer
+from rnnkit.tuner.batch import BatchOptimizer, log_ei
 from rnnkit.tuner.surrogate import MaternGP, fit_kernel
 
 FEW = 4  # feasible trials that the surrogate needs; until then the first design goes on
@@ -75,13 +75,12 @@ class GPTuner:
         """The next `count` sets of hyper-parameters; a longer list begins with the shorter one. `start`, the number of the first trial
         wanted, counts only while the first design lasts, since after that the observations say where the search stands."""
         count, start, n = whole(count, "count", 1), whole(start, "start", 0), len(self.losses)
-        if n < self.round_size or np.isfinite(self.losses).sum() < FEW:
+        if self._in_design():
             return self._design(max(start, n), count)
-        space = self.space.skopt()
-        groups = [j for j, dimension in enumerate(space.dimensions) for _ in range(dimension.transformed_size)]
+        space, surrogate = self._surrogate()
         optimizer = BatchOptimizer(
             space.dimensions,
-            base_estimator=MaternGP(groups, self._fitted(space.transform(self.points), groups)),
+            base_estimator=surrogate,
             n_initial_points=0,
             acq_func="EI",
             acq_optimizer="sampling",
@@ -90,6 +89,29 @@ class GPTuner:
         )
         optimizer.tell(self.points, told(self.losses).tolist())
         return [self.space.point(values) for values in optimizer.ask(count)]
+
+    @one_thread()
+    def posterior(self, hparams: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the surrogate makes of these points: mean and standard deviation of the loss, as it is `told`, and expected improvement.
+
+        ValueError while the first design lasts, since there is no surrogate then.
+        """
+        if self._in_design():
+            raise ValueError(f"There is a posterior after {self.round_size} trials, {FEW} of them feasible, got {len(self.losses)}. Observe more.")
+        space, surrogate = self._surrogate()
+        X = space.transform(self.points)
+        surrogate.fit(X, told(self.losses))
+        mean, std = surrogate.posterior(space.transform([self.space.values(point) for point in hparams]))
+        return mean.numpy(), std.numpy(), log_ei(mean, std, float(surrogate.predict(X).min())).exp().numpy()
+
+    def _in_design(self) -> bool:
+        return len(self.losses) < self.round_size or np.isfinite(self.losses).sum() < FEW
+
+    def _surrogate(self):
+        """The space as skopt has it, and the regressor with the kernel of these observations, not yet conditioned on them."""
+        space = self.space.skopt()
+        groups = [j for j, dimension in enumerate(space.dimensions) for _ in range(dimension.transformed_size)]
+        return space, MaternGP(groups, self._fitted(space.transform(self.points), groups))
 
     def _design(self, start: int, count: int) -> list[dict]:
         """Points start, ..., start + count - 1 of the Sobol sequence of this seed."""
