@@ -162,5 +162,5 @@ def budget(frame: pd.DataFrame) -> Budget:
     return Budget(
         len(sizes), len(frame), int(bad.sum()), int(sizes.min()), int(sizes.max()), (int(steps.min()), int(steps.max())),
         float(frame.seconds.sum()), values["max_params"], values["n_layers"], values["unroll"], values["seed"], values["scale"],
-        units, tuple(dict.fromkeys(zip(frame.task_type, forms))),
+        units, tuple(sorted(set(zip(frame.task_type, forms)), key=lambda task: ([*paper.TASKS, task[0]].index(task[0]), task[1]))),
     )  # fmt: skip
