@@ -34,6 +34,9 @@ from rnnkit.widgets.theme import Theme, theme_for
 
 WIDGETS = {  # name -> what it lets you see
     "memorise_me": "a network learning random labels by heart, and how many bits that is",
+    "one_number_per_unit": "how many numbers come back out of a state of N units, and the bound",
+    "luck_of_the_draw": "random hyper-parameters for two cells: who learns, who does not, who diverges",
+    "read_the_stack": "parentheses or a sum that you type, answered symbol by symbol by a stored network",
     "trials_explorer": "every trial of a store: its loss against any hyper-parameter",
 }
 

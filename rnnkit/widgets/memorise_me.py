@@ -37,14 +37,14 @@ def study_of(architecture, max_params, unroll) -> Study:
 
 
 def hparams_of(architecture, labels, train_steps) -> dict:
-    """Settings that do well everywhere: Adam from 0.01 downwards, orthogonal matrices, forget gates open."""
+    """Settings that do well everywhere: Adam from 0.005 downwards, orthogonal matrices, forget gates open."""
     cell = cell_of(architecture)
     each = {f"{what}_{m}": scale for m in cell.maps
             for what, scale in (("input_scale", 1.0), ("recurrent_matrix_scale", 1.0), ("recurrent_bias_scale", 0.0))}  # fmt: skip
     init = "orthogonal" if "orthogonal" in cell.recurrent_inits else cell.recurrent_inits[0]
     return each | dict.fromkeys(cell.forget.values(), 1.0) | dict(
         recurrent_matrix_init_type=init, recurrent_bias_init_type="delta", nonlinearity=cell.nonlinearities[-1], optimizer="Adam",
-        lr_init=0.01, lr_decay_rate=0.03, optimizer_logit_momentum=2.2, gradient_clip_val=10.0, l2_decay=1e-8, samples_per_param=labels,
+        lr_init=0.005, lr_decay_rate=0.03, optimizer_logit_momentum=2.2, gradient_clip_val=10.0, l2_decay=1e-8, samples_per_param=labels,
         input_presentation="every", train_steps=train_steps)  # fmt: skip
 
 

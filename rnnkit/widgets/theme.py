@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from rnnkit.figures.style import look, short, style_of
@@ -31,6 +31,11 @@ class Theme(NamedTuple):
             mixed = tuple(c + (1 - c) * share / 100 for c in red_green_blue)
             if not self.dark or contrast(mixed, self.background) >= CONTRAST:
                 return to_hex(mixed)
+
+    @property
+    def shades(self):
+        """A colour map from the background, for nothing, to a blue that ink is still legible on."""
+        return LinearSegmentedColormap.from_list("shades", [self.background, "#2a6f97" if self.dark else "#7fb8dd"])
 
     @staticmethod
     def log(axis):

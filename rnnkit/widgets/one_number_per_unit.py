@@ -1,0 +1,90 @@
+"""One number per unit: how many random numbers come back out of a state of N units, beside the least error there can be (section 2.2)."""
+
+import math
+from functools import cache
+
+import numpy as np
+import torch
+
+from rnnkit.analysis import in_order
+from rnnkit.figures.style import label_of, layers
+from rnnkit.trials import StoreError
+from rnnkit.widgets.controls import choice, log_slider, slider
+from rnnkit.widgets.panel import Panel
+from rnnkit.widgets.stored import answers, found, network, opened
+
+VECTORS = 20
+
+
+def widget(store="../figures/trials.parquet", seed=0, form="") -> Panel:
+    """The best networks of the memory task in a store, in its largest form if none is named. StoreError where it has none of them."""
+    store = opened(store)
+    networks = {(study.architecture, study.n_layers, study.n_units): (study, trial) for study, trial in found(store, "mem_thru", seed, form).items()}
+    task = next(iter(networks.values()))[0].task
+    vectors = task.held_out(seed, "eval")[0][0].T[:VECTORS]
+    units = sorted({key[2] for key in networks})
+    depths = sorted({key[1] for key in networks})
+    cells = in_order({key[0] for key in networks})
+    controls = {
+        "architecture": choice("cell", [(label_of(cell), cell) for cell in cells], "gru" if "gru" in cells else cells[0], "Which equations"),
+        "depth": choice("layers", depths, tip="Recurrent layers; all have as many units"),
+        "units": log_slider("units a layer", units, units[len(units) // 3], "How many numbers the state has"),
+        "vector": slider("vector", 1, len(vectors), 1, 1, "Which vector is shown; training saw none of them"),
+    }
+
+    @cache
+    def recalled(architecture, depth, n_units):
+        """The answers to all vectors at the last step; None where the network's weights are out of reach."""
+        study, trial = networks[architecture, depth, n_units]
+        later = torch.zeros_like(vectors)
+        try:
+            return answers(study, trial, network(store, study, trial), [vectors] + [later] * (task.steps - 1), task.steps - 1)[0].numpy()
+        except StoreError:
+            return None
+
+    errors = {key: trial.eval_loss for key, (_, trial) in networks.items()}
+    state = {"errors": errors, "task": task, "vectors": vectors.numpy(), "recalled": recalled}
+    return Panel(draw, controls, state, size=(10, 4.3))
+
+
+def draw(figure, theme, *, architecture, depth, units, vector, errors, task, vectors, recalled) -> str:
+    """Left, error against units with the bound; right, one vector, what came back, and what is missing."""
+    grid = figure.add_gridspec(1, 2, width_ratios=[1.6, 1], left=0.075, right=0.985, bottom=0.16, top=0.93, wspace=0.42)
+    ax = figure.add_subplot(grid[0])
+    style, n_in = theme.style_of({key[0] for key in errors}), task.n_in
+    most = max(key[2] for key in errors) * 1.06
+    line = np.linspace(0, most, 200)
+    ax.plot(line, [task.bound(x) for x in line], color=theme.grey, linestyle=(0, (6, 2)), linewidth=2, label="the least\nthere can be")
+    ax.axvline(n_in, color=theme.grey, linewidth=1)
+    ax.text(n_in, 1.01, f"{n_in} numbers to hold", color=theme.grey, fontsize=11, va="bottom", ha="center", transform=ax.get_xaxis_transform())
+    for cell in style:
+        points = sorted((n, loss) for (a, d, n), loss in errors.items() if a == cell and d == depth)
+        here = cell == architecture
+        ax.plot(*zip(*points or [(math.nan, math.nan)]), style[cell].marker, linestyle=style[cell].line, color=style[cell].color,
+                alpha=1 if here else 0.35, linewidth=3 if here else 1.2, markersize=9 if here else 5, label=label_of(cell), zorder=3 + here)  # fmt: skip
+    ax.set(xlim=(0, most), ylim=(-0.03, 1.12), xlabel="units a layer", ylabel="squared error a number")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=1.8, labelspacing=0.5)
+    loss = errors.get((architecture, depth, units))
+    network = f"{label_of(architecture)}, {layers(depth)}, {units} units"
+    if loss is None:
+        return f"{network}: no such network was trained" + (" (it needs two layers or more)." if architecture == "+rnn" else ".")
+    ax.plot(units, loss, "o", color="none", markeredgecolor=theme.ink, markersize=18, markeredgewidth=2.4, zorder=6)
+    shown, back = vectors[vector - 1], recalled(architecture, depth, units)
+    _pictures(figure, theme, grid[1], shown, None if back is None else back[vector - 1], task.steps)
+    here = "its weights are not kept" if back is None else f"this vector comes back with {np.mean((back[vector - 1] - shown) ** 2):.3f}"
+    return f"{network}, {n_in} numbers to hold: error {loss:.3f}, and the least there can be is {task.bound(units):.3f}; {here}."
+
+
+def _pictures(figure, theme, place, shown, back, steps):
+    """Vectors as chequered pictures: shown, recalled, missing. Blank where nothing is known."""
+    height = 2 ** (int(math.log2(len(shown))) // 2)
+    wide = height != len(shown) / height
+    inner = place.subgridspec(3, 1, hspace=0.42) if wide else place.subgridspec(1, 3, wspace=0.12)
+    back = np.full_like(shown, np.nan) if back is None else back
+    for spot, values, title in zip(inner, (shown, back, shown - back), ("shown at step 1", f"recalled at step {steps}", "what is missing")):
+        ax = figure.add_subplot(spot)
+        ax.imshow(values.reshape(height, -1), cmap="PuOr", vmin=-math.sqrt(3), vmax=math.sqrt(3))
+        ax.set(xticks=[], yticks=[])
+        ax.set_title(title, fontsize=12, pad=4)
+        for spine in ax.spines.values():
+            spine.set(visible=True, color=theme.grey, linewidth=0.8)

@@ -1,0 +1,254 @@
+"""The tuner thinks: a Gaussian process on one or two dimensions, the trial that it asks for, and what it makes of the answer (Appendix A)."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import numpy as np
+
+from rnnkit.hparams import Space, Uniform
+from rnnkit.studies import Study
+from rnnkit.training import train
+from rnnkit.tuner import GPTuner, told
+from rnnkit.widgets.controls import button, choice, slider
+from rnnkit.widgets.panel import Panel
+
+FIRST = 4  # trials of the first design, which no surrogate chose; the process wants as many feasible ones
+LINE, GRID = 201, 31  # points at which it is asked what it thinks: of a line, and of each side of a square
+MANY, MOST = 10, 60  # trials of one press, and in all
+ASK = "Press ask."
+COLOR = "#0072B2"
+PARTS = {"left": 0.08, "right": 0.98, "bottom": 0.13, "top": 0.92}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something to minimise over one or two rows, and the names of its axes and its score (which is minus the loss where `sign` is -1)."""
+
+    title: str
+    space: Space
+    loss: Callable  # a point and its trial's number -> loss, NaN where it diverges
+    axes: tuple[str, ...]
+    score: str
+    sign: int = 1
+
+
+def _wave(point, number=0):
+    x = point["x"]
+    return math.nan if x > 0.93 else math.sin(13 * x) * 0.5 * (1.2 - x) + 1.2 * (x - 0.62) ** 2
+
+
+def _hills(point, number=0):
+    """Branin's function, on the unit square, in hundreds."""
+    x, y = 15 * point["x"] - 5, 15 * point["y"]
+    bend = y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6
+    return (bend**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10) / 100
+
+
+def _study(free) -> Study:
+    """A vanilla RNN of 100 parameters, trained for 400 steps on the capacity task; all hyper-parameters are held but those in `free`."""
+    held = {"input_scale_h": 1.0, "recurrent_matrix_scale_h": 1.0, "recurrent_bias_scale_h": 0.0, "recurrent_matrix_init_type": "orthogonal",
+            "recurrent_bias_init_type": "delta", "nonlinearity": "tanh", "optimizer": "SGD", "lr_init": 0.01, "lr_decay_rate": 0.1,
+            "optimizer_logit_momentum": 2.0, "gradient_clip_val": 10.0, "l2_decay": 1e-8, "samples_per_param": 2.0,
+            "input_presentation": "every"}  # fmt: skip
+    held |= {"optimizer": "Adam"}
+    return Study("per_cap", "rnn", 1, 100, n_in=10, train_steps=(400, 400), pinned=tuple((k, v) for k, v in held.items() if k not in free))
+
+
+def _network(title, free, axes) -> Problem:
+    study = _study(free)
+    return Problem(title, study.space, lambda point, number: train(study, [point], [number])[0].valid_loss, axes, "stored bits", -1)
+
+
+@cache
+def problems() -> dict[str, Problem]:
+    unit = Uniform("x", 0.0, 1.0), Uniform("y", 0.0, 1.0)
+    return {
+        "wave": Problem("a curve", Space(unit[:1]), _wave, ("x",), "loss"),
+        "hills": Problem("a landscape", Space(unit), _hills, ("x", "y"), "loss"),
+        "rate": _network("a network's learning rate", ("lr_init",), ("learning rate",)),
+        "rate_and_scale": _network("its learning rate and scale", ("lr_init", "recurrent_matrix_scale_h"), ("learning rate", "recurrent scale")),
+    }
+
+
+def widget(problem="wave", trials=7, seed=0) -> Panel:
+    """Begins with `trials` trials of `problem` told."""
+    controls = {
+        "problem": choice("minimise", [(p.title, name) for name, p in problems().items()], problem, "What the tuner does not know and tries to find"),
+        "seed": slider("seed", 0, 9, seed, tip="Of the first design, of the tuner's candidates and of the networks"),
+        "ask": button("ask", _ask, "Which trial does the tuner want next?"),
+        "tell": button("tell", _tell, "Runs that trial and tells the tuner its loss"),
+        "many": button(f"{MANY} trials", _many, f"Asks and tells {MANY} times, or stops"),
+        "again": button("start again", lambda panel: _start(panel), f"Forgets all but the first {FIRST} trials"),
+    }
+    state = {"points": (), "losses": (), "asked": None, "note": ""}
+    panel = Panel(draw, controls, state, size=(10, 5), changed=lambda panel, name: _start(panel))
+    for step in searched(problem, seed, (), (), trials):  # a curve takes no time; of a network, the reader sees the first trials come
+        panel.state |= step
+    panel.state |= {"asked": asked_for(problem, seed, panel.state["points"], panel.state["losses"]), "note": "Press tell."}
+    return panel
+
+
+# --- the search: pure functions of the trials so far ---
+
+
+@lru_cache(maxsize=64)
+def tuner_of(problem, seed, points, losses) -> GPTuner:
+    """The tuner that was told these trials; points are tuples of values."""
+    tuner = GPTuner(problems()[problem].space, seed, round_size=FIRST)
+    tuner.observe([tuner.space.point(values) for values in points], losses)
+    return tuner
+
+
+@lru_cache(maxsize=64)
+def asked_for(problem, seed, points, losses) -> tuple:
+    tuner = tuner_of(problem, seed, points, losses)
+    return tuple(tuner.space.values(tuner.suggest(1, start=len(points))[0]))
+
+
+def searched(problem, seed, points, losses, trials):
+    """Asks and tells until there are `trials` trials; yields the state to draw after each."""
+    task = problems()[problem]
+    while len(points) < trials:
+        asked = asked_for(problem, seed, points, losses)
+        yield {"asked": asked, "note": "It runs."}
+        loss = float(task.loss(task.space.point(asked), len(points) + 1_000 * seed))
+        points, losses = (*points, asked), (*losses, loss)
+        yield {"points": points, "losses": losses, "asked": None, "note": ASK}
+
+
+@lru_cache(maxsize=64)
+def thought(problem, seed, points, losses):
+    """Mean, deviation and expected improvement on a line (LINE) or a square (GRID x GRID) of unit coordinates; None in the first design."""
+    space, tuner = problems()[problem].space, tuner_of(problem, seed, points, losses)
+    if len(losses) < FIRST or np.isfinite(losses).sum() < FIRST:
+        return None
+    side = np.linspace(0, 1, LINE if len(space) == 1 else GRID)
+    units = np.stack(np.meshgrid(*[side] * len(space), indexing="ij"), -1).reshape(-1, len(space))
+    return tuner.posterior([space.from_unit(u) for u in units])
+
+
+# --- the picture ---
+
+
+def draw(figure, theme, *, problem, seed, points, losses, asked, note) -> str:
+    """What the tuner thinks, what it wants next and how much better it hopes this to be."""
+    task = problems()[problem]
+    units = np.array([task.space.to_unit(task.space.point(values)) for values in points]).reshape(-1, len(task.space))
+    wanted = None if asked is None else task.space.to_unit(task.space.point(asked))
+    heard = told(losses) if np.isfinite(losses).any() else np.zeros(len(losses))
+    paint = _line if len(task.space) == 1 else _square
+    paint(figure, theme, task, units, heard, np.isfinite(losses), wanted, thought(problem, seed, points, losses))
+    return f"{_found(task, points, losses)} {_hoped(task, asked, wanted, problem, seed, points, losses)} {note}".strip()
+
+
+def _line(figure, theme, task, units, heard, feasible, wanted, thoughts):
+    top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw=PARTS | {"height_ratios": [2.2, 1], "hspace": 0.15})
+    blue, x = theme.visible(COLOR), np.linspace(0, 1, LINE)
+    if thoughts is not None:
+        mean, std, improvement = thoughts
+        top.fill_between(x, mean - 2 * std, mean + 2 * std, color=blue, alpha=0.2, linewidth=0, label="where it expects the loss, 95 %")
+        top.plot(x, mean, color=blue, label="mean")
+        bottom.fill_between(x, improvement, color=blue, alpha=0.35, linewidth=0)
+        bottom.plot(x, improvement, color=blue)
+    top.plot(units[feasible, 0], heard[feasible], "o", color=theme.ink, label="trials")
+    if not feasible.all():
+        top.plot(units[~feasible, 0], heard[~feasible], "x", color=theme.ink, markersize=9, markeredgewidth=2, label="diverged")
+    bottom.set_ylim(0, None)
+    for ax in (top, bottom):
+        if wanted is not None:
+            ax.axvline(wanted[0], color=theme.visible("#D55E00"), linewidth=2, linestyle=(0, (4, 2)), label="asked for")
+        ax.set_yticks([])
+    top.legend(loc="upper center", bbox_to_anchor=(0.5, 1.17), ncols=5, handlelength=1.5, columnspacing=1.2, fontsize=11)
+    top.set_ylabel("loss, as told")
+    bottom.set(ylabel="expected\nimprovement", xlabel=task.axes[0], xlim=(-0.01, 1.01))
+    _ticks(bottom.xaxis, task.space.rows[0])
+
+
+def _square(figure, theme, task, units, heard, feasible, wanted, thoughts):
+    left, right = figure.subplots(1, 2, sharey=True, gridspec_kw=PARTS | {"wspace": 0.08})
+    edges = np.linspace(-0.5, GRID - 0.5, GRID + 1) / (GRID - 1)
+    for ax, title, what in ((left, "expected loss (dark: low)", 0), (right, "expected improvement (bright: high)", 2)):
+        if thoughts is not None:
+            ax.pcolormesh(edges, edges, thoughts[what].reshape(GRID, GRID).T, cmap="cividis", rasterized=True)
+        ax.plot(*units[feasible].T, "o", color="white", markeredgecolor="black", markersize=8)
+        ax.plot(*units[~feasible].T, "x", color="white", markersize=9, markeredgewidth=2.5)
+        if wanted is not None:
+            ax.plot(*wanted, "*", color="#D55E00", markeredgecolor="white", markersize=20)
+        ax.set(title=title, xlabel=task.axes[0], xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+        _ticks(ax.xaxis, task.space.rows[0])
+    left.set_ylabel(task.axes[1])
+    _ticks(left.yaxis, task.space.rows[1])
+
+
+def _ticks(axis, row):
+    """A few values of a row at their unit coordinates."""
+    values = [row.from_unit(u) for u in (0, 0.25, 0.5, 0.75, 1)]
+    axis.set_ticks([row.to_unit(value) for value in values], [f"{value:.2g}" for value in values])
+
+
+def _at(task, values) -> str:
+    return ", ".join(f"{axis} {value:.3g}" for axis, value in zip(task.axes, values))
+
+
+def _found(task, points, losses) -> str:
+    bad = sum(not math.isfinite(loss) for loss in losses)
+    if len(losses) == bad:
+        return f"{len(losses)} trials."
+    best = int(np.nanargmin(losses))
+    diverged = f", {bad} of them diverged" if bad else ""
+    return f"{len(losses)} trials{diverged}; the best: {task.score} {task.sign * losses[best]:.3g} at {_at(task, points[best])}."
+
+
+def _hoped(task, asked, wanted, problem, seed, points, losses) -> str:
+    if asked is None:
+        return ""
+    if thought(problem, seed, points, losses) is None:
+        return f"Asked for {_at(task, asked)}, as the first design has it."
+    mean, std, improvement = (float(x[0]) for x in tuner_of(problem, seed, points, losses).posterior([task.space.point(asked)]))
+    return f"Asked for {_at(task, asked)}: expected {mean:.2f} with deviation {std:.2f}, expected improvement {improvement:.2g}."
+
+
+# --- the buttons ---
+
+
+def _now(panel) -> tuple:
+    values = panel.values
+    return tuple(values[name] for name in ("problem", "seed", "points", "losses"))
+
+
+def _full(panel) -> bool:
+    if len(panel.state["points"]) >= MOST:
+        panel.set(note=f"{MOST} trials are enough for a picture. Start again.")
+    return len(panel.state["points"]) >= MOST
+
+
+def _ask(panel):
+    if not panel.running and not _full(panel):
+        panel.set(asked=asked_for(*_now(panel)), note="Press tell.")
+
+
+def _tell(panel):
+    if not panel.running and not _full(panel):
+        panel.run(searched(*_now(panel), len(panel.state["points"]) + 1))
+
+
+def _many(panel):
+    if panel.running:
+        panel.stop()
+    elif not _full(panel):
+        panel.made["many"].description = "stop"
+        panel.run(searched(*_now(panel), min(MOST, len(panel.state["points"]) + MANY)), done=lambda: _named(panel))
+
+
+def _named(panel):
+    panel.made["many"].description = f"{MANY} trials"
+
+
+def _start(panel):
+    """The first design, which takes a moment where networks are trained."""
+    panel.stop()
+    panel.set(points=(), losses=(), asked=None, note="")
+    values = panel.values
+    panel.run(searched(values["problem"], values["seed"], (), (), FIRST), done=lambda: _named(panel))
