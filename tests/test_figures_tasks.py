@@ -8,12 +8,14 @@ from rnnkit.figures.tasks import MOST, costs, table, task_example
 from rnnkit.tasks import TASKS, example
 
 CURVE = dict(x=np.arange(3), y=np.array([0.5, 0.3, 0.2]), xlabel="x", ylabel="y", title="a curve", about="something")
-SUM = dict(task="arithmetic", form="small", input=["1+2=      "], target="  3", problem=4, first=7, unit="nats a symbol", chance=1.25, perfect=0.0, curve=CURVE)
-COUNTS = dict(task="parens_counting", form="tiny", input=["((a", "]a["], pairs=["()", "[]"], target=np.array([2, 1]), first=2, unit="nats", chance=2.0,
-              perfect=0.0, curve=CURVE)  # fmt: skip
-VECTOR = dict(task="mem_thru", form="tiny", input=np.array([[1.5, 0], [-0.5, 0]]), target=np.array([1.5, -0.5]), first=1, unit="u", chance=1.0, perfect=0.0,
-              curve=CURVE)  # fmt: skip
-TEXT = dict(task="text8", form="tiny sample", input=["to be"], target="be ", first=2, unit="bits a character", chance=4.1, perfect=np.nan, curve=CURVE)
+SUM = dict(task="arithmetic", form="small", input=["1+2=      "], target="  3", problem=4, first=7, unit="nats a symbol", chance=1.25,
+           perfect=0.0, curve=CURVE)  # fmt: skip
+COUNTS = dict(task="parens_counting", form="tiny", input=["((a", "]a["], pairs=["()", "[]"], target=np.array([2, 1]), first=2, unit="nats",
+              chance=2.0, perfect=0.0, curve=CURVE)  # fmt: skip
+VECTOR = dict(task="mem_thru", form="tiny", input=np.array([[1.5, 0], [-0.5, 0]]), target=np.array([1.5, -0.5]), first=1, unit="u",
+              chance=1.0, perfect=0.0, curve=CURVE)  # fmt: skip
+TEXT = dict(task="text8", form="tiny sample", input=["to be"], target="be ", first=2, unit="bits a character", chance=4.1,
+            perfect=np.nan, curve=CURVE)  # fmt: skip
 
 
 def texts(figure):

@@ -37,11 +37,13 @@ def test_table_is_standard_normal():
     x, y, _ = task.held_out(0, "eval")
     x, y = x.transpose(1, 2).reshape(-1, 50)[: task.samples].double(), y.flatten()[: task.samples].double()
     n = x.numel()
-    assert float(x.mean()) == pytest.approx(0, abs=5 / math.sqrt(n)) and float(x.pow(2).mean()) == pytest.approx(1, abs=5 * math.sqrt(2 / n))
+    assert float(x.mean()) == pytest.approx(0, abs=5 / math.sqrt(n))
+    assert float(x.pow(2).mean()) == pytest.approx(1, abs=5 * math.sqrt(2 / n))
     assert float(x.pow(4).mean()) == pytest.approx(3, abs=5 * math.sqrt(96 / n))  # the fourth power's variance is 105 - 9
     assert float(y.pow(2).mean()) == pytest.approx(1, abs=5 * math.sqrt(2 / len(y)))
     both = torch.cat((x, y[:, None]), 1)
-    assert float((both.T @ both / len(both) - torch.eye(51)).abs().max()) < 6 * math.sqrt(2 / len(both))  # nothing says anything about another
+    moments = both.T @ both / len(both)  # no number says anything about another
+    assert float((moments - torch.eye(51)).abs().max()) < 6 * math.sqrt(2 / len(both))
 
 
 def test_samples_are_drawn_as_often_as_they_weigh():
@@ -74,7 +76,8 @@ def test_mean_of_the_training_loss_is_the_weighted_loss_of_the_table():
     _, targets = task.batches(0, torch.arange(4000))
     _, y, weights = task.held_out(0, "eval")
     loss = ((targets.double() - 0.3) ** 2).flatten()
-    assert float(loss.mean()) == pytest.approx(float(((y[:, 0].double() - 0.3) ** 2 * weights).sum()), abs=5 * float(loss.std()) / math.sqrt(len(loss)))
+    weighted = float(((y[:, 0].double() - 0.3) ** 2 * weights).sum())
+    assert float(loss.mean()) == pytest.approx(weighted, abs=5 * float(loss.std()) / math.sqrt(len(loss)))
 
 
 def test_a_prefix_of_a_larger_table_is_the_smaller_one():

@@ -95,7 +95,8 @@ def test_training_samples_start_anywhere_in_the_training_part(monkeypatch):
 
 def test_parts_are_contiguous_eight_one_and_one_tenth():
     parts, size = Text8("small sample").parts(), len(corpus.load("sample"))
-    assert parts["train"][0] == 0 and parts["train"][1] == parts["valid"][0] and parts["valid"][1] == parts["eval"][0] and parts["eval"][1] == size
+    (first, a), (b, c), (d, last) = (parts[name] for name in ("train", "valid", "eval"))
+    assert (first, a, c, last) == (0, b, d, size)
     assert [(end - start) / size for start, end in parts.values()] == pytest.approx([0.8, 0.1, 0.1], abs=1e-6)
 
 

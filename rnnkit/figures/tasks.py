@@ -20,7 +20,7 @@ UNKNOWN = "and nobody knows what a perfect one would (Shannon 1951 put printed E
 
 @styled
 def task_example(made: dict):
-    """Figure of one example of a task, as rnnkit.tasks.example gives it: (a) input and answer over time, (b) what stands behind the costs."""
+    """Figure of one example of a task, as rnnkit.tasks.example gives it: (a) input and answer over time, (b) what is behind the costs."""
     text = isinstance(made["input"], list)
     lines = len(made["input"]) if text else 0
     figure = new_figure(11, 2.9 if not text else 2.1 + 0.25 * max(0, lines - 2))
@@ -31,7 +31,8 @@ def task_example(made: dict):
     letter(ax, "a", f"{title(made)}: one example")
     letter(curve, "b", made["curve"]["title"])
     figure.alt = alt(made)
-    figure.caption = f"Ours: not in the paper. {title(made)}: (a) {A[text]}, (b) {made['curve']['title']}: {made['curve']['about']}. {costs(made)}"
+    b = f"{made['curve']['title']}: {made['curve']['about']}"
+    figure.caption = f"Ours: not in the paper. {title(made)}: (a) {A[text]}, (b) {b}. {costs(made)}"
     figure.tables = {f"task_{made['task']}": table(made)}
     return figure
 
@@ -80,7 +81,8 @@ def _vector(ax, made):
     if len(y) > 1:
         ax.imshow(y[:, None], aspect="auto", interpolation="nearest", extent=(right, right + width, len(x) + 0.5, 0.5), **colors)
     label = "asked at the\nlast step" if len(y) > 1 else f"asked at the\nlast step:\n{y[0]:.3g}"
-    ax.annotate(label, (right + width * (1.15 if len(y) > 1 else 0), len(x) / 2), va="center", color=ASKED, fontsize=9, annotation_clip=False)
+    place = right + width * 1.15 if len(y) > 1 else right
+    ax.annotate(label, (place, len(x) / 2), va="center", color=ASKED, fontsize=9, annotation_clip=False)
     ax.set_xlim(0.5, right + width)
     ax.set_xticks(range(1, steps + 1) if steps <= 12 else [t for t in range(1, steps + 1) if t == 1 or t % 10 == 0])
     ax.set(xlabel="time step", ylabel="input")
@@ -100,21 +102,21 @@ def _text(ax, made):
     skipped = max(0, steps - MOST)
     counts = not isinstance(asked, str)
     rows = len(lines) + (0 if counts else 1)
-    size = 11 if min(steps, MOST) <= 40 else 9.5
+    letters = dict(ha="center", va="center", family="DejaVu Sans Mono", fontsize=11 if min(steps, MOST) <= 40 else 9.5)
     for row, line in enumerate(lines):
         kind = made["pairs"][row] if counts else ""
         for t in range(skipped, steps):
             symbol = "␣" if line[t] == " " and not counts and made["task"] == "text8" else line[t]
             strong = symbol in kind if counts else t >= made["first"] or made["task"] != "text8"
             color = (SHOWN if strong else GREY) if symbol != " " else GREY
-            ax.text(t + 1, row, symbol if symbol != " " else "·", ha="center", va="center", family="DejaVu Sans Mono", fontsize=size, color=color,
-                    fontweight="bold" if counts and strong else "normal")  # fmt: skip
+            weight = "bold" if counts and strong else "normal"
+            ax.text(t + 1, row, symbol if symbol != " " else "·", color=color, fontweight=weight, **letters)
         if counts:
             ax.text(steps + 1.5, row, f"{kind} open: {asked[row]}", va="center", color=ASKED, fontsize=9, family="DejaVu Sans Mono")
     if not counts:
         for k, symbol in enumerate(asked):
             shown = {" ": "␣" if made["task"] == "text8" else "·"}.get(symbol, symbol)
-            ax.text(made["first"] + 1 + k, len(lines), shown, ha="center", va="center", family="DejaVu Sans Mono", fontsize=size, color=ASKED)
+            ax.text(made["first"] + 1 + k, len(lines), shown, color=ASKED, **letters)
         starts = [made[name] for name in ("problem", "first") if name in made]
         names = ("problem", "compute", "answer") if len(starts) > 1 else ("not scored", "scored")
         for start, end, name in zip([0, *starts], [*starts, steps], names):

@@ -1,7 +1,7 @@
 """The paper's tasks by the authors' names. A task says what its data are, what is minimised, and what the tuner is told.
 
-All tasks but the first come in named sizes, `forms`: "paper", "small" and "tiny" (text8 also "small sample" and so on, of the shipped text).
-They share one interface: `batches(seed, step_K)` are the training batches of any steps, a function of its arguments alone, and
+All tasks but the first come in named sizes, `forms`: "paper", "small" and "tiny" (text8 also "small sample" and so on, of the text that
+is shipped). They share one interface: `batches(seed, step_K)` are the training batches of any steps, a function of its arguments alone, and
 `held_out(seed, part)` the data that a trained network is measured on; `input` says whether a step's input is a vector ("static": one
 for all steps, shown at the first alone unless `every`) or the places of `streams` ones ("index"); `loss` is "squared" or "softmax" over
 `heads` groups of classes, at `scored` consecutive steps from `first_scored(hparams)` on.

