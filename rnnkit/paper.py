@@ -76,6 +76,15 @@ TABLE_APP2 = {
 # The pairs whose losses differ "with statistical significance (p > 0.05)" at 8 layers, says the table's caption
 CALLED_SIGNIFICANT = ({"gru", "ugrnn"}, {"irnn", "rnn"}, {"lstm", "rnn"})
 
+# Bits per parameter in other work, each counted in its own way: what, bits, how they were counted, source
+LATER_NUMBERS = (
+    ("Perceptron", PERCEPTRON_BITS, "theory", "Cover 1965, Gardner 1988"),
+    ("Transformers, facts", 2.0, "knowledge", "Allen-Zhu & Li 2024, arXiv 2404.05405"),
+    ("GPT, random tokens", 3.6, "soft", "Morris et al. 2025, arXiv 2505.24832"),
+    ("Synapse, hippocampus", SYNAPSE_BITS, "sizes", "Bartol et al. 2016"),
+    ("Recurrent networks", BITS_PER_PARAMETER, "hard", "the paper, section 2.1.2"),
+)
+
 
 class Claim:
     """A sentence of the paper: where it stands, what it says, the number that decides it, and the paper's value of that number."""
@@ -269,5 +278,18 @@ FIGURES = {  # in the order of the paper, ours where they belong; the gallery sh
         "A linear model without recurrence through the same pipeline. On the line y = x every label is stored; "
         "theory allows that up to 2 labels a parameter (Cover 1965, Gardner 1988).",
         "2.1", ("",), ("C17",),
+    ),
+    "quantised": Figure(
+        "Weights of few bits (ours: not in the paper)",
+        "Stored bits that the best network of a study keeps when each block of its weights is rounded to 2^k evenly spaced values after "
+        "training: (a) between the block's least and greatest weight, (b) in the narrower range of least squared error. Thick: mean of an "
+        "architecture; thin: networks. (c) Bits a weight that leave 99 %, by the better way, against the bits that a parameter stores.",
+        "5", tuple("abc"), ("C15",),
+    ),
+    "later_numbers": Figure(
+        "Bits per parameter, here and elsewhere (ours: not in the paper)",
+        "Ours: mean and range over the best networks of the largest size, by equation 22 (full markers: a label is right or wrong) and by "
+        "cross-entropy (open: bits saved). Others as published; their definitions differ, and so do the things that are stored.",
+        "5", ("",),
     ),
 }

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.analysis import comparisons, hard_tasks, levels, loss, throughput, trainability, untuned
+from rnnkit.analysis import comparisons, compression, hard_tasks, levels, loss, throughput, trainability, untuned
 from rnnkit.analysis.capacity import stored_bits
 from rnnkit.analysis.finding import MIN_TRIALS, UNTESTED
 from rnnkit.analysis.rows import budget, rows_of
@@ -21,6 +21,7 @@ CHECKS = {
     "C10": comparisons.unrolling_helps,
     "C12": levels.best_dataset,
     "C13": comparisons.depths_agree,
+    "C15": compression.five_bit_test,
     "C17": levels.perceptron,
     "G03": levels.dimensions,
     "M01": throughput.exact_if_enough_units,

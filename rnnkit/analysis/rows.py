@@ -44,6 +44,12 @@ def capacity(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def rounded(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Trials of the capacity task after their weights were rounded, that is with the column `kept`; none if that was not done."""
+    rows = capacity(name, frame)
+    return rows if "kept" in rows and rows.kept.notna().any() else rows.iloc[:0]
+
+
 def searched(*task_types: str):
     """Selects the trials of these tasks that a tuner chose with the Gaussian process, each task in the largest form that was trained."""
     return lambda name, frame: largest_form(frame[frame.task_type.isin(task_types) & (frame.tuner == "gp") & ~is_pinned(frame)])
@@ -115,6 +121,8 @@ ROWS = {  # figure -> what selects its trials, and what it calls them if there a
     "table1": (random_sets, "parentheses task with random sets"),
     "tableapp1": (reruns, "parentheses task with rerun sets"),
     "tableapp2": (random_sets, "parentheses task with random sets"),
+    "quantised": (rounded, "capacity task whose weights were rounded (studies.quantise)"),
+    "later_numbers": (capacity, "capacity task"),
 }
 
 

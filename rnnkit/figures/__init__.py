@@ -5,6 +5,7 @@
 """
 
 from rnnkit.figures.capacity import calibration, fig1, fig2a, fig2b, figapp1
+from rnnkit.figures.discussion import audit, later_numbers, quantised
 from rnnkit.figures.files import companions, gallery, publish, save, show
 from rnnkit.figures.flow import gradients, one_setting
 from rnnkit.figures.loss import fig3
@@ -22,12 +23,15 @@ DRAW = {
     "fig1": fig1, "best_so_far": best_so_far, "fig2a": fig2a, "fig2b": fig2b, "fig2c": fig2c, "g01": g01, "fig3": fig3, "fig4": fig4,
     "fig5": fig5, "table1": table1, "figapp1": figapp1, "tableapp1": tableapp1, "tableapp2": tableapp2, "calibration": calibration,
     "tuner": convergence, "importance": importance, "diverged": diverged,
+    "quantised": quantised, "later_numbers": later_numbers,
 }  # fmt: skip
 EXHIBITS = {"flow": one_setting, "gradients": gradients}  # ours, made of something else than trials: shown in notebooks, not in the gallery
 EXHIBITS |= {f"task_{name}": task_example for name in ("per_cap", "mem_thru", "rcf", "text8", "parens_counting", "arithmetic")}
 
+EXHIBITS["audit"] = audit  # of the paper's own numbers: in the gallery too
+
 __all__ = [
-    "DRAW", "EXHIBITS", "alt", "best_so_far", "calibration", "caption", "companions", "convergence", "diverged", "fig1", "fig2a", "fig2b",
-    "fig2c", "fig3", "fig4", "fig5", "figapp1", "g01", "gallery", "gradients", "importance", "one_setting", "points", "publish", "save", "show",
-    "style_of", "table1", "tableapp1", "tableapp2",
+    "DRAW", "EXHIBITS", "alt", "audit", "best_so_far", "calibration", "caption", "companions", "convergence", "diverged", "fig1",
+    "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5", "figapp1", "g01", "gallery", "gradients", "importance", "later_numbers",
+    "one_setting", "points", "publish", "quantised", "save", "show", "style_of", "table1", "tableapp1", "tableapp2",
 ]  # fmt: skip

@@ -62,7 +62,11 @@ def publish(name: str, frame: pd.DataFrame, out=""):
 
 SAME_TRIALS = {  # figure -> the experiment whose trials it is drawn from, having none of its own
     "best_so_far": "fig1", "g01": "fig2c", "importance": "fig1", "diverged": "fig5", "table1": "fig5", "tableapp2": "fig5",
+    "later_numbers": "fig1",
 }  # fmt: skip
+
+
+OF_THE_PAPER_ALONE = ("audit",)  # exhibits that take no trials, at the end of every gallery
 
 
 def companions(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -77,7 +81,7 @@ def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
 
     They stand in the order of the paper, with their `companions`. ValueError for a name that is no figure, or without any.
     """
-    from rnnkit.figures import DRAW
+    from rnnkit.figures import DRAW, EXHIBITS
 
     unknown = [name for name in frames if name not in DRAW]
     if unknown or not frames:
@@ -89,6 +93,7 @@ def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
         save(DRAW[name](frame), name, out, tables, alt)
         sections.append(_section(name, frame, alt, tables, claims))
         verdicts.append(claims.assign(figure=name))
+    sections += [_exhibit(name, EXHIBITS[name](), out) for name in OF_THE_PAPER_ALONE]
     claims = pd.concat(verdicts, ignore_index=True)
     claims.to_csv(Path(out) / "claims.csv", index=False, lineterminator="\n")
     counts = ", ".join(f"{v} {(claims.verdict == v).sum()}" for v in (analysis.HOLDS, analysis.FAILS, analysis.UNTESTED))
@@ -106,6 +111,14 @@ Claims of the paper: {counts} ([claims.csv](claims.csv)). The best of a search i
 search of this size cannot decide, the verdict says so. Intervals hold 95 % over studies; for C03 and G03 they are the least and the
 most, for C08 they run from what half the search would have found to the best.
 """
+
+
+def _exhibit(name, figure, out) -> str:
+    """A figure of the gallery that no trials are behind: image and caption."""
+    save(figure, name, out, figure.tables, figure.alt)
+    data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in figure.tables)
+    title, text = figure.caption.split(". ", 1)
+    return f"## {title}\n\n![{figure.alt}]({name}.png)\n\n{text}\n\nData: {data}; vector: [{name}.svg]({name}.svg).\n"
 
 
 def _section(name, frame, alt, tables, claims) -> str:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from rnnkit import analysis
-from rnnkit.analysis import search
+from rnnkit.analysis import compression, search
 from rnnkit.analysis.loss import NETWORK, best_losses
 from rnnkit.analysis.throughput import memory_errors, step_costs
 
@@ -81,4 +81,6 @@ TABLES = {
     "table1": lambda rows: {"table1": analysis.infeasible_table(rows)},
     "tableapp1": lambda rows: {"tableapp1": analysis.rerun_table(rows)},
     "tableapp2": lambda rows: {"tableapp2": analysis.welch_table(rows)},
+    "quantised": lambda rows: {"quantised": compression.kept_bits(rows), "quantised_needed": compression.needed_bits(rows)},
+    "later_numbers": lambda rows: {"later_numbers": compression.beside_later_work(rows)},
 }

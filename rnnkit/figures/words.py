@@ -88,6 +88,9 @@ def most_bits(tables: dict[str, pd.DataFrame]) -> str:
 
 
 NUMBERS = {  # figure -> what its `alt` says of its tables; all others: the most bits per parameter
+    "quantised": lambda tables: each("Bits a weight that leave 99 %, mean", _least(tables["quantised_needed"], "needed"), ".1f"),
+    "later_numbers": lambda tables: each("Hard count, mean", tables["later_numbers"].query("counted == 'hard' and architecture != ''")
+                                         .set_index("architecture").bits),
     "tuner": lambda tables: " ".join(
         each(f"Most bits per parameter, median of seeds, {title}", part.groupby("architecture")["median"].max())
         for title, part in zip(("Gaussian process", "random search"), (tables["tuner"].query(f"tuner == '{t}'") for t in ("gp", "random")))
@@ -118,6 +121,11 @@ def _mean_excess(table: pd.DataFrame) -> pd.Series:
     return table.groupby(["architecture", "n_layers"]).excess.mean().groupby("architecture").max()
 
 
+def _least(table: pd.DataFrame, column: str) -> pd.Series:
+    """Mean by architecture of the least of a column for each study."""
+    return table.groupby(["architecture", "study"])[column].min().groupby("architecture").mean()
+
+
 def _at(table: pd.DataFrame, column: str) -> pd.Series:
     """A column at the least depth, by architecture."""
     return table[table.n_layers == table.n_layers.min()].set_index("architecture")[column]
@@ -141,4 +149,6 @@ ALT = {
     "table1": "a row for each architecture, ours and the paper's.",
     "tableapp1": "a row of ours and a row of the paper's for each architecture.",
     "tableapp2": "a row for each pair of architectures, ours and the paper's.",
+    "quantised": "share of the stored bits that is left against bits a weight, two ways of rounding, and bits needed against bits stored.",
+    "later_numbers": "bits per parameter, a row for each source, beside ours.",
 }
