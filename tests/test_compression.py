@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from rnnkit.studies import Study, retrain
+from rnnkit.studies import Study, retrain, run
 from rnnkit.studies.compression import BITS, bits_kept, quantise, quantised, study_of
 from rnnkit.studies.retrain import best_network, blocks_of, measured, network_of, theta_of
 from rnnkit.tasks.perceptron import stored_bits
@@ -167,3 +167,28 @@ def test_a_frame_says_what_its_best_trial_keeps(store, monkeypatch):
     monkeypatch.setattr(retrain, "train", no_training)
     again = quantise(frame, str(store.path), progress=False)  # a path does as well, and the weights are there now
     assert again.kept[best] == done.kept[best] and all(math.isfinite(bits) for bits in again.kept[best]["clipped"])
+
+
+def test_what_a_network_keeps_is_noted_beside_its_weights(store, monkeypatch):
+    first = quantise(store.frame(), store, progress=False)
+    monkeypatch.setattr("rnnkit.studies.compression.bits_kept", no_training)
+    again = quantise(store.frame(), store, progress=False)
+    assert again.kept.tolist() == first.kept.tolist()
+
+
+@pytest.mark.parametrize("note", [
+    {}, [1], {"whole": [1.0]}, {"whole": [1.0], "range": [1.0] * 16, "clipped": [1.0] * 16},
+    {"whole": ["much"], "range": [1.0] * 16, "clipped": [1.0] * 16}, {"whole": None, "range": 16, "clipped": {}},
+])  # fmt: skip
+def test_a_note_that_cannot_be_is_made_anew(store, note):
+    right = quantise(store.frame(), store, progress=False).kept.dropna().iloc[0]
+    number, _ = store.weights(STUDY.key)
+    store.shelf.note(STUDY.key, number, kept=note)
+    assert quantise(store.frame(), store, progress=False).kept.dropna().iloc[0] == right
+
+
+def test_the_experiment_gives_trials_with_what_their_networks_keep():
+    with TrialStore(":memory:") as store:
+        frame = run("quantised", scale="smoke", store=store, workers=1, progress=False)
+    best = frame[frame.kept.notna()]
+    assert len(best) == frame[~frame.infeasible].study.nunique() and set(frame.experiment) == {"quantised"}

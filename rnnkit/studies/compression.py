@@ -50,7 +50,8 @@ def bits_kept(study, hparams: dict, parts: dict, device="cpu") -> dict[str, list
 def quantise(frame, store, device="cpu", progress=True):
     """A frame of trials of the capacity task with one column more, `kept`: for each study's best trial its `bits_kept`, else None.
 
-    Weights come from the store (a TrialStore, or its path), or from training the trial again. StoreError, ValueError.
+    Weights come from the store (a TrialStore, or its path), or from training the trial again; what is found is noted beside them.
+    StoreError, ValueError.
     """
     if not isinstance(store, TrialStore):
         with TrialStore(store, create=False) as opened:
@@ -59,13 +60,34 @@ def quantise(frame, store, device="cpu", progress=True):
     for place, row in enumerate(frame.itertuples(index=False)):
         if not row.infeasible and (row.study not in best or row.valid_loss < best[row.study][1].valid_loss):
             best[row.study] = place, row
+    said = False
     for done, (place, row) in enumerate(best.values(), 1):
-        study = study_of(row)
-        trial = Trial(**{name: getattr(row, name) for name in Trial.__dataclass_fields__})
-        kept[place] = bits_kept(study, trial.hparams, network_of(store, study, trial, device), device)
-        if progress:
-            print(f"\rrounding weights: {done} of {len(best)} networks", end="" if done < len(best) else "\n", flush=True)
+        kept[place] = _noted(store, row)
+        if kept[place] is None:
+            study, trial = study_of(row), Trial(**{name: getattr(row, name) for name in Trial.__dataclass_fields__})
+            kept[place] = bits_kept(study, trial.hparams, network_of(store, study, trial, device), device)
+            store.shelf.note(row.study, row.hyper_iter, kept=kept[place])
+            said = progress
+            if progress:
+                print(f"\rrounding weights: {done} of {len(best)} networks", end="", flush=True)
+    if said:
+        print()
     return frame.assign(kept=kept)
+
+
+def _noted(store, row):
+    """`bits_kept` as noted beside the weights of this very trial; None if there is no such note."""
+    try:
+        about, _ = store.shelf.load(row.study)
+    except StoreError:
+        return None
+    kept, lengths = about.get("kept"), {"whole": 1, **dict.fromkeys(WAYS, len(BITS))}
+    if about["hyper_iter"] != row.hyper_iter or not isinstance(kept, dict) or kept.keys() != lengths.keys():
+        return None
+    for way, length in lengths.items():
+        if not isinstance(kept[way], list) or len(kept[way]) != length or not all(type(bits) is float for bits in kept[way]):
+            return None
+    return kept if kept["whole"][0] == -row.eval_loss and np.isfinite(sum(kept.values(), [])).all() else None
 
 
 def study_of(row) -> Study:

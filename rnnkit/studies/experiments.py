@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from rnnkit.cells import PAPER, cell_of, whole_number
 from rnnkit.networks import num_params
+from rnnkit.studies.compression import quantise
 from rnnkit.studies.study import Study
 from rnnkit.tasks import TASKS
 
@@ -94,7 +95,8 @@ SCALES = {
 class Experiment:
     """The studies behind one figure. `studies(scale, **settings)` gives them; `settings` goes on to each Study.
 
-    Where `after` names another experiment, `studies(scale, frame, **settings)` makes them of that one's trials.
+    Where `after` names another experiment, `studies(scale, frame, **settings)` makes them of that one's trials. `finish(frame, store)`,
+    where there is one, adds to the frame of trials what is measured of the networks afterwards.
     """
 
     title: str
@@ -102,6 +104,7 @@ class Experiment:
     studies: Callable
     trials: Callable = lambda scale: scale.trials  # a study
     after: str = ""
+    finish: Callable | None = None
 
 
 def _per_cap(architectures, depths, sizes, scale, **settings):
@@ -207,6 +210,7 @@ EXPERIMENTS = {
     "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, lambda scale: scale.parentheses.trials),
     "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5, lambda scale: scale.untuned.trials),
     "tableapp1": Experiment("The best hyper-parameters again", "Table App.1", _tableapp1, lambda scale: scale.reruns, after="fig4"),
+    "quantised": Experiment("Weights rounded to a few bits", "section 5", _fig1, finish=quantise),
     "tuner": Experiment("A Gaussian process against random search", "App. A", _tuner, lambda scale: 2 * scale.trials),
 }
 

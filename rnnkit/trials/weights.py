@@ -90,6 +90,15 @@ class Shelf:
             refuse("it names another study")
         return about, blocks
 
+    def note(self, study: str, hyper_iter: int, **more):
+        """Adds to the account of a study's weights, if they are those of trial `hyper_iter`: what was measured of them, as JSON can hold it."""
+        try:
+            about, blocks = self.load(study)
+        except StoreError:
+            return
+        if about["hyper_iter"] == hyper_iter:
+            self.save({**about, **more}, blocks, replace=True)
+
     def path(self, study: str) -> Path | str:
         return "The store in memory" if self.folder is None else self.folder / file_name(study)
 
