@@ -77,8 +77,11 @@ def gates_of(cell) -> tuple[str, ...]:
     return tuple(m for m in cell.maps if m in found)
 
 
-def flow(architecture, hparams, steps=STEPS, n_units=UNITS, shown="impulse", seed=0) -> Flow:
-    """State, gates and gradients of cells with the hyper-parameters `hparams` (a list of M dicts, or one), drawn from `seed`. ValueError."""
+def flow(architecture, hparams, steps=STEPS, n_units=UNITS, shown="impulse", seed=0, traced=True) -> Flow:
+    """State, gates and gradients of cells with the hyper-parameters `hparams` (a list of M dicts, or one), drawn from `seed`. ValueError.
+
+    Without `traced` the impulse's trace, which takes a run without it, is left out.
+    """
     cell, hparams = cell_of(architecture), [hparams] if isinstance(hparams, dict) else list(hparams)
     whole_number("steps", steps, 1), whole_number("n_units", n_units, 1)
     if shown not in SHOWN:
@@ -87,7 +90,9 @@ def flow(architecture, hparams, steps=STEPS, n_units=UNITS, shown="impulse", see
         raise ValueError(f"flow needs a cell with a state, got {architecture}, which has none. Take one of {', '.join(PAPER)}.")
     W = _weights(architecture, hparams, n_units, seed)
     index = torch.arange(len(hparams) * n_units).reshape(-1, n_units)
-    x_TxMxN = [draws.normal(seed, draws.DATA, t, index) * (t == 0 or shown == "noise") for t in range(steps)]
+    x_TxMxN = torch.zeros(steps, *index.shape, dtype=torch.float64)
+    seen = 1 if shown == "impulse" else steps
+    x_TxMxN[:seen] = draws.normal(seed, draws.DATA, torch.arange(seen)[:, None, None], index)
     states, gates = _scan(cell, W, x_TxMxN, needs_grad=True)
     w_MxN = draws.normal(seed, draws.DATA, steps, index)
     wanted = [s for state in states for s in state]
@@ -97,12 +102,12 @@ def flow(architecture, hparams, steps=STEPS, n_units=UNITS, shown="impulse", see
     gradient = torch.stack([sum(squares[i : i + n_states]) for i in range(0, len(squares), n_states)]).sqrt()
     gradient /= gradient[-1].clone()
     trace = None
-    if shown == "impulse":
-        without, _ = _scan(cell, W, [torch.zeros_like(x) for x in x_TxMxN])
+    if shown == "impulse" and traced:
+        without, _ = _scan(cell, W, torch.zeros_like(x_TxMxN))
         apart = torch.stack([sum((a - b).square().sum(1) for a, b in zip(*pair)) for pair in zip(states, without)]).sqrt().detach()
         trace = torch.where(apart[1] > 0, apart / apart[1], 0.0).numpy()  # a layer of dead ReLUs has no trace of it at all
     h = torch.stack([state[0] for state in states]).detach().numpy()
-    return Flow(h, {name: torch.stack(g).detach().numpy() for name, g in gates.items()}, gradient.numpy(), trace)
+    return Flow(h, {name: torch.sigmoid(torch.stack(a).detach()).numpy() for name, a in gates.items()}, gradient.numpy(), trace)
 
 
 def at_one_setting(architectures=PAPER, steps=STEPS, n_units=UNITS, shown="impulse", seed=0, **settings) -> dict[str, Flow]:
@@ -142,28 +147,29 @@ def _weights(architecture, hparams, N, seed):
 
 
 def _scan(cell, weights, x_TxMxN, needs_grad=False):
-    """States (T + 1 tuples of M x N) and gates (name -> T of M x N) of a cell that sees x."""
+    """States (T + 1 tuples of M x N) and what goes into the gates (name -> T of M x N) of a cell that sees x."""
     Wx, Wh, b, relu = weights
-    is_gate, at = gates_of(cell), {m: k for k, m in enumerate(cell.maps)}
+    at = {m: k for k, m in enumerate(cell.maps)}
     s = torch.relu if relu.all() else torch.tanh if not relu.any() else lambda a: torch.where(relu, torch.relu(a), torch.tanh(a))
 
     class Maps:
         def __getattr__(self, name):
             def affine(h, x):
                 k = at[name]
-                a = torch.baddbmm((b[:, k] + fed[:, k])[..., None], Wh[:, k], h[..., None])[..., 0]
+                a = fed_K[k] + (Wh_K[k] @ h[..., None])[..., 0]
                 if name in gates:
-                    gates[name].append(torch.sigmoid(a))
+                    gates[name].append(a)
                 return a
 
             return affine
 
-    gates, W = {name: [] for name in is_gate}, Maps()
+    gates, W, Wh_K = {name: [] for name in gates_of(cell)}, Maps(), Wh.unbind(1)
+    fed_TxKxMxN = torch.einsum("mkij,tmj->tkmi", Wx, x_TxMxN) + b.transpose(0, 1)
     state = tuple(torch.zeros_like(x_TxMxN[0]).requires_grad_(needs_grad) for _ in cell.states)
     states = [state]
     with torch.set_grad_enabled(needs_grad):
-        for x in x_TxMxN:
-            fed = torch.einsum("mkij,mj->mki", Wx, x)
+        for x, fed_KxMxN in zip(x_TxMxN, fed_TxKxMxN):
+            fed_K = fed_KxMxN.unbind()
             _, state = cell.step(W, state if len(state) > 1 else state[0], x, s)
             state = state if isinstance(state, tuple) else (state,)
             states.append(state)

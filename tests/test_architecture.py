@@ -30,7 +30,9 @@ MAY_IMPORT = {
     "analysis": {"trials", "paper"},
     "reference": {"trials", "paper"},
     "figures": {"trials", "paper", "analysis", "reference"},
-    "widgets": {"draws", "cells", "networks", "tasks", "hparams", "tuner", "training", "studies", "trials", "paper", "analysis", "figures"},
+    "widgets": {
+        "draws", "cells", "networks", "flow", "tasks", "hparams", "tuner", "training", "studies", "trials", "paper", "analysis", "figures",
+    },  # fmt: skip
     "reproduce": {"studies", "trials", "paper", "analysis", "figures"},
     "bench": "*",
     "__main__": "*",

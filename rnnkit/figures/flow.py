@@ -68,7 +68,7 @@ def gates(ax, seen, color):
     """Each gate's mean over the units, named at its end."""
     if not seen.gates:
         nothing(ax, "no gate")
-    ends = _apart([float(gate[-1].mean()) for gate in seen.gates.values()], 0.1)
+    ends = apart([float(gate[-1].mean()) for gate in seen.gates.values()], 0.1)
     for (name, gate), line, end in zip(seen.gates.items(), GATE_LINES, ends):
         steps = np.arange(1, len(gate) + 1)
         ax.plot(steps, gate[:, 0].mean(1), color=color, linestyle=line)
@@ -146,9 +146,13 @@ def gradients(frame: pd.DataFrame):
     return figure
 
 
-def _apart(places, least) -> list[float]:
-    """`places` moved apart so that labels at them do not touch, in their order."""
-    order, moved = np.argsort(places), list(places)
+def apart(places, least, low=-np.inf, high=np.inf) -> list[float]:
+    """`places` moved apart so that labels at them do not touch, in their order, and within low and high."""
+    order, moved = np.argsort(places, kind="stable"), list(places)
     for before, after in zip(order, order[1:]):
         moved[after] = max(moved[after], moved[before] + least)
+    limit = high
+    for k in order[::-1]:
+        moved[k] = max(low, min(moved[k], limit))
+        limit = moved[k] - least
     return moved

@@ -33,6 +33,8 @@ from rnnkit.widgets.panel import Panel
 from rnnkit.widgets.theme import Theme, theme_for
 
 WIDGETS = {  # name -> what it lets you see
+    "inside_a_cell": "a cell's state over time, its gates, and the gradient on its way back, beside the other cells",
+    "tuner_thinks": "the tuner's Gaussian process on one or two dimensions, and what it asks for next",
     "memorise_me": "a network learning random labels by heart, and how many bits that is",
     "one_number_per_unit": "how many numbers come back out of a state of N units, and the bound",
     "luck_of_the_draw": "random hyper-parameters for two cells: who learns, who does not, who diverges",

@@ -11,12 +11,14 @@ from rnnkit.hparams import Space, Uniform
 from rnnkit.studies import Study
 from rnnkit.training import train
 from rnnkit.tuner import GPTuner, told
-from rnnkit.widgets.controls import button, choice, slider
+from rnnkit.widgets.controls import button, choice, slider, toggle
 from rnnkit.widgets.panel import Panel
 
 FIRST = 4  # trials of the first design, which no surrogate chose; the process wants as many feasible ones
 LINE, GRID = 201, 31  # points at which it is asked what it thinks: of a line, and of each side of a square
 MANY, MOST = 10, 60  # trials of one press, and in all
+STEPS = 2_000  # of training: some hundredths of a second
+AXES = {"lr_init": "learning rate", "recurrent_matrix_scale_h": "recurrent scale"}
 ASK = "Press ask."
 COLOR = "#0072B2"
 PARTS = {"left": 0.08, "right": 0.98, "bottom": 0.13, "top": 0.92}
@@ -47,17 +49,17 @@ def _hills(point, number=0):
 
 
 def _study(free) -> Study:
-    """A vanilla RNN of 100 parameters, trained for 400 steps on the capacity task; all hyper-parameters are held but those in `free`."""
+    """A vanilla RNN of 100 parameters, trained for 2,000 steps on the capacity task; all hyper-parameters are held but those in `free`."""
     held = {"input_scale_h": 1.0, "recurrent_matrix_scale_h": 1.0, "recurrent_bias_scale_h": 0.0, "recurrent_matrix_init_type": "orthogonal",
-            "recurrent_bias_init_type": "delta", "nonlinearity": "tanh", "optimizer": "SGD", "lr_init": 0.01, "lr_decay_rate": 0.1,
+            "recurrent_bias_init_type": "delta", "nonlinearity": "tanh", "optimizer": "Adam", "lr_init": 0.01, "lr_decay_rate": 0.1,
             "optimizer_logit_momentum": 2.0, "gradient_clip_val": 10.0, "l2_decay": 1e-8, "samples_per_param": 2.0,
             "input_presentation": "every"}  # fmt: skip
-    held |= {"optimizer": "Adam"}
-    return Study("per_cap", "rnn", 1, 100, n_in=10, train_steps=(400, 400), pinned=tuple((k, v) for k, v in held.items() if k not in free))
+    return Study("per_cap", "rnn", 1, 100, n_in=10, train_steps=(STEPS, STEPS), pinned=tuple((k, v) for k, v in held.items() if k not in free))
 
 
-def _network(title, free, axes) -> Problem:
+def _network(title, *free) -> Problem:
     study = _study(free)
+    axes = tuple(AXES[name] for name in study.space.names)
     return Problem(title, study.space, lambda point, number: train(study, [point], [number])[0].valid_loss, axes, "stored bits", -1)
 
 
@@ -67,8 +69,8 @@ def problems() -> dict[str, Problem]:
     return {
         "wave": Problem("a curve", Space(unit[:1]), _wave, ("x",), "loss"),
         "hills": Problem("a landscape", Space(unit), _hills, ("x", "y"), "loss"),
-        "rate": _network("a network's learning rate", ("lr_init",), ("learning rate",)),
-        "rate_and_scale": _network("its learning rate and scale", ("lr_init", "recurrent_matrix_scale_h"), ("learning rate", "recurrent scale")),
+        "rate": _network("a network's learning rate", "lr_init"),
+        "rate_and_scale": _network("its learning rate and scale", "lr_init", "recurrent_matrix_scale_h"),
     }
 
 
@@ -77,13 +79,14 @@ def widget(problem="wave", trials=7, seed=0) -> Panel:
     controls = {
         "problem": choice("minimise", [(p.title, name) for name, p in problems().items()], problem, "What the tuner does not know and tries to find"),
         "seed": slider("seed", 0, 9, seed, tip="Of the first design, of the tuner's candidates and of the networks"),
+        "truth": toggle("show the curve", tip="What the tuner does not see; of a network nobody knows it"),
         "ask": button("ask", _ask, "Which trial does the tuner want next?"),
         "tell": button("tell", _tell, "Runs that trial and tells the tuner its loss"),
         "many": button(f"{MANY} trials", _many, f"Asks and tells {MANY} times, or stops"),
         "again": button("start again", lambda panel: _start(panel), f"Forgets all but the first {FIRST} trials"),
     }
     state = {"points": (), "losses": (), "asked": None, "note": ""}
-    panel = Panel(draw, controls, state, size=(10, 5), changed=lambda panel, name: _start(panel))
+    panel = Panel(draw, controls, state, size=(10, 5), changed=_changed)
     for step in searched(problem, seed, (), (), trials):  # a curve takes no time; of a network, the reader sees the first trials come
         panel.state |= step
     panel.state |= {"asked": asked_for(problem, seed, panel.state["points"], panel.state["losses"]), "note": "Press tell."}
@@ -132,14 +135,16 @@ def thought(problem, seed, points, losses):
 # --- the picture ---
 
 
-def draw(figure, theme, *, problem, seed, points, losses, asked, note) -> str:
+def draw(figure, theme, *, problem, seed, truth, points, losses, asked, note) -> str:
     """What the tuner thinks, what it wants next and how much better it hopes this to be."""
     task = problems()[problem]
     units = np.array([task.space.to_unit(task.space.point(values)) for values in points]).reshape(-1, len(task.space))
     wanted = None if asked is None else task.space.to_unit(task.space.point(asked))
     heard = told(losses) if np.isfinite(losses).any() else np.zeros(len(losses))
     paint = _line if len(task.space) == 1 else _square
-    paint(figure, theme, task, units, heard, np.isfinite(losses), wanted, thought(problem, seed, points, losses))
+    axes = paint(figure, theme, task, units, heard, np.isfinite(losses), wanted, thought(problem, seed, points, losses))
+    if truth and problem == "wave" and np.isfinite(losses).sum() > 1:
+        axes[0].plot(np.linspace(0, 1, LINE), _as_told(_wave_line(), losses, heard), color=theme.grey, linestyle=(0, (2, 2)), zorder=1)
     return f"{_found(task, points, losses)} {_hoped(task, asked, wanted, problem, seed, points, losses)} {note}".strip()
 
 
@@ -164,10 +169,11 @@ def _line(figure, theme, task, units, heard, feasible, wanted, thoughts):
     top.set_ylabel("loss, as told")
     bottom.set(ylabel="expected\nimprovement", xlabel=task.axes[0], xlim=(-0.01, 1.01))
     _ticks(bottom.xaxis, task.space.rows[0])
+    return top, bottom
 
 
 def _square(figure, theme, task, units, heard, feasible, wanted, thoughts):
-    left, right = figure.subplots(1, 2, sharey=True, gridspec_kw=PARTS | {"wspace": 0.08})
+    left, right = figure.subplots(1, 2, sharey=True, gridspec_kw=PARTS | {"left": 0.1, "wspace": 0.08})
     edges = np.linspace(-0.5, GRID - 0.5, GRID + 1) / (GRID - 1)
     for ax, title, what in ((left, "expected loss (dark: low)", 0), (right, "expected improvement (bright: high)", 2)):
         if thoughts is not None:
@@ -180,6 +186,20 @@ def _square(figure, theme, task, units, heard, feasible, wanted, thoughts):
         _ticks(ax.xaxis, task.space.rows[0])
     left.set_ylabel(task.axes[1])
     _ticks(left.yaxis, task.space.rows[1])
+    return left, right
+
+
+def _wave_line():
+    return np.array([_wave({"x": x}) for x in np.linspace(0, 1, LINE)])
+
+
+def _as_told(values, losses, heard):
+    """Losses that nobody measured, warped as the measured ones were: between them by interpolation, beyond them by the slope of the whole."""
+    losses, heard = np.array(losses)[np.isfinite(losses)], np.asarray(heard)[np.isfinite(losses)]
+    order = np.argsort(losses)
+    x, y = losses[order], heard[order]
+    wide, high = x[-1] - x[0], y[-1] - y[0]
+    return np.interp(values, [x[0] - wide, *x, x[-1] + wide], [y[0] - high, *y, y[-1] + high])
 
 
 def _ticks(axis, row):
@@ -211,6 +231,11 @@ def _hoped(task, asked, wanted, problem, seed, points, losses) -> str:
 
 
 # --- the buttons ---
+
+
+def _changed(panel, name):
+    if name != "truth":
+        _start(panel)
 
 
 def _now(panel) -> tuple:
