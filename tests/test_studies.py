@@ -323,7 +323,7 @@ def test_a_plans_time_is_steps_times_seconds_a_step_over_the_workers(store):
         return plan(scale, experiment, store=store, workers=workers, speed=one_second).seconds[0]
 
     assert seconds("smoke", "start", 1) == pytest.approx(expected)
-    assert seconds("smoke", "start", 2) == pytest.approx(expected), "one study cannot be shared"
+    assert seconds("smoke", "start", 2) == pytest.approx(expected / 2), "a round is shared"
     assert seconds("quick", "fig1", 2) == pytest.approx(seconds("quick", "fig1", 1) / 2)
 
 

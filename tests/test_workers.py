@@ -91,8 +91,9 @@ def undisturbed():
 
 
 def rows(store):
-    """Everything that a trial is, without when and how fast."""
-    return store.frame().drop(columns=["seconds", "created"]).to_dict("records")
+    """Everything that a trial is, without when, how fast and by which commit; None for NaN, which equals nothing."""
+    frame = store.frame().drop(columns=["seconds", "created", "commit"]).astype(object)
+    return frame.where(frame.notna(), None).to_dict("records")
 
 
 # --- kill -9 -----------------------------------------------------------------------------------------------------------

@@ -1,68 +1,105 @@
 """Studies and what they are for: `Study` (study.py, read first), `EXPERIMENTS` and `SCALES` (experiments.py), `run`, `plan`.
 
-A study is brought to its number of trials in this process or in several (workers.py) and shows how far it is (progress.py).
+A study is brought to its number of trials in this process, or in rounds (rounds.py) by several on this machine (workers.py) or by a
+cluster (cluster.py), and shows how far it is (progress.py).
 """
 
 from contextlib import nullcontext
 
 from rnnkit.cells import cell_of, whole_number
-from rnnkit.studies.experiments import EXPERIMENTS, SCALES, Experiment, Scale, scale_of, studies_of, trials_of
+from rnnkit.studies.cluster import check_choice, cluster
+from rnnkit.studies.company import company
+from rnnkit.studies.experiments import EXPERIMENTS, SCALES, Experiment, Part, Scale, experiment_of, scale_of, studies_of, trials_of
 from rnnkit.studies.planning import plan
 from rnnkit.studies.progress import Progress, cost
+from rnnkit.studies.rounds import StudyError, train_in_rounds
 from rnnkit.studies.study import ROUND, Study
-from rnnkit.studies.workers import Stopped, StudyError, cores, interruptible, train_in_this_process, train_side_by_side
+from rnnkit.studies.workers import Processes, Stopped, cores, interruptible, train_in_this_process
 from rnnkit.training import check_device
 from rnnkit.trials import TrialStore
 
 __all__ = ["EXPERIMENTS", "ROUND", "SCALES", "Experiment", "Scale", "Stopped", "Study", "StudyError", "complete", "plan", "run",
-           "studies_of", "trials_of"]
+           "studies_of", "trials_in", "trials_of"]
 
 SMALL_WORK = 3e11  # floating-point operations, ten seconds or so: workers take almost as long to start
 
 
-def run(experiment, scale="quick", store="trials.sqlite", seed=0, trials=None, workers=None, device="cpu", progress=True):
+def run(experiment, scale="quick", store="trials.sqlite", seed=0, trials=None, workers=None, device=None, progress=True, scheduler=None):
     """Trains what the store lacks of an experiment's trials, and returns all of them: a frame, one row a trial.
 
-    `trials` a study (None or 0: as the scale says); `workers` processes (None or 0: one a core, where that pays). ValueError for a bad
-    setting, StoreError for a bad store, StudyError for a study that failed, Stopped after Ctrl-C: run again to go on.
+    `trials` a study (None or 0: as the scale says); `workers` processes (None or 0: one a core, where that pays), or the address of a
+    Dask `scheduler`, whose workers train instead; `device` cpu or cuda (None: cpu, and what each worker of a cluster has). ValueError
+    for a bad setting, StoreError for a bad store, StudyError for a study that failed, Stopped after Ctrl-C: run again to go on.
     """
-    studies, n_trials = studies_of(experiment, scale, seed), trials_of(scale, trials)
+    studies, n_trials, first = studies_of(experiment, scale, seed), trials_of(scale, trials, experiment), experiment_of(experiment).after
+    settings = dict(workers=workers, device=device, progress=progress, scheduler=scheduler)
     with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as store:
-        complete(studies, n_trials, store, scale, workers, device, label=experiment, progress=progress)
-        frame = store.frame(study.key for study in studies)
-    frame = frame[frame.hyper_iter < n_trials].reset_index(drop=True)
+        if first:  # the studies that this experiment follows
+            complete(studies, trials_of(scale, trials, first), store, scale, label=first, **settings)
+            studies = studies_of(experiment, scale, seed, store)
+        complete(studies, n_trials, store, scale, label=experiment, **settings)
+        return trials_in(store, experiment, scale, seed, trials)
+
+
+def trials_in(store, experiment, scale, seed=0, trials=None):
+    """What a store has of an experiment's trials, as a frame; where `trials` is given, no more of each study than that.
+
+    With an experiment that follows another come those trials of the other that it was made of.
+    """
+    first = experiment_of(experiment).after
+    keys = [study.key for study in studies_of(experiment, scale, seed, store)]
+    keys += [study.key for study in studies_of(experiment, scale, seed)] if first else []
+    frame = store.frame(keys)
+    if trials:
+        frame = frame[frame.hyper_iter < trials].reset_index(drop=True)
     frame.insert(0, "experiment", experiment)
-    return frame
+    finish = experiment_of(experiment).finish
+    return finish(frame, store) if finish else frame
 
 
-def complete(studies, n_trials, store, scale="", workers=None, device="cpu", label="", progress=True):
-    """Brings each study to `n_trials` trials, longest study first, side by side where there are workers. Errors as in `run`."""
+def complete(studies, n_trials, store, scale="", workers=None, device=None, label="", progress=True, scheduler=None):
+    """Brings each study to `n_trials` trials (a number, or one for each study), longest study first, side by side where there are workers.
+
+    Errors as in `run`.
+    """
     asked = whole_number("workers", workers or 0, 0)
-    check_device(device)
-    wanted = set(range(n_trials))
-    lacking = {study.key: (study, len(wanted - store.numbers(study.key))) for study in studies}
-    jobs = sorted((job for job in lacking.values() if job[1]), key=lambda job: -job[1] * cost(job[0]))
-    if not jobs:
+    if scheduler:
+        check_choice(asked, device)
+    else:
+        check_device(device := device or "cpu")
+    wanted = {}  # key -> (study, trials)
+    for study, n in zip(studies, n_trials if isinstance(n_trials, list) else [n_trials] * len(studies)):
+        wanted[study.key] = study, max(n, wanted.get(study.key, (study, 0))[1])
+
+    def lacking():
+        return {key: n for key, (_, count) in wanted.items() if (n := len(set(range(count)) - store.numbers(key)))}
+
+    lack = lacking()
+    if not lack:
         return
     store.add([])  # StoreError now rather than after the first trial
-    here = [job for job in jobs if cell_of(job[0].architecture).__module__ == "__main__"]  # a cell that workers cannot import
-    away = [job for job in jobs if job not in here]
-    work = sum(study.flops * lack for study, lack in jobs)
-    workers = asked or (cores() if device == "cpu" and work > SMALL_WORK else 1)
-    if workers == 1 or len(away) < 2:
+    jobs = sorted((wanted[key] for key in lack), key=lambda job: -lack[job[0].key] * cost(job[0]))
+    work = sum(study.flops * lack[study.key] for study, _ in jobs)
+    workers = min(asked or (cores() if device == "cpu" and work > SMALL_WORK else 1), sum(lack.values()))
+    if workers == 1 and not scheduler:
         here, away = jobs, []
-    shown = Progress([(study, n_trials, n_trials - lack) for study, lack in jobs], label, quiet=not progress)
+    else:
+        here = [job for job in jobs if cell_of(job[0].architecture).__module__ == "__main__"]  # a cell that workers cannot import
+        away = [job for job in jobs if job not in here]
+    shown = Progress([(study, n, n - lack[study.key]) for study, n in jobs], label, quiet=not progress)
     if store.path.suffix == ".parquet":
-        lack = sum(lack for _, lack in jobs)
-        shown.say(f"{store.path} lacks {lack:,} trials; they are trained now and not kept. Give an SQLite store to keep them.")
-    with interruptible(shown.say) as stop:
+        shown.say(f"{store.path} lacks {sum(lack.values()):,} trials; they are trained now and not kept. Give an SQLite store to keep them.")
+    with interruptible(shown.say) as stop, company(store) as other:
+        if other:
+            shown.say(f"Another run ({other}) is at work on {store.path}: what either has trained, the other takes over.")
+            here, away = here[::-1], away[::-1]  # so that the two meet in the middle
         try:
             if away:
-                train_side_by_side([(study, n_trials) for study, _ in away], store, device, scale, shown, stop, workers)
-            train_in_this_process([(study, n_trials) for study, _ in here], store, device, scale, shown, stop)
+                with cluster(scheduler, shown.say) if scheduler else Processes(workers) as pool:
+                    train_in_rounds(away, store, pool, device, scale, shown, stop)
+            train_in_this_process(here, store, device or "cpu", scale, shown, stop)
         finally:
             shown.close()
         if stop():
-            left = sum(len(wanted - store.numbers(study.key)) for study, _ in jobs)
-            safe = f"{len(store):,} are safe in {store.path}"
+            left, safe = sum(lacking().values()), f"{len(store):,} are safe in {store.path}"
             raise Stopped(f"Stopped with {left:,} trials to go; {safe}. Run the same again to go on from there.")

@@ -11,7 +11,7 @@ from rnnkit.studies.workers import cores
 from rnnkit.trials import TrialStore
 
 
-def plan(scale="quick", only=None, trials=None, store="trials.sqlite", seed=0, workers=None, device="cpu", speed=None) -> pd.DataFrame:
+def plan(scale="quick", only=None, trials=None, store="trials.sqlite", seed=0, workers=None, device=None, speed=None) -> pd.DataFrame:
     """One row an experiment and a total: studies, trials, those that the store lacks, and what these cost.
 
     `flops`: 6 a parameter, example and time step. `seconds`: expected on this machine with `workers` workers, from short
@@ -20,6 +20,7 @@ def plan(scale="quick", only=None, trials=None, store="trials.sqlite", seed=0, w
     """
     names = list(EXPERIMENTS) if only is None else [only] if isinstance(only, str) else list(only)
     n_trials, rows, seen = trials_of(scale, trials), [], set()
+    device = device or "cpu"
     workers = whole_number("workers", workers or 0, 0) or (cores() if device == "cpu" else 1)
     stored = _stored(store)
     for name in names:
@@ -31,10 +32,9 @@ def plan(scale="quick", only=None, trials=None, store="trials.sqlite", seed=0, w
     seconds = _clock([study for *_, lack in rows for study, n in lack.items() if n], device, speed)
 
     def row(name, studies, trials, lack):
-        times = [n * study.mean_steps * seconds(study) for study, n in lack.items() if n]
-        spent = max(sum(times) / workers, *times, 0) if times else 0.0
+        spent = sum(n * study.mean_steps * seconds(study) for study, n in lack.items() if n) / workers
         return {"experiment": name, "studies": studies, "trials": trials, "to_train": sum(lack.values()),
-                "flops": float(sum(n * study.flops for study, n in lack.items())), "seconds": spent}
+                "flops": float(sum(n * study.flops for study, n in lack.items())), "seconds": float(spent)}
 
     table = [row(*each) for each in rows]
     every = {study: n for *_, lack in rows for study, n in lack.items()}

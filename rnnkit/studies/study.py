@@ -6,12 +6,12 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 
-import rnnkit
 from rnnkit.cells import cell_of, whole_number
 from rnnkit.hparams import space_for
 from rnnkit.networks import num_params, units_for
+from rnnkit.studies.provenance import provenance
+from rnnkit.studies.retrain import about, blocks_of
 from rnnkit.tasks import TASKS
 from rnnkit.training import train
 from rnnkit.trials import Trial
@@ -50,13 +50,14 @@ class Study:
         done = {trial.hyper_iter: trial for trial in store.trials(self.key)}
 
         def keep(number, hparams, outcome):
-            done[number] = trial = self.trial(number, hparams, outcome, scale)
-            store.add([trial])
+            done[number] = trial = self.keep(store, number, hparams, outcome, scale, best_loss(done.values()))
             if on_trial:
                 on_trial(trial)
 
         for start in range(0, n_trials, ROUND):
             numbers = range(start, min(start + ROUND, n_trials))
+            if store.numbers(self.key) - set(done):  # another run is at it too
+                done |= {trial.hyper_iter: trial for trial in store.trials(self.key)}
             missing = [number for number in numbers if number not in done]
             if missing:
                 hparams = tuner.suggest(len(numbers), start=start)
@@ -65,14 +66,22 @@ class Study:
                 return
             tuner.observe([done[number].hparams for number in numbers], [done[number].valid_loss for number in numbers])
 
+    def keep(self, store, number, hparams, outcome, scale, best=math.inf) -> Trial:
+        """Stores an outcome of training, with its weights if its loss is below the study's `best` so far; gives the trial."""
+        trial = self.trial(number, hparams, outcome, scale)
+        store.add([trial])
+        if outcome.theta is not None and trial.valid_loss < best:
+            store.save_weights(self.key, number, trial.valid_loss, blocks_of(self, outcome.theta), about(self))
+        return trial
+
     def trial(self, number, hparams, outcome, scale) -> Trial:
         """The row of one outcome of training."""
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         losses = (outcome.train_loss, outcome.valid_loss, outcome.eval_loss) if not outcome.infeasible else (math.nan,) * 3
         return Trial(
             self.key, self.architecture, self.task_type, hparams, self.n_layers, number, self.max_params, outcome.num_params, *losses,
-            outcome.infeasible, outcome.steps, outcome.seconds, self.seed, scale, outcome.device, rnnkit.__version__, now,
-            self.n_in, self.unroll, self.tuner, self.n_units, self.form, outcome.accuracy, torch=version("torch"),
+            outcome.infeasible, outcome.steps, outcome.seconds, self.seed, scale, created=now, n_in=self.n_in, unroll=self.unroll,
+            tuner=self.tuner, n_units=self.n_units, form=self.form, accuracy=outcome.accuracy, **provenance(outcome.device),
         )
 
     @cached_property
@@ -142,3 +151,8 @@ class Study:
             raise ValueError(f"The least of train_steps must not exceed the most, got {self.train_steps}. Swap them.")
         self.n_units  # ValueError if not even one unit fits
         self.space  # ValueError if something unknown is pinned
+
+
+def best_loss(trials) -> float:
+    """The least validation loss of some trials; infinite where none is feasible."""
+    return min((trial.valid_loss for trial in trials if not trial.infeasible), default=math.inf)

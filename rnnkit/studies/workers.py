@@ -1,11 +1,5 @@
-"""Trains studies side by side in processes of one thread each. The parent alone writes the store.
+"""Workers on this machine: processes of one thread each, and what becomes of a run that is interrupted."""
 
-Each worker has a pipe of its own, so that one which is killed in mid-sentence leaves the others untouched. The parent sends
-a study with the trials that the store has of it; the worker sends each new trial as it ends.
-"""
-
-import dataclasses
-import importlib
 import multiprocessing
 import os
 import signal
@@ -16,14 +10,7 @@ import types
 from contextlib import contextmanager
 from multiprocessing import connection
 
-from rnnkit.cells import cell_of
-from rnnkit.studies.study import Study
-
-ATTEMPTS = 2  # for a study whose worker is killed: the system kills the largest process when memory runs out, often for another's sake
-
-
-class StudyError(RuntimeError):
-    """A study that could not be trained to its end: which, and why."""
+from rnnkit.studies.rounds import StudyError, perform
 
 
 class Stopped(KeyboardInterrupt):
@@ -52,75 +39,78 @@ def train_in_this_process(jobs, store, device, scale, progress, stop):
         torch.set_num_threads(threads)
 
 
-def train_side_by_side(jobs, store, device, scale, progress, stop, workers):
-    """Runs the studies of `jobs` in `workers` processes, each taking the next study when it is free."""
-    waiting = [(study, n_trials, 1) for study, n_trials in jobs]
-    working = {}  # link -> (process, (study, n_trials, attempt))
-    failures, told = [], False
+LAST = ("done", "failed", "lost")  # words that end a task
 
-    def give(process, link):
-        if waiting and not stop():
-            study, n_trials, attempt = waiting.pop(0)
-            working[link] = process, (study, n_trials, attempt)
-            module = cell_of(study.architecture).__module__
-            _tell(link, (module, dataclasses.asdict(study), n_trials, store.trials(study.key), device, scale))
-        else:
+
+class Processes:
+    """A pool of `workers` processes of one thread each; where there are GPUs to train on, each takes the next of them.
+
+    Each worker has a pipe of its own, so that one which is killed in mid-sentence leaves the others untouched.
+    """
+
+    def __init__(self, workers):
+        self.workers, self.empty = workers, []  # places of workers that died, to be filled when there is work
+        self.idle = [_start_worker(place) for place in range(workers)]  # (link, process, place)
+        self.working = {}  # link -> (process, place, task)
+
+    def __len__(self):
+        return self.workers
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for link, process, _ in self.idle:
             _tell(link, None)
             link.close()
-
-    try:
-        for _ in range(min(workers, len(jobs))):
-            give(*_start_worker())
-        while working:
-            progress.tick()
-            if stop() and not told:
-                told = True
-                for link in working:
-                    _tell(link, "stop")
-            for link in connection.wait(list(working), timeout=0.5):
-                process, (study, n_trials, attempt) = working[link]
-                try:
-                    word, content = link.recv()
-                except (EOFError, OSError):  # it died; what it had sent was received before this
-                    del working[link]
-                    process.join(5)
-                    why = f"its worker ended with {_exit_of(process)}"
-                    if attempt < ATTEMPTS and not stop():
-                        progress.say(f"The study {study.key} is tried again: {why}. Its finished trials are kept.")
-                        waiting.insert(0, (study, n_trials, attempt + 1))
-                    else:
-                        failures.append((study, why))
-                    if waiting and not stop():
-                        give(*_start_worker())
-                    continue
-                if word == "trial":
-                    store.add([content])
-                    progress.trial(content)
-                else:
-                    del working[link]
-                    if word == "failed" and not stop():
-                        failures.append((study, content[0]))
-                        progress.say(f"The study {study.key} failed:\n{content[1]}")
-                    give(process, link)
-    finally:
-        for process, _ in working.values():  # only where this function is left by an exception
+        for process, *_ in self.working.values():  # only where a run is left by an exception
             process.kill()
-    if failures and not stop():
-        study, why = failures[0]
-        others = f" So did {len(failures) - 1} more." if len(failures) > 1 else ""
-        raise StudyError(f"The study {study.key} failed: {why}.{others} All finished trials are kept; run again to go on.")
+
+    def free(self) -> bool:
+        return bool(self.idle or self.empty)
+
+    def busy(self) -> bool:
+        return bool(self.working)
+
+    def give(self, task, job, urgency):
+        link, process, place = self.idle.pop(0) if self.idle else _start_worker(self.empty.pop())
+        self.working[link] = process, place, task
+        _tell(link, job)
+
+    def stop(self):
+        for link in self.working:
+            _tell(link, "stop")
+
+    def events(self, seconds):
+        """What workers say within some seconds: (task, "trial", "weights", "done", "failed" or "lost", content)."""
+        for link in connection.wait(list(self.working), seconds):
+            process, place, task = self.working[link]
+            try:
+                word, content = link.recv()
+                if word in LAST:
+                    self.idle.append((link, process, place))
+            except (EOFError, OSError):  # it died; what it had sent was received before this
+                link.close()
+                process.join(5)
+                self.empty.append(place)
+                word, content = "lost", f"its worker ended with {_exit_of(process)}"
+            if word in LAST:
+                del self.working[link]
+            yield task, word, content
 
 
-def _start_worker():
-    """A fresh process, and the parent's end of its pipe.
+def _start_worker(place):
+    """A fresh process with the parent's end of its pipe: (link, process, place).
 
     What it inherits is set for the moment of its start only: one thread, deafness to Ctrl-C (the parent will tell it to
-    stop), and a __main__ without a file, which `spawn` would otherwise run again, guarded or not.
+    stop), and a __main__ without a file, which multiprocessing would otherwise run again, guarded or not.
     """
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+    if sys.platform == "linux":
+        context.set_forkserver_preload(["rnnkit.studies.rounds"])  # imported once for all workers, in a process that never trains
     link, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs,), daemon=True)
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    process = context.Process(target=_work, args=(theirs, place, {**os.environ, **threads}), daemon=True)
     environment = {name: os.environ.get(name) for name in threads}
     main, deaf = sys.modules["__main__"], threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if deaf else None
@@ -135,47 +125,48 @@ def _start_worker():
         for name, value in environment.items():
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
     theirs.close()
-    return process, link
+    return link, process, place
 
 
-def _work(link):
-    """A worker's life: studies come in, trials go out, until the parent says so or is no more."""
+def _work(link, place, environment):
+    """A worker's life: jobs come in, trials go out, until the parent says so or is no more."""
+    os.environ.clear()  # as the parent's is now, not as it was when the first worker started
+    os.environ.update(environment)
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    outbox = _Outbox(link)
     try:
-        while (job := link.recv()) not in (None, "stop"):
-            module, fields, n_trials, outbox.known, device, scale = job
+        while (job := link.recv()) is not None:
+            if job == "stop":
+                continue  # said as the last job ended
+            if job["device"] == "cuda":
+                job["device"] = f"cuda:{place % max(1, torch.cuda.device_count())}"
             try:
-                if module != "__main__":
-                    importlib.import_module(module)  # a cell of the user's own registers itself
-                Study(**fields).run(outbox, n_trials, device=device, scale=scale, stop=outbox.stop)
-                link.send(("done", None))
+                link.send(("done", perform(job, _Outbox(link))))
             except Exception as error:
-                link.send(("failed", (one_line(error), traceback.format_exc())))
+                link.send(("lost", RAN_OUT) if out_of_memory(error) else ("failed", (one_line(error), traceback.format_exc())))
     except (EOFError, OSError):
         pass  # the parent is gone, and with it all reason to go on
 
 
 class _Outbox:
-    """What a worker has for a store: the trials that it was sent, and a way to send new ones."""
+    """What a worker has for a store: a way to send trials and weights to the parent."""
 
     def __init__(self, link):
-        self.link, self.known, self.stopped = link, [], False
-
-    def trials(self, study):
-        return self.known
+        self.link, self.stopped = link, False
 
     def add(self, trials):
         for trial in trials:
             self.link.send(("trial", trial))
 
+    def save_weights(self, *weights):
+        self.link.send(("weights", weights))
+
     def stop(self):
         if not self.stopped and self.link.poll():
-            self.stopped = self.link.recv() == "stop"
+            self.stopped = self.link.recv() in ("stop", None)
         return self.stopped
 
 
@@ -196,6 +187,14 @@ def _exit_of(process):
     if code is not None and code < 0:
         return f"signal {-code}" + (" (killed; is there too little memory?)" if code == -signal.SIGKILL else "")
     return f"exit code {code}"
+
+
+RAN_OUT = "its worker ran out of memory (fewer workers leave more for each)"
+
+
+def out_of_memory(error) -> bool:
+    """Whether memory ran out, which the same work may find again a little later; torch says so in several ways."""
+    return isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "allocate memory" in str(error)
 
 
 def one_line(error) -> str:

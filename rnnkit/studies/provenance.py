@@ -1,0 +1,33 @@
+"""What trained a trial: the version and commit of the kit, the version of torch, the device. Each trial notes them."""
+
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import rnnkit
+
+
+def provenance(device: str) -> dict:
+    """The columns of a trial that say what trained it: version of rnnkit, commit ("" where unknown), version of torch, device."""
+    return {"version": rnnkit.__version__, "commit": commit(), "torch": version("torch"), "device": device}
+
+
+@cache
+def commit() -> str:
+    """The commit of the source checkout that this package runs from, with -dirty where its code was changed since; "" without one."""
+    package = Path(__file__).resolve().parents[1]
+    if not (package.parent / ".git").exists():  # installed, perhaps in somebody else's repository
+        return ""
+    done = _git(package, "rev-parse", "--short=12", "HEAD")
+    if done is None or done.returncode:
+        return ""
+    changed = _git(package, "diff", "--quiet", "HEAD", "--", str(package))
+    return done.stdout.strip() + ("-dirty" if changed is None or changed.returncode else "")
+
+
+def _git(folder, *words):
+    try:
+        return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return None

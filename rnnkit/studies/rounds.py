@@ -1,0 +1,193 @@
+"""Studies as work for many hands: rounds, and shares of a round, in any process that has rnnkit. The parent alone writes the store.
+
+A round is first suggested, then trained in as many shares as keep all workers busy. Both are functions of what they are sent (`perform`),
+so it makes no difference who does them, how often, or in what order: the same seed gives the same trials.
+"""
+
+import dataclasses
+import importlib
+import math
+from dataclasses import dataclass
+
+import rnnkit
+from rnnkit.cells import cell_of
+from rnnkit.studies.study import ROUND, Study, best_loss
+from rnnkit.training import train
+from rnnkit.tuner import TUNERS
+
+ATTEMPTS = 2  # for work whose worker is killed: the system kills the largest process when memory runs out, often for another's sake
+
+
+class StudyError(RuntimeError):
+    """A study that could not be trained to its end: which, and why."""
+
+
+@dataclass
+class Task:
+    """A round to suggest (`hparams` is None), or trials to train with their hyper-parameters."""
+
+    study: Study
+    numbers: list[int]
+    hparams: list[dict] | None = None
+    earlier: tuple = ()  # hyper-parameters and losses of all trials before the round
+    best: float = math.inf  # loss of the study so far: the weights of better trials are wanted
+    attempt: int = 1
+
+    def job(self, device, scale) -> dict:
+        """All that a worker needs to know, as plain values."""
+        return {"version": rnnkit.__version__, "module": cell_of(self.study.architecture).__module__,
+                "study": {f.name: getattr(self.study, f.name) for f in dataclasses.fields(self.study)}, "numbers": self.numbers,
+                "hparams": self.hparams, "earlier": self.earlier, "best": self.best, "device": device, "scale": scale}  # fmt: skip
+
+    @property
+    def steps(self):
+        """What it costs, for trials of one study: training steps."""
+        return sum(hparams["train_steps"] for hparams in self.hparams or ())
+
+
+def perform(job, outbox):
+    """Does what a task says, in the worker: gives the hyper-parameters of a round, or trains, and each trial goes to the outbox.
+
+    An outbox stands for the store: it has `add` and `save_weights`, and `stop()`, which says True once the work is no longer wanted.
+    ValueError where the worker has another version of the kit.
+    """
+    if job["version"] != rnnkit.__version__:
+        raise ValueError(f"This run is of rnnkit {job['version']}, and a worker has rnnkit {rnnkit.__version__}. Install one version everywhere.")
+    if job["module"] != "__main__":
+        importlib.import_module(job["module"])  # a cell of the user's own registers itself
+    study, numbers = Study(**job["study"]), job["numbers"]
+    if job["hparams"] is None:
+        tuner = TUNERS[study.tuner](study.space, study.seed)
+        if job["earlier"]:
+            tuner.observe(*job["earlier"])
+        return tuner.suggest(len(numbers), start=numbers[0])
+
+    kept = []
+
+    def keep(number, hparams, outcome):
+        kept.append(study.keep(outbox, number, hparams, outcome, job["scale"], min(job["best"], best_loss(kept))))
+
+    train(study, job["hparams"], numbers, device=job["device"] or best_device(), on_outcome=keep, stop=outbox.stop)
+
+
+def best_device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class Rounds:
+    """A study on its way to `n_trials` trials: what may be asked for now, and what has come in."""
+
+    def __init__(self, study, n_trials, store, heard):
+        self.study, self.n_trials, self.store, self.heard = study, n_trials, store, heard
+        self.listens = TUNERS[study.tuner].listens
+        self.done, self.asked, self.next = {t.hyper_iter: t for t in store.trials(study.key) if t.hyper_iter < n_trials}, set(), 0
+
+    def _look(self):
+        """Takes from the store what another run has trained of this study meanwhile."""
+        if self.store.numbers(self.study.key) - set(self.done):
+            for trial in self.store.trials(self.study.key):
+                if trial.hyper_iter < self.n_trials and self.take(trial):
+                    self.heard(trial)
+
+    def ready(self) -> list[Task]:
+        """The next round's suggestion, once every earlier trial is there; for a tuner that does not listen, that of all rounds."""
+        tasks = []
+        while self.next < self.n_trials and not (self.listens and self.asked):
+            numbers = range(self.next, min(self.next + ROUND, self.n_trials))
+            self._look()
+            lacking = set(numbers) - set(self.done)
+            if lacking:
+                before = [self.done[number] for number in range(numbers.start)] if self.listens else []
+                earlier = ([trial.hparams for trial in before], [trial.valid_loss for trial in before]) if before else ()
+                tasks.append(Task(self.study, list(numbers), earlier=earlier))
+            self.asked |= lacking
+            self.next += ROUND
+        return tasks
+
+    def shares(self, numbers, hparams, count) -> list[Task]:
+        """A suggested round in at most `count` shares of about equal length, without the trials that are there."""
+        lacking = [(number, h) for number, h in zip(numbers, hparams) if number not in self.done]
+        best = best_loss(self.done.values())
+        shares = [Task(self.study, [], [], best=best) for _ in range(max(1, min(count, len(lacking))))]
+        for number, h in sorted(lacking, key=lambda pair: -pair[1]["train_steps"]):
+            share = min(shares, key=lambda share: share.steps)
+            share.numbers.append(number), share.hparams.append(h)
+        return [share for share in shares if share.numbers]
+
+    def take(self, trial) -> bool:
+        """Notes a trial; False for one that has come in before."""
+        new = trial.hyper_iter not in self.done
+        self.done.setdefault(trial.hyper_iter, trial)
+        self.asked.discard(trial.hyper_iter)
+        return new
+
+    @property
+    def open(self) -> int:
+        """Rounds that can be worked on at the same time, now."""
+        lacking = self.n_trials - len(self.done)
+        return min(1, lacking) if self.listens else math.ceil(lacking / ROUND)
+
+
+def train_in_rounds(jobs, store, pool, device, scale, progress, stop):
+    """Brings the studies of `jobs`, that is (study, trials), to their trials with the workers of `pool`, the first of them first.
+
+    StudyError for a study that failed. A pool has `free()`, `give(task, job, urgency)`, `events(seconds)`, `stop()`, `busy()` and a length; see workers.py and cluster.py.
+    """
+    studies = {study.key: Rounds(study, n_trials, store, progress.trial) for study, n_trials in jobs}
+    urgency = {key: len(studies) - i for i, key in enumerate(studies)}
+    waiting, failures, told = [], {}, False
+
+    def take(study, trial):
+        if studies[study.key].take(trial):
+            store.add([trial])
+            progress.trial(trial)
+
+    def fail(study, why):
+        failures.setdefault(study.key, why)
+        waiting[:] = [task for task in waiting if task.study.key != study.key]
+
+    while True:
+        progress.tick()
+        if stop():
+            if not told:
+                told = True
+                pool.stop()
+            waiting.clear()
+        else:
+            waiting += [task for key, rounds in studies.items() if key not in failures for task in rounds.ready()]
+            waiting.sort(key=lambda task: -urgency[task.study.key])
+            while waiting and pool.free():
+                task = waiting.pop(0)
+                pool.give(task, task.job(device, scale), urgency[task.study.key])
+        if not waiting and not pool.busy():
+            break
+        for task, word, content in pool.events(0.5):
+            study, rounds = task.study, studies[task.study.key]
+            if word == "trial":
+                take(study, content)
+            elif word == "weights":
+                if content[2] <= best_loss(rounds.done.values()):
+                    store.save_weights(*content)
+            elif word == "failed" and not stop():
+                fail(study, content[0])
+                progress.say(f"The study {study.key} failed:\n{content[1]}")
+            elif word == "lost" and not stop():
+                if task.attempt < ATTEMPTS and study.key not in failures:
+                    progress.say(f"The study {study.key} is tried again: {content}. Its finished trials are kept.")
+                    again = dataclasses.replace(task, attempt=task.attempt + 1)
+                    if task.hparams is not None:
+                        left = [(n, h) for n, h in zip(task.numbers, task.hparams) if n not in rounds.done]
+                        again.numbers, again.hparams = [n for n, _ in left], [h for _, h in left]
+                    if again.numbers:
+                        waiting.append(again)
+                else:
+                    fail(study, content)
+            elif word == "done" and task.hparams is None and study.key not in failures:
+                count = math.ceil(len(pool) / max(1, sum(r.open for key, r in studies.items() if key not in failures)))
+                waiting += rounds.shares(task.numbers, content, count)
+    if failures and not stop():
+        key, why = next(iter(failures.items()))
+        others = f" So did {len(failures) - 1} more." if len(failures) > 1 else ""
+        raise StudyError(f"The study {key} failed: {why}.{others} All finished trials are kept; run again to go on.")
