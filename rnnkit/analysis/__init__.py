@@ -1,7 +1,8 @@
 """Frames in, numbers out: what the trials say, with intervals, and what that says of the paper's claims.
 
-`rows` picks a figure's trials out of any, `capacity` counts their bits, `trainability` how many solve a hard task, `statistics` puts
-intervals on numbers, `claims` gives verdicts, by checks in modules of their own, and `audit` reads the paper's tables closely.
+`rows` picks a figure's trials out of any; `capacity` counts their bits, `throughput` what units hold, `loss` what parameters leave over,
+`trainability` how many solve a hard task; `statistics` puts intervals on numbers, `claims` gives verdicts, by checks in modules of their
+own, and `audit` reads the paper's tables closely.
 Nothing here trains, draws or imports torch.
 """
 
