@@ -160,15 +160,17 @@ def bench(context):
               help="rnn, irnn, ugrnn, gru, lstm or +rnn; may be given again.  [default: all]")
 @click.option("--size", "sizes", multiple=True, type=int, metavar="N",
               help="Parameters of the network; may be given again.  [default: 350 to 100,000]")
+@click.option("--steps", multiple=True, type=int, metavar="T",
+              help="Time steps, 5, 50 or 175; each is a task of its own; may be given again.  [default: all]")
 @click.option("--seconds", default=0.5, show_default=True, help="How long each of those compared is measured, at each size.")
 @click.option("--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed.")
 @click.option("--json", "json_path", default=None, metavar="FILE", help="Write the numbers to this file too.")
 @plainly
-def speed(cells, sizes, **settings):
+def speed(cells, sizes, steps, **settings):
     """Milliseconds a training step, against a loop over torch.nn and, if installed, JAX."""
     from rnnkit.bench import speed
 
-    chosen = {name: values for name, values in (("cells", cells), ("sizes", sizes)) if values}
+    chosen = {name: values for name, values in (("cells", cells), ("sizes", sizes), ("steps", steps)) if values}
     speed.main(**chosen, **settings)
 
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from rnnkit.bench import batch as batch_of_a_task
 from rnnkit.bench import speed, torch_loop
 from rnnkit.cells import PAPER, cell_of
+from rnnkit.studies import Study
 
-B, T, N_IN, N = 6, 4, 5, 3
+B, T, N_IN, N, C = 6, 4, 5, 3, 4
 DEPTHS = [(cell, depth) for cell in PAPER for depth in (1, 2) if depth >= cell_of(cell).min_layers]
 
 
@@ -42,23 +44,38 @@ class Maps:
             setattr(self, name, affine)
 
 
-def reference(architecture, n_layers, p, step=None, l2=0.0):
+def sequence():
+    """One-hot symbols of two streams, x_TxBxI, and classes_SxBxG of two heads at the last S = 2 steps."""
+    draw = torch.Generator().manual_seed(3)
+    x_TxBxI = torch.zeros(T, B, N_IN, dtype=torch.float64)
+    x_TxBxI.scatter_(2, torch.stack([torch.randint(0, 2, (T, B), generator=draw), torch.randint(2, N_IN, (T, B), generator=draw)], 2), 1.0)
+    return x_TxBxI, torch.randint(0, C, (2, B, 2), generator=draw)
+
+
+def reference(architecture, n_layers, p, step=None, l2=0.0, data=None):
     """Loss and gradient norm, step by step in float64, from the cell's own equations (held to numpy in their own tests)."""
-    cell, (x_BxI, y_B) = cell_of(architecture), batch()
+    cell, (x, y) = cell_of(architecture), data or batch()
     p = {name: torch.as_tensor(value).double().detach().clone().requires_grad_() for name, value in p.items()}
     leaves = dict(p)
     for layer in range(n_layers):  # torch.nn's second bias a map; where there is none, it is zero and not trained
         p.setdefault(f"c{layer}", torch.zeros_like(p[f"b{layer}"]))
     s = torch.relu if architecture == "irnn" else torch.tanh
     states = [[h.expand(B, -1) for h in p[f"h{layer}"]] for layer in range(n_layers)]
-    for _ in range(T):
+    ups = []
+    for x_BxI in x if x.ndim == 3 else [x] * T:
         up = x_BxI @ p["W_in"].T + p["b_in"] if "W_in" in p else x_BxI
         for layer in range(n_layers):
             old = states[layer]
             up, new = (step or cell.step)(Maps(cell, p, layer), tuple(old) if len(old) > 1 else old[0], up, s)
             states[layer] = new if isinstance(new, tuple) else (new,)
-    z_B = (up @ p["W_out"].T + p["b_out"])[:, 0]
-    loss = (torch.log1p(torch.exp(z_B)) - z_B * y_B).mean()
+        ups.append(up)
+    if x.ndim == 3:
+        loss = sum(-softmax[b, answer] / (len(y) * B) for up, y_BxG in zip(ups[-len(y) :], y) for head, answers in enumerate(y_BxG.T)
+                   for softmax in [(up @ p["W_out"].T + p["b_out"])[:, head * C : (head + 1) * C].log_softmax(1)]
+                   for b, answer in enumerate(answers))  # fmt: skip
+    else:
+        z_B = (up @ p["W_out"].T + p["b_out"])[:, 0]
+        loss = (torch.log1p(torch.exp(z_B)) - z_B * y).mean()
     (loss + 0.5 * l2 * sum((value**2).sum() for name, value in leaves.items() if name.startswith("W"))).backward()
     return loss.item(), torch.cat([leaf.grad.flatten() for leaf in leaves.values()]).norm().item()
 
@@ -79,17 +96,30 @@ def blocks_of(model, architecture, n_layers):
     return p
 
 
-@pytest.mark.parametrize("architecture, n_layers", DEPTHS)
-def test_torch_loop_computes_the_loss_and_gradient_norm_of_the_equations(architecture, n_layers):
+def some_network(architecture, n_layers, *outputs):
     torch.manual_seed(0)
-    model = torch_loop.network(architecture, n_layers, N_IN, N).double()
+    model = torch_loop.network(architecture, n_layers, N_IN, N, *outputs).double()
     with torch.no_grad():
         for value in model.parameters():
             value.copy_(0.7 * torch.randn_like(value))  # the initial states too
-    x_BxI, y_B = batch()
+    return model
+
+
+@pytest.mark.parametrize("architecture, n_layers", DEPTHS)
+def test_torch_loop_computes_the_loss_and_gradient_norm_of_the_equations(architecture, n_layers):
+    model, (x_BxI, y_B) = some_network(architecture, n_layers), batch()
     loss, norm = torch_loop.loss_and_norm(model, x_BxI.expand(T, -1, -1), y_B, clip=10.0)
     own = reset_after if architecture == "gru" else None
     expected = reference(architecture, n_layers, blocks_of(model, architecture, n_layers), own)
+    assert (loss.item(), norm.item()) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("architecture, n_layers", DEPTHS)
+def test_torch_loop_reads_sequences_and_sums_softmax_heads(architecture, n_layers):
+    model, (x_TxBxI, y) = some_network(architecture, n_layers, 2 * C, 2), sequence()
+    loss, norm = torch_loop.loss_and_norm(model, x_TxBxI, y, clip=1e9)
+    own = reset_after if architecture == "gru" else None
+    expected = reference(architecture, n_layers, blocks_of(model, architecture, n_layers), own, data=(x_TxBxI, y))
     assert (loss.item(), norm.item()) == pytest.approx(expected, rel=1e-10)
 
 
@@ -100,10 +130,10 @@ def test_torch_loop_clips_the_gradient_by_its_norm():
     assert torch.cat([p.grad.flatten() for p in model.parameters()]).norm().item() == pytest.approx(1e-3, rel=1e-3)
 
 
-def some(jax_vmap, architecture, n_layers):
+def some(jax_vmap, architecture, n_layers, n_out=1):
     """Parameters of one model, the initial states and biases nontrivial too."""
     draw = torch.Generator().manual_seed(2)
-    p = jax_vmap.initial(architecture, n_layers, N_IN, N, models=1)
+    p = jax_vmap.initial(architecture, n_layers, N_IN, N, models=1, n_out=n_out)
     return {name: (0.7 * torch.randn(value.shape[1:], generator=draw)).numpy() for name, value in p.items()}
 
 
@@ -116,6 +146,18 @@ def test_jax_computes_the_loss_and_gradient_norm_of_the_equations(architecture, 
     gradient = jax.jit(partial(jax_vmap.gradient, architecture=architecture, n_layers=n_layers, unroll=T))
     loss, _, norm = gradient(p, x_BxI.float().numpy(), y_B.float().numpy(), 0.01)
     assert (float(loss), float(norm)) == pytest.approx(reference(architecture, n_layers, p, l2=0.01), rel=2e-5)  # JAX has float32
+
+
+@pytest.mark.parametrize("architecture, n_layers, scored", [("rnn", 1, 1), ("ugrnn", 1, 2), ("gru", 2, 2), ("lstm", 1, 2), ("+rnn", 2, 1)])
+def test_jax_reads_sequences_and_sums_softmax_heads(architecture, n_layers, scored):
+    jax = pytest.importorskip("jax")
+    from rnnkit.bench import jax_vmap
+
+    p, (x_TxBxI, y) = some(jax_vmap, architecture, n_layers, 2 * C), sequence()
+    y = y[-scored:]
+    gradient = jax.jit(partial(jax_vmap.gradient, architecture=architecture, n_layers=n_layers, unroll=T))
+    loss, _, norm = gradient(p, x_TxBxI.float().numpy(), y.numpy(), 0.01)
+    assert (float(loss), float(norm)) == pytest.approx(reference(architecture, n_layers, p, l2=0.01, data=(x_TxBxI, y)), rel=2e-5)
 
 
 def test_jax_step_is_torchs_adam_after_clipping():
@@ -181,11 +223,11 @@ def test_turns_of_a_slow_competitor_are_single_steps():
     assert {n for _, n in clock[1][2:]} == {1}
 
 
-ROW = dict(cell="gru", units=8, parameters=1017, ours_ms=0.0123, torch_ms=1.43, torch_ratio=116.3, jax_ms=0.0921, jax_ratio=7.49)
+ROW = dict(T=5, cell="gru", units=8, parameters=1017, ours_ms=0.0123, torch_ms=1.43, torch_ratio=116.3, jax_ms=0.0921, jax_ratio=7.49)
 
 
 def test_line_of_the_table():
-    assert speed.line(ROW).split() == ["gru", "8", "1,017", "0.0123", "1.43", "116x", "0.0921", "7.49x"]
+    assert speed.line(ROW).split() == ["gru", "5", "8", "1,017", "0.0123", "1.43", "116x", "0.0921", "7.49x"]
 
 
 def test_line_without_jax_has_dashes():
@@ -193,14 +235,14 @@ def test_line_without_jax_has_dashes():
 
 
 def test_lines_and_header_have_one_width():
-    big = dict(cell="ugrnn", units=100, parameters=99_999, ours_ms=5.55, torch_ms=999.9, torch_ratio=180.2, jax_ms=77.7, jax_ratio=14.0)
+    big = dict(T=175, cell="ugrnn", units=100, parameters=99_999, ours_ms=5.55, torch_ms=999.9, torch_ratio=180.2, jax_ms=77.7, jax_ratio=14.0)
     assert len({len(speed.header()), len(speed.line(ROW)), len(speed.line(big))}) == 1
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     path, said = tmp_path_factory.mktemp("bench") / "speed.json", []
-    returned = speed.run(cells=("rnn", "+rnn"), sizes=(350,), seconds=0.01, json_path=path, jax=False, say=said.append)
+    returned = speed.run(cells=("rnn", "+rnn"), sizes=(350,), steps=(5,), seconds=0.01, json_path=path, jax=False, say=said.append)
     return returned, json.loads(path.read_text()), said
 
 
@@ -210,10 +252,29 @@ def test_json_file_is_what_run_returns(report):
 
 def test_json_says_machine_versions_step_and_rows(report):
     written = report[1]
-    assert set(written) == {"machine", "versions", "step", "seconds", "rows"}
+    assert set(written) == {"machine", "versions", "tasks", "seconds", "rows"}
     assert set(written["machine"]) == {"processor", "cores", "system", "compiler"}
     assert written["versions"]["torch"] == torch.__version__
-    assert written["step"] == {"T": 5, "B": 128, "n_in": 50, "input": "every"}
+    assert written["tasks"] == {"5": dict(task="per_cap", T=5, B=128, n_in=50, n_out=1, scored=1, input="bits")}
+
+
+def test_a_row_of_a_sequence_is_measured():
+    row, = speed.run(cells=("gru",), sizes=(1_500,), steps=(50,), seconds=1e-3, jax=False, say=lambda _: None)["rows"]
+    assert (row["T"], row["cell"], row["parameters"]) == (50, "gru", 1_447)  # 3 N^2 + 112 N + 27 at N = 10
+    assert row["ours_ms"] > 0 and row["torch_ms"] > 0
+
+
+def test_long_rows_are_the_papers_tasks():  # section 4 and Appendix B
+    assert speed.about(50) == dict(task="text8", T=50, B=32, n_in=27, n_out=27, scored=37, input="index")
+    assert speed.about(175) == dict(task="parens_counting", T=175, B=32, n_in=300, n_out=100, scored=1, input="index")
+
+
+def test_batches_are_one_hot_symbols_and_classes():
+    study = Study("parens_counting", "rnn", 1, 3_000, form="tiny")
+    task, (x_TxBxI, y_SxBxG) = study.task, batch_of_a_task.of(study.task)
+    symbols, classes = task.batches(0, torch.tensor([0]))
+    assert x_TxBxI.sum() == task.steps * task.batch * task.streams and y_SxBxG.tolist() == classes[0].mT.tolist()
+    assert all(x_TxBxI[t, b, symbol] == 1 for t in range(task.steps) for b in range(task.batch) for symbol in symbols[0, t, :, b])
 
 
 def test_each_row_has_medians_ratio_and_size(report):
@@ -234,15 +295,16 @@ def test_without_jax_its_columns_stay_empty_and_it_is_said_how_to_fill_them(monk
     monkeypatch.setitem(sys.modules, "jax", None)  # as if it were not installed
     monkeypatch.delitem(sys.modules, "rnnkit.bench.jax_vmap", raising=False)
     monkeypatch.delattr("rnnkit.bench.jax_vmap", raising=False)
-    monkeypatch.setattr(speed, "measure", lambda study, units, seconds, vmapped: ROW | dict(vmapped=vmapped))
+    monkeypatch.setattr(speed, "measure", lambda study, seconds, vmapped: ROW | dict(vmapped=vmapped))
     said = []
-    result = speed.run(cells=("gru",), sizes=(1000,), say=said.append)
+    result = speed.run(cells=("gru",), sizes=(1000,), steps=(5,), say=said.append)
     assert result["rows"][0]["vmapped"] is None and "rnnkit[bench]" in said[0]
 
 
 @pytest.mark.parametrize("choices, says", [
     (dict(cells=("gruu",)), "architecture must be one of"),
     (dict(sizes=(10,)), "10"),
+    (dict(steps=(7,)), "steps must be among 5, 50, 175, got 7"),
     (dict(seconds=0), "seconds must be positive, got 0"),
 ])  # fmt: skip
 def test_bad_choices_are_refused_before_anything_is_measured(choices, says):

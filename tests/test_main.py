@@ -211,7 +211,8 @@ def test_plan_says_what_a_run_costs_on_this_machine(store):
 
 
 def test_bench_measures_what_it_is_told_to(tmp_path):
-    done = rnnkit_("bench", "speed", "--cell", "rnn", "--size", "350", "--seconds", "0.01", "--no-jax", "--json", tmp_path / "speed.json")
+    words = ("--cell", "rnn", "--size", "350", "--steps", "5", "--seconds", "0.01", "--no-jax", "--json", tmp_path / "speed.json")
+    done = rnnkit_("bench", "speed", *words)
     assert done.exit_code == 0 and [line.split()[0] for line in done.output.splitlines()] == ["cell", "rnn"]
     row, = json.loads((tmp_path / "speed.json").read_text())["rows"]
     assert row["cell"] == "rnn" and row["parameters"] <= 350 and row["torch_ratio"] > 0

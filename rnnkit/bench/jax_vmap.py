@@ -2,7 +2,7 @@
 
 Every model has its own learning rate, decay, momentum, clip and l2, as in training; it has it easier in that there is one optimiser (Adam),
 one nonlinearity a cell, an input known to be shown at every step, so that its projection is hoisted out of the scan, and batches made
-beforehand. Parameters are the blocks of `networks.blocks`, by name. Needs jax: pip install 'rnnkit[bench]'.
+beforehand, their symbols one-hot (gathering rows of a matrix instead is slower here, since the gradient then scatters). Parameters are the blocks of `networks.blocks`, by name. Needs jax: pip install 'rnnkit[bench]'.
 """
 
 import os
@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnkit.bench import batch
 from rnnkit.networks import blocks
 
 BETA2, EPSILON = 0.999, 1e-8
@@ -68,32 +69,42 @@ def intersection(state, a, x, Wh):
 CELLS = {"rnn": rnn, "irnn": irnn, "ugrnn": ugrnn, "gru": gru, "lstm": lstm, "+rnn": intersection}
 
 
-def loss(p, x_BxI, y_B, architecture, n_layers, unroll):
-    """Mean cross-entropy of one model with parameters `p`, its input shown at every step."""
-    up = x_BxI @ p["W_in"].T + p["b_in"] if "W_in" in p else x_BxI
-    for layer in range(n_layers):
-        a, below, Wh, shown = up @ p[f"Wx{layer}"].T + p[f"b{layer}"], up, p[f"Wh{layer}"], layer == 0
-        start = tuple(jnp.broadcast_to(h, (len(x_BxI), len(h))) for h in p[f"h{layer}"])
+def loss(p, x, y, architecture, n_layers, unroll):
+    """Mean cross-entropy of one model with parameters `p`.
 
-        def body(carry, at_t, a=a, below=below, Wh=Wh, shown=shown, top=layer == n_layers - 1):
-            y, state = CELLS[architecture](carry[0], *((a, below) if shown else at_t), Wh)
-            return (state, y), None if top else y
+    Either x_BxI is shown at every step and the answers are labels_B, or x_TxBxI is a sequence and the answers are classes_SxBxG of the
+    last S steps, whose heads are summed.
+    """
+    sequence, binary = x.ndim == 3, y.ndim == 1
+    up = x @ p["W_in"].T + p["b_in"] if "W_in" in p else x
+    for layer in range(n_layers):
+        a, below, Wh, shown = up @ p[f"Wx{layer}"].T + p[f"b{layer}"], up, p[f"Wh{layer}"], layer == 0 and not sequence
+        start = tuple(jnp.broadcast_to(h, (x.shape[-2], len(h))) for h in p[f"h{layer}"])
+
+        def body(carry, at_t, a=a, below=below, Wh=Wh, shown=shown, kept=layer < n_layers - 1 or not binary and len(y) > 1):
+            h, state = CELLS[architecture](carry[0], *((a, below) if shown else at_t), Wh)
+            return (state, h), h if kept else None
 
         (_, last), up = jax.lax.scan(body, (start, jnp.zeros_like(start[0])), None if shown else (a, below), length=unroll)
-    z_B = (last @ p["W_out"].T + p["b_out"])[:, 0]
-    return jnp.mean(jnp.logaddexp(0, z_B) - z_B * y_B)
+    if binary:
+        z_B = (last @ p["W_out"].T + p["b_out"])[:, 0]
+        return jnp.mean(jnp.logaddexp(0, z_B) - z_B * y)
+    z = (last[None] if up is None else up[-len(y) :]) @ p["W_out"].T + p["b_out"]
+    z_SxBxGxC = z.reshape(*y.shape, -1)
+    right = jnp.where(y[..., None] == jnp.arange(z_SxBxGxC.shape[-1]), z_SxBxGxC, 0).sum(-1)  # indexing would scatter in the gradient
+    return jnp.mean(jnp.sum(jax.nn.logsumexp(z_SxBxGxC, -1) - right, -1))
 
 
-def gradient(p, x_BxI, y_B, l2, **shape):
+def gradient(p, x, y, l2, **shape):
     """Loss, gradient with the l2 term of the matrices, and its norm."""
-    value, grad = jax.value_and_grad(loss)(p, x_BxI, y_B, **shape)
+    value, grad = jax.value_and_grad(loss)(p, x, y, **shape)
     grad = {name: g + l2 * p[name] if name.startswith("W") else g for name, g in grad.items()}
     return value, grad, jnp.sqrt(sum(jnp.sum(g * g) for g in grad.values()))
 
 
-def step(p, m, v, t, hp, x_BxI, y_B, train_steps=1e9, **shape):
+def step(p, m, v, t, hp, x, y, train_steps=1e9, **shape):
     """One step of Adam for one model: its parameters and moments after it."""
-    _, grad, norm = gradient(p, x_BxI, y_B, hp["l2"], **shape)
+    _, grad, norm = gradient(p, x, y, hp["l2"], **shape)
     scale = jnp.minimum(1.0, hp["clip"] / norm)
     m = jax.tree.map(lambda m, g: hp["momentum"] * m + (1 - hp["momentum"]) * scale * g, m, grad)
     v = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * (scale * g) ** 2, v, grad)
@@ -103,26 +114,33 @@ def step(p, m, v, t, hp, x_BxI, y_B, train_steps=1e9, **shape):
     return p, m, v
 
 
-def initial(architecture, n_layers, n_in, n_units, models, seed=0):
+def initial(architecture, n_layers, n_in, n_units, models, n_out=1, seed=0):
     """Block -> array with a leading model axis: matrices normal / sqrt(their inputs), the rest zero."""
-    draw, shapes = np.random.default_rng(seed), blocks(architecture, n_layers, n_units, n_in, 1)
+    draw, shapes = np.random.default_rng(seed), blocks(architecture, n_layers, n_units, n_in, n_out)
     scales = {name: 1 / np.sqrt(shape[-1]) if name.startswith("W") else 0.0 for name, shape in shapes.items()}
     return {name: np.float32(scales[name] * draw.normal(size=(models, *shape))) for name, shape in shapes.items()}
 
 
-def stepper(architecture, n_layers, n_in, n_units, unroll=5, batch=128, models=8):
-    """A function of n that trains `models` networks for n steps, all at once; its attribute `slots` says how many."""
-    draw = np.random.default_rng(0)
-    p = jax.tree.map(jnp.asarray, initial(architecture, n_layers, n_in, n_units, models))
+def stepper(study, models=8):
+    """A function of n that trains `models` networks of a study's shape for n steps, all at once; its attribute `slots` says how many.
+
+    Each model has data of its own for the perceptron task; all read the same sequences.
+    """
+    task = study.task
+    p = jax.tree.map(jnp.asarray, initial(study.architecture, study.n_layers, task.n_in, study.n_units, models, task.n_out))
     kept = [p, jax.tree.map(jnp.zeros_like, p), jax.tree.map(jnp.zeros_like, p), 0]
     hp = {name: jnp.full(models, value, jnp.float32) for name, value in TYPICAL.items()}
-    x = jnp.asarray(draw.integers(0, 2, (models, batch, n_in)), jnp.float32)
-    y = jnp.asarray(draw.integers(0, 2, (models, batch)), jnp.float32)
+    if own := task.input == "bits":
+        batches = [batch.of(task) for _ in range(models)]
+        x, y = (jnp.asarray(np.stack(parts)) for parts in zip(*((x_TxBxI[0], y_B) for x_TxBxI, y_B in batches)))
+    else:
+        x, y = (jnp.asarray(part.numpy()) for part in batch.of(task))
 
     def one(p, m, v, t, hp, x, y):
-        return step(p, m, v, t, hp, x, y, architecture=architecture, n_layers=n_layers, unroll=unroll)
+        return step(p, m, v, t, hp, x, y, architecture=study.architecture, n_layers=study.n_layers, unroll=task.steps)
 
-    together = jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None, 0, 0, 0)), donate_argnums=(0, 1, 2))
+    data = 0 if own else None
+    together = jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None, 0, data, data)), donate_argnums=(0, 1, 2))
 
     def run(n):
         for _ in range(n):

@@ -1,9 +1,10 @@
 """Milliseconds per model-step: training against a loop over torch.nn and against JAX vmap + jit + scan, on one core.
 
-A model-step is the whole of it: forward through T = 5 steps, cross-entropy, backward, clipping by the norm, and the optimiser's update,
-for one network and 128 examples of 50 binary inputs that are shown at every step. What is compared is measured in turns of a few
-milliseconds within one run, so that the machine's drift cancels in the ratios. Training makes its own batches; the others find
-theirs made.
+A model-step is the whole of it for one network and one batch: forward through T steps, loss, backward, clipping by the norm, and the
+optimiser's update. T = 5 is the perceptron task (128 examples of 50 binary inputs that are shown at every step), T = 50 the next letter of
+a text (32 examples, one of 27 symbols a step, 37 steps scored), T = 175 the paper's counting of parentheses (32 examples, ten of 300
+symbols a step, ten softmaxes at the end). What is compared is measured in turns of a few milliseconds within one run, so that the
+machine's drift cancels in the ratios. Training makes its own batches; the others find theirs made.
 """
 
 import json
@@ -23,12 +24,15 @@ from rnnkit.cells import PAPER, cell_of
 from rnnkit.studies import Study
 from rnnkit.training import benchmark_step
 
-SIZES = (350, 1_000, 3_000, 10_000, 100_000)  # budgets of parameters
-N_IN, UNROLL, BATCH = 50, 5, 128
-JAX_MODELS = (8, 64)  # models at once; the faster of the two counts
+# time steps -> the task, budgets of parameters, and how many models JAX trains at once; the fastest of those counts
+ROWS = {
+    5: (dict(task_type="per_cap", n_in=50, unroll=5), (350, 1_000, 3_000, 10_000, 100_000), (8, 64)),
+    50: (dict(task_type="text8", form="small sample"), (2_000, 10_000, 100_000), (8, 32)),
+    175: (dict(task_type="parens_counting", form="paper"), (10_000, 100_000), (4, 16)),
+}
 TURN = 0.02  # seconds
-COLUMNS = ("cell", "units", "parameters", "ours ms", "torch.nn ms", "ratio", "JAX ms", "ratio")
-WIDTHS = (6, 6, 11, 9, 12, 8, 9, 8)
+COLUMNS = ("cell", "T", "units", "parameters", "ours ms", "torch.nn ms", "ratio", "JAX ms", "ratio")
+WIDTHS = (6, 4, 6, 11, 9, 12, 8, 9, 8)
 
 
 def main(json_path=None, **choices):
@@ -36,17 +40,23 @@ def main(json_path=None, **choices):
     run(json_path=json_path, **choices)
 
 
-def run(cells=PAPER, sizes=SIZES, seconds=0.5, json_path=None, jax=True, say=print) -> dict:
-    """Measures each cell at each size for `seconds` a competitor, says the table row by row, and returns what the JSON file holds.
+def run(cells=PAPER, sizes=None, steps=tuple(ROWS), seconds=0.5, json_path=None, jax=True, say=print) -> dict:
+    """Measures each cell at each T of `steps` and each size for `seconds` a competitor, says the table row by row, and returns what the
+    JSON file holds.
 
-    Each cell has its least depth: 1, and 2 for +rnn. ratio = the competitor's ms / our ms, so above 1 ours is faster. Without jax
-    installed, or with `jax=False`, its columns stay empty. ValueError for an unknown cell, a size too small for one unit, or seconds
-    that are not positive; OSError where json_path cannot be written; all of them before anything is measured.
+    Each cell has its least depth: 1, and 2 for +rnn. Without `sizes`, each T has its own (ROWS). ratio = the competitor's ms / our ms, so
+    above 1 ours is faster. Without jax installed, or with `jax=False`, its columns stay empty. ValueError for an unknown cell or T, a size
+    too small for one unit, or seconds that are not positive; OSError where json_path cannot be written; all of them before anything is
+    measured.
     """
     if not seconds > 0:
         raise ValueError(f"seconds must be positive, got {seconds!r}.")
-    studies = [Study("per_cap", cell, max(1, cell_of(cell).min_layers), size, n_in=N_IN, unroll=UNROLL) for cell in cells for size in sizes]
-    units = [study.n_units for study in studies]  # a size too small is refused here
+    if unknown := [T for T in steps if T not in ROWS]:
+        raise ValueError(f"steps must be among {', '.join(map(str, ROWS))}, got {unknown[0]!r}.")
+    studies = [Study(architecture=cell, n_layers=max(1, cell_of(cell).min_layers), max_params=size, **ROWS[T][0])
+               for T in steps for cell in cells for size in sizes or ROWS[T][1]]  # fmt: skip
+    for study in studies:
+        study.n_units  # a size too small is refused here
     path = _writable(json_path)
     with _one_core():
         vmapped = _jax_vmap() if jax else None
@@ -54,28 +64,33 @@ def run(cells=PAPER, sizes=SIZES, seconds=0.5, json_path=None, jax=True, say=pri
             say("JAX is not installed, so its columns stay empty (pip install 'rnnkit[bench]').")
         say(header())
         rows = []
-        for study, n_units in zip(studies, units):
-            rows.append(measure(study, n_units, seconds, vmapped))
+        for study in studies:
+            rows.append(measure(study, seconds, vmapped))
             say(line(rows[-1]))
-    report = {"machine": machine(), "versions": versions(), "step": {"T": UNROLL, "B": BATCH, "n_in": N_IN, "input": "every"},
-              "seconds": seconds, "rows": rows}  # fmt: skip
+    report = {"machine": machine(), "versions": versions(), "tasks": {str(T): about(T) for T in steps}, "seconds": seconds, "rows": rows}
     if path:
         path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
 
 
-def measure(study, n_units, seconds, vmapped) -> dict:
+def about(T) -> dict:
+    """What is trained in the rows of T steps."""
+    task = Study(architecture="rnn", n_layers=1, max_params=10**6, **ROWS[T][0]).task
+    return {"task": task.name, "T": T, "B": task.batch, "n_in": task.n_in, "n_out": task.n_out, "scored": task.scored, "input": task.input}
+
+
+def measure(study, seconds, vmapped) -> dict:
     """One row: medians in milliseconds per model-step, their ratios, and the models that each trained at once."""
-    shape = (study.architecture, study.n_layers, N_IN, n_units, UNROLL, BATCH)
-    runs = {"ours": benchmark_step(study), "torch": torch_loop.stepper(*shape)}
+    T = study.task.steps
+    runs = {"ours": benchmark_step(study), "torch": torch_loop.stepper(study)}
     if vmapped:
-        runs |= {f"jax{models}": vmapped.stepper(*shape, models=models) for models in JAX_MODELS}
+        runs |= {f"jax{models}": vmapped.stepper(study, models=models) for models in ROWS[T][2]}
     ms = in_turns(runs, seconds)
     fastest = min((name for name in ms if name.startswith("jax")), key=ms.get, default=None)
     jax_ms = ms[fastest] if fastest else None
     return {
-        "cell": study.architecture, "n_layers": study.n_layers, "size": study.max_params, "units": n_units, "parameters": study.num_params,
-        "ours_ms": ms["ours"], "torch_ms": ms["torch"], "torch_ratio": ms["torch"] / ms["ours"],
+        "T": T, "cell": study.architecture, "n_layers": study.n_layers, "size": study.max_params, "units": study.n_units,
+        "parameters": study.num_params, "ours_ms": ms["ours"], "torch_ms": ms["torch"], "torch_ratio": ms["torch"] / ms["ours"],
         "jax_ms": jax_ms, "jax_ratio": jax_ms / ms["ours"] if fastest else None,
         "models": {name: run.slots for name, run in runs.items()}, "medians_ms": ms,
     }  # fmt: skip
@@ -110,7 +125,7 @@ def line(row: dict) -> str:
     def number(value, end=""):
         return "-" if value is None else f"{value:.3g}{end}" if value < 100 else f"{value:.0f}{end}"
 
-    texts = (row["cell"], str(row["units"]), f"{row['parameters']:,}", number(row["ours_ms"]), number(row["torch_ms"]),
+    texts = (row["cell"], str(row["T"]), str(row["units"]), f"{row['parameters']:,}", number(row["ours_ms"]), number(row["torch_ms"]),
              number(row["torch_ratio"], "x"), number(row["jax_ms"]), number(row["jax_ratio"], "x"))  # fmt: skip
     return "  ".join(text.rjust(width) for text, width in zip(texts, WIDTHS))
 

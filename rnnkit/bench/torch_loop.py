@@ -2,29 +2,32 @@
 
 It has it easier than training has: one optimiser, one nonlinearity, no schedule, no l2 term, batches made beforehand. `torch.nn`
 has two biases a map, and its GRU resets after the product; ugrnn and +rnn, which torch does not have, are written as a user would.
+Symbols come one-hot: torch's own layers read nothing else.
 """
 
 import torch
 from torch import nn
 
+from rnnkit.bench import batch
+
 BUILTIN = {"rnn": (nn.RNN, {}), "irnn": (nn.RNN, {"nonlinearity": "relu"}), "gru": (nn.GRU, {}), "lstm": (nn.LSTM, {})}
 
 
 class Builtin(nn.Module):
-    """rnn, irnn, gru, lstm by torch's own layers, with learned initial states and a linear readout; logits_B from x_TxBxI."""
+    """rnn, irnn, gru, lstm by torch's own layers, with learned initial states and a linear readout; z_SxBxO, last steps, from x_TxBxI."""
 
-    def __init__(self, architecture, n_layers, n_in, n_units):
+    def __init__(self, architecture, n_layers, n_in, n_units, n_out, scored):
         super().__init__()
         kind, settings = BUILTIN[architecture]
         self.layers = kind(n_in, n_units, n_layers, **settings)
         states = 2 if architecture == "lstm" else 1
         self.initial = nn.ParameterList([torch.zeros(n_layers, 1, n_units) for _ in range(states)])
-        self.readout = nn.Linear(n_units, 1)
+        self.readout, self.scored = nn.Linear(n_units, n_out), scored
 
     def forward(self, x_TxBxI):
         start = [h.expand(-1, x_TxBxI.shape[1], -1).contiguous() for h in self.initial]
         up_TxBxN, _ = self.layers(x_TxBxI, tuple(start) if len(start) > 1 else start[0])
-        return self.readout(up_TxBxN[-1])[:, 0]
+        return self.readout(up_TxBxN[-self.scored :])
 
 
 class Layer(nn.Module):
@@ -56,43 +59,52 @@ class Layer(nn.Module):
 
 
 class Written(nn.Module):
-    """Layers of ugrnn or +rnn (which projects its input to its own size first) and a linear readout; logits_B from x_TxBxI."""
+    """Layers of ugrnn or +rnn (which projects its input to its own size first) and a linear readout; z_SxBxO, last steps, from x_TxBxI."""
 
-    def __init__(self, architecture, n_layers, n_in, n_units):
+    def __init__(self, architecture, n_layers, n_in, n_units, n_out, scored):
         super().__init__()
         self.project = nn.Linear(n_in, n_units) if architecture == "+rnn" else nn.Identity()
         sizes = [n_units if layer or architecture == "+rnn" else n_in for layer in range(n_layers)]
         self.layers = nn.Sequential(*(Layer(architecture, size, n_units) for size in sizes))
-        self.readout = nn.Linear(n_units, 1)
+        self.readout, self.scored = nn.Linear(n_units, n_out), scored
 
     def forward(self, x_TxBxI):
-        return self.readout(self.layers(self.project(x_TxBxI))[-1])[:, 0]
+        return self.readout(self.layers(self.project(x_TxBxI))[-self.scored :])
 
 
-def network(architecture, n_layers, n_in, n_units) -> nn.Module:
-    return (Builtin if architecture in BUILTIN else Written)(architecture, n_layers, n_in, n_units)
+def network(architecture, n_layers, n_in, n_units, n_out=1, scored=1) -> nn.Module:
+    return (Builtin if architecture in BUILTIN else Written)(architecture, n_layers, n_in, n_units, n_out, scored)
 
 
-def loss_and_norm(model, x_TxBxI, y_B, clip):
-    """Mean cross-entropy and the norm of its gradient; the gradient, clipped, is left in the parameters."""
-    loss = nn.functional.binary_cross_entropy_with_logits(model(x_TxBxI), y_B)
+def loss_and_norm(model, x_TxBxI, y, clip):
+    """Mean cross-entropy, with labels_B or classes_SxBxG (summed over the heads), and its gradient's norm.
+
+    The gradient, clipped, is left in the parameters.
+    """
+    z_SxBxO = model(x_TxBxI)
+    if y.is_floating_point():
+        loss = nn.functional.binary_cross_entropy_with_logits(z_SxBxO[-1, :, 0], y)
+    else:
+        classes = z_SxBxO.shape[2] // y.shape[2]
+        loss = nn.functional.cross_entropy(z_SxBxO.reshape(-1, classes), y.reshape(-1)) * y.shape[2]
     loss.backward()
     return loss, nn.utils.clip_grad_norm_(model.parameters(), clip)
 
 
-def stepper(architecture, n_layers, n_in, n_units, unroll=5, batch=128, models=4, clip=10.0):
-    """A function of n that trains each of `models` networks for n steps, one after another; its attribute `slots` says how many."""
+def stepper(study, models=4, clip=10.0):
+    """A function of n that trains `models` networks of a study's shape for n steps, one after another; its attribute `slots` says how many."""
     torch.manual_seed(0)
-    networks = [network(architecture, n_layers, n_in, n_units) for _ in range(models)]
+    task = study.task
+    shape = (study.architecture, study.n_layers, task.n_in, study.n_units, task.n_out, task.scored)
+    networks = [network(*shape) for _ in range(models)]
     optimizers = [torch.optim.Adam(model.parameters(), lr=1e-3) for model in networks]
-    x_TxBxI = torch.randint(0, 2, (batch, n_in)).float().expand(unroll, -1, -1).contiguous()
-    y_B = torch.randint(0, 2, (batch,)).float()
+    x_TxBxI, y = batch.of(task)
 
     def run(n):
         for model, optimizer in zip(networks, optimizers):
             for _ in range(n):
                 optimizer.zero_grad()
-                loss_and_norm(model, x_TxBxI, y_B, clip)
+                loss_and_norm(model, x_TxBxI, y, clip)
                 optimizer.step()
 
     run.slots = models

@@ -1,0 +1,14 @@
+"""A batch of a task, made beforehand, as the competitors of `rnnkit bench speed` read it."""
+
+import torch
+
+
+def of(task) -> tuple[torch.Tensor, torch.Tensor]:
+    """One training batch: x_TxBxI, float32, its symbols one-hot, and the answers, labels_B (float32) or classes_SxBxG (int64)."""
+    if task.input == "bits":
+        x_BxI, y_B = (torch.randint(0, 2, shape).float() for shape in ((task.batch, task.n_in), (task.batch,)))
+        return x_BxI.expand(task.steps, -1, -1).contiguous(), y_B
+    inputs, targets = task.batches(0, torch.tensor([0]))
+    symbols_TxBxJ = inputs[0].long().transpose(1, 2)
+    x_TxBxI = torch.zeros(task.steps, task.batch, task.n_in).scatter_(2, symbols_TxBxJ, 1.0)
+    return x_TxBxI, targets[0].long().transpose(1, 2).contiguous()
