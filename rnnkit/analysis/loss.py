@@ -106,7 +106,7 @@ def equal_at_equal_size(task_type: str, unit: str):
         reason += f", worth {factor:.2f} [{least:.2f}, {most:.2f}] times the parameters; small is up to {SMALL_FACTOR:g}"
         if verdict == FAILS and spent.small:
             return Finding(ours, low, high, UNTESTED, f"{reason}; after a search this small, training may be the difference")
-        return Finding(ours, low, high, verdict, reason)
+        return Finding(ours, low, high, verdict, reason + ("; the interval contains that" if verdict == UNTESTED else ""))
 
     return check
 

@@ -129,6 +129,8 @@ def _unless_small(finding: Finding, spent: Budget) -> Finding:
     """A best error bounds what a network can do from above, so a small search cannot refute."""
     if finding.verdict == FAILS and spent.small:
         return finding._replace(verdict=UNTESTED, reason=f"{finding.reason}; upper bounds all, from a small search")
+    if finding.verdict == UNTESTED:
+        return finding._replace(reason=f"{finding.reason}, which the interval contains")
     return finding
 
 
