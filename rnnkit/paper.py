@@ -270,7 +270,7 @@ FIGURES = {  # in the order of the paper, ours where they belong; the gallery sh
     "tableapp2": Figure(
         "Table App.2",
         "Welch's t-test for equal mean losses of random hyper-parameters on parentheses, all pairs: t, degrees of freedom and p, ours "
-        "beside the paper's. A negative t says that the second of the pair has the larger mean.",
+        "beside the paper's. A negative t says that the second of the pair has the larger mean. Ours leaves out trials above twice chance.",
         "App. C", ("",), ("H05", "H06"), _RANDOM,
     ),
     "calibration": Figure(

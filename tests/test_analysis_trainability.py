@@ -219,6 +219,14 @@ def test_table_app_2_is_scipys_test_of_feasible_losses_for_all_pairs(random):
         assert (row.t, row.df, row.p) == pytest.approx((theirs.statistic, theirs.df, theirs.pvalue))
 
 
+def test_an_exploded_trial_is_left_out_of_the_means(random):
+    one = random[(random.architecture == "gru") & ~random.infeasible].index[0]
+    exploded = random.assign(eval_loss=random.eval_loss.mask(random.index == one, 1e6))
+    table = analysis.welch_table(exploded).set_index(["n_layers", "first", "second"])
+    assert table.loc[(1, "gru", "irnn"), "n_first"] == ((random.architecture == "gru") & (random.n_layers == 1) & ~random.infeasible).sum() - 1
+    assert table.t.abs().min() > 0.01 and analysis.compare("tableapp2", exploded).set_index("id").verdict["H05"] == HOLDS
+
+
 def test_table_app_2_sets_each_pair_beside_the_papers(random):
     table = analysis.welch_table(random).set_index(["n_layers", "first", "second"])
     for pair, (shallow, deep) in paper.TABLE_APP2.items():

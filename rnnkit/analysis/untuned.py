@@ -17,7 +17,7 @@ from rnnkit.analysis.finding import (
 from rnnkit.analysis.hard_tasks import easiest
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import bootstrap_samples, kendall
-from rnnkit.analysis.trainability import hard_trials, paper_depth
+from rnnkit.analysis.trainability import bounded, paper_depth
 
 NO_DEPTH = "depth {} is the greatest, and deep begins at {}"
 
@@ -77,9 +77,9 @@ def _signs(rows, table, spent, depth) -> Finding:
     table = table[(table.n_layers == depth) & (table.paper_p < 0.05) & table.t.notna()]
     if len(table) < MIN_CELLS:
         return Finding(math.nan, math.nan, math.nan, UNTESTED, f"{len(table)} of the paper's pairs could be tested")
-    trials = hard_trials(rows[rows.n_layers == depth])
+    trials = bounded(rows[rows.n_layers == depth])
     names = sorted({*table["first"], *table["second"]})
-    samples = [trials.loss[trials.architecture == a].dropna() for a in names]
+    samples = [trials.loss[trials.architecture == a] for a in names]
     places = np.array([[names.index(row["first"]), names.index(row["second"])] for _, row in table.iterrows()])
     theirs = np.sign(table.paper_t.to_numpy())
 

@@ -42,10 +42,10 @@ class Scale:
             steps, tens = (1,) if self.high / self.low > 100 else (1, 3), range(-10, 7)
             ax.set_yticks([m * 10.0**e for e in tens for m in steps if self.low <= m * 10.0**e <= self.high])
             ax.set_yticks([m * 10.0**e for e in tens for m in range(2, 10) if self.low <= m * 10.0**e <= self.high], minor=True)
-            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             ax.yaxis.set_minor_formatter(NullFormatter())
         else:
             ax.set_yticks([tick for tick in MaxNLocator(5).tick_values(0, self.high) if tick <= self.high])
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.set_ylim(self.low, self.at(1.18 if band else 1.03))
         if band:
             ax.axhspan(self.high, self.at(1.18), color=PALE, linewidth=0, zorder=0)
@@ -76,7 +76,7 @@ def fig4(frame: pd.DataFrame):
             axes[row][0].set_ylabel(f"{'median' if what == 'median' else 'least'} loss, nats{' a symbol' if task == 'arithmetic' else ''}")
             if scale:
                 beside(axes[row][-1], scale.chance, f"chance {scale.chance:.3g}")
-                beside(axes[row][-1], scale.top, "diverged")
+                beside(axes[row][-1], scale.top, f"diverged, > {scale.high:.2g}" if (part.loss > scale.high).any() else "diverged")
         for ax in axes[first + 1]:
             ax.set_xlabel("trials")
     sns.despine(figure)
