@@ -14,16 +14,17 @@ A widget is a file of this folder, named as it is asked for, with two functions:
         }
         return Panel(draw, controls)
 
-The sentence stands below the picture, is its text for those who cannot see it, and is what the browser's tests wait for; give it the numbers
-that a move changes. `figure` has no automatic layout, which costs half of a redraw: place panels with `figure.subplots(..., gridspec_kw=...)`
-or `figure.subplots_adjust`. `theme` (theme.py) has the colours that are legible on the reader's background, light or dark: `theme.ink`,
-`theme.grey`, `theme.pale`, and `theme.style_of(architectures)`, the colours, markers and lines of the figures. A move must be answered within
-0.2 s: prepare what is slow in `widget`, or train with `panel.run` (panel.py), which shows progress and can be stopped. State that no control
-holds, such as a curve that grows, goes into `Panel(draw, controls, state={"curve": ()})` and is changed by `panel.set(curve=...)`.
-A button is `button("train", press)`: `press(panel)` is called. `Panel(..., clicked=function)` hears of clicks into the picture, in data coordinates.
+The sentence stands below the picture, is its text for those who cannot see it, and is what the browser's tests wait for; give it the
+numbers that a move changes. `figure` has no automatic layout, which costs half of a redraw: place panels with
+`figure.subplots(..., gridspec_kw=...)` or `figure.subplots_adjust`. `theme` (theme.py) has the colours that are legible on the reader's
+background, light or dark: `theme.ink`, `theme.grey`, `theme.pale`, and `theme.style_of(architectures)`, the colours, markers and lines of
+the figures. A move must be answered within 0.2 s: prepare what is slow in `widget`, or train with `panel.run` (panel.py), which shows
+progress and can be stopped. State that no control holds, such as a curve that grows, goes into `Panel(draw, controls, state={"curve": ()})`
+and is changed by `panel.set(curve=...)`. A button is `button("train", press)`: `press(panel)` is called. `Panel(..., clicked=function)`
+hears of clicks into the picture, in data coordinates.
 
-Where nobody can answer (papermill, nbval, a page on GitHub) the same `draw` gives one static picture of the controls' first values; no control is
-made there. Then add the widget's name to WIDGETS below, and a test that moves it to tests/browser/test_widgets.py.
+Where nobody can answer (papermill, nbval, a page on GitHub) the same `draw` gives one static picture of the controls' first values; no
+control is made there. Then add the widget's name to WIDGETS below, and a test that moves it to tests/browser/test_widgets.py.
 """
 
 import importlib
@@ -42,11 +43,12 @@ WIDGETS = {  # name -> what it lets you see
     "trials_explorer": "every trial of a store: its loss against any hyper-parameter",
 }
 
-__all__ = ["Control", "Panel", "Theme", "WIDGETS", "button", "choice", "log_slider", "many", "slider", "text", "theme_for", "toggle", "widget"]
+__all__ = ["WIDGETS", "Control", "Panel", "Theme", "button", "choice", "log_slider", "many", "slider", "text", "theme_for", "toggle",
+           "widget"]  # fmt: skip
 
 
 def widget(name: str, **settings):
-    """The widget of that name, to be shown in a notebook; `settings` are those of its own `widget` function. ValueError for another name."""
+    """The widget of that name, shown by being a cell's last line; `settings` are those of its module. ValueError for another name."""
     if name not in WIDGETS:
         raise ValueError(f"A widget is one of {', '.join(WIDGETS)}, got {name!r}. Check the spelling.")
     return importlib.import_module(f"rnnkit.widgets.{name}").widget(**settings)

@@ -14,7 +14,7 @@ from rnnkit.tuner import TUNERS
 from rnnkit.widgets.controls import button, choice, slider
 from rnnkit.widgets.panel import Panel
 
-SIZE, STEPS = 2_000, {"tiny": (200, 600), "small": (100, 400)}  # parameters, and training steps by the form of the task: a draw in .05 to .3 s
+SIZE, STEPS = 2_000, {"tiny": (200, 600), "small": (100, 400)}  # parameters, training steps by form: a draw takes .05 to .3 s
 LEARNED = 0.9  # of the loss that ignores the input: below it something was learned
 HIGHEST = 2.2  # times that loss: dots above are drawn there
 MOST = 400  # draws of each cell; then it ends by itself
@@ -29,12 +29,13 @@ def widget(one="gru", other="irnn", depth=1, form="tiny", seed=0) -> Panel:
         "one": choice("cell", cells, one, "The first cell"),
         "other": choice("against", cells, other, "The second cell"),
         "depth": slider("layers", 1, 8, depth, 1, "Recurrent layers of both"),
-        "form": choice("to read", [("2 streams of 12 symbols", "tiny"), ("3 streams of 50 symbols", "small")], form, "How long the task is"),
+        "form": choice("to read", [("2 x 12 symbols", "tiny"), ("3 x 50 symbols", "small")], form, "Streams, and how long they are"),
         "draw_more": button("draw", _press, "Draws hyper-parameters at random and trains, until it is stopped"),
         "again": button("start again", _again, "Forgets all draws"),
     }
     settings = dict(one=one, other=other, depth=depth, form=form, seed=seed)
-    return Panel(draw, controls, {"trials": (), "note": WAITING, "seed": seed}, size=(10, 4.3), changed=lambda panel, _: _again(panel, False),
+    state = {"trials": (), "note": WAITING, "seed": seed}
+    return Panel(draw, controls, state, size=(10, 4.3), changed=lambda panel, _: _again(panel, False),
                  still=lambda: {"trials": tuple(islice(drawn(**settings), 2 * STILL)), "note": ""})  # fmt: skip
 
 
@@ -67,7 +68,8 @@ def looks(trials, seconds=0.2, **settings):
 
 def draw(figure, theme, *, one, other, depth, form, trials, note, seed) -> str:
     """A cloud of dots for each cell with its median, and how many diverged, learned nothing and learned something."""
-    ax, bars = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.6, 1], "left": 0.065, "right": 0.985, "bottom": 0.1, "top": 0.92, "wspace": 0.16})
+    place = {"width_ratios": [1.6, 1], "left": 0.065, "right": 0.985, "bottom": 0.1, "top": 0.92, "wspace": 0.16}
+    ax, bars = figure.subplots(1, 2, gridspec_kw=place)
     studies = [study_of(cell, depth, form, seed) for cell in (one, other)]
     chance, style = studies[0].task.chance(), theme.style_of([one, other])
     names = [f"{label_of(study.architecture)}, {layers(study.n_layers)}" for study in studies]
@@ -86,7 +88,8 @@ def draw(figure, theme, *, one, other, depth, form, trials, note, seed) -> str:
         _bar(bars, theme, k, counts, s.color)
         said.append(f"{name}: {_said(counts['diverged'], len(losses))}" + (f", best loss {good.min():.2f}" if len(good) else ""))
     both = {"xticks": (0, 1), "xticklabels": names, "xlim": (-0.5, 1.5)}
-    ax.set(ylim=(0, HIGHEST * chance * 1.03), ylabel="loss, nats (0: every count right)", title="each dot a draw; the bar is the median", **both)
+    ax.set(ylim=(0, HIGHEST * chance * 1.03), ylabel="loss, nats (0: every count right)", **both)
+    ax.set_title("each dot a draw; the bar is the median")
     bars.set(ylim=(0, 1), yticks=(), title="share of draws", **both)
     bars.spines["left"].set_visible(False)
     return f"{'; '.join(said)}. {note}".rstrip()

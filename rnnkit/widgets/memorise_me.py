@@ -21,7 +21,7 @@ def widget(architecture="rnn", max_params=1_000, labels=3.0, unroll=5, train_ste
     controls = {
         "architecture": choice("cell", [(label_of(cell), cell) for cell in cells], architecture, "Which equations"),
         "max_params": log_slider("parameters", [(short(size), size) for size in SIZES], max_params, "The most that the network may have"),
-        "labels": slider("labels a parameter", 0.5, 8.0, labels, 0.5, "Size of the data set: random labels to learn by heart, for each parameter"),
+        "labels": slider("labels a parameter", 0.5, 8.0, labels, 0.5, "Random labels to learn by heart, for each parameter"),
         "unroll": slider("time steps", 1, 12, unroll, 1, "Steps from the first sight of the input to the answer"),
         "train_steps": log_slider("training steps", [(short(steps), steps) for steps in STEPS], train_steps, "How long to train"),
         "train": button("train", _press, "Trains from new weights, or stops"),
@@ -62,7 +62,8 @@ def looks(architecture, max_params, labels, unroll, train_steps, past):
 
 def draw(figure, theme, *, architecture, max_params, labels, unroll, train_steps, curve, past, note) -> str:
     """Bits per parameter and the share of right labels while one network trains; earlier ones are pale."""
-    left, right = figure.subplots(1, 2, gridspec_kw={"left": 0.07, "right": 0.985, "bottom": 0.16, "top": 0.9, "wspace": 0.24, "width_ratios": [1.5, 1]})
+    place = {"width_ratios": [1.5, 1], "left": 0.07, "right": 0.985, "bottom": 0.16, "top": 0.9, "wspace": 0.24}
+    left, right = figure.subplots(1, 2, gridspec_kw=place)
     study, color = study_of(architecture, max_params, unroll), theme.style_of([architecture])[architecture].color
     most = max((8.4, labels * 1.05) if labels > 5.5 else (5.6,))
     for ax, column in ((left, 1), (right, 2)):

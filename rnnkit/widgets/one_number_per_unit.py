@@ -14,19 +14,21 @@ from rnnkit.widgets.panel import Panel
 from rnnkit.widgets.stored import answers, found, network, opened
 
 VECTORS = 20
+CHOSEN, OTHER = dict(linewidth=3, markersize=9), dict(linewidth=1.2, markersize=5, alpha=0.35)
 
 
 def widget(store="../figures/trials.parquet", seed=0, form="") -> Panel:
     """The best networks of the memory task in a store, in its largest form if none is named. StoreError where it has none of them."""
     store = opened(store)
-    networks = {(study.architecture, study.n_layers, study.n_units): (study, trial) for study, trial in found(store, "mem_thru", seed, form).items()}
+    known = found(store, "mem_thru", seed, form)
+    networks = {(study.architecture, study.n_layers, study.n_units): (study, trial) for study, trial in known.items()}
     task = next(iter(networks.values()))[0].task
     vectors = task.held_out(seed, "eval")[0][0].T[:VECTORS]
     units = sorted({key[2] for key in networks})
     depths = sorted({key[1] for key in networks})
     cells = in_order({key[0] for key in networks})
     controls = {
-        "architecture": choice("cell", [(label_of(cell), cell) for cell in cells], "gru" if "gru" in cells else cells[0], "Which equations"),
+        "architecture": choice("cell", [(label_of(cell), cell) for cell in cells], "gru" if "gru" in cells else None, "Which equations"),
         "depth": choice("layers", depths, tip="Recurrent layers; all have as many units"),
         "units": log_slider("units a layer", units, units[len(units) // 3], "How many numbers the state has"),
         "vector": slider("vector", 1, len(vectors), 1, 1, "Which vector is shown; training saw none of them"),
@@ -56,12 +58,12 @@ def draw(figure, theme, *, architecture, depth, units, vector, errors, task, vec
     line = np.linspace(0, most, 200)
     ax.plot(line, [task.bound(x) for x in line], color=theme.grey, linestyle=(0, (6, 2)), linewidth=2, label="the least\nthere can be")
     ax.axvline(n_in, color=theme.grey, linewidth=1)
-    ax.text(n_in, 1.01, f"{n_in} numbers to hold", color=theme.grey, fontsize=11, va="bottom", ha="center", transform=ax.get_xaxis_transform())
+    ax.text(n_in, 1.01, f"{n_in} numbers to hold", color=theme.grey, va="bottom", ha="center", transform=ax.get_xaxis_transform())
     for cell in style:
         points = sorted((n, loss) for (a, d, n), loss in errors.items() if a == cell and d == depth)
         here = cell == architecture
         ax.plot(*zip(*points or [(math.nan, math.nan)]), style[cell].marker, linestyle=style[cell].line, color=style[cell].color,
-                alpha=1 if here else 0.35, linewidth=3 if here else 1.2, markersize=9 if here else 5, label=label_of(cell), zorder=3 + here)  # fmt: skip
+                label=label_of(cell), zorder=3 + here, **(CHOSEN if here else OTHER))  # fmt: skip
     ax.set(xlim=(0, most), ylim=(-0.03, 1.12), xlabel="units a layer", ylabel="squared error a number")
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=1.8, labelspacing=0.5)
     loss = errors.get((architecture, depth, units))

@@ -17,10 +17,10 @@ DPI = 110
 class Panel:
     """`draw(figure, theme, **values)` with the values of `controls` (name -> Control) and of `state`; returns the picture's sentence.
 
-    Further lines of what it returns stand beside the picture as they are.
-    `size` is in inches, of 110 points of the screen each. `changed(panel, name)` hears of a move before the picture is drawn again, and
-    `clicked(panel, x, y)` of a click, in the data coordinates of the axes that was hit. `still()` gives the state of
-    the one picture that is drawn where nobody can move anything, where that is to show more than the first. Shown by being a cell's last line.
+    Further lines of what it returns stand beside the picture as they are. `size` is in inches, of 110 points of the screen each.
+    `changed(panel, name)` hears of a move before the picture is drawn again, and `clicked(panel, x, y)` of a click, in the data
+    coordinates of the axes that was hit. `still()` gives the state of the one picture that is drawn where nobody can move anything, if
+    that is to show more than the first. A panel is shown by being a cell's last line.
     """
 
     def __init__(self, draw, controls, state=None, size=(10, 4.4), changed=None, clicked=None, still=None):

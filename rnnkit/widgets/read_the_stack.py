@@ -15,6 +15,7 @@ from rnnkit.widgets.panel import Panel
 from rnnkit.widgets.stored import answers, found, network, one_hot, opened
 
 EXAMPLES = {"parens_counting": "(a[b(c)[{]a", "arithmetic": "37+45="}
+PLACE = {"left": 0.09, "right": 0.985, "bottom": 0.1, "top": 0.9}
 NAMES = {"parens_counting": "parentheses", "arithmetic": "addition"}
 
 
@@ -27,8 +28,8 @@ def widget(store="../figures/trials.parquet", task="", seed=0, form="") -> Panel
     for name in sorted(EXAMPLES, key=lambda name: name != task):
         try:
             for study, trial in sorted(found(store, name, seed, form).items(), key=lambda pair: pair[1].valid_loss):
-                shown = f"{NAMES[name]}: {label_of(study.architecture)}, {layers(study.n_layers)}, {study.max_params:,} parameters, loss {trial.eval_loss:.2f}"
-                networks[shown] = (study, trial)
+                shown = f"{NAMES[name]}: {label_of(study.architecture)}, {layers(study.n_layers)}, {study.max_params:,} parameters"
+                networks.setdefault(shown, (study, trial))  # the first is the best
         except StoreError as error:
             lacking = error
     if not networks:
@@ -41,9 +42,10 @@ def widget(store="../figures/trials.parquet", task="", seed=0, form="") -> Panel
         study, trial = networks[shown]
         return READ[study.task_type](study, trial, network(store, study, trial), typed)
 
+    example = EXAMPLES[networks[first][0].task_type]
     controls = {
         "shown": choice("network", list(networks), first, "Which stored network reads; the best of each task come first"),
-        "typed": text("type", EXAMPLES[networks[first][0].task_type], "Parentheses and letters, or two numbers to add; answered with every key"),
+        "typed": text("type", example, "Parentheses and letters, or two numbers to add; answered with every key"),
     }
     return Panel(draw, controls, {"networks": networks, "answered": answered}, size=(10, 4.6), changed=_changed)
 
@@ -89,14 +91,15 @@ def read_parentheses(study, trial, theta, typed):
 def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC) -> str:
     """A strip for each type: shades are the network's beliefs, rings the truth, crosses its mistakes."""
     types = truth_TxJ.shape[1]
-    axes = figure.subplots(types, 1, squeeze=False, sharex=True, gridspec_kw={"left": 0.09, "right": 0.985, "bottom": 0.1, "top": 0.9, "hspace": 0.2})[:, 0]
+    axes = figure.subplots(types, 1, squeeze=False, sharex=True, gridspec_kw=PLACE | {"hspace": 0.2})[:, 0]
     steps, said = np.arange(len(symbols)), p_TxJxC.argmax(-1)
     for k, ax in enumerate(axes):
         ax.imshow(p_TxJxC[:, k].T, origin="lower", aspect="auto", cmap=theme.shades, vmin=0, vmax=1)
         wrong = said[:, k] != truth_TxJ[:, k]
         ax.plot(steps, truth_TxJ[:, k], "o", color="none", markeredgecolor=theme.ink, markersize=13, markeredgewidth=1.8, label="truth")
         ax.plot(steps[wrong], said[wrong, k], "X", color=theme.visible("#D55E00"), markersize=10, label="the network, where it errs")
-        ax.set(xlim=(-0.6, max(12, len(symbols)) - 0.4), ylim=(-0.6, p_TxJxC.shape[2] - 0.4), ylabel=f"{PAIRS[k]} open", yticks=range(p_TxJxC.shape[2]))
+        ax.set(xlim=(-0.6, max(12, len(symbols)) - 0.4), ylim=(-0.6, p_TxJxC.shape[2] - 0.4), ylabel=f"{PAIRS[k]} open")
+        ax.set_yticks(range(p_TxJxC.shape[2]))
         ax.tick_params(axis="y", labelsize=9)
     axes[-1].set_xticks(steps, symbols, family="DejaVu Sans Mono", fontsize=13)
     axes[0].legend(*_keys(theme), loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, borderaxespad=0.1, handletextpad=0.3)
@@ -132,7 +135,7 @@ def read_sum(study, trial, theta, typed):
 
 def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
     """A column for each symbol of the answer: shades are the network's beliefs, rings the truth, crosses its mistakes."""
-    ax = figure.subplots(gridspec_kw={"left": 0.09, "right": 0.985, "bottom": 0.1, "top": 0.85})
+    ax = figure.subplots(gridspec_kw=PLACE | {"top": 0.85})
     said, places = p_SxC.argmax(-1), np.arange(len(answer_S))
     wrong = said != answer_S
     ax.imshow(p_SxC.T, aspect="auto", cmap=theme.shades, vmin=0, vmax=1)
@@ -144,7 +147,8 @@ def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
     ax.set(ylabel="symbol", xlim=(-0.5, len(places) - 0.5))
     ax.set_title(f"{problem.strip()} {spelled(said).strip()}", loc="left", fontsize=20, family="DejaVu Sans Mono", pad=10)
     ax.legend(*_keys(theme), loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, borderaxespad=0.1, handletextpad=0.3)
-    verdict = "right" if not wrong.any() else f"wrong: {spelled(answer_S).strip()} it is, and {(~wrong).sum()} of {len(wrong)} symbols are right"
+    verdict = f"wrong: {spelled(answer_S).strip()} it is, and {(~wrong).sum()} of {len(wrong)} symbols are right"
+    verdict = verdict if wrong.any() else "right"
     return f"{problem.strip()} the network answers {spelled(said).strip() or 'nothing'}, which is {verdict}."
 
 

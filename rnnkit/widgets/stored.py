@@ -40,7 +40,7 @@ def found(store: TrialStore, task: str, seed: int = 0, form: str = "") -> dict:
             if study.key == key:
                 best[study] = row
     if not best:
-        raise StoreError(f"{store.path} has no feasible trial of {task} with seed {seed}. Run one of its experiments first, or name another store.")
+        raise StoreError(f"{store.path} has no feasible trial of {task} with seed {seed}. Run its experiment first, or name another store.")
     return best
 
 

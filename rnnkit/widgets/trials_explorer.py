@@ -136,7 +136,8 @@ def _text(value) -> str:
 def _describe(trial, rank, trials, task) -> str:
     """What the trial was, a line each."""
     score = "diverged" if trial.infeasible else f"{trial.score:.4g} {LOSS.get(task, 'loss')}"
-    head = [f"number {rank:,} of {trials:,}", label_of(trial.architecture), f"{layers(trial.n_layers)}, {trial.num_params:,} parameters", score, ""]
+    size = f"{layers(trial.n_layers)}, {trial.num_params:,} parameters"
+    head = [f"number {rank:,} of {trials:,}", label_of(trial.architecture), size, score, ""]
     width = max(map(len, trial.hparams), default=0)
     return "\n".join([*head, *(f"{name:<{width}}  {_text(trial.hparams[name])}" for name in sorted(trial.hparams))])
 
