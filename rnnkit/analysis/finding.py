@@ -17,7 +17,7 @@ ABOUT = 0.1  # "about 5 bits": within a tenth
 SMALL_SPREAD = 1.5  # "only small variations": the highest stores at most half as much again as the lowest
 SATURATED = 0.5  # "then saturates": a doubling of the time steps gains less than half of what it gained before
 SLIGHTLY = 1.25  # "slightly larger" dataset: b = 1.25 b(1 - H2(p)) at p = .97
-SOLVED = 0.5  # a hard task is solved below half of chance; few trials end between plateau and solution
+SOLVED = 0.5  # a hard task is solved below half of chance; with long training few trials end between plateau and solution
 DEEP = 4  # layers from which on section 4 speaks of deep networks
 NEARLY = 0.9  # "nearly perfectly": nine sums in ten
 RARELY = 0.25  # "almost never the best": at most a quarter of the wins

@@ -1,6 +1,7 @@
 """Trainability (section 4): how soon and how often networks solve the hard tasks, searched, at random, and rerun.
 
-A trial has *solved* its task if its loss lies below half of chance (`finding.SOLVED`): a network is seldom between plateau and solution.
+A trial has *solved* its task if its loss lies below half of chance (`finding.SOLVED`): after long training few are between plateau and
+solution.
 """
 
 import itertools

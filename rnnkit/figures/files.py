@@ -108,8 +108,9 @@ The figures and tables of Collins, Sohl-Dickstein & Sussillo (2017), redrawn fro
 of ours. Each is here as PNG and SVG, with the plotted points as CSV beside it.
 
 Claims of the paper: {counts} ([claims.csv](claims.csv)). The best of a search is a lower bound on what a network can do; where a
-search of this size cannot decide, the verdict says so. Intervals hold 95 % over studies; for C03 and G03 they are the least and the
-most, for C08 they run from what half the search would have found to the best.
+search of this size cannot decide, the verdict says so. Intervals hold 95 % over studies, or over trials where the number is of trials;
+for A01, C03, G03, H01, H02, P02 and P06 they are the least and the most, for C08 they run from what half the search would have found
+to the best.
 """
 
 
