@@ -24,8 +24,8 @@ import importlib
 
 __version__ = "0.1.0"
 
-_MODULES = ("analysis", "cells", "figures", "hparams", "networks", "paper", "reference", "studies", "tasks", "training", "trials", "tuner",
-            "widgets")
+_MODULES = ("analysis", "architectures", "cells", "figures", "flow", "hparams", "networks", "paper", "reference", "studies", "tasks",
+            "training", "trials", "tuner", "widgets")
 _NAMES = {
     "CELLS": "cells", "Cell": "cells", "register": "cells",
     "num_params": "networks", "units_for": "networks",

@@ -42,6 +42,9 @@ class Beside(str):
     def _repr_markdown_(self):
         return str(self)
 
+    def __repr__(self):
+        return str(self)
+
 
 def beside(architecture: str) -> Beside:
     """The equations of an architecture (section 1.4), each beside the line of `Cell.step` that computes it, as Markdown.
@@ -77,7 +80,7 @@ def units(sizes=SIZES, depths=DEPTHS, n_in=50, n_out=1, architectures=PAPER) -> 
     return pd.DataFrame(rows, index=pd.Index(architectures, name="architecture"), columns=columns, dtype="Int64")
 
 
-def formulas(n_in=50, n_out=1, architectures=PAPER) -> pd.Series:
+def formulas(n_in=50, n_out=1, architectures=PAPER) -> pd.DataFrame:
     """Parameters of a network of least depth as a polynomial in its units N, by counting networks of 1, 2 and 3 units."""
 
     def text(architecture):
@@ -85,9 +88,10 @@ def formulas(n_in=50, n_out=1, architectures=PAPER) -> pd.Series:
         p1, p2, p3 = (num_params(architecture, depth, n, n_in, n_out) for n in (1, 2, 3))
         square = (p3 - 2 * p2 + p1) // 2
         line = p2 - p1 - 3 * square
-        return f"{square} N² + {line} N + {p1 - square - line}" + (f"  ({depth} layers)" if depth > 1 else "")
+        return f"{f'{square} ' if square > 1 else ''}N² + {line} N + {p1 - square - line}" + (f"  ({depth} layers)" if depth > 1 else "")
 
-    return pd.Series({a: text(a) for a in architectures}, name=f"parameters, {n_in} inputs, {n_out} output{'s' * (n_out != 1)}")
+    title = f"parameters, {n_in} inputs, {n_out} output{'s' * (n_out != 1)}"
+    return pd.DataFrame({title: [text(a) for a in architectures]}, index=pd.Index(architectures, name="architecture"))
 
 
 def space_table(task_type="per_cap", architectures=PAPER) -> pd.DataFrame:

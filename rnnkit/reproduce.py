@@ -9,6 +9,7 @@ from rnnkit.trials import StoreError, TrialStore
 
 NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no trials
     "0_start_here": ("start",),
+    "1_architectures": (),
     "2_1_parameter_capacity": ("calibration", "fig1", "fig2a", "fig2b", "figapp1"),
     "2_2_unit_capacity": ("fig2c",),
     "3_similar_loss": ("fig3",),

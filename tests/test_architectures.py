@@ -64,8 +64,8 @@ def test_the_authors_best_text8_network_is_sized_as_theirs():
 
 def test_the_formula_of_a_count_is_the_count():
     """By hand for the LSTM: 4 maps of N^2 + 50 N + N, readout N + 1, initial h and c 2 N."""
-    formulas = architectures.formulas(50, 1)
-    assert formulas["lstm"] == "4 N² + 207 N + 1" and formulas["rnn"] == "1 N² + 53 N + 1"
+    formulas = architectures.formulas(50, 1)["parameters, 50 inputs, 1 output"]
+    assert formulas["lstm"] == "4 N² + 207 N + 1" and formulas["rnn"] == "N² + 53 N + 1"
     assert formulas["+rnn"].endswith("(2 layers)")
 
 
