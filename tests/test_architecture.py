@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "widgets": {
         "draws", "cells", "networks", "flow", "tasks", "hparams", "tuner", "training", "studies", "trials", "paper", "analysis", "figures",
     },  # fmt: skip
+    "lessons": {"paper", "networks"},
     "reproduce": {"studies", "trials", "paper", "analysis", "figures"},
     "bench": "*",
     "__main__": "*",
