@@ -15,6 +15,7 @@ Reading order:
     analysis   frames in, numbers and verdicts out
     figures    one function per figure
     widgets    pictures that answer when touched
+    lessons    the exercises of the notebooks
     reproduce  the notebooks, executed
 
 Names are loaded when first used, so that drawing figures does not load torch.
@@ -35,7 +36,7 @@ _NAMES = {
     "Trial": "trials", "TrialStore": "trials",
     "Study": "studies", "Experiment": "studies", "EXPERIMENTS": "studies", "SCALES": "studies", "run": "studies", "plan": "studies",
     "compare": "analysis",
-    "widget": "widgets",
+    "widget": "widgets", "check": "lessons",
 }  # fmt: skip
 __all__ = sorted((*_MODULES, *_NAMES))
 
