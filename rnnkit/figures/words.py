@@ -16,8 +16,9 @@ def scale_and_seed(spent) -> str:
 
 def sign(figure, name: str, frame: pd.DataFrame):
     """Puts title and budget in grey on top, so that a figure that travels alone keeps them, and gives the figure its `alt`."""
-    spent = analysis.budget(analysis.rows_of(name, frame))
-    text = f"{paper.FIGURES[name].title} ({scale_and_seed(spent)}): {spent}"
+    rows = analysis.rows_of(name, frame)
+    spent = analysis.budget(rows)
+    text = f"{paper.FIGURES[name].title} ({scale_and_seed(spent)}): {spent}; {analysis.short_origin(rows)}"
     text = textwrap.fill(text, int(16.5 * figure.get_figwidth()))  # characters of 8 points that an inch holds, about
     figure.suptitle(text, x=0.01, ha="left", fontsize=8, color=GREY)
     figure.alt = alt(name, frame)
@@ -40,11 +41,12 @@ def task_name(task_type: str, form: str = "") -> str:
 
 def caption(name: str, frame: pd.DataFrame) -> str:
     """Caption of figure `name`: what it shows, then sizes, trials, steps, scale and seed of these trials beside the paper's."""
-    spent, about = analysis.budget(analysis.rows_of(name, frame)), paper.FIGURES[name]
+    rows, about = analysis.rows_of(name, frame), paper.FIGURES[name]
+    spent = analysis.budget(rows)
     bad = f"{spent.infeasible:,} of {spent.trials:,} trials diverged"
     theirs = f" The paper: {about.budget}." if about.budget else ""
     gist = f"{about.gist} {NOTES[name](spent) if name in NOTES else ''}".strip()
-    return f"{about.title}. {gist} Ours ({scale_and_seed(spent)}): {spent}; {'; '.join(_where(spent))}; {bad}.{theirs}"
+    return f"{about.title}. {gist} Ours ({scale_and_seed(spent)}): {spent}; {'; '.join(_where(spent))}; {bad}. {analysis.origin(rows)}{theirs}"
 
 
 def _where(spent) -> list[str]:
@@ -140,7 +142,7 @@ ALT = {
     "best_so_far": "bits per parameter of the best trial so far against trials.",
     "tuner": "bits per parameter of the best trial so far and of typical trials against trials, with the Gaussian process and at random.",
     "importance": "a table of hyper-parameters by architecture, coloured by how much each of them matters.",
-    "diverged": "share of diverged trials against learning rate, gradient clip and recurrent scale.",
+    "diverged": "share of trials that were thrown off against learning rate, gradient clip and recurrent scale.",
     "fig2c": "squared error against units a layer, beside the bound and the number of inputs, and the excess over the bound.",
     "g01": "seconds and multiplications of a step against parameters and against units, beside slopes 1 and 2.",
     "fig3": "bits per character and squared error against parameters at three depths, and bits per character against units.",
