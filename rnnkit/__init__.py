@@ -35,7 +35,7 @@ _NAMES = {
     "train": "training", "Outcome": "training",
     "Trial": "trials", "TrialStore": "trials",
     "Study": "studies", "Experiment": "studies", "EXPERIMENTS": "studies", "SCALES": "studies", "run": "studies", "plan": "studies",
-    "compare": "analysis",
+    "compare": "analysis", "verdicts": "reproduce", "best_network": "studies.retrain",
     "widget": "widgets", "check": "lessons",
 }  # fmt: skip
 __all__ = sorted((*_MODULES, *_NAMES))

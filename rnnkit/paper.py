@@ -155,6 +155,15 @@ CLAIMS = {
     "G03": Claim("App. A", "Each architecture has between 10 and 27 hyper-parameters", "tuned hyper-parameters", "10-27"),
     "G04": Claim("5", "GRU for shallow networks, +RNN for deep; LSTM is almost never the best", "share of wins", "most"),
 }
+# Section 5's advice on which architecture to take, and the claims that it leans on
+ADVICE = (
+    ("Much to spend on training, little on running: the vanilla RNN, which stores most", ("C06", "P02")),
+    ("Little to spend on training: a gated architecture", ("P01", "P03")),
+    ("Shallow networks: the GRU, then the UGRNN", ("P04", "H04", "G04")),
+    ("Deep networks: the +RNN", ("P04", "H04", "H07", "G04")),
+    ("The LSTM is reliable, and almost never the best", ("G04", "H01", "H02")),
+    ("Weights may be compressed to about 5 bits", ("C15",)),
+)
 
 
 class Figure:

@@ -9,13 +9,13 @@ from rnnkit.trials import StoreError, TrialStore
 
 NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no trials
     "0_start_here": ("start",),
-    "1_architectures": (),
     "2_1_parameter_capacity": ("calibration", "fig1", "fig2a", "fig2b", "figapp1"),
     "2_2_unit_capacity": ("fig2c",),
     "3_similar_loss": ("fig3",),
     "4_trainability": ("fig4", "fig5"),
     "B_tasks": (),
     "C_robustness": ("tableapp1",),
+    "5_discussion": ("quantised",),  # last: its table of claims has what all others trained
 }
 CELL_TIMEOUT = 6 * 3600  # seconds; there is hardly anything left to train when a notebook is executed
 
@@ -86,6 +86,27 @@ def stored_frames(store, scale, seed, n_trials) -> dict:
     if "start" in frames and "fig1" not in frames:
         frames["best_so_far"] = frames["start"]
     return frames
+
+
+def verdicts(store, scale="quick", seed=0, trials=None):
+    """The table of all claims of the paper, a row each: what the stored trials of a scale (or of a larger one) say of it.
+
+    `figure` is the figure that decides it; a claim without trials in the store says so. StoreError.
+    """
+    import pandas as pd
+
+    from rnnkit import analysis, figures, paper
+
+    with TrialStore(store, create=False) as opened:
+        frames = stored_frames(opened, scale, seed, trials)
+    drawn = figures.companions({name: frame for name, frame in frames.items() if name in figures.DRAW})
+    found = [analysis.compare(name, frame).assign(figure=name) for name, frame in drawn.items()]
+    decided = pd.concat(found, ignore_index=True).drop_duplicates("id").set_index("id") if found else pd.DataFrame()
+    rows = []
+    for id, claim in paper.CLAIMS.items():
+        lacking = {"claim": claim.text, "paper": claim.paper, "verdict": "no trials here"}
+        rows.append({"id": id, "where": claim.where, **(decided.loc[id] if id in decided.index else lacking)})
+    return pd.DataFrame(rows, columns=["id", "where", "claim", "paper", "ours", "low", "high", "verdict", "figure", "evidence"])
 
 
 def choose(only=()) -> dict:

@@ -78,3 +78,10 @@ def compare(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         evidence = f"{statistic}: {finding.reason}; {spent}."
         table.append([id, claim.text, claim.paper, finding.ours, finding.low, finding.high, finding.verdict, evidence])
     return pd.DataFrame(table, columns=["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence"])
+
+
+def advice(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Section 5's advice, a row for each piece and claim that it leans on, with our verdict, out of a table of claims (`verdicts`)."""
+    known = verdicts.set_index("id")
+    table = [[text, id, known.claim[id], known.ours[id], known.verdict[id]] for text, ids in paper.ADVICE for id in ids if id in known.index]
+    return pd.DataFrame(table, columns=["advice", "id", "claim", "ours", "verdict"])

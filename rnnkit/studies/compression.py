@@ -6,9 +6,11 @@ what lies outside becomes the nearest end. Nothing is trained again afterwards.
 """
 
 import re
+import time
 
 import numpy as np
 
+from rnnkit.studies.progress import Progress
 from rnnkit.studies.retrain import blocks_of, measured, network_of, theta_of
 from rnnkit.studies.study import Study
 from rnnkit.trials import StoreError, Trial, TrialStore
@@ -60,18 +62,19 @@ def quantise(frame, store, device="cpu", progress=True):
     for place, row in enumerate(frame.itertuples(index=False)):
         if not row.infeasible and (row.study not in best or row.valid_loss < best[row.study][1].valid_loss):
             best[row.study] = place, row
-    said = False
+    shown, counted = Progress([], quiet=not progress), 0
     for done, (place, row) in enumerate(best.values(), 1):
         kept[place] = _noted(store, row)
         if kept[place] is None:
             study, trial = study_of(row), Trial(**{name: getattr(row, name) for name in Trial.__dataclass_fields__})
             kept[place] = bits_kept(study, trial.hparams, network_of(store, study, trial, device), device)
             store.shelf.note(row.study, row.hyper_iter, kept=kept[place])
-            said = progress
-            if progress:
-                print(f"\rrounding weights: {done} of {len(best)} networks", end="", flush=True)
-    if said:
-        print()
+            counted += 1
+            if time.monotonic() - shown.shown >= shown.pause:
+                shown.shown = time.monotonic()
+                shown.show(f"rounding the weights of the best networks: {done} of {len(best)}", last=False)
+    if counted:
+        shown.say(f"rounded the weights of {counted} networks")
     return frame.assign(kept=kept)
 
 
