@@ -208,9 +208,10 @@ FIGURES = {  # in the order of the paper, ours where they belong; the gallery sh
         "summed over the maps of a cell (*). Last row: a number that means nothing.",
         "App. A", ("",),
     ),
-    "diverged": Figure(
-        "Where trials diverge (ours: not in the paper)",
-        "Share of diverged trials, by quarters of three hyper-parameters drawn at random, with Wilson's 95 % interval.",
+    "lost": Figure(
+        "Where trials are lost (ours: not in the paper)",
+        "Share of trials with random hyper-parameters that diverged, and that ended more than a tenth above chance, by quarters of three "
+        "hyper-parameters, all architectures and depths together; Wilson's 95 % interval.",
         "App. A", ("",),
     ),
     "fig2a": Figure(

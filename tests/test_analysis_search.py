@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+import synthetic_hard
 from scipy.stats import norm
 
 from rnnkit import analysis, figures
@@ -119,19 +120,36 @@ def test_a_stem_is_a_hyper_parameter_without_its_map(name, expected):
     assert search.stem(name) == expected
 
 
-def test_diverged_trials_are_counted_by_quarters():
-    """Of eight trials in the order of their learning rate, the last quarter has two that diverged, the third one has one."""
-    frame = searched(np.arange(8.0), bad=[5, 6, 7], lr_init=np.arange(1, 9) / 10, input_scale_u=1.0)
-    table = search.diverged(frame, ("lr_init", "gradient_clip_val"))
+def random_trials(losses, **columns):
+    """Trials of one architecture with random hyper-parameters on parentheses, small form: chance is 5.07 nats; NaN: diverged."""
+    rows = synthetic_hard.frame(("parens_counting",), (1,), len(losses), "random", architectures=("gru",))
+    losses = np.array(losses, float)
+    return rows.assign(valid_loss=losses, eval_loss=losses, infeasible=np.isnan(losses), hparams=pd.DataFrame(columns).to_dict("records"))
+
+
+def test_lost_trials_are_counted_by_quarters():
+    """Of eight trials in the order of their learning rate, the first ended far above chance, the last two and one before them diverged."""
+    nan = math.nan
+    frame = random_trials([9, 5, 5, 0.1, 0.1, nan, nan, nan], lr_init=np.arange(1, 9) / 10, input_scale_u=1.0)
+    table = search.lost(frame, ("lr_init", "gradient_clip_val")).set_index("end")
     assert table.hyperparameter.unique().tolist() == ["lr_init"]
-    assert table.share.tolist() == [0, 0, 0.5, 1] and table.trials.tolist() == [2] * 4
-    assert np.allclose(table.value, [0.15, 0.35, 0.55, 0.75])
+    assert table.share["diverged"].tolist() == [0, 0, 0.5, 1] and table.share["above chance"].tolist() == [0.5, 0, 0, 0]
+    assert np.allclose(table.value["diverged"], [0.15, 0.35, 0.55, 0.75]) and set(table.trials) == {2}
 
 
 def test_a_stem_is_counted_by_the_largest_value_of_a_trial():
-    frame = searched(np.arange(4.0), bad=[0], recurrent_matrix_scale_u=[9.0, 1, 1, 1], recurrent_matrix_scale_c=[1.0, 2, 3, 4])
-    table = search.diverged(frame, ("recurrent_matrix_scale_*",))
+    frame = random_trials([math.nan, 1, 1, 1], recurrent_matrix_scale_u=[9.0, 1, 1, 1], recurrent_matrix_scale_c=[1.0, 2, 3, 4])
+    table = search.lost(frame, ("recurrent_matrix_scale_*",)).query("end == 'diverged'")
     assert table.value.tolist() == [2, 3, 4, 9] and table.share.tolist() == [0, 0, 0, 1]
+
+
+def test_a_hyper_parameter_that_some_cells_lack_is_counted_where_it_is():
+    """The IRNN has no recurrent scale: its trials have no quarter there."""
+    with_it = random_trials([1, 1, 1, math.nan], recurrent_matrix_scale_h=[1.0, 2, 3, 4], lr_init=0.1)
+    without = random_trials([math.nan] * 4, lr_init=[0.1] * 4)
+    table = search.lost(pd.concat([with_it, without.assign(study="another")], ignore_index=True))
+    scale = table[(table.hyperparameter == "recurrent_matrix_scale_*") & (table.end == "diverged")]
+    assert scale.trials.sum() == 4 and scale.share.tolist() == [0, 0, 0, 1]
 
 
 # --- the figures ---
@@ -165,3 +183,13 @@ def test_too_few_trials_say_so():
 def test_captions_say_that_the_figure_is_ours(name, sensitive):
     frame = both() if name == "tuner" else sensitive
     assert "ours: not in the paper" in figures.caption(name, frame) and "RNN" in figures.alt("tuner", both())
+
+
+def test_lost_trials_are_drawn_against_three_hyper_parameters():
+    n, rng = 40, np.random.default_rng(0)
+    frame = random_trials(np.where(rng.random(n) < 0.3, math.nan, 6.0), lr_init=10 ** rng.uniform(-4, -1, n),
+                          gradient_clip_val=10 ** rng.uniform(0, 2, n), recurrent_matrix_scale_u=rng.uniform(0.01, 2, n))  # fmt: skip
+    figure, table = figures.DRAW["lost"](frame), search.lost(frame)
+    for ax, name in zip(figure.axes, ("lr_init", "gradient_clip_val", "recurrent_matrix_scale_*")):
+        part = table[(table.hyperparameter == name) & (table.end == "diverged")]
+        np.testing.assert_allclose(np.asarray(ax.lines[0].get_ydata(), float), 100 * part.share)

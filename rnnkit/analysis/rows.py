@@ -112,7 +112,7 @@ ROWS = {  # figure -> what selects its trials, and what it calls them if there a
     "best_so_far": (capacity, "capacity task"),
     "tuner": (twins, "capacity task under both tuners"),
     "importance": (capacity, "capacity task"),
-    "diverged": (random_sets, "parentheses task with random sets"),
+    "lost": (random_sets, "parentheses task with random sets"),
     "fig2c": (searched("mem_thru"), "memory task"),
     "g01": (searched("mem_thru"), "memory task"),
     "fig3": (searched("text8", "rcf"), "text or the random function task"),

@@ -11,9 +11,11 @@ from scipy.stats import norm, rankdata
 
 from rnnkit.analysis.capacity import best_so_far, in_order, per_trial
 from rnnkit.analysis.statistics import bootstrap, wilson
+from rnnkit.analysis.trainability import hard_trials
 
 FOLDS, TREES, REPEATS = 3, 50, 3  # of the forests: each trial is predicted once, by a forest that has not seen it
 LEAST = 40  # trials of an architecture, below which no forest is grown
+FAR = 1.1  # times chance: a trial that ends above that has unlearned, or never left its start
 LOT = "(drawn by lot)"  # a hyper-parameter that means nothing: what a forest makes of it is noise
 BINS = 4
 WINDOW = 16  # trials over which a typical trial is taken: a round of the tuner
@@ -119,22 +121,25 @@ def stem(name: str) -> str:
     return name
 
 
-def diverged(frame: pd.DataFrame, names=("lr_init", "gradient_clip_val")) -> pd.DataFrame:
-    """Share of diverged trials by quarters of a hyper-parameter's values, a row for each architecture, name and quarter, with the median of
-    its values and Wilson's 95 % interval. `names` may hold stems (recurrent_matrix_scale_*): then it is the largest value of a trial."""
-    rows = []
-    for architecture in in_order(frame.architecture):
-        part = frame[frame.architecture == architecture]
-        table = pd.DataFrame(part.hparams.tolist(), index=part.index)
-        for name in names:
-            columns = [column for column in table if stem(column) == name or column == name]
-            if not columns:
-                continue
-            x = table[columns].astype(float).max(axis=1)
-            quarter = np.minimum((rankdata(x, "ordinal") - 1) * BINS // len(x), BINS - 1)
+def lost(frame: pd.DataFrame, names=("lr_init", "gradient_clip_val", "recurrent_matrix_scale_*")) -> pd.DataFrame:
+    """Share of trials on the hard tasks that diverged, and of those that ended a tenth above chance (`end`), by quarters of a hyper-parameter.
+
+    A row for each end, name and quarter, all architectures together: the median of the values, the share with Wilson's 95 % interval, and
+    the trials. `names` may hold stems: then it is the largest value of a trial.
+    """
+    trials, rows = hard_trials(frame), []
+    table = pd.DataFrame(trials.hparams.tolist(), index=trials.index)
+    ends = {"diverged": trials.loss.isna(), "above chance": trials.loss > FAR * trials.chance}
+    for name in names:
+        columns = [column for column in table if name in (column, stem(column))]
+        if not columns:
+            continue
+        x = table[columns].astype(float).max(axis=1).dropna()  # not every architecture has one
+        quarter = np.minimum((rankdata(x, "ordinal") - 1) * BINS // len(x), BINS - 1)
+        for end, happened in ends.items():
             for k in range(BINS):
-                inside = part.infeasible.astype(bool).to_numpy()[quarter == k]
+                inside = happened[x.index].to_numpy()[quarter == k]
                 if len(inside):
                     low, high = wilson(int(inside.sum()), len(inside))
-                    rows.append((architecture, name, k + 1, float(np.median(x[quarter == k])), inside.mean(), low, high, len(inside)))
-    return pd.DataFrame(rows, columns=["architecture", "hyperparameter", "quarter", "value", "share", "low", "high", "trials"])
+                    rows.append((end, name, k + 1, float(np.median(x[quarter == k])), inside.mean(), low, high, len(inside)))
+    return pd.DataFrame(rows, columns=["end", "hyperparameter", "quarter", "value", "share", "low", "high", "trials"])

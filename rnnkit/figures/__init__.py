@@ -16,13 +16,13 @@ from rnnkit.figures.tables import table1, tableapp1, tableapp2
 from rnnkit.figures.tasks import task_example
 from rnnkit.figures.throughput import fig2c, g01
 from rnnkit.figures.trainability import fig4, fig5
-from rnnkit.figures.tuner import convergence, diverged, importance
+from rnnkit.figures.tuner import convergence, importance, lost
 from rnnkit.figures.words import alt, caption
 
 DRAW = {
     "fig1": fig1, "best_so_far": best_so_far, "fig2a": fig2a, "fig2b": fig2b, "fig2c": fig2c, "g01": g01, "fig3": fig3, "fig4": fig4,
     "fig5": fig5, "table1": table1, "figapp1": figapp1, "tableapp1": tableapp1, "tableapp2": tableapp2, "calibration": calibration,
-    "tuner": convergence, "importance": importance, "diverged": diverged,
+    "tuner": convergence, "importance": importance, "lost": lost,
     "quantised": quantised, "later_numbers": later_numbers,
 }  # fmt: skip
 EXHIBITS = {"flow": one_setting, "gradients": gradients}  # ours, made of something else than trials: shown in notebooks, not in the gallery
@@ -31,7 +31,7 @@ EXHIBITS |= {f"task_{name}": task_example for name in ("per_cap", "mem_thru", "r
 EXHIBITS["audit"] = audit  # of the paper's own numbers: in the gallery too
 
 __all__ = [
-    "DRAW", "EXHIBITS", "alt", "audit", "best_so_far", "calibration", "caption", "companions", "convergence", "diverged", "fig1",
-    "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5", "figapp1", "g01", "gallery", "gradients", "importance", "later_numbers",
+    "DRAW", "EXHIBITS", "alt", "audit", "best_so_far", "calibration", "caption", "companions", "convergence", "fig1",
+    "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5", "figapp1", "g01", "gallery", "gradients", "importance", "lost", "later_numbers",
     "one_setting", "points", "publish", "quantised", "save", "show", "style_of", "table1", "tableapp1", "tableapp2",
 ]  # fmt: skip

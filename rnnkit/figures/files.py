@@ -61,7 +61,7 @@ def publish(name: str, frame: pd.DataFrame, out=""):
 
 
 SAME_TRIALS = {  # figure -> the experiment whose trials it is drawn from, having none of its own
-    "best_so_far": "fig1", "g01": "fig2c", "importance": "fig1", "diverged": "fig5", "table1": "fig5", "tableapp2": "fig5",
+    "best_so_far": "fig1", "g01": "fig2c", "importance": "fig1", "lost": "fig5", "table1": "fig5", "tableapp2": "fig5",
     "later_numbers": "fig1",
 }  # fmt: skip
 

@@ -72,7 +72,7 @@ TABLES = {
     "best_so_far": _best_so_far,
     "tuner": lambda rows: {"tuner": search.search_curves(rows), "tuner_typical": search.typical_trials(rows)},
     "importance": lambda rows: {"importance": search.importance(rows)},
-    "diverged": lambda rows: {"diverged": search.diverged(rows)},
+    "lost": lambda rows: {"lost": search.lost(rows)},
     "fig2c": lambda rows: {"fig2c": memory_errors(rows)[[*NETWORK, "bound", "excess", *FOUND]]},
     "g01": lambda rows: {"g01": step_costs(rows)},
     "fig3": lambda rows: {"fig3": best_losses(rows)[[*NETWORK, *FOUND]]},

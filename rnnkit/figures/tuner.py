@@ -1,4 +1,4 @@
-"""The tuner at work: against random search, what it found to matter, and where trials diverge. All ours, not in the paper."""
+"""The tuner at work: against random search, what it found to matter, and where trials are lost. All ours, not in the paper."""
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from rnnkit.figures.style import GREY, label_of, legend, log_ticks, new_figure, 
 from rnnkit.figures.words import sign
 
 TUNERS = {"gp": ("Gaussian process", "-"), "random": ("random search", (0, (4, 2)))}
+ENDS = {"diverged": ("diverged", "black", "o", "-"), "above chance": ("ended a tenth above chance", GREY, "s", (0, (4, 2)))}
 NAMES = {"lr_init": "learning rate", "gradient_clip_val": "gradient clip", "recurrent_matrix_scale_*": "largest recurrent scale"}
 
 
@@ -86,26 +87,23 @@ def importance(frame: pd.DataFrame):
 
 
 @styled
-def diverged(frame: pd.DataFrame):
-    """Share of diverged trials against three hyper-parameters, in quarters of their values, a line for each architecture."""
-    table = points("diverged", frame)["diverged"]
-    names = analysis.in_order(table.architecture)
-    style = style_of(names)
-    figure = new_figure(9.2, 3.2)
+def lost(frame: pd.DataFrame):
+    """Share of trials that diverged, and that ended above chance, by quarters of three hyper-parameters."""
+    table = points("lost", frame)["lost"]
+    figure = new_figure(9.2, 3.3)
     axes = figure.subplots(1, len(NAMES), sharey=True)
     for ax, (name, title) in zip(axes, NAMES.items()):
-        for k, architecture in enumerate(names):
-            part, s = table[(table.architecture == architecture) & (table.hyperparameter == name)], style[architecture]
-            x = part.value * 1.03 ** (k - len(names) / 2)  # side by side, so that the intervals can be told apart
-            ax.errorbar(x, 100 * part.share, 100 * np.array([part.share - part.low, part.high - part.share]).clip(0), color=s.color,
-                        linestyle=s.line, marker=s.marker, elinewidth=0.8, linewidth=1.2)  # fmt: skip
+        for end, (_, color, marker, line) in ENDS.items():
+            part = table[(table.hyperparameter == name) & (table.end == end)]
+            ends = 100 * np.array([part.share - part.low, part.high - part.share]).clip(0)
+            ax.errorbar(part.value, 100 * part.share, ends, color=color, marker=marker, linestyle=line, elinewidth=1, capsize=3)
         ax.set_xscale("log")
         log_ticks(ax.xaxis)
-        ax.set_xlabel(title)
-    axes[0].set_ylabel("diverged trials, %")
+        ax.set_xlabel(f"{title}, median of its quarter")
+    axes[0].set_ylabel("share of trials, %")
     axes[0].set_ylim(0, None)
     sns.despine(figure)
-    handles = [Line2D([], [], color=s.color, marker=s.marker, linestyle=s.line, label=label_of(a)) for a, s in style.items()]
-    legend(figure, handles, columns=6)
-    sign(figure, "diverged", frame)
+    legend(figure, [Line2D([], [], color=color, marker=marker, linestyle=line, label=label)
+                    for label, color, marker, line in ENDS.values()], columns=2)  # fmt: skip
+    sign(figure, "lost", frame)
     return figure

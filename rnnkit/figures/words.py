@@ -98,7 +98,9 @@ NUMBERS = {  # figure -> what its `alt` says of its tables; all others: the most
         for title, part in zip(("Gaussian process", "random search"), (tables["tuner"].query(f"tuner == '{t}'") for t in ("gp", "random")))
     ),
     "importance": lambda tables: each("Share explained", tables["importance"].groupby("architecture").explained.first()),
-    "diverged": lambda tables: each("Largest share of a quarter", tables["diverged"].groupby("architecture").share.max()),
+    "lost": lambda tables: "Largest share of a quarter: " + ", ".join(
+        f"{end} {100 * part.share.max():.0f} %" for end, part in tables["lost"].groupby("end", sort=False)
+    ) + ".",
     "fig2c": lambda tables: each("Largest mean excess over the bound", _mean_excess(tables["fig2c"]), ".3g"),
     "g01": lambda tables: each("Most seconds a step", tables["g01"].groupby("architecture").seconds.max(), ".2g"),
     "fig3": lambda tables: " ".join(
@@ -142,7 +144,7 @@ ALT = {
     "best_so_far": "bits per parameter of the best trial so far against trials.",
     "tuner": "bits per parameter of the best trial so far and of typical trials against trials, with the Gaussian process and at random.",
     "importance": "a table of hyper-parameters by architecture, coloured by how much each of them matters.",
-    "diverged": "share of trials that were thrown off against learning rate, gradient clip and recurrent scale.",
+    "lost": "share of trials that diverged, and that ended above chance, against learning rate, gradient clip and recurrent scale.",
     "fig2c": "squared error against units a layer, beside the bound and the number of inputs, and the excess over the bound.",
     "g01": "seconds and multiplications of a step against parameters and against units, beside slopes 1 and 2.",
     "fig3": "bits per character and squared error against parameters at three depths, and bits per character against units.",
