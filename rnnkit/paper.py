@@ -155,6 +155,7 @@ CLAIMS = {
     "G03": Claim("App. A", "Each architecture has between 10 and 27 hyper-parameters", "tuned hyper-parameters", "10-27"),
     "G04": Claim("5", "GRU for shallow networks, +RNN for deep; LSTM is almost never the best", "share of wins", "most"),
 }
+
 # Section 5's advice on which architecture to take, and the claims that it leans on
 ADVICE = (
     ("Much to spend on training, little on running: the vanilla RNN, which stores most", ("C06", "P02")),
@@ -196,24 +197,15 @@ FIGURES = {  # in the order of the paper, ours where they belong; the gallery sh
         "a panel for each depth and size. A curve that still rises has not found its capacity.",
         "App. A", ("",), (), _SEARCH,
     ),
-    "tuner": Figure(
-        "The search against random search (ours: not in the paper)",
+    "tuner": Figure("The search against random search (ours: not in the paper)",
         "One study under both tuners. Left: bits per parameter of the best trial so far, median (line) and range (band) over the seeds. "
-        "Right: median and middle half of each 16 trials, all seeds together.",
-        "App. A", ("",),
-    ),
-    "importance": Figure(
-        "What matters (ours: not in the paper)",
+        "Right: median and middle half of each 16 trials, all seeds together.", "App. A", ("",)),
+    "importance": Figure("What matters (ours: not in the paper)",
         "Share of the variance of a study's ranks that a random forest loses on unseen trials when one hyper-parameter is dealt out anew, "
-        "summed over the maps of a cell (*). Last row: a number that means nothing.",
-        "App. A", ("",),
-    ),
-    "lost": Figure(
-        "Where trials are lost (ours: not in the paper)",
+        "summed over the maps of a cell (*). Last row: a number that means nothing.", "App. A", ("",)),
+    "lost": Figure("Where trials are lost (ours: not in the paper)",
         "Share of trials with random hyper-parameters that diverged, and that ended more than a tenth above chance, by quarters of three "
-        "hyper-parameters, all architectures and depths together; Wilson's 95 % interval.",
-        "App. A", ("",),
-    ),
+        "hyper-parameters, all architectures and depths together; Wilson's 95 % interval.", "App. A", ("",)),
     "fig2a": Figure(
         "Figure 2a",
         "The effect of ReLU: bits per parameter of 1-layer networks, best where the tuner chose the nonlinearity (solid) and best of all trials "
