@@ -18,7 +18,7 @@ from pathlib import Path
 from ..cells import cell_of
 from .trace import NO_CELL, Untraceable, trace
 
-SOURCE = Path(__file__).with_name("step.cpp")
+SOURCE, HEADER = (Path(__file__).with_name(name) for name in ("step.cpp", "products.h"))
 FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fPIC -shared -w"
 # order of the columns of hp_MxH; step.cpp's enum Hyper
 COLUMNS = ("lr_init", "lr_decay_rate", "train_steps", "m_keep", "m_take", "v_keep", "adaptive", "correct", "clip", "l2", "relu", "every",
@@ -68,7 +68,7 @@ def library(architecture: str, real: str = "float") -> ctypes.CDLL:
         equations = trace(cell) if cell.maps else NO_CELL
     except Untraceable as reason:
         raise Unavailable(str(reason)) from None
-    key = hashlib.sha256("\0".join([SOURCE.read_text(), equations, FLAGS, real, *command, _processor()]).encode()).hexdigest()[:20]
+    key = hashlib.sha256("\0".join([SOURCE.read_text(), HEADER.read_text(), equations, FLAGS, real, *command, _processor()]).encode()).hexdigest()[:20]
     target = _folder() / f"{architecture.replace('+', 'plus_')}-{real}-{key}.so"
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=target.parent) as build:

@@ -5,211 +5,10 @@
 // Layout: activations are units x batch (rows of B numbers), weights are out x in, as in networks.py.
 // REAL is float, or double for the tests. Compiled by rnnkit/native/__init__.py.
 
-#include <cmath>
-#include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <new>
-#if defined(__SSE__) || defined(_M_X64)
-#include <xmmintrin.h>
-#endif
 
-typedef REAL real;
-#if defined(__AVX512F__)
-#define VECTOR_BYTES 64
-#define COLUMNS 4
-#elif defined(__AVX__)
-#define VECTOR_BYTES 32
-#define COLUMNS 2
-#else
-#define VECTOR_BYTES 16
-#define COLUMNS 4
-#endif
-constexpr int VW = VECTOR_BYTES / sizeof(real);
-typedef real V __attribute__((vector_size(VECTOR_BYTES)));
-typedef real VU __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
-
-static inline V load(const real* p) { return *reinterpret_cast<const VU*>(p); }
-static inline void store(real* p, V x) { *reinterpret_cast<VU*>(p) = x; }
-static inline V splat(real x) { return V{} + x; }
-static inline real hsum(V x) {
-    real s = 0;
-    for (int i = 0; i < VW; i++) s += x[i];
-    return s;
-}
-
-// exp: in float a polynomial on [-ln2/2, ln2/2] and an exponent shift (1 ulp or so); in double the library's, lane by lane.
-// Comparisons are written so that NaN stays NaN: a diverged network must not be hidden by a clamp.
-static inline V v_exp(V x) {
-    if constexpr (sizeof(real) == 4) {
-        typedef int32_t VI __attribute__((vector_size(VECTOR_BYTES)));
-        x = x > splat(88) ? splat(88) : x;
-        x = x < splat(-87) ? splat(-87) : x;
-        V z = x * splat(1.44269504f) + splat(12582912.f);
-        V n = z - splat(12582912.f);
-        V r = x - n * splat(0.693359375f) - n * splat(-2.12194440e-4f);
-        V p = splat(1.9875691500e-4f);
-        p = p * r + splat(1.3981999507e-3f);
-        p = p * r + splat(8.3334519073e-3f);
-        p = p * r + splat(4.1665795894e-2f);
-        p = p * r + splat(1.6666665459e-1f);
-        p = p * r + splat(5.0000001201e-1f);
-        p = p * r * r + r + splat(1);
-        return (V)((VI)p + ((VI)z << 23));
-    } else {
-        for (int i = 0; i < VW; i++) x[i] = std::exp(x[i]);
-        return x;
-    }
-}
-static inline V v_sigmoid(V x) { return splat(1) / (splat(1) + v_exp(-x)); }
-static inline V v_tanh(V x) {
-    if constexpr (sizeof(real) == 4) return splat(1) - splat(2) / (splat(1) + v_exp(x + x));
-    for (int i = 0; i < VW; i++) x[i] = std::tanh(x[i]);
-    return x;
-}
-static inline V v_relu(V x) { return x < splat(0) ? splat(0) : x; }
-static inline V v_positive(V x) { return x > splat(0) ? splat(1) : splat(0); }
-
-// Numbers too small for a normal float (a saturated gate's gradient, say) count as zero while a step runs: each costs a hundred times another.
-struct FlushDenormals {
-#if defined(__SSE__) || defined(_M_X64)
-    const unsigned before = _mm_getcsr();
-    FlushDenormals() { _mm_setcsr(before | 0x8040); }
-    ~FlushDenormals() { _mm_setcsr(before); }
-#endif
-};
-
-// ---- products ------------------------------------------------------------------------------------------------------------
-// C[r, c] = bias[r] + base[r, c] + sum over terms of sum_k A(r, k) H[k, c]; A(r, k) lies at A[r * row + k * col].
-struct Term {
-    const real* A;
-    int row, col;
-    const real* H;
-    int K;
-};
-
-template <int MR, int NV>
-static inline void micro(int terms, const Term* term, int r0, const real* bias, const real* base, real* C, int B, int c0) {
-    V acc[MR][NV];
-    for (int i = 0; i < MR; i++)
-        for (int j = 0; j < NV; j++) {
-            acc[i][j] = splat(bias ? bias[r0 + i] : 0);
-            if (base) acc[i][j] += load(base + (r0 + i) * B + c0 + j * VW);
-        }
-    for (int q = 0; q < terms; q++) {
-        const real* A = term[q].A + r0 * term[q].row;
-        const real* H = term[q].H + c0;
-        const int row = term[q].row, col = term[q].col, K = term[q].K;
-        for (int k = 0; k < K; k++, A += col, H += B) {
-            V h[NV];
-            for (int j = 0; j < NV; j++) h[j] = load(H + j * VW);
-            for (int i = 0; i < MR; i++)
-                for (int j = 0; j < NV; j++) acc[i][j] += splat(A[i * row]) * h[j];
-        }
-    }
-    for (int i = 0; i < MR; i++)
-        for (int j = 0; j < NV; j++) store(C + (r0 + i) * B + c0 + j * VW, acc[i][j]);
-}
-
-// Rows of C that are made together: as many as the registers hold.
-template <int NV>
-static void panel(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B, int c0) {
-    constexpr int most = NV > 2 ? 6 : 12;
-    const int blocks = (R + most - 1) / most;
-    for (int b = 0, r0 = 0; b < blocks; b++) {
-        const int rows = (R - r0 + blocks - b - 1) / (blocks - b);
-        if constexpr (most > 6) switch (rows) {
-            case 7: micro<7, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 8: micro<8, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 9: micro<9, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 10: micro<10, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 11: micro<11, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 12: micro<12, NV>(terms, term, r0, bias, base, C, B, c0); break;
-        }
-        switch (rows) {
-            case 1: micro<1, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 2: micro<2, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 3: micro<3, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 4: micro<4, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 5: micro<5, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 6: micro<6, NV>(terms, term, r0, bias, base, C, B, c0); break;
-        }
-        r0 += rows;
-    }
-}
-
-// K in parts of 128, so that a panel of H stays in the first cache level.
-template <int NV>
-static void columns(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B, int c0) {
-    int all = 0;
-    for (int q = 0; q < terms; q++) all += term[q].K;
-    if (all <= 160) return panel<NV>(R, terms, term, bias, base, C, B, c0);
-    bool first = true;
-    for (int q = 0; q < terms; q++)
-        for (int k = 0; k < term[q].K; k += 128, first = false) {
-            const int K = term[q].K - k < 128 ? term[q].K - k : 128;
-            const Term part = {term[q].A + (long)k * term[q].col, term[q].row, term[q].col, term[q].H + (long)k * B, K};
-            panel<NV>(R, 1, &part, first ? bias : nullptr, first ? base : C, C, B, c0);
-        }
-}
-
-static void product(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B) {
-    int c0 = 0;
-    for (; c0 + COLUMNS * VW <= B; c0 += COLUMNS * VW) columns<COLUMNS>(R, terms, term, bias, base, C, B, c0);
-    if constexpr (COLUMNS > 2)
-        for (; c0 + 2 * VW <= B; c0 += 2 * VW) columns<2>(R, terms, term, bias, base, C, B, c0);
-    for (; c0 < B; c0 += VW) columns<1>(R, terms, term, bias, base, C, B, c0);
-}
-
-// G[r, k] = sum over t, b of D_t[r, b] H_t[k, b]: the gradient of a matrix. D_t and H_t lie dstep and hstep numbers apart.
-template <int MR, int NR>
-static inline void outer(int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg, bool add) {
-    V acc[MR][NR];
-    for (int i = 0; i < MR; i++)
-        for (int j = 0; j < NR; j++) acc[i][j] = V{};
-    for (int t = 0; t < T; t++, D += dstep, H += hstep)
-        for (int b = 0; b < B; b += VW) {
-            V h[NR];
-            for (int j = 0; j < NR; j++) h[j] = load(H + j * B + b);
-            for (int i = 0; i < MR; i++) {
-                const V d = load(D + i * B + b);
-                for (int j = 0; j < NR; j++) acc[i][j] += d * h[j];
-            }
-        }
-    for (int i = 0; i < MR; i++)
-        for (int j = 0; j < NR; j++) G[i * ldg + j] = (add ? G[i * ldg + j] : 0) + hsum(acc[i][j]);
-}
-
-template <int MR>
-static void outer_rows(int k0, int k1, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg, bool add) {
-    int k = k0;
-    for (; k + 4 <= k1; k += 4) outer<MR, 4>(T, D, dstep, H + (long)k * B, hstep, B, G + k, ldg, add);
-    for (; k < k1; k++) outer<MR, 1>(T, D, dstep, H + (long)k * B, hstep, B, G + k, ldg, add);
-}
-
-// Eight rows of H and at most 640 columns at a time, so that they stay in the first cache level while D streams by.
-static void matrix_gradient(int R, int K, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G) {
-    const int part = B < 640 ? 640 / B : 1;
-    for (int t = 0; t < T; t += part) {
-        const int steps = T - t < part ? T - t : part;
-        const real *Dt = D + t * dstep, *Ht = H + t * hstep;
-        for (int k = 0; k < K; k += 8) {
-            const int k1 = k + 8 < K ? k + 8 : K;
-            int r = 0;
-            for (; r + 4 <= R; r += 4) outer_rows<4>(k, k1, steps, Dt + (long)r * B, dstep, Ht, hstep, B, G + (long)r * K, K, t > 0);
-            for (; r < R; r++) outer_rows<1>(k, k1, steps, Dt + (long)r * B, dstep, Ht, hstep, B, G + (long)r * K, K, t > 0);
-        }
-    }
-}
-
-static void row_sums(int R, int T, const real* D, long dstep, int B, real* G) {
-    for (int r = 0; r < R; r++) {
-        V s = V{};
-        for (int t = 0; t < T; t++)
-            for (int b = 0; b < B; b += VW) s += load(D + t * dstep + r * B + b);
-        G[r] = hsum(s);
-    }
-}
+#include "products.h"
 
 // ---- the cell ------------------------------------------------------------------------------------------------------------
 // One step of one layer: what the generated functions read and write. All arrays are N x B.
@@ -217,8 +16,8 @@ struct Cell {
     int N, B;
     const real *Wx, *Wh, *b;  // K N x inputs, K N x N, K N
     int inputs;               // columns of Wx
-    const real* ax;           // W x of a static input, or null where x is a sequence
-    const real* x;            // input of this step (null where the input is static)
+    const real* ax;           // W x of the task's input, or null where it is not shown
+    const real* x;            // input of this step from the layer below (null where it is the task's)
     const real* const* s;     // states before
     real* const* s_next;      // states after
     real* up;
@@ -264,6 +63,8 @@ struct Net {
     // arena
     real* arena;
     real *x, *ax, *p, *d_p, *z, *dz, *sum_d, *grad;
+    real *table, *d_table, *rows;    // what symbols look up, its gradient, and scratch
+    const int32_t* symbols;          // of the batch at work: T x streams x B
     real **s, **save, **arg, **up, **d_pre, **d_up;  // per layer: blocks over time
     real *pre, *d_s, *d_arg;
     long n;  // N * B
@@ -282,7 +83,8 @@ extern "C" void* net_new(int L, int N, int I, int O, int T, int B, int input, in
     net->L = L; net->N = N; net->I = I; net->O = O; net->T = T; net->B = B;
     net->input = input; net->streams = streams; net->loss = loss; net->heads = heads; net->S = scored;
     net->first = T - scored; net->steps = T;
-    const long shown = (long)I * B * (input == INDEX ? T : 1);
+    const int read = EQUAL_SIZES ? N : MAPS * N;  // rows of the matrix that reads the input
+    const long shown = input == INDEX ? 0 : (long)I * B, looked_up = input == INDEX ? (long)I * padded(read) : 0;
     net->Wx = new long[4 * (L + 1)]; net->Wh = net->Wx + L + 1; net->b = net->Wh + L + 1; net->h0 = net->b + L + 1;
     net->s = new real*[6 * (L + 1)]; net->save = net->s + L + 1; net->arg = net->save + L + 1;
     net->up = net->arg + L + 1; net->d_pre = net->up + L + 1; net->d_up = net->d_pre + L + 1;
@@ -302,13 +104,14 @@ extern "C" void* net_new(int L, int N, int I, int O, int T, int B, int input, in
     net->P = o;
     const long n = net->n = (long)N * B;
     const long per_layer = n * (STATES * (T + 1) + SAVES * T + ARGS * T + (UP_IS_STATE ? 0 : T) + MAPS * T + T);
-    const long shared = shown + n * (2 * MAPS + 2 * T + STATES + 1 + MAPS) + 2 * (long)O * B * scored + o + 1024;
+    const long shared = shown + 2 * looked_up + VW * padded(read) + n * (2 * MAPS + 2 * T + STATES + 1 + MAPS) + 2 * (long)O * B * scored + o + 1024;
     const size_t bytes = (sizeof(real) * (shared + L * per_layer) + 127) / 64 * 64;
     if (posix_memalign((void**)&net->arena, 64, bytes)) { delete[] net->Wx; delete[] net->s; delete net; return nullptr; }
     std::memset(net->arena, 0, bytes);
     real* a = net->arena;
     auto take = [&](long count) { real* r = a; a += (count + 15) / 16 * 16; return r; };
     net->x = take(shown);
+    net->table = take(looked_up); net->d_table = take(looked_up); net->rows = take(VW * padded(read));
     net->ax = take(n * MAPS); net->pre = take(n * MAPS); net->sum_d = take(n * MAPS);
     net->p = take(n * T); net->d_p = take(n * T);
     net->d_s = take(n * STATES); net->d_arg = take(n);
@@ -355,9 +158,9 @@ static Cell cell_at(const Net& net, const real* theta, const double* hp, int l, 
     c.N = net.N; c.B = net.B;
     c.Wx = theta + net.Wx[l]; c.Wh = theta + net.Wh[l]; c.b = theta + net.b[l];
     c.inputs = inputs_of(net, l);
-    const bool from_input = l == 0 && !EQUAL_SIZES, sequence = net.input == INDEX;
-    c.ax = from_input && !sequence && on(net, hp, t) ? net.ax : nullptr;
-    c.x = !from_input ? l == 0 ? net.p + t * n : up_of(net, l - 1, t) : sequence ? net.x + (long)t * net.I * net.B : nullptr;
+    const bool from_input = l == 0 && !EQUAL_SIZES;
+    c.ax = from_input && (net.input == INDEX || on(net, hp, t)) ? net.ax : nullptr;
+    c.x = from_input ? nullptr : l == 0 ? net.p + t * n : up_of(net, l - 1, t);
     c.s = q.s; c.s_next = q.s_next;
     c.up = up_of(net, l, t);
     c.pre = net.pre; c.save = q.save; c.arg = q.arg;
@@ -374,15 +177,18 @@ static void fill_rows(const real* column, int N, int B, real* out) {
         for (int b = 0; b < B; b += VW) store(out + (long)i * B + b, splat(column[i]));
 }
 
-// outputs for the batch in net.x at the scored steps: z is S x O x B
+static const int32_t* symbols_at(const Net& net, int t) { return net.symbols + (long)t * net.streams * net.B; }
+
+// outputs for the batch in net.x or net.symbols at the scored steps: z is S x O x B
 static void forward(Net& net, const real* theta, const double* hp) {
     begin(net, hp);
     const int L = net.L, N = net.N, B = net.B, T = net.steps;
     const long n = net.n;
+    if (net.input == INDEX) by_columns(theta + (EQUAL_SIZES ? net.Wp : net.Wx[0]), EQUAL_SIZES ? N : MAPS * N, net.I, net.table);
     if (L > 0 && EQUAL_SIZES) {
         for (int t = 0; t < T; t++) {
-            const Term term = {theta + net.Wp, net.I, 1, net.x + (net.input == INDEX ? (long)t * net.I * B : 0), net.I};
-            if (net.input == INDEX) product(N, 1, &term, theta + net.bp, nullptr, net.p + t * n, B);
+            const Term term = {theta + net.Wp, net.I, 1, net.x, net.I};
+            if (net.input == INDEX) gather(N, net.table, net.streams, symbols_at(net, t), theta + net.bp, net.p + t * n, B, net.rows);
             else if (t == 0) product(N, 1, &term, theta + net.bp, nullptr, net.p, B);
             else if (on(net, hp, t)) std::memcpy(net.p + t * n, net.p, n * sizeof(real));
             else fill_rows(theta + net.bp, N, B, net.p + t * n);
@@ -396,6 +202,7 @@ static void forward(Net& net, const real* theta, const double* hp) {
         fill_rows(theta + net.h0[l], STATES * N, B, net.s[l]);
         for (int t = 0; t < T; t++) {
             const Cell c = cell_at(net, theta, hp, l, t, q);
+            if (net.input == INDEX && c.ax) gather(MAPS * N, net.table, net.streams, symbols_at(net, t), nullptr, net.ax, B, net.rows);
             if (c.relu) cell_forward<true>(c); else cell_forward<false>(c);
         }
     }
@@ -408,10 +215,12 @@ static void forward(Net& net, const real* theta, const double* hp) {
 // gradient of sum(dz * z) with respect to theta, into net.grad; forward went before
 static void backward(Net& net, const real* theta, const double* hp) {
     const int L = net.L, N = net.N, B = net.B, T = net.steps, O = net.O, S = net.S;
-    const long n = net.n, up_step = UP_IS_STATE ? STATES * n : n, out_step = (long)O * B, in_step = (long)net.I * B;
+    const long n = net.n, up_step = UP_IS_STATE ? STATES * n : n, out_step = (long)O * B;
+    const int read = EQUAL_SIZES ? N : MAPS * N;
     real* g = net.grad;
     matrix_gradient(O, net.top, S, net.dz, out_step, L ? up_of(net, L - 1, net.first) : net.x, up_step, B, g + net.Wo);
     row_sums(O, S, net.dz, out_step, B, g + net.bo);
+    if (net.input == INDEX) std::memset(net.d_table, 0, (long)net.I * padded(read) * sizeof(real));
     Pointers q;
     for (int l = L - 1; l >= 0; l--) {
         if (l == L - 1) {
@@ -430,6 +239,7 @@ static void backward(Net& net, const real* theta, const double* hp) {
                 const Term term = {c.Wx, 1, inputs, c.d_pre, MAPS * N};
                 product(inputs, 1, &term, nullptr, READS_X ? c.d_x : nullptr, c.d_x, B);
             }
+            if (l == 0 && net.input == INDEX) scatter(read, EQUAL_SIZES ? c.d_x : c.d_pre, net.streams, symbols_at(net, t), B, net.d_table);
         }
         row_sums(STATES * N, 1, net.d_s, 0, B, g + net.h0[l]);
         const long dstep = MAPS * n;
@@ -443,7 +253,7 @@ static void backward(Net& net, const real* theta, const double* hp) {
             m += run;
         }
         if (l == 0 && !EQUAL_SIZES && net.input == INDEX) {
-            matrix_gradient(MAPS * N, net.I, T, net.d_pre[0], dstep, net.x, in_step, B, g + net.Wx[0]);
+            by_rows(net.d_table, read, net.I, g + net.Wx[0]);
         } else if (l == 0 && !EQUAL_SIZES) {
             const real* D = net.d_pre[0];
             if (T > 1 && on(net, hp, 1)) {
@@ -460,7 +270,7 @@ static void backward(Net& net, const real* theta, const double* hp) {
     }
     if (L > 0 && EQUAL_SIZES) {
         row_sums(N, T, net.d_p, n, B, g + net.bp);
-        if (net.input == INDEX) return matrix_gradient(N, net.I, T, net.d_p, n, net.x, in_step, B, g + net.Wp);
+        if (net.input == INDEX) return by_rows(net.d_table, read, net.I, g + net.Wp);
         const int steps = on(net, hp, 1) ? T : 1;
         for (int t = 1; t < steps; t++)
             for (long j = 0; j < n; j += VW) store(net.d_p + j, load(net.d_p + j) + load(net.d_p + t * n + j));
@@ -494,18 +304,13 @@ static void take_bits(Net& net, const Data& data, long first, long samples, real
     }
 }
 
-// Batch k, of which a model that runs `steps` steps sees as many.
-static void take_batch(Net& net, const Data& data, long k, int steps) {
+static void take_batch(Net& net, const Data& data, long k) {
     const long B = net.B;
     if (net.input == DENSE) {
         std::memcpy(net.x, (const real*)data.inputs + k * net.I * B, net.I * B * sizeof(real));
         return;
     }
-    const int32_t* symbols = (const int32_t*)data.inputs + k * net.T * net.streams * B;
-    std::memset(net.x, 0, steps * net.I * B * sizeof(real));
-    for (int t = 0; t < steps; t++)
-        for (int j = 0; j < net.streams; j++, symbols += B)
-            for (long b = 0; b < B; b++) net.x[(t * net.I + symbols[b]) * B + b] = 1;
+    net.symbols = (const int32_t*)data.inputs + k * net.T * net.streams * B;
 }
 
 static const real* numbers(const Net& net, const Data& data, long k) { return (const real*)data.targets + k * net.O * net.B; }
@@ -633,7 +438,7 @@ extern "C" void net_train(void* handle, int M, real* theta_MxP, real* m_MxP, rea
         for (int64_t c = 0; c < chunk && step[i] < total && !dead[i]; c++) {
             const long k = i * chunk + c;
             if (net.input == BITS) take_bits(net, data, step[i] * net.B, (long)hp[SAMPLES], y);
-            else take_batch(net, data, k, (int)hp[FIRST_SCORED] + net.S);
+            else take_batch(net, data, k);
             forward(net, theta, hp);
             if (net.loss == SOFTMAX) softmax_gradient(net, classes(net, data, k));
             else if (net.loss == SQUARED) squared_gradient(net, numbers(net, data, k));
@@ -659,7 +464,7 @@ extern "C" void net_evaluate(void* handle, int M, const real* theta_MxP, const d
         double sum = 0, right = 0;
         for (long k = 0; k < batches; k++) {
             if (net.input == BITS) take_bits(net, data, k * net.B, samples, y);
-            else take_batch(net, data, k, (int)hp[FIRST_SCORED] + net.S);
+            else take_batch(net, data, k);
             forward(net, theta_MxP + i * net.P, hp);
             for (int b = 0; b < net.B; b++) {
                 const double weight = net.input == BITS ? k * net.B + b < samples : weight_KxB[k * net.B + b];
@@ -675,11 +480,12 @@ extern "C" void net_evaluate(void* handle, int M, const real* theta_MxP, const d
     }
 }
 
-// For the tests: outputs z (S x O x B) for one batch x, laid out as net.x, and the gradient of sum(dz * z).
-extern "C" void net_gradient(void* handle, const real* theta, const double* hp, const real* x, const real* dz, real* z, real* grad) {
+// For the tests: outputs z (S x O x B) for one batch x, I x B numbers or T x streams x B symbols, and the gradient of sum(dz * z).
+extern "C" void net_gradient(void* handle, const real* theta, const double* hp, const void* x, const real* dz, real* z, real* grad) {
     Net& net = *(Net*)handle;
     const size_t outputs = (size_t)net.S * net.O * net.B * sizeof(real);
-    std::memcpy(net.x, x, (size_t)net.I * net.B * (net.input == INDEX ? net.T : 1) * sizeof(real));
+    if (net.input == INDEX) net.symbols = (const int32_t*)x;
+    else std::memcpy(net.x, x, (size_t)net.I * net.B * sizeof(real));
     std::memcpy(net.dz, dz, outputs);
     forward(net, theta, hp);
     backward(net, theta, hp);

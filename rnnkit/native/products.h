@@ -1,0 +1,319 @@
+// Vectors of the machine's own width, elementary functions on them, and matrix products of activations (rows of B numbers).
+// REAL is float, or double for the tests.
+
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#elif defined(__SSE__) || defined(_M_X64)
+#include <xmmintrin.h>
+#endif
+
+typedef REAL real;
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define COLUMNS 4
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#define COLUMNS 2
+#else
+#define VECTOR_BYTES 16
+#define COLUMNS 4
+#endif
+constexpr int VW = VECTOR_BYTES / sizeof(real);
+typedef real V __attribute__((vector_size(VECTOR_BYTES)));
+typedef real VU __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+
+static inline V load(const real* p) { return *reinterpret_cast<const VU*>(p); }
+static inline void store(real* p, V x) { *reinterpret_cast<VU*>(p) = x; }
+static inline V splat(real x) { return V{} + x; }
+
+// a0 b0 a1 b1 ... of the lower, or of the upper, halves of two vectors
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define HAS_SHUFFLE
+#endif
+#endif
+#ifdef HAS_SHUFFLE
+template <int HALF, int... I>
+static inline V interleaved(V a, V b, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, (I % 2 * VW + I / 2 + HALF * (VW / 2))...);
+}
+#else
+template <int HALF, int... I>
+static inline V interleaved(V a, V b, std::integer_sequence<int, I...>) {
+    return V{(I % 2 ? b : a)[I / 2 + HALF * (VW / 2)]...};
+}
+#endif
+static inline V lower(V a, V b) { return interleaved<0>(a, b, std::make_integer_sequence<int, VW>()); }
+static inline V upper(V a, V b) { return interleaved<1>(a, b, std::make_integer_sequence<int, VW>()); }
+
+// Sum of each of VW vectors: lane i is that of v[i]. Destroys v.
+static inline V sums(V* v) {
+    for (int half = VW / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) v[i] = lower(v[i], v[i + half]) + upper(v[i], v[i + half]);
+    return v[0];
+}
+static inline real hsum(V x) {
+    real s = 0;
+    for (int i = 0; i < VW; i++) s += x[i];
+    return s;
+}
+// A square block: lane j of v[i] becomes lane i of v[j] (Stone 1971: perfect shuffles, as many as a place's bits).
+static inline void transpose(V* v) {
+    V w[VW];
+    for (int bit = 1; bit < VW; bit *= 2) {
+        for (int i = 0; i < VW / 2; i++) w[2 * i] = lower(v[i], v[i + VW / 2]), w[2 * i + 1] = upper(v[i], v[i + VW / 2]);
+        for (int i = 0; i < VW; i++) v[i] = w[i];
+    }
+}
+
+// exp: in float a polynomial on [-ln2/2, ln2/2] and an exponent shift (1 ulp or so); in double the library's, lane by lane.
+// Comparisons are written so that NaN stays NaN: a diverged network must not be hidden by a clamp.
+static inline V v_exp(V x) {
+    if constexpr (sizeof(real) == 4) {
+        typedef int32_t VI __attribute__((vector_size(VECTOR_BYTES)));
+        x = x > splat(88) ? splat(88) : x;
+        x = x < splat(-87) ? splat(-87) : x;
+        V z = x * splat(1.44269504f) + splat(12582912.f);
+        V n = z - splat(12582912.f);
+        V r = x - n * splat(0.693359375f) - n * splat(-2.12194440e-4f);
+        V p = splat(1.9875691500e-4f);
+        p = p * r + splat(1.3981999507e-3f);
+        p = p * r + splat(8.3334519073e-3f);
+        p = p * r + splat(4.1665795894e-2f);
+        p = p * r + splat(1.6666665459e-1f);
+        p = p * r + splat(5.0000001201e-1f);
+        p = p * r * r + r + splat(1);
+        return (V)((VI)p + ((VI)z << 23));
+    } else {
+        for (int i = 0; i < VW; i++) x[i] = std::exp(x[i]);
+        return x;
+    }
+}
+// 1 / x within 1 ulp, for x of 1 to 1e38
+static inline V reciprocal(V x) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(real) == 4) {  // an estimate of 14 bits and a Newton step: a division takes as long as ten products
+        const V r = (V)_mm512_rcp14_ps((__m512)x);
+        return r + r * (splat(1) - x * r);
+    }
+#endif
+    return splat(1) / x;
+}
+static inline V v_sigmoid(V x) { return reciprocal(splat(1) + v_exp(-x)); }
+static inline V v_tanh(V x) {
+    if constexpr (sizeof(real) == 4) return splat(1) - splat(2) * reciprocal(splat(1) + v_exp(x + x));
+    for (int i = 0; i < VW; i++) x[i] = std::tanh(x[i]);
+    return x;
+}
+static inline V v_relu(V x) { return x < splat(0) ? splat(0) : x; }
+static inline V v_positive(V x) { return x > splat(0) ? splat(1) : splat(0); }
+
+// Numbers too small for a normal float (a saturated gate's gradient, say) count as zero while a step runs: each costs a hundred times another.
+struct FlushDenormals {
+#if defined(__SSE__) || defined(_M_X64)
+    const unsigned before = _mm_getcsr();
+    FlushDenormals() { _mm_setcsr(before | 0x8040); }
+    ~FlushDenormals() { _mm_setcsr(before); }
+#endif
+};
+
+// ---- products ------------------------------------------------------------------------------------------------------------
+// C[r, c] = bias[r] + base[r, c] + sum over terms of sum_k A(r, k) H[k, c]; A(r, k) lies at A[r * row + k * col].
+struct Term {
+    const real* A;
+    int row, col;
+    const real* H;
+    int K;
+};
+
+template <int MR, int NV>
+static inline void micro(int terms, const Term* term, int r0, const real* bias, const real* base, real* C, int B, int c0) {
+    V acc[MR][NV];
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NV; j++) {
+            acc[i][j] = splat(bias ? bias[r0 + i] : 0);
+            if (base) acc[i][j] += load(base + (r0 + i) * B + c0 + j * VW);
+        }
+    for (int q = 0; q < terms; q++) {
+        const real* A = term[q].A + r0 * term[q].row;
+        const real* H = term[q].H + c0;
+        const int row = term[q].row, col = term[q].col, K = term[q].K;
+        for (int k = 0; k < K; k++, A += col, H += B) {
+            V h[NV];
+            for (int j = 0; j < NV; j++) h[j] = load(H + j * VW);
+            for (int i = 0; i < MR; i++)
+                for (int j = 0; j < NV; j++) acc[i][j] += splat(A[i * row]) * h[j];
+        }
+    }
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NV; j++) store(C + (r0 + i) * B + c0 + j * VW, acc[i][j]);
+}
+
+// Rows of C that are made together: as many as the registers hold.
+template <int NV>
+static void panel(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B, int c0) {
+    constexpr int most = NV > 2 ? 6 : 12;
+    const int blocks = (R + most - 1) / most;
+    for (int b = 0, r0 = 0; b < blocks; b++) {
+        const int rows = (R - r0 + blocks - b - 1) / (blocks - b);
+        if constexpr (most > 6) switch (rows) {
+            case 7: micro<7, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 8: micro<8, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 9: micro<9, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 10: micro<10, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 11: micro<11, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 12: micro<12, NV>(terms, term, r0, bias, base, C, B, c0); break;
+        }
+        switch (rows) {
+            case 1: micro<1, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 2: micro<2, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 3: micro<3, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 4: micro<4, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 5: micro<5, NV>(terms, term, r0, bias, base, C, B, c0); break;
+            case 6: micro<6, NV>(terms, term, r0, bias, base, C, B, c0); break;
+        }
+        r0 += rows;
+    }
+}
+
+// K in parts of 128, so that a panel of H stays in the first cache level.
+template <int NV>
+static void columns(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B, int c0) {
+    int all = 0;
+    for (int q = 0; q < terms; q++) all += term[q].K;
+    if (all <= 160) return panel<NV>(R, terms, term, bias, base, C, B, c0);
+    bool first = true;
+    for (int q = 0; q < terms; q++)
+        for (int k = 0; k < term[q].K; k += 128, first = false) {
+            const int K = term[q].K - k < 128 ? term[q].K - k : 128;
+            const Term part = {term[q].A + (long)k * term[q].col, term[q].row, term[q].col, term[q].H + (long)k * B, K};
+            panel<NV>(R, 1, &part, first ? bias : nullptr, first ? base : C, C, B, c0);
+        }
+}
+
+static void product(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B) {
+    int c0 = 0;
+    for (; c0 + COLUMNS * VW <= B; c0 += COLUMNS * VW) columns<COLUMNS>(R, terms, term, bias, base, C, B, c0);
+    if constexpr (COLUMNS > 2)
+        for (; c0 + 2 * VW <= B; c0 += 2 * VW) columns<2>(R, terms, term, bias, base, C, B, c0);
+    for (; c0 < B; c0 += VW) columns<1>(R, terms, term, bias, base, C, B, c0);
+}
+
+// G[r, k] = sum over t, b of D_t[r, b] H_t[k, b]: the gradient of a matrix. D_t and H_t lie dstep and hstep numbers apart.
+template <int MR, int NR>
+static inline void outer(int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg, bool add) {
+    V acc[MR][NR];
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NR; j++) acc[i][j] = V{};
+    for (int t = 0; t < T; t++, D += dstep, H += hstep)
+        for (int b = 0; b < B; b += VW) {
+            V h[NR];
+            for (int j = 0; j < NR; j++) h[j] = load(H + j * B + b);
+            for (int i = 0; i < MR; i++) {
+                const V d = load(D + i * B + b);
+                for (int j = 0; j < NR; j++) acc[i][j] += d * h[j];
+            }
+        }
+    if constexpr (MR * NR % VW == 0) {
+        alignas(VECTOR_BYTES) real sum[MR * NR];
+        for (int q = 0; q < MR * NR; q += VW) *(V*)(sum + q) = sums(&acc[0][0] + q);
+        for (int i = 0; i < MR; i++)
+            for (int j = 0; j < NR; j++) G[i * ldg + j] = (add ? G[i * ldg + j] : 0) + sum[i * NR + j];
+    } else {
+        for (int i = 0; i < MR; i++)
+            for (int j = 0; j < NR; j++) G[i * ldg + j] = (add ? G[i * ldg + j] : 0) + hsum(acc[i][j]);
+    }
+}
+
+template <int MR>
+static void outer_rows(int k0, int k1, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg, bool add) {
+    int k = k0;
+    for (; k + 4 <= k1; k += 4) outer<MR, 4>(T, D, dstep, H + (long)k * B, hstep, B, G + k, ldg, add);
+    for (; k < k1; k++) outer<MR, 1>(T, D, dstep, H + (long)k * B, hstep, B, G + k, ldg, add);
+}
+
+// Eight rows of H and at most 640 columns at a time, so that they stay in the first cache level while D streams by.
+static void matrix_gradient(int R, int K, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G) {
+    const int part = B < 640 ? 640 / B : 1;
+    for (int t = 0; t < T; t += part) {
+        const int steps = T - t < part ? T - t : part;
+        const real *Dt = D + t * dstep, *Ht = H + t * hstep;
+        for (int k = 0; k < K; k += 8) {
+            const int k1 = k + 8 < K ? k + 8 : K;
+            int r = 0;
+            for (; r + 4 <= R; r += 4) outer_rows<4>(k, k1, steps, Dt + (long)r * B, dstep, Ht, hstep, B, G + (long)r * K, K, t > 0);
+            for (; r < R; r++) outer_rows<1>(k, k1, steps, Dt + (long)r * B, dstep, Ht, hstep, B, G + (long)r * K, K, t > 0);
+        }
+    }
+}
+
+static void row_sums(int R, int T, const real* D, long dstep, int B, real* G) {
+    for (int r = 0; r < R; r++) {
+        V s = V{};
+        for (int t = 0; t < T; t++)
+            for (int b = 0; b < B; b += VW) s += load(D + t * dstep + r * B + b);
+        G[r] = hsum(s);
+    }
+}
+
+// ---- one-hot input -------------------------------------------------------------------------------------------------------
+// A matrix of R x I times vectors that have J ones each is a sum of J of its columns, so it is kept by columns: `table` is I x ld,
+// ld = R rounded up to whole vectors. symbols: J x B, where the ones are. Samples are taken VW at a time and turned into rows of B.
+static int padded(int R) { return (R + VW - 1) / VW * VW; }
+
+static void by_columns(const real* A, int R, int I, real* table) {
+    const int ld = padded(R);
+    for (int i = 0; i < I; i++)
+        for (int r = 0; r < R; r++) table[(long)i * ld + r] = A[(long)r * I + i];
+}
+static void by_rows(const real* table, int R, int I, real* A) {
+    const int ld = padded(R);
+    for (int r = 0; r < R; r++)
+        for (int i = 0; i < I; i++) A[(long)r * I + i] = table[(long)i * ld + r];
+}
+
+// C[r, b] = bias[r] + sum over j of A[r, symbols[j, b]]; scratch: VW x ld
+static void gather(int R, const real* table, int J, const int32_t* symbols, const real* bias, real* C, int B, real* scratch) {
+    const int ld = padded(R);
+    for (int b = 0; b < B; b += VW) {
+        const real* row[VW];
+        for (int i = 0; i < VW; i++) {
+            row[i] = table + (long)symbols[b + i] * ld;
+            if (J == 1) continue;
+            real* sum = scratch + i * ld;
+            for (int r = 0; r < ld; r += VW) {
+                V s = load(row[i] + r);
+                for (int j = 1; j < J; j++) s += load(table + (long)symbols[j * B + b + i] * ld + r);
+                store(sum + r, s);
+            }
+            row[i] = sum;
+        }
+        for (int r = 0; r < R; r += VW) {
+            V v[VW];
+            for (int i = 0; i < VW; i++) v[i] = load(row[i] + r);
+            transpose(v);
+            for (int i = 0; i < VW && r + i < R; i++) store(C + (long)(r + i) * B + b, bias ? v[i] + splat(bias[r + i]) : v[i]);
+        }
+    }
+}
+
+// The gradient: adds D[r, b] to A[r, symbols[j, b]] for each b and j.
+static void scatter(int R, const real* D, int J, const int32_t* symbols, int B, real* table) {
+    const int ld = padded(R);
+    for (int r = 0; r < R; r += VW)
+        for (int b = 0; b < B; b += VW) {
+            V v[VW];
+            for (int i = 0; i < VW; i++) v[i] = r + i < R ? load(D + (long)(r + i) * B + b) : V{};
+            transpose(v);
+            for (int j = 0; j < J; j++)
+                for (int i = 0; i < VW; i++) {
+                    real* to = table + (long)symbols[j * B + b + i] * ld + r;
+                    store(to, load(to) + v[i]);
+                }
+        }
+}
