@@ -10,7 +10,7 @@ from rnnkit.training.live import watched
 from rnnkit.widgets.controls import button, choice, log_slider, slider
 from rnnkit.widgets.panel import Panel
 
-SIZES, STEPS = (150, 300, 1_000, 3_000, 10_000), (5_000, 20_000, 80_000)
+SIZES, STEPS = (300, 1_000, 3_000, 10_000), (5_000, 20_000, 80_000)
 PAST = 5  # earlier curves that stay in sight
 WAITING = "Press train."
 

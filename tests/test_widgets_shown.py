@@ -1,0 +1,330 @@
+"""What the widgets show is what was trained: bits by hand, stored networks' answers against their losses, counts by a plain loop."""
+
+import math
+import random
+import re
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from rnnkit.studies import run
+from rnnkit.training import train
+from rnnkit.training.live import watched
+from rnnkit.trials import StoreError, TrialStore
+from rnnkit.tuner import RandomTuner
+from rnnkit.widgets import WIDGETS, luck_of_the_draw, memorise_me, one_number_per_unit, read_the_stack, stored, theme_for, trials_explorer
+from rnnkit.widgets import panel as frame_of_widgets
+from rnnkit.widgets.panel import png
+
+QUICK = dict(max_params=300, labels=2.0, unroll=2, train_steps=200)
+MINE = ("memorise_me", "one_number_per_unit", "luck_of_the_draw", "read_the_stack", "trials_explorer")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Seconds of training: memory, parentheses and addition in their tiny forms."""
+    path = tmp_path_factory.mktemp("store") / "trials.sqlite"
+    for experiment in ("fig2c", "fig4"):
+        run(experiment, scale="smoke", store=path, workers=1, progress=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def panels(store):
+    return {
+        "memorise_me": memorise_me.widget(),
+        "one_number_per_unit": one_number_per_unit.widget(store),
+        "luck_of_the_draw": luck_of_the_draw.widget(),
+        "read_the_stack": read_the_stack.widget(store),
+        "trials_explorer": trials_explorer.widget(store),
+    }
+
+
+def drawn(panel, background="#ffffff", **values):
+    """The figure and the sentence of a panel with some other values."""
+    panel.background = background
+    controls, state = panel.controls, panel.state
+    changed = {name: replace(controls[name], value=value) for name, value in values.items() if name in controls}
+    panel.controls, panel.state = controls | changed, state | {name: value for name, value in values.items() if name not in controls}
+    try:
+        figure = panel.figure()
+        return figure, figure.alt
+    finally:
+        panel.controls, panel.state, panel.background = controls, state, "#ffffff"
+
+
+def ends(control):
+    """Values at both ends of a control, or all of its options."""
+    if "min" in control.options:
+        return [control.options["min"], control.options["max"]]
+    if "options" in control.options:
+        values = [o[1] if isinstance(o, tuple) else o for o in control.options["options"]]
+        return [(), tuple(values[:1]), tuple(values)] if control.kind == "SelectMultiple" else values[:3] + values[-1:]
+    return [control.value]
+
+
+# --- all of them -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MINE)
+@pytest.mark.parametrize("background", ["#ffffff", "#111111"])
+def test_the_first_picture_can_be_drawn_and_says_a_sentence(panels, name, background):
+    figure, sentence = drawn(panels[name], background)
+    assert sentence.endswith((".", "=")) and len(sentence) < 300 and png(figure)
+
+
+@pytest.mark.parametrize("name", MINE)
+def test_every_control_can_be_moved_to_its_ends_and_changes_the_picture(panels, name):
+    panel = panels[name]
+    for key, control in panel.controls.items():
+        moved = [drawn(panel, **{key: value}) for value in ends(control)]
+        assert all(sentence and "\n" not in sentence for _, sentence in moved)
+        assert len({png(figure) for figure, _ in moved}) > 1 or len(set(map(str, ends(control)))) == 1, key
+
+
+@pytest.mark.parametrize("name", MINE)
+def test_a_widget_is_listed(name):
+    assert name in WIDGETS
+
+
+# --- memorise me -------------------------------------------------------------------------------------------------------
+
+
+def test_a_watched_trial_ends_as_the_same_trial_unwatched():
+    study, hparams = memorise_me.study_of("gru", 300, 2), memorise_me.hparams_of("gru", 2.0, 300)
+    *_, last = watched(study, hparams, number=3)
+    (alone,) = train(study, [hparams], [3])
+    assert last["steps"] == alone.steps == 300 and last["accuracy"] == alone.accuracy
+    assert last["train_loss"] == pytest.approx(alone.train_loss, rel=1e-6)
+
+
+def test_a_watched_trial_is_seen_often_at_first():
+    steps = [seen["steps"] for seen in watched(memorise_me.study_of("rnn", 300, 1), memorise_me.hparams_of("rnn", 1.0, 2_000))]
+    assert steps[:3] == [0, 8, 16] and steps[-1] == 2_000 and steps == sorted(set(steps))
+
+
+def test_a_trial_that_diverges_ends_there():
+    study, hparams = memorise_me.study_of("irnn", 300, 12), memorise_me.hparams_of("irnn", 2.0, 3_000)
+    *_, last = watched(study, hparams | {"lr_init": 1e30, "gradient_clip_val": 1e30, "optimizer": "SGD"})
+    assert last["infeasible"] and math.isnan(last["train_loss"]) and last["steps"] < 3_000
+
+
+def test_bits_are_those_of_equation_22():
+    """By hand, from the share of right labels."""
+    *_, last = memorise_me.looks("rnn", **QUICK, past=())
+    steps, bits, share = last["curve"][-1]
+    study = memorise_me.study_of("rnn", 300, 2)
+    count = round(2.0 * study.num_params)
+    by_hand = count * (1 + share * math.log2(share) + (1 - share) * math.log2(1 - share))
+    assert bits == pytest.approx(by_hand / study.num_params, rel=1e-9) and share > 0.5 and steps == 200
+
+
+def test_the_sentence_counts_what_the_curve_ends_with():
+    panel = memorise_me.widget()
+    _, sentence = drawn(panel, curve=((0, 0.0, 0.5), (500, 1.25, 0.9)), note="")
+    assert "90.0% right after 500 steps" in sentence and "1.25 per parameter" in sentence
+
+
+def test_a_move_makes_another_network_and_keeps_the_curve_in_sight():
+    panel = memorise_me.widget()
+    panel.state |= {"curve": ((0, 0.0, 0.5), (500, 1.25, 0.9))}
+    memorise_me._changed(panel, "unroll")
+    assert panel.state["curve"] == () and panel.state["past"][0][0] == "rnn" and panel.state["past"][0][1].endswith("1.25")
+
+
+# --- luck of the draw --------------------------------------------------------------------------------------------------
+
+
+def test_draws_are_those_of_random_search():
+    found = list(islice(luck_of_the_draw.drawn("rnn", "gru", 1, "tiny", 5), 4))
+    for which, cell in enumerate(("rnn", "gru")):
+        study = luck_of_the_draw.study_of(cell, 1, "tiny", 5)
+        outcomes = train(study, RandomTuner(study.space, 5).suggest(2), [0, 1])
+        assert [loss for k, loss in found if k == which] == pytest.approx([o.eval_loss for o in outcomes], nan_ok=True)
+
+
+def test_a_diverged_draw_is_counted():
+    _, sentence = drawn(luck_of_the_draw.widget(), trials=((0, 1.0), (1, math.nan), (0, 2.4), (1, 2.0)), note="")
+    assert "GRU, 1 layer: 0 of 2 diverged" in sentence and "IRNN, 1 layer: 1 of 2 diverged" in sentence
+
+
+def test_the_plus_rnn_is_drawn_with_the_layers_that_it_needs():
+    assert luck_of_the_draw.study_of("+rnn", 1, "tiny", 0).n_layers == 2
+
+
+# --- stored networks ---------------------------------------------------------------------------------------------------
+
+
+def test_a_stored_networks_answers_have_its_stored_error(store):
+    """Memory: the mean over the evaluation data, computed here with the widget's own way to run a network."""
+    opened = stored.opened(store)
+    for study, trial in list(stored.found(opened, "mem_thru").items())[:4]:
+        inputs, targets, weights = study.task.held_out(0, "eval")
+        x = inputs.transpose(1, 2).flatten(0, 1)
+        theta, last = stored.network(opened, study, trial), study.task.steps - 1
+        z = stored.answers(study, trial, theta, [x] + [0 * x] * last, last)[0]
+        error = ((z - targets.transpose(1, 2).flatten(0, 1)) ** 2).mean(1)
+        assert float((error * weights.flatten()).sum()) == pytest.approx(trial.eval_loss, rel=1e-4)
+
+
+def test_a_stored_networks_answers_are_right_as_often_as_stored(store):
+    """Parentheses: the share of streams with all counts right."""
+    opened = stored.opened(store)
+    for study, trial in list(stored.found(opened, "parens_counting").items())[:3]:
+        inputs, targets, weights = study.task.held_out(0, "eval")
+        symbols = inputs.permute(1, 0, 3, 2).flatten(1, 2).long()
+        x = torch.zeros(study.task.steps, symbols.shape[1], study.task.n_in).scatter_(2, symbols, 1.0)
+        z = stored.answers(study, trial, stored.network(opened, study, trial), list(x), study.task.steps - 1)[-1]
+        said = z.reshape(len(z), study.task.heads, -1).argmax(-1)
+        right = (said == targets[:, 0].transpose(1, 2).flatten(0, 1)).all(1).double()
+        assert float((right * weights.flatten()).sum()) == pytest.approx(trial.accuracy, abs=1e-3)
+
+
+def test_the_best_trial_of_each_search_is_taken(store):
+    opened = stored.opened(store)
+    frame = opened.frame()
+    for study, trial in stored.found(opened, "parens_counting").items():
+        assert trial.valid_loss == frame[frame.study == study.key].valid_loss.min()
+
+
+def test_a_store_without_the_task_says_so(tmp_path, store):
+    with TrialStore(tmp_path / "empty.sqlite") as empty, pytest.raises(StoreError, match="no feasible trial of mem_thru"):
+        stored.found(empty, "mem_thru")
+
+
+def test_a_network_that_takes_long_to_train_again_is_not(store, monkeypatch):
+    opened = stored.opened(store)
+    study, trial = next(iter(stored.found(opened, "mem_thru").items()))
+    monkeypatch.setattr(opened.shelf, "load", lambda key: (_ for _ in ()).throw(StoreError("none")))
+    slow = trial.copy()
+    slow["seconds"] = 1000.0
+    with pytest.raises(StoreError, match="take 1000 s to train again"):
+        stored.network(opened, study, slow)
+
+
+# --- one number per unit -----------------------------------------------------------------------------------------------
+
+
+def test_no_network_beats_the_bound(panels):
+    state = panels["one_number_per_unit"].state
+    assert all(loss >= 1 - units / 16 - 1e-3 for (_, _, units), loss in state["errors"].items())  # 16 numbers in the tiny form
+
+
+def test_the_sentence_tells_the_error_and_the_bound(panels):
+    panel = panels["one_number_per_unit"]
+    _, sentence = drawn(panel, architecture="gru", depth=1, units=8)
+    error = panel.state["errors"]["gru", 1, 8]
+    assert f"error {error:.3f}" in sentence and "can be is 0.500" in sentence
+
+
+def test_a_network_that_there_is_not_is_said_to_be_missing(panels):
+    assert "two layers or more" in drawn(panels["one_number_per_unit"], architecture="+rnn", depth=1)[1]
+
+
+# --- read the stack ----------------------------------------------------------------------------------------------------
+
+
+def open_counts(text, pair, cap):
+    """A plain loop over the text: how many are open after each symbol."""
+    count, counts = 0, []
+    for symbol in text:
+        count = min(count + 1, cap) if symbol == pair[0] else max(count - 1, 0) if symbol == pair[1] else count
+        counts.append(count)
+    return counts
+
+
+def test_the_truth_is_what_a_plain_loop_counts(panels):
+    panel = panels["read_the_stack"]
+    shown = next(name for name in panel.state["networks"] if name.startswith("parentheses"))
+    task = panel.state["networks"][shown][0].task
+    for seed in range(5):
+        text = "".join(random.Random(seed).choices("()[]ab", k=task.steps))
+        symbols, truth, p = panel.state["answered"](shown, text)
+        assert symbols == list(text)
+        assert truth.T.tolist() == [open_counts(text, pair, task.cap) for pair in ("()", "[]")]
+        np.testing.assert_allclose(p.sum(-1), 1, rtol=1e-5)
+
+
+def test_a_longer_text_is_read_from_where_a_stream_would_begin(panels):
+    panel = panels["read_the_stack"]
+    shown = next(name for name in panel.state["networks"] if name.startswith("parentheses"))
+    steps = panel.state["networks"][shown][0].task.steps
+    assert panel.state["answered"](shown, "(" * 5 + "a" * steps)[0] == ["a"] * steps
+
+
+@pytest.mark.parametrize("typed, problem, answer", [("3+4=", "3+4=", "7"), (" -2 + -9 ", "-2+-9=", "-11"), ("9+-9", "9+-9=", "0")])
+def test_a_sum_is_read_however_it_is_spaced(panels, typed, problem, answer):
+    panel = panels["read_the_stack"]
+    shown = next(name for name in panel.state["networks"] if name.startswith("addition"))
+    _, sentence = drawn(panel, shown=shown, typed=typed)
+    assert sentence.startswith(problem) and re.search(rf"right\.$|: {re.escape(answer)} it is", sentence)
+
+
+@pytest.mark.parametrize("typed", ["", "3+", "3-4", "100+1=", "(a)", "1+2+3"])
+def test_what_is_no_sum_is_answered_with_one_that_is(panels, typed):
+    panel = panels["read_the_stack"]
+    shown = next(name for name in panel.state["networks"] if name.startswith("addition"))
+    assert drawn(panel, shown=shown, typed=typed)[1].startswith("Type two whole numbers from -9 to 9")
+
+
+# --- trials explorer ---------------------------------------------------------------------------------------------------
+
+
+def test_trials_are_ranked_by_what_the_tuner_minimises(panels):
+    frame = panels["trials_explorer"].state["frame"]
+    part = trials_explorer.chosen(frame, "mem_thru", ("gru", "lstm"), (1,), 0)
+    assert set(part.architecture) == {"gru", "lstm"} and set(part.n_layers) == {1}
+    assert part.valid_loss.dropna().is_monotonic_increasing
+
+
+def test_the_trial_that_is_described_is_the_one_of_that_rank(panels):
+    panel = panels["trials_explorer"]
+    figure, sentence = drawn(panel, rank=3)
+    values = panel.values
+    trial = trials_explorer.chosen(values["frame"], values["task"], values["cells"], values["depths"], 0).iloc[2]
+    assert "Number 3 from the best" in sentence
+    told = dict(line.split() for line in figure.details.splitlines()[5:])
+    assert set(told) == set(trial.hparams) and float(told["lr_init"]) == pytest.approx(trial.hparams["lr_init"], rel=0.01)
+
+
+def test_diverged_trials_are_counted_and_come_last(panels):
+    frame = panels["trials_explorer"].state["frame"].copy()
+    frame.loc[frame.index[:5], ["infeasible", "valid_loss", "score"]] = [True, math.nan, math.nan]
+    panel = trials_explorer.widget(frame)
+    task = panel.values["task"]
+    bad = int((frame.infeasible & (frame.task_type == task)).sum())
+    assert f"{bad} of them diverged" in drawn(panel)[1]
+
+
+def test_a_click_describes_the_nearest_trial(panels, store, monkeypatch):
+    monkeypatch.setattr(frame_of_widgets, "someone_answers", lambda: True)
+    panel = trials_explorer.widget(store)
+    panel.make()
+    values = panel.values
+    part = trials_explorer.chosen(values["frame"], values["task"], values["cells"], values["depths"], 0)
+    wanted = part.iloc[6]
+    trials_explorer._clicked(panel, wanted.hparams["lr_init"] * 1.0001, wanted.score)
+    assert panel.made["rank"].value == 7
+
+
+def test_choosing_fewer_trials_shortens_the_ranks(store, monkeypatch):
+    monkeypatch.setattr(frame_of_widgets, "someone_answers", lambda: True)
+    panel = trials_explorer.widget(store)
+    panel.make()
+    before = panel.made["rank"].max
+    panel.made["cells"].value = ("gru",)
+    assert panel.made["rank"].max < before and "GRU" in panel.picture.sentence
+
+
+def test_an_empty_store_is_refused(panels):
+    frame = panels["trials_explorer"].state["frame"]
+    with pytest.raises(ValueError, match="must hold trials"):
+        trials_explorer.widget(frame[:0])
+
+
+def test_light_and_dark_pictures_differ(panels):
+    assert all(png(drawn(panel)[0]) != png(drawn(panel, "#111111")[0]) for panel in panels.values())
+    assert theme_for("#111111").dark and not theme_for("#ffffff").dark
