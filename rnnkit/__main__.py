@@ -14,7 +14,10 @@ STORE = click.option("--store", default="trials.sqlite", show_default=True, meta
 SEED = click.option("--seed", default=0, show_default=True, help="Fixes initial weights, data and search; another seed is another run.")
 TRIALS = click.option("--trials", default=None, type=int, metavar="N", help="Trials a study, instead of what the scale says.")
 WORKERS = click.option("--workers", default=None, type=int, metavar="N", help="Processes that train side by side.  [default: one a core]")
-DEVICE = click.option("--device", default="cpu", show_default=True, metavar="NAME", help="Where to train: cpu or cuda.")
+DEVICE = click.option("--device", default=None, metavar="NAME",
+                      help="Where to train: cpu or cuda.  [default: cpu; with --scheduler, what each worker has]")
+SCHEDULER = click.option("--scheduler", default=None, metavar="ADDRESS",
+                         help="A Dask scheduler, as tcp://host:8786 or its scheduler file, whose workers train instead of this machine.")
 
 
 def plainly(command):
@@ -54,12 +57,14 @@ def main():
 @main.command()
 @SCALE
 @click.option("--only", multiple=True, metavar="NAME",
-              help="An experiment (start, calibration, fig1, fig2a, fig2b, figapp1) or a notebook; may be given again.  [default: all]")
+              help="An experiment (start, calibration, fig1, fig2a, fig2b, fig2c, fig3, fig4, fig5, figapp1, tableapp1, tuner, quantised) "
+                   "or a notebook; may be given again.  [default: all]")
 @STORE
 @click.option("--out", default="figures", show_default=True, metavar="FOLDER", help="Where figures and executed notebooks go.")
 @SEED
 @TRIALS
 @WORKERS
+@SCHEDULER
 @DEVICE
 @plainly
 def reproduce(**settings):
@@ -145,6 +150,35 @@ def show(store):
         best, minutes = rows.valid_loss.min(), rows.seconds.sum() / 60
         click.echo(f"{key:<{width}}{len(rows):>8,}{rows.infeasible.sum():>12,}{best:>12.5g}{minutes:>9.1f}")
     click.echo(f"{len(frame):,} trials in {frame['study'].nunique()} studies")
+
+
+@trials.command()
+@STORE
+@click.option("--count", default=3, show_default=True, metavar="N", help="How many trials.")
+@click.option("--seed", default=0, show_default=True, help="Which trials: another seed draws others.")
+@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="Where to train: cpu or cuda.")
+@plainly
+def verify(store, count, seed, device):
+    """Train a few trials of a store again on this machine, and say whether they agree.
+
+    With the machine and libraries that trained it, a trial comes out the same to the last digit. Elsewhere rounding differs, and long
+    training magnifies that; how much is measured by training the trial again with a learning rate that differs in the seventh digit.
+    The exit code is 1 where a loss is further off than twice that.
+    """
+    from rnnkit.studies.verify import verify
+    from rnnkit.trials import TrialStore
+
+    done = []
+    with TrialStore(store, create=False) as opened:
+        for one in verify(opened, count, seed, device):
+            done.append(one)
+            trial = one.trial
+            click.echo(f"{trial.study} trial {trial.hyper_iter}, {trial.steps:,} steps: loss {trial.valid_loss:.6g} stored, "
+                       f"{one.valid_loss:.6g} here; {one.verdict}")
+    same, agree = sum(one.apart == 0 for one in done), sum(one.agrees for one in done)
+    click.echo(f"{agree} of {len(done)} trials agree, {same} of them to the last digit.")
+    if agree < len(done):
+        sys.exit(1)
 
 
 @main.group(invoke_without_command=True)

@@ -9,10 +9,12 @@ from rnnkit.trials import StoreError, TrialStore
 
 NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no trials
     "0_start_here": ("start",),
+    "1_architectures": (),
     "2_1_parameter_capacity": ("calibration", "fig1", "fig2a", "fig2b", "figapp1"),
     "2_2_unit_capacity": ("fig2c",),
     "3_similar_loss": ("fig3",),
     "4_trainability": ("fig4", "fig5"),
+    "A_tuner": ("tuner", "fig1", "fig5"),
     "B_tasks": (),
     "C_robustness": ("tableapp1",),
     "5_discussion": ("quantised",),  # last: its table of claims has what all others trained
@@ -24,7 +26,8 @@ class NotebookError(RuntimeError):
     """A notebook that was not executed to its end, in one sentence."""
 
 
-def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed=0, trials=None, workers=None, device="cpu", say=print):
+def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed=0, trials=None, workers=None, device=None,
+              scheduler=None, say=print):  # fmt: skip
     """Trains what the store lacks, executes the notebooks into `out`/notebooks, writes `out`/README.md and trials.parquet.
 
     `only` names notebooks or experiments (default: all). A notebook of which all experiments are chosen is executed; else the
@@ -34,11 +37,11 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed
     import pandas as pd
 
     from rnnkit import analysis, figures
-    from rnnkit.studies import complete, studies_of, trials_of
+    from rnnkit.studies import run, studies_of, trials_of
 
     chosen = choose(only)
-    n_trials = trials_of(scale, trials)
-    studies = {name: studies_of(name, scale, seed) for names in chosen.values() for name in names}
+    for name in [name for names in chosen.values() for name in names]:
+        studies_of(name, scale, seed), trials_of(scale, trials, name)  # ValueError now for what cannot be trained
     out = writable_folder(out)
     whole = [notebook for notebook, names in chosen.items() if names == NOTEBOOKS[notebook]]
     folder = notebooks_folder() if whole else None
@@ -46,7 +49,9 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed
         for k, (notebook, names) in enumerate(chosen.items(), 1):
             label = f"notebook {k} of {len(chosen)}, {notebook}"
             say(f"{label}: {', '.join(names) or 'no trials'}")
-            complete([study for name in names for study in studies[name]], n_trials, opened, scale, workers, device, label=label)
+            for name in names:
+                frame = run(name, scale, opened, seed, trials, workers, device, scheduler=scheduler, label=f"{label}, {name}")
+                draw({name: frame}, out)
             if notebook in whole:
                 say(f"{label}: executing")
                 source = folder / f"{notebook}.ipynb"
@@ -56,11 +61,11 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed
                 run_notebook(source, out / "notebooks" / source.name, {name: value for name, value in settings.items() if name in known})
         if opened.kept:
             opened.export(out / "trials.parquet")
-        frames = stored_frames(opened, scale, seed, n_trials)
+        frames = stored_frames(opened, scale, seed, trials)
     drawn = {name: frame for name, frame in frames.items() if name in figures.DRAW}
     if drawn:
         figures.gallery(out, drawn)
-    wanted = figures.companions({name: frames[name] for names in chosen.values() for name in names if name in figures.DRAW})
+    wanted = figures.companions({name: frames[name] for names in chosen.values() for name in names if name in drawn})
     claims = pd.concat([analysis.compare(name, frame) for name, frame in wanted.items()] or [pd.DataFrame()], ignore_index=True)
     if len(claims):
         say(claims_text(claims))
@@ -68,21 +73,32 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed
     return claims
 
 
-def stored_frames(store, scale, seed, n_trials) -> dict:
+def draw(frames, out):
+    """Writes the figures that can be drawn from `frames` (experiment -> trials) into `out`: each appears as its studies end."""
+    from rnnkit import figures
+
+    for name, frame in figures.companions({name: frame for name, frame in frames.items() if name in figures.DRAW}).items():
+        figures.save(figures.DRAW[name](frame), name, out, figures.points(name, frame), figures.alt(name, frame))
+
+
+def stored_frames(store, scale, seed=0, trials=None) -> dict:
     """Experiment -> its trials, for those that the store has whole, also from earlier runs: the gallery shows all of them.
 
-    The search of `start` is drawn as best_so_far; where Figure 1's is there, that comes of it.
+    Where the store has an experiment whole at a larger scale, it is that one. The search of `start` is drawn as best_so_far; where
+    Figure 1's is there, that comes of it.
     """
-    from rnnkit.studies import EXPERIMENTS, studies_of
+    from rnnkit.studies import EXPERIMENTS, SCALES, studies_of, trials_in, trials_of
 
-    frames = {}
+    def whole(name, size):
+        numbers = set(range(trials_of(size, trials, name)))
+        return all(numbers <= store.numbers(study.key) for study in studies_of(name, size, seed, store))
+
+    frames, scales = {}, list(SCALES)
     for name in EXPERIMENTS:
-        keys = [study.key for study in studies_of(name, scale, seed)]
-        frame = store.frame(keys)
-        frame = frame[frame.hyper_iter < n_trials].reset_index(drop=True)
-        if len(frame) == len(keys) * n_trials:
-            frame.insert(0, "experiment", name)
-            frames[name] = frame
+        found = (size for size in reversed(scales[scales.index(scale) :]) if whole(name, size))
+        size = next(found, None)
+        if size:
+            frames[name] = trials_in(store, name, size, seed, trials)
     if "start" in frames and "fig1" not in frames:
         frames["best_so_far"] = frames["start"]
     return frames
@@ -199,7 +215,7 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
     if unknown:
         raise NotebookError(f"{notebook.name} has no parameter {', '.join(sorted(unknown))}; "
                             f"it has {', '.join(sorted(known)) or 'none'}. Check the spelling.")
-    half = out.with_name(f"{out.stem}.partial.ipynb")
+    half, own = out.with_name(f"{out.stem}.partial.ipynb"), out.with_name(f".{out.stem}.{os.getpid()}.ipynb")  # two runs may be at it
     left = "left off before its last cell without failing (sys.exit?)"
 
     def fail(what, cause=None):
@@ -208,8 +224,18 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         done = papermill.execute_notebook(
-            str(notebook), str(half), parameters, cwd=str(notebook.resolve().parent), kernel_name="python3", language="python",
+            str(notebook), str(own), parameters, cwd=str(notebook.resolve().parent), kernel_name="python3", language="python",
             progress_bar=False, log_output=False, execution_timeout=cell_timeout, **_own_kernel())
+        cells = [cell for cell in done.cells if cell.cell_type == "code" and cell.source.strip()]
+        errors = [output.ename for cell in cells for output in cell.outputs if output.output_type == "error"]
+        if "SystemExit" in errors or not (errors or all(cell.execution_count for cell in cells)):
+            fail(left)
+        if errors:
+            fail(f"shows an error in a cell: {errors[0]}")
+        missing = [str(path) for path in artefacts if not Path(path).exists()]
+        if missing:
+            fail(f"ran, but did not write {', '.join(missing)}")
+        os.replace(own, out)
     except papermill.PapermillExecutionError as error:
         if error.ename == "SystemExit":
             fail(left, error)
@@ -218,16 +244,11 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
         fail("lost its kernel, which died (is there too little memory?)", error)
     except (nbclient.exceptions.CellTimeoutError, TimeoutError) as error:
         fail(f"has a cell that was not done after {cell_timeout} s", error)
-    cells = [cell for cell in done.cells if cell.cell_type == "code" and cell.source.strip()]
-    errors = [output.ename for cell in cells for output in cell.outputs if output.output_type == "error"]
-    if "SystemExit" in errors or not (errors or all(cell.execution_count for cell in cells)):
-        fail(left)
-    if errors:
-        fail(f"shows an error in a cell: {errors[0]}")
-    missing = [str(path) for path in artefacts if not Path(path).exists()]
-    if missing:
-        fail(f"ran, but did not write {', '.join(missing)}")
-    os.replace(half, out)
+    except OSError as error:
+        fail(f"cannot be written to {out.parent} ({error.strerror or error})", error)
+    finally:
+        if own.exists():
+            os.replace(own, half)
     return out
 
 

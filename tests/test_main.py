@@ -21,7 +21,7 @@ from rnnkit.trials import TrialStore
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 COMMANDS = [words.split() for words in (
-    "reproduce", "plan", "trials", "trials export", "trials import", "trials show", "bench", "bench speed", "bench tuner")]
+    "reproduce", "plan", "trials", "trials export", "trials import", "trials show", "trials verify", "bench", "bench speed", "bench tuner")]
 
 
 def rnnkit_(*words):

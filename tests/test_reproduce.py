@@ -245,7 +245,7 @@ def test_shipped_trials_redraw_every_figure_without_training_byte_for_byte(done,
 
 def test_progress_names_the_notebook_and_counts_studies_and_trials(books, capsys):
     reproduced(books, only="calibration", trials=2)
-    assert "notebook 1 of 1, 2_1_parameter_capacity · 1 of 1 studies done · 2 of 2 trials" in capsys.readouterr().err
+    assert "notebook 1 of 1, 2_1_parameter_capacity, calibration · 1 of 1 studies done · 2 of 2 trials" in capsys.readouterr().err
 
 
 def test_a_figure_alone_is_drawn_without_its_notebook(books):

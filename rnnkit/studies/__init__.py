@@ -24,7 +24,8 @@ __all__ = ["EXPERIMENTS", "ROUND", "SCALES", "Experiment", "Scale", "Stopped", "
 SMALL_WORK = 3e11  # floating-point operations, ten seconds or so: workers take almost as long to start
 
 
-def run(experiment, scale="quick", store="trials.sqlite", seed=0, trials=None, workers=None, device=None, progress=True, scheduler=None):
+def run(experiment, scale="quick", store="trials.sqlite", seed=0, trials=None, workers=None, device=None, progress=True, scheduler=None,
+        label=""):  # fmt: skip
     """Trains what the store lacks of an experiment's trials, and returns all of them: a frame, one row a trial.
 
     `trials` a study (None or 0: as the scale says); `workers` processes (None or 0: one a core, where that pays), or the address of a
@@ -35,9 +36,9 @@ def run(experiment, scale="quick", store="trials.sqlite", seed=0, trials=None, w
     settings = dict(workers=workers, device=device, progress=progress, scheduler=scheduler)
     with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as store:
         if first:  # the studies that this experiment follows
-            complete(studies, trials_of(scale, trials, first), store, scale, label=first, **settings)
+            complete(studies, trials_of(scale, trials, first), store, scale, label=f"{label or experiment}, which needs {first}", **settings)
             studies = studies_of(experiment, scale, seed, store)
-        complete(studies, n_trials, store, scale, label=experiment, **settings)
+        complete(studies, n_trials, store, scale, label=label or experiment, **settings)
         return trials_in(store, experiment, scale, seed, trials)
 
 
