@@ -107,6 +107,15 @@ def test_a_hyper_parameter_that_never_changes_has_no_importance(sensitive):
     assert "depth" not in search.values(fixed)
 
 
+def test_the_table_sums_over_the_maps_of_a_cell_and_keeps_tuners_apart(sensitive):
+    split = sensitive.assign(tuner=np.where(np.arange(len(sensitive)) % 2, "gp", "random"),
+                             hparams=[h | {"input_scale_u": h["lr"], "input_scale_r": h["clip"]} for h in sensitive.hparams])  # fmt: skip
+    table, told = analysis.importance_table(split), analysis.importance(split)
+    assert list(table) == [(a, t) for a in ("gru", "lstm") for t in ("gp", "random")] and table.index[-1] == search.LOT
+    part = told[(told.architecture == "gru") & (told.tuner == "gp")].set_index("hyperparameter").importance
+    assert table["gru", "gp"]["input_scale_*"] == pytest.approx(part["input_scale_u"] + part["input_scale_r"])
+
+
 def test_few_trials_grow_no_forest():
     assert analysis.importance(synthetic.frame((300,), (1,), 8)).empty
 

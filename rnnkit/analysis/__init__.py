@@ -25,13 +25,13 @@ from rnnkit.analysis.flow import gradient_bands, gradient_shares
 from rnnkit.analysis.hard_tasks import winners
 from rnnkit.analysis.origin import origin, short_origin
 from rnnkit.analysis.rows import Budget, budget, rows_of
-from rnnkit.analysis.search import importance, race
+from rnnkit.analysis.search import importance, importance_table, race
 from rnnkit.analysis.statistics import bootstrap, infeasible_share, kendall, slope_loglog, welch, wilson
 from rnnkit.analysis.trainability import by_network, hard_trials, infeasible_table, looser, rerun_table, running_curves, welch_table
 
 __all__ = [
     "FAILS", "HOLDS", "UNTESTED", "Budget", "advice", "audit", "best_so_far", "best_trials", "bits_per_param", "bootstrap", "budget", "compare",
-    "gradient_bands", "gradient_shares", "importance", "in_order", "race",
+    "gradient_bands", "gradient_shares", "importance", "importance_table", "in_order", "race",
     "infeasible_share", "kendall", "multipliers", "mutual_information", "per_trial", "relu_ratio", "rows_of", "slope_loglog",
     "origin", "short_origin", "stored_bits", "unroll_curve", "wilson",
     "by_network", "hard_trials", "infeasible_table", "looser", "rerun_table", "running_curves", "welch", "welch_table", "winners",

@@ -57,20 +57,34 @@ def race(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def importance(frame: pd.DataFrame) -> pd.DataFrame:
-    """How much each hyper-parameter matters, a row for each of them and architecture: `importance`, the drop of the explained share of
-    variance when its values are dealt out anew, with its standard deviation `sd`; `explained`, that share with all of them.
+    """How much each hyper-parameter matters, a row for each of them, architecture and tuner: `importance`, the drop of the explained share
+    of variance when its values are dealt out anew, with its standard deviation `sd`; `explained`, that share with all of them.
 
     Explained are the normal scores of the losses' ranks within each study, so that sizes and depths go together; a diverged trial ranks below
-    all others. No row for an architecture with fewer than 40 trials.
+    all others. No row for an architecture with fewer than 40 trials. Where a search has drawn several hyper-parameters to good values
+    together, neither of them loses much alone; random trials have no such company.
     """
-    columns, found = ["architecture", "hyperparameter", "importance", "sd", "explained", "trials"], []
-    for architecture, rows in frame.groupby("architecture", sort=False):
+    columns, found = ["architecture", "tuner", "hyperparameter", "importance", "sd", "explained", "trials"], []
+    for names, rows in frame.groupby(["architecture", "tuner"], sort=False):
         if len(rows) >= LEAST:
             key = tuple(zip(rows.study, rows.hyper_iter, rows.valid_loss.fillna(math.inf)))
             if key not in _told:  # a figure, its text and its table ask one after another, and a forest takes a second
                 _told[key] = _importance(rows)
-            found += [(architecture, *each) for each in _told[key]]
+            found += [(*names, *each) for each in _told[key]]
     return pd.DataFrame(found, columns=columns)
+
+
+def importance_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """`importance` summed over the maps of a cell: a row for each hyper-parameter, the one that matters most on average first and the one drawn
+    by lot last; a column for each architecture and tuner. Missing where an architecture has none."""
+    told = importance(frame)
+    table = told.assign(hyperparameter=told.hyperparameter.map(stem)).pivot_table(
+        "importance", "hyperparameter", ["architecture", "tuner"], aggfunc="sum")  # fmt: skip
+    if table.empty:
+        return table
+    order = table.drop(LOT).mean(axis=1).sort_values(ascending=False).index
+    columns = [(a, t) for a in in_order(told.architecture) for t in ("gp", "random") if (a, t) in table]
+    return table.loc[[*order, LOT], columns]
 
 
 _told = {}

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from rnnkit import analysis
-from rnnkit.analysis.search import LOT, WINDOW, stem
+from rnnkit.analysis.search import WINDOW
 from rnnkit.figures.points import points
 from rnnkit.figures.style import GREY, label_of, legend, log_ticks, new_figure, nothing, style_of, styled
 from rnnkit.figures.words import sign
@@ -54,8 +54,9 @@ def convergence(frame: pd.DataFrame):
 @styled
 def importance(frame: pd.DataFrame):
     """How much each hyper-parameter (summed over the maps it belongs to) matters to each architecture, as a table in colour."""
-    table = points("importance", frame)["importance"]
-    names = analysis.in_order(table.architecture)
+    rows = analysis.rows_of("importance", frame)
+    shown, explained = analysis.importance_table(rows), analysis.importance(rows).groupby(["architecture", "tuner"]).explained.first()
+    names = list(shown)
     if not names:
         figure = new_figure(6.4, 2)
         ax = figure.subplots()
@@ -63,9 +64,6 @@ def importance(frame: pd.DataFrame):
         nothing(ax, "too few trials of any architecture to grow a forest")
         sign(figure, "importance", frame)
         return figure
-    shown = table.assign(stem=table.hyperparameter.map(stem)).pivot_table("importance", "stem", "architecture", aggfunc="sum")[names]
-    order = shown.drop(LOT).mean(axis=1).sort_values(ascending=False).index
-    shown = shown.loc[[*order, LOT]]
     figure = new_figure(2.6 + 0.85 * len(names), 1.3 + 0.27 * len(shown))
     ax = figure.subplots()
     values = np.ma.masked_invalid(shown.to_numpy())
@@ -74,8 +72,8 @@ def importance(frame: pd.DataFrame):
         text = f"{value:.2f}".replace("-0.00", "0.00") if np.isfinite(value) else "-"
         dark = np.isfinite(value) and image.norm(np.sqrt(max(value, 0))) > 0.55
         ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    explained = table.groupby("architecture").explained.first()
-    ax.set_xticks(np.arange(len(names)) + 0.5, [f"{label_of(a)}\n({explained[a]:.2f})" for a in names])
+    labels = [f"{label_of(a)}{', random' if tuner == 'random' else ''}\n({explained[a, tuner]:.2f})" for a, tuner in names]
+    ax.set_xticks(np.arange(len(names)) + 0.5, labels)
     ax.set_yticks(np.arange(len(shown)) + 0.5, shown.index)
     ax.invert_yaxis()
     ax.tick_params(length=0)
