@@ -55,6 +55,15 @@ def test_a_race_without_random_search_is_refused():
         analysis.rows_of("tuner", synthetic.frame((300,), (1,), 8))
 
 
+def test_the_experiment_gives_both_tuners_the_same_five_studies():
+    """Five seeds from the one that is asked for; the keys differ in the tuner alone, which is what `rows_of` goes by."""
+    from rnnkit.studies import studies_of
+
+    keys = {t: {s.key.replace(f"/{t}/", "/*/") for s in studies_of("tuner", "quick", 3) if s.tuner == t} for t in ("gp", "random")}
+    assert keys["gp"] == keys["random"] and len(keys["gp"]) == 5
+    assert {s.seed for s in studies_of("tuner", "quick", 3)} == {3, 4, 5, 6, 7}
+
+
 def test_curves_are_the_best_so_far_over_seeds():
     frame = both()
     curve = search.search_curves(frame).query("tuner == 'gp'").set_index("trial")
