@@ -131,12 +131,13 @@ def choose(only=()) -> dict:
     known = {*NOTEBOOKS, *(name for names in NOTEBOOKS.values() for name in names)}
     for name in only:
         if name not in known:
-            experiments, notebooks = ", ".join(name for names in NOTEBOOKS.values() for name in names), ", ".join(NOTEBOOKS)
+            experiments, notebooks = ", ".join(dict.fromkeys(name for names in NOTEBOOKS.values() for name in names)), ", ".join(NOTEBOOKS)
             raise ValueError(f"only must name an experiment ({experiments}) or a notebook ({notebooks}), got {name!r}. Check the spelling.")
     chosen = {}
     for notebook, names in NOTEBOOKS.items():
         whole = not only or notebook in only
-        wanted = tuple(name for name in names if whole or name in only)
+        before = {name for names in chosen.values() for name in names}  # two notebooks may draw the same trials
+        wanted = tuple(name for name in names if whole or (name in only and name not in before))
         if whole or wanted:
             chosen[notebook] = wanted
     return chosen
