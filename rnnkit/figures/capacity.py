@@ -11,6 +11,7 @@ from matplotlib.ticker import MultipleLocator
 
 from rnnkit import paper
 from rnnkit.figures.points import points
+from rnnkit.figures.reference import authors_sizes, overlay
 from rnnkit.figures.style import (
     GREY, PALE, architecture_keys, beside, curves, depth_keys, label_of, layers, legend, letter, log_ticks, new_figure, nothing,
     parameters_axis, reference, styled,
@@ -27,7 +28,7 @@ def fig1(frame: pd.DataFrame):
     best, table = tables["fig1"], tables["fig1i"]
     figure = new_figure(15.5, 6.1)
     axes, square = _layout(figure)
-    sizes, found = sorted(best.max_params.unique()), best.bits[best.bits > 0]
+    sizes, found = sorted({*best.max_params.unique(), *authors_sizes("fig1", "per_cap")}), best.bits[best.bits > 0]
     xs = np.array([min(sizes) / 2.4, max(sizes) * 1.6])
     bits_range = (min(found.min(), 2 * sizes[0]) / 1.6 if len(found) else sizes[0], 8 * sizes[-1])
     most = max(paper.BAND[1], best.bits_per_param.max() if len(found) else 0) + 0.5
@@ -57,6 +58,7 @@ def fig1(frame: pd.DataFrame):
                 curves(ax, part, y)
             else:
                 nothing(ax, "no bits stored" if len(part) else f"depth {depth}: not trained\nat this scale", 0.62, 0.17)
+    theirs = [overlay(dict(zip((None, *paper.DEPTHS), row)), "fig1", "per_cap", y) for row, y in zip(axes, ("bits", "bits_per_param"))]
     _multiplier_table(square, table)
     sns.despine(figure)
     _spines(square)
@@ -64,6 +66,7 @@ def fig1(frame: pd.DataFrame):
     handles += [
         Line2D([], [], color=GREY, linewidth=1, linestyle=(0, (6, 2)), label="paper: 5 bits per parameter"),
         Patch(color=PALE, label="paper: 3-6"),
+        *theirs[0],
     ]
     legend(figure, handles, columns=12)
     sign(figure, "fig1", frame)

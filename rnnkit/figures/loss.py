@@ -7,6 +7,7 @@ from matplotlib.lines import Line2D
 from rnnkit import paper
 from rnnkit.analysis.loss import chance, memorised
 from rnnkit.figures.points import points
+from rnnkit.figures.reference import authors_sizes, overlay
 from rnnkit.figures.style import (
     GREY, architecture_keys, curves, layers, letter, log_ticks, new_figure, nothing, parameters_axis, style_of,
     styled,
@@ -25,11 +26,11 @@ def fig3(frame):
     """
     best = points("fig3", frame)["fig3"]
     figure = new_figure(13.5, 6.2)
-    axes = figure.subplots(2, 4)
+    axes, theirs = figure.subplots(2, 4), []
     for row, task in zip(axes, LETTERS):
         part = best[best.task_type == task]
         form = part.form.iloc[0] if len(part) else ""
-        sizes = sorted((part if len(part) else best).max_params.unique())
+        sizes = sorted({*(part if len(part) else best).max_params.unique(), *authors_sizes("fig3", task, form)})
         for ax, depth, name in zip(row, paper.DEPTHS, LETTERS[task]):
             letter(ax, name, f"{task_name(task, form)}, {layers(depth)}")
             parameters_axis(ax, sizes, "parameters, P")
@@ -37,8 +38,10 @@ def fig3(frame):
             _landmarks(ax, task, form, depth)
             ax.set_ylim(_range(part, task))
             ax.tick_params(labelleft=depth == paper.DEPTHS[0])
+        theirs = overlay(dict(zip(paper.DEPTHS, row)), "fig3", task, form=form) or theirs
         row[0].set_ylabel("bits per character" if task == "text8" else "weighted squared error")
     _against_units(axes[0][3], best[best.task_type == "text8"])
+    axes[0][3].set_ylim(axes[0][0].get_ylim())
     sns.despine(figure)
     axes[1][3].set_axis_off()  # the paper has seven panels
     handles = architecture_keys(best.architecture)
@@ -48,7 +51,7 @@ def fig3(frame):
     ]
     if (best.task_type == "text8").any() and _anchored(best.form[best.task_type == "text8"].iloc[0]):
         handles.append(Line2D([], [], color=GREY, marker="x", linestyle="none", label="published (see caption)"))
-    axes[1][3].legend(handles=handles, loc="center", handlelength=3, labelspacing=0.8)
+    axes[1][3].legend(handles=handles + theirs, loc="center", handlelength=3, labelspacing=0.8)
     sign(figure, "fig3", frame)
     return figure
 

@@ -7,8 +7,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from rnnkit import paper
+from rnnkit import analysis, paper
 from rnnkit.figures.points import points
+from rnnkit.figures.reference import overlay_columns, overlay_search
 from rnnkit.figures.style import GREY, PALE, beside, label_of, layers, legend, letter, new_figure, nothing, reference, style_of, styled
 from rnnkit.figures.words import sign, task_name
 
@@ -59,7 +60,7 @@ def fig4(frame: pd.DataFrame):
     style = style_of(table.architecture)
     figure = new_figure(13.0, 11.4)
     axes = figure.subplots(4, len(paper.HARD_DEPTHS))
-    letters = iter(paper.FIGURES["fig4"].panels)
+    letters, forms, theirs = iter(paper.FIGURES["fig4"].panels), _forms("fig4", frame), []
     for first, task in ((0, "parens_counting"), (2, "arithmetic")):
         part = table[table.task_type == task]
         scale = Scale(part.loss, part.chance.iloc[0]) if len(part) else None
@@ -67,6 +68,8 @@ def fig4(frame: pd.DataFrame):
             for ax, depth in zip(axes[row], paper.HARD_DEPTHS):
                 letter(ax, next(letters), f"{task_name(task)}, {layers(depth)}" if row == first else "")
                 _search(ax, part[part.n_layers == depth], what, style, scale)
+                if scale:
+                    theirs = overlay_search(ax, "fig4", task, depth, what, scale.place, forms[task]) or theirs
                 if not (part.n_layers == depth).any():
                     empty = f"depth {depth}: not trained\nat this scale" if len(part) else f"{task_name(task)}:\nnot trained"
                     nothing(ax, empty)
@@ -83,9 +86,14 @@ def fig4(frame: pd.DataFrame):
     lines = [Line2D([], [], color=s.color, marker=s.marker, linestyle=s.line, label=label_of(a)) for a, s in style.items()]
     more = [Line2D([], [], color=GREY, linewidth=1, linestyle=CHANCE, label="chance"), Patch(color=GREY, alpha=0.2, label="95 %"),
             Line2D([], [], color=GREY, marker="o", markersize=2.5, linestyle="none", label="a trial")]  # fmt: skip
-    legend(figure, lines + more, columns=9)
+    legend(figure, lines + more + theirs, columns=9)
     sign(figure, "fig4", frame)
     return figure
+
+
+def _forms(name: str, frame: pd.DataFrame) -> dict[str, str]:
+    """The form of each task in a figure."""
+    return dict(analysis.budget(analysis.rows_of(name, frame)).tasks)
 
 
 def _search(ax, part: pd.DataFrame, what: str, style, scale):
@@ -115,7 +123,7 @@ def fig5(frame: pd.DataFrame):
     depths = sorted(table.n_layers.unique())
     style = style_of(table.architecture)
     scale = Scale(table.loss, table.chance.iloc[0])
-    above = bool((table.loss > scale.high).any())
+    above, form, theirs = bool((table.loss > scale.high).any()), _forms("fig5", frame)["parens_counting"], []
     figure = new_figure(10.4, 4.6)
     axes = figure.subplots(1, 2, sharey=True)
     for ax, name, depth in zip(axes, "ab", (depths[0], depths[-1] if len(depths) > 1 else None)):
@@ -126,6 +134,7 @@ def fig5(frame: pd.DataFrame):
         for x, architecture in enumerate(names):
             own = part[part.architecture == architecture]
             _box(ax, x, own.loss.dropna().to_numpy(), style[architecture], scale)
+        theirs = overlay_columns(ax, "fig5", "parens_counting", depth, names, scale.place, form) or theirs
         counts = [f"{part.loss[part.architecture == a].isna().sum()} of {(part.architecture == a).sum()}" for a in names]
         ax.set_xticks(range(len(names)), [f"{label_of(a)}\n{count}" for a, count in zip(names, counts)])
         ax.set_xlim(-0.6, max(len(names), 1) - 0.4)
@@ -139,6 +148,8 @@ def fig5(frame: pd.DataFrame):
     reference(axes[1], scale.chance, f"chance\n{scale.chance:.3g}")
     if above:
         beside(axes[1], scale.top, f"above {scale.high:.3g}")
+    if theirs:
+        legend(figure, theirs, columns=1)
     sns.despine(figure)
     sign(figure, "fig5", frame)
     return figure
