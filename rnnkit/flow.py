@@ -26,7 +26,7 @@ SHOWN = ("impulse", "noise")
 class Flow:
     """What M cells did in T steps. Times run from 0, before the first step, to T; a gate's from 1.
 
-    `gradient` is the norm of dL/d(state at t), divided by that at T, for L = w . h at T with random w; the LSTM's state is h and c together.
+    `gradient` is the norm of dL/d(state at t), divided by that at T, for L = w . h at T, w random; the LSTM's state is h and c together.
     `trace` is the distance between the states with and without the impulse, divided by that at step 1: how much of it is still there.
     """
 

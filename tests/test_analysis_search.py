@@ -33,7 +33,7 @@ def searched(losses, architecture="gru", bad=(), **columns):
 
 @pytest.fixture(scope="module")
 def sensitive():
-    """200 random trials of two studies: the loss falls with `lr`, more where `optimizer` is Adam; `l2` means nothing; high `clip` diverges."""
+    """200 random trials of two studies: the loss falls with `lr`, more with Adam; `l2` means nothing; high `clip` diverges."""
     rng, parts = np.random.default_rng(0), []
     for architecture in ("gru", "lstm"):
         lr, l2, clip = 10 ** rng.uniform(-4, -1, 200), 10 ** rng.uniform(-8, -3, 200), rng.uniform(1, 100, 200)

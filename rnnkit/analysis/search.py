@@ -40,8 +40,8 @@ def typical_trials(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def race(frame: pd.DataFrame) -> pd.DataFrame:
-    """The Gaussian process against random search, a row for each architecture: `gp` and `random`, medians over the seeds of the best bits per
-    parameter at the end; `ratio` of the two, with a 95 % interval over seeds; `match`, trials after which the process's median is at
+    """The Gaussian process against random search, a row for each architecture: `gp` and `random`, medians over the seeds of the best bits
+    per parameter at the end; `ratio` of the two, with a 95 % interval over seeds; `match`, trials after which the process's median is at
     least where random search ends (NaN if never)."""
     rows, curves = [], search_curves(frame)
     ends = best_so_far(frame).groupby(["architecture", "tuner", "seed"], sort=False).best.max().fillna(0.0)
@@ -60,8 +60,8 @@ def importance(frame: pd.DataFrame) -> pd.DataFrame:
     """How much each hyper-parameter matters, a row for each of them, architecture and tuner: `importance`, the drop of the explained share
     of variance when its values are dealt out anew, with its standard deviation `sd`; `explained`, that share with all of them.
 
-    Explained are the normal scores of the losses' ranks within each study, so that sizes and depths go together; a diverged trial ranks below
-    all others. No row for an architecture with fewer than 40 trials. Where a search has drawn several hyper-parameters to good values
+    Explained are the normal scores of the losses' ranks within each study, so that sizes and depths go together; a diverged trial ranks
+    below all others. No row for an architecture with fewer than 40 trials. Where a search has drawn several hyper-parameters to good values
     together, neither of them loses much alone; random trials have no such company.
     """
     columns, found = ["architecture", "tuner", "hyperparameter", "importance", "sd", "explained", "trials"], []
@@ -75,8 +75,8 @@ def importance(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def importance_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """`importance` summed over the maps of a cell: a row for each hyper-parameter, the one that matters most on average first and the one drawn
-    by lot last; a column for each architecture and tuner. Missing where an architecture has none."""
+    """`importance` summed over the maps of a cell: a row for each hyper-parameter, the one that matters most on average first, the one
+    drawn by lot last; a column for each architecture and tuner. Missing where an architecture has none."""
     told = importance(frame)
     table = told.assign(hyperparameter=told.hyperparameter.map(stem)).pivot_table(
         "importance", "hyperparameter", ["architecture", "tuner"], aggfunc="sum")  # fmt: skip
@@ -136,7 +136,7 @@ def stem(name: str) -> str:
 
 
 def lost(frame: pd.DataFrame, names=("lr_init", "gradient_clip_val", "recurrent_matrix_scale_*")) -> pd.DataFrame:
-    """Share of trials on the hard tasks that diverged, and of those that ended a tenth above chance (`end`), by quarters of a hyper-parameter.
+    """Share of trials on the hard tasks that diverged, and of those that ended a tenth above chance, by quarters of a hyper-parameter.
 
     A row for each end, name and quarter, all architectures together: the median of the values, the share with Wilson's 95 % interval, and
     the trials. `names` may hold stems: then it is the largest value of a trial.

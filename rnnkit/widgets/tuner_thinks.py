@@ -1,4 +1,4 @@
-"""The tuner thinks: a Gaussian process on one or two dimensions, the trial that it asks for, and what it makes of the answer (Appendix A)."""
+"""The tuner thinks: a Gaussian process on one or two dimensions, the trial that it asks for, what it makes of the answer (Appendix A)."""
 
 import math
 from collections.abc import Callable
@@ -50,11 +50,12 @@ def _hills(point, number=0):
 
 def _study(free) -> Study:
     """A vanilla RNN of 100 parameters, trained for 2,000 steps on the capacity task; all hyper-parameters are held but those in `free`."""
-    held = {"input_scale_h": 1.0, "recurrent_matrix_scale_h": 1.0, "recurrent_bias_scale_h": 0.0, "recurrent_matrix_init_type": "orthogonal",
-            "recurrent_bias_init_type": "delta", "nonlinearity": "tanh", "optimizer": "Adam", "lr_init": 0.01, "lr_decay_rate": 0.1,
+    held = {"input_scale_h": 1.0, "recurrent_matrix_scale_h": 1.0, "recurrent_bias_scale_h": 0.0,
+            "recurrent_matrix_init_type": "orthogonal", "recurrent_bias_init_type": "delta", "nonlinearity": "tanh", "optimizer": "Adam", "lr_init": 0.01, "lr_decay_rate": 0.1,
             "optimizer_logit_momentum": 2.0, "gradient_clip_val": 10.0, "l2_decay": 1e-8, "samples_per_param": 2.0,
             "input_presentation": "every"}  # fmt: skip
-    return Study("per_cap", "rnn", 1, 100, n_in=10, train_steps=(STEPS, STEPS), pinned=tuple((k, v) for k, v in held.items() if k not in free))
+    pinned = tuple((name, value) for name, value in held.items() if name not in free)
+    return Study("per_cap", "rnn", 1, 100, n_in=10, train_steps=(STEPS, STEPS), pinned=pinned)
 
 
 def _network(title, *free) -> Problem:
@@ -77,7 +78,7 @@ def problems() -> dict[str, Problem]:
 def widget(problem="wave", trials=7, seed=0) -> Panel:
     """Begins with `trials` trials of `problem` told."""
     controls = {
-        "problem": choice("minimise", [(p.title, name) for name, p in problems().items()], problem, "What the tuner does not know and tries to find"),
+        "problem": choice("minimise", [(p.title, name) for name, p in problems().items()], problem, "What the tuner tries to find"),
         "seed": slider("seed", 0, 9, seed, tip="Of the first design, of the tuner's candidates and of the networks"),
         "truth": toggle("show the curve", tip="What the tuner does not see; of a network nobody knows it"),
         "ask": button("ask", _ask, "Which trial does the tuner want next?"),
@@ -194,7 +195,7 @@ def _wave_line():
 
 
 def _as_told(values, losses, heard):
-    """Losses that nobody measured, warped as the measured ones were: between them by interpolation, beyond them by the slope of the whole."""
+    """Losses that nobody measured, warped as the measured ones were: between them by interpolation, beyond by the slope of the whole."""
     losses, heard = np.array(losses)[np.isfinite(losses)], np.asarray(heard)[np.isfinite(losses)]
     order = np.argsort(losses)
     x, y = losses[order], heard[order]
