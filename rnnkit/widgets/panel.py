@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class Panel:
     def __init__(self, draw, controls, state=None, size=(10, 4.4), changed=None, clicked=None, still=None):
         self.draw, self.controls, self.state, self.size = draw, dict(controls), dict(state or {}), size
         self.changed, self.clicked, self.still = changed, clicked, still
-        self.background, self.task, self.ticket = "#ffffff", None, None
+        self.background, self.task, self.ticket, self.loop, self.due = "#ffffff", None, None, None, False
         self.made = {}  # the ipywidgets controls, once there is somebody to move them
 
     @property
@@ -40,7 +41,8 @@ class Panel:
         theme = theme_for(self.background)
         with matplotlib.rc_context(theme.look()):
             figure = Drawing(figsize=self.size, dpi=DPI)
-            figure.alt, _, figure.details = self.draw(figure, theme, **self.values).partition("\n")
+            sentence, _, figure.details = self.draw(figure, theme, **self.values).partition("\n")
+        figure.alt = " ".join(sentence.split())
         return figure
 
     def set(self, **state):
@@ -50,6 +52,7 @@ class Panel:
 
     def redraw(self):
         """Draws again, where somebody looks; what goes wrong is said there too, since an exception in a callback is seen by nobody."""
+        self.due = False
         if not self.made:
             return
         try:
@@ -106,15 +109,17 @@ class Panel:
         if not self.made:
             import ipywidgets
 
+            with suppress(RuntimeError):
+                self.loop = asyncio.get_running_loop()
             self.made = {name: control.make() for name, control in self.controls.items()}
             self.background = self.picture.background
             for name, control in self.controls.items():
                 if control.press is not None:
-                    self.made[name].on_click(lambda _, press=control.press: press(self))
+                    self.made[name].on_click(lambda _, press=control.press: self._here(press, self))
                 else:
-                    self.made[name].observe(lambda _, name=name: self._moved(name), "value")
-            self.picture.observe(self._seen, "background")
-            self.picture.on_msg(self._heard)
+                    self.made[name].observe(lambda _, name=name: self._here(self._moved, name), "value")
+            self.picture.observe(lambda change: self._here(self._seen, change.new), "background")
+            self.picture.on_msg(lambda _, content, __: self._here(self._heard, content))
             controls = ipywidgets.Box(list(self.made.values()))
             controls.add_class("rnnkit-controls")
             self.box = ipywidgets.VBox([controls, self.picture])
@@ -122,16 +127,37 @@ class Panel:
             self.redraw()
         return self.box
 
+    def _here(self, act, *values):
+        """Acts on the thread that made the panel: a kernel may hear of moves on others, for which neither matplotlib nor SQLite is made."""
+        if self.loop is None:
+            self._safely(act, *values)
+        else:
+            self.loop.call_soon_threadsafe(self._safely, act, *values)
+
+    def _safely(self, act, *values):
+        try:
+            act(*values)
+        except Exception as error:
+            self.picture.sentence = f"It failed: {error}"
+
+    def _soon(self):
+        """Draws again after all moves that have been heard of by then, so that a quick hand is not answered move by move."""
+        if self.loop is None:
+            self.redraw()
+        elif not self.due:
+            self.due = True
+            self.loop.call_soon(self.redraw)
+
     def _moved(self, name):
         if self.changed is not None:
             self.changed(self, name)
-        self.redraw()
+        self._soon()
 
-    def _seen(self, change):
-        self.background = Panel.seen = change.new
-        self.redraw()
+    def _seen(self, background):
+        self.background = Panel.seen = background
+        self._soon()
 
-    def _heard(self, _, content, __):
+    def _heard(self, content):
         if self.clicked is None or "click" not in content:
             return
         x, y = content["click"]
@@ -140,7 +166,7 @@ class Panel:
             if place.x0 <= x <= place.x1 and place.y0 <= 1 - y <= place.y1:
                 pixels = self.last.bbox.size * (x, 1 - y)
                 self.clicked(self, *ax.transData.inverted().transform(pixels))
-                self.redraw()
+                self._soon()
                 return
 
     def _repr_mimebundle_(self, include=None, exclude=None):

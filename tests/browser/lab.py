@@ -11,34 +11,41 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
-WIDTH, HEIGHT = 1280, 1000
+SIZE = {"width": 1280, "height": 1000}
 RUN_ALL = """async () => {
     const app = window.jupyterapp; await app.restored;
     const panel = app.shell.currentWidget; await panel.context.ready; await panel.sessionContext.ready;
     await app.commands.execute('notebook:run-all-cells');
 }"""
-STATES = """() => window.jupyterapp.shell.currentWidget.content.widgets.filter(c => c.model.type === 'code' && c.model.sharedModel.source.trim())
-    .map(c => [c.model.executionCount, c.model.outputs.toJSON().filter(o => o.output_type === 'error').map(o => o.evalue)])"""
+CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets
+    .filter(cell => cell.model.type === 'code' && cell.model.sharedModel.source.trim())
+    .map(cell => [cell.model.executionState || '', cell.model.executionCount,
+                  cell.model.outputs.toJSON().filter(out => out.output_type === 'error').map(out => out.ename + ': ' + out.evalue)])"""
+CLEAR = """() => window.jupyterapp.shell.currentWidget.content.widgets.forEach(cell => cell.model.type === 'code' && cell.model.clearExecution())"""
+LISTEN = """(image) => { window.answer = new Promise(done => {
+    const start = performance.now();
+    image.addEventListener('load', () => done((performance.now() - start) / 1000), {once: true}); }); }"""
+ANSWER = "(most) => Promise.race([window.answer, new Promise((_, no) => setTimeout(() => no('no new picture'), 1000 * most))])"
 
 
 def start(folder: Path, home: Path):
     """Serves the notebooks in `folder`, with its own settings in `home`; gives the server's process and its address."""
-    settings = home / "settings" / "@jupyterlab" / "apputils-extension"
-    settings.mkdir(parents=True)
-    (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
-    notebooks = home / "settings" / "@jupyterlab" / "notebook-extension"
-    notebooks.mkdir()
-    (notebooks / "tracker.jupyterlab-settings").write_text(json.dumps({"windowingMode": "none"}))  # cells far down exist, too
+    settings = home / "settings" / "@jupyterlab"
+    for extension, name, values in (
+        ("apputils-extension", "notification", {"fetchNews": "false", "checkForUpdates": False}),
+        ("notebook-extension", "tracker", {"windowingMode": "none"}),  # cells far down are on the page, too
+    ):
+        (settings / extension).mkdir(parents=True)
+        (settings / extension / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = dict(
         os.environ, JUPYTER_CONFIG_DIR=str(home / "config"), JUPYTER_DATA_DIR=str(home / "data"), JUPYTER_RUNTIME_DIR=str(home / "run"),
         JUPYTERLAB_SETTINGS_DIR=str(home / "settings"), JUPYTERLAB_WORKSPACES_DIR=str(home / "work"), PYTHONPATH=str(ROOT),
-        JUPYTER_PREFER_ENV_PATH="1", OMP_NUM_THREADS="1",
     )  # fmt: skip
     command = [
         sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0",
@@ -48,11 +55,10 @@ def start(folder: Path, home: Path):
     log = home / "lab.log"
     with open(log, "w") as file:
         server = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
-    address = f"http://127.0.0.1:{port}"
     for _ in range(240):
         try:
-            urllib.request.urlopen(f"{address}/api/status", timeout=1)
-            return server, address
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status", timeout=1)
+            return server, f"http://127.0.0.1:{port}"
         except OSError:
             time.sleep(0.25)
     server.kill()
@@ -68,37 +74,44 @@ def write_notebook(path: Path, *cells: str):
     nbformat.write(book, path)
 
 
-def open_notebook(browser, address, name, dark=False, errors=None):
-    """A page with the notebook open; `errors` collects what the page's programs raise."""
-    page = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}).new_page()
-    page.on("pageerror", lambda error: errors is not None and errors.append(str(error)))
-    page.goto(f"{address}/lab/tree/{name}?reset")
+def open_notebook(browser, address, name, errors: list):
+    """A page with the notebook open, its outputs cleared; `errors` collects what the page's own programs raise."""
+    page = browser.new_context(viewport=SIZE).new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{address}/lab/tree/{name}?reset")  # a fresh workspace
     page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook", timeout=60_000)
     page.wait_for_function("() => !!window.jupyterapp")
-    if dark:
-        page.evaluate("async () => { await window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'}); }")
+    page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.context.ready; }")
+    page.evaluate(CLEAR)
     return page
 
 
-def run_all(page, timeout=120):
-    """Runs all cells; the errors that they raised."""
+def run_all(page, timeout=180) -> list[str]:
+    """Runs all cells to the end, or to the first error; the errors that they raised."""
     page.evaluate(RUN_ALL)
-    end = time.monotonic() + timeout
+    end, cells = time.monotonic() + timeout, []
     while time.monotonic() < end:
-        cells = page.evaluate(STATES)
-        if any(errors for _, errors in cells) or all(count for count, _ in cells):
-            return [error for _, errors in cells for error in errors]
+        cells = page.evaluate(CELLS)
+        errors = [error for *_, found in cells for error in found]
+        if errors or all(count and state != "running" for state, count, _ in cells):
+            return errors
         time.sleep(0.1)
     raise TimeoutError(f"the notebook was not done after {timeout} s: {cells}")
 
 
+def theme(page, name):
+    """Changes the page to "JupyterLab Light" or "JupyterLab Dark"."""
+    page.evaluate("async (name) => { await window.jupyterapp.commands.execute('apputils:change-theme', {theme: name}); }", name)
+
+
 class Widget:
-    """A panel on a page, as a reader sees it."""
+    """A panel on a page, as a reader sees and moves it."""
 
     def __init__(self, page, number=0):
         self.page, self.at = page, page.locator(".rnnkit-panel").nth(number)
-        self.image, self.sentence = self.at.locator("img.rnnkit-image"), self.at.locator(".rnnkit-sentence")
-        self.image.wait_for(timeout=60_000)
+        self.image, self.line = self.at.locator("img.rnnkit-image"), self.at.locator(".rnnkit-sentence")
+        self.at.wait_for(timeout=60_000)
+        self.at.scroll_into_view_if_needed()
         self.settle()
 
     @property
@@ -106,35 +119,41 @@ class Widget:
         """How often the browser has shown a new picture."""
         return int(self.image.get_attribute("data-drawn") or 0)
 
-    def settle(self, quiet=0.7):
+    @property
+    def sentence(self) -> str:
+        return self.line.inner_text()
+
+    def settle(self, quiet=0.6):
         """Waits until the picture has stayed as it is for a moment."""
-        last, since = -1, time.monotonic()
+        last, since, start = 0, time.monotonic(), time.monotonic()
         while last < 1 or time.monotonic() - since < quiet:
+            assert time.monotonic() - start < 60, "the picture never came to rest"
             if (now := self.drawn) != last:
                 last, since = now, time.monotonic()
             time.sleep(0.05)
 
     def control(self, label):
-        """The part of the page that has this label."""
-        return self.at.locator(f".jupyter-widgets:has(> .widget-label:text-is('{label}'))").first
+        """The control with this label."""
+        return self.at.locator(f".rnnkit-controls > *:has(> .widget-label:text-is('{label}'))").first
 
-    def handle(self, label):
-        return self.control(label).locator(".noUi-handle")
+    def timed(self, act, most=20) -> float:
+        """Seconds from an act to the next picture, by the browser's own clock."""
+        self.page.evaluate(LISTEN, self.image.element_handle())
+        act()
+        return self.page.evaluate(ANSWER, most)
 
-    def press(self, label, key="ArrowRight", times=1):
-        """Moves a slider with the keyboard; seconds from the key to the new picture in the browser, one each time."""
-        self.handle(label).focus()
-        return [self.timed(lambda: self.page.keyboard.press(key)) for _ in range(times)]
+    def press(self, label, key="ArrowRight") -> float:
+        """Moves a slider with the keyboard."""
+        self.control(label).locator(".noUi-handle").focus()
+        return self.timed(lambda: self.page.keyboard.press(key))
 
-    def select(self, label, shown):
+    def select(self, label, shown) -> float:
         return self.timed(lambda: self.control(label).locator("select").select_option(label=shown))
 
-    def click(self, label):
-        self.at.locator("button.widget-button", has_text=label).click()
+    def type(self, label, letter) -> float:
+        self.control(label).locator("input").focus()
+        self.page.keyboard.press("End")
+        return self.timed(lambda: self.page.keyboard.type(letter))
 
-    def timed(self, act, timeout=10):
-        """Seconds from an act to the next picture, by the browser's own clock."""
-        self.page.evaluate("""(image) => { window.answer = new Promise(done => { const start = performance.now();
-            image.addEventListener('load', () => done((performance.now() - start) / 1000), {once: true}); }); }""", self.image.element_handle())
-        act()
-        return self.page.evaluate(f"() => Promise.race([window.answer, new Promise((_, no) => setTimeout(() => no('no new picture'), {timeout * 1000}))])")
+    def click(self, text):
+        self.at.locator("button.widget-button", has_text=text).first.click()

@@ -1,0 +1,147 @@
+"""Every widget in a real browser: moved with the keyboard, it draws another picture, soon enough, on light pages and on dark ones."""
+
+import os
+import time
+
+import pytest
+from lab import Widget, open_notebook, run_all, theme, write_notebook
+
+from rnnkit.widgets import WIDGETS
+
+SOON = 0.2  # seconds, on a machine that does nothing else
+STORED = ("one_number_per_unit", "read_the_stack", "trials_explorer")
+MOVES = {  # widget -> (how, control, and what to choose)
+    "memorise_me": [("press", "labels a parameter"), ("press", "time steps"), ("press", "parameters"), ("select", "cell", "GRU")],
+    "inside_a_cell": [("press", "recurrent scale"), ("press", "forget bias"), ("select", "cell", "LSTM"), ("select", "input", "noise")],
+    "one_number_per_unit": [("press", "units a layer"), ("press", "vector"), ("select", "cell", "LSTM"), ("select", "layers", "2")],
+    "luck_of_the_draw": [("press", "layers"), ("select", "cell", "LSTM"), ("select", "against", "+RNN"), ("select", "to read", "3 x 50 symbols")],
+    "tuner_thinks": [("press", "seed"), ("select", "minimise", "a landscape")],
+    "read_the_stack": [("type", "type", "("), ("type", "type", "a"), ("type", "type", ")")],
+    "trials_explorer": [("press", "trial, best first"), ("press", "parameters"), ("select", "against", "optimizer")],
+}
+
+
+@pytest.fixture(scope="module")
+def errors():
+    return []
+
+
+@pytest.fixture(scope="module")
+def page(browser, address, folder, store, errors):
+    """One notebook with every widget in a cell of its own."""
+    settings = {name: f", store={store.name!r}" if name in STORED else "" for name in WIDGETS}
+    write_notebook(folder / "widgets.ipynb", "import rnnkit as rk", *(f"rk.widget({name!r}{settings[name]})" for name in WIDGETS))
+    page = open_notebook(browser, address, "widgets.ipynb", errors)
+    assert run_all(page) == []
+    return page
+
+
+def shown(page, name):
+    return Widget(page, list(WIDGETS).index(name))
+
+
+def allowed() -> float:
+    """Seconds that an answer may take here and now: more, the more others are at work."""
+    return SOON * max(1.0, 1.5 * os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def test_every_widget_is_moved_below():
+    assert set(MOVES) == set(WIDGETS)
+
+
+@pytest.mark.parametrize("name", WIDGETS)
+def test_a_move_is_answered_soon_by_another_picture_and_sentence(page, name, answers, picture):
+    widget = shown(page, name)
+    for how, control, *rest in MOVES[name]:
+        before, said = widget.drawn, widget.sentence
+        seconds = [getattr(widget, how)(control, *rest)]
+        assert widget.drawn > before and said, f"{name}: {control}"
+        widget.settle()
+        if how == "press":  # once more there and back: what was slow the first time shall not be so again
+            seconds += [widget.press(control, key) for key in ("ArrowLeft", "ArrowRight")]
+        answers[f"{name}: {control}"] = seconds
+    picture(page, f"widget_{name}")
+    slow = {what: min(times) for what, times in answers.items() if what.startswith(name) and min(times) > allowed()}
+    assert slow == {}, f"more than {allowed():.2f} s"
+
+
+@pytest.mark.parametrize("name", WIDGETS)
+def test_every_control_is_reached_with_the_tab_key_and_has_a_name(page, name):
+    widget = shown(page, name)
+    focusable = widget.at.locator(".rnnkit-controls :is([tabindex='0'], select, input, button):not([disabled])")
+    focusable.first.focus()
+    for k in range(focusable.count()):
+        for _ in range(2):  # a slider's number can be typed over, and has a stop of its own
+            if not focusable.nth(k).evaluate("e => e === document.activeElement"):
+                page.keyboard.press("Tab")
+        assert focusable.nth(k).evaluate("e => e === document.activeElement"), f"control {k} of {name}"
+        assert focusable.nth(k).evaluate("e => !!(e.getAttribute('aria-label') || e.textContent || (e.labels && e.labels.length))")
+
+
+@pytest.mark.parametrize("name", WIDGETS)
+def test_the_picture_has_its_sentence_as_text_for_those_who_cannot_see_it(page, name):
+    widget = shown(page, name)
+    assert widget.image.get_attribute("alt") == widget.sentence != ""
+
+
+def test_training_moves_the_curve_and_stops_when_told(page, picture):
+    widget = shown(page, "memorise_me")
+    widget.click("train")
+    end = time.monotonic() + 60
+    while "right after" not in widget.sentence and time.monotonic() < end:
+        time.sleep(0.1)
+    before = widget.drawn
+    time.sleep(1.5)
+    assert widget.drawn > before and "stored bits" in widget.sentence
+    picture(page, "training")
+    widget.click("stop")
+    widget.settle()
+    assert widget.at.locator("button", has_text="train").count() == 1  # it can go on
+
+
+def test_a_move_during_training_is_answered(page):
+    widget = shown(page, "memorise_me")
+    widget.click("train")
+    time.sleep(1)
+    widget.press("labels a parameter")
+    widget.settle()
+    assert "Press train." in widget.sentence
+
+
+def test_draws_are_counted_until_they_are_stopped(page, picture):
+    widget = shown(page, "luck_of_the_draw")
+    widget.click("draw")
+    end = time.monotonic() + 60
+    while "diverged" not in widget.sentence and time.monotonic() < end:
+        time.sleep(0.1)
+    picture(page, "drawing")
+    widget.click("stop")
+    widget.settle()
+    assert "diverged" in widget.sentence
+
+
+def test_a_click_into_the_cloud_describes_another_trial(page):
+    widget = shown(page, "trials_explorer")
+    box, said = widget.image.bounding_box(), widget.at.locator(".rnnkit-details").inner_text()
+    widget.timed(lambda: page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + 0.8 * box["height"]))
+    widget.settle()
+    assert widget.at.locator(".rnnkit-details").inner_text() != said
+
+
+def test_pictures_turn_dark_with_the_page(page, picture):
+    """The colour of the picture's corner is that of the page behind it."""
+    corner = """async (image) => { const c = document.createElement('canvas'); c.width = c.height = 1;
+        const d = c.getContext('2d'); d.drawImage(image, 0, 0); return [...d.getImageData(0, 0, 1, 1).data].slice(0, 3); }"""
+    theme(page, "JupyterLab Dark")
+    time.sleep(3)
+    for name in WIDGETS:
+        widget = shown(page, name)
+        assert max(widget.image.evaluate(corner)) < 40, name
+        picture(page, f"dark_{name}")
+    theme(page, "JupyterLab Light")
+    time.sleep(3)
+    assert min(shown(page, "memorise_me").image.evaluate(corner)) > 240
+
+
+def test_the_page_raised_no_error(page, errors):
+    assert errors == []
