@@ -147,14 +147,18 @@ def test_asking_and_telling_move_the_picture():
         panel = tuner_thinks.widget("wave", 5)
         panel.make()
         sentences = [panel.picture.sentence]
-        panel.made["tell"].click()
-        await panel.task
-        sentences.append(panel.picture.sentence)
-        panel.made["ask"].click()
-        sentences.append(panel.picture.sentence)
-        panel.made["problem"].value = "hills"
-        await panel.task
-        return sentences + [panel.picture.sentence]
+        for act in (
+            panel.made["tell"].click,
+            panel.made["ask"].click,
+            lambda: setattr(panel.made["problem"], "value", "hills"),
+        ):
+            act()
+            for _ in range(200):  # a move is heard of, then answered, then drawn, each in its turn
+                await asyncio.sleep(0.01)
+                if not panel.running and not panel.due:
+                    break
+            sentences.append(panel.picture.sentence)
+        return sentences
 
     first, told_, asked, changed = asyncio.run(press())
     assert first.startswith("5 trials") and first.endswith("Press tell.")

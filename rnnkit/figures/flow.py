@@ -50,8 +50,9 @@ def one_setting(flows: dict):
     figure.alt = f"State, gates and gradient of {len(flows)} cells over {steps} steps. Gradient left at step 0: {numbers}."
     figure.caption = (
         f"{OURS}. One untrained layer of {units} units is shown a random vector at step 1 and zeros after. Top: the state of "
-        f"{min(LINES, units)} units. Middle: each gate, averaged over the units. Bottom: the norm of the gradient of a random readout of the last state with "
-        f"respect to the state at step t, relative to the last step; in pale, the other cells. At step 0 there is left: {numbers}."
+        f"{min(LINES, units)} units. Middle: each gate, averaged over the units. Bottom: the norm of the gradient of a random readout of "
+        f"the last state with respect to the state at step t, relative to the last step; in pale, the other cells. At step 0 there "
+        f"is left: {numbers}."
     )
     figure.tables = {"flow": table_of(flows)}
     return figure
@@ -138,8 +139,8 @@ def gradients(frame: pd.DataFrame):
     figure.alt = f"Gradient and trace of an impulse against steps, on a logarithmic axis. Median gradient {last} steps back: {numbers}."
     figure.caption = (
         f"{OURS}. One untrained layer whose scales, biases and types are drawn at random from the ranges of Appendix A; median (line) and "
-        f"bands over the draws. Top: norm of the gradient with respect to the state so many steps before the last one. Bottom: how far apart the "
-        f"states with and without the impulse still are. Vanished: below 1/1000 after {last} steps; exploded: above 1000. "
+        f"bands over the draws. Top: norm of the gradient with respect to the state so many steps before the last one. Bottom: how far "
+        f"apart the states with and without the impulse still are. Vanished: below 1/1000 after {last} steps; exploded: above 1000. "
         f"Median gradient {last} steps back: {numbers}."
     )
     figure.tables = {"gradients": bands}

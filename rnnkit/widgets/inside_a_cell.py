@@ -21,7 +21,7 @@ def widget(architecture="gru", recurrent_scale=1.0, forget_bias=1.0) -> Panel:
     """The first picture is of this cell; every map has the same scale, and gates have no bias but b^fg."""
     controls = {
         "architecture": choice("cell", [(label_of(cell), cell) for cell in PAPER], architecture, "Which equations"),
-        "recurrent_scale": slider("recurrent scale", 0.1, 2.0, recurrent_scale, 0.1, "Of all recurrent matrices, which are orthogonal; not the IRNN's"),
+        "recurrent_scale": slider("recurrent scale", 0.1, 2.0, recurrent_scale, 0.1, "Of all recurrent matrices, but the IRNN's"),
         "forget_bias": slider("forget bias", 0.0, 6.0, forget_bias, 0.5, "b^fg, added to the bias of the gate that keeps the state"),
         "nonlinearity": choice("nonlinearity", (OWN, "tanh", "relu"), tip="s of the RNN and of the UGRNN; the others have no choice"),
         "shown": choice("input", flow.SHOWN, tip="A random vector at the first step and zeros after, or a new one at every step"),

@@ -51,7 +51,8 @@ def _hills(point, number=0):
 def _study(free) -> Study:
     """A vanilla RNN of 100 parameters, trained for 2,000 steps on the capacity task; all hyper-parameters are held but those in `free`."""
     held = {"input_scale_h": 1.0, "recurrent_matrix_scale_h": 1.0, "recurrent_bias_scale_h": 0.0,
-            "recurrent_matrix_init_type": "orthogonal", "recurrent_bias_init_type": "delta", "nonlinearity": "tanh", "optimizer": "Adam", "lr_init": 0.01, "lr_decay_rate": 0.1,
+            "recurrent_matrix_init_type": "orthogonal", "recurrent_bias_init_type": "delta", "nonlinearity": "tanh", "optimizer": "Adam",
+            "lr_init": 0.01, "lr_decay_rate": 0.1,
             "optimizer_logit_momentum": 2.0, "gradient_clip_val": 10.0, "l2_decay": 1e-8, "samples_per_param": 2.0,
             "input_presentation": "every"}  # fmt: skip
     pinned = tuple((name, value) for name, value in held.items() if name not in free)
