@@ -1,8 +1,9 @@
-"""The six cells of the paper (section 1.4, equations 1-20), side by side, since comparing them is the lesson.
+"""The six cells of the paper (section 1.4, equations 1-20), side by side, since comparing them is the lesson; then four later ones.
 
 A cell is its equations and nothing else. `W.u(h, x)` is the affine map named `u`: W^uh h + W^ux x + b^u, and where the
-map is listed in `forget` its bias also receives the hyper-parameter b^fg. Parameter counts, initialisation and the
-hyper-parameter space are derived from `maps` and `forget`; nothing else about a cell is written down anywhere.
+map is listed in `forget` its bias also receives the hyper-parameter b^fg. A map listed in `input_only` has no recurrent
+matrix and is called as `W.u(None, x)`: W^ux x + b^u. Parameter counts, initialisation and the hyper-parameter space are
+derived from these; nothing else about a cell is written down anywhere.
 
 `step(W, h, x, s)` takes the state before the step (one tensor, or a tuple in the order of `states`), the input of the
 layer and the nonlinearity, and returns (what goes up, the state after the step). Equations may use + - * / and torch's
@@ -17,6 +18,7 @@ class Cell:
 
     architecture: str  # the name in the authors' data
     maps: tuple[str, ...]  # affine maps, each with a recurrent matrix, an input matrix and one bias
+    input_only: tuple[str, ...] = ()  # the maps without a recurrent matrix; they stand last in `maps`
     forget: dict[str, str] = {}  # map -> the hyper-parameter added to its bias (b^fg)
     states: tuple[str, ...] = ("h",)
     nonlinearities: tuple[str, ...] = ("tanh",)  # what s may be; tuned where there is a choice (App. A)
@@ -133,7 +135,69 @@ class Linear(Cell):
     min_layers = 0
 
 
+class MGU(Cell):
+    """Minimal gated unit, Zhou et al. 2016 (arXiv 1603.09420, equations 9a-9c): one gate that resets and updates."""
+
+    architecture = "mgu"
+    maps = ("f", "c")
+    forget = {"f": "forget_gate_bias_hack"}
+
+    @staticmethod
+    def step(W, h, x, s):
+        f = sigmoid(-W.f(h, x))  # minus, so that b^fg keeps the state, as in the paper's cells; W^f and b^f have no sign of their own
+        c = s(W.c(f * h, x))
+        h = (1 - f) * h + f * c
+        return h, h
+
+
+class JANET(Cell):
+    """Just another network, van der Westhuizen & Lasenby 2018 (arXiv 1804.04849): the UGRNN, but with more let in than is let go."""
+
+    architecture = "janet"
+    maps = ("c", "f")
+    forget = {"f": "forget_gate_bias_hack"}
+
+    @staticmethod
+    def step(W, h, x, s):
+        c = s(W.c(h, x))
+        a = W.f(h, x)
+        h = sigmoid(a) * h + (1 - sigmoid(a - 1)) * c  # beta = 1; with 0 it would be the UGRNN
+        return h, h
+
+
+class MinGRU(Cell):
+    """minGRU, Feng et al. 2024 (arXiv 2410.01201, section 3.1): gate and candidate know the input alone, the candidate is linear."""
+
+    architecture = "mingru"
+    maps = input_only = ("z", "c")
+    forget = {"z": "forget_gate_bias_hack"}
+
+    @staticmethod
+    def step(W, h, x, s):
+        z = sigmoid(-W.z(None, x))  # minus, as in the MGU
+        c = W.c(None, x)
+        h = (1 - z) * h + z * c
+        return h, h
+
+
+class MinLSTM(Cell):
+    """minLSTM, Feng et al. 2024 (arXiv 2410.01201, section 3.2): forget and input gate know the input alone, and add to one."""
+
+    architecture = "minlstm"
+    maps = input_only = ("f", "i", "c")
+    forget = {"f": "forget_gate_bias_hack"}
+
+    @staticmethod
+    def step(W, h, x, s):
+        f = sigmoid(W.f(None, x))
+        i = sigmoid(W.i(None, x))
+        c = W.c(None, x)
+        h = (f * h + i * c) / (f + i)
+        return h, h
+
+
 CELLS: dict[str, type[Cell]] = {}
+LATER = ("mgu", "janet", "mingru", "minlstm")  # cells that the paper does not have
 PAPER = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")  # the paper's architectures, in the paper's order
 
 
@@ -145,11 +209,18 @@ def register(cell: type[Cell]) -> type[Cell]:
     unknown = set(cell.forget) - set(cell.maps)
     if unknown:
         raise ValueError(f"Every map in `forget` must be one of {cell.maps}, got {sorted(unknown)}. Mend {cell.__name__}.forget.")
+    if recurrent_maps(cell) + tuple(cell.input_only) != tuple(cell.maps):
+        raise ValueError(f"`input_only` must be the last of {cell.maps}, got {cell.input_only}. Mend {cell.__name__}.maps.")
     CELLS[cell.architecture] = cell
     return cell
 
 
-for _cell in (RNN, IRNN, UGRNN, GRU, LSTM, IntersectionRNN, Linear):
+def recurrent_maps(cell: type[Cell]) -> tuple[str, ...]:
+    """The maps of a cell that have a recurrent matrix."""
+    return tuple(m for m in cell.maps if m not in cell.input_only)
+
+
+for _cell in (RNN, IRNN, UGRNN, GRU, LSTM, IntersectionRNN, Linear, MGU, JANET, MinGRU, MinLSTM):
     register(_cell)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnkit.cells import cell_of
+from rnnkit.cells import cell_of, recurrent_maps
 
 
 @dataclass(frozen=True)
@@ -117,16 +117,16 @@ TASK_ROWS = {  # what a task adds; a task of your own adds its line here
 def cell_rows(architecture: str) -> list[Row]:
     """Rows that follow from a cell: its maps, the maps that take b^fg, its initialisations and nonlinearities (App. A)."""
     cell = cell_of(architecture)
-    inits, rows = cell.recurrent_inits, []
+    inits, recurrent, rows = cell.recurrent_inits, recurrent_maps(cell), []
     for m in cell.maps:
         rows.append(Log(f"input_scale_{m}", 1e-3, 2.0, "App. A"))
-        if inits != ("identity",):  # inactive for identity
+        if m in recurrent and inits != ("identity",):  # inactive for identity
             rows.append(Log(f"recurrent_matrix_scale_{m}", 1e-2, 2.0, "App. A"))
         rows.append(Uniform(f"recurrent_bias_scale_{m}", -2.0, 2.0, "App. A"))
     if cell.equal_sizes:  # the projection of the input to N units, linear with a bias, as the authors' released cell has it
         rows += [Log("input_scale_in", 1e-3, 2.0, "App. A"), Uniform("recurrent_bias_scale_in", -2.0, 2.0, "App. A")]
     if cell.maps:
-        if len(inits) > 1:
+        if recurrent and len(inits) > 1:
             rows.append(Choice("recurrent_matrix_init_type", tuple(inits), "App. A"))
         rows.append(Choice("recurrent_bias_init_type", ("delta", "normal"), "App. A"))
         rows += [Uniform(name, 0.0, 6.0, "App. A") for name in dict.fromkeys(cell.forget.values())]

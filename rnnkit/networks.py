@@ -14,19 +14,19 @@ from functools import cache
 import torch
 
 from . import draws
-from .cells import cell_of, whole_number
+from .cells import cell_of, recurrent_maps, whole_number
 
 
 def blocks(architecture: str, n_layers: int, n_units: int, n_in: int, n_out: int) -> dict[str, tuple[int, ...]]:
     """Name and shape of each parameter block in the order in which `theta` holds them: all matrices, then everything else."""
     cell = cell_of(architecture, n_layers)
-    N, K, S = n_units, len(cell.maps), len(cell.states)
+    N, K, R, S = n_units, len(cell.maps), len(recurrent_maps(cell)), len(cell.states)
     project = cell.equal_sizes and n_layers > 0
     matrices = {"W_in": (N, n_in)} if project else {}
     vectors = {"b_in": (N,)} if project else {}
     for layer in range(n_layers):
         matrices[f"Wx{layer}"] = (K * N, N if layer or project else n_in)
-        matrices[f"Wh{layer}"] = (K * N, N)
+        matrices |= {f"Wh{layer}": (R * N, N)} if R else {}
         vectors[f"b{layer}"] = (K * N,)
         vectors[f"h{layer}"] = (S, N)
     matrices["W_out"] = (n_out, N if n_layers else n_in)
@@ -110,9 +110,9 @@ def initial(architecture, n_layers, n_units, n_in, n_out, hparams: dict, seed: i
             theta[block] = scale.repeat_interleave(N)[:, None] * normal(block, *shape) / math.sqrt(shape[1])
         elif kind == "Wh":
             init = hp.get("recurrent_matrix_init_type", cell.recurrent_inits[0])
-            drawn = normal(block, *shape).reshape(len(cell.maps), N, N)
+            drawn = normal(block, *shape).reshape(-1, N, N)
             rows = []
-            for m, w in zip(cell.maps, drawn):
+            for m, w in zip(recurrent_maps(cell), drawn, strict=True):
                 if init == "identity":
                     rows.append(torch.eye(N, dtype=torch.float64))
                     continue
@@ -141,6 +141,9 @@ def _reads_state(cell) -> tuple[int, ...]:
     class Recorder:
         def __getattr__(self, name):
             def affine(h, x):
+                if (h is None) != (name in cell.input_only):
+                    wrong = "a state" if h is not None else "None"
+                    raise ValueError(f"The maps in `input_only`, and no others, are called with None for h, got W.{name} of {wrong}. Mend {cell.__name__}.")
                 if h is states[0]:
                     found.append(cell.maps.index(name))
                 return one.clone()
@@ -160,8 +163,8 @@ class _Maps:
     def __init__(self, cell, Wx, Wh, b, inputs_T):
         M, B = inputs_T[0].shape[:2]
         self._cell, self._N, self._shared = cell, Wh.shape[2], _reads_state(cell)
-        self._Wh = Wh.reshape(M, len(cell.maps), self._N, self._N)
-        self._Wh_shared = self._Wh[:, self._shared].reshape(M, -1, self._N).transpose(1, 2)
+        self._Wh = Wh.reshape(M, len(recurrent_maps(cell)), self._N, self._N)
+        self._Wh_shared = self._Wh[:, self._shared].flatten(1, 2).transpose(1, 2)
         distinct = {id(x): x for x in inputs_T}  # a static input is projected once
         stacked = torch.cat(list(distinct.values()), 1)
         ax = torch.baddbmm(b[:, None], stacked, Wx.transpose(1, 2)).reshape(M, len(distinct), B, len(cell.maps), self._N)
@@ -176,6 +179,8 @@ class _Maps:
         k = self._cell.maps.index(name)
 
         def affine(h, x):
+            if h is None:
+                return self._ax[k]
             if h is not self._h or k not in self._shared:
                 return torch.baddbmm(self._ax[k], h, self._Wh[:, k].transpose(1, 2))
             if self._products is None:
@@ -203,7 +208,8 @@ def forward(architecture, n_layers, shapes, theta_MxP, inputs_T, relu_M, since=N
         projected = {id(x): torch.baddbmm(W["b_in"][:, None], x, W["W_in"].transpose(1, 2)) for x in inputs_T}
         up_T = [projected[id(x)] for x in inputs_T]
     for layer in range(n_layers):
-        maps = _Maps(cell, W[f"Wx{layer}"], W[f"Wh{layer}"], W[f"b{layer}"], up_T)
+        Wh = W.get(f"Wh{layer}", W[f"h{layer}"][:, :0])  # nothing, where all maps read the input alone
+        maps = _Maps(cell, W[f"Wx{layer}"], Wh, W[f"b{layer}"], up_T)
         state = tuple(h[:, None].expand(M, B, -1) for h in W[f"h{layer}"].unbind(1))
         ups = []
         for t, x in enumerate(up_T):

@@ -150,7 +150,7 @@ def test_a_registered_cell_is_counted_and_run_like_the_others():
     class MGU(Cell):
         """Minimal gated unit, Zhou et al. 2016."""
 
-        architecture, maps, forget = "mgu", ("f", "c"), {"f": "forget_gate_bias_hack"}
+        architecture, maps, forget = "mine", ("f", "c"), {"f": "forget_gate_bias_hack"}
 
         @staticmethod
         def step(W, h, x, s):
@@ -161,9 +161,9 @@ def test_a_registered_cell_is_counted_and_run_like_the_others():
 
     try:
         register(MGU)
-        assert networks.num_params("mgu", 1, N, I, O) == 2 * (N * N + N * I + N) + N + O * N + O
-        shapes = networks.blocks("mgu", 1, N, I, O)
-        theta = torch.zeros(1, networks.num_params("mgu", 1, N, I, O))
-        assert networks.forward("mgu", 1, shapes, theta, [torch.ones(1, B, I)] * T, torch.tensor([False])).shape == (1, B, O)
+        assert networks.num_params("mine", 1, N, I, O) == 2 * (N * N + N * I + N) + N + O * N + O
+        shapes = networks.blocks("mine", 1, N, I, O)
+        theta = torch.zeros(1, networks.num_params("mine", 1, N, I, O))
+        assert networks.forward("mine", 1, shapes, theta, [torch.ones(1, B, I)] * T, torch.tensor([False])).shape == (1, B, O)
     finally:
-        CELLS.pop("mgu")
+        CELLS.pop("mine")

@@ -37,14 +37,19 @@ static inline void affine(const Cell& c, int map, int maps, const real* h) {
     const Term terms[2] = {{c.Wh + (long)map * c.N * c.N, c.N, 1, h, c.N}, {c.Wx + (long)map * c.N * c.inputs, c.inputs, 1, c.x, c.inputs}};
     product(R, c.x ? 2 : 1, terms, c.b + map * c.N, c.ax ? c.ax + (long)map * c.N * c.B : nullptr, c.pre + (long)map * c.N * c.B, c.B);
 }
+static inline void affine_of_input(const Cell& c, int map, int maps) {
+    const Term term = {c.Wx + (long)map * c.N * c.inputs, c.inputs, 1, c.x, c.inputs};
+    product(maps * c.N, c.x ? 1 : 0, &term, c.b + map * c.N, c.ax ? c.ax + (long)map * c.N * c.B : nullptr, c.pre + (long)map * c.N * c.B, c.B);
+}
 static inline void affine_adjoint(const Cell& c, int map, int maps, const real* base, real* d_h) {
     const Term term = {c.Wh + (long)map * c.N * c.N, 1, c.N, c.d_pre + (long)map * c.N * c.B, maps * c.N};
     product(c.N, 1, &term, nullptr, base, d_h, c.B);
 }
 
 #include "cell.inc"
-// defines: constexpr int MAPS, STATES, SAVES, ARGS; constexpr bool UP_IS_STATE, READS_X, EQUAL_SIZES; MAP_ARG[MAPS] (-1: the first
-// state, else which argument); template <bool RELU> cell_forward(const Cell&), cell_backward(const Cell&)
+// defines: constexpr int MAPS, RECURRENT (how many of them, the first, have a recurrent matrix), STATES, SAVES, ARGS; constexpr bool
+// UP_IS_STATE, READS_X, EQUAL_SIZES; MAP_ARG[MAPS] (-2: the input alone, -1: the first state, else which argument);
+// template <bool RELU> cell_forward(const Cell&), cell_backward(const Cell&)
 
 // ---- the network ---------------------------------------------------------------------------------------------------------
 enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
@@ -93,7 +98,7 @@ extern "C" void* net_new(int L, int N, int I, int O, int T, int B, int input, in
     net->Wp = o; if (project) o += (long)N * I;
     for (int l = 0; l < L; l++) {
         net->Wx[l] = o; o += (long)MAPS * N * inputs_of(*net, l);
-        net->Wh[l] = o; o += (long)MAPS * N * N;
+        net->Wh[l] = o; o += (long)RECURRENT * N * N;
     }
     net->top = L ? N : I;
     net->Wo = o; o += (long)O * net->top;
@@ -244,9 +249,9 @@ static void backward(Net& net, const real* theta, const double* hp) {
         row_sums(STATES * N, 1, net.d_s, 0, B, g + net.h0[l]);
         const long dstep = MAPS * n;
         row_sums(MAPS * N, T, net.d_pre[l], dstep, B, g + net.b[l]);
-        for (int m = 0; m < MAPS;) {
+        for (int m = 0; m < RECURRENT;) {
             int run = 1;
-            while (m + run < MAPS && MAP_ARG[m + run] == MAP_ARG[m]) run++;
+            while (m + run < RECURRENT && MAP_ARG[m + run] == MAP_ARG[m]) run++;
             const real* H = MAP_ARG[m] < 0 ? net.s[l] : net.arg[l] + MAP_ARG[m] * n;
             matrix_gradient(run * N, N, T, net.d_pre[l] + m * n, dstep, H, (MAP_ARG[m] < 0 ? STATES : ARGS) * n, B,
                             g + net.Wh[l] + (long)m * N * N);

@@ -5,6 +5,7 @@ on the same graph, and both are printed as loops over the units x batch. So a us
 lines that define it, and no derivative is written by hand.
 """
 
+from ..cells import recurrent_maps
 from .expressions import Expr, Untraceable, adjoints, walk
 
 SAVED = {"sigmoid", "tanh", "relu", "exp", "s", "div"}  # worth a load in the backward pass instead of computing again
@@ -49,7 +50,7 @@ class _Maps:
             raise AttributeError(f"A cell calls only maps that it names, {self._cell.maps}, got {name!r}. Add it to `maps`.")
 
         def affine(h, x):
-            if x is not self._x or name in self._read or not isinstance(h, Expr):
+            if x is not self._x or name in self._read or not (isinstance(h, Expr) or h is None and name in self._cell.input_only):
                 raise Untraceable(f"map {name} must be called once, with the layer's input as its second argument")
             self._read[name] = h
             self._leaves[name] = Expr("leaf", f"pre_{name}")
@@ -74,7 +75,7 @@ def trace(cell) -> str:
 
     # rounds: a map whose argument needs another map's result comes after it
     def round_of(m):
-        needs = [round_of(pre[e]) for e in walk([W._read[m]]) if e in pre]
+        needs = [round_of(pre[e]) for e in walk([W._read[m]]) if e in pre] if W._read[m] is not None else []
         return 1 + max(needs) if needs else 0
 
     rounds = {m: round_of(m) for m in maps}
@@ -83,6 +84,8 @@ def trace(cell) -> str:
         h = W._read[m]
         if h is states[0]:
             arg_of[m] = -1
+        elif h is None:
+            arg_of[m] = -2  # the input alone
         else:
             known = [i for i, a in enumerate(args) if a is h]
             arg_of[m] = known[0] if known else len(args)
@@ -104,7 +107,8 @@ def trace(cell) -> str:
     stages += [(i, adjoints([(args[i], d_arg)])) for i in sorted(range(len(args)), key=lambda i: -arg_round[i])]
 
     # what the backward pass reads: transcendental values and the maps' own results are saved, the rest is computed again
-    saveable = lambda e: e.op in SAVED or e in pre
+    computed = set(map(id, walk([up, *after, *args])))  # a quotient may also be one of adjoints, which is not known yet
+    saveable = lambda e: id(e) in computed and (e.op in SAVED or e in pre)
     needed = [e for _, grads in stages for e in walk(list(grads.values()), stop=saveable) if saveable(e)]
     saved = {}
     for e in needed:
@@ -137,8 +141,8 @@ def trace(cell) -> str:
             forward.append("    for (long j = 0; j < n; j += VW) {\n" + "\n".join(block.lines + stores) + "\n    }")
         for k, count in runs:
             if rounds[maps[k]] == r:
-                h = "c.s[0]" if arg_of[maps[k]] < 0 else f"c.arg[{arg_of[maps[k]]}]"
-                forward.append(f"    affine(c, {k}, {count}, {h});")
+                h = {-2: None, -1: "c.s[0]"}.get(arg_of[maps[k]], f"c.arg[{arg_of[maps[k]]}]")
+                forward.append(f"    affine(c, {k}, {count}, {h});" if h else f"    affine_of_input(c, {k}, {count});")
 
     backward_code = dict(leaf_code)
     backward_code[d_up] = "load(c.d_up + j)"
@@ -167,7 +171,7 @@ def trace(cell) -> str:
         if stores:
             backward.append("    for (long j = 0; j < n; j += VW) {\n" + "\n".join(block.lines + stores) + "\n    }")
     for k, count in runs:
-        if arg_of[maps[k]] < 0:
+        if arg_of[maps[k]] == -1:
             backward.append(f"    affine_adjoint(c, {k}, {count}, c.d_s[0], c.d_s[0]);")
     missing = [m for leaf, m in pre.items() if leaf not in written]
     if missing:
@@ -175,7 +179,7 @@ def trace(cell) -> str:
 
     newline = "\n"
     return f"""// {cell.architecture}: written by trace.py from the equations of {cell.__name__}
-constexpr int MAPS = {len(maps)}, STATES = {n_states}, SAVES = {len(saved)}, ARGS = {len(args)};
+constexpr int MAPS = {len(maps)}, RECURRENT = {len(recurrent_maps(cell))}, STATES = {n_states}, SAVES = {len(saved)}, ARGS = {len(args)};
 constexpr bool UP_IS_STATE = {str(up_is_state).lower()}, READS_X = {str(reads_x).lower()}, EQUAL_SIZES = {str(cell.equal_sizes).lower()};
 constexpr int MAP_ARG[MAPS + 1] = {{{", ".join(str(arg_of[m]) for m in maps)}{", " if maps else ""}0}};
 template <bool RELU> static void cell_forward(const Cell& c) {{
@@ -189,7 +193,7 @@ template <bool RELU> static void cell_backward(const Cell& c) {{
 """
 
 
-NO_CELL = """constexpr int MAPS = 0, STATES = 0, SAVES = 0, ARGS = 0;
+NO_CELL = """constexpr int MAPS = 0, RECURRENT = 0, STATES = 0, SAVES = 0, ARGS = 0;
 constexpr bool UP_IS_STATE = true, READS_X = false, EQUAL_SIZES = false;
 constexpr int MAP_ARG[1] = {0};
 template <bool RELU> static void cell_forward(const Cell&) {}
