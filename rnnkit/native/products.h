@@ -237,83 +237,107 @@ static void outer_rows(int k0, int k1, int T, const real* D, long dstep, const r
     for (; k < k1; k++) outer<MR, 1>(T, D, dstep, H + (long)k * B, hstep, B, G + k, ldg, add);
 }
 
-// Eight rows of H and at most 640 columns at a time, so that they stay in the first cache level while D streams by.
-static void matrix_gradient(int R, int K, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G) {
-    const int part = B < 640 ? 640 / B : 1;
-    for (int t = 0; t < T; t += part) {
+// Time steps whose activations are best used together: eight rows of them stay in the first cache level.
+static int steps_together(int B) { return B < 640 ? 640 / B : 1; }
+
+// Eight rows of H at a time, while D streams by. `add`: to what G holds.
+static void matrix_gradient(int R, int K, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, bool add = false) {
+    const int part = steps_together(B);
+    for (int t = 0; t < T; t += part, add = true) {
         const int steps = T - t < part ? T - t : part;
         const real *Dt = D + t * dstep, *Ht = H + t * hstep;
         for (int k = 0; k < K; k += 8) {
             const int k1 = k + 8 < K ? k + 8 : K;
             int r = 0;
-            for (; r + 4 <= R; r += 4) outer_rows<4>(k, k1, steps, Dt + (long)r * B, dstep, Ht, hstep, B, G + (long)r * K, K, t > 0);
-            for (; r < R; r++) outer_rows<1>(k, k1, steps, Dt + (long)r * B, dstep, Ht, hstep, B, G + (long)r * K, K, t > 0);
+            for (; r + 4 <= R; r += 4) outer_rows<4>(k, k1, steps, Dt + (long)r * B, dstep, Ht, hstep, B, G + (long)r * K, K, add);
+            for (; r < R; r++) outer_rows<1>(k, k1, steps, Dt + (long)r * B, dstep, Ht, hstep, B, G + (long)r * K, K, add);
         }
     }
 }
 
-static void row_sums(int R, int T, const real* D, long dstep, int B, real* G) {
+static void row_sums(int R, int T, const real* D, long dstep, int B, real* G, bool add = false) {
     for (int r = 0; r < R; r++) {
         V s = V{};
         for (int t = 0; t < T; t++)
-            for (int b = 0; b < B; b += VW) s += load(D + t * dstep + r * B + b);
-        G[r] = hsum(s);
+            for (int b = 0; b < B; b += VW) s += load(D + t * dstep + (long)r * B + b);
+        G[r] = (add ? G[r] : 0) + hsum(s);
+    }
+}
+
+// sum = (sum, with `add`) + D_0 + ... + D_{T-1}, n numbers each, dstep apart
+static void sum_steps(long n, int T, const real* D, long dstep, real* sum, bool add) {
+    for (long j = 0; j < n; j += VW) {
+        V s = add ? load(sum + j) : V{};
+        for (int t = 0; t < T; t++) s += load(D + t * dstep + j);
+        store(sum + j, s);
     }
 }
 
 // ---- one-hot input -------------------------------------------------------------------------------------------------------
-// A matrix of R x I times vectors that have J ones each is a sum of J of its columns, so it is kept by columns: `table` is I x ld,
-// ld = R rounded up to whole vectors. symbols: J x B, where the ones are. Samples are taken VW at a time and turned into rows of B.
-static int padded(int R) { return (R + VW - 1) / VW * VW; }
+// A matrix of R x I times vectors that have J ones each is a sum of J of its columns, so it is kept by columns: `table` is R / LD blocks
+// of I x LD (R rounded up), each small enough for the first cache level. symbols: T x J x B, where the ones are. Samples are taken VW at
+// a time and turned into rows of B numbers.
+constexpr int LD = 2 * VW;
+static long table_size(int R, int I) { return (long)((R + LD - 1) / LD) * LD * I; }
 
 static void by_columns(const real* A, int R, int I, real* table) {
-    const int ld = padded(R);
-    for (int i = 0; i < I; i++)
-        for (int r = 0; r < R; r++) table[(long)i * ld + r] = A[(long)r * I + i];
+    for (int r0 = 0; r0 < R; r0 += LD, table += (long)LD * I)
+        for (int i = 0; i < I; i++)
+            for (int r = r0; r < R && r < r0 + LD; r++) table[i * LD + r - r0] = A[(long)r * I + i];
 }
 static void by_rows(const real* table, int R, int I, real* A) {
-    const int ld = padded(R);
-    for (int r = 0; r < R; r++)
-        for (int i = 0; i < I; i++) A[(long)r * I + i] = table[(long)i * ld + r];
+    for (int r0 = 0; r0 < R; r0 += LD, table += (long)LD * I)
+        for (int i = 0; i < I; i++)
+            for (int r = r0; r < R && r < r0 + LD; r++) A[(long)r * I + i] = table[i * LD + r - r0];
 }
 
-// C[r, b] = bias[r] + sum over j of A[r, symbols[j, b]]; scratch: VW x ld
-static void gather(int R, const real* table, int J, const int32_t* symbols, const real* bias, real* C, int B, real* scratch) {
-    const int ld = padded(R);
-    for (int b = 0; b < B; b += VW) {
-        const real* row[VW];
-        for (int i = 0; i < VW; i++) {
-            row[i] = table + (long)symbols[b + i] * ld;
-            if (J == 1) continue;
-            real* sum = scratch + i * ld;
-            for (int r = 0; r < ld; r += VW) {
-                V s = load(row[i] + r);
-                for (int j = 1; j < J; j++) s += load(table + (long)symbols[j * B + b + i] * ld + r);
-                store(sum + r, s);
-            }
-            row[i] = sum;
-        }
-        for (int r = 0; r < R; r += VW) {
-            V v[VW];
-            for (int i = 0; i < VW; i++) v[i] = load(row[i] + r);
-            transpose(v);
-            for (int i = 0; i < VW && r + i < R; i++) store(C + (long)(r + i) * B + b, bias ? v[i] + splat(bias[r + i]) : v[i]);
-        }
-    }
-}
-
-// The gradient: adds D[r, b] to A[r, symbols[j, b]] for each b and j.
-static void scatter(int R, const real* D, int J, const int32_t* symbols, int B, real* table) {
-    const int ld = padded(R);
-    for (int r = 0; r < R; r += VW)
-        for (int b = 0; b < B; b += VW) {
-            V v[VW];
-            for (int i = 0; i < VW; i++) v[i] = r + i < R ? load(D + (long)(r + i) * B + b) : V{};
-            transpose(v);
-            for (int j = 0; j < J; j++)
+// C_t[r, b] = bias[r] + sum over j of A[r, symbols_t[j, b]]; C_t lie cstep numbers apart.
+static void gather(int R, int I, const real* table, int T, int J, const int32_t* symbols, const real* bias, real* C, long cstep, int B) {
+    for (int r0 = 0; r0 < R; r0 += LD, table += (long)LD * I)
+        for (int t = 0; t < T; t++)
+            for (int b = 0; b < B; b += VW) {
+                const int32_t* symbol = symbols + (long)t * J * B + b;
+                V v[2][VW];
                 for (int i = 0; i < VW; i++) {
-                    real* to = table + (long)symbols[j * B + b + i] * ld + r;
-                    store(to, load(to) + v[i]);
+                    const real* row = table + symbol[i] * LD;
+                    V low = load(row), high = load(row + VW);
+                    for (int j = 1; j < J; j++) {
+                        row = table + symbol[j * B + i] * LD;
+                        low += load(row);
+                        high += load(row + VW);
+                    }
+                    v[0][i] = low;
+                    v[1][i] = high;
                 }
-        }
+                for (int half = 0; half < 2 && r0 + half * VW < R; half++) {
+                    const int first = r0 + half * VW, rows = R - first < VW ? R - first : VW;
+                    real* c = C + t * cstep + (long)first * B + b;
+                    transpose(v[half]);
+                    for (int i = 0; i < rows; i++) store(c + (long)i * B, bias ? v[half][i] + splat(bias[first + i]) : v[half][i]);
+                }
+            }
+}
+
+// The gradient: adds D_t[r, b] to A[r, symbols_t[j, b]] for each t, j and b; D_t lie dstep numbers apart.
+static void scatter(int R, int I, const real* D, long dstep, int T, int J, const int32_t* symbols, int B, real* table) {
+    for (int r0 = 0; r0 < R; r0 += LD, table += (long)LD * I)
+        for (int t = 0; t < T; t++)
+            for (int b = 0; b < B; b += VW) {
+                const int32_t* symbol = symbols + (long)t * J * B + b;
+                V v[2][VW];
+                for (int half = 0; half < 2; half++) {
+                    const real* d = D + t * dstep + (long)(r0 + half * VW) * B + b;
+                    const int rows = R - r0 - half * VW;
+                    for (int i = 0; i < VW; i++) v[half][i] = i < rows ? load(d + (long)i * B) : V{};
+                    transpose(v[half]);
+                }
+                for (int i = 0; i < VW; i++) {
+                    const V low = v[0][i], high = v[1][i];
+                    for (int j = 0; j < J; j++) {
+                        real* row = table + symbol[j * B + i] * LD;
+                        store(row, load(row) + low);
+                        store(row + VW, load(row + VW) + high);
+                    }
+                }
+            }
 }

@@ -37,19 +37,14 @@ static inline void affine(const Cell& c, int map, int maps, const real* h) {
     const Term terms[2] = {{c.Wh + (long)map * c.N * c.N, c.N, 1, h, c.N}, {c.Wx + (long)map * c.N * c.inputs, c.inputs, 1, c.x, c.inputs}};
     product(R, c.x ? 2 : 1, terms, c.b + map * c.N, c.ax ? c.ax + (long)map * c.N * c.B : nullptr, c.pre + (long)map * c.N * c.B, c.B);
 }
-static inline void affine_of_input(const Cell& c, int map, int maps) {
-    const Term term = {c.Wx + (long)map * c.N * c.inputs, c.inputs, 1, c.x, c.inputs};
-    product(maps * c.N, c.x ? 1 : 0, &term, c.b + map * c.N, c.ax ? c.ax + (long)map * c.N * c.B : nullptr, c.pre + (long)map * c.N * c.B, c.B);
-}
 static inline void affine_adjoint(const Cell& c, int map, int maps, const real* base, real* d_h) {
     const Term term = {c.Wh + (long)map * c.N * c.N, 1, c.N, c.d_pre + (long)map * c.N * c.B, maps * c.N};
     product(c.N, 1, &term, nullptr, base, d_h, c.B);
 }
 
 #include "cell.inc"
-// defines: constexpr int MAPS, RECURRENT (how many of them, the first, have a recurrent matrix), STATES, SAVES, ARGS; constexpr bool
-// UP_IS_STATE, READS_X, EQUAL_SIZES; MAP_ARG[MAPS] (-2: the input alone, -1: the first state, else which argument);
-// template <bool RELU> cell_forward(const Cell&), cell_backward(const Cell&)
+// defines: constexpr int MAPS, STATES, SAVES, ARGS; constexpr bool UP_IS_STATE, READS_X, EQUAL_SIZES; MAP_ARG[MAPS] (-1: the first
+// state, else which argument); template <bool RELU> cell_forward(const Cell&), cell_backward(const Cell&)
 
 // ---- the network ---------------------------------------------------------------------------------------------------------
 enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
@@ -68,10 +63,11 @@ struct Net {
     // arena
     real* arena;
     real *x, *ax, *p, *d_p, *z, *dz, *sum_d, *grad;
-    real *table, *d_table, *rows;    // what symbols look up, its gradient, and scratch
-    const int32_t* symbols;          // of the batch at work: T x streams x B
-    real **s, **save, **arg, **up, **d_pre, **d_up;  // per layer: blocks over time
-    real *pre, *d_s, *d_arg;
+    real *table, *d_table;  // what symbols look up, and its gradient
+    int read, part;         // rows of the matrix that reads the input; steps whose activations are used together
+    const int32_t* symbols;  // of the batch at work: T x streams x B
+    real **s, **save, **arg, **up, **d_up;  // per layer: blocks over time
+    real *pre, *d_pre, *d_s, *d_arg, *nothing;  // d_pre: of `part` steps; nothing: n zeros
     long n;  // N * B
 };
 
@@ -88,17 +84,18 @@ extern "C" void* net_new(int L, int N, int I, int O, int T, int B, int input, in
     net->L = L; net->N = N; net->I = I; net->O = O; net->T = T; net->B = B;
     net->input = input; net->streams = streams; net->loss = loss; net->heads = heads; net->S = scored;
     net->first = T - scored; net->steps = T;
-    const int read = EQUAL_SIZES ? N : MAPS * N;  // rows of the matrix that reads the input
-    const long shown = input == INDEX ? 0 : (long)I * B, looked_up = input == INDEX ? (long)I * padded(read) : 0;
+    net->read = EQUAL_SIZES ? N : MAPS * N;
+    const int part = net->part = steps_together(B) < T ? steps_together(B) : T;
+    const long shown = input == INDEX ? 0 : (long)I * B, looked_up = input == INDEX ? table_size(net->read, I) : 0;
     net->Wx = new long[4 * (L + 1)]; net->Wh = net->Wx + L + 1; net->b = net->Wh + L + 1; net->h0 = net->b + L + 1;
-    net->s = new real*[6 * (L + 1)]; net->save = net->s + L + 1; net->arg = net->save + L + 1;
-    net->up = net->arg + L + 1; net->d_pre = net->up + L + 1; net->d_up = net->d_pre + L + 1;
+    net->s = new real*[5 * (L + 1)]; net->save = net->s + L + 1; net->arg = net->save + L + 1;
+    net->up = net->arg + L + 1; net->d_up = net->up + L + 1;
     const bool project = EQUAL_SIZES && L > 0;
     long o = 0;
     net->Wp = o; if (project) o += (long)N * I;
     for (int l = 0; l < L; l++) {
         net->Wx[l] = o; o += (long)MAPS * N * inputs_of(*net, l);
-        net->Wh[l] = o; o += (long)RECURRENT * N * N;
+        net->Wh[l] = o; o += (long)MAPS * N * N;
     }
     net->top = L ? N : I;
     net->Wo = o; o += (long)O * net->top;
@@ -108,18 +105,18 @@ extern "C" void* net_new(int L, int N, int I, int O, int T, int B, int input, in
     net->bo = o; o += O;
     net->P = o;
     const long n = net->n = (long)N * B;
-    const long per_layer = n * (STATES * (T + 1) + SAVES * T + ARGS * T + (UP_IS_STATE ? 0 : T) + MAPS * T + T);
-    const long shared = shown + 2 * looked_up + VW * padded(read) + n * (2 * MAPS + 2 * T + STATES + 1 + MAPS) + 2 * (long)O * B * scored + o + 1024;
+    const long per_layer = n * (STATES * (T + 1) + SAVES * T + ARGS * T + (UP_IS_STATE ? 0 : T) + T);
+    const long shared = shown + 2 * looked_up + n * ((2 * part + 2) * MAPS + 2 * T + STATES + 2) + 2 * (long)O * B * scored + o + 1024;
     const size_t bytes = (sizeof(real) * (shared + L * per_layer) + 127) / 64 * 64;
     if (posix_memalign((void**)&net->arena, 64, bytes)) { delete[] net->Wx; delete[] net->s; delete net; return nullptr; }
     std::memset(net->arena, 0, bytes);
     real* a = net->arena;
     auto take = [&](long count) { real* r = a; a += (count + 15) / 16 * 16; return r; };
     net->x = take(shown);
-    net->table = take(looked_up); net->d_table = take(looked_up); net->rows = take(VW * padded(read));
-    net->ax = take(n * MAPS); net->pre = take(n * MAPS); net->sum_d = take(n * MAPS);
+    net->table = take(looked_up); net->d_table = take(looked_up);
+    net->ax = take(n * MAPS * (input == INDEX ? part : 1)); net->pre = take(n * MAPS); net->sum_d = take(n * MAPS);
     net->p = take(n * T); net->d_p = take(n * T);
-    net->d_s = take(n * STATES); net->d_arg = take(n);
+    net->d_pre = take(n * MAPS * part); net->d_s = take(n * STATES); net->d_arg = take(n); net->nothing = take(n);
     net->z = take((long)O * B * scored); net->dz = take((long)O * B * scored);
     net->grad = take(o);
     for (int l = 0; l < L; l++) {
@@ -127,7 +124,6 @@ extern "C" void* net_new(int L, int N, int I, int O, int T, int B, int input, in
         net->save[l] = take(n * SAVES * T);
         net->arg[l] = take(n * ARGS * T);
         net->up[l] = UP_IS_STATE ? nullptr : take(n * T);
-        net->d_pre[l] = take(n * MAPS * T);
         net->d_up[l] = take(n * T);
     }
     return net;
@@ -164,13 +160,13 @@ static Cell cell_at(const Net& net, const real* theta, const double* hp, int l, 
     c.Wx = theta + net.Wx[l]; c.Wh = theta + net.Wh[l]; c.b = theta + net.b[l];
     c.inputs = inputs_of(net, l);
     const bool from_input = l == 0 && !EQUAL_SIZES;
-    c.ax = from_input && (net.input == INDEX || on(net, hp, t)) ? net.ax : nullptr;
+    c.ax = from_input && (net.input == INDEX || on(net, hp, t)) ? net.ax + (net.input == INDEX ? t % net.part * MAPS * n : 0) : nullptr;
     c.x = from_input ? nullptr : l == 0 ? net.p + t * n : up_of(net, l - 1, t);
     c.s = q.s; c.s_next = q.s_next;
     c.up = up_of(net, l, t);
     c.pre = net.pre; c.save = q.save; c.arg = q.arg;
-    c.d_pre = net.d_pre[l] + (long)t * MAPS * n;
-    c.d_s = q.d_s; c.d_up = net.d_up[l] + t * n;
+    c.d_pre = net.d_pre + t % net.part * MAPS * n;
+    c.d_s = q.d_s; c.d_up = l == net.L - 1 && t < net.first ? net.nothing : net.d_up[l] + t * n;
     c.d_x = from_input ? nullptr : l == 0 ? net.d_p + t * n : net.d_up[l - 1] + t * n;
     c.d_arg = net.d_arg;
     c.relu = hp[RELU_] != 0;
@@ -183,19 +179,21 @@ static void fill_rows(const real* column, int N, int B, real* out) {
 }
 
 static const int32_t* symbols_at(const Net& net, int t) { return net.symbols + (long)t * net.streams * net.B; }
+static int steps_at(const Net& net, int t) { return net.steps - t < net.part ? net.steps - t : net.part; }
 
 // outputs for the batch in net.x or net.symbols at the scored steps: z is S x O x B
 static void forward(Net& net, const real* theta, const double* hp) {
     begin(net, hp);
     const int L = net.L, N = net.N, B = net.B, T = net.steps;
     const long n = net.n;
-    if (net.input == INDEX) by_columns(theta + (EQUAL_SIZES ? net.Wp : net.Wx[0]), EQUAL_SIZES ? N : MAPS * N, net.I, net.table);
-    if (L > 0 && EQUAL_SIZES) {
-        for (int t = 0; t < T; t++) {
-            const Term term = {theta + net.Wp, net.I, 1, net.x, net.I};
-            if (net.input == INDEX) gather(N, net.table, net.streams, symbols_at(net, t), theta + net.bp, net.p + t * n, B, net.rows);
-            else if (t == 0) product(N, 1, &term, theta + net.bp, nullptr, net.p, B);
-            else if (on(net, hp, t)) std::memcpy(net.p + t * n, net.p, n * sizeof(real));
+    if (net.input == INDEX) by_columns(theta + (EQUAL_SIZES ? net.Wp : net.Wx[0]), net.read, net.I, net.table);
+    if (L > 0 && EQUAL_SIZES && net.input == INDEX) {
+        gather(N, net.I, net.table, T, net.streams, net.symbols, theta + net.bp, net.p, n, B);
+    } else if (L > 0 && EQUAL_SIZES) {
+        const Term term = {theta + net.Wp, net.I, 1, net.x, net.I};
+        product(N, 1, &term, theta + net.bp, nullptr, net.p, B);
+        for (int t = 1; t < T; t++) {
+            if (on(net, hp, t)) std::memcpy(net.p + t * n, net.p, n * sizeof(real));
             else fill_rows(theta + net.bp, N, B, net.p + t * n);
         }
     } else if (L > 0 && net.input != INDEX) {
@@ -207,7 +205,8 @@ static void forward(Net& net, const real* theta, const double* hp) {
         fill_rows(theta + net.h0[l], STATES * N, B, net.s[l]);
         for (int t = 0; t < T; t++) {
             const Cell c = cell_at(net, theta, hp, l, t, q);
-            if (net.input == INDEX && c.ax) gather(MAPS * N, net.table, net.streams, symbols_at(net, t), nullptr, net.ax, B, net.rows);
+            if (net.input == INDEX && c.ax && t % net.part == 0)
+                gather(MAPS * N, net.I, net.table, steps_at(net, t), net.streams, symbols_at(net, t), nullptr, net.ax, MAPS * n, B);
             if (c.relu) cell_forward<true>(c); else cell_forward<false>(c);
         }
     }
@@ -217,69 +216,65 @@ static void forward(Net& net, const real* theta, const double* hp) {
     }
 }
 
+// Gradients of a layer's parameters from the steps t ... t + part - 1, whose d_pre stand; called from the last steps to the first.
+static void layer_gradient(Net& net, const double* hp, int l, int t) {
+    const int N = net.N, B = net.B, steps = steps_at(net, t), rows = MAPS * N;
+    const long n = net.n, dstep = MAPS * n;
+    const bool add = t + steps < net.steps, from_input = l == 0 && !EQUAL_SIZES;
+    const real *D = net.d_pre, *d_p = net.d_p + t * n;
+    real* g = net.grad;
+    row_sums(rows, steps, D, dstep, B, g + net.b[l], add);
+    for (int m = 0; m < MAPS;) {
+        int run = 1;
+        while (m + run < MAPS && MAP_ARG[m + run] == MAP_ARG[m]) run++;
+        const long hstep = (MAP_ARG[m] < 0 ? STATES : ARGS) * n;
+        const real* H = (MAP_ARG[m] < 0 ? net.s[l] : net.arg[l] + MAP_ARG[m] * n) + t * hstep;
+        matrix_gradient(run * N, N, steps, D + m * n, dstep, H, hstep, B, g + net.Wh[l] + (long)m * N * N, add);
+        m += run;
+    }
+    if (!from_input) {
+        const long hstep = l && UP_IS_STATE ? STATES * n : n;
+        matrix_gradient(rows, N, steps, D, dstep, l ? up_of(net, l - 1, t) : net.p + t * n, hstep, B, g + net.Wx[l], add);
+    }
+    if (l > 0) return;
+    if (EQUAL_SIZES) row_sums(N, steps, d_p, n, B, g + net.bp, add);
+    real* to = g + (EQUAL_SIZES ? net.Wp : net.Wx[0]);
+    if (EQUAL_SIZES) D = d_p;
+    if (net.input == INDEX) {
+        scatter(net.read, net.I, D, net.read * B, steps, net.streams, symbols_at(net, t), B, net.d_table);
+        if (t == 0) by_rows(net.d_table, net.read, net.I, to);
+    } else if (on(net, hp, 1) || t == 0) {
+        const bool every = on(net, hp, 1);
+        sum_steps(net.read * B, every ? steps : 1, D, net.read * B, net.sum_d, every && add);
+        if (t == 0) matrix_gradient(net.read, net.I, 1, net.sum_d, 0, net.x, 0, B, to);
+    }
+}
+
 // gradient of sum(dz * z) with respect to theta, into net.grad; forward went before
 static void backward(Net& net, const real* theta, const double* hp) {
     const int L = net.L, N = net.N, B = net.B, T = net.steps, O = net.O, S = net.S;
     const long n = net.n, up_step = UP_IS_STATE ? STATES * n : n, out_step = (long)O * B;
-    const int read = EQUAL_SIZES ? N : MAPS * N;
     real* g = net.grad;
     matrix_gradient(O, net.top, S, net.dz, out_step, L ? up_of(net, L - 1, net.first) : net.x, up_step, B, g + net.Wo);
     row_sums(O, S, net.dz, out_step, B, g + net.bo);
-    if (net.input == INDEX) std::memset(net.d_table, 0, (long)net.I * padded(read) * sizeof(real));
+    for (int s = 0; L > 0 && s < S; s++) {
+        const Term term = {theta + net.Wo, 1, net.top, net.dz + s * out_step, O};
+        product(N, 1, &term, nullptr, nullptr, net.d_up[L - 1] + (net.first + s) * n, B);
+    }
+    if (net.input == INDEX) std::memset(net.d_table, 0, table_size(net.read, net.I) * sizeof(real));
     Pointers q;
     for (int l = L - 1; l >= 0; l--) {
-        if (l == L - 1) {
-            std::memset(net.d_up[l], 0, net.first * n * sizeof(real));
-            for (int s = 0; s < S; s++) {
-                const Term term = {theta + net.Wo, 1, net.top, net.dz + s * out_step, O};
-                product(N, 1, &term, nullptr, nullptr, net.d_up[l] + (net.first + s) * n, B);
-            }
-        }
         std::memset(net.d_s, 0, STATES * n * sizeof(real));
-        const int inputs = inputs_of(net, l);
         for (int t = T - 1; t >= 0; t--) {
             const Cell c = cell_at(net, theta, hp, l, t, q);
             if (c.relu) cell_backward<true>(c); else cell_backward<false>(c);
             if (c.d_x) {
-                const Term term = {c.Wx, 1, inputs, c.d_pre, MAPS * N};
-                product(inputs, 1, &term, nullptr, READS_X ? c.d_x : nullptr, c.d_x, B);
+                const Term term = {c.Wx, 1, c.inputs, c.d_pre, MAPS * N};
+                product(c.inputs, 1, &term, nullptr, READS_X ? c.d_x : nullptr, c.d_x, B);
             }
-            if (l == 0 && net.input == INDEX) scatter(read, EQUAL_SIZES ? c.d_x : c.d_pre, net.streams, symbols_at(net, t), B, net.d_table);
+            if (t % net.part == 0) layer_gradient(net, hp, l, t);
         }
         row_sums(STATES * N, 1, net.d_s, 0, B, g + net.h0[l]);
-        const long dstep = MAPS * n;
-        row_sums(MAPS * N, T, net.d_pre[l], dstep, B, g + net.b[l]);
-        for (int m = 0; m < RECURRENT;) {
-            int run = 1;
-            while (m + run < RECURRENT && MAP_ARG[m + run] == MAP_ARG[m]) run++;
-            const real* H = MAP_ARG[m] < 0 ? net.s[l] : net.arg[l] + MAP_ARG[m] * n;
-            matrix_gradient(run * N, N, T, net.d_pre[l] + m * n, dstep, H, (MAP_ARG[m] < 0 ? STATES : ARGS) * n, B,
-                            g + net.Wh[l] + (long)m * N * N);
-            m += run;
-        }
-        if (l == 0 && !EQUAL_SIZES && net.input == INDEX) {
-            by_rows(net.d_table, read, net.I, g + net.Wx[0]);
-        } else if (l == 0 && !EQUAL_SIZES) {
-            const real* D = net.d_pre[0];
-            if (T > 1 && on(net, hp, 1)) {
-                std::memcpy(net.sum_d, D, dstep * sizeof(real));
-                for (int t = 1; t < T; t++)
-                    for (long j = 0; j < dstep; j += VW) store(net.sum_d + j, load(net.sum_d + j) + load(D + t * dstep + j));
-                D = net.sum_d;
-            }
-            matrix_gradient(MAPS * N, net.I, 1, D, 0, net.x, 0, B, g + net.Wx[0]);
-        } else {
-            const real* H = l == 0 ? net.p : up_of(net, l - 1, 0);
-            matrix_gradient(MAPS * N, N, T, net.d_pre[l], dstep, H, l == 0 ? n : up_step, B, g + net.Wx[l]);
-        }
-    }
-    if (L > 0 && EQUAL_SIZES) {
-        row_sums(N, T, net.d_p, n, B, g + net.bp);
-        if (net.input == INDEX) return by_rows(net.d_table, read, net.I, g + net.Wp);
-        const int steps = on(net, hp, 1) ? T : 1;
-        for (int t = 1; t < steps; t++)
-            for (long j = 0; j < n; j += VW) store(net.d_p + j, load(net.d_p + j) + load(net.d_p + t * n + j));
-        matrix_gradient(N, net.I, 1, net.d_p, 0, net.x, 0, B, g + net.Wp);
     }
 }
 
