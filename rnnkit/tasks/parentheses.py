@@ -69,18 +69,20 @@ class Parentheses:
     def drawn(self, seed, stream, number_K, device):
         """Inputs and targets of the batches number_K of a stream of random numbers."""
         words = draws.words(seed, stream, number_K, count=self.steps * self.types * self.batch // 2, device=device)
-        symbols = words.view(torch.int16).int().add_(2**15).mul_(4 * self.types).bitwise_right_shift_(16)  # uniform on 0 ... 4 types - 1
-        symbols = symbols.view(len(number_K), self.steps, self.types, self.batch)
-        parens = 2 * self.types
-        symbols -= (symbols - parens + 1).clamp_(min=0).bitwise_right_shift_(1)  # two numbers a noise letter
-        count = self.counted(symbols)
-        symbols += torch.arange(self.types, dtype=torch.int32, device=device)[:, None] * self.symbols
+        symbols = words.view(torch.int16).int().view(len(number_K), self.steps, self.types, self.batch)
+        symbols.add_(2**15).mul_(4 * self.types).bitwise_right_shift_(16)  # uniform on 0 ... 4 types - 1
+        narrow, parens = symbols.to(torch.int16), 2 * self.types
+        narrow -= (narrow - (parens - 1)).clamp_(min=0).bitwise_right_shift_(1)  # two numbers a noise letter
+        count = self.counted(narrow)
+        offset = torch.arange(self.types, dtype=torch.int32, device=device)[:, None] * self.symbols
+        torch.add(narrow, offset, out=symbols)  # in its place: new memory costs more than all this arithmetic
         return symbols, count[:, None].int()
 
     def counted(self, symbols_KxTxJxB: torch.Tensor) -> torch.Tensor:
         """How many of type j stay open at the end of stream j, K x J x B, int8; symbols without the offset of their stream."""
         first = 2 * torch.arange(self.types, dtype=symbols_KxTxJxB.dtype, device=symbols_KxTxJxB.device)[:, None]
-        change = (symbols_KxTxJxB == first).to(torch.int8) - (symbols_KxTxJxB == first + 1).to(torch.int8)
+        change = (symbols_KxTxJxB == first).view(torch.int8)
+        change -= (symbols_KxTxJxB == first + 1).view(torch.int8)
         count = torch.zeros_like(change[:, 0])
         for now in change.unbind(1):
             count.add_(now).clamp_(0, self.cap)
