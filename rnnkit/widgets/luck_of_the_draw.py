@@ -18,7 +18,7 @@ SIZE, STEPS = 2_000, {"tiny": (200, 600), "small": (100, 400)}  # parameters, tr
 LEARNED = 0.9  # of the loss that ignores the input: below it something was learned
 HIGHEST = 2.2  # times that loss: dots above are drawn there
 MOST = 400  # draws of each cell; then it ends by itself
-STILL = 20  # draws of each cell in a picture that nobody moves
+STILL = 12  # draws of each cell in a picture that nobody moves
 WAITING = "Press draw."
 
 
@@ -98,7 +98,7 @@ def draw(figure, theme, *, one, other, depth, form, trials, note, seed) -> str:
 def _bar(ax, theme, k, counts, color):
     """One column, cut into the outcomes, each with its count; what diverged is hatched, so that no colour is needed to see it."""
     total, height = sum(counts.values()), 0.0
-    looks = {"learned something": {"color": color}, "learned nothing": {"color": theme.pale},
+    looks = {"learned something": {"color": color, "linewidth": 0}, "learned nothing": {"color": theme.pale, "linewidth": 0},
              "diverged": {"facecolor": theme.background, "edgecolor": theme.ink, "hatch": "////", "linewidth": 1.5}}  # fmt: skip
     for name, number in counts.items():
         if number:

@@ -37,7 +37,7 @@ def study_of(architecture, max_params, unroll) -> Study:
 
 
 def hparams_of(architecture, labels, train_steps) -> dict:
-    """Settings that do well everywhere: Adam from 0.005 downwards, orthogonal matrices, forget gates open."""
+    """Settings that do well everywhere: Adam from 0.005 downwards, orthogonal matrices, forget gates open, the input shown once."""
     cell = cell_of(architecture)
     each = {f"{what}_{m}": scale for m in cell.maps
             for what, scale in (("input_scale", 1.0), ("recurrent_matrix_scale", 1.0), ("recurrent_bias_scale", 0.0))}  # fmt: skip
@@ -45,7 +45,7 @@ def hparams_of(architecture, labels, train_steps) -> dict:
     return each | dict.fromkeys(cell.forget.values(), 1.0) | dict(
         recurrent_matrix_init_type=init, recurrent_bias_init_type="delta", nonlinearity=cell.nonlinearities[-1], optimizer="Adam",
         lr_init=0.005, lr_decay_rate=0.03, optimizer_logit_momentum=2.2, gradient_clip_val=10.0, l2_decay=1e-8, samples_per_param=labels,
-        input_presentation="every", train_steps=train_steps)  # fmt: skip
+        input_presentation="first", train_steps=train_steps)  # fmt: skip
 
 
 def looks(architecture, max_params, labels, unroll, train_steps, past):

@@ -20,22 +20,23 @@ LOSS = {  # what the tuner minimises, by task; capacity is drawn the right way u
 NUMBERS = ("num_params", "steps")  # columns that can stand on the horizontal axis beside the hyper-parameters
 
 
-def widget(store="../figures/trials.parquet", hyperparameter="lr_init") -> Panel:
-    """`store` is the path of a store, or a frame of trials. ValueError for an empty one."""
+def widget(store="../figures/trials.parquet", task="", hyperparameter="lr_init") -> Panel:
+    """`store` is the path of a store, or a frame of trials; begins with that task, where the store has it. ValueError for an empty one."""
     frame = store if isinstance(store, pd.DataFrame) else _read(store)
     if frame.empty:
         raise ValueError("A store to explore must hold trials, got an empty one. Train some first, or give another path.")
     frame = _prepared(frame)
-    tasks = [task for task in LOSS if task in set(frame.task_type)] or sorted(set(frame.task_type))
+    tasks = [name for name in LOSS if name in set(frame.task_type)] or sorted(set(frame.task_type))
+    task = task if task in tasks else tasks[0]
     axes = [*sorted({name for hparams in frame.hparams for name in hparams}), *NUMBERS]
     sizes = sorted(set(frame.max_params))
     depths = sorted(set(frame.n_layers))
     cells = in_order(set(frame.architecture))
     controls = {
-        "task": choice("task", tasks, tip="Which task the networks learned"),
+        "task": choice("task", tasks, task, "Which task the networks learned"),
         "against": choice("against", axes, hyperparameter if hyperparameter in axes else axes[0], "What stands on the horizontal axis"),
         "size": log_slider("parameters", [("all", 0), *((short(size), size) for size in sizes)], 0, "Budget of parameters"),
-        "rank": slider("trial, best first", 1, _most(frame, tasks[0]), 1, tip="The trial that is described; or click on one"),
+        "rank": slider("trial, best first", 1, _most(frame, task), 1, tip="The trial that is described; or click on one"),
         "cells": many("cells", [(label_of(cell), cell) for cell in cells], tip="Which cells; Ctrl or Shift chooses several"),
         "depths": many("layers", [(str(depth), depth) for depth in depths], tip="How many layers; Ctrl or Shift chooses several"),
     }
