@@ -7,8 +7,8 @@ cluster (cluster.py), and shows how far it is (progress.py).
 from contextlib import nullcontext
 
 from rnnkit.cells import cell_of, whole_number
-from rnnkit.studies.cluster import check_choice, cluster
-from rnnkit.studies.company import company
+from rnnkit.studies.cluster import check_choice, cluster_at
+from rnnkit.studies.company import others_at_work
 from rnnkit.studies.experiments import EXPERIMENTS, SCALES, Experiment, Part, Scale, experiment_of, scale_of, studies_of, trials_of
 from rnnkit.studies.planning import plan
 from rnnkit.studies.progress import Progress, cost
@@ -90,13 +90,13 @@ def complete(studies, n_trials, store, scale="", workers=None, device=None, labe
     shown = Progress([(study, n, n - lack[study.key]) for study, n in jobs], label, quiet=not progress)
     if store.path.suffix == ".parquet":
         shown.say(f"{store.path} lacks {sum(lack.values()):,} trials; they are trained now and not kept. Give an SQLite store to keep them.")
-    with interruptible(shown.say) as stop, company(store) as other:
+    with interruptible(shown.say) as stop, others_at_work(store) as other:
         if other:
             shown.say(f"Another run ({other}) is at work on {store.path}: what either has trained, the other takes over.")
             here, away = here[::-1], away[::-1]  # so that the two meet in the middle
         try:
             if away:
-                with cluster(scheduler, shown.say) if scheduler else Processes(workers) as pool:
+                with cluster_at(scheduler, shown.say) if scheduler else Processes(workers) as pool:
                     train_in_rounds(away, store, pool, device, scale, shown, stop)
             train_in_this_process(here, store, device or "cpu", scale, shown, stop)
         finally:

@@ -28,7 +28,7 @@ def check_choice(workers, device):
 
 
 @contextmanager
-def cluster(address, say):
+def cluster_at(address, say):
     """A pool of the workers of the Dask scheduler at `address` (tcp://host:8786, or its scheduler file). ValueError if there is none."""
     try:
         import distributed
@@ -60,7 +60,7 @@ class Cluster:
         client.subscribe_topic(self.topic, lambda event: self.news.put(("trial", event[1])))
 
     def __len__(self):
-        return max(1, sum(self.client.nthreads().values()))
+        return max(1, self._threads())
 
     def free(self) -> bool:
         return True
@@ -70,7 +70,7 @@ class Cluster:
 
     def give(self, task, job, urgency):
         key = f"{task.study.key}-{task.numbers[0]}-{uuid.uuid4()}"
-        future = self.client.submit(_on_worker, job, self.topic, key=key, priority=urgency, pure=False)
+        future = self.client.submit(_by_value(), job, self.topic, key=key, priority=urgency, pure=False)
         self.working[key] = task, future
         future.add_done_callback(lambda future: self.news.put(("end", future.key)))
 
@@ -120,16 +120,36 @@ class Cluster:
     def _look_after(self):
         """Notices that the scheduler is gone, or has no workers."""
         if self.client.status not in ("running", "connecting"):
-            raise StudyError(f"The Dask scheduler at {self.address} is gone. All finished trials are kept; run again to go on.")
+            raise self._gone()
         if time.monotonic() - self.since > PATIENCE:
             self.since = time.monotonic()
-            alone = not self.client.nthreads()
+            alone = not self._threads()
             if alone and not self.alone:
                 self.say(f"The Dask scheduler at {self.address} has no workers; waiting for some.")
             self.alone = alone
 
+    def _threads(self) -> int:
+        """Of all workers that there are now."""
+        try:
+            return sum(self.client.nthreads().values())
+        except (OSError, RuntimeError) as error:
+            raise self._gone() from error
 
-def _on_worker(job, topic):
+    def _gone(self):
+        return StudyError(f"The Dask scheduler at {self.address} is gone. All finished trials are kept; run again to go on.")
+
+
+def _by_value():
+    """The task as a function that travels as its own code: then the scheduler, which reads it, needs neither rnnkit nor torch."""
+    def on_worker(job, topic):
+        from rnnkit.studies.cluster import work
+
+        return work(job, topic)
+
+    return on_worker
+
+
+def work(job, topic):
     """A task on a worker of the cluster: gives what `perform` gives, the trials, and the weights of the best if they are wanted."""
     import distributed
     import torch

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 try:
     import fcntl
@@ -11,14 +11,14 @@ except ImportError:  # not a POSIX system
 
 
 @contextmanager
-def company(store):
+def others_at_work(store):
     """Yields "" for the first run on a store, and for a later one who is at it: the first holds a lock, which ends with its process."""
     if not (store.kept and fcntl):
         yield ""
         return
     path = store.path.with_name(f"{store.path.name}-run")
     try:
-        file = open(path, "a+", encoding="utf-8")
+        file = open(path, "ab+", buffering=0)
     except OSError:
         yield ""
         return
@@ -27,15 +27,16 @@ def company(store):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            yield file.read(200).strip() or "another process"
+            yield file.read(200).decode(errors="replace") or "another process"
             return
         except OSError:  # a file system without locks
             yield ""
             return
         try:
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+            with suppress(OSError):  # a full disk is told by the store
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
             yield ""
         finally:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
