@@ -1,7 +1,10 @@
 """The exercises' answers, worked out by hand or with numpy here, are right; slips are not, and get a word of their own."""
 
 import math
+import re
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 
@@ -75,3 +78,42 @@ def test_an_unknown_exercise_is_refused_with_those_that_there_are():
 def test_a_check_prints_one_line(capsys):
     lessons.check("2.2a", 0.25)
     assert capsys.readouterr().out.count("\n") == 1
+
+
+# --- in the notebooks --------------------------------------------------------------------------------------------------
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+def asked(path) -> list[str]:
+    """The exercises that a notebook checks, in order."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [name for cell in cells if cell.cell_type == "code" for name in re.findall(r'rk\.check\("(\S+?)"', cell.source)]
+
+
+def test_every_exercise_is_asked_in_one_notebook():
+    assert sorted(name for path in NOTEBOOKS for name in asked(path)) == sorted(EXERCISES)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_has_two_exercises_named_after_it(path):
+    number = path.stem.split("_")[0] + ("." + path.stem.split("_")[1] if path.stem[:2] == "2_" else "")
+    begins = "own" if path.stem == "your_own_cell" else number
+    names = asked(path)
+    assert len(names) == 2 and all(name.startswith(begins) for name in names)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_an_exercise_is_asked_before_its_check_and_solved_in_a_fold_behind_it(path):
+    cells = nbformat.read(path, as_version=4).cells
+    for before, cell, after in zip(cells, cells[1:], cells[2:]):
+        for name in re.findall(r'rk\.check\("(\S+?)"', cell.source if cell.cell_type == "code" else ""):
+            assert f"**Exercise {name}.**" in before.source
+            assert after.source.startswith("<details>\n<summary>Solution</summary>\n\n") and "</details>" in after.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_gives_no_answer_away(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code" and "rk.check(" in cell.source:
+            assert cell.source.startswith("answer = None  # ")
