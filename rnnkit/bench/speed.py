@@ -27,8 +27,8 @@ from rnnkit.training import benchmark_step
 # time steps -> the task, budgets of parameters, and how many models JAX trains at once; the fastest of those counts
 ROWS = {
     5: (dict(task_type="per_cap", n_in=50, unroll=5), (350, 1_000, 3_000, 10_000, 100_000), (8, 64)),
-    50: (dict(task_type="text8", form="small sample"), (2_000, 10_000, 100_000), (8, 32)),
-    175: (dict(task_type="parens_counting", form="paper"), (10_000, 100_000), (4, 16)),
+    50: (dict(task_type="text8", form="small sample"), (2_000, 10_000, 100_000), (1, 8)),
+    175: (dict(task_type="parens_counting", form="paper"), (10_000, 100_000), (1, 8)),
 }
 TURN = 0.02  # seconds
 COLUMNS = ("cell", "T", "units", "parameters", "ours ms", "torch.nn ms", "ratio", "JAX ms", "ratio")

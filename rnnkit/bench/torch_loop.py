@@ -2,7 +2,8 @@
 
 It has it easier than training has: one optimiser, one nonlinearity, no schedule, no l2 term, batches made beforehand. `torch.nn`
 has two biases a map, and its GRU resets after the product; ugrnn and +rnn, which torch does not have, are written as a user would.
-Symbols come one-hot: torch's own layers read nothing else.
+Symbols come one-hot: torch's own layers read nothing else. Denormal numbers are flushed, as training flushes its own: a gradient that
+fades over 175 steps makes the loop up to three times slower otherwise.
 """
 
 import torch
@@ -91,8 +92,8 @@ def loss_and_norm(model, x_TxBxI, y, clip):
     return loss, nn.utils.clip_grad_norm_(model.parameters(), clip)
 
 
-def stepper(study, models=4, clip=10.0):
-    """A function of n that trains `models` networks of a study's shape for n steps, one after another; its attribute `slots` says how many."""
+def stepper(study, models=2, clip=10.0):
+    """A function of n that trains `models` networks of a study's shape for n steps, one after another; `slots` of it says how many."""
     torch.manual_seed(0)
     task = study.task
     shape = (study.architecture, study.n_layers, task.n_in, study.n_units, task.n_out, task.scored)
@@ -101,11 +102,13 @@ def stepper(study, models=4, clip=10.0):
     x_TxBxI, y = batch.of(task)
 
     def run(n):
+        torch.set_flush_denormal(True)
         for model, optimizer in zip(networks, optimizers):
             for _ in range(n):
                 optimizer.zero_grad()
                 loss_and_norm(model, x_TxBxI, y, clip)
                 optimizer.step()
+        torch.set_flush_denormal(False)
 
     run.slots = models
     return run
