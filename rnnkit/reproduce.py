@@ -1,10 +1,9 @@
 """From nothing to figures: trains what the store lacks, executes the notebooks, writes the gallery and the table of claims."""
 
-import ast
 import os
-import sys
 from pathlib import Path
 
+from rnnkit.notebooks import NotebookError, parameters_of, run_notebook
 from rnnkit.trials import StoreError, TrialStore
 
 NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no trials
@@ -17,13 +16,9 @@ NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no tri
     "A_tuner": ("tuner", "fig1", "fig5"),
     "B_tasks": (),
     "C_robustness": ("tableapp1",),
+    "your_own_cell": ("more_cells",),
     "5_discussion": ("quantised",),  # last: its table of claims has what all others trained
 }
-CELL_TIMEOUT = 6 * 3600  # seconds; there is hardly anything left to train when a notebook is executed
-
-
-class NotebookError(RuntimeError):
-    """A notebook that was not executed to its end, in one sentence."""
 
 
 def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed=0, trials=None, workers=None, device=None,
@@ -178,102 +173,3 @@ def claims_text(claims) -> str:
         rows.append((str(row.id), claim, number(row.paper), number(row.ours) + interval, str(row.verdict)))
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
-
-
-# --- executing a notebook ----------------------------------------------------------------------------------------------
-
-
-def parameters_of(notebook) -> set[str]:
-    """The names assigned in a notebook's parameters cell. NotebookError for a file that is no notebook."""
-    import nbformat
-
-    notebook = Path(notebook)
-    if not notebook.is_file():
-        raise NotebookError(f"There is no notebook {notebook}. Check the path.")
-    try:
-        book = nbformat.read(notebook, as_version=4)
-        nbformat.validate(book)
-        tagged = [cell.source for cell in book.cells if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", ())]
-        lines = [line for source in tagged for line in ast.parse(source).body]
-    except Exception as error:  # nbformat raises many kinds
-        raise NotebookError(f"{notebook} is not a notebook. Restore it from the repository.") from error
-    targets = [target for line in lines for target in getattr(line, "targets", [getattr(line, "target", None)])]
-    return {target.id for target in targets if isinstance(target, ast.Name)}
-
-
-def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, artefacts=()) -> Path:
-    """Executes a notebook with papermill, in its own folder, and writes it to `out` if and only if every cell ran well.
-
-    papermill's own word for success is not taken: it notes a killed kernel, a timeout and `sys.exit` as completed. The half-run
-    copy stays beside `out`, as *.partial.ipynb, for whoever wants to see how far it came. NotebookError, in one sentence.
-    """
-    import nbclient.exceptions
-    import papermill
-
-    notebook, out, parameters = Path(notebook), Path(out), dict(parameters or {})
-    known = parameters_of(notebook)
-    unknown = set(parameters) - known
-    if unknown:
-        raise NotebookError(f"{notebook.name} has no parameter {', '.join(sorted(unknown))}; "
-                            f"it has {', '.join(sorted(known)) or 'none'}. Check the spelling.")
-    half, own = out.with_name(f"{out.stem}.partial.ipynb"), out.with_name(f".{out.stem}.{os.getpid()}.ipynb")  # two runs may be at it
-    left = "left off before its last cell without failing (sys.exit?)"
-
-    def fail(what, cause=None):
-        raise NotebookError(f"{notebook.name} {what}. How far it came is in {half}.") from cause
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        done = papermill.execute_notebook(
-            str(notebook), str(own), parameters, cwd=str(notebook.resolve().parent), kernel_name="python3", language="python",
-            progress_bar=False, log_output=False, execution_timeout=cell_timeout, **_own_kernel())
-        cells = [cell for cell in done.cells if cell.cell_type == "code" and cell.source.strip()]
-        errors = [output.ename for cell in cells for output in cell.outputs if output.output_type == "error"]
-        if "SystemExit" in errors or not (errors or all(cell.execution_count for cell in cells)):
-            fail(left)
-        if errors:
-            fail(f"shows an error in a cell: {errors[0]}")
-        missing = [str(path) for path in artefacts if not Path(path).exists()]
-        if missing:
-            fail(f"ran, but did not write {', '.join(missing)}")
-        os.replace(own, out)
-    except papermill.PapermillExecutionError as error:
-        if error.ename == "SystemExit":
-            fail(left, error)
-        fail(f"failed in cell {error.cell_index + 1}: {error.ename}: {' '.join(str(error.evalue).split())[:300].rstrip('.')}", error)
-    except nbclient.exceptions.DeadKernelError as error:
-        fail("lost its kernel, which died (is there too little memory?)", error)
-    except (nbclient.exceptions.CellTimeoutError, TimeoutError) as error:
-        fail(f"has a cell that was not done after {cell_timeout} s", error)
-    except OSError as error:
-        fail(f"cannot be written to {out.parent} ({error.strerror or error})", error)
-    finally:
-        if own.exists():
-            os.replace(own, half)
-    return out
-
-
-def _own_kernel() -> dict:
-    """A kernel of this very Python, whatever kernels are installed, reached through files where that can be: then there is no port
-    to race for, and no remark about unencrypted TCP."""
-    import uuid
-
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
-    from jupyter_core.paths import jupyter_runtime_dir
-
-    folder = Path(jupyter_runtime_dir())
-    files = sys.platform != "win32" and len(str(folder)) <= 50  # a socket's path has about 100 characters at most
-
-    class OwnKernelManager(AsyncKernelManager):
-        # log level: jupyter_client interrupts a kernel before it ends it, and ipykernel would report that as an error
-        kernel_spec = KernelSpec(language="python", argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"])
-
-        def __init__(self, *args, **settings):
-            if files:
-                folder.mkdir(parents=True, exist_ok=True)
-                name = str(uuid.uuid4())
-                settings |= {"transport": "ipc", "kernel_id": name, "connection_file": str(folder / f"kernel-{name}.json")}
-            super().__init__(*args, **settings)
-
-    return {"kernel_manager_class": OwnKernelManager}

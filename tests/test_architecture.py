@@ -15,6 +15,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # part of the package -> the parts that it may import; "*" is all
 MAY_IMPORT = {
     "paper": set(),
+    "notebooks": set(),
     "draws": set(),
     "cells": set(),
     "trials": set(),
@@ -33,8 +34,9 @@ MAY_IMPORT = {
     "widgets": {
         "draws", "cells", "networks", "flow", "tasks", "hparams", "tuner", "training", "studies", "trials", "paper", "analysis", "figures",
     },  # fmt: skip
+    "reports": {"cells", "networks", "hparams", "architectures", "studies", "trials", "figures"},
     "lessons": {"paper", "networks"},
-    "reproduce": {"studies", "trials", "paper", "analysis", "figures"},
+    "reproduce": {"notebooks", "studies", "trials", "paper", "analysis", "figures"},
     "bench": "*",
     "__main__": "*",
     "__init__": "*",
