@@ -24,7 +24,8 @@ CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets
     .filter(cell => cell.model.type === 'code' && cell.model.sharedModel.source.trim())
     .map(cell => [cell.model.executionState || '', cell.model.executionCount,
                   cell.model.outputs.toJSON().filter(out => out.output_type === 'error').map(out => out.ename + ': ' + out.evalue)])"""
-CLEAR = """() => window.jupyterapp.shell.currentWidget.content.widgets.forEach(cell => cell.model.type === 'code' && cell.model.clearExecution())"""
+CLEAR = """() => window.jupyterapp.shell.currentWidget.content.widgets
+    .forEach(cell => cell.model.type === 'code' && cell.model.clearExecution())"""
 LISTEN = """(image) => { window.answer = new Promise(done => {
     const start = performance.now();
     image.addEventListener('load', () => done((performance.now() - start) / 1000), {once: true}); }); }"""
@@ -48,8 +49,9 @@ def start(folder: Path, home: Path):
         JUPYTERLAB_SETTINGS_DIR=str(home / "settings"), JUPYTERLAB_WORKSPACES_DIR=str(home / "work"), PYTHONPATH=str(ROOT),
     )  # fmt: skip
     command = [
-        sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0",
-        "--IdentityProvider.token=", "--ServerApp.password=", "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={folder}",
+        sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+        "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.password=", "--ServerApp.disable_check_xsrf=True",
+        f"--ServerApp.root_dir={folder}",
         "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
     ]  # fmt: skip
     log = home / "lab.log"

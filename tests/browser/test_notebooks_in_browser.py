@@ -31,7 +31,8 @@ def test_notebook_runs_and_its_widgets_answer(browser, address, folder, store, p
             widget = Widget(page, k)
             first = widget.at.locator(FIRST).first
             first.focus()
-            assert widget.timed(lambda: page.keyboard.press("ArrowDown" if first.evaluate("e => e.tagName") == "SELECT" else "ArrowRight")) > 0
+            key = "ArrowDown" if first.evaluate("e => e.tagName") == "SELECT" else "ArrowRight"
+            assert widget.timed(lambda: page.keyboard.press(key)) > 0
             picture(page, f"{path.stem}_{k}")
         assert errors == []
     finally:

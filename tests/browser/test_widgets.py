@@ -14,7 +14,7 @@ MOVES = {  # widget -> (how, control, and what to choose)
     "memorise_me": [("press", "labels a parameter"), ("press", "time steps"), ("press", "parameters"), ("select", "cell", "GRU")],
     "inside_a_cell": [("press", "recurrent scale"), ("press", "forget bias"), ("select", "cell", "LSTM"), ("select", "input", "noise")],
     "one_number_per_unit": [("press", "units a layer"), ("press", "vector"), ("select", "cell", "LSTM"), ("select", "layers", "2")],
-    "luck_of_the_draw": [("press", "layers"), ("select", "cell", "LSTM"), ("select", "against", "+RNN"), ("select", "to read", "3 x 50 symbols")],
+    "luck_of_the_draw": [("press", "layers"), ("select", "cell", "LSTM"), ("select", "against", "+RNN")],
     "tuner_thinks": [("press", "seed"), ("select", "minimise", "a landscape")],
     "read_the_stack": [("type", "type", "("), ("type", "type", "a"), ("type", "type", ")")],
     "trials_explorer": [("press", "trial, best first"), ("press", "parameters"), ("select", "against", "optimizer")],
