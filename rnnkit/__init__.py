@@ -15,6 +15,7 @@ Reading order:
     analysis   frames in, numbers and verdicts out
     figures    one function per figure
     widgets    pictures that answer when touched
+    reports    a cell of one's own beside the six
     lessons    the exercises of the notebooks
     reproduce  the notebooks, executed
 
@@ -36,7 +37,7 @@ _NAMES = {
     "Trial": "trials", "TrialStore": "trials",
     "Study": "studies", "Experiment": "studies", "EXPERIMENTS": "studies", "SCALES": "studies", "run": "studies", "plan": "studies",
     "compare": "analysis", "verdicts": "reproduce", "best_network": "studies.retrain",
-    "widget": "widgets", "check": "lessons",
+    "report": "reports", "widget": "widgets", "check": "lessons",
 }  # fmt: skip
 __all__ = sorted((*_MODULES, *_NAMES))
 

@@ -14,7 +14,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from rnnkit import draws
-from rnnkit.cells import PAPER, cell_of, whole_number
+from rnnkit.cells import PAPER, cell_of, recurrent_maps, whole_number
 from rnnkit.hparams import Space, cell_rows
 from rnnkit.networks import blocks, initial, split
 
@@ -135,7 +135,10 @@ def at_random(architectures=PAPER, n_draws=200, steps=STEPS, n_units=UNITS, seed
 
 
 def _weights(architecture, hparams, N, seed):
-    """Wx, Wh (M x K x N x N), b (M x K x N) and the mask of ReLU (M x 1) of one layer, as `networks.initial` draws them."""
+    """Wx and Wh (M x K x N x N; Wh of the recurrent maps), b (M x K x N) and the mask of ReLU (M x 1) of one layer.
+
+    They are drawn as `networks.initial` does.
+    """
     cell = cell_of(architecture)
     K, M, n_layers = len(cell.maps), len(hparams), max(1, cell.min_layers)
     if cell.equal_sizes:  # of the projection that a stack begins with, nothing is used here
@@ -143,7 +146,8 @@ def _weights(architecture, hparams, N, seed):
     theta = torch.stack([initial(architecture, n_layers, N, N, 1, hp, seed, i) for i, hp in enumerate(hparams)])
     parts = split(theta, blocks(architecture, n_layers, N, N, 1))
     choice = torch.tensor([[hp.get("nonlinearity", cell.nonlinearities[0]) == "relu"] for hp in hparams])
-    return parts["Wx0"].reshape(M, K, N, N), parts["Wh0"].reshape(M, K, N, N), parts["b0"].reshape(M, K, N), choice
+    recurrent = parts.get("Wh0", theta[:, :0]).reshape(M, len(recurrent_maps(cell)), N, N)
+    return parts["Wx0"].reshape(M, K, N, N), recurrent, parts["b0"].reshape(M, K, N), choice
 
 
 def _scan(cell, weights, x_TxMxN, needs_grad=False):
@@ -156,7 +160,7 @@ def _scan(cell, weights, x_TxMxN, needs_grad=False):
         def __getattr__(self, name):
             def affine(h, x):
                 k = at[name]
-                a = fed_K[k] + (Wh_K[k] @ h[..., None])[..., 0]
+                a = fed_K[k] if h is None else fed_K[k] + (Wh_K[k] @ h[..., None])[..., 0]
                 if name in gates:
                     gates[name].append(a)
                 return a

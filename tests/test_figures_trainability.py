@@ -232,8 +232,8 @@ def test_a_figure_carries_its_budget_its_task_and_its_alt_text(drawn, frames, na
 @pytest.mark.parametrize("name", NAMES)
 def test_a_cell_of_ones_own_is_drawn_beside_the_papers(frames, name):
     own = frames[name].query("architecture == 'gru'")
-    both = pd.concat([frames[name], own.assign(architecture="mingru", study=own.study.str.replace("gru", "mingru"))], ignore_index=True)
-    assert any("mingru" in text for text in words(figures.DRAW[name](both)))
+    both = pd.concat([frames[name], own.assign(architecture="mine", study=own.study.str.replace("gru", "mine"))], ignore_index=True)
+    assert any("mine" in text for text in words(figures.DRAW[name](both)))
 
 
 def test_the_gallery_draws_tables_from_the_trials_of_figure_5(frames, tmp_path):

@@ -123,6 +123,7 @@ ROWS = {  # figure -> what selects its trials, and what it calls them if there a
     "tableapp2": (random_sets, "parentheses task with random sets"),
     "quantised": (rounded, "capacity task whose weights were rounded (studies.quantise)"),
     "later_numbers": (capacity, "capacity task"),
+    "more_cells": (capacity, "capacity task"),
 }
 
 

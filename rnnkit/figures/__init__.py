@@ -10,6 +10,7 @@ from rnnkit.figures.files import companions, gallery, publish, save, show
 from rnnkit.figures.flow import gradients, one_setting
 from rnnkit.figures.loss import fig3
 from rnnkit.figures.points import points
+from rnnkit.figures.report import more_cells
 from rnnkit.figures.search import best_so_far
 from rnnkit.figures.style import style_of
 from rnnkit.figures.tables import table1, tableapp1, tableapp2
@@ -23,7 +24,7 @@ DRAW = {
     "fig1": fig1, "best_so_far": best_so_far, "fig2a": fig2a, "fig2b": fig2b, "fig2c": fig2c, "g01": g01, "fig3": fig3, "fig4": fig4,
     "fig5": fig5, "table1": table1, "figapp1": figapp1, "tableapp1": tableapp1, "tableapp2": tableapp2, "calibration": calibration,
     "tuner": convergence, "importance": importance, "lost": lost,
-    "quantised": quantised, "later_numbers": later_numbers,
+    "quantised": quantised, "later_numbers": later_numbers, "more_cells": more_cells,
 }  # fmt: skip
 EXHIBITS = {"flow": one_setting, "gradients": gradients}  # ours, made of something else than trials: shown in notebooks, not in the gallery
 EXHIBITS |= {f"task_{name}": task_example for name in ("per_cap", "mem_thru", "rcf", "text8", "parens_counting", "arithmetic")}
@@ -33,5 +34,5 @@ EXHIBITS["audit"] = audit  # of the paper's own numbers: in the gallery too
 __all__ = [
     "DRAW", "EXHIBITS", "alt", "audit", "best_so_far", "calibration", "caption", "companions", "convergence", "fig1",
     "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5", "figapp1", "g01", "gallery", "gradients", "importance", "lost", "later_numbers",
-    "one_setting", "points", "publish", "quantised", "save", "show", "style_of", "table1", "tableapp1", "tableapp2",
+    "more_cells", "one_setting", "points", "publish", "quantised", "save", "show", "style_of", "table1", "tableapp1", "tableapp2",
 ]  # fmt: skip

@@ -82,5 +82,6 @@ TABLES = {
     "tableapp1": lambda rows: {"tableapp1": analysis.rerun_table(rows)},
     "tableapp2": lambda rows: {"tableapp2": analysis.welch_table(rows)},
     "quantised": lambda rows: {"quantised": compression.kept_bits(rows), "quantised_needed": compression.needed_bits(rows)},
+    "more_cells": _best("more_cells"),
     "later_numbers": lambda rows: {"later_numbers": compression.beside_later_work(rows)},
 }

@@ -33,23 +33,31 @@ PAPER_STYLE = {
     "+rnn": Style("#56B4E9", "P", (0, (3, 1))),
     "linear": Style("#000000", "o", "-"),
 }
-MORE_COLORS = ("#000000", "#8c564b", "#7a5fd0", "#7f7f00", "#a6005a", "#005c5c")
-MORE_MARKERS, MORE_LINES = ("X", "*", "p", "h", "<", ">", "d"), ("-", (0, (6, 1)), (0, (2, 1)))
+LATER_STYLE = {  # cells that the kit ships beside the paper's
+    "mgu": Style("#8c564b", "*", "-"),
+    "janet": Style("#7a5fd0", "p", (0, (6, 1))),
+    "mingru": Style("#7f7f00", "h", (0, (2, 1))),
+    "minlstm": Style("#a6005a", "<", "-"),
+}
+LATER_LABELS = {"mgu": "MGU", "janet": "JANET", "mingru": "minGRU", "minlstm": "minLSTM"}
+MORE_COLORS = ("#000000", "#005c5c", "#b22222", "#4b0082", "#5f9e6e")
+MORE_MARKERS, MORE_LINES = ("X", ">", "d", "8", "H"), ("-", (0, (6, 1)), (0, (2, 1)))
 FILL = {1: "full", 2: "left", 4: "none", 8: "top"}  # the marker's fill tells the depth; any other depth: "bottom"
 
 
 def style_of(architectures) -> dict[str, Style]:
-    """Style of each architecture: the paper's are fixed; others, such as a user's own cell, get the next ones by name."""
-    others = sorted(set(architectures) - set(PAPER_STYLE))
+    """Style of each architecture: those of the kit's cells are fixed; others, such as a user's own cell, get the next ones by name."""
+    fixed = PAPER_STYLE | LATER_STYLE
+    others = sorted(set(architectures) - set(fixed))
     made = [
         Style(MORE_COLORS[i % len(MORE_COLORS)], MORE_MARKERS[i % len(MORE_MARKERS)], MORE_LINES[i % len(MORE_LINES)])
         for i in range(len(others))
     ]
-    return {a: PAPER_STYLE[a] for a in PAPER_STYLE if a in set(architectures)} | dict(zip(others, made))
+    return {a: fixed[a] for a in fixed if a in set(architectures)} | dict(zip(others, made))
 
 
 def label_of(architecture: str) -> str:
-    return paper.LABELS.get(architecture, architecture)
+    return (paper.LABELS | LATER_LABELS).get(architecture, architecture)
 
 
 def layers(depth: int) -> str:

@@ -155,4 +155,5 @@ ALT = {
     "tableapp2": "a row for each pair of architectures, ours and the paper's.",
     "quantised": "share of the stored bits that is left against bits a weight, two ways of rounding, and bits needed against bits stored.",
     "later_numbers": "bits per parameter, a row for each source, beside ours.",
+    "more_cells": "bits per parameter, a row for each architecture, a marker for each size.",
 }

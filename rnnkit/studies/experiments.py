@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from rnnkit.cells import PAPER, cell_of, whole_number
+from rnnkit.cells import LATER, PAPER, cell_of, whole_number
 from rnnkit.networks import num_params
 from rnnkit.studies.compression import quantise
 from rnnkit.studies.study import Study
@@ -142,23 +142,28 @@ def _fig2b(scale, **settings):
             for study in _per_cap(PAPER, (1,), (scale.unroll_size,), scale, **{**settings, "unroll": unroll})]
 
 
-def _part(task_type, part: Part, **settings):
-    """The studies of one task: the paper's architectures at all sizes and depths that they have."""
+def _more_cells(scale, **settings):
+    """Figure 1's smallest studies, and the same ones of later cells."""
+    return _per_cap((*PAPER, *LATER), scale.depths[:2], scale.sizes[:2], scale, **settings)
+
+
+def _part(task_type, part: Part, architectures=PAPER, **settings):
+    """The studies of one task: architectures at all sizes and depths that they have."""
     settings = {"train_steps": part.train_steps, "form": part.form, **settings}
     return [
         Study(task_type, architecture, n_layers, max_params, **settings)
-        for max_params in part.sizes for n_layers in part.depths for architecture in PAPER
+        for max_params in part.sizes for n_layers in part.depths for architecture in architectures
         if n_layers >= cell_of(architecture).min_layers
     ]
 
 
-def _fig2c(scale, **settings):
+def _fig2c(scale, architectures=PAPER, **settings):
     """Studies sized by units: each has the budget that gives just as many."""
     part, task = scale.memory, TASKS["mem_thru"](form=scale.memory.form)
     return [
         Study("mem_thru", architecture, n_layers, num_params(architecture, n_layers, n_units, task.n_in, task.n_out),
               **{"train_steps": part.train_steps, "form": part.form, **settings})
-        for n_units in part.sizes for n_layers in part.depths for architecture in PAPER
+        for n_units in part.sizes for n_layers in part.depths for architecture in architectures
         if n_layers >= cell_of(architecture).min_layers
     ]  # fmt: skip
 
@@ -198,6 +203,22 @@ def _tuner(scale, seed=0, **settings):
             for study in _per_cap(("rnn",), (1,), scale.sizes[:1], scale, **settings, seed=each, tuner=tuner)]
 
 
+def battery(architecture, scale, seed=0) -> list[tuple[Study, int]]:
+    """What a report on one cell is made of, at its least depth: studies, with the trials that each of them takes.
+
+    Stored bits at Figure 1's two smallest sizes, the units of Figure 2c nearest to the number of inputs, random sets on parentheses.
+    """
+    depths, n_in = (max(1, cell_of(architecture).min_layers),), TASKS["mem_thru"](form=scale.memory.form).n_in
+    near = tuple(sorted(sorted(scale.memory.sizes, key=lambda units: abs(units - n_in))[:3]))
+    around = replace(scale, memory=replace(scale.memory, sizes=near, depths=depths))
+    parts = (
+        (_per_cap((architecture,), depths, scale.sizes[:2], scale, seed=seed), scale.trials),
+        (_fig2c(around, (architecture,), seed=seed), scale.memory.trials),
+        (_part("parens_counting", replace(scale.untuned, depths=depths), (architecture,), seed=seed, tuner="random"), scale.untuned.trials),
+    )
+    return [(study, trials) for studies, trials in parts for study in studies]
+
+
 EXPERIMENTS = {
     "start": Experiment("One study from start to end", "section 2.1", _start),
     "calibration": Experiment("Bits of a linear model, where theory says 2 a parameter", "section 2.1", _calibration),
@@ -210,6 +231,7 @@ EXPERIMENTS = {
     "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, lambda scale: scale.parentheses.trials),
     "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5, lambda scale: scale.untuned.trials),
     "tableapp1": Experiment("The best hyper-parameters again", "Table App.1", _tableapp1, lambda scale: scale.reruns, after="fig4"),
+    "more_cells": Experiment("Bits per parameter of later cells", "section 2.1", _more_cells),
     "quantised": Experiment("Weights rounded to a few bits", "section 5", _fig1, finish=quantise),
     "tuner": Experiment("A Gaussian process against random search", "App. A", _tuner, lambda scale: 2 * scale.trials),
 }

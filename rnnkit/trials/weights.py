@@ -187,7 +187,7 @@ def _shapes(blocks, n_layers: int, n_units: int, n_in: int, n_out: int) -> dict[
     if project:
         shapes |= {"W_in": (N, n_in), "b_in": (N,)}
     for layer in range(min(n_layers, len(blocks))):
-        K = rows("Wh0") // max(N, 1)
-        shapes |= {f"Wx{layer}": (K * N, N if layer or project else n_in), f"Wh{layer}": (K * N, N), f"b{layer}": (K * N,),
-                   f"h{layer}": (rows("h0"), N)}  # fmt: skip
+        K, R = (rows(name) // max(N, 1) for name in ("b0", "Wh0"))  # maps, and those of them that have a recurrent matrix
+        shapes |= {f"Wx{layer}": (K * N, N if layer or project else n_in), f"b{layer}": (K * N,), f"h{layer}": (rows("h0"), N)}
+        shapes |= {f"Wh{layer}": (min(R, K) * N, N)} if "Wh0" in blocks else {}
     return shapes | {"W_out": (n_out, N if n_layers else n_in), "b_out": (n_out,)}

@@ -1,0 +1,166 @@
+"""A cell of one's own, put through the paper's battery beside the six: `rk.report(cell)`."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from rnnkit import cells, figures
+from rnnkit.architectures import LATER_ROWS, formulas, space_table, units
+from rnnkit.cells import CELLS, PAPER, Cell, cell_of, register
+from rnnkit.figures.report import report as drawn
+from rnnkit.figures.report import tables_of
+from rnnkit.figures.style import label_of
+from rnnkit.hparams import cell_rows, space_for
+from rnnkit.networks import blocks, forward, num_params
+from rnnkit.studies import complete
+from rnnkit.studies.experiments import battery, scale_of
+from rnnkit.trials import TrialStore
+
+SHIPPED = Path(__file__).resolve().parent.parent / "figures" / "trials.parquet"  # of the source checkout
+KIT = {cell.architecture: cell for cell in vars(cells).values() if isinstance(cell, type) and hasattr(cell, "architecture")}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the battery says of a cell. In a notebook it shows `figure` and tables; printed, the tables.
+
+    `table` has a column for the cell and for each of the six, as text; `space` the cell's hyper-parameters (App. A); `frame` all trials.
+    """
+
+    architecture: str
+    table: pd.DataFrame
+    space: pd.DataFrame
+    figure: object = field(repr=False)
+    frame: pd.DataFrame = field(repr=False)
+    reused: int  # trials of the cell that were in the store before
+
+    @property
+    def caption(self) -> str:
+        note = f" {self.reused:,} of its trials were in the store; trials go by a cell's name, so new equations want a new name." if self.reused else ""
+        return self.figure.caption + note
+
+    @property
+    def _space_title(self) -> str:
+        return f"Hyper-parameters of {label_of(self.architecture)} itself, * for each of its maps; those of learning and of the task come on top"
+
+    def _repr_markdown_(self) -> str:
+        return "\n\n".join([_markdown(self.table), f"**{self._space_title}**", _markdown(self.space), self.caption])
+
+    def _ipython_display_(self):
+        from IPython.display import Markdown, display
+
+        figures.show(self.figure, self.figure.alt)
+        display(Markdown(self._repr_markdown_()))
+
+    def __str__(self) -> str:
+        return "\n\n".join([self.table.to_string(), f"{self._space_title}\n{self.space.to_string()}", self.caption])
+
+    __repr__ = __str__
+
+
+def report(cell, scale="quick", store="trials.sqlite", seed=0, trials=None, workers=None, progress=True, out="") -> Report:
+    """Parameters, hyper-parameters, stored bits, unit capacity and infeasible share of a cell (a name or a class) beside the six.
+
+    Trains what the store lacks of the cell's `battery`; of the six it shows what the store, or the trials that the kit ships, have with
+    the same budget. Settings as in `run`; into the folder `out`, if one is named, go the figure and its points. ValueError as in `run`,
+    and for a class that has the name of another cell of the kit.
+    """
+    architecture, new = _registered(cell)
+    size = scale_of(scale)
+    jobs = [(study, trials or count) for study, count in battery(architecture, size, seed)]
+    with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as opened:
+        reused = len(_whole(opened, jobs, partly=True))
+        complete([study for study, _ in jobs], [count for _, count in jobs], opened, scale, 1 if new else workers,
+                 label=f"report on {architecture}", progress=progress)  # fmt: skip
+        six = [(study, trials or count) for a in PAPER if a != architecture for study, count in battery(a, size, seed)]
+        frames = [_whole(opened, jobs), _whole(opened, six)]
+        there = {key for part in frames if len(part) for key in part.study}
+        lacking = [(study, count) for study, count in six if study.key not in there]
+        if lacking and SHIPPED.is_file() and opened.path.absolute() != SHIPPED:
+            frames.append(_whole(_shipped(SHIPPED.stat().st_mtime), lacking))
+    frame = pd.concat([part for part in frames if len(part)], ignore_index=True)
+    figure = drawn(architecture, frame)
+    if out:
+        figures.save(figure, f"report_{architecture}", out, figure.tables, figure.alt)
+    space = space_table("per_cap", (architecture,)).drop(columns=architecture).set_index("hyper-parameter")
+    space = space[[name not in {"all", *LATER_ROWS} for name in space.index]]
+    return Report(architecture, _table(architecture, tables_of(frame), size), space, figure, frame, reused)
+
+
+@lru_cache(maxsize=1)
+def _shipped(changed: float) -> TrialStore:
+    """The trials that the kit ships, read once."""
+    return TrialStore(SHIPPED, create=False)
+
+
+def _whole(store, jobs, partly=False) -> pd.DataFrame:
+    """The trials of those studies that a store has to their end, and no more of each than asked for; `partly`: of all of them."""
+    parts = []
+    for study, count in jobs:
+        trials = store.frame([study.key])
+        trials = trials[trials.hyper_iter < count]
+        if partly or len(trials) == count:
+            parts.append(trials)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _registered(cell) -> tuple[str, bool]:
+    """The architecture of a name or a class, which is registered if need be; and whether only this process knows it."""
+    if isinstance(cell, str):
+        architecture, new = cell_of(cell).architecture, False
+    elif isinstance(cell, type) and issubclass(cell, Cell):
+        new, kits = CELLS.get(getattr(cell, "architecture", "")) is not cell, KIT.get(getattr(cell, "architecture", ""))
+        register(cell)
+        architecture = cell.architecture
+        if kits is not None and _answers(cell) != _answers(kits):
+            raise ValueError(f"Trials are stored by the name of a cell, and {architecture!r} is one of the kit's with other equations or "
+                             f"hyper-parameters. Give {cell.__name__} another `architecture`.")  # fmt: skip
+        register(cell)
+    else:
+        raise ValueError(f"A report is on a cell: a subclass of rnnkit.Cell or the name of an architecture, got {cell!r}.")
+    if not cell_of(architecture).maps:
+        raise ValueError(f"A report is on a recurrent cell, got {architecture!r}, which has no state. Choose another.")
+    return architecture, new
+
+
+def _answers(cell) -> tuple:
+    """What a cell makes of certain numbers, and its hyper-parameters: the same of two cells that are one. Leaves `cell` registered."""
+    architecture, depth = register(cell).architecture, max(1, cell.min_layers)
+    P = num_params(architecture, depth, 3, 4, 2)
+    theta, x = torch.sin(3.0 * torch.arange(P, dtype=torch.float64)), torch.cos(torch.arange(24, dtype=torch.float64)).reshape(2, 1, 3, 4)
+    z = forward(architecture, depth, blocks(architecture, depth, 3, 4, 2), theta[None], list(x), torch.tensor([False]))
+    return tuple(map(str, cell_rows(architecture))), tuple(round(number, 9) for number in z.flatten().tolist())
+
+
+def _table(architecture, tables, size) -> pd.DataFrame:
+    """Numbers as text: a row for each, a column for the cell and for each of the six; - where there are no trials of one with this budget."""
+    names = (architecture, *(a for a in PAPER if a != architecture))
+    depths = {a: max(1, cell_of(a).min_layers) for a in names}
+    rows = {"layers": depths}
+    count = formulas(size.n_in, architectures=names).iloc[:, 0]
+    rows[f"parameters with N units ({size.n_in} inputs)"] = {a: count[a].split("  (")[0] for a in names}
+    for budget in size.sizes[:2]:
+        table = units((budget,), tuple(sorted(set(depths.values()))), size.n_in, architectures=names)
+        rows[f"units of {budget:,} parameters"] = {a: table.loc[a, (budget, depths[a])] for a in names}
+    rows["hyper-parameters"] = {a: len(space_for(a, "per_cap", size.train_steps)) for a in names}
+    best, errors, random = tables
+    for row in best.itertuples():
+        name = f"bits per parameter, {row.max_params:,} parameters"
+        rows.setdefault(name, {})[row.architecture] = f"{row.bits_per_param:.2f} [{row.bits_per_param_low:.2f}]"
+    for row in errors.sort_values("n_units").itertuples():
+        name = f"error, {row.n_units} units for {row.n_in} numbers (bound {row.bound:.3g})"
+        rows.setdefault(name, {})[row.architecture] = f"{row.loss:.3g}"
+    for row in random.itertuples():
+        rows.setdefault("diverged, % of random sets", {})[row.architecture] = f"{row.percent:.0f} [{row.low:.0f}, {row.high:.0f}]"
+    table = pd.DataFrame([{a: str(row.get(a, "-")) for a in names} for row in rows.values()], index=list(rows))
+    return table.rename(columns=label_of)
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    """A frame of text as a Markdown table."""
+    lines = ["| | " + " | ".join(map(str, table.columns)) + " |", "|---" * (len(table.columns) + 1) + "|"]
+    return "\n".join(lines + [f"| {name} | " + " | ".join(map(str, row)) + " |" for name, row in zip(table.index, table.to_numpy())])
