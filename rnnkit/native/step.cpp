@@ -37,14 +37,19 @@ static inline void affine(const Cell& c, int map, int maps, const real* h) {
     const Term terms[2] = {{c.Wh + (long)map * c.N * c.N, c.N, 1, h, c.N}, {c.Wx + (long)map * c.N * c.inputs, c.inputs, 1, c.x, c.inputs}};
     product(R, c.x ? 2 : 1, terms, c.b + map * c.N, c.ax ? c.ax + (long)map * c.N * c.B : nullptr, c.pre + (long)map * c.N * c.B, c.B);
 }
+static inline void affine_of_input(const Cell& c, int map, int maps) {
+    const Term term = {c.Wx + (long)map * c.N * c.inputs, c.inputs, 1, c.x, c.inputs};
+    product(maps * c.N, c.x ? 1 : 0, &term, c.b + map * c.N, c.ax ? c.ax + (long)map * c.N * c.B : nullptr, c.pre + (long)map * c.N * c.B, c.B);
+}
 static inline void affine_adjoint(const Cell& c, int map, int maps, const real* base, real* d_h) {
     const Term term = {c.Wh + (long)map * c.N * c.N, 1, c.N, c.d_pre + (long)map * c.N * c.B, maps * c.N};
     product(c.N, 1, &term, nullptr, base, d_h, c.B);
 }
 
 #include "cell.inc"
-// defines: constexpr int MAPS, STATES, SAVES, ARGS; constexpr bool UP_IS_STATE, READS_X, EQUAL_SIZES; MAP_ARG[MAPS] (-1: the first
-// state, else which argument); template <bool RELU> cell_forward(const Cell&), cell_backward(const Cell&)
+// defines: constexpr int MAPS, RECURRENT (how many of them, the first, have a recurrent matrix), STATES, SAVES, ARGS; constexpr bool
+// UP_IS_STATE, READS_X, EQUAL_SIZES; MAP_ARG[MAPS] (-2: the input alone, -1: the first state, else which argument);
+// template <bool RELU> cell_forward(const Cell&), cell_backward(const Cell&)
 
 // ---- the network ---------------------------------------------------------------------------------------------------------
 enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
@@ -95,7 +100,7 @@ extern "C" void* net_new(int L, int N, int I, int O, int T, int B, int input, in
     net->Wp = o; if (project) o += (long)N * I;
     for (int l = 0; l < L; l++) {
         net->Wx[l] = o; o += (long)MAPS * N * inputs_of(*net, l);
-        net->Wh[l] = o; o += (long)MAPS * N * N;
+        net->Wh[l] = o; o += (long)RECURRENT * N * N;
     }
     net->top = L ? N : I;
     net->Wo = o; o += (long)O * net->top;
@@ -275,6 +280,42 @@ static void backward(Net& net, const real* theta, const double* hp) {
             if (t % net.part == 0) layer_gradient(net, hp, l, t);
         }
         row_sums(STATES * N, 1, net.d_s, 0, B, g + net.h0[l]);
+<<<<<<< ours
+=======
+        const long dstep = MAPS * n;
+        row_sums(MAPS * N, T, net.d_pre[l], dstep, B, g + net.b[l]);
+        for (int m = 0; m < RECURRENT;) {
+            int run = 1;
+            while (m + run < RECURRENT && MAP_ARG[m + run] == MAP_ARG[m]) run++;
+            const real* H = MAP_ARG[m] < 0 ? net.s[l] : net.arg[l] + MAP_ARG[m] * n;
+            matrix_gradient(run * N, N, T, net.d_pre[l] + m * n, dstep, H, (MAP_ARG[m] < 0 ? STATES : ARGS) * n, B,
+                            g + net.Wh[l] + (long)m * N * N);
+            m += run;
+        }
+        if (l == 0 && !EQUAL_SIZES && net.input == INDEX) {
+            by_rows(net.d_table, read, net.I, g + net.Wx[0]);
+        } else if (l == 0 && !EQUAL_SIZES) {
+            const real* D = net.d_pre[0];
+            if (T > 1 && on(net, hp, 1)) {
+                std::memcpy(net.sum_d, D, dstep * sizeof(real));
+                for (int t = 1; t < T; t++)
+                    for (long j = 0; j < dstep; j += VW) store(net.sum_d + j, load(net.sum_d + j) + load(D + t * dstep + j));
+                D = net.sum_d;
+            }
+            matrix_gradient(MAPS * N, net.I, 1, D, 0, net.x, 0, B, g + net.Wx[0]);
+        } else {
+            const real* H = l == 0 ? net.p : up_of(net, l - 1, 0);
+            matrix_gradient(MAPS * N, N, T, net.d_pre[l], dstep, H, l == 0 ? n : up_step, B, g + net.Wx[l]);
+        }
+    }
+    if (L > 0 && EQUAL_SIZES) {
+        row_sums(N, T, net.d_p, n, B, g + net.bp);
+        if (net.input == INDEX) return by_rows(net.d_table, read, net.I, g + net.Wp);
+        const int steps = on(net, hp, 1) ? T : 1;
+        for (int t = 1; t < steps; t++)
+            for (long j = 0; j < n; j += VW) store(net.d_p + j, load(net.d_p + j) + load(net.d_p + t * n + j));
+        matrix_gradient(N, net.I, 1, net.d_p, 0, net.x, 0, B, g + net.Wp);
+>>>>>>> theirs
     }
 }
 
