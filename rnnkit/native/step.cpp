@@ -229,9 +229,9 @@ static void layer_gradient(Net& net, const double* hp, int l, int t) {
     const real *D = net.d_pre, *d_p = net.d_p + t * n;
     real* g = net.grad;
     row_sums(rows, steps, D, dstep, B, g + net.b[l], add);
-    for (int m = 0; m < MAPS;) {
+    for (int m = 0; m < RECURRENT;) {
         int run = 1;
-        while (m + run < MAPS && MAP_ARG[m + run] == MAP_ARG[m]) run++;
+        while (m + run < RECURRENT && MAP_ARG[m + run] == MAP_ARG[m]) run++;
         const long hstep = (MAP_ARG[m] < 0 ? STATES : ARGS) * n;
         const real* H = (MAP_ARG[m] < 0 ? net.s[l] : net.arg[l] + MAP_ARG[m] * n) + t * hstep;
         matrix_gradient(run * N, N, steps, D + m * n, dstep, H, hstep, B, g + net.Wh[l] + (long)m * N * N, add);
@@ -280,42 +280,6 @@ static void backward(Net& net, const real* theta, const double* hp) {
             if (t % net.part == 0) layer_gradient(net, hp, l, t);
         }
         row_sums(STATES * N, 1, net.d_s, 0, B, g + net.h0[l]);
-<<<<<<< ours
-=======
-        const long dstep = MAPS * n;
-        row_sums(MAPS * N, T, net.d_pre[l], dstep, B, g + net.b[l]);
-        for (int m = 0; m < RECURRENT;) {
-            int run = 1;
-            while (m + run < RECURRENT && MAP_ARG[m + run] == MAP_ARG[m]) run++;
-            const real* H = MAP_ARG[m] < 0 ? net.s[l] : net.arg[l] + MAP_ARG[m] * n;
-            matrix_gradient(run * N, N, T, net.d_pre[l] + m * n, dstep, H, (MAP_ARG[m] < 0 ? STATES : ARGS) * n, B,
-                            g + net.Wh[l] + (long)m * N * N);
-            m += run;
-        }
-        if (l == 0 && !EQUAL_SIZES && net.input == INDEX) {
-            by_rows(net.d_table, read, net.I, g + net.Wx[0]);
-        } else if (l == 0 && !EQUAL_SIZES) {
-            const real* D = net.d_pre[0];
-            if (T > 1 && on(net, hp, 1)) {
-                std::memcpy(net.sum_d, D, dstep * sizeof(real));
-                for (int t = 1; t < T; t++)
-                    for (long j = 0; j < dstep; j += VW) store(net.sum_d + j, load(net.sum_d + j) + load(D + t * dstep + j));
-                D = net.sum_d;
-            }
-            matrix_gradient(MAPS * N, net.I, 1, D, 0, net.x, 0, B, g + net.Wx[0]);
-        } else {
-            const real* H = l == 0 ? net.p : up_of(net, l - 1, 0);
-            matrix_gradient(MAPS * N, N, T, net.d_pre[l], dstep, H, l == 0 ? n : up_step, B, g + net.Wx[l]);
-        }
-    }
-    if (L > 0 && EQUAL_SIZES) {
-        row_sums(N, T, net.d_p, n, B, g + net.bp);
-        if (net.input == INDEX) return by_rows(net.d_table, read, net.I, g + net.Wp);
-        const int steps = on(net, hp, 1) ? T : 1;
-        for (int t = 1; t < steps; t++)
-            for (long j = 0; j < n; j += VW) store(net.d_p + j, load(net.d_p + j) + load(net.d_p + t * n + j));
-        matrix_gradient(N, net.I, 1, net.d_p, 0, net.x, 0, B, g + net.Wp);
->>>>>>> theirs
     }
 }
 
