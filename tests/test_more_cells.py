@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import sigmoid, tanh
 
-from rnnkit import native, networks, training
+from rnnkit import flow, native, networks, training
 from rnnkit.cells import CELLS, LATER, PAPER, Cell, recurrent_maps, register
 from rnnkit.hparams import cell_rows, space_for
 from rnnkit.studies import Study
+from rnnkit.studies.retrain import best_network
+from rnnkit.trials import TrialStore
 
 DEPTHS = (1, 2)
 I, N, O, T, B = 4, 3, 2, 5, 6  # noqa: E741
@@ -226,6 +228,22 @@ def test_a_cell_that_is_registered_anew_trains_with_its_new_equations(mixed):
 
 def losses_of(outcomes):
     return [outcome["train_loss"] for outcome in outcomes]
+
+
+def test_the_weights_of_a_cell_without_recurrent_matrices_are_kept():
+    with TrialStore(":memory:") as store:
+        study = Study("per_cap", "minlstm", 2, 400, n_in=5, train_steps=(6, 12), tuner="random")
+        study.run(store, 2)
+        trial, parts = best_network(store, study)
+        kept = store.shelf.load(study.key)[1]
+    assert set(parts) == set(kept) == {"Wx0", "Wx1", "W_out", "b0", "b1", "h0", "h1", "b_out"}
+    assert sum(part.size for part in kept.values()) == trial.num_params
+
+
+def test_what_a_gate_of_the_input_lets_through_is_seen_over_time():
+    """After an impulse x is 0, so z = sigmoid(-b^fg) and each step back multiplies the gradient of h by 1 - z = sigmoid(b^fg)."""
+    seen = flow.at_one_setting(["mingru"], forget_bias=1.5)["mingru"].gradient_TxM[1:, 0]
+    assert seen[:-1] / seen[1:] == pytest.approx(np.full(len(seen) - 1, logistic(1.5)))
 
 
 def test_the_papers_cells_have_a_recurrent_matrix_in_every_map():

@@ -58,9 +58,12 @@ def _folder() -> Path:
 
 
 @cache
-def library(architecture: str, real: str = "float") -> ctypes.CDLL:
-    """The compiled step of an architecture in `float` or `double`. Takes a few seconds the first time on a machine."""
-    cell = cell_of(architecture)
+def library(architecture: str, real: str = "float", cell=None) -> ctypes.CDLL:
+    """The compiled step of an architecture in `float` or `double`. Takes a few seconds the first time on a machine.
+
+    `cell` is the architecture's, and named where it may have been registered anew with other equations.
+    """
+    cell = cell or cell_of(architecture)
     command = compiler()
     if command is None:
         raise Unavailable("no C++ compiler was found (g++, clang++ or $CXX)")
@@ -103,7 +106,7 @@ class Network:
     """
 
     def __init__(self, architecture, n_layers, n_units, task, real="float"):
-        self.library = library(architecture, real)
+        self.library = library(architecture, real, cell_of(architecture))
         if task.batch % 16 or task.batch > 1024:
             raise ValueError(f"The compiled step takes batches of a multiple of 16 up to 1024, got {task.batch}.")
         if not n_layers and task.input == "index":
