@@ -246,8 +246,10 @@ def cell_of(architecture: str, n_layers: int | None = None) -> type[Cell]:
     return cell
 
 
-def whole_number(name, value, least):
-    """`value`, if it is a whole number of at least `least`; ValueError otherwise."""
+def whole_number(name, value, least, most=None):
+    """`value`, if it is a whole number of at least `least` (and at most `most`); ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+    if most is not None and value > most:
+        raise ValueError(f"{name} must be at most {most:,}, got {value:,}.")
     return value

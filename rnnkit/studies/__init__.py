@@ -63,11 +63,11 @@ def complete(studies, n_trials, store, scale="", workers=None, device=None, labe
 
     Errors as in `run`.
     """
-    asked = whole_number("workers", workers or 0, 0)
-    if scheduler:
-        check_choice(asked, device)
+    asked = whole_number("workers", 0 if workers is None else workers, 0, 1_024)
+    if scheduler is not None:
+        check_choice(scheduler, asked, device)
     else:
-        check_device(device := device or "cpu")
+        device = check_device("cpu" if device is None else device)
     wanted = {}  # key -> (study, trials)
     for study, n in zip(studies, n_trials if isinstance(n_trials, list) else [n_trials] * len(studies)):
         wanted[study.key] = study, max(n, wanted.get(study.key, (study, 0))[1])
@@ -82,7 +82,7 @@ def complete(studies, n_trials, store, scale="", workers=None, device=None, labe
     jobs = sorted((wanted[key] for key in lack), key=lambda job: -lack[job[0].key] * cost(job[0]))
     work = sum(study.flops * lack[study.key] for study, _ in jobs)
     workers = min(asked or (cores() if device == "cpu" and work > SMALL_WORK else 1), sum(lack.values()))
-    if workers == 1 and not scheduler:
+    if workers == 1 and scheduler is None:
         here, away = jobs, []
     else:
         here = [job for job in jobs if cell_of(job[0].architecture).__module__ == "__main__"]  # a cell that workers cannot import
@@ -96,7 +96,7 @@ def complete(studies, n_trials, store, scale="", workers=None, device=None, labe
             here, away = here[::-1], away[::-1]  # so that the two meet in the middle
         try:
             if away:
-                with cluster_at(scheduler, shown.say) if scheduler else Processes(workers) as pool:
+                with Processes(workers) if scheduler is None else cluster_at(scheduler, shown.say) as pool:
                     train_in_rounds(away, store, pool, device, scale, shown, stop)
             train_in_this_process(here, store, device or "cpu", scale, shown, stop)
         finally:

@@ -19,8 +19,10 @@ from rnnkit.trials import Trial
 PATIENCE = 15  # seconds: to find the scheduler, and to wait for a first worker before saying so
 
 
-def check_choice(workers, device):
-    """ValueError for what does not go with a scheduler."""
+def check_choice(scheduler, workers, device):
+    """ValueError for a scheduler that is no address, and for what does not go with one."""
+    if not isinstance(scheduler, (str, Path)) or not str(scheduler).strip():
+        raise ValueError(f"scheduler must be an address, such as tcp://host:8786, or a scheduler file, got {scheduler!r}.")
     if workers:
         raise ValueError(f"workers must be left out where a scheduler is named, got {workers}: the scheduler's own workers train.")
     if device not in (None, "cpu", "cuda"):

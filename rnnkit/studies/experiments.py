@@ -238,13 +238,13 @@ EXPERIMENTS = {
 
 
 def scale_of(scale: str) -> Scale:
-    if scale not in SCALES:
+    if not isinstance(scale, str) or scale not in SCALES:
         raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}. Check the spelling.")
     return SCALES[scale]
 
 
 def experiment_of(experiment: str) -> Experiment:
-    if experiment not in EXPERIMENTS:
+    if not isinstance(experiment, str) or experiment not in EXPERIMENTS:
         raise ValueError(f"experiment must be one of {', '.join(EXPERIMENTS)}, got {experiment!r}. Check the spelling.")
     return EXPERIMENTS[experiment]
 
@@ -255,7 +255,7 @@ def studies_of(experiment: str, scale: str, seed: int = 0, store=None) -> list[S
     Those of an experiment that follows another come of the trials in `store`; where that has none, of the earlier studies with
     nothing pinned, so that their number and cost are known beforehand.
     """
-    found, size, settings = experiment_of(experiment), scale_of(scale), {"seed": whole_number("seed", seed, 0)}
+    found, size, settings = experiment_of(experiment), scale_of(scale), {"seed": whole_number("seed", seed, 0, 2**62)}
     if not found.after:
         return found.studies(size, **settings)
     searched = _searched(size, **settings)
@@ -265,4 +265,4 @@ def studies_of(experiment: str, scale: str, seed: int = 0, store=None) -> list[S
 
 def trials_of(scale: str, trials: int | None = None, experiment: str = "start") -> int:
     """Trials a study: what is asked for, or, for None and 0, what the scale says of the experiment."""
-    return whole_number("trials", trials or 0, 0) or experiment_of(experiment).trials(scale_of(scale))
+    return whole_number("trials", 0 if trials is None else trials, 0, 1_000_000) or experiment_of(experiment).trials(scale_of(scale))

@@ -8,6 +8,7 @@ import pandas as pd
 from rnnkit.studies.experiments import EXPERIMENTS, scale_of, studies_of, trials_of
 from rnnkit.cells import whole_number
 from rnnkit.studies.workers import cores
+from rnnkit.training import check_device
 from rnnkit.trials import TrialStore
 
 
@@ -18,16 +19,14 @@ def plan(scale="quick", only=None, trials=None, store="trials.sqlite", seed=0, w
     measurements of a training step (`speed(study, device)`, by default `training.seconds_per_step`). A study that several
     experiments draw from is counted where it comes first. ValueError for a bad name.
     """
-    names = list(EXPERIMENTS) if only is None else [only] if isinstance(only, str) else list(only)
-    n_trials, rows, seen = trials_of(scale, trials), [], set()
-    device = device or "cpu"
-    workers = whole_number("workers", workers or 0, 0) or (cores() if device == "cpu" else 1)
+    names = list(EXPERIMENTS) if only is None else list(only) if isinstance(only, (list, tuple)) else [only]
+    rows, counted, device = [], {}, check_device("cpu" if device is None else device)
+    workers = whole_number("workers", 0 if workers is None else workers, 0, 1_024) or (cores() if device == "cpu" else 1)
     stored = _stored(store)
     for name in names:
-        studies = studies_of(name, scale, seed)
-        new = [study for study in studies if study.key not in seen]
-        seen.update(study.key for study in studies)
-        lack = {study: n_trials - len(stored(study.key) & set(range(n_trials))) for study in new}
+        studies, n_trials = studies_of(name, scale, seed), trials_of(scale, trials, name)
+        lack = {study: len(set(range(counted.get(study.key, 0), n_trials)) - stored(study.key)) for study in studies}
+        counted |= {study.key: max(n_trials, counted.get(study.key, 0)) for study in studies}
         rows.append((name, len(studies), len(studies) * n_trials, lack))
     seconds = _clock([study for *_, lack in rows for study, n in lack.items() if n], device, speed)
 
@@ -37,8 +36,10 @@ def plan(scale="quick", only=None, trials=None, store="trials.sqlite", seed=0, w
                 "flops": float(sum(n * study.flops for study, n in lack.items())), "seconds": float(spent)}
 
     table = [row(*each) for each in rows]
-    every = {study: n for *_, lack in rows for study, n in lack.items()}
-    return pd.DataFrame([*table, row("all", len(every), len(every) * n_trials, every)])
+    every = {}
+    for *_, lack in rows:
+        every |= {study: n + every.get(study, 0) for study, n in lack.items()}
+    return pd.DataFrame([*table, row("all", len(counted), sum(counted.values()), every)])
 
 
 def _stored(store):

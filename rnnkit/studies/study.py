@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from rnnkit.cells import cell_of, whole_number
+from rnnkit.cells import CELLS, cell_of, whole_number
 from rnnkit.hparams import space_for
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.provenance import provenance
@@ -126,27 +126,31 @@ class Study:
         return 6 * self.num_params * self.task.batch * self.task.steps * self.mean_steps
 
     def __post_init__(self):
-        object.__setattr__(self, "pinned", tuple(sorted(dict(self.pinned).items())))
+        try:
+            object.__setattr__(self, "pinned", tuple(sorted(dict(self.pinned).items())))
+        except (TypeError, ValueError):
+            raise ValueError(f'pinned must be names with values, as (("nonlinearity", "relu"),), got {self.pinned!r}.') from None
         if isinstance(self.train_steps, list):
             object.__setattr__(self, "train_steps", tuple(self.train_steps))
-        for name, known in (("task_type", TASKS), ("tuner", TUNERS)):
-            if getattr(self, name) not in known:
+        for name, known in (("task_type", TASKS), ("tuner", TUNERS), ("architecture", CELLS)):
+            if not isinstance(getattr(self, name), str) or getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}. Check the spelling.")
+        whole_number("n_layers", self.n_layers, 0, 1_000)
         cell_of(self.architecture, self.n_layers)
         forms = getattr(TASKS[self.task_type], "forms", {})
         if forms and not self.form:
             object.__setattr__(self, "form", "small")
-        if self.form and self.form not in forms:
+        if not isinstance(self.form, str) or (self.form and self.form not in forms):
             raise ValueError(f"form must be one of {', '.join(forms) or 'none'} for {self.task_type}, got {self.form!r}. Check the spelling.")
         if self.form:
             object.__setattr__(self, "n_in", self.task.n_in)
             object.__setattr__(self, "unroll", self.task.steps)
-        for name, least in (("max_params", 1), ("seed", 0), ("n_in", 1), ("unroll", 1)):
-            whole_number(name, getattr(self, name), least)
+        for name, least, most in (("max_params", 1, 10**9), ("seed", 0, 2**62), ("n_in", 1, 10**6), ("unroll", 1, 10**6)):
+            whole_number(name, getattr(self, name), least, most)
         if not (isinstance(self.train_steps, tuple) and len(self.train_steps) == 2):
             raise ValueError(f"train_steps must be two whole numbers, the least and the most, got {self.train_steps!r}.")
         for name, steps in zip(("the least", "the most"), self.train_steps):
-            whole_number(f"{name} of train_steps", steps, 1)
+            whole_number(f"{name} of train_steps", steps, 1, 10**12)
         if self.train_steps[0] > self.train_steps[1]:
             raise ValueError(f"The least of train_steps must not exceed the most, got {self.train_steps}. Swap them.")
         self.n_units  # ValueError if not even one unit fits
