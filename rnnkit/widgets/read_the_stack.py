@@ -91,16 +91,16 @@ def read_parentheses(study, trial, theta, typed):
 def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC) -> str:
     """A strip for each type: shades are the network's beliefs, rings the truth, crosses its mistakes."""
     types = truth_TxJ.shape[1]
-    axes = figure.subplots(types, 1, squeeze=False, sharex=True, gridspec_kw=PLACE | {"hspace": 0.2})[:, 0]
+    axes = figure.subplots(types, 1, squeeze=False, gridspec_kw=PLACE | {"hspace": 0.2})[:, 0]
     steps, said = np.arange(len(symbols)), p_TxJxC.argmax(-1)
     for k, ax in enumerate(axes):
-        ax.imshow(p_TxJxC[:, k].T, origin="lower", aspect="auto", cmap=theme.shades, vmin=0, vmax=1)
+        ax.imshow(p_TxJxC[:, k].T, origin="lower", aspect="auto", cmap=theme.shades, vmin=0, vmax=1, interpolation="nearest")
         wrong = said[:, k] != truth_TxJ[:, k]
         ax.plot(steps, truth_TxJ[:, k], "o", color="none", markeredgecolor=theme.ink, markersize=13, markeredgewidth=1.8, label="truth")
         ax.plot(steps[wrong], said[wrong, k], "X", color=theme.visible("#D55E00"), markersize=10, label="the network, where it errs")
         ax.set(xlim=(-0.6, max(12, len(symbols)) - 0.4), ylim=(-0.6, p_TxJxC.shape[2] - 0.4), ylabel=f"{PAIRS[k]} open")
-        ax.set_yticks(range(p_TxJxC.shape[2]))
-        ax.tick_params(axis="y", labelsize=9)
+        ax.set_yticks((0, p_TxJxC.shape[2] - 1))  # few labels: they take most of the time
+        ax.set_xticks(())
     axes[-1].set_xticks(steps, symbols, family="DejaVu Sans Mono", fontsize=13)
     axes[0].legend(*_keys(theme), loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, borderaxespad=0.1, handletextpad=0.3)
     right = int((said == truth_TxJ).sum())
@@ -138,7 +138,7 @@ def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
     ax = figure.subplots(gridspec_kw=PLACE | {"top": 0.85})
     said, places = p_SxC.argmax(-1), np.arange(len(answer_S))
     wrong = said != answer_S
-    ax.imshow(p_SxC.T, aspect="auto", cmap=theme.shades, vmin=0, vmax=1)
+    ax.imshow(p_SxC.T, aspect="auto", cmap=theme.shades, vmin=0, vmax=1, interpolation="nearest")
     ax.plot(places, answer_S, "o", color="none", markeredgecolor=theme.ink, markersize=15, markeredgewidth=2)
     ax.plot(places[wrong], said[wrong], "X", color=theme.visible("#D55E00"), markersize=11)
     names = [f"{symbol}\nis due" for symbol in spelled(answer_S).replace(SYMBOLS[SPACE], "␣")]

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
+PATIENCE = 120  # seconds until something that takes one is given up: a machine may have much else to do
 SIZE = {"width": 1280, "height": 1000}
 RUN_ALL = """async () => {
     const app = window.jupyterapp; await app.restored;
@@ -57,7 +58,7 @@ def start(folder: Path, home: Path):
     log = home / "lab.log"
     with open(log, "w") as file:
         server = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
-    for _ in range(240):
+    for _ in range(4 * PATIENCE):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status", timeout=1)
             return server, f"http://127.0.0.1:{port}"
@@ -79,16 +80,17 @@ def write_notebook(path: Path, *cells: str):
 def open_notebook(browser, address, name, errors: list):
     """A page with the notebook open, its outputs cleared; `errors` collects what the page's own programs raise."""
     page = browser.new_context(viewport=SIZE).new_page()
+    page.set_default_timeout(1000 * PATIENCE)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{address}/lab/tree/{name}?reset")  # a fresh workspace
-    page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook", timeout=60_000)
+    page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook")
     page.wait_for_function("() => !!window.jupyterapp")
     page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.context.ready; }")
     page.evaluate(CLEAR)
     return page
 
 
-def run_all(page, timeout=180) -> list[str]:
+def run_all(page, timeout=4 * PATIENCE) -> list[str]:
     """Runs all cells to the end, or to the first error; the errors that they raised."""
     page.evaluate(RUN_ALL)
     end, cells = time.monotonic() + timeout, []
@@ -112,7 +114,7 @@ class Widget:
     def __init__(self, page, number=0):
         self.page, self.at = page, page.locator(".rnnkit-panel").nth(number)
         self.image, self.line = self.at.locator("img.rnnkit-image"), self.at.locator(".rnnkit-sentence")
-        self.at.wait_for(timeout=60_000)
+        self.at.wait_for()
         self.at.scroll_into_view_if_needed()
         self.settle()
 
@@ -129,7 +131,7 @@ class Widget:
         """Waits until the picture has stayed as it is for a moment."""
         last, since, start = 0, time.monotonic(), time.monotonic()
         while last < 1 or time.monotonic() - since < quiet:
-            assert time.monotonic() - start < 60, "the picture never came to rest"
+            assert time.monotonic() - start < PATIENCE, "the picture never came to rest"
             if (now := self.drawn) != last:
                 last, since = now, time.monotonic()
             time.sleep(0.05)
@@ -138,7 +140,7 @@ class Widget:
         """The control with this label."""
         return self.at.locator(f".rnnkit-controls > *:has(> .widget-label:text-is('{label}'))").first
 
-    def timed(self, act, most=20) -> float:
+    def timed(self, act, most=PATIENCE) -> float:
         """Seconds from an act to the next picture, by the browser's own clock."""
         self.page.evaluate(LISTEN, self.image.element_handle())
         act()
