@@ -142,8 +142,8 @@ def _reads_state(cell) -> tuple[int, ...]:
         def __getattr__(self, name):
             def affine(h, x):
                 if (h is None) != (name in cell.input_only):
-                    wrong = "a state" if h is not None else "None"
-                    raise ValueError(f"The maps in `input_only`, and no others, are called with None for h, got W.{name} of {wrong}. Mend {cell.__name__}.")
+                    got = f"W.{name} of {'None' if h is None else 'a state'}"
+                    raise ValueError(f"The maps in `input_only`, and no others, are called with None for h, got {got}. Mend {cell.__name__}.")
                 if h is states[0]:
                     found.append(cell.maps.index(name))
                 return one.clone()

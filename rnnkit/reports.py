@@ -40,12 +40,12 @@ class Report:
 
     @property
     def caption(self) -> str:
-        note = f" {self.reused:,} of its trials were in the store; trials go by a cell's name, so new equations want a new name." if self.reused else ""
-        return self.figure.caption + note
+        note = f" {self.reused:,} of its trials were in the store; trials go by a cell's name, so new equations want a new name."
+        return self.figure.caption + (note if self.reused else "")
 
     @property
     def _space_title(self) -> str:
-        return f"Hyper-parameters of {label_of(self.architecture)} itself, * for each of its maps; those of learning and of the task come on top"
+        return f"Hyper-parameters of {label_of(self.architecture)} itself (* for each of its maps); those of learning and the task come on top"
 
     def _repr_markdown_(self) -> str:
         return "\n\n".join([_markdown(self.table), f"**{self._space_title}**", _markdown(self.space), self.caption])
@@ -65,15 +65,15 @@ class Report:
 def report(cell, scale="quick", store="trials.sqlite", seed=0, trials=None, workers=None, progress=True, out="") -> Report:
     """Parameters, hyper-parameters, stored bits, unit capacity and infeasible share of a cell (a name or a class) beside the six.
 
-    Trains what the store lacks of the cell's `battery`; of the six it shows what the store, or the trials that the kit ships, have with
-    the same budget. Settings as in `run`; into the folder `out`, if one is named, go the figure and its points. ValueError as in `run`,
-    and for a class that has the name of another cell of the kit.
+    Trains what the store lacks of the cell's `battery`; of the six it shows what the store, or the trials that the kit ships, have of the
+    same. Searches are compared at one length, the most that all have (`trials`, where given). Settings as in `run`; into the folder `out`,
+    if one is named, go the figure and its points. ValueError as in `run`, and for a class that has the name of another cell of the kit.
     """
     architecture, new = _registered(cell)
     size = scale_of(scale)
     jobs = [(study, trials or count) for study, count in battery(architecture, size, seed)]
     with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as opened:
-        reused = len(_whole(opened, jobs, partly=True))
+        reused = sum(len(opened.numbers(study.key)) for study, _ in jobs)
         complete([study for study, _ in jobs], [count for _, count in jobs], opened, scale, 1 if new else workers,
                  label=f"report on {architecture}", progress=progress)  # fmt: skip
         six = [(study, trials or count) for a in PAPER if a != architecture for study, count in battery(a, size, seed)]
@@ -83,6 +83,9 @@ def report(cell, scale="quick", store="trials.sqlite", seed=0, trials=None, work
         if lacking and SHIPPED.is_file() and opened.path.absolute() != SHIPPED:
             frames.append(_whole(_shipped(SHIPPED.stat().st_mtime), lacking))
     frame = pd.concat([part for part in frames if len(part)], ignore_index=True)
+    sizes = frame.groupby("study").hyper_iter.transform("size")
+    least = trials or sizes.groupby(frame.task_type).transform("min")
+    frame = frame[frame.hyper_iter < least].reset_index(drop=True)
     figure = drawn(architecture, frame)
     if out:
         figures.save(figure, f"report_{architecture}", out, figure.tables, figure.alt)
@@ -97,15 +100,9 @@ def _shipped(changed: float) -> TrialStore:
     return TrialStore(SHIPPED, create=False)
 
 
-def _whole(store, jobs, partly=False) -> pd.DataFrame:
-    """The trials of those studies that a store has to their end, and no more of each than asked for; `partly`: of all of them."""
-    parts = []
-    for study, count in jobs:
-        trials = store.frame([study.key])
-        trials = trials[trials.hyper_iter < count]
-        if partly or len(trials) == count:
-            parts.append(trials)
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+def _whole(store, jobs) -> pd.DataFrame:
+    """The trials of those studies of which a store has as many as asked for, or more."""
+    return store.frame(study.key for study, count in jobs if set(range(count)) <= store.numbers(study.key))
 
 
 def _registered(cell) -> tuple[str, bool]:
@@ -137,7 +134,7 @@ def _answers(cell) -> tuple:
 
 
 def _table(architecture, tables, size) -> pd.DataFrame:
-    """Numbers as text: a row for each, a column for the cell and for each of the six; - where there are no trials of one with this budget."""
+    """Numbers as text: a row for each, a column for the cell and for each of the six; - where one has no trials with this budget."""
     names = (architecture, *(a for a in PAPER if a != architecture))
     depths = {a: max(1, cell_of(a).min_layers) for a in names}
     rows = {"layers": depths}

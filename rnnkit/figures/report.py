@@ -9,7 +9,7 @@ from rnnkit import analysis, paper
 from rnnkit.analysis.throughput import bound, memory_errors
 from rnnkit.figures.points import BEST, points
 from rnnkit.figures.style import GREY, PALE, beside, label_of, layers, legend, letter, new_figure, nothing, style_of, styled
-from rnnkit.figures.words import each, sign
+from rnnkit.figures.words import each, scale_and_seed, sign
 
 DASHED = (0, (6, 2))
 FILLS = ("full", "none", "left", "top")  # of the marker, the largest size first
@@ -98,7 +98,8 @@ def report(architecture: str, frame: pd.DataFrame):
     sns.despine(figure)
     legend(left, size_keys(best.max_params), columns=3)
     spent = analysis.budget(frame[frame.architecture == architecture])
-    figure.suptitle(f"Report on {label_of(architecture)}: {spent}; scale {' and '.join(spent.scales)}", x=0.01, ha="left", fontsize=8, color=GREY)
+    title = f"Report on {label_of(architecture)} ({scale_and_seed(spent)}): {spent}; {analysis.short_origin(frame)}"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=8, color=GREY)
     figure.tables = dict(zip([f"report_{architecture}{part}" for part in ("", "_memory", "_diverged")], (best, errors, random)))
     figure.alt, figure.caption = _alt(architecture, best, errors, random), _caption(architecture, frame)
     return figure
@@ -154,9 +155,9 @@ def _alt(architecture, best, errors, random) -> str:
 def _caption(architecture, frame) -> str:
     """What the report shows and what stands behind it."""
     own, others = frame[frame.architecture == architecture], analysis.in_order(set(frame.architecture) - {architecture})
-    beside_it = f"Beside it, with the same budget: {', '.join(map(label_of, others))}" if others else "No other cell was trained with this budget"
+    beside_it = f"Beside it, with the same budget: {', '.join(map(label_of, others))}" if others else "No other cell has trials of this budget"
     return (
-        f"Report on {label_of(architecture)}. (a) Best of each search on the capacity task; lines begin at what half of the search would have found. "
+        f"Report on {label_of(architecture)}. (a) Best of each search on the capacity task; lines begin at what half of it would have found. "
         f"(b) Random hyper-parameters that diverged on parentheses. (c) Best error of memory throughput; dashed: the bound of N units. "
         f"Its trials: {analysis.budget(own)}. {beside_it}. {analysis.origin(frame)}"
     )
