@@ -88,7 +88,8 @@ def formulas(n_in=50, n_out=1, architectures=PAPER) -> pd.DataFrame:
         p1, p2, p3 = (num_params(architecture, depth, n, n_in, n_out) for n in (1, 2, 3))
         square = (p3 - 2 * p2 + p1) // 2
         line = p2 - p1 - 3 * square
-        return f"{f'{square} ' if square > 1 else ''}N² + {line} N + {p1 - square - line}" + (f"  ({depth} layers)" if depth > 1 else "")
+        power = f"{square} N² + ".removeprefix("1 ") if square else ""
+        return f"{power}{line} N + {p1 - square - line}" + (f"  ({depth} layers)" if depth > 1 else "")
 
     title = f"parameters, {n_in} inputs, {n_out} output{'s' * (n_out != 1)}"
     return pd.DataFrame({title: [text(a) for a in architectures]}, index=pd.Index(architectures, name="architecture"))

@@ -9,6 +9,7 @@ import torch
 from torch import sigmoid, tanh
 
 from rnnkit import flow, native, networks, training
+from rnnkit.architectures import formulas
 from rnnkit.cells import CELLS, LATER, PAPER, Cell, recurrent_maps, register
 from rnnkit.hparams import cell_rows, space_for
 from rnnkit.studies import Study
@@ -123,6 +124,10 @@ def test_count_is_the_closed_form(architecture, n_layers):
 def test_a_cell_without_recurrent_matrices_has_more_units_for_the_same_parameters():
     units = {a: networks.units_for(a, 1, 50, 1, 10_000) for a in ("gru", "mgu", "mingru")}
     assert units == {"gru": 37, "mgu": 49, "mingru": 96}  # 3n^2 + 155n + 1, 2n^2 + 104n + 1 and 104n + 1 within 10,000
+
+
+def test_without_recurrent_matrices_parameters_grow_in_proportion_to_units():
+    assert list(formulas(architectures=("mgu", "mingru", "rnn")).iloc[:, 0]) == ["2 N² + 104 N + 1", "104 N + 1", "N² + 53 N + 1"]  # by hand
 
 
 def test_maps_that_read_the_input_alone_have_no_recurrent_hyper_parameters():
