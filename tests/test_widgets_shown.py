@@ -128,11 +128,15 @@ def test_the_sentence_counts_what_the_curve_ends_with():
     assert "90.0% right after 500 steps" in sentence and "1.25 per parameter" in sentence
 
 
-def test_a_move_makes_another_network_and_keeps_the_curve_in_sight():
+def test_a_move_makes_another_network_and_keeps_the_curve_in_sight_as_what_it_was(monkeypatch):
+    monkeypatch.setattr(frame_of_widgets, "someone_answers", lambda: True)
     panel = memorise_me.widget()
-    panel.state |= {"curve": ((0, 0.0, 0.5), (500, 1.25, 0.9))}
-    memorise_me._changed(panel, "unroll")
-    assert panel.state["curve"] == () and panel.state["past"][0][0] == "rnn" and panel.state["past"][0][1].endswith("1.25")
+    panel.make()
+    for state in memorise_me.looks("gru", **QUICK, past=()):
+        panel.state |= state
+    panel.made["architecture"].value = "lstm"
+    ((cell, name, curve),) = panel.state["past"]
+    assert panel.state["curve"] == () and cell == "gru" and name.startswith("GRU, 300, 2 labels: ") and curve[-1][0] == 200
 
 
 # --- luck of the draw --------------------------------------------------------------------------------------------------

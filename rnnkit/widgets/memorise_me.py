@@ -12,7 +12,7 @@ from rnnkit.widgets.panel import Panel
 
 SIZES, STEPS = (300, 1_000, 3_000, 10_000), (5_000, 20_000, 80_000)
 PAST = 5  # earlier curves that stay in sight
-WAITING = "Press train."
+WAITING, COMPILING = "Press train.", "The training step is being compiled; the first time this takes some seconds."
 
 
 def widget(architecture="rnn", max_params=1_000, labels=3.0, unroll=5, train_steps=20_000) -> Panel:
@@ -28,7 +28,7 @@ def widget(architecture="rnn", max_params=1_000, labels=3.0, unroll=5, train_ste
         "clear": button("clear", lambda panel: panel.set(past=()), "Forgets the earlier curves"),
     }
     settings = dict(architecture=architecture, max_params=max_params, labels=labels, unroll=unroll, train_steps=train_steps)
-    return Panel(draw, controls, {"curve": (), "past": (), "note": WAITING}, size=(10, 4.2), changed=_changed,
+    return Panel(draw, controls, {"curve": (), "past": (), "note": WAITING, "what": ()}, size=(10, 4.2), changed=_changed,
                  still=lambda: deque(looks(**settings, past=()), maxlen=1)[0])  # fmt: skip
 
 
@@ -50,7 +50,8 @@ def hparams_of(architecture, labels, train_steps) -> dict:
 
 def looks(architecture, max_params, labels, unroll, train_steps, past):
     """Trains, and yields the state to draw: the curve so far, (training steps, bits per parameter, share of right labels) at each look."""
-    yield {"curve": (), "past": past, "note": "The training step is being compiled; the first time this takes some seconds."}
+    name = f"{label_of(architecture)}, {short(max_params)}, {labels:g} labels"
+    yield {"curve": (), "past": past, "what": (architecture, name), "note": COMPILING}
     study, curve = study_of(architecture, max_params, unroll), []
     for seen in watched(study, hparams_of(architecture, labels, train_steps)):
         if seen["infeasible"]:
@@ -60,7 +61,7 @@ def looks(architecture, max_params, labels, unroll, train_steps, past):
         yield {"curve": tuple(curve), "note": ""}
 
 
-def draw(figure, theme, *, architecture, max_params, labels, unroll, train_steps, curve, past, note) -> str:
+def draw(figure, theme, *, architecture, max_params, labels, unroll, train_steps, curve, past, note, what) -> str:
     """Bits per parameter and the share of right labels while one network trains; earlier ones are pale."""
     place = {"width_ratios": [1.5, 1], "left": 0.07, "right": 0.985, "bottom": 0.16, "top": 0.9, "wspace": 0.24}
     left, right = figure.subplots(1, 2, gridspec_kw=place)
@@ -96,13 +97,12 @@ def draw(figure, theme, *, architecture, max_params, labels, unroll, train_steps
             f"{bits:.2f} per parameter. {note}").rstrip()
 
 
-def _kept(panel) -> tuple:
+def _kept(state) -> tuple:
     """The earlier curves, and the present one among them: (cell, what it was, curve)."""
-    values = panel.values
-    if not values["curve"]:
-        return values["past"]
-    text = f"{label_of(values['architecture'])}, {short(values['max_params'])}, {values['labels']:g} labels: {values['curve'][-1][1]:.2f}"
-    return (*values["past"], (values["architecture"], text, values["curve"]))[-PAST:]
+    if not state["curve"]:
+        return state["past"]
+    cell, name = state["what"]
+    return (*state["past"], (cell, f"{name}: {state['curve'][-1][1]:.2f}", state["curve"]))[-PAST:]
 
 
 def _press(panel):
@@ -112,11 +112,11 @@ def _press(panel):
     values = panel.values
     settings = {name: values[name] for name in ("architecture", "max_params", "labels", "unroll", "train_steps")}
     panel.made["train"].description = "stop"
-    panel.run(looks(**settings, past=_kept(panel)), done=lambda: setattr(panel.made["train"], "description", "train"))
+    panel.run(looks(**settings, past=_kept(panel.state)), done=lambda: setattr(panel.made["train"], "description", "train"))
 
 
 def _changed(panel, name):
     """Other settings are another network: what trains is stopped and joins the earlier curves."""
     panel.stop()
     if panel.state["curve"]:
-        panel.state |= {"past": _kept(panel), "curve": (), "note": WAITING}
+        panel.state |= {"past": _kept(panel.state), "curve": (), "note": WAITING}

@@ -9,8 +9,11 @@ function background(element) {
   return "#ffffff";
 }
 
-// Sliders are spoken as nothing but their number unless their handle has a name.
-function nameHandles(panel) {
+// Sliders are spoken as nothing but their number unless their handle has a name, and JupyterLab takes the arrow keys of lists for its own.
+function mendKeys(panel) {
+  for (const part of panel.querySelectorAll("select, button, input, [tabindex], [contenteditable]")) {
+    part.setAttribute("data-lm-suppress-shortcuts", "true");
+  }
   for (const slider of panel.querySelectorAll(".widget-slider")) {
     const label = slider.querySelector(".widget-label");
     for (const handle of slider.querySelectorAll(".noUi-handle")) handle.setAttribute("aria-label", label ? label.textContent : "");
@@ -53,7 +56,7 @@ function render({ model, el }) {
     model.set("background", background(el));
     model.save_changes();
     const panel = el.closest(".rnnkit-panel");
-    if (panel) nameHandles(panel);
+    if (panel) mendKeys(panel);
   };
   image.addEventListener("click", (event) => {
     const box = image.getBoundingClientRect();
