@@ -214,7 +214,7 @@ def test_what_cannot_be_trained_is_refused_in_one_sentence(changes, said):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_can_be_made_at_every_scale(experiment, scale):
     made = studies_of(experiment, scale, seed=5)
-    assert made and len({study.key for study in made}) == len(made) and {study.seed for study in made} == {5}
+    assert made and len({study.key for study in made}) == len(made) and min(study.seed for study in made) == 5
 
 
 @pytest.mark.parametrize("scale", SCALES)
