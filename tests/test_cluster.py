@@ -158,6 +158,21 @@ def test_a_worker_with_another_version_says_so():
         perform({**job, "version": "0.0.0"}, None)
 
 
+@pytest.mark.parametrize("there, device", [(True, "cuda"), (False, "cpu")])
+def test_a_worker_takes_its_gpu_where_it_has_one(there, device, monkeypatch):
+    seen = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there)
+    monkeypatch.setattr("rnnkit.studies.rounds.train", lambda *_, device, **__: seen.append(device))
+    study = some_studies("random")[0]
+    perform(Task(study, [0], [{"train_steps": 5}]).job(None, ""), Outbox())
+    assert seen == [device]
+
+
+class Outbox:
+    def stop(self):
+        return False
+
+
 # --- what goes wrong ---------------------------------------------------------------------------------------------------
 
 

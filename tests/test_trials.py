@@ -348,7 +348,7 @@ def test_a_missing_parquet_file_is_told(path, tmp_path):
 def test_an_export_that_fails_leaves_the_old_file(tmp_path):
     file = exported(tmp_path)
     before = file.read_bytes()
-    (tmp_path / "trials.parquet.half").mkdir()
+    (tmp_path / f"trials.parquet.{os.getpid()}.half").mkdir()
     with TrialStore(tmp_path / "source.sqlite") as store, pytest.raises(StoreError, match="cannot be written"):
         store.export(file)
     assert file.read_bytes() == before

@@ -19,7 +19,7 @@ def write(frame: pd.DataFrame, parquet) -> int:
     kinds = {str: pyarrow.string(), dict: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_()}
     schema = pyarrow.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
     frame = frame.assign(hparams=[json.dumps(hparams, sort_keys=True) for hparams in frame["hparams"]])
-    half = parquet.with_name(parquet.name + ".half")
+    half = parquet.with_name(f"{parquet.name}.{os.getpid()}.half")  # two runs may export at once
     try:
         pyarrow.parquet.write_table(pyarrow.Table.from_pandas(frame, schema, preserve_index=False), half, compression="zstd")
         os.replace(half, parquet)
