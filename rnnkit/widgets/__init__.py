@@ -24,7 +24,7 @@ and is changed by `panel.set(curve=...)`. A button is `button("train", press)`: 
 hears of clicks into the picture, in data coordinates.
 
 Where nobody can answer (papermill, nbval, a page on GitHub) the same `draw` gives one static picture of the controls' first values; no
-control is made there. Then add the widget's name to WIDGETS below, and a test that moves it to tests/browser/test_widgets.py.
+control is made there. Then add the widget's name to WIDGETS below, and a test that moves it to tests/browser/test_widgets_in_browser.py.
 """
 
 import importlib

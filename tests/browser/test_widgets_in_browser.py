@@ -78,6 +78,16 @@ def test_every_control_is_reached_with_the_tab_key_and_has_a_name(page, name):
         assert focusable.nth(k).evaluate("e => !!(e.getAttribute('aria-label') || e.textContent || (e.labels && e.labels.length))")
 
 
+def test_the_arrow_keys_of_a_list_are_its_own(page):
+    """And not JupyterLab's, which would go to the next cell."""
+    widget = shown(page, "inside_a_cell")
+    cells = widget.control("cell").locator("select")
+    cells.select_option(label="RNN")
+    widget.settle()
+    cells.focus()
+    assert widget.timed(lambda: page.keyboard.press("ArrowDown")) and cells.input_value() == "IRNN"
+
+
 @pytest.mark.parametrize("name", WIDGETS)
 def test_the_picture_has_its_sentence_as_text_for_those_who_cannot_see_it(page, name):
     widget = shown(page, name)
