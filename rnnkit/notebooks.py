@@ -125,7 +125,8 @@ def _own_kernel() -> dict:
 
     class OwnKernelManager(AsyncKernelManager):
         # log level: jupyter_client interrupts a kernel before it ends it, and ipykernel would report that as an error
-        kernel_spec = KernelSpec(language="python", argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"])
+        kernel_spec = KernelSpec(
+            language="python", argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"])
 
         def __init__(self, *args, **settings):
             if files:

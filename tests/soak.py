@@ -73,7 +73,7 @@ def kill(process, chance):
 
 
 def disturbed(store, every, chance, *settings):
-    """Runs to the end in spite of kills, each `every` seconds or so after the run has stored something; how often it was killed, and how."""
+    """Runs to the end in spite of kills, each `every` seconds or so after the run has stored something; how often and how it was killed."""
     killed = dict.fromkeys(HOW, 0)
     while True:
         process, before, due = start(store, *settings), len(rows(store)), None

@@ -1,4 +1,4 @@
-"""The same trials whoever trains them: this process, two processes, a Dask cluster of two workers; and what it takes to lose none of them."""
+"""The same trials whoever trains them: this process, two processes, a Dask cluster of two workers; and none of them is lost."""
 
 import os
 import signal

@@ -115,7 +115,7 @@ def test_a_limit_on_the_size_of_files_ends_the_run_with_a_sentence_and_without_i
             except StoreError as error:
                 print(error)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=ENVIRONMENT, cwd=ROOT, timeout=120)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=ENVIRONMENT, cwd=ROOT)
     assert done.stdout.strip().endswith("what was stored is safe.") and done.stdout.count("\n") == 1, done.stdout + done.stderr
     assert 0 < count(path) < 2 * N
     assert resumed(path) == undisturbed
@@ -278,7 +278,7 @@ def test_a_clock_that_runs_back_changes_no_trial(tmp_path, undisturbed):
         with TrialStore({str(path)!r}) as store:
             complete(some_studies(), N, store, workers=2)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=environment, cwd=ROOT, timeout=120)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     with TrialStore(path) as store:
         assert rows(store) == undisturbed

@@ -36,7 +36,8 @@ def run(experiment, scale="quick", store="trials.sqlite", seed=0, trials=None, w
     settings = dict(workers=workers, device=device, progress=progress, scheduler=scheduler)
     with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as store:
         if first:  # the studies that this experiment follows
-            complete(studies, trials_of(scale, trials, first), store, scale, label=f"{label or experiment}, which needs {first}", **settings)
+            needs = f"{label or experiment}, which needs {first}"
+            complete(studies, trials_of(scale, trials, first), store, scale, label=needs, **settings)
             studies = studies_of(experiment, scale, seed, store)
         complete(studies, n_trials, store, scale, label=label or experiment, **settings)
         return trials_in(store, experiment, scale, seed, trials)
@@ -89,7 +90,8 @@ def complete(studies, n_trials, store, scale="", workers=None, device=None, labe
         away = [job for job in jobs if job not in here]
     shown = Progress([(study, n, n - lack[study.key]) for study, n in jobs], label, quiet=not progress)
     if store.path.suffix == ".parquet":
-        shown.say(f"{store.path} lacks {sum(lack.values()):,} trials; they are trained now and not kept. Give an SQLite store to keep them.")
+        count = f"{sum(lack.values()):,}"
+        shown.say(f"{store.path} lacks {count} trials; they are trained now and not kept. Give an SQLite store to keep them.")
     with interruptible(shown.say) as stop, others_at_work(store) as other:
         if other:
             shown.say(f"Another run ({other}) is at work on {store.path}: what either has trained, the other takes over.")

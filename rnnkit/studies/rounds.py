@@ -52,7 +52,8 @@ def perform(job, outbox):
     ValueError where the worker has another version of the kit.
     """
     if job["version"] != rnnkit.__version__:
-        raise ValueError(f"This run is of rnnkit {job['version']}, and a worker has rnnkit {rnnkit.__version__}. Install one version everywhere.")
+        theirs = f"and a worker has rnnkit {rnnkit.__version__}"
+        raise ValueError(f"This run is of rnnkit {job['version']}, {theirs}. Install one version everywhere.")
     if job["module"] != "__main__":
         importlib.import_module(job["module"])  # a cell of the user's own registers itself
     study, numbers = Study(**job["study"]), job["numbers"]
@@ -133,7 +134,8 @@ class Rounds:
 def train_in_rounds(jobs, store, pool, device, scale, progress, stop):
     """Brings the studies of `jobs`, that is (study, trials), to their trials with the workers of `pool`, the first of them first.
 
-    StudyError for a study that failed. A pool has `free()`, `give(task, job, urgency)`, `events(seconds)`, `stop()`, `busy()` and a length; see workers.py and cluster.py.
+    StudyError for a study that failed. A pool has `free()`, `give(task, job, urgency)`, `events(seconds)`, `stop()`, `busy()` and a
+    length; see workers.py and cluster.py.
     """
     studies = {study.key: Rounds(study, n_trials, store, progress.trial) for study, n_trials in jobs}
     urgency = {key: len(studies) - i for i, key in enumerate(studies)}

@@ -141,7 +141,8 @@ class Study:
         if forms and not self.form:
             object.__setattr__(self, "form", "small")
         if not isinstance(self.form, str) or (self.form and self.form not in forms):
-            raise ValueError(f"form must be one of {', '.join(forms) or 'none'} for {self.task_type}, got {self.form!r}. Check the spelling.")
+            known = ", ".join(forms) or "none"
+            raise ValueError(f"form must be one of {known} for {self.task_type}, got {self.form!r}. Check the spelling.")
         if self.form:
             object.__setattr__(self, "n_in", self.task.n_in)
             object.__setattr__(self, "unroll", self.task.steps)

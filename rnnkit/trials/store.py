@@ -77,6 +77,8 @@ class TrialStore:
     """
 
     def __init__(self, path, create=True, patience=10.0):
+        if not isinstance(path, (str, Path)) or "\0" in str(path):
+            raise StoreError(f"A store is named by the path of a file, got {path!r}. Give such a path.")
         self.path = Path(path).expanduser()
         parquet = self.path.suffix == ".parquet"
         self.kept = not parquet and str(path) != ":memory:"
