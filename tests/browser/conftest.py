@@ -18,8 +18,9 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason="no Chromium is installed (apt-get install chromium), nor named by $CHROMIUM"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """A Chromium for one file of tests: playwright keeps an asyncio loop running in this thread, which later tests must not find there."""
     driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; it is in the test extra")
     with driver.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browsing.CHROMIUM, args=browsing.FLAGS)
