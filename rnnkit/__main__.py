@@ -8,7 +8,7 @@ import click
 import rnnkit
 
 SCALE = click.option("--scale", default="quick", show_default=True, metavar="NAME",
-                     help="How large: smoke (seconds, a test), quick (about ten minutes on two cores), overnight, or paper (as published).")
+                     help="How large: smoke (seconds, a test), quick (about half an hour on two cores), overnight, or paper (as published).")
 STORE = click.option("--store", default="trials.sqlite", show_default=True, metavar="FILE",
                      help="The SQLite file that keeps every trial. What is in it is not trained again.")
 SEED = click.option("--seed", default=0, show_default=True, help="Fixes initial weights, data and search; another seed is another run.")

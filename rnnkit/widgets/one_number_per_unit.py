@@ -80,8 +80,7 @@ def draw(figure, theme, *, architecture, depth, units, vector, errors, task, vec
 def _pictures(figure, theme, place, shown, back, steps):
     """Vectors as chequered pictures: shown, recalled, missing. Blank where nothing is known."""
     height = 2 ** (int(math.log2(len(shown))) // 2)
-    wide = height != len(shown) / height
-    inner = place.subgridspec(3, 1, hspace=0.42) if wide else place.subgridspec(1, 3, wspace=0.12)
+    inner = place.subgridspec(3, 1, hspace=0.42)
     back = np.full_like(shown, np.nan) if back is None else back
     for spot, values, title in zip(inner, (shown, back, shown - back), ("shown at step 1", f"recalled at step {steps}", "what is missing")):
         ax = figure.add_subplot(spot)
