@@ -77,7 +77,7 @@ def draw(figure, theme, *, architecture, max_params, labels, unroll, train_steps
         ax.set(xscale="log", xlim=(8, 1.25 * max([train_steps, *(old[-1][0] for *_, old in past)])), xlabel="training steps")
         theme.log(ax.xaxis)
     units = f"{study.n_units} unit{'s' * (study.n_units != 1)}, {study.num_params:,} parameters, {unroll} time step{'s' * (unroll != 1)}"
-    left.set(ylim=(0, most), ylabel="stored bits per parameter", title=f"{label_of(architecture)}: {units}")
+    left.set(ylim=(0, most), yticks=range(int(most) + 1), ylabel="stored bits per parameter", title=f"{label_of(architecture)}: {units}")
     lines = ((paper.BITS_PER_PARAMETER, f"{paper.BITS_PER_PARAMETER:g}: the paper's networks", theme.grey, 0.01, "left"),
              (paper.PERCEPTRON_BITS, f"{paper.PERCEPTRON_BITS:g}: a perceptron", theme.grey, 0.01, "left"),
              (labels, f"{labels:g}: every label", theme.ink, 0.99, "right"))  # fmt: skip
@@ -86,7 +86,7 @@ def draw(figure, theme, *, architecture, max_params, labels, unroll, train_steps
         left.text(x, value + most / 80, text, color=shade, fontsize=11, va="bottom", ha=side, transform=left.get_yaxis_transform())
     if past:
         left.legend(loc="upper left", bbox_to_anchor=(0, 4.95 / most), title="before", alignment="left", handlelength=1.2, fontsize=11)
-    right.set(ylim=(0.49, 1.01), ylabel="share of right labels")
+    right.set(ylim=(0.49, 1.01), yticks=(0.5, 0.75, 1), ylabel="share of right labels")
     count = max(1, round(labels * study.num_params))
     right.set_title(f"{count:,} labels")
     network = f"{label_of(architecture)}, {units}, {count:,} labels"

@@ -65,6 +65,7 @@ def draw(figure, theme, *, architecture, depth, units, vector, errors, task, vec
         ax.plot(*zip(*points or [(math.nan, math.nan)]), style[cell].marker, linestyle=style[cell].line, color=style[cell].color,
                 label=label_of(cell), zorder=3 + here, **(CHOSEN if here else OTHER))  # fmt: skip
     ax.set(xlim=(0, most), ylim=(-0.03, 1.12), xlabel="units a layer", ylabel="squared error a number")
+    ax.set(xticks=range(0, int(most) + 1, max(1, n_in // 4)), yticks=(0, 0.5, 1))  # few labels: they take most of the time
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=1.8, labelspacing=0.5)
     loss = errors.get((architecture, depth, units))
     network = f"{label_of(architecture)}, {layers(depth)}, {units} units"
@@ -78,14 +79,15 @@ def draw(figure, theme, *, architecture, depth, units, vector, errors, task, vec
 
 
 def _pictures(figure, theme, place, shown, back, steps):
-    """Vectors as chequered pictures: shown, recalled, missing. Blank where nothing is known."""
+    """Vectors as chequered pictures, one above another: shown, recalled, missing. Blank where nothing is known."""
     height = 2 ** (int(math.log2(len(shown))) // 2)
-    inner = place.subgridspec(3, 1, hspace=0.42)
+    width, gap = len(shown) / height, 0.35 * height
     back = np.full_like(shown, np.nan) if back is None else back
-    for spot, values, title in zip(inner, (shown, back, shown - back), ("shown at step 1", f"recalled at step {steps}", "what is missing")):
-        ax = figure.add_subplot(spot)
-        ax.imshow(values.reshape(height, -1), cmap="PuOr", vmin=-math.sqrt(3), vmax=math.sqrt(3))
-        ax.set(xticks=[], yticks=[])
-        ax.set_title(title, fontsize=12, pad=4)
-        for spine in ax.spines.values():
-            spine.set(visible=True, color=theme.grey, linewidth=0.8)
+    ax = figure.add_subplot(place)  # one for all three: axes take time
+    ax.axis("off")
+    for row, (values, title) in enumerate(((shown - back, "what is missing"), (back, f"recalled at step {steps}"), (shown, "shown at step 1"))):
+        low, high = row * (height + gap), row * (height + gap) + height
+        ax.imshow(values.reshape(height, -1), cmap="PuOr", vmin=-math.sqrt(3), vmax=math.sqrt(3), extent=(0, width, low, high))
+        ax.plot([0, width, width, 0, 0], [low, low, high, high, low], color=theme.grey, linewidth=0.8, clip_on=False)
+        ax.text(width / 2, high + 0.06 * height, title, ha="center", va="bottom")
+    ax.set(xlim=(-0.05, width + 0.05), ylim=(-0.05, 3 * height + 3 * gap))

@@ -1,13 +1,13 @@
 """A picture and its controls: redrawn when a control moves, drawn once where nobody can move one."""
 
 import asyncio
+import gc
 import io
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 
 from rnnkit.figures.style import Drawing
 from rnnkit.widgets.theme import theme_for
@@ -125,6 +125,8 @@ class Panel:
             self.box = ipywidgets.VBox([controls, self.picture])
             self.box.add_class("rnnkit-panel")
             self.redraw()
+            gc.collect()
+            gc.freeze()  # what lives now is not searched for garbage again: that takes a third of a second, in the middle of a picture
         return self.box
 
     def _here(self, act, *values):
@@ -206,7 +208,7 @@ def png(figure) -> bytes:
 
     canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
     canvas.draw()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(buffer, "png", compress_level=1)
+    Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB").save(buffer, "png", compress_level=1)
     return buffer.getvalue()
 
 

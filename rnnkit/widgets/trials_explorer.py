@@ -88,7 +88,7 @@ def draw(figure, theme, *, frame, task, against, size, rank, cells, depths) -> s
     if ticks:
         ax.set_xticks(range(len(ticks)), ticks)
     elif x.min() > 0 and x.max() > 50 * x.min():
-        ax.set_xscale("log")
+        ax.set(xscale="log", xlim=(x.min() / 1.3, x.max() * 1.3))
         theme.log(ax.xaxis)
     feasible = part.score.notna()
     style = theme.style_of(cells)
@@ -125,9 +125,8 @@ def _vertical(ax, theme, scores, task):
     if task == "per_cap":
         ax.set_ylim(0, 1.35 * max(scores.max() if len(scores) else 0, 0.1))
     elif len(scores) and scores.min() > 0 and scores.max() > 20 * scores.min():
-        ax.set_yscale("log")
+        ax.set(yscale="log", ylim=(scores.min() / 1.3, min(scores.max(), 30 * scores.median()) * 3))
         theme.log(ax.yaxis)
-        ax.set_ylim(scores.min() / 1.3, min(scores.max(), 30 * scores.median()) * 3)
 
 
 def _text(value) -> str:

@@ -28,8 +28,10 @@ CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets
 CLEAR = """() => window.jupyterapp.shell.currentWidget.content.widgets
     .forEach(cell => cell.model.type === 'code' && cell.model.clearExecution())"""
 LISTEN = """(image) => { window.answer = new Promise(done => {
-    const start = performance.now();
-    image.addEventListener('load', () => done((performance.now() - start) / 1000), {once: true}); }); }"""
+    let start = null;  // when the hand moved, not when the driver began to look for the control
+    for (const kind of ['keydown', 'pointerdown', 'input', 'change'])
+        window.addEventListener(kind, () => { start ??= performance.now(); }, {capture: true, once: true});
+    image.addEventListener('load', () => start !== null && done((performance.now() - start) / 1000)); }); }"""
 ANSWER = "(most) => Promise.race([window.answer, new Promise((_, no) => setTimeout(() => no('no new picture'), 1000 * most))])"
 
 
@@ -153,6 +155,9 @@ class Widget:
 
     def select(self, label, shown) -> float:
         return self.timed(lambda: self.control(label).locator("select").select_option(label=shown))
+
+    def chosen(self, label) -> str:
+        return self.control(label).locator("select").evaluate("list => list.selectedOptions[0].label")
 
     def type(self, label, letter) -> float:
         self.control(label).locator("input").focus()

@@ -54,11 +54,14 @@ def test_a_move_is_answered_soon_by_another_picture_and_sentence(page, name, ans
     widget = shown(page, name)
     for how, control, *rest in MOVES[name]:
         before, said = widget.drawn, widget.sentence
+        first = widget.chosen(control) if how == "select" else None
         seconds = [getattr(widget, how)(control, *rest)]
         assert widget.drawn > before and said, f"{name}: {control}"
         widget.settle()
         if how == "press":  # there and back: what was slow the first time shall not be so again
             seconds += [widget.press(control, key) for key in ("ArrowLeft", "ArrowRight") * 2]
+        elif how == "select":
+            seconds += [widget.select(control, label) for label in (first, *rest) * 2]
         answers[f"{name}: {control}"] = answers.get(f"{name}: {control}", []) + seconds
     picture(page, f"widget_{name}")
     slow = {what: min(times) for what, times in answers.items() if what.startswith(name) and len(times) > 2 and min(times) > allowed()}
