@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from test_workers import ENVIRONMENT, N, POSIX, ROOT, count, rows, some_studies, wait_for
 
-from rnnkit.studies import Study, StudyError, complete
+from rnnkit.studies import StudyError, complete
 from rnnkit.studies.cluster import cluster_at
 from rnnkit.studies.rounds import Rounds, Task, perform
 from rnnkit.trials import TrialStore

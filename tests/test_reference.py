@@ -88,7 +88,7 @@ class Python2:
 class Dtype:
     def __init__(self, kind):
         if isinstance(kind, list):
-            real, at, fields = np.dtype(kind), 0, {}
+            real, fields = np.dtype(kind), {}
             for name, part in kind:
                 fields[name] = (Dtype(part), real.fields[name][1])
             self.kind, self.state = f"V{real.itemsize}", (3, "|", None, tuple(fields), fields, real.itemsize, 1, 27)

@@ -12,7 +12,7 @@ import rnnkit.studies.verify as module
 from rnnkit.__main__ import main
 from rnnkit.analysis import origin, short_origin
 from rnnkit.studies import provenance, run
-from rnnkit.studies.verify import FLOOR, Retrained, apart, retrained, study_of, verify
+from rnnkit.studies.verify import FLOOR, Retrained, apart, retrained, verify
 from rnnkit.trials import StoreError, TrialStore
 
 ROOT = Path(__file__).parents[1]

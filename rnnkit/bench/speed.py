@@ -16,12 +16,12 @@ from importlib import metadata
 from pathlib import Path
 from statistics import median
 
-import torch
 
 from rnnkit import native
 from rnnkit.bench import torch_loop
 from rnnkit.cells import PAPER, cell_of
 from rnnkit.studies import Study
+from rnnkit.threads import one_thread
 from rnnkit.training import benchmark_step
 
 # time steps -> the task, budgets of parameters, and how many models JAX trains at once; the fastest of those counts
@@ -173,13 +173,12 @@ def _jax_vmap():
 @contextmanager
 def _one_core():
     """One thread on one core for whoever starts inside, JAX's own threads included; as before afterwards."""
-    threads, cores = torch.get_num_threads(), os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    torch.set_num_threads(1)
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     if cores:
         os.sched_setaffinity(0, {max(cores)})
     try:
-        yield
+        with one_thread():
+            yield
     finally:
-        torch.set_num_threads(threads)
         if cores:
             os.sched_setaffinity(0, cores)

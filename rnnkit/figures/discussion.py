@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from rnnkit import paper
 from rnnkit.analysis import audit as audits
-from rnnkit.analysis.compression import LOSSLESS, WAYS, needed_bits
+from rnnkit.analysis.compression import LOSSLESS, WAYS
 from rnnkit.figures.points import points
 from rnnkit.figures.style import (
     GREY, PALE, architecture_keys, beside, label_of, legend, letter, new_figure, nothing, style_of, styled,

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from rnnkit.cells import cell_of, whole_number
 from rnnkit.studies.cluster import check_choice, cluster_at
 from rnnkit.studies.company import others_at_work
-from rnnkit.studies.experiments import EXPERIMENTS, SCALES, Experiment, Part, Scale, experiment_of, scale_of, studies_of, trials_of
+from rnnkit.studies.experiments import EXPERIMENTS, SCALES, Experiment, Scale, experiment_of, studies_of, trials_of
 from rnnkit.studies.planning import plan
 from rnnkit.studies.progress import Progress, cost
 from rnnkit.studies.rounds import StudyError, train_in_rounds

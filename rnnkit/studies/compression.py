@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from rnnkit.studies.progress import Progress
-from rnnkit.studies.retrain import blocks_of, measured, network_of, theta_of
+from rnnkit.studies.retrain import measured, network_of, theta_of
 from rnnkit.studies.study import Study
 from rnnkit.trials import StoreError, Trial, TrialStore
 

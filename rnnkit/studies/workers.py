@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from multiprocessing import connection
 
 from rnnkit.studies.rounds import StudyError, perform
+from rnnkit.threads import one_thread
 
 
 class Stopped(KeyboardInterrupt):
@@ -19,24 +20,18 @@ class Stopped(KeyboardInterrupt):
 
 def train_in_this_process(jobs, store, device, scale, progress, stop):
     """Runs the studies of `jobs`, that is (study, trials), one after another, on one thread."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # two threads on networks this small are slower than one
-
     def polled():
         progress.tick()
         return stop()
 
     try:
-        for study, n_trials in jobs:
-            if not stop():
-                study.run(store, n_trials, device=device, scale=scale, on_trial=progress.trial, stop=polled)
+        with one_thread():
+            for study, n_trials in jobs:
+                if not stop():
+                    study.run(store, n_trials, device=device, scale=scale, on_trial=progress.trial, stop=polled)
     except (ValueError, OSError, RuntimeError) as error:
         if not stop():  # Ctrl-C also reaches a compiler that may be at work, whose failure then means nothing
             raise StudyError(f"The study {study.key} failed: {one_line(error)}. Its finished trials are kept.") from error
-    finally:
-        torch.set_num_threads(threads)
 
 
 LAST = ("done", "failed", "lost")  # words that end a task

@@ -8,30 +8,18 @@ loop; its regressor and its way to a batch take minutes from some hundred trials
 """
 
 import math
-from contextlib import contextmanager
 
 import numpy as np
-import torch
 from scipy.stats import norm, qmc, rankdata
 
 from rnnkit.hparams import Space
+from rnnkit.threads import one_thread
 from rnnkit.tuner.batch import BatchOptimizer, log_ei
 from rnnkit.tuner.surrogate import MaternGP, fit_kernel
 
 FEW = 4  # feasible trials that the surrogate needs; until then the first design goes on
 FIT_POINTS = 500  # trials to which the kernel is fitted, at most; all of them enter the posterior
 GROWTH = 1.1  # the kernel is fitted again when the trials have grown by a tenth
-
-
-@contextmanager
-def one_thread():
-    """Small matrices are slower on several threads, and much slower where the cores are busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class RandomTuner:

@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib
 
 from rnnkit.figures.style import Drawing
+from rnnkit.threads import one_thread
 from rnnkit.widgets.theme import theme_for
 
 DPI = 110
@@ -39,7 +40,7 @@ class Panel:
     def figure(self) -> Drawing:
         """The picture as it is now, with its sentence as `alt`."""
         theme = theme_for(self.background)
-        with matplotlib.rc_context(theme.look()):
+        with matplotlib.rc_context(theme.look()), one_thread():
             figure = Drawing(figsize=self.size, dpi=DPI)
             sentence, _, figure.details = self.draw(figure, theme, **self.values).partition("\n")
         figure.alt = " ".join(sentence.split())
