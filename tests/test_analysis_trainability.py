@@ -448,6 +448,13 @@ def test_signs_against_the_papers_refute_its_tests():
     assert table.verdict.tolist() == [FAILS, FAILS] and table.high["H06"] < 0.8
 
 
+def test_signs_of_networks_that_all_stay_at_chance_refute_nothing():
+    solves = NEVER | {"+rnn": 0.9}
+    frame = synthetic.frame(depths=(1, 8), trials=40, tuner="random", solves=solves, deeper=dict.fromkeys(solves, 1.0), seed=28)
+    claim = one("tableapp2", frame, "H06")
+    assert claim.high < 0.8 and claim.verdict == UNTESTED and "none against the paper" in claim.evidence
+
+
 def rerun(factor, architectures=tuple(paper.TABLE_APP1), trials=30):
     """Searches whose best is 1e-3, and reruns that end near `factor` times that."""
     search = synthetic.frame(depths=(1,), trials=30, architectures=architectures, least=dict.fromkeys(architectures, 1e-3), solves=NEVER)

@@ -93,7 +93,10 @@ def _signs(rows, table, spent, depth) -> Finding:
     reason = f"{int(table.same_sign.sum())} of the {len(table)} pairs that the paper tells apart have its sign; ours tells apart {len(both)}"
     reason += f", against the paper {listed(against)}" if against else ", none against the paper"
     reason += _instead(depth) + f"; agreement is {AGREE:.0%} of the signs"
-    return Finding(ours, low, high, side(AGREE, low, high, below=False), reason)
+    verdict = side(AGREE, low, high, below=False)
+    if verdict == FAILS and not against:
+        return Finding(ours, low, high, UNTESTED, f"{reason}; the signs of pairs that ours does not tell apart are chance")
+    return Finding(ours, low, high, verdict, reason)
 
 
 def intersection_solves_deep(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
