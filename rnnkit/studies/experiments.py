@@ -56,9 +56,9 @@ SCALES = {
         reruns=3,
     ),
     "quick": Scale(
-        sizes=(300, 1_000), depths=(1, 2), trials=64, train_steps=(5_000, 20_000), unrolls=(1, 2, 5, 12), unroll_size=300,
+        sizes=(300, 1_000), depths=(1, 2), trials=56, train_steps=(5_000, 20_000), unrolls=(1, 2, 5, 12), unroll_size=300,
         linear_sizes=(100, 300),
-        memory=Part((16, 28, 32, 36, 48), (1, 2), 64, (300, 1_500)),
+        memory=Part((16, 28, 32, 36, 48), (1, 2), 32, (300, 1_500)),
         text=Part((1_000, 4_000), (1, 2, 4), 20, (500, 2_000), "small sample"),
         function=Part((500, 2_000), (1, 2, 4), 20, (2_000, 8_000)),
         parentheses=Part((2_000,), (1, 2, 4, 8), 20, (800, 2_000)),
