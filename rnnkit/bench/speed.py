@@ -16,7 +16,6 @@ from importlib import metadata
 from pathlib import Path
 from statistics import median
 
-
 from rnnkit import native
 from rnnkit.bench import torch_loop
 from rnnkit.cells import PAPER, cell_of

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rnnkit.studies.rounds import StudyError, perform
 from rnnkit.studies.workers import RAN_OUT, one_line, out_of_memory
+from rnnkit.threads import one_thread
 from rnnkit.trials import Trial
 
 PATIENCE = 15  # seconds: to find the scheduler, and to wait for a first worker before saying so
@@ -154,11 +155,10 @@ def _by_value():
 def work(job, topic):
     """A task on a worker of the cluster: gives what `perform` gives, the trials, and the weights of the best if they are wanted."""
     import distributed
-    import torch
 
-    torch.set_num_threads(1)
     outbox = _Outbox(distributed.get_worker(), topic)
-    return perform(job, outbox), outbox.trials, outbox.weights
+    with one_thread():
+        return perform(job, outbox), outbox.trials, outbox.weights
 
 
 class _Outbox:

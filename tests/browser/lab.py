@@ -138,6 +138,12 @@ class Widget:
                 last, since = now, time.monotonic()
             time.sleep(0.05)
 
+    def until(self, words, most=60):
+        """Waits until the sentence has these words, or for so many seconds."""
+        end = time.monotonic() + most
+        while words not in self.sentence and time.monotonic() < end:
+            time.sleep(0.1)
+
     def control(self, label):
         """The control with this label."""
         return self.at.locator(f".rnnkit-controls > *:has(> .widget-label:text-is('{label}'))").first

@@ -100,9 +100,7 @@ def test_the_picture_has_its_sentence_as_text_for_those_who_cannot_see_it(page, 
 def test_training_moves_the_curve_and_stops_when_told(page, picture):
     widget = shown(page, "memorise_me")
     widget.click("train")
-    end = time.monotonic() + 60
-    while "right after" not in widget.sentence and time.monotonic() < end:
-        time.sleep(0.1)
+    widget.until("right after")
     before = widget.drawn
     time.sleep(1.5)
     assert widget.drawn > before and "stored bits" in widget.sentence
@@ -124,9 +122,7 @@ def test_a_move_during_training_is_answered(page):
 def test_draws_are_counted_until_they_are_stopped(page, picture):
     widget = shown(page, "luck_of_the_draw")
     widget.click("draw")
-    end = time.monotonic() + 60
-    while "diverged" not in widget.sentence and time.monotonic() < end:
-        time.sleep(0.1)
+    widget.until("diverged")
     picture(page, "drawing")
     widget.click("stop")
     widget.settle()
