@@ -6,6 +6,7 @@ A counter passes through a 32-bit mixing function (two odd multiplications and t
 
 import torch
 
+VERSION = 1  # of the numbers that are drawn; a study knows it
 MASK = 0xFFFFFFFF
 WEIGHTS, DATA, VALID, EVAL, ORDER = 1, 2, 3, 4, 5  # streams: what a number is drawn for
 BLOCK = 1 << 16  # words mixed at once: they and their scratch stay in the second cache level

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "flow": {"draws", "cells", "networks", "hparams"},
     "architectures": {"cells", "networks", "hparams"},
     "tuner": {"cells", "hparams", "threads"},
-    "studies": {"cells", "networks", "tasks", "hparams", "training", "tuner", "trials", "threads"},
+    "studies": {"draws", "cells", "networks", "tasks", "hparams", "training", "tuner", "trials", "threads"},
     "analysis": {"trials", "paper"},
     "reference": {"trials", "paper"},
     "figures": {"trials", "paper", "analysis", "reference"},

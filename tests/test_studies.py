@@ -4,9 +4,11 @@ import dataclasses
 import math
 
 import pytest
+import torch
 
 import rnnkit.studies as studies
-from rnnkit.cells import PAPER
+from rnnkit import draws, hparams
+from rnnkit.cells import CELLS, PAPER
 from rnnkit.studies import EXPERIMENTS, SCALES, Study, plan, run, studies_of, trials_of
 from rnnkit.studies.progress import Progress, duration
 from rnnkit.training import Outcome
@@ -159,7 +161,40 @@ def test_a_key_differs_wherever_the_study_differs():
 
 def test_a_key_can_be_read():
     key = small(pinned={"nonlinearity": "relu"}).key
-    assert key == "per_cap/rnn/layers=1/params=60/in=5/unroll=2/steps=5-20/nonlinearity=relu/gp/seed=0"
+    assert key.rsplit("=", 1)[0] == "per_cap/rnn/layers=1/params=60/in=5/unroll=2/steps=5-20/nonlinearity=relu/gp/seed=0/of"
+
+
+def test_a_key_knows_the_equations_the_space_and_the_draws(monkeypatch):
+    before = small("gru").key
+
+    class ResetAfter(CELLS["gru"]):
+        """As torch.nn.GRU has it: the reset gate acts after the product."""
+
+        @staticmethod
+        def step(W, h, x, s):
+            r, u = torch.sigmoid(W.r(h, x)), torch.sigmoid(W.u(h, x))
+            c = s(r * W.c(h, x))
+            h = u * h + (1 - u) * c
+            return h, h
+
+    class Renamed(CELLS["gru"]):
+        """The same equations in other words."""
+
+        @staticmethod
+        def step(W, state, below, nonlinearity):
+            reset, update = torch.sigmoid(W.r(state, below)), torch.sigmoid(W.u(state, below))
+            new = nonlinearity(W.c(reset * state, below))
+            return (update * state + (1 - update) * new,) * 2
+
+    for cell, same in ((ResetAfter, False), (Renamed, True)):
+        monkeypatch.setitem(CELLS, "gru", cell)
+        assert (small("gru").key == before) is same
+    monkeypatch.undo()
+    monkeypatch.setattr(draws, "VERSION", draws.VERSION + 1)
+    assert small("gru").key != before
+    monkeypatch.undo()
+    monkeypatch.setattr("rnnkit.hparams.LEARNING", hparams.LEARNING[1:])
+    assert small("gru").key != before
 
 
 def test_a_network_fills_its_budget():

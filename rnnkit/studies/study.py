@@ -10,6 +10,7 @@ from functools import cached_property
 from rnnkit.cells import CELLS, cell_of, whole_number
 from rnnkit.hparams import space_for
 from rnnkit.networks import num_params, units_for
+from rnnkit.studies.fingerprint import fingerprint
 from rnnkit.studies.provenance import provenance
 from rnnkit.studies.retrain import about, blocks_of
 from rnnkit.tasks import TASKS
@@ -86,14 +87,24 @@ class Study:
 
     @cached_property
     def key(self) -> str:
-        """All that defines the study, as text: two studies with one key are one study. Neither scale nor number of trials is in it."""
+        """All that defines the study, as text: two studies with one key are one study. Neither scale nor number of trials is in it.
+
+        It ends with a fingerprint of the space, the cell's equations, the task and the draws, so that trials of another version of these,
+        or of another cell that was registered under the same name, are never taken for this study's.
+        """
         low, high = self.train_steps
         pins = "".join(f"/{name}={value}" for name, value in self.pinned)
         if self.tuner == "rerun":  # everything is pinned: a number for it all
             pins = f"/{hashlib.sha256(json.dumps(self.pinned).encode()).hexdigest()[:12]}"
         size = f"form={self.form}" if self.form else f"in={self.n_in}/unroll={self.unroll}"
         return (f"{self.task_type}/{self.architecture}/layers={self.n_layers}/params={self.max_params}/{size}"
-                f"/steps={low}-{high}{pins}/{self.tuner}/seed={self.seed}")
+                f"/steps={low}-{high}{pins}/{self.tuner}/seed={self.seed}/of={self._fingerprint}")
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        usual = getattr(TUNERS[self.tuner], "usual_start", False)
+        space = space_for(self.architecture, self.task_type, train_steps=self.train_steps)  # a rerun pins everything
+        return fingerprint(cell_of(self.architecture), space, self.task, usual)
 
     @cached_property
     def task(self):
