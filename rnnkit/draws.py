@@ -1,57 +1,66 @@
-"""Counter-based random numbers: each is a function of its counters alone, so a trial draws the same on any device, in any slot, in any company.
+"""Counter-based random numbers: each is a function of its names alone, so a trial draws the same on any device, in any slot, in any company.
 
-A counter passes through a 32-bit mixing function (two odd multiplications and three xor-shifts, a bijection; constants of Wellons'
-`lowbias32`) and is folded into the next one. All arithmetic is int64 with a 32-bit mask, which every device of torch has.
+Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011) turns a key of 64 bits and a counter of 128 into 128 random bits, and for one key it
+is a bijection of the counters. The key is the seed; the counter is (index, stream, number) of 32, 32 and 64 bits. So no two blocks of
+four words that are named differently under one seed are ever the same, and no two seeds of up to 63 bits are one seed.
+All arithmetic is int64, which every device of torch has.
 """
 
 import torch
 
-VERSION = 1  # of the numbers that are drawn; a study knows it
+VERSION = 2  # of the numbers that come out: whatever is drawn is other data where this differs
 MASK = 0xFFFFFFFF
 WEIGHTS, DATA, VALID, EVAL, ORDER = 1, 2, 3, 4, 5  # streams: what a number is drawn for
-BLOCK = 1 << 16  # words mixed at once: they and their scratch stay in the second cache level
+BLOCK = 1 << 13  # counters that pass the rounds together: they and their scratch stay in the second cache level
+FACTORS, STEPS, ROUNDS = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85), 10  # the paper's constants
 
 
-def _mix(x):
-    x = ((x ^ (x >> 16)) * 0x7FEB352D) & MASK
-    x = ((x ^ (x >> 15)) * 0x846CA68B) & MASK  # wraps in int64, yet its low 32 bits are exact
-    return x ^ (x >> 16)
+def philox(counter, key) -> tuple[torch.Tensor, ...]:
+    """Four tensors of random words, 0 ... 2^32 - 1, for four words of counter (int64 tensors that broadcast) and two of key (numbers)."""
+    a, b, c, d = counter
+    k, l = key
+    for _ in range(ROUNDS):
+        p, q = a * FACTORS[0], c * FACTORS[1]  # wraps in int64, yet all 64 bits are exact
+        a, b, c, d = (q >> 32 & MASK) ^ b ^ k, q & MASK, (p >> 32 & MASK) ^ d ^ l, p & MASK
+        k, l = k + STEPS[0] & MASK, l + STEPS[1] & MASK
+    return a, b, c, d
 
 
-def bits(*counters, device="cpu") -> torch.Tensor:
-    """32 random bits (int64, 0 ... 2^32 - 1) for each combination of the counters, which broadcast: whole numbers or int64 tensors."""
-    state = torch.zeros((), dtype=torch.int64, device=device)
-    for counter in counters:
-        counter = torch.as_tensor(counter, dtype=torch.int64, device=device)
-        state = _mix((state + 0x9E3779B9 ^ counter) & MASK)
-    return state
+def key_of(seed: int) -> tuple[int, int]:
+    """The two words of the key, the low one first."""
+    return seed & MASK, seed >> 32 & MASK
 
 
-def uniform(*counters, device="cpu") -> torch.Tensor:
-    """Uniform numbers in (0, 1), float64."""
-    return (bits(*counters, device=device).double() + 0.5) / 2**32
+def blocks(seed: int, stream: int, number, index, device="cpu") -> tuple[torch.Tensor, ...]:
+    """Four tensors of random words, int64 in 0 ... 2^32 - 1, for each number and index; those are whole numbers or int64 tensors that broadcast."""
+    number, index = (torch.as_tensor(n, dtype=torch.int64, device=device) for n in (number, index))
+    return philox((index, torch.full_like(index, stream), number & MASK, number >> 32 & MASK), key_of(seed))
 
 
-def normal(*counters, device="cpu") -> torch.Tensor:
-    """Standard normal numbers, float64 (Box & Muller 1958)."""
-    radius = torch.sqrt(-2 * torch.log(uniform(*counters, 0, device=device)))
-    return radius * torch.cos(2 * torch.pi * uniform(*counters, 1, device=device))
+def words(seed: int, stream: int, number, count: int, device="cpu") -> torch.Tensor:
+    """`count` random words for each number (a whole number, or an int64 tensor of any shape), int32, along one axis more.
 
-
-def words(*counters, count: int, device="cpu") -> torch.Tensor:
-    """The same bits as `bits(*counters, 0 ... count - 1)`, as int32 with one axis more, at about 1.5 ns a word on one core."""
-    state = (bits(*counters, device=device) + 0x9E3779B9) & MASK
-    first = torch.where(state >= 2**31, state - 2**32, state).to(torch.int32)
-    out = torch.empty(first.numel(), count, dtype=torch.int32, device=device)
-    last, rows = torch.arange(count, dtype=torch.int32, device=device), max(1, BLOCK // max(count, 1))
-    scratch = torch.empty(min(rows, len(out)), count, dtype=torch.int32, device=device)
+    Output w of the block with index j is word w Q + j, where Q = ceil(count / 4): four runs, each of which is as long as the indices.
+    """
+    number = torch.as_tensor(number, dtype=torch.int64, device=device)
+    run = -(-count // 4)
+    out = torch.empty(number.numel(), 4, run, dtype=torch.int32, device=device)
+    index, rows = torch.arange(run, device=device), max(1, BLOCK // max(run, 1))
     for start in range(0, len(out), rows):
-        x = out[start : start + rows]
-        t = scratch[: len(x)]
-        torch.bitwise_xor(first.view(-1, 1)[start : start + rows], last, out=x)
-        for shift, kept, factor in ((16, 0xFFFF, 0x7FEB352D), (15, 0x1FFFF, 0x846CA68B - 2**32), (16, 0xFFFF, 1)):
-            torch.bitwise_right_shift(x, shift, out=t)  # copies the sign, which the mask takes away again
-            x ^= t.bitwise_and_(kept)
-            if factor != 1:
-                x *= factor
-    return out.view(*first.shape, count)
+        made = blocks(seed, stream, number.reshape(-1, 1)[start : start + rows], index, device)
+        for w, word in enumerate(made):
+            out[start : start + rows, w] = (word ^ 1 << 31) - (1 << 31)  # the same bits as a signed number
+    return out.view(*number.shape, 4 * run)[..., :count]
+
+
+def uniform(seed: int, stream: int, number, count: int, device="cpu") -> torch.Tensor:
+    """Uniform numbers in (0, 1), float64; arguments and shape as those of `words`."""
+    return words(seed, stream, number, count, device).double().add_(2**31 + 0.5).mul_(2.0**-32)
+
+
+def normal(seed: int, stream: int, number, count: int, device="cpu") -> torch.Tensor:
+    """Standard normal numbers, float64, in pairs from two words (Box & Muller 1958); arguments and shape as those of `words`."""
+    pairs = -(-count // 2)
+    u, v = uniform(seed, stream, number, 2 * pairs, device).split(pairs, -1)
+    radius, angle = torch.sqrt(-2 * torch.log(u)), 2 * torch.pi * v
+    return torch.cat((radius * torch.cos(angle), radius * torch.sin(angle)), -1)[..., :count]

@@ -89,12 +89,12 @@ def flow(architecture, hparams, steps=STEPS, n_units=UNITS, shown="impulse", see
     if not cell.maps:
         raise ValueError(f"flow needs a cell with a state, got {architecture}, which has none. Take one of {', '.join(PAPER)}.")
     W = _weights(architecture, hparams, n_units, seed)
-    index = torch.arange(len(hparams) * n_units).reshape(-1, n_units)
-    x_TxMxN = torch.zeros(steps, *index.shape, dtype=torch.float64)
+    number_M = torch.arange(len(hparams))  # a cell's random numbers: step in the upper half of their number, cell in the lower
+    x_TxMxN = torch.zeros(steps, len(hparams), n_units, dtype=torch.float64)
     seen = 1 if shown == "impulse" else steps
-    x_TxMxN[:seen] = draws.normal(seed, draws.DATA, torch.arange(seen)[:, None, None], index)
+    x_TxMxN[:seen] = draws.normal(seed, draws.DATA, (torch.arange(seen)[:, None] << 32) + number_M, n_units)
     states, gates = _scan(cell, W, x_TxMxN, needs_grad=True)
-    w_MxN = draws.normal(seed, draws.DATA, steps, index)
+    w_MxN = draws.normal(seed, draws.DATA, (steps << 32) + number_M, n_units)
     wanted = [s for state in states for s in state]
     grads = torch.autograd.grad((states[-1][0] * w_MxN).sum(), wanted, allow_unused=True)
     squares = [torch.zeros(len(hparams), dtype=torch.float64) if g is None else g.square().sum(1) for g in grads]

@@ -82,37 +82,32 @@ def split(theta_MxP: torch.Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[s
 def initial(architecture, n_layers, n_units, n_in, n_out, hparams: dict, seed: int, number: int) -> torch.Tensor:
     """Initial parameters of one network, length P, float64, as Appendix A draws them from its hyper-parameters.
 
-    `seed` and `number` (the trial's) name the random stream. The readout is not tuned: normal / sqrt(n), bias 0; initial states are 0.
+    `seed` and `number` (the trial's) name the random stream, of which each parameter has a number of its own, used or not. The readout
+    is not tuned: normal / sqrt(n), bias 0; initial states are 0.
     """
     cell = cell_of(architecture, n_layers)
     shapes = blocks(architecture, n_layers, n_units, n_in, n_out)
     N, hp, theta = n_units, hparams, {}
+    normal = split(draws.normal(seed, draws.WEIGHTS, number, sum(map(math.prod, shapes.values()))), shapes)
 
-    def normal(block, *shape):
-        index = torch.arange(math.prod(shape)).reshape(shape)
-        return draws.normal(seed, draws.WEIGHTS, number, list(shapes).index(block), index)
-
-    def bias(block, n, offset, scale):
-        if hp["recurrent_bias_init_type"] == "delta":
-            return torch.full((n,), float(scale), dtype=torch.float64)
-        return scale * normal(block, offset + n)[offset:]
+    def bias(drawn, scale):
+        return torch.full_like(drawn, scale) if hp["recurrent_bias_init_type"] == "delta" else scale * drawn
 
     for block, shape in shapes.items():
         kind = block.rstrip("0123456789")
         if kind == "W_in":
-            theta[block] = hp["input_scale_in"] * normal(block, *shape) / math.sqrt(n_in)
+            theta[block] = hp["input_scale_in"] * normal[block] / math.sqrt(n_in)
         elif kind == "b_in":
-            theta[block] = bias(block, N, 0, hp["recurrent_bias_scale_in"])
+            theta[block] = bias(normal[block], hp["recurrent_bias_scale_in"])
         elif kind == "W_out":
-            theta[block] = normal(block, *shape) / math.sqrt(shape[1])
+            theta[block] = normal[block] / math.sqrt(shape[1])
         elif kind == "Wx":
             scale = torch.tensor([hp[f"input_scale_{m}"] for m in cell.maps], dtype=torch.float64)
-            theta[block] = scale.repeat_interleave(N)[:, None] * normal(block, *shape) / math.sqrt(shape[1])
+            theta[block] = scale.repeat_interleave(N)[:, None] * normal[block] / math.sqrt(shape[1])
         elif kind == "Wh":
             init = hp.get("recurrent_matrix_init_type", cell.recurrent_inits[0])
-            drawn = normal(block, *shape).reshape(-1, N, N)
             rows = []
-            for m, w in zip(recurrent_maps(cell), drawn, strict=True):
+            for m, w in zip(recurrent_maps(cell), normal[block].reshape(-1, N, N), strict=True):
                 if init == "identity":
                     rows.append(torch.eye(N, dtype=torch.float64))
                     continue
@@ -124,7 +119,7 @@ def initial(architecture, n_layers, n_units, n_in, n_out, hparams: dict, seed: i
                 rows.append(hp[f"recurrent_matrix_scale_{m}"] * w)
             theta[block] = torch.cat(rows)
         elif kind == "b":
-            rows = [bias(block, N, k * N, hp[f"recurrent_bias_scale_{m}"]) for k, m in enumerate(cell.maps)]
+            rows = [bias(drawn, hp[f"recurrent_bias_scale_{m}"]) for m, drawn in zip(cell.maps, normal[block].split(N), strict=True)]
             theta[block] = torch.cat([b + (hp[cell.forget[m]] if m in cell.forget else 0.0) for m, b in zip(cell.maps, rows)])
         else:  # b_out and the initial states
             theta[block] = torch.zeros(shape, dtype=torch.float64)

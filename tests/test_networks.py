@@ -114,36 +114,3 @@ def test_every_cell_can_be_initialised_at_depth_two(architecture):
     hp |= {f"{kind}_{m}": 1.0 for m in (*cell.maps, "in") for kind in ("input_scale", "recurrent_matrix_scale", "recurrent_bias_scale")}
     theta = initial(architecture, 2, 5, 10, 1, hp | {name: 1.0 for name in cell.forget.values()}, 0, 0)
     assert theta.shape == (num_params(architecture, 2, 5, 10, 1),) and bool(torch.isfinite(theta).all())
-
-
-def test_draws_are_uniform_and_normal():
-    # 100,000 numbers: the mean of uniforms has standard error 1/sqrt(12 n), chi-square over 64 bins has 63 degrees of freedom
-    n = 100_000
-    u = draws.uniform(3, torch.arange(n))
-    counts = torch.histc(u, 64, 0, 1)
-    assert float(u.mean()) == pytest.approx(0.5, abs=5 / math.sqrt(12 * n))
-    assert float(((counts - n / 64) ** 2 / (n / 64)).sum()) < 63 + 5 * math.sqrt(2 * 63)
-    z = draws.normal(3, torch.arange(n))
-    assert float(z.mean()) == pytest.approx(0, abs=5 / math.sqrt(n))
-    assert float((z**4).mean()) == pytest.approx(3, abs=5 * math.sqrt(96 / n))
-
-
-def test_each_bit_of_the_draws_is_fair_and_neighbours_are_uncorrelated():
-    n = 100_000
-    words = draws.bits(0, 2, torch.arange(n))
-    bits = ((words[:, None] >> torch.arange(32)) & 1).double() - 0.5
-    assert float(bits.mean(0).abs().max()) < 5 * 0.5 / math.sqrt(n)
-    correlation = (bits[:-1].T @ bits[1:]) / n
-    assert float(correlation.abs().max()) < 6 * 0.25 / math.sqrt(n)
-
-
-def test_mixing_equals_a_transcription_in_python_integers():
-    def mix(x):
-        x = ((x ^ (x >> 16)) * 0x7FEB352D) % 2**32
-        x = ((x ^ (x >> 15)) * 0x846CA68B) % 2**32
-        return x ^ (x >> 16)
-
-    state = 0
-    for counter in (5, 1, 123_456_789):
-        state = mix(((state + 0x9E3779B9) ^ counter) % 2**32)
-    assert int(draws.bits(5, 1, 123_456_789)) == state

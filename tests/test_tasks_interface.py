@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from rnnkit import draws
 from rnnkit.tasks import TASKS, example
 
 ROOT = Path(__file__).parents[1]
@@ -18,18 +17,6 @@ each_form = pytest.mark.parametrize(("task", "form"), HERE, ids=[f"{task.name}-{
 TINY = [task("tiny sample" if task.name == "text8" else "tiny") for task in FORMED]
 each_tiny = pytest.mark.parametrize("task", TINY, ids=lambda task: task.name)
 STEPS = torch.tensor([7, 0, 123_456_789])
-
-
-def test_fast_words_are_the_bits_of_their_counters():
-    counters = torch.tensor([0, 5, 2**31])
-    words = draws.words(3, draws.DATA, counters, count=700)
-    assert torch.equal(words.long() & draws.MASK, draws.bits(3, draws.DATA, counters[:, None], torch.arange(700)))
-
-
-def test_fast_words_are_the_same_when_they_take_many_blocks(monkeypatch):
-    whole = draws.words(1, draws.DATA, torch.arange(9), count=50)
-    monkeypatch.setattr(draws, "BLOCK", 100)
-    assert torch.equal(draws.words(1, draws.DATA, torch.arange(9), count=50), whole)
 
 
 @each_form

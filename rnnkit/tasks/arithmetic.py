@@ -11,11 +11,27 @@ from .forms import drawn_part, fill
 SYMBOLS = "0123456789 -+="
 SPACE, MINUS, PLUS, EQUALS = (SYMBOLS.index(s) for s in " -+=")
 COMPUTE = 6  # most steps between the "=" and the answer (App. B)
+TENTHS = {draws.DATA: torch.arange(8), draws.VALID: torch.tensor([8]), draws.EVAL: torch.tensor([9])}  # stream -> its tenths of all problems
+
+
+def tenth_of(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Which tenth of all problems a + b belongs to, 0 ... 9: a hash of the two numbers, whichever stands first. int64 tensors."""
+    mixed = torch.zeros_like(a)
+    for number in (torch.minimum(a, b), torch.maximum(a, b)):
+        mixed = mixed + number & draws.MASK
+        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):  # Wellons' `lowbias32`, a bijection of 32 bits
+            mixed = (mixed ^ mixed >> shift) * factor & draws.MASK
+        mixed = mixed ^ mixed >> 16
+    return mixed * 10 >> 32
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """a + b with both uniform on -most ... most, as "-343243+93851=", then blanks; the answer right-aligned, as "   -249392".
+    """a + b with both in -most ... most, as "-343243+93851=", then blanks; the answer right-aligned, as "   -249392".
+
+    Problems are held out by name (`tenth_of`): eight tenths of all pairs are for training, one for validation, one for evaluation, in every
+    form and for every seed. 5+3 is held out where 3+5 is, which gives its answer away. A problem is drawn uniformly from its part:
+    pairs are drawn from all of them until one belongs.
 
     The problem is right-aligned too, so that "=" is always the last of `problem` steps; the first symbol of the answer is due
     after `compute_steps` blanks more (a hyper-parameter, 1 to 6). A negative second number stands behind the plus sign, as in "1+-2=":
@@ -68,9 +84,24 @@ class Arithmetic:
 
     def drawn(self, seed, stream, number_K, device):
         """Inputs and targets of the batches number_K of a stream of random numbers."""
-        words = draws.words(seed, stream, number_K, count=2 * self.batch, device=device).view(len(number_K), 2, self.batch)
-        a, b = (((words.long() + 2**31) * (2 * self.most + 1) >> 32) - self.most).int().unbind(1)
-        return self.written(a, b)
+        return self.written(*self.pairs(seed, stream, number_K, device))
+
+    def pairs(self, seed, stream, number_K, device="cpu") -> torch.Tensor:
+        """The numbers a and b of each sample, int32, 2 x K x B: the first pair of the stream's part that its blocks of words hold.
+
+        Block r of sample i of a batch has the index r B + i; its first two words are one pair, its last two another.
+        """
+        tenths = TENTHS[stream]
+        number, place = number_K.to(device).repeat_interleave(self.batch), torch.arange(self.batch, device=device).repeat(len(number_K))
+        found, waiting = torch.empty(2, len(place), dtype=torch.int32, device=device), torch.arange(len(place), device=device)
+        while len(waiting):
+            words = draws.blocks(seed, stream, number[waiting], place[waiting], device)
+            first, other = (torch.stack(two).mul(2 * self.most + 1).bitwise_right_shift(32).sub(self.most) for two in (words[:2], words[2:]))
+            belongs, too = (torch.isin(tenth_of(*pair), tenths.to(device)) for pair in (first, other))
+            found[:, waiting] = torch.where(belongs, first, other).int()
+            waiting = waiting[~(belongs | too)]
+            place += self.batch
+        return found.view(2, len(number_K), self.batch)
 
     def written(self, a_KxB: torch.Tensor, b_KxB: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The problems and their answers in symbols, int32, K x T x 1 x B and K x S x 1 x B."""
@@ -87,12 +118,15 @@ class Arithmetic:
         return inputs, _number(a_KxB + b_KxB, self.scored)[0][:, :, None]
 
     def chance(self) -> float:
-        """Loss of the best answer that ignores the problem, in nats a symbol: the mean entropy of the answer's places."""
+        """Loss of the best answer that ignores the problem, in nats a symbol: the mean entropy of the answer's places.
+
+        Over all problems, held out or not: the answers of a part differ from them as a sample of so many differs.
+        """
         p = self.marginal()
         return float(-(p * np.log(np.where(p > 0, p, 1))).sum() / self.scored)
 
     def marginal(self) -> np.ndarray:
-        """Probability of each symbol at each place of the answer, S x 14, exactly."""
+        """Probability of each symbol at each place of the answer, S x 14, exactly, over all problems."""
         n = 2 * self.most + 1
 
         def below(m):

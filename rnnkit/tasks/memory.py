@@ -50,7 +50,7 @@ class Memory:
 
     def drawn(self, seed, stream, number_K, device):
         """Inputs and targets of the batches number_K of a stream of random numbers."""
-        words = draws.words(seed, stream, number_K, count=self.n_in * self.batch // 2, device=device)
+        words = draws.words(seed, stream, number_K, self.n_in * self.batch // 2, device)
         x = words.view(torch.int16).float().add_(0.5).mul_(math.sqrt(3) / 2**15).view(len(number_K), self.n_in, self.batch)
         return x, x
 

@@ -68,7 +68,7 @@ class Parentheses:
 
     def drawn(self, seed, stream, number_K, device):
         """Inputs and targets of the batches number_K of a stream of random numbers."""
-        words = draws.words(seed, stream, number_K, count=self.steps * self.types * self.batch // 2, device=device)
+        words = draws.words(seed, stream, number_K, self.steps * self.types * self.batch // 2, device)
         symbols = words.view(torch.int16).int().view(len(number_K), self.steps, self.types, self.batch)
         symbols.add_(2**15).mul_(4 * self.types).bitwise_right_shift_(16)  # uniform on 0 ... 4 types - 1
         narrow, parens = symbols.to(torch.int16), 2 * self.types

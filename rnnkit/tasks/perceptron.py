@@ -57,9 +57,8 @@ class Perceptron:
     def data(self, seed: int, count: int, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs packed 32 to a word, words_WxC int32, and labels_C in {0, 1}, float32: the first `count` samples of the seed's stream."""
         words = -(-self.n_in // 32)
-        drawn = draws.bits(seed, draws.DATA, torch.arange(count, device=device), torch.arange(words + 1, device=device)[:, None], device=device)
-        packed = torch.where(drawn >= 2**31, drawn - 2**32, drawn).to(torch.int32)
-        return packed[:words].contiguous(), (drawn[words] & 1).float()
+        drawn = draws.words(seed, draws.DATA, torch.arange(count, device=device), words + 1, device)
+        return drawn[:, :words].T.contiguous(), (drawn[:, words] & 1).float()
 
     def unpack(self, words_WxC: torch.Tensor, index: torch.Tensor, dtype=torch.float32) -> torch.Tensor:
         """Inputs of the samples `index` (any shape): that shape with n_in more, zeros and ones."""

@@ -55,8 +55,7 @@ class RandomFunction:
 
     def drawn(self, seed: int, step_K: torch.Tensor, device="cpu") -> torch.Tensor:
         """Samples of the batches number step_K, int64 K x B, each drawn by its weight."""
-        example = torch.arange(self.batch, device=device)
-        u = draws.uniform(seed, draws.ORDER, step_K[:, None].to(device), example, device=device)
+        u = draws.uniform(seed, draws.ORDER, step_K, self.batch, device)
         return torch.searchsorted(_table(self, seed, str(device))[2], u).clamp_(max=self.samples - 1)
 
     def held_out(self, seed: int, part: str, device="cpu"):
@@ -82,13 +81,9 @@ class RandomFunction:
 def _table(task: RandomFunction, seed: int, device: str):
     """x_NxI and y_N, float32, and the running sum of the weights, float64; held once a process. Made on the processor, so that a
     logarithm that rounds otherwise elsewhere changes nothing."""
-    pairs = -(-(task.n_in + 1) // 2)
-    table = torch.empty(task.samples, 2 * pairs)
+    table = torch.empty(task.samples, task.n_in + 1)
     for start in range(0, task.samples, ROWS):
         row = torch.arange(start, min(start + ROWS, task.samples))
-        words = draws.words(seed, draws.DATA, row, count=2 * pairs).double().add_(2**31 + 0.5).mul_(2.0**-32)
-        radius, angle = torch.sqrt(-2 * torch.log(words[:, :pairs])), 2 * torch.pi * words[:, pairs:]  # Box & Muller 1958
-        table[start : start + len(row), :pairs] = radius * torch.cos(angle)
-        table[start : start + len(row), pairs:] = radius * torch.sin(angle)
+        table[start : start + len(row)] = draws.normal(seed, draws.DATA, row, task.n_in + 1)
     x, y = table[:, : task.n_in].contiguous(), table[:, task.n_in].contiguous()
     return x.to(device), y.to(device), torch.from_numpy(np.cumsum(task.weights())).to(device)

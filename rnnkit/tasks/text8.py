@@ -54,7 +54,7 @@ class Text8:
 
     def batches(self, seed: int, step_K: torch.Tensor, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
         """Training batches number step_K: inputs_KxTx1xB and targets_KxSx1xB, int32."""
-        words = draws.words(seed, draws.DATA, step_K, count=self.batch, device=device)
+        words = draws.words(seed, draws.DATA, step_K, self.batch, device)
         start, end = self.parts()["train"]
         return self._windows(start + ((words.long() + 2**31) * (end - start - self.steps) >> 32))
 
