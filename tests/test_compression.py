@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnkit.studies import Study, retrain, run
-from rnnkit.studies.compression import BITS, bits_kept, quantise, quantised, study_of
+from rnnkit.studies.compression import BITS, NOTE, bits_kept, quantise, quantised, rounded, study_of
 from rnnkit.studies.retrain import best_network, blocks_of, measured, network_of, theta_of
 from rnnkit.tasks.perceptron import stored_bits
 from rnnkit.trials import StoreError, TrialStore
@@ -136,23 +136,49 @@ def test_an_unknown_way_is_refused():
         quantised(BLOCK, 3, "sideways")
 
 
+def by_map(block, maps):
+    """Each third of a GRU's block on a grid of its own, eight values (three bits) from least to greatest, spelled out."""
+    for part in (block := block.astype(float)).reshape(maps, -1):
+        step = (part.max() - part.min()) / 7
+        part[:] = part.min() + step * np.rint((part - part.min()) / step) if step else part
+    return block.astype(np.float32).astype(float)
+
+
+def test_each_map_has_a_grid_of_its_own():
+    """A map a thousand times larger than another costs the smaller one nothing: on one grid the smaller one would be a single value."""
+    small, large = BLOCK / 1_000, BLOCK
+    parts = {"Wx0": np.concatenate([small, large]), "b0": np.concatenate([small[:, 0], large[:, 0]]), "h0": np.stack([small[:, 1], large[:, 1]])}
+    near = rounded(parts, 20, 4)
+    np.testing.assert_array_equal(near["Wx0"], np.concatenate([quantised(small, 4), quantised(large, 4)]))
+    np.testing.assert_array_equal(near["b0"], np.concatenate([quantised(small[:, 0], 4), quantised(large[:, 0], 4)]))
+    np.testing.assert_array_equal(near["h0"], np.stack([quantised(small[:, 1], 4), quantised(large[:, 1], 4)]))
+    assert len(np.unique(quantised(parts["Wx0"], 4)[:20])) < len(np.unique(near["Wx0"][:20]))
+
+
+def test_readout_and_projection_are_one_matrix_each():
+    parts = {"W_out": BLOCK, "b_out": BLOCK[0], "W_in": BLOCK.T, "Wh0": BLOCK[:, :0]}
+    near = rounded(parts, 20, 3)
+    assert all(np.array_equal(near[name], quantised(parts[name], 3)) for name in parts)
+
+
 def test_bits_kept_are_counted_by_equation_22_on_the_tasks_own_data(store):
     """An independent count: a numpy transcription of the GRU (equations 5-8) with the rounded weights."""
     trial, parts = best_network(store, STUDY)
-    rounded = {name: quantised(block, 3).astype(np.float32).astype(float) for name, block in parts.items()}
+    N = STUDY.n_units
+    coarse = {name: by_map(block, 3 if name in ("Wx0", "Wh0", "b0") else 1) for name, block in parts.items()}
     samples = STUDY.task.samples(trial.hparams, STUDY.num_params)
     words, labels = STUDY.task.data(STUDY.seed, samples)
     x = (words.numpy()[0][:, None] >> np.arange(10) & 1).astype(float)
-    N, sigmoid = STUDY.n_units, lambda a: 1 / (1 + np.exp(-a))
-    Wx, Wh, b = (rounded[name].reshape(3, N, *shape) for name, shape in (("Wx0", (10,)), ("Wh0", (N,)), ("b0", ())))
-    h = np.tile(rounded["h0"], (samples, 1))
+    sigmoid = lambda a: 1 / (1 + np.exp(-a))
+    Wx, Wh, b = (coarse[name].reshape(3, N, *shape) for name, shape in (("Wx0", (10,)), ("Wh0", (N,)), ("b0", ())))
+    h = np.tile(coarse["h0"], (samples, 1))
     for step in range(5):
         seen = x if step == 0 or trial.hparams["input_presentation"] == "every" else 0 * x
         r = sigmoid(h @ Wh[0].T + seen @ Wx[0].T + b[0])
         u = sigmoid(h @ Wh[1].T + seen @ Wx[1].T + b[1])
         c = np.tanh((r * h) @ Wh[2].T + seen @ Wx[2].T + b[2])
         h = u * h + (1 - u) * c
-    right = (((h @ rounded["W_out"].T + rounded["b_out"])[:, 0] > 0) == (labels.numpy() > 0.5)).sum()
+    right = (((h @ coarse["W_out"].T + coarse["b_out"])[:, 0] > 0) == (labels.numpy() > 0.5)).sum()
     kept = bits_kept(STUDY, trial.hparams, parts)
     assert kept["range"][2] == pytest.approx(stored_bits(right, samples), abs=1e-6)
     assert kept["whole"] == [pytest.approx(-trial.eval_loss, rel=1e-9)] and kept["range"][15] == pytest.approx(kept["whole"][0], rel=0.02)
@@ -183,7 +209,7 @@ def test_what_a_network_keeps_is_noted_beside_its_weights(store, monkeypatch):
 def test_a_note_that_cannot_be_is_made_anew(store, note):
     right = quantise(store.frame(), store, progress=False).kept.dropna().iloc[0]
     number, _ = store.weights(STUDY.key)
-    store.shelf.note(STUDY.key, number, kept=note)
+    store.shelf.note(STUDY.key, number, **{NOTE: note})
     assert quantise(store.frame(), store, progress=False).kept.dropna().iloc[0] == right
 
 

@@ -1,8 +1,8 @@
 """The five-bit test (section 5): how many of its stored bits a network keeps when its weights are rounded to k bits each.
 
-Each block of weights (a matrix, a bias, an initial state) is rounded by itself to 2^k evenly spaced values: over the range from its
-least to its greatest weight ("range"), or over the narrower range that gives the least squared error of that block ("clipped"), where
-what lies outside becomes the nearest end. Nothing is trained again afterwards.
+Every matrix of equations 1-20, every bias and every initial state has a grid of its own, since maps differ in their scale: it is rounded
+to 2^k evenly spaced values, over the range from its least to its greatest weight ("range"), or over the narrower range that gives its
+least squared error ("clipped"), where what lies outside becomes the nearest end. Nothing is trained again afterwards.
 """
 
 import re
@@ -18,6 +18,7 @@ from rnnkit.trials import StoreError, Trial, TrialStore
 BITS = tuple(range(1, 17))
 SHARES = np.linspace(0.3, 1.0, 36)  # of the range, tried for "clipped"
 WAYS = ("range", "clipped")
+NOTE = "kept_per_map"  # beside the weights; "kept", in older files, is of one grid for all maps of a layer
 
 
 def quantised(block: np.ndarray, bits: int, way: str = "range") -> np.ndarray:
@@ -39,12 +40,28 @@ def quantised(block: np.ndarray, bits: int, way: str = "range") -> np.ndarray:
     return min((rounded(share) for share in SHARES), key=lambda near: ((near - block) ** 2).sum())
 
 
+def rounded(parts: dict, n_units: int, bits: int, way: str = "range") -> dict[str, np.ndarray]:
+    """The blocks of a network (`retrain.blocks_of`) with each map's matrices and bias, and each initial state, `quantised` by itself.
+
+    A block of a layer stacks what its maps, or its states, have: as many times `n_units` rows as there are of them.
+    """
+    def stacked(name, block):
+        kind = name.rstrip("0123456789")
+        return len(block) // n_units if kind in ("Wx", "Wh", "b") else block.size // n_units if kind == "h" else 1
+
+    return {
+        name: np.stack([quantised(one, bits, way) for one in np.split(block.reshape(-1), stacked(name, block))]).reshape(block.shape)
+        if block.size else block
+        for name, block in parts.items()
+    }
+
+
 def bits_kept(study, hparams: dict, parts: dict, device="cpu") -> dict[str, list[float]]:
     """Stored bits of a network of the capacity task with weights of 1, 2, ... 16 bits: a list for each way, and "whole", unrounded."""
     theta = theta_of(study, parts)
     rows = [theta]
     for way in WAYS:
-        rows += [theta_of(study, {name: quantised(block, bits, way) for name, block in parts.items()}) for bits in BITS]
+        rows += [theta_of(study, rounded(parts, study.n_units, bits, way)) for bits in BITS]
     stored = [-found["eval_loss"] for found in measured(study, hparams, np.stack(rows), device)]
     return {"whole": stored[:1], **{way: stored[1 + i * len(BITS) :][: len(BITS)] for i, way in enumerate(WAYS)}}
 
@@ -68,7 +85,7 @@ def quantise(frame, store, device="cpu", progress=True):
         if kept[place] is None:
             study, trial = study_of(row), Trial(**{name: getattr(row, name) for name in Trial.__dataclass_fields__})
             kept[place] = bits_kept(study, trial.hparams, network_of(store, study, trial, device), device)
-            store.shelf.note(row.study, row.hyper_iter, kept=kept[place])
+            store.shelf.note(row.study, row.hyper_iter, **{NOTE: kept[place]})
             counted += 1
             if time.monotonic() - shown.shown >= shown.pause:
                 shown.shown = time.monotonic()
@@ -84,7 +101,7 @@ def _noted(store, row):
         about, _ = store.shelf.load(row.study)
     except StoreError:
         return None
-    kept, lengths = about.get("kept"), {"whole": 1, **dict.fromkeys(WAYS, len(BITS))}
+    kept, lengths = about.get(NOTE), {"whole": 1, **dict.fromkeys(WAYS, len(BITS))}
     if about["hyper_iter"] != row.hyper_iter or not isinstance(kept, dict) or kept.keys() != lengths.keys():
         return None
     for way, length in lengths.items():
