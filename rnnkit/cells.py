@@ -23,6 +23,7 @@ class Cell:
     states: tuple[str, ...] = ("h",)
     nonlinearities: tuple[str, ...] = ("tanh",)  # what s may be; tuned where there is a choice (App. A)
     recurrent_inits: tuple[str, ...] = ("identity", "orthogonal", "normal")  # App. A
+    zero_biases: bool = False  # biases start at zero, and are no hyper-parameters
     equal_sizes: bool = False  # x and h must have one size, so the first layer projects its input (section 1.4)
     min_layers: int = 1
 
@@ -46,11 +47,12 @@ class RNN(Cell):
 
 
 class IRNN(RNN):
-    """Identity-initialised ReLU network, Le et al. 2015 (equation 1)."""
+    """Identity-initialised ReLU network, Le et al. 2015 (equation 1): its biases start at zero (section 1.4)."""
 
     architecture = "irnn"
     nonlinearities = ("relu",)
     recurrent_inits = ("identity",)
+    zero_biases = True
 
 
 class UGRNN(Cell):

@@ -42,9 +42,11 @@ def setting(architecture, recurrent_scale=1.0, input_scale=1.0, forget_bias=1.0,
     `biases` (dict or pairs) is by map; `forget_bias` goes to each map that takes b^fg. ValueError for a map that the cell does not have.
     """
     cell, biases = cell_of(architecture), dict(biases)
-    unknown = set(biases) - set(cell.maps)
+    biased = () if cell.zero_biases else cell.maps
+    unknown = set(biases) - set(biased)
     if unknown:
-        raise ValueError(f"biases must name maps of {architecture} ({', '.join(cell.maps)}), got {', '.join(sorted(unknown))}.")
+        has = ", ".join(biased) or "it has no biases to set"
+        raise ValueError(f"biases must name maps of {architecture} ({has}), got {', '.join(sorted(unknown))}.")
     if nonlinearity is not None and nonlinearity not in cell.nonlinearities:
         raise ValueError(f"nonlinearity of {architecture} must be one of {', '.join(cell.nonlinearities)}, got {nonlinearity!r}.")
     inits = cell.recurrent_inits

@@ -122,13 +122,17 @@ def cell_rows(architecture: str) -> list[Row]:
         rows.append(Log(f"input_scale_{m}", 1e-3, 2.0, "App. A"))
         if m in recurrent and inits != ("identity",):  # inactive for identity
             rows.append(Log(f"recurrent_matrix_scale_{m}", 1e-2, 2.0, "App. A"))
-        rows.append(Uniform(f"recurrent_bias_scale_{m}", -2.0, 2.0, "App. A"))
+        if not cell.zero_biases:
+            rows.append(Uniform(f"recurrent_bias_scale_{m}", -2.0, 2.0, "App. A"))
     if cell.equal_sizes:  # the projection of the input to N units, linear with a bias, as the authors' released cell has it
-        rows += [Log("input_scale_in", 1e-3, 2.0, "App. A"), Uniform("recurrent_bias_scale_in", -2.0, 2.0, "App. A")]
+        rows.append(Log("input_scale_in", 1e-3, 2.0, "App. A"))
+        if not cell.zero_biases:
+            rows.append(Uniform("recurrent_bias_scale_in", -2.0, 2.0, "App. A"))
     if cell.maps:
         if recurrent and len(inits) > 1:
             rows.append(Choice("recurrent_matrix_init_type", tuple(inits), "App. A"))
-        rows.append(Choice("recurrent_bias_init_type", ("delta", "normal"), "App. A"))
+        if not cell.zero_biases:
+            rows.append(Choice("recurrent_bias_init_type", ("delta", "normal"), "App. A"))
         rows += [Uniform(name, 0.0, 6.0, "App. A") for name in dict.fromkeys(cell.forget.values())]
         if len(cell.nonlinearities) > 1:
             rows.append(Choice("nonlinearity", tuple(cell.nonlinearities), "App. A"))

@@ -90,7 +90,10 @@ def initial(architecture, n_layers, n_units, n_in, n_out, hparams: dict, seed: i
     N, hp, theta = n_units, hparams, {}
     normal = split(draws.normal(seed, draws.WEIGHTS, number, sum(map(math.prod, shapes.values()))), shapes)
 
-    def bias(drawn, scale):
+    def bias(drawn, m):
+        if cell.zero_biases:
+            return torch.zeros_like(drawn)
+        scale = hp[f"recurrent_bias_scale_{m}"]
         return torch.full_like(drawn, scale) if hp["recurrent_bias_init_type"] == "delta" else scale * drawn
 
     for block, shape in shapes.items():
@@ -98,7 +101,7 @@ def initial(architecture, n_layers, n_units, n_in, n_out, hparams: dict, seed: i
         if kind == "W_in":
             theta[block] = hp["input_scale_in"] * normal[block] / math.sqrt(n_in)
         elif kind == "b_in":
-            theta[block] = bias(normal[block], hp["recurrent_bias_scale_in"])
+            theta[block] = bias(normal[block], "in")
         elif kind == "W_out":
             theta[block] = normal[block] / math.sqrt(shape[1])
         elif kind == "Wx":
@@ -119,7 +122,7 @@ def initial(architecture, n_layers, n_units, n_in, n_out, hparams: dict, seed: i
                 rows.append(hp[f"recurrent_matrix_scale_{m}"] * w)
             theta[block] = torch.cat(rows)
         elif kind == "b":
-            rows = [bias(drawn, hp[f"recurrent_bias_scale_{m}"]) for m, drawn in zip(cell.maps, normal[block].split(N), strict=True)]
+            rows = [bias(drawn, m) for m, drawn in zip(cell.maps, normal[block].split(N), strict=True)]
             theta[block] = torch.cat([b + (hp[cell.forget[m]] if m in cell.forget else 0.0) for m, b in zip(cell.maps, rows)])
         else:  # b_out and the initial states
             theta[block] = torch.zeros(shape, dtype=torch.float64)

@@ -96,6 +96,12 @@ def test_normal_biases_are_scaled_normals_around_b_fg():
     assert float(b[0].std()) == pytest.approx(1.0, rel=5 / math.sqrt(48))
 
 
+def test_biases_of_the_irnn_are_zero_whatever_an_older_trial_was_given():
+    shapes = networks.blocks("irnn", 1, 6, 10, 1)
+    old = {"input_scale_h": 1.0, "recurrent_bias_scale_h": 0.7, "recurrent_bias_init_type": "normal"}
+    assert not split(initial("irnn", 1, 6, 10, 1, old, 0, 0)[None], shapes)["b0"].any()
+
+
 def test_initial_states_and_readout_bias_are_zero_and_learned():
     blocks = gru_blocks()
     assert not blocks["h0"].any() and not blocks["b_out"].any()
