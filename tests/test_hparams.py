@@ -5,9 +5,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 from rnnkit.cells import CELLS, PAPER, RNN, register
-from rnnkit.hparams import TASK_ROWS, Choice, IntLog, Log, Space, Uniform, space_for
+from rnnkit.hparams import LEARNING, TASK_ROWS, Choice, IntLog, Log, Space, Uniform, space_for
 
 # by hand from Appendix A: three rows a map, two types, one b^fg a gate that has one, the nonlinearity of rnn and ugrnn, seven of learning;
 # the IRNN has one row of its own, since its recurrent matrix and its biases are given (section 1.4)
@@ -159,6 +160,67 @@ def test_train_steps_stay_within_their_range():
     space = Space((IntLog("train_steps", 3, 7),))
     drawn = {space.sample(np.random.default_rng(i))["train_steps"] for i in range(300)}
     assert drawn == {3, 4, 5, 6, 7}
+
+
+# --- what is usual
+
+
+@pytest.mark.parametrize("architecture, task", EVERY)
+def test_usual_values_lie_in_their_ranges_and_name_their_source(architecture, task):
+    for row in space_for(architecture, task).rows:
+        assert all(row.holds(value) for value in row.usual) and bool(row.usual) == bool(row.source)
+        assert list(row.usual) == sorted(row.usual) and len(row.usual) <= 2
+
+
+@pytest.mark.parametrize("architecture", PAPER)
+def test_every_row_of_the_paper_has_a_usual_value_but_the_compute_steps(architecture):
+    for task in TASK_ROWS:
+        space = space_for(architecture, task)
+        assert set(space.names) - set(space.usual()) == ({"compute_steps"} if task == "arithmetic" else set())
+
+
+def test_usual_point_is_the_middle_of_the_usual_values():
+    space = Space((Log("a", 1e-4, 1.0, usual=(1e-3, 1e-1)), Uniform("b", 0, 6, usual=(1,)), Choice("c", ("x", "y"), usual=("y",))))
+    assert space.usual_point() == pytest.approx({"a": 1e-2, "b": 1.0, "c": "y"})  # the geometric mean, on a logarithmic range
+
+
+def test_row_without_a_usual_value_stands_in_the_middle_and_varies_everywhere():
+    space = Space((Log("a", 1e-4, 1.0), Choice("c", ("x", "y", "z"))))
+    assert space.usual_point() == pytest.approx({"a": 1e-2, "c": "y"}) and space.usual() == {}
+    points = [space.near_usual(np.random.default_rng(i)) for i in range(2_000)]
+    units = np.array([space.to_unit(point) for point in points])
+    assert kstest(units[:, 0], "uniform").pvalue > 0.001
+    assert min(sum(point["c"] == choice for point in points) for choice in "xyz") > 580  # 667 expected, standard deviation 21
+
+
+def test_variations_stay_near_the_usual_values_and_change_few_choices():
+    space = space_for("lstm", "per_cap")
+    points = [space.near_usual(np.random.default_rng(i)) for i in range(2_000)]
+    for row in space.rows:
+        units = np.array([row.to_unit(point[row.name]) for point in points])
+        if isinstance(row, Choice):
+            rate = 0.1 * (1 - 1 / len(row.choices))
+            changed = np.mean([point[row.name] != row.usual[0] for point in points])
+            assert changed == pytest.approx(rate, abs=5 * math.sqrt(rate / len(points)))
+        else:
+            low, high = row.to_unit(row.usual[0]), row.to_unit(row.usual[-1])
+            assert low - 0.25 < units.min() and units.max() < high + 0.25 and len(np.unique(units)) > 1_000  # five standard deviations
+
+
+def test_usual_steps_are_the_upper_quarter_of_their_range():
+    assert space_for("gru", "per_cap", train_steps=(100, 10_000)).usual()["train_steps"] == (3_162, 10_000)
+
+
+def test_pinned_values_stay_in_usual_points():
+    space = space_for("rnn", "per_cap", pinned={"nonlinearity": "relu"})
+    assert space.usual_point()["nonlinearity"] == space.near_usual(np.random.default_rng(0))["nonlinearity"] == "relu"
+    assert "nonlinearity" not in space.usual()
+
+
+def test_what_is_usual_is_no_part_of_what_a_row_looks_like():
+    """So that texts made of rows, and what was stored under them, outlive a change of the usual values."""
+    row = LEARNING[1]
+    assert "usual" not in repr(row) and "Bengio" not in repr(row) and str(row) == "lr_init in [0.0001, 0.1]"
 
 
 @pytest.mark.parametrize(

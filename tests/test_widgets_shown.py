@@ -94,7 +94,8 @@ def test_a_widget_is_listed(name):
 
 
 def test_a_watched_trial_ends_as_the_same_trial_unwatched():
-    study, hparams = memorise_me.study_of("gru", 300, 2), memorise_me.hparams_of("gru", 2.0, 300)
+    study = memorise_me.study_of("gru", 300, 2)
+    hparams = memorise_me.hparams_of(study, 2.0, 300)
     *_, last = watched(study, hparams, number=3)
     (alone,) = train(study, [hparams], [3])
     assert last["steps"] == alone.steps == 300 and last["accuracy"] == alone.accuracy
@@ -102,12 +103,14 @@ def test_a_watched_trial_ends_as_the_same_trial_unwatched():
 
 
 def test_a_watched_trial_is_seen_often_at_first():
-    steps = [seen["steps"] for seen in watched(memorise_me.study_of("rnn", 300, 1), memorise_me.hparams_of("rnn", 1.0, 2_000))]
+    study = memorise_me.study_of("rnn", 300, 1)
+    steps = [seen["steps"] for seen in watched(study, memorise_me.hparams_of(study, 1.0, 2_000))]
     assert steps[:3] == [0, 8, 16] and steps[-1] == 2_000 and steps == sorted(set(steps))
 
 
 def test_a_trial_that_diverges_ends_there():
-    study, hparams = memorise_me.study_of("irnn", 300, 12), memorise_me.hparams_of("irnn", 2.0, 3_000)
+    study = memorise_me.study_of("irnn", 300, 12)
+    hparams = memorise_me.hparams_of(study, 2.0, 3_000)
     *_, last = watched(study, hparams | {"lr_init": 1e30, "gradient_clip_val": 1e30, "optimizer": "SGD"})
     assert last["infeasible"] and math.isnan(last["train_loss"]) and last["steps"] < 3_000
 

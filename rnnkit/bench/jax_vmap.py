@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnkit.bench import batch
+from rnnkit.hparams import LEARNING, Space
 from rnnkit.networks import blocks
 
 BETA2, EPSILON = 0.999, 1e-8
-TYPICAL = dict(lr=1e-3, decay=0.1, momentum=0.9, clip=10.0, l2=1e-7)
 sigmoid, tanh, relu = jax.nn.sigmoid, jnp.tanh, jax.nn.relu
 
 # One step of a cell: state (a tuple), what the maps receive from the input and their biases, the input itself, and the recurrent matrix.
@@ -122,6 +122,19 @@ def initial(architecture, n_layers, n_in, n_units, models, n_out=1, seed=0):
     return {name: np.float32(scales[name] * draw.normal(size=(models, *shape))) for name, shape in shapes.items()}
 
 
+def usual() -> dict[str, float]:
+    """The usual hyper-parameters of learning, by the names that `step` has for them."""
+    point = Space(LEARNING).usual_point()
+    momentum = 1 / (1 + np.exp(-point["optimizer_logit_momentum"]))
+    return {
+        "lr": point["lr_init"],
+        "decay": point["lr_decay_rate"],
+        "momentum": momentum,
+        "clip": point["gradient_clip_val"],
+        "l2": point["l2_decay"],
+    }
+
+
 def stepper(study, models=8):
     """A function of n that trains `models` networks of a study's shape for n steps, all at once; its attribute `slots` says how many.
 
@@ -130,7 +143,7 @@ def stepper(study, models=8):
     task = study.task
     p = jax.tree.map(jnp.asarray, initial(study.architecture, study.n_layers, task.n_in, study.n_units, models, task.n_out))
     kept = [p, jax.tree.map(jnp.zeros_like, p), jax.tree.map(jnp.zeros_like, p), 0]
-    hp = {name: jnp.full(models, value, jnp.float32) for name, value in TYPICAL.items()}
+    hp = {name: jnp.full(models, value, jnp.float32) for name, value in usual().items()}
     if own := task.input == "bits":
         batches = [batch.of(task) for _ in range(models)]
         x, y = (jnp.asarray(np.stack(parts)) for parts in zip(*((x_TxBxI[0], y_B) for x_TxBxI, y_B in batches)))

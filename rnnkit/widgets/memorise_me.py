@@ -36,16 +36,9 @@ def study_of(architecture, max_params, unroll) -> Study:
     return Study("per_cap", architecture, 1, max_params, unroll=unroll)
 
 
-def hparams_of(architecture, labels, train_steps) -> dict:
-    """Settings that do well everywhere: Adam from 0.005 downwards, orthogonal matrices, forget gates open, the input shown once."""
-    cell = cell_of(architecture)
-    each = {f"{what}_{m}": scale for m in cell.maps
-            for what, scale in (("input_scale", 1.0), ("recurrent_matrix_scale", 1.0), ("recurrent_bias_scale", 0.0))}  # fmt: skip
-    init = "orthogonal" if "orthogonal" in cell.recurrent_inits else cell.recurrent_inits[0]
-    return each | dict.fromkeys(cell.forget.values(), 1.0) | dict(
-        recurrent_matrix_init_type=init, recurrent_bias_init_type="delta", nonlinearity=cell.nonlinearities[-1], optimizer="Adam",
-        lr_init=0.005, lr_decay_rate=0.03, optimizer_logit_momentum=2.2, gradient_clip_val=10.0, l2_decay=1e-8, samples_per_param=labels,
-        input_presentation="first", train_steps=train_steps)  # fmt: skip
+def hparams_of(study, labels, train_steps) -> dict:
+    """The usual hyper-parameters of a study, with so many labels per parameter and so many training steps."""
+    return study.space.usual_point() | {"samples_per_param": labels, "train_steps": train_steps}
 
 
 def looks(architecture, max_params, labels, unroll, train_steps, past):
@@ -53,7 +46,7 @@ def looks(architecture, max_params, labels, unroll, train_steps, past):
     name = f"{label_of(architecture)}, {short(max_params)}, {labels:g} labels"
     yield {"curve": (), "past": past, "what": (architecture, name), "note": COMPILING}
     study, curve = study_of(architecture, max_params, unroll), []
-    for seen in watched(study, hparams_of(architecture, labels, train_steps)):
+    for seen in watched(study, hparams_of(study, labels, train_steps)):
         if seen["infeasible"]:
             yield {"note": f"It diverged at step {seen['steps']:,}."}
             return

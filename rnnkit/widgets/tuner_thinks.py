@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 import numpy as np
@@ -49,14 +49,11 @@ def _hills(point, number=0):
 
 
 def _study(free) -> Study:
-    """A vanilla RNN of 100 parameters, trained for 2,000 steps on the capacity task; all hyper-parameters are held but those in `free`."""
-    held = {"input_scale_h": 1.0, "recurrent_matrix_scale_h": 1.0, "recurrent_bias_scale_h": 0.0,
-            "recurrent_matrix_init_type": "orthogonal", "recurrent_bias_init_type": "delta", "nonlinearity": "tanh", "optimizer": "Adam",
-            "lr_init": 0.01, "lr_decay_rate": 0.1,
-            "optimizer_logit_momentum": 2.0, "gradient_clip_val": 10.0, "l2_decay": 1e-8, "samples_per_param": 2.0,
-            "input_presentation": "every"}  # fmt: skip
-    pinned = tuple((name, value) for name, value in held.items() if name not in free)
-    return Study("per_cap", "rnn", 1, 100, n_in=10, train_steps=(STEPS, STEPS), pinned=pinned)
+    """A vanilla RNN of 100 parameters, trained for 2,000 steps on the capacity task; all hyper-parameters but those in `free` are held
+    at their usual values."""
+    study = Study("per_cap", "rnn", 1, 100, n_in=10, train_steps=(STEPS, STEPS))
+    held = {name: value for name, value in study.space.usual_point().items() if name not in free}
+    return replace(study, pinned=tuple(held.items()))
 
 
 def _network(title, *free) -> Problem:
