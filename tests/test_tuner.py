@@ -15,11 +15,11 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from rnnkit.hparams import Choice, IntLog, Log, Space, Uniform, space_for
-from rnnkit.tuner import GPTuner, RandomTuner, RerunTuner, told
+from rnnkit.tuner import GPTuner, RandomTuner, RerunTuner, UsualGPTuner, told
 from rnnkit.tuner.batch import log_ei
 from rnnkit.tuner.surrogate import MaternGP, log_likelihood
 
-TUNERS = {"gp": GPTuner, "random": RandomTuner}  # those that search
+TUNERS = {"gp": GPTuner, "gp-usual": UsualGPTuner, "random": RandomTuner}  # those that search
 
 MIXED = Space((Log("a", 1e-3, 1.0), Uniform("b", -2.0, 2.0), IntLog("n", 1, 50), Choice("c", ("x", "y", "z"))))
 
@@ -238,6 +238,42 @@ def test_space_of_few_points_is_asked_again_when_it_is_exhausted():
     space = Space((Choice("c", ("x", "y", "z")), Choice("d", (1, 2))))
     points, _ = history(GPTuner(space, seed=0), 2, lambda p: p["d"] + (p["c"] == "x"))
     assert len(points) == 32 and {(p["c"], p["d"]) for p in points} == {(c, d) for c in "xyz" for d in (1, 2)}
+
+
+# --- usual values
+
+
+def test_first_round_is_half_usual_points_and_half_the_cold_design():
+    space = space_for("gru", "per_cap")
+    points = UsualGPTuner(space, seed=3).suggest(16)
+    assert points[0] == space.usual_point()
+    assert points[1::2] == GPTuner(space, seed=3).suggest(8)
+    usual = space.to_unit(space.usual_point())
+    numbers = [j for j, row in enumerate(space.rows) if not isinstance(row, Choice)]
+    far = [np.abs(space.to_unit(point) - usual)[numbers].max() for point in points]
+    assert max(far[::2]) < 0.4 < min(far[1::2])
+
+
+def test_design_beyond_its_first_round_goes_on_with_the_cold_one():
+    bad = [math.nan] * 32
+    tuner = UsualGPTuner(MIXED, seed=3)
+    tuner.observe(tuner.suggest(32), bad)
+    assert tuner.suggest(4) == GPTuner(MIXED, seed=3).suggest(28)[24:]
+
+
+def test_odd_rounds_lose_no_point_of_the_cold_design():
+    tuner = UsualGPTuner(MIXED, seed=3, round_size=5)
+    points, cold = tuner.suggest(9), GPTuner(MIXED, seed=3).suggest(6)
+    assert [points[i] for i in (1, 3, 5, 6, 7, 8)] == cold
+
+
+def test_both_kinds_of_start_go_on_alike():
+    """After the first round suggestions depend on the observations alone."""
+    points = RandomTuner(MIXED, seed=1).suggest(16)
+    cold, usual = GPTuner(MIXED, seed=2), UsualGPTuner(MIXED, seed=2)
+    for tuner in (cold, usual):
+        tuner.observe(points, [bowl(point) for point in points])
+    assert cold.suggest(8) == usual.suggest(8)
 
 
 # --- infeasible trials

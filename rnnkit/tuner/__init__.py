@@ -125,6 +125,23 @@ class GPTuner:
         return np.random.default_rng([self.seed, n, *purpose.encode()])
 
 
+class UsualGPTuner(GPTuner):
+    """The Gaussian process with half of its first round near the values that the literature takes without a search.
+
+    Trial 0 is the usual point itself, every second one after it a variation, and the others are the Sobol sequence. All that
+    comes after the first round is the Gaussian process as it is.
+    """
+
+    def _design(self, start: int, count: int) -> list[dict]:
+        near = {i: self._usual(i) for i in range(start, min(start + count, self.round_size)) if i % 2 == 0}
+        before = [min(i, self.round_size) for i in range(start, start + count)]
+        sobol = super()._design(0, start + count)
+        return [near.get(i) or sobol[i - (n + 1) // 2] for i, n in zip(range(start, start + count), before)]
+
+    def _usual(self, i: int) -> dict:
+        return self.space.near_usual(self._rng("usual", i)) if i else self.space.usual_point()
+
+
 class RerunTuner(RandomTuner):
     """One set of hyper-parameters again and again, all of them pinned: what differs from trial to trial are the initial weights."""
 
@@ -134,7 +151,7 @@ class RerunTuner(RandomTuner):
             raise ValueError(f"A rerun must pin all hyper-parameters, got a study without {', '.join(space.names)}. Pin them too.")
 
 
-TUNERS = {"gp": GPTuner, "random": RandomTuner, "rerun": RerunTuner}
+TUNERS = {"gp": GPTuner, "gp-usual": UsualGPTuner, "random": RandomTuner, "rerun": RerunTuner}
 
 
 def told(losses) -> np.ndarray:
