@@ -218,7 +218,7 @@ def test_flops_are_six_a_parameter_example_step_and_training_step():
 @pytest.mark.parametrize("changes, said", [
     (dict(architecture="grue"), "architecture must be one of rnn, .*got 'grue'"),
     (dict(task_type="per_capita"), "task_type must be one of per_cap.*got 'per_capita'"),
-    (dict(tuner="grid"), "tuner must be one of gp, random, rerun, got 'grid'"),
+    (dict(tuner="grid"), "tuner must be one of gp, gp-usual, random, rerun, got 'grid'"),
     (dict(architecture="+rnn"), r"\+RNN needs n_layers >= 2 \(paper, section 1.4\), got n_layers=1"),
     (dict(n_layers=0), "needs n_layers >= 1"),
     (dict(n_layers=1.5), "n_layers must be a whole number"),

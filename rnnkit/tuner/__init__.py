@@ -132,6 +132,8 @@ class UsualGPTuner(GPTuner):
     comes after the first round is the Gaussian process as it is.
     """
 
+    usual_start = True  # so a study's fingerprint counts the usual values
+
     def _design(self, start: int, count: int) -> list[dict]:
         near = {i: self._usual(i) for i in range(start, min(start + count, self.round_size)) if i % 2 == 0}
         before = [min(i, self.round_size) for i in range(start, start + count)]
