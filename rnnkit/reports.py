@@ -17,7 +17,8 @@ from rnnkit.figures.style import label_of
 from rnnkit.hparams import cell_rows, space_for
 from rnnkit.networks import blocks, forward, num_params
 from rnnkit.studies import complete
-from rnnkit.studies.experiments import battery, scale_of
+from rnnkit.studies.experiments import battery
+from rnnkit.studies.scales import scale_of
 from rnnkit.trials import TrialStore
 
 SHIPPED = Path(__file__).resolve().parent.parent / "figures" / "trials.parquet"  # of the source checkout
@@ -138,12 +139,14 @@ def _table(architecture, tables, size) -> pd.DataFrame:
     names = (architecture, *(a for a in PAPER if a != architecture))
     depths = {a: max(1, cell_of(a).min_layers) for a in names}
     rows = {"layers": depths}
-    count = formulas(size.n_in, architectures=names).iloc[:, 0]
-    rows[f"parameters with N units ({size.n_in} inputs)"] = {a: count[a].split("  (")[0] for a in names}
-    for budget in size.sizes[:2]:
-        table = units((budget,), tuple(sorted(set(depths.values()))), size.n_in, architectures=names)
+    budgets = size.capacity.sizes[:2]
+    n_in = size.capacity.inputs_for(budgets[0])
+    count = formulas(n_in, architectures=names).iloc[:, 0]
+    rows[f"parameters with N units ({n_in} inputs)"] = {a: count[a].split("  (")[0] for a in names}
+    for budget in budgets:
+        table = units((budget,), tuple(sorted(set(depths.values()))), size.capacity.inputs_for(budget), architectures=names)
         rows[f"units of {budget:,} parameters"] = {a: table.loc[a, (budget, depths[a])] for a in names}
-    rows["hyper-parameters"] = {a: len(space_for(a, "per_cap", size.train_steps)) for a in names}
+    rows["hyper-parameters"] = {a: len(space_for(a, "per_cap", size.capacity.steps_for(budgets[0]))) for a in names}
     best, errors, random = tables
     for row in best.itertuples():
         name = f"bits per parameter, {row.max_params:,} parameters"

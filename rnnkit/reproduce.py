@@ -9,7 +9,7 @@ from rnnkit.trials import StoreError, TrialStore
 NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no trials
     "0_start_here": ("start",),
     "1_architectures": (),
-    "2_1_parameter_capacity": ("calibration", "fig1", "fig2a", "fig2b", "figapp1"),
+    "2_1_parameter_capacity": ("calibration", "inputs", "fig1", "fig2a", "fig2b", "figapp1"),
     "2_2_unit_capacity": ("fig2c",),
     "3_similar_loss": ("fig3",),
     "4_trainability": ("fig4", "fig5"),
@@ -32,11 +32,11 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed
     import pandas as pd
 
     from rnnkit import analysis, figures
-    from rnnkit.studies import run, studies_of, trials_of
+    from rnnkit.studies import jobs_of, run
 
     chosen = choose(only)
     for name in [name for names in chosen.values() for name in names]:
-        studies_of(name, scale, seed), trials_of(scale, trials, name)  # ValueError now for what cannot be trained
+        jobs_of(name, scale, seed, trials)  # ValueError now for what cannot be trained
     out = writable_folder(out)
     whole = [notebook for notebook, names in chosen.items() if names == NOTEBOOKS[notebook]]
     folder = notebooks_folder() if whole else None
@@ -82,11 +82,10 @@ def stored_frames(store, scale, seed=0, trials=None) -> dict:
     Where the store has an experiment whole at a larger scale, it is that one. The search of `start` is drawn as best_so_far; where
     Figure 1's is there, that comes of it.
     """
-    from rnnkit.studies import EXPERIMENTS, SCALES, studies_of, trials_in, trials_of
+    from rnnkit.studies import EXPERIMENTS, SCALES, jobs_of, trials_in
 
     def whole(name, size):
-        numbers = set(range(trials_of(size, trials, name)))
-        return all(numbers <= store.numbers(study.key) for study in studies_of(name, size, seed, store))
+        return all(set(range(n)) <= store.numbers(study.key) for study, n in jobs_of(name, size, seed, trials, store))
 
     frames, scales = {}, list(SCALES)
     for name in EXPERIMENTS:

@@ -9,8 +9,11 @@ import torch
 import rnnkit.studies as studies
 from rnnkit import draws, hparams
 from rnnkit.cells import CELLS, PAPER
-from rnnkit.studies import EXPERIMENTS, SCALES, Study, plan, run, studies_of, trials_of
+from rnnkit.studies import EXPERIMENTS, SCALES, Study, jobs_of, plan, run, studies_of
+from rnnkit.studies.experiments import FRESH
 from rnnkit.studies.progress import Progress, duration
+from rnnkit.studies.scales import Part, inputs_for
+from rnnkit.tasks import TASKS
 from rnnkit.training import Outcome
 from rnnkit.trials import TrialStore
 from rnnkit.tuner import TUNERS
@@ -218,7 +221,7 @@ def test_flops_are_six_a_parameter_example_step_and_training_step():
 @pytest.mark.parametrize("changes, said", [
     (dict(architecture="grue"), "architecture must be one of rnn, .*got 'grue'"),
     (dict(task_type="per_capita"), "task_type must be one of per_cap.*got 'per_capita'"),
-    (dict(tuner="grid"), "tuner must be one of gp, gp-usual, random, rerun, got 'grid'"),
+    (dict(tuner="grid"), "tuner must be one of gp, gp-usual, random, rerun, long, got 'grid'"),
     (dict(architecture="+rnn"), r"\+RNN needs n_layers >= 2 \(paper, section 1.4\), got n_layers=1"),
     (dict(n_layers=0), "needs n_layers >= 1"),
     (dict(n_layers=1.5), "n_layers must be a whole number"),
@@ -249,7 +252,7 @@ def test_what_cannot_be_trained_is_refused_in_one_sentence(changes, said):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_can_be_made_at_every_scale(experiment, scale):
     made = studies_of(experiment, scale, seed=5)
-    assert made and len({study.key for study in made}) == len(made) and min(study.seed for study in made) == 5
+    assert made and len({study.key for study in made}) == len(made) and min(study.seed for study in made) in (5, 5 + FRESH)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -260,8 +263,8 @@ def test_figure_1_has_all_six_architectures_but_no_shallow_intersection_rnn(scal
 
 def test_the_paper_scale_is_the_papers():
     """Section 2.1 and Appendix A: depths 1, 2, 4; six sizes; 1,000 trials and more of 50K to 20M steps; T = 5."""
-    paper = SCALES["paper"]
-    assert (paper.depths, paper.train_steps, paper.unroll) == ((1, 2, 4), (50_000, 20_000_000), 5)
+    paper = SCALES["paper"].capacity
+    assert (paper.depths, paper.steps, paper.unroll) == ((1, 2, 4), (50_000, 20_000_000), 5)
     assert len(paper.sizes) >= 6 and paper.trials >= 1000
 
 
@@ -289,7 +292,7 @@ def test_the_calibration_has_one_weight_an_input_and_a_bias():
     (lambda: studies_of("fig9", "quick"), "experiment must be one of .*fig1.*got 'fig9'"),
     (lambda: studies_of("fig1", "huge"), "scale must be one of smoke, quick, overnight, paper, got 'huge'"),
     (lambda: studies_of("fig1", "quick", seed=-1), "seed must be"),
-    (lambda: trials_of("quick", -5), "trials must be a whole number of at least 0, got -5"),
+    (lambda: jobs_of("fig1", "quick", trials=-5), "trials must be a whole number of at least 0, got -5"),
     (lambda: run("fig1", "smoke", ":memory:", workers=-1), "workers must be a whole number"),
     (lambda: run("fig1", "smoke", ":memory:", device="tpu"), "device must be cpu or cuda, got 'tpu'"),
     (lambda: plan("huge"), "scale must be one of"),
@@ -302,7 +305,44 @@ def test_unknown_names_and_impossible_numbers_are_refused_in_one_sentence(call, 
 
 
 def test_none_and_zero_trials_mean_what_the_scale_says():
-    assert trials_of("quick") == trials_of("quick", 0) == SCALES["quick"].trials and trials_of("quick", 7) == 7
+    assert jobs_of("fig1", "quick") == jobs_of("fig1", "quick", trials=0)
+    assert {n for _, n in jobs_of("fig1", "quick")} == {SCALES["quick"].capacity.trials} and {n for _, n in jobs_of("fig1", "quick", trials=7)} == {7}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("experiment", ["fig1", "fig2a", "fig2b", "inputs", "more_cells"])
+def test_every_network_of_the_capacity_task_that_is_shown_has_at_least_four_units_per_layer(experiment, scale):
+    assert min(study.n_units for study in studies_of(experiment, scale)) >= 4
+
+
+@pytest.mark.parametrize("scale", ["quick", "overnight", "paper"])
+def test_less_than_a_thousandth_of_the_samples_coincide_and_one_input_fewer_would_not_do(scale):
+    """Expected among b patterns of n bits: each coincides with one of the (b - 1) / 2 before it, on average, with probability 2^-n."""
+    for study in studies_of("fig1", scale):
+        samples = 5 * study.max_params
+        assert samples / 2 ** (study.n_in + 1) <= 1e-3 < samples / 2**study.n_in
+    words, _ = TASKS["per_cap"](n_in=inputs_for(3_000)).data(0, 15_000)
+    assert 15_000 - len(words[0].unique()) <= 15
+
+
+@pytest.mark.parametrize("scale", ["quick", "overnight"])
+def test_steps_of_the_capacity_task_are_in_proportion_to_parameters(scale):
+    assert len({tuple(steps / study.max_params for steps in study.train_steps) for study in studies_of("fig1", scale) if study.tuner != "long"}) <= 2
+
+
+def test_longer_trainings_start_from_the_best_trials_of_their_study(store, stub, monkeypatch):
+    long = Part((420,), (1,), 2, (1, 2))
+    scale = dataclasses.replace(SCALES["smoke"], capacity=dataclasses.replace(SCALES["smoke"].capacity, long=long))
+    monkeypatch.setitem(SCALES, "smoke", scale)
+    assert [study.tuner for study, _ in jobs_of("fig1", "smoke", store=store)][-5:] == ["gp-usual"] * 5, "none before there is a trial"
+    frame = run("fig1", "smoke", store, progress=False)
+    longer = frame[frame.tuner == "long"]
+    assert longer.groupby("architecture").size().to_dict() == dict.fromkeys(("rnn", "irnn", "ugrnn", "gru", "lstm"), 2)
+    assert all(420 <= hparams["train_steps"] <= 840 for hparams in longer.hparams)
+    first = frame[(frame.tuner != "long") & (frame.architecture == "gru") & (frame.n_layers == 1)].sort_values("valid_loss").hparams.iloc[0]
+    found = longer[longer.architecture == "gru"].sort_values("hyper_iter").hparams.iloc[0]
+    assert all(found[name] == first[name] for name in ("optimizer", "input_presentation"))
+    assert 1 <= found["samples_per_param"] / first["samples_per_param"] <= 1.25
 
 
 # --- run and plan ------------------------------------------------------------------------------------------------------
@@ -341,7 +381,7 @@ def one_second(study, device):
 
 def test_a_plan_counts_shared_studies_once(store):
     table = plan("smoke", store=store, speed=one_second).set_index("experiment")
-    assert table.studies["fig1"] == 11 and table.to_train["fig1"] == (11 - 1) * SCALES["smoke"].trials  # one is `start`'s
+    assert table.studies["fig1"] == 11 and table.to_train["fig1"] == (11 - 1) * SCALES["smoke"].capacity.trials  # one is `start`'s
     assert table.to_train["figapp1"] == 0 and table.to_train["all"] == table.to_train[:-1].sum()
 
 
@@ -375,7 +415,7 @@ def test_a_plan_measures_the_smallest_and_the_largest_and_draws_a_power_law_betw
         return study.num_params * study.unroll * 1e-6
 
     table = plan("overnight", "fig1", store=None, workers=1, speed=linear)
-    expected = sum(128 * study.mean_steps * study.num_params * study.unroll * 1e-6 for study in studies_of("fig1", "overnight"))
+    expected = sum(n * study.mean_steps * study.num_params * study.unroll * 1e-6 for study, n in jobs_of("fig1", "overnight"))
     assert table.seconds[0] == pytest.approx(expected) and len(measured) == 2 * len(PAPER)
 
 

@@ -14,7 +14,7 @@ from rnnkit.analysis.finding import (
     DEEP, FAILS, HOLDS, MIN_CELLS, NEARLY, RARELY, SOLVED, UNTESTED,
     Finding, count, label, listed, mean, side,
 )  # fmt: skip
-from rnnkit.analysis.rows import Budget
+from rnnkit.analysis.rows import GP, Budget
 from rnnkit.analysis.statistics import bootstrap, bootstrap_samples, wilson
 from rnnkit.analysis.trainability import CELL, hard_trials, running_curves
 
@@ -91,7 +91,7 @@ def easiest(rows, cells: pd.DataFrame, spent: Budget, estimate=np.median) -> Fin
     A ratio is the champion's median over the lowest of the others'; its interval resamples trials, so it holds for these searches.
     """
     trials, deepest, results = hard_trials(rows), rows.n_layers.max(), []
-    trials["rank"] = trials.loss.fillna(math.inf) if (rows.tuner == "gp").all() else trials.loss  # as the curves and the boxes count them
+    trials["rank"] = trials.loss.fillna(math.inf) if rows.tuner.isin(GP).all() else trials.loss  # as the curves and the boxes count them
     for champion, depth in (("gru", 1), ("+rnn", deepest)):
         for task in trials.task_type.unique() if depth >= DEEP or depth == 1 else ():
             cell = trials[(trials.task_type == task) & (trials.n_layers == depth)]

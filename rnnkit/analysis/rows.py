@@ -13,6 +13,7 @@ COLUMNS = (
 )  # fmt: skip
 FORMS = ("paper", "small", "tiny")  # of a task, largest first
 HARD = ("parens_counting", "arithmetic")  # section 4
+GP = ("gp", "gp-usual")  # searches with the Gaussian process: from the ranges alone, and from usual values
 
 
 def rows_of(name: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -36,12 +37,21 @@ def capacity(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         rows = rows[rows.n_layers == 1]
     if name != "fig2a":
         rows = rows[~is_pinned(rows)]
+    if name not in ("inputs", "calibration") and "n_in" in rows and len(rows):
+        rows = rows[rows.n_in == usual_inputs(rows)]
     if name == "fig2b" and len(rows):  # the one size that was unrolled for most different lengths
         unrolls = rows.groupby("max_params").unroll.nunique()
         return rows[rows.max_params == unrolls[unrolls == unrolls.max()].index.max()]
     if name != "calibration" and (rows.unroll == paper.UNROLL).any():
         return rows[rows.unroll == paper.UNROLL]
     return rows
+
+
+def usual_inputs(rows: pd.DataFrame) -> pd.Series:
+    """For each trial the number of inputs that most studies of its size have: other numbers are compared in a figure of their own."""
+    counts = rows.groupby(["max_params", "n_in"]).study.nunique()
+    most = {size: group.idxmax()[1] for size, group in counts.groupby(level=0)}
+    return rows.max_params.map(most)
 
 
 def rounded(name: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -52,7 +62,7 @@ def rounded(name: str, frame: pd.DataFrame) -> pd.DataFrame:
 
 def searched(*task_types: str):
     """Selects the trials of these tasks that a tuner chose with the Gaussian process, each task in the largest form that was trained."""
-    return lambda name, frame: largest_form(frame[frame.task_type.isin(task_types) & (frame.tuner == "gp") & ~is_pinned(frame)])
+    return lambda name, frame: largest_form(frame[frame.task_type.isin(task_types) & frame.tuner.isin(GP) & ~is_pinned(frame)])
 
 
 def largest_form(rows: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +90,7 @@ def reruns(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Reruns of the best sets of one layer on the parentheses task, with the searches that these come from (Table App.1)."""
     rows = frame[(frame.task_type == "parens_counting") & (frame.n_layers == 1) & ~is_pinned(frame)]
     again = one_size(largest_form(rows[rows.tuner == "rerun"]))
-    first = rows[(rows.tuner == "gp") & rows.form.isin(again.form) & rows.max_params.isin(again.max_params)]
+    first = rows[rows.tuner.isin(GP) & rows.form.isin(again.form) & rows.max_params.isin(again.max_params)]
     return pd.concat([again, first[first.architecture.isin(again.architecture)]]) if len(again) else again
 
 
@@ -109,6 +119,7 @@ ROWS = {  # figure -> what selects its trials, and what it calls them if there a
     "fig2b": (capacity, "capacity task"),
     "figapp1": (capacity, "capacity task"),
     "calibration": (capacity, "capacity task"),
+    "inputs": (capacity, "capacity task"),
     "best_so_far": (capacity, "capacity task"),
     "tuner": (twins, "capacity task under both tuners"),
     "importance": (capacity, "capacity task"),

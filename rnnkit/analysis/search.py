@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.stats import norm, rankdata
 
 from rnnkit.analysis.capacity import best_so_far, in_order, per_trial
+from rnnkit.analysis.rows import GP
 from rnnkit.analysis.statistics import bootstrap, wilson
 from rnnkit.analysis.trainability import hard_trials
 
@@ -83,7 +84,7 @@ def importance_table(frame: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         return table
     order = table.drop(LOT).mean(axis=1).sort_values(ascending=False).index
-    columns = [(a, t) for a in in_order(told.architecture) for t in ("gp", "random") if (a, t) in table]
+    columns = [(a, t) for a in in_order(told.architecture) for t in (*GP, "random") if (a, t) in table]
     return table.loc[[*order, LOT], columns]
 
 

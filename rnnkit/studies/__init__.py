@@ -9,17 +9,18 @@ from contextlib import nullcontext
 from rnnkit.cells import cell_of, whole_number
 from rnnkit.studies.cluster import check_choice, cluster_at
 from rnnkit.studies.company import others_at_work
-from rnnkit.studies.experiments import EXPERIMENTS, SCALES, Experiment, Scale, experiment_of, studies_of, trials_of
+from rnnkit.studies.experiments import EXPERIMENTS, Experiment, experiment_of, jobs_of, studies_of
 from rnnkit.studies.planning import plan
 from rnnkit.studies.progress import Progress, cost
 from rnnkit.studies.rounds import StudyError, train_in_rounds
+from rnnkit.studies.scales import SCALES, Scale, scale_of
 from rnnkit.studies.study import ROUND, Study
 from rnnkit.studies.workers import Processes, Stopped, cores, interruptible, train_in_this_process
 from rnnkit.training import check_device
 from rnnkit.trials import TrialStore
 
-__all__ = ["EXPERIMENTS", "ROUND", "SCALES", "Experiment", "Scale", "Stopped", "Study", "StudyError", "complete", "plan", "run",
-           "studies_of", "trials_in", "trials_of"]
+__all__ = ["EXPERIMENTS", "ROUND", "SCALES", "Experiment", "Scale", "Stopped", "Study", "StudyError", "complete", "jobs_of", "plan",
+           "run", "studies_of", "trials_in"]
 
 SMALL_WORK = 3e11  # floating-point operations, ten seconds or so: workers take almost as long to start
 
@@ -32,15 +33,28 @@ def run(experiment, scale="quick", store="trials.sqlite", seed=0, trials=None, w
     Dask `scheduler`, whose workers train instead; `device` cpu or cuda (None: cpu, and what each worker of a cluster has). ValueError
     for a bad setting, StoreError for a bad store, StudyError for a study that failed, Stopped after Ctrl-C: run again to go on.
     """
-    studies, n_trials, first = studies_of(experiment, scale, seed), trials_of(scale, trials, experiment), experiment_of(experiment).after
+    first = experiment_of(experiment).after
+    jobs_of(experiment, scale, seed, trials)  # ValueError now for what cannot be trained
     settings = dict(workers=workers, device=device, progress=progress, scheduler=scheduler)
     with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as store:
         if first:  # the studies that this experiment follows
             needs = f"{label or experiment}, which needs {first}"
-            complete(studies, trials_of(scale, trials, first), store, scale, label=needs, **settings)
-            studies = studies_of(experiment, scale, seed, store)
-        complete(studies, n_trials, store, scale, label=label or experiment, **settings)
+            needed = {study.key for study in studies_of(experiment, scale, seed)}
+            _complete([job for job in jobs_of(first, scale, seed, trials) if job[0].key in needed], store, scale, label=needs, **settings)
+        elif experiment_of(experiment).then:
+            _complete(_at_once(experiment, scale, seed, trials), store, scale, label=label or experiment, **settings)
+        _complete(jobs_of(experiment, scale, seed, trials, store), store, scale, label=label or experiment, **settings)
         return trials_in(store, experiment, scale, seed, trials)
+
+
+def _complete(jobs, store, scale, **settings):
+    complete([study for study, _ in jobs], [n for _, n in jobs], store, scale, **settings)
+
+
+def _at_once(experiment, scale, seed, trials):
+    """The jobs of an experiment that need no earlier trials."""
+    own = {study.key for study in experiment_of(experiment).studies(scale_of(scale), seed=seed)}
+    return [(study, n) for study, n in jobs_of(experiment, scale, seed, trials) if study.key in own]
 
 
 def trials_in(store, experiment, scale, seed=0, trials=None):

@@ -1,11 +1,13 @@
 """What a run will cost, told before it starts."""
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
 
-from rnnkit.studies.experiments import EXPERIMENTS, scale_of, studies_of, trials_of
+from rnnkit.studies.experiments import EXPERIMENTS, jobs_of
+from rnnkit.studies.scales import scale_of
 from rnnkit.cells import whole_number
 from rnnkit.studies.workers import cores
 from rnnkit.training import check_device
@@ -13,21 +15,23 @@ from rnnkit.trials import TrialStore
 
 
 def plan(scale="quick", only=None, trials=None, store="trials.sqlite", seed=0, workers=None, device=None, speed=None) -> pd.DataFrame:
-    """One row an experiment and a total: studies, trials, those that the store lacks, and what these cost.
+    """One row per experiment and a total: studies, trials, those that the store lacks, and what these cost.
 
-    `flops`: 6 a parameter, example and time step. `seconds`: expected on this machine with `workers` workers, from short
+    `flops`: 6 per parameter, example and time step. `seconds`: expected on this machine with `workers` workers, from short
     measurements of a training step (`speed(study, device)`, by default `training.seconds_per_step`). A study that several
     experiments draw from is counted where it comes first. ValueError for a bad name.
     """
     names = list(EXPERIMENTS) if only is None else list(only) if isinstance(only, (list, tuple)) else [only]
     rows, counted, device = [], {}, check_device("cpu" if device is None else device)
     workers = whole_number("workers", 0 if workers is None else workers, 0, 1_024) or (cores() if device == "cpu" else 1)
-    stored = _stored(store)
-    for name in names:
-        studies, n_trials = studies_of(name, scale, seed), trials_of(scale, trials, name)
-        lack = {study: len(set(range(counted.get(study.key, 0), n_trials)) - stored(study.key)) for study in studies}
-        counted |= {study.key: max(n_trials, counted.get(study.key, 0)) for study in studies}
-        rows.append((name, len(studies), len(studies) * n_trials, lack))
+    with _opened(store) as opened:
+        stored = opened.numbers if opened is not None else lambda key: set()
+        for name in names:
+            jobs, lack = jobs_of(name, scale, seed, trials, opened), {}
+            for study, n in jobs:
+                lack[study] = len(set(range(counted.get(study.key, 0), n)) - stored(study.key))
+                counted[study.key] = max(n, counted.get(study.key, 0))
+            rows.append((name, len(jobs), sum(n for _, n in jobs), lack))
     seconds = _clock([study for *_, lack in rows for study, n in lack.items() if n], device, speed)
 
     def row(name, studies, trials, lack):
@@ -42,29 +46,29 @@ def plan(scale="quick", only=None, trials=None, store="trials.sqlite", seed=0, w
     return pd.DataFrame([*table, row("all", len(counted), sum(counted.values()), every)])
 
 
-def _stored(store):
-    """The numbers of the trials of a study, of a store that need not be there yet."""
+def _opened(store):
+    """The store, as a context; None for one that need not be there yet."""
     if isinstance(store, TrialStore):
-        return store.numbers
+        return nullcontext(store)
     if store is None or not Path(store).expanduser().exists():
-        return lambda study: set()
-    with TrialStore(store, create=False) as opened:
-        frame = opened.frame()
-    by_study = frame.groupby("study")["hyper_iter"].agg(set).to_dict()
-    return lambda study: by_study.get(study, set())
+        return nullcontext()
+    return TrialStore(store, create=False)
 
 
 def _clock(studies, device, speed):
-    """Seconds a step of any of the studies: measured for the smallest and the largest of each architecture, a power law between."""
+    """Seconds per step of any of the studies: measured for the smallest and the largest of each task and architecture, a power law between."""
     if speed is None:
         from rnnkit.training import seconds_per_step as speed
-    points = {}
-    for architecture in {study.architecture: None for study in studies}:
-        own = sorted((study for study in studies if study.architecture == architecture), key=_work)
-        points[architecture] = [(math.log(_work(study)), math.log(speed(study, device))) for study in {own[0]: None, own[-1]: None}]
+    kinds, points = {}, {}
+    for study in studies:
+        kinds.setdefault((study.task_type, study.architecture), []).append(study)
+    for kind, own in kinds.items():
+        own.sort(key=_work)
+        points[kind] = [(math.log(_work(study)), math.log(speed(study, device))) for study in {own[0]: None, own[-1]: None}]
 
     def seconds(study):
-        (x0, y0), (x1, y1) = points[study.architecture][0], points[study.architecture][-1]
+        own = points[study.task_type, study.architecture]
+        (x0, y0), (x1, y1) = own[0], own[-1]
         slope = (y1 - y0) / (x1 - x0) if x1 > x0 else 0.0
         return math.exp(y0 + slope * (math.log(_work(study)) - x0))
 
@@ -77,7 +81,8 @@ def _work(study):
 
 def scale_text(scale: str) -> str:
     """A scale in one line."""
-    s = scale_of(scale)
-    low, high = s.train_steps
-    return (f"{scale}: {', '.join(f'{p:,}' for p in s.sizes)} parameters; {', '.join(map(str, s.depths))} layers; "
-            f"{s.trials:,} trials a study of {low:,} to {high:,} steps")
+    c = scale_of(scale).capacity
+    low, high = c.steps or c.steps_per_param
+    each = "steps" if c.steps else "steps per parameter"
+    return (f"{scale}: {', '.join(f'{p:,}' for p in c.sizes)} parameters; {', '.join(map(str, c.depths))} layers; "
+            f"{c.trials:,} trials per study of {low:,} to {high:,} {each}")

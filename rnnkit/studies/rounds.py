@@ -58,7 +58,7 @@ def perform(job, outbox):
         importlib.import_module(job["module"])  # a cell of the user's own registers itself
     study, numbers = Study(**job["study"]), job["numbers"]
     if job["hparams"] is None:
-        tuner = TUNERS[study.tuner](study.space, study.seed)
+        tuner = study.new_tuner()
         if job["earlier"]:
             tuner.observe(*job["earlier"])
         return tuner.suggest(len(numbers), start=numbers[0])

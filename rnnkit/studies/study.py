@@ -39,6 +39,7 @@ class Study:
     tuner: str = "gp"
     pinned: tuple = ()
     form: str = ""  # how large the task is, where it comes in several sizes; n_in and unroll then follow from it
+    start: tuple = ()  # sets of hyper-parameters, as sorted (name, value) pairs, that the tuner "long" starts from
 
     def run(self, store, n_trials, device="cpu", scale="", on_trial=None, stop=None):
         """Brings the study to `n_trials` trials: suggest, train, observe, in rounds of 16, and stores each trial as it ends.
@@ -47,7 +48,7 @@ class Study:
         interrupted asks for what an undisturbed one would have asked; only what the store lacks is trained. `stop()` is
         asked often and ends the run early; `on_trial(trial)` hears of each new trial.
         """
-        tuner = TUNERS[self.tuner](self.space, self.seed)
+        tuner = self.new_tuner()
         done = {trial.hyper_iter: trial for trial in store.trials(self.key)}
 
         def keep(number, hparams, outcome):
@@ -66,6 +67,10 @@ class Study:
             if stop and stop():
                 return
             tuner.observe([done[number].hparams for number in numbers], [done[number].valid_loss for number in numbers])
+
+    def new_tuner(self):
+        """The study's tuner, before it has observed anything."""
+        return TUNERS[self.tuner](self.space, self.seed, **({"start": [dict(each) for each in self.start]} if self.start else {}))
 
     def keep(self, store, number, hparams, outcome, scale, best=math.inf) -> Trial:
         """Stores an outcome of training, with its weights if its loss is below the study's `best` so far; gives the trial."""
@@ -95,7 +100,9 @@ class Study:
         low, high = self.train_steps
         pins = "".join(f"/{name}={value}" for name, value in self.pinned)
         if self.tuner == "rerun":  # everything is pinned: a number for it all
-            pins = f"/{hashlib.sha256(json.dumps(self.pinned).encode()).hexdigest()[:12]}"
+            pins = f"/{_digest(self.pinned)}"
+        if self.start:
+            pins += f"/from={_digest(self.start)}"
         size = f"form={self.form}" if self.form else f"in={self.n_in}/unroll={self.unroll}"
         return (f"{self.task_type}/{self.architecture}/layers={self.n_layers}/params={self.max_params}/{size}"
                 f"/steps={low}-{high}{pins}/{self.tuner}/seed={self.seed}/of={self._fingerprint}")
@@ -167,6 +174,10 @@ class Study:
             raise ValueError(f"The least of train_steps must not exceed the most, got {self.train_steps}. Swap them.")
         self.n_units  # ValueError if not even one unit fits
         self.space  # ValueError if something unknown is pinned
+
+
+def _digest(values) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:12]
 
 
 def best_loss(trials) -> float:

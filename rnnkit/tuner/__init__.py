@@ -15,6 +15,7 @@ from scipy.stats import norm, qmc, rankdata
 from rnnkit.hparams import Space
 from rnnkit.threads import one_thread
 from rnnkit.tuner.batch import BatchOptimizer, log_ei
+from rnnkit.tuner.longer import LongTuner
 from rnnkit.tuner.surrogate import MaternGP, fit_kernel
 
 FEW = 4  # feasible trials that the surrogate needs; until then the first design goes on
@@ -153,7 +154,7 @@ class RerunTuner(RandomTuner):
             raise ValueError(f"A rerun must pin all hyper-parameters, got a study without {', '.join(space.names)}. Pin them too.")
 
 
-TUNERS = {"gp": GPTuner, "gp-usual": UsualGPTuner, "random": RandomTuner, "rerun": RerunTuner}
+TUNERS = {"gp": GPTuner, "gp-usual": UsualGPTuner, "random": RandomTuner, "rerun": RerunTuner, "long": LongTuner}
 
 
 def told(losses) -> np.ndarray:

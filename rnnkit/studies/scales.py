@@ -1,0 +1,133 @@
+"""How much is run (`SCALES`): the one dial. Every size of every experiment follows from it."""
+
+import math
+from dataclasses import dataclass
+
+from rnnkit.studies.study import Study
+
+DUPLICATES = 1e-3  # of the samples of the capacity task, at most, that coincide with an earlier one
+LABELS = 5  # per parameter: about the most that a search asks a network to store
+LARGE = 1_000  # parameters; above it a study of the capacity task gets the trials of a large one, and one seed
+
+
+def inputs_for(max_params: int) -> int:
+    """Inputs of the capacity task, which the paper leaves open: the fewest with which at most a thousandth of the samples coincide.
+
+    Of b samples among 2^n patterns a share of about b / 2^(n + 1) coincides with an earlier one. No network can store the labels of both,
+    so n must not be too small; every further input takes a column of each input matrix, so it should be no larger than that.
+    """
+    return math.ceil(math.log2(LABELS * max_params / (2 * DUPLICATES)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """How large one experiment is at a scale."""
+
+    sizes: tuple[int, ...]  # parameters; units per layer in Figure 2c
+    depths: tuple[int, ...]  # recurrent layers
+    trials: int  # per study
+    train_steps: tuple[int, int]  # the range that is tuned (App. A)
+    form: str = "small"  # of the task
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How large the experiments on the capacity task are at a scale. Training steps are counted per parameter, so that a large network is
+    not the worse trained for its size; `steps` overrides that where a scale has one range for all sizes, as the paper has."""
+
+    sizes: tuple[int, ...]  # parameters, Figure 1
+    depths: tuple[int, ...]  # recurrent layers, Figure 1
+    trials: int  # per study
+    steps_per_param: tuple[int, int] = (1, 1)  # the range that is tuned
+    steps: tuple[int, int] | None = None
+    large_trials: int = 0  # per study of more than LARGE parameters; 0: as all others
+    seeds: int = 1  # data sets, each with a study of its own, for up to LARGE parameters
+    long: Part | None = None  # longer trainings that start from the best trials; their steps are per parameter
+    unrolls: tuple[int, ...] = (1, 5)  # time steps, Figure 2b
+    unroll_size: int = 1_000  # parameters, Figure 2b
+    inputs: tuple[int, ...] = (20, 30, 50)  # numbers of inputs that are compared
+    input_sizes: tuple[int, ...] = ()  # parameters of the networks that compare them
+    linear_sizes: tuple[int, ...] = (100, 300)  # parameters of the linear model that calibrates the count of bits
+    more_sizes: int = 1  # how many of Figure 1's sizes the later cells are compared at
+    relu_studies: bool = True  # Figure 2a with ReLU studies of its own, where Figure 1's tuners try ReLU too rarely
+    n_in: int = 0  # inputs; 0: `inputs_for` the size
+    unroll: int = 5  # time steps, everywhere but in Figure 2b
+
+    def steps_for(self, max_params: int) -> tuple[int, int]:
+        """The range of training steps of a network."""
+        return self.steps or tuple(steps * max_params for steps in self.steps_per_param)
+
+    def inputs_for(self, max_params: int) -> int:
+        """The number of inputs of a network."""
+        return self.n_in or inputs_for(max_params)
+
+    def trials_for(self, study: Study) -> int:
+        """Trials of a study."""
+        return self.large_trials if self.large_trials and study.max_params > LARGE else self.trials
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large a reproduction is. Every size of every experiment follows from it."""
+
+    capacity: Capacity  # Figures 1, 2a, 2b and App.1
+    memory: Part  # Figure 2c
+    text: Part  # Figure 3a-d; its trials hold for all of Figure 3
+    function: Part  # Figure 3e-g
+    parentheses: Part  # Figure 4a-h
+    arithmetic: Part  # Figure 4i-p
+    untuned: Part  # Figure 5, Tables 1 and App.2: random hyper-parameters on parentheses
+    reruns: int  # of the best hyper-parameters, Table App.1
+    tuner_trials: int  # per study of the comparison of tuners
+
+
+SCALES = {
+    "smoke": Scale(
+        Capacity((420,), (1, 2), 3, steps=(20, 60), unroll_size=420, input_sizes=(420,), linear_sizes=(50,), n_in=10),
+        memory=Part((8, 16, 20), (1, 2), 2, (20, 60), "tiny"),
+        text=Part((600, 1_000), (1, 2), 2, (10, 30), "tiny sample"),
+        function=Part((300, 600), (1, 2), 2, (20, 60), "tiny"),
+        parentheses=Part((600,), (1, 2), 4, (10, 30), "tiny"),
+        arithmetic=Part((600,), (1, 2), 4, (10, 30), "tiny"),
+        untuned=Part((600,), (1, 2), 6, (10, 30), "tiny"),
+        reruns=3, tuner_trials=6,
+    ),
+    "quick": Scale(
+        Capacity((600, 1_000), (1, 2, 4), 20, (25, 80), unrolls=(1, 2, 5, 12), unroll_size=600, input_sizes=(600, 1_000)),
+        memory=Part((16, 28, 32, 36, 48), (1, 2), 16, (1_000, 4_000)),
+        text=Part((1_000, 4_000), (1, 2), 16, (500, 2_000), "small sample"),
+        function=Part((500, 2_000), (1, 2, 4), 16, (2_000, 8_000)),
+        parentheses=Part((2_000,), (1, 2, 4, 8), 20, (800, 2_000)),
+        arithmetic=Part((2_000,), (1, 2, 4, 8), 20, (800, 2_000)),
+        untuned=Part((2_000,), (1, 8), 40, (800, 2_000)),
+        reruns=20, tuner_trials=48,
+    ),
+    "overnight": Scale(
+        Capacity((600, 1_000, 3_000), (1, 2, 4), 48, (50, 200), large_trials=24, seeds=2, long=Part((1_000,), (1, 2, 4), 8, (1_000, 2_000)),
+                 unrolls=(1, 2, 5, 12), input_sizes=(300, 1_000, 3_000), linear_sizes=(100, 300, 1_000), more_sizes=2),
+        memory=Part((16, 24, 32, 40, 48), (1, 2), 24, (5_000, 20_000)),
+        text=Part((2_000, 8_000, 30_000), (1, 2), 16, (2_000, 8_000), "small sample"),
+        function=Part((500, 2_000, 8_000), (1, 2, 4), 24, (5_000, 20_000)),
+        parentheses=Part((2_000,), (1, 2, 4, 8), 24, (3_000, 12_000)),
+        arithmetic=Part((2_000,), (1, 2, 4, 8), 24, (20_000, 60_000)),
+        untuned=Part((2_000,), (1, 8), 300, (2_000, 5_000)),
+        reruns=100, tuner_trials=96,
+    ),
+    "paper": Scale(
+        Capacity((600, 1_000, 3_000, 10_000, 30_000, 100_000), (1, 2, 4), 1_000, steps=(50_000, 20_000_000), unrolls=(1, 2, 3, 5, 8, 12, 20),
+                 unroll_size=10_000, input_sizes=(300, 1_000, 3_000), linear_sizes=(100, 300, 1_000, 3_000), more_sizes=2, relu_studies=False),
+        memory=Part((16, 32, 48, 56, 64, 72, 96, 128), (1, 2, 4), 1_000, (50_000, 1_000_000), "paper"),
+        text=Part((80_000, 320_000, 1_280_000), (1, 2, 4), 1_000, (50_000, 1_200_000), "paper"),
+        function=Part((10_000, 30_000, 100_000, 300_000), (1, 2, 4), 1_000, (50_000, 20_000_000), "paper"),
+        parentheses=Part((100_000,), (1, 2, 4, 8), 1_500, (50_000, 1_000_000), "paper"),
+        arithmetic=Part((100_000,), (1, 2, 4, 8), 2_500, (50_000, 1_000_000), "paper"),
+        untuned=Part((200_000,), (1, 8), 1_000, (50_000, 1_000_000), "paper"),
+        reruns=100, tuner_trials=1_000,
+    ),
+}  # fmt: skip
+
+
+def scale_of(scale: str) -> Scale:
+    if not isinstance(scale, str) or scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}. Check the spelling.")
+    return SCALES[scale]
