@@ -140,6 +140,21 @@ def test_skopt_has_the_same_dimensions_in_the_same_order():
         assert tuple(d.categories) == row.choices if isinstance(row, Choice) else (d.low, d.high) == (row.low, row.high)
 
 
+@pytest.mark.parametrize("choices", [("x",), ("x", "y"), ("SGD", "momentum", "RMSProp", "Adam"), (3, 1, 2)])
+def test_code_of_a_choice_is_skopt_s(choices):
+    from skopt.space import Categorical
+
+    rng, theirs = np.random.default_rng(0), Categorical(choices, transform="onehot")
+    ours = Space((Choice("c", choices),)).skopt().dimensions[0]
+    values = [choices[i] for i in rng.integers(len(choices), size=50)]
+    codes = np.reshape(theirs.transform(values), (50, -1))
+    assert np.array_equal(ours.transform(values), codes) and list(ours.inverse_transform(codes)) == values
+    between = rng.random(codes.shape)  # what a candidate may hold before it is brought to the space
+    if codes.shape[1] == 1:
+        between = between[:, 0]
+    assert list(ours.inverse_transform(between)) == list(theirs.inverse_transform(between))
+
+
 def test_pinned_value_leaves_the_rows_and_enters_every_point():
     space = space_for("rnn", "per_cap", pinned={"nonlinearity": "relu"})
     assert "nonlinearity" not in space.names and len(space) == 14

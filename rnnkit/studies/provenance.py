@@ -10,7 +10,13 @@ import rnnkit
 
 def provenance(device: str) -> dict:
     """The columns of a trial that say what trained it: version of rnnkit, commit ("" where unknown), version of torch, device."""
-    return {"version": rnnkit.__version__, "commit": commit(), "torch": version("torch"), "device": device}
+    return {"version": rnnkit.__version__, "commit": commit(), "torch": torch_version(), "device": device}
+
+
+@cache
+def torch_version() -> str:
+    """The version of torch that is installed, read from its files once."""
+    return version("torch")
 
 
 @cache
