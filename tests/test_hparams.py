@@ -140,7 +140,7 @@ def test_skopt_has_the_same_dimensions_in_the_same_order():
         assert tuple(d.categories) == row.choices if isinstance(row, Choice) else (d.low, d.high) == (row.low, row.high)
 
 
-@pytest.mark.parametrize("choices", [("x",), ("x", "y"), ("SGD", "momentum", "RMSProp", "Adam"), (3, 1, 2)])
+@pytest.mark.parametrize("choices", [("x", "y"), ("SGD", "momentum", "RMSProp", "Adam"), (3, 1, 2)])
 def test_code_of_a_choice_is_skopt_s(choices):
     from skopt.space import Categorical
 
@@ -153,6 +153,11 @@ def test_code_of_a_choice_is_skopt_s(choices):
     if codes.shape[1] == 1:
         between = between[:, 0]
     assert list(ours.inverse_transform(between)) == list(theirs.inverse_transform(between))
+
+
+def test_single_choice_has_a_code_too():
+    code = Space((Choice("c", ("x",)),)).skopt().dimensions[0].transformer
+    assert code.transform(["x", "x"]).tolist() == [[0.0], [0.0]] and code.inverse_transform([0.0, 0.7]) == ["x", "x"]
 
 
 def test_pinned_value_leaves_the_rows_and_enters_every_point():

@@ -99,5 +99,5 @@ class OneHot:
     def inverse_transform(self, columns) -> list:
         """The choices nearest to some codes, given as values x columns, or as a line of numbers where there is one column."""
         columns = np.reshape(columns, (-1, self.codes.shape[1]))
-        found = columns.argmax(1) if len(self.choices) > 2 else columns[:, 0] > 0.5
-        return [self.choices[i] for i in np.asarray(found, dtype=int)]
+        found = columns.argmax(1) if len(self.choices) != 2 else columns[:, 0] > 0.5
+        return [self.choices[int(i)] for i in found]
