@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,8 +23,6 @@ def a_study(task_type, architecture="gru", n_layers=1):
 
 
 def some_hparams(study, count):
-    import numpy as np
-
     return [space_for(study.architecture, study.task_type, study.train_steps).sample(np.random.default_rng(i)) for i in range(count)]
 
 
@@ -86,6 +85,50 @@ def test_evaluation_is_the_loss_that_the_task_defines(task_type, engine):
             answers += float(weight[k, b]) * is_right
     assert float(loss) == pytest.approx(expected, rel=1e-9)
     assert float(right) == pytest.approx(answers, abs=1e-9)
+
+
+def softmax_by_numpy(z_SxOxB, y_SxHxB):
+    """Loss of each sample in double, by the definition, and whether all its answers beat all others."""
+    S, heads, B = y_SxHxB.shape
+    z = z_SxOxB.reshape(S, heads, -1, B).astype(np.float64)
+    answer = np.take_along_axis(z, y_SxHxB[:, :, None].astype(int), 2)
+    loss = np.log1p((np.exp(z - answer).sum(2) - 1).clip(0)).sum((0, 1)) / S
+    with np.errstate(invalid="ignore"):
+        return loss, ((z >= answer).sum(2) == 1).all((0, 1))
+
+
+@needs_compiler
+@pytest.mark.parametrize("task_type", ["text8", "parens_counting", "arithmetic"])
+@pytest.mark.parametrize("scale", [0, 0.1, 1, 30])
+@pytest.mark.parametrize("real", [torch.float32, torch.float64])
+def test_losses_in_float_are_those_in_double_of_the_same_outputs(task_type, scale, real):
+    """To a millionth, for networks that know nothing (at 0 all answers tie, and none is right), and for those that are nearly always right and sure."""
+    study = a_study(task_type)
+    task, engine = study.task, Compiled(study, Data(study, some_hparams(study, 1), real), real)
+    slots = Slots(study.num_params, real, "cpu")
+    slots.fill(list(prepared(study, [(0, some_hparams(study, 1)[0])], real)))
+    networks.split(slots.theta, networks.blocks("gru", 1, study.n_units, task.n_in, task.n_out))["W_out"].mul_(scale)
+    inputs, targets, weight = engine.data.held_out("eval")
+    z = torch.zeros(len(inputs), task.scored, task.n_out, task.batch, dtype=real)
+    for x, out in zip(inputs, z):
+        engine.net.gradient(slots.theta[0], slots.hp[0], x.contiguous(), torch.zeros_like(out), out, torch.zeros_like(slots.theta[0]))
+    best = z.unflatten(2, (task.heads, -1)).argmax(3).int()
+    for answers in (targets, best):
+        loss, right = torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+        engine.net.evaluate(slots.theta, slots.hp, inputs, answers.contiguous(), weight, loss, right)
+        each = [softmax_by_numpy(out.numpy(), y.numpy()) for out, y in zip(z, answers)]
+        assert float(loss) == pytest.approx(sum((w.numpy() * one).sum() for w, (one, _) in zip(weight, each)), rel=1e-6 if real == torch.float32 else 1e-12)
+        assert float(right) == pytest.approx(sum((w.numpy() * one).sum() for w, (_, one) in zip(weight, each)), abs=1e-12)
+
+
+@needs_compiler
+@pytest.mark.parametrize("worst", [math.nan, math.inf])
+def test_a_network_that_diverged_has_no_loss_and_is_never_right(worst):
+    study = a_study("parens_counting")
+    made, slots, (inputs, targets, weight) = first_of(study, "compiled")
+    networks.split(slots.theta, networks.blocks("gru", 1, study.n_units, study.task.n_in, study.task.n_out))["b_out"][0, :2] = worst
+    (loss,), (right,) = made.evaluate(slots, [0], "eval")
+    assert math.isnan(float(loss)) and float(right) == 0
 
 
 def test_weights_of_a_part_sum_to_one():

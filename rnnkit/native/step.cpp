@@ -372,22 +372,48 @@ static double squared_loss(const Net& net, const real* y, int b, bool& right) {
     return sum / net.O;
 }
 
-static double softmax_loss(const Net& net, const int32_t* y, int b, bool& right) {
+// The same of VW samples from b on. Exponentials are `real`, all sums are double: a small loss keeps its digits, since the largest of the
+// terms is exactly 1. Instead of the sums' logarithms the logarithm of their product is taken, in parts that no double overflows.
+static void softmax_losses(const Net& net, const int32_t* y, int b, double* loss, double* right) {
     const int B = net.B, C = net.O / net.heads;
-    double total = 0;
-    right = true;
+    double total[VW] = {0}, product[VW];
+    int wrong[VW] = {0};
+    for (int i = 0; i < VW; i++) product[i] = 1;
     for (int h = 0; h < net.S * net.heads; h++) {
         const real* z = net.z + (long)h * C * B + b;
-        const int answer = y[h * B + b];
-        double most = z[0], sum = 0;
-        for (int c = 1; c < C; c++) most = z[c * B] > most ? z[c * B] : most;
-        for (int c = 0; c < C; c++) {
-            sum += std::exp((double)z[c * B] - most);
-            if (c != answer && !(z[c * B] < z[answer * B])) right = false;
+        alignas(VECTOR_BYTES) real answer[VW], term[VW], top[VW];
+        double sum[VW] = {0};
+        int others[VW];
+        V most = load(z);
+        for (int c = 1; c < C; c++) {
+            const V x = load(z + c * B);
+            most = most > x ? most : x;
         }
-        total += std::log(sum) + most - z[answer * B];
+        store(top, most);
+        for (int i = 0; i < VW; i++) {
+            answer[i] = z[y[h * B + b + i] * B + i];
+            others[i] = -1;  // the answer itself is counted too
+        }
+        for (int c = 0; c < C; c++) {
+            store(term, v_exp(load(z + c * B) - most));
+            for (int i = 0; i < VW; i++) sum[i] += term[i];
+            for (int i = 0; i < VW; i++) others[i] += !(z[c * B + i] < answer[i]);
+        }
+        for (int i = 0; i < VW; i++) {
+            total[i] += (double)top[i] - answer[i];
+            product[i] *= sum[i];
+            wrong[i] |= others[i];
+        }
+        if (h % 64 == 63 || h + 1 == net.S * net.heads)
+            for (int i = 0; i < VW; i++) {
+                total[i] += std::log(product[i]);
+                product[i] = 1;
+            }
     }
-    return total / net.S;
+    for (int i = 0; i < VW; i++) {
+        loss[i] = total[i] / net.S;
+        right[i] = !wrong[i];
+    }
 }
 
 // ---- training --------------------------------------------------------------------------------------------------------------
@@ -463,6 +489,7 @@ extern "C" void net_evaluate(void* handle, int M, const real* theta_MxP, const d
     Net& net = *(Net*)handle;
     const Data data = {inputs, targets, count};
     alignas(64) real y[1024];
+    double losses[1024], rights[1024];
     for (int i = 0; i < M; i++) {
         const double* hp = hp_MxH + (long)i * HYPERS;
         const long samples = (long)hp[SAMPLES], batches = net.input == BITS ? (samples + net.B - 1) / net.B : K;
@@ -471,12 +498,13 @@ extern "C" void net_evaluate(void* handle, int M, const real* theta_MxP, const d
             if (net.input == BITS) take_bits(net, data, k * net.B, samples, y);
             else take_batch(net, data, k);
             forward(net, theta_MxP + i * net.P, hp);
+            for (int b = 0; net.loss == SOFTMAX && b < net.B; b += VW) softmax_losses(net, classes(net, data, k), b, losses + b, rights + b);
             for (int b = 0; b < net.B; b++) {
                 const double weight = net.input == BITS ? k * net.B + b < samples : weight_KxB[k * net.B + b];
                 if (weight == 0) continue;
-                bool is_right;
-                sum += weight * (net.loss == SOFTMAX ? softmax_loss(net, classes(net, data, k), b, is_right)
-                                 : net.loss == SQUARED ? squared_loss(net, numbers(net, data, k), b, is_right) : binary_loss(net, y, b, is_right));
+                bool is_right = net.loss == SOFTMAX && rights[b];
+                sum += weight * (net.loss == SOFTMAX ? losses[b] : net.loss == SQUARED ? squared_loss(net, numbers(net, data, k), b, is_right)
+                                                                                      : binary_loss(net, y, b, is_right));
                 right += weight * is_right;
             }
         }
