@@ -57,27 +57,21 @@ def _folder() -> Path:
         return Path(tempfile.mkdtemp(prefix="rnnkit-"))
 
 
-@cache
-def library(architecture: str, real: str = "float", cell=None) -> ctypes.CDLL:
-    """The compiled step of an architecture in `float` or `double`. Takes a few seconds the first time on a machine.
+def build(name: str, real: str, sources: list[Path], equations: str = "") -> ctypes.CDLL:
+    """The library of the first of the sources, which includes the others and cell.inc, whose text is `equations`; kept under its content.
 
-    `cell` is the architecture's, and named where it may have been registered anew with other equations.
+    Raises Unavailable where there is no compiler, or none that can compile it.
     """
-    cell = cell or cell_of(architecture)
     command = compiler()
     if command is None:
         raise Unavailable("no C++ compiler was found (g++, clang++ or $CXX)")
-    try:
-        equations = trace(cell) if cell.maps else NO_CELL
-    except Untraceable as reason:
-        raise Unavailable(str(reason)) from None
-    key = hashlib.sha256("\0".join([SOURCE.read_text(), HEADER.read_text(), equations, FLAGS, real, *command, _processor()]).encode()).hexdigest()[:20]
-    target = _folder() / f"{architecture.replace('+', 'plus_')}-{real}-{key}.so"
+    content = [*(source.read_text() for source in sources), equations, FLAGS, real, *command, _processor()]
+    target = _folder() / f"{name}-{real}-{hashlib.sha256(chr(0).join(content).encode()).hexdigest()[:20]}.so"
     if not target.exists():
-        with tempfile.TemporaryDirectory(dir=target.parent) as build:
-            Path(build, "cell.inc").write_text(equations)
-            made = Path(build, "step.so")
-            call = [*command, *FLAGS.split(), f"-DREAL={real}", f"-I{build}", str(SOURCE), "-o", str(made)]
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            Path(folder, "cell.inc").write_text(equations)
+            made = Path(folder, "made.so")
+            call = [*command, *FLAGS.split(), f"-DREAL={real}", f"-I{folder}", str(sources[0]), "-o", str(made)]
             try:
                 done = subprocess.run(call, capture_output=True, text=True, timeout=300)
             except (OSError, subprocess.TimeoutExpired) as reason:
@@ -85,11 +79,25 @@ def library(architecture: str, real: str = "float", cell=None) -> ctypes.CDLL:
             if done.returncode:
                 raise Unavailable(f"the compiler {command[0]} failed: {(done.stderr.strip().splitlines() or ['no message'])[0]}")
             os.replace(made, target)  # atomic: two workers may compile at once, and either library will do
-    lib = ctypes.CDLL(str(target))
+    return ctypes.CDLL(str(target))
+
+
+@cache
+def library(architecture: str, real: str = "float", cell=None) -> ctypes.CDLL:
+    """The compiled step of an architecture in `float` or `double`. Takes a few seconds the first time on a machine.
+
+    `cell` is the architecture's, and named where it may have been registered anew with other equations.
+    """
+    cell = cell or cell_of(architecture)
+    try:
+        equations = trace(cell) if cell.maps else NO_CELL
+    except Untraceable as reason:
+        raise Unavailable(str(reason)) from None
+    lib = build(architecture.replace("+", "plus_"), real, [SOURCE, HEADER], equations)
     pointer, whole = ctypes.c_void_p, ctypes.c_int
     lib.net_new.argtypes, lib.net_new.restype = [whole] * 11, pointer
     lib.net_free.argtypes, lib.net_free.restype = [pointer], None
-    lib.net_train.argtypes, lib.net_train.restype = [pointer, whole, *[pointer] * 6, ctypes.c_int64, pointer, pointer, ctypes.c_int64], None
+    lib.net_train.argtypes, lib.net_train.restype = [pointer, whole, *[pointer] * 6, ctypes.c_int64, pointer, pointer, ctypes.c_int64, pointer, pointer], None
     lib.net_evaluate.argtypes, lib.net_evaluate.restype = [pointer, whole, *[pointer] * 4, ctypes.c_int64, ctypes.c_int64, *[pointer] * 3], None
     lib.net_gradient.argtypes, lib.net_gradient.restype = [pointer] * 7, None
     return lib
@@ -116,9 +124,11 @@ class Network:
         if not self.handle:
             raise MemoryError(f"There must be memory for one network of {n_layers} x {n_units} units over {task.steps} steps; use a smaller one.")
 
-    def train(self, theta, m, v, hp, step, dead, chunk, inputs, targets):
+    def train(self, theta, m, v, hp, step, dead, chunk, inputs, targets, batches=None):
+        """`inputs` and `targets` are the data; with `batches` (batches.py) they are room for one batch, made anew for each step."""
         p = [t.data_ptr() for t in (theta, m, v, hp, step, dead)]
-        self.library.net_train(self.handle, len(theta), *p, chunk, inputs.data_ptr(), targets.data_ptr(), inputs.shape[-1])
+        made = (batches.function, ctypes.byref(batches.source)) if batches else (None, None)
+        self.library.net_train(self.handle, len(theta), *p, chunk, inputs.data_ptr(), targets.data_ptr(), inputs.shape[-1], *made)
 
     def evaluate(self, theta, hp, inputs, targets, weight, loss, correct):
         pointers = theta.data_ptr(), hp.data_ptr(), inputs.data_ptr(), targets.data_ptr()

@@ -454,10 +454,13 @@ static bool update(Net& net, real* theta, real* m, real* v, const double* hp, in
     return true;
 }
 
+typedef void (*Make)(const void* source, int64_t number, void* inputs, void* targets);
+
 // Trains M models for at most `chunk` steps each, from step[m] on. A model stops at its train_steps, or when its gradient is not
-// finite: then dead[m] is set and its step not counted. Step c of model m reads batch m * chunk + c.
+// finite: then dead[m] is set and its step not counted. Step c of model m reads batch m * chunk + c; or, where there is `make`, that writes
+// the batch of a step from `source` into inputs and targets, which have room for one (batches.cpp).
 extern "C" void net_train(void* handle, int M, real* theta_MxP, real* m_MxP, real* v_MxP, const double* hp_MxH, int64_t* step, int64_t* dead,
-                          int64_t chunk, const void* inputs, const void* targets, int64_t count) {
+                          int64_t chunk, void* inputs, void* targets, int64_t count, Make make, const void* source) {
     const FlushDenormals flush;
     Net& net = *(Net*)handle;
     const Data data = {inputs, targets, count};
@@ -467,7 +470,8 @@ extern "C" void net_train(void* handle, int M, real* theta_MxP, real* m_MxP, rea
         const double* hp = hp_MxH + (long)i * HYPERS;
         const long total = (long)hp[TRAIN_STEPS];
         for (int64_t c = 0; c < chunk && step[i] < total && !dead[i]; c++) {
-            const long k = i * chunk + c;
+            const long k = make ? 0 : i * chunk + c;
+            if (make) make(source, step[i], inputs, targets);
             if (net.input == BITS) take_bits(net, data, step[i] * net.B, (long)hp[SAMPLES], y);
             else take_batch(net, data, k);
             forward(net, theta, hp);

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 
 from .. import draws
-from .forms import drawn_part, fill
+from .forms import drawn_part, drawn_source, fill
 
 SYMBOLS = "0123456789 -+="
 SPACE, MINUS, PLUS, EQUALS = (SYMBOLS.index(s) for s in " -+=")
 COMPUTE = 6  # most steps between the "=" and the answer (App. B)
-TENTHS = {draws.DATA: torch.arange(8), draws.VALID: torch.tensor([8]), draws.EVAL: torch.tensor([9])}  # stream -> its tenths of all problems
+TENTHS = {draws.DATA: (0, 7), draws.VALID: (8, 8), draws.EVAL: (9, 9)}  # stream -> the first and the last of its tenths of all problems
 
 
 def tenth_of(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -82,6 +82,12 @@ class Arithmetic:
         """Inputs, targets and weights_KxB of a part; those of "train" are the first that training sees."""
         return drawn_part(self, seed, part, device)
 
+    def source(self, seed: int, part: str | None = None) -> dict:
+        """What the compiled batches of a held-out part, or of training, are drawn from."""
+        found = drawn_source(seed, part)
+        first, last = TENTHS[found["stream"]]
+        return found | {"first_tenth": first, "last_tenth": last}
+
     def drawn(self, seed, stream, number_K, device):
         """Inputs and targets of the batches number_K of a stream of random numbers."""
         return self.written(*self.pairs(seed, stream, number_K, device))
@@ -91,13 +97,13 @@ class Arithmetic:
 
         Block r of sample i of a batch has the index r B + i; its first two words are one pair, its last two another.
         """
-        tenths = TENTHS[stream]
+        low, high = TENTHS[stream]
         number, place = number_K.to(device).repeat_interleave(self.batch), torch.arange(self.batch, device=device).repeat(len(number_K))
         found, waiting = torch.empty(2, len(place), dtype=torch.int32, device=device), torch.arange(len(place), device=device)
         while len(waiting):
             words = draws.blocks(seed, stream, number[waiting], place[waiting], device)
             first, other = (torch.stack(two).mul(2 * self.most + 1).bitwise_right_shift(32).sub(self.most) for two in (words[:2], words[2:]))
-            belongs, too = (torch.isin(tenth_of(*pair), tenths.to(device)) for pair in (first, other))
+            belongs, too = ((tenth >= low) & (tenth <= high) for tenth in (tenth_of(*first), tenth_of(*other)))
             found[:, waiting] = torch.where(belongs, first, other).int()
             waiting = waiting[~(belongs | too)]
             place += self.batch

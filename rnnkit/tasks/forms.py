@@ -40,6 +40,11 @@ def drawn_part(task, seed: int, part: str, device):
     return inputs, targets, even_weights(count, task.batch, device)
 
 
+def drawn_source(seed: int, part: str | None) -> dict:
+    """What native/batches.cpp must know to draw a part of data that never end, beside the task's own fields; None: the training batches."""
+    return {"seed": seed, "stream": STREAMS[checked(part or "train")]}
+
+
 def even_weights(count: int, batch: int, device) -> torch.Tensor:
     """weights_KxB, float64, all alike and adding to 1."""
     return torch.full((count, batch), 1 / (count * batch), dtype=torch.float64, device=device)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from .. import draws
-from .forms import drawn_part, fill
+from .forms import drawn_part, drawn_source, fill
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ class Memory:
     def held_out(self, seed: int, part: str, device="cpu"):
         """inputs_KxIxB, targets_KxOxB and weights_KxB of a part; those of "train" are the first that training sees."""
         return drawn_part(self, seed, part, device)
+
+    def source(self, seed: int, part: str | None = None) -> dict:
+        """What the compiled batches of a held-out part, or of training, are drawn from."""
+        return drawn_source(seed, part)
 
     def drawn(self, seed, stream, number_K, device):
         """Inputs and targets of the batches number_K of a stream of random numbers."""

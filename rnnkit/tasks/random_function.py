@@ -58,6 +58,13 @@ class RandomFunction:
         u = draws.uniform(seed, draws.ORDER, step_K, self.batch, device)
         return torch.searchsorted(_table(self, seed, str(device))[2], u).clamp_(max=self.samples - 1)
 
+    def source(self, seed: int, part: str | None = None) -> dict | None:
+        """What the compiled training batches are drawn from; None for the held-out parts, which are not drawn."""
+        if part:
+            return None
+        x, y, sums = _table(self, seed, "cpu")
+        return {"seed": seed, "stream": draws.ORDER, "data": x, "answers": y, "sums": sums}
+
     def held_out(self, seed: int, part: str, device="cpu"):
         """The whole table, whatever the part: inputs_KxIxB, targets_Kx1xB and the weights beta, K x B, zero where padded."""
         checked(part)

@@ -58,6 +58,13 @@ class Text8:
         start, end = self.parts()["train"]
         return self._windows(start + ((words.long() + 2**31) * (end - start - self.steps) >> 32))
 
+    def source(self, seed: int, part: str | None = None) -> dict | None:
+        """What the compiled training batches are drawn from; None for the held-out parts, which are not drawn."""
+        if part:
+            return None
+        start, end = self.parts()["train"]
+        return {"seed": seed, "stream": draws.DATA, "samples": end - start - self.steps, "data": texts.on(self.corpus, "cpu")[start:end]}
+
     def held_out(self, seed: int, part: str, device="cpu"):
         """Inputs, targets and weights_KxB of a part, the same for every seed."""
         start, end = self.parts()[checked(part)]

@@ -8,6 +8,8 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from rnnkit import native, networks
+from rnnkit.native.batches import batches_of
+from rnnkit.tasks.forms import even_weights, in_batches
 from rnnkit.training.rule import update
 from rnnkit.training.slots import Slots
 
@@ -36,10 +38,19 @@ class Data:
         """Inputs and targets of the training batches with these numbers, batch last (tasks/__init__.py)."""
         return tuple(map(self._typed, self.task.batches(self.seed, step_K, self.device)))
 
+    def _drawn(self, part):
+        """What `task.held_out` gives, made in C++; None where that cannot be."""
+        try:
+            batches = batches_of(self.task, self.seed, part) if self.device == "cpu" else None
+        except native.Unavailable:
+            return None
+        count = batches and in_batches(self.task.held, self.task.batch)
+        return batches and (*batches.made(torch.arange(count)), even_weights(count, self.task.batch, self.device))
+
     def held_out(self, part):
         """Inputs, targets and weights of a part of the data; the very same object where two parts are one."""
         if part not in self._held_out:
-            found = self.task.held_out(self.seed, part, self.device)
+            found = self._drawn(part) or self.task.held_out(self.seed, part, self.device)
             same = (other for other in self._held_out.values() if other[0].data_ptr() == found[0].data_ptr())
             self._held_out[part] = next(same, None) or (self._typed(found[0]), self._typed(found[1]), found[2])
         return self._held_out[part]
@@ -54,6 +65,8 @@ class Compiled:
         self.data, self.dtype, self.device = data, dtype, "cpu"
         real = {torch.float32: "float", torch.float64: "double"}[dtype]
         self.net = native.Network(study.architecture, study.n_layers, study.n_units, study.task, real)
+        self.batches = None if data.bits else batches_of(study.task, data.seed, real=real)
+        self.room = self.batches and self.batches.empty(1)
         self.seconds_per_step = None
 
     def train(self, s: Slots, chunk=None):
@@ -62,6 +75,8 @@ class Compiled:
         chunk = chunk or (8 if self.seconds_per_step is None else max(8, int(CHUNK_SECONDS / self.seconds_per_step / len(s.trials))))
         if self.data.bits:
             self.net.train(s.theta, s.m, s.v, s.hp, s.step, s.dead, chunk, self.data.words, self.data.labels)
+        elif self.batches:
+            self.net.train(s.theta, s.m, s.v, s.hp, s.step, s.dead, chunk, *self.room, self.batches)
         else:
             for i in range(len(s.trials)):
                 self._train_one(s, i, chunk)
