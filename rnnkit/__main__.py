@@ -57,7 +57,7 @@ def main():
 @main.command()
 @SCALE
 @click.option("--only", multiple=True, metavar="NAME",
-              help="An experiment (start, calibration, fig1, fig2a, fig2b, fig2c, fig3, fig4, fig5, figapp1, tableapp1, tuner, "
+              help="An experiment (start, calibration, inputs, fig1, fig2a, fig2b, fig2c, fig3, fig4, fig5, figapp1, tableapp1, tuner, "
                    "more_cells, quantised) or a notebook; may be given again.  [default: all]")
 @STORE
 @click.option("--out", default="figures", show_default=True, metavar="FOLDER", help="Where figures and executed notebooks go.")

@@ -281,6 +281,12 @@ FIGURES = {  # in the order of the paper, ours where they belong; the gallery sh
         "theory allows that up to 2 labels a parameter (Cover 1965, Gardner 1988).",
         "2.1", ("",), ("C17",),
     ),
+    "inputs": Figure(
+        "The number of inputs (ours: the paper does not give it)",
+        "Most bits per parameter of the RNN against the number of inputs of a sample. Each input takes a column of the input matrix and so "
+        "leaves fewer units; with too few inputs, samples coincide.",
+        "2.1", ("",),
+    ),
     "quantised": Figure(
         "Weights of few bits (ours: not in the paper)",
         "Stored bits that the best network of a study keeps when each block of its weights is rounded to 2^k evenly spaced values after "

@@ -10,6 +10,7 @@ from rnnkit.analysis import audit
 from rnnkit.analysis.capacity import (
     best_so_far,
     best_trials,
+    by_inputs,
     bits_per_param,
     in_order,
     multipliers,
@@ -30,7 +31,7 @@ from rnnkit.analysis.statistics import bootstrap, infeasible_share, kendall, slo
 from rnnkit.analysis.trainability import by_network, hard_trials, infeasible_table, looser, rerun_table, running_curves, welch_table
 
 __all__ = [
-    "FAILS", "HOLDS", "UNTESTED", "Budget", "advice", "audit", "best_so_far", "best_trials", "bits_per_param", "bootstrap", "budget", "compare",
+    "FAILS", "HOLDS", "UNTESTED", "Budget", "advice", "audit", "best_so_far", "best_trials", "by_inputs", "bits_per_param", "bootstrap", "budget", "compare",
     "gradient_bands", "gradient_shares", "importance", "importance_table", "in_order", "race",
     "infeasible_share", "kendall", "multipliers", "mutual_information", "per_trial", "relu_ratio", "rows_of", "slope_loglog",
     "origin", "short_origin", "stored_bits", "unroll_curve", "wilson",

@@ -42,19 +42,34 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
     """
     trials, rows = per_trial(frame).reset_index(drop=True), []
     taken = {
-        name: trials[name].to_numpy() for name in ("bits", "soft_bits", "samples", "bits_per_param", "steps", "hyper_iter", "num_params")
+        name: trials[name].to_numpy()
+        for name in ("bits", "soft_bits", "samples", "bits_per_param", "steps", "hyper_iter", "num_params", "n_units", "n_in")
     }
     for point, places in trials.groupby(POINT, sort=False).indices.items():
         bits = taken["bits"][places]
         feasible = ~np.isnan(bits)
         best = {name: values[places[np.nanargmax(bits)]] if feasible.any() else math.nan for name, values in taken.items()}
-        best["num_params"] = int(taken["num_params"][places].max())
+        best |= {name: int(taken[name][places].max()) for name in ("num_params", "n_units", "n_in")}
         low = half_search(bits) if feasible.any() else math.nan
         counts = {"trials": len(places), "infeasible": int((~feasible).sum())}
         rows.append(dict(zip(POINT, point)) | best | counts | {"bits_low": low, "bits_per_param_low": low / best["num_params"]})
     order = {name: place for place, name in enumerate(in_order(frame.architecture))}
     points = pd.DataFrame(rows)
     return points.sort_values(POINT, key=lambda c: c.map(order) if c.name == "architecture" else c, ignore_index=True)
+
+
+def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
+    """Most bits per parameter by number of inputs: a row for each architecture, size, number of inputs and seed, with the units per layer.
+
+    `coincide` is the share of the best trial's samples that are expected to have the inputs of an earlier sample: of b samples among
+    2^n_in patterns, each meets (b - 1) / 2 earlier ones on average.
+    """
+    trials, key = per_trial(frame), ["architecture", "max_params", "n_in", "seed"]
+    best = trials.dropna(subset="bits").sort_values("bits_per_param").groupby(key, as_index=False).last()
+    best["coincide"] = (best.samples - 1) / 2 / 2.0**best.n_in
+    counts = trials.groupby(key, as_index=False).agg(trials=("bits", "size"), infeasible=("infeasible", "sum"))
+    columns = [*key, "n_units", "num_params", "bits_per_param", "samples", "coincide", "steps", "hyper_iter"]
+    return best[columns].merge(counts, on=key)
 
 
 def best_trials(frame: pd.DataFrame, count: int = 5) -> pd.DataFrame:

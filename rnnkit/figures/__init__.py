@@ -4,7 +4,7 @@
 `save` writes PNG, SVG and CSV, `gallery` writes them all with their verdicts.
 """
 
-from rnnkit.figures.capacity import calibration, fig1, fig2a, fig2b, figapp1
+from rnnkit.figures.capacity import calibration, fig1, fig2a, fig2b, figapp1, inputs
 from rnnkit.figures.discussion import audit, later_numbers, quantised
 from rnnkit.figures.files import companions, gallery, publish, save, show
 from rnnkit.figures.flow import gradients, one_setting
@@ -22,7 +22,7 @@ from rnnkit.figures.words import alt, caption
 
 DRAW = {
     "fig1": fig1, "best_so_far": best_so_far, "fig2a": fig2a, "fig2b": fig2b, "fig2c": fig2c, "g01": g01, "fig3": fig3, "fig4": fig4,
-    "fig5": fig5, "table1": table1, "figapp1": figapp1, "tableapp1": tableapp1, "tableapp2": tableapp2, "calibration": calibration,
+    "fig5": fig5, "table1": table1, "figapp1": figapp1, "inputs": inputs, "tableapp1": tableapp1, "tableapp2": tableapp2, "calibration": calibration,
     "tuner": convergence, "importance": importance, "lost": lost,
     "quantised": quantised, "later_numbers": later_numbers, "more_cells": more_cells,
 }  # fmt: skip
@@ -33,6 +33,6 @@ EXHIBITS["audit"] = audit  # of the paper's own numbers: in the gallery too
 
 __all__ = [
     "DRAW", "EXHIBITS", "alt", "audit", "best_so_far", "calibration", "caption", "companions", "convergence", "fig1",
-    "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5", "figapp1", "g01", "gallery", "gradients", "importance", "lost", "later_numbers",
+    "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5", "figapp1", "g01", "gallery", "gradients", "importance", "inputs", "lost", "later_numbers",
     "more_cells", "one_setting", "points", "publish", "quantised", "save", "show", "style_of", "table1", "tableapp1", "tableapp2",
 ]  # fmt: skip

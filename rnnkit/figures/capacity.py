@@ -212,6 +212,33 @@ def calibration(frame: pd.DataFrame):
     return figure
 
 
+@styled
+def inputs(frame: pd.DataFrame):
+    """Bits per parameter against the number of inputs, a line for each size, a marker for each seed, units beside it. ValueError without trials."""
+    best = points("inputs", frame)["inputs"]
+    figure = new_figure(7.2, 4.4)
+    ax = figure.subplots()
+    sizes = sorted(best.max_params.unique())
+    colors = matplotlib.colormaps["viridis"](np.linspace(0.05, 0.8, len(sizes)))
+    handles = []
+    for size, color, marker in zip(sizes, colors, "osD^vP" * len(sizes)):
+        part = best[best.max_params == size]
+        mean = part.groupby("n_in").agg(bits=("bits_per_param", "mean"), units=("n_units", "max"))
+        ax.plot(mean.index, mean.bits, color=color)
+        ax.plot(part.n_in, part.bits_per_param, marker, color=color, markersize=5, alpha=0.8, markeredgewidth=0)
+        for n_in, (bits, units) in mean.iterrows():
+            ax.annotate(f"{units:.0f} units", (n_in, bits), (5, 5), textcoords="offset points", fontsize=8, color=color)
+        handles.append(Line2D([], [], color=color, marker=marker, label=f"{size:,} parameters"))
+    ticks = sorted(best.n_in.unique())
+    ax.set_xticks(ticks)
+    ax.set_xlim(ticks[0] - 2, ticks[-1] + 5)
+    ax.set(xlabel="inputs", ylabel="bits per parameter", ylim=(0, _top(best.bits_per_param, 1)), title=", ".join(map(label_of, best.architecture.unique())))
+    sns.despine(figure)
+    legend(figure, handles, columns=3)
+    sign(figure, "inputs", frame)
+    return figure
+
+
 def _top(values, least: float) -> float:
     """Upper end of an axis that shows the data and the paper's value with some air."""
     return 1.12 * max(least, values.max() if values.notna().any() else 0)

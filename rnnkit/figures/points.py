@@ -8,7 +8,7 @@ from rnnkit.analysis.loss import NETWORK, best_losses
 from rnnkit.analysis.throughput import memory_errors, step_costs
 
 BEST = [
-    "architecture", "n_layers", "max_params", "num_params", "unroll", "bits", "bits_low", "bits_per_param", "bits_per_param_low",
+    "architecture", "n_layers", "n_units", "n_in", "max_params", "num_params", "unroll", "bits", "bits_low", "bits_per_param", "bits_per_param_low",
     "samples", "trials", "infeasible", "steps", "hyper_iter",
 ]  # fmt: skip
 
@@ -69,6 +69,7 @@ TABLES = {
     "fig2b": _best("fig2b"),
     "figapp1": _best("figapp1"),
     "calibration": _calibration,
+    "inputs": lambda rows: {"inputs": analysis.by_inputs(rows)},
     "best_so_far": _best_so_far,
     "tuner": lambda rows: {"tuner": search.search_curves(rows), "tuner_typical": search.typical_trials(rows)},
     "importance": lambda rows: {"importance": search.importance(rows)},

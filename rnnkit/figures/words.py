@@ -55,9 +55,9 @@ def _where(spent) -> list[str]:
     sizes = [f"{size:,}" for size in spent.sizes]
     words = [" and ".join(tasks)] if tasks else []
     words.append(f"{', '.join(sizes) if len(sizes) <= 8 else f'{sizes[0]}-{sizes[-1]}'} parameters")
-    if len(sizes) > 8 and spent.units:
+    if spent.units and spent.depths != (0,):
         units = [f"{number:,}" for number in spent.units]
-        words.append(f"{', '.join(units) if len(units) <= 8 else f'{units[0]}-{units[-1]}'} units a layer")
+        words.append(f"{', '.join(units) if len(units) <= 8 else f'{units[0]}-{units[-1]}'} units per layer")
     if spent.depths != (0,):  # the linear model has neither layers nor time
         words.append(f"depth{'s' * (len(spent.depths) > 1)} {', '.join(map(str, spent.depths))}")
         words.append(f"{', '.join(map(str, spent.unrolls))} time step{'s' * (spent.unrolls != (1,))}")
@@ -141,6 +141,7 @@ ALT = {
     "fig2b": "bits per parameter against time steps unrolled.",
     "figapp1": "best dataset size against stored bits, beside the line y = x.",
     "calibration": "bits per parameter of a linear model against labels per parameter, beside the line at 2 bits.",
+    "inputs": "bits per parameter against the number of inputs, a line for each size.",
     "best_so_far": "bits per parameter of the best trial so far against trials.",
     "tuner": "bits per parameter of the best trial so far and of typical trials against trials, with the Gaussian process and at random.",
     "importance": "a table of hyper-parameters by architecture, coloured by how much each of them matters.",
