@@ -60,7 +60,7 @@ def main():
               help="An experiment (start, calibration, inputs, fig1, fig2a, fig2b, fig2c, fig3, fig4, fig5, figapp1, tableapp1, tuner, "
                    "more_cells, quantised) or a notebook; may be given again.  [default: all]")
 @STORE
-@click.option("--out", default="figures", show_default=True, metavar="FOLDER", help="Where figures and executed notebooks go.")
+@click.option("--out", default="results", show_default=True, metavar="FOLDER", help="Where figures and executed notebooks go.")
 @SEED
 @TRIALS
 @WORKERS
@@ -113,7 +113,11 @@ def trials():
 @STORE
 @plainly
 def export_(parquet, store):
-    """Write all trials of a store to the file PARQUET."""
+    """Add all trials of a store to the file PARQUET, which is made if need be.
+
+    What the file has stays in it. A file that holds anything else than trials is refused, and so is one that has another record of the
+    same trials.
+    """
     from rnnkit.trials import TrialStore
 
     with TrialStore(store, create=False) as opened:

@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 
 from rnnkit.notebooks import NotebookError, parameters_of, run_notebook
-from rnnkit.trials import StoreError, TrialStore
+from rnnkit.trials import StoreError, TrialStore, files
+from rnnkit.trials import export as exporting
+
+TRIALS = "trials.parquet"  # in the folder of figures: the trials behind them
 
 NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no trials
     "0_start_here": ("start",),
@@ -21,17 +24,15 @@ NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no tri
 }
 
 
-def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed=0, trials=None, workers=None, device=None,
+def reproduce(scale="quick", only=(), store="trials.sqlite", out="results", seed=0, trials=None, workers=None, device=None,
               scheduler=None, say=print):  # fmt: skip
     """Trains what the store lacks, executes the notebooks into `out`/notebooks, writes `out`/README.md and trials.parquet.
 
     `only` names notebooks or experiments (default: all). A notebook of which all experiments are chosen is executed; else the
-    chosen figures are drawn without it. Returns the table of claims, one row a claim. Errors as in `studies.run`, and
-    NotebookError. Everything that can be checked is checked before the first trial is trained.
+    chosen figures are drawn without it. What stands in `out` is replaced only where the kit wrote it, and drawn again only where its
+    trials or the code have changed; trials that its trials.parquet has are taken over and stay in it. Returns the table of claims, one
+    row a claim. Errors as in `studies.run`, and NotebookError. Everything that can be checked is checked before the first trial is trained.
     """
-    import pandas as pd
-
-    from rnnkit import analysis, figures
     from rnnkit.studies import jobs_of, run
 
     chosen = choose(only)
@@ -41,27 +42,52 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="figures", seed
     whole = [notebook for notebook, names in chosen.items() if names == NOTEBOOKS[notebook]]
     folder = notebooks_folder() if whole else None
     with TrialStore(store) as opened:
+        take_over(opened, out / TRIALS, say)
         for k, (notebook, names) in enumerate(chosen.items(), 1):
             label = f"notebook {k} of {len(chosen)}, {notebook}"
             say(f"{label}: {', '.join(names) or 'no trials'}")
             for name in names:
-                frame = run(name, scale, opened, seed, trials, workers, device, scheduler=scheduler, label=f"{label}, {name}")
-                draw({name: frame}, out)
+                run(name, scale, opened, seed, trials, workers, device, scheduler=scheduler, label=f"{label}, {name}")
+                draw(stored_frames(opened, scale, seed, trials, [name]), out)
             if notebook in whole:
                 say(f"{label}: executing")
-                source = folder / f"{notebook}.ipynb"
                 settings = {"scale": scale, "seed": seed, "trials": trials or 0, "workers": workers or 0,
                             "store": str(opened.path.resolve()), "out": str(out.resolve())}  # fmt: skip
-                known = parameters_of(source)  # a notebook has only those that mean something to it
-                run_notebook(source, out / "notebooks" / source.name, {name: value for name, value in settings.items() if name in known})
+                execute(folder / f"{notebook}.ipynb", out, settings)
         if opened.kept:
-            opened.export(out / "trials.parquet")
+            opened.export(out / TRIALS)
         frames = stored_frames(opened, scale, seed, trials)
+    return finish(chosen, frames, out, say)
+
+
+def take_over(store, parquet, say):
+    """Adds to a store what the trials.parquet of the folder has: it stays there, so it is what the folder shows. StoreError."""
+    if not parquet.exists() or not store.kept or (store.path.exists() and parquet.samefile(store.path)):
+        return
+    new = exporting.take_over(store, parquet)
+    if new:
+        say(f"{parquet} has {new:,} trials that {store.path} lacked; they are taken over. To train them anew, name another folder with --out.")
+
+
+def execute(source, out, settings):
+    """Executes a notebook into `out`/notebooks, with those settings that it has. NotebookError."""
+    from rnnkit.figures import account
+
+    place = out / "notebooks" / source.name
+    known = parameters_of(source)
+    run_notebook(source, place, {name: value for name, value in settings.items() if name in known})
+    account.note(place.parent, source.stem, [place])
+
+
+def finish(chosen, frames, out, say):
+    """The gallery of all frames, and the claims of the chosen experiments, which are also told."""
+    from rnnkit import figures
+
     drawn = {name: frame for name, frame in frames.items() if name in figures.DRAW}
     if drawn:
         figures.gallery(out, drawn)
     wanted = figures.companions({name: frames[name] for names in chosen.values() for name in names if name in drawn})
-    claims = pd.concat([analysis.compare(name, frame) for name, frame in wanted.items()] or [pd.DataFrame()], ignore_index=True)
+    claims = figures.claims_of({name: figures.draw_into(out, name, frame) for name, frame in wanted.items()})
     if len(claims):
         say(claims_text(claims))
     say(f"The figures are in {out}" + (f"; {out / 'README.md'} shows them all, with captions and verdicts." if drawn else "."))
@@ -73,14 +99,14 @@ def draw(frames, out):
     from rnnkit import figures
 
     for name, frame in figures.companions({name: frame for name, frame in frames.items() if name in figures.DRAW}).items():
-        figures.save(figures.DRAW[name](frame), name, out, figures.points(name, frame), figures.alt(name, frame))
+        figures.draw_into(out, name, frame)
 
 
-def stored_frames(store, scale, seed=0, trials=None) -> dict:
+def stored_frames(store, scale, seed=0, trials=None, names=None) -> dict:
     """Experiment -> its trials, for those that the store has whole, also from earlier runs: the gallery shows all of them.
 
     Where the store has an experiment whole at a larger scale, it is that one. The search of `start` is drawn as best_so_far; where
-    Figure 1's is there, that comes of it.
+    Figure 1's is there, that comes of it. `names`: of these experiments alone.
     """
     from rnnkit.studies import EXPERIMENTS, SCALES, jobs_of, trials_in
 
@@ -88,7 +114,7 @@ def stored_frames(store, scale, seed=0, trials=None) -> dict:
         return all(set(range(n)) <= store.numbers(study.key) for study, n in jobs_of(name, size, seed, trials, store))
 
     frames, scales = {}, list(SCALES)
-    for name in EXPERIMENTS:
+    for name in EXPERIMENTS if names is None else names:
         found = (size for size in reversed(scales[scales.index(scale) :]) if whole(name, size))
         size = next(found, None)
         if size:
@@ -148,8 +174,16 @@ def notebooks_folder() -> Path:
 
 
 def writable_folder(out) -> Path:
-    """The folder for figures, made if need be and tried out before hours are spent. StoreError if nothing can be written there."""
-    out = Path(out).expanduser()
+    """The folder for figures, made if need be and tried out before hours are spent.
+
+    StoreError if nothing can be written there, or if something would be replaced that the kit did not write.
+    """
+    from rnnkit.figures import DRAW, EXHIBITS, account
+
+    out = files.at_home(out)
+    pictures = [f"{name}.{kind}" for name in (*DRAW, *EXHIBITS) for kind in ("png", "svg", "csv")]
+    account.check_free(out, ["README.md", "claims.csv", *pictures])
+    account.check_free(out / "notebooks", [f"{name}.ipynb" for name in NOTEBOOKS])
     try:
         (out / "notebooks").mkdir(parents=True, exist_ok=True)
         probe = out / f".probe-{os.getpid()}"

@@ -1,8 +1,12 @@
 """A notebook counts as executed only if every cell ran well; papermill's own word is not taken for it."""
 
+import dataclasses
 import functools
+import inspect
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +16,8 @@ import pandas as pd
 import pytest
 
 from rnnkit import reproduce as rep
+from rnnkit.__main__ import main
+from rnnkit.figures import account
 from rnnkit.reproduce import NOTEBOOKS, NotebookError, choose, claims_text, run_notebook
 from rnnkit.studies import EXPERIMENTS
 from rnnkit.trials import StoreError, TrialStore
@@ -173,6 +179,97 @@ def test_an_installed_package_finds_the_notebooks_of_the_folder_it_is_run_in(tmp
     assert rep.notebooks_folder() == tmp_path / "notebooks"
 
 
+# --- nothing that is there is lost ---------------------------------------------------------------------------------------
+
+
+def test_results_go_where_git_does_not_look_unless_another_folder_is_named():
+    assert inspect.signature(rep.reproduce).parameters["out"].default == "results"
+    option = next(option for option in main.commands["reproduce"].params if option.name == "out")
+    assert option.default == "results" and "results/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+@pytest.mark.parametrize("name", ["README.md", "claims.csv", "fig1.png", "drawn.json", "notebooks/0_start_here.ipynb", "trials.parquet"])
+def test_a_file_that_the_kit_did_not_write_is_not_replaced(books, name):
+    out = books / "mine"
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_text("Dear diary,")
+    with pytest.raises(StoreError) as caught:
+        reproduced(books, only="fig1", trials=2, out=out)
+    assert str(out / name) in str(caught.value) and (out / name).read_text() == "Dear diary,"
+    with TrialStore(books / "trials.sqlite") as store:
+        assert len(store) == 0  # refused before anything was trained
+
+
+def test_a_folder_of_the_kits_own_is_drawn_into_again(books):
+    reproduced(books, only="calibration")
+    (books / "figures" / "calibration.png").write_bytes(b"half of a pict")
+    reproduced(books, only="calibration")
+    assert (books / "figures" / "calibration.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_figure_whose_trials_are_the_same_is_not_drawn_again(books, monkeypatch):
+    reproduced(books, only="calibration")
+    drawn = []
+    monkeypatch.setattr("rnnkit.figures.files.save", lambda figure, name, *_: drawn.append(name) or [])
+    reproduced(books, only="calibration")
+    assert drawn == []
+
+
+def test_a_figure_is_drawn_again_once_its_trials_or_the_code_change(books, monkeypatch):
+    reproduced(books, only="calibration", trials=2)
+    first = (books / "figures" / "calibration.csv").read_bytes()
+    reproduced(books, only="calibration", trials=3)
+    assert (books / "figures" / "calibration.csv").read_bytes() != first
+    monkeypatch.setattr("rnnkit.figures.account.digest_of_code", lambda: "other code")
+    assert account.unchanged(books / "figures", "calibration", account.account_in(books / "figures")["calibration"]["trials"]) is None
+
+
+def test_trials_of_the_folder_stay_in_it_and_are_not_trained_again(books, monkeypatch):
+    reproduced(books, only="calibration", trials=2)
+    shipped = books / "figures" / "trials.parquet"
+    with TrialStore(shipped) as store:
+        before = store.frame()
+    reproduced(books, only="start", trials=2, store=books / "other.sqlite")
+    with TrialStore(shipped) as store:
+        after = store.frame()
+    assert set(before.study) < set(after.study)
+    pd.testing.assert_frame_equal(after[after.study.isin(before.study)].reset_index(drop=True), before)
+    monkeypatch.setattr("rnnkit.studies.study.train", lambda *_, **__: pytest.fail("trained again"))
+    said, _ = reproduced(books, only="calibration", trials=2, store=books / "third.sqlite")
+    assert said[0] == (f"{shipped} has 4 trials that {books / 'third.sqlite'} lacked; they are taken over. "
+                       "To train them anew, name another folder with --out.")
+
+
+def test_a_folder_with_another_record_of_the_same_trials_is_refused_before_training(books):
+    reproduced(books, only="start", trials=1)
+    with TrialStore(books / "trials.sqlite") as store, TrialStore(books / "other.sqlite") as other:
+        other.add([dataclasses.replace(trial, valid_loss=trial.valid_loss - 1) for key in store.studies() for trial in store.trials(key)])
+    with pytest.raises(StoreError, match="has another record of the same trials as .*other.sqlite: trial 0 of per_cap/rnn"):
+        reproduced(books, only="start", trials=2, store=books / "other.sqlite")
+
+
+def test_the_readmes_first_command_leaves_a_clone_as_it_was(tmp_path):
+    """At the smallest scale, with the Python of the tests in place of a fresh environment."""
+    words = re.search(r"\.venv/bin/rnnkit (reproduce --scale )quick$", (ROOT / "README.md").read_text(), re.M)[1].split() + ["smoke"]
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    left_out = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".pytest_cache", ".hypothesis", "*.sqlite*", "results")
+    shutil.copytree(ROOT, origin, ignore=left_out)
+
+    def git(*words):
+        who = ["-c", "user.name=rnnkit", "-c", "user.email=rnnkit@localhost", "-c", "commit.gpgsign=false"]
+        return subprocess.run(["git", *who, *map(str, words)], check=True, capture_output=True, text=True).stdout
+
+    git("init", "-q", origin)
+    git("-C", origin, "add", "-A")
+    git("-C", origin, "commit", "-q", "-m", "as it is")
+    git("clone", "-q", origin, clone)
+    environment = {**os.environ, "PYTHONPATH": str(clone)}
+    done = subprocess.run([sys.executable, "-m", "rnnkit", *words], cwd=clone, env=environment, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0 and "The figures are in results" in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
+    assert (clone / "results" / "README.md").exists() and (clone / "results" / "notebooks" / "5_discussion.ipynb").exists()
+    assert git("-C", clone, "status", "--porcelain") == ""
+
+
 # --- from nothing to figures -------------------------------------------------------------------------------------------
 
 
@@ -212,7 +309,7 @@ def test_one_call_trains_executes_the_notebooks_and_draws(done):
     out = folder / "figures"
     of_the_paper = ("fig1", "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5", "figapp1", "table1", "tableapp1", "tableapp2")
     assert {f"{name}.png" for name in (*of_the_paper, "calibration", "best_so_far")} <= {path.name for path in out.glob("*.png")}
-    assert {path.name for path in (out / "notebooks").iterdir()} == {f"{name}.ipynb" for name in NOTEBOOKS}
+    assert {path.name for path in (out / "notebooks").iterdir()} == {"drawn.json", *(f"{name}.ipynb" for name in NOTEBOOKS)}
     assert {"C01", "C09", "C10", "C12", "C17", "G03"} <= set(claims.id)
     assert said[-2].splitlines()[0].split() == ["claim", "paper", "ours", "verdict"]
     assert f"{out / 'README.md'} shows them all" in said[-1]

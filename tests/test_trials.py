@@ -285,14 +285,131 @@ def test_the_same_trials_give_the_same_file(tmp_path):
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
-def test_a_parquet_file_opens_as_a_store_that_does_not_keep(tmp_path):
+def test_what_a_parquet_file_lacks_is_kept_beside_it(tmp_path):
     file = exported(tmp_path)
     before = file.read_bytes()
     with TrialStore(file) as store:
-        assert not store.kept
+        assert store.kept and store.add([a_trial(0, seconds=9.0), a_trial(7), a_trial(0, study="b")]) == 2
+        assert store.numbers("per_cap/gru") == {0, 1, 7} and len(store) == 4 and store.studies() == ["b", "per_cap/gru"]
+    with TrialStore(file, create=False) as store:
+        assert list(store.frame().hyper_iter) == [0, 0, 1, 7] and store.trials("per_cap/gru")[0].seconds == 1.5
+    assert file.read_bytes() == before and (tmp_path / "trials-more.sqlite").exists()
+
+
+def test_reading_a_parquet_file_leaves_nothing_beside_it(tmp_path):
+    file = exported(tmp_path)
+    with TrialStore(file) as store:
+        store.frame(), store.trials("per_cap/gru"), len(store)
+    assert not (tmp_path / "trials-more.sqlite").exists()
+
+
+def test_a_reader_of_a_parquet_file_sees_what_another_keeps_beside_it(tmp_path):
+    file = exported(tmp_path)
+    with TrialStore(file) as reader, TrialStore(file) as writer:
+        assert len(reader) == 2
+        writer.add([a_trial(5)])
+        assert len(reader) == 3 and reader.numbers("per_cap/gru") == {0, 1, 5}
+
+
+def test_two_processes_that_write_beside_a_parquet_file_lose_and_double_nothing(tmp_path):
+    file = exported(tmp_path)
+    context = multiprocessing.get_context("spawn")
+    both = [context.Process(target=add_many, args=(file, offset)) for offset in (0, 50)]
+    [process.start() for process in both]
+    [process.join() for process in both]
+    assert [process.exitcode for process in both] == [0, 0]
+    with TrialStore(file) as store:
+        assert store.numbers("per_cap/gru") == set(range(50)) and store.numbers("own") == set(range(100)) and len(store) == 150
+
+
+def test_where_nothing_can_be_written_beside_a_parquet_file_trials_are_not_kept(tmp_path, monkeypatch):
+    """A name in a folder that is not there stands for a folder that may not be written, since root may write everywhere."""
+    file = exported(tmp_path)
+    monkeypatch.setattr("rnnkit.trials.store.more_beside", lambda path: tmp_path / "no" / "such" / "more.sqlite")
+    with TrialStore(file) as store:
+        assert store.add([a_trial(5)]) == 1 and not store.kept and store.numbers("per_cap/gru") == {0, 1, 5}
+    with TrialStore(file) as store:
+        assert len(store) == 2
+
+
+def test_an_export_adds_to_the_file_and_drops_none_of_its_trials(tmp_path):
+    file = exported(tmp_path)  # has the trials 0 and 1
+    with TrialStore(tmp_path / "other.sqlite") as store:
+        store.add([a_trial(0, seconds=99.0), a_trial(2), a_trial(0, study="b")])
+        assert store.export(file) == 4
+    with TrialStore(file) as store:
+        assert store.numbers("per_cap/gru") == {0, 1, 2} and store.numbers("b") == {0}
+        assert store.trials("per_cap/gru")[0].seconds == 1.5  # of a trial that both have, the file's own record
+
+
+def test_trials_kept_beside_a_file_are_added_to_it_by_an_export(tmp_path):
+    file = exported(tmp_path)
+    with TrialStore(file) as store:
         store.add([a_trial(7)])
+        assert store.export(file) == 3
+    (tmp_path / "trials-more.sqlite").unlink()
+    with TrialStore(file) as store:
         assert store.numbers("per_cap/gru") == {0, 1, 7}
+
+
+@pytest.mark.parametrize("change", [dict(valid_loss=-1.0), dict(eval_loss=-1.0), NAN, dict(hparams={"lr_init": 0.02})])
+def test_an_export_to_a_file_with_another_record_of_a_trial_is_refused(tmp_path, change):
+    file = exported(tmp_path)
+    before = file.read_bytes()
+    with TrialStore(tmp_path / "other.sqlite") as store:
+        store.add([a_trial(0, **change), a_trial(3)])
+        with pytest.raises(StoreError, match="another record of the same trials .*trial 0 of per_cap/gru") as caught:
+            store.export(file)
+    one_sentence(caught)
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["letter.parquet", "letter", "other.sqlite", "source.sqlite", "new.sqlite", "", ".", "/", "~nobody-there/x.parquet"])
+def test_an_export_replaces_nothing_that_is_no_file_of_trials(tmp_path, name):
+    exported(tmp_path)
+    TrialStore(tmp_path / "other.sqlite").close()
+    for letter in ("letter.parquet", "letter"):
+        (tmp_path / letter).write_text("a letter")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with TrialStore(tmp_path / "source.sqlite") as store, pytest.raises(StoreError) as caught:
+        store.export(tmp_path / name if name.startswith(("l", "o", "s", "n")) else name)
+    one_sentence(caught)
+    assert {path: path.read_bytes() for path in before} == before and not (tmp_path / "new.sqlite").exists()
+
+
+def test_a_store_that_is_removed_in_mid_run_is_noticed_and_what_it_had_is_saved(path):
+    with TrialStore(path) as store:
+        store.add([a_trial(0)])
+        path.unlink()
+        with pytest.raises(StoreError, match="was removed or replaced .* 2 trials") as caught:
+            store.add([a_trial(1)])
+    one_sentence(caught)
+    with TrialStore(path.with_name("trials-saved-1.sqlite"), create=False) as saved:
+        assert saved.trials("per_cap/gru") == [a_trial(0), a_trial(1)]
+
+
+def test_a_store_that_is_replaced_in_mid_run_is_noticed(path):
+    with TrialStore(path) as store, TrialStore(path.with_name("other.sqlite")) as other:
+        other.add([a_trial(5)])
+        os.replace(other.path, path)
+        with pytest.raises(StoreError, match="was removed or replaced") as caught:
+            store.add([a_trial(1)])
+    one_sentence(caught)
+    with TrialStore(path.with_name("trials-saved-1.sqlite"), create=False) as saved:
+        assert a_trial(1) in saved.trials("per_cap/gru")
+
+
+def test_a_store_of_a_newer_version_is_refused_and_no_trial_is_dropped_in_silence(path):
+    TrialStore(path).close()
+    with sqlite3.connect(path) as sql:
+        sql.execute("ALTER TABLE trials ADD COLUMN plain TEXT")
+        sql.execute("ALTER TABLE trials RENAME TO older")
+        columns = sql.execute("SELECT sql FROM sqlite_master WHERE name = 'older'").fetchone()[0]
+        sql.execute(columns.replace('"older"', "trials").replace("plain TEXT", "energy REAL NOT NULL"))
+        sql.execute("DROP TABLE older")
+    with pytest.raises(StoreError, match="newer version of rnnkit: its trials must have energy") as caught:
+        TrialStore(path)
+    one_sentence(caught)
 
 
 @pytest.mark.parametrize("changes, said", [

@@ -128,12 +128,24 @@ def test_import_keeps_what_is_better(tmp_path, store):
     assert store.weights(STUDY)[0] == 9
 
 
-def test_a_parquet_file_opens_with_the_weights_beside_it_and_keeps_no_others(tmp_path):
+def test_a_parquet_file_opens_with_the_weights_beside_it_and_better_ones_are_kept_apart(tmp_path):
     parquet = exported(tmp_path)
     before = file_of(parquet).read_bytes()
     with TrialStore(parquet) as store:
-        assert store.weights(STUDY)[0] == 0
+        assert store.weights(STUDY)[0] == 0 and not store.save_weights(STUDY, 1, -600.0, some(), SHAPE)
         assert store.save_weights(STUDY, 1, -601.0, some(), SHAPE) and store.weights(STUDY)[0] == 1
+    with TrialStore(parquet) as store:
+        assert store.weights(STUDY)[0] == 1
+    assert file_of(parquet).read_bytes() == before and file_of(parquet.with_name("trials-more.sqlite")).is_file()
+
+
+def test_an_export_leaves_better_weights_in_their_place(tmp_path):
+    parquet = exported(tmp_path)
+    before = file_of(parquet).read_bytes()
+    with TrialStore(tmp_path / "other.sqlite") as store:
+        store.add([a_trial(4)])
+        store.save_weights(STUDY, 4, -500.0, some(), SHAPE)
+        store.export(parquet)
     assert file_of(parquet).read_bytes() == before
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.trials.store import LATER  # columns that an older frame may lack, and what they then hold
+from rnnkit.trials.trial import LATER  # columns that an older frame may lack, and what they then hold
 
 COLUMNS = (
     "study", "architecture", "task_type", "hparams", "n_layers", "hyper_iter", "max_params", "num_params",

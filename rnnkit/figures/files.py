@@ -7,7 +7,8 @@ import matplotlib
 import pandas as pd
 
 from rnnkit import analysis, paper
-from rnnkit.figures.points import points
+from rnnkit.figures.account import account_in, check_free, digest_of_code, digest_of_trials, note, unchanged
+from rnnkit.figures.points import points, remembered
 from rnnkit.figures.style import look
 from rnnkit.figures.words import alt as alt_of
 from rnnkit.figures.words import caption, duration
@@ -30,6 +31,42 @@ def save(figure, name: str, out, data, alt: str) -> list[Path]:
     return paths
 
 
+def keep(figure, name: str, out, data, alt: str, trials: str, **entry):
+    """Saves a figure of the kit's own into a folder where nothing but the kit's own files may be replaced, and notes it in the account.
+
+    `trials` is the digest of what it was drawn from, `entry` what else the account shall say of it. StoreError.
+    """
+    tables = data if isinstance(data, dict) else {name: data}
+    check_free(out, [f"{name}.png", f"{name}.svg", *(f"{stem}.csv" for stem in tables)])
+    note(out, name, save(figure, name, out, tables, alt), trials=trials, code=digest_of_code(), **entry)
+
+
+def draw_into(out, name: str, frame: pd.DataFrame) -> dict:
+    """Writes figure `name` of a frame into a folder, unless it stands there already, drawn by this code of these very trials.
+
+    Gives its entry in the account: with `text`, its section of the gallery, and `claims`, a row for each verdict. StoreError.
+    """
+    from rnnkit.figures import DRAW
+
+    trials = digest_of_trials(analysis.rows_of(name, frame))
+    entry = unchanged(out, name, trials)
+    if entry is None or "text" not in entry:
+        with remembered():
+            alt, tables, claims = alt_of(name, frame), points(name, frame), analysis.compare(name, frame)
+            text = _section(name, frame, alt, tables, claims)
+            rows = claims.astype(object).where(claims.notna(), None).to_dict("records")
+            keep(DRAW[name](frame), name, out, tables, alt, trials, text=text, claims=rows)
+        entry = account_in(out)[name]
+    return entry
+
+
+def claims_of(entries: dict) -> pd.DataFrame:
+    """The verdicts of some entries of an account (figure -> entry), as `analysis.compare` gives them and with the `figure` of each."""
+    columns = ["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence", "figure"]
+    rows = [{**row, "figure": name} for name, entry in entries.items() for row in entry["claims"]]
+    return pd.DataFrame(rows, columns=columns).astype({"ours": float, "low": float, "high": float})
+
+
 def show(figure, alt: str):
     """Displays a figure in a notebook, with `alt` as its text for those who cannot see it."""
     from IPython.display import display
@@ -48,16 +85,23 @@ def publish(name: str, frame: pd.DataFrame, out=""):
 
     from rnnkit.figures import DRAW, EXHIBITS
 
-    if name in EXHIBITS:
-        figure = EXHIBITS[name](frame)
-        text, tables, words = figure.alt, figure.tables, figure.caption
-    else:
-        name = name if name in DRAW else "best_so_far"
-        figure, text, tables, words = DRAW[name](frame), alt_of(name, frame), points(name, frame), caption(name, frame)
-    if out:
-        save(figure, name, out, tables, text)
+    with remembered():
+        if name in EXHIBITS:
+            figure = EXHIBITS[name](frame)
+            text, tables, words, rows = figure.alt, figure.tables, figure.caption, pd.DataFrame({"figure": [text_of(figure.tables)]})
+        else:
+            name = name if name in DRAW else "best_so_far"
+            figure, text, tables, words = DRAW[name](frame), alt_of(name, frame), points(name, frame), caption(name, frame)
+            rows = analysis.rows_of(name, frame)
+    if out and unchanged(out, name, trials := digest_of_trials(rows)) is None:
+        keep(figure, name, out, tables, text, trials)
     show(figure, text)
     display(Markdown(words))
+
+
+def text_of(tables: dict[str, pd.DataFrame]) -> str:
+    """Tables as one text, to tell them from others."""
+    return "\n".join(f"{stem}\n{table.to_csv(index=False)}" for stem, table in tables.items())
 
 
 SAME_TRIALS = {  # figure -> the experiment whose trials it is drawn from, having none of its own
@@ -86,20 +130,21 @@ def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
     unknown = [name for name in frames if name not in DRAW]
     if unknown or not frames:
         raise ValueError(f"A gallery is made of {', '.join(DRAW)}, got {', '.join(unknown) or 'none of them'}. Name the frames so.")
-    sections, verdicts = [], []
-    for name, frame in companions(frames).items():
-        alt, claims = alt_of(name, frame), analysis.compare(name, frame)
-        tables = points(name, frame)
-        save(DRAW[name](frame), name, out, tables, alt)
-        sections.append(_section(name, frame, alt, tables, claims))
-        verdicts.append(claims.assign(figure=name))
-    sections += [_exhibit(name, EXHIBITS[name](), out) for name in OF_THE_PAPER_ALONE]
-    claims = pd.concat(verdicts, ignore_index=True)
-    claims.to_csv(Path(out) / "claims.csv", index=False, lineterminator="\n")
-    counts = ", ".join(f"{v} {(claims.verdict == v).sum()}" for v in (analysis.HOLDS, analysis.FAILS, analysis.UNTESTED))
-    path = Path(out) / "README.md"
-    path.write_text("\n".join([HEAD.format(counts=counts), *sections]), encoding="utf-8")
+    check_free(out, ["claims.csv", "README.md"])
+    entries = {name: draw_into(out, name, frame) for name, frame in companions(frames).items()}
+    sections = [entry["text"] for entry in entries.values()]
+    sections += [_exhibit(name, EXHIBITS[name], out) for name in OF_THE_PAPER_ALONE]
+    claims = claims_of(entries)
+    table, path = Path(out) / "claims.csv", Path(out) / "README.md"
+    claims.to_csv(table, index=False, lineterminator="\n")
+    path.write_text("\n".join([HEAD.format(counts=counts_of(claims)), *sections]), encoding="utf-8")
+    note(out, "gallery", [table, path])
     return path
+
+
+def counts_of(claims: pd.DataFrame) -> str:
+    """How many claims hold, fail and are not tested, in words."""
+    return ", ".join(f"{verdict} {(claims.verdict == verdict).sum()}" for verdict in (analysis.HOLDS, analysis.FAILS, analysis.UNTESTED))
 
 
 HEAD = """# Figures
@@ -114,12 +159,17 @@ to the best.
 """
 
 
-def _exhibit(name, figure, out) -> str:
+def _exhibit(name, draw, out) -> str:
     """A figure of the gallery that no trials are behind: image and caption."""
-    save(figure, name, out, figure.tables, figure.alt)
-    data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in figure.tables)
-    title, text = figure.caption.split(". ", 1)
-    return f"## {title}\n\n![{figure.alt}]({name}.png)\n\n{text}\n\nData: {data}; vector: [{name}.svg]({name}.svg).\n"
+    entry = unchanged(out, name, "")
+    if entry is None or "text" not in entry:
+        figure = draw()
+        data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in figure.tables)
+        title, words = figure.caption.split(". ", 1)
+        text = f"## {title}\n\n![{figure.alt}]({name}.png)\n\n{words}\n\nData: {data}; vector: [{name}.svg]({name}.svg).\n"
+        keep(figure, name, out, figure.tables, figure.alt, "", text=text)
+        entry = account_in(out)[name]
+    return entry["text"]
 
 
 def _section(name, frame, alt, tables, claims) -> str:

@@ -1,5 +1,7 @@
 """What is plotted, as tables: the CSV beside a figure is what the figure draws."""
 
+from contextlib import contextmanager
+
 import pandas as pd
 
 from rnnkit import analysis
@@ -17,8 +19,29 @@ FOUND = ["num_params", "loss", "loss_high", "trials", "infeasible", "steps", "hy
 
 def points(name: str, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The tables that figure `name` draws, by file name; parameters and steps are counts, `bits` is equation 22."""
-    rows = analysis.rows_of(name, frame)
-    return TABLES[name](rows)
+    if _computed is None:
+        return TABLES[name](analysis.rows_of(name, frame))
+    key = name, id(frame)
+    if key not in _computed:
+        _computed[key] = frame, TABLES[name](analysis.rows_of(name, frame))  # the frame is held, so that no other gets its id
+    return {stem: table.copy() for stem, table in _computed[key][1].items()}
+
+
+_computed = None  # (figure, id of a frame) -> the frame and its tables, while they are remembered
+
+
+@contextmanager
+def remembered():
+    """Computes each table once in here, however often it is asked for: its figure, its caption and its CSV take the same one.
+
+    The frames that are drawn in here must not be changed meanwhile.
+    """
+    global _computed
+    before, _computed = _computed, {} if _computed is None else _computed
+    try:
+        yield
+    finally:
+        _computed = before
 
 
 def _fig1(rows):

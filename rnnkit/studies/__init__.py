@@ -105,7 +105,8 @@ def complete(studies, n_trials, store, scale="", workers=None, device=None, labe
     shown = Progress([(study, n, n - lack[study.key]) for study, n in jobs], label, quiet=not progress)
     if store.path.suffix == ".parquet":
         count = f"{sum(lack.values()):,}"
-        shown.say(f"{store.path} lacks {count} trials; they are trained now and not kept. Give an SQLite store to keep them.")
+        where = f"kept in {store.file}" if store.kept else "not kept, since nothing can be written beside it. Give an SQLite store to keep them"
+        shown.say(f"{store.path} lacks {count} trials; they are trained now and {where}.")
     with interruptible(shown.say) as stop, others_at_work(store) as other:
         if other:
             shown.say(f"Another run ({other}) is at work on {store.path}: what either has trained, the other takes over.")

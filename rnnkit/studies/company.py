@@ -16,7 +16,7 @@ def others_at_work(store):
     if not (store.kept and fcntl):
         yield ""
         return
-    path = store.path.with_name(f"{store.path.name}-run")
+    path = store.file.with_name(f"{store.file.name}-run")
     try:
         file = open(path, "ab+", buffering=0)
     except OSError:

@@ -1,5 +1,6 @@
-"""The store of trials (store.py), and how trials travel (parquet.py). No torch."""
+"""Trials (trial.py), the store that keeps them (store.py), their weights (weights.py), and how they travel (parquet.py). No torch."""
 
-from rnnkit.trials.store import COLUMNS, LOSSES, StoreError, Trial, TrialStore
+from rnnkit.trials.store import TrialStore
+from rnnkit.trials.trial import COLUMNS, LOSSES, StoreError, Trial
 
 __all__ = ["COLUMNS", "LOSSES", "StoreError", "Trial", "TrialStore"]

@@ -1,34 +1,40 @@
 """Trials as a Parquet file, which travels. A file that comes in is checked as if a stranger had written it."""
 
+import itertools
 import json
 import math
 import os
 
-import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from rnnkit.trials.store import COLUMNS, LATER, LOSSES, StoreError, Trial
+from rnnkit.trials.trial import COLUMNS, LATER, LOSSES, StoreError, Trial
 
 MAX_ROWS, MAX_BYTES, MAX_TEXT = 10_000_000, 8 << 30, 20_000  # what an imported file may ask of this machine
+BATCH = 100_000  # rows that are in memory at a time while a file is written
 ADVICE = "Give a file made by `rnnkit trials export`."
 
 
-def write(frame: pd.DataFrame, parquet) -> int:
-    """Writes a frame of trials to a file, which is replaced whole or not at all; gives their number. StoreError."""
+def write(rows, parquet) -> int:
+    """Writes trials, rows as a store's table has them, to a file that is replaced whole or not at all; gives their number. StoreError."""
     kinds = {str: pyarrow.string(), dict: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_()}
     schema = pyarrow.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
-    frame = frame.assign(hparams=[json.dumps(hparams, sort_keys=True) for hparams in frame["hparams"]])
     half = parquet.with_name(f"{parquet.name}.{os.getpid()}.half")  # two runs may export at once
+    count, rows = 0, iter(rows)
     try:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pandas(frame, schema, preserve_index=False), half, compression="zstd")
+        with pyarrow.parquet.ParquetWriter(half, schema, compression="zstd") as file:
+            while batch := list(itertools.islice(rows, BATCH)):
+                columns = {name: list(values) for name, values in zip(COLUMNS, zip(*batch))}
+                columns["infeasible"] = [bool(value) for value in columns["infeasible"]]
+                file.write_table(pyarrow.Table.from_pydict(columns, schema))
+                count += len(batch)
         os.replace(half, parquet)
     except OSError as error:
         raise StoreError(f"{parquet} cannot be written ({error.strerror or error}). Give another path.") from error
     finally:
         if half.is_file():
             half.unlink()
-    return len(frame)
+    return count
 
 
 def read(parquet) -> list[Trial]:

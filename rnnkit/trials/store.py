@@ -1,99 +1,94 @@
-"""Trials and the store that keeps them: one SQLite file, one writer, any number of readers, no torch.
+"""Trials and the store that keeps them: one SQLite file, one writer at a time, any number of readers, no torch.
 
 A trial is a row and is written once, when it ends. The store is therefore also the memory of an interrupted run: what is
 in it is never trained again, and `kill -9` loses the trials in flight and nothing else.
 """
 
-import json
-import math
+import itertools
+import os
 import sqlite3
 from contextlib import contextmanager, suppress
-from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-LOSSES = ("train_loss", "valid_loss", "eval_loss")
+from rnnkit.trials.files import at_home, more_beside
+from rnnkit.trials.trial import COLUMNS, LATER, MAY_BE_NAN, StoreError, Trial, from_row, to_row, values
 
-
-class StoreError(Exception):
-    """What is wrong with a store, in one sentence that says what to do."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One row: the authors' ten columns (architecture to eval_loss, and hyper_iter for the trial's number), then ours.
-
-    Losses are NaN where the trial was infeasible. `max_params` is the budget, `num_params` what the network has.
-    """
-
-    study: str  # the key of the study it belongs to
-    architecture: str
-    task_type: str
-    hparams: dict
-    n_layers: int
-    hyper_iter: int
-    max_params: int
-    num_params: int
-    train_loss: float
-    valid_loss: float  # what the tuner minimises
-    eval_loss: float
-    infeasible: bool
-    steps: int  # training steps done
-    seconds: float  # this trial's share of the time
-    seed: int
-    scale: str
-    device: str
-    version: str  # of rnnkit
-    created: str  # UTC, ISO 8601
-    n_in: int
-    unroll: int
-    tuner: str
-    n_units: int = 0  # a layer; 0 where an older version of the kit did not note it, as are the other columns below
-    form: str = ""  # how large the task is, for tasks that come in several sizes
-    accuracy: float = math.nan  # share of right answers on the evaluation data; NaN where there are none to be right
-    commit: str = ""  # of the source, where it is known
-    torch: str = ""  # its version
-
-
-COLUMNS = {f.name: f.type for f in fields(Trial)}
-LATER = {f.name: f.default for f in fields(Trial) if f.default is not MISSING}  # columns that an older file may lack
-MAY_BE_NAN = (*LOSSES, "accuracy")
 _SQL = {str: "TEXT NOT NULL", dict: "TEXT NOT NULL", int: "INTEGER NOT NULL", bool: "INTEGER NOT NULL", float: "REAL"}
 _NAMES = ", ".join(f'"{name}"' for name in COLUMNS)  # in quotes, since `commit` is a word of SQL's
 _CREATE = f"""CREATE TABLE trials ({", ".join(f'"{name}" {_SQL[kind]}' for name, kind in COLUMNS.items())},
               PRIMARY KEY (study, hyper_iter))"""
-_INSERT = f"INSERT OR IGNORE INTO trials ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"
-_SELECT = f"SELECT {_NAMES} FROM trials"
-_SELECT_STUDY = _SELECT + " WHERE study = ? ORDER BY hyper_iter"
+_VALUES = ", ".join(f"?{place}" for place in range(1, len(COLUMNS) + 1))
+_KEY = " AND ".join(f"main.trials.{name} = ?{list(COLUMNS).index(name) + 1}" for name in ("study", "hyper_iter"))
+_INSERT = f"""INSERT INTO {{table}} ({_NAMES}) SELECT {_VALUES}
+              WHERE NOT EXISTS (SELECT 1 FROM main.trials WHERE {_KEY}) ON CONFLICT DO NOTHING"""
+_BOTH = f"""CREATE TEMP VIEW both AS SELECT {_NAMES} FROM main.trials UNION ALL SELECT {_NAMES} FROM more.trials AS new
+            WHERE NOT EXISTS (SELECT 1 FROM main.trials AS old WHERE old.study = new.study AND old.hyper_iter = new.hyper_iter)"""
 
 
 class TrialStore:
     """The trials in an SQLite file, which is made if it is not there (unless `create` is False); also a context manager.
 
-    A path that ends in .parquet is read into memory: its trials can be drawn at once, and what is added is not kept.
-    `":memory:"` is an empty store of that kind. `patience` is how many seconds to wait for another writer. StoreError.
+    A path that ends in .parquet is a file of trials that travels, and is only read: what is added is kept beside it, in the SQLite
+    file `more_beside` names, and what either has is seen. `":memory:"` is an empty store that keeps nothing. `file` is the SQLite file
+    that is written, None if nothing is kept. `patience` is how many seconds to wait for another writer. StoreError.
     """
 
     def __init__(self, path, create=True, patience=10.0):
         if not isinstance(path, (str, Path)) or "\0" in str(path):
             raise StoreError(f"A store is named by the path of a file, got {path!r}. Give such a path.")
-        self.path = Path(path).expanduser()
-        parquet = self.path.suffix == ".parquet"
-        self.kept = not parquet and str(path) != ":memory:"
-        if self.kept:
+        self.path, self.patience, self._more = at_home(path), patience, False
+        self.travels = self.path.suffix == ".parquet"
+        self.file = None if str(path) == ":memory:" else more_beside(self.path) if self.travels else self.path
+        if self.kept and not self.travels:
             self._look_at_file(create)
         with self._plainly():
-            self._sql = sqlite3.connect(self.path if self.kept else ":memory:", timeout=patience)
+            self._sql = sqlite3.connect(":memory:" if self.travels or not self.kept else self.path, timeout=patience)
         try:
             with self._plainly():
                 self._open()
-            if parquet:
-                self.import_(self.path)
+            if self.travels:
+                self._read_travelled()
         except BaseException:
             self._sql.close()
             raise
+        self._identity = self._identity_of_file()
+
+    @property
+    def kept(self) -> bool:
+        """Whether what is added is still there when the store is opened again."""
+        return self.file is not None
+
+    def _read_travelled(self):
+        from rnnkit.trials.parquet import read
+
+        with self._plainly(), self._sql:
+            self._sql.executemany(_INSERT.format(table="main.trials"), map(to_row, read(self.path)))
+
+    def _table(self, create=False) -> str:
+        """Where trials are read from: the table, or, of a file that travels, its trials and those kept beside it, once there are any.
+
+        With `create` the file beside it is made if need be; where it cannot be, new trials stay in memory, and `kept` says so.
+        """
+        if not self.travels or self._more:
+            return "both" if self._more else "trials"
+        if not self.kept or not (create or self.file.exists()):
+            return "trials"
+        try:
+            TrialStore(self.file, patience=self.patience).close()  # makes or checks it
+        except StoreError:
+            if self.file.exists():
+                raise
+            self.file = self.shelf.folder = None
+            self.shelf.kept = False
+            return "trials"
+        with self._plainly():
+            self._sql.execute("ATTACH ? AS more", (str(self.file),))
+            self._sql.execute(_BOTH)
+        self._more, self._identity = True, self._identity_of_file()
+        return "both"
 
     def _look_at_file(self, create):
         try:
@@ -124,9 +119,13 @@ class TrialStore:
                     self._sql.execute(_CREATE)
             with suppress(sqlite3.OperationalError):  # another run is at it, or the file system cannot: slower, as safe
                 self._sql.execute("PRAGMA journal_mode = WAL")
-        missing = set(COLUMNS) - {row[1] for row in self._sql.execute("PRAGMA table_info(trials)")}
+        table = self._sql.execute("PRAGMA table_info(trials)").fetchall()  # number, name, type, not null, default, key
+        missing = set(COLUMNS) - {row[1] for row in table}
         if missing - set(LATER):
             raise StoreError(f"{self.path} is not a trial store: its table `trials` lacks {', '.join(sorted(missing))}. Give another path.")
+        further = sorted(row[1] for row in table if row[1] not in COLUMNS and row[3] and row[4] is None)
+        if further:
+            raise StoreError(f"{self.path} is of a newer version of rnnkit: its trials must have {', '.join(further)}. Install that version.")
         for name in missing:  # a store of an older version
             default = "" if name in MAY_BE_NAN else f" DEFAULT {LATER[name]!r}"
             with suppress(sqlite3.OperationalError):  # another run has just added it
@@ -165,42 +164,53 @@ class TrialStore:
 
         To add nothing is to try whether the store may be written.
         """
+        table = "more.trials" if self._table(create=True) == "both" else "main.trials"
+        insert = _INSERT.format(table=table)
+        trials = list(trials)
+        self._look_whether_it_is_still_there(trials)
         with self._plainly(), self._sql:
             self._sql.execute("BEGIN IMMEDIATE")
-            return max(0, self._sql.executemany(_INSERT, [_to_row(trial) for trial in trials]).rowcount)
+            return max(0, self._sql.executemany(insert, [to_row(trial) for trial in trials]).rowcount)
 
     def trials(self, study: str) -> list[Trial]:
         """The trials of one study, in the order of their numbers."""
         with self._plainly():
-            return [_from_row(row) for row in self._sql.execute(_SELECT_STUDY, (study,))]
+            return [from_row(row) for row in self._rows(study)]
 
     def numbers(self, study: str) -> set[int]:
         """The numbers (hyper_iter) of the trials that the store has of one study."""
         with self._plainly():
-            return {row[0] for row in self._sql.execute("SELECT hyper_iter FROM trials WHERE study = ?", (study,))}
+            return {row[0] for row in self._sql.execute(f"SELECT hyper_iter FROM {self._table()} WHERE study = ?", (study,))}
+
+    def _rows(self, study=None):
+        """Rows as the table has them, of all studies or of one, by study and number."""
+        if study is None:
+            return self._sql.execute(f"SELECT {_NAMES} FROM {self._table()} ORDER BY study, hyper_iter")
+        return self._sql.execute(f"SELECT {_NAMES} FROM {self._table()} WHERE study = ? ORDER BY hyper_iter", (study,))
 
     def frame(self, studies=None) -> pd.DataFrame:
         """One row a trial, of all studies or of those named, by study and number. Losses of infeasible trials are NaN."""
         with self._plainly():
             if studies is None:
-                rows = self._sql.execute(_SELECT + " ORDER BY study, hyper_iter").fetchall()
+                rows = self._rows().fetchall()
             else:
                 studies = sorted({studies} if isinstance(studies, str) else set(studies))
-                rows = [row for key in studies for row in self._sql.execute(_SELECT_STUDY, (key,))]
-        frame = pd.DataFrame([_values(row) for row in rows], columns=list(COLUMNS))
+                rows = [row for key in studies for row in self._rows(key)]
+        frame = pd.DataFrame([values(row) for row in rows], columns=list(COLUMNS))
         kinds = {int: "int64", float: "float64", bool: "bool"}
         return frame.astype({name: kinds[kind] for name, kind in COLUMNS.items() if kind in kinds})
 
     def __len__(self):
         with self._plainly():
-            return self._sql.execute("SELECT count(*) FROM trials").fetchone()[0]
+            return self._sql.execute(f"SELECT count(*) FROM {self._table()}").fetchone()[0]
 
     @cached_property
     def shelf(self):
         """Where the weights of the best trials are."""
         from rnnkit.trials.weights import Shelf, folder_beside
 
-        return Shelf(None if str(self.path) == ":memory:" else folder_beside(self.path), self.kept)
+        under = folder_beside(self.path) if self.travels else None
+        return Shelf(folder_beside(self.file) if self.kept else None, self.kept, under)
 
     def save_weights(self, study: str, hyper_iter: int, valid_loss: float, blocks: dict, about: dict) -> bool:
         """Keeps the weights of a trial beside the store if its study has none so good; says whether it did (trials/weights.py).
@@ -217,17 +227,24 @@ class TrialStore:
         return about["hyper_iter"], blocks
 
     def export(self, parquet) -> int:
-        """Writes all trials to a Parquet file, which is replaced whole or not at all, and the weights beside it; gives their number.
+        """Adds all trials to a Parquet file, which is made if need be, and the weights beside it; gives how many the file then has.
 
-        StoreError.
+        The file is replaced whole or not at all, and what it has stays: of a trial that it has as well the file's own record, and of
+        two networks the better one. StoreError for a file that is none of trials, and where the two disagree about a trial.
         """
-        from rnnkit.trials.parquet import write
-        from rnnkit.trials.weights import folder_beside
+        from rnnkit.trials.export import export
 
-        frame, parquet = self.frame(), Path(parquet).expanduser()
-        count = write(frame, parquet)
-        self.shelf.copy_to(folder_beside(parquet), frame.study.unique())
-        return count
+        with self._plainly():
+            return export(self, parquet)
+
+    def rows(self):
+        """All trials, as the table has them, by study and number."""
+        return self._rows()
+
+    def studies(self) -> list[str]:
+        """The keys of all studies, in order."""
+        with self._plainly():
+            return [row[0] for row in self._sql.execute(f"SELECT DISTINCT study FROM {self._table()} ORDER BY study")]
 
     def import_(self, parquet) -> int:
         """Adds the trials of a Parquet file, and the weights beside it, and gives how many trials were new.
@@ -237,12 +254,34 @@ class TrialStore:
         from rnnkit.trials.parquet import read
         from rnnkit.trials.weights import folder_beside
 
-        parquet = Path(parquet).expanduser()
+        parquet = at_home(parquet)
         trials = read(parquet)
         count = self.add(trials)
-        if parquet != self.path:  # a store that is this file reads its weights when they are asked for
-            self.shelf.add_from(folder_beside(parquet), sorted({trial.study for trial in trials}))
+        self.shelf.add_from(folder_beside(parquet), sorted({trial.study for trial in trials}))
         return count
+
+    def _identity_of_file(self):
+        """What tells the file that is written from another of its name; None where there is none."""
+        try:
+            about = os.stat(self.file) if self.kept else None
+        except OSError:
+            return None
+        return about and (about.st_dev, about.st_ino)
+
+    def _look_whether_it_is_still_there(self, trials):
+        """StoreError if the file has been removed or replaced since it was opened; what it had, and `trials`, are saved beside its place."""
+        if not self._identity or self._identity_of_file() == self._identity:
+            return
+        saved = next(path for k in itertools.count(1) if not (path := self.file.with_name(f"{self.file.stem}-saved-{k}.sqlite")).exists())
+        try:
+            with TrialStore(saved) as other:
+                other.add(trials)
+                for study in self.studies():
+                    other.add(self.trials(study))
+                where = f"What could be read of it, {len(other):,} trials, is in {saved}: move that to its place, and run the same again."
+        except StoreError as error:
+            where = f"What it had cannot be saved: {error}"
+        raise StoreError(f"The store {self.file} was removed or replaced while it was written. {where}")
 
     def close(self):
         self._sql.close()
@@ -252,25 +291,3 @@ class TrialStore:
 
     def __exit__(self, *_):
         self.close()
-
-
-def _to_row(trial):
-    def value(name, x):
-        if name == "hparams":
-            return json.dumps(x, sort_keys=True, allow_nan=False)
-        return None if name in MAY_BE_NAN and not math.isfinite(x) else x
-
-    return [value(name, getattr(trial, name)) for name in COLUMNS]
-
-
-def _values(row):
-    """A row of the table as the values of a Trial."""
-    values = dict(zip(COLUMNS, row))
-    values["hparams"] = json.loads(values["hparams"])
-    values["infeasible"] = bool(values["infeasible"])
-    values.update({name: math.nan for name in MAY_BE_NAN if values[name] is None})
-    return tuple(values.values())
-
-
-def _from_row(row):
-    return Trial(*_values(row))

@@ -7,7 +7,6 @@ architecture, n_layers, n_units, n_in, n_out. A file that comes in is checked as
 import hashlib
 import json
 import math
-import os
 import re
 import warnings
 from pathlib import Path
@@ -16,7 +15,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from rnnkit.trials.store import StoreError
+from rnnkit.trials.files import write_whole
+from rnnkit.trials.trial import StoreError
 
 SIZES = ("n_layers", "n_units", "n_in", "n_out")
 MAX_BYTES, MAX_SIZE = 1 << 30, 10_000_000  # of a file, and of any number in `about`
@@ -34,10 +34,13 @@ def file_name(study: str) -> str:
 
 
 class Shelf:
-    """Weights by study. What is saved goes into `folder` if it is `kept`, and else stays in memory, before what the folder has."""
+    """Weights by study. What is saved goes into `folder` if it is `kept`, and else stays in memory.
 
-    def __init__(self, folder: Path | None, kept: bool):
-        self.folder, self.kept, self.memory, self.warned = folder, kept, {}, False
+    What the folder `under` has, which is only read, is there too; of two networks of a study the better one counts.
+    """
+
+    def __init__(self, folder: Path | None, kept: bool, under: Path | None = None):
+        self.folder, self.kept, self.under, self.memory, self.warned = folder, kept, under, {}, False
 
     def save(self, about: dict, blocks: dict, replace=False) -> bool:
         """Keeps the weights if they are the best of their study so far (or, with `replace`, anyhow); says whether it did.
@@ -73,22 +76,25 @@ class Shelf:
 
     def load(self, study: str) -> tuple[dict, dict[str, np.ndarray]]:
         """What the weights of a study are, and the weights, by block. StoreError if there are none, or a file holds something else."""
-        path = self.path(study)
-        data = self.memory.get(study) or _bytes_of(path, study)
+        return self._load(study)[:2]
 
-        def refuse(what):
-            raise StoreError(f"{path} does not hold the weights of {study}: {what}. Delete it; they can be had again by retraining.")
-
-        try:
-            blocks = safetensors.numpy.load(data)
-            about = json.loads(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["about"])
-        except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-            refuse(f"it is no safetensors file of this kit ({type(error).__name__})")
-        if wrong := _wrong(about, blocks):
-            refuse(wrong)
-        if about["study"] != study:
-            refuse("it names another study")
-        return about, blocks
+    def _load(self, study: str) -> tuple[dict, dict[str, np.ndarray], bytes]:
+        """As `load`, and the bytes of the file; of several the best."""
+        if study in self.memory:
+            return _opened(self.memory[study], study, "The store in memory")
+        paths = [folder / file_name(study) for folder in (self.folder, self.under) if folder]
+        there = [path for path in paths if path.exists()] or paths[-1:]
+        if not there:
+            raise StoreError(f"The store in memory has no weights of {study}. Retrain its best trial to have them.")
+        found, failed = [], None
+        for path in there:
+            try:
+                found.append(_opened(_bytes_of(path, study), study, path))
+            except StoreError as error:
+                failed = error
+        if not found:
+            raise failed
+        return min(found, key=lambda one: one[0]["valid_loss"])
 
     def note(self, study: str, hyper_iter: int, **more):
         """Adds to the account of a study's weights, if they are those of trial `hyper_iter`: what was measured of them, as JSON can hold it."""
@@ -99,21 +105,22 @@ class Shelf:
         if about["hyper_iter"] == hyper_iter:
             self.save({**about, **more}, blocks, replace=True)
 
-    def path(self, study: str) -> Path | str:
-        return "The store in memory" if self.folder is None else self.folder / file_name(study)
-
     def copy_to(self, folder: Path, studies):
-        """Copies the weights of the studies that have some, whole files. StoreError if they cannot be written."""
+        """Copies the weights of the studies that have some, whole files, unless the folder's are better. StoreError if it cannot be written."""
+        other = Shelf(folder, kept=True)
         for study in studies:
             try:
-                self.load(study)
+                about, _, data = self._load(study)
             except StoreError:
                 continue  # none, or none that is worth copying
-            data = self.memory.get(study) or self.path(study).read_bytes()
-            target = folder / file_name(study)
             try:
-                if not target.is_file() or target.read_bytes() != data:
-                    _write(target, data)
+                there, _, old = other._load(study)
+            except StoreError:
+                there, old = None, b""
+            if old == data or (there and _rank(there) < _rank(about)):
+                continue
+            try:
+                _write(folder / file_name(study), data)
             except OSError as error:
                 raise StoreError(f"Weights cannot be written to {folder} ({error.strerror or error}). Give another path.") from error
 
@@ -121,15 +128,37 @@ class Shelf:
         """Takes over the weights of the studies that another folder has, where they are better; a file that is no such is told and left."""
         other = Shelf(folder, kept=False)
         for study in studies:
-            if other.path(study).exists():
+            if (folder / file_name(study)).exists():
                 try:
                     self.save(*other.load(study))
                 except StoreError as error:
                     warnings.warn(str(error), stacklevel=3)
 
 
-def _bytes_of(path, study: str) -> bytes:
-    if isinstance(path, str) or not path.is_file():
+def _rank(about: dict) -> tuple:
+    """The better of two networks first; of equal ones the one of which more was measured."""
+    return about["valid_loss"], -len(about)
+
+
+def _opened(data: bytes, study: str, path) -> tuple[dict, dict[str, np.ndarray], bytes]:
+    """What a file of weights holds, and its bytes. StoreError if that is something else."""
+    def refuse(what):
+        raise StoreError(f"{path} does not hold the weights of {study}: {what}. Delete it; they can be had again by retraining.")
+
+    try:
+        blocks = safetensors.numpy.load(data)
+        about = json.loads(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["about"])
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        refuse(f"it is no safetensors file of this kit ({type(error).__name__})")
+    if wrong := _wrong(about, blocks):
+        refuse(wrong)
+    if about["study"] != study:
+        refuse("it names another study")
+    return about, blocks, data
+
+
+def _bytes_of(path: Path, study: str) -> bytes:
+    if not path.is_file():
         raise StoreError(f"{path} has no weights of {study}. Retrain its best trial to have them.")
     try:
         with open(path, "rb") as file:
@@ -143,12 +172,7 @@ def _bytes_of(path, study: str) -> bytes:
 
 def _write(path: Path, data: bytes):
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f"{path.name}.{os.getpid()}.half")
-    try:
-        half.write_bytes(data)
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
+    write_whole(path, data)
 
 
 def _wrong(about, blocks) -> str:

@@ -1,0 +1,104 @@
+"""drawn.json: what the kit has written into a folder, of which trials, by which code.
+
+So nothing that stands there already is overwritten unless the kit wrote it, and nothing is drawn twice: a figure whose trials, code and
+files are those of the account is left as it is.
+"""
+
+import hashlib
+import json
+import os
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+
+from rnnkit.trials.files import alone_in, write_whole
+from rnnkit.trials.trial import StoreError
+
+ACCOUNT = "drawn.json"
+CODE = ("figures", "analysis", "paper.py", "reference.py")  # what decides how trials are drawn and judged
+LIBRARIES = ("matplotlib", "seaborn", "numpy", "pandas", "scipy", "scikit-learn")
+
+
+def account_in(folder) -> dict:
+    """Name of what was drawn -> its entry: `trials` and `code` (digests), `files` (name -> digest), `text` and `claims` of a figure.
+
+    Empty for a folder without an account. StoreError for a file of that name that is something else.
+    """
+    path = Path(folder) / ACCOUNT
+    try:
+        account = json.loads(path.read_text(encoding="utf-8"))
+        good = isinstance(account, dict) and all(isinstance(entry["files"], dict) for entry in account.values())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        good = False
+    if not good:
+        raise StoreError(f"{path} is no account of what rnnkit has drawn. Nothing is overwritten: move it away, or name another folder.")
+    return account
+
+
+def check_free(folder, names):
+    """StoreError if a file of one of these names is in the folder and the kit did not write it."""
+    folder = Path(folder)
+    known = {file for entry in account_in(folder).values() for file in entry["files"]}
+    for name in names:
+        if name not in known and os.path.lexists(folder / name):
+            raise StoreError(f"{folder / name} is there already, and {ACCOUNT} does not say that rnnkit wrote it. Nothing is overwritten: "
+                             "move it away, or name another folder.")  # fmt: skip
+
+
+def note(folder, name: str, files, **entry):
+    """Writes down that the kit has written the `files` of `name` (paths in the folder)."""
+    folder = Path(folder)
+    entry = {"files": {Path(file).relative_to(folder).as_posix(): digest_of_file(file) for file in files}, **entry}
+    with alone_in(folder):
+        account = {**account_in(folder), name: entry}
+        text = json.dumps(account, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        write_whole(folder / ACCOUNT, text.encode())
+
+
+def unchanged(folder, name: str, trials: str) -> dict | None:
+    """The entry of `name` if it was made of these trials by this code and all of its files are as they were written; else None."""
+    entry = account_in(folder).get(name)
+    if entry is None or entry.get("trials") != trials or entry.get("code") != digest_of_code():
+        return None
+    try:
+        same = all(digest_of_file(Path(folder) / file) == digest for file, digest in entry["files"].items())
+    except OSError:
+        return None
+    return entry if same else None
+
+
+def digest_of_trials(frame: pd.DataFrame) -> str:
+    """What tells a frame of trials from another: all columns count but the experiment that asked for it."""
+    sha = hashlib.sha256()
+    for name in sorted(set(frame.columns) - {"experiment"}):
+        column = frame[name]
+        if any(isinstance(value, dict) for value in column.head(1)) or name in ("hparams", "kept"):
+            column = column.map(lambda value: json.dumps(value, sort_keys=True, default=str))
+        sha.update(name.encode())
+        sha.update(pd.util.hash_pandas_object(column, index=False).to_numpy().tobytes())
+    return sha.hexdigest()[:16]
+
+
+@cache
+def digest_of_code() -> str:
+    """What tells this drawing code and these libraries from others; with the authors' trials, where they are drawn beneath ours."""
+    package, sha = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for part in CODE:
+        path = package / part
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            sha.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
+    for name in LIBRARIES:
+        try:
+            sha.update(f"{name} {version(name)}".encode())
+        except PackageNotFoundError:
+            continue
+    sha.update(os.environ.get("RNNKIT_REFERENCE", "").encode())
+    return sha.hexdigest()[:16]
+
+
+def digest_of_file(path) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]

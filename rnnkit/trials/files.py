@@ -1,0 +1,58 @@
+"""Files that trials are kept in: their names, and how several processes keep out of each other's way."""
+
+import os
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rnnkit.trials.trial import StoreError
+
+
+def at_home(path) -> Path:
+    """A path with ~ written out. StoreError for a user whom nobody knows."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise StoreError(f"The home of {path} is not known. Write the path out.") from error
+
+
+def more_beside(parquet: Path) -> Path:
+    """trials.parquet -> trials-more.sqlite, which keeps what a file of trials lacks."""
+    return parquet.with_name(f"{parquet.stem}-more.sqlite")
+
+
+def travelling(parquet) -> Path:
+    """The path of a file to export to. StoreError for what cannot be one: a folder, or the name of a store."""
+    path = at_home(parquet)
+    if not path.name or path.is_dir():
+        raise StoreError(f"Trials are exported to a Parquet file, got {str(parquet) or 'no name'!r}. Give the path of a file.")
+    if path.suffix in (".sqlite", ".sqlite3", ".db"):
+        raise StoreError(f"Trials are exported to a Parquet file, got the name of an SQLite store, {path}. Give a name that ends in .parquet.")
+    return path
+
+
+@contextmanager
+def alone_in(folder: Path):
+    """Lets one process at a time read and replace files of a folder, as far as the file system has locks."""
+    try:
+        import fcntl
+
+        place = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):  # not a POSIX system, or no such folder, which writing will tell
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
+
+
+def write_whole(path: Path, data: bytes):
+    """Writes a file whole or not at all. OSError."""
+    half = path.with_name(f"{path.name}.{os.getpid()}.half")
+    try:
+        half.write_bytes(data)
+        os.replace(half, path)
+    finally:
+        half.unlink(missing_ok=True)

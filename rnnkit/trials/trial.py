@@ -1,0 +1,81 @@
+"""A trial: one row, written once. And the errors of whatever keeps trials."""
+
+import json
+import math
+from dataclasses import MISSING, dataclass, fields
+
+LOSSES = ("train_loss", "valid_loss", "eval_loss")
+
+
+class StoreError(Exception):
+    """What is wrong with a store, in one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row: the authors' ten columns (architecture to eval_loss, and hyper_iter for the trial's number), then ours.
+
+    Losses are NaN where the trial was infeasible. `max_params` is the budget, `num_params` what the network has.
+    """
+
+    study: str  # the key of the study it belongs to
+    architecture: str
+    task_type: str
+    hparams: dict
+    n_layers: int
+    hyper_iter: int
+    max_params: int
+    num_params: int
+    train_loss: float
+    valid_loss: float  # what the tuner minimises
+    eval_loss: float
+    infeasible: bool
+    steps: int  # training steps done
+    seconds: float  # this trial's share of the time
+    seed: int
+    scale: str
+    device: str
+    version: str  # of rnnkit
+    created: str  # UTC, ISO 8601
+    n_in: int
+    unroll: int
+    tuner: str
+    n_units: int = 0  # a layer; 0 where an older version of the kit did not note it, as are the other columns below
+    form: str = ""  # how large the task is, for tasks that come in several sizes
+    accuracy: float = math.nan  # share of right answers on the evaluation data; NaN where there are none to be right
+    commit: str = ""  # of the source, where it is known
+    torch: str = ""  # its version
+
+
+COLUMNS = {f.name: f.type for f in fields(Trial)}
+LATER = {f.name: f.default for f in fields(Trial) if f.default is not MISSING}  # columns that an older file may lack
+MAY_BE_NAN = (*LOSSES, "accuracy")
+FACTS = ("hparams", *LOSSES, "infeasible")  # what two records of one trial must agree in
+
+
+def differ(one: Trial, other: Trial) -> bool:
+    """Whether two records of one trial tell of different results; when and where it was trained is beside the point."""
+    pairs = [(getattr(one, name), getattr(other, name)) for name in FACTS]
+    return any(a != b and (a == a or b == b) for a, b in pairs)  # NaN is NaN
+
+
+def to_row(trial):
+    def value(name, x):
+        if name == "hparams":
+            return json.dumps(x, sort_keys=True, allow_nan=False)
+        return None if name in MAY_BE_NAN and not math.isfinite(x) else x
+
+    return [value(name, getattr(trial, name)) for name in COLUMNS]
+
+
+def values(row):
+    """A row of the table as the values of a Trial."""
+    values = dict(zip(COLUMNS, row))
+    values["hparams"] = json.loads(values["hparams"])
+    values["infeasible"] = bool(values["infeasible"])
+    values.update({name: math.nan for name in MAY_BE_NAN if values[name] is None})
+    return tuple(values.values())
+
+
+def from_row(row):
+    return Trial(*values(row))
