@@ -366,13 +366,16 @@ def test_a_second_run_trains_nothing(store, monkeypatch):
     assert run("start", "smoke", store, progress=False).equals(first)
 
 
-def test_a_store_that_does_not_keep_says_so_before_it_is_added_to(tmp_path, capsys):
+def test_what_a_parquet_file_lacks_is_trained_once_and_kept_beside_it(tmp_path, capsys, monkeypatch):
     file = tmp_path / "trials.parquet"
     with TrialStore(tmp_path / "trials.sqlite") as store:
         run("start", "smoke", store, trials=1, progress=False)
         store.export(file)
     assert len(run("start", "smoke", file, trials=3)) == 3
-    assert f"{file} lacks 2 trials; they are trained now and not kept." in capsys.readouterr().err
+    beside = tmp_path / "trials-more.sqlite"
+    assert f"{file} lacks 2 trials; they are trained now and kept in {beside}." in capsys.readouterr().err
+    monkeypatch.setattr("rnnkit.studies.study.train", lambda *_, **__: pytest.fail("trained again"))
+    assert len(run("start", "smoke", file, trials=3)) == 3
 
 
 def one_second(study, device):
