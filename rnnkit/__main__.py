@@ -214,12 +214,14 @@ def speed(cells, sizes, steps, **settings):
 
 @bench.command()
 @click.option("--json", "path", default=None, metavar="FILE", help="Write the numbers to this file too.")
+@click.option("--runs", "runs_path", default=None, metavar="FILE",
+              help="Compare searches of real studies too (half an hour): each is kept in this file, and only what it lacks is run.")
 @plainly
-def tuner(path=None):
+def tuner(path=None, runs_path=None):
     """Seconds per suggestion, and best-so-far curves against random search and skopt's GP."""
     from rnnkit.bench import tuner
 
-    tuner.main(path)
+    tuner.main(path, runs_path)
 
 
 if __name__ == "__main__":

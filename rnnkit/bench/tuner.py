@@ -2,40 +2,46 @@
 
 Both test functions have the spaces that studies have: numbers, whole numbers on logarithmic ranges, choices. In hartmann few dimensions
 matter and a region is infeasible. All tuners are asked for rounds of 16 trials; skopt's own starts from the same first round as ours.
+Real studies are compared in searches.py.
 """
 
+import importlib.util
 import json
 import math
 import os
 import platform
 import time
-import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from skopt import Optimizer
 
+from rnnkit.bench.contenders import ROUND, SkoptTuner
 from rnnkit.hparams import Choice, IntLog, Log, Space, Uniform
-from rnnkit.tuner import GPTuner, RandomTuner, observed
+from rnnkit.tuner import GPTuner, RandomTuner
 
-ROUND = 16
 OBSERVED = (100, 500, 1_000, 2_500)
 AT = (16, 32, 48, 64, 96, 128, 256)  # trials at which the best so far is printed
 
 
-def main(json_path=None):
-    """`rnnkit bench tuner`: prints the tables and writes the JSON file, if one is named."""
-    from rnnkit.studies import Study
+def main(json_path=None, runs_path=None):
+    """`rnnkit bench tuner`: prints the tables and writes the JSON file, if one is named.
 
-    def study(architecture):
-        return Study("per_cap", architecture, n_layers=1, max_params=300, train_steps=(1_000, 3_000))
+    With `runs_path`, a file of JSON lines, it then runs the searches of real studies that the file lacks, and prints their table.
+    """
+    run(json_path)
+    if runs_path:
+        from rnnkit.bench import searches
 
-    return run(json_path, studies=[study(architecture) for architecture in ("rnn", "gru")])
+        print("\nsearches of real studies, each with the same training steps to spend")
+        names = tuple(searches.NAMES)
+        if importlib.util.find_spec("optuna") is None:
+            print("Optuna is not installed, so its searches are left out (pip install 'rnnkit[bench]').")
+            names = tuple(name for name in names if name != "tpe")
+        searches.printed(searches.search_all(runs_path, names=names))
 
 
-def run(json_path=None, quick=False, studies=(), say=print) -> dict:
-    """Prints the tables, with one for each study given, and returns what the JSON file holds. `quick` checks that all of it runs."""
+def run(json_path=None, quick=False, say=print) -> dict:
+    """Prints the tables and returns what the JSON file holds. `quick` checks that all of it runs."""
     seeds, trials, small, observations = (1, 32, 32, (100,)) if quick else (5, 256, 64, OBSERVED)
     say("seconds for suggest(16), one thread, 25 mixed dimensions")
     seconds = {}
@@ -45,13 +51,10 @@ def run(json_path=None, quick=False, studies=(), say=print) -> dict:
     best = {}
     for name, (space, loss) in FUNCTIONS.items():
         say(f"\n{name}: least loss so far, median of seeds")
-        curves = {tuner: [curve(TUNERS[tuner](space, seed), loss, trials) for seed in range(seeds)] for tuner in ("gp", "random")}
-        curves["skopt"] = [curve(TUNERS["skopt"](space, seed), loss, small) for seed in range(seeds)]
-        best[name] = _table(curves, say)
-    for study in studies:
-        name = f"{study.task_type} {study.architecture}, {study.max_params} parameters"
-        say(f"\n{name}: least validation loss so far, median of seeds")
-        curves = real(study, small if quick else 96, range(seeds)) | real(study, small, range(seeds), ("skopt",))
+        lengths = {"gp": trials, "random": trials, "skopt": small}
+        curves = {
+            tuner: [curve(TUNERS[tuner](space, seed), loss, length) for seed in range(seeds)] for tuner, length in lengths.items()
+        }
         best[name] = _table(curves, say)
     result = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count(), "seconds": seconds, "best": best}
     if json_path:
@@ -81,49 +84,6 @@ def curve(tuner, loss, trials: int) -> list[float]:
         tuner.observe(points, new)
         losses += new
     return np.fmin.accumulate(losses).tolist()
-
-
-def real(study, trials: int = 96, seeds=range(5), tuners=("gp", "random"), device="cpu") -> dict:
-    """The same curves on a study, each of `seeds` with data, weights and tuner of its own: tuner -> one curve a seed."""
-    from rnnkit.training import train
-
-    def one(name, seed):
-        here, tuner, losses = replace(study, seed=seed), TUNERS[name](study.space, seed), []
-        while len(losses) < trials:
-            points = tuner.suggest(ROUND, start=len(losses))
-            outcomes = train(here, points, list(range(len(losses), len(losses) + ROUND)), device=device)
-            new = [math.nan if outcome.infeasible else outcome.valid_loss for outcome in outcomes]
-            tuner.observe(points, new)
-            losses += new
-        return np.fmin.accumulate(losses).tolist()
-
-    return {name: [one(name, seed) for seed in seeds] for name in tuners}
-
-
-class SkoptTuner:
-    """skopt as it comes: Optimizer(space, "GP", acq_func="EI"), rounds by its constant liar. It refits for each point: small n only."""
-
-    def __init__(self, space: Space, seed: int):
-        self.space, self.first = space, GPTuner(space, seed)
-        self.optimizer = Optimizer(space.skopt().dimensions, "GP", n_initial_points=ROUND, acq_func="EI", random_state=seed)
-        self.points, self.losses = [], []
-
-    def suggest(self, count, start=0):
-        if not self.losses:
-            return self.first.suggest(count, start)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return [self.space.point(values) for values in self.optimizer.ask(count, strategy="cl_min")]
-
-    def observe(self, hparams, losses):
-        """skopt refuses NaN, so infeasible trials are told as ours are: the worst feasible loss so far plus half the range."""
-        points, losses = observed(self.space, hparams, losses)
-        self.points, self.losses = self.points + points, self.losses + losses
-        feasible = [loss for loss in self.losses if math.isfinite(loss)]
-        worst = max(feasible) + (max(feasible) - min(feasible)) / 2
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.optimizer.tell(points, [loss if math.isfinite(loss) else worst for loss in losses])
 
 
 TUNERS = {"gp": GPTuner, "random": RandomTuner, "skopt": SkoptTuner}

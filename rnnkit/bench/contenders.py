@@ -1,0 +1,98 @@
+"""Tuners to compare ours with: skopt's Gaussian process as it comes, Optuna's TPE, and a start from a smaller network's best trials."""
+
+import math
+import warnings
+
+import numpy as np
+from skopt import Optimizer
+
+from rnnkit.hparams import Choice, IntLog, Log, Space
+from rnnkit.tuner import GPTuner, UsualGPTuner, observed
+
+ROUND = 16
+
+
+class SkoptTuner:
+    """skopt as it comes: Optimizer(space, "GP", acq_func="EI"), rounds by its constant liar. It refits for each point: small n only."""
+
+    def __init__(self, space: Space, seed: int):
+        self.space, self.first = space, GPTuner(space, seed)
+        self.optimizer = Optimizer(space.skopt().dimensions, "GP", n_initial_points=ROUND, acq_func="EI", random_state=seed)
+        self.points, self.losses = [], []
+
+    def suggest(self, count, start=0):
+        if not self.losses:
+            return self.first.suggest(count, start)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return [self.space.point(values) for values in self.optimizer.ask(count, strategy="cl_min")]
+
+    def observe(self, hparams, losses):
+        """skopt refuses NaN, so infeasible trials are told as ours are: the worst feasible loss so far plus half the range."""
+        points, losses = observed(self.space, hparams, losses)
+        self.points, self.losses = self.points + points, self.losses + losses
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.optimizer.tell(points, finite(losses, self.losses))
+
+
+class TPETuner:
+    """Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), at its defaults but for two settings.
+
+    The first round is random, and within a round running trials count as bad ones, as Optuna advises for trials side by side.
+    ImportError where Optuna is not installed.
+    """
+
+    def __init__(self, space: Space, seed: int):
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=ROUND, constant_liar=True)
+        self.space, self.losses, self.asked = space, [], []
+        self.optuna, self.study = optuna, optuna.create_study(sampler=sampler)
+
+    def suggest(self, count, start=0):
+        self.asked = [self.study.ask(self._distributions()) for _ in range(count)]
+        return [self.space.point([trial.params[name] for name in self.space.names]) for trial in self.asked]
+
+    def observe(self, hparams, losses):
+        """Takes the losses of the round just suggested; infeasible trials as the worst feasible loss so far plus half the range."""
+        _, losses = observed(self.space, hparams, losses)
+        self.losses += losses
+        for trial, loss in zip(self.asked, finite(losses, self.losses), strict=True):
+            self.study.tell(trial, loss)
+
+    def _distributions(self) -> dict:
+        kinds, found = self.optuna.distributions, {}
+        for row in self.space.rows:
+            if isinstance(row, Choice):
+                found[row.name] = kinds.CategoricalDistribution(row.choices)
+            elif isinstance(row, IntLog):
+                found[row.name] = kinds.IntDistribution(row.low, row.high, log=True)
+            else:
+                found[row.name] = kinds.FloatDistribution(row.low, row.high, log=isinstance(row, Log))
+        return found
+
+
+class CarriedTuner(UsualGPTuner):
+    """The start from usual values, with the best trials of a smaller network in the place of half of the cold points."""
+
+    def __init__(self, space: Space, seed: int, carried: list[dict]):
+        super().__init__(space, seed)
+        self.carried = [space.point([point[name] for name in space.names]) for point in carried]
+
+    def _design(self, start, count):
+        points = super()._design(0, start + count)
+        for place, point in zip(range(1, self.round_size, 4), self.carried):
+            if place < len(points):
+                points[place] = point
+        return points[start:]
+
+
+def finite(losses, so_far) -> list[float]:
+    """Losses with the infeasible ones at the worst feasible loss so far plus half the range; zero while none is feasible."""
+    feasible = np.array([loss for loss in so_far if math.isfinite(loss)] or [0.0])
+    worst = float(feasible.max() + np.ptp(feasible) / 2)
+    return [loss if math.isfinite(loss) else worst for loss in losses]
