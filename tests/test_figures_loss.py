@@ -226,7 +226,7 @@ def test_a_caption_states_trials_scale_task_and_depths(frames, name):
 
 
 def test_a_caption_of_many_sizes_gives_units_and_a_range(frames):
-    assert "parameters; 16, 32, 48, 56, 64, 72, 96 units a layer" in figures.caption("fig2c", frames["fig2c"])
+    assert "parameters; 16, 32, 48, 56, 64, 72, 96 units per layer" in figures.caption("fig2c", frames["fig2c"])
 
 
 @pytest.mark.parametrize("name", NAMES)

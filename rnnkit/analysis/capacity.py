@@ -41,6 +41,7 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
     `bits_low` is what half the search would have found (`half_search`); the best is itself a lower bound on the capacity.
     """
     trials, rows = per_trial(frame).reset_index(drop=True), []
+    trials = trials.assign(**{name: 0 for name in ("n_units", "n_in") if name not in trials})  # a frame of an older kit lacks them
     taken = {
         name: trials[name].to_numpy()
         for name in ("bits", "soft_bits", "samples", "bits_per_param", "steps", "hyper_iter", "num_params", "n_units", "n_in")
