@@ -11,6 +11,7 @@ import torch
 from rnnkit import cells, figures
 from rnnkit.architectures import LATER_ROWS, formulas, space_table, units
 from rnnkit.cells import CELLS, PAPER, Cell, cell_of, register
+from rnnkit.figures.account import digest_of_trials
 from rnnkit.figures.report import report as drawn
 from rnnkit.figures.report import tables_of
 from rnnkit.figures.style import label_of
@@ -89,7 +90,7 @@ def report(cell, scale="quick", store="trials.sqlite", seed=0, trials=None, work
     frame = frame[frame.hyper_iter < least].reset_index(drop=True)
     figure = drawn(architecture, frame)
     if out:
-        figures.save(figure, f"report_{architecture}", out, figure.tables, figure.alt)
+        figures.keep(figure, f"report_{architecture}", out, figure.tables, figure.alt, digest_of_trials(frame))
     space = space_table("per_cap", (architecture,)).drop(columns=architecture).set_index("hyper-parameter")
     space = space[[name not in {"all", *LATER_ROWS} for name in space.index]]
     return Report(architecture, _table(architecture, tables_of(frame), size), space, figure, frame, reused)

@@ -8,6 +8,7 @@ from rnnkit.trials import StoreError, TrialStore, files
 from rnnkit.trials import export as exporting
 
 TRIALS = "trials.parquet"  # in the folder of figures: the trials behind them
+EVIDENCE = Path(__file__).resolve().parent.parent / "figures"  # of the source checkout: the kit's own
 
 NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no trials
     "0_start_here": ("start",),
@@ -57,7 +58,23 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="results", seed
         if opened.kept:
             opened.export(out / TRIALS)
         frames = stored_frames(opened, scale, seed, trials)
-    return finish(chosen, frames, out, say)
+    claims = finish(chosen, frames, out, say)
+    if out.resolve() == EVIDENCE and (out / "claims.csv").exists():
+        tell_in_readme(say)
+    return claims
+
+
+def tell_in_readme(say=print):
+    """Writes the verdicts of the evidence that ships into the checkout's README, between their marks. StoreError."""
+    import pandas as pd
+
+    from rnnkit.figures import verdicts
+
+    with TrialStore(EVIDENCE / TRIALS) as shipped:
+        count = len(shipped)
+    readme = EVIDENCE.parent / "README.md"
+    if verdicts.write_block(readme, pd.read_csv(EVIDENCE / "claims.csv", dtype={"paper": str}), count):
+        say(f"{readme} has their verdicts.")
 
 
 def take_over(store, parquet, say):

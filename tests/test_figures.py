@@ -1,5 +1,6 @@
 """What is drawn is what was measured: axes, tables, captions and files held against the trials they are made of."""
 
+import importlib
 import math
 import xml.etree.ElementTree as ElementTree
 
@@ -10,7 +11,9 @@ import pytest
 import synthetic
 
 from rnnkit import analysis, figures, paper
+from rnnkit.figures import account, verdicts
 
+points_module = importlib.import_module("rnnkit.figures.points")  # the package has a function of that name
 NAMES = ("fig1", "fig2a", "fig2b", "figapp1", "calibration", "best_so_far")
 
 
@@ -348,3 +351,36 @@ def test_every_link_of_the_gallery_leads_to_a_file(gallery):
 def test_a_gallery_of_no_figure_is_refused(frames, tmp_path):
     with pytest.raises(ValueError, match="got fig9"):
         figures.gallery(tmp_path, {"fig9": frames["fig1"]})
+
+
+def test_each_table_is_computed_once_for_a_figure(frames, tmp_path, monkeypatch):
+    computed = []
+    table = points_module.TABLES["fig2b"]
+    monkeypatch.setitem(points_module.TABLES, "fig2b", lambda rows: computed.append(1) or table(rows))
+    figures.draw_into(tmp_path, "fig2b", frames["fig2b"])
+    assert len(computed) == 1
+
+
+def test_a_changed_frame_gives_changed_tables(frames):
+    frame = frames["fig2b"].copy()
+    first = figures.points("fig2b", frame)["fig2b"]
+    frame.loc[~frame.infeasible, ["train_loss", "valid_loss", "eval_loss"]] *= 2
+    assert (figures.points("fig2b", frame)["fig2b"].bits > first.bits).all()
+
+
+def test_any_other_trial_is_another_figure(frames):
+    frame = frames["fig2b"]
+    digest = account.digest_of_trials
+    changed = [frame.iloc[1:], frame.assign(eval_loss=frame.eval_loss * 1.0001), frame.assign(hparams=[{}] * len(frame)), frame.assign(version="9")]
+    assert len({digest(frame), *map(digest, changed)}) == 5 and digest(frame.assign(experiment="x")) == digest(frame.copy())
+
+
+def test_the_verdicts_of_a_readme_are_written_between_its_marks_alone(frames, tmp_path):
+    readme, claims = tmp_path / "README.md", figures.claims_of({"fig1": {"claims": analysis.compare("fig1", frames["fig1"]).to_dict("records")}})
+    assert not verdicts.write_block(readme, claims, 7) and not readme.exists()
+    readme.write_text(f"before\n{verdicts.BEGIN}\nold\n{verdicts.END}\nafter\n")
+    assert verdicts.write_block(readme, claims, 7)
+    text = readme.read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text and "from the 7 trials" in text
+    assert text.count("\n| C0") == len(claims[claims.id.str.startswith("C0")])
+    assert all(f"| {claim.id}: {claim.claim} | {claim.paper} |" in text for claim in claims.itertuples())

@@ -6,7 +6,7 @@
 
 from rnnkit.figures.capacity import calibration, fig1, fig2a, fig2b, figapp1, inputs
 from rnnkit.figures.discussion import audit, later_numbers, quantised
-from rnnkit.figures.files import claims_of, companions, draw_into, gallery, keep, publish, save, show
+from rnnkit.figures.files import companions, draw_into, gallery, keep, publish, save, show
 from rnnkit.figures.flow import gradients, one_setting
 from rnnkit.figures.loss import fig3
 from rnnkit.figures.points import points
@@ -18,6 +18,7 @@ from rnnkit.figures.tasks import task_example
 from rnnkit.figures.throughput import fig2c, g01
 from rnnkit.figures.trainability import fig4, fig5
 from rnnkit.figures.tuner import convergence, importance, lost
+from rnnkit.figures.verdicts import claims_of
 from rnnkit.figures.words import alt, caption
 
 DRAW = {

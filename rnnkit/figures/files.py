@@ -1,6 +1,5 @@
 """Figures on disk and in notebooks: PNG, SVG, the plotted points as CSV, and the gallery with captions and verdicts."""
 
-import math
 from pathlib import Path
 
 import matplotlib
@@ -10,6 +9,7 @@ from rnnkit import analysis, paper
 from rnnkit.figures.account import account_in, check_free, digest_of_code, digest_of_trials, note, unchanged
 from rnnkit.figures.points import points, remembered
 from rnnkit.figures.style import look
+from rnnkit.figures.verdicts import claims_of, counts_of, verdict_rows
 from rnnkit.figures.words import alt as alt_of
 from rnnkit.figures.words import caption, duration
 
@@ -60,13 +60,6 @@ def draw_into(out, name: str, frame: pd.DataFrame) -> dict:
     return entry
 
 
-def claims_of(entries: dict) -> pd.DataFrame:
-    """The verdicts of some entries of an account (figure -> entry), as `analysis.compare` gives them and with the `figure` of each."""
-    columns = ["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence", "figure"]
-    rows = [{**row, "figure": name} for name, entry in entries.items() for row in entry["claims"]]
-    return pd.DataFrame(rows, columns=columns).astype({"ours": float, "low": float, "high": float})
-
-
 def show(figure, alt: str):
     """Displays a figure in a notebook, with `alt` as its text for those who cannot see it."""
     from IPython.display import display
@@ -93,10 +86,10 @@ def publish(name: str, frame: pd.DataFrame, out=""):
             name = name if name in DRAW else "best_so_far"
             figure, text, tables, words = DRAW[name](frame), alt_of(name, frame), points(name, frame), caption(name, frame)
             rows = analysis.rows_of(name, frame)
-    if out and unchanged(out, name, trials := digest_of_trials(rows)) is None:
-        keep(figure, name, out, tables, text, trials)
     show(figure, text)
     display(Markdown(words))
+    if out and unchanged(out, name, trials := digest_of_trials(rows)) is None:
+        keep(figure, name, out, tables, text, trials)
 
 
 def text_of(tables: dict[str, pd.DataFrame]) -> str:
@@ -142,11 +135,6 @@ def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
     return path
 
 
-def counts_of(claims: pd.DataFrame) -> str:
-    """How many claims hold, fail and are not tested, in words."""
-    return ", ".join(f"{verdict} {(claims.verdict == verdict).sum()}" for verdict in (analysis.HOLDS, analysis.FAILS, analysis.UNTESTED))
-
-
 HEAD = """# Figures
 
 The figures and tables of Collins, Sohl-Dickstein & Sussillo (2017), redrawn from our own trials, in the order of the paper, and some
@@ -185,13 +173,7 @@ def _section(name, frame, alt, tables, claims) -> str:
     ]
     if len(claims):
         rows = ["| claim | paper | ours [interval] | verdict | evidence |", "|---|---|---|---|---|"]
-        rows += [f"| {c.id}: {c.claim} | {c.paper} | {_interval(c)} | **{c.verdict}** | {c.evidence} |" for c in claims.itertuples()]
+        told = zip(verdict_rows(claims), claims.evidence)
+        rows += [f"| {claim} | {theirs} | {ours} | **{verdict}** | {evidence} |" for (claim, theirs, ours, verdict), evidence in told]
         parts.append("\n".join(rows) + "\n")
     return "\n".join(parts)
-
-
-def _interval(claim) -> str:
-    if math.isnan(claim.ours):
-        return "-"
-    number = f"{claim.ours:#.3g}"
-    return number if math.isnan(claim.low) else f"{number} [{claim.low:#.3g}, {claim.high:#.3g}]"
