@@ -378,9 +378,9 @@ def test_any_other_trial_is_another_figure(frames):
 def test_the_verdicts_of_a_readme_are_written_between_its_marks_alone(frames, tmp_path):
     readme, claims = tmp_path / "README.md", figures.claims_of({"fig1": {"claims": analysis.compare("fig1", frames["fig1"]).to_dict("records")}})
     assert not verdicts.write_block(readme, claims, 7) and not readme.exists()
-    readme.write_text(f"before\n{verdicts.BEGIN}\nold\n{verdicts.END}\nafter\n")
+    readme.write_text(f"before\n{verdicts.BEGIN}\nDear diary,\n{verdicts.END}\nafter\n")
     assert verdicts.write_block(readme, claims, 7)
     text = readme.read_text()
-    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text and "from the 7 trials" in text
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "diary" not in text and "from the 7 trials" in text
     assert text.count("\n| C0") == len(claims[claims.id.str.startswith("C0")])
     assert all(f"| {claim.id}: {claim.claim} | {claim.paper} |" in text for claim in claims.itertuples())

@@ -121,7 +121,7 @@ def test_a_terminal_gets_plain_text(mgu):
 def test_a_report_is_written_where_asked(store, tmp_path):
     rk.report("mgu", scale="smoke", store=store, trials=2, workers=1, progress=False, out=tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {
-        f"report_mgu{end}" for end in (".png", ".svg", ".csv", "_memory.csv", "_diverged.csv")}
+        "drawn.json", *(f"report_mgu{end}" for end in (".png", ".svg", ".csv", "_memory.csv", "_diverged.csv"))}
     assert len(pd.read_csv(tmp_path / "report_mgu_memory.csv")) == 2 * 3
 
 
