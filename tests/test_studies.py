@@ -10,9 +10,9 @@ import rnnkit.studies as studies
 from rnnkit import draws, hparams
 from rnnkit.cells import CELLS, PAPER
 from rnnkit.studies import EXPERIMENTS, SCALES, Study, jobs_of, plan, run, studies_of
-from rnnkit.studies.experiments import FRESH
+from rnnkit.studies.experiments import FRESH, _fig1
 from rnnkit.studies.progress import Progress, duration
-from rnnkit.studies.scales import Part, inputs_for
+from rnnkit.studies.scales import LARGE, Part, inputs_for
 from rnnkit.tasks import TASKS
 from rnnkit.training import Outcome
 from rnnkit.trials import TrialStore
@@ -327,7 +327,10 @@ def test_less_than_a_thousandth_of_the_samples_coincide_and_one_input_fewer_woul
 
 @pytest.mark.parametrize("scale", ["quick", "overnight"])
 def test_steps_of_the_capacity_task_are_in_proportion_to_parameters(scale):
-    assert len({tuple(steps / study.max_params for steps in study.train_steps) for study in studies_of("fig1", scale) if study.tuner != "long"}) <= 2
+    c = SCALES[scale].capacity
+    for study in _fig1(SCALES[scale]):
+        large = study.max_params > LARGE and c.large_steps
+        assert tuple(steps / study.max_params for steps in study.train_steps) == (c.large_steps if large else c.steps_per_param)
 
 
 def test_longer_trainings_start_from_the_best_trials_of_their_study(store, stub, monkeypatch):

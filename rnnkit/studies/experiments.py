@@ -82,7 +82,7 @@ def _fig1_long(scale, frame, **settings):
     long = scale.capacity.long
     if long is None:
         return []
-    found, steps = [], tuple(long.sizes[0] * each for each in long.train_steps)
+    found, steps = [], _per_param(long.train_steps, long.sizes[0])
     for study in _per_cap(PAPER, long.depths, long.sizes, scale, **settings):
         start = ()
         if frame is not None:
@@ -93,8 +93,9 @@ def _fig1_long(scale, frame, **settings):
 
 
 def _fig2a(scale, **settings):
-    """Figure 1's studies of one layer, split by nonlinearity afterwards, and some that have ReLU only."""
-    relu = _per_cap(("rnn", "ugrnn"), (1,), scale.capacity.sizes, scale, **settings, pinned=(("nonlinearity", "relu"),))
+    """Figure 1's studies of one layer, split by nonlinearity afterwards, and some that have ReLU only, of up to LARGE parameters."""
+    sizes = [size for size in scale.capacity.sizes if size <= LARGE]
+    relu = _per_cap(("rnn", "ugrnn"), (1,), sizes, scale, **settings, pinned=(("nonlinearity", "relu"),))
     return _fig1(scale, depths=(1,), **settings) + (relu if scale.capacity.relu_studies else [])
 
 
@@ -105,8 +106,14 @@ def _fig2b(scale, **settings):
 
 def _inputs(scale, seed=0, **settings):
     """The RNN with other numbers of inputs, two data sets each: what the paper leaves open decides how much of a network can compute."""
-    return [study for size in scale.capacity.input_sizes for n_in in scale.capacity.inputs for each in (seed, seed + 1)
-            for study in _per_cap(("rnn",), (1,), (size,), scale, **{**settings, "n_in": n_in, "seed": each})]
+    part = scale.capacity.inputs
+    return [study for size in part.sizes for n_in in scale.capacity.compared for each in (seed, seed + 1)
+            for study in _per_cap(("rnn",), part.depths, (size,), scale,
+                                  **{"train_steps": _per_param(part.train_steps, size), **settings, "n_in": n_in, "seed": each})]  # fmt: skip
+
+
+def _per_param(steps, size):
+    return tuple(each * size for each in steps)
 
 
 def _more_cells(scale, **settings):
@@ -198,7 +205,7 @@ def battery(architecture, scale, seed=0) -> list[tuple[Study, int]]:
 EXPERIMENTS = {
     "start": Experiment("One study from start to end", "section 2.1", _start),
     "calibration": Experiment("Bits of a linear model, where theory says 2 per parameter", "section 2.1", _calibration),
-    "inputs": Experiment("Bits per parameter by the number of inputs", "section 2.1", _inputs),
+    "inputs": Experiment("Bits per parameter by the number of inputs", "section 2.1", _inputs, lambda scale, _: scale.capacity.inputs.trials),
     "fig1": Experiment("Bits stored per parameter, by architecture, depth and size", "section 2.1, Figure 1", _fig1, then=_fig1_long),
     "fig2a": Experiment("Tanh against ReLU", "section 2.1.2, Figure 2a", _fig2a),
     "fig2b": Experiment("Unrolling for more steps", "section 2.1.2, Figure 2b", _fig2b),

@@ -41,12 +41,13 @@ class Capacity:
     steps_per_param: tuple[int, int] = (1, 1)  # the range that is tuned
     steps: tuple[int, int] | None = None
     large_trials: int = 0  # per study of more than LARGE parameters; 0: as all others
+    large_steps: tuple[int, int] | None = None  # per parameter, above LARGE; None: as all others
     seeds: int = 1  # data sets, each with a study of its own, for up to LARGE parameters
     long: Part | None = None  # longer trainings that start from the best trials; their steps are per parameter
     unrolls: tuple[int, ...] = (1, 5)  # time steps, Figure 2b
     unroll_size: int = 1_000  # parameters, Figure 2b
-    inputs: tuple[int, ...] = (20, 30, 50)  # numbers of inputs that are compared
-    input_sizes: tuple[int, ...] = ()  # parameters of the networks that compare them
+    compared: tuple[int, ...] = (20, 30, 50)  # numbers of inputs
+    inputs: Part | None = None  # the networks that compare them; steps per parameter
     linear_sizes: tuple[int, ...] = (100, 300)  # parameters of the linear model that calibrates the count of bits
     more_sizes: int = 1  # how many of Figure 1's sizes the later cells are compared at
     relu_studies: bool = True  # Figure 2a with ReLU studies of its own, where Figure 1's tuners try ReLU too rarely
@@ -55,7 +56,8 @@ class Capacity:
 
     def steps_for(self, max_params: int) -> tuple[int, int]:
         """The range of training steps of a network."""
-        return self.steps or tuple(steps * max_params for steps in self.steps_per_param)
+        each = self.large_steps if self.large_steps and max_params > LARGE else self.steps_per_param
+        return self.steps or tuple(steps * max_params for steps in each)
 
     def inputs_for(self, max_params: int) -> int:
         """The number of inputs of a network."""
@@ -83,7 +85,7 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(
-        Capacity((420,), (1, 2), 3, steps=(20, 60), unroll_size=420, input_sizes=(420,), linear_sizes=(50,), n_in=10),
+        Capacity((420,), (1, 2), 3, steps=(20, 60), unroll_size=420, inputs=Part((420,), (1,), 3, (1, 1)), linear_sizes=(50,), n_in=10),
         memory=Part((8, 16, 20), (1, 2), 2, (20, 60), "tiny"),
         text=Part((600, 1_000), (1, 2), 2, (10, 30), "tiny sample"),
         function=Part((300, 600), (1, 2), 2, (20, 60), "tiny"),
@@ -93,7 +95,7 @@ SCALES = {
         reruns=3, tuner_trials=6,
     ),
     "quick": Scale(
-        Capacity((600, 1_000), (1, 2, 4), 20, (20, 60), unrolls=(1, 5, 12), unroll_size=600, input_sizes=(1_000,)),
+        Capacity((600, 1_000), (1, 2, 4), 20, (20, 60), unrolls=(1, 5, 12), unroll_size=600, inputs=Part((1_000,), (1,), 20, (20, 60))),
         memory=Part((16, 28, 32, 36), (1, 2), 8, (1_000, 3_000)),
         text=Part((1_000, 4_000), (1, 2), 10, (400, 1_200), "small sample"),
         function=Part((500, 2_000), (1, 2), 10, (1_000, 4_000)),
@@ -103,10 +105,11 @@ SCALES = {
         reruns=20, tuner_trials=32,
     ),
     "overnight": Scale(
-        Capacity((600, 1_000, 3_000), (1, 2, 4), 48, (50, 200), large_trials=24, seeds=2, long=Part((1_000,), (1, 2, 4), 8, (1_000, 2_000)),
-                 unrolls=(1, 2, 5, 12), input_sizes=(300, 1_000, 3_000), linear_sizes=(100, 300, 1_000), more_sizes=2),
-        memory=Part((16, 24, 32, 40, 48), (1, 2), 24, (5_000, 20_000)),
-        text=Part((2_000, 8_000, 30_000), (1, 2), 16, (2_000, 8_000), "small sample"),
+        Capacity((600, 1_000, 3_000), (1, 2, 4), 48, (50, 200), large_trials=24, large_steps=(50, 150), seeds=2,
+                 long=Part((1_000,), (1, 2, 4), 8, (1_000, 2_000)), unrolls=(1, 2, 5, 12), inputs=Part((300, 1_000, 3_000), (1,), 24, (25, 75)),
+                 linear_sizes=(100, 300, 1_000), more_sizes=2),
+        memory=Part((16, 24, 32, 40), (1, 2), 24, (4_000, 12_000)),
+        text=Part((2_000, 6_000, 20_000), (1, 2), 20, (2_000, 8_000), "small sample"),
         function=Part((500, 2_000, 8_000), (1, 2, 4), 24, (5_000, 20_000)),
         parentheses=Part((2_000,), (1, 2, 4, 8), 24, (3_000, 12_000)),
         arithmetic=Part((2_000,), (1, 2, 4, 8), 24, (20_000, 60_000)),
@@ -115,7 +118,7 @@ SCALES = {
     ),
     "paper": Scale(
         Capacity((600, 1_000, 3_000, 10_000, 30_000, 100_000), (1, 2, 4), 1_000, steps=(50_000, 20_000_000), unrolls=(1, 2, 3, 5, 8, 12, 20),
-                 unroll_size=10_000, input_sizes=(300, 1_000, 3_000), linear_sizes=(100, 300, 1_000, 3_000), more_sizes=2, relu_studies=False),
+                 unroll_size=10_000, inputs=Part((300, 1_000, 3_000), (1,), 1_000, (50, 2_000)), linear_sizes=(100, 300, 1_000, 3_000), more_sizes=2, relu_studies=False),
         memory=Part((16, 32, 48, 56, 64, 72, 96, 128), (1, 2, 4), 1_000, (50_000, 1_000_000), "paper"),
         text=Part((80_000, 320_000, 1_280_000), (1, 2, 4), 1_000, (50_000, 1_200_000), "paper"),
         function=Part((10_000, 30_000, 100_000, 300_000), (1, 2, 4), 1_000, (50_000, 20_000_000), "paper"),
