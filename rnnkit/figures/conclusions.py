@@ -1,0 +1,180 @@
+"""What the trials behind a figure say, in sentences: `rk.conclude("fig1", frame)`.
+
+Every sentence is made of the tables and verdicts of the trials at hand, so it cannot disagree with the figure above it. What the paper says
+and what we saw are told apart. The facts of each figure are written by a function of `facts`; here is what holds for all of them.
+"""
+
+import html
+import math
+import textwrap
+from dataclasses import dataclass
+
+import pandas as pd
+
+from rnnkit import analysis, paper
+from rnnkit.figures.facts import FACTS, OF_TABLES
+from rnnkit.figures.points import points, remembered
+from rnnkit.figures.words import scale_and_seed
+
+ALSO = {"start": "best_so_far"}  # experiment -> the figure that shows it, where it has none of its own name
+WIDTH = 110  # characters of a line of plain text
+TITLES = {
+    "gradients": "Gradients of untrained cells",
+    "claims": "All claims",
+    "advice": "The paper's advice",
+}
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What is said of one claim: what the paper says, what we saw, and what follows, a sentence or two each."""
+
+    id: str
+    paper: str
+    ours: str
+    verdict: str  # in a word or two, set in bold
+    why: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is said of one figure: the trials behind it, facts of its table, its claims."""
+
+    title: str
+    trials: str
+    facts: tuple[str, ...]
+    claims: tuple[Claimed, ...]
+
+
+class Conclusions:
+    """What trials say, a `Part` for each figure. A notebook shows it as HTML; printed, it is plain text."""
+
+    def __init__(self, parts):
+        self.parts = tuple(parts)
+
+    def __str__(self) -> str:
+        return "\n\n".join(_plain(part) for part in self.parts)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return "\n".join(_html(part) for part in self.parts)
+
+
+def conclude(names, trials: pd.DataFrame) -> Conclusions:
+    """What `trials` say of the figure `names`, or of several figures drawn from the same trials, given as a list or tuple.
+
+    A figure takes a frame of trials as `run` gives it. "claims" and "advice" take a table of claims as `verdicts` gives it, and "gradients"
+    the frame of `flow.at_random`. ValueError for an unknown name, or a frame without its trials.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    known = (*FACTS, *OF_TABLES, *ALSO)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"A conclusion is drawn from one of {', '.join(known)}, got {name!r}. Check the spelling.")
+    with remembered():
+        return Conclusions(
+            _of_table(name, trials) if name in OF_TABLES else _of_figure(ALSO.get(name, name), trials) for name in names
+        )
+
+
+def _of_table(name: str, table: pd.DataFrame) -> Part:
+    return Part(TITLES[name], "", tuple(OF_TABLES[name](table)), ())
+
+
+def _of_figure(name: str, frame: pd.DataFrame) -> Part:
+    rows = analysis.rows_of(name, frame)
+    spent = analysis.budget(rows)
+    claims = analysis.compare(name, frame) if paper.FIGURES[name].claims else pd.DataFrame()
+    facts = FACTS[name](rows, points(name, frame))
+    return Part(
+        paper.FIGURES[name].title,
+        _behind(spent),
+        tuple(facts),
+        tuple(_claimed(claim, spent) for claim in claims.itertuples()),
+    )
+
+
+def _behind(spent) -> str:
+    """The trials that stand behind a figure, as a sentence."""
+    diverged = f"{spent.infeasible:,} of the {spent.trials:,} diverged" if spent.infeasible else "none of them diverged"
+    trials = f"{spent.trials:,} trials" if spent.trials != 1 else "one trial"
+    each = f"{spent.least:,}" if spent.least == spent.most else f"{spent.least:,} to {spent.most:,}"
+    studies = f"{spent.studies:,} studies of {each} trials each" if spent.studies != 1 else "one study"
+    steps = (
+        f"{spent.steps[0]:,}"
+        if spent.steps[0] == spent.steps[1]
+        else f"between {spent.steps[0]:,} and {spent.steps[1]:,}"
+    )
+    return f"Behind it are {trials} in {studies}, trained for {steps} steps ({scale_and_seed(spent)}); {diverged}."
+
+
+def _claimed(claim, spent) -> Claimed:
+    """A row of `analysis.compare` in sentences."""
+    about = paper.CLAIMS[claim.id]
+    where = about.where if about.where.startswith(("App", "Fig", "Table")) else f"section {about.where}"
+    says = f"{claim.claim} ({where}). Measured is the {about.statistic}; in the paper: {claim.paper}."
+    return Claimed(claim.id, says, _seen(claim), *_decided(claim, about, spent))
+
+
+def _seen(claim) -> str:
+    if not math.isfinite(claim.ours):
+        return "these trials give no number for it."
+    if not (math.isfinite(claim.low) and math.isfinite(claim.high)):
+        return f"{claim.ours:.3g}, without an interval."
+    return f"{claim.ours:.3g}, between {claim.low:.3g} and {claim.high:.3g}."
+
+
+def _decided(claim, about, spent) -> tuple[str, str]:
+    """The verdict as a sentence, and how it comes: the claim's evidence, less what has been said before."""
+    statistic = about.statistic[0].upper() + about.statistic[1:]
+    why = claim.evidence.removeprefix(f"{statistic}: ").removesuffix(".").removesuffix(f"; {spent}")
+    verdict = {analysis.HOLDS: "It holds here.", analysis.FAILS: "It fails here."}.get(claim.verdict)
+    return (verdict, _stop(_capital(why))) if verdict else (_stop(_capital(claim.verdict)), f"Why: {_stop(why)}")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _stop(text: str) -> str:
+    """A text with a full stop behind it."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _plain(part: Part) -> str:
+    lines = [f"{part.title}. {part.trials}".strip()]
+    lines += [f"- {fact}" for fact in part.facts]
+    for claim in part.claims:
+        lines += [
+            f"{claim.id}. The paper says: {claim.paper}",
+            f"    We saw: {claim.ours}",
+            f"    {claim.verdict} {claim.why}".rstrip(),
+        ]
+    return "\n".join(_wrapped(line) for line in lines)
+
+
+def _wrapped(line: str) -> str:
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.fill(
+        line.strip(), WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False
+    )
+
+
+def _html(part: Part) -> str:
+    blocks = [f"<p><b>What these trials say: {_escape(part.title)}.</b> {_escape(part.trials)}</p>"]
+    if part.facts:
+        blocks.append("<ul>" + "".join(f"<li>{_escape(fact)}</li>" for fact in part.facts) + "</ul>")
+    if part.claims:
+        blocks.append("<dl>" + "".join(map(_claim_html, part.claims)) + "</dl>")
+    return f'<div class="rnnkit-conclusion">{"".join(blocks)}</div>'
+
+
+def _claim_html(claim: Claimed) -> str:
+    head = f"<dt><b>{_escape(claim.id)}</b> <i>The paper says:</i> {_escape(claim.paper)}</dt>"
+    return head + f"<dd><i>We saw:</i> {_escape(claim.ours)} <b>{_escape(claim.verdict)}</b> {_escape(claim.why)}</dd>"
+
+
+def _escape(text: str) -> str:
+    """Text for HTML; a dollar sign stands alone, so that a notebook does not take what is between two of them for a formula."""
+    return html.escape(text).replace("$", "<span>$</span>")
