@@ -188,7 +188,7 @@ def verify(store, count, seed, device):
 @main.group(invoke_without_command=True)
 @click.pass_context
 def bench(context):
-    """Measure this machine: `speed` of training (the default), or the `tuner`."""
+    """Measure this machine: `speed` of training (the default), the `tuner`, or the `gpu`."""
     if context.invoked_subcommand is None:
         context.invoke(speed)
 
@@ -222,6 +222,19 @@ def tuner(path=None, runs_path=None):
     from rnnkit.bench import tuner
 
     tuner.main(path, runs_path)
+
+
+@bench.command()
+@click.option("--short", is_flag=True, help="Fewer networks, in about a minute.")
+@click.option("--sweep", "sweeping", is_flag=True, help="Also compare threads, tiles and places in memory.")
+@click.option("--json", "path", default=None, metavar="FILE", help="Write the numbers to this file too.")
+@click.option("--device", default="cuda", show_default=True, metavar="NAME", help="Which GPU.")
+@plainly
+def gpu(**settings):
+    """Check the GPU's training step against the processor's, and measure it."""
+    from rnnkit.bench import gpu
+
+    gpu.main(**settings)
 
 
 if __name__ == "__main__":

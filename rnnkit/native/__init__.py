@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from ..cells import cell_of
-from .trace import NO_CELL, Untraceable, trace
+from .trace import Untraceable, trace
 
 SOURCE, HEADER = (Path(__file__).with_name(name) for name in ("step.cpp", "products.h"))
 FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fPIC -shared -w"
@@ -90,7 +90,7 @@ def library(architecture: str, real: str = "float", cell=None) -> ctypes.CDLL:
     """
     cell = cell or cell_of(architecture)
     try:
-        equations = trace(cell) if cell.maps else NO_CELL
+        equations = trace(cell)
     except Untraceable as reason:
         raise Unavailable(str(reason)) from None
     lib = build(architecture.replace("+", "plus_"), real, [SOURCE, HEADER], equations)

@@ -8,6 +8,11 @@ lines that define it, and no derivative is written by hand.
 from ..cells import recurrent_maps
 from .expressions import Expr, Untraceable, adjoints, walk
 
+LOOPS = {  # how the units x batch are walked: on a processor, and by the threads of a block
+    "c++": ("const long n = (long)c.N * c.B;", "for (long j = 0; j < n; j += VW) {", "template <bool RELU> static", "constexpr"),
+    "cuda": ("constexpr int n = NU * NB;\n    const bool RELU = c.relu;", "_Pragma(\"unroll 1\") for (int j = threadIdx.x * VW; j < n; j += THREADS * VW) {", "DEVICE",
+             "static __device__ constexpr"),
+}
 SAVED = {"sigmoid", "tanh", "relu", "exp", "s", "div"}  # worth a load in the backward pass instead of computing again
 
 
@@ -59,8 +64,11 @@ class _Maps:
         return affine
 
 
-def trace(cell) -> str:
-    """C++ of `cell` (the text of cell.inc). Raises Untraceable where its equations use an operation not known here."""
+def trace(cell, language="c++") -> str:
+    """`cell` in C++ or CUDA (the text of cell.inc). Raises Untraceable where its equations use an operation not known here."""
+    extent, loop, function, constant = LOOPS[language]
+    if not cell.maps:
+        return NO_CELL.replace("template <bool RELU> static", function).replace("constexpr int MAP_ARG", f"{constant} int MAP_ARG")
     maps, n_states = cell.maps, len(cell.states)
     x = Expr("leaf", "x")
     states = [Expr("leaf", f"s{i}") for i in range(n_states)]
@@ -138,7 +146,7 @@ def trace(cell) -> str:
                 stores.append(f"        store(c.save[{saved[id(e)]}] + j, {block.name(e)});")
                 done.add(id(e))
         if stores:
-            forward.append("    for (long j = 0; j < n; j += VW) {\n" + "\n".join(block.lines + stores) + "\n    }")
+            forward.append(f"    {loop}\n" + "\n".join(block.lines + stores) + "\n    }")
         for k, count in runs:
             if rounds[maps[k]] == r:
                 h = {-2: None, -1: "c.s[0]"}.get(arg_of[maps[k]], f"c.arg[{arg_of[maps[k]]}]")
@@ -169,7 +177,7 @@ def trace(cell) -> str:
                 stores.append(f"        store({where} + j, {value or 'splat(0)'});")
                 written.add(leaf)
         if stores:
-            backward.append("    for (long j = 0; j < n; j += VW) {\n" + "\n".join(block.lines + stores) + "\n    }")
+            backward.append(f"    {loop}\n" + "\n".join(block.lines + stores) + "\n    }")
     for k, count in runs:
         if arg_of[maps[k]] == -1:
             backward.append(f"    affine_adjoint(c, {k}, {count}, c.d_s[0], c.d_s[0]);")
@@ -181,13 +189,13 @@ def trace(cell) -> str:
     return f"""// {cell.architecture}: written by trace.py from the equations of {cell.__name__}
 constexpr int MAPS = {len(maps)}, RECURRENT = {len(recurrent_maps(cell))}, STATES = {n_states}, SAVES = {len(saved)}, ARGS = {len(args)};
 constexpr bool UP_IS_STATE = {str(up_is_state).lower()}, READS_X = {str(reads_x).lower()}, EQUAL_SIZES = {str(cell.equal_sizes).lower()};
-constexpr int MAP_ARG[MAPS + 1] = {{{", ".join(str(arg_of[m]) for m in maps)}{", " if maps else ""}0}};
-template <bool RELU> static void cell_forward(const Cell& c) {{
-    const long n = (long)c.N * c.B;
+{constant} int MAP_ARG[MAPS + 1] = {{{", ".join(str(arg_of[m]) for m in maps)}{", " if maps else ""}0}};
+{function} void cell_forward(const Cell& c) {{
+    {extent}
 {newline.join(forward)}
 }}
-template <bool RELU> static void cell_backward(const Cell& c) {{
-    const long n = (long)c.N * c.B;
+{function} void cell_backward(const Cell& c) {{
+    {extent}
 {newline.join(backward)}
 }}
 """

@@ -1,7 +1,7 @@
 """Studies and what they are for: `Study` (study.py, read first), `EXPERIMENTS` and `SCALES` (experiments.py), `run`, `plan`.
 
-A study is brought to its number of trials in this process, or in rounds (rounds.py) by several on this machine (workers.py) or by a
-cluster (cluster.py), and shows how far it is (progress.py).
+A study is brought to its number of trials in this process, or in rounds (rounds.py) by several on this machine (workers.py), by a GPU
+(gpu.py) or by a cluster (cluster.py), and shows how far it is (progress.py).
 """
 
 from contextlib import nullcontext
@@ -10,6 +10,7 @@ from rnnkit.cells import cell_of, whole_number
 from rnnkit.studies.cluster import check_choice, cluster_at
 from rnnkit.studies.company import others_at_work
 from rnnkit.studies.experiments import EXPERIMENTS, Experiment, experiment_of, jobs_of, studies_of
+from rnnkit.studies.gpu import OneGPU
 from rnnkit.studies.planning import plan
 from rnnkit.studies.progress import Progress, cost
 from rnnkit.studies.rounds import StudyError, train_in_rounds
@@ -97,7 +98,7 @@ def complete(studies, n_trials, store, scale="", workers=None, device=None, labe
     jobs = sorted((wanted[key] for key in lack), key=lambda job: -lack[job[0].key] * cost(job[0]))
     work = sum(study.flops * lack[study.key] for study, _ in jobs)
     workers = min(asked or (cores() if device == "cpu" and work > SMALL_WORK else 1), sum(lack.values()))
-    if workers == 1 and scheduler is None:
+    if workers == 1 and scheduler is None and device == "cpu":
         here, away = jobs, []
     else:
         here = [job for job in jobs if cell_of(job[0].architecture).__module__ == "__main__"]  # a cell that workers cannot import
@@ -113,7 +114,7 @@ def complete(studies, n_trials, store, scale="", workers=None, device=None, labe
             here, away = here[::-1], away[::-1]  # so that the two meet in the middle
         try:
             if away:
-                with Processes(workers) if scheduler is None else cluster_at(scheduler, shown.say) as pool:
+                with pool_for(device, workers, asked, scheduler, shown.say) as pool:
                     train_in_rounds(away, store, pool, device, scale, shown, stop)
             train_in_this_process(here, store, device or "cpu", scale, shown, stop)
         finally:
@@ -121,3 +122,10 @@ def complete(studies, n_trials, store, scale="", workers=None, device=None, labe
         if stop():
             left, safe = sum(lacking().values()), f"{len(store):,} are safe in {store.path}"
             raise Stopped(f"Stopped with {left:,} trials to go; {safe}. Run the same again to go on from there.")
+
+
+def pool_for(device, workers, asked, scheduler, say):
+    """Who trains: workers on this machine, one GPU with workers that suggest, or a cluster."""
+    if scheduler is not None:
+        return cluster_at(scheduler, say)
+    return Processes(workers) if device == "cpu" else OneGPU(device, asked)

@@ -11,7 +11,8 @@ import torch
 
 from rnnkit.networks import blocks
 from rnnkit.training import train
-from rnnkit.training.engines import Data, engine_for, measure
+from rnnkit.training import engines
+from rnnkit.training.engines import Data, engine_for
 from rnnkit.training.slots import Slots, prepared
 from rnnkit.trials import StoreError, Trial
 
@@ -91,4 +92,4 @@ def measured(study, hparams: dict, thetas, device="cpu") -> list[dict]:
     (row,) = prepared(study, [(0, hparams)], torch.float32)
     thetas = torch.as_tensor(np.asarray(thetas), dtype=torch.float32)
     slots.fill([(*row[:3], theta) for theta in thetas])
-    return [measure(engine, study.task, slots, i) for i in range(len(thetas))]
+    return engines.measured(engine, study.task, slots, list(range(len(thetas))))

@@ -7,10 +7,13 @@ so it makes no difference who does them, how often, or in what order: the same s
 import dataclasses
 import importlib
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 import rnnkit
+from rnnkit import native
 from rnnkit.cells import cell_of
+from rnnkit.native import cuda
 from rnnkit.studies.study import ROUND, Study, best_loss
 from rnnkit.training import train
 from rnnkit.tuner import TUNERS
@@ -32,12 +35,14 @@ class Task:
     earlier: tuple = ()  # hyper-parameters and losses of all trials before the round
     best: float = math.inf  # loss of the study so far: the weights of better trials are wanted
     attempt: int = 1
+    compile_for: tuple = ()  # a GPU's kind and shared memory: whoever suggests compiles the study's kernel too
 
     def job(self, device, scale) -> dict:
         """All that a worker needs to know, as plain values."""
         return {"version": rnnkit.__version__, "module": cell_of(self.study.architecture).__module__,
                 "study": {f.name: getattr(self.study, f.name) for f in dataclasses.fields(self.study)}, "numbers": self.numbers,
-                "hparams": self.hparams, "earlier": self.earlier, "best": self.best, "device": device, "scale": scale}  # fmt: skip
+                "hparams": self.hparams, "earlier": self.earlier, "best": self.best, "device": device, "scale": scale,
+                "compile_for": self.compile_for}  # fmt: skip
 
     @property
     def steps(self):
@@ -58,6 +63,8 @@ def perform(job, outbox):
         importlib.import_module(job["module"])  # a cell of the user's own registers itself
     study, numbers = Study(**job["study"]), job["numbers"]
     if job["hparams"] is None:
+        if job["compile_for"]:
+            compile_kernel(study, *job["compile_for"])
         tuner = study.new_tuner()
         if job["earlier"]:
             tuner.observe(*job["earlier"])
@@ -69,6 +76,12 @@ def perform(job, outbox):
         kept.append(study.keep(outbox, number, hparams, outcome, job["scale"], min(job["best"], best_loss(kept))))
 
     train(study, job["hparams"], numbers, device=job["device"] or best_device(), on_outcome=keep, stop=outbox.stop)
+
+
+def compile_kernel(study, arch, shared):
+    """Leaves a study's kernel for a kind of GPU on disk, if there can be one: where it is wanted and is not there, the reason is told."""
+    with suppress(native.Unavailable):
+        cuda.cubin(cuda.kernel_for(study, shared), arch)
 
 
 def best_device() -> str:
@@ -141,9 +154,11 @@ def train_in_rounds(jobs, store, pool, device, scale, progress, stop):
     urgency = {key: len(studies) - i for i, key in enumerate(studies)}
     waiting, failures, told = [], {}, False
 
-    def take(study, trial):
-        if studies[study.key].take(trial):
-            store.add([trial])
+    def take(trials):
+        new = [trial for trial in trials if studies[trial.study].take(trial)]
+        if new:
+            store.add(new)
+        for trial in new:
             progress.trial(trial)
 
     def fail(study, why):
@@ -165,11 +180,11 @@ def train_in_rounds(jobs, store, pool, device, scale, progress, stop):
                 pool.give(task, task.job(device, scale), urgency[task.study.key])
         if not waiting and not pool.busy():
             break
-        for task, word, content in pool.events(0.5):
+        events = list(pool.events(0.5))
+        take([content for _, word, content in events if word == "trial"])
+        for task, word, content in events:
             study, rounds = task.study, studies[task.study.key]
-            if word == "trial":
-                take(study, content)
-            elif word == "weights":
+            if word == "weights":
                 if content[2] <= best_loss(rounds.done.values()):
                     store.save_weights(*content)
             elif word == "failed" and not stop():

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from rnnkit.cells import whole_number
-from rnnkit.training.engines import Data, Eager, check_device, engine_for, measure
+from rnnkit.training.engines import Data, Eager, check_device, engine_for, measured
 from rnnkit.training.rule import coefficients, update
 from rnnkit.training.slots import Slots, prepared
 from rnnkit.training.speed import benchmark_step, seconds_per_step
@@ -78,15 +78,13 @@ def train(study, hparams, numbers, device="cpu", slots=None, on_outcome=None, st
         ended = ((s.step >= s.hp[:, 2]) | (s.dead > 0)).nonzero()[:, 0].tolist()
         if not ended:
             continue
+        start = time.perf_counter()
+        sound = [i for i in ended if not s.dead[i] and torch.isfinite(s.theta[i]).all()]
+        found = dict(zip(sound, measured(engine, task, s, sound)))
+        each = (time.perf_counter() - start) / len(ended)
         for i in ended:
             number, hp = s.trials[i]
-            start = time.perf_counter()
-            nan = dict.fromkeys(("train_loss", "valid_loss", "eval_loss"), math.nan)
-            found = nan if s.dead[i] or not torch.isfinite(s.theta[i]).all() else measure(engine, task, s, i)
-            infeasible = not all(math.isfinite(found[name]) for name in nan)
-            outcome = Outcome(**found if not infeasible else nan, infeasible=infeasible, steps=int(s.step[i]),
-                              seconds=s.seconds[i] + time.perf_counter() - start, num_params=study.num_params, device=str(engine.device),
-                              theta=None if infeasible else s.theta[i].float().cpu().numpy().copy())  # fmt: skip
+            outcome = outcome_of(study, found.get(i), int(s.step[i]), s.seconds[i] + each, engine.device, s.theta[i])
             outcomes[number] = outcome
             if on_outcome is not None:
                 on_outcome(number, hp, outcome)
@@ -95,3 +93,11 @@ def train(study, hparams, numbers, device="cpu", slots=None, on_outcome=None, st
     if report is not None:
         report["busy"] = live_steps / slot_steps if slot_steps else 1.0
     return [outcomes.get(number) for number in numbers]
+
+
+def outcome_of(study, found, steps, seconds, device, theta) -> Outcome:
+    """The outcome of a trial that has ended: `found` is what was measured (engines.judged), None where it diverged."""
+    nan = dict.fromkeys(("train_loss", "valid_loss", "eval_loss"), math.nan)
+    infeasible = found is None or not all(math.isfinite(found[name]) for name in nan)
+    return Outcome(**nan if infeasible else found, infeasible=infeasible, steps=steps, seconds=seconds, num_params=study.num_params,
+                   device=str(device), theta=None if infeasible else theta.float().cpu().numpy().copy())  # fmt: skip

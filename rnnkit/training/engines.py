@@ -1,5 +1,6 @@
 """What takes the steps: the compiled step on this processor, or the plain torch step on any device."""
 
+import ctypes
 import math
 import time
 import warnings
@@ -8,12 +9,14 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from rnnkit import native, networks
+from rnnkit.native import cuda
 from rnnkit.native.batches import batches_of
 from rnnkit.tasks.forms import even_weights, in_batches
 from rnnkit.training.rule import update
 from rnnkit.training.slots import Slots
 
 CHUNK_SECONDS = 0.25  # how long the compiled step runs before someone may ask it to stop
+BATCH_BYTES = 2**28  # of batches that are made together for one launch on a GPU
 BLOCK = 64  # training batches that are made together
 EAGER_SLOTS = {"cpu": 32, "cuda": 512}
 EVERY, SAMPLES, FIRST_SCORED, RELU = (native.COLUMNS.index(name) for name in ("every", "samples", "first_scored", "relu"))
@@ -98,6 +101,67 @@ class Compiled:
         loss, right = torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64)
         self.net.evaluate(s.theta[rows].contiguous(), s.hp[rows].contiguous(), inputs, targets, weight, loss, right)
         return loss, right
+
+
+class Fused:
+    """The fused step on a GPU (native/step.cu), a model a block: launches for any state in the device's reach, or whole turns of slots."""
+
+    slots = 1024
+
+    def __init__(self, study, data, device, module=None):
+        self.study, self.task, self.data, self.device, self.dtype = study, study.task, data, device, torch.float32
+        self.module = module or cuda.module_for(study, str(device))
+        self.arena, self.held, self.seconds_per_step = None, None, None
+
+    def most(self, models) -> int:
+        """Steps of so many models whose batches may be made for one launch."""
+        if self.data.bits:
+            return 2**31 - 1
+        task = self.task
+        numbers = task.batch * (task.steps * task.streams if task.input == "index" else task.n_in + task.n_out)
+        return max(1, BATCH_BYTES // (4 * numbers * models))
+
+    def launch(self, stream, s: Slots, chunk, done=None, ticket=0):
+        """Starts up to `chunk` steps of every slot; each block writes the ticket to `done` as it ends (see report in step.cu)."""
+        if self.data.bits:
+            batches, count = (self.data.words, self.data.labels), self.data.words.shape[-1]
+        else:
+            step_K = s.step.to(self.device)[:, None] + torch.arange(chunk, device=self.device)
+            batches, count = self.data.batches(step_K.flatten()), 0
+        self.held = batches  # until the next launch: they are read after this returns
+        self.module.train(len(s.trials), stream, s.theta, s.m, s.v, s.hp, s.step, s.dead, ctypes.c_int(chunk), *batches, ctypes.c_int64(count),
+                          self._arena(len(s.trials)), done, ctypes.c_int64(ticket))  # fmt: skip
+
+    def judge(self, stream, s: Slots, which, part, loss, right, done=None, ticket=0):
+        """Starts the evaluation, on a part of the data, of the slots where `which` is not 0."""
+        data = (self.data.words, self.data.labels, None) if self.data.bits else self.data.held_out(part)
+        count, K = (data[0].shape[-1], 0) if self.data.bits else (0, len(data[0]))
+        self.module.evaluate(len(s.trials), stream, s.theta, s.hp, which, *data[:2], ctypes.c_int64(count), ctypes.c_int64(K), data[2], loss, right,
+                             self._arena(len(s.trials)), done, ctypes.c_int64(ticket))  # fmt: skip
+
+    def _arena(self, models):
+        if self.arena is None or len(self.arena) < models * self.module.kernel.rest:
+            self.arena = torch.empty(max(1, models * self.module.kernel.rest), dtype=self.dtype, device=self.device)
+        return self.arena
+
+    def train(self, s: Slots, chunk=None):
+        """Up to `chunk` steps of every slot; by default about CHUNK_SECONDS."""
+        before, start = int(s.step.sum()), time.perf_counter()
+        wanted = chunk or (8 if self.seconds_per_step is None else max(8, int(CHUNK_SECONDS / self.seconds_per_step)))
+        most = self.most(len(s.trials))
+        for first in range(0, wanted, most):
+            self.launch(self.module.current(), s, min(most, wanted - first))
+        self.module.wait()
+        if not chunk and int(s.step.sum()) > before:
+            self.seconds_per_step = (time.perf_counter() - start) / wanted
+
+    def evaluate(self, s: Slots, rows, part):
+        which = torch.zeros(len(s.trials), dtype=torch.int64, device=self.device)
+        which[rows] = 1
+        loss, right = torch.zeros(2, len(s.trials), dtype=torch.float64, device=self.device)
+        self.judge(self.module.current(), s, which, part, loss, right)
+        self.module.wait()
+        return loss[rows].cpu(), right[rows].cpu()
 
 
 class Eager:
@@ -195,6 +259,13 @@ def check_device(device: str) -> str:
 _told = set()
 
 
+def tell_plain(study, reason):
+    """Warns, once for each reason, that a study trains with the plain step."""
+    if str(reason) not in _told:
+        _told.add(str(reason))
+        warnings.warn(f"{study.architecture} trains with the plain torch step, several times slower: {reason}.", stacklevel=4)
+
+
 def engine_for(study, data, device, engine, dtype):
     if engine not in ("auto", "compiled", "eager"):
         raise ValueError(f"engine must be auto, compiled or eager, got {engine!r}.")
@@ -204,23 +275,44 @@ def engine_for(study, data, device, engine, dtype):
         except native.Unavailable as reason:
             if engine == "compiled":
                 raise
-            if str(reason) not in _told:
-                _told.add(str(reason))
-                warnings.warn(f"{study.architecture} trains with the plain torch step, several times slower: {reason}.", stacklevel=3)
+            tell_plain(study, reason)
+    elif device != "cpu" and engine != "eager":
+        try:
+            if dtype != torch.float32:
+                raise native.Unavailable("the step for a GPU takes 32-bit numbers")
+            return Fused(study, data, device)
+        except native.Unavailable as reason:
+            if engine == "compiled":
+                raise
+            tell_plain(study, reason)
     return Eager(study, data, dtype, device)
 
 
-def measure(engine, task, s: Slots, row) -> dict:
-    """What the store keeps of a finished trial: its three losses and the share of right answers on the evaluation data."""
+def parts_of(engine, task) -> dict:
+    """The parts of the data to be measured on: each part that is needed -> the same, or an earlier one which is the same data."""
     if task.input == "bits":
-        (loss,), (right,) = engine.evaluate(s, [row], "all")
-        samples = int(s.hp[row, SAMPLES])
+        return {"all": "all"}
+    first = {}
+    return {part: first.setdefault(id(engine.data.held_out(part)), part) for part in PARTS}
+
+
+def judged(task, hp_row, parts: dict, sums: dict) -> dict:
+    """What the store keeps of a finished trial (its three losses and the share of right answers on the evaluation data).
+
+    `sums` has, for each part of `parts` that differs from the others, the sums of losses and of right answers.
+    """
+    if task.input == "bits":
+        loss, right = sums["all"]
+        samples = int(hp_row[SAMPLES])
         return task.losses(float(loss) / samples, round(float(right)), samples)
-    found, seen = {}, {}
-    for part in PARTS:
-        data = id(engine.data.held_out(part))
-        if data not in seen:
-            seen[data] = tuple(float(x) for x in engine.evaluate(s, [row], part))
-        found[part] = seen[data]
-    losses = {f"{part}_loss": found[part][0] * task.per_nat for part in PARTS}
-    return losses | {"accuracy": found["eval"][1] if task.loss == "softmax" else math.nan}
+    losses = {f"{part}_loss": float(sums[same][0]) * task.per_nat for part, same in parts.items()}
+    return losses | {"accuracy": float(sums[parts["eval"]][1]) if task.loss == "softmax" else math.nan}
+
+
+def measured(engine, task, s: Slots, rows) -> list[dict]:
+    """What the store keeps of the finished trials in some slots; see `judged`."""
+    if not rows:
+        return []
+    parts = parts_of(engine, task)
+    sums = {part: engine.evaluate(s, rows, part) for part in dict.fromkeys(parts.values())}
+    return [judged(task, s.hp[row], parts, {part: (loss[i], right[i]) for part, (loss, right) in sums.items()}) for i, row in enumerate(rows)]

@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from rnnkit.training.engines import Data, Eager, engine_for, measure
+from rnnkit.training.engines import Data, Eager, engine_for, measured
 from rnnkit.training.slots import Slots, prepared
 
 GROWTH = 1.12  # from one look to the next: steps are many, and what happens early is worth seeing
@@ -35,5 +35,5 @@ def watched(study, hparams, number=0, seconds=0.15):
 def _look(study, engine, s) -> dict:
     nan = dict.fromkeys(("train_loss", "valid_loss", "eval_loss", "accuracy"), math.nan)
     bad = bool(s.dead[0]) or not torch.isfinite(s.theta[0]).all()
-    found = nan if bad else nan | measure(engine, study.task, s, 0)
+    found = nan if bad else nan | measured(engine, study.task, s, [0])[0]
     return found | {"steps": int(s.step[0]), "infeasible": bad}

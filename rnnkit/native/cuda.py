@@ -1,0 +1,307 @@
+"""The fused training step for a GPU: step.cu with a cell's equations in it, compiled for the device that is there, and launched.
+
+Shapes are constants of the kernel, so that each study has its own. NVRTC compiles it (the library comes with torch for CUDA, and by
+itself as the package nvidia-cuda-nvrtc) and needs no GPU for that; the cubin is kept beside the compiled steps. Launching goes through
+the driver's own library, on the streams and memory of torch.
+"""
+
+import ctypes
+import ctypes.util
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+
+from ..cells import cell_of
+from . import INPUTS, LOSSES, Unavailable, _folder
+from .trace import Untraceable, trace
+
+SOURCE, HEADER = (Path(__file__).with_name(name) for name in ("step.cu", "block.cuh"))
+SHARED_BYTES = 227 * 1024  # shared memory that a block may have on most data-centre GPUs; the device at hand is asked when one is there
+MOST_GLOBAL = 2**31  # numbers of one model's memory: places in it are 32-bit
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel to be: the shapes of a network and its task, and how a block goes about it (see step.cu)."""
+
+    architecture: str
+    NU: int
+    NL: int
+    NI: int
+    NO: int
+    NT: int
+    NB: int
+    INPUT: int
+    STREAMS: int
+    LOSS: int
+    HEADS: int
+    NS: int
+    THREADS: int = 64
+    TILE: int = 4
+    MEMORY: int = 3
+
+    @cached_property
+    def equations(self) -> str:
+        try:
+            return trace(cell_of(self.architecture), "cuda")
+        except Untraceable as reason:
+            raise Unavailable(str(reason)) from None
+
+    @property
+    def defines(self) -> list[str]:
+        names = ("NU", "NL", "NI", "NO", "NT", "NB", "INPUT", "STREAMS", "LOSS", "HEADS", "NS", "THREADS", "TILE", "MEMORY")
+        return [f"-D{name}={max(1, self.NU) if name == 'NU' else getattr(self, name)}" for name in names]
+
+    @cached_property
+    def levels(self) -> tuple[int, int, int, int]:
+        """Numbers of shared memory that MEMORY 0 ... 3 takes; the last is all that a model needs. As step.cu lays them out."""
+        maps, states, saves, args = (int(re.search(rf"\b{name} = (\d+)", self.equations)[1]) for name in ("MAPS", "STATES", "SAVES", "ARGS"))
+        recurrent = int(re.search(r"\bRECURRENT = (\d+)", self.equations)[1])
+        up_is_state, equal = ("true" in re.search(rf"\b{name} = (\w+)", self.equations)[1] for name in ("UP_IS_STATE", "EQUAL_SIZES"))
+        N, L, I, O, T, B, S = max(1, self.NU), self.NL, self.NI, self.NO, self.NT, self.NB, self.NS
+        n, project, pad = N * B, equal and L > 0, lambda x: (x + 3) // 4 * 4
+        first = N if project else I
+        P = (N * I + N if project else 0) + sum(maps * N * (first if l == 0 else N) + recurrent * N * N for l in range(L))
+        P += L * (maps + states) * N + O * (N if L else I) + O
+        bits = self.INPUT == INPUTS.index("bits")
+        one = 2 * pad(P) + ((I + 31) // 32 * B + B if bits else 0) + pad(self.THREADS // 32)
+        two = one + (0 if project or not L else maps * n) + maps * n + states * n + (n if args else 0)
+        layer = n * (states * (T + 1) + saves * T + args * T + (0 if up_is_state else T) + T + maps * T)
+        return 0, one, two, two + (2 * n * T if project else 0) + 2 * S * O * B + L * layer
+
+    @property
+    def shared(self) -> int:
+        """Bytes of shared memory of a block."""
+        return 4 * self.levels[self.MEMORY]
+
+    @property
+    def rest(self) -> int:
+        """Numbers of global memory that a model needs while it is at work."""
+        return self.levels[3] - self.levels[self.MEMORY]
+
+
+def kernel_for(study, shared=SHARED_BYTES, **chosen) -> Kernel:
+    """The kernel of a study's network and task on a device with so many bytes of shared memory a block. Unavailable where none can be."""
+    task = study.task
+    kinds = INPUTS.index(task.input), getattr(task, "streams", 1), LOSSES.index(task.loss), getattr(task, "heads", 1), task.scored
+    kernel = Kernel(study.architecture, study.n_units, study.n_layers, task.n_in, task.n_out, task.steps, task.batch, *kinds)
+    if task.batch % 4 or task.batch > 1024:
+        raise Unavailable(f"the step for a GPU takes batches of a multiple of 4 up to 1024, and this one has {task.batch}")
+    if not study.n_layers and task.input == "index":
+        raise Unavailable("a network without layers reads no sequences")
+    if kernel.levels[3] >= MOST_GLOBAL:
+        raise Unavailable("one model's activations take more than 8 GB")
+    return replace(kernel, **_choice(kernel, shared) | chosen)
+
+
+def _choice(kernel, shared) -> dict:
+    """Threads, tile and memory of a kernel, by its size; measured with `rnnkit bench gpu`."""
+    wide = 64 if kernel.levels[1] < 4_000 else 128 if kernel.levels[1] < 30_000 else 256
+    kernel = replace(kernel, THREADS=wide)
+    fits = [memory for memory in (3, 2, 1, 0) if 4 * kernel.levels[memory] <= shared]
+    return {"THREADS": wide, "TILE": 4, "MEMORY": fits[0]}
+
+
+# ---- compiling -------------------------------------------------------------------------------------------------------------
+@cache
+def _nvrtc() -> ctypes.CDLL:
+    found = [str(path) for folder in sys.path if folder for path in sorted(Path(folder).glob("nvidia/*/lib/libnvrtc.so.*"))]
+    for path in found:  # NVRTC asks for this one by name, which only works once it is loaded
+        for part in sorted(Path(path).parent.glob("libnvrtc-builtins.so*")):
+            ctypes.CDLL(str(part))
+    for name in (*found, "libnvrtc.so.13", "libnvrtc.so.12", ctypes.util.find_library("nvrtc")):
+        if name:
+            try:
+                return ctypes.CDLL(name)
+            except OSError:
+                continue
+    raise Unavailable("NVRTC was not found (it comes with torch for CUDA, or as the package nvidia-cuda-nvrtc)")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    cubin: bytes
+    log: str  # of the assembler: registers, spills
+
+
+def compile(kernel: Kernel, arch: str) -> Compiled:
+    """A kernel's machine code for a kind of device, as "sm_90". Takes some seconds. Unavailable where NVRTC is not here or cannot."""
+    lib = _nvrtc()
+    options = [f"--gpu-architecture={arch}", "--std=c++17", "-default-device", "--ptxas-options=-v", *kernel.defines]
+    headers = {"block.cuh": HEADER.read_text(), "cell.inc": kernel.equations}
+    strings = lambda texts: (ctypes.c_char_p * len(texts))(*[text.encode() for text in texts])
+    program, size = ctypes.c_void_p(), ctypes.c_size_t()
+    made = lib.nvrtcCreateProgram(ctypes.byref(program), SOURCE.read_text().encode(), b"step.cu", len(headers), strings(list(headers.values())),
+                                  strings(list(headers)))  # fmt: skip
+    if made:
+        raise Unavailable(f"NVRTC failed with error {made}")
+    try:
+        failed = lib.nvrtcCompileProgram(program, len(options), strings(options))
+        lib.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+        log = ctypes.create_string_buffer(size.value + 1)
+        lib.nvrtcGetProgramLog(program, log)
+        if failed:
+            raise Unavailable(f"NVRTC could not compile the step for {arch}: {log.value.decode(errors='replace').strip()[:500]}")
+        lib.nvrtcGetCUBINSize(program, ctypes.byref(size))
+        cubin = ctypes.create_string_buffer(size.value)
+        lib.nvrtcGetCUBIN(program, cubin)
+    finally:
+        lib.nvrtcDestroyProgram(ctypes.byref(program))
+    return Compiled(cubin.raw, log.value.decode(errors="replace"))
+
+
+def cubin(kernel: Kernel, arch: str) -> bytes:
+    """The same, kept on disk."""
+    lib, major, minor = _nvrtc(), ctypes.c_int(), ctypes.c_int()
+    lib.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+    texts = [SOURCE.read_text(), HEADER.read_text(), kernel.equations, *kernel.defines, arch, f"{major.value}.{minor.value}"]
+    key = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:20]
+    target = _folder() / f"{kernel.architecture.replace('+', 'plus_')}-{arch}-{key}.cubin"
+    if target.exists():
+        return target.read_bytes()
+    code = compile(kernel, arch).cubin
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+        file.write(code)
+    os.replace(file.name, target)  # atomic: two may compile at once, and either will do
+    return code
+
+
+# ---- launching -------------------------------------------------------------------------------------------------------------
+MAX_DYNAMIC_SHARED, CARVEOUT = 8, 9  # attributes of a function
+
+
+class DriverError(RuntimeError):
+    """What the CUDA driver said of a call."""
+
+
+@cache
+def _driver() -> ctypes.CDLL:
+    for name in ("libcuda.so.1", "nvcuda.dll"):
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            continue
+    raise Unavailable("the CUDA driver's library was not found")
+
+
+def _call(name, *arguments):
+    code = getattr(_driver(), name)(*arguments)
+    if code:
+        text = ctypes.c_char_p()
+        _driver().cuGetErrorString(code, ctypes.byref(text))
+        raise DriverError(f"{name} failed: {(text.value or b'unknown error').decode()} ({code})")
+
+
+class Function:
+    """A kernel's function on a device, called with torch tensors (or None) and whole numbers."""
+
+    def __init__(self, module, name, kernel):
+        self.handle, self.threads, self.shared = ctypes.c_void_p(), kernel.THREADS, kernel.shared
+        _call("cuModuleGetFunction", ctypes.byref(self.handle), module, name.encode())
+        if self.shared > 48 * 1024:
+            _call("cuFuncSetAttribute", self.handle, MAX_DYNAMIC_SHARED, self.shared)
+        _call("cuFuncSetAttribute", self.handle, CARVEOUT, 100)  # the same of all: else kernels of two kinds wait for each other
+
+    def __call__(self, blocks, stream, *arguments):
+        values = [ctypes.c_void_p(0) if a is None else ctypes.c_void_p(a.data_ptr()) if hasattr(a, "data_ptr") else a for a in arguments]
+        packed = (ctypes.c_void_p * len(values))(*[ctypes.cast(ctypes.pointer(v), ctypes.c_void_p) for v in values])
+        _call("cuLaunchKernel", self.handle, blocks, 1, 1, self.threads, 1, 1, self.shared, ctypes.c_void_p(stream), packed, None)
+
+
+class Stream:
+    """A stream of the device's own, of which torch has only 32; `on()` is torch's context manager for it."""
+
+    def __init__(self, device):
+        import torch
+
+        place = ctypes.c_void_p()
+        _call("cuStreamCreate", ctypes.byref(place), 1)  # does not wait for the default stream
+        self.handle, self.torch = place.value, torch.cuda.ExternalStream(place.value, device=device)
+
+    def on(self):
+        import torch
+
+        return torch.cuda.stream(self.torch)
+
+
+class Module:
+    """A kernel loaded on a torch device: its functions `train` and `evaluate`. Unavailable, DriverError."""
+
+    def __init__(self, kernel: Kernel, device):
+        self.device, self.kernel, code = device, kernel, cubin(kernel, arch_of(device))
+        handle = ctypes.c_void_p()
+        _call("cuModuleLoadData", ctypes.byref(handle), code)
+        self.train, self.evaluate = (Function(handle, name, kernel) for name in ("train", "evaluate"))
+        place, size, found = ctypes.c_uint64(), ctypes.c_size_t(), (ctypes.c_int * 3)()
+        _call("cuModuleGetGlobal_v2", ctypes.byref(place), ctypes.byref(size), handle, b"numbers")
+        _call("cuMemcpyDtoH_v2", found, place, ctypes.c_size_t(ctypes.sizeof(found)))
+        if (4 * found[1], found[2]) != (kernel.shared, kernel.rest):
+            raise DriverError(f"the kernel's memory must be {kernel.shared} bytes and {kernel.rest} numbers, got {list(found)}")
+
+    def stream(self) -> Stream:
+        """A stream for a flight; give it back with `free`, since streams are for ever."""
+        return _streams(self.device).pop() if _streams(self.device) else Stream(self.device)
+
+    def free(self, stream):
+        _streams(self.device).append(stream)
+
+    def seen(self, *shape, dtype):
+        """Zeros in memory of the host that the device sees too."""
+        import torch
+
+        return torch.zeros(*shape, dtype=dtype, pin_memory=True)
+
+    def current(self) -> int:
+        """The stream that torch works on."""
+        import torch
+
+        return torch.cuda.current_stream(self.device).cuda_stream
+
+    def wait(self):
+        import torch
+
+        torch.cuda.synchronize(self.device)
+
+
+@cache
+def _streams(device) -> list:
+    return []
+
+
+def module_for(study, device) -> Module:
+    """The module of a study's kernel on a torch device, loaded once. Unavailable."""
+    kernel = kernel_for(study, shared_bytes(device))
+    return _module(kernel, kernel.equations, device)
+
+
+@cache
+def _module(kernel, equations, device):
+    return Module(kernel, device)
+
+
+def arch_of(device) -> str:
+    """The kind of a torch device, as "sm_90"."""
+    import torch
+
+    torch.cuda.init()
+    with torch.cuda.device(device):
+        torch.zeros(1, device=device)  # makes the device's context current, which the driver's calls below need
+    return "sm_{}{}".format(*torch.cuda.get_device_capability(device))
+
+
+def kind_of(device) -> tuple[str, int]:
+    """What a kernel is compiled for: the kind of a torch device and its shared memory."""
+    return arch_of(device), shared_bytes(device)
+
+
+@cache
+def shared_bytes(device) -> int:
+    """Shared memory that a block may have on a torch device."""
+    import torch
+
+    return getattr(torch.cuda.get_device_properties(device), "shared_memory_per_block_optin", SHARED_BYTES)

@@ -1,0 +1,471 @@
+// One model a block: whole training steps without leaving the multiprocessor. Shapes are constants, which cuda.py defines; the cell's
+// equations are cell.inc, as trace.py prints them; what a block does together is block.cuh. Layouts are those of step.cpp.
+//
+// NU units, NL layers, NI inputs, NO outputs, NT steps, NB samples; INPUT, STREAMS, LOSS, HEADS, NS (scored steps) as in step.cpp;
+// THREADS a block, TILE rows of a product a thread, MEMORY: what lies in shared memory (0 nothing, 1 the parameters, 2 what a step of a
+// layer uses, 3 all).
+#include "block.cuh"
+
+enum Input { BITS, DENSE, INDEX };
+enum Loss { BINARY, SQUARED, SOFTMAX };
+
+struct Cell {
+    const real *Wx, *Wh, *b;
+    int inputs;
+    const real *ax, *x;
+    const real* const* s;
+    real* const* s_next;
+    real *up, *pre;
+    real* const* save;
+    real* const* arg;
+    real* d_pre;
+    real* const* d_s;
+    const real* d_up;
+    real *d_x, *d_arg;
+    bool relu;
+};
+DEVICE void affine(const Cell& c, int map, int maps, const real* h) {
+    const Term t[2] = {{c.Wh + map * NU * NU, NU, 1, h, NU}, {c.Wx + map * NU * c.inputs, c.inputs, 1, c.x, c.inputs}};
+    const real* base = c.ax ? c.ax + map * NU * NB : nullptr;
+    if (c.x) product<TILE, 2>(maps * NU, t, c.b + map * NU, base, c.pre + map * NU * NB);
+    else product<TILE, 1>(maps * NU, t, c.b + map * NU, base, c.pre + map * NU * NB);
+}
+DEVICE void affine_of_input(const Cell& c, int map, int maps) {
+    const Term t = {c.Wx + map * NU * c.inputs, c.inputs, 1, c.x, c.inputs};
+    const real* base = c.ax ? c.ax + map * NU * NB : nullptr;
+    if (c.x) product<TILE, 1>(maps * NU, &t, c.b + map * NU, base, c.pre + map * NU * NB);
+    else product<TILE, 0>(maps * NU, &t, c.b + map * NU, base, c.pre + map * NU * NB);
+}
+DEVICE void affine_adjoint(const Cell& c, int map, int maps, const real* base, real* d_h) {
+    const Term t = {c.Wh + map * NU * NU, 1, NU, c.d_pre + map * NU * NB, maps * NU};
+    product<TILE, 1>(NU, &t, nullptr, base, d_h);
+}
+#include "cell.inc"
+
+constexpr int N = NU, L = NL, I = NI, O = NO, T = NT, S = NS, n = N * B;
+constexpr bool PROJECT = EQUAL_SIZES && L > 0;
+constexpr int TOP = L ? N : I, READ = PROJECT ? N : MAPS * N, WORDS = (I + 31) / 32;
+// theta's blocks, as networks.blocks lays them out
+constexpr int FIRST_INPUTS = PROJECT ? N : I, LAYER = MAPS * N * N + RECURRENT * N * N, LAYER_0 = MAPS * N * FIRST_INPUTS + RECURRENT * N * N;
+DEVICE int inputs_of(int l) { return l ? N : FIRST_INPUTS; }
+DEVICE int at_Wx(int l) { return (PROJECT ? N * I : 0) + (l ? LAYER_0 + (l - 1) * LAYER : 0); }
+DEVICE int at_Wh(int l) { return at_Wx(l) + MAPS * N * inputs_of(l); }
+constexpr int at_Wo = (PROJECT ? N * I : 0) + (L ? LAYER_0 + (L - 1) * LAYER : 0), MATRICES = at_Wo + O * TOP, at_bp = MATRICES;
+DEVICE int at_b(int l) { return at_bp + (PROJECT ? N : 0) + l * (MAPS + STATES) * N; }
+DEVICE int at_h0(int l) { return at_b(l) + MAPS * N; }
+constexpr int at_bo = at_bp + (PROJECT ? N : 0) + L * (MAPS + STATES) * N, P = at_bo + O;
+
+// ---- memory of a model, in numbers; each part a multiple of four -----------------------------------------------------------
+constexpr int pad(int x) { return (x + 3) / 4 * 4; }
+constexpr int a_theta = 0, a_grad = a_theta + pad(P), a_bits = a_grad + pad(P), a_y = a_bits + (INPUT == BITS ? WORDS * B : 0),
+              a_part = a_y + (INPUT == BITS ? B : 0), LEVEL_1 = a_part + pad(WARPS);
+constexpr int a_ax = LEVEL_1, a_pre = a_ax + (PROJECT || !L ? 0 : MAPS * n), a_ds = a_pre + MAPS * n, a_darg = a_ds + STATES * n,
+              LEVEL_2 = a_darg + (ARGS ? n : 0);
+constexpr int a_p = LEVEL_2, a_dp = a_p + (PROJECT ? n * T : 0), a_z = a_dp + (PROJECT ? n * T : 0), a_dz = a_z + S * O * B,
+              a_layers = a_dz + S * O * B;
+constexpr int l_s = 0, l_save = l_s + n * STATES * (T + 1), l_arg = l_save + n * SAVES * T, l_up = l_arg + n * ARGS * T,
+              l_dup = l_up + (UP_IS_STATE ? 0 : n * T), l_dpre = l_dup + n * T, PER_LAYER = l_dpre + MAPS * n * T;
+constexpr int ARENA = a_layers + L * PER_LAYER;
+constexpr int SHARED = MEMORY == 0 ? 0 : MEMORY == 1 ? LEVEL_1 : MEMORY == 2 ? LEVEL_2 : ARENA, REST = ARENA - SHARED;
+
+enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
+
+struct Model {
+    real *shared, *rest;  // numbers below SHARED lie in the one, the others in the other
+    const double* hp;
+    bool relu, every;
+    int first, steps;  // the first scored step, and how many it runs (first + S)
+    const real* x;     // I x B (DENSE)
+    const int32_t* symbols;  // T x streams x B (INDEX)
+};
+DEVICE real* in(const Model& q, int at, int level) { return MEMORY >= level ? q.shared + at : q.rest + (at - SHARED); }
+DEVICE real* theta_of(const Model& q) { return in(q, a_theta, 1); }
+DEVICE real* grad_of(const Model& q) { return in(q, a_grad, 1); }
+DEVICE int32_t* bits_of(const Model& q) { return (int32_t*)in(q, a_bits, 1); }
+DEVICE real* layer_of(const Model& q, int l) { return in(q, a_layers + l * PER_LAYER, 3); }
+DEVICE real* up_of(const Model& q, int l, int t) {
+    return UP_IS_STATE ? layer_of(q, l) + l_s + (t + 1) * STATES * n : layer_of(q, l) + l_up + t * n;
+}
+DEVICE bool shown(const Model& q, int t) { return INPUT == INDEX || t == 0 || q.every; }
+
+struct Pointers {
+    real *s[STATES + 1], *s_next[STATES + 1], *save[SAVES + 1], *arg[ARGS + 1], *d_s[STATES + 1];
+};
+DEVICE Cell cell_at(const Model& q, int l, int t, Pointers& p) {
+    real* a = layer_of(q, l);
+#pragma unroll
+    for (int i = 0; i < STATES; i++) {
+        p.s[i] = a + l_s + (t * STATES + i) * n;
+        p.s_next[i] = a + l_s + ((t + 1) * STATES + i) * n;
+        p.d_s[i] = in(q, a_ds, 2) + i * n;
+    }
+#pragma unroll
+    for (int i = 0; i < SAVES; i++) p.save[i] = a + l_save + (t * SAVES + i) * n;
+#pragma unroll
+    for (int i = 0; i < ARGS; i++) p.arg[i] = a + l_arg + (t * ARGS + i) * n;
+    const bool from_input = l == 0 && !PROJECT;
+    const real* theta = theta_of(q);
+    Cell c;
+    c.Wx = theta + at_Wx(l), c.Wh = theta + at_Wh(l), c.b = theta + at_b(l), c.inputs = inputs_of(l);
+    c.ax = from_input && shown(q, t) ? in(q, a_ax, 2) : nullptr;
+    c.x = from_input ? nullptr : l == 0 ? in(q, a_p, 3) + t * n : up_of(q, l - 1, t);
+    c.s = p.s, c.s_next = p.s_next, c.up = up_of(q, l, t), c.pre = in(q, a_pre, 2), c.save = p.save, c.arg = p.arg;
+    c.d_pre = a + l_dpre + t * MAPS * n, c.d_s = p.d_s, c.d_up = a + l_dup + t * n;
+    c.d_x = from_input ? nullptr : l == 0 ? in(q, a_dp, 3) + t * n : layer_of(q, l - 1) + l_dup + t * n;
+    c.d_arg = in(q, a_darg, 2);
+    c.relu = q.relu;
+    return c;
+}
+
+// out = A x + bias, x the static input of the batch
+template <int TM>
+DEVICE void product_of_input(const Model& q, int R, const real* A, const real* bias, real* out) {
+    const Term term = {A, I, 1, q.x, I};
+    if (INPUT == BITS) product_of<TM, 1>(R, &term, Bits{bits_of(q)}, bias, nullptr, out);
+    else product<TM, 1>(R, &term, bias, nullptr, out);
+}
+DEVICE void gradient_by_input(const Model& q, int R, const real* D, real* G) {
+    if (INPUT == BITS) gradient_of(R, I, 1, D, 0, BitsAt{bits_of(q)}, G);
+    else matrix_gradient(R, I, 1, D, 0, q.x, 0, G);
+}
+
+// What layer 0 reads, before the steps: the projection p of the input at all steps, or W x of a static input.
+DEVICE void read_input(const Model& q) {
+    const real *theta = theta_of(q), *bias = theta + at_bp;
+    if (PROJECT) {
+        real* p = in(q, a_p, 3);
+        if (INPUT == INDEX) {
+            for (int t = 0; t < q.steps; t++) gather(N, I, theta, STREAMS, q.symbols + t * STREAMS * B, bias, p + t * n);
+            return;
+        }
+        product_of_input<TILE>(q, N, theta, bias, p);
+        LANES(j, n) {
+            const real first = p[j], later = q.every ? first : bias[j / B];
+            for (int t = 1; t < q.steps; t++) p[t * n + j] = later;
+        }
+    } else if (L && INPUT != INDEX) product_of_input<TILE>(q, MAPS * N, theta + at_Wx(0), nullptr, in(q, a_ax, 2));
+}
+
+// outputs z at the scored steps, S x O x B
+DEVICE void forward(const Model& q) {
+    const real* theta = theta_of(q);
+    real* z = in(q, a_z, 3);
+    if (!L) {
+        product_of_input<1>(q, O, theta + at_Wo, theta + at_bo, z);
+        return;
+    }
+    read_input(q);
+    Pointers p;
+#pragma unroll 1
+    for (int l = 0; l < L; l++) {
+        LANES(j, STATES * n) layer_of(q, l)[l_s + j] = theta[at_h0(l) + j / B];
+        __syncthreads();
+#pragma unroll 1
+        for (int t = 0; t < q.steps; t++) {
+            const Cell c = cell_at(q, l, t, p);
+            if (INPUT == INDEX && !PROJECT && l == 0)
+                gather(MAPS * N, I, theta + at_Wx(0), STREAMS, q.symbols + t * STREAMS * B, nullptr, in(q, a_ax, 2));
+            cell_forward(c);
+        }
+    }
+#pragma unroll 1
+    for (int s = 0; s < S; s++) {
+        const Term out = {theta + at_Wo, N, 1, up_of(q, L - 1, q.first + s), N};
+        product<O == 1 ? 1 : TILE, 1>(O, &out, theta + at_bo, nullptr, z + s * O * B);
+    }
+}
+
+DEVICE void layer_gradient(const Model& q, int l) {
+    real *a = layer_of(q, l), *D = a + l_dpre, *g = grad_of(q);
+    row_sums(STATES * N, 1, in(q, a_ds, 2), 0, g + at_h0(l));
+    row_sums(MAPS * N, q.steps, D, MAPS * n, g + at_b(l));
+#pragma unroll 1
+    for (int m = 0; m < RECURRENT; m++) {
+        const bool state = MAP_ARG[m] < 0;
+        const real* H = state ? a + l_s : a + l_arg + MAP_ARG[m] * n;
+        matrix_gradient(N, N, q.steps, D + m * n, MAPS * n, H, (state ? STATES : ARGS) * n, g + at_Wh(l) + m * N * N);
+    }
+    if (l || PROJECT) {
+        const real* H = l ? up_of(q, l - 1, 0) : in(q, a_p, 3);
+        matrix_gradient(MAPS * N, N, q.steps, D, MAPS * n, H, l && UP_IS_STATE ? STATES * n : n, g + at_Wx(l));
+    }
+    if (l) return;
+    real *E = PROJECT ? in(q, a_dp, 3) : D, *to = g + (PROJECT ? 0 : at_Wx(0));
+    if (PROJECT) row_sums(N, q.steps, E, n, g + at_bp);
+    if (INPUT == INDEX) {
+        scatter(READ, I, q.steps, E, READ * B, STREAMS, q.symbols, to);
+        return;
+    }
+    if (q.every) sum_steps(READ * B, q.steps, E, READ * B);
+    gradient_by_input(q, READ, E, to);
+}
+
+// gradient of sum(dz * z) with respect to theta
+DEVICE void backward(const Model& q) {
+    const real *theta = theta_of(q), *dz = in(q, a_dz, 3);
+    real* g = grad_of(q);
+    row_sums(O, S, dz, O * B, g + at_bo);
+    if (!L) {
+        gradient_by_input(q, O, dz, g + at_Wo);
+        return;
+    }
+    matrix_gradient(O, N, S, dz, O * B, up_of(q, L - 1, q.first), UP_IS_STATE ? STATES * n : n, g + at_Wo);
+#pragma unroll 1
+    for (int s = 0; s < S; s++) {
+        const Term out = {theta + at_Wo, 1, N, dz + s * O * B, O};
+        product<TILE, 1>(N, &out, nullptr, nullptr, layer_of(q, L - 1) + l_dup + (q.first + s) * n);
+    }
+    Pointers p;
+#pragma unroll 1
+    for (int l = L - 1; l >= 0; l--) {
+        real* d_s = in(q, a_ds, 2);
+        LANES(j, STATES * n) d_s[j] = 0.f;
+        __syncthreads();
+#pragma unroll 1
+        for (int t = q.steps - 1; t >= 0; t--) {
+            const Cell c = cell_at(q, l, t, p);
+            cell_backward(c);
+            if (c.d_x) {
+                const Term x = {c.Wx, 1, c.inputs, c.d_pre, MAPS * N};
+                product<TILE, 1>(c.inputs, &x, nullptr, READS_X ? c.d_x : nullptr, c.d_x);
+            }
+        }
+        layer_gradient(q, l);
+    }
+}
+
+// ---- losses, as in step.cpp -------------------------------------------------------------------------------------------------
+DEVICE void loss_gradient(const Model& q, const void* targets) {
+    const real* z = in(q, a_z, 3);
+    real* dz = in(q, a_dz, 3);
+    if (LOSS == BINARY) {
+        LANES(b, B) dz[b] = (sigmoid1(z[b]) - ((const real*)targets)[b]) * (1.f / B);
+    } else if (LOSS == SQUARED) {
+        LANES(j, O * B) dz[j] = (z[j] - ((const real*)targets)[j]) * (2.f / (O * B));
+    } else {
+        constexpr int C = O / HEADS;
+        constexpr float share = 1.f / (B * S);
+        LANES(j, S * HEADS * B) {
+            const int at = j / B * C * B + j % B, y = ((const int32_t*)targets)[j];
+            float most = z[at], sum = 0.f;
+            for (int c = 1; c < C; c++) most = fmaxf(most, z[at + c * B]);
+            for (int c = 0; c < C; c++) {
+                const float e = __expf(z[at + c * B] - most);
+                sum += e;
+                dz[at + c * B] = e;
+            }
+            const float scale = share / sum;
+            for (int c = 0; c < C; c++) dz[at + c * B] = dz[at + c * B] * scale - (c == y ? share : 0.f);
+        }
+    }
+}
+
+// Loss of sample b (nats, or squared error), and whether all its answers are right.
+DEVICE double loss_of(const Model& q, const void* targets, int b, bool& right) {
+    const real* z = in(q, a_z, 3);
+    if (LOSS == BINARY) {
+        const double zy = ((const real*)targets)[b] > 0.f ? z[b] : -z[b];
+        right = zy > 0;
+        return zy > 0 ? log1p(exp(-zy)) : log1p(exp(zy)) - zy;
+    }
+    double total = 0;
+    if (LOSS == SQUARED) {
+        for (int o = 0; o < O; o++) {
+            const double d = (double)z[o * B + b] - ((const real*)targets)[o * B + b];
+            total += d * d;
+        }
+        right = false;
+        return total / O;
+    }
+    constexpr int C = O / HEADS;
+    right = true;
+    for (int h = 0; h < S * HEADS; h++) {
+        const real* zh = z + h * C * B + b;
+        const int answer = ((const int32_t*)targets)[h * B + b];
+        double most = zh[0], sum = 0;
+        for (int c = 1; c < C; c++) most = zh[c * B] > most ? zh[c * B] : most;
+        for (int c = 0; c < C; c++) {
+            sum += exp((double)zh[c * B] - most);
+            if (c != answer && !(zh[c * B] < zh[answer * B])) right = false;
+        }
+        total += log(sum) + most - zh[answer * B];
+    }
+    return total / S;
+}
+
+// ---- the optimisers, one rule; see training.rule.update --------------------------------------------------------------------
+struct Pace {  // what depends on the step: powers of the coefficients, kept from step to step
+    double lr, m_power, v_power, decay;
+};
+DEVICE Pace pace_at(const double* hp, int64_t step) {
+    Pace p;
+    p.decay = pow(hp[LR_DECAY], 1 / hp[TRAIN_STEPS]);
+    p.lr = hp[LR] * pow(hp[LR_DECAY], (double)step / hp[TRAIN_STEPS]);
+    p.m_power = pow(hp[M_KEEP], (double)step + 1), p.v_power = pow(hp[V_KEEP], (double)step + 1);
+    return p;
+}
+DEVICE bool update(const Model& q, real* m, real* v, Pace& pace) {
+    const double* hp = q.hp;
+    real *theta = theta_of(q), *grad = grad_of(q), *part = in(q, a_part, 1);
+    const float l2 = (float)hp[L2];
+    float norm = 0.f;
+    LANES(j, P) {
+        const float g = grad[j] += j < MATRICES ? l2 * theta[j] : 0.f;
+        norm += g * g;
+    }
+    norm = warp_sum(norm);
+    if (LANE == 0) part[WARP] = norm;
+    __syncthreads();
+    norm = 0.f;
+    for (int w = 0; w < WARPS; w++) norm += part[w];
+    norm = sqrtf(norm);
+    if (!isfinite(norm)) return false;
+    const float scale = norm > hp[CLIP] ? (float)hp[CLIP] / norm : 1.f;
+    const float keep = (float)hp[M_KEEP], take = (float)hp[M_TAKE], vkeep = (float)hp[V_KEEP], vtake = 1 - vkeep;
+    const bool adaptive = hp[ADAPTIVE] != 0, correct = hp[CORRECT] != 0;
+    const float mc = correct ? 1.f / (float)(1 - pace.m_power) : 1.f, vc = correct ? 1.f / (float)(1 - pace.v_power) : 1.f;
+    const float rate = (float)pace.lr * mc;
+    LANES(j, P) {
+        const float g = grad[j] * scale, mj = keep * m[j] + take * g;
+        m[j] = mj;
+        float d = 1.f;
+        if (adaptive) {
+            const float vj = vkeep * v[j] + vtake * g * g;
+            v[j] = vj, d = sqrtf(vj * vc) + 1e-8f;
+        }
+        theta[j] -= rate * mj / d;
+    }
+    pace.lr *= pace.decay, pace.m_power *= hp[M_KEEP], pace.v_power *= hp[V_KEEP];
+    __syncthreads();
+    return true;
+}
+
+// ---- kernels -----------------------------------------------------------------------------------------------------------------
+DEVICE Model model_of(int i, const double* hp, real* shared, real* arena) {
+    Model q;
+    q.shared = shared, q.rest = arena + (int64_t)i * REST, q.hp = hp + i * HYPERS;
+    q.relu = q.hp[RELU_] != 0, q.every = q.hp[EVERY] != 0;
+    q.first = (int)q.hp[FIRST_SCORED], q.steps = q.first + S;
+    q.x = nullptr, q.symbols = nullptr;
+    return q;
+}
+DEVICE void begin(const Model& q, const real* theta) {
+    LANES(j, P) theta_of(q)[j] = theta[j];
+    LANES(j, L ? q.first * n : 0) layer_of(q, L ? L - 1 : 0)[l_dup + j] = 0.f;  // no error reaches the top before the first scored step
+    __syncthreads();
+}
+// The samples first ... first + B - 1 of the model's own, in a circle, into shared memory.
+DEVICE void take_bits(const Model& q, const int32_t* words, const real* labels, int count, int first, int samples) {
+    LANES(j, WORDS * B) bits_of(q)[j] = words[j / B * count + (first + j % B) % samples];
+    LANES(b, B) in(q, a_y, 1)[b] = labels[(first + b) % samples];
+    __syncthreads();
+}
+// Points q at batch k of inputs, and gives its targets.
+DEVICE const void* take_batch(Model& q, const void* inputs, const void* targets, int64_t k) {
+    if (INPUT == INDEX) q.symbols = (const int32_t*)inputs + k * T * STREAMS * B;
+    else q.x = (const real*)inputs + k * I * B;
+    return LOSS == SOFTMAX ? (const void*)((const int32_t*)targets + k * S * HEADS * B) : (const void*)((const real*)targets + k * O * B);
+}
+
+// Writes the ticket of this launch where the host sees it (done may be null), after all else that the block has written. Step, dead and
+// results may lie in the host's memory too: then no copy and no event has to wait its turn among the streams.
+DEVICE void report(int64_t* done, int64_t ticket) {
+    __syncthreads();
+    if (threadIdx.x || !done) return;
+    __threadfence_system();
+    *(volatile int64_t*)(done + blockIdx.x) = ticket;
+}
+
+// Block i trains model i for at most `chunk` steps, from step[i] on, as net_train of step.cpp does; `arena` holds REST numbers a model.
+extern "C" __global__ void __launch_bounds__(THREADS, 640 / THREADS)
+train(real* theta, real* m, real* v, const double* hp, int64_t* step, int64_t* dead, int chunk, const void* inputs, const void* targets,
+      int64_t count, real* arena, int64_t* done, int64_t ticket) {
+    const int i = blockIdx.x;
+    int64_t now = step[i];
+    const int64_t end = (int64_t)hp[i * HYPERS + TRAIN_STEPS];
+    bool alive = !dead[i];
+    if (!alive || now >= end) return report(done, ticket);
+    DYNAMIC_SHARED(shared);
+    Model q = model_of(i, hp, shared, arena);
+    theta += (int64_t)i * P, m += (int64_t)i * P, v += (int64_t)i * P;
+    begin(q, theta);
+    const int samples = INPUT == BITS ? (int)q.hp[SAMPLES] : 1;
+    int first = INPUT == BITS ? (int)(now * B % samples) : 0;
+    Pace pace = pace_at(q.hp, now);
+#pragma unroll 1
+    for (int c = 0; c < chunk && alive && now < end; c++) {
+        const void* y = in(q, a_y, 1);
+        if (INPUT == BITS) take_bits(q, (const int32_t*)inputs, (const real*)targets, (int)count, first, samples);
+        else y = take_batch(q, inputs, targets, (int64_t)i * chunk + c);
+        forward(q);
+        loss_gradient(q, y);
+        backward(q);
+        alive = update(q, m, v, pace);
+        now += alive;
+        first = (first + B) % samples;
+    }
+    LANES(j, P) theta[j] = theta_of(q)[j];
+    if (threadIdx.x == 0) step[i] = now, dead[i] = !alive;
+    report(done, ticket);
+}
+
+// Weighted sums, over the samples of K batches, of the loss of model i and of what it gets right, where which[i]; as net_evaluate does.
+extern "C" __global__ void __launch_bounds__(THREADS, 640 / THREADS)
+evaluate(const real* theta, const double* hp, const int64_t* which, const void* inputs, const void* targets, int64_t count, int64_t K,
+         const double* weight, double* loss, double* correct, real* arena, int64_t* done, int64_t ticket) {
+    const int i = blockIdx.x;
+    if (!which[i]) return report(done, ticket);
+    DYNAMIC_SHARED(shared);
+    Model q = model_of(i, hp, shared, arena);
+    begin(q, theta + (int64_t)i * P);
+    const int samples = INPUT == BITS ? (int)q.hp[SAMPLES] : 1;
+    const int64_t batches = INPUT == BITS ? (samples + B - 1) / B : K;
+    double sum = 0, right = 0;
+    for (int64_t k = 0; k < batches; k++) {
+        const void* y = in(q, a_y, 1);
+        if (INPUT == BITS) take_bits(q, (const int32_t*)inputs, (const real*)targets, (int)count, (int)(k * B), samples);
+        else y = take_batch(q, inputs, targets, k);
+        forward(q);
+        LANES(b, B) {
+            const double w = INPUT == BITS ? k * B + b < samples : weight[k * B + b];
+            if (w == 0) continue;
+            bool is_right;
+            sum += w * loss_of(q, y, b, is_right);
+            right += w * is_right;
+        }
+        __syncthreads();
+    }
+    double* of_thread = (double*)in(q, a_grad, 1);  // the gradient's place is free here; THREADS pairs may not fit: a few at a time
+    double total[2] = {0, 0};
+    constexpr int ROOM = pad(P) / 4 < THREADS ? pad(P) / 4 : THREADS;
+    for (int from = 0; from < THREADS; from += ROOM) {
+        const int mine = (int)threadIdx.x - from;
+        if (mine >= 0 && mine < ROOM) of_thread[2 * mine] = sum, of_thread[2 * mine + 1] = right;
+        __syncthreads();
+        if (threadIdx.x == 0)
+            for (int j = 0; j < ROOM && from + j < THREADS; j++) total[0] += of_thread[2 * j], total[1] += of_thread[2 * j + 1];
+        __syncthreads();
+    }
+    if (threadIdx.x == 0) loss[i] = total[0], correct[i] = total[1];
+    report(done, ticket);
+}
+
+#ifndef __CUDACC__  // for the tests
+// Outputs z (S x O x B) of the batch at `inputs` and the gradient of sum(dz * z), for one model.
+extern "C" __global__ void __launch_bounds__(THREADS, 640 / THREADS)
+gradient(const real* theta, const double* hp, const void* inputs, const real* dz, real* z, real* grad, real* arena) {
+    DYNAMIC_SHARED(shared);
+    Model q = model_of(0, hp, shared, arena);
+    begin(q, theta);
+    if (INPUT == BITS) { LANES(j, WORDS * B) bits_of(q)[j] = ((const int32_t*)inputs)[j]; }
+    else take_batch(q, inputs, nullptr, 0);
+    LANES(j, S * O * B) in(q, a_dz, 3)[j] = dz[j];
+    __syncthreads();
+    forward(q);
+    backward(q);
+    LANES(j, S * O * B) z[j] = in(q, a_z, 3)[j];
+    LANES(j, P) grad[j] = grad_of(q)[j];
+}
+#endif
+
+extern "C" __device__ const int numbers[3] = {P, SHARED, REST};  // read by whoever launches

@@ -1,0 +1,74 @@
+"""The GPU's kernels as C++ threads: the same source, compiled by the machine's own compiler (cuda/shim.h), with torch tensors in and out."""
+
+import ctypes
+import hashlib
+import os
+import subprocess
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+
+from rnnkit import native
+from rnnkit.native import cuda
+
+HERE = Path(__file__).parent / "cuda"
+FLAGS = ["-O1", "-std=c++20", "-shared", "-fPIC", "-w", "-pthread"]
+
+
+def library(kernel, flags=(), more=()):
+    """The emulated kernels of `kernel`, kept beside the compiled steps; `more` are files that stand for others, by their names."""
+    texts = {"step.cu": cuda.SOURCE.read_text(), "block.cuh": cuda.HEADER.read_text(), "cell.inc": kernel.equations}
+    texts |= {path.name: path.read_text() for path in HERE.iterdir()} | dict(more)
+    command = [*native.compiler(), *FLAGS, *flags, *kernel.defines]
+    key = hashlib.sha256("\0".join([*texts.values(), *command]).encode()).hexdigest()[:20]
+    target = native._folder() / f"emulated-{key}.so"
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=target.parent) as build:
+            for name, text in texts.items():
+                Path(build, name).write_text(text)
+            made = Path(build, "made.so")
+            subprocess.run([*command, f"-I{build}", str(Path(build, "emulate.cpp")), "-o", str(made)], check=True)
+            os.replace(made, target)
+    return ctypes.CDLL(str(target))
+
+
+class Emulated:
+    """Stands for cuda.Module: train, evaluate, gradient on tensors of this machine."""
+
+    def __init__(self, kernel, functions=("train", "evaluate", "gradient"), **how):
+        self.kernel, self.library = kernel, library(kernel, **how)
+        for name in functions:
+            setattr(self, name, self._function(name))
+
+    def _function(self, name):
+        function = getattr(self.library, f"emulate_{name}")
+
+        def call(blocks, stream, *arguments):
+            arguments = arguments if name == "gradient" else (ctypes.c_int(blocks), *arguments)
+            function(*[ctypes.c_void_p(a.data_ptr()) if isinstance(a, torch.Tensor) else ctypes.c_void_p(0) if a is None else a for a in arguments])
+
+        return call
+
+    def stream(self):
+        return Stream()
+
+    def free(self, stream):
+        pass
+
+    def seen(self, *shape, dtype):
+        return torch.zeros(*shape, dtype=dtype)
+
+    def current(self):
+        return 0
+
+    def wait(self):
+        pass
+
+
+class Stream:
+    handle = 0
+
+    def on(self):
+        return nullcontext()

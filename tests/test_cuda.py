@@ -1,0 +1,149 @@
+"""The fused step for a GPU, run as C++ threads: the source that NVRTC compiles, against the processor's compiled step."""
+
+import ctypes
+
+import pytest
+import torch
+from emulated import Emulated
+
+from rnnkit import native
+from rnnkit.cells import CELLS, LATER, PAPER, cell_of
+from rnnkit.native import cuda
+from rnnkit.studies import Study
+from rnnkit.training import train
+from rnnkit.training.engines import Compiled, Data, Fused
+from rnnkit.training.flights import Flight
+from rnnkit.training.slots import Slots, prepared
+
+pytestmark = pytest.mark.skipif(native.compiler() is None, reason="needs a C++ compiler")
+RULES = (("Adam", "every", "tanh"), ("RMSProp", "first", "relu"), ("momentum", "first", "tanh"), ("SGD", "every", "relu"))
+OTHERS = [("mem_thru", "gru", "tiny"), ("rcf", "+rnn", "tiny"), ("text8", "lstm", "tiny sample"), ("parens_counting", "ugrnn", "tiny"),
+          ("arithmetic", "+rnn", "tiny")]  # fmt: skip
+
+
+def capacity(cell, n_layers=1, size=250, **settings):
+    return Study("per_cap", cell, n_layers, size, n_in=10, unroll=3, **settings)
+
+
+def sets_of(study, count=2):
+    """Hyper-parameters with the optimisers, presentations and nonlinearities in turns."""
+    sets = []
+    for optimizer, presentation, nonlinearity in RULES[:count]:
+        hparams = study.space.usual_point() | {"optimizer": optimizer, "train_steps": 50, "l2_decay": 1e-3, "gradient_clip_val": 1.0, "lr_init": 1e-2}
+        hparams |= {"input_presentation": presentation, "samples_per_param": 0.7} if study.task.input == "bits" else {}
+        if nonlinearity in cell_of(study.architecture).nonlinearities:
+            hparams["nonlinearity"] = nonlinearity
+        sets.append(hparams)
+    return sets
+
+
+def both(study, count=2, **chosen):
+    """The emulated engine and the compiled one, each with its slots filled alike."""
+    sets = sets_of(study, count)
+    engines = Fused(study, Data(study, sets), "cpu", Emulated(cuda.kernel_for(study, **chosen))), Compiled(study, Data(study, sets))
+    for engine in engines:
+        s = Slots(study.num_params, torch.float32, "cpu")
+        s.fill(list(prepared(study, enumerate(sets), torch.float32)))
+        yield engine, s
+
+
+def agree(study, steps=3, count=2, within=1e-5, **chosen):
+    (ours, a), (theirs, b) = both(study, count, **chosen)
+    ours.train(a, steps)
+    theirs.train(b, steps)
+    assert a.step.tolist() == b.step.tolist() == [steps] * count
+    for name in ("theta", "m", "v"):
+        x, y = getattr(a, name), getattr(b, name)
+        assert (x - y).norm() <= within * y.norm(), name
+    part, rows = "all" if study.task.input == "bits" else "valid", list(range(count))
+    (loss_a, right_a), (loss_b, right_b) = ours.evaluate(b, rows, part), theirs.evaluate(b, rows, part)
+    torch.testing.assert_close(loss_a, loss_b, rtol=1e-5, atol=1e-7)
+    assert right_a.tolist() == right_b.tolist()
+
+
+@pytest.mark.parametrize("cell", [cell for cell in (*PAPER, *LATER) if cell_of(cell).min_layers < 2])
+def test_it_trains_and_counts_as_the_processor_does_with_one_layer(cell):
+    agree(capacity(cell), MEMORY=2)
+
+
+@pytest.mark.parametrize("cell", PAPER)
+def test_and_with_two_layers_from_global_memory(cell):
+    agree(capacity(cell, 2, 400), MEMORY=1)
+
+
+def test_all_four_optimisers_and_shared_memory_alone():
+    agree(capacity("rnn"), count=4, MEMORY=3)
+
+
+def test_a_model_without_layers():
+    agree(Study("per_cap", "linear", 0, 60, n_in=59, unroll=1), MEMORY=3)
+
+
+def test_everything_in_global_memory_and_other_numbers_of_threads():
+    agree(capacity("gru", 2, 400), MEMORY=0, THREADS=32, TILE=8)
+
+
+@pytest.mark.parametrize("task, cell, form", OTHERS)
+def test_every_task(task, cell, form):
+    agree(Study(task, cell, max(1, cell_of(cell).min_layers), 900, form=form), steps=2, MEMORY=2)
+
+
+def test_eight_layers():
+    agree(capacity("lstm", 8, 900), steps=2, within=1e-4, MEMORY=1, THREADS=32)
+
+
+@pytest.mark.parametrize("cell, layers, size, memory", [("rnn", 1, 250, 3), ("+rnn", 2, 400, 2), ("mingru", 2, 400, 1), ("lstm", 1, 400, 0)])
+def test_the_host_knows_how_much_memory_a_model_takes(cell, layers, size, memory):
+    kernel = cuda.kernel_for(capacity(cell, layers, size), MEMORY=memory)
+    source = f'#include "step.cu"\nextern "C" void told(int* out) {{ for (int i = 0; i < 3; i++) out[i] = numbers[i]; }}'
+    told = (ctypes.c_int * 3)()
+    Emulated(kernel, more={"emulate.cpp": source}, functions=()).library.told(told)
+    assert list(told) == [capacity(cell, layers, size).num_params, kernel.shared // 4, kernel.rest]
+
+
+def test_a_model_whose_gradient_is_not_finite_ends_there():
+    (ours, a), (theirs, b) = both(capacity("rnn"), MEMORY=3)
+    for s in (a, b):
+        s.theta[1] = float("nan")
+        s.hp[0, native.COLUMNS.index("train_steps")] = 2
+    ours.train(a, 4)
+    theirs.train(b, 4)
+    assert a.step.tolist() == b.step.tolist() == [2, 0]
+    assert a.dead.tolist() == b.dead.tolist() == [0, 1]
+
+
+def landed(study, hparams, numbers, module, limit=10_000):
+    flight, found = Flight(study, hparams, numbers, Data(study, hparams), "cpu", module), {}
+    for _ in range(limit):
+        found |= {number: outcome for number, _, outcome in flight.land()}
+        if not flight.busy:
+            return found
+    raise AssertionError("the flight never lands")
+
+
+@pytest.mark.parametrize("study", [capacity("rnn", train_steps=(5, 9)), Study("text8", "lstm", 1, 900, form="tiny sample", train_steps=(2, 4))])
+def test_a_flight_brings_the_trials_that_the_processor_trains(study):
+    hparams = study.new_tuner().suggest(2)
+    here = train(study, hparams, [4, 7])
+    there = landed(study, hparams, [4, 7], Emulated(cuda.kernel_for(study, MEMORY=3 if study.task.input == "bits" else 2)))
+    for number, one in zip([4, 7], here):
+        other = there[number]
+        assert other.steps == one.steps and other.infeasible == one.infeasible and other.seconds > 0
+        for name in ("train_loss", "valid_loss", "eval_loss", "accuracy"):
+            assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-4, abs=1e-6), name
+
+
+def test_a_flight_reports_a_trial_that_diverges():
+    study = capacity("rnn")
+    hparams = sets_of(study, 2)
+    hparams[0]["train_steps"], hparams[1]["input_scale_W"] = 3, float("nan")
+    hparams[1] = {name: float("nan") if name.startswith("input_scale") else value for name, value in hparams[1].items()}
+    found = landed(study, hparams, [0, 1], Emulated(cuda.kernel_for(study, MEMORY=3)))
+    assert not found[0].infeasible and found[0].steps == 3
+    assert found[1].infeasible and found[1].steps == 0 and found[1].theta is None
+
+
+def test_what_has_no_kernel_is_said():
+    with pytest.raises(native.Unavailable, match="without layers"):
+        cuda.kernel_for(Study("text8", "linear", 0, 1_000, form="tiny sample"))
+    assert all(cuda.kernel_for(Study("per_cap", cell, 2, 1_000)).equations for cell in CELLS if cell != "linear")
