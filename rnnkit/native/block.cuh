@@ -28,6 +28,7 @@ DEVICE V vec(float x, float y, float z, float w) {
 DEVICE V load(const real* p) { return *(const V*)p; }
 DEVICE void store(real* p, V x) { *(V*)p = x; }
 DEVICE V splat(real x) { return vec(x, x, x, x); }
+DEVICE V load_or_zero(const real* p, int j) { return p ? load(p + j) : splat(0.f); }
 DEVICE V operator+(V a, V b) { return vec(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
 DEVICE V operator-(V a, V b) { return vec(a.x - b.x, a.y - b.y, a.z - b.z, a.w - b.w); }
 DEVICE V operator*(V a, V b) { return vec(a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w); }

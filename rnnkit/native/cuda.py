@@ -72,7 +72,7 @@ class Kernel:
         one = 2 * pad(P) + ((I + 31) // 32 * B + B if bits else 0) + pad(self.THREADS // 32)
         two = one + (0 if project or not L else maps * n) + maps * n + states * n + (n if args else 0)
         layer = n * (states * (T + 1) + saves * T + args * T + (0 if up_is_state else T) + T + maps * T)
-        return 0, one, two, two + (2 * n * T if project else 0) + 2 * S * O * B + L * layer
+        return 0, one, two, two + (2 * n * T if project else 0) + 2 * S * O * B + L * layer - ((T - S) * n if L else 0)
 
     @property
     def shared(self) -> int:
@@ -100,11 +100,18 @@ def kernel_for(study, shared=SHARED_BYTES, **chosen) -> Kernel:
 
 
 def _choice(kernel, shared) -> dict:
-    """Threads, tile and memory of a kernel, by its size; measured with `rnnkit bench gpu`."""
-    wide = 64 if kernel.levels[1] < 4_000 else 128 if kernel.levels[1] < 30_000 else 256
-    kernel = replace(kernel, THREADS=wide)
-    fits = [memory for memory in (3, 2, 1, 0) if 4 * kernel.levels[memory] <= shared]
-    return {"THREADS": wide, "TILE": 4, "MEMORY": fits[0]}
+    """Threads and memory of a kernel, as `rnnkit bench gpu --sweep` found them best on an H200 with 800 models in flight.
+
+    A thread for each four samples of four rows of the product that a step mostly waits for, and as much in shared memory as leaves
+    room for two blocks.
+    """
+    maps = int(re.search(r"\bMAPS = (\d+)", kernel.equations)[1])
+    rows = max(1, kernel.NU) * (maps if kernel.NL == 1 else 1)
+    wanted = -(-rows // 4) * kernel.NB // 4
+    threads = next((few for few in (64, 128) if wanted <= few), 256)
+    kernel = replace(kernel, THREADS=threads)
+    fits = [memory for memory in (3, 2, 1, 0) if 4 * kernel.levels[memory] <= (shared // 2 if memory > 1 else shared)]
+    return {"THREADS": threads, "TILE": 4, "MEMORY": fits[0]}
 
 
 # ---- compiling -------------------------------------------------------------------------------------------------------------

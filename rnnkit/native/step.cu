@@ -64,8 +64,8 @@ constexpr int a_ax = LEVEL_1, a_pre = a_ax + (PROJECT || !L ? 0 : MAPS * n), a_d
 constexpr int a_p = LEVEL_2, a_dp = a_p + (PROJECT ? n * T : 0), a_z = a_dp + (PROJECT ? n * T : 0), a_dz = a_z + S * O * B,
               a_layers = a_dz + S * O * B;
 constexpr int l_s = 0, l_save = l_s + n * STATES * (T + 1), l_arg = l_save + n * SAVES * T, l_up = l_arg + n * ARGS * T,
-              l_dup = l_up + (UP_IS_STATE ? 0 : n * T), l_dpre = l_dup + n * T, PER_LAYER = l_dpre + MAPS * n * T;
-constexpr int ARENA = a_layers + L * PER_LAYER;
+              l_dpre = l_up + (UP_IS_STATE ? 0 : n * T), l_dup = l_dpre + MAPS * n * T, PER_LAYER = l_dup + n * T;
+constexpr int ARENA = a_layers + L * PER_LAYER - (L ? (T - S) * n : 0);  // the top layer hears of the scored steps alone
 constexpr int SHARED = MEMORY == 0 ? 0 : MEMORY == 1 ? LEVEL_1 : MEMORY == 2 ? LEVEL_2 : ARENA, REST = ARENA - SHARED;
 
 enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
@@ -110,7 +110,8 @@ DEVICE Cell cell_at(const Model& q, int l, int t, Pointers& p) {
     c.ax = from_input && shown(q, t) ? in(q, a_ax, 2) : nullptr;
     c.x = from_input ? nullptr : l == 0 ? in(q, a_p, 3) + t * n : up_of(q, l - 1, t);
     c.s = p.s, c.s_next = p.s_next, c.up = up_of(q, l, t), c.pre = in(q, a_pre, 2), c.save = p.save, c.arg = p.arg;
-    c.d_pre = a + l_dpre + t * MAPS * n, c.d_s = p.d_s, c.d_up = a + l_dup + t * n;
+    c.d_pre = a + l_dpre + t * MAPS * n, c.d_s = p.d_s;
+    c.d_up = l < L - 1 ? a + l_dup + t * n : t < q.first ? nullptr : a + l_dup + (t - q.first) * n;
     c.d_x = from_input ? nullptr : l == 0 ? in(q, a_dp, 3) + t * n : layer_of(q, l - 1) + l_dup + t * n;
     c.d_arg = in(q, a_darg, 2);
     c.relu = q.relu;
@@ -213,7 +214,7 @@ DEVICE void backward(const Model& q) {
 #pragma unroll 1
     for (int s = 0; s < S; s++) {
         const Term out = {theta + at_Wo, 1, N, dz + s * O * B, O};
-        product<TILE, 1>(N, &out, nullptr, nullptr, layer_of(q, L - 1) + l_dup + (q.first + s) * n);
+        product<TILE, 1>(N, &out, nullptr, nullptr, layer_of(q, L - 1) + l_dup + s * n);
     }
     Pointers p;
 #pragma unroll 1
@@ -351,7 +352,6 @@ DEVICE Model model_of(int i, const double* hp, real* shared, real* arena) {
 }
 DEVICE void begin(const Model& q, const real* theta) {
     LANES(j, P) theta_of(q)[j] = theta[j];
-    LANES(j, L ? q.first * n : 0) layer_of(q, L ? L - 1 : 0)[l_dup + j] = 0.f;  // no error reaches the top before the first scored step
     __syncthreads();
 }
 // The samples first ... first + B - 1 of the model's own, in a circle, into shared memory.

@@ -9,9 +9,10 @@ from ..cells import recurrent_maps
 from .expressions import Expr, Untraceable, adjoints, walk
 
 LOOPS = {  # how the units x batch are walked: on a processor, and by the threads of a block
-    "c++": ("const long n = (long)c.N * c.B;", "for (long j = 0; j < n; j += VW) {", "template <bool RELU> static", "constexpr"),
+    "c++": ("const long n = (long)c.N * c.B;", "for (long j = 0; j < n; j += VW) {", "template <bool RELU> static", "constexpr",
+            "load(c.d_up + j)"),
     "cuda": ("constexpr int n = NU * NB;\n    const bool RELU = c.relu;", "_Pragma(\"unroll 1\") for (int j = threadIdx.x * VW; j < n; j += THREADS * VW) {", "DEVICE",
-             "static __device__ constexpr"),
+             "static __device__ constexpr", "load_or_zero(c.d_up, j)"),
 }
 SAVED = {"sigmoid", "tanh", "relu", "exp", "s", "div"}  # worth a load in the backward pass instead of computing again
 
@@ -19,16 +20,17 @@ SAVED = {"sigmoid", "tanh", "relu", "exp", "s", "div"}  # worth a load in the ba
 class Printer:
     """Prints expressions as C++ statements, each shared node once."""
 
-    def __init__(self, leaf_code, saved):
-        self.lines, self.names, self.leaf_code, self.saved = [], {}, leaf_code, saved
+    def __init__(self, leaf_code, saved, stored=()):
+        self.lines, self.names, self.leaf_code = [], {}, leaf_code
+        self.stored = dict(stored) | {key: f"load(c.save[{place}] + j)" for key, place in saved.items()}
 
     def name(self, e):
         if id(e) in self.names:
             return self.names[id(e)]
         if e.op == "const":
             return f"splat((real){e.args[0]!r})"
-        if id(e) in self.saved:
-            code = f"load(c.save[{self.saved[id(e)]}] + j)"
+        if id(e) in self.stored:
+            code = self.stored[id(e)]
         elif e.op == "leaf":
             code = self.leaf_code[e]
         else:
@@ -66,7 +68,7 @@ class _Maps:
 
 def trace(cell, language="c++") -> str:
     """`cell` in C++ or CUDA (the text of cell.inc). Raises Untraceable where its equations use an operation not known here."""
-    extent, loop, function, constant = LOOPS[language]
+    extent, loop, function, constant, error_from_above = LOOPS[language]
     if not cell.maps:
         return NO_CELL.replace("template <bool RELU> static", function).replace("constexpr int MAP_ARG", f"{constant} int MAP_ARG")
     maps, n_states = cell.maps, len(cell.states)
@@ -118,9 +120,10 @@ def trace(cell, language="c++") -> str:
     computed = set(map(id, walk([up, *after, *args])))  # a quotient may also be one of adjoints, which is not known yet
     saveable = lambda e: id(e) in computed and (e.op in SAVED or e in pre)
     needed = [e for _, grads in stages for e in walk(list(grads.values()), stop=saveable) if saveable(e)]
-    saved = {}
+    saved, stored = {}, {id(e): f"load(c.s_next[{i}] + j)" for i, e in enumerate(after)}  # the states stand in memory anyway
     for e in needed:
-        saved.setdefault(id(e), len(saved))
+        if id(e) not in stored:
+            saved.setdefault(id(e), len(saved))
     nodes = {id(e): e for e in needed}
 
     index = {m: k for k, m in enumerate(maps)}
@@ -153,7 +156,7 @@ def trace(cell, language="c++") -> str:
                 forward.append(f"    affine(c, {k}, {count}, {h});" if h else f"    affine_of_input(c, {k}, {count});")
 
     backward_code = dict(leaf_code)
-    backward_code[d_up] = "load(c.d_up + j)"
+    backward_code[d_up] = error_from_above
     backward_code[d_arg] = "load(c.d_arg + j)"
     backward_code |= {d: f"load(c.d_s[{i}] + j)" for i, d in enumerate(d_after)}
     backward, written = [], set()
@@ -165,7 +168,7 @@ def trace(cell, language="c++") -> str:
                 if arg_of[maps[k]] == i:
                     backward.append(f"    affine_adjoint(c, {k}, {count}, {'nullptr' if first else 'c.d_arg'}, c.d_arg);")
                     first = False
-        block, stores = Printer(backward_code, saved), []
+        block, stores = Printer(backward_code, saved, stored), []
         targets = [(leaf, f"c.d_pre + {index[m]} * n") for leaf, m in pre.items()]
         targets += [(s, f"c.d_s[{k}]") for k, s in enumerate(states)] + [(x, "c.d_x")]
         for leaf, where in targets:
