@@ -12,8 +12,9 @@ MAPS = {"rnn": 1, "irnn": 1, "ugrnn": 2, "gru": 3, "lstm": 4, "+rnn": 4, "linear
 
 
 def frame(sizes=(300, 1_000), depths=(1, 2), trials=32, architectures=tuple(CAPACITY)[:6], steps=(4_000, 10_000), unrolls=(5,),
-          scale="quick", seed=0, pinned=(), capacity=CAPACITY, noise=0.02, found=1.0, infeasible=0.1, samples=1.1):  # fmt: skip
-    """`found` is the share of the capacity that a long search finds; `samples` the dataset size of a trial over its bits."""
+          scale="quick", seed=0, pinned=(), capacity=CAPACITY, noise=0.02, found=1.0, infeasible=0.1, samples=1.1, rate=8):  # fmt: skip
+    """`found` is the share of the capacity that a long search finds, `rate` how soon it does (8: half of the trials do, 1: it is open);
+    `samples` the dataset size of a trial over its bits."""
     rng, rows = np.random.default_rng(seed), []
     networks = [(a, depth, size, unroll) for unroll in unrolls for size in sizes for depth in depths for a in architectures]
     for architecture, depth, size, unroll in networks:
@@ -29,7 +30,7 @@ def frame(sizes=(300, 1_000), depths=(1, 2), trials=32, architectures=tuple(CAPA
             hparams = {f"row_{i}": 0.5 for i in range(DIMENSIONS[architecture] - 2)}
             hparams |= {"nonlinearity": choice} if architecture in ("rnn", "ugrnn") else {"row_last": 0.5}
             hparams |= dict(pinned)
-            searched, unrolled = 1 - math.exp(-(trial + 1) * 8 / trials), 1 - 0.4 * math.exp(-(unroll - 1) / 2) * (depth > 0)
+            searched, unrolled = 1 - math.exp(-(trial + 1) * rate / trials), 1 - 0.4 * math.exp(-(unroll - 1) / 2) * (depth > 0)
             level = capacity[architecture] * found * searched * unrolled
             if hparams.get("nonlinearity") == "relu":
                 level *= RELU
@@ -92,8 +93,9 @@ def parameters(architecture, depth, units, n_in, n_out) -> int:
 
 
 def losses(task_type, level, sizes=(2_000, 8_000), units=(), depths=(1, 2), trials=32, architectures=tuple(CAPACITY)[:6],
-           steps=(2_000, 8_000), scale="quick", form="small", seed=0, noise=0.02, infeasible=0.1, found=1.0):  # fmt: skip
-    """Trials whose best loss is `level(architecture, depth, num_params, n_units)`, times 1 / `found` before the search has come far.
+           steps=(2_000, 8_000), scale="quick", form="small", seed=0, noise=0.02, infeasible=0.1, found=1.0, rate=8):  # fmt: skip
+    """Trials whose best loss is `level(architecture, depth, num_params, n_units)`, times 1 / `found` before the search has come far, which
+    it does at a `rate`.
 
     Networks have the numbers of units in `units`, or else the most that each of `sizes` allows. A step costs 1 us and 1 ns a parameter.
     """
@@ -109,7 +111,7 @@ def losses(task_type, level, sizes=(2_000, 8_000), units=(), depths=(1, 2), tria
                 key = f"{task_type}/{architecture}/layers={depth}/params={size}/form={form}/gp/seed={seed}"
                 best = level(architecture, depth, count(n_units), n_units)
                 for trial in range(trials):
-                    loss = best * (1 + (1 / found - 1) * math.exp(-(trial + 1) * 8 / trials)) + noise * abs(rng.normal())
+                    loss = best * (1 + (1 / found - 1) * math.exp(-(trial + 1) * rate / trials)) + noise * abs(rng.normal())
                     bad, done = trial > 0 and rng.random() < infeasible, int(rng.integers(steps[0], steps[1] + 1))
                     loss = math.nan if bad else loss
                     rows.append({

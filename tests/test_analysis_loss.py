@@ -137,7 +137,8 @@ def test_r_squared_is_scipys():
 
 def test_the_fall_is_the_slope_on_log_parameters_whatever_the_levels(similar):
     points = loss.best_losses(similar)
-    assert loss.fall(points[points.task_type == "text8"]) == pytest.approx(-0.2, abs=0.02)  # as synthetic.similar made it
+    slope, low, high = loss.fall(points[points.task_type == "text8"])
+    assert slope == pytest.approx(-0.2, abs=0.02) and low < slope < high  # as synthetic.similar made it
 
 
 # --- costs ---
@@ -195,7 +196,14 @@ def test_m01_fails_after_a_long_search_that_misses():
 
 def test_m01_is_not_refuted_by_a_short_search():
     row = verdict("fig2c", synthetic.memory(excess=3 * EXACT, trials=8), "M01")
-    assert row.verdict == UNTESTED and "upper bounds" in row.evidence
+    assert row.verdict == UNTESTED and "the search is open" in row.evidence
+
+
+def test_m03_is_not_borne_out_by_networks_that_learned_nothing():
+    """They are all on one curve, the flat one of chance."""
+    frame = synthetic.losses("mem_thru", lambda a, d, p, n: 1.0, units=(32, 48, 56, 64, 96), noise=0.001, **LONG)
+    row = verdict("fig2c", frame, "M03")
+    assert row.verdict == UNTESTED and row.ours < ON_CURVE and "too little to tell" in row.evidence
 
 
 def test_a_network_below_the_bound_is_an_error_of_the_evaluation():
@@ -266,15 +274,17 @@ def test_t01_says_that_shakespeare_is_not_text8(similar):
 
 
 @pytest.mark.parametrize("id", ["T01", "R01"])
-@pytest.mark.parametrize("long, expected", [(LONG, FAILS), ({}, UNTESTED)])
-def test_unequal_architectures_are_refuted_by_a_long_search_only(id, long, expected):
+@pytest.mark.parametrize("search, expected", [({}, FAILS), ({"found": 0.7, "rate": 1}, UNTESTED)])
+def test_unequal_architectures_are_refuted_by_a_search_at_its_end_only(id, search, expected):
     wide = 2 * 0.2 * math.log(SMALL_FACTOR) * 5 / 4  # worth twice the small factor
-    assert verdict("fig3", synthetic.similar(spread=2 * wide, **long), id).verdict == expected
+    row = verdict("fig3", synthetic.similar(spread=2 * wide, **LONG | search), id)
+    assert row.verdict == expected
+    assert ("the search has come to its end" if expected == FAILS else "the search is open") in row.evidence
 
 
 def test_a_loss_that_does_not_fall_has_no_worth_in_parameters():
     row = verdict("fig3", synthetic.similar(fall=-0.1), "T01")
-    assert row.verdict == UNTESTED and "does not fall" in row.evidence
+    assert row.verdict == UNTESTED and "does not surely fall" in row.evidence
 
 
 def test_t02_compares_the_two_axes_of_figure_3(similar):
@@ -304,7 +314,7 @@ def test_one_size_decides_nothing_of_figure_3():
 
 def test_few_trials_are_no_search():
     table = analysis.compare("fig3", synthetic.similar(trials=3)).set_index("id")
-    assert set(table.verdict[["T01", "R01", "R02"]]) == {UNTESTED} and "no search" in table.evidence["R01"]
+    assert set(table.verdict[["T01", "R01", "R02"]]) == {UNTESTED} and "has not been searched" in table.evidence["R01"]
 
 
 @pytest.mark.parametrize("name", ["fig2c", "g01", "fig3"])

@@ -1,8 +1,8 @@
 """Frames in, numbers out: what the trials say, with intervals, and what that says of the paper's claims.
 
 `rows` picks a figure's trials out of any; `capacity` counts their bits, `throughput` what units hold, `loss` what parameters leave over,
-`trainability` how many solve a hard task; `statistics` puts intervals on numbers, `claims` gives verdicts, by checks in modules of their
-own, and `audit` reads the paper's tables closely.
+`trainability` how many solve a hard task; `statistics` puts intervals on numbers, `convergence` says whether a search has come to its end,
+`claims` gives verdicts, by checks in modules of their own, `chances` how often these err, and `audit` reads the paper's tables closely.
 Nothing here trains, draws or imports torch.
 """
 
@@ -20,8 +20,9 @@ from rnnkit.analysis.capacity import (
     stored_bits,
     unroll_curve,
 )
-from rnnkit.analysis.claims import advice, compare
-from rnnkit.analysis.finding import FAILS, HOLDS, UNTESTED
+from rnnkit.analysis.chances import rates_without_effect
+from rnnkit.analysis.claims import advice, compare, tally
+from rnnkit.analysis.finding import FAILS, HOLDS, NO_NUMBERS, UNTESTED
 from rnnkit.analysis.flow import gradient_bands, gradient_shares
 from rnnkit.analysis.hard_tasks import winners
 from rnnkit.analysis.origin import origin, short_origin
@@ -29,11 +30,13 @@ from rnnkit.analysis.rows import Budget, budget, rows_of
 from rnnkit.analysis.search import importance, importance_table, race
 from rnnkit.analysis.statistics import bootstrap, infeasible_share, kendall, slope_loglog, welch, wilson
 from rnnkit.analysis.trainability import by_network, hard_trials, infeasible_table, looser, rerun_table, running_curves, welch_table
+from rnnkit.analysis.verdicts import Verdicts
 
 __all__ = [
-    "FAILS", "HOLDS", "UNTESTED", "Budget", "advice", "audit", "best_so_far", "best_trials", "by_inputs", "bits_per_param", "bootstrap", "budget", "compare",
+    "FAILS", "HOLDS", "NO_NUMBERS", "UNTESTED", "Budget", "Verdicts", "advice", "audit", "best_so_far", "best_trials", "bits_per_param",
+    "bootstrap", "budget", "by_inputs", "compare",
     "gradient_bands", "gradient_shares", "importance", "importance_table", "in_order", "race",
     "infeasible_share", "kendall", "multipliers", "mutual_information", "per_trial", "relu_ratio", "rows_of", "slope_loglog",
-    "origin", "short_origin", "stored_bits", "unroll_curve", "wilson",
+    "origin", "rates_without_effect", "short_origin", "stored_bits", "tally", "unroll_curve", "wilson",
     "by_network", "hard_trials", "infeasible_table", "looser", "rerun_table", "running_curves", "welch", "welch_table", "winners",
 ]  # fmt: skip

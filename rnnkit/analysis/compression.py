@@ -11,9 +11,9 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.analysis.capacity import in_order, stored_bits
-from rnnkit.analysis.finding import ABOUT, HOLDS, UNTESTED, Finding, count, listed, mean, side
+from rnnkit.analysis.finding import ABOUT, HOLDS, MIN_CELLS, UNTESTED, Finding, count, judged, listed, mean
 from rnnkit.analysis.rows import Budget
-from rnnkit.analysis.statistics import bootstrap
+from rnnkit.analysis.statistics import student
 
 LOSSLESS = 0.99  # "without loss": the share of its stored bits that a network keeps
 WAYS = {"range": "over the whole range", "clipped": "range clipped for least squared error"}
@@ -56,14 +56,14 @@ def five_bit_test(rows, points, spent: Budget) -> Finding:
     if table.empty:
         return Finding(math.nan, math.nan, math.nan, UNTESTED, "no network stored bits")
     best = table.min(axis=1).fillna(rows.kept.dropna().map(lambda kept: len(kept["range"])).max() + 1).to_numpy()
-    level, (low, high) = mean(best), bootstrap(best, lambda draw: draw.mean(-1))
-    verdict = side(paper.BITS_PER_PARAMETER * (1 + ABOUT), low, high, below=True)
     shares = kept_bits(rows)
     five = shares[shares.bits_per_weight == round(paper.BITS_PER_PARAMETER)].groupby("study").share.max().mean()
     ways = listed([f"{table[way].mean():.1f} {WAYS[way]}" for way in WAYS if way in table])
-    reason = (f"mean of {count(len(best), 'network')}, rounded evenly after training ({ways}); at 5 bits {100 * five:.0f} % is left"
-              f"{'' if verdict == HOLDS else '; training with rounded weights might need fewer'}")  # fmt: skip
-    return Finding(level, low, high, verdict, reason)
+    reason = f"mean of {count(len(best), 'network')}, each map rounded evenly after training ({ways}); at 5 bits {100 * five:.0f} % is left"
+    needs = "" if len(best) >= MIN_CELLS else f"it takes {MIN_CELLS} networks"
+    found = judged(mean(best), student(best), paper.BITS_PER_PARAMETER * (1 + ABOUT), below=True, reason=reason, needs=needs)
+    later = "" if found.verdict == HOLDS else "; training with rounded weights might need fewer"
+    return found._replace(reason=found.reason + later)
 
 
 def beside_later_work(rows: pd.DataFrame) -> pd.DataFrame:

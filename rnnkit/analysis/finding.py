@@ -1,4 +1,9 @@
-"""What a check of a claim gives back, the thresholds that decide, and the few words that all checks share."""
+"""What a check of a claim gives back, the rule that decides, its thresholds, and the few words that all checks share.
+
+A claim *holds* or *fails* where its whole interval lies on one side of the limit. It *fails* only where the search that the number comes
+from has come to its end (`convergence`), since a longer one might find what this one did not; a claim that a lower bound decides may hold
+after any search.
+"""
 
 import math
 from typing import NamedTuple
@@ -7,20 +12,27 @@ import numpy as np
 import pandas as pd
 
 from rnnkit import paper
+from rnnkit.analysis.convergence import settled
+from rnnkit.analysis.statistics import holm
 
 HOLDS, FAILS, UNTESTED = "holds", "fails", "not tested at this scale"
+NO_NUMBERS = "no numbers printed in the paper"  # the verdict on a claim that nothing can decide; it is not counted
 
-MIN_TRIALS = 20  # a study with fewer has not begun to search 10-27 dimensions
+MIN_TRIALS = 16  # a network with fewer trials than a round of the tuner has not been searched for
+SURELY = 0.05  # p-value, of all tests of a claim together
 MIN_CELLS = 3  # sizes x depths, or architectures, that an interval over them needs
 LINEAR, SURE = 0.1, 0.15  # "roughly linear": slope within 1 +- .1; an interval wider than +- .15 says nothing
 ABOUT = 0.1  # "about 5 bits": within a tenth
+LEVEL = paper.PERCEPTRON_BITS  # networks that store less than a perceptron differ in their training, not in their capacity
 SMALL_SPREAD = 1.5  # "only small variations": the highest stores at most half as much again as the lowest
 SATURATED = 0.5  # "then saturates": a doubling of the time steps gains less than half of what it gained before
 SLIGHTLY = 1.25  # "slightly larger" dataset: b = 1.25 b(1 - H2(p)) at p = .97
 SOLVED = 0.5  # a hard task is solved below half of chance; with long training few trials end between plateau and solution
+STILL = 0.05  # "far harder": a best loss over chance within a twentieth is as hard
 DEEP = 4  # layers from which on section 4 speaks of deep networks
 NEARLY = 0.9  # "nearly perfectly": nine sums in ten
 RARELY = 0.25  # "almost never the best": at most a quarter of the wins
+SEEN = 0  # the seed whose random sets were there when the rule on signs was last changed
 AGREE = 0.8  # of the signs of Table App.2
 TIGHT = 25  # percentage points: a mean interval wider than that agrees with nearly any share of Table 1
 RERUNS = 20  # reruns that a mean over original needs
@@ -38,6 +50,63 @@ class Finding(NamedTuple):
     high: float
     verdict: str
     reason: str
+
+
+def judged(ours, interval, limit, below, reason, needs="", search: pd.DataFrame | None = None) -> Finding:
+    """The verdict on "the number lies below `limit`" (or above it) from its interval.
+
+    `needs` says what is missing for any verdict, if something is. `search` holds the trials of the searches that must have come to their
+    end to refute the claim; None where the number owes nothing to a search.
+    """
+    if needs:
+        return Finding(ours, *interval, UNTESTED, f"{reason}; {needs}" if reason else needs)
+    verdict = side(limit, *interval, below)
+    unsure = f"; the interval contains {limit:g}" if verdict == UNTESTED and interval[0] <= limit <= interval[1] else ""
+    found = Finding(ours, *interval, verdict, reason + unsure)
+    return found if search is None else unless_open(found, search)
+
+
+def unless_open(finding: Finding, search: pd.DataFrame) -> Finding:
+    """The finding, but a refutation only where the search, of which these are the trials, has come to its end."""
+    if finding.verdict != FAILS:
+        return finding
+    end = settled(search)
+    return finding._replace(verdict=FAILS if end.settled else UNTESTED, reason=f"{finding.reason}; {end.reason}")
+
+
+class Pair(NamedTuple):
+    """One of two, named beforehand, against the other: p-value of the test, and the sign, -1 where the first has the lower values."""
+
+    first: str
+    second: str
+    p: float
+    sign: int
+
+
+def told_apart(pairs: list[Pair], lower: bool = True) -> tuple[str, str]:
+    """The verdict on "the first of each pair is the lower" (or the higher), Holm's p-values over all, and a few words on it.
+
+    It holds if all pairs are told apart that way, and fails if any is told apart the other way.
+    """
+    p, wanted = holm([pair.p for pair in pairs]), -1 if lower else 1
+    sure = [pair for pair, each in zip(pairs, p) if each <= SURELY]
+    against = [pair for pair in sure if pair.sign == -wanted]
+    verdict = FAILS if against else HOLDS if pairs and len(sure) == len(pairs) else UNTESTED
+    words = f"{len(sure) - len(against)} of {count(len(pairs), 'pair')}"
+    if against:
+        words += f", the other way {listed(f'{label(pair.first)} - {label(pair.second)}' for pair in against)}"
+    if len(sure) < len(pairs):
+        words += f" (of the others Holm's p is {min(q for q in p if q > SURELY):.2g} or more)"
+    return verdict, words
+
+
+def untrained(points: pd.DataFrame) -> str:
+    """What is said of networks of the capacity task that store less than a perceptron on average; empty if they store more."""
+    level = mean(of_the_paper(points).bits_per_param.dropna())
+    if level >= LEVEL:
+        return ""
+    stored = "no bits" if math.isnan(level) else f"{level:.2f} bits per parameter"
+    return f"networks that store {stored}, less than a perceptron's {LEVEL:g}, differ in their training and not in their capacity"
 
 
 def side(limit: float, low: float, high: float, below: bool) -> str:
@@ -63,12 +132,6 @@ def shared(table: pd.DataFrame, architectures) -> tuple[pd.DataFrame, str]:
     if len(table.dropna()) < MIN_CELLS <= len(fewer.dropna()):
         table, out = fewer, [*out, *table.columns.difference(fewer.columns)]
     return table.dropna(), f" (without {', '.join(map(label, out))})" if out else ""
-
-
-def spread(draw):
-    """Highest over lowest mean over rows: draws x rows x architectures -> draws."""
-    means = draw.mean(-2)
-    return means.max(-1) / means.min(-1)
 
 
 def lacking(rows: pd.DataFrame) -> str:
@@ -103,5 +166,5 @@ def size_range(sizes) -> str:
 
 
 def listed(items) -> str:
-    items = [str(item) for item in items]
+    items = [str(item) for item in items] or ["none"]
     return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))

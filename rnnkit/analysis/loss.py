@@ -4,15 +4,16 @@ import math
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from rnnkit import paper
 from rnnkit.analysis.capacity import in_order
 from rnnkit.analysis.finding import (
     FAILS, HOLDS, LEARNED, MIN_CELLS, SMALL_FACTOR, UNTESTED,
-    Finding, count, label, listed, of_the_paper, shared, side, size_range, too_few,
+    Finding, count, label, listed, of_the_paper, shared, side, size_range, too_few, unless_open,
 )  # fmt: skip
 from rnnkit.analysis.rows import Budget
-from rnnkit.analysis.statistics import bootstrap, half_rank, slope_loglog
+from rnnkit.analysis.statistics import bootstrap, half_rank, slope_loglog, spread_of_means
 
 NETWORK = ["task_type", "form", "n_in", "unroll", "n_layers", "n_units", "max_params", "architecture"]  # what a best is taken over
 LETTERS = 27  # symbols of text8: a to z and the space
@@ -59,12 +60,18 @@ def memorised(form: str, samples):
     return 1 - np.log1p(np.minimum(samples, table) / tau) / np.log1p(table / tau)
 
 
-def fall(points: pd.DataFrame) -> float:
-    """Change of the loss for e times the parameters: one slope for all architectures and depths, each with its own level."""
+def fall(points: pd.DataFrame) -> tuple[float, float, float]:
+    """Change of the loss for e times the parameters, with Student's 95 % interval: one slope for all, each architecture and depth with its
+    own level. nan where the sizes do not determine it."""
     points = points.dropna(subset="loss")
     series = [points.architecture, points.n_layers]
     x, y = (values - values.groupby(series).transform("mean") for values in (np.log(points.num_params), points.loss))
-    return float(x @ y / (x @ x)) if x @ x > 1e-9 else math.nan
+    free, squares = len(points) - points.groupby(series).ngroups - 1, float(x @ x)
+    if free < 1 or squares < 1e-9:
+        return math.nan, math.nan, math.nan
+    slope = float(x @ y) / squares
+    half = stats.t.ppf(0.975, free) * math.sqrt(float(((y - slope * x) ** 2).sum()) / free / squares)
+    return slope, slope - half, slope + half
 
 
 def r_squared(x, y):
@@ -88,25 +95,19 @@ def equal_at_equal_size(task_type: str, unit: str):
         if points.loss.notna().sum() == 0:
             return Finding(math.nan, math.nan, math.nan, UNTESTED, f"no trials of {paper.TASKS[task_type]} ended")
         table, left_out = shared(by_size(points), paper.ARCHITECTURES)
-
-        def spread(draw):
-            return draw.mean(-2).max(-1) - draw.mean(-2).min(-1)
-
+        ours, low, high = spread_of_means(table)
         if len(table) < MIN_CELLS or table.shape[1] < 3:
-            ours = float(spread(table.to_numpy()[None])[0]) if table.size else math.nan
             return Finding(ours, math.nan, math.nan, UNTESTED, too_few(table))
-        means, (low, high) = table.mean(), bootstrap(table, spread)
-        ours, slope = means.max() - means.min(), fall(points)
+        means, (slope, _, surely) = table.mean(), fall(points)
         where = "on a Shakespeare sample, not text8: " if "sample" in points.form.iloc[0] else ""
         reason = f"{where}{label(means.idxmin())} {means.min():.3g}, {label(means.idxmax())} {means.max():.3g} {unit}{left_out}"
-        if not slope < 0:
-            return Finding(ours, low, high, UNTESTED, f"{reason}, but the loss does not fall with parameters, so it has no worth in them")
-        factor, least, most = (math.exp(value / -slope) for value in (ours, low, high))
-        verdict = side(SMALL_FACTOR, least, most, below=True)
+        if not surely < 0:
+            return Finding(ours, low, high, UNTESTED, f"{reason}, but the loss does not surely fall with parameters, so it has no worth in them")
+        factor, least, most = (math.exp(min(value / -slope, 50)) for value in (ours, low, high))
         reason += f", worth {factor:.2f} [{least:.2f}, {most:.2f}] times the parameters; small is up to {SMALL_FACTOR:g}"
-        if verdict == FAILS and spent.small:
-            return Finding(ours, low, high, UNTESTED, f"{reason}; after a search this small, training may be the difference")
-        return Finding(ours, low, high, verdict, reason + ("; the interval contains that" if verdict == UNTESTED else ""))
+        verdict = side(SMALL_FACTOR, least, most, below=True)
+        found = Finding(ours, low, high, verdict, reason + ("; the interval contains that" if verdict == UNTESTED else ""))
+        return unless_open(found, rows[rows.task_type == task_type])
 
     return check
 
@@ -142,8 +143,6 @@ def never_perfect(rows, points, spent: Budget) -> Finding:
     if min(levels.values()) <= LEARNED:
         return Finding(slope, low, high, FAILS, f"{reason}, which is learned perfectly")
     verdict = side(0, low, high, below=True)
-    if verdict == FAILS and spent.small:
-        return Finding(slope, low, high, UNTESTED, f"{reason}; large networks are the worse trained in a search this small")
     if verdict == HOLDS and len(tasks) < 2:
         return Finding(slope, low, high, UNTESTED, f"{reason}; only {listed(paper.TASKS[task] for task in tasks)} was trained")
-    return Finding(slope, low, high, verdict, reason)
+    return unless_open(Finding(slope, low, high, verdict, reason), rows)

@@ -160,11 +160,6 @@ class Budget:
     units: tuple[int, ...] = ()
     tasks: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def small(self) -> bool:
-        """Far below the paper's: fewer than 200 trials a study (the paper: 1000+), or none of 50,000 training steps, its least."""
-        return self.least < 200 or self.steps[1] < paper.STEPS[0]
-
     def __str__(self):
         each = f"{self.least:,}" if self.least == self.most else f"{self.least:,}-{self.most:,}"
         steps = f"{self.steps[0]:,}" if self.steps[0] == self.steps[1] else f"{self.steps[0]:,}-{self.steps[1]:,}"

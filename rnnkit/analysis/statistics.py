@@ -42,6 +42,107 @@ def bootstrap(values, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[flo
     return float(low), float(high)
 
 
+def student(values, least: float = -math.inf, most: float = math.inf) -> tuple[float, float]:
+    """Student's 95 % interval of the mean of `values`, wide for few of them, cut off at `least` and `most`, between which each must lie;
+    (nan, nan) for fewer than two."""
+    values = np.asarray(values, float)
+    values = values[~np.isnan(values)]
+    if len(values) < 2:
+        return math.nan, math.nan
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    return max(least, float(values.mean() - half)), min(most, float(values.mean() + half))
+
+
+def spread_of_means(table) -> tuple[float, float, float]:
+    """Highest less lowest mean of the columns of a complete table, with Tukey's 95 % interval (studentised range), which allows for the
+    choice of the two among all: rows are blocks, and what rows and columns leave over is the noise. nan where there is none."""
+    table = np.asarray(table, float)
+    n, k = table.shape if table.ndim == 2 else (0, 0)
+    if not table.size:
+        return math.nan, math.nan, math.nan
+    means = table.mean(0)
+    apart, free = float(means.max() - means.min()), (n - 1) * (k - 1)
+    if free < 1:
+        return apart, math.nan, math.nan
+    left = table - means - table.mean(1, keepdims=True) + table.mean()
+    half = _studentised(k, free) * math.sqrt(float((left**2).sum()) / free / n)
+    return apart, max(0.0, apart - half), apart + half
+
+
+@functools.cache
+def _studentised(k: int, free: int) -> float:
+    return float(stats.studentized_range.ppf(0.95, k, free))
+
+
+def relabelled(table, statistic, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """`statistic` of the table when the entries of each row are dealt out anew among the columns that have one: what it is without an
+    effect of the columns. `statistic` takes draws x rows x columns and returns one number a draw."""
+    table, rng = np.asarray(table, float), np.random.default_rng(seed)
+    drawn = np.repeat(table[None], draws, 0)
+    for row, values in enumerate(table):
+        there = np.flatnonzero(~np.isnan(values))
+        drawn[:, row, there] = values[there][np.argsort(rng.random((draws, len(there))), -1)]
+    return np.asarray(statistic(drawn))
+
+
+def share_beyond(observed: float, drawn) -> float:
+    """p-value: share of `drawn`, with the observation among them, that is at least as large as `observed` (Phipson & Smyth 2010)."""
+    drawn = np.asarray(drawn)
+    return float((1 + np.sum(drawn >= observed - 1e-12 * abs(observed))) / (1 + len(drawn)))
+
+
+def apart(table) -> float:
+    """p-value for columns that differ more than rows relabelled at random do: of the variance of the columns' means, rows centred."""
+    table = np.asarray(table, float)
+    if table.ndim != 2 or not table.size:
+        return math.nan
+    centred = table - np.nanmean(table, 1, keepdims=True)
+
+    def variance(draw):
+        return np.nanvar(np.nanmean(draw, -2), -1)
+
+    return share_beyond(float(variance(centred[None])[0]), relabelled(centred, variance))
+
+
+def mann_whitney(first, second) -> tuple[float, int]:
+    """Mann & Whitney's rank test of two samples -> (two-sided p, sign); the sign is -1 where the first ranks lower. inf ranks last."""
+    first, second = np.asarray(first, float), np.asarray(second, float)
+    if not len(first) or not len(second) or np.ptp(stats.rankdata([*first, *second])) == 0:
+        return 1.0, 0
+    found = stats.mannwhitneyu(first, second, alternative="two-sided", method="asymptotic")
+    return float(found.pvalue), int(np.sign(found.statistic - len(first) * len(second) / 2))
+
+
+def fisher(first: int, of_first: int, second: int, of_second: int) -> tuple[float, int]:
+    """Fisher's exact test of two shares -> (two-sided p, sign); the sign is -1 where the first share is the lower."""
+    if not of_first or not of_second:
+        return 1.0, 0
+    p = stats.fisher_exact([[first, of_first - first], [second, of_second - second]]).pvalue
+    return float(p), int(np.sign(first / of_first - second / of_second))
+
+
+def paired(first, second) -> tuple[float, int]:
+    """Student's test of paired differences -> (two-sided p, sign); the sign is -1 where the first is the lower on average."""
+    differences = np.asarray(first, float) - np.asarray(second, float)
+    differences = differences[~np.isnan(differences)]
+    if len(differences) < 2:
+        return 1.0, 0
+    error, mean = differences.std(ddof=1) / math.sqrt(len(differences)), differences.mean()
+    if error <= 1e-12 * abs(mean):
+        return (1.0, 0) if mean == 0 else (0.0, int(np.sign(mean)))
+    return float(2 * stats.t.sf(abs(mean) / error, len(differences) - 1)), int(np.sign(mean))
+
+
+def holm(p) -> np.ndarray:
+    """Holm's (1979) p-values of several tests together: the chance that any of them is called wrongly stays what it is for one."""
+    p = np.asarray(p, float)
+    order = np.argsort(p)
+    raised = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)) if len(p) else p
+    out = np.empty(len(p))
+    out[order] = np.minimum(raised, 1)
+    return out
+
+
 def kendall(x, y):
     """Kendall's tau-a along the last axis: (concordant - discordant) / pairs; a tie counts for neither."""
     x, y = np.asarray(x, float), np.asarray(y, float)

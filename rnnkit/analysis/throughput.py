@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 
 from rnnkit import paper
+from rnnkit.analysis.convergence import trials_of
 from rnnkit.analysis.finding import (
     EXACT, FAILS, HOLDS, LINEAR, MIN_CELLS, ON_CURVE, SURE, UNTESTED,
-    Finding, count, label, listed, mean, of_the_paper, side, size_range,
+    Finding, count, judged, label, listed, mean, of_the_paper, size_range, unless_open,
 )  # fmt: skip
 from rnnkit.analysis.loss import best_losses
 from rnnkit.analysis.rows import Budget
-from rnnkit.analysis.statistics import bootstrap, slope_loglog
+from rnnkit.analysis.statistics import slope_loglog, student
 
 MAPS = {"rnn": 1, "irnn": 1, "ugrnn": 2, "gru": 3, "lstm": 4, "+rnn": 4}  # affine maps of a cell, equations 1-20
 STATES = {"lstm": 2}  # learned initial states a layer; all others have one
@@ -68,7 +69,7 @@ def exact_if_enough_units(rows, points, spent: Budget) -> Finding:
     """M01: from n_in units on every network errs by at most a hundredth of the variance; below, none can (the bound)."""
     points = of_the_paper(points).dropna(subset="loss")
     enough, short = points[points.n_units >= points.n_in], points[points.n_units < points.n_in]
-    ours, (low, high) = mean(enough.loss), bootstrap(enough.loss, lambda draw: draw.mean(-1))
+    ours, (low, high) = mean(enough.loss), student(enough.loss)
     if len(enough) < MIN_CELLS or len(short) < MIN_CELLS:
         reason = f"{count(len(short), 'network')} with too few units and {len(enough)} with enough, and it takes {MIN_CELLS} of each"
         return Finding(ours, low, high, UNTESTED, reason if len(points) else "no trial was feasible")
@@ -78,9 +79,9 @@ def exact_if_enough_units(rows, points, spent: Budget) -> Finding:
         return Finding(ours, low, high, FAILS, f"{reason}; a network beats the bound, which none can: the evaluation is wrong")
     if worst.loss <= EXACT:
         return Finding(ours, low, high, HOLDS, f"{reason}; exact is up to {EXACT:g}, and the bound forbids it below")
-    missed = f"{(enough.loss > EXACT).sum()} of {len(enough)} networks with enough units stay above {EXACT:g}"
-    bounds = ", upper bounds on what they can do" if spent.small else ""
-    return Finding(ours, low, high, UNTESTED if spent.small else FAILS, f"{reason}; {missed}{bounds}")
+    missed = enough[enough.loss > EXACT]
+    reason += f"; {len(missed)} of {len(enough)} networks with enough units stay above {EXACT:g}"
+    return unless_open(Finding(ours, low, high, FAILS, reason), trials_of(rows, missed))
 
 
 def around(points: pd.DataFrame) -> str:
@@ -91,47 +92,40 @@ def around(points: pd.DataFrame) -> str:
     return f"{listed(f'{means[n]:.3f}' for n in near)} at {listed(near)} units"
 
 
+def idle(points: pd.DataFrame) -> str:
+    """What is said of networks that learned, on average, less than half of what the bound allows; empty for others."""
+    missed = (points.excess / (1 - points.bound)).mean()
+    return f"networks that miss {missed:.0%} of what the bound allows have learned too little to tell" if missed > 0.5 else ""
+
+
 def on_the_curve(rows, points, spent: Budget) -> Finding:
     """M02: with too few units the error exceeds the bound by at most a twentieth of the variance, on average over networks."""
     short = of_the_paper(points[points.n_units < points.n_in]).dropna(subset="loss")
-    ours, (low, high) = mean(short.excess), bootstrap(short.excess, lambda draw: draw.mean(-1))
+    ours, interval = mean(short.excess), student(short.excess)
     if len(short) < MIN_CELLS:
-        return Finding(ours, low, high, UNTESTED, f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}")
+        return Finding(ours, *interval, UNTESTED, f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}")
     about = f"{len(short)} networks of {size_range(short.n_units)} units, at most {short.excess.max():.3f}"
     reason = f"{about}; on the curve is up to {ON_CURVE:g}"
-    return _unless_small(Finding(ours, low, high, side(ON_CURVE, low, high, below=True), reason), spent)
+    search = rows[rows.n_units < points.n_in.max()]
+    return judged(ours, interval, ON_CURVE, below=True, reason=reason, needs=idle(short), search=search)
 
 
 def one_curve(rows, points, spent: Budget) -> Finding:
     """M03: highest less lowest error at equal units, on average over the numbers of units that all networks were trained at."""
     points = of_the_paper(points)
     table = points.pivot_table("loss", "n_units", ["architecture", "n_layers"]).dropna(axis=1, how="all").dropna()
-
-    def spread(draw):
-        return (draw.max(-1) - draw.min(-1)).mean(-1)
-
     if len(table) < MIN_CELLS or table.shape[1] < 3:
         reason = f"{count(table.shape[1], 'network')} at {len(table)} common numbers of units, too few to compare"
         return Finding(math.nan, math.nan, math.nan, UNTESTED, reason)
-    ours, (low, high) = float(spread(table.to_numpy()[None])[0]), bootstrap(table, spread)
     ranges = table.max(axis=1) - table.min(axis=1)
     reason = f"{table.shape[1]} networks at {listed(table.index)} units, widest at {ranges.idxmax()} with {ranges.max():.3f}"
     reason += f"; one curve is up to {ON_CURVE:g}"
-    verdict = side(ON_CURVE, low, high, below=True)
+    found = judged(mean(ranges), student(ranges), ON_CURVE, below=True, reason=reason, needs=idle(points), search=rows)
     absent = [label(a) for a in paper.ARCHITECTURES if a not in set(points.architecture)]
     absent += [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(points.n_layers)]
-    if verdict == HOLDS and absent:
-        return Finding(ours, low, high, UNTESTED, f"{reason}, but {listed(absent)} not trained")
-    return _unless_small(Finding(ours, low, high, verdict, reason), spent)
-
-
-def _unless_small(finding: Finding, spent: Budget) -> Finding:
-    """A best error bounds what a network can do from above, so a small search cannot refute."""
-    if finding.verdict == FAILS and spent.small:
-        return finding._replace(verdict=UNTESTED, reason=f"{finding.reason}; upper bounds all, from a small search")
-    if finding.verdict == UNTESTED:
-        return finding._replace(reason=f"{finding.reason}, which the interval contains")
-    return finding
+    if found.verdict == HOLDS and absent:
+        return found._replace(verdict=UNTESTED, reason=f"{reason}, but {listed(absent)} not trained")
+    return found
 
 
 def cost_is_linear(rows, points, spent: Budget) -> Finding:

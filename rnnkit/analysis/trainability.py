@@ -100,7 +100,12 @@ def welch_table(rows: pd.DataFrame) -> pd.DataFrame:
     Of `bounded` trials: the spread that the paper's own tests imply (`audit.recovered_runs`) has no room for exploded ones. `same_sign` is
     missing where the paper has no test.
     """
-    trials, table = bounded(rows), []
+    return tests_of(bounded(rows))
+
+
+def tests_of(trials: pd.DataFrame) -> pd.DataFrame:
+    """`welch_table` of these trials, whichever were left out before."""
+    table = []
     for depth, group in trials.groupby("n_layers"):
         sample = {a: group.loss[group.architecture == a].to_numpy() for a in in_order(group.architecture)}
         names = sorted(sample, key=lambda a: (a not in paper.ARCHITECTURES, a))  # the paper's pairs stand in this order
