@@ -36,7 +36,7 @@ _NAMES = {
     "train": "training", "Outcome": "training",
     "Trial": "trials", "TrialStore": "trials",
     "Study": "studies", "Experiment": "studies", "EXPERIMENTS": "studies", "SCALES": "studies", "run": "studies", "plan": "studies",
-    "compare": "analysis", "verdicts": "reproduce", "best_network": "studies.retrain",
+    "compare": "analysis", "rates_without_effect": "analysis", "verdicts": "reproduce", "best_network": "studies.retrain",
     "report": "reports", "widget": "widgets", "check": "lessons", "conclude": "figures.conclusions",
 }  # fmt: skip
 __all__ = sorted((*_MODULES, *_NAMES))

@@ -167,6 +167,8 @@ CLAIMS = {
     "G04": Claim("5", "GRU for shallow networks, +RNN for deep; LSTM is almost never the best", "share of wins", "most"),
 }
 
+WITHOUT_NUMBERS = ("C05",)  # drawn in a figure, with no number printed: nothing of ours can decide it, and it is not counted
+
 # Section 5's advice on which architecture to take, and the claims that it leans on
 ADVICE = (
     ("Much to spend on training, little on running: the vanilla RNN, which stores most", ("C06", "P02")),

@@ -98,7 +98,7 @@ def execute(source, out, settings):
 
 def finish(chosen, frames, out, say):
     """The gallery of all frames, and the claims of the chosen experiments, which are also told."""
-    from rnnkit import figures
+    from rnnkit import analysis, figures
 
     drawn = {name: frame for name, frame in frames.items() if name in figures.DRAW}
     if drawn:
@@ -106,7 +106,7 @@ def finish(chosen, frames, out, say):
     wanted = figures.companions({name: frames[name] for names in chosen.values() for name in names if name in drawn})
     claims = figures.claims_of({name: figures.draw_into(out, name, frame) for name, frame in wanted.items()})
     if len(claims):
-        say(claims_text(claims))
+        say(f"{claims_text(claims)}\nClaims: {analysis.tally(claims)}.")
     say(f"The figures are in {out}" + (f"; {out / 'README.md'} shows them all, with captions and verdicts." if drawn else "."))
     return claims
 
@@ -159,7 +159,7 @@ def verdicts(store, scale="quick", seed=0, trials=None):
     for id, claim in paper.CLAIMS.items():
         lacking = {"claim": claim.text, "paper": claim.paper, "verdict": "no trials here"}
         rows.append({"id": id, "where": claim.where, **(decided.loc[id] if id in decided.index else lacking)})
-    return pd.DataFrame(rows, columns=["id", "where", "claim", "paper", "ours", "low", "high", "verdict", "figure", "evidence"])
+    return analysis.Verdicts(rows, columns=["id", "where", "claim", "paper", "ours", "low", "high", "verdict", "figure", "evidence"])
 
 
 def choose(only=()) -> dict:

@@ -30,13 +30,13 @@ from rnnkit.analysis.rows import Budget, budget, rows_of
 from rnnkit.analysis.search import importance, importance_table, race
 from rnnkit.analysis.statistics import bootstrap, infeasible_share, kendall, slope_loglog, welch, wilson
 from rnnkit.analysis.trainability import by_network, hard_trials, infeasible_table, looser, rerun_table, running_curves, welch_table
-from rnnkit.analysis.verdicts import Verdicts
+from rnnkit.analysis.verdicts import Verdicts, with_interval
 
 __all__ = [
     "FAILS", "HOLDS", "NO_NUMBERS", "UNTESTED", "Budget", "Verdicts", "advice", "audit", "best_so_far", "best_trials", "bits_per_param",
     "bootstrap", "budget", "by_inputs", "compare",
     "gradient_bands", "gradient_shares", "importance", "importance_table", "in_order", "race",
     "infeasible_share", "kendall", "multipliers", "mutual_information", "per_trial", "relu_ratio", "rows_of", "slope_loglog",
-    "origin", "rates_without_effect", "short_origin", "stored_bits", "tally", "unroll_curve", "wilson",
+    "origin", "rates_without_effect", "short_origin", "stored_bits", "tally", "unroll_curve", "wilson", "with_interval",
     "by_network", "hard_trials", "infeasible_table", "looser", "rerun_table", "running_curves", "welch", "welch_table", "winners",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from rnnkit import paper
 from rnnkit.analysis import comparisons, compression, hard_tasks, levels, loss, throughput, trainability, untuned
 from rnnkit.analysis.capacity import stored_bits
 from rnnkit.analysis.convergence import NETWORK
-from rnnkit.analysis.finding import FAILS, HOLDS, MIN_TRIALS, NO_NUMBERS, UNTESTED, Finding, listed
+from rnnkit.analysis.finding import FAILS, HOLDS, MIN_TRIALS, UNTESTED, Finding, listed
 from rnnkit.analysis.rows import budget, rows_of
 from rnnkit.analysis.verdicts import Verdicts
 
@@ -95,11 +95,11 @@ def findings(name: str, rows: pd.DataFrame, ids=None) -> dict[str, Finding]:
 def tally(claims: pd.DataFrame) -> str:
     """How many of the paper's claims hold, fail and are open, out of a table of claims; those of ours and those without a number apart."""
     claims = claims.drop_duplicates("id")
-    ours = claims.id.str.endswith("b")
-    theirs, open_to_all = claims[~ours & (claims.verdict != NO_NUMBERS)], claims[claims.verdict == NO_NUMBERS]
+    ours, undecidable = claims.id.str.endswith("b"), claims.id.isin(paper.WITHOUT_NUMBERS)
+    theirs = claims[~ours & ~undecidable]
     parts = [f"of the paper's {len(theirs)} that can be decided {_counts(theirs)}"]
-    if len(open_to_all):
-        parts.append(f"not counted {listed(open_to_all.id)}, of which the paper prints no number")
+    if undecidable.any():
+        parts.append(f"not counted {listed(claims.id[undecidable])}, of which the paper prints no number")
     if ours.any():
         parts.append(f"of ours beside them ({listed(claims.id[ours])}) {_counts(claims[ours])}")
     return "; ".join(parts)

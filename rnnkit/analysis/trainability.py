@@ -23,7 +23,9 @@ CELL = ["task_type", "n_layers"]
 def hard_trials(rows: pd.DataFrame) -> pd.DataFrame:
     """`rows` with `loss` (nan where the trial diverged), `chance`, and `solved`: loss below half of chance."""
     loss = rows.eval_loss.astype(float).mask(rows.infeasible.astype(bool))
-    level = [chance(task, form) for task, form in zip(rows.task_type, rows.form)]
+    (task, tasks), (form, forms) = pd.factorize(rows.task_type), pd.factorize(rows.form)
+    known = {pair: chance(tasks[pair[0]], forms[pair[1]]) for pair in set(zip(task, form))}
+    level = [known[pair] for pair in zip(task, form)]
     out = rows.assign(loss=loss, chance=level, trial=rows.hyper_iter + 1)
     return out.assign(solved=out.loss < SOLVED * out.chance)
 
@@ -46,18 +48,18 @@ def by_network(rows: pd.DataFrame) -> pd.DataFrame:
     """
     table = []
     for (task, depth, architecture), group in hard_trials(rows).groupby([*CELL, "architecture"], sort=False):
-        loss, feasible = group.loss.dropna(), int(group.loss.notna().sum())
-        low, high = wilson(int(group.solved.sum()), feasible)
-        ends = wilson(len(group) - feasible, len(group))
-        solved = group.trial[group.solved]
+        every, number, feasible = group.loss.to_numpy(), len(group), int(group.loss.notna().sum())
+        loss, solved = every[~np.isnan(every)], group.trial[group.solved]
+        (low, high), ends = wilson(len(solved), feasible), wilson(number - feasible, number)
+        shape = np.quantile(loss, [0, 0.25, 0.5, 0.75, 1]) if feasible else np.full(5, math.nan)
         table.append({
-            "task_type": task, "n_layers": depth, "architecture": architecture, "trials": len(group), "infeasible": len(group) - feasible,
-            "infeasible_share": 1 - feasible / len(group), "infeasible_low": ends[0], "infeasible_high": ends[1],
-            "solved": int(group.solved.sum()), "solved_share": group.solved.sum() / feasible if feasible else math.nan,
+            "task_type": task, "n_layers": depth, "architecture": architecture, "trials": number, "infeasible": number - feasible,
+            "infeasible_share": 1 - feasible / number, "infeasible_low": ends[0], "infeasible_high": ends[1],
+            "solved": len(solved), "solved_share": len(solved) / feasible if feasible else math.nan,
             "solved_low": low, "solved_high": high, "first_solved": solved.min() if len(solved) else math.inf,
-            "minimum": loss.min(), "quartile": loss.quantile(0.25), "loss_median": loss.median(), "third_quartile": loss.quantile(0.75),
-            "maximum": loss.max(), "mean": loss.mean(), "median": group.loss.fillna(math.inf).median(), "chance": group.chance.iloc[0],
-            "accuracy": group.accuracy[group.loss.idxmin()] if feasible else math.nan,
+            **dict(zip(("minimum", "quartile", "loss_median", "third_quartile", "maximum"), shape)),
+            "mean": loss.mean() if feasible else math.nan, "median": np.median(np.where(np.isnan(every), math.inf, every)),
+            "chance": group.chance.iloc[0], "accuracy": group.accuracy.iloc[np.nanargmin(every)] if feasible else math.nan,
         })  # fmt: skip
     return _sorted(pd.DataFrame(table), [*CELL, "architecture"])
 

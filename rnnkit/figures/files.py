@@ -130,7 +130,7 @@ def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
     claims = claims_of(entries)
     table, path = Path(out) / "claims.csv", Path(out) / "README.md"
     claims.to_csv(table, index=False, lineterminator="\n")
-    path.write_text("\n".join([HEAD.format(counts=counts_of(claims)), *sections]), encoding="utf-8")
+    path.write_text("\n".join([HEAD.format(counts=analysis.tally(claims)), *sections]), encoding="utf-8")
     note(out, "gallery", [table, path])
     return path
 
@@ -140,10 +140,11 @@ HEAD = """# Figures
 The figures and tables of Collins, Sohl-Dickstein & Sussillo (2017), redrawn from our own trials, in the order of the paper, and some
 of ours. Each is here as PNG and SVG, with the plotted points as CSV beside it.
 
-Claims of the paper: {counts} ([claims.csv](claims.csv)). The best of a search is a lower bound on what a network can do; where a
-search of this size cannot decide, the verdict says so. Intervals hold 95 % over studies, or over trials where the number is of trials;
-for A01, C03, G03, H01, H02, P02 and P06 they are the least and the most, for C08 they run from what half the search would have found
-to the best.
+Claims: {counts} ([claims.csv](claims.csv)). The best of a search is a lower bound on what a network can do, so a claim *fails* only where
+the search has come to its end: where halving its trials and halving its training steps each change the best by less than a twentieth. What
+a lower bound decides may hold after any search. Intervals hold 95 % over studies, or over trials where the number is of trials, and are
+Student's where they are of a mean; for A01, C03, G03, H01, H02, P02 and P06 they are the least and the most, for C08 they run from what half
+the search would have found to the best. Named pairs are tested with Holm's correction.
 """
 
 
