@@ -106,7 +106,7 @@ def finish(chosen, frames, out, say):
     wanted = figures.companions({name: frames[name] for names in chosen.values() for name in names if name in drawn})
     claims = figures.claims_of({name: figures.draw_into(out, name, frame) for name, frame in wanted.items()})
     if len(claims):
-        say(f"{claims_text(claims)}\nClaims: {analysis.tally(claims)}.")
+        say(f"{claims_text(claims)}\nClaims of the paper: {analysis.tally(claims)}.")
     say(f"The figures are in {out}" + (f"; {out / 'README.md'} shows them all, with captions and verdicts." if drawn else "."))
     return claims
 

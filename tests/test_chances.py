@@ -11,7 +11,7 @@ from scipy import stats
 
 from rnnkit import analysis, paper
 from rnnkit.analysis import FAILS, HOLDS, NO_NUMBERS, UNTESTED
-from rnnkit.analysis.chances import ALIKE, SIMULATED, alike, idle, rates_without_effect
+from rnnkit.analysis.chances import ALIKE, SIMULATED, idle, rates_without_effect
 from rnnkit.analysis.claims import findings
 from rnnkit.analysis.convergence import halved, settled, with_half_the_steps
 from rnnkit.analysis.finding import Pair, judged, told_apart
@@ -228,5 +228,5 @@ def test_verdicts_are_coloured_and_any_other_table_is_as_ever():
 def test_the_tally_counts_the_papers_claims_that_can_be_decided_and_ours_apart():
     verdicts = [HOLDS if id in ("C01", "C02b") else NO_NUMBERS if id == "C05" else UNTESTED for id in paper.CLAIMS]
     text = analysis.tally(pd.DataFrame({"id": list(paper.CLAIMS), "verdict": verdicts}))
-    assert "of the paper's 36 that can be decided 1 holds, 0 fail, 35 are not tested at this scale" in text
+    assert "of the 36 that can be decided 1 holds, 0 fail, 35 are not tested at this scale" in text
     assert "not counted C05" in text and "of ours beside them (C02b and H07b) 1 holds, 0 fail, 1 is not tested at this scale" in text

@@ -30,7 +30,7 @@ from rnnkit.analysis.rows import Budget, budget, rows_of
 from rnnkit.analysis.search import importance, importance_table, race
 from rnnkit.analysis.statistics import bootstrap, infeasible_share, kendall, slope_loglog, welch, wilson
 from rnnkit.analysis.trainability import by_network, hard_trials, infeasible_table, looser, rerun_table, running_curves, welch_table
-from rnnkit.analysis.verdicts import Verdicts, with_interval
+from rnnkit.analysis.display import Verdicts, with_interval
 
 __all__ = [
     "FAILS", "HOLDS", "NO_NUMBERS", "UNTESTED", "Budget", "Verdicts", "advice", "audit", "best_so_far", "best_trials", "bits_per_param",

@@ -8,7 +8,7 @@ from rnnkit.analysis.capacity import stored_bits
 from rnnkit.analysis.convergence import NETWORK
 from rnnkit.analysis.finding import FAILS, HOLDS, MIN_TRIALS, UNTESTED, Finding, listed
 from rnnkit.analysis.rows import budget, rows_of
-from rnnkit.analysis.verdicts import Verdicts
+from rnnkit.analysis.display import Verdicts
 
 CHECKS = {
     "C01": levels.linear_in_parameters,
@@ -97,7 +97,7 @@ def tally(claims: pd.DataFrame) -> str:
     claims = claims.drop_duplicates("id")
     ours, undecidable = claims.id.str.endswith("b"), claims.id.isin(paper.WITHOUT_NUMBERS)
     theirs = claims[~ours & ~undecidable]
-    parts = [f"of the paper's {len(theirs)} that can be decided {_counts(theirs)}"]
+    parts = [f"of the {len(theirs)} that can be decided {_counts(theirs)}"]
     if undecidable.any():
         parts.append(f"not counted {listed(claims.id[undecidable])}, of which the paper prints no number")
     if ours.any():

@@ -9,7 +9,7 @@ from rnnkit import analysis, paper
 from rnnkit.figures.account import account_in, check_free, digest_of_code, digest_of_trials, note, unchanged
 from rnnkit.figures.points import points, remembered
 from rnnkit.figures.style import look
-from rnnkit.figures.verdicts import claims_of, counts_of, verdict_rows
+from rnnkit.figures.verdicts import claims_of, verdict_rows
 from rnnkit.figures.words import alt as alt_of
 from rnnkit.figures.words import caption, duration
 
@@ -140,7 +140,7 @@ HEAD = """# Figures
 The figures and tables of Collins, Sohl-Dickstein & Sussillo (2017), redrawn from our own trials, in the order of the paper, and some
 of ours. Each is here as PNG and SVG, with the plotted points as CSV beside it.
 
-Claims: {counts} ([claims.csv](claims.csv)). The best of a search is a lower bound on what a network can do, so a claim *fails* only where
+Claims of the paper: {counts} ([claims.csv](claims.csv)). The best of a search is a lower bound on what a network can do, so a claim *fails* only where
 the search has come to its end: where halving its trials and halving its training steps each change the best by less than a twentieth. What
 a lower bound decides may hold after any search. Intervals hold 95 % over studies, or over trials where the number is of trials, and are
 Student's where they are of a mean; for A01, C03, G03, H01, H02, P02 and P06 they are the least and the most, for C08 they run from what half

@@ -1,6 +1,5 @@
 """Verdicts as every page shows them: the counts, the table, and the part of a README that is written by the kit and by nobody else."""
 
-import math
 from pathlib import Path
 
 import pandas as pd
@@ -18,27 +17,17 @@ def claims_of(entries: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype({"ours": float, "low": float, "high": float})
 
 
-def counts_of(claims: pd.DataFrame) -> str:
-    """How many claims hold, fail and are not tested, in words."""
-    return ", ".join(f"{verdict} {(claims.verdict == verdict).sum()}" for verdict in (analysis.HOLDS, analysis.FAILS, analysis.UNTESTED))
-
-
-def verdict_rows(claims: pd.DataFrame, digits="#.3g") -> list[tuple[str, str, str, str]]:
+def verdict_rows(claims: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     """Claim, paper, ours with its interval, verdict: as text, a row each."""
-    def ours(claim):
-        if math.isnan(claim.ours):
-            return "-"
-        number = f"{claim.ours:{digits}}"
-        return number if math.isnan(claim.low) else f"{number} [{claim.low:{digits}}, {claim.high:{digits}}]"
-
-    return [(f"{claim.id}: {claim.claim}", str(claim.paper), ours(claim), claim.verdict) for claim in claims.itertuples()]
+    ours = [analysis.with_interval(claim.ours, claim.low, claim.high) for claim in claims.itertuples()]
+    return [(f"{claim.id}: {claim.claim}", str(claim.paper), number, claim.verdict) for claim, number in zip(claims.itertuples(), ours)]
 
 
 def block(claims: pd.DataFrame, trials: int) -> str:
     """The part of the README between its marks: counts, and a row for each claim."""
     rows = ["| claim | paper | ours [interval] | verdict |", "|---|---|---|---|"]
     rows += [f"| {' | '.join(row)} |" for row in verdict_rows(claims.drop_duplicates("id"))]
-    counts = f"Claims of the paper: {counts_of(claims.drop_duplicates('id'))}; from the {trials:,} trials in `figures/trials.parquet`."
+    counts = f"Claims of the paper: {analysis.tally(claims)}; from the {trials:,} trials in `figures/trials.parquet`."
     return "\n".join([BEGIN, "", counts, "", *rows, "", END])
 
 

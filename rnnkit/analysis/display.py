@@ -24,8 +24,7 @@ class Verdicts(pd.DataFrame):
             return super()._repr_html_()
         merged = {"low", "high"} if {"ours", "low", "high"} <= set(self.columns) else set()
         names = [name for name in self.columns if name not in merged]
-        heads = {"ours": "ours [interval]"} if merged else {}
-        head = "".join(f'<th style="{LEFT}">{html.escape(heads.get(name, str(name)))}</th>' for name in names)
+        head = "".join(f'<th style="{LEFT}">{html.escape(str(name))}</th>' for name in names)
         body = "".join(f"<tr>{''.join(_cell(name, row) for name in names)}</tr>" for row in self.to_dict("records"))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
