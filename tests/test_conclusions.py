@@ -185,7 +185,7 @@ def claims_table(**verdicts):
 
 def test_all_claims_are_counted_and_those_that_are_decided_named():
     said = unwrapped(conclude("claims", claims_table(C04="holds", C15="fails")))
-    assert "1 holds" in said and "1 fails" in said and f"{len(paper.CLAIMS) - 2} are not tested" in said
+    assert "of the 36 that can be decided 1 holds, 1 fails, 34 are not tested at this scale; not counted C05" in said
     assert "Architectures differ only a little (C04)" in said and "without loss (C15)" in said
 
 

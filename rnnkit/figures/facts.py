@@ -396,26 +396,12 @@ def gradients(frame) -> list[str]:
 
 def claims(table) -> list[str]:
     """Out of `verdicts`: what holds, what fails, and what is open."""
-    counts = table.drop_duplicates("id").verdict.value_counts()
-    said = [
-        f"Of {counts.sum()} claims, {listed(f'{number} {_is(verdict, number)}' for verdict, number in counts.items())}."
-    ]
+    said = [f"Claims of the paper: {analysis.tally(table)}."]
     for verdict in (analysis.HOLDS, analysis.FAILS):
         part = table[table.verdict == verdict].drop_duplicates("id")
         told = "; ".join(f"{row.claim} ({row.id})" for row in part.itertuples())
         said.append(f"What {verdict} here: {told or 'nothing'}.")
     return said
-
-
-def _is(verdict: str, number: int) -> str:
-    plural = {analysis.HOLDS: "hold", analysis.FAILS: "fail"}.get(verdict)
-    if plural:
-        return plural if number != 1 else verdict
-    return f"{'are' if number != 1 else 'is'} {_quoted(verdict)}"
-
-
-def _quoted(verdict: str) -> str:
-    return verdict if verdict.startswith("not ") else f'marked "{verdict}"'
 
 
 def advice(table) -> list[str]:
