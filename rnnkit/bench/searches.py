@@ -198,15 +198,15 @@ def printed(runs: list[dict], contests=CONTESTS, say=print) -> None:
     """Says the table in lines that fit a terminal."""
     frame = table(runs, contests)
     ends = [f"{share:.0%}" for share in SHARES]
+    heads = "".join(f"{f'at {end} of the steps':>23}{'gain over the cold start':>27}" for end in ends)
     for title, rows in frame.groupby("contest", sort=False):
-        said = [f"{f'at {end} of the steps':>18}{'gain over the cold start':>31}" for end in ends]
-        say(f"\n{title}\n{'':30}" + "".join(said))
+        say(f"\n{title}\n{'':30}{heads}")
         for row in rows.to_dict("records"):
             line = f"{NAMES.get(row['tuner'], row['tuner']):30}"
             for end in ends:
                 gain = row.get(f"gain at {end}", math.nan)
-                interval = f"{gain:9.3f} [{row[f'low at {end}']:.3f}, {row[f'high at {end}']:.3f}]" if not math.isnan(gain) else ""
-                line += f"{row[f'median at {end}']:18.3f}{interval:>31}"
+                interval = f"{gain:.3f} [{row[f'low at {end}']:.3f}, {row[f'high at {end}']:.3f}]" if not math.isnan(gain) else ""
+                line += f"{row[f'median at {end}']:23.3f}{interval:>27}"
             say(f"{line}   {row['seeds']} seeds")
     say("")
     for row in wins(runs, contests).to_dict("records"):
