@@ -4,6 +4,7 @@ import datetime
 import hashlib
 import json
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +16,7 @@ from rnnkit.studies.provenance import provenance
 from rnnkit.studies.retrain import about, blocks_of
 from rnnkit.tasks import TASKS
 from rnnkit.training import train
-from rnnkit.trials import Trial
+from rnnkit.trials import Trial, TrialStore
 from rnnkit.tuner import TUNERS
 
 ROUND = 16  # trials suggested together
@@ -41,13 +42,20 @@ class Study:
     form: str = ""  # how large the task is, where it comes in several sizes; n_in and unroll then follow from it
     start: tuple = ()  # sets of hyper-parameters, as sorted (name, value) pairs, that the tuner "long" starts from
 
-    def run(self, store, n_trials, device="cpu", scale="", on_trial=None, stop=None):
-        """Brings the study to `n_trials` trials: suggest, train, observe, in rounds of 16, and stores each trial as it ends.
+    def run(self, store="trials.sqlite", n_trials=ROUND, device="cpu", scale="", on_trial=None, stop=None):
+        """Brings the study to `n_trials` trials and gives all that the store then has of it: a frame, one row a trial.
 
-        The suggestions of a round depend on the seed and on the trials of earlier rounds alone, so that a study which was
-        interrupted asks for what an undisturbed one would have asked; only what the store lacks is trained. `stop()` is
-        asked often and ends the run early; `on_trial(trial)` hears of each new trial.
+        The suggestions of a round of 16 depend on the seed and on the trials of earlier rounds alone, so that a study which was
+        interrupted asks for what an undisturbed one would have asked; only what the store lacks is trained. `store` is a TrialStore or the
+        path of one. `stop()` is asked often and ends the run early; `on_trial(trial)` hears of each new trial.
         """
+        whole_number("n_trials", n_trials, 1, 1_000_000)
+        with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as opened:
+            self._search(opened, n_trials, device, scale, on_trial, stop)
+            return opened.frame([self.key])
+
+    def _search(self, store, n_trials, device, scale, on_trial, stop):
+        """Suggest, train, observe, in rounds of 16, storing each trial as it ends."""
         tuner = self.new_tuner()
         done = {trial.hyper_iter: trial for trial in store.trials(self.key)}
 
