@@ -1,7 +1,7 @@
 """Exercises of the notebooks: `rk.check("2.1a", 14)` says whether an answer is right, or what to think about.
 
 The questions and the worked solutions stand in the notebooks; here is what is right, worked out by the kit where it can, and the slips that
-are worth a word. Exercises are named after their notebook: "0a" is the first of 0_start_here, "A1" the first of A_tuner, "own1" of
+are worth a word. Exercises whose answer is something that was trained or written are in `practice`. Exercises are named after their notebook: "0a" is the first of 0_start_here, "A1" the first of A_tuner, "own1" of
 your_own_cell.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rnnkit import paper
+from rnnkit.practice import PRACTICE, NotYet
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ def check(name: str, answer=None):
 
 def verdict(name: str, answer=None) -> tuple[bool, str]:
     """Whether an answer is right, and what is said of it. ValueError for an unknown exercise."""
-    if name not in EXERCISES:
-        raise ValueError(f"An exercise is one of {', '.join(EXERCISES)}, got {name!r}. Check the spelling.")
-    exercise = EXERCISES[name]
+    if name not in EXERCISES and name not in PRACTICE:
+        raise ValueError(f"An exercise is one of {', '.join([*EXERCISES, *PRACTICE])}, got {name!r}. Check the spelling.")
     if answer is None or answer is ...:
         return False, f"Exercise {name}: your turn. Put your answer in place of None and run the cell again."
+    if name in PRACTICE:
+        return looked_at(name, answer)
+    exercise = EXERCISES[name]
     expected = exercise.expected()
     kind = "a word" if isinstance(expected, str) else "a number"
     if isinstance(answer, bool) or isinstance(answer, str) != isinstance(expected, str) or not isinstance(answer, (str, int, float)):
@@ -45,6 +48,14 @@ def verdict(name: str, answer=None) -> tuple[bool, str]:
         if same(answer, wrong, exercise.tolerance):
             return False, f"Exercise {name}: not yet. {word}"
     return False, f"Exercise {name}: not yet. {exercise.hint}"
+
+
+def looked_at(name: str, result) -> tuple[bool, str]:
+    """Whether a result is what an exercise of `practice` asks for, and what is said of it."""
+    try:
+        return True, f"Exercise {name}: right. {PRACTICE[name].look(result)}"
+    except NotYet as lacking:
+        return False, f"Exercise {name}: not yet. {lacking}"
 
 
 def same(answer, expected, tolerance) -> bool:
@@ -82,6 +93,14 @@ def _least_of_normals(count) -> float:
     return -integrate.quad(lambda x: x * count * stats.norm.pdf(x) * stats.norm.cdf(x) ** (count - 1), -8, 8)[0]
 
 
+def _forget_bias_that_keeps(share, steps=30, units=8) -> float:
+    """The lowest setting of the slider of `inside_a_cell` at which the GRU's gradient keeps that share."""
+    from rnnkit.flow import flow, setting
+
+    biases = [bias / 2 for bias in range(13)]
+    return next(b for b in biases if flow("gru", setting("gru", forget_bias=b), steps, units, traced=False).gradient_TxM[0, 0] >= share)
+
+
 EXERCISES = {
     "0a": Exercise(
         lambda: 500 * (1 - entropy(0.9)),
@@ -113,6 +132,14 @@ EXERCISES = {
         {43: "0.9 ** 43 is 0.0108: not below a hundredth yet.",
          22: "With g = 0.9, not 0.9 squared.",
          9: "It shrinks by a factor, not by a difference."},
+        tolerance=0,
+    ),
+    "1c": Exercise(
+        lambda: _forget_bias_that_keeps(0.5),
+        "The state survives a step by the factor sigmoid(4) = 0.98, and 0.98 to the power 30 is more than a half; sigmoid(3.5) is not enough.",
+        "Leave all other sliders where they begin, move the forget bias up, and read the sentence below the picture.",
+        {1: "That is where the slider begins: hardly anything is left of the gradient there.",
+         6: "That is enough, but it is not the lowest."},
         tolerance=0,
     ),
     "2.1a": Exercise(
