@@ -18,8 +18,8 @@ BY_HAND = {
     "1a": 3 * (500 + 100 + 10) + 10 + 11,
     "1b": next(n for n in range(1, 100) if 0.9**n < 0.01),
     "1c": next(b / 2 for b in range(13) if (1 / (1 + math.exp(-b / 2))) ** 30 > 0.5),  # what the gate alone leaves
-    "2.1a": max(n for n in range(1, 50) if n * 50 + n * n + n + n + n + 1 <= 1000),
-    "2.1b": 1.3125,
+    "2.1a": max(n for n in range(1, 50) if n * 22 + n * n + n + n + n + 1 <= 1000),
+    "2.1b": 1.25,
     "2.2a": 0.25,
     "2.2b": min(n for n in range(65) if 1 - n / 64 <= 0.1),
     "3a": np.log2(27).item(),

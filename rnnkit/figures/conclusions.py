@@ -30,6 +30,7 @@ class Claimed:
     """What is said of one claim: what the paper says, what we saw, and what follows, a sentence or two each."""
 
     id: str
+    who: str  # says it: the paper, or a claim of ours beside the paper's
     paper: str
     ours: str
     verdict: str  # in a word or two, set in bold
@@ -113,8 +114,9 @@ def _claimed(claim, spent) -> Claimed:
     """A row of `analysis.compare` in sentences."""
     about = paper.CLAIMS[claim.id]
     where = about.where if about.where.startswith(("App", "Fig", "Table")) else f"section {about.where}"
-    says = f"{claim.claim} ({where}). Measured is the {about.statistic}; in the paper: {claim.paper}."
-    return Claimed(claim.id, says, _seen(claim), *_decided(claim, about, spent))
+    says = f"{claim.claim} ({where}). Measured: {about.statistic}; in the paper: {claim.paper}."
+    who = "Ours, beside the paper's" if claim.id.endswith("b") else "The paper says"
+    return Claimed(claim.id, who, says, _seen(claim), *_decided(claim, about, spent))
 
 
 def _seen(claim) -> str:
@@ -147,7 +149,7 @@ def _plain(part: Part) -> str:
     lines += [f"- {fact}" for fact in part.facts]
     for claim in part.claims:
         lines += [
-            f"{claim.id}. The paper says: {claim.paper}",
+            f"{claim.id}. {claim.who}: {claim.paper}",
             f"    We saw: {claim.ours}",
             f"    {claim.verdict} {claim.why}".rstrip(),
         ]
@@ -171,7 +173,7 @@ def _html(part: Part) -> str:
 
 
 def _claim_html(claim: Claimed) -> str:
-    head = f"<dt><b>{_escape(claim.id)}</b> <i>The paper says:</i> {_escape(claim.paper)}</dt>"
+    head = f"<dt><b>{_escape(claim.id)}</b> <i>{_escape(claim.who)}:</i> {_escape(claim.paper)}</dt>"
     return head + f"<dd><i>We saw:</i> {_escape(claim.ours)} <b>{_escape(claim.verdict)}</b> {_escape(claim.why)}</dd>"
 
 

@@ -83,7 +83,7 @@ def best_so_far(rows, tables) -> list[str]:
     early = table[table.trial <= np.floor(table.study.map(ends.trials) * 0.75)].groupby("study").best.max()
     late = int((early.reindex(ends.index).fillna(0.0) < ends.most).sum())
     said = f"Halfway through its trials the median search had found {half.median():.0%} of the bits that it ended with."
-    more = "those would probably store more in a longer search" if late else "the searches had come to rest"
+    more = "those would probably store more in a longer search" if late else "no curve was still rising at its end"
     return [said, f"{late} of {count(len(ends), 'search', 'searches')} found their best network in the last quarter of their trials; {more}.",
             *agreement(rows)]  # fmt: skip
 
