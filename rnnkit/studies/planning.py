@@ -14,11 +14,14 @@ from rnnkit.training import check_device
 from rnnkit.trials import TrialStore
 
 
+NOTEBOOKS, NOTEBOOK_SECONDS = 11, 9.0  # how many there are, and what executing one takes whose trials are stored: a kernel, its imports, drawing
+
+
 def plan(scale="quick", only=None, trials=None, store="trials.sqlite", seed=0, workers=None, device=None, speed=None) -> pd.DataFrame:
     """One row per experiment and a total: studies, trials, those that the store lacks, and what these cost.
 
     `flops`: 6 per parameter, example and time step. `seconds`: expected on this machine with `workers` workers, from short
-    measurements of a training step (`speed(study, device)`, by default `training.seconds_per_step`). A study that several
+    measurements of a training step (`speed(study, device)`, by default `training.seconds_per_step`); the notebooks' own time is a row, too. A study that several
     experiments draw from is counted where it comes first. ValueError for a bad name.
     """
     names = list(EXPERIMENTS) if only is None else list(only) if isinstance(only, (list, tuple)) else [only]
@@ -40,10 +43,14 @@ def plan(scale="quick", only=None, trials=None, store="trials.sqlite", seed=0, w
                 "flops": float(sum(n * study.flops for study, n in lack.items())), "seconds": float(spent)}
 
     table = [row(*each) for each in rows]
+    shown = {"experiment": "notebooks", "studies": 0, "trials": 0, "to_train": 0, "flops": 0.0, "seconds": NOTEBOOKS * NOTEBOOK_SECONDS}
     every = {}
     for *_, lack in rows:
         every |= {study: n + every.get(study, 0) for study, n in lack.items()}
-    return pd.DataFrame([*table, row("all", len(counted), sum(counted.values()), every)])
+    everything = row("all", len(counted), sum(counted.values()), every)
+    if only is not None:
+        return pd.DataFrame([*table, everything])
+    return pd.DataFrame([*table, shown, everything | {"seconds": everything["seconds"] + shown["seconds"]}])
 
 
 def _opened(store):
