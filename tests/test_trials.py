@@ -429,6 +429,18 @@ def test_a_store_of_a_newer_version_is_refused_and_no_trial_is_dropped_in_silenc
     (dict(hparams=["{}", '{"a": {"b": 1}}']), "must be a JSON object"),
     (dict(hparams=["{}", "[" * 15_000]), "must be a JSON object"),
     (dict(hparams=["{}", json.dumps({"a": "x" * 30_000})]), "a text of"),
+    (dict(hparams=["{}", '{"a": 1e999}']), "a hyper-parameter is inf"),
+    (dict(hparams=["{}", '{"a": 1' + "0" * 400 + "}"]), "a hyper-parameter is too large"),
+    (dict(hparams=["{}", '{"a": true}']), "must be a JSON object of numbers and texts"),
+    (dict(hparams=["{}", '{"a": "<b>"}']), "a must be a plain text, got .*b"),
+    (dict(hparams=["{}", '{"<script>": 1}']), "a hyper-parameter is called '.script.'"),
+    (dict(hparams=["{}", '{"train_steps": 20.5}']), "train_steps must be a whole number"),
+    (dict(num_params=[0, 1]), "num_params must be 1 or more"),
+    *((dict([(name, ["x", "<script>alert(1)</script>"])]), f"{name} must be a plain text")
+      for name in ("study", "architecture", "task_type", "scale", "device", "version", "created", "tuner", "form", "commit", "torch")),
+    (dict(scale=["x", "$\\frac{1$"]), "scale must be a plain text"),
+    (dict(scale=["x", "\x1b[2J"]), "scale must be a plain text"),
+    (dict(scale=["x", "![a](b)"]), "scale must be a plain text"),
 ])
 def test_a_file_of_other_things_is_refused_whole(path, tmp_path, changes, said):
     file = exported(tmp_path, **changes)
@@ -457,6 +469,36 @@ def test_a_file_that_is_too_large_is_refused(path, tmp_path, monkeypatch):
         store.import_(exported(tmp_path))
 
 
+def test_a_small_file_of_long_texts_is_refused_before_they_are_written_out(path, tmp_path):
+    """Ten thousand rows that share a text of ten megabytes: a few kilobytes on disk, a hundred gigabytes if it were repeated."""
+    file, rows = exported(tmp_path), 10_000
+    table = pyarrow.parquet.read_table(file).slice(0, 1)
+    columns = {name: pyarrow.array([table[name][0].as_py()] * rows, table.schema.field(name).type) for name in table.column_names}
+    columns["hyper_iter"] = pyarrow.array(range(rows))
+    columns["scale"] = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * rows, pyarrow.int32()), pyarrow.array(["x" * 10_000_000]))
+    pyarrow.parquet.write_table(pyarrow.table(columns), file, compression="zstd")
+    assert file.stat().st_size < 200_000
+    with TrialStore(path) as store, pytest.raises(StoreError, match="scale is a text of 10,000,000 bytes"):
+        store.import_(file)
+
+
+def test_texts_of_a_store_from_elsewhere_are_shown_without_markup(path):
+    with TrialStore(path) as store:
+        store.add([a_trial(0, scale="<script>alert(1)</script>", device="\x1b[2Jcpu")])
+        assert store.frame().scale[0] == "?script?alert(1)?/script?" and store.frame().device[0] == "??2Jcpu"
+
+
+def test_broken_hyper_parameters_in_a_store_are_told(path):
+    with TrialStore(path) as store:
+        store.add([a_trial(0)])
+        with sqlite3.connect(path) as sql:
+            sql.execute("UPDATE trials SET hparams = '{oops'")
+        for read in (store.frame, lambda: store.trials("per_cap/gru")):
+            with pytest.raises(StoreError, match="Trial 0 of per_cap/gru has hyper-parameters that are no JSON object") as caught:
+                read()
+            one_sentence(caught)
+
+
 def test_a_missing_parquet_file_is_told(path, tmp_path):
     with TrialStore(path) as store, pytest.raises(StoreError, match="There is no file"):
         store.import_(tmp_path / "none.parquet")
@@ -466,6 +508,8 @@ def test_an_export_that_fails_leaves_the_old_file(tmp_path):
     file = exported(tmp_path)
     before = file.read_bytes()
     (tmp_path / f"trials.parquet.{os.getpid()}.half").mkdir()
+    with TrialStore(tmp_path / "source.sqlite") as store:
+        store.add([a_trial(9)])
     with TrialStore(tmp_path / "source.sqlite") as store, pytest.raises(StoreError, match="cannot be written"):
         store.export(file)
     assert file.read_bytes() == before

@@ -6,12 +6,14 @@ import math
 import os
 
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 
-from rnnkit.trials.trial import COLUMNS, LATER, LOSSES, StoreError, Trial
+from rnnkit.trials.trial import COLUMNS, LATER, LOSSES, MAY_BE_NAN, SAFE, StoreError, plain
 
 MAX_ROWS, MAX_BYTES, MAX_TEXT = 10_000_000, 8 << 30, 20_000  # what an imported file may ask of this machine
 BATCH = 100_000  # rows that are in memory at a time while a file is written
+LEAST = {"max_params": 1, "num_params": 1, "n_in": 1, "unroll": 1}  # of numbers; of all others 0
 ADVICE = "Give a file made by `rnnkit trials export`."
 
 
@@ -37,68 +39,107 @@ def write(rows, parquet) -> int:
     return count
 
 
-def read(parquet) -> list[Trial]:
-    """The trials in a file. StoreError if any row could not be one; nothing in the file is run."""
-    trials = []
+def rows_in(parquet):
+    """The trials in a file, as a store's table has them, one after the other. StoreError if a row could not be one; nothing is run."""
+    seen = set()
     for row in _rows_of(parquet):
         _check(row, parquet)
-        trials.append(Trial(**{**row, "hparams": json.loads(row["hparams"])}))
-    if len({(trial.study, trial.hyper_iter) for trial in trials}) < len(trials):
-        raise StoreError(f"{parquet} has two rows for one trial of a study. {ADVICE}")
-    return trials
+        key = hash((row["study"], row["hyper_iter"]))
+        if key in seen:
+            raise StoreError(f"{parquet} has two rows for one trial of a study. {ADVICE}")
+        seen.add(key)
+        yield tuple(row.values())
 
 
 def _rows_of(parquet):
-    """The rows of a Parquet file as dicts, if its schema and size are those of trials."""
+    """The rows of a Parquet file as dicts in the order of COLUMNS, if its schema and size are those of trials."""
     try:
-        with pyarrow.parquet.ParquetFile(parquet) as file:
+        names = set(pyarrow.parquet.read_schema(parquet).names)
+        texts = [name for name, kind in COLUMNS.items() if kind in (str, dict) and name in names]
+        with pyarrow.parquet.ParquetFile(parquet, read_dictionary=texts) as file:  # a text that recurs is not written out
             about, schema = file.metadata, file.schema_arrow
             size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
             if about.num_rows > MAX_ROWS or size > MAX_BYTES:
                 most = f"at most {MAX_ROWS:,} and {MAX_BYTES:,} are read"
                 raise StoreError(f"{parquet} is too large: {about.num_rows:,} rows, {size:,} bytes; {most}.")
-            missing = [name for name in COLUMNS if name not in schema.names and name not in LATER]
-            if missing:
-                raise StoreError(f"{parquet} does not hold trials: it lacks {', '.join(missing)}. {ADVICE}")
-            types = pyarrow.types
-            text = lambda kind: types.is_string(kind) or types.is_large_string(kind)
-            fits = {str: text, dict: text, int: types.is_int64, float: types.is_float64, bool: types.is_boolean}
+            _check_schema(schema, parquet)
             here = [name for name in COLUMNS if name in schema.names]
-            wrong = [f"{name} ({schema.field(name).type})" for name in here if not fits[COLUMNS[name]](schema.field(name).type)]
-            if wrong:
-                raise StoreError(f"{parquet} does not hold trials: wrong types of {', '.join(wrong)}. {ADVICE}")
             for batch in file.iter_batches(10_000, columns=here):
-                yield from (LATER | row for row in batch.to_pylist())
+                for name in texts:
+                    _check_length(batch.column(name), name, parquet)
+                lists = {name: batch.column(name).to_pylist() if name in here else [LATER[name]] * len(batch) for name in COLUMNS}
+                yield from (dict(zip(COLUMNS, row)) for row in zip(*lists.values()))
     except FileNotFoundError as error:
         raise StoreError(f"There is no file {parquet}. Check the path.") from error
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{parquet} cannot be read as a Parquet file. {ADVICE}") from error
 
 
+def _check_schema(schema, parquet):
+    """StoreError unless a file has the columns of trials, of their types."""
+    missing = [name for name in COLUMNS if name not in schema.names and name not in LATER]
+    if missing:
+        raise StoreError(f"{parquet} does not hold trials: it lacks {', '.join(missing)}. {ADVICE}")
+    types = pyarrow.types
+
+    def text(kind):
+        kind = kind.value_type if types.is_dictionary(kind) else kind
+        return types.is_string(kind) or types.is_large_string(kind)
+
+    fits = {str: text, dict: text, int: types.is_int64, float: types.is_float64, bool: types.is_boolean}
+    kinds = {name: schema.field(name).type for name in COLUMNS if name in schema.names}
+    wrong = [f"{name} ({kind})" for name, kind in kinds.items() if not fits[COLUMNS[name]](kind)]
+    if wrong:
+        raise StoreError(f"{parquet} does not hold trials: wrong types of {', '.join(wrong)}. {ADVICE}")
+
+
+def _check_length(column, name, parquet):
+    """StoreError for a text that is too long, before it is written out for each of its rows."""
+    different = column.dictionary if pyarrow.types.is_dictionary(column.type) else column
+    longest = pyarrow.compute.max(pyarrow.compute.binary_length(different)).as_py() or 0
+    if longest > MAX_TEXT:
+        raise StoreError(f"{parquet} does not hold trials: {name} is a text of {longest:,} bytes. Nothing was imported.")
+
+
 def _check(row, parquet):
-    """Raises StoreError unless a row of an imported file could be a trial."""
+    """Raises StoreError unless a row of an imported file could be a trial; missing numbers become None."""
     def refuse(what):
         raise StoreError(f"{parquet} does not hold trials: {what}. Nothing was imported.")
 
     for name, kind in COLUMNS.items():
         value = row[name]
-        if name in LOSSES:
-            value = row[name] = math.nan if value is None else value
-            if math.isinf(value) or math.isnan(value) != row["infeasible"]:
-                refuse(f"{name} must be a number, or missing if and only if the trial is infeasible, got {value}")
-        elif name == "accuracy":
-            value = row[name] = math.nan if value is None else value
-            if not (math.isnan(value) or 0 <= value <= 1):
+        if name in MAY_BE_NAN:
+            value = row[name] = None if value is None or math.isnan(value) else value
+            if name == "accuracy" and value is not None and not 0 <= value <= 1:
                 refuse(f"accuracy must be a share from 0 to 1, or missing, got {value}")
+            if name in LOSSES and ((value is None) != row["infeasible"] or (value is not None and math.isinf(value))):
+                refuse(f"{name} must be a number, or missing if and only if the trial is infeasible, got {value}")
         elif value is None:
             refuse(f"{name} is missing in a row")
-        elif kind in (str, dict) and len(value) > MAX_TEXT:
-            refuse(f"{name} is a text of {len(value)} characters")
-        elif kind in (int, float) and not 0 <= value < 2**62:
-            refuse(f"{name} must be 0 or more, got {value}")
+        elif kind is str and not SAFE.fullmatch(value):
+            refuse(f"{name} must be a plain text, got {plain(value)[:60]!r} (? for what it may not have)")
+        elif kind in (int, float) and not LEAST.get(name, 0) <= value < 2**62:
+            refuse(f"{name} must be {LEAST.get(name, 0)} or more, got {value}")
+    if wrong := _wrong_hparams(row["hparams"]):
+        refuse(wrong)
+
+
+def _wrong_hparams(text: str) -> str:
+    """What is wrong with the hyper-parameters of a row, in a few words; empty if nothing is."""
     try:
-        hparams = json.loads(row["hparams"], parse_constant=lambda name: refuse(f"a hyper-parameter is {name}"))
+        hparams = json.loads(text)
     except (ValueError, RecursionError):
         hparams = None
-    if not isinstance(hparams, dict) or not all(isinstance(value, (int, float, str)) for value in hparams.values()):
-        refuse("hparams must be a JSON object of numbers and texts in every row")
+    if not isinstance(hparams, dict):
+        return "hparams must be a JSON object of numbers and texts in every row"
+    for name, value in hparams.items():
+        if not SAFE.fullmatch(name):
+            return f"a hyper-parameter is called {plain(name)[:60]!r} (? for what a name may not have)"
+        if type(value) is str and not SAFE.fullmatch(value):
+            return f"{name} must be a plain text, got {plain(value)[:60]!r} (? for what it may not have)"
+        if type(value) not in (int, float, str):
+            return "hparams must be a JSON object of numbers and texts in every row"
+        if type(value) is not str and not -(2**62) < value < 2**62:
+            return f"a hyper-parameter is {'NaN' if value != value else f'{value:.30}' if type(value) is float else 'too large'}"
+    steps = hparams.get("train_steps", 1)
+    return "" if type(steps) is int and steps >= 1 else f"train_steps must be a whole number of at least 1, got {steps}"

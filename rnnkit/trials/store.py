@@ -14,9 +14,10 @@ from pathlib import Path
 import pandas as pd
 
 from rnnkit.trials.files import at_home, more_beside
-from rnnkit.trials.trial import COLUMNS, LATER, MAY_BE_NAN, StoreError, Trial, from_row, to_row, values
+from rnnkit.trials.trial import COLUMNS, LATER, MAY_BE_NAN, SAFE, StoreError, Trial, from_row, plain, to_row, values
 
 _SQL = {str: "TEXT NOT NULL", dict: "TEXT NOT NULL", int: "INTEGER NOT NULL", bool: "INTEGER NOT NULL", float: "REAL"}
+TEXTS = [name for name, kind in COLUMNS.items() if kind is str]
 _NAMES = ", ".join(f'"{name}"' for name in COLUMNS)  # in quotes, since `commit` is a word of SQL's
 _CREATE = f"""CREATE TABLE trials ({", ".join(f'"{name}" {_SQL[kind]}' for name, kind in COLUMNS.items())},
               PRIMARY KEY (study, hyper_iter))"""
@@ -62,10 +63,10 @@ class TrialStore:
         return self.file is not None
 
     def _read_travelled(self):
-        from rnnkit.trials.parquet import read
+        from rnnkit.trials.parquet import rows_in
 
         with self._plainly(), self._sql:
-            self._sql.executemany(_INSERT.format(table="main.trials"), map(to_row, read(self.path)))
+            self._sql.executemany(_INSERT.format(table="main.trials"), rows_in(self.path))
 
     def _table(self, create=False) -> str:
         """Where trials are read from: the table, or, of a file that travels, its trials and those kept beside it, once there are any.
@@ -164,13 +165,15 @@ class TrialStore:
 
         To add nothing is to try whether the store may be written.
         """
+        return self._insert(map(to_row, trials))
+
+    def _insert(self, rows) -> int:
         table = "more.trials" if self._table(create=True) == "both" else "main.trials"
-        insert = _INSERT.format(table=table)
-        trials = list(trials)
-        self._look_whether_it_is_still_there(trials)
+        if self._identity and self._identity_of_file() != self._identity:
+            self._save_what_was_there(rows)
         with self._plainly(), self._sql:
             self._sql.execute("BEGIN IMMEDIATE")
-            return max(0, self._sql.executemany(insert, [to_row(trial) for trial in trials]).rowcount)
+            return max(0, self._sql.executemany(_INSERT.format(table=table), rows).rowcount)
 
     def trials(self, study: str) -> list[Trial]:
         """The trials of one study, in the order of their numbers."""
@@ -197,6 +200,9 @@ class TrialStore:
                 studies = sorted({studies} if isinstance(studies, str) else set(studies))
                 rows = [row for key in studies for row in self._rows(key)]
         frame = pd.DataFrame([values(row) for row in rows], columns=list(COLUMNS))
+        for name in TEXTS:
+            unsafe = {text: plain(str(text)) for text in frame[name].unique() if not (type(text) is str and SAFE.fullmatch(text))}
+            frame[name] = frame[name].replace(unsafe) if unsafe else frame[name]
         kinds = {int: "int64", float: "float64", bool: "bool"}
         return frame.astype({name: kinds[kind] for name, kind in COLUMNS.items() if kind in kinds})
 
@@ -251,13 +257,13 @@ class TrialStore:
 
         Nothing in the files is trusted or run; StoreError. A file of weights that is none is told in a warning and left.
         """
-        from rnnkit.trials.parquet import read
+        from rnnkit.trials.parquet import rows_in
         from rnnkit.trials.weights import folder_beside
 
-        parquet = at_home(parquet)
-        trials = read(parquet)
-        count = self.add(trials)
-        self.shelf.add_from(folder_beside(parquet), sorted({trial.study for trial in trials}))
+        parquet, studies = at_home(parquet), set()
+        place = list(COLUMNS).index("study")
+        count = self._insert(row for row in rows_in(parquet) if studies.add(row[place]) is None)
+        self.shelf.add_from(folder_beside(parquet), sorted(studies))
         return count
 
     def _identity_of_file(self):
@@ -268,14 +274,12 @@ class TrialStore:
             return None
         return about and (about.st_dev, about.st_ino)
 
-    def _look_whether_it_is_still_there(self, trials):
-        """StoreError if the file has been removed or replaced since it was opened; what it had, and `trials`, are saved beside its place."""
-        if not self._identity or self._identity_of_file() == self._identity:
-            return
+    def _save_what_was_there(self, rows):
+        """Raises the StoreError that the file has been removed or replaced; what it had, and new `rows`, are saved beside its place."""
         saved = next(path for k in itertools.count(1) if not (path := self.file.with_name(f"{self.file.stem}-saved-{k}.sqlite")).exists())
         try:
             with TrialStore(saved) as other:
-                other.add(trials)
+                other._insert(rows)
                 for study in self.studies():
                     other.add(self.trials(study))
                 where = f"What could be read of it, {len(other):,} trials, is in {saved}: move that to its place, and run the same again."

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import MISSING, dataclass, fields
 
 LOSSES = ("train_loss", "valid_loss", "eval_loss")
@@ -50,13 +51,19 @@ class Trial:
 COLUMNS = {f.name: f.type for f in fields(Trial)}
 LATER = {f.name: f.default for f in fields(Trial) if f.default is not MISSING}  # columns that an older file may lack
 MAY_BE_NAN = (*LOSSES, "accuracy")
+SAFE, UNSAFE = re.compile(r"[\w .,:;+=/()@^-]*"), re.compile(r"[^\w .,:;+=/()@^-]")  # texts of trials are shown on pages and in terminals
 FACTS = ("hparams", *LOSSES, "infeasible")  # what two records of one trial must agree in
 
 
 def differ(one: Trial, other: Trial) -> bool:
     """Whether two records of one trial tell of different results; when and where it was trained is beside the point."""
     pairs = [(getattr(one, name), getattr(other, name)) for name in FACTS]
-    return any(a != b and (a == a or b == b) for a, b in pairs)  # NaN is NaN
+    return any(a != b and not (a != a and b != b) for a, b in pairs)  # NaN is NaN
+
+
+def plain(text: str) -> str:
+    """A text without what could be markup, a script or a command to a terminal; such characters become question marks."""
+    return text if SAFE.fullmatch(text) else UNSAFE.sub("?", text)
 
 
 def to_row(trial):
@@ -71,7 +78,11 @@ def to_row(trial):
 def values(row):
     """A row of the table as the values of a Trial."""
     values = dict(zip(COLUMNS, row))
-    values["hparams"] = json.loads(values["hparams"])
+    try:
+        values["hparams"] = dict(json.loads(values["hparams"]))
+    except (ValueError, TypeError, RecursionError):
+        which = f"Trial {values['hyper_iter']} of {plain(str(values['study']))}"
+        raise StoreError(f"{which} has hyper-parameters that are no JSON object. Delete that row, or give another store.") from None
     values["infeasible"] = bool(values["infeasible"])
     values.update({name: math.nan for name in MAY_BE_NAN if values[name] is None})
     return tuple(values.values())
