@@ -63,20 +63,20 @@ def agree(study, steps=3, count=2, within=1e-5, **chosen):
 
 @pytest.mark.parametrize("cell", [cell for cell in (*PAPER, *LATER) if cell_of(cell).min_layers < 2])
 def test_it_trains_and_counts_as_the_processor_does_with_one_layer(cell):
-    agree(capacity(cell), MEMORY=2)
+    agree(capacity(cell), MEMORY=3)
 
 
 @pytest.mark.parametrize("cell", PAPER)
-def test_and_with_two_layers_from_global_memory(cell):
-    agree(capacity(cell, 2, 400), MEMORY=1)
+def test_and_with_two_layers_mostly_in_global_memory(cell):
+    agree(capacity(cell, 2, 400), MEMORY=2)
 
 
 def test_all_four_optimisers_and_shared_memory_alone():
-    agree(capacity("rnn"), count=4, MEMORY=3)
+    agree(capacity("rnn"), count=4, MEMORY=4)
 
 
 def test_a_model_without_layers():
-    agree(Study("per_cap", "linear", 0, 60, n_in=59, unroll=1), MEMORY=3)
+    agree(Study("per_cap", "linear", 0, 60, n_in=59, unroll=1), MEMORY=4)
 
 
 def test_everything_in_global_memory_and_other_numbers_of_threads():
@@ -85,14 +85,14 @@ def test_everything_in_global_memory_and_other_numbers_of_threads():
 
 @pytest.mark.parametrize("task, cell, form", OTHERS)
 def test_every_task(task, cell, form):
-    agree(Study(task, cell, max(1, cell_of(cell).min_layers), 900, form=form), steps=2, MEMORY=2)
+    agree(Study(task, cell, max(1, cell_of(cell).min_layers), 900, form=form), steps=2, MEMORY=3)
 
 
 def test_eight_layers():
     agree(capacity("lstm", 8, 900), steps=2, within=1e-4, MEMORY=1, THREADS=32)
 
 
-@pytest.mark.parametrize("cell, layers, size, memory", [("rnn", 1, 250, 3), ("+rnn", 2, 400, 2), ("mingru", 2, 400, 1), ("lstm", 1, 400, 0)])
+@pytest.mark.parametrize("cell, layers, size, memory", [("rnn", 1, 250, 4), ("+rnn", 2, 400, 3), ("gru", 2, 400, 2), ("mingru", 2, 400, 1), ("lstm", 1, 400, 0)])
 def test_the_host_knows_how_much_memory_a_model_takes(cell, layers, size, memory):
     kernel = cuda.kernel_for(capacity(cell, layers, size), MEMORY=memory)
     source = f'#include "step.cu"\nextern "C" void told(int* out) {{ for (int i = 0; i < 3; i++) out[i] = numbers[i]; }}'
@@ -102,7 +102,7 @@ def test_the_host_knows_how_much_memory_a_model_takes(cell, layers, size, memory
 
 
 def test_a_model_whose_gradient_is_not_finite_ends_there():
-    (ours, a), (theirs, b) = both(capacity("rnn"), MEMORY=3)
+    (ours, a), (theirs, b) = both(capacity("rnn"), MEMORY=4)
     for s in (a, b):
         s.theta[1] = float("nan")
         s.hp[0, native.COLUMNS.index("train_steps")] = 2
@@ -125,7 +125,7 @@ def landed(study, hparams, numbers, module, limit=10_000):
 def test_a_flight_brings_the_trials_that_the_processor_trains(study):
     hparams = study.new_tuner().suggest(2)
     here = train(study, hparams, [4, 7])
-    there = landed(study, hparams, [4, 7], Emulated(cuda.kernel_for(study, MEMORY=3 if study.task.input == "bits" else 2)))
+    there = landed(study, hparams, [4, 7], Emulated(cuda.kernel_for(study, MEMORY=4 if study.task.input == "bits" else 2)))
     for number, one in zip([4, 7], here):
         other = there[number]
         assert other.steps == one.steps and other.infeasible == one.infeasible and other.seconds > 0
@@ -138,7 +138,7 @@ def test_a_flight_reports_a_trial_that_diverges():
     hparams = sets_of(study, 2)
     hparams[0]["train_steps"], hparams[1]["input_scale_W"] = 3, float("nan")
     hparams[1] = {name: float("nan") if name.startswith("input_scale") else value for name, value in hparams[1].items()}
-    found = landed(study, hparams, [0, 1], Emulated(cuda.kernel_for(study, MEMORY=3)))
+    found = landed(study, hparams, [0, 1], Emulated(cuda.kernel_for(study, MEMORY=4)))
     assert not found[0].infeasible and found[0].steps == 3
     assert found[1].infeasible and found[1].steps == 0 and found[1].theta is None
 

@@ -142,7 +142,7 @@ def variants(study, shared):
     small = study.max_params <= 300
     for threads in (32, 64, 128) if small else (64, 128, 256):
         kernel = cuda.kernel_for(study, shared, THREADS=threads)
-        for memory in (3, 2, 1):
+        for memory in (4, 3, 2, 1):
             if 4 * kernel.levels[memory] <= shared:
                 yield replace(kernel, MEMORY=memory)
     yield replace(cuda.kernel_for(study, shared), TILE=8)

@@ -43,7 +43,7 @@ class Kernel:
     NS: int
     THREADS: int = 64
     TILE: int = 4
-    MEMORY: int = 3
+    MEMORY: int = 4
 
     @cached_property
     def equations(self) -> str:
@@ -58,8 +58,8 @@ class Kernel:
         return [f"-D{name}={max(1, self.NU) if name == 'NU' else getattr(self, name)}" for name in names]
 
     @cached_property
-    def levels(self) -> tuple[int, int, int, int]:
-        """Numbers of shared memory that MEMORY 0 ... 3 takes; the last is all that a model needs. As step.cu lays them out."""
+    def levels(self) -> tuple[int, int, int, int, int]:
+        """Numbers of shared memory that MEMORY 0 ... 4 takes, as step.cu lays them out."""
         maps, states, saves, args = (int(re.search(rf"\b{name} = (\d+)", self.equations)[1]) for name in ("MAPS", "STATES", "SAVES", "ARGS"))
         recurrent = int(re.search(r"\bRECURRENT = (\d+)", self.equations)[1])
         up_is_state, equal = ("true" in re.search(rf"\b{name} = (\w+)", self.equations)[1] for name in ("UP_IS_STATE", "EQUAL_SIZES"))
@@ -70,9 +70,12 @@ class Kernel:
         P += L * (maps + states) * N + O * (N if L else I) + O
         bits = self.INPUT == INPUTS.index("bits")
         one = 2 * pad(P) + ((I + 31) // 32 * B + B if bits else 0) + pad(self.THREADS // 32)
-        two = one + (0 if project or not L else maps * n) + maps * n + states * n + (n if args else 0)
-        layer = n * (states * (T + 1) + saves * T + args * T + (0 if up_is_state else T) + T + maps * T)
-        return 0, one, two, two + (2 * n * T if project else 0) + 2 * S * O * B + L * layer - ((T - S) * n if L else 0)
+        step = (0 if project or not L else maps * n) + states * n + (n if args else 0)
+        errors = (maps * n * T if L else 0) + (2 * T if L > 1 else S * L) * n
+        layer = n * (states * (T + 1) + saves * T + args * T + (0 if up_is_state else T))
+        rest = (2 * n * T if project else 0) + 2 * S * O * B + L * layer
+        own = maps * n  # room for the maps' results, which have a place among the errors where those are in shared memory
+        return 0, one, one + step + own, one + step + errors, one + step + errors + rest
 
     @property
     def shared(self) -> int:
@@ -82,7 +85,9 @@ class Kernel:
     @property
     def rest(self) -> int:
         """Numbers of global memory that a model needs while it is at work."""
-        return self.levels[3] - self.levels[self.MEMORY]
+        maps = int(re.search(r"\bMAPS = (\d+)", self.equations)[1])
+        all_ = self.levels[4] + (maps * max(1, self.NU) * self.NB if self.MEMORY < 3 else 0)
+        return all_ - self.levels[self.MEMORY]
 
 
 def kernel_for(study, shared=SHARED_BYTES, **chosen) -> Kernel:
@@ -94,7 +99,7 @@ def kernel_for(study, shared=SHARED_BYTES, **chosen) -> Kernel:
         raise Unavailable(f"the step for a GPU takes batches of a multiple of 4 up to 1024, and this one has {task.batch}")
     if not study.n_layers and task.input == "index":
         raise Unavailable("a network without layers reads no sequences")
-    if kernel.levels[3] >= MOST_GLOBAL:
+    if kernel.levels[4] >= MOST_GLOBAL:
         raise Unavailable("one model's activations take more than 8 GB")
     return replace(kernel, **_choice(kernel, shared) | chosen)
 
@@ -110,7 +115,7 @@ def _choice(kernel, shared) -> dict:
     wanted = -(-rows // 4) * kernel.NB // 4
     threads = next((few for few in (64, 128) if wanted <= few), 256)
     kernel = replace(kernel, THREADS=threads)
-    fits = [memory for memory in (3, 2, 1, 0) if 4 * kernel.levels[memory] <= (shared // 2 if memory > 1 else shared)]
+    fits = [memory for memory in (4, 3, 2, 1, 0) if 4 * kernel.levels[memory] <= (shared // 2 - 512 if memory > 1 else shared)]
     return {"THREADS": threads, "TILE": 4, "MEMORY": fits[0]}
 
 

@@ -2,8 +2,8 @@
 // equations are cell.inc, as trace.py prints them; what a block does together is block.cuh. Layouts are those of step.cpp.
 //
 // NU units, NL layers, NI inputs, NO outputs, NT steps, NB samples; INPUT, STREAMS, LOSS, HEADS, NS (scored steps) as in step.cpp;
-// THREADS a block, TILE rows of a product a thread, MEMORY: what lies in shared memory (0 nothing, 1 the parameters, 2 what a step of a
-// layer uses, 3 all).
+// THREADS a block, TILE rows of a product a thread, MEMORY: what lies in shared memory (0 nothing, 1 the parameters, 2 also what one step of
+// a layer uses, 3 also the errors of all its steps, 4 all).
 #include "block.cuh"
 
 enum Input { BITS, DENSE, INDEX };
@@ -59,14 +59,17 @@ constexpr int at_bo = at_bp + (PROJECT ? N : 0) + L * (MAPS + STATES) * N, P = a
 constexpr int pad(int x) { return (x + 3) / 4 * 4; }
 constexpr int a_theta = 0, a_grad = a_theta + pad(P), a_bits = a_grad + pad(P), a_y = a_bits + (INPUT == BITS ? WORDS * B : 0),
               a_part = a_y + (INPUT == BITS ? B : 0), LEVEL_1 = a_part + pad(WARPS);
-constexpr int a_ax = LEVEL_1, a_pre = a_ax + (PROJECT || !L ? 0 : MAPS * n), a_ds = a_pre + MAPS * n, a_darg = a_ds + STATES * n,
-              LEVEL_2 = a_darg + (ARGS ? n : 0);
-constexpr int a_p = LEVEL_2, a_dp = a_p + (PROJECT ? n * T : 0), a_z = a_dp + (PROJECT ? n * T : 0), a_dz = a_z + S * O * B,
+constexpr int TOP_ROWS = L > 1 ? T : S;  // steps of errors that come down to a layer; the top one hears of the scored steps alone
+constexpr int a_ax = LEVEL_1, a_ds = a_ax + (PROJECT || !L ? 0 : MAPS * n), a_darg = a_ds + STATES * n, a_own = a_darg + (ARGS ? n : 0),
+              LEVEL_2 = a_own + (MEMORY < 3 ? MAPS * n : 0);
+constexpr int a_dpre = LEVEL_2, a_dup = a_dpre + (L ? MAPS * n * T : 0), LEVEL_3 = a_dup + (L > 1 ? 2 : L) * TOP_ROWS * n;
+constexpr int a_pre = MEMORY < 3 ? a_own : a_dpre;  // forward and backward never need these two at once
+constexpr int a_p = LEVEL_3, a_dp = a_p + (PROJECT ? n * T : 0), a_z = a_dp + (PROJECT ? n * T : 0), a_dz = a_z + S * O * B,
               a_layers = a_dz + S * O * B;
 constexpr int l_s = 0, l_save = l_s + n * STATES * (T + 1), l_arg = l_save + n * SAVES * T, l_up = l_arg + n * ARGS * T,
-              l_dpre = l_up + (UP_IS_STATE ? 0 : n * T), l_dup = l_dpre + MAPS * n * T, PER_LAYER = l_dup + n * T;
-constexpr int ARENA = a_layers + L * PER_LAYER - (L ? (T - S) * n : 0);  // the top layer hears of the scored steps alone
-constexpr int SHARED = MEMORY == 0 ? 0 : MEMORY == 1 ? LEVEL_1 : MEMORY == 2 ? LEVEL_2 : ARENA, REST = ARENA - SHARED;
+              PER_LAYER = l_up + (UP_IS_STATE ? 0 : n * T);
+constexpr int ARENA = a_layers + L * PER_LAYER;
+constexpr int SHARED = MEMORY == 0 ? 0 : MEMORY == 1 ? LEVEL_1 : MEMORY == 2 ? LEVEL_2 : MEMORY == 3 ? LEVEL_3 : ARENA, REST = ARENA - SHARED;
 
 enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
 
@@ -82,10 +85,12 @@ DEVICE real* in(const Model& q, int at, int level) { return MEMORY >= level ? q.
 DEVICE real* theta_of(const Model& q) { return in(q, a_theta, 1); }
 DEVICE real* grad_of(const Model& q) { return in(q, a_grad, 1); }
 DEVICE int32_t* bits_of(const Model& q) { return (int32_t*)in(q, a_bits, 1); }
-DEVICE real* layer_of(const Model& q, int l) { return in(q, a_layers + l * PER_LAYER, 3); }
+DEVICE real* layer_of(const Model& q, int l) { return in(q, a_layers + l * PER_LAYER, 4); }
 DEVICE real* up_of(const Model& q, int l, int t) {
     return UP_IS_STATE ? layer_of(q, l) + l_s + (t + 1) * STATES * n : layer_of(q, l) + l_up + t * n;
 }
+DEVICE real* d_pre_of(const Model& q, int t) { return in(q, a_dpre, 3) + t * MAPS * n; }  // of the layer at work
+DEVICE real* d_up_of(const Model& q, int l) { return in(q, a_dup, 3) + l % 2 * TOP_ROWS * n; }
 DEVICE bool shown(const Model& q, int t) { return INPUT == INDEX || t == 0 || q.every; }
 
 struct Pointers {
@@ -108,11 +113,11 @@ DEVICE Cell cell_at(const Model& q, int l, int t, Pointers& p) {
     Cell c;
     c.Wx = theta + at_Wx(l), c.Wh = theta + at_Wh(l), c.b = theta + at_b(l), c.inputs = inputs_of(l);
     c.ax = from_input && shown(q, t) ? in(q, a_ax, 2) : nullptr;
-    c.x = from_input ? nullptr : l == 0 ? in(q, a_p, 3) + t * n : up_of(q, l - 1, t);
-    c.s = p.s, c.s_next = p.s_next, c.up = up_of(q, l, t), c.pre = in(q, a_pre, 2), c.save = p.save, c.arg = p.arg;
-    c.d_pre = a + l_dpre + t * MAPS * n, c.d_s = p.d_s;
-    c.d_up = l < L - 1 ? a + l_dup + t * n : t < q.first ? nullptr : a + l_dup + (t - q.first) * n;
-    c.d_x = from_input ? nullptr : l == 0 ? in(q, a_dp, 3) + t * n : layer_of(q, l - 1) + l_dup + t * n;
+    c.x = from_input ? nullptr : l == 0 ? in(q, a_p, 4) + t * n : up_of(q, l - 1, t);
+    c.s = p.s, c.s_next = p.s_next, c.up = up_of(q, l, t), c.pre = in(q, a_pre, MEMORY < 3 ? 2 : 3), c.save = p.save, c.arg = p.arg;
+    c.d_pre = d_pre_of(q, t), c.d_s = p.d_s;
+    c.d_up = l < L - 1 ? d_up_of(q, l) + t * n : t < q.first ? nullptr : d_up_of(q, l) + (t - q.first) * n;
+    c.d_x = from_input ? nullptr : l == 0 ? in(q, a_dp, 4) + t * n : d_up_of(q, l - 1) + t * n;
     c.d_arg = in(q, a_darg, 2);
     c.relu = q.relu;
     return c;
@@ -134,7 +139,7 @@ DEVICE void gradient_by_input(const Model& q, int R, const real* D, real* G) {
 DEVICE void read_input(const Model& q) {
     const real *theta = theta_of(q), *bias = theta + at_bp;
     if (PROJECT) {
-        real* p = in(q, a_p, 3);
+        real* p = in(q, a_p, 4);
         if (INPUT == INDEX) {
             for (int t = 0; t < q.steps; t++) gather(N, I, theta, STREAMS, q.symbols + t * STREAMS * B, bias, p + t * n);
             return;
@@ -150,7 +155,7 @@ DEVICE void read_input(const Model& q) {
 // outputs z at the scored steps, S x O x B
 DEVICE void forward(const Model& q) {
     const real* theta = theta_of(q);
-    real* z = in(q, a_z, 3);
+    real* z = in(q, a_z, 4);
     if (!L) {
         product_of_input<1>(q, O, theta + at_Wo, theta + at_bo, z);
         return;
@@ -177,7 +182,7 @@ DEVICE void forward(const Model& q) {
 }
 
 DEVICE void layer_gradient(const Model& q, int l) {
-    real *a = layer_of(q, l), *D = a + l_dpre, *g = grad_of(q);
+    real *a = layer_of(q, l), *D = d_pre_of(q, 0), *g = grad_of(q);
     row_sums(STATES * N, 1, in(q, a_ds, 2), 0, g + at_h0(l));
     row_sums(MAPS * N, q.steps, D, MAPS * n, g + at_b(l));
 #pragma unroll 1
@@ -187,11 +192,11 @@ DEVICE void layer_gradient(const Model& q, int l) {
         matrix_gradient(N, N, q.steps, D + m * n, MAPS * n, H, (state ? STATES : ARGS) * n, g + at_Wh(l) + m * N * N);
     }
     if (l || PROJECT) {
-        const real* H = l ? up_of(q, l - 1, 0) : in(q, a_p, 3);
+        const real* H = l ? up_of(q, l - 1, 0) : in(q, a_p, 4);
         matrix_gradient(MAPS * N, N, q.steps, D, MAPS * n, H, l && UP_IS_STATE ? STATES * n : n, g + at_Wx(l));
     }
     if (l) return;
-    real *E = PROJECT ? in(q, a_dp, 3) : D, *to = g + (PROJECT ? 0 : at_Wx(0));
+    real *E = PROJECT ? in(q, a_dp, 4) : D, *to = g + (PROJECT ? 0 : at_Wx(0));
     if (PROJECT) row_sums(N, q.steps, E, n, g + at_bp);
     if (INPUT == INDEX) {
         scatter(READ, I, q.steps, E, READ * B, STREAMS, q.symbols, to);
@@ -203,7 +208,7 @@ DEVICE void layer_gradient(const Model& q, int l) {
 
 // gradient of sum(dz * z) with respect to theta
 DEVICE void backward(const Model& q) {
-    const real *theta = theta_of(q), *dz = in(q, a_dz, 3);
+    const real *theta = theta_of(q), *dz = in(q, a_dz, 4);
     real* g = grad_of(q);
     row_sums(O, S, dz, O * B, g + at_bo);
     if (!L) {
@@ -214,7 +219,7 @@ DEVICE void backward(const Model& q) {
 #pragma unroll 1
     for (int s = 0; s < S; s++) {
         const Term out = {theta + at_Wo, 1, N, dz + s * O * B, O};
-        product<TILE, 1>(N, &out, nullptr, nullptr, layer_of(q, L - 1) + l_dup + s * n);
+        product<TILE, 1>(N, &out, nullptr, nullptr, d_up_of(q, L - 1) + s * n);
     }
     Pointers p;
 #pragma unroll 1
@@ -237,8 +242,8 @@ DEVICE void backward(const Model& q) {
 
 // ---- losses, as in step.cpp -------------------------------------------------------------------------------------------------
 DEVICE void loss_gradient(const Model& q, const void* targets) {
-    const real* z = in(q, a_z, 3);
-    real* dz = in(q, a_dz, 3);
+    const real* z = in(q, a_z, 4);
+    real* dz = in(q, a_dz, 4);
     if (LOSS == BINARY) {
         LANES(b, B) dz[b] = (sigmoid1(z[b]) - ((const real*)targets)[b]) * (1.f / B);
     } else if (LOSS == SQUARED) {
@@ -263,7 +268,7 @@ DEVICE void loss_gradient(const Model& q, const void* targets) {
 
 // Loss of sample b (nats, or squared error), and whether all its answers are right.
 DEVICE double loss_of(const Model& q, const void* targets, int b, bool& right) {
-    const real* z = in(q, a_z, 3);
+    const real* z = in(q, a_z, 4);
     if (LOSS == BINARY) {
         const double zy = ((const real*)targets)[b] > 0.f ? z[b] : -z[b];
         right = zy > 0;
@@ -459,11 +464,11 @@ gradient(const real* theta, const double* hp, const void* inputs, const real* dz
     begin(q, theta);
     if (INPUT == BITS) { LANES(j, WORDS * B) bits_of(q)[j] = ((const int32_t*)inputs)[j]; }
     else take_batch(q, inputs, nullptr, 0);
-    LANES(j, S * O * B) in(q, a_dz, 3)[j] = dz[j];
+    LANES(j, S * O * B) in(q, a_dz, 4)[j] = dz[j];
     __syncthreads();
     forward(q);
     backward(q);
-    LANES(j, S * O * B) z[j] = in(q, a_z, 3)[j];
+    LANES(j, S * O * B) z[j] = in(q, a_z, 4)[j];
     LANES(j, P) grad[j] = grad_of(q)[j];
 }
 #endif
