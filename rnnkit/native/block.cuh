@@ -209,6 +209,12 @@ DEVICE void sum_steps(int count, int T, real* D, int dstep) {
     __syncthreads();
 }
 
+// to = from, `count` numbers, a multiple of four
+DEVICE void move(real* to, const real* from, int count) {
+#pragma unroll 8
+    for (int j = threadIdx.x * VW; j < count; j += THREADS * VW) store(to + j, load(from + j));
+}
+
 // ---- symbols --------------------------------------------------------------------------------------------------------------
 // out[r, b] = bias[r] + sum over streams of A[r, symbol of sample b]; A has I columns
 DEVICE void gather(int R, int I, const real* A, int streams, const int32_t* symbols, const real* bias, real* out) {

@@ -57,14 +57,28 @@ class Kernel:
         names = ("NU", "NL", "NI", "NO", "NT", "NB", "INPUT", "STREAMS", "LOSS", "HEADS", "NS", "THREADS", "TILE", "MEMORY")
         return [f"-D{name}={max(1, self.NU) if name == 'NU' else getattr(self, name)}" for name in names]
 
+    def _number(self, name) -> int:
+        return int(re.search(rf"\b{name} = (\d+)", self.equations)[1])
+
+    def _true(self, name) -> bool:
+        return re.search(rf"\b{name} = (\w+)", self.equations)[1] == "true"
+
+    @property
+    def _maps(self) -> int:
+        return self._number("MAPS")
+
+    @property
+    def _layer(self) -> int:
+        """Numbers that a layer keeps of its steps for the way back."""
+        saved = self._number("SAVES") + self._number("ARGS") + (0 if self._true("UP_IS_STATE") else 1)
+        return max(1, self.NU) * self.NB * (self._number("STATES") * (self.NT + 1) + saved * self.NT)
+
     @cached_property
     def levels(self) -> tuple[int, int, int, int, int]:
         """Numbers of shared memory that MEMORY 0 ... 4 takes, as step.cu lays them out."""
-        maps, states, saves, args = (int(re.search(rf"\b{name} = (\d+)", self.equations)[1]) for name in ("MAPS", "STATES", "SAVES", "ARGS"))
-        recurrent = int(re.search(r"\bRECURRENT = (\d+)", self.equations)[1])
-        up_is_state, equal = ("true" in re.search(rf"\b{name} = (\w+)", self.equations)[1] for name in ("UP_IS_STATE", "EQUAL_SIZES"))
+        maps, states, args, recurrent = (self._number(name) for name in ("MAPS", "STATES", "ARGS", "RECURRENT"))
         N, L, I, O, T, B, S = max(1, self.NU), self.NL, self.NI, self.NO, self.NT, self.NB, self.NS
-        n, project, pad = N * B, equal and L > 0, lambda x: (x + 3) // 4 * 4
+        n, project, pad = N * B, self._true("EQUAL_SIZES") and L > 0, lambda x: (x + 3) // 4 * 4
         first = N if project else I
         P = (N * I + N if project else 0) + sum(maps * N * (first if l == 0 else N) + recurrent * N * N for l in range(L))
         P += L * (maps + states) * N + O * (N if L else I) + O
@@ -72,10 +86,9 @@ class Kernel:
         one = 2 * pad(P) + ((I + 31) // 32 * B + B if bits else 0) + pad(self.THREADS // 32)
         step = (0 if project or not L else maps * n) + states * n + (n if args else 0)
         errors = (maps * n * T if L else 0) + (2 * T if L > 1 else S * L) * n
-        layer = n * (states * (T + 1) + saves * T + args * T + (0 if up_is_state else T))
-        rest = (2 * n * T if project else 0) + 2 * S * O * B + L * layer
+        more = (2 * n * T if project else 0) + 2 * S * O * B + (self._layer if L else 0) + (T * n if L > 1 else 0)
         own = maps * n  # room for the maps' results, which have a place among the errors where those are in shared memory
-        return 0, one, one + step + own, one + step + errors, one + step + errors + rest
+        return 0, one, one + step + own, one + step + errors, one + step + errors + more
 
     @property
     def shared(self) -> int:
@@ -85,9 +98,14 @@ class Kernel:
     @property
     def rest(self) -> int:
         """Numbers of global memory that a model needs while it is at work."""
-        maps = int(re.search(r"\bMAPS = (\d+)", self.equations)[1])
-        all_ = self.levels[4] + (maps * max(1, self.NU) * self.NB if self.MEMORY < 3 else 0)
-        return all_ - self.levels[self.MEMORY]
+        n = max(1, self.NU) * self.NB
+        layers = self.NL - 1 if self.MEMORY == 4 else self.NL
+        sizes = self.levels
+        if self.MEMORY == 4:
+            return max(0, layers) * self._layer
+        outside = sizes[4] - sizes[3] - (self._layer if self.NL else 0) - (self.NT * n if self.NL > 1 else 0)  # of layers, of level 3
+        before = sizes[3] if self.MEMORY == 3 else sizes[3] + self._maps * n
+        return before + outside + layers * self._layer - sizes[self.MEMORY]
 
 
 def kernel_for(study, shared=SHARED_BYTES, **chosen) -> Kernel:
@@ -99,7 +117,7 @@ def kernel_for(study, shared=SHARED_BYTES, **chosen) -> Kernel:
         raise Unavailable(f"the step for a GPU takes batches of a multiple of 4 up to 1024, and this one has {task.batch}")
     if not study.n_layers and task.input == "index":
         raise Unavailable("a network without layers reads no sequences")
-    if kernel.levels[4] >= MOST_GLOBAL:
+    if replace(kernel, MEMORY=0).rest >= MOST_GLOBAL:
         raise Unavailable("one model's activations take more than 8 GB")
     return replace(kernel, **_choice(kernel, shared) | chosen)
 
@@ -110,8 +128,7 @@ def _choice(kernel, shared) -> dict:
     A thread for each four samples of four rows of the product that a step mostly waits for, and as much in shared memory as leaves
     room for two blocks.
     """
-    maps = int(re.search(r"\bMAPS = (\d+)", kernel.equations)[1])
-    rows = max(1, kernel.NU) * (maps if kernel.NL == 1 else 1)
+    rows = max(1, kernel.NU) * (kernel._maps if kernel.NL == 1 else 1)
     wanted = -(-rows // 4) * kernel.NB // 4
     threads = next((few for few in (64, 128) if wanted <= few), 256)
     kernel = replace(kernel, THREADS=threads)

@@ -68,8 +68,9 @@ constexpr int a_p = LEVEL_3, a_dp = a_p + (PROJECT ? n * T : 0), a_z = a_dp + (P
               a_layers = a_dz + S * O * B;
 constexpr int l_s = 0, l_save = l_s + n * STATES * (T + 1), l_arg = l_save + n * SAVES * T, l_up = l_arg + n * ARGS * T,
               PER_LAYER = l_up + (UP_IS_STATE ? 0 : n * T);
-constexpr int ARENA = a_layers + L * PER_LAYER;
-constexpr int SHARED = MEMORY == 0 ? 0 : MEMORY == 1 ? LEVEL_1 : MEMORY == 2 ? LEVEL_2 : MEMORY == 3 ? LEVEL_3 : ARENA, REST = ARENA - SHARED;
+constexpr bool WINDOW = MEMORY == 4 && L > 1;  // one layer in shared memory, the others wait elsewhere
+constexpr int a_below = a_layers + PER_LAYER, LEVEL_4 = a_below + (L > 1 ? T * n : 0), ARENA = WINDOW ? LEVEL_4 + (L - 1) * PER_LAYER : a_layers + L * PER_LAYER;
+constexpr int SHARED = MEMORY == 0 ? 0 : MEMORY == 1 ? LEVEL_1 : MEMORY == 2 ? LEVEL_2 : MEMORY == 3 ? LEVEL_3 : L ? LEVEL_4 : a_layers, REST = ARENA - SHARED;
 
 enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
 
@@ -85,10 +86,12 @@ DEVICE real* in(const Model& q, int at, int level) { return MEMORY >= level ? q.
 DEVICE real* theta_of(const Model& q) { return in(q, a_theta, 1); }
 DEVICE real* grad_of(const Model& q) { return in(q, a_grad, 1); }
 DEVICE int32_t* bits_of(const Model& q) { return (int32_t*)in(q, a_bits, 1); }
-DEVICE real* layer_of(const Model& q, int l) { return in(q, a_layers + l * PER_LAYER, 4); }
-DEVICE real* up_of(const Model& q, int l, int t) {
-    return UP_IS_STATE ? layer_of(q, l) + l_s + (t + 1) * STATES * n : layer_of(q, l) + l_up + t * n;
-}
+DEVICE real* layer_of(const Model& q, int l) { return in(q, a_layers + (WINDOW ? 0 : l * PER_LAYER), 4); }
+DEVICE real* kept_of(const Model& q, int l) { return q.rest + l * PER_LAYER; }  // a layer that waits
+constexpr int UP_STEP = UP_IS_STATE ? STATES * n : n, BELOW_STEP = WINDOW ? n : UP_STEP;
+DEVICE real* up_in(real* layer, int t) { return layer + (UP_IS_STATE ? l_s + STATES * n : l_up) + t * UP_STEP; }
+DEVICE real* up_of(const Model& q, int l, int t) { return up_in(layer_of(q, l), t); }
+DEVICE real* below_of(const Model& q, int l, int t) { return WINDOW ? in(q, a_below, 4) + t * n : up_of(q, l - 1, t); }  // of layer l - 1, that l reads
 DEVICE real* d_pre_of(const Model& q, int t) { return in(q, a_dpre, 3) + t * MAPS * n; }  // of the layer at work
 DEVICE real* d_up_of(const Model& q, int l) { return in(q, a_dup, 3) + l % 2 * TOP_ROWS * n; }
 DEVICE bool shown(const Model& q, int t) { return INPUT == INDEX || t == 0 || q.every; }
@@ -113,7 +116,7 @@ DEVICE Cell cell_at(const Model& q, int l, int t, Pointers& p) {
     Cell c;
     c.Wx = theta + at_Wx(l), c.Wh = theta + at_Wh(l), c.b = theta + at_b(l), c.inputs = inputs_of(l);
     c.ax = from_input && shown(q, t) ? in(q, a_ax, 2) : nullptr;
-    c.x = from_input ? nullptr : l == 0 ? in(q, a_p, 4) + t * n : up_of(q, l - 1, t);
+    c.x = from_input ? nullptr : l == 0 ? in(q, a_p, 4) + t * n : below_of(q, l, t);
     c.s = p.s, c.s_next = p.s_next, c.up = up_of(q, l, t), c.pre = in(q, a_pre, MEMORY < 3 ? 2 : 3), c.save = p.save, c.arg = p.arg;
     c.d_pre = d_pre_of(q, t), c.d_s = p.d_s;
     c.d_up = l < L - 1 ? d_up_of(q, l) + t * n : t < q.first ? nullptr : d_up_of(q, l) + (t - q.first) * n;
@@ -152,6 +155,11 @@ DEVICE void read_input(const Model& q) {
     } else if (L && INPUT != INDEX) product_of_input<TILE>(q, MAPS * N, theta + at_Wx(0), nullptr, in(q, a_ax, 2));
 }
 
+DEVICE void move_ups(const Model& q, real* layer) {
+#pragma unroll 1
+    for (int t = 0; t < q.steps; t++) move(in(q, a_below, 4) + t * n, up_in(layer, t), n);
+}
+
 // outputs z at the scored steps, S x O x B
 DEVICE void forward(const Model& q) {
     const real* theta = theta_of(q);
@@ -173,6 +181,12 @@ DEVICE void forward(const Model& q) {
                 gather(MAPS * N, I, theta + at_Wx(0), STREAMS, q.symbols + t * STREAMS * B, nullptr, in(q, a_ax, 2));
             cell_forward(c);
         }
+        if (WINDOW && l < L - 1) {
+            __syncthreads();
+            move(kept_of(q, l), layer_of(q, l), PER_LAYER);
+            move_ups(q, layer_of(q, l));
+            __syncthreads();
+        }
     }
 #pragma unroll 1
     for (int s = 0; s < S; s++) {
@@ -192,8 +206,8 @@ DEVICE void layer_gradient(const Model& q, int l) {
         matrix_gradient(N, N, q.steps, D + m * n, MAPS * n, H, (state ? STATES : ARGS) * n, g + at_Wh(l) + m * N * N);
     }
     if (l || PROJECT) {
-        const real* H = l ? up_of(q, l - 1, 0) : in(q, a_p, 4);
-        matrix_gradient(MAPS * N, N, q.steps, D, MAPS * n, H, l && UP_IS_STATE ? STATES * n : n, g + at_Wx(l));
+        const real* H = l ? below_of(q, l, 0) : in(q, a_p, 4);
+        matrix_gradient(MAPS * N, N, q.steps, D, MAPS * n, H, l ? BELOW_STEP : n, g + at_Wx(l));
     }
     if (l) return;
     real *E = PROJECT ? in(q, a_dp, 4) : D, *to = g + (PROJECT ? 0 : at_Wx(0));
@@ -215,7 +229,7 @@ DEVICE void backward(const Model& q) {
         gradient_by_input(q, O, dz, g + at_Wo);
         return;
     }
-    matrix_gradient(O, N, S, dz, O * B, up_of(q, L - 1, q.first), UP_IS_STATE ? STATES * n : n, g + at_Wo);
+    matrix_gradient(O, N, S, dz, O * B, up_of(q, L - 1, q.first), UP_STEP, g + at_Wo);
 #pragma unroll 1
     for (int s = 0; s < S; s++) {
         const Term out = {theta + at_Wo, 1, N, dz + s * O * B, O};
@@ -237,6 +251,12 @@ DEVICE void backward(const Model& q) {
             }
         }
         layer_gradient(q, l);
+        if (WINDOW && l) {
+            __syncthreads();
+            move(layer_of(q, l - 1), kept_of(q, l - 1), PER_LAYER);
+            if (l > 1) move_ups(q, kept_of(q, l - 2));
+            __syncthreads();
+        }
     }
 }
 
