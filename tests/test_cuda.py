@@ -6,14 +6,16 @@ import pytest
 import torch
 from emulated import Emulated
 
-from rnnkit import native
+from rnnkit import native, studies
 from rnnkit.cells import CELLS, LATER, PAPER, cell_of
 from rnnkit.native import cuda
-from rnnkit.studies import Study
+from rnnkit.studies import Study, complete
+from rnnkit.studies.gpu import OneGPU
 from rnnkit.training import train
 from rnnkit.training.engines import Compiled, Data, Fused
 from rnnkit.training.flights import Flight
 from rnnkit.training.slots import Slots, prepared
+from rnnkit.trials import TrialStore
 
 pytestmark = pytest.mark.skipif(native.compiler() is None, reason="needs a C++ compiler")
 RULES = (("Adam", "every", "tanh"), ("RMSProp", "first", "relu"), ("momentum", "first", "tanh"), ("SGD", "every", "relu"))
@@ -152,3 +154,73 @@ def test_what_has_no_kernel_is_said():
     with pytest.raises(native.Unavailable, match="without layers"):
         cuda.kernel_for(Study("text8", "linear", 0, 1_000, form="tiny sample"))
     assert all(cuda.kernel_for(Study("per_cap", cell, 2, 1_000)).equations for cell in CELLS if cell != "linear")
+
+
+@pytest.fixture
+def one_gpu(monkeypatch):
+    """`device="cuda"` trains on emulated kernels; gives what was asked of the device."""
+    modules, asked = {}, []
+
+    def module(study, device):
+        asked.append(study.key)
+        kernel = cuda.kernel_for(study, THREADS=32, MEMORY=3)
+        return modules.setdefault(kernel, None) or modules.__setitem__(kernel, Emulated(kernel)) or modules[kernel]
+
+    monkeypatch.setattr(cuda, "module_for", module)
+    monkeypatch.setattr(cuda, "kind_of", lambda device: ())
+    monkeypatch.setattr(studies, "check_device", lambda device: device)
+    monkeypatch.setattr(studies, "OneGPU", lambda device, workers: OneGPU("cpu", 1))
+    return asked
+
+
+def test_many_studies_in_flight_bring_the_trials_of_one_after_another(one_gpu, tmp_path):
+    some = [capacity(cell, train_steps=(2, 4), tuner=tuner) for cell, tuner in (("rnn", "gp"), ("irnn", "random"))]
+    with TrialStore(tmp_path / "here.sqlite") as here, TrialStore(tmp_path / "gpu.sqlite") as gpu:
+        complete(some, [17, 18], here, workers=1, progress=False)
+        complete(some, [17, 18], gpu, device="cuda", progress=False)
+        a, b = here.frame(), gpu.frame()
+        assert a.hyper_iter.tolist() == b.hyper_iter.tolist() and a.hparams.tolist() == b.hparams.tolist()
+        assert b.valid_loss.to_numpy() == pytest.approx(a.valid_loss.to_numpy(), rel=1e-5, nan_ok=True)
+        assert [gpu.weights(study.key)[0] for study in some] == [here.weights(study.key)[0] for study in some]
+    assert len(set(one_gpu)) == 2
+
+
+def test_what_follows_a_study_is_begun_once_that_is_whole(one_gpu, tmp_path):
+    first, later = (capacity("rnn", train_steps=(2, 4), tuner="random", seed=seed) for seed in (0, 1))
+    asked = []
+
+    def following(study):
+        asked.append((study.key, store.numbers(study.key)))
+        return [(later, 2)] if study == first else []
+
+    with TrialStore(tmp_path / "trials.sqlite") as store:
+        complete([first], 3, store, device="cuda", progress=False, following=following)
+        assert store.numbers(later.key) == {0, 1}
+    assert asked == [(first.key, {0, 1, 2}), (later.key, {0, 1})]
+
+
+def test_a_study_without_a_kernel_is_trained_by_the_plain_step_and_a_sentence_says_so(one_gpu, tmp_path, monkeypatch):
+    def none(study, device):
+        raise native.Unavailable("there is no such kernel today")
+
+    monkeypatch.setattr(cuda, "module_for", none)
+    study = capacity("rnn", train_steps=(2, 4), tuner="random")
+    with TrialStore(tmp_path / "trials.sqlite") as store, pytest.warns(UserWarning, match="no such kernel today"):
+        complete([study], 2, store, device="cuda", progress=False)
+        assert store.numbers(study.key) == {0, 1}
+
+
+def test_a_failing_flight_names_its_study_and_leaves_the_others(one_gpu, tmp_path, monkeypatch):
+    good, bad = (capacity("rnn", train_steps=(2, 4), tuner="random", seed=seed) for seed in (0, 1))
+    land = Flight.land
+
+    def broken(flight, company=1):
+        if flight.study == bad:
+            raise RuntimeError("the card is on fire")
+        return land(flight, company)
+
+    monkeypatch.setattr(Flight, "land", broken)
+    with TrialStore(tmp_path / "trials.sqlite") as store:
+        with pytest.raises(studies.StudyError, match="on fire"):
+            complete([good, bad], 2, store, device="cuda", progress=False)
+        assert store.numbers(good.key) == {0, 1} and not store.numbers(bad.key)

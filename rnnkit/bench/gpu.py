@@ -134,35 +134,31 @@ def compile_all(kernels, cells, arch, workers=None):
 
 
 # ---- the sweep that the choice in native/cuda.py rests on -----------------------------------------------------------------------------------
-SWEEP = (("rnn", 1_000, 1), ("lstm", 1_000, 1), ("gru", 1_000, 4), ("rnn", 3_000, 1), ("+rnn", 3_000, 4), ("rnn", 300, 1))
+SWEEP = (("rnn", 600, 1), ("lstm", 1_000, 1), ("rnn", 1_000, 1), ("rnn", 3_000, 1), ("gru", 1_000, 2), ("lstm", 600, 2), ("rnn", 3_000, 2), ("gru", 1_000, 4),
+         ("rnn", 600, 4), ("+rnn", 3_000, 4))  # fmt: skip
 
 
 def variants(study, shared):
-    """The ways to run a study's kernel that are compared."""
-    small = study.max_params <= 300
-    for threads in (32, 64, 128) if small else (64, 128, 256):
-        kernel = cuda.kernel_for(study, shared, THREADS=threads)
-        for memory in (4, 3, 2, 1):
-            if 4 * kernel.levels[memory] <= shared:
-                yield replace(kernel, MEMORY=memory)
-    yield replace(cuda.kernel_for(study, shared), TILE=8)
+    """The two ways to run a study's kernel that are compared: many small blocks, and few large ones (native/cuda.py)."""
+    kernel, found = cuda.kernel_for(study, shared), []
+    for near in (False, True):
+        chosen = cuda.choice(kernel, shared, near)
+        found.append((near, replace(kernel, **chosen)))
+    return found
 
 
-def sweep(device, models=800):
-    """Rates of all variants, printed and given as rows."""
+def sweep(device, models=(136, 800)):
+    """Rates of both, printed and given as rows."""
     shared = cuda.shared_bytes(device)
     for cell, size, layers in SWEEP:
         study = capacity(cell, layers, size)
-        for kernel in variants(study, shared):
+        for near, kernel in variants(study, shared):
             chosen = {name: getattr(kernel, name) for name in ("THREADS", "TILE", "MEMORY")}
-            try:
-                found = speed_of(study, models, device, 0.1, 1, **chosen)
-            except Exception as error:
-                print(cell, size, layers, chosen, "failed:", error)
-                continue
-            print(f"{cell:6}{size:8,}{layers:3}  threads {kernel.THREADS:4} tile {kernel.TILE} memory {kernel.MEMORY} {kernel.shared / 1024:6.0f} KiB"
-                  f"{found:12.3g} model-steps/s", flush=True)  # fmt: skip
-            yield {"cell": cell, "size": size, "layers": layers, **chosen, "kib": kernel.shared / 1024, "models": models, "rate": found}
+            for count in models:
+                found = speed_of(study, count, device, 0.1, 1, **chosen)
+                print(f"{cell:6}{size:8,}{layers:3}  {'near' if near else 'many'} threads {kernel.THREADS:4} tile {kernel.TILE} memory {kernel.MEMORY}"
+                      f" {kernel.shared / 1024:6.0f} KiB {count:5} models {found:12.3g} model-steps/s", flush=True)  # fmt: skip
+                yield {"cell": cell, "size": size, "layers": layers, "near": near, **chosen, "kib": kernel.shared / 1024, "models": count, "rate": found}
 
 
 def main(short=False, sweeping=False, path=None, device="cuda"):

@@ -119,21 +119,31 @@ def kernel_for(study, shared=SHARED_BYTES, **chosen) -> Kernel:
         raise Unavailable("a network without layers reads no sequences")
     if replace(kernel, MEMORY=0).rest >= MOST_GLOBAL:
         raise Unavailable("one model's activations take more than 8 GB")
-    return replace(kernel, **_choice(kernel, shared) | chosen)
+    return replace(kernel, **choice(kernel, shared) | chosen)
 
 
-def _choice(kernel, shared) -> dict:
-    """Threads and memory of a kernel, as `rnnkit bench gpu --sweep` found them best on an H200 with 800 models in flight.
+NEAR = {1: True, 2: True, 4: True}  # by layers: whether few large blocks with all at hand are better than many small ones
 
-    A thread for each four samples of four rows of the product that a step mostly waits for, and as much in shared memory as leaves
-    room for two blocks.
+
+def choice(kernel, shared, near=None) -> dict:
+    """Threads, tile and memory of a kernel, by `rnnkit bench gpu --sweep`.
+
+    A small block has a thread for each four samples of four rows of the product that a step mostly waits for, and so many of them are on
+    a multiprocessor at once that one works while another waits. A large one has its errors and, if it can be, all its activations in
+    shared memory, and threads enough to be alone there.
     """
     rows = max(1, kernel.NU) * (kernel._maps if kernel.NL == 1 else 1)
-    wanted = -(-rows // 4) * kernel.NB // 4
-    threads = next((few for few in (64, 128) if wanted <= few), 256)
-    kernel = replace(kernel, THREADS=threads)
-    fits = [memory for memory in (4, 3, 2, 1, 0) if 4 * kernel.levels[memory] <= (shared // 2 - 512 if memory > 1 else shared)]
-    return {"THREADS": threads, "TILE": 4, "MEMORY": fits[0]}
+    threads = next((few for few in (64, 128) if rows * kernel.NB <= 16 * few), 256)
+    half = shared // 2 - 512  # a block has a KB of its own besides
+    sizes = [4 * numbers for numbers in replace(kernel, THREADS=512).levels]
+    if NEAR[min(4, max(1, kernel.NL // 2 * 2))] if near is None else near:
+        for room, least in ((half, 128), (shared, 256)):
+            memory = next((level for level in (4, 3) if sizes[level] <= room), None)
+            if memory:
+                every = max(1, kernel.NU) * max(1, kernel._maps)
+                threads = 512 if room == shared and every * kernel.NB > 16 * 256 else max(threads, least)
+                return {"THREADS": threads, "TILE": 2 if every * kernel.NB <= 8 * threads else 4, "MEMORY": memory}
+    return {"THREADS": threads, "TILE": 4, "MEMORY": next(level for level in (4, 2, 1, 0) if sizes[level] <= (half if level > 1 else shared))}
 
 
 # ---- compiling -------------------------------------------------------------------------------------------------------------

@@ -43,7 +43,8 @@ def run(experiment, scale="quick", store="trials.sqlite", seed=0, trials=None, w
             needed = {study.key for study in studies_of(experiment, scale, seed)}
             _complete([job for job in jobs_of(first, scale, seed, trials) if job[0].key in needed], store, scale, label=needs, **settings)
         elif experiment_of(experiment).then:
-            _complete(_at_once(experiment, scale, seed, trials), store, scale, label=label or experiment, **settings)
+            first = _at_once(experiment, scale, seed, trials)
+            _complete(first, store, scale, label=label or experiment, following=follower(experiment, scale, seed, trials, store), **settings)
         _complete(jobs_of(experiment, scale, seed, trials, store), store, scale, label=label or experiment, **settings)
         return trials_in(store, experiment, scale, seed, trials)
 
@@ -56,6 +57,17 @@ def _at_once(experiment, scale, seed, trials):
     """The jobs of an experiment that need no earlier trials."""
     own = {study.key for study in experiment_of(experiment).studies(scale_of(scale), seed=seed)}
     return [(study, n) for study, n in jobs_of(experiment, scale, seed, trials) if study.key in own]
+
+
+def follower(experiment, scale, seed, trials, store):
+    """For `complete`: what an experiment does with the trials of a study of its own that is whole."""
+    then = experiment_of(experiment).then
+
+    def following(study):
+        made = then(scale_of(scale), store.frame([study.key]), seed=seed) if then else ()
+        return [(after, trials or n) for after, n in made if after.start]  # the others wait for trials of their own
+
+    return following
 
 
 def trials_in(store, experiment, scale, seed=0, trials=None):
@@ -74,10 +86,10 @@ def trials_in(store, experiment, scale, seed=0, trials=None):
     return finish(frame, store) if finish else frame
 
 
-def complete(studies, n_trials, store, scale="", workers=None, device=None, label="", progress=True, scheduler=None):
+def complete(studies, n_trials, store, scale="", workers=None, device=None, label="", progress=True, scheduler=None, following=None):
     """Brings each study to `n_trials` trials (a number, or one for each study), longest study first, side by side where there are workers.
 
-    Errors as in `run`.
+    `following(study)` may give more jobs, (study, trials), once a study is whole; only those who work in rounds ask. Errors as in `run`.
     """
     asked = whole_number("workers", 0 if workers is None else workers, 0, 1_024)
     if scheduler is not None:
@@ -115,7 +127,7 @@ def complete(studies, n_trials, store, scale="", workers=None, device=None, labe
         try:
             if away:
                 with pool_for(device, workers, asked, scheduler, shown.say) as pool:
-                    train_in_rounds(away, store, pool, device, scale, shown, stop)
+                    train_in_rounds(away, store, pool, device, scale, shown, stop, following)
             train_in_this_process(here, store, device or "cpu", scale, shown, stop)
         finally:
             shown.close()

@@ -12,13 +12,16 @@ class Progress:
 
     def __init__(self, jobs, label="", quiet=False):
         self.label, self.quiet = label, quiet
-        self.wanted = {study.key: wanted for study, wanted, _ in jobs}
-        self.done = {study.key: had for study, _, had in jobs}
-        self.cost = {study.key: cost(study) for study, _, _ in jobs}
-        self.work = sum((wanted - had) * self.cost[study.key] for study, wanted, had in jobs)
-        self.worked = 0.0
+        self.wanted, self.done, self.cost, self.work, self.worked = {}, {}, {}, 0.0, 0.0
+        for job in jobs:
+            self.add(*job)
         self.start, self.shown, self.length = time.monotonic(), -1e9, 0
         self.show, self.pause = (lambda line, last: None, 1e9) if quiet else self._screen()
+
+    def add(self, study, wanted, had):
+        """One more study, which shall have `wanted` trials and has `had`."""
+        self.wanted[study.key], self.done[study.key], self.cost[study.key] = wanted, had, cost(study)
+        self.work += (wanted - had) * self.cost[study.key]
 
     def trial(self, trial):
         """One more trial has ended."""

@@ -138,21 +138,37 @@ class Rounds:
         return new
 
     @property
+    def whole(self) -> bool:
+        return len(self.done) >= self.n_trials
+
+    @property
     def open(self) -> int:
         """Rounds that can be worked on at the same time, now."""
         lacking = self.n_trials - len(self.done)
         return min(1, lacking) if self.listens else math.ceil(lacking / ROUND)
 
 
-def train_in_rounds(jobs, store, pool, device, scale, progress, stop):
+def train_in_rounds(jobs, store, pool, device, scale, progress, stop, following=None):
     """Brings the studies of `jobs`, that is (study, trials), to their trials with the workers of `pool`, the first of them first.
+
+    `following(study)`, asked once all trials of a study are there, may give further jobs, which are begun at once.
 
     StudyError for a study that failed. A pool has `free()`, `give(task, job, urgency)`, `events(seconds)`, `stop()`, `busy()` and a
     length; see workers.py and cluster.py.
     """
     studies = {study.key: Rounds(study, n_trials, store, progress.trial) for study, n_trials in jobs}
     urgency = {key: len(studies) - i for i, key in enumerate(studies)}
-    waiting, failures, told = [], {}, False
+    waiting, failures, told, whole = [], {}, False, set()
+
+    def follow():
+        """Takes on what follows from the studies that are whole now."""
+        for key in [key for key, rounds in studies.items() if key not in whole and rounds.whole]:
+            whole.add(key)
+            for study, n_trials in following(studies[key].study):
+                if study.key not in studies:
+                    studies[study.key] = Rounds(study, n_trials, store, progress.trial)
+                    urgency[study.key] = len(urgency) + len(jobs)
+                    progress.add(study, n_trials, len(studies[study.key].done))
 
     def take(trials):
         new = [trial for trial in trials if studies[trial.study].take(trial)]
@@ -173,6 +189,8 @@ def train_in_rounds(jobs, store, pool, device, scale, progress, stop):
                 pool.stop()
             waiting.clear()
         else:
+            if following is not None:
+                follow()
             waiting += [task for key, rounds in studies.items() if key not in failures for task in rounds.ready()]
             waiting.sort(key=lambda task: -urgency[task.study.key])
             while waiting and pool.free():
