@@ -122,28 +122,25 @@ def kernel_for(study, shared=SHARED_BYTES, **chosen) -> Kernel:
     return replace(kernel, **choice(kernel, shared) | chosen)
 
 
-NEAR = {1: True, 2: True, 4: True}  # by layers: whether few large blocks with all at hand are better than many small ones
-
-
-def choice(kernel, shared, near=None) -> dict:
+def choice(kernel, shared, near=True) -> dict:
     """Threads, tile and memory of a kernel, by `rnnkit bench gpu --sweep`.
 
-    A small block has a thread for each four samples of four rows of the product that a step mostly waits for, and so many of them are on
-    a multiprocessor at once that one works while another waits. A large one has its errors and, if it can be, all its activations in
-    shared memory, and threads enough to be alone there.
+    A large block has its errors and, if it can be, all that a layer keeps in shared memory, and threads enough to be alone on its
+    multiprocessor. Where that does not fit, or not `near`, a small one has a thread for each four samples of four rows of the product
+    that a step mostly waits for, and so many of them are on a multiprocessor at once that one works while another waits.
     """
-    rows = max(1, kernel.NU) * (kernel._maps if kernel.NL == 1 else 1)
-    threads = next((few for few in (64, 128) if rows * kernel.NB <= 16 * few), 256)
-    half = shared // 2 - 512  # a block has a KB of its own besides
+    every = max(1, kernel.NU) * max(1, kernel._maps)
+    threads = next((few for few in (64, 128) if (every if kernel.NL == 1 else kernel.NU) * kernel.NB <= 16 * few), 256)
+    half = shared // 2 - 512  # a block takes a KB besides its own
     sizes = [4 * numbers for numbers in replace(kernel, THREADS=512).levels]
-    if NEAR[min(4, max(1, kernel.NL // 2 * 2))] if near is None else near:
-        for room, least in ((half, 128), (shared, 256)):
-            memory = next((level for level in (4, 3) if sizes[level] <= room), None)
-            if memory:
-                every = max(1, kernel.NU) * max(1, kernel._maps)
-                threads = 512 if room == shared and every * kernel.NB > 16 * 256 else max(threads, least)
-                return {"THREADS": threads, "TILE": 2 if every * kernel.NB <= 8 * threads else 4, "MEMORY": memory}
-    return {"THREADS": threads, "TILE": 4, "MEMORY": next(level for level in (4, 2, 1, 0) if sizes[level] <= (half if level > 1 else shared))}
+    order = ((4, half, 128), (4, shared, 256), (3, half, 256), (3, shared, 256)) if kernel.NL > 1 else ((4, half, 128), (3, half, 256), (3, shared, 256))
+    for memory, room, least in order if near else ():
+        if sizes[memory] <= room:
+            threads = 512 if room == shared and every * kernel.NB > 16 * 256 else max(threads, least)
+            return {"THREADS": threads, "TILE": 2 if every * kernel.NB <= 8 * threads else 4, "MEMORY": memory}
+    memory = next(level for level in (4, 2, 1, 0) if sizes[level] <= (half if level > 1 else shared))
+    blocks = min(16, shared // max(1, sizes[memory]))
+    return {"THREADS": max(threads, next(many for many in (64, 128, 256) if many * blocks >= 512 or many == 256)), "TILE": 4, "MEMORY": memory}
 
 
 # ---- compiling -------------------------------------------------------------------------------------------------------------
