@@ -16,7 +16,7 @@ from rnnkit.training.rule import update
 from rnnkit.training.slots import Slots
 
 CHUNK_SECONDS = 0.25  # how long the compiled step runs before someone may ask it to stop
-BATCH_BYTES = 2**28  # of batches that are made together for one launch on a GPU
+BATCH_BYTES = 2**25  # of batches that are made together for one launch on a GPU: the arithmetic on the way takes ten times as much
 BLOCK = 64  # training batches that are made together
 EAGER_SLOTS = {"cpu": 32, "cuda": 512}
 EVERY, SAMPLES, FIRST_SCORED, RELU = (native.COLUMNS.index(name) for name in ("every", "samples", "first_scored", "relu"))
