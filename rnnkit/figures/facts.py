@@ -374,10 +374,11 @@ def lost(rows, tables) -> list[str]:
         name = ranges.idxmax()
         quarters = part[part.hyperparameter == name].sort_values("quarter")
         total = (quarters.share * quarters.trials).sum() / quarters.trials.sum()
-        said.append(
-            f"{end[0].upper() + end[1:]}: {100 * total:.0f} % of all. It depends most on {name}, by quarters from low to high: "
-            f"{listed(f'{100 * share:.0f} %' for share in quarters.share)}."
-        )
+        told = f"{end[0].upper() + end[1:]}: {100 * total:.0f} % of all."
+        if total:
+            shares = listed(f"{100 * share:.0f} %" for share in quarters.share)
+            told += f" It depends most on {name}, by quarters from low to high: {shares}."
+        said.append(told)
     return said or [NOTHING]
 
 
