@@ -51,11 +51,16 @@ static inline V interleaved(V a, V b, std::integer_sequence<int, I...>) {
 static inline V lower(V a, V b) { return interleaved<0>(a, b, std::make_integer_sequence<int, VW>()); }
 static inline V upper(V a, V b) { return interleaved<1>(a, b, std::make_integer_sequence<int, VW>()); }
 
-// Sum of each of VW vectors: lane i is that of v[i]. Destroys v.
-static inline V sums(V* v) {
-    for (int half = VW / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) v[i] = lower(v[i], v[i + half]) + upper(v[i], v[i + half]);
-    return v[0];
+// Sum of each of VW vectors: lane i is that of v[i]. Recursive, so that all indices are constants and the vectors stay in registers.
+template <int COUNT>
+static inline V sums(const V* v) {
+    if constexpr (COUNT == 1) return v[0];
+    else {
+        V half[COUNT / 2];
+#pragma GCC unroll 16
+        for (int i = 0; i < COUNT / 2; i++) half[i] = lower(v[i], v[i + COUNT / 2]) + upper(v[i], v[i + COUNT / 2]);
+        return sums<COUNT / 2>(half);
+    }
 }
 static inline real hsum(V x) {
     real s = 0;
@@ -221,7 +226,7 @@ static inline void outer(int T, const real* D, long dstep, const real* H, long h
         }
     if constexpr (MR * NR % VW == 0) {
         alignas(VECTOR_BYTES) real sum[MR * NR];
-        for (int q = 0; q < MR * NR; q += VW) *(V*)(sum + q) = sums(&acc[0][0] + q);
+        for (int q = 0; q < MR * NR; q += VW) *(V*)(sum + q) = sums<VW>(&acc[0][0] + q);
         for (int i = 0; i < MR; i++)
             for (int j = 0; j < NR; j++) G[i * ldg + j] = (add ? G[i * ldg + j] : 0) + sum[i * NR + j];
     } else {
