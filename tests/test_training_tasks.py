@@ -9,6 +9,7 @@ import torch
 from rnnkit import native, networks
 from rnnkit.hparams import space_for
 from rnnkit.studies import Study
+from rnnkit.tasks import TASKS
 from rnnkit.training import train
 from rnnkit.training.engines import Compiled, Data, Eager
 from rnnkit.training.slots import Slots, prepared
@@ -119,6 +120,27 @@ def test_losses_in_float_are_those_in_double_of_the_same_outputs(task_type, scal
         each = [softmax_by_numpy(out.numpy(), y.numpy()) for out, y in zip(z, answers)]
         assert float(loss) == pytest.approx(sum((w.numpy() * one).sum() for w, (one, _) in zip(weight, each)), rel=1e-6 if real == torch.float32 else 1e-12)
         assert float(right) == pytest.approx(sum((w.numpy() * one).sum() for w, (_, one) in zip(weight, each)), abs=1e-12)
+
+
+@needs_compiler
+@pytest.mark.parametrize(("architecture", "expected", "near"), [("rnn", torch.tanh, 3.2e-7), ("gru", torch.sigmoid, 1.2e-7)])
+def test_nonlinearities_in_float_are_as_near_as_they_are_said_to_be(architecture, expected, near):
+    """One step of one unit for each input, which the readout passes on: h = tanh(x), or h = u of a state of 1 whose candidate is 0."""
+    study = Study("mem_thru", architecture, 1, 10**4, form="tiny")
+    task, n = TASKS["mem_thru"]("tiny", steps=1, batch=1024), study.task.n_in
+    net = native.Network(architecture, 1, n, task)
+    shapes = networks.blocks(architecture, 1, n, n, n)
+    theta = torch.zeros(networks.num_params(architecture, 1, n, n, n))
+    block = networks.split(theta, shapes)
+    first = {"rnn": 0, "gru": n}[architecture]  # rows of the map that reads the input; the GRU's are r, u, c
+    block["Wx0"][first : first + n], block["W_out"][:] = torch.eye(n), torch.eye(n)
+    block["h0"][:] = 0 if architecture == "rnn" else 1
+    x = torch.cat((torch.linspace(-20, 20, n * 1024 - 1000), torch.logspace(-6, 0, 1000))).view(n, 1024)
+    hp, z = torch.zeros(1, len(native.COLUMNS), dtype=torch.float64), torch.zeros(n, 1024)
+    net.gradient(theta, hp, x, torch.zeros_like(z), z, torch.zeros_like(theta))
+    wanted = expected(x.double())
+    scale = wanted.abs() if architecture == "rnn" else 1
+    assert float(((z.double() - wanted).abs() / scale).max()) < near
 
 
 @needs_compiler

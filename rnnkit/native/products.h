@@ -51,21 +51,26 @@ static inline V interleaved(V a, V b, std::integer_sequence<int, I...>) {
 static inline V lower(V a, V b) { return interleaved<0>(a, b, std::make_integer_sequence<int, VW>()); }
 static inline V upper(V a, V b) { return interleaved<1>(a, b, std::make_integer_sequence<int, VW>()); }
 
-// Sum of each of VW vectors: lane i is that of v[i]. Recursive, so that all indices are constants and the vectors stay in registers.
-template <int COUNT>
-static inline V sums(const V* v) {
-    if constexpr (COUNT == 1) return v[0];
-    else {
-        V half[COUNT / 2];
-#pragma GCC unroll 16
-        for (int i = 0; i < COUNT / 2; i++) half[i] = lower(v[i], v[i + COUNT / 2]) + upper(v[i], v[i + COUNT / 2]);
-        return sums<COUNT / 2>(half);
+// Sums of COUNT vectors (a power of two, at most VW): lane i is that of v[i]. Recursive, so that all indices are constants and the vectors
+// stay in registers: pairs are folded into one another, then the partial sums that are left of each, COUNT lanes apart.
+template <int APART>
+static inline V sum_apart(V x) {
+    if constexpr (APART < VW) {
+        V y = x;
+        for (int i = 0; i < VW; i++) y[i] = x[(i + APART) % VW];
+        return sum_apart<2 * APART>(x + y);
     }
+    return x;
 }
-static inline real hsum(V x) {
-    real s = 0;
-    for (int i = 0; i < VW; i++) s += x[i];
-    return s;
+template <int COUNT, int LEFT = COUNT>
+static inline V sums(const V* v) {
+    if constexpr (LEFT == 1) return sum_apart<COUNT>(v[0]);
+    else {
+        V half[LEFT / 2];
+#pragma GCC unroll 16
+        for (int i = 0; i < LEFT / 2; i++) half[i] = lower(v[i], v[i + LEFT / 2]) + upper(v[i], v[i + LEFT / 2]);
+        return sums<COUNT, LEFT / 2>(half);
+    }
 }
 // A square block: lane j of v[i] becomes lane i of v[j] (Stone 1971: perfect shuffles, as many as a place's bits).
 static inline void transpose(V* v) {
@@ -76,13 +81,25 @@ static inline void transpose(V* v) {
     }
 }
 
+// The lesser, and the greater, of a number and each lane. NaN stays NaN: a diverged network must not be hidden by a clamp.
+static inline V v_least(real most, V x) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(real) == 4) return (V)_mm512_min_ps((__m512)splat(most), (__m512)x);
+#endif
+    return x > splat(most) ? splat(most) : x;
+}
+static inline V v_greatest(real least, V x) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(real) == 4) return (V)_mm512_max_ps((__m512)splat(least), (__m512)x);
+#endif
+    return x < splat(least) ? splat(least) : x;
+}
+
 // exp: in float a polynomial on [-ln2/2, ln2/2] and an exponent shift (1 ulp or so); in double the library's, lane by lane.
-// Comparisons are written so that NaN stays NaN: a diverged network must not be hidden by a clamp.
 static inline V v_exp(V x) {
     if constexpr (sizeof(real) == 4) {
         typedef int32_t VI __attribute__((vector_size(VECTOR_BYTES)));
-        x = x > splat(88) ? splat(88) : x;
-        x = x < splat(-87) ? splat(-87) : x;
+        x = v_greatest(-87, v_least(88, x));
         V z = x * splat(1.44269504f) + splat(12582912.f);
         V n = z - splat(12582912.f);
         V r = x - n * splat(0.693359375f) - n * splat(-2.12194440e-4f);
@@ -109,11 +126,41 @@ static inline V reciprocal(V x) {
 #endif
     return splat(1) / x;
 }
-static inline V v_sigmoid(V x) { return reciprocal(splat(1) + v_exp(-x)); }
+// 1 / (1 + exp(-x)). In float exp(-x) is a power of two whose exponent is rounded once: the error is at most 1e-7, and relative to the
+// sigmoid, which is nearly exp(x) far below zero, 4e-7 at -4 and 4e-6 at -80.
+static inline V v_sigmoid(V x) {
+    if constexpr (sizeof(real) == 4) {
+        typedef int32_t VI __attribute__((vector_size(VECTOR_BYTES)));
+        const V z = v_greatest(-126, v_least(126, x * splat(-1.44269504f))), shifted = z + splat(12582912.f), r = z - (shifted - splat(12582912.f));
+        V p = splat(1.3264728e-3f);  // 2^r on [-1/2, 1/2] within 9e-8
+        p = p * r + splat(9.6715130e-3f);
+        p = p * r + splat(5.5507336e-2f);
+        p = p * r + splat(2.4022242e-1f);
+        p = p * r + splat(6.9314700e-1f);
+        p = p * r + splat(1);
+        return reciprocal(splat(1) + (V)((VI)p + ((VI)shifted << 23)));
+    } else {
+        return reciprocal(splat(1) + v_exp(-x));
+    }
+}
+// In float an odd polynomial over an even one on [-8.6, 8.6], beyond which tanh is 1 to the last bit; relative error 3.1e-7.
 static inline V v_tanh(V x) {
-    if constexpr (sizeof(real) == 4) return splat(1) - splat(2) * reciprocal(splat(1) + v_exp(x + x));
-    for (int i = 0; i < VW; i++) x[i] = std::tanh(x[i]);
-    return x;
+    if constexpr (sizeof(real) == 4) {
+        x = v_greatest(-8.6f, v_least(8.6f, x));
+        const V q = x * x;
+        V p = splat(2.02056443e-11f), d = splat(2.31789606e-4f);
+        p = p * q - splat(1.35273077e-8f);
+        p = p * q + splat(9.51249857e-6f);
+        p = p * q + splat(2.94733702e-3f);
+        p = p * q + splat(1.29438588e-1f);
+        p = (p * q + splat(1)) * x;
+        d = d * q + splat(2.38716845e-2f);
+        d = d * q + splat(4.62771589e-1f);
+        return p * reciprocal(d * q + splat(1));
+    } else {
+        for (int i = 0; i < VW; i++) x[i] = std::tanh(x[i]);
+        return x;
+    }
 }
 static inline V v_relu(V x) { return x < splat(0) ? splat(0) : x; }
 static inline V v_positive(V x) { return x > splat(0) ? splat(1) : splat(0); }
@@ -224,15 +271,11 @@ static inline void outer(int T, const real* D, long dstep, const real* H, long h
                 for (int j = 0; j < NR; j++) acc[i][j] += d * h[j];
             }
         }
-    if constexpr (MR * NR % VW == 0) {
-        alignas(VECTOR_BYTES) real sum[MR * NR];
-        for (int q = 0; q < MR * NR; q += VW) *(V*)(sum + q) = sums<VW>(&acc[0][0] + q);
-        for (int i = 0; i < MR; i++)
-            for (int j = 0; j < NR; j++) G[i * ldg + j] = (add ? G[i * ldg + j] : 0) + sum[i * NR + j];
-    } else {
-        for (int i = 0; i < MR; i++)
-            for (int j = 0; j < NR; j++) G[i * ldg + j] = (add ? G[i * ldg + j] : 0) + hsum(acc[i][j]);
-    }
+    constexpr int together = MR * NR < VW ? MR * NR : VW;
+    alignas(VECTOR_BYTES) real sum[MR * NR + VW];
+    for (int q = 0; q < MR * NR; q += together) store(sum + q, sums<together>(&acc[0][0] + q));
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NR; j++) G[i * ldg + j] = (add ? G[i * ldg + j] : 0) + sum[i * NR + j];
 }
 
 template <int MR>
@@ -260,13 +303,21 @@ static void matrix_gradient(int R, int K, int T, const real* D, long dstep, cons
     }
 }
 
+template <int ROWS>
+static inline void sum_rows(int T, const real* D, long dstep, int B, real* G, bool add) {
+    V acc[ROWS];
+    for (int i = 0; i < ROWS; i++) acc[i] = V{};
+    for (int t = 0; t < T; t++, D += dstep)
+        for (int b = 0; b < B; b += VW)
+            for (int i = 0; i < ROWS; i++) acc[i] += load(D + (long)i * B + b);
+    const V sum = sums<ROWS>(acc);
+    for (int i = 0; i < ROWS; i++) G[i] = (add ? G[i] : 0) + sum[i];
+}
 static void row_sums(int R, int T, const real* D, long dstep, int B, real* G, bool add = false) {
-    for (int r = 0; r < R; r++) {
-        V s = V{};
-        for (int t = 0; t < T; t++)
-            for (int b = 0; b < B; b += VW) s += load(D + t * dstep + (long)r * B + b);
-        G[r] = (add ? G[r] : 0) + hsum(s);
-    }
+    constexpr int ROWS = VW < 8 ? VW : 8;
+    int r = 0;
+    for (; r + ROWS <= R; r += ROWS) sum_rows<ROWS>(T, D + (long)r * B, dstep, B, G + r, add);
+    for (; r < R; r++) sum_rows<1>(T, D + (long)r * B, dstep, B, G + r, add);
 }
 
 // sum = (sum, with `add`) + D_0 + ... + D_{T-1}, n numbers each, dstep apart
