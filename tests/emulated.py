@@ -19,7 +19,7 @@ FLAGS = ["-O1", "-std=c++20", "-shared", "-fPIC", "-w", "-pthread"]
 
 def library(kernel, flags=(), more=()):
     """The emulated kernels of `kernel`, kept beside the compiled steps; `more` are files that stand for others, by their names."""
-    texts = {"step.cu": cuda.SOURCE.read_text(), "block.cuh": cuda.HEADER.read_text(), "cell.inc": kernel.equations}
+    texts = {path.name: path.read_text() for path in (cuda.SOURCE, *cuda.HEADERS)} | {"cell.inc": kernel.equations}
     texts |= {path.name: path.read_text() for path in HERE.iterdir()} | dict(more)
     command = [*native.compiler(), *FLAGS, *flags, *kernel.defines]
     key = hashlib.sha256("\0".join([*texts.values(), *command]).encode()).hexdigest()[:20]

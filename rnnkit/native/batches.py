@@ -34,18 +34,22 @@ def library(real: str = "float") -> ctypes.CDLL:
     return lib
 
 
+def fields_of(task, source: dict, device="cpu"):
+    """Fields of what a task draws from, and the tensors on the device whose addresses are among them; they must be kept."""
+    if "sums" in source:
+        source = source | {"guide": torch.searchsorted(source["sums"], torch.arange(GUIDE + 1, dtype=torch.float64) / GUIDE)}
+    tensors = {name: source[name].contiguous().to(device) for name in TENSORS if name in source}
+    numbers = {name: source.get(name, getattr(task, name, 0)) for name in NUMBERS if name != "kind"}
+    return Fields(kind=KINDS.index(task.name), **numbers, **{name: tensor.data_ptr() for name, tensor in tensors.items()}), tensors
+
+
 class Batches:
     """The batches of one part of a task's data, on this processor: `function` and `source` for the compiled step, `made` for all others."""
 
     def __init__(self, task, source: dict, real="float"):
         self.library, self.task = library(real), task
         self.function = ctypes.cast(self.library.make_batch, ctypes.c_void_p)
-        if "sums" in source:
-            source = source | {"guide": torch.searchsorted(source["sums"], torch.arange(GUIDE + 1, dtype=torch.float64) / GUIDE)}
-        self.tensors = {name: source[name].contiguous() for name in TENSORS if name in source}  # kept, since C++ holds their addresses
-        numbers = {name: source.get(name, getattr(task, name, 0)) for name in NUMBERS if name != "kind"}
-        pointers = {name: tensor.data_ptr() for name, tensor in self.tensors.items()}
-        self.source = Fields(kind=KINDS.index(task.name), **numbers, **pointers)
+        self.source, self.tensors = fields_of(task, source)
         dtype = {"float": torch.float32, "double": torch.float64}[real]
         shown = (task.n_in,) if task.input == "static" else (task.steps, task.streams)
         asked = (task.n_out,) if task.loss == "squared" else (task.scored, task.heads)

@@ -18,9 +18,11 @@ from pathlib import Path
 
 from ..cells import cell_of
 from . import INPUTS, LOSSES, Unavailable, _folder
+from .batches import KINDS
+from .batches import HEADER as PHILOX
 from .trace import Untraceable, trace
 
-SOURCE, HEADER = (Path(__file__).with_name(name) for name in ("step.cu", "block.cuh"))
+SOURCE, *HEADERS = (*(Path(__file__).with_name(name) for name in ("step.cu", "block.cuh", "draws.cuh")), PHILOX)
 SHARED_BYTES = 227 * 1024  # shared memory that a block may have on most data-centre GPUs; the device at hand is asked when one is there
 MOST_GLOBAL = 2**31  # numbers of one model's memory: places in it are 32-bit
 
@@ -41,6 +43,7 @@ class Kernel:
     LOSS: int
     HEADS: int
     NS: int
+    DRAW: int = -1
     THREADS: int = 64
     TILE: int = 4
     MEMORY: int = 4
@@ -54,7 +57,7 @@ class Kernel:
 
     @property
     def defines(self) -> list[str]:
-        names = ("NU", "NL", "NI", "NO", "NT", "NB", "INPUT", "STREAMS", "LOSS", "HEADS", "NS", "THREADS", "TILE", "MEMORY")
+        names = ("NU", "NL", "NI", "NO", "NT", "NB", "INPUT", "STREAMS", "LOSS", "HEADS", "NS", "DRAW", "THREADS", "TILE", "MEMORY")
         return [f"-D{name}={max(1, self.NU) if name == 'NU' else getattr(self, name)}" for name in names]
 
     def _number(self, name) -> int:
@@ -86,7 +89,9 @@ class Kernel:
         one = 2 * pad(P) + ((I + 31) // 32 * B + B if bits else 0) + pad(self.THREADS // 32)
         step = (0 if project or not L else maps * n) + states * n + (n if args else 0)
         errors = (maps * n * T if L else 0) + (2 * T if L > 1 else S * L) * n
-        more = (2 * n * T if project else 0) + 2 * S * O * B + (self._layer if L else 0) + (T * n if L > 1 else 0)
+        targets = 0 if self.DRAW <= 0 else S * self.HEADS * B if self.LOSS == LOSSES.index("softmax") else O * B
+        drawn = targets + (0 if self.DRAW < 0 else T * self.STREAMS * B if self.INPUT == INPUTS.index("index") else I * B)
+        more = (2 * n * T if project else 0) + drawn + 2 * S * O * B + (self._layer if L else 0) + (T * n if L > 1 else 0)
         own = maps * n  # room for the maps' results, which have a place among the errors where those are in shared memory
         return 0, one, one + step + own, one + step + errors, one + step + errors + more
 
@@ -112,7 +117,8 @@ def kernel_for(study, shared=SHARED_BYTES, **chosen) -> Kernel:
     """The kernel of a study's network and task on a device with so many bytes of shared memory a block. Unavailable where none can be."""
     task = study.task
     kinds = INPUTS.index(task.input), getattr(task, "streams", 1), LOSSES.index(task.loss), getattr(task, "heads", 1), task.scored
-    kernel = Kernel(study.architecture, study.n_units, study.n_layers, task.n_in, task.n_out, task.steps, task.batch, *kinds)
+    kernel = Kernel(study.architecture, study.n_units, study.n_layers, task.n_in, task.n_out, task.steps, task.batch, *kinds,
+                    KINDS.index(task.name) if task.name in KINDS else -1)  # fmt: skip
     if task.batch % 4 or task.batch > 1024:
         raise Unavailable(f"the step for a GPU takes batches of a multiple of 4 up to 1024, and this one has {task.batch}")
     if not study.n_layers and task.input == "index":
@@ -169,7 +175,7 @@ def compile(kernel: Kernel, arch: str) -> Compiled:
     """A kernel's machine code for a kind of device, as "sm_90". Takes some seconds. Unavailable where NVRTC is not here or cannot."""
     lib = _nvrtc()
     options = [f"--gpu-architecture={arch}", "--std=c++17", "-default-device", "--ptxas-options=-v", *kernel.defines]
-    headers = {"block.cuh": HEADER.read_text(), "cell.inc": kernel.equations}
+    headers = {path.name: path.read_text() for path in HEADERS} | {"cell.inc": kernel.equations}
     strings = lambda texts: (ctypes.c_char_p * len(texts))(*[text.encode() for text in texts])
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
     made = lib.nvrtcCreateProgram(ctypes.byref(program), SOURCE.read_text().encode(), b"step.cu", len(headers), strings(list(headers.values())),
@@ -195,7 +201,7 @@ def cubin(kernel: Kernel, arch: str) -> bytes:
     """The same, kept on disk."""
     lib, major, minor = _nvrtc(), ctypes.c_int(), ctypes.c_int()
     lib.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
-    texts = [SOURCE.read_text(), HEADER.read_text(), kernel.equations, *kernel.defines, arch, f"{major.value}.{minor.value}"]
+    texts = [*(path.read_text() for path in (SOURCE, *HEADERS)), kernel.equations, *kernel.defines, arch, f"{major.value}.{minor.value}"]
     key = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:20]
     target = _folder() / f"{kernel.architecture.replace('+', 'plus_')}-{arch}-{key}.cubin"
     if target.exists():

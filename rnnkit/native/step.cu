@@ -1,10 +1,12 @@
 // One model a block: whole training steps without leaving the multiprocessor. Shapes are constants, which cuda.py defines; the cell's
 // equations are cell.inc, as trace.py prints them; what a block does together is block.cuh. Layouts are those of step.cpp.
 //
-// NU units, NL layers, NI inputs, NO outputs, NT steps, NB samples; INPUT, STREAMS, LOSS, HEADS, NS (scored steps) as in step.cpp;
+// NU units, NL layers, NI inputs, NO outputs, NT steps, NB samples; INPUT, STREAMS, LOSS, HEADS, NS (scored steps) as in step.cpp, DRAW whose batches
+// are drawn here (below 0: they come from memory);
 // THREADS a block, TILE rows of a product a thread, MEMORY: what lies in shared memory (0 nothing, 1 the parameters, 2 also what one step of
 // a layer uses, 3 also the errors of all its steps, 4 all).
 #include "block.cuh"
+#include "draws.cuh"
 
 enum Input { BITS, DENSE, INDEX };
 enum Loss { BINARY, SQUARED, SOFTMAX };
@@ -64,7 +66,8 @@ constexpr int a_ax = LEVEL_1, a_ds = a_ax + (PROJECT || !L ? 0 : MAPS * n), a_da
               LEVEL_2 = a_own + (MEMORY < 3 ? MAPS * n : 0);
 constexpr int a_dpre = LEVEL_2, a_dup = a_dpre + (L ? MAPS * n * T : 0), LEVEL_3 = a_dup + (L > 1 ? 2 : L) * TOP_ROWS * n;
 constexpr int a_pre = MEMORY < 3 ? a_own : a_dpre;  // forward and backward never need these two at once
-constexpr int a_p = LEVEL_3, a_dp = a_p + (PROJECT ? n * T : 0), a_z = a_dp + (PROJECT ? n * T : 0), a_dz = a_z + S * O * B,
+constexpr int a_p = LEVEL_3, a_dp = a_p + (PROJECT ? n * T : 0), a_x = a_dp + (PROJECT ? n * T : 0), a_y_drawn = a_x + (DRAW < 0 ? 0 : INPUT == INDEX ? T * STREAMS * B : I * B),
+              a_z = a_y_drawn + (DRAW < 0 || DRAW == MEMORY_TASK ? 0 : LOSS == SOFTMAX ? S * HEADS * B : O * B), a_dz = a_z + S * O * B,
               a_layers = a_dz + S * O * B;
 constexpr int l_s = 0, l_save = l_s + n * STATES * (T + 1), l_arg = l_save + n * SAVES * T, l_up = l_arg + n * ARGS * T,
               PER_LAYER = l_up + (UP_IS_STATE ? 0 : n * T);
@@ -392,6 +395,14 @@ DEVICE const void* take_batch(Model& q, const void* inputs, const void* targets,
     return LOSS == SOFTMAX ? (const void*)((const int32_t*)targets + k * S * HEADS * B) : (const void*)((const real*)targets + k * O * B);
 }
 
+// Draws training batch `number` into the model's own memory, and gives its targets.
+DEVICE const void* take_drawn(Model& q, const Source& source, int64_t number) {
+    real *x = in(q, a_x, 4), *y = DRAW == MEMORY_TASK ? x : in(q, a_y_drawn, 4);
+    draw(source, (word64)number, x, y);
+    q.x = x, q.symbols = (const int32_t*)x;
+    return y;
+}
+
 // Writes the ticket of this launch where the host sees it (done may be null), after all else that the block has written. Step, dead and
 // results may lie in the host's memory too: then no copy and no event has to wait its turn among the streams.
 DEVICE void report(int64_t* done, int64_t ticket) {
@@ -401,7 +412,8 @@ DEVICE void report(int64_t* done, int64_t ticket) {
     *(volatile int64_t*)(done + blockIdx.x) = ticket;
 }
 
-// Block i trains model i for at most `chunk` steps, from step[i] on, as net_train of step.cpp does; `arena` holds REST numbers a model.
+// Block i trains model i for at most `chunk` steps, from step[i] on, as net_train of step.cpp does; where batches are drawn, `inputs` is their
+// Source; `arena` holds REST numbers a model.
 extern "C" __global__ void __launch_bounds__(THREADS, 640 / THREADS)
 train(real* theta, real* m, real* v, const double* hp, int64_t* step, int64_t* dead, int chunk, const void* inputs, const void* targets,
       int64_t count, real* arena, int64_t* done, int64_t ticket) {
@@ -421,6 +433,7 @@ train(real* theta, real* m, real* v, const double* hp, int64_t* step, int64_t* d
     for (int c = 0; c < chunk && alive && now < end; c++) {
         const void* y = in(q, a_y, 1);
         if (INPUT == BITS) take_bits(q, (const int32_t*)inputs, (const real*)targets, (int)count, first, samples);
+        else if (DRAW >= 0) y = take_drawn(q, *(const Source*)inputs, now);
         else y = take_batch(q, inputs, targets, (int64_t)i * chunk + c);
         forward(q);
         loss_gradient(q, y);

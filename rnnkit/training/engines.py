@@ -4,13 +4,14 @@ import ctypes
 import math
 import time
 import warnings
+from functools import cached_property
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from rnnkit import native, networks
 from rnnkit.native import cuda
-from rnnkit.native.batches import batches_of
+from rnnkit.native.batches import batches_of, fields_of
 from rnnkit.tasks.forms import even_weights, in_batches
 from rnnkit.training.rule import update
 from rnnkit.training.slots import Slots
@@ -36,6 +37,12 @@ class Data:
 
     def _typed(self, numbers):
         return numbers.to(self.dtype) if numbers.is_floating_point() else numbers
+
+    @cached_property
+    def source(self) -> torch.Tensor:
+        """What a GPU draws the training batches from: native/batches.py's fields, as bytes on the device."""
+        fields, self._drawn_from = fields_of(self.task, self.task.source(self.seed), self.device)
+        return torch.frombuffer(bytearray(fields), dtype=torch.uint8).to(self.device)
 
     def batches(self, step_K):
         """Inputs and targets of the training batches with these numbers, batch last (tasks/__init__.py)."""
@@ -115,7 +122,7 @@ class Fused:
 
     def most(self, models) -> int:
         """Steps of so many models whose batches may be made for one launch."""
-        if self.data.bits:
+        if self.data.bits or self.module.kernel.DRAW >= 0:
             return 2**31 - 1
         task = self.task
         numbers = task.batch * (task.steps * task.streams if task.input == "index" else task.n_in + task.n_out)
@@ -125,6 +132,8 @@ class Fused:
         """Starts up to `chunk` steps of every slot; each block writes the ticket to `done` as it ends (see report in step.cu)."""
         if self.data.bits:
             batches, count = (self.data.words, self.data.labels), self.data.words.shape[-1]
+        elif self.module.kernel.DRAW >= 0:
+            batches, count = (self.data.source, None), 0
         else:
             step_K = s.step.to(self.device)[:, None] + torch.arange(chunk, device=self.device)
             batches, count = self.data.batches(step_K.flatten()), 0
