@@ -384,3 +384,9 @@ def test_the_verdicts_of_a_readme_are_written_between_its_marks_alone(frames, tm
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "diary" not in text and "from the 7 trials" in text
     assert text.count("\n| C0") == len(claims[claims.id.str.startswith("C0")])
     assert all(f"| {claim.id}: {claim.claim} | {claim.paper} |" in text for claim in claims.itertuples())
+
+
+@pytest.mark.parametrize(("tuner", "words"), [("gp", "starts cold"), ("gp-usual", "starts from usual values"), ("mine", "by the tuner mine")])
+def test_a_caption_says_how_the_hyperparameters_were_chosen(tuner, words):
+    frame = synthetic.frames("smoke")["fig1"].assign(tuner=tuner)
+    assert words in figures.caption("fig1", frame)

@@ -46,7 +46,23 @@ def caption(name: str, frame: pd.DataFrame) -> str:
     bad = f"{spent.infeasible:,} of {spent.trials:,} trials diverged"
     theirs = f" The paper: {about.budget}." if about.budget else ""
     gist = f"{about.gist} {NOTES[name](spent) if name in NOTES else ''}".strip()
-    return f"{about.title}. {gist} Ours ({scale_and_seed(spent)}): {spent}; {'; '.join(_where(spent))}; {bad}. {analysis.origin(rows)}{theirs}"
+    ours = f"Ours ({scale_and_seed(spent)}): {spent}; {'; '.join(_where(spent))}; {bad}."
+    return f"{about.title}. {gist} {ours} {search(rows)} {analysis.origin(rows)}{theirs}"
+
+
+SEARCHES = {  # tuner -> how it chose the hyper-parameters
+    "gp-usual": "by a Gaussian process that starts from usual values (the paper's starts cold)",
+    "gp": "by a Gaussian process that starts cold, from the ranges of Appendix A alone, as in the paper",
+    "random": "by lot, from the ranges of Appendix A",
+    "rerun": "once, and trained again and again",
+    "long": "near those of the best trials, for longer trainings",
+}
+
+
+def search(rows: pd.DataFrame) -> str:
+    """How the hyper-parameters of some trials were chosen, in a sentence."""
+    ways = [SEARCHES.get(tuner, f"by the tuner {tuner}") for tuner in sorted(set(rows.tuner), key=[*SEARCHES, *rows.tuner].index)]
+    return f"Hyper-parameters were chosen {', or '.join(ways)}."
 
 
 def _where(spent) -> list[str]:
