@@ -13,7 +13,7 @@ from rnnkit.training import outcome_of
 from rnnkit.training.engines import Fused, judged, parts_of
 from rnnkit.training.slots import Slots, prepared
 
-CHUNK_SECONDS = 0.08  # of a launch: short beside a trial, long beside the host's turn
+CHUNK_SECONDS = 0.15  # of a launch: short beside a trial, long beside the host's turn
 
 
 class Flight:
@@ -32,19 +32,21 @@ class Flight:
             self.slots = s = Slots(study.num_params, torch.float32, device)
             s.fill(list(prepared(study, zip(numbers, hparams), torch.float32)))
         models, seen = len(s.trials), self.module.seen
-        self.total = s.hp[:, 2].long().cpu()
+        self.total = s.hp[:, 2].long().tolist()
         self.hp_rows = s.hp.cpu().tolist()
         s.step, s.dead = seen(models, dtype=torch.int64), seen(models, dtype=torch.int64)
         self.done, self.which, self.judged = (seen(models, dtype=torch.int64) for _ in range(3))
         different = list(dict.fromkeys(self.parts.values()))
         self.sums = {part: seen(2, models, dtype=torch.float64) for part in different}
+        # the host looks at these thousands of times a second, and numpy looks faster
+        self.done_seen, self.judged_seen, self.step_seen, self.dead_seen = (x.numpy() for x in (self.done, self.judged, s.step, s.dead))
         self.aloft, self.ended, self.at_work = set(range(models)), [], {}  # rows in training, to be judged, being judged (with their theta)
         self.ticket, self.trial, self.chunk = 0, 0, 64
         self._train()
 
     def _train(self):
         s = self.slots
-        self.ticket, self.since, self.before = self.ticket + 1, time.perf_counter(), s.step.clone()
+        self.ticket, self.since, self.before = self.ticket + 1, time.perf_counter(), self.step_seen.copy()
         with self.stream.on():
             self.engine.launch(self.stream.handle, s, min(self.chunk, self.engine.most(len(s.trials))), self.done, self.ticket)
 
@@ -69,9 +71,9 @@ class Flight:
     def land(self, company=1):
         """What has ended since the last call, as (number, hparams, Outcome); `company` flights share the device, and the time with it."""
         s = self.slots
-        if self.aloft and bool((self.done == self.ticket).all()):
+        if self.aloft and (self.done_seen == self.ticket).all():
             self._note_chunk(company)
-        if self.at_work and bool((self.judged == self.trial).all()):
+        if self.at_work and (self.judged_seen == self.trial).all():
             rows, self.at_work = self.at_work, {}
             for row, theta in rows.items():
                 sound = not s.dead[row] and bool(torch.isfinite(theta).all())
@@ -84,13 +86,12 @@ class Flight:
     def _note_chunk(self, company):
         """A launch is over: takes down what it did, and starts the next."""
         s, elapsed = self.slots, time.perf_counter() - self.since
-        taken = (s.step - self.before).tolist()
+        longest = max(1, int((self.step_seen - self.before).max()))
         for row in self.aloft:
             s.seconds[row] += elapsed / (len(self.aloft) * company)
-        ended = [row for row in self.aloft if s.dead[row] or s.step[row] >= self.total[row]]
+        ended = [row for row in self.aloft if self.dead_seen[row] or self.step_seen[row] >= self.total[row]]
         self.aloft -= set(ended)
         self.ended += ended
-        longest = max(1, *taken) if len(taken) > 1 else max(1, taken[0])
         self.chunk = max(8, min(4 * self.chunk, int(longest * CHUNK_SECONDS / max(elapsed, 1e-6))))
         if self.aloft:
             self._train()
