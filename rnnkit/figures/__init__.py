@@ -19,6 +19,7 @@ from rnnkit.figures.throughput import fig2c, g01
 from rnnkit.figures.trainability import fig4, fig5
 from rnnkit.figures.tuner import convergence, importance, lost
 from rnnkit.figures.verdicts import claims_of
+from rnnkit.figures.wiring import unrolled, wiring
 from rnnkit.figures.words import alt, caption
 
 DRAW = {
@@ -27,7 +28,7 @@ DRAW = {
     "tuner": convergence, "importance": importance, "lost": lost,
     "quantised": quantised, "later_numbers": later_numbers, "more_cells": more_cells,
 }  # fmt: skip
-EXHIBITS = {"flow": one_setting, "gradients": gradients}  # ours, made of something else than trials: shown in notebooks, not in the gallery
+EXHIBITS = {"flow": one_setting, "gradients": gradients, "wiring": wiring, "unrolled": unrolled}  # ours, made of something else than trials: shown in notebooks, not in the gallery
 EXHIBITS |= {f"task_{name}": task_example for name in ("per_cap", "mem_thru", "rcf", "text8", "parens_counting", "arithmetic")}
 
 EXHIBITS["audit"] = audit  # of the paper's own numbers: in the gallery too
@@ -35,5 +36,5 @@ EXHIBITS["audit"] = audit  # of the paper's own numbers: in the gallery too
 __all__ = [
     "DRAW", "EXHIBITS", "alt", "audit", "best_so_far", "calibration", "caption", "companions", "convergence", "fig1",
     "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5", "figapp1", "g01", "gallery", "gradients", "importance", "inputs", "lost", "later_numbers",
-    "more_cells", "one_setting", "points", "publish", "quantised", "save", "show", "style_of", "table1", "tableapp1", "tableapp2",
+    "more_cells", "one_setting", "points", "publish", "quantised", "save", "show", "style_of", "table1", "tableapp1", "tableapp2", "unrolled", "wiring",
 ]  # fmt: skip
