@@ -1,4 +1,5 @@
-"""The rules that judge, on tables without an effect: of networks that learned nothing, and of networks that are all alike."""
+"""The rules that judge, on tables without an effect: of networks that learned nothing, and of networks that
+are all alike."""
 
 import re
 
@@ -15,7 +16,16 @@ from rnnkit.analysis.chances import ALIKE, SIMULATED, idle, rates_without_effect
 from rnnkit.analysis.claims import findings
 from rnnkit.analysis.convergence import halved, settled, with_half_the_steps
 from rnnkit.analysis.finding import Pair, judged, told_apart
-from rnnkit.analysis.statistics import apart, fisher, holm, mann_whitney, paired, relabelled, spread_of_means, student
+from rnnkit.analysis.statistics import (
+    apart,
+    fisher,
+    holm,
+    mann_whitney,
+    paired,
+    relabelled,
+    spread_of_means,
+    student,
+)
 
 TIMES = 60
 SHUFFLES = 60
@@ -50,13 +60,19 @@ def test_networks_that_learned_nothing_decide_nothing_with_many_trials_either():
     frames = idle(np.random.default_rng(0))
     trained = synthetic.frame((300, 1_000, 3_000), (1, 2, 4), trials=32, steps=(50_000, 200_000), noise=0.002)
     assert len(trained) == len(frames["fig1"])
-    verdicts = [pd.Series({id: f.verdict for id, f in findings("fig1", analysis.rows_of("fig1", x)).items()}) for x in (frames["fig1"], trained)]
+    verdicts = [
+        pd.Series({id: f.verdict for id, f in findings("fig1", analysis.rows_of("fig1", x)).items()})
+        for x in (frames["fig1"], trained)
+    ]
     decided = [v.isin([HOLDS, FAILS]).drop("G03") for v in verdicts]
     assert not decided[0].any() and decided[1].sum() >= 7
 
 
 SHUFFLED = {  # the labels of one table are dealt out anew among its trials, within each task and depth
-    "fig4": (lambda: synthetic_hard.frame(("parens_counting", "arithmetic"), (1, 4, 8), 40), ("P01", "P04", "G04")),
+    "fig4": (
+        lambda: synthetic_hard.frame(("parens_counting", "arithmetic"), (1, 4, 8), 40),
+        ("P01", "P04", "G04"),
+    ),
     "fig5": (lambda: synthetic_hard.frame(depths=(1, 8), trials=100, tuner="random"), ("H04", "H07")),
     "table1": (lambda: synthetic_hard.frame(depths=(1, 8), trials=100, tuner="random"), ("H01", "H02")),
 }
@@ -73,7 +89,12 @@ def test_labels_of_a_real_effect_dealt_out_anew_decide_a_rule_in_at_most_a_tenth
             order = rng.permutation(places)
             for column in ("valid_loss", "eval_loss", "infeasible", "accuracy"):
                 mixed.iloc[places, mixed.columns.get_loc(column)] = frame[column].to_numpy()[order]
-        said.append({id: finding.verdict for id, finding in findings(name, analysis.rows_of(name, mixed), ids).items()})
+        said.append(
+            {
+                id: finding.verdict
+                for id, finding in findings(name, analysis.rows_of(name, mixed), ids).items()
+            }
+        )
     table = pd.DataFrame(said)
     limit = stats.binom.ppf(0.99, SHUFFLES, 0.05)  # 5 % are meant
     assert ((table == FAILS).sum() <= limit).all() and ((table == HOLDS).sum() <= limit).all()
@@ -85,11 +106,19 @@ def test_labels_of_a_real_effect_dealt_out_anew_decide_a_rule_in_at_most_a_tenth
 def trials(bits, steps, study="a", architecture="rnn"):
     """A network of the capacity task with these bits and steps, in the order of the trials."""
     frame = synthetic.frame((300,), (1,), trials=len(bits), architectures=(architecture,), infeasible=0)
-    return frame.assign(valid_loss=-np.asarray(bits, float), eval_loss=-np.asarray(bits, float), steps=steps, form="", study=study)
+    return frame.assign(
+        valid_loss=-np.asarray(bits, float),
+        eval_loss=-np.asarray(bits, float),
+        steps=steps,
+        form="",
+        study=study,
+    )
 
 
 def test_half_of_the_trials_is_the_first_half_of_each_study():
-    frame = pd.concat([trials([50, 90, 100, 80], [100, 400, 400, 400]), trials([70, 60], [100, 400], study="b")])
+    frame = pd.concat(
+        [trials([50, 90, 100, 80], [100, 400, 400, 400]), trials([70, 60], [100, 400], study="b")]
+    )
     row = halved(frame).iloc[0]
     assert row.best == -100 and row.trials == pytest.approx(0.1)  # the best of 50, 90 and 70, by hand
 
@@ -111,13 +140,18 @@ def test_where_no_trial_has_half_of_the_steps_the_end_is_not_known():
     ([96, 97, 98, 100], [200, 100, 400, 400], True), ([90, 90, 95, 100], [100, 200, 400, 400], False),
     ([100, 90, 96, 97], [400, 100, 200, 400], True), ([100, 80, 90, 97], [400, 100, 200, 400], False),
 ])  # fmt: skip
-def test_a_search_is_at_its_end_where_halving_trials_and_steps_changes_less_than_a_twentieth(bits, steps, done):
+def test_a_search_is_at_its_end_where_halving_trials_and_steps_changes_less_than_a_twentieth(
+    bits, steps, done
+):
     end = settled(trials(bits, steps))
     assert end.settled == done and f"the search {'has come to its end' if done else 'is open'}" in end.reason
 
 
 def test_of_several_networks_the_mean_change_counts():
-    one, other = trials([100, 100, 100, 100], [100, 200, 400, 400]), trials([92, 92, 100, 100], [100, 400, 200, 400], "b", "gru")
+    one, other = (
+        trials([100, 100, 100, 100], [100, 200, 400, 400]),
+        trials([92, 92, 100, 100], [100, 400, 200, 400], "b", "gru"),
+    )
     end = settled(pd.concat([one, other]))
     assert end.trials == pytest.approx(0.04) and end.settled
 
@@ -159,19 +193,27 @@ def test_tests_of_pairs_are_scipys():
     assert mann_whitney(a, b) == pytest.approx((stats.mannwhitneyu(a, b, method="asymptotic").pvalue, -1))
     assert paired(a, b) == pytest.approx((stats.ttest_rel(a, b).pvalue, np.sign(a.mean() - b.mean())))
     assert fisher(3, 40, 15, 50) == pytest.approx((stats.fisher_exact([[3, 37], [15, 35]]).pvalue, -1))
-    assert mann_whitney([1.0, 1.0], [1.0]) == (1.0, 0) and paired([1.0], [2.0]) == (1.0, 0) and fisher(0, 0, 1, 2) == (1.0, 0)
+    assert (
+        mann_whitney([1.0, 1.0], [1.0]) == (1.0, 0)
+        and paired([1.0], [2.0]) == (1.0, 0)
+        and fisher(0, 0, 1, 2) == (1.0, 0)
+    )
 
 
 def test_students_interval_is_scipys_and_wide_for_three():
     values = [1.0, 2.0, 4.0]
     theirs = stats.ttest_1samp(values, 0).confidence_interval()
-    assert student(values) == pytest.approx((theirs.low, theirs.high)) and student(values)[0] < 0 < min(values)
+    assert student(values) == pytest.approx((theirs.low, theirs.high)) and student(values)[0] < 0 < min(
+        values
+    )
     assert student(values, 0, 4) == (0, 4) and all(map(np.isnan, student([1.0])))
 
 
 def test_the_interval_of_a_spread_covers_the_truth_whatever_is_highest():
     rng, truth = np.random.default_rng(0), np.array([0.0, 0.0, 0.0, 0.0, 0.3])
-    found = [spread_of_means(truth + rng.normal(0, 1, (4, 1)) + rng.normal(0, 0.2, (4, 5))) for _ in range(400)]
+    found = [
+        spread_of_means(truth + rng.normal(0, 1, (4, 1)) + rng.normal(0, 0.2, (4, 5))) for _ in range(400)
+    ]
     assert np.mean([low <= 0.3 <= high for _, low, high in found]) >= 0.93
 
 
@@ -189,7 +231,9 @@ def test_columns_that_differ_are_told_apart_and_others_one_time_in_twenty():
     assert np.mean(np.array(p) <= 0.05) <= 0.09  # 5 % and three standard errors
 
 
-@pytest.mark.parametrize("interval, below, verdict", [((1, 2), True, HOLDS), ((1, 2), False, FAILS), ((2, 4), True, UNTESTED)])
+@pytest.mark.parametrize(
+    "interval, below, verdict", [((1, 2), True, HOLDS), ((1, 2), False, FAILS), ((2, 4), True, UNTESTED)]
+)
 def test_a_claim_holds_or_fails_where_its_whole_interval_lies_on_one_side(interval, below, verdict):
     found = judged(1.5, interval, 3, below, "why")
     assert found.verdict == verdict
@@ -204,8 +248,16 @@ def test_a_table_of_claims_shows_whole_sentences_and_rounded_numbers_with_their_
     table = analysis.compare("fig1", frame)
     shown = table._repr_html_()
     for row in table.itertuples():
-        assert row.evidence.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("'", "&#x27;") in shown
-    assert re.search(r">\d\.\d\d \[\d\.\d\d, \d\.\d\d\]<", shown) and "NaN" not in shown and "nan" not in shown
+        assert (
+            row.evidence.replace("&", "&amp;")
+            .replace("<", "&lt;")
+            .replace(">", "&gt;")
+            .replace("'", "&#x27;")
+            in shown
+        )
+    assert (
+        re.search(r">\d\.\d\d \[\d\.\d\d, \d\.\d\d\]<", shown) and "NaN" not in shown and "nan" not in shown
+    )
     assert not re.search(r">[^<>]*\d\.\d{4,}[^<>]*\[", shown)
 
 
@@ -226,7 +278,12 @@ def test_verdicts_are_coloured_and_any_other_table_is_as_ever():
 
 
 def test_the_tally_counts_the_papers_claims_that_can_be_decided_and_ours_apart():
-    verdicts = [HOLDS if id in ("C01", "C02b") else NO_NUMBERS if id == "C05" else UNTESTED for id in paper.CLAIMS]
+    verdicts = [
+        HOLDS if id in ("C01", "C02b") else NO_NUMBERS if id == "C05" else UNTESTED for id in paper.CLAIMS
+    ]
     text = analysis.tally(pd.DataFrame({"id": list(paper.CLAIMS), "verdict": verdicts}))
     assert "of the 36 that can be decided 1 holds, 0 fail, 35 are not tested at this scale" in text
-    assert "not counted C05" in text and "of ours beside them (C02b and H07b) 1 holds, 0 fail, 1 is not tested at this scale" in text
+    assert (
+        "not counted C05" in text
+        and "of ours beside them (C02b and H07b) 1 holds, 0 fail, 1 is not tested at this scale" in text
+    )

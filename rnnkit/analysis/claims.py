@@ -3,7 +3,16 @@
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.analysis import comparisons, compression, hard_tasks, levels, loss, throughput, trainability, untuned
+from rnnkit.analysis import (
+    comparisons,
+    compression,
+    hard_tasks,
+    levels,
+    loss,
+    throughput,
+    trainability,
+    untuned,
+)
 from rnnkit.analysis.capacity import stored_bits
 from rnnkit.analysis.convergence import NETWORK
 from rnnkit.analysis.finding import FAILS, HOLDS, MIN_TRIALS, UNTESTED, Finding, listed
@@ -63,11 +72,20 @@ POINTS = {  # figure -> the table of best trials that its checks take; all other
     "tableapp1": trainability.rerun_table,
     "tableapp2": trainability.welch_table,
 }
-WITHOUT_SEARCH = ("C05", "G01", "G03", "M01", "M02", "M03", "T02")  # few trials may decide these: costs, counts, bounds that are reached
+WITHOUT_SEARCH = (
+    "C05",
+    "G01",
+    "G03",
+    "M01",
+    "M02",
+    "M03",
+    "T02",
+)  # few trials may decide these: costs, counts, bounds that are reached
 
 
 def compare(name: str, frame: pd.DataFrame) -> Verdicts:
-    """Claims that figure `name` decides, a row each: id, claim, paper, ours with its 95 % interval, verdict and a sentence of evidence.
+    """Claims that figure `name` decides, a row each: id, claim, paper, ours with its 95 % interval, verdict
+    and a sentence of evidence.
 
     ValueError for an unknown figure or a frame without its trials.
     """
@@ -76,24 +94,36 @@ def compare(name: str, frame: pd.DataFrame) -> Verdicts:
         claim = paper.CLAIMS[id]
         statistic = claim.statistic[0].upper() + claim.statistic[1:]
         evidence = f"{statistic}: {finding.reason}; {budget(rows)}."
-        table.append([id, claim.text, claim.paper, finding.ours, finding.low, finding.high, finding.verdict, evidence])
+        table.append(
+            [id, claim.text, claim.paper, finding.ours, finding.low, finding.high, finding.verdict, evidence]
+        )
     return Verdicts(table, columns=["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence"])
 
 
 def findings(name: str, rows: pd.DataFrame, ids=None) -> dict[str, Finding]:
-    """What the checks of a figure's claims (or of those in `ids`) give, of the figure's own trials (`rows_of`)."""
+    """What the checks of a figure's claims (or of those in `ids`) give, of the figure's own trials
+    (`rows_of`)."""
     ids = [id for id in paper.FIGURES[name].claims if ids is None or id in ids]
     if not ids:
         return {}
-    spent, points, fewest = budget(rows), POINTS.get(name, stored_bits)(rows), int(rows.groupby(NETWORK).size().min())
+    spent, points, fewest = (
+        budget(rows),
+        POINTS.get(name, stored_bits)(rows),
+        int(rows.groupby(NETWORK).size().min()),
+    )
     found = {id: CHECKS[id](rows, points, spent) for id in ids}
     few = f"a network with {fewest} trials has not been searched for ({MIN_TRIALS} are the least)"
-    too_few = {} if fewest >= MIN_TRIALS else {id: {"verdict": UNTESTED, "reason": few} for id in ids if id not in WITHOUT_SEARCH}
+    too_few = (
+        {}
+        if fewest >= MIN_TRIALS
+        else {id: {"verdict": UNTESTED, "reason": few} for id in ids if id not in WITHOUT_SEARCH}
+    )
     return {id: finding._replace(**too_few.get(id, {})) for id, finding in found.items()}
 
 
 def tally(claims: pd.DataFrame) -> str:
-    """How many of the paper's claims hold, fail and are open, out of a table of claims; those of ours and those without a number apart."""
+    """How many of the paper's claims hold, fail and are open, out of a table of claims; those of ours and
+    those without a number apart."""
     claims = claims.drop_duplicates("id")
     ours, undecidable = claims.id.str.endswith("b"), claims.id.isin(paper.WITHOUT_NUMBERS)
     theirs = claims[~ours & ~undecidable]
@@ -108,13 +138,28 @@ def tally(claims: pd.DataFrame) -> str:
 def _counts(claims) -> str:
     """12 hold, 3 fail, 21 are not tested at this scale."""
     counts = claims.verdict.value_counts()
-    words = {HOLDS: ("holds", "hold"), FAILS: ("fails", "fail"), UNTESTED: ("is not tested at this scale", "are not tested at this scale")}
-    named = [f"{counts.get(verdict, 0)} {one if counts.get(verdict, 0) == 1 else many}" for verdict, (one, many) in words.items()]
-    return ", ".join(named + [f"{number} {verdict}" for verdict, number in counts.items() if verdict not in words])
+    words = {
+        HOLDS: ("holds", "hold"),
+        FAILS: ("fails", "fail"),
+        UNTESTED: ("is not tested at this scale", "are not tested at this scale"),
+    }
+    named = [
+        f"{counts.get(verdict, 0)} {one if counts.get(verdict, 0) == 1 else many}"
+        for verdict, (one, many) in words.items()
+    ]
+    return ", ".join(
+        named + [f"{number} {verdict}" for verdict, number in counts.items() if verdict not in words]
+    )
 
 
 def advice(verdicts: pd.DataFrame) -> Verdicts:
-    """Section 5's advice, a row for each piece and claim that it leans on, with our verdict, out of a table of claims (`verdicts`)."""
+    """Section 5's advice, a row for each piece and claim that it leans on, with our verdict, out of a table
+    of claims (`verdicts`)."""
     known = verdicts.set_index("id")
-    table = [[text, id, known.claim[id], known.ours[id], known.verdict[id]] for text, ids in paper.ADVICE for id in ids if id in known.index]
+    table = [
+        [text, id, known.claim[id], known.ours[id], known.verdict[id]]
+        for text, ids in paper.ADVICE
+        for id in ids
+        if id in known.index
+    ]
     return Verdicts(table, columns=["advice", "id", "claim", "ours", "verdict"])

@@ -1,4 +1,5 @@
-"""A table of claims that shows itself in a notebook: whole sentences, numbers with their intervals, verdicts in words and colour."""
+"""A table of claims that shows itself in a notebook: whole sentences, numbers with their intervals, verdicts
+in words and colour."""
 
 import html
 import math
@@ -25,7 +26,9 @@ class Verdicts(pd.DataFrame):
         merged = {"low", "high"} if {"ours", "low", "high"} <= set(self.columns) else set()
         names = [name for name in self.columns if name not in merged]
         head = "".join(f'<th style="{LEFT}">{html.escape(str(name))}</th>' for name in names)
-        body = "".join(f"<tr>{''.join(_cell(name, row) for name in names)}</tr>" for row in self.to_dict("records"))
+        body = "".join(
+            f"<tr>{''.join(_cell(name, row) for name in names)}</tr>" for row in self.to_dict("records")
+        )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -34,7 +37,13 @@ def _cell(name, row: dict) -> str:
     if name == "verdict":
         colour, word = COLOURS.get(value, OTHER), html.escape(str(value))
         return f'<td style="{LEFT}; color: {colour}; font-weight: 600">{word}</td>'
-    text = with_interval(value, row.get("low"), row.get("high")) if name == "ours" else "" if value is None or pd.isna(value) else str(value)
+    text = (
+        with_interval(value, row.get("low"), row.get("high"))
+        if name == "ours"
+        else ""
+        if value is None or pd.isna(value)
+        else str(value)
+    )
     return f'<td style="{LEFT}{"; white-space: nowrap" if name == "ours" else ""}">{html.escape(text)}</td>'
 
 

@@ -1,8 +1,10 @@
-"""Checks of claims about amounts: how many bits, for how many parameters, from how many samples, with how many hyper-parameters.
+"""Checks of claims about amounts: how many bits, for how many parameters, from how many samples, with how
+many hyper-parameters.
 
-A best trial is a lower bound on a capacity. So a search may show that networks store *at least* so much, but refutes a level ("about 5
-bits"), a proportion to size or a dataset just large enough only where it has come to its end (`convergence`), and only with networks that
-store more than a perceptron; else the verdict is "not tested at this scale".
+A best trial is a lower bound on a capacity. So a search may show that networks store *at least* so much, but
+refutes a level ("about 5 bits"), a proportion to size or a dataset just large enough only where it has come
+to its end (`convergence`), and only with networks that store more than a perceptron; else the verdict is "not
+tested at this scale".
 """
 
 import math
@@ -18,35 +20,50 @@ from rnnkit.analysis.finding import (
     untrained,
 )  # fmt: skip
 from rnnkit.analysis.rows import Budget, is_pinned
-from rnnkit.analysis.statistics import bootstrap, paired, slope_loglog, student
+from rnnkit.analysis.statistics import around_the_median, paired, slope_loglog, student
 
 
 def linear_in_parameters(rows, points, spent: Budget) -> Finding:
     """C01: the interval of the slope contains 1, or is near it.
 
-    A large network can do what a small one does, so bits that do not rise with parameters show a poor search, and refute nothing.
+    A large network can do what a small one does, so bits that do not rise with parameters show a poor search,
+    and refute nothing.
     """
-    slope, low, high = slope_loglog(points.num_params, points.bits, points.architecture + points.n_layers.astype(str))
+    slope, low, high = slope_loglog(
+        points.num_params, points.bits, points.architecture + points.n_layers.astype(str)
+    )
     sizes, near = spent.sizes, 1 - LINEAR <= low and high <= 1 + LINEAR
     if len(sizes) < MIN_CELLS or sizes[-1] < 10 * sizes[0]:
-        reason = f"{count(len(sizes), 'size')} of {size_range(sizes)} parameters, and it takes three over a decade"
+        reason = (
+            f"{count(len(sizes), 'size')} of {size_range(sizes)} parameters, and it takes three over a decade"
+        )
         return Finding(slope, low, high, UNTESTED, reason)
     if math.isnan(low) or untrained(points):
         return Finding(slope, low, high, UNTESTED, untrained(points) or "too few networks stored bits")
     if near or low <= 1 <= high and high - low <= 2 * SURE:
-        return Finding(slope, low, high, HOLDS, f"near 1 over {len(sizes)} sizes of {size_range(sizes)} parameters")
+        return Finding(
+            slope, low, high, HOLDS, f"near 1 over {len(sizes)} sizes of {size_range(sizes)} parameters"
+        )
     if low <= 1 <= high:
         return Finding(slope, low, high, UNTESTED, f"the interval is wider than 1 +- {SURE}")
     if low <= 0:
-        return Finding(slope, low, high, UNTESTED, "bits do not rise with parameters, which shows a poor search of the large networks")
+        return Finding(
+            slope,
+            low,
+            high,
+            UNTESTED,
+            "bits do not rise with parameters, which shows a poor search of the large networks",
+        )
     refuted = Finding(slope, low, high, FAILS, f"the interval excludes 1 over {size_range(sizes)} parameters")
     return unless_open(refuted, rows)
 
 
 def five_bits(rows, points, spent: Budget) -> Finding:
-    """C02: the mean over architectures and depths is within a tenth of 5, at the sizes whose searches have come to their end.
+    """C02: the mean over architectures and depths is within a tenth of 5, at the sizes whose searches have
+    come to their end.
 
-    If there are none, the mean at the largest size is shown, as the lower bound that it is; it can only be too much.
+    If there are none, the mean at the largest size is shown, as the lower bound that it is; it can only be
+    too much.
     """
     points, ends = of_the_paper(points).dropna(subset="bits"), _ends(rows)
     done = [size for size, end in ends.items() if end.settled]
@@ -58,14 +75,28 @@ def five_bits(rows, points, spent: Budget) -> Finding:
         return Finding(level, low, high, FAILS, f"{where}, more than a tenth above 5")
     if not done:
         open_search = ends[max(ends)].reason if ends else "no trial was feasible"
-        return Finding(level, low, high, UNTESTED, f"a lower bound, from {where}; no size is trained to its end: {open_search}")
+        return Finding(
+            level,
+            low,
+            high,
+            UNTESTED,
+            f"a lower bound, from {where}; no size is trained to its end: {open_search}",
+        )
     if untrained(used):
         return Finding(level, low, high, UNTESTED, f"{where}; {untrained(used)}")
     if least <= level <= most and high - low <= 2 * (most - least):
-        return Finding(level, low, high, HOLDS, f"{where}, all that are trained to their end; within a tenth of 5")
+        return Finding(
+            level, low, high, HOLDS, f"{where}, all that are trained to their end; within a tenth of 5"
+        )
     verdict = FAILS if high < least else UNTESTED
     unsure = "" if verdict == FAILS else "; the interval does not tell"
-    return Finding(level, low, high, verdict, f"{where}, all that are trained to their end; {ends[done[-1]].reason}{unsure}")
+    return Finding(
+        level,
+        low,
+        high,
+        verdict,
+        f"{where}, all that are trained to their end; {ends[done[-1]].reason}{unsure}",
+    )
 
 
 def _ends(rows) -> dict[int, Settled]:
@@ -74,20 +105,26 @@ def _ends(rows) -> dict[int, Settled]:
 
 
 def more_than_a_perceptron(rows, points, spent: Budget) -> Finding:
-    """C02b, ours: the mean over all networks is above a perceptron's 2. What was found is a lower bound, so this can hold, or stay open."""
+    """C02b, ours: the mean over all networks is above a perceptron's 2. What was found is a lower bound, so
+    this can hold, or stay open."""
     values = of_the_paper(points).bits_per_param.dropna()
     level, interval = mean(values), student(values)
     reason = f"{count(len(values), 'network')} of {size_range(spent.sizes)} parameters, from {values.min():.2f} to {values.max():.2f}"
     if not len(values):
         return Finding(level, *interval, UNTESTED, "no network stored bits")
     found = judged(level, interval, paper.PERCEPTRON_BITS, below=False, reason=reason)
-    return found._replace(verdict=UNTESTED, reason=f"{reason}; lower bounds, which cannot refute") if found.verdict == FAILS else found
+    return (
+        found._replace(verdict=UNTESTED, reason=f"{reason}; lower bounds, which cannot refute")
+        if found.verdict == FAILS
+        else found
+    )
 
 
 def three_to_six(rows, points, spent: Budget) -> Finding:
     """C03: every network lies between 3 and 6; the interval shown is the least and the most.
 
-    More than 6 refutes it after any search, fewer than 3 where the searches of such networks have come to their end.
+    More than 6 refutes it after any search, fewer than 3 where the searches of such networks have come to
+    their end.
     """
     points = of_the_paper(points).dropna(subset="bits_per_param")
     values = points.bits_per_param
@@ -108,8 +145,8 @@ def three_to_six(rows, points, spent: Budget) -> Finding:
 
 
 def irnn_lowest(rows, points, spent: Budget) -> Finding:
-    """C08: the IRNN's bits per parameter are below those of every other architecture (pairs over sizes and depths, Holm's correction), and
-    its most is within a tenth of 3.5."""
+    """C08: the IRNN's bits per parameter are below those of every other architecture (pairs over sizes and
+    depths, Holm's correction), and its most is within a tenth of 3.5."""
     irnn = points[points.architecture == "irnn"].dropna(subset="bits")
     if irnn.empty:
         return Finding(math.nan, math.nan, math.nan, UNTESTED, "no IRNN stored bits")
@@ -135,7 +172,8 @@ def irnn_lowest(rows, points, spent: Budget) -> Finding:
 
 
 def best_dataset(rows, points, spent: Budget) -> Finding:
-    """C12: the median over studies of best dataset size over stored bits is at most 1.25 (it cannot be below 1)."""
+    """C12: the median over studies of best dataset size over stored bits is at most 1.25 (it cannot be below
+    1)."""
     stored = points[points.bits > 0]
     ratios = (stored.samples / stored.bits).to_numpy()
     ratio = float(np.median(ratios)) if len(ratios) else math.nan
@@ -143,7 +181,7 @@ def best_dataset(rows, points, spent: Budget) -> Finding:
         reason = f"{count(len(ratios), 'network')} stored bits, and it takes {MIN_CELLS}"
         return Finding(ratio, math.nan, math.nan, UNTESTED, reason)
     reason = f"median of {len(ratios)} networks; slightly is up to {SLIGHTLY}"
-    interval = bootstrap(ratios, lambda draw: np.median(draw, -1))
+    interval = around_the_median(np.sort(ratios))
     return judged(ratio, interval, SLIGHTLY, below=True, reason=reason, needs=untrained(points), search=rows)
 
 
@@ -157,7 +195,9 @@ def perceptron(rows, points, spent: Budget) -> Finding:
     if level >= paper.PERCEPTRON_BITS * (1 - ABOUT):
         return Finding(level, low, high, HOLDS, about)
     if level < paper.PERCEPTRON_BITS / 2:
-        return Finding(level, low, high, UNTESTED, f"{about}; less than half of what theory allows shows a poor search")
+        return Finding(
+            level, low, high, UNTESTED, f"{about}; less than half of what theory allows shows a poor search"
+        )
     return unless_open(Finding(level, low, high, FAILS, about), rows)
 
 
@@ -172,5 +212,7 @@ def dimensions(rows, points, spent: Budget) -> Finding:
     each = ", ".join(f"{label(a)} {counts[a]}" for a in paper.ARCHITECTURES if a in counts)
     missing = [label(a) for a in paper.ARCHITECTURES if a not in counts]
     if inside and missing:
-        return Finding(counts.mean(), counts.min(), counts.max(), UNTESTED, f"{each}; {listed(missing)} not trained")
+        return Finding(
+            counts.mean(), counts.min(), counts.max(), UNTESTED, f"{each}; {listed(missing)} not trained"
+        )
     return Finding(counts.mean(), counts.min(), counts.max(), HOLDS if inside else FAILS, each)

@@ -1,4 +1,5 @@
-"""Best losses of networks on tasks that none learns perfectly (section 3, Figure 3), and the claims on them."""
+"""Best losses of networks on tasks that none learns perfectly (section 3, Figure 3), and the claims on
+them."""
 
 import math
 
@@ -15,15 +16,26 @@ from rnnkit.analysis.finding import (
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import bootstrap, half_rank, slope_loglog, spread_of_means
 
-NETWORK = ["task_type", "form", "n_in", "unroll", "n_layers", "n_units", "max_params", "architecture"]  # what a best is taken over
+NETWORK = [
+    "task_type",
+    "form",
+    "n_in",
+    "unroll",
+    "n_layers",
+    "n_units",
+    "max_params",
+    "architecture",
+]  # what a best is taken over
 LETTERS = 27  # symbols of text8: a to z and the space
 RCF = {"paper": (1_000_000, 5_000), "small": (10_000, 50), "tiny": (200, 1)}  # form -> samples, tau (App. B)
 
 
 def best_losses(rows: pd.DataFrame) -> pd.DataFrame:
-    """The trial with the least validation loss of each network and its evaluation loss, `loss`; a row each, in the paper's order.
+    """The trial with the least validation loss of each network and its evaluation loss, `loss`; a row each,
+    in the paper's order.
 
-    `loss_high` is what half the search would have found in 39 of 40 cases; the best itself bounds what a network can reach from above.
+    `loss_high` is what half the search would have found in 39 of 40 cases; the best itself bounds what a
+    network can reach from above.
     """
     rows, table = rows.reset_index(drop=True), []
     feasible = rows.valid_loss.astype(float).mask(rows.infeasible.astype(bool))
@@ -31,28 +43,51 @@ def best_losses(rows: pd.DataFrame) -> pd.DataFrame:
         ranked = places[np.argsort(feasible.to_numpy()[places], kind="stable")]  # nan comes last
         dead = feasible[places].isna()
         best, half = rows.loc[ranked[0]], rows.loc[ranked[half_rank(len(ranked))]]
-        found = {"loss": best.eval_loss, "loss_high": half.eval_loss, "accuracy": best.accuracy, "steps": best.steps}
-        found = dict.fromkeys(found, math.nan) if dead.all() else found | {"loss_high": half.eval_loss if not half.infeasible else math.nan}
-        counts = {"num_params": best.num_params, "trials": len(places), "infeasible": int(dead.sum()), "hyper_iter": best.hyper_iter}
+        found = {
+            "loss": best.eval_loss,
+            "loss_high": half.eval_loss,
+            "accuracy": best.accuracy,
+            "steps": best.steps,
+        }
+        found = (
+            dict.fromkeys(found, math.nan)
+            if dead.all()
+            else found | {"loss_high": half.eval_loss if not half.infeasible else math.nan}
+        )
+        counts = {
+            "num_params": best.num_params,
+            "trials": len(places),
+            "infeasible": int(dead.sum()),
+            "hyper_iter": best.hyper_iter,
+        }
         table.append(dict(zip(NETWORK, network)) | counts | found)
     order = {name: place for place, name in enumerate([*paper.TASKS, *in_order(rows.architecture)])}
     points = pd.DataFrame(table)
-    return points.sort_values(NETWORK, key=lambda c: c.map(order) if c.name in ("task_type", "architecture") else c, ignore_index=True)
+    return points.sort_values(
+        NETWORK,
+        key=lambda c: c.map(order) if c.name in ("task_type", "architecture") else c,
+        ignore_index=True,
+    )
 
 
 def by_size(points: pd.DataFrame) -> pd.DataFrame:
-    """Table of best losses out of `best_losses`: a row for each size and depth, a column for each architecture."""
-    table = points.pivot_table("loss", ["max_params", "n_layers"], "architecture", aggfunc="min").dropna(axis=1, how="all")
+    """Table of best losses out of `best_losses`: a row for each size and depth, a column for each
+    architecture."""
+    table = points.pivot_table("loss", ["max_params", "n_layers"], "architecture", aggfunc="min").dropna(
+        axis=1, how="all"
+    )
     return table[in_order(table.columns)]
 
 
 def chance(task_type: str) -> float:
-    """Loss of an answer that knows nothing: log2(27) bits a character for text8, the variance 1 of a target elsewhere."""
+    """Loss of an answer that knows nothing: log2(27) bits a character for text8, the variance 1 of a target
+    elsewhere."""
     return math.log2(LETTERS) if task_type == "text8" else 1.0
 
 
 def memorised(form: str, samples):
-    """Error left on random functions by a network that knows the `samples` heaviest and says 0 to all others; nan for an unknown form.
+    """Error left on random functions by a network that knows the `samples` heaviest and says 0 to all others;
+    nan for an unknown form.
 
     1 - ln(1 + M / tau) / ln(1 + N / tau), from the weights of Appendix B.
     """
@@ -61,11 +96,14 @@ def memorised(form: str, samples):
 
 
 def fall(points: pd.DataFrame) -> tuple[float, float, float]:
-    """Change of the loss for e times the parameters, with Student's 95 % interval: one slope for all, each architecture and depth with its
-    own level. nan where the sizes do not determine it."""
+    """Change of the loss for e times the parameters, with Student's 95 % interval: one slope for all, each
+    architecture and depth with its own level. nan where the sizes do not determine it."""
     points = points.dropna(subset="loss")
     series = [points.architecture, points.n_layers]
-    x, y = (values - values.groupby(series).transform("mean") for values in (np.log(points.num_params), points.loss))
+    x, y = (
+        values - values.groupby(series).transform("mean")
+        for values in (np.log(points.num_params), points.loss)
+    )
     free, squares = len(points) - points.groupby(series).ngroups - 1, float(x @ x)
     if free < 1 or squares < 1e-9:
         return math.nan, math.nan, math.nan
@@ -76,7 +114,9 @@ def fall(points: pd.DataFrame) -> tuple[float, float, float]:
 
 def r_squared(x, y):
     """Share of the variance of y that a straight line in x explains, along the last axis."""
-    x, y = (values - values.mean(-1, keepdims=True) for values in (np.asarray(x, float), np.asarray(y, float)))
+    x, y = (
+        values - values.mean(-1, keepdims=True) for values in (np.asarray(x, float), np.asarray(y, float))
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         return (x * y).sum(-1) ** 2 / ((x * x).sum(-1) * (y * y).sum(-1))
 
@@ -87,13 +127,17 @@ def r_squared(x, y):
 def equal_at_equal_size(task_type: str, unit: str):
     """T01, R01: highest less lowest mean loss at equal parameters, worth at most twice the parameters.
 
-    The paper says what near means: "the number of parameters would have to be adjusted by only a small factor". A difference in loss is
-    worth the factor by which parameters must grow for the loss to fall that much.
+    The paper says what near means: "the number of parameters would have to be adjusted by only a small
+    factor". A difference in loss is worth the factor by which parameters must grow for the loss to fall that
+    much.
     """
+
     def check(rows, points, spent: Budget) -> Finding:
         points = of_the_paper(points[points.task_type == task_type])
         if points.loss.notna().sum() == 0:
-            return Finding(math.nan, math.nan, math.nan, UNTESTED, f"no trials of {paper.TASKS[task_type]} ended")
+            return Finding(
+                math.nan, math.nan, math.nan, UNTESTED, f"no trials of {paper.TASKS[task_type]} ended"
+            )
         table, left_out = shared(by_size(points), paper.ARCHITECTURES)
         ours, low, high = spread_of_means(table)
         if len(table) < MIN_CELLS or table.shape[1] < 3:
@@ -102,19 +146,30 @@ def equal_at_equal_size(task_type: str, unit: str):
         where = "on a Shakespeare sample, not text8: " if "sample" in points.form.iloc[0] else ""
         reason = f"{where}{label(means.idxmin())} {means.min():.3g}, {label(means.idxmax())} {means.max():.3g} {unit}{left_out}"
         if not surely < 0:
-            return Finding(ours, low, high, UNTESTED, f"{reason}, but the loss does not surely fall with parameters, so it has no worth in them")
+            return Finding(
+                ours,
+                low,
+                high,
+                UNTESTED,
+                f"{reason}, but the loss does not surely fall with parameters, so it has no worth in them",
+            )
         factor, least, most = (math.exp(min(value / -slope, 50)) for value in (ours, low, high))
         reason += f", worth {factor:.2f} [{least:.2f}, {most:.2f}] times the parameters; small is up to {SMALL_FACTOR:g}"
         verdict = side(SMALL_FACTOR, least, most, below=True)
-        found = Finding(ours, low, high, verdict, reason + ("; the interval contains that" if verdict == UNTESTED else ""))
+        found = Finding(
+            ours, low, high, verdict, reason + ("; the interval contains that" if verdict == UNTESTED else "")
+        )
         return unless_open(found, rows[rows.task_type == task_type])
 
     return check
 
 
 def units_mislead(rows, points, spent: Budget) -> Finding:
-    """T02: a line in log parameters explains more of the loss with one layer than one in log units; the interval resamples networks."""
-    points = of_the_paper(points[(points.task_type == "text8") & (points.n_layers == 1) & (points.n_units > 0)]).dropna(subset="loss")
+    """T02: a line in log parameters explains more of the loss with one layer than one in log units; the
+    interval resamples networks."""
+    points = of_the_paper(
+        points[(points.task_type == "text8") & (points.n_layers == 1) & (points.n_units > 0)]
+    ).dropna(subset="loss")
     values = np.column_stack([np.log(points.num_params), np.log(points.n_units), points.loss])
 
     def gain(draw):
@@ -133,10 +188,14 @@ def units_mislead(rows, points, spent: Budget) -> Finding:
 def never_perfect(rows, points, spent: Budget) -> Finding:
     """R02: on both tasks the loss falls with parameters, and no network comes near zero."""
     points = of_the_paper(points).dropna(subset="loss")
-    slope, low, high = slope_loglog(points.num_params, points.loss, points.task_type + points.architecture + points.n_layers.astype(str))
+    slope, low, high = slope_loglog(
+        points.num_params, points.loss, points.task_type + points.architecture + points.n_layers.astype(str)
+    )
     tasks = [task for task in ("text8", "rcf") if task in set(points.task_type)]
     if points.empty or points.groupby("task_type").max_params.nunique().max() < 2 or math.isnan(low):
-        return Finding(slope, low, high, UNTESTED, f"{count(points.max_params.nunique(), 'size')}, and it takes two")
+        return Finding(
+            slope, low, high, UNTESTED, f"{count(points.max_params.nunique(), 'size')}, and it takes two"
+        )
     levels = {task: points.loss[points.task_type == task].min() / chance(task) for task in tasks}
     least = ", ".join(f"{paper.TASKS[task]} {level:.2f} of chance" for task, level in levels.items())
     reason = f"{size_range(points.max_params)} parameters; the best networks reach {least}"
@@ -144,5 +203,11 @@ def never_perfect(rows, points, spent: Budget) -> Finding:
         return Finding(slope, low, high, FAILS, f"{reason}, which is learned perfectly")
     verdict = side(0, low, high, below=True)
     if verdict == HOLDS and len(tasks) < 2:
-        return Finding(slope, low, high, UNTESTED, f"{reason}; only {listed(paper.TASKS[task] for task in tasks)} was trained")
+        return Finding(
+            slope,
+            low,
+            high,
+            UNTESTED,
+            f"{reason}; only {listed(paper.TASKS[task] for task in tasks)} was trained",
+        )
     return unless_open(Finding(slope, low, high, verdict, reason), rows)

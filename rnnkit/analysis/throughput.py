@@ -1,4 +1,5 @@
-"""Memory throughput (section 2.2, Figure 2c): the least error of N units, and how far above it networks stay; what a step costs."""
+"""Memory throughput (section 2.2, Figure 2c): the least error of N units, and how far above it networks stay;
+what a step costs."""
 
 import math
 
@@ -15,50 +16,83 @@ from rnnkit.analysis.loss import best_losses
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import slope_loglog, student
 
-MAPS = {"rnn": 1, "irnn": 1, "ugrnn": 2, "gru": 3, "lstm": 4, "+rnn": 4}  # affine maps of a cell, equations 1-20
+MAPS = {
+    "rnn": 1,
+    "irnn": 1,
+    "ugrnn": 2,
+    "gru": 3,
+    "lstm": 4,
+    "+rnn": 4,
+}  # affine maps of a cell, equations 1-20
 STATES = {"lstm": 2}  # learned initial states a layer; all others have one
 
 
 def bound(n_units, n_in):
-    """Least squared error a dimension of any network with N units a layer and a linear readout: 1 - N / n_in, and 0 from n_in on.
+    """Least squared error a dimension of any network with N units a layer and a linear readout: 1 - N / n_in,
+    and 0 from n_in on.
 
-    The output lies in a space of N dimensions, and the input has n_in uncorrelated ones of variance 1 (Eckart & Young 1936).
+    The output lies in a space of N dimensions, and the input has n_in uncorrelated ones of variance 1 (Eckart
+    & Young 1936).
     """
     return np.maximum(0.0, 1 - np.asarray(n_units, float) / n_in)
 
 
 def memory_errors(rows: pd.DataFrame) -> pd.DataFrame:
-    """Best error of each network beside its `bound` and the `excess` over it, out of trials of memory throughput (Figure 2c)."""
+    """Best error of each network beside its `bound` and the `excess` over it, out of trials of memory
+    throughput (Figure 2c)."""
     points = best_losses(rows)
     points = points[points.n_units > 0]
     points = points.assign(bound=bound(points.n_units, points.n_in))
-    return points.assign(excess=points.loss - points.bound).sort_values(["n_layers", "n_units"], kind="stable", ignore_index=True)
+    return points.assign(excess=points.loss - points.bound).sort_values(
+        ["n_layers", "n_units"], kind="stable", ignore_index=True
+    )
 
 
 def step_costs(rows: pd.DataFrame) -> pd.DataFrame:
-    """Cost of one training step of each network: a row each, with `seconds` (median over feasible trials) and `multiplications`.
+    """Cost of one training step of each network: a row each, with `seconds` (median over feasible trials) and
+    `multiplications`.
 
-    The latter are those of one example in one time step forwards, a product for each weight of a matrix; training costs three times
-    as much. nan for a cell that is not the paper's.
+    The latter are those of one example in one time step forwards, a product for each weight of a matrix;
+    training costs three times as much. nan for a cell that is not the paper's.
     """
     rows = rows[~rows.infeasible.astype(bool) & (rows.steps > 0) & (rows.seconds > 0)]
-    keys = ["task_type", "form", "n_in", "unroll", "n_layers", "n_units", "architecture", "num_params", "device"]
-    table = (rows.seconds / rows.steps).groupby([rows[key] for key in keys], sort=False).agg(["median", "size"]).reset_index()
+    keys = [
+        "task_type",
+        "form",
+        "n_in",
+        "unroll",
+        "n_layers",
+        "n_units",
+        "architecture",
+        "num_params",
+        "device",
+    ]
+    table = (
+        (rows.seconds / rows.steps)
+        .groupby([rows[key] for key in keys], sort=False)
+        .agg(["median", "size"])
+        .reset_index()
+    )
     table = table.rename(columns={"median": "seconds", "size": "trials"})
     return table.assign(multiplications=[multiplications(row) for row in table.itertuples()])
 
 
 def multiplications(row) -> float:
-    """Weights that are multiplied with something in a time step: parameters less biases and initial states, counted from equations 1-20."""
+    """Weights that are multiplied with something in a time step: parameters less biases and initial states,
+    counted from equations 1-20."""
     if row.architecture not in MAPS or row.n_units < 1:
         return math.nan
     vectors = row.n_layers * (MAPS[row.architecture] + STATES.get(row.architecture, 1)) * row.n_units
-    matrices = (MAPS[row.architecture] * 2 * row.n_layers) * row.n_units**2  # a layer reads itself and the one below
+    matrices = (
+        MAPS[row.architecture] * 2 * row.n_layers
+    ) * row.n_units**2  # a layer reads itself and the one below
     if row.architecture == "+rnn":  # its input is projected to N, with a bias
         vectors, matrices = vectors + row.n_units, matrices + row.n_in * row.n_units
     else:
         matrices += MAPS[row.architecture] * row.n_units * (row.n_in - row.n_units)
-    n_out = round((row.num_params - vectors - matrices) / (row.n_units + 1))  # the rest is a readout of N weights and a bias each
+    n_out = round(
+        (row.num_params - vectors - matrices) / (row.n_units + 1)
+    )  # the rest is a readout of N weights and a bias each
     return float(matrices + n_out * row.n_units)
 
 
@@ -66,7 +100,8 @@ def multiplications(row) -> float:
 
 
 def exact_if_enough_units(rows, points, spent: Budget) -> Finding:
-    """M01: from n_in units on every network errs by at most a hundredth of the variance; below, none can (the bound)."""
+    """M01: from n_in units on every network errs by at most a hundredth of the variance; below, none can (the
+    bound)."""
     points = of_the_paper(points).dropna(subset="loss")
     enough, short = points[points.n_units >= points.n_in], points[points.n_units < points.n_in]
     ours, (low, high) = mean(enough.loss), student(enough.loss)
@@ -76,16 +111,25 @@ def exact_if_enough_units(rows, points, spent: Budget) -> Finding:
     worst = enough.loc[enough.loss.idxmax()]
     reason = f"{around(points)}; the worst with enough is {label(worst.architecture)}, {worst.loss:.3g} with {worst.n_units} units"
     if short.excess.min() < -EXACT:
-        return Finding(ours, low, high, FAILS, f"{reason}; a network beats the bound, which none can: the evaluation is wrong")
+        return Finding(
+            ours,
+            low,
+            high,
+            FAILS,
+            f"{reason}; a network beats the bound, which none can: the evaluation is wrong",
+        )
     if worst.loss <= EXACT:
-        return Finding(ours, low, high, HOLDS, f"{reason}; exact is up to {EXACT:g}, and the bound forbids it below")
+        return Finding(
+            ours, low, high, HOLDS, f"{reason}; exact is up to {EXACT:g}, and the bound forbids it below"
+        )
     missed = enough[enough.loss > EXACT]
     reason += f"; {len(missed)} of {len(enough)} networks with enough units stay above {EXACT:g}"
     return unless_open(Finding(ours, low, high, FAILS, reason), trials_of(rows, missed))
 
 
 def around(points: pd.DataFrame) -> str:
-    """Mean errors at the number of inputs and at its neighbours on both sides, those of 56, 64 and 72 units in the paper's size."""
+    """Mean errors at the number of inputs and at its neighbours on both sides, those of 56, 64 and 72 units
+    in the paper's size."""
     means, n_in = points.groupby("n_units").loss.mean(), points.n_in.max()
     below, above = [n for n in means.index if n < n_in], [n for n in means.index if n > n_in]
     near = [*below[-1:], *(n for n in means.index if n == n_in), *above[:1]]
@@ -93,17 +137,28 @@ def around(points: pd.DataFrame) -> str:
 
 
 def idle(points: pd.DataFrame) -> str:
-    """What is said of networks that learned, on average, less than half of what the bound allows; empty for others."""
+    """What is said of networks that learned, on average, less than half of what the bound allows; empty for
+    others."""
     missed = (points.excess / (1 - points.bound)).mean()
-    return f"networks that miss {missed:.0%} of what the bound allows have learned too little to tell" if missed > 0.5 else ""
+    return (
+        f"networks that miss {missed:.0%} of what the bound allows have learned too little to tell"
+        if missed > 0.5
+        else ""
+    )
 
 
 def on_the_curve(rows, points, spent: Budget) -> Finding:
-    """M02: with too few units the error exceeds the bound by at most a twentieth of the variance, on average over networks."""
+    """M02: with too few units the error exceeds the bound by at most a twentieth of the variance, on average
+    over networks."""
     short = of_the_paper(points[points.n_units < points.n_in]).dropna(subset="loss")
     ours, interval = mean(short.excess), student(short.excess)
     if len(short) < MIN_CELLS:
-        return Finding(ours, *interval, UNTESTED, f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}")
+        return Finding(
+            ours,
+            *interval,
+            UNTESTED,
+            f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}",
+        )
     about = f"{len(short)} networks of {size_range(short.n_units)} units, at most {short.excess.max():.3f}"
     reason = f"{about}; on the curve is up to {ON_CURVE:g}"
     search = rows[rows.n_units < points.n_in.max()]
@@ -111,16 +166,23 @@ def on_the_curve(rows, points, spent: Budget) -> Finding:
 
 
 def one_curve(rows, points, spent: Budget) -> Finding:
-    """M03: highest less lowest error at equal units, on average over the numbers of units that all networks were trained at."""
+    """M03: highest less lowest error at equal units, on average over the numbers of units that all networks
+    were trained at."""
     points = of_the_paper(points)
-    table = points.pivot_table("loss", "n_units", ["architecture", "n_layers"]).dropna(axis=1, how="all").dropna()
+    table = (
+        points.pivot_table("loss", "n_units", ["architecture", "n_layers"]).dropna(axis=1, how="all").dropna()
+    )
     if len(table) < MIN_CELLS or table.shape[1] < 3:
-        reason = f"{count(table.shape[1], 'network')} at {len(table)} common numbers of units, too few to compare"
+        reason = (
+            f"{count(table.shape[1], 'network')} at {len(table)} common numbers of units, too few to compare"
+        )
         return Finding(math.nan, math.nan, math.nan, UNTESTED, reason)
     ranges = table.max(axis=1) - table.min(axis=1)
     reason = f"{table.shape[1]} networks at {listed(table.index)} units, widest at {ranges.idxmax()} with {ranges.max():.3f}"
     reason += f"; one curve is up to {ON_CURVE:g}"
-    found = judged(mean(ranges), student(ranges), ON_CURVE, below=True, reason=reason, needs=idle(points), search=rows)
+    found = judged(
+        mean(ranges), student(ranges), ON_CURVE, below=True, reason=reason, needs=idle(points), search=rows
+    )
     absent = [label(a) for a in paper.ARCHITECTURES if a not in set(points.architecture)]
     absent += [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(points.n_layers)]
     if found.verdict == HOLDS and absent:
@@ -129,16 +191,25 @@ def one_curve(rows, points, spent: Budget) -> Finding:
 
 
 def cost_is_linear(rows, points, spent: Budget) -> Finding:
-    """G01: slope of log seconds of a training step on log parameters, a level for each architecture and depth; and of multiplications."""
+    """G01: slope of log seconds of a training step on log parameters, a level for each architecture and
+    depth; and of multiplications."""
     costs = of_the_paper(step_costs(rows))
     if costs.empty:
         return Finding(math.nan, math.nan, math.nan, UNTESTED, "no trial was feasible")
     series = costs.architecture + costs.n_layers.astype(str) + costs.task_type
     slope, low, high = slope_loglog(costs.num_params, costs.seconds, series)
     if math.isnan(low) or costs.num_params.max() < 10 * costs.num_params.min():
-        return Finding(slope, low, high, UNTESTED, f"networks of {size_range(costs.num_params)} parameters, and it takes a decade")
+        return Finding(
+            slope,
+            low,
+            high,
+            UNTESTED,
+            f"networks of {size_range(costs.num_params)} parameters, and it takes a decade",
+        )
     units = slope_loglog(costs.n_units, costs.seconds, series)[0]
-    counted, by_units = (slope_loglog(costs[x], costs.multiplications, series)[0] for x in ("num_params", "n_units"))
+    counted, by_units = (
+        slope_loglog(costs[x], costs.multiplications, series)[0] for x in ("num_params", "n_units")
+    )
     reason = (f"measured seconds go as units^{units:.2f}; multiplications as parameters^{counted:.2f} and units^{by_units:.2f} (2 where "
               f"units far outnumber inputs), {count(len(costs), 'network')} of {size_range(costs.num_params)} parameters")  # fmt: skip
     if abs(counted - 1) > LINEAR:
@@ -146,5 +217,11 @@ def cost_is_linear(rows, points, spent: Budget) -> Finding:
     if low <= 1 <= high and high - low <= 2 * SURE or 1 - LINEAR <= low and high <= 1 + LINEAR:
         return Finding(slope, low, high, HOLDS, reason)
     if high < 1:
-        return Finding(slope, low, high, UNTESTED, f"{reason}; what a step costs whatever the size still weighs, so time grows more slowly")
+        return Finding(
+            slope,
+            low,
+            high,
+            UNTESTED,
+            f"{reason}; what a step costs whatever the size still weighs, so time grows more slowly",
+        )
     return Finding(slope, low, high, FAILS if low > 1 else UNTESTED, reason)
