@@ -131,12 +131,16 @@ def export_(parquet, store):
 def import_(parquet, store):
     """Add the trials of the file PARQUET to a store.
 
-    Trials that the store has stay as they are. The file is checked first, and nothing in it is run.
+    Trials that the store has stay as they are. The file is checked first, value by value, and nothing in it is run.
     """
-    from rnnkit.trials import TrialStore
+    from rnnkit.studies.foreign import Checker
+    from rnnkit.trials import StoreError, TrialStore
 
     with TrialStore(store) as opened:
-        click.echo(f"{opened.import_(parquet):,} new trials; {store} now has {len(opened):,}.")
+        if not opened.kept:
+            raise StoreError(f"What is imported into {store} would not be kept. Give the path of an SQLite file with --store.")
+        new = opened.import_(parquet, Checker(parquet))
+        click.echo(f"{new:,} new trials; {opened.path if opened.kept else store} now has {len(opened):,}.")
 
 
 @trials.command()
@@ -147,13 +151,12 @@ def show(store):
     from rnnkit.trials import TrialStore
 
     with TrialStore(store, create=False) as opened:
-        frame = opened.frame()
-    width = max([5, *map(len, frame["study"])])
+        studies = opened.summary()
+    width = max([5, *(len(key) for key, *_ in studies)])
     click.echo(f"{'study':<{width}}{'trials':>8}{'infeasible':>12}{'best loss':>12}{'minutes':>9}")
-    for key, rows in frame.groupby("study", sort=False):
-        best, minutes = rows.valid_loss.min(), rows.seconds.sum() / 60
-        click.echo(f"{key:<{width}}{len(rows):>8,}{rows.infeasible.sum():>12,}{best:>12.5g}{minutes:>9.1f}")
-    click.echo(f"{len(frame):,} trials in {frame['study'].nunique()} studies")
+    for key, count, infeasible, best, seconds in studies:
+        click.echo(f"{key:<{width}}{count:>8,}{infeasible:>12,}{best:>12.5g}{seconds / 60:>9.1f}")
+    click.echo(f"{sum(count for _, count, *_ in studies):,} trials in {len(studies)} studies")
 
 
 @trials.command()
@@ -165,23 +168,29 @@ def show(store):
 def verify(store, count, seed, device):
     """Train a few trials of a store again on this machine, and say whether they agree.
 
-    With the machine and libraries that trained it, a trial comes out the same to the last digit. Elsewhere rounding differs, and long
-    training magnifies that; how much is measured by training the trial again with a learning rate that differs in the seventh digit.
-    The exit code is 1 where a loss is further off than twice that.
+    All that a figure reads is compared: losses, accuracy, parameters, units, steps, and whether the trial diverged. With the machine and
+    libraries that trained it, a trial comes out the same to the last digit. Elsewhere rounding differs, and long training magnifies that;
+    how much is measured by training the trial again with a learning rate that differs in the seventh digit. A number agrees if it is no
+    further off than twice that, and never if it is off by more than a twentieth. The exit code is 1 where a trial does not agree.
     """
-    from rnnkit.studies.verify import verify
+    from rnnkit.studies.verify import false_ones, verify
     from rnnkit.trials import TrialStore
+    from rnnkit.trials.trial import plain
 
     done = []
     with TrialStore(store, create=False) as opened:
         for one in verify(opened, count, seed, device):
             done.append(one)
-            trial = one.trial
-            click.echo(f"{trial.study} trial {trial.hyper_iter}, {trial.steps:,} steps: loss {trial.valid_loss:.6g} stored, "
-                       f"{one.valid_loss:.6g} here; {one.verdict}")
-    same, agree = sum(one.apart == 0 for one in done), sum(one.agrees for one in done)
-    click.echo(f"{agree} of {len(done)} trials agree, {same} of them to the last digit.")
-    if agree < len(done):
+            trial, here = one.trial, one.outcome
+            losses = f"loss {trial.valid_loss:.6g} and {trial.eval_loss:.6g} stored, {here.valid_loss:.6g} and {here.eval_loss:.6g} here"
+            click.echo(f"{plain(trial.study)} trial {trial.hyper_iter}, {trial.steps:,} steps: {losses}; {one.verdict}")
+    wrong, same = false_ones(done), sum(one.exact for one in done)
+    click.echo(f"{len(done) - len(wrong)} of {len(done)} trials agree, {same} of them to the last digit.")
+    for one in wrong:
+        if one.agrees:
+            click.echo(f"Trial {one.trial.hyper_iter} of {plain(one.trial.study)} DIFFERS: others of the same version, commit, torch and device "
+                       "come out the same to the last digit on this machine, so it should.")  # fmt: skip
+    if wrong:
         sys.exit(1)
 
 

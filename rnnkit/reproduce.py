@@ -81,7 +81,9 @@ def take_over(store, parquet, say):
     """Adds to a store what the trials.parquet of the folder has: it stays there, so it is what the folder shows. StoreError."""
     if not parquet.exists() or not store.kept or (store.path.exists() and parquet.samefile(store.path)):
         return
-    new = exporting.take_over(store, parquet)
+    from rnnkit.studies.foreign import Checker
+
+    new = exporting.take_over(store, parquet, Checker(parquet))
     if new:
         say(f"{parquet} has {new:,} trials that {store.path} lacked; they are taken over. To train them anew, name another folder with --out.")
 

@@ -539,3 +539,18 @@ def test_a_parquet_file_of_an_older_version_is_imported(path, tmp_path):
     pd.read_parquet(tmp_path / "new.parquet").drop(columns=later).to_parquet(tmp_path / "old.parquet")
     with TrialStore(tmp_path / "old.parquet") as store:
         assert store.trials("per_cap/gru") == [a_trial(0)]
+
+
+def test_a_summary_has_a_row_for_each_study(path):
+    with TrialStore(path) as store:
+        store.add([a_trial(0, valid_loss=-3.0), a_trial(1, **NAN), a_trial(2, valid_loss=-5.0), a_trial(0, study="b", **NAN)])
+        rows = store.summary()
+    assert rows[1] == ("per_cap/gru", 3, 1, -5.0, 4.5) and rows[0][:3] == ("b", 1, 1) and math.isnan(rows[0][3])
+
+
+def test_a_trial_is_found_by_its_place(path):
+    with TrialStore(path) as store:
+        store.add([a_trial(n, study=study) for study in "ba" for n in (1, 0)])
+        assert [(store.trial_at(k).study, store.trial_at(k).hyper_iter) for k in range(4)] == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+        with pytest.raises(IndexError, match="has 4 trials, got place 4"):
+            store.trial_at(4)

@@ -34,7 +34,7 @@ EXHIBITS |= {f"task_{name}": task_example for name in ("per_cap", "mem_thru", "r
 EXHIBITS["audit"] = audit  # of the paper's own numbers: in the gallery too
 
 __all__ = [
-    "DRAW", "EXHIBITS", "alt", "audit", "best_so_far", "calibration", "caption", "companions", "convergence", "fig1",
-    "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5", "figapp1", "g01", "gallery", "gradients", "importance", "inputs", "lost", "later_numbers",
+    "DRAW", "EXHIBITS", "alt", "audit", "best_so_far", "calibration", "caption", "claims_of", "companions", "convergence", "draw_into", "fig1",
+    "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5", "figapp1", "g01", "gallery", "gradients", "importance", "inputs", "keep", "lost", "later_numbers",
     "more_cells", "one_setting", "points", "publish", "quantised", "save", "show", "style_of", "table1", "tableapp1", "tableapp2", "unrolled", "wiring",
 ]  # fmt: skip

@@ -40,6 +40,9 @@ def prepared(study, trials, dtype):
     for number, hparams in trials:
         samples = task.samples(hparams, study.num_params) if task.input == "bits" else 0
         every = hparams.get("input_presentation", "every" if getattr(task, "every", True) else "first") == "every"
-        row = coefficients(cell, hparams, samples, every, task.first_scored(hparams))
+        first = task.first_scored(hparams)
+        if not 0 <= first <= task.steps - task.scored:
+            raise ValueError(f"The first scored step must lie between 0 and {task.steps - task.scored}, got {first}. Mend the hyper-parameters.")
+        row = coefficients(cell, hparams, samples, every, first)
         theta = networks.initial(study.architecture, study.n_layers, study.n_units, task.n_in, task.n_out, hparams, study.seed, number)
         yield number, hparams, row, theta.to(dtype)

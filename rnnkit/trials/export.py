@@ -4,10 +4,10 @@ import heapq
 
 from rnnkit.trials.files import alone_in, travelling
 from rnnkit.trials.parquet import rows_in, write
+from rnnkit.trials.sql import NUMBER, STUDY
 from rnnkit.trials.trial import COLUMNS, StoreError, differ, from_row
 from rnnkit.trials.weights import folder_beside
 
-STUDY, NUMBER = (list(COLUMNS).index(name) for name in ("study", "hyper_iter"))
 RESULTS = [list(COLUMNS).index(name) for name in ("hparams", "train_loss", "valid_loss", "eval_loss", "infeasible")]
 
 
@@ -27,10 +27,10 @@ def export(store, parquet) -> int:
     return count
 
 
-def take_over(store, parquet) -> int:
-    """Adds the trials of a file, and their weights, to a store; gives how many were new. StoreError where the two disagree about a trial."""
+def take_over(store, parquet, check=None) -> int:
+    """Adds the trials of a file to a store, as `import_` does; gives how many were new. StoreError where the two disagree about a trial."""
     new = compared(store, parquet)[1]
-    return store.import_(parquet) if new else 0
+    return store.import_(parquet, check) if new else 0
 
 
 def compared(store, parquet) -> tuple[int, int, set, bool]:

@@ -5,28 +5,18 @@ in it is never trained again, and `kill -9` loses the trials in flight and nothi
 """
 
 import itertools
+import math
 import os
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from rnnkit.trials.files import at_home, more_beside
+from rnnkit.trials.sql import BOTH, CREATE, INSERT, KINDS, NAMES, STUDY, TEXTS, corrupt, plainly
 from rnnkit.trials.trial import COLUMNS, LATER, MAY_BE_NAN, SAFE, StoreError, Trial, from_row, plain, to_row, values
-
-_SQL = {str: "TEXT NOT NULL", dict: "TEXT NOT NULL", int: "INTEGER NOT NULL", bool: "INTEGER NOT NULL", float: "REAL"}
-TEXTS = [name for name, kind in COLUMNS.items() if kind is str]
-_NAMES = ", ".join(f'"{name}"' for name in COLUMNS)  # in quotes, since `commit` is a word of SQL's
-_CREATE = f"""CREATE TABLE trials ({", ".join(f'"{name}" {_SQL[kind]}' for name, kind in COLUMNS.items())},
-              PRIMARY KEY (study, hyper_iter))"""
-_VALUES = ", ".join(f"?{place}" for place in range(1, len(COLUMNS) + 1))
-_KEY = " AND ".join(f"main.trials.{name} = ?{list(COLUMNS).index(name) + 1}" for name in ("study", "hyper_iter"))
-_INSERT = f"""INSERT INTO {{table}} ({_NAMES}) SELECT {_VALUES}
-              WHERE NOT EXISTS (SELECT 1 FROM main.trials WHERE {_KEY}) ON CONFLICT DO NOTHING"""
-_BOTH = f"""CREATE TEMP VIEW both AS SELECT {_NAMES} FROM main.trials UNION ALL SELECT {_NAMES} FROM more.trials AS new
-            WHERE NOT EXISTS (SELECT 1 FROM main.trials AS old WHERE old.study = new.study AND old.hyper_iter = new.hyper_iter)"""
 
 
 class TrialStore:
@@ -66,7 +56,7 @@ class TrialStore:
         from rnnkit.trials.parquet import rows_in
 
         with self._plainly(), self._sql:
-            self._sql.executemany(_INSERT.format(table="main.trials"), rows_in(self.path))
+            self._sql.executemany(INSERT.format(table="main.trials"), rows_in(self.path))
 
     def _table(self, create=False) -> str:
         """Where trials are read from: the table, or, of a file that travels, its trials and those kept beside it, once there are any.
@@ -87,7 +77,7 @@ class TrialStore:
             return "trials"
         with self._plainly():
             self._sql.execute("ATTACH ? AS more", (str(self.file),))
-            self._sql.execute(_BOTH)
+            self._sql.execute(BOTH)
         self._more, self._identity = True, self._identity_of_file()
         return "both"
 
@@ -117,7 +107,7 @@ class TrialStore:
             with self._sql:
                 self._sql.execute("BEGIN IMMEDIATE")  # two runs may make one store at the same moment
                 if not self._sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'trials'").fetchone():
-                    self._sql.execute(_CREATE)
+                    self._sql.execute(CREATE)
             with suppress(sqlite3.OperationalError):  # another run is at it, or the file system cannot: slower, as safe
                 self._sql.execute("PRAGMA journal_mode = WAL")
         table = self._sql.execute("PRAGMA table_info(trials)").fetchall()  # number, name, type, not null, default, key
@@ -130,35 +120,14 @@ class TrialStore:
         for name in missing:  # a store of an older version
             default = "" if name in MAY_BE_NAN else f" DEFAULT {LATER[name]!r}"
             with suppress(sqlite3.OperationalError):  # another run has just added it
-                self._sql.execute(f'ALTER TABLE trials ADD COLUMN "{name}" {_SQL[COLUMNS[name]]}{default}')
+                self._sql.execute(f'ALTER TABLE trials ADD COLUMN "{name}" {KINDS[COLUMNS[name]]}{default}')
         health = self._sql.execute("PRAGMA quick_check(1)").fetchone()[0]
         if health != "ok":
-            raise StoreError(self._corrupt(health))
+            raise StoreError(corrupt(self.path, health))
 
-    def _corrupt(self, why):
-        return (f"The store {self.path} is corrupt ({' '.join(str(why).split())}). Save what can be read with "
-                f"`sqlite3 {self.path} .recover | sqlite3 new.sqlite`, or give another path.")
-
-    @contextmanager
     def _plainly(self):
         """SQLite's errors, as sentences."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            name = getattr(error, "sqlite_errorname", None) or ""
-            if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-                raise StoreError(self._corrupt(error)) from error
-            for start, what in (
-                ("SQLITE_BUSY", "is locked by another writer. Wait until it has ended, or give another path."),
-                ("SQLITE_LOCKED", "is locked by another writer. Wait until it has ended, or give another path."),
-                ("SQLITE_READONLY", "may not be written. Change the permissions of it and of its folder, or give another path."),
-                ("SQLITE_CANTOPEN", "cannot be opened or made. Check that you may write in its folder, or give another path."),
-                ("SQLITE_FULL", "is on a full disk. Free some space and start again; what was stored is safe."),
-                ("SQLITE_IOERR", f"is on a disk that failed or is full ({error}). Make room or move it; what was stored is safe."),
-                ("", f"gave an error ({error}). Check the file, or give another path."),
-            ):
-                if name.startswith(start):
-                    raise StoreError(f"The store {self.path} {what}") from error
+        return plainly(self.path)
 
     def add(self, trials) -> int:
         """Writes the trials (one transaction, on disk when it returns) and gives how many were new. What the store has is kept.
@@ -173,12 +142,28 @@ class TrialStore:
             self._save_what_was_there(rows)
         with self._plainly(), self._sql:
             self._sql.execute("BEGIN IMMEDIATE")
-            return max(0, self._sql.executemany(_INSERT.format(table=table), rows).rowcount)
+            return max(0, self._sql.executemany(INSERT.format(table=table), rows).rowcount)
 
     def trials(self, study: str) -> list[Trial]:
         """The trials of one study, in the order of their numbers."""
         with self._plainly():
             return [from_row(row) for row in self._rows(study)]
+
+    def trial_at(self, place: int) -> Trial:
+        """The trial at a place in the order of studies and numbers, from 0. IndexError."""
+        with self._plainly():
+            order = "ORDER BY study, hyper_iter LIMIT 1 OFFSET ?"
+            key = self._sql.execute(f"SELECT study, hyper_iter FROM {self._table()} {order}", (place,)).fetchone()
+        if key is None:
+            raise IndexError(f"The store has {len(self)} trials, got place {place}.")
+        return next(trial for trial in self.trials(key[0]) if trial.hyper_iter == key[1])
+
+    def summary(self) -> list[tuple[str, int, int, float, float]]:
+        """A row a study, in order: key, trials, infeasible ones, least validation loss (NaN without a feasible trial), seconds."""
+        columns = "study, count(*), sum(infeasible), min(valid_loss), sum(seconds)"
+        with self._plainly():
+            rows = self._sql.execute(f"SELECT {columns} FROM {self._table()} GROUP BY study ORDER BY study").fetchall()
+        return [(plain(str(key)), count, bad, math.nan if best is None else best, seconds) for key, count, bad, best, seconds in rows]
 
     def numbers(self, study: str) -> set[int]:
         """The numbers (hyper_iter) of the trials that the store has of one study."""
@@ -188,8 +173,8 @@ class TrialStore:
     def _rows(self, study=None):
         """Rows as the table has them, of all studies or of one, by study and number."""
         if study is None:
-            return self._sql.execute(f"SELECT {_NAMES} FROM {self._table()} ORDER BY study, hyper_iter")
-        return self._sql.execute(f"SELECT {_NAMES} FROM {self._table()} WHERE study = ? ORDER BY hyper_iter", (study,))
+            return self._sql.execute(f"SELECT {NAMES} FROM {self._table()} ORDER BY study, hyper_iter")
+        return self._sql.execute(f"SELECT {NAMES} FROM {self._table()} WHERE study = ? ORDER BY hyper_iter", (study,))
 
     def frame(self, studies=None) -> pd.DataFrame:
         """One row a trial, of all studies or of those named, by study and number. Losses of infeasible trials are NaN."""
@@ -252,17 +237,25 @@ class TrialStore:
         with self._plainly():
             return [row[0] for row in self._sql.execute(f"SELECT DISTINCT study FROM {self._table()} ORDER BY study")]
 
-    def import_(self, parquet) -> int:
+    def import_(self, parquet, check=None) -> int:
         """Adds the trials of a Parquet file, and the weights beside it, and gives how many trials were new.
 
-        Nothing in the files is trusted or run; StoreError. A file of weights that is none is told in a warning and left.
+        Nothing in the files is trusted or run; StoreError. `check(trial)` may raise one too, and then nothing is imported. A file of
+        weights that is none is told in a warning and left.
         """
         from rnnkit.trials.parquet import rows_in
         from rnnkit.trials.weights import folder_beside
 
         parquet, studies = at_home(parquet), set()
-        place = list(COLUMNS).index("study")
-        count = self._insert(row for row in rows_in(parquet) if studies.add(row[place]) is None)
+
+        def checked():
+            for row in rows_in(parquet):
+                if check:
+                    check(from_row(row))
+                studies.add(row[STUDY])
+                yield row
+
+        count = self._insert(checked())
         self.shelf.add_from(folder_beside(parquet), sorted(studies))
         return count
 
