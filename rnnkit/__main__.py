@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from contextlib import suppress
 
 import click
 
@@ -75,7 +76,11 @@ def reproduce(**settings):
     """
     from rnnkit.reproduce import reproduce
 
-    reproduce(**settings, say=lambda text: click.echo(text))
+    def say(text):
+        with suppress(OSError, ValueError):  # a terminal that is lost or a pipe that is closed does not end a run
+            click.echo(text)
+
+    reproduce(**settings, say=say)
 
 
 @main.command()

@@ -16,6 +16,7 @@ import rnnkit
 from rnnkit.__main__ import main
 from rnnkit.reproduce import NOTEBOOKS
 from rnnkit.studies import EXPERIMENTS, SCALES, run
+from rnnkit.studies.planning import scale_text
 from rnnkit.trials import TrialStore
 
 ROOT = Path(__file__).parent.parent
@@ -199,15 +200,16 @@ def test_trials_travel_by_export_and_import(store, tmp_path):
 def test_show_lists_the_studies(store):
     lines = rnnkit_("trials", "show", "--store", store).output.splitlines()
     assert lines[0].split() == ["study", "trials", "infeasible", "best", "loss", "minutes"]
-    assert lines[1].startswith("per_cap/rnn/layers=1/params=150") and lines[1].split()[1] == "3" and lines[2] == "3 trials in 1 studies"
+    assert lines[1].startswith("per_cap/rnn/layers=1/params=") and lines[1].split()[1] == "3" and lines[2] == "3 trials in 1 studies"
 
 
 def test_plan_says_what_a_run_costs_on_this_machine(store):
     done = rnnkit_("plan", "--scale", "smoke", "--store", store)
     lines = done.output.splitlines()
-    assert done.exit_code == 0 and lines[0].startswith("smoke: 150 parameters; 1, 2 layers; 3 trials a study of 20 to 60 steps")
+    assert done.exit_code == 0 and lines[0] == scale_text("smoke").splitlines()[0]
     rows = {line.split()[0]: line.split() for line in lines[2:]}
-    assert set(rows) == {*EXPERIMENTS, "all"} and rows["start"][3] == "0" and rows["fig1"][1] == "11" and rows["all"][-1] == "s"
+    assert set(rows) == {*EXPERIMENTS, "notebooks", "all"} and rows["start"][3] == "0" and rows["fig1"][1] == "11"
+    assert rows["all"][-1] in ("s", "min")
 
 
 def test_bench_measures_what_it_is_told_to(tmp_path):
@@ -237,3 +239,47 @@ def test_ctrl_c_ends_a_reproduction_with_a_sentence_and_the_next_goes_on(tmp_pat
 
 def test_the_chosen_notebooks_are_named_in_the_refusal_of_an_unknown_one():
     assert all(name in refused("reproduce", "--only", "0_start") for name in NOTEBOOKS)
+
+
+LOST = {
+    "closed": "os.close(2); sys.stderr.close()",
+    "none": "os.close(2); sys.stderr = None",
+    "full": "sys.stderr = open('/dev/full', 'w', buffering=1)",
+    "of a terminal that is lost": "sys.stderr = Lost()",
+}
+
+
+@pytest.mark.parametrize("how", LOST)
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+def test_progress_that_cannot_be_written_does_not_end_training(tmp_path, how):
+    code = f"""
+import os, sys
+from rnnkit.studies import run
+from rnnkit.studies.progress import Progress
+
+class Lost:
+    closed = False
+    def isatty(self): return True
+    def write(self, text): raise OSError(5, "Input/output error")
+    flush = write
+
+if __name__ == "__main__":
+    {LOST[how]}
+    frame = run("start", "smoke", {str(tmp_path / 'trials.sqlite')!r}, trials=3, workers=1)
+    print(len(frame))
+"""
+    (tmp_path / "lost.py").write_text(code)
+    done = subprocess.run([sys.executable, tmp_path / "lost.py"], capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
+    assert done.stdout == "3\n", done.stderr
+    with TrialStore(tmp_path / "trials.sqlite") as store:
+        assert len(store) == 3
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+def test_a_run_whose_words_cannot_be_written_goes_to_its_end(tmp_path):
+    words = ["reproduce", "--scale", "smoke", "--only", "calibration", "--trials", "2", "--store", "trials.sqlite", "--workers", "1"]
+    with open("/dev/full", "w") as full:
+        subprocess.run([sys.executable, "-m", "rnnkit", *words], cwd=tmp_path, env=ENVIRONMENT, stdout=full, stderr=full, timeout=300)
+    with TrialStore(tmp_path / "trials.sqlite", create=False) as store:
+        assert len(store) == 2
+    assert (tmp_path / "results" / "calibration.png").exists() and (tmp_path / "results" / "README.md").exists()

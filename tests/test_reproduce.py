@@ -236,7 +236,7 @@ def test_trials_of_the_folder_stay_in_it_and_are_not_trained_again(books, monkey
     pd.testing.assert_frame_equal(after[after.study.isin(before.study)].reset_index(drop=True), before)
     monkeypatch.setattr("rnnkit.studies.study.train", lambda *_, **__: pytest.fail("trained again"))
     said, _ = reproduced(books, only="calibration", trials=2, store=books / "third.sqlite")
-    assert said[0] == (f"{shipped} has 4 trials that {books / 'third.sqlite'} lacked; they are taken over. "
+    assert said[0] == (f"{shipped} has {len(after)} trials that {books / 'third.sqlite'} lacked; they are taken over. "
                        "To train them anew, name another folder with --out.")
 
 

@@ -16,7 +16,14 @@ class Progress:
         for job in jobs:
             self.add(*job)
         self.start, self.shown, self.length = time.monotonic(), -1e9, 0
-        self.show, self.pause = (lambda line, last: None, 1e9) if quiet else self._screen()
+        self._show, self.pause = (_nowhere, 1e9) if quiet else self._screen()
+
+    def show(self, line, last):
+        """Shows a line, the last of its kind or not. What cannot be shown, in a closed or a lost terminal, is no reason to stop."""
+        try:
+            self._show(line, last)
+        except (OSError, ValueError, RuntimeError):  # ValueError: a closed file, or letters that it does not know
+            self._show, self.pause = _nowhere, 1e9
 
     def add(self, study, wanted, had):
         """One more study, which shall have `wanted` trials and has `had`."""
@@ -74,6 +81,8 @@ class Progress:
                     area.clear()
 
             return in_notebook, 0.5
+        if sys.stderr is None or sys.stderr.closed:
+            return _nowhere, 1e9
         if sys.stderr.isatty():
             def in_terminal(line, last):
                 sys.stderr.write(f"\r{line:<{self.length}}" + "\n" * last)
@@ -82,6 +91,10 @@ class Progress:
 
             return in_terminal, 0.5
         return (lambda line, last: print(line, file=sys.stderr, flush=True)), 30
+
+
+def _nowhere(line, last):
+    """For those who shall not see a line, or cannot."""
 
 
 def cost(study) -> float:
