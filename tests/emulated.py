@@ -14,31 +14,31 @@ from rnnkit import native
 from rnnkit.native import cuda
 
 HERE = Path(__file__).parent / "cuda"
-FLAGS = ["-O1", "-std=c++20", "-shared", "-fPIC", "-w", "-pthread"]
+FLAGS = ["-O1", "-std=c++20", "-w", "-pthread"]
 
 
-def library(kernel, flags=(), more=()):
-    """The emulated kernels of `kernel`, kept beside the compiled steps; `more` are files that stand for others, by their names."""
+def built(kernel, main="emulate.cpp", flags=("-shared", "-fPIC"), more=()) -> Path:
+    """What the compiler makes of `main` and the kernel's files, kept beside the compiled steps; `more` are files, by name, in others' stead."""
     texts = {path.name: path.read_text() for path in (cuda.SOURCE, *cuda.HEADERS)} | {"cell.inc": kernel.equations}
     texts |= {path.name: path.read_text() for path in HERE.iterdir()} | dict(more)
     command = [*native.compiler(), *FLAGS, *flags, *kernel.defines]
-    key = hashlib.sha256("\0".join([*texts.values(), *command]).encode()).hexdigest()[:20]
+    key = hashlib.sha256("\0".join([*texts.values(), main, *command]).encode()).hexdigest()[:20]
     target = native._folder() / f"emulated-{key}.so"
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=target.parent) as build:
             for name, text in texts.items():
                 Path(build, name).write_text(text)
             made = Path(build, "made.so")
-            subprocess.run([*command, f"-I{build}", str(Path(build, "emulate.cpp")), "-o", str(made)], check=True)
+            subprocess.run([*command, f"-I{build}", str(Path(build, main)), "-o", str(made)], check=True)
             os.replace(made, target)
-    return ctypes.CDLL(str(target))
+    return target
 
 
 class Emulated:
     """Stands for cuda.Module: train, evaluate, gradient on tensors of this machine."""
 
     def __init__(self, kernel, functions=("train", "evaluate", "gradient"), **how):
-        self.kernel, self.library = kernel, library(kernel, **how)
+        self.kernel, self.library = kernel, ctypes.CDLL(str(built(kernel, **how)))
         for name in functions:
             setattr(self, name, self._function(name))
 
@@ -62,6 +62,9 @@ class Emulated:
 
     def current(self):
         return 0
+
+    def settle(self):
+        pass
 
     def wait(self):
         pass

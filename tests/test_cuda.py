@@ -1,10 +1,14 @@
 """The fused step for a GPU, run as C++ threads: the source that NVRTC compiles, against the processor's compiled step."""
 
 import ctypes
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 import torch
-from emulated import Emulated
+from emulated import Emulated, built
 
 from rnnkit import native, studies
 from rnnkit.cells import CELLS, LATER, PAPER, cell_of
@@ -102,7 +106,7 @@ def test_eight_layers():
 @pytest.mark.parametrize("cell, layers, size, memory", [("rnn", 1, 250, 4), ("+rnn", 3, 400, 4), ("+rnn", 2, 400, 3), ("gru", 2, 400, 2), ("mingru", 2, 400, 1), ("lstm", 1, 400, 0)])
 def test_the_host_knows_how_much_memory_a_model_takes(cell, layers, size, memory):
     kernel = cuda.kernel_for(capacity(cell, layers, size), MEMORY=memory)
-    source = f'#include "step.cu"\nextern "C" void told(int* out) {{ for (int i = 0; i < 3; i++) out[i] = numbers[i]; }}'
+    source = '#include "step.cu"\nextern "C" void told(int* out) { for (int i = 0; i < 3; i++) out[i] = numbers[i]; }'
     told = (ctypes.c_int * 3)()
     Emulated(kernel, more={"emulate.cpp": source}, functions=()).library.told(told)
     assert list(told) == [capacity(cell, layers, size).num_params, kernel.shared // 4, kernel.rest]
@@ -224,3 +228,76 @@ def test_a_failing_flight_names_its_study_and_leaves_the_others(one_gpu, tmp_pat
         with pytest.raises(studies.StudyError, match="on fire"):
             complete([good, bad], 2, store, device="cuda", progress=False)
         assert store.numbers(good.key) == {0, 1} and not store.numbers(bad.key)
+
+
+# ---- races -----------------------------------------------------------------------------------------------------------------------------------
+BITS = dict(NI=6, NO=1, NT=2, NB=16, INPUT=0, STREAMS=1, LOSS=0, HEADS=1, NS=1)
+SYMBOLS = dict(NI=12, NO=6, NT=2, NB=16, INPUT=2, STREAMS=2, LOSS=2, HEADS=2, NS=1, DRAW=cuda.KINDS.index("parens_counting"))
+
+
+def races(kernel, more=()) -> str:
+    """What a thread sanitizer says of two steps and an evaluation; "" where it has nothing to say."""
+    try:
+        program = built(kernel, "race.cpp", ("-g", "-fsanitize=thread"), more)
+    except subprocess.CalledProcessError:
+        pytest.skip("this compiler has no thread sanitizer")
+    done = subprocess.run([str(program)], capture_output=True, text=True, timeout=300, env={**os.environ, "TSAN_OPTIONS": "halt_on_error=1"})
+    if "unexpected memory mapping" in done.stderr:
+        pytest.skip("the thread sanitizer does not run on this system")
+    assert done.returncode == 0 or "data race" in done.stderr, done.stdout + done.stderr
+    return done.stderr if "data race" in done.stderr else ""
+
+
+@pytest.mark.parametrize("kernel", [
+    cuda.Kernel("gru", NU=3, NL=2, **BITS, TILE=2, MEMORY=4),
+    cuda.Kernel("+rnn", NU=3, NL=2, **SYMBOLS, TILE=2, MEMORY=2),
+], ids=["bits", "symbols"])  # fmt: skip
+def test_no_two_threads_meet_without_a_barrier(kernel):
+    assert races(kernel) == ""
+
+
+def test_a_missing_barrier_is_found():
+    text = next(path for path in cuda.HEADERS if path.name == "block.cuh").read_text()
+    product = text.index("DEVICE void product_of(")
+    at = text.index("    __syncthreads();\n}", product)  # its last
+    less = text[:at] + text[at:].replace("    __syncthreads();\n", "", 1)
+    found = races(cuda.Kernel("rnn", NU=3, NL=1, **BITS, MEMORY=4), {"block.cuh": less})
+    assert "data race" in found and "block.cuh" in found
+
+
+# ---- NVRTC, which needs no GPU ----------------------------------------------------------------------------------------------------------------
+def used(log) -> dict:
+    """Registers, and bytes that are spilled, of each kernel in an assembler's log."""
+    found = re.findall(r"Compiling entry function '(\w+)'.*?(\d+) bytes spill stores.*?Used (\d+) registers", log, re.S)
+    return {name: (int(registers), int(spilled)) for name, spilled, registers in found}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the package nvidia-cuda-nvrtc is for Linux")
+@pytest.mark.parametrize("arch, study", [
+    ("sm_90", capacity("rnn", 1, 1_000)),
+    ("sm_90", Study("per_cap", "lstm", 4, 3_000)),
+    ("sm_80", Study("parens_counting", "+rnn", 2, 2_000)),
+    ("sm_80", Study("rcf", "gru", 1, 2_000)),
+    ("sm_90", Study("text8", "ugrnn", 2, 6_000, form="small sample")),
+    ("sm_90", Study("arithmetic", "irnn", 1, 2_000)),
+    ("sm_80", Study("mem_thru", "lstm", 2, 6_000)),
+], ids=lambda value: value if isinstance(value, str) else value.task_type)  # fmt: skip
+def test_nvrtc_compiles_the_kernels_and_keeps_their_numbers_in_registers(arch, study):
+    made = cuda.compile(cuda.kernel_for(study), arch)
+    assert made.cubin[:4] == b"\x7fELF" and b"numbers" in made.cubin
+    kernels = used(made.log)
+    assert set(kernels) == {"train", "evaluate"}
+    for registers, spilled in kernels.values():
+        assert 0 < registers <= 255 and spilled <= 256
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the package nvidia-cuda-nvrtc is for Linux")
+def test_a_cubin_is_kept_and_one_that_cannot_be_made_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    kernel = cuda.kernel_for(Study("per_cap", "linear", 0, 60, n_in=59, unroll=1))
+    code = cuda.cubin(kernel, "sm_80")
+    monkeypatch.setattr(cuda, "compile", None)
+    assert cuda.cubin(kernel, "sm_80") == code and len(list((tmp_path / "rnnkit").glob("*.cubin"))) == 1
+    monkeypatch.undo()
+    with pytest.raises(native.Unavailable, match="sm_1"):
+        cuda.compile(kernel, "sm_1")

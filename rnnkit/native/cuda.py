@@ -18,8 +18,8 @@ from pathlib import Path
 
 from ..cells import cell_of
 from . import INPUTS, LOSSES, Unavailable, _folder
-from .batches import KINDS
 from .batches import HEADER as PHILOX
+from .batches import KINDS
 from .trace import Untraceable, trace
 
 SOURCE, *HEADERS = (*(Path(__file__).with_name(name) for name in ("step.cu", "block.cuh", "draws.cuh")), PHILOX)
@@ -304,7 +304,14 @@ class Module:
 
         return torch.cuda.current_stream(self.device).cuda_stream
 
+    def settle(self):
+        """Waits for torch's own stream."""
+        import torch
+
+        torch.cuda.current_stream(self.device).synchronize()
+
     def wait(self):
+        """Waits for all that the device does."""
         import torch
 
         torch.cuda.synchronize(self.device)

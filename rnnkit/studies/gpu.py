@@ -3,6 +3,7 @@
 import heapq
 import os
 import time
+from contextlib import suppress
 
 from rnnkit import native
 from rnnkit.native import cuda
@@ -13,7 +14,7 @@ from rnnkit.training import train
 from rnnkit.training.engines import Data, tell_plain
 from rnnkit.training.flights import Flight
 
-MODELS = 4096  # in flight at once
+MODELS = 1024  # in flight at once: a few for each block that finds room on the card
 PAUSE = 0.0005  # seconds between two looks at the device when nothing happened
 
 
@@ -41,6 +42,8 @@ class OneGPU:
         return self
 
     def __exit__(self, *error):
+        for key in list(self.flights):
+            self._give_up(key)
         self.suggesters.__exit__(*error)
         self.threads.__exit__(*error)
 
@@ -120,13 +123,20 @@ class OneGPU:
                 best = min(task.best, best_loss(outbox.kept))
                 outbox.kept.append(task.study.keep(outbox, number, hparams, outcome, job["scale"], best))
         except Exception as error:
-            del self.flights[key]
+            self._give_up(key)
             return [*outbox.taken(), (task, "failed", (one_line(error), repr(error)))]
         if flight.busy:
             return outbox.taken()
         del self.flights[key]
         flight.close()
         return [*outbox.taken(), (task, "done", None)]
+
+    def _give_up(self, key):
+        """Forgets a flight, but not before the device has let go of its memory."""
+        *_, flight, _ = self.flights.pop(key)
+        with suppress(Exception):  # a device that failed says so again
+            flight.module.wait()
+            flight.close()
 
     def _train_plainly(self, task, job):
         """A study without a fused step: its round is trained here and now by the plain step, many models in each operation."""

@@ -113,7 +113,7 @@ class Compiled:
 class Fused:
     """The fused step on a GPU (native/step.cu), a model a block: launches for any state in the device's reach, or whole turns of slots."""
 
-    slots = 1024
+    slots = 512
 
     def __init__(self, study, data, device, module=None):
         self.study, self.task, self.data, self.device, self.dtype = study, study.task, data, device, torch.float32

@@ -28,6 +28,7 @@ class Flight:
         self.module = self.engine.module
         self.stream, self.side = self.module.stream(), self.module.stream()
         self.parts = parts_of(self.engine, study.task)
+        self.module.settle()  # what is measured on is made by torch's own stream, which this flight's do not wait for
         with self.stream.on():
             self.slots = s = Slots(study.num_params, torch.float32, device)
             s.fill(list(prepared(study, zip(numbers, hparams), torch.float32)))
