@@ -11,6 +11,7 @@ import synthetic_hard
 
 import rnnkit as rk
 from rnnkit import analysis, paper
+from rnnkit.analysis.finding import listed
 from rnnkit.figures.conclusions import ALSO, Conclusions, conclude
 from rnnkit.figures.facts import FACTS, OF_TABLES
 from rnnkit.figures.points import TABLES
@@ -95,6 +96,17 @@ def test_every_claim_is_told_once_with_its_verdict(shaped):
             )
             assert claim.verdict == said
             assert claim.paper.startswith(row.claim) and claim.paper.endswith(f"in the paper: {row.paper}.")
+
+
+def test_the_claims_are_gathered_by_verdict():
+    frame = synthetic.frames("overnight")["fig1"]
+    verdicts = analysis.compare("fig1", frame)
+    said = conclude("fig1", frame).parts[0].verdicts
+    for word, verdict in (("hold", analysis.HOLDS), ("not tested at this scale", analysis.UNTESTED)):
+        ids = verdicts.id[verdicts.verdict == verdict].tolist()
+        assert f"{word}: {listed(ids)}" in said or not ids
+    assert all(id in said for id in verdicts.id)
+    assert conclude("best_so_far", frame).parts[0].verdicts == ""
 
 
 def test_the_number_and_both_ends_of_its_interval_are_ours():

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rnnkit import analysis, paper
+from rnnkit.analysis.finding import listed
 from rnnkit.figures.facts import FACTS, OF_TABLES
 from rnnkit.figures.points import points, remembered
 from rnnkit.figures.words import scale_and_seed
 
 ALSO = {"start": "best_so_far"}  # experiment -> the figure that shows it, where it has none of its own name
+HOLDS, FAILS = "It holds here", "It fails here"  # what is said of a verdict
 WIDTH = 110  # characters of a line of plain text
 TITLES = {
     "gradients": "Gradients of untrained cells",
@@ -45,6 +47,16 @@ class Part:
     trials: str
     facts: tuple[str, ...]
     claims: tuple[Claimed, ...]
+
+    @property
+    def verdicts(self) -> str:
+        """Which claims came to which verdict, in a sentence; empty where the figure decides none."""
+        names = {}
+        for claim in self.claims:
+            names.setdefault(claim.verdict.removesuffix("."), []).append(claim.id)
+        first = [verdict for verdict in (HOLDS, FAILS) if verdict in names]
+        told = [f"{_short(verdict)}: {listed(names[verdict])}" for verdict in (*first, *names) if verdict in names]
+        return f"Claims, by verdict: {'; '.join(dict.fromkeys(told))}." if told else ""
 
 
 class Conclusions:
@@ -131,8 +143,12 @@ def _decided(claim, about, spent) -> tuple[str, str]:
     """The verdict as a sentence, and how it comes: the claim's evidence, less what has been said before."""
     statistic = about.statistic[0].upper() + about.statistic[1:]
     why = claim.evidence.removeprefix(f"{statistic}: ").removesuffix(".").removesuffix(f"; {spent}")
-    verdict = {analysis.HOLDS: "It holds here.", analysis.FAILS: "It fails here."}.get(claim.verdict)
-    return (verdict, _stop(_capital(why))) if verdict else (_stop(_capital(claim.verdict)), f"Why: {_stop(why)}")
+    verdict = {analysis.HOLDS: HOLDS, analysis.FAILS: FAILS}.get(claim.verdict)
+    return (_stop(verdict), _stop(_capital(why))) if verdict else (_stop(_capital(claim.verdict)), f"Why: {_stop(why)}")
+
+
+def _short(verdict: str) -> str:
+    return {HOLDS: "hold", FAILS: "fail"}.get(verdict, verdict[0].lower() + verdict[1:])
 
 
 def _capital(text: str) -> str:
@@ -146,7 +162,7 @@ def _stop(text: str) -> str:
 
 def _plain(part: Part) -> str:
     lines = [f"{part.title}. {part.trials}".strip()]
-    lines += [f"- {fact}" for fact in part.facts]
+    lines += [f"- {fact}" for fact in (*part.facts, part.verdicts) if fact]
     for claim in part.claims:
         lines += [
             f"{claim.id}. {claim.who}: {claim.paper}",
@@ -165,10 +181,11 @@ def _wrapped(line: str) -> str:
 
 def _html(part: Part) -> str:
     blocks = [f"<p><b>What these trials say: {_escape(part.title)}.</b> {_escape(part.trials)}</p>"]
-    if part.facts:
-        blocks.append("<ul>" + "".join(f"<li>{_escape(fact)}</li>" for fact in part.facts) + "</ul>")
-    if part.claims:
-        blocks.append("<dl>" + "".join(map(_claim_html, part.claims)) + "</dl>")
+    facts = [fact for fact in (*part.facts, part.verdicts) if fact]
+    blocks.append("<ul>" + "".join(f"<li>{_escape(fact)}</li>" for fact in facts) + "</ul>")
+    if part.claims:  # folded, since the table of claims stands beside it in the notebooks
+        fold = f"What the paper says and what we saw, claim by claim ({len(part.claims)})"
+        blocks.append(f"<details><summary>{fold}</summary><dl>{''.join(map(_claim_html, part.claims))}</dl></details>")
     return f'<div class="rnnkit-conclusion">{"".join(blocks)}</div>'
 
 
