@@ -240,7 +240,8 @@ def tuner(path=None, runs_path=None):
 
 @bench.command()
 @click.option("--short", is_flag=True, help="Fewer networks, in about a minute.")
-@click.option("--sweep", "sweeping", is_flag=True, help="Also compare threads, tiles and places in memory.")
+@click.option("--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed.")
+@click.option("--sweep", "sweeping", is_flag=True, help="Also compare few large blocks with many small ones.")
 @click.option("--json", "path", default=None, metavar="FILE", help="Write the numbers to this file too.")
 @click.option("--device", default="cuda", show_default=True, metavar="NAME", help="Which GPU.")
 @plainly

@@ -1,20 +1,24 @@
 """The fused step for a GPU, run as C++ threads: the source that NVRTC compiles, against the processor's compiled step."""
 
 import ctypes
+import json
 import os
 import re
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
 from emulated import Emulated, built
 
 from rnnkit import native, studies
+from rnnkit.bench import gpu as gpu_bench
 from rnnkit.cells import CELLS, LATER, PAPER, cell_of
 from rnnkit.native import cuda
 from rnnkit.studies import Study, complete
 from rnnkit.studies.gpu import OneGPU
+from rnnkit.tasks import TASKS
 from rnnkit.training import train
 from rnnkit.training.engines import Compiled, Data, Fused
 from rnnkit.training.flights import Flight
@@ -301,3 +305,42 @@ def test_a_cubin_is_kept_and_one_that_cannot_be_made_is_said(tmp_path, monkeypat
     monkeypatch.undo()
     with pytest.raises(native.Unavailable, match="sm_1"):
         cuda.compile(kernel, "sm_1")
+
+
+# ---- the bench -------------------------------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def small_bench(monkeypatch):
+    monkeypatch.setattr(cuda, "kind_of", lambda device: ("sm_90", cuda.SHARED_BYTES))
+    monkeypatch.setattr(cuda, "shared_bytes", lambda device: cuda.SHARED_BYTES)
+    monkeypatch.setattr(cuda, "_module", lambda kernel, equations, device: Emulated(kernel))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "threads")
+    monkeypatch.setattr(gpu_bench, "studies_to_check", lambda short: [capacity("rnn")])
+    monkeypatch.setattr(gpu_bench, "studies_to_time", lambda short: [capacity("rnn")])
+    monkeypatch.setattr(gpu_bench, "IN_FLIGHT", (1,))
+    monkeypatch.setattr(gpu_bench, "difference", partial(gpu_bench.difference, steps=2))
+    monkeypatch.setattr(gpu_bench, "rate", lambda run, slots, seconds=0, times=0: run(1) or 7.0)
+    monkeypatch.setattr(gpu_bench, "compile_all", lambda kernels, cells, arch: None)
+    return gpu_bench
+
+
+def test_the_bench_checks_measures_and_compares(small_bench, tmp_path, capsys):
+    report = small_bench.main(path=tmp_path / "bench.json", device="cpu", jax=False)
+    assert json.loads((tmp_path / "bench.json").read_text()) == report
+    assert [row["agrees"] for row in report["checks"]] == [True] and report["checks"][0]["apart"] < 1e-5
+    assert [row["name"] for row in report["rates"]] == ["fused, 1 models", "plain torch step", "torch.nn loop"]
+    assert {row["rate"] for row in report["rates"]} == {7.0} and "threads, sm_90" in capsys.readouterr().out
+
+
+def test_the_bench_fails_where_a_step_does_not_agree(small_bench, monkeypatch):
+    monkeypatch.setattr(small_bench, "AGREE", 0)
+    with pytest.raises(RuntimeError, match="1 of 1 checks"):
+        small_bench.main(short=True, device="cpu", jax=False)
+
+
+def test_the_bench_checks_all_cells_and_tasks_and_times_all_steps():
+    checked, timed = list(gpu_bench.studies_to_check()), list(gpu_bench.studies_to_time())
+    assert {study.task_type for study in checked} == set(TASKS) and {study.architecture for study in checked} == set(CELLS)
+    assert {study.task.steps for study in timed} == {5, 50, 175} and {study.max_params for study in timed} == set(gpu_bench.SIZES)
+    for cell, size, layers in gpu_bench.SWEEP:
+        (near, _), (_, large) = gpu_bench.variants(gpu_bench.capacity(cell, layers, size), cuda.SHARED_BYTES)
+        assert near is False and large.shared <= cuda.SHARED_BYTES

@@ -1,32 +1,40 @@
-"""The fused step on the GPU at hand: whether it agrees with the processor's, and how fast it is.
+"""The fused step on the GPU at hand: whether it agrees with the processor's, and how fast it is beside the plain step and other software.
 
-Rates are training steps of one model per second, over all models in flight; each is the median of a few launches of a fifth of a second.
+Rates are training steps of one model per second, over all models in flight; each is the median of a few runs of a fifth of a second.
 """
 
+import importlib.util
 import json
 import multiprocessing
 import os
 import statistics
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from rnnkit import native
-from rnnkit.cells import PAPER, cell_of
+from rnnkit.bench import torch_loop
+from rnnkit.cells import LATER, PAPER, cell_of
 from rnnkit.native import cuda
 from rnnkit.studies import Study
 from rnnkit.studies.scales import inputs_for
+from rnnkit.studies.workers import out_of_memory
+from rnnkit.training import benchmark_step, check_device
 from rnnkit.training.engines import Compiled, Data, Fused
 from rnnkit.training.slots import Slots, prepared
 
 TASKS = {"mem_thru": "tiny", "rcf": "tiny", "text8": "tiny sample", "parens_counting": "tiny", "arithmetic": "tiny"}
 RULES = (("Adam", "every", "tanh"), ("RMSProp", "first", "relu"), ("momentum", "every", "relu"), ("SGD", "first", "tanh"))
 AGREE = 1e-4  # relative difference of the parameters after 20 steps
-SHORT_SIZES, SIZES, STEPS = (300, 1_000, 3_000), (300, 1_000, 3_000, 10_000, 100_000), (5, 50, 175)
+CHECKED = ((300, (1, 2)), (1_000, (1, 2)), (3_000, (1, 2, 4)), (10_000, (1, 8)))  # parameters and depths
+FEW = ((300, (1,)), (1_000, (2,)), (3_000, (1, 4)))
+SIZES, STEPS, CELLS, IN_FLIGHT = (300, 1_000, 10_000, 100_000), (5, 50, 175), ("rnn", "lstm"), (132, 800)
 DIFFERENT = 16  # initial weights: enough for timing
-IN_FLIGHT = (132, 800, 3_200)
+ROOM = 2e10  # bytes of a device that a launch may take
+PATIENCE = 420  # seconds after which nothing more is compared
 
 
 def capacity(cell, layers, size):
@@ -35,13 +43,13 @@ def capacity(cell, layers, size):
 
 def studies_to_check(short=False):
     """Every cell on the capacity task at a few sizes and depths, and on every other task."""
-    for size, depths in ((300, (1,)), (1_000, (2,)), (3_000, (1, 4))) if short else ((300, (1, 2)), (1_000, (1, 2)), (3_000, (1, 2, 4)), (10_000, (1, 8))):
+    for size, depths in FEW if short else CHECKED:
         for cell in PAPER:
             yield from (capacity(cell, depth, size) for depth in depths if depth >= cell_of(cell).min_layers)
     yield Study("per_cap", "linear", 0, 300, n_in=299, unroll=1)
     for task, form in TASKS.items():
-        for cell in ("lstm",) if short else (*PAPER, "mgu", "janet", "mingru", "minlstm"):
-            yield Study(task, cell, max(1 if short else 2, cell_of(cell).min_layers), 2_500, form=form)
+        for cell in ("lstm",) if short else (*PAPER, *LATER):
+            yield Study(task, cell, 1 if short else 2, 2_500, form=form)
 
 
 def sets_of(study):
@@ -81,34 +89,57 @@ def fused(study, data, device, **chosen):
     return Fused(study, data, device, cuda._module(kernel, kernel.equations, device))
 
 
-def rate(engine, s, seconds=0.2, times=3) -> float:
-    """Model-steps per second of an engine on filled slots whose trials do not end."""
-    def run(steps):
-        torch.cuda.synchronize()
-        start, before = time.perf_counter(), int(s.step.sum())
-        engine.train(s, steps)
-        torch.cuda.synchronize()
-        return time.perf_counter() - start, int(s.step.sum()) - before
+def rate(run, slots, seconds=0.2, times=3) -> float:
+    """Model-steps per second of `run(n)`, which takes n steps of so many models and waits for their end."""
+    def elapsed(steps):
+        start = time.perf_counter()
+        run(steps)
+        return time.perf_counter() - start
 
-    chunk, elapsed = 2, run(2)[0]
-    while elapsed < seconds / 8:
+    chunk, took = 2, elapsed(2)
+    while took < seconds / 8:
         chunk *= 4
-        elapsed, _ = run(chunk)
-    chunk = max(1, int(chunk * seconds / elapsed))
-    return statistics.median(steps / elapsed for elapsed, steps in (run(chunk) for _ in range(times)))
+        took = elapsed(chunk)
+    chunk = max(1, int(chunk * seconds / took))
+    return slots * chunk / statistics.median(elapsed(chunk) for _ in range(times))
 
 
 def speed_of(study, models, device, seconds=0.2, times=3, **chosen) -> float:
+    """Model-steps per second of the fused step."""
     sets = [dict(study.space.usual_point(), train_steps=10**9)]
-    engine = fused(study, Data(study, sets, device=device), device, **chosen)
-    return rate(engine, filled(study, sets, models, device), seconds, times)
+    engine, s = fused(study, Data(study, sets, device=device), device, **chosen), filled(study, sets, models, device)
+    return rate(lambda n: engine.train(s, n), models, seconds, times)
 
 
-def task_of(steps, size, cell, layers=1):
-    """The study that is timed at a number of time steps: the capacity task, text, parentheses."""
-    if steps == 5:
-        return capacity(cell, layers, size)
-    return Study(*("text8" if steps == 50 else "parens_counting", cell, layers, size), form="small sample" if steps == 50 else "paper")
+def others(study, device, jax):
+    """Name and rate of what the fused step is compared with, where memory is enough for it."""
+    def by_jax():
+        from rnnkit.bench import jax_vmap
+
+        return jax_vmap.stepper(study, max(8, min(800, 40_000_000 // study.num_params // study.task.steps)))
+
+    ways = {"plain torch step": lambda: benchmark_step(study, device=device, engine="eager"),
+            "torch.nn loop": lambda: torch_loop.stepper(study, 1, device=device)} | ({"JAX": by_jax} if jax else {})  # fmt: skip
+    for name, stepper in ways.items():
+        try:
+            run = stepper()
+            yield name, rate(run, run.slots, times=1)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            print(f"{study.key}: {name} ran out of memory")
+
+
+def studies_to_time(short=False):
+    """The capacity task, text and parentheses, at 5, 50 and 175 time steps, wherever one unit fits."""
+    for steps in STEPS[:1] if short else STEPS:
+        for size in SIZES[:2] if short else SIZES:
+            for cell in CELLS:
+                with suppress(ValueError):
+                    if steps == 5:
+                        yield capacity(cell, 1, size)
+                    else:
+                        yield Study("text8" if steps == 50 else "parens_counting", cell, 1, size, form="small sample" if steps == 50 else "paper")
 
 
 # ---- compiling side by side ------------------------------------------------------------------------------------------------------------------
@@ -161,47 +192,53 @@ def sweep(device, models=(136, 800)):
                 yield {"cell": cell, "size": size, "layers": layers, "near": near, **chosen, "kib": kernel.shared / 1024, "models": count, "rate": found}
 
 
-def main(short=False, sweeping=False, path=None, device="cuda"):
-    """Prints correctness, then rates; writes all to a JSON file. RuntimeError where the GPU's step does not agree with the processor's."""
-    from rnnkit.training import check_device
-
-    check_device(device)
-    arch, shared = cuda.kind_of(device)
-    name = torch.cuda.get_device_name(device)
-    print(f"{name}, {arch}, torch {torch.__version__}, {os.cpu_count()} cores", flush=True)
-    checked = list(studies_to_check(short))
-    timed = [(capacity(cell, layers, size), models) for size in (SHORT_SIZES if short else SIZES) for cell, layers in (("rnn", 1), ("lstm", 1), ("gru", 4))
-             for models in IN_FLIGHT if models * size <= 40_000_000]  # fmt: skip
-    kernels = [cuda.kernel_for(study, shared) for study in (*checked, *(study for study, _ in timed))]
-    if sweeping:
-        kernels += [kernel for cell, size, layers in SWEEP for kernel in variants(capacity(cell, layers, size), shared)]
-    compile_all(kernels, [study.architecture for study in checked], arch)
-    report = {"device": name, "arch": arch, "checks": [], "rates": [], "sweep": []}
-
-    def write():
-        if path:
-            Path(path).write_text(json.dumps(report, indent=1))
-
-    wrong = 0
-    for study in checked:
+def check(studies, device):
+    """Rows that say of each study whether the steps agree; printed as they come."""
+    for study in studies:
         try:
             apart, answers = difference(study, device)
         except Exception as error:
             apart, answers = float("nan"), float("nan")
             print(f"{study.key}: {error}")
         fine = apart < AGREE and answers <= 1
-        wrong += not fine
-        report["checks"].append({"study": study.key, "apart": apart, "answers": answers, "agrees": fine})
         print(f"{'agrees' if fine else 'WRONG '} {apart:8.1e} {answers:4.0f}  {study.key}", flush=True)
-    write()
-    for study, models in timed:
-        found = speed_of(study, models, device, 0.1 if short else 0.2, 1 if short else 3)
-        report["rates"].append({"cell": study.architecture, "layers": study.n_layers, "size": study.max_params, "T": study.task.steps, "models": models, "rate": found})
-        print(f"{study.architecture:6}{study.n_layers:2} layers {study.max_params:8,} parameters T={study.task.steps:4} {models:5} models {found:10.3g} model-steps/s", flush=True)
-        write()
-    for row in sweep(device) if sweeping else ():
-        report["sweep"].append(row)
-        write()
+        yield {"study": study.key, "apart": apart, "answers": answers, "agrees": fine}
+
+
+def compare(studies, device, short, jax):
+    """Rows of rates: each study by models in flight, and what it is compared with; printed as they come."""
+    start = time.monotonic()
+    for study in studies:
+        shape = {"cell": study.architecture, "layers": study.n_layers, "size": study.max_params, "T": study.task.steps}
+        each = 4 * (cuda.kernel_for(study, cuda.shared_bytes(device)).rest + 3 * study.num_params)
+        found = [(f"fused, {models} models", speed_of(study, models, device, times=1 if short else 3)) for models in IN_FLIGHT if models * each < ROOM]
+        if not short and time.monotonic() - start < PATIENCE:
+            found += others(study, device, jax)
+        for name, speed in found:
+            print(f"{shape['cell']:6}{shape['size']:8,} parameters  T={shape['T']:4}  {name:20}{speed:12.3g} model-steps/s", flush=True)
+            yield shape | {"name": name, "rate": speed}
+
+
+def main(short=False, sweeping=False, path=None, device="cuda", jax=True):
+    """Prints correctness, then rates; writes all to a JSON file. RuntimeError where the GPU's step does not agree with the processor's."""
+    check_device(device)
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX would take most of the card's memory
+    jax = jax and importlib.util.find_spec("jax") is not None
+    arch, shared = cuda.kind_of(device)
+    report = {"device": torch.cuda.get_device_name(device), "arch": arch, "torch": torch.__version__, "checks": [], "rates": [], "sweep": []}
+    print(f"{report['device']}, {arch}, torch {torch.__version__}, {os.cpu_count()} cores", flush=True)
+    checked = list(studies_to_check(short))
+    timed = list(studies_to_time(short))
+    kernels = [cuda.kernel_for(study, shared) for study in (*checked, *timed)]
+    if sweeping:
+        kernels += [kernel for cell, size, layers in SWEEP for _, kernel in variants(capacity(cell, layers, size), shared)]
+    compile_all(kernels, [study.architecture for study in checked], arch)
+    for name, rows in (("checks", check(checked, device)), ("rates", compare(timed, device, short, jax)), ("sweep", sweep(device) if sweeping else ())):
+        for row in rows:
+            report[name].append(row)
+            if path:
+                Path(path).write_text(json.dumps(report, indent=1))
+    wrong = sum(not row["agrees"] for row in report["checks"])
     if wrong:
-        raise RuntimeError(f"{wrong} of {len(checked)} checks do not agree with the processor's step.")
+        raise RuntimeError(f"The GPU's step must agree with the processor's; {wrong} of {len(checked)} checks do not.")
     return report

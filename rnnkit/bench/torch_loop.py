@@ -92,14 +92,14 @@ def loss_and_norm(model, x_TxBxI, y, clip):
     return loss, nn.utils.clip_grad_norm_(model.parameters(), clip)
 
 
-def stepper(study, models=2, clip=10.0):
+def stepper(study, models=2, clip=10.0, device="cpu"):
     """A function of n that trains `models` networks of a study's shape for n steps, one after another; `slots` of it says how many."""
     torch.manual_seed(0)
     task = study.task
     shape = (study.architecture, study.n_layers, task.n_in, study.n_units, task.n_out, task.scored)
-    networks = [network(*shape) for _ in range(models)]
+    networks = [network(*shape).to(device) for _ in range(models)]
     optimizers = [torch.optim.Adam(model.parameters(), lr=1e-3) for model in networks]
-    x_TxBxI, y = batch.of(task)
+    x_TxBxI, y = (part.to(device) for part in batch.of(task))
 
     def run(n):
         torch.set_flush_denormal(True)
@@ -109,6 +109,8 @@ def stepper(study, models=2, clip=10.0):
                 loss_and_norm(model, x_TxBxI, y, clip)
                 optimizer.step()
         torch.set_flush_denormal(False)
+        if device != "cpu":
+            torch.cuda.synchronize(device)
 
     run.slots = models
     return run
