@@ -1,5 +1,6 @@
 """The store keeps what it is given, once, and says in one sentence what is wrong with a file that is no store."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -9,7 +10,9 @@ import pickle
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import pandas as pd
 import pyarrow
@@ -554,3 +557,31 @@ def test_a_trial_is_found_by_its_place(path):
         assert [(store.trial_at(k).study, store.trial_at(k).hyper_iter) for k in range(4)] == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
         with pytest.raises(IndexError, match="has 4 trials, got place 4"):
             store.trial_at(4)
+
+
+def read_as_nobody(path, answer):
+    with contextlib.suppress(PermissionError):  # who is not root may not change who he is, and need not
+        os.setuid(65534)
+    with TrialStore(path, create=False) as store:
+        try:
+            store.add([a_trial(1)])
+        except StoreError as error:
+            answer.put((len(store), len(store.frame()), str(error)))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX's permissions")
+def test_a_store_that_may_only_be_read_in_a_folder_that_may_only_be_read_can_be_read():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trials.sqlite"
+        with TrialStore(path) as store:
+            store.add([a_trial(0)])
+        path.chmod(0o444)
+        Path(folder).chmod(0o555)
+        context = multiprocessing.get_context("fork")
+        answer = context.Queue()
+        process = context.Process(target=read_as_nobody, args=(path, answer))
+        process.start()
+        found = answer.get(timeout=60)
+        process.join()
+        Path(folder).chmod(0o755)
+    assert found[:2] == (1, 1) and "may not be written" in found[2]

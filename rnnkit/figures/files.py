@@ -80,21 +80,16 @@ def publish(name: str, frame: pd.DataFrame, out=""):
 
     with remembered():
         if name in EXHIBITS:
-            figure = EXHIBITS[name](frame)
-            text, tables, words, rows = figure.alt, figure.tables, figure.caption, pd.DataFrame({"figure": [text_of(figure.tables)]})
+            figure, trials = EXHIBITS[name](frame), ""
+            text, tables, words = figure.alt, figure.tables, figure.caption
         else:
             name = name if name in DRAW else "best_so_far"
             figure, text, tables, words = DRAW[name](frame), alt_of(name, frame), points(name, frame), caption(name, frame)
-            rows = analysis.rows_of(name, frame)
+            trials = digest_of_trials(analysis.rows_of(name, frame))
     show(figure, text)
     display(Markdown(words))
-    if out and unchanged(out, name, trials := digest_of_trials(rows)) is None:
+    if out and (name in EXHIBITS or unchanged(out, name, trials) is None):
         keep(figure, name, out, tables, text, trials)
-
-
-def text_of(tables: dict[str, pd.DataFrame]) -> str:
-    """Tables as one text, to tell them from others."""
-    return "\n".join(f"{stem}\n{table.to_csv(index=False)}" for stem, table in tables.items())
 
 
 SAME_TRIALS = {  # figure -> the experiment whose trials it is drawn from, having none of its own

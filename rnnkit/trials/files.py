@@ -15,6 +15,26 @@ def at_home(path) -> Path:
         raise StoreError(f"The home of {path} is not known. Write the path out.") from error
 
 
+def look_at(path: Path, create: bool):
+    """StoreError unless a store is at a path, or can be made there if `create` says so."""
+    try:
+        if path.is_dir():
+            raise StoreError(f"A store is a file, got the folder {path}. Give a file in it.")
+        if path.exists():
+            with open(path, "rb") as file:
+                head = file.read(16)
+            if head and head != b"SQLite format 3\0":
+                raise StoreError(f"{path} is not a trial store, nor any SQLite file. Give another path.")
+        elif not create:
+            raise StoreError(f"There is no trial store at {path}. Check the path; `rnnkit reproduce` makes one.")
+        elif not path.parent.is_dir():
+            raise StoreError(f"The store's folder {path.parent} must exist. Make it, or give another path.")
+    except PermissionError as error:
+        raise StoreError(f"{path} may not be read by this user. Change its permissions, or give another path.") from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be a store ({error.strerror}). Give another path.") from error
+
+
 def more_beside(parquet: Path) -> Path:
     """trials.parquet -> trials-more.sqlite, which keeps what a file of trials lacks."""
     return parquet.with_name(f"{parquet.stem}-more.sqlite")

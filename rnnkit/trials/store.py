@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnnkit.trials.files import at_home, more_beside
+from rnnkit.trials.files import at_home, look_at, more_beside
 from rnnkit.trials.sql import BOTH, CREATE, INSERT, KINDS, NAMES, STUDY, TEXTS, corrupt, plainly
 from rnnkit.trials.trial import COLUMNS, LATER, MAY_BE_NAN, SAFE, StoreError, Trial, from_row, plain, to_row, values
 
@@ -34,12 +34,17 @@ class TrialStore:
         self.travels = self.path.suffix == ".parquet"
         self.file = None if str(path) == ":memory:" else more_beside(self.path) if self.travels else self.path
         if self.kept and not self.travels:
-            self._look_at_file(create)
+            look_at(self.path, create)
         with self._plainly():
             self._sql = sqlite3.connect(":memory:" if self.travels or not self.kept else self.path, timeout=patience)
         try:
             with self._plainly():
-                self._open()
+                try:
+                    self._open()
+                except sqlite3.OperationalError as error:
+                    if not self._reopened_to_read(error):
+                        raise
+                    self._open()
             if self.travels:
                 self._read_travelled()
         except BaseException:
@@ -51,6 +56,16 @@ class TrialStore:
     def kept(self) -> bool:
         """Whether what is added is still there when the store is opened again."""
         return self.file is not None
+
+    def _reopened_to_read(self, error) -> bool:
+        """Whether a store that may be neither written nor locked was opened to be read alone: on a disk or in a folder for reading."""
+        place = self.path.absolute()
+        refused = (getattr(error, "sqlite_errorname", None) or "").startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN"))
+        if not refused or not place.exists() or place.with_name(f"{place.name}-wal").exists():
+            return False
+        self._sql.close()
+        self._sql = sqlite3.connect(f"{place.as_uri()}?immutable=1", uri=True)
+        return True
 
     def _read_travelled(self):
         from rnnkit.trials.parquet import rows_in
@@ -80,24 +95,6 @@ class TrialStore:
             self._sql.execute(BOTH)
         self._more, self._identity = True, self._identity_of_file()
         return "both"
-
-    def _look_at_file(self, create):
-        try:
-            if self.path.is_dir():
-                raise StoreError(f"A store is a file, got the folder {self.path}. Give a file in it.")
-            if self.path.exists():
-                with open(self.path, "rb") as file:
-                    head = file.read(16)
-                if head and head != b"SQLite format 3\0":
-                    raise StoreError(f"{self.path} is not a trial store, nor any SQLite file. Give another path.")
-            elif not create:
-                raise StoreError(f"There is no trial store at {self.path}. Check the path; `rnnkit reproduce` makes one.")
-            elif not self.path.parent.is_dir():
-                raise StoreError(f"The store's folder {self.path.parent} must exist. Make it, or give another path.")
-        except PermissionError as error:
-            raise StoreError(f"{self.path} may not be read by this user. Change its permissions, or give another path.") from error
-        except OSError as error:
-            raise StoreError(f"{self.path} cannot be a store ({error.strerror}). Give another path.") from error
 
     def _open(self):
         found = [row[0] for row in self._sql.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
