@@ -124,20 +124,16 @@ def draw(frames, out):
 def stored_frames(store, scale, seed=0, trials=None, names=None) -> dict:
     """Experiment -> its trials, for those that the store has whole, also from earlier runs: the gallery shows all of them.
 
-    Where the store has an experiment whole at a larger scale, it is that one. The search of `start` is drawn as best_so_far; where
+    Trials of larger scales are among them as `trials_in` says. The search of `start` is drawn as best_so_far; where
     Figure 1's is there, that comes of it. `names`: of these experiments alone.
     """
-    from rnnkit.studies import EXPERIMENTS, SCALES, jobs_of, trials_in
+    from rnnkit.studies import EXPERIMENTS, SCALES, is_whole, trials_in
 
-    def whole(name, size):
-        return all(set(range(n)) <= store.numbers(study.key) for study, n in jobs_of(name, size, seed, trials, store))
-
-    frames, scales = {}, list(SCALES)
+    scales = list(SCALES)
+    sizes, frames = scales[scales.index(scale) :], {}
     for name in EXPERIMENTS if names is None else names:
-        found = (size for size in reversed(scales[scales.index(scale) :]) if whole(name, size))
-        size = next(found, None)
-        if size:
-            frames[name] = trials_in(store, name, size, seed, trials)
+        if any(is_whole(store, name, size, seed, trials) for size in sizes):
+            frames[name] = trials_in(store, name, scale, seed, trials)
     if "start" in frames and "fig1" not in frames:
         frames["best_so_far"] = frames["start"]
     return frames

@@ -457,3 +457,36 @@ def test_a_quiet_run_is_quiet(store, capsys):
 
 def test_everything_public_is_there():
     assert all(hasattr(studies, name) for name in studies.__all__)
+
+
+# --- what is shown of larger scales ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_scales(monkeypatch):
+    """`smoke`, and `quick` as small as smoke but with other steps."""
+    larger = dataclasses.replace(SCALES["smoke"].capacity, steps=(21, 61))
+    memory = dataclasses.replace(SCALES["smoke"].memory, train_steps=(21, 61))
+    monkeypatch.setitem(SCALES, "quick", dataclasses.replace(SCALES["smoke"], capacity=larger, memory=memory))
+    for name in ("overnight", "paper"):
+        monkeypatch.delitem(SCALES, name)
+
+
+def test_the_best_of_a_network_is_taken_over_larger_scales_where_all_cells_were_searched_alike(store, two_scales):
+    small = run("fig1", "smoke", store, progress=False)
+    jobs = jobs_of("fig1", "quick")
+    deep = [job for job in jobs if job[0].n_layers == 2]
+    lone = next(job for job in jobs if job[0].n_layers == 1)
+    studies.complete([s for s, _ in deep] + [lone[0]], [n for _, n in deep] + [lone[1]], store, progress=False)
+    both = studies.trials_in(store, "fig1", "smoke")
+    assert set(both.study) == set(small.study) | {study.key for study, _ in deep}, "one cell alone has no advantage"
+    assert set(studies.trials_in(store, "fig1", "smoke", trials=2).study) == set(small.study)
+
+
+def test_a_search_that_is_whole_at_a_larger_scale_is_shown_instead(store, two_scales):
+    run("fig2c", "smoke", store, progress=False)
+    jobs = jobs_of("fig2c", "quick")
+    studies.complete([s for s, _ in jobs[:-1]], [n for _, n in jobs[:-1]], store, progress=False)
+    assert set(studies.trials_in(store, "fig2c", "smoke").study) == {study.key for study in studies_of("fig2c", "smoke")}
+    studies.complete([jobs[-1][0]], [jobs[-1][1]], store, progress=False)
+    assert set(studies.trials_in(store, "fig2c", "smoke").study) == {study.key for study, _ in jobs}

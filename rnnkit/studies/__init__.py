@@ -20,7 +20,7 @@ from rnnkit.studies.workers import Processes, Stopped, cores, interruptible, tra
 from rnnkit.training import check_device
 from rnnkit.trials import TrialStore
 
-__all__ = ["EXPERIMENTS", "ROUND", "SCALES", "Experiment", "Scale", "Stopped", "Study", "StudyError", "complete", "jobs_of", "plan",
+__all__ = ["EXPERIMENTS", "ROUND", "SCALES", "Experiment", "Scale", "Stopped", "Study", "StudyError", "complete", "is_whole", "jobs_of", "plan",
            "run", "studies_of", "trials_in"]
 
 SMALL_WORK = 3e11  # floating-point operations, ten seconds or so: workers take almost as long to start
@@ -71,19 +71,48 @@ def follower(experiment, scale, seed, trials, store):
 
 
 def trials_in(store, experiment, scale, seed=0, trials=None):
-    """What a store has of an experiment's trials, as a frame; where `trials` is given, no more of each study than that.
+    """What a store has of an experiment's trials, as a frame; where `trials` is given, no more of each study of this scale than that.
 
-    With an experiment that follows another come those trials of the other that it was made of.
+    Else, where the store has the experiment whole at a larger scale, those; and where the best trial of a network counts (`pooled`), the
+    trials of all scales from this one on. With an experiment that follows another come those trials of the other that it was made of.
     """
-    first = experiment_of(experiment).after
-    keys = [study.key for study in studies_of(experiment, scale, seed, store)]
-    keys += [study.key for study in studies_of(experiment, scale, seed)] if first else []
-    frame = store.frame(keys)
+    found = experiment_of(experiment)
+    if trials:
+        keys = [study.key for study in studies_of(experiment, scale, seed, store)]
+    elif found.pooled:
+        keys = [key for size in _from(scale) for key in _searched_alike(store, experiment, size, seed, all_of=size == scale)]
+    else:
+        size = next((size for size in reversed(_from(scale)) if is_whole(store, experiment, size, seed)), scale)
+        keys = [study.key for study in studies_of(experiment, size, seed, store)]
+        scale = size
+    keys += [study.key for study in studies_of(experiment, scale, seed)] if found.after else []
+    frame = store.frame(dict.fromkeys(keys))
     if trials:
         frame = frame[frame.hyper_iter < trials].reset_index(drop=True)
     frame.insert(0, "experiment", experiment)
-    finish = experiment_of(experiment).finish
-    return finish(frame, store) if finish else frame
+    return found.finish(frame, store) if found.finish else frame
+
+
+def is_whole(store, experiment, scale, seed=0, trials=None) -> bool:
+    """Whether a store has all trials of an experiment at a scale."""
+    return all(set(range(n)) <= store.numbers(study.key) for study, n in jobs_of(experiment, scale, seed, trials, store))
+
+
+def _from(scale):
+    """This scale and all larger ones."""
+    scales = list(SCALES)
+    scale_of(scale)
+    return scales[scales.index(scale) :]
+
+
+def _searched_alike(store, experiment, scale, seed, all_of):
+    """Keys of the studies that a store has whole for every architecture alike, so that none is better for having been searched longer;
+    of this scale itself (`all_of`), whatever is there."""
+    alike = {}
+    for study, n in jobs_of(experiment, scale, seed, store=store):
+        kind = study.max_params, study.n_layers, study.seed, study.unroll, study.n_in, study.tuner, study.pinned, study.train_steps
+        alike.setdefault(kind, []).append((study.key, set(range(n)) <= store.numbers(study.key)))
+    return [key for jobs in alike.values() if all_of or all(whole for _, whole in jobs) for key, _ in jobs]
 
 
 def complete(studies, n_trials, store, scale="", workers=None, device=None, label="", progress=True, scheduler=None, following=None):

@@ -24,7 +24,8 @@ class Experiment:
     Where `after` names another experiment, `studies(scale, frame, **settings)` makes them of that one's trials. Where there is `then`,
     `then(scale, frame, **settings)` makes further studies, each with its number of trials, of the trials of the first ones; without trials
     (`frame` is None) it gives studies of the same size, so that their cost is known beforehand. `finish(frame, store)`, where there is
-    one, adds to the frame of trials what is measured of the networks afterwards.
+    one, adds to the frame of trials what is measured of the networks afterwards. Where `pooled`, what counts is the best trial of a network, so
+    that trials of larger scales are shown with those of a scale.
     """
 
     title: str
@@ -34,6 +35,7 @@ class Experiment:
     after: str = ""
     then: Callable | None = None
     finish: Callable | None = None
+    pooled: bool = False
 
 
 def _per_cap(architectures, depths, sizes, scale, **settings):
@@ -205,19 +207,20 @@ def battery(architecture, scale, seed=0) -> list[tuple[Study, int]]:
 EXPERIMENTS = {
     "start": Experiment("One study from start to end", "section 2.1", _start),
     "calibration": Experiment("Bits of a linear model, where theory says 2 per parameter", "section 2.1", _calibration),
-    "inputs": Experiment("Bits per parameter by the number of inputs", "section 2.1", _inputs, lambda scale, _: scale.capacity.inputs.trials),
-    "fig1": Experiment("Bits stored per parameter, by architecture, depth and size", "section 2.1, Figure 1", _fig1, then=_fig1_long),
-    "fig2a": Experiment("Tanh against ReLU", "section 2.1.2, Figure 2a", _fig2a),
-    "fig2b": Experiment("Unrolling for more steps", "section 2.1.2, Figure 2b", _fig2b),
-    "figapp1": Experiment("The dataset size that stores most", "Figure App.1", _fig1, then=_fig1_long),
+    "inputs": Experiment("Bits per parameter by the number of inputs", "section 2.1", _inputs, lambda scale, _: scale.capacity.inputs.trials,
+                         pooled=True),
+    "fig1": Experiment("Bits stored per parameter, by architecture, depth and size", "section 2.1, Figure 1", _fig1, then=_fig1_long, pooled=True),
+    "fig2a": Experiment("Tanh against ReLU", "section 2.1.2, Figure 2a", _fig2a, pooled=True),
+    "fig2b": Experiment("Unrolling for more steps", "section 2.1.2, Figure 2b", _fig2b, pooled=True),
+    "figapp1": Experiment("The dataset size that stores most", "Figure App.1", _fig1, then=_fig1_long, pooled=True),
     "fig2c": Experiment("How many numbers a network holds, by units", "section 2.2, Figure 2c", _fig2c, lambda scale, _: scale.memory.trials),
     "fig3": Experiment("Text and random functions: loss by parameters", "section 3, Figure 3", _fig3,
                        lambda scale, study: (scale.text if study.task_type == "text8" else scale.function).trials),
     "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, _fig4_trials),
     "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5, lambda scale, _: scale.untuned.trials),
     "tableapp1": Experiment("The best hyper-parameters again", "Table App.1", _tableapp1, lambda scale, _: scale.reruns, after="fig4"),
-    "more_cells": Experiment("Bits per parameter of later cells", "section 2.1", _more_cells),
-    "quantised": Experiment("Weights rounded to a few bits", "section 5", _fig1, then=_fig1_long, finish=quantise),
+    "more_cells": Experiment("Bits per parameter of later cells", "section 2.1", _more_cells, pooled=True),
+    "quantised": Experiment("Weights rounded to a few bits", "section 5", _fig1, then=_fig1_long, finish=quantise, pooled=True),
     "tuner": Experiment("A Gaussian process against random search", "App. A", _tuner, lambda scale, _: scale.tuner_trials),
 }  # fmt: skip
 
@@ -242,10 +245,10 @@ def jobs_of(experiment: str, scale: str, seed: int = 0, trials: int | None = Non
         return [(study, asked or found.trials(size, study)) for study in studies]
 
     def stored(jobs):
-        """The trials of the jobs, once the store has all of them."""
-        if store is None or not all(set(range(n)) <= store.numbers(study.key) for study, n in jobs):
+        """The trials of those studies that the store has whole."""
+        if store is None:
             return None
-        return store.frame(study.key for study, _ in jobs)
+        return store.frame(study.key for study, n in jobs if set(range(n)) <= store.numbers(study.key))
 
     if found.after:
         searched = _searched(size, **settings)
