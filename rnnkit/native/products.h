@@ -12,6 +12,9 @@
 #include <xmmintrin.h>
 #endif
 
+// A loop of its own: where it is not inlined, its pointers stay in registers whatever surrounds the call.
+#define LOOP __attribute__((noinline)) static
+
 typedef REAL real;
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
@@ -184,7 +187,7 @@ struct Term {
 };
 
 template <int MR, int NV>
-static inline void micro(int terms, const Term* term, int r0, const real* bias, const real* base, real* C, int B, int c0) {
+LOOP void micro(int terms, const Term* term, int r0, const real* bias, const real* base, real* C, int B, int c0) {
     V acc[MR][NV];
     for (int i = 0; i < MR; i++)
         for (int j = 0; j < NV; j++) {
@@ -258,7 +261,7 @@ static void product(int R, int terms, const Term* term, const real* bias, const 
 
 // G[r, k] = sum over t, b of D_t[r, b] H_t[k, b]: the gradient of a matrix. D_t and H_t lie dstep and hstep numbers apart.
 template <int MR, int NR>
-static inline void outer(int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg, bool add) {
+LOOP void outer(int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg, bool add) {
     V acc[MR][NR];
     for (int i = 0; i < MR; i++)
         for (int j = 0; j < NR; j++) acc[i][j] = V{};
@@ -304,7 +307,7 @@ static void matrix_gradient(int R, int K, int T, const real* D, long dstep, cons
 }
 
 template <int ROWS>
-static inline void sum_rows(int T, const real* D, long dstep, int B, real* G, bool add) {
+LOOP void sum_rows(int T, const real* D, long dstep, int B, real* G, bool add) {
     V acc[ROWS];
     for (int i = 0; i < ROWS; i++) acc[i] = V{};
     for (int t = 0; t < T; t++, D += dstep)
@@ -348,7 +351,7 @@ static void by_rows(const real* table, int R, int I, real* A) {
 }
 
 // C_t[r, b] = bias[r] + sum over j of A[r, symbols_t[j, b]]; C_t lie cstep numbers apart.
-static void gather(int R, int I, const real* table, int T, int J, const int32_t* symbols, const real* bias, real* C, long cstep, int B) {
+LOOP void gather(int R, int I, const real* table, int T, int J, const int32_t* symbols, const real* bias, real* C, long cstep, int B) {
     for (int r0 = 0; r0 < R; r0 += LD, table += (long)LD * I)
         for (int t = 0; t < T; t++)
             for (int b = 0; b < B; b += VW) {
@@ -375,7 +378,7 @@ static void gather(int R, int I, const real* table, int T, int J, const int32_t*
 }
 
 // The gradient: adds D_t[r, b] to A[r, symbols_t[j, b]] for each t, j and b; D_t lie dstep numbers apart.
-static void scatter(int R, int I, const real* D, long dstep, int T, int J, const int32_t* symbols, int B, real* table) {
+LOOP void scatter(int R, int I, const real* D, long dstep, int T, int J, const int32_t* symbols, int B, real* table) {
     for (int r0 = 0; r0 < R; r0 += LD, table += (long)LD * I)
         for (int t = 0; t < T; t++)
             for (int b = 0; b < B; b += VW) {
