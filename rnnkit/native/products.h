@@ -344,10 +344,18 @@ static void by_columns(const real* A, int R, int I, real* table) {
         for (int i = 0; i < I; i++)
             for (int r = r0; r < R && r < r0 + LD; r++) table[i * LD + r - r0] = A[(long)r * I + i];
 }
+// Copies of a block that a gradient is gathered in, where they stay in the first cache level: two samples in a row often have one symbol,
+// and would wait for each other.
+static int copies(int I) { return I * LD * sizeof(real) <= 4096 ? 4 : 1; }
 static void by_rows(const real* table, int R, int I, real* A) {
-    for (int r0 = 0; r0 < R; r0 += LD, table += (long)LD * I)
+    const int C = copies(I);
+    for (int r0 = 0; r0 < R; r0 += LD, table += (long)C * LD * I)
         for (int i = 0; i < I; i++)
-            for (int r = r0; r < R && r < r0 + LD; r++) A[(long)r * I + i] = table[i * LD + r - r0];
+            for (int r = r0; r < R && r < r0 + LD; r++) {
+                real sum = table[i * LD + r - r0];
+                for (int c = 1; c < C; c++) sum += table[((long)c * I + i) * LD + r - r0];
+                A[(long)r * I + i] = sum;
+            }
 }
 
 // C_t[r, b] = bias[r] + sum over j of A[r, symbols_t[j, b]]; C_t lie cstep numbers apart.
@@ -377,9 +385,11 @@ LOOP void gather(int R, int I, const real* table, int T, int J, const int32_t* s
             }
 }
 
-// The gradient: adds D_t[r, b] to A[r, symbols_t[j, b]] for each t, j and b; D_t lie dstep numbers apart.
+// The gradient: adds D_t[r, b] to A[r, symbols_t[j, b]] for each t, j and b; D_t lie dstep numbers apart. Here each block of the table has
+// its copies after it.
 LOOP void scatter(int R, int I, const real* D, long dstep, int T, int J, const int32_t* symbols, int B, real* table) {
-    for (int r0 = 0; r0 < R; r0 += LD, table += (long)LD * I)
+    const int C = copies(I);
+    for (int r0 = 0; r0 < R; r0 += LD, table += (long)C * LD * I)
         for (int t = 0; t < T; t++)
             for (int b = 0; b < B; b += VW) {
                 const int32_t* symbol = symbols + (long)t * J * B + b;
@@ -392,8 +402,9 @@ LOOP void scatter(int R, int I, const real* D, long dstep, int T, int J, const i
                 }
                 for (int i = 0; i < VW; i++) {
                     const V low = v[0][i], high = v[1][i];
+                    real* copy = table + (long)(i & (C - 1)) * LD * I;
                     for (int j = 0; j < J; j++) {
-                        real* row = table + symbol[j * B + i] * LD;
+                        real* row = copy + symbol[j * B + i] * LD;
                         store(row, load(row) + low);
                         store(row + VW, load(row + VW) + high);
                     }

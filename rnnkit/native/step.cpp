@@ -111,14 +111,14 @@ extern "C" void* net_new(int L, int N, int I, int O, int T, int B, int input, in
     net->P = o;
     const long n = net->n = (long)N * B;
     const long per_layer = n * (STATES * (T + 1) + SAVES * T + ARGS * T + (UP_IS_STATE ? 0 : T) + T);
-    const long shared = shown + 2 * looked_up + n * ((2 * part + 2) * MAPS + 2 * T + STATES + 2) + 2 * (long)O * B * scored + o + 1024;
+    const long shared = shown + (1 + copies(I)) * looked_up + n * ((2 * part + 2) * MAPS + 2 * T + STATES + 2) + 2 * (long)O * B * scored + o + 1024;
     const size_t bytes = (sizeof(real) * (shared + L * per_layer) + 127) / 64 * 64;
     if (posix_memalign((void**)&net->arena, 64, bytes)) { delete[] net->Wx; delete[] net->s; delete net; return nullptr; }
     std::memset(net->arena, 0, bytes);
     real* a = net->arena;
     auto take = [&](long count) { real* r = a; a += (count + 15) / 16 * 16; return r; };
     net->x = take(shown);
-    net->table = take(looked_up); net->d_table = take(looked_up);
+    net->table = take(looked_up); net->d_table = take(looked_up * copies(I));
     net->ax = take(n * MAPS * (input == INDEX ? part : 1)); net->pre = take(n * MAPS); net->sum_d = take(n * MAPS);
     net->p = take(n * T); net->d_p = take(n * T);
     net->d_pre = take(n * MAPS * part); net->d_s = take(n * STATES); net->d_arg = take(n); net->nothing = take(n);
@@ -266,7 +266,7 @@ static void backward(Net& net, const real* theta, const double* hp) {
         const Term term = {theta + net.Wo, 1, net.top, net.dz + s * out_step, O};
         product(N, 1, &term, nullptr, nullptr, net.d_up[L - 1] + (net.first + s) * n, B);
     }
-    if (net.input == INDEX) std::memset(net.d_table, 0, table_size(net.read, net.I) * sizeof(real));
+    if (net.input == INDEX) std::memset(net.d_table, 0, table_size(net.read, net.I) * copies(net.I) * sizeof(real));
     Pointers q;
     for (int l = L - 1; l >= 0; l--) {
         std::memset(net.d_s, 0, STATES * n * sizeof(real));
