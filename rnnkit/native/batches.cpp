@@ -2,14 +2,10 @@
 // every number and symbol here is theirs, bit for bit.
 // REAL is float, or double for the tests (the same floats as doubles). Compiled by batches.py.
 
-#include <cmath>
-#include <cstdint>
-#include <cstring>
 #include <vector>
 
 #include "philox.h"
-
-typedef REAL real;
+#include "products.h"
 
 enum Kind { MEMORY, FUNCTION, TEXT, PARENTHESES, ARITHMETIC };
 
@@ -63,24 +59,38 @@ static void memory(const Source& s, word64 number, real* x, real* y) {
     std::memcpy(y, x, count * sizeof(real));
 }
 
-// x: n_in x batch, y: 1 x batch. The sample is the first whose running sum is not below a uniform number.
+// x: n_in x batch, y: 1 x batch. The sample is the first whose running sum is not below a uniform number. Rows of the table lie anywhere, so
+// all are asked for before the first is read.
 static void function(const Source& s, word64 number, real* x, real* y) {
     const word32* words = drawn(s, number, s.batch);
-    const float* table = (const float*)s.data;
+    static thread_local std::vector<const float*> rows;
+    rows.resize(s.batch);
     for (long b = 0; b < s.batch; b++) {
         const double u = ((double)(int32_t)words[b] + (2147483648.0 + 0.5)) * 0x1p-32;
         const int part = (int)(u * GUIDE);
-        int64_t low = s.guide[part], high = s.guide[part + 1];
-        while (low < high) {
-            const int64_t middle = (low + high) / 2;
-            if (s.sums[middle] < u) low = middle + 1;
-            else high = middle;
+        int64_t low = s.guide[part], left = s.guide[part + 1] - low;
+        while (left > 0) {  // without a branch that nobody can foresee
+            const int64_t half = left / 2;
+            const bool beyond = s.sums[low + half] < u;
+            low += beyond ? half + 1 : 0;
+            left = beyond ? left - half - 1 : half;
         }
         if (low >= s.samples) low = s.samples - 1;
-        const float* row = table + low * s.n_in;
-        for (long i = 0; i < s.n_in; i++) x[i * s.batch + b] = row[i];
+        rows[b] = (const float*)s.data + low * s.n_in;
+        for (long i = 0; i < s.n_in; i += 16) __builtin_prefetch(rows[b] + i);
         y[b] = s.answers[low];
     }
+    long i = 0;
+    if constexpr (sizeof(real) == sizeof(float))
+        for (; i + VW <= s.n_in; i += VW)
+            for (long b = 0; b < s.batch; b += VW) {
+                V v[VW];
+                for (int k = 0; k < VW; k++) v[k] = load((const real*)rows[b + k] + i);
+                transpose(v);
+                for (int k = 0; k < VW; k++) store(x + (i + k) * s.batch + b, v[k]);
+            }
+    for (; i < s.n_in; i++)
+        for (long b = 0; b < s.batch; b++) x[i * s.batch + b] = rows[b][i];
 }
 
 // x: steps x batch, y: scored x batch symbols.
