@@ -11,7 +11,7 @@ import torch
 
 from . import build
 
-SOURCES = [Path(__file__).with_name(name) for name in ("batches.cpp", "philox.h", "products.h")]
+SOURCE, HEADER, VECTORS = (Path(__file__).with_name(name) for name in ("batches.cpp", "philox.h", "products.h"))
 KINDS = ("mem_thru", "rcf", "text8", "parens_counting", "arithmetic")  # batches.cpp's enum Kind
 GUIDE = 1 << 12  # as there
 NUMBERS = ("kind", "seed", "stream", "batch", "n_in", "steps", "scored", "types", "cap", "problem", "most", "first_tenth", "last_tenth", "samples")
@@ -27,7 +27,7 @@ class Fields(ctypes.Structure):
 @cache
 def library(real: str = "float") -> ctypes.CDLL:
     """The compiled batches, with numbers in `float` or `double`."""
-    lib = build("batches", real, SOURCES)
+    lib = build("batches", real, [SOURCE, HEADER, VECTORS])
     pointer, whole = ctypes.c_void_p, ctypes.c_int64
     lib.make_batch.argtypes, lib.make_batch.restype = [pointer, whole, pointer, pointer], None
     lib.make_batches.argtypes, lib.make_batches.restype = [pointer, whole, pointer, pointer, whole, pointer, whole], None
