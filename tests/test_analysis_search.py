@@ -116,6 +116,16 @@ def test_a_hyper_parameter_that_never_changes_has_no_importance(sensitive):
     assert "depth" not in search.values(fixed)
 
 
+def test_trials_from_before_a_hyper_parameter_was_dropped_are_told_with_the_others(sensitive):
+    """Older trials of the IRNN have a scale of its biases, which newer ones start at zero."""
+    bias, older = np.random.default_rng(0).uniform(-2, 2, len(sensitive)), np.arange(len(sensitive)) % 2
+    mixed = [h | ({"recurrent_bias_scale_h": float(b)} if old else {}) for h, b, old in zip(sensitive.hparams, bias, older)]
+    told = analysis.importance(sensitive.assign(hparams=mixed, study=sensitive.study + "/mixed"))
+    for _, part in told.groupby("architecture"):
+        by_name = part.set_index("hyperparameter").importance
+        assert by_name.idxmax() == "lr" and abs(by_name.recurrent_bias_scale_h) < 0.05
+
+
 def test_the_table_sums_over_the_maps_of_a_cell_and_keeps_tuners_apart(sensitive):
     split = sensitive.assign(tuner=np.where(np.arange(len(sensitive)) % 2, "gp", "random"),
                              hparams=[h | {"input_scale_u": h["lr"], "input_scale_r": h["clip"]} for h in sensitive.hparams])  # fmt: skip
