@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "flow": {"draws", "cells", "networks", "hparams"},
     "architectures": {"cells", "networks", "hparams"},
     "tuner": {"cells", "hparams", "threads"},
-    "studies": {"draws", "cells", "networks", "tasks", "hparams", "training", "tuner", "trials", "threads"},
+    "studies": {"draws", "cells", "networks", "native", "tasks", "hparams", "training", "tuner", "trials", "threads"},
     "analysis": {"trials", "paper"},
     "reference": {"trials", "paper"},
     "figures": {"trials", "paper", "analysis", "reference"},
@@ -37,7 +37,8 @@ MAY_IMPORT = {
         "threads",
     },  # fmt: skip
     "reports": {"cells", "networks", "hparams", "architectures", "studies", "trials", "figures"},
-    "lessons": {"paper", "networks"},
+    "practice": {"cells", "studies", "paper", "analysis", "figures", "reports"},
+    "lessons": {"paper", "networks", "flow", "practice"},
     "reproduce": {"notebooks", "studies", "trials", "paper", "analysis", "figures"},
     "bench": "*",
     "__main__": "*",

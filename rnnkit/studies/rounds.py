@@ -156,73 +156,93 @@ def train_in_rounds(jobs, store, pool, device, scale, progress, stop, following=
     StudyError for a study that failed. A pool has `free()`, `give(task, job, urgency)`, `events(seconds)`, `stop()`, `busy()` and a
     length; see workers.py and cluster.py.
     """
-    studies = {study.key: Rounds(study, n_trials, store, progress.trial) for study, n_trials in jobs}
-    urgency = {key: len(studies) - i for i, key in enumerate(studies)}
-    waiting, failures, told, whole = [], {}, False, set()
-
-    def follow():
-        """Takes on what follows from the studies that are whole now."""
-        for key in [key for key, rounds in studies.items() if key not in whole and rounds.whole]:
-            whole.add(key)
-            for study, n_trials in following(studies[key].study):
-                if study.key not in studies:
-                    studies[study.key] = Rounds(study, n_trials, store, progress.trial)
-                    urgency[study.key] = len(urgency) + len(jobs)
-                    progress.add(study, n_trials, len(studies[study.key].done))
-
-    def take(trials):
-        new = [trial for trial in trials if studies[trial.study].take(trial)]
-        if new:
-            store.add(new)
-        for trial in new:
-            progress.trial(trial)
-
-    def fail(study, why):
-        failures.setdefault(study.key, why)
-        waiting[:] = [task for task in waiting if task.study.key != study.key]
-
+    work, told = _Work(jobs, store, pool, progress, stop, following), False
     while True:
         progress.tick()
-        if stop():
-            if not told:
-                told = True
-                pool.stop()
-            waiting.clear()
-        else:
-            if following is not None:
-                follow()
-            waiting += [task for key, rounds in studies.items() if key not in failures for task in rounds.ready()]
-            waiting.sort(key=lambda task: -urgency[task.study.key])
-            while waiting and pool.free():
-                task = waiting.pop(0)
-                pool.give(task, task.job(device, scale), urgency[task.study.key])
-        if not waiting and not pool.busy():
+        if not stop():
+            work.hand_out(device, scale)
+        elif not told:
+            told = True
+            pool.stop()
+            work.waiting.clear()
+        if not work.waiting and not pool.busy():
             break
         events = list(pool.events(0.5))
-        take([content for _, word, content in events if word == "trial"])
+        work.take([content for _, word, content in events if word == "trial"])
         for task, word, content in events:
-            study, rounds = task.study, studies[task.study.key]
-            if word == "weights":
-                if content[2] <= best_loss(rounds.done.values()):
-                    store.save_weights(*content)
-            elif word == "failed" and not stop():
-                fail(study, content[0])
-                progress.say(f"The study {study.key} failed:\n{content[1]}")
-            elif word == "lost" and not stop():
-                if task.attempt < ATTEMPTS and study.key not in failures:
-                    progress.say(f"The study {study.key} is tried again: {content}. Its finished trials are kept.")
-                    again = dataclasses.replace(task, attempt=task.attempt + 1)
-                    if task.hparams is not None:
-                        left = [(n, h) for n, h in zip(task.numbers, task.hparams) if n not in rounds.done]
-                        again.numbers, again.hparams = [n for n, _ in left], [h for _, h in left]
-                    if again.numbers:
-                        waiting.append(again)
-                else:
-                    fail(study, content)
-            elif word == "done" and task.hparams is None and study.key not in failures:
-                count = math.ceil(len(pool) / max(1, sum(r.open for key, r in studies.items() if key not in failures)))
-                waiting += rounds.shares(task.numbers, content, count)
-    if failures and not stop():
-        key, why = next(iter(failures.items()))
-        others = f" So did {len(failures) - 1} more." if len(failures) > 1 else ""
+            work.hear(task, word, content)
+    if work.failures and not stop():
+        key, why = next(iter(work.failures.items()))
+        others = f" So did {len(work.failures) - 1} more." if len(work.failures) > 1 else ""
         raise StudyError(f"The study {key} failed: {why}.{others} All finished trials are kept; run again to go on.")
+
+
+class _Work:
+    """What is to be done for some studies, what waits for a worker, and which studies failed."""
+
+    def __init__(self, jobs, store, pool, progress, stop, following):
+        self.store, self.pool, self.progress, self.stop, self.following = store, pool, progress, stop, following
+        self.studies = {study.key: Rounds(study, n_trials, store, progress.trial) for study, n_trials in jobs}
+        self.urgency = {key: len(self.studies) - i for i, key in enumerate(self.studies)}
+        self.waiting, self.failures, self.whole = [], {}, set()
+
+    def hand_out(self, device, scale):
+        """Gives the most urgent tasks to whoever is free."""
+        if self.following is not None:
+            self._follow()
+        self.waiting += [task for key, rounds in self.studies.items() if key not in self.failures for task in rounds.ready()]
+        self.waiting.sort(key=lambda task: -self.urgency[task.study.key])
+        while self.waiting and self.pool.free():
+            task = self.waiting.pop(0)
+            self.pool.give(task, task.job(device, scale), self.urgency[task.study.key])
+
+    def _follow(self):
+        """Takes on what follows from the studies that are whole now."""
+        for key in [key for key, rounds in self.studies.items() if key not in self.whole and rounds.whole]:
+            self.whole.add(key)
+            for study, n_trials in self.following(self.studies[key].study):
+                if study.key not in self.studies:
+                    self.studies[study.key] = Rounds(study, n_trials, self.store, self.progress.trial)
+                    self.urgency[study.key] = len(self.urgency) + 1
+                    self.progress.add(study, n_trials, len(self.studies[study.key].done))
+
+    def take(self, trials):
+        """Stores the trials that are new."""
+        new = [trial for trial in trials if self.studies[trial.study].take(trial)]
+        if new:
+            self.store.add(new)
+        for trial in new:
+            self.progress.trial(trial)
+
+    def hear(self, task, word, content):
+        """What a worker says of its task; its trials have been taken before."""
+        study, rounds = task.study, self.studies[task.study.key]
+        if word == "weights":
+            if content[2] <= best_loss(rounds.done.values()):
+                self.store.save_weights(*content)
+        elif word == "failed" and not self.stop():
+            self._fail(study, content[0])
+            self.progress.say(f"The study {study.key} failed:\n{content[1]}")
+        elif word == "lost" and not self.stop():
+            self._try_again(task, content)
+        elif word == "done" and task.hparams is None and study.key not in self.failures:
+            open_ = sum(rounds.open for key, rounds in self.studies.items() if key not in self.failures)
+            self.waiting += rounds.shares(task.numbers, content, math.ceil(len(self.pool) / max(1, open_)))
+
+    def _fail(self, study, why):
+        self.failures.setdefault(study.key, why)
+        self.waiting = [task for task in self.waiting if task.study.key != study.key]
+
+    def _try_again(self, task, why):
+        """Work whose worker is no more waits for another one, a limited number of times."""
+        study, done = task.study, self.studies[task.study.key].done
+        if task.attempt >= ATTEMPTS or study.key in self.failures:
+            self._fail(study, why)
+            return
+        self.progress.say(f"The study {study.key} is tried again: {why}. Its finished trials are kept.")
+        again = dataclasses.replace(task, attempt=task.attempt + 1)
+        if task.hparams is not None:
+            left = [(number, hparams) for number, hparams in zip(task.numbers, task.hparams) if number not in done]
+            again.numbers, again.hparams = [number for number, _ in left], [hparams for _, hparams in left]
+        if again.numbers:
+            self.waiting.append(again)
