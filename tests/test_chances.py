@@ -12,7 +12,7 @@ from scipy import stats
 
 from rnnkit import analysis, paper
 from rnnkit.analysis import FAILS, HOLDS, NO_NUMBERS, UNTESTED
-from rnnkit.analysis.chances import ALIKE, SIMULATED, idle, rates_without_effect
+from rnnkit.analysis.chances import ALIKE, IDLE, NEVER, idle, rates_without_effect
 from rnnkit.analysis.claims import findings
 from rnnkit.analysis.convergence import halved, settled, with_half_the_steps
 from rnnkit.analysis.finding import Pair, judged, told_apart
@@ -45,7 +45,12 @@ def test_no_rule_says_fails_of_more_than_a_tenth_of_tables_without_an_effect(rat
 
 
 def test_every_rule_with_a_verdict_is_tried(rates):
-    assert set(rates.id) == set(SIMULATED) == set(paper.CLAIMS) - {"C05", "G03"}
+    assert (
+        set(rates.id)
+        == {*IDLE, *ALIKE}
+        == set(paper.CLAIMS) - set(NEVER)
+        == set(paper.CLAIMS) - {"C05", "G03"}
+    )
     assert set(rates.id[rates.networks == "alike"]) == set(ALIKE) and set(rates.tables) == {TIMES}
 
 
@@ -58,14 +63,14 @@ def test_the_rates_are_the_same_for_the_same_seed(rates):
 def test_networks_that_learned_nothing_decide_nothing_with_many_trials_either():
     """It is not for want of trials that an idle table is open: the same with an effect is decided."""
     frames = idle(np.random.default_rng(0))
-    trained = synthetic.frame((300, 1_000, 3_000), (1, 2, 4), trials=32, steps=(50_000, 200_000), noise=0.002)
+    trained = synthetic.frame((300, 1_000, 3_000), (1, 2), trials=32, steps=(50_000, 200_000), noise=0.002)
     assert len(trained) == len(frames["fig1"])
     verdicts = [
         pd.Series({id: f.verdict for id, f in findings("fig1", analysis.rows_of("fig1", x)).items()})
         for x in (frames["fig1"], trained)
     ]
     decided = [v.isin([HOLDS, FAILS]).drop("G03") for v in verdicts]
-    assert not decided[0].any() and decided[1].sum() >= 7
+    assert not decided[0].any() and decided[1].sum() >= 6
 
 
 SHUFFLED = {  # the labels of one table are dealt out anew among its trials, within each task and depth
