@@ -19,6 +19,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from rnnkit.studies import studies_of
 from rnnkit.trials import COLUMNS, StoreError, Trial, TrialStore
 
 
@@ -585,3 +586,15 @@ def test_a_store_that_may_only_be_read_in_a_folder_that_may_only_be_read_can_be_
         process.join()
         Path(folder).chmod(0o755)
     assert found[:2] == (1, 1) and "may not be written" in found[2]
+
+
+def test_a_file_of_the_kits_first_draws_still_opens_and_its_trials_are_no_study_of_today(tmp_path):
+    """Trials of 50 inputs and 32-bit draws, as they shipped: they can be read and exported, and never mix with what is trained now."""
+    older = Path(__file__).parent / "data" / "trials_of_2026_11_23.parquet"
+    with TrialStore(tmp_path / "trials.sqlite") as store:
+        assert store.import_(older) == len(store) > 90
+        frame = store.frame()
+        assert set(frame.task_type) == {"per_cap", "mem_thru", "rcf", "text8", "parens_counting", "arithmetic"}
+        assert store.export(tmp_path / "again.parquet") == len(frame)
+        today = {study.key for scale in ("quick", "overnight") for name in ("fig1", "fig2c", "fig3", "fig4") for study in studies_of(name, scale)}
+        assert not today & set(frame.study)
