@@ -73,7 +73,7 @@ def follower(experiment, scale, seed, trials, store):
 def trials_in(store, experiment, scale, seed=0, trials=None):
     """What a store has of an experiment's trials, as a frame; where `trials` is given, no more of each study of this scale than that.
 
-    Else, where the store has the experiment whole at a larger scale, those; and where the best trial of a network counts (`pooled`), the
+    Else, where the store has a task of the experiment whole at a larger scale, those; and where the best trial of a network counts (`pooled`), the
     trials of all scales from this one on. With an experiment that follows another come those trials of the other that it was made of.
     """
     found = experiment_of(experiment)
@@ -82,10 +82,13 @@ def trials_in(store, experiment, scale, seed=0, trials=None):
     elif found.pooled:
         keys = [key for size in _from(scale) for key in _searched_alike(store, experiment, size, seed, all_of=size == scale)]
     else:
-        size = next((size for size in reversed(_from(scale)) if is_whole(store, experiment, size, seed)), scale)
-        keys = [study.key for study in studies_of(experiment, size, seed, store)]
-        scale = size
-    keys += [study.key for study in studies_of(experiment, scale, seed)] if found.after else []
+        keys = []
+        for task_type in dict.fromkeys(study.task_type for study in studies_of(experiment, scale, seed)):
+            size = next((size for size in reversed(_from(scale)) if is_whole(store, experiment, size, seed, task_type=task_type)), scale)
+            keys += [study.key for study in studies_of(experiment, size, seed, store) if study.task_type == task_type]
+            keys += [study.key for study in studies_of(experiment, size, seed)] if found.after else []
+    if trials and found.after:
+        keys += [study.key for study in studies_of(experiment, scale, seed)]
     frame = store.frame(dict.fromkeys(keys))
     if trials:
         frame = frame[frame.hyper_iter < trials].reset_index(drop=True)
@@ -93,9 +96,10 @@ def trials_in(store, experiment, scale, seed=0, trials=None):
     return found.finish(frame, store) if found.finish else frame
 
 
-def is_whole(store, experiment, scale, seed=0, trials=None) -> bool:
-    """Whether a store has all trials of an experiment at a scale."""
-    return all(set(range(n)) <= store.numbers(study.key) for study, n in jobs_of(experiment, scale, seed, trials, store))
+def is_whole(store, experiment, scale, seed=0, trials=None, task_type=None) -> bool:
+    """Whether a store has all trials of an experiment (of one task of it, where that is named) at a scale."""
+    jobs = jobs_of(experiment, scale, seed, trials, store)
+    return all(set(range(n)) <= store.numbers(study.key) for study, n in jobs if task_type in (None, study.task_type))
 
 
 def _from(scale):
