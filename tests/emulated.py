@@ -35,11 +35,14 @@ def built(kernel, main="emulate.cpp", flags=("-shared", "-fPIC"), more=()) -> Pa
 
 
 class Emulated:
-    """Stands for cuda.Module: train, evaluate, gradient on tensors of this machine."""
+    """Stands for cuda.Module: train, evaluate, gradient on tensors of this machine. `numbers` are parameters, shared and other memory."""
 
-    def __init__(self, kernel, functions=("train", "evaluate", "gradient"), **how):
-        self.kernel, self.library = kernel, ctypes.CDLL(str(built(kernel, **how)))
-        for name in functions:
+    def __init__(self, kernel):
+        self.kernel, self.library, told = kernel, ctypes.CDLL(str(built(kernel))), (ctypes.c_int * 3)()
+        self.library.emulate_numbers(told)
+        self.numbers = list(told)
+        assert self.numbers[1:] == [kernel.shared // 4, kernel.rest], f"the host counts {kernel.shared // 4}, {kernel.rest}; step.cu {self.numbers}"
+        for name in ("train", "evaluate", "gradient"):
             setattr(self, name, self._function(name))
 
     def _function(self, name):

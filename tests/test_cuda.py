@@ -1,6 +1,5 @@
 """The fused step for a GPU, run as C++ threads: the source that NVRTC compiles, against the processor's compiled step."""
 
-import ctypes
 import json
 import os
 import re
@@ -47,10 +46,15 @@ def sets_of(study, count=2):
     return sets
 
 
+def emulated(study, **chosen):
+    """Two warps a block: enough for all that warps do together, and few enough threads for a processor."""
+    return Emulated(cuda.kernel_for(study, **{"THREADS": 64, **chosen}))
+
+
 def both(study, count=2, **chosen):
     """The emulated engine and the compiled one, each with its slots filled alike."""
     sets = sets_of(study, count)
-    engines = Fused(study, Data(study, sets), "cpu", Emulated(cuda.kernel_for(study, **chosen))), Compiled(study, Data(study, sets))
+    engines = Fused(study, Data(study, sets), "cpu", emulated(study, **chosen)), Compiled(study, Data(study, sets))
     for engine in engines:
         s = Slots(study.num_params, torch.float32, "cpu")
         s.fill(list(prepared(study, enumerate(sets), torch.float32)))
@@ -59,6 +63,7 @@ def both(study, count=2, **chosen):
 
 def agree(study, steps=3, count=2, within=1e-5, **chosen):
     (ours, a), (theirs, b) = both(study, count, **chosen)
+    assert ours.module.numbers[0] == study.num_params
     ours.train(a, steps)
     theirs.train(b, steps)
     assert a.step.tolist() == b.step.tolist() == [steps] * count
@@ -107,15 +112,6 @@ def test_eight_layers():
     agree(capacity("lstm", 8, 900), steps=2, within=1e-4, MEMORY=4, THREADS=32)
 
 
-@pytest.mark.parametrize("cell, layers, size, memory", [("rnn", 1, 250, 4), ("+rnn", 3, 400, 4), ("+rnn", 2, 400, 3), ("gru", 2, 400, 2), ("mingru", 2, 400, 1), ("lstm", 1, 400, 0)])
-def test_the_host_knows_how_much_memory_a_model_takes(cell, layers, size, memory):
-    kernel = cuda.kernel_for(capacity(cell, layers, size), MEMORY=memory)
-    source = '#include "step.cu"\nextern "C" void told(int* out) { for (int i = 0; i < 3; i++) out[i] = numbers[i]; }'
-    told = (ctypes.c_int * 3)()
-    Emulated(kernel, more={"emulate.cpp": source}, functions=()).library.told(told)
-    assert list(told) == [capacity(cell, layers, size).num_params, kernel.shared // 4, kernel.rest]
-
-
 def test_a_model_whose_gradient_is_not_finite_ends_there():
     (ours, a), (theirs, b) = both(capacity("rnn"), MEMORY=4)
     for s in (a, b):
@@ -140,7 +136,7 @@ def landed(study, hparams, numbers, module, limit=10_000):
 def test_a_flight_brings_the_trials_that_the_processor_trains(study):
     hparams = study.new_tuner().suggest(2)
     here = train(study, hparams, [4, 7])
-    there = landed(study, hparams, [4, 7], Emulated(cuda.kernel_for(study, MEMORY=4 if study.task.input == "bits" else 2)))
+    there = landed(study, hparams, [4, 7], emulated(study, MEMORY=4 if study.task.input == "bits" else 2))
     for number, one in zip([4, 7], here):
         other = there[number]
         assert other.steps == one.steps and other.infeasible == one.infeasible and other.seconds > 0
@@ -153,7 +149,7 @@ def test_a_flight_reports_a_trial_that_diverges():
     hparams = sets_of(study, 2)
     hparams[0]["train_steps"], hparams[1]["input_scale_W"] = 3, float("nan")
     hparams[1] = {name: float("nan") if name.startswith("input_scale") else value for name, value in hparams[1].items()}
-    found = landed(study, hparams, [0, 1], Emulated(cuda.kernel_for(study, MEMORY=4)))
+    found = landed(study, hparams, [0, 1], emulated(study, MEMORY=4))
     assert not found[0].infeasible and found[0].steps == 3
     assert found[1].infeasible and found[1].steps == 0 and found[1].theta is None
 

@@ -13,3 +13,6 @@ extern "C" void emulate_evaluate(int blocks, const real* theta, const double* hp
 extern "C" void emulate_gradient(const real* theta, const double* hp, const void* inputs, const real* dz, real* z, real* grad, real* arena) {
     launch(1, THREADS, SHARED, [=] { gradient(theta, hp, inputs, dz, z, grad, arena); });
 }
+extern "C" void emulate_numbers(int* out) {
+    for (int i = 0; i < 3; i++) out[i] = numbers[i];
+}
