@@ -14,7 +14,8 @@ STORE = click.option("--store", default="trials.sqlite", show_default=True, meta
                      help="The SQLite file that keeps every trial. What is in it is not trained again.")
 SEED = click.option("--seed", default=0, show_default=True, help="Fixes initial weights, data and search; another seed is another run.")
 TRIALS = click.option("--trials", default=None, type=int, metavar="N", help="Trials a study, instead of what the scale says.")
-WORKERS = click.option("--workers", default=None, type=int, metavar="N", help="Processes that train side by side.  [default: one a core]")
+WORKERS = click.option("--workers", default=None, type=int, metavar="N",
+                       help="Processes that train side by side; with --device cuda, that suggest while the GPU trains.  [default: one a core]")
 DEVICE = click.option("--device", default=None, metavar="NAME",
                       help="Where to train: cpu or cuda.  [default: cpu; with --scheduler, what each worker has]")
 SCHEDULER = click.option("--scheduler", default=None, metavar="ADDRESS",

@@ -1,5 +1,6 @@
 """The fused step for a GPU, run as C++ threads: the source that NVRTC compiles, against the processor's compiled step."""
 
+import ctypes
 import json
 import os
 import re
@@ -106,6 +107,10 @@ def test_everything_in_global_memory_and_other_numbers_of_threads():
 @pytest.mark.parametrize("task, cell, form", OTHERS)
 def test_every_task(task, cell, form):
     agree(Study(task, cell, max(1, cell_of(cell).min_layers), 900, form=form), steps=2, MEMORY=3)
+
+
+def test_fifty_steps():
+    agree(Study("text8", "lstm", 1, 1_500, form="small sample"), steps=1, within=1e-4)
 
 
 def test_eight_layers():
@@ -301,6 +306,43 @@ def test_a_cubin_is_kept_and_one_that_cannot_be_made_is_said(tmp_path, monkeypat
     monkeypatch.undo()
     with pytest.raises(native.Unavailable, match="sm_1"):
         cuda.compile(kernel, "sm_1")
+
+
+# ---- the driver ------------------------------------------------------------------------------------------------------------------------------
+class Driver:
+    """Stands for the driver's library: notes what it is asked, and answers with `code`."""
+
+    def __init__(self, code=0):
+        self.code, self.asked = code, []
+
+    def __getattr__(self, name):
+        def answer(*arguments):
+            self.asked.append((name, arguments))
+            return self.code
+
+        return answer
+
+    def cuGetErrorString(self, code, place):
+        ctypes.cast(place, ctypes.POINTER(ctypes.c_char_p))[0] = b"out of luck"
+
+
+def test_a_function_is_launched_with_the_addresses_and_numbers_that_it_is_given(monkeypatch):
+    driver, kernel = Driver(), cuda.kernel_for(capacity("rnn", 1, 1_000), MEMORY=3, THREADS=128)
+    monkeypatch.setattr(cuda, "_driver", lambda: driver)
+    function, tensor = cuda.Function(None, "train", kernel), torch.zeros(3)
+    assert kernel.shared > 48 * 1024 and ("cuFuncSetAttribute", (function.handle, cuda.MAX_DYNAMIC_SHARED, kernel.shared)) in driver.asked
+    function(5, 77, tensor, None, ctypes.c_int(-2), ctypes.c_int64(2**40))
+    name, (_, *grid, stream, packed, _) = driver.asked[-1]
+    assert name == "cuLaunchKernel" and grid == [5, 1, 1, 128, 1, 1, kernel.shared] and stream.value == 77
+    kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int64)
+    found = [ctypes.cast(place, ctypes.POINTER(kind)).contents.value for place, kind in zip(packed, kinds, strict=True)]
+    assert found == [tensor.data_ptr(), None, -2, 2**40]
+
+
+def test_what_the_driver_refuses_is_said_in_its_words(monkeypatch):
+    monkeypatch.setattr(cuda, "_driver", lambda: Driver(code=2))
+    with pytest.raises(cuda.DriverError, match=r"cuModuleGetFunction failed: out of luck \(2\)"):
+        cuda.Function(None, "train", cuda.kernel_for(capacity("rnn")))
 
 
 # ---- the bench -------------------------------------------------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 A slot whose trial has ended, by its own `train_steps` or by divergence, is given to the next trial in the queue, and slots that the
 queue can no longer fill are dropped: no step is spent on a finished trial. On a processor the step is compiled (native/), and there a
-single slot is best, since the whole step of one model then stays in the first two cache levels. The plain torch step serves GPUs,
-machines without a compiler, and cells whose equations the compiler does not know; there, many slots share each operation.
+single slot is best, since the whole step of one model then stays in the first two cache levels. On a GPU it is one kernel, with a block
+for each slot; flights.py keeps many studies in training there at once. The plain torch step serves machines without a compiler, and cells
+whose equations the compiler does not know; there, many slots share each operation.
 
 A trial's numbers depend on the study's seed, the trial's number and its hyper-parameters alone, up to rounding.
 """
