@@ -18,6 +18,7 @@ from rnnkit.cells import CELLS, LATER, PAPER, cell_of
 from rnnkit.native import cuda
 from rnnkit.studies import Study, complete
 from rnnkit.studies.gpu import OneGPU
+from rnnkit.studies.provenance import named, provenance
 from rnnkit.tasks import TASKS
 from rnnkit.training import train
 from rnnkit.training.engines import Compiled, Data, Fused
@@ -337,6 +338,12 @@ def test_a_function_is_launched_with_the_addresses_and_numbers_that_it_is_given(
     kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int64)
     found = [ctypes.cast(place, ctypes.POINTER(kind)).contents.value for place, kind in zip(packed, kinds, strict=True)]
     assert found == [tensor.data_ptr(), None, -2, 2**40]
+
+
+def test_a_trial_names_the_card_that_trained_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: {"cuda:1": "A Fast Card"}[device])
+    named.cache_clear()
+    assert provenance("cuda:1")["device"] == "cuda:1 (A Fast Card)" and provenance("cpu")["device"] == "cpu"
 
 
 def test_what_the_driver_refuses_is_said_in_its_words(monkeypatch):

@@ -165,8 +165,8 @@ def compile_all(kernels, cells, arch, workers=None):
 
 
 # ---- the sweep that the choice in native/cuda.py rests on -----------------------------------------------------------------------------------
-SWEEP = (("rnn", 600, 1), ("lstm", 1_000, 1), ("rnn", 1_000, 1), ("rnn", 3_000, 1), ("gru", 1_000, 2), ("lstm", 600, 2), ("rnn", 3_000, 2), ("gru", 1_000, 4),
-         ("rnn", 600, 4), ("+rnn", 3_000, 4))  # fmt: skip
+SWEEP = (("rnn", 600, 1), ("lstm", 1_000, 1), ("rnn", 1_000, 1), ("rnn", 3_000, 1), ("gru", 1_000, 2), ("lstm", 600, 2), ("rnn", 3_000, 2),
+         ("gru", 1_000, 4), ("rnn", 600, 4), ("+rnn", 3_000, 4))  # fmt: skip
 
 
 def variants(study, shared):
@@ -187,9 +187,10 @@ def sweep(device, models=(136, 800)):
             chosen = {name: getattr(kernel, name) for name in ("THREADS", "TILE", "MEMORY")}
             for count in models:
                 found = speed_of(study, count, device, 0.1, 1, **chosen)
-                print(f"{cell:6}{size:8,}{layers:3}  {'near' if near else 'many'} threads {kernel.THREADS:4} tile {kernel.TILE} memory {kernel.MEMORY}"
-                      f" {kernel.shared / 1024:6.0f} KiB {count:5} models {found:12.3g} model-steps/s", flush=True)  # fmt: skip
-                yield {"cell": cell, "size": size, "layers": layers, "near": near, **chosen, "kib": kernel.shared / 1024, "models": count, "rate": found}
+                kib, kind = kernel.shared / 1024, "large" if near else "small"
+                print(f"{cell:6}{size:8,}{layers:3}  {kind} threads {kernel.THREADS:4} tile {kernel.TILE} memory {kernel.MEMORY} {kib:6.0f} KiB"
+                      f"{count:6} models {found:12.3g} model-steps/s", flush=True)  # fmt: skip
+                yield {"cell": cell, "size": size, "layers": layers, "large": near, **chosen, "kib": kib, "models": count, "rate": found}
 
 
 def check(studies, device):
@@ -211,7 +212,8 @@ def compare(studies, device, short, jax):
     for study in studies:
         shape = {"cell": study.architecture, "layers": study.n_layers, "size": study.max_params, "T": study.task.steps}
         each = 4 * (cuda.kernel_for(study, cuda.shared_bytes(device)).rest + 3 * study.num_params)
-        found = [(f"fused, {models} models", speed_of(study, models, device, times=1 if short else 3)) for models in IN_FLIGHT if models * each < ROOM]
+        times, fitting = 1 if short else 3, [models for models in IN_FLIGHT if models * each < ROOM]
+        found = [(f"fused, {models} models", speed_of(study, models, device, times=times)) for models in fitting]
         if not short and time.monotonic() - start < PATIENCE:
             found += others(study, device, jax)
         for name, speed in found:
@@ -233,7 +235,8 @@ def main(short=False, sweeping=False, path=None, device="cuda", jax=True):
     if sweeping:
         kernels += [kernel for cell, size, layers in SWEEP for _, kernel in variants(capacity(cell, layers, size), shared)]
     compile_all(kernels, [study.architecture for study in checked], arch)
-    for name, rows in (("checks", check(checked, device)), ("rates", compare(timed, device, short, jax)), ("sweep", sweep(device) if sweeping else ())):
+    parts = {"checks": check(checked, device), "rates": compare(timed, device, short, jax), "sweep": sweep(device) if sweeping else ()}
+    for name, rows in parts.items():
         for row in rows:
             report[name].append(row)
             if path:

@@ -139,9 +139,9 @@ def choice(kernel, shared, near=True) -> dict:
     threads = next((few for few in (64, 128) if (every if kernel.NL == 1 else kernel.NU) * kernel.NB <= 16 * few), 256)
     half = shared // 2 - 512  # a block takes a KB besides its own
     sizes = [4 * numbers for numbers in replace(kernel, THREADS=512).levels]
-    order = ((4, half, 128), (4, shared, 256), (3, half, 256), (3, shared, 256)) if kernel.NL > 1 else ((4, half, 128), (3, half, 256), (3, shared, 256))
+    order = ((4, half, 128), (4, shared, 256), (3, half, 256), (3, shared, 256))  # MEMORY, bytes at most, threads at least
     for memory, room, least in order if near else ():
-        if sizes[memory] <= room:
+        if sizes[memory] <= room and not (kernel.NL == 1 and (memory, room) == (4, shared)):
             threads = 512 if room == shared and every * kernel.NB > 16 * 256 else max(threads, least)
             return {"THREADS": threads, "TILE": 2 if every * kernel.NB <= 8 * threads else 4, "MEMORY": memory}
     memory = next(level for level in (4, 2, 1, 0) if sizes[level] <= (half if level > 1 else shared))

@@ -66,14 +66,16 @@ constexpr int a_ax = LEVEL_1, a_ds = a_ax + (PROJECT || !L ? 0 : MAPS * n), a_da
               LEVEL_2 = a_own + (MEMORY < 3 ? MAPS * n : 0);
 constexpr int a_dpre = LEVEL_2, a_dup = a_dpre + (L ? MAPS * n * T : 0), LEVEL_3 = a_dup + (L > 1 ? 2 : L) * TOP_ROWS * n;
 constexpr int a_pre = MEMORY < 3 ? a_own : a_dpre;  // forward and backward never need these two at once
-constexpr int a_p = LEVEL_3, a_dp = a_p + (PROJECT ? n * T : 0), a_x = a_dp + (PROJECT ? n * T : 0), a_y_drawn = a_x + (DRAW < 0 ? 0 : INPUT == INDEX ? T * STREAMS * B : I * B),
-              a_z = a_y_drawn + (DRAW < 0 || DRAW == MEMORY_TASK ? 0 : LOSS == SOFTMAX ? S * HEADS * B : O * B), a_dz = a_z + S * O * B,
-              a_layers = a_dz + S * O * B;
+constexpr int INPUTS = DRAW < 0 ? 0 : INPUT == INDEX ? T * STREAMS * B : I * B;  // of a drawn batch
+constexpr int TARGETS = DRAW < 0 || DRAW == MEMORY_TASK ? 0 : LOSS == SOFTMAX ? S * HEADS * B : O * B;
+constexpr int a_p = LEVEL_3, a_dp = a_p + (PROJECT ? n * T : 0), a_x = a_dp + (PROJECT ? n * T : 0), a_targets = a_x + INPUTS,
+              a_z = a_targets + TARGETS, a_dz = a_z + S * O * B, a_layers = a_dz + S * O * B;
 constexpr int l_s = 0, l_save = l_s + n * STATES * (T + 1), l_arg = l_save + n * SAVES * T, l_up = l_arg + n * ARGS * T,
               PER_LAYER = l_up + (UP_IS_STATE ? 0 : n * T);
 constexpr bool WINDOW = MEMORY == 4 && L > 1;  // one layer in shared memory, the others wait elsewhere
-constexpr int a_below = a_layers + PER_LAYER, LEVEL_4 = a_below + (L > 1 ? T * n : 0), ARENA = WINDOW ? LEVEL_4 + (L - 1) * PER_LAYER : a_layers + L * PER_LAYER;
-constexpr int SHARED = MEMORY == 0 ? 0 : MEMORY == 1 ? LEVEL_1 : MEMORY == 2 ? LEVEL_2 : MEMORY == 3 ? LEVEL_3 : L ? LEVEL_4 : a_layers, REST = ARENA - SHARED;
+constexpr int a_below = a_layers + PER_LAYER, LEVEL_4 = L ? a_below + (L > 1 ? T * n : 0) : a_layers;
+constexpr int ARENA = WINDOW ? LEVEL_4 + (L - 1) * PER_LAYER : a_layers + L * PER_LAYER;
+constexpr int LEVELS[5] = {0, LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4}, SHARED = LEVELS[MEMORY], REST = ARENA - SHARED;
 
 enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
 
@@ -94,7 +96,9 @@ DEVICE real* kept_of(const Model& q, int l) { return q.rest + l * PER_LAYER; }  
 constexpr int UP_STEP = UP_IS_STATE ? STATES * n : n, BELOW_STEP = WINDOW ? n : UP_STEP;
 DEVICE real* up_in(real* layer, int t) { return layer + (UP_IS_STATE ? l_s + STATES * n : l_up) + t * UP_STEP; }
 DEVICE real* up_of(const Model& q, int l, int t) { return up_in(layer_of(q, l), t); }
-DEVICE real* below_of(const Model& q, int l, int t) { return WINDOW ? in(q, a_below, 4) + t * n : up_of(q, l - 1, t); }  // of layer l - 1, that l reads
+DEVICE real* below_of(const Model& q, int l, int t) {  // what layer l reads of layer l - 1
+    return WINDOW ? in(q, a_below, 4) + t * n : up_of(q, l - 1, t);
+}
 DEVICE real* d_pre_of(const Model& q, int t) { return in(q, a_dpre, 3) + t * MAPS * n; }  // of the layer at work
 DEVICE real* d_up_of(const Model& q, int l) { return in(q, a_dup, 3) + l % 2 * TOP_ROWS * n; }
 DEVICE bool shown(const Model& q, int t) { return INPUT == INDEX || t == 0 || q.every; }
@@ -397,7 +401,7 @@ DEVICE const void* take_batch(Model& q, const void* inputs, const void* targets,
 
 // Draws training batch `number` into the model's own memory, and gives its targets.
 DEVICE const void* take_drawn(Model& q, const Source& source, int64_t number) {
-    real *x = in(q, a_x, 4), *y = DRAW == MEMORY_TASK ? x : in(q, a_y_drawn, 4);
+    real *x = in(q, a_x, 4), *y = DRAW == MEMORY_TASK ? x : in(q, a_targets, 4);
     draw(source, (word64)number, x, y);
     q.x = x, q.symbols = (const int32_t*)x;
     return y;

@@ -10,7 +10,17 @@ import rnnkit
 
 def provenance(device: str) -> dict:
     """The columns of a trial that say what trained it: version of rnnkit, commit ("" where unknown), version of torch, device."""
-    return {"version": rnnkit.__version__, "commit": commit(), "torch": torch_version(), "device": device}
+    return {"version": rnnkit.__version__, "commit": commit(), "torch": torch_version(), "device": named(device)}
+
+
+@cache
+def named(device: str) -> str:
+    """A device as torch calls it, a GPU with the name of the card: cuda (NVIDIA H200)."""
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return f"{device} ({torch.cuda.get_device_name(device)})"
 
 
 @cache
