@@ -220,7 +220,7 @@ EXPERIMENTS = {
     "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5, lambda scale, _: scale.untuned.trials),
     "tableapp1": Experiment("The best hyper-parameters again", "Table App.1", _tableapp1, lambda scale, _: scale.reruns, after="fig4"),
     "more_cells": Experiment("Bits per parameter of later cells", "section 2.1", _more_cells, pooled=True),
-    "quantised": Experiment("Weights rounded to a few bits", "section 5", _fig1, then=_fig1_long, finish=quantise, pooled=True),
+    "quantised": Experiment("Weights rounded to a few bits", "section 5", _fig1, finish=quantise, pooled=True),
     "tuner": Experiment("A Gaussian process against random search", "App. A", _tuner, lambda scale, _: scale.tuner_trials),
 }  # fmt: skip
 
