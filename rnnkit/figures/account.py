@@ -7,6 +7,7 @@ files are those of the account is left as it is.
 import hashlib
 import json
 import os
+import time
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +18,7 @@ from rnnkit.trials.files import alone_in, write_whole
 from rnnkit.trials.trial import StoreError
 
 ACCOUNT = "drawn.json"
+PATIENCE = 6.0  # seconds between the writing of a file and its entry, at most
 CODE = ("figures", "analysis", "paper.py", "reference.py")  # what decides how trials are drawn and judged
 LIBRARIES = ("matplotlib", "seaborn", "numpy", "pandas", "scipy", "scikit-learn")
 
@@ -40,13 +42,23 @@ def account_in(folder) -> dict:
 
 
 def check_free(folder, names):
-    """StoreError if a file of one of these names is in the folder and the kit did not write it."""
-    folder = Path(folder)
-    known = {file for entry in account_in(folder).values() for file in entry["files"]}
-    for name in names:
-        if name not in known and os.path.lexists(folder / name):
-            raise StoreError(f"{folder / name} is there already, and {ACCOUNT} does not say that rnnkit wrote it. Nothing is overwritten: "
-                             "move it away, or name another folder.")  # fmt: skip
+    """StoreError if a file of one of these names is in the folder and the kit did not write it.
+
+    Another run may just have written it and be about to say so: that is waited for.
+    """
+    folder, names, end = Path(folder), list(names), time.monotonic() + PATIENCE
+    while (foreign := _unknown(folder, names)) and time.monotonic() < end:
+        time.sleep(0.2)
+    for name in foreign:
+        raise StoreError(f"{folder / name} is there already, and {ACCOUNT} does not say that rnnkit wrote it. Nothing is overwritten: "
+                         "move it away, or name another folder.")  # fmt: skip
+
+
+def _unknown(folder, names) -> list[str]:
+    """Those of the names that are in the folder and not in its account."""
+    there = [name for name in names if os.path.lexists(folder / name)]
+    known = {file for entry in account_in(folder).values() for file in entry["files"]} if there else set()
+    return [name for name in there if name not in known]
 
 
 def note(folder, name: str, files, **entry):
