@@ -104,7 +104,7 @@ def _shipped(changed: float) -> TrialStore:
 
 def _whole(store, jobs) -> pd.DataFrame:
     """The trials of those studies of which a store has as many as asked for, or more."""
-    return store.frame(study.key for study, count in jobs if set(range(count)) <= store.numbers(study.key))
+    return store.frame(study.key for study, count in jobs if store.has(study.key, count))
 
 
 def _registered(cell) -> tuple[str, bool]:

@@ -99,7 +99,7 @@ def trials_in(store, experiment, scale, seed=0, trials=None):
 def is_whole(store, experiment, scale, seed=0, trials=None, task_type=None) -> bool:
     """Whether a store has all trials of an experiment (of one task of it, where that is named) at a scale."""
     jobs = jobs_of(experiment, scale, seed, trials, store)
-    return all(set(range(n)) <= store.numbers(study.key) for study, n in jobs if task_type in (None, study.task_type))
+    return all(store.has(study.key, n) for study, n in jobs if task_type in (None, study.task_type))
 
 
 def _from(scale):
@@ -115,7 +115,7 @@ def _searched_alike(store, experiment, scale, seed, all_of):
     alike = {}
     for study, n in jobs_of(experiment, scale, seed, store=store):
         kind = study.max_params, study.n_layers, study.seed, study.unroll, study.n_in, study.tuner, study.pinned, study.train_steps
-        alike.setdefault(kind, []).append((study.key, set(range(n)) <= store.numbers(study.key)))
+        alike.setdefault(kind, []).append((study.key, store.has(study.key, n)))
     return [key for jobs in alike.values() if all_of or all(whole for _, whole in jobs) for key, _ in jobs]
 
 

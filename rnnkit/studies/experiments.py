@@ -248,7 +248,7 @@ def jobs_of(experiment: str, scale: str, seed: int = 0, trials: int | None = Non
         """The trials of those studies that the store has whole."""
         if store is None:
             return None
-        return store.frame(study.key for study, n in jobs if set(range(n)) <= store.numbers(study.key))
+        return store.frame(study.key for study, n in jobs if store.has(study.key, n))
 
     if found.after:
         searched = _searched(size, **settings)

@@ -162,6 +162,10 @@ class TrialStore:
             rows = self._sql.execute(f"SELECT {columns} FROM {self._table()} GROUP BY study ORDER BY study").fetchall()
         return [(plain(str(key)), count, bad, math.nan if best is None else best, seconds) for key, count, bad, best, seconds in rows]
 
+    def has(self, study: str, count: int) -> bool:
+        """Whether the trials 0, ..., count - 1 of a study are all here. StoreError."""
+        return set(range(count)) <= self.numbers(study)
+
     def numbers(self, study: str) -> set[int]:
         """The numbers (hyper_iter) of the trials that the store has of one study."""
         with self._plainly():
