@@ -56,9 +56,8 @@ def check_free(folder, names):
 
 def _unknown(folder, names) -> list[str]:
     """Those of the names that are in the folder and not in its account."""
-    there = [name for name in names if os.path.lexists(folder / name)]
-    known = {file for entry in account_in(folder).values() for file in entry["files"]} if there else set()
-    return [name for name in there if name not in known]
+    known = {file for entry in account_in(folder).values() for file in entry["files"]}
+    return [name for name in names if name not in known and os.path.lexists(folder / name)]
 
 
 def note(folder, name: str, files, **entry):
