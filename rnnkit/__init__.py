@@ -1,4 +1,5 @@
-"""rnnkit: a reproduction kit for Collins, Sohl-Dickstein & Sussillo, "Capacity and Trainability in Recurrent Neural Networks" (2017).
+"""rnnkit: a reproduction kit for Collins, Sohl-Dickstein & Sussillo, "Capacity and Trainability in
+Recurrent Neural Networks" (2017).
 
 Reading order:
     cells      the six cells, equations 1-20
@@ -26,8 +27,23 @@ import importlib
 
 __version__ = "0.1.0"
 
-_MODULES = ("analysis", "architectures", "cells", "figures", "flow", "hparams", "networks", "paper", "reference", "studies", "tasks",
-            "training", "trials", "tuner", "widgets")
+_MODULES = (
+    "analysis",
+    "architectures",
+    "cells",
+    "figures",
+    "flow",
+    "hparams",
+    "networks",
+    "paper",
+    "reference",
+    "studies",
+    "tasks",
+    "training",
+    "trials",
+    "tuner",
+    "widgets",
+)
 _NAMES = {
     "CELLS": "cells", "Cell": "cells", "register": "cells",
     "num_params": "networks", "units_for": "networks",

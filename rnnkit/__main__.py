@@ -8,22 +8,67 @@ import click
 
 import rnnkit
 
-SCALE = click.option("--scale", default="quick", show_default=True, metavar="NAME",
-                     help="How large: smoke (seconds, a test), quick (about half an hour on two cores), overnight, or paper (as published).")
-STORE = click.option("--store", default="trials.sqlite", show_default=True, metavar="FILE",
-                     help="The SQLite file that keeps every trial. What is in it is not trained again.")
-SEED = click.option("--seed", default=0, show_default=True, help="Fixes initial weights, data and search; another seed is another run.")
-TRIALS = click.option("--trials", default=None, type=int, metavar="N", help="Trials a study, instead of what the scale says.")
-WORKERS = click.option("--workers", default=None, type=int, metavar="N",
-                       help="Processes that train side by side; with --device cuda, that suggest while the GPU trains.  [default: one a core]")
-DEVICE = click.option("--device", default=None, metavar="NAME",
-                      help="Where to train: cpu or cuda.  [default: cpu; with --scheduler, what each worker has]")
-SCHEDULER = click.option("--scheduler", default=None, metavar="ADDRESS",
-                         help="A Dask scheduler, as tcp://host:8786 or its scheduler file, whose workers train instead of this machine.")
+SCALE = click.option(
+    "--scale",
+    default="quick",
+    show_default=True,
+    metavar="NAME",
+    help=(
+        "How large: smoke (seconds, a test), quick (about half an hour on two cores), overnight, or"
+        " paper (as published)."
+    ),
+)
+STORE = click.option(
+    "--store",
+    default="trials.sqlite",
+    show_default=True,
+    metavar="FILE",
+    help="The SQLite file that keeps every trial. What is in it is not trained again.",
+)
+SEED = click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    help="Fixes initial weights, data and search; another seed is another run.",
+)
+TRIALS = click.option(
+    "--trials",
+    default=None,
+    type=int,
+    metavar="N",
+    help="Trials a study, instead of what the scale says.",
+)
+WORKERS = click.option(
+    "--workers",
+    default=None,
+    type=int,
+    metavar="N",
+    help=(
+        "Processes that train side by side; with --device cuda, that suggest while the GPU trains. "
+        " [default: one a core]"
+    ),
+)
+DEVICE = click.option(
+    "--device",
+    default=None,
+    metavar="NAME",
+    help="Where to train: cpu or cuda.  [default: cpu; with --scheduler, what each worker has]",
+)
+SCHEDULER = click.option(
+    "--scheduler",
+    default=None,
+    metavar="ADDRESS",
+    help=(
+        "A Dask scheduler, as tcp://host:8786 or its scheduler file, whose workers train instead of"
+        " this machine."
+    ),
+)
 
 
 def plainly(command):
-    """Errors as one sentence and exit code 1; an interrupted run says how to go on and exits with 130."""
+    """Errors as one sentence and exit code 1; an interrupted run says how to go on and exits with
+    130.
+    """
 
     @functools.wraps(command)
     def run(*args, **kwargs):
@@ -32,7 +77,11 @@ def plainly(command):
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt as stop:
-            click.echo(str(stop) or "Stopped at once. What was finished is kept; run the same again to go on from there.", err=True)
+            click.echo(
+                str(stop)
+                or "Stopped at once. What was finished is kept; run the same again to go on from there.",
+                err=True,
+            )
             sys.exit(130)
         except BrokenPipeError:
             raise
@@ -46,7 +95,8 @@ def plainly(command):
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(rnnkit.__version__, message="rnnkit %(version)s")
 def main():
-    """Reproduces "Capacity and Trainability in Recurrent Neural Networks" (Collins, Sohl-Dickstein & Sussillo, 2017).
+    """Reproduces "Capacity and Trainability in Recurrent Neural Networks" (Collins, Sohl-Dickstein
+    & Sussillo, 2017).
 
     \b
     rnnkit plan --scale quick        what a run would cost on this machine
@@ -58,11 +108,24 @@ def main():
 
 @main.command()
 @SCALE
-@click.option("--only", multiple=True, metavar="NAME",
-              help="An experiment (start, calibration, inputs, fig1, fig2a, fig2b, fig2c, fig3, fig4, fig5, figapp1, tableapp1, tuner, "
-                   "more_cells, quantised) or a notebook; may be given again.  [default: all]")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help=(
+        "An experiment (start, calibration, inputs, fig1, fig2a, fig2b, fig2c, fig3, fig4, fig5,"
+        " figapp1, tableapp1, tuner, more_cells, quantised) or a notebook; may be given again. "
+        " [default: all]"
+    ),
+)
 @STORE
-@click.option("--out", default="results", show_default=True, metavar="FOLDER", help="Where figures and executed notebooks go.")
+@click.option(
+    "--out",
+    default="results",
+    show_default=True,
+    metavar="FOLDER",
+    help="Where figures and executed notebooks go.",
+)
 @SEED
 @TRIALS
 @WORKERS
@@ -72,13 +135,16 @@ def main():
 def reproduce(**settings):
     """Train what the store lacks, execute the notebooks, draw the figures.
 
-    At the end stands a table of the paper's claims with our numbers and verdicts; FOLDER/README.md is a gallery of all figures.
-    Ctrl-C ends a run cleanly. The same command goes on from there, and only what is missing is trained.
+    At the end stands a table of the paper's claims with our numbers and verdicts; FOLDER/README.md
+    is a gallery of all figures. Ctrl-C ends a run cleanly. The same command goes on from there, and
+    only what is missing is trained.
     """
     from rnnkit.reproduce import reproduce
 
     def say(text):
-        with suppress(OSError, ValueError):  # a terminal that is lost or a pipe that is closed does not end a run
+        with suppress(
+            OSError, ValueError
+        ):  # a terminal that is lost or a pipe that is closed does not end a run
             click.echo(text)
 
     reproduce(**settings, say=say)
@@ -86,7 +152,12 @@ def reproduce(**settings):
 
 @main.command()
 @SCALE
-@click.option("--only", multiple=True, metavar="NAME", help="An experiment; may be given again.  [default: all]")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="An experiment; may be given again.  [default: all]",
+)
 @STORE
 @SEED
 @TRIALS
@@ -96,8 +167,8 @@ def reproduce(**settings):
 def plan(scale, only, **settings):
     """Print the cost of a run: trials, FLOPs, time.
 
-    The time is for this machine, from a few short measurements. Trials that the store has cost nothing; studies that two
-    experiments share are counted where they come first.
+    The time is for this machine, from a few short measurements. Trials that the store has cost
+    nothing; studies that two experiments share are counted where they come first.
     """
     from rnnkit.studies.planning import plan, scale_text
     from rnnkit.studies.progress import duration
@@ -106,7 +177,10 @@ def plan(scale, only, **settings):
     click.echo(scale_text(scale))
     click.echo(f"{'experiment':<14}{'studies':>8}{'trials':>10}{'to train':>10}{'FLOPs':>10}  time")
     for row in table.itertuples():
-        click.echo(f"{row.experiment:<14}{row.studies:>8,}{row.trials:>10,}{row.to_train:>10,}{row.flops:>10.1e}  {duration(row.seconds)}")
+        click.echo(
+            f"{row.experiment:<14}{row.studies:>8,}{row.trials:>10,}{row.to_train:>10,}{row.flops:>10.1e}"
+            f"  {duration(row.seconds)}"
+        )
 
 
 @main.group()
@@ -121,8 +195,8 @@ def trials():
 def export_(parquet, store):
     """Add all trials of a store to the file PARQUET, which is made if need be.
 
-    What the file has stays in it. A file that holds anything else than trials is refused, and so is one that has another record of the
-    same trials.
+    What the file has stays in it. A file that holds anything else than trials is refused, and so is
+    one that has another record of the same trials.
     """
     from rnnkit.trials import TrialStore
 
@@ -137,16 +211,22 @@ def export_(parquet, store):
 def import_(parquet, store):
     """Add the trials of the file PARQUET to a store.
 
-    Trials that the store has stay as they are. The file is checked first, value by value, and nothing in it is run.
+    Trials that the store has stay as they are. The file is checked first, value by value, and
+    nothing in it is run.
     """
     from rnnkit.studies.foreign import Checker
     from rnnkit.trials import StoreError, TrialStore
 
     with TrialStore(store) as opened:
         if not opened.kept:
-            raise StoreError(f"What is imported into {store} would not be kept. Give the path of an SQLite file with --store.")
+            raise StoreError(
+                f"What is imported into {store} would not be kept. Give the path of an SQLite file"
+                " with --store."
+            )
         new = opened.import_(parquet, Checker(parquet))
-        click.echo(f"{new:,} new trials; {opened.path if opened.kept else store} now has {len(opened):,}.")
+        click.echo(
+            f"{new:,} new trials; {opened.path if opened.kept else store} now has {len(opened):,}."
+        )
 
 
 @trials.command()
@@ -168,16 +248,26 @@ def show(store):
 @trials.command()
 @STORE
 @click.option("--count", default=3, show_default=True, metavar="N", help="How many trials.")
-@click.option("--seed", default=0, show_default=True, help="Which trials: another seed draws others.")
-@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="Where to train: cpu or cuda.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Which trials: another seed draws others."
+)
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="NAME",
+    help="Where to train: cpu or cuda.",
+)
 @plainly
 def verify(store, count, seed, device):
     """Train a few trials of a store again on this machine, and say whether they agree.
 
-    All that a figure reads is compared: losses, accuracy, parameters, units, steps, and whether the trial diverged. With the machine and
-    libraries that trained it, a trial comes out the same to the last digit. Elsewhere rounding differs, and long training magnifies that;
-    how much is measured by training the trial again with a learning rate that differs in the seventh digit. A number agrees if it is no
-    further off than twice that, and never if it is off by more than a twentieth. The exit code is 1 where a trial does not agree.
+    All that a figure reads is compared: losses, accuracy, parameters, units, steps, and whether the
+    trial diverged. With the machine and libraries that trained it, a trial comes out the same to
+    the last digit. Elsewhere rounding differs, and long training magnifies that; how much is
+    measured by training the trial again with a learning rate that differs in the seventh digit. A
+    number agrees if it is no further off than twice that, and never if it is off by more than a
+    twentieth. The exit code is 1 where a trial does not agree.
     """
     from rnnkit.studies.verify import false_ones, verify
     from rnnkit.trials import TrialStore
@@ -188,14 +278,25 @@ def verify(store, count, seed, device):
         for one in verify(opened, count, seed, device):
             done.append(one)
             trial, here = one.trial, one.outcome
-            losses = f"loss {trial.valid_loss:.6g} and {trial.eval_loss:.6g} stored, {here.valid_loss:.6g} and {here.eval_loss:.6g} here"
-            click.echo(f"{plain(trial.study)} trial {trial.hyper_iter}, {trial.steps:,} steps: {losses}; {one.verdict}")
+            losses = (
+                f"loss {trial.valid_loss:.6g} and {trial.eval_loss:.6g} stored,"
+                f" {here.valid_loss:.6g} and {here.eval_loss:.6g} here"
+            )
+            click.echo(
+                f"{plain(trial.study)} trial {trial.hyper_iter}, {trial.steps:,} steps: {losses};"
+                f" {one.verdict}"
+            )
     wrong, same = false_ones(done), sum(one.exact for one in done)
-    click.echo(f"{len(done) - len(wrong)} of {len(done)} trials agree, {same} of them to the last digit.")
+    click.echo(
+        f"{len(done) - len(wrong)} of {len(done)} trials agree, {same} of them to the last digit."
+    )
     for one in wrong:
         if one.agrees:
-            click.echo(f"Trial {one.trial.hyper_iter} of {plain(one.trial.study)} DIFFERS: others of the same version, commit, torch and device "
-                       "come out the same to the last digit on this machine, so it should.")  # fmt: skip
+            click.echo(
+                f"Trial {one.trial.hyper_iter} of {plain(one.trial.study)} DIFFERS: others of the"
+                " same version, commit, torch and device come out the same to the last digit on"
+                " this machine, so it should."
+            )
     if wrong:
         sys.exit(1)
 
@@ -209,28 +310,67 @@ def bench(context):
 
 
 @bench.command()
-@click.option("--cell", "cells", multiple=True, metavar="NAME",
-              help="rnn, irnn, ugrnn, gru, lstm or +rnn; may be given again.  [default: all]")
-@click.option("--size", "sizes", multiple=True, type=int, metavar="N",
-              help="Parameters of the network; may be given again.  [default: 350 to 100,000]")
-@click.option("--steps", multiple=True, type=int, metavar="T",
-              help="Time steps, 5, 50 or 175; each is a task of its own; may be given again.  [default: all]")
-@click.option("--seconds", default=0.5, show_default=True, help="How long each of those compared is measured, at each size.")
-@click.option("--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed.")
-@click.option("--json", "json_path", default=None, metavar="FILE", help="Write the numbers to this file too.")
+@click.option(
+    "--cell",
+    "cells",
+    multiple=True,
+    metavar="NAME",
+    help="rnn, irnn, ugrnn, gru, lstm or +rnn; may be given again.  [default: all]",
+)
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    type=int,
+    metavar="N",
+    help="Parameters of the network; may be given again.  [default: 350 to 100,000]",
+)
+@click.option(
+    "--steps",
+    multiple=True,
+    type=int,
+    metavar="T",
+    help="Time steps, 5, 50 or 175; each is a task of its own; may be given again.  [default: all]",
+)
+@click.option(
+    "--seconds",
+    default=0.5,
+    show_default=True,
+    help="How long each of those compared is measured, at each size.",
+)
+@click.option(
+    "--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed."
+)
+@click.option(
+    "--json", "json_path", default=None, metavar="FILE", help="Write the numbers to this file too."
+)
 @plainly
 def speed(cells, sizes, steps, **settings):
     """Milliseconds a training step, against a loop over torch.nn and, if installed, JAX."""
     from rnnkit.bench import speed
 
-    chosen = {name: values for name, values in (("cells", cells), ("sizes", sizes), ("steps", steps)) if values}
+    chosen = {
+        name: values
+        for name, values in (("cells", cells), ("sizes", sizes), ("steps", steps))
+        if values
+    }
     speed.main(**chosen, **settings)
 
 
 @bench.command()
-@click.option("--json", "path", default=None, metavar="FILE", help="Write the numbers to this file too.")
-@click.option("--runs", "runs_path", default=None, metavar="FILE",
-              help="Compare searches of real studies too (half an hour): each is kept in this file, and only what it lacks is run.")
+@click.option(
+    "--json", "path", default=None, metavar="FILE", help="Write the numbers to this file too."
+)
+@click.option(
+    "--runs",
+    "runs_path",
+    default=None,
+    metavar="FILE",
+    help=(
+        "Compare searches of real studies too (half an hour): each is kept in this file, and only"
+        " what it lacks is run."
+    ),
+)
 @plainly
 def tuner(path=None, runs_path=None):
     """Seconds per suggestion, and best-so-far curves against random search and skopt's GP."""
@@ -241,9 +381,15 @@ def tuner(path=None, runs_path=None):
 
 @bench.command()
 @click.option("--short", is_flag=True, help="Fewer networks, in about a minute.")
-@click.option("--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed.")
-@click.option("--sweep", "sweeping", is_flag=True, help="Also compare few large blocks with many small ones.")
-@click.option("--json", "path", default=None, metavar="FILE", help="Write the numbers to this file too.")
+@click.option(
+    "--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed."
+)
+@click.option(
+    "--sweep", "sweeping", is_flag=True, help="Also compare few large blocks with many small ones."
+)
+@click.option(
+    "--json", "path", default=None, metavar="FILE", help="Write the numbers to this file too."
+)
 @click.option("--device", default="cuda", show_default=True, metavar="NAME", help="Which GPU.")
 @plainly
 def gpu(**settings):

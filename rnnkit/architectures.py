@@ -1,4 +1,6 @@
-"""The architectures to be read and counted: each cell's equations beside its code, and units and hyper-parameters as tables."""
+"""The architectures to be read and counted: each cell's equations beside its code, and units and
+hyper-parameters as tables.
+"""
 
 import inspect
 import re
@@ -9,30 +11,87 @@ from rnnkit.cells import PAPER, cell_of
 from rnnkit.hparams import LEARNING, TASK_ROWS, space_for
 from rnnkit.networks import num_params, units_for
 
-LATER_ROWS = {"train_steps", *(row.name for row in LEARNING), *(row.name for rows in TASK_ROWS.values() for row in rows)}
+LATER_ROWS = {
+    "train_steps",
+    *(row.name for row in LEARNING),
+    *(row.name for rows in TASK_ROWS.values() for row in rows),
+}
 SIZES, DEPTHS = (1_000, 10_000, 100_000), (1, 2, 4, 8)  # the depths of sections 2 to 4
 
 EQUATIONS = {  # number in section 1.4 -> LaTeX
-    1: r"\mathbf{h}_t = s(\mathbf{W}^{h} \mathbf{h}_{t-1} + \mathbf{W}^{x} \mathbf{x}_t + \mathbf{b}^{h})",
-    2: r"\mathbf{c}_t = s(\mathbf{W}^{ch} \mathbf{h}_{t-1} + \mathbf{W}^{cx} \mathbf{x}_t + \mathbf{b}^{c})",
-    3: r"g_t = \sigma(\mathbf{W}^{gh} \mathbf{h}_{t-1} + \mathbf{W}^{gx} \mathbf{x}_t + \mathbf{b}^{g} + b^{fg})",
+    1: (
+        r"\mathbf{h}_t = s(\mathbf{W}^{h} \mathbf{h}_{t-1} + \mathbf{W}^{x} \mathbf{x}_t +"
+        r" \mathbf{b}^{h})"
+    ),
+    2: (
+        r"\mathbf{c}_t = s(\mathbf{W}^{ch} \mathbf{h}_{t-1} + \mathbf{W}^{cx} \mathbf{x}_t +"
+        r" \mathbf{b}^{c})"
+    ),
+    3: (
+        r"g_t = \sigma(\mathbf{W}^{gh} \mathbf{h}_{t-1} + \mathbf{W}^{gx} \mathbf{x}_t +"
+        r" \mathbf{b}^{g} + b^{fg})"
+    ),
     4: r"\mathbf{h}_t = g_t \cdot \mathbf{h}_{t-1} + (1 - g_t) \cdot \mathbf{c}_t",
-    5: r"\mathbf{r}_t = \sigma(\mathbf{W}^{rh} \mathbf{h}_{t-1} + \mathbf{W}^{rx} \mathbf{x}_t + \mathbf{b}^{r})",
-    6: r"\mathbf{u}_t = \sigma(\mathbf{W}^{uh} \mathbf{h}_{t-1} + \mathbf{W}^{ux} \mathbf{x}_t + \mathbf{b}^{u} + b^{fg})",
-    7: r"\mathbf{c}_t = s(\mathbf{W}^{ch} (\mathbf{r}_t \cdot \mathbf{h}_{t-1}) + \mathbf{W}^{cx} \mathbf{x}_t + \mathbf{b}^{c})",
-    8: r"\mathbf{h}_t = \mathbf{u}_t \cdot \mathbf{h}_{t-1} + (1 - \mathbf{u}_t) \cdot \mathbf{c}_t",
-    9: r"\mathbf{i}_t = \sigma(\mathbf{W}^{ih} \mathbf{h}_{t-1} + \mathbf{W}^{ix} \mathbf{x}_t + \mathbf{b}^{i})",
-    10: r"\mathbf{f}_t = \sigma(\mathbf{W}^{fh} \mathbf{h}_{t-1} + \mathbf{W}^{fx} \mathbf{x}_t + \mathbf{b}^{f} + b^{fg})",
-    11: r"\mathbf{c}_t^{in} = s(\mathbf{W}^{ch} \mathbf{h}_{t-1} + \mathbf{W}^{cx} \mathbf{x}_t + \mathbf{b}^{c})",
-    12: r"\mathbf{c}_t = \mathbf{f}_t \cdot \mathbf{c}_{t-1} + \mathbf{i}_t \cdot \mathbf{c}_t^{in}",
-    13: r"\mathbf{o}_t = \sigma(\mathbf{W}^{oh} \mathbf{h}_{t-1} + \mathbf{W}^{ox} \mathbf{x}_t + \mathbf{b}^{o})",
+    5: (
+        r"\mathbf{r}_t = \sigma(\mathbf{W}^{rh} \mathbf{h}_{t-1} + \mathbf{W}^{rx} \mathbf{x}_t +"
+        r" \mathbf{b}^{r})"
+    ),
+    6: (
+        r"\mathbf{u}_t = \sigma(\mathbf{W}^{uh} \mathbf{h}_{t-1} + \mathbf{W}^{ux} \mathbf{x}_t +"
+        r" \mathbf{b}^{u} + b^{fg})"
+    ),
+    7: (
+        r"\mathbf{c}_t = s(\mathbf{W}^{ch} (\mathbf{r}_t \cdot \mathbf{h}_{t-1}) + \mathbf{W}^{cx}"
+        r" \mathbf{x}_t + \mathbf{b}^{c})"
+    ),
+    8: (
+        r"\mathbf{h}_t = \mathbf{u}_t \cdot \mathbf{h}_{t-1} + (1 - \mathbf{u}_t) \cdot"
+        r" \mathbf{c}_t"
+    ),
+    9: (
+        r"\mathbf{i}_t = \sigma(\mathbf{W}^{ih} \mathbf{h}_{t-1} + \mathbf{W}^{ix} \mathbf{x}_t +"
+        r" \mathbf{b}^{i})"
+    ),
+    10: (
+        r"\mathbf{f}_t = \sigma(\mathbf{W}^{fh} \mathbf{h}_{t-1} + \mathbf{W}^{fx} \mathbf{x}_t +"
+        r" \mathbf{b}^{f} + b^{fg})"
+    ),
+    11: (
+        r"\mathbf{c}_t^{in} = s(\mathbf{W}^{ch} \mathbf{h}_{t-1} + \mathbf{W}^{cx} \mathbf{x}_t +"
+        r" \mathbf{b}^{c})"
+    ),
+    12: (
+        r"\mathbf{c}_t = \mathbf{f}_t \cdot \mathbf{c}_{t-1} + \mathbf{i}_t \cdot \mathbf{c}_t^{in}"
+    ),
+    13: (
+        r"\mathbf{o}_t = \sigma(\mathbf{W}^{oh} \mathbf{h}_{t-1} + \mathbf{W}^{ox} \mathbf{x}_t +"
+        r" \mathbf{b}^{o})"
+    ),
     14: r"\mathbf{h}_t = \mathbf{o}_t \cdot \tanh(\mathbf{c}_t)",
-    15: r"\mathbf{y}_t^{in} = s_1(\mathbf{W}^{yh} \mathbf{h}_{t-1} + \mathbf{W}^{yx} \mathbf{x}_t + \mathbf{b}^{y})",
-    16: r"\mathbf{h}_t^{in} = s_2(\mathbf{W}^{hh} \mathbf{h}_{t-1} + \mathbf{W}^{hx} \mathbf{x}_t + \mathbf{b}^{h})",
-    17: r"\mathbf{g}_t^{y} = \sigma(\mathbf{W}^{gyh} \mathbf{h}_{t-1} + \mathbf{W}^{gyx} \mathbf{x}_t + \mathbf{b}^{gy} + b^{fg,y})",
-    18: r"\mathbf{g}_t^{h} = \sigma(\mathbf{W}^{ghh} \mathbf{h}_{t-1} + \mathbf{W}^{ghx} \mathbf{x}_t + \mathbf{b}^{gh} + b^{fg,h})",
-    19: r"\mathbf{y}_t = \mathbf{g}_t^{y} \cdot \mathbf{x}_t + (1 - \mathbf{g}_t^{y}) \cdot \mathbf{y}_t^{in}",
-    20: r"\mathbf{h}_t = \mathbf{g}_t^{h} \cdot \mathbf{h}_{t-1} + (1 - \mathbf{g}_t^{h}) \cdot \mathbf{h}_t^{in}",
+    15: (
+        r"\mathbf{y}_t^{in} = s_1(\mathbf{W}^{yh} \mathbf{h}_{t-1} + \mathbf{W}^{yx} \mathbf{x}_t +"
+        r" \mathbf{b}^{y})"
+    ),
+    16: (
+        r"\mathbf{h}_t^{in} = s_2(\mathbf{W}^{hh} \mathbf{h}_{t-1} + \mathbf{W}^{hx} \mathbf{x}_t +"
+        r" \mathbf{b}^{h})"
+    ),
+    17: (
+        r"\mathbf{g}_t^{y} = \sigma(\mathbf{W}^{gyh} \mathbf{h}_{t-1} + \mathbf{W}^{gyx}"
+        r" \mathbf{x}_t + \mathbf{b}^{gy} + b^{fg,y})"
+    ),
+    18: (
+        r"\mathbf{g}_t^{h} = \sigma(\mathbf{W}^{ghh} \mathbf{h}_{t-1} + \mathbf{W}^{ghx}"
+        r" \mathbf{x}_t + \mathbf{b}^{gh} + b^{fg,h})"
+    ),
+    19: (
+        r"\mathbf{y}_t = \mathbf{g}_t^{y} \cdot \mathbf{x}_t + (1 - \mathbf{g}_t^{y}) \cdot"
+        r" \mathbf{y}_t^{in}"
+    ),
+    20: (
+        r"\mathbf{h}_t = \mathbf{g}_t^{h} \cdot \mathbf{h}_{t-1} + (1 - \mathbf{g}_t^{h}) \cdot"
+        r" \mathbf{h}_t^{in}"
+    ),
 }
 
 
@@ -47,11 +106,16 @@ class Beside(str):
 
 
 def beside(architecture: str) -> Beside:
-    """The equations of an architecture (section 1.4), each beside the line of `Cell.step` that computes it, as Markdown.
+    """The equations of an architecture (section 1.4), each beside the line of `Cell.step` that
+    computes it, as Markdown.
 
-    A line carries the number of its equation as a comment; a cell of your own without numbers gets a column of code alone.
+    A line carries the number of its equation as a comment; a cell of your own without numbers gets
+    a column of code alone.
     """
-    rows = [f"| {architecture} | the paper | `{cell_of(architecture).__name__}.step` |", "|---|---|---|"]
+    rows = [
+        f"| {architecture} | the paper | `{cell_of(architecture).__name__}.step` |",
+        "|---|---|---|",
+    ]
     for number, code in code_of(architecture):
         latex = f"${EQUATIONS[number]}$" if number in EQUATIONS else ""
         rows.append(f"| {f'({number})' if number else ''} | {latex} | `{code}` |")
@@ -59,15 +123,23 @@ def beside(architecture: str) -> Beside:
 
 
 def code_of(architecture: str) -> list[tuple[int | None, str]]:
-    """The lines of `Cell.step` that compute something, with the number of the equation each of them carries, or None."""
+    """The lines of `Cell.step` that compute something, with the number of the equation each of them
+    carries, or None.
+    """
     lines = inspect.getsource(cell_of(architecture).step).splitlines()
-    body = [line.strip() for line in lines if line.startswith("    ") and not re.match(r"\s*(@|def |return |#|\"\"\"|$)", line)]
+    body = [
+        line.strip()
+        for line in lines
+        if line.startswith("    ") and not re.match(r"\s*(@|def |return |#|\"\"\"|$)", line)
+    ]
     found = [(re.search(r"#\s*\((\d+)\)", line), line.split("#")[0].strip()) for line in body]
     return [(int(number[1]) if number else None, code) for number, code in found]
 
 
 def units(sizes=SIZES, depths=DEPTHS, n_in=50, n_out=1, architectures=PAPER) -> pd.DataFrame:
-    """Units a layer that a budget of parameters buys: a row for each architecture, a column for each size and depth; <NA> where none do."""
+    """Units a layer that a budget of parameters buys: a row for each architecture, a column for
+    each size and depth; <NA> where none do.
+    """
 
     def entry(architecture, n_layers, size):
         try:
@@ -77,11 +149,15 @@ def units(sizes=SIZES, depths=DEPTHS, n_in=50, n_out=1, architectures=PAPER) -> 
 
     columns = pd.MultiIndex.from_product([sizes, depths], names=["parameters", "layers"])
     rows = [[entry(a, depth, size) for size, depth in columns] for a in architectures]
-    return pd.DataFrame(rows, index=pd.Index(architectures, name="architecture"), columns=columns, dtype="Int64")
+    return pd.DataFrame(
+        rows, index=pd.Index(architectures, name="architecture"), columns=columns, dtype="Int64"
+    )
 
 
 def formulas(n_in=50, n_out=1, architectures=PAPER) -> pd.DataFrame:
-    """Parameters of a network of least depth as a polynomial in its units N, by counting networks of 1, 2 and 3 units."""
+    """Parameters of a network of least depth as a polynomial in its units N, by counting networks
+    of 1, 2 and 3 units.
+    """
 
     def text(architecture):
         depth = max(1, cell_of(architecture).min_layers)
@@ -89,25 +165,50 @@ def formulas(n_in=50, n_out=1, architectures=PAPER) -> pd.DataFrame:
         square = (p3 - 2 * p2 + p1) // 2
         line = p2 - p1 - 3 * square
         power = f"{square} N² + ".removeprefix("1 ") if square else ""
-        return f"{power}{line} N + {p1 - square - line}" + (f"  ({depth} layers)" if depth > 1 else "")
+        return f"{power}{line} N + {p1 - square - line}" + (
+            f"  ({depth} layers)" if depth > 1 else ""
+        )
 
     title = f"parameters, {n_in} inputs, {n_out} output{'s' * (n_out != 1)}"
-    return pd.DataFrame({title: [text(a) for a in architectures]}, index=pd.Index(architectures, name="architecture"))
+    return pd.DataFrame(
+        {title: [text(a) for a in architectures]},
+        index=pd.Index(architectures, name="architecture"),
+    )
 
 
 def space_table(task_type="per_cap", architectures=PAPER) -> pd.DataFrame:
-    """The rows of Appendix A: name (* stands for a map), distribution, range, and how many of them each architecture has on a task."""
-    kinds = {"Uniform": "uniform", "Log": "log-uniform", "IntLog": "log-uniform, whole", "Choice": "one of"}
+    """The rows of Appendix A: name (* stands for a map), distribution, range, and how many of them
+    each architecture has on a task.
+    """
+    kinds = {
+        "Uniform": "uniform",
+        "Log": "log-uniform",
+        "IntLog": "log-uniform, whole",
+        "Choice": "one of",
+    }
     ranges, counts = {}, {}
     for architecture in architectures:
         for row in space_for(architecture, task_type).rows:
-            name = re.sub(r"^((input|recurrent_matrix|recurrent_bias)_scale|forget_gate_bias_hack)_.*", r"\1_*", row.name)
+            name = re.sub(
+                r"^((input|recurrent_matrix|recurrent_bias)_scale|forget_gate_bias_hack)_.*",
+                r"\1_*",
+                row.name,
+            )
             name = {"forget_gate_bias_hack": "forget_gate_bias_hack_*"}.get(name, name)
-            ends = list(map(str, row.choices)) if hasattr(row, "choices") else [f"{row.low:,g} to {row.high:,g}"]
+            ends = (
+                list(map(str, row.choices))
+                if hasattr(row, "choices")
+                else [f"{row.low:,g} to {row.high:,g}"]
+            )
             before = ranges.setdefault(name, (kinds[type(row).__name__], []))[1]
             before += [end for end in ends if end not in before]
             counts.setdefault(name, dict.fromkeys(architectures, 0))[architecture] += 1
     order = sorted(ranges, key=lambda name: (not name.endswith("*"), name in LATER_ROWS))
-    rows = [[name, ranges[name][0], ", ".join(ranges[name][1]), *counts[name].values()] for name in order]
-    rows.append(["all", "", "", *(sum(count[a] for count in counts.values()) for a in architectures)])
+    rows = [
+        [name, ranges[name][0], ", ".join(ranges[name][1]), *counts[name].values()]
+        for name in order
+    ]
+    rows.append(
+        ["all", "", "", *(sum(count[a] for count in counts.values()) for a in architectures)]
+    )
     return pd.DataFrame(rows, columns=["hyper-parameter", "distribution", "range", *architectures])

@@ -1,30 +1,41 @@
-"""The six cells of the paper (section 1.4, equations 1-20), side by side, since comparing them is the lesson; then four later ones.
+"""The six cells of the paper (section 1.4, equations 1-20), side by side, since comparing them is
+the lesson; then four later ones.
 
-A cell is its equations and nothing else. `W.u(h, x)` is the affine map named `u`: W^uh h + W^ux x + b^u, and where the
-map is listed in `forget` its bias also receives the hyper-parameter b^fg. A map listed in `input_only` has no recurrent
-matrix and is called as `W.u(None, x)`: W^ux x + b^u. Parameter counts, initialisation and the hyper-parameter space are
-derived from these; nothing else about a cell is written down anywhere.
+A cell is its equations and nothing else. `W.u(h, x)` is the affine map named `u`: W^uh h + W^ux x +
+b^u, and where the map is listed in `forget` its bias also receives the hyper-parameter b^fg. A map
+listed in `input_only` has no recurrent matrix and is called as `W.u(None, x)`: W^ux x + b^u.
+Parameter counts, initialisation and the hyper-parameter space are derived from these; nothing else
+about a cell is written down anywhere.
 
-`step(W, h, x, s)` takes the state before the step (one tensor, or a tuple in the order of `states`), the input of the
-layer and the nonlinearity, and returns (what goes up, the state after the step). Equations may use + - * / and torch's
-sigmoid, tanh, relu, exp: then the compiled step knows them too.
+`step(W, h, x, s)` takes the state before the step (one tensor, or a tuple in the order of
+`states`), the input of the layer and the nonlinearity, and returns (what goes up, the state after
+the step). Equations may use + - * / and torch's sigmoid, tanh, relu, exp: then the compiled step
+knows them too.
 """
 
 from torch import relu, sigmoid, tanh
 
 
 class Cell:
-    """What a cell declares. A subclass names its maps and writes `step`; `register` makes it an architecture."""
+    """What a cell declares. A subclass names its maps and writes `step`; `register` makes it an
+    architecture.
+    """
 
     architecture: str  # the name in the authors' data
     maps: tuple[str, ...]  # affine maps, each with a recurrent matrix, an input matrix and one bias
-    input_only: tuple[str, ...] = ()  # the maps without a recurrent matrix; they stand last in `maps`
+    input_only: tuple[
+        str, ...
+    ] = ()  # the maps without a recurrent matrix; they stand last in `maps`
     forget: dict[str, str] = {}  # map -> the hyper-parameter added to its bias (b^fg)
     states: tuple[str, ...] = ("h",)
-    nonlinearities: tuple[str, ...] = ("tanh",)  # what s may be; tuned where there is a choice (App. A)
+    nonlinearities: tuple[str, ...] = (
+        "tanh",
+    )  # what s may be; tuned where there is a choice (App. A)
     recurrent_inits: tuple[str, ...] = ("identity", "orthogonal", "normal")  # App. A
     zero_biases: bool = False  # biases start at zero, and are no hyper-parameters
-    equal_sizes: bool = False  # x and h must have one size, so the first layer projects its input (section 1.4)
+    equal_sizes: bool = (
+        False  # x and h must have one size, so the first layer projects its input (section 1.4)
+    )
     min_layers: int = 1
 
     @staticmethod
@@ -47,7 +58,9 @@ class RNN(Cell):
 
 
 class IRNN(RNN):
-    """Identity-initialised ReLU network, Le et al. 2015 (equation 1): its biases start at zero (section 1.4)."""
+    """Identity-initialised ReLU network, Le et al. 2015 (equation 1): its biases start at zero
+    (section 1.4).
+    """
 
     architecture = "irnn"
     nonlinearities = ("relu",)
@@ -72,7 +85,9 @@ class UGRNN(Cell):
 
 
 class GRU(Cell):
-    """Gated recurrent unit, Cho et al. 2014 (equations 5-8). It resets before the product, unlike `torch.nn.GRU`."""
+    """Gated recurrent unit, Cho et al. 2014 (equations 5-8). It resets before the product, unlike
+    `torch.nn.GRU`.
+    """
 
     architecture = "gru"
     maps = ("r", "u", "c")
@@ -108,7 +123,9 @@ class LSTM(Cell):
 
 
 class IntersectionRNN(Cell):
-    """Intersection RNN, +RNN, the paper's cell with a gate in depth and a gate in time (equations 15-20)."""
+    """Intersection RNN, +RNN, the paper's cell with a gate in depth and a gate in time (equations
+    15-20).
+    """
 
     architecture = "+rnn"
     maps = ("y", "h", "gy", "gh")
@@ -128,7 +145,9 @@ class IntersectionRNN(Cell):
 
 
 class Linear(Cell):
-    """No recurrence at all: the readout sees the input (n_layers = 0). The perceptron that calibrates the capacity task."""
+    """No recurrence at all: the readout sees the input (n_layers = 0). The perceptron that
+    calibrates the capacity task.
+    """
 
     architecture = "linear"
     maps = ()
@@ -138,7 +157,9 @@ class Linear(Cell):
 
 
 class MGU(Cell):
-    """Minimal gated unit, Zhou et al. 2016 (arXiv 1603.09420, equations 9a-9c): one gate that resets and updates."""
+    """Minimal gated unit, Zhou et al. 2016 (arXiv 1603.09420, equations 9a-9c): one gate that
+    resets and updates.
+    """
 
     architecture = "mgu"
     maps = ("f", "c")
@@ -146,14 +167,20 @@ class MGU(Cell):
 
     @staticmethod
     def step(W, h, x, s):
-        f = sigmoid(-W.f(h, x))  # minus, so that b^fg keeps the state, as in the paper's cells; W^f and b^f have no sign of their own
+        f = sigmoid(
+            -W.f(h, x)
+            # minus, so that b^fg keeps the state, as in the paper's cells; W^f and b^f have no sign
+            # of their own
+        )
         c = s(W.c(f * h, x))
         h = (1 - f) * h + f * c
         return h, h
 
 
 class JANET(Cell):
-    """Just another network, van der Westhuizen & Lasenby 2018 (arXiv 1804.04849): the UGRNN, but with more let in than is let go."""
+    """Just another network, van der Westhuizen & Lasenby 2018 (arXiv 1804.04849): the UGRNN, but
+    with more let in than is let go.
+    """
 
     architecture = "janet"
     maps = ("c", "f")
@@ -168,7 +195,9 @@ class JANET(Cell):
 
 
 class MinGRU(Cell):
-    """minGRU, Feng et al. 2024 (arXiv 2410.01201, section 3.1): gate and candidate know the input alone, the candidate is linear."""
+    """minGRU, Feng et al. 2024 (arXiv 2410.01201, section 3.1): gate and candidate know the input
+    alone, the candidate is linear.
+    """
 
     architecture = "mingru"
     maps = input_only = ("z", "c")
@@ -183,7 +212,9 @@ class MinGRU(Cell):
 
 
 class MinLSTM(Cell):
-    """minLSTM, Feng et al. 2024 (arXiv 2410.01201, section 3.2): forget and input gate know the input alone, and add to one."""
+    """minLSTM, Feng et al. 2024 (arXiv 2410.01201, section 3.2): forget and input gate know the
+    input alone, and add to one.
+    """
 
     architecture = "minlstm"
     maps = input_only = ("f", "i", "c")
@@ -200,19 +231,37 @@ class MinLSTM(Cell):
 
 CELLS: dict[str, type[Cell]] = {}
 LATER = ("mgu", "janet", "mingru", "minlstm")  # cells that the paper does not have
-PAPER = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")  # the paper's architectures, in the paper's order
+PAPER = (
+    "rnn",
+    "irnn",
+    "ugrnn",
+    "gru",
+    "lstm",
+    "+rnn",
+)  # the paper's architectures, in the paper's order
 
 
 def register(cell: type[Cell]) -> type[Cell]:
-    """Make `cell` an architecture: sizing, hyper-parameter space, training and figures then work for it."""
+    """Make `cell` an architecture: sizing, hyper-parameter space, training and figures then work
+    for it.
+    """
     for name in ("architecture", "maps"):
         if not hasattr(cell, name):
-            raise ValueError(f"A cell names its {name}, got {cell.__name__} without. Add the class attribute `{name}`.")
+            raise ValueError(
+                f"A cell names its {name}, got {cell.__name__} without. Add the class attribute"
+                f" `{name}`."
+            )
     unknown = set(cell.forget) - set(cell.maps)
     if unknown:
-        raise ValueError(f"Every map in `forget` must be one of {cell.maps}, got {sorted(unknown)}. Mend {cell.__name__}.forget.")
+        raise ValueError(
+            f"Every map in `forget` must be one of {cell.maps}, got {sorted(unknown)}. Mend"
+            f" {cell.__name__}.forget."
+        )
     if recurrent_maps(cell) + tuple(cell.input_only) != tuple(cell.maps):
-        raise ValueError(f"`input_only` must be the last of {cell.maps}, got {cell.input_only}. Mend {cell.__name__}.maps.")
+        raise ValueError(
+            f"`input_only` must be the last of {cell.maps}, got {cell.input_only}. Mend"
+            f" {cell.__name__}.maps."
+        )
     CELLS[cell.architecture] = cell
     return cell
 
@@ -229,27 +278,38 @@ for _cell in (RNN, IRNN, UGRNN, GRU, LSTM, IntersectionRNN, Linear, MGU, JANET, 
 def cell_of(architecture: str, n_layers: int | None = None) -> type[Cell]:
     """The cell of an architecture, checked against a depth if one is given.
 
-    Raises ValueError for an unknown architecture, a depth that the cell does not have (+RNN needs two layers or more,
-    section 1.4) and a depth that is not a whole number of layers.
+    Raises ValueError for an unknown architecture, a depth that the cell does not have (+RNN needs
+    two layers or more, section 1.4) and a depth that is not a whole number of layers.
     """
     if architecture not in CELLS:
-        raise ValueError(f"architecture must be one of {', '.join(CELLS)}, got {architecture!r}. Check the spelling, or register the cell first.")
+        raise ValueError(
+            f"architecture must be one of {', '.join(CELLS)}, got {architecture!r}. Check the"
+            " spelling, or register the cell first."
+        )
     cell = CELLS[architecture]
     if n_layers is not None:
         if isinstance(n_layers, bool) or not isinstance(n_layers, int):
             raise ValueError(f"n_layers must be a whole number, got {n_layers!r}.")
         if architecture == "linear":
             if n_layers != 0:
-                raise ValueError(f"linear has no recurrent layer, so n_layers must be 0, got n_layers={n_layers}.")
+                raise ValueError(
+                    "linear has no recurrent layer, so n_layers must be 0, got"
+                    f" n_layers={n_layers}."
+                )
         elif n_layers < cell.min_layers:
             name = {"+rnn": "+RNN"}.get(architecture, architecture)
             where = " (paper, section 1.4)" if architecture == "+rnn" else ""
-            raise ValueError(f"{name} needs n_layers >= {cell.min_layers}{where}, got n_layers={n_layers}. Drop it from depth {n_layers}.")
+            raise ValueError(
+                f"{name} needs n_layers >= {cell.min_layers}{where}, got n_layers={n_layers}. Drop"
+                f" it from depth {n_layers}."
+            )
     return cell
 
 
 def whole_number(name, value, least, most=None):
-    """`value`, if it is a whole number of at least `least` (and at most `most`); ValueError otherwise."""
+    """`value`, if it is a whole number of at least `least` (and at most `most`); ValueError
+    otherwise.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
     if most is not None and value > most:

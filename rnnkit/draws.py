@@ -1,9 +1,11 @@
-"""Counter-based random numbers: each is a function of its names alone, so a trial draws the same on any device, in any slot, in any company.
+"""Counter-based random numbers: each is a function of its names alone, so a trial draws the same on
+any device, in any slot, in any company.
 
-Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011) turns a key of 64 bits and a counter of 128 into 128 random bits, and for one key it
-is a bijection of the counters. The key is the seed; the counter is (index, stream, number) of 32, 32 and 64 bits. So no two blocks of
-four words that are named differently under one seed are ever the same, and no two seeds of up to 63 bits are one seed.
-All arithmetic is int64, which every device of torch has.
+Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011) turns a key of 64 bits and a counter of 128 into
+128 random bits, and for one key it is a bijection of the counters. The key is the seed; the counter
+is (index, stream, number) of 32, 32 and 64 bits. So no two blocks of four words that are named
+differently under one seed are ever the same, and no two seeds of up to 63 bits are one seed. All
+arithmetic is int64, which every device of torch has.
 """
 
 import torch
@@ -11,12 +13,20 @@ import torch
 VERSION = 2  # of the numbers that come out: whatever is drawn is other data where this differs
 MASK = 0xFFFFFFFF
 WEIGHTS, DATA, VALID, EVAL, ORDER = 1, 2, 3, 4, 5  # streams: what a number is drawn for
-BLOCK = 1 << 13  # counters that pass the rounds together: they and their scratch stay in the second cache level
-FACTORS, STEPS, ROUNDS = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85), 10  # the paper's constants
+BLOCK = (
+    1 << 13
+)  # counters that pass the rounds together: they and their scratch stay in the second cache level
+FACTORS, STEPS, ROUNDS = (
+    (0xD2511F53, 0xCD9E8D57),
+    (0x9E3779B9, 0xBB67AE85),
+    10,
+)  # the paper's constants
 
 
 def philox(counter, key) -> tuple[torch.Tensor, ...]:
-    """Four tensors of random words, 0 ... 2^32 - 1, for four words of counter (int64 tensors that broadcast) and two of key (numbers)."""
+    """Four tensors of random words, 0 ... 2^32 - 1, for four words of counter (int64 tensors that
+    broadcast) and two of key (numbers).
+    """
     a, b, c, d = counter
     k, l = key
     for _ in range(ROUNDS):
@@ -32,15 +42,21 @@ def key_of(seed: int) -> tuple[int, int]:
 
 
 def blocks(seed: int, stream: int, number, index, device="cpu") -> tuple[torch.Tensor, ...]:
-    """Four tensors of random words, int64 in 0 ... 2^32 - 1, for each number and index; those are whole numbers or int64 tensors that broadcast."""
+    """Four tensors of random words, int64 in 0 ... 2^32 - 1, for each number and index; those are
+    whole numbers or int64 tensors that broadcast.
+    """
     number, index = (torch.as_tensor(n, dtype=torch.int64, device=device) for n in (number, index))
-    return philox((index, torch.full_like(index, stream), number & MASK, number >> 32 & MASK), key_of(seed))
+    return philox(
+        (index, torch.full_like(index, stream), number & MASK, number >> 32 & MASK), key_of(seed)
+    )
 
 
 def words(seed: int, stream: int, number, count: int, device="cpu") -> torch.Tensor:
-    """`count` random words for each number (a whole number, or an int64 tensor of any shape), int32, along one axis more.
+    """`count` random words for each number (a whole number, or an int64 tensor of any shape),
+    int32, along one axis more.
 
-    Output w of the block with index j is word w Q + j, where Q = ceil(count / 4): four runs, each of which is as long as the indices.
+    Output w of the block with index j is word w Q + j, where Q = ceil(count / 4): four runs, each
+    of which is as long as the indices.
     """
     number = torch.as_tensor(number, dtype=torch.int64, device=device)
     run = -(-count // 4)
@@ -49,7 +65,9 @@ def words(seed: int, stream: int, number, count: int, device="cpu") -> torch.Ten
     for start in range(0, len(out), rows):
         made = blocks(seed, stream, number.reshape(-1, 1)[start : start + rows], index, device)
         for w, word in enumerate(made):
-            out[start : start + rows, w] = (word ^ 1 << 31) - (1 << 31)  # the same bits as a signed number
+            out[start : start + rows, w] = (word ^ 1 << 31) - (
+                1 << 31
+            )  # the same bits as a signed number
     return out.view(*number.shape, 4 * run)[..., :count]
 
 
@@ -59,7 +77,9 @@ def uniform(seed: int, stream: int, number, count: int, device="cpu") -> torch.T
 
 
 def normal(seed: int, stream: int, number, count: int, device="cpu") -> torch.Tensor:
-    """Standard normal numbers, float64, in pairs from two words (Box & Muller 1958); arguments and shape as those of `words`."""
+    """Standard normal numbers, float64, in pairs from two words (Box & Muller 1958); arguments and
+    shape as those of `words`.
+    """
     pairs = -(-count // 2)
     u, v = uniform(seed, stream, number, 2 * pairs, device).split(pairs, -1)
     radius, angle = torch.sqrt(-2 * torch.log(u)), 2 * torch.pi * v

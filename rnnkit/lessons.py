@@ -1,8 +1,10 @@
-"""Exercises of the notebooks: `rk.check("2.1a", 14)` says whether an answer is right, or what to think about.
+"""Exercises of the notebooks: `rk.check("2.1a", 14)` says whether an answer is right, or what to
+think about.
 
-The questions and the worked solutions stand in the notebooks; here is what is right, worked out by the kit where it can, and the slips that
-are worth a word. Exercises whose answer is something that was trained or written are in `practice`. Exercises are named after their notebook: "0a" is the first of 0_start_here, "A1" the first of A_tuner, "own1" of
-your_own_cell.
+The questions and the worked solutions stand in the notebooks; here is what is right, worked out by
+the kit where it can, and the slips that are worth a word. Exercises whose answer is something that
+was trained or written are in `practice`. Exercises are named after their notebook: "0a" is the
+first of 0_start_here, "A1" the first of A_tuner, "own1" of your_own_cell.
 """
 
 import math
@@ -15,7 +17,9 @@ from rnnkit.practice import PRACTICE, NotYet
 
 @dataclass(frozen=True)
 class Exercise:
-    """`expected()` is right, within the share `tolerance`; `slips` are wrong answers with a word on each, `hint` is for all others."""
+    """`expected()` is right, within the share `tolerance`; `slips` are wrong answers with a word on
+    each, `hint` is for all others.
+    """
 
     expected: Callable
     right: str
@@ -25,22 +29,34 @@ class Exercise:
 
 
 def check(name: str, answer=None):
-    """Says whether `answer` is right, or gives a hint. Without an answer it says whose turn it is. ValueError for an unknown exercise."""
+    """Says whether `answer` is right, or gives a hint. Without an answer it says whose turn it is.
+    ValueError for an unknown exercise.
+    """
     print(verdict(name, answer)[1])
 
 
 def verdict(name: str, answer=None) -> tuple[bool, str]:
     """Whether an answer is right, and what is said of it. ValueError for an unknown exercise."""
     if name not in EXERCISES and name not in PRACTICE:
-        raise ValueError(f"An exercise is one of {', '.join([*EXERCISES, *PRACTICE])}, got {name!r}. Check the spelling.")
+        raise ValueError(
+            f"An exercise is one of {', '.join([*EXERCISES, *PRACTICE])}, got {name!r}. Check the"
+            " spelling."
+        )
     if answer is None or answer is ...:
-        return False, f"Exercise {name}: your turn. Put your answer in place of None and run the cell again."
+        return (
+            False,
+            f"Exercise {name}: your turn. Put your answer in place of None and run the cell again.",
+        )
     if name in PRACTICE:
         return looked_at(name, answer)
     exercise = EXERCISES[name]
     expected = exercise.expected()
     kind = "a word" if isinstance(expected, str) else "a number"
-    if isinstance(answer, bool) or isinstance(answer, str) != isinstance(expected, str) or not isinstance(answer, (str, int, float)):
+    if (
+        isinstance(answer, bool)
+        or isinstance(answer, str) != isinstance(expected, str)
+        or not isinstance(answer, (str, int, float))
+    ):
         return False, f"Exercise {name}: not yet. The answer is {kind}, got {answer!r}."
     if same(answer, expected, exercise.tolerance):
         return True, f"Exercise {name}: right. {exercise.right}"
@@ -59,10 +75,14 @@ def looked_at(name: str, result) -> tuple[bool, str]:
 
 
 def same(answer, expected, tolerance) -> bool:
-    """Numbers within the tolerance (whole ones, if it is 0, exactly); words without regard to case and spaces."""
+    """Numbers within the tolerance (whole ones, if it is 0, exactly); words without regard to case
+    and spaces.
+    """
     if isinstance(expected, str):
         return str(answer).strip().lower() == expected.lower()
-    return not isinstance(answer, str) and math.isclose(answer, expected, rel_tol=tolerance, abs_tol=1e-12)
+    return not isinstance(answer, str) and math.isclose(
+        answer, expected, rel_tol=tolerance, abs_tol=1e-12
+    )
 
 
 def entropy(p: float) -> float:
@@ -90,15 +110,24 @@ def _least_of_normals(count) -> float:
     """Expected least of so many standard normal numbers."""
     from scipy import integrate, stats
 
-    return -integrate.quad(lambda x: x * count * stats.norm.pdf(x) * stats.norm.cdf(x) ** (count - 1), -8, 8)[0]
+    return -integrate.quad(
+        lambda x: x * count * stats.norm.pdf(x) * stats.norm.cdf(x) ** (count - 1), -8, 8
+    )[0]
 
 
 def _forget_bias_that_keeps(share, steps=30, units=8) -> float:
-    """The lowest setting of the slider of `inside_a_cell` at which the GRU's gradient keeps that share."""
+    """The lowest setting of the slider of `inside_a_cell` at which the GRU's gradient keeps that
+    share.
+    """
     from rnnkit.flow import flow, setting
 
     biases = [bias / 2 for bias in range(13)]
-    return next(b for b in biases if flow("gru", setting("gru", forget_bias=b), steps, units, traced=False).gradient_TxM[0, 0] >= share)
+    return next(
+        b
+        for b in biases
+        if flow("gru", setting("gru", forget_bias=b), steps, units, traced=False).gradient_TxM[0, 0]
+        >= share
+    )
 
 
 EXERCISES = {

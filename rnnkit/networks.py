@@ -1,11 +1,13 @@
-"""M stacks of cells with a linear readout, trained side by side; counting them and sizing them to a budget.
+"""M stacks of cells with a linear readout, trained side by side; counting them and sizing them to a
+budget.
 
-Dimension letters, used in names everywhere (`x_MxBxI`):
-    M  models trained together      B  examples in a batch      T  time steps
-    I  inputs     N  units a layer     K  affine maps of a cell     O  outputs     L  layers     P  parameters of one model
+Dimension letters, used in names everywhere (`x_MxBxI`): M  models trained together      B  examples
+    in a batch      T  time steps I  inputs     N  units a layer     K  affine maps of a cell     O
+    outputs     L  layers     P  parameters of one model
 
-All parameters of a model are one row of `theta_MxP`, cut into blocks by `blocks`: matrices first (l2 decay applies to those), then biases
-and the learned initial states. A matrix is out x in, as in `torch.nn`.
+All parameters of a model are one row of `theta_MxP`, cut into blocks by `blocks`: matrices first
+(l2 decay applies to those), then biases and the learned initial states. A matrix is out x in, as in
+`torch.nn`.
 """
 
 import math
@@ -17,8 +19,12 @@ from . import draws
 from .cells import cell_of, recurrent_maps, whole_number
 
 
-def blocks(architecture: str, n_layers: int, n_units: int, n_in: int, n_out: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of each parameter block in the order in which `theta` holds them: all matrices, then everything else."""
+def blocks(
+    architecture: str, n_layers: int, n_units: int, n_in: int, n_out: int
+) -> dict[str, tuple[int, ...]]:
+    """Name and shape of each parameter block in the order in which `theta` holds them: all
+    matrices, then everything else.
+    """
     cell = cell_of(architecture, n_layers)
     N, K, R, S = n_units, len(cell.maps), len(recurrent_maps(cell)), len(cell.states)
     project = cell.equal_sizes and n_layers > 0
@@ -35,18 +41,26 @@ def blocks(architecture: str, n_layers: int, n_units: int, n_in: int, n_out: int
 
 
 def num_params(architecture: str, n_layers: int, n_units: int, n_in: int, n_out: int) -> int:
-    """Parameters of one network, counted as the authors do: weights, one bias a map, readout, and a learned initial state a layer.
+    """Parameters of one network, counted as the authors do: weights, one bias a map, readout, and a
+    learned initial state a layer.
 
     >>> num_params("lstm", 4, 210, 27, 27)  # the best text8 network in the authors' data
     1268217
     """
-    for name, value in (("n_in", n_in), ("n_out", n_out), *((("n_units", n_units),) if n_layers else ())):
+    for name, value in (
+        ("n_in", n_in),
+        ("n_out", n_out),
+        *((("n_units", n_units),) if n_layers else ()),
+    ):
         whole_number(name, value, 1)
-    return sum(math.prod(shape) for shape in blocks(architecture, n_layers, n_units, n_in, n_out).values())
+    return sum(
+        math.prod(shape) for shape in blocks(architecture, n_layers, n_units, n_in, n_out).values()
+    )
 
 
 def units_for(architecture: str, n_layers: int, n_in: int, n_out: int, max_params: int) -> int:
-    """The largest number of units a layer whose network has at most `max_params` parameters (section 1.2); 0 for `linear`, which has none.
+    """The largest number of units a layer whose network has at most `max_params` parameters
+    (section 1.2); 0 for `linear`, which has none.
 
     Raises ValueError where not even one unit fits.
     """
@@ -56,8 +70,9 @@ def units_for(architecture: str, n_layers: int, n_in: int, n_out: int, max_param
     if needed > max_params:
         what = "one unit" if least else "a readout"
         raise ValueError(
-            f"max_params must leave room for {what} a layer: {architecture} with {n_layers} layers, {n_in} inputs and {n_out} outputs "
-            f"needs {needed} parameters, got max_params={max_params}. Raise the budget or use fewer layers or inputs."
+            f"max_params must leave room for {what} a layer: {architecture} with {n_layers} layers,"
+            f" {n_in} inputs and {n_out} outputs needs {needed} parameters, got"
+            f" max_params={max_params}. Raise the budget or use fewer layers or inputs."
         )
     if n_layers == 0:
         return 0
@@ -76,25 +91,38 @@ def units_for(architecture: str, n_layers: int, n_in: int, n_out: int, max_param
 def split(theta_MxP: torch.Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
     """The blocks of theta by name, each with its leading model axis. Views, not copies."""
     parts = torch.split(theta_MxP, [math.prod(s) for s in shapes.values()], dim=-1)
-    return {name: part.reshape(*theta_MxP.shape[:-1], *shape) for (name, shape), part in zip(shapes.items(), parts)}
+    return {
+        name: part.reshape(*theta_MxP.shape[:-1], *shape)
+        for (name, shape), part in zip(shapes.items(), parts)
+    }
 
 
-def initial(architecture, n_layers, n_units, n_in, n_out, hparams: dict, seed: int, number: int) -> torch.Tensor:
-    """Initial parameters of one network, length P, float64, as Appendix A draws them from its hyper-parameters.
+def initial(
+    architecture, n_layers, n_units, n_in, n_out, hparams: dict, seed: int, number: int
+) -> torch.Tensor:
+    """Initial parameters of one network, length P, float64, as Appendix A draws them from its
+    hyper-parameters.
 
-    `seed` and `number` (the trial's) name the random stream, of which each parameter has a number of its own, used or not. The readout
-    is not tuned: normal / sqrt(n), bias 0; initial states are 0.
+    `seed` and `number` (the trial's) name the random stream, of which each parameter has a number
+    of its own, used or not. The readout is not tuned: normal / sqrt(n), bias 0; initial states are
+    0.
     """
     cell = cell_of(architecture, n_layers)
     shapes = blocks(architecture, n_layers, n_units, n_in, n_out)
     N, hp, theta = n_units, hparams, {}
-    normal = split(draws.normal(seed, draws.WEIGHTS, number, sum(map(math.prod, shapes.values()))), shapes)
+    normal = split(
+        draws.normal(seed, draws.WEIGHTS, number, sum(map(math.prod, shapes.values()))), shapes
+    )
 
     def bias(drawn, m):
         if cell.zero_biases:
             return torch.zeros_like(drawn)
         scale = hp[f"recurrent_bias_scale_{m}"]
-        return torch.full_like(drawn, scale) if hp["recurrent_bias_init_type"] == "delta" else scale * drawn
+        return (
+            torch.full_like(drawn, scale)
+            if hp["recurrent_bias_init_type"] == "delta"
+            else scale * drawn
+        )
 
     for block, shape in shapes.items():
         kind = block.rstrip("0123456789")
@@ -116,14 +144,23 @@ def initial(architecture, n_layers, n_units, n_in, n_out, hparams: dict, seed: i
                     continue
                 if init == "orthogonal":
                     q, r = torch.linalg.qr(w)
-                    w = q * torch.sign(torch.diagonal(r))  # makes it uniform over the orthogonal matrices (Mezzadri 2007)
+                    w = q * torch.sign(
+                        torch.diagonal(r)
+                    )  # makes it uniform over the orthogonal matrices (Mezzadri 2007)
                 else:
                     w = w / math.sqrt(N)
                 rows.append(hp[f"recurrent_matrix_scale_{m}"] * w)
             theta[block] = torch.cat(rows)
         elif kind == "b":
-            rows = [bias(drawn, m) for m, drawn in zip(cell.maps, normal[block].split(N), strict=True)]
-            theta[block] = torch.cat([b + (hp[cell.forget[m]] if m in cell.forget else 0.0) for m, b in zip(cell.maps, rows)])
+            rows = [
+                bias(drawn, m) for m, drawn in zip(cell.maps, normal[block].split(N), strict=True)
+            ]
+            theta[block] = torch.cat(
+                [
+                    b + (hp[cell.forget[m]] if m in cell.forget else 0.0)
+                    for m, b in zip(cell.maps, rows)
+                ]
+            )
         else:  # b_out and the initial states
             theta[block] = torch.zeros(shape, dtype=torch.float64)
     return torch.cat([theta[block].reshape(-1) for block in shapes])
@@ -131,7 +168,9 @@ def initial(architecture, n_layers, n_units, n_in, n_out, hparams: dict, seed: i
 
 @cache
 def _reads_state(cell) -> tuple[int, ...]:
-    """Which maps read the state itself, so that one product serves them all: found by running the equations once."""
+    """Which maps read the state itself, so that one product serves them all: found by running the
+    equations once.
+    """
     one = torch.zeros(1)
     states = tuple(one.clone() for _ in cell.states)
     found = []
@@ -141,7 +180,10 @@ def _reads_state(cell) -> tuple[int, ...]:
             def affine(h, x):
                 if (h is None) != (name in cell.input_only):
                     got = f"W.{name} of {'None' if h is None else 'a state'}"
-                    raise ValueError(f"The maps in `input_only`, and no others, are called with None for h, got {got}. Mend {cell.__name__}.")
+                    raise ValueError(
+                        "The maps in `input_only`, and no others, are called with None for h, got"
+                        f" {got}. Mend {cell.__name__}."
+                    )
                 if h is states[0]:
                     found.append(cell.maps.index(name))
                 return one.clone()
@@ -153,7 +195,8 @@ def _reads_state(cell) -> tuple[int, ...]:
 
 
 class _Maps:
-    """W of one layer: `W.u(h, x)`. The input products of all time steps are made at once, and the state's products of one step at once.
+    """W of one layer: `W.u(h, x)`. The input products of all time steps are made at once, and the
+    state's products of one step at once.
 
     Its own attributes begin with an underscore, since a cell may name its maps as it likes.
     """
@@ -165,8 +208,12 @@ class _Maps:
         self._Wh_shared = self._Wh[:, self._shared].flatten(1, 2).transpose(1, 2)
         distinct = {id(x): x for x in inputs_T}  # a static input is projected once
         stacked = torch.cat(list(distinct.values()), 1)
-        ax = torch.baddbmm(b[:, None], stacked, Wx.transpose(1, 2)).reshape(M, len(distinct), B, len(cell.maps), self._N)
-        by_step = dict(zip(distinct, (a.unbind(2) for a in ax.unbind(1))))  # unbind, since slicing makes the backward pass quadratic in T
+        ax = torch.baddbmm(b[:, None], stacked, Wx.transpose(1, 2)).reshape(
+            M, len(distinct), B, len(cell.maps), self._N
+        )
+        by_step = dict(
+            zip(distinct, (a.unbind(2) for a in ax.unbind(1)))
+        )  # unbind, since slicing makes the backward pass quadratic in T
         self._ax_T = [by_step[id(x)] for x in inputs_T]
 
     def _at(self, t, h):
@@ -182,16 +229,22 @@ class _Maps:
             if h is not self._h or k not in self._shared:
                 return torch.baddbmm(self._ax[k], h, self._Wh[:, k].transpose(1, 2))
             if self._products is None:
-                self._products = dict(zip(self._shared, torch.bmm(h, self._Wh_shared).split(self._N, 2)))
+                self._products = dict(
+                    zip(self._shared, torch.bmm(h, self._Wh_shared).split(self._N, 2))
+                )
             return self._ax[k] + self._products[k]
 
         return affine
 
 
-def forward(architecture, n_layers, shapes, theta_MxP, inputs_T, relu_M, since=None) -> torch.Tensor:
-    """Outputs after the last step, z_MxBxO, of M networks; with `since`, outputs of that step and all later ones, M x steps x B x O.
+def forward(
+    architecture, n_layers, shapes, theta_MxP, inputs_T, relu_M, since=None
+) -> torch.Tensor:
+    """Outputs after the last step, z_MxBxO, of M networks; with `since`, outputs of that step and
+    all later ones, M x steps x B x O.
 
-    `inputs_T` is the list of T inputs x_MxBxI (the same tensor again where the input is static); `relu_M` says for which models s is ReLU.
+    `inputs_T` is the list of T inputs x_MxBxI (the same tensor again where the input is static);
+    `relu_M` says for which models s is ReLU.
     """
     cell = cell_of(architecture, n_layers)
     W = split(theta_MxP, shapes)
@@ -201,17 +254,25 @@ def forward(architecture, n_layers, shapes, theta_MxP, inputs_T, relu_M, since=N
         s = getattr(torch, cell.nonlinearities[0])
     else:
         s = lambda a: torch.where(pick, torch.relu(a), torch.tanh(a))
-    up_T = inputs_T if n_layers else inputs_T[:1]  # without a layer the readout sees the input as it was shown
+    up_T = (
+        inputs_T if n_layers else inputs_T[:1]
+    )  # without a layer the readout sees the input as it was shown
     if cell.equal_sizes:
-        projected = {id(x): torch.baddbmm(W["b_in"][:, None], x, W["W_in"].transpose(1, 2)) for x in inputs_T}
+        projected = {
+            id(x): torch.baddbmm(W["b_in"][:, None], x, W["W_in"].transpose(1, 2)) for x in inputs_T
+        }
         up_T = [projected[id(x)] for x in inputs_T]
     for layer in range(n_layers):
-        Wh = W.get(f"Wh{layer}", W[f"h{layer}"][:, :0])  # nothing, where all maps read the input alone
+        Wh = W.get(
+            f"Wh{layer}", W[f"h{layer}"][:, :0]
+        )  # nothing, where all maps read the input alone
         maps = _Maps(cell, W[f"Wx{layer}"], Wh, W[f"b{layer}"], up_T)
         state = tuple(h[:, None].expand(M, B, -1) for h in W[f"h{layer}"].unbind(1))
         ups = []
         for t, x in enumerate(up_T):
-            up, state = cell.step(maps._at(t, state[0]), state[0] if len(state) == 1 else state, x, s)
+            up, state = cell.step(
+                maps._at(t, state[0]), state[0] if len(state) == 1 else state, x, s
+            )
             state = state if isinstance(state, tuple) else (state,)
             ups.append(up)
         up_T = ups
@@ -219,4 +280,6 @@ def forward(architecture, n_layers, shapes, theta_MxP, inputs_T, relu_M, since=N
     if since is None:
         return torch.baddbmm(W["b_out"][:, None], up_T[-1], readout)
     seen = torch.stack(up_T[since:] if n_layers else up_T, 1)
-    return torch.baddbmm(W["b_out"][:, None], seen.flatten(1, 2), readout).unflatten(1, (seen.shape[1], B))
+    return torch.baddbmm(W["b_out"][:, None], seen.flatten(1, 2), readout).unflatten(
+        1, (seen.shape[1], B)
+    )

@@ -1,4 +1,6 @@
-"""Executes a notebook, and takes nobody's word for it: neither the parameters that it is given, nor papermill's that it ran."""
+"""Executes a notebook, and takes nobody's word for it: neither the parameters that it is given, nor
+papermill's that it ran.
+"""
 
 import ast
 import json
@@ -6,7 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-CELL_TIMEOUT = 6 * 3600  # seconds; there is hardly anything left to train when a notebook is executed
+CELL_TIMEOUT = (
+    6 * 3600
+)  # seconds; there is hardly anything left to train when a notebook is executed
 
 
 class NotebookError(RuntimeError):
@@ -14,7 +18,8 @@ class NotebookError(RuntimeError):
 
 
 def types_of(notebook) -> dict[str, str]:
-    """The names assigned in a notebook's parameters cell, each with its type as annotated there ("" without).
+    """The names assigned in a notebook's parameters cell, each with its type as annotated there (""
+    without).
 
     NotebookError for a file that is no notebook.
     """
@@ -26,27 +31,49 @@ def types_of(notebook) -> dict[str, str]:
     try:
         book = nbformat.read(notebook, as_version=4)
         nbformat.validate(book)
-        tagged = [cell.source for cell in book.cells if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", ())]
+        tagged = [
+            cell.source
+            for cell in book.cells
+            if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", ())
+        ]
         lines = [line for source in tagged for line in ast.parse(source).body]
     except Exception as error:  # nbformat raises many kinds
-        raise NotebookError(f"{notebook} is not a notebook. Restore it from the repository.") from error
+        raise NotebookError(
+            f"{notebook} is not a notebook. Restore it from the repository."
+        ) from error
     found = {}
     for line in lines:
         for target in getattr(line, "targets", [getattr(line, "target", None)]):
             if isinstance(target, ast.Name):
-                found[target.id] = ast.unparse(line.annotation) if isinstance(line, ast.AnnAssign) else ""
+                found[target.id] = (
+                    ast.unparse(line.annotation) if isinstance(line, ast.AnnAssign) else ""
+                )
     return found
 
 
 def parameters_of(notebook) -> set[str]:
-    """The names assigned in a notebook's parameters cell. NotebookError for a file that is no notebook."""
+    """The names assigned in a notebook's parameters cell. NotebookError for a file that is no
+    notebook.
+    """
     return set(types_of(notebook))
 
 
 def _fits(value, kind: str) -> bool:
-    """Whether a value is of the type that a parameter is annotated with, and can be written down in a notebook."""
-    kinds = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "tuple": (list, tuple), "dict": dict}
-    if kind in kinds and (not isinstance(value, kinds[kind]) or (isinstance(value, bool) and kind != "bool")):
+    """Whether a value is of the type that a parameter is annotated with, and can be written down in
+    a notebook.
+    """
+    kinds = {
+        "int": int,
+        "float": (int, float),
+        "str": str,
+        "bool": bool,
+        "list": list,
+        "tuple": (list, tuple),
+        "dict": dict,
+    }
+    if kind in kinds and (
+        not isinstance(value, kinds[kind]) or (isinstance(value, bool) and kind != "bool")
+    ):
         return False
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
@@ -56,10 +83,12 @@ def _fits(value, kind: str) -> bool:
 
 
 def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, artefacts=()) -> Path:
-    """Executes a notebook with papermill, in its own folder, and writes it to `out` if and only if every cell ran well.
+    """Executes a notebook with papermill, in its own folder, and writes it to `out` if and only if
+    every cell ran well.
 
-    papermill's own word for success is not taken: it notes a killed kernel, a timeout and `sys.exit` as completed. The half-run
-    copy stays beside `out`, as *.partial.ipynb, for whoever wants to see how far it came. NotebookError, in one sentence.
+    papermill's own word for success is not taken: it notes a killed kernel, a timeout and
+    `sys.exit` as completed. The half-run copy stays beside `out`, as *.partial.ipynb, for whoever
+    wants to see how far it came. NotebookError, in one sentence.
     """
     import nbclient.exceptions
     import papermill
@@ -68,13 +97,20 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
     known = types_of(notebook)
     unknown = set(parameters) - set(known)
     if unknown:
-        raise NotebookError(f"{notebook.name} has no parameter {', '.join(sorted(map(str, unknown)))}; "
-                            f"it has {', '.join(sorted(known)) or 'none'}. Check the spelling.")
+        raise NotebookError(
+            f"{notebook.name} has no parameter {', '.join(sorted(map(str, unknown)))}; "
+            f"it has {', '.join(sorted(known)) or 'none'}. Check the spelling."
+        )
     for name, value in parameters.items():
         if not _fits(value, known[name]):
-            raise NotebookError(f"{notebook.name} needs a value of type {known[name] or 'that JSON has'} for {name}, got {value!a:.200}. "
-                                "Change it.")  # fmt: skip
-    half, own = out.with_name(f"{out.stem}.partial.ipynb"), out.with_name(f".{out.stem}.{os.getpid()}.ipynb")  # two runs may be at it
+            raise NotebookError(
+                f"{notebook.name} needs a value of type {known[name] or 'that JSON has'} for"
+                f" {name}, got {value!a:.200}. Change it."
+            )
+    half, own = (
+        out.with_name(f"{out.stem}.partial.ipynb"),
+        out.with_name(f".{out.stem}.{os.getpid()}.ipynb"),
+    )  # two runs may be at it
     left = "left off before its last cell without failing (sys.exit?)"
 
     def fail(what, cause=None):
@@ -83,10 +119,24 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         done = papermill.execute_notebook(
-            str(notebook), str(own), parameters, cwd=str(notebook.resolve().parent), kernel_name="python3", language="python",
-            progress_bar=False, log_output=False, execution_timeout=cell_timeout, **_own_kernel())
+            str(notebook),
+            str(own),
+            parameters,
+            cwd=str(notebook.resolve().parent),
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            log_output=False,
+            execution_timeout=cell_timeout,
+            **_own_kernel(),
+        )
         cells = [cell for cell in done.cells if cell.cell_type == "code" and cell.source.strip()]
-        errors = [output.ename for cell in cells for output in cell.outputs if output.output_type == "error"]
+        errors = [
+            output.ename
+            for cell in cells
+            for output in cell.outputs
+            if output.output_type == "error"
+        ]
         if "SystemExit" in errors or not (errors or all(cell.execution_count for cell in cells)):
             fail(left)
         if errors:
@@ -98,7 +148,11 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
     except papermill.PapermillExecutionError as error:
         if error.ename == "SystemExit":
             fail(left, error)
-        fail(f"failed in cell {error.cell_index + 1}: {error.ename}: {' '.join(str(error.evalue).split())[:300].rstrip('.')}", error)
+        fail(
+            f"failed in cell {error.cell_index + 1}: {error.ename}:"
+            f" {' '.join(str(error.evalue).split())[:300].rstrip('.')}",
+            error,
+        )
     except nbclient.exceptions.DeadKernelError as error:
         fail("lost its kernel, which died (is there too little memory?)", error)
     except (nbclient.exceptions.CellTimeoutError, TimeoutError) as error:
@@ -112,8 +166,9 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
 
 
 def _own_kernel() -> dict:
-    """A kernel of this very Python, whatever kernels are installed, reached through files where that can be: then there is no port
-    to race for, and no remark about unencrypted TCP."""
+    """A kernel of this very Python, whatever kernels are installed, reached through files where
+    that can be: then there is no port to race for, and no remark about unencrypted TCP.
+    """
     import uuid
 
     from jupyter_client.kernelspec import KernelSpec
@@ -121,18 +176,34 @@ def _own_kernel() -> dict:
     from jupyter_core.paths import jupyter_runtime_dir
 
     folder = Path(jupyter_runtime_dir())
-    files = sys.platform != "win32" and len(str(folder)) <= 50  # a socket's path has about 100 characters at most
+    files = (
+        sys.platform != "win32" and len(str(folder)) <= 50
+    )  # a socket's path has about 100 characters at most
 
     class OwnKernelManager(AsyncKernelManager):
-        # log level: jupyter_client interrupts a kernel before it ends it, and ipykernel would report that as an error
+        # log level: jupyter_client interrupts a kernel before it ends it, and ipykernel would
+        # report that as an error
         kernel_spec = KernelSpec(
-            language="python", argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"])
+            language="python",
+            argv=[
+                sys.executable,
+                "-m",
+                "ipykernel_launcher",
+                "-f",
+                "{connection_file}",
+                "--log-level=50",
+            ],
+        )
 
         def __init__(self, *args, **settings):
             if files:
                 folder.mkdir(parents=True, exist_ok=True)
                 name = str(uuid.uuid4())
-                settings |= {"transport": "ipc", "kernel_id": name, "connection_file": str(folder / f"kernel-{name}.json")}
+                settings |= {
+                    "transport": "ipc",
+                    "kernel_id": name,
+                    "connection_file": str(folder / f"kernel-{name}.json"),
+                }
             super().__init__(*args, **settings)
 
     return {"kernel_manager_class": OwnKernelManager}

@@ -1,8 +1,10 @@
-"""The authors' own trials, for whoever has downloaded them: github.com/jazcollins/cap-n-train-hps, CC-BY-4.0, 630,880 trials.
+"""The authors' own trials, for whoever has downloaded them: github.com/jazcollins/cap-n-train-hps,
+CC-BY-4.0, 630,880 trials.
 
-The archive holds one pickled numpy array a figure, of Python 2. A pickle can run any program, so none is unpickled as it stands: this
-reader knows numbers, texts, lists and dicts, and makes arrays itself of what numpy would have been told; all else is refused. Nothing
-of the archive is written to disk.
+The archive holds one pickled numpy array a figure, of Python 2. A pickle can run any program, so
+none is unpickled as it stands: this reader knows numbers, texts, lists and dicts, and makes arrays
+itself of what numpy would have been told; all else is refused. Nothing of the archive is written to
+disk.
 """
 
 import collections
@@ -22,26 +24,48 @@ import pandas as pd
 from rnnkit import paper
 from rnnkit.trials import COLUMNS, LOSSES
 
-SHA256 = "f2e86251474cb10b03e7461e65bc514f8c1f8257a56bbbff02656f2027b534b8"  # of rnn_hp_dataset.tar.gz, 176,806,737 bytes
-THEIRS = ("architecture", "task_type", "hparams", "n_layers", "hyper_iter", "max_params", "num_params", *LOSSES)  # their columns
+SHA256 = (  # of rnn_hp_dataset.tar.gz, 176,806,737 bytes
+    "f2e86251474cb10b03e7461e65bc514f8c1f8257a56bbbff02656f2027b534b8"
+)
+THEIRS = (
+    "architecture",
+    "task_type",
+    "hparams",
+    "n_layers",
+    "hyper_iter",
+    "max_params",
+    "num_params",
+    *LOSSES,
+)  # their columns
 MAX_FILES, MAX_BYTES, MAX_PIECE, MAX_ROWS = 200, 8 << 30, 1 << 30, 2_000_000
-SHAPE = {"per_cap": (0, 5), "mem_thru": (64, 12), "rcf": (50, 50), "text8": (27, 50), "parens_counting": (300, 175),
-         "arithmetic": (14, 36)}  # the paper's n_in (0: not given) and time steps, Appendix B  # fmt: skip
+SHAPE = {
+    "per_cap": (0, 5),
+    "mem_thru": (64, 12),
+    "rcf": (50, 50),
+    "text8": (27, 50),
+    "parens_counting": (300, 175),
+    "arithmetic": (14, 36),
+}  # the paper's n_in (0: not given) and time steps, Appendix B
 SOURCE = "Download rnn_hp_dataset.tar.gz from github.com/jazcollins/cap-n-train-hps."
 
 
 class ArchiveError(ValueError):
-    """What is wrong with a file that should hold the authors' trials, in one sentence that says what to do."""
+    """What is wrong with a file that should hold the authors' trials, in one sentence that says
+    what to do.
+    """
 
 
 def load(path, figure: str = "", verify: bool = True, say=None) -> pd.DataFrame:
-    """The authors' trials as a frame in the store's columns, `experiment` first (the pickle's name: "fig3_txt8rcf").
+    """The authors' trials as a frame in the store's columns, `experiment` first (the pickle's name:
+    "fig3_txt8rcf").
 
-    `path` is the whole archive (.tar.gz) or one figure's pickle taken out of it (.p). `figure` ("fig3") reads that figure alone. An
-    archive with another checksum than the published one is refused, unless `verify` is False. `say` hears of the progress, as `print`
-    would. Losses of diverged trials are NaN, as in the store. ArchiveError, in one sentence.
+    `path` is the whole archive (.tar.gz) or one figure's pickle taken out of it (.p). `figure`
+    ("fig3") reads that figure alone. An archive with another checksum than the published one is
+    refused, unless `verify` is False. `say` hears of the progress, as `print` would. Losses of
+    diverged trials are NaN, as in the store. ArchiveError, in one sentence.
 
-    A check from the authors' README: the best LSTM on text8 has eval_loss 1.549270 (bits per character) and 1,268,217 parameters.
+    A check from the authors' README: the best LSTM on text8 has eval_loss 1.549270 (bits per
+    character) and 1,268,217 parameters.
     """
     path, say = Path(path).expanduser(), say or (lambda text: None)
     if not path.is_file():
@@ -56,7 +80,15 @@ def load(path, figure: str = "", verify: bool = True, say=None) -> pd.DataFrame:
                 tables = [_table(path.stem, file, say)]
     except ArchiveError:
         raise
-    except (OSError, EOFError, ValueError, MemoryError, zlib.error, tarfile.TarError, pickle.UnpicklingError) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        MemoryError,
+        zlib.error,
+        tarfile.TarError,
+        pickle.UnpicklingError,
+    ) as error:
         raise ArchiveError(f"{path} cannot be read ({_first_line(error)}). {SOURCE}") from error
     if not tables:
         raise ArchiveError(f"{path} holds no pickle{f' of {figure}' if figure else ''}. {SOURCE}")
@@ -66,7 +98,9 @@ def load(path, figure: str = "", verify: bool = True, say=None) -> pd.DataFrame:
 
 
 def rows(frame: pd.DataFrame, figure: str) -> pd.DataFrame:
-    """The authors' trials behind a figure of the paper ("fig3"), by the name of the file that they came in; may be none."""
+    """The authors' trials behind a figure of the paper ("fig3"), by the name of the file that they
+    came in; may be none.
+    """
     return frame[np.array([_is_of(name, figure) for name in frame.experiment], bool)]
 
 
@@ -82,12 +116,17 @@ def _check_sum(path, say):
         while block := file.read(1 << 22):
             found.update(block)
     if found.hexdigest() != SHA256:
-        raise ArchiveError(f"{path} must be the published archive (sha256 {SHA256[:12]}...), got one of {size:,} bytes with sha256 "
-                           f"{found.hexdigest()[:12]}... {SOURCE} If you trust this one, give verify=False.")
+        raise ArchiveError(
+            f"{path} must be the published archive (sha256 {SHA256[:12]}...), got one of {size:,}"
+            f" bytes with sha256 {found.hexdigest()[:12]}... {SOURCE} If you trust this one, give"
+            " verify=False."
+        )
 
 
 class _Bounded(io.RawIOBase):
-    """The decompressed bytes of an archive, or of one file in it: never more in all, or at once, than the limits."""
+    """The decompressed bytes of an archive, or of one file in it: never more in all, or at once,
+    than the limits.
+    """
 
     def __init__(self, file):
         self.file = file
@@ -118,11 +157,19 @@ class _Bounded(io.RawIOBase):
 
 
 def _pickles(path, figure):
-    """(name, open file) of each pickle of an archive, or of one figure's. Refuses links, devices, paths that lead out, and floods."""
-    def refuse(member, what):
-        raise ArchiveError(f"{path} is not the authors' archive: {ascii(member.name)[:100]} {what}. {SOURCE}")
+    """(name, open file) of each pickle of an archive, or of one figure's. Refuses links, devices,
+    paths that lead out, and floods.
+    """
 
-    with gzip.open(path, "rb") as plain, tarfile.open(fileobj=_Bounded(plain), mode="r:") as archive:
+    def refuse(member, what):
+        raise ArchiveError(
+            f"{path} is not the authors' archive: {ascii(member.name)[:100]} {what}. {SOURCE}"
+        )
+
+    with (
+        gzip.open(path, "rb") as plain,
+        tarfile.open(fileobj=_Bounded(plain), mode="r:") as archive,
+    ):
         for count, member in enumerate(archive):
             parts = member.name.replace("\\", "/").split("/")
             if count >= MAX_FILES:
@@ -134,11 +181,16 @@ def _pickles(path, figure):
             if member.issparse() or member.size > MAX_BYTES:
                 refuse(member, f"says to have {member.size:,} bytes")
             name = parts[-1].rsplit(".", 1)
-            if member.isfile() and name[-1] in ("p", "pkl", "pickle") and not parts[-1].startswith(".") and _is_of(name[0], figure):
+            if (
+                member.isfile()
+                and name[-1] in ("p", "pkl", "pickle")
+                and not parts[-1].startswith(".")
+                and _is_of(name[0], figure)
+            ):
                 yield name[0], archive.extractfile(member)
 
 
-# --- reading a pickle without running it -------------------------------------------------------------------------------
+# --- reading a pickle without running it ----------------------------------------------------------
 
 
 class _Dtype:
@@ -157,13 +209,21 @@ class _Dtype:
             _, order, _, names, fields, size, *_ = self.state
         if names:
             parts = [fields[name] for name in names]
-            return np.dtype({"names": list(names), "formats": [part[0].numpy() for part in parts],
-                             "offsets": [part[1] for part in parts], "itemsize": size})  # fmt: skip
+            return np.dtype(
+                {
+                    "names": list(names),
+                    "formats": [part[0].numpy() for part in parts],
+                    "offsets": [part[1] for part in parts],
+                    "itemsize": size,
+                }
+            )
         if not re.fullmatch(r"[biufSUO?]\d{0,6}", self.kind) or order not in ("<", ">", "=", "|"):
             raise pickle.UnpicklingError(f"an array of {ascii(self.kind)[:20]}")
         if self.kind[0] in "SU" and size and 0 < size < 1_000_000:
             return np.dtype(f"{order}{self.kind[0]}{size // (4 if self.kind[0] == 'U' else 1)}")
-        return np.dtype(object if self.kind[0] == "O" else (order if order != "|" else "") + self.kind)
+        return np.dtype(
+            object if self.kind[0] == "O" else (order if order != "|" else "") + self.kind
+        )
 
 
 class _Array:
@@ -179,10 +239,17 @@ class _Array:
         if isinstance(data, list):
             self.items = data
         else:
-            self.items = np.frombuffer(data.encode("latin1") if isinstance(data, str) else data, kind).tolist()
+            self.items = np.frombuffer(
+                data.encode("latin1") if isinstance(data, str) else data, kind
+            ).tolist()
         self.names = kind.names or ()
-        if len(self.items) != shape[0] or not all(type(item) is tuple and len(item) == len(self.names) for item in self.items):
-            raise pickle.UnpicklingError(f"an array of {len(self.items)} items that should be {shape[0]} rows of named columns")
+        if len(self.items) != shape[0] or not all(
+            type(item) is tuple and len(item) == len(self.names) for item in self.items
+        ):
+            raise pickle.UnpicklingError(
+                f"an array of {len(self.items)} items that should be {shape[0]} rows of named"
+                " columns"
+            )
 
 
 def _scalar(dtype, data=b""):
@@ -200,16 +267,26 @@ def _encode(text, encoding):
     return text.encode("latin1")
 
 
-KNOWN = {("numpy", "dtype"): _Dtype, ("numpy", "ndarray"): _Array, ("_codecs", "encode"): _encode,
-         ("collections", "OrderedDict"): collections.OrderedDict}  # fmt: skip
+KNOWN = {
+    ("numpy", "dtype"): _Dtype,
+    ("numpy", "ndarray"): _Array,
+    ("_codecs", "encode"): _encode,
+    ("collections", "OrderedDict"): collections.OrderedDict,
+}
 for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-    KNOWN |= {(_module, "_reconstruct"): lambda kind, shape, dtype: _Array(), (_module, "scalar"): _scalar}
+    KNOWN |= {
+        (_module, "_reconstruct"): lambda kind, shape, dtype: _Array(),
+        (_module, "scalar"): _scalar,
+    }
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module, name):
         if (module, name) not in KNOWN:
-            raise pickle.UnpicklingError(f"it asks for {ascii(module)[1:-1][:40]}.{ascii(name)[1:-1][:40]}, which numbers do not need")
+            raise pickle.UnpicklingError(
+                f"it asks for {ascii(module)[1:-1][:40]}.{ascii(name)[1:-1][:40]}, which numbers do"
+                " not need"
+            )
         return KNOWN[module, name]
 
 
@@ -220,50 +297,84 @@ def _table(name, file, say) -> pd.DataFrame:
     except (pickle.UnpicklingError, OSError, tarfile.TarError):
         raise
     except Exception as error:  # a broken pickle fails in as many ways as there are
-        raise pickle.UnpicklingError(f"{name} is no array of trials: {_first_line(error)}") from error
+        raise pickle.UnpicklingError(
+            f"{name} is no array of trials: {_first_line(error)}"
+        ) from error
     if not isinstance(array, _Array) or array.items is None:
-        raise ArchiveError(f"{name} must hold an array of trials, got {type(array).__name__}. {SOURCE}")
+        raise ArchiveError(
+            f"{name} must hold an array of trials, got {type(array).__name__}. {SOURCE}"
+        )
     missing = [column for column in THEIRS if column not in array.names]
     if missing:
         raise ArchiveError(f"{name} does not hold trials: it lacks {', '.join(missing)}. {SOURCE}")
     places = [array.names.index(column) for column in THEIRS]
-    trials = [_trial(name, dict(zip(THEIRS, (item[place] for place in places)))) for item in array.items]
+    trials = [
+        _trial(name, dict(zip(THEIRS, (item[place] for place in places)))) for item in array.items
+    ]
     say(f"{name}: {len(trials):,} trials")
     kinds = {int: "int64", float: "float64", bool: "bool"}
-    frame = pd.DataFrame(trials, columns=list(COLUMNS)).astype({c: kinds[kind] for c, kind in COLUMNS.items() if kind in kinds})
+    frame = pd.DataFrame(trials, columns=list(COLUMNS)).astype(
+        {c: kinds[kind] for c, kind in COLUMNS.items() if kind in kinds}
+    )
     frame.insert(0, "experiment", name)
     return frame
 
 
 def _trial(name, row) -> tuple:
     """One row of the store's columns. ArchiveError for a value that no trial could have."""
-    def refuse(column):
-        raise ArchiveError(f"{name} does not hold trials: {column} is {ascii(row[column])[:60]} in a row. {SOURCE}")
 
-    row = {column: value.decode("latin1") if isinstance(value, bytes) else value for column, value in row.items()}
+    def refuse(column):
+        raise ArchiveError(
+            f"{name} does not hold trials: {column} is {ascii(row[column])[:60]} in a row. {SOURCE}"
+        )
+
+    row = {
+        column: value.decode("latin1") if isinstance(value, bytes) else value
+        for column, value in row.items()
+    }
     for column in ("architecture", "task_type"):
         if row[column] not in (paper.ARCHITECTURES if column == "architecture" else paper.TASKS):
             refuse(column)
     for column in ("n_layers", "hyper_iter", "max_params", "num_params"):
-        if isinstance(row[column], bool) or not isinstance(row[column], (int, float)) or not 0 <= row[column] < 2**53:
+        if (
+            isinstance(row[column], bool)
+            or not isinstance(row[column], (int, float))
+            or not 0 <= row[column] < 2**53
+        ):
             refuse(column)
         row[column] = int(row[column])
     for column in LOSSES:
         if not isinstance(row[column], (int, float)):
             refuse(column)
     hparams = row["hparams"]
-    if not isinstance(hparams, dict) or not all(isinstance(k, str) and isinstance(v, (int, float, str)) for k, v in hparams.items()):
+    if not isinstance(hparams, dict) or not all(
+        isinstance(k, str) and isinstance(v, (int, float, str)) for k, v in hparams.items()
+    ):
         refuse("hparams")
     infeasible = not all(math.isfinite(row[column]) for column in LOSSES)
     n_in, steps = SHAPE[row["task_type"]]
     taken = hparams.get("train_steps", 0)
     ours = {
-        "study": f"authors/{name}/{row['task_type']}/{row['architecture']}/layers={row['n_layers']}/params={row['max_params']}",
-        "infeasible": infeasible, "steps": int(taken) if isinstance(taken, (int, float)) and 0 <= taken < 2**53 else 0, "seconds": 0.0,
-        "seed": 0, "scale": "authors", "device": "", "version": "", "created": "", "n_in": n_in, "unroll": steps,
-        "tuner": "random" if _is_of(name, "fig5") else "gp", "n_units": 0, "form": "" if row["task_type"] == "per_cap" else "paper",
-        "accuracy": math.nan, "commit": "", "torch": "",
-    } | {column: math.nan if infeasible else float(row[column]) for column in LOSSES}  # fmt: skip
+        "study": (
+            f"authors/{name}/{row['task_type']}/{row['architecture']}/layers={row['n_layers']}/params={row['max_params']}"
+        ),
+        "infeasible": infeasible,
+        "steps": int(taken) if isinstance(taken, (int, float)) and 0 <= taken < 2**53 else 0,
+        "seconds": 0.0,
+        "seed": 0,
+        "scale": "authors",
+        "device": "",
+        "version": "",
+        "created": "",
+        "n_in": n_in,
+        "unroll": steps,
+        "tuner": "random" if _is_of(name, "fig5") else "gp",
+        "n_units": 0,
+        "form": "" if row["task_type"] == "per_cap" else "paper",
+        "accuracy": math.nan,
+        "commit": "",
+        "torch": "",
+    } | {column: math.nan if infeasible else float(row[column]) for column in LOSSES}
     return tuple((row | ours)[column] for column in COLUMNS)
 
 

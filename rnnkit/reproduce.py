@@ -1,4 +1,6 @@
-"""From nothing to figures: trains what the store lacks, executes the notebooks, writes the gallery and the table of claims."""
+"""From nothing to figures: trains what the store lacks, executes the notebooks, writes the gallery
+and the table of claims.
+"""
 
 import os
 from pathlib import Path
@@ -8,7 +10,9 @@ from rnnkit.trials import StoreError, TrialStore, files
 from rnnkit.trials import export as exporting
 
 TRIALS = "trials.parquet"  # in the folder of figures: the trials behind them
-EVIDENCE = Path(__file__).resolve().parent.parent / "figures"  # of the source checkout: the kit's own
+EVIDENCE = (
+    Path(__file__).resolve().parent.parent / "figures"
+)  # of the source checkout: the kit's own
 
 NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no trials
     "0_start_here": ("start",),
@@ -25,14 +29,27 @@ NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no tri
 }
 
 
-def reproduce(scale="quick", only=(), store="trials.sqlite", out="results", seed=0, trials=None, workers=None, device=None,
-              scheduler=None, say=print):  # fmt: skip
-    """Trains what the store lacks, executes the notebooks into `out`/notebooks, writes `out`/README.md and trials.parquet.
+def reproduce(
+    scale="quick",
+    only=(),
+    store="trials.sqlite",
+    out="results",
+    seed=0,
+    trials=None,
+    workers=None,
+    device=None,
+    scheduler=None,
+    say=print,
+):
+    """Trains what the store lacks, executes the notebooks into `out`/notebooks, writes
+    `out`/README.md and trials.parquet.
 
-    `only` names notebooks or experiments (default: all). A notebook of which all experiments are chosen is executed; else the
-    chosen figures are drawn without it. What stands in `out` is replaced only where the kit wrote it, and drawn again only where its
-    trials or the code have changed; trials that its trials.parquet has are taken over and stay in it. Returns the table of claims, one
-    row a claim. Errors as in `studies.run`, and NotebookError. Everything that can be checked is checked before the first trial is trained.
+    `only` names notebooks or experiments (default: all). A notebook of which all experiments are
+    chosen is executed; else the chosen figures are drawn without it. What stands in `out` is
+    replaced only where the kit wrote it, and drawn again only where its trials or the code have
+    changed; trials that its trials.parquet has are taken over and stay in it. Returns the table of
+    claims, one row a claim. Errors as in `studies.run`, and NotebookError. Everything that can be
+    checked is checked before the first trial is trained.
     """
     from rnnkit.studies import jobs_of, run
 
@@ -48,12 +65,28 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="results", seed
             label = f"notebook {k} of {len(chosen)}, {notebook}"
             say(f"{label}: {', '.join(names) or 'no trials'}")
             for name in names:
-                run(name, scale, opened, seed, trials, workers, device, scheduler=scheduler, label=f"{label}, {name}")
+                run(
+                    name,
+                    scale,
+                    opened,
+                    seed,
+                    trials,
+                    workers,
+                    device,
+                    scheduler=scheduler,
+                    label=f"{label}, {name}",
+                )
                 draw(stored_frames(opened, scale, seed, trials, [name]), out)
             if notebook in whole:
                 say(f"{label}: executing")
-                settings = {"scale": scale, "seed": seed, "trials": trials or 0, "workers": workers or 0,
-                            "store": str(opened.path.resolve()), "out": str(out.resolve())}  # fmt: skip
+                settings = {
+                    "scale": scale,
+                    "seed": seed,
+                    "trials": trials or 0,
+                    "workers": workers or 0,
+                    "store": str(opened.path.resolve()),
+                    "out": str(out.resolve()),
+                }
                 execute(folder / f"{notebook}.ipynb", out, settings)
         if opened.kept:
             opened.export(out / TRIALS)
@@ -65,7 +98,9 @@ def reproduce(scale="quick", only=(), store="trials.sqlite", out="results", seed
 
 
 def tell_in_readme(say=print):
-    """Writes the verdicts of the evidence that ships into the checkout's README, between their marks. StoreError."""
+    """Writes the verdicts of the evidence that ships into the checkout's README, between their
+    marks. StoreError.
+    """
     import pandas as pd
 
     from rnnkit.figures import verdicts
@@ -73,19 +108,30 @@ def tell_in_readme(say=print):
     with TrialStore(EVIDENCE / TRIALS) as shipped:
         count = len(shipped)
     readme = EVIDENCE.parent / "README.md"
-    if verdicts.write_block(readme, pd.read_csv(EVIDENCE / "claims.csv", dtype={"paper": str}), count):
+    if verdicts.write_block(
+        readme, pd.read_csv(EVIDENCE / "claims.csv", dtype={"paper": str}), count
+    ):
         say(f"{readme} has their verdicts.")
 
 
 def take_over(store, parquet, say):
-    """Adds to a store what the trials.parquet of the folder has: it stays there, so it is what the folder shows. StoreError."""
-    if not parquet.exists() or not store.kept or (store.path.exists() and parquet.samefile(store.path)):
+    """Adds to a store what the trials.parquet of the folder has: it stays there, so it is what the
+    folder shows. StoreError.
+    """
+    if (
+        not parquet.exists()
+        or not store.kept
+        or (store.path.exists() and parquet.samefile(store.path))
+    ):
         return
     from rnnkit.studies.foreign import Checker
 
     new = exporting.take_over(store, parquet, Checker(parquet))
     if new:
-        say(f"{parquet} has {new:,} trials that {store.path} lacked; they are taken over. To train them anew, name another folder with --out.")
+        say(
+            f"{parquet} has {new:,} trials that {store.path} lacked; they are taken over. To train"
+            " them anew, name another folder with --out."
+        )
 
 
 def execute(source, out, settings):
@@ -105,27 +151,39 @@ def finish(chosen, frames, out, say):
     drawn = {name: frame for name, frame in frames.items() if name in figures.DRAW}
     if drawn:
         figures.gallery(out, drawn)
-    wanted = figures.companions({name: frames[name] for names in chosen.values() for name in names if name in drawn})
-    claims = figures.claims_of({name: figures.draw_into(out, name, frame) for name, frame in wanted.items()})
+    wanted = figures.companions(
+        {name: frames[name] for names in chosen.values() for name in names if name in drawn}
+    )
+    claims = figures.claims_of(
+        {name: figures.draw_into(out, name, frame) for name, frame in wanted.items()}
+    )
     if len(claims):
         say(f"{claims_text(claims)}\nClaims of the paper: {analysis.tally(claims)}.")
-    say(f"The figures are in {out}" + (f"; {out / 'README.md'} shows them all, with captions and verdicts." if drawn else "."))
+    say(
+        f"The figures are in {out}"
+        + (f"; {out / 'README.md'} shows them all, with captions and verdicts." if drawn else ".")
+    )
     return claims
 
 
 def draw(frames, out):
-    """Writes the figures that can be drawn from `frames` (experiment -> trials) into `out`: each appears as its studies end."""
+    """Writes the figures that can be drawn from `frames` (experiment -> trials) into `out`: each
+    appears as its studies end.
+    """
     from rnnkit import figures
 
-    for name, frame in figures.companions({name: frame for name, frame in frames.items() if name in figures.DRAW}).items():
+    for name, frame in figures.companions(
+        {name: frame for name, frame in frames.items() if name in figures.DRAW}
+    ).items():
         figures.draw_into(out, name, frame)
 
 
 def stored_frames(store, scale, seed=0, trials=None, names=None) -> dict:
-    """Experiment -> its trials, for those that the store has whole, also from earlier runs: the gallery shows all of them.
+    """Experiment -> its trials, for those that the store has whole, also from earlier runs: the
+    gallery shows all of them.
 
-    Trials of larger scales are among them as `trials_in` says. The search of `start` is drawn as best_so_far; where
-    Figure 1's is there, that comes of it. `names`: of these experiments alone.
+    Trials of larger scales are among them as `trials_in` says. The search of `start` is drawn as
+    best_so_far; where Figure 1's is there, that comes of it. `names`: of these experiments alone.
     """
     from rnnkit.studies import EXPERIMENTS, SCALES, is_whole, trials_in
 
@@ -140,7 +198,8 @@ def stored_frames(store, scale, seed=0, trials=None, names=None) -> dict:
 
 
 def verdicts(store, scale="quick", seed=0, trials=None):
-    """The table of all claims of the paper, a row each: what the stored trials of a scale (or of a larger one) say of it.
+    """The table of all claims of the paper, a row each: what the stored trials of a scale (or of a
+    larger one) say of it.
 
     `figure` is the figure that decides it; a claim without trials in the store says so. StoreError.
     """
@@ -150,28 +209,64 @@ def verdicts(store, scale="quick", seed=0, trials=None):
 
     with TrialStore(store, create=False) as opened:
         frames = stored_frames(opened, scale, seed, trials)
-    drawn = figures.companions({name: frame for name, frame in frames.items() if name in figures.DRAW})
+    drawn = figures.companions(
+        {name: frame for name, frame in frames.items() if name in figures.DRAW}
+    )
     found = [analysis.compare(name, frame).assign(figure=name) for name, frame in drawn.items()]
-    decided = pd.concat(found, ignore_index=True).drop_duplicates("id").set_index("id") if found else pd.DataFrame()
+    decided = (
+        pd.concat(found, ignore_index=True).drop_duplicates("id").set_index("id")
+        if found
+        else pd.DataFrame()
+    )
     rows = []
     for id, claim in paper.CLAIMS.items():
         lacking = {"claim": claim.text, "paper": claim.paper, "verdict": "no trials here"}
-        rows.append({"id": id, "where": claim.where, **(decided.loc[id] if id in decided.index else lacking)})
-    return analysis.Verdicts(rows, columns=["id", "where", "claim", "paper", "ours", "low", "high", "verdict", "figure", "evidence"])
+        rows.append(
+            {
+                "id": id,
+                "where": claim.where,
+                **(decided.loc[id] if id in decided.index else lacking),
+            }
+        )
+    return analysis.Verdicts(
+        rows,
+        columns=[
+            "id",
+            "where",
+            "claim",
+            "paper",
+            "ours",
+            "low",
+            "high",
+            "verdict",
+            "figure",
+            "evidence",
+        ],
+    )
 
 
 def choose(only=()) -> dict:
-    """Notebook -> its chosen experiments, in order. ValueError for a name that is neither a notebook nor an experiment."""
+    """Notebook -> its chosen experiments, in order. ValueError for a name that is neither a
+    notebook nor an experiment.
+    """
     only = [only] if isinstance(only, str) else list(only or ())
     known = {*NOTEBOOKS, *(name for names in NOTEBOOKS.values() for name in names)}
     for name in only:
         if name not in known:
-            experiments, notebooks = ", ".join(dict.fromkeys(name for names in NOTEBOOKS.values() for name in names)), ", ".join(NOTEBOOKS)
-            raise ValueError(f"only must name an experiment ({experiments}) or a notebook ({notebooks}), got {name!r}. Check the spelling.")
+            experiments, notebooks = (
+                ", ".join(dict.fromkeys(name for names in NOTEBOOKS.values() for name in names)),
+                ", ".join(NOTEBOOKS),
+            )
+            raise ValueError(
+                f"only must name an experiment ({experiments}) or a notebook ({notebooks}), got"
+                f" {name!r}. Check the spelling."
+            )
     chosen = {}
     for notebook, names in NOTEBOOKS.items():
         whole = not only or notebook in only
-        before = {name for names in chosen.values() for name in names}  # two notebooks may draw the same trials
+        before = {
+            name for names in chosen.values() for name in names
+        }  # two notebooks may draw the same trials
         wanted = tuple(name for name in names if whole or (name in only and name not in before))
         if whole or wanted:
             chosen[notebook] = wanted
@@ -184,14 +279,18 @@ def notebooks_folder() -> Path:
     for place in places:
         if all((place / f"{name}.ipynb").is_file() for name in NOTEBOOKS):
             return place
-    raise NotebookError(f"The notebooks ({', '.join(NOTEBOOKS)}) are in the source checkout's folder `notebooks`, which is not here: "
-                        "run rnnkit from the folder of a clone of the repository, or choose experiments with --only.")
+    raise NotebookError(
+        f"The notebooks ({', '.join(NOTEBOOKS)}) are in the source checkout's folder `notebooks`,"
+        " which is not here: run rnnkit from the folder of a clone of the repository, or choose"
+        " experiments with --only."
+    )
 
 
 def writable_folder(out) -> Path:
     """The folder for figures, made if need be and tried out before hours are spent.
 
-    StoreError if nothing can be written there, or if something would be replaced that the kit did not write.
+    StoreError if nothing can be written there, or if something would be replaced that the kit did
+    not write.
     """
     from rnnkit.figures import DRAW, EXHIBITS, account
 
@@ -205,19 +304,30 @@ def writable_folder(out) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise StoreError(f"Figures cannot be written to {out} ({error.strerror}). Give another folder.") from error
+        raise StoreError(
+            f"Figures cannot be written to {out} ({error.strerror}). Give another folder."
+        ) from error
     return out
 
 
 def claims_text(claims) -> str:
     """The table of claims for a terminal: id, claim, paper, ours with its interval, verdict."""
+
     def number(x):
         return x if isinstance(x, str) else "" if x is None or x != x else f"{x:.3g}"
 
     rows = [("", "claim", "paper", "ours", "verdict")]
     for _, row in claims.iterrows():
-        interval = f" [{number(row.low)}, {number(row.high)}]" if number(row.low) and number(row.high) else ""
+        interval = (
+            f" [{number(row.low)}, {number(row.high)}]"
+            if number(row.low) and number(row.high)
+            else ""
+        )
         claim = str(row.claim) if len(str(row.claim)) <= 70 else f"{str(row.claim)[:67]}..."
-        rows.append((str(row.id), claim, number(row.paper), number(row.ours) + interval, str(row.verdict)))
+        rows.append(
+            (str(row.id), claim, number(row.paper), number(row.ours) + interval, str(row.verdict))
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows
+    )

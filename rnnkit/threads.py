@@ -5,7 +5,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def one_thread():
-    """torch on one thread, as before afterwards: small matrices are slower on several, and much slower where the cores are busy."""
+    """torch on one thread, as before afterwards: small matrices are slower on several, and much
+    slower where the cores are busy.
+    """
     import torch
 
     threads = torch.get_num_threads()

@@ -1,4 +1,6 @@
-"""The GPU's kernels as C++ threads: the same source, compiled by the machine's own compiler (cuda/shim.h), with torch tensors in and out."""
+"""The GPU's kernels as C++ threads: the same source, compiled by the machine's own compiler
+(cuda/shim.h), with torch tensors in and out.
+"""
 
 import ctypes
 import hashlib
@@ -18,8 +20,12 @@ FLAGS = ["-O1", "-std=c++20", "-w", "-pthread"]
 
 
 def built(kernel, main="emulate.cpp", flags=("-shared", "-fPIC"), more=()) -> Path:
-    """What the compiler makes of `main` and the kernel's files, kept beside the compiled steps; `more` are files, by name, in others' stead."""
-    texts = {path.name: path.read_text() for path in (cuda.SOURCE, *cuda.HEADERS)} | {"cell.inc": kernel.equations}
+    """What the compiler makes of `main` and the kernel's files, kept beside the compiled steps;
+    `more` are files, by name, in others' stead.
+    """
+    texts = {path.name: path.read_text() for path in (cuda.SOURCE, *cuda.HEADERS)} | {
+        "cell.inc": kernel.equations
+    }
     texts |= {path.name: path.read_text() for path in HERE.iterdir()} | dict(more)
     command = [*native.compiler(), *FLAGS, *flags, *kernel.defines]
     key = hashlib.sha256("\0".join([*texts.values(), main, *command]).encode()).hexdigest()[:20]
@@ -29,19 +35,30 @@ def built(kernel, main="emulate.cpp", flags=("-shared", "-fPIC"), more=()) -> Pa
             for name, text in texts.items():
                 Path(build, name).write_text(text)
             made = Path(build, "made.so")
-            subprocess.run([*command, f"-I{build}", str(Path(build, main)), "-o", str(made)], check=True)
+            subprocess.run(
+                [*command, f"-I{build}", str(Path(build, main)), "-o", str(made)], check=True
+            )
             os.replace(made, target)
     return target
 
 
 class Emulated:
-    """Stands for cuda.Module: train, evaluate, gradient on tensors of this machine. `numbers` are parameters, shared and other memory."""
+    """Stands for cuda.Module: train, evaluate, gradient on tensors of this machine. `numbers` are
+    parameters, shared and other memory.
+    """
 
     def __init__(self, kernel):
-        self.kernel, self.library, told = kernel, ctypes.CDLL(str(built(kernel))), (ctypes.c_int * 3)()
+        self.kernel, self.library, told = (
+            kernel,
+            ctypes.CDLL(str(built(kernel))),
+            (ctypes.c_int * 3)(),
+        )
         self.library.emulate_numbers(told)
         self.numbers = list(told)
-        assert self.numbers[1:] == [kernel.shared // 4, kernel.rest], f"the host counts {kernel.shared // 4}, {kernel.rest}; step.cu {self.numbers}"
+        assert self.numbers[1:] == [
+            kernel.shared // 4,
+            kernel.rest,
+        ], f"the host counts {kernel.shared // 4}, {kernel.rest}; step.cu {self.numbers}"
         for name in ("train", "evaluate", "gradient"):
             setattr(self, name, self._function(name))
 
@@ -50,7 +67,18 @@ class Emulated:
 
         def call(blocks, stream, *arguments):
             arguments = arguments if name == "gradient" else (ctypes.c_int(blocks), *arguments)
-            function(*[ctypes.c_void_p(a.data_ptr()) if isinstance(a, torch.Tensor) else ctypes.c_void_p(0) if a is None else a for a in arguments])
+            function(
+                *[
+                    (
+                        ctypes.c_void_p(a.data_ptr())
+                        if isinstance(a, torch.Tensor)
+                        else ctypes.c_void_p(0)
+                        if a is None
+                        else a
+                    )
+                    for a in arguments
+                ]
+            )
 
         return call
 

@@ -1,10 +1,13 @@
-"""A long run that is killed again and again must end with the trials of an undisturbed one: none lost, none doubled.
+"""A long run that is killed again and again must end with the trials of an undisturbed one: none
+lost, none doubled.
 
-    python tests/soak.py --minutes 60 --every 180                 an hour at quick, killed every three minutes or so
-    python tests/soak.py --minutes 0 --scale smoke --every 5      once through, at the smallest scale
+    python tests/soak.py --minutes 60 --every 180                 an hour at quick, killed every
+    three minutes or so python tests/soak.py --minutes 0 --scale smoke --every 5      once through,
+    at the smallest scale
 
-Each pass takes a seed of its own: once undisturbed, once with kill -9 at random moments of the run, of one of its workers, or of all at
-once, or Ctrl-C; then the two stores are compared row by row. Ends with one line of JSON, and with exit code 1 where rows differ.
+Each pass takes a seed of its own: once undisturbed, once with kill -9 at random moments of the run,
+of one of its workers, or of all at once, or Ctrl-C; then the two stores are compared row by row.
+Ends with one line of JSON, and with exit code 1 where rows differ.
 """
 
 import argparse
@@ -21,7 +24,10 @@ from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SAME = "study, hyper_iter, hparams, train_loss, valid_loss, eval_loss, infeasible, steps, num_params, seed, accuracy"
+SAME = (
+    "study, hyper_iter, hparams, train_loss, valid_loss, eval_loss, infeasible, steps, num_params,"
+    " seed, accuracy"
+)
 HOW = ("run", "worker", "all", "ctrl-c")
 RUN = """
 import sys
@@ -33,8 +39,24 @@ for experiment in sys.argv[6].split(","):
 
 def start(store, scale, seed, trials, workers, experiments):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-c", RUN, scale, str(store), str(seed), str(trials), str(workers), experiments]
-    return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    words = [
+        sys.executable,
+        "-c",
+        RUN,
+        scale,
+        str(store),
+        str(seed),
+        str(trials),
+        str(workers),
+        experiments,
+    ]
+    return subprocess.Popen(
+        words,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def rows(store):
@@ -42,7 +64,9 @@ def rows(store):
         return []
     with closing(sqlite3.connect(store, timeout=60)) as reader:
         try:
-            return reader.execute(f"SELECT {SAME} FROM trials ORDER BY study, hyper_iter").fetchall()
+            return reader.execute(
+                f"SELECT {SAME} FROM trials ORDER BY study, hyper_iter"
+            ).fetchall()
         except sqlite3.OperationalError:  # the table is being made
             return []
 
@@ -51,7 +75,10 @@ def family(group):
     """The processes of a group but for its leader."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if int((folder / "stat").read_text().rpartition(")")[2].split()[2]) == group and int(folder.name) != group:
+            if (
+                int((folder / "stat").read_text().rpartition(")")[2].split()[2]) == group
+                and int(folder.name) != group
+            ):
                 yield int(folder.name)
         except (OSError, IndexError):
             pass
@@ -73,7 +100,9 @@ def kill(process, chance):
 
 
 def disturbed(store, every, chance, *settings):
-    """Runs to the end in spite of kills, each `every` seconds or so after the run has stored something; how often and how it was killed."""
+    """Runs to the end in spite of kills, each `every` seconds or so after the run has stored
+    something; how often and how it was killed.
+    """
     killed = dict.fromkeys(HOW, 0)
     while True:
         process, before, due = start(store, *settings), len(rows(store)), None
@@ -94,14 +123,28 @@ def disturbed(store, every, chance, *settings):
             raise SystemExit(f"The run ended in a way of its own:\n{errors[-2000:]}")
 
 
-def soak(minutes, every, scale="quick", trials=0, workers=2, experiments="fig1", seed=0, say=print) -> dict:
+def soak(
+    minutes, every, scale="quick", trials=0, workers=2, experiments="fig1", seed=0, say=print
+) -> dict:
     """Passes until the time is over, at least one; what came of them."""
     end, chance = time.monotonic() + 60 * minutes, random.Random(seed)
-    total = {"passes": 0, "trials": 0, "lost": 0, "doubled": 0, "different": 0, "killed": dict.fromkeys(HOW, 0), "seconds": 0.0}
+    total = {
+        "passes": 0,
+        "trials": 0,
+        "lost": 0,
+        "doubled": 0,
+        "different": 0,
+        "killed": dict.fromkeys(HOW, 0),
+        "seconds": 0.0,
+    }
     begun = time.monotonic()
     while not total["passes"] or time.monotonic() < end:
         with tempfile.TemporaryDirectory() as folder:
-            calm, wild, settings = Path(folder, "calm.sqlite"), Path(folder, "wild.sqlite"), (scale, seed, trials, workers, experiments)
+            calm, wild, settings = (
+                Path(folder, "calm.sqlite"),
+                Path(folder, "wild.sqlite"),
+                (scale, seed, trials, workers, experiments),
+            )
             process = start(calm, *settings)
             errors = process.communicate()[1].decode()
             if process.returncode:
@@ -122,7 +165,9 @@ def soak(minutes, every, scale="quick", trials=0, workers=2, experiments="fig1",
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--every", type=float, default=180, help="seconds between kills, about")
     parser.add_argument("--scale", default="quick")

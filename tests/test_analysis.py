@@ -26,8 +26,12 @@ def one(name, frame, id):
 
 @pytest.fixture(scope="module")
 def full():
-    """A search as large as the paper's least: four sizes, three depths, 200 trials of 50,000 steps and more."""
-    return synthetic.frame((300, 1_000, 3_000, 10_000), (1, 2, 4), infeasible=0.05, found=1.06, **FULL)
+    """A search as large as the paper's least: four sizes, three depths, 200 trials of 50,000 steps
+    and more.
+    """
+    return synthetic.frame(
+        (300, 1_000, 3_000, 10_000), (1, 2, 4), infeasible=0.05, found=1.06, **FULL
+    )
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,8 @@ def quick():
 
 
 def test_bits_are_equation_22():
-    # by hand: 100 labels, 3/4 right: 100 (1 + .75 log2 .75 + .25 log2 .25) = 100 (1 - .3112781 - .5)
+    # by hand: 100 labels, 3/4 right: 100 (1 + .75 log2 .75 + .25 log2 .25) = 100 (1 - .3112781 -
+    # .5)
     assert analysis.mutual_information(100, 0.75) == pytest.approx(18.87218755, abs=1e-7)
 
 
@@ -73,12 +78,20 @@ def test_rows_that_share_an_index_are_told_apart():
 
 
 def test_a_study_that_always_diverged_has_no_bits():
-    frame = synthetic.frame((300,), (1,), trials=3, architectures=("gru",)).assign(infeasible=True, eval_loss=math.nan)
+    frame = synthetic.frame((300,), (1,), trials=3, architectures=("gru",)).assign(
+        infeasible=True, eval_loss=math.nan
+    )
     assert analysis.stored_bits(frame).bits.isna().all()
 
 
 def test_architectures_stand_in_the_papers_order_and_others_after():
-    assert analysis.in_order(["zz", "+rnn", "aa", "rnn", "lstm"]) == ["rnn", "lstm", "+rnn", "aa", "zz"]
+    assert analysis.in_order(["zz", "+rnn", "aa", "rnn", "lstm"]) == [
+        "rnn",
+        "lstm",
+        "+rnn",
+        "aa",
+        "zz",
+    ]
 
 
 def test_the_best_so_far_never_falls_and_ends_at_the_best():
@@ -93,12 +106,19 @@ def test_the_best_trials_come_first_with_their_hyper_parameters():
     frame = synthetic.frame((300,), (1,), trials=20, architectures=("rnn",))
     best = analysis.best_trials(frame, 5)
     assert (-best.bits).tolist() == np.sort(frame.eval_loss.dropna())[:5].tolist()
-    assert best.nonlinearity.tolist() == [frame.set_index("hyper_iter").hparams[i]["nonlinearity"] for i in best.hyper_iter]
+    assert best.nonlinearity.tolist() == [
+        frame.set_index("hyper_iter").hparams[i]["nonlinearity"] for i in best.hyper_iter
+    ]
 
 
 def test_the_budget_counts_studies_trials_and_steps(quick):
     spent = analysis.budget(quick["fig1"])
-    assert (spent.studies, spent.trials, spent.least, spent.most) == (22, 704, 32, 32)  # 6 + 5 architectures at 2 sizes
+    assert (spent.studies, spent.trials, spent.least, spent.most) == (
+        22,
+        704,
+        32,
+        32,
+    )  # 6 + 5 architectures at 2 sizes
     assert spent.infeasible == quick["fig1"].infeasible.sum()
     assert spent.steps[0] == quick["fig1"].steps[~quick["fig1"].infeasible].min()
     assert spent.scales == ("quick",) and spent.seeds == (0,)
@@ -110,7 +130,9 @@ def test_the_budget_counts_studies_trials_and_steps(quick):
 @pytest.mark.parametrize("successes, trials", [(0, 10), (3, 10), (98, 100), (155, 1000)])
 def test_wilson_is_scipys_interval(successes, trials):
     interval = stats.binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-    assert analysis.wilson(successes, trials) == pytest.approx((interval.low, interval.high), abs=1e-12)
+    assert analysis.wilson(successes, trials) == pytest.approx(
+        (interval.low, interval.high), abs=1e-12
+    )
 
 
 def test_wilson_without_trials_is_unknown():
@@ -120,7 +142,11 @@ def test_wilson_without_trials_is_unknown():
 def test_the_infeasible_share_counts_diverged_trials():
     frame = synthetic.frame((300,), (1,), trials=20, architectures=("gru",), infeasible=0)
     frame.loc[:4, "infeasible"] = True
-    assert analysis.infeasible_share(frame).iloc[0][["infeasible", "trials", "share"]].tolist() == [5, 20, 0.25]
+    assert analysis.infeasible_share(frame).iloc[0][["infeasible", "trials", "share"]].tolist() == [
+        5,
+        20,
+        0.25,
+    ]
 
 
 def test_the_slope_of_one_series_is_scipys_with_its_interval():
@@ -129,7 +155,9 @@ def test_the_slope_of_one_series_is_scipys_with_its_interval():
     y = 4 * x**0.9 * np.exp(rng.normal(0, 0.05, 5))
     line = stats.linregress(np.log(x), np.log(y))
     half = stats.t.ppf(0.975, 3) * line.stderr
-    assert analysis.slope_loglog(x, y) == pytest.approx((line.slope, line.slope - half, line.slope + half))
+    assert analysis.slope_loglog(x, y) == pytest.approx(
+        (line.slope, line.slope - half, line.slope + half)
+    )
 
 
 def test_the_slope_of_several_series_ignores_their_levels():
@@ -170,7 +198,9 @@ def test_the_bootstrap_is_repeatable_and_covers_the_mean():
     low, high = analysis.bootstrap(values, lambda draw: draw.mean(-1))
     assert (low, high) == analysis.bootstrap(values, lambda draw: draw.mean(-1))
     # the interval of a mean: 1.96 standard errors each way
-    assert (low, high) == pytest.approx(values.mean() + np.array([-1.96, 1.96]) * values.std() / math.sqrt(200), abs=0.02)
+    assert (low, high) == pytest.approx(
+        values.mean() + np.array([-1.96, 1.96]) * values.std() / math.sqrt(200), abs=0.02
+    )
 
 
 def test_one_row_has_no_interval():
@@ -182,7 +212,12 @@ def test_one_row_has_no_interval():
 
 def points(**columns):
     """Bits per parameter of two sizes, made by hand."""
-    rows = [(a, 1, size, v) for a, values in columns.items() for size, v in zip((300, 1_000), values) if v is not None]
+    rows = [
+        (a, 1, size, v)
+        for a, values in columns.items()
+        for size, v in zip((300, 1_000), values)
+        if v is not None
+    ]
     return pd.DataFrame(rows, columns=["architecture", "n_layers", "max_params", "bits_per_param"])
 
 
@@ -199,12 +234,18 @@ def test_multipliers_compare_only_what_both_were_trained_at():
 
 
 def test_multipliers_the_papers_way_take_the_mean_of_all():
-    table = analysis.multipliers(points(rnn=(4, 6), lstm=(None, 3)), shared=False).set_index(["x", "y"])
+    table = analysis.multipliers(points(rnn=(4, 6), lstm=(None, 3)), shared=False).set_index(
+        ["x", "y"]
+    )
     assert table.multiplier["lstm", "rnn"] == pytest.approx(5 / 3)
 
 
 def test_the_interval_of_a_multiplier_lies_between_its_sizes():
-    row = analysis.multipliers(points(rnn=(4, 6), irnn=(2, 2))).set_index(["x", "y"]).loc[("irnn", "rnn")]
+    row = (
+        analysis.multipliers(points(rnn=(4, 6), irnn=(2, 2)))
+        .set_index(["x", "y"])
+        .loc[("irnn", "rnn")]
+    )
     assert (row.low, row.high) == (2, 3)
 
 
@@ -222,14 +263,22 @@ def test_the_relu_ratio_compares_equal_numbers_of_trials():
 
 def test_the_unroll_curve_has_a_column_for_each_length(quick):
     curve = analysis.unroll_curve(analysis.stored_bits(quick["fig2b"]))
-    assert curve.columns.tolist() == [1, 2, 5, 12] and curve.index.tolist() == ["rnn", "irnn", "ugrnn", "gru", "lstm"]
+    assert curve.columns.tolist() == [1, 2, 5, 12] and curve.index.tolist() == [
+        "rnn",
+        "irnn",
+        "ugrnn",
+        "gru",
+        "lstm",
+    ]
 
 
 # --- what a figure is made of ---
 
 
 def test_figure_1_takes_no_linear_model_no_pinned_study_and_five_steps(quick):
-    everything = pd.concat([quick["calibration"], quick["fig2a"], quick["fig2b"], quick["fig1"]], ignore_index=True)
+    everything = pd.concat(
+        [quick["calibration"], quick["fig2a"], quick["fig2b"], quick["fig1"]], ignore_index=True
+    )
     rows = analysis.rows_of("fig1", everything.drop_duplicates(["study", "hyper_iter"]))
     assert set(rows.study) == set(quick["fig1"].study)
 
@@ -260,11 +309,24 @@ def test_a_frame_without_the_trials_is_refused(quick):
 def test_compare_has_the_claims_of_the_figure_and_the_contracts_columns(full):
     table = analysis.compare("fig1", full)
     assert tuple(table.id) == paper.FIGURES["fig1"].claims
-    assert table.columns.tolist() == ["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence"]
+    assert table.columns.tolist() == [
+        "id",
+        "claim",
+        "paper",
+        "ours",
+        "low",
+        "high",
+        "verdict",
+        "evidence",
+    ]
 
 
 def test_every_evidence_names_trials_and_steps(full):
-    assert analysis.compare("fig1", full).evidence.str.contains("of 200 trials, 50,.* training steps each").all()
+    assert (
+        analysis.compare("fig1", full)
+        .evidence.str.contains("of 200 trials, 50,.* training steps each")
+        .all()
+    )
 
 
 def test_a_search_like_the_papers_supports_what_the_paper_says(full):
@@ -275,7 +337,9 @@ def test_a_search_like_the_papers_supports_what_the_paper_says(full):
 
 def test_a_search_of_three_trials_decides_nothing_but_the_count_of_hyper_parameters():
     frames = synthetic.frames("smoke")
-    table = pd.concat([analysis.compare(name, frame) for name, frame in frames.items()]).set_index("id")
+    table = pd.concat([analysis.compare(name, frame) for name, frame in frames.items()]).set_index(
+        "id"
+    )
     assert table.verdict.drop(["G03", "C05"]).eq(UNTESTED).all()
     assert table.verdict["G03"] == HOLDS and table.verdict["C05"] == NO_NUMBERS
     assert table.evidence["C02"].count("3 trials") == 2
@@ -294,7 +358,10 @@ def test_c01_fails_where_storage_is_not_linear(full):
 
 def test_c01_is_not_refuted_by_a_search_that_is_open():
     frame = synthetic.frame((300, 1_000, 3_000, 10_000), (1, 2), rate=1.5, **FULL)
-    bent = frame.assign(valid_loss=frame.valid_loss * (frame.num_params / 300.0) ** -0.3, eval_loss=frame.eval_loss * (frame.num_params / 300.0) ** -0.3)
+    bent = frame.assign(
+        valid_loss=frame.valid_loss * (frame.num_params / 300.0) ** -0.3,
+        eval_loss=frame.eval_loss * (frame.num_params / 300.0) ** -0.3,
+    )
     claim = one("fig1", bent, "C01")
     assert claim.verdict == UNTESTED and "the search is open" in claim.evidence
 
@@ -313,7 +380,12 @@ def test_c01_takes_three_sizes(quick):
 def open_at(frame, size):
     """The frame with searches of one size whose bits grow with every trial and every step."""
     grown = (1 + frame.hyper_iter) / 200 * frame.steps / frame.steps.max()
-    return frame.assign(**{name: frame[name].where(frame.max_params != size, frame[name] * grown) for name in ("valid_loss", "eval_loss")})
+    return frame.assign(
+        **{
+            name: frame[name].where(frame.max_params != size, frame[name] * grown)
+            for name in ("valid_loss", "eval_loss")
+        }
+    )
 
 
 def test_c02_is_the_mean_at_the_sizes_that_are_trained_to_their_end(full):
@@ -332,12 +404,19 @@ def test_c02_is_not_tested_where_no_size_is_trained_to_its_end_but_shows_its_bou
     frame = synthetic.frame((300, 1_000), (1, 2), rate=1, found=0.8)
     best = analysis.stored_bits(frame)
     claim = one("fig1", frame, "C02")
-    assert claim.verdict == UNTESTED and "a lower bound" in claim.evidence and "no size is trained to its end" in claim.evidence
+    assert (
+        claim.verdict == UNTESTED
+        and "a lower bound" in claim.evidence
+        and "no size is trained to its end" in claim.evidence
+    )
     assert claim.ours == pytest.approx(best[best.max_params == 1_000].bits_per_param.mean())
 
 
 def test_c02_is_refuted_by_far_too_many_bits_after_any_search():
-    assert one("fig1", synthetic.frame((300, 1_000), (1, 2), rate=1, found=2.5), "C02").verdict == FAILS
+    assert (
+        one("fig1", synthetic.frame((300, 1_000), (1, 2), rate=1, found=2.5), "C02").verdict
+        == FAILS
+    )
 
 
 def test_more_than_a_perceptron_is_decided_by_a_lower_bound():
@@ -364,7 +443,9 @@ def test_c03_names_what_was_not_trained(full):
 
 
 def test_c04_compares_like_with_like(full):
-    table = np.log(analysis.bits_per_param(analysis.stored_bits(full)).drop(columns="irnn").dropna()).mean()
+    table = np.log(
+        analysis.bits_per_param(analysis.stored_bits(full)).drop(columns="irnn").dropna()
+    ).mean()
     assert one("fig1", full, "C04").ours == pytest.approx(math.exp(table.max() - table.min()))
 
 
@@ -375,7 +456,12 @@ def test_c04_needs_networks_that_store_more_than_a_perceptron(full):
 
 def test_c04_fails_for_a_wide_spread():
     capacity = synthetic.CAPACITY | {"lstm": 2.0}
-    assert one("fig1", synthetic.frame((300, 1_000, 3_000), (2,), capacity=capacity, **LONG), "C04").verdict == FAILS
+    assert (
+        one(
+            "fig1", synthetic.frame((300, 1_000, 3_000), (2,), capacity=capacity, **LONG), "C04"
+        ).verdict
+        == FAILS
+    )
 
 
 def test_c06_prints_our_order(full):
@@ -384,7 +470,9 @@ def test_c06_prints_our_order(full):
 
 def test_c06_fails_for_the_opposite_order():
     capacity = dict(zip(paper.ORDER, (4.0, 4.2, 4.4, 4.6, 4.8)), irnn=3.5)
-    claim = one("fig1", synthetic.frame((300, 1_000, 3_000), (2,), capacity=capacity, **LONG), "C06")
+    claim = one(
+        "fig1", synthetic.frame((300, 1_000, 3_000), (2,), capacity=capacity, **LONG), "C06"
+    )
     assert claim.verdict == FAILS and claim.ours == -1
 
 
@@ -392,12 +480,16 @@ def test_c07_measures_the_cost_of_a_gate(full):
     table = analysis.bits_per_param(analysis.stored_bits(full))[list(paper.ORDER)].dropna()
     gates = np.tile([paper.GATES[a] for a in paper.ORDER], len(table))
     centred = table.sub(table.mean(axis=1), axis=0).to_numpy().ravel()
-    only = full[(full.n_layers > 1)]  # where all five were trained, the slope is that of an ordinary regression
+    only = full[
+        (full.n_layers > 1)
+    ]  # where all five were trained, the slope is that of an ordinary regression
     assert one("fig1", only, "C07").ours == pytest.approx(stats.linregress(gates, centred).slope)
 
 
 def test_c08_fails_where_another_architecture_is_lower():
-    frame = synthetic.frame((300, 1_000, 3_000), (2,), capacity=synthetic.CAPACITY | {"irnn": 5.5}, **LONG)
+    frame = synthetic.frame(
+        (300, 1_000, 3_000), (2,), capacity=synthetic.CAPACITY | {"irnn": 5.5}, **LONG
+    )
     claim = one("fig1", frame, "C08")
     assert claim.verdict == FAILS and "the other way IRNN - RNN" in claim.evidence
 
@@ -414,26 +506,40 @@ def test_c09_finds_what_relu_costs(quick):
 
 @pytest.mark.parametrize("rate, verdict", [(8, FAILS), (1, UNTESTED)])
 def test_c09_fails_where_relu_stores_more_after_a_search_that_has_come_to_its_end(rate, verdict):
-    frame = synthetic.frame((300, 1_000, 3_000), (1,), architectures=("rnn", "ugrnn"), rate=rate, steps=(2_000, 10_000), trials=100)
+    frame = synthetic.frame(
+        (300, 1_000, 3_000),
+        (1,),
+        architectures=("rnn", "ugrnn"),
+        rate=rate,
+        steps=(2_000, 10_000),
+        trials=100,
+    )
     factor = np.where([hparams["nonlinearity"] == "relu" for hparams in frame.hparams], 2, 1)
     frame = frame.assign(eval_loss=frame.eval_loss * factor, valid_loss=frame.valid_loss * factor)
     assert one("fig2a", frame, "C09").verdict == verdict
 
 
 def test_c09_needs_trials_with_both(quick):
-    frame = quick["fig2a"].assign(hparams=[h | {"nonlinearity": "tanh"} for h in quick["fig2a"].hparams])
+    frame = quick["fig2a"].assign(
+        hparams=[h | {"nonlinearity": "tanh"} for h in quick["fig2a"].hparams]
+    )
     assert "tried both" in one("fig2a", frame, "C09").evidence
 
 
 def test_c10_finds_rise_and_saturation(quick):
     claim = one("fig2b", quick["fig2b"], "C10")
     # the frames are made with 1 - .4 exp(-(T - 1) / 2)
-    assert claim.verdict == HOLDS and claim.ours == pytest.approx((1 - 0.4 * math.exp(-2)) / 0.6, rel=0.02)
+    assert claim.verdict == HOLDS and claim.ours == pytest.approx(
+        (1 - 0.4 * math.exp(-2)) / 0.6, rel=0.02
+    )
 
 
 def test_c10_fails_where_the_gain_grows(quick):
     frame = quick["fig2b"]
-    assert one("fig2b", frame.assign(eval_loss=frame.eval_loss * np.exp(frame.unroll)), "C10").verdict == FAILS
+    assert (
+        one("fig2b", frame.assign(eval_loss=frame.eval_loss * np.exp(frame.unroll)), "C10").verdict
+        == FAILS
+    )
 
 
 def test_c10_takes_eight_steps(quick):
@@ -452,8 +558,14 @@ def test_c12_fails_for_datasets_far_too_large():
 
 
 def test_c13_fails_where_depth_turns_the_order_round():
-    up, down = dict(zip(paper.ARCHITECTURES, range(3, 9))), dict(zip(paper.ARCHITECTURES, range(8, 2, -1)))
-    parts = [synthetic.frame((300, 1_000, 3_000), (depth,), capacity=c, **LONG) for depth, c in ((1, up), (2, down))]
+    up, down = (
+        dict(zip(paper.ARCHITECTURES, range(3, 9))),
+        dict(zip(paper.ARCHITECTURES, range(8, 2, -1))),
+    )
+    parts = [
+        synthetic.frame((300, 1_000, 3_000), (depth,), capacity=c, **LONG)
+        for depth, c in ((1, up), (2, down))
+    ]
     claim = one("fig1", pd.concat(parts, ignore_index=True), "C13")
     assert claim.verdict == FAILS and claim.ours == -1
 
@@ -461,15 +573,23 @@ def test_c13_fails_where_depth_turns_the_order_round():
 def test_c13_is_not_refuted_by_noise():
     """Architectures that do not differ cannot disagree between depths."""
     rng = np.random.default_rng(5)
-    frame = synthetic.frame((300, 1_000, 3_000), (1, 2, 4), capacity=dict.fromkeys(synthetic.CAPACITY, 4.0), **LONG)
+    frame = synthetic.frame(
+        (300, 1_000, 3_000), (1, 2, 4), capacity=dict.fromkeys(synthetic.CAPACITY, 4.0), **LONG
+    )
     luck = frame.groupby("study").eval_loss.transform(lambda losses: math.exp(rng.normal(0, 0.1)))
-    claim = one("fig1", frame.assign(eval_loss=frame.eval_loss * luck, valid_loss=frame.valid_loss * luck), "C13")
+    claim = one(
+        "fig1",
+        frame.assign(eval_loss=frame.eval_loss * luck, valid_loss=frame.valid_loss * luck),
+        "C13",
+    )
     assert claim.verdict == UNTESTED and claim.ours < 0.5 and "differ at no depth" in claim.evidence
 
 
 def test_c17_holds_for_a_linear_model_near_two_bits(quick):
     claim = one("calibration", quick["calibration"], "C17")
-    assert claim.verdict == HOLDS and claim.ours == pytest.approx(synthetic.CAPACITY["linear"], rel=0.02)
+    assert claim.verdict == HOLDS and claim.ours == pytest.approx(
+        synthetic.CAPACITY["linear"], rel=0.02
+    )
 
 
 def test_c17_fails_for_a_bit_and_a_half_after_a_search_like_the_papers():
@@ -496,13 +616,21 @@ def test_a_cell_of_ones_own_does_not_touch_the_papers_claims(full):
     own = full[full.architecture == "gru"].assign(
         architecture="mine", study=lambda f: f.study + "mine", eval_loss=lambda f: f.eval_loss / 3
     )
-    with_own, without = (analysis.compare("fig1", f).set_index("id").ours for f in (pd.concat([full, own], ignore_index=True), full))
+    with_own, without = (
+        analysis.compare("fig1", f).set_index("id").ours
+        for f in (pd.concat([full, own], ignore_index=True), full)
+    )
     ids = ["C04", "C05", "C06", "C07", "C08", "C13", "G03"]
     assert with_own[ids].equals(without[ids])
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda f: f.assign(eval_loss=0.0), lambda f: f.assign(eval_loss=math.nan, infeasible=True), lambda f: f.iloc[:1]]
+    "spoil",
+    [
+        lambda f: f.assign(eval_loss=0.0),
+        lambda f: f.assign(eval_loss=math.nan, infeasible=True),
+        lambda f: f.iloc[:1],
+    ],
 )
 def test_frames_without_bits_are_compared_without_a_warning(spoil, quick, recwarn):
     for name, frame in quick.items():
@@ -511,5 +639,13 @@ def test_frames_without_bits_are_compared_without_a_warning(spoil, quick, recwar
 
 
 def test_analysis_and_figures_need_no_torch():
-    code = "import sys, rnnkit.paper, rnnkit.analysis, rnnkit.figures; print([m for m in sys.modules if m.split('.')[0] == 'torch'])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, rnnkit.paper, rnnkit.analysis, rnnkit.figures; print([m for m in sys.modules"
+        " if m.split('.')[0] == 'torch'])"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )

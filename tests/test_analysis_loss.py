@@ -1,4 +1,6 @@
-"""Memory throughput, text and random functions: bests, bounds, costs and verdicts, against trials whose answers are known."""
+"""Memory throughput, text and random functions: bests, bounds, costs and verdicts, against trials
+whose answers are known.
+"""
 
 import math
 
@@ -39,14 +41,21 @@ def test_figure_2c_takes_memory_throughput_out_of_any_mix(memory, similar):
 
 
 def test_random_trials_and_reruns_are_no_search(memory):
-    mixed = pd.concat([memory, memory.assign(tuner="random"), memory.assign(tuner="rerun")], ignore_index=True)
+    mixed = pd.concat(
+        [memory, memory.assign(tuner="random"), memory.assign(tuner="rerun")], ignore_index=True
+    )
     assert set(analysis.rows_of("fig2c", mixed).tuner) == {"gp"}
 
 
-@pytest.mark.parametrize("forms, kept", [
-    (("small sample", "paper"), "paper"), (("tiny", "small"), "small"), (("small sample", "small"), "small"),
-    (("tiny sample", "small sample"), "small sample"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "forms, kept",
+    [
+        (("small sample", "paper"), "paper"),
+        (("tiny", "small"), "small"),
+        (("small sample", "small"), "small"),
+        (("tiny sample", "small sample"), "small sample"),
+    ],
+)
 def test_of_several_forms_the_largest_is_drawn_and_text8_before_its_stand_in(forms, kept):
     mixed = pd.concat([synthetic.similar(text=form, trials=2) for form in forms], ignore_index=True)
     rows = analysis.rows_of("fig3", mixed)
@@ -55,7 +64,9 @@ def test_of_several_forms_the_largest_is_drawn_and_text8_before_its_stand_in(for
 
 def test_a_frame_of_before_the_new_columns_is_still_drawn():
     old = synthetic.frame(trials=2)
-    assert not {"form", "n_units"} & set(old.columns) and set(analysis.rows_of("fig1", old).form) == {""}
+    assert not {"form", "n_units"} & set(old.columns) and set(
+        analysis.rows_of("fig1", old).form
+    ) == {""}
 
 
 def test_the_budget_knows_tasks_and_units(memory):
@@ -67,20 +78,45 @@ def test_the_budget_knows_tasks_and_units(memory):
 
 
 def test_the_best_has_the_least_validation_loss_and_shows_its_evaluation_loss():
-    frame = synthetic.losses("rcf", lambda *_: 0.5, sizes=(2_000,), depths=(1,), architectures=("gru",), trials=4, infeasible=0)
+    frame = synthetic.losses(
+        "rcf",
+        lambda *_: 0.5,
+        sizes=(2_000,),
+        depths=(1,),
+        architectures=("gru",),
+        trials=4,
+        infeasible=0,
+    )
     frame["valid_loss"], frame["eval_loss"] = [0.5, 0.3, 0.4, 0.6], [0.1, 0.35, 0.2, 0.2]
     assert loss.best_losses(frame).loss.tolist() == [0.35]
 
 
 def test_half_the_search_bounds_the_best_from_above():
-    # of 8 trials a random half misses the k best with probability C(8 - k, 4) / C(8, 4): 1/14 for three, 1/70 for four
-    frame = synthetic.losses("rcf", lambda *_: 0.5, sizes=(2_000,), depths=(1,), architectures=("gru",), trials=8, infeasible=0)
+    # of 8 trials a random half misses the k best with probability C(8 - k, 4) / C(8, 4): 1/14 for
+    # three, 1/70 for four
+    frame = synthetic.losses(
+        "rcf",
+        lambda *_: 0.5,
+        sizes=(2_000,),
+        depths=(1,),
+        architectures=("gru",),
+        trials=8,
+        infeasible=0,
+    )
     frame["valid_loss"] = frame["eval_loss"] = np.arange(1.0, 9.0)
     assert loss.best_losses(frame).loss_high.tolist() == [4.0]
 
 
 def test_a_diverged_trial_is_never_the_best():
-    frame = synthetic.losses("rcf", lambda *_: 0.5, sizes=(2_000,), depths=(1,), architectures=("gru",), trials=3, infeasible=0)
+    frame = synthetic.losses(
+        "rcf",
+        lambda *_: 0.5,
+        sizes=(2_000,),
+        depths=(1,),
+        architectures=("gru",),
+        trials=3,
+        infeasible=0,
+    )
     frame["valid_loss"] = frame["eval_loss"] = [0.1, 0.2, 0.3]
     frame["infeasible"] = [True, False, False]
     point = loss.best_losses(frame).iloc[0]
@@ -95,15 +131,20 @@ def test_a_network_that_always_diverged_has_no_loss(memory):
 def test_text_comes_before_random_functions_and_architectures_stand_in_the_papers_order(similar):
     points = loss.best_losses(similar)
     assert points.task_type.drop_duplicates().tolist() == ["text8", "rcf"]
-    two = points[(points.task_type == "rcf") & (points.n_layers == 2) & (points.max_params == 2_000)]
-    assert [a for a in paper.ARCHITECTURES if a in set(two.architecture)] == sorted(two.architecture, key=paper.ARCHITECTURES.index)
+    two = points[
+        (points.task_type == "rcf") & (points.n_layers == 2) & (points.max_params == 2_000)
+    ]
+    assert [a for a in paper.ARCHITECTURES if a in set(two.architecture)] == sorted(
+        two.architecture, key=paper.ARCHITECTURES.index
+    )
 
 
 # --- bound, memorising, chance ---
 
 
 def test_the_bound_is_what_the_discarded_dimensions_of_an_optimal_linear_code_cost():
-    # independent: principal components of 4,096 uniform vectors of variance 1, of which the n largest are kept
+    # independent: principal components of 4,096 uniform vectors of variance 1, of which the n
+    # largest are kept
     x = np.random.default_rng(0).uniform(-math.sqrt(3), math.sqrt(3), (4_096, 64))
     power = np.linalg.svd(x, compute_uv=False) ** 2
     for n in (16, 48, 56):
@@ -118,16 +159,23 @@ def test_what_memorised_samples_leave_is_the_weight_of_all_others(form):
 
     task = RandomFunction(form=form)
     for count in (task.samples // 100, task.samples // 4):
-        assert loss.memorised(form, count) == pytest.approx(task.weights()[count:].sum(), abs=0.02 if task.tau > 1 else 0.12)
+        assert loss.memorised(form, count) == pytest.approx(
+            task.weights()[count:].sum(), abs=0.02 if task.tau > 1 else 0.12
+        )
         assert loss.memorised(form, count) == pytest.approx(task.memorised(count))
 
 
 def test_more_parameters_than_samples_leave_nothing():
-    assert loss.memorised("small", 10**6) == pytest.approx(0) and math.isnan(loss.memorised("unheard of", 5))
+    assert loss.memorised("small", 10**6) == pytest.approx(0) and math.isnan(
+        loss.memorised("unheard of", 5)
+    )
 
 
 def test_chance_on_text_is_the_entropy_of_27_equal_letters():
-    assert loss.chance("text8") == pytest.approx(stats.entropy([1 / 27] * 27, base=2)) and loss.chance("rcf") == 1
+    assert (
+        loss.chance("text8") == pytest.approx(stats.entropy([1 / 27] * 27, base=2))
+        and loss.chance("rcf") == 1
+    )
 
 
 def test_r_squared_is_scipys():
@@ -138,7 +186,9 @@ def test_r_squared_is_scipys():
 def test_the_fall_is_the_slope_on_log_parameters_whatever_the_levels(similar):
     points = loss.best_losses(similar)
     slope, low, high = loss.fall(points[points.task_type == "text8"])
-    assert slope == pytest.approx(-0.2, abs=0.02) and low < slope < high  # as synthetic.similar made it
+    assert (
+        slope == pytest.approx(-0.2, abs=0.02) and low < slope < high
+    )  # as synthetic.similar made it
 
 
 # --- costs ---
@@ -151,16 +201,27 @@ def test_multiplications_are_the_weights_of_all_matrices(architecture, n_layers,
     from rnnkit.networks import blocks, num_params
 
     shapes = blocks(architecture, n_layers, 20, n_in, n_out)
-    row = pd.Series({"architecture": architecture, "n_layers": n_layers, "n_units": 20, "n_in": n_in,
-                     "num_params": num_params(architecture, n_layers, 20, n_in, n_out)})  # fmt: skip
-    assert throughput.multiplications(row) == sum(math.prod(shape) for name, shape in shapes.items() if name.startswith("W"))
+    row = pd.Series(
+        {
+            "architecture": architecture,
+            "n_layers": n_layers,
+            "n_units": 20,
+            "n_in": n_in,
+            "num_params": num_params(architecture, n_layers, 20, n_in, n_out),
+        }
+    )
+    assert throughput.multiplications(row) == sum(
+        math.prod(shape) for name, shape in shapes.items() if name.startswith("W")
+    )
 
 
 def test_the_parameters_of_the_synthetic_networks_are_those_of_networks():
     from rnnkit.networks import num_params
 
     for architecture in paper.ARCHITECTURES:
-        assert synthetic.parameters(architecture, 3, 17, 27, 27) == num_params(architecture, 3, 17, 27, 27)
+        assert synthetic.parameters(architecture, 3, 17, 27, 27) == num_params(
+            architecture, 3, 17, 27, 27
+        )
 
 
 def test_a_cell_of_ones_own_is_timed_but_not_counted(memory):
@@ -170,7 +231,9 @@ def test_a_cell_of_ones_own_is_timed_but_not_counted(memory):
 
 def test_a_step_costs_its_seconds_over_its_steps(memory):
     costs = throughput.step_costs(memory)
-    np.testing.assert_allclose(costs.seconds, 1e-6 + 1e-9 * costs.num_params, rtol=1e-9)  # as synthetic.losses made it
+    np.testing.assert_allclose(
+        costs.seconds, 1e-6 + 1e-9 * costs.num_params, rtol=1e-9
+    )  # as synthetic.losses made it
 
 
 # --- claims of section 2.2 ---
@@ -186,11 +249,15 @@ def test_m01_names_the_errors_around_the_number_of_inputs(memory):
 
 def test_m01_is_the_mean_error_with_enough_units(memory):
     points = throughput.memory_errors(memory)
-    assert verdict("fig2c", memory, "M01").ours == pytest.approx(points.loss[points.n_units >= 64].mean())
+    assert verdict("fig2c", memory, "M01").ours == pytest.approx(
+        points.loss[points.n_units >= 64].mean()
+    )
 
 
 def test_m01_fails_after_a_long_search_that_misses():
-    frame = synthetic.memory(excess=3 * EXACT, units=(32, 48, 56, 64, 96), architectures=("rnn", "gru"), **LONG)
+    frame = synthetic.memory(
+        excess=3 * EXACT, units=(32, 48, 56, 64, 96), architectures=("rnn", "gru"), **LONG
+    )
     assert verdict("fig2c", frame, "M01").verdict == FAILS
 
 
@@ -201,7 +268,9 @@ def test_m01_is_not_refuted_by_a_short_search():
 
 def test_m03_is_not_borne_out_by_networks_that_learned_nothing():
     """They are all on one curve, the flat one of chance."""
-    frame = synthetic.losses("mem_thru", lambda a, d, p, n: 1.0, units=(32, 48, 56, 64, 96), noise=0.001, **LONG)
+    frame = synthetic.losses(
+        "mem_thru", lambda a, d, p, n: 1.0, units=(32, 48, 56, 64, 96), noise=0.001, **LONG
+    )
     row = verdict("fig2c", frame, "M03")
     assert row.verdict == UNTESTED and row.ours < ON_CURVE and "too little to tell" in row.evidence
 
@@ -218,14 +287,25 @@ def test_m02_is_the_mean_excess_with_too_few_units(memory):
 
 @pytest.mark.parametrize("trials, expected", [(200, FAILS), (8, UNTESTED)])
 def test_m02_is_refuted_by_a_long_search_only(trials, expected):
-    frame = synthetic.memory(excess=3 * ON_CURVE, units=(16, 32, 48), architectures=("rnn", "gru", "lstm"), **LONG | {"trials": trials})
+    frame = synthetic.memory(
+        excess=3 * ON_CURVE,
+        units=(16, 32, 48),
+        architectures=("rnn", "gru", "lstm"),
+        **LONG | {"trials": trials},
+    )
     assert verdict("fig2c", frame, "M02").verdict == expected
 
 
 def test_m03_is_the_mean_range_at_equal_units():
     above = {"rnn": 0.0, "gru": 0.1, "lstm": 0.3}
-    frame = synthetic.losses("mem_thru", lambda a, d, p, n: 1 - n / 64 + above[a], units=(16, 32, 48), architectures=tuple(above),
-                             noise=0, **LONG | {"trials": 200})  # fmt: skip
+    frame = synthetic.losses(
+        "mem_thru",
+        lambda a, d, p, n: 1 - n / 64 + above[a],
+        units=(16, 32, 48),
+        architectures=tuple(above),
+        noise=0,
+        **LONG | {"trials": 200},
+    )
     row = verdict("fig2c", frame, "M03")
     assert row.ours == pytest.approx(0.3) and row.verdict == FAILS
 
@@ -236,7 +316,11 @@ def test_m03_names_what_was_not_trained():
 
 
 def test_bounds_that_are_reached_need_no_long_search():
-    assert set(analysis.compare("fig2c", synthetic.memory(excess=0.002, trials=4, depths=(1, 2, 4))).verdict) == {HOLDS}
+    assert set(
+        analysis.compare(
+            "fig2c", synthetic.memory(excess=0.002, trials=4, depths=(1, 2, 4))
+        ).verdict
+    ) == {HOLDS}
 
 
 def test_g01_finds_the_slope_of_the_measured_time(memory):
@@ -251,7 +335,12 @@ def test_g01_is_not_tested_where_fixed_costs_weigh(memory):
 
 
 def test_g01_fails_where_time_is_quadratic(memory):
-    assert verdict("g01", memory.assign(seconds=memory.steps * 1e-9 * memory.num_params**2.0), "G01").verdict == FAILS
+    assert (
+        verdict(
+            "g01", memory.assign(seconds=memory.steps * 1e-9 * memory.num_params**2.0), "G01"
+        ).verdict
+        == FAILS
+    )
 
 
 # --- claims of section 3 ---
@@ -263,9 +352,13 @@ def test_architectures_near_each_other_support_figure_3(similar):
 
 def test_t01_is_the_spread_of_mean_bits_and_its_worth_in_parameters(similar):
     row = verdict("fig3", similar, "T01")
-    made = 0.02 * 4 / 5  # RNN to LSTM, as synthetic.similar made them; +RNN, which has no depth 1, is left out
+    made = (
+        0.02 * 4 / 5
+    )  # RNN to LSTM, as synthetic.similar made them; +RNN, which has no depth 1, is left out
     assert row.ours == pytest.approx(made, abs=0.006)
-    assert f"worth {math.exp(row.ours / 0.2):.2f}"[:8] in row.evidence  # 0.2 bits for e times the parameters
+    assert (
+        f"worth {math.exp(row.ours / 0.2):.2f}"[:8] in row.evidence
+    )  # 0.2 bits for e times the parameters
 
 
 def test_t01_says_that_shakespeare_is_not_text8(similar):
@@ -279,7 +372,9 @@ def test_unequal_architectures_are_refuted_by_a_search_at_its_end_only(id, searc
     wide = 2 * 0.2 * math.log(SMALL_FACTOR) * 5 / 4  # worth twice the small factor
     row = verdict("fig3", synthetic.similar(spread=2 * wide, **LONG | search), id)
     assert row.verdict == expected
-    assert ("the search has come to its end" if expected == FAILS else "the search is open") in row.evidence
+    assert (
+        "the search has come to its end" if expected == FAILS else "the search is open"
+    ) in row.evidence
 
 
 def test_a_loss_that_does_not_fall_has_no_worth_in_parameters():
@@ -289,22 +384,37 @@ def test_a_loss_that_does_not_fall_has_no_worth_in_parameters():
 
 def test_t02_compares_the_two_axes_of_figure_3(similar):
     points = loss.best_losses(similar).query("task_type == 'text8' and n_layers == 1")
-    r2 = [stats.linregress(np.log(points[x]), points.loss).rvalue ** 2 for x in ("num_params", "n_units")]
+    r2 = [
+        stats.linregress(np.log(points[x]), points.loss).rvalue ** 2
+        for x in ("num_params", "n_units")
+    ]
     assert verdict("fig3", similar, "T02").ours == pytest.approx(r2[0] - r2[1])
 
 
 def test_t02_fails_where_units_decide():
-    frame = synthetic.losses("text8", lambda a, d, p, n: 4 - 0.5 * math.log(n), sizes=(2_000, 8_000, 30_000), depths=(1,), noise=0.001)
+    frame = synthetic.losses(
+        "text8",
+        lambda a, d, p, n: 4 - 0.5 * math.log(n),
+        sizes=(2_000, 8_000, 30_000),
+        depths=(1,),
+        noise=0.001,
+    )
     assert verdict("fig3", frame, "T02").verdict == FAILS
 
 
 def test_r02_fails_where_a_network_learns_the_task():
-    frame = synthetic.losses("rcf", lambda a, d, p, n: 0.5 if p < 5_000 else 0.001, noise=0.0001, **LONG | {"trials": 24})
+    frame = synthetic.losses(
+        "rcf", lambda a, d, p, n: 0.5 if p < 5_000 else 0.001, noise=0.0001, **LONG | {"trials": 24}
+    )
     assert verdict("fig3", frame, "R02").verdict == FAILS
 
 
 def test_r02_takes_both_tasks():
-    row = verdict("fig3", synthetic.losses("rcf", lambda a, d, p, n: 0.9 - 0.05 * math.log(p), noise=0.001), "R02")
+    row = verdict(
+        "fig3",
+        synthetic.losses("rcf", lambda a, d, p, n: 0.9 - 0.05 * math.log(p), noise=0.001),
+        "R02",
+    )
     assert row.verdict == UNTESTED and "only random continuous functions" in row.evidence
 
 
@@ -314,7 +424,10 @@ def test_one_size_decides_nothing_of_figure_3():
 
 def test_few_trials_are_no_search():
     table = analysis.compare("fig3", synthetic.similar(trials=3)).set_index("id")
-    assert set(table.verdict[["T01", "R01", "R02"]]) == {UNTESTED} and "has not been searched" in table.evidence["R01"]
+    assert (
+        set(table.verdict[["T01", "R01", "R02"]]) == {UNTESTED}
+        and "has not been searched" in table.evidence["R01"]
+    )
 
 
 @pytest.mark.parametrize("name", ["fig2c", "g01", "fig3"])
@@ -335,7 +448,13 @@ def test_poor_frames_are_compared_without_a_warning(memory, similar, name, spoil
 def test_a_cell_of_ones_own_does_not_touch_the_papers_claims(memory, similar, name):
     frame = similar if name == "fig3" else memory
     rows = frame[frame.architecture == "rnn"]
-    mine = rows.assign(architecture="mine", study="mine/" + rows.study, valid_loss=9.0, eval_loss=9.0, seconds=rows.seconds**2)
+    mine = rows.assign(
+        architecture="mine",
+        study="mine/" + rows.study,
+        valid_loss=9.0,
+        eval_loss=9.0,
+        seconds=rows.seconds**2,
+    )
     columns = ["id", "ours", "low", "high", "verdict"]
     both = analysis.compare(name, pd.concat([frame, mine], ignore_index=True))
     pd.testing.assert_frame_equal(both[columns], analysis.compare(name, frame)[columns])

@@ -11,30 +11,43 @@ from rnnkit.networks import num_params
 
 
 def test_the_twenty_equations_are_shared_out_as_in_the_paper():
-    """Section 1.4: 1 is the RNN's and the IRNN's, 2-4 the UGRNN's, 5-8 the GRU's, 9-14 the LSTM's, 15-20 the +RNN's."""
+    """Section 1.4: 1 is the RNN's and the IRNN's, 2-4 the UGRNN's, 5-8 the GRU's, 9-14 the LSTM's,
+    15-20 the +RNN's.
+    """
     found = {a: [number for number, _ in architectures.code_of(a) if number] for a in PAPER}
-    ranges = {"rnn": (1, 1), "irnn": (1, 1), "ugrnn": (2, 4), "gru": (5, 8), "lstm": (9, 14), "+rnn": (15, 20)}
+    ranges = {
+        "rnn": (1, 1),
+        "irnn": (1, 1),
+        "ugrnn": (2, 4),
+        "gru": (5, 8),
+        "lstm": (9, 14),
+        "+rnn": (15, 20),
+    }
     assert found == {a: list(range(low, high + 1)) for a, (low, high) in ranges.items()}
     assert list(architectures.EQUATIONS) == list(range(1, 21))
 
 
 @pytest.mark.parametrize("architecture", PAPER)
 def test_an_equation_stands_beside_the_code_with_its_map(architecture):
-    """The code's W.u(h, x) is W^{uh} h + W^{ux} x + b^u in the formula beside it; the RNN's one map has no name in equation 1."""
+    """The code's W.u(h, x) is W^{uh} h + W^{ux} x + b^u in the formula beside it; the RNN's one map
+    has no name in equation 1.
+    """
     for number, code in architectures.code_of(architecture):
         maps = re.findall(r"W\.(\w+)\(", code)
         names = re.findall(r"\\mathbf\{b\}\^\{(\w+)\}", architectures.EQUATIONS.get(number, ""))
         assert maps == names, (number, code)
 
 
-@pytest.mark.parametrize("number", [n for n in range(1, 21)])
+@pytest.mark.parametrize("number", list(range(1, 21)))
 def test_an_equation_has_a_sigmoid_and_a_forget_bias_where_the_paper_has_them(number):
     """From section 1.4: gates are 3, 5, 6, 9, 10, 13, 17, 18; b^fg stands in 3, 6, 10, 17, 18."""
-    assert (r"\sigma" in architectures.EQUATIONS[number]) == (number in {3, 5, 6, 9, 10, 13, 17, 18})
+    assert (r"\sigma" in architectures.EQUATIONS[number]) == (
+        number in {3, 5, 6, 9, 10, 13, 17, 18}
+    )
     assert ("b^{fg" in architectures.EQUATIONS[number]) == (number in {3, 6, 10, 17, 18})
 
 
-@pytest.mark.parametrize("number", [n for n in range(1, 21)])
+@pytest.mark.parametrize("number", list(range(1, 21)))
 def test_an_equation_is_formula_text_that_can_be_set(number):
     from matplotlib.mathtext import MathTextParser
 
@@ -53,7 +66,11 @@ def test_units_are_the_most_that_the_budget_buys():
     assert table.loc["+rnn", (1_000, 1)] is pd.NA  # section 1.4
     for (size, depth), column in table.items():
         for architecture, n in column.dropna().items():
-            assert num_params(architecture, depth, int(n), 50, 1) <= size < num_params(architecture, depth, int(n) + 1, 50, 1)
+            assert (
+                num_params(architecture, depth, int(n), 50, 1)
+                <= size
+                < num_params(architecture, depth, int(n) + 1, 50, 1)
+            )
 
 
 def test_the_authors_best_text8_network_is_sized_as_theirs():
@@ -74,4 +91,6 @@ def test_the_table_of_the_space_counts_each_architectures_dimensions():
     table = architectures.space_table("per_cap")
     assert table.iloc[-1, 3:].tolist() == [15, 10, 19, 21, 24, 27]
     assert (table.iloc[:-1, 3:].sum() == table.iloc[-1, 3:]).all()
-    assert paper.DIMENSIONS == (10, 27) and architectures.space_table("text8").iloc[-1, 3:].tolist() == [13, 8, 17, 19, 22, 25]
+    assert paper.DIMENSIONS == (10, 27) and architectures.space_table("text8").iloc[
+        -1, 3:
+    ].tolist() == [13, 8, 17, 19, 22, 25]

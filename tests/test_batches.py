@@ -1,4 +1,6 @@
-"""Batches made in C++: those of the tasks in Python, bit for bit, and training on them is training on those."""
+"""Batches made in C++: those of the tasks in Python, bit for bit, and training on them is training
+on those.
+"""
 
 import numpy as np
 import pytest
@@ -14,12 +16,24 @@ from rnnkit.tasks.parentheses import Parentheses
 from rnnkit.training import train
 
 needs_compiler = pytest.mark.skipif(native.compiler() is None, reason="no C++ compiler")
-HERE = [(name, form) for name in batches.KINDS for form in TASKS[name].forms if name != "text8" or "sample" in form]  # text8 itself may be missing
-ODD = [Parentheses("tiny", types=1, steps=7, cap=1), Parentheses("tiny", types=15, batch=48), Arithmetic("tiny", most=1), Arithmetic("tiny", most=10)]
+HERE = [
+    (name, form)
+    for name in batches.KINDS
+    for form in TASKS[name].forms
+    if name != "text8" or "sample" in form
+]  # text8 itself may be missing
+ODD = [
+    Parentheses("tiny", types=1, steps=7, cap=1),
+    Parentheses("tiny", types=15, batch=48),
+    Arithmetic("tiny", most=1),
+    Arithmetic("tiny", most=10),
+]
 MADE = [TASKS[name](form) for name, form in HERE] + ODD
 NUMBERS = torch.tensor([0, 1, 77, 2**32 - 1, 2**32 + 1, 2**61 + 5])
 SEED = 2**35 + 3
-each_task = pytest.mark.parametrize("task", MADE, ids=lambda task: f"{task.name}-{task.form}-{task.batch}")
+each_task = pytest.mark.parametrize(
+    "task", MADE, ids=lambda task: f"{task.name}-{task.form}-{task.batch}"
+)
 
 
 def assert_the_same(made, expected):
@@ -56,15 +70,29 @@ def test_numbers_in_double_are_the_same_floats(name):
 @needs_compiler
 @pytest.mark.parametrize("name", batches.KINDS)
 def test_training_is_the_same_as_on_the_task_s_own_batches(name, monkeypatch):
-    """To the last bit of the trained parameters, across several chunks of steps, and of the losses on the held-out data."""
-    study = Study(name, "gru", 1, 900, form="tiny sample" if name == "text8" else "tiny", train_steps=(150, 150), tuner="random")
+    """To the last bit of the trained parameters, across several chunks of steps, and of the losses
+    on the held-out data.
+    """
+    study = Study(
+        name,
+        "gru",
+        1,
+        900,
+        form="tiny sample" if name == "text8" else "tiny",
+        train_steps=(150, 150),
+        tuner="random",
+    )
     hparams = [study.space.sample(np.random.default_rng(i)) for i in range(2)]
     fast = train(study, hparams, range(2))
     monkeypatch.setattr("rnnkit.training.engines.batches_of", lambda *_, **__: None)
     slow = train(study, hparams, range(2))
     for one, other in zip(fast, slow):
         assert one.steps == other.steps == 150 and (one.theta == other.theta).all()
-        assert (one.train_loss, one.valid_loss, one.eval_loss) == (other.train_loss, other.valid_loss, other.eval_loss)
+        assert (one.train_loss, one.valid_loss, one.eval_loss) == (
+            other.train_loss,
+            other.valid_loss,
+            other.eval_loss,
+        )
 
 
 @needs_compiler
@@ -74,7 +102,9 @@ def test_the_compiled_step_asks_for_no_batches_of_python(monkeypatch):
 
     study = Study("parens_counting", "gru", 1, 900, form="tiny", train_steps=(9, 9), tuner="random")
     monkeypatch.setattr(Parentheses, "batches", refuse)
-    outcome, = train(study, [study.space.sample(np.random.default_rng(0))], [0], engine="compiled")
+    (outcome,) = train(
+        study, [study.space.sample(np.random.default_rng(0))], [0], engine="compiled"
+    )
     assert outcome.steps == 9
 
 
@@ -85,7 +115,7 @@ def test_without_a_compiler_the_task_s_own_batches_are_taken(monkeypatch):
         batches_of(TASKS["mem_thru"]("tiny"), 0)
     study = Study("mem_thru", "gru", 1, 900, form="tiny", train_steps=(3, 3), tuner="random")
     with pytest.warns(UserWarning, match="plain torch step"):
-        outcome, = train(study, [study.space.sample(np.random.default_rng(0))], [0])
+        (outcome,) = train(study, [study.space.sample(np.random.default_rng(0))], [0])
     assert outcome.steps == 3
 
 

@@ -1,4 +1,6 @@
-"""The speed bench compares the same work: every competitor's loss and gradient norm are those of the equations in float64."""
+"""The speed bench compares the same work: every competitor's loss and gradient norm are those of
+the equations in float64.
+"""
 
 import json
 import sys
@@ -19,11 +21,16 @@ DEPTHS = [(cell, depth) for cell in PAPER for depth in (1, 2) if depth >= cell_o
 
 def batch():
     draw = torch.Generator().manual_seed(1)
-    return torch.randint(0, 2, (B, N_IN), generator=draw).double(), torch.randint(0, 2, (B,), generator=draw).double()
+    return (
+        torch.randint(0, 2, (B, N_IN), generator=draw).double(),
+        torch.randint(0, 2, (B,), generator=draw).double(),
+    )
 
 
 def reset_after(W, h, x, s):
-    """torch.nn.GRU as its documentation has it; its second bias, which the reset gate multiplies, is `W.c.b2`."""
+    """torch.nn.GRU as its documentation has it; its second bias, which the reset gate multiplies,
+    is `W.c.b2`.
+    """
     r, u = torch.sigmoid(W.r(h, x)), torch.sigmoid(W.u(h, x))
     c = torch.tanh(W.c.of_x(x) + r * W.c.of_h(h))
     h = u * h + (1 - u) * c
@@ -31,33 +38,59 @@ def reset_after(W, h, x, s):
 
 
 class Maps:
-    """The maps of a cell, each written out as W^uh h + W^ux x + b^u, in the precision of its blocks."""
+    """The maps of a cell, each written out as W^uh h + W^ux x + b^u, in the precision of its
+    blocks.
+    """
 
     def __init__(self, cell, p, layer):
         for k, name in enumerate(cell.maps):
-            Wx, Wh, b, b2 = (p[f"{block}{layer}"].chunk(len(cell.maps))[k] for block in ("Wx", "Wh", "b", "c"))
+            Wx, Wh, b, b2 = (
+                p[f"{block}{layer}"].chunk(len(cell.maps))[k] for block in ("Wx", "Wh", "b", "c")
+            )
 
             def affine(h, x, Wx=Wx, Wh=Wh, b=b, b2=b2):
                 return x @ Wx.T + h @ Wh.T + b + b2
 
-            affine.of_x, affine.of_h = (lambda x, Wx=Wx, b=b: x @ Wx.T + b), (lambda h, Wh=Wh, b2=b2: h @ Wh.T + b2)
+            affine.of_x, affine.of_h = (
+                (lambda x, Wx=Wx, b=b: x @ Wx.T + b),
+                (lambda h, Wh=Wh, b2=b2: h @ Wh.T + b2),
+            )
             setattr(self, name, affine)
 
 
 def sequence():
-    """One-hot symbols of two streams, x_TxBxI, and classes_SxBxG of two heads at the last S = 2 steps."""
+    """One-hot symbols of two streams, x_TxBxI, and classes_SxBxG of two heads at the last S = 2
+    steps.
+    """
     draw = torch.Generator().manual_seed(3)
     x_TxBxI = torch.zeros(T, B, N_IN, dtype=torch.float64)
-    x_TxBxI.scatter_(2, torch.stack([torch.randint(0, 2, (T, B), generator=draw), torch.randint(2, N_IN, (T, B), generator=draw)], 2), 1.0)
+    x_TxBxI.scatter_(
+        2,
+        torch.stack(
+            [
+                torch.randint(0, 2, (T, B), generator=draw),
+                torch.randint(2, N_IN, (T, B), generator=draw),
+            ],
+            2,
+        ),
+        1.0,
+    )
     return x_TxBxI, torch.randint(0, C, (2, B, 2), generator=draw)
 
 
 def reference(architecture, n_layers, p, step=None, l2=0.0, data=None):
-    """Loss and gradient norm, step by step in float64, from the cell's own equations (held to numpy in their own tests)."""
+    """Loss and gradient norm, step by step in float64, from the cell's own equations (held to numpy
+    in their own tests).
+    """
     cell, (x, y) = cell_of(architecture), data or batch()
-    p = {name: torch.as_tensor(value).double().detach().clone().requires_grad_() for name, value in p.items()}
+    p = {
+        name: torch.as_tensor(value).double().detach().clone().requires_grad_()
+        for name, value in p.items()
+    }
     leaves = dict(p)
-    for layer in range(n_layers):  # torch.nn's second bias a map; where there is none, it is zero and not trained
+    for layer in range(
+        n_layers
+    ):  # torch.nn's second bias a map; where there is none, it is zero and not trained
         p.setdefault(f"c{layer}", torch.zeros_like(p[f"b{layer}"]))
     s = torch.relu if architecture == "irnn" else torch.tanh
     states = [[h.expand(B, -1) for h in p[f"h{layer}"]] for layer in range(n_layers)]
@@ -66,33 +99,56 @@ def reference(architecture, n_layers, p, step=None, l2=0.0, data=None):
         up = x_BxI @ p["W_in"].T + p["b_in"] if "W_in" in p else x_BxI
         for layer in range(n_layers):
             old = states[layer]
-            up, new = (step or cell.step)(Maps(cell, p, layer), tuple(old) if len(old) > 1 else old[0], up, s)
+            up, new = (step or cell.step)(
+                Maps(cell, p, layer), tuple(old) if len(old) > 1 else old[0], up, s
+            )
             states[layer] = new if isinstance(new, tuple) else (new,)
         ups.append(up)
     if x.ndim == 3:
-        loss = sum(-softmax[b, answer] / (len(y) * B) for up, y_BxG in zip(ups[-len(y) :], y) for head, answers in enumerate(y_BxG.T)
-                   for softmax in [(up @ p["W_out"].T + p["b_out"])[:, head * C : (head + 1) * C].log_softmax(1)]
-                   for b, answer in enumerate(answers))  # fmt: skip
+        loss = sum(
+            -softmax[b, answer] / (len(y) * B)
+            for up, y_BxG in zip(ups[-len(y) :], y)
+            for head, answers in enumerate(y_BxG.T)
+            for softmax in [
+                (up @ p["W_out"].T + p["b_out"])[:, head * C : (head + 1) * C].log_softmax(1)
+            ]
+            for b, answer in enumerate(answers)
+        )
     else:
         z_B = (up @ p["W_out"].T + p["b_out"])[:, 0]
         loss = (torch.log1p(torch.exp(z_B)) - z_B * y).mean()
-    (loss + 0.5 * l2 * sum((value**2).sum() for name, value in leaves.items() if name.startswith("W"))).backward()
+    (
+        loss
+        + 0.5 * l2 * sum((value**2).sum() for name, value in leaves.items() if name.startswith("W"))
+    ).backward()
     return loss.item(), torch.cat([leaf.grad.flatten() for leaf in leaves.values()]).norm().item()
 
 
 def blocks_of(model, architecture, n_layers):
-    """The parameters of a torch.nn network by the names of `networks.blocks`, its second biases as c0, c1."""
+    """The parameters of a torch.nn network by the names of `networks.blocks`, its second biases as
+    c0, c1.
+    """
     p = {"W_out": model.readout.weight, "b_out": model.readout.bias}
     if architecture == "+rnn":
         p |= {"W_in": model.project.weight, "b_in": model.project.bias}
     for layer in range(n_layers):
         if architecture in torch_loop.BUILTIN:
-            for block, name in (("Wx", "weight_ih"), ("Wh", "weight_hh"), ("b", "bias_ih"), ("c", "bias_hh")):
+            for block, name in (
+                ("Wx", "weight_ih"),
+                ("Wh", "weight_hh"),
+                ("b", "bias_ih"),
+                ("c", "bias_hh"),
+            ):
                 p[f"{block}{layer}"] = getattr(model.layers, f"{name}_l{layer}")
             p[f"h{layer}"] = torch.stack([h[layer, 0] for h in model.initial])
         else:
             own = model.layers[layer]
-            p |= {f"Wx{layer}": own.of_x.weight, f"Wh{layer}": own.of_h.weight, f"b{layer}": own.of_x.bias, f"h{layer}": own.initial[None]}
+            p |= {
+                f"Wx{layer}": own.of_x.weight,
+                f"Wh{layer}": own.of_h.weight,
+                f"b{layer}": own.of_x.bias,
+                f"h{layer}": own.initial[None],
+            }
     return p
 
 
@@ -119,7 +175,9 @@ def test_torch_loop_reads_sequences_and_sums_softmax_heads(architecture, n_layer
     model, (x_TxBxI, y) = some_network(architecture, n_layers, 2 * C, 2), sequence()
     loss, norm = torch_loop.loss_and_norm(model, x_TxBxI, y, clip=1e9)
     own = reset_after if architecture == "gru" else None
-    expected = reference(architecture, n_layers, blocks_of(model, architecture, n_layers), own, data=(x_TxBxI, y))
+    expected = reference(
+        architecture, n_layers, blocks_of(model, architecture, n_layers), own, data=(x_TxBxI, y)
+    )
     assert (loss.item(), norm.item()) == pytest.approx(expected, rel=1e-10)
 
 
@@ -127,14 +185,19 @@ def test_torch_loop_clips_the_gradient_by_its_norm():
     model = torch_loop.network("rnn", 1, N_IN, N).double()
     x_BxI, y_B = batch()
     torch_loop.loss_and_norm(model, x_BxI.expand(T, -1, -1), y_B, clip=1e-3)
-    assert torch.cat([p.grad.flatten() for p in model.parameters()]).norm().item() == pytest.approx(1e-3, rel=1e-3)
+    assert torch.cat([p.grad.flatten() for p in model.parameters()]).norm().item() == pytest.approx(
+        1e-3, rel=1e-3
+    )
 
 
 def some(jax_vmap, architecture, n_layers, n_out=1):
     """Parameters of one model, the initial states and biases nontrivial too."""
     draw = torch.Generator().manual_seed(2)
     p = jax_vmap.initial(architecture, n_layers, N_IN, N, models=1, n_out=n_out)
-    return {name: (0.7 * torch.randn(value.shape[1:], generator=draw)).numpy() for name, value in p.items()}
+    return {
+        name: (0.7 * torch.randn(value.shape[1:], generator=draw)).numpy()
+        for name, value in p.items()
+    }
 
 
 @pytest.mark.parametrize("architecture, n_layers", DEPTHS)
@@ -143,21 +206,32 @@ def test_jax_computes_the_loss_and_gradient_norm_of_the_equations(architecture, 
     from rnnkit.bench import jax_vmap
 
     p, (x_BxI, y_B) = some(jax_vmap, architecture, n_layers), batch()
-    gradient = jax.jit(partial(jax_vmap.gradient, architecture=architecture, n_layers=n_layers, unroll=T))
+    gradient = jax.jit(
+        partial(jax_vmap.gradient, architecture=architecture, n_layers=n_layers, unroll=T)
+    )
     loss, _, norm = gradient(p, x_BxI.float().numpy(), y_B.float().numpy(), 0.01)
-    assert (float(loss), float(norm)) == pytest.approx(reference(architecture, n_layers, p, l2=0.01), rel=2e-5)  # JAX has float32
+    assert (float(loss), float(norm)) == pytest.approx(
+        reference(architecture, n_layers, p, l2=0.01), rel=2e-5
+    )  # JAX has float32
 
 
-@pytest.mark.parametrize("architecture, n_layers, scored", [("rnn", 1, 1), ("ugrnn", 1, 2), ("gru", 2, 2), ("lstm", 1, 2), ("+rnn", 2, 1)])
+@pytest.mark.parametrize(
+    "architecture, n_layers, scored",
+    [("rnn", 1, 1), ("ugrnn", 1, 2), ("gru", 2, 2), ("lstm", 1, 2), ("+rnn", 2, 1)],
+)
 def test_jax_reads_sequences_and_sums_softmax_heads(architecture, n_layers, scored):
     jax = pytest.importorskip("jax")
     from rnnkit.bench import jax_vmap
 
     p, (x_TxBxI, y) = some(jax_vmap, architecture, n_layers, 2 * C), sequence()
     y = y[-scored:]
-    gradient = jax.jit(partial(jax_vmap.gradient, architecture=architecture, n_layers=n_layers, unroll=T))
+    gradient = jax.jit(
+        partial(jax_vmap.gradient, architecture=architecture, n_layers=n_layers, unroll=T)
+    )
     loss, _, norm = gradient(p, x_TxBxI.float().numpy(), y.numpy(), 0.01)
-    assert (float(loss), float(norm)) == pytest.approx(reference(architecture, n_layers, p, l2=0.01, data=(x_TxBxI, y)), rel=2e-5)
+    assert (float(loss), float(norm)) == pytest.approx(
+        reference(architecture, n_layers, p, l2=0.01, data=(x_TxBxI, y)), rel=2e-5
+    )
 
 
 def test_jax_step_is_torchs_adam_after_clipping():
@@ -165,9 +239,16 @@ def test_jax_step_is_torchs_adam_after_clipping():
     from rnnkit.bench import jax_vmap
 
     p, (x_BxI, y_B) = some(jax_vmap, "rnn", 1), batch()
-    x, y, shape = x_BxI.float().numpy(), y_B.float().numpy(), dict(architecture="rnn", n_layers=1, unroll=T)
+    x, y, shape = (
+        x_BxI.float().numpy(),
+        y_B.float().numpy(),
+        dict(architecture="rnn", n_layers=1, unroll=T),
+    )
     hp = dict(lr=0.05, decay=0.5, momentum=0.8, clip=0.1, l2=0.0)
-    gradient, step = jax.jit(partial(jax_vmap.gradient, **shape)), jax.jit(partial(jax_vmap.step, train_steps=10, **shape))
+    gradient, step = (
+        jax.jit(partial(jax_vmap.gradient, **shape)),
+        jax.jit(partial(jax_vmap.step, train_steps=10, **shape)),
+    )
     theirs = {name: torch.tensor(value).requires_grad_() for name, value in p.items()}
     adam = torch.optim.Adam(theirs.values(), lr=0.05, betas=(0.8, 0.999))
     m, v = ({name: 0 * value for name, value in p.items()} for _ in range(2))
@@ -179,7 +260,9 @@ def test_jax_step_is_torchs_adam_after_clipping():
         adam.step()
         p, m, v = step(p, m, v, float(t), hp, x, y)
     for name in p:
-        torch.testing.assert_close(torch.tensor(np.array(p[name])), theirs[name].detach(), rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(
+            torch.tensor(np.array(p[name])), theirs[name].detach(), rtol=1e-3, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("architecture", PAPER)
@@ -189,12 +272,18 @@ def test_jax_trains_as_many_parameters_as_the_paper_counts(architecture):
     from rnnkit.networks import num_params
 
     layers = max(1, cell_of(architecture).min_layers)
-    counted = sum(value[0].size for value in jax_vmap.initial(architecture, layers, N_IN, N, models=2).values())
+    counted = sum(
+        value[0].size
+        for value in jax_vmap.initial(architecture, layers, N_IN, N, models=2).values()
+    )
     assert counted == num_params(architecture, layers, N, N_IN, 1)
 
 
 def fake(cost, slots, clock):
-    """A competitor whose every step of all its models takes `cost` seconds of a clock that only it moves."""
+    """A competitor whose every step of all its models takes `cost` seconds of a clock that only it
+    moves.
+    """
+
     def run(n):
         clock[0] += n * cost
         clock[1].append((slots, n))
@@ -212,9 +301,15 @@ def test_time_is_counted_per_model_and_step():
 
 def test_competitors_take_turns():
     clock = [0.0, []]
-    speed.in_turns({"one": fake(0.002, 1, clock), "eight": fake(0.004, 8, clock)}, seconds=0.1, clock=lambda: clock[0])
+    speed.in_turns(
+        {"one": fake(0.002, 1, clock), "eight": fake(0.004, 8, clock)},
+        seconds=0.1,
+        clock=lambda: clock[0],
+    )
     turns = [slots for slots, _ in clock[1][4:]]  # after two calls each to warm up
-    assert turns == [1, 1, 8, 8] * (len(turns) // 4) and len(turns) >= 12  # a step to fill the caches, then the steps that are timed
+    assert (
+        turns == [1, 1, 8, 8] * (len(turns) // 4) and len(turns) >= 12
+    )  # a step to fill the caches, then the steps that are timed
 
 
 def test_turns_of_a_slow_competitor_are_single_steps():
@@ -223,11 +318,31 @@ def test_turns_of_a_slow_competitor_are_single_steps():
     assert {n for _, n in clock[1][2:]} == {1}
 
 
-ROW = dict(T=5, cell="gru", units=8, parameters=1017, ours_ms=0.0123, torch_ms=1.43, torch_ratio=116.3, jax_ms=0.0921, jax_ratio=7.49)
+ROW = dict(
+    T=5,
+    cell="gru",
+    units=8,
+    parameters=1017,
+    ours_ms=0.0123,
+    torch_ms=1.43,
+    torch_ratio=116.3,
+    jax_ms=0.0921,
+    jax_ratio=7.49,
+)
 
 
 def test_line_of_the_table():
-    assert speed.line(ROW).split() == ["gru", "5", "8", "1,017", "0.0123", "1.43", "116x", "0.0921", "7.49x"]
+    assert speed.line(ROW).split() == [
+        "gru",
+        "5",
+        "8",
+        "1,017",
+        "0.0123",
+        "1.43",
+        "116x",
+        "0.0921",
+        "7.49x",
+    ]
 
 
 def test_line_without_jax_has_dashes():
@@ -235,14 +350,31 @@ def test_line_without_jax_has_dashes():
 
 
 def test_lines_and_header_have_one_width():
-    big = ROW | dict(T=175, cell="ugrnn", units=100, parameters=99_999, ours_ms=5.55, torch_ms=999.9, torch_ratio=180.2, jax_ms=77.7)
+    big = ROW | dict(
+        T=175,
+        cell="ugrnn",
+        units=100,
+        parameters=99_999,
+        ours_ms=5.55,
+        torch_ms=999.9,
+        torch_ratio=180.2,
+        jax_ms=77.7,
+    )
     assert len({len(speed.header()), len(speed.line(ROW)), len(speed.line(big))}) == 1
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     path, said = tmp_path_factory.mktemp("bench") / "speed.json", []
-    returned = speed.run(cells=("rnn", "+rnn"), sizes=(350,), steps=(5,), seconds=0.01, json_path=path, jax=False, say=said.append)
+    returned = speed.run(
+        cells=("rnn", "+rnn"),
+        sizes=(350,),
+        steps=(5,),
+        seconds=0.01,
+        json_path=path,
+        jax=False,
+        say=said.append,
+    )
     return returned, json.loads(path.read_text()), said
 
 
@@ -255,31 +387,56 @@ def test_json_says_machine_versions_step_and_rows(report):
     assert set(written) == {"machine", "versions", "tasks", "seconds", "rows"}
     assert set(written["machine"]) == {"processor", "cores", "system", "compiler"}
     assert written["versions"]["torch"] == torch.__version__
-    assert written["tasks"] == {"5": dict(task="per_cap", T=5, B=128, n_in=50, n_out=1, scored=1, input="bits")}
+    assert written["tasks"] == {
+        "5": dict(task="per_cap", T=5, B=128, n_in=50, n_out=1, scored=1, input="bits")
+    }
 
 
 def test_a_row_of_a_sequence_is_measured():
-    row, = speed.run(cells=("gru",), sizes=(1_500,), steps=(50,), seconds=1e-3, jax=False, say=lambda _: None)["rows"]
-    assert (row["T"], row["cell"], row["parameters"]) == (50, "gru", 1_447)  # 3 N^2 + 112 N + 27 at N = 10
+    (row,) = speed.run(
+        cells=("gru",), sizes=(1_500,), steps=(50,), seconds=1e-3, jax=False, say=lambda _: None
+    )["rows"]
+    assert (row["T"], row["cell"], row["parameters"]) == (
+        50,
+        "gru",
+        1_447,
+    )  # 3 N^2 + 112 N + 27 at N = 10
     assert row["ours_ms"] > 0 and row["torch_ms"] > 0
 
 
 def test_long_rows_are_the_papers_tasks():  # section 4 and Appendix B
-    assert speed.about(50) == dict(task="text8", T=50, B=32, n_in=27, n_out=27, scored=37, input="index")
-    assert speed.about(175) == dict(task="parens_counting", T=175, B=32, n_in=300, n_out=100, scored=1, input="index")
+    assert speed.about(50) == dict(
+        task="text8", T=50, B=32, n_in=27, n_out=27, scored=37, input="index"
+    )
+    assert speed.about(175) == dict(
+        task="parens_counting", T=175, B=32, n_in=300, n_out=100, scored=1, input="index"
+    )
 
 
 def test_batches_are_one_hot_symbols_and_classes():
     study = Study("parens_counting", "rnn", 1, 3_000, form="tiny")
     task, (x_TxBxI, y_SxBxG) = study.task, batch_of_a_task.of(study.task)
     symbols, classes = task.batches(0, torch.tensor([0]))
-    assert x_TxBxI.sum() == task.steps * task.batch * task.streams and y_SxBxG.tolist() == classes[0].mT.tolist()
-    assert all(x_TxBxI[t, b, symbol] == 1 for t in range(task.steps) for b in range(task.batch) for symbol in symbols[0, t, :, b])
+    assert (
+        x_TxBxI.sum() == task.steps * task.batch * task.streams
+        and y_SxBxG.tolist() == classes[0].mT.tolist()
+    )
+    assert all(
+        x_TxBxI[t, b, symbol] == 1
+        for t in range(task.steps)
+        for b in range(task.batch)
+        for symbol in symbols[0, t, :, b]
+    )
 
 
 def test_each_row_has_medians_ratio_and_size(report):
     rnn, plus = report[1]["rows"]
-    assert (rnn["cell"], rnn["n_layers"], rnn["units"], rnn["parameters"]) == ("rnn", 1, 5, 291)  # N^2 + 53 N + 1 at N = 5
+    assert (rnn["cell"], rnn["n_layers"], rnn["units"], rnn["parameters"]) == (
+        "rnn",
+        1,
+        5,
+        291,
+    )  # N^2 + 53 N + 1 at N = 5
     assert (plus["cell"], plus["n_layers"]) == ("+rnn", 2)
     for row in (rnn, plus):
         assert row["torch_ratio"] == pytest.approx(row["torch_ms"] / row["ours_ms"])
@@ -295,18 +452,23 @@ def test_without_jax_its_columns_stay_empty_and_it_is_said_how_to_fill_them(monk
     monkeypatch.setitem(sys.modules, "jax", None)  # as if it were not installed
     monkeypatch.delitem(sys.modules, "rnnkit.bench.jax_vmap", raising=False)
     monkeypatch.delattr("rnnkit.bench.jax_vmap", raising=False)
-    monkeypatch.setattr(speed, "measure", lambda study, seconds, vmapped: ROW | dict(vmapped=vmapped))
+    monkeypatch.setattr(
+        speed, "measure", lambda study, seconds, vmapped: ROW | dict(vmapped=vmapped)
+    )
     said = []
     result = speed.run(cells=("gru",), sizes=(1000,), steps=(5,), say=said.append)
     assert result["rows"][0]["vmapped"] is None and "rnnkit[bench]" in said[0]
 
 
-@pytest.mark.parametrize("choices, says", [
-    (dict(cells=("gruu",)), "architecture must be one of"),
-    (dict(sizes=(10,)), "10"),
-    (dict(steps=(7,)), "steps must be among 5, 50, 175, got 7"),
-    (dict(seconds=0), "seconds must be positive, got 0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "choices, says",
+    [
+        (dict(cells=("gruu",)), "architecture must be one of"),
+        (dict(sizes=(10,)), "10"),
+        (dict(steps=(7,)), "steps must be among 5, 50, 175, got 7"),
+        (dict(seconds=0), "seconds must be positive, got 0"),
+    ],
+)
 def test_bad_choices_are_refused_before_anything_is_measured(choices, says):
     with pytest.raises(ValueError, match=says):
         speed.run(**choices, say=pytest.fail)

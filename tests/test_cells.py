@@ -1,4 +1,6 @@
-"""Each cell against a transcription of its equations in numpy, with every gate nontrivial, in float64."""
+"""Each cell against a transcription of its equations in numpy, with every gate nontrivial, in
+float64.
+"""
 
 import numpy as np
 import pytest
@@ -16,7 +18,8 @@ def relu(a):
     return np.maximum(a, 0)
 
 
-# The paper's equations, written again from its text; w[m] is (recurrent matrix, input matrix, bias), x and h are columns.
+# The paper's equations, written again from its text; w[m] is (recurrent matrix, input matrix,
+# bias), x and h are columns.
 def rnn(w, h, x, s):
     h = s(w["h"][0] @ h + w["h"][1] @ x + w["h"][2])
     return h, (h,)
@@ -56,14 +59,30 @@ def intersection(w, h, x, s):
     return y, (gh * h + (1 - gh) * h_in,)
 
 
-EQUATIONS = {"rnn": rnn, "irnn": rnn, "ugrnn": ugrnn, "gru": gru, "lstm": lstm, "+rnn": intersection}
-MAPS = {"rnn": "h", "irnn": "h", "ugrnn": "cg", "gru": "ruc", "lstm": "ifco", "+rnn": ("y", "h", "gy", "gh")}
+EQUATIONS = {
+    "rnn": rnn,
+    "irnn": rnn,
+    "ugrnn": ugrnn,
+    "gru": gru,
+    "lstm": lstm,
+    "+rnn": intersection,
+}
+MAPS = {
+    "rnn": "h",
+    "irnn": "h",
+    "ugrnn": "cg",
+    "gru": "ruc",
+    "lstm": "ifco",
+    "+rnn": ("y", "h", "gy", "gh"),
+}
 CASES = [(a, L) for a in PAPER for L in (1, 2, 3) if not (a == "+rnn" and L == 1)]
 I, N, O, T, B = 4, 3, 2, 5, 6
 
 
 def by_hand(architecture, n_layers, theta, inputs, nonlinearity):
-    """Outputs after the last step for one model and one example, block by block from the flat parameter vector."""
+    """Outputs after the last step for one model and one example, block by block from the flat
+    parameter vector.
+    """
     s = {"relu": relu, "tanh": np.tanh}[nonlinearity]
     maps, states = MAPS[architecture], 2 if architecture == "lstm" else 1
     p = np.asarray(theta)
@@ -74,7 +93,10 @@ def by_hand(architecture, n_layers, theta, inputs, nonlinearity):
         return out
 
     project = take(N, I) if architecture == "+rnn" else None
-    matrices = [(take(len(maps), N, N if layer or project is not None else I), take(len(maps), N, N)) for layer in range(n_layers)]
+    matrices = [
+        (take(len(maps), N, N if layer or project is not None else I), take(len(maps), N, N))
+        for layer in range(n_layers)
+    ]
     readout = take(O, N)
     b_in = take(N) if project is not None else None
     vectors = [(take(len(maps), N), take(states, N)) for layer in range(n_layers)]
@@ -105,10 +127,14 @@ def test_network_computes_the_equations_of_the_paper(architecture, n_layers, non
         nonlinearity = CELLS[architecture].nonlinearities[0]
     shapes, theta, x = drawn(architecture, n_layers)
     relu_M = torch.tensor([nonlinearity == "relu"] * 2)
-    ours = networks.forward(architecture, n_layers, shapes, torch.tensor(theta), list(torch.tensor(x)), relu_M).numpy()
+    ours = networks.forward(
+        architecture, n_layers, shapes, torch.tensor(theta), list(torch.tensor(x)), relu_M
+    ).numpy()
     for m in range(2):
         for b in range(B):
-            assert ours[m, b] == pytest.approx(by_hand(architecture, n_layers, theta[m], x[:, m, b], nonlinearity), abs=1e-12)
+            assert ours[m, b] == pytest.approx(
+                by_hand(architecture, n_layers, theta[m], x[:, m, b], nonlinearity), abs=1e-12
+            )
 
 
 @pytest.mark.parametrize("architecture, n_layers", CASES)
@@ -120,24 +146,37 @@ def test_gradient_equals_finite_differences(architecture, n_layers):
     def loss(theta):
         return (networks.forward(architecture, n_layers, shapes, theta, inputs, relu_M) ** 2).mean()
 
-    assert torch.autograd.gradcheck(loss, torch.tensor(0.5 * theta, requires_grad=True), eps=1e-6, atol=1e-6)
+    assert torch.autograd.gradcheck(
+        loss, torch.tensor(0.5 * theta, requires_grad=True), eps=1e-6, atol=1e-6
+    )
 
 
 def test_static_input_gives_what_the_same_input_at_every_step_gives():
     shapes, theta, x = drawn("gru", 2)
     one = torch.tensor(x[0])
     again = [one.clone() for _ in range(T)]
-    outputs = [networks.forward("gru", 2, shapes, torch.tensor(theta), inputs, torch.tensor([False] * 2)) for inputs in ([one] * T, again)]
+    outputs = [
+        networks.forward("gru", 2, shapes, torch.tensor(theta), inputs, torch.tensor([False] * 2))
+        for inputs in ([one] * T, again)
+    ]
     assert torch.allclose(*outputs, atol=1e-12)
 
 
 def test_forget_bias_goes_to_the_gates_that_carry_the_state_over():
     assert {a: tuple(CELLS[a].forget) for a in PAPER} == {
-        "rnn": (), "irnn": (), "ugrnn": ("g",), "gru": ("u",), "lstm": ("f",), "+rnn": ("gy", "gh")}  # fmt: skip
+        "rnn": (),
+        "irnn": (),
+        "ugrnn": ("g",),
+        "gru": ("u",),
+        "lstm": ("f",),
+        "+rnn": ("gy", "gh"),
+    }
 
 
 def test_intersection_rnn_of_depth_one_is_refused_with_the_section():
-    with pytest.raises(ValueError, match=r"\+RNN needs n_layers >= 2 \(paper, section 1.4\), got n_layers=1"):
+    with pytest.raises(
+        ValueError, match=r"\+RNN needs n_layers >= 2 \(paper, section 1.4\), got n_layers=1"
+    ):
         cell_of("+rnn", 1)
 
 
@@ -164,6 +203,8 @@ def test_a_registered_cell_is_counted_and_run_like_the_others():
         assert networks.num_params("mine", 1, N, I, O) == 2 * (N * N + N * I + N) + N + O * N + O
         shapes = networks.blocks("mine", 1, N, I, O)
         theta = torch.zeros(1, networks.num_params("mine", 1, N, I, O))
-        assert networks.forward("mine", 1, shapes, theta, [torch.ones(1, B, I)] * T, torch.tensor([False])).shape == (1, B, O)
+        assert networks.forward(
+            "mine", 1, shapes, theta, [torch.ones(1, B, I)] * T, torch.tensor([False])
+        ).shape == (1, B, O)
     finally:
         CELLS.pop("mine")

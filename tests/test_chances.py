@@ -1,5 +1,6 @@
-"""The rules that judge, on tables without an effect: of networks that learned nothing, and of networks that
-are all alike."""
+"""The rules that judge, on tables without an effect: of networks that learned nothing, and of
+networks that are all alike.
+"""
 
 import re
 
@@ -63,23 +64,34 @@ def test_the_rates_are_the_same_for_the_same_seed(rates):
 def test_networks_that_learned_nothing_decide_nothing_with_many_trials_either():
     """It is not for want of trials that an idle table is open: the same with an effect is decided."""
     frames = idle(np.random.default_rng(0))
-    trained = synthetic.frame((300, 1_000, 3_000), (1, 2), trials=32, steps=(50_000, 200_000), noise=0.002)
+    trained = synthetic.frame(
+        (300, 1_000, 3_000), (1, 2), trials=32, steps=(50_000, 200_000), noise=0.002
+    )
     assert len(trained) == len(frames["fig1"])
     verdicts = [
-        pd.Series({id: f.verdict for id, f in findings("fig1", analysis.rows_of("fig1", x)).items()})
+        pd.Series(
+            {id: f.verdict for id, f in findings("fig1", analysis.rows_of("fig1", x)).items()}
+        )
         for x in (frames["fig1"], trained)
     ]
     decided = [v.isin([HOLDS, FAILS]).drop("G03") for v in verdicts]
     assert not decided[0].any() and decided[1].sum() >= 6
 
 
-SHUFFLED = {  # the labels of one table are dealt out anew among its trials, within each task and depth
+# the labels of one table are dealt out anew among its trials, within each task and depth
+SHUFFLED = {
     "fig4": (
         lambda: synthetic_hard.frame(("parens_counting", "arithmetic"), (1, 4, 8), 40),
         ("P01", "P04", "G04"),
     ),
-    "fig5": (lambda: synthetic_hard.frame(depths=(1, 8), trials=100, tuner="random"), ("H04", "H07")),
-    "table1": (lambda: synthetic_hard.frame(depths=(1, 8), trials=100, tuner="random"), ("H01", "H02")),
+    "fig5": (
+        lambda: synthetic_hard.frame(depths=(1, 8), trials=100, tuner="random"),
+        ("H04", "H07"),
+    ),
+    "table1": (
+        lambda: synthetic_hard.frame(depths=(1, 8), trials=100, tuner="random"),
+        ("H01", "H02"),
+    ),
 }
 
 
@@ -110,7 +122,9 @@ def test_labels_of_a_real_effect_dealt_out_anew_decide_a_rule_in_at_most_a_tenth
 
 def trials(bits, steps, study="a", architecture="rnn"):
     """A network of the capacity task with these bits and steps, in the order of the trials."""
-    frame = synthetic.frame((300,), (1,), trials=len(bits), architectures=(architecture,), infeasible=0)
+    frame = synthetic.frame(
+        (300,), (1,), trials=len(bits), architectures=(architecture,), infeasible=0
+    )
     return frame.assign(
         valid_loss=-np.asarray(bits, float),
         eval_loss=-np.asarray(bits, float),
@@ -125,13 +139,18 @@ def test_half_of_the_trials_is_the_first_half_of_each_study():
         [trials([50, 90, 100, 80], [100, 400, 400, 400]), trials([70, 60], [100, 400], study="b")]
     )
     row = halved(frame).iloc[0]
-    assert row.best == -100 and row.trials == pytest.approx(0.1)  # the best of 50, 90 and 70, by hand
+    assert row.best == -100 and row.trials == pytest.approx(
+        0.1
+    )  # the best of 50, 90 and 70, by hand
 
 
 def test_half_of_the_steps_is_read_between_trials_on_a_logarithmic_scale():
-    # 100 steps give 40, 400 give 60: 200 of at most 400, halfway between them in the logarithm, would give 50
+    # 100 steps give 40, 400 give 60: 200 of at most 400, halfway between them in the logarithm,
+    # would give 50
     assert with_half_the_steps([100, 400], [-40.0, -60.0]) == pytest.approx(-50)
-    assert with_half_the_steps([100, 200, 400], [-40.0, -45.0, -60.0]) == -45  # a trial stands there
+    assert (
+        with_half_the_steps([100, 200, 400], [-40.0, -45.0, -60.0]) == -45
+    )  # a trial stands there
     assert with_half_the_steps([100, 400], [-60.0, -40.0]) == -60  # the best took few steps
 
 
@@ -141,15 +160,23 @@ def test_where_no_trial_has_half_of_the_steps_the_end_is_not_known():
     assert not end.settled and "an unknown share" in end.reason
 
 
-@pytest.mark.parametrize("bits, steps, done", [
-    ([96, 97, 98, 100], [200, 100, 400, 400], True), ([90, 90, 95, 100], [100, 200, 400, 400], False),
-    ([100, 90, 96, 97], [400, 100, 200, 400], True), ([100, 80, 90, 97], [400, 100, 200, 400], False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "bits, steps, done",
+    [
+        ([96, 97, 98, 100], [200, 100, 400, 400], True),
+        ([90, 90, 95, 100], [100, 200, 400, 400], False),
+        ([100, 90, 96, 97], [400, 100, 200, 400], True),
+        ([100, 80, 90, 97], [400, 100, 200, 400], False),
+    ],
+)
 def test_a_search_is_at_its_end_where_halving_trials_and_steps_changes_less_than_a_twentieth(
     bits, steps, done
 ):
     end = settled(trials(bits, steps))
-    assert end.settled == done and f"the search {'has come to its end' if done else 'is open'}" in end.reason
+    assert (
+        end.settled == done
+        and f"the search {'has come to its end' if done else 'is open'}" in end.reason
+    )
 
 
 def test_of_several_networks_the_mean_change_counts():
@@ -164,7 +191,9 @@ def test_of_several_networks_the_mean_change_counts():
 def test_a_search_that_never_left_chance_has_no_end():
     frame = synthetic.losses("rcf", lambda *_: 0.97, trials=20, noise=0)
     assert not settled(frame).settled and "no network left chance" in settled(frame).reason
-    assert settled(synthetic.losses("rcf", lambda *_: 0.5, trials=20, noise=0, steps=(1_000, 8_000))).settled
+    assert settled(
+        synthetic.losses("rcf", lambda *_: 0.5, trials=20, noise=0, steps=(1_000, 8_000))
+    ).settled
 
 
 def test_a_network_that_always_diverged_is_left_out():
@@ -182,10 +211,15 @@ def test_holm_is_the_textbooks():
     assert holm([]).tolist() == []
 
 
-@pytest.mark.parametrize("p, signs, verdict", [
-    ((0.001, 0.001, 0.001), (-1, -1, -1), HOLDS), ((0.001, 0.001, 0.2), (-1, -1, -1), UNTESTED), ((0.001, 0.001, 0.01), (-1, -1, 1), FAILS),
-    ((0.03, 0.04, 0.2), (-1, 1, -1), UNTESTED),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "p, signs, verdict",
+    [
+        ((0.001, 0.001, 0.001), (-1, -1, -1), HOLDS),
+        ((0.001, 0.001, 0.2), (-1, -1, -1), UNTESTED),
+        ((0.001, 0.001, 0.01), (-1, -1, 1), FAILS),
+        ((0.03, 0.04, 0.2), (-1, 1, -1), UNTESTED),
+    ],
+)
 def test_named_pairs_hold_together_and_fail_by_one(p, signs, verdict):
     pairs = [Pair("gru", other, *each) for other, *each in zip(("rnn", "lstm", "ugrnn"), p, signs)]
     assert told_apart(pairs)[0] == verdict
@@ -195,9 +229,15 @@ def test_named_pairs_hold_together_and_fail_by_one(p, signs, verdict):
 def test_tests_of_pairs_are_scipys():
     rng = np.random.default_rng(0)
     a, b = rng.normal(0, 1, 30), rng.normal(0.7, 1, 30)
-    assert mann_whitney(a, b) == pytest.approx((stats.mannwhitneyu(a, b, method="asymptotic").pvalue, -1))
-    assert paired(a, b) == pytest.approx((stats.ttest_rel(a, b).pvalue, np.sign(a.mean() - b.mean())))
-    assert fisher(3, 40, 15, 50) == pytest.approx((stats.fisher_exact([[3, 37], [15, 35]]).pvalue, -1))
+    assert mann_whitney(a, b) == pytest.approx(
+        (stats.mannwhitneyu(a, b, method="asymptotic").pvalue, -1)
+    )
+    assert paired(a, b) == pytest.approx(
+        (stats.ttest_rel(a, b).pvalue, np.sign(a.mean() - b.mean()))
+    )
+    assert fisher(3, 40, 15, 50) == pytest.approx(
+        (stats.fisher_exact([[3, 37], [15, 35]]).pvalue, -1)
+    )
     assert (
         mann_whitney([1.0, 1.0], [1.0]) == (1.0, 0)
         and paired([1.0], [2.0]) == (1.0, 0)
@@ -208,16 +248,17 @@ def test_tests_of_pairs_are_scipys():
 def test_students_interval_is_scipys_and_wide_for_three():
     values = [1.0, 2.0, 4.0]
     theirs = stats.ttest_1samp(values, 0).confidence_interval()
-    assert student(values) == pytest.approx((theirs.low, theirs.high)) and student(values)[0] < 0 < min(
-        values
-    )
+    assert student(values) == pytest.approx((theirs.low, theirs.high)) and student(values)[
+        0
+    ] < 0 < min(values)
     assert student(values, 0, 4) == (0, 4) and all(map(np.isnan, student([1.0])))
 
 
 def test_the_interval_of_a_spread_covers_the_truth_whatever_is_highest():
     rng, truth = np.random.default_rng(0), np.array([0.0, 0.0, 0.0, 0.0, 0.3])
     found = [
-        spread_of_means(truth + rng.normal(0, 1, (4, 1)) + rng.normal(0, 0.2, (4, 5))) for _ in range(400)
+        spread_of_means(truth + rng.normal(0, 1, (4, 1)) + rng.normal(0, 0.2, (4, 5)))
+        for _ in range(400)
     ]
     assert np.mean([low <= 0.3 <= high for _, low, high in found]) >= 0.93
 
@@ -225,7 +266,9 @@ def test_the_interval_of_a_spread_covers_the_truth_whatever_is_highest():
 def test_relabelling_keeps_the_rows_and_where_they_lack_an_entry():
     table = np.array([[1.0, 2.0, np.nan], [3.0, 4.0, 5.0]])
     drawn = relabelled(table, lambda draw: draw.reshape(len(draw), -1), 50)
-    assert np.isnan(drawn[:, 2]).all() and set(map(tuple, np.sort(drawn[:, 3:]))) == {(3.0, 4.0, 5.0)}
+    assert np.isnan(drawn[:, 2]).all() and set(map(tuple, np.sort(drawn[:, 3:]))) == {
+        (3.0, 4.0, 5.0)
+    }
     assert {tuple(row) for row in drawn[:, :2]} == {(1.0, 2.0), (2.0, 1.0)}
 
 
@@ -237,7 +280,8 @@ def test_columns_that_differ_are_told_apart_and_others_one_time_in_twenty():
 
 
 @pytest.mark.parametrize(
-    "interval, below, verdict", [((1, 2), True, HOLDS), ((1, 2), False, FAILS), ((2, 4), True, UNTESTED)]
+    "interval, below, verdict",
+    [((1, 2), True, HOLDS), ((1, 2), False, FAILS), ((2, 4), True, UNTESTED)],
 )
 def test_a_claim_holds_or_fails_where_its_whole_interval_lies_on_one_side(interval, below, verdict):
     found = judged(1.5, interval, 3, below, "why")
@@ -261,34 +305,49 @@ def test_a_table_of_claims_shows_whole_sentences_and_rounded_numbers_with_their_
             in shown
         )
     assert (
-        re.search(r">\d\.\d\d \[\d\.\d\d, \d\.\d\d\]<", shown) and "NaN" not in shown and "nan" not in shown
+        re.search(r">\d\.\d\d \[\d\.\d\d, \d\.\d\d\]<", shown)
+        and "NaN" not in shown
+        and "nan" not in shown
     )
     assert not re.search(r">[^<>]*\d\.\d{4,}[^<>]*\[", shown)
 
 
-@pytest.mark.parametrize("value, low, high, text", [
-    (1.8123, 1.6611, 1.9512, "1.81 [1.66, 1.95]"), (float("nan"), 1.0, 2.0, "-"), (4.0, float("nan"), float("nan"), "4.00"),
-    (None, None, None, "-"), (12_345.6, 0.0, 0.01234, "12,346 [0, 0.0123]"), (0.00002, -3.0, 250.4, "2e-05 [-3.00, 250]"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value, low, high, text",
+    [
+        (1.8123, 1.6611, 1.9512, "1.81 [1.66, 1.95]"),
+        (float("nan"), 1.0, 2.0, "-"),
+        (4.0, float("nan"), float("nan"), "4.00"),
+        (None, None, None, "-"),
+        (12_345.6, 0.0, 0.01234, "12,346 [0, 0.0123]"),
+        (0.00002, -3.0, 250.4, "2e-05 [-3.00, 250]"),
+    ],
+)
 def test_numbers_have_three_digits(value, low, high, text):
     assert analysis.with_interval(value, low, high) == text
 
 
 def test_verdicts_are_coloured_and_any_other_table_is_as_ever():
-    table = analysis.Verdicts({"id": ["C01", "C02"], "verdict": [HOLDS, FAILS], "ours": [1.0, None]})
+    table = analysis.Verdicts(
+        {"id": ["C01", "C02"], "verdict": [HOLDS, FAILS], "ours": [1.0, None]}
+    )
     colours = re.findall(r"color: (#\w+); font-weight: 600\">(\w+)", table._repr_html_())
-    assert [word for _, word in colours] == [HOLDS, FAILS] and len({colour for colour, _ in colours}) == 2
+    assert [word for _, word in colours] == [HOLDS, FAILS] and len(
+        {colour for colour, _ in colours}
+    ) == 2
     assert table[["id"]]._repr_html_() == pd.DataFrame({"id": ["C01", "C02"]})._repr_html_()
     assert isinstance(table[table.verdict == HOLDS], analysis.Verdicts)
 
 
 def test_the_tally_counts_the_papers_claims_that_can_be_decided_and_ours_apart():
     verdicts = [
-        HOLDS if id in ("C01", "C02b") else NO_NUMBERS if id == "C05" else UNTESTED for id in paper.CLAIMS
+        HOLDS if id in ("C01", "C02b") else NO_NUMBERS if id == "C05" else UNTESTED
+        for id in paper.CLAIMS
     ]
     text = analysis.tally(pd.DataFrame({"id": list(paper.CLAIMS), "verdict": verdicts}))
     assert "of the 36 that can be decided 1 holds, 0 fail, 35 are not tested at this scale" in text
     assert (
         "not counted C05" in text
-        and "of ours beside them (C02b and H07b) 1 holds, 0 fail, 1 is not tested at this scale" in text
+        and "of ours beside them (C02b and H07b) 1 holds, 0 fail, 1 is not tested at this scale"
+        in text
     )

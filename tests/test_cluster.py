@@ -1,4 +1,6 @@
-"""The same trials whoever trains them: this process, two processes, a Dask cluster of two workers; and none of them is lost."""
+"""The same trials whoever trains them: this process, two processes, a Dask cluster of two workers;
+and none of them is lost.
+"""
 
 import os
 import signal
@@ -11,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_workers import ENVIRONMENT, N, POSIX, ROOT, count, rows, some_studies, wait_for
+from test_workers import ENVIRONMENT, POSIX, ROOT, N, count, rows, some_studies, wait_for
 
 from rnnkit.studies import StudyError, complete
 from rnnkit.studies.cluster import cluster_at
@@ -38,17 +40,33 @@ class Machines:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
-        self.scheduler = self._start("scheduler", "--host", self.address, "--no-dashboard", "--no-show")
+        self.scheduler = self._start(
+            "scheduler", "--host", self.address, "--no-dashboard", "--no-show"
+        )
         self.workers = []
         for _ in range(workers):
             self.join()
 
     def _start(self, *words):
-        return subprocess.Popen([sys.executable, "-m", "dask", *words], env=ENVIRONMENT, stdout=subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL, start_new_session=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", "dask", *words],
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def join(self):
-        words = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0", "--death-timeout", "60"]
+        words = [
+            "--nthreads",
+            "1",
+            "--no-nanny",
+            "--no-dashboard",
+            "--memory-limit",
+            "0",
+            "--death-timeout",
+            "60",
+        ]
         self.workers.append(self._start("worker", self.address, *words))
 
     def ready(self, workers):
@@ -80,10 +98,12 @@ def undisturbed():
     return trained(some_studies(), workers=1)
 
 
-# --- the same trials ---------------------------------------------------------------------------------------------------
+# --- the same trials ------------------------------------------------------------------------------
 
 
-def test_one_process_two_processes_and_a_cluster_give_the_same_rows_of_a_gaussian_process(machines, undisturbed):
+def test_one_process_two_processes_and_a_cluster_give_the_same_rows_of_a_gaussian_process(
+    machines, undisturbed
+):
     """Three rounds: the suggestions of the second and third are of the losses before them."""
     assert trained(some_studies(), workers=2) == undisturbed
     assert trained(some_studies(), scheduler=machines.address) == undisturbed
@@ -92,12 +112,21 @@ def test_one_process_two_processes_and_a_cluster_give_the_same_rows_of_a_gaussia
 def test_one_process_two_processes_and_a_cluster_give_the_same_rows_of_random_search(machines):
     studies = some_studies("random", (200, 400))
     alone = trained(studies, workers=1)
-    assert trained(studies, workers=2) == alone and trained(studies, scheduler=machines.address) == alone
+    assert (
+        trained(studies, workers=2) == alone
+        and trained(studies, scheduler=machines.address) == alone
+    )
 
 
-def test_the_weights_of_the_best_trial_come_home_from_two_processes_and_from_a_cluster(machines, tmp_path):
+def test_the_weights_of_the_best_trial_come_home_from_two_processes_and_from_a_cluster(
+    machines, tmp_path
+):
     study, found = some_studies("random", (200, 400))[1], []
-    for name, settings in (("one", {"workers": 1}), ("two", {"workers": 2}), ("cluster", {"scheduler": machines.address})):
+    for name, settings in (
+        ("one", {"workers": 1}),
+        ("two", {"workers": 2}),
+        ("cluster", {"scheduler": machines.address}),
+    ):
         with TrialStore(tmp_path / f"{name}.sqlite") as store:
             complete([study], 20, store, progress=False, **settings)
             number, blocks = store.weights(study.key)
@@ -111,7 +140,9 @@ def test_one_study_uses_both_workers_of_a_cluster(machines):
     study = some_studies(train_steps=(20_000, 40_000))[1]
     seen = set()
     with distributed.Client(machines.address, set_as_default=False) as client:
-        thread = threading.Thread(target=trained, args=([study],), kwargs={"n_trials": 16, "scheduler": machines.address})
+        thread = threading.Thread(
+            target=trained, args=([study],), kwargs={"n_trials": 16, "scheduler": machines.address}
+        )
         thread.start()
         while thread.is_alive():
             seen |= {worker for worker, tasks in client.processing().items() if tasks}
@@ -120,11 +151,13 @@ def test_one_study_uses_both_workers_of_a_cluster(machines):
     assert len(seen) == 2
 
 
-# --- how the work is cut -----------------------------------------------------------------------------------------------
+# --- how the work is cut --------------------------------------------------------------------------
 
 
 def rounds_of(study, n_trials, store=None):
-    return Rounds(study, n_trials, TrialStore(":memory:") if store is None else store, lambda trial: None)
+    return Rounds(
+        study, n_trials, TrialStore(":memory:") if store is None else store, lambda trial: None
+    )
 
 
 def test_shares_of_a_round_are_about_equally_long_and_lack_nothing():
@@ -132,7 +165,11 @@ def test_shares_of_a_round_are_about_equally_long_and_lack_nothing():
     hparams = [{"train_steps": steps} for steps in (100, 90, 50, 50, 40, 30, 20, 20)]
     shares = rounds_of(study, 16).shares(list(range(8)), hparams, 3)
     assert sorted(number for share in shares for number in share.numbers) == list(range(8))
-    assert [share.steps for share in shares] == [130, 130, 140]  # by hand, the longest first to the lightest: 100 30, 90 40, 50 50 20 20
+    assert [share.steps for share in shares] == [
+        130,
+        130,
+        140,
+    ]  # by hand, the longest first to the lightest: 100 30, 90 40, 50 50 20 20
 
 
 def test_a_study_that_listens_asks_for_one_round_at_a_time_and_one_that_does_not_for_all():
@@ -154,7 +191,12 @@ def test_a_round_that_another_run_has_trained_meanwhile_is_not_asked_for():
 
 def test_a_worker_with_another_version_says_so():
     job = Task(some_studies()[0], [0]).job("cpu", "")
-    with pytest.raises(ValueError, match="This run is of rnnkit 0.0.0, and a worker has rnnkit .*Install one version everywhere."):
+    with pytest.raises(
+        ValueError,
+        match=(
+            "This run is of rnnkit 0.0.0, and a worker has rnnkit .*Install one version everywhere."
+        ),
+    ):
         perform({**job, "version": "0.0.0"}, None)
 
 
@@ -173,7 +215,7 @@ class Outbox:
         return False
 
 
-# --- what goes wrong ---------------------------------------------------------------------------------------------------
+# --- what goes wrong ------------------------------------------------------------------------------
 
 
 def refused(**settings):
@@ -184,7 +226,17 @@ def refused(**settings):
     return text
 
 
-@pytest.mark.parametrize("address", ["nowhere", "tcp://127.0.0.1:1", "tcp://256.0.0.1:8786", "http://", "tcp://localhost:port", "::"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "nowhere",
+        "tcp://127.0.0.1:1",
+        "tcp://256.0.0.1:8786",
+        "http://",
+        "tcp://localhost:port",
+        "::",
+    ],
+)
 def test_an_address_where_no_scheduler_answers_is_told(address, monkeypatch):
     monkeypatch.setattr("rnnkit.studies.cluster.PATIENCE", 1)
     assert f"No Dask scheduler answers at {address} (" in refused(scheduler=address)
@@ -192,7 +244,9 @@ def test_an_address_where_no_scheduler_answers_is_told(address, monkeypatch):
 
 def test_without_dask_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    assert refused(scheduler="tcp://127.0.0.1:8786").endswith("Install it with `pip install 'rnnkit[cluster]'`.")
+    assert refused(scheduler="tcp://127.0.0.1:8786").endswith(
+        "Install it with `pip install 'rnnkit[cluster]'`."
+    )
 
 
 def test_workers_and_a_scheduler_do_not_go_together():
@@ -206,9 +260,21 @@ def test_a_device_that_no_worker_can_have_is_refused():
 def test_a_study_that_fails_on_a_cluster_is_named(machines, monkeypatch):
     study = some_studies("random", (5, 9))[0]
     good, job = some_studies("random", (5, 9))[1], Task.job
-    monkeypatch.setattr(Task, "job", lambda task, *rest: {**job(task, *rest), **({"version": "9"} if task.study == study else {})})
+    monkeypatch.setattr(
+        Task,
+        "job",
+        lambda task, *rest: {
+            **job(task, *rest),
+            **({"version": "9"} if task.study == study else {}),
+        },
+    )
     with TrialStore(":memory:") as store:
-        with pytest.raises(StudyError, match=r"per_cap/rnn/.* failed: This run is of rnnkit 9, .* All finished trials are kept"):
+        with pytest.raises(
+            StudyError,
+            match=(
+                r"per_cap/rnn/.* failed: This run is of rnnkit 9, .* All finished trials are kept"
+            ),
+        ):
             complete([study, good], 3, store, scheduler=machines.address, progress=False)
         assert store.numbers(good.key) == {0, 1, 2} and len(store) == 3
 
@@ -216,12 +282,21 @@ def test_a_study_that_fails_on_a_cluster_is_named(machines, monkeypatch):
 def start(tmp_path, path, machines):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
-    return subprocess.Popen([sys.executable, str(script), str(path), machines.address], env=ENVIRONMENT, cwd=ROOT, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, str(script), str(path), machines.address],
+        env=ENVIRONMENT,
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 @POSIX
-def test_a_dask_worker_killed_in_mid_study_costs_nothing_but_time(machines, undisturbed, tmp_path, capfd):
+def test_a_dask_worker_killed_in_mid_study_costs_nothing_but_time(
+    machines, undisturbed, tmp_path, capfd
+):
     def kill_one():
         wait_for(lambda: count(path) >= 20)
         machines.workers.pop().kill()
@@ -237,7 +312,9 @@ def test_a_dask_worker_killed_in_mid_study_costs_nothing_but_time(machines, undi
 
 
 @POSIX
-def test_a_run_killed_on_a_cluster_frees_its_workers_and_resumes_as_if_undisturbed(machines, undisturbed, tmp_path):
+def test_a_run_killed_on_a_cluster_frees_its_workers_and_resumes_as_if_undisturbed(
+    machines, undisturbed, tmp_path
+):
     path = tmp_path / "trials.sqlite"
     process = start(tmp_path, path, machines)
     wait_for(lambda: count(path) >= 10, process)
@@ -252,7 +329,9 @@ def test_a_run_killed_on_a_cluster_frees_its_workers_and_resumes_as_if_undisturb
 
 
 @POSIX
-def test_ctrl_c_takes_the_work_back_from_a_cluster_and_says_how_to_go_on(machines, undisturbed, tmp_path):
+def test_ctrl_c_takes_the_work_back_from_a_cluster_and_says_how_to_go_on(
+    machines, undisturbed, tmp_path
+):
     path = tmp_path / "trials.sqlite"
     process = start(tmp_path, path, machines)
     wait_for(lambda: count(path) >= 5, process)
@@ -281,7 +360,9 @@ def test_a_scheduler_without_workers_is_told_and_waited_for(undisturbed, monkeyp
 
 
 @POSIX
-def test_a_scheduler_that_dies_ends_the_run_with_a_sentence_and_the_store_goes_on_without_it(machines, undisturbed, tmp_path, monkeypatch):
+def test_a_scheduler_that_dies_ends_the_run_with_a_sentence_and_the_store_goes_on_without_it(
+    machines, undisturbed, tmp_path, monkeypatch
+):
     """The last of this file: there is no cluster after it."""
     monkeypatch.setattr("rnnkit.studies.cluster.PATIENCE", 3)
     path = tmp_path / "trials.sqlite"
@@ -292,7 +373,9 @@ def test_a_scheduler_that_dies_ends_the_run_with_a_sentence_and_the_store_goes_o
 
     thread = threading.Thread(target=kill_it)
     thread.start()
-    with pytest.raises(StudyError, match="is gone. All finished trials are kept; run again to go on."):
+    with pytest.raises(
+        StudyError, match="is gone. All finished trials are kept; run again to go on."
+    ):
         trained(some_studies(), path, scheduler=machines.address)
     thread.join()
     assert trained(some_studies(), path, workers=1) == undisturbed

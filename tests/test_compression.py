@@ -1,4 +1,6 @@
-"""The best network comes from the store or from training its trial again; rounding its weights costs what arithmetic says."""
+"""The best network comes from the store or from training its trial again; rounding its weights
+costs what arithmetic says.
+"""
 
 import dataclasses
 import math
@@ -18,7 +20,9 @@ STUDY = Study("per_cap", "gru", 1, 150, n_in=10, train_steps=(200, 400), tuner="
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A store with four trials of one small study; whatever weights it has are deleted by the tests that want none."""
+    """A store with four trials of one small study; whatever weights it has are deleted by the tests
+    that want none.
+    """
     path = tmp_path_factory.mktemp("store") / "trials.sqlite"
     with TrialStore(path) as store:
         STUDY.run(store, 4)
@@ -37,7 +41,7 @@ def no_training(*args, **settings):
     raise AssertionError("nothing should be trained")
 
 
-# --- the best network --------------------------------------------------------------------------------------------------
+# --- the best network -----------------------------------------------------------------------------
 
 
 def test_blocks_put_together_again_are_the_parameters():
@@ -47,7 +51,9 @@ def test_blocks_put_together_again_are_the_parameters():
 
 def test_the_best_network_stores_the_bits_of_the_best_trial(store):
     trial, parts = best_network(store, STUDY)
-    assert trial.valid_loss == min(t.valid_loss for t in store.trials(STUDY.key) if not t.infeasible)
+    assert trial.valid_loss == min(
+        t.valid_loss for t in store.trials(STUDY.key) if not t.infeasible
+    )
     (found,) = measured(STUDY, trial.hparams, [theta_of(STUDY, parts)])
     assert found["valid_loss"] == pytest.approx(trial.valid_loss, rel=1e-9)
 
@@ -62,14 +68,21 @@ def test_a_network_that_was_trained_again_is_kept_for_next_time(store, monkeypat
 def test_weights_of_another_trial_are_not_taken_for_the_best(store):
     trial, right = best_network(store, STUDY)
     wrong = {name: np.zeros_like(block) for name, block in right.items()}
-    store.save_weights(STUDY.key, 99, -1e9, wrong, retrain.about(STUDY))  # of some other store, and said to be better
+    store.save_weights(
+        STUDY.key, 99, -1e9, wrong, retrain.about(STUDY)
+    )  # of some other store, and said to be better
     assert store.weights(STUDY.key)[0] == 99
     _, again = best_network(store, STUDY)
-    assert np.array_equal(again["W_out"], right["W_out"]) and store.weights(STUDY.key)[0] == trial.hyper_iter
+    assert (
+        np.array_equal(again["W_out"], right["W_out"])
+        and store.weights(STUDY.key)[0] == trial.hyper_iter
+    )
 
 
 def test_another_trial_than_the_best_is_trained_again_and_not_kept(store):
-    trials = sorted((t for t in store.trials(STUDY.key) if not t.infeasible), key=lambda t: t.valid_loss)
+    trials = sorted(
+        (t for t in store.trials(STUDY.key) if not t.infeasible), key=lambda t: t.valid_loss
+    )
     network_of(store, STUDY, trials[-1])
     with pytest.raises(StoreError, match="has no weights"):
         store.weights(STUDY.key)
@@ -86,12 +99,22 @@ def test_a_study_without_a_feasible_trial_has_no_best_network():
         best_network(empty, STUDY)
 
 
-@pytest.mark.parametrize("study", [
-    STUDY, Study("per_cap", "+rnn", 2, 300, seed=3), Study("per_cap", "rnn", 1, 300, pinned=(("nonlinearity", "relu"),)),
-    Study("parens_counting", "lstm", 1, 5_000, form="tiny"),
-], ids=lambda study: study.key)  # fmt: skip
+@pytest.mark.parametrize(
+    "study",
+    [
+        STUDY,
+        Study("per_cap", "+rnn", 2, 300, seed=3),
+        Study("per_cap", "rnn", 1, 300, pinned=(("nonlinearity", "relu"),)),
+        Study("parens_counting", "lstm", 1, 5_000, form="tiny"),
+    ],
+    ids=lambda study: study.key,
+)
 def test_a_study_is_made_again_from_a_row_of_its_trials(study):
-    fields = {field.name: getattr(study, field.name) for field in dataclasses.fields(study) if field.name not in ("train_steps", "pinned")}
+    fields = {
+        field.name: getattr(study, field.name)
+        for field in dataclasses.fields(study)
+        if field.name not in ("train_steps", "pinned")
+    }
     assert study_of(types.SimpleNamespace(study=study.key, **fields)) == study
 
 
@@ -101,7 +124,7 @@ def test_a_row_of_a_study_that_is_unknown_is_refused(store):
         study_of(row)
 
 
-# --- rounding ----------------------------------------------------------------------------------------------------------
+# --- rounding -------------------------------------------------------------------------------------
 
 BLOCK = np.random.default_rng(1).standard_t(2, size=(20, 30))  # long tails, where clipping pays
 
@@ -114,7 +137,12 @@ def test_rounding_to_k_bits_leaves_at_most_2_to_the_k_values_half_a_step_away(bi
 
 
 def test_one_bit_keeps_the_least_and_the_greatest():
-    assert quantised(np.array([-1.0, -0.9, 0.2, 3.0]), 1).tolist() == [-1.0, -1.0, -1.0, 3.0]  # by hand: 1 is in the middle
+    assert quantised(np.array([-1.0, -0.9, 0.2, 3.0]), 1).tolist() == [
+        -1.0,
+        -1.0,
+        -1.0,
+        3.0,
+    ]  # by hand: 1 is in the middle
 
 
 @pytest.mark.parametrize("bits", (1, 2, 4, 8))
@@ -137,7 +165,9 @@ def test_an_unknown_way_is_refused():
 
 
 def by_map(block, maps):
-    """Each third of a GRU's block on a grid of its own, eight values (three bits) from least to greatest, spelled out."""
+    """Each third of a GRU's block on a grid of its own, eight values (three bits) from least to
+    greatest, spelled out.
+    """
     for part in (block := block.astype(float)).reshape(maps, -1):
         step = (part.max() - part.min()) / 7
         part[:] = part.min() + step * np.rint((part - part.min()) / step) if step else part
@@ -145,13 +175,25 @@ def by_map(block, maps):
 
 
 def test_each_map_has_a_grid_of_its_own():
-    """A map a thousand times larger than another costs the smaller one nothing: on one grid the smaller one would be a single value."""
+    """A map a thousand times larger than another costs the smaller one nothing: on one grid the
+    smaller one would be a single value.
+    """
     small, large = BLOCK / 1_000, BLOCK
-    parts = {"Wx0": np.concatenate([small, large]), "b0": np.concatenate([small[:, 0], large[:, 0]]), "h0": np.stack([small[:, 1], large[:, 1]])}
+    parts = {
+        "Wx0": np.concatenate([small, large]),
+        "b0": np.concatenate([small[:, 0], large[:, 0]]),
+        "h0": np.stack([small[:, 1], large[:, 1]]),
+    }
     near = rounded(parts, 20, 4)
-    np.testing.assert_array_equal(near["Wx0"], np.concatenate([quantised(small, 4), quantised(large, 4)]))
-    np.testing.assert_array_equal(near["b0"], np.concatenate([quantised(small[:, 0], 4), quantised(large[:, 0], 4)]))
-    np.testing.assert_array_equal(near["h0"], np.stack([quantised(small[:, 1], 4), quantised(large[:, 1], 4)]))
+    np.testing.assert_array_equal(
+        near["Wx0"], np.concatenate([quantised(small, 4), quantised(large, 4)])
+    )
+    np.testing.assert_array_equal(
+        near["b0"], np.concatenate([quantised(small[:, 0], 4), quantised(large[:, 0], 4)])
+    )
+    np.testing.assert_array_equal(
+        near["h0"], np.stack([quantised(small[:, 1], 4), quantised(large[:, 1], 4)])
+    )
     assert len(np.unique(quantised(parts["Wx0"], 4)[:20])) < len(np.unique(near["Wx0"][:20]))
 
 
@@ -162,15 +204,23 @@ def test_readout_and_projection_are_one_matrix_each():
 
 
 def test_bits_kept_are_counted_by_equation_22_on_the_tasks_own_data(store):
-    """An independent count: a numpy transcription of the GRU (equations 5-8) with the rounded weights."""
+    """An independent count: a numpy transcription of the GRU (equations 5-8) with the rounded
+    weights.
+    """
     trial, parts = best_network(store, STUDY)
     N = STUDY.n_units
-    coarse = {name: by_map(block, 3 if name in ("Wx0", "Wh0", "b0") else 1) for name, block in parts.items()}
+    coarse = {
+        name: by_map(block, 3 if name in ("Wx0", "Wh0", "b0") else 1)
+        for name, block in parts.items()
+    }
     samples = STUDY.task.samples(trial.hparams, STUDY.num_params)
     words, labels = STUDY.task.data(STUDY.seed, samples)
     x = (words.numpy()[0][:, None] >> np.arange(10) & 1).astype(float)
     sigmoid = lambda a: 1 / (1 + np.exp(-a))
-    Wx, Wh, b = (coarse[name].reshape(3, N, *shape) for name, shape in (("Wx0", (10,)), ("Wh0", (N,)), ("b0", ())))
+    Wx, Wh, b = (
+        coarse[name].reshape(3, N, *shape)
+        for name, shape in (("Wx0", (10,)), ("Wh0", (N,)), ("b0", ()))
+    )
     h = np.tile(coarse["h0"], (samples, 1))
     for step in range(5):
         seen = x if step == 0 or trial.hparams["input_presentation"] == "every" else 0 * x
@@ -181,7 +231,9 @@ def test_bits_kept_are_counted_by_equation_22_on_the_tasks_own_data(store):
     right = (((h @ coarse["W_out"].T + coarse["b_out"])[:, 0] > 0) == (labels.numpy() > 0.5)).sum()
     kept = bits_kept(STUDY, trial.hparams, parts)
     assert kept["range"][2] == pytest.approx(stored_bits(right, samples), abs=1e-6)
-    assert kept["whole"] == [pytest.approx(-trial.eval_loss, rel=1e-9)] and kept["range"][15] == pytest.approx(kept["whole"][0], rel=0.02)
+    assert kept["whole"] == [pytest.approx(-trial.eval_loss, rel=1e-9)] and kept["range"][
+        15
+    ] == pytest.approx(kept["whole"][0], rel=0.02)
 
 
 def test_a_frame_says_what_its_best_trial_keeps(store, monkeypatch):
@@ -189,10 +241,18 @@ def test_a_frame_says_what_its_best_trial_keeps(store, monkeypatch):
     done = quantise(frame, store, progress=False)
     best = frame.valid_loss.idxmin()
     assert [place for place, kept in done.kept.items() if kept is not None] == [best]
-    assert {way: len(kept) for way, kept in done.kept[best].items()} == {"whole": 1, "range": 16, "clipped": 16}
+    assert {way: len(kept) for way, kept in done.kept[best].items()} == {
+        "whole": 1,
+        "range": 16,
+        "clipped": 16,
+    }
     monkeypatch.setattr(retrain, "train", no_training)
-    again = quantise(frame, str(store.path), progress=False)  # a path does as well, and the weights are there now
-    assert again.kept[best] == done.kept[best] and all(math.isfinite(bits) for bits in again.kept[best]["clipped"])
+    again = quantise(
+        frame, str(store.path), progress=False
+    )  # a path does as well, and the weights are there now
+    assert again.kept[best] == done.kept[best] and all(
+        math.isfinite(bits) for bits in again.kept[best]["clipped"]
+    )
 
 
 def test_what_a_network_keeps_is_noted_beside_its_weights(store, monkeypatch):
@@ -202,10 +262,17 @@ def test_what_a_network_keeps_is_noted_beside_its_weights(store, monkeypatch):
     assert again.kept.tolist() == first.kept.tolist()
 
 
-@pytest.mark.parametrize("note", [
-    {}, [1], {"whole": [1.0]}, {"whole": [1.0], "range": [1.0] * 16, "clipped": [1.0] * 16},
-    {"whole": ["much"], "range": [1.0] * 16, "clipped": [1.0] * 16}, {"whole": None, "range": 16, "clipped": {}},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "note",
+    [
+        {},
+        [1],
+        {"whole": [1.0]},
+        {"whole": [1.0], "range": [1.0] * 16, "clipped": [1.0] * 16},
+        {"whole": ["much"], "range": [1.0] * 16, "clipped": [1.0] * 16},
+        {"whole": None, "range": 16, "clipped": {}},
+    ],
+)
 def test_a_note_that_cannot_be_is_made_anew(store, note):
     right = quantise(store.frame(), store, progress=False).kept.dropna().iloc[0]
     number, _ = store.weights(STUDY.key)
@@ -217,4 +284,6 @@ def test_the_experiment_gives_trials_with_what_their_networks_keep():
     with TrialStore(":memory:") as store:
         frame = run("quantised", scale="smoke", store=store, workers=1, progress=False)
     best = frame[frame.kept.notna()]
-    assert len(best) == frame[~frame.infeasible].study.nunique() and set(frame.experiment) == {"quantised"}
+    assert len(best) == frame[~frame.infeasible].study.nunique() and set(frame.experiment) == {
+        "quantised"
+    }

@@ -1,4 +1,6 @@
-"""What the kit says of trials in words agrees with their tables and verdicts, tells the paper's words from ours, and is safe to show."""
+"""What the kit says of trials in words agrees with their tables and verdicts, tells the paper's
+words from ours, and is safe to show.
+"""
 
 import math
 import re
@@ -25,11 +27,21 @@ def frames(shape):
     hard = synthetic_hard.frames(shape)
     trials = 3 if shape == "smoke" else 24
     memory = synthetic.memory(depths=(1,), units=(48, 64, 72), trials=trials)
-    both = pd.concat([synthetic.frame((300,), (1,), trials, ("rnn",), seed=seed).assign(tuner=tuner, study=f"s/{tuner}/seed={seed}")
-                      for seed in (0, 1) for tuner in ("gp", "random")], ignore_index=True)  # fmt: skip
+    both = pd.concat(
+        [
+            synthetic.frame((300,), (1,), trials, ("rnn",), seed=seed).assign(
+                tuner=tuner, study=f"s/{tuner}/seed={seed}"
+            )
+            for seed in (0, 1)
+            for tuner in ("gp", "random")
+        ],
+        ignore_index=True,
+    )
     several = pd.concat(
         [
-            synthetic.frame((300,), (1,), trials, ("rnn",), seed=n).assign(n_in=n, study=f"in={n}", n_units=9)
+            synthetic.frame((300,), (1,), trials, ("rnn",), seed=n).assign(
+                n_in=n, study=f"in={n}", n_units=9
+            )
             for n in (20, 50)
         ]
     )
@@ -42,14 +54,29 @@ def frames(shape):
     rounded["kept"] = [kept if k == 0 else None for k in rounded.hyper_iter]
     again = capacity["fig1"][capacity["fig1"].architecture == "gru"]
     renamed = again.assign(
-        architecture="mingru", study=again.study.str.replace("gru", "mingru"), eval_loss=3 * again.eval_loss
+        architecture="mingru",
+        study=again.study.str.replace("gru", "mingru"),
+        eval_loss=3 * again.eval_loss,
     )
     later = pd.concat([capacity["fig1"], renamed], ignore_index=True)
     similar = synthetic.similar(depths=(1,), trials=trials)
-    return capacity | hard | {
-        "best_so_far": capacity["fig1"], "importance": capacity["fig1"], "later_numbers": capacity["fig1"], "more_cells": later,
-        "tuner": both, "inputs": several, "quantised": rounded, "fig2c": memory, "g01": memory, "fig3": similar, "lost": hard["fig5"],
-    }  # fmt: skip
+    return (
+        capacity
+        | hard
+        | {
+            "best_so_far": capacity["fig1"],
+            "importance": capacity["fig1"],
+            "later_numbers": capacity["fig1"],
+            "more_cells": later,
+            "tuner": both,
+            "inputs": several,
+            "quantised": rounded,
+            "fig2c": memory,
+            "g01": memory,
+            "fig3": similar,
+            "lost": hard["fig5"],
+        }
+    )
 
 
 @pytest.fixture(scope="module", params=SHAPES)
@@ -73,7 +100,11 @@ def test_each_figure_is_told_in_whole_sentences_at_every_scale(shaped, name):
     for sentence in (
         part.trials,
         *part.facts,
-        *(text for claim in part.claims for text in (claim.paper, claim.ours, claim.verdict, claim.why)),
+        *(
+            text
+            for claim in part.claims
+            for text in (claim.paper, claim.ours, claim.verdict, claim.why)
+        ),
     ):
         assert sentence.endswith((".", "!", "?")) and "nan" not in sentence.split(), sentence
 
@@ -81,7 +112,9 @@ def test_each_figure_is_told_in_whole_sentences_at_every_scale(shaped, name):
 @pytest.mark.parametrize("name", FACTS)
 def test_trials_that_all_diverged_are_told_too(name):
     frame = frames("smoke")[name]
-    dead = frame.assign(infeasible=True, train_loss=math.nan, valid_loss=math.nan, eval_loss=math.nan)
+    dead = frame.assign(
+        infeasible=True, train_loss=math.nan, valid_loss=math.nan, eval_loss=math.nan
+    )
     assert conclude(name, dead).parts[0].facts
 
 
@@ -95,14 +128,19 @@ def test_every_claim_is_told_once_with_its_verdict(shaped):
                 row.verdict, row.verdict.capitalize() + "."
             )
             assert claim.verdict == said
-            assert claim.paper.startswith(row.claim) and claim.paper.endswith(f"in the paper: {row.paper}.")
+            assert claim.paper.startswith(row.claim) and claim.paper.endswith(
+                f"in the paper: {row.paper}."
+            )
 
 
 def test_the_claims_are_gathered_by_verdict():
     frame = synthetic.frames("overnight")["fig1"]
     verdicts = analysis.compare("fig1", frame)
     said = conclude("fig1", frame).parts[0].verdicts
-    for word, verdict in (("hold", analysis.HOLDS), ("not tested at this scale", analysis.UNTESTED)):
+    for word, verdict in (
+        ("hold", analysis.HOLDS),
+        ("not tested at this scale", analysis.UNTESTED),
+    ):
         ids = verdicts.id[verdicts.verdict == verdict].tolist()
         assert f"{word}: {listed(ids)}" in said or not ids
     assert all(id in said for id in verdicts.id)
@@ -119,8 +157,13 @@ def test_the_number_and_both_ends_of_its_interval_are_ours():
 
 
 def test_a_claim_that_is_not_decided_says_why():
-    claims = {claim.id: claim for claim in conclude("fig1", synthetic.frames("smoke")["fig1"]).parts[0].claims}
-    assert claims["C01"].verdict == "Not tested at this scale." and claims["C01"].why.startswith("Why: ")
+    claims = {
+        claim.id: claim
+        for claim in conclude("fig1", synthetic.frames("smoke")["fig1"]).parts[0].claims
+    }
+    assert claims["C01"].verdict == "Not tested at this scale." and claims["C01"].why.startswith(
+        "Why: "
+    )
 
 
 def test_the_best_network_is_the_one_with_most_bits_per_parameter():
@@ -128,16 +171,25 @@ def test_the_best_network_is_the_one_with_most_bits_per_parameter():
     best = frame.loc[(-frame.eval_loss / frame.num_params).idxmax()]
     said = conclude("fig1", frame).parts[0].facts[0]
     layers = "1 layer" if best.n_layers == 1 else f"{best.n_layers} layers"
-    assert f"the {paper.LABELS[best.architecture]} with {layers} and {best.num_params:,} parameters" in said
+    assert (
+        f"the {paper.LABELS[best.architecture]} with {layers} and {best.num_params:,} parameters"
+        in said
+    )
     assert f"{-best.eval_loss / best.num_params:.2f}" in said
 
 
 def test_architectures_stand_in_the_order_of_their_bits():
     frame = synthetic.frames("overnight")["fig1"]
     said = " ".join(conclude("fig1", frame).parts[0].facts)
-    sentence = re.search(r"With 1 layer and up to 10,000 parameters the order is (.*?) bits", said)[1]
+    sentence = re.search(r"With 1 layer and up to 10,000 parameters the order is (.*?) bits", said)[
+        1
+    ]
     numbers = [float(x) for x in re.findall(r"\d\.\d\d", sentence)]
-    assert len(numbers) == 5 and numbers == sorted(numbers, reverse=True) and sentence.startswith("RNN")
+    assert (
+        len(numbers) == 5
+        and numbers == sorted(numbers, reverse=True)
+        and sentence.startswith("RNN")
+    )
 
 
 def test_the_search_says_how_far_it_had_come_halfway():
@@ -149,10 +201,16 @@ def test_the_search_says_how_far_it_had_come_halfway():
 
 def test_the_best_trials_of_one_study_say_what_they_share():
     rows = synthetic.frame((300,), (1,), 6, ("rnn",), infeasible=0)
-    rows["hparams"] = [h | {"optimizer": "adam", "nonlinearity": s, "lr_init": lr}
-                       for h, s, lr in zip(rows.hparams, ["tanh", "relu"] * 3, [0.01] * 6)]  # fmt: skip
+    rows["hparams"] = [
+        h | {"optimizer": "adam", "nonlinearity": s, "lr_init": lr}
+        for h, s, lr in zip(rows.hparams, ["tanh", "relu"] * 3, [0.01] * 6)
+    ]
     said = conclude("start", rows).parts[0].facts[-1]
-    assert "agree on optimizer (adam)" in said and "differ in nonlinearity" in said and "0.01 to 0.01" in said
+    assert (
+        "agree on optimizer (adam)" in said
+        and "differ in nonlinearity" in said
+        and "0.01 to 0.01" in said
+    )
 
 
 def test_a_later_cell_that_stores_far_more_is_ahead_of_the_papers_six(shaped):
@@ -165,15 +223,19 @@ def test_a_later_cell_that_stores_far_more_is_ahead_of_the_papers_six(shaped):
 def test_reruns_and_their_originals_are_compared():
     frame = synthetic_hard.frames("quick")["tableapp1"]
     table = analysis.rerun_table(analysis.rows_of("tableapp1", frame)).set_index("architecture")
-    assert f"GRU {table.mean_over_original['gru']:.3g}" in conclude("tableapp1", frame).parts[0].facts[0]
+    assert (
+        f"GRU {table.mean_over_original['gru']:.3g}"
+        in conclude("tableapp1", frame).parts[0].facts[0]
+    )
 
 
 def test_solved_tasks_are_counted():
     frame = synthetic_hard.frames("quick")["fig4"]
     cells = analysis.by_network(analysis.rows_of("fig4", frame))
     one = cells[(cells.n_layers == 1) & (cells.task_type == "parens_counting")]
-    assert f"Parentheses, 1 layer: {(one.solved > 0).sum()} of {len(one)} architectures" in unwrapped(
-        conclude("fig4", frame)
+    assert (
+        f"Parentheses, 1 layer: {(one.solved > 0).sum()} of {len(one)} architectures"
+        in unwrapped(conclude("fig4", frame))
     )
 
 
@@ -181,8 +243,15 @@ def test_solved_tasks_are_counted():
 
 
 def test_gradients_are_counted():
-    frame = pd.DataFrame({"architecture": ["rnn"] * 8, "draw": [0, 0, 1, 1, 2, 2, 3, 3], "back": [0, 50] * 4, "trace": 1.0,
-                          "gradient": [1, 1e-6, 1, 1e-9, 1, 0.5, 1, 1e6]})  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "architecture": ["rnn"] * 8,
+            "draw": [0, 0, 1, 1, 2, 2, 3, 3],
+            "back": [0, 50] * 4,
+            "trace": 1.0,
+            "gradient": [1, 1e-6, 1, 1e-9, 1, 0.5, 1, 1e6],
+        }
+    )
     said = unwrapped(conclude("gradients", frame))
     assert "4 draws: RNN 50." in said and "1000 times itself in this per cent: RNN 25." in said
 
@@ -192,12 +261,17 @@ def claims_table(**verdicts):
         (id, c.where, c.text, c.paper, 1.0, verdicts.get(id, analysis.UNTESTED), "fig1")
         for id, c in paper.CLAIMS.items()
     ]
-    return pd.DataFrame(rows, columns=["id", "where", "claim", "paper", "ours", "verdict", "figure"])
+    return pd.DataFrame(
+        rows, columns=["id", "where", "claim", "paper", "ours", "verdict", "figure"]
+    )
 
 
 def test_all_claims_are_counted_and_those_that_are_decided_named():
     said = unwrapped(conclude("claims", claims_table(C04="holds", C15="fails")))
-    assert "of the 36 that can be decided 1 holds, 1 fails, 34 are not tested at this scale; not counted C05" in said
+    assert (
+        "of the 36 that can be decided 1 holds, 1 fails, 34 are not tested at this scale; not"
+        " counted C05" in said
+    )
     assert "Architectures differ only a little (C04)" in said and "without loss (C15)" in said
 
 
@@ -232,7 +306,9 @@ def test_several_figures_are_told_one_after_another():
 
 def test_text_that_comes_from_trials_is_escaped():
     bad = "<script>alert(1)</script>$x$"
-    frame = synthetic.frame((300,), (1,), 4, ("rnn",), infeasible=0).assign(architecture=bad, scale=bad)
+    frame = synthetic.frame((300,), (1,), 4, ("rnn",), infeasible=0).assign(
+        architecture=bad, scale=bad
+    )
     shown = (
         conclude("best_so_far", frame)._repr_html_()
         + conclude("fig2c", synthetic.memory(trials=2).assign(architecture=bad))._repr_html_()
@@ -249,11 +325,17 @@ def test_html_is_well_formed_and_says_what_the_plain_text_says():
     words = re.sub(r"\s+", " ", "".join(tree.itertext()))
     for fact in shown.parts[0].facts:
         assert fact in words and fact in unwrapped(shown).replace("- ", "- ")
-    assert words.count("The paper says:") == words.count("We saw:") == len(paper.FIGURES["fig4"].claims)
+    assert (
+        words.count("The paper says:")
+        == words.count("We saw:")
+        == len(paper.FIGURES["fig4"].claims)
+    )
 
 
 def test_plain_text_keeps_to_a_width():
-    assert max(map(len, str(conclude("fig1", synthetic.frames("quick")["fig1"])).splitlines())) <= 112
+    assert (
+        max(map(len, str(conclude("fig1", synthetic.frames("quick")["fig1"])).splitlines())) <= 112
+    )
 
 
 def test_an_unknown_name_is_refused_with_those_that_there_are():
@@ -269,5 +351,7 @@ def test_a_frame_without_its_trials_is_refused():
 
 def test_the_same_trials_give_the_same_words():
     frame = synthetic.frames("quick")["fig1"]
-    again = frame.sample(frac=1, random_state=np.random.RandomState(0)).sort_values(["study", "hyper_iter"])
+    again = frame.sample(frac=1, random_state=np.random.RandomState(0)).sort_values(
+        ["study", "hyper_iter"]
+    )
     assert str(conclude("fig1", frame)) == str(conclude("fig1", again))

@@ -1,4 +1,6 @@
-"""The fused step for a GPU, run as C++ threads: the source that NVRTC compiles, against the processor's compiled step."""
+"""The fused step for a GPU, run as C++ threads: the source that NVRTC compiles, against the
+processor's compiled step.
+"""
 
 import ctypes
 import json
@@ -27,9 +29,19 @@ from rnnkit.training.slots import Slots, prepared
 from rnnkit.trials import TrialStore
 
 pytestmark = pytest.mark.skipif(native.compiler() is None, reason="needs a C++ compiler")
-RULES = (("Adam", "every", "tanh"), ("RMSProp", "first", "relu"), ("momentum", "first", "tanh"), ("SGD", "every", "relu"))
-OTHERS = [("mem_thru", "gru", "tiny"), ("rcf", "+rnn", "tiny"), ("text8", "lstm", "tiny sample"), ("parens_counting", "ugrnn", "tiny"),
-          ("arithmetic", "+rnn", "tiny")]  # fmt: skip
+RULES = (
+    ("Adam", "every", "tanh"),
+    ("RMSProp", "first", "relu"),
+    ("momentum", "first", "tanh"),
+    ("SGD", "every", "relu"),
+)
+OTHERS = [
+    ("mem_thru", "gru", "tiny"),
+    ("rcf", "+rnn", "tiny"),
+    ("text8", "lstm", "tiny sample"),
+    ("parens_counting", "ugrnn", "tiny"),
+    ("arithmetic", "+rnn", "tiny"),
+]
 
 
 def capacity(cell, n_layers=1, size=250, **settings):
@@ -40,8 +52,18 @@ def sets_of(study, count=2):
     """Hyper-parameters with the optimisers, presentations and nonlinearities in turns."""
     sets = []
     for optimizer, presentation, nonlinearity in RULES[:count]:
-        hparams = study.space.usual_point() | {"optimizer": optimizer, "train_steps": 50, "l2_decay": 1e-3, "gradient_clip_val": 1.0, "lr_init": 1e-2}
-        hparams |= {"input_presentation": presentation, "samples_per_param": 0.7} if study.task.input == "bits" else {}
+        hparams = study.space.usual_point() | {
+            "optimizer": optimizer,
+            "train_steps": 50,
+            "l2_decay": 1e-3,
+            "gradient_clip_val": 1.0,
+            "lr_init": 1e-2,
+        }
+        hparams |= (
+            {"input_presentation": presentation, "samples_per_param": 0.7}
+            if study.task.input == "bits"
+            else {}
+        )
         if nonlinearity in cell_of(study.architecture).nonlinearities:
             hparams["nonlinearity"] = nonlinearity
         sets.append(hparams)
@@ -49,14 +71,19 @@ def sets_of(study, count=2):
 
 
 def emulated(study, **chosen):
-    """Two warps a block: enough for all that warps do together, and few enough threads for a processor."""
+    """Two warps a block: enough for all that warps do together, and few enough threads for a
+    processor.
+    """
     return Emulated(cuda.kernel_for(study, **{"THREADS": 64, **chosen}))
 
 
 def both(study, count=2, **chosen):
     """The emulated engine and the compiled one, each with its slots filled alike."""
     sets = sets_of(study, count)
-    engines = Fused(study, Data(study, sets), "cpu", emulated(study, **chosen)), Compiled(study, Data(study, sets))
+    engines = (
+        Fused(study, Data(study, sets), "cpu", emulated(study, **chosen)),
+        Compiled(study, Data(study, sets)),
+    )
     for engine in engines:
         s = Slots(study.num_params, torch.float32, "cpu")
         s.fill(list(prepared(study, enumerate(sets), torch.float32)))
@@ -73,12 +100,17 @@ def agree(study, steps=3, count=2, within=1e-5, **chosen):
         x, y = getattr(a, name), getattr(b, name)
         assert (x - y).norm() <= within * y.norm(), name
     part, rows = "all" if study.task.input == "bits" else "valid", list(range(count))
-    (loss_a, right_a), (loss_b, right_b) = ours.evaluate(b, rows, part), theirs.evaluate(b, rows, part)
+    (loss_a, right_a), (loss_b, right_b) = (
+        ours.evaluate(b, rows, part),
+        theirs.evaluate(b, rows, part),
+    )
     torch.testing.assert_close(loss_a, loss_b, rtol=1e-5, atol=1e-7)
     assert right_a.tolist() == right_b.tolist()
 
 
-@pytest.mark.parametrize("cell", [cell for cell in (*PAPER, *LATER) if cell_of(cell).min_layers < 2])
+@pytest.mark.parametrize(
+    "cell", [cell for cell in (*PAPER, *LATER) if cell_of(cell).min_layers < 2]
+)
 def test_it_trains_and_counts_as_the_processor_does_with_one_layer(cell):
     agree(capacity(cell), MEMORY=3)
 
@@ -138,23 +170,36 @@ def landed(study, hparams, numbers, module, limit=10_000):
     raise AssertionError("the flight never lands")
 
 
-@pytest.mark.parametrize("study", [capacity("rnn", train_steps=(5, 9)), Study("text8", "lstm", 1, 900, form="tiny sample", train_steps=(2, 4))])
+@pytest.mark.parametrize(
+    "study",
+    [
+        capacity("rnn", train_steps=(5, 9)),
+        Study("text8", "lstm", 1, 900, form="tiny sample", train_steps=(2, 4)),
+    ],
+)
 def test_a_flight_brings_the_trials_that_the_processor_trains(study):
     hparams = study.new_tuner().suggest(2)
     here = train(study, hparams, [4, 7])
-    there = landed(study, hparams, [4, 7], emulated(study, MEMORY=4 if study.task.input == "bits" else 2))
+    there = landed(
+        study, hparams, [4, 7], emulated(study, MEMORY=4 if study.task.input == "bits" else 2)
+    )
     for number, one in zip([4, 7], here):
         other = there[number]
         assert other.steps == one.steps and other.infeasible == one.infeasible and other.seconds > 0
         for name in ("train_loss", "valid_loss", "eval_loss", "accuracy"):
-            assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-4, abs=1e-6), name
+            assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-4, abs=1e-6), (
+                name
+            )
 
 
 def test_a_flight_reports_a_trial_that_diverges():
     study = capacity("rnn")
     hparams = sets_of(study, 2)
     hparams[0]["train_steps"], hparams[1]["input_scale_W"] = 3, float("nan")
-    hparams[1] = {name: float("nan") if name.startswith("input_scale") else value for name, value in hparams[1].items()}
+    hparams[1] = {
+        name: float("nan") if name.startswith("input_scale") else value
+        for name, value in hparams[1].items()
+    }
     found = landed(study, hparams, [0, 1], emulated(study, MEMORY=4))
     assert not found[0].infeasible and found[0].steps == 3
     assert found[1].infeasible and found[1].steps == 0 and found[1].theta is None
@@ -163,7 +208,11 @@ def test_a_flight_reports_a_trial_that_diverges():
 def test_what_has_no_kernel_is_said():
     with pytest.raises(native.Unavailable, match="without layers"):
         cuda.kernel_for(Study("text8", "linear", 0, 1_000, form="tiny sample"))
-    assert all(cuda.kernel_for(Study("per_cap", cell, 2, 1_000)).equations for cell in CELLS if cell != "linear")
+    assert all(
+        cuda.kernel_for(Study("per_cap", cell, 2, 1_000)).equations
+        for cell in CELLS
+        if cell != "linear"
+    )
 
 
 @pytest.fixture
@@ -174,7 +223,11 @@ def one_gpu(monkeypatch):
     def module(study, device):
         asked.append(study.key)
         kernel = cuda.kernel_for(study, THREADS=32, MEMORY=3)
-        return modules.setdefault(kernel, None) or modules.__setitem__(kernel, Emulated(kernel)) or modules[kernel]
+        return (
+            modules.setdefault(kernel, None)
+            or modules.__setitem__(kernel, Emulated(kernel))
+            or modules[kernel]
+        )
 
     monkeypatch.setattr(cuda, "module_for", module)
     monkeypatch.setattr(cuda, "kind_of", lambda device: ())
@@ -184,19 +237,31 @@ def one_gpu(monkeypatch):
 
 
 def test_many_studies_in_flight_bring_the_trials_of_one_after_another(one_gpu, tmp_path):
-    some = [capacity(cell, train_steps=(2, 4), tuner=tuner) for cell, tuner in (("rnn", "gp"), ("irnn", "random"))]
+    some = [
+        capacity(cell, train_steps=(2, 4), tuner=tuner)
+        for cell, tuner in (("rnn", "gp"), ("irnn", "random"))
+    ]
     with TrialStore(tmp_path / "here.sqlite") as here, TrialStore(tmp_path / "gpu.sqlite") as gpu:
         complete(some, [17, 18], here, workers=1, progress=False)
         complete(some, [17, 18], gpu, device="cuda", progress=False)
         a, b = here.frame(), gpu.frame()
-        assert a.hyper_iter.tolist() == b.hyper_iter.tolist() and a.hparams.tolist() == b.hparams.tolist()
-        assert b.valid_loss.to_numpy() == pytest.approx(a.valid_loss.to_numpy(), rel=1e-5, nan_ok=True)
-        assert [gpu.weights(study.key)[0] for study in some] == [here.weights(study.key)[0] for study in some]
+        assert (
+            a.hyper_iter.tolist() == b.hyper_iter.tolist()
+            and a.hparams.tolist() == b.hparams.tolist()
+        )
+        assert b.valid_loss.to_numpy() == pytest.approx(
+            a.valid_loss.to_numpy(), rel=1e-5, nan_ok=True
+        )
+        assert [gpu.weights(study.key)[0] for study in some] == [
+            here.weights(study.key)[0] for study in some
+        ]
     assert len(set(one_gpu)) == 2
 
 
 def test_what_follows_a_study_is_begun_once_that_is_whole(one_gpu, tmp_path):
-    first, later = (capacity("rnn", train_steps=(2, 4), tuner="random", seed=seed) for seed in (0, 1))
+    first, later = (
+        capacity("rnn", train_steps=(2, 4), tuner="random", seed=seed) for seed in (0, 1)
+    )
     asked = []
 
     def following(study):
@@ -209,13 +274,18 @@ def test_what_follows_a_study_is_begun_once_that_is_whole(one_gpu, tmp_path):
     assert asked == [(first.key, {0, 1, 2}), (later.key, {0, 1})]
 
 
-def test_a_study_without_a_kernel_is_trained_by_the_plain_step_and_a_sentence_says_so(one_gpu, tmp_path, monkeypatch):
+def test_a_study_without_a_kernel_is_trained_by_the_plain_step_and_a_sentence_says_so(
+    one_gpu, tmp_path, monkeypatch
+):
     def none(study, device):
         raise native.Unavailable("there is no such kernel today")
 
     monkeypatch.setattr(cuda, "module_for", none)
     study = capacity("rnn", train_steps=(2, 4), tuner="random")
-    with TrialStore(tmp_path / "trials.sqlite") as store, pytest.warns(UserWarning, match="no such kernel today"):
+    with (
+        TrialStore(tmp_path / "trials.sqlite") as store,
+        pytest.warns(UserWarning, match="no such kernel today"),
+    ):
         complete([study], 2, store, device="cuda", progress=False)
         assert store.numbers(study.key) == {0, 1}
 
@@ -236,9 +306,20 @@ def test_a_failing_flight_names_its_study_and_leaves_the_others(one_gpu, tmp_pat
         assert store.numbers(good.key) == {0, 1} and not store.numbers(bad.key)
 
 
-# ---- races -----------------------------------------------------------------------------------------------------------------------------------
+# ---- races ---------------------------------------------------------------------------------------
 BITS = dict(NI=6, NO=1, NT=2, NB=16, INPUT=0, STREAMS=1, LOSS=0, HEADS=1, NS=1)
-SYMBOLS = dict(NI=12, NO=6, NT=2, NB=16, INPUT=2, STREAMS=2, LOSS=2, HEADS=2, NS=1, DRAW=cuda.KINDS.index("parens_counting"))
+SYMBOLS = dict(
+    NI=12,
+    NO=6,
+    NT=2,
+    NB=16,
+    INPUT=2,
+    STREAMS=2,
+    LOSS=2,
+    HEADS=2,
+    NS=1,
+    DRAW=cuda.KINDS.index("parens_counting"),
+)
 
 
 def races(kernel, more=()) -> str:
@@ -247,17 +328,27 @@ def races(kernel, more=()) -> str:
         program = built(kernel, "race.cpp", ("-g", "-fsanitize=thread"), more)
     except subprocess.CalledProcessError:
         pytest.skip("this compiler has no thread sanitizer")
-    done = subprocess.run([str(program)], capture_output=True, text=True, timeout=300, env={**os.environ, "TSAN_OPTIONS": "halt_on_error=1"})
+    done = subprocess.run(
+        [str(program)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "TSAN_OPTIONS": "halt_on_error=1"},
+    )
     if "unexpected memory mapping" in done.stderr:
         pytest.skip("the thread sanitizer does not run on this system")
     assert done.returncode == 0 or "data race" in done.stderr, done.stdout + done.stderr
     return done.stderr if "data race" in done.stderr else ""
 
 
-@pytest.mark.parametrize("kernel", [
-    cuda.Kernel("gru", NU=3, NL=2, **BITS, TILE=2, MEMORY=4),
-    cuda.Kernel("+rnn", NU=3, NL=2, **SYMBOLS, TILE=2, MEMORY=2),
-], ids=["bits", "symbols"])  # fmt: skip
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        cuda.Kernel("gru", NU=3, NL=2, **BITS, TILE=2, MEMORY=4),
+        cuda.Kernel("+rnn", NU=3, NL=2, **SYMBOLS, TILE=2, MEMORY=2),
+    ],
+    ids=["bits", "symbols"],
+)
 def test_no_two_threads_meet_without_a_barrier(kernel):
     assert races(kernel) == ""
 
@@ -271,23 +362,31 @@ def test_a_missing_barrier_is_found():
     assert "data race" in found and "block.cuh" in found
 
 
-# ---- NVRTC, which needs no GPU ----------------------------------------------------------------------------------------------------------------
+# ---- NVRTC, which needs no GPU -------------------------------------------------------------------
 def used(log) -> dict:
     """Registers, and bytes that are spilled, of each kernel in an assembler's log."""
-    found = re.findall(r"Compiling entry function '(\w+)'.*?(\d+) bytes spill stores.*?Used (\d+) registers", log, re.S)
+    found = re.findall(
+        r"Compiling entry function '(\w+)'.*?(\d+) bytes spill stores.*?Used (\d+) registers",
+        log,
+        re.S,
+    )
     return {name: (int(registers), int(spilled)) for name, spilled, registers in found}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the package nvidia-cuda-nvrtc is for Linux")
-@pytest.mark.parametrize("arch, study", [
-    ("sm_90", capacity("rnn", 1, 1_000)),
-    ("sm_90", Study("per_cap", "lstm", 4, 3_000)),
-    ("sm_80", Study("parens_counting", "+rnn", 2, 2_000)),
-    ("sm_80", Study("rcf", "gru", 1, 2_000)),
-    ("sm_90", Study("text8", "ugrnn", 2, 6_000, form="small sample")),
-    ("sm_90", Study("arithmetic", "irnn", 1, 2_000)),
-    ("sm_80", Study("mem_thru", "lstm", 2, 6_000)),
-], ids=lambda value: value if isinstance(value, str) else value.task_type)  # fmt: skip
+@pytest.mark.parametrize(
+    "arch, study",
+    [
+        ("sm_90", capacity("rnn", 1, 1_000)),
+        ("sm_90", Study("per_cap", "lstm", 4, 3_000)),
+        ("sm_80", Study("parens_counting", "+rnn", 2, 2_000)),
+        ("sm_80", Study("rcf", "gru", 1, 2_000)),
+        ("sm_90", Study("text8", "ugrnn", 2, 6_000, form="small sample")),
+        ("sm_90", Study("arithmetic", "irnn", 1, 2_000)),
+        ("sm_80", Study("mem_thru", "lstm", 2, 6_000)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.task_type,
+)
 def test_nvrtc_compiles_the_kernels_and_keeps_their_numbers_in_registers(arch, study):
     made = cuda.compile(cuda.kernel_for(study), arch)
     assert made.cubin[:4] == b"\x7fELF" and b"numbers" in made.cubin
@@ -303,13 +402,16 @@ def test_a_cubin_is_kept_and_one_that_cannot_be_made_is_said(tmp_path, monkeypat
     kernel = cuda.kernel_for(Study("per_cap", "linear", 0, 60, n_in=59, unroll=1))
     code = cuda.cubin(kernel, "sm_80")
     monkeypatch.setattr(cuda, "compile", None)
-    assert cuda.cubin(kernel, "sm_80") == code and len(list((tmp_path / "rnnkit").glob("*.cubin"))) == 1
+    assert (
+        cuda.cubin(kernel, "sm_80") == code
+        and len(list((tmp_path / "rnnkit").glob("*.cubin"))) == 1
+    )
     monkeypatch.undo()
     with pytest.raises(native.Unavailable, match="sm_1"):
         cuda.compile(kernel, "sm_1")
 
 
-# ---- the driver ------------------------------------------------------------------------------------------------------------------------------
+# ---- the driver ----------------------------------------------------------------------------------
 class Driver:
     """Stands for the driver's library: notes what it is asked, and answers with `code`."""
 
@@ -331,19 +433,35 @@ def test_a_function_is_launched_with_the_addresses_and_numbers_that_it_is_given(
     driver, kernel = Driver(), cuda.kernel_for(capacity("rnn", 1, 1_000), MEMORY=3, THREADS=128)
     monkeypatch.setattr(cuda, "_driver", lambda: driver)
     function, tensor = cuda.Function(None, "train", kernel), torch.zeros(3)
-    assert kernel.shared > 48 * 1024 and ("cuFuncSetAttribute", (function.handle, cuda.MAX_DYNAMIC_SHARED, kernel.shared)) in driver.asked
+    assert (
+        kernel.shared > 48 * 1024
+        and ("cuFuncSetAttribute", (function.handle, cuda.MAX_DYNAMIC_SHARED, kernel.shared))
+        in driver.asked
+    )
     function(5, 77, tensor, None, ctypes.c_int(-2), ctypes.c_int64(2**40))
     name, (_, *grid, stream, packed, _) = driver.asked[-1]
-    assert name == "cuLaunchKernel" and grid == [5, 1, 1, 128, 1, 1, kernel.shared] and stream.value == 77
+    assert (
+        name == "cuLaunchKernel"
+        and grid == [5, 1, 1, 128, 1, 1, kernel.shared]
+        and stream.value == 77
+    )
     kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int64)
-    found = [ctypes.cast(place, ctypes.POINTER(kind)).contents.value for place, kind in zip(packed, kinds, strict=True)]
+    found = [
+        ctypes.cast(place, ctypes.POINTER(kind)).contents.value
+        for place, kind in zip(packed, kinds, strict=True)
+    ]
     assert found == [tensor.data_ptr(), None, -2, 2**40]
 
 
 def test_a_trial_names_the_card_that_trained_it(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: {"cuda:1": "A Fast Card"}[device])
+    monkeypatch.setattr(
+        torch.cuda, "get_device_name", lambda device: {"cuda:1": "A Fast Card"}[device]
+    )
     named.cache_clear()
-    assert provenance("cuda:1")["device"] == "cuda:1 (A Fast Card)" and provenance("cpu")["device"] == "cpu"
+    assert (
+        provenance("cuda:1")["device"] == "cuda:1 (A Fast Card)"
+        and provenance("cpu")["device"] == "cpu"
+    )
 
 
 def test_what_the_driver_refuses_is_said_in_its_words(monkeypatch):
@@ -352,7 +470,7 @@ def test_what_the_driver_refuses_is_said_in_its_words(monkeypatch):
         cuda.Function(None, "train", cuda.kernel_for(capacity("rnn")))
 
 
-# ---- the bench -------------------------------------------------------------------------------------------------------------------------------
+# ---- the bench -----------------------------------------------------------------------------------
 @pytest.fixture
 def small_bench(monkeypatch):
     monkeypatch.setattr(cuda, "kind_of", lambda device: ("sm_90", cuda.SHARED_BYTES))
@@ -371,9 +489,17 @@ def small_bench(monkeypatch):
 def test_the_bench_checks_measures_and_compares(small_bench, tmp_path, capsys):
     report = small_bench.main(path=tmp_path / "bench.json", device="cpu", jax=False)
     assert json.loads((tmp_path / "bench.json").read_text()) == report
-    assert [row["agrees"] for row in report["checks"]] == [True] and report["checks"][0]["apart"] < 1e-5
-    assert [row["name"] for row in report["rates"]] == ["fused, 1 models", "plain torch step", "torch.nn loop"]
-    assert {row["rate"] for row in report["rates"]} == {7.0} and "threads, sm_90" in capsys.readouterr().out
+    assert [row["agrees"] for row in report["checks"]] == [True] and report["checks"][0][
+        "apart"
+    ] < 1e-5
+    assert [row["name"] for row in report["rates"]] == [
+        "fused, 1 models",
+        "plain torch step",
+        "torch.nn loop",
+    ]
+    assert {row["rate"] for row in report["rates"]} == {
+        7.0
+    } and "threads, sm_90" in capsys.readouterr().out
 
 
 def test_the_bench_fails_where_a_step_does_not_agree(small_bench, monkeypatch):
@@ -384,8 +510,14 @@ def test_the_bench_fails_where_a_step_does_not_agree(small_bench, monkeypatch):
 
 def test_the_bench_checks_all_cells_and_tasks_and_times_all_steps():
     checked, timed = list(gpu_bench.studies_to_check()), list(gpu_bench.studies_to_time())
-    assert {study.task_type for study in checked} == set(TASKS) and {study.architecture for study in checked} == set(CELLS)
-    assert {study.task.steps for study in timed} == {5, 50, 175} and {study.max_params for study in timed} == set(gpu_bench.SIZES)
+    assert {study.task_type for study in checked} == set(TASKS) and {
+        study.architecture for study in checked
+    } == set(CELLS)
+    assert {study.task.steps for study in timed} == {5, 50, 175} and {
+        study.max_params for study in timed
+    } == set(gpu_bench.SIZES)
     for cell, size, layers in gpu_bench.SWEEP:
-        (near, _), (_, large) = gpu_bench.variants(gpu_bench.capacity(cell, layers, size), cuda.SHARED_BYTES)
+        (near, _), (_, large) = gpu_bench.variants(
+            gpu_bench.capacity(cell, layers, size), cuda.SHARED_BYTES
+        )
         assert near is False and large.shared <= cuda.SHARED_BYTES

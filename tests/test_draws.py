@@ -10,9 +10,21 @@ from rnnkit.tasks import TASKS
 
 # Random123 1.14, tests/kat_vectors, "philox4x32 10": counter, key, answer
 KNOWN = [
-    ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
-    ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
-    ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
+    (
+        "00000000 00000000 00000000 00000000",
+        "00000000 00000000",
+        "6627e8d5 e169c58d bc57ac4c 9b00dbd8",
+    ),
+    (
+        "ffffffff ffffffff ffffffff ffffffff",
+        "ffffffff ffffffff",
+        "408f276d 41c83b0e a20bc7c6 6d5451fd",
+    ),
+    (
+        "243f6a88 85a308d3 13198a2e 03707344",
+        "a4093822 299f31d0",
+        "d16cfe09 94fdcceb 5001e420 24126ea1",
+    ),
 ]
 STREAMS = (draws.WEIGHTS, draws.DATA, draws.VALID, draws.EVAL, draws.ORDER)
 
@@ -26,14 +38,18 @@ def unsigned(words):
 
 
 def counters_of(seed, words_XxC):
-    """The counters whose blocks these words are, X x Q x 4: Philox run backwards in Python's own whole numbers."""
+    """The counters whose blocks these words are, X x Q x 4: Philox run backwards in Python's own
+    whole numbers.
+    """
     keys, key = [], [seed % 2**32, seed >> 32]
     for _ in range(10):
         keys.append(tuple(key))
         key = [(k + step) % 2**32 for k, step in zip(key, (0x9E3779B9, 0xBB67AE85))]
     inverse = [pow(factor, -1, 2**32) for factor in (0xD2511F53, 0xCD9E8D57)]
     found = []
-    for block in unsigned(words_XxC).unflatten(-1, (4, -1)).transpose(-1, -2).reshape(-1, 4).tolist():
+    for block in (
+        unsigned(words_XxC).unflatten(-1, (4, -1)).transpose(-1, -2).reshape(-1, 4).tolist()
+    ):
         for k, l in reversed(keys):
             x, y, z, w = block
             a, c = w * inverse[0] % 2**32, y * inverse[1] % 2**32
@@ -54,7 +70,9 @@ def test_each_word_comes_from_the_counter_that_its_names_say(seed):
     for stream in STREAMS:
         for number in (0, 7, 2**32, 2**32 + 7, 2**62):
             words = draws.words(seed, stream, number, 12)
-            assert counters_of(seed, words) == [(index, stream, number % 2**32, number >> 32) for index in range(3)]
+            assert counters_of(seed, words) == [
+                (index, stream, number % 2**32, number >> 32) for index in range(3)
+            ]
 
 
 def test_streams_are_distinct_words():
@@ -62,11 +80,21 @@ def test_streams_are_distinct_words():
 
 
 def test_no_block_comes_twice_in_ten_million_batches():
-    """The first block of each training batch at the paper's scale, and every block of the held-out ones; 64 of their 128 bits, counted."""
+    """The first block of each training batch at the paper's scale, and every block of the held-out
+    ones; 64 of their 128 bits, counted.
+    """
     held = torch.arange(128)
-    parts = [draws.words(3, draws.DATA, torch.arange(i * 10**6, (i + 1) * 10**6), 4)[:, :2] for i in range(10)]
+    parts = [
+        draws.words(3, draws.DATA, torch.arange(i * 10**6, (i + 1) * 10**6), 4)[:, :2]
+        for i in range(10)
+    ]
     for stream in (draws.VALID, draws.EVAL):
-        parts.append(draws.words(3, stream, held, 64 * 4).unflatten(-1, (4, -1))[:, :2].transpose(1, 2).reshape(-1, 2))
+        parts.append(
+            draws.words(3, stream, held, 64 * 4)
+            .unflatten(-1, (4, -1))[:, :2]
+            .transpose(1, 2)
+            .reshape(-1, 2)
+        )
     words = unsigned(torch.cat(parts))
     halves = (words[:, 0] << 32 | words[:, 1]).sort().values
     assert len(halves) == 10**7 + 2 * 128 * 64 and bool((halves[1:] != halves[:-1]).all())
@@ -74,7 +102,9 @@ def test_no_block_comes_twice_in_ten_million_batches():
 
 def test_seeds_that_differ_anywhere_in_62_bits_draw_differently():
     first = draws.words(5, draws.DATA, 0, 4)
-    assert all(not torch.equal(first, draws.words(5 ^ 1 << bit, draws.DATA, 0, 4)) for bit in range(62))
+    assert all(
+        not torch.equal(first, draws.words(5 ^ 1 << bit, draws.DATA, 0, 4)) for bit in range(62)
+    )
 
 
 @pytest.mark.parametrize("name", ["mem_thru", "parens_counting", "arithmetic", "rcf"])
@@ -98,7 +128,8 @@ def test_words_have_the_shape_of_their_numbers_and_one_axis_more():
 
 
 def test_draws_are_uniform_and_normal():
-    # 100,000 numbers: the mean of uniforms has standard error 1/sqrt(12 n), chi-square over 64 bins has 63 degrees of freedom
+    # 100,000 numbers: the mean of uniforms has standard error 1/sqrt(12 n), chi-square over 64 bins
+    # has 63 degrees of freedom
     n = 100_000
     u = draws.uniform(3, draws.DATA, 0, n)
     counts = torch.histc(u, 64, 0, 1)
@@ -107,7 +138,9 @@ def test_draws_are_uniform_and_normal():
     z = draws.normal(3, draws.DATA, 0, n)
     assert float(z.mean()) == pytest.approx(0, abs=5 / math.sqrt(n))
     assert float((z**4).mean()) == pytest.approx(3, abs=5 * math.sqrt(96 / n))
-    assert float((z[: n // 2] * z[n // 2 :]).mean()) == pytest.approx(0, abs=5 / math.sqrt(n / 2))  # sine and cosine of one angle
+    assert float((z[: n // 2] * z[n // 2 :]).mean()) == pytest.approx(
+        0, abs=5 / math.sqrt(n / 2)
+    )  # sine and cosine of one angle
 
 
 def test_each_bit_of_the_draws_is_fair_and_neighbours_are_uncorrelated():

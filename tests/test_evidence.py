@@ -1,4 +1,6 @@
-"""One evidence: README, gallery, claims.csv and the executed notebooks say the same, and the pictures are of the trials that ship."""
+"""One evidence: README, gallery, claims.csv and the executed notebooks say the same, and the
+pictures are of the trials that ship.
+"""
 
 import ast
 import shutil
@@ -34,7 +36,9 @@ def scale_of(notebook):
     """The scale that a notebook is executed at as it is committed."""
     cells = nbformat.read(ROOT / "notebooks" / f"{notebook}.ipynb", as_version=4).cells
     source = next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", ()))
-    return next(ast.literal_eval(line.value) for line in ast.parse(source).body if line.target.id == "scale")
+    return next(
+        ast.literal_eval(line.value) for line in ast.parse(source).body if line.target.id == "scale"
+    )
 
 
 class Table(HTMLParser):
@@ -58,8 +62,12 @@ class Table(HTMLParser):
 
 def tables_of(notebook):
     """The frames that a notebook shows."""
-    cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
-    shown = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.outputs]
+    cells = [
+        cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"
+    ]
+    shown = [
+        output.get("data", {}).get("text/html", "") for cell in cells for output in cell.outputs
+    ]
     return [Table(html).rows for html in shown if "<table" in html]
 
 
@@ -85,7 +93,9 @@ def test_the_readme_has_the_verdicts_of_the_trials_that_ship(shipped):
 def test_the_gallery_has_the_verdicts_of_its_table():
     text = (FIGURES / "README.md").read_text(encoding="utf-8")
     assert f"Claims of the paper: {analysis.tally(CLAIMS)} " in text
-    for (claim, theirs, ours, verdict), evidence in zip(verdicts.verdict_rows(CLAIMS), CLAIMS.evidence):
+    for (claim, theirs, ours, verdict), evidence in zip(
+        verdicts.verdict_rows(CLAIMS), CLAIMS.evidence
+    ):
         assert f"| {claim} | {theirs} | {ours} | **{verdict}** | {evidence} |" in text
 
 
@@ -94,13 +104,20 @@ def test_a_notebook_has_the_verdicts_of_the_gallery(notebook):
     known = CLAIMS.set_index("id")
     for id, (ours, verdict) in verdicts_in(notebook).items():
         assert verdict == known.verdict[id], id
-        alone, whole = analysis.with_interval(known.ours[id]), analysis.with_interval(*known.loc[id, ["ours", "low", "high"]])
+        alone, whole = (
+            analysis.with_interval(known.ours[id]),
+            analysis.with_interval(*known.loc[id, ["ours", "low", "high"]]),
+        )
         assert ours in (alone, whole), id  # a table may leave the interval out
 
 
 def test_the_discussion_counts_the_verdicts_of_the_gallery():
     notebook = ROOT / "notebooks" / "5_discussion.ipynb"
-    outputs = [output for cell in nbformat.read(notebook, as_version=4).cells for output in cell.get("outputs", ())]
+    outputs = [
+        output
+        for cell in nbformat.read(notebook, as_version=4).cells
+        for output in cell.get("outputs", ())
+    ]
     shown = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
     assert f"Claims of the paper: {escape(analysis.tally(CLAIMS))}." in shown
     assert set(verdicts_in(notebook)) >= set(CLAIMS.id)
@@ -118,15 +135,27 @@ def test_every_file_of_the_gallery_is_as_the_kit_wrote_it():
 def test_every_figure_is_of_the_trials_that_ship(shipped):
     """The trials are found by today's studies, so they are also those that notebooks read."""
     frames = reproduce.stored_frames(shipped, scale_of("5_discussion"))
-    wanted = figures.companions({name: frame for name, frame in frames.items() if name in figures.DRAW})
-    trials = {name: account.digest_of_trials(analysis.rows_of(name, frame)) for name, frame in wanted.items()}
-    noted = {name: entry["trials"] for name, entry in account.account_in(FIGURES).items() if name in figures.DRAW}
+    wanted = figures.companions(
+        {name: frame for name, frame in frames.items() if name in figures.DRAW}
+    )
+    trials = {
+        name: account.digest_of_trials(analysis.rows_of(name, frame))
+        for name, frame in wanted.items()
+    }
+    noted = {
+        name: entry["trials"]
+        for name, entry in account.account_in(FIGURES).items()
+        if name in figures.DRAW
+    }
     assert noted == trials
 
 
 def test_the_report_that_ships_is_of_the_trials_that_ship(shipped, monkeypatch):
     from rnnkit.reports import report
 
-    monkeypatch.setattr("rnnkit.studies.study.train", lambda *_, **__: pytest.fail("the trials of the report are not shipped"))
+    monkeypatch.setattr(
+        "rnnkit.studies.study.train",
+        lambda *_, **__: pytest.fail("the trials of the report are not shipped"),
+    )
     frame = report("mgu", scale_of("your_own_cell"), shipped, progress=False, workers=1).frame
     assert account.account_in(FIGURES)["report_mgu"]["trials"] == account.digest_of_trials(frame)

@@ -1,4 +1,5 @@
-"""Disks that fill, power that fails, memory that runs out, clocks that run back: each for real. Afterwards nothing is lost or doubled.
+"""Disks that fill, power that fails, memory that runs out, clocks that run back: each for real.
+Afterwards nothing is lost or doubled.
 
 What a killed parent, worker or Dask worker leaves behind is in test_workers.py and test_cluster.py.
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from test_reproduce import small_books
-from test_workers import ENVIRONMENT, N, POSIX, ROOT, count, rows, some_studies, start, wait_for
+from test_workers import ENVIRONMENT, POSIX, ROOT, N, count, rows, some_studies, start, wait_for
 
 from rnnkit.studies import Study, StudyError, complete, run
 from rnnkit.trials import StoreError, TrialStore
@@ -40,12 +41,16 @@ def resumed(path, **settings):
         return after
 
 
-# --- power -------------------------------------------------------------------------------------------------------------
+# --- power ----------------------------------------------------------------------------------------
 
 
 @POSIX
-def test_a_run_whose_log_lost_its_end_with_the_power_goes_on_from_what_was_whole(tmp_path, undisturbed):
-    """The write-ahead log of a killed run, cut off in the middle of a page, near its start and near its end."""
+def test_a_run_whose_log_lost_its_end_with_the_power_goes_on_from_what_was_whole(
+    tmp_path, undisturbed
+):
+    """The write-ahead log of a killed run, cut off in the middle of a page, near its start and near
+    its end.
+    """
     path = tmp_path / "trials.sqlite"
     process = start(tmp_path, path, 1)
     wait_for(lambda: count(path) >= 20, process)
@@ -66,7 +71,7 @@ def test_a_run_whose_log_lost_its_end_with_the_power_goes_on_from_what_was_whole
         assert len(store) == whole >= 20
 
 
-# --- disk --------------------------------------------------------------------------------------------------------------
+# --- disk -----------------------------------------------------------------------------------------
 
 
 def is_root():
@@ -78,7 +83,12 @@ def small_disk(tmp_path):
     """A disk of a quarter of a megabyte, of which little is free."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if not is_root() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True).returncode:
+    if (
+        not is_root()
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True
+        ).returncode
+    ):
         pytest.skip("only root may make a small disk")
     (folder / "ballast").write_bytes(bytes(100_000))
     yield folder
@@ -87,7 +97,9 @@ def small_disk(tmp_path):
 
 @LINUX
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_full_disk_ends_the_run_with_a_sentence_and_with_room_it_goes_on(small_disk, undisturbed, workers):
+def test_a_full_disk_ends_the_run_with_a_sentence_and_with_room_it_goes_on(
+    small_disk, undisturbed, workers
+):
     path = small_disk / "trials.sqlite"
     with TrialStore(path) as store:
         with pytest.raises(StoreError, match=r"disk.*what was stored is safe\.$") as caught:
@@ -99,7 +111,9 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_with_room_it_goes_on(small
 
 
 @POSIX
-def test_a_limit_on_the_size_of_files_ends_the_run_with_a_sentence_and_without_it_the_run_goes_on(tmp_path, undisturbed):
+def test_a_limit_on_the_size_of_files_ends_the_run_with_a_sentence_and_without_it_the_run_goes_on(
+    tmp_path, undisturbed
+):
     """RLIMIT_FSIZE, as batch systems set it."""
     path = tmp_path / "trials.sqlite"
     code = f"""
@@ -115,13 +129,21 @@ def test_a_limit_on_the_size_of_files_ends_the_run_with_a_sentence_and_without_i
             except StoreError as error:
                 print(error)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=ENVIRONMENT, cwd=ROOT)
-    assert done.stdout.strip().endswith("what was stored is safe.") and done.stdout.count("\n") == 1, done.stdout + done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        cwd=ROOT,
+    )
+    assert (
+        done.stdout.strip().endswith("what was stored is safe.") and done.stdout.count("\n") == 1
+    ), done.stdout + done.stderr
     assert 0 < count(path) < 2 * N
     assert resumed(path) == undisturbed
 
 
-# --- memory ------------------------------------------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------------------
 
 
 HUNGRY = """
@@ -144,7 +166,9 @@ class Hungry(RNN):
 
 
 @LINUX
-def test_a_worker_out_of_memory_costs_one_study_is_told_and_with_memory_the_run_goes_on(tmp_path, monkeypatch, capsys):
+def test_a_worker_out_of_memory_costs_one_study_is_told_and_with_memory_the_run_goes_on(
+    tmp_path, monkeypatch, capsys
+):
     """The worker may not have 400 MB more (RLIMIT_AS), and the cell wants them."""
     (tmp_path / "hungry_cell.py").write_text(HUNGRY)
     monkeypatch.syspath_prepend(tmp_path)
@@ -155,7 +179,10 @@ def test_a_worker_out_of_memory_costs_one_study_is_told_and_with_memory_the_run_
     try:
         with TrialStore(tmp_path / "trials.sqlite") as store:
             monkeypatch.setenv("SMALL_MACHINE", "1")
-            with pytest.raises(StudyError, match=r"per_cap/hungry/.* failed: its worker ran out of memory \(fewer workers"):
+            with pytest.raises(
+                StudyError,
+                match=r"per_cap/hungry/.* failed: its worker ran out of memory \(fewer workers",
+            ):
                 complete([study, small], 4, store, workers=2)
             assert store.numbers(small.key) == {0, 1, 2, 3} and not store.numbers(study.key)
             monkeypatch.delenv("SMALL_MACHINE")
@@ -168,7 +195,7 @@ def test_a_worker_out_of_memory_costs_one_study_is_told_and_with_memory_the_run_
     assert "is tried again: its worker ran out of memory" in capsys.readouterr().err
 
 
-# --- two at once -------------------------------------------------------------------------------------------------------
+# --- two at once ----------------------------------------------------------------------------------
 
 
 TWICE = """
@@ -188,8 +215,17 @@ rep.reproduce("smoke", only="0_start_here", store=folder / "trials.sqlite", out=
 @POSIX
 def test_two_reproductions_on_one_store_share_the_work_and_both_end_well(tmp_path):
     small_books(tmp_path)
-    both = [subprocess.Popen([sys.executable, "-c", TWICE, str(tmp_path)], env=ENVIRONMENT, cwd=ROOT, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", TWICE, str(tmp_path)],
+            env=ENVIRONMENT,
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
     for process in both:
         assert process.stdout.readline() == "ready\n"
     (tmp_path / "go").touch()
@@ -200,24 +236,38 @@ def test_two_reproductions_on_one_store_share_the_work_and_both_end_well(tmp_pat
     with TrialStore(":memory:") as alone, TrialStore(tmp_path / "trials.sqlite") as store:
         run("start", "smoke", alone, trials=36, workers=1, progress=False)
         assert rows(store) == rows(alone)
-    left = {path.name for path in tmp_path.rglob("*") if "partial" in path.name or path.name.startswith(".") or path.suffix == ".half"}
+    left = {
+        path.name
+        for path in tmp_path.rglob("*")
+        if "partial" in path.name or path.name.startswith(".") or path.suffix == ".half"
+    }
     assert left == set() and (tmp_path / "figures" / "notebooks" / "0_start_here.ipynb").exists()
     assert not (tmp_path / "trials.sqlite-run").exists()
 
 
-# --- a notebook that fails ---------------------------------------------------------------------------------------------
+# --- a notebook that fails ------------------------------------------------------------------------
 
 
-def test_a_notebook_that_raises_in_the_middle_keeps_its_trials_and_once_mended_trains_nothing_again(tmp_path, monkeypatch):
+def test_a_notebook_that_raises_in_the_middle_keeps_its_trials_and_once_mended_trains_nothing_again(
+    tmp_path, monkeypatch
+):
     from rnnkit import reproduce as rep
 
     monkeypatch.setenv("PYTHONPATH", ROOT)
     store, out = tmp_path / "trials.sqlite", tmp_path / "out.ipynb"
-    cells = ["path: str = ''", "import rnnkit.studies as s; s.run('start', 'smoke', path, progress=False)", "1 / 0", "'the end'"]
+    cells = [
+        "path: str = ''",
+        "import rnnkit.studies as s; s.run('start', 'smoke', path, progress=False)",
+        "1 / 0",
+        "'the end'",
+    ]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     book.cells[0].metadata["tags"] = ["parameters"]
     nbformat.write(book, tmp_path / "nb.ipynb")
-    with pytest.raises(rep.NotebookError, match="failed in cell 4: ZeroDivisionError.*How far it came is in .*out.partial.ipynb."):
+    with pytest.raises(
+        rep.NotebookError,
+        match="failed in cell 4: ZeroDivisionError.*How far it came is in .*out.partial.ipynb.",
+    ):
         rep.run_notebook(tmp_path / "nb.ipynb", out, {"path": str(store)})
     with TrialStore(store) as opened:
         before = opened.frame()
@@ -229,7 +279,7 @@ def test_a_notebook_that_raises_in_the_middle_keeps_its_trials_and_once_mended_t
         assert opened.frame().equals(before)
 
 
-# --- the clock ---------------------------------------------------------------------------------------------------------
+# --- the clock ------------------------------------------------------------------------------------
 
 
 CLOCK = """
@@ -267,8 +317,26 @@ def test_a_clock_that_runs_back_changes_no_trial(tmp_path, undisturbed):
     if not compiler:
         pytest.skip("no C compiler")
     (tmp_path / "clock.c").write_text(CLOCK)
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(tmp_path / "clock.so"), str(tmp_path / "clock.c"), "-ldl"], check=True)
-    path, environment = tmp_path / "trials.sqlite", {**ENVIRONMENT, "LD_PRELOAD": str(tmp_path / "clock.so")}
+    subprocess.run(
+        [
+            compiler,
+            "-shared",
+            "-fPIC",
+            "-O1",
+            "-o",
+            str(tmp_path / "clock.so"),
+            str(tmp_path / "clock.c"),
+            "-ldl",
+        ],
+        check=True,
+    )
+    path, environment = (
+        tmp_path / "trials.sqlite",
+        {
+            **ENVIRONMENT,
+            "LD_PRELOAD": str(tmp_path / "clock.so"),
+        },
+    )
     code = f"""
         import sys
         sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -278,7 +346,13 @@ def test_a_clock_that_runs_back_changes_no_trial(tmp_path, undisturbed):
         with TrialStore({str(path)!r}) as store:
             complete(some_studies(), N, store, workers=2)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=environment, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+    )
     assert done.returncode == 0, done.stderr
     with TrialStore(path) as store:
         assert rows(store) == undisturbed

@@ -1,4 +1,6 @@
-"""What is drawn is what was measured: axes, tables, captions and files held against the trials they are made of."""
+"""What is drawn is what was measured: axes, tables, captions and files held against the trials they
+are made of.
+"""
 
 import importlib
 import math
@@ -13,7 +15,9 @@ import synthetic
 from rnnkit import analysis, figures, paper
 from rnnkit.figures import account, verdicts
 
-points_module = importlib.import_module("rnnkit.figures.points")  # the package has a function of that name
+points_module = importlib.import_module(
+    "rnnkit.figures.points"
+)  # the package has a function of that name
 NAMES = ("fig1", "fig2a", "fig2b", "figapp1", "calibration", "best_so_far")
 
 
@@ -33,7 +37,9 @@ def drawn(frames):
 def gallery(frames, tmp_path_factory):
     """The folder of a gallery of all figures; best_so_far comes with fig1."""
     folder = tmp_path_factory.mktemp("gallery")
-    figures.gallery(folder, {name: frame for name, frame in frames.items() if name != "best_so_far"})
+    figures.gallery(
+        folder, {name: frame for name, frame in frames.items() if name != "best_so_far"}
+    )
     return folder
 
 
@@ -44,7 +50,11 @@ def panels(figure):
 
 def curves(ax):
     """Label -> plotted (x, y) of the curves in an axes; reference lines have no label of their own."""
-    return {line.get_label(): line.get_xydata() for line in ax.lines if not line.get_label().startswith("_")}
+    return {
+        line.get_label(): line.get_xydata()
+        for line in ax.lines
+        if not line.get_label().startswith("_")
+    }
 
 
 # --- Figure 1 ---
@@ -53,7 +63,10 @@ def curves(ax):
 def test_figure_1_has_the_papers_panels_in_the_papers_places(drawn):
     axes = panels(drawn["fig1"])
     assert set(axes) == set("abcdefghi")
-    left, bottom = ({name: getattr(ax.get_position(), side) for name, ax in axes.items()} for side in ("x0", "y0"))
+    left, bottom = (
+        {name: getattr(ax.get_position(), side) for name, ax in axes.items()}
+        for side in ("x0", "y0")
+    )
     drawn["fig1"].draw_without_rendering()
     place = {name: ax.get_window_extent() for name, ax in axes.items()}
     assert [place[name].x0 for name in "abcd"] == sorted(place[name].x0 for name in "abcd")
@@ -62,9 +75,12 @@ def test_figure_1_has_the_papers_panels_in_the_papers_places(drawn):
 
 
 @pytest.mark.parametrize(
-    "panel, depth, column", [("b", 1, "bits"), ("c", 2, "bits"), ("f", 1, "bits_per_param"), ("g", 2, "bits_per_param")]
+    "panel, depth, column",
+    [("b", 1, "bits"), ("c", 2, "bits"), ("f", 1, "bits_per_param"), ("g", 2, "bits_per_param")],
 )
-def test_a_panel_of_figure_1_plots_the_best_trials_of_its_depth(drawn, frames, panel, depth, column):
+def test_a_panel_of_figure_1_plots_the_best_trials_of_its_depth(
+    drawn, frames, panel, depth, column
+):
     best = analysis.stored_bits(frames["fig1"])
     shown = curves(panels(drawn["fig1"])[panel])
     assert set(shown) == {f"{a}/{depth}" for a in best[best.n_layers == depth].architecture}
@@ -74,7 +90,10 @@ def test_a_panel_of_figure_1_plots_the_best_trials_of_its_depth(drawn, frames, p
 
 
 def test_panel_a_shows_all_depths(drawn, frames):
-    assert len(curves(panels(drawn["fig1"])["a"])) == frames["fig1"].study.nunique() / frames["fig1"].max_params.nunique()
+    assert (
+        len(curves(panels(drawn["fig1"])["a"]))
+        == frames["fig1"].study.nunique() / frames["fig1"].max_params.nunique()
+    )
 
 
 def test_a_depth_that_was_not_trained_says_so(drawn):
@@ -86,31 +105,49 @@ def test_a_depth_that_was_not_trained_says_so(drawn):
 
 @pytest.mark.parametrize("panel", "efgh")
 def test_the_papers_five_bits_are_a_grey_line(drawn, panel):
-    flat = [line for line in panels(drawn["fig1"])[panel].lines if set(line.get_ydata()) == {paper.BITS_PER_PARAMETER}]
+    flat = [
+        line
+        for line in panels(drawn["fig1"])[panel].lines
+        if set(line.get_ydata()) == {paper.BITS_PER_PARAMETER}
+    ]
     assert [line.get_color() for line in flat] == [figures.style.GREY]
 
 
 def test_the_papers_line_in_panel_a_is_five_times_the_parameters(drawn):
-    line = next(line for line in panels(drawn["fig1"])["a"].lines if line.get_color() == figures.style.GREY)
+    line = next(
+        line for line in panels(drawn["fig1"])["a"].lines if line.get_color() == figures.style.GREY
+    )
     np.testing.assert_allclose(line.get_ydata() / line.get_xdata(), 5)
 
 
 def test_the_papers_lines_are_labelled(drawn):
     labels = [text.get_text() for text in panels(drawn["fig1"])["h"].texts]
     assert "paper: 5" in labels
-    assert "paper: 5 bits per parameter" in [text.get_text() for text in drawn["fig1"].legends[0].get_texts()]
+    assert "paper: 5 bits per parameter" in [
+        text.get_text() for text in drawn["fig1"].legends[0].get_texts()
+    ]
 
 
 def test_the_table_of_multipliers_reads_x_needs_to_match_y(drawn, frames):
     ax = panels(drawn["fig1"])["i"]
     names = [label.get_text() for label in ax.get_xticklabels()]
-    assert names == [paper.LABELS[a] for a in paper.ARCHITECTURES] == [label.get_text() for label in ax.get_yticklabels()]
+    assert (
+        names
+        == [paper.LABELS[a] for a in paper.ARCHITECTURES]
+        == [label.get_text() for label in ax.get_yticklabels()]
+    )
     best = analysis.bits_per_param(analysis.stored_bits(frames["fig1"]))
-    shown = {(text.get_position()[0] - 0.5, text.get_position()[1] - 0.5): text.get_text() for text in ax.texts}
+    shown = {
+        (text.get_position()[0] - 0.5, text.get_position()[1] - 0.5): text.get_text()
+        for text in ax.texts
+    }
     for x, needs in enumerate(paper.ARCHITECTURES):
         for y, match in enumerate(paper.ARCHITECTURES):
             both = best[[needs, match]].dropna()
-            assert shown[x, y] == f"{both.iloc[:, -1 if needs != match else 0].mean() / both.iloc[:, 0].mean():.2f}"
+            assert (
+                shown[x, y]
+                == f"{both.iloc[:, -1 if needs != match else 0].mean() / both.iloc[:, 0].mean():.2f}"
+            )
 
 
 def test_one_architecture_has_no_table_but_a_reason(frames):
@@ -128,29 +165,42 @@ def test_figure_2a_draws_relu_alone_dashed_and_open(drawn, frames):
     assert [line.get_label() for line in dashed] == ["rnn/1", "ugrnn/1"]
     for line in dashed:
         assert line.get_linestyle() == "--"
-        np.testing.assert_array_equal(line.get_ydata(), relu[relu.architecture + "/1" == line.get_label()].bits_per_param)
+        np.testing.assert_array_equal(
+            line.get_ydata(), relu[relu.architecture + "/1" == line.get_label()].bits_per_param
+        )
 
 
 def test_figure_2as_best_of_all_is_figure_1bs(frames):
     table = figures.points("fig2a", frames["fig2a"])["fig2a"]
     free = table[table.nonlinearity == "any"].set_index(["architecture", "max_params"]).bits
-    fig1 = figures.points("fig1", frames["fig1"])["fig1"].query("n_layers == 1").set_index(["architecture", "max_params"]).bits
+    fig1 = (
+        figures.points("fig1", frames["fig1"])["fig1"]
+        .query("n_layers == 1")
+        .set_index(["architecture", "max_params"])
+        .bits
+    )
     pd.testing.assert_series_equal(free, fig1)
 
 
 def test_figure_2b_plots_bits_per_parameter_against_time_steps(drawn, frames):
     table = analysis.unroll_curve(analysis.stored_bits(frames["fig2b"]))
     for architecture, row in table.iterrows():
-        np.testing.assert_array_equal(curves(drawn["fig2b"].axes[0])[f"{architecture}/1"], np.column_stack([row.index, row]))
+        np.testing.assert_array_equal(
+            curves(drawn["fig2b"].axes[0])[f"{architecture}/1"], np.column_stack([row.index, row])
+        )
 
 
 def test_figure_app_1_has_the_line_of_equality(drawn):
-    line = next(line for line in drawn["figapp1"].axes[0].lines if line.get_color() == figures.style.GREY)
+    line = next(
+        line for line in drawn["figapp1"].axes[0].lines if line.get_color() == figures.style.GREY
+    )
     np.testing.assert_array_equal(line.get_xdata(), line.get_ydata())
 
 
 def test_the_calibration_shows_every_feasible_trial(drawn, frames):
-    shown = np.concatenate([line.get_xydata() for line in drawn["calibration"].axes[0].lines if line.get_alpha()])
+    shown = np.concatenate(
+        [line.get_xydata() for line in drawn["calibration"].axes[0].lines if line.get_alpha()]
+    )
     trials = analysis.per_trial(frames["calibration"]).dropna(subset="bits")
     np.testing.assert_allclose(np.sort(shown[:, 1]), np.sort(trials.bits / trials.num_params))
     np.testing.assert_allclose(np.sort(shown[:, 0]), np.sort(trials.samples / trials.num_params))
@@ -158,11 +208,23 @@ def test_the_calibration_shows_every_feasible_trial(drawn, frames):
 
 def test_the_search_has_a_panel_for_each_depth_and_size(drawn):
     titles = [ax.get_title() for ax in drawn["best_so_far"].axes]
-    assert titles == ["1 layer, 300 parameters", "1 layer, 1K parameters", "2 layers, 300 parameters", "2 layers, 1K parameters"]
+    assert titles == [
+        "1 layer, 300 parameters",
+        "1 layer, 1K parameters",
+        "2 layers, 300 parameters",
+        "2 layers, 1K parameters",
+    ]
 
 
 def test_the_search_shows_every_feasible_trial_as_a_dot(drawn, frames):
-    dots = np.concatenate([line.get_ydata() for ax in drawn["best_so_far"].axes for line in ax.lines if line.get_alpha()])
+    dots = np.concatenate(
+        [
+            line.get_ydata()
+            for ax in drawn["best_so_far"].axes
+            for line in ax.lines
+            if line.get_alpha()
+        ]
+    )
     trials = analysis.per_trial(frames["fig1"])
     np.testing.assert_array_equal(np.sort(dots), np.sort(trials.bits_per_param))
 
@@ -180,7 +242,11 @@ def test_axes_say_what_they_measure(drawn, name):
 def beyond(axis):
     """Labels of ticks outside of the axis, which exist and are not drawn."""
     low, high = sorted(axis.get_view_interval())
-    return [tick.label1 for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()) if not low <= tick.get_loc() <= high]
+    return [
+        tick.label1
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+        if not low <= tick.get_loc() <= high
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -189,8 +255,14 @@ def test_no_text_overlaps_another(name, shape):
     made = synthetic.frames(shape)
     figure = figures.DRAW[name]({"best_so_far": made["fig1"], **made}[name])
     figure.draw_without_rendering()
-    hidden = [label for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) for label in beyond(axis)]
-    texts = [t for t in figure.findobj(matplotlib.text.Text) if t not in hidden and t.get_text().strip() and t.get_rotation() in (0, 90)]
+    hidden = [
+        label for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) for label in beyond(axis)
+    ]
+    texts = [
+        t
+        for t in figure.findobj(matplotlib.text.Text)
+        if t not in hidden and t.get_text().strip() and t.get_rotation() in (0, 90)
+    ]
     overlaps = []
     boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
     for i, (one, a) in enumerate(boxes):
@@ -230,7 +302,11 @@ def test_trials_that_all_diverged_are_drawn_with_a_reason(frames, name, recwarn)
     dead = frames[name].assign(infeasible=True, eval_loss=math.nan)
     figure = figures.DRAW[name](dead)
     figure.draw_without_rendering()
-    assert any("no bits stored" in text.get_text() or "no feasible trial" in text.get_text() for ax in figure.axes for text in ax.texts)
+    assert any(
+        "no bits stored" in text.get_text() or "no feasible trial" in text.get_text()
+        for ax in figure.axes
+        for text in ax.texts
+    )
     assert not recwarn.list
 
 
@@ -245,7 +321,10 @@ def test_a_frame_without_its_trials_is_refused(frames, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_caption_states_trials_steps_scale_and_seed(frames, name):
-    spent, text = analysis.budget(analysis.rows_of(name, frames[name])), figures.caption(name, frames[name])
+    spent, text = (
+        analysis.budget(analysis.rows_of(name, frames[name])),
+        figures.caption(name, frames[name]),
+    )
     assert f"{spent.studies} studies of 32 trials" in text
     assert f"{spent.steps[0]:,}-{spent.steps[1]:,} training steps" in text
     assert "scale quick, seed 0" in text
@@ -253,7 +332,10 @@ def test_a_caption_states_trials_steps_scale_and_seed(frames, name):
 
 
 def test_a_caption_sets_the_papers_budget_beside_ours(frames):
-    assert "The paper: 1000+ trials a point, 50,000-20,000,000 training steps each." in figures.caption("fig1", frames["fig1"])
+    assert (
+        "The paper: 1000+ trials a point, 50,000-20,000,000 training steps each."
+        in figures.caption("fig1", frames["fig1"])
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -273,7 +355,9 @@ def test_a_notebook_shows_a_figure_with_its_alt_text(drawn):
     assert metadata["image/png"]["alt"] == data["text/plain"] == drawn["fig2b"].alt
 
 
-def test_publishing_shows_a_figure_with_its_caption_and_writes_it_where_asked(frames, tmp_path, monkeypatch):
+def test_publishing_shows_a_figure_with_its_caption_and_writes_it_where_asked(
+    frames, tmp_path, monkeypatch
+):
     shown = []
     monkeypatch.setattr("IPython.display.display", shown.append)
     figures.publish("start", frames["fig1"], out=tmp_path)
@@ -286,9 +370,13 @@ def test_publishing_shows_a_figure_with_its_caption_and_writes_it_where_asked(fr
 
 
 def test_save_writes_png_svg_and_the_points_as_csv(drawn, frames, tmp_path):
-    paths = figures.save(drawn["fig2b"], "fig2b", tmp_path, figures.points("fig2b", frames["fig2b"])["fig2b"], "alt")
+    paths = figures.save(
+        drawn["fig2b"], "fig2b", tmp_path, figures.points("fig2b", frames["fig2b"])["fig2b"], "alt"
+    )
     assert (
-        sorted(path.name for path in paths) == sorted(path.name for path in tmp_path.iterdir()) == ["fig2b.csv", "fig2b.png", "fig2b.svg"]
+        sorted(path.name for path in paths)
+        == sorted(path.name for path in tmp_path.iterdir())
+        == ["fig2b.csv", "fig2b.png", "fig2b.svg"]
     )
 
 
@@ -298,23 +386,37 @@ def test_the_csv_holds_what_is_plotted(drawn, gallery):
         shown = curves(panels(drawn["fig1"])[panel])
         assert len(shown) == len(table) / 2
         for (architecture, depth), own in table.groupby(["architecture", "n_layers"]):
-            np.testing.assert_allclose(shown[f"{architecture}/{depth}"], own[["num_params", column]].to_numpy(float), rtol=1e-12)
+            np.testing.assert_allclose(
+                shown[f"{architecture}/{depth}"],
+                own[["num_params", column]].to_numpy(float),
+                rtol=1e-12,
+            )
 
 
 def test_the_table_of_multipliers_has_a_csv_of_its_own(gallery, frames):
     table = pd.read_csv(gallery / "fig1i.csv")
-    pd.testing.assert_frame_equal(table, analysis.multipliers(analysis.stored_bits(frames["fig1"])), check_dtype=False)
+    pd.testing.assert_frame_equal(
+        table, analysis.multipliers(analysis.stored_bits(frames["fig1"])), check_dtype=False
+    )
 
 
 def test_the_same_trials_give_the_same_bytes(frames, tmp_path):
     for folder in ("one", "two"):
-        figures.save(figures.fig2b(frames["fig2b"]), "fig2b", tmp_path / folder, figures.points("fig2b", frames["fig2b"]), "alt")
+        figures.save(
+            figures.fig2b(frames["fig2b"]),
+            "fig2b",
+            tmp_path / folder,
+            figures.points("fig2b", frames["fig2b"]),
+            "alt",
+        )
     for name in ("fig2b.svg", "fig2b.png", "fig2b.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
 def test_the_svg_keeps_text_as_text_and_has_no_date(drawn, frames, tmp_path):
-    figures.save(drawn["fig2b"], "fig2b", tmp_path, figures.points("fig2b", frames["fig2b"]), "what is seen")
+    figures.save(
+        drawn["fig2b"], "fig2b", tmp_path, figures.points("fig2b", frames["fig2b"]), "what is seen"
+    )
     tree = ElementTree.parse(tmp_path / "fig2b.svg")
     words = {"".join(node.itertext()) for node in tree.iter("{http://www.w3.org/2000/svg}text")}
     assert {"time steps unrolled", "bits per parameter", "UGRNN"} <= words
@@ -323,9 +425,14 @@ def test_the_svg_keeps_text_as_text_and_has_no_date(drawn, frames, tmp_path):
 
 
 def test_a_png_has_at_least_150_dots_an_inch(drawn, frames, tmp_path):
-    path = figures.save(drawn["fig2b"], "fig2b", tmp_path, figures.points("fig2b", frames["fig2b"]), "alt")[0]
+    path = figures.save(
+        drawn["fig2b"], "fig2b", tmp_path, figures.points("fig2b", frames["fig2b"]), "alt"
+    )[0]
     height, width, _ = matplotlib.image.imread(path).shape
-    assert width >= 150 * drawn["fig2b"].get_figwidth() and height >= 150 * drawn["fig2b"].get_figheight()
+    assert (
+        width >= 150 * drawn["fig2b"].get_figwidth()
+        and height >= 150 * drawn["fig2b"].get_figheight()
+    )
 
 
 def test_the_gallery_shows_every_figure_with_caption_budget_and_verdicts(frames, gallery):
@@ -334,7 +441,10 @@ def test_the_gallery_shows_every_figure_with_caption_budget_and_verdicts(frames,
         assert f"]({name}.png)" in text and f"]({name}.svg)" in text
         assert figures.caption(name, frames[name]) in text
         for claim in analysis.compare(name, frames[name]).itertuples():
-            assert f"| {claim.id}: {claim.claim} | {claim.paper} |" in text and f"**{claim.verdict}** | {claim.evidence} |" in text
+            assert (
+                f"| {claim.id}: {claim.claim} | {claim.paper} |" in text
+                and f"**{claim.verdict}** | {claim.evidence} |" in text
+            )
     assert "Budget: 704 trials" in text
 
 
@@ -356,7 +466,9 @@ def test_a_gallery_of_no_figure_is_refused(frames, tmp_path):
 def test_each_table_is_computed_once_for_a_figure(frames, tmp_path, monkeypatch):
     computed = []
     table = points_module.TABLES["fig2b"]
-    monkeypatch.setitem(points_module.TABLES, "fig2b", lambda rows: computed.append(1) or table(rows))
+    monkeypatch.setitem(
+        points_module.TABLES, "fig2b", lambda rows: computed.append(1) or table(rows)
+    )
     figures.draw_into(tmp_path, "fig2b", frames["fig2b"])
     assert len(computed) == 1
 
@@ -371,22 +483,48 @@ def test_a_changed_frame_gives_changed_tables(frames):
 def test_any_other_trial_is_another_figure(frames):
     frame = frames["fig2b"]
     digest = account.digest_of_trials
-    changed = [frame.iloc[1:], frame.assign(eval_loss=frame.eval_loss * 1.0001), frame.assign(hparams=[{}] * len(frame)), frame.assign(version="9")]
-    assert len({digest(frame), *map(digest, changed)}) == 5 and digest(frame.assign(experiment="x")) == digest(frame.copy())
+    changed = [
+        frame.iloc[1:],
+        frame.assign(eval_loss=frame.eval_loss * 1.0001),
+        frame.assign(hparams=[{}] * len(frame)),
+        frame.assign(version="9"),
+    ]
+    assert len({digest(frame), *map(digest, changed)}) == 5 and digest(
+        frame.assign(experiment="x")
+    ) == digest(frame.copy())
 
 
 def test_the_verdicts_of_a_readme_are_written_between_its_marks_alone(frames, tmp_path):
-    readme, claims = tmp_path / "README.md", figures.claims_of({"fig1": {"claims": analysis.compare("fig1", frames["fig1"]).to_dict("records")}})
+    readme, claims = (
+        tmp_path / "README.md",
+        figures.claims_of(
+            {"fig1": {"claims": analysis.compare("fig1", frames["fig1"]).to_dict("records")}}
+        ),
+    )
     assert not verdicts.write_block(readme, claims, 7) and not readme.exists()
     readme.write_text(f"before\n{verdicts.BEGIN}\nDear diary,\n{verdicts.END}\nafter\n")
     assert verdicts.write_block(readme, claims, 7)
     text = readme.read_text()
-    assert text.startswith("before\n") and text.endswith("\nafter\n") and "diary" not in text and "from the 7 trials" in text
+    assert (
+        text.startswith("before\n")
+        and text.endswith("\nafter\n")
+        and "diary" not in text
+        and "from the 7 trials" in text
+    )
     assert text.count("\n| C0") == len(claims[claims.id.str.startswith("C0")])
-    assert all(f"| {claim.id}: {claim.claim} | {claim.paper} |" in text for claim in claims.itertuples())
+    assert all(
+        f"| {claim.id}: {claim.claim} | {claim.paper} |" in text for claim in claims.itertuples()
+    )
 
 
-@pytest.mark.parametrize(("tuner", "words"), [("gp", "starts cold"), ("gp-usual", "starts from usual values"), ("mine", "by the tuner mine")])
+@pytest.mark.parametrize(
+    ("tuner", "words"),
+    [
+        ("gp", "starts cold"),
+        ("gp-usual", "starts from usual values"),
+        ("mine", "by the tuner mine"),
+    ],
+)
 def test_a_caption_says_how_the_hyperparameters_were_chosen(tuner, words):
     frame = synthetic.frames("smoke")["fig1"].assign(tuner=tuner)
     assert words in figures.caption("fig1", frame)

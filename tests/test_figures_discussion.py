@@ -1,4 +1,6 @@
-"""The discussion's figures: what rounding leaves, bits per parameter beside later work, and the audit."""
+"""The discussion's figures: what rounding leaves, bits per parameter beside later work, and the
+audit.
+"""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,9 @@ from rnnkit.analysis.compression import kept_bits, needed_bits
 
 
 def rounded(needs=9, trials=32, **settings):
-    """Trials whose best of each study keeps half of its bits below `needs` bits a weight, nearly all from there on."""
+    """Trials whose best of each study keeps half of its bits below `needs` bits a weight, nearly
+    all from there on.
+    """
     frame = synthetic.frame((300,), (1, 2), trials=trials, **settings)
     kept = [None] * len(frame)
     for place in frame.groupby("study").valid_loss.idxmin():
@@ -27,7 +31,9 @@ def verdict(frame):
 
 def test_bits_needed_are_the_first_from_which_99_per_cent_are_left():
     table = needed_bits(rounded(needs=9))
-    assert set(table.needed) == {9} and len(table) == 2 * 11  # two ways of 11 networks: +RNN has no depth 1
+    assert (
+        set(table.needed) == {9} and len(table) == 2 * 11
+    )  # two ways of 11 networks: +RNN has no depth 1
 
 
 def test_a_curve_that_falls_again_needs_the_bits_after_its_last_fall():
@@ -80,7 +86,9 @@ def test_rounded_weights_are_drawn_for_each_way_and_network():
 def test_captions_and_alternative_texts_are_made():
     frame = rounded()
     for name in ("quantised", "later_numbers"):
-        assert "not in the paper" in figures.caption(name, frame) and figures.alt(name, frame).endswith(".")
+        assert "not in the paper" in figures.caption(name, frame) and figures.alt(
+            name, frame
+        ).endswith(".")
     assert "RNN 9.0" in figures.alt("quantised", frame)
 
 
@@ -88,8 +96,18 @@ def test_later_work_stands_beside_ours():
     frame = synthetic.frame((300, 1_000), (1, 2)).assign(train_loss=lambda f: f.train_loss)
     table = figures.points("later_numbers", frame)["later_numbers"]
     theirs = table[table.architecture == ""]
-    assert sorted(theirs.bits) == [2.0, 2.0, 3.6, 4.7, 5.0]  # notes on the literature: Cover, Allen-Zhu, Morris, Bartol, the paper
-    best = analysis.stored_bits(frame).query("architecture == 'gru' and max_params == 1000").bits_per_param
+    assert sorted(theirs.bits) == [
+        2.0,
+        2.0,
+        3.6,
+        4.7,
+        5.0,
+    ]  # notes on the literature: Cover, Allen-Zhu, Morris, Bartol, the paper
+    best = (
+        analysis.stored_bits(frame)
+        .query("architecture == 'gru' and max_params == 1000")
+        .bits_per_param
+    )
     ours = table[(table.architecture == "gru") & (table.counted == "hard")].iloc[0]
     assert (ours.bits, ours.low, ours.high) == (pytest.approx(best.mean()), best.min(), best.max())
     assert len(figures.later_numbers(frame).axes[0].get_yticklabels()) == len(theirs) + 6
@@ -106,7 +124,14 @@ def test_the_audit_is_drawn_of_the_papers_numbers_alone():
 def test_the_gallery_ends_with_the_audit(tmp_path):
     page = figures.gallery(tmp_path, {"calibration": synthetic.linear()}).read_text()
     assert page.rindex("## ") == page.index("## The paper's tables, read closely")
-    assert pd.read_csv(tmp_path / "audit_runs.csv").table_1.tolist() == [912, 968, 554, 960, 813, 885]
+    assert pd.read_csv(tmp_path / "audit_runs.csv").table_1.tolist() == [
+        912,
+        968,
+        554,
+        960,
+        813,
+        885,
+    ]
     assert (tmp_path / "audit.png").is_file() and (tmp_path / "audit.svg").is_file()
 
 

@@ -30,7 +30,14 @@ def random(frame):
 
 
 def test_each_cell_has_a_column_of_state_gates_and_gradient(one):
-    assert [ax.get_title() for ax in one.axes[:6]] == ["RNN", "IRNN", "UGRNN", "GRU", "LSTM", "+RNN"] and len(one.axes) == 18
+    assert [ax.get_title() for ax in one.axes[:6]] == [
+        "RNN",
+        "IRNN",
+        "UGRNN",
+        "GRU",
+        "LSTM",
+        "+RNN",
+    ] and len(one.axes) == 18
 
 
 def test_the_state_of_each_unit_is_a_line(one, flows):
@@ -61,14 +68,19 @@ def test_medians_and_bands_are_those_of_the_draws(random, frame):
 def test_each_cell_says_how_many_draws_vanished_and_exploded(random, frame):
     shares = analysis.gradient_shares(frame).set_index("architecture")
     for ax, architecture in zip(random.axes[:6], PAPER):
-        expected = f"vanished {100 * shares.vanished[architecture]:.0f} %\nexploded {100 * shares.exploded[architecture]:.0f} %"
+        expected = (
+            f"vanished {100 * shares.vanished[architecture]:.0f} %\nexploded"
+            f" {100 * shares.exploded[architecture]:.0f} %"
+        )
         assert [text.get_text() for text in ax.texts] == [expected]
 
 
 @pytest.mark.parametrize("name", ["one", "random"])
 def test_the_caption_says_that_the_figure_is_ours(name, request):
     figure = request.getfixturevalue(name)
-    assert figure.caption.startswith("Ours: not in the paper.") and figure.get_suptitle().startswith("Ours: not in the paper")
+    assert figure.caption.startswith(
+        "Ours: not in the paper."
+    ) and figure.get_suptitle().startswith("Ours: not in the paper")
     assert "RNN" in figure.alt
 
 
@@ -80,7 +92,9 @@ def test_published_figures_are_written_with_their_points(flows, frame, tmp_path,
     figures.publish("flow", flows, tmp_path)
     figures.publish("gradients", frame, tmp_path)
     names = {path.name for path in tmp_path.iterdir()} - {"drawn.json"}
-    assert names == {f"{stem}.{kind}" for stem in ("flow", "gradients") for kind in ("png", "svg", "csv")}
+    assert names == {
+        f"{stem}.{kind}" for stem in ("flow", "gradients") for kind in ("png", "svg", "csv")
+    }
     assert [type(thing).__name__ for thing in shown] == ["Drawing", "Markdown"] * 2
 
 

@@ -1,4 +1,6 @@
-"""Figures 2c and 3 and the cost of a step: what is drawn is what was measured, and a stand-in for text8 is called one."""
+"""Figures 2c and 3 and the cost of a step: what is drawn is what was measured, and a stand-in for
+text8 is called one.
+"""
 
 import math
 
@@ -18,7 +20,11 @@ def frame_of(name, shape="quick"):
     trials = {"smoke": 2, "quick": 12, "overnight": 24}[shape]
     depths = (1, 2, 4) if shape == "overnight" else (1, 2)
     if name == "fig3":
-        text, sizes = ("paper", (5_000, 20_000, 80_000)) if shape == "overnight" else ("small sample", (2_000, 8_000))
+        text, sizes = (
+            ("paper", (5_000, 20_000, 80_000))
+            if shape == "overnight"
+            else ("small sample", (2_000, 8_000))
+        )
         sizes = (2_000,) if shape == "smoke" else sizes
         return synthetic.similar(text=text, sizes=sizes, trials=trials, depths=depths, scale=shape)
     units = (8, 16, 20) if shape == "smoke" else (16, 32, 48, 56, 64, 72, 96)
@@ -42,11 +48,17 @@ def panels(figure):
 
 def curves(ax):
     """Label -> plotted (x, y) of the curves in an axes; reference lines have no label of their own."""
-    return {line.get_label(): line.get_xydata() for line in ax.lines if not line.get_label().startswith("_")}
+    return {
+        line.get_label(): line.get_xydata()
+        for line in ax.lines
+        if not line.get_label().startswith("_")
+    }
 
 
 def words(figure):
-    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip()]
+    return [
+        text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip()
+    ]
 
 
 # --- Figure 2c ---
@@ -62,7 +74,9 @@ def test_figure_2c_shows_all_architectures_and_depths_in_one_panel(drawn, frames
 
 
 def test_the_bound_is_a_grey_line_from_one_to_zero_at_as_many_units_as_inputs(drawn):
-    grey = [line for line in panels(drawn["fig2c"])["c"].lines if line.get_color() == figures.style.GREY]
+    grey = [
+        line for line in panels(drawn["fig2c"])["c"].lines if line.get_color() == figures.style.GREY
+    ]
     units, bound = grey[0].get_xydata().T
     np.testing.assert_allclose(bound, np.clip(1 - units / 64, 0, None))
     assert any("not a fit" in text for text in words(drawn["fig2c"]))
@@ -84,17 +98,24 @@ def test_the_excess_is_a_panel_of_our_own(drawn, frames):
 
 def test_an_excess_too_small_for_the_axis_is_drawn_at_its_end():
     figure = figures.fig2c(synthetic.memory(excess=0, noise=0, trials=2, infeasible=0))
-    assert {y for xy in curves(figure.axes[1]).values() for y in xy[:, 1]} == {figures.throughput.LEAST}
+    assert {y for xy in curves(figure.axes[1]).values() for y in xy[:, 1]} == {
+        figures.throughput.LEAST
+    }
 
 
 # --- the cost of a step ---
 
 
-@pytest.mark.parametrize("panel, x, y", [(0, "num_params", "seconds"), (1, "n_units", "seconds"), (3, "n_units", "multiplications")])
+@pytest.mark.parametrize(
+    "panel, x, y",
+    [(0, "num_params", "seconds"), (1, "n_units", "seconds"), (3, "n_units", "multiplications")],
+)
 def test_the_cost_of_a_step_is_drawn_against_parameters_and_units(drawn, frames, panel, x, y):
     costs = analysis.throughput.step_costs(frames["g01"])
     own = costs[(costs.architecture == "lstm") & (costs.n_layers == 2)].sort_values(x)
-    np.testing.assert_allclose(curves(drawn["g01"].axes[panel])["lstm/2"], own[[x, y]].to_numpy(float))
+    np.testing.assert_allclose(
+        curves(drawn["g01"].axes[panel])["lstm/2"], own[[x, y]].to_numpy(float)
+    )
 
 
 def test_the_guides_have_slopes_one_and_two(drawn):
@@ -117,11 +138,19 @@ def test_figure_3_has_the_papers_panels_in_the_papers_places(drawn):
     assert all(place[up].y0 > place[down].y1 for up, down in zip("abc", "efg"))
 
 
-@pytest.mark.parametrize("panel, task, depth, x", [
-    ("a", "text8", 1, "num_params"), ("b", "text8", 2, "num_params"), ("d", "text8", 1, "n_units"),
-    ("e", "rcf", 1, "num_params"), ("f", "rcf", 2, "num_params"),
-])  # fmt: skip
-def test_a_panel_of_figure_3_plots_the_best_trials_of_its_task_and_depth(drawn, frames, panel, task, depth, x):
+@pytest.mark.parametrize(
+    "panel, task, depth, x",
+    [
+        ("a", "text8", 1, "num_params"),
+        ("b", "text8", 2, "num_params"),
+        ("d", "text8", 1, "n_units"),
+        ("e", "rcf", 1, "num_params"),
+        ("f", "rcf", 2, "num_params"),
+    ],
+)
+def test_a_panel_of_figure_3_plots_the_best_trials_of_its_task_and_depth(
+    drawn, frames, panel, task, depth, x
+):
     points = loss.best_losses(frames["fig3"])
     points = points[(points.task_type == task) & (points.n_layers == depth)]
     shown = {label.split("/")[0]: xy for label, xy in curves(panels(drawn["fig3"])[panel]).items()}
@@ -153,8 +182,12 @@ def test_text8_itself_is_called_text8_and_shows_what_others_found():
     frame = frame_of("fig3", "overnight")
     figure = figures.fig3(frame)
     crosses = [line.get_xydata() for line in panels(figure)["a"].lines if line.get_marker() == "x"]
-    assert sorted(map(tuple, np.concatenate(crosses))) == sorted(point for points in paper.TEXT8_ANCHORS[1].values() for point in points)
-    assert not any("Shakespeare" in text for text in words(figure)) and "recalled" in figures.caption("fig3", frame)
+    assert sorted(map(tuple, np.concatenate(crosses))) == sorted(
+        point for points in paper.TEXT8_ANCHORS[1].values() for point in points
+    )
+    assert not any(
+        "Shakespeare" in text for text in words(figure)
+    ) and "recalled" in figures.caption("fig3", frame)
 
 
 def test_the_sample_shows_nothing_that_others_found_on_text8(drawn, frames):
@@ -169,14 +202,20 @@ def test_chance_is_a_grey_line(drawn, panel, value):
 
 
 def test_a_sample_for_each_parameter_is_a_grey_curve(drawn):
-    (curve,) = [line for line in panels(drawn["fig3"])["e"].lines if line.get_label() == "_memorised"]
+    (curve,) = [
+        line for line in panels(drawn["fig3"])["e"].lines if line.get_label() == "_memorised"
+    ]
     x, y = curve.get_xydata().T
     np.testing.assert_allclose(y, loss.memorised("small", x))
 
 
 def test_panels_of_a_task_share_their_axis(drawn):
     axes = panels(drawn["fig3"])
-    assert len({axes[name].get_ylim() for name in "abcd"}) == len({axes[name].get_ylim() for name in "efg"}) == 1
+    assert (
+        len({axes[name].get_ylim() for name in "abcd"})
+        == len({axes[name].get_ylim() for name in "efg"})
+        == 1
+    )
 
 
 # --- all three ---
@@ -185,7 +224,11 @@ def test_panels_of_a_task_share_their_axis(drawn):
 def beyond(axis):
     """Labels of ticks outside of the axis, which exist and are not drawn."""
     low, high = sorted(axis.get_view_interval())
-    return [tick.label1 for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()) if not low <= tick.get_loc() <= high]
+    return [
+        tick.label1
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+        if not low <= tick.get_loc() <= high
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -193,9 +236,20 @@ def beyond(axis):
 def test_no_text_overlaps_another(name, shape):
     figure = figures.DRAW[name](frame_of(name, shape))
     figure.draw_without_rendering()
-    hidden = [label for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) for label in beyond(axis)]
-    hidden += [label for ax in figure.axes if not ax.axison for label in (*ax.get_xticklabels(), *ax.get_yticklabels())]
-    texts = [t for t in figure.findobj(matplotlib.text.Text) if t not in hidden and t.get_text().strip() and t.get_visible()]
+    hidden = [
+        label for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) for label in beyond(axis)
+    ]
+    hidden += [
+        label
+        for ax in figure.axes
+        if not ax.axison
+        for label in (*ax.get_xticklabels(), *ax.get_yticklabels())
+    ]
+    texts = [
+        t
+        for t in figure.findobj(matplotlib.text.Text)
+        if t not in hidden and t.get_text().strip() and t.get_visible()
+    ]
     boxes, overlaps = [(t.get_text(), t.get_window_extent()) for t in texts], []
     for i, (one, a) in enumerate(boxes):
         for other, b in boxes[:i]:
@@ -226,7 +280,9 @@ def test_a_caption_states_trials_scale_task_and_depths(frames, name):
 
 
 def test_a_caption_of_many_sizes_gives_units_and_a_range(frames):
-    assert "parameters; 16, 32, 48, 56, 64, 72, 96 units per layer" in figures.caption("fig2c", frames["fig2c"])
+    assert "parameters; 16, 32, 48, 56, 64, 72, 96 units per layer" in figures.caption(
+        "fig2c", frames["fig2c"]
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -234,15 +290,27 @@ def test_the_csv_holds_what_is_plotted(frames, name, tmp_path):
     figure = figures.DRAW[name](frames[name])
     figures.save(figure, name, tmp_path, figures.points(name, frames[name]), figure.alt)
     table = pd.read_csv(tmp_path / f"{name}.csv")
-    x, y = {"fig2c": ("n_units", "loss"), "g01": ("num_params", "seconds"), "fig3": ("num_params", "loss")}[name]
+    x, y = {
+        "fig2c": ("n_units", "loss"),
+        "g01": ("num_params", "seconds"),
+        "fig3": ("num_params", "loss"),
+    }[name]
     part = table[table.task_type == "text8"] if name == "fig3" else table
     own = part[(part.architecture == "gru") & (part.n_layers == 1)].sort_values(x)
-    np.testing.assert_allclose(curves(figure.axes[0])["gru/1"], own[[x, y]].to_numpy(float), rtol=1e-12)
+    np.testing.assert_allclose(
+        curves(figure.axes[0])["gru/1"], own[[x, y]].to_numpy(float), rtol=1e-12
+    )
 
 
-def test_the_gallery_shows_them_in_the_papers_order_with_the_cost_beside_figure_2c(frames, tmp_path):
-    figures.gallery(tmp_path, {name: frames[name].query("architecture == 'gru'") for name in ("fig3", "fig2c")})
+def test_the_gallery_shows_them_in_the_papers_order_with_the_cost_beside_figure_2c(
+    frames, tmp_path
+):
+    figures.gallery(
+        tmp_path, {name: frames[name].query("architecture == 'gru'") for name in ("fig3", "fig2c")}
+    )
     text = (tmp_path / "README.md").read_text()
     places = [text.index(f"## {paper.FIGURES[name].title}\n") for name in NAMES]
     assert places == sorted(places)
-    assert set(pd.read_csv(tmp_path / "claims.csv").id) == {id for name in NAMES for id in paper.FIGURES[name].claims}
+    assert set(pd.read_csv(tmp_path / "claims.csv").id) == {
+        id for name in NAMES for id in paper.FIGURES[name].claims
+    }

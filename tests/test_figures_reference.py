@@ -1,4 +1,6 @@
-"""The authors' trials lie pale on our figures where the task is the same, and change nothing where they have not been downloaded."""
+"""The authors' trials lie pale on our figures where the task is the same, and change nothing where
+they have not been downloaded.
+"""
 
 import warnings
 
@@ -11,15 +13,28 @@ from rnnkit import figures, reference
 from rnnkit.figures import reference as overlays
 from rnnkit.figures.style import new_figure
 
-CAPACITY = [("gru", "per_cap", HPARAMS, depth, n, size, size - 7, 0.1, -bits * size, -bits * size)
-            for depth in (1, 2) for size in (1_000, 30_000) for n, bits in enumerate((3.0, 5.0, 4.0))]  # fmt: skip
-PARENS = [("lstm", "parens_counting", HPARAMS, 8, n, 200_000, 199_000, 9.0, 9.0 - n, 9.0 - n) for n in (2, 0, 1)]
+CAPACITY = [
+    ("gru", "per_cap", HPARAMS, depth, n, size, size - 7, 0.1, -bits * size, -bits * size)
+    for depth in (1, 2)
+    for size in (1_000, 30_000)
+    for n, bits in enumerate((3.0, 5.0, 4.0))
+]
+PARENS = [
+    ("lstm", "parens_counting", HPARAMS, 8, n, 200_000, 199_000, 9.0, 9.0 - n, 9.0 - n)
+    for n in (2, 0, 1)
+]
 
 
 @pytest.fixture
 def theirs(tmp_path, monkeypatch):
-    path = archive(tmp_path / "authors.tar.gz", [("fig1_capacity.p", pickled(CAPACITY)), ("fig3_txt8rcf.p", pickled([BEST])),
-                                                 ("fig4_parens.p", pickled(PARENS))])  # fmt: skip
+    path = archive(
+        tmp_path / "authors.tar.gz",
+        [
+            ("fig1_capacity.p", pickled(CAPACITY)),
+            ("fig3_txt8rcf.p", pickled([BEST])),
+            ("fig4_parens.p", pickled(PARENS)),
+        ],
+    )
     load = reference.load
     monkeypatch.setattr(reference, "load", lambda path, figure: load(path, figure, verify=False))
     monkeypatch.setenv(overlays.VARIABLE, str(path))
@@ -43,7 +58,9 @@ def test_the_best_trial_of_each_size_is_drawn(theirs):
     keys = overlays.overlay({1: ax}, "fig1", "per_cap", "bits_per_param")
     (line,) = pale(ax)
     np.testing.assert_allclose(line.get_xdata(), [993, 29_993])
-    np.testing.assert_allclose(line.get_ydata(), [5_000 / 993, 150_000 / 29_993])  # by hand, from the table above
+    np.testing.assert_allclose(
+        line.get_ydata(), [5_000 / 993, 150_000 / 29_993]
+    )  # by hand, from the table above
     assert [key.get_label() for key in keys] == ["pale: the authors' own trials"]
 
 
@@ -53,7 +70,11 @@ def test_panels_share_limits_that_hold_both(theirs):
         ax.set(xlim=(100, 2_000), ylim=(0, 3))
     overlays.overlay(dict(zip((1, 2), axes)), "fig1", "per_cap", "bits_per_param")
     assert axes[0].get_xlim() == axes[1].get_xlim() and axes[0].get_ylim() == axes[1].get_ylim()
-    assert axes[0].get_xlim()[0] == 100 and axes[0].get_xlim()[1] > 29_993 and overlays.authors_sizes("fig1", "per_cap") == {1_000, 30_000}
+    assert (
+        axes[0].get_xlim()[0] == 100
+        and axes[0].get_xlim()[1] > 29_993
+        and overlays.authors_sizes("fig1", "per_cap") == {1_000, 30_000}
+    )
     assert axes[0].get_xlim()[1] < 40_000 and axes[0].get_ylim()[1] > 5
 
 
@@ -65,23 +86,35 @@ def test_capacity_losses_that_are_not_minus_bits_are_not_taken_for_bits(tmp_path
     assert overlays.overlay({1: new_figure(3, 3).subplots()}, "fig1", "per_cap", "bits") == []
 
 
-@pytest.mark.parametrize("task, form, drawn", [
-    ("parens_counting", "paper", 3), ("parens_counting", "small", 0), ("text8", "small", 1), ("text8", "small sample", 0),
-    ("rcf", "small", 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "task, form, drawn",
+    [
+        ("parens_counting", "paper", 3),
+        ("parens_counting", "small", 0),
+        ("text8", "small", 1),
+        ("text8", "small sample", 0),
+        ("rcf", "small", 0),
+    ],
+)
 def test_only_the_same_task_in_the_same_size_is_compared(theirs, task, form, drawn):
-    assert len(overlays.authors("fig4" if task == "parens_counting" else "fig3", task, form)) == drawn
+    assert (
+        len(overlays.authors("fig4" if task == "parens_counting" else "fig3", task, form)) == drawn
+    )
 
 
 def test_a_search_is_drawn_as_its_running_minimum(theirs):
     ax = new_figure(3, 3).subplots()
     overlays.overlay_search(ax, "fig4", "parens_counting", 8, "minimum", lambda losses: losses)
-    np.testing.assert_array_equal(pale(ax)[0].get_ydata(), [9, 8, 7])  # in the order of hyper_iter 0, 1, 2
+    np.testing.assert_array_equal(
+        pale(ax)[0].get_ydata(), [9, 8, 7]
+    )  # in the order of hyper_iter 0, 1, 2
 
 
 def test_random_sets_are_drawn_in_the_column_of_their_architecture(theirs):
     ax = new_figure(3, 3).subplots()
-    overlays.overlay_columns(ax, "fig4", "parens_counting", 8, ["gru", "lstm"], lambda losses: losses)
+    overlays.overlay_columns(
+        ax, "fig4", "parens_counting", 8, ["gru", "lstm"], lambda losses: losses
+    )
     (strip,) = pale(ax)
     assert (np.round(strip.get_xdata()) == 1).all() and sorted(strip.get_ydata()) == [7, 8, 9]
 
@@ -102,4 +135,6 @@ def test_figure_1_shows_them_beside_ours(theirs):
     figure = figures.fig1(synthetic.frame((300, 1_000), (1, 2)))
     panels = [ax for ax in figure.get_axes() if pale(ax)]
     assert len(panels) == 6  # all depths, 1 and 2, in both rows; they have no depth 4
-    assert "pale: the authors' own trials" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "pale: the authors' own trials" in [
+        text.get_text() for text in figure.legends[0].get_texts()
+    ]

@@ -1,4 +1,6 @@
-"""Figures 4 and 5 and Tables 1, App.1 and App.2: what is drawn is what was measured, beside what the paper printed."""
+"""Figures 4 and 5 and Tables 1, App.1 and App.2: what is drawn is what was measured, beside what
+the paper printed.
+"""
 
 import math
 
@@ -11,7 +13,10 @@ import synthetic_hard as synthetic
 from rnnkit import analysis, figures, paper
 
 NAMES = ("fig4", "fig5", "table1", "tableapp1", "tableapp2")
-PLATEAU = {"parens_counting": 5.07, "arithmetic": 1.23}  # chance of the small forms, held to the tasks in test_analysis_trainability
+PLATEAU = {
+    "parens_counting": 5.07,
+    "arithmetic": 1.23,
+}  # chance of the small forms, held to the tasks in test_analysis_trainability
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +34,20 @@ def panels(figure):
 
 
 def curves(ax):
-    """Label -> plotted (x, y) of the curves in an axes; dots and reference lines have no label of their own."""
-    return {line.get_label(): line.get_xydata() for line in ax.lines if not line.get_label().startswith("_")}
+    """Label -> plotted (x, y) of the curves in an axes; dots and reference lines have no label of
+    their own.
+    """
+    return {
+        line.get_label(): line.get_xydata()
+        for line in ax.lines
+        if not line.get_label().startswith("_")
+    }
 
 
 def words(figure):
-    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip()]
+    return [
+        text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip()
+    ]
 
 
 def cells(figure):
@@ -43,11 +56,16 @@ def cells(figure):
     rows = {}
     for text in ax.texts:
         rows.setdefault(text.get_position()[1], []).append((text.get_position()[0], text))
-    return [[text for _, text in sorted(row, key=lambda cell: cell[0])] for _, row in sorted(rows.items())]
+    return [
+        [text for _, text in sorted(row, key=lambda cell: cell[0])]
+        for _, row in sorted(rows.items())
+    ]
 
 
 def row_of(figure, first):
-    return [text.get_text() for text in next(row for row in cells(figure) if row[0].get_text() == first)]
+    return [
+        text.get_text() for text in next(row for row in cells(figure) if row[0].get_text() == first)
+    ]
 
 
 # --- Figure 4 ---
@@ -56,18 +74,30 @@ def row_of(figure, first):
 def test_figure_4_has_the_papers_sixteen_panels_in_the_papers_places(drawn):
     figure, axes = drawn["fig4"], panels(drawn["fig4"])
     figure.draw_without_rendering()
-    places = [[axes[name].get_position() for name in row] for row in ("abcd", "efgh", "ijkl", "mnop")]
+    places = [
+        [axes[name].get_position() for name in row] for row in ("abcd", "efgh", "ijkl", "mnop")
+    ]
     for row in places:
-        assert [place.x0 for place in row] == sorted(place.x0 for place in row) and len({round(place.y0, 6) for place in row}) == 1
+        assert [place.x0 for place in row] == sorted(place.x0 for place in row) and len(
+            {round(place.y0, 6) for place in row}
+        ) == 1
     tops = [row[0].y0 for row in places]
     assert tops == sorted(tops, reverse=True)
 
 
-@pytest.mark.parametrize("panel, task, depth, column", [
-    ("a", "parens_counting", 1, "median"), ("c", "parens_counting", 4, "median"), ("e", "parens_counting", 1, "minimum"),
-    ("k", "arithmetic", 4, "median"), ("m", "arithmetic", 1, "minimum"),
-])  # fmt: skip
-def test_a_panel_shows_the_running_median_or_minimum_of_its_task_and_depth(drawn, frames, panel, task, depth, column):
+@pytest.mark.parametrize(
+    "panel, task, depth, column",
+    [
+        ("a", "parens_counting", 1, "median"),
+        ("c", "parens_counting", 4, "median"),
+        ("e", "parens_counting", 1, "minimum"),
+        ("k", "arithmetic", 4, "median"),
+        ("m", "arithmetic", 1, "minimum"),
+    ],
+)
+def test_a_panel_shows_the_running_median_or_minimum_of_its_task_and_depth(
+    drawn, frames, panel, task, depth, column
+):
     table = analysis.running_curves(frames["fig4"])
     part = table[(table.task_type == task) & (table.n_layers == depth)]
     shown = curves(panels(drawn["fig4"])[panel])
@@ -80,9 +110,17 @@ def test_a_panel_shows_the_running_median_or_minimum_of_its_task_and_depth(drawn
 
 
 @pytest.mark.parametrize("panel, task", [("a", "parens_counting"), ("i", "arithmetic")])
-def test_every_trial_is_a_dot_and_a_diverged_one_stands_in_the_band_on_top(drawn, frames, panel, task):
+def test_every_trial_is_a_dot_and_a_diverged_one_stands_in_the_band_on_top(
+    drawn, frames, panel, task
+):
     ax = panels(drawn["fig4"])[panel]
-    dots = np.concatenate([line.get_ydata() for line in ax.lines if line.get_marker() == "o" and line.get_linestyle() == "None"])
+    dots = np.concatenate(
+        [
+            line.get_ydata()
+            for line in ax.lines
+            if line.get_marker() == "o" and line.get_linestyle() == "None"
+        ]
+    )
     own = frames["fig4"][(frames["fig4"].task_type == task) & (frames["fig4"].n_layers == 1)]
     feasible = own.eval_loss.dropna()
     assert len(dots) == len(own)
@@ -91,15 +129,25 @@ def test_every_trial_is_a_dot_and_a_diverged_one_stands_in_the_band_on_top(drawn
     assert feasible.max() < top < ax.get_ylim()[1]
 
 
-@pytest.mark.parametrize("panel, task", [("a", "parens_counting"), ("h", "parens_counting"), ("i", "arithmetic"), ("p", "arithmetic")])
+@pytest.mark.parametrize(
+    "panel, task",
+    [("a", "parens_counting"), ("h", "parens_counting"), ("i", "arithmetic"), ("p", "arithmetic")],
+)
 def test_chance_is_a_labelled_grey_line(drawn, panel, task):
-    line = next(line for line in panels(drawn["fig4"])[panel].lines if line.get_color() == figures.style.GREY)
+    line = next(
+        line
+        for line in panels(drawn["fig4"])[panel].lines
+        if line.get_color() == figures.style.GREY
+    )
     assert line.get_ydata()[0] == pytest.approx(PLATEAU[task], abs=0.005)
     assert f"chance {PLATEAU[task]:.3g}" in words(drawn["fig4"])
 
 
 def test_a_depth_that_was_not_trained_says_so(drawn):
-    texts = {name: " ".join(text.get_text() for text in ax.texts) for name, ax in panels(drawn["fig4"]).items()}
+    texts = {
+        name: " ".join(text.get_text() for text in ax.texts)
+        for name, ax in panels(drawn["fig4"]).items()
+    }
     assert all("depth 2: not trained" in texts[name] for name in "bfjn")
     assert all("depth 8: not trained" in texts[name] for name in "dhlp")
     assert not any("not trained" in texts[name] for name in "acegikmo")
@@ -107,7 +155,10 @@ def test_a_depth_that_was_not_trained_says_so(drawn):
 
 def test_a_task_that_was_not_trained_says_so(frames):
     figure = figures.fig4(frames["fig4"].query("task_type == 'parens_counting'"))
-    assert all("arithmetic:\nnot trained" in panels(figure)[name].texts[0].get_text() for name in "ijklmnop")
+    assert all(
+        "arithmetic:\nnot trained" in panels(figure)[name].texts[0].get_text()
+        for name in "ijklmnop"
+    )
 
 
 def test_the_loss_axis_is_logarithmic_where_losses_span_decades(drawn, frames):
@@ -156,9 +207,18 @@ def test_table_1_shows_ours_with_its_interval_and_the_papers_in_grey(drawn, fram
     own = frames["table1"].query("n_layers == 1 and architecture == 'gru'").infeasible
     low, high = analysis.wilson(int(own.sum()), len(own))
     row = row_of(drawn["table1"], "GRU")
-    assert row[1:4] == [f"{100 * own.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]", str(len(own)), "15.5"]  # Table 1: 15.5
+    assert row[1:4] == [
+        f"{100 * own.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]",
+        str(len(own)),
+        "15.5",
+    ]  # Table 1: 15.5
     assert row[6] == "3.2" and "paper, 8 layers" in words(drawn["table1"])
-    grey = [text.get_text() for line in cells(drawn["table1"]) for text in line if text.get_color() == figures.style.GREY]
+    grey = [
+        text.get_text()
+        for line in cells(drawn["table1"])
+        for text in line
+        if text.get_color() == figures.style.GREY
+    ]
     assert {"15.5", "56.7", "12.0", "3.2", "44.6"} <= set(grey)
 
 
@@ -167,12 +227,29 @@ def test_table_1_leaves_the_intersection_rnn_out_at_one_layer(drawn):
 
 
 def test_table_app_1_sets_the_papers_row_below_ours(drawn, frames):
-    figure, table = drawn["tableapp1"], analysis.rerun_table(frames["tableapp1"]).set_index("architecture")
+    figure, table = (
+        drawn["tableapp1"],
+        analysis.rerun_table(frames["tableapp1"]).set_index("architecture"),
+    )
     lines = [[text.get_text() for text in row] for row in cells(figure)]
     place = next(k for k, row in enumerate(lines) if row[0] == "GRU")
     ours, theirs = lines[place], lines[place + 1]
-    assert ours[2:4] == [f"{table.original['gru']:.3g}", "20"] and ours[6] == f"{table['mean']['gru']:.3g}"
-    assert theirs[-10:] == ["paper", "0.00028", "100", "1", "7.66e-05", "0.000189", "0.000548", "9.08e-05", "0.48", "0.68"]  # Table App.1
+    assert (
+        ours[2:4] == [f"{table.original['gru']:.3g}", "20"]
+        and ours[6] == f"{table['mean']['gru']:.3g}"
+    )
+    assert theirs[-10:] == [
+        "paper",
+        "0.00028",
+        "100",
+        "1",
+        "7.66e-05",
+        "0.000189",
+        "0.000548",
+        "9.08e-05",
+        "0.48",
+        "0.68",
+    ]  # Table App.1
 
 
 def test_table_app_2_marks_whether_the_signs_agree(drawn, frames):
@@ -195,7 +272,11 @@ def test_table_app_2_has_the_papers_fifteen_pairs_in_its_order(drawn):
 def beyond(axis):
     """Labels of ticks outside of the axis, which exist and are not drawn."""
     low, high = sorted(axis.get_view_interval())
-    return [tick.label1 for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()) if not low <= tick.get_loc() <= high]
+    return [
+        tick.label1
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+        if not low <= tick.get_loc() <= high
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -203,13 +284,22 @@ def beyond(axis):
 def test_no_text_overlaps_another(name, shape, drawn):
     figure = drawn[name] if shape == "quick" else figures.DRAW[name](synthetic.frames(shape)[name])
     figure.draw_without_rendering()
-    hidden = [label for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) for label in (beyond(axis) if ax.axison else axis.get_ticklabels())]
-    texts = [t for t in figure.findobj(matplotlib.text.Text) if t not in hidden and t.get_text().strip()]
+    hidden = [
+        label
+        for ax in figure.axes
+        for axis in (ax.xaxis, ax.yaxis)
+        for label in (beyond(axis) if ax.axison else axis.get_ticklabels())
+    ]
+    texts = [
+        t for t in figure.findobj(matplotlib.text.Text) if t not in hidden and t.get_text().strip()
+    ]
     boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
     overlaps = [
-        (one, other) for i, (one, a) in enumerate(boxes) for other, b in boxes[:i]
+        (one, other)
+        for i, (one, a) in enumerate(boxes)
+        for other, b in boxes[:i]
         if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
-    ]  # fmt: skip
+    ]
     assert overlaps == []
 
 
@@ -224,20 +314,37 @@ def test_trials_that_all_diverged_are_drawn(frames, name, recwarn):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_figure_carries_its_budget_its_task_and_its_alt_text(drawn, frames, name):
-    spent, caption = analysis.budget(analysis.rows_of(name, frames[name])), figures.caption(name, frames[name])
-    assert str(spent) in caption and "parentheses counting (small form)" in caption and f"The paper: {paper.FIGURES[name].budget}" in caption
-    assert drawn[name].alt == figures.alt(name, frames[name]) and paper.FIGURES[name].title in drawn[name].get_suptitle()
+    spent, caption = (
+        analysis.budget(analysis.rows_of(name, frames[name])),
+        figures.caption(name, frames[name]),
+    )
+    assert (
+        str(spent) in caption
+        and "parentheses counting (small form)" in caption
+        and f"The paper: {paper.FIGURES[name].budget}" in caption
+    )
+    assert (
+        drawn[name].alt == figures.alt(name, frames[name])
+        and paper.FIGURES[name].title in drawn[name].get_suptitle()
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_cell_of_ones_own_is_drawn_beside_the_papers(frames, name):
     own = frames[name].query("architecture == 'gru'")
-    both = pd.concat([frames[name], own.assign(architecture="mine", study=own.study.str.replace("gru", "mine"))], ignore_index=True)
+    both = pd.concat(
+        [frames[name], own.assign(architecture="mine", study=own.study.str.replace("gru", "mine"))],
+        ignore_index=True,
+    )
     assert any("mine" in text for text in words(figures.DRAW[name](both)))
 
 
 def test_the_gallery_draws_tables_from_the_trials_of_figure_5(frames, tmp_path):
     figures.gallery(tmp_path, {"fig5": frames["fig5"]})
-    assert {f"{name}.{kind}" for name in ("fig5", "table1", "tableapp2") for kind in ("png", "svg", "csv")} <= {p.name for p in tmp_path.iterdir()}
+    assert {
+        f"{name}.{kind}"
+        for name in ("fig5", "table1", "tableapp2")
+        for kind in ("png", "svg", "csv")
+    } <= {p.name for p in tmp_path.iterdir()}
     ids = set(pd.read_csv(tmp_path / "claims.csv").id)
     assert {"H01", "H02", "H04", "H05", "H06", "H07"} <= ids

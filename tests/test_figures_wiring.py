@@ -1,4 +1,6 @@
-"""The drawings of cells have the maps, gates and operations of the cells' own equations, and their wires lead somewhere."""
+"""The drawings of cells have the maps, gates and operations of the cells' own equations, and their
+wires lead somewhere.
+"""
 
 import re
 
@@ -19,7 +21,11 @@ def inside(text):
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_each_map_of_a_cell_is_a_box_and_each_gate_a_gate(name):
-    boxes = [(inside(text), kind) for _, _, kind, text in PARTS[name].values() if kind in ("gate", "map") and inside(text)]
+    boxes = [
+        (inside(text), kind)
+        for _, _, kind, text in PARTS[name].values()
+        if kind in ("gate", "map") and inside(text)
+    ]
     cell = cells.cell_of(name)
     assert sorted(m for m, _ in boxes) == sorted(cell.maps)
     assert sorted(m for m, kind in boxes if kind == "gate") == sorted(flow.gates_of(cell))
@@ -47,7 +53,13 @@ def test_wires_run_straight_between_parts_and_every_part_is_wired(name):
 
 def test_every_cell_of_the_paper_is_drawn_and_the_irnn_with_the_rnn():
     figure = figures.wiring()
-    assert [ax.get_title() for ax in figure.axes[:5]] == ["RNN and IRNN", "UGRNN", "GRU", "LSTM", "+RNN"]
+    assert [ax.get_title() for ax in figure.axes[:5]] == [
+        "RNN and IRNN",
+        "UGRNN",
+        "GRU",
+        "LSTM",
+        "+RNN",
+    ]
     assert set(PARTS) | set(SAME) == set(cells.PAPER)
     assert "LSTM 5" in figure.alt and "GRU 3" in figure.alt
 
@@ -65,7 +77,11 @@ def test_a_cell_without_a_drawing_is_refused(wrong):
 @pytest.mark.parametrize(("steps", "depth"), [(2, 1), (4, 2), (12, 8)])
 def test_an_unrolled_network_has_a_cell_for_each_step_and_layer(steps, depth):
     figure = figures.unrolled(steps, depth)
-    assert [text.get_text() for text in figure.axes[0].texts].count("cell") == steps * depth == len(figure.tables["unrolled"])
+    assert (
+        [text.get_text() for text in figure.axes[0].texts].count("cell")
+        == steps * depth
+        == len(figure.tables["unrolled"])
+    )
 
 
 @pytest.mark.parametrize(("steps", "depth"), [(1, 1), (4, 0), (13, 1), ("4", 1)])

@@ -1,4 +1,6 @@
-"""What cells do over time, against networks' own forward pass, products of Jacobians, and gates worked out by hand."""
+"""What cells do over time, against networks' own forward pass, products of Jacobians, and gates
+worked out by hand.
+"""
 
 import math
 
@@ -39,7 +41,12 @@ def weights_of(architecture, hparams, seed, number=0):
     """The blocks of a network whose first layer is the cell that `flow` looks at."""
     depth = max(1, cell_of(architecture).min_layers)
     theta = networks.initial(architecture, depth, N, N, 1, hparams, seed, number)
-    return {name: block.numpy() for name, block in networks.split(theta, networks.blocks(architecture, depth, N, N, 1)).items()}
+    return {
+        name: block.numpy()
+        for name, block in networks.split(
+            theta, networks.blocks(architecture, depth, N, N, 1)
+        ).items()
+    }
 
 
 def impulse(seed, number=0):
@@ -48,15 +55,21 @@ def impulse(seed, number=0):
 
 @pytest.mark.parametrize("architecture", [a for a in PAPER if a != "+rnn"])
 def test_states_are_those_of_the_networks_that_are_trained(architecture):
-    """networks.forward reads the last state out; here its readout is applied to the state that flow gives."""
+    """networks.forward reads the last state out; here its readout is applied to the state that flow
+    gives.
+    """
     hparams = sampled(architecture)
     seen = flow.flow(architecture, hparams, T, N, "impulse", seed=4)
     for i, hp in enumerate(hparams):
         theta = networks.initial(architecture, 1, N, N, 1, hp, 4, i)[None]
         shapes = networks.blocks(architecture, 1, N, N, 1)
         x = impulse(4, i).reshape(1, 1, N)
-        relu = torch.tensor([hp.get("nonlinearity", cell_of(architecture).nonlinearities[0]) == "relu"])
-        z = networks.forward(architecture, 1, shapes, theta, [x, *[torch.zeros_like(x)] * (T - 1)], relu)
+        relu = torch.tensor(
+            [hp.get("nonlinearity", cell_of(architecture).nonlinearities[0]) == "relu"]
+        )
+        z = networks.forward(
+            architecture, 1, shapes, theta, [x, *[torch.zeros_like(x)] * (T - 1)], relu
+        )
         readout = networks.split(theta, shapes)["W_out"][0].numpy()
         np.testing.assert_allclose(readout @ seen.h_TxMxN[-1, i], z[0, 0].numpy(), rtol=1e-10)
 
@@ -87,8 +100,12 @@ def test_the_gradient_of_a_vanilla_rnn_is_the_product_of_its_jacobians(nonlinear
 
 
 def test_an_orthogonal_matrix_scaled_by_a_half_halves_the_gradient_of_a_linear_cell_at_each_step():
-    """Far below saturation tanh is the identity, so the Jacobian is the matrix: 0.5 times an orthogonal one."""
-    seen = flow.flow("rnn", flow.setting("rnn", recurrent_scale=0.5, input_scale=1e-3), T, N, seed=0)
+    """Far below saturation tanh is the identity, so the Jacobian is the matrix: 0.5 times an
+    orthogonal one.
+    """
+    seen = flow.flow(
+        "rnn", flow.setting("rnn", recurrent_scale=0.5, input_scale=1e-3), T, N, seed=0
+    )
     np.testing.assert_allclose(seen.gradient_TxM[:, 0], 0.5 ** np.arange(T, -1, -1.0), rtol=1e-4)
     np.testing.assert_allclose(seen.trace_TxM[1:, 0], 0.5 ** np.arange(T), rtol=1e-4)
 
@@ -101,7 +118,9 @@ def test_the_identity_keeps_the_impulse_and_the_gradient_as_they_are():
 
 
 def test_the_lstms_gradient_is_that_of_h_and_c_together():
-    """With all recurrent matrices near 0, dL/dh before the last step vanishes and dL/dc shrinks by f = sigmoid(b^fg) a step."""
+    """With all recurrent matrices near 0, dL/dh before the last step vanishes and dL/dc shrinks by
+    f = sigmoid(b^fg) a step.
+    """
     hp = flow.setting("lstm", recurrent_scale=1e-6, input_scale=1e-6, forget_bias=2.0)
     seen = flow.flow("lstm", hp, T, N, seed=0)
     factors = seen.gradient_TxM[:-2, 0] / seen.gradient_TxM[1:-1, 0]
@@ -109,30 +128,49 @@ def test_the_lstms_gradient_is_that_of_h_and_c_together():
 
 
 # equations 3, 5, 6, 9, 10, 13, 17 and 18 are those with a sigmoid
-GATES = {"rnn": (), "irnn": (), "ugrnn": ("g",), "gru": ("r", "u"), "lstm": ("i", "f", "o"), "+rnn": ("gy", "gh")}
+GATES = {
+    "rnn": (),
+    "irnn": (),
+    "ugrnn": ("g",),
+    "gru": ("r", "u"),
+    "lstm": ("i", "f", "o"),
+    "+rnn": ("gy", "gh"),
+}
 
 
 @pytest.mark.parametrize("architecture", PAPER)
 def test_gates_are_found_in_the_equations(architecture):
     assert flow.gates_of(cell_of(architecture)) == GATES[architecture]
-    assert set(flow.flow(architecture, flow.setting(architecture), T, N).gates) == set(GATES[architecture])
+    assert set(flow.flow(architecture, flow.setting(architecture), T, N).gates) == set(
+        GATES[architecture]
+    )
 
 
 def test_a_cell_of_ones_own_flows_as_it_is_registered(own_cell):
-    seen = flow.flow(own_cell, flow.setting(own_cell, forget_bias=0.0, input_scale=1e-3, recurrent_scale=1e-2), T, N)
+    seen = flow.flow(
+        own_cell,
+        flow.setting(own_cell, forget_bias=0.0, input_scale=1e-3, recurrent_scale=1e-2),
+        T,
+        N,
+    )
     np.testing.assert_allclose(seen.gates["f"], 0.5, atol=1e-2)
 
 
 def test_the_forget_bias_opens_the_gate_that_it_is_added_to():
     """Without input or recurrence the gate is the sigmoid of its biases: 1 + 3 here."""
-    seen = flow.flow("gru", flow.setting("gru", 1e-6, 1e-6, forget_bias=3.0, biases={"u": 1.0}), T, N)
+    seen = flow.flow(
+        "gru", flow.setting("gru", 1e-6, 1e-6, forget_bias=3.0, biases={"u": 1.0}), T, N
+    )
     np.testing.assert_allclose(seen.gates["u"], 1 / (1 + math.exp(-4)), rtol=1e-4)
     np.testing.assert_allclose(seen.gates["r"], 0.5, rtol=1e-4)
 
 
 def test_an_impulse_comes_at_the_first_step_and_noise_at_every_step():
     hp = flow.setting("rnn", recurrent_scale=1e-9)
-    moved = {shown: (np.abs(flow.flow("rnn", hp, T, N, shown).h_TxMxN[:, 0]).max(1) > 1e-6).tolist() for shown in flow.SHOWN}
+    moved = {
+        shown: (np.abs(flow.flow("rnn", hp, T, N, shown).h_TxMxN[:, 0]).max(1) > 1e-6).tolist()
+        for shown in flow.SHOWN
+    }
     assert moved == {"impulse": [False, True] + [False] * (T - 1), "noise": [False] + [True] * T}
 
 
@@ -159,7 +197,9 @@ def test_bands_are_quantiles_over_the_draws():
     frame = flow.at_random(("ugrnn",), 9, T, N)
     band = analysis.gradient_bands(frame).query("quantity == 'trace' and back == 3").iloc[0]
     values = frame[frame.back == 3].trace
-    np.testing.assert_allclose(band[["q10", "q50", "q90"]].astype(float), np.quantile(values, [0.1, 0.5, 0.9]))
+    np.testing.assert_allclose(
+        band[["q10", "q50", "q90"]].astype(float), np.quantile(values, [0.1, 0.5, 0.9])
+    )
 
 
 def test_shares_count_what_vanished_and_what_exploded():
@@ -167,8 +207,14 @@ def test_shares_count_what_vanished_and_what_exploded():
     import pandas as pd
 
     ends = [1e-4, 1e-5, 0.0, 1e4, 1e6, 1, 2, 1, 2, 1]
-    frame = pd.DataFrame([("gru", i, back, end if back == 10 else 1.0, 1.0) for i, end in enumerate(ends) for back in (0, 10)],
-                         columns=["architecture", "draw", "back", "gradient", "trace"])  # fmt: skip
+    frame = pd.DataFrame(
+        [
+            ("gru", i, back, end if back == 10 else 1.0, 1.0)
+            for i, end in enumerate(ends)
+            for back in (0, 10)
+        ],
+        columns=["architecture", "draw", "back", "gradient", "trace"],
+    )
     row = analysis.gradient_shares(frame).iloc[0]
     assert (row.vanished, row.exploded, row["median"], row.factor_a_step) == (0.3, 0.2, 1.0, 1.0)
 
@@ -176,10 +222,22 @@ def test_shares_count_what_vanished_and_what_exploded():
 @pytest.mark.parametrize(
     "wrong, what",
     [
-        (lambda: flow.setting("gru", biases={"q": 1.0}), "biases must name maps of gru .r, u, c., got q"),
-        (lambda: flow.setting("gru", nonlinearity="relu"), "nonlinearity of gru must be one of tanh, got 'relu'"),
-        (lambda: flow.flow("rnn", flow.setting("rnn"), shown="step"), "shown must be one of impulse, noise, got 'step'"),
-        (lambda: flow.flow("rnn", flow.setting("rnn"), steps=0), "steps must be a whole number of at least 1, got 0"),
+        (
+            lambda: flow.setting("gru", biases={"q": 1.0}),
+            "biases must name maps of gru .r, u, c., got q",
+        ),
+        (
+            lambda: flow.setting("gru", nonlinearity="relu"),
+            "nonlinearity of gru must be one of tanh, got 'relu'",
+        ),
+        (
+            lambda: flow.flow("rnn", flow.setting("rnn"), shown="step"),
+            "shown must be one of impulse, noise, got 'step'",
+        ),
+        (
+            lambda: flow.flow("rnn", flow.setting("rnn"), steps=0),
+            "steps must be a whole number of at least 1, got 0",
+        ),
         (lambda: flow.flow("linear", {}), "needs a cell with a state, got linear"),
     ],
 )

@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 from click.testing import CliRunner
+from test_trials import a_trial
 
 from rnnkit.__main__ import main
 from rnnkit.studies import run
 from rnnkit.studies.foreign import Checker
 from rnnkit.tasks import TASKS
 from rnnkit.trials import StoreError, TrialStore
-from test_trials import a_trial
 
 
 @pytest.fixture(scope="module")
@@ -31,30 +31,46 @@ def test_real_trials_are_let_in(trials):
     assert len(trials) == 2 and [Checker("x")(trial) for trial in trials.values()] == [None, None]
 
 
-@pytest.mark.parametrize("change, said", [
-    (lambda t: {"hparams": {**t.hparams, "lr_init": 5.0}}, "has lr_init = 5.0, and its space has lr_init in"),
-    (lambda t: {"hparams": {**t.hparams, "optimizer": "Adamant"}}, "has optimizer = 'Adamant'"),
-    (lambda t: {"hparams": {**t.hparams, "gradient_clip_val": "1"}}, "has gradient_clip_val = '1'"),
-    (lambda t: {"hparams": {**t.hparams, "train_steps": 10**9}}, "has train_steps = 1000000000"),
-    (lambda t: {"hparams": without(t.hparams, "l2_decay")}, "has no l2_decay"),
-    (lambda t: {"hparams": {}}, "has no "),
-    (lambda t: {"max_params": 10**6}, "is of .*params=1000000"),
-    (lambda t: {"n_layers": 3}, "is of .*layers=3"),
-    (lambda t: {"seed": 7}, "and seed 7"),
-    (lambda t: {"num_params": 10**6}, "has 1,000,000 parameters, more than"),
-    (lambda t: {"steps": t.hparams["train_steps"] + 1}, "training steps"),
-])
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (
+            lambda t: {"hparams": {**t.hparams, "lr_init": 5.0}},
+            "has lr_init = 5.0, and its space has lr_init in",
+        ),
+        (lambda t: {"hparams": {**t.hparams, "optimizer": "Adamant"}}, "has optimizer = 'Adamant'"),
+        (
+            lambda t: {"hparams": {**t.hparams, "gradient_clip_val": "1"}},
+            "has gradient_clip_val = '1'",
+        ),
+        (
+            lambda t: {"hparams": {**t.hparams, "train_steps": 10**9}},
+            "has train_steps = 1000000000",
+        ),
+        (lambda t: {"hparams": without(t.hparams, "l2_decay")}, "has no l2_decay"),
+        (lambda t: {"hparams": {}}, "has no "),
+        (lambda t: {"max_params": 10**6}, "is of .*params=1000000"),
+        (lambda t: {"n_layers": 3}, "is of .*layers=3"),
+        (lambda t: {"seed": 7}, "and seed 7"),
+        (lambda t: {"num_params": 10**6}, "has 1,000,000 parameters, more than"),
+        (lambda t: {"steps": t.hparams["train_steps"] + 1}, "training steps"),
+    ],
+)
 @pytest.mark.parametrize("task", ["per_cap", "mem_thru"])
 def test_a_trial_that_its_study_cannot_have_is_refused(trials, task, change, said):
     false = dataclasses.replace(trials[task], **change(trials[task]))
     with pytest.raises(StoreError, match=said) as caught:
         Checker("x.parquet")(false)
-    assert str(caught.value).startswith("x.parquet does not hold trials: number 0 of ") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(
+        "x.parquet does not hold trials: number 0 of "
+    ) and "\n" not in str(caught.value)
 
 
 def test_a_step_that_no_sequence_has_is_refused():
     """It would be read past the end of the sequence."""
-    trial = a_trial(architecture="rnn", task_type="arithmetic", form="tiny", hparams={"compute_steps": 7})
+    trial = a_trial(
+        architecture="rnn", task_type="arithmetic", form="tiny", hparams={"compute_steps": 7}
+    )
     with pytest.raises(StoreError, match="has compute_steps = 7"):
         Checker("x")(trial)
 
@@ -78,7 +94,9 @@ def test_a_file_with_one_false_trial_is_not_imported_at_all(trials, tmp_path):
         assert len(store) == 0
 
 
-def test_an_import_that_would_keep_nothing_is_refused_and_one_into_a_parquet_file_is_kept_beside_it(trials, tmp_path):
+def test_an_import_that_would_keep_nothing_is_refused_and_one_into_a_parquet_file_is_kept_beside_it(
+    trials, tmp_path
+):
     one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
     for file, trial in zip((one, two), trials.values()):
         with TrialStore(":memory:") as store:
@@ -87,6 +105,9 @@ def test_an_import_that_would_keep_nothing_is_refused_and_one_into_a_parquet_fil
     done = CliRunner().invoke(main, ["trials", "import", str(one), "--store", ":memory:"])
     assert done.exit_code == 1 and "would not be kept" in done.stderr
     done = CliRunner().invoke(main, ["trials", "import", str(one), "--store", str(two)])
-    assert done.output == f"1 new trials; {two} now has 2.\n" and (tmp_path / "two-more.sqlite").exists()
+    assert (
+        done.output == f"1 new trials; {two} now has 2.\n"
+        and (tmp_path / "two-more.sqlite").exists()
+    )
     with TrialStore(two) as store:
         assert len(store) == 2

@@ -1,4 +1,6 @@
-"""The exercises' answers, worked out by hand or with numpy here, are right; slips are not, and get a word of their own."""
+"""The exercises' answers, worked out by hand or with numpy here, are right; slips are not, and get
+a word of their own.
+"""
 
 import math
 import re
@@ -17,7 +19,9 @@ BY_HAND = {
     "0b": 1500,
     "1a": 3 * (500 + 100 + 10) + 10 + 11,
     "1b": next(n for n in range(1, 100) if 0.9**n < 0.01),
-    "1c": next(b / 2 for b in range(13) if (1 / (1 + math.exp(-b / 2))) ** 30 > 0.5),  # what the gate alone leaves
+    "1c": next(
+        b / 2 for b in range(13) if (1 / (1 + math.exp(-b / 2))) ** 30 > 0.5
+    ),  # what the gate alone leaves
     "2.1a": max(n for n in range(1, 50) if n * 22 + n * n + n + n + n + 1 <= 1000),
     "2.1b": 1.25,
     "2.2a": 0.25,
@@ -33,7 +37,9 @@ BY_HAND = {
     "B1": len("-10000000+-10000000="),
     "B2": float(np.var(np.linspace(-math.sqrt(3), math.sqrt(3), 100_001))),
     "C1": 0.03,  # the rule of three
-    "C2": 1 - 0.1 * 2.508,  # tables of order statistics: the largest of 100 normals is 2.508 on average
+    "C2": (
+        1 - 0.1 * 2.508
+    ),  # tables of order statistics: the largest of 100 normals is 2.508 on average
     "own1": 1241,
     "own2": 1.2247,
 }
@@ -82,7 +88,7 @@ def test_a_check_prints_one_line(capsys):
     assert capsys.readouterr().out.count("\n") == 1
 
 
-# --- in the notebooks --------------------------------------------------------------------------------------------------
+# --- in the notebooks -----------------------------------------------------------------------------
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
@@ -90,16 +96,25 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 def asked(path) -> list[str]:
     """The exercises that a notebook checks, in order."""
     cells = nbformat.read(path, as_version=4).cells
-    return [name for cell in cells if cell.cell_type == "code" for name in re.findall(r'rk\.check\("(\S+?)"', cell.source)]
+    return [
+        name
+        for cell in cells
+        if cell.cell_type == "code"
+        for name in re.findall(r'rk\.check\("(\S+?)"', cell.source)
+    ]
 
 
 def test_every_exercise_is_asked_in_one_notebook():
-    assert sorted(name for path in NOTEBOOKS for name in asked(path)) == sorted([*EXERCISES, *PRACTICE])
+    assert sorted(name for path in NOTEBOOKS for name in asked(path)) == sorted(
+        [*EXERCISES, *PRACTICE]
+    )
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_has_three_exercises_named_after_it(path):
-    number = path.stem.split("_")[0] + ("." + path.stem.split("_")[1] if path.stem[:2] == "2_" else "")
+    number = path.stem.split("_")[0] + (
+        "." + path.stem.split("_")[1] if path.stem[:2] == "2_" else ""
+    )
     begins = "own" if path.stem == "your_own_cell" else number
     names = asked(path)
     assert len(names) == 3 and all(name.startswith(begins) for name in names)
@@ -109,9 +124,14 @@ def test_a_notebook_has_three_exercises_named_after_it(path):
 def test_an_exercise_is_asked_before_its_check_and_solved_in_a_fold_behind_it(path):
     cells = nbformat.read(path, as_version=4).cells
     for before, cell, after in zip(cells, cells[1:], cells[2:]):
-        for name in re.findall(r'rk\.check\("(\S+?)"', cell.source if cell.cell_type == "code" else ""):
+        for name in re.findall(
+            r'rk\.check\("(\S+?)"', cell.source if cell.cell_type == "code" else ""
+        ):
             assert f"**Exercise {name}.**" in before.source
-            assert after.source.startswith("<details>\n<summary>Solution</summary>\n\n") and "</details>" in after.source
+            assert (
+                after.source.startswith("<details>\n<summary>Solution</summary>\n\n")
+                and "</details>" in after.source
+            )
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,4 +1,6 @@
-"""The command line: help that waits for nothing, and one sentence with a non-zero exit for whatever cannot be done."""
+"""The command line: help that waits for nothing, and one sentence with a non-zero exit for whatever
+cannot be done.
+"""
 
 import json
 import os
@@ -21,8 +23,21 @@ from rnnkit.trials import TrialStore
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-COMMANDS = [words.split() for words in (
-    "reproduce", "plan", "trials", "trials export", "trials import", "trials show", "trials verify", "bench", "bench speed", "bench tuner")]
+COMMANDS = [
+    words.split()
+    for words in (
+        "reproduce",
+        "plan",
+        "trials",
+        "trials export",
+        "trials import",
+        "trials show",
+        "trials verify",
+        "bench",
+        "bench speed",
+        "bench tuner",
+    )
+]
 
 
 def rnnkit_(*words):
@@ -33,7 +48,7 @@ def refused(*words):
     """The one sentence with which a command is refused."""
     done = rnnkit_(*words)
     assert done.exit_code == 1, done.output
-    error, = done.stderr.strip().splitlines()
+    (error,) = done.stderr.strip().splitlines()
     assert error.startswith("Error: ") and error.endswith(".") and "Traceback" not in done.output
     return error
 
@@ -45,7 +60,7 @@ def store(tmp_path):
     return path
 
 
-# --- help --------------------------------------------------------------------------------------------------------------
+# --- help -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", [[], *COMMANDS])
@@ -62,7 +77,9 @@ for command in {[[], *COMMANDS]!r}:
     main([*command, "--help"], standalone_mode=False)
 print([name for name in ("torch", "pandas", "numpy", "matplotlib", "papermill") if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT
+    )
     assert done.stdout.endswith("\n[]\n"), done.stdout + done.stderr
 
 
@@ -72,7 +89,12 @@ def test_help_names_every_scale_and_every_experiment():
 
 
 def test_it_runs_as_a_module_and_tells_its_version():
-    done = subprocess.run([sys.executable, "-m", "rnnkit", "--version"], capture_output=True, text=True, env=ENVIRONMENT)
+    done = subprocess.run(
+        [sys.executable, "-m", "rnnkit", "--version"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+    )
     assert done.stdout == f"rnnkit {rnnkit.__version__}\n"
 
 
@@ -81,40 +103,54 @@ def test_without_a_command_it_shows_what_there_is():
     assert "reproduce" in done.output and "plan" in done.output
 
 
-# --- bad input ---------------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words, said", [
-    (["--scale", "huge"], "scale must be one of smoke, quick, overnight, paper, got 'huge'"),
-    (["--only", "fig9"], "got 'fig9'. Check the spelling"),
-    (["--seed", "-1"], "seed must be a whole number of at least 0, got -1"),
-    (["--trials", "-3"], "trials must be a whole number of at least 0, got -3"),
-    (["--workers", "-2"], "workers must be a whole number of at least 0, got -2"),
-    (["--device", "tpu"], "device must be cpu or cuda, got 'tpu'"),
-])
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--scale", "huge"], "scale must be one of smoke, quick, overnight, paper, got 'huge'"),
+        (["--only", "fig9"], "got 'fig9'. Check the spelling"),
+        (["--seed", "-1"], "seed must be a whole number of at least 0, got -1"),
+        (["--trials", "-3"], "trials must be a whole number of at least 0, got -3"),
+        (["--workers", "-2"], "workers must be a whole number of at least 0, got -2"),
+        (["--device", "tpu"], "device must be cpu or cuda, got 'tpu'"),
+    ],
+)
 @pytest.mark.parametrize("command", ["reproduce", "plan"])
 def test_a_bad_setting_is_refused_in_one_sentence(command, words, said, tmp_path):
     where = ["--out", tmp_path / "figures"] if command == "reproduce" else []
     only = [] if "--only" in words else ["--only", "fig1"]
     scale = [] if "--scale" in words else ["--scale", "smoke"]
-    assert said in refused(command, *where, *only, *scale, "--store", tmp_path / "trials.sqlite", *words)
+    assert said in refused(
+        command, *where, *only, *scale, "--store", tmp_path / "trials.sqlite", *words
+    )
 
 
-@pytest.mark.parametrize("words, said", [
-    (["--cell", "grue"], "architecture must be one of rnn, irnn, ugrnn, gru, lstm, +rnn"),
-    (["--size", "-300"], "max_params must be a whole number of at least 1, got -300"),
-    (["--size", "20"], "max_params must leave room for one unit a layer"),
-    (["--seconds", "0"], "seconds must be positive"),
-    (["--json", "no/such/folder/x.json"], "no/such/folder"),
-])
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--cell", "grue"], "architecture must be one of rnn, irnn, ugrnn, gru, lstm, +rnn"),
+        (["--size", "-300"], "max_params must be a whole number of at least 1, got -300"),
+        (["--size", "20"], "max_params must leave room for one unit a layer"),
+        (["--seconds", "0"], "seconds must be positive"),
+        (["--json", "no/such/folder/x.json"], "no/such/folder"),
+    ],
+)
 def test_a_bench_of_what_cannot_be_is_refused_in_one_sentence(words, said):
     assert said in refused("bench", "speed", *words)
 
 
-@pytest.mark.parametrize("words", [["--trials", "many"], ["--seed", "1.5"], ["--unknown", "3"], ["--scale"]])
+@pytest.mark.parametrize(
+    "words", [["--trials", "many"], ["--seed", "1.5"], ["--unknown", "3"], ["--scale"]]
+)
 def test_what_is_no_setting_is_refused_by_name(words):
     done = rnnkit_("reproduce", *words)
-    assert done.exit_code == 2 and done.stderr.splitlines()[-1].startswith("Error: ") and words[0] in done.stderr
+    assert (
+        done.exit_code == 2
+        and done.stderr.splitlines()[-1].startswith("Error: ")
+        and words[0] in done.stderr
+    )
 
 
 def test_an_unknown_command_is_refused_by_name():
@@ -146,12 +182,34 @@ def spoilt(tmp_path, how):
     return path
 
 
-@pytest.mark.parametrize("how", [
-    "a letter", "a folder", "somebody else's", "in no folder", "under a file", "corrupt",
-    pytest.param("where nobody writes", marks=pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc"))])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "a letter",
+        "a folder",
+        "somebody else's",
+        "in no folder",
+        "under a file",
+        "corrupt",
+        pytest.param(
+            "where nobody writes",
+            marks=pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc"),
+        ),
+    ],
+)
 def test_a_bad_store_is_refused_in_one_sentence(tmp_path, how):
     path = spoilt(tmp_path, how)
-    said = refused("reproduce", "--scale", "smoke", "--only", "fig1", "--store", path, "--out", tmp_path / "figures")
+    said = refused(
+        "reproduce",
+        "--scale",
+        "smoke",
+        "--only",
+        "fig1",
+        "--store",
+        path,
+        "--out",
+        tmp_path / "figures",
+    )
     assert str(path) in said or str(path.parent) in said
 
 
@@ -159,14 +217,26 @@ def test_a_locked_store_is_refused_in_one_sentence(store, tmp_path, monkeypatch)
     monkeypatch.setattr(TrialStore.__init__, "__defaults__", (True, 0.1))
     other = sqlite3.connect(store, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    words = ["reproduce", "--scale", "smoke", "--only", "fig1", "--store", store, "--out", tmp_path / "figures"]
+    words = [
+        "reproduce",
+        "--scale",
+        "smoke",
+        "--only",
+        "fig1",
+        "--store",
+        store,
+        "--out",
+        tmp_path / "figures",
+    ]
     assert "is locked by another writer" in refused(*words)
 
 
 def test_figures_that_cannot_be_written_are_told_before_anything_is_trained(tmp_path):
     (tmp_path / "file").write_text("")
     store = tmp_path / "trials.sqlite"
-    assert "Figures cannot be written" in refused("reproduce", "--scale", "smoke", "--store", store, "--out", tmp_path / "file" / "figures")
+    assert "Figures cannot be written" in refused(
+        "reproduce", "--scale", "smoke", "--store", store, "--out", tmp_path / "file" / "figures"
+    )
     assert not store.exists()
 
 
@@ -180,27 +250,44 @@ def test_a_misspelt_store_is_not_made(tmp_path, words):
 def test_a_file_that_holds_no_trials_is_not_imported(tmp_path):
     file = tmp_path / "x.parquet"
     file.write_text("no")
-    assert "cannot be read as a Parquet file" in refused("trials", "import", file, "--store", tmp_path / "trials.sqlite")
+    assert "cannot be read as a Parquet file" in refused(
+        "trials", "import", file, "--store", tmp_path / "trials.sqlite"
+    )
 
 
 def test_an_export_to_nowhere_is_told(store, tmp_path):
-    assert "cannot be written" in refused("trials", "export", tmp_path / "no" / "x.parquet", "--store", store)
+    assert "cannot be written" in refused(
+        "trials", "export", tmp_path / "no" / "x.parquet", "--store", store
+    )
 
 
-# --- what they do ------------------------------------------------------------------------------------------------------
+# --- what they do ---------------------------------------------------------------------------------
 
 
 def test_trials_travel_by_export_and_import(store, tmp_path):
     file, other = tmp_path / "x.parquet", tmp_path / "other.sqlite"
-    assert rnnkit_("trials", "export", file, "--store", store).output == f"3 trials written to {file}.\n"
-    assert rnnkit_("trials", "import", file, "--store", other).output == f"3 new trials; {other} now has 3.\n"
-    assert rnnkit_("trials", "import", file, "--store", other).output == f"0 new trials; {other} now has 3.\n"
+    assert (
+        rnnkit_("trials", "export", file, "--store", store).output
+        == f"3 trials written to {file}.\n"
+    )
+    assert (
+        rnnkit_("trials", "import", file, "--store", other).output
+        == f"3 new trials; {other} now has 3.\n"
+    )
+    assert (
+        rnnkit_("trials", "import", file, "--store", other).output
+        == f"0 new trials; {other} now has 3.\n"
+    )
 
 
 def test_show_lists_the_studies(store):
     lines = rnnkit_("trials", "show", "--store", store).output.splitlines()
     assert lines[0].split() == ["study", "trials", "infeasible", "best", "loss", "minutes"]
-    assert lines[1].startswith("per_cap/rnn/layers=1/params=") and lines[1].split()[1] == "3" and lines[2] == "3 trials in 1 studies"
+    assert (
+        lines[1].startswith("per_cap/rnn/layers=1/params=")
+        and lines[1].split()[1] == "3"
+        and lines[2] == "3 trials in 1 studies"
+    )
 
 
 def test_plan_says_what_a_run_costs_on_this_machine(store):
@@ -208,32 +295,75 @@ def test_plan_says_what_a_run_costs_on_this_machine(store):
     lines = done.output.splitlines()
     assert done.exit_code == 0 and lines[0] == scale_text("smoke").splitlines()[0]
     rows = {line.split()[0]: line.split() for line in lines[2:]}
-    assert set(rows) == {*EXPERIMENTS, "notebooks", "all"} and rows["start"][3] == "0" and rows["fig1"][1] == "11"
+    assert (
+        set(rows) == {*EXPERIMENTS, "notebooks", "all"}
+        and rows["start"][3] == "0"
+        and rows["fig1"][1] == "11"
+    )
     assert rows["all"][-1] in ("s", "min")
 
 
 def test_bench_measures_what_it_is_told_to(tmp_path):
-    words = ("--cell", "rnn", "--size", "350", "--steps", "5", "--seconds", "0.01", "--no-jax", "--json", tmp_path / "speed.json")
+    words = (
+        "--cell",
+        "rnn",
+        "--size",
+        "350",
+        "--steps",
+        "5",
+        "--seconds",
+        "0.01",
+        "--no-jax",
+        "--json",
+        tmp_path / "speed.json",
+    )
     done = rnnkit_("bench", "speed", *words)
-    assert done.exit_code == 0 and [line.split()[0] for line in done.output.splitlines()] == ["cell", "rnn"]
-    row, = json.loads((tmp_path / "speed.json").read_text())["rows"]
+    assert done.exit_code == 0 and [line.split()[0] for line in done.output.splitlines()] == [
+        "cell",
+        "rnn",
+    ]
+    (row,) = json.loads((tmp_path / "speed.json").read_text())["rows"]
     assert row["cell"] == "rnn" and row["parameters"] <= 350 and row["torch_ratio"] > 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends signals as POSIX does")
 def test_ctrl_c_ends_a_reproduction_with_a_sentence_and_the_next_goes_on(tmp_path):
     store = tmp_path / "trials.sqlite"
-    words = ["reproduce", "--scale", "quick", "--only", "fig1", "--store", store, "--out", tmp_path / "figures", "--workers", "1"]
-    process = subprocess.Popen([sys.executable, "-m", "rnnkit", *map(str, words)], env=ENVIRONMENT, cwd=ROOT, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    words = [
+        "reproduce",
+        "--scale",
+        "quick",
+        "--only",
+        "fig1",
+        "--store",
+        store,
+        "--out",
+        tmp_path / "figures",
+        "--workers",
+        "1",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rnnkit", *map(str, words)],
+        env=ENVIRONMENT,
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
     end = time.monotonic() + 120
-    while not (store.exists() and (tmp_path / "trials.sqlite-wal").exists() and len(TrialStore(store)) >= 1):
+    while not (
+        store.exists() and (tmp_path / "trials.sqlite-wal").exists() and len(TrialStore(store)) >= 1
+    ):
         assert process.poll() is None and time.monotonic() < end, process.communicate()
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in errors
-    assert errors.strip().splitlines()[-1].startswith("Stopped with ") and "Run the same again to go on from there." in errors
+    assert (
+        errors.strip().splitlines()[-1].startswith("Stopped with ")
+        and "Run the same again to go on from there." in errors
+    )
     assert int(rnnkit_("trials", "show", "--store", store).output.splitlines()[-1].split()[0]) >= 1
 
 
@@ -265,11 +395,17 @@ class Lost:
 
 if __name__ == "__main__":
     {LOST[how]}
-    frame = run("start", "smoke", {str(tmp_path / 'trials.sqlite')!r}, trials=3, workers=1)
+    frame = run("start", "smoke", {str(tmp_path / "trials.sqlite")!r}, trials=3, workers=1)
     print(len(frame))
 """
     (tmp_path / "lost.py").write_text(code)
-    done = subprocess.run([sys.executable, tmp_path / "lost.py"], capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "lost.py"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        timeout=300,
+    )
     assert done.stdout == "3\n", done.stderr
     with TrialStore(tmp_path / "trials.sqlite") as store:
         assert len(store) == 3
@@ -277,9 +413,30 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
 def test_a_run_whose_words_cannot_be_written_goes_to_its_end(tmp_path):
-    words = ["reproduce", "--scale", "smoke", "--only", "calibration", "--trials", "2", "--store", "trials.sqlite", "--workers", "1"]
+    words = [
+        "reproduce",
+        "--scale",
+        "smoke",
+        "--only",
+        "calibration",
+        "--trials",
+        "2",
+        "--store",
+        "trials.sqlite",
+        "--workers",
+        "1",
+    ]
     with open("/dev/full", "w") as full:
-        subprocess.run([sys.executable, "-m", "rnnkit", *words], cwd=tmp_path, env=ENVIRONMENT, stdout=full, stderr=full, timeout=300)
+        subprocess.run(
+            [sys.executable, "-m", "rnnkit", *words],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            stdout=full,
+            stderr=full,
+            timeout=300,
+        )
     with TrialStore(tmp_path / "trials.sqlite", create=False) as store:
         assert len(store) == 2
-    assert (tmp_path / "results" / "calibration.png").exists() and (tmp_path / "results" / "README.md").exists()
+    assert (tmp_path / "results" / "calibration.png").exists() and (
+        tmp_path / "results" / "README.md"
+    ).exists()

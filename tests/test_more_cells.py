@@ -1,4 +1,6 @@
-"""Later cells against transcriptions of their own papers' equations in numpy, and maps that read the input alone; in float64."""
+"""Later cells against transcriptions of their own papers' equations in numpy, and maps that read
+the input alone; in float64.
+"""
 
 import dataclasses
 import itertools
@@ -17,7 +19,7 @@ from rnnkit.studies.retrain import best_network
 from rnnkit.trials import TrialStore
 
 DEPTHS = (1, 2)
-I, N, O, T, B = 4, 3, 2, 5, 6  # noqa: E741
+I, N, O, T, B = 4, 3, 2, 5, 6
 needs_compiler = pytest.mark.skipif(native.compiler() is None, reason="no C++ compiler")
 CASES = list(itertools.product(LATER, DEPTHS))
 
@@ -26,9 +28,12 @@ def logistic(a):
     return 1 / (1 + np.exp(-a))
 
 
-# Equations of the papers, each from its own text; w[m] is (recurrent matrix, input matrix, bias), x and h are columns.
+# Equations of the papers, each from its own text; w[m] is (recurrent matrix, input matrix, bias), x
+# and h are columns.
 def mgu(w, h, x):
-    """Zhou et al. 2016; their f takes in what is new, so the kit's map of that name is theirs with the opposite sign."""
+    """Zhou et al. 2016; their f takes in what is new, so the kit's map of that name is theirs with
+    the opposite sign.
+    """
     U, W, b = w["f"]
     f = logistic(-(U @ h) - W @ x - b)
     U, W, b = w["c"]
@@ -57,11 +62,18 @@ def minlstm(w, h, x):
 
 
 EQUATIONS = {"mgu": mgu, "janet": janet, "mingru": mingru, "minlstm": minlstm}
-MAPS = {"mgu": ("fc", True), "janet": ("cf", True), "mingru": ("zc", False), "minlstm": ("fic", False)}  # and whether they are recurrent
+MAPS = {
+    "mgu": ("fc", True),
+    "janet": ("cf", True),
+    "mingru": ("zc", False),
+    "minlstm": ("fic", False),
+}  # and whether they are recurrent
 
 
 def by_hand(architecture, n_layers, theta, inputs):
-    """Outputs after the last step for one model and one example, block by block from the flat parameter vector."""
+    """Outputs after the last step for one model and one example, block by block from the flat
+    parameter vector.
+    """
     maps, recurrent = MAPS[architecture]
     p, K = np.asarray(theta), len(maps)
 
@@ -70,7 +82,10 @@ def by_hand(architecture, n_layers, theta, inputs):
         out, p = p[: int(np.prod(shape))].reshape(shape), p[int(np.prod(shape)) :]
         return out
 
-    matrices = [(take(K, N, N if layer else I), take(K, N, N) if recurrent else [None] * K) for layer in range(n_layers)]
+    matrices = [
+        (take(K, N, N if layer else I), take(K, N, N) if recurrent else [None] * K)
+        for layer in range(n_layers)
+    ]
     readout = take(O, N)
     vectors = [(take(K, N), take(1, N)) for _ in range(n_layers)]
     b_out = take(O)
@@ -94,15 +109,28 @@ def drawn(architecture, n_layers, seed=0):
 @pytest.mark.parametrize("architecture, n_layers", CASES)
 def test_network_computes_the_equations_of_its_paper(architecture, n_layers):
     shapes, theta, x = drawn(architecture, n_layers)
-    ours = networks.forward(architecture, n_layers, shapes, torch.tensor(theta), list(torch.tensor(x)), torch.tensor([False] * 2)).numpy()
+    ours = networks.forward(
+        architecture,
+        n_layers,
+        shapes,
+        torch.tensor(theta),
+        list(torch.tensor(x)),
+        torch.tensor([False] * 2),
+    ).numpy()
     for m, b in itertools.product(range(2), range(B)):
-        assert ours[m, b] == pytest.approx(by_hand(architecture, n_layers, theta[m], x[:, m, b]), abs=1e-12)
+        assert ours[m, b] == pytest.approx(
+            by_hand(architecture, n_layers, theta[m], x[:, m, b]), abs=1e-12
+        )
 
 
 def test_mingru_equals_its_parallel_form():
-    """Feng et al. 2024, section 3.1.3: h_t is a sum over all earlier inputs, each weighted by a product of gates, with no loop over states."""
+    """Feng et al. 2024, section 3.1.3: h_t is a sum over all earlier inputs, each weighted by a
+    product of gates, with no loop over states.
+    """
     shapes, theta, x = drawn("mingru", 1)
-    ours = networks.forward("mingru", 1, shapes, torch.tensor(theta), list(torch.tensor(x)), torch.tensor([False] * 2))
+    ours = networks.forward(
+        "mingru", 1, shapes, torch.tensor(theta), list(torch.tensor(x)), torch.tensor([False] * 2)
+    )
     w = {name: part.numpy() for name, part in networks.split(torch.tensor(theta), shapes).items()}
     for m in range(2):
         Wx, bias = w["Wx0"][m].reshape(2, N, I), w["b0"][m].reshape(2, N)
@@ -118,22 +146,36 @@ def test_count_is_the_closed_form(architecture, n_layers):
     maps, recurrent = MAPS[architecture]
     for n, n_in, n_out in ((1, 1, 1), (7, 50, 1), (40, 64, 64)):
         layers = [len(maps) * (n * i + recurrent * n * n + n) + n for i in (n_in, n)[:n_layers]]
-        assert networks.num_params(architecture, n_layers, n, n_in, n_out) == sum(layers) + n_out * n + n_out
+        assert (
+            networks.num_params(architecture, n_layers, n, n_in, n_out)
+            == sum(layers) + n_out * n + n_out
+        )
 
 
 def test_a_cell_without_recurrent_matrices_has_more_units_for_the_same_parameters():
     units = {a: networks.units_for(a, 1, 50, 1, 10_000) for a in ("gru", "mgu", "mingru")}
-    assert units == {"gru": 37, "mgu": 49, "mingru": 96}  # 3n^2 + 155n + 1, 2n^2 + 104n + 1 and 104n + 1 within 10,000
+    assert units == {
+        "gru": 37,
+        "mgu": 49,
+        "mingru": 96,
+    }  # 3n^2 + 155n + 1, 2n^2 + 104n + 1 and 104n + 1 within 10,000
 
 
 def test_without_recurrent_matrices_parameters_grow_in_proportion_to_units():
-    assert list(formulas(architectures=("mgu", "mingru", "rnn")).iloc[:, 0]) == ["2 N² + 104 N + 1", "104 N + 1", "N² + 53 N + 1"]  # by hand
+    assert list(formulas(architectures=("mgu", "mingru", "rnn")).iloc[:, 0]) == [
+        "2 N² + 104 N + 1",
+        "104 N + 1",
+        "N² + 53 N + 1",
+    ]  # by hand
 
 
 def test_maps_that_read_the_input_alone_have_no_recurrent_hyper_parameters():
     names = [row.name for row in cell_rows("minlstm")]
-    assert names == [*(f"{kind}_{m}" for m in "fic" for kind in ("input_scale", "recurrent_bias_scale")),
-                     "recurrent_bias_init_type", "forget_gate_bias_hack"]  # fmt: skip
+    assert names == [
+        *(f"{kind}_{m}" for m in "fic" for kind in ("input_scale", "recurrent_bias_scale")),
+        "recurrent_bias_init_type",
+        "forget_gate_bias_hack",
+    ]
     assert "recurrent_matrix_scale_c" in {row.name for row in cell_rows("mgu")}
     # UGRNN has 17 (App. A); MGU and JANET have its maps, but no choice of nonlinearity
     assert [len(space_for(a, "text8", train_steps=(10, 20))) for a in LATER] == [16, 16, 13, 15]
@@ -143,11 +185,15 @@ def test_maps_that_read_the_input_alone_have_no_recurrent_hyper_parameters():
 def test_later_cells_start_within_the_ranges_of_appendix_a(architecture):
     hp = space_for(architecture, "per_cap").sample(np.random.default_rng(0))
     theta = networks.initial(architecture, 2, 5, 10, 1, hp, 0, 0)
-    assert theta.shape == (networks.num_params(architecture, 2, 5, 10, 1),) and bool(torch.isfinite(theta).all())
+    assert theta.shape == (networks.num_params(architecture, 2, 5, 10, 1),) and bool(
+        torch.isfinite(theta).all()
+    )
 
 
 class Mixed(Cell):
-    """A reset gate that knows the input alone, beside maps of the state and of what the gate left of it; a quotient; two states."""
+    """A reset gate that knows the input alone, beside maps of the state and of what the gate left
+    of it; a quotient; two states.
+    """
 
     architecture, maps, input_only = "mixed", ("u", "o", "c", "r"), ("r",)
     forget, states = {"u": "forget_gate_bias_hack"}, ("h", "m")
@@ -171,14 +217,21 @@ def mixed():
 
 def trained(study, engine):
     hparams = [study.space.sample(np.random.default_rng(i)) for i in range(3)]
-    return [dataclasses.asdict(o) for o in training.train(study, hparams, range(3), engine=engine, dtype=torch.float64)]
+    return [
+        dataclasses.asdict(o)
+        for o in training.train(study, hparams, range(3), engine=engine, dtype=torch.float64)
+    ]
 
 
 @needs_compiler
-@pytest.mark.parametrize("task_type, form", [("per_cap", ""), ("mem_thru", "tiny"), ("parens_counting", "tiny")])
+@pytest.mark.parametrize(
+    "task_type, form", [("per_cap", ""), ("mem_thru", "tiny"), ("parens_counting", "tiny")]
+)
 @pytest.mark.parametrize("architecture, n_layers", [*CASES, ("mixed", 1), ("mixed", 2)])
 def test_compiled_training_equals_plain_training(mixed, architecture, n_layers, task_type, form):
-    study = Study(task_type, architecture, n_layers, 900, form=form, train_steps=(6, 12), tuner="random")
+    study = Study(
+        task_type, architecture, n_layers, 900, form=form, train_steps=(6, 12), tuner="random"
+    )
     for a, b in zip(trained(study, "compiled"), trained(study, "eager")):
         for name in ("train_loss", "valid_loss", "eval_loss", "steps"):
             assert a[name] == pytest.approx(b[name], abs=1e-9)
@@ -189,16 +242,22 @@ def test_plain_gradient_of_a_mixed_cell_equals_finite_differences(mixed):
     inputs = list(torch.tensor(x))
 
     def loss(theta):
-        return (networks.forward(mixed, 2, shapes, theta, inputs, torch.tensor([False] * 2)) ** 2).mean()
+        return (
+            networks.forward(mixed, 2, shapes, theta, inputs, torch.tensor([False] * 2)) ** 2
+        ).mean()
 
-    assert torch.autograd.gradcheck(loss, torch.tensor(0.5 * theta, requires_grad=True), eps=1e-6, atol=1e-6)
+    assert torch.autograd.gradcheck(
+        loss, torch.tensor(0.5 * theta, requires_grad=True), eps=1e-6, atol=1e-6
+    )
 
 
 def test_a_map_without_a_recurrent_matrix_stands_last():
     class Wrong(Mixed):
         architecture, maps = "wrong", ("r", "u", "o", "c")
 
-    with pytest.raises(ValueError, match=r"`input_only` must be the last of .*got \('r',\). Mend Wrong.maps"):
+    with pytest.raises(
+        ValueError, match=r"`input_only` must be the last of .*got \('r',\). Mend Wrong.maps"
+    ):
         register(Wrong)
 
 
@@ -211,7 +270,14 @@ def test_a_map_that_is_not_called_as_it_is_declared_is_refused(declared, got):
         register(Wrong)
         shapes, theta, x = drawn("wrong", 1)
         with pytest.raises(ValueError, match=f"got {got}. Mend Wrong"):
-            networks.forward("wrong", 1, shapes, torch.tensor(theta), list(torch.tensor(x)), torch.tensor([False] * 2))
+            networks.forward(
+                "wrong",
+                1,
+                shapes,
+                torch.tensor(theta),
+                list(torch.tensor(x)),
+                torch.tensor([False] * 2),
+            )
     finally:
         CELLS.pop("wrong")
 
@@ -219,6 +285,7 @@ def test_a_map_that_is_not_called_as_it_is_declared_is_refused(declared, got):
 @needs_compiler
 def test_a_cell_that_is_registered_anew_trains_with_its_new_equations(mixed):
     """As in a notebook, where a reader changes a line and runs the cell again."""
+
     class Again(Mixed):
         @staticmethod
         def step(W, state, x, s):
@@ -228,7 +295,9 @@ def test_a_cell_that_is_registered_anew_trains_with_its_new_equations(mixed):
     study = Study("per_cap", "mixed", 1, 900, train_steps=(6, 12), tuner="random")
     before, _ = trained(study, "compiled"), register(Again)
     assert trained(study, "compiled") != before
-    assert losses_of(trained(study, "compiled")) == pytest.approx(losses_of(trained(study, "eager")), abs=1e-9)
+    assert losses_of(trained(study, "compiled")) == pytest.approx(
+        losses_of(trained(study, "eager")), abs=1e-9
+    )
 
 
 def losses_of(outcomes):
@@ -246,7 +315,9 @@ def test_the_weights_of_a_cell_without_recurrent_matrices_are_kept():
 
 
 def test_what_a_gate_of_the_input_lets_through_is_seen_over_time():
-    """After an impulse x is 0, so z = sigmoid(-b^fg) and each step back multiplies the gradient of h by 1 - z = sigmoid(b^fg)."""
+    """After an impulse x is 0, so z = sigmoid(-b^fg) and each step back multiplies the gradient of
+    h by 1 - z = sigmoid(b^fg).
+    """
     seen = flow.at_one_setting(["mingru"], forget_bias=1.5)["mingru"].gradient_TxM[1:, 0]
     assert seen[:-1] / seen[1:] == pytest.approx(np.full(len(seen) - 1, logistic(1.5)))
 

@@ -3,11 +3,12 @@ import math
 import pytest
 import torch
 
-from rnnkit import draws, networks
+from rnnkit import networks
 from rnnkit.cells import CELLS, PAPER
 from rnnkit.networks import initial, num_params, split, units_for
 
-# parameters of a depth-L network in closed form: K maps, S states (section 1.4 and the authors' data)
+# parameters of a depth-L network in closed form: K maps, S states (section 1.4 and the authors'
+# data)
 KS = {"rnn": (1, 1), "irnn": (1, 1), "ugrnn": (2, 1), "gru": (3, 1), "lstm": (4, 2), "+rnn": (4, 1)}
 
 
@@ -37,7 +38,11 @@ def test_units_fit_the_budget_and_one_more_does_not(architecture):
     for L in (2, 4):
         for budget in (1_000, 3_333, 100_000):
             N = units_for(architecture, L, 50, 1, budget)
-            assert num_params(architecture, L, N, 50, 1) <= budget < num_params(architecture, L, N + 1, 50, 1)
+            assert (
+                num_params(architecture, L, N, 50, 1)
+                <= budget
+                < num_params(architecture, L, N + 1, 50, 1)
+            )
 
 
 def test_linear_model_is_its_readout_alone():
@@ -52,12 +57,22 @@ def test_budget_that_is_no_positive_whole_number_is_refused(budget):
 
 
 def test_budget_too_small_for_one_unit_says_what_is_needed():
-    with pytest.raises(ValueError, match=r"needs 55 parameters, got max_params=20\. Raise the budget"):
+    with pytest.raises(
+        ValueError, match=r"needs 55 parameters, got max_params=20\. Raise the budget"
+    ):
         units_for("rnn", 1, 50, 1, 20)  # 50 + 1 + 1 + 1 + 1 + 1
 
 
-HP = dict(recurrent_matrix_init_type="orthogonal", recurrent_bias_init_type="delta", forget_gate_bias_hack=2.0)
-HP |= {f"{kind}_{m}": value for m, value in zip("ruc", (0.5, 1.0, 2.0)) for kind in ("recurrent_matrix_scale", "input_scale")}
+HP = dict(
+    recurrent_matrix_init_type="orthogonal",
+    recurrent_bias_init_type="delta",
+    forget_gate_bias_hack=2.0,
+)
+HP |= {
+    f"{kind}_{m}": value
+    for m, value in zip("ruc", (0.5, 1.0, 2.0))
+    for kind in ("recurrent_matrix_scale", "input_scale")
+}
 HP |= {f"recurrent_bias_scale_{m}": value for m, value in zip("ruc", (-1.0, 0.5, 1.5))}
 
 
@@ -80,9 +95,15 @@ def test_identity_initialisation_ignores_the_scale():
 def test_normal_matrices_have_the_variance_of_appendix_a():
     blocks = gru_blocks(recurrent_matrix_init_type="normal")
     Wh, Wx = blocks["Wh0"].reshape(3, 24, 24), blocks["Wx0"].reshape(3, 24, 50)
-    for k, scale in enumerate((0.5, 1.0, 2.0)):  # standard error of a standard deviation is sigma / sqrt(2 n); five of them
-        assert float(Wh[k].std()) == pytest.approx(scale / math.sqrt(24), rel=5 / math.sqrt(2 * 576))
-        assert float(Wx[k].std()) == pytest.approx(scale / math.sqrt(50), rel=5 / math.sqrt(2 * 1200))
+    for k, scale in enumerate(
+        (0.5, 1.0, 2.0)
+    ):  # standard error of a standard deviation is sigma / sqrt(2 n); five of them
+        assert float(Wh[k].std()) == pytest.approx(
+            scale / math.sqrt(24), rel=5 / math.sqrt(2 * 576)
+        )
+        assert float(Wx[k].std()) == pytest.approx(
+            scale / math.sqrt(50), rel=5 / math.sqrt(2 * 1200)
+        )
 
 
 def test_constant_biases_are_their_scale_and_the_update_gate_receives_b_fg():
@@ -98,7 +119,11 @@ def test_normal_biases_are_scaled_normals_around_b_fg():
 
 def test_biases_of_the_irnn_are_zero_whatever_an_older_trial_was_given():
     shapes = networks.blocks("irnn", 1, 6, 10, 1)
-    old = {"input_scale_h": 1.0, "recurrent_bias_scale_h": 0.7, "recurrent_bias_init_type": "normal"}
+    old = {
+        "input_scale_h": 1.0,
+        "recurrent_bias_scale_h": 0.7,
+        "recurrent_bias_init_type": "normal",
+    }
     assert not split(initial("irnn", 1, 6, 10, 1, old, 0, 0)[None], shapes)["b0"].any()
 
 
@@ -117,6 +142,12 @@ def test_a_trial_draws_the_same_weights_whenever_it_is_asked_for():
 def test_every_cell_can_be_initialised_at_depth_two(architecture):
     cell = CELLS[architecture]
     hp = dict(recurrent_matrix_init_type="normal", recurrent_bias_init_type="normal")
-    hp |= {f"{kind}_{m}": 1.0 for m in (*cell.maps, "in") for kind in ("input_scale", "recurrent_matrix_scale", "recurrent_bias_scale")}
-    theta = initial(architecture, 2, 5, 10, 1, hp | {name: 1.0 for name in cell.forget.values()}, 0, 0)
-    assert theta.shape == (num_params(architecture, 2, 5, 10, 1),) and bool(torch.isfinite(theta).all())
+    hp |= {
+        f"{kind}_{m}": 1.0
+        for m in (*cell.maps, "in")
+        for kind in ("input_scale", "recurrent_matrix_scale", "recurrent_bias_scale")
+    }
+    theta = initial(architecture, 2, 5, 10, 1, hp | dict.fromkeys(cell.forget.values(), 1.0), 0, 0)
+    assert theta.shape == (num_params(architecture, 2, 5, 10, 1),) and bool(
+        torch.isfinite(theta).all()
+    )

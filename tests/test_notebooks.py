@@ -1,4 +1,6 @@
-"""Every notebook keeps to the form, runs from an empty store at `smoke`, and runs as it is committed."""
+"""Every notebook keeps to the form, runs from an empty store at `smoke`, and runs as it is
+committed.
+"""
 
 import ast
 import os
@@ -38,15 +40,26 @@ def parameters_cell(path):
 
 
 def is_own_cell(path, cell):
-    """Whether a code cell is the ten lines of your_own_cell: one class, derived from rk.Cell, and nothing else."""
+    """Whether a code cell is the ten lines of your_own_cell: one class, derived from rk.Cell, and
+    nothing else.
+    """
     body = ast.parse(cell.source).body
-    return path.stem == OWN_CELL and [type(node) for node in body] == [ast.ClassDef] and [ast.unparse(base) for base in body[0].bases] == ["rk.Cell"]
+    return (
+        path.stem == OWN_CELL
+        and [type(node) for node in body] == [ast.ClassDef]
+        and [ast.unparse(base) for base in body[0].bases] == ["rk.Cell"]
+    )
 
 
 def text_of(output):
     """All that an output shows as text."""
     data = output.get("data", {})
-    return "\n".join([output.get("text", ""), *(value for kind, value in data.items() if kind.startswith("text/"))])
+    return "\n".join(
+        [
+            output.get("text", ""),
+            *(value for kind, value in data.items() if kind.startswith("text/")),
+        ]
+    )
 
 
 def test_the_notebooks_are_those_that_reproduce_executes():
@@ -86,34 +99,61 @@ def test_parameters_are_annotated_literals_each_with_a_comment(path):
 
 @each_notebook
 def test_notebook_has_the_parameters_that_reproduce_sets(path):
-    trains = {"scale", "store", "trials"} if NOTEBOOKS[path.stem] else set()  # what draws no trials has none of these
+    trains = (
+        {"scale", "store", "trials"} if NOTEBOOKS[path.stem] else set()
+    )  # what draws no trials has none of these
     assert trains | {"out", "seed"} <= parameters_of(path)
 
 
 @each_notebook
 def test_code_cells_are_at_most_three_lines(path):
-    free = [cell for cell in code_cells(path) if "parameters" in tags(cell) or is_own_cell(path, cell)]
-    assert [cell.source for cell in code_cells(path) if cell not in free and len(cell.source.splitlines()) > 3] == []
+    free = [
+        cell for cell in code_cells(path) if "parameters" in tags(cell) or is_own_cell(path, cell)
+    ]
+    assert [
+        cell.source
+        for cell in code_cells(path)
+        if cell not in free and len(cell.source.splitlines()) > 3
+    ] == []
 
 
 def test_a_cell_of_ones_own_takes_ten_lines():
-    lines = [cell.source.splitlines() for cell in code_cells(ROOT / "notebooks" / f"{OWN_CELL}.ipynb") if is_own_cell(Path(OWN_CELL), cell)]
+    lines = [
+        cell.source.splitlines()
+        for cell in code_cells(ROOT / "notebooks" / f"{OWN_CELL}.ipynb")
+        if is_own_cell(Path(OWN_CELL), cell)
+    ]
     assert [len(cell) for cell in lines] == [10]
 
 
 @each_notebook
 def test_code_cells_only_call(path):
     """No def, for, if or import but of rnnkit: logic lives in the package, with a test."""
-    logic = (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.For, ast.While, ast.If, ast.Try, ast.With, ast.comprehension, ast.ImportFrom)
+    logic = (
+        ast.FunctionDef,
+        ast.Lambda,
+        ast.ClassDef,
+        ast.For,
+        ast.While,
+        ast.If,
+        ast.Try,
+        ast.With,
+        ast.comprehension,
+        ast.ImportFrom,
+    )
     for cell in code_cells(path):
         nodes = [] if is_own_cell(path, cell) else list(ast.walk(ast.parse(cell.source)))
         assert [type(node).__name__ for node in nodes if isinstance(node, logic)] == [], cell.source
-        assert {a.name for node in nodes if isinstance(node, ast.Import) for a in node.names} <= {"rnnkit"}
+        assert {a.name for node in nodes if isinstance(node, ast.Import) for a in node.names} <= {
+            "rnnkit"
+        }
 
 
 @each_notebook
 def test_each_piece_of_code_is_followed_by_words(path):
-    """The rhythm is ask, run, show, read: two code cells stand together only at the head, import and parameters."""
+    """The rhythm is ask, run, show, read: two code cells stand together only at the head, import
+    and parameters.
+    """
     kinds = [cell.cell_type for cell in read(path).cells]
     pairs = [k for k, pair in enumerate(zip(kinds, kinds[1:])) if pair == ("code", "code")]
     assert len(pairs) <= 1 and kinds[-1] == "markdown"
@@ -124,7 +164,9 @@ def test_committed_notebook_shows_its_outputs(path):
     """A reader who runs nothing sees the figures, from a run in order, without an error."""
     cells = code_cells(path)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+    assert not [
+        output for cell in cells for output in cell.outputs if output.output_type == "error"
+    ]
     assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs)
 
 
@@ -136,19 +178,28 @@ def test_committed_outputs_name_no_folder_of_one_machine(path):
 
 @pytest.fixture(scope="module", params=PATHS, ids=lambda path: path.stem)
 def twice(request, tmp_path_factory):
-    """A notebook executed by papermill at `smoke` from an empty store, then once more on the store that this filled."""
+    """A notebook executed by papermill at `smoke` from an empty store, then once more on the store
+    that this filled.
+    """
     path, folder = request.param, tmp_path_factory.mktemp("smoke")
     store = folder / "trials.sqlite"
     results = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))  # the kernel takes this tree, installed or not
         for time in ("first", "second"):
-            settings = {"scale": "smoke", "store": str(store), "out": str(folder / time), "workers": 1}
+            settings = {
+                "scale": "smoke",
+                "store": str(store),
+                "out": str(folder / time),
+                "workers": 1,
+            }
             known = {name: value for name, value in settings.items() if name in parameters_of(path)}
             done = run_notebook(path, folder / f"{time}.ipynb", known, CELL_TIMEOUT)
             with TrialStore(store) as opened:
                 frame = opened.frame()
-            points = {file.name: file.read_text() for file in sorted((folder / time).rglob("*.csv"))}
+            points = {
+                file.name: file.read_text() for file in sorted((folder / time).rglob("*.csv"))
+            }
             results.append((read(done), frame, points, folder / time))
     return *results, NOTEBOOKS[path.stem]
 
@@ -160,8 +211,13 @@ def test_notebook_runs_from_an_empty_store(twice):
 
 
 def test_notebook_writes_each_figure_as_png_and_svg_with_its_points(twice):
-    files = {file.suffix: {f.stem for f in twice[0][3].rglob(f"*{file.suffix}")} for file in twice[0][3].rglob("*.*")}
-    assert files[".png"] == files[".svg"] != set() and files[".png"] <= files[".csv"]  # a panel may have a table of its own
+    files = {
+        file.suffix: {f.stem for f in twice[0][3].rglob(f"*{file.suffix}")}
+        for file in twice[0][3].rglob("*.*")
+    }
+    assert (
+        files[".png"] == files[".svg"] != set() and files[".png"] <= files[".csv"]
+    )  # a panel may have a table of its own
 
 
 def test_notebook_run_again_trains_nothing(twice):
@@ -174,13 +230,36 @@ def test_notebook_run_again_draws_the_same_points(twice):
 
 
 def test_notebooks_run_as_committed(tmp_path):
-    """Beside a copy of the shipped trials, so that the tree stays as it is; with an outer limit, since a dead kernel is not noticed."""
-    assert (ROOT / "figures" / "trials.parquet").is_file(), "without the shipped trials the notebooks would train for long"
+    """Beside a copy of the shipped trials, so that the tree stays as it is; with an outer limit,
+    since a dead kernel is not noticed.
+    """
+    assert (ROOT / "figures" / "trials.parquet").is_file(), (
+        "without the shipped trials the notebooks would train for long"
+    )
     for folder in ("notebooks", "figures"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "*.sqlite*"))
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}",
-               "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "notebooks"]  # fmt: skip
+        shutil.copytree(
+            ROOT / folder,
+            tmp_path / folder,
+            ignore=shutil.ignore_patterns(".ipynb_checkpoints", "*.sqlite*"),
+        )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval-lax",
+        "--nbval-current-env",
+        f"--nbval-cell-timeout={CELL_TIMEOUT}",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        "notebooks",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=TIMEOUT
+    )
     cells = sum(len(code_cells(path)) for path in PATHS)
-    assert done.returncode == 0 and f"{cells} passed" in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
+    assert done.returncode == 0 and f"{cells} passed" in done.stdout, (
+        done.stdout[-3000:] + done.stderr[-1000:]
+    )

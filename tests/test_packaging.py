@@ -1,4 +1,6 @@
-"""pyproject.toml, constraints.txt and environment.yml say the same, and the README's commands are the ones that are run."""
+"""pyproject.toml, constraints.txt and environment.yml say the same, and the README's commands are
+the ones that are run.
+"""
 
 import importlib.metadata
 import re
@@ -19,9 +21,18 @@ import rnnkit
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-REQUIREMENTS = [Requirement(line) for line in [*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)]]
-LINES = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-PINS = {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in LINES if "==" in line}
+REQUIREMENTS = [
+    Requirement(line)
+    for line in [*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)]
+]
+LINES = [
+    line
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+PINS = {
+    canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in LINES if "==" in line
+}
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 CONDA = [entry for entry in ENVIRONMENT["dependencies"] if isinstance(entry, str)]
 PIP = next(entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict))
@@ -33,7 +44,9 @@ TEST_COMMAND = MAKE + "'.[test]' && .venv/bin/python -m pytest"
 
 @pytest.mark.parametrize("line", LINES)
 def test_every_pin_is_one_exact_public_version(line):
-    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][0-9a-z.]*", line)  # no ranges, no files, no +cpu
+    assert re.fullmatch(
+        r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][0-9a-z.]*", line
+    )  # no ranges, no files, no +cpu
 
 
 def test_no_package_is_pinned_twice():
@@ -55,14 +68,21 @@ def test_torch_is_pinned_to_2_13_0():
 
 
 def test_everything_that_is_installed_with_the_project_is_pinned():
-    """Follows the installed packages' own requirements. torch pins its CUDA libraries itself, where there are any."""
+    """Follows the installed packages' own requirements. torch pins its CUDA libraries itself, where
+    there are any.
+    """
+
     def needs(name):
         try:
             lines = importlib.metadata.requires(name) or []
         except importlib.metadata.PackageNotFoundError:
             return []  # an extra that is not installed here
         found = [Requirement(line) for line in lines]
-        return [canonicalize_name(r.name) for r in found if r.marker is None or r.marker.evaluate({**default_environment(), "extra": ""})]
+        return [
+            canonicalize_name(r.name)
+            for r in found
+            if r.marker is None or r.marker.evaluate({**default_environment(), "extra": ""})
+        ]
 
     seen, queue = set(), [canonicalize_name(r.name) for r in REQUIREMENTS]
     while queue:
@@ -101,7 +121,13 @@ def test_licence_is_the_one_that_the_project_names():
 def test_command_line_starts_where_the_project_says():
     module, function = PROJECT["scripts"]["rnnkit"].split(":")
     assert (module, function) == ("rnnkit.__main__", "main")
-    done = subprocess.run([sys.executable, "-m", "rnnkit", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "rnnkit", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0 and "reproduce" in done.stdout
 
 
@@ -115,9 +141,20 @@ def test_installed_version_is_the_one_in_the_source():
 
 def test_every_file_that_is_not_python_is_packaged_with_its_folder():
     """What `native` compiles travels with it."""
-    data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]
-    packed = {path for package, globs in data.items() for glob in globs for path in (ROOT / package.replace(".", "/")).glob(glob)}
-    others = {p for p in (ROOT / "rnnkit").rglob("*") if p.is_file() and p.suffix != ".py" and "__pycache__" not in p.parts}
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "setuptools"
+    ]["package-data"]
+    packed = {
+        path
+        for package, globs in data.items()
+        for glob in globs
+        for path in (ROOT / package.replace(".", "/")).glob(glob)
+    }
+    others = {
+        p
+        for p in (ROOT / "rnnkit").rglob("*")
+        if p.is_file() and p.suffix != ".py" and "__pycache__" not in p.parts
+    }
     assert others <= packed
 
 

@@ -1,4 +1,6 @@
-"""Exercises that are done: a result that is asked for is right and gets its own numbers back, another one is told what is missing."""
+"""Exercises that are done: a result that is asked for is right and gets its own numbers back,
+another one is told what is missing.
+"""
 
 import pandas as pd
 import pytest
@@ -11,23 +13,34 @@ from rnnkit.practice import PRACTICE
 
 
 def capacity(trials=16, unroll=5, **settings):
-    return synthetic.frame((600,), (1,), trials, ("rnn",), unrolls=(unroll,), infeasible=0, **settings)
+    return synthetic.frame(
+        (600,), (1,), trials, ("rnn",), unrolls=(unroll,), infeasible=0, **settings
+    )
 
 
 def memory(excess=0.005, units=24, trials=8):
-    frame = synthetic.memory(excess, units=(units,), depths=(1,), architectures=("gru",), trials=trials)
+    frame = synthetic.memory(
+        excess, units=(units,), depths=(1,), architectures=("gru",), trials=trials
+    )
     return frame.assign(n_in=32, eval_loss=1 - units / 32 + excess)
 
 
 def width(units, architecture):
     return synthetic.losses(
-        "rcf", lambda a, d, p, n: 0.5, units=(units,), depths=(1,), architectures=(architecture,), trials=4
+        "rcf",
+        lambda a, d, p, n: 0.5,
+        units=(units,),
+        depths=(1,),
+        architectures=(architecture,),
+        trials=4,
     )
 
 
 def parens(tuner="random", pin="/lr_init=0.003", trials=16):
     frame = synthetic_hard.frame(tuner=tuner, depths=(1,), architectures=("gru",), trials=trials)
-    return frame.assign(study=f"parens_counting/gru{pin}/{tuner}/seed=0", hparams=[{"lr_init": 0.003}] * len(frame))
+    return frame.assign(
+        study=f"parens_counting/gru{pin}/{tuner}/seed=0", hparams=[{"lr_init": 0.003}] * len(frame)
+    )
 
 
 def needed(bits):
@@ -35,7 +48,9 @@ def needed(bits):
 
 
 def reruns(trials=8, tuner="rerun"):
-    return synthetic_hard.frame(tuner=tuner, depths=(1,), architectures=("gru",), trials=trials, diverges={"gru": 0.0})
+    return synthetic_hard.frame(
+        tuner=tuner, depths=(1,), architectures=("gru",), trials=trials, diverges={"gru": 0.0}
+    )
 
 
 RIGHT = {
@@ -48,7 +63,7 @@ RIGHT = {
     "A3": lambda: capacity(16).assign(tuner="random"),
     "B3": lambda: "))))(((",
     "C3": reruns,
-}  # fmt: skip
+}
 LACKING = [
     ("0c", lambda: capacity(20), "trials=40"),
     ("0c", lambda: "twice", "A frame of trials is due, got str"),
@@ -56,7 +71,11 @@ LACKING = [
     ("2.1c", lambda: capacity(8, unroll=5), "has 5 time steps already"),
     ("2.1c", lambda: capacity(4, unroll=3), "These are 4 trials"),
     ("2.2c", lambda: memory(units=40), "are enough"),
-    ("2.2c", lambda: memory(excess=0.2), "The best error is 0.450, and the bound for 24 units is 0.250"),
+    (
+        "2.2c",
+        lambda: memory(excess=0.2),
+        "The best error is 0.450, and the bound for 24 units is 0.250",
+    ),
     ("3c", lambda: [width(16, "rnn"), width(20, "lstm")], "equally many units"),
     ("3c", lambda: [width(16, "rnn")], "Two architectures are due"),
     ("3c", lambda: 16, "in a list"),
@@ -73,7 +92,7 @@ LACKING = [
     ("C3", lambda: reruns(3), "These are 3 reruns"),
     ("C3", lambda: reruns(tuner="gp"), "One study of reruns is due"),
     ("own3", lambda: "a cell", "A report is due, as rk.report gives it, got str"),
-]  # fmt: skip
+]
 
 
 def test_every_exercise_has_a_result_here():
@@ -120,7 +139,9 @@ def test_the_result_of_a_study_itself_is_taken(tmp_path, capsys):
     from rnnkit import Study, num_params
 
     size = num_params("gru", 1, 6, 16, 16)
-    frame = Study("mem_thru", "gru", 1, size, form="tiny", train_steps=(20, 40)).run(tmp_path / "own.sqlite", 8)
+    frame = Study("mem_thru", "gru", 1, size, form="tiny", train_steps=(20, 40)).run(
+        tmp_path / "own.sqlite", 8
+    )
     check("2.2c", frame)
     assert "and the bound for 6 units is 0.625. Train longer" in capsys.readouterr().out
 
@@ -137,7 +158,11 @@ def test_a_report_on_a_cell_of_ones_own_is_right(tmp_path, monkeypatch):
             return h, h
 
     monkeypatch.setitem(cells.CELLS, "leaky", Leaky)  # is taken out again afterwards
-    right, said = verdict("own3", report(Leaky, scale="smoke", store=tmp_path / "own.sqlite", progress=False))
+    right, said = verdict(
+        "own3", report(Leaky, scale="smoke", store=tmp_path / "own.sqlite", progress=False)
+    )
     assert right and "Your cell leaky has 1 map" in said
-    again = verdict("own3", report("gru", scale="smoke", store=tmp_path / "own.sqlite", progress=False))
+    again = verdict(
+        "own3", report("gru", scale="smoke", store=tmp_path / "own.sqlite", progress=False)
+    )
     assert not again[0] and "was there before" in again[1]

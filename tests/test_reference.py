@@ -1,4 +1,6 @@
-"""The authors' archive is read without running anything in it; small archives in its format are written here, good and hostile."""
+"""The authors' archive is read without running anything in it; small archives in its format are
+written here, good and hostile.
+"""
 
 import gzip
 import io
@@ -15,19 +17,44 @@ from rnnkit import reference
 from rnnkit.reference import ArchiveError, load
 from rnnkit.trials import COLUMNS
 
-TYPE = [("architecture", "S10"), ("task_type", "S20"), ("hparams", "O"), ("n_layers", "i8"), ("hyper_iter", "i8"), ("max_params", "i8"),
-        ("num_params", "i8"), ("train_loss", "f8"), ("valid_loss", "f8"), ("eval_loss", "f8")]  # fmt: skip
+TYPE = [
+    ("architecture", "S10"),
+    ("task_type", "S20"),
+    ("hparams", "O"),
+    ("n_layers", "i8"),
+    ("hyper_iter", "i8"),
+    ("max_params", "i8"),
+    ("num_params", "i8"),
+    ("train_loss", "f8"),
+    ("valid_loss", "f8"),
+    ("eval_loss", "f8"),
+]
 HPARAMS = {"lr_init": 0.0039849, "optimizer": "RMSProp", "train_steps": 1176212}
-BEST = ("lstm", "text8", HPARAMS, 4, 17, 1_280_000, 1_268_217, 1.5, 1.54, 1.549270)  # of the authors' README
-OTHERS = [("+rnn", "rcf", {**HPARAMS, "train_steps": 500}, 2, 0, 5_000, 4_987, 0.9, 0.91, 0.92),
-          ("irnn", "text8", HPARAMS, 1, 3, 80_000, 79_000, math.nan, math.inf, math.nan)]  # fmt: skip
+BEST = (
+    "lstm",
+    "text8",
+    HPARAMS,
+    4,
+    17,
+    1_280_000,
+    1_268_217,
+    1.5,
+    1.54,
+    1.549270,
+)  # of the authors' README
+OTHERS = [
+    ("+rnn", "rcf", {**HPARAMS, "train_steps": 500}, 2, 0, 5_000, 4_987, 0.9, 0.91, 0.92),
+    ("irnn", "text8", HPARAMS, 1, 3, 80_000, 79_000, math.nan, math.inf, math.nan),
+]
 
 
-# --- writing what Python 2 wrote: protocol 0-2 with byte strings -----------------------------------------------------------
+# --- writing what Python 2 wrote: protocol 0-2 with byte strings ----------------------------------
 
 
 class Python2:
-    """A pickle as Python 2 and numpy 1 wrote it, opcode by opcode: text as byte strings, modules by their old names."""
+    """A pickle as Python 2 and numpy 1 wrote it, opcode by opcode: text as byte strings, modules by
+    their old names.
+    """
 
     def __init__(self):
         self.out = bytearray(b"\x80\x02")
@@ -91,7 +118,19 @@ class Dtype:
             real, fields = np.dtype(kind), {}
             for name, part in kind:
                 fields[name] = (Dtype(part), real.fields[name][1])
-            self.kind, self.state = f"V{real.itemsize}", (3, "|", None, tuple(fields), fields, real.itemsize, 1, 27)
+            self.kind, self.state = (
+                f"V{real.itemsize}",
+                (
+                    3,
+                    "|",
+                    None,
+                    tuple(fields),
+                    fields,
+                    real.itemsize,
+                    1,
+                    27,
+                ),
+            )
         elif kind[0] == "S":
             self.kind, self.state = kind, (3, "|", None, None, None, int(kind[1:]), 1, 0)
         elif kind == "O":
@@ -122,12 +161,30 @@ def path(tmp_path):
 
 
 def good(path):
-    return archive(path, [("dataset/fig3_txt8rcf.p", pickled()), ("dataset/fig4_arith.p", pickled([arithmetic(n) for n in range(5)])),
-                          ("dataset/._fig4_arith.p", b"of a Macintosh"), ("dataset/README.txt", b"hello")])  # fmt: skip
+    return archive(
+        path,
+        [
+            ("dataset/fig3_txt8rcf.p", pickled()),
+            ("dataset/fig4_arith.p", pickled([arithmetic(n) for n in range(5)])),
+            ("dataset/._fig4_arith.p", b"of a Macintosh"),
+            ("dataset/README.txt", b"hello"),
+        ],
+    )
 
 
 def arithmetic(n):
-    return ("rnn", "arithmetic", {"lr_init": np.float64(0.01), "train_steps": 100}, 1, n, 100_000, 99_000, 2.0, 2.0 - n, 2.1 - n)
+    return (
+        "rnn",
+        "arithmetic",
+        {"lr_init": np.float64(0.01), "train_steps": 100},
+        1,
+        n,
+        100_000,
+        99_000,
+        2.0,
+        2.0 - n,
+        2.1 - n,
+    )
 
 
 def refused(path, said, **settings):
@@ -137,19 +194,25 @@ def refused(path, said, **settings):
     assert "\n" not in text and text.endswith(".") and len(text) < 600
 
 
-# --- what it reads -------------------------------------------------------------------------------------------------------
+# --- what it reads --------------------------------------------------------------------------------
 
 
 def test_our_writer_writes_what_numpy_reads():
     """So that the archives of these tests are in the format of numpy, and not of the reader's."""
     array = pickle.loads(pickled(), encoding="latin1")
-    assert array.dtype.names == tuple(name for name, _ in TYPE) and array["num_params"].tolist() == [1_268_217, 4_987, 79_000]
+    assert array.dtype.names == tuple(name for name, _ in TYPE) and array[
+        "num_params"
+    ].tolist() == [1_268_217, 4_987, 79_000]
     assert array["hparams"][0] == HPARAMS and array["eval_loss"][0] == 1.549270
 
 
 def test_the_readmes_best_lstm_is_found(path):
     frame = load(good(path), verify=False)
-    best = frame[(frame.task_type == "text8") & (frame.architecture == "lstm")].nsmallest(1, "eval_loss").iloc[0]
+    best = (
+        frame[(frame.task_type == "text8") & (frame.architecture == "lstm")]
+        .nsmallest(1, "eval_loss")
+        .iloc[0]
+    )
     assert (best.eval_loss, best.n_layers, best.num_params) == (1.549270, 4, 1_268_217)
     assert best.hparams == HPARAMS and best.steps == 1176212
 
@@ -157,8 +220,15 @@ def test_the_readmes_best_lstm_is_found(path):
 def test_a_frame_has_the_stores_columns_and_types(path):
     frame = load(good(path), verify=False)
     assert list(frame.columns) == ["experiment", *COLUMNS] and len(frame) == 8
-    assert (frame.n_layers.dtype, frame.valid_loss.dtype, frame.infeasible.dtype) == ("int64", "float64", "bool")
-    assert set(frame.scale) == {"authors"} and set(frame.experiment) == {"fig3_txt8rcf", "fig4_arith"}
+    assert (frame.n_layers.dtype, frame.valid_loss.dtype, frame.infeasible.dtype) == (
+        "int64",
+        "float64",
+        "bool",
+    )
+    assert set(frame.scale) == {"authors"} and set(frame.experiment) == {
+        "fig3_txt8rcf",
+        "fig4_arith",
+    }
 
 
 def test_a_diverged_trial_is_infeasible_and_its_losses_are_nan(path):
@@ -179,7 +249,11 @@ def test_one_figure_can_be_read_alone_and_picked_later(path):
 
 
 def test_figure_1_is_not_figure_10():
-    assert reference._is_of("fig1_capacity", "fig1") and reference._is_of("fig1", "fig1") and not reference._is_of("fig10", "fig1")
+    assert (
+        reference._is_of("fig1_capacity", "fig1")
+        and reference._is_of("fig1", "fig1")
+        and not reference._is_of("fig10", "fig1")
+    )
 
 
 def test_a_pickle_that_was_taken_out_is_read_by_itself(tmp_path):
@@ -200,7 +274,7 @@ def test_progress_is_told(path):
     assert told == ["fig3_txt8rcf: 3 trials", "fig4_arith: 5 trials", "8 trials of 2 files"]
 
 
-# --- what it refuses -----------------------------------------------------------------------------------------------------
+# --- what it refuses ------------------------------------------------------------------------------
 
 
 def test_an_archive_with_another_checksum_is_refused_unless_asked_for(path):
@@ -235,7 +309,9 @@ BAD_PICKLES = {
     "a shell": pickle.dumps(Trap(os.system, ("mkdir sprung",))),
     "eval of builtins": pickle.dumps(Trap(eval, ("__import__('os').mkdir('sprung')",))),
     "getattr of builtins": b"c__builtin__\ngetattr\n(cos\nmkdir\nS'x'\ntR.",
-    "a trap within the hyper-parameters": pickle.dumps(np.array([(*BEST[:2], {"lr": Trap()}, *BEST[3:])], TYPE), 2),
+    "a trap within the hyper-parameters": pickle.dumps(
+        np.array([(*BEST[:2], {"lr": Trap()}, *BEST[3:])], TYPE), 2
+    ),
     "numpy's own loader": b"cnumpy\nload\n(S'x'\ntR.",
     "a dotted name": b"\x80\x04\x8c\x05numpy\x8c\x09core.load\x93.",
     "an extension code": b"\x80\x02\x82\x01.",
@@ -253,23 +329,38 @@ BAD_PICKLES = {
     "an array of too few bytes": Python2().array((4,), Dtype("f8"), b"\0" * 16),
     "an array of plain objects": pickle.dumps(np.array([Trap()], object), 2),
     "rows that are too short": pickled([BEST[:4]]),
-    "columns outside the row": pickled().replace(b"T\x09\x00\x00\x00eval_loss", b"T\x09\x00\x00\x00eval_lost", 1),
+    "columns outside the row": (
+        pickled().replace(b"T\x09\x00\x00\x00eval_loss", b"T\x09\x00\x00\x00eval_lost", 1)
+    ),
 }
 
 
 @pytest.mark.parametrize("what", BAD_PICKLES)
 def test_a_pickle_of_something_else_is_refused_and_not_run(path, tmp_path, monkeypatch, what):
     monkeypatch.chdir(tmp_path)
-    refused(archive(path, [("dataset/fig3_txt8rcf.p", BAD_PICKLES[what])]), "cannot be read|must hold|does not hold")
+    refused(
+        archive(path, [("dataset/fig3_txt8rcf.p", BAD_PICKLES[what])]),
+        "cannot be read|must hold|does not hold",
+    )
     (tmp_path / "fig3.p").write_bytes(BAD_PICKLES[what])
     refused(tmp_path / "fig3.p", "cannot be read|must hold|does not hold")
     assert not (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize("column, value", [
-    ("architecture", "transformer"), ("task_type", "imagenet"), ("n_layers", -1), ("hyper_iter", "first"), ("num_params", math.nan),
-    ("train_loss", "low"), ("hparams", [1, 2]), ("hparams", {"lr_init": [1]}), ("hparams", {3: 1.0}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "column, value",
+    [
+        ("architecture", "transformer"),
+        ("task_type", "imagenet"),
+        ("n_layers", -1),
+        ("hyper_iter", "first"),
+        ("num_params", math.nan),
+        ("train_loss", "low"),
+        ("hparams", [1, 2]),
+        ("hparams", {"lr_init": [1]}),
+        ("hparams", {3: 1.0}),
+    ],
+)
 def test_a_value_that_no_trial_has_is_refused(path, column, value):
     kind = [(name, "O" if name == column else part) for name, part in TYPE]
     row = tuple(value if name == column else old for (name, _), old in zip(TYPE, BEST))
@@ -289,14 +380,20 @@ def member(name, kind=tarfile.REGTYPE, **fields):
     return info
 
 
-@pytest.mark.parametrize("info, said", [
-    (member("../fig3.p"), "leads out"), (member("dataset/../../fig3.p"), "leads out"), (member("/etc/fig3.p"), "leads out"),
-    (member("C:\\fig3.p"), "leads out"), (member("..\\fig3.p"), "leads out"),
-    (member("fig3.p", tarfile.SYMTYPE, linkname="/etc/passwd"), "neither a file"),
-    (member("fig3.p", tarfile.LNKTYPE, linkname="../secret.p"), "neither a file"),
-    (member("fig3.p", tarfile.CHRTYPE, devmajor=1, devminor=5), "neither a file"),
-    (member("fig3.p", tarfile.FIFOTYPE), "neither a file"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "info, said",
+    [
+        (member("../fig3.p"), "leads out"),
+        (member("dataset/../../fig3.p"), "leads out"),
+        (member("/etc/fig3.p"), "leads out"),
+        (member("C:\\fig3.p"), "leads out"),
+        (member("..\\fig3.p"), "leads out"),
+        (member("fig3.p", tarfile.SYMTYPE, linkname="/etc/passwd"), "neither a file"),
+        (member("fig3.p", tarfile.LNKTYPE, linkname="../secret.p"), "neither a file"),
+        (member("fig3.p", tarfile.CHRTYPE, devmajor=1, devminor=5), "neither a file"),
+        (member("fig3.p", tarfile.FIFOTYPE), "neither a file"),
+    ],
+)
 def test_a_member_that_is_no_plain_file_within_is_refused(path, info, said):
     refused(archive(path, [("fig1.p", pickled()), (info, b"")]), said)
 
@@ -315,7 +412,9 @@ def test_a_long_name_that_is_said_to_be_huge_is_refused_without_reading_it(path)
 
 def test_an_archive_that_swells_is_refused(path, monkeypatch):
     monkeypatch.setattr(reference, "MAX_BYTES", 1 << 20)
-    bomb = archive(path, [("notes.txt", bytes(900_000)), ("more.txt", bytes(900_000)), ("fig3.p", pickled())])
+    bomb = archive(
+        path, [("notes.txt", bytes(900_000)), ("more.txt", bytes(900_000)), ("fig3.p", pickled())]
+    )
     assert bomb.stat().st_size < 10_000
     refused(bomb, "more than 1,048,576 bytes")
 
@@ -324,8 +423,11 @@ def test_an_archive_of_countless_files_is_refused(path):
     refused(archive(path, [(f"{n}.txt", b"") for n in range(300)]), "is one file more than 200")
 
 
-@pytest.mark.parametrize("data", [b"", b"no archive", gzip.compress(b"no tar"), gzip.compress(b"x" * 9999)[:-9]],
-                         ids=("empty", "a text", "gzip alone", "gzip cut off"))  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no archive", gzip.compress(b"no tar"), gzip.compress(b"x" * 9999)[:-9]],
+    ids=("empty", "a text", "gzip alone", "gzip cut off"),
+)
 def test_a_file_that_is_no_archive_is_refused(path, data):
     path.write_bytes(data)
     refused(path, "cannot be read|holds no pickle")

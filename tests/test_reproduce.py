@@ -1,4 +1,6 @@
-"""A notebook counts as executed only if every cell ran well; papermill's own word is not taken for it."""
+"""A notebook counts as executed only if every cell ran well; papermill's own word is not taken for
+it.
+"""
 
 import dataclasses
 import functools
@@ -26,7 +28,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def write_notebook(folder, *cells, name="nb.ipynb", parameters="x: int = 1  # a number"):
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (parameters, *cells)])
+    book = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in (parameters, *cells)]
+    )
     book.cells[0].metadata["tags"] = ["parameters"]
     path = folder / "books" / name
     path.parent.mkdir(exist_ok=True)
@@ -41,7 +45,9 @@ def notebook(tmp_path, monkeypatch):
 
 
 def refused(path, out, **settings):
-    """The sentence with which a notebook is refused; nothing may stand where its executed copy would."""
+    """The sentence with which a notebook is refused; nothing may stand where its executed copy
+    would.
+    """
     with pytest.raises(NotebookError) as caught:
         run_notebook(path, out, **settings)
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".") and not out.exists()
@@ -51,13 +57,17 @@ def refused(path, out, **settings):
 def test_a_good_notebook_is_executed_with_its_parameters_in_its_own_folder(notebook, tmp_path):
     path = notebook("import os; print(x + 1, os.getcwd())")
     out = run_notebook(path, tmp_path / "out" / "nb.ipynb", {"x": 41})
-    texts = [output.text for cell in nbformat.read(out, 4).cells for output in cell.get("outputs", [])]
+    texts = [
+        output.text for cell in nbformat.read(out, 4).cells for output in cell.get("outputs", [])
+    ]
     assert texts == [f"42 {path.parent}\n"] and os.listdir(out.parent) == ["nb.ipynb"]
 
 
 def test_an_unknown_parameter_is_refused_before_anything_runs(notebook, tmp_path):
     path = notebook(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    assert "has no parameter y; it has x" in refused(path, tmp_path / "out.ipynb", parameters={"y": 1})
+    assert "has no parameter y; it has x" in refused(
+        path, tmp_path / "out.ipynb", parameters={"y": 1}
+    )
     assert not (tmp_path / "ran").exists()
 
 
@@ -73,11 +83,15 @@ def test_a_killed_kernel_is_noticed(notebook, tmp_path):
 
 
 def test_a_cell_that_takes_too_long_is_noticed(notebook, tmp_path):
-    assert "not done after 1 s" in refused(notebook("import time; time.sleep(60)", "1"), tmp_path / "out.ipynb", cell_timeout=1)
+    assert "not done after 1 s" in refused(
+        notebook("import time; time.sleep(60)", "1"), tmp_path / "out.ipynb", cell_timeout=1
+    )
 
 
 def test_leaving_by_sys_exit_is_not_success(notebook, tmp_path):
-    assert "left off before its last cell" in refused(notebook("import sys; sys.exit(0)", "1"), tmp_path / "out.ipynb")
+    assert "left off before its last cell" in refused(
+        notebook("import sys; sys.exit(0)", "1"), tmp_path / "out.ipynb"
+    )
 
 
 def test_an_error_that_a_tag_allows_is_not_success(notebook, tmp_path):
@@ -91,13 +105,17 @@ def test_an_error_that_a_tag_allows_is_not_success(notebook, tmp_path):
 def test_a_cell_that_never_ran_is_noticed(notebook, tmp_path, monkeypatch):
     """papermill's result with one cell unexecuted, as after an exit that it did not see."""
     path = notebook("1", "2")
-    monkeypatch.setattr("papermill.execute_notebook", lambda source, half, *_, **__: nbformat.read(source, 4))
+    monkeypatch.setattr(
+        "papermill.execute_notebook", lambda source, half, *_, **__: nbformat.read(source, 4)
+    )
     assert "left off before its last cell" in refused(path, tmp_path / "out.ipynb")
 
 
 def test_a_notebook_that_does_not_write_what_it_should_is_noticed(notebook, tmp_path):
     missing = tmp_path / "fig.png"
-    assert f"did not write {missing}" in refused(notebook("1"), tmp_path / "out.ipynb", artefacts=[missing])
+    assert f"did not write {missing}" in refused(
+        notebook("1"), tmp_path / "out.ipynb", artefacts=[missing]
+    )
 
 
 def test_an_old_copy_stays_when_a_new_one_fails(notebook, tmp_path):
@@ -109,7 +127,10 @@ def test_an_old_copy_stays_when_a_new_one_fails(notebook, tmp_path):
     assert out.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", ["not json", "[1, 2]", '{"cells": 3}', json.dumps({"nbformat": 99, "cells": []}), b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content",
+    ["not json", "[1, 2]", '{"cells": 3}', json.dumps({"nbformat": 99, "cells": []}), b"\xff\xfe"],
+)
 def test_a_file_that_is_no_notebook_is_told(tmp_path, content):
     path = tmp_path / "nb.ipynb"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -121,16 +142,20 @@ def test_a_missing_notebook_is_told(tmp_path):
 
 
 def test_a_notebook_may_train_with_workers_and_keeps_one_line_of_progress(notebook, tmp_path):
-    path = notebook("from rnnkit.studies import run; frame = run('calibration', 'smoke', ':memory:', trials=x)",
-                    "frame2 = run('fig2b', 'smoke', ':memory:', trials=1, workers=2, progress=False); print(len(frame), len(frame2))")
+    path = notebook(
+        "from rnnkit.studies import run; frame = run('calibration', 'smoke', ':memory:', trials=x)",
+        "frame2 = run('fig2b', 'smoke', ':memory:', trials=1, workers=2, progress=False);"
+        " print(len(frame), len(frame2))",
+    )
     book = nbformat.read(run_notebook(path, tmp_path / "out.ipynb", {"x": 4}), 4)
     outputs = [output for cell in book.cells for output in cell.outputs]
     assert outputs[-1].text == "4 10\n"
-    assert [output.data["text/plain"] for output in outputs if output.output_type == "display_data"] == [
-        "calibration · 1 of 1 studies done · 4 of 4 trials · took 0 s"]
+    assert [
+        output.data["text/plain"] for output in outputs if output.output_type == "display_data"
+    ] == ["calibration · 1 of 1 studies done · 4 of 4 trials · took 0 s"]
 
 
-# --- what is chosen, and where it goes ---------------------------------------------------------------------------------
+# --- what is chosen, and where it goes ------------------------------------------------------------
 
 
 def test_every_experiment_is_in_a_notebook():
@@ -143,7 +168,10 @@ def test_nothing_chosen_is_everything():
 
 def test_an_experiment_or_a_notebook_can_be_chosen():
     assert choose("fig1") == {"2_1_parameter_capacity": ("fig1",)}
-    assert choose(["0_start_here", "fig2a"]) == {"0_start_here": ("start",), "2_1_parameter_capacity": ("fig2a",)}
+    assert choose(["0_start_here", "fig2a"]) == {
+        "0_start_here": ("start",),
+        "2_1_parameter_capacity": ("fig2a",),
+    }
 
 
 def test_a_notebook_that_draws_no_trials_is_chosen_by_name_or_with_all_but_by_no_experiment():
@@ -152,26 +180,39 @@ def test_a_notebook_that_draws_no_trials_is_chosen_by_name_or_with_all_but_by_no
 
 
 def test_an_unknown_choice_is_refused_by_name():
-    with pytest.raises(ValueError, match="only must name an experiment .*fig1.* or a notebook .*got 'fig7'"):
+    with pytest.raises(
+        ValueError, match="only must name an experiment .*fig1.* or a notebook .*got 'fig7'"
+    ):
         choose(["fig1", "fig7"])
 
 
 def test_a_folder_where_no_figure_can_be_written_is_told_before_training(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="Figures cannot be written to .*Give another folder."):
-        rep.reproduce("smoke", only="fig1", store=tmp_path / "trials.sqlite", out=tmp_path / "file" / "figures")
+        rep.reproduce(
+            "smoke",
+            only="fig1",
+            store=tmp_path / "trials.sqlite",
+            out=tmp_path / "file" / "figures",
+        )
     assert not (tmp_path / "trials.sqlite").exists()
 
 
 def test_an_installed_package_without_notebooks_says_where_to_run_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(rep, "__file__", str(tmp_path / "site-packages" / "rnnkit" / "reproduce.py"))
+    monkeypatch.setattr(
+        rep, "__file__", str(tmp_path / "site-packages" / "rnnkit" / "reproduce.py")
+    )
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(NotebookError, match="run rnnkit from the folder of a clone of the repository"):
+    with pytest.raises(
+        NotebookError, match="run rnnkit from the folder of a clone of the repository"
+    ):
         rep.notebooks_folder()
 
 
 def test_an_installed_package_finds_the_notebooks_of_the_folder_it_is_run_in(tmp_path, monkeypatch):
-    monkeypatch.setattr(rep, "__file__", str(tmp_path / "site-packages" / "rnnkit" / "reproduce.py"))
+    monkeypatch.setattr(
+        rep, "__file__", str(tmp_path / "site-packages" / "rnnkit" / "reproduce.py")
+    )
     (tmp_path / "notebooks").mkdir()
     for name in NOTEBOOKS:
         (tmp_path / "notebooks" / f"{name}.ipynb").write_text("{}")
@@ -179,18 +220,32 @@ def test_an_installed_package_finds_the_notebooks_of_the_folder_it_is_run_in(tmp
     assert rep.notebooks_folder() == tmp_path / "notebooks"
 
 
-# --- nothing that is there is lost ---------------------------------------------------------------------------------------
+# --- nothing that is there is lost ----------------------------------------------------------------
 
 
 def test_results_go_where_git_does_not_look_unless_another_folder_is_named():
     assert inspect.signature(rep.reproduce).parameters["out"].default == "results"
     option = next(option for option in main.commands["reproduce"].params if option.name == "out")
-    assert option.default == "results" and "results/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert (
+        option.default == "results" and "results/" in (ROOT / ".gitignore").read_text().splitlines()
+    )
 
 
-@pytest.mark.parametrize("name", ["README.md", "claims.csv", "fig1.png", "drawn.json", "notebooks/0_start_here.ipynb", "trials.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "claims.csv",
+        "fig1.png",
+        "drawn.json",
+        "notebooks/0_start_here.ipynb",
+        "trials.parquet",
+    ],
+)
 def test_a_file_that_the_kit_did_not_write_is_not_replaced(books, name, monkeypatch):
-    monkeypatch.setattr("rnnkit.figures.account.PATIENCE", 0.0)  # no other run is about to say that it wrote it
+    monkeypatch.setattr(
+        "rnnkit.figures.account.PATIENCE", 0.0
+    )  # no other run is about to say that it wrote it
     out = books / "mine"
     (out / name).parent.mkdir(parents=True)
     (out / name).write_text("Dear diary,")
@@ -211,7 +266,9 @@ def test_a_folder_of_the_kits_own_is_drawn_into_again(books):
 def test_a_figure_whose_trials_are_the_same_is_not_drawn_again(books, monkeypatch):
     reproduced(books, only="calibration")
     drawn = []
-    monkeypatch.setattr("rnnkit.figures.files.save", lambda figure, name, *_: drawn.append(name) or [])
+    monkeypatch.setattr(
+        "rnnkit.figures.files.save", lambda figure, name, *_: drawn.append(name) or []
+    )
     reproduced(books, only="calibration")
     assert drawn == []
 
@@ -222,7 +279,14 @@ def test_a_figure_is_drawn_again_once_its_trials_or_the_code_change(books, monke
     reproduced(books, only="calibration", trials=3)
     assert (books / "figures" / "calibration.csv").read_bytes() != first
     monkeypatch.setattr("rnnkit.figures.account.digest_of_code", lambda: "other code")
-    assert account.unchanged(books / "figures", "calibration", account.account_in(books / "figures")["calibration"]["trials"]) is None
+    assert (
+        account.unchanged(
+            books / "figures",
+            "calibration",
+            account.account_in(books / "figures")["calibration"]["trials"],
+        )
+        is None
+    )
 
 
 def test_trials_of_the_folder_stay_in_it_and_are_not_trained_again(books, monkeypatch):
@@ -234,44 +298,82 @@ def test_trials_of_the_folder_stay_in_it_and_are_not_trained_again(books, monkey
     with TrialStore(shipped) as store:
         after = store.frame()
     assert set(before.study) < set(after.study)
-    pd.testing.assert_frame_equal(after[after.study.isin(before.study)].reset_index(drop=True), before)
+    pd.testing.assert_frame_equal(
+        after[after.study.isin(before.study)].reset_index(drop=True), before
+    )
     monkeypatch.setattr("rnnkit.studies.study.train", lambda *_, **__: pytest.fail("trained again"))
     said, _ = reproduced(books, only="calibration", trials=2, store=books / "third.sqlite")
-    assert said[0] == (f"{shipped} has {len(after)} trials that {books / 'third.sqlite'} lacked; they are taken over. "
-                       "To train them anew, name another folder with --out.")
+    assert (
+        said[0]
+        == f"{shipped} has {len(after)} trials that {books / 'third.sqlite'} lacked; they are taken"
+        " over. To train them anew, name another folder with --out."
+    )
 
 
 def test_a_folder_with_another_record_of_the_same_trials_is_refused_before_training(books):
     reproduced(books, only="start", trials=1)
     with TrialStore(books / "trials.sqlite") as store, TrialStore(books / "other.sqlite") as other:
-        other.add([dataclasses.replace(trial, valid_loss=trial.valid_loss - 1) for key in store.studies() for trial in store.trials(key)])
-    with pytest.raises(StoreError, match="has another record of the same trials as .*other.sqlite: trial 0 of per_cap/rnn"):
+        other.add(
+            [
+                dataclasses.replace(trial, valid_loss=trial.valid_loss - 1)
+                for key in store.studies()
+                for trial in store.trials(key)
+            ]
+        )
+    with pytest.raises(
+        StoreError,
+        match="has another record of the same trials as .*other.sqlite: trial 0 of per_cap/rnn",
+    ):
         reproduced(books, only="start", trials=2, store=books / "other.sqlite")
 
 
 def test_the_readmes_first_command_leaves_a_clone_as_it_was(tmp_path):
     """At the smallest scale, with the Python of the tests in place of a fresh environment."""
-    words = re.search(r"\.venv/bin/rnnkit (reproduce --scale )quick$", (ROOT / "README.md").read_text(), re.M)[1].split() + ["smoke"]
+    words = re.search(
+        r"\.venv/bin/rnnkit (reproduce --scale )quick$", (ROOT / "README.md").read_text(), re.M
+    )[1].split() + ["smoke"]
     origin, clone = tmp_path / "origin", tmp_path / "clone"
-    left_out = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".pytest_cache", ".hypothesis", "*.sqlite*", "results")
+    left_out = shutil.ignore_patterns(
+        ".git", ".venv", "__pycache__", ".pytest_cache", ".hypothesis", "*.sqlite*", "results"
+    )
     shutil.copytree(ROOT, origin, ignore=left_out)
 
     def git(*words):
-        who = ["-c", "user.name=rnnkit", "-c", "user.email=rnnkit@localhost", "-c", "commit.gpgsign=false"]
-        return subprocess.run(["git", *who, *map(str, words)], check=True, capture_output=True, text=True).stdout
+        who = [
+            "-c",
+            "user.name=rnnkit",
+            "-c",
+            "user.email=rnnkit@localhost",
+            "-c",
+            "commit.gpgsign=false",
+        ]
+        return subprocess.run(
+            ["git", *who, *map(str, words)], check=True, capture_output=True, text=True
+        ).stdout
 
     git("init", "-q", origin)
     git("-C", origin, "add", "-A")
     git("-C", origin, "commit", "-q", "-m", "as it is")
     git("clone", "-q", origin, clone)
     environment = {**os.environ, "PYTHONPATH": str(clone)}
-    done = subprocess.run([sys.executable, "-m", "rnnkit", *words], cwd=clone, env=environment, capture_output=True, text=True, timeout=1800)
-    assert done.returncode == 0 and "The figures are in results" in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
-    assert (clone / "results" / "README.md").exists() and (clone / "results" / "notebooks" / "5_discussion.ipynb").exists()
+    done = subprocess.run(
+        [sys.executable, "-m", "rnnkit", *words],
+        cwd=clone,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    assert done.returncode == 0 and "The figures are in results" in done.stdout, (
+        done.stdout[-2000:] + done.stderr[-2000:]
+    )
+    assert (clone / "results" / "README.md").exists() and (
+        clone / "results" / "notebooks" / "5_discussion.ipynb"
+    ).exists()
     assert git("-C", clone, "status", "--porcelain") == ""
 
 
-# --- from nothing to figures -------------------------------------------------------------------------------------------
+# --- from nothing to figures ----------------------------------------------------------------------
 
 
 def small_books(folder):
@@ -308,9 +410,26 @@ def done(tmp_path_factory):
 def test_one_call_trains_executes_the_notebooks_and_draws(done):
     folder, said, claims = done
     out = folder / "figures"
-    of_the_paper = ("fig1", "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5", "figapp1", "table1", "tableapp1", "tableapp2")
-    assert {f"{name}.png" for name in (*of_the_paper, "calibration", "best_so_far")} <= {path.name for path in out.glob("*.png")}
-    assert {path.name for path in (out / "notebooks").iterdir()} == {"drawn.json", *(f"{name}.ipynb" for name in NOTEBOOKS)}
+    of_the_paper = (
+        "fig1",
+        "fig2a",
+        "fig2b",
+        "fig2c",
+        "fig3",
+        "fig4",
+        "fig5",
+        "figapp1",
+        "table1",
+        "tableapp1",
+        "tableapp2",
+    )
+    assert {f"{name}.png" for name in (*of_the_paper, "calibration", "best_so_far")} <= {
+        path.name for path in out.glob("*.png")
+    }
+    assert {path.name for path in (out / "notebooks").iterdir()} == {
+        "drawn.json",
+        *(f"{name}.ipynb" for name in NOTEBOOKS),
+    }
     assert {"C01", "C09", "C10", "C12", "C17", "G03"} <= set(claims.id)
     assert said[-2].splitlines()[0].split() == ["claim", "paper", "ours", "verdict"]
     assert f"{out / 'README.md'} shows them all" in said[-1]
@@ -324,12 +443,20 @@ def test_a_notebook_is_given_those_settings_that_it_has(done):
 
 def test_a_notebook_that_draws_no_trials_is_executed_without_any(books):
     said, claims = reproduced(books, only="B_tasks")
-    assert (books / "B_tasks").read_text() == repr(("smoke", 0, 0, str(books / "figures"))) and len(claims) == 0
-    assert said[0].endswith("B_tasks: no trials") and said[-1] == f"The figures are in {books / 'figures'}."
+    assert (books / "B_tasks").read_text() == repr(("smoke", 0, 0, str(books / "figures"))) and len(
+        claims
+    ) == 0
+    assert (
+        said[0].endswith("B_tasks: no trials")
+        and said[-1] == f"The figures are in {books / 'figures'}."
+    )
 
 
 def test_all_trials_are_shipped_beside_the_figures(done):
-    with TrialStore(done[0] / "trials.sqlite") as store, TrialStore(done[0] / "figures" / "trials.parquet") as shipped:
+    with (
+        TrialStore(done[0] / "trials.sqlite") as store,
+        TrialStore(done[0] / "figures" / "trials.parquet") as shipped,
+    ):
         pd.testing.assert_frame_equal(store.frame(), shipped.frame())
 
 
@@ -337,18 +464,30 @@ def test_shipped_trials_redraw_every_figure_without_training_byte_for_byte(done,
     monkeypatch.setattr("rnnkit.studies.study.train", lambda *_, **__: pytest.fail("trained again"))
     folder = done[0]
     reproduced(folder, trials=5, store=folder / "figures" / "trials.parquet", out=folder / "again")
-    names = [path.name for path in (folder / "figures").glob("*.*") if path.suffix not in (".parquet", ".weights")]
-    assert len(names) > 18 and all((folder / "again" / name).read_bytes() == (folder / "figures" / name).read_bytes() for name in names)
+    names = [
+        path.name
+        for path in (folder / "figures").glob("*.*")
+        if path.suffix not in (".parquet", ".weights")
+    ]
+    assert len(names) > 18 and all(
+        (folder / "again" / name).read_bytes() == (folder / "figures" / name).read_bytes()
+        for name in names
+    )
 
 
 def test_progress_names_the_notebook_and_counts_studies_and_trials(books, capsys):
     reproduced(books, only="calibration", trials=2)
-    assert "notebook 1 of 1, 2_1_parameter_capacity, calibration · 1 of 1 studies done · 2 of 2 trials" in capsys.readouterr().err
+    assert (
+        "notebook 1 of 1, 2_1_parameter_capacity, calibration · 1 of 1 studies done · 2 of 2 trials"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_figure_alone_is_drawn_without_its_notebook(books):
     _, claims = reproduced(books, only="fig2b", trials=5)
-    assert (books / "figures" / "fig2b.png").exists() and not (books / "2_1_parameter_capacity").exists()
+    assert (books / "figures" / "fig2b.png").exists() and not (
+        books / "2_1_parameter_capacity"
+    ).exists()
     assert list(claims.id) == ["C10"]
 
 
@@ -363,22 +502,57 @@ def test_a_notebook_that_fails_ends_the_run_and_keeps_the_trials(books):
     book = nbformat.read(books / "books" / "0_start_here.ipynb", 4)
     book.cells[1].source = "1 / 0"
     nbformat.write(book, books / "books" / "0_start_here.ipynb")
-    with pytest.raises(NotebookError, match="0_start_here.ipynb failed in cell 3: ZeroDivisionError"):
+    with pytest.raises(
+        NotebookError, match="0_start_here.ipynb failed in cell 3: ZeroDivisionError"
+    ):
         reproduced(books)
     with TrialStore(books / "trials.sqlite") as store:
         assert len(store) == 3
 
 
 def test_the_table_of_claims_fits_a_terminal():
-    claims = pd.DataFrame([
-        dict(id="C01", claim="stored bits are linear", paper=1.0, ours=0.98123, low=0.9, high=1.05, verdict="holds", evidence=""),
-        dict(id="C05", claim="x" * 200, paper=None, ours=float("nan"), low=None, high=None, verdict="not tested", evidence=""),
-    ])
+    claims = pd.DataFrame(
+        [
+            dict(
+                id="C01",
+                claim="stored bits are linear",
+                paper=1.0,
+                ours=0.98123,
+                low=0.9,
+                high=1.05,
+                verdict="holds",
+                evidence="",
+            ),
+            dict(
+                id="C05",
+                claim="x" * 200,
+                paper=None,
+                ours=float("nan"),
+                low=None,
+                high=None,
+                verdict="not tested",
+                evidence="",
+            ),
+        ]
+    )
     lines = claims_text(claims).splitlines()
-    assert "0.981 [0.9, 1.05]" in lines[1] and lines[1].endswith("holds") and "nan" not in lines[2] and max(map(len, lines)) < 150
+    assert (
+        "0.981 [0.9, 1.05]" in lines[1]
+        and lines[1].endswith("holds")
+        and "nan" not in lines[2]
+        and max(map(len, lines)) < 150
+    )
 
 
 def test_a_module_that_draws_does_not_wait_for_torch():
-    code = "import sys, rnnkit.reproduce, rnnkit.__main__; print('torch' in sys.modules, 'matplotlib' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    code = (
+        "import sys, rnnkit.reproduce, rnnkit.__main__; print('torch' in sys.modules, 'matplotlib'"
+        " in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert done.stdout == "False False\n", done.stderr

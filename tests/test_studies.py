@@ -1,4 +1,6 @@
-"""A study asks, trains, tells and keeps; an experiment is a list of studies; a scale is a row of a table."""
+"""A study asks, trains, tells and keeps; an experiment is a list of studies; a scale is a row of a
+table.
+"""
 
 import dataclasses
 import math
@@ -21,7 +23,12 @@ from rnnkit.tuner import TUNERS
 
 def small(architecture="rnn", n_layers=1, **changes):
     """A study whose trials take a millisecond."""
-    return Study("per_cap", architecture, n_layers, **{**dict(max_params=60, n_in=5, unroll=2, train_steps=(5, 20)), **changes})
+    return Study(
+        "per_cap",
+        architecture,
+        n_layers,
+        **{**dict(max_params=60, n_in=5, unroll=2, train_steps=(5, 20)), **changes},
+    )
 
 
 @pytest.fixture
@@ -52,7 +59,7 @@ def asked_for(store, study):
     return [trial.hparams for trial in store.trials(study.key)]
 
 
-# --- Study.run ---------------------------------------------------------------------------------------------------------
+# --- Study.run ------------------------------------------------------------------------------------
 
 
 def test_a_study_is_trained_in_rounds_of_sixteen(store, stub):
@@ -64,9 +71,26 @@ def test_a_row_says_all_about_its_trial(store):
     study = small("gru", seed=3, tuner="random")
     study.run(store, 2, scale="smoke")
     row = store.frame().iloc[1]
-    assert (row.study, row.architecture, row.task_type, row.n_layers, row.hyper_iter) == (study.key, "gru", "per_cap", 1, 1)
-    assert (row.max_params, row.num_params, row.seed, row.scale, row.device) == (60, study.num_params, 3, "smoke", "cpu")
-    assert (row.n_in, row.unroll, row.tuner, row.steps) == (5, 2, "random", row.hparams["train_steps"])
+    assert (row.study, row.architecture, row.task_type, row.n_layers, row.hyper_iter) == (
+        study.key,
+        "gru",
+        "per_cap",
+        1,
+        1,
+    )
+    assert (row.max_params, row.num_params, row.seed, row.scale, row.device) == (
+        60,
+        study.num_params,
+        3,
+        "smoke",
+        "cpu",
+    )
+    assert (row.n_in, row.unroll, row.tuner, row.steps) == (
+        5,
+        2,
+        "random",
+        row.hparams["train_steps"],
+    )
     assert row.valid_loss == row.eval_loss <= 0 < row.train_loss and not row.infeasible
 
 
@@ -74,7 +98,11 @@ def test_an_infeasible_trial_is_a_row_without_losses(store, stub):
     study = small(tuner="random")
     study.run(store, 40)
     frame = store.frame()
-    assert frame.infeasible.any() and frame.valid_loss[frame.infeasible].isna().all() and frame.valid_loss[~frame.infeasible].notna().all()
+    assert (
+        frame.infeasible.any()
+        and frame.valid_loss[frame.infeasible].isna().all()
+        and frame.valid_loss[~frame.infeasible].notna().all()
+    )
 
 
 def test_only_gaps_are_filled(store, stub):
@@ -131,7 +159,9 @@ def test_the_tuner_hears_of_the_losses_in_the_order_of_the_trials(store, stub, m
     study.run(store, 20)
     trials = store.trials(study.key)
     assert heard[0][0] == [trial.hparams for trial in trials[:16]]
-    assert repr(heard[0][1]) == repr([trial.valid_loss for trial in trials[:16]])  # repr, since NaN is not NaN
+    assert repr(heard[0][1]) == repr(
+        [trial.valid_loss for trial in trials[:16]]
+    )  # repr, since NaN is not NaN
 
 
 def test_the_gp_finds_better_learning_rates_than_chance(store, stub):
@@ -148,23 +178,40 @@ def test_trials_do_not_depend_on_the_company_they_were_trained_in(store):
     with TrialStore(":memory:") as alone:
         alone.add([trial for trial in store.trials(study.key) if trial.hyper_iter % 2])
         study.run(alone, 8)
-        assert [trial.valid_loss for trial in alone.trials(study.key)] == [trial.valid_loss for trial in store.trials(study.key)]
+        assert [trial.valid_loss for trial in alone.trials(study.key)] == [
+            trial.valid_loss for trial in store.trials(study.key)
+        ]
 
 
-# --- what defines a study ----------------------------------------------------------------------------------------------
+# --- what defines a study -------------------------------------------------------------------------
 
 
 def test_a_key_differs_wherever_the_study_differs():
     base = small()
-    changes = dict(architecture="ugrnn", n_layers=2, max_params=61, seed=1, n_in=6, unroll=3, train_steps=(5, 21), tuner="random",
-                   pinned=(("nonlinearity", "relu"),))
-    keys = {base.key, *(dataclasses.replace(base, **{name: value}).key for name, value in changes.items())}
+    changes = dict(
+        architecture="ugrnn",
+        n_layers=2,
+        max_params=61,
+        seed=1,
+        n_in=6,
+        unroll=3,
+        train_steps=(5, 21),
+        tuner="random",
+        pinned=(("nonlinearity", "relu"),),
+    )
+    keys = {
+        base.key,
+        *(dataclasses.replace(base, **{name: value}).key for name, value in changes.items()),
+    }
     assert len(keys) == 1 + len(changes)
 
 
 def test_a_key_can_be_read():
     key = small(pinned={"nonlinearity": "relu"}).key
-    assert key.rsplit("=", 1)[0] == "per_cap/rnn/layers=1/params=60/in=5/unroll=2/steps=5-20/nonlinearity=relu/gp/seed=0/of"
+    assert (
+        key.rsplit("=", 1)[0]
+        == "per_cap/rnn/layers=1/params=60/in=5/unroll=2/steps=5-20/nonlinearity=relu/gp/seed=0/of"
+    )
 
 
 def test_a_key_knows_the_equations_the_space_and_the_draws(monkeypatch):
@@ -201,15 +248,19 @@ def test_a_key_knows_the_equations_the_space_and_the_draws(monkeypatch):
 
 
 def test_a_network_fills_its_budget():
-    """RNN, one layer, 5 inputs: N (5 + N) weights, N biases, N initial states, N + 1 for the readout."""
+    """RNN, one layer, 5 inputs: N (5 + N) weights, N biases, N initial states, N + 1 for the
+    readout.
+    """
     study = small(max_params=60)
-    size = lambda n: n * (5 + n) + n + n + n + 1  # noqa: E731
+    size = lambda n: n * (5 + n) + n + n + n + 1
     assert study.num_params == size(study.n_units) <= 60 < size(study.n_units + 1)
 
 
 def test_mean_steps_are_those_of_a_log_uniform_draw():
     """The mean of a log-uniform variable on [1, e] is e - 1."""
-    assert small(train_steps=(1000, 2718)).mean_steps == pytest.approx(1000 * (math.e - 1), rel=1e-3)
+    assert small(train_steps=(1000, 2718)).mean_steps == pytest.approx(
+        1000 * (math.e - 1), rel=1e-3
+    )
     assert small(train_steps=(7, 7)).mean_steps == 7
 
 
@@ -218,26 +269,32 @@ def test_flops_are_six_a_parameter_example_step_and_training_step():
     assert study.flops == 6 * study.num_params * 128 * 2 * 10
 
 
-@pytest.mark.parametrize("changes, said", [
-    (dict(architecture="grue"), "architecture must be one of rnn, .*got 'grue'"),
-    (dict(task_type="per_capita"), "task_type must be one of per_cap.*got 'per_capita'"),
-    (dict(tuner="grid"), "tuner must be one of gp, gp-usual, random, rerun, long, got 'grid'"),
-    (dict(architecture="+rnn"), r"\+RNN needs n_layers >= 2 \(paper, section 1.4\), got n_layers=1"),
-    (dict(n_layers=0), "needs n_layers >= 1"),
-    (dict(n_layers=1.5), "n_layers must be a whole number"),
-    (dict(max_params=-300), "max_params must be a whole number of at least 1, got -300"),
-    (dict(max_params=True), "max_params must be a whole number"),
-    (dict(max_params="300"), "max_params must be a whole number"),
-    (dict(max_params=9), "max_params must leave room for one unit a layer.*got max_params=9"),
-    (dict(seed=-1), "seed must be a whole number of at least 0, got -1"),
-    (dict(n_in=0), "n_in must be a whole number of at least 1"),
-    (dict(unroll=0), "unroll must be a whole number of at least 1"),
-    (dict(train_steps=5), "train_steps must be two whole numbers"),
-    (dict(train_steps=(20, 5)), "The least of train_steps must not exceed the most"),
-    (dict(train_steps=(0, 5)), "the least of train_steps must be a whole number of at least 1"),
-    (dict(pinned={"nonlinear": "relu"}), "pinned .*got 'nonlinear'"),
-    (dict(pinned={"nonlinearity": "sine"}), "pinned .*got 'sine'"),
-])
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        (dict(architecture="grue"), "architecture must be one of rnn, .*got 'grue'"),
+        (dict(task_type="per_capita"), "task_type must be one of per_cap.*got 'per_capita'"),
+        (dict(tuner="grid"), "tuner must be one of gp, gp-usual, random, rerun, long, got 'grid'"),
+        (
+            dict(architecture="+rnn"),
+            r"\+RNN needs n_layers >= 2 \(paper, section 1.4\), got n_layers=1",
+        ),
+        (dict(n_layers=0), "needs n_layers >= 1"),
+        (dict(n_layers=1.5), "n_layers must be a whole number"),
+        (dict(max_params=-300), "max_params must be a whole number of at least 1, got -300"),
+        (dict(max_params=True), "max_params must be a whole number"),
+        (dict(max_params="300"), "max_params must be a whole number"),
+        (dict(max_params=9), "max_params must leave room for one unit a layer.*got max_params=9"),
+        (dict(seed=-1), "seed must be a whole number of at least 0, got -1"),
+        (dict(n_in=0), "n_in must be a whole number of at least 1"),
+        (dict(unroll=0), "unroll must be a whole number of at least 1"),
+        (dict(train_steps=5), "train_steps must be two whole numbers"),
+        (dict(train_steps=(20, 5)), "The least of train_steps must not exceed the most"),
+        (dict(train_steps=(0, 5)), "the least of train_steps must be a whole number of at least 1"),
+        (dict(pinned={"nonlinear": "relu"}), "pinned .*got 'nonlinear'"),
+        (dict(pinned={"nonlinearity": "sine"}), "pinned .*got 'sine'"),
+    ],
+)
 def test_what_cannot_be_trained_is_refused_in_one_sentence(changes, said):
     values = dict(task_type="per_cap", architecture="rnn", n_layers=1, max_params=60, n_in=5)
     with pytest.raises(ValueError, match=said) as caught:
@@ -245,24 +302,34 @@ def test_what_cannot_be_trained_is_refused_in_one_sentence(changes, said):
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
 
 
-# --- experiments and scales --------------------------------------------------------------------------------------------
+# --- experiments and scales -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_can_be_made_at_every_scale(experiment, scale):
     made = studies_of(experiment, scale, seed=5)
-    assert made and len({study.key for study in made}) == len(made) and min(study.seed for study in made) in (5, 5 + FRESH)
+    assert (
+        made
+        and len({study.key for study in made}) == len(made)
+        and min(study.seed for study in made) in (5, 5 + FRESH)
+    )
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_figure_1_has_all_six_architectures_but_no_shallow_intersection_rnn(scale):
     made = {(study.architecture, study.n_layers) for study in studies_of("fig1", scale)}
-    assert {architecture for architecture, _ in made} == set(PAPER) and ("+rnn", 1) not in made and ("+rnn", 2) in made
+    assert (
+        {architecture for architecture, _ in made} == set(PAPER)
+        and ("+rnn", 1) not in made
+        and ("+rnn", 2) in made
+    )
 
 
 def test_the_paper_scale_is_the_papers():
-    """Section 2.1 and Appendix A: depths 1, 2, 4; six sizes; 1,000 trials and more of 50K to 20M steps; T = 5."""
+    """Section 2.1 and Appendix A: depths 1, 2, 4; six sizes; 1,000 trials and more of 50K to 20M
+    steps; T = 5.
+    """
     paper = SCALES["paper"].capacity
     assert (paper.depths, paper.steps, paper.unroll) == ((1, 2, 4), (50_000, 20_000_000), 5)
     assert len(paper.sizes) >= 6 and paper.trials >= 1000
@@ -285,19 +352,36 @@ def test_relu_studies_try_relu_alone(store):
 
 def test_the_calibration_has_one_weight_an_input_and_a_bias():
     for study in studies_of("calibration", "quick"):
-        assert (study.architecture, study.n_layers, study.num_params, study.n_in) == ("linear", 0, study.max_params, study.max_params - 1)
+        assert (study.architecture, study.n_layers, study.num_params, study.n_in) == (
+            "linear",
+            0,
+            study.max_params,
+            study.max_params - 1,
+        )
 
 
-@pytest.mark.parametrize("call, said", [
-    (lambda: studies_of("fig9", "quick"), "experiment must be one of .*fig1.*got 'fig9'"),
-    (lambda: studies_of("fig1", "huge"), "scale must be one of smoke, quick, overnight, paper, got 'huge'"),
-    (lambda: studies_of("fig1", "quick", seed=-1), "seed must be"),
-    (lambda: jobs_of("fig1", "quick", trials=-5), "trials must be a whole number of at least 0, got -5"),
-    (lambda: run("fig1", "smoke", ":memory:", workers=-1), "workers must be a whole number"),
-    (lambda: run("fig1", "smoke", ":memory:", device="tpu"), "device must be cpu or cuda, got 'tpu'"),
-    (lambda: plan("huge"), "scale must be one of"),
-    (lambda: plan("quick", only="fig9"), "experiment must be one of"),
-])
+@pytest.mark.parametrize(
+    "call, said",
+    [
+        (lambda: studies_of("fig9", "quick"), "experiment must be one of .*fig1.*got 'fig9'"),
+        (
+            lambda: studies_of("fig1", "huge"),
+            "scale must be one of smoke, quick, overnight, paper, got 'huge'",
+        ),
+        (lambda: studies_of("fig1", "quick", seed=-1), "seed must be"),
+        (
+            lambda: jobs_of("fig1", "quick", trials=-5),
+            "trials must be a whole number of at least 0, got -5",
+        ),
+        (lambda: run("fig1", "smoke", ":memory:", workers=-1), "workers must be a whole number"),
+        (
+            lambda: run("fig1", "smoke", ":memory:", device="tpu"),
+            "device must be cpu or cuda, got 'tpu'",
+        ),
+        (lambda: plan("huge"), "scale must be one of"),
+        (lambda: plan("quick", only="fig9"), "experiment must be one of"),
+    ],
+)
 def test_unknown_names_and_impossible_numbers_are_refused_in_one_sentence(call, said):
     with pytest.raises(ValueError, match=said) as caught:
         call()
@@ -306,18 +390,24 @@ def test_unknown_names_and_impossible_numbers_are_refused_in_one_sentence(call, 
 
 def test_none_and_zero_trials_mean_what_the_scale_says():
     assert jobs_of("fig1", "quick") == jobs_of("fig1", "quick", trials=0)
-    assert {n for _, n in jobs_of("fig1", "quick")} == {SCALES["quick"].capacity.trials} and {n for _, n in jobs_of("fig1", "quick", trials=7)} == {7}
+    assert {n for _, n in jobs_of("fig1", "quick")} == {SCALES["quick"].capacity.trials} and {
+        n for _, n in jobs_of("fig1", "quick", trials=7)
+    } == {7}
 
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("experiment", ["fig1", "fig2a", "fig2b", "inputs", "more_cells"])
-def test_every_network_of_the_capacity_task_that_is_shown_has_at_least_four_units_per_layer(experiment, scale):
+def test_every_network_of_the_capacity_task_that_is_shown_has_at_least_four_units_per_layer(
+    experiment, scale
+):
     assert min(study.n_units for study in studies_of(experiment, scale)) >= 4
 
 
 @pytest.mark.parametrize("scale", ["quick", "overnight", "paper"])
 def test_less_than_a_thousandth_of_the_samples_coincide_and_one_input_fewer_would_not_do(scale):
-    """Expected among b patterns of n bits: each coincides with one of the (b - 1) / 2 before it, on average, with probability 2^-n."""
+    """Expected among b patterns of n bits: each coincides with one of the (b - 1) / 2 before it, on
+    average, with probability 2^-n.
+    """
     for study in studies_of("fig1", scale):
         samples = 5 * study.max_params
         assert samples / 2 ** (study.n_in + 1) <= 1e-3 < samples / 2**study.n_in
@@ -330,32 +420,48 @@ def test_steps_of_the_capacity_task_are_in_proportion_to_parameters(scale):
     c = SCALES[scale].capacity
     for study in _fig1(SCALES[scale]):
         large = study.max_params > LARGE and c.large_steps
-        assert tuple(steps / study.max_params for steps in study.train_steps) == (c.large_steps if large else c.steps_per_param)
+        assert tuple(steps / study.max_params for steps in study.train_steps) == (
+            c.large_steps if large else c.steps_per_param
+        )
 
 
 def test_longer_trainings_start_from_the_best_trials_of_their_study(store, stub, monkeypatch):
     long = Part((420,), (1,), 2, (1, 2))
-    scale = dataclasses.replace(SCALES["smoke"], capacity=dataclasses.replace(SCALES["smoke"].capacity, long=long))
+    scale = dataclasses.replace(
+        SCALES["smoke"], capacity=dataclasses.replace(SCALES["smoke"].capacity, long=long)
+    )
     monkeypatch.setitem(SCALES, "smoke", scale)
-    assert [study.tuner for study, _ in jobs_of("fig1", "smoke", store=store)][-5:] == ["gp-usual"] * 5, "none before there is a trial"
+    assert [study.tuner for study, _ in jobs_of("fig1", "smoke", store=store)][-5:] == [
+        "gp-usual"
+    ] * 5, "none before there is a trial"
     frame = run("fig1", "smoke", store, progress=False)
     longer = frame[frame.tuner == "long"]
-    assert longer.groupby("architecture").size().to_dict() == dict.fromkeys(("rnn", "irnn", "ugrnn", "gru", "lstm"), 2)
+    assert longer.groupby("architecture").size().to_dict() == dict.fromkeys(
+        ("rnn", "irnn", "ugrnn", "gru", "lstm"), 2
+    )
     assert all(420 <= hparams["train_steps"] <= 840 for hparams in longer.hparams)
-    first = frame[(frame.tuner != "long") & (frame.architecture == "gru") & (frame.n_layers == 1)].sort_values("valid_loss").hparams.iloc[0]
+    first = (
+        frame[(frame.tuner != "long") & (frame.architecture == "gru") & (frame.n_layers == 1)]
+        .sort_values("valid_loss")
+        .hparams.iloc[0]
+    )
     found = longer[longer.architecture == "gru"].sort_values("hyper_iter").hparams.iloc[0]
     assert all(found[name] == first[name] for name in ("optimizer", "input_presentation"))
     assert 1 <= found["samples_per_param"] / first["samples_per_param"] <= 1.25
 
 
-# --- run and plan ------------------------------------------------------------------------------------------------------
+# --- run and plan ---------------------------------------------------------------------------------
 
 
 def test_run_returns_the_trials_of_its_experiment_alone(tmp_path):
     path = tmp_path / "trials.sqlite"
     run("calibration", "smoke", path, progress=False)
     frame = run("start", "smoke", path, trials=2, progress=False)
-    assert list(frame["experiment"]) == ["start"] * 2 and list(frame["architecture"]) == ["rnn"] * 2 and list(frame["hyper_iter"]) == [0, 1]
+    assert (
+        list(frame["experiment"]) == ["start"] * 2
+        and list(frame["architecture"]) == ["rnn"] * 2
+        and list(frame["hyper_iter"]) == [0, 1]
+    )
 
 
 def test_run_returns_no_more_trials_than_were_asked_for(store):
@@ -369,14 +475,19 @@ def test_a_second_run_trains_nothing(store, monkeypatch):
     assert run("start", "smoke", store, progress=False).equals(first)
 
 
-def test_what_a_parquet_file_lacks_is_trained_once_and_kept_beside_it(tmp_path, capsys, monkeypatch):
+def test_what_a_parquet_file_lacks_is_trained_once_and_kept_beside_it(
+    tmp_path, capsys, monkeypatch
+):
     file = tmp_path / "trials.parquet"
     with TrialStore(tmp_path / "trials.sqlite") as store:
         run("start", "smoke", store, trials=1, progress=False)
         store.export(file)
     assert len(run("start", "smoke", file, trials=3)) == 3
     beside = tmp_path / "trials-more.sqlite"
-    assert f"{file} lacks 2 trials; they are trained now and kept in {beside}." in capsys.readouterr().err
+    assert (
+        f"{file} lacks 2 trials; they are trained now and kept in {beside}."
+        in capsys.readouterr().err
+    )
     monkeypatch.setattr("rnnkit.studies.study.train", lambda *_, **__: pytest.fail("trained again"))
     assert len(run("start", "smoke", file, trials=3)) == 3
 
@@ -387,7 +498,10 @@ def one_second(study, device):
 
 def test_a_plan_counts_shared_studies_once(store):
     table = plan("smoke", store=store, speed=one_second).set_index("experiment")
-    assert table.studies["fig1"] == 11 and table.to_train["fig1"] == (11 - 1) * SCALES["smoke"].capacity.trials  # one is `start`'s
+    assert (
+        table.studies["fig1"] == 11
+        and table.to_train["fig1"] == (11 - 1) * SCALES["smoke"].capacity.trials
+    )  # one is `start`'s
     assert table.to_train["figapp1"] == 0 and table.to_train["all"] == table.to_train[:-1].sum()
 
 
@@ -397,7 +511,7 @@ def test_a_plan_leaves_out_what_the_store_has(store):
 
 
 def test_a_plans_time_is_steps_times_seconds_a_step_over_the_workers(store):
-    study, = studies_of("start", "smoke")
+    (study,) = studies_of("start", "smoke")
     expected = 3 * study.mean_steps * 1.0
 
     def seconds(scale, experiment, workers):
@@ -421,11 +535,14 @@ def test_a_plan_measures_the_smallest_and_the_largest_and_draws_a_power_law_betw
         return study.num_params * study.unroll * 1e-6
 
     table = plan("overnight", "fig1", store=None, workers=1, speed=linear)
-    expected = sum(n * study.mean_steps * study.num_params * study.unroll * 1e-6 for study, n in jobs_of("fig1", "overnight"))
+    expected = sum(
+        n * study.mean_steps * study.num_params * study.unroll * 1e-6
+        for study, n in jobs_of("fig1", "overnight")
+    )
     assert table.seconds[0] == pytest.approx(expected) and len(measured) == 2 * len(PAPER)
 
 
-# --- progress ----------------------------------------------------------------------------------------------------------
+# --- progress -------------------------------------------------------------------------------------
 
 
 def test_progress_says_studies_trials_and_time_left(monkeypatch):
@@ -443,9 +560,18 @@ def test_progress_says_studies_trials_and_time_left(monkeypatch):
     assert progress.line() == "fig1 · 1 of 1 studies done · 4 of 4 trials · took 3 min"
 
 
-@pytest.mark.parametrize("seconds, text", [
-    (0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3599, "1 h 00 min"), (12_000, "3 h 20 min"), (187_200, "2 days 4 h"),
-    (3.156e10, "1,000.1 years")])
+@pytest.mark.parametrize(
+    "seconds, text",
+    [
+        (0.4, "0 s"),
+        (89, "89 s"),
+        (90, "2 min"),
+        (3599, "1 h 00 min"),
+        (12_000, "3 h 20 min"),
+        (187_200, "2 days 4 h"),
+        (3.156e10, "1,000.1 years"),
+    ],
+)
 def test_durations_are_told_as_people_tell_them(seconds, text):
     assert duration(seconds) == text
 
@@ -459,7 +585,7 @@ def test_everything_public_is_there():
     assert all(hasattr(studies, name) for name in studies.__all__)
 
 
-# --- what is shown of larger scales ------------------------------------------------------------------------------------
+# --- what is shown of larger scales ---------------------------------------------------------------
 
 
 @pytest.fixture
@@ -467,19 +593,27 @@ def two_scales(monkeypatch):
     """`smoke`, and `quick` as small as smoke but with other steps."""
     larger = dataclasses.replace(SCALES["smoke"].capacity, steps=(21, 61))
     memory = dataclasses.replace(SCALES["smoke"].memory, train_steps=(21, 61))
-    monkeypatch.setitem(SCALES, "quick", dataclasses.replace(SCALES["smoke"], capacity=larger, memory=memory))
+    monkeypatch.setitem(
+        SCALES, "quick", dataclasses.replace(SCALES["smoke"], capacity=larger, memory=memory)
+    )
     for name in ("overnight", "paper"):
         monkeypatch.delitem(SCALES, name)
 
 
-def test_the_best_of_a_network_is_taken_over_larger_scales_where_all_cells_were_searched_alike(store, two_scales):
+def test_the_best_of_a_network_is_taken_over_larger_scales_where_all_cells_were_searched_alike(
+    store, two_scales
+):
     small = run("fig1", "smoke", store, progress=False)
     jobs = jobs_of("fig1", "quick")
     deep = [job for job in jobs if job[0].n_layers == 2]
     lone = next(job for job in jobs if job[0].n_layers == 1)
-    studies.complete([s for s, _ in deep] + [lone[0]], [n for _, n in deep] + [lone[1]], store, progress=False)
+    studies.complete(
+        [s for s, _ in deep] + [lone[0]], [n for _, n in deep] + [lone[1]], store, progress=False
+    )
     both = studies.trials_in(store, "fig1", "smoke")
-    assert set(both.study) == set(small.study) | {study.key for study, _ in deep}, "one cell alone has no advantage"
+    assert set(both.study) == set(small.study) | {study.key for study, _ in deep}, (
+        "one cell alone has no advantage"
+    )
     assert set(studies.trials_in(store, "fig1", "smoke", trials=2).study) == set(small.study)
 
 
@@ -487,6 +621,8 @@ def test_a_search_that_is_whole_at_a_larger_scale_is_shown_instead(store, two_sc
     run("fig2c", "smoke", store, progress=False)
     jobs = jobs_of("fig2c", "quick")
     studies.complete([s for s, _ in jobs[:-1]], [n for _, n in jobs[:-1]], store, progress=False)
-    assert set(studies.trials_in(store, "fig2c", "smoke").study) == {study.key for study in studies_of("fig2c", "smoke")}
+    assert set(studies.trials_in(store, "fig2c", "smoke").study) == {
+        study.key for study in studies_of("fig2c", "smoke")
+    }
     studies.complete([jobs[-1][0]], [jobs[-1][1]], store, progress=False)
     assert set(studies.trials_in(store, "fig2c", "smoke").study) == {study.key for study, _ in jobs}

@@ -15,7 +15,9 @@ def test_all_right_stores_one_bit_a_label_and_chance_stores_none():
 
 def test_stored_bits_is_equation_22():
     p, b = 0.9, 1000
-    assert stored_bits(900, b) == pytest.approx(b + b * (p * math.log2(p) + (1 - p) * math.log2(1 - p)))
+    assert stored_bits(900, b) == pytest.approx(
+        b + b * (p * math.log2(p) + (1 - p) * math.log2(1 - p))
+    )
 
 
 def test_worse_than_chance_stores_nothing():
@@ -76,4 +78,11 @@ def test_sizes_that_are_no_positive_whole_number_are_refused(bad):
 def test_unknown_task_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="task_type must be one of per_cap"):
         task_of("chess")
-    assert list(TASKS) == ["per_cap", "mem_thru", "rcf", "text8", "parens_counting", "arithmetic"]  # the authors' names
+    assert list(TASKS) == [
+        "per_cap",
+        "mem_thru",
+        "rcf",
+        "text8",
+        "parens_counting",
+        "arithmetic",
+    ]  # the authors' names

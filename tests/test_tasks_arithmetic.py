@@ -16,18 +16,33 @@ FORMS = pytest.mark.parametrize("form", ["paper", "small", "tiny"])
 
 def written(task, a, b):
     """A problem and its answer as text."""
-    inputs, targets = task.written(torch.tensor([[a]], dtype=torch.int32), torch.tensor([[b]], dtype=torch.int32))
+    inputs, targets = task.written(
+        torch.tensor([[a]], dtype=torch.int32), torch.tensor([[b]], dtype=torch.int32)
+    )
     return spelled(inputs[0, :, 0, 0]), spelled(targets[0, :, 0, 0])
 
 
 def test_the_paper_s_example():
-    """-343243+93851= is answered by -249392, padded on the left (Appendix B); = stands at the last of 20 steps, then blanks."""
+    """-343243+93851= is answered by -249392, padded on the left (Appendix B); = stands at the last
+    of 20 steps, then blanks.
+    """
     problem, answer = written(Arithmetic("paper"), -343243, 93851)
     assert problem == "      -343243+93851=" + " " * 16
     assert answer == "   -249392"
 
 
-@pytest.mark.parametrize(("a", "b"), [(0, 0), (10**7, 10**7), (-(10**7), -(10**7)), (-(10**7), 10**7), (9, -9), (-1, 1), (99_999, 1)])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (0, 0),
+        (10**7, 10**7),
+        (-(10**7), -(10**7)),
+        (-(10**7), 10**7),
+        (9, -9),
+        (-1, 1),
+        (99_999, 1),
+    ],
+)
 def test_problems_at_the_edges_are_python_s_own(a, b):
     task = Arithmetic("paper")
     assert written(task, a, b) == (f"{a}+{b}=".rjust(20).ljust(36), str(a + b).rjust(10))
@@ -76,7 +91,9 @@ def test_chance_is_the_entropy_of_all_answers(form):
     pairs = len(numbers) ** 2
     expected = np.array([[place[symbol] / pairs for symbol in SYMBOLS] for place in places])
     assert task.marginal() == pytest.approx(expected, abs=1e-12)
-    assert task.chance() == pytest.approx(-sum(p * math.log(p) for p in expected.flatten() if p) / task.scored)
+    assert task.chance() == pytest.approx(
+        -sum(p * math.log(p) for p in expected.flatten() if p) / task.scored
+    )
 
 
 def test_chance_of_the_paper_s_form_is_that_of_its_batches():
@@ -108,9 +125,19 @@ def test_a_part_holds_its_own_tenths_of_all_problems_and_no_other(form, part):
     """So that no two parts share a problem: read back from the symbols, whatever the seed."""
     task = TASKS["arithmetic"](form)
     for seed in (0, 2**40):
-        inputs = task.held_out(seed, part)[0] if part != "train" else task.batches(seed, torch.arange(3, 60))[0]
-        problems = {spelled(inputs[k, : task.problem, 0, b]).strip(" =") for k in range(len(inputs)) for b in range(task.batch)}
-        assert {tenth_slowly(*map(int, problem.split("+"))) for problem in problems} == set(PARTS[part])
+        inputs = (
+            task.held_out(seed, part)[0]
+            if part != "train"
+            else task.batches(seed, torch.arange(3, 60))[0]
+        )
+        problems = {
+            spelled(inputs[k, : task.problem, 0, b]).strip(" =")
+            for k in range(len(inputs))
+            for b in range(task.batch)
+        }
+        assert {tenth_slowly(*map(int, problem.split("+"))) for problem in problems} == set(
+            PARTS[part]
+        )
 
 
 def test_every_problem_belongs_to_a_tenth_and_so_does_its_mirror():
@@ -118,15 +145,21 @@ def test_every_problem_belongs_to_a_tenth_and_so_does_its_mirror():
     a, b = (n.flatten() for n in torch.meshgrid(numbers, numbers, indexing="ij"))
     tenth = tenth_of(a, b)
     assert len(tenth) == 39_601 and torch.equal(tenth, tenth_of(b, a))
-    counts = torch.bincount(tenth, minlength=10)  # pairs come with their mirrors, which doubles the variance
-    assert len(counts) == 10 and float((counts / 39_601 - 0.1).abs().max()) < 5 * math.sqrt(2 * 0.09 / 39_601)
+    counts = torch.bincount(
+        tenth, minlength=10
+    )  # pairs come with their mirrors, which doubles the variance
+    assert len(counts) == 10 and float((counts / 39_601 - 0.1).abs().max()) < 5 * math.sqrt(
+        2 * 0.09 / 39_601
+    )
 
 
 def test_problems_of_a_part_are_equally_frequent():
     task = Arithmetic("tiny")
     for stream, tenths in ((draws.DATA, range(8)), (draws.VALID, [8]), (draws.EVAL, [9])):
         drawn = Counter(zip(*task.pairs(1, stream, torch.arange(400)).flatten(1).tolist()))
-        problems = [(a, b) for a in range(-9, 10) for b in range(-9, 10) if tenth_slowly(a, b) in tenths]
+        problems = [
+            (a, b) for a in range(-9, 10) for b in range(-9, 10) if tenth_slowly(a, b) in tenths
+        ]
         expected = 400 * 64 / len(problems)
         assert set(drawn) == set(problems)
         chi2 = sum((drawn[problem] - expected) ** 2 / expected for problem in problems)
@@ -134,7 +167,9 @@ def test_problems_of_a_part_are_equally_frequent():
 
 
 def test_a_sample_is_the_first_pair_of_its_part_among_its_blocks():
-    """Block r of sample i has the index r B + i; two words are a pair, the first of all that belongs counts."""
+    """Block r of sample i has the index r B + i; two words are a pair, the first of all that
+    belongs counts.
+    """
     task, seed, number = Arithmetic("tiny"), 7, 2**32 + 3
     a, b = task.pairs(seed, draws.EVAL, torch.tensor([number]))[:, 0].tolist()
     for i in (0, 11, 63):

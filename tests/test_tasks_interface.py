@@ -12,8 +12,15 @@ from rnnkit.tasks import TASKS, example
 
 ROOT = Path(__file__).parents[1]
 FORMED = [task for task in TASKS.values() if hasattr(task, "forms")]
-HERE = [(task, form) for task in FORMED for form in task.forms if task.name != "text8" or "sample" in form]  # text8 itself may be missing
-each_form = pytest.mark.parametrize(("task", "form"), HERE, ids=[f"{task.name}-{form}" for task, form in HERE])
+HERE = [
+    (task, form)
+    for task in FORMED
+    for form in task.forms
+    if task.name != "text8" or "sample" in form
+]  # text8 itself may be missing
+each_form = pytest.mark.parametrize(
+    ("task", "form"), HERE, ids=[f"{task.name}-{form}" for task, form in HERE]
+)
 TINY = [task("tiny sample" if task.name == "text8" else "tiny") for task in FORMED]
 each_tiny = pytest.mark.parametrize("task", TINY, ids=lambda task: task.name)
 STEPS = torch.tensor([7, 0, 123_456_789])
@@ -27,13 +34,23 @@ def test_training_batches_have_the_shapes_that_training_asks_for(task, form):
     if task.input == "static":
         assert inputs.shape == (3, task.n_in, task.batch) and inputs.dtype == torch.float32
     else:
-        assert inputs.shape == (3, task.steps, task.streams, task.batch) and inputs.dtype == torch.int32
+        assert (
+            inputs.shape == (3, task.steps, task.streams, task.batch)
+            and inputs.dtype == torch.int32
+        )
         assert 0 <= int(inputs.min()) and int(inputs.max()) < task.n_in
     if task.loss == "squared":
         assert targets.shape == (3, task.n_out, task.batch) and targets.dtype == torch.float32
     else:
-        assert targets.shape == (3, task.scored, task.heads, task.batch) and targets.dtype == torch.int32
-        assert task.n_out % task.heads == 0 and 0 <= int(targets.min()) and int(targets.max()) < task.n_out // task.heads
+        assert (
+            targets.shape == (3, task.scored, task.heads, task.batch)
+            and targets.dtype == torch.int32
+        )
+        assert (
+            task.n_out % task.heads == 0
+            and 0 <= int(targets.min())
+            and int(targets.max()) < task.n_out // task.heads
+        )
     assert inputs.is_contiguous() and targets.is_contiguous()
     assert task.first_scored(hparams) + task.scored == task.steps and task.batch % 16 == 0
 
@@ -57,7 +74,11 @@ def test_another_seed_or_step_gives_another_batch(task):
 @pytest.mark.parametrize("part", ["train", "valid", "eval"])
 def test_weights_of_held_out_data_add_to_one(task, part):
     inputs, targets, weights = task.held_out(0, part)
-    assert weights.shape == (len(inputs), task.batch) and weights.dtype == torch.float64 and len(inputs) == len(targets)
+    assert (
+        weights.shape == (len(inputs), task.batch)
+        and weights.dtype == torch.float64
+        and len(inputs) == len(targets)
+    )
     assert float(weights.sum()) == pytest.approx(1, abs=1e-12) and float(weights.min()) >= 0
 
 
@@ -69,7 +90,11 @@ def test_held_out_data_are_fixed_and_parts_differ_but_for_the_table(task):
 
 
 def test_the_training_part_is_what_training_sees_first():
-    for task in (TASKS["mem_thru"]("tiny"), TASKS["parens_counting"]("tiny"), TASKS["arithmetic"]("tiny")):
+    for task in (
+        TASKS["mem_thru"]("tiny"),
+        TASKS["parens_counting"]("tiny"),
+        TASKS["arithmetic"]("tiny"),
+    ):
         inputs, targets, _ = task.held_out(2, "train")
         assert torch.equal(inputs, task.batches(2, torch.arange(len(inputs)))[0])
 
@@ -86,7 +111,11 @@ def test_an_unknown_form_is_refused_with_the_known_ones(task):
         task(form="huge")
 
 
-WRONG = [(dict(batch=20), "multiple of 16"), (dict(types=0), "whole number"), (dict(steps=2.5), "whole number")]
+WRONG = [
+    (dict(batch=20), "multiple of 16"),
+    (dict(types=0), "whole number"),
+    (dict(steps=2.5), "whole number"),
+]
 
 
 @pytest.mark.parametrize(("wrong", "says"), WRONG)
@@ -100,23 +129,52 @@ def test_a_field_that_is_given_replaces_the_form_s_own():
 
 
 def test_the_paper_s_forms_are_those_of_appendix_b():
-    memory, table, text, parens, sums = (TASKS[name]("paper") for name in ("mem_thru", "rcf", "text8", "parens_counting", "arithmetic"))
+    memory, table, text, parens, sums = (
+        TASKS[name]("paper")
+        for name in ("mem_thru", "rcf", "text8", "parens_counting", "arithmetic")
+    )
     assert (memory.n_in, memory.n_out) == (64, 64)  # section 2.2
-    assert (table.samples, table.tau, table.n_in, table.steps, table.n_out) == (10**6, 5000, 50, 50, 1)
+    assert (table.samples, table.tau, table.n_in, table.steps, table.n_out) == (
+        10**6,
+        5000,
+        50,
+        50,
+        1,
+    )
     assert (text.steps, text.unscored, text.scored, text.n_in, text.n_out) == (50, 13, 37, 27, 27)
-    assert (parens.n_in, parens.steps, parens.heads, parens.n_out, parens.cap) == (300, 175, 10, 100, 9)
-    assert (sums.most, sums.steps, sums.first_scored({"compute_steps": 1}), sums.first_scored({"compute_steps": 6})) == (10**7, 36, 21, 26)
+    assert (parens.n_in, parens.steps, parens.heads, parens.n_out, parens.cap) == (
+        300,
+        175,
+        10,
+        100,
+        9,
+    )
+    assert (
+        sums.most,
+        sums.steps,
+        sums.first_scored({"compute_steps": 1}),
+        sums.first_scored({"compute_steps": 6}),
+    ) == (10**7, 36, 21, 26)
 
 
 def test_only_text8_is_told_in_other_units_than_it_is_trained_in():
     assert {name: TASKS[name].per_nat for name in TASKS if name != "per_cap"} == {
-        "mem_thru": 1, "rcf": 1, "text8": 1 / math.log(2), "parens_counting": 1, "arithmetic": 1,
-    }  # fmt: skip
+        "mem_thru": 1,
+        "rcf": 1,
+        "text8": 1 / math.log(2),
+        "parens_counting": 1,
+        "arithmetic": 1,
+    }
 
 
 def test_two_processes_draw_the_same_batch():
-    code = "import torch; from rnnkit.tasks import TASKS; print(TASKS['mem_thru']('tiny').batches(1, torch.tensor([5]))[0].sum().item())"
-    other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120).stdout
+    code = (
+        "import torch; from rnnkit.tasks import TASKS; print(TASKS['mem_thru']('tiny').batches(1,"
+        " torch.tensor([5]))[0].sum().item())"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    ).stdout
     assert float(other) == float(TASKS["mem_thru"]("tiny").batches(1, torch.tensor([5]))[0].sum())
 
 

@@ -17,9 +17,13 @@ def test_numbers_are_uniform_with_mean_0_and_variance_1():
     n = len(x)
     assert float(x.abs().max()) <= math.sqrt(3)
     assert float(x.mean()) == pytest.approx(0, abs=5 / math.sqrt(n))
-    assert float(x.pow(2).mean()) == pytest.approx(1, abs=5 * math.sqrt(0.8 / n))  # the fourth moment of this law is 9 / 5
+    assert float(x.pow(2).mean()) == pytest.approx(
+        1, abs=5 * math.sqrt(0.8 / n)
+    )  # the fourth moment of this law is 9 / 5
     counts = np.histogram(x, 20, (-math.sqrt(3), math.sqrt(3)))[0]
-    assert float((((counts - n / 20) ** 2) / (n / 20)).sum()) < 19 + 5 * math.sqrt(2 * 19)  # chi squared of 19 degrees of freedom
+    assert float((((counts - n / 20) ** 2) / (n / 20)).sum()) < 19 + 5 * math.sqrt(
+        2 * 19
+    )  # chi squared of 19 degrees of freedom
 
 
 def test_numbers_of_a_sample_say_nothing_about_each_other():
@@ -32,9 +36,13 @@ def test_numbers_of_a_sample_say_nothing_about_each_other():
 def test_numbers_are_the_halves_of_the_stream_s_words():
     task = Memory("tiny")
     word = int(draws.words(3, draws.DATA, 8, 16 * 32 // 2)[5]) % 2**32
-    low, high = ((half ^ 0x8000) - 0x8000 for half in (word & 0xFFFF, word >> 16))  # as signed numbers
+    low, high = (
+        (half ^ 0x8000) - 0x8000 for half in (word & 0xFFFF, word >> 16)
+    )  # as signed numbers
     x = task.batches(3, torch.tensor([8]))[0].flatten()
-    assert x[10:12].tolist() == pytest.approx([(half + 0.5) * math.sqrt(3) / 2**15 for half in (low, high)], rel=1e-6)
+    assert x[10:12].tolist() == pytest.approx(
+        [(half + 0.5) * math.sqrt(3) / 2**15 for half in (low, high)], rel=1e-6
+    )
 
 
 def test_the_target_is_the_input():
@@ -56,22 +64,30 @@ def test_bound_is_the_share_of_numbers_that_do_not_fit(units):
 
 @pytest.mark.parametrize("units", [16, 48])
 def test_no_linear_map_through_n_dimensions_beats_the_bound(units):
-    """Eckart & Young 1936: the best map of rank N loses the smallest eigenvalues of the second moments, here those of the law: all 1."""
+    """Eckart & Young 1936: the best map of rank N loses the smallest eigenvalues of the second
+    moments, here those of the law: all 1.
+    """
     task = Memory("paper")
     x = task.held_out(0, "eval")[0].transpose(1, 2).reshape(-1, 64).double().numpy()
     random = np.random.default_rng(0)
     for _ in range(5):
         states = x @ random.normal(size=(64, units))  # what N units may hold after any linear steps
-        readout = np.linalg.lstsq(states[::2], x[::2], rcond=None)[0]  # fitted on half of the samples, measured on the others
+        readout = np.linalg.lstsq(states[::2], x[::2], rcond=None)[
+            0
+        ]  # fitted on half of the samples, measured on the others
         assert ((states[1::2] @ readout - x[1::2]) ** 2).mean() > task.bound(units)
 
 
 def test_no_network_beats_the_bound_whatever_it_holds_in_n_units():
-    """States that are any function of the input leave an N-dimensional set of answers; the best of those is a projection."""
+    """States that are any function of the input leave an N-dimensional set of answers; the best of
+    those is a projection.
+    """
     task, units = Memory("tiny"), 4
     x = task.batches(0, torch.arange(200))[0].transpose(1, 2).reshape(-1, 16).double().numpy()
     random = np.random.default_rng(1)
-    states = np.tanh(x @ random.normal(size=(16, units)) + x[:, ::-1] ** 3 @ random.normal(size=(16, units)))
+    states = np.tanh(
+        x @ random.normal(size=(16, units)) + x[:, ::-1] ** 3 @ random.normal(size=(16, units))
+    )
     states = np.concatenate((states, np.ones((len(x), 1))), 1)  # the readout's bias
     readout = np.linalg.lstsq(states[::2], x[::2], rcond=None)[0]
     assert ((states[1::2] @ readout - x[1::2]) ** 2).mean() > task.bound(units)
@@ -79,10 +95,16 @@ def test_no_network_beats_the_bound_whatever_it_holds_in_n_units():
 
 @pytest.mark.parametrize("units", [16, 56, 64, 80])
 def test_a_linear_network_reaches_the_bound(units):
-    """Units that keep a number each: input matrix and readout select, the recurrent matrix is the identity, T steps change nothing."""
+    """Units that keep a number each: input matrix and readout select, the recurrent matrix is the
+    identity, T steps change nothing.
+    """
     task = Memory("paper")
     inputs, targets, weights = task.held_out(0, "eval")
-    select = torch.eye(64)[:units] if units <= 64 else torch.cat((torch.eye(64), torch.zeros(units - 64, 64)))
+    select = (
+        torch.eye(64)[:units]
+        if units <= 64
+        else torch.cat((torch.eye(64), torch.zeros(units - 64, 64)))
+    )
     state = torch.zeros(len(inputs), units, task.batch)
     for step in range(task.steps):
         state = state + (select @ inputs if step == 0 else 0)

@@ -14,14 +14,21 @@ def test_weights_are_appendix_b_s_power_law():
         task = RandomFunction(form)
         z = sum(1 / (i + task.tau) for i in range(task.samples))
         weights = task.weights()
-        assert weights[[0, 7, -1]] == pytest.approx([1 / (i + task.tau) / z for i in (0, 7, task.samples - 1)])
+        assert weights[[0, 7, -1]] == pytest.approx(
+            [1 / (i + task.tau) / z for i in (0, 7, task.samples - 1)]
+        )
         assert weights.sum() == pytest.approx(1, abs=1e-12)
 
 
 def test_forms_share_the_constant_z():
-    """Z = sum of 1 / (i + tau), by the integral ln(1 + samples / tau) = ln 201 = 5.3033 (5.3032 by the sum at the paper's size)."""
+    """Z = sum of 1 / (i + tau), by the integral ln(1 + samples / tau) = ln 201 = 5.3033 (5.3032 by
+    the sum at the paper's size).
+    """
     assert sum(1 / (i + 5000) for i in range(10**6)) == pytest.approx(5.3033, abs=2e-4)
-    assert {RandomFunction(form).samples / RandomFunction(form).tau for form in ("paper", "small", "tiny")} == {200}
+    assert {
+        RandomFunction(form).samples / RandomFunction(form).tau
+        for form in ("paper", "small", "tiny")
+    } == {200}
 
 
 @pytest.mark.parametrize("known", [0, 100, 10_000, 200_000, 1_000_000])
@@ -35,11 +42,16 @@ def test_memorising_the_heaviest_samples_leaves_the_curve(known):
 def test_table_is_standard_normal():
     task = RandomFunction("small")
     x, y, _ = task.held_out(0, "eval")
-    x, y = x.transpose(1, 2).reshape(-1, 50)[: task.samples].double(), y.flatten()[: task.samples].double()
+    x, y = (
+        x.transpose(1, 2).reshape(-1, 50)[: task.samples].double(),
+        y.flatten()[: task.samples].double(),
+    )
     n = x.numel()
     assert float(x.mean()) == pytest.approx(0, abs=5 / math.sqrt(n))
     assert float(x.pow(2).mean()) == pytest.approx(1, abs=5 * math.sqrt(2 / n))
-    assert float(x.pow(4).mean()) == pytest.approx(3, abs=5 * math.sqrt(96 / n))  # the fourth power's variance is 105 - 9
+    assert float(x.pow(4).mean()) == pytest.approx(
+        3, abs=5 * math.sqrt(96 / n)
+    )  # the fourth power's variance is 105 - 9
     assert float(y.pow(2).mean()) == pytest.approx(1, abs=5 * math.sqrt(2 / len(y)))
     both = torch.cat((x, y[:, None]), 1)
     moments = both.T @ both / len(both)  # no number says anything about another
@@ -59,7 +71,11 @@ def test_a_batch_is_the_rows_that_were_drawn():
     task = RandomFunction("tiny")
     inputs, targets = task.batches(0, torch.tensor([3, 9]))
     whole_x, whole_y, _ = task.held_out(0, "train")
-    x, y, index = whole_x.transpose(1, 2).reshape(-1, 50), whole_y.flatten(), task.drawn(0, torch.tensor([3, 9]))
+    x, y, index = (
+        whole_x.transpose(1, 2).reshape(-1, 50),
+        whole_y.flatten(),
+        task.drawn(0, torch.tensor([3, 9])),
+    )
     assert torch.equal(inputs[1, :, 5], x[index[1, 5]]) and targets[1, 0, 5] == y[index[1, 5]]
 
 
@@ -71,13 +87,17 @@ def test_held_out_data_are_the_table_each_sample_by_its_weight_and_nothing_for_t
 
 
 def test_mean_of_the_training_loss_is_the_weighted_loss_of_the_table():
-    """Drawing by weight and leaving the weight out is the same loss: here that of the answer 0.3 to everything."""
+    """Drawing by weight and leaving the weight out is the same loss: here that of the answer 0.3 to
+    everything.
+    """
     task = RandomFunction("tiny")
     _, targets = task.batches(0, torch.arange(4000))
     _, y, weights = task.held_out(0, "eval")
     loss = ((targets.double() - 0.3) ** 2).flatten()
     weighted = float(((y[:, 0].double() - 0.3) ** 2 * weights).sum())
-    assert float(loss.mean()) == pytest.approx(weighted, abs=5 * float(loss.std()) / math.sqrt(len(loss)))
+    assert float(loss.mean()) == pytest.approx(
+        weighted, abs=5 * float(loss.std()) / math.sqrt(len(loss))
+    )
 
 
 def test_a_prefix_of_a_larger_table_is_the_smaller_one():

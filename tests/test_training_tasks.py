@@ -1,4 +1,6 @@
-"""Every task through both engines, over short trainings in float64: sequences, vectors shown once, softmax heads, varying lengths."""
+"""Every task through both engines, over short trainings in float64: sequences, vectors shown once,
+softmax heads, varying lengths.
+"""
 
 import math
 
@@ -15,16 +17,35 @@ from rnnkit.training.engines import Compiled, Data, Eager
 from rnnkit.training.slots import Slots, prepared
 
 needs_compiler = pytest.mark.skipif(native.compiler() is None, reason="no C++ compiler")
-FORMS = {"mem_thru": "tiny", "rcf": "tiny", "text8": "tiny sample", "parens_counting": "tiny", "arithmetic": "tiny"}
+FORMS = {
+    "mem_thru": "tiny",
+    "rcf": "tiny",
+    "text8": "tiny sample",
+    "parens_counting": "tiny",
+    "arithmetic": "tiny",
+}
 CELLS = [("gru", 1), ("lstm", 2), ("+rnn", 2)]
 
 
 def a_study(task_type, architecture="gru", n_layers=1):
-    return Study(task_type, architecture, n_layers, 900, form=FORMS[task_type], train_steps=(6, 12), tuner="random")
+    return Study(
+        task_type,
+        architecture,
+        n_layers,
+        900,
+        form=FORMS[task_type],
+        train_steps=(6, 12),
+        tuner="random",
+    )
 
 
 def some_hparams(study, count):
-    return [space_for(study.architecture, study.task_type, study.train_steps).sample(np.random.default_rng(i)) for i in range(count)]
+    return [
+        space_for(study.architecture, study.task_type, study.train_steps).sample(
+            np.random.default_rng(i)
+        )
+        for i in range(count)
+    ]
 
 
 def both(study):
@@ -36,7 +57,9 @@ def both(study):
 @pytest.mark.parametrize("task_type", FORMS)
 def test_compiled_training_equals_plain_training(task_type, architecture, n_layers):
     study = a_study(task_type, architecture, n_layers)
-    compiled, plain = (train(*both(study), engine=engine, dtype=torch.float64) for engine in ("compiled", "eager"))
+    compiled, plain = (
+        train(*both(study), engine=engine, dtype=torch.float64) for engine in ("compiled", "eager")
+    )
     for a, b in zip(compiled, plain):
         assert (a.infeasible, a.steps) == (b.infeasible, b.steps)
         for name in ("train_loss", "valid_loss", "eval_loss", "accuracy"):
@@ -46,7 +69,11 @@ def test_compiled_training_equals_plain_training(task_type, architecture, n_laye
 def first_of(study, engine):
     """An engine, one slot that holds trial 0 at its initial weights, and its evaluation data."""
     data = Data(study, some_hparams(study, 1), torch.float64)
-    made = Compiled(study, data, torch.float64) if engine == "compiled" else Eager(study, data, torch.float64)
+    made = (
+        Compiled(study, data, torch.float64)
+        if engine == "compiled"
+        else Eager(study, data, torch.float64)
+    )
     slots = Slots(study.num_params, torch.float64, "cpu")
     slots.fill(list(prepared(study, [(0, some_hparams(study, 1)[0])], torch.float64)))
     return made, slots, data.held_out("eval")
@@ -55,7 +82,9 @@ def first_of(study, engine):
 @pytest.mark.parametrize("engine", [pytest.param("compiled", marks=needs_compiler), "eager"])
 @pytest.mark.parametrize("task_type", FORMS)
 def test_evaluation_is_the_loss_that_the_task_defines(task_type, engine):
-    """Sample by sample in plain Python: one network, one sequence, the definitions of notes and appendix written out."""
+    """Sample by sample in plain Python: one network, one sequence, the definitions of notes and
+    appendix written out.
+    """
     study = a_study(task_type)
     task, (made, slots, (inputs, targets, weight)) = study.task, first_of(study, engine)
     (loss,), (right,) = made.evaluate(slots, [0], "eval")
@@ -72,7 +101,15 @@ def test_evaluation_is_the_loss_that_the_task_defines(task_type, engine):
                 x = torch.zeros(task.steps, task.n_in, dtype=torch.float64)
                 x[: task.steps if task.every else 1] = inputs[k, :, b]
             one = [v[None, None] for v in x]
-            z = networks.forward(study.architecture, 1, shapes, slots.theta, one, torch.zeros(1, dtype=torch.bool), since=first)[0, :, 0]
+            z = networks.forward(
+                study.architecture,
+                1,
+                shapes,
+                slots.theta,
+                one,
+                torch.zeros(1, dtype=torch.bool),
+                since=first,
+            )[0, :, 0]
             if task.loss == "squared":
                 each, is_right = float(((z[-1] - targets[k, :, b]) ** 2).mean()), False
             else:
@@ -89,7 +126,9 @@ def test_evaluation_is_the_loss_that_the_task_defines(task_type, engine):
 
 
 def softmax_by_numpy(z_SxOxB, y_SxHxB):
-    """Loss of each sample in double, by the definition, and whether all its answers beat all others."""
+    """Loss of each sample in double, by the definition, and whether all its answers beat all
+    others.
+    """
     S, heads, B = y_SxHxB.shape
     z = z_SxOxB.reshape(S, heads, -1, B).astype(np.float64)
     answer = np.take_along_axis(z, y_SxHxB[:, :, None].astype(int), 2)
@@ -103,39 +142,66 @@ def softmax_by_numpy(z_SxOxB, y_SxHxB):
 @pytest.mark.parametrize("scale", [0, 0.1, 1, 30])
 @pytest.mark.parametrize("real", [torch.float32, torch.float64])
 def test_losses_in_float_are_those_in_double_of_the_same_outputs(task_type, scale, real):
-    """To a millionth, for networks that know nothing (at 0 all answers tie, and none is right), and for those that are nearly always right and sure."""
+    """To a millionth, for networks that know nothing (at 0 all answers tie, and none is right), and
+    for those that are nearly always right and sure.
+    """
     study = a_study(task_type)
     task, engine = study.task, Compiled(study, Data(study, some_hparams(study, 1), real), real)
     slots = Slots(study.num_params, real, "cpu")
     slots.fill(list(prepared(study, [(0, some_hparams(study, 1)[0])], real)))
-    networks.split(slots.theta, networks.blocks("gru", 1, study.n_units, task.n_in, task.n_out))["W_out"].mul_(scale)
+    networks.split(slots.theta, networks.blocks("gru", 1, study.n_units, task.n_in, task.n_out))[
+        "W_out"
+    ].mul_(scale)
     inputs, targets, weight = engine.data.held_out("eval")
     z = torch.zeros(len(inputs), task.scored, task.n_out, task.batch, dtype=real)
     for x, out in zip(inputs, z):
-        engine.net.gradient(slots.theta[0], slots.hp[0], x.contiguous(), torch.zeros_like(out), out, torch.zeros_like(slots.theta[0]))
+        engine.net.gradient(
+            slots.theta[0],
+            slots.hp[0],
+            x.contiguous(),
+            torch.zeros_like(out),
+            out,
+            torch.zeros_like(slots.theta[0]),
+        )
     best = z.unflatten(2, (task.heads, -1)).argmax(3).int()
     for answers in (targets, best):
         loss, right = torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-        engine.net.evaluate(slots.theta, slots.hp, inputs, answers.contiguous(), weight, loss, right)
+        engine.net.evaluate(
+            slots.theta, slots.hp, inputs, answers.contiguous(), weight, loss, right
+        )
         each = [softmax_by_numpy(out.numpy(), y.numpy()) for out, y in zip(z, answers)]
-        assert float(loss) == pytest.approx(sum((w.numpy() * one).sum() for w, (one, _) in zip(weight, each)), rel=1e-6 if real == torch.float32 else 1e-12)
-        assert float(right) == pytest.approx(sum((w.numpy() * one).sum() for w, (_, one) in zip(weight, each)), abs=1e-12)
+        assert float(loss) == pytest.approx(
+            sum((w.numpy() * one).sum() for w, (one, _) in zip(weight, each)),
+            rel=1e-6 if real == torch.float32 else 1e-12,
+        )
+        assert float(right) == pytest.approx(
+            sum((w.numpy() * one).sum() for w, (_, one) in zip(weight, each)), abs=1e-12
+        )
 
 
 @needs_compiler
-@pytest.mark.parametrize(("architecture", "expected", "near"), [("rnn", torch.tanh, 3.2e-7), ("gru", torch.sigmoid, 1.2e-7)])
+@pytest.mark.parametrize(
+    ("architecture", "expected", "near"),
+    [("rnn", torch.tanh, 3.2e-7), ("gru", torch.sigmoid, 1.2e-7)],
+)
 def test_nonlinearities_in_float_are_as_near_as_they_are_said_to_be(architecture, expected, near):
-    """One step of one unit for each input, which the readout passes on: h = tanh(x), or h = u of a state of 1 whose candidate is 0."""
+    """One step of one unit for each input, which the readout passes on: h = tanh(x), or h = u of a
+    state of 1 whose candidate is 0.
+    """
     study = Study("mem_thru", architecture, 1, 10**4, form="tiny")
     task, n = TASKS["mem_thru"]("tiny", steps=1, batch=1024), study.task.n_in
     net = native.Network(architecture, 1, n, task)
     shapes = networks.blocks(architecture, 1, n, n, n)
     theta = torch.zeros(networks.num_params(architecture, 1, n, n, n))
     block = networks.split(theta, shapes)
-    first = {"rnn": 0, "gru": n}[architecture]  # rows of the map that reads the input; the GRU's are r, u, c
+    first = {"rnn": 0, "gru": n}[
+        architecture
+    ]  # rows of the map that reads the input; the GRU's are r, u, c
     block["Wx0"][first : first + n], block["W_out"][:] = torch.eye(n), torch.eye(n)
     block["h0"][:] = 0 if architecture == "rnn" else 1
-    x = torch.cat((torch.linspace(-20, 20, n * 1024 - 1000), torch.logspace(-6, 0, 1000))).view(n, 1024)
+    x = torch.cat((torch.linspace(-20, 20, n * 1024 - 1000), torch.logspace(-6, 0, 1000))).view(
+        n, 1024
+    )
     hp, z = torch.zeros(1, len(native.COLUMNS), dtype=torch.float64), torch.zeros(n, 1024)
     net.gradient(theta, hp, x, torch.zeros_like(z), z, torch.zeros_like(theta))
     wanted = expected(x.double())
@@ -148,7 +214,9 @@ def test_nonlinearities_in_float_are_as_near_as_they_are_said_to_be(architecture
 def test_a_network_that_diverged_has_no_loss_and_is_never_right(worst):
     study = a_study("parens_counting")
     made, slots, (inputs, targets, weight) = first_of(study, "compiled")
-    networks.split(slots.theta, networks.blocks("gru", 1, study.n_units, study.task.n_in, study.task.n_out))["b_out"][0, :2] = worst
+    networks.split(
+        slots.theta, networks.blocks("gru", 1, study.n_units, study.task.n_in, study.task.n_out)
+    )["b_out"][0, :2] = worst
     (loss,), (right,) = made.evaluate(slots, [0], "eval")
     assert math.isnan(float(loss)) and float(right) == 0
 
@@ -162,13 +230,15 @@ def test_weights_of_a_part_sum_to_one():
 def test_a_trial_of_a_sequence_task_does_not_depend_on_its_company():
     study = a_study("parens_counting")
     hparams = some_hparams(study, 4)
-    alone = [train(study, [h], [i], dtype=torch.float64)[0].valid_loss for i, h in enumerate(hparams)]
+    alone = [
+        train(study, [h], [i], dtype=torch.float64)[0].valid_loss for i, h in enumerate(hparams)
+    ]
     together = [o.valid_loss for o in train(study, hparams, range(4), slots=3, dtype=torch.float64)]
     assert together == pytest.approx(alone, abs=1e-12)
 
 
 def test_an_outcome_carries_the_trained_parameters():
     study = a_study("arithmetic")
-    outcome, = train(study, some_hparams(study, 1), [0])
+    (outcome,) = train(study, some_hparams(study, 1), [0])
     assert outcome.theta.shape == (study.num_params,) and math.isfinite(float(outcome.theta.sum()))
     assert 0 <= outcome.accuracy <= 1

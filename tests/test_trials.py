@@ -1,4 +1,6 @@
-"""The store keeps what it is given, once, and says in one sentence what is wrong with a file that is no store."""
+"""The store keeps what it is given, once, and says in one sentence what is wrong with a file that
+is no store.
+"""
 
 import contextlib
 import dataclasses
@@ -25,10 +27,28 @@ from rnnkit.trials import COLUMNS, StoreError, Trial, TrialStore
 
 def a_trial(hyper_iter=0, study="per_cap/gru", **changes):
     values = dict(
-        study=study, architecture="gru", task_type="per_cap", hparams={"lr_init": 0.01, "optimizer": "Adam", "train_steps": 500},
-        n_layers=1, hyper_iter=hyper_iter, max_params=300, num_params=289, train_loss=0.25, valid_loss=-600.5, eval_loss=-600.5,
-        infeasible=False, steps=500, seconds=1.5, seed=0, scale="smoke", device="cpu", version="0.1.0",
-        created="2026-01-02T03:04:05+00:00", n_in=50, unroll=5, tuner="gp",
+        study=study,
+        architecture="gru",
+        task_type="per_cap",
+        hparams={"lr_init": 0.01, "optimizer": "Adam", "train_steps": 500},
+        n_layers=1,
+        hyper_iter=hyper_iter,
+        max_params=300,
+        num_params=289,
+        train_loss=0.25,
+        valid_loss=-600.5,
+        eval_loss=-600.5,
+        infeasible=False,
+        steps=500,
+        seconds=1.5,
+        seed=0,
+        scale="smoke",
+        device="cpu",
+        version="0.1.0",
+        created="2026-01-02T03:04:05+00:00",
+        n_in=50,
+        unroll=5,
+        tuner="gp",
     )
     return Trial(**{**values, **changes})
 
@@ -66,16 +86,28 @@ def test_an_infeasible_trial_is_null_in_the_file_and_nan_in_the_frame(path):
     with TrialStore(path) as store:
         store.add([a_trial(0, **NAN)])
         row = store.frame().iloc[0]
-        assert row.infeasible and math.isnan(row.valid_loss) and math.isnan(store.trials("per_cap/gru")[0].eval_loss)
-    row, = sqlite3.connect(path).execute("SELECT train_loss, valid_loss, eval_loss, infeasible FROM trials")
+        assert (
+            row.infeasible
+            and math.isnan(row.valid_loss)
+            and math.isnan(store.trials("per_cap/gru")[0].eval_loss)
+        )
+    (row,) = sqlite3.connect(path).execute(
+        "SELECT train_loss, valid_loss, eval_loss, infeasible FROM trials"
+    )
     assert row == (None, None, None, 1)
 
 
 def test_the_table_has_the_authors_columns_and_ours(path):
     TrialStore(path).close()
     names = {row[1] for row in sqlite3.connect(path).execute("PRAGMA table_info(trials)")}
-    authors = "architecture task_type hparams n_layers hyper_iter max_params num_params train_loss valid_loss eval_loss"
-    assert names >= {*authors.split(), *"infeasible steps seconds seed scale device version created".split()} and names == set(COLUMNS)
+    authors = (
+        "architecture task_type hparams n_layers hyper_iter max_params num_params train_loss"
+        " valid_loss eval_loss"
+    )
+    assert names >= {
+        *authors.split(),
+        *"infeasible steps seconds seed scale device version created".split(),
+    } and names == set(COLUMNS)
 
 
 def test_a_frame_is_typed_even_where_it_is_empty(path):
@@ -84,7 +116,11 @@ def test_a_frame_is_typed_even_where_it_is_empty(path):
         store.add([a_trial()])
         full = store.frame()
     for frame in (empty, full):
-        assert (frame["n_layers"].dtype, frame["valid_loss"].dtype, frame["infeasible"].dtype) == ("int64", "float64", "bool")
+        assert (frame["n_layers"].dtype, frame["valid_loss"].dtype, frame["infeasible"].dtype) == (
+            "int64",
+            "float64",
+            "bool",
+        )
     assert full["hparams"][0]["optimizer"] == "Adam"
 
 
@@ -123,7 +159,11 @@ def test_two_processes_that_write_lose_and_double_nothing(path):
     [process.join() for process in both]
     assert [process.exitcode for process in both] == [0, 0]
     with TrialStore(path) as store:
-        assert store.numbers("per_cap/gru") == set(range(50)) and store.numbers("own") == set(range(100)) and len(store) == 150
+        assert (
+            store.numbers("per_cap/gru") == set(range(50))
+            and store.numbers("own") == set(range(100))
+            and len(store) == 150
+        )
 
 
 def test_a_store_cut_off_in_its_log_opens_with_what_was_complete(path, tmp_path):
@@ -141,7 +181,7 @@ def test_a_store_cut_off_in_its_log_opens_with_what_was_complete(path, tmp_path)
     assert numbers == set(range(len(numbers))) and 5 < len(numbers) < 20
 
 
-# --- files that are no store -------------------------------------------------------------------------------------------
+# --- files that are no store ----------------------------------------------------------------------
 
 
 def test_a_file_that_is_not_sqlite_is_refused_and_left_alone(path):
@@ -191,7 +231,10 @@ def test_a_store_locked_by_another_writer_is_refused_after_some_patience(path):
     TrialStore(path).close()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with TrialStore(path, patience=0.05) as store, pytest.raises(StoreError, match="locked by another writer") as caught:
+    with (
+        TrialStore(path, patience=0.05) as store,
+        pytest.raises(StoreError, match="locked by another writer") as caught,
+    ):
         store.add([a_trial()])
     one_sentence(caught)
 
@@ -205,8 +248,14 @@ def test_a_writer_that_ends_in_time_is_waited_for(path):
         assert store.add([a_trial()]) == 1
 
 
-@pytest.mark.parametrize("what, said", [
-    ("folder", "got the folder"), ("no/such/folder/x.sqlite", "must exist"), ("file/x.sqlite", "cannot be a store|must exist")])
+@pytest.mark.parametrize(
+    "what, said",
+    [
+        ("folder", "got the folder"),
+        ("no/such/folder/x.sqlite", "must exist"),
+        ("file/x.sqlite", "cannot be a store|must exist"),
+    ],
+)
 def test_a_path_where_no_store_can_be_is_refused(tmp_path, what, said):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
@@ -215,7 +264,9 @@ def test_a_path_where_no_store_can_be_is_refused(tmp_path, what, said):
     one_sentence(caught)
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder in which nobody may write")
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self"), reason="needs a folder in which nobody may write"
+)
 def test_a_folder_that_may_not_be_written_is_refused():
     with pytest.raises(StoreError, match="cannot be opened or made") as caught:
         TrialStore("/proc/trials.sqlite")
@@ -257,7 +308,7 @@ def test_a_store_that_must_be_there_is_not_made(path):
     assert not path.exists()
 
 
-# --- Parquet -----------------------------------------------------------------------------------------------------------
+# --- Parquet --------------------------------------------------------------------------------------
 
 
 def exported(tmp_path, **changes):
@@ -268,7 +319,11 @@ def exported(tmp_path, **changes):
         store.export(file)
     table = pyarrow.parquet.read_table(file)
     for name, column in changes.items():
-        table = table.drop_columns([name]) if column is None else table.set_column(table.column_names.index(name), name, [column])
+        table = (
+            table.drop_columns([name])
+            if column is None
+            else table.set_column(table.column_names.index(name), name, [column])
+        )
     pyarrow.parquet.write_table(table, file)
     return file
 
@@ -293,10 +348,20 @@ def test_what_a_parquet_file_lacks_is_kept_beside_it(tmp_path):
     file = exported(tmp_path)
     before = file.read_bytes()
     with TrialStore(file) as store:
-        assert store.kept and store.add([a_trial(0, seconds=9.0), a_trial(7), a_trial(0, study="b")]) == 2
-        assert store.numbers("per_cap/gru") == {0, 1, 7} and len(store) == 4 and store.studies() == ["b", "per_cap/gru"]
+        assert (
+            store.kept
+            and store.add([a_trial(0, seconds=9.0), a_trial(7), a_trial(0, study="b")]) == 2
+        )
+        assert (
+            store.numbers("per_cap/gru") == {0, 1, 7}
+            and len(store) == 4
+            and store.studies() == ["b", "per_cap/gru"]
+        )
     with TrialStore(file, create=False) as store:
-        assert list(store.frame().hyper_iter) == [0, 0, 1, 7] and store.trials("per_cap/gru")[0].seconds == 1.5
+        assert (
+            list(store.frame().hyper_iter) == [0, 0, 1, 7]
+            and store.trials("per_cap/gru")[0].seconds == 1.5
+        )
     assert file.read_bytes() == before and (tmp_path / "trials-more.sqlite").exists()
 
 
@@ -323,15 +388,29 @@ def test_two_processes_that_write_beside_a_parquet_file_lose_and_double_nothing(
     [process.join() for process in both]
     assert [process.exitcode for process in both] == [0, 0]
     with TrialStore(file) as store:
-        assert store.numbers("per_cap/gru") == set(range(50)) and store.numbers("own") == set(range(100)) and len(store) == 150
+        assert (
+            store.numbers("per_cap/gru") == set(range(50))
+            and store.numbers("own") == set(range(100))
+            and len(store) == 150
+        )
 
 
-def test_where_nothing_can_be_written_beside_a_parquet_file_trials_are_not_kept(tmp_path, monkeypatch):
-    """A name in a folder that is not there stands for a folder that may not be written, since root may write everywhere."""
+def test_where_nothing_can_be_written_beside_a_parquet_file_trials_are_not_kept(
+    tmp_path, monkeypatch
+):
+    """A name in a folder that is not there stands for a folder that may not be written, since root
+    may write everywhere.
+    """
     file = exported(tmp_path)
-    monkeypatch.setattr("rnnkit.trials.store.more_beside", lambda path: tmp_path / "no" / "such" / "more.sqlite")
+    monkeypatch.setattr(
+        "rnnkit.trials.store.more_beside", lambda path: tmp_path / "no" / "such" / "more.sqlite"
+    )
     with TrialStore(file) as store:
-        assert store.add([a_trial(5)]) == 1 and not store.kept and store.numbers("per_cap/gru") == {0, 1, 5}
+        assert (
+            store.add([a_trial(5)]) == 1
+            and not store.kept
+            and store.numbers("per_cap/gru") == {0, 1, 5}
+        )
     with TrialStore(file) as store:
         assert len(store) == 2
 
@@ -343,7 +422,9 @@ def test_an_export_adds_to_the_file_and_drops_none_of_its_trials(tmp_path):
         assert store.export(file) == 4
     with TrialStore(file) as store:
         assert store.numbers("per_cap/gru") == {0, 1, 2} and store.numbers("b") == {0}
-        assert store.trials("per_cap/gru")[0].seconds == 1.5  # of a trial that both have, the file's own record
+        assert (
+            store.trials("per_cap/gru")[0].seconds == 1.5
+        )  # of a trial that both have, the file's own record
 
 
 def test_trials_kept_beside_a_file_are_added_to_it_by_an_export(tmp_path):
@@ -356,19 +437,36 @@ def test_trials_kept_beside_a_file_are_added_to_it_by_an_export(tmp_path):
         assert store.numbers("per_cap/gru") == {0, 1, 7}
 
 
-@pytest.mark.parametrize("change", [dict(valid_loss=-1.0), dict(eval_loss=-1.0), NAN, dict(hparams={"lr_init": 0.02})])
+@pytest.mark.parametrize(
+    "change", [dict(valid_loss=-1.0), dict(eval_loss=-1.0), NAN, dict(hparams={"lr_init": 0.02})]
+)
 def test_an_export_to_a_file_with_another_record_of_a_trial_is_refused(tmp_path, change):
     file = exported(tmp_path)
     before = file.read_bytes()
     with TrialStore(tmp_path / "other.sqlite") as store:
         store.add([a_trial(0, **change), a_trial(3)])
-        with pytest.raises(StoreError, match="another record of the same trials .*trial 0 of per_cap/gru") as caught:
+        with pytest.raises(
+            StoreError, match="another record of the same trials .*trial 0 of per_cap/gru"
+        ) as caught:
             store.export(file)
     one_sentence(caught)
     assert file.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["letter.parquet", "letter", "other.sqlite", "source.sqlite", "new.sqlite", "", ".", "/", "~nobody-there/x.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "letter.parquet",
+        "letter",
+        "other.sqlite",
+        "source.sqlite",
+        "new.sqlite",
+        "",
+        ".",
+        "/",
+        "~nobody-there/x.parquet",
+    ],
+)
 def test_an_export_replaces_nothing_that_is_no_file_of_trials(tmp_path, name):
     exported(tmp_path)
     TrialStore(tmp_path / "other.sqlite").close()
@@ -378,7 +476,9 @@ def test_an_export_replaces_nothing_that_is_no_file_of_trials(tmp_path, name):
     with TrialStore(tmp_path / "source.sqlite") as store, pytest.raises(StoreError) as caught:
         store.export(tmp_path / name if name.startswith(("l", "o", "s", "n")) else name)
     one_sentence(caught)
-    assert {path: path.read_bytes() for path in before} == before and not (tmp_path / "new.sqlite").exists()
+    assert {path: path.read_bytes() for path in before} == before and not (
+        tmp_path / "new.sqlite"
+    ).exists()
 
 
 def test_a_store_that_is_removed_in_mid_run_is_noticed_and_what_it_had_is_saved(path):
@@ -409,43 +509,64 @@ def test_a_store_of_a_newer_version_is_refused_and_no_trial_is_dropped_in_silenc
         sql.execute("ALTER TABLE trials ADD COLUMN plain TEXT")
         sql.execute("ALTER TABLE trials RENAME TO older")
         columns = sql.execute("SELECT sql FROM sqlite_master WHERE name = 'older'").fetchone()[0]
-        sql.execute(columns.replace('"older"', "trials").replace("plain TEXT", "energy REAL NOT NULL"))
+        sql.execute(
+            columns.replace('"older"', "trials").replace("plain TEXT", "energy REAL NOT NULL")
+        )
         sql.execute("DROP TABLE older")
-    with pytest.raises(StoreError, match="newer version of rnnkit: its trials must have energy") as caught:
+    with pytest.raises(
+        StoreError, match="newer version of rnnkit: its trials must have energy"
+    ) as caught:
         TrialStore(path)
     one_sentence(caught)
 
 
-@pytest.mark.parametrize("changes, said", [
-    (dict(valid_loss=None), "lacks valid_loss"),
-    (dict(n_layers=["one", "two"]), "wrong types of n_layers"),
-    (dict(study=[b"a", b"b"]), "wrong types of study"),
-    (dict(hyper_iter=[0, 0]), "two rows for one trial"),
-    (dict(hyper_iter=[0, -1]), "hyper_iter must be 0 or more"),
-    (dict(hyper_iter=[0, None]), "hyper_iter is missing"),
-    (dict(valid_loss=[None, None]), "wrong types of valid_loss|if and only if"),
-    (dict(valid_loss=[math.inf, None]), "if and only if"),
-    (dict(valid_loss=[1.0, 1.0]), "if and only if"),
-    (dict(seconds=[math.nan, 1.0]), "seconds must be 0 or more"),
-    (dict(hparams=["{}", "[1]"]), "must be a JSON object"),
-    (dict(hparams=["{}", "{oops"]), "must be a JSON object"),
-    (dict(hparams=["{}", '{"a": NaN}']), "a hyper-parameter is NaN"),
-    (dict(hparams=["{}", '{"a": {"b": 1}}']), "must be a JSON object"),
-    (dict(hparams=["{}", "[" * 15_000]), "must be a JSON object"),
-    (dict(hparams=["{}", json.dumps({"a": "x" * 30_000})]), "a text of"),
-    (dict(hparams=["{}", '{"a": 1e999}']), "a hyper-parameter is inf"),
-    (dict(hparams=["{}", '{"a": 1' + "0" * 400 + "}"]), "a hyper-parameter is too large"),
-    (dict(hparams=["{}", '{"a": true}']), "must be a JSON object of numbers and texts"),
-    (dict(hparams=["{}", '{"a": "<b>"}']), "a must be a plain text, got .*b"),
-    (dict(hparams=["{}", '{"<script>": 1}']), "a hyper-parameter is called '.script.'"),
-    (dict(hparams=["{}", '{"train_steps": 20.5}']), "train_steps must be a whole number"),
-    (dict(num_params=[0, 1]), "num_params must be 1 or more"),
-    *((dict([(name, ["x", "<script>alert(1)</script>"])]), f"{name} must be a plain text")
-      for name in ("study", "architecture", "task_type", "scale", "device", "version", "created", "tuner", "form", "commit", "torch")),
-    (dict(scale=["x", "$\\frac{1$"]), "scale must be a plain text"),
-    (dict(scale=["x", "\x1b[2J"]), "scale must be a plain text"),
-    (dict(scale=["x", "![a](b)"]), "scale must be a plain text"),
-])
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        (dict(valid_loss=None), "lacks valid_loss"),
+        (dict(n_layers=["one", "two"]), "wrong types of n_layers"),
+        (dict(study=[b"a", b"b"]), "wrong types of study"),
+        (dict(hyper_iter=[0, 0]), "two rows for one trial"),
+        (dict(hyper_iter=[0, -1]), "hyper_iter must be 0 or more"),
+        (dict(hyper_iter=[0, None]), "hyper_iter is missing"),
+        (dict(valid_loss=[None, None]), "wrong types of valid_loss|if and only if"),
+        (dict(valid_loss=[math.inf, None]), "if and only if"),
+        (dict(valid_loss=[1.0, 1.0]), "if and only if"),
+        (dict(seconds=[math.nan, 1.0]), "seconds must be 0 or more"),
+        (dict(hparams=["{}", "[1]"]), "must be a JSON object"),
+        (dict(hparams=["{}", "{oops"]), "must be a JSON object"),
+        (dict(hparams=["{}", '{"a": NaN}']), "a hyper-parameter is NaN"),
+        (dict(hparams=["{}", '{"a": {"b": 1}}']), "must be a JSON object"),
+        (dict(hparams=["{}", "[" * 15_000]), "must be a JSON object"),
+        (dict(hparams=["{}", json.dumps({"a": "x" * 30_000})]), "a text of"),
+        (dict(hparams=["{}", '{"a": 1e999}']), "a hyper-parameter is inf"),
+        (dict(hparams=["{}", '{"a": 1' + "0" * 400 + "}"]), "a hyper-parameter is too large"),
+        (dict(hparams=["{}", '{"a": true}']), "must be a JSON object of numbers and texts"),
+        (dict(hparams=["{}", '{"a": "<b>"}']), "a must be a plain text, got .*b"),
+        (dict(hparams=["{}", '{"<script>": 1}']), "a hyper-parameter is called '.script.'"),
+        (dict(hparams=["{}", '{"train_steps": 20.5}']), "train_steps must be a whole number"),
+        (dict(num_params=[0, 1]), "num_params must be 1 or more"),
+        *(
+            ({name: ["x", "<script>alert(1)</script>"]}, f"{name} must be a plain text")
+            for name in (
+                "study",
+                "architecture",
+                "task_type",
+                "scale",
+                "device",
+                "version",
+                "created",
+                "tuner",
+                "form",
+                "commit",
+                "torch",
+            )
+        ),
+        (dict(scale=["x", "$\\frac{1$"]), "scale must be a plain text"),
+        (dict(scale=["x", "\x1b[2J"]), "scale must be a plain text"),
+        (dict(scale=["x", "![a](b)"]), "scale must be a plain text"),
+    ],
+)
 def test_a_file_of_other_things_is_refused_whole(path, tmp_path, changes, said):
     file = exported(tmp_path, **changes)
     with TrialStore(path) as store:
@@ -462,7 +583,10 @@ def test_a_pickle_is_not_opened(path, tmp_path):
 
     file = tmp_path / "trials.parquet"
     file.write_bytes(pickle.dumps(Trap()))
-    with TrialStore(path) as store, pytest.raises(StoreError, match="cannot be read as a Parquet file"):
+    with (
+        TrialStore(path) as store,
+        pytest.raises(StoreError, match="cannot be read as a Parquet file"),
+    ):
         store.import_(file)
     assert not (tmp_path / "sprung").exists()
 
@@ -474,22 +598,35 @@ def test_a_file_that_is_too_large_is_refused(path, tmp_path, monkeypatch):
 
 
 def test_a_small_file_of_long_texts_is_refused_before_they_are_written_out(path, tmp_path):
-    """Ten thousand rows that share a text of ten megabytes: a few kilobytes on disk, a hundred gigabytes if it were repeated."""
+    """Ten thousand rows that share a text of ten megabytes: a few kilobytes on disk, a hundred
+    gigabytes if it were repeated.
+    """
     file, rows = exported(tmp_path), 10_000
     table = pyarrow.parquet.read_table(file).slice(0, 1)
-    columns = {name: pyarrow.array([table[name][0].as_py()] * rows, table.schema.field(name).type) for name in table.column_names}
+    columns = {
+        name: pyarrow.array([table[name][0].as_py()] * rows, table.schema.field(name).type)
+        for name in table.column_names
+    }
     columns["hyper_iter"] = pyarrow.array(range(rows))
-    columns["scale"] = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * rows, pyarrow.int32()), pyarrow.array(["x" * 10_000_000]))
+    columns["scale"] = pyarrow.DictionaryArray.from_arrays(
+        pyarrow.array([0] * rows, pyarrow.int32()), pyarrow.array(["x" * 10_000_000])
+    )
     pyarrow.parquet.write_table(pyarrow.table(columns), file, compression="zstd")
     assert file.stat().st_size < 200_000
-    with TrialStore(path) as store, pytest.raises(StoreError, match="scale is a text of 10,000,000 bytes"):
+    with (
+        TrialStore(path) as store,
+        pytest.raises(StoreError, match="scale is a text of 10,000,000 bytes"),
+    ):
         store.import_(file)
 
 
 def test_texts_of_a_store_from_elsewhere_are_shown_without_markup(path):
     with TrialStore(path) as store:
         store.add([a_trial(0, scale="<script>alert(1)</script>", device="\x1b[2Jcpu")])
-        assert store.frame().scale[0] == "?script?alert(1)?/script?" and store.frame().device[0] == "??2Jcpu"
+        assert (
+            store.frame().scale[0] == "?script?alert(1)?/script?"
+            and store.frame().device[0] == "??2Jcpu"
+        )
 
 
 def test_broken_hyper_parameters_in_a_store_are_told(path):
@@ -498,7 +635,10 @@ def test_broken_hyper_parameters_in_a_store_are_told(path):
         with sqlite3.connect(path) as sql:
             sql.execute("UPDATE trials SET hparams = '{oops'")
         for read in (store.frame, lambda: store.trials("per_cap/gru")):
-            with pytest.raises(StoreError, match="Trial 0 of per_cap/gru has hyper-parameters that are no JSON object") as caught:
+            with pytest.raises(
+                StoreError,
+                match="Trial 0 of per_cap/gru has hyper-parameters that are no JSON object",
+            ) as caught:
                 read()
             one_sentence(caught)
 
@@ -514,7 +654,10 @@ def test_an_export_that_fails_leaves_the_old_file(tmp_path):
     (tmp_path / f"trials.parquet.{os.getpid()}.half").mkdir()
     with TrialStore(tmp_path / "source.sqlite") as store:
         store.add([a_trial(9)])
-    with TrialStore(tmp_path / "source.sqlite") as store, pytest.raises(StoreError, match="cannot be written"):
+    with (
+        TrialStore(tmp_path / "source.sqlite") as store,
+        pytest.raises(StoreError, match="cannot be written"),
+    ):
         store.export(file)
     assert file.read_bytes() == before
 
@@ -531,7 +674,7 @@ def test_a_store_of_an_older_version_is_opened_and_gets_the_later_columns(path):
             sql.execute(f'ALTER TABLE trials DROP COLUMN "{name}"')
     with TrialStore(path) as store:
         store.add([a_trial(0, n_units=7, form="small", accuracy=0.5)])
-        trial, = store.trials("per_cap/gru")
+        (trial,) = store.trials("per_cap/gru")
     assert (trial.n_units, trial.form, trial.accuracy, trial.commit) == (7, "small", 0.5, "")
 
 
@@ -540,28 +683,48 @@ def test_a_parquet_file_of_an_older_version_is_imported(path, tmp_path):
         store.add([a_trial(0)])
         store.export(tmp_path / "new.parquet")
     later = ["n_units", "form", "accuracy", "commit", "torch"]
-    pd.read_parquet(tmp_path / "new.parquet").drop(columns=later).to_parquet(tmp_path / "old.parquet")
+    pd.read_parquet(tmp_path / "new.parquet").drop(columns=later).to_parquet(
+        tmp_path / "old.parquet"
+    )
     with TrialStore(tmp_path / "old.parquet") as store:
         assert store.trials("per_cap/gru") == [a_trial(0)]
 
 
 def test_a_summary_has_a_row_for_each_study(path):
     with TrialStore(path) as store:
-        store.add([a_trial(0, valid_loss=-3.0), a_trial(1, **NAN), a_trial(2, valid_loss=-5.0), a_trial(0, study="b", **NAN)])
+        store.add(
+            [
+                a_trial(0, valid_loss=-3.0),
+                a_trial(1, **NAN),
+                a_trial(2, valid_loss=-5.0),
+                a_trial(0, study="b", **NAN),
+            ]
+        )
         rows = store.summary()
-    assert rows[1] == ("per_cap/gru", 3, 1, -5.0, 4.5) and rows[0][:3] == ("b", 1, 1) and math.isnan(rows[0][3])
+    assert (
+        rows[1] == ("per_cap/gru", 3, 1, -5.0, 4.5)
+        and rows[0][:3] == ("b", 1, 1)
+        and math.isnan(rows[0][3])
+    )
 
 
 def test_a_trial_is_found_by_its_place(path):
     with TrialStore(path) as store:
         store.add([a_trial(n, study=study) for study in "ba" for n in (1, 0)])
-        assert [(store.trial_at(k).study, store.trial_at(k).hyper_iter) for k in range(4)] == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+        assert [(store.trial_at(k).study, store.trial_at(k).hyper_iter) for k in range(4)] == [
+            ("a", 0),
+            ("a", 1),
+            ("b", 0),
+            ("b", 1),
+        ]
         with pytest.raises(IndexError, match="has 4 trials, got place 4"):
             store.trial_at(4)
 
 
 def read_as_nobody(path, answer):
-    with contextlib.suppress(PermissionError):  # who is not root may not change who he is, and need not
+    with contextlib.suppress(
+        PermissionError
+    ):  # who is not root may not change who he is, and need not
         os.setuid(65534)
     with TrialStore(path, create=False) as store:
         try:
@@ -589,12 +752,26 @@ def test_a_store_that_may_only_be_read_in_a_folder_that_may_only_be_read_can_be_
 
 
 def test_a_file_of_the_kits_first_draws_still_opens_and_its_trials_are_no_study_of_today(tmp_path):
-    """Trials of 50 inputs and 32-bit draws, as they shipped: they can be read and exported, and never mix with what is trained now."""
+    """Trials of 50 inputs and 32-bit draws, as they shipped: they can be read and exported, and
+    never mix with what is trained now.
+    """
     older = Path(__file__).parent / "data" / "trials_of_2026_11_23.parquet"
     with TrialStore(tmp_path / "trials.sqlite") as store:
         assert store.import_(older) == len(store) > 90
         frame = store.frame()
-        assert set(frame.task_type) == {"per_cap", "mem_thru", "rcf", "text8", "parens_counting", "arithmetic"}
+        assert set(frame.task_type) == {
+            "per_cap",
+            "mem_thru",
+            "rcf",
+            "text8",
+            "parens_counting",
+            "arithmetic",
+        }
         assert store.export(tmp_path / "again.parquet") == len(frame)
-        today = {study.key for scale in ("quick", "overnight") for name in ("fig1", "fig2c", "fig3", "fig4") for study in studies_of(name, scale)}
+        today = {
+            study.key
+            for scale in ("quick", "overnight")
+            for name in ("fig1", "fig2c", "fig3", "fig4")
+            for study in studies_of(name, scale)
+        }
         assert not today & set(frame.study)

@@ -1,4 +1,6 @@
-"""The tuners: what they promise to studies, and the surrogate against scikit-learn's Gaussian process."""
+"""The tuners: what they promise to studies, and the surrogate against scikit-learn's Gaussian
+process.
+"""
 
 import json
 import math
@@ -21,7 +23,9 @@ from rnnkit.tuner.surrogate import MaternGP, log_likelihood
 
 TUNERS = {"gp": GPTuner, "gp-usual": UsualGPTuner, "random": RandomTuner}  # those that search
 
-MIXED = Space((Log("a", 1e-3, 1.0), Uniform("b", -2.0, 2.0), IntLog("n", 1, 50), Choice("c", ("x", "y", "z"))))
+MIXED = Space(
+    (Log("a", 1e-3, 1.0), Uniform("b", -2.0, 2.0), IntLog("n", 1, 50), Choice("c", ("x", "y", "z")))
+)
 
 
 def bowl(point):
@@ -45,11 +49,15 @@ def history(tuner, rounds, loss=bowl):
 
 @pytest.fixture
 def problem():
-    """X, y, groups (columns 2 and 3 are one dimension), theta, and scikit-learn's Gaussian process of the same kernel."""
+    """X, y, groups (columns 2 and 3 are one dimension), theta, and scikit-learn's Gaussian process
+    of the same kernel.
+    """
     rng = np.random.default_rng(0)
     X, y, groups = rng.random((30, 5)), rng.normal(size=30), [0, 1, 2, 2, 3]
     theta = np.r_[rng.normal(size=4) / 2, 0.3, -1.5]
-    kernel = ConstantKernel(math.exp(0.3)) * Matern(np.exp(theta[groups]), nu=2.5) + WhiteKernel(math.exp(-1.5))
+    kernel = ConstantKernel(math.exp(0.3)) * Matern(np.exp(theta[groups]), nu=2.5) + WhiteKernel(
+        math.exp(-1.5)
+    )
     return X, y, groups, theta, GaussianProcessRegressor(kernel, optimizer=None, alpha=0).fit(X, y)
 
 
@@ -59,18 +67,31 @@ def test_posterior_is_scikit_learn_s(problem):
     mean, std = theirs.predict(Q, return_std=True)
     ours = MaternGP(groups, theta).fit(X, y).predict(Q, return_std=True)
     np.testing.assert_allclose(ours[0], mean, atol=1e-12)
-    np.testing.assert_allclose(ours[1] ** 2, std**2 - math.exp(-1.5), atol=1e-12)  # theirs counts the noise of the observation too
+    np.testing.assert_allclose(
+        ours[1] ** 2, std**2 - math.exp(-1.5), atol=1e-12
+    )  # theirs counts the noise of the observation too
 
 
 def test_likelihood_is_scikit_learn_s(problem):
     X, y, groups, theta, theirs = problem
-    assert log_likelihood(theta, X, y, groups)[0] == pytest.approx(theirs.log_marginal_likelihood_value_, abs=1e-10)
+    assert log_likelihood(theta, X, y, groups)[0] == pytest.approx(
+        theirs.log_marginal_likelihood_value_, abs=1e-10
+    )
 
 
 def test_likelihood_gradient_is_scikit_learn_s(problem):
     X, y, groups, theta, theirs = problem
-    g = theirs.log_marginal_likelihood(theirs.kernel_.theta, eval_gradient=True)[1]  # signal, five lengths, noise
-    expected = [g[1], g[2], g[3] + g[4], g[5], g[0], g[6]]  # a shared length moves both of its columns
+    g = theirs.log_marginal_likelihood(theirs.kernel_.theta, eval_gradient=True)[
+        1
+    ]  # signal, five lengths, noise
+    expected = [
+        g[1],
+        g[2],
+        g[3] + g[4],
+        g[5],
+        g[0],
+        g[6],
+    ]  # a shared length moves both of its columns
     np.testing.assert_allclose(log_likelihood(theta, X, y, groups)[1], expected, atol=1e-9)
 
 
@@ -92,7 +113,9 @@ def test_more_lies_than_there_was_room_for_equal_full_recomputation(problem):
     grown = MaternGP(groups, theta).fit(X[:5], y[:5])
     for x, loss in zip(X[5:], y[5:]):
         grown.extend(x, loss)
-    np.testing.assert_allclose(grown.predict(X), MaternGP(groups, theta).fit(X, y).predict(X), atol=1e-9)
+    np.testing.assert_allclose(
+        grown.predict(X), MaternGP(groups, theta).fit(X, y).predict(X), atol=1e-9
+    )
 
 
 def test_lie_of_the_expected_loss_moves_no_mean(problem):
@@ -108,7 +131,13 @@ def test_lie_of_the_expected_loss_moves_no_mean(problem):
 def test_log_ei_is_the_integral_of_the_improvement(mean, std):
     # E[max(0 - y, 0)] for y ~ N(mean, std), by quadrature
     low, high = min(mean, 0) - 12 * std, 0
-    integral = quad(lambda y: -y * norm.pdf(y, mean, std), low, high, points=[p for p in [mean] if low < p < high], limit=200)[0]
+    integral = quad(
+        lambda y: -y * norm.pdf(y, mean, std),
+        low,
+        high,
+        points=[p for p in [mean] if low < p < high],
+        limit=200,
+    )[0]
     value = log_ei(torch.tensor([mean]).double(), torch.tensor([std]).double(), 0.0)
     assert value.item() == pytest.approx(math.log(integral), rel=1e-6)
 
@@ -116,7 +145,9 @@ def test_log_ei_is_the_integral_of_the_improvement(mean, std):
 def test_log_ei_still_falls_where_ei_underflows():
     value = log_ei(torch.tensor([50.0, 500.0, 2_000.0]).double(), torch.ones(3).double(), 0.0)
     # leading term of the tail of h: log phi(u) - 2 log |u|
-    expected = [-0.5 * u * u - 0.5 * math.log(2 * math.pi) - 2 * math.log(u) for u in (50, 500, 2_000)]
+    expected = [
+        -0.5 * u * u - 0.5 * math.log(2 * math.pi) - 2 * math.log(u) for u in (50, 500, 2_000)
+    ]
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
@@ -124,7 +155,9 @@ def test_log_ei_still_falls_where_ei_underflows():
 
 
 def test_infeasible_is_told_as_the_worst_feasible_plus_half_the_range():
-    np.testing.assert_allclose(told([1.0, 3.0, math.nan, 2.0, math.inf]), told([1.0, 3.0, 4.0, 2.0, 4.0]))
+    np.testing.assert_allclose(
+        told([1.0, 3.0, math.nan, 2.0, math.inf]), told([1.0, 3.0, 4.0, 2.0, 4.0])
+    )
 
 
 def test_told_losses_keep_their_order_over_decades():
@@ -137,7 +170,10 @@ def test_told_losses_do_not_depend_on_unit_or_origin():
     np.testing.assert_allclose(told(1e6 * losses + 7), told(losses), atol=1e-6)
 
 
-@pytest.mark.parametrize("losses", [[2.0] * 9, [0.0] * 8 + [-5.0], [1e308, -1e308, math.nan, 0.0], [1.0] * 8 + [math.nan]])
+@pytest.mark.parametrize(
+    "losses",
+    [[2.0] * 9, [0.0] * 8 + [-5.0], [1e308, -1e308, math.nan, 0.0], [1.0] * 8 + [math.nan]],
+)
 def test_told_losses_are_finite(losses):
     assert np.isfinite(told(losses)).all()
 
@@ -147,20 +183,26 @@ def test_told_losses_are_finite(losses):
 
 @pytest.mark.parametrize("name", TUNERS)
 def test_suggestions_survive_json_unchanged(name):
-    points, _ = history(TUNERS[name](space_for("+rnn", "per_cap"), seed=0), 2, lambda p: p["lr_init"])
+    points, _ = history(
+        TUNERS[name](space_for("+rnn", "per_cap"), seed=0), 2, lambda p: p["lr_init"]
+    )
     assert json.loads(json.dumps(points)) == points
     assert {type(value) for p in points for value in p.values()} <= {int, float, str}
 
 
 @pytest.mark.parametrize("name", TUNERS)
 def test_suggestions_lie_in_the_space(name):
-    points, _ = history(TUNERS[name](MIXED, seed=1), 4, lambda p: p["a"] + p["b"])  # least in a corner
+    points, _ = history(
+        TUNERS[name](MIXED, seed=1), 4, lambda p: p["a"] + p["b"]
+    )  # least in a corner
     assert all(row.holds(point[row.name]) for point in points for row in MIXED.rows)
 
 
 def test_pinned_values_are_in_every_suggestion():
     space = space_for("rnn", "per_cap", pinned={"nonlinearity": "relu"})
-    assert {p["nonlinearity"] for p in history(GPTuner(space, seed=0), 2, lambda p: p["lr_init"])[0]} == {"relu"}
+    assert {
+        p["nonlinearity"] for p in history(GPTuner(space, seed=0), 2, lambda p: p["lr_init"])[0]
+    } == {"relu"}
 
 
 @pytest.mark.parametrize("rounds", [0, 2])
@@ -173,7 +215,10 @@ def test_shorter_round_begins_the_longer_one(name, rounds):
 
 @pytest.mark.parametrize("name", TUNERS)
 def test_round_can_be_asked_from_its_middle_before_any_observation(name):
-    assert TUNERS[name](MIXED, seed=3).suggest(4, start=5) == TUNERS[name](MIXED, seed=3).suggest(16)[5:9]
+    assert (
+        TUNERS[name](MIXED, seed=3).suggest(4, start=5)
+        == TUNERS[name](MIXED, seed=3).suggest(16)[5:9]
+    )
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 5])
@@ -208,7 +253,13 @@ print(json.dumps(tuner.suggest(4)))
 """
     tuner = GPTuner(MIXED, seed=6)
     history(tuner, 2)
-    out = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert json.loads(out.stdout) == tuner.suggest(4)
 
 
@@ -237,7 +288,9 @@ def test_suggestions_are_new():
 def test_space_of_few_points_is_asked_again_when_it_is_exhausted():
     space = Space((Choice("c", ("x", "y", "z")), Choice("d", (1, 2))))
     points, _ = history(GPTuner(space, seed=0), 2, lambda p: p["d"] + (p["c"] == "x"))
-    assert len(points) == 32 and {(p["c"], p["d"]) for p in points} == {(c, d) for c in "xyz" for d in (1, 2)}
+    assert len(points) == 32 and {(p["c"], p["d"]) for p in points} == {
+        (c, d) for c in "xyz" for d in (1, 2)
+    }
 
 
 # --- usual values
@@ -302,7 +355,10 @@ def test_equal_losses_are_no_obstacle(loss):
 
 def test_search_finds_what_random_search_does_not():
     # medians over three seeds of 64 trials; 0 is the least loss
-    best = {name: np.median([min(history(TUNERS[name](MIXED, seed=s), 4)[1]) for s in range(3)]) for name in TUNERS}
+    best = {
+        name: np.median([min(history(TUNERS[name](MIXED, seed=s), 4)[1]) for s in range(3)])
+        for name in TUNERS
+    }
     assert best["gp"] < 0.01 < best["random"] / 2
 
 
@@ -351,7 +407,9 @@ def test_a_rerun_of_an_open_set_is_refused():
 
 
 def test_the_posterior_is_scikit_learns_with_the_same_kernel():
-    """Mean, standard deviation and expected improvement, u sigma: (best - mean) Phi + sigma phi (Mockus 1975), at new points."""
+    """Mean, standard deviation and expected improvement, u sigma: (best - mean) Phi + sigma phi
+    (Mockus 1975), at new points.
+    """
     from scipy.stats import norm
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern
@@ -369,17 +427,23 @@ def test_the_posterior_is_scikit_learns_with_the_same_kernel():
     *lengths, signal, noise = np.exp(surrogate.theta)
     kernel = ConstantKernel(signal) * Matern(lengths, nu=2.5)
     unit = lambda those: [[p["x"], p["y"] / 2] for p in those]
-    witness = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(unit(points), told(losses))
+    witness = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(
+        unit(points), told(losses)
+    )
     expected_mean, expected_std = witness.predict(unit(new), return_std=True)
     np.testing.assert_allclose(mean, expected_mean, rtol=1e-6)
     np.testing.assert_allclose(std, expected_std, rtol=1e-5)
     gain = witness.predict(unit(points)).min() - expected_mean
     u = gain / expected_std
-    np.testing.assert_allclose(improvement, gain * norm.cdf(u) + expected_std * norm.pdf(u), rtol=1e-4)
+    np.testing.assert_allclose(
+        improvement, gain * norm.cdf(u) + expected_std * norm.pdf(u), rtol=1e-4
+    )
 
 
 def test_there_is_no_posterior_before_the_first_design_ends():
     from rnnkit.hparams import Space, Uniform
 
-    with pytest.raises(ValueError, match="There is a posterior after 4 trials, 4 of them feasible, got 0"):
+    with pytest.raises(
+        ValueError, match="There is a posterior after 4 trials, 4 of them feasible, got 0"
+    ):
         GPTuner(Space((Uniform("x", 0.0, 1.0),)), round_size=4).posterior([{"x": 0.5}])

@@ -1,4 +1,6 @@
-"""The table of all claims: each is there once, decided where the store has its trials, and section 5's advice leans on them."""
+"""The table of all claims: each is there once, decided where the store has its trials, and section
+5's advice leans on them.
+"""
 
 import pytest
 
@@ -23,7 +25,9 @@ def test_every_claim_of_the_paper_is_there_once_in_its_order(table):
 
 def test_a_claim_is_decided_by_the_figure_that_has_trials(table):
     row = table.set_index("id").loc["C17"]
-    assert row.figure == "calibration" and row.verdict == UNTESTED and row.ours >= 0  # three trials are no search
+    assert (
+        row.figure == "calibration" and row.verdict == UNTESTED and row.ours >= 0
+    )  # three trials are no search
 
 
 def test_a_claim_without_trials_says_so(table):
@@ -45,4 +49,7 @@ def test_a_piece_of_advice_has_a_row_for_each_claim_under_it(table):
     found = analysis.advice(known)
     assert len(found) == sum(len(ids) for _, ids in paper.ADVICE)
     assert found[found.id == "P04"].verdict.tolist() == [HOLDS, HOLDS]  # shallow and deep
-    assert found.advice.iloc[-1] == "Weights may be compressed to about 5 bits" and found.verdict.iloc[-1] == FAILS
+    assert (
+        found.advice.iloc[-1] == "Weights may be compressed to about 5 bits"
+        and found.verdict.iloc[-1] == FAILS
+    )

@@ -12,7 +12,16 @@ import rnnkit.studies.verify as module
 from rnnkit.__main__ import main
 from rnnkit.analysis import origin, short_origin
 from rnnkit.studies import provenance, run
-from rnnkit.studies.verify import CHAOS, FLOOR, MOST, Retrained, apart, false_ones, retrained, verify
+from rnnkit.studies.verify import (
+    CHAOS,
+    FLOOR,
+    MOST,
+    Retrained,
+    apart,
+    false_ones,
+    retrained,
+    verify,
+)
 from rnnkit.training import Outcome
 from rnnkit.trials import LOSSES, StoreError, TrialStore
 
@@ -30,23 +39,40 @@ def store():
 def test_a_trial_carries_version_commit_torch_device_and_seed(store):
     import torch
 
-    git = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True)
+    git = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True
+    )
     row = store.frame().iloc[0]
-    assert row.version == module.rnnkit.__version__ and row.torch == torch.__version__ and row.device == "cpu" and row.seed == 0
+    assert (
+        row.version == module.rnnkit.__version__
+        and row.torch == torch.__version__
+        and row.device == "cpu"
+        and row.seed == 0
+    )
     if (ROOT / ".git").exists() and git.returncode == 0:
-        assert len(row.commit) >= 12 and (git.stdout.startswith(row.commit.removesuffix("-dirty")) or row.commit)
+        assert len(row.commit) >= 12 and (
+            git.stdout.startswith(row.commit.removesuffix("-dirty")) or row.commit
+        )
     else:
         assert row.commit == ""
 
 
 def test_without_a_source_checkout_the_commit_is_empty(monkeypatch, tmp_path):
-    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "site-packages" / "rnnkit" / "studies" / "provenance.py"))
+    monkeypatch.setattr(
+        provenance,
+        "__file__",
+        str(tmp_path / "site-packages" / "rnnkit" / "studies" / "provenance.py"),
+    )
     assert provenance.commit.__wrapped__() == ""
 
 
 def test_every_kind_of_trial_comes_out_the_same_to_the_last_digit_on_this_machine(store):
     done = list(verify(store, count=99))
-    assert len(done) == len(store) and all(one.exact and one.agrees and one.shaken == () for one in done) and false_ones(done) == []
+    assert (
+        len(done) == len(store)
+        and all(one.exact and one.agrees and one.shaken == () for one in done)
+        and false_ones(done) == []
+    )
 
 
 def first_of(store, task):
@@ -54,67 +80,116 @@ def first_of(store, task):
     return store.trials(frame.study[frame.task_type == task].iloc[0])[0]
 
 
-@pytest.mark.parametrize("change, told", [
-    ({"valid_loss": 1.5}, "valid_loss is"), ({"train_loss": 0.9}, "train_loss is"), ({"eval_loss": 0.9}, "eval_loss is"),
-    ({"n_units": 2}, "n_units is"), ({"steps": 2}, "steps is"),
-])
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"valid_loss": 1.5}, "valid_loss is"),
+        ({"train_loss": 0.9}, "train_loss is"),
+        ({"eval_loss": 0.9}, "eval_loss is"),
+        ({"n_units": 2}, "n_units is"),
+        ({"steps": 2}, "steps is"),
+    ],
+)
 def test_a_trial_that_was_tampered_with_differs(store, change, told):
     """Each column is multiplied by a number; a tenth is enough for a loss."""
     (name, factor), trial = *change.items(), first_of(store, "mem_thru")
     value = getattr(trial, name) * factor
-    wrong = retrained(dataclasses.replace(trial, **{name: int(value) if name in ("n_units", "steps") else value}))
-    assert wrong.wrong == [name] and not wrong.agrees and wrong.verdict.startswith(f"DIFFERS: {told}")
+    wrong = retrained(
+        dataclasses.replace(trial, **{name: int(value) if name in ("n_units", "steps") else value})
+    )
+    assert (
+        wrong.wrong == [name] and not wrong.agrees and wrong.verdict.startswith(f"DIFFERS: {told}")
+    )
 
 
 def test_a_loss_that_is_a_tenth_better_differs_however_chaotic_the_trial(store):
-    """Shaken outcomes that are all over the place would allow for anything, were it not for the limit."""
+    """Shaken outcomes that are all over the place would allow for anything, were it not for the
+    limit.
+    """
     for task in ("mem_thru", "per_cap"):
         one = retrained(first_of(store, task))
-        better = {name: getattr(one.trial, name) - 0.1 * abs(getattr(one.trial, name)) for name in LOSSES}
+        better = {
+            name: getattr(one.trial, name) - 0.1 * abs(getattr(one.trial, name)) for name in LOSSES
+        }
         wild = dataclasses.replace(one.outcome, **{name: 3 * loss for name, loss in better.items()})
-        false = dataclasses.replace(one, trial=dataclasses.replace(one.trial, **better), shaken=(wild,))
+        false = dataclasses.replace(
+            one, trial=dataclasses.replace(one.trial, **better), shaken=(wild,)
+        )
         assert set(false.wrong) == {name for name in LOSSES if getattr(one.trial, name)}
 
 
 def test_a_trial_that_says_it_diverged_and_did_not_differs(store):
-    trial = dataclasses.replace(first_of(store, "mem_thru"), infeasible=True, train_loss=math.nan, valid_loss=math.nan, eval_loss=math.nan)
+    trial = dataclasses.replace(
+        first_of(store, "mem_thru"),
+        infeasible=True,
+        train_loss=math.nan,
+        valid_loss=math.nan,
+        eval_loss=math.nan,
+    )
     assert "infeasible" in retrained(trial).wrong and not retrained(trial).agrees
 
 
 def test_where_one_is_exact_all_of_its_origin_must_be(store):
-    """The stored loss is a hundred-thousandth off, which rounding may do, but not on a machine that gives other trials exactly."""
+    """The stored loss is a hundred-thousandth off, which rounding may do, but not on a machine that
+    gives other trials exactly.
+    """
     one = retrained(first_of(store, "mem_thru"))
-    exact = dataclasses.replace(one, trial=dataclasses.replace(one.trial, steps=CHAOS), outcome=dataclasses.replace(one.outcome, steps=CHAOS))
-    near = dataclasses.replace(exact, trial=dataclasses.replace(exact.trial, eval_loss=exact.trial.eval_loss * (1 + 1e-5)))
+    exact = dataclasses.replace(
+        one,
+        trial=dataclasses.replace(one.trial, steps=CHAOS),
+        outcome=dataclasses.replace(one.outcome, steps=CHAOS),
+    )
+    near = dataclasses.replace(
+        exact, trial=dataclasses.replace(exact.trial, eval_loss=exact.trial.eval_loss * (1 + 1e-5))
+    )
     elsewhere = dataclasses.replace(near, trial=dataclasses.replace(near.trial, torch="1.0"))
-    assert near.agrees and not near.exact and false_ones([near, elsewhere]) == [] and false_ones([exact, near, elsewhere]) == [near]
+    assert (
+        near.agrees
+        and not near.exact
+        and false_ones([near, elsewhere]) == []
+        and false_ones([exact, near, elsewhere]) == [near]
+    )
 
 
-def test_the_plain_step_agrees_with_the_compiled_one_within_the_tolerance_that_a_trial_has_of_itself(monkeypatch):
+def test_the_plain_step_agrees_with_the_compiled_one_within_the_tolerance_that_a_trial_has_of_itself(
+    monkeypatch,
+):
     """Another order of summing, as on another machine."""
     from rnnkit import training
 
     store = TrialStore(":memory:")
     run("start", "smoke", store, progress=False)
 
-    monkeypatch.setattr(module, "train", lambda *words, **settings: training.train(*words, **settings, engine="eager"))
+    monkeypatch.setattr(
+        module,
+        "train",
+        lambda *words, **settings: training.train(*words, **settings, engine="eager"),
+    )
     assert all(one.agrees for one in verify(store, count=99))
 
 
 def test_the_tolerance_is_twice_what_shaking_does_up_to_a_limit():
     """By hand: 10 against 9.9 is a hundredth apart, 10 against 9 a tenth."""
+
     def outcome(loss):
         return Outcome(loss, loss, loss, False, 500, 1.0, 289, "cpu")
 
     trial = TRIAL(train_loss=9.85, valid_loss=9.85, eval_loss=9.85)
-    assert Retrained(trial, outcome(10.0), 1).tolerance("eval_loss") == FLOOR and not Retrained(trial, outcome(10.0), 1).agrees
+    assert (
+        Retrained(trial, outcome(10.0), 1).tolerance("eval_loss") == FLOOR
+        and not Retrained(trial, outcome(10.0), 1).agrees
+    )
     shaken = Retrained(trial, outcome(10.0), 1, (outcome(10.0), outcome(9.9)))
     assert shaken.tolerance("eval_loss") == pytest.approx(0.02) and shaken.agrees
-    assert Retrained(trial, outcome(10.0), 1, (outcome(9.0),)).tolerance("valid_loss") == MOST == 0.05
+    assert (
+        Retrained(trial, outcome(10.0), 1, (outcome(9.0),)).tolerance("valid_loss") == MOST == 0.05
+    )
 
 
 def test_two_that_diverged_agree_and_one_alone_does_not():
-    assert apart(math.nan, math.nan) == 0 and apart(math.nan, 1.0) == apart(1.0, math.nan) == math.inf
+    assert (
+        apart(math.nan, math.nan) == 0 and apart(math.nan, 1.0) == apart(1.0, math.nan) == math.inf
+    )
 
 
 def TRIAL(**changes):
@@ -123,14 +198,30 @@ def TRIAL(**changes):
     return a_trial(**changes)
 
 
-@pytest.mark.parametrize("changes, said", [
-    ({"architecture": "grue"}, "cannot be trained: architecture must be one of"),
-    ({"hparams": {}}, "cannot be trained: the least of train_steps must be a whole number"),
-    ({"num_params": 5}, "had 5 parameters .* Verify it with the version that trained it."),
-    ({"hparams": {"train_steps": 9}, "num_params": 259}, "cannot be trained .*not of this version of the kit."),
-    ({"hparams": {"train_steps": 9, "lr_init": 9.0}}, "cannot be trained: lr_init in .*got 9.0"),
-    ({"task_type": "arithmetic", "form": "tiny", "hparams": {"train_steps": 9, "compute_steps": 7}}, "cannot be trained: compute_steps .*got 7"),
-])
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"architecture": "grue"}, "cannot be trained: architecture must be one of"),
+        ({"hparams": {}}, "cannot be trained: the least of train_steps must be a whole number"),
+        ({"num_params": 5}, "had 5 parameters .* Verify it with the version that trained it."),
+        (
+            {"hparams": {"train_steps": 9}, "num_params": 259},
+            "cannot be trained .*not of this version of the kit.",
+        ),
+        (
+            {"hparams": {"train_steps": 9, "lr_init": 9.0}},
+            "cannot be trained: lr_init in .*got 9.0",
+        ),
+        (
+            {
+                "task_type": "arithmetic",
+                "form": "tiny",
+                "hparams": {"train_steps": 9, "compute_steps": 7},
+            },
+            "cannot be trained: compute_steps .*got 7",
+        ),
+    ],
+)
 def test_a_row_that_cannot_be_trained_is_told_in_a_sentence(changes, said):
     trial = TRIAL(**changes)
     if changes.get("num_params") == 259:
@@ -150,18 +241,44 @@ def test_the_command_says_how_many_agree_and_its_exit_code_too(tmp_path):
     path = tmp_path / "trials.sqlite"
     run("start", "smoke", path, progress=False)
     done = CliRunner().invoke(main, ["trials", "verify", "--store", str(path), "--count", "2"])
-    assert done.exit_code == 0 and done.output.splitlines()[-1] == "2 of 2 trials agree, 2 of them to the last digit."
+    assert (
+        done.exit_code == 0
+        and done.output.splitlines()[-1] == "2 of 2 trials agree, 2 of them to the last digit."
+    )
     with TrialStore(path) as store, TrialStore(tmp_path / "false.sqlite") as false:
-        false.add([dataclasses.replace(trial, valid_loss=trial.valid_loss - 99) for trial in store.trials(store.frame().study[0])])
-    done = CliRunner().invoke(main, ["trials", "verify", "--store", str(tmp_path / "false.sqlite"), "--count", "1"])
-    assert done.exit_code == 1 and "DIFFERS" in done.output and done.output.endswith("0 of 1 trials agree, 0 of them to the last digit.\n")
+        false.add(
+            [
+                dataclasses.replace(trial, valid_loss=trial.valid_loss - 99)
+                for trial in store.trials(store.frame().study[0])
+            ]
+        )
+    done = CliRunner().invoke(
+        main, ["trials", "verify", "--store", str(tmp_path / "false.sqlite"), "--count", "1"]
+    )
+    assert (
+        done.exit_code == 1
+        and "DIFFERS" in done.output
+        and done.output.endswith("0 of 1 trials agree, 0 of them to the last digit.\n")
+    )
 
 
 def test_words_say_from_which_trials_something_was_drawn(store):
-    frame = store.frame().assign(version="0.1.0", commit="4590c9d0a1b2", torch="2.13.0", device="cpu", created="2026-01-02T03:04:05")
-    assert origin(frame) == "Trained by rnnkit 0.1.0, commit 4590c9d0a1b2, torch 2.13.0, cpu, 2026-01-02."
+    frame = store.frame().assign(
+        version="0.1.0",
+        commit="4590c9d0a1b2",
+        torch="2.13.0",
+        device="cpu",
+        created="2026-01-02T03:04:05",
+    )
+    assert (
+        origin(frame)
+        == "Trained by rnnkit 0.1.0, commit 4590c9d0a1b2, torch 2.13.0, cpu, 2026-01-02."
+    )
     assert short_origin(frame) == "rnnkit 0.1.0 at 4590c9d0a1b2"
     old = frame.assign(commit="", torch="")
-    assert origin(old) == "Trained by rnnkit 0.1.0, commit not noted, cpu, 2026-01-02." and short_origin(old) == "rnnkit 0.1.0"
+    assert (
+        origin(old) == "Trained by rnnkit 0.1.0, commit not noted, cpu, 2026-01-02."
+        and short_origin(old) == "rnnkit 0.1.0"
+    )
     mixed = frame.assign(commit=[f"{i:012x}" for i in range(len(frame))])
     assert "commits 000000000000, 000000000001, 000000000002 and " in origin(mixed)

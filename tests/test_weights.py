@@ -1,4 +1,6 @@
-"""The weights of each study's best trial come back as they were, only ever improve, and a file of something else is refused."""
+"""The weights of each study's best trial come back as they were, only ever improve, and a file of
+something else is refused.
+"""
 
 import json
 import os
@@ -39,12 +41,22 @@ def file_of(path, study=STUDY):
     return path.with_suffix(".weights") / file_name(study)
 
 
-@pytest.mark.parametrize("shape", [
-    SHAPE, {**SHAPE, "architecture": "lstm"}, {**SHAPE, "architecture": "+rnn"}, {**SHAPE, "architecture": "rnn", "n_layers": 1},
-    {**SHAPE, "architecture": "linear", "n_layers": 0, "n_units": 0},
-], ids=lambda shape: shape["architecture"])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape",
+    [
+        SHAPE,
+        {**SHAPE, "architecture": "lstm"},
+        {**SHAPE, "architecture": "+rnn"},
+        {**SHAPE, "architecture": "rnn", "n_layers": 1},
+        {**SHAPE, "architecture": "linear", "n_layers": 0, "n_units": 0},
+    ],
+    ids=lambda shape: shape["architecture"],
+)
 def test_weights_come_back_as_they_were(path, shape):
-    blocks = {name: np.random.default_rng(0).normal(size=block.shape).astype(np.float32) for name, block in some(shape=shape).items()}
+    blocks = {
+        name: np.random.default_rng(0).normal(size=block.shape).astype(np.float32)
+        for name, block in some(shape=shape).items()
+    }
     with TrialStore(path) as store:
         assert store.save_weights(STUDY, 7, -600.5, blocks, shape)
     with TrialStore(path) as store:
@@ -69,11 +81,18 @@ def test_a_diverged_trial_leaves_no_weights(store, path):
 
 
 def test_a_study_has_a_file_of_its_own_whose_name_can_be_read(store, path):
-    keys = ["per_cap/+rnn/layers=2/params=300", "per_cap/+rnn/layers=2/params=3_00", "per_cap/../../etc/passwd", "x" * 400]
+    keys = [
+        "per_cap/+rnn/layers=2/params=300",
+        "per_cap/+rnn/layers=2/params=3_00",
+        "per_cap/../../etc/passwd",
+        "x" * 400,
+    ]
     for key in keys:
         store.save_weights(key, 0, 1.0, some(), SHAPE)
     names = sorted(file.name for file in path.with_suffix(".weights").iterdir())
-    assert len(names) == 4 and any(name.startswith("per-cap-+rnn-layers=2-params=300-") for name in names)
+    assert len(names) == 4 and any(
+        name.startswith("per-cap-+rnn-layers=2-params=300-") for name in names
+    )
     assert max(map(len, names)) < 120 and not (path.parent.parent / "etc").exists()
 
 
@@ -82,7 +101,9 @@ def test_the_same_weights_give_the_same_file(tmp_path):
     for name in "ab":
         with TrialStore(tmp_path / f"{name}.sqlite") as store:
             store.save_weights(STUDY, 0, 1.0, some(), SHAPE)
-    assert file_of(tmp_path / "a.sqlite").read_bytes() == file_of(tmp_path / "b.sqlite").read_bytes()
+    assert (
+        file_of(tmp_path / "a.sqlite").read_bytes() == file_of(tmp_path / "b.sqlite").read_bytes()
+    )
 
 
 def test_a_study_without_weights_is_told(store):
@@ -105,7 +126,7 @@ def test_a_store_in_memory_keeps_weights_in_memory(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-# --- along with a Parquet file -----------------------------------------------------------------------------------------
+# --- along with a Parquet file --------------------------------------------------------------------
 
 
 def exported(tmp_path):
@@ -132,11 +153,16 @@ def test_a_parquet_file_opens_with_the_weights_beside_it_and_better_ones_are_kep
     parquet = exported(tmp_path)
     before = file_of(parquet).read_bytes()
     with TrialStore(parquet) as store:
-        assert store.weights(STUDY)[0] == 0 and not store.save_weights(STUDY, 1, -600.0, some(), SHAPE)
+        assert store.weights(STUDY)[0] == 0 and not store.save_weights(
+            STUDY, 1, -600.0, some(), SHAPE
+        )
         assert store.save_weights(STUDY, 1, -601.0, some(), SHAPE) and store.weights(STUDY)[0] == 1
     with TrialStore(parquet) as store:
         assert store.weights(STUDY)[0] == 1
-    assert file_of(parquet).read_bytes() == before and file_of(parquet.with_name("trials-more.sqlite")).is_file()
+    assert (
+        file_of(parquet).read_bytes() == before
+        and file_of(parquet.with_name("trials-more.sqlite")).is_file()
+    )
 
 
 def test_an_export_leaves_better_weights_in_their_place(tmp_path):
@@ -167,11 +193,13 @@ def test_import_tells_of_a_bad_file_of_weights_and_takes_the_trials(tmp_path, st
         store.weights(STUDY)
 
 
-# --- files that are no weights -----------------------------------------------------------------------------------------
+# --- files that are no weights --------------------------------------------------------------------
 
 
 def stored(about=(), **changes):
-    """A file of weights with something changed: blocks replaced, or dropped for None; entries of its account replaced."""
+    """A file of weights with something changed: blocks replaced, or dropped for None; entries of
+    its account replaced.
+    """
     blocks = {name: block for name, block in (some() | changes).items() if block is not None}
     account = {**SHAPE, "study": STUDY, "hyper_iter": 0, "valid_loss": 1.0, **dict(about)}
     return safetensors.numpy.save(blocks, {"about": json.dumps(account)})
@@ -255,7 +283,9 @@ with TrialStore({str(path)!r}) as store:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.startswith("False 1 0\n") and "cannot be kept" in done.stdout, done.stderr
-    assert [file.suffix for file in path.with_suffix(".weights").iterdir()] == [".safetensors"]  # nothing half written
+    assert [file.suffix for file in path.with_suffix(".weights").iterdir()] == [
+        ".safetensors"
+    ]  # nothing half written
 
 
 def test_reading_and_writing_warn_of_nothing(store):

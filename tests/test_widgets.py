@@ -1,4 +1,6 @@
-"""The frame of the widgets: legible colours, pictures that answer, work that can be stopped, one picture where nobody is there."""
+"""The frame of the widgets: legible colours, pictures that answer, work that can be stopped, one
+picture where nobody is there.
+"""
 
 import asyncio
 import threading
@@ -38,10 +40,13 @@ def watched(monkeypatch):
     monkeypatch.setattr(frame, "someone_answers", lambda: True)
 
 
-# --- colours -----------------------------------------------------------------------------------------------------------
+# --- colours --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("one, other, ratio", [("#000000", "#ffffff", 21), ("#777777", "#ffffff", 4.48), ("#ffffff", "#ffffff", 1)])
+@pytest.mark.parametrize(
+    "one, other, ratio",
+    [("#000000", "#ffffff", 21), ("#777777", "#ffffff", 4.48), ("#ffffff", "#ffffff", 1)],
+)
 def test_contrast_is_that_of_the_guidelines(one, other, ratio):
     """Values that WCAG's own checkers give."""
     assert contrast(one, other) == pytest.approx(ratio, abs=0.005)
@@ -49,7 +54,9 @@ def test_contrast_is_that_of_the_guidelines(one, other, ratio):
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_text_stands_out(theme):
-    assert contrast(theme.ink, theme.background) >= 7 and contrast(theme.grey, theme.background) >= 4.5  # WCAG AAA and AA
+    assert (
+        contrast(theme.ink, theme.background) >= 7 and contrast(theme.grey, theme.background) >= 4.5
+    )  # WCAG AAA and AA
 
 
 def test_every_architecture_stands_out_on_a_dark_page():
@@ -66,7 +73,7 @@ def test_a_dark_page_gives_every_architecture_a_colour_of_its_own():
     assert len({style.color for style in DARK.style_of(PAPER_STYLE).values()}) == len(PAPER_STYLE)
 
 
-# --- a panel -----------------------------------------------------------------------------------------------------------
+# --- a panel --------------------------------------------------------------------------------------
 
 
 def test_the_same_values_give_the_same_picture():
@@ -97,7 +104,9 @@ def test_where_nobody_answers_there_is_one_picture_and_no_control():
 
 
 def test_where_nobody_answers_the_picture_can_be_of_another_state():
-    made = Panel(lambda figure, theme, *, done: f"{done} done.", {}, {"done": 0}, still=lambda: {"done": 7})
+    made = Panel(
+        lambda figure, theme, *, done: f"{done} done.", {}, {"done": 0}, still=lambda: {"done": 7}
+    )
     assert made._repr_mimebundle_()[0]["text/plain"] == "7 done."
 
 
@@ -117,7 +126,10 @@ def test_a_move_draws_another_picture_and_says_another_sentence(watched):
 def test_every_control_has_a_label_and_an_explanation(watched):
     made = panel()
     made.make()
-    assert [(c.description, bool(c.tooltip)) for c in made.made.values()] == [("height", True), ("kind", True)]
+    assert [(c.description, bool(c.tooltip)) for c in made.made.values()] == [
+        ("height", True),
+        ("kind", True),
+    ]
 
 
 def test_what_cannot_be_drawn_is_said_on_the_page(watched):
@@ -154,7 +166,7 @@ def test_a_button_is_pressed_with_its_panel(watched):
     assert pressed == [made]
 
 
-# --- work --------------------------------------------------------------------------------------------------------------
+# --- work -----------------------------------------------------------------------------------------
 
 
 def counting(seen, upto=10**6):
@@ -164,7 +176,9 @@ def counting(seen, upto=10**6):
 
 
 def work(until):
-    """Runs a panel's work in a loop of its own, as a kernel would; `until(panel, seen)` says how it goes on."""
+    """Runs a panel's work in a loop of its own, as a kernel would; `until(panel, seen)` says how it
+    goes on.
+    """
     made, seen, ended = Panel(draw, {}, {"height": 0}, size=(2, 1)), [], []
 
     async def loop():
@@ -231,7 +245,9 @@ def test_moves_heard_on_another_thread_are_drawn_on_the_first(watched):
     async def loop():
         made = Panel(noting, {"height": slider("height", 0, 5, 1)})
         made.make()
-        await asyncio.to_thread(lambda: [setattr(made.made["height"], "value", k) for k in (2, 3, 4)])
+        await asyncio.to_thread(
+            lambda: [setattr(made.made["height"], "value", k) for k in (2, 3, 4)]
+        )
         await asyncio.sleep(0.05)
 
     asyncio.run(loop())
@@ -242,7 +258,10 @@ def test_moves_that_come_together_are_drawn_once(watched):
     heights = []
 
     async def loop():
-        made = Panel(lambda figure, theme, *, height: str(heights.append(height)), {"height": slider("height", 0, 5, 1)})
+        made = Panel(
+            lambda figure, theme, *, height: str(heights.append(height)),
+            {"height": slider("height", 0, 5, 1)},
+        )
         made.make()
         for k in (2, 3, 4):
             made.made["height"].value = k
@@ -252,7 +271,7 @@ def test_moves_that_come_together_are_drawn_once(watched):
     assert heights == [1, 4]
 
 
-# --- all widgets -------------------------------------------------------------------------------------------------------
+# --- all widgets ----------------------------------------------------------------------------------
 
 
 def test_an_unknown_widget_is_refused_with_those_that_there_are():
@@ -263,4 +282,6 @@ def test_an_unknown_widget_is_refused_with_those_that_there_are():
 def test_every_module_of_a_widget_is_listed():
     """By the files of the folder: those with a function `widget`."""
     modules = set(Path(frame.__file__).parent.glob("[a-z]*.py"))
-    assert {path.stem for path in modules if "\ndef widget(" in path.read_text(encoding="utf-8")} == set(WIDGETS)
+    assert {
+        path.stem for path in modules if "\ndef widget(" in path.read_text(encoding="utf-8")
+    } == set(WIDGETS)

@@ -10,7 +10,13 @@ from rnnkit import flow
 from rnnkit.tuner import GPTuner, RandomTuner, told
 from rnnkit.widgets import WIDGETS, inside_a_cell, theme_for, tuner_thinks, widget
 
-VALUES = {"architecture": "lstm", "recurrent_scale": 0.7, "forget_bias": 2.0, "nonlinearity": "its own", "shown": "impulse"}
+VALUES = {
+    "architecture": "lstm",
+    "recurrent_scale": 0.7,
+    "forget_bias": 2.0,
+    "nonlinearity": "its own",
+    "shown": "impulse",
+}
 
 
 def drawn(module, **values):
@@ -30,7 +36,9 @@ def test_the_state_gates_and_gradient_are_those_of_the_flow():
     setting = flow.setting("lstm", 0.7, 1.0, 2.0, biases={"i": -1.0, "f": 0.5})
     seen = flow.flow("lstm", setting, inside_a_cell.STEPS, inside_a_cell.UNITS)
     state, gate, back = figure.axes
-    np.testing.assert_allclose(np.transpose([line.get_ydata() for line in state.lines]), seen.h_TxMxN[:, 0])
+    np.testing.assert_allclose(
+        np.transpose([line.get_ydata() for line in state.lines]), seen.h_TxMxN[:, 0]
+    )
     for line, values in zip(gate.lines, seen.gates.values()):
         np.testing.assert_allclose(line.get_ydata(), values[:, 0].mean(1))
     bold = max(back.lines, key=lambda line: line.get_linewidth())
@@ -41,34 +49,66 @@ def test_the_state_gates_and_gradient_are_those_of_the_flow():
 def test_the_other_cells_are_drawn_at_the_same_setting():
     figure, _ = drawn(inside_a_cell, **VALUES)
     back = figure.axes[2]
-    assert {text.get_text() for text in back.texts} == {"RNN", "IRNN", "UGRNN", "GRU", "LSTM", "+RNN"}
-    seen = flow.flow("ugrnn", flow.setting("ugrnn", 0.7, 1.0, 2.0), inside_a_cell.STEPS, inside_a_cell.UNITS)
+    assert {text.get_text() for text in back.texts} == {
+        "RNN",
+        "IRNN",
+        "UGRNN",
+        "GRU",
+        "LSTM",
+        "+RNN",
+    }
+    seen = flow.flow(
+        "ugrnn", flow.setting("ugrnn", 0.7, 1.0, 2.0), inside_a_cell.STEPS, inside_a_cell.UNITS
+    )
     assert any(np.allclose(line.get_ydata(), seen.gradient_TxM[::-1, 0]) for line in back.lines)
 
 
 def test_relu_is_drawn_where_the_cell_has_the_choice():
-    relu, tanh = (drawn(inside_a_cell, **VALUES | {"architecture": "rnn", "nonlinearity": s})[0].axes[0].lines for s in ("relu", "tanh"))
-    assert min(line.get_ydata().min() for line in relu) == 0 > min(line.get_ydata().min() for line in tanh)
+    relu, tanh = (
+        drawn(inside_a_cell, **VALUES | {"architecture": "rnn", "nonlinearity": s})[0].axes[0].lines
+        for s in ("relu", "tanh")
+    )
+    assert (
+        min(line.get_ydata().min() for line in relu)
+        == 0
+        > min(line.get_ydata().min() for line in tanh)
+    )
 
 
 def test_a_cell_without_gates_says_so():
     figure, sentence = drawn(inside_a_cell, **VALUES | {"architecture": "irnn"})
-    assert [text.get_text() for text in figure.axes[1].texts] == ["no gate"] and "It has no gate." in sentence
+    assert [text.get_text() for text in figure.axes[1].texts] == [
+        "no gate"
+    ] and "It has no gate." in sentence
 
 
 def test_a_gradient_that_vanished_or_burst_stays_on_the_axis():
     for scale, s in ((0.1, "tanh"), (2.0, "relu")):
-        figure, _ = drawn(inside_a_cell, **VALUES | {"architecture": "rnn", "recurrent_scale": scale, "nonlinearity": s})
-        assert all(np.isfinite(line.get_ydata()).all() and (line.get_ydata() > 0).all() for line in figure.axes[2].lines)
+        figure, _ = drawn(
+            inside_a_cell,
+            **VALUES | {"architecture": "rnn", "recurrent_scale": scale, "nonlinearity": s},
+        )
+        assert all(
+            np.isfinite(line.get_ydata()).all() and (line.get_ydata() > 0).all()
+            for line in figure.axes[2].lines
+        )
         assert all(1e-7 <= text.get_position()[1] <= 1e3 for text in figure.axes[2].texts)
 
 
 def test_the_sliders_are_named_after_the_cells_gates():
     panel = widget("inside_a_cell")
     panel.make()
-    assert [panel.made[f"bias_{k}"].description for k in range(3)] == ["bias of r", "bias of u", "(no gate)"]
+    assert [panel.made[f"bias_{k}"].description for k in range(3)] == [
+        "bias of r",
+        "bias of u",
+        "(no gate)",
+    ]
     panel.made["architecture"].value = "lstm"
-    assert [panel.made[f"bias_{k}"].description for k in range(3)] == ["bias of i", "bias of f", "bias of o"]
+    assert [panel.made[f"bias_{k}"].description for k in range(3)] == [
+        "bias of i",
+        "bias of f",
+        "bias of o",
+    ]
     panel.made["architecture"].value = "rnn"
     assert all(panel.made[f"bias_{k}"].disabled for k in range(3))
 
@@ -79,7 +119,11 @@ def test_the_sliders_are_named_after_the_cells_gates():
 def test_the_line_and_the_band_are_the_tuners_posterior():
     panel = tuner_thinks.widget("wave", 6)
     points, losses = panel.state["points"], panel.state["losses"]
-    figure, _ = drawn(tuner_thinks, problem="wave", **{name: panel.state[name] for name in ("points", "losses", "asked")})
+    figure, _ = drawn(
+        tuner_thinks,
+        problem="wave",
+        **{name: panel.state[name] for name in ("points", "losses", "asked")},
+    )
     tuner = GPTuner(tuner_thinks.problems()["wave"].space, 0, round_size=tuner_thinks.FIRST)
     tuner.observe([{"x": x} for (x,) in points], losses)
     x = np.linspace(0, 1, tuner_thinks.LINE)
@@ -101,15 +145,22 @@ def test_what_is_asked_for_is_what_the_tuner_suggests():
 
 
 def test_the_landscape_is_branins():
-    """Its three minima are 0.397887 (Dixon & Szego 1978), one of them at (pi, 2.275) of [-5, 10] x [0, 15]."""
-    assert abs(100 * tuner_thinks._hills({"x": (math.pi + 5) / 15, "y": 2.275 / 15}) - 0.397887) < 1e-5
+    """Its three minima are 0.397887 (Dixon & Szego 1978), one of them at (pi, 2.275) of [-5, 10] x
+    [0, 15].
+    """
+    assert (
+        abs(100 * tuner_thinks._hills({"x": (math.pi + 5) / 15, "y": 2.275 / 15}) - 0.397887) < 1e-5
+    )
 
 
 @pytest.mark.parametrize("problem, better", [("wave", -0.3385), ("hills", 0.02)])
 def test_twenty_trials_find_what_random_search_does_not(problem, better):
     """The thresholds lie between the median of 20 random trials over ten seeds and the least value."""
     panel, task = tuner_thinks.widget(problem, 20), tuner_thinks.problems()[problem]
-    random = [np.nanmin([task.loss(point) for point in RandomTuner(task.space, seed).suggest(20)]) for seed in range(10)]
+    random = [
+        np.nanmin([task.loss(point) for point in RandomTuner(task.space, seed).suggest(20)])
+        for seed in range(10)
+    ]
     assert np.nanmin(panel.state["losses"]) < better < np.median(random)
 
 
@@ -168,8 +219,13 @@ def test_asking_and_telling_move_the_picture():
 
 
 def test_before_the_first_design_ends_there_is_nothing_to_think():
-    figure, sentence = drawn(tuner_thinks, problem="wave", points=((0.5,),), losses=(0.2,), asked=(0.1,))
-    assert [line.get_label() for line in figure.axes[0].lines] == ["trials", "asked for"] and "first design" in sentence
+    figure, sentence = drawn(
+        tuner_thinks, problem="wave", points=((0.5,),), losses=(0.2,), asked=(0.1,)
+    )
+    assert [line.get_label() for line in figure.axes[0].lines] == [
+        "trials",
+        "asked for",
+    ] and "first design" in sentence
 
 
 @pytest.mark.parametrize("name", ["inside_a_cell", "tuner_thinks"])

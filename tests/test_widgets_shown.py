@@ -1,4 +1,6 @@
-"""What the widgets show is what was trained: bits by hand, stored networks' answers against their losses, counts by a plain loop."""
+"""What the widgets show is what was trained: bits by hand, stored networks' answers against their
+losses, counts by a plain loop.
+"""
 
 import math
 import random
@@ -15,12 +17,27 @@ from rnnkit.training import train
 from rnnkit.training.live import watched
 from rnnkit.trials import StoreError, TrialStore
 from rnnkit.tuner import RandomTuner
-from rnnkit.widgets import WIDGETS, luck_of_the_draw, memorise_me, one_number_per_unit, read_the_stack, stored, theme_for, trials_explorer
+from rnnkit.widgets import (
+    WIDGETS,
+    luck_of_the_draw,
+    memorise_me,
+    one_number_per_unit,
+    read_the_stack,
+    stored,
+    theme_for,
+    trials_explorer,
+)
 from rnnkit.widgets import panel as frame_of_widgets
 from rnnkit.widgets.panel import png
 
 QUICK = dict(max_params=300, labels=2.0, unroll=2, train_steps=200)
-MINE = ("memorise_me", "one_number_per_unit", "luck_of_the_draw", "read_the_stack", "trials_explorer")
+MINE = (
+    "memorise_me",
+    "one_number_per_unit",
+    "luck_of_the_draw",
+    "read_the_stack",
+    "trials_explorer",
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +64,15 @@ def drawn(panel, background="#ffffff", **values):
     """The figure and the sentence of a panel with some other values."""
     panel.background = background
     controls, state = panel.controls, panel.state
-    changed = {name: replace(controls[name], value=value) for name, value in values.items() if name in controls}
-    panel.controls, panel.state = controls | changed, state | {name: value for name, value in values.items() if name not in controls}
+    changed = {
+        name: replace(controls[name], value=value)
+        for name, value in values.items()
+        if name in controls
+    }
+    panel.controls, panel.state = (
+        controls | changed,
+        state | {name: value for name, value in values.items() if name not in controls},
+    )
     try:
         figure = panel.figure()
         return figure, figure.alt
@@ -62,11 +86,15 @@ def ends(control):
         return [control.options["min"], control.options["max"]]
     if "options" in control.options:
         values = [o[1] if isinstance(o, tuple) else o for o in control.options["options"]]
-        return [(), tuple(values[:1]), tuple(values)] if control.kind == "SelectMultiple" else values[:3] + values[-1:]
+        return (
+            [(), tuple(values[:1]), tuple(values)]
+            if control.kind == "SelectMultiple"
+            else values[:3] + values[-1:]
+        )
     return [control.value]
 
 
-# --- all of them -------------------------------------------------------------------------------------------------------
+# --- all of them ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", MINE)
@@ -82,7 +110,9 @@ def test_every_control_can_be_moved_to_its_ends_and_changes_the_picture(panels, 
     for key, control in panel.controls.items():
         moved = [drawn(panel, **{key: value}) for value in ends(control)]
         assert all(sentence and "\n" not in sentence for _, sentence in moved)
-        assert len({png(figure) for figure, _ in moved}) > 1 or len(set(map(str, ends(control)))) == 1, key
+        assert (
+            len({png(figure) for figure, _ in moved}) > 1 or len(set(map(str, ends(control)))) == 1
+        ), key
 
 
 @pytest.mark.parametrize("name", MINE)
@@ -90,7 +120,7 @@ def test_a_widget_is_listed(name):
     assert name in WIDGETS
 
 
-# --- memorise me -------------------------------------------------------------------------------------------------------
+# --- memorise me ----------------------------------------------------------------------------------
 
 
 def test_a_watched_trial_ends_as_the_same_trial_unwatched():
@@ -111,7 +141,9 @@ def test_a_watched_trial_is_seen_often_at_first():
 def test_a_trial_that_diverges_ends_there():
     study = memorise_me.study_of("irnn", 300, 12)
     hparams = memorise_me.hparams_of(study, 2.0, 3_000)
-    *_, last = watched(study, hparams | {"lr_init": 1e30, "gradient_clip_val": 1e30, "optimizer": "SGD"})
+    *_, last = watched(
+        study, hparams | {"lr_init": 1e30, "gradient_clip_val": 1e30, "optimizer": "SGD"}
+    )
     assert last["infeasible"] and math.isnan(last["train_loss"]) and last["steps"] < 3_000
 
 
@@ -122,7 +154,9 @@ def test_bits_are_those_of_equation_22():
     study = memorise_me.study_of("rnn", 300, 2)
     count = round(2.0 * study.num_params)
     by_hand = count * (1 + share * math.log2(share) + (1 - share) * math.log2(1 - share))
-    assert bits == pytest.approx(by_hand / study.num_params, rel=1e-9) and share > 0.5 and steps == 200
+    assert (
+        bits == pytest.approx(by_hand / study.num_params, rel=1e-9) and share > 0.5 and steps == 200
+    )
 
 
 def test_the_sentence_counts_what_the_curve_ends_with():
@@ -139,10 +173,15 @@ def test_a_move_makes_another_network_and_keeps_the_curve_in_sight_as_what_it_wa
         panel.state |= state
     panel.made["architecture"].value = "lstm"
     ((cell, name, curve),) = panel.state["past"]
-    assert panel.state["curve"] == () and cell == "gru" and name.startswith("GRU, 300, 2 labels: ") and curve[-1][0] == 200
+    assert (
+        panel.state["curve"] == ()
+        and cell == "gru"
+        and name.startswith("GRU, 300, 2 labels: ")
+        and curve[-1][0] == 200
+    )
 
 
-# --- luck of the draw --------------------------------------------------------------------------------------------------
+# --- luck of the draw -----------------------------------------------------------------------------
 
 
 def test_draws_are_those_of_random_search():
@@ -150,23 +189,31 @@ def test_draws_are_those_of_random_search():
     for which, cell in enumerate(("rnn", "gru")):
         study = luck_of_the_draw.study_of(cell, 1, "tiny", 5)
         outcomes = train(study, RandomTuner(study.space, 5).suggest(2), [0, 1])
-        assert [loss for k, loss in found if k == which] == pytest.approx([o.eval_loss for o in outcomes], nan_ok=True)
+        assert [loss for k, loss in found if k == which] == pytest.approx(
+            [o.eval_loss for o in outcomes], nan_ok=True
+        )
 
 
 def test_a_diverged_draw_is_counted():
-    _, sentence = drawn(luck_of_the_draw.widget(), trials=((0, 1.0), (1, math.nan), (0, 2.4), (1, 2.0)), note="")
-    assert "GRU, 1 layer: 0 of 2 diverged" in sentence and "IRNN, 1 layer: 1 of 2 diverged" in sentence
+    _, sentence = drawn(
+        luck_of_the_draw.widget(), trials=((0, 1.0), (1, math.nan), (0, 2.4), (1, 2.0)), note=""
+    )
+    assert (
+        "GRU, 1 layer: 0 of 2 diverged" in sentence and "IRNN, 1 layer: 1 of 2 diverged" in sentence
+    )
 
 
 def test_the_plus_rnn_is_drawn_with_the_layers_that_it_needs():
     assert luck_of_the_draw.study_of("+rnn", 1, "tiny", 0).n_layers == 2
 
 
-# --- stored networks ---------------------------------------------------------------------------------------------------
+# --- stored networks ------------------------------------------------------------------------------
 
 
 def test_a_stored_networks_answers_have_its_stored_error(store):
-    """Memory: the mean over the evaluation data, computed here with the widget's own way to run a network."""
+    """Memory: the mean over the evaluation data, computed here with the widget's own way to run a
+    network.
+    """
     opened = stored.opened(store)
     for study, trial in list(stored.found(opened, "mem_thru").items())[:4]:
         inputs, targets, weights = study.task.held_out(0, "eval")
@@ -183,8 +230,12 @@ def test_a_stored_networks_answers_are_right_as_often_as_stored(store):
     for study, trial in list(stored.found(opened, "parens_counting").items())[:3]:
         inputs, targets, weights = study.task.held_out(0, "eval")
         symbols = inputs.permute(1, 0, 3, 2).flatten(1, 2).long()
-        x = torch.zeros(study.task.steps, symbols.shape[1], study.task.n_in).scatter_(2, symbols, 1.0)
-        z = stored.answers(study, trial, stored.network(opened, study, trial), list(x), study.task.steps - 1)[-1]
+        x = torch.zeros(study.task.steps, symbols.shape[1], study.task.n_in).scatter_(
+            2, symbols, 1.0
+        )
+        z = stored.answers(
+            study, trial, stored.network(opened, study, trial), list(x), study.task.steps - 1
+        )[-1]
         said = z.reshape(len(z), study.task.heads, -1).argmax(-1)
         right = (said == targets[:, 0].transpose(1, 2).flatten(0, 1)).all(1).double()
         assert float((right * weights.flatten()).sum()) == pytest.approx(trial.accuracy, abs=1e-3)
@@ -198,7 +249,10 @@ def test_the_best_trial_of_each_search_is_taken(store):
 
 
 def test_a_store_without_the_task_says_so(tmp_path, store):
-    with TrialStore(tmp_path / "empty.sqlite") as empty, pytest.raises(StoreError, match="no feasible trial of mem_thru"):
+    with (
+        TrialStore(tmp_path / "empty.sqlite") as empty,
+        pytest.raises(StoreError, match="no feasible trial of mem_thru"),
+    ):
         stored.found(empty, "mem_thru")
 
 
@@ -212,12 +266,14 @@ def test_a_network_that_takes_long_to_train_again_is_not(store, monkeypatch):
         stored.network(opened, study, slow)
 
 
-# --- one number per unit -----------------------------------------------------------------------------------------------
+# --- one number per unit --------------------------------------------------------------------------
 
 
 def test_no_network_beats_the_bound(panels):
     state = panels["one_number_per_unit"].state
-    assert all(loss >= 1 - units / 16 - 1e-3 for (_, _, units), loss in state["errors"].items())  # 16 numbers in the tiny form
+    assert all(
+        loss >= 1 - units / 16 - 1e-3 for (_, _, units), loss in state["errors"].items()
+    )  # 16 numbers in the tiny form
 
 
 def test_the_sentence_tells_the_error_and_the_bound(panels):
@@ -228,17 +284,26 @@ def test_the_sentence_tells_the_error_and_the_bound(panels):
 
 
 def test_a_network_that_there_is_not_is_said_to_be_missing(panels):
-    assert "two layers or more" in drawn(panels["one_number_per_unit"], architecture="+rnn", depth=1)[1]
+    assert (
+        "two layers or more"
+        in drawn(panels["one_number_per_unit"], architecture="+rnn", depth=1)[1]
+    )
 
 
-# --- read the stack ----------------------------------------------------------------------------------------------------
+# --- read the stack -------------------------------------------------------------------------------
 
 
 def open_counts(text, pair, cap):
     """A plain loop over the text: how many are open after each symbol."""
     count, counts = 0, []
     for symbol in text:
-        count = min(count + 1, cap) if symbol == pair[0] else max(count - 1, 0) if symbol == pair[1] else count
+        count = (
+            min(count + 1, cap)
+            if symbol == pair[0]
+            else max(count - 1, 0)
+            if symbol == pair[1]
+            else count
+        )
         counts.append(count)
     return counts
 
@@ -262,22 +327,29 @@ def test_a_longer_text_is_read_from_where_a_stream_would_begin(panels):
     assert panel.state["answered"](shown, "(" * 5 + "a" * steps)[0] == ["a"] * steps
 
 
-@pytest.mark.parametrize("typed, problem, answer", [("3+4=", "3+4=", "7"), (" -2 + -9 ", "-2+-9=", "-11"), ("9+-9", "9+-9=", "0")])
+@pytest.mark.parametrize(
+    "typed, problem, answer",
+    [("3+4=", "3+4=", "7"), (" -2 + -9 ", "-2+-9=", "-11"), ("9+-9", "9+-9=", "0")],
+)
 def test_a_sum_is_read_however_it_is_spaced(panels, typed, problem, answer):
     panel = panels["read_the_stack"]
     shown = next(name for name in panel.state["networks"] if name.startswith("addition"))
     _, sentence = drawn(panel, shown=shown, typed=typed)
-    assert sentence.startswith(problem) and re.search(rf"right\.$|: {re.escape(answer)} it is", sentence)
+    assert sentence.startswith(problem) and re.search(
+        rf"right\.$|: {re.escape(answer)} it is", sentence
+    )
 
 
 @pytest.mark.parametrize("typed", ["", "3+", "3-4", "100+1=", "(a)", "1+2+3"])
 def test_what_is_no_sum_is_answered_with_one_that_is(panels, typed):
     panel = panels["read_the_stack"]
     shown = next(name for name in panel.state["networks"] if name.startswith("addition"))
-    assert drawn(panel, shown=shown, typed=typed)[1].startswith("Type two whole numbers from -9 to 9")
+    assert drawn(panel, shown=shown, typed=typed)[1].startswith(
+        "Type two whole numbers from -9 to 9"
+    )
 
 
-# --- trials explorer ---------------------------------------------------------------------------------------------------
+# --- trials explorer ------------------------------------------------------------------------------
 
 
 def test_trials_are_ranked_by_what_the_tuner_minimises(panels):
@@ -291,10 +363,14 @@ def test_the_trial_that_is_described_is_the_one_of_that_rank(panels):
     panel = panels["trials_explorer"]
     figure, sentence = drawn(panel, rank=3)
     values = panel.values
-    trial = trials_explorer.chosen(values["frame"], values["task"], values["cells"], values["depths"], 0).iloc[2]
+    trial = trials_explorer.chosen(
+        values["frame"], values["task"], values["cells"], values["depths"], 0
+    ).iloc[2]
     assert "Number 3 from the best" in sentence
     told = dict(line.split() for line in figure.details.splitlines()[5:])
-    assert set(told) == set(trial.hparams) and float(told["lr_init"]) == pytest.approx(trial.hparams["lr_init"], rel=0.01)
+    assert set(told) == set(trial.hparams) and float(told["lr_init"]) == pytest.approx(
+        trial.hparams["lr_init"], rel=0.01
+    )
 
 
 def test_diverged_trials_are_counted_and_come_last(panels):
@@ -311,7 +387,9 @@ def test_a_click_describes_the_nearest_trial(panels, store, monkeypatch):
     panel = trials_explorer.widget(store)
     panel.make()
     values = panel.values
-    part = trials_explorer.chosen(values["frame"], values["task"], values["cells"], values["depths"], 0)
+    part = trials_explorer.chosen(
+        values["frame"], values["task"], values["cells"], values["depths"], 0
+    )
     wanted = part.iloc[6]
     trials_explorer._clicked(panel, wanted.hparams["lr_init"] * 1.0001, wanted.score)
     assert panel.made["rank"].value == 7

@@ -1,4 +1,6 @@
-"""Runs that survive: real processes, really killed. What was finished is there once, and the run goes on as if nothing had been."""
+"""Runs that survive: real processes, really killed. What was finished is there once, and the run
+goes on as if nothing had been.
+"""
 
 import multiprocessing
 import os
@@ -25,7 +27,10 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="kills processes as POSIX 
 
 def some_studies(tuner="gp", train_steps=(2_000, 4_000)):
     """Studies whose trials take some hundredths of a second."""
-    return [Study("per_cap", architecture, 1, 120, n_in=8, train_steps=train_steps, tuner=tuner) for architecture in ("rnn", "gru")]
+    return [
+        Study("per_cap", architecture, 1, 120, n_in=8, train_steps=train_steps, tuner=tuner)
+        for architecture in ("rnn", "gru")
+    ]
 
 
 N = 36  # trials a study: more than two rounds
@@ -41,17 +46,27 @@ with TrialStore(sys.argv[1]) as store:
 
 
 def start(tmp_path, store, workers):
-    """The run as a script of its own, in a process group of its own, as a terminal starts it. The script guards nothing."""
+    """The run as a script of its own, in a process group of its own, as a terminal starts it. The
+    script guards nothing.
+    """
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
-    return subprocess.Popen([sys.executable, str(script), str(store), str(workers)], env=ENVIRONMENT, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, str(script), str(store), str(workers)],
+        env=ENVIRONMENT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def wait_for(condition, process=None, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
-        assert process is None or process.poll() is None, f"ended too early: {process.communicate()}"
+        assert process is None or process.poll() is None, (
+            f"ended too early: {process.communicate()}"
+        )
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.005)
 
@@ -71,7 +86,11 @@ def group_is_gone(group):
         os.killpg(group, 0)
     except ProcessLookupError:
         return True
-    return all(line.split(")")[1].split()[0] == "Z" for line in _stats() if line.split(")")[1].split()[2] == str(group))
+    return all(
+        line.split(")")[1].split()[0] == "Z"
+        for line in _stats()
+        if line.split(")")[1].split()[2] == str(group)
+    )
 
 
 def _stats():
@@ -91,17 +110,21 @@ def undisturbed():
 
 
 def rows(store):
-    """Everything that a trial is, without when, how fast and by which commit; None for NaN, which equals nothing."""
+    """Everything that a trial is, without when, how fast and by which commit; None for NaN, which
+    equals nothing.
+    """
     frame = store.frame().drop(columns=["seconds", "created", "commit"]).astype(object)
     return frame.where(frame.notna(), None).to_dict("records")
 
 
-# --- kill -9 -----------------------------------------------------------------------------------------------------------
+# --- kill -9 --------------------------------------------------------------------------------------
 
 
 @POSIX
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_run_killed_in_mid_study_loses_only_what_was_in_flight_and_resumes_as_if_undisturbed(tmp_path, undisturbed, workers):
+def test_a_run_killed_in_mid_study_loses_only_what_was_in_flight_and_resumes_as_if_undisturbed(
+    tmp_path, undisturbed, workers
+):
     path = tmp_path / "trials.sqlite"
     process = start(tmp_path, path, workers)
     wait_for(lambda: count(path) >= 20, process)
@@ -121,7 +144,9 @@ def test_a_run_killed_in_mid_study_loses_only_what_was_in_flight_and_resumes_as_
 
 
 @POSIX
-def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost_or_doubled(tmp_path, undisturbed, capsys):
+def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost_or_doubled(
+    tmp_path, undisturbed, capsys
+):
     killed = []
 
     def kill_one():
@@ -140,7 +165,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost_or_doubled(tmp_
     assert "is tried again: its worker ended with signal 9" in capsys.readouterr().err
 
 
-# --- Ctrl-C ------------------------------------------------------------------------------------------------------------
+# --- Ctrl-C ---------------------------------------------------------------------------------------
 
 
 @POSIX
@@ -153,7 +178,9 @@ def test_one_ctrl_c_ends_a_run_cleanly_and_says_how_to_go_on(tmp_path, undisturb
     _, errors = process.communicate(timeout=120)
     assert "Stopping: the trials at work are given up" in errors
     assert "Stopped with " in errors and "Run the same again to go on from there." in errors
-    assert "Process Spawn" not in errors and errors.count("Traceback") == 1  # the script's own, of Stopped
+    assert (
+        "Process Spawn" not in errors and errors.count("Traceback") == 1
+    )  # the script's own, of Stopped
     assert not path.with_name("trials.sqlite-wal").exists()  # closed in order
     with TrialStore(path) as store:
         assert 5 <= len(store) < 2 * N
@@ -165,15 +192,23 @@ def test_one_ctrl_c_ends_a_run_cleanly_and_says_how_to_go_on(tmp_path, undisturb
 def test_a_second_ctrl_c_stops_at_once(tmp_path):
     path = tmp_path / "trials.sqlite"
     script = tmp_path / "deaf.py"
-    script.write_text(textwrap.dedent("""
+    script.write_text(
+        textwrap.dedent("""
         import sys, time
         import rnnkit.studies.study
         rnnkit.studies.study.train = lambda *_, **__: [print("deaf", flush=True), time.sleep(100)]
         from rnnkit.studies import run
         run("start", "smoke", sys.argv[1])
-    """))
-    process = subprocess.Popen([sys.executable, str(script), str(path)], env=ENVIRONMENT, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    """)
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(path)],
+        env=ENVIRONMENT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
     assert process.stdout.readline() == "deaf\n"
     os.kill(process.pid, signal.SIGINT)
     time.sleep(0.3)
@@ -187,7 +222,7 @@ def test_stopped_is_a_keyboard_interrupt_so_that_a_notebook_does_not_run_on():
     assert issubclass(Stopped, KeyboardInterrupt)
 
 
-# --- workers -----------------------------------------------------------------------------------------------------------
+# --- workers --------------------------------------------------------------------------------------
 
 
 def test_two_workers_give_the_rows_of_one(undisturbed):
@@ -206,7 +241,14 @@ def test_workers_need_no_main_guard_and_no_main_file():
             complete(studies, 2, store, workers=2)
             print(len(store))
     """)
-    done = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=code,
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        timeout=120,
+    )
     assert done.stdout == "4\n", done.stderr
 
 
@@ -260,8 +302,20 @@ def test_a_study_that_fails_is_named_and_the_others_are_kept(own_cell, workers):
 def test_a_run_leaves_this_process_as_it_was():
     import torch
 
-    before = torch.get_num_threads(), dict(os.environ), sys.modules["__main__"], signal.getsignal(signal.SIGINT)
+    before = (
+        torch.get_num_threads(),
+        dict(os.environ),
+        sys.modules["__main__"],
+        signal.getsignal(signal.SIGINT),
+    )
     with TrialStore(":memory:") as store:
         for workers in (1, 2):
-            complete(some_studies("random", (5, 6)), workers, store, workers=workers, progress=False)
-    assert (torch.get_num_threads(), dict(os.environ), sys.modules["__main__"], signal.getsignal(signal.SIGINT)) == before
+            complete(
+                some_studies("random", (5, 6)), workers, store, workers=workers, progress=False
+            )
+    assert (
+        torch.get_num_threads(),
+        dict(os.environ),
+        sys.modules["__main__"],
+        signal.getsignal(signal.SIGINT),
+    ) == before

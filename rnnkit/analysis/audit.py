@@ -1,8 +1,10 @@
-"""The paper audit: what the paper's tables say when read closely, recomputed from the numbers it prints and from nothing else.
+"""The paper audit: what the paper's tables say when read closely, recomputed from the numbers it
+prints and from nothing else.
 
-Welch's test (1947) of two means has t = (m1 - m2) / sqrt(q1 + q2) and df = (q1 + q2)^2 / (q1^2 / (n1 - 1) + q2^2 / (n2 - 1)), where
-q = variance / n is the squared standard error of a mean over n runs. So a table of t and df for all pairs of architectures tells n, and
-mean and spread up to a scale and an origin, of each.
+Welch's test (1947) of two means has t = (m1 - m2) / sqrt(q1 + q2) and df = (q1 + q2)^2 / (q1^2 /
+(n1 - 1) + q2^2 / (n2 - 1)), where q = variance / n is the squared standard error of a mean over n
+runs. So a table of t and df for all pairs of architectures tells n, and mean and spread up to a
+scale and an origin, of each.
 """
 
 import itertools
@@ -21,14 +23,22 @@ LEVEL = 0.05  # of significance, as in the caption of Table App.2
 
 
 def feasible_runs(column: int = DEEP) -> dict[str, int]:
-    """Runs that did not diverge, by Table 1: 1,000 less its percentage. `column` is 0 for 1 layer, 1 for 8."""
-    return {a: round(RUNS * (1 - share[column] / 100)) for a, share in paper.TABLE_1.items() if share[column] is not None}
+    """Runs that did not diverge, by Table 1: 1,000 less its percentage. `column` is 0 for 1 layer,
+    1 for 8.
+    """
+    return {
+        a: round(RUNS * (1 - share[column] / 100))
+        for a, share in paper.TABLE_1.items()
+        if share[column] is not None
+    }
 
 
 def impossible_df() -> pd.DataFrame:
-    """Degrees of freedom of Table App.2 against the least and the most that Welch's formula allows with Table 1's feasible runs.
+    """Degrees of freedom of Table App.2 against the least and the most that Welch's formula allows
+    with Table 1's feasible runs.
 
-    Whatever the variances, min(n1, n2) - 1 <= df <= n1 + n2 - 2. Printed numbers have three digits; `possible` allows for that.
+    Whatever the variances, min(n1, n2) - 1 <= df <= n1 + n2 - 2. Printed numbers have three digits;
+    `possible` allows for that.
     """
     rows = []
     for column, layers in ((0, 1), (DEEP, 8)):
@@ -39,28 +49,40 @@ def impossible_df() -> pd.DataFrame:
                 least, most = min(n) - 1, sum(n) - 2
                 possible = least - _rounding(df) <= df <= most + _rounding(df)
                 rows.append([layers, *pair, df, least, most, possible])
-    return pd.DataFrame(rows, columns=["n_layers", "first", "second", "df", "least", "most", "possible"])
+    return pd.DataFrame(
+        rows, columns=["n_layers", "first", "second", "df", "least", "most", "possible"]
+    )
 
 
 def recovered_runs() -> pd.DataFrame:
-    """Runs behind each mean at 8 layers, solved from the 15 tests' t and df, beside those that Table 1 implies.
+    """Runs behind each mean at 8 layers, solved from the 15 tests' t and df, beside those that
+    Table 1 implies.
 
-    Assumes Welch's formulas and nothing on the distribution of losses. `runs` is the least-squares solution, each of the 30 numbers
-    weighted by its rounding; `low` and `high` are the fewest and the most runs for which all 15 df can still be rounded to what is
-    printed. `mean` and `sd` are in units of +RNN's standard error, from +RNN's mean.
+    Assumes Welch's formulas and nothing on the distribution of losses. `runs` is the least-squares
+    solution, each of the 30 numbers weighted by its rounding; `low` and `high` are the fewest and
+    the most runs for which all 15 df can still be rounded to what is printed. `mean` and `sd` are
+    in units of +RNN's standard error, from +RNN's mean.
     """
     fit, runs = _fit(), feasible_runs()
     low, high = (_extreme(fit, sign) for sign in (1, -1))
-    table = {"architecture": ARCHITECTURES, "table_1": [runs[a] for a in ARCHITECTURES], "runs": fit["n"], "low": low, "high": high}
+    table = {
+        "architecture": ARCHITECTURES,
+        "table_1": [runs[a] for a in ARCHITECTURES],
+        "runs": fit["n"],
+        "low": low,
+        "high": high,
+    }
     return pd.DataFrame(table).assign(mean=fit["m"], sd=np.sqrt(fit["q"] * fit["n"]))
 
 
 def solve_shares() -> pd.DataFrame:
-    """The share of feasible random runs that solve the parentheses task at 8 layers, by the two-point model.
+    """The share of feasible random runs that solve the parentheses task at 8 layers, by the
+    two-point model.
 
-    Assumes that a run ends with one of two losses: solved, or on a plateau that is the same for all architectures. A share s of solved
-    runs, the losses `plateau` apart, has mean (1 - s) plateau and variance s (1 - s) plateau^2. Fitted to `recovered_runs`; `mean_off` is
-    how many standard errors the model's mean is off, `sd_off` the same for its standard deviation.
+    Assumes that a run ends with one of two losses: solved, or on a plateau that is the same for all
+    architectures. A share s of solved runs, the losses `plateau` apart, has mean (1 - s) plateau
+    and variance s (1 - s) plateau^2. Fitted to `recovered_runs`; `mean_off` is how many standard
+    errors the model's mean is off, `sd_off` the same for its standard deviation.
     """
     found = recovered_runs()
     n, m, sd = (found[name].to_numpy() for name in ("runs", "mean", "sd"))
@@ -68,37 +90,66 @@ def solve_shares() -> pd.DataFrame:
     def model(x):
         share = 1 / (1 + np.exp(-x[2:]))
         mean, spread = x[1] + (1 - share) * x[0], x[0] * np.sqrt(share * (1 - share))
-        return share, (mean - m) / (sd / np.sqrt(n)), (spread / sd - 1) * np.sqrt(2 * n)  # standard errors of a mean and of a spread
+        return (
+            share,
+            (mean - m) / (sd / np.sqrt(n)),
+            (spread / sd - 1) * np.sqrt(2 * n),
+        )  # standard errors of a mean and of a spread
 
     start = np.concatenate([[2 * sd.max(), -m.max()], np.log(np.where(m == m.min(), 0.4, 0.01))])
-    fit = least_squares(lambda x: np.concatenate(model(x)[1:]), start, x_scale="jac", max_nfev=10_000)
+    fit = least_squares(
+        lambda x: np.concatenate(model(x)[1:]), start, x_scale="jac", max_nfev=10_000
+    )
     share, mean_off, sd_off = model(fit.x)
-    return found[["architecture", "runs"]].assign(share=share, plateau=fit.x[0], mean_off=mean_off, sd_off=sd_off)
+    return found[["architecture", "runs"]].assign(
+        share=share, plateau=fit.x[0], mean_off=mean_off, sd_off=sd_off
+    )
 
 
 def captions_slip() -> pd.DataFrame:
     """The tests of Table App.2 at 8 layers, with what its caption says of them and what p says.
 
-    The caption names three pairs whose losses differ "with statistical significance (p > 0.05)"; they are the ones that do not.
+    The caption names three pairs whose losses differ "with statistical significance (p > 0.05)";
+    they are the ones that do not.
     """
     p_of = {pair: tests[DEEP][2] for pair, tests in paper.TABLE_APP2.items()}
-    rows = [[*pair, p, set(pair) in paper.CALLED_SIGNIFICANT, p < LEVEL] for pair, p in p_of.items()]
+    rows = [
+        [*pair, p, set(pair) in paper.CALLED_SIGNIFICANT, p < LEVEL] for pair, p in p_of.items()
+    ]
     return pd.DataFrame(rows, columns=["first", "second", "p", "called_different", "different"])
 
 
 def reruns() -> pd.DataFrame:
-    """Table App.1: mean loss of 100 reruns over the original loss, and whether any rerun reached the original (its least is as low)."""
+    """Table App.1: mean loss of 100 reruns over the original loss, and whether any rerun reached
+    the original (its least is as low).
+    """
     rows = {a: dict(zip(paper.TABLE_APP1_COLUMNS, row)) for a, row in paper.TABLE_APP1.items()}
-    table = [[a, r["original"], r["min"], r["mean"], r["mean"] / r["original"], r["min"] <= r["original"]] for a, r in rows.items()]
-    return pd.DataFrame(table, columns=["architecture", "original", "min", "mean", "mean_over_original", "reached"])
+    table = [
+        [
+            a,
+            r["original"],
+            r["min"],
+            r["mean"],
+            r["mean"] / r["original"],
+            r["min"] <= r["original"],
+        ]
+        for a, r in rows.items()
+    ]
+    return pd.DataFrame(
+        table, columns=["architecture", "original", "min", "mean", "mean_over_original", "reached"]
+    )
 
 
 def averaged_depths() -> pd.DataFrame:
-    """Depths that Figure 1i averages for each architecture ("across all sizes and levels of depth"): one without depth 1 lacks it here.
+    """Depths that Figure 1i averages for each architecture ("across all sizes and levels of
+    depth"): one without depth 1 lacks it here.
 
     Which one that is, Table 1 says: it has no entry there.
     """
-    rows = [[a, tuple(depth for depth in paper.DEPTHS if depth > 1 or paper.TABLE_1[a][0] is not None)] for a in paper.ARCHITECTURES]
+    rows = [
+        [a, tuple(depth for depth in paper.DEPTHS if depth > 1 or paper.TABLE_1[a][0] is not None)]
+        for a in paper.ARCHITECTURES
+    ]
     return pd.DataFrame(rows, columns=["architecture", "depths"])
 
 
@@ -109,19 +160,34 @@ def _rounding(x, digits: int = 3) -> float:
 
 def _tests():
     """The 15 tests at 8 layers: places of both architectures, t, df, and the rounding of each."""
-    first, second = (np.array([ARCHITECTURES.index(pair[k]) for pair in paper.TABLE_APP2]) for k in (0, 1))
-    t, df = (np.array([tests[DEEP][k] for tests in paper.TABLE_APP2.values()], float) for k in (0, 1))
-    return first, second, t, df, np.array([_rounding(x) for x in t]), np.array([_rounding(x) for x in df])
+    first, second = (
+        np.array([ARCHITECTURES.index(pair[k]) for pair in paper.TABLE_APP2]) for k in (0, 1)
+    )
+    t, df = (
+        np.array([tests[DEEP][k] for tests in paper.TABLE_APP2.values()], float) for k in (0, 1)
+    )
+    return (
+        first,
+        second,
+        t,
+        df,
+        np.array([_rounding(x) for x in t]),
+        np.array([_rounding(x) for x in df]),
+    )
 
 
 def _welch(m, q, n, first, second):
     """t and df of pairs of means m over n runs with squared standard errors q."""
     a, b = q[first], q[second]
-    return (m[first] - m[second]) / np.sqrt(a + b), (a + b) ** 2 / (a * a / (n[first] - 1) + b * b / (n[second] - 1))
+    return (m[first] - m[second]) / np.sqrt(a + b), (a + b) ** 2 / (
+        a * a / (n[first] - 1) + b * b / (n[second] - 1)
+    )
 
 
 def _fit() -> dict[str, np.ndarray]:
-    """Means, squared standard errors and runs that give the 15 tests best; of the first architecture m = 0 and q = 1, being free."""
+    """Means, squared standard errors and runs that give the 15 tests best; of the first
+    architecture m = 0 and q = 1, being free.
+    """
     first, second, t, df, t_unit, df_unit = _tests()
     K = len(ARCHITECTURES)
 
@@ -134,9 +200,16 @@ def _fit() -> dict[str, np.ndarray]:
         return (_welch(np.zeros(K), q, n, first, second)[1] - df) / df_unit
 
     # the degrees of freedom alone determine q and n; t then gives the means
-    x = least_squares(df_off, np.concatenate([np.full(K - 1, -2.0), np.full(K, math.log(RUNS))]), x_scale="jac", max_nfev=10_000).x
+    x = least_squares(
+        df_off,
+        np.concatenate([np.full(K - 1, -2.0), np.full(K, math.log(RUNS))]),
+        x_scale="jac",
+        max_nfev=10_000,
+    ).x
     q = unpack(x)[0]
-    means = -(t * np.sqrt(q[first] + q[second]))[first == 0]  # the first K - 1 pairs are those of the first architecture
+    means = -(t * np.sqrt(q[first] + q[second]))[
+        first == 0
+    ]  # the first K - 1 pairs are those of the first architecture
 
     def off(y):
         m, (q, n) = np.concatenate([[0], y[: K - 1]]), unpack(y[K - 1 :])
@@ -149,9 +222,22 @@ def _fit() -> dict[str, np.ndarray]:
 
 
 def _extreme(fit, sign: int) -> list[float]:
-    """The fewest (sign 1) or most (-1) runs of each architecture that round to the printed df for some choice of all the rest."""
+    """The fewest (sign 1) or most (-1) runs of each architecture that round to the printed df for
+    some choice of all the rest.
+    """
     K, off = len(ARCHITECTURES), fit["df_off"]
-    inside = [{"type": "ineq", "fun": lambda x: 1 - off(x)}, {"type": "ineq", "fun": lambda x: 1 + off(x)}]
-    found = [minimize(lambda x: sign * x[K - 1 + k], fit["x"], method="SLSQP", constraints=inside, options={"maxiter": 500, "ftol": 1e-12})
-             for k in range(K)]  # fmt: skip
+    inside = [
+        {"type": "ineq", "fun": lambda x: 1 - off(x)},
+        {"type": "ineq", "fun": lambda x: 1 + off(x)},
+    ]
+    found = [
+        minimize(
+            lambda x: sign * x[K - 1 + k],
+            fit["x"],
+            method="SLSQP",
+            constraints=inside,
+            options={"maxiter": 500, "ftol": 1e-12},
+        )
+        for k in range(K)
+    ]
     return [float(np.exp(result.x[K - 1 + k])) for k, result in enumerate(found)]

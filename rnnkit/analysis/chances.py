@@ -1,11 +1,12 @@
-"""How often the rules that judge the paper's claims say "holds" or "fails" of tables without an effect.
+"""How often the rules that judge the paper's claims say "holds" or "fails" of tables without an
+effect.
 
-Two kinds of tables are simulated, of trials as a store has them. *Idle* networks learn nothing: whatever is
-measured of them is noise about the level of no learning, the same for all architectures, sizes and depths.
-*Alike* networks learn, and nothing matters but luck: neither architecture, nor depth, nor nonlinearity, nor
-number of steps unrolled. A claim that says no more than that there is no difference holds of networks that
-are alike, and a claim about a level is decided by the level at which they are made, so that these are tried
-on idle ones only.
+Two kinds of tables are simulated, of trials as a store has them. *Idle* networks learn nothing:
+whatever is measured of them is noise about the level of no learning, the same for all
+architectures, sizes and depths. *Alike* networks learn, and nothing matters but luck: neither
+architecture, nor depth, nor nonlinearity, nor number of steps unrolled. A claim that says no more
+than that there is no difference holds of networks that are alike, and a claim about a level is
+decided by the level at which they are made, so that these are tried on idle ones only.
 """
 
 import math
@@ -32,15 +33,18 @@ ALIKE = ("C06", "C07", "C08", "C09", "C10", "C13", "P01", "P04", "P05", "G04", *
 NEVER = ("C05", "G03")  # one has no verdict, one is a count, without noise
 IDLE = tuple(id for id in paper.CLAIMS if id not in (*NEVER, *AT_RANDOM))
 IDLE_BITS, ALIKE_BITS = 0.3, 4.0  # bits per parameter
-LUCK, NOISE = 0.1, 0.05  # standard deviations of logarithms: of what a search finds, and of a trial about it
+LUCK, NOISE = (
+    0.1,
+    0.05,
+)  # standard deviations of logarithms: of what a search finds, and of a trial about it
 
 
 def rates_without_effect(times: int = 20, seed: int = 0) -> pd.DataFrame:
-    """Share of `times` simulated tables of which a rule says "holds", and of which it says "fails": a row for
-    each claim and kind of table.
+    """Share of `times` simulated tables of which a rule says "holds", and of which it says "fails":
+    a row for each claim and kind of table.
 
-    Both should be at most a tenth. It takes a second or less for each of the `times`, and gives the same for
-    the same seed.
+    Both should be at most a tenth. It takes a second or less for each of the `times`, and gives the
+    same for the same seed.
     """
     counts = {}
     for number in range(times):
@@ -78,7 +82,8 @@ def idle(rng) -> dict[str, pd.DataFrame]:
 
     bits = _capacity(rng, capacity)
     hard = pd.concat(
-        [_hard(rng, task, (1, 2, 8), near_chance(chance(task, "small"))) for task in HARD], ignore_index=True
+        [_hard(rng, task, (1, 2, 8), near_chance(chance(task, "small"))) for task in HARD],
+        ignore_index=True,
     )
     again = _hard(
         rng,
@@ -127,10 +132,16 @@ def alike(rng) -> dict[str, pd.DataFrame]:
 
     levels = {task: chance(task, "small") for task in HARD}
     hard = pd.concat(
-        [_hard(rng, task, (1, 2, 8), solved(level, 0.2)) for task, level in levels.items()], ignore_index=True
+        [_hard(rng, task, (1, 2, 8), solved(level, 0.2)) for task, level in levels.items()],
+        ignore_index=True,
     )
     random = _hard(
-        rng, "parens_counting", (1, 8), solved(levels["parens_counting"], 0.3), tuner="random", trials=100
+        rng,
+        "parens_counting",
+        (1, 8),
+        solved(levels["parens_counting"], 0.3),
+        tuner="random",
+        trials=100,
     )
     bits = _capacity(rng, capacity)
     return {
@@ -194,15 +205,21 @@ def _linear(rng, bits):
     return _capacity(rng, bits, (100, 300, 1_000), (0,), (1,), ("linear",))
 
 
-def _losses(rng, task, loss, sizes=(1_000, 4_000, 16_000), units=(), depths=(1, 2), n_in=64, trials=24):
+def _losses(
+    rng, task, loss, sizes=(1_000, 4_000, 16_000), units=(), depths=(1, 2), n_in=64, trials=24
+):
     parts = []
-    for depth, architecture in ((d, a) for d in depths for a in paper.ARCHITECTURES if a != "+rnn" or d != 1):
+    for depth, architecture in (
+        (d, a) for d in depths for a in paper.ARCHITECTURES if a != "+rnn" or d != 1
+    ):
         maps = {"rnn": 1, "irnn": 1, "ugrnn": 2, "gru": 3}.get(architecture, 4)
         networks = [(maps * depth * n * (n + n_in), n) for n in units] or [
             (size, int(math.sqrt(size / maps / depth))) for size in sizes
         ]
         parts += [
-            _study(rng, task, architecture, depth, size, loss(trials), n_units=n, n_in=n_in, unroll=12)
+            _study(
+                rng, task, architecture, depth, size, loss(trials), n_units=n, n_in=n_in, unroll=12
+            )
             for size, n in networks
         ]
     return _frame(parts)
@@ -245,8 +262,9 @@ def _study(
     diverged=0.1,
     accuracy=math.nan,
 ) -> dict:
-    """The trials of one study by column, a value for all where they share it, of which the share `diverged`
-    have no loss; steps and seconds have nothing to do with it."""
+    """The trials of one study by column, a value for all where they share it, of which the share
+    `diverged` have no loss; steps and seconds have nothing to do with it.
+    """
     bad = rng.random(len(loss)) < diverged
     loss, steps = (
         np.where(bad, math.nan, loss),
@@ -288,11 +306,15 @@ def _frame(studies: list[dict]) -> pd.DataFrame:
     counts = [len(study["steps"]) for study in studies]
     return pd.DataFrame(
         {
-            name: np.concatenate([study[name] for study in studies])
-            if isinstance(studies[0][name], np.ndarray)
-            else [hparams for study in studies for hparams in study[name]]
-            if name == "hparams"
-            else _repeated([study[name] for study in studies], counts)
+            name: (
+                np.concatenate([study[name] for study in studies])
+                if isinstance(studies[0][name], np.ndarray)
+                else (
+                    [hparams for study in studies for hparams in study[name]]
+                    if name == "hparams"
+                    else _repeated([study[name] for study in studies], counts)
+                )
+            )
             for name in studies[0]
         }
     )

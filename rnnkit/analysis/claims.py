@@ -15,9 +15,9 @@ from rnnkit.analysis import (
 )
 from rnnkit.analysis.capacity import stored_bits
 from rnnkit.analysis.convergence import NETWORK
+from rnnkit.analysis.display import Verdicts
 from rnnkit.analysis.finding import FAILS, HOLDS, MIN_TRIALS, UNTESTED, Finding, listed
 from rnnkit.analysis.rows import budget, rows_of
-from rnnkit.analysis.display import Verdicts
 
 CHECKS = {
     "C01": levels.linear_in_parameters,
@@ -84,8 +84,8 @@ WITHOUT_SEARCH = (
 
 
 def compare(name: str, frame: pd.DataFrame) -> Verdicts:
-    """Claims that figure `name` decides, a row each: id, claim, paper, ours with its 95 % interval, verdict
-    and a sentence of evidence.
+    """Claims that figure `name` decides, a row each: id, claim, paper, ours with its 95 % interval,
+    verdict and a sentence of evidence.
 
     ValueError for an unknown figure or a frame without its trials.
     """
@@ -95,9 +95,20 @@ def compare(name: str, frame: pd.DataFrame) -> Verdicts:
         statistic = claim.statistic[0].upper() + claim.statistic[1:]
         evidence = f"{statistic}: {finding.reason}; {budget(rows)}."
         table.append(
-            [id, claim.text, claim.paper, finding.ours, finding.low, finding.high, finding.verdict, evidence]
+            [
+                id,
+                claim.text,
+                claim.paper,
+                finding.ours,
+                finding.low,
+                finding.high,
+                finding.verdict,
+                evidence,
+            ]
         )
-    return Verdicts(table, columns=["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence"])
+    return Verdicts(
+        table, columns=["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence"]
+    )
 
 
 def findings(name: str, rows: pd.DataFrame, ids=None) -> dict[str, Finding]:
@@ -122,14 +133,17 @@ def findings(name: str, rows: pd.DataFrame, ids=None) -> dict[str, Finding]:
 
 
 def tally(claims: pd.DataFrame) -> str:
-    """How many of the paper's claims hold, fail and are open, out of a table of claims; those of ours and
-    those without a number apart."""
+    """How many of the paper's claims hold, fail and are open, out of a table of claims; those of
+    ours and those without a number apart.
+    """
     claims = claims.drop_duplicates("id")
     ours, undecidable = claims.id.str.endswith("b"), claims.id.isin(paper.WITHOUT_NUMBERS)
     theirs = claims[~ours & ~undecidable]
     parts = [f"of the {len(theirs)} that can be decided {_counts(theirs)}"]
     if undecidable.any():
-        parts.append(f"not counted {listed(claims.id[undecidable])}, of which the paper prints no number")
+        parts.append(
+            f"not counted {listed(claims.id[undecidable])}, of which the paper prints no number"
+        )
     if ours.any():
         parts.append(f"of ours beside them ({listed(claims.id[ours])}) {_counts(claims[ours])}")
     return "; ".join(parts)
@@ -148,13 +162,15 @@ def _counts(claims) -> str:
         for verdict, (one, many) in words.items()
     ]
     return ", ".join(
-        named + [f"{number} {verdict}" for verdict, number in counts.items() if verdict not in words]
+        named
+        + [f"{number} {verdict}" for verdict, number in counts.items() if verdict not in words]
     )
 
 
 def advice(verdicts: pd.DataFrame) -> Verdicts:
-    """Section 5's advice, a row for each piece and claim that it leans on, with our verdict, out of a table
-    of claims (`verdicts`)."""
+    """Section 5's advice, a row for each piece and claim that it leans on, with our verdict, out of
+    a table of claims (`verdicts`).
+    """
     known = verdicts.set_index("id")
     table = [
         [text, id, known.claim[id], known.ours[id], known.verdict[id]]

@@ -1,11 +1,11 @@
-"""Whether a search has come to its end: how much worse its best were after half of the trials, and with half
-of the training steps.
+"""Whether a search has come to its end: how much worse its best were after half of the trials, and
+with half of the training steps.
 
-A best trial is a lower bound on what a network can do, so a search that would find more if it went on cannot
-refute. It may where halving its trials and halving its steps each change the best by less than a twentieth.
-Both are read off the trials themselves: the best among the first half of each study's trials, and the best
-among all trials of at most half of the most training steps. A search that never left chance has learned
-nothing, so that nothing is known of its end.
+A best trial is a lower bound on what a network can do, so a search that would find more if it went
+on cannot refute. It may where halving its trials and halving its steps each change the best by less
+than a twentieth. Both are read off the trials themselves: the best among the first half of each
+study's trials, and the best among all trials of at most half of the most training steps. A search
+that never left chance has learned nothing, so that nothing is known of its end.
 """
 
 import math
@@ -35,8 +35,9 @@ NOTHING_KNOWN = {
 
 
 class Settled(NamedTuple):
-    """`trials` and `steps`: mean over networks of what halving either changes the best by, as a share of it;
-    nan where it is unknown."""
+    """`trials` and `steps`: mean over networks of what halving either changes the best by, as a
+    share of it; nan where it is unknown.
+    """
 
     trials: float
     steps: float
@@ -45,11 +46,11 @@ class Settled(NamedTuple):
 
 
 def settled(rows: pd.DataFrame) -> Settled:
-    """Whether the searches for these networks have come to their end, all together: the mean change of the
-    best over the networks.
+    """Whether the searches for these networks have come to their end, all together: the mean change
+    of the best over the networks.
 
-    Networks all of whose trials diverged are left out. Not settled where a change cannot be computed for one
-    of the others.
+    Networks all of whose trials diverged are left out. Not settled where a change cannot be
+    computed for one of the others.
     """
     table = halved(rows)
     table = table[table.best.notna()]
@@ -63,19 +64,25 @@ def settled(rows: pd.DataFrame) -> Settled:
     table = table[table.learned]
     trials, steps = (float(table[name].mean(skipna=False)) for name in ("trials", "steps"))
     done = trials < STEADY and steps < STEADY
-    changes = f"halving the trials changes the best by {_share(trials)}, halving the steps by {_share(steps)}"
+    changes = (
+        f"halving the trials changes the best by {_share(trials)}, halving the steps by"
+        f" {_share(steps)}"
+    )
     means = " on average" if len(table) > 1 else ""
     return Settled(
-        trials, steps, done, f"{changes}{means}: the search {'has come to its end' if done else 'is open'}"
+        trials,
+        steps,
+        done,
+        f"{changes}{means}: the search {'has come to its end' if done else 'is open'}",
     )
 
 
 def halved(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row for each network: its `best` loss, whether that is a twentieth below chance (`learned`), and the
-    changes `trials` and `steps`.
+    """A row for each network: its `best` loss, whether that is a twentieth below chance
+    (`learned`), and the changes `trials` and `steps`.
 
-    A change is the best less what half of it finds, over the best; nan where it cannot be computed. `best` is
-    nan where all diverged.
+    A change is the best less what half of it finds, over the best; nan where it cannot be computed.
+    `best` is nan where all diverged.
     """
     loss = rows.valid_loss.astype(float).mask(rows.infeasible.astype(bool)).to_numpy()
     steps, place = rows.steps.to_numpy(float), rows.hyper_iter.to_numpy()
@@ -88,7 +95,10 @@ def halved(rows: pd.DataFrame) -> pd.DataFrame:
             continue
         best, known = loss[places].min(), dict(zip(NETWORK, network))
         half = loss[places][early[places]].min(initial=math.inf)
-        changes = (_change(best, half), _change(best, with_half_the_steps(steps[places], loss[places])))
+        changes = (
+            _change(best, half),
+            _change(best, with_half_the_steps(steps[places], loss[places])),
+        )
         table.append([*network, best, _learned(best, known["task_type"], known["form"]), *changes])
     return pd.DataFrame(table, columns=[*NETWORK, "best", "learned", "trials", "steps"])
 
@@ -103,11 +113,14 @@ def trials_of(rows: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
 def with_half_the_steps(steps, loss) -> float:
     """The least loss with at most half of the most steps; nan where no trial has so few.
 
-    Where the next better trial has more than half, the loss in between goes with the logarithm of the steps:
-    so trials of a tenth of the steps are not taken for what half of them would give.
+    Where the next better trial has more than half, the loss in between goes with the logarithm of
+    the steps: so trials of a tenth of the steps are not taken for what half of them would give.
     """
     order = np.argsort(steps, kind="stable")
-    steps, least = np.asarray(steps, float)[order], np.minimum.accumulate(np.asarray(loss, float)[order])
+    steps, least = (
+        np.asarray(steps, float)[order],
+        np.minimum.accumulate(np.asarray(loss, float)[order]),
+    )
     limit = steps[-1] / 2
     below = np.flatnonzero(steps <= limit)
     if not len(below) or limit <= 0:

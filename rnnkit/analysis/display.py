@@ -1,5 +1,6 @@
-"""A table of claims that shows itself in a notebook: whole sentences, numbers with their intervals, verdicts
-in words and colour."""
+"""A table of claims that shows itself in a notebook: whole sentences, numbers with their intervals,
+verdicts in words and colour.
+"""
 
 import html
 import math
@@ -27,7 +28,8 @@ class Verdicts(pd.DataFrame):
         names = [name for name in self.columns if name not in merged]
         head = "".join(f'<th style="{LEFT}">{html.escape(str(name))}</th>' for name in names)
         body = "".join(
-            f"<tr>{''.join(_cell(name, row) for name in names)}</tr>" for row in self.to_dict("records")
+            f"<tr>{''.join(_cell(name, row) for name in names)}</tr>"
+            for row in self.to_dict("records")
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
@@ -48,7 +50,9 @@ def _cell(name, row: dict) -> str:
 
 
 def with_interval(value, low=None, high=None) -> str:
-    """1.81 [1.66, 1.95]; a dash where there is no number, and no brackets where there is no interval."""
+    """1.81 [1.66, 1.95]; a dash where there is no number, and no brackets where there is no
+    interval.
+    """
     if not isinstance(value, (int, float)) or math.isnan(value):
         return "-"
     ends = [end for end in (low, high) if isinstance(end, (int, float)) and not math.isnan(end)]

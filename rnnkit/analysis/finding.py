@@ -1,9 +1,9 @@
-"""What a check of a claim gives back, the rule that decides, its thresholds, and the few words that all
-checks share.
+"""What a check of a claim gives back, the rule that decides, its thresholds, and the few words that
+all checks share.
 
-A claim *holds* or *fails* where its whole interval lies on one side of the limit. It *fails* only where the
-search that the number comes from has come to its end (`convergence`), since a longer one might find what this
-one did not; a claim that a lower bound decides may hold after any search.
+A claim *holds* or *fails* where its whole interval lies on one side of the limit. It *fails* only
+where the search that the number comes from has come to its end (`convergence`), since a longer one
+might find what this one did not; a claim that a lower bound decides may hold after any search.
 """
 
 import math
@@ -17,42 +17,53 @@ from rnnkit.analysis.convergence import settled
 from rnnkit.analysis.statistics import holm
 
 HOLDS, FAILS, UNTESTED = "holds", "fails", "not tested at this scale"
-NO_NUMBERS = (
-    "no numbers printed in the paper"  # the verdict on a claim that nothing can decide; it is not counted
+NO_NUMBERS = (  # the verdict on a claim that nothing can decide; it is not counted
+    "no numbers printed in the paper"
 )
 
 MIN_TRIALS = 16  # a network with fewer trials than a round of the tuner has not been searched for
 SURELY = 0.05  # p-value, of all tests of a claim together
 MIN_CELLS = 3  # sizes x depths, or architectures, that an interval over them needs
-LINEAR, SURE = 0.1, 0.15  # "roughly linear": slope within 1 +- .1; an interval wider than +- .15 says nothing
+LINEAR, SURE = (
+    0.1,
+    0.15,
+)  # "roughly linear": slope within 1 +- .1; an interval wider than +- .15 says nothing
 ABOUT = 0.1  # "about 5 bits": within a tenth
 LEVEL = (
     paper.PERCEPTRON_BITS
 )  # networks that store less than a perceptron differ in their training, not in their capacity
-SMALL_SPREAD = 1.5  # "only small variations": the highest stores at most half as much again as the lowest
-SATURATED = (
-    0.5  # "then saturates": a doubling of the time steps gains less than half of what it gained before
+SMALL_SPREAD = (
+    1.5  # "only small variations": the highest stores at most half as much again as the lowest
 )
+# "then saturates": a doubling of the time steps gains less than half of what it gained before
+SATURATED = 0.5
 SLIGHTLY = 1.25  # "slightly larger" dataset: b = 1.25 b(1 - H2(p)) at p = .97
-SOLVED = 0.5  # a hard task is solved below half of chance; with long training few trials end between plateau and solution
+# a hard task is solved below half of chance; with long training few trials end between plateau and
+# solution
+SOLVED = 0.5
 STILL = 0.05  # "far harder": a best loss over chance within a twentieth is as hard
 DEEP = 4  # layers from which on section 4 speaks of deep networks
 NEARLY = 0.9  # "nearly perfectly": nine sums in ten
 RARELY = 0.25  # "almost never the best": at most a quarter of the wins
 SEEN = 0  # the seed whose random sets were there when the rule on signs was last changed
 AGREE = 0.8  # of the signs of Table App.2
-TIGHT = 25  # percentage points: a mean interval wider than that agrees with nearly any share of Table 1
-RERUNS = 20  # reruns that a mean over original needs
-EXPLODED = (
-    2.0  # multiples of chance: a loss above is finite, but one such trial would be all that a mean shows
+TIGHT = (
+    25  # percentage points: a mean interval wider than that agrees with nearly any share of Table 1
 )
+RERUNS = 20  # reruns that a mean over original needs
+# multiples of chance: a loss above is finite, but one such trial would be all that a mean shows
+EXPLODED = 2.0
 LOOSE = (
     EXPLODED,
     1.1,
 )  # multiples of chance above which a looser reading of Table 1 calls a trial infeasible
 EXACT = 0.01  # "nearly perfectly reconstruct": an error of a hundredth of the variance
-ON_CURVE = 0.05  # "the same curve": within a twentieth of the variance, about the height of a marker
-SMALL_FACTOR = 2.0  # "adjusted by only a small factor": twice the parameters; the spread of bits in Figure 1e (3-6) is as much
+ON_CURVE = (
+    0.05  # "the same curve": within a twentieth of the variance, about the height of a marker
+)
+# "adjusted by only a small factor": twice the parameters; the spread of bits in Figure 1e (3-6) is
+# as much
+SMALL_FACTOR = 2.0
 LEARNED = 0.01  # "learned perfectly": a hundredth of what chance costs
 
 
@@ -64,11 +75,14 @@ class Finding(NamedTuple):
     reason: str
 
 
-def judged(ours, interval, limit, below, reason, needs="", search: pd.DataFrame | None = None) -> Finding:
+def judged(
+    ours, interval, limit, below, reason, needs="", search: pd.DataFrame | None = None
+) -> Finding:
     """The verdict on "the number lies below `limit`" (or above it) from its interval.
 
-    `needs` says what is missing for any verdict, if something is. `search` holds the trials of the searches
-    that must have come to their end to refute the claim; None where the number owes nothing to a search.
+    `needs` says what is missing for any verdict, if something is. `search` holds the trials of the
+    searches that must have come to their end to refute the claim; None where the number owes
+    nothing to a search.
     """
     if needs:
         return Finding(ours, *interval, UNTESTED, f"{reason}; {needs}" if reason else needs)
@@ -83,8 +97,9 @@ def judged(ours, interval, limit, below, reason, needs="", search: pd.DataFrame 
 
 
 def unless_open(finding: Finding, search: pd.DataFrame) -> Finding:
-    """The finding, but a refutation only where the search, of which these are the trials, has come to its
-    end."""
+    """The finding, but a refutation only where the search, of which these are the trials, has come
+    to its end.
+    """
     if finding.verdict != FAILS:
         return finding
     end = settled(search)
@@ -94,8 +109,9 @@ def unless_open(finding: Finding, search: pd.DataFrame) -> Finding:
 
 
 class Pair(NamedTuple):
-    """One of two, named beforehand, against the other: p-value of the test, and the sign, -1 where the first
-    has the lower values."""
+    """One of two, named beforehand, against the other: p-value of the test, and the sign, -1 where
+    the first has the lower values.
+    """
 
     first: str
     second: str
@@ -104,8 +120,8 @@ class Pair(NamedTuple):
 
 
 def told_apart(pairs: list[Pair], lower: bool = True) -> tuple[str, str]:
-    """The verdict on "the first of each pair is the lower" (or the higher), Holm's p-values over all, and a
-    few words on it.
+    """The verdict on "the first of each pair is the lower" (or the higher), Holm's p-values over
+    all, and a few words on it.
 
     It holds if all pairs are told apart that way, and fails if any is told apart the other way.
     """
@@ -116,7 +132,8 @@ def told_apart(pairs: list[Pair], lower: bool = True) -> tuple[str, str]:
     words = f"{len(sure) - len(against)} of {count(len(pairs), 'pair')}"
     if against:
         words += (
-            f", the other way {listed(f'{label(pair.first)} - {label(pair.second)}' for pair in against)}"
+            ", the other way"
+            f" {listed(f'{label(pair.first)} - {label(pair.second)}' for pair in against)}"
         )
     if len(sure) < len(pairs):
         words += f" (of the others Holm's p is {min(q for q in p if q > SURELY):.2g} or more)"
@@ -124,18 +141,23 @@ def told_apart(pairs: list[Pair], lower: bool = True) -> tuple[str, str]:
 
 
 def untrained(points: pd.DataFrame) -> str:
-    """What is said of networks of the capacity task that store less than a perceptron on average; empty if
-    they store more."""
+    """What is said of networks of the capacity task that store less than a perceptron on average;
+    empty if they store more.
+    """
     level = mean(of_the_paper(points).bits_per_param.dropna())
     if level >= LEVEL:
         return ""
     stored = "no bits" if math.isnan(level) else f"{level:.2f} bits per parameter"
-    return f"networks that store {stored}, less than a perceptron's {LEVEL:g}, differ in their training and not in their capacity"
+    return (
+        f"networks that store {stored}, less than a perceptron's {LEVEL:g}, differ in their"
+        " training and not in their capacity"
+    )
 
 
 def side(limit: float, low: float, high: float, below: bool) -> str:
-    """The verdict on "lies below `limit`" (or above it) of an interval: untested where the interval contains
-    the limit."""
+    """The verdict on "lies below `limit`" (or above it) of an interval: untested where the interval
+    contains the limit.
+    """
     if math.isnan(low) or low <= limit <= high:
         return UNTESTED
     return HOLDS if (high < limit) == below else FAILS
@@ -148,12 +170,16 @@ def mean(values) -> float:
 
 
 def shared(table: pd.DataFrame, architectures) -> tuple[pd.DataFrame, str]:
-    """The sizes and depths at which all `architectures` were trained, and a word on an architecture left out.
+    """The sizes and depths at which all `architectures` were trained, and a word on an architecture
+    left out.
 
-    Means over these compare like with like: +RNN has no depth 1. The architecture with the fewest is left out
-    where that gives enough.
+    Means over these compare like with like: +RNN has no depth 1. The architecture with the fewest
+    is left out where that gives enough.
     """
-    table, out = table[[a for a in architectures if a in table]], [a for a in architectures if a not in table]
+    table, out = (
+        table[[a for a in architectures if a in table]],
+        [a for a in architectures if a not in table],
+    )
     fewer = table.drop(columns=table.count().idxmin()) if table.shape[1] > 2 else table
     if len(table.dropna()) < MIN_CELLS <= len(fewer.dropna()):
         table, out = fewer, [*out, *table.columns.difference(fewer.columns)]
@@ -161,7 +187,9 @@ def shared(table: pd.DataFrame, architectures) -> tuple[pd.DataFrame, str]:
 
 
 def lacking(rows: pd.DataFrame) -> str:
-    """What of the paper's architectures, depths and range of sizes was not trained; empty if nothing."""
+    """What of the paper's architectures, depths and range of sizes was not trained; empty if
+    nothing.
+    """
     architectures = [label(a) for a in paper.ARCHITECTURES if a not in set(rows.architecture)]
     depths = [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(rows.n_layers)]
     sizes = (
@@ -170,7 +198,9 @@ def lacking(rows: pd.DataFrame) -> str:
         else []
     )
     return (
-        f"{listed([*architectures, *depths, *sizes])} not trained" if architectures or depths or sizes else ""
+        f"{listed([*architectures, *depths, *sizes])} not trained"
+        if architectures or depths or sizes
+        else ""
     )
 
 

@@ -1,10 +1,10 @@
-"""Checks of claims about amounts: how many bits, for how many parameters, from how many samples, with how
-many hyper-parameters.
+"""Checks of claims about amounts: how many bits, for how many parameters, from how many samples,
+with how many hyper-parameters.
 
-A best trial is a lower bound on a capacity. So a search may show that networks store *at least* so much, but
-refutes a level ("about 5 bits"), a proportion to size or a dataset just large enough only where it has come
-to its end (`convergence`), and only with networks that store more than a perceptron; else the verdict is "not
-tested at this scale".
+A best trial is a lower bound on a capacity. So a search may show that networks store *at least* so
+much, but refutes a level ("about 5 bits"), a proportion to size or a dataset just large enough only
+where it has come to its end (`convergence`), and only with networks that store more than a
+perceptron; else the verdict is "not tested at this scale".
 """
 
 import math
@@ -15,10 +15,30 @@ from rnnkit import paper
 from rnnkit.analysis.capacity import bits_per_param
 from rnnkit.analysis.convergence import Settled, settled, trials_of
 from rnnkit.analysis.finding import (
-    ABOUT, FAILS, HOLDS, LINEAR, MIN_CELLS, SLIGHTLY, SURE, UNTESTED,
-    Finding, Pair, count, judged, label, lacking, listed, mean, of_the_paper, shared, size_range, told_apart, too_few, unless_open,
+    ABOUT,
+    FAILS,
+    HOLDS,
+    LINEAR,
+    MIN_CELLS,
+    SLIGHTLY,
+    SURE,
+    UNTESTED,
+    Finding,
+    Pair,
+    count,
+    judged,
+    label,
+    lacking,
+    listed,
+    mean,
+    of_the_paper,
+    shared,
+    size_range,
+    told_apart,
+    too_few,
+    unless_open,
     untrained,
-)  # fmt: skip
+)
 from rnnkit.analysis.rows import Budget, is_pinned
 from rnnkit.analysis.statistics import around_the_median, paired, slope_loglog, student
 
@@ -26,8 +46,8 @@ from rnnkit.analysis.statistics import around_the_median, paired, slope_loglog, 
 def linear_in_parameters(rows, points, spent: Budget) -> Finding:
     """C01: the interval of the slope contains 1, or is near it.
 
-    A large network can do what a small one does, so bits that do not rise with parameters show a poor search,
-    and refute nothing.
+    A large network can do what a small one does, so bits that do not rise with parameters show a
+    poor search, and refute nothing.
     """
     slope, low, high = slope_loglog(
         points.num_params, points.bits, points.architecture + points.n_layers.astype(str)
@@ -35,14 +55,21 @@ def linear_in_parameters(rows, points, spent: Budget) -> Finding:
     sizes, near = spent.sizes, 1 - LINEAR <= low and high <= 1 + LINEAR
     if len(sizes) < MIN_CELLS or sizes[-1] < 10 * sizes[0]:
         reason = (
-            f"{count(len(sizes), 'size')} of {size_range(sizes)} parameters, and it takes three over a decade"
+            f"{count(len(sizes), 'size')} of {size_range(sizes)} parameters, and it takes three"
+            " over a decade"
         )
         return Finding(slope, low, high, UNTESTED, reason)
     if math.isnan(low) or untrained(points):
-        return Finding(slope, low, high, UNTESTED, untrained(points) or "too few networks stored bits")
+        return Finding(
+            slope, low, high, UNTESTED, untrained(points) or "too few networks stored bits"
+        )
     if near or low <= 1 <= high and high - low <= 2 * SURE:
         return Finding(
-            slope, low, high, HOLDS, f"near 1 over {len(sizes)} sizes of {size_range(sizes)} parameters"
+            slope,
+            low,
+            high,
+            HOLDS,
+            f"near 1 over {len(sizes)} sizes of {size_range(sizes)} parameters",
         )
     if low <= 1 <= high:
         return Finding(slope, low, high, UNTESTED, f"the interval is wider than 1 +- {SURE}")
@@ -54,22 +81,27 @@ def linear_in_parameters(rows, points, spent: Budget) -> Finding:
             UNTESTED,
             "bits do not rise with parameters, which shows a poor search of the large networks",
         )
-    refuted = Finding(slope, low, high, FAILS, f"the interval excludes 1 over {size_range(sizes)} parameters")
+    refuted = Finding(
+        slope, low, high, FAILS, f"the interval excludes 1 over {size_range(sizes)} parameters"
+    )
     return unless_open(refuted, rows)
 
 
 def five_bits(rows, points, spent: Budget) -> Finding:
-    """C02: the mean over architectures and depths is within a tenth of 5, at the sizes whose searches have
-    come to their end.
+    """C02: the mean over architectures and depths is within a tenth of 5, at the sizes whose
+    searches have come to their end.
 
-    If there are none, the mean at the largest size is shown, as the lower bound that it is; it can only be
-    too much.
+    If there are none, the mean at the largest size is shown, as the lower bound that it is; it can
+    only be too much.
     """
     points, ends = of_the_paper(points).dropna(subset="bits"), _ends(rows)
     done = [size for size, end in ends.items() if end.settled]
     used = points[points.max_params.isin(done or list(ends)[-1:])]
     level, (low, high) = mean(used.bits_per_param), student(used.bits_per_param)
-    where = f"{count(len(used), 'network')} of {listed(f'{size:,}' for size in sorted(set(used.max_params)))} parameters"
+    where = (
+        f"{count(len(used), 'network')} of"
+        f" {listed(f'{size:,}' for size in sorted(set(used.max_params)))} parameters"
+    )
     least, most = ((1 + sign * ABOUT) * paper.BITS_PER_PARAMETER for sign in (-1, 1))
     if low > most:
         return Finding(level, low, high, FAILS, f"{where}, more than a tenth above 5")
@@ -86,7 +118,11 @@ def five_bits(rows, points, spent: Budget) -> Finding:
         return Finding(level, low, high, UNTESTED, f"{where}; {untrained(used)}")
     if least <= level <= most and high - low <= 2 * (most - least):
         return Finding(
-            level, low, high, HOLDS, f"{where}, all that are trained to their end; within a tenth of 5"
+            level,
+            low,
+            high,
+            HOLDS,
+            f"{where}, all that are trained to their end; within a tenth of 5",
         )
     verdict = FAILS if high < least else UNTESTED
     unsure = "" if verdict == FAILS else "; the interval does not tell"
@@ -105,11 +141,15 @@ def _ends(rows) -> dict[int, Settled]:
 
 
 def more_than_a_perceptron(rows, points, spent: Budget) -> Finding:
-    """C02b, ours: the mean over all networks is above a perceptron's 2. What was found is a lower bound, so
-    this can hold, or stay open."""
+    """C02b, ours: the mean over all networks is above a perceptron's 2. What was found is a lower
+    bound, so this can hold, or stay open.
+    """
     values = of_the_paper(points).bits_per_param.dropna()
     level, interval = mean(values), student(values)
-    reason = f"{count(len(values), 'network')} of {size_range(spent.sizes)} parameters, from {values.min():.2f} to {values.max():.2f}"
+    reason = (
+        f"{count(len(values), 'network')} of {size_range(spent.sizes)} parameters, from"
+        f" {values.min():.2f} to {values.max():.2f}"
+    )
     if not len(values):
         return Finding(level, *interval, UNTESTED, "no network stored bits")
     found = judged(level, interval, paper.PERCEPTRON_BITS, below=False, reason=reason)
@@ -123,15 +163,17 @@ def more_than_a_perceptron(rows, points, spent: Budget) -> Finding:
 def three_to_six(rows, points, spent: Budget) -> Finding:
     """C03: every network lies between 3 and 6; the interval shown is the least and the most.
 
-    More than 6 refutes it after any search, fewer than 3 where the searches of such networks have come to
-    their end.
+    More than 6 refutes it after any search, fewer than 3 where the searches of such networks have
+    come to their end.
     """
     points = of_the_paper(points).dropna(subset="bits_per_param")
     values = points.bits_per_param
     level, low, high = mean(values), values.min(), values.max()
     least, most = paper.BAND
     if high > most:
-        return Finding(level, low, high, FAILS, f"the best study stores {high:.2f}, more than {most:g}")
+        return Finding(
+            level, low, high, FAILS, f"the best study stores {high:.2f}, more than {most:g}"
+        )
     if not len(values) or untrained(points):
         return Finding(level, low, high, UNTESTED, untrained(points))
     if low < least:
@@ -140,13 +182,16 @@ def three_to_six(rows, points, spent: Budget) -> Finding:
         return unless_open(Finding(level, low, high, FAILS, reason), trials_of(rows, short))
     absent = lacking(rows)
     if absent:
-        return Finding(level, low, high, UNTESTED, f"all {len(values)} networks lie between, but {absent}")
+        return Finding(
+            level, low, high, UNTESTED, f"all {len(values)} networks lie between, but {absent}"
+        )
     return Finding(level, low, high, HOLDS, f"all {len(values)} networks lie between")
 
 
 def irnn_lowest(rows, points, spent: Budget) -> Finding:
-    """C08: the IRNN's bits per parameter are below those of every other architecture (pairs over sizes and
-    depths, Holm's correction), and its most is within a tenth of 3.5."""
+    """C08: the IRNN's bits per parameter are below those of every other architecture (pairs over
+    sizes and depths, Holm's correction), and its most is within a tenth of 3.5.
+    """
     irnn = points[points.architecture == "irnn"].dropna(subset="bits")
     if irnn.empty:
         return Finding(math.nan, math.nan, math.nan, UNTESTED, "no IRNN stored bits")
@@ -159,9 +204,14 @@ def irnn_lowest(rows, points, spent: Budget) -> Finding:
     if untrained(points):
         return Finding(ours, low, ours, UNTESTED, untrained(points))
     logs = np.log(table)
-    order, words = told_apart([Pair("irnn", other, *paired(logs.irnn, logs[other])) for other in others])
+    order, words = told_apart(
+        [Pair("irnn", other, *paired(logs.irnn, logs[other])) for other in others]
+    )
     means = table.mean().sort_values()
-    rank = f"{', '.join(f'{label(a)} {value:.2f}' for a, value in means.items())}{left_out}; lower than each other: {words}"
+    rank = (
+        f"{', '.join(f'{label(a)} {value:.2f}' for a, value in means.items())}{left_out}; lower"
+        f" than each other: {words}"
+    )
     if order != HOLDS:
         return unless_open(Finding(ours, low, ours, order, rank), rows)
     near = abs(ours / paper.RELU_BITS - 1) <= ABOUT
@@ -172,8 +222,9 @@ def irnn_lowest(rows, points, spent: Budget) -> Finding:
 
 
 def best_dataset(rows, points, spent: Budget) -> Finding:
-    """C12: the median over studies of best dataset size over stored bits is at most 1.25 (it cannot be below
-    1)."""
+    """C12: the median over studies of best dataset size over stored bits is at most 1.25 (it cannot
+    be below 1).
+    """
     stored = points[points.bits > 0]
     ratios = (stored.samples / stored.bits).to_numpy()
     ratio = float(np.median(ratios)) if len(ratios) else math.nan
@@ -182,11 +233,15 @@ def best_dataset(rows, points, spent: Budget) -> Finding:
         return Finding(ratio, math.nan, math.nan, UNTESTED, reason)
     reason = f"median of {len(ratios)} networks; slightly is up to {SLIGHTLY}"
     interval = around_the_median(np.sort(ratios))
-    return judged(ratio, interval, SLIGHTLY, below=True, reason=reason, needs=untrained(points), search=rows)
+    return judged(
+        ratio, interval, SLIGHTLY, below=True, reason=reason, needs=untrained(points), search=rows
+    )
 
 
 def perceptron(rows, points, spent: Budget) -> Finding:
-    """C17: the linear model stores at least 1.8 bits a parameter, 2 less a tenth, on average over sizes."""
+    """C17: the linear model stores at least 1.8 bits a parameter, 2 less a tenth, on average over
+    sizes.
+    """
     points = points.dropna(subset="bits")
     level, (low, high) = mean(points.bits_per_param), student(points.bits_per_param)
     about = f"mean over {count(len(points), 'size')} of {size_range(spent.sizes)} parameters"
@@ -196,7 +251,11 @@ def perceptron(rows, points, spent: Budget) -> Finding:
         return Finding(level, low, high, HOLDS, about)
     if level < paper.PERCEPTRON_BITS / 2:
         return Finding(
-            level, low, high, UNTESTED, f"{about}; less than half of what theory allows shows a poor search"
+            level,
+            low,
+            high,
+            UNTESTED,
+            f"{about}; less than half of what theory allows shows a poor search",
         )
     return unless_open(Finding(level, low, high, FAILS, about), rows)
 
@@ -206,13 +265,19 @@ def dimensions(rows, points, spent: Budget) -> Finding:
     rows = rows[~is_pinned(rows) & rows.architecture.isin(paper.ARCHITECTURES)]
     counts = rows.hparams.map(len).groupby(rows.architecture, sort=False).max()
     if counts.empty:
-        return Finding(math.nan, math.nan, math.nan, UNTESTED, "none of the paper's architectures is here")
+        return Finding(
+            math.nan, math.nan, math.nan, UNTESTED, "none of the paper's architectures is here"
+        )
     low, high = paper.DIMENSIONS
     inside = low <= counts.min() and counts.max() <= high
     each = ", ".join(f"{label(a)} {counts[a]}" for a in paper.ARCHITECTURES if a in counts)
     missing = [label(a) for a in paper.ARCHITECTURES if a not in counts]
     if inside and missing:
         return Finding(
-            counts.mean(), counts.min(), counts.max(), UNTESTED, f"{each}; {listed(missing)} not trained"
+            counts.mean(),
+            counts.min(),
+            counts.max(),
+            UNTESTED,
+            f"{each}; {listed(missing)} not trained",
         )
     return Finding(counts.mean(), counts.min(), counts.max(), HOLDS if inside else FAILS, each)

@@ -1,5 +1,6 @@
-"""Best losses of networks on tasks that none learns perfectly (section 3, Figure 3), and the claims on
-them."""
+"""Best losses of networks on tasks that none learns perfectly (section 3, Figure 3), and the claims
+on them.
+"""
 
 import math
 
@@ -10,9 +11,23 @@ from scipy import stats
 from rnnkit import paper
 from rnnkit.analysis.capacity import in_order
 from rnnkit.analysis.finding import (
-    FAILS, HOLDS, LEARNED, MIN_CELLS, SMALL_FACTOR, UNTESTED,
-    Finding, count, label, listed, of_the_paper, shared, side, size_range, too_few, unless_open,
-)  # fmt: skip
+    FAILS,
+    HOLDS,
+    LEARNED,
+    MIN_CELLS,
+    SMALL_FACTOR,
+    UNTESTED,
+    Finding,
+    count,
+    label,
+    listed,
+    of_the_paper,
+    shared,
+    side,
+    size_range,
+    too_few,
+    unless_open,
+)
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import bootstrap, half_rank, slope_loglog, spread_of_means
 
@@ -27,15 +42,19 @@ NETWORK = [
     "architecture",
 ]  # what a best is taken over
 LETTERS = 27  # symbols of text8: a to z and the space
-RCF = {"paper": (1_000_000, 5_000), "small": (10_000, 50), "tiny": (200, 1)}  # form -> samples, tau (App. B)
+RCF = {
+    "paper": (1_000_000, 5_000),
+    "small": (10_000, 50),
+    "tiny": (200, 1),
+}  # form -> samples, tau (App. B)
 
 
 def best_losses(rows: pd.DataFrame) -> pd.DataFrame:
-    """The trial with the least validation loss of each network and its evaluation loss, `loss`; a row each,
-    in the paper's order.
+    """The trial with the least validation loss of each network and its evaluation loss, `loss`; a
+    row each, in the paper's order.
 
-    `loss_high` is what half the search would have found in 39 of 40 cases; the best itself bounds what a
-    network can reach from above.
+    `loss_high` is what half the search would have found in 39 of 40 cases; the best itself bounds
+    what a network can reach from above.
     """
     rows, table = rows.reset_index(drop=True), []
     feasible = rows.valid_loss.astype(float).mask(rows.infeasible.astype(bool))
@@ -73,21 +92,22 @@ def best_losses(rows: pd.DataFrame) -> pd.DataFrame:
 def by_size(points: pd.DataFrame) -> pd.DataFrame:
     """Table of best losses out of `best_losses`: a row for each size and depth, a column for each
     architecture."""
-    table = points.pivot_table("loss", ["max_params", "n_layers"], "architecture", aggfunc="min").dropna(
-        axis=1, how="all"
-    )
+    table = points.pivot_table(
+        "loss", ["max_params", "n_layers"], "architecture", aggfunc="min"
+    ).dropna(axis=1, how="all")
     return table[in_order(table.columns)]
 
 
 def chance(task_type: str) -> float:
-    """Loss of an answer that knows nothing: log2(27) bits a character for text8, the variance 1 of a target
-    elsewhere."""
+    """Loss of an answer that knows nothing: log2(27) bits a character for text8, the variance 1 of
+    a target elsewhere.
+    """
     return math.log2(LETTERS) if task_type == "text8" else 1.0
 
 
 def memorised(form: str, samples):
-    """Error left on random functions by a network that knows the `samples` heaviest and says 0 to all others;
-    nan for an unknown form.
+    """Error left on random functions by a network that knows the `samples` heaviest and says 0 to
+    all others; nan for an unknown form.
 
     1 - ln(1 + M / tau) / ln(1 + N / tau), from the weights of Appendix B.
     """
@@ -96,8 +116,9 @@ def memorised(form: str, samples):
 
 
 def fall(points: pd.DataFrame) -> tuple[float, float, float]:
-    """Change of the loss for e times the parameters, with Student's 95 % interval: one slope for all, each
-    architecture and depth with its own level. nan where the sizes do not determine it."""
+    """Change of the loss for e times the parameters, with Student's 95 % interval: one slope for
+    all, each architecture and depth with its own level. nan where the sizes do not determine it.
+    """
     points = points.dropna(subset="loss")
     series = [points.architecture, points.n_layers]
     x, y = (
@@ -108,14 +129,17 @@ def fall(points: pd.DataFrame) -> tuple[float, float, float]:
     if free < 1 or squares < 1e-9:
         return math.nan, math.nan, math.nan
     slope = float(x @ y) / squares
-    half = stats.t.ppf(0.975, free) * math.sqrt(float(((y - slope * x) ** 2).sum()) / free / squares)
+    half = stats.t.ppf(0.975, free) * math.sqrt(
+        float(((y - slope * x) ** 2).sum()) / free / squares
+    )
     return slope, slope - half, slope + half
 
 
 def r_squared(x, y):
     """Share of the variance of y that a straight line in x explains, along the last axis."""
     x, y = (
-        values - values.mean(-1, keepdims=True) for values in (np.asarray(x, float), np.asarray(y, float))
+        values - values.mean(-1, keepdims=True)
+        for values in (np.asarray(x, float), np.asarray(y, float))
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         return (x * y).sum(-1) ** 2 / ((x * x).sum(-1) * (y * y).sum(-1))
@@ -125,18 +149,23 @@ def r_squared(x, y):
 
 
 def equal_at_equal_size(task_type: str, unit: str):
-    """T01, R01: highest less lowest mean loss at equal parameters, worth at most twice the parameters.
+    """T01, R01: highest less lowest mean loss at equal parameters, worth at most twice the
+    parameters.
 
-    The paper says what near means: "the number of parameters would have to be adjusted by only a small
-    factor". A difference in loss is worth the factor by which parameters must grow for the loss to fall that
-    much.
+    The paper says what near means: "the number of parameters would have to be adjusted by only a
+    small factor". A difference in loss is worth the factor by which parameters must grow for the
+    loss to fall that much.
     """
 
     def check(rows, points, spent: Budget) -> Finding:
         points = of_the_paper(points[points.task_type == task_type])
         if points.loss.notna().sum() == 0:
             return Finding(
-                math.nan, math.nan, math.nan, UNTESTED, f"no trials of {paper.TASKS[task_type]} ended"
+                math.nan,
+                math.nan,
+                math.nan,
+                UNTESTED,
+                f"no trials of {paper.TASKS[task_type]} ended",
             )
         table, left_out = shared(by_size(points), paper.ARCHITECTURES)
         ours, low, high = spread_of_means(table)
@@ -144,20 +173,31 @@ def equal_at_equal_size(task_type: str, unit: str):
             return Finding(ours, math.nan, math.nan, UNTESTED, too_few(table))
         means, (slope, _, surely) = table.mean(), fall(points)
         where = "on a Shakespeare sample, not text8: " if "sample" in points.form.iloc[0] else ""
-        reason = f"{where}{label(means.idxmin())} {means.min():.3g}, {label(means.idxmax())} {means.max():.3g} {unit}{left_out}"
+        reason = (
+            f"{where}{label(means.idxmin())} {means.min():.3g}, {label(means.idxmax())}"
+            f" {means.max():.3g} {unit}{left_out}"
+        )
         if not surely < 0:
             return Finding(
                 ours,
                 low,
                 high,
                 UNTESTED,
-                f"{reason}, but the loss does not surely fall with parameters, so it has no worth in them",
+                f"{reason}, but the loss does not surely fall with parameters, so it has no worth"
+                " in them",
             )
         factor, least, most = (math.exp(min(value / -slope, 50)) for value in (ours, low, high))
-        reason += f", worth {factor:.2f} [{least:.2f}, {most:.2f}] times the parameters; small is up to {SMALL_FACTOR:g}"
+        reason += (
+            f", worth {factor:.2f} [{least:.2f}, {most:.2f}] times the parameters; small is up to"
+            f" {SMALL_FACTOR:g}"
+        )
         verdict = side(SMALL_FACTOR, least, most, below=True)
         found = Finding(
-            ours, low, high, verdict, reason + ("; the interval contains that" if verdict == UNTESTED else "")
+            ours,
+            low,
+            high,
+            verdict,
+            reason + ("; the interval contains that" if verdict == UNTESTED else ""),
         )
         return unless_open(found, rows[rows.task_type == task_type])
 
@@ -165,8 +205,9 @@ def equal_at_equal_size(task_type: str, unit: str):
 
 
 def units_mislead(rows, points, spent: Budget) -> Finding:
-    """T02: a line in log parameters explains more of the loss with one layer than one in log units; the
-    interval resamples networks."""
+    """T02: a line in log parameters explains more of the loss with one layer than one in log units;
+    the interval resamples networks.
+    """
     points = of_the_paper(
         points[(points.task_type == "text8") & (points.n_layers == 1) & (points.n_units > 0)]
     ).dropna(subset="loss")
@@ -177,11 +218,17 @@ def units_mislead(rows, points, spent: Budget) -> Finding:
 
     sizes, names = points.max_params.nunique(), points.architecture.nunique()
     if sizes < 2 or names < 3:
-        reason = f"{count(names, 'architecture')} with one layer at {count(sizes, 'size')}, and it takes three at two"
+        reason = (
+            f"{count(names, 'architecture')} with one layer at {count(sizes, 'size')}, and it takes"
+            " three at two"
+        )
         return Finding(math.nan, math.nan, math.nan, UNTESTED, reason)
     ours, (low, high) = float(gain(values[None])[0]), bootstrap(values, gain)
     parameters, units = (float(r_squared(values[:, k], values[:, 2])) for k in (0, 1))
-    reason = f"{parameters:.2f} on log parameters, {units:.2f} on log units, {count(len(points), 'network')} with one layer"
+    reason = (
+        f"{parameters:.2f} on log parameters, {units:.2f} on log units,"
+        f" {count(len(points), 'network')} with one layer"
+    )
     return Finding(ours, low, high, side(0, low, high, below=False), reason)
 
 
@@ -189,15 +236,27 @@ def never_perfect(rows, points, spent: Budget) -> Finding:
     """R02: on both tasks the loss falls with parameters, and no network comes near zero."""
     points = of_the_paper(points).dropna(subset="loss")
     slope, low, high = slope_loglog(
-        points.num_params, points.loss, points.task_type + points.architecture + points.n_layers.astype(str)
+        points.num_params,
+        points.loss,
+        points.task_type + points.architecture + points.n_layers.astype(str),
     )
     tasks = [task for task in ("text8", "rcf") if task in set(points.task_type)]
-    if points.empty or points.groupby("task_type").max_params.nunique().max() < 2 or math.isnan(low):
+    if (
+        points.empty
+        or points.groupby("task_type").max_params.nunique().max() < 2
+        or math.isnan(low)
+    ):
         return Finding(
-            slope, low, high, UNTESTED, f"{count(points.max_params.nunique(), 'size')}, and it takes two"
+            slope,
+            low,
+            high,
+            UNTESTED,
+            f"{count(points.max_params.nunique(), 'size')}, and it takes two",
         )
     levels = {task: points.loss[points.task_type == task].min() / chance(task) for task in tasks}
-    least = ", ".join(f"{paper.TASKS[task]} {level:.2f} of chance" for task, level in levels.items())
+    least = ", ".join(
+        f"{paper.TASKS[task]} {level:.2f} of chance" for task, level in levels.items()
+    )
     reason = f"{size_range(points.max_params)} parameters; the best networks reach {least}"
     if min(levels.values()) <= LEARNED:
         return Finding(slope, low, high, FAILS, f"{reason}, which is learned perfectly")

@@ -1,16 +1,24 @@
-"""From which trials something was drawn: who trained them, and when. Words made of the columns that each trial carries."""
+"""From which trials something was drawn: who trained them, and when. Words made of the columns that
+each trial carries.
+"""
 
 import pandas as pd
 
 
 def origin(frame: pd.DataFrame) -> str:
-    """The versions of rnnkit and torch, commits, devices and days of a frame of trials, in one sentence."""
+    """The versions of rnnkit and torch, commits, devices and days of a frame of trials, in one
+    sentence.
+    """
     if not len(frame):
         return "Of no trials."
     days = sorted({created[:10] for created in frame.created})
     parts = [f"rnnkit {_some(frame.version)}"]
     commits = set(frame.commit) if "commit" in frame else {""}
-    parts.append(f"commit{'s' * (len(commits) > 1)} {_some(commits)}" if commits != {""} else "commit not noted")
+    parts.append(
+        f"commit{'s' * (len(commits) > 1)} {_some(commits)}"
+        if commits != {""}
+        else "commit not noted"
+    )
     if "torch" in frame and set(frame.torch) != {""}:
         parts.append(f"torch {_some(frame.torch)}")
     parts.append(_some(frame.device))
@@ -27,4 +35,6 @@ def short_origin(frame: pd.DataFrame) -> str:
 def _some(values, most=3) -> str:
     """Different values in order, no more than some of them; "unknown" for an empty one."""
     values = sorted({str(value) or "unknown" for value in values})
-    return ", ".join(values[:most]) + (f" and {len(values) - most} more" if len(values) > most else "")
+    return ", ".join(values[:most]) + (
+        f" and {len(values) - most} more" if len(values) > most else ""
+    )

@@ -16,29 +16,35 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, flo
         return math.nan, math.nan
     z, share = stats.norm.ppf((1 + level) / 2), successes / trials
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2))
+    half = (
+        z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2))
+    )
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def infeasible_share(frame: pd.DataFrame) -> pd.DataFrame:
     """Share of diverged trials by architecture and depth, with Wilson's 95 % interval (Table 1)."""
     counts = (
-        frame.groupby(["architecture", "n_layers"], sort=False).infeasible.agg(["sum", "count"]).reset_index()
+        frame.groupby(["architecture", "n_layers"], sort=False)
+        .infeasible.agg(["sum", "count"])
+        .reset_index()
     )
     counts.columns = ["architecture", "n_layers", "infeasible", "trials"]
     ends = [wilson(int(k), int(n)) for k, n in zip(counts.infeasible, counts.trials)]
     return counts.assign(
-        share=counts.infeasible / counts.trials, low=[low for low, _ in ends], high=[high for _, high in ends]
+        share=counts.infeasible / counts.trials,
+        low=[low for low, _ in ends],
+        high=[high for _, high in ends],
     )
 
 
 def bootstrap(values, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile interval of `statistic` when the rows of `values` are resampled; (nan, nan) for fewer
-    than two rows.
+    """95 % percentile interval of `statistic` when the rows of `values` are resampled; (nan, nan)
+    for fewer than two rows.
 
-    `statistic` takes an array draws x rows x ... and returns one number a draw. Rows are whole studies, or a
-    size and depth with all its architectures, never trials: the best of a resampled study is at most the best
-    of the study, so it is biased.
+    `statistic` takes an array draws x rows x ... and returns one number a draw. Rows are whole
+    studies, or a size and depth with all its architectures, never trials: the best of a resampled
+    study is at most the best of the study, so it is biased.
     """
     values = np.asarray(values, float)
     if len(values) < 2 or not values.size:
@@ -49,8 +55,9 @@ def bootstrap(values, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[flo
 
 
 def student(values, least: float = -math.inf, most: float = math.inf) -> tuple[float, float]:
-    """Student's 95 % interval of the mean of `values`, wide for few of them, cut off at `least` and `most`,
-    between which each must lie; (nan, nan) for fewer than two."""
+    """Student's 95 % interval of the mean of `values`, wide for few of them, cut off at `least` and
+    `most`, between which each must lie; (nan, nan) for fewer than two.
+    """
     values = np.asarray(values, float)
     values = values[~np.isnan(values)]
     if len(values) < 2:
@@ -60,9 +67,10 @@ def student(values, least: float = -math.inf, most: float = math.inf) -> tuple[f
 
 
 def spread_of_means(table) -> tuple[float, float, float]:
-    """Highest less lowest mean of the columns of a complete table, with Tukey's 95 % interval (studentised
-    range), which allows for the choice of the two among all: rows are blocks, and what rows and columns leave
-    over is the noise. nan where there is none."""
+    """Highest less lowest mean of the columns of a complete table, with Tukey's 95 % interval
+    (studentised range), which allows for the choice of the two among all: rows are blocks, and what
+    rows and columns leave over is the noise. nan where there is none.
+    """
     table = np.asarray(table, float)
     n, k = table.shape if table.ndim == 2 else (0, 0)
     if not table.size:
@@ -82,9 +90,11 @@ def _studentised(k: int, free: int) -> float:
 
 
 def relabelled(table, statistic, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """`statistic` of the table when the entries of each row are dealt out anew among the columns that have
-    one: what it is without an effect of the columns. `statistic` takes draws x rows x columns and returns one
-    number a draw."""
+    """`statistic` of the table when the entries of each row are dealt out anew among the columns
+    that have
+    one: what it is without an effect of the columns. `statistic` takes draws x rows x columns and
+    returns one number a draw.
+    """
     table, rng = np.asarray(table, float), np.random.default_rng(seed)
     drawn = np.repeat(table[None], draws, 0)
     for row, values in enumerate(table):
@@ -94,15 +104,17 @@ def relabelled(table, statistic, draws: int = DRAWS, seed: int = 0) -> np.ndarra
 
 
 def share_beyond(observed: float, drawn) -> float:
-    """p-value: share of `drawn`, with the observation among them, that is at least as large as `observed`
-    (Phipson & Smyth 2010)."""
+    """p-value: share of `drawn`, with the observation among them, that is at least as large as
+    `observed` (Phipson & Smyth 2010).
+    """
     drawn = np.asarray(drawn)
     return float((1 + np.sum(drawn >= observed - 1e-12 * abs(observed))) / (1 + len(drawn)))
 
 
 def apart(table) -> float:
-    """p-value for columns that differ more than rows relabelled at random do: of the variance of the columns'
-    means, rows centred."""
+    """p-value for columns that differ more than rows relabelled at random do: of the variance of
+    the columns' means, rows centred.
+    """
     table = np.asarray(table, float)
     if table.ndim != 2 or not table.size:
         return math.nan
@@ -115,8 +127,9 @@ def apart(table) -> float:
 
 
 def mann_whitney(first, second) -> tuple[float, int]:
-    """Mann & Whitney's rank test of two samples -> (two-sided p, sign); the sign is -1 where the first ranks
-    lower. inf ranks last."""
+    """Mann & Whitney's rank test of two samples -> (two-sided p, sign); the sign is -1 where the
+    first ranks lower. inf ranks last.
+    """
     first, second = np.asarray(first, float), np.asarray(second, float)
     if not len(first) or not len(second) or np.ptp(stats.rankdata([*first, *second])) == 0:
         return 1.0, 0
@@ -125,8 +138,9 @@ def mann_whitney(first, second) -> tuple[float, int]:
 
 
 def fisher(first: int, of_first: int, second: int, of_second: int) -> tuple[float, int]:
-    """Fisher's exact test of two shares -> (two-sided p, sign); the sign is -1 where the first share is the
-    lower."""
+    """Fisher's exact test of two shares -> (two-sided p, sign); the sign is -1 where the first
+    share is the lower.
+    """
     if not of_first or not of_second:
         return 1.0, 0
     p = stats.fisher_exact([[first, of_first - first], [second, of_second - second]]).pvalue
@@ -134,8 +148,9 @@ def fisher(first: int, of_first: int, second: int, of_second: int) -> tuple[floa
 
 
 def paired(first, second) -> tuple[float, int]:
-    """Student's test of paired differences -> (two-sided p, sign); the sign is -1 where the first is the
-    lower on average."""
+    """Student's test of paired differences -> (two-sided p, sign); the sign is -1 where the first
+    is the lower on average.
+    """
     differences = np.asarray(first, float) - np.asarray(second, float)
     differences = differences[~np.isnan(differences)]
     if len(differences) < 2:
@@ -147,8 +162,9 @@ def paired(first, second) -> tuple[float, int]:
 
 
 def holm(p) -> np.ndarray:
-    """Holm's (1979) p-values of several tests together: the chance that any of them is called wrongly stays
-    what it is for one."""
+    """Holm's (1979) p-values of several tests together: the chance that any of them is called
+    wrongly stays what it is for one.
+    """
     p = np.asarray(p, float)
     order = np.argsort(p)
     raised = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)) if len(p) else p
@@ -158,15 +174,19 @@ def holm(p) -> np.ndarray:
 
 
 def kendall(x, y):
-    """Kendall's tau-a along the last axis: (concordant - discordant) / pairs; a tie counts for neither."""
+    """Kendall's tau-a along the last axis: (concordant - discordant) / pairs; a tie counts for
+    neither.
+    """
     x, y = np.asarray(x, float), np.asarray(y, float)
     first, second = np.triu_indices(x.shape[-1], 1)
-    return (np.sign(x[..., first] - x[..., second]) * np.sign(y[..., first] - y[..., second])).mean(-1)
+    return (np.sign(x[..., first] - x[..., second]) * np.sign(y[..., first] - y[..., second])).mean(
+        -1
+    )
 
 
 def slope_loglog(params, bits, series=None) -> tuple[float, float, float]:
-    """Slope of log bits on log parameters with Student's 95 % interval; one intercept for each of `series`,
-    one slope for all.
+    """Slope of log bits on log parameters with Student's 95 % interval; one intercept for each of
+    `series`, one slope for all.
 
     Points without bits are left out; nan where the points do not determine the slope.
     """
@@ -186,11 +206,11 @@ def slope_loglog(params, bits, series=None) -> tuple[float, float, float]:
 
 
 def half_search(bits) -> float:
-    """What a search half as long finds in 39 of 40 cases: the 2.5 % quantile of the best among a random half
-    of the trials.
+    """What a search half as long finds in 39 of 40 cases: the 2.5 % quantile of the best among a
+    random half of the trials.
 
-    A diverged trial (nan) has stored nothing. The best itself is a lower bound on the capacity, so no upper
-    end is given.
+    A diverged trial (nan) has stored nothing. The best itself is a lower bound on the capacity, so
+    no upper end is given.
     """
     ranked = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
     return float(ranked[half_rank(len(ranked))])
@@ -208,17 +228,20 @@ def half_rank(n: int) -> int:
 
 
 def expected_best(bits, count: int) -> float:
-    """Mean of the best among `count` trials drawn without replacement: searches of unequal length compared at
-    equal length."""
+    """Mean of the best among `count` trials drawn without replacement: searches of unequal length
+    compared at equal length.
+    """
     ranked = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
     n = len(ranked)
-    weights = [math.comb(n - rank - 1, count - 1) / math.comb(n, count) for rank in range(n - count + 1)]
+    weights = [
+        math.comb(n - rank - 1, count - 1) / math.comb(n, count) for rank in range(n - count + 1)
+    ]
     return float(np.dot(weights, ranked[: len(weights)]))
 
 
 def welch(first, second) -> tuple[float, float, float]:
-    """Welch's t-test for equality of means (Welch 1947) -> (t, degrees of freedom, two-sided p); t < 0 where
-    the second mean is larger.
+    """Welch's t-test for equality of means (Welch 1947) -> (t, degrees of freedom, two-sided p); t
+    < 0 where the second mean is larger.
 
     nan for fewer than two values on a side, or where nothing varies.
     """
@@ -238,15 +261,17 @@ def welch(first, second) -> tuple[float, float, float]:
 def bootstrap_samples(samples, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
     """95 % percentile interval of `statistic` of several samples, each resampled by itself.
 
-    `statistic` takes a list of arrays draws x values, one a sample, and returns one number a draw. (nan, nan)
-    if a sample has fewer than two. Right for means, medians and ratios of these over trials; not for the best
-    trial (see `bootstrap`).
+    `statistic` takes a list of arrays draws x values, one a sample, and returns one number a draw.
+    (nan, nan) if a sample has fewer than two. Right for means, medians and ratios of these over
+    trials; not for the best trial (see `bootstrap`).
     """
     samples, rng = [np.asarray(sample, float) for sample in samples], np.random.default_rng(seed)
     if not samples or min(map(len, samples)) < 2:
         return math.nan, math.nan
     drawn = np.asarray(
-        statistic([sample[rng.integers(len(sample), size=(draws, len(sample)))] for sample in samples])
+        statistic(
+            [sample[rng.integers(len(sample), size=(draws, len(sample)))] for sample in samples]
+        )
     )
     drawn = np.sort(drawn[~np.isnan(drawn)])  # inf may be among them: no interpolation
     return (
@@ -257,20 +282,23 @@ def bootstrap_samples(samples, statistic, draws: int = DRAWS, seed: int = 0) -> 
 
 
 def around_the_median(ranked) -> tuple[float, float]:
-    """The distribution-free 95 % interval of the median of values in rising order; (nan, nan) for fewer than
-    six."""
+    """The distribution-free 95 % interval of the median of values in rising order; (nan, nan) for
+    fewer than six.
+    """
     n = len(ranked)
-    k = int(stats.binom.ppf(0.025, n, 0.5))  # the k-th smallest and the k-th largest value enclose the median
+    k = int(
+        stats.binom.ppf(0.025, n, 0.5)
+    )  # the k-th smallest and the k-th largest value enclose the median
     return (float(ranked[k - 1]), float(ranked[n - k])) if k else (math.nan, math.nan)
 
 
 def running_median(losses) -> pd.DataFrame:
-    """After each trial the median of the losses so far, with its distribution-free 95 % interval: columns
-    `center low high`.
+    """After each trial the median of the losses so far, with its distribution-free 95 % interval:
+    columns `center low high`.
 
-    A diverged trial (nan) counts as worse than any, so the median is inf while half or more of the trials
-    have diverged. The ends are order statistics (a binomial count of values lies below the median); with
-    fewer than six trials there are none.
+    A diverged trial (nan) counts as worse than any, so the median is inf while half or more of the
+    trials have diverged. The ends are order statistics (a binomial count of values lies below the
+    median); with fewer than six trials there are none.
     """
     losses, rows = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
     for n in range(1, len(losses) + 1):
@@ -282,12 +310,14 @@ def running_median(losses) -> pd.DataFrame:
 def running_minimum(losses) -> pd.DataFrame:
     """After each trial the least loss so far: columns `center low high`.
 
-    `high` is what half of these trials would have found in 39 of 40 cases (`half_rank`), the least of that so
-    far. The minimum itself is the lower end: a longer search can only find less. A diverged trial (nan)
-    counts as worse than any.
+    `high` is what half of these trials would have found in 39 of 40 cases (`half_rank`), the least
+    of that so far. The minimum itself is the lower end: a longer search can only find less. A
+    diverged trial (nan) counts as worse than any.
     """
     losses, rows = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
     for n in range(1, len(losses) + 1):
         ranked = np.sort(losses[:n])
-        rows.append((ranked[0], ranked[0], min(ranked[half_rank(n)], rows[-1][2] if rows else np.inf)))
+        rows.append(
+            (ranked[0], ranked[0], min(ranked[half_rank(n)], rows[-1][2] if rows else np.inf))
+        )
     return pd.DataFrame(rows, columns=["center", "low", "high"])

@@ -1,5 +1,6 @@
-"""Memory throughput (section 2.2, Figure 2c): the least error of N units, and how far above it networks stay;
-what a step costs."""
+"""Memory throughput (section 2.2, Figure 2c): the least error of N units, and how far above it
+networks stay; what a step costs.
+"""
 
 import math
 
@@ -9,9 +10,24 @@ import pandas as pd
 from rnnkit import paper
 from rnnkit.analysis.convergence import trials_of
 from rnnkit.analysis.finding import (
-    EXACT, FAILS, HOLDS, LINEAR, MIN_CELLS, ON_CURVE, SURE, UNTESTED,
-    Finding, count, judged, label, listed, mean, of_the_paper, size_range, unless_open,
-)  # fmt: skip
+    EXACT,
+    FAILS,
+    HOLDS,
+    LINEAR,
+    MIN_CELLS,
+    ON_CURVE,
+    SURE,
+    UNTESTED,
+    Finding,
+    count,
+    judged,
+    label,
+    listed,
+    mean,
+    of_the_paper,
+    size_range,
+    unless_open,
+)
 from rnnkit.analysis.loss import best_losses
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import slope_loglog, student
@@ -28,18 +44,19 @@ STATES = {"lstm": 2}  # learned initial states a layer; all others have one
 
 
 def bound(n_units, n_in):
-    """Least squared error a dimension of any network with N units a layer and a linear readout: 1 - N / n_in,
-    and 0 from n_in on.
+    """Least squared error a dimension of any network with N units a layer and a linear readout: 1 -
+    N / n_in, and 0 from n_in on.
 
-    The output lies in a space of N dimensions, and the input has n_in uncorrelated ones of variance 1 (Eckart
-    & Young 1936).
+    The output lies in a space of N dimensions, and the input has n_in uncorrelated ones of variance
+    1 (Eckart & Young 1936).
     """
     return np.maximum(0.0, 1 - np.asarray(n_units, float) / n_in)
 
 
 def memory_errors(rows: pd.DataFrame) -> pd.DataFrame:
-    """Best error of each network beside its `bound` and the `excess` over it, out of trials of memory
-    throughput (Figure 2c)."""
+    """Best error of each network beside its `bound` and the `excess` over it, out of trials of
+    memory throughput (Figure 2c).
+    """
     points = best_losses(rows)
     points = points[points.n_units > 0]
     points = points.assign(bound=bound(points.n_units, points.n_in))
@@ -49,11 +66,11 @@ def memory_errors(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def step_costs(rows: pd.DataFrame) -> pd.DataFrame:
-    """Cost of one training step of each network: a row each, with `seconds` (median over feasible trials) and
-    `multiplications`.
+    """Cost of one training step of each network: a row each, with `seconds` (median over feasible
+    trials) and `multiplications`.
 
-    The latter are those of one example in one time step forwards, a product for each weight of a matrix;
-    training costs three times as much. nan for a cell that is not the paper's.
+    The latter are those of one example in one time step forwards, a product for each weight of a
+    matrix; training costs three times as much. nan for a cell that is not the paper's.
     """
     rows = rows[~rows.infeasible.astype(bool) & (rows.steps > 0) & (rows.seconds > 0)]
     keys = [
@@ -78,11 +95,14 @@ def step_costs(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def multiplications(row) -> float:
-    """Weights that are multiplied with something in a time step: parameters less biases and initial states,
-    counted from equations 1-20."""
+    """Weights that are multiplied with something in a time step: parameters less biases and initial
+    states, counted from equations 1-20.
+    """
     if row.architecture not in MAPS or row.n_units < 1:
         return math.nan
-    vectors = row.n_layers * (MAPS[row.architecture] + STATES.get(row.architecture, 1)) * row.n_units
+    vectors = (
+        row.n_layers * (MAPS[row.architecture] + STATES.get(row.architecture, 1)) * row.n_units
+    )
     matrices = (
         MAPS[row.architecture] * 2 * row.n_layers
     ) * row.n_units**2  # a layer reads itself and the one below
@@ -100,16 +120,25 @@ def multiplications(row) -> float:
 
 
 def exact_if_enough_units(rows, points, spent: Budget) -> Finding:
-    """M01: from n_in units on every network errs by at most a hundredth of the variance; below, none can (the
-    bound)."""
+    """M01: from n_in units on every network errs by at most a hundredth of the variance; below,
+    none can (the bound).
+    """
     points = of_the_paper(points).dropna(subset="loss")
     enough, short = points[points.n_units >= points.n_in], points[points.n_units < points.n_in]
     ours, (low, high) = mean(enough.loss), student(enough.loss)
     if len(enough) < MIN_CELLS or len(short) < MIN_CELLS:
-        reason = f"{count(len(short), 'network')} with too few units and {len(enough)} with enough, and it takes {MIN_CELLS} of each"
-        return Finding(ours, low, high, UNTESTED, reason if len(points) else "no trial was feasible")
+        reason = (
+            f"{count(len(short), 'network')} with too few units and {len(enough)} with enough, and"
+            f" it takes {MIN_CELLS} of each"
+        )
+        return Finding(
+            ours, low, high, UNTESTED, reason if len(points) else "no trial was feasible"
+        )
     worst = enough.loc[enough.loss.idxmax()]
-    reason = f"{around(points)}; the worst with enough is {label(worst.architecture)}, {worst.loss:.3g} with {worst.n_units} units"
+    reason = (
+        f"{around(points)}; the worst with enough is {label(worst.architecture)}, {worst.loss:.3g}"
+        f" with {worst.n_units} units"
+    )
     if short.excess.min() < -EXACT:
         return Finding(
             ours,
@@ -120,7 +149,11 @@ def exact_if_enough_units(rows, points, spent: Budget) -> Finding:
         )
     if worst.loss <= EXACT:
         return Finding(
-            ours, low, high, HOLDS, f"{reason}; exact is up to {EXACT:g}, and the bound forbids it below"
+            ours,
+            low,
+            high,
+            HOLDS,
+            f"{reason}; exact is up to {EXACT:g}, and the bound forbids it below",
         )
     missed = enough[enough.loss > EXACT]
     reason += f"; {len(missed)} of {len(enough)} networks with enough units stay above {EXACT:g}"
@@ -128,8 +161,9 @@ def exact_if_enough_units(rows, points, spent: Budget) -> Finding:
 
 
 def around(points: pd.DataFrame) -> str:
-    """Mean errors at the number of inputs and at its neighbours on both sides, those of 56, 64 and 72 units
-    in the paper's size."""
+    """Mean errors at the number of inputs and at its neighbours on both sides, those of 56, 64 and
+    72 units in the paper's size.
+    """
     means, n_in = points.groupby("n_units").loss.mean(), points.n_in.max()
     below, above = [n for n in means.index if n < n_in], [n for n in means.index if n > n_in]
     near = [*below[-1:], *(n for n in means.index if n == n_in), *above[:1]]
@@ -137,8 +171,9 @@ def around(points: pd.DataFrame) -> str:
 
 
 def idle(points: pd.DataFrame) -> str:
-    """What is said of networks that learned, on average, less than half of what the bound allows; empty for
-    others."""
+    """What is said of networks that learned, on average, less than half of what the bound allows;
+    empty for others.
+    """
     missed = (points.excess / (1 - points.bound)).mean()
     return (
         f"networks that miss {missed:.0%} of what the bound allows have learned too little to tell"
@@ -148,8 +183,9 @@ def idle(points: pd.DataFrame) -> str:
 
 
 def on_the_curve(rows, points, spent: Budget) -> Finding:
-    """M02: with too few units the error exceeds the bound by at most a twentieth of the variance, on average
-    over networks."""
+    """M02: with too few units the error exceeds the bound by at most a twentieth of the variance,
+    on average over networks.
+    """
     short = of_the_paper(points[points.n_units < points.n_in]).dropna(subset="loss")
     ours, interval = mean(short.excess), student(short.excess)
     if len(short) < MIN_CELLS:
@@ -159,40 +195,61 @@ def on_the_curve(rows, points, spent: Budget) -> Finding:
             UNTESTED,
             f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}",
         )
-    about = f"{len(short)} networks of {size_range(short.n_units)} units, at most {short.excess.max():.3f}"
+    about = (
+        f"{len(short)} networks of {size_range(short.n_units)} units, at most"
+        f" {short.excess.max():.3f}"
+    )
     reason = f"{about}; on the curve is up to {ON_CURVE:g}"
     search = rows[rows.n_units < points.n_in.max()]
-    return judged(ours, interval, ON_CURVE, below=True, reason=reason, needs=idle(short), search=search)
+    return judged(
+        ours, interval, ON_CURVE, below=True, reason=reason, needs=idle(short), search=search
+    )
 
 
 def one_curve(rows, points, spent: Budget) -> Finding:
-    """M03: highest less lowest error at equal units, on average over the numbers of units that all networks
-    were trained at."""
+    """M03: highest less lowest error at equal units, on average over the numbers of units that all
+    networks were trained at.
+    """
     points = of_the_paper(points)
     table = (
-        points.pivot_table("loss", "n_units", ["architecture", "n_layers"]).dropna(axis=1, how="all").dropna()
+        points.pivot_table("loss", "n_units", ["architecture", "n_layers"])
+        .dropna(axis=1, how="all")
+        .dropna()
     )
     if len(table) < MIN_CELLS or table.shape[1] < 3:
         reason = (
-            f"{count(table.shape[1], 'network')} at {len(table)} common numbers of units, too few to compare"
+            f"{count(table.shape[1], 'network')} at {len(table)} common numbers of units, too few"
+            " to compare"
         )
         return Finding(math.nan, math.nan, math.nan, UNTESTED, reason)
     ranges = table.max(axis=1) - table.min(axis=1)
-    reason = f"{table.shape[1]} networks at {listed(table.index)} units, widest at {ranges.idxmax()} with {ranges.max():.3f}"
+    reason = (
+        f"{table.shape[1]} networks at {listed(table.index)} units, widest at {ranges.idxmax()}"
+        f" with {ranges.max():.3f}"
+    )
     reason += f"; one curve is up to {ON_CURVE:g}"
     found = judged(
-        mean(ranges), student(ranges), ON_CURVE, below=True, reason=reason, needs=idle(points), search=rows
+        mean(ranges),
+        student(ranges),
+        ON_CURVE,
+        below=True,
+        reason=reason,
+        needs=idle(points),
+        search=rows,
     )
     absent = [label(a) for a in paper.ARCHITECTURES if a not in set(points.architecture)]
     absent += [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(points.n_layers)]
     if found.verdict == HOLDS and absent:
-        return found._replace(verdict=UNTESTED, reason=f"{reason}, but {listed(absent)} not trained")
+        return found._replace(
+            verdict=UNTESTED, reason=f"{reason}, but {listed(absent)} not trained"
+        )
     return found
 
 
 def cost_is_linear(rows, points, spent: Budget) -> Finding:
-    """G01: slope of log seconds of a training step on log parameters, a level for each architecture and
-    depth; and of multiplications."""
+    """G01: slope of log seconds of a training step on log parameters, a level for each architecture
+    and depth; and of multiplications.
+    """
     costs = of_the_paper(step_costs(rows))
     if costs.empty:
         return Finding(math.nan, math.nan, math.nan, UNTESTED, "no trial was feasible")
@@ -210,8 +267,11 @@ def cost_is_linear(rows, points, spent: Budget) -> Finding:
     counted, by_units = (
         slope_loglog(costs[x], costs.multiplications, series)[0] for x in ("num_params", "n_units")
     )
-    reason = (f"measured seconds go as units^{units:.2f}; multiplications as parameters^{counted:.2f} and units^{by_units:.2f} (2 where "
-              f"units far outnumber inputs), {count(len(costs), 'network')} of {size_range(costs.num_params)} parameters")  # fmt: skip
+    reason = (
+        f"measured seconds go as units^{units:.2f}; multiplications as parameters^{counted:.2f} and"
+        f" units^{by_units:.2f} (2 where units far outnumber inputs),"
+        f" {count(len(costs), 'network')} of {size_range(costs.num_params)} parameters"
+    )
     if abs(counted - 1) > LINEAR:
         return Finding(slope, low, high, FAILS, reason)
     if low <= 1 <= high and high - low <= 2 * SURE or 1 - LINEAR <= low and high <= 1 + LINEAR:
@@ -222,6 +282,7 @@ def cost_is_linear(rows, points, spent: Budget) -> Finding:
             low,
             high,
             UNTESTED,
-            f"{reason}; what a step costs whatever the size still weighs, so time grows more slowly",
+            f"{reason}; what a step costs whatever the size still weighs, so time grows more"
+            " slowly",
         )
     return Finding(slope, low, high, FAILS if low > 1 else UNTESTED, reason)

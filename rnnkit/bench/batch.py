@@ -4,9 +4,13 @@ import torch
 
 
 def of(task) -> tuple[torch.Tensor, torch.Tensor]:
-    """One training batch: x_TxBxI, float32, its symbols one-hot, and the answers, labels_B (float32) or classes_SxBxG (int64)."""
+    """One training batch: x_TxBxI, float32, its symbols one-hot, and the answers, labels_B
+    (float32) or classes_SxBxG (int64).
+    """
     if task.input == "bits":
-        x_BxI, y_B = (torch.randint(0, 2, shape).float() for shape in ((task.batch, task.n_in), (task.batch,)))
+        x_BxI, y_B = (
+            torch.randint(0, 2, shape).float() for shape in ((task.batch, task.n_in), (task.batch,))
+        )
         return x_BxI.expand(task.steps, -1, -1).contiguous(), y_B
     inputs, targets = task.batches(0, torch.tensor([0]))
     symbols_TxBxJ = inputs[0].long().transpose(1, 2)

@@ -1,4 +1,6 @@
-"""Tuners to compare ours with: skopt's Gaussian process as it comes, Optuna's TPE, and a start from a smaller network's best trials."""
+"""Tuners to compare ours with: skopt's Gaussian process as it comes, Optuna's TPE, and a start from
+a smaller network's best trials.
+"""
 
 import math
 import warnings
@@ -13,11 +15,15 @@ ROUND = 16
 
 
 class SkoptTuner:
-    """skopt as it comes: Optimizer(space, "GP", acq_func="EI"), rounds by its constant liar. It refits for each point: small n only."""
+    """skopt as it comes: Optimizer(space, "GP", acq_func="EI"), rounds by its constant liar. It
+    refits for each point: small n only.
+    """
 
     def __init__(self, space: Space, seed: int):
         self.space, self.first = space, GPTuner(space, seed)
-        self.optimizer = Optimizer(space.skopt().dimensions, "GP", n_initial_points=ROUND, acq_func="EI", random_state=seed)
+        self.optimizer = Optimizer(
+            space.skopt().dimensions, "GP", n_initial_points=ROUND, acq_func="EI", random_state=seed
+        )
         self.points, self.losses = [], []
 
     def suggest(self, count, start=0):
@@ -25,10 +31,14 @@ class SkoptTuner:
             return self.first.suggest(count, start)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return [self.space.point(values) for values in self.optimizer.ask(count, strategy="cl_min")]
+            return [
+                self.space.point(values) for values in self.optimizer.ask(count, strategy="cl_min")
+            ]
 
     def observe(self, hparams, losses):
-        """skopt refuses NaN, so infeasible trials are told as ours are: the worst feasible loss so far plus half the range."""
+        """skopt refuses NaN, so infeasible trials are told as ours are: the worst feasible loss so
+        far plus half the range.
+        """
         points, losses = observed(self.space, hparams, losses)
         self.points, self.losses = self.points + points, self.losses + losses
         with warnings.catch_warnings():
@@ -37,10 +47,11 @@ class SkoptTuner:
 
 
 class TPETuner:
-    """Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), at its defaults but for two settings.
+    """Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), at its defaults but for two
+    settings.
 
-    The first round is random, and within a round running trials count as bad ones, as Optuna advises for trials side by side.
-    ImportError where Optuna is not installed.
+    The first round is random, and within a round running trials count as bad ones, as Optuna
+    advises for trials side by side. ImportError where Optuna is not installed.
     """
 
     def __init__(self, space: Space, seed: int):
@@ -49,16 +60,23 @@ class TPETuner:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=ROUND, constant_liar=True)
+            sampler = optuna.samplers.TPESampler(
+                seed=seed, n_startup_trials=ROUND, constant_liar=True
+            )
         self.space, self.losses, self.asked = space, [], []
         self.optuna, self.study = optuna, optuna.create_study(sampler=sampler)
 
     def suggest(self, count, start=0):
         self.asked = [self.study.ask(self._distributions()) for _ in range(count)]
-        return [self.space.point([trial.params[name] for name in self.space.names]) for trial in self.asked]
+        return [
+            self.space.point([trial.params[name] for name in self.space.names])
+            for trial in self.asked
+        ]
 
     def observe(self, hparams, losses):
-        """Takes the losses of the round just suggested; infeasible trials as the worst feasible loss so far plus half the range."""
+        """Takes the losses of the round just suggested; infeasible trials as the worst feasible
+        loss so far plus half the range.
+        """
         _, losses = observed(self.space, hparams, losses)
         self.losses += losses
         for trial, loss in zip(self.asked, finite(losses, self.losses), strict=True):
@@ -72,12 +90,16 @@ class TPETuner:
             elif isinstance(row, IntLog):
                 found[row.name] = kinds.IntDistribution(row.low, row.high, log=True)
             else:
-                found[row.name] = kinds.FloatDistribution(row.low, row.high, log=isinstance(row, Log))
+                found[row.name] = kinds.FloatDistribution(
+                    row.low, row.high, log=isinstance(row, Log)
+                )
         return found
 
 
 class CarriedTuner(UsualGPTuner):
-    """The start from usual values, with the best trials of a smaller network in the place of half of the cold points."""
+    """The start from usual values, with the best trials of a smaller network in the place of half
+    of the cold points.
+    """
 
     def __init__(self, space: Space, seed: int, carried: list[dict]):
         super().__init__(space, seed)
@@ -92,7 +114,9 @@ class CarriedTuner(UsualGPTuner):
 
 
 def finite(losses, so_far) -> list[float]:
-    """Losses with the infeasible ones at the worst feasible loss so far plus half the range; zero while none is feasible."""
+    """Losses with the infeasible ones at the worst feasible loss so far plus half the range; zero
+    while none is feasible.
+    """
     feasible = np.array([loss for loss in so_far if math.isfinite(loss)] or [0.0])
     worst = float(feasible.max() + np.ptp(feasible) / 2)
     return [loss if math.isfinite(loss) else worst for loss in losses]

@@ -1,6 +1,8 @@
-"""The fused step on the GPU at hand: whether it agrees with the processor's, and how fast it is beside the plain step and other software.
+"""The fused step on the GPU at hand: whether it agrees with the processor's, and how fast it is
+beside the plain step and other software.
 
-Rates are training steps of one model per second, over all models in flight; each is the median of a few runs of a fifth of a second.
+Rates are training steps of one model per second, over all models in flight; each is the median of a
+few runs of a fifth of a second.
 """
 
 import importlib.util
@@ -26,12 +28,33 @@ from rnnkit.training import benchmark_step, check_device
 from rnnkit.training.engines import Compiled, Data, Fused
 from rnnkit.training.slots import Slots, prepared
 
-TASKS = {"mem_thru": "tiny", "rcf": "tiny", "text8": "tiny sample", "parens_counting": "tiny", "arithmetic": "tiny"}
-RULES = (("Adam", "every", "tanh"), ("RMSProp", "first", "relu"), ("momentum", "every", "relu"), ("SGD", "first", "tanh"))
+TASKS = {
+    "mem_thru": "tiny",
+    "rcf": "tiny",
+    "text8": "tiny sample",
+    "parens_counting": "tiny",
+    "arithmetic": "tiny",
+}
+RULES = (
+    ("Adam", "every", "tanh"),
+    ("RMSProp", "first", "relu"),
+    ("momentum", "every", "relu"),
+    ("SGD", "first", "tanh"),
+)
 AGREE = 1e-4  # relative difference of the parameters after 20 steps
-CHECKED = ((300, (1, 2)), (1_000, (1, 2)), (3_000, (1, 2, 4)), (10_000, (1, 8)))  # parameters and depths
+CHECKED = (
+    (300, (1, 2)),
+    (1_000, (1, 2)),
+    (3_000, (1, 2, 4)),
+    (10_000, (1, 8)),
+)  # parameters and depths
 FEW = ((300, (1,)), (1_000, (2,)), (3_000, (1, 4)))
-SIZES, STEPS, CELLS, IN_FLIGHT = (300, 1_000, 10_000, 100_000), (5, 50, 175), ("rnn", "lstm"), (132, 800)
+SIZES, STEPS, CELLS, IN_FLIGHT = (
+    (300, 1_000, 10_000, 100_000),
+    (5, 50, 175),
+    ("rnn", "lstm"),
+    (132, 800),
+)
 DIFFERENT = 16  # initial weights: enough for timing
 ROOM = 2e10  # bytes of a device that a launch may take
 PATIENCE = 420  # seconds after which nothing more is compared
@@ -45,7 +68,9 @@ def studies_to_check(short=False):
     """Every cell on the capacity task at a few sizes and depths, and on every other task."""
     for size, depths in FEW if short else CHECKED:
         for cell in PAPER:
-            yield from (capacity(cell, depth, size) for depth in depths if depth >= cell_of(cell).min_layers)
+            yield from (
+                capacity(cell, depth, size) for depth in depths if depth >= cell_of(cell).min_layers
+            )
     yield Study("per_cap", "linear", 0, 300, n_in=299, unroll=1)
     for task, form in TASKS.items():
         for cell in ("lstm",) if short else (*PAPER, *LATER):
@@ -55,7 +80,14 @@ def studies_to_check(short=False):
 def sets_of(study):
     """A set of hyper-parameters for each optimiser, so that all paths of the update are gone."""
     for optimizer, presentation, nonlinearity in RULES:
-        hparams = dict(study.space.usual_point(), optimizer=optimizer, train_steps=1_000, l2_decay=1e-3, gradient_clip_val=1.0, lr_init=1e-2)
+        hparams = dict(
+            study.space.usual_point(),
+            optimizer=optimizer,
+            train_steps=1_000,
+            l2_decay=1e-3,
+            gradient_clip_val=1.0,
+            lr_init=1e-2,
+        )
         hparams["input_presentation"] = presentation
         if nonlinearity in cell_of(study.architecture).nonlinearities:
             hparams["nonlinearity"] = nonlinearity
@@ -64,13 +96,19 @@ def sets_of(study):
 
 def filled(study, sets, models, device):
     s = Slots(study.num_params, torch.float32, device)
-    rows = list(prepared(study, ((i, sets[i % len(sets)]) for i in range(min(models, DIFFERENT))), torch.float32))
+    rows = list(
+        prepared(
+            study, ((i, sets[i % len(sets)]) for i in range(min(models, DIFFERENT))), torch.float32
+        )
+    )
     s.fill([rows[i % len(rows)] for i in range(models)])
     return s
 
 
 def difference(study, device, steps=20, **chosen) -> tuple[float, float]:
-    """Relative difference of the parameters, and the difference of the right answers, from the processor's after some steps."""
+    """Relative difference of the parameters, and the difference of the right answers, from the
+    processor's after some steps.
+    """
     sets = list(sets_of(study))
     ours, theirs = filled(study, sets, len(sets), device), filled(study, sets, len(sets), "cpu")
     cpu = Compiled(study, Data(study, sets))
@@ -78,10 +116,15 @@ def difference(study, device, steps=20, **chosen) -> tuple[float, float]:
     cpu.train(theirs, steps), gpu.train(ours, steps)
     part, rows = "all" if study.task.input == "bits" else "valid", list(range(len(sets)))
     ours.theta, before = theirs.theta.to(device), ours.theta.cpu()
-    (loss_a, right_a), (loss_b, right_b) = cpu.evaluate(theirs, rows, part), gpu.evaluate(ours, rows, part)
+    (loss_a, right_a), (loss_b, right_b) = (
+        cpu.evaluate(theirs, rows, part),
+        gpu.evaluate(ours, rows, part),
+    )
     apart = max(float((a - b).norm() / a.norm()) for a, b in zip(theirs.theta, before))
     apart = max(apart, float(((loss_a - loss_b).abs() / loss_a.abs()).max()))
-    return apart if ours.step.tolist() == theirs.step.tolist() else float("inf"), float((right_a - right_b).abs().max())
+    return apart if ours.step.tolist() == theirs.step.tolist() else float("inf"), float(
+        (right_a - right_b).abs().max()
+    )
 
 
 def fused(study, data, device, **chosen):
@@ -90,7 +133,10 @@ def fused(study, data, device, **chosen):
 
 
 def rate(run, slots, seconds=0.2, times=3) -> float:
-    """Model-steps per second of `run(n)`, which takes n steps of so many models and waits for their end."""
+    """Model-steps per second of `run(n)`, which takes n steps of so many models and waits for their
+    end.
+    """
+
     def elapsed(steps):
         start = time.perf_counter()
         run(steps)
@@ -107,19 +153,27 @@ def rate(run, slots, seconds=0.2, times=3) -> float:
 def speed_of(study, models, device, seconds=0.2, times=3, **chosen) -> float:
     """Model-steps per second of the fused step."""
     sets = [dict(study.space.usual_point(), train_steps=10**9)]
-    engine, s = fused(study, Data(study, sets, device=device), device, **chosen), filled(study, sets, models, device)
+    engine, s = (
+        fused(study, Data(study, sets, device=device), device, **chosen),
+        filled(study, sets, models, device),
+    )
     return rate(lambda n: engine.train(s, n), models, seconds, times)
 
 
 def others(study, device, jax):
     """Name and rate of what the fused step is compared with, where memory is enough for it."""
+
     def by_jax():
         from rnnkit.bench import jax_vmap
 
-        return jax_vmap.stepper(study, max(8, min(800, 40_000_000 // study.num_params // study.task.steps)))
+        return jax_vmap.stepper(
+            study, max(8, min(800, 40_000_000 // study.num_params // study.task.steps))
+        )
 
-    ways = {"plain torch step": lambda: benchmark_step(study, device=device, engine="eager"),
-            "torch.nn loop": lambda: torch_loop.stepper(study, 1, device=device)} | ({"JAX": by_jax} if jax else {})  # fmt: skip
+    ways = {
+        "plain torch step": lambda: benchmark_step(study, device=device, engine="eager"),
+        "torch.nn loop": lambda: torch_loop.stepper(study, 1, device=device),
+    } | ({"JAX": by_jax} if jax else {})
     for name, stepper in ways.items():
         try:
             run = stepper()
@@ -139,10 +193,16 @@ def studies_to_time(short=False):
                     if steps == 5:
                         yield capacity(cell, 1, size)
                     else:
-                        yield Study("text8" if steps == 50 else "parens_counting", cell, 1, size, form="small sample" if steps == 50 else "paper")
+                        yield Study(
+                            "text8" if steps == 50 else "parens_counting",
+                            cell,
+                            1,
+                            size,
+                            form="small sample" if steps == 50 else "paper",
+                        )
 
 
-# ---- compiling side by side ------------------------------------------------------------------------------------------------------------------
+# ---- compiling side by side ----------------------------------------------------------------------
 def _compile(work):
     made, arch = work
     try:
@@ -153,8 +213,16 @@ def _compile(work):
 
 
 def compile_all(kernels, cells, arch, workers=None):
-    """Leaves all these kernels, and the processor's steps of these cells, on disk; says what could not be compiled."""
-    context, work = multiprocessing.get_context("forkserver"), [*dict.fromkeys(cells), *dict.fromkeys(kernels)]
+    """Leaves all these kernels, and the processor's steps of these cells, on disk; says what could
+    not be compiled.
+    """
+    context, work = (
+        multiprocessing.get_context("forkserver"),
+        [
+            *dict.fromkeys(cells),
+            *dict.fromkeys(kernels),
+        ],
+    )
     start = time.perf_counter()
     with context.Pool(min(len(work), workers or os.cpu_count() or 1)) as pool:
         done = pool.map(_compile, [(each, arch) for each in work], chunksize=1)
@@ -164,13 +232,25 @@ def compile_all(kernels, cells, arch, workers=None):
     print(f"{len(work)} steps compiled in {time.perf_counter() - start:.1f} s", flush=True)
 
 
-# ---- the sweep that the choice in native/cuda.py rests on -----------------------------------------------------------------------------------
-SWEEP = (("rnn", 600, 1), ("lstm", 1_000, 1), ("rnn", 1_000, 1), ("rnn", 3_000, 1), ("gru", 1_000, 2), ("lstm", 600, 2), ("rnn", 3_000, 2),
-         ("gru", 1_000, 4), ("rnn", 600, 4), ("+rnn", 3_000, 4))  # fmt: skip
+# ---- the sweep that the choice in native/cuda.py rests on ----------------------------------------
+SWEEP = (
+    ("rnn", 600, 1),
+    ("lstm", 1_000, 1),
+    ("rnn", 1_000, 1),
+    ("rnn", 3_000, 1),
+    ("gru", 1_000, 2),
+    ("lstm", 600, 2),
+    ("rnn", 3_000, 2),
+    ("gru", 1_000, 4),
+    ("rnn", 600, 4),
+    ("+rnn", 3_000, 4),
+)
 
 
 def variants(study, shared):
-    """The two ways to run a study's kernel that are compared: many small blocks, and few large ones (native/cuda.py)."""
+    """The two ways to run a study's kernel that are compared: many small blocks, and few large ones
+    (native/cuda.py).
+    """
     kernel, found = cuda.kernel_for(study, shared), []
     for near in (False, True):
         chosen = cuda.choice(kernel, shared, near)
@@ -188,9 +268,22 @@ def sweep(device, models=(136, 800)):
             for count in models:
                 found = speed_of(study, count, device, 0.1, 1, **chosen)
                 kib, kind = kernel.shared / 1024, "large" if near else "small"
-                print(f"{cell:6}{size:8,}{layers:3}  {kind} threads {kernel.THREADS:4} tile {kernel.TILE} memory {kernel.MEMORY} {kib:6.0f} KiB"
-                      f"{count:6} models {found:12.3g} model-steps/s", flush=True)  # fmt: skip
-                yield {"cell": cell, "size": size, "layers": layers, "large": near, **chosen, "kib": kib, "models": count, "rate": found}
+                print(
+                    f"{cell:6}{size:8,}{layers:3}  {kind} threads {kernel.THREADS:4} tile"
+                    f" {kernel.TILE} memory {kernel.MEMORY} {kib:6.0f} KiB{count:6} models"
+                    f" {found:12.3g} model-steps/s",
+                    flush=True,
+                )
+                yield {
+                    "cell": cell,
+                    "size": size,
+                    "layers": layers,
+                    "large": near,
+                    **chosen,
+                    "kib": kib,
+                    "models": count,
+                    "rate": found,
+                }
 
 
 def check(studies, device):
@@ -202,40 +295,77 @@ def check(studies, device):
             apart, answers = float("nan"), float("nan")
             print(f"{study.key}: {error}")
         fine = apart < AGREE and answers <= 1
-        print(f"{'agrees' if fine else 'WRONG '} {apart:8.1e} {answers:4.0f}  {study.key}", flush=True)
+        print(
+            f"{'agrees' if fine else 'WRONG '} {apart:8.1e} {answers:4.0f}  {study.key}", flush=True
+        )
         yield {"study": study.key, "apart": apart, "answers": answers, "agrees": fine}
 
 
 def compare(studies, device, short, jax):
-    """Rows of rates: each study by models in flight, and what it is compared with; printed as they come."""
+    """Rows of rates: each study by models in flight, and what it is compared with; printed as they
+    come.
+    """
     start = time.monotonic()
     for study in studies:
-        shape = {"cell": study.architecture, "layers": study.n_layers, "size": study.max_params, "T": study.task.steps}
+        shape = {
+            "cell": study.architecture,
+            "layers": study.n_layers,
+            "size": study.max_params,
+            "T": study.task.steps,
+        }
         each = 4 * (cuda.kernel_for(study, cuda.shared_bytes(device)).rest + 3 * study.num_params)
         times, fitting = 1 if short else 3, [models for models in IN_FLIGHT if models * each < ROOM]
-        found = [(f"fused, {models} models", speed_of(study, models, device, times=times)) for models in fitting]
+        found = [
+            (f"fused, {models} models", speed_of(study, models, device, times=times))
+            for models in fitting
+        ]
         if not short and time.monotonic() - start < PATIENCE:
             found += others(study, device, jax)
         for name, speed in found:
-            print(f"{shape['cell']:6}{shape['size']:8,} parameters  T={shape['T']:4}  {name:20}{speed:12.3g} model-steps/s", flush=True)
+            print(
+                f"{shape['cell']:6}{shape['size']:8,} parameters  T={shape['T']:4} "
+                f" {name:20}{speed:12.3g} model-steps/s",
+                flush=True,
+            )
             yield shape | {"name": name, "rate": speed}
 
 
 def main(short=False, sweeping=False, path=None, device="cuda", jax=True):
-    """Prints correctness, then rates; writes all to a JSON file. RuntimeError where the GPU's step does not agree with the processor's."""
+    """Prints correctness, then rates; writes all to a JSON file. RuntimeError where the GPU's step
+    does not agree with the processor's.
+    """
     check_device(device)
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX would take most of the card's memory
+    os.environ.setdefault(
+        "XLA_PYTHON_CLIENT_PREALLOCATE", "false"
+    )  # JAX would take most of the card's memory
     jax = jax and importlib.util.find_spec("jax") is not None
     arch, shared = cuda.kind_of(device)
-    report = {"device": torch.cuda.get_device_name(device), "arch": arch, "torch": torch.__version__, "checks": [], "rates": [], "sweep": []}
-    print(f"{report['device']}, {arch}, torch {torch.__version__}, {os.cpu_count()} cores", flush=True)
+    report = {
+        "device": torch.cuda.get_device_name(device),
+        "arch": arch,
+        "torch": torch.__version__,
+        "checks": [],
+        "rates": [],
+        "sweep": [],
+    }
+    print(
+        f"{report['device']}, {arch}, torch {torch.__version__}, {os.cpu_count()} cores", flush=True
+    )
     checked = list(studies_to_check(short))
     timed = list(studies_to_time(short))
     kernels = [cuda.kernel_for(study, shared) for study in (*checked, *timed)]
     if sweeping:
-        kernels += [kernel for cell, size, layers in SWEEP for _, kernel in variants(capacity(cell, layers, size), shared)]
+        kernels += [
+            kernel
+            for cell, size, layers in SWEEP
+            for _, kernel in variants(capacity(cell, layers, size), shared)
+        ]
     compile_all(kernels, [study.architecture for study in checked], arch)
-    parts = {"checks": check(checked, device), "rates": compare(timed, device, short, jax), "sweep": sweep(device) if sweeping else ()}
+    parts = {
+        "checks": check(checked, device),
+        "rates": compare(timed, device, short, jax),
+        "sweep": sweep(device) if sweeping else (),
+    }
     for name, rows in parts.items():
         for row in rows:
             report[name].append(row)
@@ -243,5 +373,8 @@ def main(short=False, sweeping=False, path=None, device="cuda", jax=True):
                 Path(path).write_text(json.dumps(report, indent=1))
     wrong = sum(not row["agrees"] for row in report["checks"])
     if wrong:
-        raise RuntimeError(f"The GPU's step must agree with the processor's; {wrong} of {len(checked)} checks do not.")
+        raise RuntimeError(
+            f"The GPU's step must agree with the processor's; {wrong} of {len(checked)} checks do"
+            " not."
+        )
     return report

@@ -1,16 +1,22 @@
-"""The best known way, to be measured against: the same training step as JAX `vmap` + `jit` + `scan`, many models at once.
+"""The best known way, to be measured against: the same training step as JAX `vmap` + `jit` +
+`scan`, many models at once.
 
-Every model has its own learning rate, decay, momentum, clip and l2, as in training; it has it easier in that there is one optimiser (Adam),
-one nonlinearity a cell, an input known to be shown at every step, so that its projection is hoisted out of the scan, and batches made
-beforehand, their symbols one-hot (gathering rows instead takes as long at T = 50 and 1.5 times as long at T = 175, where the gradient
-scatters ten symbols a step). Parameters are the blocks of `networks.blocks`, by name. Needs jax: pip install 'rnnkit[bench]'.
+Every model has its own learning rate, decay, momentum, clip and l2, as in training; it has it
+easier in that there is one optimiser (Adam), one nonlinearity a cell, an input known to be shown at
+every step, so that its projection is hoisted out of the scan, and batches made beforehand, their
+symbols one-hot (gathering rows instead takes as long at T = 50 and 1.5 times as long at T = 175,
+where the gradient scatters ten symbols a step). Parameters are the blocks of `networks.blocks`, by
+name. Needs jax: pip install 'rnnkit[bench]'.
 """
 
 import os
 import sys
 
 if "jax" not in sys.modules:  # one thread, as for everyone; XLA reads this once, at its start
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1".strip()
+    os.environ["XLA_FLAGS"] = (
+        f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
+        " intra_op_parallelism_threads=1".strip()
+    )
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +29,8 @@ from rnnkit.networks import blocks
 BETA2, EPSILON = 0.999, 1e-8
 sigmoid, tanh, relu = jax.nn.sigmoid, jnp.tanh, jax.nn.relu
 
-# One step of a cell: state (a tuple), what the maps receive from the input and their biases, the input itself, and the recurrent matrix.
+# One step of a cell: state (a tuple), what the maps receive from the input and their biases, the
+# input itself, and the recurrent matrix.
 
 
 def rnn(state, a, x, Wh, s=tanh):
@@ -73,26 +80,43 @@ CELLS = {"rnn": rnn, "irnn": irnn, "ugrnn": ugrnn, "gru": gru, "lstm": lstm, "+r
 def loss(p, x, y, architecture, n_layers, unroll):
     """Mean cross-entropy of one model with parameters `p`.
 
-    Either x_BxI is shown at every step and the answers are labels_B, or x_TxBxI is a sequence and the answers are classes_SxBxG of the
-    last S steps, whose heads are summed.
+    Either x_BxI is shown at every step and the answers are labels_B, or x_TxBxI is a sequence and
+    the answers are classes_SxBxG of the last S steps, whose heads are summed.
     """
     sequence, binary = x.ndim == 3, y.ndim == 1
     up = x @ p["W_in"].T + p["b_in"] if "W_in" in p else x
     for layer in range(n_layers):
-        a, below, Wh, shown = up @ p[f"Wx{layer}"].T + p[f"b{layer}"], up, p[f"Wh{layer}"], layer == 0 and not sequence
+        a, below, Wh, shown = (
+            up @ p[f"Wx{layer}"].T + p[f"b{layer}"],
+            up,
+            p[f"Wh{layer}"],
+            layer == 0 and not sequence,
+        )
         start = tuple(jnp.broadcast_to(h, (x.shape[-2], len(h))) for h in p[f"h{layer}"])
 
-        def body(carry, at_t, a=a, below=below, Wh=Wh, shown=shown, kept=layer < n_layers - 1 or not binary and len(y) > 1):
+        def body(
+            carry,
+            at_t,
+            a=a,
+            below=below,
+            Wh=Wh,
+            shown=shown,
+            kept=layer < n_layers - 1 or not binary and len(y) > 1,
+        ):
             h, state = CELLS[architecture](carry[0], *((a, below) if shown else at_t), Wh)
             return (state, h), h if kept else None
 
-        (_, last), up = jax.lax.scan(body, (start, jnp.zeros_like(start[0])), None if shown else (a, below), length=unroll)
+        (_, last), up = jax.lax.scan(
+            body, (start, jnp.zeros_like(start[0])), None if shown else (a, below), length=unroll
+        )
     if binary:
         z_B = (last @ p["W_out"].T + p["b_out"])[:, 0]
         return jnp.mean(jnp.logaddexp(0, z_B) - z_B * y)
     z = (last[None] if up is None else up[-len(y) :]) @ p["W_out"].T + p["b_out"]
     z_SxBxGxC = z.reshape(*y.shape, -1)
-    right = jnp.where(y[..., None] == jnp.arange(z_SxBxGxC.shape[-1]), z_SxBxGxC, 0).sum(-1)  # indexing would scatter in the gradient
+    right = jnp.where(y[..., None] == jnp.arange(z_SxBxGxC.shape[-1]), z_SxBxGxC, 0).sum(
+        -1
+    )  # indexing would scatter in the gradient
     return jnp.mean(jnp.sum(jax.nn.logsumexp(z_SxBxGxC, -1) - right, -1))
 
 
@@ -116,10 +140,18 @@ def step(p, m, v, t, hp, x, y, train_steps=1e9, **shape):
 
 
 def initial(architecture, n_layers, n_in, n_units, models, n_out=1, seed=0):
-    """Block -> array with a leading model axis: matrices normal / sqrt(their inputs), the rest zero."""
+    """Block -> array with a leading model axis: matrices normal / sqrt(their inputs), the rest
+    zero.
+    """
     draw, shapes = np.random.default_rng(seed), blocks(architecture, n_layers, n_units, n_in, n_out)
-    scales = {name: 1 / np.sqrt(shape[-1]) if name.startswith("W") else 0.0 for name, shape in shapes.items()}
-    return {name: np.float32(scales[name] * draw.normal(size=(models, *shape))) for name, shape in shapes.items()}
+    scales = {
+        name: 1 / np.sqrt(shape[-1]) if name.startswith("W") else 0.0
+        for name, shape in shapes.items()
+    }
+    return {
+        name: np.float32(scales[name] * draw.normal(size=(models, *shape)))
+        for name, shape in shapes.items()
+    }
 
 
 def usual() -> dict[str, float]:
@@ -136,25 +168,45 @@ def usual() -> dict[str, float]:
 
 
 def stepper(study, models=8):
-    """A function of n that trains `models` networks of a study's shape for n steps, all at once; its attribute `slots` says how many.
+    """A function of n that trains `models` networks of a study's shape for n steps, all at once;
+    its attribute `slots` says how many.
 
     Each model has data of its own for the perceptron task; all read the same sequences.
     """
     task = study.task
-    p = jax.tree.map(jnp.asarray, initial(study.architecture, study.n_layers, task.n_in, study.n_units, models, task.n_out))
+    p = jax.tree.map(
+        jnp.asarray,
+        initial(study.architecture, study.n_layers, task.n_in, study.n_units, models, task.n_out),
+    )
     kept = [p, jax.tree.map(jnp.zeros_like, p), jax.tree.map(jnp.zeros_like, p), 0]
     hp = {name: jnp.full(models, value, jnp.float32) for name, value in usual().items()}
     if own := task.input == "bits":
         batches = [batch.of(task) for _ in range(models)]
-        x, y = (jnp.asarray(np.stack(parts)) for parts in zip(*((x_TxBxI[0], y_B) for x_TxBxI, y_B in batches)))
+        x, y = (
+            jnp.asarray(np.stack(parts))
+            for parts in zip(*((x_TxBxI[0], y_B) for x_TxBxI, y_B in batches))
+        )
     else:
         x, y = (jnp.asarray(part.numpy()) for part in batch.of(task))
 
     def one(p, m, v, t, hp, x, y):
-        return step(p, m, v, t, hp, x, y, architecture=study.architecture, n_layers=study.n_layers, unroll=task.steps)
+        return step(
+            p,
+            m,
+            v,
+            t,
+            hp,
+            x,
+            y,
+            architecture=study.architecture,
+            n_layers=study.n_layers,
+            unroll=task.steps,
+        )
 
     data = 0 if own else None
-    together = jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None, 0, data, data)), donate_argnums=(0, 1, 2))
+    together = jax.jit(
+        jax.vmap(one, in_axes=(0, 0, 0, None, 0, data, data)), donate_argnums=(0, 1, 2)
+    )
 
     def run(n):
         for _ in range(n):

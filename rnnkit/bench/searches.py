@@ -1,7 +1,8 @@
 """Searches compared on real studies, at equal total steps: data in, table out.
 
-A search costs the training steps of its trials, whichever lengths it chooses, and all searches of a study have the same steps to
-spend. Searches with the same seed share data and initial weights, so they are compared in pairs.
+A search costs the training steps of its trials, whichever lengths it chooses, and all searches of a
+study have the same steps to spend. Searches with the same seed share data and initial weights, so
+they are compared in pairs.
 """
 
 import json
@@ -31,7 +32,9 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Contest:
-    """A study to search, and the same study of a smaller network, whose best trials one of the tuners is given."""
+    """A study to search, and the same study of a smaller network, whose best trials one of the
+    tuners is given.
+    """
 
     title: str
     study: Study
@@ -43,7 +46,9 @@ class Contest:
         return TRIALS * self.study.mean_steps
 
     def score(self, loss):
-        """What a reader wants to see of a validation loss: stored bits per parameter on the capacity task, else the loss itself."""
+        """What a reader wants to see of a validation loss: stored bits per parameter on the
+        capacity task, else the loss itself.
+        """
         return -loss / self.study.num_params if self.study.task_type == "per_cap" else loss
 
     def gain(self, loss, base):
@@ -77,18 +82,27 @@ CONTESTS = (
 
 
 def contender(name: str, contest: Contest, seed: int):
-    """The tuner of that name for a contest. One that is given trials of a smaller network first searches that network."""
+    """The tuner of that name for a contest. One that is given trials of a smaller network first
+    searches that network.
+    """
     space = contest.study.space
     if name == "gp-smaller":
         small = replace(contest, study=replace(contest.study, max_params=contest.smaller))
         trials = searched(small, UsualGPTuner(small.study.space, seed), seed)
-        order = np.argsort([math.inf if trial["loss"] is None else trial["loss"] for trial in trials], kind="stable")
+        order = np.argsort(
+            [math.inf if trial["loss"] is None else trial["loss"] for trial in trials],
+            kind="stable",
+        )
         return CarriedTuner(space, seed, [trials[i]["hparams"] for i in order[:CARRIED]])
-    return {"gp": GPTuner, "gp-usual": UsualGPTuner, "random": RandomTuner, "tpe": TPETuner}[name](space, seed)
+    return {"gp": GPTuner, "gp-usual": UsualGPTuner, "random": RandomTuner, "tpe": TPETuner}[name](
+        space, seed
+    )
 
 
 def searched(contest: Contest, tuner, seed: int) -> list[dict]:
-    """The trials of one search, in rounds, until the steps are spent: each with hparams, steps done, and loss (None if infeasible)."""
+    """The trials of one search, in rounds, until the steps are spent: each with hparams, steps
+    done, and loss (None if infeasible).
+    """
     from rnnkit.training import train
 
     study, trials = replace(contest.study, seed=seed), []
@@ -99,21 +113,35 @@ def searched(contest: Contest, tuner, seed: int) -> list[dict]:
         losses = [math.nan if outcome.infeasible else outcome.valid_loss for outcome in outcomes]
         tuner.observe(points, losses)
         for point, outcome, loss in zip(points, outcomes, losses):
-            trials.append({"hparams": point, "steps": outcome.steps, "loss": None if math.isnan(loss) else loss})
+            trials.append(
+                {
+                    "hparams": point,
+                    "steps": outcome.steps,
+                    "loss": None if math.isnan(loss) else loss,
+                }
+            )
     return trials
 
 
 def best_after(trials: list[dict], steps: float) -> float:
-    """The least loss among the trials that ended within so many steps, infinite where there is none."""
+    """The least loss among the trials that ended within so many steps, infinite where there is
+    none.
+    """
     ended = np.cumsum([trial["steps"] for trial in trials]) <= steps
-    return min((t["loss"] for t, inside in zip(trials, ended) if inside and t["loss"] is not None), default=math.inf)
+    return min(
+        (t["loss"] for t, inside in zip(trials, ended) if inside and t["loss"] is not None),
+        default=math.inf,
+    )
 
 
-def search_all(path, seeds=range(5), names=tuple(NAMES), contests=CONTESTS, make=contender, say=print) -> list[dict]:
-    """Runs every search that the file of JSON lines at `path` lacks, adds each as it ends, and returns all that the file holds.
+def search_all(
+    path, seeds=range(5), names=tuple(NAMES), contests=CONTESTS, make=contender, say=print
+) -> list[dict]:
+    """Runs every search that the file of JSON lines at `path` lacks, adds each as it ends, and
+    returns all that the file holds.
 
-    A search is a dict of contest (the study's key), tuner, seed and trials. Seeds come one after another, so that a file which was
-    interrupted compares the same searches for fewer seeds.
+    A search is a dict of contest (the study's key), tuner, seed and trials. Seeds come one after
+    another, so that a file which was interrupted compares the same searches for fewer seeds.
     """
     found = read(path)
     done = {(run["contest"], run["tuner"], run["seed"]) for run in found}
@@ -127,12 +155,17 @@ def search_all(path, seeds=range(5), names=tuple(NAMES), contests=CONTESTS, make
                 _append(path, run)
                 found.append(run)
                 best = contest.score(best_after(trials, contest.steps))
-                say(f"{contest.title}, {NAMES.get(name, name)}, seed {seed}: {best:.3f} in {len(trials)} trials")
+                say(
+                    f"{contest.title}, {NAMES.get(name, name)}, seed {seed}: {best:.3f} in"
+                    f" {len(trials)} trials"
+                )
     return found
 
 
 def read(path) -> list[dict]:
-    """The searches in a file of JSON lines, none where there is no file; a last line that was cut short is left out."""
+    """The searches in a file of JSON lines, none where there is no file; a last line that was cut
+    short is left out.
+    """
     path, found = Path(path), []
     if not path.exists():
         return found
@@ -153,10 +186,12 @@ def _append(path, run):
 
 
 def table(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
-    """A row per contest and tuner: seeds, and after each share of the steps the median score and the gain over `base`.
+    """A row per contest and tuner: seeds, and after each share of the steps the median score and
+    the gain over `base`.
 
-    A gain is the median of the differences between searches of one seed, positive where it is better than `base`. Its interval runs
-    from the least to the greatest of them, which holds the median with probability 1 - 2 ** (1 - seeds): 94 % of five.
+    A gain is the median of the differences between searches of one seed, positive where it is
+    better than `base`. Its interval runs from the least to the greatest of them, which holds the
+    median with probability 1 - 2 ** (1 - seeds): 94 % of five.
     """
     rows = []
     for contest in contests:
@@ -169,28 +204,42 @@ def table(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
             row = {"contest": contest.title, "tuner": name, "seeds": len(losses[name])}
             pairs = sorted(set(losses[name]) & set(losses.get(base, {})))
             for i, share in enumerate(SHARES):
-                gains = [contest.gain(losses[name][seed][i], losses[base][seed][i]) for seed in pairs]
+                gains = [
+                    contest.gain(losses[name][seed][i], losses[base][seed][i]) for seed in pairs
+                ]
                 scores = [contest.score(each[i]) for each in losses[name].values()]
                 row[f"median at {share:.0%}"] = float(np.median(scores))
                 if name != base and pairs:
-                    row |= {f"gain at {share:.0%}": float(np.median(gains)), f"low at {share:.0%}": min(gains)}
+                    row |= {
+                        f"gain at {share:.0%}": float(np.median(gains)),
+                        f"low at {share:.0%}": min(gains),
+                    }
                     row[f"high at {share:.0%}"] = max(gains)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
 def wins(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
-    """How many of the pairs, over all contests, a tuner won against `base` at the end, and the two-sided sign test's p."""
+    """How many of the pairs, over all contests, a tuner won against `base` at the end, and the
+    two-sided sign test's p.
+    """
     from scipy.stats import binomtest
 
     by_name = {}
     for contest in contests:
-        mine = {(r["tuner"], r["seed"]): best_after(r["trials"], contest.steps) for r in runs if r["contest"] == contest.study.key}
+        mine = {
+            (r["tuner"], r["seed"]): best_after(r["trials"], contest.steps)
+            for r in runs
+            if r["contest"] == contest.study.key
+        }
         for (name, seed), loss in mine.items():
             other = mine.get((base, seed), loss)
             if name != base and loss != other:
                 by_name.setdefault(name, []).append(loss < other)
-    rows = [(name, sum(won), len(won), float(binomtest(sum(won), len(won)).pvalue)) for name, won in by_name.items()]
+    rows = [
+        (name, sum(won), len(won), float(binomtest(sum(won), len(won)).pvalue))
+        for name, won in by_name.items()
+    ]
     return pd.DataFrame(rows, columns=["tuner", "won", "pairs", "p"])
 
 
@@ -198,16 +247,25 @@ def printed(runs: list[dict], contests=CONTESTS, say=print) -> None:
     """Says the table in lines that fit a terminal."""
     frame = table(runs, contests)
     ends = [f"{share:.0%}" for share in SHARES]
-    heads = "".join(f"{f'at {end} of the steps':>23}{'gain over the cold start':>27}" for end in ends)
+    heads = "".join(
+        f"{f'at {end} of the steps':>23}{'gain over the cold start':>27}" for end in ends
+    )
     for title, rows in frame.groupby("contest", sort=False):
         say(f"\n{title}\n{'':30}{heads}")
         for row in rows.to_dict("records"):
             line = f"{NAMES.get(row['tuner'], row['tuner']):30}"
             for end in ends:
                 gain = row.get(f"gain at {end}", math.nan)
-                interval = f"{gain:.3f} [{row[f'low at {end}']:.3f}, {row[f'high at {end}']:.3f}]" if not math.isnan(gain) else ""
+                interval = (
+                    f"{gain:.3f} [{row[f'low at {end}']:.3f}, {row[f'high at {end}']:.3f}]"
+                    if not math.isnan(gain)
+                    else ""
+                )
                 line += f"{row[f'median at {end}']:23.3f}{interval:>27}"
             say(f"{line}   {row['seeds']} seeds")
     say("")
     for row in wins(runs, contests).to_dict("records"):
-        say(f"{NAMES.get(row['tuner'], row['tuner'])}: better than the cold start in {row['won']} of {row['pairs']} pairs, p = {row['p']:.3g}")
+        say(
+            f"{NAMES.get(row['tuner'], row['tuner'])}: better than the cold start in {row['won']}"
+            f" of {row['pairs']} pairs, p = {row['p']:.3g}"
+        )

@@ -1,10 +1,13 @@
-"""Milliseconds per model-step: training against a loop over torch.nn and against JAX vmap + jit + scan, on one core.
+"""Milliseconds per model-step: training against a loop over torch.nn and against JAX vmap + jit +
+scan, on one core.
 
-A model-step is the whole of it for one network and one batch: forward through T steps, loss, backward, clipping by the norm, and the
-optimiser's update. T = 5 is the perceptron task (128 examples of 50 binary inputs that are shown at every step), T = 50 the next letter of
-a text (32 examples, one of 27 symbols a step, 37 steps scored), T = 175 the paper's counting of parentheses (32 examples, ten of 300
-symbols a step, ten softmaxes at the end). What is compared is measured in turns of a few milliseconds within one run, so that the
-machine's drift cancels in the ratios. Training makes its own batches; the others find theirs made.
+A model-step is the whole of it for one network and one batch: forward through T steps, loss,
+backward, clipping by the norm, and the optimiser's update. T = 5 is the perceptron task (128
+examples of 50 binary inputs that are shown at every step), T = 50 the next letter of a text (32
+examples, one of 27 symbols a step, 37 steps scored), T = 175 the paper's counting of parentheses
+(32 examples, ten of 300 symbols a step, ten softmaxes at the end). What is compared is measured in
+turns of a few milliseconds within one run, so that the machine's drift cancels in the ratios.
+Training makes its own batches; the others find theirs made.
 """
 
 import json
@@ -23,9 +26,14 @@ from rnnkit.studies import Study
 from rnnkit.threads import one_thread
 from rnnkit.training import benchmark_step
 
-# time steps -> the task, budgets of parameters, and how many models JAX trains at once; the fastest of those counts
+# time steps -> the task, budgets of parameters, and how many models JAX trains at once; the fastest
+# of those counts
 ROWS = {
-    5: (dict(task_type="per_cap", n_in=50, unroll=5), (350, 1_000, 3_000, 10_000, 100_000), (8, 64)),
+    5: (
+        dict(task_type="per_cap", n_in=50, unroll=5),
+        (350, 1_000, 3_000, 10_000, 100_000),
+        (8, 64),
+    ),
     50: (dict(task_type="text8", form="small sample"), (2_000, 10_000, 100_000), (1, 8)),
     175: (dict(task_type="parens_counting", form="paper"), (10_000, 100_000), (1, 8)),
 }
@@ -39,21 +47,33 @@ def main(json_path=None, **choices):
     run(json_path=json_path, **choices)
 
 
-def run(cells=PAPER, sizes=None, steps=tuple(ROWS), seconds=0.5, json_path=None, jax=True, say=print) -> dict:
-    """Measures each cell at each T of `steps` and each size for `seconds` a competitor, says the table row by row, and returns what the
-    JSON file holds.
+def run(
+    cells=PAPER, sizes=None, steps=tuple(ROWS), seconds=0.5, json_path=None, jax=True, say=print
+) -> dict:
+    """Measures each cell at each T of `steps` and each size for `seconds` a competitor, says the
+    table row by row, and returns what the JSON file holds.
 
-    Each cell has its least depth: 1, and 2 for +rnn. Without `sizes`, each T has its own (ROWS). ratio = the competitor's ms / our ms, so
-    above 1 ours is faster. Without jax installed, or with `jax=False`, its columns stay empty. ValueError for an unknown cell or T, a size
-    too small for one unit, or seconds that are not positive; OSError where json_path cannot be written; all of them before anything is
-    measured.
+    Each cell has its least depth: 1, and 2 for +rnn. Without `sizes`, each T has its own (ROWS).
+    ratio = the competitor's ms / our ms, so above 1 ours is faster. Without jax installed, or with
+    `jax=False`, its columns stay empty. ValueError for an unknown cell or T, a size too small for
+    one unit, or seconds that are not positive; OSError where json_path cannot be written; all of
+    them before anything is measured.
     """
     if not seconds > 0:
         raise ValueError(f"seconds must be positive, got {seconds!r}.")
     if unknown := [T for T in steps if T not in ROWS]:
         raise ValueError(f"steps must be among {', '.join(map(str, ROWS))}, got {unknown[0]!r}.")
-    studies = [Study(architecture=cell, n_layers=max(1, cell_of(cell).min_layers), max_params=size, **ROWS[T][0])
-               for T in steps for cell in cells for size in sizes or ROWS[T][1]]  # fmt: skip
+    studies = [
+        Study(
+            architecture=cell,
+            n_layers=max(1, cell_of(cell).min_layers),
+            max_params=size,
+            **ROWS[T][0],
+        )
+        for T in steps
+        for cell in cells
+        for size in sizes or ROWS[T][1]
+    ]
     for study in studies:
         study.n_units  # a size too small is refused here
     path = _writable(json_path)
@@ -66,7 +86,13 @@ def run(cells=PAPER, sizes=None, steps=tuple(ROWS), seconds=0.5, json_path=None,
         for study in studies:
             rows.append(measure(study, seconds, vmapped))
             say(line(rows[-1]))
-    report = {"machine": machine(), "versions": versions(), "tasks": {str(T): about(T) for T in steps}, "seconds": seconds, "rows": rows}
+    report = {
+        "machine": machine(),
+        "versions": versions(),
+        "tasks": {str(T): about(T) for T in steps},
+        "seconds": seconds,
+        "rows": rows,
+    }
     if path:
         path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
@@ -75,28 +101,53 @@ def run(cells=PAPER, sizes=None, steps=tuple(ROWS), seconds=0.5, json_path=None,
 def about(T) -> dict:
     """What is trained in the rows of T steps."""
     task = Study(architecture="rnn", n_layers=1, max_params=10**6, **ROWS[T][0]).task
-    return {"task": task.name, "T": T, "B": task.batch, "n_in": task.n_in, "n_out": task.n_out, "scored": task.scored, "input": task.input}
+    return {
+        "task": task.name,
+        "T": T,
+        "B": task.batch,
+        "n_in": task.n_in,
+        "n_out": task.n_out,
+        "scored": task.scored,
+        "input": task.input,
+    }
 
 
 def measure(study, seconds, vmapped) -> dict:
-    """One row: medians in milliseconds per model-step, their ratios, and the models that each trained at once."""
+    """One row: medians in milliseconds per model-step, their ratios, and the models that each
+    trained at once.
+    """
     T = study.task.steps
-    runs = {"ours": benchmark_step(study, hparams={"input_presentation": "every"}), "torch": torch_loop.stepper(study)}
+    runs = {
+        "ours": benchmark_step(study, hparams={"input_presentation": "every"}),
+        "torch": torch_loop.stepper(study),
+    }
     if vmapped:
         runs |= {f"jax{models}": vmapped.stepper(study, models=models) for models in ROWS[T][2]}
     ms = in_turns(runs, seconds)
     fastest = min((name for name in ms if name.startswith("jax")), key=ms.get, default=None)
     jax_ms = ms[fastest] if fastest else None
     return {
-        "T": T, "cell": study.architecture, "n_layers": study.n_layers, "size": study.max_params, "units": study.n_units,
-        "parameters": study.num_params, "ours_ms": ms["ours"], "torch_ms": ms["torch"], "torch_ratio": ms["torch"] / ms["ours"],
-        "jax_ms": jax_ms, "jax_ratio": jax_ms / ms["ours"] if fastest else None,
-        "models": {name: run.slots for name, run in runs.items()}, "medians_ms": ms,
-    }  # fmt: skip
+        "T": T,
+        "cell": study.architecture,
+        "n_layers": study.n_layers,
+        "size": study.max_params,
+        "units": study.n_units,
+        "parameters": study.num_params,
+        "ours_ms": ms["ours"],
+        "torch_ms": ms["torch"],
+        "torch_ratio": ms["torch"] / ms["ours"],
+        "jax_ms": jax_ms,
+        "jax_ratio": jax_ms / ms["ours"] if fastest else None,
+        "models": {name: run.slots for name, run in runs.items()},
+        "medians_ms": ms,
+    }
 
 
 def in_turns(runs, seconds, turn=TURN, clock=time.perf_counter) -> dict:
-    """Name -> median milliseconds per model-step over turns of about `turn` seconds, in rotation: three, or `seconds` each."""
+    """Name -> median milliseconds per model-step over turns of about `turn` seconds, in rotation:
+    three, or `seconds` each.
+    """
+
     def timed(run, n):
         start = clock()
         run(n)
@@ -121,22 +172,42 @@ def header() -> str:
 
 def line(row: dict) -> str:
     """A row of `run` as a line of the table; three significant digits."""
+
     def number(value, end=""):
         return "-" if value is None else f"{value:.3g}{end}" if value < 100 else f"{value:.0f}{end}"
 
-    texts = (row["cell"], str(row["T"]), str(row["units"]), f"{row['parameters']:,}", number(row["ours_ms"]), number(row["torch_ms"]),
-             number(row["torch_ratio"], "x"), number(row["jax_ms"]), number(row["jax_ratio"], "x"))  # fmt: skip
+    texts = (
+        row["cell"],
+        str(row["T"]),
+        str(row["units"]),
+        f"{row['parameters']:,}",
+        number(row["ours_ms"]),
+        number(row["torch_ms"]),
+        number(row["torch_ratio"], "x"),
+        number(row["jax_ms"]),
+        number(row["jax_ratio"], "x"),
+    )
     return "  ".join(text.rjust(width) for text, width in zip(texts, WIDTHS))
 
 
 def machine() -> dict:
-    """Processor, cores, system, and the compiler of the training step (None: the plain torch step was measured)."""
+    """Processor, cores, system, and the compiler of the training step (None: the plain torch step
+    was measured).
+    """
     processor = platform.processor()
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        processor = next((text.split(":", 1)[1].strip() for text in lines if text.startswith("model name")), processor)
+        processor = next(
+            (text.split(":", 1)[1].strip() for text in lines if text.startswith("model name")),
+            processor,
+        )
     compiler = " ".join(native.compiler() or []) or None
-    return {"processor": processor, "cores": os.cpu_count(), "system": platform.platform(), "compiler": compiler}
+    return {
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "compiler": compiler,
+    }
 
 
 def versions() -> dict:
@@ -155,7 +226,10 @@ def _writable(json_path) -> Path | None:
     try:
         path.open("a").close()
     except OSError as error:
-        raise OSError(f"{path} must be a file that can be written, and it is not ({error.strerror}). Choose another path.") from error
+        raise OSError(
+            f"{path} must be a file that can be written, and it is not ({error.strerror}). Choose"
+            " another path."
+        ) from error
     return path
 
 
@@ -171,7 +245,9 @@ def _jax_vmap():
 
 @contextmanager
 def _one_core():
-    """One thread on one core for whoever starts inside, JAX's own threads included; as before afterwards."""
+    """One thread on one core for whoever starts inside, JAX's own threads included; as before
+    afterwards.
+    """
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     if cores:
         os.sched_setaffinity(0, {max(cores)})

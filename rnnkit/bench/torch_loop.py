@@ -1,9 +1,11 @@
-"""The usual way, to be measured against: a loop over `torch.nn` modules with `torch.optim.Adam`, one model after another.
+"""The usual way, to be measured against: a loop over `torch.nn` modules with `torch.optim.Adam`,
+one model after another.
 
-It has it easier than training has: one optimiser, one nonlinearity, no schedule, no l2 term, batches made beforehand. `torch.nn`
-has two biases a map, and its GRU resets after the product; ugrnn and +rnn, which torch does not have, are written as a user would.
-Symbols come one-hot: torch's own layers read nothing else. Denormal numbers are flushed, as training flushes its own: a gradient that
-fades over 175 steps makes the loop up to three times slower otherwise.
+It has it easier than training has: one optimiser, one nonlinearity, no schedule, no l2 term,
+batches made beforehand. `torch.nn` has two biases a map, and its GRU resets after the product;
+ugrnn and +rnn, which torch does not have, are written as a user would. Symbols come one-hot:
+torch's own layers read nothing else. Denormal numbers are flushed, as training flushes its own: a
+gradient that fades over 175 steps makes the loop up to three times slower otherwise.
 """
 
 import torch
@@ -11,11 +13,18 @@ from torch import nn
 
 from rnnkit.bench import batch
 
-BUILTIN = {"rnn": (nn.RNN, {}), "irnn": (nn.RNN, {"nonlinearity": "relu"}), "gru": (nn.GRU, {}), "lstm": (nn.LSTM, {})}
+BUILTIN = {
+    "rnn": (nn.RNN, {}),
+    "irnn": (nn.RNN, {"nonlinearity": "relu"}),
+    "gru": (nn.GRU, {}),
+    "lstm": (nn.LSTM, {}),
+}
 
 
 class Builtin(nn.Module):
-    """rnn, irnn, gru, lstm by torch's own layers, with learned initial states and a linear readout; z_SxBxO, last steps, from x_TxBxI."""
+    """rnn, irnn, gru, lstm by torch's own layers, with learned initial states and a linear readout;
+    z_SxBxO, last steps, from x_TxBxI.
+    """
 
     def __init__(self, architecture, n_layers, n_in, n_units, n_out, scored):
         super().__init__()
@@ -32,7 +41,9 @@ class Builtin(nn.Module):
 
 
 class Layer(nn.Module):
-    """A layer of ugrnn or +rnn: the maps of the input in one product for all steps, those of the state in one product a step."""
+    """A layer of ugrnn or +rnn: the maps of the input in one product for all steps, those of the
+    state in one product a step.
+    """
 
     def __init__(self, architecture, n_in, n_units):
         super().__init__()
@@ -60,7 +71,9 @@ class Layer(nn.Module):
 
 
 class Written(nn.Module):
-    """Layers of ugrnn or +rnn (which projects its input to its own size first) and a linear readout; z_SxBxO, last steps, from x_TxBxI."""
+    """Layers of ugrnn or +rnn (which projects its input to its own size first) and a linear
+    readout; z_SxBxO, last steps, from x_TxBxI.
+    """
 
     def __init__(self, architecture, n_layers, n_in, n_units, n_out, scored):
         super().__init__()
@@ -74,11 +87,14 @@ class Written(nn.Module):
 
 
 def network(architecture, n_layers, n_in, n_units, n_out=1, scored=1) -> nn.Module:
-    return (Builtin if architecture in BUILTIN else Written)(architecture, n_layers, n_in, n_units, n_out, scored)
+    return (Builtin if architecture in BUILTIN else Written)(
+        architecture, n_layers, n_in, n_units, n_out, scored
+    )
 
 
 def loss_and_norm(model, x_TxBxI, y, clip):
-    """Mean cross-entropy, with labels_B or classes_SxBxG (summed over the heads), and its gradient's norm.
+    """Mean cross-entropy, with labels_B or classes_SxBxG (summed over the heads), and its
+    gradient's norm.
 
     The gradient, clipped, is left in the parameters.
     """
@@ -93,7 +109,9 @@ def loss_and_norm(model, x_TxBxI, y, clip):
 
 
 def stepper(study, models=2, clip=10.0, device="cpu"):
-    """A function of n that trains `models` networks of a study's shape for n steps, one after another; `slots` of it says how many."""
+    """A function of n that trains `models` networks of a study's shape for n steps, one after
+    another; `slots` of it says how many.
+    """
     torch.manual_seed(0)
     task = study.task
     shape = (study.architecture, study.n_layers, task.n_in, study.n_units, task.n_out, task.scored)

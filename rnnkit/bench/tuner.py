@@ -1,8 +1,10 @@
-"""The tuner: seconds for a round, and how fast it finds good hyper-parameters against random search and skopt's own Gaussian process.
+"""The tuner: seconds for a round, and how fast it finds good hyper-parameters against random search
+and skopt's own Gaussian process.
 
-Both test functions have the spaces that studies have: numbers, whole numbers on logarithmic ranges, choices. In hartmann few dimensions
-matter and a region is infeasible. All tuners are asked for rounds of 16 trials; skopt's own starts from the same first round as ours.
-Real studies are compared in searches.py.
+Both test functions have the spaces that studies have: numbers, whole numbers on logarithmic ranges,
+choices. In hartmann few dimensions matter and a region is infeasible. All tuners are asked for
+rounds of 16 trials; skopt's own starts from the same first round as ours. Real studies are compared
+in searches.py.
 """
 
 import importlib.util
@@ -26,7 +28,8 @@ AT = (16, 32, 48, 64, 96, 128, 256)  # trials at which the best so far is printe
 def main(json_path=None, runs_path=None):
     """`rnnkit bench tuner`: prints the tables and writes the JSON file, if one is named.
 
-    With `runs_path`, a file of JSON lines, it then runs the searches of real studies that the file lacks, and prints their table.
+    With `runs_path`, a file of JSON lines, it then runs the searches of real studies that the file
+    lacks, and prints their table.
     """
     run(json_path)
     if runs_path:
@@ -35,7 +38,10 @@ def main(json_path=None, runs_path=None):
         print("\nsearches of real studies, each with the same training steps to spend")
         names = tuple(searches.NAMES)
         if importlib.util.find_spec("optuna") is None:
-            print("Optuna is not installed, so its searches are left out (pip install 'rnnkit[bench]').")
+            print(
+                "Optuna is not installed, so its searches are left out (pip install"
+                " 'rnnkit[bench]')."
+            )
             names = tuple(name for name in names if name != "tpe")
         searches.printed(searches.search_all(runs_path, names=names))
 
@@ -47,23 +53,34 @@ def run(json_path=None, quick=False, say=print) -> dict:
     seconds = {}
     for n in observations:
         seconds[n] = suggest_seconds(n)
-        say(f"{n:>7} observed trials {seconds[n][0]:8.2f}   without a new fit of the kernel {seconds[n][1]:8.2f}")
+        say(
+            f"{n:>7} observed trials {seconds[n][0]:8.2f}   without a new fit of the kernel"
+            f" {seconds[n][1]:8.2f}"
+        )
     best = {}
     for name, (space, loss) in FUNCTIONS.items():
         say(f"\n{name}: least loss so far, median of seeds")
         lengths = {"gp": trials, "random": trials, "skopt": small}
         curves = {
-            tuner: [curve(TUNERS[tuner](space, seed), loss, length) for seed in range(seeds)] for tuner, length in lengths.items()
+            tuner: [curve(TUNERS[tuner](space, seed), loss, length) for seed in range(seeds)]
+            for tuner, length in lengths.items()
         }
         best[name] = _table(curves, say)
-    result = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count(), "seconds": seconds, "best": best}
+    result = {
+        "machine": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "seconds": seconds,
+        "best": best,
+    }
     if json_path:
         Path(json_path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
 
 
 def suggest_seconds(n: int) -> tuple[float, float]:
-    """Seconds of a round after n observed trials for a tuner just built, and for one whose kernel is fitted."""
+    """Seconds of a round after n observed trials for a tuner just built, and for one whose kernel
+    is fitted.
+    """
     space, loss = FUNCTIONS["hartmann"]
     points, tuner = RandomTuner(space, seed=1).suggest(n), GPTuner(space, seed=0)
     tuner.observe(points, [loss(point) for point in points])
@@ -106,28 +123,63 @@ def _table(curves, say) -> dict:
 # --- the test functions
 
 
-HARTMANN_SPACE = Space((
-    *(Log(f"scale_{i}", 1e-3, 2.0) for i in range(9)), *(Uniform(f"bias_{i}", -2.0, 2.0) for i in range(6)),
-    Log("lr", 1e-4, 1e-1), Log("decay", 1e-3, 1.0), Uniform("momentum", 1.0, 7.0), Log("clip", 1.0, 100.0), Log("l2", 1e-8, 1e-3),
-    IntLog("steps", 4_000, 10_000), Choice("optimizer", ("SGD", "momentum", "RMSProp", "Adam")),
-    Choice("init", ("identity", "orthogonal", "normal")), Choice("bias_init", ("delta", "normal")),
-    Choice("nonlinearity", ("relu", "tanh")),
-))  # fmt: skip
-HARTMANN_A = np.array([[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]])
-HARTMANN_P = 1e-4 * np.array([
-    [1312, 1696, 5569, 124, 8283, 5886], [2329, 4135, 8307, 3736, 1004, 9991],
-    [2348, 1451, 3522, 2883, 3047, 6650], [4047, 8828, 8732, 5743, 1091, 381],
-])  # fmt: skip
-WORTH = {"SGD": 0.6, "momentum": 0.85, "RMSProp": 0.95, "Adam": 1.0, "identity": 0.8, "orthogonal": 1.0, "normal": 0.9}
+HARTMANN_SPACE = Space(
+    (
+        *(Log(f"scale_{i}", 1e-3, 2.0) for i in range(9)),
+        *(Uniform(f"bias_{i}", -2.0, 2.0) for i in range(6)),
+        Log("lr", 1e-4, 1e-1),
+        Log("decay", 1e-3, 1.0),
+        Uniform("momentum", 1.0, 7.0),
+        Log("clip", 1.0, 100.0),
+        Log("l2", 1e-8, 1e-3),
+        IntLog("steps", 4_000, 10_000),
+        Choice("optimizer", ("SGD", "momentum", "RMSProp", "Adam")),
+        Choice("init", ("identity", "orthogonal", "normal")),
+        Choice("bias_init", ("delta", "normal")),
+        Choice("nonlinearity", ("relu", "tanh")),
+    )
+)
+HARTMANN_A = np.array(
+    [
+        [10, 3, 17, 3.5, 1.7, 8],
+        [0.05, 10, 17, 0.1, 8, 14],
+        [3, 3.5, 1.7, 10, 17, 8],
+        [17, 8, 0.05, 10, 0.1, 14],
+    ]
+)
+HARTMANN_P = 1e-4 * np.array(
+    [
+        [1312, 1696, 5569, 124, 8283, 5886],
+        [2329, 4135, 8307, 3736, 1004, 9991],
+        [2348, 1451, 3522, 2883, 3047, 6650],
+        [4047, 8828, 8732, 5743, 1091, 381],
+    ]
+)
+WORTH = {
+    "SGD": 0.6,
+    "momentum": 0.85,
+    "RMSProp": 0.95,
+    "Adam": 1.0,
+    "identity": 0.8,
+    "orthogonal": 1.0,
+    "normal": 0.9,
+}
 
 
 def hartmann(point) -> float:
-    """Hartmann's six-dimensional function in 25 dimensions: six matter much, two choices scale it, seven matter little. Least: -3.32.
+    """Hartmann's six-dimensional function in 25 dimensions: six matter much, two choices scale it,
+    seven matter little. Least: -3.32.
 
-    Where the learning rate and a scale are both large, and for a large scale under one initialisation, it is infeasible.
+    Where the learning rate and a scale are both large, and for a large scale under one
+    initialisation, it is infeasible.
     """
     u = dict(zip(HARTMANN_SPACE.names, HARTMANN_SPACE.to_unit(point)))
-    if point["optimizer"] != "SGD" and u["lr"] + u["scale_0"] / 2 > 1.05 or point["init"] == "normal" and u["scale_1"] > 0.85:
+    if (
+        point["optimizer"] != "SGD"
+        and u["lr"] + u["scale_0"] / 2 > 1.05
+        or point["init"] == "normal"
+        and u["scale_1"] > 0.85
+    ):
         return math.nan
     x = np.array([u[name] for name in ("scale_0", "scale_1", "bias_0", "lr", "momentum", "steps")])
     depth = np.exp(-(HARTMANN_A * (x - HARTMANN_P) ** 2).sum(1)) @ [1.0, 1.2, 3.0, 3.2]
@@ -135,20 +187,35 @@ def hartmann(point) -> float:
     return float(rest - depth * WORTH[point["optimizer"]] * WORTH[point["init"]])
 
 
-LEVY_SPACE = Space((
-    *(Log(f"a_{i}", 1e-3, 1.0) for i in range(8)), *(Uniform(f"b_{i}", -2.0, 2.0) for i in range(8)),
-    IntLog("n_0", 10, 1_000), IntLog("n_1", 1, 12), Choice("c_0", ("a", "b", "c")), Choice("c_1", ("x", "y")),
-))  # fmt: skip
+LEVY_SPACE = Space(
+    (
+        *(Log(f"a_{i}", 1e-3, 1.0) for i in range(8)),
+        *(Uniform(f"b_{i}", -2.0, 2.0) for i in range(8)),
+        IntLog("n_0", 10, 1_000),
+        IntLog("n_1", 1, 12),
+        Choice("c_0", ("a", "b", "c")),
+        Choice("c_1", ("x", "y")),
+    )
+)
 ROTATION = np.linalg.qr(np.random.default_rng(1).standard_normal((18, 18)))[0]
 CENTRE = np.random.default_rng(2).uniform(0.2, 0.8, 18)
 
 
 def levy(point) -> float:
-    """Levy's function of 18 rotated numbers, so that each matters and none alone, scaled by two choices. Least: 0.1."""
+    """Levy's function of 18 rotated numbers, so that each matters and none alone, scaled by two
+    choices. Least: 0.1.
+    """
     w = 1 + ROTATION @ (LEVY_SPACE.to_unit(point)[:18] - CENTRE) * 1.5
     bumps = (w[:-1] - 1) ** 2 * (1 + 10 * np.sin(np.pi * w[:-1] + 1) ** 2)
-    value = np.sin(np.pi * w[0]) ** 2 + bumps.sum() + (w[-1] - 1) ** 2 * (1 + np.sin(2 * np.pi * w[-1]) ** 2)
-    return float(value * {"a": 1.0, "b": 1.5, "c": 2.0}[point["c_0"]] * {"x": 1.0, "y": 1.3}[point["c_1"]] + 0.1)
+    value = (
+        np.sin(np.pi * w[0]) ** 2
+        + bumps.sum()
+        + (w[-1] - 1) ** 2 * (1 + np.sin(2 * np.pi * w[-1]) ** 2)
+    )
+    return float(
+        value * {"a": 1.0, "b": 1.5, "c": 2.0}[point["c_0"]] * {"x": 1.0, "y": 1.3}[point["c_1"]]
+        + 0.1
+    )
 
 
 FUNCTIONS = {"hartmann": (HARTMANN_SPACE, hartmann), "levy": (LEVY_SPACE, levy)}

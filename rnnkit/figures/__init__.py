@@ -1,7 +1,9 @@
-"""One function for each figure: a frame of trials in, a matplotlib Figure out. Nothing here trains or imports torch.
+"""One function for each figure: a frame of trials in, a matplotlib Figure out. Nothing here trains
+or imports torch.
 
-`points(name, frame)` is what is plotted, `draw(name, frame)` plots it, `caption` and `alt` say what is seen and what stands behind it,
-`save` writes PNG, SVG and CSV, `gallery` writes them all with their verdicts.
+`points(name, frame)` is what is plotted, `draw(name, frame)` plots it, `caption` and `alt` say what
+is seen and what stands behind it, `save` writes PNG, SVG and CSV, `gallery` writes them all with
+their verdicts.
 """
 
 from rnnkit.figures.capacity import calibration, fig1, fig2a, fig2b, figapp1, inputs
@@ -28,8 +30,16 @@ DRAW = {
     "tuner": convergence, "importance": importance, "lost": lost,
     "quantised": quantised, "later_numbers": later_numbers, "more_cells": more_cells,
 }  # fmt: skip
-EXHIBITS = {"flow": one_setting, "gradients": gradients, "wiring": wiring, "unrolled": unrolled}  # ours, made of something else than trials: shown in notebooks, not in the gallery
-EXHIBITS |= {f"task_{name}": task_example for name in ("per_cap", "mem_thru", "rcf", "text8", "parens_counting", "arithmetic")}
+EXHIBITS = {
+    "flow": one_setting,
+    "gradients": gradients,
+    "wiring": wiring,
+    "unrolled": unrolled,
+}  # ours, made of something else than trials: shown in notebooks, not in the gallery
+EXHIBITS |= {
+    f"task_{name}": task_example
+    for name in ("per_cap", "mem_thru", "rcf", "text8", "parens_counting", "arithmetic")
+}
 
 EXHIBITS["audit"] = audit  # of the paper's own numbers: in the gallery too
 

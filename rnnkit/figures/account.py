@@ -1,7 +1,7 @@
 """drawn.json: what the kit has written into a folder, of which trials, by which code.
 
-So nothing that stands there already is overwritten unless the kit wrote it, and nothing is drawn twice: a figure whose trials, code and
-files are those of the account is left as it is.
+So nothing that stands there already is overwritten unless the kit wrote it, and nothing is drawn
+twice: a figure whose trials, code and files are those of the account is left as it is.
 """
 
 import hashlib
@@ -19,25 +19,37 @@ from rnnkit.trials.trial import StoreError
 
 ACCOUNT = "drawn.json"
 PATIENCE = 6.0  # seconds between the writing of a file and its entry, at most
-CODE = ("figures", "analysis", "paper.py", "reference.py")  # what decides how trials are drawn and judged
+CODE = (
+    "figures",
+    "analysis",
+    "paper.py",
+    "reference.py",
+)  # what decides how trials are drawn and judged
 LIBRARIES = ("matplotlib", "seaborn", "numpy", "pandas", "scipy", "scikit-learn")
 
 
 def account_in(folder) -> dict:
-    """Name of what was drawn -> its entry: `trials` and `code` (digests), `files` (name -> digest), `text` and `claims` of a figure.
+    """Name of what was drawn -> its entry: `trials` and `code` (digests), `files` (name -> digest),
+    `text` and `claims` of a figure.
 
-    Empty for a folder without an account. StoreError for a file of that name that is something else.
+    Empty for a folder without an account. StoreError for a file of that name that is something
+    else.
     """
     path = Path(folder) / ACCOUNT
     try:
         account = json.loads(path.read_text(encoding="utf-8"))
-        good = isinstance(account, dict) and all(isinstance(entry["files"], dict) for entry in account.values())
+        good = isinstance(account, dict) and all(
+            isinstance(entry["files"], dict) for entry in account.values()
+        )
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         good = False
     if not good:
-        raise StoreError(f"{path} is no account of what rnnkit has drawn. Nothing is overwritten: move it away, or name another folder.")
+        raise StoreError(
+            f"{path} is no account of what rnnkit has drawn. Nothing is overwritten: move it away,"
+            " or name another folder."
+        )
     return account
 
 
@@ -50,8 +62,10 @@ def check_free(folder, names):
     while (foreign := _unknown(folder, names)) and time.monotonic() < end:
         time.sleep(0.2)
     for name in foreign:
-        raise StoreError(f"{folder / name} is there already, and {ACCOUNT} does not say that rnnkit wrote it. Nothing is overwritten: "
-                         "move it away, or name another folder.")  # fmt: skip
+        raise StoreError(
+            f"{folder / name} is there already, and {ACCOUNT} does not say that rnnkit wrote it."
+            " Nothing is overwritten: move it away, or name another folder."
+        )
 
 
 def _unknown(folder, names) -> list[str]:
@@ -63,7 +77,12 @@ def _unknown(folder, names) -> list[str]:
 def note(folder, name: str, files, **entry):
     """Writes down that the kit has written the `files` of `name` (paths in the folder)."""
     folder = Path(folder)
-    entry = {"files": {Path(file).relative_to(folder).as_posix(): digest_of_file(file) for file in files}, **entry}
+    entry = {
+        "files": {
+            Path(file).relative_to(folder).as_posix(): digest_of_file(file) for file in files
+        },
+        **entry,
+    }
     with alone_in(folder):
         account = {**account_in(folder), name: entry}
         text = json.dumps(account, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
@@ -71,19 +90,25 @@ def note(folder, name: str, files, **entry):
 
 
 def unchanged(folder, name: str, trials: str) -> dict | None:
-    """The entry of `name` if it was made of these trials by this code and all of its files are as they were written; else None."""
+    """The entry of `name` if it was made of these trials by this code and all of its files are as
+    they were written; else None.
+    """
     entry = account_in(folder).get(name)
     if entry is None or entry.get("trials") != trials or entry.get("code") != digest_of_code():
         return None
     try:
-        same = all(digest_of_file(Path(folder) / file) == digest for file, digest in entry["files"].items())
+        same = all(
+            digest_of_file(Path(folder) / file) == digest for file, digest in entry["files"].items()
+        )
     except OSError:
         return None
     return entry if same else None
 
 
 def digest_of_trials(frame: pd.DataFrame) -> str:
-    """What tells a frame of trials from another: all columns count but the experiment that asked for it."""
+    """What tells a frame of trials from another: all columns count but the experiment that asked
+    for it.
+    """
     sha = hashlib.sha256()
     for name in sorted(set(frame.columns) - {"experiment"}):
         column = frame[name]
@@ -96,7 +121,9 @@ def digest_of_trials(frame: pd.DataFrame) -> str:
 
 @cache
 def digest_of_code() -> str:
-    """What tells this drawing code and these libraries from others; with the authors' trials, where they are drawn beneath ours."""
+    """What tells this drawing code and these libraries from others; with the authors' trials, where
+    they are drawn beneath ours.
+    """
     package, sha = Path(__file__).resolve().parents[1], hashlib.sha256()
     for part in CODE:
         path = package / part

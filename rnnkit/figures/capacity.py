@@ -1,4 +1,6 @@
-"""Figures 1, 2a, 2b and App.1 of the paper, and the linear model that calibrates them (section 2.1)."""
+"""Figures 1, 2a, 2b and App.1 of the paper, and the linear model that calibrates them (section
+2.1).
+"""
 
 import matplotlib
 import numpy as np
@@ -13,9 +15,23 @@ from rnnkit import paper
 from rnnkit.figures.points import points
 from rnnkit.figures.reference import authors_sizes, overlay
 from rnnkit.figures.style import (
-    GREY, PALE, architecture_keys, beside, curves, depth_keys, label_of, layers, legend, letter, log_ticks, new_figure, nothing,
-    parameters_axis, reference, styled,
-)  # fmt: skip
+    GREY,
+    PALE,
+    architecture_keys,
+    beside,
+    curves,
+    depth_keys,
+    label_of,
+    layers,
+    legend,
+    letter,
+    log_ticks,
+    new_figure,
+    nothing,
+    parameters_axis,
+    reference,
+    styled,
+)
 from rnnkit.figures.words import sign
 
 FIVE = f"paper: {paper.BITS_PER_PARAMETER:g}"
@@ -23,12 +39,17 @@ FIVE = f"paper: {paper.BITS_PER_PARAMETER:g}"
 
 @styled
 def fig1(frame: pd.DataFrame):
-    """Figure 1: (a-d) stored bits, (e-h) bits per parameter, all depths and then 1, 2 and 4, (i) multipliers. ValueError without trials."""
+    """Figure 1: (a-d) stored bits, (e-h) bits per parameter, all depths and then 1, 2 and 4, (i)
+    multipliers. ValueError without trials.
+    """
     tables = points("fig1", frame)
     best, table = tables["fig1"], tables["fig1i"]
     figure = new_figure(15.5, 6.1)
     axes, square = _layout(figure)
-    sizes, found = sorted({*best.max_params.unique(), *authors_sizes("fig1", "per_cap")}), best.bits[best.bits > 0]
+    sizes, found = (
+        sorted({*best.max_params.unique(), *authors_sizes("fig1", "per_cap")}),
+        best.bits[best.bits > 0],
+    )
     xs = np.array([min(sizes) / 2.4, max(sizes) * 1.6])
     bits_range = (min(found.min(), 2 * sizes[0]) / 1.6 if len(found) else sizes[0], 8 * sizes[-1])
     most = max(paper.BAND[1], best.bits_per_param.max() if len(found) else 0) + 0.5
@@ -37,11 +58,22 @@ def fig1(frame: pd.DataFrame):
         last = column == len(paper.DEPTHS)
         for row, y in enumerate(("bits", "bits_per_param")):
             ax = axes[row][column]
-            letter(ax, "abcdefgh"[4 * row + column], "all depths" if depth is None else layers(depth))
+            letter(
+                ax, "abcdefgh"[4 * row + column], "all depths" if depth is None else layers(depth)
+            )
             parameters_axis(ax, sizes, "parameters, P")
             scale = xs if row == 0 else np.ones(2)
-            ax.fill_between(xs, paper.BAND[0] * scale, paper.BAND[1] * scale, color=PALE, linewidth=0, zorder=0)
-            ax.plot(xs, paper.BITS_PER_PARAMETER * scale, color=GREY, linewidth=1, linestyle=(0, (6, 2)), zorder=1)
+            ax.fill_between(
+                xs, paper.BAND[0] * scale, paper.BAND[1] * scale, color=PALE, linewidth=0, zorder=0
+            )
+            ax.plot(
+                xs,
+                paper.BITS_PER_PARAMETER * scale,
+                color=GREY,
+                linewidth=1,
+                linestyle=(0, (6, 2)),
+                zorder=1,
+            )
             if row == 0:
                 ax.set_yscale("log")
                 ax.set_ylim(bits_range)
@@ -57,14 +89,29 @@ def fig1(frame: pd.DataFrame):
             if (part.bits > 0).any():
                 curves(ax, part, y)
             else:
-                nothing(ax, "no bits stored" if len(part) else f"depth {depth}: not trained\nat this scale", 0.62, 0.17)
-    theirs = [overlay(dict(zip((None, *paper.DEPTHS), row)), "fig1", "per_cap", y) for row, y in zip(axes, ("bits", "bits_per_param"))]
+                nothing(
+                    ax,
+                    "no bits stored" if len(part) else f"depth {depth}: not trained\nat this scale",
+                    0.62,
+                    0.17,
+                )
+    theirs = [
+        overlay(dict(zip((None, *paper.DEPTHS), row)), "fig1", "per_cap", y)
+        for row, y in zip(axes, ("bits", "bits_per_param"))
+    ]
     _multiplier_table(square, table)
     sns.despine(figure)
     _spines(square)
     handles = architecture_keys(best.architecture) + depth_keys(best.n_layers.unique())
     handles += [
-        Line2D([], [], color=GREY, linewidth=1, linestyle=(0, (6, 2)), label="paper: 5 bits per parameter"),
+        Line2D(
+            [],
+            [],
+            color=GREY,
+            linewidth=1,
+            linestyle=(0, (6, 2)),
+            label="paper: 5 bits per parameter",
+        ),
         Patch(color=PALE, label="paper: 3-6"),
         *theirs[0],
     ]
@@ -89,9 +136,25 @@ def _multiplier_table(ax, table: pd.DataFrame):
         return nothing(ax, "takes two architectures\nthat stored bits")
     reach = max(1.25, float(np.nanmax(np.maximum(values, 1 / values))))
     labels = [label_of(name) for name in names]
-    sns.heatmap(values, ax=ax, annot=True, fmt=".2f", cmap="PuOr_r", norm=LogNorm(1 / reach, reach), square=True, cbar=False, linewidths=1,
-                xticklabels=labels, yticklabels=labels, annot_kws={"fontsize": 8.5 if len(names) < 8 else 7})  # fmt: skip
-    sure = {(row.y, row.x) for row in table.itertuples() if row.cells >= 3 and (row.low > 1 or row.high < 1)}
+    sns.heatmap(
+        values,
+        ax=ax,
+        annot=True,
+        fmt=".2f",
+        cmap="PuOr_r",
+        norm=LogNorm(1 / reach, reach),
+        square=True,
+        cbar=False,
+        linewidths=1,
+        xticklabels=labels,
+        yticklabels=labels,
+        annot_kws={"fontsize": 8.5 if len(names) < 8 else 7},
+    )
+    sure = {
+        (row.y, row.x)
+        for row in table.itertuples()
+        if row.cells >= 3 and (row.low > 1 or row.high < 1)
+    }
     cells = [(y, x) for y in names for x in names if not np.isnan(values.loc[y, x])]
     for text, cell in zip(ax.texts, cells, strict=True):
         text.set_fontweight("bold" if cell in sure else "normal")
@@ -109,7 +172,9 @@ def _spines(ax):
 
 @styled
 def fig2a(frame: pd.DataFrame):
-    """Figure 2a: bits per parameter of 1-layer networks, nonlinearity left to the tuner (solid) and ReLU alone (dashed). ValueError without trials."""
+    """Figure 2a: bits per parameter of 1-layer networks, nonlinearity left to the tuner (solid) and
+    ReLU alone (dashed). ValueError without trials.
+    """
     best = points("fig2a", frame)["fig2a"]
     figure = new_figure(6.4, 4.4)
     ax = figure.subplots()
@@ -127,10 +192,20 @@ def fig2a(frame: pd.DataFrame):
     sns.despine(figure)
     how = [
         Line2D([], [], color=GREY, marker="o", linestyle="-", label="left to the tuner"),
-        Line2D([], [], color=GREY, marker="o", linestyle=(0, (3, 2)), markerfacecolor="white", label="ReLU alone"),
+        Line2D(
+            [],
+            [],
+            color=GREY,
+            marker="o",
+            linestyle=(0, (3, 2)),
+            markerfacecolor="white",
+            label="ReLU alone",
+        ),
     ]
     handles = architecture_keys(free.architecture, lines=False)
-    gap = [Line2D([], [], linestyle="none", label=" ")] * (len(handles) % 2)  # the legend fills column by column
+    gap = [Line2D([], [], linestyle="none", label=" ")] * (
+        len(handles) % 2
+    )  # the legend fills column by column
     legend(figure, handles + gap + how, columns=4)
     sign(figure, "fig2a", frame)
     return figure
@@ -138,7 +213,9 @@ def fig2a(frame: pd.DataFrame):
 
 @styled
 def fig2b(frame: pd.DataFrame):
-    """Figure 2b: bits per parameter of 1-layer networks against the time steps unrolled. ValueError without trials."""
+    """Figure 2b: bits per parameter of 1-layer networks against the time steps unrolled. ValueError
+    without trials.
+    """
     best = points("fig2b", frame)["fig2b"]
     figure = new_figure(6.4, 4.4)
     ax = figure.subplots()
@@ -148,7 +225,11 @@ def fig2b(frame: pd.DataFrame):
     ax.set_xticks(steps)
     reference(ax, paper.BITS_PER_PARAMETER, f"{FIVE}\n({paper.UNROLL} steps)")
     ax.set_ylim(0, _top(best.bits_per_param, paper.BITS_PER_PARAMETER))
-    ax.set(xlabel="time steps unrolled", ylabel="bits per parameter", title=f"1 layer, {best.max_params.max():,} parameters")
+    ax.set(
+        xlabel="time steps unrolled",
+        ylabel="bits per parameter",
+        title=f"1 layer, {best.max_params.max():,} parameters",
+    )
     if not (best.bits > 0).any():
         nothing(ax, "no bits stored")
     sns.despine(figure)
@@ -159,11 +240,18 @@ def fig2b(frame: pd.DataFrame):
 
 @styled
 def figapp1(frame: pd.DataFrame):
-    """Figure App.1: dataset size of the best trial against its stored bits, with the line y = x. ValueError without trials."""
+    """Figure App.1: dataset size of the best trial against its stored bits, with the line y = x.
+    ValueError without trials.
+    """
     best = points("figapp1", frame)["figapp1"]
     figure = new_figure(6.0, 5.7)
     ax = figure.subplots()
-    ax.set(xscale="log", yscale="log", xlabel="stored bits", ylabel="samples in the best dataset (one bit each)")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="stored bits",
+        ylabel="samples in the best dataset (one bit each)",
+    )
     shown = best[best.bits > 0]
     curves(ax, shown, "samples", x="bits", lines=False)
     ends = [shown.bits.min() / 1.5, shown.samples.max() * 1.5] if len(shown) else [1, 10]
@@ -171,19 +259,35 @@ def figapp1(frame: pd.DataFrame):
     ax.set(xlim=ends, ylim=ends, aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):
         log_ticks(axis)
-    ax.annotate("y = x: every label stored", (0.97, 0.9), xycoords="axes fraction", ha="right", va="top", color=GREY, fontsize=8,
-                rotation=45, rotation_mode="anchor", transform_rotates_text=False)  # fmt: skip
+    ax.annotate(
+        "y = x: every label stored",
+        (0.97, 0.9),
+        xycoords="axes fraction",
+        ha="right",
+        va="top",
+        color=GREY,
+        fontsize=8,
+        rotation=45,
+        rotation_mode="anchor",
+        transform_rotates_text=False,
+    )
     if not len(shown):
         nothing(ax, "no bits stored", 0.3, 0.7)
     sns.despine(figure)
-    legend(figure, architecture_keys(best.architecture, lines=False) + depth_keys(best.n_layers.unique()), columns=5)
+    legend(
+        figure,
+        architecture_keys(best.architecture, lines=False) + depth_keys(best.n_layers.unique()),
+        columns=5,
+    )
     sign(figure, "figapp1", frame)
     return figure
 
 
 @styled
 def calibration(frame: pd.DataFrame):
-    """Trials of the linear model: stored bits against labels, both per parameter, and the 2 bits of theory. ValueError without trials."""
+    """Trials of the linear model: stored bits against labels, both per parameter, and the 2 bits of
+    theory. ValueError without trials.
+    """
     trials = points("calibration", frame)["calibration"]
     figure = new_figure(6.4, 4.4)
     ax = figure.subplots()
@@ -192,21 +296,58 @@ def calibration(frame: pd.DataFrame):
     handles = []
     for size, color, marker in zip(sizes, colors, "osD^vP" * len(sizes)):
         part = trials[trials.max_params == size]
-        ax.plot(part.samples_per_param, part.bits_per_param, marker, color=color, markersize=4, alpha=0.55, markeredgewidth=0, zorder=2)
+        ax.plot(
+            part.samples_per_param,
+            part.bits_per_param,
+            marker,
+            color=color,
+            markersize=4,
+            alpha=0.55,
+            markeredgewidth=0,
+            zorder=2,
+        )
         top = part.loc[part.bits_per_param.idxmax()]
-        ax.plot([top.samples_per_param], [top.bits_per_param], marker, color=color, markersize=9, markeredgecolor="black", zorder=3)
+        ax.plot(
+            [top.samples_per_param],
+            [top.bits_per_param],
+            marker,
+            color=color,
+            markersize=9,
+            markeredgecolor="black",
+            zorder=3,
+        )
         text = f"{size:,} parameters: best {top.bits_per_param:.2f}"
-        handles.append(Line2D([], [], color=color, marker=marker, linestyle="none", markersize=7, markeredgecolor="black", label=text))
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=color,
+                marker=marker,
+                linestyle="none",
+                markersize=7,
+                markeredgecolor="black",
+                label=text,
+            )
+        )
     reference(ax, paper.PERCEPTRON_BITS, f"theory: {paper.PERCEPTRON_BITS:g}\n(Cover,\nGardner)")
     top = _top(trials.bits_per_param, paper.PERCEPTRON_BITS) * 0.95
     ax.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle=(0, (1, 1.5)), zorder=1)
     ax.set(xlabel="labels per parameter, b / P", ylabel="stored bits per parameter", ylim=(0, top))
-    ax.set_xlim(0, max(2 * paper.PERCEPTRON_BITS, 1.05 * trials.samples_per_param.max()) if len(trials) else 10)
+    ax.set_xlim(
+        0,
+        (
+            max(2 * paper.PERCEPTRON_BITS, 1.05 * trials.samples_per_param.max())
+            if len(trials)
+            else 10
+        ),
+    )
     ax.yaxis.set_major_locator(MultipleLocator(0.5))
     if trials.empty:
         nothing(ax, "no bits stored", 0.6, 0.5)
     sns.despine(figure)
-    handles.append(Line2D([], [], color=GREY, linewidth=1, linestyle=(0, (1, 1.5)), label="every label stored"))
+    handles.append(
+        Line2D([], [], color=GREY, linewidth=1, linestyle=(0, (1, 1.5)), label="every label stored")
+    )
     legend(figure, handles, columns=2)
     sign(figure, "calibration", frame)
     return figure
@@ -214,7 +355,9 @@ def calibration(frame: pd.DataFrame):
 
 @styled
 def inputs(frame: pd.DataFrame):
-    """Bits per parameter against the number of inputs, a line for each size, a marker for each seed, units beside it. ValueError without trials."""
+    """Bits per parameter against the number of inputs, a line for each size, a marker for each
+    seed, units beside it. ValueError without trials.
+    """
     best = points("inputs", frame)["inputs"]
     figure = new_figure(7.2, 4.4)
     ax = figure.subplots()
@@ -225,14 +368,34 @@ def inputs(frame: pd.DataFrame):
         part = best[best.max_params == size]
         mean = part.groupby("n_in").agg(bits=("bits_per_param", "mean"), units=("n_units", "max"))
         ax.plot(mean.index, mean.bits, color=color)
-        ax.plot(part.n_in, part.bits_per_param, marker, color=color, markersize=5, alpha=0.8, markeredgewidth=0)
+        ax.plot(
+            part.n_in,
+            part.bits_per_param,
+            marker,
+            color=color,
+            markersize=5,
+            alpha=0.8,
+            markeredgewidth=0,
+        )
         for n_in, (bits, units) in mean.iterrows():
-            ax.annotate(f"{units:.0f} units", (n_in, bits), (5, 5), textcoords="offset points", fontsize=8, color=color)
+            ax.annotate(
+                f"{units:.0f} units",
+                (n_in, bits),
+                (5, 5),
+                textcoords="offset points",
+                fontsize=8,
+                color=color,
+            )
         handles.append(Line2D([], [], color=color, marker=marker, label=f"{size:,} parameters"))
     ticks = sorted(best.n_in.unique())
     ax.set_xticks(ticks)
     ax.set_xlim(ticks[0] - 2, ticks[-1] + 5)
-    ax.set(xlabel="inputs", ylabel="bits per parameter", ylim=(0, _top(best.bits_per_param, 1)), title=", ".join(map(label_of, best.architecture.unique())))
+    ax.set(
+        xlabel="inputs",
+        ylabel="bits per parameter",
+        ylim=(0, _top(best.bits_per_param, 1)),
+        title=", ".join(map(label_of, best.architecture.unique())),
+    )
     sns.despine(figure)
     legend(figure, handles, columns=3)
     sign(figure, "inputs", frame)

@@ -1,7 +1,8 @@
 """What the trials behind a figure say, in sentences: `rk.conclude("fig1", frame)`.
 
-Every sentence is made of the tables and verdicts of the trials at hand, so it cannot disagree with the figure above it. What the paper says
-and what we saw are told apart. The facts of each figure are written by a function of `facts`; here is what holds for all of them.
+Every sentence is made of the tables and verdicts of the trials at hand, so it cannot disagree with
+the figure above it. What the paper says and what we saw are told apart. The facts of each figure
+are written by a function of `facts`; here is what holds for all of them.
 """
 
 import html
@@ -17,7 +18,9 @@ from rnnkit.figures.facts import FACTS, OF_TABLES
 from rnnkit.figures.points import points, remembered
 from rnnkit.figures.words import scale_and_seed
 
-ALSO = {"start": "best_so_far"}  # experiment -> the figure that shows it, where it has none of its own name
+ALSO = {
+    "start": "best_so_far"
+}  # experiment -> the figure that shows it, where it has none of its own name
 HOLDS, FAILS = "It holds here", "It fails here"  # what is said of a verdict
 WIDTH = 110  # characters of a line of plain text
 TITLES = {
@@ -29,7 +32,9 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Claimed:
-    """What is said of one claim: what the paper says, what we saw, and what follows, a sentence or two each."""
+    """What is said of one claim: what the paper says, what we saw, and what follows, a sentence or
+    two each.
+    """
 
     id: str
     who: str  # says it: the paper, or a claim of ours beside the paper's
@@ -55,12 +60,18 @@ class Part:
         for claim in self.claims:
             names.setdefault(claim.verdict.removesuffix("."), []).append(claim.id)
         first = [verdict for verdict in (HOLDS, FAILS) if verdict in names]
-        told = [f"{_short(verdict)}: {listed(names[verdict])}" for verdict in (*first, *names) if verdict in names]
+        told = [
+            f"{_short(verdict)}: {listed(names[verdict])}"
+            for verdict in (*first, *names)
+            if verdict in names
+        ]
         return f"Claims, by verdict: {'; '.join(dict.fromkeys(told))}." if told else ""
 
 
 class Conclusions:
-    """What trials say, a `Part` for each figure. A notebook shows it as HTML; printed, it is plain text."""
+    """What trials say, a `Part` for each figure. A notebook shows it as HTML; printed, it is plain
+    text.
+    """
 
     def __init__(self, parts):
         self.parts = tuple(parts)
@@ -75,19 +86,29 @@ class Conclusions:
 
 
 def conclude(names, trials: pd.DataFrame) -> Conclusions:
-    """What `trials` say of the figure `names`, or of several figures drawn from the same trials, given as a list or tuple.
+    """What `trials` say of the figure `names`, or of several figures drawn from the same trials,
+    given as a list or tuple.
 
-    A figure takes a frame of trials as `run` gives it. "claims" and "advice" take a table of claims as `verdicts` gives it, and "gradients"
-    the frame of `flow.at_random`. ValueError for an unknown name, or a frame without its trials.
+    A figure takes a frame of trials as `run` gives it. "claims" and "advice" take a table of claims
+    as `verdicts` gives it, and "gradients" the frame of `flow.at_random`. ValueError for an unknown
+    name, or a frame without its trials.
     """
     names = [names] if isinstance(names, str) else list(names)
     known = (*FACTS, *OF_TABLES, *ALSO)
     for name in names:
         if name not in known:
-            raise ValueError(f"A conclusion is drawn from one of {', '.join(known)}, got {name!r}. Check the spelling.")
+            raise ValueError(
+                f"A conclusion is drawn from one of {', '.join(known)}, got {name!r}. Check the"
+                " spelling."
+            )
     with remembered():
         return Conclusions(
-            _of_table(name, trials) if name in OF_TABLES else _of_figure(ALSO.get(name, name), trials) for name in names
+            (
+                _of_table(name, trials)
+                if name in OF_TABLES
+                else _of_figure(ALSO.get(name, name), trials)
+            )
+            for name in names
         )
 
 
@@ -110,22 +131,33 @@ def _of_figure(name: str, frame: pd.DataFrame) -> Part:
 
 def _behind(spent) -> str:
     """The trials that stand behind a figure, as a sentence."""
-    diverged = f"{spent.infeasible:,} of the {spent.trials:,} diverged" if spent.infeasible else "none of them diverged"
+    diverged = (
+        f"{spent.infeasible:,} of the {spent.trials:,} diverged"
+        if spent.infeasible
+        else "none of them diverged"
+    )
     trials = f"{spent.trials:,} trials" if spent.trials != 1 else "one trial"
     each = f"{spent.least:,}" if spent.least == spent.most else f"{spent.least:,} to {spent.most:,}"
-    studies = f"{spent.studies:,} studies of {each} trials each" if spent.studies != 1 else "one study"
+    studies = (
+        f"{spent.studies:,} studies of {each} trials each" if spent.studies != 1 else "one study"
+    )
     steps = (
         f"{spent.steps[0]:,}"
         if spent.steps[0] == spent.steps[1]
         else f"between {spent.steps[0]:,} and {spent.steps[1]:,}"
     )
-    return f"Behind it are {trials} in {studies}, trained for {steps} steps ({scale_and_seed(spent)}); {diverged}."
+    return (
+        f"Behind it are {trials} in {studies}, trained for {steps} steps ({scale_and_seed(spent)});"
+        f" {diverged}."
+    )
 
 
 def _claimed(claim, spent) -> Claimed:
     """A row of `analysis.compare` in sentences."""
     about = paper.CLAIMS[claim.id]
-    where = about.where if about.where.startswith(("App", "Fig", "Table")) else f"section {about.where}"
+    where = (
+        about.where if about.where.startswith(("App", "Fig", "Table")) else f"section {about.where}"
+    )
     says = f"{claim.claim} ({where}). Measured: {about.statistic}; in the paper: {claim.paper}."
     who = "Ours, beside the paper's" if claim.id.endswith("b") else "The paper says"
     return Claimed(claim.id, who, says, _seen(claim), *_decided(claim, about, spent))
@@ -140,11 +172,17 @@ def _seen(claim) -> str:
 
 
 def _decided(claim, about, spent) -> tuple[str, str]:
-    """The verdict as a sentence, and how it comes: the claim's evidence, less what has been said before."""
+    """The verdict as a sentence, and how it comes: the claim's evidence, less what has been said
+    before.
+    """
     statistic = about.statistic[0].upper() + about.statistic[1:]
     why = claim.evidence.removeprefix(f"{statistic}: ").removesuffix(".").removesuffix(f"; {spent}")
     verdict = {analysis.HOLDS: HOLDS, analysis.FAILS: FAILS}.get(claim.verdict)
-    return (_stop(verdict), _stop(_capital(why))) if verdict else (_stop(_capital(claim.verdict)), f"Why: {_stop(why)}")
+    return (
+        (_stop(verdict), _stop(_capital(why)))
+        if verdict
+        else (_stop(_capital(claim.verdict)), f"Why: {_stop(why)}")
+    )
 
 
 def _short(verdict: str) -> str:
@@ -175,7 +213,11 @@ def _plain(part: Part) -> str:
 def _wrapped(line: str) -> str:
     indent = " " * (len(line) - len(line.lstrip()))
     return textwrap.fill(
-        line.strip(), WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False
+        line.strip(),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_on_hyphens=False,
     )
 
 
@@ -185,15 +227,24 @@ def _html(part: Part) -> str:
     blocks.append("<ul>" + "".join(f"<li>{_escape(fact)}</li>" for fact in facts) + "</ul>")
     if part.claims:  # folded, since the table of claims stands beside it in the notebooks
         fold = f"What the paper says and what we saw, claim by claim ({len(part.claims)})"
-        blocks.append(f"<details><summary>{fold}</summary><dl>{''.join(map(_claim_html, part.claims))}</dl></details>")
+        blocks.append(
+            f"<details><summary>{fold}</summary><dl>{''.join(map(_claim_html, part.claims))}</dl></details>"
+        )
     return f'<div class="rnnkit-conclusion">{"".join(blocks)}</div>'
 
 
 def _claim_html(claim: Claimed) -> str:
-    head = f"<dt><b>{_escape(claim.id)}</b> <i>{_escape(claim.who)}:</i> {_escape(claim.paper)}</dt>"
-    return head + f"<dd><i>We saw:</i> {_escape(claim.ours)} <b>{_escape(claim.verdict)}</b> {_escape(claim.why)}</dd>"
+    head = (
+        f"<dt><b>{_escape(claim.id)}</b> <i>{_escape(claim.who)}:</i> {_escape(claim.paper)}</dt>"
+    )
+    return (
+        head + f"<dd><i>We saw:</i> {_escape(claim.ours)} <b>{_escape(claim.verdict)}</b>"
+        f" {_escape(claim.why)}</dd>"
+    )
 
 
 def _escape(text: str) -> str:
-    """Text for HTML; a dollar sign stands alone, so that a notebook does not take what is between two of them for a formula."""
+    """Text for HTML; a dollar sign stands alone, so that a notebook does not take what is between
+    two of them for a formula.
+    """
     return html.escape(text).replace("$", "<span>$</span>")

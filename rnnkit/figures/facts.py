@@ -1,7 +1,9 @@
-"""Facts that a reader can see in a figure's table, as sentences: a function for each figure, of its trials and of the tables that it draws.
+"""Facts that a reader can see in a figure's table, as sentences: a function for each figure, of its
+trials and of the tables that it draws.
 
-A function takes `rows` (the figure's trials) and `tables` (as `points` gives them), and gives two or three sentences of plain text. It must
-have something to say of any trials: of few, of none that was feasible, of architectures that the paper does not have.
+A function takes `rows` (the figure's trials) and `tables` (as `points` gives them), and gives two
+or three sentences of plain text. It must have something to say of any trials: of few, of none that
+was feasible, of architectures that the paper does not have.
 """
 
 import numpy as np
@@ -21,9 +23,15 @@ UNITS = {"text8": " bits per character"}  # of a loss; all others have none
 
 
 def each(values: pd.Series, form: str = ".2f") -> str:
-    """RNN 3.52, GRU 2.90 and LSTM 2.81: the numbers of some architectures, in the order that they are given in."""
+    """RNN 3.52, GRU 2.90 and LSTM 2.81: the numbers of some architectures, in the order that they
+    are given in.
+    """
     values = values.dropna()
-    return listed(f"{label_of(a)} {value:{form}}" for a, value in values.items()) if len(values) else "none"
+    return (
+        listed(f"{label_of(a)} {value:{form}}" for a, value in values.items())
+        if len(values)
+        else "none"
+    )
 
 
 def in_paper_order(values: pd.Series) -> pd.Series:
@@ -32,7 +40,10 @@ def in_paper_order(values: pd.Series) -> pd.Series:
 
 def network(row) -> str:
     """The RNN with 1 layer and 940 parameters."""
-    return f"the {label_of(row.architecture)} with {layers(row.n_layers)} and {int(row.num_params):,} parameters"
+    return (
+        f"the {label_of(row.architecture)} with {layers(row.n_layers)} and {int(row.num_params):,}"
+        " parameters"
+    )
 
 
 # --- section 2.1 ---
@@ -44,19 +55,30 @@ def best_network(rows, tables) -> list[str]:
     if best.empty:
         return [NOTHING]
     top = best.loc[best.bits_per_param.idxmax()]
-    said = f"The most bits per parameter are {top.bits_per_param:.2f}, of {network(top)}, which stores {top.bits:,.0f} bits in all."
-    return [f"{said} Half of its search would have found {top.bits_per_param_low:.2f}.", *order_at_largest(best)]
+    said = (
+        f"The most bits per parameter are {top.bits_per_param:.2f}, of {network(top)}, which stores"
+        f" {top.bits:,.0f} bits in all."
+    )
+    return [
+        f"{said} Half of its search would have found {top.bits_per_param_low:.2f}.",
+        *order_at_largest(best),
+    ]
 
 
 def order_at_largest(best: pd.DataFrame) -> list[str]:
-    """The architectures in the order of their bits per parameter at the largest size, a sentence for each depth."""
+    """The architectures in the order of their bits per parameter at the largest size, a sentence
+    for each depth.
+    """
     table = analysis.bits_per_param(best)
     if table.empty:
         return ["No network stored more than a coin would."]
     largest, said = table.index.get_level_values("max_params").max(), []
     for depth, bits in table.xs(largest, level="max_params").iterrows():
         order = each(bits.dropna().sort_values(ascending=False, kind="stable"))
-        said.append(f"With {layers(depth)} and up to {largest:,} parameters the order is {order} bits per parameter.")
+        said.append(
+            f"With {layers(depth)} and up to {largest:,} parameters the order is {order} bits per"
+            " parameter."
+        )
     return said
 
 
@@ -65,10 +87,17 @@ def calibration(rows, tables) -> list[str]:
     if table.empty:
         return [NOTHING]
     best = table.loc[table.groupby("max_params").bits_per_param.idxmax()]
-    said = listed(f"{row.bits_per_param:.2f} with {row.max_params:,} parameters" for row in best.itertuples())
+    said = listed(
+        f"{row.bits_per_param:.2f} with {row.max_params:,} parameters" for row in best.itertuples()
+    )
     load = listed(f"{row.samples_per_param:.1f}" for row in best.itertuples())
-    return [f"The linear model stores at most {said}, in bits per parameter; a plane can separate up to {paper.PERCEPTRON_BITS:g}.",
-            f"Its best data sets have {load} samples per parameter."]  # fmt: skip
+    return [
+        (
+            f"The linear model stores at most {said}, in bits per parameter; a plane can separate"
+            f" up to {paper.PERCEPTRON_BITS:g}."
+        ),
+        f"Its best data sets have {load} samples per parameter.",
+    ]
 
 
 def best_so_far(rows, tables) -> list[str]:
@@ -79,13 +108,33 @@ def best_so_far(rows, tables) -> list[str]:
     if ends.empty:
         return [NOTHING]
     table = table[table.study.isin(ends.index)]
-    half = table[table.trial <= np.ceil(table.study.map(ends.trials) / 2)].groupby("study").best.max() / ends.most
-    early = table[table.trial <= np.floor(table.study.map(ends.trials) * 0.75)].groupby("study").best.max()
+    half = (
+        table[table.trial <= np.ceil(table.study.map(ends.trials) / 2)].groupby("study").best.max()
+        / ends.most
+    )
+    early = (
+        table[table.trial <= np.floor(table.study.map(ends.trials) * 0.75)]
+        .groupby("study")
+        .best.max()
+    )
     late = int((early.reindex(ends.index).fillna(0.0) < ends.most).sum())
-    said = f"Halfway through its trials the median search had found {half.median():.0%} of the bits that it ended with."
-    more = "those would probably store more in a longer search" if late else "no curve was still rising at its end"
-    return [said, f"{late} of {count(len(ends), 'search', 'searches')} found their best network in the last quarter of their trials; {more}.",
-            *agreement(rows)]  # fmt: skip
+    said = (
+        f"Halfway through its trials the median search had found {half.median():.0%} of the bits"
+        " that it ended with."
+    )
+    more = (
+        "those would probably store more in a longer search"
+        if late
+        else "no curve was still rising at its end"
+    )
+    return [
+        said,
+        (
+            f"{late} of {count(len(ends), 'search', 'searches')} found their best network in the"
+            f" last quarter of their trials; {more}."
+        ),
+        *agreement(rows),
+    ]
 
 
 def agreement(rows, number: int = 5) -> list[str]:
@@ -95,7 +144,11 @@ def agreement(rows, number: int = 5) -> list[str]:
         return []
     table = pd.DataFrame(best.hparams.tolist())
     words = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
-    same = [f"{name} ({table[name].iloc[0]})" for name in words if table[name].astype(str).nunique() == 1]
+    same = [
+        f"{name} ({table[name].iloc[0]})"
+        for name in words
+        if table[name].astype(str).nunique() == 1
+    ]
     apart = [name for name in words if table[name].astype(str).nunique() > 1]
     said = (
         f"The best {len(best)} trials agree on {listed(same)}"
@@ -104,7 +157,10 @@ def agreement(rows, number: int = 5) -> list[str]:
     )
     said += f", and differ in {listed(apart)}." if apart else "."
     if "lr_init" in table:
-        said += f" Their learning rates run from {table.lr_init.min():.2g} to {table.lr_init.max():.2g}."
+        said += (
+            f" Their learning rates run from {table.lr_init.min():.2g} to"
+            f" {table.lr_init.max():.2g}."
+        )
     return [said]
 
 
@@ -113,8 +169,16 @@ def relu(rows, tables) -> list[str]:
     if pairs.empty:
         return ["No network was trained with both nonlinearities."]
     ratios = in_paper_order(np.exp(np.log(pairs.ratio).groupby(pairs.architecture).mean()))
-    return [f"At equal numbers of trials, bits with tanh over bits with ReLU are {each(ratios)}, on average over {count(len(pairs), 'network')}.",
-            f"The best network with ReLU stores {pairs.relu_bits_per_param.max():.2f} bits per parameter."]  # fmt: skip
+    return [
+        (
+            f"At equal numbers of trials, bits with tanh over bits with ReLU are {each(ratios)}, on"
+            f" average over {count(len(pairs), 'network')}."
+        ),
+        (
+            f"The best network with ReLU stores {pairs.relu_bits_per_param.max():.2f} bits per"
+            " parameter."
+        ),
+    ]
 
 
 def unrolled(rows, tables) -> list[str]:
@@ -124,7 +188,10 @@ def unrolled(rows, tables) -> list[str]:
     shared = table.dropna()
     means = (shared if len(shared) else table).mean()
     steps = listed(f"{value:.2f} at {unroll}" for unroll, value in means.items())
-    tops = {unroll: [label_of(a) for a in table.index if table.loc[a].idxmax() == unroll] for unroll in table.columns}
+    tops = {
+        unroll: [label_of(a) for a in table.index if table.loc[a].idxmax() == unroll]
+        for unroll in table.columns
+    }
     most = listed(f"{unroll} for {listed(names)}" for unroll, names in tops.items() if names)
     return [
         f"Bits per parameter by time steps, averaged over architectures, are {steps}.",
@@ -138,27 +205,41 @@ def samples(rows, tables) -> list[str]:
     if ratio.empty:
         return [NOTHING]
     closest, farthest = table.loc[ratio.idxmin()], table.loc[ratio.idxmax()]
-    return [f"The best data set has {ratio.median():.2f} times as many samples as the network stores bits, in the median of {len(ratio)} networks.",
-            f"It is closest for {network(closest)} ({ratio.min():.2f} times) and farthest for {network(farthest)} ({ratio.max():.2f} times)."]  # fmt: skip
+    return [
+        (
+            f"The best data set has {ratio.median():.2f} times as many samples as the network"
+            f" stores bits, in the median of {len(ratio)} networks."
+        ),
+        (
+            f"It is closest for {network(closest)} ({ratio.min():.2f} times) and farthest for"
+            f" {network(farthest)} ({ratio.max():.2f} times)."
+        ),
+    ]
 
 
 def inputs(rows, tables) -> list[str]:
     table, said = tables["inputs"], []
     for (architecture, size), part in table.groupby(["architecture", "max_params"], sort=True):
-        means = part.groupby("n_in").agg(bits=("bits_per_param", "mean"), units=("n_units", "first"))
+        means = part.groupby("n_in").agg(
+            bits=("bits_per_param", "mean"), units=("n_units", "first")
+        )
         if len(means) > 1:  # where one number was trained, there is nothing to compare
             numbers = listed(
-                f"{row.bits:.2f} with {n_in} inputs ({row.units:.0f} units)" for n_in, row in means.iterrows()
+                f"{row.bits:.2f} with {n_in} inputs ({row.units:.0f} units)"
+                for n_in, row in means.iterrows()
             )
             said.append(
-                f"The {label_of(architecture)} of up to {size:,} parameters stores, in bits per parameter, {numbers}; "
-                f"most with {means.bits.idxmax()}."
+                f"The {label_of(architecture)} of up to {size:,} parameters stores, in bits per"
+                f" parameter, {numbers}; most with {means.bits.idxmax()}."
             )
     if not said:
         return ["No network was trained with two numbers of inputs."]
     return [
         *said,
-        f"Of the samples of these best trials a share of at most {table.coincide.max():.1g} coincides with an earlier one.",
+        (
+            f"Of the samples of these best trials a share of at most {table.coincide.max():.1g}"
+            " coincides with an earlier one."
+        ),
     ]
 
 
@@ -170,21 +251,31 @@ def later_cells(rows, tables) -> list[str]:
             .set_index("architecture")
             .sort_values("bits_per_param", ascending=False)
         )
-        theirs, others = part[part.index.isin(paper.ARCHITECTURES)], part[~part.index.isin(paper.ARCHITECTURES)]
+        theirs, others = (
+            part[part.index.isin(paper.ARCHITECTURES)],
+            part[~part.index.isin(paper.ARCHITECTURES)],
+        )
         size = int(part.max_params.iloc[0])
         said.append(
-            f"With {layers(depth)} and up to {size:,} parameters the order is {each(part.bits_per_param)} bits per parameter."
+            f"With {layers(depth)} and up to {size:,} parameters the order is"
+            f" {each(part.bits_per_param)} bits per parameter."
         )
         if len(theirs) and len(others):
             top = theirs.iloc[0]
-            ahead = [label_of(a) for a in others.index[others.bits_per_param_low > top.bits_per_param]]
-            behind = [label_of(a) for a in others.index[others.bits_per_param < top.bits_per_param_low]]
+            ahead = [
+                label_of(a) for a in others.index[others.bits_per_param_low > top.bits_per_param]
+            ]
+            behind = [
+                label_of(a) for a in others.index[others.bits_per_param < top.bits_per_param_low]
+            ]
             six = f"the best of the paper's six, the {label_of(theirs.index[0])}"
             said[-1] += (
-                f" Ahead of {six}, with half of a search already: {listed(ahead or ['none of the later cells'])}."
+                f" Ahead of {six}, with half of a search already:"
+                f" {listed(ahead or ['none of the later cells'])}."
             )
             said[-1] += (
-                f" Behind what half of that one's search would have found: {listed(behind or ['none of them'])}."
+                " Behind what half of that one's search would have found:"
+                f" {listed(behind or ['none of them'])}."
             )
     return said or [NOTHING]
 
@@ -196,11 +287,23 @@ def memory(rows, tables) -> list[str]:
     table = tables["fig2c"].dropna(subset="loss")
     if table.empty:
         return [NOTHING]
-    near = table.assign(near=table.excess <= NEAR).groupby("architecture", sort=False).near.agg(["sum", "size"])
-    counts = listed(f"{label_of(a)} {near['sum'][a]} of {near['size'][a]}" for a in analysis.in_order(near.index))
+    near = (
+        table.assign(near=table.excess <= NEAR)
+        .groupby("architecture", sort=False)
+        .near.agg(["sum", "size"])
+    )
+    counts = listed(
+        f"{label_of(a)} {near['sum'][a]} of {near['size'][a]}"
+        for a in analysis.in_order(near.index)
+    )
     worst = table.loc[table.excess.idxmax()]
-    return [f"Networks within {NEAR:g} of the bound: {counts}.",
-            f"The farthest above it, by {worst.excess:.3g}, is {network(worst)}: {worst.n_units} units per layer."]  # fmt: skip
+    return [
+        f"Networks within {NEAR:g} of the bound: {counts}.",
+        (
+            f"The farthest above it, by {worst.excess:.3g}, is {network(worst)}: {worst.n_units}"
+            " units per layer."
+        ),
+    ]
 
 
 def costs(rows, tables) -> list[str]:
@@ -228,8 +331,9 @@ def losses(rows, tables) -> list[str]:
         for depth, networks in part.groupby("n_layers"):
             least, most = networks.loc[networks.loss.idxmin()], networks.loc[networks.loss.idxmax()]
             said.append(
-                f"{name[0].upper() + name[1:]}, {layers(depth)}, up to {least.max_params:,} parameters: losses run from "
-                f"{least.loss:.3g} ({label_of(least.architecture)}) to {most.loss:.3g} ({label_of(most.architecture)}){unit}."
+                f"{name[0].upper() + name[1:]}, {layers(depth)}, up to {least.max_params:,}"
+                f" parameters: losses run from {least.loss:.3g} ({label_of(least.architecture)}) to"
+                f" {most.loss:.3g} ({label_of(most.architecture)}){unit}."
             )
     return said or [NOTHING]
 
@@ -240,13 +344,18 @@ def losses(rows, tables) -> list[str]:
 def solved(rows, tables) -> list[str]:
     """By task and depth, which architectures solved it and how well."""
     said = []
-    for (task, depth), part in tables["fig4_networks"].groupby(["task_type", "n_layers"], sort=False):
+    for (task, depth), part in tables["fig4_networks"].groupby(
+        ["task_type", "n_layers"], sort=False
+    ):
         part = part.dropna(subset="minimum").set_index("architecture").sort_values("minimum")
         if part.empty:
             continue
         there, chance = part[part.solved > 0], part.chance.iloc[0]
         name = {"parens_counting": "Parentheses"}.get(task, task[0].upper() + task[1:])
-        head = f"{name}, {layers(depth)}: {len(there)} of {len(part)} architectures came below {SOLVED:g} of chance ({chance:.3g} nats)"
+        head = (
+            f"{name}, {layers(depth)}: {len(there)} of {len(part)} architectures came below"
+            f" {SOLVED:g} of chance ({chance:.3g} nats)"
+        )
         least = (
             f"least losses {each(there.minimum, '.2g')}"
             if len(there)
@@ -264,8 +373,9 @@ def at_random(rows, tables) -> list[str]:
         if shares.notna().any():
             least = part.minimum.dropna().nsmallest(1)
             said.append(
-                f"With {layers(depth)}, per cent of feasible random sets that came below half of chance: {each(shares, '.1f')}. "
-                f"The least loss, {least.iloc[0]:.3g} where chance is {part.chance.iloc[0]:.3g}, is the {label_of(least.index[0])}'s."
+                f"With {layers(depth)}, per cent of feasible random sets that came below half of"
+                f" chance: {each(shares, '.1f')}. The least loss, {least.iloc[0]:.3g} where chance"
+                f" is {part.chance.iloc[0]:.3g}, is the {label_of(least.index[0])}'s."
             )
     return said or [NOTHING]
 
@@ -274,7 +384,10 @@ def diverged(rows, tables) -> list[str]:
     said = []
     for depth, part in tables["table1"].groupby("n_layers"):
         percent = part.set_index("architecture").percent.sort_values(ascending=False, kind="stable")
-        said.append(f"With {layers(depth)}, per cent of random sets that diverged, most first: {each(percent, '.1f')}.")
+        said.append(
+            f"With {layers(depth)}, per cent of random sets that diverged, most first:"
+            f" {each(percent, '.1f')}."
+        )
     return said
 
 
@@ -284,8 +397,9 @@ def welch(rows, tables) -> list[str]:
         known, apart = part.dropna(subset="same_sign"), part[part.p < 0.05]
         both = apart.dropna(subset="same_sign")
         said.append(
-            f"With {layers(depth)}, {int(known.same_sign.sum())} of {count(len(known), 'sign')} are the paper's. Our trials tell "
-            f"{count(len(apart), 'pair')} of {len(part)} apart (p below .05), {int(both.same_sign.sum())} of them with the paper's sign."
+            f"With {layers(depth)}, {int(known.same_sign.sum())} of {count(len(known), 'sign')} are"
+            f" the paper's. Our trials tell {count(len(apart), 'pair')} of {len(part)} apart (p"
+            f" below .05), {int(both.same_sign.sum())} of them with the paper's sign."
         )
     return said or ["No two architectures have trials to compare."]
 
@@ -295,8 +409,10 @@ def again(rows, tables) -> list[str]:
     ratios, reached = table.mean_over_original.dropna(), table.at_most_original.dropna()
     if ratios.empty:
         return ["No rerun stands beside the best trial of its search."]
-    return [f"The mean of the reruns over the original loss is {each(ratios, '.3g')}.",
-            f"Per cent of reruns that came down to the original: {each(100 * reached, '.0f')}."]  # fmt: skip
+    return [
+        f"The mean of the reruns over the original loss is {each(ratios, '.3g')}.",
+        f"Per cent of reruns that came down to the original: {each(100 * reached, '.0f')}.",
+    ]
 
 
 # --- section 5 ---
@@ -307,10 +423,22 @@ def rounded(rows, tables) -> list[str]:
     if needed.empty:
         return ["No network stored bits that rounding could lose."]
     least = needed.groupby(["architecture", "study"]).needed.min().groupby("architecture").mean()
-    five = kept[kept.bits_per_weight == round(paper.BITS_PER_PARAMETER)].groupby(["architecture", "study"]).share.max()
+    five = (
+        kept[kept.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
+        .groupby(["architecture", "study"])
+        .share.max()
+    )
     share = in_paper_order(100 * five.groupby("architecture").mean())
-    return [f"Bits per weight that leave {LOSSLESS:.0%} of what is stored, by the better way of rounding: {each(in_paper_order(least), '.1f')}.",
-            f"With {paper.BITS_PER_PARAMETER:g} bits per weight, this per cent is left: {each(share, '.0f')}."]  # fmt: skip
+    return [
+        (
+            f"Bits per weight that leave {LOSSLESS:.0%} of what is stored, by the better way of"
+            f" rounding: {each(in_paper_order(least), '.1f')}."
+        ),
+        (
+            f"With {paper.BITS_PER_PARAMETER:g} bits per weight, this per cent is left:"
+            f" {each(share, '.0f')}."
+        ),
+    ]
 
 
 def elsewhere(rows, tables) -> list[str]:
@@ -319,13 +447,17 @@ def elsewhere(rows, tables) -> list[str]:
     if ours.empty:
         return [NOTHING]
     size = int(rows.max_params.max())
-    hard, soft = (ours[ours.counted == counted].set_index("architecture").bits for counted in ("hard", "soft"))
+    hard, soft = (
+        ours[ours.counted == counted].set_index("architecture").bits for counted in ("hard", "soft")
+    )
     said = [
-        f"At up to {size:,} parameters our networks store, by the hard count, {each(hard.sort_values(ascending=False))} bits per parameter."
+        f"At up to {size:,} parameters our networks store, by the hard count,"
+        f" {each(hard.sort_values(ascending=False))} bits per parameter."
     ]
     if len(soft):
         said.append(
-            f"By the soft count the same networks have {each(soft.reindex(hard.sort_values(ascending=False).index))}."
+            "By the soft count the same networks have"
+            f" {each(soft.reindex(hard.sort_values(ascending=False).index))}."
         )
     return said
 
@@ -341,9 +473,16 @@ def race(rows, tables) -> list[str]:
             if row.random and row.gp
             else "no ratio to take"
         )
-        said.append(f"After {count(row.trials, 'trial')} the Gaussian process has {row.gp:.2f} bits per parameter and random search "
-                    f"{row.random:.2f}, in the median of {count(row.seeds, 'seed')}: {times}.")  # fmt: skip
-        there = f"was there after {row.match:.0f} trials" if row.match == row.match else "never came there"
+        said.append(
+            f"After {count(row.trials, 'trial')} the Gaussian process has {row.gp:.2f} bits per"
+            f" parameter and random search {row.random:.2f}, in the median of"
+            f" {count(row.seeds, 'seed')}: {times}."
+        )
+        there = (
+            f"was there after {row.match:.0f} trials"
+            if row.match == row.match
+            else "never came there"
+        )
         said.append(f"Where random search ends, the Gaussian process {there}.")
     typical = tables["tuner_typical"]
     last = typical[typical.trial == typical.trial.max()].groupby("tuner")["median"].mean()
@@ -351,7 +490,11 @@ def race(rows, tables) -> list[str]:
     return [*said, f"In the last round a typical trial stores {bits} bits per parameter."]
 
 
-TUNERS = {"gp": "Gaussian process", "gp-usual": "Gaussian process from usual values", "random": "random search"}
+TUNERS = {
+    "gp": "Gaussian process",
+    "gp-usual": "Gaussian process from usual values",
+    "random": "random search",
+}
 
 
 def importance(rows, tables) -> list[str]:
@@ -361,8 +504,13 @@ def importance(rows, tables) -> list[str]:
     means, lot = table.mean(axis=1).drop(LOT), float(table.loc[LOT].max())
     below = int((means <= lot).sum())
     top = listed(f"{name} ({value:.2f})" for name, value in means.nlargest(3).items())
-    return [f"What matters most, on average over the columns, is {top}.",
-            f"{below} of {len(means)} hyper-parameters matter no more than one that is drawn by lot (at most {lot:.2f})."]  # fmt: skip
+    return [
+        f"What matters most, on average over the columns, is {top}.",
+        (
+            f"{below} of {len(means)} hyper-parameters matter no more than one that is drawn by lot"
+            f" (at most {lot:.2f})."
+        ),
+    ]
 
 
 def lost(rows, tables) -> list[str]:
@@ -388,11 +536,22 @@ def lost(rows, tables) -> list[str]:
 def gradients(frame) -> list[str]:
     """Out of `flow.at_random`: how many gradients vanish and explode."""
     table = analysis.gradient_shares(frame).set_index("architecture")
-    steps, draws = int(frame.back.max()), int(frame.groupby("architecture").size().iloc[0] / frame.back.nunique())
+    steps, draws = (
+        int(frame.back.max()),
+        int(frame.groupby("architecture").size().iloc[0] / frame.back.nunique()),
+    )
     vanished, exploded = (100 * in_paper_order(table[name]) for name in ("vanished", "exploded"))
-    return [f"After {steps} steps the gradient is below {LOST:g} of itself in this per cent of {draws} draws: {each(vanished, '.0f')}.",
-            f"It is above {BURST:g} times itself in this per cent: {each(exploded, '.0f')}.",
-            f"The median draw keeps, in each step, this share of the gradient: {each(in_paper_order(table.factor_a_step), '.3f')}."]  # fmt: skip
+    return [
+        (
+            f"After {steps} steps the gradient is below {LOST:g} of itself in this per cent of"
+            f" {draws} draws: {each(vanished, '.0f')}."
+        ),
+        f"It is above {BURST:g} times itself in this per cent: {each(exploded, '.0f')}.",
+        (
+            "The median draw keeps, in each step, this share of the gradient:"
+            f" {each(in_paper_order(table.factor_a_step), '.3f')}."
+        ),
+    ]
 
 
 def claims(table) -> list[str]:
@@ -411,9 +570,16 @@ def advice(table) -> list[str]:
     for text, part in analysis.advice(table).groupby("advice", sort=False):
         told = listed(f"{row.id} {_short(row.verdict)}" for row in part.itertuples())
         both = set(part.verdict) & {analysis.HOLDS, analysis.FAILS}
-        sums = {analysis.HOLDS: "nothing here speaks against it", analysis.FAILS: "our trials speak against it"}
+        sums = {
+            analysis.HOLDS: "nothing here speaks against it",
+            analysis.FAILS: "our trials speak against it",
+        }
         word = (
-            "our trials are divided" if len(both) == 2 else sums[both.pop()] if both else "our trials do not decide it"
+            "our trials are divided"
+            if len(both) == 2
+            else sums[both.pop()]
+            if both
+            else "our trials do not decide it"
         )
         said.append(f'"{text}": {word} ({told}).')
     return said

@@ -1,4 +1,6 @@
-"""Figures on disk and in notebooks: PNG, SVG, the plotted points as CSV, and the gallery with captions and verdicts."""
+"""Figures on disk and in notebooks: PNG, SVG, the plotted points as CSV, and the gallery with
+captions and verdicts.
+"""
 
 from pathlib import Path
 
@@ -6,7 +8,14 @@ import matplotlib
 import pandas as pd
 
 from rnnkit import analysis, paper
-from rnnkit.figures.account import account_in, check_free, digest_of_code, digest_of_trials, note, unchanged
+from rnnkit.figures.account import (
+    account_in,
+    check_free,
+    digest_of_code,
+    digest_of_trials,
+    note,
+    unchanged,
+)
 from rnnkit.figures.points import points, remembered
 from rnnkit.figures.style import look
 from rnnkit.figures.verdicts import claims_of, verdict_rows
@@ -15,16 +24,21 @@ from rnnkit.figures.words import caption, duration
 
 
 def save(figure, name: str, out, data, alt: str) -> list[Path]:
-    """Writes `name`.png, .svg and the plotted points as CSV into the folder `out`; the same figure gives the same bytes.
+    """Writes `name`.png, .svg and the plotted points as CSV into the folder `out`; the same figure
+    gives the same bytes.
 
-    `data` is a frame, or a dict file name -> frame where a figure is drawn from more than one table. Returns the paths.
+    `data` is a frame, or a dict file name -> frame where a figure is drawn from more than one
+    table. Returns the paths.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / f"{name}.png", out / f"{name}.svg"]
     with matplotlib.rc_context(look()):
         figure.savefig(paths[0], metadata={"Software": None, "Description": alt})
-        figure.savefig(paths[1], metadata={"Date": None, "Creator": "rnnkit", "Title": name, "Description": alt})
+        figure.savefig(
+            paths[1],
+            metadata={"Date": None, "Creator": "rnnkit", "Title": name, "Description": alt},
+        )
     for stem, table in (data if isinstance(data, dict) else {name: data}).items():
         paths.append(out / f"{stem}.csv")
         table.to_csv(paths[-1], index=False, lineterminator="\n")
@@ -32,19 +46,30 @@ def save(figure, name: str, out, data, alt: str) -> list[Path]:
 
 
 def keep(figure, name: str, out, data, alt: str, trials: str, **entry):
-    """Saves a figure of the kit's own into a folder where nothing but the kit's own files may be replaced, and notes it in the account.
+    """Saves a figure of the kit's own into a folder where nothing but the kit's own files may be
+    replaced, and notes it in the account.
 
-    `trials` is the digest of what it was drawn from, `entry` what else the account shall say of it. StoreError.
+    `trials` is the digest of what it was drawn from, `entry` what else the account shall say of it.
+    StoreError.
     """
     tables = data if isinstance(data, dict) else {name: data}
     check_free(out, [f"{name}.png", f"{name}.svg", *(f"{stem}.csv" for stem in tables)])
-    note(out, name, save(figure, name, out, tables, alt), trials=trials, code=digest_of_code(), **entry)
+    note(
+        out,
+        name,
+        save(figure, name, out, tables, alt),
+        trials=trials,
+        code=digest_of_code(),
+        **entry,
+    )
 
 
 def draw_into(out, name: str, frame: pd.DataFrame) -> dict:
-    """Writes figure `name` of a frame into a folder, unless it stands there already, drawn by this code of these very trials.
+    """Writes figure `name` of a frame into a folder, unless it stands there already, drawn by this
+    code of these very trials.
 
-    Gives its entry in the account: with `text`, its section of the gallery, and `claims`, a row for each verdict. StoreError.
+    Gives its entry in the account: with `text`, its section of the gallery, and `claims`, a row for
+    each verdict. StoreError.
     """
     from rnnkit.figures import DRAW
 
@@ -52,7 +77,11 @@ def draw_into(out, name: str, frame: pd.DataFrame) -> dict:
     entry = unchanged(out, name, trials)
     if entry is None or "text" not in entry:
         with remembered():
-            alt, tables, claims = alt_of(name, frame), points(name, frame), analysis.compare(name, frame)
+            alt, tables, claims = (
+                alt_of(name, frame),
+                points(name, frame),
+                analysis.compare(name, frame),
+            )
             text = _section(name, frame, alt, tables, claims)
             rows = claims.astype(object).where(claims.notna(), None).to_dict("records")
             keep(DRAW[name](frame), name, out, tables, alt, trials, text=text, claims=rows)
@@ -69,10 +98,11 @@ def show(figure, alt: str):
 
 
 def publish(name: str, frame: pd.DataFrame, out=""):
-    """Draws figure `name` of a frame in a notebook, with its caption below; writes it into the folder `out` as well, if one is named.
+    """Draws figure `name` of a frame in a notebook, with its caption below; writes it into the
+    folder `out` as well, if one is named.
 
-    The search of an experiment that is no figure of the paper's ("start") is drawn as best_so_far. One of EXHIBITS is drawn of what its
-    function takes.
+    The search of an experiment that is no figure of the paper's ("start") is drawn as best_so_far.
+    One of EXHIBITS is drawn of what its function takes.
     """
     from IPython.display import Markdown, display
 
@@ -84,7 +114,12 @@ def publish(name: str, frame: pd.DataFrame, out=""):
             text, tables, words = figure.alt, figure.tables, figure.caption
         else:
             name = name if name in DRAW else "best_so_far"
-            figure, text, tables, words = DRAW[name](frame), alt_of(name, frame), points(name, frame), caption(name, frame)
+            figure, text, tables, words = (
+                DRAW[name](frame),
+                alt_of(name, frame),
+                points(name, frame),
+                caption(name, frame),
+            )
             trials = digest_of_trials(analysis.rows_of(name, frame))
     show(figure, text)
     display(Markdown(words))
@@ -102,22 +137,33 @@ OF_THE_PAPER_ALONE = ("audit",)  # exhibits that take no trials, at the end of e
 
 
 def companions(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """`frames` (experiment -> trials) with the figures that are drawn from the same trials, in the order of the paper."""
+    """`frames` (experiment -> trials) with the figures that are drawn from the same trials, in the
+    order of the paper.
+    """
     more = {name: frames[source] for name, source in SAME_TRIALS.items() if source in frames}
     both = {**frames, **more}
-    return {name: both[name] for name in [*paper.FIGURES, *(name for name in both if name not in paper.FIGURES)] if name in both}
+    return {
+        name: both[name]
+        for name in [*paper.FIGURES, *(name for name in both if name not in paper.FIGURES)]
+        if name in both
+    }
 
 
 def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
-    """Draws and writes every figure that `frames` (figure name -> trials) allows, claims.csv, and README.md that shows them all.
+    """Draws and writes every figure that `frames` (figure name -> trials) allows, claims.csv, and
+    README.md that shows them all.
 
-    They stand in the order of the paper, with their `companions`. ValueError for a name that is no figure, or without any.
+    They stand in the order of the paper, with their `companions`. ValueError for a name that is no
+    figure, or without any.
     """
     from rnnkit.figures import DRAW, EXHIBITS
 
     unknown = [name for name in frames if name not in DRAW]
     if unknown or not frames:
-        raise ValueError(f"A gallery is made of {', '.join(DRAW)}, got {', '.join(unknown) or 'none of them'}. Name the frames so.")
+        raise ValueError(
+            f"A gallery is made of {', '.join(DRAW)}, got {', '.join(unknown) or 'none of them'}."
+            " Name the frames so."
+        )
     check_free(out, ["claims.csv", "README.md"])
     entries = {name: draw_into(out, name, frame) for name, frame in companions(frames).items()}
     sections = [entry["text"] for entry in entries.values()]
@@ -125,7 +171,9 @@ def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
     claims = claims_of(entries)
     table, path = Path(out) / "claims.csv", Path(out) / "README.md"
     claims.to_csv(table, index=False, lineterminator="\n")
-    path.write_text("\n".join([HEAD.format(counts=analysis.tally(claims)), *sections]), encoding="utf-8")
+    path.write_text(
+        "\n".join([HEAD.format(counts=analysis.tally(claims)), *sections]), encoding="utf-8"
+    )
     note(out, "gallery", [table, path])
     return path
 
@@ -150,7 +198,10 @@ def _exhibit(name, draw, out) -> str:
         figure = draw()
         data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in figure.tables)
         title, words = figure.caption.split(". ", 1)
-        text = f"## {title}\n\n![{figure.alt}]({name}.png)\n\n{words}\n\nData: {data}; vector: [{name}.svg]({name}.svg).\n"
+        text = (
+            f"## {title}\n\n![{figure.alt}]({name}.png)\n\n{words}\n\nData: {data}; vector:"
+            f" [{name}.svg]({name}.svg).\n"
+        )
         keep(figure, name, out, figure.tables, figure.alt, "", text=text)
         entry = account_in(out)[name]
     return entry["text"]
@@ -160,7 +211,10 @@ def _section(name, frame, alt, tables, claims) -> str:
     """One figure of the gallery: image, caption, budget, verdicts."""
     spent = analysis.budget(analysis.rows_of(name, frame))
     data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in tables)
-    budget = f"{spent.trials:,} trials, {spent.infeasible:,} infeasible; {duration(spent.seconds)} of training, summed over trials"
+    budget = (
+        f"{spent.trials:,} trials, {spent.infeasible:,} infeasible; {duration(spent.seconds)} of"
+        " training, summed over trials"
+    )
     parts = [
         f"## {paper.FIGURES[name].title}\n",
         f"![{alt}]({name}.png)\n",
@@ -170,6 +224,9 @@ def _section(name, frame, alt, tables, claims) -> str:
     if len(claims):
         rows = ["| claim | paper | ours [interval] | verdict | evidence |", "|---|---|---|---|---|"]
         told = zip(verdict_rows(claims), claims.evidence)
-        rows += [f"| {claim} | {theirs} | {ours} | **{verdict}** | {evidence} |" for (claim, theirs, ours, verdict), evidence in told]
+        rows += [
+            f"| {claim} | {theirs} | {ours} | **{verdict}** | {evidence} |"
+            for (claim, theirs, ours, verdict), evidence in told
+        ]
         parts.append("\n".join(rows) + "\n")
     return "\n".join(parts)

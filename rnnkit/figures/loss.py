@@ -1,4 +1,6 @@
-"""Figure 3 of the paper: best losses on text and on random functions against parameters and against units (section 3)."""
+"""Figure 3 of the paper: best losses on text and on random functions against parameters and against
+units (section 3).
+"""
 
 import numpy as np
 import seaborn as sns
@@ -9,9 +11,18 @@ from rnnkit.analysis.loss import chance, memorised
 from rnnkit.figures.points import points
 from rnnkit.figures.reference import authors_sizes, overlay
 from rnnkit.figures.style import (
-    GREY, architecture_keys, curves, layers, letter, log_ticks, new_figure, nothing, parameters_axis, style_of,
+    GREY,
+    architecture_keys,
+    curves,
+    layers,
+    letter,
+    log_ticks,
+    new_figure,
+    nothing,
+    parameters_axis,
+    style_of,
     styled,
-)  # fmt: skip
+)
 from rnnkit.figures.words import sign, task_name
 
 LETTERS = {"text8": "abc", "rcf": "efg"}
@@ -20,7 +31,8 @@ DASHED, DOTTED = (0, (6, 2)), (0, (1, 1.5))
 
 @styled
 def fig3(frame):
-    """Figure 3: (a-c) bits per character on text8 at depths 1, 2 and 4, (d) against units at depth 1, (e-g) error on random functions.
+    """Figure 3: (a-c) bits per character on text8 at depths 1, 2 and 4, (d) against units at depth
+    1, (e-g) error on random functions.
 
     ValueError without trials.
     """
@@ -30,7 +42,9 @@ def fig3(frame):
     for row, task in zip(axes, LETTERS):
         part = best[best.task_type == task]
         form = part.form.iloc[0] if len(part) else ""
-        sizes = sorted({*(part if len(part) else best).max_params.unique(), *authors_sizes("fig3", task, form)})
+        sizes = sorted(
+            {*(part if len(part) else best).max_params.unique(), *authors_sizes("fig3", task, form)}
+        )
         for ax, depth, name in zip(row, paper.DEPTHS, LETTERS[task]):
             letter(ax, name, f"{task_name(task, form)}, {layers(depth)}")
             parameters_axis(ax, sizes, "parameters, P")
@@ -46,11 +60,31 @@ def fig3(frame):
     axes[1][3].set_axis_off()  # the paper has seven panels
     handles = architecture_keys(best.architecture)
     handles += [
-        Line2D([], [], color=GREY, linewidth=1, linestyle=DASHED, label=f"chance: {chance('rcf'):g} (text: {chance('text8'):.2f} bits)"),
-        Line2D([], [], color=GREY, linewidth=1, linestyle=DOTTED, label="e-g: if each parameter held a sample"),
+        Line2D(
+            [],
+            [],
+            color=GREY,
+            linewidth=1,
+            linestyle=DASHED,
+            label=f"chance: {chance('rcf'):g} (text: {chance('text8'):.2f} bits)",
+        ),
+        Line2D(
+            [],
+            [],
+            color=GREY,
+            linewidth=1,
+            linestyle=DOTTED,
+            label="e-g: if each parameter held a sample",
+        ),
     ]
-    if (best.task_type == "text8").any() and _anchored(best.form[best.task_type == "text8"].iloc[0]):
-        handles.append(Line2D([], [], color=GREY, marker="x", linestyle="none", label="published (see caption)"))
+    if (best.task_type == "text8").any() and _anchored(
+        best.form[best.task_type == "text8"].iloc[0]
+    ):
+        handles.append(
+            Line2D(
+                [], [], color=GREY, marker="x", linestyle="none", label="published (see caption)"
+            )
+        )
     axes[1][3].legend(handles=handles + theirs, loc="center", handlelength=3, labelspacing=0.8)
     sign(figure, "fig3", frame)
     return figure
@@ -67,11 +101,17 @@ def _losses(ax, part, x, why: str):
 def _why(part, task, depth) -> str:
     if part.empty:
         return "not trained\nat this scale"
-    return "no feasible trial" if (part.n_layers == depth).any() else f"depth {depth}: not trained\nat this scale"
+    return (
+        "no feasible trial"
+        if (part.n_layers == depth).any()
+        else f"depth {depth}: not trained\nat this scale"
+    )
 
 
 def _range(part, task) -> tuple[float, float]:
-    """Ends of the axis of losses, which all panels of a task share: from 0 to chance for random functions, for text what was found."""
+    """Ends of the axis of losses, which all panels of a task share: from 0 to chance for random
+    functions, for text what was found.
+    """
     found = part.loss.dropna()
     if task == "rcf" or found.empty:
         return 0, 1.08 * max([chance(task), *found])
@@ -80,14 +120,31 @@ def _range(part, task) -> tuple[float, float]:
 
 
 def _landmarks(ax, task, form, depth):
-    """What chance costs, what one memorised sample a parameter would leave, and for text8 itself what others found."""
+    """What chance costs, what one memorised sample a parameter would leave, and for text8 itself
+    what others found.
+    """
     ax.axhline(chance(task), color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
     if task == "rcf":
         xs = np.geomspace(*ax.get_xlim(), 50)
-        ax.plot(xs, memorised(form, xs), color=GREY, linewidth=1, linestyle=DOTTED, zorder=1, label="_memorised")
+        ax.plot(
+            xs,
+            memorised(form, xs),
+            color=GREY,
+            linewidth=1,
+            linestyle=DOTTED,
+            zorder=1,
+            label="_memorised",
+        )
     elif _anchored(form):
         for architecture, values in paper.TEXT8_ANCHORS.get(depth, {}).items():
-            ax.plot(*zip(*values), "x", color=style_of([architecture])[architecture].color, markersize=5, zorder=2, label="_anchor")
+            ax.plot(
+                *zip(*values),
+                "x",
+                color=style_of([architecture])[architecture].color,
+                markersize=5,
+                zorder=2,
+                label="_anchor",
+            )
 
 
 def _anchored(form) -> bool:

@@ -18,12 +18,17 @@ FOUND = ["num_params", "loss", "loss_high", "trials", "infeasible", "steps", "hy
 
 
 def points(name: str, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The tables that figure `name` draws, by file name; parameters and steps are counts, `bits` is equation 22."""
+    """The tables that figure `name` draws, by file name; parameters and steps are counts, `bits` is
+    equation 22.
+    """
     if _computed is None:
         return TABLES[name](analysis.rows_of(name, frame))
     key = name, id(frame)
     if key not in _computed:
-        _computed[key] = frame, TABLES[name](analysis.rows_of(name, frame))  # the frame is held, so that no other gets its id
+        _computed[key] = (
+            frame,
+            TABLES[name](analysis.rows_of(name, frame)),
+        )  # the frame is held, so that no other gets its id
     return {stem: table.copy() for stem, table in _computed[key][1].items()}
 
 
@@ -32,7 +37,8 @@ _computed = None  # (figure, id of a frame) -> the frame and its tables, while t
 
 @contextmanager
 def remembered():
-    """Computes each table once in here, however often it is asked for: its figure, its caption and its CSV take the same one.
+    """Computes each table once in here, however often it is asked for: its figure, its caption and
+    its CSV take the same one.
 
     The frames that are drawn in here must not be changed meanwhile.
     """
@@ -50,11 +56,17 @@ def _fig1(rows):
 
 
 def _fig2a(rows):
-    """`nonlinearity` is "any" for the best of the studies that were free to choose, "relu" for the best with ReLU of all studies."""
+    """`nonlinearity` is "any" for the best of the studies that were free to choose, "relu" for the
+    best with ReLU of all studies.
+    """
     relu = rows[[hparams.get("nonlinearity") == "relu" for hparams in rows.hparams]]
     pinned = rows.study.str.contains("nonlinearity=", regex=False)
     free = rows[~pinned] if (~pinned).any() else rows
-    parts = [analysis.stored_bits(part)[BEST].assign(nonlinearity=which) for which, part in (("any", free), ("relu", relu)) if len(part)]
+    parts = [
+        analysis.stored_bits(part)[BEST].assign(nonlinearity=which)
+        for which, part in (("any", free), ("relu", relu))
+        if len(part)
+    ]
     return {"fig2a": pd.concat(parts, ignore_index=True)}
 
 
@@ -65,25 +77,62 @@ def _best(name):
 def _calibration(rows):
     trials = analysis.per_trial(rows).dropna(subset="bits")
     trials = trials.assign(samples_per_param=trials.samples / trials.num_params)
-    columns = ["architecture", "max_params", "num_params", "hyper_iter", "samples", "samples_per_param", "bits", "bits_per_param", "steps"]
+    columns = [
+        "architecture",
+        "max_params",
+        "num_params",
+        "hyper_iter",
+        "samples",
+        "samples_per_param",
+        "bits",
+        "bits_per_param",
+        "steps",
+    ]
     return {"calibration": trials[columns].reset_index(drop=True)}
 
 
 def _best_so_far(rows):
-    columns = ["study", "architecture", "n_layers", "max_params", "num_params", "trial", "bits_per_param", "best"]
+    columns = [
+        "study",
+        "architecture",
+        "n_layers",
+        "max_params",
+        "num_params",
+        "trial",
+        "bits_per_param",
+        "best",
+    ]
     return {"best_so_far": analysis.best_so_far(rows)[columns].reset_index(drop=True)}
 
 
 def _fig4(rows):
-    columns = ["task_type", "architecture", "n_layers", "study", "trial", "loss", "median", "median_low", "median_high", "minimum",
-               "minimum_high", "chance"]  # fmt: skip
-    return {"fig4": analysis.running_curves(rows)[columns], "fig4_networks": analysis.by_network(rows)}
+    columns = [
+        "task_type",
+        "architecture",
+        "n_layers",
+        "study",
+        "trial",
+        "loss",
+        "median",
+        "median_low",
+        "median_high",
+        "minimum",
+        "minimum_high",
+        "chance",
+    ]
+    return {
+        "fig4": analysis.running_curves(rows)[columns],
+        "fig4_networks": analysis.by_network(rows),
+    }
 
 
 def _fig5(rows):
     columns = ["architecture", "n_layers", "num_params", "hyper_iter", "loss", "chance", "solved"]
     trials = analysis.hard_trials(rows).sort_values(["n_layers", "study", "hyper_iter"])
-    return {"fig5": trials[columns].reset_index(drop=True), "fig5_networks": analysis.by_network(rows)}
+    return {
+        "fig5": trials[columns].reset_index(drop=True),
+        "fig5_networks": analysis.by_network(rows),
+    }
 
 
 TABLES = {
@@ -94,7 +143,10 @@ TABLES = {
     "calibration": _calibration,
     "inputs": lambda rows: {"inputs": analysis.by_inputs(rows)},
     "best_so_far": _best_so_far,
-    "tuner": lambda rows: {"tuner": search.search_curves(rows), "tuner_typical": search.typical_trials(rows)},
+    "tuner": lambda rows: {
+        "tuner": search.search_curves(rows),
+        "tuner_typical": search.typical_trials(rows),
+    },
     "importance": lambda rows: {"importance": search.importance(rows)},
     "lost": lambda rows: {"lost": search.lost(rows)},
     "fig2c": lambda rows: {"fig2c": memory_errors(rows)[[*NETWORK, "bound", "excess", *FOUND]]},
@@ -105,7 +157,10 @@ TABLES = {
     "table1": lambda rows: {"table1": analysis.infeasible_table(rows)},
     "tableapp1": lambda rows: {"tableapp1": analysis.rerun_table(rows)},
     "tableapp2": lambda rows: {"tableapp2": analysis.welch_table(rows)},
-    "quantised": lambda rows: {"quantised": compression.kept_bits(rows), "quantised_needed": compression.needed_bits(rows)},
+    "quantised": lambda rows: {
+        "quantised": compression.kept_bits(rows),
+        "quantised_needed": compression.needed_bits(rows),
+    },
     "more_cells": _best("more_cells"),
     "later_numbers": lambda rows: {"later_numbers": compression.beside_later_work(rows)},
 }

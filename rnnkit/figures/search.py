@@ -7,13 +7,26 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnkit import paper
 from rnnkit.figures.points import points
-from rnnkit.figures.style import GREY, beside, label_of, layers, legend, new_figure, nothing, short, style_of, styled
+from rnnkit.figures.style import (
+    GREY,
+    beside,
+    label_of,
+    layers,
+    legend,
+    new_figure,
+    nothing,
+    short,
+    style_of,
+    styled,
+)
 from rnnkit.figures.words import sign
 
 
 @styled
 def best_so_far(frame: pd.DataFrame):
-    """Bits per parameter of the best trial so far; a row for each depth, a column for each size. ValueError without trials."""
+    """Bits per parameter of the best trial so far; a row for each depth, a column for each size.
+    ValueError without trials.
+    """
     table = points("best_so_far", frame)["best_so_far"]
     depths, sizes = sorted(table.n_layers.unique()), sorted(table.max_params.unique())
     style = style_of(table.architecture)
@@ -25,23 +38,51 @@ def best_so_far(frame: pd.DataFrame):
             for (architecture, _), curve in part.groupby(["architecture", "study"], sort=False):
                 s = style[architecture]
                 every = max(1, len(curve) // 4)
-                ax.plot(curve.trial, curve.bits_per_param, "o", color=s.color, markersize=2.2, alpha=0.4, markeredgewidth=0, zorder=1)
-                ax.plot(curve.trial, curve.best, color=s.color, linestyle=s.line, marker=s.marker, markevery=(every - 1, every),
-                        markersize=4, drawstyle="steps-post", linewidth=1.2, label=architecture)  # fmt: skip
+                ax.plot(
+                    curve.trial,
+                    curve.bits_per_param,
+                    "o",
+                    color=s.color,
+                    markersize=2.2,
+                    alpha=0.4,
+                    markeredgewidth=0,
+                    zorder=1,
+                )
+                ax.plot(
+                    curve.trial,
+                    curve.best,
+                    color=s.color,
+                    linestyle=s.line,
+                    marker=s.marker,
+                    markevery=(every - 1, every),
+                    markersize=4,
+                    drawstyle="steps-post",
+                    linewidth=1.2,
+                    label=architecture,
+                )
             if not part.best.notna().any():
                 nothing(ax, "no feasible trial" if len(part) else "not trained")
-            ax.axhline(paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=(0, (6, 2)), zorder=1)
+            ax.axhline(
+                paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=(0, (6, 2)), zorder=1
+            )
             ax.set_title(f"{layers(depth)}, {short(size)} parameters")
             ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 4, 5, 8, 10]))
         beside(row[-1], paper.BITS_PER_PARAMETER, f"paper: {paper.BITS_PER_PARAMETER:g}")
         row[0].set_ylabel("bits per parameter")
-    axes[0][0].set_ylim(0, 1.12 * max(paper.BITS_PER_PARAMETER, table.best.max() if table.best.notna().any() else 0))
+    axes[0][0].set_ylim(
+        0, 1.12 * max(paper.BITS_PER_PARAMETER, table.best.max() if table.best.notna().any() else 0)
+    )
     axes[0][0].set_xlim(0, table.trial.max() * 1.03)
     for ax in axes[-1]:
         ax.set_xlabel("trials")
     sns.despine(figure)
     legend(
-        figure, [Line2D([], [], color=s.color, marker=s.marker, linestyle=s.line, label=label_of(a)) for a, s in style.items()], columns=6
+        figure,
+        [
+            Line2D([], [], color=s.color, marker=s.marker, linestyle=s.line, label=label_of(a))
+            for a, s in style.items()
+        ],
+        columns=6,
     )
     sign(figure, "best_so_far", frame)
     return figure

@@ -1,4 +1,6 @@
-"""How every figure looks: one colour, marker and line for each architecture, the paper's values in grey, units on the axes."""
+"""How every figure looks: one colour, marker and line for each architecture, the paper's values in
+grey, units on the axes.
+"""
 
 import base64
 import io
@@ -23,7 +25,8 @@ class Style(NamedTuple):
     line: object  # a matplotlib line style
 
 
-# Okabe & Ito 2008, told apart with every kind of colour blindness; its yellow is left out, being hard to see on white.
+# Okabe & Ito 2008, told apart with every kind of colour blindness; its yellow is left out, being
+# hard to see on white.
 PAPER_STYLE = {
     "rnn": Style("#0072B2", "o", "-"),
     "irnn": Style("#E69F00", "v", (0, (1, 1))),
@@ -42,15 +45,26 @@ LATER_STYLE = {  # cells that the kit ships beside the paper's
 LATER_LABELS = {"mgu": "MGU", "janet": "JANET", "mingru": "minGRU", "minlstm": "minLSTM"}
 MORE_COLORS = ("#000000", "#005c5c", "#b22222", "#4b0082", "#5f9e6e")
 MORE_MARKERS, MORE_LINES = ("X", ">", "d", "8", "H"), ("-", (0, (6, 1)), (0, (2, 1)))
-FILL = {1: "full", 2: "left", 4: "none", 8: "top"}  # the marker's fill tells the depth; any other depth: "bottom"
+FILL = {
+    1: "full",
+    2: "left",
+    4: "none",
+    8: "top",
+}  # the marker's fill tells the depth; any other depth: "bottom"
 
 
 def style_of(architectures) -> dict[str, Style]:
-    """Style of each architecture: those of the kit's cells are fixed; others, such as a user's own cell, get the next ones by name."""
+    """Style of each architecture: those of the kit's cells are fixed; others, such as a user's own
+    cell, get the next ones by name.
+    """
     fixed = PAPER_STYLE | LATER_STYLE
     others = sorted(set(architectures) - set(fixed))
     made = [
-        Style(MORE_COLORS[i % len(MORE_COLORS)], MORE_MARKERS[i % len(MORE_MARKERS)], MORE_LINES[i % len(MORE_LINES)])
+        Style(
+            MORE_COLORS[i % len(MORE_COLORS)],
+            MORE_MARKERS[i % len(MORE_MARKERS)],
+            MORE_LINES[i % len(MORE_LINES)],
+        )
         for i in range(len(others))
     ]
     return {a: fixed[a] for a in fixed if a in set(architectures)} | dict(zip(others, made))
@@ -65,7 +79,9 @@ def layers(depth: int) -> str:
 
 
 def look() -> dict:
-    """matplotlib settings of all figures; text stays text in SVG and its ids do not change from run to run."""
+    """matplotlib settings of all figures; text stays text in SVG and its ids do not change from run
+    to run.
+    """
     return {
         **sns.axes_style("ticks"),
         **sns.plotting_context("paper", font_scale=1.0),
@@ -84,7 +100,9 @@ def look() -> dict:
 
 
 def styled(draw):
-    """Decorates a figure function, so that it draws with our settings and leaves the reader's own alone."""
+    """Decorates a figure function, so that it draws with our settings and leaves the reader's own
+    alone.
+    """
 
     def drawn(*args, **kwargs):
         with matplotlib.rc_context(look()):
@@ -95,9 +113,11 @@ def styled(draw):
 
 
 class Drawing(Figure):
-    """A figure that belongs to no window, so that it can be drawn anywhere, and that a notebook shows with its `alt` text.
+    """A figure that belongs to no window, so that it can be drawn anywhere, and that a notebook
+    shows with its `alt` text.
 
-    One that is made of other things than trials also carries its `caption`, and its `tables` by file name.
+    One that is made of other things than trials also carries its `caption`, and its `tables` by
+    file name.
     """
 
     alt = caption = ""
@@ -131,7 +151,9 @@ def short(number: float) -> str:
 
 
 def parameters_axis(ax, sizes, name="parameters"):
-    """Logarithmic x-axis with a tick at each size that was trained, dropping those that would touch their neighbour."""
+    """Logarithmic x-axis with a tick at each size that was trained, dropping those that would touch
+    their neighbour.
+    """
     low, high = min(sizes), max(sizes)
     ax.set_xscale("log")
     ax.set_xlim(low / 2.4, high * 1.6)  # whole units leave part of a small budget unused
@@ -145,12 +167,16 @@ def parameters_axis(ax, sizes, name="parameters"):
 
 
 def log_ticks(axis):
-    """A logarithmic axis labelled 300, 1K instead of powers, and at 3 or more between them where it is short."""
+    """A logarithmic axis labelled 300, 1K instead of powers, and at 3 or more between them where it
+    is short.
+    """
     low, high = axis.get_view_interval()
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     if high / low < 300:
         steps = (1, 2, 3, 5) if high / low < 30 else (1, 3)
-        axis.set_ticks([m * 10.0**e for e in range(-2, 9) for m in steps if low <= m * 10.0**e <= high])
+        axis.set_ticks(
+            [m * 10.0**e for e in range(-2, 9) for m in steps if low <= m * 10.0**e <= high]
+        )
     axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
 
 
@@ -163,7 +189,16 @@ def reference(ax, value: float, text: str | None, color=GREY, line=(0, (6, 2))):
 
 def beside(ax, value: float, text: str, color=GREY):
     """Small text on the right of the axes at the height `value`."""
-    ax.annotate(text, (1, value), (4, 0), ("axes fraction", "data"), "offset points", color=color, va="center", fontsize=7.5)
+    ax.annotate(
+        text,
+        (1, value),
+        (4, 0),
+        ("axes fraction", "data"),
+        "offset points",
+        color=color,
+        va="center",
+        fontsize=7.5,
+    )
 
 
 def nothing(ax, text: str, x: float = 0.5, y: float = 0.5):
@@ -174,13 +209,26 @@ def nothing(ax, text: str, x: float = 0.5, y: float = 0.5):
 def legend(figure, handles, columns: int):
     """One legend below all panels, in as few rows of at most `columns` as it takes, filled evenly."""
     rows = math.ceil(len(handles) / columns)
-    figure.legend(handles=handles, loc="outside lower center", ncols=math.ceil(len(handles) / rows), handlelength=2.6, columnspacing=1.6)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=math.ceil(len(handles) / rows),
+        handlelength=2.6,
+        columnspacing=1.6,
+    )
 
 
 def architecture_keys(architectures, lines=True) -> list[Line2D]:
     """Entries of a legend, one for each architecture."""
     return [
-        Line2D([], [], color=s.color, marker=s.marker, linestyle=s.line if lines else "none", label=label_of(a))
+        Line2D(
+            [],
+            [],
+            color=s.color,
+            marker=s.marker,
+            linestyle=s.line if lines else "none",
+            label=label_of(a),
+        )
         for a, s in style_of(architectures).items()
     ]
 
@@ -188,7 +236,10 @@ def architecture_keys(architectures, lines=True) -> list[Line2D]:
 def depth_keys(depths) -> list[Line2D]:
     """Entries of a legend, one for each depth by the fill of its marker."""
     settings = {"color": GREY, "marker": "o", "linestyle": "none", "markerfacecoloralt": "white"}
-    return [Line2D([], [], fillstyle=FILL.get(depth, "bottom"), label=layers(depth), **settings) for depth in sorted(depths)]
+    return [
+        Line2D([], [], fillstyle=FILL.get(depth, "bottom"), label=layers(depth), **settings)
+        for depth in sorted(depths)
+    ]
 
 
 def curves(ax, best, y: str, x="num_params", lines=True, depths=True, **options):
@@ -196,6 +247,18 @@ def curves(ax, best, y: str, x="num_params", lines=True, depths=True, **options)
     style = style_of(best.architecture)
     for (architecture, depth), curve in best.groupby(["architecture", "n_layers"], sort=False):
         s, curve = style[architecture], curve.sort_values(x)
-        settings = {"color": s.color, "marker": s.marker, "linestyle": s.line if lines else "none", "markerfacecoloralt": "white"} | options
+        settings = {
+            "color": s.color,
+            "marker": s.marker,
+            "linestyle": s.line if lines else "none",
+            "markerfacecoloralt": "white",
+        } | options
         fill = FILL.get(depth, "bottom") if depths else "full"
-        ax.plot(curve[x], curve[y], fillstyle=fill, label=f"{architecture}/{depth}", zorder=3, **settings)
+        ax.plot(
+            curve[x],
+            curve[y],
+            fillstyle=fill,
+            label=f"{architecture}/{depth}",
+            zorder=3,
+            **settings,
+        )

@@ -1,4 +1,6 @@
-"""One example of a task, drawn from plain numbers and text: what is shown, what is asked, and what chance costs (Appendix B)."""
+"""One example of a task, drawn from plain numbers and text: what is shown, what is asked, and what
+chance costs (Appendix B).
+"""
 
 import math
 
@@ -9,18 +11,27 @@ import seaborn as sns
 from rnnkit.figures.style import GREY, PAPER_STYLE, letter, new_figure, reference, styled
 from rnnkit.figures.words import task_name
 
-SHOWN, ASKED, BAR = PAPER_STYLE["rnn"].color, PAPER_STYLE["gru"].color, "#cfd8e3"  # blue is shown to the network, orange asked of it
+SHOWN, ASKED, BAR = (
+    PAPER_STYLE["rnn"].color,
+    PAPER_STYLE["gru"].color,
+    "#cfd8e3",
+)  # blue is shown to the network, orange asked of it
 MOST = 60  # steps of a line of text that are legible
 A = {  # what panel a shows, of text or of numbers
     True: "blue counts for the answer, grey is noise, a blank or not scored, orange is asked",
     False: "what is shown at each step, and what is asked at the last",
 }
-UNKNOWN = "and nobody knows what a perfect one would (Shannon 1951 put printed English between 0.6 and 1.3 bits a letter)"
+UNKNOWN = (
+    "and nobody knows what a perfect one would (Shannon 1951 put printed English between 0.6 and"
+    " 1.3 bits a letter)"
+)
 
 
 @styled
 def task_example(made: dict):
-    """Figure of one example of a task, as rnnkit.tasks.example gives it: (a) input and answer over time, (b) what is behind the costs."""
+    """Figure of one example of a task, as rnnkit.tasks.example gives it: (a) input and answer over
+    time, (b) what is behind the costs.
+    """
     text = isinstance(made["input"], list)
     lines = len(made["input"]) if text else 0
     figure = new_figure(11, 2.9 if not text else 2.1 + 0.25 * max(0, lines - 2))
@@ -47,21 +58,38 @@ def title(made: dict) -> str:
 def costs(made: dict) -> str:
     """What chance and perfection cost, as a sentence."""
     perfect = f"a perfect one {made['perfect']:g}" if math.isfinite(made["perfect"]) else UNKNOWN
-    return f"An answer that ignores the input costs {made['chance']:.4g} ({made['unit']}), {perfect}."
+    return (
+        f"An answer that ignores the input costs {made['chance']:.4g} ({made['unit']}), {perfect}."
+    )
 
 
 def alt(made: dict) -> str:
     """A sentence for those who cannot see the figure."""
     count, steps = len(made["input"]), len(made["input"][0])
-    shape = f"{count} line{'s' * (count > 1)} of text" if isinstance(made["input"], list) else f"{count} numbers a step"
-    return f"{title(made)}: {shape} over {steps} steps, the answer from step {made['first'] + 1} on. {costs(made)}"
+    shape = (
+        f"{count} line{'s' * (count > 1)} of text"
+        if isinstance(made["input"], list)
+        else f"{count} numbers a step"
+    )
+    return (
+        f"{title(made)}: {shape} over {steps} steps, the answer from step {made['first'] + 1} on."
+        f" {costs(made)}"
+    )
 
 
 def table(made: dict) -> pd.DataFrame:
-    """What the figure draws: part (input, target or curve), row (a number of the vector, a stream), x (step or axis) and value."""
-    rows = [("input", i, t + 1, value) for i, line in enumerate(made["input"]) for t, value in enumerate(line)]
+    """What the figure draws: part (input, target or curve), row (a number of the vector, a stream),
+    x (step or axis) and value.
+    """
+    rows = [
+        ("input", i, t + 1, value)
+        for i, line in enumerate(made["input"])
+        for t, value in enumerate(line)
+    ]
     if isinstance(made["target"], str):
-        rows += [("target", 0, made["first"] + 1 + k, symbol) for k, symbol in enumerate(made["target"])]
+        rows += [
+            ("target", 0, made["first"] + 1 + k, symbol) for k, symbol in enumerate(made["target"])
+        ]
     else:
         rows += [("target", k, made["first"] + 1, value) for k, value in enumerate(made["target"])]
     rows += [("curve", 0, x, y) for x, y in zip(made["curve"]["x"], made["curve"]["y"])]
@@ -73,24 +101,53 @@ def _vector(ax, made):
     x, y = np.asarray(made["input"], float), np.asarray(made["target"], float)
     steps, span = x.shape[1], max(np.abs(x).max(), np.abs(y).max())
     binary = set(np.unique(x)) <= {0.0, 1.0}
-    colors = dict(cmap="Greys", vmin=0, vmax=1.4) if binary else dict(cmap="PuOr_r", vmin=-span, vmax=span)
-    image = ax.imshow(x, aspect="auto", interpolation="nearest", extent=(0.5, steps + 0.5, len(x) + 0.5, 0.5), **colors)
+    colors = (
+        dict(cmap="Greys", vmin=0, vmax=1.4)
+        if binary
+        else dict(cmap="PuOr_r", vmin=-span, vmax=span)
+    )
+    image = ax.imshow(
+        x,
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0.5, steps + 0.5, len(x) + 0.5, 0.5),
+        **colors,
+    )
     gap = max(0.35, 0.04 * steps)
     right = steps + 0.5 + gap
     width = max(0.5, 0.07 * steps)
     if len(y) > 1:
-        ax.imshow(y[:, None], aspect="auto", interpolation="nearest", extent=(right, right + width, len(x) + 0.5, 0.5), **colors)
+        ax.imshow(
+            y[:, None],
+            aspect="auto",
+            interpolation="nearest",
+            extent=(right, right + width, len(x) + 0.5, 0.5),
+            **colors,
+        )
     label = "asked at the\nlast step" if len(y) > 1 else f"asked at the\nlast step:\n{y[0]:.3g}"
     place = right + width * 1.15 if len(y) > 1 else right
-    ax.annotate(label, (place, len(x) / 2), va="center", color=ASKED, fontsize=9, annotation_clip=False)
+    ax.annotate(
+        label, (place, len(x) / 2), va="center", color=ASKED, fontsize=9, annotation_clip=False
+    )
     ax.set_xlim(0.5, right + width)
-    ax.set_xticks(range(1, steps + 1) if steps <= 12 else [t for t in range(1, steps + 1) if t == 1 or t % 10 == 0])
+    ax.set_xticks(
+        range(1, steps + 1)
+        if steps <= 12
+        else [t for t in range(1, steps + 1) if t == 1 or t % 10 == 0]
+    )
     ax.set(xlabel="time step", ylabel="input")
     ax.set_yticks([1, len(x)])
     for spine in ax.spines.values():
         spine.set_visible(False)
     if binary:
-        ax.annotate("black: 1\nwhite: 0", (right, len(x) * 0.98), va="bottom", color=GREY, fontsize=8, annotation_clip=False)
+        ax.annotate(
+            "black: 1\nwhite: 0",
+            (right, len(x) * 0.98),
+            va="bottom",
+            color=GREY,
+            fontsize=8,
+            annotation_clip=False,
+        )
     else:
         ax.figure.colorbar(image, ax=ax, label="value", fraction=0.04, pad=0.12)
 
@@ -102,7 +159,12 @@ def _text(ax, made):
     skipped = max(0, steps - MOST)
     counts = not isinstance(asked, str)
     rows = len(lines) + (0 if counts else 1)
-    letters = dict(ha="center", va="center", family="DejaVu Sans Mono", fontsize=11 if min(steps, MOST) <= 40 else 9.5)
+    letters = dict(
+        ha="center",
+        va="center",
+        family="DejaVu Sans Mono",
+        fontsize=11 if min(steps, MOST) <= 40 else 9.5,
+    )
     for row, line in enumerate(lines):
         kind = made["pairs"][row] if counts else ""
         for t in range(skipped, steps):
@@ -110,9 +172,24 @@ def _text(ax, made):
             strong = symbol in kind if counts else t >= made["first"] or made["task"] != "text8"
             color = (SHOWN if strong else GREY) if symbol != " " else GREY
             weight = "bold" if counts and strong else "normal"
-            ax.text(t + 1, row, symbol if symbol != " " else "·", color=color, fontweight=weight, **letters)
+            ax.text(
+                t + 1,
+                row,
+                symbol if symbol != " " else "·",
+                color=color,
+                fontweight=weight,
+                **letters,
+            )
         if counts:
-            ax.text(steps + 1.5, row, f"{kind} open: {asked[row]}", va="center", color=ASKED, fontsize=9, family="DejaVu Sans Mono")
+            ax.text(
+                steps + 1.5,
+                row,
+                f"{kind} open: {asked[row]}",
+                va="center",
+                color=ASKED,
+                fontsize=9,
+                family="DejaVu Sans Mono",
+            )
     if not counts:
         for k, symbol in enumerate(asked):
             shown = {" ": "␣" if made["task"] == "text8" else "·"}.get(symbol, symbol)
@@ -120,12 +197,17 @@ def _text(ax, made):
         starts = [made[name] for name in ("problem", "first") if name in made]
         names = ("problem", "compute", "answer") if len(starts) > 1 else ("not scored", "scored")
         for start, end, name in zip([0, *starts], [*starts, steps], names):
-            ax.text((start + end + 1) / 2, -0.75, name, ha="center", va="center", color=GREY, fontsize=8)
+            ax.text(
+                (start + end + 1) / 2, -0.75, name, ha="center", va="center", color=GREY, fontsize=8
+            )
             if start:
                 ax.axvline(start + 0.5, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)))
     ax.set_xlim(skipped + 0.3, steps + 0.7)
     ax.set_ylim(rows - 0.4, -0.6 if counts else -1.1)
-    ax.set_yticks(range(rows), ([f"stream {j + 1}" for j in range(len(lines))] if counts else ["shown", "asked"]))
+    ax.set_yticks(
+        range(rows),
+        ([f"stream {j + 1}" for j in range(len(lines))] if counts else ["shown", "asked"]),
+    )
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel("time step" + (f" (the last {MOST} of {steps})" if skipped else ""))
     sns.despine(ax=ax, left=True)

@@ -7,8 +7,19 @@ from rnnkit.analysis.finding import EXACT
 from rnnkit.analysis.throughput import bound
 from rnnkit.figures.points import points
 from rnnkit.figures.style import (
-    GREY, architecture_keys, beside, curves, depth_keys, legend, letter, log_ticks, new_figure, nothing, reference, styled,
-)  # fmt: skip
+    GREY,
+    architecture_keys,
+    beside,
+    curves,
+    depth_keys,
+    legend,
+    letter,
+    log_ticks,
+    new_figure,
+    nothing,
+    reference,
+    styled,
+)
 from rnnkit.figures.words import sign
 
 LEAST = 1e-4  # where the axis of excesses ends; less is drawn there
@@ -17,7 +28,8 @@ DASHED = (0, (6, 2))
 
 @styled
 def fig2c(frame):
-    """Figure 2c: error of memory throughput against units, all architectures and depths, beside the bound; ours: the excess over it.
+    """Figure 2c: error of memory throughput against units, all architectures and depths, beside the
+    bound; ours: the excess over it.
 
     ValueError without trials.
     """
@@ -27,15 +39,40 @@ def fig2c(frame):
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     units = np.linspace(0, 1.08 * max(best.n_units.max(), 1.2 * n_in), 500)
     left.plot(units, bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
-    left.text(0.04 * n_in, 0.25, "no network can be here:\nbound 1 - N / n_in,\nnot a fit", color=GREY, fontsize=8.5)
-    left.annotate(f"n_in = {n_in}", (n_in, 1), (4, -2), ("data", "axes fraction"), "offset points", va="top", fontsize=8.5)
+    left.text(
+        0.04 * n_in,
+        0.25,
+        "no network can be here:\nbound 1 - N / n_in,\nnot a fit",
+        color=GREY,
+        fontsize=8.5,
+    )
+    left.annotate(
+        f"n_in = {n_in}",
+        (n_in, 1),
+        (4, -2),
+        ("data", "axes fraction"),
+        "offset points",
+        va="top",
+        fontsize=8.5,
+    )
     for ax in (left, right):
         ax.axvline(n_in, color="black", linewidth=1, zorder=1)
-        ax.set(xlabel="units a layer, N", xlim=(0, units[-1]), xticks=_apart(best.n_units.unique(), n_in, 0.055 * units[-1]))
+        ax.set(
+            xlabel="units a layer, N",
+            xlim=(0, units[-1]),
+            xticks=_apart(best.n_units.unique(), n_in, 0.055 * units[-1]),
+        )
     letter(left, "c", "all depths")
-    left.set(ylabel="squared error a dimension", ylim=(-0.02, 1.16 * max(1, shown.loss.max() if len(shown) else 1)))
+    left.set(
+        ylabel="squared error a dimension",
+        ylim=(-0.02, 1.16 * max(1, shown.loss.max() if len(shown) else 1)),
+    )
     letter(right, "", "ours: excess over the bound")
-    right.set(yscale="log", ylim=(LEAST / 1.5, max(1, 1.5 * shown.excess.max() if len(shown) else 1)), ylabel="error - (1 - N / n_in)")
+    right.set(
+        yscale="log",
+        ylim=(LEAST / 1.5, max(1, 1.5 * shown.excess.max() if len(shown) else 1)),
+        ylabel="error - (1 - N / n_in)",
+    )
     reference(right, EXACT, f"exact:\nup to {EXACT:g}")
     if len(shown):
         curves(left, shown, "loss", x="n_units")
@@ -44,7 +81,9 @@ def fig2c(frame):
         nothing(left, "no feasible trial", 0.3, 0.3)
         nothing(right, "no feasible trial", 0.3, 0.3)
     sns.despine(figure)
-    legend(figure, architecture_keys(best.architecture) + depth_keys(best.n_layers.unique()), columns=9)
+    legend(
+        figure, architecture_keys(best.architecture) + depth_keys(best.n_layers.unique()), columns=9
+    )
     sign(figure, "fig2c", frame)
     return figure
 
@@ -60,30 +99,57 @@ def _apart(values, first, room) -> list:
 
 @styled
 def g01(frame):
-    """Ours: seconds and multiplications of a step against parameters and against units, with slopes 1 and 2. ValueError without trials."""
+    """Ours: seconds and multiplications of a step against parameters and against units, with slopes
+    1 and 2. ValueError without trials.
+    """
     costs = points("g01", frame)["g01"]
     figure = new_figure(9.6, 6.2)
     axes = figure.subplots(2, 2, sharex="col", sharey="row")
-    labels = {"seconds": "seconds a training step", "multiplications": "multiplications\nan example and time step"}
+    labels = {
+        "seconds": "seconds a training step",
+        "multiplications": "multiplications\nan example and time step",
+    }
     for row, (y, text) in zip(axes, labels.items()):
         row[0].set_ylabel(text)
         shown = costs.dropna(subset=y)
-        for ax, (x, name, power) in zip(row, (("num_params", "parameters, P", 1), ("n_units", "units a layer, N", 2))):
+        for ax, (x, name, power) in zip(
+            row, (("num_params", "parameters, P", 1), ("n_units", "units a layer, N", 2))
+        ):
             ax.set(xscale="log", yscale="log")
             if ax in axes[1]:
                 ax.set_xlabel(name)
             if shown.empty:
-                nothing(ax, "no feasible trial" if costs.empty else "not counted: not a cell of the paper's")
+                nothing(
+                    ax,
+                    (
+                        "no feasible trial"
+                        if costs.empty
+                        else "not counted: not a cell of the paper's"
+                    ),
+                )
                 continue
             curves(ax, shown, y, x=x)
             xs = np.array([shown[x].min(), shown[x].max()])
             middle = np.exp(np.log(shown[x]).mean())
-            ax.plot(xs, np.exp(np.log(shown[y]).mean()) * (xs / middle) ** power, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
-            beside(ax, np.exp(np.log(shown[y]).mean()) * (xs[1] / middle) ** power, f"slope {power}")
+            ax.plot(
+                xs,
+                np.exp(np.log(shown[y]).mean()) * (xs / middle) ** power,
+                color=GREY,
+                linewidth=1,
+                linestyle=DASHED,
+                zorder=1,
+            )
+            beside(
+                ax, np.exp(np.log(shown[y]).mean()) * (xs[1] / middle) ** power, f"slope {power}"
+            )
     for ax in axes[1]:
         log_ticks(ax.xaxis)
     sns.despine(figure)
     if len(costs):
-        legend(figure, architecture_keys(costs.architecture) + depth_keys(costs.n_layers.unique()), columns=9)
+        legend(
+            figure,
+            architecture_keys(costs.architecture) + depth_keys(costs.n_layers.unique()),
+            columns=9,
+        )
     sign(figure, "g01", frame)
     return figure

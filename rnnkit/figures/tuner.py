@@ -1,4 +1,6 @@
-"""The tuner at work: against random search, what it found to matter, and where trials are lost. All ours, not in the paper."""
+"""The tuner at work: against random search, what it found to matter, and where trials are lost. All
+ours, not in the paper.
+"""
 
 import numpy as np
 import pandas as pd
@@ -9,17 +11,35 @@ from matplotlib.ticker import MaxNLocator
 from rnnkit import analysis
 from rnnkit.analysis.search import WINDOW
 from rnnkit.figures.points import points
-from rnnkit.figures.style import GREY, label_of, legend, log_ticks, new_figure, nothing, style_of, styled
+from rnnkit.figures.style import (
+    GREY,
+    label_of,
+    legend,
+    log_ticks,
+    new_figure,
+    nothing,
+    style_of,
+    styled,
+)
 from rnnkit.figures.words import sign
 
 TUNERS = {"gp": ("Gaussian process", "-"), "random": ("random search", (0, (4, 2)))}
-ENDS = {"diverged": ("diverged", "black", "o", "-"), "above chance": ("ended a tenth above chance", GREY, "s", (0, (4, 2)))}
-NAMES = {"lr_init": "learning rate", "gradient_clip_val": "gradient clip", "recurrent_matrix_scale_*": "largest recurrent scale"}
+ENDS = {
+    "diverged": ("diverged", "black", "o", "-"),
+    "above chance": ("ended a tenth above chance", GREY, "s", (0, (4, 2))),
+}
+NAMES = {
+    "lr_init": "learning rate",
+    "gradient_clip_val": "gradient clip",
+    "recurrent_matrix_scale_*": "largest recurrent scale",
+}
 
 
 @styled
 def convergence(frame: pd.DataFrame):
-    """Best so far, and what a typical trial is worth, of the Gaussian process and of random search on the same study; a row a cell."""
+    """Best so far, and what a typical trial is worth, of the Gaussian process and of random search
+    on the same study; a row a cell.
+    """
     tables = points("tuner", frame)
     curves, typical = tables["tuner"], tables["tuner_typical"]
     names = analysis.in_order(curves.architecture)
@@ -30,8 +50,12 @@ def convergence(frame: pd.DataFrame):
         for tuner, (_, line) in TUNERS.items():
             color = style[architecture].color if tuner == "gp" else GREY
             part = curves[(curves.architecture == architecture) & (curves.tuner == tuner)]
-            best.fill_between(part.trial, part.low, part.high, color=color, alpha=0.15, linewidth=0, step="post")
-            best.plot(part.trial, part["median"], color=color, linestyle=line, drawstyle="steps-post")
+            best.fill_between(
+                part.trial, part.low, part.high, color=color, alpha=0.15, linewidth=0, step="post"
+            )
+            best.plot(
+                part.trial, part["median"], color=color, linestyle=line, drawstyle="steps-post"
+            )
             part = typical[(typical.architecture == architecture) & (typical.tuner == tuner)]
             each.fill_between(part.trial, part.low, part.high, color=color, alpha=0.15, linewidth=0)
             each.plot(part.trial, part["median"], color=color, linestyle=line)
@@ -45,17 +69,28 @@ def convergence(frame: pd.DataFrame):
     axes[0][0].set_xlim(0, curves.trial.max())
     sns.despine(figure)
     color = style[names[0]].color if len(names) == 1 else "black"
-    legend(figure, [Line2D([], [], color=color if tuner == "gp" else GREY, linestyle=line, label=label)
-                    for tuner, (label, line) in TUNERS.items()], columns=2)  # fmt: skip
+    legend(
+        figure,
+        [
+            Line2D([], [], color=color if tuner == "gp" else GREY, linestyle=line, label=label)
+            for tuner, (label, line) in TUNERS.items()
+        ],
+        columns=2,
+    )
     sign(figure, "tuner", frame)
     return figure
 
 
 @styled
 def importance(frame: pd.DataFrame):
-    """How much each hyper-parameter (summed over the maps it belongs to) matters to each architecture, as a table in colour."""
+    """How much each hyper-parameter (summed over the maps it belongs to) matters to each
+    architecture, as a table in colour.
+    """
     rows = analysis.rows_of("importance", frame)
-    shown, explained = analysis.importance_table(rows), analysis.importance(rows).groupby(["architecture", "tuner"]).explained.first()
+    shown, explained = (
+        analysis.importance_table(rows),
+        analysis.importance(rows).groupby(["architecture", "tuner"]).explained.first(),
+    )
     names = list(shown)
     if not names:
         figure = new_figure(6.4, 2)
@@ -67,12 +102,25 @@ def importance(frame: pd.DataFrame):
     figure = new_figure(2.6 + 0.85 * len(names), 1.3 + 0.27 * len(shown))
     ax = figure.subplots()
     values = np.ma.masked_invalid(shown.to_numpy())
-    image = ax.pcolormesh(np.sqrt(values.clip(0, None)), cmap="Blues", edgecolors="white", linewidth=1.5, vmin=0)
+    image = ax.pcolormesh(
+        np.sqrt(values.clip(0, None)), cmap="Blues", edgecolors="white", linewidth=1.5, vmin=0
+    )
     for (row, column), value in np.ndenumerate(shown.to_numpy()):
         text = f"{value:.2f}".replace("-0.00", "0.00") if np.isfinite(value) else "-"
         dark = np.isfinite(value) and image.norm(np.sqrt(max(value, 0))) > 0.55
-        ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    labels = [f"{label_of(a)}{', random' if tuner == 'random' else ''}\n({explained[a, tuner]:.2f})" for a, tuner in names]
+        ax.text(
+            column + 0.5,
+            row + 0.5,
+            text,
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if dark else "black",
+        )
+    labels = [
+        f"{label_of(a)}{', random' if tuner == 'random' else ''}\n({explained[a, tuner]:.2f})"
+        for a, tuner in names
+    ]
     ax.set_xticks(np.arange(len(names)) + 0.5, labels)
     ax.set_yticks(np.arange(len(shown)) + 0.5, shown.index)
     ax.invert_yaxis()
@@ -86,7 +134,9 @@ def importance(frame: pd.DataFrame):
 
 @styled
 def lost(frame: pd.DataFrame):
-    """Share of trials that diverged, and that ended above chance, by quarters of three hyper-parameters."""
+    """Share of trials that diverged, and that ended above chance, by quarters of three
+    hyper-parameters.
+    """
     table = points("lost", frame)["lost"]
     figure = new_figure(9.2, 3.3)
     axes = figure.subplots(1, len(NAMES), sharey=True)
@@ -94,14 +144,29 @@ def lost(frame: pd.DataFrame):
         for end, (_, color, marker, line) in ENDS.items():
             part = table[(table.hyperparameter == name) & (table.end == end)]
             ends = 100 * np.array([part.share - part.low, part.high - part.share]).clip(0)
-            ax.errorbar(part.value, 100 * part.share, ends, color=color, marker=marker, linestyle=line, elinewidth=1, capsize=3)
+            ax.errorbar(
+                part.value,
+                100 * part.share,
+                ends,
+                color=color,
+                marker=marker,
+                linestyle=line,
+                elinewidth=1,
+                capsize=3,
+            )
         ax.set_xscale("log")
         log_ticks(ax.xaxis)
         ax.set_xlabel(f"{title}, median of its quarter")
     axes[0].set_ylabel("share of trials, %")
     axes[0].set_ylim(0, None)
     sns.despine(figure)
-    legend(figure, [Line2D([], [], color=color, marker=marker, linestyle=line, label=label)
-                    for label, color, marker, line in ENDS.values()], columns=2)  # fmt: skip
+    legend(
+        figure,
+        [
+            Line2D([], [], color=color, marker=marker, linestyle=line, label=label)
+            for label, color, marker, line in ENDS.values()
+        ],
+        columns=2,
+    )
     sign(figure, "lost", frame)
     return figure

@@ -1,6 +1,8 @@
-"""Cells and networks drawn as their parts and the wires between them (section 1.4): `wiring` for the six cells, `unrolled` for a stack in time.
+"""Cells and networks drawn as their parts and the wires between them (section 1.4): `wiring` for
+the six cells, `unrolled` for a stack in time.
 
-A cell is data: parts with a place each, and wires that run from part to part around corners. Ours: the paper has equations and no drawing.
+A cell is data: parts with a place each, and wires that run from part to part around corners. Ours:
+the paper has equations and no drawing.
 """
 
 import pandas as pd
@@ -10,11 +12,16 @@ from rnnkit import paper
 from rnnkit.figures.style import GREY, label_of, new_figure, style_of, styled
 
 OURS = "Ours: not in the paper"
-WIDE, HIGH, ROUND = 0.75, 0.42, 0.3  # half the width and height of a box, and the radius of a circle
+WIDE, HIGH, ROUND = (
+    0.75,
+    0.42,
+    0.3,
+)  # half the width and height of a box, and the radius of a circle
 H0, H1, X = r"$\mathbf{h}_{t-1}$", r"$\mathbf{h}_t$", r"$\mathbf{x}_t$"
 
-# architecture -> parts, name -> (x, y, kind, text), and wires. A wire is a list of names and corners; a text among them stands at its middle.
-# A gate and a map are an affine map of all that comes in, and the function that is applied to it; an op combines numbers one by one.
+# architecture -> parts, name -> (x, y, kind, text), and wires. A wire is a list of names and
+# corners; a text among them stands at its middle. A gate and a map are an affine map of all that
+# comes in, and the function that is applied to it; an op combines numbers one by one.
 PARTS = {
     "rnn": {
         "h0": (0, 4, "end", H0), "x": (0, 1, "end", X), "j": (2, 2.5, "dot", ""), "h": (5, 2.5, "map", "s(h)"), "h1": (10.4, 2.5, "end", H1),
@@ -68,29 +75,48 @@ SAME = {"irnn": "rnn"}  # the IRNN is the RNN; it begins elsewhere
 
 @styled
 def wiring(architectures=paper.ARCHITECTURES):
-    """The cells side by side: gates filled, maps framed, what combines numbers one by one in circles. ValueError for another cell."""
+    """The cells side by side: gates filled, maps framed, what combines numbers one by one in
+    circles. ValueError for another cell.
+    """
     known = (*PARTS, *SAME)
     architectures = [a for a in architectures if SAME.get(a) not in architectures]
     unknown = [a for a in architectures if a not in known]
     if unknown or not architectures:
-        raise ValueError(f"Cells are drawn for {', '.join(known)}, got {', '.join(map(str, unknown)) or 'none of them'}. Name some of these.")
+        raise ValueError(
+            f"Cells are drawn for {', '.join(known)}, got"
+            f" {', '.join(map(str, unknown)) or 'none of them'}. Name some of these."
+        )
     rows = -(-len(architectures) // 2)
     figure = new_figure(7.6, 0.35 + 2.3 * rows)
     axes = figure.subplots(rows, 2, squeeze=False).ravel()
     style = style_of(paper.ARCHITECTURES)
     for ax, architecture in zip(axes, architectures):
         _cell(ax, SAME.get(architecture, architecture), style[architecture].color)
-        ax.set_title(" and ".join(map(label_of, (architecture, *(a for a, other in SAME.items() if other == architecture)))))
+        ax.set_title(
+            " and ".join(
+                map(
+                    label_of,
+                    (architecture, *(a for a, other in SAME.items() if other == architecture)),
+                )
+            )
+        )
     for ax in axes:
         ax.axis("off")
     table = pd.DataFrame(
-        [(a, *part) for a in architectures for part in _listed(SAME.get(a, a))], columns=["architecture", "name", "kind", "text"]
+        [(a, *part) for a in architectures for part in _listed(SAME.get(a, a))],
+        columns=["architecture", "name", "kind", "text"],
     )
     counts = table[table.kind.isin(["gate", "map"])].groupby("architecture", sort=False).size()
-    figure.alt = "Cells drawn as boxes and wires. Boxes: " + ", ".join(f"{label_of(a)} {n}" for a, n in counts.items()) + "."
+    figure.alt = (
+        "Cells drawn as boxes and wires. Boxes: "
+        + ", ".join(f"{label_of(a)} {n}" for a, n in counts.items())
+        + "."
+    )
     figure.caption = (
-        f"{OURS}. One step of each cell, from left to right. A box is an affine map of all that comes in, under the name that it has in the "
-        "equations, and the function that is applied to it: σ makes it a gate (filled), s is tanh or ReLU. A circle combines numbers one by one."
+        f"{OURS}. One step of each cell, from left to right. A box is an affine map of all that"
+        " comes in, under the name that it has in the equations, and the function that is applied"
+        " to it: σ makes it a gate (filled), s is tanh or ReLU. A circle combines numbers one by"
+        " one."
     )
     figure.tables = {"wiring": table}
     return figure
@@ -98,7 +124,11 @@ def wiring(architectures=paper.ARCHITECTURES):
 
 def _listed(architecture):
     """Name, kind and text of what is drawn of a cell, without the joints of wires."""
-    return [(name, kind, text.strip("$")) for name, (_, _, kind, text) in PARTS[architecture].items() if kind != "dot"]
+    return [
+        (name, kind, text.strip("$"))
+        for name, (_, _, kind, text) in PARTS[architecture].items()
+        if kind != "dot"
+    ]
 
 
 def _cell(ax, architecture, color):
@@ -123,8 +153,19 @@ def _wire(ax, ends, parts):
     line = [*points[:-1], (x1, y1)]
     ax.plot(*zip(*line), color=GREY, linewidth=1, zorder=1, solid_joinstyle="round")
     if kind != "dot":
-        ax.annotate("", (x1, y1), (x1 - 0.05 * _sign(x1 - x0), y1 - 0.05 * _sign(y1 - y0)), zorder=2,
-                    arrowprops={"arrowstyle": "-|>", "color": GREY, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8})  # fmt: skip
+        ax.annotate(
+            "",
+            (x1, y1),
+            (x1 - 0.05 * _sign(x1 - x0), y1 - 0.05 * _sign(y1 - y0)),
+            zorder=2,
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": GREY,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "mutation_scale": 8,
+            },
+        )
 
 
 def _sign(x) -> int:
@@ -133,26 +174,54 @@ def _sign(x) -> int:
 
 def _part(ax, x, y, kind, text, color):
     if kind == "op":
-        ax.add_patch(Circle((x, y), ROUND, facecolor="white", edgecolor="black", linewidth=0.9, zorder=3))
+        ax.add_patch(
+            Circle((x, y), ROUND, facecolor="white", edgecolor="black", linewidth=0.9, zorder=3)
+        )
     elif kind == "dot":
         ax.add_patch(Circle((x, y), 0.08, facecolor=GREY, edgecolor="none", zorder=3))
     elif kind in ("gate", "map"):
         fill = color if kind == "gate" else "white"
-        box = FancyBboxPatch((x - WIDE + 0.1, y - HIGH + 0.1), 2 * WIDE - 0.2, 2 * HIGH - 0.2, boxstyle="round,pad=0.1",
-                             facecolor=fill, edgecolor=color, linewidth=1.4, alpha=0.35 if kind == "gate" else 1, zorder=3)  # fmt: skip
-        ax.add_patch(FancyBboxPatch((x - WIDE + 0.1, y - HIGH + 0.1), 2 * WIDE - 0.2, 2 * HIGH - 0.2, boxstyle="round,pad=0.1",
-                                    facecolor="white", edgecolor="none", zorder=2.5))  # fmt: skip
+        box = FancyBboxPatch(
+            (x - WIDE + 0.1, y - HIGH + 0.1),
+            2 * WIDE - 0.2,
+            2 * HIGH - 0.2,
+            boxstyle="round,pad=0.1",
+            facecolor=fill,
+            edgecolor=color,
+            linewidth=1.4,
+            alpha=0.35 if kind == "gate" else 1,
+            zorder=3,
+        )
+        ax.add_patch(
+            FancyBboxPatch(
+                (x - WIDE + 0.1, y - HIGH + 0.1),
+                2 * WIDE - 0.2,
+                2 * HIGH - 0.2,
+                boxstyle="round,pad=0.1",
+                facecolor="white",
+                edgecolor="none",
+                zorder=2.5,
+            )
+        )
         ax.add_patch(box)
     if text:
-        background = {"facecolor": "white", "edgecolor": "none", "pad": 1} if kind == "end" else None
+        background = (
+            {"facecolor": "white", "edgecolor": "none", "pad": 1} if kind == "end" else None
+        )
         ax.text(x, y, text, ha="center", va="center", fontsize=9, zorder=4, bbox=background)
 
 
 @styled
 def unrolled(steps: int = 4, depth: int = 2):
-    """A stack of `depth` cells over `steps` time steps: the state goes to the right, the input up, the gradient back. ValueError below 2."""
-    if not (isinstance(steps, int) and isinstance(depth, int) and 2 <= steps <= 12 and 1 <= depth <= 8):
-        raise ValueError(f"An unrolled network has 2 to 12 steps and 1 to 8 layers, got {steps!r} and {depth!r}.")
+    """A stack of `depth` cells over `steps` time steps: the state goes to the right, the input up,
+    the gradient back. ValueError below 2.
+    """
+    if not (
+        isinstance(steps, int) and isinstance(depth, int) and 2 <= steps <= 12 and 1 <= depth <= 8
+    ):
+        raise ValueError(
+            f"An unrolled network has 2 to 12 steps and 1 to 8 layers, got {steps!r} and {depth!r}."
+        )
     figure = new_figure(7.6, 1.5 + 0.85 * depth)
     ax = figure.subplots()
     ax.set(xlim=(-0.9, steps + 0.6), ylim=(-1.2, depth + 0.75))
@@ -161,7 +230,16 @@ def unrolled(steps: int = 4, depth: int = 2):
     rows = []
     for t in range(1, steps + 1):
         for layer in range(depth):
-            ax.add_patch(FancyBboxPatch((t - 0.22, layer - 0.16), 0.44, 0.32, boxstyle="round,pad=0.05", facecolor="white", edgecolor="black"))
+            ax.add_patch(
+                FancyBboxPatch(
+                    (t - 0.22, layer - 0.16),
+                    0.44,
+                    0.32,
+                    boxstyle="round,pad=0.05",
+                    facecolor="white",
+                    edgecolor="black",
+                )
+            )
             ax.text(t, layer, "cell", ha="center", va="center", fontsize=9)
             ax.annotate("", (t - 0.28, layer), (t - 0.72, layer), arrowprops=arrow)
             ax.annotate("", (t, layer + 0.75), (t, layer + 0.22), arrowprops=arrow)
@@ -169,15 +247,26 @@ def unrolled(steps: int = 4, depth: int = 2):
         ax.annotate("", (t, -0.22), (t, -0.6), arrowprops=arrow)
         ax.text(t, -0.75, rf"$\mathbf{{x}}_{{{t}}}$", ha="center", va="center")
     for layer in range(depth):
-        ax.text(0.05, layer, rf"$\mathbf{{h}}_0$ of layer {layer + 1}", ha="right", va="center", fontsize=8.5)
+        ax.text(
+            0.05,
+            layer,
+            rf"$\mathbf{{h}}_0$ of layer {layer + 1}",
+            ha="right",
+            va="center",
+            fontsize=8.5,
+        )
     ax.text(steps, depth - 0.08, "answer", ha="center", va="bottom", fontsize=9)
     back = arrow | {"color": "#b22222", "linestyle": (0, (4, 2))}
     ax.annotate("", (1, -1.08), (steps, -1.08), arrowprops=back)
     ax.text(steps + 0.05, -1.08, "gradient", color="#b22222", va="center", fontsize=9)
-    figure.alt = f"A network of {depth} layers unrolled over {steps} time steps: the same cell at every step, states from left to right."
+    figure.alt = (
+        f"A network of {depth} layers unrolled over {steps} time steps: the same cell at every"
+        " step, states from left to right."
+    )
     figure.caption = (
-        f"{OURS}. A network of {depth} layers, unrolled over {steps} time steps. Along a row all boxes are one and the same cell, with the "
-        "same weights. States go to the right, what a layer shows goes up, and the gradient of the answer goes back through every step."
+        f"{OURS}. A network of {depth} layers, unrolled over {steps} time steps. Along a row all"
+        " boxes are one and the same cell, with the same weights. States go to the right, what a"
+        " layer shows goes up, and the gradient of the answer goes back through every step."
     )
     figure.tables = {"unrolled": pd.DataFrame(rows, columns=["step", "layer"])}
     return figure

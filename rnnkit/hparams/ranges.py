@@ -1,6 +1,8 @@
-"""Ranges of hyper-parameters, each with its way to and from [0, 1], where it is uniform, and with what is usual.
+"""Ranges of hyper-parameters, each with its way to and from [0, 1], where it is uniform, and with
+what is usual.
 
-What is usual is the value, or the lowest and the highest value, that the literature takes without a search, and who does.
+What is usual is the value, or the lowest and the highest value, that the literature takes without a
+search, and who does.
 """
 
 import math
@@ -20,7 +22,9 @@ class Uniform:
     low: float
     high: float
     where: str = ""
-    usual: tuple = field(default=(), repr=False)  # one value, or the lowest and the highest; none for a row of which nobody says
+    usual: tuple = field(
+        default=(), repr=False
+    )  # one value, or the lowest and the highest; none for a row of which nobody says
     source: str = field(default="", repr=False)  # who takes the usual value
 
     def from_unit(self, u: float) -> float:
@@ -37,16 +41,24 @@ class Uniform:
         return _is_number(value) and self.low <= value <= self.high
 
     def usual_unit(self) -> float:
-        """The unit coordinate of the middle of the usual values, or of the range where there are none."""
+        """The unit coordinate of the middle of the usual values, or of the range where there are
+        none.
+        """
         return sum(self._usual_ends()) / 2
 
     def near_usual(self, rng: np.random.Generator) -> float:
-        """A unit coordinate drawn among the usual values and moved a little; anywhere in the range where there are none."""
+        """A unit coordinate drawn among the usual values and moved a little; anywhere in the range
+        where there are none.
+        """
         u = rng.uniform(*self._usual_ends()) + SPREAD * rng.standard_normal() * bool(self.usual)
         return min(max(u, 0.0), 1.0)
 
     def _usual_ends(self) -> tuple[float, float]:
-        return (self.to_unit(self.usual[0]), self.to_unit(self.usual[-1])) if self.usual else (0.0, 1.0)
+        return (
+            (self.to_unit(self.usual[0]), self.to_unit(self.usual[-1]))
+            if self.usual
+            else (0.0, 1.0)
+        )
 
     def __str__(self) -> str:
         return f"{self.name} in [{self.low:g}, {self.high:g}]"
@@ -97,7 +109,9 @@ class Choice:
         return self.choices[self.choices.index(value)]
 
     def to_unit(self, value) -> float:
-        return (self.choices.index(value) + 0.5) / len(self.choices)  # the middle of its share, so the way back is exact
+        return (self.choices.index(value) + 0.5) / len(
+            self.choices
+        )  # the middle of its share, so the way back is exact
 
     def holds(self, value) -> bool:
         return value in self.choices
@@ -117,4 +131,8 @@ Row = Uniform | Choice
 
 
 def _is_number(value) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool) and math.isfinite(value)
+    return (
+        isinstance(value, (int, float, np.integer, np.floating))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )

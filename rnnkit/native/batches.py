@@ -1,6 +1,8 @@
-"""Batches made in C++ (batches.cpp), one at a time as the compiled step asks for them: those of the tasks in Python, bit for bit.
+"""Batches made in C++ (batches.cpp), one at a time as the compiled step asks for them: those of the
+tasks in Python, bit for bit.
 
-One library serves all tasks. `library` raises Unavailable where no compiler is found, and training takes the tasks' own batches.
+One library serves all tasks. `library` raises Unavailable where no compiler is found, and training
+takes the tasks' own batches.
 """
 
 import ctypes
@@ -11,17 +13,36 @@ import torch
 
 from . import build
 
-SOURCE, HEADER, VECTORS = (Path(__file__).with_name(name) for name in ("batches.cpp", "philox.h", "products.h"))
+SOURCE, HEADER, VECTORS = (
+    Path(__file__).with_name(name) for name in ("batches.cpp", "philox.h", "products.h")
+)
 KINDS = ("mem_thru", "rcf", "text8", "parens_counting", "arithmetic")  # batches.cpp's enum Kind
 GUIDE = 1 << 12  # as there
-NUMBERS = ("kind", "seed", "stream", "batch", "n_in", "steps", "scored", "types", "cap", "problem", "most", "first_tenth", "last_tenth", "samples")
+NUMBERS = (
+    "kind",
+    "seed",
+    "stream",
+    "batch",
+    "n_in",
+    "steps",
+    "scored",
+    "types",
+    "cap",
+    "problem",
+    "most",
+    "first_tenth",
+    "last_tenth",
+    "samples",
+)
 TENSORS = ("data", "answers", "sums", "guide")
 
 
 class Fields(ctypes.Structure):
     """batches.cpp's Source."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in NUMBERS] + [(name, ctypes.c_void_p) for name in TENSORS]
+    _fields_ = [(name, ctypes.c_int64) for name in NUMBERS] + [
+        (name, ctypes.c_void_p) for name in TENSORS
+    ]
 
 
 @cache
@@ -30,21 +51,47 @@ def library(real: str = "float") -> ctypes.CDLL:
     lib = build("batches", real, [SOURCE, HEADER, VECTORS])
     pointer, whole = ctypes.c_void_p, ctypes.c_int64
     lib.make_batch.argtypes, lib.make_batch.restype = [pointer, whole, pointer, pointer], None
-    lib.make_batches.argtypes, lib.make_batches.restype = [pointer, whole, pointer, pointer, whole, pointer, whole], None
+    lib.make_batches.argtypes, lib.make_batches.restype = (
+        [
+            pointer,
+            whole,
+            pointer,
+            pointer,
+            whole,
+            pointer,
+            whole,
+        ],
+        None,
+    )
     return lib
 
 
 def fields_of(task, source: dict, device="cpu"):
-    """Fields of what a task draws from, and the tensors on the device whose addresses are among them; they must be kept."""
+    """Fields of what a task draws from, and the tensors on the device whose addresses are among
+    them; they must be kept.
+    """
     if "sums" in source:
-        source = source | {"guide": torch.searchsorted(source["sums"], torch.arange(GUIDE + 1, dtype=torch.float64) / GUIDE)}
+        source = source | {
+            "guide": torch.searchsorted(
+                source["sums"], torch.arange(GUIDE + 1, dtype=torch.float64) / GUIDE
+            )
+        }
     tensors = {name: source[name].contiguous().to(device) for name in TENSORS if name in source}
     numbers = {name: source.get(name, getattr(task, name, 0)) for name in NUMBERS if name != "kind"}
-    return Fields(kind=KINDS.index(task.name), **numbers, **{name: tensor.data_ptr() for name, tensor in tensors.items()}), tensors
+    return (
+        Fields(
+            kind=KINDS.index(task.name),
+            **numbers,
+            **{name: tensor.data_ptr() for name, tensor in tensors.items()},
+        ),
+        tensors,
+    )
 
 
 class Batches:
-    """The batches of one part of a task's data, on this processor: `function` and `source` for the compiled step, `made` for all others."""
+    """The batches of one part of a task's data, on this processor: `function` and `source` for the
+    compiled step, `made` for all others.
+    """
 
     def __init__(self, task, source: dict, real="float"):
         self.library, self.task = library(real), task
@@ -53,21 +100,34 @@ class Batches:
         dtype = {"float": torch.float32, "double": torch.float64}[real]
         shown = (task.n_in,) if task.input == "static" else (task.steps, task.streams)
         asked = (task.n_out,) if task.loss == "squared" else (task.scored, task.heads)
-        self.shapes = [((*shown, task.batch), dtype if len(shown) == 1 else torch.int32), ((*asked, task.batch), dtype if len(asked) == 1 else torch.int32)]
+        self.shapes = [
+            ((*shown, task.batch), dtype if len(shown) == 1 else torch.int32),
+            ((*asked, task.batch), dtype if len(asked) == 1 else torch.int32),
+        ]
 
     def empty(self, count: int) -> list[torch.Tensor]:
         """Room for the inputs and the targets of so many batches."""
         return [torch.empty(count, *shape, dtype=dtype) for shape, dtype in self.shapes]
 
     def made(self, number_K: torch.Tensor) -> list[torch.Tensor]:
-        """Inputs and targets of the batches with these numbers, shaped as `task.batches` shapes them."""
+        """Inputs and targets of the batches with these numbers, shaped as `task.batches` shapes
+        them.
+        """
         made, number_K = self.empty(len(number_K)), number_K.contiguous()
-        places = [part for tensor in made for part in (tensor.data_ptr(), tensor.stride(0) * tensor.element_size())]
-        self.library.make_batches(ctypes.byref(self.source), len(number_K), number_K.data_ptr(), *places)
+        places = [
+            part
+            for tensor in made
+            for part in (tensor.data_ptr(), tensor.stride(0) * tensor.element_size())
+        ]
+        self.library.make_batches(
+            ctypes.byref(self.source), len(number_K), number_K.data_ptr(), *places
+        )
         return made
 
 
 def batches_of(task, seed: int, part: str | None = None, real="float") -> Batches | None:
-    """The compiled batches of training, or of a held-out part; None where they are not drawn, or the task is one that C++ does not know."""
+    """The compiled batches of training, or of a held-out part; None where they are not drawn, or
+    the task is one that C++ does not know.
+    """
     source = task.source(seed, part) if task.name in KINDS else None
     return source and Batches(task, source, real)

@@ -1,8 +1,10 @@
-"""The fused training step for a GPU: step.cu with a cell's equations in it, compiled for the device that is there, and launched.
+"""The fused training step for a GPU: step.cu with a cell's equations in it, compiled for the device
+that is there, and launched.
 
-Shapes are constants of the kernel, so that each study has its own. NVRTC compiles it (the library comes with torch for CUDA, and by
-itself as the package nvidia-cuda-nvrtc) and needs no GPU for that; the cubin is kept beside the compiled steps. Launching goes through
-the driver's own library, on the streams and memory of torch.
+Shapes are constants of the kernel, so that each study has its own. NVRTC compiles it (the library
+comes with torch for CUDA, and by itself as the package nvidia-cuda-nvrtc) and needs no GPU for
+that; the cubin is kept beside the compiled steps. Launching goes through the driver's own library,
+on the streams and memory of torch.
 """
 
 import ctypes
@@ -22,14 +24,23 @@ from .batches import HEADER as PHILOX
 from .batches import KINDS
 from .trace import Untraceable, trace
 
-SOURCE, *HEADERS = (*(Path(__file__).with_name(name) for name in ("step.cu", "block.cuh", "draws.cuh")), PHILOX)
-SHARED_BYTES = 227 * 1024  # shared memory that a block may have on most data-centre GPUs; the device at hand is asked when one is there
+SOURCE, *HEADERS = (
+    *(Path(__file__).with_name(name) for name in ("step.cu", "block.cuh", "draws.cuh")),
+    PHILOX,
+)
+SHARED_BYTES = (
+    227 * 1024
+    # shared memory that a block may have on most data-centre GPUs; the device at hand is asked when
+    # one is there
+)
 MOST_GLOBAL = 2**31  # numbers of one model's memory: places in it are 32-bit
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel to be: the shapes of a network and its task, and how a block goes about it (see step.cu)."""
+    """A kernel to be: the shapes of a network and its task, and how a block goes about it (see
+    step.cu).
+    """
 
     architecture: str
     NU: int
@@ -57,8 +68,26 @@ class Kernel:
 
     @property
     def defines(self) -> list[str]:
-        names = ("NU", "NL", "NI", "NO", "NT", "NB", "INPUT", "STREAMS", "LOSS", "HEADS", "NS", "DRAW", "THREADS", "TILE", "MEMORY")
-        return [f"-D{name}={max(1, self.NU) if name == 'NU' else getattr(self, name)}" for name in names]
+        names = (
+            "NU",
+            "NL",
+            "NI",
+            "NO",
+            "NT",
+            "NB",
+            "INPUT",
+            "STREAMS",
+            "LOSS",
+            "HEADS",
+            "NS",
+            "DRAW",
+            "THREADS",
+            "TILE",
+            "MEMORY",
+        )
+        return [
+            f"-D{name}={max(1, self.NU) if name == 'NU' else getattr(self, name)}" for name in names
+        ]
 
     def _number(self, name) -> int:
         return int(re.search(rf"\b{name} = (\d+)", self.equations)[1])
@@ -73,26 +102,56 @@ class Kernel:
     @property
     def _layer(self) -> int:
         """Numbers that a layer keeps of its steps for the way back."""
-        saved = self._number("SAVES") + self._number("ARGS") + (0 if self._true("UP_IS_STATE") else 1)
-        return max(1, self.NU) * self.NB * (self._number("STATES") * (self.NT + 1) + saved * self.NT)
+        saved = (
+            self._number("SAVES") + self._number("ARGS") + (0 if self._true("UP_IS_STATE") else 1)
+        )
+        return (
+            max(1, self.NU) * self.NB * (self._number("STATES") * (self.NT + 1) + saved * self.NT)
+        )
 
     @cached_property
     def levels(self) -> tuple[int, int, int, int, int]:
         """Numbers of shared memory that MEMORY 0 ... 4 takes, as step.cu lays them out."""
-        maps, states, args, recurrent = (self._number(name) for name in ("MAPS", "STATES", "ARGS", "RECURRENT"))
+        maps, states, args, recurrent = (
+            self._number(name) for name in ("MAPS", "STATES", "ARGS", "RECURRENT")
+        )
         N, L, I, O, T, B, S = max(1, self.NU), self.NL, self.NI, self.NO, self.NT, self.NB, self.NS
         n, project, pad = N * B, self._true("EQUAL_SIZES") and L > 0, lambda x: (x + 3) // 4 * 4
         first = N if project else I
-        P = (N * I + N if project else 0) + sum(maps * N * (first if l == 0 else N) + recurrent * N * N for l in range(L))
+        P = (N * I + N if project else 0) + sum(
+            maps * N * (first if l == 0 else N) + recurrent * N * N for l in range(L)
+        )
         P += L * (maps + states) * N + O * (N if L else I) + O
         bits = self.INPUT == INPUTS.index("bits")
         one = 2 * pad(P) + ((I + 31) // 32 * B + B if bits else 0) + pad(self.THREADS // 32)
         step = (0 if project or not L else maps * n) + states * n + (n if args else 0)
         errors = (maps * n * T if L else 0) + (2 * T if L > 1 else S * L) * n
-        targets = 0 if self.DRAW <= 0 else S * self.HEADS * B if self.LOSS == LOSSES.index("softmax") else O * B
-        drawn = targets + (0 if self.DRAW < 0 else T * self.STREAMS * B if self.INPUT == INPUTS.index("index") else I * B)
-        more = (2 * n * T if project else 0) + drawn + 2 * S * O * B + (self._layer if L else 0) + (T * n if L > 1 else 0)
-        own = maps * n  # room for the maps' results, which have a place among the errors where those are in shared memory
+        targets = (
+            0
+            if self.DRAW <= 0
+            else S * self.HEADS * B
+            if self.LOSS == LOSSES.index("softmax")
+            else O * B
+        )
+        drawn = targets + (
+            0
+            if self.DRAW < 0
+            else T * self.STREAMS * B
+            if self.INPUT == INPUTS.index("index")
+            else I * B
+        )
+        more = (
+            (2 * n * T if project else 0)
+            + drawn
+            + 2 * S * O * B
+            + (self._layer if L else 0)
+            + (T * n if L > 1 else 0)
+        )
+        own = (
+            maps * n
+            # room for the maps' results, which have a place among the errors where those are in
+            # shared memory
+        )
         return 0, one, one + step + own, one + step + errors, one + step + errors + more
 
     @property
@@ -108,19 +167,44 @@ class Kernel:
         sizes = self.levels
         if self.MEMORY == 4:
             return max(0, layers) * self._layer
-        outside = sizes[4] - sizes[3] - (self._layer if self.NL else 0) - (self.NT * n if self.NL > 1 else 0)  # of layers, of level 3
+        outside = (
+            sizes[4]
+            - sizes[3]
+            - (self._layer if self.NL else 0)
+            - (self.NT * n if self.NL > 1 else 0)
+        )  # of layers, of level 3
         before = sizes[3] if self.MEMORY == 3 else sizes[3] + self._maps * n
         return before + outside + layers * self._layer - sizes[self.MEMORY]
 
 
 def kernel_for(study, shared=SHARED_BYTES, **chosen) -> Kernel:
-    """The kernel of a study's network and task on a device with so many bytes of shared memory a block. Unavailable where none can be."""
+    """The kernel of a study's network and task on a device with so many bytes of shared memory a
+    block. Unavailable where none can be.
+    """
     task = study.task
-    kinds = INPUTS.index(task.input), getattr(task, "streams", 1), LOSSES.index(task.loss), getattr(task, "heads", 1), task.scored
-    kernel = Kernel(study.architecture, study.n_units, study.n_layers, task.n_in, task.n_out, task.steps, task.batch, *kinds,
-                    KINDS.index(task.name) if task.name in KINDS else -1)  # fmt: skip
+    kinds = (
+        INPUTS.index(task.input),
+        getattr(task, "streams", 1),
+        LOSSES.index(task.loss),
+        getattr(task, "heads", 1),
+        task.scored,
+    )
+    kernel = Kernel(
+        study.architecture,
+        study.n_units,
+        study.n_layers,
+        task.n_in,
+        task.n_out,
+        task.steps,
+        task.batch,
+        *kinds,
+        KINDS.index(task.name) if task.name in KINDS else -1,
+    )
     if task.batch % 4 or task.batch > 1024:
-        raise Unavailable(f"the step for a GPU takes batches of a multiple of 4 up to 1024, and this one has {task.batch}")
+        raise Unavailable(
+            "the step for a GPU takes batches of a multiple of 4 up to 1024, and this one has"
+            f" {task.batch}"
+        )
     if not study.n_layers and task.input == "index":
         raise Unavailable("a network without layers reads no sequences")
     if replace(kernel, MEMORY=0).rest >= MOST_GLOBAL:
@@ -131,28 +215,61 @@ def kernel_for(study, shared=SHARED_BYTES, **chosen) -> Kernel:
 def choice(kernel, shared, near=True) -> dict:
     """Threads, tile and memory of a kernel, by `rnnkit bench gpu --sweep`.
 
-    A large block has its errors and, if it can be, all that a layer keeps in shared memory, and threads enough to be alone on its
-    multiprocessor. Where that does not fit, or not `near`, a small one has a thread for each four samples of four rows of the product
-    that a step mostly waits for, and so many of them are on a multiprocessor at once that one works while another waits.
+    A large block has its errors and, if it can be, all that a layer keeps in shared memory, and
+    threads enough to be alone on its multiprocessor. Where that does not fit, or not `near`, a
+    small one has a thread for each four samples of four rows of the product that a step mostly
+    waits for, and so many of them are on a multiprocessor at once that one works while another
+    waits.
     """
     every = max(1, kernel.NU) * max(1, kernel._maps)
-    threads = next((few for few in (64, 128) if (every if kernel.NL == 1 else kernel.NU) * kernel.NB <= 16 * few), 256)
+    threads = next(
+        (
+            few
+            for few in (64, 128)
+            if (every if kernel.NL == 1 else kernel.NU) * kernel.NB <= 16 * few
+        ),
+        256,
+    )
     half = shared // 2 - 512  # a block takes a KB besides its own
     sizes = [4 * numbers for numbers in replace(kernel, THREADS=512).levels]
-    order = ((4, half, 128), (4, shared, 256), (3, half, 256), (3, shared, 256))  # MEMORY, bytes at most, threads at least
+    order = (
+        (4, half, 128),
+        (4, shared, 256),
+        (3, half, 256),
+        (3, shared, 256),
+    )  # MEMORY, bytes at most, threads at least
     for memory, room, least in order if near else ():
         if sizes[memory] <= room and not (kernel.NL == 1 and (memory, room) == (4, shared)):
-            threads = 512 if room == shared and every * kernel.NB > 16 * 256 else max(threads, least)
-            return {"THREADS": threads, "TILE": 2 if every * kernel.NB <= 8 * threads else 4, "MEMORY": memory}
-    memory = next(level for level in (4, 2, 1, 0) if sizes[level] <= (half if level > 1 else shared))
+            threads = (
+                512 if room == shared and every * kernel.NB > 16 * 256 else max(threads, least)
+            )
+            return {
+                "THREADS": threads,
+                "TILE": 2 if every * kernel.NB <= 8 * threads else 4,
+                "MEMORY": memory,
+            }
+    memory = next(
+        level for level in (4, 2, 1, 0) if sizes[level] <= (half if level > 1 else shared)
+    )
     blocks = min(16, shared // max(1, sizes[memory]))
-    return {"THREADS": max(threads, next(many for many in (64, 128, 256) if many * blocks >= 512 or many == 256)), "TILE": 4, "MEMORY": memory}
+    return {
+        "THREADS": max(
+            threads, next(many for many in (64, 128, 256) if many * blocks >= 512 or many == 256)
+        ),
+        "TILE": 4,
+        "MEMORY": memory,
+    }
 
 
-# ---- compiling -------------------------------------------------------------------------------------------------------------
+# ---- compiling -----------------------------------------------------------------------------------
 @cache
 def _nvrtc() -> ctypes.CDLL:
-    found = [str(path) for folder in sys.path if folder for path in sorted(Path(folder).glob("nvidia/*/lib/libnvrtc.so.*"))]
+    found = [
+        str(path)
+        for folder in sys.path
+        if folder
+        for path in sorted(Path(folder).glob("nvidia/*/lib/libnvrtc.so.*"))
+    ]
     for path in found:  # NVRTC asks for this one by name, which only works once it is loaded
         for part in sorted(Path(path).parent.glob("libnvrtc-builtins.so*")):
             ctypes.CDLL(str(part))
@@ -162,7 +279,9 @@ def _nvrtc() -> ctypes.CDLL:
                 return ctypes.CDLL(name)
             except OSError:
                 continue
-    raise Unavailable("NVRTC was not found (it comes with torch for CUDA, or as the package nvidia-cuda-nvrtc)")
+    raise Unavailable(
+        "NVRTC was not found (it comes with torch for CUDA, or as the package nvidia-cuda-nvrtc)"
+    )
 
 
 @dataclass(frozen=True)
@@ -172,14 +291,28 @@ class Compiled:
 
 
 def compile(kernel: Kernel, arch: str) -> Compiled:
-    """A kernel's machine code for a kind of device, as "sm_90". Takes some seconds. Unavailable where NVRTC is not here or cannot."""
+    """A kernel's machine code for a kind of device, as "sm_90". Takes some seconds. Unavailable
+    where NVRTC is not here or cannot.
+    """
     lib = _nvrtc()
-    options = [f"--gpu-architecture={arch}", "--std=c++17", "-default-device", "--ptxas-options=-v", *kernel.defines]
+    options = [
+        f"--gpu-architecture={arch}",
+        "--std=c++17",
+        "-default-device",
+        "--ptxas-options=-v",
+        *kernel.defines,
+    ]
     headers = {path.name: path.read_text() for path in HEADERS} | {"cell.inc": kernel.equations}
     strings = lambda texts: (ctypes.c_char_p * len(texts))(*[text.encode() for text in texts])
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
-    made = lib.nvrtcCreateProgram(ctypes.byref(program), SOURCE.read_text().encode(), b"step.cu", len(headers), strings(list(headers.values())),
-                                  strings(list(headers)))  # fmt: skip
+    made = lib.nvrtcCreateProgram(
+        ctypes.byref(program),
+        SOURCE.read_text().encode(),
+        b"step.cu",
+        len(headers),
+        strings(list(headers.values())),
+        strings(list(headers)),
+    )
     if made:
         raise Unavailable(f"NVRTC failed with error {made}")
     try:
@@ -188,7 +321,10 @@ def compile(kernel: Kernel, arch: str) -> Compiled:
         log = ctypes.create_string_buffer(size.value + 1)
         lib.nvrtcGetProgramLog(program, log)
         if failed:
-            raise Unavailable(f"NVRTC could not compile the step for {arch}: {log.value.decode(errors='replace').strip()[:500]}")
+            raise Unavailable(
+                f"NVRTC could not compile the step for {arch}:"
+                f" {log.value.decode(errors='replace').strip()[:500]}"
+            )
         lib.nvrtcGetCUBINSize(program, ctypes.byref(size))
         cubin = ctypes.create_string_buffer(size.value)
         lib.nvrtcGetCUBIN(program, cubin)
@@ -201,7 +337,13 @@ def cubin(kernel: Kernel, arch: str) -> bytes:
     """The same, kept on disk."""
     lib, major, minor = _nvrtc(), ctypes.c_int(), ctypes.c_int()
     lib.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
-    texts = [*(path.read_text() for path in (SOURCE, *HEADERS)), kernel.equations, *kernel.defines, arch, f"{major.value}.{minor.value}"]
+    texts = [
+        *(path.read_text() for path in (SOURCE, *HEADERS)),
+        kernel.equations,
+        *kernel.defines,
+        arch,
+        f"{major.value}.{minor.value}",
+    ]
     key = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:20]
     target = _folder() / f"{kernel.architecture.replace('+', 'plus_')}-{arch}-{key}.cubin"
     if target.exists():
@@ -213,7 +355,7 @@ def cubin(kernel: Kernel, arch: str) -> bytes:
     return code
 
 
-# ---- launching -------------------------------------------------------------------------------------------------------------
+# ---- launching -----------------------------------------------------------------------------------
 MAX_DYNAMIC_SHARED, CARVEOUT = 8, 9  # attributes of a function
 
 
@@ -247,16 +389,44 @@ class Function:
         _call("cuModuleGetFunction", ctypes.byref(self.handle), module, name.encode())
         if self.shared > 48 * 1024:
             _call("cuFuncSetAttribute", self.handle, MAX_DYNAMIC_SHARED, self.shared)
-        _call("cuFuncSetAttribute", self.handle, CARVEOUT, 100)  # the same of all: else kernels of two kinds wait for each other
+        _call(
+            "cuFuncSetAttribute", self.handle, CARVEOUT, 100
+        )  # the same of all: else kernels of two kinds wait for each other
 
     def __call__(self, blocks, stream, *arguments):
-        values = [ctypes.c_void_p(0) if a is None else ctypes.c_void_p(a.data_ptr()) if hasattr(a, "data_ptr") else a for a in arguments]
-        packed = (ctypes.c_void_p * len(values))(*[ctypes.cast(ctypes.pointer(v), ctypes.c_void_p) for v in values])
-        _call("cuLaunchKernel", self.handle, blocks, 1, 1, self.threads, 1, 1, self.shared, ctypes.c_void_p(stream), packed, None)
+        values = [
+            (
+                ctypes.c_void_p(0)
+                if a is None
+                else ctypes.c_void_p(a.data_ptr())
+                if hasattr(a, "data_ptr")
+                else a
+            )
+            for a in arguments
+        ]
+        packed = (ctypes.c_void_p * len(values))(
+            *[ctypes.cast(ctypes.pointer(v), ctypes.c_void_p) for v in values]
+        )
+        _call(
+            "cuLaunchKernel",
+            self.handle,
+            blocks,
+            1,
+            1,
+            self.threads,
+            1,
+            1,
+            self.shared,
+            ctypes.c_void_p(stream),
+            packed,
+            None,
+        )
 
 
 class Stream:
-    """A stream of the device's own, of which torch has only 32; `on()` is torch's context manager for it."""
+    """A stream of the device's own, of which torch has only 32; `on()` is torch's context manager
+    for it.
+    """
 
     def __init__(self, device):
         import torch
@@ -272,18 +442,25 @@ class Stream:
 
 
 class Module:
-    """A kernel loaded on a torch device: its functions `train` and `evaluate`. Unavailable, DriverError."""
+    """A kernel loaded on a torch device: its functions `train` and `evaluate`. Unavailable,
+    DriverError.
+    """
 
     def __init__(self, kernel: Kernel, device):
         self.device, self.kernel, code = device, kernel, cubin(kernel, arch_of(device))
         handle = ctypes.c_void_p()
         _call("cuModuleLoadData", ctypes.byref(handle), code)
-        self.train, self.evaluate = (Function(handle, name, kernel) for name in ("train", "evaluate"))
+        self.train, self.evaluate = (
+            Function(handle, name, kernel) for name in ("train", "evaluate")
+        )
         place, size, found = ctypes.c_uint64(), ctypes.c_size_t(), (ctypes.c_int * 3)()
         _call("cuModuleGetGlobal_v2", ctypes.byref(place), ctypes.byref(size), handle, b"numbers")
         _call("cuMemcpyDtoH_v2", found, place, ctypes.c_size_t(ctypes.sizeof(found)))
         if (4 * found[1], found[2]) != (kernel.shared, kernel.rest):
-            raise DriverError(f"the kernel's memory must be {kernel.shared} bytes and {kernel.rest} numbers, got {list(found)}")
+            raise DriverError(
+                f"the kernel's memory must be {kernel.shared} bytes and {kernel.rest} numbers, got"
+                f" {list(found)}"
+            )
 
     def stream(self) -> Stream:
         """A stream for a flight; give it back with `free`, since streams are for ever."""
@@ -339,7 +516,9 @@ def arch_of(device) -> str:
 
     torch.cuda.init()
     with torch.cuda.device(device):
-        torch.zeros(1, device=device)  # makes the device's context current, which the driver's calls below need
+        torch.zeros(
+            1, device=device
+        )  # makes the device's context current, which the driver's calls below need
     return "sm_{}{}".format(*torch.cuda.get_device_capability(device))
 
 
@@ -353,4 +532,6 @@ def shared_bytes(device) -> int:
     """Shared memory that a block may have on a torch device."""
     import torch
 
-    return getattr(torch.cuda.get_device_properties(device), "shared_memory_per_block_optin", SHARED_BYTES)
+    return getattr(
+        torch.cuda.get_device_properties(device), "shared_memory_per_block_optin", SHARED_BYTES
+    )

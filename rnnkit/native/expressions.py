@@ -10,34 +10,63 @@ class Untraceable(Exception):
 
 
 class Expr:
-    """A node: an operation and its arguments. Leaves are the state, the input, and what a map returned."""
+    """A node: an operation and its arguments. Leaves are the state, the input, and what a map
+    returned.
+    """
 
     __array_priority__ = 100
 
     def __init__(self, op, *args):
         self.op, self.args = op, args
 
-    def __add__(self, other): return make("add", self, other)
-    def __radd__(self, other): return make("add", other, self)
-    def __sub__(self, other): return make("sub", self, other)
-    def __rsub__(self, other): return make("sub", other, self)
-    def __mul__(self, other): return make("mul", self, other)
-    def __rmul__(self, other): return make("mul", other, self)
-    def __truediv__(self, other): return make("div", self, other)
-    def __rtruediv__(self, other): return make("div", other, self)
-    def __neg__(self): return make("neg", self)
+    def __add__(self, other):
+        return make("add", self, other)
+
+    def __radd__(self, other):
+        return make("add", other, self)
+
+    def __sub__(self, other):
+        return make("sub", self, other)
+
+    def __rsub__(self, other):
+        return make("sub", other, self)
+
+    def __mul__(self, other):
+        return make("mul", self, other)
+
+    def __rmul__(self, other):
+        return make("mul", other, self)
+
+    def __truediv__(self, other):
+        return make("div", self, other)
+
+    def __rtruediv__(self, other):
+        return make("div", other, self)
+
+    def __neg__(self):
+        return make("neg", self)
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         name = FUNCTIONS.get(func)
         if name is None or kwargs or len(args) != 1:
-            raise Untraceable(f"the compiled step knows + - * / sigmoid tanh relu exp, not {getattr(func, '__name__', func)}")
+            raise Untraceable(
+                "the compiled step knows + - * / sigmoid tanh relu exp, not"
+                f" {getattr(func, '__name__', func)}"
+            )
         return Expr(name, args[0])
 
-    def sigmoid(self): return Expr("sigmoid", self)
-    def tanh(self): return Expr("tanh", self)
-    def relu(self): return Expr("relu", self)
-    def exp(self): return Expr("exp", self)
+    def sigmoid(self):
+        return Expr("sigmoid", self)
+
+    def tanh(self):
+        return Expr("tanh", self)
+
+    def relu(self):
+        return Expr("relu", self)
+
+    def exp(self):
+        return Expr("exp", self)
 
 
 def make(op, *args):
@@ -57,7 +86,9 @@ def make(op, *args):
 
 
 def walk(roots, stop=lambda e: False):
-    """Every node below `roots` once, arguments first; does not look below a node for which `stop` holds."""
+    """Every node below `roots` once, arguments first; does not look below a node for which `stop`
+    holds.
+    """
     seen, order = set(), []
 
     def visit(e):

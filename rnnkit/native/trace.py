@@ -1,20 +1,38 @@
 """From a cell's Python equations to the C++ of its forward and backward step.
 
-`Cell.step` is run once on symbols. What comes back is an expression graph; its derivative is taken here by reverse mode
-on the same graph, and both are printed as loops over the units x batch. So a user's own cell is compiled from the very
-lines that define it, and no derivative is written by hand.
+`Cell.step` is run once on symbols. What comes back is an expression graph; its derivative is taken
+here by reverse mode on the same graph, and both are printed as loops over the units x batch. So a
+user's own cell is compiled from the very lines that define it, and no derivative is written by
+hand.
 """
 
 from ..cells import recurrent_maps
 from .expressions import Expr, Untraceable, adjoints, walk
 
 LOOPS = {  # how the units x batch are walked: on a processor, and by the threads of a block
-    "c++": ("const long n = (long)c.N * c.B;", "for (long j = 0; j < n; j += VW) {", "template <bool RELU> static", "constexpr",
-            "load(c.d_up + j)"),
-    "cuda": ("constexpr int n = NU * NB;\n    const bool RELU = c.relu;", "_Pragma(\"unroll 1\") for (int j = threadIdx.x * VW; j < n; j += THREADS * VW) {", "DEVICE",
-             "static __device__ constexpr", "load_or_zero(c.d_up, j)"),
+    "c++": (
+        "const long n = (long)c.N * c.B;",
+        "for (long j = 0; j < n; j += VW) {",
+        "template <bool RELU> static",
+        "constexpr",
+        "load(c.d_up + j)",
+    ),
+    "cuda": (
+        "constexpr int n = NU * NB;\n    const bool RELU = c.relu;",
+        '_Pragma("unroll 1") for (int j = threadIdx.x * VW; j < n; j += THREADS * VW) {',
+        "DEVICE",
+        "static __device__ constexpr",
+        "load_or_zero(c.d_up, j)",
+    ),
 }
-SAVED = {"sigmoid", "tanh", "relu", "exp", "s", "div"}  # worth a load in the backward pass instead of computing again
+SAVED = {
+    "sigmoid",
+    "tanh",
+    "relu",
+    "exp",
+    "s",
+    "div",
+}  # worth a load in the backward pass instead of computing again
 
 
 class Printer:
@@ -22,7 +40,9 @@ class Printer:
 
     def __init__(self, leaf_code, saved, stored=()):
         self.lines, self.names, self.leaf_code = [], {}, leaf_code
-        self.stored = dict(stored) | {key: f"load(c.save[{place}] + j)" for key, place in saved.items()}
+        self.stored = dict(stored) | {
+            key: f"load(c.save[{place}] + j)" for key, place in saved.items()
+        }
 
     def name(self, e):
         if id(e) in self.names:
@@ -36,9 +56,17 @@ class Printer:
         else:
             a = [self.name(x) for x in e.args]
             code = {
-                "add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "div": "{0} / {1}", "neg": "-{0}",
-                "sigmoid": "v_sigmoid({0})", "tanh": "v_tanh({0})", "relu": "v_relu({0})", "exp": "v_exp({0})",
-                "s": "(RELU ? v_relu({0}) : v_tanh({0}))", "positive": "v_positive({0})",
+                "add": "{0} + {1}",
+                "sub": "{0} - {1}",
+                "mul": "{0} * {1}",
+                "div": "{0} / {1}",
+                "neg": "-{0}",
+                "sigmoid": "v_sigmoid({0})",
+                "tanh": "v_tanh({0})",
+                "relu": "v_relu({0})",
+                "exp": "v_exp({0})",
+                "s": "(RELU ? v_relu({0}) : v_tanh({0}))",
+                "positive": "v_positive({0})",
                 "s_slope": "(RELU ? v_positive({0}) : splat(1) - {0} * {0})",
             }[e.op].format(*a)
         self.names[id(e)] = f"a{len(self.names)}"
@@ -54,11 +82,20 @@ class _Maps:
 
     def __getattr__(self, name):
         if name not in self._cell.maps:
-            raise AttributeError(f"A cell calls only maps that it names, {self._cell.maps}, got {name!r}. Add it to `maps`.")
+            raise AttributeError(
+                f"A cell calls only maps that it names, {self._cell.maps}, got {name!r}. Add it to"
+                " `maps`."
+            )
 
         def affine(h, x):
-            if x is not self._x or name in self._read or not (isinstance(h, Expr) or h is None and name in self._cell.input_only):
-                raise Untraceable(f"map {name} must be called once, with the layer's input as its second argument")
+            if (
+                x is not self._x
+                or name in self._read
+                or not (isinstance(h, Expr) or h is None and name in self._cell.input_only)
+            ):
+                raise Untraceable(
+                    f"map {name} must be called once, with the layer's input as its second argument"
+                )
             self._read[name] = h
             self._leaves[name] = Expr("leaf", f"pre_{name}")
             return self._leaves[name]
@@ -67,15 +104,21 @@ class _Maps:
 
 
 def trace(cell, language="c++") -> str:
-    """`cell` in C++ or CUDA (the text of cell.inc). Raises Untraceable where its equations use an operation not known here."""
+    """`cell` in C++ or CUDA (the text of cell.inc). Raises Untraceable where its equations use an
+    operation not known here.
+    """
     extent, loop, function, constant, error_from_above = LOOPS[language]
     if not cell.maps:
-        return NO_CELL.replace("template <bool RELU> static", function).replace("constexpr int MAP_ARG", f"{constant} int MAP_ARG")
+        return NO_CELL.replace("template <bool RELU> static", function).replace(
+            "constexpr int MAP_ARG", f"{constant} int MAP_ARG"
+        )
     maps, n_states = cell.maps, len(cell.states)
     x = Expr("leaf", "x")
     states = [Expr("leaf", f"s{i}") for i in range(n_states)]
     W = _Maps(cell, x)
-    up, after = cell.step(W, states[0] if n_states == 1 else tuple(states), x, lambda e: Expr("s", e))
+    up, after = cell.step(
+        W, states[0] if n_states == 1 else tuple(states), x, lambda e: Expr("s", e)
+    )
     after = [after] if n_states == 1 else list(after)
     if set(W._read) != set(maps):
         raise Untraceable(f"every map must be read, got {sorted(W._read)} of {sorted(maps)}")
@@ -85,7 +128,11 @@ def trace(cell, language="c++") -> str:
 
     # rounds: a map whose argument needs another map's result comes after it
     def round_of(m):
-        needs = [round_of(pre[e]) for e in walk([W._read[m]]) if e in pre] if W._read[m] is not None else []
+        needs = (
+            [round_of(pre[e]) for e in walk([W._read[m]]) if e in pre]
+            if W._read[m] is not None
+            else []
+        )
         return 1 + max(needs) if needs else 0
 
     rounds = {m: round_of(m) for m in maps}
@@ -114,13 +161,24 @@ def trace(cell, language="c++") -> str:
     d_up, d_after = Expr("leaf", "d_up"), [Expr("leaf", f"d_s{i}") for i in range(n_states)]
     d_arg = Expr("leaf", "d_arg")
     stages = [(None, adjoints([(up, d_up), *zip(after, d_after)]))]
-    stages += [(i, adjoints([(args[i], d_arg)])) for i in sorted(range(len(args)), key=lambda i: -arg_round[i])]
+    stages += [
+        (i, adjoints([(args[i], d_arg)]))
+        for i in sorted(range(len(args)), key=lambda i: -arg_round[i])
+    ]
 
-    # what the backward pass reads: transcendental values and the maps' own results are saved, the rest is computed again
-    computed = set(map(id, walk([up, *after, *args])))  # a quotient may also be one of adjoints, which is not known yet
+    # what the backward pass reads: transcendental values and the maps' own results are saved, the
+    # rest is computed again
+    computed = set(
+        map(id, walk([up, *after, *args]))
+    )  # a quotient may also be one of adjoints, which is not known yet
     saveable = lambda e: id(e) in computed and (e.op in SAVED or e in pre)
-    needed = [e for _, grads in stages for e in walk(list(grads.values()), stop=saveable) if saveable(e)]
-    saved, stored = {}, {id(e): f"load(c.s_next[{i}] + j)" for i, e in enumerate(after)}  # the states stand in memory anyway
+    needed = [
+        e for _, grads in stages for e in walk(list(grads.values()), stop=saveable) if saveable(e)
+    ]
+    saved, stored = (
+        {},
+        {id(e): f"load(c.s_next[{i}] + j)" for i, e in enumerate(after)},
+    )  # the states stand in memory anyway
     for e in needed:
         if id(e) not in stored:
             saved.setdefault(id(e), len(saved))
@@ -140,7 +198,9 @@ def trace(cell, language="c++") -> str:
         for i in wanted:
             stores.append(f"        store(c.arg[{i}] + j, {block.name(args[i])});")
         if r == last + 1:
-            stores += [f"        store(c.s_next[{i}] + j, {block.name(e)});" for i, e in enumerate(after)]
+            stores += [
+                f"        store(c.s_next[{i}] + j, {block.name(e)});" for i, e in enumerate(after)
+            ]
             if not up_is_state:
                 stores.append(f"        store(c.up + j, {block.name(up)});")
             below += [nodes[k] for k in saved if k not in done]
@@ -153,7 +213,11 @@ def trace(cell, language="c++") -> str:
         for k, count in runs:
             if rounds[maps[k]] == r:
                 h = {-2: None, -1: "c.s[0]"}.get(arg_of[maps[k]], f"c.arg[{arg_of[maps[k]]}]")
-                forward.append(f"    affine(c, {k}, {count}, {h});" if h else f"    affine_of_input(c, {k}, {count});")
+                forward.append(
+                    f"    affine(c, {k}, {count}, {h});"
+                    if h
+                    else f"    affine_of_input(c, {k}, {count});"
+                )
 
     backward_code = dict(leaf_code)
     backward_code[d_up] = error_from_above
@@ -166,7 +230,10 @@ def trace(cell, language="c++") -> str:
             first = True
             for k, count in runs:
                 if arg_of[maps[k]] == i:
-                    backward.append(f"    affine_adjoint(c, {k}, {count}, {'nullptr' if first else 'c.d_arg'}, c.d_arg);")
+                    backward.append(
+                        f"    affine_adjoint(c, {k}, {count}, {'nullptr' if first else 'c.d_arg'},"
+                        " c.d_arg);"
+                    )
                     first = False
         block, stores = Printer(backward_code, saved, stored), []
         targets = [(leaf, f"c.d_pre + {index[m]} * n") for leaf, m in pre.items()]
@@ -176,7 +243,11 @@ def trace(cell, language="c++") -> str:
             if leaf in written:
                 if value:
                     stores.append(f"        store({where} + j, load({where} + j) + {value});")
-            elif leaf in grads or leaf in states:  # the first stage overwrites the adjoint of the state after by that of the state before
+            elif (
+                leaf in grads or leaf in states
+                # the first stage overwrites the adjoint of the state after by that of the state
+                # before
+            ):
                 stores.append(f"        store({where} + j, {value or 'splat(0)'});")
                 written.add(leaf)
         if stores:

@@ -1,6 +1,8 @@
-"""Workers on other machines: the rounds are tasks of an existing Dask scheduler. What it has done comes back here, trial by trial.
+"""Workers on other machines: the rounds are tasks of an existing Dask scheduler. What it has done
+comes back here, trial by trial.
 
-A task that is no longer wanted, because the run was stopped or its machine is gone, notices so on its worker and ends.
+A task that is no longer wanted, because the run was stopped or its machine is gone, notices so on
+its worker and ends.
 """
 
 import dataclasses
@@ -23,27 +25,45 @@ PATIENCE = 15  # seconds: to find the scheduler, and to wait for a first worker 
 def check_choice(scheduler, workers, device):
     """ValueError for a scheduler that is no address, and for what does not go with one."""
     if not isinstance(scheduler, (str, Path)) or not str(scheduler).strip():
-        raise ValueError(f"scheduler must be an address, such as tcp://host:8786, or a scheduler file, got {scheduler!r}.")
+        raise ValueError(
+            "scheduler must be an address, such as tcp://host:8786, or a scheduler file, got"
+            f" {scheduler!r}."
+        )
     if workers:
-        raise ValueError(f"workers must be left out where a scheduler is named, got {workers}: the scheduler's own workers train.")
+        raise ValueError(
+            f"workers must be left out where a scheduler is named, got {workers}: the scheduler's"
+            " own workers train."
+        )
     if device not in (None, "cpu", "cuda"):
-        raise ValueError(f"device must be cpu or cuda, or be left out so that each worker takes what it has, got {device!r}.")
+        raise ValueError(
+            "device must be cpu or cuda, or be left out so that each worker takes what it has, got"
+            f" {device!r}."
+        )
 
 
 @contextmanager
 def cluster_at(address, say):
-    """A pool of the workers of the Dask scheduler at `address` (tcp://host:8786, or its scheduler file). ValueError if there is none."""
+    """A pool of the workers of the Dask scheduler at `address` (tcp://host:8786, or its scheduler
+    file). ValueError if there is none.
+    """
     try:
         import distributed
     except ImportError as error:
-        raise ValueError("A scheduler needs Dask, which is not installed. Install it with `pip install 'rnnkit[cluster]'`.") from error
+        raise ValueError(
+            "A scheduler needs Dask, which is not installed. Install it with `pip install"
+            " 'rnnkit[cluster]'`."
+        ) from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said in our words
-    where = {"scheduler_file": str(address)} if Path(address).is_file() else {"address": str(address)}
+    where = (
+        {"scheduler_file": str(address)} if Path(address).is_file() else {"address": str(address)}
+    )
     try:
         client = distributed.Client(**where, timeout=PATIENCE, set_as_default=False, name="rnnkit")
     except (OSError, ValueError, TypeError, KeyError) as error:  # TimeoutError is an OSError
-        raise ValueError(f"No Dask scheduler answers at {address} ({one_line(error)}). Give the address that `dask scheduler` prints, "
-                         "such as tcp://host:8786.") from error  # fmt: skip
+        raise ValueError(
+            f"No Dask scheduler answers at {address} ({one_line(error)}). Give the address that"
+            " `dask scheduler` prints, such as tcp://host:8786."
+        ) from error
     pool = Cluster(client, address, say)
     try:
         yield pool
@@ -53,7 +73,9 @@ def cluster_at(address, say):
 
 
 class Cluster:
-    """The workers of a Dask scheduler as a pool. The scheduler has all the tasks that there are, and gives them out by urgency."""
+    """The workers of a Dask scheduler as a pool. The scheduler has all the tasks that there are,
+    and gives them out by urgency.
+    """
 
     def __init__(self, client, address, say):
         self.client, self.address, self.say = client, address, say
@@ -73,7 +95,9 @@ class Cluster:
 
     def give(self, task, job, urgency):
         key = f"{task.study.key}-{task.numbers[0]}-{uuid.uuid4()}"
-        future = self.client.submit(_by_value(), job, self.topic, key=key, priority=urgency, pure=False)
+        future = self.client.submit(
+            _by_value(), job, self.topic, key=key, priority=urgency, pure=False
+        )
         self.working[key] = task, future
         future.add_done_callback(lambda future: self.news.put(("end", future.key)))
 
@@ -85,7 +109,9 @@ class Cluster:
             self.client.cancel(futures, force=True)
 
     def events(self, seconds):
-        """What has come in: (task, "trial", "weights", "done", "failed" or "lost", content). StudyError once the scheduler is gone."""
+        """What has come in: (task, "trial", "weights", "done", "failed" or "lost", content).
+        StudyError once the scheduler is gone.
+        """
         self._look_after()
         try:
             news = [self.news.get(timeout=seconds)]
@@ -113,9 +139,18 @@ class Cluster:
             if out_of_memory(error):
                 yield task, "lost", RAN_OUT
             elif type(error).__name__ == "KilledWorker":
-                yield task, "failed", ("its workers were killed, one after another (is there too little memory?)", str(error))
+                yield (
+                    task,
+                    "failed",
+                    (
+                        "its workers were killed, one after another (is there too little memory?)",
+                        str(error),
+                    ),
+                )
             else:
-                details = "".join(traceback.format_exception(type(error), error, future.traceback()))
+                details = "".join(
+                    traceback.format_exception(type(error), error, future.traceback())
+                )
                 yield task, "failed", (one_line(error), details)
         else:
             yield task, "lost", f"the scheduler dropped it ({future.status})"
@@ -139,11 +174,17 @@ class Cluster:
             raise self._gone() from error
 
     def _gone(self):
-        return StudyError(f"The Dask scheduler at {self.address} is gone. All finished trials are kept; run again to go on.")
+        return StudyError(
+            f"The Dask scheduler at {self.address} is gone. All finished trials are kept; run again"
+            " to go on."
+        )
 
 
 def _by_value():
-    """The task as a function that travels as its own code: then the scheduler, which reads it, needs neither rnnkit nor torch."""
+    """The task as a function that travels as its own code: then the scheduler, which reads it,
+    needs neither rnnkit nor torch.
+    """
+
     def on_worker(job, topic):
         from rnnkit.studies.cluster import work
 
@@ -153,7 +194,9 @@ def _by_value():
 
 
 def work(job, topic):
-    """A task on a worker of the cluster: gives what `perform` gives, the trials, and the weights of the best if they are wanted."""
+    """A task on a worker of the cluster: gives what `perform` gives, the trials, and the weights of
+    the best if they are wanted.
+    """
     import distributed
 
     outbox = _Outbox(distributed.get_worker(), topic)
@@ -162,10 +205,18 @@ def work(job, topic):
 
 
 class _Outbox:
-    """What a worker has for a store: trials go to the run as they end, by way of the scheduler, and once more with the result."""
+    """What a worker has for a store: trials go to the run as they end, by way of the scheduler, and
+    once more with the result.
+    """
 
     def __init__(self, worker, topic):
-        self.worker, self.topic, self.key, self.trials, self.weights = worker, topic, worker.get_current_task(), [], ()
+        self.worker, self.topic, self.key, self.trials, self.weights = (
+            worker,
+            topic,
+            worker.get_current_task(),
+            [],
+            (),
+        )
 
     def add(self, trials):
         for trial in trials:

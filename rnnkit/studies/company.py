@@ -1,4 +1,6 @@
-"""Whether another run is at work on the same store. Nothing depends on it but a sentence and the order of work."""
+"""Whether another run is at work on the same store. Nothing depends on it but a sentence and the
+order of work.
+"""
 
 import os
 import socket
@@ -12,7 +14,9 @@ except ImportError:  # not a POSIX system
 
 @contextmanager
 def others_at_work(store):
-    """Yields "" for the first run on a store, and for a later one who is at it: the first holds a lock, which ends with its process."""
+    """Yields "" for the first run on a store, and for a later one who is at it: the first holds a
+    lock, which ends with its process.
+    """
     if not (store.kept and fcntl):
         yield ""
         return

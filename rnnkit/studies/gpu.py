@@ -1,4 +1,6 @@
-"""Many studies at once on one GPU: rounds are suggested by processes on the machine's cores, and trained side by side on the card."""
+"""Many studies at once on one GPU: rounds are suggested by processes on the machine's cores, and
+trained side by side on the card.
+"""
 
 import heapq
 import os
@@ -19,18 +21,29 @@ PAUSE = 0.0005  # seconds between two looks at the device when nothing happened
 
 
 class OneGPU:
-    """A pool for train_in_rounds, of one GPU and `workers` processes that suggest (None: one a core, but one).
+    """A pool for train_in_rounds, of one GPU and `workers` processes that suggest (None: one a
+    core, but one).
 
     A round is trained as a whole, in one flight, so that a pool has the length 1.
     """
 
     def __init__(self, device, workers=None, models=MODELS, flight=Flight):
-        os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")  # as many streams at once as there can be; read as the device is first used
+        os.environ.setdefault(
+            "CUDA_DEVICE_MAX_CONNECTIONS", "32"
+        )  # as many streams at once as there can be; read as the device is first used
         self.device, self.models, self.flight = device, models, flight
         self.suggesters = Processes(workers or max(1, cores() - 1))
         self.kind = cuda.kind_of(device)
-        self.to_suggest, self.to_train, self.count = [], [], 0  # heaps of (-urgency, count, task, job)
-        self.flights, self.data, self.stopped = {}, {}, False  # flights by their task's id: (task, job, flight, outbox)
+        self.to_suggest, self.to_train, self.count = (
+            [],
+            [],
+            0,
+        )  # heaps of (-urgency, count, task, job)
+        self.flights, self.data, self.stopped = (
+            {},
+            {},
+            False,
+        )  # flights by their task's id: (task, job, flight, outbox)
 
     def __len__(self):
         return 1
@@ -58,7 +71,10 @@ class OneGPU:
     def give(self, task, job, urgency):
         self.count += 1
         if task.hparams is None:
-            heapq.heappush(self.to_suggest, (-urgency, self.count, task, {**job, "device": "cpu", "compile_for": self.kind}))
+            heapq.heappush(
+                self.to_suggest,
+                (-urgency, self.count, task, {**job, "device": "cpu", "compile_for": self.kind}),
+            )
         else:
             heapq.heappush(self.to_train, (-urgency, self.count, task, job))
 
@@ -67,7 +83,9 @@ class OneGPU:
         self.suggesters.stop()
 
     def events(self, seconds):
-        """As Processes.events: looks at the device and at the processes until something has happened, or `seconds` have passed."""
+        """As Processes.events: looks at the device and at the processes until something has
+        happened, or `seconds` have passed.
+        """
         end, found = time.monotonic() + seconds, []
         while not found and not self.stopped:
             while self.to_suggest and self.suggesters.free():
@@ -75,7 +93,9 @@ class OneGPU:
                 self.suggesters.give(task, job, 0)
             found += self.suggesters.events(0) if self.suggesters.busy() else []
             if self.to_train and (not self.flights or self._in_flight() < self.models):
-                found += self._start(heapq.heappop(self.to_train))  # one at a time, so that the others are not kept waiting
+                found += self._start(
+                    heapq.heappop(self.to_train)
+                )  # one at a time, so that the others are not kept waiting
             for key in list(self.flights):
                 found += self._look(key)
             if not found:
@@ -93,7 +113,9 @@ class OneGPU:
         *_, task, job = entry
         study = task.study
         try:
-            flight = self.flight(study, task.hparams, task.numbers, self._data_of(task), self.device)
+            flight = self.flight(
+                study, task.hparams, task.numbers, self._data_of(task), self.device
+            )
             self.flights[id(task)] = task, job, flight, Outbox(task)
         except native.Unavailable as reason:
             tell_plain(study, reason)
@@ -106,7 +128,9 @@ class OneGPU:
         return []
 
     def _data_of(self, task):
-        """The data of a study, shared by all that have its task and seed; one set of samples is made again where a longer one is asked for."""
+        """The data of a study, shared by all that have its task and seed; one set of samples is
+        made again where a longer one is asked for.
+        """
         study = task.study
         key, count = (study.task, study.seed), 0
         if study.task.input == "bits":
@@ -121,7 +145,9 @@ class OneGPU:
         try:
             for number, hparams, outcome in flight.land(len(self.flights)):
                 best = min(task.best, best_loss(outbox.kept))
-                outbox.kept.append(task.study.keep(outbox, number, hparams, outcome, job["scale"], best))
+                outbox.kept.append(
+                    task.study.keep(outbox, number, hparams, outcome, job["scale"], best)
+                )
         except Exception as error:
             self._give_up(key)
             return [*outbox.taken(), (task, "failed", (one_line(error), repr(error)))]
@@ -139,14 +165,33 @@ class OneGPU:
             flight.close()
 
     def _train_plainly(self, task, job):
-        """A study without a fused step: its round is trained here and now by the plain step, many models in each operation."""
+        """A study without a fused step: its round is trained here and now by the plain step, many
+        models in each operation.
+        """
         outbox = Outbox(task)
 
         def keep(number, hparams, outcome):
-            outbox.kept.append(task.study.keep(outbox, number, hparams, outcome, job["scale"], min(task.best, best_loss(outbox.kept))))
+            outbox.kept.append(
+                task.study.keep(
+                    outbox,
+                    number,
+                    hparams,
+                    outcome,
+                    job["scale"],
+                    min(task.best, best_loss(outbox.kept)),
+                )
+            )
 
         try:
-            train(task.study, task.hparams, task.numbers, device=self.device, on_outcome=keep, stop=lambda: self.stopped, engine="eager")
+            train(
+                task.study,
+                task.hparams,
+                task.numbers,
+                device=self.device,
+                on_outcome=keep,
+                stop=lambda: self.stopped,
+                engine="eager",
+            )
         except Exception as error:
             return [*outbox.taken(), (task, "failed", (one_line(error), repr(error)))]
         return [*outbox.taken(), (task, "done", None)]

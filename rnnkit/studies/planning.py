@@ -6,27 +6,50 @@ from pathlib import Path
 
 import pandas as pd
 
+from rnnkit.cells import whole_number
 from rnnkit.studies.experiments import EXPERIMENTS, jobs_of
 from rnnkit.studies.scales import scale_of
-from rnnkit.cells import whole_number
 from rnnkit.studies.workers import cores
 from rnnkit.training import check_device
 from rnnkit.trials import TrialStore
 
+NOTEBOOKS, NOTEBOOK_SECONDS = (
+    11,
+    9.0,
+    # how many there are, and what executing one takes whose trials are stored: a kernel, its
+    # imports, drawing
+)
 
-NOTEBOOKS, NOTEBOOK_SECONDS = 11, 9.0  # how many there are, and what executing one takes whose trials are stored: a kernel, its imports, drawing
 
+def plan(
+    scale="quick",
+    only=None,
+    trials=None,
+    store="trials.sqlite",
+    seed=0,
+    workers=None,
+    device=None,
+    speed=None,
+) -> pd.DataFrame:
+    """One row per experiment and a total: studies, trials, those that the store lacks, and what
+    these cost.
 
-def plan(scale="quick", only=None, trials=None, store="trials.sqlite", seed=0, workers=None, device=None, speed=None) -> pd.DataFrame:
-    """One row per experiment and a total: studies, trials, those that the store lacks, and what these cost.
-
-    `flops`: 6 per parameter, example and time step. `seconds`: expected on this machine with `workers` workers, from short
-    measurements of a training step (`speed(study, device)`, by default `training.seconds_per_step`); the notebooks' own time is a row, too. A study that several
-    experiments draw from is counted where it comes first. ValueError for a bad name.
+    `flops`: 6 per parameter, example and time step. `seconds`: expected on this machine with
+    `workers` workers, from short measurements of a training step (`speed(study, device)`, by
+    default `training.seconds_per_step`); the notebooks' own time is a row, too. A study that
+    several experiments draw from is counted where it comes first. ValueError for a bad name.
     """
-    names = list(EXPERIMENTS) if only is None else list(only) if isinstance(only, (list, tuple)) else [only]
+    names = (
+        list(EXPERIMENTS)
+        if only is None
+        else list(only)
+        if isinstance(only, (list, tuple))
+        else [only]
+    )
     rows, counted, device = [], {}, check_device("cpu" if device is None else device)
-    workers = whole_number("workers", 0 if workers is None else workers, 0, 1_024) or (cores() if device == "cpu" else 1)
+    workers = whole_number("workers", 0 if workers is None else workers, 0, 1_024) or (
+        cores() if device == "cpu" else 1
+    )
     with _opened(store) as opened:
         stored = opened.numbers if opened is not None else lambda key: set()
         for name in names:
@@ -38,19 +61,36 @@ def plan(scale="quick", only=None, trials=None, store="trials.sqlite", seed=0, w
     seconds = _clock([study for *_, lack in rows for study, n in lack.items() if n], device, speed)
 
     def row(name, studies, trials, lack):
-        spent = sum(n * study.mean_steps * seconds(study) for study, n in lack.items() if n) / workers
-        return {"experiment": name, "studies": studies, "trials": trials, "to_train": sum(lack.values()),
-                "flops": float(sum(n * study.flops for study, n in lack.items())), "seconds": float(spent)}
+        spent = (
+            sum(n * study.mean_steps * seconds(study) for study, n in lack.items() if n) / workers
+        )
+        return {
+            "experiment": name,
+            "studies": studies,
+            "trials": trials,
+            "to_train": sum(lack.values()),
+            "flops": float(sum(n * study.flops for study, n in lack.items())),
+            "seconds": float(spent),
+        }
 
     table = [row(*each) for each in rows]
-    shown = {"experiment": "notebooks", "studies": 0, "trials": 0, "to_train": 0, "flops": 0.0, "seconds": NOTEBOOKS * NOTEBOOK_SECONDS}
+    shown = {
+        "experiment": "notebooks",
+        "studies": 0,
+        "trials": 0,
+        "to_train": 0,
+        "flops": 0.0,
+        "seconds": NOTEBOOKS * NOTEBOOK_SECONDS,
+    }
     every = {}
     for *_, lack in rows:
         every |= {study: n + every.get(study, 0) for study, n in lack.items()}
     everything = row("all", len(counted), sum(counted.values()), every)
     if only is not None:
         return pd.DataFrame([*table, everything])
-    return pd.DataFrame([*table, shown, everything | {"seconds": everything["seconds"] + shown["seconds"]}])
+    return pd.DataFrame(
+        [*table, shown, everything | {"seconds": everything["seconds"] + shown["seconds"]}]
+    )
 
 
 def _opened(store):
@@ -63,7 +103,9 @@ def _opened(store):
 
 
 def _clock(studies, device, speed):
-    """Seconds per step of any of the studies: measured for the smallest and the largest of each task and architecture, a power law between."""
+    """Seconds per step of any of the studies: measured for the smallest and the largest of each
+    task and architecture, a power law between.
+    """
     if speed is None:
         from rnnkit.training import seconds_per_step as speed
     kinds, points = {}, {}
@@ -71,7 +113,10 @@ def _clock(studies, device, speed):
         kinds.setdefault((study.task_type, study.architecture), []).append(study)
     for kind, own in kinds.items():
         own.sort(key=_work)
-        points[kind] = [(math.log(_work(study)), math.log(speed(study, device))) for study in {own[0]: None, own[-1]: None}]
+        points[kind] = [
+            (math.log(_work(study)), math.log(speed(study, device)))
+            for study in {own[0]: None, own[-1]: None}
+        ]
 
     def seconds(study):
         own = points[study.task_type, study.architecture]
@@ -91,5 +136,8 @@ def scale_text(scale: str) -> str:
     c = scale_of(scale).capacity
     low, high = c.steps or c.steps_per_param
     each = "steps" if c.steps else "steps per parameter"
-    return (f"{scale}: {', '.join(f'{p:,}' for p in c.sizes)} parameters; {', '.join(map(str, c.depths))} layers; "
-            f"{c.trials:,} trials per study of {low:,} to {high:,} {each}")
+    return (
+        f"{scale}: {', '.join(f'{p:,}' for p in c.sizes)} parameters;"
+        f" {', '.join(map(str, c.depths))} layers; {c.trials:,} trials per study of {low:,} to"
+        f" {high:,} {each}"
+    )

@@ -1,4 +1,6 @@
-"""How far a run is: one line that updates itself, in a terminal, in a notebook, or (more rarely) in a log file."""
+"""How far a run is: one line that updates itself, in a terminal, in a notebook, or (more rarely) in
+a log file.
+"""
 
 import sys
 import time
@@ -7,7 +9,8 @@ import time
 class Progress:
     """Studies and trials done, and the time left, judged from the work done since the start.
 
-    `jobs` holds (study, trials it shall have, trials it has). `label` goes before the line; `quiet` shows nothing.
+    `jobs` holds (study, trials it shall have, trials it has). `label` goes before the line; `quiet`
+    shows nothing.
     """
 
     def __init__(self, jobs, label="", quiet=False):
@@ -19,15 +22,25 @@ class Progress:
         self._show, self.pause = (_nowhere, 1e9) if quiet else self._screen()
 
     def show(self, line, last):
-        """Shows a line, the last of its kind or not. What cannot be shown, in a closed or a lost terminal, is no reason to stop."""
+        """Shows a line, the last of its kind or not. What cannot be shown, in a closed or a lost
+        terminal, is no reason to stop.
+        """
         try:
             self._show(line, last)
-        except (OSError, ValueError, RuntimeError):  # ValueError: a closed file, or letters that it does not know
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ):  # ValueError: a closed file, or letters that it does not know
             self._show, self.pause = _nowhere, 1e9
 
     def add(self, study, wanted, had):
         """One more study, which shall have `wanted` trials and has `had`."""
-        self.wanted[study.key], self.done[study.key], self.cost[study.key] = wanted, had, cost(study)
+        self.wanted[study.key], self.done[study.key], self.cost[study.key] = (
+            wanted,
+            had,
+            cost(study),
+        )
         self.work += (wanted - had) * self.cost[study.key]
 
     def trial(self, trial):
@@ -62,7 +75,10 @@ class Progress:
         else:
             time_ = f"{duration(seconds)} so far"
         label = f"{self.label} · " if self.label else ""
-        return f"{label}{studies} of {len(self.wanted)} studies done · {done:,} of {wanted:,} trials · {time_}"
+        return (
+            f"{label}{studies} of {len(self.wanted)} studies done · {done:,} of {wanted:,} trials ·"
+            f" {time_}"
+        )
 
     def _screen(self):
         """The way to show a line here, and the seconds between two drawings."""
@@ -72,7 +88,9 @@ class Progress:
 
             area = []
 
-            def in_notebook(line, last):  # one output, so that a saved notebook shows the last line and no widget
+            def in_notebook(
+                line, last
+            ):  # one output, so that a saved notebook shows the last line and no widget
                 if area:
                     area[0].update({"text/plain": line}, raw=True)
                 else:
@@ -84,6 +102,7 @@ class Progress:
         if sys.stderr is None or sys.stderr.closed:
             return _nowhere, 1e9
         if sys.stderr.isatty():
+
             def in_terminal(line, last):
                 sys.stderr.write(f"\r{line:<{self.length}}" + "\n" * last)
                 sys.stderr.flush()
@@ -98,7 +117,9 @@ def _nowhere(line, last):
 
 
 def cost(study) -> float:
-    """A trial's work in arbitrary units; the constant is what a step costs however small the network."""
+    """A trial's work in arbitrary units; the constant is what a step costs however small the
+    network.
+    """
     return (study.num_params + 500) * study.unroll * study.mean_steps
 
 

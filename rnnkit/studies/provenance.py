@@ -1,4 +1,6 @@
-"""What trained a trial: the version and commit of the kit, the version of torch, the device. Each trial notes them."""
+"""What trained a trial: the version and commit of the kit, the version of torch, the device. Each
+trial notes them.
+"""
 
 import subprocess
 from functools import cache
@@ -9,8 +11,15 @@ import rnnkit
 
 
 def provenance(device: str) -> dict:
-    """The columns of a trial that say what trained it: version of rnnkit, commit ("" where unknown), version of torch, device."""
-    return {"version": rnnkit.__version__, "commit": commit(), "torch": torch_version(), "device": named(device)}
+    """The columns of a trial that say what trained it: version of rnnkit, commit ("" where
+    unknown), version of torch, device.
+    """
+    return {
+        "version": rnnkit.__version__,
+        "commit": commit(),
+        "torch": torch_version(),
+        "device": named(device),
+    }
 
 
 @cache
@@ -31,7 +40,9 @@ def torch_version() -> str:
 
 @cache
 def commit() -> str:
-    """The commit of the source checkout that this package runs from, with -dirty where its code was changed since; "" without one."""
+    """The commit of the source checkout that this package runs from, with -dirty where its code was
+    changed since; "" without one.
+    """
     package = Path(__file__).resolve().parents[1]
     if not (package.parent / ".git").exists():  # installed, perhaps in somebody else's repository
         return ""
@@ -44,6 +55,12 @@ def commit() -> str:
 
 def _git(folder, *words):
     try:
-        return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            ["git", "-C", str(folder), *words],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            stdin=subprocess.DEVNULL,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None

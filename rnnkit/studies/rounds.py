@@ -1,7 +1,9 @@
-"""Studies as work for many hands: rounds, and shares of a round, in any process that has rnnkit. The parent alone writes the store.
+"""Studies as work for many hands: rounds, and shares of a round, in any process that has rnnkit.
+The parent alone writes the store.
 
-A round is first suggested, then trained in as many shares as keep all workers busy. Both are functions of what they are sent (`perform`),
-so it makes no difference who does them, how often, or in what order: the same seed gives the same trials.
+A round is first suggested, then trained in as many shares as keep all workers busy. Both are
+functions of what they are sent (`perform`), so it makes no difference who does them, how often, or
+in what order: the same seed gives the same trials.
 """
 
 import dataclasses
@@ -18,7 +20,9 @@ from rnnkit.studies.study import ROUND, Study, best_loss
 from rnnkit.training import train
 from rnnkit.tuner import TUNERS
 
-ATTEMPTS = 2  # for work whose worker is killed: the system kills the largest process when memory runs out, often for another's sake
+# for work whose worker is killed: the system kills the largest process when memory runs out, often
+# for another's sake
+ATTEMPTS = 2
 
 
 class StudyError(RuntimeError):
@@ -35,14 +39,23 @@ class Task:
     earlier: tuple = ()  # hyper-parameters and losses of all trials before the round
     best: float = math.inf  # loss of the study so far: the weights of better trials are wanted
     attempt: int = 1
-    compile_for: tuple = ()  # a GPU's kind and shared memory: whoever suggests compiles the study's kernel too
+    # a GPU's kind and shared memory: whoever suggests compiles the study's kernel too
+    compile_for: tuple = ()
 
     def job(self, device, scale) -> dict:
         """All that a worker needs to know, as plain values."""
-        return {"version": rnnkit.__version__, "module": cell_of(self.study.architecture).__module__,
-                "study": {f.name: getattr(self.study, f.name) for f in dataclasses.fields(self.study)}, "numbers": self.numbers,
-                "hparams": self.hparams, "earlier": self.earlier, "best": self.best, "device": device, "scale": scale,
-                "compile_for": self.compile_for}  # fmt: skip
+        return {
+            "version": rnnkit.__version__,
+            "module": cell_of(self.study.architecture).__module__,
+            "study": {f.name: getattr(self.study, f.name) for f in dataclasses.fields(self.study)},
+            "numbers": self.numbers,
+            "hparams": self.hparams,
+            "earlier": self.earlier,
+            "best": self.best,
+            "device": device,
+            "scale": scale,
+            "compile_for": self.compile_for,
+        }
 
     @property
     def steps(self):
@@ -51,14 +64,17 @@ class Task:
 
 
 def perform(job, outbox):
-    """Does what a task says, in the worker: gives the hyper-parameters of a round, or trains, and each trial goes to the outbox.
+    """Does what a task says, in the worker: gives the hyper-parameters of a round, or trains, and
+    each trial goes to the outbox.
 
-    An outbox stands for the store: it has `add` and `save_weights`, and `stop()`, which says True once the work is no longer wanted.
-    ValueError where the worker has another version of the kit.
+    An outbox stands for the store: it has `add` and `save_weights`, and `stop()`, which says True
+    once the work is no longer wanted. ValueError where the worker has another version of the kit.
     """
     if job["version"] != rnnkit.__version__:
         theirs = f"and a worker has rnnkit {rnnkit.__version__}"
-        raise ValueError(f"This run is of rnnkit {job['version']}, {theirs}. Install one version everywhere.")
+        raise ValueError(
+            f"This run is of rnnkit {job['version']}, {theirs}. Install one version everywhere."
+        )
     if job["module"] != "__main__":
         importlib.import_module(job["module"])  # a cell of the user's own registers itself
     study, numbers = Study(**job["study"]), job["numbers"]
@@ -73,13 +89,26 @@ def perform(job, outbox):
     kept = []
 
     def keep(number, hparams, outcome):
-        kept.append(study.keep(outbox, number, hparams, outcome, job["scale"], min(job["best"], best_loss(kept))))
+        kept.append(
+            study.keep(
+                outbox, number, hparams, outcome, job["scale"], min(job["best"], best_loss(kept))
+            )
+        )
 
-    train(study, job["hparams"], numbers, device=job["device"] or best_device(), on_outcome=keep, stop=outbox.stop)
+    train(
+        study,
+        job["hparams"],
+        numbers,
+        device=job["device"] or best_device(),
+        on_outcome=keep,
+        stop=outbox.stop,
+    )
 
 
 def compile_kernel(study, arch, shared):
-    """Leaves a study's kernel for a kind of GPU on disk, if there can be one: where it is wanted and is not there, the reason is told."""
+    """Leaves a study's kernel for a kind of GPU on disk, if there can be one: where it is wanted
+    and is not there, the reason is told.
+    """
     with suppress(native.Unavailable):
         cuda.cubin(cuda.kernel_for(study, shared), arch)
 
@@ -96,7 +125,11 @@ class Rounds:
     def __init__(self, study, n_trials, store, heard):
         self.study, self.n_trials, self.store, self.heard = study, n_trials, store, heard
         self.listens = TUNERS[study.tuner].listens
-        self.done, self.asked, self.next = {t.hyper_iter: t for t in store.trials(study.key) if t.hyper_iter < n_trials}, set(), 0
+        self.done, self.asked, self.next = (
+            {t.hyper_iter: t for t in store.trials(study.key) if t.hyper_iter < n_trials},
+            set(),
+            0,
+        )
 
     def _look(self):
         """Takes from the store what another run has trained of this study meanwhile."""
@@ -106,25 +139,37 @@ class Rounds:
                     self.heard(trial)
 
     def ready(self) -> list[Task]:
-        """The next round's suggestion, once every earlier trial is there; for a tuner that does not listen, that of all rounds."""
+        """The next round's suggestion, once every earlier trial is there; for a tuner that does not
+        listen, that of all rounds.
+        """
         tasks = []
         while self.next < self.n_trials and not (self.listens and self.asked):
             numbers = range(self.next, min(self.next + ROUND, self.n_trials))
             self._look()
             lacking = set(numbers) - set(self.done)
             if lacking:
-                before = [self.done[number] for number in range(numbers.start)] if self.listens else []
-                earlier = ([trial.hparams for trial in before], [trial.valid_loss for trial in before]) if before else ()
+                before = (
+                    [self.done[number] for number in range(numbers.start)] if self.listens else []
+                )
+                earlier = (
+                    ([trial.hparams for trial in before], [trial.valid_loss for trial in before])
+                    if before
+                    else ()
+                )
                 tasks.append(Task(self.study, list(numbers), earlier=earlier))
             self.asked |= lacking
             self.next += ROUND
         return tasks
 
     def shares(self, numbers, hparams, count) -> list[Task]:
-        """A suggested round in at most `count` shares of about equal length, without the trials that are there."""
+        """A suggested round in at most `count` shares of about equal length, without the trials
+        that are there.
+        """
         lacking = [(number, h) for number, h in zip(numbers, hparams) if number not in self.done]
         best = best_loss(self.done.values())
-        shares = [Task(self.study, [], [], best=best) for _ in range(max(1, min(count, len(lacking))))]
+        shares = [
+            Task(self.study, [], [], best=best) for _ in range(max(1, min(count, len(lacking))))
+        ]
         for number, h in sorted(lacking, key=lambda pair: -pair[1]["train_steps"]):
             share = min(shares, key=lambda share: share.steps)
             share.numbers.append(number), share.hparams.append(h)
@@ -149,12 +194,14 @@ class Rounds:
 
 
 def train_in_rounds(jobs, store, pool, device, scale, progress, stop, following=None):
-    """Brings the studies of `jobs`, that is (study, trials), to their trials with the workers of `pool`, the first of them first.
+    """Brings the studies of `jobs`, that is (study, trials), to their trials with the workers of
+    `pool`, the first of them first.
 
-    `following(study)`, asked once all trials of a study are there, may give further jobs, which are begun at once.
+    `following(study)`, asked once all trials of a study are there, may give further jobs, which are
+    begun at once.
 
-    StudyError for a study that failed. A pool has `free()`, `give(task, job, urgency)`, `events(seconds)`, `stop()`, `busy()` and a
-    length; see workers.py and cluster.py.
+    StudyError for a study that failed. A pool has `free()`, `give(task, job, urgency)`,
+    `events(seconds)`, `stop()`, `busy()` and a length; see workers.py and cluster.py.
     """
     work, told = _Work(jobs, store, pool, progress, stop, following), False
     while True:
@@ -174,15 +221,26 @@ def train_in_rounds(jobs, store, pool, device, scale, progress, stop, following=
     if work.failures and not stop():
         key, why = next(iter(work.failures.items()))
         others = f" So did {len(work.failures) - 1} more." if len(work.failures) > 1 else ""
-        raise StudyError(f"The study {key} failed: {why}.{others} All finished trials are kept; run again to go on.")
+        raise StudyError(
+            f"The study {key} failed: {why}.{others} All finished trials are kept; run again to"
+            " go on."
+        )
 
 
 class _Work:
     """What is to be done for some studies, what waits for a worker, and which studies failed."""
 
     def __init__(self, jobs, store, pool, progress, stop, following):
-        self.store, self.pool, self.progress, self.stop, self.following = store, pool, progress, stop, following
-        self.studies = {study.key: Rounds(study, n_trials, store, progress.trial) for study, n_trials in jobs}
+        self.store, self.pool, self.progress, self.stop, self.following = (
+            store,
+            pool,
+            progress,
+            stop,
+            following,
+        )
+        self.studies = {
+            study.key: Rounds(study, n_trials, store, progress.trial) for study, n_trials in jobs
+        }
         self.urgency = {key: len(self.studies) - i for i, key in enumerate(self.studies)}
         self.waiting, self.failures, self.whole = [], {}, set()
 
@@ -190,7 +248,12 @@ class _Work:
         """Gives the most urgent tasks to whoever is free."""
         if self.following is not None:
             self._follow()
-        self.waiting += [task for key, rounds in self.studies.items() if key not in self.failures for task in rounds.ready()]
+        self.waiting += [
+            task
+            for key, rounds in self.studies.items()
+            if key not in self.failures
+            for task in rounds.ready()
+        ]
         self.waiting.sort(key=lambda task: -self.urgency[task.study.key])
         while self.waiting and self.pool.free():
             task = self.waiting.pop(0)
@@ -198,11 +261,15 @@ class _Work:
 
     def _follow(self):
         """Takes on what follows from the studies that are whole now."""
-        for key in [key for key, rounds in self.studies.items() if key not in self.whole and rounds.whole]:
+        for key in [
+            key for key, rounds in self.studies.items() if key not in self.whole and rounds.whole
+        ]:
             self.whole.add(key)
             for study, n_trials in self.following(self.studies[key].study):
                 if study.key not in self.studies:
-                    self.studies[study.key] = Rounds(study, n_trials, self.store, self.progress.trial)
+                    self.studies[study.key] = Rounds(
+                        study, n_trials, self.store, self.progress.trial
+                    )
                     self.urgency[study.key] = len(self.urgency) + 1
                     self.progress.add(study, n_trials, len(self.studies[study.key].done))
 
@@ -226,8 +293,12 @@ class _Work:
         elif word == "lost" and not self.stop():
             self._try_again(task, content)
         elif word == "done" and task.hparams is None and study.key not in self.failures:
-            open_ = sum(rounds.open for key, rounds in self.studies.items() if key not in self.failures)
-            self.waiting += rounds.shares(task.numbers, content, math.ceil(len(self.pool) / max(1, open_)))
+            open_ = sum(
+                rounds.open for key, rounds in self.studies.items() if key not in self.failures
+            )
+            self.waiting += rounds.shares(
+                task.numbers, content, math.ceil(len(self.pool) / max(1, open_))
+            )
 
     def _fail(self, study, why):
         self.failures.setdefault(study.key, why)
@@ -239,10 +310,19 @@ class _Work:
         if task.attempt >= ATTEMPTS or study.key in self.failures:
             self._fail(study, why)
             return
-        self.progress.say(f"The study {study.key} is tried again: {why}. Its finished trials are kept.")
+        self.progress.say(
+            f"The study {study.key} is tried again: {why}. Its finished trials are kept."
+        )
         again = dataclasses.replace(task, attempt=task.attempt + 1)
         if task.hparams is not None:
-            left = [(number, hparams) for number, hparams in zip(task.numbers, task.hparams) if number not in done]
-            again.numbers, again.hparams = [number for number, _ in left], [hparams for _, hparams in left]
+            left = [
+                (number, hparams)
+                for number, hparams in zip(task.numbers, task.hparams)
+                if number not in done
+            ]
+            again.numbers, again.hparams = (
+                [number for number, _ in left],
+                [hparams for _, hparams in left],
+            )
         if again.numbers:
             self.waiting.append(again)

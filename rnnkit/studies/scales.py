@@ -7,14 +7,17 @@ from rnnkit.studies.study import Study
 
 DUPLICATES = 1e-3  # of the samples of the capacity task, at most, that coincide with an earlier one
 LABELS = 5  # per parameter: about the most that a search asks a network to store
-LARGE = 1_000  # parameters; above it a study of the capacity task gets the trials of a large one, and one seed
+# parameters; above it a study of the capacity task gets the trials of a large one, and one seed
+LARGE = 1_000
 
 
 def inputs_for(max_params: int) -> int:
-    """Inputs of the capacity task, which the paper leaves open: the fewest with which at most a thousandth of the samples coincide.
+    """Inputs of the capacity task, which the paper leaves open: the fewest with which at most a
+    thousandth of the samples coincide.
 
-    Of b samples among 2^n patterns a share of about b / 2^(n + 1) coincides with an earlier one. No network can store the labels of both,
-    so n must not be too small; every further input takes a column of each input matrix, so it should be no larger than that.
+    Of b samples among 2^n patterns a share of about b / 2^(n + 1) coincides with an earlier one. No
+    network can store the labels of both, so n must not be too small; every further input takes a
+    column of each input matrix, so it should be no larger than that.
     """
     return math.ceil(math.log2(LABELS * max_params / (2 * DUPLICATES)))
 
@@ -32,8 +35,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Capacity:
-    """How large the experiments on the capacity task are at a scale. Training steps are counted per parameter, so that a large network is
-    not the worse trained for its size; `steps` overrides that where a scale has one range for all sizes, as the paper has."""
+    """How large the experiments on the capacity task are at a scale. Training steps are counted per
+    parameter, so that a large network is not the worse trained for its size; `steps` overrides that
+    where a scale has one range for all sizes, as the paper has.
+    """
 
     sizes: tuple[int, ...]  # parameters, Figure 1
     depths: tuple[int, ...]  # recurrent layers, Figure 1
@@ -43,14 +48,21 @@ class Capacity:
     large_trials: int = 0  # per study of more than LARGE parameters; 0: as all others
     large_steps: tuple[int, int] | None = None  # per parameter, above LARGE; None: as all others
     seeds: int = 1  # data sets, each with a study of its own, for up to LARGE parameters
-    long: Part | None = None  # longer trainings that start from the best trials; their steps are per parameter
+    long: Part | None = (
+        None  # longer trainings that start from the best trials; their steps are per parameter
+    )
     unrolls: tuple[int, ...] = (1, 5)  # time steps, Figure 2b
     unroll_size: int = 1_000  # parameters, Figure 2b
     compared: tuple[int, ...] = (20, 30, 50)  # numbers of inputs
     inputs: Part | None = None  # the networks that compare them; steps per parameter
-    linear_sizes: tuple[int, ...] = (100, 300)  # parameters of the linear model that calibrates the count of bits
+    linear_sizes: tuple[int, ...] = (
+        100,
+        300,
+    )  # parameters of the linear model that calibrates the count of bits
     more_sizes: int = 1  # how many of Figure 1's sizes the later cells are compared at
-    relu_studies: bool = True  # Figure 2a with ReLU studies of its own, where Figure 1's tuners try ReLU too rarely
+    relu_studies: bool = (
+        True  # Figure 2a with ReLU studies of its own, where Figure 1's tuners try ReLU too rarely
+    )
     n_in: int = 0  # inputs; 0: `inputs_for` the size
     unroll: int = 5  # time steps, everywhere but in Figure 2b
 
@@ -132,5 +144,7 @@ SCALES = {
 
 def scale_of(scale: str) -> Scale:
     if not isinstance(scale, str) or scale not in SCALES:
-        raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}. Check the spelling.")
+        raise ValueError(
+            f"scale must be one of {', '.join(SCALES)}, got {scale!r}. Check the spelling."
+        )
     return SCALES[scale]

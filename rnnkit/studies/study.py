@@ -24,7 +24,8 @@ ROUND = 16  # trials suggested together
 
 @dataclass(frozen=True)
 class Study:
-    """One tuner run. `pinned` fixes hyper-parameters, as (("nonlinearity", "relu"),); `train_steps` is the range that is tuned.
+    """One tuner run. `pinned` fixes hyper-parameters, as (("nonlinearity", "relu"),); `train_steps`
+    is the range that is tuned.
 
     ValueError, in one sentence, for whatever cannot be trained.
     """
@@ -39,15 +40,25 @@ class Study:
     train_steps: tuple[int, int] = (4_000, 10_000)
     tuner: str = "gp"
     pinned: tuple = ()
-    form: str = ""  # how large the task is, where it comes in several sizes; n_in and unroll then follow from it
-    start: tuple = ()  # sets of hyper-parameters, as sorted (name, value) pairs, that the tuner "long" starts from
+    form: str = ""  # how large the task is, where it has sizes: n_in and unroll follow from it
+    start: tuple = ()  # what the tuner "long" starts from: sets of sorted (name, value) pairs
 
-    def run(self, store="trials.sqlite", n_trials=ROUND, device="cpu", scale="", on_trial=None, stop=None):
-        """Brings the study to `n_trials` trials and gives all that the store then has of it: a frame, one row a trial.
+    def run(
+        self,
+        store="trials.sqlite",
+        n_trials=ROUND,
+        device="cpu",
+        scale="",
+        on_trial=None,
+        stop=None,
+    ):
+        """Brings the study to `n_trials` trials and gives all that the store then has of it: a
+        frame, one row a trial.
 
-        The suggestions of a round of 16 depend on the seed and on the trials of earlier rounds alone, so that a study which was
-        interrupted asks for what an undisturbed one would have asked; only what the store lacks is trained. `store` is a TrialStore or the
-        path of one. `stop()` is asked often and ends the run early; `on_trial(trial)` hears of each new trial.
+        The suggestions of a round of 16 depend on the seed and on the trials of earlier rounds
+        alone, so that a study which was interrupted asks for what an undisturbed one would have
+        asked; only what the store lacks is trained. `store` is a TrialStore or the path of one.
+        `stop()` is asked often and ends the run early; `on_trial(trial)` hears of each new trial.
         """
         whole_number("n_trials", n_trials, 1, 1_000_000)
         with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as opened:
@@ -60,7 +71,9 @@ class Study:
         done = {trial.hyper_iter: trial for trial in store.trials(self.key)}
 
         def keep(number, hparams, outcome):
-            done[number] = trial = self.keep(store, number, hparams, outcome, scale, best_loss(done.values()))
+            done[number] = trial = self.keep(
+                store, number, hparams, outcome, scale, best_loss(done.values())
+            )
             if on_trial:
                 on_trial(trial)
 
@@ -71,39 +84,82 @@ class Study:
             missing = [number for number in numbers if number not in done]
             if missing:
                 hparams = tuner.suggest(len(numbers), start=start)
-                train(self, [hparams[number - start] for number in missing], missing, device=device, on_outcome=keep, stop=stop)
+                train(
+                    self,
+                    [hparams[number - start] for number in missing],
+                    missing,
+                    device=device,
+                    on_outcome=keep,
+                    stop=stop,
+                )
             if stop and stop():
                 return
-            tuner.observe([done[number].hparams for number in numbers], [done[number].valid_loss for number in numbers])
+            tuner.observe(
+                [done[number].hparams for number in numbers],
+                [done[number].valid_loss for number in numbers],
+            )
 
     def new_tuner(self):
         """The study's tuner, before it has observed anything."""
-        return TUNERS[self.tuner](self.space, self.seed, **({"start": [dict(each) for each in self.start]} if self.start else {}))
+        return TUNERS[self.tuner](
+            self.space,
+            self.seed,
+            **({"start": [dict(each) for each in self.start]} if self.start else {}),
+        )
 
     def keep(self, store, number, hparams, outcome, scale, best=math.inf) -> Trial:
-        """Stores an outcome of training, with its weights if its loss is below the study's `best` so far; gives the trial."""
+        """Stores an outcome of training, with its weights if its loss is below the study's `best`
+        so far; gives the trial.
+        """
         trial = self.trial(number, hparams, outcome, scale)
         store.add([trial])
         if outcome.theta is not None and trial.valid_loss < best:
-            store.save_weights(self.key, number, trial.valid_loss, blocks_of(self, outcome.theta), about(self))
+            store.save_weights(
+                self.key, number, trial.valid_loss, blocks_of(self, outcome.theta), about(self)
+            )
         return trial
 
     def trial(self, number, hparams, outcome, scale) -> Trial:
         """The row of one outcome of training."""
-        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        losses = (outcome.train_loss, outcome.valid_loss, outcome.eval_loss) if not outcome.infeasible else (math.nan,) * 3
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        losses = (
+            (outcome.train_loss, outcome.valid_loss, outcome.eval_loss)
+            if not outcome.infeasible
+            else (math.nan,) * 3
+        )
         return Trial(
-            self.key, self.architecture, self.task_type, hparams, self.n_layers, number, self.max_params, outcome.num_params, *losses,
-            outcome.infeasible, outcome.steps, outcome.seconds, self.seed, scale, created=now, n_in=self.n_in, unroll=self.unroll,
-            tuner=self.tuner, n_units=self.n_units, form=self.form, accuracy=outcome.accuracy, **provenance(outcome.device),
+            self.key,
+            self.architecture,
+            self.task_type,
+            hparams,
+            self.n_layers,
+            number,
+            self.max_params,
+            outcome.num_params,
+            *losses,
+            outcome.infeasible,
+            outcome.steps,
+            outcome.seconds,
+            self.seed,
+            scale,
+            created=now,
+            n_in=self.n_in,
+            unroll=self.unroll,
+            tuner=self.tuner,
+            n_units=self.n_units,
+            form=self.form,
+            accuracy=outcome.accuracy,
+            **provenance(outcome.device),
         )
 
     @cached_property
     def key(self) -> str:
-        """All that defines the study, as text: two studies with one key are one study. Neither scale nor number of trials is in it.
+        """All that defines the study, as text: two studies with one key are one study. Neither
+        scale nor number of trials is in it.
 
-        It ends with a fingerprint of the space, the cell's equations, the task and the draws, so that trials of another version of these,
-        or of another cell that was registered under the same name, are never taken for this study's.
+        It ends with a fingerprint of the space, the cell's equations, the task and the draws, so
+        that trials of another version of these, or of another cell that was registered under the
+        same name, are never taken for this study's.
         """
         low, high = self.train_steps
         pins = "".join(f"/{name}={value}" for name, value in self.pinned)
@@ -112,31 +168,48 @@ class Study:
         if self.start:
             pins += f"/from={_digest(self.start)}"
         size = f"form={self.form}" if self.form else f"in={self.n_in}/unroll={self.unroll}"
-        return (f"{self.task_type}/{self.architecture}/layers={self.n_layers}/params={self.max_params}/{size}"
-                f"/steps={low}-{high}{pins}/{self.tuner}/seed={self.seed}/of={self._fingerprint}")
+        return (
+            f"{self.task_type}/{self.architecture}/layers={self.n_layers}/params={self.max_params}/{size}"
+            f"/steps={low}-{high}{pins}/{self.tuner}/seed={self.seed}/of={self._fingerprint}"
+        )
 
     @cached_property
     def _fingerprint(self) -> str:
         usual = getattr(TUNERS[self.tuner], "usual_start", False)
-        space = space_for(self.architecture, self.task_type, train_steps=self.train_steps)  # a rerun pins everything
+        space = space_for(
+            self.architecture, self.task_type, train_steps=self.train_steps
+        )  # a rerun pins everything
         return fingerprint(cell_of(self.architecture), space, self.task, usual)
 
     @cached_property
     def task(self):
-        return TASKS[self.task_type](form=self.form) if self.form else TASKS[self.task_type](n_in=self.n_in, unroll=self.unroll)
+        return (
+            TASKS[self.task_type](form=self.form)
+            if self.form
+            else TASKS[self.task_type](n_in=self.n_in, unroll=self.unroll)
+        )
 
     @cached_property
     def n_units(self) -> int:
         """Units a layer: the most that the budget allows."""
-        return units_for(self.architecture, self.n_layers, self.task.n_in, self.task.n_out, self.max_params)
+        return units_for(
+            self.architecture, self.n_layers, self.task.n_in, self.task.n_out, self.max_params
+        )
 
     @cached_property
     def num_params(self) -> int:
-        return num_params(self.architecture, self.n_layers, self.n_units, self.task.n_in, self.task.n_out)
+        return num_params(
+            self.architecture, self.n_layers, self.n_units, self.task.n_in, self.task.n_out
+        )
 
     @cached_property
     def space(self):
-        return space_for(self.architecture, self.task_type, train_steps=self.train_steps, pinned=dict(self.pinned))
+        return space_for(
+            self.architecture,
+            self.task_type,
+            train_steps=self.train_steps,
+            pinned=dict(self.pinned),
+        )
 
     @property
     def mean_steps(self) -> float:
@@ -148,19 +221,27 @@ class Study:
 
     @property
     def flops(self) -> float:
-        """Floating-point operations of a trial, about: 6 a parameter, example and time step, for each training step."""
+        """Floating-point operations of a trial, about: 6 a parameter, example and time step, for
+        each training step.
+        """
         return 6 * self.num_params * self.task.batch * self.task.steps * self.mean_steps
 
     def __post_init__(self):
         try:
             object.__setattr__(self, "pinned", tuple(sorted(dict(self.pinned).items())))
         except (TypeError, ValueError):
-            raise ValueError(f'pinned must be names with values, as (("nonlinearity", "relu"),), got {self.pinned!r}.') from None
+            raise ValueError(
+                'pinned must be names with values, as (("nonlinearity", "relu"),), got'
+                f" {self.pinned!r}."
+            ) from None
         if isinstance(self.train_steps, list):
             object.__setattr__(self, "train_steps", tuple(self.train_steps))
         for name, known in (("task_type", TASKS), ("tuner", TUNERS), ("architecture", CELLS)):
             if not isinstance(getattr(self, name), str) or getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}. Check the spelling.")
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}. Check"
+                    " the spelling."
+                )
         whole_number("n_layers", self.n_layers, 0, 1_000)
         cell_of(self.architecture, self.n_layers)
         forms = getattr(TASKS[self.task_type], "forms", {})
@@ -168,18 +249,32 @@ class Study:
             object.__setattr__(self, "form", "small")
         if not isinstance(self.form, str) or (self.form and self.form not in forms):
             known = ", ".join(forms) or "none"
-            raise ValueError(f"form must be one of {known} for {self.task_type}, got {self.form!r}. Check the spelling.")
+            raise ValueError(
+                f"form must be one of {known} for {self.task_type}, got {self.form!r}. Check the"
+                " spelling."
+            )
         if self.form:
             object.__setattr__(self, "n_in", self.task.n_in)
             object.__setattr__(self, "unroll", self.task.steps)
-        for name, least, most in (("max_params", 1, 10**9), ("seed", 0, 2**62), ("n_in", 1, 10**6), ("unroll", 1, 10**6)):
+        for name, least, most in (
+            ("max_params", 1, 10**9),
+            ("seed", 0, 2**62),
+            ("n_in", 1, 10**6),
+            ("unroll", 1, 10**6),
+        ):
             whole_number(name, getattr(self, name), least, most)
         if not (isinstance(self.train_steps, tuple) and len(self.train_steps) == 2):
-            raise ValueError(f"train_steps must be two whole numbers, the least and the most, got {self.train_steps!r}.")
+            raise ValueError(
+                "train_steps must be two whole numbers, the least and the most, got"
+                f" {self.train_steps!r}."
+            )
         for name, steps in zip(("the least", "the most"), self.train_steps):
             whole_number(f"{name} of train_steps", steps, 1, 10**12)
         if self.train_steps[0] > self.train_steps[1]:
-            raise ValueError(f"The least of train_steps must not exceed the most, got {self.train_steps}. Swap them.")
+            raise ValueError(
+                f"The least of train_steps must not exceed the most, got {self.train_steps}. Swap"
+                " them."
+            )
         self.n_units  # ValueError if not even one unit fits
         self.space  # ValueError if something unknown is pinned
 

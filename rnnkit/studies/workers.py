@@ -1,4 +1,6 @@
-"""Workers on this machine: processes of one thread each, and what becomes of a run that is interrupted."""
+"""Workers on this machine: processes of one thread each, and what becomes of a run that is
+interrupted.
+"""
 
 import multiprocessing
 import os
@@ -20,6 +22,7 @@ class Stopped(KeyboardInterrupt):
 
 def train_in_this_process(jobs, store, device, scale, progress, stop):
     """Runs the studies of `jobs`, that is (study, trials), one after another, on one thread."""
+
     def polled():
         progress.tick()
         return stop()
@@ -28,23 +31,39 @@ def train_in_this_process(jobs, store, device, scale, progress, stop):
         with one_thread():
             for study, n_trials in jobs:
                 if not stop():
-                    study.run(store, n_trials, device=device, scale=scale, on_trial=progress.trial, stop=polled)
+                    study.run(
+                        store,
+                        n_trials,
+                        device=device,
+                        scale=scale,
+                        on_trial=progress.trial,
+                        stop=polled,
+                    )
     except (ValueError, OSError, RuntimeError) as error:
-        if not stop():  # Ctrl-C also reaches a compiler that may be at work, whose failure then means nothing
-            raise StudyError(f"The study {study.key} failed: {one_line(error)}. Its finished trials are kept.") from error
+        if (
+            not stop()
+        ):  # Ctrl-C also reaches a compiler that may be at work, whose failure then means nothing
+            raise StudyError(
+                f"The study {study.key} failed: {one_line(error)}. Its finished trials are kept."
+            ) from error
 
 
 LAST = ("done", "failed", "lost")  # words that end a task
 
 
 class Processes:
-    """A pool of `workers` processes of one thread each; where there are GPUs to train on, each takes the next of them.
+    """A pool of `workers` processes of one thread each; where there are GPUs to train on, each
+    takes the next of them.
 
-    Each worker has a pipe of its own, so that one which is killed in mid-sentence leaves the others untouched.
+    Each worker has a pipe of its own, so that one which is killed in mid-sentence leaves the others
+    untouched.
     """
 
     def __init__(self, workers):
-        self.workers, self.empty = workers, []  # places of workers that died, to be filled when there is work
+        self.workers, self.empty = (
+            workers,
+            [],
+        )  # places of workers that died, to be filled when there is work
         self.idle = [_start_worker(place) for place in range(workers)]  # (link, process, place)
         self.working = {}  # link -> (process, place, task)
 
@@ -55,7 +74,7 @@ class Processes:
         return self
 
     def __exit__(self, *_):
-        for link, process, _ in self.idle:
+        for link, _, _ in self.idle:
             _tell(link, None)
             link.close()
         for process, *_ in self.working.values():  # only where a run is left by an exception
@@ -77,7 +96,9 @@ class Processes:
             _tell(link, "stop")
 
     def events(self, seconds):
-        """What workers say within some seconds: (task, "trial", "weights", "done", "failed" or "lost", content)."""
+        """What workers say within some seconds: (task, "trial", "weights", "done", "failed" or
+        "lost", content).
+        """
         for link in connection.wait(list(self.working), seconds):
             process, place, task = self.working[link]
             try:
@@ -97,15 +118,20 @@ class Processes:
 def _start_worker(place):
     """A fresh process with the parent's end of its pipe: (link, process, place).
 
-    What it inherits is set for the moment of its start only: one thread, deafness to Ctrl-C (the parent will tell it to
-    stop), and a __main__ without a file, which multiprocessing would otherwise run again, guarded or not.
+    What it inherits is set for the moment of its start only: one thread, deafness to Ctrl-C (the
+    parent will tell it to stop), and a __main__ without a file, which multiprocessing would
+    otherwise run again, guarded or not.
     """
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     if sys.platform == "linux":
-        context.set_forkserver_preload(["rnnkit.studies.rounds"])  # imported once for all workers, in a process that never trains
+        context.set_forkserver_preload(
+            ["rnnkit.studies.rounds"]
+        )  # imported once for all workers, in a process that never trains
     link, theirs = context.Pipe()
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    process = context.Process(target=_work, args=(theirs, place, {**os.environ, **threads}), daemon=True)
+    process = context.Process(
+        target=_work, args=(theirs, place, {**os.environ, **threads}), daemon=True
+    )
     environment = {name: os.environ.get(name) for name in threads}
     main, deaf = sys.modules["__main__"], threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if deaf else None
@@ -141,7 +167,11 @@ def _work(link, place, environment):
             try:
                 link.send(("done", perform(job, _Outbox(link))))
             except Exception as error:
-                link.send(("lost", RAN_OUT) if out_of_memory(error) else ("failed", (one_line(error), traceback.format_exc())))
+                link.send(
+                    ("lost", RAN_OUT)
+                    if out_of_memory(error)
+                    else ("failed", (one_line(error), traceback.format_exc()))
+                )
     except (EOFError, OSError):
         pass  # the parent is gone, and with it all reason to go on
 
@@ -180,7 +210,9 @@ def _tell(link, word):
 def _exit_of(process):
     code = process.exitcode
     if code is not None and code < 0:
-        return f"signal {-code}" + (" (killed; is there too little memory?)" if code == -signal.SIGKILL else "")
+        return f"signal {-code}" + (
+            " (killed; is there too little memory?)" if code == -signal.SIGKILL else ""
+        )
     return f"exit code {code}"
 
 
@@ -188,26 +220,39 @@ RAN_OUT = "its worker ran out of memory (fewer workers leave more for each)"
 
 
 def out_of_memory(error) -> bool:
-    """Whether memory ran out, which the same work may find again a little later; torch says so in several ways."""
-    return isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "allocate memory" in str(error)
+    """Whether memory ran out, which the same work may find again a little later; torch says so in
+    several ways.
+    """
+    return (
+        isinstance(error, MemoryError)
+        or "OutOfMemory" in type(error).__name__
+        or "allocate memory" in str(error)
+    )
 
 
 def one_line(error) -> str:
-    """An error in one line: its text if it is one of ours or the user's, with its kind if it is not."""
+    """An error in one line: its text if it is one of ours or the user's, with its kind if it is
+    not.
+    """
     text = " ".join(str(error).split())[:500].rstrip(".")
     return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"
 
 
 @contextmanager
 def interruptible(say):
-    """Gives a `stop()` that is True after the first Ctrl-C (or SIGTERM). The second Ctrl-C stops at once, as it always does."""
+    """Gives a `stop()` that is True after the first Ctrl-C (or SIGTERM). The second Ctrl-C stops at
+    once, as it always does.
+    """
     stopped = []
 
     def handler(number, frame):
         if stopped:
             raise KeyboardInterrupt
         stopped.append(number)
-        say("Stopping: the trials at work are given up, the finished ones are kept. Press Ctrl-C again to stop now.")
+        say(
+            "Stopping: the trials at work are given up, the finished ones are kept. Press Ctrl-C"
+            " again to stop now."
+        )
 
     if threading.current_thread() is not threading.main_thread():  # no signals there
         yield lambda: False

@@ -1,10 +1,13 @@
-"""The paper's tasks by the authors' names. A task says what its data are, what is minimised, and what the tuner is told.
+"""The paper's tasks by the authors' names. A task says what its data are, what is minimised, and
+what the tuner is told.
 
-All tasks but the first come in named sizes, `forms`: "paper", "small" and "tiny" (text8 also "small sample" and so on, of the text that
-is shipped). They share one interface: `batches(seed, step_K)` are the training batches of any steps, a function of its arguments alone, and
-`held_out(seed, part)` the data that a trained network is measured on; `input` says whether a step's input is a vector ("static": one
-for all steps, shown at the first alone unless `every`) or the places of `streams` ones ("index"); `loss` is "squared" or "softmax" over
-`heads` groups of classes, at `scored` consecutive steps from `first_scored(hparams)` on.
+All tasks but the first come in named sizes, `forms`: "paper", "small" and "tiny" (text8 also "small
+sample" and so on, of the text that is shipped). They share one interface: `batches(seed, step_K)`
+are the training batches of any steps, a function of its arguments alone, and `held_out(seed, part)`
+the data that a trained network is measured on; `input` says whether a step's input is a vector
+("static": one for all steps, shown at the first alone unless `every`) or the places of `streams`
+ones ("index"); `loss` is "squared" or "softmax" over `heads` groups of classes, at `scored`
+consecutive steps from `first_scored(hparams)` on.
 """
 
 from . import examples
@@ -15,17 +18,23 @@ from .perceptron import Perceptron
 from .random_function import RandomFunction
 from .text8 import Text8
 
-TASKS = {task.name: task for task in (Perceptron, Memory, RandomFunction, Text8, Parentheses, Arithmetic)}
+TASKS = {
+    task.name: task for task in (Perceptron, Memory, RandomFunction, Text8, Parentheses, Arithmetic)
+}
 
 
 def task_of(task_type: str):
     """The class of a task. Raises ValueError, with the names there are, for one that is not known."""
     if task_type not in TASKS:
-        raise ValueError(f"task_type must be one of {', '.join(TASKS)}, got {task_type!r}. Check the spelling.")
+        raise ValueError(
+            f"task_type must be one of {', '.join(TASKS)}, got {task_type!r}. Check the spelling."
+        )
     return TASKS[task_type]
 
 
 def example(task_type: str, form: str = "small", seed: int = 0) -> dict:
-    """The first training sample of a task as plain numbers and text, with what chance and perfection cost; see examples.of."""
+    """The first training sample of a task as plain numbers and text, with what chance and
+    perfection cost; see examples.of.
+    """
     task = task_of(task_type)
     return examples.of(task(form) if hasattr(task, "forms") else task(), seed)

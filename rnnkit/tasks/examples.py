@@ -1,4 +1,6 @@
-"""One example of each task as plain numbers and text, and what a network pays that ignores its input, or makes no mistake."""
+"""One example of each task as plain numbers and text, and what a network pays that ignores its
+input, or makes no mistake.
+"""
 
 import math
 
@@ -8,19 +10,30 @@ import torch
 from .arithmetic import spelled
 from .corpus import ALPHABET
 
-PAIRS = ("()", "[]", "{}", "<>", "«»", "‹›", "⟨⟩", "⟦⟧", "⌈⌉", "⌊⌋")  # how parentheses are shown; the paper names two of its ten
+PAIRS = (
+    "()",
+    "[]",
+    "{}",
+    "<>",
+    "«»",
+    "‹›",
+    "⟨⟩",
+    "⟦⟧",
+    "⌈⌉",
+    "⌊⌋",
+)  # how parentheses are shown; the paper names two of its ten
 NOISE = "abcdefghij"
 
 
 def of(task, seed: int = 0) -> dict:
-    """The first training sample of a task: what is shown and asked, what chance and perfection cost, and a curve about it.
+    """The first training sample of a task: what is shown and asked, what chance and perfection
+    cost, and a curve about it.
 
-    input    numbers_IxT, or a line of text for each stream
-    target   numbers_O, or a line of text
-    first    the step at which the first answer is due, from 0
-    chance   least loss of an answer that ignores the input; perfect: least loss of all, NaN where nobody knows it; both in `unit`
-    curve    x, y, their names, a title and a sentence: what stands behind the costs
-    Raises what the task's data raise.
+    input    numbers_IxT, or a line of text for each stream target   numbers_O, or a line of text
+    first    the step at which the first answer is due, from 0 chance   least loss of an answer that
+    ignores the input; perfect: least loss of all, NaN where nobody knows it; both in `unit` curve
+    x, y, their names, a title and a sentence: what stands behind the costs Raises what the task's
+    data raise.
     """
     made = EXAMPLES[task.name](task, seed)
     return {"task": task.name, "form": getattr(task, "form", ""), "perfect": 0.0, **made}
@@ -32,31 +45,60 @@ def _per_cap(task, seed):
     share = np.linspace(0.5, 1, 51)
     bits = np.array([1 + sum(q * math.log2(q) for q in (p, 1 - p) if q > 0) for p in share])
     return dict(
-        input=np.repeat(x[:, None], task.unroll, 1), target=labels.numpy(), first=task.unroll - 1, unit="nats a label", chance=math.log(2),
-        curve=dict(x=share, y=bits, xlabel="share of labels that are right", ylabel="bits stored a label", title="equation 22",
-                   about="what knowing a share of the labels is worth"),
-    )  # fmt: skip
+        input=np.repeat(x[:, None], task.unroll, 1),
+        target=labels.numpy(),
+        first=task.unroll - 1,
+        unit="nats a label",
+        chance=math.log(2),
+        curve=dict(
+            x=share,
+            y=bits,
+            xlabel="share of labels that are right",
+            ylabel="bits stored a label",
+            title="equation 22",
+            about="what knowing a share of the labels is worth",
+        ),
+    )
 
 
 def _mem_thru(task, seed):
     x, y = _first(task, seed)
     units = np.arange(0, task.n_in * 3 // 2 + 1)
     return dict(
-        input=np.concatenate((x[:, None], np.zeros((task.n_in, task.steps - 1))), 1), target=y, first=task.steps - 1,
-        unit="squared error a number", chance=task.chance(),
-        curve=dict(x=units, y=np.array([task.bound(int(n)) for n in units]), xlabel="units a layer", ylabel="least loss", title="the bound",
-                   about="the least loss that a linear readout from so many units can have"),
-    )  # fmt: skip
+        input=np.concatenate((x[:, None], np.zeros((task.n_in, task.steps - 1))), 1),
+        target=y,
+        first=task.steps - 1,
+        unit="squared error a number",
+        chance=task.chance(),
+        curve=dict(
+            x=units,
+            y=np.array([task.bound(int(n)) for n in units]),
+            xlabel="units a layer",
+            ylabel="least loss",
+            title="the bound",
+            about="the least loss that a linear readout from so many units can have",
+        ),
+    )
 
 
 def _rcf(task, seed):
     x, y = _first(task, seed)
     known = np.concatenate(([0], np.unique(np.geomspace(1, task.samples, 60).astype(int))))
     return dict(
-        input=np.repeat(x[:, None], task.steps, 1), target=y, first=task.steps - 1, unit="weighted squared error", chance=task.chance(),
-        curve=dict(x=known, y=np.array([task.memorised(m) for m in known]), xlabel="heaviest samples known", ylabel="loss left",
-                   title="a perfect memory", about="what is left to a network that knows so many of the heaviest samples"),
-    )  # fmt: skip
+        input=np.repeat(x[:, None], task.steps, 1),
+        target=y,
+        first=task.steps - 1,
+        unit="weighted squared error",
+        chance=task.chance(),
+        curve=dict(
+            x=known,
+            y=np.array([task.memorised(m) for m in known]),
+            xlabel="heaviest samples known",
+            ylabel="loss left",
+            title="a perfect memory",
+            about="what is left to a network that knows so many of the heaviest samples",
+        ),
+    )
 
 
 def _text8(task, seed):
@@ -64,11 +106,21 @@ def _text8(task, seed):
     p = task.marginal()
     order = np.argsort(-p)
     return dict(
-        input=["".join(ALPHABET[s] for s in x[:, 0])], target="".join(ALPHABET[s] for s in y[:, 0]), first=task.unscored,
-        unit="bits a character", chance=task.chance(), perfect=math.nan,
-        curve=dict(x=["␣" if s == 0 else ALPHABET[s] for s in order], y=p[order], xlabel="symbol", ylabel="share of the text",
-                   title="the letters", about="how frequent each symbol is in the training part"),
-    )  # fmt: skip
+        input=["".join(ALPHABET[s] for s in x[:, 0])],
+        target="".join(ALPHABET[s] for s in y[:, 0]),
+        first=task.unscored,
+        unit="bits a character",
+        chance=task.chance(),
+        perfect=math.nan,
+        curve=dict(
+            x=["␣" if s == 0 else ALPHABET[s] for s in order],
+            y=p[order],
+            xlabel="symbol",
+            ylabel="share of the text",
+            title="the letters",
+            about="how frequent each symbol is in the training part",
+        ),
+    )
 
 
 def _parens_counting(task, seed):
@@ -76,11 +128,21 @@ def _parens_counting(task, seed):
     symbols = "".join(PAIRS[: task.types]) + NOISE[: task.types]
     streams = ["".join(symbols[s - j * task.symbols] for s in x[:, j]) for j in range(task.types)]
     return dict(
-        input=streams, pairs=list(PAIRS[: task.types]), target=y[0], first=task.steps - 1, unit=f"nats, summed over {task.types} answers",
+        input=streams,
+        pairs=list(PAIRS[: task.types]),
+        target=y[0],
+        first=task.steps - 1,
+        unit=f"nats, summed over {task.types} answers",
         chance=task.chance(),
-        curve=dict(x=np.arange(task.cap + 1), y=task.marginal(), xlabel="open at the end", ylabel="probability", title="the answers",
-                   about="how frequent each count is"),
-    )  # fmt: skip
+        curve=dict(
+            x=np.arange(task.cap + 1),
+            y=task.marginal(),
+            xlabel="open at the end",
+            ylabel="probability",
+            title="the answers",
+            about="how frequent each count is",
+        ),
+    )
 
 
 def _arithmetic(task, seed):
@@ -89,11 +151,21 @@ def _arithmetic(task, seed):
     entropy = (p * -np.log(np.where(p > 0, p, 1))).sum(1)
     compute = 3  # blanks before the answer, of the 1 to 6 that a trial may choose
     return dict(
-        input=[spelled(x[:, 0])[: task.problem + compute + task.scored]], target=spelled(y[:, 0]), problem=task.problem,
-        first=task.first_scored({"compute_steps": compute}), unit="nats a symbol", chance=task.chance(),
-        curve=dict(x=np.arange(1, task.scored + 1), y=entropy, xlabel="place in the answer", ylabel="cost of chance, nats",
-                   title="place by place", about="the entropy of each symbol of the answer"),
-    )  # fmt: skip
+        input=[spelled(x[:, 0])[: task.problem + compute + task.scored]],
+        target=spelled(y[:, 0]),
+        problem=task.problem,
+        first=task.first_scored({"compute_steps": compute}),
+        unit="nats a symbol",
+        chance=task.chance(),
+        curve=dict(
+            x=np.arange(1, task.scored + 1),
+            y=entropy,
+            xlabel="place in the answer",
+            ylabel="cost of chance, nats",
+            title="place by place",
+            about="the entropy of each symbol of the answer",
+        ),
+    )
 
 
 def _first(task, seed):

@@ -4,18 +4,29 @@ import torch
 
 from .. import draws
 
-STREAMS = {"train": draws.DATA, "valid": draws.VALID, "eval": draws.EVAL}  # part -> what its random numbers are drawn for
+STREAMS = {
+    "train": draws.DATA,
+    "valid": draws.VALID,
+    "eval": draws.EVAL,
+}  # part -> what its random numbers are drawn for
 
 
 def fill(task):
-    """Gives every field that was left out its value in the form `task.form`. ValueError for a form or a number that cannot be."""
+    """Gives every field that was left out its value in the form `task.form`. ValueError for a form
+    or a number that cannot be.
+    """
     if task.form not in task.forms:
-        raise ValueError(f"form must be one of {', '.join(task.forms)} for {task.name}, got {task.form!r}. Check the spelling.")
+        raise ValueError(
+            f"form must be one of {', '.join(task.forms)} for {task.name}, got {task.form!r}. Check"
+            " the spelling."
+        )
     for field, default in task.forms[task.form].items():
         if getattr(task, field) is None:
             object.__setattr__(task, field, default)
         value = getattr(task, field)
-        if isinstance(default, int) and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        if isinstance(default, int) and (
+            isinstance(value, bool) or not isinstance(value, int) or value < 1
+        ):
             raise ValueError(f"{field} must be a whole number of at least 1, got {value!r}.")
     if task.batch % 16:
         raise ValueError(f"batch must be a multiple of 16, got {task.batch}. Round it up.")
@@ -24,7 +35,9 @@ def fill(task):
 def checked(part: str) -> str:
     """The name of a held-out part. ValueError, with those there are, for another."""
     if part not in STREAMS:
-        raise ValueError(f"part must be one of {', '.join(STREAMS)}, got {part!r}. Check the spelling.")
+        raise ValueError(
+            f"part must be one of {', '.join(STREAMS)}, got {part!r}. Check the spelling."
+        )
     return part
 
 
@@ -34,14 +47,20 @@ def in_batches(count: int, batch: int) -> int:
 
 
 def drawn_part(task, seed: int, part: str, device):
-    """Inputs, targets and weights_KxB of a part of data that never end: its own stream, "train" being the first that training sees."""
+    """Inputs, targets and weights_KxB of a part of data that never end: its own stream, "train"
+    being the first that training sees.
+    """
     count = in_batches(task.held, task.batch)
-    inputs, targets = task.drawn(seed, STREAMS[checked(part)], torch.arange(count, device=device), device)
+    inputs, targets = task.drawn(
+        seed, STREAMS[checked(part)], torch.arange(count, device=device), device
+    )
     return inputs, targets, even_weights(count, task.batch, device)
 
 
 def drawn_source(seed: int, part: str | None) -> dict:
-    """What native/batches.cpp must know to draw a part of data that never end, beside the task's own fields; None: the training batches."""
+    """What native/batches.cpp must know to draw a part of data that never end, beside the task's
+    own fields; None: the training batches.
+    """
     return {"seed": seed, "stream": STREAMS[checked(part or "train")]}
 
 

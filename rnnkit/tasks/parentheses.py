@@ -11,11 +11,14 @@ from .forms import drawn_part, drawn_source, fill
 
 @dataclass(frozen=True)
 class Parentheses:
-    """`types` streams of symbols; stream k asks how many parentheses of type k are open at its end, never below 0 nor above `cap`.
+    """`types` streams of symbols; stream k asks how many parentheses of type k are open at its end,
+    never below 0 nor above `cap`.
 
-    A symbol is with probability 1/2 one of `types` noise letters, else one of the 2 `types` parentheses; those of other types are noise
-    to a stream. Symbol 2 k opens type k, 2 k + 1 closes it, letters follow; stream k's symbols start at k times 3 `types`. The answer is
-    one softmax a stream over 0 ... cap, at the last step, and the loss their sum in nats. An opening beyond the cap is forgotten.
+    A symbol is with probability 1/2 one of `types` noise letters, else one of the 2 `types`
+    parentheses; those of other types are noise to a stream. Symbol 2 k opens type k, 2 k + 1 closes
+    it, letters follow; stream k's symbols start at k times 3 `types`. The answer is one softmax a
+    stream over 0 ... cap, at the last step, and the loss their sum in nats. An opening beyond the
+    cap is forgotten.
     """
 
     form: str = "small"
@@ -58,12 +61,18 @@ class Parentheses:
     def first_scored(self, hparams: dict) -> int:
         return self.steps - 1
 
-    def batches(self, seed: int, step_K: torch.Tensor, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
-        """Training batches number step_K: inputs_KxTxJxB, int32, offset by stream, and the counts, targets_Kx1xGxB, int32."""
+    def batches(
+        self, seed: int, step_K: torch.Tensor, device="cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Training batches number step_K: inputs_KxTxJxB, int32, offset by stream, and the counts,
+        targets_Kx1xGxB, int32.
+        """
         return self.drawn(seed, draws.DATA, step_K, device)
 
     def held_out(self, seed: int, part: str, device="cpu"):
-        """Inputs, targets and weights_KxB of a part; those of "train" are the first that training sees."""
+        """Inputs, targets and weights_KxB of a part; those of "train" are the first that training
+        sees.
+        """
         return drawn_part(self, seed, part, device)
 
     def source(self, seed: int, part: str | None = None) -> dict:
@@ -72,19 +81,36 @@ class Parentheses:
 
     def drawn(self, seed, stream, number_K, device):
         """Inputs and targets of the batches number_K of a stream of random numbers."""
-        words = draws.words(seed, stream, number_K, self.steps * self.types * self.batch // 2, device)
-        symbols = words.view(torch.int16).int().view(len(number_K), self.steps, self.types, self.batch)
-        symbols.add_(2**15).mul_(4 * self.types).bitwise_right_shift_(16)  # uniform on 0 ... 4 types - 1
+        words = draws.words(
+            seed, stream, number_K, self.steps * self.types * self.batch // 2, device
+        )
+        symbols = (
+            words.view(torch.int16).int().view(len(number_K), self.steps, self.types, self.batch)
+        )
+        symbols.add_(2**15).mul_(4 * self.types).bitwise_right_shift_(
+            16
+        )  # uniform on 0 ... 4 types - 1
         narrow, parens = symbols.to(torch.int16), 2 * self.types
-        narrow -= (narrow - (parens - 1)).clamp_(min=0).bitwise_right_shift_(1)  # two numbers a noise letter
+        narrow -= (
+            (narrow - (parens - 1)).clamp_(min=0).bitwise_right_shift_(1)
+        )  # two numbers a noise letter
         count = self.counted(narrow)
         offset = torch.arange(self.types, dtype=torch.int32, device=device)[:, None] * self.symbols
-        torch.add(narrow, offset, out=symbols)  # in its place: new memory costs more than all this arithmetic
+        torch.add(
+            narrow, offset, out=symbols
+        )  # in its place: new memory costs more than all this arithmetic
         return symbols, count[:, None].int()
 
     def counted(self, symbols_KxTxJxB: torch.Tensor) -> torch.Tensor:
-        """How many of type j stay open at the end of stream j, K x J x B, int8; symbols without the offset of their stream."""
-        first = 2 * torch.arange(self.types, dtype=symbols_KxTxJxB.dtype, device=symbols_KxTxJxB.device)[:, None]
+        """How many of type j stay open at the end of stream j, K x J x B, int8; symbols without the
+        offset of their stream.
+        """
+        first = (
+            2
+            * torch.arange(self.types, dtype=symbols_KxTxJxB.dtype, device=symbols_KxTxJxB.device)[
+                :, None
+            ]
+        )
         change = (symbols_KxTxJxB == first).view(torch.int8)
         change -= (symbols_KxTxJxB == first + 1).view(torch.int8)
         count = torch.zeros_like(change[:, 0])
@@ -93,14 +119,22 @@ class Parentheses:
         return count
 
     def marginal(self) -> np.ndarray:
-        """Probabilities of the counts 0 ... cap at the end: a walk that goes up or down with probability 1 / (4 types) each."""
+        """Probabilities of the counts 0 ... cap at the end: a walk that goes up or down with
+        probability 1 / (4 types) each.
+        """
         p = 1 / (4 * self.types)
-        walk = np.diag(np.full(self.cap + 1, 1 - 2 * p)) + p * np.eye(self.cap + 1, k=1) + p * np.eye(self.cap + 1, k=-1)
+        walk = (
+            np.diag(np.full(self.cap + 1, 1 - 2 * p))
+            + p * np.eye(self.cap + 1, k=1)
+            + p * np.eye(self.cap + 1, k=-1)
+        )
         walk[0, 0] += p
         walk[-1, -1] += p
         return np.linalg.matrix_power(walk, self.steps)[0]
 
     def chance(self) -> float:
-        """Loss of the best answer that ignores the input, in nats: the entropy of the counts (the paper's form: 18.21)."""
+        """Loss of the best answer that ignores the input, in nats: the entropy of the counts (the
+        paper's form: 18.21).
+        """
         p = self.marginal()
         return float(-self.types * (p * np.log(p)).sum())

@@ -9,7 +9,9 @@ from .. import draws
 
 
 def stored_bits(correct: float, samples: float) -> float:
-    """Mutual information between labels and predictions, in bits (equation 22); 0 where fewer than half are right."""
+    """Mutual information between labels and predictions, in bits (equation 22); 0 where fewer than
+    half are right.
+    """
     p = correct / samples
     if p <= 0.5:
         return 0.0
@@ -17,17 +19,21 @@ def stored_bits(correct: float, samples: float) -> float:
 
 
 def soft_bits(cross_entropy: float, samples: float) -> float:
-    """The same with graded predictions: b (1 - cross-entropy in bits). `cross_entropy` is the mean over the data set, in nats."""
+    """The same with graded predictions: b (1 - cross-entropy in bits). `cross_entropy` is the mean
+    over the data set, in nats.
+    """
     return samples * (1 - cross_entropy / math.log(2))
 
 
 @dataclass(frozen=True)
 class Perceptron:
-    """Random binary inputs in {0, 1}^n_in, one random label each, read `unroll` steps after the first presentation.
+    """Random binary inputs in {0, 1}^n_in, one random label each, read `unroll` steps after the
+    first presentation.
 
-    The paper leaves n_in open. The data set is a prefix of one random stream of the study's seed; its length b is a hyper-parameter
-    (`samples_per_param` times the parameters), and so is whether the input is shown at the first step only or at every step.
-    A batch is the next `batch` samples in a circle, so that all samples are seen equally often.
+    The paper leaves n_in open. The data set is a prefix of one random stream of the study's seed;
+    its length b is a hyper-parameter (`samples_per_param` times the parameters), and so is whether
+    the input is shown at the first step only or at every step. A batch is the next `batch` samples
+    in a circle, so that all samples are seen equally often.
     """
 
     n_in: int = 50
@@ -55,18 +61,26 @@ class Perceptron:
         return max(1, round(hparams["samples_per_param"] * num_params))
 
     def data(self, seed: int, count: int, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs packed 32 to a word, words_WxC int32, and labels_C in {0, 1}, float32: the first `count` samples of the seed's stream."""
+        """Inputs packed 32 to a word, words_WxC int32, and labels_C in {0, 1}, float32: the first
+        `count` samples of the seed's stream.
+        """
         words = -(-self.n_in // 32)
         drawn = draws.words(seed, draws.DATA, torch.arange(count, device=device), words + 1, device)
         return drawn[:, :words].T.contiguous(), (drawn[:, words] & 1).float()
 
-    def unpack(self, words_WxC: torch.Tensor, index: torch.Tensor, dtype=torch.float32) -> torch.Tensor:
+    def unpack(
+        self, words_WxC: torch.Tensor, index: torch.Tensor, dtype=torch.float32
+    ) -> torch.Tensor:
         """Inputs of the samples `index` (any shape): that shape with n_in more, zeros and ones."""
         shift = torch.arange(32, device=index.device, dtype=torch.int32)
         taken = (words_WxC.T[index][..., None] >> shift) & 1
         return taken.flatten(-2)[..., : self.n_in].to(dtype)
 
     def losses(self, cross_entropy: float, correct: int, samples: int) -> dict:
-        """Losses and accuracy of a trial: training, validation and evaluation set are one, and the tuner minimises minus the stored bits."""
+        """Losses and accuracy of a trial: training, validation and evaluation set are one, and the
+        tuner minimises minus the stored bits.
+        """
         bits = stored_bits(correct, samples)
-        return dict(train_loss=cross_entropy, valid_loss=-bits, eval_loss=-bits, accuracy=correct / samples)
+        return dict(
+            train_loss=cross_entropy, valid_loss=-bits, eval_loss=-bits, accuracy=correct / samples
+        )

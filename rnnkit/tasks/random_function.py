@@ -1,4 +1,6 @@
-"""Random continuous functions: a lookup table of random real numbers, the first entries of which weigh most (section 3, App. B)."""
+"""Random continuous functions: a lookup table of random real numbers, the first entries of which
+weigh most (section 3, App. B).
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,12 +16,15 @@ ROWS = 1 << 16  # samples of the table made at once
 
 @dataclass(frozen=True)
 class RandomFunction:
-    """x_i ~ N(0, I), y_i ~ N(0, 1) for i < samples, weighted by beta_i = 1 / (Z (i + tau)); x at every step, y read at the last.
+    """x_i ~ N(0, I), y_i ~ N(0, 1) for i < samples, weighted by beta_i = 1 / (Z (i + tau)); x at
+    every step, y read at the last.
 
-    A training batch draws its samples by those weights and takes the plain squared error, whose mean is the paper's weighted loss and
-    varies less. Training, validation and evaluation data are the whole table, each sample by its weight. Silence costs 1.
-    `small` keeps the ratio of tau to samples, hence Z = 5.303, and shortens the paper's 50 steps to 10: the same input at every step
-    and one answer at the last ask nothing of a memory, so the steps only set how deep the network is unrolled.
+    A training batch draws its samples by those weights and takes the plain squared error, whose
+    mean is the paper's weighted loss and varies less. Training, validation and evaluation data are
+    the whole table, each sample by its weight. Silence costs 1. `small` keeps the ratio of tau to
+    samples, hence Z = 5.303, and shortens the paper's 50 steps to 10: the same input at every step
+    and one answer at the last ask nothing of a memory, so the steps only set how deep the network
+    is unrolled.
     """
 
     form: str = "small"
@@ -28,7 +33,16 @@ class RandomFunction:
     batch: int | None = None
     samples: int | None = None
     tau: int | None = None
-    name, input, every, loss, streams, heads, scored, per_nat = "rcf", "static", True, "squared", 1, 1, 1, 1.0
+    name, input, every, loss, streams, heads, scored, per_nat = (
+        "rcf",
+        "static",
+        True,
+        "squared",
+        1,
+        1,
+        1,
+        1.0,
+    )
     n_out = 1
     forms = {
         "paper": dict(n_in=50, steps=50, batch=32, samples=1_000_000, tau=5_000),
@@ -47,8 +61,12 @@ class RandomFunction:
         beta = 1 / (np.arange(self.samples, dtype=np.float64) + self.tau)
         return beta / beta.sum()
 
-    def batches(self, seed: int, step_K: torch.Tensor, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
-        """Training batches number step_K: inputs_KxIxB and targets_Kx1xB, float32, of samples drawn by their weights."""
+    def batches(
+        self, seed: int, step_K: torch.Tensor, device="cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Training batches number step_K: inputs_KxIxB and targets_Kx1xB, float32, of samples drawn
+        by their weights.
+        """
         index = self.drawn(seed, step_K, device)
         x, y, _ = _table(self, seed, str(device))
         return x[index].transpose(1, 2).contiguous(), y[index][:, None]
@@ -56,38 +74,57 @@ class RandomFunction:
     def drawn(self, seed: int, step_K: torch.Tensor, device="cpu") -> torch.Tensor:
         """Samples of the batches number step_K, int64 K x B, each drawn by its weight."""
         u = draws.uniform(seed, draws.ORDER, step_K, self.batch, device)
-        return torch.searchsorted(_table(self, seed, str(device))[2], u).clamp_(max=self.samples - 1)
+        return torch.searchsorted(_table(self, seed, str(device))[2], u).clamp_(
+            max=self.samples - 1
+        )
 
     def source(self, seed: int, part: str | None = None) -> dict | None:
-        """What the compiled training batches are drawn from; None for the held-out parts, which are not drawn."""
+        """What the compiled training batches are drawn from; None for the held-out parts, which are
+        not drawn.
+        """
         if part:
             return None
         x, y, sums = _table(self, seed, "cpu")
         return {"seed": seed, "stream": draws.ORDER, "data": x, "answers": y, "sums": sums}
 
     def held_out(self, seed: int, part: str, device="cpu"):
-        """The whole table, whatever the part: inputs_KxIxB, targets_Kx1xB and the weights beta, K x B, zero where padded."""
+        """The whole table, whatever the part: inputs_KxIxB, targets_Kx1xB and the weights beta, K x
+        B, zero where padded.
+        """
         checked(part)
         x, y, _ = _table(self, seed, str(device))
         count = in_batches(self.samples, self.batch)
-        index = torch.arange(count * self.batch, device=device).clamp_(max=self.samples - 1).view(count, self.batch)
+        index = (
+            torch.arange(count * self.batch, device=device)
+            .clamp_(max=self.samples - 1)
+            .view(count, self.batch)
+        )
         weight = torch.zeros(count * self.batch, dtype=torch.float64)
         weight[: self.samples] = torch.from_numpy(self.weights())
-        return x[index].transpose(1, 2).contiguous(), y[index][:, None], weight.view(count, self.batch).to(device)
+        return (
+            x[index].transpose(1, 2).contiguous(),
+            y[index][:, None],
+            weight.view(count, self.batch).to(device),
+        )
 
     def memorised(self, count: float) -> float:
-        """Loss that is left to a network which knows the `count` heaviest samples and says 0 to all others: 1 - ln(1 + M / tau) / Z."""
+        """Loss that is left to a network which knows the `count` heaviest samples and says 0 to all
+        others: 1 - ln(1 + M / tau) / Z.
+        """
         return float(1 - np.log(1 + count / self.tau) / np.log(1 + self.samples / self.tau))
 
     def chance(self) -> float:
-        """Loss of an answer that ignores the input, on average over tables: the variance of a target."""
+        """Loss of an answer that ignores the input, on average over tables: the variance of a
+        target.
+        """
         return 1.0
 
 
 @lru_cache(maxsize=2)
 def _table(task: RandomFunction, seed: int, device: str):
-    """x_NxI and y_N, float32, and the running sum of the weights, float64; held once a process. Made on the processor, so that a
-    logarithm that rounds otherwise elsewhere changes nothing."""
+    """x_NxI and y_N, float32, and the running sum of the weights, float64; held once a process.
+    Made on the processor, so that a logarithm that rounds otherwise elsewhere changes nothing.
+    """
     table = torch.empty(task.samples, task.n_in + 1)
     for start in range(0, task.samples, ROWS):
         row = torch.arange(start, min(start + ROWS, task.samples))

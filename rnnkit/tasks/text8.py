@@ -13,11 +13,13 @@ from .forms import checked, even_weights, fill, in_batches
 
 @dataclass(frozen=True)
 class Text8:
-    """One of 27 symbols (a blank is 0, then a to z) a step; the answer is the next one, scored from step `unscored` on.
+    """One of 27 symbols (a blank is 0, then a to z) a step; the answer is the next one, scored from
+    step `unscored` on.
 
-    Each training sample starts at a random place of the first eight tenths of the text; validation and evaluation take places at
-    equal distances of the ninth and the last tenth. The loss is the mean cross-entropy a symbol, stored in bits per character.
-    `corpus` is "text8", "sample" (Shakespeare in the same alphabet, shipped with the kit: not text8) or the path of a text8 file.
+    Each training sample starts at a random place of the first eight tenths of the text; validation
+    and evaluation take places at equal distances of the ninth and the last tenth. The loss is the
+    mean cross-entropy a symbol, stored in bits per character. `corpus` is "text8", "sample"
+    (Shakespeare in the same alphabet, shipped with the kit: not text8) or the path of a text8 file.
     """
 
     form: str = "small"
@@ -26,7 +28,15 @@ class Text8:
     batch: int | None = None
     held: int | None = None  # samples of each held-out part
     corpus: str | None = None
-    name, input, every, loss, streams, heads, per_nat = "text8", "index", True, "softmax", 1, 1, 1 / math.log(2)
+    name, input, every, loss, streams, heads, per_nat = (
+        "text8",
+        "index",
+        True,
+        "softmax",
+        1,
+        1,
+        1 / math.log(2),
+    )
     n_in = n_out = len(texts.ALPHABET)
     forms = {
         "paper": dict(steps=50, unscored=13, batch=32, held=65_536, corpus="text8"),
@@ -38,7 +48,10 @@ class Text8:
     def __post_init__(self):
         fill(self)
         if self.unscored >= self.steps:
-            raise ValueError(f"unscored must be less than steps, got {self.unscored} of {self.steps}. Score at least one step.")
+            raise ValueError(
+                f"unscored must be less than steps, got {self.unscored} of {self.steps}. Score at"
+                " least one step."
+            )
 
     @property
     def scored(self) -> int:
@@ -50,20 +63,33 @@ class Text8:
     def parts(self) -> dict[str, tuple[int, int]]:
         """Where each part of the text starts and ends: eight tenths, one, one."""
         size = len(texts.load(self.corpus))
-        return {"train": (0, size * 8 // 10), "valid": (size * 8 // 10, size * 9 // 10), "eval": (size * 9 // 10, size)}
+        return {
+            "train": (0, size * 8 // 10),
+            "valid": (size * 8 // 10, size * 9 // 10),
+            "eval": (size * 9 // 10, size),
+        }
 
-    def batches(self, seed: int, step_K: torch.Tensor, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
+    def batches(
+        self, seed: int, step_K: torch.Tensor, device="cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Training batches number step_K: inputs_KxTx1xB and targets_KxSx1xB, int32."""
         words = draws.words(seed, draws.DATA, step_K, self.batch, device)
         start, end = self.parts()["train"]
         return self._windows(start + ((words.long() + 2**31) * (end - start - self.steps) >> 32))
 
     def source(self, seed: int, part: str | None = None) -> dict | None:
-        """What the compiled training batches are drawn from; None for the held-out parts, which are not drawn."""
+        """What the compiled training batches are drawn from; None for the held-out parts, which are
+        not drawn.
+        """
         if part:
             return None
         start, end = self.parts()["train"]
-        return {"seed": seed, "stream": draws.DATA, "samples": end - start - self.steps, "data": texts.on(self.corpus, "cpu")[start:end]}
+        return {
+            "seed": seed,
+            "stream": draws.DATA,
+            "samples": end - start - self.steps,
+            "data": texts.on(self.corpus, "cpu")[start:end],
+        }
 
     def held_out(self, seed: int, part: str, device="cpu"):
         """Inputs, targets and weights_KxB of a part, the same for every seed."""
@@ -75,7 +101,12 @@ class Text8:
 
     def _windows(self, first_KxB: torch.Tensor):
         places = first_KxB[:, None] + torch.arange(self.steps + 1, device=first_KxB.device)[:, None]
-        symbols = texts.on(self.corpus, str(first_KxB.device))[places].int().sub_(96).clamp_(min=0)[:, :, None]  # a is 97 in ASCII
+        symbols = (
+            texts.on(self.corpus, str(first_KxB.device))[places]
+            .int()
+            .sub_(96)
+            .clamp_(min=0)[:, :, None]
+        )  # a is 97 in ASCII
         return symbols[:, :-1].contiguous(), symbols[:, 1 + self.unscored :].contiguous()
 
     def marginal(self) -> np.ndarray:
@@ -85,6 +116,8 @@ class Text8:
         return codes[[ord(letter) for letter in texts.ALPHABET]] / (end - start)
 
     def chance(self) -> float:
-        """Loss of the best answer that ignores the input, in bits: the entropy of the training part's letters."""
+        """Loss of the best answer that ignores the input, in bits: the entropy of the training
+        part's letters.
+        """
         p = self.marginal()
         return float(-(p * np.log2(np.where(p > 0, p, 1))).sum())

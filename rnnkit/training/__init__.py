@@ -1,12 +1,15 @@
 """Trains a queue of trials through M slots of one shape; four optimisers are one update rule.
 
-A slot whose trial has ended, by its own `train_steps` or by divergence, is given to the next trial in the queue, and slots that the
-queue can no longer fill are dropped: no step is spent on a finished trial. On a processor the step is compiled (native/), and there a
-single slot is best, since the whole step of one model then stays in the first two cache levels. On a GPU it is one kernel, with a block
-for each slot; flights.py keeps many studies in training there at once. The plain torch step serves machines without a compiler, and cells
-whose equations the compiler does not know; there, many slots share each operation.
+A slot whose trial has ended, by its own `train_steps` or by divergence, is given to the next trial
+in the queue, and slots that the queue can no longer fill are dropped: no step is spent on a
+finished trial. On a processor the step is compiled (native/), and there a single slot is best,
+since the whole step of one model then stays in the first two cache levels. On a GPU it is one
+kernel, with a block for each slot; flights.py keeps many studies in training there at once. The
+plain torch step serves machines without a compiler, and cells whose equations the compiler does not
+know; there, many slots share each operation.
 
-A trial's numbers depend on the study's seed, the trial's number and its hyper-parameters alone, up to rounding.
+A trial's numbers depend on the study's seed, the trial's number and its hyper-parameters alone, up
+to rounding.
 """
 
 import math
@@ -22,12 +25,22 @@ from rnnkit.training.rule import coefficients, update
 from rnnkit.training.slots import Slots, prepared
 from rnnkit.training.speed import benchmark_step, seconds_per_step
 
-__all__ = ["Outcome", "benchmark_step", "check_device", "coefficients", "seconds_per_step", "train", "update"]
+__all__ = [
+    "Outcome",
+    "benchmark_step",
+    "check_device",
+    "coefficients",
+    "seconds_per_step",
+    "train",
+    "update",
+]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a trial. Diverged is a value, not an exception: then `infeasible` holds and the losses are NaN."""
+    """What became of a trial. Diverged is a value, not an exception: then `infeasible` holds and
+    the losses are NaN.
+    """
 
     train_loss: float
     valid_loss: float  # what the tuner minimises; each task says what that is
@@ -37,23 +50,43 @@ class Outcome:
     seconds: float
     num_params: int
     device: str
-    accuracy: float = math.nan  # share of right answers on the evaluation data, where answers are right or wrong
-    theta: np.ndarray | None = field(default=None, compare=False, repr=False)  # the trained parameters, length P
+    accuracy: float = (
+        math.nan
+    )  # share of right answers on the evaluation data, where answers are right or wrong
+    theta: np.ndarray | None = field(
+        default=None, compare=False, repr=False
+    )  # the trained parameters, length P
 
 
-def train(study, hparams, numbers, device="cpu", slots=None, on_outcome=None, stop=None, engine="auto", dtype=torch.float32, report=None):
-    """Trains the trials `numbers` of a study with their hyper-parameters; returns one Outcome each, in their order.
+def train(
+    study,
+    hparams,
+    numbers,
+    device="cpu",
+    slots=None,
+    on_outcome=None,
+    stop=None,
+    engine="auto",
+    dtype=torch.float32,
+    report=None,
+):
+    """Trains the trials `numbers` of a study with their hyper-parameters; returns one Outcome each,
+    in their order.
 
-    `on_outcome(number, hparams, outcome)` is called as each trial ends, in any order. `stop()` is asked several times a second; once it
-    says True, training ends and unfinished trials are None. `slots` is how many models train at once (default: what is fastest for the
-    engine). `report`, a dict, receives `busy`, the share of slot-steps spent on live trials.
+    `on_outcome(number, hparams, outcome)` is called as each trial ends, in any order. `stop()` is
+    asked several times a second; once it says True, training ends and unfinished trials are None.
+    `slots` is how many models train at once (default: what is fastest for the engine). `report`, a
+    dict, receives `busy`, the share of slot-steps spent on live trials.
     """
     check_device(device)
     if slots is not None:
         whole_number("slots", slots, 1)
     hparams, numbers = list(hparams), list(numbers)
     if len(hparams) != len(numbers):
-        raise ValueError(f"There must be a number for each set of hyper-parameters, got {len(hparams)} sets and {len(numbers)} numbers.")
+        raise ValueError(
+            f"There must be a number for each set of hyper-parameters, got {len(hparams)} sets and"
+            f" {len(numbers)} numbers."
+        )
     if not hparams:
         return []
     task = study.task
@@ -85,7 +118,9 @@ def train(study, hparams, numbers, device="cpu", slots=None, on_outcome=None, st
         each = (time.perf_counter() - start) / len(ended)
         for i in ended:
             number, hp = s.trials[i]
-            outcome = outcome_of(study, found.get(i), int(s.step[i]), s.seconds[i] + each, engine.device, s.theta[i])
+            outcome = outcome_of(
+                study, found.get(i), int(s.step[i]), s.seconds[i] + each, engine.device, s.theta[i]
+            )
             outcomes[number] = outcome
             if on_outcome is not None:
                 on_outcome(number, hp, outcome)
@@ -97,8 +132,17 @@ def train(study, hparams, numbers, device="cpu", slots=None, on_outcome=None, st
 
 
 def outcome_of(study, found, steps, seconds, device, theta) -> Outcome:
-    """The outcome of a trial that has ended: `found` is what was measured (engines.judged), None where it diverged."""
+    """The outcome of a trial that has ended: `found` is what was measured (engines.judged), None
+    where it diverged.
+    """
     nan = dict.fromkeys(("train_loss", "valid_loss", "eval_loss"), math.nan)
     infeasible = found is None or not all(math.isfinite(found[name]) for name in nan)
-    return Outcome(**nan if infeasible else found, infeasible=infeasible, steps=steps, seconds=seconds, num_params=study.num_params,
-                   device=str(device), theta=None if infeasible else theta.float().cpu().numpy().copy())  # fmt: skip
+    return Outcome(
+        **nan if infeasible else found,
+        infeasible=infeasible,
+        steps=steps,
+        seconds=seconds,
+        num_params=study.num_params,
+        device=str(device),
+        theta=None if infeasible else theta.float().cpu().numpy().copy(),
+    )

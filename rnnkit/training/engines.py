@@ -17,21 +17,31 @@ from rnnkit.training.rule import update
 from rnnkit.training.slots import Slots
 
 CHUNK_SECONDS = 0.25  # how long the compiled step runs before someone may ask it to stop
-BATCH_BYTES = 2**25  # of batches that are made together for one launch on a GPU: the arithmetic on the way takes ten times as much
+BATCH_BYTES = (
+    2**25
+    # of batches that are made together for one launch on a GPU: the arithmetic on the way takes ten
+    # times as much
+)
 BLOCK = 64  # training batches that are made together
 EAGER_SLOTS = {"cpu": 32, "cuda": 512}
-EVERY, SAMPLES, FIRST_SCORED, RELU = (native.COLUMNS.index(name) for name in ("every", "samples", "first_scored", "relu"))
+EVERY, SAMPLES, FIRST_SCORED, RELU = (
+    native.COLUMNS.index(name) for name in ("every", "samples", "first_scored", "relu")
+)
 PARTS = ("train", "valid", "eval")
 
 
 class Data:
-    """A study's data on one device: made batch by batch, or, for the perceptron task, one set of packed samples that all trials share."""
+    """A study's data on one device: made batch by batch, or, for the perceptron task, one set of
+    packed samples that all trials share.
+    """
 
     def __init__(self, study, hparams, dtype=torch.float32, device="cpu"):
         self.task, self.seed, self.dtype, self.device = study.task, study.seed, dtype, device
         self.bits = self.task.input == "bits"
         if self.bits:
-            words, labels = self.task.data(study.seed, max(self.task.samples(h, study.num_params) for h in hparams))
+            words, labels = self.task.data(
+                study.seed, max(self.task.samples(h, study.num_params) for h in hparams)
+            )
             self.words, self.labels = words.to(device), labels.to(device, dtype)
         self._held_out = {}
 
@@ -40,12 +50,16 @@ class Data:
 
     @cached_property
     def source(self) -> torch.Tensor:
-        """What a GPU draws the training batches from: native/batches.py's fields, as bytes on the device."""
+        """What a GPU draws the training batches from: native/batches.py's fields, as bytes on the
+        device.
+        """
         fields, self._drawn_from = fields_of(self.task, self.task.source(self.seed), self.device)
         return torch.frombuffer(bytearray(fields), dtype=torch.uint8).to(self.device)
 
     def batches(self, step_K):
-        """Inputs and targets of the training batches with these numbers, batch last (tasks/__init__.py)."""
+        """Inputs and targets of the training batches with these numbers, batch last
+        (tasks/__init__.py).
+        """
         return tuple(map(self._typed, self.task.batches(self.seed, step_K, self.device)))
 
     def _drawn(self, part):
@@ -55,14 +69,27 @@ class Data:
         except native.Unavailable:
             return None
         count = batches and in_batches(self.task.held, self.task.batch)
-        return batches and (*batches.made(torch.arange(count)), even_weights(count, self.task.batch, self.device))
+        return batches and (
+            *batches.made(torch.arange(count)),
+            even_weights(count, self.task.batch, self.device),
+        )
 
     def held_out(self, part):
-        """Inputs, targets and weights of a part of the data; the very same object where two parts are one."""
+        """Inputs, targets and weights of a part of the data; the very same object where two parts
+        are one.
+        """
         if part not in self._held_out:
             found = self._drawn(part) or self.task.held_out(self.seed, part, self.device)
-            same = (other for other in self._held_out.values() if other[0].data_ptr() == found[0].data_ptr())
-            self._held_out[part] = next(same, None) or (self._typed(found[0]), self._typed(found[1]), found[2])
+            same = (
+                other
+                for other in self._held_out.values()
+                if other[0].data_ptr() == found[0].data_ptr()
+            )
+            self._held_out[part] = next(same, None) or (
+                self._typed(found[0]),
+                self._typed(found[1]),
+                found[2],
+            )
         return self._held_out[part]
 
 
@@ -74,7 +101,9 @@ class Compiled:
     def __init__(self, study, data, dtype=torch.float32):
         self.data, self.dtype, self.device = data, dtype, "cpu"
         real = {torch.float32: "float", torch.float64: "double"}[dtype]
-        self.net = native.Network(study.architecture, study.n_layers, study.n_units, study.task, real)
+        self.net = native.Network(
+            study.architecture, study.n_layers, study.n_units, study.task, real
+        )
         self.batches = None if data.bits else batches_of(study.task, data.seed, real=real)
         self.room = self.batches and self.batches.empty(1)
         self.seconds_per_step = None
@@ -82,9 +111,15 @@ class Compiled:
     def train(self, s: Slots, chunk=None):
         """Up to `chunk` steps of every slot; by default about CHUNK_SECONDS."""
         fixed, before, start = chunk, int(s.step.sum()), time.perf_counter()
-        chunk = chunk or (8 if self.seconds_per_step is None else max(8, int(CHUNK_SECONDS / self.seconds_per_step / len(s.trials))))
+        chunk = chunk or (
+            8
+            if self.seconds_per_step is None
+            else max(8, int(CHUNK_SECONDS / self.seconds_per_step / len(s.trials)))
+        )
         if self.data.bits:
-            self.net.train(s.theta, s.m, s.v, s.hp, s.step, s.dead, chunk, self.data.words, self.data.labels)
+            self.net.train(
+                s.theta, s.m, s.v, s.hp, s.step, s.dead, chunk, self.data.words, self.data.labels
+            )
         elif self.batches:
             self.net.train(s.theta, s.m, s.v, s.hp, s.step, s.dead, chunk, *self.room, self.batches)
         else:
@@ -100,23 +135,55 @@ class Compiled:
         while step < end and not s.dead[i]:
             count = min(BLOCK, end - step)
             batches = self.data.batches(torch.arange(step, step + count))
-            self.net.train(s.theta[row], s.m[row], s.v[row], s.hp[row], s.step[row], s.dead[row], count, *batches)
+            self.net.train(
+                s.theta[row],
+                s.m[row],
+                s.v[row],
+                s.hp[row],
+                s.step[row],
+                s.dead[row],
+                count,
+                *batches,
+            )
             step += count
 
     def evaluate(self, s: Slots, rows, part):
-        inputs, targets, weight = (self.data.words, self.data.labels, None) if self.data.bits else self.data.held_out(part)
-        loss, right = torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64)
-        self.net.evaluate(s.theta[rows].contiguous(), s.hp[rows].contiguous(), inputs, targets, weight, loss, right)
+        inputs, targets, weight = (
+            (self.data.words, self.data.labels, None)
+            if self.data.bits
+            else self.data.held_out(part)
+        )
+        loss, right = (
+            torch.zeros(len(rows), dtype=torch.float64),
+            torch.zeros(len(rows), dtype=torch.float64),
+        )
+        self.net.evaluate(
+            s.theta[rows].contiguous(),
+            s.hp[rows].contiguous(),
+            inputs,
+            targets,
+            weight,
+            loss,
+            right,
+        )
         return loss, right
 
 
 class Fused:
-    """The fused step on a GPU (native/step.cu), a model a block: launches for any state in the device's reach, or whole turns of slots."""
+    """The fused step on a GPU (native/step.cu), a model a block: launches for any state in the
+    device's reach, or whole turns of slots.
+    """
 
     slots = 512
 
     def __init__(self, study, data, device, module=None):
-        self.study, self.task, self.data, self.device, self.dtype = study, study.task, data, device, torch.float32
+        self.study, self.task, self.data, self.device, self.dtype = (
+            study,
+            study.task,
+            data,
+            device,
+            torch.float32,
+        )
         self.module = module or cuda.module_for(study, str(device))
         self.arena, self.held, self.seconds_per_step = None, None, None
 
@@ -125,11 +192,15 @@ class Fused:
         if self.data.bits or self.module.kernel.DRAW >= 0:
             return 2**31 - 1
         task = self.task
-        numbers = task.batch * (task.steps * task.streams if task.input == "index" else task.n_in + task.n_out)
+        numbers = task.batch * (
+            task.steps * task.streams if task.input == "index" else task.n_in + task.n_out
+        )
         return max(1, BATCH_BYTES // (4 * numbers * models))
 
     def launch(self, stream, s: Slots, chunk, done=None, ticket=0):
-        """Starts up to `chunk` steps of every slot; each block writes the ticket to `done` as it ends (see report in step.cu)."""
+        """Starts up to `chunk` steps of every slot; each block writes the ticket to `done` as it
+        ends (see report in step.cu).
+        """
         if self.data.bits:
             batches, count = (self.data.words, self.data.labels), self.data.words.shape[-1]
         elif self.module.kernel.DRAW >= 0:
@@ -138,25 +209,63 @@ class Fused:
             step_K = s.step.to(self.device)[:, None] + torch.arange(chunk, device=self.device)
             batches, count = self.data.batches(step_K.flatten()), 0
         self.held = batches  # until the next launch: they are read after this returns
-        self.module.train(len(s.trials), stream, s.theta, s.m, s.v, s.hp, s.step, s.dead, ctypes.c_int(chunk), *batches, ctypes.c_int64(count),
-                          self._arena(len(s.trials)), done, ctypes.c_int64(ticket))  # fmt: skip
+        self.module.train(
+            len(s.trials),
+            stream,
+            s.theta,
+            s.m,
+            s.v,
+            s.hp,
+            s.step,
+            s.dead,
+            ctypes.c_int(chunk),
+            *batches,
+            ctypes.c_int64(count),
+            self._arena(len(s.trials)),
+            done,
+            ctypes.c_int64(ticket),
+        )
 
     def judge(self, stream, s: Slots, which, part, loss, right, done=None, ticket=0):
         """Starts the evaluation, on a part of the data, of the slots where `which` is not 0."""
-        data = (self.data.words, self.data.labels, None) if self.data.bits else self.data.held_out(part)
+        data = (
+            (self.data.words, self.data.labels, None)
+            if self.data.bits
+            else self.data.held_out(part)
+        )
         count, K = (data[0].shape[-1], 0) if self.data.bits else (0, len(data[0]))
-        self.module.evaluate(len(s.trials), stream, s.theta, s.hp, which, *data[:2], ctypes.c_int64(count), ctypes.c_int64(K), data[2], loss, right,
-                             self._arena(len(s.trials)), done, ctypes.c_int64(ticket))  # fmt: skip
+        self.module.evaluate(
+            len(s.trials),
+            stream,
+            s.theta,
+            s.hp,
+            which,
+            *data[:2],
+            ctypes.c_int64(count),
+            ctypes.c_int64(K),
+            data[2],
+            loss,
+            right,
+            self._arena(len(s.trials)),
+            done,
+            ctypes.c_int64(ticket),
+        )
 
     def _arena(self, models):
         if self.arena is None or len(self.arena) < models * self.module.kernel.rest:
-            self.arena = torch.empty(max(1, models * self.module.kernel.rest), dtype=self.dtype, device=self.device)
+            self.arena = torch.empty(
+                max(1, models * self.module.kernel.rest), dtype=self.dtype, device=self.device
+            )
         return self.arena
 
     def train(self, s: Slots, chunk=None):
         """Up to `chunk` steps of every slot; by default about CHUNK_SECONDS."""
         before, start = int(s.step.sum()), time.perf_counter()
-        wanted = chunk or (8 if self.seconds_per_step is None else max(8, int(CHUNK_SECONDS / self.seconds_per_step)))
+        wanted = chunk or (
+            8
+            if self.seconds_per_step is None
+            else max(8, int(CHUNK_SECONDS / self.seconds_per_step))
+        )
         most = self.most(len(s.trials))
         for first in range(0, wanted, most):
             self.launch(self.module.current(), s, min(most, wanted - first))
@@ -177,15 +286,29 @@ class Eager:
     """The plain torch step, on any device: all slots in each operation."""
 
     def __init__(self, study, data, dtype=torch.float32, device="cpu"):
-        self.study, self.task, self.data, self.dtype, self.device = study, study.task, data, dtype, device
+        self.study, self.task, self.data, self.dtype, self.device = (
+            study,
+            study.task,
+            data,
+            dtype,
+            device,
+        )
         self.slots = EAGER_SLOTS["cuda" if str(device).startswith("cuda") else "cpu"]
-        self.shapes = networks.blocks(study.architecture, study.n_layers, study.n_units, self.task.n_in, self.task.n_out)
+        self.shapes = networks.blocks(
+            study.architecture, study.n_layers, study.n_units, self.task.n_in, self.task.n_out
+        )
         self.matrices = sum(math.prod(s) for name, s in self.shapes.items() if name.startswith("W"))
 
     def _inputs(self, hp, inputs):
         """The T inputs, M x B x I each, out of a batch of each model, batch last."""
         if self.task.input == "index":
-            seen = torch.zeros(*inputs.shape[:2], inputs.shape[3], self.task.n_in, dtype=self.dtype, device=self.device)
+            seen = torch.zeros(
+                *inputs.shape[:2],
+                inputs.shape[3],
+                self.task.n_in,
+                dtype=self.dtype,
+                device=self.device,
+            )
             seen.scatter_(3, inputs.long().transpose(2, 3), 1.0)
             return list(seen.unbind(1))
         x = inputs.transpose(1, 2)
@@ -196,7 +319,15 @@ class Eager:
         """z_MxSxBxO at the scored steps of each model."""
         first = hp[:, FIRST_SCORED].long()
         since, scored = int(first.min()), torch.arange(self.task.scored, device=self.device)
-        z = networks.forward(self.study.architecture, self.study.n_layers, self.shapes, theta, self._inputs(hp, inputs), hp[:, RELU] > 0, since)
+        z = networks.forward(
+            self.study.architecture,
+            self.study.n_layers,
+            self.shapes,
+            theta,
+            self._inputs(hp, inputs),
+            hp[:, RELU] > 0,
+            since,
+        )
         at = first[:, None] - since + scored
         return z[torch.arange(len(z), device=self.device)[:, None], at]
 
@@ -204,7 +335,9 @@ class Eager:
         """Loss of each sample, M x B, and whether all its answers are right."""
         if self.task.loss == "binary":
             z = z[:, -1, :, 0]
-            return binary_cross_entropy_with_logits(z, targets, reduction="none"), (z > 0) == (targets > 0.5)
+            return binary_cross_entropy_with_logits(z, targets, reduction="none"), (z > 0) == (
+                targets > 0.5
+            )
         if self.task.loss == "squared":
             d = z[:, -1] - targets.transpose(1, 2)
             return (d * d).mean(2), torch.zeros(d.shape[:2], dtype=torch.bool, device=self.device)
@@ -216,11 +349,16 @@ class Eager:
     def _batch(self, s):
         if not self.data.bits:
             return self.data.batches(s.step)
-        index = s.step[:, None] * self.task.batch + torch.arange(self.task.batch, device=self.device)
+        index = s.step[:, None] * self.task.batch + torch.arange(
+            self.task.batch, device=self.device
+        )
         return self._samples(index % s.hp[:, SAMPLES].long()[:, None])
 
     def _samples(self, index):
-        return self.task.unpack(self.data.words, index, self.dtype).transpose(1, 2), self.data.labels[index]
+        return (
+            self.task.unpack(self.data.words, index, self.dtype).transpose(1, 2),
+            self.data.labels[index],
+        )
 
     def train(self, s: Slots, chunk=None):
         total = s.hp[:, 2]
@@ -232,7 +370,11 @@ class Eager:
             (grad,) = torch.autograd.grad(loss_MxB.mean(1).sum(), theta)
             theta, m, v, finite = update(s.theta, s.m, s.v, grad, s.hp, s.step, self.matrices)
             keep = live[:, None]
-            s.theta, s.m, s.v = torch.where(keep, theta, s.theta), torch.where(keep, m, s.m), torch.where(keep, v, s.v)
+            s.theta, s.m, s.v = (
+                torch.where(keep, theta, s.theta),
+                torch.where(keep, m, s.m),
+                torch.where(keep, v, s.v),
+            )
             s.dead |= (live & ~finite).long()
             s.step += (live & finite).long()
 
@@ -242,26 +384,37 @@ class Eager:
         for row in rows:
             one, sums = slice(row, row + 1), torch.zeros(2, dtype=torch.float64, device=self.device)
             for inputs, targets, weight in self._parts(s, row, part):
-                losses, answers = self._losses(self._outputs(s.theta[one], s.hp[one], inputs).double(), targets)
+                losses, answers = self._losses(
+                    self._outputs(s.theta[one], s.hp[one], inputs).double(), targets
+                )
                 sums += torch.stack([(losses[0] * weight).sum(), (answers[0] * weight).sum()])
             loss.append(float(sums[0])), right.append(float(sums[1]))
         return torch.tensor(loss, dtype=torch.float64), torch.tensor(right, dtype=torch.float64)
 
     def _parts(self, s, row, part):
         if self.data.bits:
-            for index in torch.arange(int(s.hp[row, SAMPLES]), device=self.device).split(8 * self.task.batch):
-                yield *(x for x in self._samples(index[None])), torch.ones(len(index), dtype=torch.float64, device=self.device)
+            for index in torch.arange(int(s.hp[row, SAMPLES]), device=self.device).split(
+                8 * self.task.batch
+            ):
+                yield (
+                    *(x for x in self._samples(index[None])),
+                    torch.ones(len(index), dtype=torch.float64, device=self.device),
+                )
         else:
             for inputs, targets, weight in zip(*self.data.held_out(part)):
                 yield inputs[None], targets[None], weight
 
 
 def check_device(device: str) -> str:
-    """`device` if it is here. Raises ValueError for one that is neither cpu nor a CUDA device, or that this machine lacks."""
+    """`device` if it is here. Raises ValueError for one that is neither cpu nor a CUDA device, or
+    that this machine lacks.
+    """
     if device != "cpu" and not str(device).startswith("cuda"):
         raise ValueError(f"device must be cpu or cuda, got {device!r}.")
     if str(device).startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device {device} needs a GPU that torch can see, and it sees none. Use device cpu.")
+        raise ValueError(
+            f"device {device} needs a GPU that torch can see, and it sees none. Use device cpu."
+        )
     return device
 
 
@@ -272,7 +425,11 @@ def tell_plain(study, reason):
     """Warns, once for each reason, that a study trains with the plain step."""
     if str(reason) not in _told:
         _told.add(str(reason))
-        warnings.warn(f"{study.architecture} trains with the plain torch step, several times slower: {reason}.", stacklevel=4)
+        warnings.warn(
+            f"{study.architecture} trains with the plain torch step, several times slower:"
+            f" {reason}.",
+            stacklevel=4,
+        )
 
 
 def engine_for(study, data, device, engine, dtype):
@@ -298,7 +455,9 @@ def engine_for(study, data, device, engine, dtype):
 
 
 def parts_of(engine, task) -> dict:
-    """The parts of the data to be measured on: each part that is needed -> the same, or an earlier one which is the same data."""
+    """The parts of the data to be measured on: each part that is needed -> the same, or an earlier
+    one which is the same data.
+    """
     if task.input == "bits":
         return {"all": "all"}
     first = {}
@@ -306,16 +465,20 @@ def parts_of(engine, task) -> dict:
 
 
 def judged(task, hp_row, parts: dict, sums: dict) -> dict:
-    """What the store keeps of a finished trial (its three losses and the share of right answers on the evaluation data).
+    """What the store keeps of a finished trial (its three losses and the share of right answers on
+    the evaluation data).
 
-    `sums` has, for each part of `parts` that differs from the others, the sums of losses and of right answers.
+    `sums` has, for each part of `parts` that differs from the others, the sums of losses and of
+    right answers.
     """
     if task.input == "bits":
         loss, right = sums["all"]
         samples = int(hp_row[SAMPLES])
         return task.losses(float(loss) / samples, round(float(right)), samples)
     losses = {f"{part}_loss": float(sums[same][0]) * task.per_nat for part, same in parts.items()}
-    return losses | {"accuracy": float(sums[parts["eval"]][1]) if task.loss == "softmax" else math.nan}
+    return losses | {
+        "accuracy": float(sums[parts["eval"]][1]) if task.loss == "softmax" else math.nan
+    }
 
 
 def measured(engine, task, s: Slots, rows) -> list[dict]:
@@ -324,4 +487,12 @@ def measured(engine, task, s: Slots, rows) -> list[dict]:
         return []
     parts = parts_of(engine, task)
     sums = {part: engine.evaluate(s, rows, part) for part in dict.fromkeys(parts.values())}
-    return [judged(task, s.hp[row], parts, {part: (loss[i], right[i]) for part, (loss, right) in sums.items()}) for i, row in enumerate(rows)]
+    return [
+        judged(
+            task,
+            s.hp[row],
+            parts,
+            {part: (loss[i], right[i]) for part, (loss, right) in sums.items()},
+        )
+        for i, row in enumerate(rows)
+    ]

@@ -1,8 +1,9 @@
 """Trials of many studies in training at once on one GPU.
 
-A flight is some trials of one study, each in a block of its own, on a stream of its own; flights of different studies fill the card
-together. The host only ever looks: a launch writes its ticket, the steps done and the results into memory that both can read, so that
-no copy and no event has to wait its turn among the streams.
+A flight is some trials of one study, each in a block of its own, on a stream of its own; flights of
+different studies fill the card together. The host only ever looks: a launch writes its ticket, the
+steps done and the results into memory that both can read, so that no copy and no event has to wait
+its turn among the streams.
 """
 
 import time
@@ -19,8 +20,9 @@ CHUNK_SECONDS = 0.15  # of a launch: short beside a trial, long beside the host'
 class Flight:
     """The trials `numbers` of a study with their hyper-parameters, on their way on a device.
 
-    `land()` is to be called again and again; it gives (number, hparams, Outcome) of what has ended since. `aloft` says whether any
-    trial is left. `data` is the study's, on the device. Unavailable where there is no fused step for the study.
+    `land()` is to be called again and again; it gives (number, hparams, Outcome) of what has ended
+    since. `aloft` says whether any trial is left. `data` is the study's, on the device. Unavailable
+    where there is no fused step for the study.
     """
 
     def __init__(self, study, hparams, numbers, data, device, module=None):
@@ -28,7 +30,8 @@ class Flight:
         self.module = self.engine.module
         self.stream, self.side = self.module.stream(), self.module.stream()
         self.parts = parts_of(self.engine, study.task)
-        self.module.settle()  # what is measured on is made by torch's own stream, which this flight's do not wait for
+        # what is measured on is made by torch's own stream, which this flight's do not wait for
+        self.module.settle()
         with self.stream.on():
             self.slots = s = Slots(study.num_params, torch.float32, device)
             s.fill(list(prepared(study, zip(numbers, hparams), torch.float32)))
@@ -40,19 +43,37 @@ class Flight:
         different = list(dict.fromkeys(self.parts.values()))
         self.sums = {part: seen(2, models, dtype=torch.float64) for part in different}
         # the host looks at these thousands of times a second, and numpy looks faster
-        self.done_seen, self.judged_seen, self.step_seen, self.dead_seen = (x.numpy() for x in (self.done, self.judged, s.step, s.dead))
-        self.aloft, self.ended, self.at_work = set(range(models)), [], {}  # rows in training, to be judged, being judged (with their theta)
+        self.done_seen, self.judged_seen, self.step_seen, self.dead_seen = (
+            x.numpy() for x in (self.done, self.judged, s.step, s.dead)
+        )
+        self.aloft, self.ended, self.at_work = (
+            set(range(models)),
+            [],
+            {},
+        )  # rows in training, to be judged, being judged (with their theta)
         self.ticket, self.trial, self.chunk = 0, 0, 64
         self._train()
 
     def _train(self):
         s = self.slots
-        self.ticket, self.since, self.before = self.ticket + 1, time.perf_counter(), self.step_seen.copy()
+        self.ticket, self.since, self.before = (
+            self.ticket + 1,
+            time.perf_counter(),
+            self.step_seen.copy(),
+        )
         with self.stream.on():
-            self.engine.launch(self.stream.handle, s, min(self.chunk, self.engine.most(len(s.trials))), self.done, self.ticket)
+            self.engine.launch(
+                self.stream.handle,
+                s,
+                min(self.chunk, self.engine.most(len(s.trials))),
+                self.done,
+                self.ticket,
+            )
 
     def _judge(self):
-        """Starts the measuring of the trials that have ended; those whose parameters are not finite need none."""
+        """Starts the measuring of the trials that have ended; those whose parameters are not finite
+        need none.
+        """
         s = self.slots
         with self.side.on():
             theta = s.theta[self.ended].cpu()
@@ -63,14 +84,24 @@ class Flight:
         with self.side.on():
             for part, sums in self.sums.items():
                 last = part == list(self.sums)[-1]
-                self.engine.judge(self.side.handle, s, self.which, part, *sums, self.judged if last else None, self.trial)
+                self.engine.judge(
+                    self.side.handle,
+                    s,
+                    self.which,
+                    part,
+                    *sums,
+                    self.judged if last else None,
+                    self.trial,
+                )
 
     @property
     def busy(self) -> bool:
         return bool(self.aloft or self.ended or self.at_work)
 
     def land(self, company=1):
-        """What has ended since the last call, as (number, hparams, Outcome); `company` flights share the device, and the time with it."""
+        """What has ended since the last call, as (number, hparams, Outcome); `company` flights
+        share the device, and the time with it.
+        """
         s = self.slots
         if self.aloft and (self.done_seen == self.ticket).all():
             self._note_chunk(company)
@@ -79,8 +110,20 @@ class Flight:
             for row, theta in rows.items():
                 sound = not s.dead[row] and bool(torch.isfinite(theta).all())
                 sums = {part: sums[:, row].tolist() for part, sums in self.sums.items()}
-                found = judged(self.study.task, self.hp_rows[row], self.parts, sums) if sound else None
-                yield *s.trials[row], outcome_of(self.study, found, int(s.step[row]), s.seconds[row], self.engine.device, theta)
+                found = (
+                    judged(self.study.task, self.hp_rows[row], self.parts, sums) if sound else None
+                )
+                yield (
+                    *s.trials[row],
+                    outcome_of(
+                        self.study,
+                        found,
+                        int(s.step[row]),
+                        s.seconds[row],
+                        self.engine.device,
+                        theta,
+                    ),
+                )
         if self.ended and not self.at_work:
             self._judge()
 
@@ -90,7 +133,11 @@ class Flight:
         longest = max(1, int((self.step_seen - self.before).max()))
         for row in self.aloft:
             s.seconds[row] += elapsed / (len(self.aloft) * company)
-        ended = [row for row in self.aloft if self.dead_seen[row] or self.step_seen[row] >= self.total[row]]
+        ended = [
+            row
+            for row in self.aloft
+            if self.dead_seen[row] or self.step_seen[row] >= self.total[row]
+        ]
         self.aloft -= set(ended)
         self.ended += ended
         self.chunk = max(8, min(4 * self.chunk, int(longest * CHUNK_SECONDS / max(elapsed, 1e-6))))
@@ -98,5 +145,7 @@ class Flight:
             self._train()
 
     def close(self):
-        """Gives the streams back. To be called once the flight is no longer busy, or everything is over."""
+        """Gives the streams back. To be called once the flight is no longer busy, or everything is
+        over.
+        """
         self.module.free(self.stream), self.module.free(self.side)

@@ -12,10 +12,12 @@ GROWTH = 1.12  # from one look to the next: steps are many, and what happens ear
 
 
 def watched(study, hparams, number=0, seconds=0.15):
-    """Trains one trial of a study and yields what `train` would report of it at more and more steps: a dict with `steps`.
+    """Trains one trial of a study and yields what `train` would report of it at more and more
+    steps: a dict with `steps`.
 
-    Between two looks pass at most `seconds`, once the step is compiled, and at most an eighth of the steps so far, plus 8. A trial that
-    diverges ends there, with `infeasible`. The keys are those of an Outcome: train_loss, valid_loss, eval_loss, accuracy. ValueError as in `train`.
+    Between two looks pass at most `seconds`, once the step is compiled, and at most an eighth of
+    the steps so far, plus 8. A trial that diverges ends there, with `infeasible`. The keys are
+    those of an Outcome: train_loss, valid_loss, eval_loss, accuracy. ValueError as in `train`.
     """
     dtype, total = torch.float32, int(hparams["train_steps"])
     engine = engine_for(study, Data(study, [hparams], dtype), "cpu", "auto", dtype)

@@ -1,4 +1,6 @@
-"""Four optimisers as one update rule, its coefficients a row of numbers for each model (Appendix A)."""
+"""Four optimisers as one update rule, its coefficients a row of numbers for each model (Appendix
+A).
+"""
 
 import math
 
@@ -7,11 +9,15 @@ import torch
 ADAM_BETA2, EPSILON = 0.999, 1e-8  # left at their defaults, as Appendix A says
 
 
-def coefficients(cell, hparams: dict, samples: int = 0, every: bool = True, first_scored: int = 0) -> list[float]:
-    """One trial's row of hp_MxH (columns: native.COLUMNS): the update rule's coefficients, and how its task is run.
+def coefficients(
+    cell, hparams: dict, samples: int = 0, every: bool = True, first_scored: int = 0
+) -> list[float]:
+    """One trial's row of hp_MxH (columns: native.COLUMNS): the update rule's coefficients, and how
+    its task is run.
 
-    SGD, momentum, RMSProp and Adam are one rule (`update`), with these coefficients; the momentum-like parameter is a logit
-    (Appendix A) and means momentum, RMSProp's decay rate or Adam's beta1.
+    SGD, momentum, RMSProp and Adam are one rule (`update`), with these coefficients; the
+    momentum-like parameter is a logit (Appendix A) and means momentum, RMSProp's decay rate or
+    Adam's beta1.
     """
     mu = 1 / (1 + math.exp(-hparams["optimizer_logit_momentum"]))
     rules = {  # m_keep, m_take, v_keep, adaptive, correct
@@ -21,24 +27,43 @@ def coefficients(cell, hparams: dict, samples: int = 0, every: bool = True, firs
         "Adam": (mu, 1 - mu, ADAM_BETA2, 1.0, 1.0),
     }
     if hparams["optimizer"] not in rules:
-        raise ValueError(f"optimizer must be one of {', '.join(rules)}, got {hparams['optimizer']!r}.")
+        raise ValueError(
+            f"optimizer must be one of {', '.join(rules)}, got {hparams['optimizer']!r}."
+        )
     nonlinearity = hparams.get("nonlinearity", cell.nonlinearities[0])
     m_keep, m_take, v_keep, adaptive, correct = rules[hparams["optimizer"]]
     return [
-        hparams["lr_init"], hparams["lr_decay_rate"], float(hparams["train_steps"]), m_keep, m_take, v_keep, adaptive, correct,
-        hparams["gradient_clip_val"], hparams["l2_decay"], float(nonlinearity == "relu"),
-        float(every), float(samples), float(first_scored),
-    ]  # fmt: skip
+        hparams["lr_init"],
+        hparams["lr_decay_rate"],
+        float(hparams["train_steps"]),
+        m_keep,
+        m_take,
+        v_keep,
+        adaptive,
+        correct,
+        hparams["gradient_clip_val"],
+        hparams["l2_decay"],
+        float(nonlinearity == "relu"),
+        float(every),
+        float(samples),
+        float(first_scored),
+    ]
 
 
 def update(theta_MxP, m_MxP, v_MxP, grad_MxP, hp_MxH, step_M, matrices: int):
-    """One step of all optimisers at once; returns (theta, m, v, finite_M). `grad` is of the mean loss, without the l2 term.
+    """One step of all optimisers at once; returns (theta, m, v, finite_M). `grad` is of the mean
+    loss, without the l2 term.
 
-    l2 decay applies to the first `matrices` parameters and counts in the norm that is clipped; the learning rate at step t of T is
-    lr_init * lr_decay_rate^(t/T). Models whose gradient is not finite are left as they are.
+    l2 decay applies to the first `matrices` parameters and counts in the norm that is clipped; the
+    learning rate at step t of T is lr_init * lr_decay_rate^(t/T). Models whose gradient is not
+    finite are left as they are.
     """
-    lr, decay, total, m_keep, m_take, v_keep, adaptive, correct, clip, l2 = hp_MxH.to(theta_MxP.dtype).unbind(1)[:10]
-    grad_MxP = torch.cat([grad_MxP[:, :matrices] + l2[:, None] * theta_MxP[:, :matrices], grad_MxP[:, matrices:]], 1)
+    lr, decay, total, m_keep, m_take, v_keep, adaptive, correct, clip, l2 = hp_MxH.to(
+        theta_MxP.dtype
+    ).unbind(1)[:10]
+    grad_MxP = torch.cat(
+        [grad_MxP[:, :matrices] + l2[:, None] * theta_MxP[:, :matrices], grad_MxP[:, matrices:]], 1
+    )
     norm_M = torch.linalg.vector_norm(grad_MxP, dim=1)
     finite_M = torch.isfinite(norm_M)
     grad_MxP = grad_MxP * torch.clamp(clip / norm_M, max=1.0)[:, None]
@@ -49,7 +74,14 @@ def update(theta_MxP, m_MxP, v_MxP, grad_MxP, hp_MxH, step_M, matrices: int):
     rate = lr * decay ** (step_M / total) * m_scale
     m = m_keep[:, None] * m_MxP + m_take[:, None] * grad_MxP
     v = v_keep[:, None] * v_MxP + (1 - v_keep)[:, None] * grad_MxP**2
-    divisor = torch.where(adaptive[:, None] > 0, torch.sqrt(v * v_scale[:, None]) + EPSILON, one[:, None])
+    divisor = torch.where(
+        adaptive[:, None] > 0, torch.sqrt(v * v_scale[:, None]) + EPSILON, one[:, None]
+    )
     theta = theta_MxP - rate[:, None] * m / divisor
     keep = finite_M[:, None]
-    return torch.where(keep, theta, theta_MxP), torch.where(keep, m, m_MxP), torch.where(keep, v, v_MxP), finite_M
+    return (
+        torch.where(keep, theta, theta_MxP),
+        torch.where(keep, m, m_MxP),
+        torch.where(keep, v, v_MxP),
+        finite_M,
+    )

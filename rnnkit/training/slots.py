@@ -11,7 +11,9 @@ class Slots:
     """The state of the models in training: row i of everything belongs to slot i."""
 
     def __init__(self, num_params, dtype, device):
-        self.theta, self.m, self.v = (torch.zeros(0, num_params, dtype=dtype, device=device) for _ in range(3))
+        self.theta, self.m, self.v = (
+            torch.zeros(0, num_params, dtype=dtype, device=device) for _ in range(3)
+        )
         self.hp = torch.zeros(0, len(native.COLUMNS), dtype=torch.float64, device=device)
         self.step, self.dead = (torch.zeros(0, dtype=torch.int64, device=device) for _ in range(2))
         self.trials, self.seconds = [], []
@@ -21,7 +23,12 @@ class Slots:
         new = torch.stack([row[3] for row in rows]).to(self.theta)
         self.theta = torch.cat([self.theta, new])
         self.m, self.v = (torch.cat([x, torch.zeros_like(new)]) for x in (self.m, self.v))
-        self.hp = torch.cat([self.hp, torch.tensor([row[2] for row in rows], dtype=torch.float64, device=self.hp.device)])
+        self.hp = torch.cat(
+            [
+                self.hp,
+                torch.tensor([row[2] for row in rows], dtype=torch.float64, device=self.hp.device),
+            ]
+        )
         zeros = torch.zeros(len(rows), dtype=torch.int64, device=self.step.device)
         self.step, self.dead = torch.cat([self.step, zeros]), torch.cat([self.dead, zeros])
         self.trials += [row[:2] for row in rows]
@@ -39,10 +46,25 @@ def prepared(study, trials, dtype):
     cell, task = cell_of(study.architecture, study.n_layers), study.task
     for number, hparams in trials:
         samples = task.samples(hparams, study.num_params) if task.input == "bits" else 0
-        every = hparams.get("input_presentation", "every" if getattr(task, "every", True) else "first") == "every"
+        every = (
+            hparams.get("input_presentation", "every" if getattr(task, "every", True) else "first")
+            == "every"
+        )
         first = task.first_scored(hparams)
         if not 0 <= first <= task.steps - task.scored:
-            raise ValueError(f"The first scored step must lie between 0 and {task.steps - task.scored}, got {first}. Mend the hyper-parameters.")
+            raise ValueError(
+                f"The first scored step must lie between 0 and {task.steps - task.scored}, got"
+                f" {first}. Mend the hyper-parameters."
+            )
         row = coefficients(cell, hparams, samples, every, first)
-        theta = networks.initial(study.architecture, study.n_layers, study.n_units, task.n_in, task.n_out, hparams, study.seed, number)
+        theta = networks.initial(
+            study.architecture,
+            study.n_layers,
+            study.n_units,
+            task.n_in,
+            task.n_out,
+            hparams,
+            study.seed,
+            number,
+        )
         yield number, hparams, row, theta.to(dtype)

@@ -9,12 +9,17 @@ from rnnkit.training.slots import Slots, prepared
 
 
 def benchmark_step(study, slots=None, device="cpu", engine="auto", hparams=None):
-    """A function of n that runs n training steps of every slot, data generation included; its attribute `slots` says how many.
+    """A function of n that runs n training steps of every slot, data generation included; its
+    attribute `slots` says how many.
 
     It trains the study's usual hyper-parameters, but for those in `hparams`.
     """
-    hparams = study.space.usual_point() | (hparams or {}) | {"train_steps": 10**9}  # more than anyone waits for
-    engine = engine_for(study, Data(study, [hparams], device=check_device(device)), device, engine, torch.float32)
+    hparams = (
+        study.space.usual_point() | (hparams or {}) | {"train_steps": 10**9}
+    )  # more than anyone waits for
+    engine = engine_for(
+        study, Data(study, [hparams], device=check_device(device)), device, engine, torch.float32
+    )
     s = Slots(study.num_params, torch.float32, engine.device)
     slots = slots or engine.slots
     s.fill(list(prepared(study, ((i, hparams) for i in range(slots)), torch.float32)))

@@ -1,4 +1,6 @@
-"""Trials (trial.py), the store that keeps them (store.py), their weights (weights.py), and how they travel (parquet.py). No torch."""
+"""Trials (trial.py), the store that keeps them (store.py), their weights (weights.py), and how they
+travel (parquet.py). No torch.
+"""
 
 from rnnkit.trials.store import TrialStore
 from rnnkit.trials.trial import COLUMNS, LOSSES, StoreError, Trial

@@ -1,4 +1,6 @@
-"""Files that trials are kept in: their names, and how several processes keep out of each other's way."""
+"""Files that trials are kept in: their names, and how several processes keep out of each other's
+way.
+"""
 
 import os
 from contextlib import contextmanager, suppress
@@ -24,15 +26,25 @@ def look_at(path: Path, create: bool):
             with open(path, "rb") as file:
                 head = file.read(16)
             if head and head != b"SQLite format 3\0":
-                raise StoreError(f"{path} is not a trial store, nor any SQLite file. Give another path.")
+                raise StoreError(
+                    f"{path} is not a trial store, nor any SQLite file. Give another path."
+                )
         elif not create:
-            raise StoreError(f"There is no trial store at {path}. Check the path; `rnnkit reproduce` makes one.")
+            raise StoreError(
+                f"There is no trial store at {path}. Check the path; `rnnkit reproduce` makes one."
+            )
         elif not path.parent.is_dir():
-            raise StoreError(f"The store's folder {path.parent} must exist. Make it, or give another path.")
+            raise StoreError(
+                f"The store's folder {path.parent} must exist. Make it, or give another path."
+            )
     except PermissionError as error:
-        raise StoreError(f"{path} may not be read by this user. Change its permissions, or give another path.") from error
+        raise StoreError(
+            f"{path} may not be read by this user. Change its permissions, or give another path."
+        ) from error
     except OSError as error:
-        raise StoreError(f"{path} cannot be a store ({error.strerror}). Give another path.") from error
+        raise StoreError(
+            f"{path} cannot be a store ({error.strerror}). Give another path."
+        ) from error
 
 
 def more_beside(parquet: Path) -> Path:
@@ -41,18 +53,28 @@ def more_beside(parquet: Path) -> Path:
 
 
 def travelling(parquet) -> Path:
-    """The path of a file to export to. StoreError for what cannot be one: a folder, or the name of a store."""
+    """The path of a file to export to. StoreError for what cannot be one: a folder, or the name of
+    a store.
+    """
     path = at_home(parquet)
     if not path.name or path.is_dir():
-        raise StoreError(f"Trials are exported to a Parquet file, got {str(parquet) or 'no name'!r}. Give the path of a file.")
+        raise StoreError(
+            f"Trials are exported to a Parquet file, got {str(parquet) or 'no name'!r}. Give the"
+            " path of a file."
+        )
     if path.suffix in (".sqlite", ".sqlite3", ".db"):
-        raise StoreError(f"Trials are exported to a Parquet file, got the name of an SQLite store, {path}. Give a name that ends in .parquet.")
+        raise StoreError(
+            f"Trials are exported to a Parquet file, got the name of an SQLite store, {path}. Give"
+            " a name that ends in .parquet."
+        )
     return path
 
 
 @contextmanager
 def alone_in(folder: Path):
-    """Lets one process at a time read and replace files of a folder, as far as the file system has locks."""
+    """Lets one process at a time read and replace files of a folder, as far as the file system has
+    locks.
+    """
     try:
         import fcntl
 

@@ -1,7 +1,9 @@
-"""Trials and the store that keeps them: one SQLite file, one writer at a time, any number of readers, no torch.
+"""Trials and the store that keeps them: one SQLite file, one writer at a time, any number of
+readers, no torch.
 
-A trial is a row and is written once, when it ends. The store is therefore also the memory of an interrupted run: what is
-in it is never trained again, and `kill -9` loses the trials in flight and nothing else.
+A trial is a row and is written once, when it ends. The store is therefore also the memory of an
+interrupted run: what is in it is never trained again, and `kill -9` loses the trials in flight and
+nothing else.
 """
 
 import itertools
@@ -16,27 +18,50 @@ import pandas as pd
 
 from rnnkit.trials.files import at_home, look_at, more_beside
 from rnnkit.trials.sql import BOTH, CREATE, INSERT, KINDS, NAMES, STUDY, TEXTS, corrupt, plainly
-from rnnkit.trials.trial import COLUMNS, LATER, MAY_BE_NAN, SAFE, StoreError, Trial, from_row, plain, to_row, values
+from rnnkit.trials.trial import (
+    COLUMNS,
+    LATER,
+    MAY_BE_NAN,
+    SAFE,
+    StoreError,
+    Trial,
+    from_row,
+    plain,
+    to_row,
+    values,
+)
 
 
 class TrialStore:
-    """The trials in an SQLite file, which is made if it is not there (unless `create` is False); also a context manager.
+    """The trials in an SQLite file, which is made if it is not there (unless `create` is False);
+    also a context manager.
 
-    A path that ends in .parquet is a file of trials that travels, and is only read: what is added is kept beside it, in the SQLite
-    file `more_beside` names, and what either has is seen. `":memory:"` is an empty store that keeps nothing. `file` is the SQLite file
-    that is written, None if nothing is kept. `patience` is how many seconds to wait for another writer. StoreError.
+    A path that ends in .parquet is a file of trials that travels, and is only read: what is added
+    is kept beside it, in the SQLite file `more_beside` names, and what either has is seen.
+    `":memory:"` is an empty store that keeps nothing. `file` is the SQLite file that is written,
+    None if nothing is kept. `patience` is how many seconds to wait for another writer. StoreError.
     """
 
     def __init__(self, path, create=True, patience=10.0):
         if not isinstance(path, (str, Path)) or "\0" in str(path):
-            raise StoreError(f"A store is named by the path of a file, got {path!r}. Give such a path.")
+            raise StoreError(
+                f"A store is named by the path of a file, got {path!r}. Give such a path."
+            )
         self.path, self.patience, self._more = at_home(path), patience, False
         self.travels = self.path.suffix == ".parquet"
-        self.file = None if str(path) == ":memory:" else more_beside(self.path) if self.travels else self.path
+        self.file = (
+            None
+            if str(path) == ":memory:"
+            else more_beside(self.path)
+            if self.travels
+            else self.path
+        )
         if self.kept and not self.travels:
             look_at(self.path, create)
         with self._plainly():
-            self._sql = sqlite3.connect(":memory:" if self.travels or not self.kept else self.path, timeout=patience)
+            self._sql = sqlite3.connect(
+                ":memory:" if self.travels or not self.kept else self.path, timeout=patience
+            )
         try:
             with self._plainly():
                 try:
@@ -58,9 +83,13 @@ class TrialStore:
         return self.file is not None
 
     def _reopened_to_read(self, error) -> bool:
-        """Whether a store that may be neither written nor locked was opened to be read alone: on a disk or in a folder for reading."""
+        """Whether a store that may be neither written nor locked was opened to be read alone: on a
+        disk or in a folder for reading.
+        """
         place = self.path.absolute()
-        refused = (getattr(error, "sqlite_errorname", None) or "").startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN"))
+        refused = (getattr(error, "sqlite_errorname", None) or "").startswith(
+            ("SQLITE_READONLY", "SQLITE_CANTOPEN")
+        )
         if not refused or not place.exists() or place.with_name(f"{place.name}-wal").exists():
             return False
         self._sql.close()
@@ -74,9 +103,11 @@ class TrialStore:
             self._sql.executemany(INSERT.format(table="main.trials"), rows_in(self.path))
 
     def _table(self, create=False) -> str:
-        """Where trials are read from: the table, or, of a file that travels, its trials and those kept beside it, once there are any.
+        """Where trials are read from: the table, or, of a file that travels, its trials and those
+        kept beside it, once there are any.
 
-        With `create` the file beside it is made if need be; where it cannot be, new trials stay in memory, and `kept` says so.
+        With `create` the file beside it is made if need be; where it cannot be, new trials stay in
+        memory, and `kept` says so.
         """
         if not self.travels or self._more:
             return "both" if self._more else "trials"
@@ -97,27 +128,51 @@ class TrialStore:
         return "both"
 
     def _open(self):
-        found = [row[0] for row in self._sql.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        found = [
+            row[0]
+            for row in self._sql.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
         if "trials" not in found:
             if found:
-                raise StoreError(f"{self.path} is an SQLite file, but not a trial store: it has no table `trials`. Give another path.")
+                raise StoreError(
+                    f"{self.path} is an SQLite file, but not a trial store: it has no table"
+                    " `trials`. Give another path."
+                )
             with self._sql:
-                self._sql.execute("BEGIN IMMEDIATE")  # two runs may make one store at the same moment
-                if not self._sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'trials'").fetchone():
+                self._sql.execute(
+                    "BEGIN IMMEDIATE"
+                )  # two runs may make one store at the same moment
+                if not self._sql.execute(
+                    "SELECT 1 FROM sqlite_master WHERE name = 'trials'"
+                ).fetchone():
                     self._sql.execute(CREATE)
-            with suppress(sqlite3.OperationalError):  # another run is at it, or the file system cannot: slower, as safe
+            with suppress(
+                sqlite3.OperationalError
+            ):  # another run is at it, or the file system cannot: slower, as safe
                 self._sql.execute("PRAGMA journal_mode = WAL")
-        table = self._sql.execute("PRAGMA table_info(trials)").fetchall()  # number, name, type, not null, default, key
+        table = self._sql.execute(
+            "PRAGMA table_info(trials)"
+        ).fetchall()  # number, name, type, not null, default, key
         missing = set(COLUMNS) - {row[1] for row in table}
         if missing - set(LATER):
-            raise StoreError(f"{self.path} is not a trial store: its table `trials` lacks {', '.join(sorted(missing))}. Give another path.")
-        further = sorted(row[1] for row in table if row[1] not in COLUMNS and row[3] and row[4] is None)
+            raise StoreError(
+                f"{self.path} is not a trial store: its table `trials` lacks"
+                f" {', '.join(sorted(missing))}. Give another path."
+            )
+        further = sorted(
+            row[1] for row in table if row[1] not in COLUMNS and row[3] and row[4] is None
+        )
         if further:
-            raise StoreError(f"{self.path} is of a newer version of rnnkit: its trials must have {', '.join(further)}. Install that version.")
+            raise StoreError(
+                f"{self.path} is of a newer version of rnnkit: its trials must have"
+                f" {', '.join(further)}. Install that version."
+            )
         for name in missing:  # a store of an older version
             default = "" if name in MAY_BE_NAN else f" DEFAULT {LATER[name]!r}"
             with suppress(sqlite3.OperationalError):  # another run has just added it
-                self._sql.execute(f'ALTER TABLE trials ADD COLUMN "{name}" {KINDS[COLUMNS[name]]}{default}')
+                self._sql.execute(
+                    f'ALTER TABLE trials ADD COLUMN "{name}" {KINDS[COLUMNS[name]]}{default}'
+                )
         health = self._sql.execute("PRAGMA quick_check(1)").fetchone()[0]
         if health != "ok":
             raise StoreError(corrupt(self.path, health))
@@ -127,7 +182,8 @@ class TrialStore:
         return plainly(self.path)
 
     def add(self, trials) -> int:
-        """Writes the trials (one transaction, on disk when it returns) and gives how many were new. What the store has is kept.
+        """Writes the trials (one transaction, on disk when it returns) and gives how many were new.
+        What the store has is kept.
 
         To add nothing is to try whether the store may be written.
         """
@@ -150,17 +206,26 @@ class TrialStore:
         """The trial at a place in the order of studies and numbers, from 0. IndexError."""
         with self._plainly():
             order = "ORDER BY study, hyper_iter LIMIT 1 OFFSET ?"
-            key = self._sql.execute(f"SELECT study, hyper_iter FROM {self._table()} {order}", (place,)).fetchone()
+            key = self._sql.execute(
+                f"SELECT study, hyper_iter FROM {self._table()} {order}", (place,)
+            ).fetchone()
         if key is None:
             raise IndexError(f"The store has {len(self)} trials, got place {place}.")
         return next(trial for trial in self.trials(key[0]) if trial.hyper_iter == key[1])
 
     def summary(self) -> list[tuple[str, int, int, float, float]]:
-        """A row a study, in order: key, trials, infeasible ones, least validation loss (NaN without a feasible trial), seconds."""
+        """A row a study, in order: key, trials, infeasible ones, least validation loss (NaN without
+        a feasible trial), seconds.
+        """
         columns = "study, count(*), sum(infeasible), min(valid_loss), sum(seconds)"
         with self._plainly():
-            rows = self._sql.execute(f"SELECT {columns} FROM {self._table()} GROUP BY study ORDER BY study").fetchall()
-        return [(plain(str(key)), count, bad, math.nan if best is None else best, seconds) for key, count, bad, best, seconds in rows]
+            rows = self._sql.execute(
+                f"SELECT {columns} FROM {self._table()} GROUP BY study ORDER BY study"
+            ).fetchall()
+        return [
+            (plain(str(key)), count, bad, math.nan if best is None else best, seconds)
+            for key, count, bad, best, seconds in rows
+        ]
 
     def has(self, study: str, count: int) -> bool:
         """Whether the trials 0, ..., count - 1 of a study are all here. StoreError."""
@@ -169,16 +234,27 @@ class TrialStore:
     def numbers(self, study: str) -> set[int]:
         """The numbers (hyper_iter) of the trials that the store has of one study."""
         with self._plainly():
-            return {row[0] for row in self._sql.execute(f"SELECT hyper_iter FROM {self._table()} WHERE study = ?", (study,))}
+            return {
+                row[0]
+                for row in self._sql.execute(
+                    f"SELECT hyper_iter FROM {self._table()} WHERE study = ?", (study,)
+                )
+            }
 
     def _rows(self, study=None):
         """Rows as the table has them, of all studies or of one, by study and number."""
         if study is None:
-            return self._sql.execute(f"SELECT {NAMES} FROM {self._table()} ORDER BY study, hyper_iter")
-        return self._sql.execute(f"SELECT {NAMES} FROM {self._table()} WHERE study = ? ORDER BY hyper_iter", (study,))
+            return self._sql.execute(
+                f"SELECT {NAMES} FROM {self._table()} ORDER BY study, hyper_iter"
+            )
+        return self._sql.execute(
+            f"SELECT {NAMES} FROM {self._table()} WHERE study = ? ORDER BY hyper_iter", (study,)
+        )
 
     def frame(self, studies=None) -> pd.DataFrame:
-        """One row a trial, of all studies or of those named, by study and number. Losses of infeasible trials are NaN."""
+        """One row a trial, of all studies or of those named, by study and number. Losses of
+        infeasible trials are NaN.
+        """
         with self._plainly():
             if studies is None:
                 rows = self._rows().fetchall()
@@ -187,7 +263,11 @@ class TrialStore:
                 rows = [row for key in studies for row in self._rows(key)]
         frame = pd.DataFrame([values(row) for row in rows], columns=list(COLUMNS))
         for name in TEXTS:
-            unsafe = {text: plain(str(text)) for text in frame[name].unique() if not (type(text) is str and SAFE.fullmatch(text))}
+            unsafe = {
+                text: plain(str(text))
+                for text in frame[name].unique()
+                if not (type(text) is str and SAFE.fullmatch(text))
+            }
             frame[name] = frame[name].replace(unsafe) if unsafe else frame[name]
         kinds = {int: "int64", float: "float64", bool: "bool"}
         return frame.astype({name: kinds[kind] for name, kind in COLUMNS.items() if kind in kinds})
@@ -204,25 +284,38 @@ class TrialStore:
         under = folder_beside(self.path) if self.travels else None
         return Shelf(folder_beside(self.file) if self.kept else None, self.kept, under)
 
-    def save_weights(self, study: str, hyper_iter: int, valid_loss: float, blocks: dict, about: dict) -> bool:
-        """Keeps the weights of a trial beside the store if its study has none so good; says whether it did (trials/weights.py).
+    def save_weights(
+        self, study: str, hyper_iter: int, valid_loss: float, blocks: dict, about: dict
+    ) -> bool:
+        """Keeps the weights of a trial beside the store if its study has none so good; says whether
+        it did (trials/weights.py).
 
-        `blocks` are float32 arrays by the names of networks.blocks; `about` gives architecture, n_layers, n_units, n_in, n_out. A disk
-        that takes no more is told in one warning. ValueError for blocks that are no such network.
+        `blocks` are float32 arrays by the names of networks.blocks; `about` gives architecture,
+        n_layers, n_units, n_in, n_out. A disk that takes no more is told in one warning. ValueError
+        for blocks that are no such network.
         """
-        about = {**about, "study": study, "hyper_iter": int(hyper_iter), "valid_loss": float(valid_loss)}
+        about = {
+            **about,
+            "study": study,
+            "hyper_iter": int(hyper_iter),
+            "valid_loss": float(valid_loss),
+        }
         return self.shelf.save(about, blocks)
 
     def weights(self, study: str) -> tuple[int, dict]:
-        """Number (hyper_iter) and weights, by block, of the best trial of a study. StoreError if the store has none that can be read."""
+        """Number (hyper_iter) and weights, by block, of the best trial of a study. StoreError if
+        the store has none that can be read.
+        """
         about, blocks = self.shelf.load(study)
         return about["hyper_iter"], blocks
 
     def export(self, parquet) -> int:
-        """Adds all trials to a Parquet file, which is made if need be, and the weights beside it; gives how many the file then has.
+        """Adds all trials to a Parquet file, which is made if need be, and the weights beside it;
+        gives how many the file then has.
 
-        The file is replaced whole or not at all, and what it has stays: of a trial that it has as well the file's own record, and of
-        two networks the better one. StoreError for a file that is none of trials, and where the two disagree about a trial.
+        The file is replaced whole or not at all, and what it has stays: of a trial that it has as
+        well the file's own record, and of two networks the better one. StoreError for a file that
+        is none of trials, and where the two disagree about a trial.
         """
         from rnnkit.trials.export import export
 
@@ -236,13 +329,19 @@ class TrialStore:
     def studies(self) -> list[str]:
         """The keys of all studies, in order."""
         with self._plainly():
-            return [row[0] for row in self._sql.execute(f"SELECT DISTINCT study FROM {self._table()} ORDER BY study")]
+            return [
+                row[0]
+                for row in self._sql.execute(
+                    f"SELECT DISTINCT study FROM {self._table()} ORDER BY study"
+                )
+            ]
 
     def import_(self, parquet, check=None) -> int:
-        """Adds the trials of a Parquet file, and the weights beside it, and gives how many trials were new.
+        """Adds the trials of a Parquet file, and the weights beside it, and gives how many trials
+        were new.
 
-        Nothing in the files is trusted or run; StoreError. `check(trial)` may raise one too, and then nothing is imported. A file of
-        weights that is none is told in a warning and left.
+        Nothing in the files is trusted or run; StoreError. `check(trial)` may raise one too, and
+        then nothing is imported. A file of weights that is none is told in a warning and left.
         """
         from rnnkit.trials.parquet import rows_in
         from rnnkit.trials.weights import folder_beside
@@ -269,17 +368,28 @@ class TrialStore:
         return about and (about.st_dev, about.st_ino)
 
     def _save_what_was_there(self, rows):
-        """Raises the StoreError that the file has been removed or replaced; what it had, and new `rows`, are saved beside its place."""
-        saved = next(path for k in itertools.count(1) if not (path := self.file.with_name(f"{self.file.stem}-saved-{k}.sqlite")).exists())
+        """Raises the StoreError that the file has been removed or replaced; what it had, and new
+        `rows`, are saved beside its place.
+        """
+        saved = next(
+            path
+            for k in itertools.count(1)
+            if not (path := self.file.with_name(f"{self.file.stem}-saved-{k}.sqlite")).exists()
+        )
         try:
             with TrialStore(saved) as other:
                 other._insert(rows)
                 for study in self.studies():
                     other.add(self.trials(study))
-                where = f"What could be read of it, {len(other):,} trials, is in {saved}: move that to its place, and run the same again."
+                where = (
+                    f"What could be read of it, {len(other):,} trials, is in {saved}: move that to"
+                    " its place, and run the same again."
+                )
         except StoreError as error:
             where = f"What it had cannot be saved: {error}"
-        raise StoreError(f"The store {self.file} was removed or replaced while it was written. {where}")
+        raise StoreError(
+            f"The store {self.file} was removed or replaced while it was written. {where}"
+        )
 
     def close(self):
         self._sql.close()

@@ -14,9 +14,11 @@ class StoreError(Exception):
 
 @dataclass(frozen=True)
 class Trial:
-    """One row: the authors' ten columns (architecture to eval_loss, and hyper_iter for the trial's number), then ours.
+    """One row: the authors' ten columns (architecture to eval_loss, and hyper_iter for the trial's
+    number), then ours.
 
-    Losses are NaN where the trial was infeasible. `max_params` is the budget, `num_params` what the network has.
+    Losses are NaN where the trial was infeasible. `max_params` is the budget, `num_params` what the
+    network has.
     """
 
     study: str  # the key of the study it belongs to
@@ -41,28 +43,40 @@ class Trial:
     n_in: int
     unroll: int
     tuner: str
-    n_units: int = 0  # a layer; 0 where an older version of the kit did not note it, as are the other columns below
+    # a layer; 0 where an older version of the kit did not note it, as are the other columns below
+    n_units: int = 0
     form: str = ""  # how large the task is, for tasks that come in several sizes
-    accuracy: float = math.nan  # share of right answers on the evaluation data; NaN where there are none to be right
+    accuracy: float = (
+        math.nan
+    )  # share of right answers on the evaluation data; NaN where there are none to be right
     commit: str = ""  # of the source, where it is known
     torch: str = ""  # its version
 
 
 COLUMNS = {f.name: f.type for f in fields(Trial)}
-LATER = {f.name: f.default for f in fields(Trial) if f.default is not MISSING}  # columns that an older file may lack
+LATER = {
+    f.name: f.default for f in fields(Trial) if f.default is not MISSING
+}  # columns that an older file may lack
 MAY_BE_NAN = (*LOSSES, "accuracy")
-SAFE, UNSAFE = re.compile(r"[\w .,:;+=/()@^-]*"), re.compile(r"[^\w .,:;+=/()@^-]")  # texts of trials are shown on pages and in terminals
+SAFE, UNSAFE = (
+    re.compile(r"[\w .,:;+=/()@^-]*"),
+    re.compile(r"[^\w .,:;+=/()@^-]"),
+)  # texts of trials are shown on pages and in terminals
 FACTS = ("hparams", *LOSSES, "infeasible")  # what two records of one trial must agree in
 
 
 def differ(one: Trial, other: Trial) -> bool:
-    """Whether two records of one trial tell of different results; when and where it was trained is beside the point."""
+    """Whether two records of one trial tell of different results; when and where it was trained is
+    beside the point.
+    """
     pairs = [(getattr(one, name), getattr(other, name)) for name in FACTS]
     return any(a != b and not (a != a and b != b) for a, b in pairs)  # NaN is NaN
 
 
 def plain(text: str) -> str:
-    """A text without what could be markup, a script or a command to a terminal; such characters become question marks."""
+    """A text without what could be markup, a script or a command to a terminal; such characters
+    become question marks.
+    """
     return text if SAFE.fullmatch(text) else UNSAFE.sub("?", text)
 
 
@@ -82,7 +96,10 @@ def values(row):
         values["hparams"] = dict(json.loads(values["hparams"]))
     except (ValueError, TypeError, RecursionError):
         which = f"Trial {values['hyper_iter']} of {plain(str(values['study']))}"
-        raise StoreError(f"{which} has hyper-parameters that are no JSON object. Delete that row, or give another store.") from None
+        raise StoreError(
+            f"{which} has hyper-parameters that are no JSON object. Delete that row, or give"
+            " another store."
+        ) from None
     values["infeasible"] = bool(values["infeasible"])
     values.update({name: math.nan for name in MAY_BE_NAN if values[name] is None})
     return tuple(values.values())

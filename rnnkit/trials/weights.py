@@ -1,7 +1,9 @@
-"""The weights of each study's best trial: one safetensors file a study, in a folder beside the store. Nothing is ever unpickled.
+"""The weights of each study's best trial: one safetensors file a study, in a folder beside the
+store. Nothing is ever unpickled.
 
-A file holds the blocks of `rnnkit.networks.blocks` as float32 arrays, and, as JSON text, what they are: study, hyper_iter, valid_loss,
-architecture, n_layers, n_units, n_in, n_out. A file that comes in is checked as if a stranger had written it.
+A file holds the blocks of `rnnkit.networks.blocks` as float32 arrays, and, as JSON text, what they
+are: study, hyper_iter, valid_loss, architecture, n_layers, n_units, n_in, n_out. A file that comes
+in is checked as if a stranger had written it.
 """
 
 import hashlib
@@ -36,30 +38,45 @@ def file_name(study: str) -> str:
 class Shelf:
     """Weights by study. What is saved goes into `folder` if it is `kept`, and else stays in memory.
 
-    What the folder `under` has, which is only read, is there too; of two networks of a study the better one counts.
+    What the folder `under` has, which is only read, is there too; of two networks of a study the
+    better one counts.
     """
 
     def __init__(self, folder: Path | None, kept: bool, under: Path | None = None):
-        self.folder, self.kept, self.under, self.memory, self.warned = folder, kept, under, {}, False
+        self.folder, self.kept, self.under, self.memory, self.warned = (
+            folder,
+            kept,
+            under,
+            {},
+            False,
+        )
 
     def save(self, about: dict, blocks: dict, replace=False) -> bool:
-        """Keeps the weights if they are the best of their study so far (or, with `replace`, anyhow); says whether it did.
+        """Keeps the weights if they are the best of their study so far (or, with `replace`,
+        anyhow); says whether it did.
 
-        A file is replaced whole or not at all. Weights of a diverged trial are not kept. ValueError for blocks that are no network's.
-        A disk that is full or may not be written is told in one warning and costs the weights alone: they can be had again by
-        retraining the trial.
+        A file is replaced whole or not at all. Weights of a diverged trial are not kept. ValueError
+        for blocks that are no network's. A disk that is full or may not be written is told in one
+        warning and costs the weights alone: they can be had again by retraining the trial.
         """
-        if not math.isfinite(about["valid_loss"]) or not all(np.isfinite(block).all() for block in blocks.values()):
+        if not math.isfinite(about["valid_loss"]) or not all(
+            np.isfinite(block).all() for block in blocks.values()
+        ):
             return False
         if wrong := _wrong(about, blocks):
-            raise ValueError(f"Weights must be the blocks of one network, got some where {wrong}. Take them from networks.split.")
+            raise ValueError(
+                f"Weights must be the blocks of one network, got some where {wrong}. Take them from"
+                " networks.split."
+            )
         try:
             if not replace and about["valid_loss"] >= self.load(about["study"])[0]["valid_loss"]:
                 return False
         except StoreError:
             pass  # none yet, or none that can be read
-        data = safetensors.numpy.save({name: np.ascontiguousarray(block) for name, block in blocks.items()},
-                                      {"about": json.dumps(about, sort_keys=True)})  # fmt: skip
+        data = safetensors.numpy.save(
+            {name: np.ascontiguousarray(block) for name, block in blocks.items()},
+            {"about": json.dumps(about, sort_keys=True)},
+        )
         if not self.kept:
             self.memory[about["study"]] = data
             return True
@@ -68,14 +85,20 @@ class Shelf:
         except OSError as error:
             if not self.warned:
                 why = error.strerror or error
-                warnings.warn(f"The weights of the best trials cannot be kept in {self.folder} ({why}); the trials themselves are. "
-                              "Make room or change the folder's permissions; what is lacking is retrained when asked for.", stacklevel=3)
+                warnings.warn(
+                    f"The weights of the best trials cannot be kept in {self.folder} ({why}); the"
+                    " trials themselves are. Make room or change the folder's permissions; what is"
+                    " lacking is retrained when asked for.",
+                    stacklevel=3,
+                )
                 self.warned = True
             return False
         return True
 
     def load(self, study: str) -> tuple[dict, dict[str, np.ndarray]]:
-        """What the weights of a study are, and the weights, by block. StoreError if there are none, or a file holds something else."""
+        """What the weights of a study are, and the weights, by block. StoreError if there are none,
+        or a file holds something else.
+        """
         return self._load(study)[:2]
 
     def _load(self, study: str) -> tuple[dict, dict[str, np.ndarray], bytes]:
@@ -85,7 +108,10 @@ class Shelf:
         paths = [folder / file_name(study) for folder in (self.folder, self.under) if folder]
         there = [path for path in paths if path.exists()] or paths[-1:]
         if not there:
-            raise StoreError(f"The store in memory has no weights of {study}. Retrain its best trial to have them.")
+            raise StoreError(
+                f"The store in memory has no weights of {study}. Retrain its best trial to have"
+                " them."
+            )
         found, failed = [], None
         for path in there:
             try:
@@ -97,7 +123,9 @@ class Shelf:
         return min(found, key=lambda one: one[0]["valid_loss"])
 
     def note(self, study: str, hyper_iter: int, **more):
-        """Adds to the account of a study's weights, if they are those of trial `hyper_iter`: what was measured of them, as JSON can hold it."""
+        """Adds to the account of a study's weights, if they are those of trial `hyper_iter`: what
+        was measured of them, as JSON can hold it.
+        """
         try:
             about, blocks = self.load(study)
         except StoreError:
@@ -106,7 +134,9 @@ class Shelf:
             self.save({**about, **more}, blocks, replace=True)
 
     def copy_to(self, folder: Path, studies):
-        """Copies the weights of the studies that have some, whole files, unless the folder's are better. StoreError if it cannot be written."""
+        """Copies the weights of the studies that have some, whole files, unless the folder's are
+        better. StoreError if it cannot be written.
+        """
         other = Shelf(folder, kept=True)
         for study in studies:
             try:
@@ -122,10 +152,15 @@ class Shelf:
             try:
                 _write(folder / file_name(study), data)
             except OSError as error:
-                raise StoreError(f"Weights cannot be written to {folder} ({error.strerror or error}). Give another path.") from error
+                raise StoreError(
+                    f"Weights cannot be written to {folder} ({error.strerror or error}). Give"
+                    " another path."
+                ) from error
 
     def add_from(self, folder: Path, studies):
-        """Takes over the weights of the studies that another folder has, where they are better; a file that is no such is told and left."""
+        """Takes over the weights of the studies that another folder has, where they are better; a
+        file that is no such is told and left.
+        """
         other = Shelf(folder, kept=False)
         for study in studies:
             if (folder / file_name(study)).exists():
@@ -142,12 +177,18 @@ def _rank(about: dict) -> tuple:
 
 def _opened(data: bytes, study: str, path) -> tuple[dict, dict[str, np.ndarray], bytes]:
     """What a file of weights holds, and its bytes. StoreError if that is something else."""
+
     def refuse(what):
-        raise StoreError(f"{path} does not hold the weights of {study}: {what}. Delete it; they can be had again by retraining.")
+        raise StoreError(
+            f"{path} does not hold the weights of {study}: {what}. Delete it; they can be had again"
+            " by retraining."
+        )
 
     try:
         blocks = safetensors.numpy.load(data)
-        about = json.loads(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["about"])
+        about = json.loads(
+            json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["about"]
+        )
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         refuse(f"it is no safetensors file of this kit ({type(error).__name__})")
     if wrong := _wrong(about, blocks):
@@ -164,9 +205,14 @@ def _bytes_of(path: Path, study: str) -> bytes:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror or error}). Change its permissions, or delete it.") from error
+        raise StoreError(
+            f"{path} cannot be read ({error.strerror or error}). Change its permissions, or"
+            " delete it."
+        ) from error
     if len(data) > MAX_BYTES:
-        raise StoreError(f"{path} is too large for weights: at most {MAX_BYTES:,} bytes are read. Delete it.")
+        raise StoreError(
+            f"{path} is too large for weights: at most {MAX_BYTES:,} bytes are read. Delete it."
+        )
     return data
 
 
@@ -195,14 +241,20 @@ def _wrong(about, blocks) -> str:
     for name, shape in expected.items():
         block = np.asarray(blocks[name])
         if block.dtype != np.float32 or block.shape != shape:
-            return f"{name} is {block.dtype} of shape {block.shape}, and float32 of shape {shape} is due"
+            return (
+                f"{name} is {block.dtype} of shape {block.shape}, and float32 of shape {shape}"
+                " is due"
+            )
         if not np.isfinite(block).all():
             return f"{name} is not finite"
     return ""
 
 
 def _shapes(blocks, n_layers: int, n_units: int, n_in: int, n_out: int) -> dict[str, tuple]:
-    """The blocks of a network as networks.blocks has them. How many maps and states its cell has is read off its first layer."""
+    """The blocks of a network as networks.blocks has them. How many maps and states its cell has is
+    read off its first layer.
+    """
+
     def rows(name):
         shape = np.shape(blocks.get(name, ()))
         return shape[0] if shape else 0
@@ -211,7 +263,13 @@ def _shapes(blocks, n_layers: int, n_units: int, n_in: int, n_out: int) -> dict[
     if project:
         shapes |= {"W_in": (N, n_in), "b_in": (N,)}
     for layer in range(min(n_layers, len(blocks))):
-        K, R = (rows(name) // max(N, 1) for name in ("b0", "Wh0"))  # maps, and those of them that have a recurrent matrix
-        shapes |= {f"Wx{layer}": (K * N, N if layer or project else n_in), f"b{layer}": (K * N,), f"h{layer}": (rows("h0"), N)}
+        K, R = (
+            rows(name) // max(N, 1) for name in ("b0", "Wh0")
+        )  # maps, and those of them that have a recurrent matrix
+        shapes |= {
+            f"Wx{layer}": (K * N, N if layer or project else n_in),
+            f"b{layer}": (K * N,),
+            f"h{layer}": (rows("h0"), N),
+        }
         shapes |= {f"Wh{layer}": (min(R, K) * N, N)} if "Wh0" in blocks else {}
     return shapes | {"W_out": (n_out, N if n_layers else n_in), "b_out": (n_out,)}

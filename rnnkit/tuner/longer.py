@@ -1,34 +1,53 @@
-"""Longer trainings that start from the best trials of an earlier search: what a network does when it is given time."""
+"""Longer trainings that start from the best trials of an earlier search: what a network does when
+it is given time.
+"""
 
 import numpy as np
 
 from rnnkit.hparams import Space
 
 STEP = 0.04  # how far a number is moved, as a share of its range
-MORE_LABELS = 1.25  # at most so many times the labels: a network that is trained for longer stores more of them
+# at most so many times the labels: a network that is trained for longer stores more of them
+MORE_LABELS = 1.25
 
 
 class LongTuner:
-    """Trial i takes the i-th of the starting points, in turns, moves its numbers a little, and trains for as long as this space says.
+    """Trial i takes the i-th of the starting points, in turns, moves its numbers a little, and
+    trains for as long as this space says.
 
-    `start` is a list of hyper-parameter sets of an earlier, shorter search in the same space, best first. Choices stay as they are.
-    Suggestions are a function of the space, the seed, the starting points and i alone. ValueError without a starting point.
+    `start` is a list of hyper-parameter sets of an earlier, shorter search in the same space, best
+    first. Choices stay as they are. Suggestions are a function of the space, the seed, the starting
+    points and i alone. ValueError without a starting point.
     """
 
     listens = False
 
     def __init__(self, space: Space, seed: int = 0, start: list[dict] = ()):
         if not start:
-            raise ValueError("Longer trainings need the hyper-parameters of at least one trial to start from, got none. Run the shorter search first.")
+            raise ValueError(
+                "Longer trainings need the hyper-parameters of at least one trial to start from,"
+                " got none. Run the shorter search first."
+            )
         self.space, self.seed = space, seed
         self.start = [self._within(point) for point in start]
 
     def _within(self, point):
-        """A starting point in this space, whose range of training steps is another. ValueError where it lacks a value."""
-        lacking = [row.name for row in self.space.rows if row.name not in point and row.name != "train_steps"]
+        """A starting point in this space, whose range of training steps is another. ValueError
+        where it lacks a value.
+        """
+        lacking = [
+            row.name
+            for row in self.space.rows
+            if row.name not in point and row.name != "train_steps"
+        ]
         if lacking:
-            raise ValueError(f"A starting point needs a value for {', '.join(lacking)}, got {', '.join(point) or 'nothing'}.")
-        return self.space.point([row.low if row.name == "train_steps" else point[row.name] for row in self.space.rows])
+            raise ValueError(
+                f"A starting point needs a value for {', '.join(lacking)}, got"
+                f" {', '.join(point) or 'nothing'}."
+            )
+        return self.space.point(
+            [row.low if row.name == "train_steps" else point[row.name] for row in self.space.rows]
+        )
 
     def suggest(self, count: int, start: int = 0) -> list[dict]:
         """Hyper-parameters of the trials start, ..., start + count - 1."""
@@ -39,7 +58,10 @@ class LongTuner:
         point = self.start[i % len(self.start)]
         unit = self.space.to_unit(point)
         for k, row in enumerate(self.space.rows):
-            step, share = rng.standard_normal(), rng.random()  # drawn for each row, so that one row more moves no other
+            step, share = (
+                rng.standard_normal(),
+                rng.random(),
+            )  # drawn for each row, so that one row more moves no other
             if row.name == "train_steps":
                 unit[k] = share
             elif row.name == "samples_per_param":

@@ -6,7 +6,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Control:
-    """A control of ipywidgets' class `kind`, its first value, the label before it and the explanation shown on hover."""
+    """A control of ipywidgets' class `kind`, its first value, the label before it and the
+    explanation shown on hover.
+    """
 
     kind: str
     value: Any
@@ -16,11 +18,20 @@ class Control:
     press: Any = None  # of a button: called with the panel
 
     def make(self):
-        """The ipywidgets control, with its label; all of them can be reached and moved with the keyboard."""
+        """The ipywidgets control, with its label; all of them can be reached and moved with the
+        keyboard.
+        """
         import ipywidgets
 
-        wide = {"Text": "34em", "Dropdown": "auto", "Button": "7em", "Checkbox": "auto"}.get(self.kind, "22em")
-        settings = {"description": self.label, "tooltip": self.tip or self.label, "layout": {"width": wide}, **self.options}
+        wide = {"Text": "34em", "Dropdown": "auto", "Button": "7em", "Checkbox": "auto"}.get(
+            self.kind, "22em"
+        )
+        settings = {
+            "description": self.label,
+            "tooltip": self.tip or self.label,
+            "layout": {"width": wide},
+            **self.options,
+        }
         if self.kind != "Button":
             settings |= {"value": self.value, "style": {"description_width": "auto"}}
         return getattr(ipywidgets, self.kind)(**settings)
@@ -30,11 +41,19 @@ def slider(label, low, high, value, step=1, tip="") -> Control:
     """A slider over numbers from `low` to `high`; whole ones where all of them are whole."""
     whole = all(isinstance(x, int) for x in (low, high, value, step))
     limits = {"min": low, "max": high, "step": step}
-    return Control("IntSlider" if whole else "FloatSlider", value, label, tip, limits | ({} if whole else {"readout_format": ".2f"}))
+    return Control(
+        "IntSlider" if whole else "FloatSlider",
+        value,
+        label,
+        tip,
+        limits | ({} if whole else {"readout_format": ".2f"}),
+    )
 
 
 def log_slider(label, values, value, tip="") -> Control:
-    """A slider over some values in their order, such as 300, 1K, 3K: (shown, value) pairs or values."""
+    """A slider over some values in their order, such as 300, 1K, 3K: (shown, value) pairs or
+    values.
+    """
     return Control("SelectionSlider", value, label, tip, {"options": list(values)})
 
 
@@ -46,11 +65,18 @@ def choice(label, options, value=None, tip="") -> Control:
 
 
 def many(label, options, value=None, tip="") -> Control:
-    """Any number of some; all of them, if no `value` is named. Ctrl or Shift with arrow keys or clicks chooses several."""
+    """Any number of some; all of them, if no `value` is named. Ctrl or Shift with arrow keys or
+    clicks chooses several.
+    """
     options = list(options)
     values = tuple(o[1] if isinstance(o, tuple) else o for o in options)
-    return Control("SelectMultiple", values if value is None else tuple(value), label, tip,
-                   {"options": options, "rows": min(7, len(options)), "layout": {"width": "auto"}})  # fmt: skip
+    return Control(
+        "SelectMultiple",
+        values if value is None else tuple(value),
+        label,
+        tip,
+        {"options": options, "rows": min(7, len(options)), "layout": {"width": "auto"}},
+    )
 
 
 def toggle(label, value=False, tip="") -> Control:

@@ -1,4 +1,6 @@
-"""Inside a cell: its state over time, its gates, and the gradient on its way back, beside the other cells (section 1.4)."""
+"""Inside a cell: its state over time, its gates, and the gradient on its way back, beside the other
+cells (section 1.4).
+"""
 
 from functools import lru_cache
 
@@ -18,13 +20,39 @@ PARTS = {"left": 0.07, "right": 0.9, "bottom": 0.16, "top": 0.88, "wspace": 0.42
 
 
 def widget(architecture="gru", recurrent_scale=1.0, forget_bias=1.0) -> Panel:
-    """The first picture is of this cell; every map has the same scale, and gates have no bias but b^fg."""
+    """The first picture is of this cell; every map has the same scale, and gates have no bias but
+    b^fg.
+    """
     controls = {
-        "architecture": choice("cell", [(label_of(cell), cell) for cell in PAPER], architecture, "Which equations"),
-        "recurrent_scale": slider("recurrent scale", 0.1, 2.0, recurrent_scale, 0.1, "Of all recurrent matrices, but the IRNN's"),
-        "forget_bias": slider("forget bias", 0.0, 6.0, forget_bias, 0.5, "b^fg, added to the bias of the gate that keeps the state"),
-        "nonlinearity": choice("nonlinearity", (OWN, "tanh", "relu"), tip="s of the RNN and of the UGRNN; the others have no choice"),
-        "shown": choice("input", flow.SHOWN, tip="A random vector at the first step and zeros after, or a new one at every step"),
+        "architecture": choice(
+            "cell", [(label_of(cell), cell) for cell in PAPER], architecture, "Which equations"
+        ),
+        "recurrent_scale": slider(
+            "recurrent scale",
+            0.1,
+            2.0,
+            recurrent_scale,
+            0.1,
+            "Of all recurrent matrices, but the IRNN's",
+        ),
+        "forget_bias": slider(
+            "forget bias",
+            0.0,
+            6.0,
+            forget_bias,
+            0.5,
+            "b^fg, added to the bias of the gate that keeps the state",
+        ),
+        "nonlinearity": choice(
+            "nonlinearity",
+            (OWN, "tanh", "relu"),
+            tip="s of the RNN and of the UGRNN; the others have no choice",
+        ),
+        "shown": choice(
+            "input",
+            flow.SHOWN,
+            tip="A random vector at the first step and zeros after, or a new one at every step",
+        ),
     }
     for k in range(GATES):
         tip = "Added to the bias of a gate: below 0 it closes, above 0 it opens"
@@ -49,14 +77,25 @@ def _changed(panel, name):
 def seen(architecture, recurrent_scale, forget_bias, nonlinearity, shown, biases=()):
     """The flow of one cell; kept, since the other cells are seen again with every move."""
     choices = cell_of(architecture).nonlinearities
-    setting = flow.setting(architecture, recurrent_scale, 1.0, forget_bias, nonlinearity if nonlinearity in choices else None, biases)
+    setting = flow.setting(
+        architecture,
+        recurrent_scale,
+        1.0,
+        forget_bias,
+        nonlinearity if nonlinearity in choices else None,
+        biases,
+    )
     return flow.flow(architecture, setting, STEPS, UNITS, shown, traced=False)
 
 
-def draw(figure, theme, *, architecture, recurrent_scale, forget_bias, nonlinearity, shown, **biases) -> str:
+def draw(
+    figure, theme, *, architecture, recurrent_scale, forget_bias, nonlinearity, shown, **biases
+) -> str:
     """State, gates, gradient; `biases` are those of the gates, bias_0 ... in their order."""
     gates = flow.gates_of(cell_of(architecture))
-    own = tuple((gate, biases[f"bias_{k}"]) for k, gate in enumerate(gates) if f"bias_{k}" in biases)
+    own = tuple(
+        (gate, biases[f"bias_{k}"]) for k, gate in enumerate(gates) if f"bias_{k}" in biases
+    )
     same = (recurrent_scale, forget_bias, nonlinearity, shown)
     here = seen(architecture, *same, own)
     style = theme.style_of(PAPER)
@@ -64,31 +103,65 @@ def draw(figure, theme, *, architecture, recurrent_scale, forget_bias, nonlinear
     state, gate, back = figure.subplots(1, 3, gridspec_kw=PARTS)
     state.plot(here.h_TxMxN[:, 0], color=color, linewidth=1.3, alpha=0.8)
     top = max(0.1, 10.0 ** np.ceil(np.log10(np.abs(here.h_TxMxN).max() + 1e-9)))
-    state.set(title=f"{label_of(architecture)}: state h", xlabel="time step", ylim=(-1.03 * top, 1.03 * top), xlim=(0, STEPS))
+    state.set(
+        title=f"{label_of(architecture)}: state h",
+        xlabel="time step",
+        ylim=(-1.03 * top, 1.03 * top),
+        xlim=(0, STEPS),
+    )
     gate.set(title="gates, mean of units", xlabel="time step", ylim=(-0.03, 1.03), xlim=(0, STEPS))
-    for ax, ticks in ((state, (-top, 0, top)), (gate, (0, 0.5, 1))):  # few labels: they take most of the time
+    for ax, ticks in (
+        (state, (-top, 0, top)),
+        (gate, (0, 0.5, 1)),
+    ):  # few labels: they take most of the time
         ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     if not gates:
         gate.text(0.5, 0.5, "no gate", transform=gate.transAxes, ha="center", color=theme.grey)
     means = {name: values[:, 0].mean(1) for name, values in here.gates.items()}
-    for (name, values), line, end in zip(means.items(), GATE_LINES, apart([v[-1] for v in means.values()], 0.09)):
+    for (name, values), line, end in zip(
+        means.items(), GATE_LINES, apart([v[-1] for v in means.values()], 0.09)
+    ):
         gate.plot(range(1, STEPS + 1), values, color=color, linestyle=line)
         gate.text(STEPS * 1.02, end, name, color=color, va="center", fontsize=13)
     ends = {}
     for other in PAPER:
         line = (here if other == architecture else seen(other, *same)).gradient_TxM[::-1, 0]
         ends[other] = max(float(line[-1]), FLOOR)
-        back.plot(range(STEPS + 1), np.clip(line, FLOOR / 10, CEILING * 10), color=style[other].color, linestyle=style[other].line,
-                  linewidth=3.5 if other == architecture else 1.0, zorder=3 if other == architecture else 2)  # fmt: skip
-    back.set(title="gradient", xlabel="steps back from the end", yscale="log", ylim=(1e-7, 1e3), xlim=(0, STEPS))
-    back.set_yticks([1e-6, 1e-3, 1, 1e3], ["1e-6", "1e-3", "1", "1e3"])  # powers of ten take long to typeset
+        back.plot(
+            range(STEPS + 1),
+            np.clip(line, FLOOR / 10, CEILING * 10),
+            color=style[other].color,
+            linestyle=style[other].line,
+            linewidth=3.5 if other == architecture else 1.0,
+            zorder=3 if other == architecture else 2,
+        )
+    back.set(
+        title="gradient",
+        xlabel="steps back from the end",
+        yscale="log",
+        ylim=(1e-7, 1e3),
+        xlim=(0, STEPS),
+    )
+    back.set_yticks(
+        [1e-6, 1e-3, 1, 1e3], ["1e-6", "1e-3", "1", "1e3"]
+    )  # powers of ten take long to typeset
     back.minorticks_off()
     for ax in (state, gate, back):
         ax.set_xticks((0, STEPS // 2, STEPS))
     places = apart([np.log10(np.clip(end, 1e-7, 1e3)) for end in ends.values()], 0.55, -7, 3)
     for other, place in zip(ends, places):
         bold = "bold" if other == architecture else "normal"
-        back.text(STEPS * 1.03, 10**place, label_of(other), color=style[other].color, va="center", fontsize=11, fontweight=bold)
+        back.text(
+            STEPS * 1.03,
+            10**place,
+            label_of(other),
+            color=style[other].color,
+            va="center",
+            fontsize=11,
+            fontweight=bold,
+        )
     kept = ", ".join(f"{name} {values[-1]:.2f}" for name, values in means.items())
-    return (f"{label_of(architecture)}: {STEPS} steps back, the gradient is {ends[architecture]:.2g} of what it was at the end. "
-            f"{f'Gates at the end: {kept}.' if kept else 'It has no gate.'}")
+    return (
+        f"{label_of(architecture)}: {STEPS} steps back, the gradient is {ends[architecture]:.2g} of"
+        f" what it was at the end. {f'Gates at the end: {kept}.' if kept else 'It has no gate.'}"
+    )

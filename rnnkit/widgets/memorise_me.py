@@ -1,4 +1,6 @@
-"""Memorise me: a network learns random labels by heart while you look, and its bits are counted (section 2.1)."""
+"""Memorise me: a network learns random labels by heart while you look, and its bits are counted
+(section 2.1).
+"""
 
 from collections import deque
 
@@ -12,24 +14,62 @@ from rnnkit.widgets.panel import Panel
 
 SIZES, STEPS = (300, 1_000, 3_000, 10_000), (5_000, 20_000, 80_000)
 PAST = 5  # earlier curves that stay in sight
-WAITING, COMPILING = "Press train.", "The training step is being compiled; the first time this takes some seconds."
+WAITING, COMPILING = (
+    "Press train.",
+    "The training step is being compiled; the first time this takes some seconds.",
+)
 
 
 def widget(architecture="rnn", max_params=1_000, labels=3.0, unroll=5, train_steps=20_000) -> Panel:
-    """`labels` for each parameter to learn by heart; `max_params` one of SIZES, `train_steps` one of STEPS."""
+    """`labels` for each parameter to learn by heart; `max_params` one of SIZES, `train_steps` one
+    of STEPS.
+    """
     cells = [cell for cell in PAPER if cell_of(cell).min_layers == 1]
     controls = {
-        "architecture": choice("cell", [(label_of(cell), cell) for cell in cells], architecture, "Which equations"),
-        "max_params": log_slider("parameters", [(short(size), size) for size in SIZES], max_params, "The most that the network may have"),
-        "labels": slider("labels a parameter", 0.5, 8.0, labels, 0.5, "Random labels to learn by heart, for each parameter"),
-        "unroll": slider("time steps", 1, 12, unroll, 1, "Steps from the first sight of the input to the answer"),
-        "train_steps": log_slider("training steps", [(short(steps), steps) for steps in STEPS], train_steps, "How long to train"),
+        "architecture": choice(
+            "cell", [(label_of(cell), cell) for cell in cells], architecture, "Which equations"
+        ),
+        "max_params": log_slider(
+            "parameters",
+            [(short(size), size) for size in SIZES],
+            max_params,
+            "The most that the network may have",
+        ),
+        "labels": slider(
+            "labels a parameter",
+            0.5,
+            8.0,
+            labels,
+            0.5,
+            "Random labels to learn by heart, for each parameter",
+        ),
+        "unroll": slider(
+            "time steps", 1, 12, unroll, 1, "Steps from the first sight of the input to the answer"
+        ),
+        "train_steps": log_slider(
+            "training steps",
+            [(short(steps), steps) for steps in STEPS],
+            train_steps,
+            "How long to train",
+        ),
         "train": button("train", _press, "Trains from new weights, or stops"),
         "clear": button("clear", lambda panel: panel.set(past=()), "Forgets the earlier curves"),
     }
-    settings = dict(architecture=architecture, max_params=max_params, labels=labels, unroll=unroll, train_steps=train_steps)
-    return Panel(draw, controls, {"curve": (), "past": (), "note": WAITING, "what": ()}, size=(10, 4.2), changed=_changed,
-                 still=lambda: deque(looks(**settings, past=()), maxlen=1)[0])  # fmt: skip
+    settings = dict(
+        architecture=architecture,
+        max_params=max_params,
+        labels=labels,
+        unroll=unroll,
+        train_steps=train_steps,
+    )
+    return Panel(
+        draw,
+        controls,
+        {"curve": (), "past": (), "note": WAITING, "what": ()},
+        size=(10, 4.2),
+        changed=_changed,
+        still=lambda: deque(looks(**settings, past=()), maxlen=1)[0],
+    )
 
 
 def study_of(architecture, max_params, unroll) -> Study:
@@ -37,12 +77,16 @@ def study_of(architecture, max_params, unroll) -> Study:
 
 
 def hparams_of(study, labels, train_steps) -> dict:
-    """The usual hyper-parameters of a study, with so many labels per parameter and so many training steps."""
+    """The usual hyper-parameters of a study, with so many labels per parameter and so many training
+    steps.
+    """
     return study.space.usual_point() | {"samples_per_param": labels, "train_steps": train_steps}
 
 
 def looks(architecture, max_params, labels, unroll, train_steps, past):
-    """Trains, and yields the state to draw: the curve so far, (training steps, bits per parameter, share of right labels) at each look."""
+    """Trains, and yields the state to draw: the curve so far, (training steps, bits per parameter,
+    share of right labels) at each look.
+    """
     name = f"{label_of(architecture)}, {short(max_params)}, {labels:g} labels"
     yield {"curve": (), "past": past, "what": (architecture, name), "note": COMPILING}
     study, curve = study_of(architecture, max_params, unroll), []
@@ -54,31 +98,95 @@ def looks(architecture, max_params, labels, unroll, train_steps, past):
         yield {"curve": tuple(curve), "note": ""}
 
 
-def draw(figure, theme, *, architecture, max_params, labels, unroll, train_steps, curve, past, note, what) -> str:
-    """Bits per parameter and the share of right labels while one network trains; earlier ones are pale."""
-    place = {"width_ratios": [1.5, 1], "left": 0.07, "right": 0.985, "bottom": 0.16, "top": 0.9, "wspace": 0.24}
+def draw(
+    figure, theme, *, architecture, max_params, labels, unroll, train_steps, curve, past, note, what
+) -> str:
+    """Bits per parameter and the share of right labels while one network trains; earlier ones are
+    pale.
+    """
+    place = {
+        "width_ratios": [1.5, 1],
+        "left": 0.07,
+        "right": 0.985,
+        "bottom": 0.16,
+        "top": 0.9,
+        "wspace": 0.24,
+    }
     left, right = figure.subplots(1, 2, gridspec_kw=place)
-    study, color = study_of(architecture, max_params, unroll), theme.style_of([architecture])[architecture].color
+    study, color = (
+        study_of(architecture, max_params, unroll),
+        theme.style_of([architecture])[architecture].color,
+    )
     most = max((8.4, labels * 1.05) if labels > 5.5 else (5.6,))
     for ax, column in ((left, 1), (right, 2)):
         for name, text, old in past:
-            ax.plot([look[0] for look in old], [look[column] for look in old], color=theme.style_of([name])[name].color, alpha=0.4,
-                    linewidth=1.6, label=text)  # fmt: skip
-        ax.plot([look[0] for look in curve], [look[column] for look in curve], color=color, linewidth=3)
+            ax.plot(
+                [look[0] for look in old],
+                [look[column] for look in old],
+                color=theme.style_of([name])[name].color,
+                alpha=0.4,
+                linewidth=1.6,
+                label=text,
+            )
+        ax.plot(
+            [look[0] for look in curve], [look[column] for look in curve], color=color, linewidth=3
+        )
         if curve:
             ax.plot(curve[-1][0], curve[-1][column], "o", color=color, markersize=10, clip_on=False)
-        ax.set(xscale="log", xlim=(8, 1.25 * max([train_steps, *(old[-1][0] for *_, old in past)])), xlabel="training steps")
+        ax.set(
+            xscale="log",
+            xlim=(8, 1.25 * max([train_steps, *(old[-1][0] for *_, old in past)])),
+            xlabel="training steps",
+        )
         theme.log(ax.xaxis)
-    units = f"{study.n_units} unit{'s' * (study.n_units != 1)}, {study.num_params:,} parameters, {unroll} time step{'s' * (unroll != 1)}"
-    left.set(ylim=(0, most), yticks=range(int(most) + 1), ylabel="stored bits per parameter", title=f"{label_of(architecture)}: {units}")
-    lines = ((paper.BITS_PER_PARAMETER, f"{paper.BITS_PER_PARAMETER:g}: the paper's networks", theme.grey, 0.01, "left"),
-             (paper.PERCEPTRON_BITS, f"{paper.PERCEPTRON_BITS:g}: a perceptron", theme.grey, 0.01, "left"),
-             (labels, f"{labels:g}: every label", theme.ink, 0.99, "right"))  # fmt: skip
+    units = (
+        f"{study.n_units} unit{'s' * (study.n_units != 1)}, {study.num_params:,} parameters,"
+        f" {unroll} time step{'s' * (unroll != 1)}"
+    )
+    left.set(
+        ylim=(0, most),
+        yticks=range(int(most) + 1),
+        ylabel="stored bits per parameter",
+        title=f"{label_of(architecture)}: {units}",
+    )
+    lines = (
+        (
+            paper.BITS_PER_PARAMETER,
+            f"{paper.BITS_PER_PARAMETER:g}: the paper's networks",
+            theme.grey,
+            0.01,
+            "left",
+        ),
+        (
+            paper.PERCEPTRON_BITS,
+            f"{paper.PERCEPTRON_BITS:g}: a perceptron",
+            theme.grey,
+            0.01,
+            "left",
+        ),
+        (labels, f"{labels:g}: every label", theme.ink, 0.99, "right"),
+    )
     for value, text, shade, x, side in lines:
         left.axhline(value, color=shade, linewidth=1.2, linestyle=(0, (6, 2)), zorder=0)
-        left.text(x, value + most / 80, text, color=shade, fontsize=11, va="bottom", ha=side, transform=left.get_yaxis_transform())
+        left.text(
+            x,
+            value + most / 80,
+            text,
+            color=shade,
+            fontsize=11,
+            va="bottom",
+            ha=side,
+            transform=left.get_yaxis_transform(),
+        )
     if past:
-        left.legend(loc="upper left", bbox_to_anchor=(0, 4.95 / most), title="before", alignment="left", handlelength=1.2, fontsize=11)
+        left.legend(
+            loc="upper left",
+            bbox_to_anchor=(0, 4.95 / most),
+            title="before",
+            alignment="left",
+            handlelength=1.2,
+            fontsize=11,
+        )
     right.set(ylim=(0.49, 1.01), yticks=(0.5, 0.75, 1), ylabel="share of right labels")
     count = max(1, round(labels * study.num_params))
     right.set_title(f"{count:,} labels")
@@ -86,8 +194,10 @@ def draw(figure, theme, *, architecture, max_params, labels, unroll, train_steps
     if not curve:
         return f"{network}. {note}"
     steps, bits, share = curve[-1]
-    return (f"{network}: {share:.1%} right after {steps:,} steps, so {bits * study.num_params:,.0f} stored bits, "
-            f"{bits:.2f} per parameter. {note}").rstrip()
+    return (
+        f"{network}: {share:.1%} right after {steps:,} steps, so {bits * study.num_params:,.0f}"
+        f" stored bits, {bits:.2f} per parameter. {note}"
+    ).rstrip()
 
 
 def _kept(state) -> tuple:
@@ -103,9 +213,15 @@ def _press(panel):
         panel.stop()
         return
     values = panel.values
-    settings = {name: values[name] for name in ("architecture", "max_params", "labels", "unroll", "train_steps")}
+    settings = {
+        name: values[name]
+        for name in ("architecture", "max_params", "labels", "unroll", "train_steps")
+    }
     panel.made["train"].description = "stop"
-    panel.run(looks(**settings, past=_kept(panel.state)), done=lambda: setattr(panel.made["train"], "description", "train"))
+    panel.run(
+        looks(**settings, past=_kept(panel.state)),
+        done=lambda: setattr(panel.made["train"], "description", "train"),
+    )
 
 
 def _changed(panel, name):

@@ -1,4 +1,6 @@
-"""One number per unit: how many random numbers come back out of a state of N units, beside the least error there can be (section 2.2)."""
+"""One number per unit: how many random numbers come back out of a state of N units, beside the
+least error there can be (section 2.2).
+"""
 
 import math
 from functools import cache
@@ -18,29 +20,51 @@ CHOSEN, OTHER = dict(linewidth=3, markersize=9), dict(linewidth=1.2, markersize=
 
 
 def widget(store="../figures/trials.parquet", seed=0, form="") -> Panel:
-    """The best networks of the memory task in a store, in its largest form if none is named. StoreError where it has none of them."""
+    """The best networks of the memory task in a store, in its largest form if none is named.
+    StoreError where it has none of them.
+    """
     store = opened(store)
     known = found(store, "mem_thru", seed, form)
-    networks = {(study.architecture, study.n_layers, study.n_units): (study, trial) for study, trial in known.items()}
+    networks = {
+        (study.architecture, study.n_layers, study.n_units): (study, trial)
+        for study, trial in known.items()
+    }
     task = next(iter(networks.values()))[0].task
     vectors = task.held_out(seed, "eval")[0][0].T[:VECTORS]
     units = sorted({key[2] for key in networks})
     depths = sorted({key[1] for key in networks})
     cells = in_order({key[0] for key in networks})
     controls = {
-        "architecture": choice("cell", [(label_of(cell), cell) for cell in cells], "gru" if "gru" in cells else None, "Which equations"),
+        "architecture": choice(
+            "cell",
+            [(label_of(cell), cell) for cell in cells],
+            "gru" if "gru" in cells else None,
+            "Which equations",
+        ),
         "depth": choice("layers", depths, tip="Recurrent layers; all have as many units"),
-        "units": log_slider("units a layer", units, units[len(units) // 3], "How many numbers the state has"),
-        "vector": slider("vector", 1, len(vectors), 1, 1, "Which vector is shown; training saw none of them"),
+        "units": log_slider(
+            "units a layer", units, units[len(units) // 3], "How many numbers the state has"
+        ),
+        "vector": slider(
+            "vector", 1, len(vectors), 1, 1, "Which vector is shown; training saw none of them"
+        ),
     }
 
     @cache
     def recalled(architecture, depth, n_units):
-        """The answers to all vectors at the last step; None where the network's weights are out of reach."""
+        """The answers to all vectors at the last step; None where the network's weights are out of
+        reach.
+        """
         study, trial = networks[architecture, depth, n_units]
         later = torch.zeros_like(vectors)
         try:
-            return answers(study, trial, network(store, study, trial), [vectors] + [later] * (task.steps - 1), task.steps - 1)[0].numpy()
+            return answers(
+                study,
+                trial,
+                network(store, study, trial),
+                [vectors] + [later] * (task.steps - 1),
+                task.steps - 1,
+            )[0].numpy()
         except StoreError:
             return None
 
@@ -49,45 +73,115 @@ def widget(store="../figures/trials.parquet", seed=0, form="") -> Panel:
     return Panel(draw, controls, state, size=(10, 4.3))
 
 
-def draw(figure, theme, *, architecture, depth, units, vector, errors, task, vectors, recalled) -> str:
-    """Left, error against units with the bound; right, one vector, what came back, and what is missing."""
-    grid = figure.add_gridspec(1, 2, width_ratios=[1.6, 1], left=0.075, right=0.985, bottom=0.16, top=0.93, wspace=0.42)
+def draw(
+    figure, theme, *, architecture, depth, units, vector, errors, task, vectors, recalled
+) -> str:
+    """Left, error against units with the bound; right, one vector, what came back, and what is
+    missing.
+    """
+    grid = figure.add_gridspec(
+        1, 2, width_ratios=[1.6, 1], left=0.075, right=0.985, bottom=0.16, top=0.93, wspace=0.42
+    )
     ax = figure.add_subplot(grid[0])
     style, n_in = theme.style_of({key[0] for key in errors}), task.n_in
     most = max(key[2] for key in errors) * 1.06
     line = np.linspace(0, most, 200)
-    ax.plot(line, [task.bound(x) for x in line], color=theme.grey, linestyle=(0, (6, 2)), linewidth=2, label="the least\nthere can be")
+    ax.plot(
+        line,
+        [task.bound(x) for x in line],
+        color=theme.grey,
+        linestyle=(0, (6, 2)),
+        linewidth=2,
+        label="the least\nthere can be",
+    )
     ax.axvline(n_in, color=theme.grey, linewidth=1)
-    ax.text(n_in, 1.01, f"{n_in} numbers to hold", color=theme.grey, va="bottom", ha="center", transform=ax.get_xaxis_transform())
+    ax.text(
+        n_in,
+        1.01,
+        f"{n_in} numbers to hold",
+        color=theme.grey,
+        va="bottom",
+        ha="center",
+        transform=ax.get_xaxis_transform(),
+    )
     for cell in style:
         points = sorted((n, loss) for (a, d, n), loss in errors.items() if a == cell and d == depth)
         here = cell == architecture
-        ax.plot(*zip(*points or [(math.nan, math.nan)]), style[cell].marker, linestyle=style[cell].line, color=style[cell].color,
-                label=label_of(cell), zorder=3 + here, **(CHOSEN if here else OTHER))  # fmt: skip
-    ax.set(xlim=(0, most), ylim=(-0.03, 1.12), xlabel="units a layer", ylabel="squared error a number")
-    ax.set(xticks=range(0, int(most) + 1, max(1, n_in // 4)), yticks=(0, 0.5, 1))  # few labels: they take most of the time
+        ax.plot(
+            *zip(*points or [(math.nan, math.nan)]),
+            style[cell].marker,
+            linestyle=style[cell].line,
+            color=style[cell].color,
+            label=label_of(cell),
+            zorder=3 + here,
+            **(CHOSEN if here else OTHER),
+        )
+    ax.set(
+        xlim=(0, most), ylim=(-0.03, 1.12), xlabel="units a layer", ylabel="squared error a number"
+    )
+    ax.set(
+        xticks=range(0, int(most) + 1, max(1, n_in // 4)), yticks=(0, 0.5, 1)
+    )  # few labels: they take most of the time
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=1.8, labelspacing=0.5)
     loss = errors.get((architecture, depth, units))
     network = f"{label_of(architecture)}, {layers(depth)}, {units} units"
     if loss is None:
-        return f"{network}: no such network was trained" + (" (it needs two layers or more)." if architecture == "+rnn" else ".")
-    ax.plot(units, loss, "o", color="none", markeredgecolor=theme.ink, markersize=18, markeredgewidth=2.4, zorder=6)
+        return f"{network}: no such network was trained" + (
+            " (it needs two layers or more)." if architecture == "+rnn" else "."
+        )
+    ax.plot(
+        units,
+        loss,
+        "o",
+        color="none",
+        markeredgecolor=theme.ink,
+        markersize=18,
+        markeredgewidth=2.4,
+        zorder=6,
+    )
     shown, back = vectors[vector - 1], recalled(architecture, depth, units)
     _pictures(figure, theme, grid[1], shown, None if back is None else back[vector - 1], task.steps)
-    here = "its weights are not kept" if back is None else f"this vector comes back with {np.mean((back[vector - 1] - shown) ** 2):.3f}"
-    return f"{network}, {n_in} numbers to hold: error {loss:.3f}, and the least there can be is {task.bound(units):.3f}; {here}."
+    here = (
+        "its weights are not kept"
+        if back is None
+        else f"this vector comes back with {np.mean((back[vector - 1] - shown) ** 2):.3f}"
+    )
+    return (
+        f"{network}, {n_in} numbers to hold: error {loss:.3f}, and the least there can be is"
+        f" {task.bound(units):.3f}; {here}."
+    )
 
 
 def _pictures(figure, theme, place, shown, back, steps):
-    """Vectors as chequered pictures, one above another: shown, recalled, missing. Blank where nothing is known."""
+    """Vectors as chequered pictures, one above another: shown, recalled, missing. Blank where
+    nothing is known.
+    """
     height = 2 ** (int(math.log2(len(shown))) // 2)
     width, gap = len(shown) / height, 0.35 * height
     back = np.full_like(shown, np.nan) if back is None else back
     ax = figure.add_subplot(place)  # one for all three: axes take time
     ax.axis("off")
-    for row, (values, title) in enumerate(((shown - back, "what is missing"), (back, f"recalled at step {steps}"), (shown, "shown at step 1"))):
+    for row, (values, title) in enumerate(
+        (
+            (shown - back, "what is missing"),
+            (back, f"recalled at step {steps}"),
+            (shown, "shown at step 1"),
+        )
+    ):
         low, high = row * (height + gap), row * (height + gap) + height
-        ax.imshow(values.reshape(height, -1), cmap="PuOr", vmin=-math.sqrt(3), vmax=math.sqrt(3), extent=(0, width, low, high))
-        ax.plot([0, width, width, 0, 0], [low, low, high, high, low], color=theme.grey, linewidth=0.8, clip_on=False)
+        ax.imshow(
+            values.reshape(height, -1),
+            cmap="PuOr",
+            vmin=-math.sqrt(3),
+            vmax=math.sqrt(3),
+            extent=(0, width, low, high),
+        )
+        ax.plot(
+            [0, width, width, 0, 0],
+            [low, low, high, high, low],
+            color=theme.grey,
+            linewidth=0.8,
+            clip_on=False,
+        )
         ax.text(width / 2, high + 0.06 * height, title, ha="center", va="bottom")
     ax.set(xlim=(-0.05, width + 0.05), ylim=(-0.05, 3 * height + 3 * gap))

@@ -17,25 +17,43 @@ DPI = 110
 
 
 class Panel:
-    """`draw(figure, theme, **values)` with the values of `controls` (name -> Control) and of `state`; returns the picture's sentence.
+    """`draw(figure, theme, **values)` with the values of `controls` (name -> Control) and of
+    `state`; returns the picture's sentence.
 
-    Further lines of what it returns stand beside the picture as they are. `size` is in inches, of 110 points of the screen each.
-    `changed(panel, name)` hears of a move before the picture is drawn again, and `clicked(panel, x, y)` of a click, in the data
-    coordinates of the axes that was hit. `still()` gives the state of the one picture that is drawn where nobody can move anything, if
-    that is to show more than the first. A panel is shown by being a cell's last line.
+    Further lines of what it returns stand beside the picture as they are. `size` is in inches, of
+    110 points of the screen each. `changed(panel, name)` hears of a move before the picture is
+    drawn again, and `clicked(panel, x, y)` of a click, in the data coordinates of the axes that was
+    hit. `still()` gives the state of the one picture that is drawn where nobody can move anything,
+    if that is to show more than the first. A panel is shown by being a cell's last line.
     """
 
-    def __init__(self, draw, controls, state=None, size=(10, 4.4), changed=None, clicked=None, still=None):
-        self.draw, self.controls, self.state, self.size = draw, dict(controls), dict(state or {}), size
+    def __init__(
+        self, draw, controls, state=None, size=(10, 4.4), changed=None, clicked=None, still=None
+    ):
+        self.draw, self.controls, self.state, self.size = (
+            draw,
+            dict(controls),
+            dict(state or {}),
+            size,
+        )
         self.changed, self.clicked, self.still = changed, clicked, still
-        self.background, self.task, self.ticket, self.loop, self.due = "#ffffff", None, None, None, False
+        self.background, self.task, self.ticket, self.loop, self.due = (
+            "#ffffff",
+            None,
+            None,
+            None,
+            False,
+        )
         self.made = {}  # the ipywidgets controls, once there is somebody to move them
 
     @property
     def values(self) -> dict:
         """What is drawn: the value of each control (buttons have none), and the state."""
         names = [name for name, control in self.controls.items() if control.kind != "Button"]
-        return {name: (self.made[name] if name in self.made else self.controls[name]).value for name in names} | self.state
+        return {
+            name: (self.made[name] if name in self.made else self.controls[name]).value
+            for name in names
+        } | self.state
 
     def figure(self) -> Drawing:
         """The picture as it is now, with its sentence as `alt`."""
@@ -52,7 +70,9 @@ class Panel:
         self.redraw()
 
     def redraw(self):
-        """Draws again, where somebody looks; what goes wrong is said there too, since an exception in a callback is seen by nobody."""
+        """Draws again, where somebody looks; what goes wrong is said there too, since an exception
+        in a callback is seen by nobody.
+        """
         self.due = False
         if not self.made:
             return
@@ -64,12 +84,15 @@ class Panel:
         except Exception as error:
             self.picture.sentence = f"This cannot be drawn: {error}"
 
-    # --- work that takes a while ---------------------------------------------------------------------------------------
+    # --- work that takes a while
+    # ---------------------------------------------------------------------------------------
 
     def run(self, slices, done=None):
-        """Runs an iterator slice by slice beside the page, which stays free to answer; each slice yields a dict of state to be drawn.
+        """Runs an iterator slice by slice beside the page, which stays free to answer; each slice
+        yields a dict of state to be drawn.
 
-        What ran before is stopped. `done()` is called at the end, also of a run that was stopped, unless another one took its place.
+        What ran before is stopped. `done()` is called at the end, also of a run that was stopped,
+        unless another one took its place.
         """
         self.ticket = object()
         self.task = asyncio.ensure_future(self._work(slices, done, self.ticket))
@@ -97,13 +120,16 @@ class Panel:
             if done is not None:
                 done()
 
-    # --- on the page ---------------------------------------------------------------------------------------------------
+    # --- on the page
+    # ----------------------------------------------------------------------------------------------
 
     @cached_property
     def picture(self):
         return picture_class()(background=Panel.seen)
 
-    seen = "#ffffff"  # the background of the last panel that was looked at: the next one starts with it
+    seen = (  # the background of the last panel that was looked at: the next one starts with it
+        "#ffffff"
+    )
 
     def make(self):
         """The controls and the picture as one ipywidgets box, made once."""
@@ -118,7 +144,9 @@ class Panel:
                 if control.press is not None:
                     self.made[name].on_click(lambda _, press=control.press: self._here(press, self))
                 else:
-                    self.made[name].observe(lambda _, name=name: self._here(self._moved, name), "value")
+                    self.made[name].observe(
+                        lambda _, name=name: self._here(self._moved, name), "value"
+                    )
             self.picture.observe(lambda change: self._here(self._seen, change.new), "background")
             self.picture.on_msg(lambda _, content, __: self._here(self._heard, content))
             controls = ipywidgets.Box(list(self.made.values()))
@@ -127,11 +155,15 @@ class Panel:
             self.box.add_class("rnnkit-panel")
             self.redraw()
             gc.collect()
-            gc.freeze()  # what lives now is not searched for garbage again: that takes a third of a second, in the middle of a picture
+            # what lives now is not searched for garbage again: that takes a third of a second, in
+            # the middle of a picture
+            gc.freeze()
         return self.box
 
     def _here(self, act, *values):
-        """Acts on the thread that made the panel: a kernel may hear of moves on others, for which neither matplotlib nor SQLite is made."""
+        """Acts on the thread that made the panel: a kernel may hear of moves on others, for which
+        neither matplotlib nor SQLite is made.
+        """
         if self.loop is None:
             self._safely(act, *values)
         else:
@@ -144,7 +176,9 @@ class Panel:
             self.picture.sentence = f"It failed: {error}"
 
     def _soon(self):
-        """Draws again after all moves that have been heard of by then, so that a quick hand is not answered move by move."""
+        """Draws again after all moves that have been heard of by then, so that a quick hand is not
+        answered move by move.
+        """
         if self.loop is None:
             self.redraw()
         elif not self.due:
@@ -179,9 +213,22 @@ class Panel:
             return self.figure()._repr_mimebundle_()
         box = self.make()
         bundle = box._repr_mimebundle_()
-        _, more = self.picture._repr_mimebundle_() or ({}, {})  # where its program is found, for pages that fetch it
-        image, about = self.last._repr_mimebundle_()  # for whoever opens the saved notebook without a kernel
-        return image | {"application/vnd.jupyter.widget-view+json": bundle["application/vnd.jupyter.widget-view+json"]}, about | more
+        _, more = self.picture._repr_mimebundle_() or (
+            {},
+            {},
+        )  # where its program is found, for pages that fetch it
+        image, about = (
+            self.last._repr_mimebundle_()
+        )  # for whoever opens the saved notebook without a kernel
+        return (
+            image
+            | {
+                "application/vnd.jupyter.widget-view+json": bundle[
+                    "application/vnd.jupyter.widget-view+json"
+                ]
+            },
+            about | more,
+        )
 
 
 @cache
@@ -193,7 +240,10 @@ def picture_class():
     class Picture(anywidget.AnyWidget):
         """An image that says which colour is behind it and where it was clicked (picture.js)."""
 
-        _esm, _css = (Path(__file__).with_name(f"picture.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+        _esm, _css = (
+            Path(__file__).with_name(f"picture.{kind}").read_text(encoding="utf-8")
+            for kind in ("js", "css")
+        )
         png = traitlets.Bytes(b"").tag(sync=True)
         sentence = traitlets.Unicode("").tag(sync=True)
         details = traitlets.Unicode("").tag(sync=True)
@@ -203,19 +253,27 @@ def picture_class():
 
 
 def png(figure) -> bytes:
-    """The figure's pixels as PNG, hardly compressed: the way to the browser is short, and time is what counts."""
+    """The figure's pixels as PNG, hardly compressed: the way to the browser is short, and time is
+    what counts.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
     canvas.draw()
-    Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB").save(buffer, "png", compress_level=1)
+    Image.frombuffer(
+        "RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1
+    ).convert("RGB").save(buffer, "png", compress_level=1)
     return buffer.getvalue()
 
 
 def someone_answers() -> bool:
-    """Whether a person sits before this kernel: those that run notebooks in a batch say that they cannot be asked anything."""
+    """Whether a person sits before this kernel: those that run notebooks in a batch say that they
+    cannot be asked anything.
+    """
     from IPython import get_ipython
 
     kernel = getattr(get_ipython(), "kernel", None)
-    return kernel is not None and bool(kernel.get_parent("shell").get("content", {}).get("allow_stdin"))
+    return kernel is not None and bool(
+        kernel.get_parent("shell").get("content", {}).get("allow_stdin")
+    )

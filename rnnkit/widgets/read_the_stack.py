@@ -1,4 +1,6 @@
-"""Read the stack: parentheses or a sum that the reader types, answered symbol by symbol by a stored network (section 4)."""
+"""Read the stack: parentheses or a sum that the reader types, answered symbol by symbol by a stored
+network (section 4).
+"""
 
 import re
 from functools import lru_cache
@@ -20,15 +22,21 @@ NAMES = {"parens_counting": "parentheses", "arithmetic": "addition"}
 
 
 def widget(store="../figures/trials.parquet", task="", seed=0, form="") -> Panel:
-    """The best network of each study on parentheses and on arithmetic, the best first; `task` names the one to begin with.
+    """The best network of each study on parentheses and on arithmetic, the best first; `task` names
+    the one to begin with.
 
     StoreError for a store that has neither.
     """
     store, networks = opened(store), {}
     for name in sorted(EXAMPLES, key=lambda name: name != task):
         try:
-            for study, trial in sorted(found(store, name, seed, form).items(), key=lambda pair: pair[1].valid_loss):
-                shown = f"{NAMES[name]}: {label_of(study.architecture)}, {layers(study.n_layers)}, {study.max_params:,} parameters"
+            for study, trial in sorted(
+                found(store, name, seed, form).items(), key=lambda pair: pair[1].valid_loss
+            ):
+                shown = (
+                    f"{NAMES[name]}: {label_of(study.architecture)}, {layers(study.n_layers)},"
+                    f" {study.max_params:,} parameters"
+                )
                 networks.setdefault(shown, (study, trial))  # the first is the best
         except StoreError as error:
             lacking = error
@@ -44,10 +52,25 @@ def widget(store="../figures/trials.parquet", task="", seed=0, form="") -> Panel
 
     example = EXAMPLES[networks[first][0].task_type]
     controls = {
-        "shown": choice("network", list(networks), first, "Which stored network reads; the best of each task come first"),
-        "typed": text("type", example, "Parentheses and letters, or two numbers to add; answered with every key"),
+        "shown": choice(
+            "network",
+            list(networks),
+            first,
+            "Which stored network reads; the best of each task come first",
+        ),
+        "typed": text(
+            "type",
+            example,
+            "Parentheses and letters, or two numbers to add; answered with every key",
+        ),
     }
-    return Panel(draw, controls, {"networks": networks, "answered": answered}, size=(10, 4.6), changed=_changed)
+    return Panel(
+        draw,
+        controls,
+        {"networks": networks, "answered": answered},
+        size=(10, 4.6),
+        changed=_changed,
+    )
 
 
 def draw(figure, theme, *, shown, typed, networks, answered) -> str:
@@ -63,46 +86,95 @@ def draw(figure, theme, *, shown, typed, networks, answered) -> str:
     return DRAW[study.task_type](figure, theme, study, *read)
 
 
-# --- parentheses -------------------------------------------------------------------------------------------------------
+# --- parentheses ----------------------------------------------------------------------------------
 
 
 def read_parentheses(study, trial, theta, typed):
-    """Symbols as shown, the truth counts_TxJ and the network's p_TxJxC after each symbol; a sentence where nothing is typed.
+    """Symbols as shown, the truth counts_TxJ and the network's p_TxJxC after each symbol; a
+    sentence where nothing is typed.
 
-    The network answers at its last step alone; so each beginning of the text is read as the end of a whole stream, after noise.
+    The network answers at its last step alone; so each beginning of the text is read as the end of
+    a whole stream, after noise.
     """
     task = study.task
     typed = typed[-task.steps :]
     if not typed:
         return f"Type some of {' '.join(PAIRS[: task.types])} and letters."
     symbols = "".join(PAIRS[: task.types]) + NOISE[: task.types]
-    codes = [symbols.find(c) if c in symbols else 2 * task.types + ord(c) % task.types for c in typed]
+    codes = [
+        symbols.find(c) if c in symbols else 2 * task.types + ord(c) % task.types for c in typed
+    ]
     padded = torch.full((task.steps, len(codes)), 2 * task.types, dtype=torch.int32)
     for k in range(len(codes)):
         padded[task.steps - k - 1 :, k] = torch.tensor(codes[: k + 1])
-    streams = padded[None, :, None].expand(1, -1, task.types, -1).contiguous()  # every stream gets the same text and counts its own type
+    streams = (
+        padded[None, :, None].expand(1, -1, task.types, -1).contiguous()
+    )  # every stream gets the same text and counts its own type
     truth = task.counted(streams.clone())[0].T
     places = streams[0] + torch.arange(task.types)[:, None] * task.symbols
-    inputs = torch.zeros(task.steps, len(codes), task.n_in).scatter_(2, places.transpose(1, 2).long(), 1.0)
+    inputs = torch.zeros(task.steps, len(codes), task.n_in).scatter_(
+        2, places.transpose(1, 2).long(), 1.0
+    )
     z = answers(study, trial, theta, list(inputs.unbind(0)), task.steps - 1)[-1]
-    return [symbols[code] for code in codes], truth.numpy(), z.reshape(len(codes), task.types, -1).softmax(-1).numpy()
+    return (
+        [symbols[code] for code in codes],
+        truth.numpy(),
+        z.reshape(len(codes), task.types, -1).softmax(-1).numpy(),
+    )
 
 
 def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC) -> str:
-    """A strip for each type: shades are the network's beliefs, rings the truth, crosses its mistakes."""
+    """A strip for each type: shades are the network's beliefs, rings the truth, crosses its
+    mistakes.
+    """
     types = truth_TxJ.shape[1]
     axes = figure.subplots(types, 1, squeeze=False, gridspec_kw=PLACE | {"hspace": 0.2})[:, 0]
     steps, said = np.arange(len(symbols)), p_TxJxC.argmax(-1)
     for k, ax in enumerate(axes):
-        ax.imshow(p_TxJxC[:, k].T, origin="lower", aspect="auto", cmap=theme.shades, vmin=0, vmax=1, interpolation="nearest")
+        ax.imshow(
+            p_TxJxC[:, k].T,
+            origin="lower",
+            aspect="auto",
+            cmap=theme.shades,
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
+        )
         wrong = said[:, k] != truth_TxJ[:, k]
-        ax.plot(steps, truth_TxJ[:, k], "o", color="none", markeredgecolor=theme.ink, markersize=13, markeredgewidth=1.8, label="truth")
-        ax.plot(steps[wrong], said[wrong, k], "X", color=theme.visible("#D55E00"), markersize=10, label="the network, where it errs")
-        ax.set(xlim=(-0.6, max(12, len(symbols)) - 0.4), ylim=(-0.6, p_TxJxC.shape[2] - 0.4), ylabel=f"{PAIRS[k]} open")
+        ax.plot(
+            steps,
+            truth_TxJ[:, k],
+            "o",
+            color="none",
+            markeredgecolor=theme.ink,
+            markersize=13,
+            markeredgewidth=1.8,
+            label="truth",
+        )
+        ax.plot(
+            steps[wrong],
+            said[wrong, k],
+            "X",
+            color=theme.visible("#D55E00"),
+            markersize=10,
+            label="the network, where it errs",
+        )
+        ax.set(
+            xlim=(-0.6, max(12, len(symbols)) - 0.4),
+            ylim=(-0.6, p_TxJxC.shape[2] - 0.4),
+            ylabel=f"{PAIRS[k]} open",
+        )
         ax.set_yticks((0, p_TxJxC.shape[2] - 1))  # few labels: they take most of the time
         ax.set_xticks(())
     axes[-1].set_xticks(steps, symbols, family="DejaVu Sans Mono", fontsize=13)
-    axes[0].legend(*_keys(theme), loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, borderaxespad=0.1, handletextpad=0.3)
+    axes[0].legend(
+        *_keys(theme),
+        loc="lower right",
+        bbox_to_anchor=(1, 1.0),
+        ncols=3,
+        borderaxespad=0.1,
+        handletextpad=0.3,
+    )
     right = int((said == truth_TxJ).sum())
     ends = ", ".join(f"{PAIRS[k]} {truth_TxJ[-1, k]} (it says {said[-1, k]})" for k in range(types))
     return f"Open at the end: {ends}. It is right at {right} of {said.size} places."
@@ -112,16 +184,33 @@ def _keys(theme):
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    truth = Line2D([], [], marker="o", linestyle="none", color="none", markeredgecolor=theme.ink, markersize=11, markeredgewidth=1.8)
-    wrong = Line2D([], [], marker="X", linestyle="none", color=theme.visible("#D55E00"), markersize=10)
-    return (truth, wrong, Patch(color=theme.shades(0.8))), ("truth", "the network, where it errs", "how sure it is")
+    truth = Line2D(
+        [],
+        [],
+        marker="o",
+        linestyle="none",
+        color="none",
+        markeredgecolor=theme.ink,
+        markersize=11,
+        markeredgewidth=1.8,
+    )
+    wrong = Line2D(
+        [], [], marker="X", linestyle="none", color=theme.visible("#D55E00"), markersize=10
+    )
+    return (truth, wrong, Patch(color=theme.shades(0.8))), (
+        "truth",
+        "the network, where it errs",
+        "how sure it is",
+    )
 
 
-# --- arithmetic --------------------------------------------------------------------------------------------------------
+# --- arithmetic -----------------------------------------------------------------------------------
 
 
 def read_sum(study, trial, theta, typed):
-    """The problem and the right answer as text, and the network's p_SxC for each symbol of its answer; a sentence for no problem."""
+    """The problem and the right answer as text, and the network's p_SxC for each symbol of its
+    answer; a sentence for no problem.
+    """
     task = study.task
     numbers = re.fullmatch(r"\s*(-?\d{1,8})\s*\+\s*(-?\d{1,8})\s*=?\s*", typed)
     if not numbers or any(abs(int(n)) > task.most for n in numbers.groups()):
@@ -129,27 +218,67 @@ def read_sum(study, trial, theta, typed):
     a, b = (torch.full((1, 1), int(n), dtype=torch.int32) for n in numbers.groups())
     inputs, answer = task.written(a, b)
     first = task.first_scored(trial.hparams)
-    z = answers(study, trial, theta, one_hot(inputs[0, : first + task.scored, :, 0], task.n_in), first)[:, 0]
-    return spelled(inputs[0, : task.problem, 0, 0]), answer[0, :, 0, 0].numpy(), z.softmax(-1).numpy()
+    z = answers(
+        study, trial, theta, one_hot(inputs[0, : first + task.scored, :, 0], task.n_in), first
+    )[:, 0]
+    return (
+        spelled(inputs[0, : task.problem, 0, 0]),
+        answer[0, :, 0, 0].numpy(),
+        z.softmax(-1).numpy(),
+    )
 
 
 def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
-    """A column for each symbol of the answer: shades are the network's beliefs, rings the truth, crosses its mistakes."""
+    """A column for each symbol of the answer: shades are the network's beliefs, rings the truth,
+    crosses its mistakes.
+    """
     ax = figure.subplots(gridspec_kw=PLACE | {"top": 0.85})
     said, places = p_SxC.argmax(-1), np.arange(len(answer_S))
     wrong = said != answer_S
     ax.imshow(p_SxC.T, aspect="auto", cmap=theme.shades, vmin=0, vmax=1, interpolation="nearest")
-    ax.plot(places, answer_S, "o", color="none", markeredgecolor=theme.ink, markersize=15, markeredgewidth=2)
+    ax.plot(
+        places,
+        answer_S,
+        "o",
+        color="none",
+        markeredgecolor=theme.ink,
+        markersize=15,
+        markeredgewidth=2,
+    )
     ax.plot(places[wrong], said[wrong], "X", color=theme.visible("#D55E00"), markersize=11)
     names = [f"{symbol}\nis due" for symbol in spelled(answer_S).replace(SYMBOLS[SPACE], "␣")]
     ax.set_xticks(places, names, fontsize=12)
-    ax.set_yticks(range(len(SYMBOLS)), SYMBOLS.replace(SYMBOLS[SPACE], "␣"), family="DejaVu Sans Mono", fontsize=10)
+    ax.set_yticks(
+        range(len(SYMBOLS)),
+        SYMBOLS.replace(SYMBOLS[SPACE], "␣"),
+        family="DejaVu Sans Mono",
+        fontsize=10,
+    )
     ax.set(ylabel="symbol", xlim=(-0.5, len(places) - 0.5))
-    ax.set_title(f"{problem.strip()} {spelled(said).strip()}", loc="left", fontsize=20, family="DejaVu Sans Mono", pad=10)
-    ax.legend(*_keys(theme), loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, borderaxespad=0.1, handletextpad=0.3)
-    verdict = f"wrong: {spelled(answer_S).strip()} it is, and {(~wrong).sum()} of {len(wrong)} symbols are right"
+    ax.set_title(
+        f"{problem.strip()} {spelled(said).strip()}",
+        loc="left",
+        fontsize=20,
+        family="DejaVu Sans Mono",
+        pad=10,
+    )
+    ax.legend(
+        *_keys(theme),
+        loc="lower right",
+        bbox_to_anchor=(1, 1.0),
+        ncols=3,
+        borderaxespad=0.1,
+        handletextpad=0.3,
+    )
+    verdict = (
+        f"wrong: {spelled(answer_S).strip()} it is, and {(~wrong).sum()} of {len(wrong)} symbols"
+        " are right"
+    )
     verdict = verdict if wrong.any() else "right"
-    return f"{problem.strip()} the network answers {spelled(said).strip() or 'nothing'}, which is {verdict}."
+    return (
+        f"{problem.strip()} the network answers {spelled(said).strip() or 'nothing'}, which is"
+        f" {verdict}."
+    )
 
 
 READ = {"parens_counting": read_parentheses, "arithmetic": read_sum}
@@ -161,6 +290,10 @@ def _changed(panel, name):
     if name == "shown":
         task = panel.state["networks"][panel.made["shown"].value][0].task_type
         typed = panel.made["typed"]
-        fits = re.search(r"\d", typed.value) if task == "arithmetic" else not re.search(r"\d", typed.value)
+        fits = (
+            re.search(r"\d", typed.value)
+            if task == "arithmetic"
+            else not re.search(r"\d", typed.value)
+        )
         if not fits:
             typed.value = EXAMPLES[task]

@@ -1,4 +1,6 @@
-"""Stored networks, made to run: the best of each study of a store, and what it answers to inputs of the reader's."""
+"""Stored networks, made to run: the best of each study of a store, and what it answers to inputs of
+the reader's.
+"""
 
 import re
 from functools import lru_cache
@@ -13,56 +15,85 @@ from rnnkit.studies.retrain import about, best_network, theta_of
 from rnnkit.tasks import TASKS
 from rnnkit.trials import StoreError, TrialStore
 
-PATIENCE = 20  # seconds of training that a reader may be asked to wait for, where a network's weights are not kept
+# seconds of training that a reader may be asked to wait for, where a network's weights are not kept
+PATIENCE = 20
 
 
 @lru_cache(maxsize=4)
 def opened(path) -> TrialStore:
-    """The store, opened once and left open: a widget reads from it as long as it is looked at. StoreError."""
+    """The store, opened once and left open: a widget reads from it as long as it is looked at.
+    StoreError.
+    """
     return TrialStore(Path(path).expanduser(), create=False)
 
 
 def found(store: TrialStore, task: str, seed: int = 0, form: str = "") -> dict:
-    """study -> its best feasible trial, of all searches of a task that a store has; those of the largest `form`, if none is named.
+    """study -> its best feasible trial, of all searches of a task that a store has; those of the
+    largest `form`, if none is named.
 
-    Studies with pinned hyper-parameters are left out, being reruns and special cases. StoreError if there are none.
+    Studies with pinned hyper-parameters are left out, being reruns and special cases. StoreError if
+    there are none.
     """
     rows = store.frame()
     rows = rows[(rows.task_type == task) & (rows.seed == seed) & ~rows.infeasible]
-    forms = [name for name in TASKS[task].forms if name in set(rows.form)]  # the largest is named first
+    forms = [
+        name for name in TASKS[task].forms if name in set(rows.form)
+    ]  # the largest is named first
     rows = rows[rows.form == (form or next(iter(forms), ""))]
     best = {}
-    for key, row in rows.loc[rows.groupby("study").valid_loss.idxmin()].set_index("study").iterrows():
+    for key, row in (
+        rows.loc[rows.groupby("study").valid_loss.idxmin()].set_index("study").iterrows()
+    ):
         steps = re.search(r"/steps=(\d+)-(\d+)/", key)
         if steps:
-            study = Study(task, row.architecture, row.n_layers, row.max_params, row.seed, form=row.form, tuner=row.tuner,
-                          train_steps=tuple(map(int, steps.groups())))  # fmt: skip
+            study = Study(
+                task,
+                row.architecture,
+                row.n_layers,
+                row.max_params,
+                row.seed,
+                form=row.form,
+                tuner=row.tuner,
+                train_steps=tuple(map(int, steps.groups())),
+            )
             if study.key == key:
                 best[study] = row
     if not best:
-        raise StoreError(f"{store.path} has no feasible trial of {task} with seed {seed}. Run its experiment first, or name another store.")
+        raise StoreError(
+            f"{store.path} has no feasible trial of {task} with seed {seed}. Run its experiment"
+            " first, or name another store."
+        )
     return best
 
 
 def network(store: TrialStore, study, trial) -> torch.Tensor:
-    """theta_1xP of the study's best network. StoreError where its weights are not kept and would take long to train again."""
+    """theta_1xP of the study's best network. StoreError where its weights are not kept and would
+    take long to train again.
+    """
     try:
         store.shelf.load(study.key)
     except StoreError:
         if trial.seconds > PATIENCE:
-            raise StoreError(f"The weights of {study.key} are not kept beside {store.path}, and take {trial.seconds:.0f} s to train again. "
-                             "Call rnnkit.studies.best_network once, which keeps them.") from None  # fmt: skip
+            raise StoreError(
+                f"The weights of {study.key} are not kept beside {store.path}, and take"
+                f" {trial.seconds:.0f} s to train again. Call rnnkit.studies.best_network once,"
+                " which keeps them."
+            ) from None
     _, parts = best_network(store, study)
     return torch.from_numpy(theta_of(study, parts))[None]
 
 
 @torch.no_grad()
 def answers(study, trial, theta, inputs_T, since) -> torch.Tensor:
-    """Outputs z_SxBxO of a network at step `since` and all later ones, to the inputs x_BxI of each step."""
+    """Outputs z_SxBxO of a network at step `since` and all later ones, to the inputs x_BxI of each
+    step.
+    """
     cell = cell_of(study.architecture, study.n_layers)
     relu = torch.tensor([trial.hparams.get("nonlinearity", cell.nonlinearities[0]) == "relu"])
     shapes = blocks(**about(study))
-    return forward(study.architecture, study.n_layers, shapes, theta, [x[None] for x in inputs_T], relu, since)[0]
+    return forward(
+        study.architecture, study.n_layers, shapes, theta, [x[None] for x in inputs_T], relu, since
+    )[0]
 
 
 def one_hot(symbols_TxJ, n_in) -> list[torch.Tensor]:

@@ -1,4 +1,6 @@
-"""Colours that are legible on the reader's own background, and text that is legible from the last row."""
+"""Colours that are legible on the reader's own background, and text that is legible from the last
+row.
+"""
 
 from typing import NamedTuple
 
@@ -22,11 +24,18 @@ class Theme(NamedTuple):
         return luminance(self.background) < 0.18
 
     def style_of(self, architectures) -> dict:
-        """The colours, markers and lines of all figures (figures.style), made lighter where a dark background would swallow them."""
-        return {name: style._replace(color=self.visible(style.color)) for name, style in style_of(architectures).items()}
+        """The colours, markers and lines of all figures (figures.style), made lighter where a dark
+        background would swallow them.
+        """
+        return {
+            name: style._replace(color=self.visible(style.color))
+            for name, style in style_of(architectures).items()
+        }
 
     def visible(self, color) -> str:
-        """The colour itself, or on a dark background the first mixture of it with white that stands out."""
+        """The colour itself, or on a dark background the first mixture of it with white that stands
+        out.
+        """
         red_green_blue = to_rgb(color)
         for share in range(0, 101, 5):
             mixed = tuple(c + (1 - c) * share / 100 for c in red_green_blue)
@@ -36,11 +45,15 @@ class Theme(NamedTuple):
     @property
     def shades(self):
         """A colour map from the background, for nothing, to a blue that ink is still legible on."""
-        return LinearSegmentedColormap.from_list("shades", [self.background, "#2a6f97" if self.dark else "#7fb8dd"])
+        return LinearSegmentedColormap.from_list(
+            "shades", [self.background, "#2a6f97" if self.dark else "#7fb8dd"]
+        )
 
     @staticmethod
     def log(axis):
-        """Few, plain labels and no small ticks on a logarithmic axis whose limits are set: looking for ticks takes more time than all the rest."""
+        """Few, plain labels and no small ticks on a logarithmic axis whose limits are set: looking
+        for ticks takes more time than all the rest.
+        """
         low, high = axis.get_view_interval()
         powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)))
         for parts in ([1], [1, 2, 5], [1, 2, 3, 4, 5, 6, 7, 8, 9]):
@@ -54,19 +67,39 @@ class Theme(NamedTuple):
     def look(self) -> dict:
         """matplotlib settings: those of all figures, in these colours and larger."""
         return look() | {
-            "figure.facecolor": self.background, "axes.facecolor": self.background, "savefig.facecolor": self.background,
-            "text.color": self.ink, "axes.labelcolor": self.ink, "axes.titlecolor": self.ink, "axes.edgecolor": self.ink,
-            "xtick.color": self.ink, "ytick.color": self.ink, "grid.color": self.pale, "axes.spines.top": False,
-            "axes.spines.right": False, "font.size": 12, "axes.titlesize": 13, "axes.labelsize": 13, "xtick.labelsize": 12,
-            "ytick.labelsize": 12, "legend.fontsize": 12, "lines.linewidth": 2.0, "lines.markersize": 7,
+            "figure.facecolor": self.background,
+            "axes.facecolor": self.background,
+            "savefig.facecolor": self.background,
+            "text.color": self.ink,
+            "axes.labelcolor": self.ink,
+            "axes.titlecolor": self.ink,
+            "axes.edgecolor": self.ink,
+            "xtick.color": self.ink,
+            "ytick.color": self.ink,
+            "grid.color": self.pale,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "font.size": 12,
+            "axes.titlesize": 13,
+            "axes.labelsize": 13,
+            "xtick.labelsize": 12,
+            "ytick.labelsize": 12,
+            "legend.fontsize": 12,
+            "lines.linewidth": 2.0,
+            "lines.markersize": 7,
             "axes.titley": 1.0,  # a title that looks for its own place measures all labels first
-        }  # fmt: skip
+        }
 
 
 def theme_for(background: str = "#ffffff") -> Theme:
     """The theme of a page whose background has this colour."""
-    dark = luminance(background) < 0.18  # the grey that is as far from black as from white, by contrast
-    return Theme(background, *(("#f0f0f0", "#a8a8a8", "#3a3a3a") if dark else ("#1a1a1a", "#6b6b6b", "#e4e4e4")))
+    dark = (
+        luminance(background) < 0.18
+    )  # the grey that is as far from black as from white, by contrast
+    return Theme(
+        background,
+        *(("#f0f0f0", "#a8a8a8", "#3a3a3a") if dark else ("#1a1a1a", "#6b6b6b", "#e4e4e4")),
+    )
 
 
 def luminance(color) -> float:

@@ -1,4 +1,6 @@
-"""Every trial of a store: its loss against any hyper-parameter, by cell, depth and size, and what the trial was."""
+"""Every trial of a store: its loss against any hyper-parameter, by cell, depth and size, and what
+the trial was.
+"""
 
 import numpy as np
 import pandas as pd
@@ -17,14 +19,22 @@ LOSS = {  # what the tuner minimises, by task; capacity is drawn the right way u
     "parens_counting": "loss, nats",
     "arithmetic": "loss, nats a symbol",
 }
-NUMBERS = ("num_params", "steps")  # columns that can stand on the horizontal axis beside the hyper-parameters
+NUMBERS = (
+    "num_params",
+    "steps",
+)  # columns that can stand on the horizontal axis beside the hyper-parameters
 
 
 def widget(store="../figures/trials.parquet", task="", hyperparameter="lr_init") -> Panel:
-    """`store` is the path of a store, or a frame of trials; begins with that task, where the store has it. ValueError for an empty one."""
+    """`store` is the path of a store, or a frame of trials; begins with that task, where the store
+    has it. ValueError for an empty one.
+    """
     frame = store if isinstance(store, pd.DataFrame) else _read(store)
     if frame.empty:
-        raise ValueError("A store to explore must hold trials, got an empty one. Train some first, or give another path.")
+        raise ValueError(
+            "A store to explore must hold trials, got an empty one. Train some first, or give"
+            " another path."
+        )
     frame = _prepared(frame)
     tasks = [name for name in LOSS if name in set(frame.task_type)] or sorted(set(frame.task_type))
     task = task if task in tasks else tasks[0]
@@ -34,13 +44,39 @@ def widget(store="../figures/trials.parquet", task="", hyperparameter="lr_init")
     cells = in_order(set(frame.architecture))
     controls = {
         "task": choice("task", tasks, task, "Which task the networks learned"),
-        "against": choice("against", axes, hyperparameter if hyperparameter in axes else axes[0], "What stands on the horizontal axis"),
-        "size": log_slider("parameters", [("all", 0), *((short(size), size) for size in sizes)], 0, "Budget of parameters"),
-        "rank": slider("trial, best first", 1, _most(frame, task), 1, tip="The trial that is described; or click on one"),
-        "cells": many("cells", [(label_of(cell), cell) for cell in cells], tip="Which cells; Ctrl or Shift chooses several"),
-        "depths": many("layers", [(str(depth), depth) for depth in depths], tip="How many layers; Ctrl or Shift chooses several"),
+        "against": choice(
+            "against",
+            axes,
+            hyperparameter if hyperparameter in axes else axes[0],
+            "What stands on the horizontal axis",
+        ),
+        "size": log_slider(
+            "parameters",
+            [("all", 0), *((short(size), size) for size in sizes)],
+            0,
+            "Budget of parameters",
+        ),
+        "rank": slider(
+            "trial, best first",
+            1,
+            _most(frame, task),
+            1,
+            tip="The trial that is described; or click on one",
+        ),
+        "cells": many(
+            "cells",
+            [(label_of(cell), cell) for cell in cells],
+            tip="Which cells; Ctrl or Shift chooses several",
+        ),
+        "depths": many(
+            "layers",
+            [(str(depth), depth) for depth in depths],
+            tip="How many layers; Ctrl or Shift chooses several",
+        ),
     }
-    return Panel(draw, controls, state={"frame": frame}, size=(7, 5), changed=_changed, clicked=_clicked)
+    return Panel(
+        draw, controls, state={"frame": frame}, size=(7, 5), changed=_changed, clicked=_clicked
+    )
 
 
 def _read(path):
@@ -49,9 +85,13 @@ def _read(path):
 
 
 def _prepared(frame) -> pd.DataFrame:
-    """`score`, which is drawn: the bits per parameter of capacity trials, the tuner's loss of all others."""
+    """`score`, which is drawn: the bits per parameter of capacity trials, the tuner's loss of all
+    others.
+    """
     capacity = frame.task_type == "per_cap"
-    return frame.assign(score=np.where(capacity, -frame.valid_loss / frame.num_params, frame.valid_loss)).reset_index(drop=True)
+    return frame.assign(
+        score=np.where(capacity, -frame.valid_loss / frame.num_params, frame.valid_loss)
+    ).reset_index(drop=True)
 
 
 def _most(frame, task) -> int:
@@ -60,7 +100,9 @@ def _most(frame, task) -> int:
 
 def chosen(frame, task, cells, depths, size) -> pd.DataFrame:
     """The trials that the controls ask for, the best first, infeasible ones at the end."""
-    part = frame[(frame.task_type == task) & frame.architecture.isin(cells) & frame.n_layers.isin(depths)]
+    part = frame[
+        (frame.task_type == task) & frame.architecture.isin(cells) & frame.n_layers.isin(depths)
+    ]
     if size:
         part = part[part.max_params == size]
     return part.sort_values("score", ascending=task != "per_cap", na_position="last", kind="stable")
@@ -74,7 +116,9 @@ def horizontal(part, against) -> pd.Series:
 
 
 def draw(figure, theme, *, frame, task, against, size, rank, cells, depths) -> str:
-    """The cloud of the chosen trials with a ring round the trial of that rank, which is told line by line."""
+    """The cloud of the chosen trials with a ring round the trial of that rank, which is told line
+    by line.
+    """
     ax = figure.subplots(gridspec_kw={"left": 0.1, "right": 0.98, "bottom": 0.13, "top": 0.97})
     part = chosen(frame, task, cells, depths, size)
     x = horizontal(part, against)
@@ -82,7 +126,14 @@ def draw(figure, theme, *, frame, task, against, size, rank, cells, depths) -> s
     part, x = part[here], x[here]
     ax.set(xlabel=against, ylabel=LOSS.get(task, "loss"))
     if part.empty:
-        ax.text(0.5, 0.5, f"no such trial has {against}", transform=ax.transAxes, ha="center", color=theme.grey)
+        ax.text(
+            0.5,
+            0.5,
+            f"no such trial has {against}",
+            transform=ax.transAxes,
+            ha="center",
+            color=theme.grey,
+        )
         return f"No trial of the chosen cells and depths has {against}."
     x, ticks = _numbers(x, part)
     if ticks:
@@ -94,26 +145,67 @@ def draw(figure, theme, *, frame, task, against, size, rank, cells, depths) -> s
     style = theme.style_of(cells)
     for cell in in_order(set(part.architecture)):
         rows = feasible & (part.architecture == cell)
-        ax.plot(x[rows], part.score[rows], style[cell].marker, color=style[cell].color, markersize=5, alpha=0.55, markeredgewidth=0,
-                label=label_of(cell), rasterized=True)  # fmt: skip
+        ax.plot(
+            x[rows],
+            part.score[rows],
+            style[cell].marker,
+            color=style[cell].color,
+            markersize=5,
+            alpha=0.55,
+            markeredgewidth=0,
+            label=label_of(cell),
+            rasterized=True,
+        )
     _vertical(ax, theme, part.score[feasible], task)
     if not feasible.all():
-        ax.plot(x[~feasible], np.full((~feasible).sum(), 0.985), "x", color=theme.ink, markersize=6, transform=ax.get_xaxis_transform(),
-                label="diverged", clip_on=False)  # fmt: skip
-    ax.legend(loc="upper left", bbox_to_anchor=(0, 1), ncols=2, handletextpad=0.2, columnspacing=0.8, markerscale=1.6)
+        ax.plot(
+            x[~feasible],
+            np.full((~feasible).sum(), 0.985),
+            "x",
+            color=theme.ink,
+            markersize=6,
+            transform=ax.get_xaxis_transform(),
+            label="diverged",
+            clip_on=False,
+        )
+    ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, 1),
+        ncols=2,
+        handletextpad=0.2,
+        columnspacing=0.8,
+        markerscale=1.6,
+    )
     rank = min(rank, len(part))
     trial = part.iloc[rank - 1]
-    height = (x.iloc[rank - 1], trial.score) if trial.score == trial.score else (x.iloc[rank - 1], ax.get_ylim()[1])
-    ax.plot(*height, "o", color="none", markeredgecolor=theme.ink, markersize=15, markeredgewidth=2.2, clip_on=False)
+    height = (
+        (x.iloc[rank - 1], trial.score)
+        if trial.score == trial.score
+        else (x.iloc[rank - 1], ax.get_ylim()[1])
+    )
+    ax.plot(
+        *height,
+        "o",
+        color="none",
+        markeredgecolor=theme.ink,
+        markersize=15,
+        markeredgewidth=2.2,
+        clip_on=False,
+    )
     bad = int((~feasible).sum())
     score = "diverged" if trial.infeasible else f"{trial.score:.3g} {LOSS.get(task, 'loss')}"
-    return (f"{len(part):,} trials, {bad:,} of them diverged. Number {rank} from the best: {label_of(trial.architecture)}, "
-            f"{layers(trial.n_layers)}, {against} = {_text(trial.hparams.get(against, trial.get(against)))}: {score}.\n"
-            + _describe(trial, rank, len(part), task))
+    return (
+        f"{len(part):,} trials, {bad:,} of them diverged. Number {rank} from the best:"
+        f" {label_of(trial.architecture)}, {layers(trial.n_layers)}, {against} ="
+        f" {_text(trial.hparams.get(against, trial.get(against)))}: {score}.\n"
+        + _describe(trial, rank, len(part), task)
+    )
 
 
 def _numbers(x, part):
-    """Values as numbers, and the names of the choices where they are words; those are spread out a little, always in the same way."""
+    """Values as numbers, and the names of the choices where they are words; those are spread out a
+    little, always in the same way.
+    """
     words = sorted({value for value in x if isinstance(value, str)})
     if not words:
         return x.astype(float), []
@@ -130,7 +222,13 @@ def _vertical(ax, theme, scores, task):
 
 
 def _text(value) -> str:
-    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, (int, np.integer)) else f"{value:.3g}"
+    return (
+        value
+        if isinstance(value, str)
+        else f"{value:,}"
+        if isinstance(value, (int, np.integer))
+        else f"{value:.3g}"
+    )
 
 
 def _describe(trial, rank, trials, task) -> str:
@@ -139,7 +237,12 @@ def _describe(trial, rank, trials, task) -> str:
     size = f"{layers(trial.n_layers)}, {trial.num_params:,} parameters"
     head = [f"number {rank:,} of {trials:,}", label_of(trial.architecture), size, score, ""]
     width = max(map(len, trial.hparams), default=0)
-    return "\n".join([*head, *(f"{name:<{width}}  {_text(trial.hparams[name])}" for name in sorted(trial.hparams))])
+    return "\n".join(
+        [
+            *head,
+            *(f"{name:<{width}}  {_text(trial.hparams[name])}" for name in sorted(trial.hparams)),
+        ]
+    )
 
 
 def _changed(panel, name):
@@ -147,7 +250,9 @@ def _changed(panel, name):
     if name == "rank":
         return
     values = panel.values
-    part = chosen(values["frame"], values["task"], values["cells"], values["depths"], values["size"])
+    part = chosen(
+        values["frame"], values["task"], values["cells"], values["depths"], values["size"]
+    )
     count = int(horizontal(part, values["against"]).notna().sum())
     rank = panel.made["rank"]
     with rank.hold_trait_notifications():
@@ -158,7 +263,9 @@ def _changed(panel, name):
 def _clicked(panel, x, y):
     """Describes the trial that is nearest to the click, by the eye."""
     values = panel.values
-    part = chosen(values["frame"], values["task"], values["cells"], values["depths"], values["size"])
+    part = chosen(
+        values["frame"], values["task"], values["cells"], values["depths"], values["size"]
+    )
     where = horizontal(part, values["against"])
     part, where = part[where.notna()], where[where.notna()]
     if part.empty:

@@ -1,4 +1,6 @@
-"""The tuner thinks: a Gaussian process on one or two dimensions, the trial that it asks for, what it makes of the answer (Appendix A)."""
+"""The tuner thinks: a Gaussian process on one or two dimensions, the trial that it asks for, what
+it makes of the answer (Appendix A).
+"""
 
 import math
 from collections.abc import Callable
@@ -14,8 +16,12 @@ from rnnkit.tuner import GPTuner, told
 from rnnkit.widgets.controls import button, choice, slider, toggle
 from rnnkit.widgets.panel import Panel
 
-FIRST = 4  # trials of the first design, which no surrogate chose; the process wants as many feasible ones
-LINE, GRID = 201, 31  # points at which it is asked what it thinks: of a line, and of each side of a square
+# trials of the first design, which no surrogate chose; the process wants as many feasible ones
+FIRST = 4
+LINE, GRID = (
+    201,
+    31,
+)  # points at which it is asked what it thinks: of a line, and of each side of a square
 MANY, MOST = 10, 60  # trials of one press, and in all
 STEPS = 2_000  # of training: some hundredths of a second
 AXES = {"lr_init": "learning rate", "recurrent_matrix_scale_h": "recurrent scale"}
@@ -26,7 +32,9 @@ PARTS = {"left": 0.08, "right": 0.98, "bottom": 0.13, "top": 0.92}
 
 @dataclass(frozen=True)
 class Problem:
-    """Something to minimise over one or two rows, and the names of its axes and its score (which is minus the loss where `sign` is -1)."""
+    """Something to minimise over one or two rows, and the names of its axes and its score (which is
+    minus the loss where `sign` is -1).
+    """
 
     title: str
     space: Space
@@ -49,8 +57,9 @@ def _hills(point, number=0):
 
 
 def _study(free) -> Study:
-    """A vanilla RNN of 100 parameters, trained for 2,000 steps on the capacity task; all hyper-parameters but those in `free` are held
-    at their usual values."""
+    """A vanilla RNN of 100 parameters, trained for 2,000 steps on the capacity task; all
+    hyper-parameters but those in `free` are held at their usual values.
+    """
     study = Study("per_cap", "rnn", 1, 100, n_in=10, train_steps=(STEPS, STEPS))
     held = {name: value for name, value in study.space.usual_point().items() if name not in free}
     return replace(study, pinned=tuple(held.items()))
@@ -59,7 +68,14 @@ def _study(free) -> Study:
 def _network(title, *free) -> Problem:
     study = _study(free)
     axes = tuple(AXES[name] for name in study.space.names)
-    return Problem(title, study.space, lambda point, number: train(study, [point], [number])[0].valid_loss, axes, "stored bits", -1)
+    return Problem(
+        title,
+        study.space,
+        lambda point, number: train(study, [point], [number])[0].valid_loss,
+        axes,
+        "stored bits",
+        -1,
+    )
 
 
 @cache
@@ -69,26 +85,48 @@ def problems() -> dict[str, Problem]:
         "wave": Problem("a curve", Space(unit[:1]), _wave, ("x",), "loss"),
         "hills": Problem("a landscape", Space(unit), _hills, ("x", "y"), "loss"),
         "rate": _network("a network's learning rate", "lr_init"),
-        "rate_and_scale": _network("its learning rate and scale", "lr_init", "recurrent_matrix_scale_h"),
+        "rate_and_scale": _network(
+            "its learning rate and scale", "lr_init", "recurrent_matrix_scale_h"
+        ),
     }
 
 
 def widget(problem="wave", trials=7, seed=0) -> Panel:
     """Begins with `trials` trials of `problem` told."""
     controls = {
-        "problem": choice("minimise", [(p.title, name) for name, p in problems().items()], problem, "What the tuner tries to find"),
-        "seed": slider("seed", 0, 9, seed, tip="Of the first design, of the tuner's candidates and of the networks"),
-        "truth": toggle("show the curve", tip="What the tuner does not see; of a network nobody knows it"),
+        "problem": choice(
+            "minimise",
+            [(p.title, name) for name, p in problems().items()],
+            problem,
+            "What the tuner tries to find",
+        ),
+        "seed": slider(
+            "seed",
+            0,
+            9,
+            seed,
+            tip="Of the first design, of the tuner's candidates and of the networks",
+        ),
+        "truth": toggle(
+            "show the curve", tip="What the tuner does not see; of a network nobody knows it"
+        ),
         "ask": button("ask", _ask, "Which trial does the tuner want next?"),
         "tell": button("tell", _tell, "Runs that trial and tells the tuner its loss"),
         "many": button(f"{MANY} trials", _many, f"Asks and tells {MANY} times, or stops"),
-        "again": button("start again", lambda panel: _start(panel), f"Forgets all but the first {FIRST} trials"),
+        "again": button(
+            "start again", lambda panel: _start(panel), f"Forgets all but the first {FIRST} trials"
+        ),
     }
     state = {"points": (), "losses": (), "asked": None, "note": ""}
     panel = Panel(draw, controls, state, size=(10, 5), changed=_changed)
-    for step in searched(problem, seed, (), (), trials):  # a curve takes no time; of a network, the reader sees the first trials come
+    for step in searched(
+        problem, seed, (), (), trials
+    ):  # a curve takes no time; of a network, the reader sees the first trials come
         panel.state |= step
-    panel.state |= {"asked": asked_for(problem, seed, panel.state["points"], panel.state["losses"]), "note": "Press tell."}
+    panel.state |= {
+        "asked": asked_for(problem, seed, panel.state["points"], panel.state["losses"]),
+        "note": "Press tell.",
+    }
     return panel
 
 
@@ -122,7 +160,9 @@ def searched(problem, seed, points, losses, trials):
 
 @lru_cache(maxsize=64)
 def thought(problem, seed, points, losses):
-    """Mean, deviation and expected improvement on a line (LINE) or a square (GRID x GRID) of unit coordinates; None in the first design."""
+    """Mean, deviation and expected improvement on a line (LINE) or a square (GRID x GRID) of unit
+    coordinates; None in the first design.
+    """
     space, tuner = problems()[problem].space, tuner_of(problem, seed, points, losses)
     if len(losses) < FIRST or np.isfinite(losses).sum() < FIRST:
         return None
@@ -137,34 +177,85 @@ def thought(problem, seed, points, losses):
 def draw(figure, theme, *, problem, seed, truth, points, losses, asked, note) -> str:
     """What the tuner thinks, what it wants next and how much better it hopes this to be."""
     task = problems()[problem]
-    units = np.array([task.space.to_unit(task.space.point(values)) for values in points]).reshape(-1, len(task.space))
+    units = np.array([task.space.to_unit(task.space.point(values)) for values in points]).reshape(
+        -1, len(task.space)
+    )
     wanted = None if asked is None else task.space.to_unit(task.space.point(asked))
     heard = told(losses) if np.isfinite(losses).any() else np.zeros(len(losses))
     paint = _line if len(task.space) == 1 else _square
-    axes = paint(figure, theme, task, units, heard, np.isfinite(losses), wanted, thought(problem, seed, points, losses))
+    axes = paint(
+        figure,
+        theme,
+        task,
+        units,
+        heard,
+        np.isfinite(losses),
+        wanted,
+        thought(problem, seed, points, losses),
+    )
     if truth and problem == "wave" and np.isfinite(losses).sum() > 1:
-        axes[0].plot(np.linspace(0, 1, LINE), _as_told(_wave_line(), losses, heard), color=theme.grey, linestyle=(0, (2, 2)), zorder=1)
-    return f"{_found(task, points, losses)} {_hoped(task, asked, wanted, problem, seed, points, losses)} {note}".strip()
+        axes[0].plot(
+            np.linspace(0, 1, LINE),
+            _as_told(_wave_line(), losses, heard),
+            color=theme.grey,
+            linestyle=(0, (2, 2)),
+            zorder=1,
+        )
+    return (
+        f"{_found(task, points, losses)}"
+        f" {_hoped(task, asked, wanted, problem, seed, points, losses)} {note}".strip()
+    )
 
 
 def _line(figure, theme, task, units, heard, feasible, wanted, thoughts):
-    top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw=PARTS | {"height_ratios": [2.2, 1], "hspace": 0.15})
+    top, bottom = figure.subplots(
+        2, 1, sharex=True, gridspec_kw=PARTS | {"height_ratios": [2.2, 1], "hspace": 0.15}
+    )
     blue, x = theme.visible(COLOR), np.linspace(0, 1, LINE)
     if thoughts is not None:
         mean, std, improvement = thoughts
-        top.fill_between(x, mean - 2 * std, mean + 2 * std, color=blue, alpha=0.2, linewidth=0, label="where it expects the loss, 95 %")
+        top.fill_between(
+            x,
+            mean - 2 * std,
+            mean + 2 * std,
+            color=blue,
+            alpha=0.2,
+            linewidth=0,
+            label="where it expects the loss, 95 %",
+        )
         top.plot(x, mean, color=blue, label="mean")
         bottom.fill_between(x, improvement, color=blue, alpha=0.35, linewidth=0)
         bottom.plot(x, improvement, color=blue)
     top.plot(units[feasible, 0], heard[feasible], "o", color=theme.ink, label="trials")
     if not feasible.all():
-        top.plot(units[~feasible, 0], heard[~feasible], "x", color=theme.ink, markersize=9, markeredgewidth=2, label="diverged")
+        top.plot(
+            units[~feasible, 0],
+            heard[~feasible],
+            "x",
+            color=theme.ink,
+            markersize=9,
+            markeredgewidth=2,
+            label="diverged",
+        )
     bottom.set_ylim(0, None)
     for ax in (top, bottom):
         if wanted is not None:
-            ax.axvline(wanted[0], color=theme.visible("#D55E00"), linewidth=2, linestyle=(0, (4, 2)), label="asked for")
+            ax.axvline(
+                wanted[0],
+                color=theme.visible("#D55E00"),
+                linewidth=2,
+                linestyle=(0, (4, 2)),
+                label="asked for",
+            )
         ax.set_yticks([])
-    top.legend(loc="upper center", bbox_to_anchor=(0.5, 1.17), ncols=5, handlelength=1.5, columnspacing=1.2, fontsize=11)
+    top.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, 1.17),
+        ncols=5,
+        handlelength=1.5,
+        columnspacing=1.2,
+        fontsize=11,
+    )
     top.set_ylabel("loss, as told")
     bottom.set(ylabel="expected\nimprovement", xlabel=task.axes[0], xlim=(-0.01, 1.01))
     _ticks(bottom.xaxis, task.space.rows[0])
@@ -172,11 +263,18 @@ def _line(figure, theme, task, units, heard, feasible, wanted, thoughts):
 
 
 def _square(figure, theme, task, units, heard, feasible, wanted, thoughts):
-    left, right = figure.subplots(1, 2, sharey=True, gridspec_kw=PARTS | {"left": 0.1, "wspace": 0.08})
+    left, right = figure.subplots(
+        1, 2, sharey=True, gridspec_kw=PARTS | {"left": 0.1, "wspace": 0.08}
+    )
     edges = np.linspace(-0.5, GRID - 0.5, GRID + 1) / (GRID - 1)
-    for ax, title, what in ((left, "expected loss (dark: low)", 0), (right, "expected improvement (bright: high)", 2)):
+    for ax, title, what in (
+        (left, "expected loss (dark: low)", 0),
+        (right, "expected improvement (bright: high)", 2),
+    ):
         if thoughts is not None:
-            ax.pcolormesh(edges, edges, thoughts[what].reshape(GRID, GRID).T, cmap="cividis", rasterized=True)
+            ax.pcolormesh(
+                edges, edges, thoughts[what].reshape(GRID, GRID).T, cmap="cividis", rasterized=True
+            )
         ax.plot(*units[feasible].T, "o", color="white", markeredgecolor="black", markersize=8)
         ax.plot(*units[~feasible].T, "x", color="white", markersize=9, markeredgewidth=2.5)
         if wanted is not None:
@@ -193,7 +291,9 @@ def _wave_line():
 
 
 def _as_told(values, losses, heard):
-    """Losses that nobody measured, warped as the measured ones were: between them by interpolation, beyond by the slope of the whole."""
+    """Losses that nobody measured, warped as the measured ones were: between them by interpolation,
+    beyond by the slope of the whole.
+    """
     losses, heard = np.array(losses)[np.isfinite(losses)], np.asarray(heard)[np.isfinite(losses)]
     order = np.argsort(losses)
     x, y = losses[order], heard[order]
@@ -217,7 +317,10 @@ def _found(task, points, losses) -> str:
         return f"{len(losses)} trials."
     best = int(np.nanargmin(losses))
     diverged = f", {bad} of them diverged" if bad else ""
-    return f"{len(losses)} trials{diverged}; the best: {task.score} {task.sign * losses[best]:.3g} at {_at(task, points[best])}."
+    return (
+        f"{len(losses)} trials{diverged}; the best: {task.score} {task.sign * losses[best]:.3g} at"
+        f" {_at(task, points[best])}."
+    )
 
 
 def _hoped(task, asked, wanted, problem, seed, points, losses) -> str:
@@ -225,8 +328,14 @@ def _hoped(task, asked, wanted, problem, seed, points, losses) -> str:
         return ""
     if thought(problem, seed, points, losses) is None:
         return f"Asked for {_at(task, asked)}, as the first design has it."
-    mean, std, improvement = (float(x[0]) for x in tuner_of(problem, seed, points, losses).posterior([task.space.point(asked)]))
-    return f"Asked for {_at(task, asked)}: expected {mean:.2f} with deviation {std:.2f}, expected improvement {improvement:.2g}."
+    mean, std, improvement = (
+        float(x[0])
+        for x in tuner_of(problem, seed, points, losses).posterior([task.space.point(asked)])
+    )
+    return (
+        f"Asked for {_at(task, asked)}: expected {mean:.2f} with deviation {std:.2f}, expected"
+        f" improvement {improvement:.2g}."
+    )
 
 
 # --- the buttons ---
@@ -263,7 +372,10 @@ def _many(panel):
         panel.stop()
     elif not _full(panel):
         panel.made["many"].description = "stop"
-        panel.run(searched(*_now(panel), min(MOST, len(panel.state["points"]) + MANY)), done=lambda: _named(panel))
+        panel.run(
+            searched(*_now(panel), min(MOST, len(panel.state["points"]) + MANY)),
+            done=lambda: _named(panel),
+        )
 
 
 def _named(panel):
@@ -275,4 +387,6 @@ def _start(panel):
     panel.stop()
     panel.set(points=(), losses=(), asked=None, note="")
     values = panel.values
-    panel.run(searched(values["problem"], values["seed"], (), (), FIRST), done=lambda: _named(panel))
+    panel.run(
+        searched(values["problem"], values["seed"], (), (), FIRST), done=lambda: _named(panel)
+    )

@@ -1,4 +1,6 @@
-"""One JupyterLab and one Chromium for all tests of this folder; without a Chromium they are skipped."""
+"""One JupyterLab and one Chromium for all tests of this folder; without a Chromium they are
+skipped.
+"""
 
 import json
 import os
@@ -15,15 +17,28 @@ def pytest_collection_modifyitems(items):
         if Path(__file__).parent in item.path.parents:
             item.add_marker("browser")
             if browsing.CHROMIUM is None:
-                item.add_marker(pytest.mark.skip(reason="no Chromium is installed (apt-get install chromium), nor named by $CHROMIUM"))
+                item.add_marker(
+                    pytest.mark.skip(
+                        reason=(
+                            "no Chromium is installed (apt-get install chromium), nor named by"
+                            " $CHROMIUM"
+                        )
+                    )
+                )
 
 
 @pytest.fixture(scope="module")
 def browser():
-    """A Chromium for one file of tests: playwright keeps an asyncio loop running in this thread, which later tests must not find there."""
-    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; it is in the test extra")
+    """A Chromium for one file of tests: playwright keeps an asyncio loop running in this thread,
+    which later tests must not find there.
+    """
+    driver = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed; it is in the test extra"
+    )
     with driver.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browsing.CHROMIUM, args=browsing.FLAGS)
+        chromium = playwright.chromium.launch(
+            executable_path=browsing.CHROMIUM, args=browsing.FLAGS
+        )
         yield chromium
         chromium.close()
 
@@ -54,7 +69,9 @@ def store(folder):
 
 @pytest.fixture(scope="session")
 def picture(tmp_path_factory):
-    """A function that takes a screenshot of a page, into $SCREENSHOTS or a folder of the test run, never into the tree."""
+    """A function that takes a screenshot of a page, into $SCREENSHOTS or a folder of the test run,
+    never into the tree.
+    """
     place = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     place.mkdir(parents=True, exist_ok=True)
     yield lambda page, name: page.screenshot(path=str(place / f"{name}.png"))
@@ -68,6 +85,10 @@ def answers():
 
 def pytest_terminal_summary(terminalreporter):
     if ANSWERS:
-        terminalreporter.section("seconds from a move to the new picture in the browser (fastest, median)")
+        terminalreporter.section(
+            "seconds from a move to the new picture in the browser (fastest, median)"
+        )
         for what, seconds in ANSWERS.items():
-            terminalreporter.line(f"{what:<60} {min(seconds):.3f} {sorted(seconds)[len(seconds) // 2]:.3f}")
+            terminalreporter.line(
+                f"{what:<60} {min(seconds):.3f} {sorted(seconds)[len(seconds) // 2]:.3f}"
+            )

@@ -11,10 +11,22 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
-PATIENCE = 120  # seconds until something that takes one is given up: a machine may have much else to do
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+PATIENCE = (
+    120  # seconds until something that takes one is given up: a machine may have much else to do
+)
 SIZE = {"width": 1280, "height": 1000}
 RUN_ALL = """async () => {
     const app = window.jupyterapp; await app.restored;
@@ -32,15 +44,24 @@ LISTEN = """(image) => { window.answer = new Promise(done => {
     for (const kind of ['keydown', 'pointerdown', 'input', 'change'])
         window.addEventListener(kind, () => { start ??= performance.now(); }, {capture: true, once: true});
     image.addEventListener('load', () => start !== null && done((performance.now() - start) / 1000)); }); }"""
-ANSWER = "(most) => Promise.race([window.answer, new Promise((_, no) => setTimeout(() => no('no new picture'), 1000 * most))])"
+ANSWER = (
+    "(most) => Promise.race([window.answer, new Promise((_, no) => setTimeout(() => no('no new"
+    " picture'), 1000 * most))])"
+)
 
 
 def start(folder: Path, home: Path):
-    """Serves the notebooks in `folder`, with its own settings in `home`; gives the server's process and its address."""
+    """Serves the notebooks in `folder`, with its own settings in `home`; gives the server's process
+    and its address.
+    """
     settings = home / "settings" / "@jupyterlab"
     for extension, name, values in (
         ("apputils-extension", "notification", {"fetchNews": "false", "checkForUpdates": False}),
-        ("notebook-extension", "tracker", {"windowingMode": "none"}),  # cells far down are on the page, too
+        (
+            "notebook-extension",
+            "tracker",
+            {"windowingMode": "none"},
+        ),  # cells far down are on the page, too
     ):
         (settings / extension).mkdir(parents=True)
         (settings / extension / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
@@ -48,15 +69,30 @@ def start(folder: Path, home: Path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = dict(
-        os.environ, JUPYTER_CONFIG_DIR=str(home / "config"), JUPYTER_DATA_DIR=str(home / "data"), JUPYTER_RUNTIME_DIR=str(home / "run"),
-        JUPYTERLAB_SETTINGS_DIR=str(home / "settings"), JUPYTERLAB_WORKSPACES_DIR=str(home / "work"), PYTHONPATH=str(ROOT),
-    )  # fmt: skip
+        os.environ,
+        JUPYTER_CONFIG_DIR=str(home / "config"),
+        JUPYTER_DATA_DIR=str(home / "data"),
+        JUPYTER_RUNTIME_DIR=str(home / "run"),
+        JUPYTERLAB_SETTINGS_DIR=str(home / "settings"),
+        JUPYTERLAB_WORKSPACES_DIR=str(home / "work"),
+        PYTHONPATH=str(ROOT),
+    )
     command = [
-        sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
-        "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.password=", "--ServerApp.disable_check_xsrf=True",
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--allow-root",
+        "--no-browser",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        "--IdentityProvider.token=",
+        "--ServerApp.password=",
+        "--ServerApp.disable_check_xsrf=True",
         f"--ServerApp.root_dir={folder}",
-        "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
-    ]  # fmt: skip
+        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.extension_manager=readonly",
+    ]
     log = home / "lab.log"
     with open(log, "w") as file:
         server = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
@@ -80,7 +116,9 @@ def write_notebook(path: Path, *cells: str):
 
 
 def open_notebook(browser, address, name, errors: list):
-    """A page with the notebook open, its outputs cleared; `errors` collects what the page's own programs raise."""
+    """A page with the notebook open, its outputs cleared; `errors` collects what the page's own
+    programs raise.
+    """
     page = browser.new_context(viewport=SIZE).new_page()
     page.set_default_timeout(1000 * PATIENCE)
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -107,7 +145,11 @@ def run_all(page, timeout=4 * PATIENCE) -> list[str]:
 
 def theme(page, name):
     """Changes the page to "JupyterLab Light" or "JupyterLab Dark"."""
-    page.evaluate("async (name) => { await window.jupyterapp.commands.execute('apputils:change-theme', {theme: name}); }", name)
+    page.evaluate(
+        "async (name) => { await window.jupyterapp.commands.execute('apputils:change-theme',"
+        " {theme: name}); }",
+        name,
+    )
 
 
 class Widget:
@@ -115,7 +157,10 @@ class Widget:
 
     def __init__(self, page, number=0):
         self.page, self.at = page, page.locator(".rnnkit-panel").nth(number)
-        self.image, self.line = self.at.locator("img.rnnkit-image"), self.at.locator(".rnnkit-sentence")
+        self.image, self.line = (
+            self.at.locator("img.rnnkit-image"),
+            self.at.locator(".rnnkit-sentence"),
+        )
         self.at.wait_for()
         self.at.scroll_into_view_if_needed()
         self.settle()
@@ -146,7 +191,9 @@ class Widget:
 
     def control(self, label):
         """The control with this label."""
-        return self.at.locator(f".rnnkit-controls > *:has(> .widget-label:text-is('{label}'))").first
+        return self.at.locator(
+            f".rnnkit-controls > *:has(> .widget-label:text-is('{label}'))"
+        ).first
 
     def timed(self, act, most=PATIENCE) -> float:
         """Seconds from an act to the next picture, by the browser's own clock."""
@@ -163,7 +210,9 @@ class Widget:
         return self.timed(lambda: self.control(label).locator("select").select_option(label=shown))
 
     def chosen(self, label) -> str:
-        return self.control(label).locator("select").evaluate("list => list.selectedOptions[0].label")
+        return (
+            self.control(label).locator("select").evaluate("list => list.selectedOptions[0].label")
+        )
 
     def type(self, label, letter) -> float:
         self.control(label).locator("input").focus()

