@@ -18,7 +18,6 @@ from rnnkit.figures.style import (
     GREY,
     PALE,
     architecture_keys,
-    beside,
     curves,
     depth_keys,
     label_of,
@@ -27,12 +26,13 @@ from rnnkit.figures.style import (
     letter,
     log_ticks,
     new_figure,
-    nothing,
     parameters_axis,
     reference,
     styled,
+    write_at_right,
+    write_note,
 )
-from rnnkit.figures.words import sign
+from rnnkit.figures.words import write_budget
 
 FIVE = f"paper: {paper.BITS_PER_PARAMETER:g}"
 
@@ -81,7 +81,9 @@ def fig1(frame: pd.DataFrame):
             else:
                 ax.set_ylim(0, most)
             if last:
-                beside(ax, paper.BITS_PER_PARAMETER * scale[1], FIVE + (" P" if row == 0 else ""))
+                write_at_right(
+                    ax, paper.BITS_PER_PARAMETER * scale[1], FIVE + (" P" if row == 0 else "")
+                )
             if column == 0:
                 ax.set_ylabel(("stored bits", "bits per parameter")[row])
             else:
@@ -89,7 +91,7 @@ def fig1(frame: pd.DataFrame):
             if (part.bits > 0).any():
                 curves(ax, part, y)
             else:
-                nothing(
+                write_note(
                     ax,
                     "no bits stored" if len(part) else f"depth {depth}: not trained\nat this scale",
                     0.62,
@@ -116,7 +118,7 @@ def fig1(frame: pd.DataFrame):
         *theirs[0],
     ]
     legend(figure, handles, columns=12)
-    sign(figure, "fig1", frame)
+    write_budget(figure, "fig1", frame)
     return figure
 
 
@@ -133,7 +135,7 @@ def _multiplier_table(ax, table: pd.DataFrame):
     if len(names) < 2:
         letter(ax, "i", "parameter multipliers")
         ax.set(xticks=[], yticks=[])
-        return nothing(ax, "takes two architectures\nthat stored bits")
+        return write_note(ax, "takes two architectures\nthat stored bits")
     reach = max(1.25, float(np.nanmax(np.maximum(values, 1 / values))))
     labels = [label_of(name) for name in names]
     sns.heatmap(
@@ -188,7 +190,7 @@ def fig2a(frame: pd.DataFrame):
     ax.set_ylabel("bits per parameter")
     ax.set_title("1 layer")
     if not (best.bits > 0).any():
-        nothing(ax, "no bits stored", 0.5, 0.3)
+        write_note(ax, "no bits stored", 0.5, 0.3)
     sns.despine(figure)
     how = [
         Line2D([], [], color=GREY, marker="o", linestyle="-", label="left to the tuner"),
@@ -207,7 +209,7 @@ def fig2a(frame: pd.DataFrame):
         len(handles) % 2
     )  # the legend fills column by column
     legend(figure, handles + gap + how, columns=4)
-    sign(figure, "fig2a", frame)
+    write_budget(figure, "fig2a", frame)
     return figure
 
 
@@ -231,10 +233,10 @@ def fig2b(frame: pd.DataFrame):
         title=f"1 layer, {best.max_params.max():,} parameters",
     )
     if not (best.bits > 0).any():
-        nothing(ax, "no bits stored")
+        write_note(ax, "no bits stored")
     sns.despine(figure)
     legend(figure, architecture_keys(best.architecture), columns=6)
-    sign(figure, "fig2b", frame)
+    write_budget(figure, "fig2b", frame)
     return figure
 
 
@@ -272,14 +274,14 @@ def figapp1(frame: pd.DataFrame):
         transform_rotates_text=False,
     )
     if not len(shown):
-        nothing(ax, "no bits stored", 0.3, 0.7)
+        write_note(ax, "no bits stored", 0.3, 0.7)
     sns.despine(figure)
     legend(
         figure,
         architecture_keys(best.architecture, lines=False) + depth_keys(best.n_layers.unique()),
         columns=5,
     )
-    sign(figure, "figapp1", frame)
+    write_budget(figure, "figapp1", frame)
     return figure
 
 
@@ -343,13 +345,13 @@ def calibration(frame: pd.DataFrame):
     )
     ax.yaxis.set_major_locator(MultipleLocator(0.5))
     if trials.empty:
-        nothing(ax, "no bits stored", 0.6, 0.5)
+        write_note(ax, "no bits stored", 0.6, 0.5)
     sns.despine(figure)
     handles.append(
         Line2D([], [], color=GREY, linewidth=1, linestyle=(0, (1, 1.5)), label="every label stored")
     )
     legend(figure, handles, columns=2)
-    sign(figure, "calibration", frame)
+    write_budget(figure, "calibration", frame)
     return figure
 
 
@@ -398,7 +400,7 @@ def inputs(frame: pd.DataFrame):
     )
     sns.despine(figure)
     legend(figure, handles, columns=3)
-    sign(figure, "inputs", frame)
+    write_budget(figure, "inputs", frame)
     return figure
 
 

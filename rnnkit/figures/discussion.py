@@ -15,16 +15,16 @@ from rnnkit.figures.style import (
     GREY,
     PALE,
     architecture_keys,
-    beside,
     label_of,
     legend,
     letter,
     new_figure,
-    nothing,
     style_of,
     styled,
+    write_at_right,
+    write_note,
 )
-from rnnkit.figures.words import sign
+from rnnkit.figures.words import write_budget
 
 DASHES = (0, (6, 2))
 WRONG = "#b2182b"
@@ -86,12 +86,12 @@ def quantised(frame: pd.DataFrame):
         ax.set_xticks([1, 3, 5, 7, 9, 11, 13, 15])
         ax.set_yticks([0, 25, 50, 75, 100])
         if part.empty:
-            nothing(ax, "no bits stored")
-    beside(axes[1], 100 * LOSSLESS, "99 %")
+            write_note(ax, "no bits stored")
+    write_at_right(axes[1], 100 * LOSSLESS, "99 %")
     _needed(axes[2], needed, style)
     sns.despine(figure)
     legend(figure, architecture_keys(kept.architecture), columns=6)
-    sign(figure, "quantised", frame)
+    write_budget(figure, "quantised", frame)
     return figure
 
 
@@ -129,9 +129,9 @@ def _needed(ax, needed, style):
         xlabel="stored bits per parameter", ylabel="bits a weight", xlim=(0, most), ylim=(0, 16.5)
     )
     ax.axhline(paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=DASHES, zorder=0)
-    beside(ax, paper.BITS_PER_PARAMETER, "paper: 5")
+    write_at_right(ax, paper.BITS_PER_PARAMETER, "paper: 5")
     if best.empty:
-        nothing(ax, "no bits stored")
+        write_note(ax, "no bits stored")
 
 
 @styled
@@ -220,7 +220,7 @@ def later_numbers(frame: pd.DataFrame):
         ),
     ]
     legend(figure, keys, columns=2)
-    sign(figure, "later_numbers", frame)
+    write_budget(figure, "later_numbers", frame)
     return figure
 
 

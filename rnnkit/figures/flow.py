@@ -13,7 +13,16 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from rnnkit import analysis
 from rnnkit.analysis.flow import QUANTILES
-from rnnkit.figures.style import GREY, PALE, label_of, legend, new_figure, nothing, style_of, styled
+from rnnkit.figures.style import (
+    GREY,
+    PALE,
+    label_of,
+    legend,
+    new_figure,
+    style_of,
+    styled,
+    write_note,
+)
 
 OURS = "Ours: not in the paper"
 FLOOR, CEILING = 1e-9, 1e4  # of the axes of gradients; what lies beyond is drawn at their ends
@@ -91,8 +100,8 @@ def states(ax, seen, color):
 def gates(ax, seen, color):
     """Each gate's mean over the units, named at its end."""
     if not seen.gates:
-        nothing(ax, "no gate")
-    ends = apart([float(gate[-1].mean()) for gate in seen.gates.values()], 0.1)
+        write_note(ax, "no gate")
+    ends = spread([float(gate[-1].mean()) for gate in seen.gates.values()], 0.1)
     for (name, gate), line, end in zip(seen.gates.items(), GATE_LINES, ends):
         steps = np.arange(1, len(gate) + 1)
         ax.plot(steps, gate[:, 0].mean(1), color=color, linestyle=line)
@@ -163,7 +172,7 @@ def gradients(frame: pd.DataFrame):
         column[0].set_title(label_of(architecture))
         row = shares[shares.architecture == architecture].iloc[0]
         text = f"vanished {100 * row.vanished:.0f} %\nexploded {100 * row.exploded:.0f} %"
-        nothing(column[0], text, 0.97, 0.98)
+        write_note(column[0], text, 0.97, 0.98)
         column[0].texts[-1].set(ha="right", va="top", fontsize=7.5)
     ax = axes[0, 0]
     ax.set_yscale("log")
@@ -203,7 +212,7 @@ def gradients(frame: pd.DataFrame):
     return figure
 
 
-def apart(places, least, low=-np.inf, high=np.inf) -> list[float]:
+def spread(places, least, low=-np.inf, high=np.inf) -> list[float]:
     """`places` moved apart so that labels at them do not touch, in their order, and within low and
     high.
     """

@@ -18,12 +18,12 @@ from rnnkit.figures.style import (
     letter,
     log_ticks,
     new_figure,
-    nothing,
     parameters_axis,
     style_of,
     styled,
+    write_note,
 )
-from rnnkit.figures.words import sign, task_name
+from rnnkit.figures.words import task_name, write_budget
 
 LETTERS = {"text8": "abc", "rcf": "efg"}
 DASHED, DOTTED = (0, (6, 2)), (0, (1, 1.5))
@@ -86,7 +86,7 @@ def fig3(frame):
             )
         )
     axes[1][3].legend(handles=handles + theirs, loc="center", handlelength=3, labelspacing=0.8)
-    sign(figure, "fig3", frame)
+    write_budget(figure, "fig3", frame)
     return figure
 
 
@@ -95,7 +95,7 @@ def _losses(ax, part, x, why: str):
     if len(shown):
         curves(ax, shown, "loss", x=x, depths=False)
     else:
-        nothing(ax, why, 0.5, 0.45)
+        write_note(ax, why, 0.5, 0.45)
 
 
 def _why(part, task, depth) -> str:

@@ -11,17 +11,17 @@ from rnnkit.figures.points import BEST, points
 from rnnkit.figures.style import (
     GREY,
     PALE,
-    beside,
     label_of,
     layers,
     legend,
     letter,
     new_figure,
-    nothing,
     style_of,
     styled,
+    write_at_right,
+    write_note,
 )
-from rnnkit.figures.words import each, scale_and_seed, sign
+from rnnkit.figures.words import each, scale_and_seed, write_budget
 
 DASHED = (0, (6, 2))
 FILLS = ("full", "none", "left", "top")  # of the marker, the largest size first
@@ -46,7 +46,7 @@ def more_cells(frame: pd.DataFrame):
         )
     sns.despine(figure)
     legend(figure, size_keys(best.max_params), columns=8)
-    sign(figure, "more_cells", frame)
+    write_budget(figure, "more_cells", frame)
     return figure
 
 
@@ -97,7 +97,7 @@ def stored(ax, best: pd.DataFrame, names, others):
     most = best.bits_per_param.max() if best.bits.notna().any() else 0
     ax.set(xlabel="bits per parameter", xlim=(0, max(paper.BITS_PER_PARAMETER, most) + 0.9))
     if not (best.bits > 0).any():
-        nothing(ax, "no bits stored")
+        write_note(ax, "no bits stored")
 
 
 def fill_of(size, sizes) -> str:
@@ -266,9 +266,9 @@ def _memory(ax, errors, architecture, names):
         va="top",
         fontsize=7.5,
     )
-    beside(ax, bound(units[-1], n_in), "bound", GREY)
+    write_at_right(ax, bound(units[-1], n_in), "bound", GREY)
     if errors.loss.isna().all():
-        nothing(ax, "no feasible trial")
+        write_note(ax, "no feasible trial")
 
 
 def _alt(architecture, best, errors, random) -> str:

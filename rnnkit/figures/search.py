@@ -9,17 +9,17 @@ from rnnkit import paper
 from rnnkit.figures.points import points
 from rnnkit.figures.style import (
     GREY,
-    beside,
     label_of,
     layers,
     legend,
     new_figure,
-    nothing,
     short,
     style_of,
     styled,
+    write_at_right,
+    write_note,
 )
-from rnnkit.figures.words import sign
+from rnnkit.figures.words import write_budget
 
 
 @styled
@@ -61,13 +61,13 @@ def best_so_far(frame: pd.DataFrame):
                     label=architecture,
                 )
             if not part.best.notna().any():
-                nothing(ax, "no feasible trial" if len(part) else "not trained")
+                write_note(ax, "no feasible trial" if len(part) else "not trained")
             ax.axhline(
                 paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=(0, (6, 2)), zorder=1
             )
             ax.set_title(f"{layers(depth)}, {short(size)} parameters")
             ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 4, 5, 8, 10]))
-        beside(row[-1], paper.BITS_PER_PARAMETER, f"paper: {paper.BITS_PER_PARAMETER:g}")
+        write_at_right(row[-1], paper.BITS_PER_PARAMETER, f"paper: {paper.BITS_PER_PARAMETER:g}")
         row[0].set_ylabel("bits per parameter")
     axes[0][0].set_ylim(
         0, 1.12 * max(paper.BITS_PER_PARAMETER, table.best.max() if table.best.notna().any() else 0)
@@ -84,5 +84,5 @@ def best_so_far(frame: pd.DataFrame):
         ],
         columns=6,
     )
-    sign(figure, "best_so_far", frame)
+    write_budget(figure, "best_so_far", frame)
     return figure

@@ -184,10 +184,10 @@ def reference(ax, value: float, text: str | None, color=GREY, line=(0, (6, 2))):
     """The paper's value as a grey line, labelled outside the axes where no data can be."""
     ax.axhline(value, color=color, linewidth=1, linestyle=line, zorder=1)
     if text:
-        beside(ax, value, text, color)
+        write_at_right(ax, value, text, color)
 
 
-def beside(ax, value: float, text: str, color=GREY):
+def write_at_right(ax, value: float, text: str, color=GREY):
     """Small text on the right of the axes at the height `value`."""
     ax.annotate(
         text,
@@ -201,7 +201,7 @@ def beside(ax, value: float, text: str, color=GREY):
     )
 
 
-def nothing(ax, text: str, x: float = 0.5, y: float = 0.5):
+def write_note(ax, text: str, x: float = 0.5, y: float = 0.5):
     """Says in grey why a panel is empty, at a place without lines."""
     ax.text(x, y, text, transform=ax.transAxes, ha="center", va="center", color=GREY, fontsize=8.5)
 

@@ -8,7 +8,7 @@ from rnnkit import paper
 from rnnkit.analysis import in_order
 from rnnkit.figures.points import points
 from rnnkit.figures.style import GREY, label_of, layers, new_figure, style_of, styled
-from rnnkit.figures.words import sign
+from rnnkit.figures.words import write_budget
 
 LINE, LETTER, GAP = 0.235, 0.079, 0.22  # inches: a row, a letter of 9 points, between columns
 NONE = "-"
@@ -67,7 +67,7 @@ def _drawn(
         *((top + 1 + row, 0.3) for row in rules),
     ):
         ax.plot([0, width], [y, y], color="black", linewidth=thick, clip_on=False)
-    sign(figure, name, frame)
+    write_budget(figure, name, frame)
     return figure
 
 

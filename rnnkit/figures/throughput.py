@@ -9,18 +9,18 @@ from rnnkit.figures.points import points
 from rnnkit.figures.style import (
     GREY,
     architecture_keys,
-    beside,
     curves,
     depth_keys,
     legend,
     letter,
     log_ticks,
     new_figure,
-    nothing,
     reference,
     styled,
+    write_at_right,
+    write_note,
 )
-from rnnkit.figures.words import sign
+from rnnkit.figures.words import write_budget
 
 LEAST = 1e-4  # where the axis of excesses ends; less is drawn there
 DASHED = (0, (6, 2))
@@ -60,7 +60,7 @@ def fig2c(frame):
         ax.set(
             xlabel="units a layer, N",
             xlim=(0, units[-1]),
-            xticks=_apart(best.n_units.unique(), n_in, 0.055 * units[-1]),
+            xticks=_spaced(best.n_units.unique(), n_in, 0.055 * units[-1]),
         )
     letter(left, "c", "all depths")
     left.set(
@@ -78,17 +78,17 @@ def fig2c(frame):
         curves(left, shown, "loss", x="n_units")
         curves(right, shown.assign(excess=shown.excess.clip(lower=LEAST)), "excess", x="n_units")
     else:
-        nothing(left, "no feasible trial", 0.3, 0.3)
-        nothing(right, "no feasible trial", 0.3, 0.3)
+        write_note(left, "no feasible trial", 0.3, 0.3)
+        write_note(right, "no feasible trial", 0.3, 0.3)
     sns.despine(figure)
     legend(
         figure, architecture_keys(best.architecture) + depth_keys(best.n_layers.unique()), columns=9
     )
-    sign(figure, "fig2c", frame)
+    write_budget(figure, "fig2c", frame)
     return figure
 
 
-def _apart(values, first, room) -> list:
+def _spaced(values, first, room) -> list:
     """Ticks at `first` and at all values that stand `room` or more from those kept before."""
     kept = [first]
     for value in sorted(values, key=lambda v: abs(v - first)):
@@ -119,7 +119,7 @@ def g01(frame):
             if ax in axes[1]:
                 ax.set_xlabel(name)
             if shown.empty:
-                nothing(
+                write_note(
                     ax,
                     (
                         "no feasible trial"
@@ -139,7 +139,7 @@ def g01(frame):
                 linestyle=DASHED,
                 zorder=1,
             )
-            beside(
+            write_at_right(
                 ax, np.exp(np.log(shown[y]).mean()) * (xs[1] / middle) ** power, f"slope {power}"
             )
     for ax in axes[1]:
@@ -151,5 +151,5 @@ def g01(frame):
             architecture_keys(costs.architecture) + depth_keys(costs.n_layers.unique()),
             columns=9,
         )
-    sign(figure, "g01", frame)
+    write_budget(figure, "g01", frame)
     return figure

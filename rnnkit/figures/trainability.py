@@ -13,18 +13,18 @@ from rnnkit.figures.reference import overlay_columns, overlay_search
 from rnnkit.figures.style import (
     GREY,
     PALE,
-    beside,
     label_of,
     layers,
     legend,
     letter,
     new_figure,
-    nothing,
     reference,
     style_of,
     styled,
+    write_at_right,
+    write_note,
 )
-from rnnkit.figures.words import sign, task_name
+from rnnkit.figures.words import task_name, write_budget
 
 TOP = 3.0  # losses above so many times chance stand with the diverged ones
 CHANCE = (0, (6, 2))  # its line
@@ -116,7 +116,7 @@ def fig4(frame: pd.DataFrame):
                         if len(part)
                         else f"{task_name(task)}:\nnot trained"
                     )
-                    nothing(ax, empty)
+                    write_note(ax, empty)
                 ax.set_xlim(0, max(10, part.trial.max() * 1.02 if len(part) else 10))
                 ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
                 ax.tick_params(labelbottom=row in (1, 3), labelleft=depth == 1)
@@ -125,8 +125,8 @@ def fig4(frame: pd.DataFrame):
                 f" nats{' a symbol' if task == 'arithmetic' else ''}"
             )
             if scale:
-                beside(axes[row][-1], scale.chance, f"chance {scale.chance:.3g}")
-                beside(
+                write_at_right(axes[row][-1], scale.chance, f"chance {scale.chance:.3g}")
+                write_at_right(
                     axes[row][-1],
                     scale.top,
                     (
@@ -148,7 +148,7 @@ def fig4(frame: pd.DataFrame):
         Line2D([], [], color=GREY, marker="o", markersize=2.5, linestyle="none", label="a trial"),
     ]
     legend(figure, lines + more + theirs, columns=9)
-    sign(figure, "fig4", frame)
+    write_budget(figure, "fig4", frame)
     return figure
 
 
@@ -246,18 +246,18 @@ def fig5(frame: pd.DataFrame):
         ax.set_xlim(-0.6, max(len(names), 1) - 0.4)
         ax.set_xlabel("below each box: trials that diverged")
         if not depth:
-            nothing(ax, "only one depth was trained\nat this scale")
+            write_note(ax, "only one depth was trained\nat this scale")
         elif part.loss.isna().all():
-            nothing(ax, "no feasible trial")
+            write_note(ax, "no feasible trial")
     axes[0].set_ylabel("loss, nats")
     axes[1].tick_params(labelleft=True)
     reference(axes[1], scale.chance, f"chance\n{scale.chance:.3g}")
     if above:
-        beside(axes[1], scale.top, f"above {scale.high:.3g}")
+        write_at_right(axes[1], scale.top, f"above {scale.high:.3g}")
     if theirs:
         legend(figure, theirs, columns=1)
     sns.despine(figure)
-    sign(figure, "fig5", frame)
+    write_budget(figure, "fig5", frame)
     return figure
 
 

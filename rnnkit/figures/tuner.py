@@ -17,11 +17,11 @@ from rnnkit.figures.style import (
     legend,
     log_ticks,
     new_figure,
-    nothing,
     style_of,
     styled,
+    write_note,
 )
-from rnnkit.figures.words import sign
+from rnnkit.figures.words import write_budget
 
 TUNERS = {"gp": ("Gaussian process", "-"), "random": ("random search", (0, (4, 2)))}
 ENDS = {
@@ -77,7 +77,7 @@ def convergence(frame: pd.DataFrame):
         ],
         columns=2,
     )
-    sign(figure, "tuner", frame)
+    write_budget(figure, "tuner", frame)
     return figure
 
 
@@ -96,8 +96,8 @@ def importance(frame: pd.DataFrame):
         figure = new_figure(6.4, 2)
         ax = figure.subplots()
         ax.set_axis_off()
-        nothing(ax, "too few trials of any architecture to grow a forest")
-        sign(figure, "importance", frame)
+        write_note(ax, "too few trials of any architecture to grow a forest")
+        write_budget(figure, "importance", frame)
         return figure
     figure = new_figure(2.6 + 0.85 * len(names), 1.3 + 0.27 * len(shown))
     ax = figure.subplots()
@@ -128,7 +128,7 @@ def importance(frame: pd.DataFrame):
     ax.axhline(len(shown) - 1, color=GREY, linewidth=1)
     ax.set_xlabel("(share of the variance that the forest explains)")
     sns.despine(figure, left=True, bottom=True)
-    sign(figure, "importance", frame)
+    write_budget(figure, "importance", frame)
     return figure
 
 
@@ -168,5 +168,5 @@ def lost(frame: pd.DataFrame):
         ],
         columns=2,
     )
-    sign(figure, "lost", frame)
+    write_budget(figure, "lost", frame)
     return figure

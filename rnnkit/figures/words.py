@@ -16,7 +16,7 @@ def scale_and_seed(spent) -> str:
     return f"scale {' and '.join(map(str, spent.scales)) or 'unnamed'}, {seeds}"
 
 
-def sign(figure, name: str, frame: pd.DataFrame):
+def write_budget(figure, name: str, frame: pd.DataFrame):
     """Puts title and budget in grey on top, so that a figure that travels alone keeps them, and
     gives the figure its `alt`.
     """

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnkit import flow
 from rnnkit.cells import PAPER, cell_of
-from rnnkit.figures.flow import CEILING, FLOOR, GATE_LINES, apart
+from rnnkit.figures.flow import CEILING, FLOOR, GATE_LINES, spread
 from rnnkit.figures.style import label_of
 from rnnkit.widgets.controls import choice, slider
 from rnnkit.widgets.panel import Panel
@@ -119,7 +119,7 @@ def draw(
         gate.text(0.5, 0.5, "no gate", transform=gate.transAxes, ha="center", color=theme.grey)
     means = {name: values[:, 0].mean(1) for name, values in here.gates.items()}
     for (name, values), line, end in zip(
-        means.items(), GATE_LINES, apart([v[-1] for v in means.values()], 0.09)
+        means.items(), GATE_LINES, spread([v[-1] for v in means.values()], 0.09)
     ):
         gate.plot(range(1, STEPS + 1), values, color=color, linestyle=line)
         gate.text(STEPS * 1.02, end, name, color=color, va="center", fontsize=13)
@@ -148,7 +148,7 @@ def draw(
     back.minorticks_off()
     for ax in (state, gate, back):
         ax.set_xticks((0, STEPS // 2, STEPS))
-    places = apart([np.log10(np.clip(end, 1e-7, 1e3)) for end in ends.values()], 0.55, -7, 3)
+    places = spread([np.log10(np.clip(end, 1e-7, 1e3)) for end in ends.values()], 0.55, -7, 3)
     for other, place in zip(ends, places):
         bold = "bold" if other == architecture else "normal"
         back.text(
