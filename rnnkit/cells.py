@@ -15,6 +15,8 @@ knows them too.
 
 from torch import relu, sigmoid, tanh
 
+from rnnkit.names import known
+
 
 class Cell:
     """What a cell declares. A subclass names its maps and writes `step`; `register` makes it an
@@ -281,11 +283,9 @@ def cell_of(architecture: str, n_layers: int | None = None) -> type[Cell]:
     Raises ValueError for an unknown architecture, a depth that the cell does not have (+RNN needs
     two layers or more, section 1.4) and a depth that is not a whole number of layers.
     """
-    if architecture not in CELLS:
-        raise ValueError(
-            f"architecture must be one of {', '.join(CELLS)}, got {architecture!r}. Check the"
-            " spelling, or register the cell first."
-        )
+    architecture = known(
+        "architecture", architecture, CELLS, "Check the spelling, or register the cell first."
+    )
     cell = CELLS[architecture]
     if n_layers is not None:
         if isinstance(n_layers, bool) or not isinstance(n_layers, int):

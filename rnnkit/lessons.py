@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rnnkit import paper
+from rnnkit.names import known
 from rnnkit.practice import PRACTICE, NotYet
 
 
@@ -37,11 +38,7 @@ def check(name: str, answer=None):
 
 def verdict(name: str, answer=None) -> tuple[bool, str]:
     """Whether an answer is right, and what is said of it. ValueError for an unknown exercise."""
-    if name not in EXERCISES and name not in PRACTICE:
-        raise ValueError(
-            f"An exercise is one of {', '.join([*EXERCISES, *PRACTICE])}, got {name!r}. Check the"
-            " spelling."
-        )
+    name = known("exercise", name, [*EXERCISES, *PRACTICE])
     if answer is None or answer is ...:
         return (
             False,

@@ -16,10 +16,11 @@ from rnnkit.figures.report import report as drawn
 from rnnkit.figures.report import tables_of
 from rnnkit.figures.style import label_of
 from rnnkit.hparams import cell_rows, space_for
+from rnnkit.names import known
 from rnnkit.networks import blocks, forward, num_params
 from rnnkit.studies import complete
 from rnnkit.studies.experiments import battery
-from rnnkit.studies.scales import scale_of
+from rnnkit.studies.scales import SCALES, scale_of
 from rnnkit.trials import TrialStore
 
 SHIPPED = (
@@ -102,6 +103,7 @@ def report(
     another cell of the kit.
     """
     architecture, new = _registered(cell)
+    scale = known("scale", scale, SCALES)
     size = scale_of(scale)
     jobs = [(study, trials or count) for study, count in battery(architecture, size, seed)]
     with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as opened:

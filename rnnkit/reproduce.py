@@ -5,6 +5,7 @@ and the table of claims.
 import os
 from pathlib import Path
 
+from rnnkit.names import did_you_mean, known, matching
 from rnnkit.notebooks import NotebookError, parameters_of, run_notebook
 from rnnkit.trials import StoreError, TrialStore, files
 from rnnkit.trials import export as exporting
@@ -51,9 +52,9 @@ def reproduce(
     claims, one row a claim. Errors as in `studies.run`, and NotebookError. Everything that can be
     checked is checked before the first trial is trained.
     """
-    from rnnkit.studies import jobs_of, run
+    from rnnkit.studies import SCALES, jobs_of, run
 
-    chosen = choose(only)
+    chosen, scale = choose(only), known("scale", scale, SCALES)
     for name in [name for names in chosen.values() for name in names]:
         jobs_of(name, scale, seed, trials)  # ValueError now for what cannot be trained
     out = writable_folder(out)
@@ -187,7 +188,7 @@ def stored_frames(store, scale, seed=0, trials=None, names=None) -> dict:
     """
     from rnnkit.studies import EXPERIMENTS, SCALES, is_whole, trials_in
 
-    scales = list(SCALES)
+    scales, scale = list(SCALES), known("scale", scale, SCALES)
     sizes, frames = scales[scales.index(scale) :], {}
     for name in EXPERIMENTS if names is None else names:
         if any(is_whole(store, name, size, seed, trials) for size in sizes):
@@ -249,17 +250,16 @@ def choose(only=()) -> dict:
     """Notebook -> its chosen experiments, in order. ValueError for a name that is neither a
     notebook nor an experiment.
     """
-    only = [only] if isinstance(only, str) else list(only or ())
-    known = {*NOTEBOOKS, *(name for names in NOTEBOOKS.values() for name in names)}
-    for name in only:
-        if name not in known:
-            experiments, notebooks = (
-                ", ".join(dict.fromkeys(name for names in NOTEBOOKS.values() for name in names)),
-                ", ".join(NOTEBOOKS),
-            )
+    experiments = dict.fromkeys(name for names in NOTEBOOKS.values() for name in names)
+    choices = [*experiments, *NOTEBOOKS]
+    asked = [only] if isinstance(only, str) else list(only or ())
+    only = [matching(name, choices) for name in asked]
+    for name, meant in zip(asked, only):
+        if meant is None:
             raise ValueError(
-                f"only must name an experiment ({experiments}) or a notebook ({notebooks}), got"
-                f" {name!r}. Check the spelling."
+                f"only must name an experiment ({', '.join(experiments)}) or a notebook"
+                f" ({', '.join(NOTEBOOKS)}), got {name!r}."
+                f" {did_you_mean(name, choices) or 'Check the spelling.'}"
             )
     chosen = {}
     for notebook, names in NOTEBOOKS.items():

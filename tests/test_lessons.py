@@ -79,7 +79,7 @@ def test_an_answer_of_the_wrong_kind_is_told_what_kind_is_due():
 
 
 def test_an_unknown_exercise_is_refused_with_those_that_there_are():
-    with pytest.raises(ValueError, match=r"An exercise is one of 0a, .*, got '9z'"):
+    with pytest.raises(ValueError, match=r"exercise must be one of 0a, .*, got '9z'"):
         lessons.check("9z", 1)
 
 

@@ -275,7 +275,9 @@ def test_moves_that_come_together_are_drawn_once(watched):
 
 
 def test_an_unknown_widget_is_refused_with_those_that_there_are():
-    with pytest.raises(ValueError, match="A widget is one of .*memorise_me.*, got 'memorize_me'"):
+    with pytest.raises(
+        ValueError, match="widget must be one of .*, got 'memorize_me'. Did you mean 'memorise_me'"
+    ):
         widget("memorize_me")
 
 

@@ -18,6 +18,7 @@ from rnnkit.analysis.convergence import NETWORK
 from rnnkit.analysis.display import Verdicts
 from rnnkit.analysis.finding import FAILS, HOLDS, MIN_TRIALS, UNTESTED, Finding, listed
 from rnnkit.analysis.rows import budget, rows_of
+from rnnkit.names import known
 
 CHECKS = {
     "C01": levels.linear_in_parameters,
@@ -89,6 +90,7 @@ def compare(name: str, frame: pd.DataFrame) -> Verdicts:
 
     ValueError for an unknown figure or a frame without its trials.
     """
+    name = known("figure", name, paper.FIGURES)
     rows, table = rows_of(name, frame), []
     for id, finding in findings(name, rows).items():
         claim = paper.CLAIMS[id]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rnnkit import paper
+from rnnkit.names import known
 from rnnkit.trials.trial import (
     LATER,
 )  # columns that an older frame may lack, and what they then hold
@@ -42,10 +43,7 @@ def rows_of(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """The trials that figure `name` is made of, out of any frame of trials. ValueError for an
     unknown figure or a frame without them.
     """
-    if name not in paper.FIGURES:
-        raise ValueError(
-            f"figure must be one of {', '.join(paper.FIGURES)}, got {name!r}. Check the spelling."
-        )
+    name = known("figure", name, paper.FIGURES)
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
         raise ValueError(

@@ -17,6 +17,7 @@ from rnnkit.analysis.finding import listed
 from rnnkit.figures.facts import FACTS, OF_TABLES
 from rnnkit.figures.points import points, remembered
 from rnnkit.figures.words import scale_and_seed
+from rnnkit.names import known
 
 ALSO = {
     "start": "best_so_far"
@@ -94,13 +95,7 @@ def conclude(names, trials: pd.DataFrame) -> Conclusions:
     name, or a frame without its trials.
     """
     names = [names] if isinstance(names, str) else list(names)
-    known = (*FACTS, *OF_TABLES, *ALSO)
-    for name in names:
-        if name not in known:
-            raise ValueError(
-                f"A conclusion is drawn from one of {', '.join(known)}, got {name!r}. Check the"
-                " spelling."
-            )
+    names = [known("A conclusion's figure", name, (*FACTS, *OF_TABLES, *ALSO)) for name in names]
     with remembered():
         return Conclusions(
             (

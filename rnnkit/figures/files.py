@@ -21,6 +21,7 @@ from rnnkit.figures.style import look
 from rnnkit.figures.verdicts import claims_of, verdict_rows
 from rnnkit.figures.words import alt as alt_of
 from rnnkit.figures.words import caption, duration
+from rnnkit.names import known
 
 
 def save(figure, name: str, out, data, alt: str) -> list[Path]:
@@ -97,23 +98,27 @@ def show(figure, alt: str):
     display(figure)
 
 
+SEARCHES = {"start": "best_so_far"}  # experiments that are no figure -> the figure of their search
+
+
 def publish(name: str, frame: pd.DataFrame, out=""):
     """Draws figure `name` of a frame in a notebook, with its caption below; writes it into the
     folder `out` as well, if one is named.
 
-    The search of an experiment that is no figure of the paper's ("start") is drawn as best_so_far.
-    One of EXHIBITS is drawn of what its function takes.
+    An experiment that is no figure ("start") is drawn as SEARCHES says. One of EXHIBITS is drawn of
+    what its function takes. ValueError for another name.
     """
     from IPython.display import Markdown, display
 
     from rnnkit.figures import DRAW, EXHIBITS
 
+    name = known("figure", name, (*DRAW, *SEARCHES, *EXHIBITS))
     with remembered():
         if name in EXHIBITS:
             figure, trials = EXHIBITS[name](frame), ""
             text, tables, words = figure.alt, figure.tables, figure.caption
         else:
-            name = name if name in DRAW else "best_so_far"
+            name = SEARCHES.get(name, name)
             figure, text, tables, words = (
                 DRAW[name](frame),
                 alt_of(name, frame),

@@ -5,6 +5,7 @@ grey, units on the axes.
 import base64
 import io
 import math
+from functools import wraps
 from typing import NamedTuple
 
 import matplotlib
@@ -104,11 +105,11 @@ def styled(draw):
     alone.
     """
 
+    @wraps(draw)
     def drawn(*args, **kwargs):
         with matplotlib.rc_context(look()):
             return draw(*args, **kwargs)
 
-    drawn.__name__, drawn.__doc__, drawn.__module__ = draw.__name__, draw.__doc__, draw.__module__
     return drawn
 
 

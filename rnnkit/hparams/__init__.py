@@ -13,6 +13,7 @@ not know of it.
 from rnnkit.cells import cell_of, recurrent_maps
 from rnnkit.hparams.ranges import Choice, IntLog, Log, Row, Uniform
 from rnnkit.hparams.space import Space
+from rnnkit.names import did_you_mean, known
 
 __all__ = ["Choice", "IntLog", "Log", "Row", "Space", "Uniform", "cell_rows", "space_for"]
 
@@ -182,12 +183,10 @@ def space_for(
     at a value. ValueError for an unknown architecture or task, a range that is none, and a pin that
     the space does not have.
     """
-    if task_type not in TASK_ROWS:
-        known = ", ".join(TASK_ROWS)
-        raise ValueError(
-            f"task_type must be one of {known}, got {task_type!r}. Check the spelling, or add its"
-            " rows to TASK_ROWS."
-        )
+    task_type = known(
+        "task_type", task_type, TASK_ROWS, "Check the spelling, or add its rows to TASK_ROWS."
+    )
+    architecture = cell_of(architecture).architecture
     low, high = _steps(train_steps)
     rows = [*cell_rows(architecture), _train_steps(low, high), *LEARNING]
     if (
@@ -202,7 +201,7 @@ def space_for(
             has = ", ".join(by_name)
             raise ValueError(
                 f"A pinned hyper-parameter must be one that {architecture} has on {task_type}, got"
-                f" {name!r}; it has {has}."
+                f" {name!r}; it has {has}. {did_you_mean(name, by_name)}".rstrip()
             )
         if not by_name[name].holds(value):
             raise ValueError(

@@ -9,6 +9,7 @@ this machine (workers.py), by a GPU (gpu.py) or by a cluster (cluster.py), and s
 from contextlib import nullcontext
 
 from rnnkit.cells import cell_of, whole_number
+from rnnkit.names import known
 from rnnkit.studies.cluster import check_choice, cluster_at
 from rnnkit.studies.company import others_at_work
 from rnnkit.studies.experiments import EXPERIMENTS, Experiment, experiment_of, jobs_of, studies_of
@@ -66,6 +67,8 @@ def run(
     StoreError for a bad store, StudyError for a study that failed, Stopped after Ctrl-C: run again
     to go on.
     """
+    experiment = known("experiment", experiment, EXPERIMENTS)
+    scale = known("scale", scale, SCALES)
     first = experiment_of(experiment).after
     jobs_of(experiment, scale, seed, trials)  # ValueError now for what cannot be trained
     settings = dict(workers=workers, device=device, progress=progress, scheduler=scheduler)
@@ -131,6 +134,7 @@ def trials_in(store, experiment, scale, seed=0, trials=None):
     best trial of a network counts (`pooled`), the trials of all scales from this one on. With an
     experiment that follows another come those trials of the other that it was made of.
     """
+    experiment, scale = known("experiment", experiment, EXPERIMENTS), known("scale", scale, SCALES)
     found = experiment_of(experiment)
     if trials:
         keys = [study.key for study in studies_of(experiment, scale, seed, store)]
@@ -181,7 +185,6 @@ def is_whole(store, experiment, scale, seed=0, trials=None, task_type=None) -> b
 def _from(scale):
     """This scale and all larger ones."""
     scales = list(SCALES)
-    scale_of(scale)
     return scales[scales.index(scale) :]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rnnkit.cells import LATER, PAPER, cell_of, whole_number
+from rnnkit.names import known
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.compression import quantise
 from rnnkit.studies.scales import LARGE, Part, Scale, scale_of
@@ -356,12 +357,7 @@ EXPERIMENTS = {
 
 
 def experiment_of(experiment: str) -> Experiment:
-    if not isinstance(experiment, str) or experiment not in EXPERIMENTS:
-        raise ValueError(
-            f"experiment must be one of {', '.join(EXPERIMENTS)}, got {experiment!r}. Check the"
-            " spelling."
-        )
-    return EXPERIMENTS[experiment]
+    return EXPERIMENTS[known("experiment", experiment, EXPERIMENTS)]
 
 
 def jobs_of(

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from rnnkit.names import known
 from rnnkit.studies.study import Study
 
 DUPLICATES = 1e-3  # of the samples of the capacity task, at most, that coincide with an earlier one
@@ -143,8 +144,4 @@ SCALES = {
 
 
 def scale_of(scale: str) -> Scale:
-    if not isinstance(scale, str) or scale not in SCALES:
-        raise ValueError(
-            f"scale must be one of {', '.join(SCALES)}, got {scale!r}. Check the spelling."
-        )
-    return SCALES[scale]
+    return SCALES[known("scale", scale, SCALES)]

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from rnnkit.cells import CELLS, cell_of, whole_number
 from rnnkit.hparams import space_for
+from rnnkit.names import did_you_mean, known
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.fingerprint import fingerprint
 from rnnkit.studies.provenance import provenance
@@ -236,22 +237,17 @@ class Study:
             ) from None
         if isinstance(self.train_steps, list):
             object.__setattr__(self, "train_steps", tuple(self.train_steps))
-        for name, known in (("task_type", TASKS), ("tuner", TUNERS), ("architecture", CELLS)):
-            if not isinstance(getattr(self, name), str) or getattr(self, name) not in known:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}. Check"
-                    " the spelling."
-                )
+        for name, names in (("task_type", TASKS), ("tuner", TUNERS), ("architecture", CELLS)):
+            object.__setattr__(self, name, known(name, getattr(self, name), names))
         whole_number("n_layers", self.n_layers, 0, 1_000)
         cell_of(self.architecture, self.n_layers)
         forms = getattr(TASKS[self.task_type], "forms", {})
         if forms and not self.form:
             object.__setattr__(self, "form", "small")
         if not isinstance(self.form, str) or (self.form and self.form not in forms):
-            known = ", ".join(forms) or "none"
             raise ValueError(
-                f"form must be one of {known} for {self.task_type}, got {self.form!r}. Check the"
-                " spelling."
+                f"form must be one of {', '.join(forms) or 'none'} for {self.task_type}, got"
+                f" {self.form!r}. {did_you_mean(self.form, forms) or 'Check the spelling.'}"
             )
         if self.form:
             object.__setattr__(self, "n_in", self.task.n_in)

@@ -10,6 +10,8 @@ ones ("index"); `loss` is "squared" or "softmax" over `heads` groups of classes,
 consecutive steps from `first_scored(hparams)` on.
 """
 
+from rnnkit.names import known
+
 from . import examples
 from .arithmetic import Arithmetic
 from .memory import Memory
@@ -25,11 +27,7 @@ TASKS = {
 
 def task_of(task_type: str):
     """The class of a task. Raises ValueError, with the names there are, for one that is not known."""
-    if task_type not in TASKS:
-        raise ValueError(
-            f"task_type must be one of {', '.join(TASKS)}, got {task_type!r}. Check the spelling."
-        )
-    return TASKS[task_type]
+    return TASKS[known("task_type", task_type, TASKS)]
 
 
 def example(task_type: str, form: str = "small", seed: int = 0) -> dict:

@@ -3,6 +3,7 @@
 import torch
 
 from .. import draws
+from ..names import did_you_mean
 
 STREAMS = {
     "train": draws.DATA,
@@ -17,8 +18,8 @@ def fill(task):
     """
     if task.form not in task.forms:
         raise ValueError(
-            f"form must be one of {', '.join(task.forms)} for {task.name}, got {task.form!r}. Check"
-            " the spelling."
+            f"form must be one of {', '.join(task.forms)} for {task.name}, got {task.form!r}."
+            f" {did_you_mean(task.form, task.forms) or 'Check the spelling.'}"
         )
     for field, default in task.forms[task.form].items():
         if getattr(task, field) is None:

@@ -33,6 +33,7 @@ WIDGETS below, and a test that moves it to tests/browser/test_widgets_in_browser
 
 import importlib
 
+from rnnkit.names import known
 from rnnkit.widgets.controls import Control, button, choice, log_slider, many, slider, text, toggle
 from rnnkit.widgets.panel import Panel
 from rnnkit.widgets.theme import Theme, theme_for
@@ -77,8 +78,5 @@ def widget(name: str, **settings):
     """The widget of that name, shown by being a cell's last line; `settings` are those of its
     module. ValueError for another name.
     """
-    if name not in WIDGETS:
-        raise ValueError(
-            f"A widget is one of {', '.join(WIDGETS)}, got {name!r}. Check the spelling."
-        )
+    name = known("widget", name, WIDGETS)
     return importlib.import_module(f"rnnkit.widgets.{name}").widget(**settings)
