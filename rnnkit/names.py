@@ -18,7 +18,7 @@ def known(kind: str, name, names: Iterable[str], else_do: str = "Check the spell
     if meant is None:
         raise ValueError(
             f"{kind} must be one of {', '.join(names)}, got {name!r}."
-            f" {did_you_mean(name, names) or else_do}"
+            f" {nearest(name, names) or else_do}"
         )
     return meant
 
@@ -32,8 +32,8 @@ def matching(name, names: Iterable[str]) -> str | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def did_you_mean(name, names: Iterable[str]) -> str:
-    """ "Did you mean 'gru'?", of the nearest of some names; nothing where none is near."""
+def nearest(name, names: Iterable[str]) -> str:
+    """ "The nearest is 'gru'.", of some names; nothing where none is near."""
     if not isinstance(name, str):
         return ""
     likeness = {
@@ -41,10 +41,10 @@ def did_you_mean(name, names: Iterable[str]) -> str:
         for other in dict.fromkeys(names)
     }
     best = max(likeness.values(), default=0.0)
-    nearest = [repr(other) for other, ratio in likeness.items() if ratio == best]
-    if best < NEAR or len(nearest) > MOST:
+    near = [repr(other) for other, ratio in likeness.items() if ratio == best]
+    if best < NEAR or len(near) > MOST:
         return ""
-    return f"Did you mean {' or '.join(nearest)}?"
+    return f"The nearest {'is' if len(near) == 1 else 'are'} {' and '.join(near)}."
 
 
 def _folded(name: str) -> str:

@@ -5,7 +5,7 @@ and the table of claims.
 import os
 from pathlib import Path
 
-from rnnkit.names import did_you_mean, known, matching
+from rnnkit.names import known, matching, nearest
 from rnnkit.notebooks import NotebookError, parameters_of, run_notebook
 from rnnkit.trials import StoreError, TrialStore, files
 from rnnkit.trials import export as exporting
@@ -259,7 +259,7 @@ def choose(only=()) -> dict:
             raise ValueError(
                 f"only must name an experiment ({', '.join(experiments)}) or a notebook"
                 f" ({', '.join(NOTEBOOKS)}), got {name!r}."
-                f" {did_you_mean(name, choices) or 'Check the spelling.'}"
+                f" {nearest(name, choices) or 'Check the spelling.'}"
             )
     chosen = {}
     for notebook, names in NOTEBOOKS.items():

@@ -343,7 +343,7 @@ def test_what_is_usual_is_no_part_of_what_a_row_looks_like():
     "call, said",
     [
         (lambda: space_for("gruu", "per_cap"), "architecture must be one of"),
-        (lambda: space_for("gru", "percap"), "task_type must be one of"),
+        (lambda: space_for("gru", "per_capita"), "task_type must be one of"),
         (lambda: space_for("gru", "per_cap", train_steps=(10, 5)), "1 <= low <= high"),
         (lambda: space_for("gru", "per_cap", train_steps=(0, 5)), "1 <= low <= high"),
         (lambda: space_for("gru", "per_cap", train_steps=5), "two whole numbers"),

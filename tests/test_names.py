@@ -29,7 +29,7 @@ def test_what_could_be_two_names_is_neither():
 @pytest.mark.parametrize(
     "written, said",
     [
-        ("gruu", "cell must be one of rnn, .*, got 'gruu'. Did you mean 'gru'?"),
+        ("gruu", "cell must be one of rnn, .*, got 'gruu'. The nearest is 'gru'."),
         ("transformer", r"got 'transformer'\. Check the spelling\.$"),
         (3, r"got 3\. Check the spelling\.$"),
     ],
@@ -68,7 +68,7 @@ def test_a_study_is_the_same_however_its_names_are_written():
     ],
 )
 def test_every_name_of_the_kit_is_mended(wrong, right):
-    with pytest.raises(ValueError, match=f"Did you mean {right}"):
+    with pytest.raises(ValueError, match=f"The nearest is {right}."):
         wrong()
 
 

@@ -276,7 +276,8 @@ def test_moves_that_come_together_are_drawn_once(watched):
 
 def test_an_unknown_widget_is_refused_with_those_that_there_are():
     with pytest.raises(
-        ValueError, match="widget must be one of .*, got 'memorize_me'. Did you mean 'memorise_me'"
+        ValueError,
+        match="widget must be one of .*, got 'memorize_me'. The nearest is 'memorise_me'",
     ):
         widget("memorize_me")
 

@@ -13,7 +13,7 @@ not know of it.
 from rnnkit.cells import cell_of, recurrent_maps
 from rnnkit.hparams.ranges import Choice, IntLog, Log, Row, Uniform
 from rnnkit.hparams.space import Space
-from rnnkit.names import did_you_mean, known
+from rnnkit.names import known, nearest
 
 __all__ = ["Choice", "IntLog", "Log", "Row", "Space", "Uniform", "cell_rows", "space_for"]
 
@@ -201,7 +201,7 @@ def space_for(
             has = ", ".join(by_name)
             raise ValueError(
                 f"A pinned hyper-parameter must be one that {architecture} has on {task_type}, got"
-                f" {name!r}; it has {has}. {did_you_mean(name, by_name)}".rstrip()
+                f" {name!r}; it has {has}. {nearest(name, by_name)}".rstrip()
             )
         if not by_name[name].holds(value):
             raise ValueError(

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from rnnkit.cells import CELLS, cell_of, whole_number
 from rnnkit.hparams import space_for
-from rnnkit.names import did_you_mean, known
+from rnnkit.names import known, nearest
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.fingerprint import fingerprint
 from rnnkit.studies.provenance import provenance
@@ -247,7 +247,7 @@ class Study:
         if not isinstance(self.form, str) or (self.form and self.form not in forms):
             raise ValueError(
                 f"form must be one of {', '.join(forms) or 'none'} for {self.task_type}, got"
-                f" {self.form!r}. {did_you_mean(self.form, forms) or 'Check the spelling.'}"
+                f" {self.form!r}. {nearest(self.form, forms) or 'Check the spelling.'}"
             )
         if self.form:
             object.__setattr__(self, "n_in", self.task.n_in)

@@ -3,7 +3,7 @@
 import torch
 
 from .. import draws
-from ..names import did_you_mean
+from ..names import nearest
 
 STREAMS = {
     "train": draws.DATA,
@@ -19,7 +19,7 @@ def fill(task):
     if task.form not in task.forms:
         raise ValueError(
             f"form must be one of {', '.join(task.forms)} for {task.name}, got {task.form!r}."
-            f" {did_you_mean(task.form, task.forms) or 'Check the spelling.'}"
+            f" {nearest(task.form, task.forms) or 'Check the spelling.'}"
         )
     for field, default in task.forms[task.form].items():
         if getattr(task, field) is None:
