@@ -12,10 +12,8 @@ from rnnkit.studies.scales import LARGE, Part, Scale, scale_of
 from rnnkit.studies.study import Study
 from rnnkit.tasks import TASKS
 
-USUAL, COLD = (
-    "gp-usual",
-    "gp",
-)  # tuners: one starts from usual values; the other, as the paper's, from the ranges alone
+# tuners: one starts from usual values; the other, as the paper's, from the ranges alone
+USUAL, COLD = ("gp-usual", "gp")
 BEST = 4  # trials that longer trainings start from
 FRESH = 1  # is added to the seed of the random sets
 # per layer: fewer is no network to compare, so a size is shown only at depths where every cell has
@@ -105,11 +103,21 @@ def _start(scale, **settings):
 
 def _calibration(scale, **settings):
     """n_in weights and one bias: the perceptron stores 2 bits per parameter (Cover 1965)."""
+    c = scale.capacity
     return [
         study
-        for size in scale.capacity.linear_sizes
+        for size in c.linear_sizes
         for study in _per_cap(
-            ("linear",), (0,), (size,), scale, **{**settings, "n_in": size - 1, "unroll": 1}
+            ("linear",),
+            (0,),
+            (size,),
+            scale,
+            **{
+                **settings,
+                "n_in": size - 1,
+                "unroll": 1,
+                "train_steps": c.steps or _per_param(c.linear_steps, size),
+            },
         )
     ]
 

@@ -49,21 +49,19 @@ class Capacity:
     large_trials: int = 0  # per study of more than LARGE parameters; 0: as all others
     large_steps: tuple[int, int] | None = None  # per parameter, above LARGE; None: as all others
     seeds: int = 1  # data sets, each with a study of its own, for up to LARGE parameters
-    long: Part | None = (
-        None  # longer trainings that start from the best trials; their steps are per parameter
-    )
+    # longer trainings that start from the best trials; their steps are per parameter
+    long: Part | None = None
     unrolls: tuple[int, ...] = (1, 5)  # time steps, Figure 2b
     unroll_size: int = 1_000  # parameters, Figure 2b
     compared: tuple[int, ...] = (20, 30, 50)  # numbers of inputs
     inputs: Part | None = None  # the networks that compare them; steps per parameter
-    linear_sizes: tuple[int, ...] = (
-        100,
-        300,
-    )  # parameters of the linear model that calibrates the count of bits
+    # parameters of the linear model that calibrates the count of bits
+    linear_sizes: tuple[int, ...] = (100, 300)
+    # its steps per parameter: it is cheap, and slow to settle
+    linear_steps: tuple[int, int] = (1, 1)
     more_sizes: int = 1  # how many of Figure 1's sizes the later cells are compared at
-    relu_studies: bool = (
-        True  # Figure 2a with ReLU studies of its own, where Figure 1's tuners try ReLU too rarely
-    )
+    # Figure 2a with ReLU studies of its own, where Figure 1's tuners try ReLU too rarely
+    relu_studies: bool = True
     n_in: int = 0  # inputs; 0: `inputs_for` the size
     unroll: int = 5  # time steps, everywhere but in Figure 2b
 
@@ -108,7 +106,8 @@ SCALES = {
         reruns=3, tuner_trials=6,
     ),
     "quick": Scale(
-        Capacity((600, 1_000), (1, 2, 4), 20, (20, 60), unrolls=(1, 5, 12), unroll_size=600, inputs=Part((1_000,), (1,), 20, (20, 60))),
+        Capacity((600, 1_000), (1, 2, 4), 20, (20, 60), unrolls=(1, 5, 12), unroll_size=600, inputs=Part((1_000,), (1,), 20, (20, 60)),
+                 linear_steps=(500, 2_000)),
         memory=Part((16, 28, 32, 36), (1, 2), 16, (1_000, 3_000)),
         text=Part((1_000, 4_000), (1, 2), 16, (400, 1_200), "small sample"),
         function=Part((500, 2_000), (1, 2), 16, (1_000, 4_000)),
@@ -119,8 +118,8 @@ SCALES = {
     ),
     "overnight": Scale(
         Capacity((600, 1_000, 3_000), (1, 2, 4), 48, (50, 200), large_trials=24, large_steps=(50, 150), seeds=2,
-                 long=Part((1_000,), (1, 2, 4), 4, (1_000, 2_000)), unrolls=(1, 2, 5, 12), inputs=Part((300, 1_000, 3_000), (1,), 24, (25, 75)),
-                 linear_sizes=(100, 300, 1_000), more_sizes=2),
+                 long=Part((1_000,), (1, 2, 4), 8, (1_000, 2_000)), unrolls=(1, 2, 5, 12), inputs=Part((300, 1_000, 3_000), (1,), 24, (25, 75)),
+                 linear_steps=(2_000, 10_000), more_sizes=2),
         memory=Part((16, 24, 32, 40), (1, 2), 24, (4_000, 12_000)),
         text=Part((2_000, 6_000, 20_000), (1, 2), 20, (2_000, 8_000), "small sample"),
         function=Part((500, 2_000, 8_000), (1, 2, 4), 24, (5_000, 20_000)),
