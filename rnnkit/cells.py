@@ -30,14 +30,12 @@ class Cell:
     ] = ()  # the maps without a recurrent matrix; they stand last in `maps`
     forget: dict[str, str] = {}  # map -> the hyper-parameter added to its bias (b^fg)
     states: tuple[str, ...] = ("h",)
-    nonlinearities: tuple[str, ...] = (
-        "tanh",
-    )  # what s may be; tuned where there is a choice (App. A)
+    # what s may be; tuned where there is a choice (App. A)
+    nonlinearities: tuple[str, ...] = ("tanh",)
     recurrent_inits: tuple[str, ...] = ("identity", "orthogonal", "normal")  # App. A
     zero_biases: bool = False  # biases start at zero, and are no hyper-parameters
-    equal_sizes: bool = (
-        False  # x and h must have one size, so the first layer projects its input (section 1.4)
-    )
+    # x and h must have one size, so the first layer projects its input (section 1.4)
+    equal_sizes: bool = False
     min_layers: int = 1
 
     @staticmethod
@@ -233,14 +231,8 @@ class MinLSTM(Cell):
 
 CELLS: dict[str, type[Cell]] = {}
 LATER = ("mgu", "janet", "mingru", "minlstm")  # cells that the paper does not have
-PAPER = (
-    "rnn",
-    "irnn",
-    "ugrnn",
-    "gru",
-    "lstm",
-    "+rnn",
-)  # the paper's architectures, in the paper's order
+# the paper's architectures, in the paper's order
+PAPER = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")
 
 
 def register(cell: type[Cell]) -> type[Cell]:

@@ -16,11 +16,8 @@ WEIGHTS, DATA, VALID, EVAL, ORDER = 1, 2, 3, 4, 5  # streams: what a number is d
 BLOCK = (
     1 << 13
 )  # counters that pass the rounds together: they and their scratch stay in the second cache level
-FACTORS, STEPS, ROUNDS = (
-    (0xD2511F53, 0xCD9E8D57),
-    (0x9E3779B9, 0xBB67AE85),
-    10,
-)  # the paper's constants
+# the paper's constants
+FACTORS, STEPS, ROUNDS = ((0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85), 10)
 
 
 def philox(counter, key) -> tuple[torch.Tensor, ...]:

@@ -20,10 +20,8 @@ from rnnkit.cells import PAPER, cell_of, recurrent_maps, whole_number
 from rnnkit.hparams import Space, cell_rows
 from rnnkit.networks import blocks, initial, split
 
-STEPS, UNITS = (
-    50,
-    32,
-)  # as many steps as text8 and the random function unroll; few units, so that an answer is instant
+# as many steps as text8 and the random function unroll; few units, so that an answer is instant
+STEPS, UNITS = (50, 32)
 SHOWN = ("impulse", "noise")
 
 

@@ -23,13 +23,8 @@ LABELS = {
     "+rnn": "+RNN",
 }
 GATES = {"rnn": 0, "irnn": 0, "ugrnn": 1, "gru": 2, "lstm": 3, "+rnn": 2}  # equations 1-20
-ORDER = (
-    "rnn",
-    "ugrnn",
-    "gru",
-    "lstm",
-    "+rnn",
-)  # section 2.1.2: most stored bits first, IRNN put aside
+# section 2.1.2: most stored bits first, IRNN put aside
+ORDER = ("rnn", "ugrnn", "gru", "lstm", "+rnn")
 
 DEPTHS = (1, 2, 4)  # Figure 1b-d
 HARD_DEPTHS = (1, 2, 4, 8)  # Figure 4
@@ -339,9 +334,8 @@ CLAIMS = {
     ),
 }
 
-WITHOUT_NUMBERS = (
-    "C05",
-)  # drawn in a figure, with no number printed: nothing of ours can decide it, and it is not counted
+# drawn in a figure, with no number printed: nothing of ours can decide it, and it is not counted
+WITHOUT_NUMBERS = ("C05",)
 
 # Section 5's advice on which architecture to take, and the claims that it leans on
 ADVICE = (

@@ -10,22 +10,10 @@ import pandas as pd
 from rnnkit.analysis.chance import chance
 
 ARCHITECTURES = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")
-SOLVES = {
-    "rnn": 0.04,
-    "irnn": 0.06,
-    "ugrnn": 0.35,
-    "gru": 0.6,
-    "lstm": 0.25,
-    "+rnn": 0.45,
-}  # share of a search's trials, one layer
-DEEPER = {
-    "rnn": 0.0,
-    "irnn": 0.0,
-    "ugrnn": 0.5,
-    "gru": 0.5,
-    "lstm": 0.4,
-    "+rnn": 1.2,
-}  # times that, from four layers on
+# share of a search's trials, one layer
+SOLVES = {"rnn": 0.04, "irnn": 0.06, "ugrnn": 0.35, "gru": 0.6, "lstm": 0.25, "+rnn": 0.45}
+# times that, from four layers on
+DEEPER = {"rnn": 0.0, "irnn": 0.0, "ugrnn": 0.5, "gru": 0.5, "lstm": 0.4, "+rnn": 1.2}
 DIVERGES = {"rnn": 0.2, "irnn": 0.5, "ugrnn": 0.2, "gru": 0.12, "lstm": 0.1, "+rnn": 0.09}
 STEPS = {"parens_counting": 50, "arithmetic": 19}
 INPUTS = {"parens_counting": 27, "arithmetic": 14}

@@ -113,12 +113,8 @@ def test_the_best_trials_come_first_with_their_hyper_parameters():
 
 def test_the_budget_counts_studies_trials_and_steps(quick):
     spent = analysis.budget(quick["fig1"])
-    assert (spent.studies, spent.trials, spent.least, spent.most) == (
-        22,
-        704,
-        32,
-        32,
-    )  # 6 + 5 architectures at 2 sizes
+    # 6 + 5 architectures at 2 sizes
+    assert (spent.studies, spent.trials, spent.least, spent.most) == (22, 704, 32, 32)
     assert spent.infeasible == quick["fig1"].infeasible.sum()
     assert spent.steps[0] == quick["fig1"].steps[~quick["fig1"].infeasible].min()
     assert spent.scales == ("quick",) and spent.seeds == (0,)

@@ -24,10 +24,8 @@ NEVER = dict.fromkeys(synthetic.ARCHITECTURES, 0.0)
 LONG = {"trials": 200, "steps": (50_000, 200_000), "scale": "paper"}
 
 
-FRESH = {
-    "tuner": "random",
-    "seed": 1,
-}  # random sets that were not there when a rule was last changed
+# random sets that were not there when a rule was last changed
+FRESH = {"tuner": "random", "seed": 1}
 
 
 def one(name, frame, id):

@@ -396,11 +396,8 @@ def test_a_row_of_a_sequence_is_measured():
     (row,) = speed.run(
         cells=("gru",), sizes=(1_500,), steps=(50,), seconds=1e-3, jax=False, say=lambda _: None
     )["rows"]
-    assert (row["T"], row["cell"], row["parameters"]) == (
-        50,
-        "gru",
-        1_447,
-    )  # 3 N^2 + 112 N + 27 at N = 10
+    # 3 N^2 + 112 N + 27 at N = 10
+    assert (row["T"], row["cell"], row["parameters"]) == (50, "gru", 1_447)
     assert row["ours_ms"] > 0 and row["torch_ms"] > 0
 
 
@@ -431,12 +428,8 @@ def test_batches_are_one_hot_symbols_and_classes():
 
 def test_each_row_has_medians_ratio_and_size(report):
     rnn, plus = report[1]["rows"]
-    assert (rnn["cell"], rnn["n_layers"], rnn["units"], rnn["parameters"]) == (
-        "rnn",
-        1,
-        5,
-        291,
-    )  # N^2 + 53 N + 1 at N = 5
+    # N^2 + 53 N + 1 at N = 5
+    assert (rnn["cell"], rnn["n_layers"], rnn["units"], rnn["parameters"]) == ("rnn", 1, 5, 291)
     assert (plus["cell"], plus["n_layers"]) == ("+rnn", 2)
     for row in (rnn, plus):
         assert row["torch_ratio"] == pytest.approx(row["torch_ms"] / row["ours_ms"])

@@ -137,12 +137,8 @@ def test_rounding_to_k_bits_leaves_at_most_2_to_the_k_values_half_a_step_away(bi
 
 
 def test_one_bit_keeps_the_least_and_the_greatest():
-    assert quantised(np.array([-1.0, -0.9, 0.2, 3.0]), 1).tolist() == [
-        -1.0,
-        -1.0,
-        -1.0,
-        3.0,
-    ]  # by hand: 1 is in the middle
+    # by hand: 1 is in the middle
+    assert quantised(np.array([-1.0, -0.9, 0.2, 3.0]), 1).tolist() == [-1.0, -1.0, -1.0, 3.0]
 
 
 @pytest.mark.parametrize("bits", (1, 2, 4, 8))

@@ -96,13 +96,8 @@ def test_later_work_stands_beside_ours():
     frame = synthetic.frame((300, 1_000), (1, 2)).assign(train_loss=lambda f: f.train_loss)
     table = figures.points("later_numbers", frame)["later_numbers"]
     theirs = table[table.architecture == ""]
-    assert sorted(theirs.bits) == [
-        2.0,
-        2.0,
-        3.6,
-        4.7,
-        5.0,
-    ]  # notes on the literature: Cover, Allen-Zhu, Morris, Bartol, the paper
+    # notes on the literature: Cover, Allen-Zhu, Morris, Bartol, the paper
+    assert sorted(theirs.bits) == [2.0, 2.0, 3.6, 4.7, 5.0]
     best = (
         analysis.stored_bits(frame)
         .query("architecture == 'gru' and max_params == 1000")

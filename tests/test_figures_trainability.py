@@ -13,10 +13,8 @@ import synthetic_hard as synthetic
 from rnnkit import analysis, figures, paper
 
 NAMES = ("fig4", "fig5", "table1", "tableapp1", "tableapp2")
-PLATEAU = {
-    "parens_counting": 5.07,
-    "arithmetic": 1.23,
-}  # chance of the small forms, held to the tasks in test_analysis_trainability
+# chance of the small forms, held to the tasks in test_analysis_trainability
+PLATEAU = {"parens_counting": 5.07, "arithmetic": 1.23}
 
 
 @pytest.fixture(scope="module")

@@ -154,11 +154,8 @@ def test_count_is_the_closed_form(architecture, n_layers):
 
 def test_a_cell_without_recurrent_matrices_has_more_units_for_the_same_parameters():
     units = {a: networks.units_for(a, 1, 50, 1, 10_000) for a in ("gru", "mgu", "mingru")}
-    assert units == {
-        "gru": 37,
-        "mgu": 49,
-        "mingru": 96,
-    }  # 3n^2 + 155n + 1, 2n^2 + 104n + 1 and 104n + 1 within 10,000
+    # 3n^2 + 155n + 1, 2n^2 + 104n + 1 and 104n + 1 within 10,000
+    assert units == {"gru": 37, "mgu": 49, "mingru": 96}
 
 
 def test_without_recurrent_matrices_parameters_grow_in_proportion_to_units():

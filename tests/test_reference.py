@@ -30,18 +30,8 @@ TYPE = [
     ("eval_loss", "f8"),
 ]
 HPARAMS = {"lr_init": 0.0039849, "optimizer": "RMSProp", "train_steps": 1176212}
-BEST = (
-    "lstm",
-    "text8",
-    HPARAMS,
-    4,
-    17,
-    1_280_000,
-    1_268_217,
-    1.5,
-    1.54,
-    1.549270,
-)  # of the authors' README
+# of the authors' README
+BEST = ("lstm", "text8", HPARAMS, 4, 17, 1_280_000, 1_268_217, 1.5, 1.54, 1.549270)
 OTHERS = [
     ("+rnn", "rcf", {**HPARAMS, "train_steps": 500}, 2, 0, 5_000, 4_987, 0.9, 0.91, 0.92),
     ("irnn", "text8", HPARAMS, 1, 3, 80_000, 79_000, math.nan, math.inf, math.nan),

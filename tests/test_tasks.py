@@ -78,11 +78,5 @@ def test_sizes_that_are_no_positive_whole_number_are_refused(bad):
 def test_unknown_task_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="task_type must be one of per_cap"):
         task_of("chess")
-    assert list(TASKS) == [
-        "per_cap",
-        "mem_thru",
-        "rcf",
-        "text8",
-        "parens_counting",
-        "arithmetic",
-    ]  # the authors' names
+    # the authors' names
+    assert list(TASKS) == ["per_cap", "mem_thru", "rcf", "text8", "parens_counting", "arithmetic"]

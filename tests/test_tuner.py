@@ -84,14 +84,8 @@ def test_likelihood_gradient_is_scikit_learn_s(problem):
     g = theirs.log_marginal_likelihood(theirs.kernel_.theta, eval_gradient=True)[
         1
     ]  # signal, five lengths, noise
-    expected = [
-        g[1],
-        g[2],
-        g[3] + g[4],
-        g[5],
-        g[0],
-        g[6],
-    ]  # a shared length moves both of its columns
+    # a shared length moves both of its columns
+    expected = [g[1], g[2], g[3] + g[4], g[5], g[0], g[6]]
     np.testing.assert_allclose(log_likelihood(theta, X, y, groups)[1], expected, atol=1e-9)
 
 

@@ -90,11 +90,8 @@ def solve_shares() -> pd.DataFrame:
     def model(x):
         share = 1 / (1 + np.exp(-x[2:]))
         mean, spread = x[1] + (1 - share) * x[0], x[0] * np.sqrt(share * (1 - share))
-        return (
-            share,
-            (mean - m) / (sd / np.sqrt(n)),
-            (spread / sd - 1) * np.sqrt(2 * n),
-        )  # standard errors of a mean and of a spread
+        # standard errors of a mean and of a spread
+        return (share, (mean - m) / (sd / np.sqrt(n)), (spread / sd - 1) * np.sqrt(2 * n))
 
     start = np.concatenate([[2 * sd.max(), -m.max()], np.log(np.where(m == m.min(), 0.4, 0.01))])
     fit = least_squares(

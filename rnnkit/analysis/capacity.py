@@ -11,12 +11,8 @@ import pandas as pd
 from rnnkit import paper
 from rnnkit.analysis.statistics import bootstrap, expected_best, half_search
 
-POINT = [
-    "architecture",
-    "n_layers",
-    "max_params",
-    "unroll",
-]  # what a best is taken over: all seeds and tuners of one network
+# what a best is taken over: all seeds and tuners of one network
+POINT = ["architecture", "n_layers", "max_params", "unroll"]
 
 
 def mutual_information(samples, accuracy):

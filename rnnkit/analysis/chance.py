@@ -14,11 +14,8 @@ PARENTHESES = {  # form -> types of parentheses (one stream each), highest count
     "small": (3, 5, 50),
     "tiny": (2, 3, 12),
 }
-ARITHMETIC = {
-    "paper": (10**7, 10),
-    "small": (99, 5),
-    "tiny": (9, 4),
-}  # form -> largest integer, symbols of an answer
+# form -> largest integer, symbols of an answer
+ARITHMETIC = {"paper": (10**7, 10), "small": (99, 5), "tiny": (9, 4)}
 
 
 def chance(task_type: str, form: str) -> float:

@@ -20,23 +20,14 @@ from rnnkit.analysis.claims import findings
 from rnnkit.analysis.finding import FAILS, HOLDS
 from rnnkit.analysis.rows import HARD, rows_of
 
-AT_RANDOM = (
-    "H01",
-    "H02",
-    "H04",
-    "H05",
-    "H06",
-    "H07",
-    "H07b",
-)  # of random sets, tried on networks that are alike
+# of random sets, tried on networks that are alike
+AT_RANDOM = ("H01", "H02", "H04", "H05", "H06", "H07", "H07b")
 ALIKE = ("C06", "C07", "C08", "C09", "C10", "C13", "P01", "P04", "P05", "G04", *AT_RANDOM)
 NEVER = ("C05", "G03")  # one has no verdict, one is a count, without noise
 IDLE = tuple(id for id in paper.CLAIMS if id not in (*NEVER, *AT_RANDOM))
 IDLE_BITS, ALIKE_BITS = 0.3, 4.0  # bits per parameter
-LUCK, NOISE = (
-    0.1,
-    0.05,
-)  # standard deviations of logarithms: of what a search finds, and of a trial about it
+# standard deviations of logarithms: of what a search finds, and of a trial about it
+LUCK, NOISE = (0.1, 0.05)
 
 
 def rates_without_effect(times: int = 20, seed: int = 0) -> pd.DataFrame:

@@ -73,15 +73,8 @@ POINTS = {  # figure -> the table of best trials that its checks take; all other
     "tableapp1": trainability.rerun_table,
     "tableapp2": trainability.welch_table,
 }
-WITHOUT_SEARCH = (
-    "C05",
-    "G01",
-    "G03",
-    "M01",
-    "M02",
-    "M03",
-    "T02",
-)  # few trials may decide these: costs, counts, bounds that are reached
+# few trials may decide these: costs, counts, bounds that are reached
+WITHOUT_SEARCH = ("C05", "G01", "G03", "M01", "M02", "M03", "T02")
 
 
 def compare(name: str, frame: pd.DataFrame) -> Verdicts:

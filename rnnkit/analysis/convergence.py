@@ -17,21 +17,10 @@ import pandas as pd
 from rnnkit.analysis.chance import chance
 
 STEADY = 0.05  # a twentieth of the best
-NETWORK = [
-    "task_type",
-    "form",
-    "n_in",
-    "unroll",
-    "n_layers",
-    "max_params",
-    "architecture",
-]  # what a best is taken over
-NOTHING_KNOWN = {
-    "per_cap": 0.0,
-    "mem_thru": 1.0,
-    "rcf": 1.0,
-    "text8": math.log2(27),
-}  # loss without any learning; hard tasks: `chance`
+# what a best is taken over
+NETWORK = ["task_type", "form", "n_in", "unroll", "n_layers", "max_params", "architecture"]
+# loss without any learning; hard tasks: `chance`
+NOTHING_KNOWN = {"per_cap": 0.0, "mem_thru": 1.0, "rcf": 1.0, "text8": math.log2(27)}
 
 
 class Settled(NamedTuple):

@@ -24,17 +24,14 @@ NO_NUMBERS = (  # the verdict on a claim that nothing can decide; it is not coun
 MIN_TRIALS = 16  # a network with fewer trials than a round of the tuner has not been searched for
 SURELY = 0.05  # p-value, of all tests of a claim together
 MIN_CELLS = 3  # sizes x depths, or architectures, that an interval over them needs
-LINEAR, SURE = (
-    0.1,
-    0.15,
-)  # "roughly linear": slope within 1 +- .1; an interval wider than +- .15 says nothing
+# "roughly linear": slope within 1 +- .1; an interval wider than +- .15 says nothing
+LINEAR, SURE = (0.1, 0.15)
 ABOUT = 0.1  # "about 5 bits": within a tenth
 LEVEL = (
     paper.PERCEPTRON_BITS
 )  # networks that store less than a perceptron differ in their training, not in their capacity
-SMALL_SPREAD = (
-    1.5  # "only small variations": the highest stores at most half as much again as the lowest
-)
+# "only small variations": the highest stores at most half as much again as the lowest
+SMALL_SPREAD = 1.5
 # "then saturates": a doubling of the time steps gains less than half of what it gained before
 SATURATED = 0.5
 SLIGHTLY = 1.25  # "slightly larger" dataset: b = 1.25 b(1 - H2(p)) at p = .97
@@ -47,20 +44,16 @@ NEARLY = 0.9  # "nearly perfectly": nine sums in ten
 RARELY = 0.25  # "almost never the best": at most a quarter of the wins
 SEEN = 0  # the seed whose random sets were there when the rule on signs was last changed
 AGREE = 0.8  # of the signs of Table App.2
-TIGHT = (
-    25  # percentage points: a mean interval wider than that agrees with nearly any share of Table 1
-)
+# percentage points: a mean interval wider than that agrees with nearly any share of Table 1
+TIGHT = 25
 RERUNS = 20  # reruns that a mean over original needs
 # multiples of chance: a loss above is finite, but one such trial would be all that a mean shows
 EXPLODED = 2.0
-LOOSE = (
-    EXPLODED,
-    1.1,
-)  # multiples of chance above which a looser reading of Table 1 calls a trial infeasible
+# multiples of chance above which a looser reading of Table 1 calls a trial infeasible
+LOOSE = (EXPLODED, 1.1)
 EXACT = 0.01  # "nearly perfectly reconstruct": an error of a hundredth of the variance
-ON_CURVE = (
-    0.05  # "the same curve": within a twentieth of the variance, about the height of a marker
-)
+# "the same curve": within a twentieth of the variance, about the height of a marker
+ON_CURVE = 0.05
 # "adjusted by only a small factor": twice the parameters; the spread of bits in Figure 1e (3-6) is
 # as much
 SMALL_FACTOR = 2.0

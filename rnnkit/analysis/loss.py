@@ -42,11 +42,8 @@ NETWORK = [
     "architecture",
 ]  # what a best is taken over
 LETTERS = 27  # symbols of text8: a to z and the space
-RCF = {
-    "paper": (1_000_000, 5_000),
-    "small": (10_000, 50),
-    "tiny": (200, 1),
-}  # form -> samples, tau (App. B)
+# form -> samples, tau (App. B)
+RCF = {"paper": (1_000_000, 5_000), "small": (10_000, 50), "tiny": (200, 1)}
 
 
 def best_losses(rows: pd.DataFrame) -> pd.DataFrame:

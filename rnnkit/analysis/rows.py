@@ -8,9 +8,9 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.names import known
-from rnnkit.trials.trial import (
-    LATER,
-)  # columns that an older frame may lack, and what they then hold
+
+# columns that an older frame may lack, and what they then hold
+from rnnkit.trials.trial import LATER
 
 COLUMNS = (
     "study",
@@ -33,10 +33,8 @@ COLUMNS = (
 )
 FORMS = ("paper", "small", "tiny")  # of a task, largest first
 HARD = ("parens_counting", "arithmetic")  # section 4
-GP = (
-    "gp",
-    "gp-usual",
-)  # searches with the Gaussian process: from the ranges alone, and from usual values
+# searches with the Gaussian process: from the ranges alone, and from usual values
+GP = ("gp", "gp-usual")
 
 
 def rows_of(name: str, frame: pd.DataFrame) -> pd.DataFrame:

@@ -16,11 +16,8 @@ from rnnkit.analysis.rows import GP
 from rnnkit.analysis.statistics import bootstrap, wilson
 from rnnkit.analysis.trainability import hard_trials
 
-FOLDS, TREES, REPEATS = (
-    3,
-    50,
-    3,
-)  # of the forests: each trial is predicted once, by a forest that has not seen it
+# of the forests: each trial is predicted once, by a forest that has not seen it
+FOLDS, TREES, REPEATS = (3, 50, 3)
 LEAST = 40  # trials of an architecture, below which no forest is grown
 FAR = 1.1  # times chance: a trial that ends above that has unlearned, or never left its start
 LOT = "(drawn by lot)"  # a hyper-parameter that means nothing: what a forest makes of it is noise

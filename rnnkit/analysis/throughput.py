@@ -32,14 +32,8 @@ from rnnkit.analysis.loss import best_losses
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import slope_loglog, student
 
-MAPS = {
-    "rnn": 1,
-    "irnn": 1,
-    "ugrnn": 2,
-    "gru": 3,
-    "lstm": 4,
-    "+rnn": 4,
-}  # affine maps of a cell, equations 1-20
+# affine maps of a cell, equations 1-20
+MAPS = {"rnn": 1, "irnn": 1, "ugrnn": 2, "gru": 3, "lstm": 4, "+rnn": 4}
 STATES = {"lstm": 2}  # learned initial states a layer; all others have one
 
 

@@ -42,12 +42,8 @@ RULES = (
     ("SGD", "first", "tanh"),
 )
 AGREE = 1e-4  # relative difference of the parameters after 20 steps
-CHECKED = (
-    (300, (1, 2)),
-    (1_000, (1, 2)),
-    (3_000, (1, 2, 4)),
-    (10_000, (1, 8)),
-)  # parameters and depths
+# parameters and depths
+CHECKED = ((300, (1, 2)), (1_000, (1, 2)), (3_000, (1, 2, 4)), (10_000, (1, 8)))
 FEW = ((300, (1,)), (1_000, (2,)), (3_000, (1, 4)))
 SIZES, STEPS, CELLS, IN_FLIGHT = (
     (300, 1_000, 10_000, 100_000),

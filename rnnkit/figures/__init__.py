@@ -30,12 +30,8 @@ DRAW = {
     "tuner": convergence, "importance": importance, "lost": lost,
     "quantised": quantised, "later_numbers": later_numbers, "more_cells": more_cells,
 }  # fmt: skip
-EXHIBITS = {
-    "flow": one_setting,
-    "gradients": gradients,
-    "wiring": wiring,
-    "unrolled": unrolled,
-}  # ours, made of something else than trials: shown in notebooks, not in the gallery
+# ours, made of something else than trials: shown in notebooks, not in the gallery
+EXHIBITS = {"flow": one_setting, "gradients": gradients, "wiring": wiring, "unrolled": unrolled}
 EXHIBITS |= {
     f"task_{name}": task_example
     for name in ("per_cap", "mem_thru", "rcf", "text8", "parens_counting", "arithmetic")

@@ -19,12 +19,8 @@ from rnnkit.trials.trial import StoreError
 
 ACCOUNT = "drawn.json"
 PATIENCE = 6.0  # seconds between the writing of a file and its entry, at most
-CODE = (
-    "figures",
-    "analysis",
-    "paper.py",
-    "reference.py",
-)  # what decides how trials are drawn and judged
+# what decides how trials are drawn and judged
+CODE = ("figures", "analysis", "paper.py", "reference.py")
 LIBRARIES = ("matplotlib", "seaborn", "numpy", "pandas", "scipy", "scikit-learn")
 
 

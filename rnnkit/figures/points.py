@@ -25,10 +25,8 @@ def points(name: str, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
         return TABLES[name](analysis.rows_of(name, frame))
     key = name, id(frame)
     if key not in _computed:
-        _computed[key] = (
-            frame,
-            TABLES[name](analysis.rows_of(name, frame)),
-        )  # the frame is held, so that no other gets its id
+        # the frame is held, so that no other gets its id
+        _computed[key] = (frame, TABLES[name](analysis.rows_of(name, frame)))
     return {stem: table.copy() for stem, table in _computed[key][1].items()}
 
 

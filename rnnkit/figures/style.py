@@ -46,12 +46,8 @@ LATER_STYLE = {  # cells that the kit ships beside the paper's
 LATER_LABELS = {"mgu": "MGU", "janet": "JANET", "mingru": "minGRU", "minlstm": "minLSTM"}
 MORE_COLORS = ("#000000", "#005c5c", "#b22222", "#4b0082", "#5f9e6e")
 MORE_MARKERS, MORE_LINES = ("X", ">", "d", "8", "H"), ("-", (0, (6, 1)), (0, (2, 1)))
-FILL = {
-    1: "full",
-    2: "left",
-    4: "none",
-    8: "top",
-}  # the marker's fill tells the depth; any other depth: "bottom"
+# the marker's fill tells the depth; any other depth: "bottom"
+FILL = {1: "full", 2: "left", 4: "none", 8: "top"}
 
 
 def style_of(architectures) -> dict[str, Style]:

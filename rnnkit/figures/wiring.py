@@ -12,11 +12,8 @@ from rnnkit import paper
 from rnnkit.figures.style import GREY, label_of, new_figure, style_of, styled
 
 OURS = "Ours: not in the paper"
-WIDE, HIGH, ROUND = (
-    0.75,
-    0.42,
-    0.3,
-)  # half the width and height of a box, and the radius of a circle
+# half the width and height of a box, and the radius of a circle
+WIDE, HIGH, ROUND = (0.75, 0.42, 0.3)
 H0, H1, X = r"$\mathbf{h}_{t-1}$", r"$\mathbf{h}_t$", r"$\mathbf{x}_t$"
 
 # architecture -> parts, name -> (x, y, kind, text), and wires. A wire is a list of names and

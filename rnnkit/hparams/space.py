@@ -82,9 +82,10 @@ class Space:
 
     def skopt(self):
         """The same space as a skopt.Space, one dimension per row in the same order."""
+        # takes a second or two to import, and only the GP tuner needs it
         from skopt import (
             Space as SkoptSpace,
-        )  # takes a second or two to import, and only the GP tuner needs it
+        )
         from skopt.space import Categorical, Integer, Real
 
         dimensions = []

@@ -232,12 +232,8 @@ def choice(kernel, shared, near=True) -> dict:
     )
     half = shared // 2 - 512  # a block takes a KB besides its own
     sizes = [4 * numbers for numbers in replace(kernel, THREADS=512).levels]
-    order = (
-        (4, half, 128),
-        (4, shared, 256),
-        (3, half, 256),
-        (3, shared, 256),
-    )  # MEMORY, bytes at most, threads at least
+    # MEMORY, bytes at most, threads at least
+    order = ((4, half, 128), (4, shared, 256), (3, half, 256), (3, shared, 256))
     for memory, room, least in order if near else ():
         if sizes[memory] <= room and not (kernel.NL == 1 and (memory, room) == (4, shared)):
             threads = (

@@ -25,14 +25,8 @@ LOOPS = {  # how the units x batch are walked: on a processor, and by the thread
         "load_or_zero(c.d_up, j)",
     ),
 }
-SAVED = {
-    "sigmoid",
-    "tanh",
-    "relu",
-    "exp",
-    "s",
-    "div",
-}  # worth a load in the backward pass instead of computing again
+# worth a load in the backward pass instead of computing again
+SAVED = {"sigmoid", "tanh", "relu", "exp", "s", "div"}
 
 
 class Printer:
@@ -175,10 +169,8 @@ def trace(cell, language="c++") -> str:
     needed = [
         e for _, grads in stages for e in walk(list(grads.values()), stop=saveable) if saveable(e)
     ]
-    saved, stored = (
-        {},
-        {id(e): f"load(c.s_next[{i}] + j)" for i, e in enumerate(after)},
-    )  # the states stand in memory anyway
+    # the states stand in memory anyway
+    saved, stored = ({}, {id(e): f"load(c.s_next[{i}] + j)" for i, e in enumerate(after)})
     for e in needed:
         if id(e) not in stored:
             saved.setdefault(id(e), len(saved))

@@ -41,9 +41,8 @@ __all__ = [
     "trials_in",
 ]
 
-SMALL_WORK = (
-    3e11  # floating-point operations, ten seconds or so: workers take almost as long to start
-)
+# floating-point operations, ten seconds or so: workers take almost as long to start
+SMALL_WORK = 3e11
 
 
 def run(

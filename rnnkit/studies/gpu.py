@@ -34,16 +34,10 @@ class OneGPU:
         self.device, self.models, self.flight = device, models, flight
         self.suggesters = Processes(workers or max(1, cores() - 1))
         self.kind = cuda.kind_of(device)
-        self.to_suggest, self.to_train, self.count = (
-            [],
-            [],
-            0,
-        )  # heaps of (-urgency, count, task, job)
-        self.flights, self.data, self.stopped = (
-            {},
-            {},
-            False,
-        )  # flights by their task's id: (task, job, flight, outbox)
+        # heaps of (-urgency, count, task, job)
+        self.to_suggest, self.to_train, self.count = ([], [], 0)
+        # flights by their task's id: (task, job, flight, outbox)
+        self.flights, self.data, self.stopped = ({}, {}, False)
 
     def __len__(self):
         return 1

@@ -60,10 +60,8 @@ class Processes:
     """
 
     def __init__(self, workers):
-        self.workers, self.empty = (
-            workers,
-            [],
-        )  # places of workers that died, to be filled when there is work
+        # places of workers that died, to be filled when there is work
+        self.workers, self.empty = (workers, [])
         self.idle = [_start_worker(place) for place in range(workers)]  # (link, process, place)
         self.working = {}  # link -> (process, place, task)
 

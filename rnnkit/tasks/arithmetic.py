@@ -11,11 +11,8 @@ from .forms import drawn_part, drawn_source, fill
 SYMBOLS = "0123456789 -+="
 SPACE, MINUS, PLUS, EQUALS = (SYMBOLS.index(s) for s in " -+=")
 COMPUTE = 6  # most steps between the "=" and the answer (App. B)
-TENTHS = {
-    draws.DATA: (0, 7),
-    draws.VALID: (8, 8),
-    draws.EVAL: (9, 9),
-}  # stream -> the first and the last of its tenths of all problems
+# stream -> the first and the last of its tenths of all problems
+TENTHS = {draws.DATA: (0, 7), draws.VALID: (8, 8), draws.EVAL: (9, 9)}
 
 
 def tenth_of(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -10,18 +10,8 @@ import torch
 from .arithmetic import spelled
 from .corpus import ALPHABET
 
-PAIRS = (
-    "()",
-    "[]",
-    "{}",
-    "<>",
-    "«»",
-    "‹›",
-    "⟨⟩",
-    "⟦⟧",
-    "⌈⌉",
-    "⌊⌋",
-)  # how parentheses are shown; the paper names two of its ten
+# how parentheses are shown; the paper names two of its ten
+PAIRS = ("()", "[]", "{}", "<>", "«»", "‹›", "⟨⟩", "⟦⟧", "⌈⌉", "⌊⌋")
 NOISE = "abcdefghij"
 
 

@@ -5,11 +5,8 @@ import torch
 from .. import draws
 from ..names import nearest
 
-STREAMS = {
-    "train": draws.DATA,
-    "valid": draws.VALID,
-    "eval": draws.EVAL,
-}  # part -> what its random numbers are drawn for
+# part -> what its random numbers are drawn for
+STREAMS = {"train": draws.DATA, "valid": draws.VALID, "eval": draws.EVAL}
 
 
 def fill(task):

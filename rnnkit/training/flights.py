@@ -46,11 +46,8 @@ class Flight:
         self.done_seen, self.judged_seen, self.step_seen, self.dead_seen = (
             x.numpy() for x in (self.done, self.judged, s.step, s.dead)
         )
-        self.aloft, self.ended, self.at_work = (
-            set(range(models)),
-            [],
-            {},
-        )  # rows in training, to be judged, being judged (with their theta)
+        # rows in training, to be judged, being judged (with their theta)
+        self.aloft, self.ended, self.at_work = (set(range(models)), [], {})
         self.ticket, self.trial, self.chunk = 0, 0, 64
         self._train()
 

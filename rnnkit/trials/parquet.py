@@ -13,11 +13,8 @@ import pyarrow.parquet
 
 from rnnkit.trials.trial import COLUMNS, LATER, LOSSES, MAY_BE_NAN, SAFE, StoreError, plain
 
-MAX_ROWS, MAX_BYTES, MAX_TEXT = (
-    10_000_000,
-    8 << 30,
-    20_000,
-)  # what an imported file may ask of this machine
+# what an imported file may ask of this machine
+MAX_ROWS, MAX_BYTES, MAX_TEXT = (10_000_000, 8 << 30, 20_000)
 BATCH = 20_000  # rows that are in memory at a time while a file is written
 LEAST = {"max_params": 1, "num_params": 1, "n_in": 1, "unroll": 1}  # of numbers; of all others 0
 ADVICE = "Give a file made by `rnnkit trials export`."

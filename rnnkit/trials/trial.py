@@ -58,10 +58,8 @@ LATER = {
     f.name: f.default for f in fields(Trial) if f.default is not MISSING
 }  # columns that an older file may lack
 MAY_BE_NAN = (*LOSSES, "accuracy")
-SAFE, UNSAFE = (
-    re.compile(r"[\w .,:;+=/()@^-]*"),
-    re.compile(r"[^\w .,:;+=/()@^-]"),
-)  # texts of trials are shown on pages and in terminals
+# texts of trials are shown on pages and in terminals
+SAFE, UNSAFE = (re.compile(r"[\w .,:;+=/()@^-]*"), re.compile(r"[^\w .,:;+=/()@^-]"))
 FACTS = ("hparams", *LOSSES, "infeasible")  # what two records of one trial must agree in
 
 

@@ -18,11 +18,8 @@ from skopt import Optimizer
 
 from rnnkit.tuner.surrogate import root
 
-UNIFORM, NEAR, CENTRES = (
-    1_000,
-    1_000,
-    10,
-)  # candidates all over the space, near the best trials, and how many best trials
+# candidates all over the space, near the best trials, and how many best trials
+UNIFORM, NEAR, CENTRES = (1_000, 1_000, 10)
 
 
 class BatchOptimizer(Optimizer):

@@ -58,10 +58,8 @@ class LongTuner:
         point = self.start[i % len(self.start)]
         unit = self.space.to_unit(point)
         for k, row in enumerate(self.space.rows):
-            step, share = (
-                rng.standard_normal(),
-                rng.random(),
-            )  # drawn for each row, so that one row more moves no other
+            # drawn for each row, so that one row more moves no other
+            step, share = (rng.standard_normal(), rng.random())
             if row.name == "train_steps":
                 unit[k] = share
             elif row.name == "samples_per_param":

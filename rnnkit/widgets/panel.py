@@ -213,10 +213,8 @@ class Panel:
             return self.figure()._repr_mimebundle_()
         box = self.make()
         bundle = box._repr_mimebundle_()
-        _, more = self.picture._repr_mimebundle_() or (
-            {},
-            {},
-        )  # where its program is found, for pages that fetch it
+        # where its program is found, for pages that fetch it
+        _, more = self.picture._repr_mimebundle_() or ({}, {})
         image, about = (
             self.last._repr_mimebundle_()
         )  # for whoever opens the saved notebook without a kernel

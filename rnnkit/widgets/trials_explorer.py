@@ -19,10 +19,8 @@ LOSS = {  # what the tuner minimises, by task; capacity is drawn the right way u
     "parens_counting": "loss, nats",
     "arithmetic": "loss, nats a symbol",
 }
-NUMBERS = (
-    "num_params",
-    "steps",
-)  # columns that can stand on the horizontal axis beside the hyper-parameters
+# columns that can stand on the horizontal axis beside the hyper-parameters
+NUMBERS = ("num_params", "steps")
 
 
 def widget(store="../figures/trials.parquet", task="", hyperparameter="lr_init") -> Panel:

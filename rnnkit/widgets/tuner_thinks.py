@@ -18,10 +18,8 @@ from rnnkit.widgets.panel import Panel
 
 # trials of the first design, which no surrogate chose; the process wants as many feasible ones
 FIRST = 4
-LINE, GRID = (
-    201,
-    31,
-)  # points at which it is asked what it thinks: of a line, and of each side of a square
+# points at which it is asked what it thinks: of a line, and of each side of a square
+LINE, GRID = (201, 31)
 MANY, MOST = 10, 60  # trials of one press, and in all
 STEPS = 2_000  # of training: some hundredths of a second
 AXES = {"lr_init": "learning rate", "recurrent_matrix_scale_h": "recurrent scale"}

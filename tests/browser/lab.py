@@ -24,9 +24,8 @@ FLAGS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
-PATIENCE = (
-    120  # seconds until something that takes one is given up: a machine may have much else to do
-)
+# seconds until something that takes one is given up: a machine may have much else to do
+PATIENCE = 120
 SIZE = {"width": 1280, "height": 1000}
 RUN_ALL = """async () => {
     const app = window.jupyterapp; await app.restored;
