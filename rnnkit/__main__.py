@@ -1,4 +1,9 @@
-"""The command line. Heavy imports wait inside the commands, so that help is there at once."""
+"""The command line. Heavy imports wait inside the commands, so that help and completion are there
+at once; so the names that can be completed stand here, too.
+
+Exit codes: 0; 1 for what went wrong on the way; 2 for a command, an option or a value that cannot
+be; 130 for a run that was interrupted.
+"""
 
 import functools
 import sys
@@ -8,11 +13,33 @@ import click
 
 import rnnkit
 
+SCALES = ("smoke", "quick", "overnight", "paper")
+EXPERIMENTS = (
+    "start", "calibration", "inputs", "fig1", "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5", "figapp1", "tableapp1",
+    "tuner", "more_cells", "quantised",
+)  # fmt: skip
+NOTEBOOKS = (
+    "0_start_here", "1_architectures", "2_1_parameter_capacity", "2_2_unit_capacity", "3_similar_loss", "4_trainability",
+    "5_discussion", "A_tuner", "B_tasks", "C_robustness", "your_own_cell",
+)  # fmt: skip
+CELLS = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")
+SHELLS = ("bash", "zsh", "fish")
+
+
+def one_of(*names):
+    """For `shell_complete`: those of some names that begin as what is typed does."""
+    return lambda context, option, typed: [
+        name for name in names if name.casefold().startswith(typed.casefold())
+    ]
+
+
+FILE = click.Path()  # completed by the shell; checked by who reads it, in a better sentence
 SCALE = click.option(
     "--scale",
     default="quick",
     show_default=True,
     metavar="NAME",
+    shell_complete=one_of(*SCALES),
     help=(
         "How large: smoke (seconds, a test), quick (about half an hour on two cores), overnight, or"
         " paper (as published)."
@@ -22,6 +49,7 @@ STORE = click.option(
     "--store",
     default="trials.sqlite",
     show_default=True,
+    type=FILE,
     metavar="FILE",
     help="The SQLite file that keeps every trial. What is in it is not trained again.",
 )
@@ -52,6 +80,7 @@ DEVICE = click.option(
     "--device",
     default=None,
     metavar="NAME",
+    shell_complete=one_of("cpu", "cuda"),
     help="Where to train: cpu or cuda.  [default: cpu; with --scheduler, what each worker has]",
 )
 SCHEDULER = click.option(
@@ -66,8 +95,8 @@ SCHEDULER = click.option(
 
 
 def plainly(command):
-    """Errors as one sentence and exit code 1; an interrupted run says how to go on and exits with
-    130.
+    """Errors as one sentence and exit code 1, or 2 where a value cannot be; an interrupted run says
+    how to go on and exits with 130.
     """
 
     @functools.wraps(command)
@@ -87,7 +116,7 @@ def plainly(command):
             raise
         except (ValueError, OSError, StoreError, RuntimeError) as error:
             click.echo(f"Error: {' '.join(str(error).split()) or type(error).__name__}", err=True)
-            sys.exit(1)
+            sys.exit(2 if type(error) is ValueError else 1)
 
     return run
 
@@ -112,9 +141,9 @@ def main():
     "--only",
     multiple=True,
     metavar="NAME",
+    shell_complete=one_of(*EXPERIMENTS, *NOTEBOOKS),
     help=(
-        "An experiment (start, calibration, inputs, fig1, fig2a, fig2b, fig2c, fig3, fig4, fig5,"
-        " figapp1, tableapp1, tuner, more_cells, quantised) or a notebook; may be given again. "
+        f"An experiment ({', '.join(EXPERIMENTS)}) or a notebook; may be given again. "
         " [default: all]"
     ),
 )
@@ -123,6 +152,7 @@ def main():
     "--out",
     default="results",
     show_default=True,
+    type=click.Path(file_okay=False),
     metavar="FOLDER",
     help="Where figures and executed notebooks go.",
 )
@@ -156,6 +186,7 @@ def reproduce(**settings):
     "--only",
     multiple=True,
     metavar="NAME",
+    shell_complete=one_of(*EXPERIMENTS),
     help="An experiment; may be given again.  [default: all]",
 )
 @STORE
@@ -189,7 +220,7 @@ def trials():
 
 
 @trials.command("export")
-@click.argument("parquet")
+@click.argument("parquet", type=FILE)
 @STORE
 @plainly
 def export_(parquet, store):
@@ -205,7 +236,7 @@ def export_(parquet, store):
 
 
 @trials.command("import")
-@click.argument("parquet")
+@click.argument("parquet", type=FILE)
 @STORE
 @plainly
 def import_(parquet, store):
@@ -315,7 +346,8 @@ def bench(context):
     "cells",
     multiple=True,
     metavar="NAME",
-    help="rnn, irnn, ugrnn, gru, lstm or +rnn; may be given again.  [default: all]",
+    shell_complete=one_of(*CELLS),
+    help=f"{', '.join(CELLS[:-1])} or {CELLS[-1]}; may be given again.  [default: all]",
 )
 @click.option(
     "--size",
@@ -397,6 +429,24 @@ def gpu(**settings):
     from rnnkit.bench import gpu
 
     gpu.main(**settings)
+
+
+@main.command()
+@click.argument("shell", metavar="SHELL", type=click.Choice(SHELLS))
+def completion(shell):
+    """Print a script with which SHELL (bash, zsh or fish) completes rnnkit's words with Tab.
+
+    \b
+    bash:  echo 'eval "$(rnnkit completion bash)"' >> ~/.bashrc
+    zsh:   echo 'eval "$(rnnkit completion zsh)"' >> ~/.zshrc
+    fish:  rnnkit completion fish > ~/.config/fish/completions/rnnkit.fish
+
+    Commands, options, scales, experiments, notebooks, cells and files are completed.
+    """
+    from click.shell_completion import get_completion_class
+
+    script = get_completion_class(shell)(main, {}, "rnnkit", "_RNNKIT_COMPLETE")
+    click.echo(script.source())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 import rnnkit
+from rnnkit import __main__ as command_line
 from rnnkit.__main__ import main
+from rnnkit.cells import PAPER
 from rnnkit.reproduce import NOTEBOOKS
 from rnnkit.studies import EXPERIMENTS, SCALES, run
 from rnnkit.studies.planning import scale_text
@@ -36,6 +38,8 @@ COMMANDS = [
         "bench",
         "bench speed",
         "bench tuner",
+        "bench gpu",
+        "completion",
     )
 ]
 
@@ -44,10 +48,10 @@ def rnnkit_(*words):
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-def refused(*words):
+def refused(*words, code=1):
     """The one sentence with which a command is refused."""
     done = rnnkit_(*words)
-    assert done.exit_code == 1, done.output
+    assert done.exit_code == code, done.output
     (error,) = done.stderr.strip().splitlines()
     assert error.startswith("Error: ") and error.endswith(".") and "Traceback" not in done.output
     return error
@@ -103,6 +107,53 @@ def test_without_a_command_it_shows_what_there_is():
     assert "reproduce" in done.output and "plan" in done.output
 
 
+# --- completion -----------------------------------------------------------------------------------
+
+
+def completed(*words):
+    """What Tab offers after these words, the last of which is being typed."""
+    from click.shell_completion import ShellComplete
+
+    *before, typed = words
+    complete = ShellComplete(main, {}, "rnnkit", "_RNNKIT_COMPLETE")
+    return [item.value for item in complete.get_completions(list(before), typed)]
+
+
+@pytest.mark.parametrize(
+    "words, offered",
+    [
+        (["re"], ["reproduce"]),
+        (["reproduce", "--sca"], ["--scale"]),
+        (["reproduce", "--scale", "o"], ["overnight"]),
+        (["plan", "--scale", "Q"], ["quick"]),
+        (["plan", "--only", "fig2"], ["fig2a", "fig2b", "fig2c"]),
+        (["reproduce", "--only", "5"], ["5_discussion"]),
+        (["reproduce", "--device", "cu"], ["cuda"]),
+        (["bench", "speed", "--cell", "+"], ["+rnn"]),
+        (["completion", "z"], ["zsh"]),
+    ],
+)
+def test_values_complete_with_tab(words, offered):
+    assert completed(*words) == offered
+
+
+def test_files_are_left_to_the_shell():
+    assert completed("trials", "import", "fig") == ["fig"]
+
+
+def test_names_that_are_completed_are_all_there_are():
+    assert command_line.SCALES == tuple(SCALES)
+    assert sorted(command_line.EXPERIMENTS) == sorted(EXPERIMENTS)
+    assert sorted(command_line.NOTEBOOKS) == sorted(NOTEBOOKS)
+    assert command_line.CELLS == PAPER
+
+
+@pytest.mark.parametrize("shell", command_line.SHELLS)
+def test_completion_prints_the_script_of_a_shell(shell):
+    done = rnnkit_("completion", shell)
+    assert done.exit_code == 0 and f"_RNNKIT_COMPLETE={shell}_complete" in done.output
+
+
 # --- bad input ------------------------------------------------------------------------------------
 
 
@@ -123,7 +174,7 @@ def test_a_bad_setting_is_refused_in_one_sentence(command, words, said, tmp_path
     only = [] if "--only" in words else ["--only", "fig1"]
     scale = [] if "--scale" in words else ["--scale", "smoke"]
     assert said in refused(
-        command, *where, *only, *scale, "--store", tmp_path / "trials.sqlite", *words
+        command, *where, *only, *scale, "--store", tmp_path / "trials.sqlite", *words, code=2
     )
 
 
@@ -134,11 +185,14 @@ def test_a_bad_setting_is_refused_in_one_sentence(command, words, said, tmp_path
         (["--size", "-300"], "max_params must be a whole number of at least 1, got -300"),
         (["--size", "20"], "max_params must leave room for one unit a layer"),
         (["--seconds", "0"], "seconds must be positive"),
-        (["--json", "no/such/folder/x.json"], "no/such/folder"),
     ],
 )
 def test_a_bench_of_what_cannot_be_is_refused_in_one_sentence(words, said):
-    assert said in refused("bench", "speed", *words)
+    assert said in refused("bench", "speed", *words, code=2)
+
+
+def test_a_bench_that_cannot_write_says_so_beforehand():
+    assert "no/such/folder" in refused("bench", "speed", "--json", "no/such/folder/x.json")
 
 
 @pytest.mark.parametrize(
@@ -156,6 +210,7 @@ def test_what_is_no_setting_is_refused_by_name(words):
 def test_an_unknown_command_is_refused_by_name():
     done = rnnkit_("reproduc")
     assert done.exit_code == 2 and "No such command 'reproduc'" in done.stderr
+    assert "reproduce" in done.stderr
 
 
 def spoilt(tmp_path, how):
