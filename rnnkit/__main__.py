@@ -202,7 +202,7 @@ def plan(scale, only, **settings):
     nothing; studies that two experiments share are counted where they come first.
     """
     from rnnkit.studies.planning import plan, scale_text
-    from rnnkit.studies.progress import duration
+    from rnnkit.wording import duration
 
     table = plan(scale, list(only) or None, **settings)
     click.echo(scale_text(scale))

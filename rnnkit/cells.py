@@ -17,6 +17,8 @@ from torch import relu, sigmoid, tanh
 
 from rnnkit.names import known
 
+from .checks import whole_number
+
 
 class Cell:
     """What a cell declares. A subclass names its maps and writes `step`; `register` makes it an
@@ -280,8 +282,7 @@ def cell_of(architecture: str, n_layers: int | None = None) -> type[Cell]:
     )
     cell = CELLS[architecture]
     if n_layers is not None:
-        if isinstance(n_layers, bool) or not isinstance(n_layers, int):
-            raise ValueError(f"n_layers must be a whole number, got {n_layers!r}.")
+        whole_number("n_layers", n_layers)
         if architecture == "linear":
             if n_layers != 0:
                 raise ValueError(
@@ -296,14 +297,3 @@ def cell_of(architecture: str, n_layers: int | None = None) -> type[Cell]:
                 f" it from depth {n_layers}."
             )
     return cell
-
-
-def whole_number(name, value, least, most=None):
-    """`value`, if it is a whole number of at least `least` (and at most `most`); ValueError
-    otherwise.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    if most is not None and value > most:
-        raise ValueError(f"{name} must be at most {most:,}, got {value:,}.")
-    return value

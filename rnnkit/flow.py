@@ -16,7 +16,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from rnnkit import draws
-from rnnkit.cells import PAPER, cell_of, recurrent_maps, whole_number
+from rnnkit.cells import PAPER, cell_of, recurrent_maps
+from rnnkit.checks import whole_number
 from rnnkit.hparams import Space, cell_rows
 from rnnkit.networks import blocks, initial, split
 

@@ -16,7 +16,8 @@ from functools import cache
 import torch
 
 from . import draws
-from .cells import cell_of, recurrent_maps, whole_number
+from .cells import cell_of, recurrent_maps
+from .checks import whole_number
 
 
 def blocks(

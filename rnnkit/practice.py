@@ -13,8 +13,7 @@ import pandas as pd
 
 from rnnkit import analysis, paper
 from rnnkit.analysis.compression import LOSSLESS
-from rnnkit.analysis.finding import count
-from rnnkit.figures.style import label_of
+from rnnkit.wording import count, label_of
 
 ENOUGH = 8  # trials of a study below which nothing is said of its best
 NEAR = 0.02  # of the variance: so near its bound, a network reaches it

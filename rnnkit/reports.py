@@ -14,7 +14,6 @@ from rnnkit.cells import CELLS, PAPER, Cell, cell_of, register
 from rnnkit.figures.account import digest_of_trials
 from rnnkit.figures.report import report as drawn
 from rnnkit.figures.report import tables_of
-from rnnkit.figures.style import label_of
 from rnnkit.hparams import cell_rows, space_for
 from rnnkit.names import known
 from rnnkit.networks import blocks, forward, num_params
@@ -22,6 +21,7 @@ from rnnkit.studies import complete
 from rnnkit.studies.experiments import battery
 from rnnkit.studies.scales import SCALES, scale_of
 from rnnkit.trials import TrialStore
+from rnnkit.wording import label_of
 
 SHIPPED = (
     Path(__file__).resolve().parent.parent / "figures" / "trials.parquet"

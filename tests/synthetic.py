@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 
+from rnnkit import theory
+
 CAPACITY = {
     "rnn": 5.2,
     "irnn": 3.5,
@@ -18,7 +20,7 @@ CAPACITY = {
 }
 RELU = 0.7  # what ReLU leaves of the capacity
 DIMENSIONS = {"rnn": 15, "irnn": 12, "ugrnn": 19, "gru": 21, "lstm": 24, "+rnn": 27, "linear": 8}
-MAPS = {"rnn": 1, "irnn": 1, "ugrnn": 2, "gru": 3, "lstm": 4, "+rnn": 4, "linear": 1}
+MAPS = {**theory.MAPS, "linear": 1}
 
 
 def frame(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from rnnkit.analysis.chance import chance
+from rnnkit.theory import chance
 
 ARCHITECTURES = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")
 # share of a search's trials, one layer

@@ -42,17 +42,6 @@ def quick():
 # --- bits ---
 
 
-def test_bits_are_equation_22():
-    # by hand: 100 labels, 3/4 right: 100 (1 + .75 log2 .75 + .25 log2 .25) = 100 (1 - .3112781 -
-    # .5)
-    assert analysis.mutual_information(100, 0.75) == pytest.approx(18.87218755, abs=1e-7)
-
-
-@pytest.mark.parametrize("accuracy, bits", [(1.0, 100.0), (0.5, 0.0), (0.3, 0.0), (0.0, 0.0)])
-def test_bits_at_the_ends_of_accuracy(accuracy, bits):
-    assert analysis.mutual_information(100, accuracy) == bits
-
-
 def test_a_trial_counts_its_samples_and_soft_bits():
     frame = synthetic.frame((300,), (1,), trials=1, architectures=("gru",))
     frame["train_loss"] = math.log(2) / 4  # a quarter of a bit is lost on each label

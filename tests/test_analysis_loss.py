@@ -139,43 +139,7 @@ def test_text_comes_before_random_functions_and_architectures_stand_in_the_paper
     )
 
 
-# --- bound, memorising, chance ---
-
-
-def test_the_bound_is_what_the_discarded_dimensions_of_an_optimal_linear_code_cost():
-    # independent: principal components of 4,096 uniform vectors of variance 1, of which the n
-    # largest are kept
-    x = np.random.default_rng(0).uniform(-math.sqrt(3), math.sqrt(3), (4_096, 64))
-    power = np.linalg.svd(x, compute_uv=False) ** 2
-    for n in (16, 48, 56):
-        assert throughput.bound(n, 64) == pytest.approx(power[n:].sum() / x.size, abs=0.06)
-    assert throughput.bound(64, 64) == throughput.bound(96, 64) == 0
-
-
-@pytest.mark.parametrize("form", loss.RCF)
-def test_what_memorised_samples_leave_is_the_weight_of_all_others(form):
-    # independent: the task's own weights, added up
-    from rnnkit.tasks.random_function import RandomFunction
-
-    task = RandomFunction(form=form)
-    for count in (task.samples // 100, task.samples // 4):
-        assert loss.memorised(form, count) == pytest.approx(
-            task.weights()[count:].sum(), abs=0.02 if task.tau > 1 else 0.12
-        )
-        assert loss.memorised(form, count) == pytest.approx(task.memorised(count))
-
-
-def test_more_parameters_than_samples_leave_nothing():
-    assert loss.memorised("small", 10**6) == pytest.approx(0) and math.isnan(
-        loss.memorised("unheard of", 5)
-    )
-
-
-def test_chance_on_text_is_the_entropy_of_27_equal_letters():
-    assert (
-        loss.chance("text8") == pytest.approx(stats.entropy([1 / 27] * 27, base=2))
-        and loss.chance("rcf") == 1
-    )
+# --- lines ---
 
 
 def test_r_squared_is_scipys():
@@ -192,27 +156,6 @@ def test_the_fall_is_the_slope_on_log_parameters_whatever_the_levels(similar):
 
 
 # --- costs ---
-
-
-@pytest.mark.parametrize("architecture", paper.ARCHITECTURES)
-@pytest.mark.parametrize("n_layers, n_in, n_out", [(2, 64, 64), (4, 27, 27), (2, 50, 1)])
-def test_multiplications_are_the_weights_of_all_matrices(architecture, n_layers, n_in, n_out):
-    # independent: the blocks that the network itself is built from
-    from rnnkit.networks import blocks, num_params
-
-    shapes = blocks(architecture, n_layers, 20, n_in, n_out)
-    row = pd.Series(
-        {
-            "architecture": architecture,
-            "n_layers": n_layers,
-            "n_units": 20,
-            "n_in": n_in,
-            "num_params": num_params(architecture, n_layers, 20, n_in, n_out),
-        }
-    )
-    assert throughput.multiplications(row) == sum(
-        math.prod(shape) for name, shape in shapes.items() if name.startswith("W")
-    )
 
 
 def test_the_parameters_of_the_synthetic_networks_are_those_of_networks():

@@ -2,9 +2,7 @@
 it.
 """
 
-import itertools
 import math
-from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -14,10 +12,9 @@ from scipy import stats
 
 from rnnkit import analysis, paper
 from rnnkit.analysis import FAILS, HOLDS, UNTESTED
-from rnnkit.analysis.chance import arithmetic_chance, chance, parentheses_chance
 from rnnkit.analysis.finding import SOLVED
 from rnnkit.analysis.statistics import bootstrap_samples, running_median, running_minimum
-from rnnkit.tasks import TASKS
+from rnnkit.theory import chance
 
 BOTH = ("parens_counting", "arithmetic")
 NEVER = dict.fromkeys(synthetic.ARCHITECTURES, 0.0)
@@ -41,51 +38,6 @@ def fig4():
 @pytest.fixture(scope="module")
 def random():
     return synthetic.frame(depths=(1, 8), trials=300, tuner="random")
-
-
-# --- chance ---
-
-
-def test_chance_of_the_papers_parentheses_is_the_plateau_of_18_nats():
-    assert chance("parens_counting", "paper") == pytest.approx(
-        18.21, abs=0.005
-    )  # the plateau of the paper's Figure 5
-
-
-@pytest.mark.parametrize("task", BOTH)
-@pytest.mark.parametrize("form", ["paper", "small", "tiny"])
-def test_chance_is_what_the_task_itself_says(task, form):
-    assert chance(task, form) == pytest.approx(TASKS[task](form=form).chance(), rel=1e-9)
-
-
-def test_chance_of_parentheses_is_the_entropy_of_a_walk_spelled_out():
-    # every sequence of 6 symbols of one type: open, close or neither, with probabilities 1/8, 1/8,
-    # 3/4 where there are two types
-    ends = Counter()
-    for moves in itertools.product((1, -1, 0), repeat=6):
-        count = 0
-        for move in moves:
-            count = min(max(count + move, 0), 2)
-        ends[count] += math.prod({1: 1 / 8, -1: 1 / 8, 0: 3 / 4}[move] for move in moves)
-    assert parentheses_chance(2, 2, 6) == pytest.approx(2 * stats.entropy(list(ends.values())))
-
-
-@pytest.mark.parametrize("most, symbols", [(9, 4), (25, 4), (99, 5)])
-def test_chance_of_arithmetic_is_the_entropy_of_all_sums_spelled_out(most, symbols):
-    sums = [
-        str(a + b).rjust(symbols) for a in range(-most, most + 1) for b in range(-most, most + 1)
-    ]
-    entropies = [
-        stats.entropy(list(Counter(text[place] for text in sums).values()))
-        for place in range(symbols)
-    ]
-    assert arithmetic_chance(most, symbols) == pytest.approx(np.mean(entropies))
-
-
-@pytest.mark.parametrize("task, form", [("text8", "small"), ("arithmetic", "huge")])
-def test_chance_of_another_task_or_form_is_refused(task, form):
-    with pytest.raises(ValueError, match=f"got form '{form}' of '{task}'"):
-        chance(task, form)
 
 
 # --- statistics ---

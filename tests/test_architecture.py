@@ -17,20 +17,23 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # part of the package -> the parts that it may import; "*" is all
 MAY_IMPORT = {
     "paper": set(),
+    "checks": set(),
+    "theory": set(),
+    "wording": {"paper"},
     "notebooks": set(),
     "draws": set(),
     "threads": set(),
     "names": set(),
-    "cells": {"names"},
+    "cells": {"names", "checks"},
     "trials": set(),
-    "networks": {"draws", "cells"},
-    "tasks": {"names", "draws"},
+    "networks": {"draws", "cells", "checks"},
+    "tasks": {"names", "draws", "checks", "theory"},
     "native": {"cells"},
-    "training": {"names", "draws", "cells", "networks", "tasks", "native"},
+    "training": {"names", "draws", "cells", "networks", "tasks", "native", "checks"},
     "hparams": {"names", "cells"},
-    "flow": {"draws", "cells", "networks", "hparams"},
+    "flow": {"draws", "cells", "networks", "hparams", "checks"},
     "architectures": {"cells", "networks", "hparams"},
-    "tuner": {"cells", "hparams", "threads"},
+    "tuner": {"cells", "hparams", "threads", "checks"},
     "studies": {
         "names",
         "draws",
@@ -43,10 +46,12 @@ MAY_IMPORT = {
         "tuner",
         "trials",
         "threads",
+        "checks",
+        "wording",
     },
-    "analysis": {"names", "trials", "paper"},
+    "analysis": {"names", "trials", "paper", "theory", "wording"},
     "reference": {"trials", "paper"},
-    "figures": {"names", "trials", "paper", "analysis", "reference"},
+    "figures": {"names", "trials", "paper", "analysis", "reference", "theory", "wording"},
     "widgets": {
         "names",
         "draws",
@@ -63,6 +68,8 @@ MAY_IMPORT = {
         "analysis",
         "figures",
         "threads",
+        "theory",
+        "wording",
     },
     "reports": {
         "names",
@@ -73,15 +80,25 @@ MAY_IMPORT = {
         "studies",
         "trials",
         "figures",
+        "wording",
     },
-    "practice": {"names", "cells", "studies", "paper", "analysis", "figures", "reports"},
+    "practice": {"names", "cells", "studies", "paper", "analysis", "figures", "reports", "wording"},
     "lessons": {"names", "paper", "networks", "flow", "practice"},
-    "reproduce": {"names", "notebooks", "studies", "trials", "paper", "analysis", "figures"},
+    "reproduce": {
+        "names",
+        "notebooks",
+        "studies",
+        "trials",
+        "paper",
+        "analysis",
+        "figures",
+        "wording",
+    },
     "bench": "*",
     "__main__": "*",
     "__init__": "*",
 }
-WITHOUT_TORCH = ("paper", "trials", "reference", "analysis", "figures")
+WITHOUT_TORCH = ("paper", "theory", "wording", "trials", "reference", "analysis", "figures")
 
 
 def name_of(path: Path) -> str:

@@ -12,7 +12,7 @@ import pytest
 from rnnkit.studies import Study, retrain, run
 from rnnkit.studies.compression import BITS, NOTE, bits_kept, quantise, quantised, rounded, study_of
 from rnnkit.studies.retrain import best_network, blocks_of, measured, network_of, theta_of
-from rnnkit.tasks.perceptron import stored_bits
+from rnnkit.theory import mutual_information
 from rnnkit.trials import StoreError, TrialStore
 
 STUDY = Study("per_cap", "gru", 1, 150, n_in=10, train_steps=(200, 400), tuner="random")
@@ -226,7 +226,7 @@ def test_bits_kept_are_counted_by_equation_22_on_the_tasks_own_data(store):
         h = u * h + (1 - u) * c
     right = (((h @ coarse["W_out"].T + coarse["b_out"])[:, 0] > 0) == (labels.numpy() > 0.5)).sum()
     kept = bits_kept(STUDY, trial.hparams, parts)
-    assert kept["range"][2] == pytest.approx(stored_bits(right, samples), abs=1e-6)
+    assert kept["range"][2] == pytest.approx(mutual_information(right, samples), abs=1e-6)
     assert kept["whole"] == [pytest.approx(-trial.eval_loss, rel=1e-9)] and kept["range"][
         15
     ] == pytest.approx(kept["whole"][0], rel=0.02)

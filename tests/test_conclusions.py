@@ -13,10 +13,10 @@ import synthetic_hard
 
 import rnnkit as rk
 from rnnkit import analysis, paper
-from rnnkit.analysis.finding import listed
 from rnnkit.figures.conclusions import ALSO, Conclusions, conclude
 from rnnkit.figures.facts import FACTS, OF_TABLES
 from rnnkit.figures.points import TABLES
+from rnnkit.wording import listed
 
 SHAPES = ("smoke", "quick")
 

@@ -12,6 +12,7 @@ import synthetic
 
 from rnnkit import analysis, figures, paper
 from rnnkit.analysis import loss
+from rnnkit.theory import RANDOM_FUNCTION, memorised
 
 NAMES = ("fig2c", "g01", "fig3")
 
@@ -206,7 +207,7 @@ def test_a_sample_for_each_parameter_is_a_grey_curve(drawn):
         line for line in panels(drawn["fig3"])["e"].lines if line.get_label() == "_memorised"
     ]
     x, y = curve.get_xydata().T
-    np.testing.assert_allclose(y, loss.memorised("small", x))
+    np.testing.assert_allclose(y, memorised(x, **RANDOM_FUNCTION["small"]))
 
 
 def test_panels_of_a_task_share_their_axis(drawn):

@@ -15,10 +15,11 @@ import rnnkit as rk
 from rnnkit import analysis, reports
 from rnnkit.cells import CELLS, LATER, PAPER
 from rnnkit.figures.report import more_cells, report, tables_of
-from rnnkit.figures.style import label_of, style_of
+from rnnkit.figures.style import style_of
 from rnnkit.studies import SCALES, studies_of
 from rnnkit.studies.experiments import battery
 from rnnkit.trials import TrialStore
+from rnnkit.wording import label_of
 
 
 @pytest.fixture(scope="module")

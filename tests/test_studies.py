@@ -13,12 +13,13 @@ from rnnkit import draws, hparams
 from rnnkit.cells import CELLS, PAPER
 from rnnkit.studies import EXPERIMENTS, SCALES, Study, jobs_of, plan, run, studies_of
 from rnnkit.studies.experiments import FRESH, _fig1
-from rnnkit.studies.progress import Progress, duration
+from rnnkit.studies.progress import Progress
 from rnnkit.studies.scales import LARGE, Part, inputs_for
 from rnnkit.tasks import TASKS
 from rnnkit.training import Outcome
 from rnnkit.trials import TrialStore
 from rnnkit.tuner import TUNERS
+from rnnkit.wording import duration
 
 
 def small(architecture="rnn", n_layers=1, **changes):

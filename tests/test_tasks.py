@@ -5,23 +5,24 @@ import torch
 
 from rnnkit import draws
 from rnnkit.tasks import TASKS, task_of
-from rnnkit.tasks.perceptron import Perceptron, soft_bits, stored_bits
+from rnnkit.tasks.perceptron import Perceptron
+from rnnkit.theory import mutual_information, soft_bits
 
 
 def test_all_right_stores_one_bit_a_label_and_chance_stores_none():
-    assert stored_bits(1000, 1000) == 1000
-    assert stored_bits(500, 1000) == 0
+    assert mutual_information(1000, 1000) == 1000
+    assert mutual_information(500, 1000) == 0
 
 
 def test_stored_bits_is_equation_22():
     p, b = 0.9, 1000
-    assert stored_bits(900, b) == pytest.approx(
+    assert mutual_information(900, b) == pytest.approx(
         b + b * (p * math.log2(p) + (1 - p) * math.log2(1 - p))
     )
 
 
 def test_worse_than_chance_stores_nothing():
-    assert stored_bits(10, 1000) == 0
+    assert mutual_information(10, 1000) == 0
 
 
 def test_soft_bits_of_an_undecided_network_are_zero_and_of_a_sure_one_all():
@@ -66,7 +67,7 @@ def test_dataset_size_is_a_multiple_of_the_parameters():
 def test_the_tuner_is_told_minus_the_stored_bits():
     losses = Perceptron().losses(0.25, 900, 1000)
     assert losses["train_loss"] == 0.25
-    assert losses["valid_loss"] == losses["eval_loss"] == -stored_bits(900, 1000)
+    assert losses["valid_loss"] == losses["eval_loss"] == -mutual_information(900, 1000)
 
 
 @pytest.mark.parametrize("bad", [dict(n_in=0), dict(unroll=-1), dict(unroll=2.5)])

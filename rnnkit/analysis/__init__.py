@@ -16,7 +16,6 @@ from rnnkit.analysis.capacity import (
     by_inputs,
     in_order,
     multipliers,
-    mutual_information,
     per_trial,
     relu_ratio,
     stored_bits,
@@ -53,7 +52,7 @@ __all__ = [
     "FAILS", "HOLDS", "NO_NUMBERS", "UNTESTED", "Budget", "Verdicts", "advice", "audit", "best_so_far", "best_trials", "bits_per_param",
     "bootstrap", "budget", "by_inputs", "compare",
     "gradient_bands", "gradient_shares", "importance", "importance_table", "in_order", "race",
-    "infeasible_share", "kendall", "multipliers", "mutual_information", "per_trial", "relu_ratio", "rows_of", "slope_loglog",
+    "infeasible_share", "kendall", "multipliers", "per_trial", "relu_ratio", "rows_of", "slope_loglog",
     "origin", "rates_without_effect", "short_origin", "stored_bits", "tally", "unroll_curve", "wilson", "with_interval",
     "by_network", "hard_trials", "infeasible_table", "looser", "rerun_table", "running_curves", "welch", "welch_table", "winners",
 ]  # fmt: skip

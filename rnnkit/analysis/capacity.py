@@ -10,19 +10,10 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.analysis.statistics import bootstrap, expected_best, half_search
+from rnnkit.theory import coinciding, soft_bits
 
 # what a best is taken over: all seeds and tuners of one network
 POINT = ["architecture", "n_layers", "max_params", "unroll"]
-
-
-def mutual_information(samples, accuracy):
-    """Stored bits of `samples` binary labels of which the share `accuracy` is right (equation 22);
-    0 for a share below one half.
-    """
-    p = np.asarray(accuracy, float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.nan_to_num(p * np.log2(p)) - np.nan_to_num((1 - p) * np.log2(1 - p))
-    return np.where(p < 0.5, 0.0, samples * (1 - entropy))[()]
 
 
 def in_order(architectures) -> list[str]:
@@ -41,7 +32,7 @@ def per_trial(frame: pd.DataFrame) -> pd.DataFrame:
     ]
     bits = (-frame.eval_loss.astype(float)).where(~frame.infeasible.astype(bool))
     out = frame.assign(samples=samples, bits=bits, bits_per_param=bits / frame.num_params)
-    return out.assign(soft_bits=out.samples * (1 - frame.train_loss.astype(float) / math.log(2)))
+    return out.assign(soft_bits=soft_bits(frame.train_loss.astype(float), out.samples))
 
 
 def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
@@ -100,8 +91,7 @@ def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
     inputs and seed, with the units per layer.
 
     `coincide` is the share of the best trial's samples that are expected to have the inputs of an
-    earlier sample: of b samples among 2^n_in patterns, each meets (b - 1) / 2 earlier ones on
-    average.
+    earlier sample.
     """
     trials, key = per_trial(frame), ["architecture", "max_params", "n_in", "seed"]
     best = (
@@ -110,7 +100,7 @@ def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
         .groupby(key, as_index=False)
         .last()
     )
-    best["coincide"] = (best.samples - 1) / 2 / 2.0**best.n_in
+    best["coincide"] = coinciding(best.samples, best.n_in)
     counts = trials.groupby(key, as_index=False).agg(
         trials=("bits", "size"), infeasible=("infeasible", "sum")
     )

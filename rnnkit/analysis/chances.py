@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.analysis.chance import chance
 from rnnkit.analysis.claims import findings
 from rnnkit.analysis.finding import FAILS, HOLDS
 from rnnkit.analysis.rows import HARD, rows_of
+from rnnkit.theory import MAPS, chance
 
 # of random sets, tried on networks that are alike
 AT_RANDOM = ("H01", "H02", "H04", "H05", "H06", "H07", "H07b")
@@ -87,8 +87,8 @@ def idle(rng) -> dict[str, pd.DataFrame]:
     searched = hard[(hard.task_type == "parens_counting") & (hard.n_layers == 1)]
     memory = _losses(rng, "mem_thru", near_chance(1.0), units=(32, 48, 64, 96), n_in=64)
     text = [
-        _losses(rng, task, near_chance(level), n_in=n_in)
-        for task, level, n_in in (("text8", math.log2(27), 27), ("rcf", 1.0, 50))
+        _losses(rng, task, near_chance(chance(task)), n_in=n_in)
+        for task, n_in in (("text8", 27), ("rcf", 50))
     ]
     return {
         "fig1": bits,
@@ -203,7 +203,7 @@ def _losses(
     for depth, architecture in (
         (d, a) for d in depths for a in paper.ARCHITECTURES if a != "+rnn" or d != 1
     ):
-        maps = {"rnn": 1, "irnn": 1, "ugrnn": 2, "gru": 3}.get(architecture, 4)
+        maps = MAPS[architecture]
         networks = [(maps * depth * n * (n + n_in), n) for n in units] or [
             (size, int(math.sqrt(size / maps / depth))) for size in sizes
         ]

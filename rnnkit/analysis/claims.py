@@ -14,11 +14,11 @@ from rnnkit.analysis import (
     untuned,
 )
 from rnnkit.analysis.capacity import stored_bits
-from rnnkit.analysis.convergence import NETWORK
 from rnnkit.analysis.display import Verdicts
-from rnnkit.analysis.finding import FAILS, HOLDS, MIN_TRIALS, UNTESTED, Finding, listed
-from rnnkit.analysis.rows import budget, rows_of
+from rnnkit.analysis.finding import FAILS, HOLDS, MIN_TRIALS, UNTESTED, Finding
+from rnnkit.analysis.rows import SEARCH, budget, rows_of
 from rnnkit.names import known
+from rnnkit.wording import listed
 
 CHECKS = {
     "C01": levels.linear_in_parameters,
@@ -115,7 +115,7 @@ def findings(name: str, rows: pd.DataFrame, ids=None) -> dict[str, Finding]:
     spent, points, fewest = (
         budget(rows),
         POINTS.get(name, stored_bits)(rows),
-        int(rows.groupby(NETWORK).size().min()),
+        int(rows.groupby(SEARCH).size().min()),
     )
     found = {id: CHECKS[id](rows, points, spent) for id in ids}
     few = f"a network with {fewest} trials has not been searched for ({MIN_TRIALS} are the least)"

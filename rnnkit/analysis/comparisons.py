@@ -24,14 +24,10 @@ from rnnkit.analysis.finding import (
     SURELY,
     UNTESTED,
     Finding,
-    count,
     judged,
-    label,
-    listed,
     mean,
     shared,
     side,
-    size_range,
     too_few,
     unless_open,
     untrained,
@@ -45,6 +41,7 @@ from rnnkit.analysis.statistics import (
     spread_of_means,
     student,
 )
+from rnnkit.wording import count, label_of, listed, size_range
 
 NEIGHBOURS = 0.79  # Kendall's tau with one neighbouring pair of five swapped is .8
 AGREEMENT = 0.5  # mean tau between depths
@@ -60,7 +57,7 @@ def small_spread(rows, points, spent: Budget) -> Finding:
         return Finding(ratio, low, high, UNTESTED, too_few(table))
     means = np.exp(np.log(table).mean())
     reason = (
-        f"{label(means.idxmax())} {means.max():.2f}, {label(means.idxmin())} {means.min():.2f} bits"
+        f"{label_of(means.idxmax())} {means.max():.2f}, {label_of(means.idxmin())} {means.min():.2f} bits"
         f" per parameter{left_out}"
     )
     reason += f"; small is up to {SMALL_SPREAD}"
@@ -92,7 +89,9 @@ def multiplier_table(rows, points, spent: Budget) -> Finding:
             "fewer than two architectures share a size and depth",
         )
     top = table.loc[table.multiplier.idxmax()]
-    reason = f"{label(top.x)} needs {top.multiplier:.2f} times the parameters of {label(top.y)}"
+    reason = (
+        f"{label_of(top.x)} needs {top.multiplier:.2f} times the parameters of {label_of(top.y)}"
+    )
     reason += "; the paper draws its table, and its text prints no number to compare with"
     return Finding(top.multiplier, top.low, top.high, NO_NUMBERS, reason)
 
@@ -111,7 +110,7 @@ def ranking(rows, points, spent: Budget) -> Finding:
     places = -np.arange(table.shape[1])
     tau, (low, high) = float(kendall(table.mean(), places)), student(kendall(table, places), -1, 1)
     ours = " > ".join(
-        f"{label(a)} {v:.2f}" for a, v in table.mean().sort_values(ascending=False).items()
+        f"{label_of(a)} {v:.2f}" for a, v in table.mean().sort_values(ascending=False).items()
     )
     if len(table) < MIN_CELLS or left_out:
         return Finding(

@@ -13,19 +13,10 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.analysis.capacity import in_order, stored_bits
-from rnnkit.analysis.finding import (
-    ABOUT,
-    HOLDS,
-    MIN_CELLS,
-    UNTESTED,
-    Finding,
-    count,
-    judged,
-    listed,
-    mean,
-)
+from rnnkit.analysis.finding import ABOUT, HOLDS, MIN_CELLS, UNTESTED, Finding, judged, mean
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import student
+from rnnkit.wording import count, label_of, listed
 
 LOSSLESS = 0.99  # "without loss": the share of its stored bits that a network keeps
 WAYS = {"range": "over the whole range", "clipped": "range clipped for least squared error"}
@@ -129,10 +120,9 @@ def beside_later_work(rows: pd.DataFrame) -> pd.DataFrame:
         for column, counted in (("bits_per_param", "hard"), ("soft", "soft")):
             values = np.clip(group[column].dropna(), 0, None)
             if len(values):
-                name = paper.LABELS.get(architecture, architecture)
                 table.append(
                     [
-                        name,
+                        label_of(architecture),
                         values.mean(),
                         counted,
                         "this kit",

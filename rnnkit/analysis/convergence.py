@@ -14,13 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rnnkit.analysis.chance import chance
+from rnnkit.analysis.rows import SEARCH
+from rnnkit.theory import chance
 
 STEADY = 0.05  # a twentieth of the best
-# what a best is taken over
-NETWORK = ["task_type", "form", "n_in", "unroll", "n_layers", "max_params", "architecture"]
-# loss without any learning; hard tasks: `chance`
-NOTHING_KNOWN = {"per_cap": 0.0, "mem_thru": 1.0, "rcf": 1.0, "text8": math.log2(27)}
 
 
 class Settled(NamedTuple):
@@ -77,24 +74,24 @@ def halved(rows: pd.DataFrame) -> pd.DataFrame:
     steps, place = rows.steps.to_numpy(float), rows.hyper_iter.to_numpy()
     early = place < rows.groupby("study").hyper_iter.transform("max").add(1).to_numpy() / 2
     table = []
-    for network, places in rows.groupby(NETWORK, sort=False).indices.items():
+    for network, places in rows.groupby(SEARCH, sort=False).indices.items():
         places = places[~np.isnan(loss[places])]
         if not len(places):
             table.append([*network, math.nan, False, math.nan, math.nan])
             continue
-        best, known = loss[places].min(), dict(zip(NETWORK, network))
+        best, known = loss[places].min(), dict(zip(SEARCH, network))
         half = loss[places][early[places]].min(initial=math.inf)
         changes = (
             _change(best, half),
             _change(best, with_half_the_steps(steps[places], loss[places])),
         )
         table.append([*network, best, _learned(best, known["task_type"], known["form"]), *changes])
-    return pd.DataFrame(table, columns=[*NETWORK, "best", "learned", "trials", "steps"])
+    return pd.DataFrame(table, columns=[*SEARCH, "best", "learned", "trials", "steps"])
 
 
 def trials_of(rows: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     """The trials of the networks in `points`, a table of best trials."""
-    keys = [name for name in NETWORK if name in points]
+    keys = [name for name in SEARCH if name in points]
     networks = set(points[keys].itertuples(index=False, name=None))
     return rows[[network in networks for network in rows[keys].itertuples(index=False, name=None)]]
 
@@ -132,8 +129,7 @@ def _change(best: float, half: float) -> float:
 def _learned(best: float, task_type: str, form: str) -> bool:
     if task_type == "per_cap":
         return best < 0
-    level = NOTHING_KNOWN[task_type] if task_type in NOTHING_KNOWN else chance(task_type, form)
-    return best <= (1 - STEADY) * level
+    return best <= (1 - STEADY) * chance(task_type, form)
 
 
 def _share(change: float) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 from rnnkit import paper
 from rnnkit.analysis.convergence import settled
 from rnnkit.analysis.statistics import holm
+from rnnkit.wording import count, label_of, listed, size_range
 
 HOLDS, FAILS, UNTESTED = "holds", "fails", "not tested at this scale"
 NO_NUMBERS = (  # the verdict on a claim that nothing can decide; it is not counted
@@ -126,7 +127,7 @@ def told_apart(pairs: list[Pair], lower: bool = True) -> tuple[str, str]:
     if against:
         words += (
             ", the other way"
-            f" {listed(f'{label(pair.first)} - {label(pair.second)}' for pair in against)}"
+            f" {listed(f'{label_of(pair.first)} - {label_of(pair.second)}' for pair in against)}"
         )
     if len(sure) < len(pairs):
         words += f" (of the others Holm's p is {min(q for q in p if q > SURELY):.2g} or more)"
@@ -176,14 +177,14 @@ def shared(table: pd.DataFrame, architectures) -> tuple[pd.DataFrame, str]:
     fewer = table.drop(columns=table.count().idxmin()) if table.shape[1] > 2 else table
     if len(table.dropna()) < MIN_CELLS <= len(fewer.dropna()):
         table, out = fewer, [*out, *table.columns.difference(fewer.columns)]
-    return table.dropna(), f" (without {', '.join(map(label, out))})" if out else ""
+    return table.dropna(), f" (without {', '.join(map(label_of, out))})" if out else ""
 
 
 def lacking(rows: pd.DataFrame) -> str:
     """What of the paper's architectures, depths and range of sizes was not trained; empty if
     nothing.
     """
-    architectures = [label(a) for a in paper.ARCHITECTURES if a not in set(rows.architecture)]
+    architectures = [label_of(a) for a in paper.ARCHITECTURES if a not in set(rows.architecture)]
     depths = [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(rows.n_layers)]
     sizes = (
         [f"a third size beside {size_range(rows.max_params)}"]
@@ -205,21 +206,3 @@ def too_few(table: pd.DataFrame) -> str:
 def of_the_paper(points: pd.DataFrame) -> pd.DataFrame:
     """Without cells of one's own, which do not touch the paper's claims."""
     return points[points.architecture.isin(paper.ARCHITECTURES)]
-
-
-def label(architecture: str) -> str:
-    return paper.LABELS.get(architecture, architecture)
-
-
-def count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def size_range(sizes) -> str:
-    low, high = min(sizes), max(sizes)
-    return f"{low:,}" if low == high else f"{low:,}-{high:,}"
-
-
-def listed(items) -> str:
-    items = [str(item) for item in items] or ["none"]
-    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))

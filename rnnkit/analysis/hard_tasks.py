@@ -28,9 +28,6 @@ from rnnkit.analysis.finding import (
     UNTESTED,
     Finding,
     Pair,
-    count,
-    label,
-    listed,
     mean,
     told_apart,
     unless_open,
@@ -46,6 +43,7 @@ from rnnkit.analysis.statistics import (
     wilson,
 )
 from rnnkit.analysis.trainability import CELL, hard_trials
+from rnnkit.wording import count, label_of, listed
 
 PLAIN = tuple(a for a in paper.ARCHITECTURES if not paper.GATES[a])  # RNN and IRNN
 GATED = tuple(a for a in paper.ARCHITECTURES if paper.GATES[a])
@@ -129,7 +127,7 @@ def plain_solve_one_layer(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
             "RNN and IRNN with one layer were not both trained on parentheses",
         )
     each = [
-        f"{label(c.architecture)} {c.minimum:.3g} on {_task(c.task_type)} (chance {c.chance:.3g})"
+        f"{label_of(c.architecture)} {c.minimum:.3g} on {_task(c.task_type)} (chance {c.chance:.3g})"
         for c in cells.itertuples()
     ]
     unsolved = cells[cells.solved == 0]
@@ -168,7 +166,7 @@ def only_gated_when_deep(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
     )
     ours = solved / trials if trials else math.nan
     least = (deep.minimum / deep.chance).groupby(deep.architecture).min().dropna().sort_values()
-    best = [f"{label(architecture)} {loss:.2g}" for architecture, loss in least.items()]
+    best = [f"{label_of(architecture)} {loss:.2g}" for architecture, loss in least.items()]
     reason = (
         f"at depth {depth} RNN and IRNN solved in {solved} of {trials} trials, gated cells in"
         f" {gated_low:.0%} or more"
@@ -206,7 +204,7 @@ def easiest(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
             pairs += mine
             verdict, words = told_apart(mine)
             halves.append(
-                f"{label(champion)} at depth {depth} on {_task(task)} {WORDS[verdict]}, {words}"
+                f"{label_of(champion)} at depth {depth} on {_task(task)} {WORDS[verdict]}, {words}"
             )
             first.append(min(sample, key=lambda a: sample[a].min()) == champion)
             ratios += [
@@ -364,7 +362,7 @@ def learned_is_exact(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
         f"{(solved.accuracy >= NEARLY).sum()} of {len(solved)} networks that solved it answer"
         f" {NEARLY:.0%} of sums or more"
     )
-    reason = f"{label(best.architecture)} at depth {best.n_layers}; {exact}"
+    reason = f"{label_of(best.architecture)} at depth {best.n_layers}; {exact}"
     if best.accuracy >= NEARLY:
         return Finding(best.accuracy, solved.accuracy.min(), best.accuracy, HOLDS, reason)
     return unless_open(
@@ -392,7 +390,7 @@ def advice(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
         )
     ours, table = wins.advised.mean(), wins.groupby(CELL).advised.mean()
     interval = student(table, 0, 1)
-    tally = wins.winner.map(label).value_counts()
+    tally = wins.winner.map(label_of).value_counts()
     reason = f"lowest median or minimum: {', '.join(f'{a} {n}' for a, n in tally.items())}"
     reason += f", of {len(wins)} at {count(len(table), 'task and depth', 'tasks and depths')}"
     if len(table) < MIN_CELLS or rows.n_layers.max() < DEEP:

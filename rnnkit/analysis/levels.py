@@ -25,15 +25,11 @@ from rnnkit.analysis.finding import (
     UNTESTED,
     Finding,
     Pair,
-    count,
     judged,
-    label,
     lacking,
-    listed,
     mean,
     of_the_paper,
     shared,
-    size_range,
     told_apart,
     too_few,
     unless_open,
@@ -41,6 +37,7 @@ from rnnkit.analysis.finding import (
 )
 from rnnkit.analysis.rows import Budget, is_pinned
 from rnnkit.analysis.statistics import around_the_median, paired, slope_loglog, student
+from rnnkit.wording import count, label_of, listed, size_range
 
 
 def linear_in_parameters(rows, points, spent: Budget) -> Finding:
@@ -209,7 +206,7 @@ def irnn_lowest(rows, points, spent: Budget) -> Finding:
     )
     means = table.mean().sort_values()
     rank = (
-        f"{', '.join(f'{label(a)} {value:.2f}' for a, value in means.items())}{left_out}; lower"
+        f"{', '.join(f'{label_of(a)} {value:.2f}' for a, value in means.items())}{left_out}; lower"
         f" than each other: {words}"
     )
     if order != HOLDS:
@@ -270,8 +267,8 @@ def dimensions(rows, points, spent: Budget) -> Finding:
         )
     low, high = paper.DIMENSIONS
     inside = low <= counts.min() and counts.max() <= high
-    each = ", ".join(f"{label(a)} {counts[a]}" for a in paper.ARCHITECTURES if a in counts)
-    missing = [label(a) for a in paper.ARCHITECTURES if a not in counts]
+    each = ", ".join(f"{label_of(a)} {counts[a]}" for a in paper.ARCHITECTURES if a in counts)
+    missing = [label_of(a) for a in paper.ARCHITECTURES if a not in counts]
     if inside and missing:
         return Finding(
             counts.mean(),

@@ -18,32 +18,16 @@ from rnnkit.analysis.finding import (
     SMALL_FACTOR,
     UNTESTED,
     Finding,
-    count,
-    label,
-    listed,
     of_the_paper,
     shared,
     side,
-    size_range,
     too_few,
     unless_open,
 )
-from rnnkit.analysis.rows import Budget
+from rnnkit.analysis.rows import NETWORK, Budget
 from rnnkit.analysis.statistics import bootstrap, half_rank, slope_loglog, spread_of_means
-
-NETWORK = [
-    "task_type",
-    "form",
-    "n_in",
-    "unroll",
-    "n_layers",
-    "n_units",
-    "max_params",
-    "architecture",
-]  # what a best is taken over
-LETTERS = 27  # symbols of text8: a to z and the space
-# form -> samples, tau (App. B)
-RCF = {"paper": (1_000_000, 5_000), "small": (10_000, 50), "tiny": (200, 1)}
+from rnnkit.theory import chance
+from rnnkit.wording import count, label_of, listed, size_range
 
 
 def best_losses(rows: pd.DataFrame) -> pd.DataFrame:
@@ -93,23 +77,6 @@ def by_size(points: pd.DataFrame) -> pd.DataFrame:
         "loss", ["max_params", "n_layers"], "architecture", aggfunc="min"
     ).dropna(axis=1, how="all")
     return table[in_order(table.columns)]
-
-
-def chance(task_type: str) -> float:
-    """Loss of an answer that knows nothing: log2(27) bits a character for text8, the variance 1 of
-    a target elsewhere.
-    """
-    return math.log2(LETTERS) if task_type == "text8" else 1.0
-
-
-def memorised(form: str, samples):
-    """Error left on random functions by a network that knows the `samples` heaviest and says 0 to
-    all others; nan for an unknown form.
-
-    1 - ln(1 + M / tau) / ln(1 + N / tau), from the weights of Appendix B.
-    """
-    table, tau = RCF.get(form, (math.nan, math.nan))
-    return 1 - np.log1p(np.minimum(samples, table) / tau) / np.log1p(table / tau)
 
 
 def fall(points: pd.DataFrame) -> tuple[float, float, float]:
@@ -171,7 +138,7 @@ def equal_at_equal_size(task_type: str, unit: str):
         means, (slope, _, surely) = table.mean(), fall(points)
         where = "on a Shakespeare sample, not text8: " if "sample" in points.form.iloc[0] else ""
         reason = (
-            f"{where}{label(means.idxmin())} {means.min():.3g}, {label(means.idxmax())}"
+            f"{where}{label_of(means.idxmin())} {means.min():.3g}, {label_of(means.idxmax())}"
             f" {means.max():.3g} {unit}{left_out}"
         )
         if not surely < 0:

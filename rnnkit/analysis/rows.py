@@ -31,6 +31,19 @@ COLUMNS = (
     "scale",
     "unroll",
 )
+# what a network of Figures 2c and 3 is known by; a best is taken over its seeds and tuners
+NETWORK = [
+    "task_type",
+    "form",
+    "n_in",
+    "unroll",
+    "n_layers",
+    "n_units",
+    "max_params",
+    "architecture",
+]
+# what a search is for: a network whose units follow from its parameters
+SEARCH = [name for name in NETWORK if name != "n_units"]
 FORMS = ("paper", "small", "tiny")  # of a task, largest first
 HARD = ("parens_counting", "arithmetic")  # section 4
 # searches with the Gaussian process: from the ranges alone, and from usual values

@@ -4,7 +4,6 @@ networks stay; what a step costs.
 
 import math
 
-import numpy as np
 import pandas as pd
 
 from rnnkit import paper
@@ -19,32 +18,16 @@ from rnnkit.analysis.finding import (
     SURE,
     UNTESTED,
     Finding,
-    count,
     judged,
-    label,
-    listed,
     mean,
     of_the_paper,
-    size_range,
     unless_open,
 )
 from rnnkit.analysis.loss import best_losses
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import slope_loglog, student
-
-# affine maps of a cell, equations 1-20
-MAPS = {"rnn": 1, "irnn": 1, "ugrnn": 2, "gru": 3, "lstm": 4, "+rnn": 4}
-STATES = {"lstm": 2}  # learned initial states a layer; all others have one
-
-
-def bound(n_units, n_in):
-    """Least squared error a dimension of any network with N units a layer and a linear readout: 1 -
-    N / n_in, and 0 from n_in on.
-
-    The output lies in a space of N dimensions, and the input has n_in uncorrelated ones of variance
-    1 (Eckart & Young 1936).
-    """
-    return np.maximum(0.0, 1 - np.asarray(n_units, float) / n_in)
+from rnnkit.theory import memory_bound, multiplications
+from rnnkit.wording import count, label_of, listed, size_range
 
 
 def memory_errors(rows: pd.DataFrame) -> pd.DataFrame:
@@ -53,7 +36,7 @@ def memory_errors(rows: pd.DataFrame) -> pd.DataFrame:
     """
     points = best_losses(rows)
     points = points[points.n_units > 0]
-    points = points.assign(bound=bound(points.n_units, points.n_in))
+    points = points.assign(bound=memory_bound(points.n_units, points.n_in))
     return points.assign(excess=points.loss - points.bound).sort_values(
         ["n_layers", "n_units"], kind="stable", ignore_index=True
     )
@@ -85,29 +68,11 @@ def step_costs(rows: pd.DataFrame) -> pd.DataFrame:
         .reset_index()
     )
     table = table.rename(columns={"median": "seconds", "size": "trials"})
-    return table.assign(multiplications=[multiplications(row) for row in table.itertuples()])
-
-
-def multiplications(row) -> float:
-    """Weights that are multiplied with something in a time step: parameters less biases and initial
-    states, counted from equations 1-20.
-    """
-    if row.architecture not in MAPS or row.n_units < 1:
-        return math.nan
-    vectors = (
-        row.n_layers * (MAPS[row.architecture] + STATES.get(row.architecture, 1)) * row.n_units
-    )
-    matrices = (
-        MAPS[row.architecture] * 2 * row.n_layers
-    ) * row.n_units**2  # a layer reads itself and the one below
-    if row.architecture == "+rnn":  # its input is projected to N, with a bias
-        vectors, matrices = vectors + row.n_units, matrices + row.n_in * row.n_units
-    else:
-        matrices += MAPS[row.architecture] * row.n_units * (row.n_in - row.n_units)
-    n_out = round(
-        (row.num_params - vectors - matrices) / (row.n_units + 1)
-    )  # the rest is a readout of N weights and a bias each
-    return float(matrices + n_out * row.n_units)
+    counted = [
+        multiplications(row.architecture, row.n_layers, row.n_units, row.n_in, row.num_params)
+        for row in table.itertuples()
+    ]
+    return table.assign(multiplications=counted)
 
 
 # --- claims ---
@@ -130,7 +95,7 @@ def exact_if_enough_units(rows, points, spent: Budget) -> Finding:
         )
     worst = enough.loc[enough.loss.idxmax()]
     reason = (
-        f"{around(points)}; the worst with enough is {label(worst.architecture)}, {worst.loss:.3g}"
+        f"{around(points)}; the worst with enough is {label_of(worst.architecture)}, {worst.loss:.3g}"
         f" with {worst.n_units} units"
     )
     if short.excess.min() < -EXACT:
@@ -231,7 +196,7 @@ def one_curve(rows, points, spent: Budget) -> Finding:
         needs=idle(points),
         search=rows,
     )
-    absent = [label(a) for a in paper.ARCHITECTURES if a not in set(points.architecture)]
+    absent = [label_of(a) for a in paper.ARCHITECTURES if a not in set(points.architecture)]
     absent += [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(points.n_layers)]
     if found.verdict == HOLDS and absent:
         return found._replace(

@@ -13,7 +13,6 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.analysis.capacity import in_order
-from rnnkit.analysis.chance import chance
 from rnnkit.analysis.finding import EXPLODED, LOOSE, SOLVED
 from rnnkit.analysis.rows import HARD
 from rnnkit.analysis.statistics import (
@@ -23,6 +22,7 @@ from rnnkit.analysis.statistics import (
     welch,
     wilson,
 )
+from rnnkit.theory import chance
 
 CELL = ["task_type", "n_layers"]
 

@@ -28,8 +28,6 @@ from rnnkit.analysis.finding import (
     UNTESTED,
     Finding,
     Pair,
-    label,
-    listed,
     mean,
     side,
     told_apart,
@@ -38,6 +36,7 @@ from rnnkit.analysis.hard_tasks import easiest
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import bootstrap_samples, fisher, holm, kendall
 from rnnkit.analysis.trainability import bounded, hard_trials, paper_depth, tests_of
+from rnnkit.wording import label_of, listed
 
 NO_DEPTH = "depth {} is the greatest, and deep begins at {}"
 SETS = 1_000  # random sets behind each share of Table 1
@@ -88,7 +87,7 @@ def _diverged(rows, table, spent) -> Finding:
         lower=False,
     )
     each = ", ".join(
-        f"{label(a)} {c.percent:.0f} ({c.paper_percent:g})" for a, c in table.iterrows()
+        f"{label_of(a)} {c.percent:.0f} ({c.paper_percent:g})" for a, c in table.iterrows()
     )
     reason = (
         f"per cent, the paper's behind ours: {each}; {agree} of the paper's {len(table)} agree with"
@@ -213,7 +212,9 @@ def _agreement(trials) -> dict | None:
 
     low, high = bootstrap_samples(samples, agreement)
     sure = table[(holm(table.p) <= SURELY) & ~table.same_sign.astype(bool)]
-    against = [f"{label(row['first'])} - {label(row['second'])}" for _, row in sure.iterrows()]
+    against = [
+        f"{label_of(row['first'])} - {label_of(row['second'])}" for _, row in sure.iterrows()
+    ]
     return {
         "ours": float(table.same_sign.mean()),
         "low": low,
@@ -243,7 +244,9 @@ def intersection_solves_deep(rows, cells: pd.DataFrame, spent: Budget) -> Findin
         ],
         lower=False,
     )
-    each = ", ".join(f"{label(c.architecture)} {c.solved_share:.3f}" for c in (champion, *others))
+    each = ", ".join(
+        f"{label_of(c.architecture)} {c.solved_share:.3f}" for c in (champion, *others)
+    )
     return Finding(
         *_share(champion),
         verdict,
@@ -342,7 +345,7 @@ def reruns_are_close(rows, table: pd.DataFrame, spent: Budget) -> Finding:
         )
     ours = math.exp(mean(np.log(ratios)))
     each = [
-        f"{label(c.architecture)} {c.mean_over_original:.3g} [{c.low:.3g}, {c.high:.3g}]"
+        f"{label_of(c.architecture)} {c.mean_over_original:.3g} [{c.low:.3g}, {c.high:.3g}]"
         for c in table.itertuples()
     ]
     reached = (
@@ -350,7 +353,7 @@ def reruns_are_close(rows, table: pd.DataFrame, spent: Budget) -> Finding:
         " reached the original"
     )
     left_out = (
-        f"; {listed(map(label, idle.architecture))} did not solve the task" if len(idle) else ""
+        f"; {listed(map(label_of, idle.architecture))} did not solve the task" if len(idle) else ""
     )
     reason = f"{', '.join(each)}; {reached}{left_out}"
     if (table.low > max(theirs)).any():
@@ -363,7 +366,9 @@ def reruns_are_close(rows, table: pd.DataFrame, spent: Budget) -> Finding:
         )
     enough = table.reruns.min() >= RERUNS and set(table.architecture) >= set(paper.TABLE_APP1)
     verdict = HOLDS if enough and (table.high <= max(theirs)).all() else UNTESTED
-    few = "" if enough else f"; it takes {RERUNS} reruns of {listed(map(label, paper.TABLE_APP1))}"
+    few = (
+        "" if enough else f"; it takes {RERUNS} reruns of {listed(map(label_of, paper.TABLE_APP1))}"
+    )
     return Finding(
         ours,
         ratios.min(),

@@ -20,8 +20,6 @@ from rnnkit.figures.style import (
     architecture_keys,
     curves,
     depth_keys,
-    label_of,
-    layers,
     legend,
     letter,
     log_ticks,
@@ -33,6 +31,7 @@ from rnnkit.figures.style import (
     write_note,
 )
 from rnnkit.figures.words import write_budget
+from rnnkit.wording import label_of, layers
 
 FIVE = f"paper: {paper.BITS_PER_PARAMETER:g}"
 

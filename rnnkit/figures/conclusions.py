@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rnnkit import analysis, paper
-from rnnkit.analysis.finding import listed
 from rnnkit.figures.facts import FACTS, OF_TABLES
 from rnnkit.figures.points import points, remembered
 from rnnkit.figures.words import scale_and_seed
 from rnnkit.names import known
+from rnnkit.wording import listed
 
 ALSO = {
     "start": "best_so_far"

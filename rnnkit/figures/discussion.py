@@ -15,7 +15,6 @@ from rnnkit.figures.style import (
     GREY,
     PALE,
     architecture_keys,
-    label_of,
     legend,
     letter,
     new_figure,
@@ -25,6 +24,7 @@ from rnnkit.figures.style import (
     write_note,
 )
 from rnnkit.figures.words import write_budget
+from rnnkit.wording import label_of
 
 DASHES = (0, (6, 2))
 WRONG = "#b2182b"

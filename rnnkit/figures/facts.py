@@ -11,11 +11,11 @@ import pandas as pd
 
 from rnnkit import analysis, paper
 from rnnkit.analysis.compression import LOSSLESS
-from rnnkit.analysis.finding import SOLVED, count, listed
+from rnnkit.analysis.finding import SOLVED
 from rnnkit.analysis.flow import BURST, LOST
 from rnnkit.analysis.search import LOT, importance_table
-from rnnkit.figures.style import label_of, layers
 from rnnkit.figures.words import task_name
+from rnnkit.wording import count, label_of, layers, listed
 
 NOTHING = "No trial was feasible, so there is nothing to see."
 NEAR = 0.01  # of the variance: an error this near its bound lies on it, to the eye

@@ -20,8 +20,9 @@ from rnnkit.figures.points import points, remembered
 from rnnkit.figures.style import look
 from rnnkit.figures.verdicts import claims_of, verdict_rows
 from rnnkit.figures.words import alt as alt_of
-from rnnkit.figures.words import caption, duration
+from rnnkit.figures.words import caption
 from rnnkit.names import known
+from rnnkit.wording import duration
 
 
 def save(figure, name: str, out, data, alt: str) -> list[Path]:

@@ -13,16 +13,8 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from rnnkit import analysis
 from rnnkit.analysis.flow import QUANTILES
-from rnnkit.figures.style import (
-    GREY,
-    PALE,
-    label_of,
-    legend,
-    new_figure,
-    style_of,
-    styled,
-    write_note,
-)
+from rnnkit.figures.style import GREY, PALE, legend, new_figure, style_of, styled, write_note
+from rnnkit.wording import label_of
 
 OURS = "Ours: not in the paper"
 FLOOR, CEILING = 1e-9, 1e4  # of the axes of gradients; what lies beyond is drawn at their ends

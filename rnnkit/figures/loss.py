@@ -7,14 +7,12 @@ import seaborn as sns
 from matplotlib.lines import Line2D
 
 from rnnkit import paper
-from rnnkit.analysis.loss import chance, memorised
 from rnnkit.figures.points import points
 from rnnkit.figures.reference import authors_sizes, overlay
 from rnnkit.figures.style import (
     GREY,
     architecture_keys,
     curves,
-    layers,
     letter,
     log_ticks,
     new_figure,
@@ -24,6 +22,8 @@ from rnnkit.figures.style import (
     write_note,
 )
 from rnnkit.figures.words import task_name, write_budget
+from rnnkit.theory import RANDOM_FUNCTION, chance, memorised
+from rnnkit.wording import layers
 
 LETTERS = {"text8": "abc", "rcf": "efg"}
 DASHED, DOTTED = (0, (6, 2)), (0, (1, 1.5))
@@ -124,11 +124,11 @@ def _landmarks(ax, task, form, depth):
     what others found.
     """
     ax.axhline(chance(task), color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
-    if task == "rcf":
+    if task == "rcf" and form in RANDOM_FUNCTION:
         xs = np.geomspace(*ax.get_xlim(), 50)
         ax.plot(
             xs,
-            memorised(form, xs),
+            memorised(xs, **RANDOM_FUNCTION[form]),
             color=GREY,
             linewidth=1,
             linestyle=DOTTED,

@@ -6,7 +6,8 @@ import pandas as pd
 
 from rnnkit import analysis
 from rnnkit.analysis import compression, search
-from rnnkit.analysis.loss import NETWORK, best_losses
+from rnnkit.analysis.loss import best_losses
+from rnnkit.analysis.rows import NETWORK
 from rnnkit.analysis.throughput import memory_errors, step_costs
 
 BEST = [

@@ -6,13 +6,11 @@ import seaborn as sns
 from matplotlib.lines import Line2D
 
 from rnnkit import analysis, paper
-from rnnkit.analysis.throughput import bound, memory_errors
+from rnnkit.analysis.throughput import memory_errors
 from rnnkit.figures.points import BEST, points
 from rnnkit.figures.style import (
     GREY,
     PALE,
-    label_of,
-    layers,
     legend,
     letter,
     new_figure,
@@ -22,6 +20,8 @@ from rnnkit.figures.style import (
     write_note,
 )
 from rnnkit.figures.words import each, scale_and_seed, write_budget
+from rnnkit.theory import memory_bound
+from rnnkit.wording import label_of, layers
 
 DASHED = (0, (6, 2))
 FILLS = ("full", "none", "left", "top")  # of the marker, the largest size first
@@ -236,7 +236,7 @@ def _diverged(ax, random, names):
 def _memory(ax, errors, architecture, names):
     style, n_in = style_of(names), int(errors.n_in.max())
     units = np.linspace(0.96 * errors.n_units.min(), 1.04 * errors.n_units.max(), 200)
-    ax.plot(units, bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
+    ax.plot(units, memory_bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
     ax.axvline(n_in, color="black", linewidth=1, zorder=1)
     for a in names[::-1]:
         curve, s = errors[(errors.architecture == a)].dropna(subset="loss"), style[a]
@@ -254,7 +254,7 @@ def _memory(ax, errors, architecture, names):
     ax.set(
         xlabel="units a layer, N",
         ylabel="squared error a dimension",
-        ylim=(-0.02 * high, 1.12 * max(high, bound(units[0], n_in))),
+        ylim=(-0.02 * high, 1.12 * max(high, memory_bound(units[0], n_in))),
         xticks=sorted(set(errors.n_units)),
     )
     ax.annotate(
@@ -266,7 +266,7 @@ def _memory(ax, errors, architecture, names):
         va="top",
         fontsize=7.5,
     )
-    write_at_right(ax, bound(units[-1], n_in), "bound", GREY)
+    write_at_right(ax, memory_bound(units[-1], n_in), "bound", GREY)
     if errors.loss.isna().all():
         write_note(ax, "no feasible trial")
 

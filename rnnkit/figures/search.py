@@ -9,8 +9,6 @@ from rnnkit import paper
 from rnnkit.figures.points import points
 from rnnkit.figures.style import (
     GREY,
-    label_of,
-    layers,
     legend,
     new_figure,
     short,
@@ -20,6 +18,7 @@ from rnnkit.figures.style import (
     write_note,
 )
 from rnnkit.figures.words import write_budget
+from rnnkit.wording import label_of, layers
 
 
 @styled

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from rnnkit import paper
+from rnnkit.wording import label_of, layers
 
 GREY, PALE = "#6b6b6b", "#ececec"
 
@@ -43,7 +43,6 @@ LATER_STYLE = {  # cells that the kit ships beside the paper's
     "mingru": Style("#7f7f00", "h", (0, (2, 1))),
     "minlstm": Style("#a6005a", "<", "-"),
 }
-LATER_LABELS = {"mgu": "MGU", "janet": "JANET", "mingru": "minGRU", "minlstm": "minLSTM"}
 MORE_COLORS = ("#000000", "#005c5c", "#b22222", "#4b0082", "#5f9e6e")
 MORE_MARKERS, MORE_LINES = ("X", ">", "d", "8", "H"), ("-", (0, (6, 1)), (0, (2, 1)))
 # the marker's fill tells the depth; any other depth: "bottom"
@@ -65,14 +64,6 @@ def style_of(architectures) -> dict[str, Style]:
         for i in range(len(others))
     ]
     return {a: fixed[a] for a in fixed if a in set(architectures)} | dict(zip(others, made))
-
-
-def label_of(architecture: str) -> str:
-    return (paper.LABELS | LATER_LABELS).get(architecture, architecture)
-
-
-def layers(depth: int) -> str:
-    return "1 layer" if depth == 1 else f"{depth} layers"
 
 
 def look() -> dict:

@@ -7,8 +7,9 @@ import pandas as pd
 from rnnkit import paper
 from rnnkit.analysis import in_order
 from rnnkit.figures.points import points
-from rnnkit.figures.style import GREY, label_of, layers, new_figure, style_of, styled
+from rnnkit.figures.style import GREY, new_figure, style_of, styled
 from rnnkit.figures.words import write_budget
+from rnnkit.wording import label_of, layers
 
 LINE, LETTER, GAP = 0.235, 0.079, 0.22  # inches: a row, a letter of 9 points, between columns
 NONE = "-"

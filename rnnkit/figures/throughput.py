@@ -4,7 +4,6 @@ import numpy as np
 import seaborn as sns
 
 from rnnkit.analysis.finding import EXACT
-from rnnkit.analysis.throughput import bound
 from rnnkit.figures.points import points
 from rnnkit.figures.style import (
     GREY,
@@ -21,6 +20,7 @@ from rnnkit.figures.style import (
     write_note,
 )
 from rnnkit.figures.words import write_budget
+from rnnkit.theory import memory_bound
 
 LEAST = 1e-4  # where the axis of excesses ends; less is drawn there
 DASHED = (0, (6, 2))
@@ -38,7 +38,8 @@ def fig2c(frame):
     figure = new_figure(9.6, 4.5)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     units = np.linspace(0, 1.08 * max(best.n_units.max(), 1.2 * n_in), 500)
-    left.plot(units, bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
+    least = memory_bound(units, n_in)
+    left.plot(units, least, color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
     left.text(
         0.04 * n_in,
         0.25,

@@ -13,8 +13,6 @@ from rnnkit.figures.reference import overlay_columns, overlay_search
 from rnnkit.figures.style import (
     GREY,
     PALE,
-    label_of,
-    layers,
     legend,
     letter,
     new_figure,
@@ -25,6 +23,7 @@ from rnnkit.figures.style import (
     write_note,
 )
 from rnnkit.figures.words import task_name, write_budget
+from rnnkit.wording import label_of, layers
 
 TOP = 3.0  # losses above so many times chance stand with the diverged ones
 CHANCE = (0, (6, 2))  # its line

@@ -11,17 +11,9 @@ from matplotlib.ticker import MaxNLocator
 from rnnkit import analysis
 from rnnkit.analysis.search import WINDOW
 from rnnkit.figures.points import points
-from rnnkit.figures.style import (
-    GREY,
-    label_of,
-    legend,
-    log_ticks,
-    new_figure,
-    style_of,
-    styled,
-    write_note,
-)
+from rnnkit.figures.style import GREY, legend, log_ticks, new_figure, style_of, styled, write_note
 from rnnkit.figures.words import write_budget
+from rnnkit.wording import label_of
 
 TUNERS = {"gp": ("Gaussian process", "-"), "random": ("random search", (0, (4, 2)))}
 ENDS = {

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.patches import Circle, FancyBboxPatch
 
 from rnnkit import paper
-from rnnkit.figures.style import GREY, label_of, new_figure, style_of, styled
+from rnnkit.figures.style import GREY, new_figure, style_of, styled
+from rnnkit.wording import label_of
 
 OURS = "Ours: not in the paper"
 # half the width and height of a box, and the radius of a circle

@@ -8,7 +8,8 @@ import pandas as pd
 
 from rnnkit import analysis, paper
 from rnnkit.figures.points import points
-from rnnkit.figures.style import GREY, label_of
+from rnnkit.figures.style import GREY
+from rnnkit.wording import label_of
 
 
 def scale_and_seed(spent) -> str:
@@ -31,14 +32,6 @@ def write_budget(figure, name: str, frame: pd.DataFrame):
     )  # characters of 8 points that an inch holds, about
     figure.suptitle(text, x=0.01, ha="left", fontsize=8, color=GREY)
     figure.alt = alt(name, frame)
-
-
-def duration(seconds: float) -> str:
-    """1.5 s, 12 min, 3.4 h."""
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:,.3g} {unit}"
-    return f"{seconds:.3g} s"
 
 
 def task_name(task_type: str, form: str = "") -> str:

@@ -8,7 +8,8 @@ this machine (workers.py), by a GPU (gpu.py) or by a cluster (cluster.py), and s
 
 from contextlib import nullcontext
 
-from rnnkit.cells import cell_of, whole_number
+from rnnkit.cells import cell_of
+from rnnkit.checks import whole_number
 from rnnkit.names import known
 from rnnkit.studies.cluster import check_choice, cluster_at
 from rnnkit.studies.company import others_at_work

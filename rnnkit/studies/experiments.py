@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from rnnkit.cells import LATER, PAPER, cell_of, whole_number
+from rnnkit.cells import LATER, PAPER, cell_of
+from rnnkit.checks import whole_number
 from rnnkit.names import known
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.compression import quantise

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnnkit.cells import whole_number
+from rnnkit.checks import whole_number
 from rnnkit.studies.experiments import EXPERIMENTS, jobs_of
 from rnnkit.studies.scales import scale_of
 from rnnkit.studies.workers import cores

@@ -5,6 +5,8 @@ a log file.
 import sys
 import time
 
+from rnnkit.wording import duration
+
 
 class Progress:
     """Studies and trials done, and the time left, judged from the work done since the start.
@@ -121,18 +123,3 @@ def cost(study) -> float:
     network.
     """
     return (study.num_params + 500) * study.unroll * study.mean_steps
-
-
-def duration(seconds: float) -> str:
-    """A time that a person reads: 40 s, 12 min, 3 h 20 min, 2 days 4 h."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    hours = round(seconds / 3600)
-    if hours < 24 * 365:
-        return f"{hours // 24} days {hours % 24} h"
-    return f"{seconds / (365.25 * 86400):,.1f} years"

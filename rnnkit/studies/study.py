@@ -8,7 +8,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
-from rnnkit.cells import CELLS, cell_of, whole_number
+from rnnkit.cells import CELLS, cell_of
+from rnnkit.checks import whole_number
 from rnnkit.hparams import space_for
 from rnnkit.names import known, nearest
 from rnnkit.networks import num_params, units_for

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import rnnkit
-from rnnkit.cells import whole_number
+from rnnkit.checks import whole_number
 from rnnkit.studies.study import Study
 from rnnkit.training import Outcome, check_device, train
 from rnnkit.trials import LOSSES, StoreError, Trial

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .. import draws
+from .. import draws, theory
 from .forms import drawn_part, drawn_source, fill
 
 SYMBOLS = "0123456789 -+="
@@ -64,9 +64,9 @@ class Arithmetic:
     )
     n_in = n_out = len(SYMBOLS)
     forms = {
-        "paper": dict(most=10_000_000, batch=64, held=8192),
-        "small": dict(most=99, batch=64, held=4096),
-        "tiny": dict(most=9, batch=64, held=256),
+        "paper": dict(**theory.ARITHMETIC["paper"], batch=64, held=8192),
+        "small": dict(**theory.ARITHMETIC["small"], batch=64, held=4096),
+        "tiny": dict(**theory.ARITHMETIC["tiny"], batch=64, held=256),
     }
 
     def __post_init__(self):
@@ -85,7 +85,7 @@ class Arithmetic:
     @property
     def scored(self) -> int:
         """Symbols of the answer: the longest and a blank before it."""
-        return len(f"-{2 * self.most}") + 1
+        return theory.answer_symbols(self.most)
 
     @property
     def steps(self) -> int:
@@ -172,8 +172,7 @@ class Arithmetic:
         Over all problems, held out or not: the answers of a part differ from them as a sample of so
         many differs.
         """
-        p = self.marginal()
-        return float(-(p * np.log(np.where(p > 0, p, 1))).sum() / self.scored)
+        return theory.arithmetic_chance(self.most)
 
     def marginal(self) -> np.ndarray:
         """Probability of each symbol at each place of the answer, S x 14, exactly, over all

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 
+from .. import theory
 from .arithmetic import spelled
 from .corpus import ALPHABET
 
@@ -33,7 +34,7 @@ def _per_cap(task, seed):
     words, labels = task.data(seed, 1)
     x = task.unpack(words, torch.tensor([0]))[0].numpy()
     share = np.linspace(0.5, 1, 51)
-    bits = np.array([1 + sum(q * math.log2(q) for q in (p, 1 - p) if q > 0) for p in share])
+    bits = np.array([theory.mutual_information(p, 1) for p in share])
     return dict(
         input=np.repeat(x[:, None], task.unroll, 1),
         target=labels.numpy(),

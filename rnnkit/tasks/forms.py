@@ -3,6 +3,7 @@
 import torch
 
 from .. import draws
+from ..checks import whole_number
 from ..names import nearest
 
 # part -> what its random numbers are drawn for
@@ -21,11 +22,8 @@ def fill(task):
     for field, default in task.forms[task.form].items():
         if getattr(task, field) is None:
             object.__setattr__(task, field, default)
-        value = getattr(task, field)
-        if isinstance(default, int) and (
-            isinstance(value, bool) or not isinstance(value, int) or value < 1
-        ):
-            raise ValueError(f"{field} must be a whole number of at least 1, got {value!r}.")
+        if isinstance(default, int):
+            whole_number(field, getattr(task, field), 1)
     if task.batch % 16:
         raise ValueError(f"batch must be a multiple of 16, got {task.batch}. Round it up.")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .. import draws
+from .. import draws, theory
 from .forms import drawn_part, drawn_source, fill
 
 
@@ -85,8 +85,8 @@ class Memory:
         """The least loss of N units a layer and a linear readout: N of n_in uncorrelated numbers of
         variance 1 come back.
         """
-        return max(0.0, 1 - n_units / self.n_in)
+        return float(theory.memory_bound(n_units, self.n_in))
 
     def chance(self) -> float:
         """Loss of an answer that ignores the input: the variance of a number."""
-        return 1.0
+        return theory.chance(self.name)

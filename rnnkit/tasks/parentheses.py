@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .. import draws
+from .. import draws, theory
 from .forms import drawn_part, drawn_source, fill
 
 
@@ -29,9 +29,9 @@ class Parentheses:
     held: int | None = None  # samples of each held-out part
     name, input, every, loss, scored, per_nat = "parens_counting", "index", True, "softmax", 1, 1.0
     forms = {
-        "paper": dict(types=10, steps=175, cap=9, batch=32, held=8192),
-        "small": dict(types=3, steps=50, cap=5, batch=32, held=4096),
-        "tiny": dict(types=2, steps=12, cap=3, batch=32, held=256),
+        "paper": dict(**theory.PARENTHESES["paper"], batch=32, held=8192),
+        "small": dict(**theory.PARENTHESES["small"], batch=32, held=4096),
+        "tiny": dict(**theory.PARENTHESES["tiny"], batch=32, held=256),
     }
 
     def __post_init__(self):
@@ -122,19 +122,10 @@ class Parentheses:
         """Probabilities of the counts 0 ... cap at the end: a walk that goes up or down with
         probability 1 / (4 types) each.
         """
-        p = 1 / (4 * self.types)
-        walk = (
-            np.diag(np.full(self.cap + 1, 1 - 2 * p))
-            + p * np.eye(self.cap + 1, k=1)
-            + p * np.eye(self.cap + 1, k=-1)
-        )
-        walk[0, 0] += p
-        walk[-1, -1] += p
-        return np.linalg.matrix_power(walk, self.steps)[0]
+        return theory.parentheses_counts(self.types, self.steps, self.cap)
 
     def chance(self) -> float:
         """Loss of the best answer that ignores the input, in nats: the entropy of the counts (the
         paper's form: 18.21).
         """
-        p = self.marginal()
-        return float(-self.types * (p * np.log(p)).sum())
+        return theory.parentheses_chance(self.types, self.steps, self.cap)

@@ -1,28 +1,12 @@
 """Perceptron capacity: how many random labels can a network memorise (section 2.1.1, Appendix B)?"""
 
-import math
 from dataclasses import dataclass
 
 import torch
 
 from .. import draws
-
-
-def stored_bits(correct: float, samples: float) -> float:
-    """Mutual information between labels and predictions, in bits (equation 22); 0 where fewer than
-    half are right.
-    """
-    p = correct / samples
-    if p <= 0.5:
-        return 0.0
-    return samples * (1 + sum(q * math.log2(q) for q in (p, 1 - p) if q > 0))
-
-
-def soft_bits(cross_entropy: float, samples: float) -> float:
-    """The same with graded predictions: b (1 - cross-entropy in bits). `cross_entropy` is the mean
-    over the data set, in nats.
-    """
-    return samples * (1 - cross_entropy / math.log(2))
+from ..checks import whole_number
+from ..theory import mutual_information
 
 
 @dataclass(frozen=True)
@@ -44,9 +28,7 @@ class Perceptron:
 
     def __post_init__(self):
         for what in ("n_in", "unroll"):
-            value = getattr(self, what)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{what} must be a whole number of at least 1, got {value!r}.")
+            whole_number(what, getattr(self, what), 1)
 
     @property
     def steps(self) -> int:
@@ -80,7 +62,7 @@ class Perceptron:
         """Losses and accuracy of a trial: training, validation and evaluation set are one, and the
         tuner minimises minus the stored bits.
         """
-        bits = stored_bits(correct, samples)
+        bits = mutual_information(correct, samples)
         return dict(
             train_loss=cross_entropy, valid_loss=-bits, eval_loss=-bits, accuracy=correct / samples
         )

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from .. import draws
+from .. import draws, theory
 from .forms import checked, fill, in_batches
 
 ROWS = 1 << 16  # samples of the table made at once
@@ -45,9 +45,9 @@ class RandomFunction:
     )
     n_out = 1
     forms = {
-        "paper": dict(n_in=50, steps=50, batch=32, samples=1_000_000, tau=5_000),
-        "small": dict(n_in=50, steps=10, batch=32, samples=10_000, tau=50),
-        "tiny": dict(n_in=50, steps=5, batch=32, samples=200, tau=1),
+        "paper": dict(n_in=50, steps=50, batch=32, **theory.RANDOM_FUNCTION["paper"]),
+        "small": dict(n_in=50, steps=10, batch=32, **theory.RANDOM_FUNCTION["small"]),
+        "tiny": dict(n_in=50, steps=5, batch=32, **theory.RANDOM_FUNCTION["tiny"]),
     }
 
     def __post_init__(self):
@@ -111,13 +111,13 @@ class RandomFunction:
         """Loss that is left to a network which knows the `count` heaviest samples and says 0 to all
         others: 1 - ln(1 + M / tau) / Z.
         """
-        return float(1 - np.log(1 + count / self.tau) / np.log(1 + self.samples / self.tau))
+        return float(theory.memorised(count, self.samples, self.tau))
 
     def chance(self) -> float:
         """Loss of an answer that ignores the input, on average over tables: the variance of a
         target.
         """
-        return 1.0
+        return theory.chance(self.name)
 
 
 @lru_cache(maxsize=2)

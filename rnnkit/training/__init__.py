@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from rnnkit.cells import whole_number
+from rnnkit.checks import whole_number
 from rnnkit.training.engines import Data, Eager, check_device, engine_for, measured
 from rnnkit.training.rule import coefficients, update
 from rnnkit.training.slots import Slots, prepared

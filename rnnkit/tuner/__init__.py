@@ -14,6 +14,7 @@ import math
 import numpy as np
 from scipy.stats import norm, qmc, rankdata
 
+from rnnkit.checks import whole_number
 from rnnkit.hparams import Space
 from rnnkit.threads import one_thread
 from rnnkit.tuner.batch import BatchOptimizer, log_ei
@@ -31,11 +32,11 @@ class RandomTuner:
     listens = False  # so all of its rounds may be asked for at once
 
     def __init__(self, space: Space, seed: int = 0):
-        self.space, self.seed = space, whole(seed, "seed", 0)
+        self.space, self.seed = space, whole_number("seed", seed, 0)
 
     def suggest(self, count: int, start: int = 0) -> list[dict]:
         """Hyper-parameters of the trials start, ..., start + count - 1."""
-        count, start = whole(count, "count", 1), whole(start, "start", 0)
+        count, start = whole_number("count", count, 1), whole_number("start", start, 0)
         return [
             self.space.sample(np.random.default_rng([self.seed, i]))
             for i in range(start, start + count)
@@ -59,8 +60,8 @@ class GPTuner:
     def __init__(self, space: Space, seed: int = 0, round_size: int = 16):
         self.space, self.seed, self.round_size = (
             space,
-            whole(seed, "seed", 0),
-            whole(round_size, "round_size", 1),
+            whole_number("seed", seed, 0),
+            whole_number("round_size", round_size, 1),
         )
         self.points, self.losses, self._kernel = [], [], (0, None)
 
@@ -78,7 +79,11 @@ class GPTuner:
         `start`, the number of the first trial wanted, counts only while the first design lasts,
         since after that the observations say where the search stands.
         """
-        count, start, n = whole(count, "count", 1), whole(start, "start", 0), len(self.losses)
+        count, start, n = (
+            whole_number("count", count, 1),
+            whole_number("start", start, 0),
+            len(self.losses),
+        )
         if self._in_design():
             return self._design(max(start, n), count)
         space, surrogate = self._surrogate()
@@ -250,9 +255,3 @@ def observed(space, hparams, losses):
             f"Losses must be numbers, NaN where a trial is infeasible, got {losses!r}."
         ) from None
     return [space.values(point) for point in hparams], losses
-
-
-def whole(value, name, least):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be a whole number, at least {least}, got {value!r}.")
-    return int(value)

@@ -9,9 +9,9 @@ import numpy as np
 from rnnkit import flow
 from rnnkit.cells import PAPER, cell_of
 from rnnkit.figures.flow import CEILING, FLOOR, GATE_LINES, spread
-from rnnkit.figures.style import label_of
 from rnnkit.widgets.controls import choice, slider
 from rnnkit.widgets.panel import Panel
+from rnnkit.wording import label_of
 
 STEPS, UNITS = 30, 8
 GATES = 3  # the most that a cell of the paper has; each has a slider for its bias

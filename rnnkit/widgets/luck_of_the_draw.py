@@ -9,12 +9,12 @@ import numpy as np
 
 from rnnkit.analysis import wilson
 from rnnkit.cells import PAPER, cell_of
-from rnnkit.figures.style import label_of, layers
 from rnnkit.studies import Study
 from rnnkit.training import train
 from rnnkit.tuner import TUNERS
 from rnnkit.widgets.controls import button, choice, slider
 from rnnkit.widgets.panel import Panel
+from rnnkit.wording import label_of, layers
 
 SIZE, STEPS = (
     2_000,

@@ -6,11 +6,12 @@ from collections import deque
 
 from rnnkit import paper
 from rnnkit.cells import PAPER, cell_of
-from rnnkit.figures.style import label_of, short
+from rnnkit.figures.style import short
 from rnnkit.studies import Study
 from rnnkit.training.live import watched
 from rnnkit.widgets.controls import button, choice, log_slider, slider
 from rnnkit.widgets.panel import Panel
+from rnnkit.wording import label_of
 
 SIZES, STEPS = (300, 1_000, 3_000, 10_000), (5_000, 20_000, 80_000)
 PAST = 5  # earlier curves that stay in sight

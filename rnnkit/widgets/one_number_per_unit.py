@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from rnnkit.analysis import in_order
-from rnnkit.figures.style import label_of, layers
 from rnnkit.trials import StoreError
 from rnnkit.widgets.controls import choice, log_slider, slider
 from rnnkit.widgets.panel import Panel
 from rnnkit.widgets.stored import answers, found, network, opened
+from rnnkit.wording import label_of, layers
 
 VECTORS = 20
 CHOSEN, OTHER = dict(linewidth=3, markersize=9), dict(linewidth=1.2, markersize=5, alpha=0.35)

@@ -8,13 +8,13 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from rnnkit.figures.style import label_of, layers
 from rnnkit.tasks.arithmetic import SPACE, SYMBOLS, spelled
 from rnnkit.tasks.examples import NOISE, PAIRS
 from rnnkit.trials import StoreError
 from rnnkit.widgets.controls import choice, text
 from rnnkit.widgets.panel import Panel
 from rnnkit.widgets.stored import answers, found, network, one_hot, opened
+from rnnkit.wording import label_of, layers
 
 EXAMPLES = {"parens_counting": "(a[b(c)[{]a", "arithmetic": "37+45="}
 PLACE = {"left": 0.09, "right": 0.985, "bottom": 0.1, "top": 0.9}

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from rnnkit.analysis import in_order
-from rnnkit.figures.style import label_of, layers, short
+from rnnkit.figures.style import short
 from rnnkit.trials import TrialStore
 from rnnkit.widgets.controls import choice, log_slider, many, slider
 from rnnkit.widgets.panel import Panel
+from rnnkit.wording import label_of, layers
 
 LOSS = {  # what the tuner minimises, by task; capacity is drawn the right way up
     "per_cap": "stored bits per parameter",

@@ -1,0 +1,47 @@
+"""How names, numbers and lists are written in sentences, wherever the kit writes one."""
+
+from rnnkit import paper
+
+LATER_LABELS = {"mgu": "MGU", "janet": "JANET", "mingru": "minGRU", "minlstm": "minLSTM"}
+
+
+def label_of(architecture: str) -> str:
+    """The name of an architecture as the paper writes it; that of one's own cell as it is."""
+    return (paper.LABELS | LATER_LABELS).get(architecture, architecture)
+
+
+def layers(depth: int) -> str:
+    """1 layer, 4 layers."""
+    return count(depth, "layer")
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """1 size, 3 sizes; `many` is the plural where it takes more than an s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def size_range(sizes) -> str:
+    """300-10,000: the least and the most of some numbers, or the one that there is."""
+    low, high = min(sizes), max(sizes)
+    return f"{low:,}" if low == high else f"{low:,}-{high:,}"
+
+
+def listed(items) -> str:
+    """RNN, GRU and LSTM; "none" of nothing."""
+    items = [str(item) for item in items] or ["none"]
+    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
+
+
+def duration(seconds: float) -> str:
+    """A time that a person reads: 40 s, 12 min, 3 h 20 min, 2 days 4 h."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    hours = round(seconds / 3600)
+    if hours < 24 * 365:
+        return f"{hours // 24} days {hours % 24} h"
+    return f"{seconds / (365.25 * 86400):,.1f} years"
