@@ -9,8 +9,9 @@ about a cell is written down anywhere.
 
 `step(W, h, x, s)` takes the state before the step (one tensor, or a tuple in the order of
 `states`), the input of the layer and the nonlinearity, and returns (what goes up, the state after
-the step). Equations may use + - * / and torch's sigmoid, tanh, relu, exp: then the compiled step
-knows them too.
+the step). Equations that use + - * / ** and the functions of native/ops.py (torch's sigmoid, tanh,
+relu, exp, softplus, silu, sin, abs, maximum, clamp, where and more) are compiled; with others, the
+cell trains with the plain torch step, which says why.
 """
 
 from torch import relu, sigmoid, tanh
@@ -257,6 +258,11 @@ def register(cell: type[Cell]) -> type[Cell]:
         raise ValueError(
             f"`input_only` must be the last of {cell.maps}, got {cell.input_only}. Mend"
             f" {cell.__name__}.maps."
+        )
+    if len(cell.nonlinearities) != 1 and set(cell.nonlinearities) != {"relu", "tanh"}:
+        raise ValueError(
+            "`nonlinearities` must be one, or the choice of relu and tanh, got"
+            f" {cell.nonlinearities}. Call others in {cell.__name__}.step."
         )
     CELLS[cell.architecture] = cell
     return cell

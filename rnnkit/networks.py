@@ -18,6 +18,7 @@ import torch
 from . import draws
 from .cells import cell_of, recurrent_maps
 from .checks import whole_number
+from .native.ops import nonlinearity
 
 
 def blocks(
@@ -110,61 +111,74 @@ def initial(
     """
     cell = cell_of(architecture, n_layers)
     shapes = blocks(architecture, n_layers, n_units, n_in, n_out)
-    N, hp, theta = n_units, hparams, {}
-    normal = split(
-        draws.normal(seed, draws.WEIGHTS, number, sum(map(math.prod, shapes.values()))), shapes
+    drawn = draws.normal(seed, draws.WEIGHTS, number, sum(map(math.prod, shapes.values())))
+    theta = []
+    for block, normal in split(drawn, shapes).items():
+        start = INITIAL[block.rstrip("0123456789")]
+        theta.append(start(cell, hparams, normal).reshape(-1))
+    return torch.cat(theta)
+
+
+def _bias(cell, hp, normal, m):
+    if cell.zero_biases:
+        return torch.zeros_like(normal)
+    scale = hp[f"recurrent_bias_scale_{m}"]
+    if hp["recurrent_bias_init_type"] == "delta":
+        return torch.full_like(normal, scale)
+    return scale * normal
+
+
+def _input_matrices(cell, hp, normal):
+    """K N x I or K N x N: each map's scale times normal / sqrt(columns)."""
+    rows, columns = normal.shape
+    scale = torch.tensor([hp[f"input_scale_{m}"] for m in cell.maps], dtype=torch.float64)
+    by_row = scale.repeat_interleave(rows // len(cell.maps))
+    return by_row[:, None] * normal / math.sqrt(columns)
+
+
+def _orthogonal(normal):
+    """A matrix of the uniform distribution over the orthogonal ones (Mezzadri 2007)."""
+    q, r = torch.linalg.qr(normal)
+    return q * torch.sign(torch.diagonal(r))
+
+
+def _recurrent_matrices(cell, hp, normal):
+    """R N x N: the identity, or each map's scale times an orthogonal matrix or normal / sqrt(N)."""
+    init, maps = hp.get("recurrent_matrix_init_type", cell.recurrent_inits[0]), recurrent_maps(cell)
+    N = normal.shape[1]
+    if init == "identity":
+        return torch.eye(N, dtype=torch.float64).repeat(len(maps), 1)
+    return torch.cat(
+        [
+            hp[f"recurrent_matrix_scale_{m}"]
+            * (_orthogonal(w) if init == "orthogonal" else w / math.sqrt(N))
+            for m, w in zip(maps, normal.reshape(-1, N, N), strict=True)
+        ]
     )
 
-    def bias(drawn, m):
-        if cell.zero_biases:
-            return torch.zeros_like(drawn)
-        scale = hp[f"recurrent_bias_scale_{m}"]
-        return (
-            torch.full_like(drawn, scale)
-            if hp["recurrent_bias_init_type"] == "delta"
-            else scale * drawn
-        )
 
-    for block, shape in shapes.items():
-        kind = block.rstrip("0123456789")
-        if kind == "W_in":
-            theta[block] = hp["input_scale_in"] * normal[block] / math.sqrt(n_in)
-        elif kind == "b_in":
-            theta[block] = bias(normal[block], "in")
-        elif kind == "W_out":
-            theta[block] = normal[block] / math.sqrt(shape[1])
-        elif kind == "Wx":
-            scale = torch.tensor([hp[f"input_scale_{m}"] for m in cell.maps], dtype=torch.float64)
-            theta[block] = scale.repeat_interleave(N)[:, None] * normal[block] / math.sqrt(shape[1])
-        elif kind == "Wh":
-            init = hp.get("recurrent_matrix_init_type", cell.recurrent_inits[0])
-            rows = []
-            for m, w in zip(recurrent_maps(cell), normal[block].reshape(-1, N, N), strict=True):
-                if init == "identity":
-                    rows.append(torch.eye(N, dtype=torch.float64))
-                    continue
-                if init == "orthogonal":
-                    q, r = torch.linalg.qr(w)
-                    w = q * torch.sign(
-                        torch.diagonal(r)
-                    )  # makes it uniform over the orthogonal matrices (Mezzadri 2007)
-                else:
-                    w = w / math.sqrt(N)
-                rows.append(hp[f"recurrent_matrix_scale_{m}"] * w)
-            theta[block] = torch.cat(rows)
-        elif kind == "b":
-            rows = [
-                bias(drawn, m) for m, drawn in zip(cell.maps, normal[block].split(N), strict=True)
-            ]
-            theta[block] = torch.cat(
-                [
-                    b + (hp[cell.forget[m]] if m in cell.forget else 0.0)
-                    for m, b in zip(cell.maps, rows)
-                ]
-            )
-        else:  # b_out and the initial states
-            theta[block] = torch.zeros(shape, dtype=torch.float64)
-    return torch.cat([theta[block].reshape(-1) for block in shapes])
+def _biases(cell, hp, normal):
+    """K N: each map's bias, and where it forgets the hyper-parameter b^fg besides."""
+    parts = zip(cell.maps, normal.chunk(len(cell.maps)), strict=True)
+    return torch.cat(
+        [
+            _bias(cell, hp, part, m) + (hp[cell.forget[m]] if m in cell.forget else 0.0)
+            for m, part in parts
+        ]
+    )
+
+
+# kind of block -> its initial values, of the cell, the hyper-parameters and normal numbers
+INITIAL = {
+    "W_in": lambda cell, hp, normal: hp["input_scale_in"] * normal / math.sqrt(normal.shape[1]),
+    "b_in": lambda cell, hp, normal: _bias(cell, hp, normal, "in"),
+    "Wx": _input_matrices,
+    "Wh": _recurrent_matrices,
+    "b": _biases,
+    "h": lambda cell, hp, normal: torch.zeros_like(normal),
+    "W_out": lambda cell, hp, normal: normal / math.sqrt(normal.shape[1]),
+    "b_out": lambda cell, hp, normal: torch.zeros_like(normal),
+}
 
 
 @cache
@@ -252,7 +266,7 @@ def forward(
     M, B = inputs_T[0].shape[:2]
     pick = relu_M.to(theta_MxP.device)[:, None, None]
     if len(cell.nonlinearities) == 1:
-        s = getattr(torch, cell.nonlinearities[0])
+        s = nonlinearity(cell)
     else:
         s = lambda a: torch.where(pick, torch.relu(a), torch.tanh(a))
     up_T = (

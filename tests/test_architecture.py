@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "names": set(),
     "cells": {"names", "checks"},
     "trials": set(),
-    "networks": {"draws", "cells", "checks"},
+    "networks": {"draws", "cells", "checks", "native"},
     "tasks": {"names", "draws", "checks", "theory"},
     "native": {"cells"},
     "training": {"names", "draws", "cells", "networks", "tasks", "native", "checks"},
@@ -217,7 +217,7 @@ def test_paper_imports_nothing_at_all():
 
 # to be divided into stages: none is added here
 LONG = {
-    "trace", "flow", "initial", "reproduce", "report", "run_notebook", "train", "fig1", "fig4",
+    "flow", "reproduce", "report", "run_notebook", "train", "fig1", "fig4",
     "calibration", "gradients", "best_so_far", "quantised", "later_numbers", "complete", "plan",
     "depths_agree", "draw",
 }  # fmt: skip

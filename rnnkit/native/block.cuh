@@ -44,6 +44,9 @@ DEVICE V v_sigmoid(V v) { return EACH(sigmoid1, v); }
 DEVICE V v_tanh(V v) { return EACH(tanh1, v); }
 DEVICE V v_relu(V v) { return EACH(relu1, v); }
 DEVICE V v_positive(V v) { return EACH(positive1, v); }
+// A function of single numbers, for each of a vector's
+template <class F, class... X>
+DEVICE V each(F f, X... v) { return vec(f(v.x...), f(v.y...), f(v.z...), f(v.w...)); }
 
 // ---- a column of numbers that a thread reads four samples of --------------------------------------------------------------
 struct Rows {  // K x B numbers

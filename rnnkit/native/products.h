@@ -168,6 +168,15 @@ static inline V v_tanh(V x) {
 static inline V v_relu(V x) { return x < splat(0) ? splat(0) : x; }
 static inline V v_positive(V x) { return x > splat(0) ? splat(1) : splat(0); }
 
+// A function of single numbers, lane by lane: the machine's own vector operations where it has them. Its names are those of both languages.
+using std::cos; using std::exp; using std::fabs; using std::log; using std::log1p; using std::pow; using std::sin; using std::sqrt;
+template <class F, class... X>
+static inline V each(F f, X... x) {
+    V y;
+    for (int i = 0; i < VW; i++) y[i] = f(x[i]...);
+    return y;
+}
+
 // Numbers too small for a normal float (a saturated gate's gradient, say) count as zero while a step runs: each costs a hundred times another.
 struct FlushDenormals {
 #if defined(__SSE__) || defined(_M_X64)

@@ -104,7 +104,7 @@ inline float __shfl_xor_sync(unsigned, float x, int mask) {
     wait_for_warp();
     return y;
 }
-using std::exp; using std::isfinite; using std::log; using std::log1p; using std::pow; using std::sqrt;
+using std::cos; using std::exp; using std::fabs; using std::isfinite; using std::log; using std::log1p; using std::pow; using std::sin; using std::sqrt;
 inline float __expf(float x) { return std::exp(x); }
 inline float __fdividef(float a, float b) { return a / b; }
 inline float __int_as_float(int x) {

@@ -1,0 +1,297 @@
+"""What the compiled steps do for a cell, and in which order, before anything is printed.
+
+`Cell.step` is run once on symbols. Its maps become matrix products, the rest loops over units x
+batch; the derivative is taken by reverse mode on the same graph; and what the way back reads is
+either saved or computed again. trace.py prints the plan.
+"""
+
+from dataclasses import dataclass, field
+
+from ..cells import recurrent_maps
+from .expressions import adjoints, walk
+from .ops import ROWS, Expr, Untraceable, nonlinearity
+
+INPUT, STATE = -2, -1  # what a map reads besides one of `args`: the input alone, the first state
+
+
+@dataclass(frozen=True)
+class Store:
+    """A number of each unit and sample, and where it goes, as ("save", 2); without a value, zero.
+
+    With `add` it is added to what is there.
+    """
+
+    place: tuple[str, int]
+    value: Expr | None
+    add: bool = False
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A walk over units x batch. `known` says which nodes lie in memory already: id -> place."""
+
+    stores: list[Store]
+    known: dict[int, tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Product:
+    """The affine maps `first` ... `first + count - 1`, which read one argument."""
+
+    first: int
+    count: int
+    arg: int  # INPUT, STATE, or which of `args`
+
+
+@dataclass(frozen=True)
+class Adjoint(Product):
+    """The way back through them, to the adjoint of their argument; `add` to what is there."""
+
+    add: bool
+
+
+@dataclass
+class Equations:
+    """A cell's step in symbols, and what each of its maps reads."""
+
+    cell: type
+    x: Expr
+    states: list[Expr]
+    up: Expr
+    after: list[Expr]
+    pre: dict[Expr, int]  # the result of each map -> its number
+    read: list[Expr | None]  # the argument of each map besides the input; None: no recurrent matrix
+    args: list[Expr] = field(default_factory=list)  # those that are computed in the step
+    arg_of: list[int] = field(default_factory=list)  # of each map: INPUT, STATE or which of `args`
+    rounds: list[int] = field(default_factory=list)  # of each map: after whose results it comes
+    runs: list[Product] = field(default_factory=list)  # maps that are one product
+
+
+@dataclass
+class Plan:
+    """The steps of the way forward and back, and how much memory they take."""
+
+    cell: type
+    maps: int
+    recurrent: int
+    states: int
+    saves: int
+    args: int
+    arg_of: list[int]
+    up_is_state: bool
+    reads_x: bool
+    forward: list[Loop | Product]
+    backward: list[Loop | Adjoint]
+
+
+def plan(cell) -> Plan:
+    """The plan of a cell's step.
+
+    Untraceable, with the reason, where its equations use what the compiled steps do not know, or
+    fail on symbols in whatever way: the plain step may yet know them.
+    """
+    try:
+        e = equations_of(cell)
+        stages = derivative(e)
+        saved, known = kept(e, stages)
+        forward, backward = forward_steps(e, saved), backward_steps(e, stages, saved | known)
+    except Untraceable:
+        raise
+    except Exception as reason:
+        text = str(reason).strip().split("\n")[0] or "no message"
+        raise Untraceable(
+            f"the equations of {cell.__name__} cannot be run on symbols"
+            f" ({type(reason).__name__}: {text})"
+        ) from reason
+    return Plan(
+        cell,
+        maps=len(cell.maps),
+        recurrent=len(recurrent_maps(cell)),
+        states=len(cell.states),
+        saves=len(saved),
+        args=len(e.args),
+        arg_of=e.arg_of,
+        up_is_state=bool(e.after) and e.up is e.after[0],
+        reads_x=any(e.x in grads for _, grads in stages),
+        forward=forward,
+        backward=backward,
+    )
+
+
+# ---- reading the equations -----------------------------------------------------------------------
+class _Maps:
+    """Stands for W while the equations run: remembers what each map read."""
+
+    def __init__(self, cell, x):
+        self._cell, self._x, self._read, self._leaves = cell, x, {}, {}
+
+    def __getattr__(self, name):
+        if name not in self._cell.maps:
+            raise AttributeError(
+                f"A cell calls only maps that it names, {self._cell.maps}, got {name!r}. Add it to"
+                " `maps`."
+            )
+
+        def affine(h, x):
+            if (
+                x is not self._x
+                or name in self._read
+                or not (isinstance(h, Expr) or h is None and name in self._cell.input_only)
+            ):
+                raise Untraceable(
+                    f"map {name} must be called once, with the layer's input as its second argument"
+                )
+            self._read[name] = h
+            self._leaves[name] = Expr("leaf", ("pre", self._cell.maps.index(name)))
+            return self._leaves[name]
+
+        return affine
+
+
+def equations_of(cell) -> Equations:
+    """Runs the cell's step on symbols and puts its maps in order."""
+    x = Expr("leaf", ("x", 0))
+    states = [Expr("leaf", ("s", i)) for i in range(len(cell.states))]
+    W = _Maps(cell, x)
+    alone = len(cell.nonlinearities) == 1 and cell.nonlinearities[0] not in ("relu", "tanh")
+    s = nonlinearity(cell) if alone else lambda e: Expr("s", e)
+    up, after = cell.step(W, states[0] if len(states) == 1 else tuple(states), x, s)
+    after = [after] if len(states) == 1 else list(after)
+    if set(W._read) != set(cell.maps):
+        raise Untraceable(f"every map must be read, got {sorted(W._read)} of {sorted(cell.maps)}")
+    if not all(isinstance(e, Expr) for e in (up, *after)):
+        raise Untraceable("a step must return expressions of its maps, state and input")
+    if len(after) != len(states):
+        raise Untraceable(f"a step must return {len(states)} states, got {len(after)}")
+    pre = {W._leaves[m]: k for k, m in enumerate(cell.maps)}
+    e = Equations(cell, x, states, up, after, pre, [W._read[m] for m in cell.maps])
+    arrange(e)
+    return e
+
+
+def arrange(e: Equations):
+    """Finds the rounds of the maps, the arguments that are computed, and the runs.
+
+    A map whose argument needs another map's result comes a round after it; consecutive maps that
+    share argument and round become one product.
+    """
+
+    def round_of(k):
+        below = walk([e.read[k]]) if e.read[k] is not None else []
+        needs = [round_of(e.pre[node]) for node in below if node in e.pre]
+        return 1 + max(needs) if needs else 0
+
+    for k, h in enumerate(e.read):
+        e.rounds.append(round_of(k))
+        if h is None:
+            e.arg_of.append(INPUT)
+        elif h is e.states[0]:
+            e.arg_of.append(STATE)
+        else:
+            places = [i for i, a in enumerate(e.args) if a is h]
+            e.arg_of.append(places[0] if places else len(e.args))
+            if not places:
+                e.args.append(h)
+    for k, arg in enumerate(e.arg_of):
+        if k and e.arg_of[k - 1] == arg and e.rounds[k - 1] == e.rounds[k]:
+            first, count = e.runs[-1].first, e.runs[-1].count
+            e.runs[-1] = Product(first, count + 1, arg)
+        else:
+            e.runs.append(Product(k, 1, arg))
+
+
+def round_of_arg(e: Equations, i) -> int:
+    return min(r for r, arg in zip(e.rounds, e.arg_of) if arg == i)
+
+
+# ---- the derivative, and what it reads -----------------------------------------------------------
+def derivative(e: Equations) -> list[tuple[int | None, dict]]:
+    """Stage by stage, the adjoints of the leaves: from the outputs first (None), then from each
+    argument, the latest first.
+    """
+    d_up = Expr("leaf", ("d_up", 0))
+    d_after = [Expr("leaf", ("d_s", i)) for i in range(len(e.states))]
+    stages = [(None, adjoints([(e.up, d_up), *zip(e.after, d_after)]))]
+    for i in sorted(range(len(e.args)), key=lambda i: -round_of_arg(e, i)):
+        stages.append((i, adjoints([(e.args[i], Expr("leaf", ("d_arg", 0)))])))
+    reached = {leaf for _, grads in stages for leaf in grads}
+    if missing := [e.cell.maps[k] for leaf, k in e.pre.items() if leaf not in reached]:
+        raise Untraceable(f"maps {missing} do not reach the output")
+    return stages
+
+
+def kept(e: Equations, stages):
+    """Which nodes are saved for the way back, and which lie in memory anyway; both id -> place.
+
+    Transcendental values and the maps' own results are saved, the rest is computed again.
+    """
+    # a quotient may also be one of adjoints, which is not known yet on the way forward
+    computed = set(map(id, walk([e.up, *e.after, *e.args])))
+
+    def saveable(node):
+        worth = node in e.pre or node.op in ROWS and ROWS[node.op].saved
+        return id(node) in computed and worth
+
+    needed = [
+        node
+        for _, grads in stages
+        for node in walk(list(grads.values()), stop=saveable)
+        if saveable(node)
+    ]
+    states = {id(node): ("s_next", i) for i, node in enumerate(e.after)}
+    saved = {}
+    for node in needed:
+        if id(node) not in states:
+            saved.setdefault(id(node), ("save", len(saved)))
+    return saved, states
+
+
+# ---- the order of things -------------------------------------------------------------------------
+def forward_steps(e: Equations, saved) -> list[Loop | Product]:
+    """Round by round: the arguments, and the maps that read them; the outputs in the last loop."""
+    steps, done = [], set()
+    last = max(e.rounds) + 1
+    nodes = {id(node): node for node in walk([e.up, *e.after, *e.args])}
+    for r in range(last + 1):
+        ready = [i for i in range(len(e.args)) if round_of_arg(e, i) == r]
+        stores = [Store(("arg", i), e.args[i]) for i in ready]
+        below = [e.args[i] for i in ready]
+        known = {key: place for key, place in saved.items() if key in done}
+        if r == last:
+            stores += [Store(("s_next", i), node) for i, node in enumerate(e.after)]
+            if e.up is not e.after[0]:
+                stores.append(Store(("up", 0), e.up))
+            below += [e.up, *e.after, *(nodes[key] for key in saved if key not in done)]
+        for node in walk(below, stop=lambda node: id(node) in done):
+            if id(node) in saved and id(node) not in done:
+                stores.append(Store(saved[id(node)], node))
+                done.add(id(node))
+        if stores:
+            steps.append(Loop(stores, known))
+        steps += [run for run in e.runs if e.rounds[run.first] == r]
+    return steps
+
+
+def backward_steps(e: Equations, stages, known) -> list[Loop | Adjoint]:
+    """Stage by stage: the adjoint of an argument through the maps that read it, then through what
+    it is made of.
+    """
+    steps, written = [], set()
+    targets = [(leaf, ("d_pre", k)) for leaf, k in e.pre.items()]
+    targets += [(leaf, ("d_s", k)) for k, leaf in enumerate(e.states)] + [(e.x, ("d_x", 0))]
+    for i, grads in stages:
+        readers = [run for run in e.runs if i is not None and run.arg == i]
+        steps += [Adjoint(run.first, run.count, i, run is not readers[0]) for run in readers]
+        stores = []
+        for leaf, place in targets:
+            if leaf in grads:
+                stores.append(Store(place, grads[leaf], add=leaf in written))
+            # the first stage overwrites the adjoint of the state after by that of the state before
+            elif place[0] == "d_s" and leaf not in written:
+                stores.append(Store(place, None))
+            else:
+                continue
+            written.add(leaf)
+        if stores:
+            steps.append(Loop(stores, known))
+    return steps + [Adjoint(r.first, r.count, STATE, True) for r in e.runs if r.arg == STATE]
