@@ -14,11 +14,17 @@ relu, exp, softplus, silu, sin, abs, maximum, clamp, where and more) are compile
 cell trains with the plain torch step, which says why.
 """
 
-from torch import relu, sigmoid, tanh
+import inspect
+import re
+
+from torch import Tensor, full, relu, sigmoid, tanh
 
 from rnnkit.names import known
 
 from .checks import whole_number
+
+NAME = re.compile(r"[\w+.\-]+")  # of an architecture: it stands in the names of studies and files
+INITS = ("identity", "orthogonal", "normal")  # of recurrent matrices (App. A)
 
 
 class Cell:
@@ -241,20 +247,46 @@ PAPER = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")
 def register(cell: type[Cell]) -> type[Cell]:
     """Make `cell` an architecture: sizing, hyper-parameter space, training and figures then work
     for it.
+
+    Its equations are run once, on small tensors. ValueError, in one sentence, for what it declares
+    or computes wrongly; then nothing is registered.
     """
+    _check_declared(cell)
+    _check_step(cell)
+    CELLS[cell.architecture] = cell
+    return cell
+
+
+def _check_declared(cell):
+    """ValueError unless the attributes of a cell can be what they say."""
     for name in ("architecture", "maps"):
         if not hasattr(cell, name):
             raise ValueError(
                 f"A cell names its {name}, got {cell.__name__} without. Add the class attribute"
                 f" `{name}`."
             )
+    if not (isinstance(cell.architecture, str) and NAME.fullmatch(cell.architecture)):
+        raise ValueError(
+            "The architecture of a cell must be a word of letters, digits, + - . and _, got"
+            f" {cell.architecture!r}. Give {cell.__name__} such a name."
+        )
+    for name in ("maps", "input_only", "states", "nonlinearities", "recurrent_inits"):
+        value = getattr(cell, name)
+        if not isinstance(value, tuple) or not all(isinstance(each, str) for each in value):
+            raise ValueError(
+                f'{cell.__name__}.{name} must be a tuple of names, as ("h",), got {value!r}.'
+            )
+        if len(set(value)) < len(value):
+            raise ValueError(f"{cell.__name__}.{name} must name each once, got {value}.")
+    for init in cell.recurrent_inits:
+        known(f"{cell.__name__}.recurrent_inits", init, INITS)
     unknown = set(cell.forget) - set(cell.maps)
     if unknown:
         raise ValueError(
             f"Every map in `forget` must be one of {cell.maps}, got {sorted(unknown)}. Mend"
             f" {cell.__name__}.forget."
         )
-    if recurrent_maps(cell) + tuple(cell.input_only) != tuple(cell.maps):
+    if recurrent_maps(cell) + cell.input_only != cell.maps:
         raise ValueError(
             f"`input_only` must be the last of {cell.maps}, got {cell.input_only}. Mend"
             f" {cell.__name__}.maps."
@@ -264,8 +296,111 @@ def register(cell: type[Cell]) -> type[Cell]:
             "`nonlinearities` must be one, or the choice of relu and tanh, got"
             f" {cell.nonlinearities}. Call others in {cell.__name__}.step."
         )
-    CELLS[cell.architecture] = cell
-    return cell
+
+
+def _check_step(cell):
+    """ValueError unless one step of a cell, on small tensors, gives what goes up and the state
+    after.
+    """
+    if not cell.maps:
+        return  # no recurrence: nothing is ever stepped
+    name, n_units = f"{cell.__name__}.step", 2
+    parameters = list(inspect.signature(cell.step).parameters)
+    if len(parameters) != 4:
+        raise ValueError(
+            f"{name} must take four arguments, (W, h, x, s): the maps, the state, the input and the"
+            f" nonlinearity, got ({', '.join(parameters)})."
+        )
+    x = full((1, n_units if cell.equal_sizes else 3), 0.3)
+    states = tuple(full((1, n_units), 0.1 + 0.1 * k) for k in range(len(cell.states)))
+    maps = _Tried(cell, states[0], x)
+    try:
+        got = cell.step(maps, states if len(states) > 1 else states[0], x, tanh)
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{name} cannot be run ({type(error).__name__}: {_one_line(error)}). Mend its equations;"
+            " they may use + - * / ** and torch's functions of tensors"
+            f"{'' if cell.equal_sizes else ', and add x to h only with equal_sizes = True'}."
+        ) from error
+    if not (isinstance(got, tuple) and len(got) == 2):
+        raise ValueError(
+            f"{name} must return two values, what goes up and the state after the step, as `return"
+            f" h, h`, got {_told(got)}."
+        )
+    up, after = got
+    after = after if len(states) > 1 else (after,)
+    if not (isinstance(after, tuple) and len(after) == len(states)):
+        raise ValueError(
+            f"The state after {name} must be a tuple ({', '.join(cell.states)}), got"
+            f" {_told(after)}."
+        )
+    for what, value in zip(("What goes up", *cell.states), (up, *after)):
+        if not isinstance(value, Tensor) or value.shape != states[0].shape:
+            raise ValueError(
+                f"{what} must be a tensor of as many units as the state when {name} returns, got"
+                f" {_told(value)}."
+            )
+    if maps.unread():
+        raise ValueError(
+            f"{name} must call every map that {cell.__name__} names, got no call of"
+            f" {', '.join(f'W.{m}' for m in maps.unread())}. Call it, or take it off `maps`."
+        )
+
+
+class _Tried:
+    """Stands for W while a cell's equations are tried: checks how each map is called."""
+
+    def __init__(self, cell, h, x):
+        self._cell, self._h, self._x, self._read = cell, h, x, set()
+
+    def unread(self) -> list[str]:
+        return [m for m in self._cell.maps if m not in self._read]
+
+    def __getattr__(self, name):
+        if name not in self._cell.maps:
+            raise ValueError(
+                f"{self._cell.__name__}.step calls W.{name}, but the maps of {self._cell.__name__}"
+                f" are {', '.join(self._cell.maps)}. Add {name!r} to `maps`, or mend the call."
+            )
+
+        def affine(h, x):
+            self._read.add(name)
+            if (h is None) != (name in self._cell.input_only):
+                got = f"W.{name} of {'None' if h is None else 'a state'}"
+                raise ValueError(
+                    "The maps in `input_only`, and no others, are called with None for h, got"
+                    f" {got}. Mend {self._cell.__name__}."
+                )
+            fits = h is None or isinstance(h, Tensor) and h.shape == self._h.shape
+            if x is not self._x or not fits:
+                raise ValueError(
+                    f"W.{name} must be called with something of the state's size and then with x,"
+                    f" as W.{name}(h, x), got {_told(h)} and {'x' if x is self._x else _told(x)}."
+                    + (
+                        f" A state of two is unpacked first, as {', '.join(self._cell.states)} ="
+                        " state."
+                        if isinstance(h, tuple)
+                        else ""
+                    )
+                )
+            return full(self._h.shape, 0.2 + 0.1 * len(self._read))
+
+        return affine
+
+
+def _told(value) -> str:
+    """What a value is, in a word or two."""
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, tuple):
+        return f"a tuple of {len(value)}"
+    return repr(value)
+
+
+def _one_line(error) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".")
 
 
 def recurrent_maps(cell: type[Cell]) -> tuple[str, ...]:

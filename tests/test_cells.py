@@ -208,3 +208,83 @@ def test_a_registered_cell_is_counted_and_run_like_the_others():
         ).shape == (1, B, O)
     finally:
         CELLS.pop("mine")
+
+
+def wrong(step, **declared):
+    """A cell with this step, and what else it declares."""
+    attributes = {"architecture": "wrong", "maps": ("c", "g"), "step": staticmethod(step)}
+    return type("Wrong", (Cell,), attributes | declared)
+
+
+def minimal(W, h, x, s):
+    g = torch.sigmoid(W.g(h, x))
+    h = g * h + (1 - g) * s(W.c(h, x))
+    return h, h
+
+
+def returning(value):
+    return lambda W, h, x, s: (minimal(W, h, x, s), value(h))[1]
+
+
+MISTAKES = {  # a mistake -> the cell, and what is said of it
+    "one value": (wrong(returning(lambda h: h)), r"must return two values.* got a tensor of shape"),
+    "a tuple of three": (wrong(returning(lambda h: (h, h, h))), "got a tuple of 3"),
+    "a number": (wrong(returning(lambda h: (h, 1.0))), "h must be a tensor of as many units"),
+    "another size": (wrong(returning(lambda h: (h[..., :1], h))), "What goes up must be a tensor"),
+    "s forgotten": (wrong(lambda W, h, x: (h, h)), r"\(W, h, x, s\).* got \(W, h, x\)"),
+    "an unknown operation": (
+        wrong(lambda W, h, x, s: (W.c(h, x).softplus() + W.g(h, x), h)),
+        "Wrong.step cannot be run .*no attribute 'softplus'",
+    ),
+    "numpy": (
+        wrong(lambda W, h, x, s: (np.polyval(W.c(h, x), "h"), W.g(h, x))),
+        "Wrong.step cannot be run",
+    ),
+    "x and h of two sizes": (
+        wrong(lambda W, h, x, s: (W.c(h, x) + x, W.g(h, x))),
+        "cannot be run .*equal_sizes = True",
+    ),
+    "a map without a name": (
+        wrong(minimal, maps=("c",)),
+        "calls W.g, but the maps of Wrong are c. Add 'g'",
+    ),
+    "a map without a call": (wrong(minimal, maps=("c", "g", "r")), "got no call of W.r"),
+    "arguments swapped": (
+        wrong(lambda W, h, x, s: (W.c(x, h), W.g(h, x))),
+        r"as W.c\(h, x\), got a tensor of shape \(1, 3\)",
+    ),
+    "one state of two": (
+        wrong(minimal, states=("h", "c")),
+        r"got a tuple of 2 and x. A state of two is unpacked first, as h, c = state",
+    ),
+    "a word for a tuple": (wrong(minimal, maps="cg"), r"maps must be a tuple of names.*got 'cg'"),
+    "a map named twice": (wrong(minimal, maps=("c", "g", "c")), "must name each once"),
+    "another initialisation": (
+        wrong(minimal, recurrent_inits=("zeros",)),
+        "Wrong.recurrent_inits must be one of identity, orthogonal, normal, got 'zeros'",
+    ),
+    "a slash in its name": (wrong(minimal, architecture="my/cell"), "a word of letters"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_cell_with_a_mistake_is_refused_in_one_sentence_when_it_is_registered(mistake):
+    cell, said = MISTAKES[mistake]
+    with pytest.raises(ValueError, match=said) as caught:
+        register(cell)
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+    assert "wrong" not in CELLS
+
+
+def test_a_mistake_leaves_the_cell_that_had_the_name():
+    before = CELLS["gru"]
+    with pytest.raises(ValueError):
+        register(wrong(returning(lambda h: h), architecture="gru"))
+    assert CELLS["gru"] is before
+
+
+def test_a_cell_without_a_mistake_is_registered():
+    try:
+        assert register(wrong(minimal)) is CELLS["wrong"]
+    finally:
+        CELLS.pop("wrong")
