@@ -24,8 +24,9 @@ MAY_IMPORT = {
     "draws": set(),
     "threads": set(),
     "names": set(),
+    "markup": set(),
     "cells": {"names", "checks"},
-    "trials": set(),
+    "trials": {"markup"},
     "networks": {"draws", "cells", "checks", "native"},
     "tasks": {"names", "draws", "checks", "theory"},
     "native": {"cells"},
@@ -35,6 +36,7 @@ MAY_IMPORT = {
     "architectures": {"cells", "networks", "hparams"},
     "tuner": {"cells", "hparams", "threads", "checks"},
     "studies": {
+        "markup",
         "names",
         "draws",
         "cells",
@@ -49,7 +51,7 @@ MAY_IMPORT = {
         "checks",
         "wording",
     },
-    "analysis": {"names", "trials", "paper", "theory", "wording"},
+    "analysis": {"markup", "names", "trials", "paper", "theory", "wording"},
     "reference": {"trials", "paper"},
     "figures": {"names", "trials", "paper", "analysis", "reference", "theory", "wording"},
     "widgets": {

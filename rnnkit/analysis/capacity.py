@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rnnkit import paper
+from rnnkit.analysis.display import Best
 from rnnkit.analysis.statistics import bootstrap, expected_best, half_search
 from rnnkit.theory import coinciding, soft_bits
 
@@ -117,7 +118,7 @@ def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
     return best[columns].merge(counts, on=key)
 
 
-def best_trials(frame: pd.DataFrame, count: int = 5) -> pd.DataFrame:
+def best_trials(frame: pd.DataFrame, count: int = 5) -> Best:
     """The `count` trials with most bits per parameter, best first, with a column for each
     hyper-parameter: what do they share?
     """
@@ -128,22 +129,24 @@ def best_trials(frame: pd.DataFrame, count: int = 5) -> pd.DataFrame:
         .reset_index(drop=True)
     )
     chosen = pd.DataFrame(trials.hparams.tolist())
-    return pd.concat(
-        [
-            trials[
-                [
-                    "architecture",
-                    "n_layers",
-                    "num_params",
-                    "hyper_iter",
-                    "bits_per_param",
-                    "bits",
-                    "samples",
-                ]
+    return Best(
+        pd.concat(
+            [
+                trials[
+                    [
+                        "architecture",
+                        "n_layers",
+                        "num_params",
+                        "hyper_iter",
+                        "bits_per_param",
+                        "bits",
+                        "samples",
+                    ]
+                ],
+                chosen,
             ],
-            chosen,
-        ],
-        axis=1,
+            axis=1,
+        )
     )
 
 

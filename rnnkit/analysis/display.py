@@ -8,10 +8,10 @@ import math
 import pandas as pd
 
 from rnnkit.analysis.finding import FAILS, HOLDS
+from rnnkit.markup import LEFT, table, text
 
 COLOURS = {HOLDS: "#1a7f37", FAILS: "#cf222e"}  # dark enough on white, light enough on black
 OTHER = "#6e7781"
-LEFT = "text-align: left; vertical-align: top"
 
 
 class Verdicts(pd.DataFrame):
@@ -32,6 +32,26 @@ class Verdicts(pd.DataFrame):
             for row in self.to_dict("records")
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+class Best(pd.DataFrame):
+    """The best trials, a row each. It is any other DataFrame, but a notebook shows it on its side,
+    a column for each trial, and of its columns those that differ.
+    """
+
+    @property
+    def _constructor(self):
+        return Best
+
+    def _repr_html_(self):
+        if not len(self) or not self.columns.is_unique:
+            return super()._repr_html_()
+        plain = self.astype(object).where(self.notna(), "-")
+        same = [name for name in plain if plain[name].map(str).nunique() == 1 and len(plain) > 1]
+        rows = [(name, *plain[name]) for name in plain if name not in same]
+        told = ", ".join(f"{name} {text(plain[name].iloc[0])}" for name in same)
+        head = ("", *(f"number {k}" for k in range(1, len(self) + 1)))
+        return table(head, rows, f"The same in all of them: {told}." if same else "")
 
 
 def _cell(name, row: dict) -> str:

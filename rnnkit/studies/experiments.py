@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 from rnnkit.cells import LATER, PAPER, cell_of
 from rnnkit.checks import whole_number
+from rnnkit.markup import some, table
 from rnnkit.names import known
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.compression import quantise
-from rnnkit.studies.scales import LARGE, Part, Scale, scale_of
+from rnnkit.studies.scales import LARGE, SCALES, Part, Scale, scale_of
 from rnnkit.studies.study import Study
 from rnnkit.tasks import TASKS
 
@@ -44,6 +45,34 @@ class Experiment:
     then: Callable | None = None
     finish: Callable | None = None
     pooled: bool = False
+
+    def __repr__(self) -> str:
+        return f"Experiment({self.title!r}, {self.where!r})"
+
+    def _repr_html_(self) -> str:
+        """What it trains at each scale."""
+        rows = []
+        for name, scale in SCALES.items():
+            studies = [] if self.after else self.studies(scale)
+            trials = [self.trials(scale, study) for study in studies]
+            rows.append(
+                (
+                    name,
+                    f"{len(studies):,}",
+                    f"{sum(trials):,}",
+                    some(dict.fromkeys(study.architecture for study in studies)),
+                    some(sorted({study.n_layers for study in studies})),
+                    some(f"{size:,}" for size in sorted({study.max_params for study in studies})),
+                )
+            )
+        head = ("scale", "studies", "trials", "cells", "layers", "parameters")
+        more = f"{self.title} ({self.where})."
+        if self.after:
+            more += f" Its studies are made of the trials of {self.after!r}, once these are there."
+            return f"<p>{more}</p>"
+        if self.then:
+            more += " More studies follow, made of the trials of these."
+        return table(head, rows, more)
 
 
 def _per_cap(architectures, depths, sizes, scale, **settings):

@@ -11,6 +11,7 @@ from functools import cached_property
 from rnnkit.cells import CELLS, cell_of
 from rnnkit.checks import whole_number
 from rnnkit.hparams import space_for
+from rnnkit.markup import some, table
 from rnnkit.names import known, nearest
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.fingerprint import fingerprint
@@ -227,6 +228,26 @@ class Study:
         each training step.
         """
         return 6 * self.num_params * self.task.batch * self.task.steps * self.mean_steps
+
+    def _repr_html_(self) -> str:
+        low, high = self.train_steps
+        steps = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        tuned = f"{some(self.space.names)} ({len(self.space)} in all)"
+        sized = f" (form {self.form})" if self.form else ""
+        rows = [
+            ("task", f"{self.task_type}{sized}: {self.task.n_in} inputs, {self.task.steps} steps"),
+            ("network", f"{self.architecture}, {self.n_layers} layers of {self.n_units} units"),
+            ("parameters", f"{self.num_params:,} of at most {self.max_params:,}"),
+            ("training steps", steps),
+            ("search", f"{self.tuner}, seed {self.seed}"),
+            ("it chooses", tuned if len(self.space) else "nothing: all is pinned"),
+            *(
+                [("pinned", some(f"{name} = {value}" for name, value in self.pinned))]
+                * bool(self.pinned)
+            ),
+            ("key", self.key),
+        ]
+        return table((), rows)
 
     def __post_init__(self):
         try:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from rnnkit.markup import table
 from rnnkit.trials.files import at_home, look_at, more_beside
 from rnnkit.trials.sql import BOTH, CREATE, INSERT, KINDS, NAMES, STUDY, TEXTS, corrupt, plainly
 from rnnkit.trials.trial import (
@@ -226,6 +227,30 @@ class TrialStore:
             (plain(str(key)), count, bad, math.nan if best is None else best, seconds)
             for key, count, bad, best, seconds in rows
         ]
+
+    def tasks(self) -> list[tuple]:
+        """A row per task: its name, studies, trials, infeasible ones, seconds of training."""
+        columns = "task_type, count(DISTINCT study), count(*), sum(infeasible), sum(seconds)"
+        with self._plainly():
+            rows = self._sql.execute(
+                f"SELECT {columns} FROM {self._table()} GROUP BY task_type ORDER BY task_type"
+            ).fetchall()
+        return [(plain(str(name)), *counts) for name, *counts in rows]
+
+    def __repr__(self) -> str:
+        return f"TrialStore({str(self.path)!r}): {len(self):,} trials"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, studies, trials, bad, f"{seconds / 60:,.1f}")
+            for name, studies, trials, bad, seconds in self.tasks()
+        ]
+        kept = "" if self.kept else " What is added is not kept."
+        return table(
+            ("task", "studies", "trials", "diverged", "minutes of training"),
+            rows,
+            f"{len(self):,} trials in {self.path}.{kept}",
+        )
 
     def has(self, study: str, count: int) -> bool:
         """Whether the trials 0, ..., count - 1 of a study are all here. StoreError."""

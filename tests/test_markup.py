@@ -1,0 +1,81 @@
+"""Results that show themselves in a notebook."""
+
+import re
+
+import pandas as pd
+import pytest
+
+import rnnkit as rk
+from rnnkit.analysis.display import Best
+from rnnkit.markup import some, table, text
+
+
+def cells(html):
+    """The texts of a table, row by row."""
+    return [
+        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall("<tr>(.*?)</tr>", html)
+    ]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("markup") / "trials.sqlite"
+    rk.run("start", "smoke", path, trials=3, progress=False)
+    with rk.TrialStore(path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "value, shown",
+    [(0.01234, "0.0123"), (1234.5, "1,234"), (1_000, "1,000"), (float("nan"), "-"), (True, "True")],
+)
+def test_numbers_are_short(value, shown):
+    assert text(value) == shown
+
+
+def test_what_a_table_shows_is_text_and_no_markup():
+    assert "<script>" not in table(("<script>",), [("a", "<script>")], "<script>")
+
+
+def test_many_names_are_counted():
+    assert some("abcd", 2) == "a, b and 2 more" and some("ab", 2) == "a, b"
+
+
+def test_a_study_shows_its_network_and_what_is_tuned():
+    study = rk.Study("per_cap", "gru", 2, 1_000, pinned={"lr_init": 0.01})
+    shown = dict(cells(study._repr_html_()))
+    assert shown["network"] == f"gru, 2 layers of {study.n_units} units"
+    assert shown["parameters"] == f"{study.num_params:,} of at most 1,000"
+    assert "lr_init = 0.01" in shown["pinned"] and shown["key"] == study.key
+
+
+def test_a_store_shows_its_tasks(store):
+    assert repr(store) == f"TrialStore({str(store.path)!r}): 3 trials"
+    head, row = cells(store._repr_html_())
+    assert head[0] == "task" and row[:4] == ["per_cap", "1", "3", "0"]
+
+
+@pytest.mark.parametrize("name", rk.EXPERIMENTS)
+def test_an_experiment_shows_what_it_trains_at_each_scale(name):
+    experiment = rk.EXPERIMENTS[name]
+    shown = experiment._repr_html_()
+    assert experiment.title in shown and len(repr(experiment)) < 200
+    if not experiment.after:
+        studies = rk.studies.studies_of(name, "smoke") if not experiment.then else None
+        _, smoke, *_ = cells(shown)
+        assert smoke[0] == "smoke" and (studies is None or smoke[1] == f"{len(studies):,}")
+
+
+def test_the_best_trials_show_what_differs_in_them(store):
+    best = rk.analysis.best_trials(store.frame(), 3)
+    assert isinstance(best, Best) and isinstance(best, pd.DataFrame) and len(best) == 3
+    rows = cells(best._repr_html_())
+    names = [name for name, *_ in rows]
+    assert rows[0] == ["", "number 1", "number 2", "number 3"]
+    assert "lr_init" in names and "architecture" not in names
+    assert "The same in all of them: architecture rnn" in best._repr_html_()
+
+
+def test_one_best_trial_shows_all_of_it(store):
+    rows = cells(rk.analysis.best_trials(store.frame(), 1)._repr_html_())
+    assert ["architecture", "rnn"] in rows
