@@ -156,6 +156,13 @@ def main():
     metavar="FOLDER",
     help="Where figures and executed notebooks go.",
 )
+@click.option(
+    "--notebooks",
+    default=None,
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Execute the notebooks of this folder.  [default: the kit's own]",
+)
 @SEED
 @TRIALS
 @WORKERS
@@ -214,6 +221,21 @@ def plan(scale, only, **settings):
         )
 
 
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False))
+@plainly
+def notebooks(folder):
+    """Copy the notebooks, and the trials that they draw, into FOLDER.
+
+    They go into FOLDER/notebooks and FOLDER/figures, to be opened with jupyter lab. Nothing that is
+    there is replaced.
+    """
+    from rnnkit.notebooks import copy_into
+
+    place = copy_into(folder)
+    click.echo(f"The notebooks are in {place}; jupyter lab {place} opens them.")
+
+
 @main.group()
 def trials():
     """Move trials to and from Parquet files, or list them."""
@@ -236,18 +258,20 @@ def export_(parquet, store):
 
 
 @trials.command("import")
-@click.argument("parquet", type=FILE)
+@click.argument("parquet", type=FILE, required=False)
 @STORE
 @plainly
 def import_(parquet, store):
-    """Add the trials of the file PARQUET to a store.
+    """Add the trials of the file PARQUET to a store, or else those that the kit ships.
 
     Trials that the store has stay as they are. The file is checked first, value by value, and
     nothing in it is run.
     """
+    from rnnkit import places
     from rnnkit.studies.foreign import Checker
     from rnnkit.trials import StoreError, TrialStore
 
+    parquet = parquet or str(places.TRIALS)
     with TrialStore(store) as opened:
         if not opened.kept:
             raise StoreError(

@@ -1,12 +1,15 @@
 """Executes a notebook, and takes nobody's word for it: neither the parameters that it is given, nor
-papermill's that it ran.
+papermill's that it ran. Copies the kit's own notebooks to where a reader wants them.
 """
 
 import ast
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
+
+from rnnkit import places
 
 CELL_TIMEOUT = (
     6 * 3600
@@ -15,6 +18,45 @@ CELL_TIMEOUT = (
 
 class NotebookError(RuntimeError):
     """A notebook that was not executed to its end, in one sentence."""
+
+
+def copy_into(folder) -> Path:
+    """Copies the kit's notebooks into `folder`/notebooks, and beside it the trials and networks that
+    they draw, as they lie in the checkout. Returns the folder of the notebooks.
+
+    NotebookError, before anything is copied, where something else is in the way.
+    """
+    folder = Path(os.path.expanduser(folder))
+    sources = [
+        *sorted(places.NOTEBOOKS.glob("*.ipynb")),
+        places.TRIALS,
+        *sorted(places.TRIALS.with_suffix(".weights").glob("*")),
+    ]
+    targets = {source: folder / source.relative_to(places.HOME) for source in sources}
+    if not places.TRIALS.is_file() or len(sources) < 2:
+        raise NotebookError(
+            f"The kit's notebooks must be in {places.HOME}, and are not. Install rnnkit again."
+        )
+    for source, target in targets.items():
+        if os.path.lexists(target) and not (target.is_file() and _alike(source, target)):
+            raise NotebookError(
+                f"{target} is there, and is not what would be copied to it. Name another folder."
+            )
+    try:
+        for source, target in targets.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                shutil.copyfile(source, target)
+    except OSError as error:
+        raise NotebookError(
+            f"The notebooks cannot be copied to {folder} ({error.strerror or error}). Name another"
+            " folder."
+        ) from error
+    return folder / places.NOTEBOOKS.name
+
+
+def _alike(one: Path, other: Path) -> bool:
+    return one.read_bytes() == other.read_bytes()
 
 
 def types_of(notebook) -> dict[str, str]:

@@ -3,12 +3,11 @@
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import pandas as pd
 import torch
 
-from rnnkit import cells, figures
+from rnnkit import cells, figures, places
 from rnnkit.architectures import LATER_ROWS, formulas, space_table, units
 from rnnkit.cells import CELLS, PAPER, Cell, cell_of, register
 from rnnkit.figures.account import digest_of_trials
@@ -23,9 +22,7 @@ from rnnkit.studies.scales import SCALES, scale_of
 from rnnkit.trials import TrialStore
 from rnnkit.wording import label_of
 
-SHIPPED = (
-    Path(__file__).resolve().parent.parent / "figures" / "trials.parquet"
-)  # of the source checkout
+SHIPPED = places.TRIALS
 KIT = {
     cell.architecture: cell
     for cell in vars(cells).values()

@@ -5,15 +5,14 @@ and the table of claims.
 import os
 from pathlib import Path
 
+from rnnkit import places
 from rnnkit.names import known, matching, nearest
 from rnnkit.notebooks import NotebookError, parameters_of, run_notebook
 from rnnkit.trials import StoreError, TrialStore, files
 from rnnkit.trials import export as exporting
 
-TRIALS = "trials.parquet"  # in the folder of figures: the trials behind them
-EVIDENCE = (
-    Path(__file__).resolve().parent.parent / "figures"
-)  # of the source checkout: the kit's own
+TRIALS = places.TRIALS.name  # in the folder of figures: the trials behind them
+EVIDENCE = places.FIGURES
 
 NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no trials
     "0_start_here": ("start",),
@@ -40,13 +39,15 @@ def reproduce(
     workers=None,
     device=None,
     scheduler=None,
+    notebooks=None,
     say=print,
 ):
     """Trains what the store lacks, executes the notebooks into `out`/notebooks, writes
     `out`/README.md and trials.parquet.
 
     `only` names notebooks or experiments (default: all). A notebook of which all experiments are
-    chosen is executed; else the chosen figures are drawn without it. What stands in `out` is
+    chosen is executed, from the folder `notebooks` if one is named; else the chosen figures are
+    drawn without it. What stands in `out` is
     replaced only where the kit wrote it, and drawn again only where its trials or the code have
     changed; trials that its trials.parquet has are taken over and stay in it. Returns the table of
     claims, one row a claim. Errors as in `studies.run`, and NotebookError. Everything that can be
@@ -59,7 +60,7 @@ def reproduce(
         jobs_of(name, scale, seed, trials)  # ValueError now for what cannot be trained
     out = writable_folder(out)
     whole = [notebook for notebook, names in chosen.items() if names == NOTEBOOKS[notebook]]
-    folder = notebooks_folder() if whole else None
+    folder = notebooks_folder(notebooks, whole) if whole else None
     with TrialStore(store) as opened:
         take_over(opened, out / TRIALS, say)
         for k, (notebook, names) in enumerate(chosen.items(), 1):
@@ -273,17 +274,21 @@ def choose(only=()) -> dict:
     return chosen
 
 
-def notebooks_folder() -> Path:
-    """The notebooks of the source checkout. NotebookError, with what to do, where there are none."""
-    places = [Path(__file__).resolve().parent.parent / "notebooks", Path.cwd() / "notebooks"]
-    for place in places:
-        if all((place / f"{name}.ipynb").is_file() for name in NOTEBOOKS):
-            return place
-    raise NotebookError(
-        f"The notebooks ({', '.join(NOTEBOOKS)}) are in the source checkout's folder `notebooks`,"
-        " which is not here: run rnnkit from the folder of a clone of the repository, or choose"
-        " experiments with --only."
-    )
+def notebooks_folder(named=None, names=tuple(NOTEBOOKS)) -> Path:
+    """The folder of the notebooks that are executed: the kit's own, or the one that is named.
+
+    Nothing is executed for merely lying in a folder `notebooks` that the kit is run beside.
+    NotebookError, with what to do, where a notebook is missing.
+    """
+    folder = places.NOTEBOOKS if named is None else files.at_home(named)
+    missing = [f"{name}.ipynb" for name in names if not (folder / f"{name}.ipynb").is_file()]
+    if missing:
+        raise NotebookError(
+            f"The notebooks must be in {folder}, and {', '.join(missing)}"
+            f" {'is' if len(missing) == 1 else 'are'} not. Install rnnkit again, name the folder"
+            " that has them with --notebooks, or choose experiments with --only."
+        )
+    return folder
 
 
 def writable_folder(out) -> Path:

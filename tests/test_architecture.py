@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "checks": set(),
     "theory": set(),
     "wording": {"paper"},
-    "notebooks": set(),
+    "places": set(),
+    "notebooks": {"places"},
     "draws": set(),
     "threads": set(),
     "names": set(),
@@ -55,6 +56,7 @@ MAY_IMPORT = {
     "reference": {"trials", "paper"},
     "figures": {"names", "trials", "paper", "analysis", "reference", "theory", "wording"},
     "widgets": {
+        "places",
         "names",
         "draws",
         "cells",
@@ -74,6 +76,7 @@ MAY_IMPORT = {
         "wording",
     },
     "reports": {
+        "places",
         "names",
         "cells",
         "networks",
@@ -87,6 +90,7 @@ MAY_IMPORT = {
     "practice": {"names", "cells", "studies", "paper", "analysis", "figures", "reports", "wording"},
     "lessons": {"names", "paper", "networks", "flow", "practice"},
     "reproduce": {
+        "places",
         "names",
         "notebooks",
         "studies",

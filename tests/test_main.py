@@ -30,6 +30,7 @@ COMMANDS = [
     for words in (
         "reproduce",
         "plan",
+        "notebooks",
         "trials",
         "trials export",
         "trials import",

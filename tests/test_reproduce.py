@@ -20,6 +20,7 @@ import pytest
 from rnnkit import reproduce as rep
 from rnnkit.__main__ import main
 from rnnkit.figures import account
+from rnnkit.notebooks import copy_into
 from rnnkit.reproduce import NOTEBOOKS, NotebookError, choose, claims_text, run_notebook
 from rnnkit.studies import EXPERIMENTS
 from rnnkit.trials import StoreError, TrialStore
@@ -198,26 +199,42 @@ def test_a_folder_where_no_figure_can_be_written_is_told_before_training(tmp_pat
     assert not (tmp_path / "trials.sqlite").exists()
 
 
-def test_an_installed_package_without_notebooks_says_where_to_run_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        rep, "__file__", str(tmp_path / "site-packages" / "rnnkit" / "reproduce.py")
-    )
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        NotebookError, match="run rnnkit from the folder of a clone of the repository"
-    ):
-        rep.notebooks_folder()
+def test_notebooks_that_are_not_there_are_told_with_what_to_do(tmp_path):
+    (tmp_path / "B_tasks.ipynb").write_text("{}")
+    with pytest.raises(NotebookError, match=r"0_start_here\.ipynb, .* name the folder"):
+        rep.notebooks_folder(tmp_path)
 
 
-def test_an_installed_package_finds_the_notebooks_of_the_folder_it_is_run_in(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        rep, "__file__", str(tmp_path / "site-packages" / "rnnkit" / "reproduce.py")
-    )
-    (tmp_path / "notebooks").mkdir()
+def test_a_folder_of_notebooks_is_executed_only_where_it_is_named(tmp_path, monkeypatch):
+    """Any project has a folder `notebooks`: what lies in it is not the kit's to run."""
     for name in NOTEBOOKS:
+        (tmp_path / "notebooks").mkdir(exist_ok=True)
         (tmp_path / "notebooks" / f"{name}.ipynb").write_text("{}")
     monkeypatch.chdir(tmp_path)
-    assert rep.notebooks_folder() == tmp_path / "notebooks"
+    assert rep.notebooks_folder() == ROOT / "notebooks"
+    assert rep.notebooks_folder("notebooks") == Path("notebooks")
+
+
+def test_the_notebook_that_is_executed_is_the_one_of_the_named_folder(tmp_path):
+    book = nbformat.read(ROOT / "notebooks" / "B_tasks.ipynb", as_version=4)
+    book.cells = [cell for cell in book.cells if "parameters" in cell.metadata.get("tags", ())]
+    book.cells.append(nbformat.v4.new_code_cell("print('mine')"))
+    (tmp_path / "mine").mkdir()
+    nbformat.write(book, tmp_path / "mine" / "B_tasks.ipynb")
+    store, out = tmp_path / "trials.sqlite", tmp_path / "results"
+    rep.reproduce(
+        "smoke", "B_tasks", store, out, notebooks=tmp_path / "mine", say=lambda text: None
+    )
+    assert "mine\\n" in (out / "notebooks" / "B_tasks.ipynb").read_text(encoding="utf-8")
+
+
+def test_notebooks_that_a_reader_has_changed_are_not_copied_over(tmp_path):
+    changed = tmp_path / "notebooks" / "B_tasks.ipynb"
+    changed.parent.mkdir()
+    changed.write_text("my notes")
+    with pytest.raises(NotebookError, match=r"B_tasks.ipynb is there, .* Name another folder\."):
+        copy_into(tmp_path)
+    assert changed.read_text() == "my notes" and os.listdir(tmp_path) == ["notebooks"]
 
 
 # --- nothing that is there is lost ----------------------------------------------------------------
@@ -390,7 +407,7 @@ def reproduced(folder, **settings):
     said = []
     settings = {"store": folder / "trials.sqlite", "out": folder / "figures", **settings}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rep, "notebooks_folder", lambda: folder / "books")
+        patch.setattr(rep, "notebooks_folder", lambda *_: folder / "books")
         claims = rep.reproduce("smoke", say=said.append, **settings)
     return said, claims
 

@@ -19,7 +19,7 @@ VECTORS = 20
 CHOSEN, OTHER = dict(linewidth=3, markersize=9), dict(linewidth=1.2, markersize=5, alpha=0.35)
 
 
-def widget(store="../figures/trials.parquet", seed=0, form="") -> Panel:
+def widget(store=None, seed=0, form="") -> Panel:
     """The best networks of the memory task in a store, in its largest form if none is named.
     StoreError where it has none of them.
     """

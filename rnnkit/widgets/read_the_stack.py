@@ -21,7 +21,7 @@ PLACE = {"left": 0.09, "right": 0.985, "bottom": 0.1, "top": 0.9}
 NAMES = {"parens_counting": "parentheses", "arithmetic": "addition"}
 
 
-def widget(store="../figures/trials.parquet", task="", seed=0, form="") -> Panel:
+def widget(store=None, task="", seed=0, form="") -> Panel:
     """The best network of each study on parentheses and on arithmetic, the best first; `task` names
     the one to begin with.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from rnnkit import places
 from rnnkit.cells import cell_of
 from rnnkit.networks import blocks, forward
 from rnnkit.studies import Study
@@ -21,10 +22,10 @@ PATIENCE = 20
 
 @lru_cache(maxsize=4)
 def opened(path) -> TrialStore:
-    """The store, opened once and left open: a widget reads from it as long as it is looked at.
-    StoreError.
+    """The store at a path, or else of the trials that the kit ships, opened once and left open: a
+    widget reads from it as long as it is looked at. StoreError.
     """
-    return TrialStore(Path(path).expanduser(), create=False)
+    return TrialStore(Path(path or places.TRIALS).expanduser(), create=False)
 
 
 def found(store: TrialStore, task: str, seed: int = 0, form: str = "") -> dict:

@@ -5,6 +5,7 @@ the trial was.
 import numpy as np
 import pandas as pd
 
+from rnnkit import places
 from rnnkit.analysis import in_order
 from rnnkit.figures.style import short
 from rnnkit.trials import TrialStore
@@ -24,8 +25,8 @@ LOSS = {  # what the tuner minimises, by task; capacity is drawn the right way u
 NUMBERS = ("num_params", "steps")
 
 
-def widget(store="../figures/trials.parquet", task="", hyperparameter="lr_init") -> Panel:
-    """`store` is the path of a store, or a frame of trials; begins with that task, where the store
+def widget(store=None, task="", hyperparameter="lr_init") -> Panel:
+    """`store` is the path of a store, or a frame of trials, and else what the kit ships; begins with that task, where the store
     has it. ValueError for an empty one.
     """
     frame = store if isinstance(store, pd.DataFrame) else _read(store)
@@ -79,7 +80,7 @@ def widget(store="../figures/trials.parquet", task="", hyperparameter="lr_init")
 
 
 def _read(path):
-    with TrialStore(path, create=False) as store:
+    with TrialStore(path or places.TRIALS, create=False) as store:
         return store.frame()
 
 
