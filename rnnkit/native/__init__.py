@@ -10,14 +10,13 @@ import ctypes
 import hashlib
 import os
 import platform
-import shlex
-import shutil
 import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
 
 from ..cells import cell_of
+from .compilers import HOW, PATIENCE, announce, compiler
 from .trace import Untraceable, trace
 
 SOURCE, HEADER = (Path(__file__).with_name(name) for name in ("step.cpp", "products.h"))
@@ -43,17 +42,6 @@ COLUMNS = (
 
 class Unavailable(RuntimeError):
     """Why there is no compiled step for a cell on this machine."""
-
-
-def compiler() -> list[str] | None:
-    """The C++ compiler: $CXX, or the first of g++, clang++, c++ on the path; None where there is
-    none.
-    """
-    if os.environ.get("CXX"):
-        return shlex.split(os.environ["CXX"])
-    return next(
-        ([found] for name in ("g++", "clang++", "c++") if (found := shutil.which(name))), None
-    )
 
 
 @cache
@@ -90,7 +78,7 @@ def build(name: str, real: str, sources: list[Path], equations: str = "") -> cty
     """
     command = compiler()
     if command is None:
-        raise Unavailable("no C++ compiler was found (g++, clang++ or $CXX)")
+        raise Unavailable(f"no C++ compiler was found; {HOW}")
     content = [
         *(source.read_text() for source in sources),
         equations,
@@ -104,6 +92,7 @@ def build(name: str, real: str, sources: list[Path], equations: str = "") -> cty
         / f"{name}-{real}-{hashlib.sha256(chr(0).join(content).encode()).hexdigest()[:20]}.so"
     )
     if not target.exists():
+        announce(command)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             Path(folder, "cell.inc").write_text(equations)
             made = Path(folder, "made.so")
@@ -117,7 +106,7 @@ def build(name: str, real: str, sources: list[Path], equations: str = "") -> cty
                 str(made),
             ]
             try:
-                done = subprocess.run(call, capture_output=True, text=True, timeout=300)
+                done = subprocess.run(call, capture_output=True, text=True, timeout=PATIENCE)
             except (OSError, subprocess.TimeoutExpired) as reason:
                 raise Unavailable(
                     f"the compiler {command[0]} could not be run ({reason})"
