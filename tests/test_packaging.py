@@ -4,6 +4,7 @@ the ones that are run.
 
 import ast
 import importlib.metadata
+import json
 import os
 import re
 import subprocess
@@ -258,3 +259,53 @@ def test_ci_runs_the_readmes_test_command():
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert lines[-1] == TEST_COMMAND
     assert "set -euo pipefail" in lines
+
+
+def test_the_version_is_one_wherever_it_is_written():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert citation["version"] == rnnkit.__version__
+    assert re.search(r"^## ([0-9.]+)", changes, re.MULTILINE)[1] == rnnkit.__version__
+
+
+def test_the_citation_names_the_paper_and_its_authors():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    paper = citation["preferred-citation"]
+    assert citation["cff-version"] == "1.2.0" and citation["license"] == PROJECT["license"]
+    assert paper["url"] == PROJECT["urls"]["Paper"]
+    assert [author["family-names"] for author in paper["authors"]] == [
+        "Collins",
+        "Sohl-Dickstein",
+        "Sussillo",
+    ]
+
+
+def test_every_file_and_name_of_the_recipes_is_there():
+    """A file is named with its folder; a name in capitals stands in a file of the same recipe."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    recipes = re.findall(r"^\d\. .*?(?=^\d\. |^Whatever)", text, re.MULTILINE | re.DOTALL)
+    assert len(recipes) == 6
+    for name in re.findall(r"`([\w.]+/[\w./]*)`", text):
+        assert (ROOT / name).exists(), name
+    for recipe in recipes:
+        files = [ROOT / name for name in re.findall(r"`(rnnkit/[\w/]+\.py)`", recipe)]
+        sources = "".join(path.read_text(encoding="utf-8") for path in files)
+        for name in re.findall(r"`([A-Z][A-Z_]+|[a-z]+_for|rules)`", recipe):
+            assert re.search(rf"\b{name}\b", sources), name
+
+
+def test_the_workflow_runs_what_ci_runs():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    jobs = workflow["jobs"]
+    assert jobs["test"]["steps"][-1]["run"] == ".ci/run"
+    assert jobs["pins"]["steps"][-1]["run"].endswith(".ci/pins --check")
+    pythons = jobs["test"]["strategy"]["matrix"]["python"]
+    assert [f"{python}.0" if python != "3.11" else "3.11.2" for python in pythons] == [
+        PYTHONS[0],
+        PYTHONS[-1],
+    ]
+
+
+def test_the_devcontainer_makes_the_environment_of_the_tests():
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
+    assert container["postCreateCommand"] == TEST_COMMAND.partition(" && .venv/bin/python")[0]
