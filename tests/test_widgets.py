@@ -14,7 +14,7 @@ from PIL import Image
 from rnnkit.figures.style import PAPER_STYLE
 from rnnkit.widgets import WIDGETS, Panel, button, choice, slider, theme_for, widget
 from rnnkit.widgets import panel as frame
-from rnnkit.widgets.panel import png
+from rnnkit.widgets.panel import STILL, png
 from rnnkit.widgets.theme import contrast
 
 LIGHT, DARK = theme_for("#ffffff"), theme_for("#111111")
@@ -100,14 +100,21 @@ def test_where_nobody_answers_there_is_one_picture_and_no_control():
     made = panel()
     data, metadata = made._repr_mimebundle_()
     assert set(data) == {"image/png", "text/plain"} and made.made == {}
-    assert metadata["image/png"]["alt"] == "line of height 1."
+    assert metadata["image/png"]["alt"] == f"line of height 1. {STILL}"
+
+
+def test_a_still_says_below_the_picture_what_it_shows_and_that_it_is_one():
+    live, still = panel().figure(), panel().still_figure()
+    words = [text.get_text() for part in still.subfigs for text in part.texts]
+    assert words == ["line of height 1.", STILL] and live.texts == []
+    assert still.get_figheight() > live.get_figheight()
 
 
 def test_where_nobody_answers_the_picture_can_be_of_another_state():
     made = Panel(
         lambda figure, theme, *, done: f"{done} done.", {}, {"done": 0}, still=lambda: {"done": 7}
     )
-    assert made._repr_mimebundle_()[0]["text/plain"] == "7 done."
+    assert made._repr_mimebundle_()[0]["text/plain"] == f"7 done. {STILL}"
 
 
 def test_on_a_page_there_are_controls_and_a_picture_for_the_time_without_a_kernel(watched):

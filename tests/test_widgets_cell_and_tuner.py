@@ -130,9 +130,38 @@ def test_the_line_and_the_band_are_the_tuners_posterior():
     mean, std, improvement = tuner.posterior([{"x": float(u)} for u in x])
     top, bottom = figure.axes
     lines = {line.get_label(): line for line in top.lines}
-    np.testing.assert_allclose(lines["mean"].get_ydata(), mean)
+    np.testing.assert_allclose(lines["expected"].get_ydata(), mean)
     np.testing.assert_allclose(lines["trials"].get_ydata(), told(losses)[np.isfinite(losses)])
     np.testing.assert_allclose(bottom.lines[0].get_ydata(), improvement)
+    bands = {band.get_label(): band for band in top.collections}
+    for label, deviation in (
+        ("its mean, 95 %", std),
+        ("a trial, 95 %", np.hypot(std, tuner.noise())),
+    ):
+        above = bands[label].get_paths()[0].vertices[:, 1].max()
+        assert above == pytest.approx((mean + 2 * deviation).max())
+
+
+def test_what_is_told_is_said_in_the_units_that_were_measured():
+    losses = (3.0, 1.0, float("nan"), 2.0, 10.0)
+    heard = told(losses)
+    feasible = np.isfinite(losses)
+    back = tuner_thinks._as_measured(heard[feasible], losses, heard)
+    np.testing.assert_allclose(back, np.array(losses)[feasible])
+    np.testing.assert_allclose(
+        tuner_thinks._as_told(back, losses, heard), heard[feasible], atol=1e-12
+    )
+
+
+def test_the_band_holds_the_trials_that_it_says():
+    """Networks are noisy: of many trials, as good as all lie in the band of a trial."""
+    panel = tuner_thinks.widget("rate", 24)
+    state = panel.state
+    tuner = tuner_thinks.tuner_of("rate", 0, state["points"], state["losses"])
+    heard = told(state["losses"])
+    mean, std, _ = tuner.posterior([tuner.space.point(values) for values in state["points"]])
+    inside = np.abs(heard - mean) <= 2 * np.hypot(std, tuner.noise())
+    assert inside.mean() > 0.85
 
 
 def test_what_is_asked_for_is_what_the_tuner_suggests():
@@ -214,7 +243,7 @@ def test_asking_and_telling_move_the_picture():
     first, told_, asked, changed = asyncio.run(press())
     assert first.startswith("5 trials") and first.endswith("Press tell.")
     assert told_.startswith("6 trials") and told_.endswith("Press ask.")
-    assert asked.startswith("6 trials") and "expected improvement" in asked
+    assert asked.startswith("6 trials") and "beats the best with a chance of" in asked
     assert changed.startswith("4 trials") and ", y " in changed
 
 

@@ -198,9 +198,19 @@ def test_a_diverged_draw_is_counted():
     _, sentence = drawn(
         luck_of_the_draw.widget(), trials=((0, 1.0), (1, math.nan), (0, 2.4), (1, 2.0)), note=""
     )
-    assert (
-        "GRU, 1 layer: 0 of 2 diverged" in sentence and "IRNN, 1 layer: 1 of 2 diverged" in sentence
-    )
+    assert "GRU, 1 layer: 1 of 2 draws solved the task" in sentence
+    assert "0 diverged. IRNN, 1 layer: 0 of 2 draws solved the task" in sentence
+    assert sentence.endswith("1 learned something, 0 nothing, 1 diverged.")
+
+
+def test_draws_are_told_apart_by_how_far_below_chance_they_came():
+    losses = np.array([0.1, 0.49, 0.51, 0.89, 0.91, 3.0, math.nan])
+    assert luck_of_the_draw.outcomes(2 * losses, 2.0) == {
+        "solved": 2,
+        "learned something": 2,
+        "learned nothing": 2,
+        "diverged": 1,
+    }
 
 
 def test_the_plus_rnn_is_drawn_with_the_layers_that_it_needs():
@@ -314,8 +324,8 @@ def test_the_truth_is_what_a_plain_loop_counts(panels):
     task = panel.state["networks"][shown][0].task
     for seed in range(5):
         text = "".join(random.Random(seed).choices("()[]ab", k=task.steps))
-        symbols, truth, p = panel.state["answered"](shown, text)
-        assert symbols == list(text)
+        symbols, truth, p, remark = panel.state["answered"](shown, text)
+        assert symbols == list(text) and (not remark or "forgets" in remark)
         assert truth.T.tolist() == [open_counts(text, pair, task.cap) for pair in ("()", "[]")]
         np.testing.assert_allclose(p.sum(-1), 1, rtol=1e-5)
 
@@ -324,7 +334,25 @@ def test_a_longer_text_is_read_from_where_a_stream_would_begin(panels):
     panel = panels["read_the_stack"]
     shown = next(name for name in panel.state["networks"] if name.startswith("parentheses"))
     steps = panel.state["networks"][shown][0].task.steps
-    assert panel.state["answered"](shown, "(" * 5 + "a" * steps)[0] == ["a"] * steps
+    symbols, *_, remark = panel.state["answered"](shown, "(" * 5 + "a" * steps)
+    assert symbols == ["a"] * steps
+    assert f"reads {steps} symbols: the first 5 of yours are left out" in remark
+
+
+def test_what_the_task_cannot_count_is_not_called_the_truth(panels):
+    panel = panels["read_the_stack"]
+    shown = next(name for name in panel.state["networks"] if name.startswith("parentheses"))
+    cap = panel.state["networks"][shown][0].task.cap
+    _, sentence = drawn(panel, shown=shown, typed="(" * (cap + 2))
+    assert f"by the rule of the task: () {cap} (" in sentence
+    assert f"Of (, {cap + 2} are open, but the task counts to {cap}" in sentence
+
+
+def test_a_letter_that_the_network_does_not_know_is_named(panels):
+    panel = panels["read_the_stack"]
+    shown = next(name for name in panel.state["networks"] if name.startswith("parentheses"))
+    symbols, *_, remark = panel.state["answered"](shown, "(z")
+    assert f"it reads z as {symbols[1]}." in remark
 
 
 @pytest.mark.parametrize(
@@ -359,13 +387,42 @@ def test_trials_are_ranked_by_what_the_tuner_minimises(panels):
     assert part.valid_loss.dropna().is_monotonic_increasing
 
 
+def everything(panel):
+    """The settings of a panel's controls with which it shows all trials of its task."""
+    frame = panel.state["frame"]
+    cells, depths = tuple(set(frame.architecture)), tuple(set(frame.n_layers))
+    return {"cells": cells, "depths": depths, "size": 0, "length": ""}
+
+
+def of_task(panel):
+    """All trials of a panel's task, the best first."""
+    values = panel.values | everything(panel)
+    names = ("frame", "task", "cells", "depths", "size")
+    return trials_explorer.chosen(*(values[name] for name in names))
+
+
+def test_it_opens_on_one_search_alone(panels):
+    panel = panels["trials_explorer"]
+    values = panel.values
+    names = ("frame", "task", "cells", "depths", "size", "length")
+    part = trials_explorer.chosen(*(values[name] for name in names))
+    of_one = ["architecture", "n_layers", "max_params", "length"]
+    sizes = values["frame"][values["frame"].task_type == values["task"]].groupby(of_one).size()
+    assert len(part) == sizes.max() and len(part[of_one].drop_duplicates()) == 1
+
+
+def test_the_lengths_to_choose_from_are_those_that_were_trained(panels):
+    frame = panels["trials_explorer"].state["frame"]
+    for task in set(frame.task_type):
+        offered = [length for _, length in trials_explorer._lengths(frame, task, 0)]
+        trained = set(frame[frame.task_type == task].length)
+        assert set(offered) == (trained | {""} if len(trained) > 1 else trained)
+
+
 def test_the_trial_that_is_described_is_the_one_of_that_rank(panels):
     panel = panels["trials_explorer"]
-    figure, sentence = drawn(panel, rank=3)
-    values = panel.values
-    trial = trials_explorer.chosen(
-        values["frame"], values["task"], values["cells"], values["depths"], 0
-    ).iloc[2]
+    figure, sentence = drawn(panel, rank=3, **everything(panel))
+    trial = of_task(panel).iloc[2]
     assert "Number 3 from the best" in sentence
     told = dict(line.split() for line in figure.details.splitlines()[5:])
     assert set(told) == set(trial.hparams) and float(told["lr_init"]) == pytest.approx(
@@ -379,29 +436,40 @@ def test_diverged_trials_are_counted_and_come_last(panels):
     panel = trials_explorer.widget(frame)
     task = panel.values["task"]
     bad = int((frame.infeasible & (frame.task_type == task)).sum())
-    assert f"{bad} of them diverged" in drawn(panel)[1]
+    assert f"{bad} of them diverged" in drawn(panel, **everything(panel))[1]
 
 
-def test_a_click_describes_the_nearest_trial(panels, store, monkeypatch):
+@pytest.fixture
+def explorer(store, monkeypatch):
+    """The explorer as on a page, showing all trials of its task."""
     monkeypatch.setattr(frame_of_widgets, "someone_answers", lambda: True)
     panel = trials_explorer.widget(store)
     panel.make()
-    values = panel.values
-    part = trials_explorer.chosen(
-        values["frame"], values["task"], values["cells"], values["depths"], 0
-    )
-    wanted = part.iloc[6]
-    trials_explorer._clicked(panel, wanted.hparams["lr_init"] * 1.0001, wanted.score)
-    assert panel.made["rank"].value == 7
+    for name, value in everything(panel).items():
+        if name != "length" or ("any time", "") in panel.made[name].options:
+            panel.made[name].value = value
+    return panel
 
 
-def test_choosing_fewer_trials_shortens_the_ranks(store, monkeypatch):
-    monkeypatch.setattr(frame_of_widgets, "someone_answers", lambda: True)
-    panel = trials_explorer.widget(store)
-    panel.make()
-    before = panel.made["rank"].max
-    panel.made["cells"].value = ("gru",)
-    assert panel.made["rank"].max < before and "GRU" in panel.picture.sentence
+def test_a_click_describes_the_nearest_trial(explorer):
+    wanted = of_task(explorer).iloc[6]
+    trials_explorer._clicked(explorer, wanted.hparams["lr_init"] * 1.0001, wanted.score)
+    assert explorer.made["rank"].value == 7
+
+
+def test_choosing_fewer_trials_shortens_the_ranks(explorer):
+    before = explorer.made["rank"].max
+    explorer.made["cells"].value = ("gru",)
+    assert explorer.made["rank"].max < before and "GRU" in explorer.picture.sentence
+
+
+def test_another_task_opens_on_a_search_of_its_own(explorer):
+    for task in explorer.made["task"].options[::-1]:
+        explorer.made["task"].value = task
+        assert "No trial" not in explorer.picture.sentence
+        first = trials_explorer._first(explorer.state["frame"], task)
+        assert explorer.made["cells"].value == (first.architecture,)
+        assert explorer.made["length"].value == first.length
 
 
 def test_an_empty_store_is_refused(panels):

@@ -123,6 +123,12 @@ class GPTuner:
             log_ei(mean, std, float(surrogate.predict(X).min())).exp().numpy(),
         )
 
+    def noise(self) -> float:
+        """Standard deviation of what the surrogate takes for noise in the losses, as they are
+        `told`: a trial lies so far off the mean of `posterior`, beside what is unknown of the mean.
+        """
+        return math.exp(self._surrogate()[1].theta[-1] / 2)
+
     def _in_design(self) -> bool:
         return len(self.losses) < self.round_size or np.isfinite(self.losses).sum() < FEW
 

@@ -98,36 +98,55 @@ def draw(
     )
     same = (recurrent_scale, forget_bias, nonlinearity, shown)
     here = seen(architecture, *same, own)
+    lines = {
+        other: (here if other == architecture else seen(other, *same)).gradient_TxM[::-1, 0]
+        for other in PAPER
+    }
     style = theme.style_of(PAPER)
-    color = style[architecture].color
     state, gate, back = figure.subplots(1, 3, gridspec_kw=PARTS)
-    state.plot(here.h_TxMxN[:, 0], color=color, linewidth=1.3, alpha=0.8)
-    top = max(0.1, 10.0 ** np.ceil(np.log10(np.abs(here.h_TxMxN).max() + 1e-9)))
-    state.set(
-        title=f"{label_of(architecture)}: state h",
+    _states(state, here.h_TxMxN[:, 0], style[architecture].color, label_of(architecture))
+    means = {name: values[:, 0].mean(1) for name, values in here.gates.items()}
+    _gates(gate, theme, means, style[architecture].color)
+    ends = _gradients(back, lines, style, architecture)
+    for ax in (state, gate, back):
+        ax.set_xticks((0, STEPS // 2, STEPS))
+    kept = ", ".join(f"{name} {values[-1]:.2f}" for name, values in means.items())
+    return (
+        f"{label_of(architecture)}: {STEPS} steps back, the gradient is {ends[architecture]:.2g} of"
+        f" what it was at the end. {f'Gates at the end: {kept}.' if kept else 'It has no gate.'}"
+    )
+
+
+def _states(ax, h_TxN, color, label):
+    """A line for each unit."""
+    ax.plot(h_TxN, color=color, linewidth=1.3, alpha=0.8)
+    top = max(0.1, 10.0 ** np.ceil(np.log10(np.abs(h_TxN).max() + 1e-9)))
+    ax.set(
+        title=f"{label}: state h",
         xlabel="time step",
         ylim=(-1.03 * top, 1.03 * top),
         xlim=(0, STEPS),
     )
-    gate.set(title="gates, mean of units", xlabel="time step", ylim=(-0.03, 1.03), xlim=(0, STEPS))
-    for ax, ticks in (
-        (state, (-top, 0, top)),
-        (gate, (0, 0.5, 1)),
-    ):  # few labels: they take most of the time
-        ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    if not gates:
-        gate.text(0.5, 0.5, "no gate", transform=gate.transAxes, ha="center", color=theme.grey)
-    means = {name: values[:, 0].mean(1) for name, values in here.gates.items()}
-    for (name, values), line, end in zip(
-        means.items(), GATE_LINES, spread([v[-1] for v in means.values()], 0.09)
-    ):
-        gate.plot(range(1, STEPS + 1), values, color=color, linestyle=line)
-        gate.text(STEPS * 1.02, end, name, color=color, va="center", fontsize=13)
-    ends = {}
-    for other in PAPER:
-        line = (here if other == architecture else seen(other, *same)).gradient_TxM[::-1, 0]
-        ends[other] = max(float(line[-1]), FLOOR)
-        back.plot(
+    _few_ticks(ax, (-top, 0, top))
+
+
+def _gates(ax, theme, means, color):
+    """A line for each gate, the mean of its units, named at its end."""
+    ax.set(title="gates, mean of units", xlabel="time step", ylim=(-0.03, 1.03), xlim=(0, STEPS))
+    _few_ticks(ax, (0, 0.5, 1))
+    if not means:
+        ax.text(0.5, 0.5, "no gate", transform=ax.transAxes, ha="center", color=theme.grey)
+    ends = spread([values[-1] for values in means.values()], 0.09)
+    for (name, values), line, end in zip(means.items(), GATE_LINES, ends):
+        ax.plot(range(1, STEPS + 1), values, color=color, linestyle=line)
+        ax.text(STEPS * 1.02, end, name, color=color, va="center", fontsize=13)
+
+
+def _gradients(ax, lines, style, architecture) -> dict[str, float]:
+    """The gradient of every cell on its way back, the chosen cell's in bold; gives their ends."""
+    ends = {other: max(float(line[-1]), FLOOR) for other, line in lines.items()}
+    for other, line in lines.items():
+        ax.plot(
             range(STEPS + 1),
             np.clip(line, FLOOR / 10, CEILING * 10),
             color=style[other].color,
@@ -135,33 +154,30 @@ def draw(
             linewidth=3.5 if other == architecture else 1.0,
             zorder=3 if other == architecture else 2,
         )
-    back.set(
+    ax.set(
         title="gradient",
         xlabel="steps back from the end",
         yscale="log",
         ylim=(1e-7, 1e3),
         xlim=(0, STEPS),
     )
-    back.set_yticks(
-        [1e-6, 1e-3, 1, 1e3], ["1e-6", "1e-3", "1", "1e3"]
-    )  # powers of ten take long to typeset
-    back.minorticks_off()
-    for ax in (state, gate, back):
-        ax.set_xticks((0, STEPS // 2, STEPS))
+    # powers of ten take long to typeset
+    ax.set_yticks([1e-6, 1e-3, 1, 1e3], ["1e-6", "1e-3", "1", "1e3"])
+    ax.minorticks_off()
     places = spread([np.log10(np.clip(end, 1e-7, 1e3)) for end in ends.values()], 0.55, -7, 3)
     for other, place in zip(ends, places):
-        bold = "bold" if other == architecture else "normal"
-        back.text(
+        ax.text(
             STEPS * 1.03,
             10**place,
             label_of(other),
             color=style[other].color,
             va="center",
             fontsize=11,
-            fontweight=bold,
+            fontweight="bold" if other == architecture else "normal",
         )
-    kept = ", ".join(f"{name} {values[-1]:.2f}" for name, values in means.items())
-    return (
-        f"{label_of(architecture)}: {STEPS} steps back, the gradient is {ends[architecture]:.2g} of"
-        f" what it was at the end. {f'Gates at the end: {kept}.' if kept else 'It has no gate.'}"
-    )
+    return ends
+
+
+def _few_ticks(ax, ticks):
+    """Few labels: they take most of the time."""
+    ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -1,5 +1,5 @@
-"""Luck of the draw: random hyper-parameters for two cells, the cloud of their losses, and those
-that diverge (section 4, Table 1).
+"""Luck of the draw: random hyper-parameters for two cells, and what became of each draw: solved,
+learned something, learned nothing, diverged (section 4, Table 1).
 """
 
 import time
@@ -23,10 +23,11 @@ SIZE, STEPS = (
         "small": (100, 400),
     },
 )  # parameters, training steps by form: a draw takes .05 to .3 s
-LEARNED = 0.9  # of the loss that ignores the input: below it something was learned
+# of the loss that ignores the input: below it the task is solved, or something was learned
+SOLVED, LEARNED = 0.5, 0.9
 HIGHEST = 2.2  # times that loss: dots above are drawn there
 MOST = 400  # draws of each cell; then it ends by itself
-STILL = 12  # draws of each cell in a picture that nobody moves
+STILL = 24  # draws of each cell in a picture that nobody moves
 WAITING = "Press draw."
 
 
@@ -100,9 +101,7 @@ def looks(trials, seconds=0.2, **settings):
 
 
 def draw(figure, theme, *, one, other, depth, form, trials, note, seed) -> str:
-    """A cloud of dots for each cell with its median, and how many diverged, learned nothing and
-    learned something.
-    """
+    """A cloud of dots for each cell with its median, and what became of its draws."""
     place = {
         "width_ratios": [1.6, 1],
         "left": 0.065,
@@ -115,64 +114,77 @@ def draw(figure, theme, *, one, other, depth, form, trials, note, seed) -> str:
     studies = [study_of(cell, depth, form, seed) for cell in (one, other)]
     chance, style = studies[0].task.chance(), theme.style_of([one, other])
     names = [f"{label_of(study.architecture)}, {layers(study.n_layers)}" for study in studies]
-    ax.axhline(chance, color=theme.grey, linestyle=(0, (6, 2)), linewidth=1.4, zorder=0)
-    ax.text(
-        0.5,
-        chance,
-        "ignores\nits input",
-        color=theme.grey,
-        fontsize=11,
-        ha="center",
-        va="center",
-        backgroundcolor=theme.background,
-    )
     said = []
     for k, (study, name) in enumerate(zip(studies, names)):
-        losses, s = (
-            np.array([loss for which, loss in trials if which == k]),
-            style[study.architecture],
-        )
-        good = losses[~np.isnan(losses)]
-        spread = (
-            np.modf(np.arange(1, len(good) + 1) * 0.6180339887)[0] - 0.5
-        ) * 0.6  # even, and the same at each look
-        ax.plot(
-            k + spread,
-            np.minimum(good, HIGHEST * chance),
-            s.marker,
-            color=s.color,
-            alpha=0.6,
-            markersize=7,
-            markeredgewidth=0,
-        )
-        if len(good):
-            ax.plot([k - 0.32, k + 0.32], [np.median(good)] * 2, color=theme.ink, linewidth=2.5)
-        learned = int((good < LEARNED * chance).sum())
-        counts = {
-            "learned something": learned,
-            "learned nothing": len(good) - learned,
-            "diverged": len(losses) - len(good),
-        }
-        _bar(bars, theme, k, counts, s.color)
-        said.append(
-            f"{name}: {_said(counts['diverged'], len(losses))}"
-            + (f", best loss {good.min():.2f}" if len(good) else "")
-        )
+        losses = np.array([loss for which, loss in trials if which == k])
+        counts = outcomes(losses, chance)
+        _cloud(ax, theme, k, losses, chance, style[study.architecture])
+        _bar(bars, theme, k, counts, style[study.architecture].color)
+        said.append(f"{name}: {_said(counts, losses)}")
+    _frame(ax, theme, chance)
     both = {"xticks": (0, 1), "xticklabels": names, "xlim": (-0.5, 1.5)}
-    ax.set(ylim=(0, HIGHEST * chance * 1.03), ylabel="loss, nats (0: every count right)", **both)
-    ax.set_title("each dot a draw; the bar is the median")
-    bars.set(ylim=(0, 1), yticks=(), title="share of draws", **both)
+    ax.set(**both)
+    bars.set(ylim=(0, 1), yticks=(), title="what became of the draws", **both)
     bars.spines["left"].set_visible(False)
-    return f"{'; '.join(said)}. {note}".rstrip()
+    return f"{'. '.join(said)}. {note}".rstrip()
+
+
+def outcomes(losses, chance) -> dict[str, int]:
+    """How many of some losses, NaN where training diverged, are of each kind."""
+    good = losses[~np.isnan(losses)]
+    solved, learned = int((good < SOLVED * chance).sum()), int((good < LEARNED * chance).sum())
+    return {
+        "solved": solved,
+        "learned something": learned - solved,
+        "learned nothing": len(good) - learned,
+        "diverged": len(losses) - len(good),
+    }
+
+
+def _cloud(ax, theme, k, losses, chance, style):
+    """A dot for each draw that did not diverge, and their median."""
+    good = losses[~np.isnan(losses)]
+    # even, and the same at each look
+    spread = (np.modf(np.arange(1, len(good) + 1) * 0.6180339887)[0] - 0.5) * 0.6
+    ax.plot(
+        k + spread,
+        np.minimum(good, HIGHEST * chance),
+        style.marker,
+        color=style.color,
+        alpha=0.6,
+        markersize=7,
+        markeredgewidth=0,
+    )
+    if len(good):
+        ax.plot([k - 0.32, k + 0.32], [np.median(good)] * 2, color=theme.ink, linewidth=2.5)
+
+
+def _frame(ax, theme, chance):
+    """The losses that a network without any idea and one that solves the task have."""
+    for height, words in ((chance, "ignores\nits input"), (SOLVED * chance, "solved\nbelow")):
+        ax.axhline(height, color=theme.grey, linestyle=(0, (6, 2)), linewidth=1.4, zorder=0)
+        ax.text(
+            0.5,
+            height,
+            words,
+            color=theme.grey,
+            fontsize=11,
+            ha="center",
+            va="center",
+            backgroundcolor=theme.background,
+        )
+    ax.set(ylim=(0, HIGHEST * chance * 1.03), ylabel="loss, nats (0: every count right)")
+    ax.set_title("each dot a draw; the bar is the median")
 
 
 def _bar(ax, theme, k, counts, color):
-    """One column, cut into the outcomes, each with its count; what diverged is hatched, so that no
-    colour is needed to see it.
+    """One column, cut into the outcomes, each with its count; solved is full, what diverged is
+    hatched, so that no colour is needed to tell them.
     """
     total, height = sum(counts.values()), 0.0
     looks = {
-        "learned something": {"color": color, "linewidth": 0},
+        "solved": {"color": color, "linewidth": 0},
+        "learned something": {"color": color, "alpha": 0.35, "linewidth": 0},
         "learned nothing": {"color": theme.pale, "linewidth": 0},
         "diverged": {
             "facecolor": theme.background,
@@ -185,24 +197,30 @@ def _bar(ax, theme, k, counts, color):
         if number:
             share = number / total
             ax.bar(k, share, bottom=height, width=0.84, **looks[name])
-            if share > 0.12:
-                ax.text(
-                    k,
-                    height + share / 2,
-                    f"{number} " + name.replace(" ", "\n"),
-                    ha="center",
-                    va="center",
-                    fontsize=11.5,
-                    bbox={"facecolor": theme.background, "edgecolor": "none", "pad": 2},
-                )
+            ax.text(
+                k,
+                height + share / 2,
+                f"{number} " + (name.replace(" ", "\n") if share > 0.12 else name),
+                ha="center",
+                va="center",
+                fontsize=11.5,
+                clip_on=True,
+                bbox={"facecolor": theme.background, "edgecolor": "none", "pad": 1.5},
+            )
             height += share
 
 
-def _said(bad, total) -> str:
+def _said(counts, losses) -> str:
+    """The counts in words."""
+    total = len(losses)
     if not total:
         return "no draw yet"
-    low, high = wilson(bad, total)
-    return f"{bad} of {total} diverged ({100 * low:.0f} to {100 * high:.0f} % with 95 % confidence)"
+    low, high = wilson(counts["solved"], total)
+    rest = ", ".join(f"{number} {name}" for name, number in counts.items() if name != "solved")
+    return (
+        f"{counts['solved']} of {total} draws solved the task (with 95 % confidence"
+        f" {100 * low:.0f} to {100 * high:.0f} %), {rest}"
+    ).replace("learned nothing", "nothing")
 
 
 def _press(panel):

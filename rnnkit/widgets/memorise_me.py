@@ -114,82 +114,20 @@ def draw(
         "wspace": 0.24,
     }
     left, right = figure.subplots(1, 2, gridspec_kw=place)
-    study, color = (
-        study_of(architecture, max_params, unroll),
-        theme.style_of([architecture])[architecture].color,
-    )
-    most = max((8.4, labels * 1.05) if labels > 5.5 else (5.6,))
-    for ax, column in ((left, 1), (right, 2)):
-        for name, text, old in past:
-            ax.plot(
-                [look[0] for look in old],
-                [look[column] for look in old],
-                color=theme.style_of([name])[name].color,
-                alpha=0.4,
-                linewidth=1.6,
-                label=text,
-            )
-        ax.plot(
-            [look[0] for look in curve], [look[column] for look in curve], color=color, linewidth=3
-        )
-        if curve:
-            ax.plot(curve[-1][0], curve[-1][column], "o", color=color, markersize=10, clip_on=False)
-        ax.set(
-            xscale="log",
-            xlim=(8, 1.25 * max([train_steps, *(old[-1][0] for *_, old in past)])),
-            xlabel="training steps",
-        )
-        theme.log(ax.xaxis)
+    study = study_of(architecture, max_params, unroll)
     units = (
         f"{study.n_units} unit{'s' * (study.n_units != 1)}, {study.num_params:,} parameters,"
         f" {unroll} time step{'s' * (unroll != 1)}"
     )
-    left.set(
-        ylim=(0, most),
-        yticks=range(int(most) + 1),
-        ylabel="stored bits per parameter",
-        title=f"{label_of(architecture)}: {units}",
-    )
-    lines = (
-        (
-            paper.BITS_PER_PARAMETER,
-            f"{paper.BITS_PER_PARAMETER:g}: the paper's networks",
-            theme.grey,
-            0.01,
-            "left",
-        ),
-        (
-            paper.PERCEPTRON_BITS,
-            f"{paper.PERCEPTRON_BITS:g}: a perceptron",
-            theme.grey,
-            0.01,
-            "left",
-        ),
-        (labels, f"{labels:g}: every label", theme.ink, 0.99, "right"),
-    )
-    for value, text, shade, x, side in lines:
-        left.axhline(value, color=shade, linewidth=1.2, linestyle=(0, (6, 2)), zorder=0)
-        left.text(
-            x,
-            value + most / 80,
-            text,
-            color=shade,
-            fontsize=11,
-            va="bottom",
-            ha=side,
-            transform=left.get_yaxis_transform(),
-        )
-    if past:
-        left.legend(
-            loc="upper left",
-            bbox_to_anchor=(0, 4.95 / most),
-            title="before",
-            alignment="left",
-            handlelength=1.2,
-            fontsize=11,
-        )
-    right.set(ylim=(0.49, 1.01), yticks=(0.5, 0.75, 1), ylabel="share of right labels")
     count = max(1, round(labels * study.num_params))
+    last = 1.25 * max([train_steps, *(old[-1][0] for *_, old in past)])
+    for ax, column in ((left, 1), (right, 2)):
+        _curves(ax, theme, architecture, column, curve, past)
+        ax.set(xscale="log", xlim=(8, last), xlabel="training steps")
+        theme.log(ax.xaxis)
+    _bits(left, theme, labels, past)
+    left.set_title(f"{label_of(architecture)}: {units}")
+    right.set(ylim=(0.49, 1.01), yticks=(0.5, 0.75, 1), ylabel="share of right labels")
     right.set_title(f"{count:,} labels")
     network = f"{label_of(architecture)}, {units}, {count:,} labels"
     if not curve:
@@ -199,6 +137,56 @@ def draw(
         f"{network}: {share:.1%} right after {steps:,} steps, so {bits * study.num_params:,.0f}"
         f" stored bits, {bits:.2f} per parameter. {note}"
     ).rstrip()
+
+
+def _curves(ax, theme, architecture, column, curve, past):
+    """One column of what was measured over training, of the present network and of earlier ones."""
+    for name, text, old in past:
+        ax.plot(
+            [look[0] for look in old],
+            [look[column] for look in old],
+            color=theme.style_of([name])[name].color,
+            alpha=0.4,
+            linewidth=1.6,
+            label=text,
+        )
+    color = theme.style_of([architecture])[architecture].color
+    ax.plot([look[0] for look in curve], [look[column] for look in curve], color=color, linewidth=3)
+    if curve:
+        ax.plot(curve[-1][0], curve[-1][column], "o", color=color, markersize=10, clip_on=False)
+
+
+def _bits(ax, theme, labels, past):
+    """The axis of bits per parameter, with the lines that a curve is held against."""
+    most = max((8.4, labels * 1.05) if labels > 5.5 else (5.6,))
+    ax.set(ylim=(0, most), yticks=range(int(most) + 1), ylabel="stored bits per parameter")
+    five, two = paper.BITS_PER_PARAMETER, paper.PERCEPTRON_BITS
+    lines = (
+        (five, f"{five:g}: the paper's networks", theme.grey, 0.01, "left"),
+        (two, f"{two:g}: a perceptron", theme.grey, 0.01, "left"),
+        (labels, f"{labels:g}: every label", theme.ink, 0.99, "right"),
+    )
+    for value, text, shade, x, side in lines:
+        ax.axhline(value, color=shade, linewidth=1.2, linestyle=(0, (6, 2)), zorder=0)
+        ax.text(
+            x,
+            value + most / 80,
+            text,
+            color=shade,
+            fontsize=11,
+            va="bottom",
+            ha=side,
+            transform=ax.get_yaxis_transform(),
+        )
+    if past:
+        ax.legend(
+            loc="upper left",
+            bbox_to_anchor=(0, 4.95 / most),
+            title="before",
+            alignment="left",
+            handlelength=1.2,
+            fontsize=11,
+        )
 
 
 def _kept(state) -> tuple:

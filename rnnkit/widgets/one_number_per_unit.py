@@ -82,46 +82,15 @@ def draw(
     grid = figure.add_gridspec(
         1, 2, width_ratios=[1.6, 1], left=0.075, right=0.985, bottom=0.16, top=0.93, wspace=0.42
     )
-    ax = figure.add_subplot(grid[0])
-    style, n_in = theme.style_of({key[0] for key in errors}), task.n_in
+    ax, n_in = figure.add_subplot(grid[0]), task.n_in
     most = max(key[2] for key in errors) * 1.06
-    line = np.linspace(0, most, 200)
-    ax.plot(
-        line,
-        [task.bound(x) for x in line],
-        color=theme.grey,
-        linestyle=(0, (6, 2)),
-        linewidth=2,
-        label="the least\nthere can be",
-    )
-    ax.axvline(n_in, color=theme.grey, linewidth=1)
-    ax.text(
-        n_in,
-        1.01,
-        f"{n_in} numbers to hold",
-        color=theme.grey,
-        va="bottom",
-        ha="center",
-        transform=ax.get_xaxis_transform(),
-    )
-    for cell in style:
-        points = sorted((n, loss) for (a, d, n), loss in errors.items() if a == cell and d == depth)
-        here = cell == architecture
-        ax.plot(
-            *zip(*points or [(math.nan, math.nan)]),
-            style[cell].marker,
-            linestyle=style[cell].line,
-            color=style[cell].color,
-            label=label_of(cell),
-            zorder=3 + here,
-            **(CHOSEN if here else OTHER),
-        )
+    _bound(ax, theme, task, most)
+    _errors(ax, theme, errors, architecture, depth)
     ax.set(
         xlim=(0, most), ylim=(-0.03, 1.12), xlabel="units a layer", ylabel="squared error a number"
     )
-    ax.set(
-        xticks=range(0, int(most) + 1, max(1, n_in // 4)), yticks=(0, 0.5, 1)
-    )  # few labels: they take most of the time
+    # few labels: they take most of the time
+    ax.set(xticks=range(0, int(most) + 1, max(1, n_in // 4)), yticks=(0, 0.5, 1))
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=1.8, labelspacing=0.5)
     loss = errors.get((architecture, depth, units))
     network = f"{label_of(architecture)}, {layers(depth)}, {units} units"
@@ -129,16 +98,8 @@ def draw(
         return f"{network}: no such network was trained" + (
             " (it needs two layers or more)." if architecture == "+rnn" else "."
         )
-    ax.plot(
-        units,
-        loss,
-        "o",
-        color="none",
-        markeredgecolor=theme.ink,
-        markersize=18,
-        markeredgewidth=2.4,
-        zorder=6,
-    )
+    ring = {"markeredgecolor": theme.ink, "markersize": 18, "markeredgewidth": 2.4}
+    ax.plot(units, loss, "o", color="none", zorder=6, **ring)
     shown, back = vectors[vector - 1], recalled(architecture, depth, units)
     _pictures(figure, theme, grid[1], shown, None if back is None else back[vector - 1], task.steps)
     here = (
@@ -150,6 +111,44 @@ def draw(
         f"{network}, {n_in} numbers to hold: error {loss:.3f}, and the least there can be is"
         f" {task.bound(units):.3f}; {here}."
     )
+
+
+def _bound(ax, theme, task, most):
+    """The least error at so many units, and where there are as many units as numbers."""
+    line = np.linspace(0, most, 200)
+    ax.plot(
+        line,
+        [task.bound(x) for x in line],
+        color=theme.grey,
+        linestyle=(0, (6, 2)),
+        linewidth=2,
+        label="the least\nthere can be",
+    )
+    ax.axvline(task.n_in, color=theme.grey, linewidth=1)
+    ax.text(
+        task.n_in,
+        1.01,
+        f"{task.n_in} numbers to hold",
+        color=theme.grey,
+        va="bottom",
+        ha="center",
+        transform=ax.get_xaxis_transform(),
+    )
+
+
+def _errors(ax, theme, errors, architecture, depth):
+    """A line for each cell at this depth, the chosen one's in bold."""
+    for cell, look in theme.style_of({key[0] for key in errors}).items():
+        points = sorted((n, loss) for (a, d, n), loss in errors.items() if a == cell and d == depth)
+        ax.plot(
+            *zip(*points or [(math.nan, math.nan)]),
+            look.marker,
+            linestyle=look.line,
+            color=look.color,
+            label=label_of(cell),
+            zorder=3 + (cell == architecture),
+            **(CHOSEN if cell == architecture else OTHER),
+        )
 
 
 def _pictures(figure, theme, place, shown, back, steps):

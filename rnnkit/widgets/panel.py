@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import io
+import textwrap
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
@@ -14,6 +15,8 @@ from rnnkit.threads import one_thread
 from rnnkit.widgets.theme import theme_for
 
 DPI = 110
+FOOT = 0.75  # inches below a still, for what it says
+STILL = "A still picture: run this cell in Jupyter to move it."
 
 
 class Panel:
@@ -60,9 +63,28 @@ class Panel:
         theme = theme_for(self.background)
         with matplotlib.rc_context(theme.look()), one_thread():
             figure = Drawing(figsize=self.size, dpi=DPI)
-            sentence, _, figure.details = self.draw(figure, theme, **self.values).partition("\n")
-        figure.alt = " ".join(sentence.split())
+            self._draw_into(figure, figure, theme)
         return figure
+
+    def still_figure(self) -> Drawing:
+        """The picture for where nobody can move it: with its sentence below, and that it is a
+        still.
+        """
+        theme, (width, height) = theme_for(self.background), self.size
+        with matplotlib.rc_context(theme.look()), one_thread():
+            figure = Drawing(figsize=(width, height + FOOT), dpi=DPI)
+            above, below = figure.subfigures(2, 1, height_ratios=[height, FOOT])
+            self._draw_into(figure, above, theme)
+            words = textwrap.fill(figure.alt, round(13.5 * width), max_lines=2, placeholder=" ...")
+            below.text(0.012, 0.98, words, va="top", fontsize=10, color=theme.ink)
+            below.text(0.012, 0.06, STILL, va="bottom", fontsize=10, color=theme.grey)
+        figure.alt = f"{figure.alt} {STILL}"
+        return figure
+
+    def _draw_into(self, figure, part, theme):
+        """Draws into a part of a figure, or all of it, and notes the sentence and the details."""
+        sentence, _, figure.details = self.draw(part, theme, **self.values).partition("\n")
+        figure.alt = " ".join(sentence.split())
 
     def set(self, **state):
         """Changes state that no control holds, and draws again."""
@@ -195,6 +217,8 @@ class Panel:
         self._soon()
 
     def _heard(self, content):
+        if "here" in content:
+            self.picture.send({"here": True})
         if self.clicked is None or "click" not in content:
             return
         x, y = content["click"]
@@ -210,14 +234,13 @@ class Panel:
         if not someone_answers():
             if self.still is not None and not self.made:
                 self.state |= self.still()
-            return self.figure()._repr_mimebundle_()
+            return self.still_figure()._repr_mimebundle_()
         box = self.make()
         bundle = box._repr_mimebundle_()
         # where its program is found, for pages that fetch it
         _, more = self.picture._repr_mimebundle_() or ({}, {})
-        image, about = (
-            self.last._repr_mimebundle_()
-        )  # for whoever opens the saved notebook without a kernel
+        # for whoever opens the saved notebook where widgets are not known
+        image, about = self.still_figure()._repr_mimebundle_()
         return (
             image
             | {

@@ -17,7 +17,28 @@ function mendKeys(panel) {
   for (const slider of panel.querySelectorAll(".widget-slider")) {
     const label = slider.querySelector(".widget-label");
     for (const handle of slider.querySelectorAll(".noUi-handle")) handle.setAttribute("aria-label", label ? label.textContent : "");
+    sayValue(slider);
   }
+}
+
+// A slider over chosen values is spoken as the place of a value among them, unless its handle says what its readout shows.
+function sayValue(slider) {
+  const readout = slider.querySelector(".widget-readout");
+  if (!readout || slider.dataset.spoken) return;
+  slider.dataset.spoken = "yes";
+  const say = () => {
+    for (const handle of slider.querySelectorAll(".noUi-handle")) {
+      if (handle.getAttribute("aria-valuetext") !== readout.textContent) handle.setAttribute("aria-valuetext", readout.textContent);
+    }
+  };
+  new MutationObserver(say).observe(slider, { subtree: true, childList: true, characterData: true, attributeFilter: ["aria-valuetext"] });
+  say();
+}
+
+// JupyterLab saves the pictures of widgets only if it is asked to; else a notebook that is opened again says "model not found" in their places.
+function keepWhenSaved(model) {
+  const settings = model.widget_manager && model.widget_manager._settings;
+  if (settings && settings.saveState === false) settings.saveState = true;
 }
 
 function render({ model, el }) {
@@ -29,7 +50,12 @@ function render({ model, el }) {
   const details = document.createElement("pre");
   details.className = "rnnkit-details";
   el.classList.add("rnnkit-picture");
-  el.append(image, details, sentence);
+  const still = document.createElement("p");
+  still.className = "rnnkit-still";
+  still.textContent = "A still picture, as it was saved: run this cell to move it.";
+  still.hidden = true;
+  el.append(image, details, sentence, still);
+  keepWhenSaved(model);
   let shown = null;
   let drawn = 0;
 
@@ -70,6 +96,19 @@ function render({ model, el }) {
   };
   const watch = new MutationObserver(soon);
   for (const e of [document.documentElement, document.body]) watch.observe(e, { attributes: true });
+  // a picture that nobody answers for is a still: it was saved, and its program is gone
+  const nobody = setTimeout(() => { still.hidden = false; }, 5000);
+  model.on("msg:custom", (message) => {
+    if (message && message.here) {
+      clearTimeout(nobody);
+      still.hidden = true;
+    }
+  });
+  try {
+    model.send({ here: true });
+  } catch {
+    still.hidden = false;
+  }
   model.on("change:png", draw);
   model.on("change:sentence change:details", say);
   draw();
@@ -77,6 +116,7 @@ function render({ model, el }) {
   soon();
   return () => {
     waiting.forEach(clearTimeout);
+    clearTimeout(nobody);
     watch.disconnect();
     if (shown) URL.revokeObjectURL(shown);
   };

@@ -90,14 +90,14 @@ def draw(figure, theme, *, shown, typed, networks, answered) -> str:
 
 
 def read_parentheses(study, trial, theta, typed):
-    """Symbols as shown, the truth counts_TxJ and the network's p_TxJxC after each symbol; a
-    sentence where nothing is typed.
+    """Symbols as shown, the truth counts_TxJ, the network's p_TxJxC after each symbol, and what must
+    be said of the text; a sentence where nothing is typed.
 
     The network answers at its last step alone; so each beginning of the text is read as the end of
     a whole stream, after noise.
     """
     task = study.task
-    typed = typed[-task.steps :]
+    whole, typed = typed, typed[-task.steps :]
     if not typed:
         return f"Type some of {' '.join(PAIRS[: task.types])} and letters."
     symbols = "".join(PAIRS[: task.types]) + NOISE[: task.types]
@@ -120,10 +120,43 @@ def read_parentheses(study, trial, theta, typed):
         [symbols[code] for code in codes],
         truth.numpy(),
         z.reshape(len(codes), task.types, -1).softmax(-1).numpy(),
+        remarks(task, whole, symbols),
     )
 
 
-def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC) -> str:
+def remarks(task, whole, symbols) -> str:
+    """What the task makes of a text that is not as it stands: too long, of other symbols, or with
+    more open than it counts.
+    """
+    typed, said = whole[-task.steps :], []
+    if len(whole) > len(typed):
+        said.append(
+            f"The network reads {task.steps} symbols: the first {len(whole) - len(typed)} of yours"
+            " are left out."
+        )
+    others = dict.fromkeys(c for c in typed if c not in symbols)
+    read_as = [f"{c} as {symbols[2 * task.types + ord(c) % task.types]}" for c in others]
+    if read_as:
+        said.append(f"There are no other letters than noise, so it reads {', '.join(read_as)}.")
+    for pair in PAIRS[: task.types]:
+        still = open_in(typed, pair)
+        if still > task.cap:
+            said.append(
+                f"Of {pair[0]}, {still} are open, but the task counts to {task.cap} and forgets what"
+                " is opened beyond."
+            )
+    return " ".join(said)
+
+
+def open_in(typed, pair) -> int:
+    """How many parentheses of a pair are open at the end of a text, counted without any limit."""
+    count = 0
+    for symbol in typed:
+        count = max(0, count + (symbol == pair[0]) - (symbol == pair[1]))
+    return count
+
+
+def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC, remark) -> str:
     """A strip for each type: shades are the network's beliefs, rings the truth, crosses its
     mistakes.
     """
@@ -164,7 +197,8 @@ def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC) -> str:
             ylim=(-0.6, p_TxJxC.shape[2] - 0.4),
             ylabel=f"{PAIRS[k]} open",
         )
-        ax.set_yticks((0, p_TxJxC.shape[2] - 1))  # few labels: they take most of the time
+        most = p_TxJxC.shape[2] - 1
+        ax.set_yticks((0, most), ("0", f"{most}+"))  # few labels: they take most of the time
         ax.set_xticks(())
     axes[-1].set_xticks(steps, symbols, family="DejaVu Sans Mono", fontsize=13)
     axes[0].legend(
@@ -177,7 +211,10 @@ def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC) -> str:
     )
     right = int((said == truth_TxJ).sum())
     ends = ", ".join(f"{PAIRS[k]} {truth_TxJ[-1, k]} (it says {said[-1, k]})" for k in range(types))
-    return f"Open at the end: {ends}. It is right at {right} of {said.size} places."
+    return (
+        f"Open at the end, by the rule of the task: {ends}. It is right at {right} of {said.size}"
+        f" places. {remark}"
+    ).rstrip()
 
 
 def _keys(theme):

@@ -1,6 +1,9 @@
-"""Every trial of a store: its loss against any hyper-parameter, by cell, depth and size, and what
-the trial was.
+"""Every trial of a store: its loss against any hyper-parameter, by cell, depth, size and length of
+training, and what the trial was. It opens on one search alone: one cell, one depth, one size.
 """
+
+import re
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,11 +41,20 @@ def widget(store=None, task="", hyperparameter="lr_init") -> Panel:
     frame = _prepared(frame)
     tasks = [name for name in LOSS if name in set(frame.task_type)] or sorted(set(frame.task_type))
     task = task if task in tasks else tasks[0]
+    controls = _controls(frame, tasks, task, hyperparameter)
+    return Panel(
+        draw, controls, state={"frame": frame}, size=(7, 5), changed=_changed, clicked=_clicked
+    )
+
+
+def _controls(frame, tasks, task, hyperparameter) -> dict:
+    """The controls, set to the first search of a task."""
     axes = [*sorted({name for hparams in frame.hparams for name in hparams}), *NUMBERS]
     sizes = sorted(set(frame.max_params))
     depths = sorted(set(frame.n_layers))
     cells = in_order(set(frame.architecture))
-    controls = {
+    first = _first(frame, task)
+    return {
         "task": choice("task", tasks, task, "Which task the networks learned"),
         "against": choice(
             "against",
@@ -53,30 +65,35 @@ def widget(store=None, task="", hyperparameter="lr_init") -> Panel:
         "size": log_slider(
             "parameters",
             [("all", 0), *((short(size), size) for size in sizes)],
-            0,
+            first.max_params,
             "Budget of parameters",
+        ),
+        "length": choice(
+            "trained for",
+            _lengths(frame, task, first.max_params),
+            first.length,
+            "The range of training steps that a search chose from",
         ),
         "rank": slider(
             "trial, best first",
             1,
-            _most(frame, task),
+            max(1, len(chosen(frame, task, [first.architecture], [first.n_layers], *first[:2]))),
             1,
             tip="The trial that is described; or click on one",
         ),
         "cells": many(
             "cells",
             [(label_of(cell), cell) for cell in cells],
+            [first.architecture],
             tip="Which cells; Ctrl or Shift chooses several",
         ),
         "depths": many(
             "layers",
             [(str(depth), depth) for depth in depths],
+            [first.n_layers],
             tip="How many layers; Ctrl or Shift chooses several",
         ),
     }
-    return Panel(
-        draw, controls, state={"frame": frame}, size=(7, 5), changed=_changed, clicked=_clicked
-    )
 
 
 def _read(path):
@@ -86,25 +103,58 @@ def _read(path):
 
 def _prepared(frame) -> pd.DataFrame:
     """`score`, which is drawn: the bits per parameter of capacity trials, the tuner's loss of all
-    others.
+    others; and `length`, the range of training steps, as text.
     """
     capacity = frame.task_type == "per_cap"
-    return frame.assign(
-        score=np.where(capacity, -frame.valid_loss / frame.num_params, frame.valid_loss)
-    ).reset_index(drop=True)
+    score = np.where(capacity, -frame.valid_loss / frame.num_params, frame.valid_loss)
+    lengths = {key: _length(key) for key in frame.study.unique()}
+    return frame.assign(score=score, length=frame.study.map(lengths)).reset_index(drop=True)
 
 
-def _most(frame, task) -> int:
-    return max(1, int((frame.task_type == task).sum()))
+def _length(study: str) -> str:
+    """The range of training steps in a study's key; "" where it names none."""
+    steps = re.search(r"/steps=(\d+)-(\d+)/", f"{study}/")
+    if not steps:
+        return ""
+    low, high = map(int, steps.groups())
+    return f"{low:,} steps" if low == high else f"{low:,} to {high:,} steps"
 
 
-def chosen(frame, task, cells, depths, size) -> pd.DataFrame:
+def _lengths(frame, task, size) -> list[tuple[str, str]]:
+    """The lengths of training that a task has at a size (0: at any), and, where there are more than
+    one, any.
+    """
+    part = frame[(frame.task_type == task) & ((frame.max_params == size) | (size == 0))]
+    found = sorted(
+        set(part.length) - {""}, key=lambda text: int(re.sub(r"\D.*", "", text.replace(",", "")))
+    )
+    every = [("any time", "")] if len(found) != 1 else []
+    return [*every, *((length, length) for length in found)]
+
+
+def _first(frame, task):
+    """The search with most trials: its size, length of training, cell and depth."""
+    part = frame[frame.task_type == task]
+    kinds = part.groupby(["max_params", "length", "architecture", "n_layers"], sort=True).size()
+    return _Kind(*kinds.idxmax())
+
+
+class _Kind(NamedTuple):
+    max_params: int
+    length: str
+    architecture: str
+    n_layers: int
+
+
+def chosen(frame, task, cells, depths, size, length="") -> pd.DataFrame:
     """The trials that the controls ask for, the best first, infeasible ones at the end."""
     part = frame[
         (frame.task_type == task) & frame.architecture.isin(cells) & frame.n_layers.isin(depths)
     ]
     if size:
         part = part[part.max_params == size]
+    if length:
+        part = part[part.length == length]
     return part.sort_values("score", ascending=task != "per_cap", na_position="last", kind="stable")
 
 
@@ -115,32 +165,49 @@ def horizontal(part, against) -> pd.Series:
     return pd.Series([hparams.get(against) for hparams in part.hparams], index=part.index)
 
 
-def draw(figure, theme, *, frame, task, against, size, rank, cells, depths) -> str:
+def draw(figure, theme, *, frame, task, against, size, length, rank, cells, depths) -> str:
     """The cloud of the chosen trials with a ring round the trial of that rank, which is told line
     by line.
     """
     ax = figure.subplots(gridspec_kw={"left": 0.1, "right": 0.98, "bottom": 0.13, "top": 0.97})
-    part = chosen(frame, task, cells, depths, size)
+    part = chosen(frame, task, cells, depths, size, length)
     x = horizontal(part, against)
     here = x.notna()
     part, x = part[here], x[here]
     ax.set(xlabel=against, ylabel=LOSS.get(task, "loss"))
     if part.empty:
-        ax.text(
-            0.5,
-            0.5,
-            f"no such trial has {against}",
-            transform=ax.transAxes,
-            ha="center",
-            color=theme.grey,
-        )
+        words = {"transform": ax.transAxes, "ha": "center", "color": theme.grey}
+        ax.text(0.5, 0.5, f"no such trial has {against}", **words)
         return f"No trial of the chosen cells and depths has {against}."
+    x = _across(ax, theme, x, part)
+    _cloud(ax, theme, x, part, cells, task)
+    rank = min(rank, len(part))
+    trial = part.iloc[rank - 1]
+    ring = {"markeredgecolor": theme.ink, "markersize": 15, "markeredgewidth": 2.2}
+    height = ax.get_ylim()[1] if np.isnan(trial.score) else trial.score
+    ax.plot(x.iloc[rank - 1], height, "o", color="none", clip_on=False, **ring)
+    score = "diverged" if trial.infeasible else f"{trial.score:.3g} {LOSS.get(task, 'loss')}"
+    return (
+        f"{len(part):,} trials, {int(part.score.isna().sum()):,} of them diverged. Number {rank}"
+        f" from the best: {label_of(trial.architecture)}, {layers(trial.n_layers)}, {against} ="
+        f" {_text(trial.hparams.get(against, trial.get(against)))}: {score}.\n"
+        + _describe(trial, rank, len(part), task)
+    )
+
+
+def _across(ax, theme, x, part):
+    """The horizontal axis: names of choices, or numbers, on a logarithm where they span much."""
     x, ticks = _numbers(x, part)
     if ticks:
         ax.set_xticks(range(len(ticks)), ticks)
     elif x.min() > 0 and x.max() > 50 * x.min():
         ax.set(xscale="log", xlim=(x.min() / 1.3, x.max() * 1.3))
         theme.log(ax.xaxis)
+    return x
+
+
+def _cloud(ax, theme, x, part, cells, task):
+    """A dot for each trial, in the colours of the cells; crosses on top for those that diverged."""
     feasible = part.score.notna()
     style = theme.style_of(cells)
     for cell in in_order(set(part.architecture)):
@@ -175,30 +242,6 @@ def draw(figure, theme, *, frame, task, against, size, rank, cells, depths) -> s
         handletextpad=0.2,
         columnspacing=0.8,
         markerscale=1.6,
-    )
-    rank = min(rank, len(part))
-    trial = part.iloc[rank - 1]
-    height = (
-        (x.iloc[rank - 1], trial.score)
-        if trial.score == trial.score
-        else (x.iloc[rank - 1], ax.get_ylim()[1])
-    )
-    ax.plot(
-        *height,
-        "o",
-        color="none",
-        markeredgecolor=theme.ink,
-        markersize=15,
-        markeredgewidth=2.2,
-        clip_on=False,
-    )
-    bad = int((~feasible).sum())
-    score = "diverged" if trial.infeasible else f"{trial.score:.3g} {LOSS.get(task, 'loss')}"
-    return (
-        f"{len(part):,} trials, {bad:,} of them diverged. Number {rank} from the best:"
-        f" {label_of(trial.architecture)}, {layers(trial.n_layers)}, {against} ="
-        f" {_text(trial.hparams.get(against, trial.get(against)))}: {score}.\n"
-        + _describe(trial, rank, len(part), task)
     )
 
 
@@ -245,29 +288,48 @@ def _describe(trial, rank, trials, task) -> str:
     )
 
 
+def _asked_for(panel) -> tuple[pd.DataFrame, pd.Series]:
+    """The chosen trials that have a place on the horizontal axis, and their places."""
+    values = panel.values
+    names = ("frame", "task", "cells", "depths", "size", "length")
+    part = chosen(*(values[name] for name in names))
+    where = horizontal(part, values["against"])
+    return part[where.notna()], where[where.notna()]
+
+
 def _changed(panel, name):
-    """The ranks end where the chosen trials do; another choice begins with its best."""
+    """Another task opens on a search of its own, the lengths are those that it has at this size,
+    and the ranks end where the chosen trials do.
+    """
     if name == "rank":
         return
-    values = panel.values
-    part = chosen(
-        values["frame"], values["task"], values["cells"], values["depths"], values["size"]
-    )
-    count = int(horizontal(part, values["against"]).notna().sum())
-    rank = panel.made["rank"]
+    made, values = panel.made, panel.values
+    frame, task = values["frame"], values["task"]
+    if name == "task":
+        first = _first(frame, task)
+        made["size"].value = first.max_params
+        made["cells"].value, made["depths"].value = (first.architecture,), (first.n_layers,)
+        _lengths_into(made["length"], frame, task, first.max_params)
+        made["length"].value = first.length
+    elif name == "size":
+        _lengths_into(made["length"], frame, task, values["size"])
+    rank = made["rank"]
     with rank.hold_trait_notifications():
-        rank.max = max(1, count)
+        rank.max = max(1, len(_asked_for(panel)[0]))
         rank.value = min(rank.value, rank.max)
+
+
+def _lengths_into(control, frame, task, size):
+    """Gives a control the lengths that there are; the one that was chosen stays, if it is there."""
+    before, lengths = control.value, _lengths(frame, task, size)
+    if tuple(lengths) != tuple(control.options):
+        control.options = lengths
+        control.value = before if before in {length for _, length in lengths} else lengths[0][1]
 
 
 def _clicked(panel, x, y):
     """Describes the trial that is nearest to the click, by the eye."""
-    values = panel.values
-    part = chosen(
-        values["frame"], values["task"], values["cells"], values["depths"], values["size"]
-    )
-    where = horizontal(part, values["against"])
-    part, where = part[where.notna()], where[where.notna()]
+    part, where = _asked_for(panel)
     if part.empty:
         return
     across, _ = _numbers(where, part)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 import numpy as np
+from scipy.stats import norm
 
 from rnnkit.hparams import Space, Uniform
 from rnnkit.studies import Study
@@ -158,15 +159,15 @@ def searched(problem, seed, points, losses, trials):
 
 @lru_cache(maxsize=64)
 def thought(problem, seed, points, losses):
-    """Mean, deviation and expected improvement on a line (LINE) or a square (GRID x GRID) of unit
-    coordinates; None in the first design.
+    """Mean, deviation of the mean and expected improvement on a line (LINE) or a square (GRID x
+    GRID) of unit coordinates, and the deviation of a trial's noise; None in the first design.
     """
     space, tuner = problems()[problem].space, tuner_of(problem, seed, points, losses)
     if len(losses) < FIRST or np.isfinite(losses).sum() < FIRST:
         return None
     side = np.linspace(0, 1, LINE if len(space) == 1 else GRID)
     units = np.stack(np.meshgrid(*[side] * len(space), indexing="ij"), -1).reshape(-1, len(space))
-    return tuner.posterior([space.from_unit(u) for u in units])
+    return *tuner.posterior([space.from_unit(u) for u in units]), tuner.noise()
 
 
 # --- the picture ---
@@ -186,8 +187,8 @@ def draw(figure, theme, *, problem, seed, truth, points, losses, asked, note) ->
         theme,
         task,
         units,
+        np.array(losses, dtype=float),
         heard,
-        np.isfinite(losses),
         wanted,
         thought(problem, seed, points, losses),
     )
@@ -201,27 +202,32 @@ def draw(figure, theme, *, problem, seed, truth, points, losses, asked, note) ->
         )
     return (
         f"{_found(task, points, losses)}"
-        f" {_hoped(task, asked, wanted, problem, seed, points, losses)} {note}".strip()
+        f" {_hoped(task, asked, problem, seed, points, losses)} {note}".strip()
     )
 
 
-def _line(figure, theme, task, units, heard, feasible, wanted, thoughts):
+def _line(figure, theme, task, units, losses, heard, wanted, thoughts):
     top, bottom = figure.subplots(
         2, 1, sharex=True, gridspec_kw=PARTS | {"height_ratios": [2.2, 1], "hspace": 0.15}
     )
-    blue, x = theme.visible(COLOR), np.linspace(0, 1, LINE)
+    blue, x, feasible = theme.visible(COLOR), np.linspace(0, 1, LINE), np.isfinite(losses)
     if thoughts is not None:
-        mean, std, improvement = thoughts
-        top.fill_between(
-            x,
-            mean - 2 * std,
-            mean + 2 * std,
-            color=blue,
-            alpha=0.2,
-            linewidth=0,
-            label="where it expects the loss, 95 %",
-        )
-        top.plot(x, mean, color=blue, label="mean")
+        mean, std, improvement, noise = thoughts
+        wide = np.hypot(std, noise)
+        for deviation, shade, label in (
+            (wide, 0.13, "a trial, 95 %"),
+            (std, 0.25, "its mean, 95 %"),
+        ):
+            top.fill_between(
+                x,
+                mean - 2 * deviation,
+                mean + 2 * deviation,
+                color=blue,
+                alpha=shade,
+                linewidth=0,
+                label=label,
+            )
+        top.plot(x, mean, color=blue, label="expected")
         bottom.fill_between(x, improvement, color=blue, alpha=0.35, linewidth=0)
         bottom.plot(x, improvement, color=blue)
     top.plot(units[feasible, 0], heard[feasible], "o", color=theme.ink, label="trials")
@@ -246,24 +252,26 @@ def _line(figure, theme, task, units, heard, feasible, wanted, thoughts):
                 label="asked for",
             )
         ax.set_yticks([])
+    _losses_at(top, task, losses, heard)
     top.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, 1.17),
-        ncols=5,
+        ncols=6,
         handlelength=1.5,
         columnspacing=1.2,
         fontsize=11,
     )
-    top.set_ylabel("loss, as told")
+    top.set_ylabel(f"{task.score}, as told")
     bottom.set(ylabel="expected\nimprovement", xlabel=task.axes[0], xlim=(-0.01, 1.01))
     _ticks(bottom.xaxis, task.space.rows[0])
     return top, bottom
 
 
-def _square(figure, theme, task, units, heard, feasible, wanted, thoughts):
+def _square(figure, theme, task, units, losses, heard, wanted, thoughts):
     left, right = figure.subplots(
         1, 2, sharey=True, gridspec_kw=PARTS | {"left": 0.1, "wspace": 0.08}
     )
+    feasible = np.isfinite(losses)
     edges = np.linspace(-0.5, GRID - 0.5, GRID + 1) / (GRID - 1)
     for ax, title, what in (
         (left, "expected loss (dark: low)", 0),
@@ -284,6 +292,16 @@ def _square(figure, theme, task, units, heard, feasible, wanted, thoughts):
     return left, right
 
 
+def _losses_at(ax, task, losses, heard):
+    """Names the best, the median and the worst loss beside where they are drawn, as they were
+    measured: between them the axis is warped.
+    """
+    order = np.argsort(np.where(np.isfinite(losses), losses, np.inf))[: np.isfinite(losses).sum()]
+    if len(order) > 2:
+        some = order[[0, len(order) // 2, -1]]
+        ax.set_yticks(heard[some], [f"{task.sign * losses[k]:.2g}" for k in some])
+
+
 def _wave_line():
     return np.array([_wave({"x": x}) for x in np.linspace(0, 1, LINE)])
 
@@ -292,11 +310,21 @@ def _as_told(values, losses, heard):
     """Losses that nobody measured, warped as the measured ones were: between them by interpolation,
     beyond by the slope of the whole.
     """
+    return np.interp(values, *_knots(losses, heard))
+
+
+def _as_measured(values, losses, heard):
+    """The way back: what losses, as told, would measure."""
+    return np.interp(values, *_knots(losses, heard)[::-1])
+
+
+def _knots(losses, heard):
+    """Feasible losses in their order and what is told of each, with one more at either end."""
     losses, heard = np.array(losses)[np.isfinite(losses)], np.asarray(heard)[np.isfinite(losses)]
     order = np.argsort(losses)
     x, y = losses[order], heard[order]
     wide, high = x[-1] - x[0], y[-1] - y[0]
-    return np.interp(values, [x[0] - wide, *x, x[-1] + wide], [y[0] - high, *y, y[-1] + high])
+    return [x[0] - wide, *x, x[-1] + wide], [y[0] - high, *y, y[-1] + high]
 
 
 def _ticks(axis, row):
@@ -321,18 +349,22 @@ def _found(task, points, losses) -> str:
     )
 
 
-def _hoped(task, asked, wanted, problem, seed, points, losses) -> str:
+def _hoped(task, asked, problem, seed, points, losses) -> str:
+    """What the process expects of the trial that is asked for, in the units that are measured."""
     if asked is None:
         return ""
     if thought(problem, seed, points, losses) is None:
         return f"Asked for {_at(task, asked)}, as the first design has it."
-    mean, std, improvement = (
-        float(x[0])
-        for x in tuner_of(problem, seed, points, losses).posterior([task.space.point(asked)])
-    )
+    tuner = tuner_of(problem, seed, points, losses)
+    mean, std, _ = (float(x[0]) for x in tuner.posterior([task.space.point(asked)]))
+    wide, heard = math.hypot(std, tuner.noise()), told(losses)
+    feasible = heard[np.isfinite(losses)]
+    ends = _as_measured([mean, mean - 2 * wide, mean + 2 * wide], losses, heard)
+    middle, *ends = task.sign * ends
+    chance = norm.cdf((feasible.min() - mean) / wide)
     return (
-        f"Asked for {_at(task, asked)}: expected {mean:.2f} with deviation {std:.2f}, expected"
-        f" improvement {improvement:.2g}."
+        f"Asked for {_at(task, asked)}: it expects {task.score} {middle:.2g} (95 % of such trials:"
+        f" {min(ends):.2g} to {max(ends):.2g}), and beats the best with a chance of {chance:.0%}."
     )
 
 
