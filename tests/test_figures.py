@@ -511,9 +511,11 @@ def test_the_verdicts_of_a_readme_are_written_between_its_marks_alone(frames, tm
         and "diary" not in text
         and "from the 7 trials" in text
     )
-    assert text.count("\n| C0") == len(claims[claims.id.str.startswith("C0")])
+    decided = claims[claims.verdict.isin([analysis.HOLDS, analysis.FAILS])]
+    assert 0 < len(decided) < len(claims)  # the page has what is decided, the gallery has all
+    assert text.count("\n| ") == 1 + len(decided)
     assert all(
-        f"| {claim.id}: {claim.claim} | {claim.paper} |" in text for claim in claims.itertuples()
+        f"| {claim.id}: {claim.claim} | {claim.paper} |" in text for claim in decided.itertuples()
     )
 
 

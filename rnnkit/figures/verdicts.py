@@ -36,9 +36,13 @@ def verdict_rows(claims: pd.DataFrame) -> list[tuple[str, str, str, str]]:
 
 
 def block(claims: pd.DataFrame, trials: int) -> str:
-    """The part of the README between its marks: counts, and a row for each claim."""
+    """The part of the README between its marks: counts, and a row for each claim that is decided;
+    the gallery has all.
+    """
+    claims = claims.drop_duplicates("id")
+    decided = claims[claims.verdict.isin([analysis.HOLDS, analysis.FAILS])]
     rows = ["| claim | paper | ours [interval] | verdict |", "|---|---|---|---|"]
-    rows += [f"| {' | '.join(row)} |" for row in verdict_rows(claims.drop_duplicates("id"))]
+    rows += [f"| {' | '.join(row)} |" for row in verdict_rows(decided)]
     counts = (
         f"Claims of the paper: {analysis.tally(claims)}; from the {trials:,} trials in"
         " `figures/trials.parquet`."
