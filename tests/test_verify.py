@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,30 @@ def test_a_trial_carries_version_commit_torch_device_and_seed(store):
         )
     else:
         assert row.commit == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    {
+        "a local build": ("__version__ = '2.13.0+cu130'\ndebug = False\n", "2.13.0+cu130"),
+        "annotated": ('from typing import *\n__version__: str = "2.9.0+cpu"\n', "2.9.0+cpu"),
+        "nothing there": ("", "2.6.0"),  # what the metadata say
+    }.values(),
+)
+def test_the_version_of_torch_has_the_tag_of_its_build(text, told, tmp_path):
+    """The metadata of PyPI's torch say 2.13.0 where torch itself says 2.13.0+cu130."""
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('torch is loaded')")
+    (tmp_path / "torch" / "version.py").write_text(text)
+    (tmp_path / "torch-2.6.0.dist-info").mkdir()
+    (tmp_path / "torch-2.6.0.dist-info" / "METADATA").write_text("Name: torch\nVersion: 2.6.0\n")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r});"
+        f"import importlib.util as u; s = u.spec_from_file_location('p', {provenance.__file__!r});"
+        "p = u.module_from_spec(s); s.loader.exec_module(p); print(p.torch_version())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == told, done.stderr
 
 
 def test_without_a_source_checkout_the_commit_is_empty(monkeypatch, tmp_path):

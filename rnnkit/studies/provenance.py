@@ -2,9 +2,11 @@
 trial notes them.
 """
 
+import re
 import subprocess
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import rnnkit
@@ -34,8 +36,16 @@ def named(device: str) -> str:
 
 @cache
 def torch_version() -> str:
-    """The version of torch that is installed, read from its files once."""
-    return version("torch")
+    """The version of torch that is installed, with the tag of its build (2.13.0+cu130), as torch
+    itself says it. PyPI's metadata lack the tag, so torch's own version.py is read, once and without
+    loading torch.
+    """
+    found = find_spec("torch")
+    try:
+        text = Path(found.origin).with_name("version.py").read_text(encoding="utf-8")
+        return re.search(r"""^__version__(?:: *\w+)? *= *["']([^"']+)""", text, re.MULTILINE)[1]
+    except (AttributeError, TypeError, OSError, ValueError):  # packed otherwise than today
+        return version("torch")
 
 
 @cache
