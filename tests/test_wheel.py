@@ -7,6 +7,7 @@ import sys
 import tarfile
 import zipfile
 from email import message_from_string
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,16 +20,33 @@ ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "figures" / "trials.parquet"
 
 
-def files_of_the_checkout() -> list[str]:
-    """Every file that belongs to the source, by git if it is a checkout."""
+MADE = {
+    ".venv",
+    ".git",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".hypothesis",
+    "__pycache__",
+    "build",
+    "results",
+}
+
+
+@cache
+def files_of_the_checkout() -> tuple[str, ...]:
+    """Every file that belongs to the source: as git lists them, or all that nothing has made."""
     listed = subprocess.run(
         ["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         capture_output=True,
         text=True,
     )
-    if listed.returncode:
-        pytest.skip("not a git checkout, so there is nothing to compare with")
-    return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    if listed.returncode == 0:
+        names = listed.stdout.split("\0")
+    else:
+        names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*")]
+        names = [name for name in names if not MADE & set(Path(name).parts)]
+        names = [name for name in names if ".egg-info" not in name and ".sqlite" not in name]
+    return tuple(name for name in names if name and (ROOT / name).is_file())
 
 
 @pytest.fixture(scope="module")
