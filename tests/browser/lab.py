@@ -114,8 +114,8 @@ def write_notebook(path: Path, *cells: str):
     nbformat.write(book, path)
 
 
-def open_notebook(browser, address, name, errors: list):
-    """A page with the notebook open, its outputs cleared; `errors` collects what the page's own
+def open_notebook(browser, address, name, errors: list, cleared=True):
+    """A page with the notebook open, its outputs cleared unless it is said; `errors` collects what the page's own
     programs raise.
     """
     page = browser.new_context(viewport=SIZE).new_page()
@@ -125,7 +125,8 @@ def open_notebook(browser, address, name, errors: list):
     page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook")
     page.wait_for_function("() => !!window.jupyterapp")
     page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.context.ready; }")
-    page.evaluate(CLEAR)
+    if cleared:
+        page.evaluate(CLEAR)
     return page
 
 

@@ -10,6 +10,9 @@ from lab import Widget, open_notebook, run_all, theme, write_notebook
 
 from rnnkit.widgets import WIDGETS
 
+SAVE_AND_END = """async () => {
+    const panel = window.jupyterapp.shell.currentWidget;
+    await panel.context.save(); await panel.sessionContext.shutdown(); }"""
 SOON = 0.2  # seconds, on a machine that does nothing else
 STORED = ("one_number_per_unit", "read_the_stack", "trials_explorer")
 MOVES = {  # widget -> (how, control, and what to choose)
@@ -201,3 +204,38 @@ def test_pictures_turn_dark_with_the_page(page, picture):
 
 def test_the_page_raised_no_error(page, errors):
     assert errors == []
+
+
+def test_a_slider_speaks_its_value(page):
+    """And not the place of the value in a list."""
+    for name, label in (("memorise_me", "parameters"), ("one_number_per_unit", "units a layer")):
+        slider = shown(page, name).control(label)
+        shown(page, name).press(label)
+        readout = slider.locator(".widget-readout").inner_text()
+        handle = slider.locator(".noUi-handle")
+        handle.evaluate("e => new Promise(done => setTimeout(done, 100))")
+        assert handle.get_attribute("aria-valuetext") == readout.strip()
+
+
+def test_a_saved_notebook_shows_the_pictures_when_it_is_opened_again(
+    browser, address, folder, errors, picture
+):
+    """Without its kernel, and says that they are stills."""
+    write_notebook(
+        folder / "saved.ipynb",
+        "import rnnkit as rk",
+        'rk.widget("inside_a_cell", architecture="lstm")',
+    )
+    page = open_notebook(browser, address, "saved.ipynb", errors)
+    assert run_all(page) == []
+    Widget(page).select("cell", "UGRNN")
+    page.evaluate(SAVE_AND_END)
+    page.context.close()
+    again = open_notebook(browser, address, "saved.ipynb", errors, cleared=False)
+    widget = Widget(again)
+    assert widget.sentence.startswith("UGRNN")
+    again.locator(".rnnkit-still").wait_for()
+    picture(again, "saved_and_opened_again")
+    assert "model not found" not in again.locator(".jp-Notebook").inner_text()
+    assert widget.image.evaluate("image => image.naturalWidth") > 500
+    again.context.close()
