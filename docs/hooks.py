@@ -1,0 +1,193 @@
+"""What mkdocs.yml asks for and mkdocs does not do by itself.
+
+Pages from elsewhere in the checkout keep their places, so that their links hold on GitHub and on
+the site alike. Equations become MathML, which browsers draw without any script. Every notebook
+gets badges for Colab and Binder, where the address of the repository is known: $RNNKIT_REPOSITORY,
+or the remote `origin` if it is on GitHub.
+"""
+
+import ast
+import logging
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from bs4 import BeautifulSoup, NavigableString
+from latex2mathml.converter import convert
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).resolve().parents[1]
+SHOWN = (  # what of the checkout is on the site, as globs
+    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "figures/*", "notebooks/*.ipynb", "notebooks/*.md",
+    "rnnkit/**/*.md", "rnnkit/studies/scales.py", "rnnkit/cells.py",
+)  # fmt: skip
+LARGE = (".parquet", ".weights")  # the trials themselves are not on the site
+MATH = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?![\w$])", re.DOTALL)
+CODE = {"code", "pre", "script", "style", "math", "textarea", "svg"}
+log = logging.getLogger("mkdocs.hooks.rnnkit")
+
+
+@event_priority(100)  # before the notebooks are looked for
+def on_files(files, config):
+    for pattern in SHOWN:
+        for path in sorted(ROOT.glob(pattern)):
+            if path.is_file() and path.suffix not in LARGE:
+                place = path.relative_to(ROOT).as_posix()
+                files.append(File(place, str(ROOT), config.site_dir, config.use_directory_urls))
+    pages = api_pages()
+    for name, text in {"api/index.md": api_index(pages), **pages}.items():
+        files.append(File.generated(config, name, content=text))
+    files.append(File.generated(config, "command_line.md", content=command_line()))
+    return files
+
+
+# --- the API --------------------------------------------------------------------------------------
+
+
+def public(tree) -> dict[str, str]:
+    """Name -> module of what `rnnkit` gives, as its __init__ lists them."""
+    tables = {
+        target.id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name) and target.id in ("_MODULES", "_NAMES")
+    }
+    return dict.fromkeys(tables["_MODULES"], "") | tables["_NAMES"]
+
+
+def first_sentence(path) -> str:
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return re.split(r"(?<=[.:;])\s", " ".join(text.split("\n\n")[0].split()), maxsplit=1)[0]
+
+
+def source_of(module: str) -> Path:
+    path = ROOT / "rnnkit" / Path(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def api_pages() -> dict[str, str]:
+    """A page for each public module of the package, its parts below it."""
+    names = public(ast.parse((ROOT / "rnnkit" / "__init__.py").read_text(encoding="utf-8")))
+    modules = dict.fromkeys(
+        [*(name for name, home in names.items() if not home), *filter(None, names.values())]
+    )
+    pages = {}
+    for module in dict.fromkeys(module.split(".")[0] for module in modules):
+        path = source_of(module)
+        parts = [f"rnnkit.{module}"]
+        if path.name == "__init__.py":
+            parts += [
+                f"rnnkit.{module}.{part.stem}"
+                for part in sorted(path.parent.glob("*.py"))
+                if not part.stem.startswith("_")
+            ]
+        pages[f"api/{module}.md"] = (
+            f"# rnnkit.{module}\n\n" + "\n\n".join(f"::: {part}" for part in parts) + "\n"
+        )
+    return pages
+
+
+def api_index(pages) -> str:
+    """The list of pages, and where each name of `import rnnkit as rk` is explained."""
+    names = public(ast.parse((ROOT / "rnnkit" / "__init__.py").read_text(encoding="utf-8")))
+    lines = [
+        "# API",
+        "",
+        "`import rnnkit as rk` gives these modules:",
+        "",
+        "| module | |",
+        "|---|---|",
+    ]
+    for page in pages:
+        module = Path(page).stem
+        lines.append(f"| [`rk.{module}`]({module}.md) | {first_sentence(source_of(module))} |")
+    lines += ["", "and these names of theirs:", "", "| name | of |", "|---|---|"]
+    for name, home in sorted(names.items()):
+        if home:
+            page = home.split(".")[0]
+            lines.append(f"| `rk.{name}` | [`rnnkit.{home}`]({page}.md) |")
+    return "\n".join(lines) + "\n"
+
+
+def command_line() -> str:
+    """What `rnnkit COMMAND --help` prints, of every command."""
+    import click
+
+    from rnnkit.__main__ import main
+
+    def pages(command, context):
+        yield f"## `{context.command_path}`\n\n```text\n{command.get_help(context)}\n```\n"
+        for name in getattr(command, "commands", {}):
+            sub = command.commands[name]
+            yield from pages(
+                sub, click.Context(sub, info_name=name, parent=context, terminal_width=100)
+            )
+
+    return "# The command line\n\n" + "\n".join(
+        pages(main, click.Context(main, info_name="rnnkit", terminal_width=100))
+    )
+
+
+# --- equations ------------------------------------------------------------------------------------
+
+
+def on_post_page(output, page, config):
+    soup = BeautifulSoup(output, "html.parser")
+    for text in [text for text in soup.find_all(string=True) if "$" in text]:
+        if type(text) is NavigableString and not CODE & {parent.name for parent in text.parents}:
+            with_math(text, page)
+    for script in soup.find_all("script", src=re.compile("^(https?:)?//")):
+        script.decompose()  # nothing is fetched from elsewhere
+    return str(soup)
+
+
+def with_math(text, page):
+    """Puts MathML in the place of the equations in a text."""
+    parts, last = [], 0
+    for found in MATH.finditer(text):
+        shown, inline = found.groups()
+        try:
+            math = convert(shown or inline, display="block" if shown else "inline")
+        except Exception as error:
+            log.warning("%s: %r is no equation (%s)", page.file.src_uri, found.group(), error)
+            continue
+        parts += [NavigableString(text[last : found.start()]), BeautifulSoup(math, "html.parser")]
+        last = found.end()
+    if parts:
+        text.replace_with(*parts, NavigableString(text[last:]))
+
+
+# --- badges ---------------------------------------------------------------------------------------
+
+
+def repository() -> str:
+    """owner/name on GitHub, or "" where it is not known."""
+    address = os.environ.get("RNNKIT_REPOSITORY", "")
+    if not address:
+        asked = subprocess.run(
+            ["git", "remote", "get-url", "origin"], cwd=ROOT, capture_output=True, text=True
+        )
+        address = asked.stdout.strip()
+    found = re.search(r"(?:github\.com[:/])([\w.-]+/[\w.-]+?)(?:\.git)?/?$", address)
+    return found.group(1) if found else ""
+
+
+def badges(place: str, where: str) -> str:
+    """Links that open a notebook of the repository `where` on Colab and on Binder."""
+    colab = f"https://colab.research.google.com/github/{where}/blob/HEAD/{place}"
+    binder = f"https://mybinder.org/v2/gh/{where}/HEAD?labpath={place}"
+    return (
+        f'<p class="rnnkit-badges"><a class="md-button" href="{colab}">Open in Colab</a>'
+        f'<a class="md-button" href="{binder}">Open on Binder</a></p>'
+    )
+
+
+@event_priority(-100)  # after the notebook has become a page
+def on_page_content(html, page, config, files):
+    where = repository()
+    if where and page.file.src_uri.endswith(".ipynb"):
+        return badges(page.file.src_uri, where) + html
+    return html
