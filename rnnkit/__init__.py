@@ -24,6 +24,7 @@ Names are loaded when first used, so that drawing figures does not load torch.
 """
 
 import importlib
+import sys
 
 __version__ = "0.1.0"
 
@@ -68,3 +69,16 @@ def __getattr__(name):
 
 def __dir__():
     return __all__
+
+
+def _watch_parameters():
+    """In a notebook: parameters of papermill's that the notebook does not have are refused."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if hasattr(shell, "kernel"):
+        from rnnkit.notebooks import refuse_unknown
+
+        if refuse_unknown not in shell.input_transformers_cleanup:
+            shell.input_transformers_cleanup.append(refuse_unknown)
+
+
+_watch_parameters()

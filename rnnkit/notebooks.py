@@ -10,10 +10,13 @@ import sys
 from pathlib import Path
 
 from rnnkit import places
+from rnnkit.names import nearest
 
 CELL_TIMEOUT = (
     6 * 3600
 )  # seconds; there is hardly anything left to train when a notebook is executed
+
+INJECTED = "# Parameters"  # the first line of the cell with which papermill sets parameters
 
 
 class NotebookError(RuntimeError):
@@ -98,6 +101,43 @@ def parameters_of(notebook) -> set[str]:
     notebook.
     """
     return set(types_of(notebook))
+
+
+def refuse_unknown(lines: list[str]) -> list[str]:
+    """For IPython, which asks this of every cell before it is run: the cell's lines as they are.
+
+    ValueError for a cell with the parameters that papermill was given (`papermill IN OUT -p NAME
+    VALUE`) where one of them is none of the notebook's; papermill itself would only warn.
+    """
+    from IPython import get_ipython
+
+    if lines and lines[0].strip() == INJECTED:
+        known = _annotated(get_ipython().user_ns.get("In", [""])[-1])
+        for name in _assigned("".join(lines)) if known else ():
+            if name not in known:
+                near = nearest(name, known) or "Check the spelling."
+                raise ValueError(
+                    f"The notebook has no parameter {name}; it has {', '.join(known)}. {near}"
+                )
+    return lines
+
+
+def _annotated(source: str) -> list[str]:
+    """The names of a cell of parameters, which has annotated assignments and nothing else."""
+    try:
+        lines = ast.parse(source).body
+    except SyntaxError:
+        return []
+    return [line.target.id for line in lines] if all(map(_is_parameter, lines)) else []
+
+
+def _is_parameter(line) -> bool:
+    return isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+
+
+def _assigned(source: str) -> list[str]:
+    assignments = [line for line in ast.parse(source).body if isinstance(line, ast.Assign)]
+    return [target.id for line in assignments for target in line.targets]
 
 
 def _fits(value, kind: str) -> bool:

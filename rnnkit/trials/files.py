@@ -6,7 +6,10 @@ import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from rnnkit import places
 from rnnkit.trials.trial import StoreError
+
+AS_NOTEBOOKS_SAY = Path("../figures/trials.parquet")
 
 
 def at_home(path) -> Path:
@@ -15,6 +18,14 @@ def at_home(path) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise StoreError(f"The home of {path} is not known. Write the path out.") from error
+
+
+def store_at(path) -> Path:
+    """The path of a store. What the notebooks call ../figures/trials.parquet is the file that
+    ships, wherever they are run; where there is such a file, it is that one.
+    """
+    place = at_home(path)
+    return places.TRIALS if place == AS_NOTEBOOKS_SAY and not place.exists() else place
 
 
 def look_at(path: Path, create: bool):

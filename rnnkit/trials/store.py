@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnnkit.markup import table
-from rnnkit.trials.files import at_home, look_at, more_beside
+from rnnkit.trials.files import at_home, look_at, more_beside, store_at
 from rnnkit.trials.sql import BOTH, CREATE, INSERT, KINDS, NAMES, STUDY, TEXTS, corrupt, plainly
 from rnnkit.trials.trial import (
     COLUMNS,
@@ -48,7 +48,7 @@ class TrialStore:
             raise StoreError(
                 f"A store is named by the path of a file, got {path!r}. Give such a path."
             )
-        self.path, self.patience, self._more = at_home(path), patience, False
+        self.path, self.patience, self._more = store_at(path), patience, False
         self.travels = self.path.suffix == ".parquet"
         self.file = (
             None
