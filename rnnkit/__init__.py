@@ -14,6 +14,7 @@ Reading order:
     paper      what the paper reports
     reference  the authors' own trials, where they have been downloaded
     analysis   frames in, numbers and verdicts out
+    exhibits   all of a figure or table in one object, a file for each section of the paper
     figures    one function per figure
     widgets    pictures that answer when touched
     reports    a cell of one's own beside the six
@@ -32,6 +33,7 @@ _MODULES = (
     "analysis",
     "architectures",
     "cells",
+    "exhibits",
     "figures",
     "flow",
     "hparams",

@@ -149,8 +149,9 @@ def execute(source, out, settings):
 def finish(chosen, frames, out, say):
     """The gallery of all frames, and the claims of the chosen experiments, which are also told."""
     from rnnkit import analysis, figures
+    from rnnkit.exhibits.base import exhibits
 
-    drawn = {name: frame for name, frame in frames.items() if name in figures.DRAW}
+    drawn = {name: frame for name, frame in frames.items() if name in exhibits()}
     if drawn:
         figures.gallery(out, drawn)
     wanted = figures.companions(
@@ -173,9 +174,10 @@ def draw(frames, out):
     appears as its studies end.
     """
     from rnnkit import figures
+    from rnnkit.exhibits.base import exhibits
 
     for name, frame in figures.companions(
-        {name: frame for name, frame in frames.items() if name in figures.DRAW}
+        {name: frame for name, frame in frames.items() if name in exhibits()}
     ).items():
         figures.draw_into(out, name, frame)
 
@@ -208,11 +210,12 @@ def verdicts(store, scale="quick", seed=0, trials=None):
     import pandas as pd
 
     from rnnkit import analysis, figures, paper
+    from rnnkit.exhibits.base import exhibits
 
     with TrialStore(store, create=False) as opened:
         frames = stored_frames(opened, scale, seed, trials)
     drawn = figures.companions(
-        {name: frame for name, frame in frames.items() if name in figures.DRAW}
+        {name: frame for name, frame in frames.items() if name in exhibits()}
     )
     found = [analysis.compare(name, frame).assign(figure=name) for name, frame in drawn.items()]
     decided = (
@@ -297,10 +300,15 @@ def writable_folder(out) -> Path:
     StoreError if nothing can be written there, or if something would be replaced that the kit did
     not write.
     """
-    from rnnkit.figures import DRAW, EXHIBITS, account
+    from rnnkit.exhibits.base import exhibits
+    from rnnkit.figures import WITHOUT_TRIALS, account
 
     out = files.at_home(out)
-    pictures = [f"{name}.{kind}" for name in (*DRAW, *EXHIBITS) for kind in ("png", "svg", "csv")]
+    pictures = [
+        f"{name}.{kind}"
+        for name in (*exhibits(), *WITHOUT_TRIALS)
+        for kind in ("png", "svg", "csv")
+    ]
     account.check_free(out, ["README.md", "claims.csv", *pictures])
     account.check_free(out / "notebooks", [f"{name}.ipynb" for name in NOTEBOOKS])
     try:

@@ -13,6 +13,7 @@ from scipy import stats
 from rnnkit import analysis, paper
 from rnnkit.analysis import FAILS, HOLDS, NO_NUMBERS, UNTESTED
 from rnnkit.analysis.statistics import expected_best, half_search
+from rnnkit.exhibits.base import exhibit
 
 LONG = {"steps": (2_000, 10_000), "trials": 64}  # a search that comes to its end
 FULL = {"trials": 200, "steps": (50_000, 200_000), "scale": "paper", "noise": 0.002}
@@ -293,7 +294,7 @@ def test_a_frame_without_the_trials_is_refused(quick):
 
 def test_compare_has_the_claims_of_the_figure_and_the_contracts_columns(full):
     table = analysis.compare("fig1", full)
-    assert tuple(table.id) == paper.FIGURES["fig1"].claims
+    assert tuple(table.id) == exhibit("fig1").claims
     assert table.columns.tolist() == [
         "id",
         "claim",

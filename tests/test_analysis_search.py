@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from rnnkit import analysis, figures
 from rnnkit.analysis import search
+from rnnkit.exhibits.base import exhibit
 
 
 def both(seeds=range(3), trials=48, found=(1.0, 0.5)):
@@ -274,7 +275,7 @@ def test_a_hyper_parameter_that_some_cells_lack_is_counted_where_it_is():
 
 def test_both_tuners_are_drawn_side_by_side():
     frame = both()
-    best, typical = figures.DRAW["tuner"](frame).axes
+    best, typical = exhibit("tuner").draw(frame).axes
     curves = search.search_curves(frame)
     for line, tuner in zip(best.lines, ("gp", "random")):
         np.testing.assert_array_equal(line.get_ydata(), curves[curves.tuner == tuner]["median"])
@@ -282,7 +283,7 @@ def test_both_tuners_are_drawn_side_by_side():
 
 
 def test_the_table_of_what_matters_has_a_number_for_each_cell(sensitive):
-    figure = figures.DRAW["importance"](sensitive)
+    figure = exhibit("importance").draw(sensitive)
     ax = figure.axes[0]
     rows = [label.get_text() for label in ax.get_yticklabels()]
     assert (
@@ -296,7 +297,7 @@ def test_the_table_of_what_matters_has_a_number_for_each_cell(sensitive):
 
 
 def test_too_few_trials_say_so():
-    figure = figures.DRAW["importance"](synthetic.frame((300,), (1,), 4))
+    figure = exhibit("importance").draw(synthetic.frame((300,), (1,), 4))
     assert "too few trials" in figure.axes[0].texts[0].get_text()
 
 
@@ -316,7 +317,7 @@ def test_lost_trials_are_drawn_against_three_hyper_parameters():
         gradient_clip_val=10 ** rng.uniform(0, 2, n),
         recurrent_matrix_scale_u=rng.uniform(0.01, 2, n),
     )
-    figure, table = figures.DRAW["lost"](frame), search.lost(frame)
+    figure, table = exhibit("lost").draw(frame), search.lost(frame)
     for ax, name in zip(figure.axes, ("lr_init", "gradient_clip_val", "recurrent_matrix_scale_*")):
         part = table[(table.hyperparameter == name) & (table.end == "diverged")]
         np.testing.assert_allclose(np.asarray(ax.lines[0].get_ydata(), float), 100 * part.share)

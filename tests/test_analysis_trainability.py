@@ -14,6 +14,7 @@ from rnnkit import analysis, paper
 from rnnkit.analysis import FAILS, HOLDS, UNTESTED
 from rnnkit.analysis.finding import SOLVED
 from rnnkit.analysis.statistics import bootstrap_samples, running_median, running_minimum
+from rnnkit.exhibits.base import exhibit
 from rnnkit.theory import chance
 
 BOTH = ("parens_counting", "arithmetic")
@@ -319,7 +320,7 @@ def test_every_claim_of_section_4_has_an_interval_a_verdict_and_a_budget(fig4, r
         ("tableapp2", random),
     ):
         table = analysis.compare(name, frame)
-        assert table.id.tolist() == list(paper.FIGURES[name].claims)
+        assert table.id.tolist() == list(exhibit(name).claims)
         assert set(table.verdict) <= {HOLDS, FAILS, UNTESTED}
         assert table.evidence.str.contains("training steps each").all()
 
@@ -537,7 +538,7 @@ def test_trials_like_the_papers_bear_out_its_claims(papers):
     verdicts = {
         id: one(name, papers, id).verdict
         for name in ("table1", "tableapp2")
-        for id in paper.FIGURES[name].claims
+        for id in exhibit(name).claims
     }
     assert verdicts["H05"] == verdicts["H06"] == HOLDS
     assert FAILS not in verdicts.values()

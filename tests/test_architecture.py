@@ -52,9 +52,20 @@ MAY_IMPORT = {
         "checks",
         "wording",
     },
-    "analysis": {"markup", "names", "trials", "paper", "theory", "wording"},
+    "analysis": {"markup", "names", "trials", "paper", "theory", "wording", "exhibits.base"},
     "reference": {"trials", "paper"},
-    "figures": {"names", "trials", "paper", "analysis", "reference", "theory", "wording"},
+    "exhibits.base": {"names", "trials"},
+    "figures": {
+        "names",
+        "trials",
+        "paper",
+        "analysis",
+        "reference",
+        "theory",
+        "wording",
+        "exhibits.base",
+    },
+    "exhibits": {"paper", "theory", "wording", "analysis", "figures", "exhibits.base"},
     "widgets": {
         "places",
         "names",
@@ -99,12 +110,22 @@ MAY_IMPORT = {
         "analysis",
         "figures",
         "wording",
+        "exhibits.base",
     },
     "bench": "*",
     "__main__": "*",
     "__init__": "*",
 }
-WITHOUT_TORCH = ("paper", "theory", "wording", "trials", "reference", "analysis", "figures")
+WITHOUT_TORCH = (
+    "paper",
+    "theory",
+    "wording",
+    "trials",
+    "reference",
+    "analysis",
+    "figures",
+    "exhibits",
+)
 
 
 def name_of(path: Path) -> str:
@@ -117,7 +138,11 @@ NAMES = {name_of(path): path for path in SOURCES}
 
 
 def part_of(name: str) -> str:
-    """rnnkit.tasks.perceptron -> tasks; the package itself is __init__."""
+    """rnnkit.tasks.perceptron -> tasks; the package itself is __init__. The exhibits' base, which
+    all may ask what belongs to a name, is a part of its own.
+    """
+    if name == "rnnkit.exhibits.base":
+        return "exhibits.base"
     return name.split(".")[1] if "." in name else "__init__"
 
 

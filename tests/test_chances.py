@@ -27,6 +27,7 @@ from rnnkit.analysis.statistics import (
     spread_of_means,
     student,
 )
+from rnnkit.exhibits.base import tables_of
 
 TIMES = 60
 SHUFFLES = 60
@@ -69,9 +70,7 @@ def test_networks_that_learned_nothing_decide_nothing_with_many_trials_either():
     )
     assert len(trained) == len(frames["fig1"])
     verdicts = [
-        pd.Series(
-            {id: f.verdict for id, f in findings("fig1", analysis.rows_of("fig1", x)).items()}
-        )
+        pd.Series({id: f.verdict for id, f in findings(tables_of("fig1", x)).items()})
         for x in (frames["fig1"], trained)
     ]
     decided = [v.isin([HOLDS, FAILS]).drop("G03") for v in verdicts]
@@ -107,10 +106,7 @@ def test_labels_of_a_real_effect_dealt_out_anew_decide_a_rule_in_at_most_a_tenth
             for column in ("valid_loss", "eval_loss", "infeasible", "accuracy"):
                 mixed.iloc[places, mixed.columns.get_loc(column)] = frame[column].to_numpy()[order]
         said.append(
-            {
-                id: finding.verdict
-                for id, finding in findings(name, analysis.rows_of(name, mixed), ids).items()
-            }
+            {id: finding.verdict for id, finding in findings(tables_of(name, mixed), ids).items()}
         )
     table = pd.DataFrame(said)
     limit = stats.binom.ppf(0.99, SHUFFLES, 0.05)  # 5 % are meant

@@ -13,9 +13,9 @@ import synthetic_hard
 
 import rnnkit as rk
 from rnnkit import analysis, paper
-from rnnkit.figures.conclusions import ALSO, Conclusions, conclude
-from rnnkit.figures.facts import FACTS, OF_TABLES
-from rnnkit.figures.points import TABLES
+from rnnkit.exhibits.base import exhibit, exhibits, shown_by
+from rnnkit.figures.conclusions import Conclusions, conclude
+from rnnkit.figures.facts import OF_TABLES
 from rnnkit.wording import listed
 
 SHAPES = ("smoke", "quick")
@@ -89,11 +89,7 @@ def unwrapped(conclusions) -> str:
     return re.sub(r"\s+", " ", str(conclusions))
 
 
-def test_every_figure_has_facts():
-    assert set(FACTS) == set(TABLES) == set(paper.FIGURES)
-
-
-@pytest.mark.parametrize("name", FACTS)
+@pytest.mark.parametrize("name", exhibits())
 def test_each_figure_is_told_in_whole_sentences_at_every_scale(shaped, name):
     (part,) = conclude(name, shaped[name]).parts
     assert 1 <= len(part.facts) <= 16
@@ -109,7 +105,7 @@ def test_each_figure_is_told_in_whole_sentences_at_every_scale(shaped, name):
         assert sentence.endswith((".", "!", "?")) and "nan" not in sentence.split(), sentence
 
 
-@pytest.mark.parametrize("name", FACTS)
+@pytest.mark.parametrize("name", exhibits())
 def test_trials_that_all_diverged_are_told_too(name):
     frame = frames("smoke")[name]
     dead = frame.assign(
@@ -325,11 +321,7 @@ def test_html_is_well_formed_and_says_what_the_plain_text_says():
     words = re.sub(r"\s+", " ", "".join(tree.itertext()))
     for fact in shown.parts[0].facts:
         assert fact in words and fact in unwrapped(shown).replace("- ", "- ")
-    assert (
-        words.count("The paper says:")
-        == words.count("We saw:")
-        == len(paper.FIGURES["fig4"].claims)
-    )
+    assert words.count("The paper says:") == words.count("We saw:") == len(exhibit("fig4").claims)
 
 
 def test_plain_text_keeps_to_a_width():
@@ -341,7 +333,7 @@ def test_plain_text_keeps_to_a_width():
 def test_an_unknown_name_is_refused_with_those_that_there_are():
     with pytest.raises(ValueError, match="one of fig1, .*got 'fig9'"):
         rk.conclude("fig9", synthetic.frames("smoke")["fig1"])
-    assert set(ALSO.values()) <= set(FACTS) and not set(OF_TABLES) & set(FACTS)
+    assert not set(OF_TABLES) & {*exhibits(), *shown_by()}
 
 
 def test_a_frame_without_its_trials_is_refused():

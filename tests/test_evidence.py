@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from rnnkit import analysis, figures, reproduce
+from rnnkit.exhibits.base import exhibits
 from rnnkit.figures import account, verdicts
 from rnnkit.trials import TrialStore
 
@@ -136,7 +137,7 @@ def test_every_figure_is_of_the_trials_that_ship(shipped):
     """The trials are found by today's studies, so they are also those that notebooks read."""
     frames = reproduce.stored_frames(shipped, scale_of("5_discussion"))
     wanted = figures.companions(
-        {name: frame for name, frame in frames.items() if name in figures.DRAW}
+        {name: frame for name, frame in frames.items() if name in exhibits()}
     )
     trials = {
         name: account.digest_of_trials(analysis.rows_of(name, frame))
@@ -145,7 +146,7 @@ def test_every_figure_is_of_the_trials_that_ship(shipped):
     noted = {
         name: entry["trials"]
         for name, entry in account.account_in(FIGURES).items()
-        if name in figures.DRAW
+        if name in exhibits()
     }
     assert noted == trials
 

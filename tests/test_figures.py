@@ -2,7 +2,6 @@
 are made of.
 """
 
-import importlib
 import math
 import xml.etree.ElementTree as ElementTree
 
@@ -13,11 +12,9 @@ import pytest
 import synthetic
 
 from rnnkit import analysis, figures, paper
+from rnnkit.exhibits.base import exhibit, exhibits
 from rnnkit.figures import account, verdicts
 
-points_module = importlib.import_module(
-    "rnnkit.figures.points"
-)  # the package has a function of that name
 NAMES = ("fig1", "fig2a", "fig2b", "figapp1", "calibration", "best_so_far")
 
 
@@ -30,7 +27,7 @@ def frames():
 @pytest.fixture(scope="module")
 def drawn(frames):
     """Each figure, drawn once."""
-    return {name: figures.DRAW[name](frames[name]) for name in NAMES}
+    return {name: exhibit(name).draw(frames[name]) for name in NAMES}
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +250,7 @@ def beyond(axis):
 @pytest.mark.parametrize("shape", ["smoke", "overnight"])
 def test_no_text_overlaps_another(name, shape):
     made = synthetic.frames(shape)
-    figure = figures.DRAW[name]({"best_so_far": made["fig1"], **made}[name])
+    figure = exhibit(name).draw({"best_so_far": made["fig1"], **made}[name])
     figure.draw_without_rendering()
     hidden = [
         label for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) for label in beyond(axis)
@@ -300,7 +297,7 @@ def test_drawing_leaves_the_readers_settings_alone(frames):
 @pytest.mark.parametrize("name", NAMES)
 def test_trials_that_all_diverged_are_drawn_with_a_reason(frames, name, recwarn):
     dead = frames[name].assign(infeasible=True, eval_loss=math.nan)
-    figure = figures.DRAW[name](dead)
+    figure = exhibit(name).draw(dead)
     figure.draw_without_rendering()
     assert any(
         "no bits stored" in text.get_text() or "no feasible trial" in text.get_text()
@@ -313,7 +310,7 @@ def test_trials_that_all_diverged_are_drawn_with_a_reason(frames, name, recwarn)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_frame_without_its_trials_is_refused(frames, name):
     with pytest.raises(ValueError, match=f"{name} needs trials of the capacity task, got 0 trials"):
-        figures.DRAW[name](frames[name].iloc[:0])
+        exhibit(name).draw(frames[name].iloc[:0])
 
 
 # --- words ---
@@ -449,7 +446,7 @@ def test_the_gallery_shows_every_figure_with_caption_budget_and_verdicts(frames,
 
 
 def test_the_gallery_writes_all_verdicts_as_a_table(gallery):
-    ids = [id for name, figure in paper.FIGURES.items() if name in NAMES for id in figure.claims]
+    ids = [id for name, figure in exhibits().items() if name in NAMES for id in figure.claims]
     assert pd.read_csv(gallery / "claims.csv").id.tolist() == ids
 
 
@@ -465,10 +462,9 @@ def test_a_gallery_of_no_figure_is_refused(frames, tmp_path):
 
 def test_each_table_is_computed_once_for_a_figure(frames, tmp_path, monkeypatch):
     computed = []
-    table = points_module.TABLES["fig2b"]
-    monkeypatch.setitem(
-        points_module.TABLES, "fig2b", lambda rows: computed.append(1) or table(rows)
-    )
+    tables = exhibit("fig2b").tables
+    table = tables["fig2b"]
+    monkeypatch.setitem(tables, "fig2b", lambda of: computed.append(1) or table(of))
     figures.draw_into(tmp_path, "fig2b", frames["fig2b"])
     assert len(computed) == 1
 

@@ -21,12 +21,12 @@ def frame():
 
 @pytest.fixture(scope="module")
 def one(flows):
-    return figures.EXHIBITS["flow"](flows)
+    return figures.WITHOUT_TRIALS["flow"](flows)
 
 
 @pytest.fixture(scope="module")
 def random(frame):
-    return figures.EXHIBITS["gradients"](frame)
+    return figures.WITHOUT_TRIALS["gradients"](frame)
 
 
 def test_each_cell_has_a_column_of_state_gates_and_gradient(one):
@@ -100,4 +100,4 @@ def test_published_figures_are_written_with_their_points(flows, frame, tmp_path,
 
 def test_a_figure_of_no_cell_is_refused():
     with pytest.raises(ValueError, match="at least one architecture"):
-        figures.EXHIBITS["flow"]({})
+        figures.WITHOUT_TRIALS["flow"]({})

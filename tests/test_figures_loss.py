@@ -12,6 +12,7 @@ import synthetic
 
 from rnnkit import analysis, figures, paper
 from rnnkit.analysis import loss
+from rnnkit.exhibits.base import exhibit
 from rnnkit.theory import RANDOM_FUNCTION, memorised
 
 NAMES = ("fig2c", "g01", "fig3")
@@ -39,7 +40,7 @@ def frames():
 
 @pytest.fixture(scope="module")
 def drawn(frames):
-    return {name: figures.DRAW[name](frames[name]) for name in NAMES}
+    return {name: exhibit(name).draw(frames[name]) for name in NAMES}
 
 
 def panels(figure):
@@ -235,7 +236,7 @@ def beyond(axis):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", ["smoke", "overnight"])
 def test_no_text_overlaps_another(name, shape):
-    figure = figures.DRAW[name](frame_of(name, shape))
+    figure = exhibit(name).draw(frame_of(name, shape))
     figure.draw_without_rendering()
     hidden = [
         label for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) for label in beyond(axis)
@@ -262,7 +263,7 @@ def test_no_text_overlaps_another(name, shape):
 @pytest.mark.parametrize("name", NAMES)
 def test_trials_that_all_diverged_are_drawn_with_a_reason(frames, name, recwarn):
     dead = frames[name].assign(infeasible=True, eval_loss=math.nan, valid_loss=math.nan)
-    figure = figures.DRAW[name](dead)
+    figure = exhibit(name).draw(dead)
     figure.draw_without_rendering()
     assert any("no feasible trial" in text for text in words(figure)) and not recwarn.list
 
@@ -270,7 +271,7 @@ def test_trials_that_all_diverged_are_drawn_with_a_reason(frames, name, recwarn)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_frame_without_its_trials_is_refused(frames, name):
     with pytest.raises(ValueError, match=f"{name} needs trials of the .* task, got 0 trials"):
-        figures.DRAW[name](frames[name].iloc[:0])
+        exhibit(name).draw(frames[name].iloc[:0])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -288,7 +289,7 @@ def test_a_caption_of_many_sizes_gives_units_and_a_range(frames):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_csv_holds_what_is_plotted(frames, name, tmp_path):
-    figure = figures.DRAW[name](frames[name])
+    figure = exhibit(name).draw(frames[name])
     figures.save(figure, name, tmp_path, figures.points(name, frames[name]), figure.alt)
     table = pd.read_csv(tmp_path / f"{name}.csv")
     x, y = {
@@ -310,8 +311,8 @@ def test_the_gallery_shows_them_in_the_papers_order_with_the_cost_beside_figure_
         tmp_path, {name: frames[name].query("architecture == 'gru'") for name in ("fig3", "fig2c")}
     )
     text = (tmp_path / "README.md").read_text()
-    places = [text.index(f"## {paper.FIGURES[name].title}\n") for name in NAMES]
+    places = [text.index(f"## {exhibit(name).title}\n") for name in NAMES]
     assert places == sorted(places)
     assert set(pd.read_csv(tmp_path / "claims.csv").id) == {
-        id for name in NAMES for id in paper.FIGURES[name].claims
+        id for name in NAMES for id in exhibit(name).claims
     }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rnnkit.figures import EXHIBITS
+from rnnkit.figures import WITHOUT_TRIALS
 from rnnkit.figures.tasks import MOST, costs, table, task_example
 from rnnkit.tasks import TASKS, example
 
@@ -123,6 +123,8 @@ def test_the_table_is_what_is_drawn():
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_has_an_exhibit_of_its_example(name):
-    figure = EXHIBITS[f"task_{name}"](example(name, "tiny sample" if name == "text8" else "tiny"))
+    figure = WITHOUT_TRIALS[f"task_{name}"](
+        example(name, "tiny sample" if name == "text8" else "tiny")
+    )
     assert list(figure.tables) == [f"task_{name}"] and figure.alt and figure.caption
     assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == ["a", "b"]

@@ -11,6 +11,7 @@ import pytest
 import synthetic_hard as synthetic
 
 from rnnkit import analysis, figures, paper
+from rnnkit.exhibits.base import exhibit
 
 NAMES = ("fig4", "fig5", "table1", "tableapp1", "tableapp2")
 # chance of the small forms, held to the tasks in test_analysis_trainability
@@ -24,7 +25,7 @@ def frames():
 
 @pytest.fixture(scope="module")
 def drawn(frames):
-    return {name: figures.DRAW[name](frames[name]) for name in NAMES}
+    return {name: exhibit(name).draw(frames[name]) for name in NAMES}
 
 
 def panels(figure):
@@ -280,7 +281,7 @@ def beyond(axis):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", ["smoke", "quick", "overnight"])
 def test_no_text_overlaps_another(name, shape, drawn):
-    figure = drawn[name] if shape == "quick" else figures.DRAW[name](synthetic.frames(shape)[name])
+    figure = drawn[name] if shape == "quick" else exhibit(name).draw(synthetic.frames(shape)[name])
     figure.draw_without_rendering()
     hidden = [
         label
@@ -304,9 +305,9 @@ def test_no_text_overlaps_another(name, shape, drawn):
 @pytest.mark.parametrize("name", NAMES)
 def test_trials_that_all_diverged_are_drawn(frames, name, recwarn):
     dead = frames[name].assign(infeasible=True, eval_loss=math.nan, valid_loss=math.nan)
-    figure = figures.DRAW[name](dead)
+    figure = exhibit(name).draw(dead)
     figure.draw_without_rendering()
-    assert len(analysis.compare(name, dead)) == len(paper.FIGURES[name].claims)
+    assert len(analysis.compare(name, dead)) == len(exhibit(name).claims)
     assert not recwarn.list
 
 
@@ -319,11 +320,11 @@ def test_a_figure_carries_its_budget_its_task_and_its_alt_text(drawn, frames, na
     assert (
         str(spent) in caption
         and "parentheses counting (small form)" in caption
-        and f"The paper: {paper.FIGURES[name].budget}" in caption
+        and f"The paper: {exhibit(name).budget}" in caption
     )
     assert (
         drawn[name].alt == figures.alt(name, frames[name])
-        and paper.FIGURES[name].title in drawn[name].get_suptitle()
+        and exhibit(name).title in drawn[name].get_suptitle()
     )
 
 
@@ -334,7 +335,7 @@ def test_a_cell_of_ones_own_is_drawn_beside_the_papers(frames, name):
         [frames[name], own.assign(architecture="mine", study=own.study.str.replace("gru", "mine"))],
         ignore_index=True,
     )
-    assert any("mine" in text for text in words(figures.DRAW[name](both)))
+    assert any("mine" in text for text in words(exhibit(name).draw(both)))
 
 
 def test_the_gallery_draws_tables_from_the_trials_of_figure_5(frames, tmp_path):

@@ -5,6 +5,7 @@ import inspect
 import pytest
 
 import rnnkit as rk
+from rnnkit.exhibits.base import exhibit, exhibits
 from rnnkit.names import known, matching
 
 CELLS = ("rnn", "gru", "lstm", "+rnn", "gp-usual")
@@ -77,9 +78,9 @@ def test_what_is_no_figure_is_not_published():
         rk.figures.publish("fig9", None)
 
 
-@pytest.mark.parametrize("name", rk.figures.DRAW)
+@pytest.mark.parametrize("name", exhibits())
 def test_help_shows_what_a_figure_takes(name):
-    assert list(inspect.signature(rk.figures.DRAW[name]).parameters)[:1] == ["frame"]
+    assert list(inspect.signature(exhibit(name).draw).parameters)[:1] == ["frame"]
 
 
 def test_a_run_keeps_its_names_as_the_kit_writes_them(tmp_path):

@@ -10,11 +10,18 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.analysis.display import Best
+from rnnkit.analysis.rows import is_pinned
 from rnnkit.analysis.statistics import bootstrap, expected_best, half_search
-from rnnkit.theory import coinciding, soft_bits
+from rnnkit.theory import soft_bits
 
 # what a best is taken over: all seeds and tuners of one network
 POINT = ["architecture", "n_layers", "max_params", "unroll"]
+
+# what is drawn and written of a best trial
+BEST = [
+    "architecture", "n_layers", "n_units", "n_in", "max_params", "num_params", "unroll", "bits", "bits_low", "bits_per_param", "bits_per_param_low",
+    "samples", "trials", "infeasible", "steps", "hyper_iter",
+]  # fmt: skip
 
 
 def in_order(architectures) -> list[str]:
@@ -87,35 +94,37 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
-    """Most bits per parameter by number of inputs: a row for each architecture, size, number of
-    inputs and seed, with the units per layer.
-
-    `coincide` is the share of the best trial's samples that are expected to have the inputs of an
-    earlier sample.
+def by_nonlinearity(frame: pd.DataFrame) -> pd.DataFrame:
+    """Best trial of each network: `nonlinearity` is "any" for the best of the studies that were free
+    to choose, "relu" for the best with ReLU of all studies (Figure 2a).
     """
-    trials, key = per_trial(frame), ["architecture", "max_params", "n_in", "seed"]
-    best = (
-        trials.dropna(subset="bits")
-        .sort_values("bits_per_param")
-        .groupby(key, as_index=False)
-        .last()
-    )
-    best["coincide"] = coinciding(best.samples, best.n_in)
-    counts = trials.groupby(key, as_index=False).agg(
-        trials=("bits", "size"), infeasible=("infeasible", "sum")
-    )
-    columns = [
-        *key,
-        "n_units",
-        "num_params",
-        "bits_per_param",
-        "samples",
-        "coincide",
-        "steps",
-        "hyper_iter",
+    relu = frame[[hparams.get("nonlinearity") == "relu" for hparams in frame.hparams]]
+    pinned = is_pinned(frame)
+    free = frame[~pinned] if (~pinned).any() else frame
+    parts = [
+        stored_bits(part)[BEST].assign(nonlinearity=which)
+        for which, part in (("any", free), ("relu", relu))
+        if len(part)
     ]
-    return best[columns].merge(counts, on=key)
+    return pd.concat(parts, ignore_index=True)
+
+
+def loads(frame: pd.DataFrame) -> pd.DataFrame:
+    """Bits of each feasible trial of the linear model beside its samples per parameter."""
+    trials = per_trial(frame).dropna(subset="bits")
+    trials = trials.assign(samples_per_param=trials.samples / trials.num_params)
+    columns = [
+        "architecture",
+        "max_params",
+        "num_params",
+        "hyper_iter",
+        "samples",
+        "samples_per_param",
+        "bits",
+        "bits_per_param",
+        "steps",
+    ]
+    return trials[columns].reset_index(drop=True)
 
 
 def best_trials(frame: pd.DataFrame, count: int = 5) -> Best:

@@ -17,7 +17,8 @@ import pandas as pd
 from rnnkit import paper
 from rnnkit.analysis.claims import findings
 from rnnkit.analysis.finding import FAILS, HOLDS
-from rnnkit.analysis.rows import HARD, rows_of
+from rnnkit.analysis.rows import HARD
+from rnnkit.exhibits.base import tables_of
 from rnnkit.theory import MAPS, chance
 
 # of random sets, tried on networks that are alike
@@ -42,9 +43,8 @@ def rates_without_effect(times: int = 20, seed: int = 0) -> pd.DataFrame:
         rng = np.random.default_rng([seed, number])
         for kind, frames in (("idle", idle(rng)), ("alike", alike(rng))):
             for name, frame in frames.items():
-                for id, finding in findings(
-                    name, rows_of(name, frame), ALIKE if kind == "alike" else IDLE
-                ).items():
+                ids = ALIKE if kind == "alike" else IDLE
+                for id, finding in findings(tables_of(name, frame), ids).items():
                     counts.setdefault((id, kind), []).append(finding.verdict)
     table = [
         [

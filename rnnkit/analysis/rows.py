@@ -1,36 +1,11 @@
-"""Which trials a figure is made of, out of any mix of trials (`rows_of`), and what stands behind
-them (`budget`).
-"""
+"""Which trials of any mix a figure is made of, and what stands behind them (`budget`)."""
 
 from dataclasses import dataclass
 
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.names import known
 
-# columns that an older frame may lack, and what they then hold
-from rnnkit.trials.trial import LATER
-
-COLUMNS = (
-    "study",
-    "architecture",
-    "task_type",
-    "hparams",
-    "n_layers",
-    "hyper_iter",
-    "max_params",
-    "num_params",
-    "train_loss",
-    "valid_loss",
-    "eval_loss",
-    "infeasible",
-    "steps",
-    "seconds",
-    "seed",
-    "scale",
-    "unroll",
-)
 # what a network of Figures 2c and 3 is known by; a best is taken over its seeds and tuners
 NETWORK = [
     "task_type",
@@ -50,51 +25,56 @@ HARD = ("parens_counting", "arithmetic")  # section 4
 GP = ("gp", "gp-usual")
 
 
-def rows_of(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """The trials that figure `name` is made of, out of any frame of trials. ValueError for an
-    unknown figure or a frame without them.
+def capacity(frame: pd.DataFrame) -> pd.DataFrame:
+    """Trials of the capacity task with the usual number of inputs and five time steps, where there
+    are such, and no pinned hyper-parameters.
     """
-    name = known("figure", name, paper.FIGURES)
-    missing = [column for column in COLUMNS if column not in frame.columns]
-    if missing:
-        raise ValueError(
-            "A frame of trials must have the columns of the store, got one without"
-            f" {', '.join(missing)}. Take it from run()."
-        )
-    select, what = ROWS[name]
-    rows = select(
-        name,
-        frame.assign(
-            **{column: value for column, value in LATER.items() if column not in frame.columns}
-        ),
-    )
-    if rows.empty:
-        raise ValueError(
-            f"{name} needs trials of the {what}, got {len(frame)} trials and none for it. Run"
-            f" {name!r} first."
-        )
-    return rows
+    return five_steps(usual(unpinned(of_capacity(frame))))
 
 
-def capacity(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Trials of the capacity task: five time steps, no pinned hyper-parameters, except where the
-    figure is about these.
+def one_layer(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with one layer, and with the nonlinearity pinned or not (Figure 2a)."""
+    rows = of_capacity(frame)
+    return five_steps(usual(rows[rows.n_layers == 1]))
+
+
+def unrolled(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with one layer, of the one size that was unrolled for most different lengths (Figure
+    2b).
     """
-    rows = frame[
-        (frame.task_type == "per_cap") & ((frame.n_layers == 0) == (name == "calibration"))
-    ]
-    if name in ("fig2a", "fig2b"):
-        rows = rows[rows.n_layers == 1]
-    if name != "fig2a":
-        rows = rows[~is_pinned(rows)]
-    if name not in ("inputs", "calibration") and "n_in" in rows and len(rows):
-        rows = rows[rows.n_in == usual_inputs(rows)]
-    if name == "fig2b" and len(rows):  # the one size that was unrolled for most different lengths
-        unrolls = rows.groupby("max_params").unroll.nunique()
-        return rows[rows.max_params == unrolls[unrolls == unrolls.max()].index.max()]
-    if name != "calibration" and (rows.unroll == paper.UNROLL).any():
-        return rows[rows.unroll == paper.UNROLL]
-    return rows
+    rows = unpinned(of_capacity(frame))
+    rows = usual(rows[rows.n_layers == 1])
+    if not len(rows):
+        return rows
+    unrolls = rows.groupby("max_params").unroll.nunique()
+    return rows[rows.max_params == unrolls[unrolls == unrolls.max()].index.max()]
+
+
+def any_inputs(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with any number of inputs."""
+    return five_steps(unpinned(of_capacity(frame)))
+
+
+def linear(frame: pd.DataFrame) -> pd.DataFrame:
+    """Trials of the linear model, which has neither layers nor time, on the capacity task."""
+    return unpinned(frame[(frame.task_type == "per_cap") & (frame.n_layers == 0)])
+
+
+def of_capacity(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[(frame.task_type == "per_cap") & (frame.n_layers != 0)]
+
+
+def unpinned(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[~is_pinned(rows)]
+
+
+def usual(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows.n_in == usual_inputs(rows)] if "n_in" in rows and len(rows) else rows
+
+
+def five_steps(rows: pd.DataFrame) -> pd.DataFrame:
+    five = rows.unroll == paper.UNROLL
+    return rows[five] if five.any() else rows
 
 
 def usual_inputs(rows: pd.DataFrame) -> pd.Series:
@@ -106,11 +86,11 @@ def usual_inputs(rows: pd.DataFrame) -> pd.Series:
     return rows.max_params.map(most)
 
 
-def rounded(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+def rounded(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials of the capacity task after their weights were rounded, that is with the column `kept`;
     none if that was not done.
     """
-    rows = capacity(name, frame)
+    rows = capacity(frame)
     return rows if "kept" in rows and rows.kept.notna().any() else rows.iloc[:0]
 
 
@@ -118,7 +98,7 @@ def searched(*task_types: str):
     """Selects the trials of these tasks that a tuner chose with the Gaussian process, each task in
     the largest form that was trained.
     """
-    return lambda name, frame: largest_form(
+    return lambda frame: largest_form(
         frame[frame.task_type.isin(task_types) & frame.tuner.isin(GP) & ~is_pinned(frame)]
     )
 
@@ -138,12 +118,12 @@ def largest_form(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows.form == rows.task_type.map(best)]
 
 
-def searches(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+def searches(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials of the searches on the hard tasks (Figure 4), each task in one form and size."""
-    return one_size(searched(*HARD)(name, frame))
+    return one_size(searched(*HARD)(frame))
 
 
-def random_sets(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+def random_sets(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials of random sets on the parentheses task (Figure 5, Tables 1 and App.2): the shallowest
     and the deepest networks.
     """
@@ -153,7 +133,7 @@ def random_sets(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     return rows[rows.n_layers.isin({rows.n_layers.min(), rows.n_layers.max()})]
 
 
-def reruns(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+def reruns(frame: pd.DataFrame) -> pd.DataFrame:
     """Reruns of the best sets of one layer on the parentheses task, with the searches that these
     come from (Table App.1).
     """
@@ -184,7 +164,7 @@ def is_pinned(frame: pd.DataFrame) -> pd.Series:
     return frame.study.str.contains("nonlinearity=", regex=False)
 
 
-def twins(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+def twins(frame: pd.DataFrame) -> pd.DataFrame:
     """Capacity trials of studies that both the Gaussian process and random search were given; their
     keys differ in the tuner alone.
     """
@@ -195,31 +175,6 @@ def twins(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         dtype=object,
     )
     return rows[rows.tuner.groupby(study).transform("nunique") == 2]
-
-
-ROWS = {  # figure -> what selects its trials, and what it calls them if there are none
-    "fig1": (capacity, "capacity task"),
-    "fig2a": (capacity, "capacity task"),
-    "fig2b": (capacity, "capacity task"),
-    "figapp1": (capacity, "capacity task"),
-    "calibration": (capacity, "capacity task"),
-    "inputs": (capacity, "capacity task"),
-    "best_so_far": (capacity, "capacity task"),
-    "tuner": (twins, "capacity task under both tuners"),
-    "importance": (capacity, "capacity task"),
-    "lost": (random_sets, "parentheses task with random sets"),
-    "fig2c": (searched("mem_thru"), "memory task"),
-    "g01": (searched("mem_thru"), "memory task"),
-    "fig3": (searched("text8", "rcf"), "text or the random function task"),
-    "fig4": (searches, "parentheses or the arithmetic task"),
-    "fig5": (random_sets, "parentheses task with random sets"),
-    "table1": (random_sets, "parentheses task with random sets"),
-    "tableapp1": (reruns, "parentheses task with rerun sets"),
-    "tableapp2": (random_sets, "parentheses task with random sets"),
-    "quantised": (rounded, "capacity task whose weights were rounded (studies.quantise)"),
-    "later_numbers": (capacity, "capacity task"),
-    "more_cells": (capacity, "capacity task"),
-}
 
 
 @dataclass(frozen=True)

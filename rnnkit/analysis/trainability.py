@@ -59,6 +59,13 @@ def running_curves(rows: pd.DataFrame) -> pd.DataFrame:
     return _sorted(pd.concat(parts, ignore_index=True), [*CELL, "architecture", "study", "trial"])
 
 
+def losses_at_random(rows: pd.DataFrame) -> pd.DataFrame:
+    """Loss of each trial of random sets beside chance, and whether it solved the task (Figure 5)."""
+    columns = ["architecture", "n_layers", "num_params", "hyper_iter", "loss", "chance", "solved"]
+    trials = hard_trials(rows).sort_values(["n_layers", "study", "hyper_iter"])
+    return trials[columns].reset_index(drop=True)
+
+
 def by_network(rows: pd.DataFrame) -> pd.DataFrame:
     """One row for each task, depth and architecture: trials, share diverged, share solved,
     quartiles of the loss, first solved trial.

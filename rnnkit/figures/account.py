@@ -20,7 +20,7 @@ from rnnkit.trials.trial import StoreError
 ACCOUNT = "drawn.json"
 PATIENCE = 6.0  # seconds between the writing of a file and its entry, at most
 # what decides how trials are drawn and judged
-CODE = ("figures", "analysis", "paper.py", "reference.py")
+CODE = ("exhibits", "figures", "analysis", "theory.py", "wording.py", "paper.py", "reference.py")
 LIBRARIES = ("matplotlib", "seaborn", "numpy", "pandas", "scipy", "scikit-learn")
 
 

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MultipleLocator
 
 from rnnkit import paper
-from rnnkit.figures.points import points
+from rnnkit.exhibits.base import points
 from rnnkit.figures.reference import authors_sizes, overlay
 from rnnkit.figures.style import (
     GREY,
@@ -185,7 +185,7 @@ def fig2a(frame: pd.DataFrame):
     curves(ax, relu, "bits_per_param", depths=False, linestyle=(0, (3, 2)), markerfacecolor="none")
     reference(ax, paper.BITS_PER_PARAMETER, FIVE)
     reference(ax, paper.RELU_BITS, f"paper: {paper.RELU_BITS}\nReLU alone")
-    ax.set_ylim(0, _top(best.bits_per_param, paper.BITS_PER_PARAMETER))
+    ax.set_ylim(0, axis_top(best.bits_per_param, paper.BITS_PER_PARAMETER))
     ax.set_ylabel("bits per parameter")
     ax.set_title("1 layer")
     if not (best.bits > 0).any():
@@ -225,7 +225,7 @@ def fig2b(frame: pd.DataFrame):
     ax.set_xlim(min(steps) - 0.5, max(steps) + 0.5)
     ax.set_xticks(steps)
     reference(ax, paper.BITS_PER_PARAMETER, f"{FIVE}\n({paper.UNROLL} steps)")
-    ax.set_ylim(0, _top(best.bits_per_param, paper.BITS_PER_PARAMETER))
+    ax.set_ylim(0, axis_top(best.bits_per_param, paper.BITS_PER_PARAMETER))
     ax.set(
         xlabel="time steps unrolled",
         ylabel="bits per parameter",
@@ -331,7 +331,7 @@ def calibration(frame: pd.DataFrame):
             )
         )
     reference(ax, paper.PERCEPTRON_BITS, f"theory: {paper.PERCEPTRON_BITS:g}\n(Cover,\nGardner)")
-    top = _top(trials.bits_per_param, paper.PERCEPTRON_BITS) * 0.95
+    top = axis_top(trials.bits_per_param, paper.PERCEPTRON_BITS) * 0.95
     ax.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle=(0, (1, 1.5)), zorder=1)
     ax.set(xlabel="labels per parameter, b / P", ylabel="stored bits per parameter", ylim=(0, top))
     ax.set_xlim(
@@ -354,55 +354,6 @@ def calibration(frame: pd.DataFrame):
     return figure
 
 
-@styled
-def inputs(frame: pd.DataFrame):
-    """Bits per parameter against the number of inputs, a line for each size, a marker for each
-    seed, units beside it. ValueError without trials.
-    """
-    best = points("inputs", frame)["inputs"]
-    figure = new_figure(7.2, 4.4)
-    ax = figure.subplots()
-    sizes = sorted(best.max_params.unique())
-    colors = matplotlib.colormaps["viridis"](np.linspace(0.05, 0.8, len(sizes)))
-    handles = []
-    for size, color, marker in zip(sizes, colors, "osD^vP" * len(sizes)):
-        part = best[best.max_params == size]
-        mean = part.groupby("n_in").agg(bits=("bits_per_param", "mean"), units=("n_units", "max"))
-        ax.plot(mean.index, mean.bits, color=color)
-        ax.plot(
-            part.n_in,
-            part.bits_per_param,
-            marker,
-            color=color,
-            markersize=5,
-            alpha=0.8,
-            markeredgewidth=0,
-        )
-        for n_in, (bits, units) in mean.iterrows():
-            ax.annotate(
-                f"{units:.0f} units",
-                (n_in, bits),
-                (5, 5),
-                textcoords="offset points",
-                fontsize=8,
-                color=color,
-            )
-        handles.append(Line2D([], [], color=color, marker=marker, label=f"{size:,} parameters"))
-    ticks = sorted(best.n_in.unique())
-    ax.set_xticks(ticks)
-    ax.set_xlim(ticks[0] - 2, ticks[-1] + 5)
-    ax.set(
-        xlabel="inputs",
-        ylabel="bits per parameter",
-        ylim=(0, _top(best.bits_per_param, 1)),
-        title=", ".join(map(label_of, best.architecture.unique())),
-    )
-    sns.despine(figure)
-    legend(figure, handles, columns=3)
-    write_budget(figure, "inputs", frame)
-    return figure
-
-
-def _top(values, least: float) -> float:
+def axis_top(values, least: float) -> float:
     """Upper end of an axis that shows the data and the paper's value with some air."""
     return 1.12 * max(least, values.max() if values.notna().any() else 0)

@@ -13,15 +13,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rnnkit import analysis, paper
-from rnnkit.figures.facts import FACTS, OF_TABLES
-from rnnkit.figures.points import points, remembered
+from rnnkit.exhibits.base import exhibit, exhibits, points, remembered, rows_of, shown_by
+from rnnkit.figures.facts import OF_TABLES
 from rnnkit.figures.words import scale_and_seed
 from rnnkit.names import known
 from rnnkit.wording import listed
 
-ALSO = {
-    "start": "best_so_far"
-}  # experiment -> the figure that shows it, where it has none of its own name
 HOLDS, FAILS = "It holds here", "It fails here"  # what is said of a verdict
 WIDTH = 110  # characters of a line of plain text
 TITLES = {
@@ -95,13 +92,16 @@ def conclude(names, trials: pd.DataFrame) -> Conclusions:
     name, or a frame without its trials.
     """
     names = [names] if isinstance(names, str) else list(names)
-    names = [known("A conclusion's figure", name, (*FACTS, *OF_TABLES, *ALSO)) for name in names]
+    names = [
+        known("A conclusion's figure", name, (*exhibits(), *OF_TABLES, *shown_by()))
+        for name in names
+    ]
     with remembered():
         return Conclusions(
             (
                 _of_table(name, trials)
                 if name in OF_TABLES
-                else _of_figure(ALSO.get(name, name), trials)
+                else _of_figure(shown_by().get(name, name), trials)
             )
             for name in names
         )
@@ -112,12 +112,12 @@ def _of_table(name: str, table: pd.DataFrame) -> Part:
 
 
 def _of_figure(name: str, frame: pd.DataFrame) -> Part:
-    rows = analysis.rows_of(name, frame)
+    about, rows = exhibit(name), rows_of(name, frame)
     spent = analysis.budget(rows)
-    claims = analysis.compare(name, frame) if paper.FIGURES[name].claims else pd.DataFrame()
-    facts = FACTS[name](rows, points(name, frame))
+    claims = analysis.compare(name, frame) if about.claims else pd.DataFrame()
+    facts = about.facts(rows, points(name, frame))
     return Part(
-        paper.FIGURES[name].title,
+        about.title,
         _behind(spent),
         tuple(facts),
         tuple(_claimed(claim, spent) for claim in claims.itertuples()),

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from rnnkit import paper
 from rnnkit.analysis import audit as audits
 from rnnkit.analysis.compression import LOSSLESS, WAYS
-from rnnkit.figures.points import points
+from rnnkit.exhibits.base import points
 from rnnkit.figures.style import (
     GREY,
     PALE,

@@ -217,32 +217,6 @@ def samples(rows, tables) -> list[str]:
     ]
 
 
-def inputs(rows, tables) -> list[str]:
-    table, said = tables["inputs"], []
-    for (architecture, size), part in table.groupby(["architecture", "max_params"], sort=True):
-        means = part.groupby("n_in").agg(
-            bits=("bits_per_param", "mean"), units=("n_units", "first")
-        )
-        if len(means) > 1:  # where one number was trained, there is nothing to compare
-            numbers = listed(
-                f"{row.bits:.2f} with {n_in} inputs ({row.units:.0f} units)"
-                for n_in, row in means.iterrows()
-            )
-            said.append(
-                f"The {label_of(architecture)} of up to {size:,} parameters stores, in bits per"
-                f" parameter, {numbers}; most with {means.bits.idxmax()}."
-            )
-    if not said:
-        return ["No network was trained with two numbers of inputs."]
-    return [
-        *said,
-        (
-            f"Of the samples of these best trials a share of at most {table.coincide.max():.1g}"
-            " coincides with an earlier one."
-        ),
-    ]
-
-
 def later_cells(rows, tables) -> list[str]:
     table, said = tables["more_cells"].dropna(subset="bits_per_param"), []
     for depth, part in table.groupby("n_layers"):
@@ -595,10 +569,4 @@ def _short(verdict: str) -> str:
     )
 
 
-FACTS = {
-    "fig1": best_network, "best_so_far": best_so_far, "fig2a": relu, "fig2b": unrolled, "fig2c": memory, "g01": costs, "fig3": losses,
-    "fig4": solved, "fig5": at_random, "table1": diverged, "figapp1": samples, "inputs": inputs, "tableapp1": again, "tableapp2": welch,
-    "calibration": calibration, "tuner": race, "importance": importance, "lost": lost, "quantised": rounded, "later_numbers": elsewhere,
-    "more_cells": later_cells,
-}  # fmt: skip
 OF_TABLES = {"gradients": gradients, "claims": claims, "advice": advice}

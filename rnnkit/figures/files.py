@@ -7,7 +7,8 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from rnnkit import analysis, paper
+from rnnkit import analysis
+from rnnkit.exhibits.base import exhibit, exhibits, points, remembered, rows_of, shown_by
 from rnnkit.figures.account import (
     account_in,
     check_free,
@@ -16,7 +17,6 @@ from rnnkit.figures.account import (
     note,
     unchanged,
 )
-from rnnkit.figures.points import points, remembered
 from rnnkit.figures.style import look
 from rnnkit.figures.verdicts import claims_of, verdict_rows
 from rnnkit.figures.words import alt as alt_of
@@ -73,9 +73,7 @@ def draw_into(out, name: str, frame: pd.DataFrame) -> dict:
     Gives its entry in the account: with `text`, its section of the gallery, and `claims`, a row for
     each verdict. StoreError.
     """
-    from rnnkit.figures import DRAW
-
-    trials = digest_of_trials(analysis.rows_of(name, frame))
+    trials = digest_of_trials(rows_of(name, frame))
     entry = unchanged(out, name, trials)
     if entry is None or "text" not in entry:
         with remembered():
@@ -86,7 +84,7 @@ def draw_into(out, name: str, frame: pd.DataFrame) -> dict:
             )
             text = _section(name, frame, alt, tables, claims)
             rows = claims.astype(object).where(claims.notna(), None).to_dict("records")
-            keep(DRAW[name](frame), name, out, tables, alt, trials, text=text, claims=rows)
+            keep(exhibit(name).draw(frame), name, out, tables, alt, trials, text=text, claims=rows)
         entry = account_in(out)[name]
     return entry
 
@@ -99,44 +97,35 @@ def show(figure, alt: str):
     display(figure)
 
 
-SEARCHES = {"start": "best_so_far"}  # experiments that are no figure -> the figure of their search
-
-
 def publish(name: str, frame: pd.DataFrame, out=""):
     """Draws figure `name` of a frame in a notebook, with its caption below; writes it into the
     folder `out` as well, if one is named.
 
-    An experiment that is no figure ("start") is drawn as SEARCHES says. One of EXHIBITS is drawn of
-    what its function takes. ValueError for another name.
+    An experiment that is no figure ("start") is drawn by the exhibit that shows it. One of
+    WITHOUT_TRIALS is drawn of what its function takes. ValueError for another name.
     """
     from IPython.display import Markdown, display
 
-    from rnnkit.figures import DRAW, EXHIBITS
+    from rnnkit.figures import WITHOUT_TRIALS
 
-    name = known("figure", name, (*DRAW, *SEARCHES, *EXHIBITS))
+    name = known("figure", name, (*exhibits(), *shown_by(), *WITHOUT_TRIALS))
     with remembered():
-        if name in EXHIBITS:
-            figure, trials = EXHIBITS[name](frame), ""
+        if name in WITHOUT_TRIALS:
+            figure, trials = WITHOUT_TRIALS[name](frame), ""
             text, tables, words = figure.alt, figure.tables, figure.caption
         else:
-            name = SEARCHES.get(name, name)
+            name = shown_by().get(name, name)
             figure, text, tables, words = (
-                DRAW[name](frame),
+                exhibit(name).draw(frame),
                 alt_of(name, frame),
                 points(name, frame),
                 caption(name, frame),
             )
-            trials = digest_of_trials(analysis.rows_of(name, frame))
+            trials = digest_of_trials(rows_of(name, frame))
     show(figure, text)
     display(Markdown(words))
-    if out and (name in EXHIBITS or unchanged(out, name, trials) is None):
+    if out and (name in WITHOUT_TRIALS or unchanged(out, name, trials) is None):
         keep(figure, name, out, tables, text, trials)
-
-
-SAME_TRIALS = {  # figure -> the experiment whose trials it is drawn from, having none of its own
-    "best_so_far": "fig1", "g01": "fig2c", "importance": "fig1", "lost": "fig5", "table1": "fig5", "tableapp2": "fig5",
-    "later_numbers": "fig1",
-}  # fmt: skip
 
 
 OF_THE_PAPER_ALONE = ("audit",)  # exhibits that take no trials, at the end of every gallery
@@ -146,11 +135,16 @@ def companions(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """`frames` (experiment -> trials) with the figures that are drawn from the same trials, in the
     order of the paper.
     """
-    more = {name: frames[source] for name, source in SAME_TRIALS.items() if source in frames}
+    found = exhibits()
+    more = {
+        name: frames[about.experiment]
+        for name, about in found.items()
+        if about.experiment in frames
+    }
     both = {**frames, **more}
     return {
         name: both[name]
-        for name in [*paper.FIGURES, *(name for name in both if name not in paper.FIGURES)]
+        for name in [*found, *(name for name in both if name not in found)]
         if name in both
     }
 
@@ -162,18 +156,18 @@ def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
     They stand in the order of the paper, with their `companions`. ValueError for a name that is no
     figure, or without any.
     """
-    from rnnkit.figures import DRAW, EXHIBITS
+    from rnnkit.figures import WITHOUT_TRIALS
 
-    unknown = [name for name in frames if name not in DRAW]
+    unknown = [name for name in frames if name not in exhibits()]
     if unknown or not frames:
         raise ValueError(
-            f"A gallery is made of {', '.join(DRAW)}, got {', '.join(unknown) or 'none of them'}."
+            f"A gallery is made of {', '.join(exhibits())}, got {', '.join(unknown) or 'none of them'}."
             " Name the frames so."
         )
     check_free(out, ["claims.csv", "README.md"])
     entries = {name: draw_into(out, name, frame) for name, frame in companions(frames).items()}
     sections = [entry["text"] for entry in entries.values()]
-    sections += [_exhibit(name, EXHIBITS[name], out) for name in OF_THE_PAPER_ALONE]
+    sections += [_exhibit(name, WITHOUT_TRIALS[name], out) for name in OF_THE_PAPER_ALONE]
     claims = claims_of(entries)
     table, path = Path(out) / "claims.csv", Path(out) / "README.md"
     claims.to_csv(table, index=False, lineterminator="\n")
@@ -215,14 +209,14 @@ def _exhibit(name, draw, out) -> str:
 
 def _section(name, frame, alt, tables, claims) -> str:
     """One figure of the gallery: image, caption, budget, verdicts."""
-    spent = analysis.budget(analysis.rows_of(name, frame))
+    spent = analysis.budget(rows_of(name, frame))
     data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in tables)
     budget = (
         f"{spent.trials:,} trials, {spent.infeasible:,} infeasible; {duration(spent.seconds)} of"
         " training, summed over trials"
     )
     parts = [
-        f"## {paper.FIGURES[name].title}\n",
+        f"## {exhibit(name).title}\n",
         f"![{alt}]({name}.png)\n",
         f"{caption(name, frame)}\n",
         f"Budget: {budget}. Data: {data}; vector: [{name}.svg]({name}.svg).\n",

@@ -7,7 +7,7 @@ import seaborn as sns
 from matplotlib.lines import Line2D
 
 from rnnkit import paper
-from rnnkit.figures.points import points
+from rnnkit.exhibits.base import points
 from rnnkit.figures.reference import authors_sizes, overlay
 from rnnkit.figures.style import (
     GREY,
@@ -25,6 +25,8 @@ from rnnkit.figures.words import task_name, write_budget
 from rnnkit.theory import RANDOM_FUNCTION, chance, memorised
 from rnnkit.wording import layers
 
+# what is drawn and written of a best network, beside what it is known by
+FOUND = ["num_params", "loss", "loss_high", "trials", "infeasible", "steps", "hyper_iter"]
 LETTERS = {"text8": "abc", "rcf": "efg"}
 DASHED, DOTTED = (0, (6, 2)), (0, (1, 1.5))
 

@@ -6,8 +6,9 @@ import seaborn as sns
 from matplotlib.lines import Line2D
 
 from rnnkit import analysis, paper
+from rnnkit.analysis.capacity import BEST
 from rnnkit.analysis.throughput import memory_errors
-from rnnkit.figures.points import BEST, points
+from rnnkit.exhibits.base import points
 from rnnkit.figures.style import (
     GREY,
     PALE,

@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from rnnkit import paper
-from rnnkit.figures.points import points
+from rnnkit.exhibits.base import points
 from rnnkit.figures.style import (
     GREY,
     legend,

@@ -6,7 +6,7 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.analysis import in_order
-from rnnkit.figures.points import points
+from rnnkit.exhibits.base import points
 from rnnkit.figures.style import GREY, new_figure, style_of, styled
 from rnnkit.figures.words import write_budget
 from rnnkit.wording import label_of, layers

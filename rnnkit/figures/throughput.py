@@ -4,7 +4,7 @@ import numpy as np
 import seaborn as sns
 
 from rnnkit.analysis.finding import EXACT
-from rnnkit.figures.points import points
+from rnnkit.exhibits.base import points
 from rnnkit.figures.style import (
     GREY,
     architecture_keys,

@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from rnnkit import analysis, paper
-from rnnkit.figures.points import points
+from rnnkit.exhibits.base import exhibit, points, rows_of
 from rnnkit.figures.reference import overlay_columns, overlay_search
 from rnnkit.figures.style import (
     GREY,
@@ -94,7 +94,7 @@ def fig4(frame: pd.DataFrame):
     style = style_of(table.architecture)
     figure = new_figure(13.0, 11.4)
     axes = figure.subplots(4, len(paper.HARD_DEPTHS))
-    letters, forms, theirs = iter(paper.FIGURES["fig4"].panels), _forms("fig4", frame), []
+    letters, forms, theirs = iter(exhibit("fig4").panels), _forms("fig4", frame), []
     for first, task in ((0, "parens_counting"), (2, "arithmetic")):
         part = table[table.task_type == task]
         scale = Scale(part.loss, part.chance.iloc[0]) if len(part) else None
@@ -153,7 +153,7 @@ def fig4(frame: pd.DataFrame):
 
 def _forms(name: str, frame: pd.DataFrame) -> dict[str, str]:
     """The form of each task in a figure."""
-    return dict(analysis.budget(analysis.rows_of(name, frame)).tasks)
+    return dict(analysis.budget(rows_of(name, frame)).tasks)
 
 
 def _search(ax, part: pd.DataFrame, what: str, style, scale):

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnkit import analysis
 from rnnkit.analysis.search import WINDOW
-from rnnkit.figures.points import points
+from rnnkit.exhibits.base import points, rows_of
 from rnnkit.figures.style import GREY, legend, log_ticks, new_figure, style_of, styled, write_note
 from rnnkit.figures.words import write_budget
 from rnnkit.wording import label_of
@@ -78,7 +78,7 @@ def importance(frame: pd.DataFrame):
     """How much each hyper-parameter (summed over the maps it belongs to) matters to each
     architecture, as a table in colour.
     """
-    rows = analysis.rows_of("importance", frame)
+    rows = rows_of("importance", frame)
     shown, explained = (
         analysis.importance_table(rows),
         analysis.importance(rows).groupby(["architecture", "tuner"]).explained.first(),

@@ -1,0 +1,143 @@
+"""Bits per parameter against the number of inputs, which the paper leaves open (section 2.1): all of
+one exhibit in one file, from its table to its facts.
+"""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.lines import Line2D
+
+from rnnkit.analysis.capacity import per_trial
+from rnnkit.analysis.rows import any_inputs
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.figures.capacity import axis_top
+from rnnkit.figures.style import legend, new_figure, styled
+from rnnkit.figures.words import write_budget
+from rnnkit.theory import coinciding
+from rnnkit.wording import label_of, listed
+
+
+def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
+    """Most bits per parameter by number of inputs: a row for each architecture, size, number of
+    inputs and seed, with the units per layer.
+
+    `coincide` is the share of the best trial's samples that are expected to have the inputs of an
+    earlier sample.
+    """
+    trials, key = per_trial(frame), ["architecture", "max_params", "n_in", "seed"]
+    best = (
+        trials.dropna(subset="bits")
+        .sort_values("bits_per_param")
+        .groupby(key, as_index=False)
+        .last()
+    )
+    best["coincide"] = coinciding(best.samples, best.n_in)
+    counts = trials.groupby(key, as_index=False).agg(
+        trials=("bits", "size"), infeasible=("infeasible", "sum")
+    )
+    columns = [
+        *key,
+        "n_units",
+        "num_params",
+        "bits_per_param",
+        "samples",
+        "coincide",
+        "steps",
+        "hyper_iter",
+    ]
+    return best[columns].merge(counts, on=key)
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Bits per parameter against the number of inputs, a line for each size, a marker for each
+    seed, units beside it. ValueError without trials.
+    """
+    best = points("inputs", frame)["inputs"]
+    figure = new_figure(7.2, 4.4)
+    ax = figure.subplots()
+    sizes = sorted(best.max_params.unique())
+    colors = matplotlib.colormaps["viridis"](np.linspace(0.05, 0.8, len(sizes)))
+    handles = []
+    for size, color, marker in zip(sizes, colors, "osD^vP" * len(sizes)):
+        part = best[best.max_params == size]
+        mean = part.groupby("n_in").agg(bits=("bits_per_param", "mean"), units=("n_units", "max"))
+        ax.plot(mean.index, mean.bits, color=color)
+        ax.plot(
+            part.n_in,
+            part.bits_per_param,
+            marker,
+            color=color,
+            markersize=5,
+            alpha=0.8,
+            markeredgewidth=0,
+        )
+        for n_in, (bits, units) in mean.iterrows():
+            ax.annotate(
+                f"{units:.0f} units",
+                (n_in, bits),
+                (5, 5),
+                textcoords="offset points",
+                fontsize=8,
+                color=color,
+            )
+        handles.append(Line2D([], [], color=color, marker=marker, label=f"{size:,} parameters"))
+    ticks = sorted(best.n_in.unique())
+    ax.set_xticks(ticks)
+    ax.set_xlim(ticks[0] - 2, ticks[-1] + 5)
+    ax.set(
+        xlabel="inputs",
+        ylabel="bits per parameter",
+        ylim=(0, axis_top(best.bits_per_param, 1)),
+        title=", ".join(map(label_of, best.architecture.unique())),
+    )
+    sns.despine(figure)
+    legend(figure, handles, columns=3)
+    write_budget(figure, "inputs", frame)
+    return figure
+
+
+def facts(rows, tables) -> list[str]:
+    table, said = tables["inputs"], []
+    for (architecture, size), part in table.groupby(["architecture", "max_params"], sort=True):
+        means = part.groupby("n_in").agg(
+            bits=("bits_per_param", "mean"), units=("n_units", "first")
+        )
+        if len(means) > 1:  # where one number was trained, there is nothing to compare
+            numbers = listed(
+                f"{row.bits:.2f} with {n_in} inputs ({row.units:.0f} units)"
+                for n_in, row in means.iterrows()
+            )
+            said.append(
+                f"The {label_of(architecture)} of up to {size:,} parameters stores, in bits per"
+                f" parameter, {numbers}; most with {means.bits.idxmax()}."
+            )
+    if not said:
+        return ["No network was trained with two numbers of inputs."]
+    return [
+        *said,
+        (
+            f"Of the samples of these best trials a share of at most {table.coincide.max():.1g}"
+            " coincides with an earlier one."
+        ),
+    ]
+
+
+Exhibit(
+    name="inputs",
+    title="The number of inputs (ours: the paper does not give it)",
+    gist=(
+        "Most bits per parameter of the RNN against the number of inputs of a sample. Each input"
+        " takes a column of the input matrix and so leaves fewer units; with too few inputs,"
+        " samples coincide."
+    ),
+    section="2.1",
+    place=18,
+    select=any_inputs,
+    trials="capacity task",
+    tables={"inputs": lambda of: by_inputs(of.rows)},
+    draw=draw,
+    alt="bits per parameter against the number of inputs, a line for each size.",
+    facts=facts,
+)
