@@ -16,7 +16,7 @@ from rnnkit.analysis import FAILS, HOLDS, NO_NUMBERS, UNTESTED
 from rnnkit.analysis.chances import ALIKE, IDLE, NEVER, idle, rates_without_effect
 from rnnkit.analysis.claims import findings
 from rnnkit.analysis.convergence import halved, settled, with_half_the_steps
-from rnnkit.analysis.finding import Pair, judged, told_apart
+from rnnkit.analysis.finding import Pair, told_apart
 from rnnkit.analysis.statistics import (
     apart,
     fisher,
@@ -273,16 +273,6 @@ def test_columns_that_differ_are_told_apart_and_others_one_time_in_twenty():
     assert apart(np.arange(5.0) + rng.normal(0, 0.1, (3, 5))) < 0.01
     p = [apart(rng.normal(0, 1, (3, 5))) for _ in range(200)]
     assert np.mean(np.array(p) <= 0.05) <= 0.09  # 5 % and three standard errors
-
-
-@pytest.mark.parametrize(
-    "interval, below, verdict",
-    [((1, 2), True, HOLDS), ((1, 2), False, FAILS), ((2, 4), True, UNTESTED)],
-)
-def test_a_claim_holds_or_fails_where_its_whole_interval_lies_on_one_side(interval, below, verdict):
-    found = judged(1.5, interval, 3, below, "why")
-    assert found.verdict == verdict
-    assert judged(1.5, interval, 3, below, "why", needs="it takes more").verdict == UNTESTED
 
 
 # --- how a table of claims shows itself ---

@@ -8,6 +8,7 @@ import synthetic
 
 import rnnkit as rk
 from rnnkit import analysis, figures
+from rnnkit.analysis.judge import Measured, Rule, above
 from rnnkit.analysis.rows import capacity
 from rnnkit.exhibits import base
 from rnnkit.exhibits.base import Exhibit, exhibit, exhibits, remembered, tables_of
@@ -85,14 +86,15 @@ def test_figure_csv_words_and_claims_take_one_table(own, frame, tmp_path):
         computed.append(of)
         return analysis.stored_bits(of.rows)
 
-    def rule(rows, points, spent):
+    def measure(rows, points, spent):
         judged.append(points)
-        return analysis.finding.Finding(1.0, 1.0, 1.0, analysis.UNTESTED, "a rule of a test")
+        return Measured(3.0, 2.5, 3.5, "measured on the table")
 
-    judged = []
+    judged, rule = [], Rule(measure, above(2), trials=0)
     one_of_ones_own(tables={"bits_by_units": table}, claims={"C02b": rule})
     figures.draw_into(tmp_path, "bits_by_units", frame)
     assert len(computed) == 1 and len(judged) == 1
+    assert rk.compare("bits_by_units", frame).verdict.tolist() == [analysis.HOLDS]
 
 
 def test_the_tables_of_a_frame_are_one_object_while_they_are_remembered(frame):

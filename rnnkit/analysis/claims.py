@@ -4,13 +4,11 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.analysis.display import Verdicts
-from rnnkit.analysis.finding import FAILS, HOLDS, MIN_TRIALS, UNTESTED, Finding
+from rnnkit.analysis.finding import FAILS, HOLDS, UNTESTED, Finding
+from rnnkit.analysis.judge import judge
 from rnnkit.analysis.rows import SEARCH, budget
 from rnnkit.exhibits.base import Tables, tables_of
 from rnnkit.wording import listed
-
-# few trials may decide these: costs, counts, bounds that are reached
-WITHOUT_SEARCH = ("C05", "G01", "G03", "M01", "M02", "M03", "T02")
 
 
 def compare(name: str, frame: pd.DataFrame) -> Verdicts:
@@ -37,15 +35,9 @@ def findings(tables: Tables, ids=None) -> dict[str, Finding]:
     rules = {id: rule for id, rule in tables.exhibit.claims.items() if ids is None or id in ids}
     if not rules:
         return {}
-    spent, fewest = budget(tables.rows), int(tables.rows.groupby(SEARCH).size().min())
-    found = {id: rule(tables.rows, tables.judged, spent) for id, rule in rules.items()}
-    if fewest >= MIN_TRIALS:
-        return found
-    few = f"a network with {fewest} trials has not been searched for ({MIN_TRIALS} are the least)"
-    return {
-        id: finding if id in WITHOUT_SEARCH else finding._replace(verdict=UNTESTED, reason=few)
-        for id, finding in found.items()
-    }
+    rows, spent = tables.rows, budget(tables.rows)
+    fewest = int(rows.groupby(SEARCH).size().min())
+    return {id: judge(rule, rows, tables.judged, spent, fewest) for id, rule in rules.items()}
 
 
 def tally(claims: pd.DataFrame) -> str:

@@ -13,7 +13,8 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.analysis.capacity import in_order, stored_bits
-from rnnkit.analysis.finding import ABOUT, HOLDS, MIN_CELLS, UNTESTED, Finding, judged, mean
+from rnnkit.analysis.finding import MIN_CELLS, mean
+from rnnkit.analysis.judge import Measured
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import student
 from rnnkit.wording import count, label_of, listed
@@ -64,43 +65,33 @@ def needed_bits(rows: pd.DataFrame, share: float = LOSSLESS) -> pd.DataFrame:
     return pd.DataFrame(table, columns=[*NETWORK, "way", "needed", "bits_per_param"])
 
 
-def five_bit_test(rows, points, spent: Budget) -> Finding:
-    """C15: the mean of the bits a weight that leave 99 %, by the better way for each network, is at
-    most 5 and a tenth.
+def five_bit_test(rows, points, spent: Budget) -> Measured:
+    """C15: the mean of the bits a weight that leave 99 %, by the better way for each network.
 
     A network that loses bits even with the most bits that were tried counts as one bit more.
     """
-    table = needed_bits(rows).pivot_table("needed", "study", "way", dropna=False)
+    shares, table = points, needed_bits(rows).pivot_table("needed", "study", "way", dropna=False)
     if table.empty:
-        return Finding(math.nan, math.nan, math.nan, UNTESTED, "no network stored bits")
-    best = (
-        table.min(axis=1)
-        .fillna(rows.kept.dropna().map(lambda kept: len(kept["range"])).max() + 1)
-        .to_numpy()
-    )
-    shares = kept_bits(rows)
-    five = (
-        shares[shares.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
-        .groupby("study")
-        .share.max()
-        .mean()
-    )
+        return Measured(lacks="no network stored bits")
+    most = rows.kept.dropna().map(lambda kept: len(kept["range"])).max()
+    best = table.min(axis=1).fillna(most + 1).to_numpy()
+    at_five = shares[shares.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
+    five = at_five.groupby("study").share.max().mean()
     ways = listed([f"{table[way].mean():.1f} {WAYS[way]}" for way in WAYS if way in table])
     reason = (
         f"mean of {count(len(best), 'network')}, each map rounded evenly after training ({ways});"
         f" at 5 bits {100 * five:.0f} % is left"
     )
-    needs = "" if len(best) >= MIN_CELLS else f"it takes {MIN_CELLS} networks"
-    found = judged(
+    later = "; training with rounded weights might need fewer"
+    return Measured(
         mean(best),
-        student(best),
-        paper.BITS_PER_PARAMETER * (1 + ABOUT),
-        below=True,
-        reason=reason,
-        needs=needs,
+        *student(best),
+        reason,
+        has={"networks": len(best)},
+        lacks=f"{reason}; it takes {MIN_CELLS} networks{later}",
+        if_fails=later,
+        if_open=later,
     )
-    later = "" if found.verdict == HOLDS else "; training with rounded weights might need fewer"
-    return found._replace(reason=found.reason + later)
 
 
 def beside_later_work(rows: pd.DataFrame) -> pd.DataFrame:

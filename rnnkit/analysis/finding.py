@@ -1,9 +1,5 @@
-"""What a check of a claim gives back, the rule that decides, its thresholds, and the few words that
-all checks share.
-
-A claim *holds* or *fails* where its whole interval lies on one side of the limit. It *fails* only
-where the search that the number comes from has come to its end (`convergence`), since a longer one
-might find what this one did not; a claim that a lower bound decides may hold after any search.
+"""What the verdict on a claim is, the thresholds of all rules, and the few words that their statistics
+share.
 """
 
 import math
@@ -13,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.analysis.convergence import settled
 from rnnkit.analysis.statistics import holm
 from rnnkit.wording import count, label_of, listed, size_range
 
@@ -44,6 +39,8 @@ DEEP = 4  # layers from which on section 4 speaks of deep networks
 NEARLY = 0.9  # "nearly perfectly": nine sums in ten
 RARELY = 0.25  # "almost never the best": at most a quarter of the wins
 SEEN = 0  # the seed whose random sets were there when the rule on signs was last changed
+NEAR = 0.1  # a share is the paper's if its whole interval lies so near
+NO_DEPTH = "depth {} is the greatest, and deep begins at {}"
 AGREE = 0.8  # of the signs of Table App.2
 # percentage points: a mean interval wider than that agrees with nearly any share of Table 1
 TIGHT = 25
@@ -67,39 +64,6 @@ class Finding(NamedTuple):
     high: float
     verdict: str
     reason: str
-
-
-def judged(
-    ours, interval, limit, below, reason, needs="", search: pd.DataFrame | None = None
-) -> Finding:
-    """The verdict on "the number lies below `limit`" (or above it) from its interval.
-
-    `needs` says what is missing for any verdict, if something is. `search` holds the trials of the
-    searches that must have come to their end to refute the claim; None where the number owes
-    nothing to a search.
-    """
-    if needs:
-        return Finding(ours, *interval, UNTESTED, f"{reason}; {needs}" if reason else needs)
-    verdict = side(limit, *interval, below)
-    unsure = (
-        f"; the interval contains {limit:g}"
-        if verdict == UNTESTED and interval[0] <= limit <= interval[1]
-        else ""
-    )
-    found = Finding(ours, *interval, verdict, reason + unsure)
-    return found if search is None else unless_open(found, search)
-
-
-def unless_open(finding: Finding, search: pd.DataFrame) -> Finding:
-    """The finding, but a refutation only where the search, of which these are the trials, has come
-    to its end.
-    """
-    if finding.verdict != FAILS:
-        return finding
-    end = settled(search)
-    return finding._replace(
-        verdict=FAILS if end.settled else UNTESTED, reason=f"{finding.reason}; {end.reason}"
-    )
 
 
 class Pair(NamedTuple):

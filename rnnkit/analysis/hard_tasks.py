@@ -1,8 +1,8 @@
-"""Checks of claims about searches on the hard tasks (section 4, Figure 4): who solves them, how
+"""Statistics of claims about searches on the hard tasks (section 4, Figure 4): who solves them, how
 soon, how well.
 
 That a network solved a task is a fact at any scale; that it did not is one only where its search
-has come to its end (`convergence`). `cells` is `trainability.by_network`: one row for each task,
+has come to its end (`convergence`). `networks` is `trainability.by_network`: one row for each task,
 depth and architecture. That one architecture does better than another is told by tests of pairs
 that the claim names, with Holm's correction; an interval resamples tasks and depths, or trials
 where said.
@@ -21,17 +21,14 @@ from rnnkit.analysis.finding import (
     HOLDS,
     MIN_CELLS,
     NEARLY,
-    RARELY,
+    NO_DEPTH,
     SOLVED,
-    STILL,
-    SURELY,
     UNTESTED,
-    Finding,
     Pair,
     mean,
     told_apart,
-    unless_open,
 )
+from rnnkit.analysis.judge import Measured
 from rnnkit.analysis.rows import GP, Budget
 from rnnkit.analysis.statistics import (
     DRAWS,
@@ -50,52 +47,52 @@ GATED = tuple(a for a in paper.ARCHITECTURES if paper.GATES[a])
 WORDS = {HOLDS: "holds", FAILS: "fails", UNTESTED: "is undecided"}
 
 
-def plain_are_last(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
-    """P01: RNN and IRNN come to the threshold later than gated cells, and end at a higher loss, in
-    most pairs.
-
-    Told by dealing the architectures' labels out anew within each task and depth that any network
-    solved.
+def plain_are_last(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+    """P01: in how many pairs RNN and IRNN come to the threshold later than a gated cell. `odds` says
+    of that, and of a higher loss at the end, how often labels dealt out anew within each task and
+    depth that any network solved give as much, and as little.
     """
-    solved = cells[cells.groupby(CELL).solved.transform("sum") > 0]
-    values = {
-        name: (
-            solved.assign(**{name: solved[name].fillna(math.inf)}).pivot(
-                index=CELL, columns="architecture", values=name
-            )
+    tables, plain = _solved_tables(networks)
+    number = len(tables[0])
+    if not number:
+        none = f"no network reached a loss below {SOLVED:g} of chance beside others"
+        return Measured(lacks=none)
+    shares = [_share_later(table, plain) for table in tables]
+    slower, worse = (float(share.mean()) for share in shares)
+    reason = (
+        f"{slower:.0%}, and they end at a higher loss in {worse:.0%}, over"
+        f" {count(number, 'task and depth', 'tasks and depths')} that any network solved"
+    )
+    odds = []
+    for table, share in zip(tables, (slower, worse)) if number >= MIN_CELLS else ():
+        drawn = relabelled(table, lambda draw: _share_later(draw, plain).mean(-1))
+        odds.append((share_beyond(share, drawn), share_beyond(-share, -drawn)))
+    return Measured(
+        slower,
+        *student(shares[0], 0, 1),
+        reason,
+        has={"tasks and depths": number},
+        lacks=f"{reason}; it takes {MIN_CELLS}",
+        more={"odds": odds},
+    )
+
+
+def _solved_tables(networks: pd.DataFrame):
+    """First solved trial and least loss, tasks and depths that any network solved x architectures,
+    and which of the columns are plain cells.
+    """
+    solved = networks[networks.groupby(CELL).solved.transform("sum") > 0]
+    values = [
+        solved.assign(**{name: solved[name].fillna(math.inf)}).pivot(
+            index=CELL, columns="architecture", values=name
         )
         for name in ("first_solved", "minimum")
-    }
-    names = [a for a in (*PLAIN, *GATED) if a in values["minimum"]]
-    tables = [table[names].to_numpy(float) for table in values.values()]
+    ]
+    names = [a for a in (*PLAIN, *GATED) if a in values[1]]
+    tables = [table[names].to_numpy(float) for table in values]
     plain = np.array([a in PLAIN for a in names], bool)
     both = ~np.isnan(_share_later(tables[0], plain))
-    tables, number = [table[both] for table in tables], int(both.sum())
-    if not number:
-        return Finding(
-            math.nan,
-            math.nan,
-            math.nan,
-            UNTESTED,
-            f"no network reached a loss below {SOLVED:g} of chance beside others",
-        )
-    ours = [_share_later(table, plain) for table in tables]
-    (slower, worse), interval = (float(shares.mean()) for shares in ours), student(ours[0], 0, 1)
-    reason = f"{slower:.0%}, and they end at a higher loss in {worse:.0%}"
-    reason += (
-        f", over {count(number, 'task and depth', 'tasks and depths')} that any network solved"
-    )
-    if number < MIN_CELLS:
-        return Finding(slower, *interval, UNTESTED, f"{reason}; it takes {MIN_CELLS}")
-    verdicts = set()
-    for table, share in zip(tables, (slower, worse)):
-        drawn = relabelled(table, lambda draw: _share_later(draw, plain).mean(-1))
-        above, below = share_beyond(share, drawn), share_beyond(-share, -drawn)
-        verdicts.add(
-            HOLDS if above <= SURELY else FAILS if below <= SURELY / 2 else UNTESTED
-        )  # two may fail
-    verdict = FAILS if FAILS in verdicts else HOLDS if verdicts == {HOLDS} else UNTESTED
-    return Finding(slower, *interval, verdict, reason)
+    return [table[both] for table in tables], plain
 
 
 def _share_later(table, plain):
@@ -111,96 +108,74 @@ def _share_later(table, plain):
     )
 
 
-def plain_solve_one_layer(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
-    """P02: at one layer RNN and IRNN come below the threshold on every task; shown is the worse of
-    their best on parentheses.
+def plain_solve_one_layer(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+    """P02: the worse of RNN's and IRNN's best on parentheses at one layer; `unsolved` are how many
+    of their tasks they did not solve there.
     """
-    cells = cells[(cells.n_layers == 1) & cells.architecture.isin(PLAIN)]
-    parens = cells[cells.task_type == "parens_counting"]
-    low, ours = parens.minimum.min(), parens.minimum.max(skipna=False)
+    plain = networks[(networks.n_layers == 1) & networks.architecture.isin(PLAIN)]
+    parens = plain[plain.task_type == "parens_counting"]
     if len(parens) < len(PLAIN):
-        return Finding(
-            math.nan,
-            math.nan,
-            math.nan,
-            UNTESTED,
-            "RNN and IRNN with one layer were not both trained on parentheses",
-        )
+        few = "RNN and IRNN with one layer were not both trained on parentheses"
+        return Measured(lacks=few)
     each = [
         f"{label_of(c.architecture)} {c.minimum:.3g} on {_task(c.task_type)} (chance {c.chance:.3g})"
-        for c in cells.itertuples()
+        for c in plain.itertuples()
     ]
-    unsolved = cells[cells.solved == 0]
-    if unsolved.empty:
-        return Finding(ours, low, ours, HOLDS, listed(each))
-    reason = f"{listed(each)}; {SOLVED:g} of chance is the threshold"
-    return unless_open(Finding(ours, low, ours, FAILS, reason), trials_of(rows, unsolved))
+    unsolved, worst = plain[plain.solved == 0], parens.minimum.max(skipna=False)
+    return Measured(
+        worst,
+        parens.minimum.min(),
+        worst,
+        listed(each),
+        more={"unsolved": len(unsolved)},
+        if_fails=f"; {SOLVED:g} of chance is the threshold",
+        search=trials_of(rows, unsolved),
+    )
 
 
-def only_gated_when_deep(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
-    """P03: at the greatest depth gated cells solve the tasks, RNN and IRNN do not; shown is the
-    share of the latter's trials that do.
+def only_gated_when_deep(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+    """P03: the share of RNN's and IRNN's trials that solve a task at the greatest depth, which some
+    network solved there; `gated` is the least that gated cells' share may be.
     """
-    depth = cells.n_layers.max()
-    deep = cells[cells.n_layers == depth]
-    deep = deep[
-        deep.task_type.isin(deep.task_type[deep.solved > 0])
-    ]  # a task that none solves tells nothing
+    depth = networks.n_layers.max()
+    deep = networks[networks.n_layers == depth]
+    # a task that none solves tells nothing
+    deep = deep[deep.task_type.isin(deep.task_type[deep.solved > 0])]
     if depth < DEEP:
-        return Finding(
-            math.nan,
-            math.nan,
-            math.nan,
-            UNTESTED,
-            f"depth {depth} is the greatest, and deep begins at {DEEP}",
-        )
+        return Measured(lacks=NO_DEPTH.format(depth, DEEP))
     if deep.empty:
-        return Finding(
-            math.nan, math.nan, math.nan, UNTESTED, f"no network solved a task at depth {depth}"
-        )
-    plain, gated = (deep[deep.architecture.isin(names)] for names in (PLAIN, GATED))
-    solved, trials = int(plain.solved.sum()), int((plain.trials - plain.infeasible).sum())
-    ends, gated_low = (
-        wilson(solved, trials),
-        wilson(int(gated.solved.sum()), int((gated.trials - gated.infeasible).sum()))[0],
+        return Measured(lacks=f"no network solved a task at depth {depth}")
+    (solved, trials), (gated, tried) = (
+        (int(part.solved.sum()), int((part.trials - part.infeasible).sum()))
+        for part in (deep[deep.architecture.isin(names)] for names in (PLAIN, GATED))
     )
-    ours = solved / trials if trials else math.nan
+    ends, gated_low = wilson(solved, trials), wilson(gated, tried)[0]
     least = (deep.minimum / deep.chance).groupby(deep.architecture).min().dropna().sort_values()
-    best = [f"{label_of(architecture)} {loss:.2g}" for architecture, loss in least.items()]
-    reason = (
-        f"at depth {depth} RNN and IRNN solved in {solved} of {trials} trials, gated cells in"
-        f" {gated_low:.0%} or more"
-    )
-    reason += f"; least loss over chance: {', '.join(best)}"
-    if solved:
-        return Finding(ours, *ends, FAILS, reason)
-    sure = trials > 0 and ends[1] < gated_low
-    return Finding(
-        ours,
+    best = ", ".join(f"{label_of(architecture)} {loss:.2g}" for architecture, loss in least.items())
+    return Measured(
+        solved / trials if trials else math.nan,
         *ends,
-        HOLDS if sure else UNTESTED,
-        reason + ("" if sure else "; too few solved to tell"),
+        f"at depth {depth} RNN and IRNN solved in {solved} of {trials} trials, gated cells in"
+        f" {gated_low:.0%} or more; least loss over chance: {best}",
+        more={"solved": solved, "gated": gated_low},
+        if_open="; too few solved to tell",
     )
 
 
-def easiest(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
-    """P04, H04: GRU does better than each other architecture at depth 1, and +RNN at the greatest
-    depth; both have the lowest minimum.
+def easiest(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+    """P04, H04: the GRU against each other architecture at depth 1, and +RNN at the greatest depth.
 
     Named pairs of trials by Mann & Whitney's test, with Holm's correction over all of them; so it
     is about these trials, not about other searches. Shown is the largest ratio of medians, the
-    named one over another, with an interval that resamples their trials.
+    named one over another, with an interval that resamples their trials. `lowest` are the tasks and
+    depths at which the named one also has the lowest minimum, as a share.
     """
     deepest, pairs, ratios, halves, first = rows.n_layers.max(), [], [], [], []
     for champion, depth in (("gru", 1), ("+rnn", deepest)) if deepest >= DEEP else (("gru", 1),):
         for task, sample in _samples(rows, depth):
             if champion not in sample or len(sample) < 3:
                 continue
-            mine = [
-                Pair(champion, a, *mann_whitney(sample[champion], sample[a]))
-                for a in sample
-                if a != champion
-            ]
+            mine = _against_each(champion, sample)
             pairs += mine
             verdict, words = told_apart(mine)
             halves.append(
@@ -213,30 +188,27 @@ def easiest(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
                 if a != champion
             ]
     if not pairs:
-        return Finding(
-            math.nan,
-            math.nan,
-            math.nan,
-            UNTESTED,
-            "neither GRU at depth 1 nor +RNN at depth was trained beside others",
-        )
+        none = "neither GRU at depth 1 nor +RNN at depth was trained beside others"
+        return Measured(lacks=none)
     ratio, *samples = max(ratios, key=lambda found: found[0])
-    interval = bootstrap_samples(samples, lambda draws: _ratio(*draws))
     verdict, words = told_apart(pairs)
     reason = (
         f"lower than each other: {'; '.join(halves)}; all together {words}; theirs is the lowest"
         f" minimum in {sum(first)} of {len(first)}"
     )
-    if deepest < DEEP:
-        return Finding(
-            ratio,
-            *interval,
-            UNTESTED,
-            f"{reason}; depth {deepest} is the greatest, and deep begins at {DEEP}",
-        )
-    if verdict == HOLDS and not all(first):
-        verdict = UNTESTED
-    return Finding(ratio, *interval, verdict, reason)
+    return Measured(
+        ratio,
+        *bootstrap_samples(samples, lambda draws: _ratio(*draws)),
+        reason,
+        has={"layers": deepest},
+        lacks=f"{reason}; {NO_DEPTH.format(deepest, DEEP)}",
+        more={"order": verdict, "lowest": sum(first) / len(first)},
+    )
+
+
+def _against_each(one: str, sample: dict) -> list[Pair]:
+    """Mann & Whitney's test of one architecture's losses against those of each other."""
+    return [Pair(one, a, *mann_whitney(sample[one], sample[a])) for a in sample if a != one]
 
 
 def _samples(rows, depth: int):
@@ -268,58 +240,54 @@ def _ratio(one, other):
         return np.where(np.isinf(one), np.inf, one / other)[()]
 
 
-def arithmetic_is_harder(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
-    """P05: best loss over chance is higher on arithmetic than on parentheses, and RNN's and IRNN's
-    best there falls over the last third.
+def arithmetic_is_harder(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+    """P05: by how many decades RNN's and IRNN's best on arithmetic falls over the last third of a
+    search, on average; `harder` is the interval of best loss over chance, arithmetic over
+    parentheses.
 
-    Shown is that fall, in decades (negative), averaged over RNN, IRNN and depths. The best of any
-    search falls, and in its last third one time in three; so the fall is held against that of the
-    same trials in another order.
+    The best of any search falls, and in its last third one time in three; so the fall is held
+    against that of the same trials in another order: `odds` of as much, and of as little.
     """
     table = (
-        (cells.minimum / cells.chance)
-        .groupby([cells.n_layers, cells.architecture, cells.task_type])
+        (networks.minimum / networks.chance)
+        .groupby([networks.n_layers, networks.architecture, networks.task_type])
         .min()
         .unstack()
     )
     if "arithmetic" not in table:
-        return Finding(math.nan, math.nan, math.nan, UNTESTED, "arithmetic was not trained")
-    plain = hard_trials(
-        rows[(rows.task_type == "arithmetic") & rows.architecture.isin(PLAIN)]
-    ).sort_values("hyper_iter")
-    searches = [study.loss.fillna(math.inf).to_numpy() for _, study in plain.groupby("study")]
-    falls = [
-        (fall, losses)
-        for fall, losses in ((_fall(losses), losses) for losses in searches)
-        if not math.isnan(fall)
-    ]
+        return Measured(lacks="arithmetic was not trained")
+    falls = _falls(rows)
     slope, interval = mean([fall for fall, _ in falls]), student([fall for fall, _ in falls])
     still = (
         f"{sum(fall < 0 for fall, _ in falls)} of {len(falls)} searches of RNN and IRNN improved in"
         " their last third"
     )
     if "parens_counting" not in table or len(table.dropna()) < MIN_CELLS or len(falls) < MIN_CELLS:
-        return Finding(
-            slope, *interval, UNTESTED, f"{still}; too few networks were trained on both tasks"
-        )
+        few = "too few networks were trained on both tasks"
+        return Measured(slope, *interval, lacks=f"{still}; {few}")
     rng = np.random.default_rng(0)
     luck = np.mean([_falls_by_luck(losses, rng) for _, losses in falls], 0)
     more, less = share_beyond(-slope, -luck), share_beyond(slope, luck)
-    falling = HOLDS if more <= SURELY else FAILS if less <= SURELY else UNTESTED
     ratios = np.log(table.dropna().arithmetic / table.dropna().parens_counting)
     harder, ends = math.exp(ratios.mean()), np.exp(student(ratios))
-    reason = (
-        f"best loss over chance is {harder:.2f} [{ends[0]:.2f}, {ends[1]:.2f}] times that of"
-        f" parentheses; {still}"
-    )
-    reason += f", and the same trials in another order fall as much in {more:.2g} of cases"
-    sides = {HOLDS if ends[0] > 1 + STILL else FAILS if ends[1] < 1 - STILL else UNTESTED, falling}
-    return Finding(
+    return Measured(
         slope,
         *interval,
-        FAILS if FAILS in sides else HOLDS if sides == {HOLDS} else UNTESTED,
-        reason,
+        f"best loss over chance is {harder:.2f} [{ends[0]:.2f}, {ends[1]:.2f}] times that of"
+        f" parentheses; {still}, and the same trials in another order fall as much in {more:.2g} of"
+        " cases",
+        more={"odds": [(more, less)], "harder": tuple(ends)},
     )
+
+
+def _falls(rows) -> list:
+    """`_fall` and losses of each search of a plain cell on arithmetic that has a fall."""
+    plain = hard_trials(
+        rows[(rows.task_type == "arithmetic") & rows.architecture.isin(PLAIN)]
+    ).sort_values("hyper_iter")
+    searches = [study.loss.fillna(math.inf).to_numpy() for _, study in plain.groupby("study")]
+    falls = [(_fall(losses), losses) for losses in searches]
+    return [(fall, losses) for fall, losses in falls if not math.isnan(fall)]
 
 
 def _fall(losses) -> float:
@@ -342,67 +310,53 @@ def _falls_by_luck(losses, rng) -> np.ndarray:
     return np.log10(ranked[0] / ranked[best_seen])
 
 
-def learned_is_exact(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
-    """P06: the best trial of networks that solved arithmetic answers whole sums right; shown is
-    their highest share of right answers.
-    """
-    cells = cells[cells.task_type == "arithmetic"]
-    solved = cells[(cells.solved > 0) & cells.accuracy.notna()]
+def learned_is_exact(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+    """P06: the highest share of whole sums that a network which solved arithmetic answers right."""
+    networks = networks[networks.task_type == "arithmetic"]
+    solved = networks[(networks.solved > 0) & networks.accuracy.notna()]
     if solved.empty:
-        reason = "no network solved arithmetic" if len(cells) else "arithmetic was not trained"
-        return Finding(
-            cells.accuracy.max(),
-            math.nan,
-            math.nan,
-            UNTESTED,
-            f"{reason}: loss below {SOLVED:g} of chance",
-        )
+        none = "no network solved arithmetic" if len(networks) else "arithmetic was not trained"
+        return Measured(networks.accuracy.max(), lacks=f"{none}: loss below {SOLVED:g} of chance")
     best = solved.loc[solved.accuracy.idxmax()]
-    exact = (
-        f"{(solved.accuracy >= NEARLY).sum()} of {len(solved)} networks that solved it answer"
-        f" {NEARLY:.0%} of sums or more"
-    )
-    reason = f"{label_of(best.architecture)} at depth {best.n_layers}; {exact}"
-    if best.accuracy >= NEARLY:
-        return Finding(best.accuracy, solved.accuracy.min(), best.accuracy, HOLDS, reason)
-    return unless_open(
-        Finding(best.accuracy, solved.accuracy.min(), best.accuracy, FAILS, reason),
-        trials_of(rows, solved),
+    exact = (solved.accuracy >= NEARLY).sum()
+    return Measured(
+        best.accuracy,
+        solved.accuracy.min(),
+        best.accuracy,
+        f"{label_of(best.architecture)} at depth {best.n_layers}; {exact} of {len(solved)} networks"
+        f" that solved it answer {NEARLY:.0%} of sums or more",
+        search=trials_of(rows, solved),
     )
 
 
-def advice(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
-    """G04: GRU has the lowest median and minimum at depths 1 and 2, +RNN at 4 and 8, LSTM almost
-    never; shown is the share of such wins.
+def advice(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+    """G04: share of the lowest medians and minima that the advised architecture has: GRU at depths 1
+    and 2, +RNN at 4 and 8.
 
-    It fails where another architecture surely does better than the advised one (named pairs as in
-    `easiest`) at more than half of the tasks and depths, or where the LSTM surely wins more than a
-    quarter; that others win by luck does not refute it.
+    `beaten` is the share of tasks and depths at which another architecture surely does better
+    (named pairs as in `easiest`), and `lstm` the least that the LSTM's share of wins may be; that
+    others win by luck does not refute it.
     """
-    wins = winners(cells)
+    wins = winners(networks)
     if wins.empty:
-        return Finding(
-            math.nan,
-            math.nan,
-            math.nan,
-            UNTESTED,
-            "no task and depth had a network that solved it and three architectures",
-        )
-    ours, table = wins.advised.mean(), wins.groupby(CELL).advised.mean()
-    interval = student(table, 0, 1)
-    tally = wins.winner.map(label_of).value_counts()
-    reason = f"lowest median or minimum: {', '.join(f'{a} {n}' for a, n in tally.items())}"
-    reason += f", of {len(wins)} at {count(len(table), 'task and depth', 'tasks and depths')}"
-    if len(table) < MIN_CELLS or rows.n_layers.max() < DEEP:
-        return Finding(
-            ours, *interval, UNTESTED, f"{reason}; it takes {MIN_CELLS}, and a depth of {DEEP}"
-        )
+        none = "no task and depth had a network that solved it and three architectures"
+        return Measured(lacks=none)
+    table = wins.groupby(CELL).advised.mean()
+    tally = ", ".join(f"{a} {n}" for a, n in wins.winner.map(label_of).value_counts().items())
+    places = count(len(table), "task and depth", "tasks and depths")
+    reason = f"lowest median or minimum: {tally}, of {len(wins)} at {places}"
     against = _beaten(rows, table.index)
-    lstm = wilson(int((wins.winner == "lstm").sum()), len(wins))[0]
-    reason += f"; the advised one is surely beaten at {against}"
-    if against > len(table) / 2 or lstm > RARELY:
-        return Finding(ours, *interval, FAILS, reason)
-    return Finding(ours, *interval, HOLDS if interval[0] > 0.5 else UNTESTED, reason)
+    return Measured(
+        wins.advised.mean(),
+        *student(table, 0, 1),
+        f"{reason}; the advised one is surely beaten at {against}",
+        has={"tasks and depths": len(table), "layers": rows.n_layers.max()},
+        lacks=f"{reason}; it takes {MIN_CELLS}, and a depth of {DEEP}",
+        more={
+            "beaten": against / len(table),
+            "lstm": wilson(int((wins.winner == "lstm").sum()), len(wins))[0],
+        },
+    )
 
 
 def _beaten(rows, places) -> int:
@@ -414,12 +368,7 @@ def _beaten(rows, places) -> int:
         advised = "gru" if depth < DEEP else "+rnn"
         for task, sample in _samples(rows, depth):
             if (task, depth) in places and advised in sample:
-                pairs = [
-                    Pair(advised, a, *mann_whitney(sample[advised], sample[a]))
-                    for a in sample
-                    if a != advised
-                ]
-                beaten += told_apart(pairs)[0] == FAILS
+                beaten += told_apart(_against_each(advised, sample))[0] == FAILS
     return beaten
 
 

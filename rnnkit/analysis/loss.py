@@ -11,19 +11,14 @@ from scipy import stats
 from rnnkit import paper
 from rnnkit.analysis.capacity import in_order
 from rnnkit.analysis.finding import (
-    FAILS,
-    HOLDS,
     LEARNED,
     MIN_CELLS,
     SMALL_FACTOR,
-    UNTESTED,
-    Finding,
     of_the_paper,
     shared,
-    side,
     too_few,
-    unless_open,
 )
+from rnnkit.analysis.judge import Measured
 from rnnkit.analysis.rows import NETWORK, Budget
 from rnnkit.analysis.statistics import bootstrap, half_rank, slope_loglog, spread_of_means
 from rnnkit.theory import chance
@@ -113,28 +108,22 @@ def r_squared(x, y):
 
 
 def equal_at_equal_size(task_type: str, unit: str):
-    """T01, R01: highest less lowest mean loss at equal parameters, worth at most twice the
-    parameters.
+    """T01, R01: highest less lowest mean loss at equal parameters; `factor` is what that is worth
+    in parameters.
 
     The paper says what near means: "the number of parameters would have to be adjusted by only a
     small factor". A difference in loss is worth the factor by which parameters must grow for the
     loss to fall that much.
     """
 
-    def check(rows, points, spent: Budget) -> Finding:
+    def measure(rows, points, spent: Budget) -> Measured:
         points = of_the_paper(points[points.task_type == task_type])
         if points.loss.notna().sum() == 0:
-            return Finding(
-                math.nan,
-                math.nan,
-                math.nan,
-                UNTESTED,
-                f"no trials of {paper.TASKS[task_type]} ended",
-            )
+            return Measured(lacks=f"no trials of {paper.TASKS[task_type]} ended")
         table, left_out = shared(by_size(points), paper.ARCHITECTURES)
         ours, low, high = spread_of_means(table)
         if len(table) < MIN_CELLS or table.shape[1] < 3:
-            return Finding(ours, math.nan, math.nan, UNTESTED, too_few(table))
+            return Measured(ours, lacks=too_few(table))
         means, (slope, _, surely) = table.mean(), fall(points)
         where = "on a Shakespeare sample, not text8: " if "sample" in points.form.iloc[0] else ""
         reason = (
@@ -142,35 +131,26 @@ def equal_at_equal_size(task_type: str, unit: str):
             f" {means.max():.3g} {unit}{left_out}"
         )
         if not surely < 0:
-            return Finding(
-                ours,
-                low,
-                high,
-                UNTESTED,
-                f"{reason}, but the loss does not surely fall with parameters, so it has no worth"
-                " in them",
-            )
+            flat = "the loss does not surely fall with parameters, so it has no worth in them"
+            return Measured(ours, low, high, lacks=f"{reason}, but {flat}")
         factor, least, most = (math.exp(min(value / -slope, 50)) for value in (ours, low, high))
-        reason += (
-            f", worth {factor:.2f} [{least:.2f}, {most:.2f}] times the parameters; small is up to"
-            f" {SMALL_FACTOR:g}"
-        )
-        verdict = side(SMALL_FACTOR, least, most, below=True)
-        found = Finding(
+        return Measured(
             ours,
             low,
             high,
-            verdict,
-            reason + ("; the interval contains that" if verdict == UNTESTED else ""),
+            f"{reason}, worth {factor:.2f} [{least:.2f}, {most:.2f}] times the parameters; small is"
+            f" up to {SMALL_FACTOR:g}",
+            more={"factor": (least, most)},
+            if_open="; the interval contains that",
+            search=rows[rows.task_type == task_type],
         )
-        return unless_open(found, rows[rows.task_type == task_type])
 
-    return check
+    return measure
 
 
-def units_mislead(rows, points, spent: Budget) -> Finding:
-    """T02: a line in log parameters explains more of the loss with one layer than one in log units;
-    the interval resamples networks.
+def units_mislead(rows, points, spent: Budget) -> Measured:
+    """T02: how much more of the loss with one layer a line in log parameters explains than one in
+    log units; the interval resamples networks.
     """
     points = of_the_paper(
         points[(points.task_type == "text8") & (points.n_layers == 1) & (points.n_units > 0)]
@@ -182,22 +162,21 @@ def units_mislead(rows, points, spent: Budget) -> Finding:
 
     sizes, names = points.max_params.nunique(), points.architecture.nunique()
     if sizes < 2 or names < 3:
-        reason = (
-            f"{count(names, 'architecture')} with one layer at {count(sizes, 'size')}, and it takes"
-            " three at two"
-        )
-        return Finding(math.nan, math.nan, math.nan, UNTESTED, reason)
-    ours, (low, high) = float(gain(values[None])[0]), bootstrap(values, gain)
+        few = f"{count(names, 'architecture')} with one layer at {count(sizes, 'size')}"
+        return Measured(lacks=f"{few}, and it takes three at two")
     parameters, units = (float(r_squared(values[:, k], values[:, 2])) for k in (0, 1))
-    reason = (
+    return Measured(
+        float(gain(values[None])[0]),
+        *bootstrap(values, gain),
         f"{parameters:.2f} on log parameters, {units:.2f} on log units,"
-        f" {count(len(points), 'network')} with one layer"
+        f" {count(len(points), 'network')} with one layer",
     )
-    return Finding(ours, low, high, side(0, low, high, below=False), reason)
 
 
-def never_perfect(rows, points, spent: Budget) -> Finding:
-    """R02: on both tasks the loss falls with parameters, and no network comes near zero."""
+def never_perfect(rows, points, spent: Budget) -> Measured:
+    """R02: the slope of log loss on log parameters on both tasks; `least` is how near zero a network
+    comes, in multiples of chance.
+    """
     points = of_the_paper(points).dropna(subset="loss")
     slope, low, high = slope_loglog(
         points.num_params,
@@ -205,32 +184,23 @@ def never_perfect(rows, points, spent: Budget) -> Finding:
         points.task_type + points.architecture + points.n_layers.astype(str),
     )
     tasks = [task for task in ("text8", "rcf") if task in set(points.task_type)]
-    if (
-        points.empty
-        or points.groupby("task_type").max_params.nunique().max() < 2
-        or math.isnan(low)
-    ):
-        return Finding(
-            slope,
-            low,
-            high,
-            UNTESTED,
-            f"{count(points.max_params.nunique(), 'size')}, and it takes two",
-        )
+    sizes = 0 if points.empty else points.groupby("task_type").max_params.nunique().max()
+    if sizes < 2 or math.isnan(low):
+        few = f"{count(points.max_params.nunique(), 'size')}, and it takes two"
+        return Measured(slope, low, high, lacks=few)
     levels = {task: points.loss[points.task_type == task].min() / chance(task) for task in tasks}
     least = ", ".join(
         f"{paper.TASKS[task]} {level:.2f} of chance" for task, level in levels.items()
     )
-    reason = f"{size_range(points.max_params)} parameters; the best networks reach {least}"
-    if min(levels.values()) <= LEARNED:
-        return Finding(slope, low, high, FAILS, f"{reason}, which is learned perfectly")
-    verdict = side(0, low, high, below=True)
-    if verdict == HOLDS and len(tasks) < 2:
-        return Finding(
-            slope,
-            low,
-            high,
-            UNTESTED,
-            f"{reason}; only {listed(paper.TASKS[task] for task in tasks)} was trained",
-        )
-    return unless_open(Finding(slope, low, high, verdict, reason), rows)
+    trained = listed(paper.TASKS[task] for task in tasks)
+    learned = min(levels.values()) <= LEARNED
+    return Measured(
+        slope,
+        low,
+        high,
+        f"{size_range(points.max_params)} parameters; the best networks reach {least}",
+        more={"least": min(levels.values())},
+        partial="" if len(tasks) > 1 else f"; only {trained} was trained",
+        if_fails=", which is learned perfectly" if learned else "",
+        sure=learned,
+    )

@@ -3,6 +3,7 @@ networks stay; what a step costs.
 """
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 
@@ -10,19 +11,12 @@ from rnnkit import paper
 from rnnkit.analysis.convergence import trials_of
 from rnnkit.analysis.finding import (
     EXACT,
-    FAILS,
-    HOLDS,
-    LINEAR,
     MIN_CELLS,
     ON_CURVE,
-    SURE,
-    UNTESTED,
-    Finding,
-    judged,
     mean,
     of_the_paper,
-    unless_open,
 )
+from rnnkit.analysis.judge import Measured
 from rnnkit.analysis.loss import best_losses
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import slope_loglog, student
@@ -78,45 +72,38 @@ def step_costs(rows: pd.DataFrame) -> pd.DataFrame:
 # --- claims ---
 
 
-def exact_if_enough_units(rows, points, spent: Budget) -> Finding:
-    """M01: from n_in units on every network errs by at most a hundredth of the variance; below,
-    none can (the bound).
+def exact_if_enough_units(rows, points, spent: Budget) -> Measured:
+    """M01: the mean error of networks of n_in units and more; `worst` is the greatest of these, and
+    `beaten` by how much a network with fewer units beats the bound, which none can.
     """
     points = of_the_paper(points).dropna(subset="loss")
     enough, short = points[points.n_units >= points.n_in], points[points.n_units < points.n_in]
-    ours, (low, high) = mean(enough.loss), student(enough.loss)
-    if len(enough) < MIN_CELLS or len(short) < MIN_CELLS:
-        reason = (
-            f"{count(len(short), 'network')} with too few units and {len(enough)} with enough, and"
-            f" it takes {MIN_CELLS} of each"
-        )
-        return Finding(
-            ours, low, high, UNTESTED, reason if len(points) else "no trial was feasible"
-        )
-    worst = enough.loc[enough.loss.idxmax()]
-    reason = (
-        f"{around(points)}; the worst with enough is {label_of(worst.architecture)}, {worst.loss:.3g}"
-        f" with {worst.n_units} units"
+    few = (
+        f"{count(len(short), 'network')} with too few units and {len(enough)} with enough, and it"
+        f" takes {MIN_CELLS} of each"
     )
-    if short.excess.min() < -EXACT:
-        return Finding(
-            ours,
-            low,
-            high,
-            FAILS,
-            f"{reason}; a network beats the bound, which none can: the evaluation is wrong",
-        )
-    if worst.loss <= EXACT:
-        return Finding(
-            ours,
-            low,
-            high,
-            HOLDS,
-            f"{reason}; exact is up to {EXACT:g}, and the bound forbids it below",
-        )
-    missed = enough[enough.loss > EXACT]
-    reason += f"; {len(missed)} of {len(enough)} networks with enough units stay above {EXACT:g}"
-    return unless_open(Finding(ours, low, high, FAILS, reason), trials_of(rows, missed))
+    shown = Measured(
+        mean(enough.loss),
+        *student(enough.loss),
+        has={"with enough units": len(enough), "with too few": len(short)},
+        lacks=few if len(points) else "no trial was feasible",
+    )
+    if not len(enough) or not len(short):
+        return shown
+    worst, missed = enough.loc[enough.loss.idxmax()], enough[enough.loss > EXACT]
+    beaten = -short.excess.min()
+    still = f"; {len(missed)} of {len(enough)} networks with enough units stay above {EXACT:g}"
+    wrong = "; a network beats the bound, which none can: the evaluation is wrong"
+    return replace(
+        shown,
+        words=f"{around(points)}; the worst with enough is {label_of(worst.architecture)},"
+        f" {worst.loss:.3g} with {worst.n_units} units",
+        more={"worst": worst.loss, "beaten": beaten},
+        if_holds=f"; exact is up to {EXACT:g}, and the bound forbids it below",
+        if_fails=wrong if beaten > EXACT else still,
+        search=trials_of(rows, missed),
+        sure=beaten > EXACT,
+    )
 
 
 def around(points: pd.DataFrame) -> str:
@@ -141,31 +128,27 @@ def idle(points: pd.DataFrame) -> str:
     )
 
 
-def on_the_curve(rows, points, spent: Budget) -> Finding:
-    """M02: with too few units the error exceeds the bound by at most a twentieth of the variance,
-    on average over networks.
-    """
+def on_the_curve(rows, points, spent: Budget) -> Measured:
+    """M02: by how much the error of networks with too few units exceeds the bound, on average."""
     short = of_the_paper(points[points.n_units < points.n_in]).dropna(subset="loss")
-    ours, interval = mean(short.excess), student(short.excess)
-    if len(short) < MIN_CELLS:
-        return Finding(
-            ours,
-            *interval,
-            UNTESTED,
-            f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}",
-        )
-    about = (
-        f"{len(short)} networks of {size_range(short.n_units)} units, at most"
-        f" {short.excess.max():.3f}"
+    shown = Measured(
+        mean(short.excess),
+        *student(short.excess),
+        has={"networks": len(short)},
+        lacks=f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}",
     )
-    reason = f"{about}; on the curve is up to {ON_CURVE:g}"
-    search = rows[rows.n_units < points.n_in.max()]
-    return judged(
-        ours, interval, ON_CURVE, below=True, reason=reason, needs=idle(short), search=search
+    if short.empty:
+        return shown
+    return replace(
+        shown,
+        words=f"{len(short)} networks of {size_range(short.n_units)} units, at most"
+        f" {short.excess.max():.3f}; on the curve is up to {ON_CURVE:g}",
+        doubt=idle(short),
+        search=rows[rows.n_units < points.n_in.max()],
     )
 
 
-def one_curve(rows, points, spent: Budget) -> Finding:
+def one_curve(rows, points, spent: Budget) -> Measured:
     """M03: highest less lowest error at equal units, on average over the numbers of units that all
     networks were trained at.
     """
@@ -176,72 +159,45 @@ def one_curve(rows, points, spent: Budget) -> Finding:
         .dropna()
     )
     if len(table) < MIN_CELLS or table.shape[1] < 3:
-        reason = (
-            f"{count(table.shape[1], 'network')} at {len(table)} common numbers of units, too few"
-            " to compare"
-        )
-        return Finding(math.nan, math.nan, math.nan, UNTESTED, reason)
+        few = f"{count(table.shape[1], 'network')} at {len(table)} common numbers of units"
+        return Measured(lacks=f"{few}, too few to compare")
     ranges = table.max(axis=1) - table.min(axis=1)
-    reason = (
-        f"{table.shape[1]} networks at {listed(table.index)} units, widest at {ranges.idxmax()}"
-        f" with {ranges.max():.3f}"
-    )
-    reason += f"; one curve is up to {ON_CURVE:g}"
-    found = judged(
-        mean(ranges),
-        student(ranges),
-        ON_CURVE,
-        below=True,
-        reason=reason,
-        needs=idle(points),
-        search=rows,
-    )
     absent = [label_of(a) for a in paper.ARCHITECTURES if a not in set(points.architecture)]
     absent += [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(points.n_layers)]
-    if found.verdict == HOLDS and absent:
-        return found._replace(
-            verdict=UNTESTED, reason=f"{reason}, but {listed(absent)} not trained"
-        )
-    return found
+    return Measured(
+        mean(ranges),
+        *student(ranges),
+        f"{table.shape[1]} networks at {listed(table.index)} units, widest at {ranges.idxmax()} with"
+        f" {ranges.max():.3f}; one curve is up to {ON_CURVE:g}",
+        doubt=idle(points),
+        partial=f", but {listed(absent)} not trained" if absent else "",
+    )
 
 
-def cost_is_linear(rows, points, spent: Budget) -> Finding:
+def cost_is_linear(rows, points, spent: Budget) -> Measured:
     """G01: slope of log seconds of a training step on log parameters, a level for each architecture
-    and depth; and of multiplications.
+    and depth; `counted` is that of multiplications.
     """
-    costs = of_the_paper(step_costs(rows))
+    costs = of_the_paper(points)
     if costs.empty:
-        return Finding(math.nan, math.nan, math.nan, UNTESTED, "no trial was feasible")
+        return Measured(lacks="no trial was feasible")
     series = costs.architecture + costs.n_layers.astype(str) + costs.task_type
     slope, low, high = slope_loglog(costs.num_params, costs.seconds, series)
+    sizes = f"{size_range(costs.num_params)} parameters"
     if math.isnan(low) or costs.num_params.max() < 10 * costs.num_params.min():
-        return Finding(
-            slope,
-            low,
-            high,
-            UNTESTED,
-            f"networks of {size_range(costs.num_params)} parameters, and it takes a decade",
-        )
+        return Measured(slope, low, high, lacks=f"networks of {sizes}, and it takes a decade")
     units = slope_loglog(costs.n_units, costs.seconds, series)[0]
     counted, by_units = (
         slope_loglog(costs[x], costs.multiplications, series)[0] for x in ("num_params", "n_units")
     )
-    reason = (
+    slowly = "what a step costs whatever the size still weighs, so time grows more slowly"
+    return Measured(
+        slope,
+        low,
+        high,
         f"measured seconds go as units^{units:.2f}; multiplications as parameters^{counted:.2f} and"
         f" units^{by_units:.2f} (2 where units far outnumber inputs),"
-        f" {count(len(costs), 'network')} of {size_range(costs.num_params)} parameters"
+        f" {count(len(costs), 'network')} of {sizes}",
+        more={"counted": counted},
+        if_open=f"; {slowly}" if high < 1 else "",
     )
-    if abs(counted - 1) > LINEAR:
-        return Finding(slope, low, high, FAILS, reason)
-    if low <= 1 <= high and high - low <= 2 * SURE or 1 - LINEAR <= low and high <= 1 + LINEAR:
-        return Finding(slope, low, high, HOLDS, reason)
-    if high < 1:
-        return Finding(
-            slope,
-            low,
-            high,
-            UNTESTED,
-            f"{reason}; what a step costs whatever the size still weighs, so time grows more"
-            " slowly",
-        )
-    return Finding(slope, low, high, FAILS if low > 1 else UNTESTED, reason)

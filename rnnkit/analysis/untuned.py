@@ -1,4 +1,4 @@
-"""Checks of claims about training without a search (section 4 and App. C): random sets (Figure 5,
+"""Statistics of claims about training without a search (section 4 and App. C): random sets (Figure 5,
 Tables 1 and App.2), and reruns (App.1).
 
 Trials with random sets are independent draws, so tests of them need no search that has come to its
@@ -8,6 +8,7 @@ the paper's, only an order can be refuted.
 
 import functools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,99 +19,88 @@ from rnnkit.analysis.finding import (
     AGREE,
     DEEP,
     FAILS,
-    HOLDS,
     MIN_CELLS,
+    NEAR,
+    NO_DEPTH,
     RERUNS,
     SEEN,
     SOLVED,
     SURELY,
     TIGHT,
     UNTESTED,
-    Finding,
     Pair,
     mean,
     side,
     told_apart,
 )
-from rnnkit.analysis.hard_tasks import easiest
+from rnnkit.analysis.judge import Measured
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import bootstrap_samples, fisher, holm, kendall
 from rnnkit.analysis.trainability import bounded, hard_trials, paper_depth, tests_of
 from rnnkit.wording import label_of, listed
 
-NO_DEPTH = "depth {} is the greatest, and deep begins at {}"
 SETS = 1_000  # random sets behind each share of Table 1
-NEAR = 0.1  # a share is the paper's if its whole interval lies so near
 
 
-def diverged_shallow(rows, table: pd.DataFrame, spent: Budget) -> Finding:
-    """H01: at one layer our shares agree with those of Table 1; shown are the mean share and the
-    least and the most.
-    """
+def diverged_shallow(rows, table: pd.DataFrame, spent: Budget) -> Measured:
+    """H01: shares of trials that diverged at one layer; shown are the mean, the least and the most."""
     return _diverged(rows, table[table.n_layers == 1], spent)
 
 
-def diverged_deep(rows, table: pd.DataFrame, spent: Budget) -> Finding:
+def diverged_deep(rows, table: pd.DataFrame, spent: Budget) -> Measured:
     """H02: the same at the greatest depth, against the paper's 8 layers."""
     deepest = table.n_layers.max()
-    return (
-        _diverged(rows, table[table.n_layers == deepest], spent)
-        if deepest >= DEEP
-        else _not_deep(deepest)
-    )
+    if deepest < DEEP:
+        return Measured(lacks=NO_DEPTH.format(deepest, DEEP))
+    return _diverged(rows, table[table.n_layers == deepest], spent)
 
 
-def _diverged(rows, table, spent) -> Finding:
-    """Fisher's test of each share against the paper's, with Holm's correction. A level refutes only
-    on the paper's task; on any, an IRNN that diverges less often than another architecture (named
-    pairs, Holm) does.
+def _diverged(rows, table, spent) -> Measured:
+    """`differ` counts the shares that Fisher's test tells from the paper's, with Holm's correction;
+    `order` says whether the IRNN diverges more often than each other (named pairs, Holm). A level
+    refutes only on the paper's task (`papers`); where intervals are `wide` it says little.
     """
     table = table.dropna(subset="paper_percent").set_index("architecture")
-    ours, low, high = (
-        float(f(table.percent)) / 100 if len(table) else math.nan for f in (np.mean, np.min, np.max)
+    shares = table.percent / 100 if len(table) else pd.Series([math.nan])
+    shown = Measured(
+        float(np.mean(table.percent)) / 100 if len(table) else math.nan,
+        float(shares.min()),
+        float(shares.max()),
+        has={"architectures": len(table), "irnn": "irnn" in table.index},
+        lacks=f"{len(table)} of the paper's architectures were trained",
     )
-    if len(table) < MIN_CELLS or "irnn" not in table.index:
-        return Finding(
-            ours, low, high, UNTESTED, f"{len(table)} of the paper's architectures were trained"
-        )
+    if "irnn" not in table.index:
+        return shown
     tests = [
         fisher(c.infeasible, c.trials, round(c.paper_percent / 100 * SETS), SETS)[0]
         for c in table.itertuples()
     ]
     agree = int((holm(tests) > SURELY).sum())
     one, others = table.loc["irnn"], table.drop(index="irnn")
-    order, words = told_apart(
-        [
-            Pair("irnn", c.Index, *fisher(one.infeasible, one.trials, c.infeasible, c.trials))
-            for c in others.itertuples()
-        ],
-        lower=False,
-    )
+    pairs = [
+        Pair("irnn", c.Index, *fisher(one.infeasible, one.trials, c.infeasible, c.trials))
+        for c in others.itertuples()
+    ]
+    order, words = told_apart(pairs, lower=False)
     each = ", ".join(
         f"{label_of(a)} {c.percent:.0f} ({c.paper_percent:g})" for a, c in table.iterrows()
     )
-    reason = (
-        f"per cent, the paper's behind ours: {each}; {agree} of the paper's {len(table)} agree with"
-        " ours"
-    )
-    reason += (
-        f", Kendall's tau {kendall(table.percent, table.paper_percent):.2f}; the IRNN diverges more"
-        f" often than each other: {words}"
-    )
-    if order == FAILS:
-        return Finding(ours, low, high, FAILS, reason)
-    if agree == len(table):
-        wide = (table.high - table.low).mean() > TIGHT
-        few = f"; intervals of more than {TIGHT} points say little" if wide else ""
-        return Finding(ours, low, high, UNTESTED if wide else HOLDS, reason + few)
-    if _papers_task(rows, spent):
-        return Finding(ours, low, high, FAILS, f"{reason}; the levels differ")
-    return Finding(
-        ours,
-        low,
-        high,
-        UNTESTED,
-        f"{reason}; the levels belong to the paper's task and number of steps",
+    wide = (table.high - table.low).mean() > TIGHT
+    few = f"; intervals of more than {TIGHT} points say little"
+    elsewhere = "; the levels belong to the paper's task and number of steps"
+    return replace(
+        shown,
+        words=f"per cent, the paper's behind ours: {each}; {agree} of the paper's {len(table)} agree"
+        f" with ours, Kendall's tau {kendall(table.percent, table.paper_percent):.2f}; the IRNN"
+        f" diverges more often than each other: {words}",
+        more={
+            "order": order,
+            "differ": len(table) - agree,
+            "wide": wide,
+            "papers": _papers_task(rows, spent),
+        },
+        if_fails="" if order == FAILS else "; the levels differ",
+        if_open=few if agree == len(table) else elsewhere,
     )
 
 
@@ -121,34 +111,29 @@ def _papers_task(rows, spent: Budget) -> bool:
     return set(rows.form) <= {"", "paper"} and spent.steps[0] >= paper.STEPS[0]
 
 
-def lowest_errors(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
-    """H04: GRU has the lowest median and minimum of the random sets at depth 1, +RNN at the
-    greatest depth.
-    """
-    return easiest(rows, cells, spent)
-
-
-def signs_shallow(rows, table: pd.DataFrame, spent: Budget) -> Finding:
-    """H05: at one layer our t has the paper's sign in the pairs that the paper calls different (p <
-    .05).
+def signs_shallow(rows, table: pd.DataFrame, spent: Budget) -> Measured:
+    """H05: the share of the pairs which the paper calls different (p < .05) at one layer in which
+    our t has its sign.
     """
     return _signs(rows, 1)
 
 
-def signs_deep(rows, table: pd.DataFrame, spent: Budget) -> Finding:
+def signs_deep(rows, table: pd.DataFrame, spent: Budget) -> Measured:
     """H06: the same at the greatest depth, against the paper's 8 layers."""
     deepest = table.n_layers.max()
-    return _signs(rows, deepest) if deepest >= DEEP else _not_deep(deepest)
+    if deepest < DEEP:
+        return Measured(lacks=NO_DEPTH.format(deepest, DEEP))
+    return _signs(rows, deepest)
 
 
-def _signs(rows, depth) -> Finding:
+def _signs(rows, depth) -> Measured:
     """Both rules are printed: the one of before the trials of seed 0 were seen, and today's, which
     was made with them in view.
 
     Before: of all feasible trials, the interval of the agreement decides. Today: trials above twice
     chance are left out (one of them is all that a mean shows), and signs refute only where at least
-    one pair is told apart against the paper, by Holm's correction. Today's decides, on trials of a
-    fresh seed.
+    one pair is told apart `against` the paper, by Holm's correction. Today's decides, on trials of
+    a fresh seed.
     """
     rows = rows[rows.n_layers == depth]
     fresh = rows[rows.seed != SEEN]
@@ -156,34 +141,31 @@ def _signs(rows, depth) -> Finding:
     feasible = hard_trials(used).dropna(subset="loss")
     before, after = _agreement(feasible), _agreement(bounded(used))
     if after is None or before is None:
-        return Finding(
-            math.nan,
-            math.nan,
-            math.nan,
-            UNTESTED,
-            f"fewer than {MIN_CELLS} of the paper's pairs could be tested",
-        )
-    against = after.pop("against")
-    rule_before = side(AGREE, before["low"], before["high"], below=False)
-    rule_after = side(AGREE, after["low"], after["high"], below=False)
+        return Measured(lacks=f"fewer than {MIN_CELLS} of the paper's pairs could be tested")
+    against = after["against"]
+    rule_before, rule_after = (
+        side(AGREE, found["low"], found["high"], below=False) for found in (before, after)
+    )
     rule_after = UNTESTED if rule_after == FAILS and not against else rule_after
-    same, pairs = after["same"], after["pairs"]
     reason = (
-        f"{same} of the {pairs} pairs that the paper tells apart have its sign{_instead(depth)}"
+        f"{after['same']} of the {after['pairs']} pairs that the paper tells apart have its"
+        f" sign{_instead(depth)}; told apart against the paper: {listed(against)}; agreement is"
+        f" {AGREE:.0%} of the signs; the rule of before any trial was seen (all feasible trials, no"
+        f" such test) says {_ends(before)}, {rule_before}; today's says {_ends(after)}, {rule_after}"
     )
-    reason += (
-        f"; told apart against the paper: {listed(against)}; agreement is {AGREE:.0%} of the signs"
+    stale = (
+        "not tested on a fresh seed, since today's rule was made with the trials of seed"
+        f" {SEEN} in view"
     )
-    reason += "; the rule of before any trial was seen (all feasible trials, no such test) says "
-    reason += f"{_ends(before)}, {rule_before}; today's says {_ends(after)}, {rule_after}"
-    if not len(fresh):
-        reason += (
-            "; not tested on a fresh seed, since today's rule was made with the trials of seed"
-            f" {SEEN} in view"
-        )
-        return Finding(after["ours"], after["low"], after["high"], UNTESTED, reason)
-    reason += f"; decided by today's on seed {listed(sorted(set(fresh.seed)))}"
-    return Finding(after["ours"], after["low"], after["high"], rule_after, reason)
+    return Measured(
+        after["ours"],
+        after["low"],
+        after["high"],
+        f"{reason}; decided by today's on seed {listed(sorted(set(fresh.seed)))}",
+        has={"fresh trials": len(fresh)},
+        lacks=f"{reason}; {stale}",
+        more={"signs": rule_after},
+    )
 
 
 def _ends(found: dict) -> str:
@@ -225,59 +207,44 @@ def _agreement(trials) -> dict | None:
     }
 
 
-def intersection_solves_deep(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
-    """H07: at the greatest depth +RNN solves more random sets than each other (Fisher's test,
-    Holm's correction). The level is H07b's.
+def intersection_solves_deep(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+    """H07: +RNN's share of feasible random sets that solve at the greatest depth; `order` says
+    whether it is larger than each other's (Fisher's test, Holm's correction). The level is H07b's.
     """
-    found = _solvers(cells)
-    if isinstance(found, Finding):
-        return found
-    champion, others, deepest = found
-    verdict, words = told_apart(
-        [
-            Pair(
-                "+rnn",
-                c.architecture,
-                *fisher(champion.solved, champion.feasible, c.solved, c.feasible),
-            )
-            for c in others
-        ],
-        lower=False,
-    )
+    champion, others, deepest, lacks = _solvers(networks)
+    if lacks:
+        return Measured(lacks=lacks)
+    solved = champion.solved, champion.feasible
+    pairs = [Pair("+rnn", c.architecture, *fisher(*solved, c.solved, c.feasible)) for c in others]
+    order, words = told_apart(pairs, lower=False)
     each = ", ".join(
         f"{label_of(c.architecture)} {c.solved_share:.3f}" for c in (champion, *others)
     )
-    return Finding(
+    return Measured(
         *_share(champion),
-        verdict,
         f"{each}, of feasible random sets{_instead(deepest)}; more than each other: {words}",
+        more={"order": order},
     )
 
 
-def intersection_level(rows, cells: pd.DataFrame, spent: Budget) -> Finding:
-    """H07b: the share of +RNN's feasible random sets that solve is the .43 that the paper's tests
-    imply (`audit.solve_shares`).
+def intersection_level(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+    """H07b: the share of +RNN's feasible random sets that solve, beside the .43 that the paper's
+    tests imply (`audit.solve_shares`): `p` of Fisher's test, and how `far` its interval goes. The
+    level refutes only on the paper's task (`papers`).
     """
-    found = _solvers(cells)
-    if isinstance(found, Finding):
-        return found
-    champion, _, deepest = found
+    champion, _, deepest, lacks = _solvers(networks)
+    if lacks:
+        return Measured(lacks=lacks)
     theirs, solved, runs = _papers_solvers()
     p, _ = fisher(champion.solved, champion.feasible, solved, runs)
-    reason = (
-        f"{champion.solved} of {champion.feasible} feasible random sets{_instead(deepest)}, the"
-        f" paper's {theirs:.2f}; p {p:.2g}"
-    )
-    if p > SURELY:
-        near = max(abs(end - theirs) for end in _share(champion)[1:]) <= NEAR
-        wide = "" if near else f"; the interval leaves {theirs:.2f} +- {NEAR}"
-        return Finding(*_share(champion), HOLDS if near else UNTESTED, reason + wide)
-    if _papers_task(rows, spent):
-        return Finding(*_share(champion), FAILS, reason)
-    return Finding(
+    far = max(abs(end - theirs) for end in _share(champion)[1:])
+    elsewhere = "; the level belongs to the paper's task and number of steps"
+    return Measured(
         *_share(champion),
-        UNTESTED,
-        f"{reason}; the level belongs to the paper's task and number of steps",
+        f"{champion.solved} of {champion.feasible} feasible random sets{_instead(deepest)}, the"
+        f" paper's {theirs:.2f}; p {p:.2g}",
+        more={"p": p, "far": far, "papers": _papers_task(rows, spent)},
+        if_open=f"; the interval leaves {theirs:.2f} +- {NEAR}" if p > SURELY else elsewhere,
     )
 
 
@@ -288,98 +255,67 @@ def _papers_solvers() -> tuple[float, int, int]:
     return float(row.share), round(row.share * row.runs), round(row.runs)
 
 
-def _solvers(cells):
-    """+RNN and the others at the greatest depth, rows with `feasible`, and that depth; a finding
-    where they are not there.
+def _solvers(networks):
+    """+RNN and the others at the greatest depth, rows with `feasible`, that depth, and what is
+    lacking where they are not there.
     """
-    deepest = cells.n_layers.max()
+    deepest = networks.n_layers.max()
     if deepest < DEEP:
-        return _not_deep(deepest)
-    cells = cells.assign(feasible=cells.trials - cells.infeasible)
-    cells = cells[
-        (cells.n_layers == deepest)
-        & (cells.feasible > 0)
-        & cells.architecture.isin(paper.ARCHITECTURES)
+        return None, (), deepest, NO_DEPTH.format(deepest, DEEP)
+    networks = networks.assign(feasible=networks.trials - networks.infeasible)
+    deep = networks[
+        (networks.n_layers == deepest)
+        & (networks.feasible > 0)
+        & networks.architecture.isin(paper.ARCHITECTURES)
     ]
-    if "+rnn" not in set(cells.architecture) or len(cells) < MIN_CELLS:
-        return Finding(
-            math.nan,
-            math.nan,
-            math.nan,
-            UNTESTED,
-            f"+RNN was not trained beside others at depth {deepest}",
-        )
-    rows = list(cells.itertuples())
-    return (
-        next(c for c in rows if c.architecture == "+rnn"),
-        [c for c in rows if c.architecture != "+rnn"],
-        deepest,
-    )
+    if "+rnn" not in set(deep.architecture) or len(deep) < MIN_CELLS:
+        return None, (), deepest, f"+RNN was not trained beside others at depth {deepest}"
+    found = list(deep.itertuples())
+    champion = next(c for c in found if c.architecture == "+rnn")
+    return champion, [c for c in found if c.architecture != "+rnn"], deepest, ""
 
 
-def _share(cell) -> tuple[float, float, float]:
-    return cell.solved_share, cell.solved_low, cell.solved_high
+def _share(network) -> tuple[float, float, float]:
+    return network.solved_share, network.solved_low, network.solved_high
 
 
-def reruns_are_close(rows, table: pd.DataFrame, spent: Budget) -> Finding:
-    """A01: for each architecture the mean of the reruns is at most the paper's largest multiple of
-    the original (7.1, the RNN's).
+def reruns_are_close(rows, table: pd.DataFrame, spent: Budget) -> Measured:
+    """A01: mean of the reruns over the original: the geometric mean over architectures, with the
+    least and the most. `least` and `most` are the greatest lower and upper end of an architecture's
+    own interval, in multiples of the largest that the paper has (7.1, the RNN's).
 
-    Shown is the geometric mean over architectures, with the least and the most. The original is the
-    best of a search, so it is also lucky: a mean above it is expected. An original that did not
-    solve its task is left out, since any rerun comes near the plateau.
+    The original is the best of a search, so it is also lucky: a mean above it is expected. An
+    original that did not solve its task is left out, since any rerun comes near the plateau.
     """
     table = table.dropna(subset="mean_over_original")
     idle = table[table.original >= SOLVED * table.chance]
     table = table.drop(index=idle.index)
-    theirs = [mean / original for original, _, _, mean, *_ in paper.TABLE_APP1.values()]
+    largest = max(mean / original for original, _, _, mean, *_ in paper.TABLE_APP1.values())
     ratios = table.mean_over_original
     if table.empty:
         which = " that solved the task" if len(idle) else ""
-        return Finding(
-            math.nan,
-            math.nan,
-            math.nan,
-            UNTESTED,
-            f"no rerun stands beside the best trial{which} of its search",
-        )
-    ours = math.exp(mean(np.log(ratios)))
-    each = [
+        return Measured(lacks=f"no rerun stands beside the best trial{which} of its search")
+    each = ", ".join(
         f"{label_of(c.architecture)} {c.mean_over_original:.3g} [{c.low:.3g}, {c.high:.3g}]"
         for c in table.itertuples()
-    ]
-    reached = (
-        f"{table.reruns.min()} reruns and more, of which {table.at_most_original.mean():.0%}"
-        " reached the original"
     )
-    left_out = (
-        f"; {listed(map(label_of, idle.architecture))} did not solve the task" if len(idle) else ""
-    )
-    reason = f"{', '.join(each)}; {reached}{left_out}"
-    if (table.low > max(theirs)).any():
-        return Finding(
-            ours,
-            ratios.min(),
-            ratios.max(),
-            FAILS,
-            f"{reason}; the paper's largest is {max(theirs):.1f}",
-        )
+    unsolved = listed(map(label_of, idle.architecture))
+    left_out = f"; {unsolved} did not solve the task" if len(idle) else ""
     enough = table.reruns.min() >= RERUNS and set(table.architecture) >= set(paper.TABLE_APP1)
-    verdict = HOLDS if enough and (table.high <= max(theirs)).all() else UNTESTED
-    few = (
-        "" if enough else f"; it takes {RERUNS} reruns of {listed(map(label_of, paper.TABLE_APP1))}"
-    )
-    return Finding(
-        ours,
+    few = f"; it takes {RERUNS} reruns of {listed(map(label_of, paper.TABLE_APP1))}"
+    return Measured(
+        math.exp(mean(np.log(ratios))),
         ratios.min(),
         ratios.max(),
-        verdict,
-        f"{reason}; the paper's largest is {max(theirs):.1f}{few}",
+        f"{each}; {table.reruns.min()} reruns and more, of which {table.at_most_original.mean():.0%}"
+        f" reached the original{left_out}; the paper's largest is {largest:.1f}",
+        more={
+            "least": table.low.max() / largest,
+            "most": table.high.max(skipna=False) / largest,
+            "enough": enough,
+        },
+        if_open="" if enough else few,
     )
-
-
-def _not_deep(deepest: int) -> Finding:
-    return Finding(math.nan, math.nan, math.nan, UNTESTED, NO_DEPTH.format(deepest, DEEP))
 
 
 def _instead(depth: int) -> str:

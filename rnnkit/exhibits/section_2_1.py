@@ -2,12 +2,120 @@
 
 from rnnkit.analysis import comparisons, levels
 from rnnkit.analysis.capacity import BEST, by_nonlinearity, loads, multipliers, stored_bits
+from rnnkit.analysis.comparisons import AGREEMENT, NEIGHBOURS
+from rnnkit.analysis.finding import (
+    ABOUT,
+    FAILS,
+    HOLDS,
+    LINEAR,
+    MIN_CELLS,
+    SLIGHTLY,
+    SMALL_SPREAD,
+    SURE,
+    SURELY,
+)
+from rnnkit.analysis.judge import ALWAYS, NEVER, Limit, Rule, above, below, both
 from rnnkit.analysis.rows import capacity, linear, one_layer, unrolled
 from rnnkit.exhibits.base import Exhibit
 from rnnkit.figures import facts
 from rnnkit.figures.capacity import calibration, fig1, fig2a, fig2b, figapp1
 from rnnkit.figures.report import more_cells
-from rnnkit.paper import SEARCH_BUDGET
+from rnnkit.paper import BAND, BITS_PER_PARAMETER, DIMENSIONS, ORDER, PERCEPTRON_BITS, SEARCH_BUDGET
+
+LEAST, MOST = ((1 + sign * ABOUT) * BITS_PER_PARAMETER for sign in (-1, 1))  # about 5 bits
+
+
+def _is_near_one(m) -> bool:
+    within = 1 - LINEAR <= m.low and m.high <= 1 + LINEAR
+    return within or m.low <= 1 <= m.high and m.high - m.low <= 2 * SURE
+
+
+FIGURE_1 = {
+    "C01": Rule(
+        levels.linear_in_parameters,
+        Limit(_is_near_one, fails=lambda m: m.low > 1 or 0 < m.low and m.high < 1),
+        needs={"sizes": MIN_CELLS, "span": 10},
+    ),
+    "C02": Rule(
+        levels.five_bits,
+        Limit(
+            lambda m: LEAST <= m.value <= MOST and m.high - m.low <= 2 * (MOST - LEAST),
+            fails=lambda m: m.high < LEAST,
+            beyond=lambda m: m.low > MOST,
+        ),
+        needs={"sizes trained to their end": 1},
+        refutes=ALWAYS,  # all sizes that count are trained to their end
+    ),
+    "C02b": Rule(
+        levels.more_than_a_perceptron, above(PERCEPTRON_BITS), needs={"networks": 1}, refutes=NEVER
+    ),
+    "C03": Rule(
+        levels.three_to_six,
+        Limit(
+            lambda m: m.low >= BAND[0],
+            fails=lambda m: m.low < BAND[0],
+            beyond=lambda m: m.high > BAND[1],
+        ),
+    ),
+    "C04": Rule(
+        comparisons.small_spread,
+        below(SMALL_SPREAD),
+        needs={"sizes and depths": MIN_CELLS, "architectures": 3},
+    ),
+    "C05": Rule(comparisons.multiplier_table, limit=None, trials=0),
+    "C06": Rule(
+        comparisons.ranking,
+        Limit(
+            lambda m: m.value > NEIGHBOURS and m.low > 0,
+            fails=lambda m: m.high < NEIGHBOURS and m.more["chance"] <= SURELY,
+        ),
+        needs={"sizes and depths": MIN_CELLS, "architectures": len(ORDER)},
+    ),
+    "C07": Rule(comparisons.gates_cost, below(0), needs={"sizes and depths": MIN_CELLS}),
+    "C08": Rule(
+        levels.irnn_lowest,
+        Limit(
+            lambda m: m.more["order"] == HOLDS and m.more["near"],
+            fails=lambda m: (
+                m.more["order"] == FAILS or m.more["order"] == HOLDS and not m.more["near"]
+            ),
+        ),
+        needs={"sizes and depths": MIN_CELLS, "irnn": 1, "others": 3},
+    ),
+    "C13": Rule(
+        comparisons.depths_agree,
+        Limit(
+            lambda m: m.value >= AGREEMENT and m.more["chance"] <= SURELY,
+            fails=lambda m: m.high < AGREEMENT and m.more["differ"] >= 2,
+        ),
+        needs={"sizes": MIN_CELLS},
+    ),
+    "G03": Rule(
+        levels.dimensions,
+        Limit(
+            lambda m: DIMENSIONS[0] <= m.low and m.high <= DIMENSIONS[1],
+            fails=lambda m: m.low < DIMENSIONS[0] or m.high > DIMENSIONS[1],
+        ),
+        refutes=ALWAYS,
+        trials=0,
+    ),
+}
+RELU_DROPS = Rule(comparisons.relu_drop, above(1), needs={"networks": MIN_CELLS})
+UNROLLING_HELPS = Rule(
+    comparisons.unrolling_helps,
+    both(above(1), above(0, of="bend")),
+    needs={"steps": 8, "architectures": MIN_CELLS},
+)
+SLIGHTLY_LARGER = Rule(levels.best_dataset, below(SLIGHTLY), needs={"networks": MIN_CELLS})
+TWO_BITS = Rule(
+    levels.perceptron,
+    Limit(
+        lambda m: m.value >= PERCEPTRON_BITS * (1 - ABOUT),
+        fails=lambda m: PERCEPTRON_BITS / 2 <= m.value < PERCEPTRON_BITS * (1 - ABOUT),
+    ),
+    needs={"sizes": 1},
+)
+
 
 Exhibit(
     name="fig1",
@@ -33,19 +141,7 @@ Exhibit(
     ),
     note=lambda spent: "Bold: the 95 % interval, over three sizes and depths or more, excludes 1.",
     facts=facts.best_network,
-    claims={
-        "C01": levels.linear_in_parameters,
-        "C02": levels.five_bits,
-        "C02b": levels.more_than_a_perceptron,
-        "C03": levels.three_to_six,
-        "C04": comparisons.small_spread,
-        "C05": comparisons.multiplier_table,
-        "C06": comparisons.ranking,
-        "C07": comparisons.gates_cost,
-        "C08": levels.irnn_lowest,
-        "C13": comparisons.depths_agree,
-        "G03": levels.dimensions,
-    },
+    claims=FIGURE_1,
     budget=SEARCH_BUDGET,
 )
 
@@ -65,7 +161,7 @@ Exhibit(
     panels=("a",),
     alt="bits per parameter against parameters, with all nonlinearities and with ReLU alone.",
     facts=facts.relu,
-    claims={"C09": comparisons.relu_drop},
+    claims={"C09": RELU_DROPS},
     judged="_best",
     budget=SEARCH_BUDGET,
 )
@@ -84,7 +180,7 @@ Exhibit(
     panels=("b",),
     alt="bits per parameter against time steps unrolled.",
     facts=facts.unrolled,
-    claims={"C10": comparisons.unrolling_helps},
+    claims={"C10": UNROLLING_HELPS},
     budget=SEARCH_BUDGET,
 )
 
@@ -104,7 +200,7 @@ Exhibit(
     draw=figapp1,
     alt="best dataset size against stored bits, beside the line y = x.",
     facts=facts.samples,
-    claims={"C12": levels.best_dataset},
+    claims={"C12": SLIGHTLY_LARGER},
     budget=SEARCH_BUDGET,
 )
 
@@ -126,7 +222,7 @@ Exhibit(
         " bits."
     ),
     facts=facts.calibration,
-    claims={"C17": levels.perceptron},
+    claims={"C17": TWO_BITS},
     judged="_best",
 )
 

@@ -3,6 +3,18 @@
 import pandas as pd
 
 from rnnkit.analysis import hard_tasks, untuned
+from rnnkit.analysis.finding import (
+    DEEP,
+    FAILS,
+    HOLDS,
+    MIN_CELLS,
+    NEAR,
+    NEARLY,
+    RARELY,
+    STILL,
+    SURELY,
+)
+from rnnkit.analysis.judge import ALWAYS, Limit, Rule, both, tested, unlikely
 from rnnkit.analysis.rows import random_sets, reruns, searches
 from rnnkit.analysis.trainability import (
     by_network,
@@ -40,6 +52,93 @@ def at_least_depth(table: pd.DataFrame, column: str) -> pd.Series:
     return table[table.n_layers == table.n_layers.min()].set_index("architecture")[column]
 
 
+# the lowest in all named pairs, and in every minimum
+LOWEST = Limit(
+    lambda m: m.more["order"] == HOLDS and m.more["lowest"] == 1,
+    fails=lambda m: m.more["order"] == FAILS,
+)
+
+
+def _is_beaten(m) -> bool:
+    return m.more["beaten"] > 0.5 or m.more["lstm"] > RARELY
+
+
+SEARCHES = {
+    "P01": Rule(
+        hard_tasks.plain_are_last,
+        unlikely("odds", more=SURELY, less=SURELY / 2),  # either of the two may fail
+        needs={"tasks and depths": MIN_CELLS},
+        refutes=ALWAYS,
+    ),
+    "P02": Rule(
+        hard_tasks.plain_solve_one_layer,
+        Limit(lambda m: m.more["unsolved"] == 0, fails=lambda m: m.more["unsolved"] > 0),
+    ),
+    "P03": Rule(
+        hard_tasks.only_gated_when_deep,
+        Limit(
+            lambda m: m.more["solved"] == 0 and m.high < m.more["gated"],
+            fails=lambda m: m.more["solved"] > 0,
+        ),
+        refutes=ALWAYS,
+    ),
+    "P04": Rule(hard_tasks.easiest, LOWEST, needs={"layers": DEEP}, refutes=ALWAYS),
+    "P05": Rule(
+        hard_tasks.arithmetic_is_harder,
+        both(
+            Limit(
+                lambda m: m.more["harder"][0] > 1 + STILL,
+                fails=lambda m: m.more["harder"][1] < 1 - STILL,
+            ),
+            unlikely("odds", more=SURELY, less=SURELY),
+        ),
+        refutes=ALWAYS,
+    ),
+    "P06": Rule(
+        hard_tasks.learned_is_exact,
+        Limit(lambda m: m.value >= NEARLY, fails=lambda m: m.value < NEARLY),
+    ),
+    "G04": Rule(
+        hard_tasks.advice,
+        Limit(
+            lambda m: m.low > 0.5 and not _is_beaten(m),
+            fails=_is_beaten,
+        ),
+        needs={"tasks and depths": MIN_CELLS, "layers": DEEP},
+        refutes=ALWAYS,
+    ),
+}
+AT_RANDOM = {
+    "H04": Rule(hard_tasks.easiest, LOWEST, needs={"layers": DEEP}, refutes=ALWAYS),
+    "H07": Rule(untuned.intersection_solves_deep, tested("order"), refutes=ALWAYS),
+    "H07b": Rule(
+        untuned.intersection_level,
+        Limit(
+            lambda m: m.more["p"] > SURELY and m.more["far"] <= NEAR,
+            fails=lambda m: m.more["p"] <= SURELY and m.more["papers"],
+        ),
+        refutes=ALWAYS,
+    ),
+}
+DIVERGED = Limit(
+    lambda m: m.more["order"] != FAILS and not m.more["differ"] and not m.more["wide"],
+    fails=lambda m: m.more["order"] == FAILS or m.more["differ"] and m.more["papers"],
+)
+SHARES = {
+    id: Rule(measure, DIVERGED, needs={"architectures": MIN_CELLS, "irnn": 1}, refutes=ALWAYS)
+    for id, measure in (("H01", untuned.diverged_shallow), ("H02", untuned.diverged_deep))
+}
+SIGNS = {
+    id: Rule(measure, tested("signs"), needs={"fresh trials": 1}, refutes=ALWAYS)
+    for id, measure in (("H05", untuned.signs_shallow), ("H06", untuned.signs_deep))
+}
+NEARLY_AGAIN = Rule(
+    untuned.reruns_are_close,
+    Limit(lambda m: m.more["enough"] and m.more["most"] <= 1, fails=lambda m: m.more["least"] > 1),
+    refutes=ALWAYS,
+)
+
+
 Exhibit(
     name="fig4",
     title="Figure 4",
@@ -74,15 +173,7 @@ Exhibit(
         for task, part in tables["fig4_networks"].groupby("task_type", sort=False)
     ),
     facts=facts.solved,
-    claims={
-        "P01": hard_tasks.plain_are_last,
-        "P02": hard_tasks.plain_solve_one_layer,
-        "P03": hard_tasks.only_gated_when_deep,
-        "P04": hard_tasks.easiest,
-        "P05": hard_tasks.arithmetic_is_harder,
-        "P06": hard_tasks.learned_is_exact,
-        "G04": hard_tasks.advice,
-    },
+    claims=SEARCHES,
     judged="fig4_networks",
     budget=(
         "1,500-2,500 and more trials a curve; parentheses in ten streams of 175 steps, integers to"
@@ -113,11 +204,7 @@ Exhibit(
         "Median loss at 1 layer", at_least_depth(tables["fig5_networks"], "loss_median"), ".3g"
     ),
     facts=facts.at_random,
-    claims={
-        "H04": untuned.lowest_errors,
-        "H07": untuned.intersection_solves_deep,
-        "H07b": untuned.intersection_level,
-    },
+    claims=AT_RANDOM,
     judged="fig5_networks",
     budget=RANDOM_BUDGET,
 )
@@ -141,7 +228,7 @@ Exhibit(
         "Per cent infeasible at 1 layer", at_least_depth(tables["table1"], "percent"), ".1f"
     ),
     facts=facts.diverged,
-    claims={"H01": untuned.diverged_shallow, "H02": untuned.diverged_deep},
+    claims=SHARES,
     budget=RANDOM_BUDGET,
 )
 
@@ -165,7 +252,7 @@ Exhibit(
         ".3g",
     ),
     facts=facts.again,
-    claims={"A01": untuned.reruns_are_close},
+    claims={"A01": NEARLY_AGAIN},
     budget="100 reruns, 100,000 parameters, the full task",
 )
 
@@ -191,6 +278,6 @@ Exhibit(
         " sign."
     ),
     facts=facts.welch,
-    claims={"H05": untuned.signs_shallow, "H06": untuned.signs_deep},
+    claims=SIGNS,
     budget=RANDOM_BUDGET,
 )

@@ -4,16 +4,27 @@ import pandas as pd
 
 from rnnkit.analysis import compression
 from rnnkit.analysis.compression import beside_later_work, kept_bits, needed_bits
+from rnnkit.analysis.finding import ABOUT, MIN_CELLS
+from rnnkit.analysis.judge import ALWAYS, Rule, below
 from rnnkit.analysis.rows import capacity, rounded
 from rnnkit.exhibits.base import Exhibit
 from rnnkit.figures import facts
 from rnnkit.figures.discussion import later_numbers, quantised
 from rnnkit.figures.words import each
+from rnnkit.paper import BITS_PER_PARAMETER
 
 
 def least_mean(table: pd.DataFrame, column: str) -> pd.Series:
     """Mean by architecture of the least of a column for each study."""
     return table.groupby(["architecture", "study"])[column].min().groupby("architecture").mean()
+
+
+FIVE_BITS = Rule(
+    compression.five_bit_test,
+    below(BITS_PER_PARAMETER * (1 + ABOUT)),
+    needs={"networks": MIN_CELLS},
+    refutes=ALWAYS,
+)
 
 
 Exhibit(
@@ -46,7 +57,7 @@ Exhibit(
         ".1f",
     ),
     facts=facts.rounded,
-    claims={"C15": compression.five_bit_test},
+    claims={"C15": FIVE_BITS},
 )
 
 Exhibit(
