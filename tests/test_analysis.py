@@ -294,7 +294,7 @@ def test_a_frame_without_the_trials_is_refused(quick):
 
 def test_compare_has_the_claims_of_the_figure_and_the_contracts_columns(full):
     table = analysis.compare("fig1", full)
-    assert tuple(table.id) == exhibit("fig1").claims
+    assert table.id.tolist() == list(exhibit("fig1").claims)
     assert table.columns.tolist() == [
         "id",
         "claim",

@@ -15,10 +15,10 @@ from rnnkit.analysis.judge import (
     Measured,
     Rule,
     above,
+    as_tested,
     below,
     both,
     judge,
-    tested,
     unlikely,
 )
 from rnnkit.exhibits.base import exhibits
@@ -123,7 +123,7 @@ def test_a_claim_without_a_printed_number_has_no_verdict():
 
 @pytest.mark.parametrize("side", [HOLDS, FAILS, UNTESTED])
 def test_a_test_of_named_pairs_decides_as_it_came_out(side):
-    found = judged(tested("order"), settings={"refutes": ALWAYS}, more={"order": side})
+    found = judged(as_tested("order"), settings={"refutes": ALWAYS}, more={"order": side})
     assert found.verdict == side
 
 

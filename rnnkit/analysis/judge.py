@@ -90,7 +90,7 @@ def above(limit: float, of: str = "", tell: bool = True) -> Limit:
     return interval(limit, False, of, tell)
 
 
-def tested(of: str) -> Limit:
+def as_tested(of: str) -> Limit:
     """As the test of named pairs came out that the statistic made (`finding.told_apart`)."""
     return Limit(holds=lambda m: m.more[of] == HOLDS, fails=lambda m: m.more[of] == FAILS)
 

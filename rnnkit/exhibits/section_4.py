@@ -14,7 +14,7 @@ from rnnkit.analysis.finding import (
     STILL,
     SURELY,
 )
-from rnnkit.analysis.judge import ALWAYS, Limit, Rule, both, tested, unlikely
+from rnnkit.analysis.judge import ALWAYS, Limit, Rule, as_tested, both, unlikely
 from rnnkit.analysis.rows import random_sets, reruns, searches
 from rnnkit.analysis.trainability import (
     by_network,
@@ -110,7 +110,7 @@ SEARCHES = {
 }
 AT_RANDOM = {
     "H04": Rule(hard_tasks.easiest, LOWEST, needs={"layers": DEEP}, refutes=ALWAYS),
-    "H07": Rule(untuned.intersection_solves_deep, tested("order"), refutes=ALWAYS),
+    "H07": Rule(untuned.intersection_solves_deep, as_tested("order"), refutes=ALWAYS),
     "H07b": Rule(
         untuned.intersection_level,
         Limit(
@@ -129,7 +129,7 @@ SHARES = {
     for id, measure in (("H01", untuned.diverged_shallow), ("H02", untuned.diverged_deep))
 }
 SIGNS = {
-    id: Rule(measure, tested("signs"), needs={"fresh trials": 1}, refutes=ALWAYS)
+    id: Rule(measure, as_tested("signs"), needs={"fresh trials": 1}, refutes=ALWAYS)
     for id, measure in (("H05", untuned.signs_shallow), ("H06", untuned.signs_deep))
 }
 NEARLY_AGAIN = Rule(
