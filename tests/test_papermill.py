@@ -31,7 +31,9 @@ def notebook(tmp_path):
     ]
     cells[1].metadata.tags = ["parameters"]
     path = tmp_path / "short.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    book = nbformat.v4.new_notebook(cells=cells)
+    book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(book, path)
     return path
 
 
