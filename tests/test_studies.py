@@ -3,6 +3,7 @@ table.
 """
 
 import dataclasses
+import itertools
 import math
 
 import pytest
@@ -13,7 +14,7 @@ from rnnkit import draws, hparams
 from rnnkit.cells import CELLS, PAPER
 from rnnkit.studies import EXPERIMENTS, SCALES, Study, jobs_of, plan, run, studies_of
 from rnnkit.studies.experiments import FRESH, _fig1
-from rnnkit.studies.progress import Progress
+from rnnkit.studies.progress import Progress, cost
 from rnnkit.studies.scales import LARGE, Part, inputs_for
 from rnnkit.tasks import TASKS
 from rnnkit.training import Outcome
@@ -551,7 +552,7 @@ def test_progress_says_studies_trials_and_time_left(monkeypatch):
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     study = small()
     progress = Progress([(study, 4, 1)], label="fig1", quiet=True)
-    trial = dataclasses.make_dataclass("T", ["study"])(study.key)
+    trial = dataclasses.make_dataclass("T", ["study", "seconds"])(study.key, 60.0)
     assert progress.line() == "fig1 · 0 of 1 studies done · 1 of 4 trials · 0 s so far"
     now[0] += 60
     progress.trial(trial)  # one of three took 60 s
@@ -559,6 +560,44 @@ def test_progress_says_studies_trials_and_time_left(monkeypatch):
     now[0] += 120
     [progress.trial(trial) for _ in range(2)]
     assert progress.line() == "fig1 · 1 of 1 studies done · 4 of 4 trials · took 3 min"
+
+
+def test_the_time_left_does_not_swing(monkeypatch):
+    """A run whose studies have another pace than their cost says: one task takes eight times as
+    long per unit of work as the other, trials end four at a time, and the slow one comes first.
+    """
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    slow, fast = small(), dataclasses.replace(small(), architecture="gru")
+    trials = {study.key: 40 for study in (slow, fast)}
+    progress = Progress([(study, 40, 0) for study in (slow, fast)], quiet=True)
+    ended = dataclasses.make_dataclass("T", ["study", "seconds"])
+    seconds = {slow.key: 8.0 * cost(slow) / cost(fast), fast.key: 1.0}
+    whole = sum(40 * each for each in seconds.values())
+    errors = []
+    for study in (slow, fast):
+        for _ in range(0, 40, 4):
+            now[0] += 4 * seconds[study.key]
+            for _ in range(4):
+                progress.trial(ended(study.key, seconds[study.key]))
+            trials[study.key] -= 4
+            if progress.line().endswith(" left"):
+                errors.append((now[0] + progress.left) / whole)
+    assert len(errors) > 15 and max(errors) < 2.0 and min(errors) > 0.9
+    moves = [max(a, b) / min(a, b) for a, b in itertools.pairwise(errors)]
+    assert max(moves) < 1.25  # no line differs from the last one by more than a quarter
+
+
+def test_nothing_is_said_of_the_time_left_before_there_is_something_to_judge_by(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    study = small()
+    progress = Progress([(study, 1_000, 0)], quiet=True)
+    now[0] += 5
+    progress.trial(dataclasses.make_dataclass("T", ["study", "seconds"])(study.key, 5.0))
+    assert progress.line().endswith("5 s so far")
+    now[0] += 60
+    assert progress.line().endswith("left")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,15 @@
 a log file.
 """
 
+import math
 import sys
 import time
+from collections import Counter
 
 from rnnkit.wording import duration
+
+ENOUGH, LONG = 0.03, 60.0  # share of the work, or seconds, before the time left is judged
+SLOW = 0.25  # of the time since the start: how long a judgement takes to be half forgotten, or so
 
 
 class Progress:
@@ -17,10 +22,12 @@ class Progress:
 
     def __init__(self, jobs, label="", quiet=False):
         self.label, self.quiet = label, quiet
-        self.wanted, self.done, self.cost, self.work, self.worked = {}, {}, {}, 0.0, 0.0
+        self.wanted, self.done, self.cost, self.kind = {}, {}, {}, {}
+        self.to_do, self.worked, self.seconds = Counter(), Counter(), Counter()  # by kind of study
         for job in jobs:
             self.add(*job)
         self.start, self.shown, self.length = time.monotonic(), -1e9, 0
+        self.left, self.judged = None, self.start  # seconds left, as they were judged last and when
         self._show, self.pause = (_nowhere, 1e9) if quiet else self._screen()
 
     def show(self, line, last):
@@ -38,17 +45,18 @@ class Progress:
 
     def add(self, study, wanted, had):
         """One more study, which shall have `wanted` trials and has `had`."""
-        self.wanted[study.key], self.done[study.key], self.cost[study.key] = (
-            wanted,
-            had,
-            cost(study),
-        )
-        self.work += (wanted - had) * self.cost[study.key]
+        key = study.key
+        self.wanted[key], self.done[key], self.cost[key] = wanted, had, cost(study)
+        self.kind[key] = study.task_type, study.architecture
+        self.to_do[self.kind[key]] += (wanted - had) * self.cost[key]
 
     def trial(self, trial):
         """One more trial has ended."""
         self.done[trial.study] += 1
-        self.worked += self.cost[trial.study]
+        kind, work = self.kind[trial.study], self.cost[trial.study]
+        self.to_do[kind] -= work
+        self.worked[kind] += work
+        self.seconds[kind] += trial.seconds
         self.tick()
 
     def tick(self):
@@ -72,8 +80,8 @@ class Progress:
         seconds = time.monotonic() - self.start
         if done >= wanted:
             time_ = f"took {duration(seconds)}"
-        elif self.worked:
-            time_ = f"about {duration(seconds * (self.work - self.worked) / self.worked)} left"
+        elif (left := self._left()) is not None:
+            time_ = f"about {duration(left)} left"
         else:
             time_ = f"{duration(seconds)} so far"
         label = f"{self.label} · " if self.label else ""
@@ -81,6 +89,28 @@ class Progress:
             f"{label}{studies} of {len(self.wanted)} studies done · {done:,} of {wanted:,} trials ·"
             f" {time_}"
         )
+
+    def _left(self) -> float | None:
+        """Seconds left; None while too little is done to judge.
+
+        A kind of study (a task and a cell) goes at the pace of its own trials so far, and one
+        without trials at that of all. What was judged before counts the more, the less time has
+        passed since: so the number moves slowly to where a new judgement would have it at once.
+        """
+        now = time.monotonic()
+        worked, spent = sum(self.worked.values()), sum(self.seconds.values())
+        share = worked / (worked + sum(self.to_do.values()))
+        if not spent or (share < ENOUGH and now - self.start < LONG):
+            return None
+        pace = {kind: self.seconds[kind] / work for kind, work in self.worked.items() if work}
+        to_do = sum(work * pace.get(kind, spent / worked) for kind, work in self.to_do.items())
+        new = (now - self.start) * to_do / spent
+        if self.left is not None:
+            weight = 1 - math.exp(-(now - self.judged) / (SLOW * (now - self.start) + 1))
+            before = max(0.0, self.left - (now - self.judged))
+            new = before + weight * (new - before)
+        self.left, self.judged = new, now
+        return new
 
     def _screen(self):
         """The way to show a line here, and the seconds between two drawings."""
