@@ -250,7 +250,6 @@ def test_paper_imports_nothing_at_all():
 LONG = {
     "flow", "reproduce", "report", "run_notebook", "train", "fig1", "fig4",
     "calibration", "gradients", "best_so_far", "quantised", "later_numbers", "complete", "plan",
-    "depths_agree",
 }  # fmt: skip
 
 

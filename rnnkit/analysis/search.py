@@ -117,7 +117,7 @@ def importance(frame: pd.DataFrame) -> pd.DataFrame:
     Explained are the normal scores of the losses' ranks within each study, so that sizes and depths
     go together; a diverged trial ranks below all others. No row for an architecture with fewer than
     40 trials. Where a search has drawn several hyper-parameters to good values together, neither of
-    them loses much alone; random trials have no such company.
+    them loses much alone; that cannot be so among random trials.
     """
     columns, found = (
         [
@@ -133,14 +133,11 @@ def importance(frame: pd.DataFrame) -> pd.DataFrame:
     )
     for names, rows in frame.groupby(["architecture", "tuner"], sort=False):
         if len(rows) >= LEAST:
+            # figure, sentences and table are shown one after another, and a forest takes a second
             key = tuple(zip(rows.study, rows.hyper_iter, rows.valid_loss.fillna(math.inf)))
-            if (
-                key not in _told
-                # a figure, its text and its table ask one after another, and a forest takes a
-                # second
-            ):
-                _told[key] = _importance(rows)
-            found += [(*names, *each) for each in _told[key]]
+            if key not in _forests:
+                _forests[key] = _importance(rows)
+            found += [(*names, *each) for each in _forests[key]]
     return pd.DataFrame(found, columns=columns)
 
 
@@ -149,7 +146,11 @@ def importance_table(frame: pd.DataFrame) -> pd.DataFrame:
     matters most on average first, the one drawn by lot last; a column for each architecture and
     tuner. Missing where an architecture has none.
     """
-    told = importance(frame)
+    return by_stem(importance(frame))
+
+
+def by_stem(told: pd.DataFrame) -> pd.DataFrame:
+    """`importance_table` of what `importance` gave."""
     table = told.assign(hyperparameter=told.hyperparameter.map(stem)).pivot_table(
         "importance", "hyperparameter", ["architecture", "tuner"], aggfunc="sum"
     )
@@ -162,7 +163,7 @@ def importance_table(frame: pd.DataFrame) -> pd.DataFrame:
     return table.loc[[*order, LOT], columns]
 
 
-_told = {}
+_forests = {}  # trials -> what a forest says of them
 
 
 def _importance(rows):

@@ -13,7 +13,7 @@ from rnnkit import analysis, paper
 from rnnkit.analysis.compression import LOSSLESS
 from rnnkit.analysis.finding import SOLVED
 from rnnkit.analysis.flow import BURST, LOST
-from rnnkit.analysis.search import LOT, importance_table
+from rnnkit.analysis.search import LOT, by_stem
 from rnnkit.figures.words import task_name
 from rnnkit.wording import count, label_of, layers, listed
 
@@ -51,7 +51,7 @@ def network(row) -> str:
 
 def best_network(rows, tables) -> list[str]:
     """The network that stores most, and the order of the architectures at the largest size."""
-    best = analysis.stored_bits(rows).dropna(subset="bits_per_param")
+    best = tables["fig1"].dropna(subset="bits_per_param")
     if best.empty:
         return [NOTHING]
     top = best.loc[best.bits_per_param.idxmax()]
@@ -472,7 +472,7 @@ TUNERS = {
 
 
 def importance(rows, tables) -> list[str]:
-    table = importance_table(rows)
+    table = by_stem(tables["importance"])
     if table.empty:
         return ["No architecture has trials enough for a forest."]
     means, lot = table.mean(axis=1).drop(LOT), float(table.loc[LOT].max())

@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from rnnkit import analysis
-from rnnkit.analysis.search import WINDOW
-from rnnkit.exhibits.base import points, rows_of
+from rnnkit.analysis.search import WINDOW, by_stem
+from rnnkit.exhibits.base import points
 from rnnkit.figures.style import GREY, legend, log_ticks, new_figure, style_of, styled, write_note
 from rnnkit.figures.words import write_budget
 from rnnkit.wording import label_of
@@ -78,11 +78,9 @@ def importance(frame: pd.DataFrame):
     """How much each hyper-parameter (summed over the maps it belongs to) matters to each
     architecture, as a table in colour.
     """
-    rows = rows_of("importance", frame)
-    shown, explained = (
-        analysis.importance_table(rows),
-        analysis.importance(rows).groupby(["architecture", "tuner"]).explained.first(),
-    )
+    table = points("importance", frame)["importance"]
+    shown = by_stem(table)
+    explained = table.groupby(["architecture", "tuner"]).explained.first()
     names = list(shown)
     if not names:
         figure = new_figure(6.4, 2)
