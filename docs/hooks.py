@@ -11,12 +11,16 @@ import logging
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from bs4 import BeautifulSoup, NavigableString
 from latex2mathml.converter import convert
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
+
+sys.path.insert(0, str(Path(__file__).parent))
+from badges import MARK, links
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN = (  # what of the checkout is on the site, as globs
@@ -177,17 +181,17 @@ def repository() -> str:
 
 def badges(place: str, where: str) -> str:
     """Links that open a notebook of the repository `where` on Colab and on Binder."""
-    colab = f"https://colab.research.google.com/github/{where}/blob/HEAD/{place}"
-    binder = f"https://mybinder.org/v2/gh/{where}/HEAD?labpath={place}"
+    to = links(place, where)
     return (
-        f'<p class="rnnkit-badges"><a class="md-button" href="{colab}">Open in Colab</a>'
-        f'<a class="md-button" href="{binder}">Open on Binder</a></p>'
+        f'<p class="rnnkit-badges"><a class="md-button" href="{to["colab"]}">Open in Colab</a>'
+        f'<a class="md-button" href="{to["binder"]}">Open on Binder</a></p>'
     )
 
 
 @event_priority(-100)  # after the notebook has become a page
 def on_page_content(html, page, config, files):
     where = repository()
+    html = re.sub(rf"{MARK}.*?(?=</p>|\n)", "", html)  # the images of which are elsewhere
     if where and page.file.src_uri.endswith(".ipynb"):
         return badges(page.file.src_uri, where) + html
     return html

@@ -3,12 +3,14 @@
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import nbformat
 import pytest
 
 import rnnkit as rk
@@ -19,7 +21,7 @@ LACKING = [
     for name in ("mkdocs", "mkdocs_jupyter", "mkdocstrings", "latex2mathml", "bs4")
     if importlib.util.find_spec(name) is None
 ]
-pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"the site extra is missing: {LACKING}")
+NEEDS_SITE = pytest.mark.skipif(bool(LACKING), reason=f"the site extra is missing: {LACKING}")
 FETCHED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 KEPT = ("canonical", "prev", "next", "license")  # links that a browser does not fetch
 
@@ -71,6 +73,7 @@ def site(tmp_path_factory):
     return out, {path: Page(path.read_text("utf-8")) for path in sorted(out.rglob("*.html"))}
 
 
+@NEEDS_SITE
 def test_the_site_has_every_notebook_figure_and_module(site):
     out, pages = site
     assert {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")} <= {p.stem for p in pages}
@@ -81,6 +84,7 @@ def test_the_site_has_every_notebook_figure_and_module(site):
     assert {p.stem for p in (out / "api").glob("*.html")} >= modules & set(rk._MODULES)
 
 
+@NEEDS_SITE
 def test_every_name_of_the_package_is_in_the_api(site):
     out, pages = site
     index = (out / "api" / "index.html").read_text("utf-8")
@@ -91,6 +95,7 @@ def test_every_name_of_the_package_is_in_the_api(site):
         assert f"{home}.{name}" in explained, f"{home}.{name}"
 
 
+@NEEDS_SITE
 def test_every_link_leads_somewhere(site):
     out, pages = site
     wrong = []
@@ -110,6 +115,7 @@ def test_every_link_leads_somewhere(site):
     assert wrong == []
 
 
+@NEEDS_SITE
 def test_nothing_is_fetched_from_elsewhere(site):
     _, pages = site
     elsewhere = [
@@ -121,6 +127,7 @@ def test_nothing_is_fetched_from_elsewhere(site):
     assert elsewhere == []
 
 
+@NEEDS_SITE
 def test_equations_are_drawn_without_a_script(site):
     _, pages = site
     by_name = {path.stem: page for path, page in pages.items()}
@@ -134,6 +141,53 @@ def test_equations_are_drawn_without_a_script(site):
     assert left == []
 
 
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of the notebooks, and docs/badges.py to write into it."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        import badges
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    return badges, tmp_path / "notebooks"
+
+
+def test_badges_and_the_install_cell_are_written_once_however_often(copied):
+    badges, folder = copied
+    before = {path: nbformat.read(path, 4) for path in sorted(folder.glob("*.ipynb"))}
+    for where in ("somebody/else", "somebody/rnnkit", "somebody/rnnkit"):
+        badges.main(where, folder)
+    for path, old in before.items():
+        new = nbformat.read(path, 4)
+        nbformat.validate(new)
+        (install,) = [cell for cell in new.cells if "install" in cell.metadata.get("tags", [])]
+        assert new.cells.index(install) == 1 and "somebody/rnnkit" in install.source
+        assert install.metadata.jupyter.source_hidden
+        assert new.cells[0].source.count("mybinder.org/v2/gh/somebody/rnnkit") == 1
+        assert "somebody/else" not in path.read_text("utf-8")
+        kept = [cell for cell in old.cells[1:] if "install" not in cell.metadata.get("tags", [])]
+        assert new.cells[2:] == kept
+
+
+def test_the_install_cell_does_nothing_where_the_kit_is_installed(copied):
+    badges, _ = copied
+
+    def asked():
+        raise AssertionError("pip was called")
+
+    exec(badges.install_cell("somebody/rnnkit").source, {"get_ipython": asked})
+    with pytest.raises(AssertionError, match="pip was called"):
+        source = badges.install_cell("somebody/rnnkit").source.replace('"rnnkit"', '"rnnkit_"')
+        exec(source, {"get_ipython": asked})
+
+
+def test_what_is_no_repository_is_refused(copied):
+    with pytest.raises(SystemExit, match="OWNER/NAME"):
+        copied[0].main("rnnkit", copied[1])
+
+
+@NEEDS_SITE
 def test_notebooks_have_badges(site):
     _, pages = site
     for path, page in pages.items():

@@ -49,7 +49,8 @@ WIDGETS = {  # name -> what it lets you see
     "memorise_me": "a network learning random labels by heart, and how many bits that is",
     "one_number_per_unit": "how many numbers come back out of a state of N units, and the bound",
     "luck_of_the_draw": (
-        "random hyper-parameters for two cells: who learns, who does not, who diverges"
+        "random hyper-parameters for two cells: which draws solve the task, learn something,"
+        " learn nothing or diverge"
     ),
     "read_the_stack": (
         "parentheses or a sum that you type, answered symbol by symbol by a stored network"
