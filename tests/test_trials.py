@@ -49,9 +49,19 @@ def a_trial(hyper_iter=0, study="per_cap/gru", **changes):
         n_in=50,
         unroll=5,
         tuner="gp",
-        accuracy=0.75,  # NaN, which is unlike itself, would make trials unlike from Python 3.13 on
     )
     return Trial(**{**values, **changes})
+
+
+def by_field(*trials) -> list[dict]:
+    """Trials to be compared: NaN is NaN, which from Python 3.13 on it is not within a dataclass."""
+    return [
+        {
+            name: "NaN" if value != value else value
+            for name, value in dataclasses.asdict(one).items()
+        }
+        for one in trials
+    ]
 
 
 NAN = dict(train_loss=math.nan, valid_loss=math.nan, eval_loss=math.nan, infeasible=True)
@@ -73,7 +83,8 @@ def test_trials_come_back_as_they_were_in_the_order_of_their_numbers(path):
     with TrialStore(path) as store:
         store.add(trials)
     with TrialStore(path) as store:
-        assert store.trials("per_cap/gru") == [trials[1], trials[2], trials[0]]
+        came = store.trials("per_cap/gru")
+    assert by_field(*came) == by_field(trials[1], trials[2], trials[0])
 
 
 def test_what_the_store_has_is_kept(path):
@@ -490,7 +501,8 @@ def test_a_store_that_is_removed_in_mid_run_is_noticed_and_what_it_had_is_saved(
             store.add([a_trial(1)])
     one_sentence(caught)
     with TrialStore(path.with_name("trials-saved-1.sqlite"), create=False) as saved:
-        assert saved.trials("per_cap/gru") == [a_trial(0), a_trial(1)]
+        kept = saved.trials("per_cap/gru")
+    assert by_field(*kept) == by_field(a_trial(0), a_trial(1))
 
 
 def test_a_store_that_is_replaced_in_mid_run_is_noticed(path):
@@ -501,7 +513,8 @@ def test_a_store_that_is_replaced_in_mid_run_is_noticed(path):
             store.add([a_trial(1)])
     one_sentence(caught)
     with TrialStore(path.with_name("trials-saved-1.sqlite"), create=False) as saved:
-        assert a_trial(1) in saved.trials("per_cap/gru")
+        kept = saved.trials("per_cap/gru")
+    assert by_field(a_trial(1))[0] in by_field(*kept)
 
 
 def test_a_store_of_a_newer_version_is_refused_and_no_trial_is_dropped_in_silence(path):
@@ -688,9 +701,7 @@ def test_a_parquet_file_of_an_older_version_is_imported(path, tmp_path):
         tmp_path / "old.parquet"
     )
     with TrialStore(tmp_path / "old.parquet") as store:
-        (trial,) = store.trials("per_cap/gru")
-    assert math.isnan(trial.accuracy)  # it is not known
-    assert dataclasses.replace(trial, accuracy=0.75) == a_trial(0)
+        assert by_field(*store.trials("per_cap/gru")) == by_field(a_trial(0))
 
 
 def test_a_summary_has_a_row_for_each_study(path):
