@@ -411,6 +411,16 @@ def test_it_opens_on_one_search_alone(panels):
     assert len(part) == sizes.max() and len(part[of_one].drop_duplicates()) == 1
 
 
+def test_against_the_number_of_parameters_it_shows_all_sizes(panels, explorer):
+    frame = panels["trials_explorer"].state["frame"]
+    task = explorer.made["task"].value
+    panel = trials_explorer.widget(frame, task, "num_params")
+    assert panel.values["size"] == 0
+    explorer.made["size"].value = int(frame[frame.task_type == task].max_params.min())
+    explorer.made["against"].value = "num_params"
+    assert explorer.made["size"].value == 0 and "No trial" not in explorer.picture.sentence
+
+
 def test_the_lengths_to_choose_from_are_those_that_were_trained(panels):
     frame = panels["trials_explorer"].state["frame"]
     for task in set(frame.task_type):

@@ -53,15 +53,11 @@ def _controls(frame, tasks, task, hyperparameter) -> dict:
     sizes = sorted(set(frame.max_params))
     depths = sorted(set(frame.n_layers))
     cells = in_order(set(frame.architecture))
-    first = _first(frame, task)
+    against = hyperparameter if hyperparameter in axes else axes[0]
+    first = _first(frame, task, against)
     return {
         "task": choice("task", tasks, task, "Which task the networks learned"),
-        "against": choice(
-            "against",
-            axes,
-            hyperparameter if hyperparameter in axes else axes[0],
-            "What stands on the horizontal axis",
-        ),
+        "against": choice("against", axes, against, "What stands on the horizontal axis"),
         "size": log_slider(
             "parameters",
             [("all", 0), *((short(size), size) for size in sizes)],
@@ -132,11 +128,17 @@ def _lengths(frame, task, size) -> list[tuple[str, str]]:
     return [*every, *((length, length) for length in found)]
 
 
-def _first(frame, task):
-    """The search with most trials: its size, length of training, cell and depth."""
+def _first(frame, task, against=""):
+    """The search with most trials: its size, length of training, cell and depth. Against a number
+    of parameters, networks of all sizes (0) of that cell and depth; against steps, of any length.
+    """
     part = frame[frame.task_type == task]
     kinds = part.groupby(["max_params", "length", "architecture", "n_layers"], sort=True).size()
-    return _Kind(*kinds.idxmax())
+    first = _Kind(*kinds.idxmax())
+    size = 0 if against == "num_params" else first.max_params
+    if against in NUMBERS:
+        first = first._replace(max_params=size, length=_lengths(frame, task, size)[0][1])
+    return first
 
 
 class _Kind(NamedTuple):
@@ -306,11 +308,14 @@ def _changed(panel, name):
     made, values = panel.made, panel.values
     frame, task = values["frame"], values["task"]
     if name == "task":
-        first = _first(frame, task)
+        first = _first(frame, task, values["against"])
         made["size"].value = first.max_params
         made["cells"].value, made["depths"].value = (first.architecture,), (first.n_layers,)
         _lengths_into(made["length"], frame, task, first.max_params)
         made["length"].value = first.length
+    elif name == "against" and values["against"] in NUMBERS:
+        made["size"].value = _first(frame, task, values["against"]).max_params
+        made["length"].value = made["length"].options[0][1]
     elif name == "size":
         _lengths_into(made["length"], frame, task, values["size"])
     rank = made["rank"]
