@@ -418,7 +418,7 @@ def test_against_the_number_of_parameters_it_shows_all_sizes(panels, explorer):
     assert panel.values["size"] == 0
     explorer.made["size"].value = int(frame[frame.task_type == task].max_params.min())
     explorer.made["against"].value = "num_params"
-    assert explorer.made["size"].value == 0 and "No trial" not in explorer.picture.sentence
+    assert explorer.made["size"].value == 0 and "No such trial" not in explorer.picture.sentence
 
 
 def test_the_lengths_to_choose_from_are_those_that_were_trained(panels):
@@ -476,7 +476,7 @@ def test_choosing_fewer_trials_shortens_the_ranks(explorer):
 def test_another_task_opens_on_a_search_of_its_own(explorer):
     for task in explorer.made["task"].options[::-1]:
         explorer.made["task"].value = task
-        assert "No trial" not in explorer.picture.sentence
+        assert "No such trial" not in explorer.picture.sentence
         first = trials_explorer._first(explorer.state["frame"], task)
         assert explorer.made["cells"].value == (first.architecture,)
         assert explorer.made["length"].value == first.length

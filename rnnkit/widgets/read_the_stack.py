@@ -137,7 +137,7 @@ def remarks(task, whole, symbols) -> str:
     others = dict.fromkeys(c for c in typed if c not in symbols)
     read_as = [f"{c} as {symbols[2 * task.types + ord(c) % task.types]}" for c in others]
     if read_as:
-        said.append(f"There are no other letters than noise, so it reads {', '.join(read_as)}.")
+        said.append(f"It knows {' '.join(symbols)} alone, so it reads {', '.join(read_as)}.")
     for pair in PAIRS[: task.types]:
         still = open_in(typed, pair)
         if still > task.cap:

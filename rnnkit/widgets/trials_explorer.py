@@ -179,8 +179,10 @@ def draw(figure, theme, *, frame, task, against, size, length, rank, cells, dept
     ax.set(xlabel=against, ylabel=LOSS.get(task, "loss"))
     if part.empty:
         words = {"transform": ax.transAxes, "ha": "center", "color": theme.grey}
-        ax.text(0.5, 0.5, f"no such trial has {against}", **words)
-        return f"No trial of the chosen cells and depths has {against}."
+        ax.text(0.5, 0.5, "no such trial", **words)
+        other = "other cells, layers, parameters or lengths of training"
+        missing = "" if here.empty else f" that has {against}"
+        return f"No such trial{missing} is in the store. Choose {other}."
     x = _across(ax, theme, x, part)
     _cloud(ax, theme, x, part, cells, task)
     rank = min(rank, len(part))
