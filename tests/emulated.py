@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from rnnkit import native
-from rnnkit.native import cuda
+from rnnkit.native import cuda, libraries
 
 HERE = Path(__file__).parent / "cuda"
 FLAGS = ["-O1", "-std=c++20", "-w", "-pthread"]
@@ -29,7 +29,7 @@ def built(kernel, main="emulate.cpp", flags=("-shared", "-fPIC"), more=()) -> Pa
     texts |= {path.name: path.read_text() for path in HERE.iterdir()} | dict(more)
     command = [*native.compiler(), *FLAGS, *flags, *kernel.defines]
     key = hashlib.sha256("\0".join([*texts.values(), main, *command]).encode()).hexdigest()[:20]
-    target = native._folder() / f"emulated-{key}.so"
+    target = libraries.folders()[0] / f"emulated-{key}.so"
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=target.parent) as build:
             for name, text in texts.items():

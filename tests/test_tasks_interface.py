@@ -11,7 +11,7 @@ import torch
 from rnnkit.tasks import TASKS, example
 
 ROOT = Path(__file__).parents[1]
-FORMED = [task for task in TASKS.values() if hasattr(task, "forms")]
+FORMED = [task for task in TASKS.values() if task.forms]
 HERE = [
     (task, form)
     for task in FORMED

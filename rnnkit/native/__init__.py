@@ -7,21 +7,21 @@ the reason and training runs the plain torch step.
 """
 
 import ctypes
-import hashlib
 import os
 import platform
 import subprocess
 import tempfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from ..cells import cell_of
 from .compilers import HOW, PATIENCE, announce, compiler
+from .libraries import Unavailable, loaded
 from .trace import Untraceable, trace
 
 SOURCE, HEADER = (Path(__file__).with_name(name) for name in ("step.cpp", "products.h"))
 FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fPIC -shared -w"
-# order of the columns of hp_MxH; step.cpp's enum Hyper
+# columns of hp_MxH, a row for each model, in the order of step.cpp's enum Hyper; see `column`
 COLUMNS = (
     "lr_init",
     "lr_decay_rate",
@@ -40,8 +40,9 @@ COLUMNS = (
 )
 
 
-class Unavailable(RuntimeError):
-    """Why there is no compiled step for a cell on this machine."""
+def column(hp_MxH, name: str):
+    """The column of that name (COLUMNS), a number for each model."""
+    return hp_MxH[..., COLUMNS.index(name)]
 
 
 @cache
@@ -59,67 +60,67 @@ def _processor() -> str:
         return platform.platform() + platform.processor()
 
 
-def _folder() -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    try:
-        folder = root / "rnnkit"
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError:  # a read-only home: compile again in each process rather than not at all
-        return Path(tempfile.mkdtemp(prefix="rnnkit-"))
-
-
-def build(name: str, real: str, sources: list[Path], equations: str = "") -> ctypes.CDLL:
+def build(name: str, real: str, sources: list[Path], equations: str = "", functions=None):
     """The library of the first of the sources, which includes the others and cell.inc, whose text
-    is `equations`; kept under its content.
+    is `equations`; kept under its content. `functions` has the arguments of each: a list of types.
 
-    Raises Unavailable where there is no compiler, or none that can compile it.
+    Raises Unavailable, with the reason, where there is no compiler, or what it makes is of no use.
     """
-    command = compiler()
-    if command is None:
+    try:
+        command = compiler()
+    except ValueError as reason:
+        raise Unavailable(f"$CXX must be a command, got {os.environ['CXX']!r} ({reason})") from None
+    if not command:
         raise Unavailable(f"no C++ compiler was found; {HOW}")
-    content = [
-        *(source.read_text() for source in sources),
-        equations,
-        FLAGS,
-        real,
-        *command,
-        _processor(),
-    ]
-    target = (
-        _folder()
-        / f"{name}-{real}-{hashlib.sha256(chr(0).join(content).encode()).hexdigest()[:20]}.so"
-    )
-    if not target.exists():
-        announce(command)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            Path(folder, "cell.inc").write_text(equations)
+    texts = [source.read_text(encoding="utf-8") for source in sources]
+    content = [*texts, equations, FLAGS, real, *command, _processor()]
+    call = [*command, *FLAGS.split(), f"-DREAL={real}"]
+
+    def load(path):
+        lib = ctypes.CDLL(str(path))
+        for function, arguments in (functions or {}).items():
+            if not hasattr(lib, function):
+                raise OSError(f"{command[0]} left out the function {function}")
+            getattr(lib, function).argtypes = arguments
+            getattr(lib, function).restype = None
+        return lib
+
+    make = partial(_compiled, call, sources[0], equations)
+    return loaded(f"{name}-{real}", content, ".so", make, load)
+
+
+def _compiled(call: list[str], source: Path, equations: str) -> bytes:
+    """What a compiler makes of a source. Raises Unavailable where it makes nothing."""
+    compiler = call[0]
+    announce(call)
+    try:
+        with tempfile.TemporaryDirectory(prefix="rnnkit-") as folder:
             made = Path(folder, "made.so")
-            call = [
-                *command,
-                *FLAGS.split(),
-                f"-DREAL={real}",
-                f"-I{folder}",
-                str(sources[0]),
-                "-o",
-                str(made),
-            ]
-            try:
-                done = subprocess.run(call, capture_output=True, text=True, timeout=PATIENCE)
-            except (OSError, subprocess.TimeoutExpired) as reason:
-                raise Unavailable(
-                    f"the compiler {command[0]} could not be run ({reason})"
-                ) from None
+            Path(folder, "cell.inc").write_text(equations, encoding="utf-8")
+            done = subprocess.run(
+                [*call, f"-I{folder}", str(source), "-o", str(made)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=PATIENCE,
+            )
             if done.returncode:
-                raise Unavailable(
-                    f"the compiler {command[0]} failed:"
-                    f" {(done.stderr.strip().splitlines() or ['no message'])[0]}"
-                )
-            os.replace(
-                made, target
-            )  # atomic: two workers may compile at once, and either library will do
-    return ctypes.CDLL(str(target))
+                lines = done.stderr.decode(errors="replace").strip().splitlines()
+                raise Unavailable(f"the compiler {compiler} failed: {(lines or ['no message'])[0]}")
+            if not made.is_file():
+                raise Unavailable(f"the compiler {compiler} wrote nothing")
+            return made.read_bytes()
+    except (OSError, ValueError, subprocess.TimeoutExpired) as reason:
+        raise Unavailable(f"the compiler {compiler} could not be run ({reason})") from None
+
+
+_P, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
+FUNCTIONS = {  # step.cpp's
+    "net_new": [_INT] * 11,
+    "net_free": [_P],
+    "net_train": [_P, _INT, *[_P] * 6, _LONG, _P, _P, _LONG, _P, _P],
+    "net_evaluate": [_P, _INT, *[_P] * 4, _LONG, _LONG, *[_P] * 3],
+    "net_gradient": [_P] * 7,
+}
 
 
 @cache
@@ -135,36 +136,9 @@ def library(architecture: str, real: str = "float", cell=None) -> ctypes.CDLL:
         equations = trace(cell)
     except Untraceable as reason:
         raise Unavailable(str(reason)) from None
-    lib = build(architecture.replace("+", "plus_"), real, [SOURCE, HEADER], equations)
-    pointer, whole = ctypes.c_void_p, ctypes.c_int
-    lib.net_new.argtypes, lib.net_new.restype = [whole] * 11, pointer
-    lib.net_free.argtypes, lib.net_free.restype = [pointer], None
-    lib.net_train.argtypes, lib.net_train.restype = (
-        [
-            pointer,
-            whole,
-            *[pointer] * 6,
-            ctypes.c_int64,
-            pointer,
-            pointer,
-            ctypes.c_int64,
-            pointer,
-            pointer,
-        ],
-        None,
-    )
-    lib.net_evaluate.argtypes, lib.net_evaluate.restype = (
-        [
-            pointer,
-            whole,
-            *[pointer] * 4,
-            ctypes.c_int64,
-            ctypes.c_int64,
-            *[pointer] * 3,
-        ],
-        None,
-    )
-    lib.net_gradient.argtypes, lib.net_gradient.restype = [pointer] * 7, None
+    name = architecture.replace("+", "plus_")
+    lib = build(name, real, [SOURCE, HEADER], equations, FUNCTIONS)
+    lib.net_new.restype = ctypes.c_void_p
     return lib
 
 
@@ -197,9 +171,9 @@ class Network:
             raise Unavailable("a network without layers reads no sequences")
         kinds = (
             INPUTS.index(task.input),
-            getattr(task, "streams", 1),
+            task.streams,
             LOSSES.index(task.loss),
-            getattr(task, "heads", 1),
+            task.heads,
             task.scored,
         )
         self.handle = self.library.net_new(

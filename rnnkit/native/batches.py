@@ -18,21 +18,9 @@ SOURCE, HEADER, VECTORS = (
 )
 KINDS = ("mem_thru", "rcf", "text8", "parens_counting", "arithmetic")  # batches.cpp's enum Kind
 GUIDE = 1 << 12  # as there
-NUMBERS = (
-    "kind",
-    "seed",
-    "stream",
-    "batch",
-    "n_in",
-    "steps",
-    "scored",
-    "types",
-    "cap",
-    "problem",
-    "most",
-    "first_tenth",
-    "last_tenth",
-    "samples",
+NUMBERS = (  # the task's shapes, and what its source says besides; 0 where it does not
+    *("seed", "stream", "batch", "n_in", "steps", "scored", "types", "cap"),
+    *("problem", "most", "first_tenth", "last_tenth", "samples"),
 )
 TENSORS = ("data", "answers", "sums", "guide")
 
@@ -40,30 +28,22 @@ TENSORS = ("data", "answers", "sums", "guide")
 class Fields(ctypes.Structure):
     """batches.cpp's Source."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in NUMBERS] + [
+    _fields_ = [(name, ctypes.c_int64) for name in ("kind", *NUMBERS)] + [
         (name, ctypes.c_void_p) for name in TENSORS
     ]
+
+
+_P, _LONG = ctypes.c_void_p, ctypes.c_int64
+FUNCTIONS = {  # batches.cpp's
+    "make_batch": [_P, _LONG, _P, _P],
+    "make_batches": [_P, _LONG, _P, _P, _LONG, _P, _LONG],
+}
 
 
 @cache
 def library(real: str = "float") -> ctypes.CDLL:
     """The compiled batches, with numbers in `float` or `double`."""
-    lib = build("batches", real, [SOURCE, HEADER, VECTORS])
-    pointer, whole = ctypes.c_void_p, ctypes.c_int64
-    lib.make_batch.argtypes, lib.make_batch.restype = [pointer, whole, pointer, pointer], None
-    lib.make_batches.argtypes, lib.make_batches.restype = (
-        [
-            pointer,
-            whole,
-            pointer,
-            pointer,
-            whole,
-            pointer,
-            whole,
-        ],
-        None,
-    )
-    return lib
+    return build("batches", real, [SOURCE, HEADER, VECTORS], "", FUNCTIONS)
 
 
 def fields_of(task, source: dict, device="cpu"):
@@ -77,7 +57,8 @@ def fields_of(task, source: dict, device="cpu"):
             )
         }
     tensors = {name: source[name].contiguous().to(device) for name in TENSORS if name in source}
-    numbers = {name: source.get(name, getattr(task, name, 0)) for name in NUMBERS if name != "kind"}
+    shapes = {"batch": task.batch, "n_in": task.n_in, "steps": task.steps, "scored": task.scored}
+    numbers = {name: (shapes | source).get(name, 0) for name in NUMBERS}
     return (
         Fields(
             kind=KINDS.index(task.name),

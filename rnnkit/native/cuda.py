@@ -9,19 +9,17 @@ on the streams and memory of torch.
 
 import ctypes
 import ctypes.util
-import hashlib
-import os
 import re
 import sys
-import tempfile
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
 from ..cells import cell_of
-from . import INPUTS, LOSSES, Unavailable, _folder
+from . import INPUTS, LOSSES
 from .batches import HEADER as PHILOX
 from .batches import KINDS
+from .libraries import Unavailable, loaded
 from .trace import Untraceable, trace
 
 SOURCE, *HEADERS = (
@@ -184,9 +182,9 @@ def kernel_for(study, shared=SHARED_BYTES, **chosen) -> Kernel:
     task = study.task
     kinds = (
         INPUTS.index(task.input),
-        getattr(task, "streams", 1),
+        task.streams,
         LOSSES.index(task.loss),
-        getattr(task, "heads", 1),
+        task.heads,
         task.scored,
     )
     kernel = Kernel(
@@ -340,15 +338,8 @@ def cubin(kernel: Kernel, arch: str) -> bytes:
         arch,
         f"{major.value}.{minor.value}",
     ]
-    key = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:20]
-    target = _folder() / f"{kernel.architecture.replace('+', 'plus_')}-{arch}-{key}.cubin"
-    if target.exists():
-        return target.read_bytes()
-    code = compile(kernel, arch).cubin
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-        file.write(code)
-    os.replace(file.name, target)  # atomic: two may compile at once, and either will do
-    return code
+    make = lambda: compile(kernel, arch).cubin
+    return loaded(f"{kernel.architecture}-{arch}", texts, ".cubin", make, Path.read_bytes)
 
 
 # ---- launching -----------------------------------------------------------------------------------
@@ -498,7 +489,10 @@ def _streams(device) -> list:
 def module_for(study, device) -> Module:
     """The module of a study's kernel on a torch device, loaded once. Unavailable."""
     kernel = kernel_for(study, shared_bytes(device))
-    return _module(kernel, kernel.equations, device)
+    try:
+        return _module(kernel, kernel.equations, device)
+    except DriverError as reason:  # as where NVRTC is newer than the driver
+        raise Unavailable(str(reason)) from None
 
 
 @cache

@@ -79,7 +79,8 @@ struct Net {
 static int inputs_of(const Net& net, int l) { return l == 0 && !EQUAL_SIZES ? net.I : net.N; }
 static bool on(const Net&, const double* hp, int t) { return t == 0 || hp[EVERY] != 0; }
 static void begin(Net& net, const double* hp) {
-    net.first = (int)hp[FIRST_SCORED];
+    const double first = hp[FIRST_SCORED];  // whatever it is, no step beyond the last is read or written
+    net.first = first >= 0 && first <= net.T - net.S ? (int)first : net.T - net.S;
     net.steps = net.first + net.S;
 }
 
@@ -292,6 +293,11 @@ struct Data {
     int64_t count;
 };
 
+// Samples of a model's own data set: at least one, and no more than there are.
+static long samples_of(const Data& data, const double* hp) {
+    return hp[SAMPLES] >= 1 ? hp[SAMPLES] <= data.count ? (long)hp[SAMPLES] : (long)data.count : 1;
+}
+
 static void take_bits(Net& net, const Data& data, long first, long samples, real* y) {
     const int B = net.B;
     const real* labels = (const real*)data.targets;
@@ -356,6 +362,7 @@ static void softmax_gradient(Net& net, const int32_t* y) {
 }
 
 // Loss of sample b (nats, or squared error), and whether all its answers are right.
+// An output of exactly 0 is on neither side: not right, whatever the label.
 static double binary_loss(const Net& net, const real* y, int b, bool& right) {
     const double zy = y[b] > 0 ? net.z[b] : -net.z[b];
     right = zy > 0;
@@ -430,8 +437,8 @@ static bool update(Net& net, real* theta, real* m, real* v, const double* hp, in
         for (int k = 0; k < 64; k++) parts[k] += g[j + k] * g[j + k];
     for (; j < P; j++) norm += (double)g[j] * g[j];
     for (int k = 0; k < 64; k++) norm += parts[k];
+    if (!std::isfinite((real)norm)) return false;  // the sum of squares, in the network's own numbers, as training.rule.update has it
     norm = std::sqrt(norm);
-    if (!std::isfinite(norm)) return false;
     const double t = (double)step + 1;
     const double lr = hp[LR] * std::pow(hp[LR_DECAY], (double)step / hp[TRAIN_STEPS]);
     const real scale = norm > hp[CLIP] ? (real)(hp[CLIP] / norm) : (real)1;
@@ -472,7 +479,7 @@ extern "C" void net_train(void* handle, int M, real* theta_MxP, real* m_MxP, rea
         for (int64_t c = 0; c < chunk && step[i] < total && !dead[i]; c++) {
             const long k = make ? 0 : i * chunk + c;
             if (make) make(source, step[i], inputs, targets);
-            if (net.input == BITS) take_bits(net, data, step[i] * net.B, (long)hp[SAMPLES], y);
+            if (net.input == BITS) take_bits(net, data, step[i] * net.B, samples_of(data, hp), y);
             else take_batch(net, data, k);
             forward(net, theta, hp);
             if (net.loss == SOFTMAX) softmax_gradient(net, classes(net, data, k));
@@ -496,7 +503,7 @@ extern "C" void net_evaluate(void* handle, int M, const real* theta_MxP, const d
     double losses[1024], rights[1024];
     for (int i = 0; i < M; i++) {
         const double* hp = hp_MxH + (long)i * HYPERS;
-        const long samples = (long)hp[SAMPLES], batches = net.input == BITS ? (samples + net.B - 1) / net.B : K;
+        const long samples = samples_of(data, hp), batches = net.input == BITS ? (samples + net.B - 1) / net.B : K;
         double sum = 0, right = 0;
         for (long k = 0; k < batches; k++) {
             if (net.input == BITS) take_bits(net, data, k * net.B, samples, y);

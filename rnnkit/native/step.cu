@@ -378,9 +378,14 @@ DEVICE Model model_of(int i, const double* hp, real* shared, real* arena) {
     Model q;
     q.shared = shared, q.rest = arena + (int64_t)i * REST, q.hp = hp + i * HYPERS;
     q.relu = q.hp[RELU_] != 0, q.every = q.hp[EVERY] != 0;
-    q.first = (int)q.hp[FIRST_SCORED], q.steps = q.first + S;
+    const double first = q.hp[FIRST_SCORED];  // bounded as in step.cpp
+    q.first = first >= 0 && first <= T - S ? (int)first : T - S, q.steps = q.first + S;
     q.x = nullptr, q.symbols = nullptr;
     return q;
+}
+DEVICE int samples_of(const Model& q, int64_t count) {
+    if (INPUT != BITS || !(q.hp[SAMPLES] >= 1)) return 1;
+    return q.hp[SAMPLES] <= count ? (int)q.hp[SAMPLES] : (int)count;
 }
 DEVICE void begin(const Model& q, const real* theta) {
     LANES(j, P) theta_of(q)[j] = theta[j];
@@ -430,7 +435,7 @@ train(real* theta, real* m, real* v, const double* hp, int64_t* step, int64_t* d
     Model q = model_of(i, hp, shared, arena);
     theta += (int64_t)i * P, m += (int64_t)i * P, v += (int64_t)i * P;
     begin(q, theta);
-    const int samples = INPUT == BITS ? (int)q.hp[SAMPLES] : 1;
+    const int samples = samples_of(q, count);
     int first = INPUT == BITS ? (int)(now * B % samples) : 0;
     Pace pace = pace_at(q.hp, now);
 #pragma unroll 1
@@ -460,7 +465,7 @@ evaluate(const real* theta, const double* hp, const int64_t* which, const void* 
     DYNAMIC_SHARED(shared);
     Model q = model_of(i, hp, shared, arena);
     begin(q, theta + (int64_t)i * P);
-    const int samples = INPUT == BITS ? (int)q.hp[SAMPLES] : 1;
+    const int samples = samples_of(q, count);
     const int64_t batches = INPUT == BITS ? (samples + B - 1) / B : K;
     double sum = 0, right = 0;
     for (int64_t k = 0; k < batches; k++) {

@@ -112,7 +112,7 @@ class OneGPU:
             )
             self.flights[id(task)] = task, job, flight, Outbox(task)
         except native.Unavailable as reason:
-            tell_plain(study, reason)
+            tell_plain(study, reason, self.device)
             return self._train_plainly(task, job)
         except Exception as error:
             if out_of_memory(error) and self.flights:

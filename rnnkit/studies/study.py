@@ -263,7 +263,7 @@ class Study:
             object.__setattr__(self, name, known(name, getattr(self, name), names))
         whole_number("n_layers", self.n_layers, 0, 1_000)
         cell_of(self.architecture, self.n_layers)
-        forms = getattr(TASKS[self.task_type], "forms", {})
+        forms = TASKS[self.task_type].forms
         if forms and not self.form:
             object.__setattr__(self, "form", "small")
         if not isinstance(self.form, str) or (self.form and self.form not in forms):

@@ -1,13 +1,8 @@
 """The paper's tasks by the authors' names. A task says what its data are, what is minimised, and
-what the tuner is told.
+what the tuner is told; task.py says what a new one must do.
 
 All tasks but the first come in named sizes, `forms`: "paper", "small" and "tiny" (text8 also "small
-sample" and so on, of the text that is shipped). They share one interface: `batches(seed, step_K)`
-are the training batches of any steps, a function of its arguments alone, and `held_out(seed, part)`
-the data that a trained network is measured on; `input` says whether a step's input is a vector
-("static": one for all steps, shown at the first alone unless `every`) or the places of `streams`
-ones ("index"); `loss` is "squared" or "softmax" over `heads` groups of classes, at `scored`
-consecutive steps from `first_scored(hparams)` on.
+sample" and so on, of the text that is shipped).
 """
 
 from rnnkit.names import known
@@ -18,7 +13,10 @@ from .memory import Memory
 from .parentheses import Parentheses
 from .perceptron import Perceptron
 from .random_function import RandomFunction
+from .task import Batched, Stored, Task
 from .text8 import Text8
+
+__all__ = ["TASKS", "Batched", "Stored", "Task", "example", "task_of"]
 
 TASKS = {
     task.name: task for task in (Perceptron, Memory, RandomFunction, Text8, Parentheses, Arithmetic)
@@ -35,4 +33,4 @@ def example(task_type: str, form: str = "small", seed: int = 0) -> dict:
     perfection cost; see examples.of.
     """
     task = task_of(task_type)
-    return examples.of(task(form) if hasattr(task, "forms") else task(), seed)
+    return examples.of(task(form) if task.forms else task(), seed)

@@ -110,7 +110,8 @@ class Arithmetic:
         """What the compiled batches of a held-out part, or of training, are drawn from."""
         found = drawn_source(seed, part)
         first, last = TENTHS[found["stream"]]
-        return found | {"first_tenth": first, "last_tenth": last}
+        tenths = {"first_tenth": first, "last_tenth": last}
+        return found | {"problem": self.problem, "most": self.most} | tenths
 
     def drawn(self, seed, stream, number_K, device):
         """Inputs and targets of the batches number_K of a stream of random numbers."""

@@ -27,7 +27,7 @@ def of(task, seed: int = 0) -> dict:
     data raise.
     """
     made = EXAMPLES[task.name](task, seed)
-    return {"task": task.name, "form": getattr(task, "form", ""), "perfect": 0.0, **made}
+    return {"task": task.name, "form": task.form, "perfect": 0.0, **made}
 
 
 def _per_cap(task, seed):

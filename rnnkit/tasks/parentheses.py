@@ -77,7 +77,7 @@ class Parentheses:
 
     def source(self, seed: int, part: str | None = None) -> dict:
         """What the compiled batches of a held-out part, or of training, are drawn from."""
-        return drawn_source(seed, part)
+        return drawn_source(seed, part) | {"types": self.types, "cap": self.cap}
 
     def drawn(self, seed, stream, number_K, device):
         """Inputs and targets of the batches number_K of a stream of random numbers."""

@@ -24,7 +24,17 @@ class Perceptron:
     unroll: int = 5
     batch: int = 128
     n_out: int = 1
-    name, input, loss, scored = "per_cap", "bits", "binary", 1
+    name, input, every, loss, streams, heads, scored, per_nat = (
+        "per_cap",
+        "bits",
+        True,
+        "binary",
+        1,
+        1,
+        1,
+        1.0,
+    )
+    form, forms = "", {}
 
     def __post_init__(self):
         for what in ("n_in", "unroll"):

@@ -85,7 +85,8 @@ class RandomFunction:
         if part:
             return None
         x, y, sums = _table(self, seed, "cpu")
-        return {"seed": seed, "stream": draws.ORDER, "data": x, "answers": y, "sums": sums}
+        table = {"samples": self.samples, "data": x, "answers": y, "sums": sums}
+        return {"seed": seed, "stream": draws.ORDER} | table
 
     def held_out(self, seed: int, part: str, device="cpu"):
         """The whole table, whatever the part: inputs_KxIxB, targets_Kx1xB and the weights beta, K x

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from rnnkit.checks import whole_number
-from rnnkit.training.engines import Data, Eager, check_device, engine_for, measured
+from rnnkit.training.engines import Data, Engine, check_device, engine_for, measured
 from rnnkit.training.rule import coefficients, update
 from rnnkit.training.slots import Slots, prepared
 from rnnkit.training.speed import benchmark_step, seconds_per_step
@@ -50,12 +50,10 @@ class Outcome:
     seconds: float
     num_params: int
     device: str
-    accuracy: float = (
-        math.nan
-    )  # share of right answers on the evaluation data, where answers are right or wrong
-    theta: np.ndarray | None = field(
-        default=None, compare=False, repr=False
-    )  # the trained parameters, length P
+    # share of right answers on the evaluation data, where answers are right or wrong
+    accuracy: float = math.nan
+    # the trained parameters, length P
+    theta: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 def train(
@@ -89,46 +87,66 @@ def train(
         )
     if not hparams:
         return []
-    task = study.task
     engine = engine_for(study, Data(study, hparams, dtype, device), device, engine, dtype)
     slots = slots or engine.slots
     waiting = prepared(study, zip(numbers, hparams), dtype)
-    s, outcomes, left = Slots(study.num_params, dtype, engine.device), {}, len(hparams)
-    live_steps = slot_steps = 0
+    s, outcomes, busy = Slots(study.num_params, dtype, engine.device), {}, Busy()
+    left = len(hparams)
     while left:
         if stop is not None and stop():
             break
         new = [row for _, row in zip(range(slots - len(s.trials)), waiting)]
         if new:
             s.fill(new)
-        before, start = s.step.clone(), time.perf_counter()
-        engine.train(s)
-        taken = (s.step - before).tolist()
-        elapsed = time.perf_counter() - start
-        live_steps += sum(taken)
-        slot_steps += max(taken) * len(taken) if isinstance(engine, Eager) else sum(taken)
-        for i, steps in enumerate(taken):
-            s.seconds[i] += elapsed * (steps / sum(taken) if sum(taken) else 1 / len(taken))
-        ended = ((s.step >= s.hp[:, 2]) | (s.dead > 0)).nonzero()[:, 0].tolist()
-        if not ended:
-            continue
-        start = time.perf_counter()
-        sound = [i for i in ended if not s.dead[i] and torch.isfinite(s.theta[i]).all()]
-        found = dict(zip(sound, measured(engine, task, s, sound)))
-        each = (time.perf_counter() - start) / len(ended)
-        for i in ended:
-            number, hp = s.trials[i]
-            outcome = outcome_of(
-                study, found.get(i), int(s.step[i]), s.seconds[i] + each, engine.device, s.theta[i]
-            )
+        advance(engine, s, busy)
+        ended = s.ended()
+        for number, hp, outcome in results(study, engine, s, ended):
             outcomes[number] = outcome
             if on_outcome is not None:
                 on_outcome(number, hp, outcome)
         left -= len(ended)
-        s.keep([i for i in range(len(s.trials)) if i not in set(ended)])
+        if ended:
+            s.keep([i for i in range(len(s.trials)) if i not in set(ended)])
     if report is not None:
-        report["busy"] = live_steps / slot_steps if slot_steps else 1.0
+        report["busy"] = busy.share
     return [outcomes.get(number) for number in numbers]
+
+
+@dataclass
+class Busy:
+    """Steps of live trials, and steps that slots took or stood still for."""
+
+    live: int = 0
+    all: int = 0
+
+    @property
+    def share(self) -> float:
+        return self.live / self.all if self.all else 1.0
+
+
+def advance(engine: Engine, s: Slots, busy: Busy):
+    """Lets the engine take some steps of every slot, and shares the time out among them by steps."""
+    before, start = s.step.clone(), time.perf_counter()
+    engine.train(s)
+    taken = (s.step - before).tolist()
+    elapsed, total = time.perf_counter() - start, sum(taken)
+    busy.live += total
+    busy.all += max(taken) * len(taken) if engine.in_step else total
+    for i, steps in enumerate(taken):
+        s.seconds[i] += elapsed * (steps / total if total else 1 / len(taken))
+
+
+def results(study, engine: Engine, s: Slots, ended):
+    """(number, hparams, Outcome) of the trials in the slots that have ended."""
+    start = time.perf_counter()
+    sound = [i for i in ended if not s.dead[i] and torch.isfinite(s.theta[i]).all()]
+    found = dict(zip(sound, measured(engine, study.task, s, sound)))
+    each = (time.perf_counter() - start) / max(1, len(ended))
+    for i in ended:
+        seconds = s.seconds[i] + each
+        steps = int(s.step[i])
+        outcome = outcome_of(study, found.get(i), steps, seconds, engine.device, s.theta[i])
+        yield *s.trials[i], outcome
 
 
 def outcome_of(study, found, steps, seconds, device, theta) -> Outcome:

@@ -4,7 +4,8 @@ import ctypes
 import math
 import time
 import warnings
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Protocol
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
@@ -13,6 +14,7 @@ from rnnkit import native, networks
 from rnnkit.native import cuda
 from rnnkit.native.batches import batches_of, fields_of
 from rnnkit.tasks.forms import even_weights, in_batches
+from rnnkit.training.graphs import STATE, Graph, NoGraph, capture
 from rnnkit.training.rule import update
 from rnnkit.training.slots import Slots
 
@@ -24,9 +26,6 @@ BATCH_BYTES = (
 )
 BLOCK = 64  # training batches that are made together
 EAGER_SLOTS = {"cpu": 32, "cuda": 512}
-EVERY, SAMPLES, FIRST_SCORED, RELU = (
-    native.COLUMNS.index(name) for name in ("every", "samples", "first_scored", "relu")
-)
 PARTS = ("train", "valid", "eval")
 
 
@@ -93,10 +92,48 @@ class Data:
         return self._held_out[part]
 
 
+class Engine(Protocol):
+    """What takes the training steps of one study's trials. A new one goes into `engine_for`.
+
+    Whatever the engine, a trial's numbers depend on the study's seed, its own number and its
+    hyper-parameters alone, up to rounding: never on its slot, on the others, or on how its steps
+    are divided into calls.
+
+    data            the study's, on the engine's device
+    device, dtype   where the slots' tensors must lie, and of which numbers
+    slots           how many models train at once, unless somebody says otherwise
+    in_step         whether every slot takes each step, so that one that has ended stands still
+    most_watched    steps to ask for at most where somebody looks on
+    """
+
+    data: Data
+    device: str
+    dtype: torch.dtype
+    slots: int
+    in_step: bool
+    most_watched: int
+
+    def train(self, s: Slots, chunk: int | None = None):
+        """Up to `chunk` steps of every slot that is neither dead nor has done its `train_steps`,
+        or as many as take a moment; changes theta, m, v, step and dead as training.rule.update
+        says.
+
+        A slot whose gradient is not finite is marked dead, and that step is not counted.
+        """
+
+    def evaluate(self, s: Slots, rows: list[int], part: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """For the slots `rows`, on a part of the data ("all" where the task has one data set): the
+        weighted sums of losses, in nats or squared error, and of samples whose answers are all
+        right, both float64 on the processor.
+
+        An output of 0 is on neither side of a binary label, and among classes that tie none wins.
+        """
+
+
 class Compiled:
     """The compiled step (native/step.cpp) for one shape of network, on this processor."""
 
-    slots = 1
+    slots, in_step, most_watched = 1, False, 2**31 - 1
 
     def __init__(self, study, data, dtype=torch.float32):
         self.data, self.dtype, self.device = data, dtype, "cpu"
@@ -131,7 +168,7 @@ class Compiled:
 
     def _train_one(self, s, i, chunk):
         step, row = int(s.step[i]), slice(i, i + 1)
-        end = min(step + chunk, int(s.hp[i, 2]))
+        end = min(step + chunk, int(s.column("train_steps")[i]))
         while step < end and not s.dead[i]:
             count = min(BLOCK, end - step)
             batches = self.data.batches(torch.arange(step, step + count))
@@ -174,7 +211,7 @@ class Fused:
     device's reach, or whole turns of slots.
     """
 
-    slots = 512
+    slots, in_step, most_watched = 512, False, 2**31 - 1
 
     def __init__(self, study, data, device, module=None):
         self.study, self.task, self.data, self.device, self.dtype = (
@@ -283,17 +320,18 @@ class Fused:
 
 
 class Eager:
-    """The plain torch step, on any device: all slots in each operation."""
+    """The plain torch step, on any device: all slots in each operation. On a GPU its operations are
+    launched as one graph (training/graphs.py), if they can be.
+    """
+
+    in_step, most_watched = True, 16
 
     def __init__(self, study, data, dtype=torch.float32, device="cpu"):
-        self.study, self.task, self.data, self.dtype, self.device = (
-            study,
-            study.task,
-            data,
-            dtype,
-            device,
-        )
-        self.slots = EAGER_SLOTS["cuda" if str(device).startswith("cuda") else "cpu"]
+        self.study, self.task, self.data = study, study.task, data
+        self.dtype, self.device = dtype, device
+        on_gpu = str(device).startswith("cuda")
+        self.slots = EAGER_SLOTS["cuda" if on_gpu else "cpu"]
+        self.graph = Graph(self.step_of, partial(capture, device=device)) if on_gpu else None
         self.shapes = networks.blocks(
             study.architecture, study.n_layers, study.n_units, self.task.n_in, self.task.n_out
         )
@@ -312,20 +350,21 @@ class Eager:
             seen.scatter_(3, inputs.long().transpose(2, 3), 1.0)
             return list(seen.unbind(1))
         x = inputs.transpose(1, 2)
-        later = x * hp[:, EVERY].to(self.dtype)[:, None, None]
+        later = x * native.column(hp, "every").to(self.dtype)[:, None, None]
         return [x] + [later] * (self.task.steps - 1)
 
-    def _outputs(self, theta, hp, inputs):
-        """z_MxSxBxO at the scored steps of each model."""
-        first = hp[:, FIRST_SCORED].long()
-        since, scored = int(first.min()), torch.arange(self.task.scored, device=self.device)
+    def _outputs(self, theta, hp, inputs, since=None):
+        """z_MxSxBxO at the scored steps of each model, none of which comes before `since`."""
+        first = native.column(hp, "first_scored").long()
+        since = int(first.min()) if since is None else since
+        scored = torch.arange(self.task.scored, device=self.device)
         z = networks.forward(
             self.study.architecture,
             self.study.n_layers,
             self.shapes,
             theta,
             self._inputs(hp, inputs),
-            hp[:, RELU] > 0,
+            native.column(hp, "relu") > 0,
             since,
         )
         at = first[:, None] - since + scored
@@ -335,16 +374,17 @@ class Eager:
         """Loss of each sample, M x B, and whether all its answers are right."""
         if self.task.loss == "binary":
             z = z[:, -1, :, 0]
-            return binary_cross_entropy_with_logits(z, targets, reduction="none"), (z > 0) == (
-                targets > 0.5
-            )
+            losses = binary_cross_entropy_with_logits(z, targets, reduction="none")
+            return losses, torch.where(targets > 0.5, z, -z) > 0  # 0 is on neither side
         if self.task.loss == "squared":
             d = z[:, -1] - targets.transpose(1, 2)
             return (d * d).mean(2), torch.zeros(d.shape[:2], dtype=torch.bool, device=self.device)
         M, S, B, _ = z.shape
         z, y = z.reshape(M, S, B, self.task.heads, -1), targets.long().transpose(2, 3)
         each = cross_entropy(z.flatten(0, 3), y.flatten(), reduction="none").reshape(y.shape)
-        return each.sum(3).mean(1), (z.argmax(-1) == y).all(3).all(1)
+        answer = z.gather(-1, y[..., None])
+        alone = (~(z < answer)).sum(-1) == 1  # beats all others; among equals nobody is right
+        return each.sum(3).mean(1), alone.all(3).all(1)
 
     def _batch(self, s):
         if not self.data.bits:
@@ -352,7 +392,7 @@ class Eager:
         index = s.step[:, None] * self.task.batch + torch.arange(
             self.task.batch, device=self.device
         )
-        return self._samples(index % s.hp[:, SAMPLES].long()[:, None])
+        return self._samples(index % s.column("samples").long()[:, None])
 
     def _samples(self, index):
         return (
@@ -360,23 +400,36 @@ class Eager:
             self.data.labels[index],
         )
 
+    def step_of(self, state, inputs, targets, since=None) -> dict:
+        """The slots' theta, m, v, step and dead after one step; `state` has these and hp."""
+        theta, hp, step = state["theta"], state["hp"], state["step"]
+        live = (step < native.column(hp, "train_steps")) & (state["dead"] == 0)
+        leaf = theta.detach().requires_grad_()
+        loss_MxB, _ = self._losses(self._outputs(leaf, hp, inputs, since), targets)
+        (grad,) = torch.autograd.grad(loss_MxB.mean(1).sum(), leaf)
+        new = update(theta, state["m"], state["v"], grad, hp, step, self.matrices)
+        keep, finite = live[:, None], new[3]
+        moved = {
+            name: torch.where(keep, after, state[name])
+            for name, after in zip(("theta", "m", "v"), new)
+        }
+        return moved | {
+            "step": step + (live & finite).long(),
+            "dead": state["dead"] | (live & ~finite).long(),
+        }
+
     def train(self, s: Slots, chunk=None):
-        total = s.hp[:, 2]
-        for _ in range(min(chunk or 16, int((total - s.step).max()))):
-            live = (s.step < total) & (s.dead == 0)
-            inputs, targets = self._batch(s)
-            theta = s.theta.detach().requires_grad_()
-            loss_MxB, _ = self._losses(self._outputs(theta, s.hp, inputs), targets)
-            (grad,) = torch.autograd.grad(loss_MxB.mean(1).sum(), theta)
-            theta, m, v, finite = update(s.theta, s.m, s.v, grad, s.hp, s.step, self.matrices)
-            keep = live[:, None]
-            s.theta, s.m, s.v = (
-                torch.where(keep, theta, s.theta),
-                torch.where(keep, m, s.m),
-                torch.where(keep, v, s.v),
-            )
-            s.dead |= (live & ~finite).long()
-            s.step += (live & finite).long()
+        steps = min(chunk or 16, int((s.column("train_steps") - s.step).max()))
+        if self.graph:
+            try:
+                return self.graph.train(s, steps, self._batch)
+            except NoGraph as reason:
+                self.graph = None
+                tell(f"{self.study.architecture} trains without a CUDA graph: {reason}.")
+        for _ in range(steps):
+            state = {name: getattr(s, name) for name in STATE}
+            for name, after in self.step_of(state, *self._batch(s)).items():
+                setattr(s, name, after)
 
     @torch.no_grad()
     def evaluate(self, s: Slots, rows, part):
@@ -393,7 +446,7 @@ class Eager:
 
     def _parts(self, s, row, part):
         if self.data.bits:
-            for index in torch.arange(int(s.hp[row, SAMPLES]), device=self.device).split(
+            for index in torch.arange(int(s.column("samples")[row]), device=self.device).split(
                 8 * self.task.batch
             ):
                 yield (
@@ -421,18 +474,28 @@ def check_device(device: str) -> str:
 _told = set()
 
 
-def tell_plain(study, reason):
+def tell(sentence):
+    """Warns, once for each sentence."""
+    if sentence not in _told:
+        _told.add(sentence)
+        warnings.warn(sentence, stacklevel=5)
+
+
+def tell_plain(study, reason, device="cpu"):
     """Warns, once for each reason, that a study trains with the plain step."""
+    how = " in a CUDA graph" if str(device).startswith("cuda") else ""
     if str(reason) not in _told:
         _told.add(str(reason))
-        warnings.warn(
-            f"{study.architecture} trains with the plain torch step, several times slower:"
-            f" {reason}.",
-            stacklevel=4,
+        tell(
+            f"{study.architecture} trains with the plain torch step{how}, several times slower:"
+            f" {reason}."
         )
 
 
-def engine_for(study, data, device, engine, dtype):
+def engine_for(study, data, device, engine, dtype) -> Engine:
+    """The engine of a study on a device: "compiled", "eager" (the plain step), or "auto", the first
+    where it can be had. Unavailable where "compiled" is asked for and cannot be.
+    """
     if engine not in ("auto", "compiled", "eager"):
         raise ValueError(f"engine must be auto, compiled or eager, got {engine!r}.")
     if device == "cpu" and engine != "eager":
@@ -450,7 +513,7 @@ def engine_for(study, data, device, engine, dtype):
         except native.Unavailable as reason:
             if engine == "compiled":
                 raise
-            tell_plain(study, reason)
+            tell_plain(study, reason, device)
     return Eager(study, data, dtype, device)
 
 
@@ -473,7 +536,7 @@ def judged(task, hp_row, parts: dict, sums: dict) -> dict:
     """
     if task.input == "bits":
         loss, right = sums["all"]
-        samples = int(hp_row[SAMPLES])
+        samples = int(hp_row[native.COLUMNS.index("samples")])
         return task.losses(float(loss) / samples, round(float(right)), samples)
     losses = {f"{part}_loss": float(sums[same][0]) * task.per_nat for part, same in parts.items()}
     return losses | {

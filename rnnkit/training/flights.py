@@ -36,7 +36,7 @@ class Flight:
             self.slots = s = Slots(study.num_params, torch.float32, device)
             s.fill(list(prepared(study, zip(numbers, hparams), torch.float32)))
         models, seen = len(s.trials), self.module.seen
-        self.total = s.hp[:, 2].long().tolist()
+        self.total = s.column("train_steps").long().tolist()
         self.hp_rows = s.hp.cpu().tolist()
         s.step, s.dead = seen(models, dtype=torch.int64), seen(models, dtype=torch.int64)
         self.done, self.which, self.judged = (seen(models, dtype=torch.int64) for _ in range(3))

@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from rnnkit.training.engines import Data, Eager, engine_for, measured
+from rnnkit.training.engines import Data, engine_for, measured
 from rnnkit.training.slots import Slots, prepared
 
 GROWTH = 1.12  # from one look to the next: steps are many, and what happens early is worth seeing
@@ -28,7 +28,7 @@ def watched(study, hparams, number=0, seconds=0.15):
     while step < total and not s.dead[0]:
         chunk = max(1, min(total - step, int(step * (GROWTH - 1)) + 8, int(pace)))
         start = time.perf_counter()
-        engine.train(s, min(chunk, 16) if isinstance(engine, Eager) else chunk)
+        engine.train(s, min(chunk, engine.most_watched))
         taken, step = int(s.step[0]) - step, int(s.step[0])
         pace = max(1, taken) * seconds / max(time.perf_counter() - start, 1e-6)
         yield _look(study, engine, s)

@@ -6,6 +6,9 @@ import math
 
 import torch
 
+from rnnkit.native import COLUMNS, column
+
+OF_THE_RULE = COLUMNS[: COLUMNS.index("l2") + 1]
 ADAM_BETA2, EPSILON = 0.999, 1e-8  # left at their defaults, as Appendix A says
 
 
@@ -32,22 +35,23 @@ def coefficients(
         )
     nonlinearity = hparams.get("nonlinearity", cell.nonlinearities[0])
     m_keep, m_take, v_keep, adaptive, correct = rules[hparams["optimizer"]]
-    return [
-        hparams["lr_init"],
-        hparams["lr_decay_rate"],
-        float(hparams["train_steps"]),
-        m_keep,
-        m_take,
-        v_keep,
-        adaptive,
-        correct,
-        hparams["gradient_clip_val"],
-        hparams["l2_decay"],
-        float(nonlinearity == "relu"),
-        float(every),
-        float(samples),
-        float(first_scored),
-    ]
+    row = {
+        "lr_init": hparams["lr_init"],
+        "lr_decay_rate": hparams["lr_decay_rate"],
+        "train_steps": float(hparams["train_steps"]),
+        "m_keep": m_keep,
+        "m_take": m_take,
+        "v_keep": v_keep,
+        "adaptive": adaptive,
+        "correct": correct,
+        "clip": hparams["gradient_clip_val"],
+        "l2": hparams["l2_decay"],
+        "relu": float(nonlinearity == "relu"),
+        "every": float(every),
+        "samples": float(samples),
+        "first_scored": float(first_scored),
+    }
+    return [row[name] for name in COLUMNS]
 
 
 def update(theta_MxP, m_MxP, v_MxP, grad_MxP, hp_MxH, step_M, matrices: int):
@@ -55,17 +59,19 @@ def update(theta_MxP, m_MxP, v_MxP, grad_MxP, hp_MxH, step_M, matrices: int):
     loss, without the l2 term.
 
     l2 decay applies to the first `matrices` parameters and counts in the norm that is clipped; the
-    learning rate at step t of T is lr_init * lr_decay_rate^(t/T). Models whose gradient is not
-    finite are left as they are.
+    learning rate at step t of T is lr_init * lr_decay_rate^(t/T). A gradient is finite if the sum
+    of its squares is, in the numbers that it is made of; models where it is not are left as they
+    are.
     """
-    lr, decay, total, m_keep, m_take, v_keep, adaptive, correct, clip, l2 = hp_MxH.to(
-        theta_MxP.dtype
-    ).unbind(1)[:10]
+    hp_MxH = hp_MxH.to(theta_MxP.dtype)
+    lr, decay, total, m_keep, m_take, v_keep, adaptive, correct, clip, l2 = (
+        column(hp_MxH, name) for name in OF_THE_RULE
+    )
     grad_MxP = torch.cat(
         [grad_MxP[:, :matrices] + l2[:, None] * theta_MxP[:, :matrices], grad_MxP[:, matrices:]], 1
     )
     norm_M = torch.linalg.vector_norm(grad_MxP, dim=1)
-    finite_M = torch.isfinite(norm_M)
+    finite_M = torch.isfinite((grad_MxP * grad_MxP).sum(1))
     grad_MxP = grad_MxP * torch.clamp(clip / norm_M, max=1.0)[:, None]
     step_M = step_M.to(theta_MxP.dtype)
     one = torch.ones_like(lr)

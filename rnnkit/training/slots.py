@@ -18,6 +18,15 @@ class Slots:
         self.step, self.dead = (torch.zeros(0, dtype=torch.int64, device=device) for _ in range(2))
         self.trials, self.seconds = [], []
 
+    def column(self, name):
+        """A number for each slot: the column `name` of its coefficients (native.COLUMNS)."""
+        return native.column(self.hp, name)
+
+    def ended(self) -> list[int]:
+        """The slots whose trial has done all its steps, or diverged."""
+        over = (self.step >= self.column("train_steps")) | (self.dead > 0)
+        return over.nonzero()[:, 0].tolist()
+
     def fill(self, rows):
         """Appends trials: (number, hparams, hp row, theta row)."""
         new = torch.stack([row[3] for row in rows]).to(self.theta)
@@ -46,17 +55,17 @@ def prepared(study, trials, dtype):
     cell, task = cell_of(study.architecture, study.n_layers), study.task
     for number, hparams in trials:
         samples = task.samples(hparams, study.num_params) if task.input == "bits" else 0
-        every = (
-            hparams.get("input_presentation", "every" if getattr(task, "every", True) else "first")
-            == "every"
-        )
+        steps = hparams["train_steps"]
+        if not (steps >= 1 and float(steps).is_integer()):
+            raise ValueError(f"train_steps must be a whole number of at least 1, got {steps!r}.")
+        shown = hparams.get("input_presentation", "every" if task.every else "first")
         first = task.first_scored(hparams)
         if not 0 <= first <= task.steps - task.scored:
             raise ValueError(
                 f"The first scored step must lie between 0 and {task.steps - task.scored}, got"
                 f" {first}. Mend the hyper-parameters."
             )
-        row = coefficients(cell, hparams, samples, every, first)
+        row = coefficients(cell, hparams, samples, shown == "every", first)
         theta = networks.initial(
             study.architecture,
             study.n_layers,
