@@ -424,7 +424,7 @@ def test_ctrl_c_ends_a_reproduction_with_a_sentence_and_the_next_goes_on(tmp_pat
 
 
 def test_the_chosen_notebooks_are_named_in_the_refusal_of_an_unknown_one():
-    assert all(name in refused("reproduce", "--only", "0_start") for name in NOTEBOOKS)
+    assert all(name in refused("reproduce", "--only", "0_start", code=2) for name in NOTEBOOKS)
 
 
 LOST = {
