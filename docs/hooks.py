@@ -24,7 +24,7 @@ from badges import MARK, links
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN = (  # what of the checkout is on the site, as globs
-    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "figures/*", "notebooks/*.ipynb", "notebooks/*.md",
+    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "figures/*", "figures/dark/*", "notebooks/*.ipynb", "notebooks/*.md",
     "rnnkit/**/*.md", "rnnkit/studies/scales.py", "rnnkit/cells.py",
 )  # fmt: skip
 LARGE = (".parquet", ".weights")  # the trials themselves are not on the site

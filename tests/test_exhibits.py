@@ -19,7 +19,7 @@ from rnnkit.figures.words import write_budget
 @styled
 def draw(frame):
     best = base.points("bits_by_units", frame)["bits_by_units"]
-    figure = new_figure(5, 4)
+    figure = new_figure(4)
     figure.subplots().plot(best.n_units, best.bits_per_param, "o")
     write_budget(figure, "bits_by_units", frame)
     return figure

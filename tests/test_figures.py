@@ -59,16 +59,15 @@ def curves(ax):
 
 def test_figure_1_has_the_papers_panels_in_the_papers_places(drawn):
     axes = panels(drawn["fig1"])
-    assert set(axes) == set("abcdefghi")
-    left, bottom = (
-        {name: getattr(ax.get_position(), side) for name, ax in axes.items()}
-        for side in ("x0", "y0")
-    )
+    assert set(axes) == {*"abcdefghi", ""}  # and one that holds the legend
+    del axes[""]
     drawn["fig1"].draw_without_rendering()
     place = {name: ax.get_window_extent() for name, ax in axes.items()}
-    assert [place[name].x0 for name in "abcd"] == sorted(place[name].x0 for name in "abcd")
-    assert all(place[up].y0 > place[down].y1 for up, down in zip("abcd", "efgh"))
-    assert place["i"].x0 > place["h"].x1
+    for column in ("abcd", "efgh"):  # all depths, and then one each, from top to bottom
+        tops = [place[name].y0 for name in column]
+        assert tops == sorted(tops, reverse=True)
+    assert all(place[left].x1 < place[right].x0 for left, right in zip("abcd", "efgh"))
+    assert place["i"].y1 < min(place["d"].y0, place["h"].y0)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,7 @@ def test_the_papers_lines_are_labelled(drawn):
     labels = [text.get_text() for text in panels(drawn["fig1"])["h"].texts]
     assert "paper: 5" in labels
     assert "paper: 5 bits per parameter" in [
-        text.get_text() for text in drawn["fig1"].legends[0].get_texts()
+        text.get_text() for text in drawn["fig1"].axes[-1].get_legend().get_texts()
     ]
 
 
@@ -158,7 +157,9 @@ def test_one_architecture_has_no_table_but_a_reason(frames):
 def test_figure_2a_draws_relu_alone_dashed_and_open(drawn, frames):
     table = figures.points("fig2a", frames["fig2a"])["fig2a"]
     relu = table[table.nonlinearity == "relu"]
-    dashed = [line for line in drawn["fig2a"].axes[0].lines if line.get_markerfacecolor() == "none"]
+    dashed = [
+        line for line in drawn["fig2a"].axes[0].lines if line.get_markerfacecolor() == "white"
+    ]
     assert [line.get_label() for line in dashed] == ["rnn/1", "ugrnn/1"]
     for line in dashed:
         assert line.get_linestyle() == "--"
@@ -231,9 +232,8 @@ def test_the_search_shows_every_feasible_trial_as_a_dot(drawn, frames):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_axes_say_what_they_measure(drawn, name):
-    ax = drawn[name].axes[-1 if name == "best_so_far" else 0]
-    first = drawn[name].axes[0]
-    assert first.get_ylabel() and (ax.get_xlabel() or first.get_xlabel())
+    axes = drawn[name].axes
+    assert axes[0].get_ylabel() and any(ax.get_xlabel() for ax in axes)
 
 
 def beyond(axis):
@@ -371,9 +371,67 @@ def test_save_writes_png_svg_and_the_points_as_csv(drawn, frames, tmp_path):
         drawn["fig2b"], "fig2b", tmp_path, figures.points("fig2b", frames["fig2b"])["fig2b"], "alt"
     )
     assert (
-        sorted(path.name for path in paths)
-        == sorted(path.name for path in tmp_path.iterdir())
-        == ["fig2b.csv", "fig2b.png", "fig2b.svg"]
+        sorted(path.relative_to(tmp_path).as_posix() for path in paths)
+        == sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
+        == ["dark/fig2b.png", "fig2b.csv", "fig2b.png", "fig2b.svg"]
+    )
+
+
+def test_a_picture_for_dark_pages_exchanges_black_and_white_and_keeps_hues(drawn, frames, tmp_path):
+    figures.save(drawn["fig2b"], "fig2b", tmp_path, frames["fig2b"], "alt")
+    light, dark = (
+        matplotlib.image.imread(tmp_path / folder / "fig2b.png")[..., :3] for folder in ("", "dark")
+    )
+    assert light.shape == dark.shape
+    np.testing.assert_allclose(255 * dark[0, 0], figures.style.NIGHT, atol=0.5)
+    colours = np.array([[[0, 0, 0], [255, 255, 255], [0, 114, 178]]])  # the last is the RNN's blue
+    black, white, blue = figures.style.for_dark_pages(colours)[0]
+    assert black.tolist() == [255] * 3 and white.tolist() == list(figures.style.NIGHT)
+    assert blue[0] < blue[1] < blue[2] and blue.sum() > colours[0, 2].sum()
+
+
+def _contrast(one, other) -> float:
+    """Contrast of two colours, RGB of 0 to 1, after WCAG 2."""
+    lights = []
+    for color in (one, other):
+        rgb = np.asarray(color, float)
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        lights.append(float(linear @ (0.2126, 0.7152, 0.0722)))
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+def test_numbers_of_a_coloured_table_stand_out_from_their_ground(drawn):
+    ax = panels(drawn["fig1"])["i"]
+    (cells,) = ax.collections
+    grounds = cells.cmap(cells.norm(cells.get_array())).reshape(-1, 4)[:, :3]
+    assert len(ax.texts) == len(grounds)
+    for text, ground in zip(ax.texts, grounds):
+        assert _contrast(matplotlib.colors.to_rgb(text.get_color()), ground) >= 4.5
+
+
+@pytest.mark.parametrize("shape", ["smoke", "overnight"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_label_can_be_read_on_a_page_850_pixels_wide(name, shape):
+    trials = synthetic.frames(shape)
+    figure = exhibit(name).draw({"best_so_far": trials["fig1"], **trials}[name])
+    pixels = 850 / 72 / figure.get_figwidth()
+    sizes = [
+        text.get_fontsize() * pixels
+        for text in figure.findobj(matplotlib.text.Text)
+        if text.get_text().strip()
+    ]
+    assert min(sizes) > 10
+
+
+def test_a_best_trial_has_a_line_to_what_half_of_its_search_would_have_found(drawn, frames):
+    table = figures.points("fig2b", frames["fig2b"])["fig2b"]
+    ends = [
+        tuple(path.vertices[:, 1])
+        for lines in drawn["fig2b"].axes[0].collections
+        for path in lines.get_paths()
+    ]
+    np.testing.assert_allclose(
+        sorted(ends), sorted(zip(table.bits_per_param_low, table.bits_per_param))
     )
 
 

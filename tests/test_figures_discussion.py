@@ -80,7 +80,8 @@ def test_rounded_weights_are_drawn_for_each_way_and_network():
         curves = [line for line in ax.lines if len(line.get_xdata()) == 16]
         assert len(curves) == 11 + 6  # networks, and the mean of each architecture
     needed = [line.get_ydata()[0] for line in figure.axes[2].lines if len(line.get_ydata()) == 1]
-    assert needed == [9] * 11
+    np.testing.assert_allclose(needed, 9, atol=0.3)  # architectures stand a little apart
+    assert len(needed) == 11
 
 
 def test_captions_and_alternative_texts_are_made():

@@ -91,7 +91,7 @@ def test_published_figures_are_written_with_their_points(flows, frame, tmp_path,
     monkeypatch.setattr(IPython.display, "display", shown.append)
     figures.publish("flow", flows, tmp_path)
     figures.publish("gradients", frame, tmp_path)
-    names = {path.name for path in tmp_path.iterdir()} - {"drawn.json"}
+    names = {path.name for path in tmp_path.iterdir()} - {"drawn.json", "dark"}
     assert names == {
         f"{stem}.{kind}" for stem in ("flow", "gradients") for kind in ("png", "svg", "csv")
     }

@@ -49,12 +49,12 @@ def pale(ax):
 
 def test_without_the_variable_nothing_is_drawn(monkeypatch):
     monkeypatch.delenv(overlays.VARIABLE, raising=False)
-    ax = new_figure(3, 3).subplots()
+    ax = new_figure(3).subplots()
     assert overlays.overlay({None: ax}, "fig1", "per_cap", "bits") == [] and not ax.lines
 
 
 def test_the_best_trial_of_each_size_is_drawn(theirs):
-    ax = new_figure(3, 3).subplots()
+    ax = new_figure(3).subplots()
     keys = overlays.overlay({1: ax}, "fig1", "per_cap", "bits_per_param")
     (line,) = pale(ax)
     np.testing.assert_allclose(line.get_xdata(), [993, 29_993])
@@ -65,7 +65,7 @@ def test_the_best_trial_of_each_size_is_drawn(theirs):
 
 
 def test_panels_share_limits_that_hold_both(theirs):
-    axes = new_figure(6, 3).subplots(1, 2)
+    axes = new_figure(3).subplots(1, 2)
     for ax in axes:
         ax.set(xlim=(100, 2_000), ylim=(0, 3))
     overlays.overlay(dict(zip((1, 2), axes)), "fig1", "per_cap", "bits_per_param")
@@ -83,7 +83,7 @@ def test_capacity_losses_that_are_not_minus_bits_are_not_taken_for_bits(tmp_path
     archive(theirs, [("fig1.p", pickled(other))])
     overlays._loaded.cache_clear()
     assert overlays.authors("fig1", "per_cap").bits.isna().all()
-    assert overlays.overlay({1: new_figure(3, 3).subplots()}, "fig1", "per_cap", "bits") == []
+    assert overlays.overlay({1: new_figure(3).subplots()}, "fig1", "per_cap", "bits") == []
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_only_the_same_task_in_the_same_size_is_compared(theirs, task, form, dra
 
 
 def test_a_search_is_drawn_as_its_running_minimum(theirs):
-    ax = new_figure(3, 3).subplots()
+    ax = new_figure(3).subplots()
     overlays.overlay_search(ax, "fig4", "parens_counting", 8, "minimum", lambda losses: losses)
     np.testing.assert_array_equal(
         pale(ax)[0].get_ydata(), [9, 8, 7]
@@ -111,7 +111,7 @@ def test_a_search_is_drawn_as_its_running_minimum(theirs):
 
 
 def test_random_sets_are_drawn_in_the_column_of_their_architecture(theirs):
-    ax = new_figure(3, 3).subplots()
+    ax = new_figure(3).subplots()
     overlays.overlay_columns(
         ax, "fig4", "parens_counting", 8, ["gru", "lstm"], lambda losses: losses
     )
@@ -122,7 +122,7 @@ def test_random_sets_are_drawn_in_the_column_of_their_architecture(theirs):
 def test_a_file_that_cannot_be_read_is_told_once_and_the_figure_is_drawn(tmp_path, monkeypatch):
     monkeypatch.setenv(overlays.VARIABLE, str(tmp_path / "none.tar.gz"))
     overlays._loaded.cache_clear()
-    ax = new_figure(3, 3).subplots()
+    ax = new_figure(3).subplots()
     with pytest.warns(UserWarning, match="are not drawn: There is no file"):
         assert overlays.overlay({1: ax}, "fig1", "per_cap", "bits") == []
     with warnings.catch_warnings():
@@ -136,5 +136,5 @@ def test_figure_1_shows_them_beside_ours(theirs):
     panels = [ax for ax in figure.get_axes() if pale(ax)]
     assert len(panels) == 6  # all depths, 1 and 2, in both rows; they have no depth 4
     assert "pale: the authors' own trials" in [
-        text.get_text() for text in figure.legends[0].get_texts()
+        text.get_text() for text in figure.axes[-1].get_legend().get_texts()
     ]

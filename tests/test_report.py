@@ -172,8 +172,9 @@ def test_a_terminal_gets_plain_text(mgu):
 
 def test_a_report_is_written_where_asked(store, tmp_path):
     rk.report("mgu", scale="smoke", store=store, trials=2, workers=1, progress=False, out=tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == {
+    assert {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*.*")} == {
         "drawn.json",
+        "dark/report_mgu.png",
         *(f"report_mgu{end}" for end in (".png", ".svg", ".csv", "_memory.csv", "_diverged.csv")),
     }
     assert len(pd.read_csv(tmp_path / "report_mgu_memory.csv")) == 2 * 3
@@ -314,7 +315,7 @@ def test_later_cells_have_names_and_colours_of_their_own():
 def test_the_report_draws_what_its_tables_hold(store):
     figure = report("mgu", store.frame())
     best, errors, shares = tables_of(store.frame())
-    bits, diverged, units = figure.axes
+    bits, diverged, units, _ = figure.axes
     own = best[best.architecture == "mgu"].bits_per_param
     assert [x for line in lines_of(bits)[0] for x in line.get_xdata()] == pytest.approx(list(own))
     assert [x for line in lines_of(diverged)[0] for x in line.get_xdata()] == list(

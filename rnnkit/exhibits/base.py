@@ -11,7 +11,7 @@ To add a figure of one's own, write a file in this folder, and nothing else:
     @styled
     def draw(frame):
         best = points("bits_by_units", frame)["bits_by_units"]
-        figure = new_figure(5, 4)
+        figure = new_figure(4)
         ax = figure.subplots()
         ax.plot(best.n_units, best.bits_per_param, "o")
         ax.set(xlabel="units per layer", ylabel="bits per parameter")

@@ -2,8 +2,6 @@
 one exhibit in one file, from its table to its facts.
 """
 
-import matplotlib
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.lines import Line2D
@@ -11,8 +9,8 @@ from matplotlib.lines import Line2D
 from rnnkit.analysis.capacity import per_trial
 from rnnkit.analysis.rows import any_inputs
 from rnnkit.exhibits.base import Exhibit, points
-from rnnkit.figures.capacity import axis_top
-from rnnkit.figures.style import legend, new_figure, styled
+from rnnkit.figures.capacity import axis_top, by_size
+from rnnkit.figures.style import legend, line_key, new_figure, styled
 from rnnkit.figures.words import write_budget
 from rnnkit.theory import coinciding
 from rnnkit.wording import label_of, listed
@@ -55,47 +53,56 @@ def draw(frame: pd.DataFrame):
     seed, units beside it. ValueError without trials.
     """
     best = points("inputs", frame)["inputs"]
-    figure = new_figure(7.2, 4.4)
+    figure = new_figure(4.0)
     ax = figure.subplots()
-    sizes = sorted(best.max_params.unique())
-    colors = matplotlib.colormaps["viridis"](np.linspace(0.05, 0.8, len(sizes)))
-    handles = []
-    for size, color, marker in zip(sizes, colors, "osD^vP" * len(sizes)):
-        part = best[best.max_params == size]
-        mean = part.groupby("n_in").agg(bits=("bits_per_param", "mean"), units=("n_units", "max"))
-        ax.plot(mean.index, mean.bits, color=color)
-        ax.plot(
-            part.n_in,
-            part.bits_per_param,
-            marker,
-            color=color,
-            markersize=5,
-            alpha=0.8,
-            markeredgewidth=0,
-        )
-        for n_in, (bits, units) in mean.iterrows():
-            ax.annotate(
-                f"{units:.0f} units",
-                (n_in, bits),
-                (5, 5),
-                textcoords="offset points",
-                fontsize=8,
-                color=color,
-            )
-        handles.append(Line2D([], [], color=color, marker=marker, label=f"{size:,} parameters"))
+    keys = [_seeds_of_size(ax, *part) for part in by_size(best)]
     ticks = sorted(best.n_in.unique())
     ax.set_xticks(ticks)
     ax.set_xlim(ticks[0] - 2, ticks[-1] + 5)
     ax.set(
-        xlabel="inputs",
+        xlabel="inputs, n_in",
         ylabel="bits per parameter",
-        ylim=(0, axis_top(best.bits_per_param, 1)),
+        ylim=(_bottom(best.bits_per_param), axis_top(best.bits_per_param, 1)),
         title=", ".join(map(label_of, best.architecture.unique())),
     )
     sns.despine(figure)
-    legend(figure, handles, columns=3)
+    legend(figure, [*keys, line_key("mean of seeds", "-", 1.4)])
     write_budget(figure, "inputs", frame)
     return figure
+
+
+def _seeds_of_size(ax, size: int, best: pd.DataFrame, color, marker: str) -> Line2D:
+    """Dots for the seeds of one size and a line through their means, named by its units; gives the
+    legend's entry.
+    """
+    mean = best.groupby("n_in").agg(bits=("bits_per_param", "mean"), units=("n_units", "max"))
+    ax.plot(mean.index, mean.bits, color=color)
+    ax.plot(
+        best.n_in,
+        best.bits_per_param,
+        marker,
+        color=color,
+        markersize=5,
+        alpha=0.8,
+        markeredgewidth=0,
+    )
+    for n_in, (bits, units) in mean.iterrows():
+        ax.annotate(
+            f"{units:.0f} units",
+            (n_in, bits),
+            (6, 4),
+            textcoords="offset points",
+            fontsize=8,
+            color=color,
+        )
+    return line_key(f"{size:,} parameters, a seed", "none", color=color, marker=marker)
+
+
+def _bottom(values) -> float:
+    """Lower end of an axis that shows differences among the data: 0 where they come near it."""
+    if values.notna().sum() < 2:
+        return 0.0
+    return max(0.0, values.min() - max(0.5, values.max() - values.min()))
 
 
 def facts(rows, tables) -> list[str]:

@@ -20,6 +20,7 @@ from rnnkit.exhibits.base import Exhibit
 from rnnkit.figures import facts
 from rnnkit.figures.capacity import calibration, fig1, fig2a, fig2b, figapp1
 from rnnkit.figures.report import more_cells
+from rnnkit.figures.style import HALF_SEARCH
 from rnnkit.paper import BAND, BITS_PER_PARAMETER, DIMENSIONS, ORDER, PERCEPTRON_BITS, SEARCH_BUDGET
 
 LEAST, MOST = ((1 + sign * ABOUT) * BITS_PER_PARAMETER for sign in (-1, 1))  # about 5 bits
@@ -125,7 +126,7 @@ Exhibit(
         " half and open markers are 1, 2 and 4 layers. (b-d) One depth each. (e-h) The same as bits"
         " per parameter, with the paper's 5 (grey line) and 3-6 (grey band). (i) How many times the"
         " parameters the architecture on the x-axis needs to store as much as the one on the"
-        " y-axis, by their means over the sizes and depths that both were trained at."
+        " y-axis, by their means over the sizes and depths that both were trained at." + HALF_SEARCH
     ),
     section="2.1",
     place=1,
@@ -150,7 +151,7 @@ Exhibit(
     title="Figure 2a",
     gist=(
         "The effect of ReLU: bits per parameter of 1-layer networks, best where the tuner chose the"
-        " nonlinearity (solid) and best of all trials with ReLU (dashed, open)."
+        " nonlinearity (solid) and best of all trials with ReLU (dashed, open)." + HALF_SEARCH
     ),
     section="2.1",
     place=6,
@@ -169,7 +170,10 @@ Exhibit(
 Exhibit(
     name="fig2b",
     title="Figure 2b",
-    gist="Bits per parameter of 1-layer networks against the number of time steps unrolled.",
+    gist=(
+        "Bits per parameter of 1-layer networks against the number of time steps unrolled."
+        + HALF_SEARCH
+    ),
     section="2.1",
     place=7,
     select=unrolled,
@@ -231,8 +235,7 @@ Exhibit(
     title="Later cells (ours: not in the paper)",
     gist=(
         "Most stored bits per parameter of cells that are younger than the paper, beside its six at"
-        " the same sizes and with the same search, (a) 1 layer, (b) 2 layers. Lines begin at what"
-        " half of the search would have found."
+        " the same sizes and with the same search, (a) 1 layer, (b) 2 layers." + HALF_SEARCH
     ),
     section="2.1",
     place=21,

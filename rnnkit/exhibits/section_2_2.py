@@ -10,6 +10,7 @@ from rnnkit.analysis.throughput import memory_errors, step_costs
 from rnnkit.exhibits.base import Exhibit
 from rnnkit.figures import facts
 from rnnkit.figures.loss import FOUND
+from rnnkit.figures.style import HALF_SEARCH
 from rnnkit.figures.throughput import fig2c, g01
 from rnnkit.figures.words import each
 
@@ -54,10 +55,11 @@ Exhibit(
     name="fig2c",
     title="Figure 2c",
     gist=(
-        "Memory throughput: squared error of the reconstructed input against units a layer, all"
+        "Memory throughput: squared error of the reconstructed input against units per layer, all"
         " depths (filled, half and open markers: 1, 2 and 4 layers); black line: as many units as"
         " inputs. Dashed: the least error that a linear readout of N units allows, a bound and not"
         " a fit. Right, ours: the excess over it; an excess below 0.0001 is drawn there."
+        + HALF_SEARCH
     ),
     section="2.2",
     place=8,

@@ -8,6 +8,7 @@ from rnnkit.analysis.rows import NETWORK, searched
 from rnnkit.exhibits.base import Exhibit
 from rnnkit.figures import facts
 from rnnkit.figures.loss import FOUND, fig3
+from rnnkit.figures.style import HALF_SEARCH
 from rnnkit.figures.words import each, task_name
 
 SMALL = below(SMALL_FACTOR, of="factor", tell=False)
@@ -31,7 +32,7 @@ Exhibit(
     gist=(
         "Least losses of a search: (a-c) text, bits per character against parameters at depths 1, 2"
         " and 4, (d) against units at depth 1; (e-g) random continuous functions. Dashed: chance;"
-        " dotted: the error left if each parameter held one of the heaviest samples."
+        " dotted: the error left if each parameter held one of the heaviest samples." + HALF_SEARCH
     ),
     section="3",
     place=10,

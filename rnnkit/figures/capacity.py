@@ -2,6 +2,9 @@
 2.1).
 """
 
+import itertools
+from typing import NamedTuple
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -15,13 +18,18 @@ from rnnkit import paper
 from rnnkit.exhibits.base import points
 from rnnkit.figures.reference import authors_sizes, overlay
 from rnnkit.figures.style import (
+    DASHED,
+    DOTTED,
     GREY,
     PALE,
     architecture_keys,
     curves,
     depth_keys,
+    half_search_key,
     legend,
+    legend_panel,
     letter,
+    line_key,
     log_ticks,
     new_figure,
     parameters_axis,
@@ -29,10 +37,12 @@ from rnnkit.figures.style import (
     styled,
     write_at_right,
     write_note,
+    write_values,
 )
 from rnnkit.figures.words import write_budget
 from rnnkit.wording import label_of, layers
 
+RELU = (0, (3, 2))  # line of networks with ReLU alone
 FIVE = f"paper: {paper.BITS_PER_PARAMETER:g}"
 
 
@@ -42,133 +52,132 @@ def fig1(frame: pd.DataFrame):
     multipliers. ValueError without trials.
     """
     tables = points("fig1", frame)
-    best, table = tables["fig1"], tables["fig1i"]
-    figure = new_figure(15.5, 6.1)
-    axes, square = _layout(figure)
-    sizes, found = (
-        sorted({*best.max_params.unique(), *authors_sizes("fig1", "per_cap")}),
-        best.bits[best.bits > 0],
-    )
-    xs = np.array([min(sizes) / 2.4, max(sizes) * 1.6])
-    bits_range = (min(found.min(), 2 * sizes[0]) / 1.6 if len(found) else sizes[0], 8 * sizes[-1])
-    most = max(paper.BAND[1], best.bits_per_param.max() if len(found) else 0) + 0.5
-    for column, depth in enumerate((None, *paper.DEPTHS)):
+    best = tables["fig1"]
+    figure = new_figure(11.4)
+    upper, lower = figure.subfigures(2, 1, height_ratios=(7.2, 3.7))
+    depths = (None, *paper.DEPTHS)
+    axes = upper.subplots(len(depths), 2, sharex=True, sharey="col")
+    limits = _limits(best)
+    for ax in axes[-1]:
+        parameters_axis(ax, limits.sizes, "parameters, P", best.num_params.min())
+    for place, (row, depth) in enumerate(zip(axes, depths)):
         part = best if depth is None else best[best.n_layers == depth]
-        last = column == len(paper.DEPTHS)
-        for row, y in enumerate(("bits", "bits_per_param")):
-            ax = axes[row][column]
-            letter(
-                ax, "abcdefgh"[4 * row + column], "all depths" if depth is None else layers(depth)
-            )
-            parameters_axis(ax, sizes, "parameters, P")
-            scale = xs if row == 0 else np.ones(2)
-            ax.fill_between(
-                xs, paper.BAND[0] * scale, paper.BAND[1] * scale, color=PALE, linewidth=0, zorder=0
-            )
-            ax.plot(
-                xs,
-                paper.BITS_PER_PARAMETER * scale,
-                color=GREY,
-                linewidth=1,
-                linestyle=(0, (6, 2)),
-                zorder=1,
-            )
-            if row == 0:
-                ax.set_yscale("log")
-                ax.set_ylim(bits_range)
-                log_ticks(ax.yaxis)
-            else:
-                ax.set_ylim(0, most)
-            if last:
-                write_at_right(
-                    ax, paper.BITS_PER_PARAMETER * scale[1], FIVE + (" P" if row == 0 else "")
-                )
-            if column == 0:
-                ax.set_ylabel(("stored bits", "bits per parameter")[row])
-            else:
-                ax.tick_params(labelleft=False)
-            if (part.bits > 0).any():
-                curves(ax, part, y)
-            else:
-                write_note(
-                    ax,
-                    "no bits stored" if len(part) else f"depth {depth}: not trained\nat this scale",
-                    0.62,
-                    0.17,
-                )
+        for ax, y, letters in zip(row, limits.ys, ("abcd", "efgh")):
+            letter(ax, letters[place], "all depths" if depth is None else layers(depth))
+            _capacity_panel(ax, part, y, limits, _reason(part, depth))
     theirs = [
-        overlay(dict(zip((None, *paper.DEPTHS), row)), "fig1", "per_cap", y)
-        for row, y in zip(axes, ("bits", "bits_per_param"))
+        overlay(dict(zip(depths, column)), "fig1", "per_cap", y)
+        for column, y in zip(axes.T, limits.ys)
     ]
-    _multiplier_table(square, table)
-    sns.despine(figure)
-    _spines(square)
-    handles = architecture_keys(best.architecture) + depth_keys(best.n_layers.unique())
-    handles += [
-        Line2D(
-            [],
-            [],
-            color=GREY,
-            linewidth=1,
-            linestyle=(0, (6, 2)),
-            label="paper: 5 bits per parameter",
-        ),
-        Patch(color=PALE, label="paper: 3-6"),
-        *theirs[0],
-    ]
-    legend(figure, handles, columns=12)
+    square, keys = lower.subplots(1, 2, width_ratios=(1.25, 1))
+    _multiplier_table(square, tables["fig1i"])
+    sns.despine(upper)
+    legend_panel(keys, _capacity_keys(best) + theirs[0])
     write_budget(figure, "fig1", frame)
     return figure
 
 
-def _layout(figure):
-    """Two rows of four panels and the square table on their right."""
-    left, right = figure.subfigures(1, 2, width_ratios=[2.75, 1], wspace=0.02)
-    return left.subplots(2, 4), right.subplots(1, 1)
+class Limits(NamedTuple):
+    """What the panels of Figure 1 share: sizes with a tick, and the ends of their axes."""
+
+    sizes: list[int]
+    bits: tuple[float, float]
+    bits_per_param: tuple[float, float]
+    ys = ("bits", "bits_per_param")
+
+
+def _limits(best: pd.DataFrame) -> Limits:
+    """Axes that hold all best trials, what half of their searches would have found, and the paper's
+    band.
+    """
+    sizes = sorted({*best.max_params.unique(), *authors_sizes("fig1", "per_cap")})
+    bits = best.bits[best.bits > 0]
+    half = best.bits_low[best.bits_low > 0]
+    low = min([*bits, *half, 2 * sizes[0]]) / 1.6 if len(bits) else sizes[0]
+    least = min(paper.BAND[0], best.bits_per_param_low.min()) if len(bits) else 0
+    most = max(paper.BAND[1], best.bits_per_param.max() if len(bits) else 0)
+    return Limits(
+        sizes,
+        (low, 8 * sizes[-1]),
+        (max(0.0, least - 0.5), most + 0.5),
+    )
+
+
+def _reason(part: pd.DataFrame, depth) -> str:
+    """Why a panel has no curve."""
+    return "no bits stored" if len(part) else f"depth {depth}: not trained\nat this scale"
+
+
+def _capacity_panel(ax, part: pd.DataFrame, y: str, limits: Limits, reason: str):
+    """Best trials against parameters, beside the paper's 5 bits per parameter and its band."""
+    xs = np.array(ax.get_xlim())
+    scale = xs if y == "bits" else np.ones(2)
+    ax.fill_between(
+        xs, paper.BAND[0] * scale, paper.BAND[1] * scale, color=PALE, linewidth=0, zorder=0
+    )
+    ax.plot(
+        xs, paper.BITS_PER_PARAMETER * scale, color=GREY, linewidth=1, linestyle=DASHED, zorder=1
+    )
+    ax.set_ylim(getattr(limits, y))
+    if y == "bits":
+        ax.set_yscale("log")
+        ax.set_ylim(limits.bits)
+        log_ticks(ax.yaxis)
+        ax.set_ylabel("stored bits")
+        write_at_right(ax, paper.BITS_PER_PARAMETER * scale[1], FIVE + " P")
+    else:
+        ax.set_ylabel("bits per parameter")
+        ax.yaxis.set_major_locator(MultipleLocator(1))
+        write_at_right(ax, paper.BITS_PER_PARAMETER, FIVE)
+    if (part.bits > 0).any():
+        curves(ax, part, y)
+    else:
+        write_note(ax, reason, 0.62, 0.17)
+
+
+def _capacity_keys(best: pd.DataFrame) -> list:
+    """Entries of Figure 1's legend."""
+    return [
+        *architecture_keys(best.architecture),
+        *depth_keys(best.n_layers.unique()),
+        half_search_key(),
+        line_key("paper: 5 bits per parameter"),
+        Patch(color=PALE, label="paper: 3-6"),
+    ]
 
 
 def _multiplier_table(ax, table: pd.DataFrame):
     """Panel i. Bold where an interval over three sizes and depths or more excludes 1."""
+    letter(ax, "i", "parameter multipliers")
+    sns.despine(ax=ax, left=True, bottom=True)
     names = list(dict.fromkeys(table.y))
-    values = table.pivot(index="y", columns="x", values="multiplier").loc[names, names]
     if len(names) < 2:
-        letter(ax, "i", "parameter multipliers")
         ax.set(xticks=[], yticks=[])
         return write_note(ax, "takes two architectures\nthat stored bits")
+    values = table.pivot(index="y", columns="x", values="multiplier").loc[names, names].to_numpy()
     reach = max(1.25, float(np.nanmax(np.maximum(values, 1 / values))))
-    labels = [label_of(name) for name in names]
-    sns.heatmap(
-        values,
-        ax=ax,
-        annot=True,
-        fmt=".2f",
+    cells = ax.pcolormesh(
+        np.ma.masked_invalid(values),
         cmap="PuOr_r",
-        norm=LogNorm(1 / reach, reach),
-        square=True,
-        cbar=False,
-        linewidths=1,
-        xticklabels=labels,
-        yticklabels=labels,
-        annot_kws={"fontsize": 8.5 if len(names) < 8 else 7},
+        norm=LogNorm(1 / reach**2, reach**2),  # half of the colours: numbers stand out on them
+        edgecolors="white",
+        linewidth=1,
     )
     sure = {
         (row.y, row.x)
         for row in table.itertuples()
         if row.cells >= 3 and (row.low > 1 or row.high < 1)
     }
-    cells = [(y, x) for y in names for x in names if not np.isnan(values.loc[y, x])]
-    for text, cell in zip(ax.texts, cells, strict=True):
-        text.set_fontweight("bold" if cell in sure else "normal")
-    ax.tick_params(length=0, labelsize=8.5)
-    ax.tick_params(axis="x", rotation=0 if len(names) < 8 else 45)
-    ax.tick_params(axis="y", rotation=0)
+    bold = np.array([[(y, x) in sure for x in names] for y in names])
+    write_values(ax, cells, values, "{:.2f}", bold)
+    labels = [label_of(name) for name in names]
+    turn = {"rotation": 45, "ha": "right"} if len(names) > 7 else {}
+    ax.set_xticks(np.arange(len(names)) + 0.5, labels, **turn)
+    ax.set_yticks(np.arange(len(names)) + 0.5, labels)
+    ax.tick_params(length=0)
+    ax.invert_yaxis()
+    ax.set_aspect("equal")
     ax.set(xlabel="needs so many times the parameters ...", ylabel="... to store as much as")
-    letter(ax, "i", "parameter multipliers")
-
-
-def _spines(ax):
-    for spine in ax.spines.values():
-        spine.set_visible(False)
 
 
 @styled
@@ -177,37 +186,30 @@ def fig2a(frame: pd.DataFrame):
     ReLU alone (dashed). ValueError without trials.
     """
     best = points("fig2a", frame)["fig2a"]
-    figure = new_figure(6.4, 4.4)
+    figure = new_figure(4.6)
     ax = figure.subplots()
-    parameters_axis(ax, sorted(best.max_params.unique()))
+    parameters_axis(ax, sorted(best.max_params.unique()), "parameters, P", best.num_params.min())
     free, relu = (best[best.nonlinearity == which] for which in ("any", "relu"))
     curves(ax, free, "bits_per_param", depths=False, linestyle="-")
-    curves(ax, relu, "bits_per_param", depths=False, linestyle=(0, (3, 2)), markerfacecolor="none")
+    curves(ax, relu, "bits_per_param", depths=False, linestyle=RELU, markerfacecolor="white")
     reference(ax, paper.BITS_PER_PARAMETER, FIVE)
     reference(ax, paper.RELU_BITS, f"paper: {paper.RELU_BITS}\nReLU alone")
-    ax.set_ylim(0, axis_top(best.bits_per_param, paper.BITS_PER_PARAMETER))
-    ax.set_ylabel("bits per parameter")
-    ax.set_title("1 layer")
+    ax.set(
+        ylim=(0, axis_top(best.bits_per_param, paper.BITS_PER_PARAMETER)),
+        ylabel="bits per parameter",
+        title="1 layer",
+    )
     if not (best.bits > 0).any():
         write_note(ax, "no bits stored", 0.5, 0.3)
     sns.despine(figure)
-    how = [
-        Line2D([], [], color=GREY, marker="o", linestyle="-", label="left to the tuner"),
-        Line2D(
-            [],
-            [],
-            color=GREY,
-            marker="o",
-            linestyle=(0, (3, 2)),
-            markerfacecolor="white",
-            label="ReLU alone",
-        ),
+    open_marker = {"marker": "o", "markerfacecolor": "white"}
+    keys = [
+        *architecture_keys(free.architecture, lines=False),
+        line_key("nonlinearity left to the tuner", "-", 1.4, marker="o"),
+        line_key("ReLU alone", RELU, 1.4, **open_marker),
+        half_search_key(),
     ]
-    handles = architecture_keys(free.architecture, lines=False)
-    gap = [Line2D([], [], linestyle="none", label=" ")] * (
-        len(handles) % 2
-    )  # the legend fills column by column
-    legend(figure, handles + gap + how, columns=4)
+    legend(figure, keys)
     write_budget(figure, "fig2a", frame)
     return figure
 
@@ -218,9 +220,9 @@ def fig2b(frame: pd.DataFrame):
     without trials.
     """
     best = points("fig2b", frame)["fig2b"]
-    figure = new_figure(6.4, 4.4)
+    figure = new_figure(4.4)
     ax = figure.subplots()
-    curves(ax, best, "bits_per_param", x="unroll", depths=False)
+    curves(ax, best, "bits_per_param", x="unroll", depths=False, apart=3.5)
     steps = sorted(best.unroll.unique())
     ax.set_xlim(min(steps) - 0.5, max(steps) + 0.5)
     ax.set_xticks(steps)
@@ -234,7 +236,7 @@ def fig2b(frame: pd.DataFrame):
     if not (best.bits > 0).any():
         write_note(ax, "no bits stored")
     sns.despine(figure)
-    legend(figure, architecture_keys(best.architecture), columns=6)
+    legend(figure, [*architecture_keys(best.architecture), half_search_key()])
     write_budget(figure, "fig2b", frame)
     return figure
 
@@ -245,18 +247,18 @@ def figapp1(frame: pd.DataFrame):
     ValueError without trials.
     """
     best = points("figapp1", frame)["figapp1"]
-    figure = new_figure(6.0, 5.7)
+    figure = new_figure(6.2)
     ax = figure.subplots()
     ax.set(
         xscale="log",
         yscale="log",
         xlabel="stored bits",
-        ylabel="samples in the best dataset (one bit each)",
+        ylabel="samples in the best data set (one bit each)",
     )
-    shown = best[best.bits > 0]
-    curves(ax, shown, "samples", x="bits", lines=False)
-    ends = [shown.bits.min() / 1.5, shown.samples.max() * 1.5] if len(shown) else [1, 10]
-    ax.plot(ends, ends, color=GREY, linewidth=1, linestyle=(0, (6, 2)), zorder=1)
+    feasible = best[best.bits > 0]
+    curves(ax, feasible, "samples", x="bits", lines=False)
+    ends = [feasible.bits.min() / 1.2, feasible.samples.max() * 1.2] if len(feasible) else [1, 10]
+    ax.plot(ends, ends, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
     ax.set(xlim=ends, ylim=ends, aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):
         log_ticks(axis)
@@ -272,16 +274,23 @@ def figapp1(frame: pd.DataFrame):
         rotation_mode="anchor",
         transform_rotates_text=False,
     )
-    if not len(shown):
+    if feasible.empty:
         write_note(ax, "no bits stored", 0.3, 0.7)
     sns.despine(figure)
-    legend(
-        figure,
-        architecture_keys(best.architecture, lines=False) + depth_keys(best.n_layers.unique()),
-        columns=5,
-    )
+    keys = architecture_keys(best.architecture, lines=False) + depth_keys(best.n_layers.unique())
+    legend(figure, keys, columns=1, place="outside right center")
     write_budget(figure, "figapp1", frame)
     return figure
+
+
+def by_size(table: pd.DataFrame):
+    """The rows of each size in parameters, with a colour and a marker: (size, rows, colour,
+    marker).
+    """
+    sizes = sorted(table.max_params.unique())
+    colors = matplotlib.colormaps["viridis"](np.linspace(0.05, 0.8, len(sizes)))
+    for size, color, marker in zip(sizes, colors, itertools.cycle("osD^vP")):
+        yield size, table[table.max_params == size], color, marker
 
 
 @styled
@@ -290,68 +299,45 @@ def calibration(frame: pd.DataFrame):
     theory. ValueError without trials.
     """
     trials = points("calibration", frame)["calibration"]
-    figure = new_figure(6.4, 4.4)
+    figure = new_figure(4.6)
     ax = figure.subplots()
-    sizes = sorted(trials.max_params.unique())
-    colors = matplotlib.colormaps["viridis"](np.linspace(0.05, 0.8, len(sizes)))
-    handles = []
-    for size, color, marker in zip(sizes, colors, "osD^vP" * len(sizes)):
-        part = trials[trials.max_params == size]
-        ax.plot(
-            part.samples_per_param,
-            part.bits_per_param,
-            marker,
-            color=color,
-            markersize=4,
-            alpha=0.55,
-            markeredgewidth=0,
-            zorder=2,
-        )
-        top = part.loc[part.bits_per_param.idxmax()]
-        ax.plot(
-            [top.samples_per_param],
-            [top.bits_per_param],
-            marker,
-            color=color,
-            markersize=9,
-            markeredgecolor="black",
-            zorder=3,
-        )
-        text = f"{size:,} parameters: best {top.bits_per_param:.2f}"
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=color,
-                marker=marker,
-                linestyle="none",
-                markersize=7,
-                markeredgecolor="black",
-                label=text,
-            )
-        )
+    keys = [_linear_trials(ax, *part) for part in by_size(trials)]
     reference(ax, paper.PERCEPTRON_BITS, f"theory: {paper.PERCEPTRON_BITS:g}\n(Cover,\nGardner)")
     top = axis_top(trials.bits_per_param, paper.PERCEPTRON_BITS) * 0.95
-    ax.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle=(0, (1, 1.5)), zorder=1)
-    ax.set(xlabel="labels per parameter, b / P", ylabel="stored bits per parameter", ylim=(0, top))
-    ax.set_xlim(
-        0,
-        (
-            max(2 * paper.PERCEPTRON_BITS, 1.05 * trials.samples_per_param.max())
-            if len(trials)
-            else 10
-        ),
+    ax.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle=DOTTED, zorder=1)
+    most = 1.05 * trials.samples_per_param.max() if len(trials) else 10
+    ax.set(
+        xlabel="labels per parameter, b / P",
+        ylabel="stored bits per parameter",
+        xlim=(0, max(2 * paper.PERCEPTRON_BITS, most)),
+        ylim=(0, top),
     )
     ax.yaxis.set_major_locator(MultipleLocator(0.5))
     if trials.empty:
         write_note(ax, "no bits stored", 0.6, 0.5)
     sns.despine(figure)
-    handles.append(
-        Line2D([], [], color=GREY, linewidth=1, linestyle=(0, (1, 1.5)), label="every label stored")
-    )
-    legend(figure, handles, columns=2)
+    legend(figure, [*keys, line_key("every label stored", DOTTED)])
     write_budget(figure, "calibration", frame)
     return figure
+
+
+def _linear_trials(ax, size: int, trials: pd.DataFrame, color, marker: str) -> Line2D:
+    """Dots for the trials of one size, a large one for the best; gives the legend's entry."""
+    ax.plot(
+        trials.samples_per_param,
+        trials.bits_per_param,
+        marker,
+        color=color,
+        markersize=4,
+        alpha=0.55,
+        markeredgewidth=0,
+        zorder=2,
+    )
+    best = trials.loc[trials.bits_per_param.idxmax()]
+    large = {"color": color, "marker": marker, "linestyle": "none", "markeredgecolor": "black"}
+    ax.plot([best.samples_per_param], [best.bits_per_param], markersize=9, zorder=3, **large)
+    text = f"{size:,} parameters: best {best.bits_per_param:.2f}"
+    return Line2D([], [], markersize=7, label=text, **large)
 
 
 def axis_top(values, least: float) -> float:

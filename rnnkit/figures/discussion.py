@@ -5,18 +5,22 @@ parameter beside later work, the audit.
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.lines import Line2D
 
 from rnnkit import paper
 from rnnkit.analysis import audit as audits
 from rnnkit.analysis.compression import LOSSLESS, WAYS
 from rnnkit.exhibits.base import points
 from rnnkit.figures.style import (
+    DASHED,
+    DOTTED,
     GREY,
     PALE,
+    SMALL,
     architecture_keys,
     legend,
+    legend_panel,
     letter,
+    line_key,
     new_figure,
     style_of,
     styled,
@@ -26,7 +30,6 @@ from rnnkit.figures.style import (
 from rnnkit.figures.words import write_budget
 from rnnkit.wording import label_of
 
-DASHES = (0, (6, 2))
 WRONG = "#b2182b"
 
 
@@ -38,97 +41,93 @@ def quantised(frame: pd.DataFrame):
     ValueError without trials whose weights were rounded.
     """
     tables = points("quantised", frame)
-    kept, needed = tables["quantised"], tables["quantised_needed"]
-    figure = new_figure(11.5, 4.1)
-    axes = figure.subplots(1, 3)
-    style = style_of(kept.architecture)
-    for ax, way, name in zip(axes, WAYS, "ab"):
+    shares, needed = tables["quantised"], tables["quantised_needed"]
+    figure = new_figure(7.0)
+    axes = figure.subplots(2, 2)
+    style = style_of(shares.architecture)
+    for ax, way, name in zip(axes[0], WAYS, "ab"):
         letter(ax, name, WAYS[way])
-        part = kept[kept.way == way]
-        for _study, curve in part.groupby("study", sort=False):
-            ax.plot(
-                curve.bits_per_weight,
-                100 * curve.share,
-                color=style[curve.architecture.iloc[0]].color,
-                linewidth=0.6,
-                alpha=0.3,
-            )
-        for architecture, curves in part.groupby("architecture", sort=False):
-            s, mean = style[architecture], 100 * curves.groupby("bits_per_weight").share.mean()
-            ax.plot(
-                mean.index,
-                mean,
-                color=s.color,
-                marker=s.marker,
-                linestyle=s.line,
-                markersize=4,
-                zorder=3,
-            )
-        ax.axvline(paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=DASHES, zorder=0)
-        ax.annotate(
-            "paper: 5",
-            (paper.BITS_PER_PARAMETER, 1.0),
-            (3, -2),
-            ("data", "axes fraction"),
-            "offset points",
-            color=GREY,
-            fontsize=7.5,
-            ha="left",
-            va="top",
-        )
-        ax.axhline(100 * LOSSLESS, color=GREY, linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=0)
-        ax.set(
-            xlabel="bits a weight, k",
-            ylabel="stored bits left, %" if way == "range" else "",
-            xlim=(0.5, 16.5),
-            ylim=(-3, 112),
-        )
-        ax.set_xticks([1, 3, 5, 7, 9, 11, 13, 15])
-        ax.set_yticks([0, 25, 50, 75, 100])
-        if part.empty:
-            write_note(ax, "no bits stored")
-    write_at_right(axes[1], 100 * LOSSLESS, "99 %")
-    _needed(axes[2], needed, style)
+        _shares_left(ax, shares[shares.way == way], style)
+    axes[0, 0].set_ylabel("stored bits left, %")
+    write_at_right(axes[0, 1], 100 * LOSSLESS, "99 %")
+    _needed(axes[1, 0], needed, style)
     sns.despine(figure)
-    legend(figure, architecture_keys(kept.architecture), columns=6)
+    keys = [
+        *architecture_keys(shares.architecture),
+        line_key("a, b: a study", "-", 0.6),
+        line_key("paper: 5 bits per parameter"),
+    ]
+    legend_panel(axes[1, 1], keys)
     write_budget(figure, "quantised", frame)
     return figure
 
 
+def _shares_left(ax, part: pd.DataFrame, style):
+    """Panels a and b: a thin line for each study, a thick one for the mean of an architecture."""
+    for _study, curve in part.groupby("study", sort=False):
+        color = style[curve.architecture.iloc[0]].color
+        ax.plot(curve.bits_per_weight, 100 * curve.share, color=color, linewidth=0.6, alpha=0.3)
+    for architecture, studies in part.groupby("architecture", sort=False):
+        s, mean = style[architecture], 100 * studies.groupby("bits_per_weight").share.mean()
+        ax.plot(
+            mean.index,
+            mean,
+            color=s.color,
+            marker=s.marker,
+            linestyle=s.line,
+            markersize=4,
+            zorder=3,
+        )
+    ax.axvline(paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=DASHED, zorder=0)
+    ax.axhline(100 * LOSSLESS, color=GREY, linewidth=0.8, linestyle=DOTTED, zorder=0)
+    ax.set(xlabel="bits per weight, k", xlim=(0.5, 16.5), ylim=(-3, 112))
+    ax.set_xticks([1, 3, 5, 7, 9, 11, 13, 15])
+    ax.set_yticks([0, 25, 50, 75, 100])
+    if part.empty:
+        write_note(ax, "no bits stored")
+
+
 def _needed(ax, needed, style):
-    """Panel c: bits a weight that leave 99 %, by the better way, against the bits that a parameter
-    stores.
+    """Panel c: bits per weight that leave 99 %, by the better way, against the bits that a
+    parameter stores. Whole numbers, so each architecture stands a little apart.
     """
-    letter(ax, "c", "bits needed for 99 %")
+    letter(ax, "c", "bits per weight that leave 99 %")
     best = needed.dropna(subset="needed").sort_values("needed").drop_duplicates("study")
+    names = list(style)
     for row in best.itertuples():
         s = style[row.architecture]
+        apart = 0.11 * (names.index(row.architecture) - (len(names) - 1) / 2)
         ax.plot(
             row.bits_per_param,
-            row.needed,
+            row.needed + apart,
             marker=s.marker,
             color=s.color,
             linestyle="none",
-            markersize=7,
+            markersize=5.5,
             alpha=0.8,
             markeredgecolor="white",
+            markeredgewidth=0.5,
             zorder=3,
         )
     most = max(paper.BITS_PER_PARAMETER, best.bits_per_param.max() if len(best) else 0) + 0.5
-    ax.plot([0, most], [0, most], color=GREY, linewidth=1, linestyle=(0, (1, 1.5)), zorder=0)
+    ax.plot([0, most], [0, most], color=GREY, linewidth=1, linestyle=DOTTED, zorder=0)
     ax.annotate(
         "as many as are stored",
-        (0.6 * most, 0.6 * most),
-        (4, -6),
+        (0.45 * most, 0.45 * most),
+        (8, -4),
         textcoords="offset points",
         color=GREY,
-        fontsize=7.5,
+        fontsize=SMALL,
         va="top",
     )
     ax.set(
-        xlabel="stored bits per parameter", ylabel="bits a weight", xlim=(0, most), ylim=(0, 16.5)
+        xlabel="stored bits per parameter",
+        ylabel="bits per weight",
+        xlim=(0, most),
+        ylim=(0, 16.5),
+        yticks=range(0, 17, 2),
     )
-    ax.axhline(paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=DASHES, zorder=0)
+    ax.axhline(paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=DASHED, zorder=0)
     write_at_right(ax, paper.BITS_PER_PARAMETER, "paper: 5")
     if best.empty:
         write_note(ax, "no bits stored")
@@ -140,88 +139,56 @@ def later_numbers(frame: pd.DataFrame):
     ValueError without trials.
     """
     table = points("later_numbers", frame)["later_numbers"]
-    others, ours = (
-        table[table.architecture == ""].sort_values("bits"),
-        table[table.architecture != ""],
-    )
-    style = style_of(ours.architecture)
+    others = table[table.architecture == ""].sort_values("bits")
+    ours = table[table.architecture != ""]
     names = [*others.what, *dict.fromkeys(ours.what)]
-    places = {name: place for place, name in enumerate(names)}
-    figure = new_figure(9.2, 1.5 + 0.32 * len(names))
+    rows = {name: row for row, name in enumerate(names)}
+    figure = new_figure(1.5 + 0.32 * len(names))
     ax = figure.subplots()
-    for row in others.itertuples():
-        ax.plot(
-            row.bits,
-            places[row.what],
-            marker="o",
-            color=GREY,
-            markersize=7,
-            fillstyle="none" if row.counted == "soft" else "full",
-        )
-    for row in ours.itertuples():
-        s, soft = style[row.architecture], row.counted == "soft"
-        at = places[row.what] + (0.17 if soft else -0.17)
-        ax.plot(
-            [row.low, row.high],
-            [at, at],
-            color=s.color,
-            linewidth=1.5,
-            alpha=0.5,
-            solid_capstyle="butt",
-        )
-        ax.plot(
-            row.bits,
-            at,
-            marker=s.marker,
-            color=s.color,
-            markersize=6,
-            fillstyle="none" if soft else "full",
-        )
+    _others(ax, others, rows)
+    _ours(ax, ours, rows)
     ax.axhline(len(others) - 0.5, color=PALE, linewidth=1, zorder=0)
-    right = max(table.bits.max(), table.high.max()) * 1.04
-    for row in others.itertuples():
-        ax.annotate(
-            f"{row.bits:g}   {DEFINITIONS[row.counted]}",
-            (1, places[row.what]),
-            (8, 0),
-            ("axes fraction", "data"),
-            "offset points",
-            color=GREY,
-            fontsize=7.5,
-            va="center",
-        )
-    for name in dict.fromkeys(ours.what):
-        values = " / ".join(f"{row.bits:.2f}" for row in ours[ours.what == name].itertuples())
-        ax.annotate(
-            f"{values}   hard / soft count",
-            (1, places[name]),
-            (8, 0),
-            ("axes fraction", "data"),
-            "offset points",
-            color=GREY,
-            fontsize=7.5,
-            va="center",
-        )
-    labels = [f"{row.what} ({row.source})" for row in others.itertuples()] + [
-        f"{name}, ours" for name in dict.fromkeys(ours.what)
-    ]
-    ax.set_yticks(range(len(names)), labels)
+    sources = [f"{row.what}\n({row.source})" for row in others.itertuples()]
+    labels = sources + [f"{name}, ours" for name in dict.fromkeys(ours.what)]
+    ax.set_yticks(range(len(names)), labels, fontsize=8)
     ax.set(
-        xlabel="bits per parameter; each line counts in its own way",
-        xlim=(0, right),
+        xlabel="bits per parameter; each row counts in its own way",
+        xlim=(0, max(table.bits.max(), table.high.max()) * 1.04),
         ylim=(len(names) - 0.5, -0.6),
     )
     ax.tick_params(axis="y", length=0)
     sns.despine(figure, left=True)
     keys = [
-        Line2D([], [], color=GREY, marker="o", linestyle="none", label="hard count or theory"),
-        Line2D(
-            [], [], color=GREY, marker="o", linestyle="none", fillstyle="none", label="soft count"
-        ),
+        line_key("hard count or theory", "none", marker="o"),
+        line_key("soft count", "none", marker="o", fillstyle="none"),
+        line_key("least and most of our networks", "-", 1.5, alpha=0.5),
     ]
-    legend(figure, keys, columns=2)
+    legend(figure, keys)
     write_budget(figure, "later_numbers", frame)
     return figure
+
+
+def _others(ax, others: pd.DataFrame, rows: dict):
+    """A dot for each number of other work, with what it counts."""
+    for row in others.itertuples():
+        fill = "none" if row.counted == "soft" else "full"
+        ax.plot(row.bits, rows[row.what], marker="o", color=GREY, markersize=7, fillstyle=fill)
+        write_at_right(ax, rows[row.what], f"{row.bits:g}   {DEFINITIONS[row.counted]}")
+
+
+def _ours(ax, ours: pd.DataFrame, rows: dict):
+    """The mean of each architecture by the hard and by the soft count, over its least and most."""
+    style = style_of(ours.architecture)
+    for row in ours.itertuples():
+        s, soft = style[row.architecture], row.counted == "soft"
+        y = rows[row.what] + (0.17 if soft else -0.17)
+        line = {"color": s.color, "linewidth": 1.5, "alpha": 0.5, "solid_capstyle": "butt"}
+        ax.plot([row.low, row.high], [y, y], **line)
+        fill = "none" if soft else "full"
+        ax.plot(row.bits, y, marker=s.marker, color=s.color, markersize=6, fillstyle=fill)
+    for name, part in ours.groupby("what", sort=False):
+        values = " / ".join(f"{bits:.2f}" for bits in part.bits)
+        write_at_right(ax, rows[name], f"{values}   hard / soft count")
 
 
 DEFINITIONS = {
@@ -238,18 +205,14 @@ def audit(frame=None):
     """What the paper's tables say when read closely (rnnkit.analysis.audit); drawn of the paper's
     numbers alone, whatever is given.
     """
-    df, runs, shares, again = (
-        audits.impossible_df(),
-        audits.recovered_runs(),
-        audits.solve_shares(),
-        audits.reruns(),
-    )
-    figure = new_figure(12.5, 4.6)
-    axes = figure.subplots(1, 4, width_ratios=(1.25, 1, 1, 1))
+    df, runs = audits.impossible_df(), audits.recovered_runs()
+    shares, reruns = audits.solve_shares(), audits.reruns()
+    figure = new_figure(7.0)
+    axes = figure.subplots(2, 2, height_ratios=(1.25, 1)).ravel()
     _degrees(axes[0], df[df.n_layers == 1])
     _runs(axes[1], runs)
     _shares(axes[2], shares)
-    _reruns(axes[3], again)
+    _reruns(axes[3], reruns)
     sns.despine(figure)
     figure.suptitle(
         "Ours: the paper's tables, read closely; no trials but the paper's",
@@ -286,7 +249,7 @@ def audit(frame=None):
     figure.tables = {
         "audit": df,
         "audit_runs": runs.merge(shares.drop(columns="runs"), "left", "architecture"),
-        "audit_reruns": again,
+        "audit_reruns": reruns,
         "audit_caption": audits.captions_slip(),
     }
     return figure
@@ -319,7 +282,7 @@ def _runs(ax, runs):
         min(runs.low.min(), runs.table_1.min()) - 30,
         max(runs.high.max(), runs.table_1.max()) + 30,
     ]
-    ax.plot(ends, ends, color=GREY, linewidth=1, linestyle=(0, (1, 1.5)), zorder=0)
+    ax.plot(ends, ends, color=GREY, linewidth=1, linestyle=DOTTED, zorder=0)
     for row in runs.itertuples():
         s = style_of([row.architecture])[row.architecture]
         ax.plot(
@@ -340,7 +303,7 @@ def _runs(ax, runs):
             label=label_of(row.architecture),
         )
     ax.set(xlabel="by Table 1", ylabel="by t and df of Table App.2", xlim=ends, ylim=ends)
-    ax.legend(loc="upper left", handletextpad=0.2, labelspacing=0.25, fontsize=7.5)
+    ax.legend(loc="upper left", handletextpad=0.2, labelspacing=0.25, fontsize=SMALL)
 
 
 def _shares(ax, shares):
@@ -369,10 +332,10 @@ def _shares(ax, shares):
     ax.tick_params(axis="y", length=0)
 
 
-def _reruns(ax, again):
+def _reruns(ax, reruns):
     letter(ax, "d", "reruns over the original loss")
     most = {a: row[paper.TABLE_APP1_COLUMNS.index("max")] for a, row in paper.TABLE_APP1.items()}
-    for place, row in enumerate(again.itertuples()):
+    for place, row in enumerate(reruns.itertuples()):
         s = style_of([row.architecture])[row.architecture]
         ax.plot(
             np.array([row.min, most[row.architecture]]) / row.original,
@@ -390,9 +353,9 @@ def _reruns(ax, again):
             ha="center",
             fontsize=8,
         )
-    ax.axvline(1, color=GREY, linewidth=1, linestyle=DASHES, zorder=0)
+    ax.axvline(1, color=GREY, linewidth=1, linestyle=DASHED, zorder=0)
     ax.set_xscale("log")
     ax.set_xticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
-    ax.set_yticks(range(len(again)), [label_of(a) for a in again.architecture])
-    ax.set(xlabel="loss / original loss", ylim=(len(again) - 0.5, -0.6))
+    ax.set_yticks(range(len(reruns)), [label_of(a) for a in reruns.architecture])
+    ax.set(xlabel="loss / original loss", ylim=(len(reruns) - 0.5, -0.6))
     ax.tick_params(axis="y", length=0)

@@ -4,7 +4,8 @@ captions and verdicts.
 
 from pathlib import Path
 
-import matplotlib
+import matplotlib.image
+import numpy as np
 import pandas as pd
 
 from rnnkit import analysis
@@ -17,7 +18,7 @@ from rnnkit.figures.account import (
     note,
     unchanged,
 )
-from rnnkit.figures.style import look
+from rnnkit.figures.style import for_dark_pages, look
 from rnnkit.figures.verdicts import claims_of, verdict_rows
 from rnnkit.figures.words import alt as alt_of
 from rnnkit.figures.words import caption
@@ -26,17 +27,20 @@ from rnnkit.wording import duration
 
 
 def save(figure, name: str, out, data, alt: str) -> list[Path]:
-    """Writes `name`.png, .svg and the plotted points as CSV into the folder `out`; the same figure
-    gives the same bytes.
+    """Writes `name`.png, .svg and the plotted points as CSV into the folder `out`, and a picture
+    for dark pages into its folder dark/; the same figure gives the same bytes.
 
     `data` is a frame, or a dict file name -> frame where a figure is drawn from more than one
     table. Returns the paths.
     """
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    paths = [out / f"{name}.png", out / f"{name}.svg"]
+    (out / "dark").mkdir(parents=True, exist_ok=True)
+    paths = [out / file for file in _pictures(name)]
+    about = {"Software": None, "Description": alt}
     with matplotlib.rc_context(look()):
-        figure.savefig(paths[0], metadata={"Software": None, "Description": alt})
+        figure.savefig(paths[0], metadata=about)
+        pixels = np.rint(255 * matplotlib.image.imread(paths[0]))
+        matplotlib.image.imsave(paths[2], for_dark_pages(pixels), metadata=about)
         figure.savefig(
             paths[1],
             metadata={"Date": None, "Creator": "rnnkit", "Title": name, "Description": alt},
@@ -47,6 +51,17 @@ def save(figure, name: str, out, data, alt: str) -> list[Path]:
     return paths
 
 
+def _pictures(name: str) -> list[str]:
+    """The files of a figure but its tables, in the folder where it is saved."""
+    return [f"{name}.png", f"{name}.svg", f"dark/{name}.png"]
+
+
+def _shown(name: str, alt: str) -> str:
+    """Markdown that shows a figure, on a dark page its picture for those."""
+    dark = f'<source media="(prefers-color-scheme: dark)" srcset="dark/{name}.png">'
+    return f"<picture>{dark}![{alt}]({name}.png)</picture>"
+
+
 def keep(figure, name: str, out, data, alt: str, trials: str, **entry):
     """Saves a figure of the kit's own into a folder where nothing but the kit's own files may be
     replaced, and notes it in the account.
@@ -55,7 +70,7 @@ def keep(figure, name: str, out, data, alt: str, trials: str, **entry):
     StoreError.
     """
     tables = data if isinstance(data, dict) else {name: data}
-    check_free(out, [f"{name}.png", f"{name}.svg", *(f"{stem}.csv" for stem in tables)])
+    check_free(out, [*_pictures(name), *(f"{stem}.csv" for stem in tables)])
     note(
         out,
         name,
@@ -199,7 +214,7 @@ def _exhibit(name, draw, out) -> str:
         data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in figure.tables)
         title, words = figure.caption.split(". ", 1)
         text = (
-            f"## {title}\n\n![{figure.alt}]({name}.png)\n\n{words}\n\nData: {data}; vector:"
+            f"## {title}\n\n{_shown(name, figure.alt)}\n\n{words}\n\nData: {data}; vector:"
             f" [{name}.svg]({name}.svg).\n"
         )
         keep(figure, name, out, figure.tables, figure.alt, "", text=text)
@@ -217,7 +232,7 @@ def _section(name, frame, alt, tables, claims) -> str:
     )
     parts = [
         f"## {exhibit(name).title}\n",
-        f"![{alt}]({name}.png)\n",
+        f"{_shown(name, alt)}\n",
         f"{caption(name, frame)}\n",
         f"Budget: {budget}. Data: {data}; vector: [{name}.svg]({name}.svg).\n",
     ]

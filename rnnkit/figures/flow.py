@@ -8,12 +8,22 @@ not of trials; a figure carries its caption and its tables with it.
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from rnnkit import analysis
 from rnnkit.analysis.flow import QUANTILES
-from rnnkit.figures.style import GREY, PALE, legend, new_figure, style_of, styled, write_note
+from rnnkit.figures.style import (
+    DASHED,
+    GREY,
+    PALE,
+    SMALL,
+    legend,
+    line_key,
+    new_figure,
+    style_of,
+    styled,
+    write_note,
+)
 from rnnkit.wording import label_of
 
 OURS = "Ours: not in the paper"
@@ -30,19 +40,15 @@ def one_setting(flows: dict):
     if not flows:
         raise ValueError("The figure needs at least one architecture, got none.")
     style = style_of(flows)
-    figure = new_figure(1.2 + 1.75 * len(flows), 5.4)
+    figure = new_figure(5.4)
     axes = figure.subplots(3, len(flows), sharex=True, sharey="row", squeeze=False)
-    for (architecture, seen), (top, middle, bottom) in zip(flows.items(), axes.T):
+    for (architecture, flow), (top, middle, bottom) in zip(flows.items(), axes.T):
         color = style[architecture].color
-        states(top, seen, color)
-        gates(middle, seen, color)
+        states(top, flow, color)
+        gates(middle, flow, color)
         for other in flows:
-            backward(
-                bottom,
-                flows[other],
-                PALE if other != architecture else color,
-                zorder=1 + (other == architecture),
-            )
+            own = other == architecture
+            backward(bottom, flows[other], color if own else PALE, zorder=1 + own)
         top.set_title(label_of(architecture))
         bottom.set_xlabel("time step t")
     axes[0, 0].set_ylabel("state $h_t$")
@@ -50,51 +56,47 @@ def one_setting(flows: dict):
     axes[2, 0].set_ylabel("gradient at t\n(1 at the last step)")
     axes[2, 0].set_yscale("log")
     axes[2, 0].yaxis.set_minor_locator(NullLocator())
-    axes[2, 0].set_ylim(
-        max(FLOOR, axes[2, 0].get_ylim()[0]), min(CEILING, max(3, axes[2, 0].get_ylim()[1]))
-    )
+    low, high = axes[2, 0].get_ylim()
+    axes[2, 0].set_ylim(max(FLOOR, low), min(CEILING, max(3, high)))
     sns.despine(figure)
-    steps, units = (
-        next(iter(flows.values())).h_TxMxN.shape[0] - 1,
-        next(iter(flows.values())).h_TxMxN.shape[2],
-    )
-    last = {a: float(seen.gradient_TxM[0, 0]) for a, seen in flows.items()}
-    numbers = ", ".join(f"{label_of(a)} {value:.2g}" for a, value in last.items())
-    figure.suptitle(
-        f"{OURS}: one untrained layer of {units} units sees an impulse at step 1",
-        x=0.01,
-        ha="left",
-        fontsize=8,
-        color=GREY,
-    )
-    figure.alt = (
-        f"State, gates and gradient of {len(flows)} cells over {steps} steps. Gradient left at step"
-        f" 0: {numbers}."
-    )
-    figure.caption = (
-        f"{OURS}. One untrained layer of {units} units is shown a random vector at step 1 and zeros"
-        f" after. Top: the state of {min(LINES, units)} units. Middle: each gate, averaged over the"
-        " units. Bottom: the norm of the gradient of a random readout of the last state with"
-        " respect to the state at step t, relative to the last step; in pale, the other cells. At"
-        f" step 0 there is left: {numbers}."
-    )
-    figure.tables = {"flow": table_of(flows)}
+    _describe_setting(figure, flows)
     return figure
 
 
-def states(ax, seen, color):
+def _describe_setting(figure, flows: dict):
+    """Title, alternative text, caption and table of `one_setting`."""
+    steps, _, units = next(iter(flows.values())).h_TxMxN.shape
+    last = {a: float(flow.gradient_TxM[0, 0]) for a, flow in flows.items()}
+    numbers = ", ".join(f"{label_of(a)} {value:.2g}" for a, value in last.items())
+    title = f"{OURS}: one untrained layer of {units} units receives an impulse at step 1"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=8, color=GREY)
+    figure.alt = (
+        f"State, gates and gradient of {len(flows)} cells over {steps - 1} steps. Gradient left at"
+        f" step 0: {numbers}."
+    )
+    figure.caption = (
+        f"{OURS}. One untrained layer of {units} units receives a random vector at step 1 and zeros"
+        f" after it. Top: the state of {min(LINES, units)} units. Middle: each gate, averaged over"
+        " the units. Bottom: the norm of the gradient of a random readout of the last state with"
+        " respect to the state at step t, relative to the last step; the other cells in pale grey."
+        f" What is left of it at step 0: {numbers}."
+    )
+    figure.tables = {"flow": table_of(flows)}
+
+
+def states(ax, flow, color):
     """The state of the first units over time."""
-    lines = ax.plot(seen.h_TxMxN[:, 0, :LINES], color=color, linewidth=0.9, alpha=0.75)
+    lines = ax.plot(flow.h_TxMxN[:, 0, :LINES], color=color, linewidth=0.9, alpha=0.75)
     ax.axhline(0, color=PALE, linewidth=0.8, zorder=0)
     return lines
 
 
-def gates(ax, seen, color):
+def gates(ax, flow, color):
     """Each gate's mean over the units, named at its end."""
-    if not seen.gates:
+    if not flow.gates:
         write_note(ax, "no gate")
-    ends = spread([float(gate[-1].mean()) for gate in seen.gates.values()], 0.1)
-    for (name, gate), line, end in zip(seen.gates.items(), GATE_LINES, ends):
+    ends = spread([float(gate[-1].mean()) for gate in flow.gates.values()], 0.1)
+    for (name, gate), line, end in zip(flow.gates.items(), GATE_LINES, ends):
         steps = np.arange(1, len(gate) + 1)
         ax.plot(steps, gate[:, 0].mean(1), color=color, linestyle=line)
         ax.annotate(
@@ -109,9 +111,9 @@ def gates(ax, seen, color):
     ax.set_ylim(-0.02, 1.02)
 
 
-def backward(ax, seen, color, **settings):
+def backward(ax, flow, color, **settings):
     """The gradient with respect to the state at each step."""
-    gradient = np.clip(seen.gradient_TxM[:, 0], FLOOR / 10, CEILING * 10)
+    gradient = np.clip(flow.gradient_TxM[:, 0], FLOOR / 10, CEILING * 10)
     return ax.plot(np.arange(len(gradient)), gradient, color=color, **settings)
 
 
@@ -120,20 +122,20 @@ def table_of(flows) -> pd.DataFrame:
     a `gate`'s mean, and the `gradient`.
     """
     rows = []
-    for architecture, seen in flows.items():
-        for unit, line in enumerate(seen.h_TxMxN[:, 0, :LINES].T):
+    for architecture, flow in flows.items():
+        for unit, line in enumerate(flow.h_TxMxN[:, 0, :LINES].T):
             rows += [
                 (architecture, step, f"state of unit {unit}", value)
                 for step, value in enumerate(line)
             ]
-        for name, gate in seen.gates.items():
+        for name, gate in flow.gates.items():
             rows += [
                 (architecture, step, f"gate {name}", value)
                 for step, value in enumerate(gate[:, 0].mean(1), 1)
             ]
         rows += [
             (architecture, step, "gradient", value)
-            for step, value in enumerate(seen.gradient_TxM[:, 0])
+            for step, value in enumerate(flow.gradient_TxM[:, 0])
         ]
     return pd.DataFrame(rows, columns=["architecture", "step", "quantity", "value"])
 
@@ -145,48 +147,50 @@ def gradients(frame: pd.DataFrame):
     """
     bands, shares = analysis.gradient_bands(frame), analysis.gradient_shares(frame)
     names = list(dict.fromkeys(bands.architecture))
-    style, last = style_of(names), int(bands.back.max())
-    figure = new_figure(1.2 + 1.75 * len(names), 4.5)
+    style = style_of(names)
+    figure = new_figure(5.0)
     axes = figure.subplots(2, len(names), sharex=True, sharey=True, squeeze=False)
     for architecture, column in zip(names, axes.T):
-        for what, ax in zip(("gradient", "trace"), column):
-            part = bands[(bands.architecture == architecture) & (bands.quantity == what)]
-            q = part[list(QUANTILES)].clip(FLOOR / 10, CEILING * 10)
-            color = style[architecture].color
-            ax.fill_between(part.back, q.q10, q.q90, color=color, alpha=0.18, linewidth=0)
-            ax.fill_between(part.back, q.q25, q.q75, color=color, alpha=0.32, linewidth=0)
-            ax.plot(part.back, q.q50, color=color, linewidth=1.8)
-            ax.axhline(1, color=GREY, linewidth=0.8, linestyle=(0, (6, 2)), zorder=1)
-            ax.set_xlabel(
-                "steps back from the end" if what == "gradient" else "steps on from the impulse"
-            )
-            ax.tick_params(labelbottom=True)
+        own = bands[bands.architecture == architecture]
+        for quantity, ax in zip(("gradient", "trace"), column):
+            _bands(ax, own[own.quantity == quantity], style[architecture].color)
         column[0].set_title(label_of(architecture))
         row = shares[shares.architecture == architecture].iloc[0]
         text = f"vanished {100 * row.vanished:.0f} %\nexploded {100 * row.exploded:.0f} %"
-        write_note(column[0], text, 0.97, 0.98)
-        column[0].texts[-1].set(ha="right", va="top", fontsize=7.5)
-    ax = axes[0, 0]
-    ax.set_yscale("log")
-    ax.set_ylim(FLOOR, CEILING)
-    ax.set_xlim(0, last)
-    ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-    ax.set_ylabel("gradient\n(1 at the last step)")
+        write_note(column[0], text, 0.99, 0.99, ha="right", va="top", fontsize=SMALL)
+    axes[0, 0].set(yscale="log", ylim=(FLOOR, CEILING), xlim=(0, int(bands.back.max())))
+    axes[0, 0].xaxis.set_major_locator(MaxNLocator(3, integer=True))
+    axes[0, 0].set_ylabel("gradient\n(1 at the last step)")
     axes[1, 0].set_ylabel("what is left of the impulse\n(1 at its step)")
+    for row, name in zip(axes, ("steps back", "steps onward")):
+        for ax in row:
+            ax.set_xlabel(name)
     sns.despine(figure)
-    legend(
-        figure,
-        [
-            Line2D([], [], color=GREY, linewidth=1.8, label="median"),
-            Line2D([], [], color=GREY, linewidth=7, alpha=0.45, label="25-75 %"),
-            Line2D([], [], color=GREY, linewidth=7, alpha=0.2, label="10-90 % of the draws"),
-        ],
-        columns=3,
-    )
-    middle = (
-        bands[(bands.quantity == "gradient") & (bands.back == last)].set_index("architecture").q50
-    )
-    numbers = ", ".join(f"{label_of(a)} {middle[a]:.2g}" for a in names)
+    keys = [
+        line_key("median", "-", 1.8),
+        line_key("25-75 %", "-", 7, alpha=0.45),
+        line_key("10-90 % of the draws", "-", 7, alpha=0.2),
+    ]
+    legend(figure, keys)
+    _describe_gradients(figure, bands)
+    return figure
+
+
+def _bands(ax, part: pd.DataFrame, color):
+    """Median and two bands of one quantity against steps."""
+    q = part[list(QUANTILES)].clip(FLOOR / 10, CEILING * 10)
+    ax.fill_between(part.back, q.q10, q.q90, color=color, alpha=0.18, linewidth=0)
+    ax.fill_between(part.back, q.q25, q.q75, color=color, alpha=0.32, linewidth=0)
+    ax.plot(part.back, q.q50, color=color, linewidth=1.8)
+    ax.axhline(1, color=GREY, linewidth=0.8, linestyle=DASHED, zorder=1)
+    ax.tick_params(labelbottom=True)
+
+
+def _describe_gradients(figure, bands: pd.DataFrame):
+    """Title, alternative text, caption and table of `gradients`."""
+    last = int(bands.back.max())
+    end = bands[(bands.quantity == "gradient") & (bands.back == last)]
+    numbers = ", ".join(f"{label_of(row.architecture)} {row.q50:.2g}" for row in end.itertuples())
     title = f"{OURS}: untrained cells with hyper-parameters drawn from the ranges of Appendix A"
     figure.suptitle(title, x=0.01, ha="left", fontsize=8, color=GREY)
     figure.alt = (
@@ -197,22 +201,22 @@ def gradients(frame: pd.DataFrame):
         f"{OURS}. One untrained layer whose scales, biases and types are drawn at random from the"
         " ranges of Appendix A; median (line) and bands over the draws. Top: norm of the gradient"
         " with respect to the state so many steps before the last one. Bottom: how far apart the"
-        f" states with and without the impulse still are. Vanished: below 1/1000 after {last}"
-        f" steps; exploded: above 1000. Median gradient {last} steps back: {numbers}."
+        " states with and without the impulse still are, so many steps after it. Vanished: below"
+        f" 1/1000 after {last} steps; exploded: above 1000. Median gradient {last} steps back:"
+        f" {numbers}."
     )
     figure.tables = {"gradients": bands}
-    return figure
 
 
 def spread(places, least, low=-np.inf, high=np.inf) -> list[float]:
     """`places` moved apart so that labels at them do not touch, in their order, and within low and
     high.
     """
-    order, moved = np.argsort(places, kind="stable"), list(places)
+    order, spaced = np.argsort(places, kind="stable"), list(places)
     for before, after in zip(order, order[1:]):
-        moved[after] = max(moved[after], moved[before] + least)
+        spaced[after] = max(spaced[after], spaced[before] + least)
     limit = high
     for k in order[::-1]:
-        moved[k] = max(low, min(moved[k], limit))
-        limit = moved[k] - least
-    return moved
+        spaced[k] = max(low, min(spaced[k], limit))
+        limit = spaced[k] - least
+    return spaced

@@ -10,9 +10,16 @@ from rnnkit.analysis.capacity import BEST
 from rnnkit.analysis.throughput import memory_errors
 from rnnkit.exhibits.base import points
 from rnnkit.figures.style import (
+    DASHED,
     GREY,
+    HALF,
     PALE,
+    SMALL,
+    architecture_keys,
+    half_search,
+    half_search_key,
     legend,
+    legend_panel,
     letter,
     new_figure,
     style_of,
@@ -24,7 +31,6 @@ from rnnkit.figures.words import each, scale_and_seed, write_budget
 from rnnkit.theory import memory_bound
 from rnnkit.wording import label_of, layers
 
-DASHED = (0, (6, 2))
 FILLS = ("full", "none", "left", "top")  # of the marker, the largest size first
 
 
@@ -35,56 +41,48 @@ def more_cells(frame: pd.DataFrame):
     """
     best = points("more_cells", frame)["more_cells"]
     names, depths = analysis.in_order(best.architecture), sorted(best.n_layers.unique())
-    figure = new_figure(4.9 * max(2, len(depths)), 1.5 + 0.32 * len(names))
+    figure = new_figure(1.5 + 0.32 * len(names))
     axes = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
+    later = [a for a in names if a not in paper.ARCHITECTURES]
     for ax, depth, place in zip(axes, depths, "abcdefgh"):
         letter(ax, place, layers(depth))
-        stored(
-            ax,
-            best[best.n_layers == depth],
-            names,
-            others=[a for a in names if a not in paper.ARCHITECTURES],
-        )
+        best_by_size(ax, best[best.n_layers == depth], names, later)
     sns.despine(figure)
-    legend(figure, size_keys(best.max_params), columns=8)
+    legend(figure, size_keys(best.max_params))
     write_budget(figure, "more_cells", frame)
     return figure
 
 
-def stored(ax, best: pd.DataFrame, names, others):
-    """A row for each architecture: bits per parameter at each size, from what half the search would
-    have found. `others` stand out.
+def best_by_size(ax, best: pd.DataFrame, names, others):
+    """A row for each architecture: bits per parameter at each size, with its `half_search`.
+    `others` stand out.
     """
     style, sizes = style_of(names), sorted(best.max_params.unique())
     rows_of_names(ax, names, others)
-    for row in best.dropna(subset="bits").itertuples():
-        s, fill = style[row.architecture], fill_of(row.max_params, sizes)
-        y = names.index(row.architecture) + 0.16 * (
-            sizes.index(row.max_params) - (len(sizes) - 1) / 2
-        )
+    known = best.dropna(subset="bits")
+    middle = (len(sizes) - 1) / 2
+    rows = [
+        names.index(row.architecture) + 0.16 * (sizes.index(row.max_params) - middle)
+        for row in known.itertuples()
+    ]
+    known = known.assign(row=rows)
+    for (architecture, size), part in known.groupby(["architecture", "max_params"], sort=False):
+        s, value = style[architecture], "bits_per_param"
+        half_search(ax, part, HALF[value], value, "row", s.color, rows=True)
         ax.plot(
-            [row.bits_per_param_low, row.bits_per_param],
-            [y, y],
-            color=s.color,
-            linewidth=1,
-            zorder=2,
-        )
-        ax.plot(
-            row.bits_per_param,
-            y,
+            part[value],
+            part.row,
             color=s.color,
             marker=s.marker,
-            fillstyle=fill,
+            fillstyle=fill_of(size, sizes),
             linestyle="none",
             markersize=6.5,
             zorder=3,
             markerfacecoloralt="white",
         )
-    say_missing(ax, names, best.architecture[best.bits.notna()])
-    for bits, text in (
-        (paper.PERCEPTRON_BITS, "perceptron: 2"),
-        (paper.BITS_PER_PARAMETER, "paper: 5"),
-    ):
+    note_missing(ax, names, known.architecture)
+    guides = {"perceptron: 2": paper.PERCEPTRON_BITS, "paper: 5": paper.BITS_PER_PARAMETER}
+    for text, bits in guides.items():
         ax.axvline(bits, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
         ax.annotate(
             text,
@@ -92,10 +90,10 @@ def stored(ax, best: pd.DataFrame, names, others):
             (3, 0),
             textcoords="offset points",
             color=GREY,
-            fontsize=7.5,
+            fontsize=SMALL,
             va="center",
         )
-    most = best.bits_per_param.max() if best.bits.notna().any() else 0
+    most = known.bits_per_param.max() if len(known) else 0
     ax.set(xlabel="bits per parameter", xlim=(0, max(paper.BITS_PER_PARAMETER, most) + 0.9))
     if not (best.bits > 0).any():
         write_note(ax, "no bits stored")
@@ -113,11 +111,7 @@ def size_keys(max_params) -> list[Line2D]:
         Line2D([], [], fillstyle=fill_of(size, sizes), label=f"{size:,} parameters", **settings)
         for size in sizes
     ]
-    return keys + [
-        Line2D(
-            [], [], color=GREY, linewidth=1, label="from what half of the search would have found"
-        )
-    ]
+    return [*keys, half_search_key()]
 
 
 def rows_of_names(ax, names, others):
@@ -129,59 +123,51 @@ def rows_of_names(ax, names, others):
         ax.axhspan(names.index(a) - 0.5, names.index(a) + 0.5, color=PALE, linewidth=0, zorder=0)
 
 
-def say_missing(ax, names, there):
+def note_missing(ax, names, present):
     """Says in its row that an architecture has no trials of this kind."""
-    for a in set(names) - set(there):
+    for a in set(names) - set(present):
         ax.text(
             0.01,
             names.index(a),
             "no such trials here",
             transform=ax.get_yaxis_transform(),
             color=GREY,
-            fontsize=7.5,
+            fontsize=SMALL,
             va="center",
         )
 
 
 @styled
 def report(architecture: str, frame: pd.DataFrame):
-    """The report on one cell: (a) bits per parameter, (b) error by units, (c) share of random sets
-    that diverged, beside the paper's six.
+    """The report on one cell: (a) bits per parameter, (b) share of random sets that diverged, (c)
+    error by units, beside the paper's six.
 
     `frame` holds the trials of `tables_of`. The figure carries its `tables`, `caption` and `alt`.
     """
     best, errors, random = tables_of(frame)
     names = [architecture, *(a for a in paper.ARCHITECTURES if a != architecture)]
-    figure = new_figure(12.4, 3.9)
-    left, right = figure.subfigures(1, 2, width_ratios=(2.1, 1))
-    (bits, diverged), units = (
-        left.subplots(1, 2, sharey=True, width_ratios=(1.25, 1)),
-        right.subplots(),
-    )
+    figure = new_figure(6.9)
+    upper, lower = figure.subfigures(2, 1)
+    bits, diverged = upper.subplots(1, 2, sharey=True, width_ratios=(1.25, 1))
+    units, keys = lower.subplots(1, 2, width_ratios=(1.25, 1))
     letter(bits, "a", "stored bits")
-    stored(bits, best, names, [architecture])
+    best_by_size(bits, best, names, [architecture])
     letter(diverged, "b", "random hyper-parameters on parentheses")
     _diverged(diverged, random, names)
     letter(units, "c", "memory throughput")
     _memory(units, errors, architecture, names)
     sns.despine(figure)
-    legend(left, size_keys(best.max_params), columns=3)
+    legend_panel(keys, [*architecture_keys(names), *size_keys(best.max_params)])
     spent = analysis.budget(frame[frame.architecture == architecture])
     title = (
         f"Report on {label_of(architecture)} ({scale_and_seed(spent)}): {spent};"
         f" {analysis.short_origin(frame)}"
     )
     figure.suptitle(title, x=0.01, ha="left", fontsize=8, color=GREY)
-    figure.tables = dict(
-        zip(
-            [f"report_{architecture}{part}" for part in ("", "_memory", "_diverged")],
-            (best, errors, random),
-        )
-    )
-    figure.alt, figure.caption = (
-        _alt(architecture, best, errors, random),
-        _caption(architecture, frame),
-    )
+    stems = [f"report_{architecture}{part}" for part in ("", "_memory", "_diverged")]
+    figure.tables = dict(zip(stems, (best, errors, random)))
+    figure.alt = _alt(architecture, best, errors, random)
+    figure.caption = _caption(architecture, frame)
     return figure
 
 
@@ -192,21 +178,9 @@ def tables_of(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataF
     bits, memory, random = (
         frame[frame.task_type == task] for task in ("per_cap", "mem_thru", "parens_counting")
     )
-    errors = memory_errors(memory)
-    errors = errors[
-        [
-            "architecture",
-            "n_layers",
-            "n_units",
-            "n_in",
-            "num_params",
-            "loss",
-            "loss_high",
-            "bound",
-            "excess",
-            "trials",
-        ]
-    ]
+    columns = ["architecture", "n_layers", "n_units", "n_in", "num_params"]
+    columns += ["loss", "loss_high", "bound", "excess", "trials"]
+    errors = memory_errors(memory)[columns]
     shares = analysis.infeasible_table(random)[
         ["architecture", "n_layers", "trials", "infeasible", "percent", "low", "high"]
     ]
@@ -228,7 +202,7 @@ def _diverged(ax, random, names):
             markersize=6.5,
             zorder=3,
         )
-    say_missing(ax, names, random.architecture)
+    note_missing(ax, names, random.architecture)
     ax.set(
         xlabel="diverged, % (Wilson's 95 % interval)", xlim=(-2, max(40, 1.05 * random.high.max()))
     )
@@ -241,20 +215,23 @@ def _memory(ax, errors, architecture, names):
     ax.axvline(n_in, color="black", linewidth=1, zorder=1)
     for a in names[::-1]:
         curve, s = errors[(errors.architecture == a)].dropna(subset="loss"), style[a]
+        strong = a == architecture
+        half_search(ax, curve, "loss_high", "loss", "n_units", s.color)
         ax.plot(
             curve.n_units,
             curve.loss,
             color=s.color,
             marker=s.marker,
             linestyle=s.line,
-            zorder=4 if a == architecture else 3,
-            linewidth=2.4 if a == architecture else 1,
-            markersize=8 if a == architecture else 4.5,
+            zorder=4 if strong else 3,
+            linewidth=2.4 if strong else 1,
+            markersize=8 if strong else 4.5,
         )
-    high = errors.loss.max() if errors.loss.notna().any() else 1
+    losses = pd.concat([errors.loss, errors.loss_high]).dropna()
+    high = losses.max() if len(losses) else 1
     ax.set(
-        xlabel="units a layer, N",
-        ylabel="squared error a dimension",
+        xlabel="units per layer, N",
+        ylabel="squared error per dimension",
         ylim=(-0.02 * high, 1.12 * max(high, memory_bound(units[0], n_in))),
         xticks=sorted(set(errors.n_units)),
     )
@@ -265,7 +242,7 @@ def _memory(ax, errors, architecture, names):
         ("data", "axes fraction"),
         "offset points",
         va="top",
-        fontsize=7.5,
+        fontsize=SMALL,
     )
     write_at_right(ax, memory_bound(units[-1], n_in), "bound", GREY)
     if errors.loss.isna().all():
@@ -285,11 +262,9 @@ def _alt(architecture, best, errors, random) -> str:
 
 def _caption(architecture, frame) -> str:
     """What the report shows and what stands behind it."""
-    own, others = (
-        frame[frame.architecture == architecture],
-        analysis.in_order(set(frame.architecture) - {architecture}),
-    )
-    beside_it = (
+    own = frame[frame.architecture == architecture]
+    others = analysis.in_order(set(frame.architecture) - {architecture})
+    neighbours = (
         f"Beside it, with the same budget: {', '.join(map(label_of, others))}"
         if others
         else "No other cell has trials of this budget"
@@ -298,5 +273,5 @@ def _caption(architecture, frame) -> str:
         f"Report on {label_of(architecture)}. (a) Best of each search on the capacity task; lines"
         " begin at what half of it would have found. (b) Random hyper-parameters that diverged on"
         " parentheses. (c) Best error of memory throughput; dashed: the bound of N units. Its"
-        f" trials: {analysis.budget(own)}. {beside_it}. {analysis.origin(frame)}"
+        f" trials: {analysis.budget(own)}. {neighbours}. {analysis.origin(frame)}"
     )

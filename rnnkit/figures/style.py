@@ -1,11 +1,15 @@
 """How every figure looks: one colour, marker and line for each architecture, the paper's values in
 grey, units on the axes.
+
+A figure is at most WIDTH inches wide and no text in it is smaller than SMALL points. A page that
+shows it 850 pixels wide, as GitHub does, so gives its least letters SMALL / 72 * 850 / WIDTH = 10.4
+pixels.
 """
 
 import base64
+import functools
 import io
 import math
-from functools import wraps
 from typing import NamedTuple
 
 import matplotlib
@@ -14,10 +18,15 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.transforms import offset_copy
 
 from rnnkit.wording import label_of, layers
 
+WIDTH = 8.5  # inches
+SMALL = 7.5  # points
 GREY, PALE = "#6b6b6b", "#ececec"
+DASHED, DOTTED = (0, (6, 2)), (0, (1, 1.5))  # lines of the paper's values, and of what is exact
+NIGHT = (13, 17, 23)  # the ground of figures for dark pages, RGB: GitHub's
 
 
 class Style(NamedTuple):
@@ -55,7 +64,7 @@ def style_of(architectures) -> dict[str, Style]:
     """
     fixed = PAPER_STYLE | LATER_STYLE
     others = sorted(set(architectures) - set(fixed))
-    made = [
+    later = [
         Style(
             MORE_COLORS[i % len(MORE_COLORS)],
             MORE_MARKERS[i % len(MORE_MARKERS)],
@@ -63,7 +72,7 @@ def style_of(architectures) -> dict[str, Style]:
         )
         for i in range(len(others))
     ]
-    return {a: fixed[a] for a in fixed if a in set(architectures)} | dict(zip(others, made))
+    return {a: fixed[a] for a in fixed if a in set(architectures)} | dict(zip(others, later))
 
 
 def look() -> dict:
@@ -92,12 +101,12 @@ def styled(draw):
     alone.
     """
 
-    @wraps(draw)
-    def drawn(*args, **kwargs):
+    @functools.wraps(draw)
+    def figure_function(*args, **kwargs):
         with matplotlib.rc_context(look()):
             return draw(*args, **kwargs)
 
-    return drawn
+    return figure_function
 
 
 class Drawing(Figure):
@@ -119,9 +128,22 @@ class Drawing(Figure):
         return {"image/png": image, "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
 
 
-def new_figure(width: float, height: float) -> Drawing:
-    """An empty figure, in inches."""
-    return Drawing(figsize=(width, height), layout="constrained")
+def new_figure(height: float) -> Drawing:
+    """An empty figure, `height` inches high and as wide as all figures are."""
+    return Drawing(figsize=(WIDTH, height), layout="constrained")
+
+
+def for_dark_pages(pixels: np.ndarray) -> np.ndarray:
+    """A picture (height x width x RGB, bytes) with light and dark exchanged: white becomes NIGHT,
+    black becomes white, and every colour keeps its hue. What is between is a little lighter than
+    its mirror image, since thin coloured lines are harder to see on black.
+    """
+    rgb = pixels[..., :3].astype(np.int16)
+    inverted = 255 + rgb - rgb.max(-1, keepdims=True) - rgb.min(-1, keepdims=True)
+    lift = (np.arange(256) / 255) ** 0.85
+    night = np.array(NIGHT)
+    tables = np.rint(night + lift[:, None] * (255 - night)).astype(np.uint8)  # level x channel
+    return np.stack([tables[inverted[..., k], k] for k in range(3)], axis=-1)
 
 
 def letter(ax, text: str, title: str):
@@ -138,37 +160,40 @@ def short(number: float) -> str:
     return f"{number:.4g}"
 
 
-def parameters_axis(ax, sizes, name="parameters"):
+def parameters_axis(ax, sizes, name="parameters", fewest=math.inf):
     """Logarithmic x-axis with a tick at each size that was trained, dropping those that would touch
     their neighbour.
+
+    Whole units leave part of a small budget unused: `fewest` are the parameters of the smallest
+    network.
     """
-    low, high = min(sizes), max(sizes)
+    low, high = min(min(sizes) / 1.8, fewest / 1.2), 1.35 * max(sizes)
     ax.set_xscale("log")
-    ax.set_xlim(low / 2.4, high * 1.6)  # whole units leave part of a small budget unused
-    room, kept = np.log(high * 1.6 * 2.4 / low) / 5, []
+    ax.set_xlim(low, high)
+    room, ticks = np.log(high / low) / 5, []
     for size in sorted(sizes, reverse=True):
-        if not kept or np.log(kept[-1] / size) > room:
-            kept.append(size)
-    ax.set_xticks(kept, [short(size) for size in kept])
+        if not ticks or np.log(ticks[-1] / size) > room:
+            ticks.append(size)
+    ax.set_xticks(ticks, [short(size) for size in ticks])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel(name)
 
 
-def log_ticks(axis):
-    """A logarithmic axis labelled 300, 1K instead of powers, and at 3 or more between them where it
-    is short.
+def log_ticks(axis, text=short):
+    """A logarithmic axis labelled 300, 1K instead of powers, or by another `text` of a number, and
+    at 3 or more between them where it is short.
     """
     low, high = axis.get_view_interval()
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
     if high / low < 300:
         steps = (1, 2, 3, 5) if high / low < 30 else (1, 3)
         axis.set_ticks(
-            [m * 10.0**e for e in range(-2, 9) for m in steps if low <= m * 10.0**e <= high]
+            [m * 10.0**e for e in range(-9, 9) for m in steps if low <= m * 10.0**e <= high]
         )
     axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
 
 
-def reference(ax, value: float, text: str | None, color=GREY, line=(0, (6, 2))):
+def reference(ax, value: float, text: str | None, color=GREY, line=DASHED):
     """The paper's value as a grey line, labelled outside the axes where no data can be."""
     ax.axhline(value, color=color, linewidth=1, linestyle=line, zorder=1)
     if text:
@@ -185,35 +210,101 @@ def write_at_right(ax, value: float, text: str, color=GREY):
         "offset points",
         color=color,
         va="center",
-        fontsize=7.5,
+        fontsize=SMALL,
     )
 
 
-def write_note(ax, text: str, x: float = 0.5, y: float = 0.5):
-    """Says in grey why a panel is empty, at a place without lines."""
-    ax.text(x, y, text, transform=ax.transAxes, ha="center", va="center", color=GREY, fontsize=8.5)
+def write_note(ax, text: str, x: float = 0.5, y: float = 0.5, **settings):
+    """A few words in grey inside a panel, such as why it is empty; lines do not run through them."""
+    settings = {"ha": "center", "va": "center", "color": GREY, "fontsize": 8.5} | settings
+    ground = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.8}
+    ax.text(x, y, text, transform=ax.transAxes, bbox=ground, zorder=2, **settings)
 
 
-def legend(figure, handles, columns: int):
-    """One legend below all panels, in as few rows of at most `columns` as it takes, filled evenly."""
-    rows = math.ceil(len(handles) / columns)
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=math.ceil(len(handles) / rows),
-        handlelength=2.6,
-        columnspacing=1.6,
-    )
+def write_values(ax, cells, values, form: str, bold=None):
+    """The numbers of a table (rows x columns) on the coloured `cells` of a pcolormesh, black or
+    white, whichever has more contrast there; "-" for nan.
+    """
+    for (row, column), value in np.ndenumerate(values):
+        known = np.isfinite(value)
+        ground = cells.cmap(cells.norm(cells.get_array()[row, column])) if known else (1, 1, 1, 1)
+        ax.text(
+            column + 0.5,
+            row + 0.5,
+            form.format(value).replace("-0.00", "0.00") if known else "-",
+            ha="center",
+            va="center",
+            fontsize=8.5 if values.shape[1] < 8 else SMALL,
+            fontweight="bold" if bold is not None and bold[row, column] else "normal",
+            color="black" if _luminance(ground) > 0.18 else "white",
+        )
 
 
-def architecture_keys(architectures, lines=True) -> list[Line2D]:
+def _luminance(color) -> float:
+    """Relative luminance of WCAG 2; above 0.18, black has more contrast than white."""
+    rgb = np.asarray(color[:3], float)
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def legend(figure, handles, columns: int | None = None, place="outside lower center"):
+    """One legend below all panels, in as few rows as it takes, filled evenly; with so many
+    `columns`, where it stands elsewhere.
+    """
+    if columns is None:
+        most = next(n for n in range(len(handles), 0, -1) if _legend_width(handles, n) < WIDTH)
+        columns = math.ceil(len(handles) / math.ceil(len(handles) / most))
+    figure.legend(handles=handles, loc=place, ncols=columns, handlelength=2.6, columnspacing=1.6)
+
+
+def legend_panel(ax, handles):
+    """A legend in a panel of its own."""
+    ax.set_axis_off()
+    ax.legend(handles=handles, loc="center", handlelength=3, labelspacing=0.6)
+
+
+def _legend_width(handles, columns: int) -> float:
+    """About how many inches a legend is wide: its entries fill column by column."""
+    parts = np.array_split([len(handle.get_label()) for handle in handles], columns)
+    letters = 0.58 * sum(max(part) for part in parts) + columns * (2.6 + 0.8 + 1.6)
+    return letters * matplotlib.rcParams["legend.fontsize"] / 72
+
+
+def line_key(label: str, line=DASHED, width=1.0, color=GREY, **settings) -> Line2D:
+    """Entry of a legend for a line that belongs to no architecture."""
+    return Line2D([], [], color=color, linewidth=width, linestyle=line, label=label, **settings)
+
+
+# what a caption says of the lines that `half_search` draws
+HALF_SEARCH = " Thin lines run to what half of the search would have found in 39 of 40 cases."
+
+
+def half_search_key() -> Line2D:
+    """Entry of a legend for what `half_search` draws."""
+    return line_key("from what half of the search would have found", "-", 1.2, alpha=0.6)
+
+
+def half_search(ax, points, half: str, best: str, at: str, color, rows=False, **settings):
+    """A thin line at each best trial of `points` to what half of its search would have found in 39
+    of 40 cases.
+
+    `half` and `best` name the columns of the two ends, `at` that of the place on the other axis:
+    the x-axis, or the y-axis where `rows`. The best of a search bounds what a network can do, so
+    there is no line to its other side.
+    """
+    lines = ax.hlines if rows else ax.vlines
+    settings = {"color": color, "linewidth": 1.2, "alpha": 0.6, "zorder": 2} | settings
+    lines(points[at], points[half], points[best], **settings)
+
+
+def architecture_keys(architectures, lines=True, markers=True) -> list[Line2D]:
     """Entries of a legend, one for each architecture."""
     return [
         Line2D(
             [],
             [],
             color=s.color,
-            marker=s.marker,
+            marker=s.marker if markers else "none",
             linestyle=s.line if lines else "none",
             label=label_of(a),
         )
@@ -230,23 +321,41 @@ def depth_keys(depths) -> list[Line2D]:
     ]
 
 
-def curves(ax, best, y: str, x="num_params", lines=True, depths=True, **options):
-    """A curve for each architecture and depth of a frame, through its best trials."""
-    style = style_of(best.architecture)
+HALF = {  # column of a best trial -> that of what half of the search would have found
+    "bits": "bits_low",
+    "bits_per_param": "bits_per_param_low",
+    "loss": "loss_high",
+    "excess": "excess_high",
+}
+
+
+def curves(ax, best, y: str, x="num_params", lines=True, depths=True, apart=0.0, **options):
+    """A curve for each architecture and depth of a frame, through its best trials, each with its
+    `half_search` where the frame has it.
+
+    Curves stand `apart` points beside each other, where many have the same x; the caller then sets
+    the limits of the axes.
+    """
+    style, half = style_of(best.architecture), HALF.get(y)
     for (architecture, depth), curve in best.groupby(["architecture", "n_layers"], sort=False):
         s, curve = style[architecture], curve.sort_values(x)
+        place = apart * (list(style).index(architecture) - (len(style) - 1) / 2)
+        shift = offset_copy(ax.transData, ax.figure, place, 0, units="points")
+        moved = {"transform": shift} if apart else {}
         settings = {
             "color": s.color,
             "marker": s.marker,
             "linestyle": s.line if lines else "none",
             "markerfacecoloralt": "white",
-        } | options
+        }
         fill = FILL.get(depth, "bottom") if depths else "full"
+        if half in curve:
+            half_search(ax, curve, half, y, x, s.color, **moved)
         ax.plot(
             curve[x],
             curve[y],
             fillstyle=fill,
             label=f"{architecture}/{depth}",
             zorder=3,
-            **settings,
+            **settings | moved | options,
         )

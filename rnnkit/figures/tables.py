@@ -2,74 +2,72 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 
 from rnnkit import paper
 from rnnkit.analysis import in_order
 from rnnkit.exhibits.base import points
-from rnnkit.figures.style import GREY, new_figure, style_of, styled
+from rnnkit.figures.style import GREY, SMALL, WIDTH, new_figure, style_of, styled
 from rnnkit.figures.words import write_budget
 from rnnkit.wording import label_of, layers
 
-LINE, LETTER, GAP = 0.235, 0.079, 0.22  # inches: a row, a letter of 9 points, between columns
+ROW, LETTER, GAP = 0.235, 0.00878, 0.22  # inches: a row, a letter per point, between columns
+LARGE = 9  # points, where the table fits
 NONE = "-"
 
 
-def _drawn(
-    name: str,
-    frame,
-    heads: list[str],
-    body: list[list[str]],
-    theirs,
-    groups=(),
-    rules=(),
-    colors=None,
-):
-    """A table with rules above, below and under its head. `theirs(row, column)` is whether a cell
-    is the paper's; `groups` are (title, first column, last column) over the head, `rules` the rows
+def _table_figure(name, frame, heads, body, theirs, groups=(), rules=(), colors=None):
+    """A table with rules above, below and under its head, in letters as large as fit.
+
+    `heads` is a row of text, `body` the rows below it. `theirs(row, column)` is whether a field is
+    the paper's; `groups` are (title, first column, last column) over the head, `rules` the rows
     with a thin line above, `colors` those of the first column.
     """
-    cells = [heads, *body]
-    widths = [LETTER * max(len(row[k]) for row in cells) + GAP for k in range(len(heads))]
-    for title, first, last in groups:  # a group's title may be longer than what it stands above
-        widths[last] += max(0.0, LETTER * len(title) + GAP - sum(widths[first : last + 1]))
-    width, rows = sum(widths), len(cells) + bool(groups)
-    ends = [sum(widths[: k + 1]) for k in range(len(widths))]
-    figure = new_figure(max(6.4, width + 0.3), LINE * rows + 0.75)
+    fields = [heads, *body]
+    size = LARGE
+    while sum(widths := _widths(fields, groups, size)) > WIDTH - 0.3 and size > SMALL:
+        size -= 0.25
+    figure = new_figure(ROW * (len(fields) + bool(groups)) + 0.75)
     ax = figure.subplots()
-    ax.set(xlim=(0, max(6.1, width)), ylim=(rows, 0))
+    rows = len(fields) + bool(groups)
+    ax.set(xlim=(0, max(WIDTH - 0.3, sum(widths))), ylim=(rows, 0))
     ax.axis("off")
-    for title, first, last in groups:
-        left, right = ends[first] - widths[first] + GAP / 2, ends[last] - GAP / 4
-        ax.text((left + right) / 2, 0.5, title, ha="center", va="center", fontsize=9)
-        ax.plot([left, right], [0.97, 0.97], color="black", linewidth=0.5)
+    ends = np.cumsum(widths)
+    _heads_of_groups(ax, groups, widths, ends, size)
     top = int(bool(groups))
-    for y, row in enumerate(cells):
+    for y, row in enumerate(fields):
         for x, text in enumerate(row):
             color = GREY if theirs(y - 1, x) else "black"
             if x == 0 and y and colors:
                 color = colors[y - 1] or color
-            at, side = (ends[x] - GAP / 3, "right") if x else (GAP / 3, "left")
-            weight = "bold" if x == 0 and y else "normal"
-            ax.text(
-                at,
-                top + y + 0.5,
-                text,
-                ha=side,
-                va="center",
-                color=color,
-                fontsize=9,
-                fontweight=weight,
-            )
-    for y, thick in (
-        (0, 1.2),
-        (top + 1, 0.8),
-        (rows, 1.2),
-        *((top + 1 + row, 0.3) for row in rules),
-    ):
-        ax.plot([0, width], [y, y], color="black", linewidth=thick, clip_on=False)
+            place, side = (ends[x] - GAP / 3, "right") if x else (GAP / 3, "left")
+            form = {"fontsize": size, "fontweight": "bold" if x == 0 and y else "normal"}
+            ax.text(place, top + y + 0.5, text, ha=side, va="center", color=color, **form)
+    thin = [(top + 1 + row, 0.3) for row in rules]
+    for y, thick in ((0, 1.2), (top + 1, 0.8), (rows, 1.2), *thin):
+        ax.plot([0, ends[-1]], [y, y], color="black", linewidth=thick, clip_on=False)
     write_budget(figure, name, frame)
     return figure
+
+
+def _widths(fields, groups, size: float) -> list[float]:
+    """Inches of each column in letters of `size` points: a group's title may be longer than what it
+    stands above.
+    """
+    letter = LETTER * size
+    widths = [letter * max(len(row[k]) for row in fields) + GAP for k in range(len(fields[0]))]
+    for title, first, last in groups:
+        widths[last] += max(0.0, letter * len(title) + GAP - sum(widths[first : last + 1]))
+    return widths
+
+
+def _heads_of_groups(ax, groups, widths, ends, size: float):
+    """The title of each group of columns, with a line below it."""
+    for title, first, last in groups:
+        left, right = ends[first] - widths[first] + GAP / 2, ends[last] - GAP / 4
+        ax.text((left + right) / 2, 0.5, title, ha="center", va="center", fontsize=size)
+        ax.plot([left, right], [0.97, 0.97], color="black", linewidth=0.5)
 
 
 @styled
@@ -101,7 +99,7 @@ def table1(frame: pd.DataFrame):
                 ]
             )
     colors = [s.color for s in style_of(names).values()]
-    return _drawn(
+    return _table_figure(
         "table1",
         frame,
         heads,
@@ -162,7 +160,7 @@ def tableapp1(frame: pd.DataFrame):
             ]
         )
         colors += [style_of([row.architecture])[row.architecture].color, None]
-    return _drawn(
+    return _table_figure(
         "tableapp1",
         frame,
         heads,
@@ -207,7 +205,7 @@ def tableapp2(frame: pd.DataFrame):
                 for who in ("", "paper_")
             )
             body[pair] += [*ours, *printed, agree]
-    return _drawn(
+    return _table_figure(
         "tableapp2",
         frame,
         heads,

@@ -28,77 +28,86 @@ UNKNOWN = (
 
 
 @styled
-def task_example(made: dict):
+def task_example(example: dict):
     """Figure of one example of a task, as rnnkit.tasks.example gives it: (a) input and answer over
     time, (b) what is behind the costs.
     """
-    text = isinstance(made["input"], list)
-    lines = len(made["input"]) if text else 0
-    figure = new_figure(11, 2.9 if not text else 2.1 + 0.25 * max(0, lines - 2))
-    figure.get_layout_engine().set(wspace=0.06)
-    ax, curve = figure.subplots(1, 2, width_ratios=(3.2, 1))
-    (_text if text else _vector)(ax, made)
-    _curve(curve, made)
-    letter(ax, "a", f"{title(made)}: one example")
-    letter(curve, "b", made["curve"]["title"])
-    figure.alt = alt(made)
-    b = f"{made['curve']['title']}: {made['curve']['about']}"
-    figure.caption = f"Ours: not in the paper. {title(made)}: (a) {A[text]}, (b) {b}. {costs(made)}"
-    figure.tables = {f"task_{made['task']}": table(made)}
+    text = isinstance(example["input"], list)
+    if text:  # a line of text takes the whole width
+        lines = 1.2 + 0.3 * len(example["input"])
+        figure = new_figure(lines + 1.9)
+        ax, curve = figure.subplots(2, 1, height_ratios=(lines, 1.9))
+    else:
+        figure = new_figure(3.2)
+        figure.get_layout_engine().set(wspace=0.06)
+        ax, curve = figure.subplots(1, 2, width_ratios=(2.3, 1))
+    (_text if text else _vector)(ax, example)
+    _curve(curve, example)
+    letter(ax, "a", f"{title(example)}: one example")
+    letter(curve, "b", example["curve"]["title"])
+    figure.alt = alt(example)
+    b = f"{example['curve']['title']}: {example['curve']['about']}"
+    figure.caption = (
+        f"Ours: not in the paper. {title(example)}: (a) {A[text]}, (b) {b}. {costs(example)}"
+    )
+    figure.tables = {f"task_{example['task']}": table(example)}
     return figure
 
 
-def title(made: dict) -> str:
+def title(example: dict) -> str:
     """The task's name and form."""
-    form = made["form"].split(" ")[0]
-    name = task_name(made["task"], made["form"])
+    form = example["form"].split(" ")[0]
+    name = task_name(example["task"], example["form"])
     return name[0].upper() + name[1:] + (f" ({form} form)" if form else "")
 
 
-def costs(made: dict) -> str:
+def costs(example: dict) -> str:
     """What chance and perfection cost, as a sentence."""
-    perfect = f"a perfect one {made['perfect']:g}" if math.isfinite(made["perfect"]) else UNKNOWN
-    return (
-        f"An answer that ignores the input costs {made['chance']:.4g} ({made['unit']}), {perfect}."
+    perfect = (
+        f"a perfect one {example['perfect']:g}" if math.isfinite(example["perfect"]) else UNKNOWN
     )
+    return f"An answer that ignores the input costs {example['chance']:.4g} ({example['unit']}), {perfect}."
 
 
-def alt(made: dict) -> str:
+def alt(example: dict) -> str:
     """A sentence for those who cannot see the figure."""
-    count, steps = len(made["input"]), len(made["input"][0])
+    count, steps = len(example["input"]), len(example["input"][0])
     shape = (
         f"{count} line{'s' * (count > 1)} of text"
-        if isinstance(made["input"], list)
-        else f"{count} numbers a step"
+        if isinstance(example["input"], list)
+        else f"{count} numbers per step"
     )
     return (
-        f"{title(made)}: {shape} over {steps} steps, the answer from step {made['first'] + 1} on."
-        f" {costs(made)}"
+        f"{title(example)}: {shape} over {steps} steps, the answer from step {example['first'] + 1} on."
+        f" {costs(example)}"
     )
 
 
-def table(made: dict) -> pd.DataFrame:
+def table(example: dict) -> pd.DataFrame:
     """What the figure draws: part (input, target or curve), row (a number of the vector, a stream),
     x (step or axis) and value.
     """
     rows = [
         ("input", i, t + 1, value)
-        for i, line in enumerate(made["input"])
+        for i, line in enumerate(example["input"])
         for t, value in enumerate(line)
     ]
-    if isinstance(made["target"], str):
+    if isinstance(example["target"], str):
         rows += [
-            ("target", 0, made["first"] + 1 + k, symbol) for k, symbol in enumerate(made["target"])
+            ("target", 0, example["first"] + 1 + k, symbol)
+            for k, symbol in enumerate(example["target"])
         ]
     else:
-        rows += [("target", k, made["first"] + 1, value) for k, value in enumerate(made["target"])]
-    rows += [("curve", 0, x, y) for x, y in zip(made["curve"]["x"], made["curve"]["y"])]
+        rows += [
+            ("target", k, example["first"] + 1, value) for k, value in enumerate(example["target"])
+        ]
+    rows += [("curve", 0, x, y) for x, y in zip(example["curve"]["x"], example["curve"]["y"])]
     return pd.DataFrame(rows, columns=["part", "row", "x", "value"])
 
 
-def _vector(ax, made):
+def _vector(ax, example):
     """A vector over time as an image, with the answer beside its last step."""
-    x, y = np.asarray(made["input"], float), np.asarray(made["target"], float)
+    x, y = np.asarray(example["input"], float), np.asarray(example["target"], float)
     steps, span = x.shape[1], max(np.abs(x).max(), np.abs(y).max())
     binary = set(np.unique(x)) <= {0.0, 1.0}
     colors = (
@@ -152,82 +161,82 @@ def _vector(ax, made):
         ax.figure.colorbar(image, ax=ax, label="value", fraction=0.04, pad=0.12)
 
 
-def _text(ax, made):
+LETTER = {"ha": "center", "va": "center", "family": "DejaVu Sans Mono", "fontsize": 11}
+
+
+def _text(ax, example):
     """Lines of symbols over time, with the answers below or, for counts, at their right."""
-    lines, asked = made["input"], made["target"]
-    steps = len(lines[0])
+    lines, steps = example["input"], len(example["input"][0])
     skipped = max(0, steps - MOST)
-    counts = not isinstance(asked, str)
-    rows = len(lines) + (0 if counts else 1)
-    letters = dict(
-        ha="center",
-        va="center",
-        family="DejaVu Sans Mono",
-        fontsize=11 if min(steps, MOST) <= 40 else 9.5,
-    )
+    counts = not isinstance(example["target"], str)
     for row, line in enumerate(lines):
-        kind = made["pairs"][row] if counts else ""
         for t in range(skipped, steps):
-            symbol = "␣" if line[t] == " " and not counts and made["task"] == "text8" else line[t]
-            strong = symbol in kind if counts else t >= made["first"] or made["task"] != "text8"
-            color = (SHOWN if strong else GREY) if symbol != " " else GREY
-            weight = "bold" if counts and strong else "normal"
-            ax.text(
-                t + 1,
-                row,
-                symbol if symbol != " " else "·",
-                color=color,
-                fontweight=weight,
-                **letters,
-            )
-        if counts:
-            ax.text(
-                steps + 1.5,
-                row,
-                f"{kind} open: {asked[row]}",
-                va="center",
-                color=ASKED,
-                fontsize=9,
-                family="DejaVu Sans Mono",
-            )
-    if not counts:
-        for k, symbol in enumerate(asked):
-            shown = {" ": "␣" if made["task"] == "text8" else "·"}.get(symbol, symbol)
-            ax.text(made["first"] + 1 + k, len(lines), shown, color=ASKED, **letters)
-        starts = [made[name] for name in ("problem", "first") if name in made]
-        names = ("problem", "compute", "answer") if len(starts) > 1 else ("not scored", "scored")
-        for start, end, name in zip([0, *starts], [*starts, steps], names):
-            ax.text(
-                (start + end + 1) / 2, -0.75, name, ha="center", va="center", color=GREY, fontsize=8
-            )
-            if start:
-                ax.axvline(start + 0.5, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)))
+            _symbol(ax, example, t, row, line[t], example["pairs"][row] if counts else None)
+    (_counts if counts else _answer)(ax, example, steps)
+    rows = len(lines) + (0 if counts else 1)
     ax.set_xlim(skipped + 0.3, steps + 0.7)
     ax.set_ylim(rows - 0.4, -0.6 if counts else -1.1)
-    ax.set_yticks(
-        range(rows),
-        ([f"stream {j + 1}" for j in range(len(lines))] if counts else ["shown", "asked"]),
-    )
+    names = [f"stream {j + 1}" for j in range(len(lines))] if counts else ["shown", "asked"]
+    ax.set_yticks(range(rows), names)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel("time step" + (f" (the last {MOST} of {steps})" if skipped else ""))
     sns.despine(ax=ax, left=True)
 
 
-def _curve(ax, made):
+def _visible(symbol: str, example) -> str:
+    """A blank as a sign that can be seen: of text8 it is a symbol like others, else it is a pause."""
+    return {" ": "␣" if example["task"] == "text8" else "·"}.get(symbol, symbol)
+
+
+def _symbol(ax, example, t: int, row: int, symbol: str, pair):
+    """One symbol that is shown, strong where it counts for the answer: the parentheses of a stream's
+    own `pair`, or, where there is none, all that is no pause and is scored.
+    """
+    text = _visible(symbol, example)
+    if pair is not None:
+        strong = symbol in pair
+    else:
+        strong = text != "·" and (t >= example["first"] or example["task"] != "text8")
+    weight = "bold" if strong and pair is not None else "normal"
+    ax.text(t + 1, row, text, color=SHOWN if strong else GREY, fontweight=weight, **LETTER)
+
+
+def _counts(ax, example, steps: int):
+    """How many parentheses are open at the end of each stream."""
+    for row, (pair, count) in enumerate(zip(example["pairs"], example["target"])):
+        form = LETTER | {"ha": "left", "fontsize": 9}
+        ax.text(steps + 1.5, row, f"{pair} open: {count}", color=ASKED, **form)
+
+
+def _answer(ax, example, steps: int):
+    """The symbols that are asked, below the steps at which they are due, and the parts of a line."""
+    for k, symbol in enumerate(example["target"]):
+        place = example["first"] + 1 + k
+        ax.text(place, len(example["input"]), _visible(symbol, example), color=ASKED, **LETTER)
+    starts = [example[name] for name in ("problem", "first") if name in example]
+    names = ("problem", "compute", "answer") if len(starts) > 1 else ("not scored", "scored")
+    for start, end, name in zip([0, *starts], [*starts, steps], names):
+        middle = (start + end + 1) / 2
+        ax.text(middle, -0.8, name, ha="center", va="center", color=GREY, fontsize=8)
+        if start:
+            ax.axvline(start + 0.5, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)))
+
+
+def _curve(ax, example):
     """The curve behind the costs, with chance as a line where it is a loss."""
-    curve = made["curve"]
+    curve = example["curve"]
     x, y = curve["x"], curve["y"]
     ax.set(xlabel=curve["xlabel"], ylabel=curve["ylabel"])
-    if made["task"] in ("text8", "parens_counting", "arithmetic"):
+    if example["task"] in ("text8", "parens_counting", "arithmetic"):
         ax.bar(range(len(x)), y, color=BAR, edgecolor=GREY, linewidth=0.6)
-        ax.set_xticks(range(len(x)), x, fontsize=6.5 if len(x) > 12 else 8.5)
-        if made["task"] == "arithmetic":
-            reference(ax, made["chance"], f"mean:\n{made['chance']:.2f}")
+        ax.set_xticks(range(len(x)), x, fontsize=8.5)
+        if example["task"] == "arithmetic":
+            reference(ax, example["chance"], f"mean:\n{example['chance']:.2f}")
     else:
         ax.plot(x, y, color=GREY)
         ax.set_xlim(min(x), max(x))
         ax.set_ylim(0, 1.05 * max(y))
-        if made["task"] == "rcf":
+        if example["task"] == "rcf":
             ax.set_xscale("symlog", linthresh=max(1, x[1]))
             ax.set_xlim(0, max(x))
     sns.despine(ax=ax)

@@ -3,18 +3,22 @@
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.lines import Line2D
+from matplotlib.colors import to_rgba
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from rnnkit import analysis, paper
-from rnnkit.exhibits.base import exhibit, points, rows_of
+from rnnkit.exhibits.base import points, rows_of
 from rnnkit.figures.reference import overlay_columns, overlay_search
 from rnnkit.figures.style import (
+    DASHED,
     GREY,
     PALE,
+    SMALL,
+    architecture_keys,
     legend,
     letter,
+    line_key,
     new_figure,
     reference,
     style_of,
@@ -26,7 +30,6 @@ from rnnkit.figures.words import task_name, write_budget
 from rnnkit.wording import label_of, layers
 
 TOP = 3.0  # losses above so many times chance stand with the diverged ones
-CHANCE = (0, (6, 2))  # its line
 
 
 class Scale:
@@ -82,73 +85,76 @@ class Scale:
         ax.set_ylim(self.low, self.at(1.18 if band else 1.03))
         if band:
             ax.axhspan(self.high, self.at(1.18), color=PALE, linewidth=0, zorder=0)
-        ax.axhline(self.chance, color=GREY, linewidth=1, linestyle=CHANCE, zorder=1)
+        ax.axhline(self.chance, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
 
 
 @styled
 def fig4(frame: pd.DataFrame):
     """Figure 4: running median (a-d) and minimum (e-h) of the loss over trials on parentheses,
-    (i-p) on arithmetic. ValueError.
+    (i-p) on arithmetic; a row for each depth. ValueError without trials.
     """
     table = points("fig4", frame)["fig4"]
-    style = style_of(table.architecture)
-    figure = new_figure(13.0, 11.4)
-    axes = figure.subplots(4, len(paper.HARD_DEPTHS))
-    letters, forms, theirs = iter(exhibit("fig4").panels), _forms("fig4", frame), []
-    for first, task in ((0, "parens_counting"), (2, "arithmetic")):
+    forms, style = _forms("fig4", frame), style_of(table.architecture)
+    figure = new_figure(14.5)
+    tasks = ("parens_counting", "arithmetic")
+    halves = zip(figure.subfigures(len(tasks), 1), tasks, ("abcdefgh", "ijklmnop"))
+    theirs = []
+    for half, task, letters in halves:
         part = table[table.task_type == task]
-        scale = Scale(part.loss, part.chance.iloc[0]) if len(part) else None
-        for row, what in ((first, "median"), (first + 1, "minimum")):
-            for ax, depth in zip(axes[row], paper.HARD_DEPTHS):
-                letter(
-                    ax, next(letters), f"{task_name(task)}, {layers(depth)}" if row == first else ""
-                )
-                _search(ax, part[part.n_layers == depth], what, style, scale)
-                if scale:
-                    theirs = (
-                        overlay_search(ax, "fig4", task, depth, what, scale.place, forms[task])
-                        or theirs
-                    )
-                if not (part.n_layers == depth).any():
-                    empty = (
-                        f"depth {depth}: not trained\nat this scale"
-                        if len(part)
-                        else f"{task_name(task)}:\nnot trained"
-                    )
-                    write_note(ax, empty)
-                ax.set_xlim(0, max(10, part.trial.max() * 1.02 if len(part) else 10))
-                ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-                ax.tick_params(labelbottom=row in (1, 3), labelleft=depth == 1)
-            axes[row][0].set_ylabel(
-                f"{'median' if what == 'median' else 'least'} loss,"
-                f" nats{' a symbol' if task == 'arithmetic' else ''}"
-            )
-            if scale:
-                write_at_right(axes[row][-1], scale.chance, f"chance {scale.chance:.3g}")
-                write_at_right(
-                    axes[row][-1],
-                    scale.top,
-                    (
-                        f"diverged, > {scale.high:.2g}"
-                        if (part.loss > scale.high).any()
-                        else "diverged"
-                    ),
-                )
-        for ax in axes[first + 1]:
+        half.suptitle(task_name(task), fontsize=10)
+        axes = half.subplots(len(paper.HARD_DEPTHS), 2, sharex=True)
+        for place, (row, depth) in enumerate(zip(axes, paper.HARD_DEPTHS)):
+            names = letters[place], letters[place + len(paper.HARD_DEPTHS)]
+            theirs = _depth_row(row, names, part, task, depth, style, forms) or theirs
+        axes[-1, 0].set_xlim(0, max(10, part.trial.max() * 1.02 if len(part) else 10))
+        axes[-1, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        for ax in axes[-1]:
             ax.set_xlabel("trials")
     sns.despine(figure)
-    lines = [
-        Line2D([], [], color=s.color, marker=s.marker, linestyle=s.line, label=label_of(a))
-        for a, s in style.items()
-    ]
-    more = [
-        Line2D([], [], color=GREY, linewidth=1, linestyle=CHANCE, label="chance"),
-        Patch(color=GREY, alpha=0.2, label="95 %"),
-        Line2D([], [], color=GREY, marker="o", markersize=2.5, linestyle="none", label="a trial"),
-    ]
-    legend(figure, lines + more + theirs, columns=9)
+    legend(figure, [*architecture_keys(table.architecture), *_search_keys(), *theirs])
     write_budget(figure, "fig4", frame)
     return figure
+
+
+def _depth_row(axes, names, part: pd.DataFrame, task: str, depth: int, style, forms) -> list:
+    """The median and the minimum of a task at one depth, on one axis of losses; gives the legend's
+    entry of the authors' trials.
+    """
+    own, theirs = part[part.n_layers == depth], []
+    axes[0].set_ylabel("nats per symbol" if task == "arithmetic" else "nats")
+    trained = own if len(own) else part
+    scale = Scale(trained.loss, trained.chance.iloc[0]) if len(trained) else None
+    for ax, name, statistic in zip(axes, names, ("median", "minimum")):
+        letter(ax, name, f"{statistic} loss so far, {layers(depth)}")
+        if scale is None:
+            ax.set_yticks([])
+        else:
+            _search(ax, own, statistic, style, scale)
+            theirs = overlay_search(ax, "fig4", task, depth, statistic, scale.place, forms[task])
+        if own.empty:
+            write_note(ax, _untrained(part, task, depth))
+    if scale is not None:
+        off = (own.loss > scale.high).any()
+        write_at_right(axes[-1], scale.chance, f"chance {scale.chance:.3g}")
+        write_at_right(axes[-1], scale.top, f"> {scale.high:.2g}" if off else "diverged")
+    return theirs
+
+
+def _untrained(part: pd.DataFrame, task: str, depth: int) -> str:
+    """Why a panel of Figure 4 is empty."""
+    if part.empty:
+        return f"{task_name(task)}:\nnot trained"
+    return f"depth {depth}: not trained\nat this scale"
+
+
+def _search_keys() -> list:
+    """Entries of Figure 4's legend that hold for all architectures."""
+    return [
+        line_key("chance"),
+        Patch(color=GREY, alpha=0.2, label="95 % interval"),
+        line_key("a trial", "none", marker="o", markersize=2.5),
+        Patch(color=PALE, label="diverged, or off the axis"),
+    ]
 
 
 def _forms(name: str, frame: pd.DataFrame) -> dict[str, str]:
@@ -156,52 +162,38 @@ def _forms(name: str, frame: pd.DataFrame) -> dict[str, str]:
     return dict(analysis.budget(rows_of(name, frame)).tasks)
 
 
-def _search(ax, part: pd.DataFrame, what: str, style, scale):
+def _search(ax, part: pd.DataFrame, statistic: str, style, scale):
     """One panel: a curve with its band for each study, and for medians each trial as a dot."""
-    if scale:
-        scale.dress(ax)
-    else:
-        ax.set_yticks([])
+    scale.dress(ax)
+    running = statistic == "median"
     for (architecture, _), study in part.groupby(["architecture", "study"], sort=False):
         s = style[architecture]
         every = max(1, len(study) // 4)
-        if what == "median":
-            ax.plot(
-                study.trial,
-                scale.place(study.loss),
-                "o",
-                color=s.color,
-                markersize=2.4,
-                alpha=0.5,
-                markeredgewidth=0,
-                zorder=1,
-            )
-        low, high = (
-            study[f"{what}_{end}"] if f"{what}_{end}" in study else study[what]
-            for end in ("low", "high")
-        )
-        known = (low.notna() & high.notna()).to_numpy()
+        if running:
+            dots = {"markersize": 2.6, "alpha": 0.5, "markeredgewidth": 0}
+            ax.plot(study.trial, scale.place(study.loss), "o", color=s.color, zorder=1, **dots)
+        low, high = (study.get(f"{statistic}_{end}", study[statistic]) for end in ("low", "high"))
         ax.fill_between(
             study.trial,
             scale.place(low),
             scale.place(high),
-            where=known,
+            where=(low.notna() & high.notna()).to_numpy(),
             color=s.color,
             alpha=0.08,
             linewidth=0,
-            step=None if what == "median" else "post",
+            step=None if running else "post",
             zorder=1,
         )
         ax.plot(
             study.trial,
-            scale.place(study[what]),
+            scale.place(study[statistic]),
             color=s.color,
             linestyle=s.line,
             marker=s.marker,
             markersize=4,
             linewidth=1.3,
             markevery=(every - 1, every),
-            drawstyle="default" if what == "median" else "steps-post",
+            drawstyle="default" if running else "steps-post",
             label=architecture,
             zorder=3,
         )
@@ -214,56 +206,53 @@ def fig5(frame: pd.DataFrame):
     """
     table = points("fig5", frame)["fig5"]
     depths = sorted(table.n_layers.unique())
-    style = style_of(table.architecture)
+    form = _forms("fig5", frame)["parens_counting"]
     scale = Scale(table.loss, table.chance.iloc[0])
-    above, form, theirs = (
-        bool((table.loss > scale.high).any()),
-        _forms("fig5", frame)["parens_counting"],
-        [],
-    )
-    figure = new_figure(10.4, 4.6)
-    axes = figure.subplots(1, 2, sharey=True)
+    above = bool((table.loss > scale.high).any())
+    figure = new_figure(4.8)
+    axes, theirs = figure.subplots(1, 2, sharey=True), []
     for ax, name, depth in zip(axes, "ab", (depths[0], depths[-1] if len(depths) > 1 else None)):
         letter(ax, name, layers(depth) if depth else "")
         scale.dress(ax, band=above)
-        part = table[table.n_layers == depth]
-        names = [a for a in style if a in set(part.architecture)]
-        for x, architecture in enumerate(names):
-            own = part[part.architecture == architecture]
-            _box(ax, x, own.loss.dropna().to_numpy(), style[architecture], scale)
+        names = _boxes(ax, table[table.n_layers == depth], style_of(table.architecture), scale)
         theirs = (
             overlay_columns(ax, "fig5", "parens_counting", depth, names, scale.place, form)
             or theirs
         )
-        counts = [
-            f"{part.loss[part.architecture == a].isna().sum()} of {(part.architecture == a).sum()}"
-            for a in names
-        ]
-        ax.set_xticks(
-            range(len(names)), [f"{label_of(a)}\n{count}" for a, count in zip(names, counts)]
-        )
-        ax.set_xlim(-0.6, max(len(names), 1) - 0.4)
-        ax.set_xlabel("below each box: trials that diverged")
         if not depth:
             write_note(ax, "only one depth was trained\nat this scale")
-        elif part.loss.isna().all():
-            write_note(ax, "no feasible trial")
     axes[0].set_ylabel("loss, nats")
     axes[1].tick_params(labelleft=True)
     reference(axes[1], scale.chance, f"chance\n{scale.chance:.3g}")
     if above:
         write_at_right(axes[1], scale.top, f"above {scale.high:.3g}")
     if theirs:
-        legend(figure, theirs, columns=1)
+        legend(figure, theirs)
     sns.despine(figure)
     write_budget(figure, "fig5", frame)
     return figure
 
 
-def _box(ax, x: int, losses, s, scale):
-    """Box and whiskers over all trials, these as dots beside each other at repeatable random
-    places.
+def _boxes(ax, part: pd.DataFrame, style, scale) -> list[str]:
+    """A box for each architecture, and below it how many of its trials diverged; gives their names
+    from left to right.
     """
+    names = [a for a in style if a in set(part.architecture)]
+    labels = []
+    for x, architecture in enumerate(names):
+        losses = part.loss[part.architecture == architecture]
+        _box(ax, x, losses.dropna().to_numpy(), style[architecture], scale)
+        labels.append(f"{label_of(architecture)}\n{losses.isna().sum()} of {len(losses)}")
+    ax.set_xticks(range(len(names)), labels, fontsize=SMALL)
+    ax.set_xlim(-0.6, max(len(names), 1) - 0.4)
+    ax.set_xlabel("below each box: trials that diverged")
+    if len(part) and part.loss.isna().all():
+        write_note(ax, "no feasible trial")
+    return names
+
+
+def _box(ax, x: int, losses, s, scale):
+    """Box and whiskers over all trials, and these as dots at repeatable random places."""
     if not len(losses):
         return
     spread = np.random.default_rng(0).uniform(-0.3, 0.3, len(losses))
@@ -286,14 +275,8 @@ def _box(ax, x: int, losses, s, scale):
         patch_artist=True,
         manage_ticks=False,
         zorder=3,
-        boxprops={"facecolor": (*_rgb(s.color), 0.25), "edgecolor": "black", "linewidth": 1},
+        boxprops={"facecolor": to_rgba(s.color, 0.25), "edgecolor": "black", "linewidth": 1},
         medianprops={"color": s.color, "linewidth": 2.2},
         whiskerprops=line,
         capprops=line,
     )
-
-
-def _rgb(color):
-    from matplotlib.colors import to_rgb
-
-    return to_rgb(color)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.patches import Circle, FancyBboxPatch
 
 from rnnkit import paper
-from rnnkit.figures.style import GREY, new_figure, style_of, styled
+from rnnkit.figures.style import GREY, SMALL, new_figure, style_of, styled
 from rnnkit.wording import label_of
 
 OURS = "Ours: not in the paper"
@@ -85,7 +85,7 @@ def wiring(architectures=paper.ARCHITECTURES):
             f" {', '.join(map(str, unknown)) or 'none of them'}. Name some of these."
         )
     rows = -(-len(architectures) // 2)
-    figure = new_figure(7.6, 0.35 + 2.3 * rows)
+    figure = new_figure(0.35 + 2.3 * rows)
     axes = figure.subplots(rows, 2, squeeze=False).ravel()
     style = style_of(paper.ARCHITECTURES)
     for ax, architecture in zip(axes, architectures):
@@ -136,7 +136,7 @@ def _cell(ax, architecture, color):
         _wire(ax, [end for end in wire if end in parts or isinstance(end, tuple)], parts)
         for text in (end for end in wire if isinstance(end, str) and end not in parts):
             x, y = wire[0]
-            ax.text(x + 0.25, y + 0.12, text, fontsize=7.5, va="bottom", color=GREY)
+            ax.text(x + 0.25, y + 0.12, text, fontsize=SMALL, va="bottom", color=GREY)
     for x, y, kind, text in parts.values():
         _part(ax, x, y, kind, text, color)
 
@@ -220,7 +220,7 @@ def unrolled(steps: int = 4, depth: int = 2):
         raise ValueError(
             f"An unrolled network has 2 to 12 steps and 1 to 8 layers, got {steps!r} and {depth!r}."
         )
-    figure = new_figure(7.6, 1.5 + 0.85 * depth)
+    figure = new_figure(1.5 + 0.85 * depth)
     ax = figure.subplots()
     ax.set(xlim=(-0.9, steps + 0.6), ylim=(-1.2, depth + 0.75))
     ax.axis("off")
