@@ -174,6 +174,8 @@ def test_draws_are_counted_until_they_are_stopped(page, picture):
 
 def test_a_click_into_the_cloud_describes_another_trial(page):
     widget = shown(page, "trials_explorer")
+    widget.press("parameters", "Home")  # of all sizes
+    widget.settle()
     box, details = widget.image.bounding_box(), widget.at.locator(".rnnkit-details")
 
     def click(x, y):
@@ -210,7 +212,7 @@ def test_a_slider_speaks_its_value(page):
     """And not the place of the value in a list."""
     for name, label in (("memorise_me", "parameters"), ("one_number_per_unit", "units a layer")):
         slider = shown(page, name).control(label)
-        shown(page, name).press(label)
+        shown(page, name).press(label, "ArrowLeft")
         readout = slider.locator(".widget-readout").inner_text()
         handle = slider.locator(".noUi-handle")
         handle.evaluate("e => new Promise(done => setTimeout(done, 100))")
