@@ -190,7 +190,7 @@ def one_choice_set(result) -> str:
     frame = trials_of(result, "parens_counting", "parentheses task")
     need(set(frame.tuner) == {"random"}, 'The sets must be drawn at random: tuner="random".')
     need(
-        frame.study.str.contains("/lr_init=").all(),
+        analysis.is_pinned(frame, "lr_init").all(),
         'The learning rate must be held fixed: pinned=(("lr_init", 0.003),).',
     )
     need(

@@ -267,16 +267,31 @@ def _encode(text, encoding):
     return text.encode("latin1")
 
 
+class _Call:
+    """A function that a pickle may call and cannot alter."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, *args):
+        return self.function(*args)
+
+    def __setstate__(self, state):
+        raise pickle.UnpicklingError("it would alter what reads it")
+
+
 KNOWN = {
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): _Array,
-    ("_codecs", "encode"): _encode,
+    ("_codecs", "encode"): _Call(_encode),
     ("collections", "OrderedDict"): collections.OrderedDict,
 }
 for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
     KNOWN |= {
-        (_module, "_reconstruct"): lambda kind, shape, dtype: _Array(),
-        (_module, "scalar"): _scalar,
+        (_module, "_reconstruct"): _Call(lambda kind, shape, dtype: _Array()),
+        (_module, "scalar"): _Call(_scalar),
     }
 
 
@@ -374,6 +389,7 @@ def _trial(name, row) -> tuple:
         "accuracy": math.nan,
         "commit": "",
         "torch": "",
+        "source": "",
     } | {column: math.nan if infeasible else float(row[column]) for column in LOSSES}
     return tuple((row | ours)[column] for column in COLUMNS)
 

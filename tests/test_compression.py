@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnkit.studies import Study, retrain, run
-from rnnkit.studies.compression import BITS, NOTE, bits_kept, quantise, quantised, rounded, study_of
+from rnnkit.studies.compression import BITS, NOTE, bits_kept, quantise, quantised, rounded
 from rnnkit.studies.retrain import best_network, blocks_of, measured, network_of, theta_of
 from rnnkit.theory import mutual_information
 from rnnkit.trials import StoreError, TrialStore
@@ -115,13 +115,13 @@ def test_a_study_is_made_again_from_a_row_of_its_trials(study):
         for field in dataclasses.fields(study)
         if field.name not in ("train_steps", "pinned")
     }
-    assert study_of(types.SimpleNamespace(study=study.key, **fields)) == study
+    assert Study.from_row(types.SimpleNamespace(study=study.key, **fields)) == study
 
 
 def test_a_row_of_a_study_that_is_unknown_is_refused(store):
     row = store.frame().assign(study="per_cap/gru/steps=1-2/by=hand").iloc[0]
     with pytest.raises(ValueError, match="cannot be made again"):
-        study_of(row)
+        Study.from_row(row)
 
 
 # --- rounding -------------------------------------------------------------------------------------

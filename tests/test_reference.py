@@ -325,6 +325,37 @@ BAD_PICKLES = {
 }
 
 
+ALTERED = {
+    "defaults of a function": b"cnumpy.core.multiarray\nscalar\n(N}S'__defaults__'\n(S'x'\ntstb.",
+    "an attribute of a function": b"cnumpy.core.multiarray\nscalar\n}S'x'\nI1\nsb.",
+    "the code of another": b"c_codecs\nencode\n(N}S'function'\ncnumpy\ndtype\nstb.",
+    "a class": b"cnumpy\nndarray\n(N}S'items'\n]stb.",
+    "a class of the library": b"ccollections\nOrderedDict\n(N}S'x'\nI1\nstb.",
+}
+
+
+@pytest.mark.parametrize("what", ALTERED)
+def test_a_pickle_that_would_alter_its_reader_is_refused_and_alters_nothing(tmp_path, what):
+    def state():
+        functions = [part for part in reference.KNOWN.values() if hasattr(part, "function")]
+        return [
+            *[(f.function, f.function.__defaults__, f.function.__dict__.copy()) for f in functions],
+            dict(vars(reference._Array)),
+            dict(vars(reference._Dtype)),
+        ]
+
+    before = state()
+    (tmp_path / "fig3.p").write_bytes(ALTERED[what])
+    refused(tmp_path / "fig3.p", "cannot be read|must hold|does not hold|is no array")
+    assert state() == before and len(before) == 7
+    assert len(reference.load(saved(tmp_path))) > 0
+
+
+def saved(tmp_path):
+    (tmp_path / "fig3_txt8rcf.p").write_bytes(pickled())
+    return tmp_path / "fig3_txt8rcf.p"
+
+
 @pytest.mark.parametrize("what", BAD_PICKLES)
 def test_a_pickle_of_something_else_is_refused_and_not_run(path, tmp_path, monkeypatch, what):
     monkeypatch.chdir(tmp_path)

@@ -16,13 +16,16 @@ import tempfile
 import threading
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
 import pytest
 
-from rnnkit.studies import studies_of
+from rnnkit.studies import EXPERIMENTS, Study, studies_of
+from rnnkit.studies.study import OF_ROW
 from rnnkit.trials import COLUMNS, StoreError, Trial, TrialStore
+from rnnkit.trials.key import pinned_in, read
 
 
 def a_trial(hyper_iter=0, study="per_cap/gru", **changes):
@@ -634,6 +637,22 @@ def test_a_small_file_of_long_texts_is_refused_before_they_are_written_out(path,
         store.import_(file)
 
 
+def test_a_column_that_unfolds_to_far_more_than_the_file_is_refused_before_it_does(path, tmp_path):
+    """One text of a hundred megabytes in a file of a few kilobytes."""
+    file = exported(tmp_path)
+    table = pyarrow.parquet.read_table(file).slice(0, 1)
+    place = table.schema.get_field_index("hparams")
+    table = table.set_column(place, "hparams", pyarrow.array(["x" * 100_000_000]))
+    settings = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
+    pyarrow.parquet.write_table(table, file, **settings)
+    assert file.stat().st_size < 30_000
+    before = pyarrow.total_allocated_bytes()
+    del table
+    with TrialStore(path) as store, pytest.raises(StoreError, match="hparams unfolds from"):
+        store.import_(file)
+    assert pyarrow.total_allocated_bytes() <= before
+
+
 def test_texts_of_a_store_from_elsewhere_are_shown_without_markup(path):
     with TrialStore(path) as store:
         store.add([a_trial(0, scale="<script>alert(1)</script>", device="\x1b[2Jcpu")])
@@ -655,6 +674,75 @@ def test_broken_hyper_parameters_in_a_store_are_told(path):
             ) as caught:
                 read()
             one_sentence(caught)
+
+
+WRONG = {
+    "hparams": ['{"lr_init": 1e999}', '{"lr_init": 1%s}' % (400 * "0"), "[1]", b"\xff", 5, "[" * 99999],
+    "num_params": ["many", 20.5, b"1"],
+    "steps": [20.5],
+    "valid_loss": ["low"],
+    "seconds": ["long", None],
+    "infeasible": ["yes"],
+    "scale": [b"\xff"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column, value", [(name, v) for name in WRONG for v in WRONG[name]])
+def test_a_value_that_no_trial_has_is_told_wherever_a_store_is_read(path, tmp_path, column, value):
+    """SQLite takes any value in any column."""
+    with TrialStore(path) as store:
+        store.add([a_trial(0)])
+        with sqlite3.connect(path) as sql:
+            if (column, value) == ("seconds", None):
+                sql.execute("UPDATE trials SET study = X'ff'")
+            else:
+                sql.execute(f'UPDATE trials SET "{column}" = ?', (value,))
+        reads = [store.frame, lambda: store.trial_at(0)]
+        for read in reads + [lambda: store.export(tmp_path / "x.parquet")] * (column != "hparams"):
+            with pytest.raises(StoreError, match="Delete that row") as caught:
+                read()
+            one_sentence(caught)
+        try:
+            assert len(store.summary()) == 1
+        except StoreError as error:
+            assert "texts where numbers must be" in str(error)
+
+
+def test_hyper_parameters_of_a_store_from_elsewhere_are_shown_without_markup(path):
+    with TrialStore(path) as store:
+        store.add([a_trial(0, hparams={"<b>": "$\\frac{1$", "lr_init": 0.5, "a": "\x1b[2J"})])
+        assert store.frame().hparams[0] == {"?b?": "??frac?1?", "lr_init": 0.5, "a": "??2J"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_neither_read_nor_written(path, tmp_path):
+    """It would be waited for without end."""
+    pipe = tmp_path / "pipe.parquet"
+    os.mkfifo(pipe)
+    os.mkfifo(tmp_path / "pipe.sqlite")
+    with TrialStore(path) as store:
+        store.add([a_trial(0)])
+        for call in (store.export, store.import_, TrialStore):
+            with pytest.raises(StoreError, match="file") as caught:
+                call(pipe)
+            one_sentence(caught)
+    with pytest.raises(StoreError, match="A store is a file"):
+        TrialStore(tmp_path / "pipe.sqlite")
+
+
+def test_a_store_that_was_opened_by_a_relative_path_outlives_a_change_of_folder(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with TrialStore("trials.sqlite") as store:
+        store.add([a_trial(0)])
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        store.add([a_trial(1)])
+        assert store.shelf.folder == tmp_path / "trials.weights"
+    assert os.listdir() == []
+    with TrialStore(tmp_path / "trials.sqlite", create=False) as store:
+        assert len(store) == 2
 
 
 def test_a_missing_parquet_file_is_told(path, tmp_path):
@@ -789,3 +877,75 @@ def test_a_file_of_the_kits_first_draws_still_opens_and_its_trials_are_no_study_
             for study in studies_of(name, scale)
         }
         assert not today & set(frame.study)
+
+
+# --- what a study's key says ----------------------------------------------------------------------
+
+
+def test_each_part_of_a_key_is_read_in_one_place():
+    for experiment in EXPERIMENTS:
+        for study in studies_of(experiment, "smoke"):
+            key = read(study.key)
+            assert (key.task_type, key.architecture, key.n_layers, key.max_params, key.seed) == (
+                (study.task_type, study.architecture, study.n_layers, study.max_params, study.seed)
+            )
+            assert (key.train_steps, key.tuner) == (study.train_steps, study.tuner)
+            assert key.pinned == (dict(study.pinned) if study.tuner != "rerun" else {})
+            assert study.key.endswith(f"/of={key.of}") and bool(key.start) == bool(study.start)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "/", "authors/fig5/per_cap/gru/layers=1/params=300",
+        "per_cap/gru/layers=1/params=300/in=5/unroll=2/steps=5/gp/seed=0",
+        "per_cap/gru/layers=1/layers=2/params=300/in=5/unroll=2/steps=5-9/gp/seed=0",
+        "per_cap/gru/layers=٣/params=300/in=5/unroll=2/steps=5-9/gp/seed=0",
+        f"per_cap/gru/layers=1/params={'9' * 5000}/in=5/unroll=2/steps=5-9/gp/seed=0",
+    ],
+)  # fmt: skip
+def test_a_text_that_is_no_key_is_none(text):
+    assert read(text) is None and isinstance(pinned_in(text), dict)
+
+
+def test_a_study_is_made_again_from_a_row_of_a_frame_and_from_a_trial():
+    study = Study("per_cap", "rnn", 1, 300, pinned=(("nonlinearity", "relu"), ("lr_init", 0.01)))
+    rerun = Study(
+        "per_cap", "gru", 1, 300, tuner="rerun", pinned=study_hparams(), train_steps=(5, 9)
+    )
+    for each in (study, rerun, Study("arithmetic", "lstm", 1, 900, form="tiny", tuner="random")):
+        columns = {name: getattr(each, name) for name in OF_ROW}
+        trial = a_trial(study=each.key, hparams=dict(each.pinned), **columns)
+        with TrialStore(":memory:") as store:
+            store.add([trial])
+            (row,) = store.frame().itertuples()
+            assert Study.from_row(trial) == Study.from_row(row) == each
+            assert Study.from_row(store.frame().iloc[0]) == each
+
+
+def study_hparams():
+    space = Study("per_cap", "gru", 1, 300, train_steps=(5, 9)).space
+    return tuple(space.sample(np.random.default_rng(0)).items())
+
+
+@pytest.mark.parametrize("change", ["/of=00000000", "", "/of=00000000/more"])
+def test_a_study_of_another_version_is_not_made_again(change):
+    study = Study("per_cap", "rnn", 1, 300)
+    columns = {name: getattr(study, name) for name in OF_ROW}
+    trial = a_trial(study=study.key.rpartition("/of=")[0] + change, **columns)
+    with pytest.raises(ValueError, match="cannot be made again from its trials") as caught:
+        Study.from_row(trial)
+    one_sentence(caught)
+
+
+def test_every_study_that_ships_is_made_again_but_those_that_follow_others():
+    shipped = Path(__file__).parents[1] / "figures" / "trials.parquet"
+    with TrialStore(shipped) as store:
+        first = store.frame().drop_duplicates("study")
+    lost = set()
+    for row in first.itertuples():
+        try:
+            assert Study.from_row(row).key == row.study
+        except ValueError:
+            lost.add(row.tuner)
+    assert lost <= {"long"} and len(first) > 100

@@ -27,7 +27,7 @@ from rnnkit.analysis.finding import FAILS, HOLDS, NO_NUMBERS, UNTESTED
 from rnnkit.analysis.flow import gradient_bands, gradient_shares
 from rnnkit.analysis.hard_tasks import winners
 from rnnkit.analysis.origin import origin, short_origin
-from rnnkit.analysis.rows import Budget, budget
+from rnnkit.analysis.rows import Budget, budget, is_pinned
 from rnnkit.analysis.search import importance, importance_table, race
 from rnnkit.analysis.statistics import (
     bootstrap,
@@ -52,7 +52,7 @@ __all__ = [
     "FAILS", "HOLDS", "NO_NUMBERS", "UNTESTED", "Budget", "Verdicts", "advice", "audit", "best_so_far", "best_trials", "bits_per_param",
     "bootstrap", "budget", "compare",
     "gradient_bands", "gradient_shares", "importance", "importance_table", "in_order", "race",
-    "infeasible_share", "kendall", "multipliers", "per_trial", "relu_ratio", "rows_of", "slope_loglog",
+    "infeasible_share", "is_pinned", "kendall", "multipliers", "per_trial", "relu_ratio", "rows_of", "slope_loglog",
     "origin", "rates_without_effect", "short_origin", "stored_bits", "tally", "unroll_curve", "wilson", "with_interval",
     "by_network", "hard_trials", "infeasible_table", "looser", "rerun_table", "running_curves", "welch", "welch_table", "winners",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rnnkit import paper
+from rnnkit.trials.key import pinned_in
 
 # what a network of Figures 2c and 3 is known by; a best is taken over its seeds and tuners
 NETWORK = [
@@ -159,9 +160,10 @@ def one_size(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows.max_params == rows.task_type.map(best)] if best else rows
 
 
-def is_pinned(frame: pd.DataFrame) -> pd.Series:
-    """Whether a trial is of a study that holds the nonlinearity fixed; the study's key says so."""
-    return frame.study.str.contains("nonlinearity=", regex=False)
+def is_pinned(frame: pd.DataFrame, name: str = "nonlinearity") -> pd.Series:
+    """Whether a trial is of a study that holds a hyper-parameter fixed; the study's key says so."""
+    holds = {key: name in pinned_in(key) for key in frame.study.unique()}
+    return frame.study.map(holds).astype(bool)
 
 
 def twins(frame: pd.DataFrame) -> pd.DataFrame:

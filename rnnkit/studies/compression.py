@@ -7,7 +7,6 @@ its greatest weight ("range"), or over the narrower range that gives its least s
 ("clipped"), where what lies outside becomes the nearest end. Nothing is trained again afterwards.
 """
 
-import re
 import time
 
 import numpy as np
@@ -115,7 +114,7 @@ def quantise(frame, store, device="cpu", progress=True):
         kept[place] = _noted(store, row)
         if kept[place] is None:
             study, trial = (
-                study_of(row),
+                Study.from_row(row),
                 Trial(**{name: getattr(row, name) for name in Trial.__dataclass_fields__}),
             )
             kept[place] = bits_kept(
@@ -158,34 +157,3 @@ def _noted(store, row):
         if kept["whole"][0] == -row.eval_loss and np.isfinite(sum(kept.values(), [])).all()
         else None
     )
-
-
-def study_of(row) -> Study:
-    """The study that a row of a frame of trials belongs to. ValueError if the row's study is not
-    one that this version can train.
-    """
-    steps = re.search(r"/steps=(\d+)-(\d+)", row.study)
-    pinned = re.findall(r"/(nonlinearity)=(\w+)", row.study)
-    names = (
-        "task_type",
-        "architecture",
-        "n_layers",
-        "max_params",
-        "seed",
-        "n_in",
-        "unroll",
-        "tuner",
-        "form",
-    )
-    plain = {
-        name: np.asarray(getattr(row, name)).item() for name in names
-    }  # a frame has numpy's numbers
-    study = steps and Study(
-        **plain, train_steps=(int(steps[1]), int(steps[2])), pinned=tuple(pinned)
-    )
-    if not study or study.key != row.study:
-        raise ValueError(
-            f"The study {row.study} cannot be made again from its trials. Train it with this"
-            " version of the kit."
-        )
-    return study

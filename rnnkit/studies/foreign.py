@@ -2,17 +2,13 @@
 in.
 """
 
-import re
 from functools import cache
 
 from rnnkit.cells import CELLS
 from rnnkit.hparams import space_for
 from rnnkit.tasks import TASKS
 from rnnkit.trials import StoreError
-
-KEY = re.compile(
-    r"(?P<network>[^/]+/[^/]+/layers=\d+/params=\d+)/.*/steps=(?P<low>\d+)-(?P<high>\d+)/.*(?P<seed>/seed=\d+)(?P<of>/of=\w+)?"
-)
+from rnnkit.trials.key import read
 
 
 class Checker:
@@ -29,24 +25,23 @@ class Checker:
         that is not known here has no space here, so nothing of its own can be checked, and nothing
         here trains it.
         """
-        key = KEY.fullmatch(trial.study)
-        rows = self.rows_of(
-            trial.architecture,
-            trial.task_type,
-            *((int(key["low"]), int(key["high"])) if key else (1, 10**12)),
-        )
+        key = read(trial.study)
+        steps = key.train_steps if key else (1, 10**12)
+        rows = self.rows_of(trial.architecture, trial.task_type, *steps)
         for name, row in rows.items():
             if name in trial.hparams:
                 if not row.holds(trial.hparams[name]):
                     self._refuse(
                         trial, f"has {name} = {trial.hparams[name]!r}, and its space has {row}"
                     )
-            elif key and key["of"]:
+            elif key and key.of:
                 self._refuse(trial, f"has no {name}, and its space has {row}")
         if key:
-            network = f"{trial.task_type}/{trial.architecture}/layers={trial.n_layers}/params={trial.max_params}"
-            if key["network"] != network or key["seed"] != f"/seed={trial.seed}":
-                self._refuse(trial, f"is of {network} and seed {trial.seed}")
+            of_key = (key.task_type, key.architecture, key.n_layers, key.max_params, key.seed)
+            network = (trial.task_type, trial.architecture, trial.n_layers, trial.max_params)
+            if of_key != (*network, trial.seed):
+                words = "{}/{}/layers={}/params={}".format(*network)
+                self._refuse(trial, f"is of {words} and seed {trial.seed}")
         if trial.num_params > trial.max_params and trial.n_layers:
             self._refuse(
                 trial,

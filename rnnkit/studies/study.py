@@ -4,9 +4,11 @@ import datetime
 import hashlib
 import json
 import math
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
+
+import numpy as np
 
 from rnnkit.cells import CELLS, cell_of
 from rnnkit.checks import whole_number
@@ -20,9 +22,21 @@ from rnnkit.studies.retrain import about, blocks_of
 from rnnkit.tasks import TASKS
 from rnnkit.training import train
 from rnnkit.trials import Trial, TrialStore
+from rnnkit.trials.key import read
 from rnnkit.tuner import TUNERS
 
 ROUND = 16  # trials suggested together
+OF_ROW = (
+    "task_type",
+    "architecture",
+    "n_layers",
+    "max_params",
+    "seed",
+    "n_in",
+    "unroll",
+    "tuner",
+    "form",
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,28 @@ class Study:
     pinned: tuple = ()
     form: str = ""  # how large the task is, where it has sizes: n_in and unroll follow from it
     start: tuple = ()  # what the tuner "long" starts from: sets of sorted (name, value) pairs
+
+    @classmethod
+    def from_row(cls, row) -> "Study":
+        """The study that a trial belongs to, which is a Trial or a row of a frame of trials: what
+        its columns lack, the study's key says.
+
+        ValueError for a study that cannot be made again from a trial: one of another version of the
+        kit, or one whose search started from other studies' trials.
+        """
+        key, found = read(row.study), None
+        if key:
+            values = {name: np.asarray(getattr(row, name)).item() for name in OF_ROW}
+            # a rerun holds everything fixed
+            pinned = dict(row.hparams) if key.tuner == "rerun" else key.pinned
+            with suppress(ValueError):
+                found = cls(**values, train_steps=key.train_steps, pinned=tuple(pinned.items()))
+        if found is None or found.key != row.study:
+            raise ValueError(
+                f"The study {row.study} cannot be made again from its trials. Train it with this"
+                " version of the kit."
+            )
+        return found
 
     def run(
         self,

@@ -1,5 +1,5 @@
-"""Trials (trial.py), the store that keeps them (store.py), their weights (weights.py), and how they
-travel (parquet.py). No torch.
+"""Trials (trial.py), the store that keeps them (store.py), their weights (weights.py), how they
+travel (parquet.py), and what a study's key says (key.py). No torch.
 """
 
 from rnnkit.trials.store import TrialStore

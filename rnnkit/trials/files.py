@@ -34,6 +34,8 @@ def look_at(path: Path, create: bool):
         if path.is_dir():
             raise StoreError(f"A store is a file, got the folder {path}. Give a file in it.")
         if path.exists():
+            if not path.is_file():  # a pipe would be waited for
+                raise StoreError(f"A store is a file, got {path}, which is none. Give a file.")
             with open(path, "rb") as file:
                 head = file.read(16)
             if head and head != b"SQLite format 3\0":
@@ -68,7 +70,7 @@ def travelling(parquet) -> Path:
     a store.
     """
     path = at_home(parquet)
-    if not path.name or path.is_dir():
+    if not path.name or (os.path.lexists(path) and not path.is_file()):
         raise StoreError(
             f"Trials are exported to a Parquet file, got {str(parquet) or 'no name'!r}. Give the"
             " path of a file."

@@ -3,18 +3,29 @@ written it.
 """
 
 import itertools
-import json
 import math
 import os
+from pathlib import Path
 
 import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from rnnkit.trials.trial import COLUMNS, LATER, LOSSES, MAY_BE_NAN, SAFE, StoreError, plain
+from rnnkit.trials.trial import (
+    COLUMNS,
+    LATER,
+    LOSSES,
+    MAY_BE_NAN,
+    SAFE,
+    StoreError,
+    hparams_in,
+    plain,
+)
 
 # what an imported file may ask of this machine
-MAX_ROWS, MAX_BYTES, MAX_TEXT = (10_000_000, 8 << 30, 20_000)
+# what an imported file may ask of this machine
+MAX_ROWS, MAX_BYTES, MAX_TEXT = 10_000_000, 8 << 30, 20_000
+MAX_PAGES, MAX_RATIO = 32 << 20, 100  # bytes of a column that may be folded as tightly as it likes
 BATCH = 20_000  # rows that are in memory at a time while a file is written
 LEAST = {"max_params": 1, "num_params": 1, "n_in": 1, "unroll": 1}  # of numbers; of all others 0
 ADVICE = "Give a file made by `rnnkit trials export`."
@@ -70,6 +81,8 @@ def _rows_of(parquet):
     """The rows of a Parquet file as dicts in the order of COLUMNS, if its schema and size are those
     of trials.
     """
+    if Path(parquet).exists() and not Path(parquet).is_file():  # a pipe would be waited for
+        raise StoreError(f"{parquet} is not a file. {ADVICE}")
     try:
         names = set(pyarrow.parquet.read_schema(parquet).names)
         texts = [name for name, kind in COLUMNS.items() if kind in (str, dict) and name in names]
@@ -78,6 +91,7 @@ def _rows_of(parquet):
         ) as file:  # a text that recurs is not written out
             about, schema = file.metadata, file.schema_arrow
             size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+            _check_pages(about, parquet)
             if about.num_rows > MAX_ROWS or size > MAX_BYTES:
                 most = f"at most {MAX_ROWS:,} and {MAX_BYTES:,} are read"
                 raise StoreError(
@@ -101,6 +115,21 @@ def _rows_of(parquet):
         raise StoreError(f"There is no file {parquet}. Check the path.") from error
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{parquet} cannot be read as a Parquet file. {ADVICE}") from error
+
+
+def _check_pages(about, parquet):
+    """StoreError for a column that unfolds to far more than the file has: it would all be in memory
+    before the first of its values is seen.
+    """
+    for group in range(about.num_row_groups):
+        for place in range(about.num_columns):
+            column = about.row_group(group).column(place)
+            size, folded = column.total_uncompressed_size, column.total_compressed_size
+            if size > MAX_PAGES and size > MAX_RATIO * folded:
+                raise StoreError(
+                    f"{parquet} does not hold trials: {plain(column.path_in_schema)[:60]} unfolds"
+                    f" from {folded:,} to {size:,} bytes. Nothing was imported."
+                )
 
 
 def _check_schema(schema, parquet):
@@ -176,12 +205,9 @@ def _check(row, parquet):
 
 def _wrong_hparams(text: str) -> str:
     """What is wrong with the hyper-parameters of a row, in a few words; empty if nothing is."""
-    try:
-        hparams = json.loads(text)
-    except (ValueError, RecursionError):
-        hparams = None
-    if not isinstance(hparams, dict):
-        return "hparams must be a JSON object of numbers and texts in every row"
+    hparams, wrong = hparams_in(text)
+    if wrong:
+        return wrong
     for name, value in hparams.items():
         if not SAFE.fullmatch(name):
             return (
@@ -192,16 +218,7 @@ def _wrong_hparams(text: str) -> str:
                 f"{name} must be a plain text, got {plain(value)[:60]!r} (? for what it may not"
                 " have)"
             )
-        if type(value) not in (int, float, str):
-            return "hparams must be a JSON object of numbers and texts in every row"
-        if type(value) is not str and not -(2**62) < value < 2**62:
-            return (
-                "a hyper-parameter is"
-                f" {'NaN' if value != value else f'{value:.30}' if type(value) is float else 'too large'}"
-            )
     steps = hparams.get("train_steps", 1)
-    return (
-        ""
-        if type(steps) is int and steps >= 1
-        else f"train_steps must be a whole number of at least 1, got {steps}"
-    )
+    if type(steps) is int and steps >= 1:
+        return ""
+    return f"train_steps must be a whole number of at least 1, got {steps}"

@@ -3,7 +3,7 @@
 import sqlite3
 from contextlib import contextmanager
 
-from rnnkit.trials.trial import COLUMNS, StoreError
+from rnnkit.trials.trial import COLUMNS, LATER, MAY_BE_NAN, StoreError
 
 KINDS = {
     str: "TEXT NOT NULL",
@@ -15,7 +15,17 @@ KINDS = {
 STUDY, NUMBER = (list(COLUMNS).index(name) for name in ("study", "hyper_iter"))  # places in a row
 TEXTS = [name for name, kind in COLUMNS.items() if kind is str]
 NAMES = ", ".join(f'"{name}"' for name in COLUMNS)  # in quotes, since `commit` is a word of SQL's
-CREATE = f"""CREATE TABLE trials ({", ".join(f'"{name}" {KINDS[kind]}' for name, kind in COLUMNS.items())},
+
+
+def column(name: str) -> str:
+    """How a column is declared; those that an older version of the kit does not fill have a
+    default.
+    """
+    optional = name in LATER and name not in MAY_BE_NAN
+    return f'"{name}" {KINDS[COLUMNS[name]]}' + (f" DEFAULT {LATER[name]!r}" if optional else "")
+
+
+CREATE = f"""CREATE TABLE trials ({", ".join(map(column, COLUMNS))},
               PRIMARY KEY (study, hyper_iter))"""
 VALUES = ", ".join(f"?{place}" for place in range(1, len(COLUMNS) + 1))
 KEY = " AND ".join(

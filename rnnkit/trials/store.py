@@ -18,19 +18,19 @@ import pandas as pd
 
 from rnnkit.markup import table
 from rnnkit.trials.files import at_home, look_at, more_beside, store_at
-from rnnkit.trials.sql import BOTH, CREATE, INSERT, KINDS, NAMES, STUDY, TEXTS, corrupt, plainly
+from rnnkit.trials.sql import BOTH, CREATE, INSERT, NAMES, STUDY, column, corrupt, plainly
 from rnnkit.trials.trial import (
     COLUMNS,
     LATER,
-    MAY_BE_NAN,
-    SAFE,
     StoreError,
     Trial,
+    checked,
     from_row,
     plain,
     to_row,
-    values,
 )
+
+LARGE = 64 << 20  # bytes of a store that is not read whole when it is opened
 
 
 class TrialStore:
@@ -53,9 +53,7 @@ class TrialStore:
         self.file = (
             None
             if str(path) == ":memory:"
-            else more_beside(self.path)
-            if self.travels
-            else self.path
+            else (more_beside(self.path) if self.travels else self.path).absolute()
         )
         if self.kept and not self.travels:
             look_at(self.path, create)
@@ -169,12 +167,25 @@ class TrialStore:
                 f" {', '.join(further)}. Install that version."
             )
         for name in missing:  # a store of an older version
-            default = "" if name in MAY_BE_NAN else f" DEFAULT {LATER[name]!r}"
             with suppress(sqlite3.OperationalError):  # another run has just added it
-                self._sql.execute(
-                    f'ALTER TABLE trials ADD COLUMN "{name}" {KINDS[COLUMNS[name]]}{default}'
-                )
-        health = self._sql.execute("PRAGMA quick_check(1)").fetchone()[0]
+                self._sql.execute(f"ALTER TABLE trials ADD COLUMN {column(name)}")
+        self._check_health()
+
+    def _check_health(self):
+        """StoreError for a corrupt store. Of a large one the length alone is looked at, since all
+        of it would have to be read; what else is wrong there is told by who reads it.
+        """
+        pages, size = (
+            self._sql.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "page_size")
+        )
+        if pages * size <= LARGE:
+            health = self._sql.execute("PRAGMA quick_check(1)").fetchone()[0]
+        else:
+            with open(self.path, "rb") as file:
+                head = file.read(32)
+            lacking = self.path.stat().st_size < size * int.from_bytes(head[28:32], "big")
+            health = "its end is missing" if lacking else "ok"
         if health != "ok":
             raise StoreError(corrupt(self.path, health))
 
@@ -223,8 +234,14 @@ class TrialStore:
             rows = self._sql.execute(
                 f"SELECT {columns} FROM {self._table()} GROUP BY study ORDER BY study"
             ).fetchall()
+        for key, _, *numbers in rows:
+            if any(type(number) not in (int, float, type(None)) for number in numbers):
+                raise StoreError(
+                    f"Trials of {plain(str(key))[:300]} have texts where numbers must be. Delete"
+                    " those rows, or give another store."
+                )
         return [
-            (plain(str(key)), count, bad, math.nan if best is None else best, seconds)
+            (plain(str(key)), count, bad, math.nan if best is None else best, seconds or 0.0)
             for key, count, bad, best, seconds in rows
         ]
 
@@ -280,22 +297,13 @@ class TrialStore:
         """One row a trial, of all studies or of those named, by study and number. Losses of
         infeasible trials are NaN.
         """
+        from rnnkit.trials.frames import frame_of
+
         with self._plainly():
             if studies is None:
-                rows = self._rows().fetchall()
-            else:
-                studies = sorted({studies} if isinstance(studies, str) else set(studies))
-                rows = [row for key in studies for row in self._rows(key)]
-        frame = pd.DataFrame([values(row) for row in rows], columns=list(COLUMNS))
-        for name in TEXTS:
-            unsafe = {
-                text: plain(str(text))
-                for text in frame[name].unique()
-                if not (type(text) is str and SAFE.fullmatch(text))
-            }
-            frame[name] = frame[name].replace(unsafe) if unsafe else frame[name]
-        kinds = {int: "int64", float: "float64", bool: "bool"}
-        return frame.astype({name: kinds[kind] for name, kind in COLUMNS.items() if kind in kinds})
+                return frame_of(self._rows())
+            studies = sorted({studies} if isinstance(studies, str) else set(studies))
+            return frame_of(row for key in studies for row in self._rows(key))
 
     def __len__(self):
         with self._plainly():
@@ -348,8 +356,10 @@ class TrialStore:
             return export(self, parquet)
 
     def rows(self):
-        """All trials, as the table has them, by study and number."""
-        return self._rows()
+        """All trials, as the table has them, by study and number. StoreError, on the way, for a row
+        that is none.
+        """
+        return map(checked, self._rows())
 
     def studies(self) -> list[str]:
         """The keys of all studies, in order."""

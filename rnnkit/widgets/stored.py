@@ -2,7 +2,7 @@
 the reader's.
 """
 
-import re
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -42,22 +42,10 @@ def found(store: TrialStore, task: str, seed: int = 0, form: str = "") -> dict:
     ]  # the largest is named first
     rows = rows[rows.form == (form or next(iter(forms), ""))]
     best = {}
-    for key, row in (
-        rows.loc[rows.groupby("study").valid_loss.idxmin()].set_index("study").iterrows()
-    ):
-        steps = re.search(r"/steps=(\d+)-(\d+)/", key)
-        if steps:
-            study = Study(
-                task,
-                row.architecture,
-                row.n_layers,
-                row.max_params,
-                row.seed,
-                form=row.form,
-                tuner=row.tuner,
-                train_steps=tuple(map(int, steps.groups())),
-            )
-            if study.key == key:
+    for _, row in rows.loc[rows.groupby("study").valid_loss.idxmin()].iterrows():
+        with suppress(ValueError):  # of another version of the kit
+            study = Study.from_row(row)
+            if not study.pinned and not study.start:
                 best[study] = row
     if not best:
         raise StoreError(
