@@ -3,6 +3,7 @@ and none of them is lost.
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,9 +35,12 @@ with TrialStore(sys.argv[1]) as store:
 
 
 class Machines:
-    """A scheduler and its workers as processes of their own, as on machines of their own."""
+    """A scheduler and its workers as processes of their own, as on machines of their own; `path`
+    says where these find the kit.
+    """
 
-    def __init__(self, workers):
+    def __init__(self, workers, path=ROOT):
+        self.path, self.environment = path, {**ENVIRONMENT, "PYTHONPATH": str(path)}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
@@ -50,7 +54,8 @@ class Machines:
     def _start(self, *words):
         return subprocess.Popen(
             [sys.executable, "-m", "dask", *words],
-            env=ENVIRONMENT,
+            env=self.environment,
+            cwd=self.path,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -191,7 +196,7 @@ def test_a_worker_with_another_version_says_so():
     with pytest.raises(
         ValueError,
         match=(
-            "This run is of rnnkit 0.0.0, and a worker has rnnkit .*Install one version everywhere."
+            "This run is of rnnkit 0.0.0 .*, and a worker has rnnkit .*Install one version everywhere."
         ),
     ):
         perform({**job, "version": "0.0.0"}, None)
@@ -269,11 +274,29 @@ def test_a_study_that_fails_on_a_cluster_is_named(machines, monkeypatch):
         with pytest.raises(
             StudyError,
             match=(
-                r"per_cap/rnn/.* failed: This run is of rnnkit 9, .* All finished trials are kept"
+                r"per_cap/rnn/.* failed: This run is of rnnkit 9 .* All finished trials are kept"
             ),
         ):
             complete([study, good], 3, store, scheduler=machines.address, progress=False)
         assert store.numbers(good.key) == {0, 1, 2} and len(store) == 3
+
+
+def test_a_worker_whose_draws_were_edited_is_refused_and_trains_nothing(tmp_path):
+    """The version is the same; one line of one file is another."""
+    away = ["__pycache__", "*.sqlite*"]
+    shutil.copytree(Path(ROOT, "rnnkit"), tmp_path / "rnnkit", ignore=shutil.ignore_patterns(*away))
+    draws = tmp_path / "rnnkit" / "draws.py"
+    draws.write_text(draws.read_text() + "\nCHANGED = True\n")
+    machines = Machines(1, tmp_path)
+    try:
+        machines.ready(1)
+        with TrialStore(":memory:") as store:
+            said = r"This run is of rnnkit .* \(source .*\), and a worker has .* \(source .*\)"
+            with pytest.raises(StudyError, match=said):
+                complete(some_studies(), 3, store, scheduler=machines.address, progress=False)
+            assert len(store) == 0
+    finally:
+        machines.end()
 
 
 def start(tmp_path, path, machines):

@@ -1,7 +1,10 @@
 """Each trial says what trained it, and can be trained again to see whether it agrees."""
 
 import dataclasses
+import json
 import math
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,12 +86,77 @@ def test_the_version_of_torch_has_the_tag_of_its_build(text, told, tmp_path):
 
 
 def test_without_a_source_checkout_the_commit_is_empty(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        provenance,
-        "__file__",
-        str(tmp_path / "site-packages" / "rnnkit" / "studies" / "provenance.py"),
-    )
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path / "site-packages" / "rnnkit")
     assert provenance.commit.__wrapped__() == ""
+
+
+SAY = """
+import json
+from rnnkit.studies.provenance import provenance
+{before}
+provenance("cpu")
+{after}
+print(json.dumps(provenance("cpu")))
+"""
+
+
+def git(folder, *words):
+    own = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
+    mail = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    words = ["git", "-C", str(folder), *mail, *words]
+    return subprocess.run(words, check=True, capture_output=True, text=True, env=own).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """The kit in a repository of its own, of one commit."""
+    folder = tmp_path_factory.mktemp("checkout")
+    away = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "rnnkit", folder / "rnnkit", ignore=away)
+    (folder / ".gitignore").write_text("__pycache__/\n")
+    git(folder, "init", "-q"), git(folder, "add", "."), git(folder, "commit", "-q", "-m", "All")
+    return folder
+
+
+def said_by(checkout, before="", after="", **environment):
+    """What a trial notes of its origin, as a process of its own says it."""
+    environment = {**os.environ, "PYTHONPATH": str(checkout), **environment}
+    code = SAY.format(before=before, after=after)
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=checkout)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_commit_is_that_of_the_kit_whatever_repository_the_environment_names(checkout, tmp_path):
+    git(tmp_path, "init", "-q"), git(tmp_path, "commit", "-q", "--allow-empty", "-m", "Another")
+    other = {"GIT_DIR": str(tmp_path / ".git"), "GIT_WORK_TREE": str(tmp_path)}
+    said = said_by(checkout, **other)
+    assert said == said_by(checkout) and said["commit"] == git(checkout, "rev-parse", "HEAD")[:12]
+    assert len(said["source"]) == 12 and set(said["source"]) <= set("0123456789abcdef")
+
+
+@pytest.mark.parametrize("name", ["native/step.cpp", "of_my_own.py"])
+def test_an_edit_and_a_new_module_are_noticed_before_the_first_trial_and_after_it(checkout, name):
+    path, clean = checkout / "rnnkit" / name, said_by(checkout)
+    before = path.read_bytes() if path.exists() else None
+    write = f"open({str(path)!r}, 'a').write('\\n')"
+    try:
+        later = said_by(checkout, after=write)
+        assert later["commit"] == f"{clean['commit']}-dirty"
+        assert later["source"] == f"{clean['source']}-edited"
+        new = said_by(checkout)
+        assert new["commit"] == f"{clean['commit']}-dirty"
+        assert new["source"] not in (clean["source"], later["source"]) and len(new["source"]) == 12
+    finally:
+        path.unlink() if before is None else path.write_bytes(before)
+    assert said_by(checkout) == clean
+
+
+def test_a_file_that_was_only_touched_is_no_edit(checkout):
+    path = str(checkout / "rnnkit" / "draws.py")
+    touched = said_by(checkout, after=f"import os; os.utime({path!r})")
+    assert touched == said_by(checkout)
 
 
 def test_every_kind_of_trial_comes_out_the_same_to_the_last_digit_on_this_machine(store):
@@ -300,10 +368,12 @@ def test_words_say_from_which_trials_something_was_drawn(store):
         == "Trained by rnnkit 0.1.0, commit 4590c9d0a1b2, torch 2.13.0, cpu, 2026-01-02."
     )
     assert short_origin(frame) == "rnnkit 0.1.0 at 4590c9d0a1b2"
-    old = frame.assign(commit="", torch="")
+    old = frame.assign(commit="", torch="", source="")
     assert (
         origin(old) == "Trained by rnnkit 0.1.0, commit not noted, cpu, 2026-01-02."
         and short_origin(old) == "rnnkit 0.1.0"
     )
+    wheel = frame.assign(commit="", source="0123456789ab")
+    assert ", commit not noted, source 0123456789ab, torch " in origin(wheel)
     mixed = frame.assign(commit=[f"{i:012x}" for i in range(len(frame))])
     assert "commits 000000000000, 000000000001, 000000000002 and " in origin(mixed)

@@ -7,7 +7,7 @@ import pandas as pd
 
 def origin(frame: pd.DataFrame) -> str:
     """The versions of rnnkit and torch, commits, devices and days of a frame of trials, in one
-    sentence.
+    sentence; and the source files, where the commits do not tell them.
     """
     if not len(frame):
         return "Of no trials."
@@ -19,6 +19,9 @@ def origin(frame: pd.DataFrame) -> str:
         if commits != {""}
         else "commit not noted"
     )
+    if "source" in frame and any(not text or text.endswith("-dirty") for text in commits):
+        sources = set(frame.source) - {""}
+        parts += [f"source {_some(sources)}"] if sources else []
     if "torch" in frame and set(frame.torch) != {""}:
         parts.append(f"torch {_some(frame.torch)}")
     parts.append(_some(frame.device))

@@ -59,7 +59,8 @@ def cluster_at(address, say):
     )
     try:
         client = distributed.Client(**where, timeout=PATIENCE, set_as_default=False, name="rnnkit")
-    except (OSError, ValueError, TypeError, KeyError) as error:  # TimeoutError is an OSError
+    # TimeoutError is an OSError; AssertionError is what a machine that is too busy gets
+    except (OSError, ValueError, TypeError, KeyError, AssertionError) as error:
         raise ValueError(
             f"No Dask scheduler answers at {address} ({one_line(error)}). Give the address that"
             " `dask scheduler` prints, such as tcp://host:8786."

@@ -1,7 +1,9 @@
-"""What trained a trial: the version and commit of the kit, the version of torch, the device. Each
-trial notes them.
+"""What trained a trial: the version, commit and source files of the kit, the version of torch, the
+device. Each trial notes them.
 """
 
+import hashlib
+import os
 import re
 import subprocess
 from functools import cache
@@ -14,11 +16,13 @@ import rnnkit
 
 def provenance(device: str) -> dict:
     """The columns of a trial that say what trained it: version of rnnkit, commit ("" where
-    unknown), version of torch, device.
+    unknown), source, version of torch, device.
     """
+    noted, edited = commit(), is_edited()
     return {
         "version": rnnkit.__version__,
-        "commit": commit(),
+        "commit": noted + ("-dirty" if noted and edited and "-" not in noted else ""),
+        "source": LOADED + ("-edited" if edited else ""),
         "torch": torch_version(),
         "device": named(device),
     }
@@ -48,29 +52,73 @@ def torch_version() -> str:
         return version("torch")
 
 
+PACKAGE = Path(__file__).resolve().parents[1]
+SOURCES = (".py", ".cpp", ".h", ".cu")  # endings of the files that say what the kit does
+
+
+def source_files() -> list[Path]:
+    """The kit's own source files, in order."""
+    return sorted(path for path in PACKAGE.rglob("*") if path.suffix in SOURCES)
+
+
+def digest_of_source() -> str:
+    """Twelve hexadecimal digits that tell these source files from any others; how their lines end
+    is beside the point.
+    """
+    sha = hashlib.sha256()
+    for path in source_files():
+        text = path.read_bytes().replace(b"\r\n", b"\n")
+        sha.update(f"{path.relative_to(PACKAGE).as_posix()} {len(text)}\n".encode() + text)
+    return sha.hexdigest()[:12]
+
+
+def _times() -> list[tuple]:
+    return [(path, (about := path.stat()).st_mtime_ns, about.st_size) for path in source_files()]
+
+
+LOADED, TIMES = digest_of_source(), _times()  # of this process: as it read them, about
+
+
+def is_edited() -> bool:
+    """Whether the source files are other ones by now than when this process loaded them."""
+    global TIMES
+    try:
+        if (now := _times()) == TIMES:
+            return False
+        if digest_of_source() != LOADED:
+            return True
+    except OSError:  # as where the kit is being installed anew
+        return True
+    TIMES = now
+    return False
+
+
 @cache
 def commit() -> str:
-    """The commit of the source checkout that this package runs from, with -dirty where its code was
-    changed since; "" without one.
+    """The commit of the source checkout that this package runs from, with -dirty where its code is
+    not that of the commit; "" without one.
     """
-    package = Path(__file__).resolve().parents[1]
-    if not (package.parent / ".git").exists():  # installed, perhaps in somebody else's repository
+    if not (PACKAGE.parent / ".git").exists():  # installed, perhaps in somebody else's repository
         return ""
-    done = _git(package, "rev-parse", "--short=12", "HEAD")
+    done = _git("rev-parse", "--short=12", "HEAD")
     if done is None or done.returncode:
         return ""
-    changed = _git(package, "diff", "--quiet", "HEAD", "--", str(package))
-    return done.stdout.strip() + ("-dirty" if changed is None or changed.returncode else "")
+    changed = _git("status", "--porcelain", "--untracked-files=all", "--", str(PACKAGE))
+    clean = changed is not None and not changed.returncode and not changed.stdout.strip()
+    return done.stdout.strip() + ("" if clean else "-dirty")
 
 
-def _git(folder, *words):
+def _git(*words):
+    """What git says of the kit's own checkout, whatever repository the environment names."""
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     try:
         return subprocess.run(
-            ["git", "-C", str(folder), *words],
+            ["git", "-C", str(PACKAGE), *words],
             capture_output=True,
             text=True,
             timeout=10,
             stdin=subprocess.DEVNULL,
+            env=environment,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

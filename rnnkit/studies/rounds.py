@@ -16,6 +16,7 @@ import rnnkit
 from rnnkit import native
 from rnnkit.cells import cell_of
 from rnnkit.native import cuda
+from rnnkit.studies import provenance
 from rnnkit.studies.study import ROUND, Study, best_loss
 from rnnkit.training import train
 from rnnkit.tuner import TUNERS
@@ -46,6 +47,7 @@ class Task:
         """All that a worker needs to know, as plain values."""
         return {
             "version": rnnkit.__version__,
+            "source": provenance.LOADED,
             "module": cell_of(self.study.architecture).__module__,
             "study": {f.name: getattr(self.study, f.name) for f in dataclasses.fields(self.study)},
             "numbers": self.numbers,
@@ -68,12 +70,15 @@ def perform(job, outbox):
     each trial goes to the outbox.
 
     An outbox stands for the store: it has `add` and `save_weights`, and `stop()`, which says True
-    once the work is no longer wanted. ValueError where the worker has another version of the kit.
+    once the work is no longer wanted. ValueError where the worker has another version of the kit,
+    or other source files.
     """
-    if job["version"] != rnnkit.__version__:
-        theirs = f"and a worker has rnnkit {rnnkit.__version__}"
+    ours, here = (job["version"], job["source"]), (rnnkit.__version__, provenance.LOADED)
+    if ours != here:
+        run, worker = (f"{version} (source {source})" for version, source in (ours, here))
         raise ValueError(
-            f"This run is of rnnkit {job['version']}, {theirs}. Install one version everywhere."
+            f"This run is of rnnkit {run}, and a worker has rnnkit {worker}. Install one version"
+            " everywhere."
         )
     if job["module"] != "__main__":
         importlib.import_module(job["module"])  # a cell of the user's own registers itself

@@ -121,7 +121,7 @@ def false_ones(done) -> list[Retrained]:
     """Those of some retrained trials that do not agree.
 
     Where a trial comes out the same to the last digit, this machine does as the one that trained it
-    did: then those that name the same version, commit, torch and device must be exact as well.
+    did: then those that name the same version, commit, source, torch and device must be exact too.
     """
     exact = {origin_of(one.trial) for one in done if one.exact and one.trial.steps >= CHAOS}
     return [
@@ -132,9 +132,9 @@ def false_ones(done) -> list[Retrained]:
 CHAOS = 100  # training steps after which another machine's rounding has long shown
 
 
-def origin_of(trial: Trial) -> tuple[str, str, str, str]:
+def origin_of(trial: Trial) -> tuple[str, ...]:
     """What trained a trial, as it says."""
-    return trial.version, trial.commit, trial.torch, trial.device
+    return trial.version, trial.commit, trial.source, trial.torch, trial.device
 
 
 def study_of(trial: Trial) -> Study:
