@@ -249,7 +249,23 @@ def register(cell: type[Cell]) -> type[Cell]:
     for it.
 
     Its equations are run once, on small tensors. ValueError, in one sentence, for what it declares
-    or computes wrongly; then nothing is registered.
+    or computes wrongly; then nothing is registered. A class may
+    be defined and registered anew, as by a notebook's cell that is run again; the name of another
+    class is refused.
+    """
+    _check_declared(cell)
+    holder = CELLS.get(cell.architecture, cell)
+    if (holder.__module__, holder.__qualname__) != (cell.__module__, cell.__qualname__):
+        raise ValueError(
+            f"The architecture {cell.architecture!r} is taken, by the class {holder.__qualname__}"
+            f" of {holder.__module__}. Give {cell.__name__} another `architecture`."
+        )
+    return enter(cell)
+
+
+def enter(cell: type[Cell]) -> type[Cell]:
+    """As `register`, but whoever has the name yields it: only for a class that was found to be the
+    same cell.
     """
     _check_declared(cell)
     _check_step(cell)
@@ -409,7 +425,7 @@ def recurrent_maps(cell: type[Cell]) -> tuple[str, ...]:
 
 
 for _cell in (RNN, IRNN, UGRNN, GRU, LSTM, IntersectionRNN, Linear, MGU, JANET, MinGRU, MinLSTM):
-    register(_cell)
+    enter(_cell)
 
 
 def cell_of(architecture: str, n_layers: int | None = None) -> type[Cell]:

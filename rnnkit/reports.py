@@ -9,7 +9,7 @@ import torch
 
 from rnnkit import cells, figures, places
 from rnnkit.architectures import LATER_ROWS, formulas, space_table, units
-from rnnkit.cells import CELLS, PAPER, Cell, cell_of, register
+from rnnkit.cells import CELLS, PAPER, Cell, cell_of, enter, register
 from rnnkit.figures.account import digest_of_trials
 from rnnkit.figures.report import report as drawn
 from rnnkit.figures.report import tables_of
@@ -168,11 +168,9 @@ def _registered(cell) -> tuple[str, bool]:
     if isinstance(cell, str):
         architecture, new = cell_of(cell).architecture, False
     elif isinstance(cell, type) and issubclass(cell, Cell):
-        new, kits = (
-            CELLS.get(getattr(cell, "architecture", "")) is not cell,
-            KIT.get(getattr(cell, "architecture", "")),
-        )
-        register(cell)
+        name = getattr(cell, "architecture", "")
+        new, kits = CELLS.get(name) is not cell, KIT.get(name)
+        (register if kits is None else enter)(cell)
         architecture = cell.architecture
         if kits is not None and _answers(cell) != _answers(kits):
             raise ValueError(
@@ -180,7 +178,7 @@ def _registered(cell) -> tuple[str, bool]:
                 f" with other equations or hyper-parameters. Give {cell.__name__} another"
                 " `architecture`."
             )
-        register(cell)
+        enter(cell)
     else:
         raise ValueError(
             "A report is on a cell: a subclass of rnnkit.Cell or the name of an architecture, got"
@@ -198,7 +196,7 @@ def _answers(cell) -> tuple:
     """What a cell makes of certain numbers, and its hyper-parameters: the same of two cells that
     are one. Leaves `cell` registered.
     """
-    architecture, depth = register(cell).architecture, max(1, cell.min_layers)
+    architecture, depth = enter(cell).architecture, max(1, cell.min_layers)
     P = num_params(architecture, depth, 3, 4, 2)
     theta, x = (
         torch.sin(3.0 * torch.arange(P, dtype=torch.float64)),

@@ -288,3 +288,19 @@ def test_a_cell_without_a_mistake_is_registered():
         assert register(wrong(minimal)) is CELLS["wrong"]
     finally:
         CELLS.pop("wrong")
+
+
+@pytest.mark.parametrize("name", ["gru", "mgu", "mine"])
+def test_a_name_that_is_taken_is_refused_and_its_cell_stays(name):
+    from rnnkit.cells import CELLS, RNN, register
+
+    try:
+        register(type("Mine", (RNN,), {"architecture": "mine"}))
+        before = CELLS[name]
+        with pytest.raises(ValueError, match=f"'{name}' is taken, by the class .* Give Other"):
+            register(type("Other", (RNN,), {"architecture": name}))
+        assert CELLS[name] is before
+        again = register(type("Mine", (RNN,), {"architecture": "mine"}))  # a notebook's cell, again
+        assert CELLS["mine"] is again
+    finally:
+        CELLS.pop("mine")

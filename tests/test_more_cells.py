@@ -278,6 +278,7 @@ def test_a_cell_that_is_registered_anew_trains_with_its_new_equations(mixed):
             h, (_, m) = Mixed.step(W, state, x, s)
             return -h, (-h, m)
 
+    Again.__qualname__ = Mixed.__qualname__
     study = Study("per_cap", "mixed", 1, 900, train_steps=(6, 12), tuner="random")
     before, _ = trained(study, "compiled"), register(Again)
     assert trained(study, "compiled") != before
