@@ -192,6 +192,33 @@ def test_the_order_of_imports_has_no_circle():
         left = {part: may for part, may in left.items() if part not in free}
 
 
+def test_no_module_waits_for_itself():
+    """Within a part as well, and by imports inside functions."""
+    left = {name: ours(imports(path)) - {name} for name, path in NAMES.items()}
+    while free := [name for name, needs in left.items() if not needs & set(left)]:
+        for name in free:
+            del left[name]
+    assert not left, "circles, and what waits for them"
+
+
+def test_a_circle_within_a_part_and_a_late_import_are_seen(tmp_path, monkeypatch):
+    """Of the reading itself: one module imports another at its top, which imports it in a
+    function.
+    """
+    (tmp_path / "rnnkit" / "part").mkdir(parents=True)
+    texts = {
+        "one": "from rnnkit.part import two",
+        "two": "def late():\n    from .one import x",
+    }
+    for name, text in texts.items():
+        (tmp_path / "rnnkit" / "part" / f"{name}.py").write_text(text)
+    paths = {f"rnnkit.part.{name}": tmp_path / "rnnkit" / "part" / f"{name}.py" for name in texts}
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    monkeypatch.setitem(globals(), "NAMES", paths)
+    with pytest.raises(AssertionError, match="circles"):
+        test_no_module_waits_for_itself()
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=ids)
 def test_imports_point_one_way(path):
     part = part_of(name_of(path))

@@ -11,23 +11,10 @@ from rnnkit.figures.discussion import audit
 from rnnkit.figures.files import companions, draw_into, gallery, keep, publish, save, show
 from rnnkit.figures.flow import gradients, one_setting
 from rnnkit.figures.style import style_of
-from rnnkit.figures.tasks import task_example
 from rnnkit.figures.verdicts import claims_of
 from rnnkit.figures.wiring import unrolled, wiring
+from rnnkit.figures.without_trials import WITHOUT_TRIALS
 from rnnkit.figures.words import alt, caption
-
-# ours, made of something else than trials: shown in notebooks, not in the gallery
-WITHOUT_TRIALS = {
-    "flow": one_setting,
-    "gradients": gradients,
-    "wiring": wiring,
-    "unrolled": unrolled,
-}
-WITHOUT_TRIALS |= {
-    f"task_{name}": task_example
-    for name in ("per_cap", "mem_thru", "rcf", "text8", "parens_counting", "arithmetic")
-}
-WITHOUT_TRIALS["audit"] = audit  # of the paper's own numbers: in the gallery too
 
 __all__ = [
     "WITHOUT_TRIALS", "alt", "audit", "caption", "claims_of", "companions", "draw_into", "gallery", "gradients", "keep", "one_setting", "points",

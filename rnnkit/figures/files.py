@@ -20,6 +20,7 @@ from rnnkit.figures.account import (
 )
 from rnnkit.figures.style import for_dark_pages, look
 from rnnkit.figures.verdicts import claims_of, verdict_rows
+from rnnkit.figures.without_trials import WITHOUT_TRIALS
 from rnnkit.figures.words import alt as alt_of
 from rnnkit.figures.words import caption
 from rnnkit.names import known
@@ -121,8 +122,6 @@ def publish(name: str, frame: pd.DataFrame, out=""):
     """
     from IPython.display import Markdown, display
 
-    from rnnkit.figures import WITHOUT_TRIALS
-
     name = known("figure", name, (*exhibits(), *shown_by(), *WITHOUT_TRIALS))
     with remembered():
         if name in WITHOUT_TRIALS:
@@ -171,8 +170,6 @@ def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
     They stand in the order of the paper, with their `companions`. ValueError for a name that is no
     figure, or without any.
     """
-    from rnnkit.figures import WITHOUT_TRIALS
-
     unknown = [name for name in frames if name not in exhibits()]
     if unknown or not frames:
         raise ValueError(
