@@ -5,6 +5,7 @@ Exit codes: 0; 1 for what went wrong on the way; 2 for a command, an option or a
 be; 130 for a run that was interrupted.
 """
 
+import errno
 import functools
 import sys
 from contextlib import suppress
@@ -114,11 +115,40 @@ def plainly(command):
             sys.exit(130)
         except BrokenPipeError:
             raise
-        except (ValueError, OSError, StoreError, RuntimeError) as error:
-            click.echo(f"Error: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+        except (ValueError, OSError, StoreError, RuntimeError, MemoryError, ImportError) as error:
+            with suppress(OSError, ValueError):  # nobody may be there to hear it
+                click.echo(f"Error: {printable(sentence_of(error))}", err=True)
             sys.exit(2 if type(error) is ValueError else 1)
 
     return run
+
+
+def printable(text: str) -> str:
+    """A text without commands to the terminal, which a file from elsewhere may have in its texts."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def sentence_of(error) -> str:
+    """An error in one sentence: ours are; of the system's, what it refused and what to do."""
+    if isinstance(error, MemoryError):
+        return (
+            "Memory ran out. What was finished is kept: take fewer --workers, or end other"
+            " programs, and run the same again."
+        )
+    if isinstance(error, ImportError):
+        return (
+            f"A library cannot be loaded ({' '.join(str(error).split())}). Leave it more memory, or"
+            " install rnnkit again."
+        )
+    if isinstance(error, OSError) and error.errno:
+        where = f": {str(error.filename)[:200]}" if error.filename else ""
+        what = f"{error.strerror}{where}"
+        raised = "raise the limit with `ulimit -n`" if error.errno == errno.EMFILE else "mend that"
+        return (
+            f"The system refused ({what}). What was finished is kept: {raised}, and run the same"
+            " again."
+        )
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -177,14 +207,15 @@ def reproduce(**settings):
     only what is missing is trained.
     """
     from rnnkit.reproduce import reproduce
+    from rnnkit.studies.workers import without_a_terminal
 
     def say(text):
-        with suppress(
-            OSError, ValueError
-        ):  # a terminal that is lost or a pipe that is closed does not end a run
+        # a terminal that is lost or a pipe that is closed does not end a run
+        with suppress(OSError, ValueError):
             click.echo(text)
 
-    reproduce(**settings, say=say)
+    with without_a_terminal():
+        reproduce(**settings, say=say)
 
 
 @main.command()
@@ -349,7 +380,7 @@ def verify(store, count, seed, device):
         if one.agrees:
             click.echo(
                 f"Trial {one.trial.hyper_iter} of {plain(one.trial.study)} DIFFERS: others of the"
-                " same version, commit, torch and device come out the same to the last digit on"
+                " same version, commit, source, torch and device come out the same to the last digit on"
                 " this machine, so it should."
             )
     if wrong:

@@ -3,10 +3,14 @@ papermill's that it ran. Copies the kit's own notebooks to where a reader wants 
 """
 
 import ast
+import errno
 import json
 import os
+import re
 import shutil
+import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from rnnkit import places
@@ -189,17 +193,15 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
                 f"{notebook.name} needs a value of type {known[name] or 'that JSON has'} for"
                 f" {name}, got {value!a:.200}. Change it."
             )
-    half, own = (
-        out.with_name(f"{out.stem}.partial.ipynb"),
-        out.with_name(f".{out.stem}.{os.getpid()}.ipynb"),
-    )  # two runs may be at it
+    half, own = out.with_name(f"{out.stem}.partial.ipynb"), _copy_at_work(out)
     left = "left off before its last cell without failing (sys.exit?)"
 
     def fail(what, cause=None):
         raise NotebookError(f"{notebook.name} {what}. How far it came is in {half}.") from cause
 
-    out.parent.mkdir(parents=True, exist_ok=True)
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _clear_away(out, half)
         done = papermill.execute_notebook(
             str(notebook),
             str(own),
@@ -239,12 +241,51 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
         fail("lost its kernel, which died (is there too little memory?)", error)
     except (nbclient.exceptions.CellTimeoutError, TimeoutError) as error:
         fail(f"has a cell that was not done after {cell_timeout} s", error)
+    except MemoryError as error:
+        fail("could not be executed, since memory ran out", error)
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            fail(f"could not be executed ({error.strerror}; raise `ulimit -n`)", error)
         fail(f"cannot be written to {out.parent} ({error.strerror or error})", error)
     finally:
-        if own.exists():
-            os.replace(own, half)
+        with suppress(OSError):  # as where the folder is gone; the reason is being told
+            if own.exists():
+                os.replace(own, half)
     return out
+
+
+def _copy_at_work(out: Path) -> Path:
+    """The copy that this process fills cell by cell; two processes, and two machines, may be at
+    it.
+    """
+    return out.with_name(f".{out.stem}.{os.getpid()}@{socket.gethostname()}.ipynb")
+
+
+def _clear_away(out: Path, half: Path):
+    """What processes of this machine that are no more have left of a notebook becomes its partial
+    copy.
+    """
+    name = re.compile(
+        rf"\.{re.escape(out.stem)}\.(\d+)(@{re.escape(socket.gethostname())})?\.ipynb"
+    )
+    for path in list(out.parent.iterdir()):
+        found = name.fullmatch(path.name)
+        if found and int(found[1]) != os.getpid() and not _is_alive(int(found[1])):
+            with suppress(OSError):
+                os.replace(path, half)
+
+
+def _is_alive(number: int) -> bool:
+    """Whether a process of this number is there; where that cannot be asked, it may be."""
+    if os.name != "posix":  # there, to ask is to kill
+        return True
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _own_kernel() -> dict:

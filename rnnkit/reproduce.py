@@ -303,6 +303,8 @@ def writable_folder(out) -> Path:
     from rnnkit.exhibits.base import exhibits
     from rnnkit.figures import WITHOUT_TRIALS, account
 
+    if not str(out).strip():
+        raise StoreError("The folder for figures has no name. Give one, or leave --out away.")
     out = files.at_home(out)
     pictures = [
         f"{name}.{kind}"

@@ -9,13 +9,26 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import pytest
 from test_reproduce import small_books
-from test_workers import ENVIRONMENT, POSIX, ROOT, N, count, rows, some_studies, start, wait_for
+from test_workers import (
+    ENVIRONMENT,
+    POSIX,
+    ROOT,
+    SCRIPT,
+    N,
+    count,
+    rows,
+    some_studies,
+    start,
+    wait_for,
+)
 
 from rnnkit.studies import Study, StudyError, complete, run
 from rnnkit.trials import StoreError, TrialStore
@@ -245,6 +258,110 @@ def test_two_reproductions_on_one_store_share_the_work_and_both_end_well(tmp_pat
     assert not (tmp_path / "trials.sqlite-run").exists()
 
 
+# --- a file of somebody else's where a run says that it is at work ---------------------------------
+
+
+@POSIX
+@pytest.mark.parametrize("how", ["link", "link to nowhere", "hard link", "file", "folder", "pipe"])
+def test_what_stands_where_a_run_notes_itself_is_neither_written_nor_removed(tmp_path, how):
+    mine, note = tmp_path / "thesis.txt", tmp_path / "trials.sqlite-run"
+    mine.write_text("process of writing up")
+    if how == "link":
+        note.symlink_to(mine)
+    elif how == "link to nowhere":
+        note.symlink_to(tmp_path / "nowhere")
+    elif how == "hard link":
+        os.link(mine, note)
+    elif how == "file":
+        note.write_text("my notes on the run")
+    else:
+        note.mkdir() if how == "folder" else os.mkfifo(note)
+    before = note.lstat()
+    run("start", "smoke", tmp_path / "trials.sqlite", trials=1, workers=1, progress=False)
+    assert mine.read_text() == "process of writing up" and not (tmp_path / "nowhere").exists()
+    after = note.lstat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (
+        before.st_ino,
+        before.st_size,
+        before.st_mtime_ns,
+    )
+    assert how != "file" or note.read_text() == "my notes on the run"
+
+
+@POSIX
+def test_what_a_killed_run_noted_of_itself_is_taken_over(tmp_path):
+    note = tmp_path / "trials.sqlite-run"
+    note.write_text("process 12345 on a-machine")
+    run("start", "smoke", tmp_path / "trials.sqlite", trials=1, workers=1, progress=False)
+    assert not note.exists()
+
+
+# --- a terminal that is lost ----------------------------------------------------------------------
+
+
+@LINUX
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_whose_terminal_is_closed_goes_to_its_end(tmp_path, undisturbed, workers):
+    """A terminal of its own, with a shell in it, which is closed once some trials are there."""
+    import pty
+
+    path, script = tmp_path / "trials.sqlite", tmp_path / "script.py"
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
+    words = [sys.executable, str(script), str(path), str(workers)]
+    done = tmp_path / "done"
+    leader, terminal = pty.fork()
+    if not leader:
+        os.execve("/bin/sh", ["sh", "-c", f"{' '.join(words)}; echo $? > {done}"], ENVIRONMENT)
+    os.set_blocking(terminal, False)
+    end = time.monotonic() + 120
+    while count(path) < 5:
+        assert time.monotonic() < end
+        with suppress(BlockingIOError):
+            os.read(terminal, 10_000)
+        time.sleep(0.05)
+    os.close(terminal)
+    while count(path) < 2 * N:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    os.waitpid(leader, 0)
+    with TrialStore(path) as store:
+        assert rows(store) == undisturbed
+
+
+# --- what the system refuses ----------------------------------------------------------------------
+
+
+SCARCE = {
+    "files": ("resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12))", "2"),
+    "short paths": ("os.environ['TMPDIR'] = sys.argv[1]", "2"),
+    "memory": ("resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))", "1"),
+}
+
+
+@LINUX
+@pytest.mark.parametrize("what", SCARCE)
+def test_what_the_system_refuses_is_told_in_a_sentence(tmp_path, what):
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    code = """
+        import os, resource, sys
+        {how}
+        from rnnkit.__main__ import main
+        main("reproduce --scale smoke --only calibration --trials 2 --workers {workers}".split())
+    """
+    how, workers = SCARCE[what]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code).format(how=how, workers=workers), str(long)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        cwd=tmp_path,
+    )
+    said = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and said[-1].startswith("Error: "), done.stderr
+    assert said[-1].endswith(".") and "Traceback" not in done.stderr and "[Errno" not in said[-1]
+
+
 # --- a notebook that fails ------------------------------------------------------------------------
 
 
@@ -277,6 +394,40 @@ def test_a_notebook_that_raises_in_the_middle_keeps_its_trials_and_once_mended_t
     rep.run_notebook(tmp_path / "nb.ipynb", out, {"path": str(store)})
     with TrialStore(store) as opened:
         assert opened.frame().equals(before)
+
+
+@POSIX
+def test_a_notebook_that_is_killed_leaves_nothing_but_how_far_it_came(tmp_path, monkeypatch):
+    """kill -9 of whoever executes it; the next to execute it clears away."""
+    from rnnkit import reproduce as rep
+
+    monkeypatch.setenv("PYTHONPATH", ROOT)
+    cells = ["going: int = 1", "1 + 1", "import time; time.sleep(60 * going)"]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    book.cells[0].metadata["tags"] = ["parameters"]
+    source, out = tmp_path / "nb.ipynb", tmp_path / "out" / "nb.ipynb"
+    nbformat.write(book, source)
+    code = f"from rnnkit.notebooks import run_notebook; run_notebook({str(source)!r}, {str(out)!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], env=ENVIRONMENT)
+
+    def second_cell_done():
+        return any('"2"' in path.read_text() for path in out.parent.glob(".nb.*.ipynb"))
+
+    wait_for(lambda: out.parent.exists() and second_cell_done(), process)
+    process.kill()
+    process.wait()
+    (left,) = [path.name for path in out.parent.iterdir()]
+    assert left.startswith(".nb.")
+    (out.parent / f".nb.{os.getppid()}.ipynb").write_text("of a process that is alive")
+    rep.run_notebook(source, out, {"going": 0})
+    assert {path.name for path in out.parent.iterdir()} == {
+        "nb.ipynb",
+        "nb.partial.ipynb",
+        f".nb.{os.getppid()}.ipynb",
+    }
+    assert nbformat.read(out.parent / "nb.partial.ipynb", 4).cells[-2].outputs[0].data == {
+        "text/plain": "2"
+    }
 
 
 # --- the clock ------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ import pytest
 
 from rnnkit.cells import CELLS
 from rnnkit.studies import Stopped, Study, StudyError, complete
-from rnnkit.trials import TrialStore
+from rnnkit.studies.progress import Progress
+from rnnkit.trials import StoreError, TrialStore
 
 ROOT = str(Path(__file__).parent.parent)
 ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"}
@@ -297,6 +298,27 @@ def test_a_study_that_fails_is_named_and_the_others_are_kept(own_cell, workers):
             complete([*good, sick], 2, store, workers=workers, progress=False)
         assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
         assert len(store) == 4
+
+
+@POSIX
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_store_that_is_taken_away_before_the_run_ends_is_told_and_what_it_had_is_saved(
+    tmp_path, monkeypatch, workers
+):
+    """Even after the last trial was stored."""
+    path, wanted = tmp_path / "trials.sqlite", 2 * len(some_studies())
+    trial = Progress.trial
+
+    def take_away(shown, new):
+        trial(shown, new)
+        if sum(shown.done.values()) == wanted:
+            path.unlink()
+
+    monkeypatch.setattr(Progress, "trial", take_away)
+    with TrialStore(path) as store, pytest.raises(StoreError, match="was removed or replaced"):
+        complete(some_studies("random", (5, 9)), 2, store, workers=workers, progress=False)
+    with TrialStore(tmp_path / "trials-saved-1.sqlite", create=False) as saved:
+        assert len(saved) == wanted
 
 
 def test_a_run_leaves_this_process_as_it_was():

@@ -291,6 +291,7 @@ def complete(
                 with pool_for(device, workers, asked, scheduler, shown.say) as pool:
                     train_in_rounds(away, store, pool, device, scale, shown, stop, following)
             train_in_this_process(here, store, device or "cpu", scale, shown, stop)
+            store.add([])  # StoreError if the file that was written has been taken away
         finally:
             shown.close()
         if stop():

@@ -39,12 +39,12 @@ def train_in_this_process(jobs, store, device, scale, progress, stop):
                         on_trial=progress.trial,
                         stop=polled,
                     )
-    except (ValueError, OSError, RuntimeError) as error:
-        if (
-            not stop()
-        ):  # Ctrl-C also reaches a compiler that may be at work, whose failure then means nothing
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        # Ctrl-C also reaches a compiler that may be at work, whose failure then means nothing
+        if not stop():
+            why = "memory ran out" if out_of_memory(error) else one_line(error)
             raise StudyError(
-                f"The study {study.key} failed: {one_line(error)}. Its finished trials are kept."
+                f"The study {study.key} failed: {why}. Its finished trials are kept."
             ) from error
 
 
@@ -114,6 +114,22 @@ class Processes:
 
 
 def _start_worker(place):
+    """As `_worker_at`. StudyError, with what to do, where the system gives no more processes."""
+    try:
+        return _worker_at(place)
+    except (OSError, MemoryError) as error:
+        what = (
+            "Let TMPDIR name a folder with a short path"
+            if "AF_UNIX" in str(error)
+            else "Take fewer workers, or raise what `ulimit -a` shows"
+        )
+        why = "memory ran out" if isinstance(error, MemoryError) else error.strerror or error
+        raise StudyError(
+            f"A worker cannot be started ({why}). {what}; all finished trials are kept."
+        ) from error
+
+
+def _worker_at(place):
     """A fresh process with the parent's end of its pipe: (link, process, place).
 
     What it inherits is set for the moment of its start only: one thread, deafness to Ctrl-C (the
@@ -153,7 +169,8 @@ def _work(link, place, environment):
     os.environ.update(environment)
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, *LOST_TERMINAL):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     try:
@@ -239,7 +256,7 @@ def one_line(error) -> str:
 @contextmanager
 def interruptible(say):
     """Gives a `stop()` that is True after the first Ctrl-C (or SIGTERM). The second Ctrl-C stops at
-    once, as it always does.
+    once, as it always does. Whether a terminal still looks on makes no difference.
     """
     stopped = []
 
@@ -257,10 +274,30 @@ def interruptible(say):
         return
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(stopped)
+        with without_a_terminal():
+            yield lambda: bool(stopped)
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+LOST_TERMINAL = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # what the loss of one sends
+
+
+@contextmanager
+def without_a_terminal():
+    """Whoever loses the terminal goes on, unless somebody has decided otherwise; so do the
+    processes that are started meanwhile.
+    """
+    numbers = LOST_TERMINAL if threading.current_thread() is threading.main_thread() else []
+    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def cores() -> int:
