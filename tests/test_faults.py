@@ -173,7 +173,8 @@ class Hungry(RNN):
 
     @staticmethod
     def step(W, h, x, s):
-        bytearray(400 << 20)
+        if len(getattr(x, "shape", "any")) > 2:  # not where it is tried as it is registered
+            bytearray(400 << 20)
         return RNN.step(W, h, x, s)
 """
 

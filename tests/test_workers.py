@@ -289,9 +289,13 @@ def test_a_cell_of_ones_own_module_is_known_to_the_workers(own_cell):
         assert store.numbers(study.key) == {0, 1}
 
 
+# not yet where the equations are tried as they are registered, on a single example
+SICK = "if len(getattr(x, 'shape', 'any')) > 2: raise ValueError('my equations are wrong')"
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_study_that_fails_is_named_and_the_others_are_kept(own_cell, workers):
-    sick = own_cell("sickrnn", body="raise ValueError('my equations are wrong')")
+    sick = own_cell("sickrnn", body=SICK)
     good = some_studies("random", (5, 9))
     with TrialStore(":memory:") as store:
         with pytest.raises(StudyError, match="sickrnn.*failed: my equations are wrong") as caught:
