@@ -65,14 +65,14 @@ def fig1(frame: pd.DataFrame):
         for ax, y, letters in zip(row, limits.ys, ("abcd", "efgh")):
             letter(ax, letters[place], "all depths" if depth is None else layers(depth))
             _capacity_panel(ax, part, y, limits, _reason(part, depth))
-    theirs = [
+    authors_key = [
         overlay(dict(zip(depths, column)), "fig1", "per_cap", y)
         for column, y in zip(axes.T, limits.ys)
     ]
     square, keys = lower.subplots(1, 2, width_ratios=(1.25, 1))
     _multiplier_table(square, tables["fig1i"])
     sns.despine(upper)
-    legend_panel(keys, _capacity_keys(best) + theirs[0])
+    legend_panel(keys, _capacity_keys(best) + authors_key[0])
     write_budget(figure, "fig1", frame)
     return figure
 
@@ -222,7 +222,7 @@ def fig2b(frame: pd.DataFrame):
     best = points("fig2b", frame)["fig2b"]
     figure = new_figure(4.4)
     ax = figure.subplots()
-    curves(ax, best, "bits_per_param", x="unroll", depths=False, apart=3.5)
+    curves(ax, best, "bits_per_param", x="unroll", depths=False, spacing=3.5)
     steps = sorted(best.unroll.unique())
     ax.set_xlim(min(steps) - 0.5, max(steps) + 0.5)
     ax.set_xticks(steps)

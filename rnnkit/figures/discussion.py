@@ -96,10 +96,10 @@ def _needed(ax, needed, style):
     names = list(style)
     for row in best.itertuples():
         s = style[row.architecture]
-        apart = 0.11 * (names.index(row.architecture) - (len(names) - 1) / 2)
+        offset = 0.11 * (names.index(row.architecture) - (len(names) - 1) / 2)
         ax.plot(
             row.bits_per_param,
-            row.needed + apart,
+            row.needed + offset,
             marker=s.marker,
             color=s.color,
             linestyle="none",

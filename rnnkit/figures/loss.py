@@ -47,13 +47,13 @@ def fig3(frame):
     axes = figure.subplots(4, 2)
     text, against_units = [*axes[0], axes[1, 0]], axes[1, 1]
     functions = [*axes[2], axes[3, 0]]
-    theirs = []
+    authors_key = []
     for panels, task in ((text, "text8"), (functions, "rcf")):
-        theirs = _against_parameters(panels, best, task) or theirs
+        authors_key = _against_parameters(panels, best, task) or authors_key
     _against_units(against_units, best[best.task_type == "text8"])
     against_units.set_ylim(text[0].get_ylim())
     sns.despine(figure)
-    legend_panel(axes[3, 1], _keys(best) + theirs)  # the paper has seven panels
+    legend_panel(axes[3, 1], _keys(best) + authors_key)  # the paper has seven panels
     write_budget(figure, "fig3", frame)
     return figure
 

@@ -329,19 +329,19 @@ HALF = {  # column of a best trial -> that of what half of the search would have
 }
 
 
-def curves(ax, best, y: str, x="num_params", lines=True, depths=True, apart=0.0, **options):
+def curves(ax, best, y: str, x="num_params", lines=True, depths=True, spacing=0.0, **options):
     """A curve for each architecture and depth of a frame, through its best trials, each with its
     `half_search` where the frame has it.
 
-    Curves stand `apart` points beside each other, where many have the same x; the caller then sets
+    Curves stand `spacing` points beside each other, where many have the same x; the caller then sets
     the limits of the axes.
     """
     style, half = style_of(best.architecture), HALF.get(y)
     for (architecture, depth), curve in best.groupby(["architecture", "n_layers"], sort=False):
         s, curve = style[architecture], curve.sort_values(x)
-        place = apart * (list(style).index(architecture) - (len(style) - 1) / 2)
+        place = spacing * (list(style).index(architecture) - (len(style) - 1) / 2)
         shift = offset_copy(ax.transData, ax.figure, place, 0, units="points")
-        moved = {"transform": shift} if apart else {}
+        offset = {"transform": shift} if spacing else {}
         settings = {
             "color": s.color,
             "marker": s.marker,
@@ -350,12 +350,12 @@ def curves(ax, best, y: str, x="num_params", lines=True, depths=True, apart=0.0,
         }
         fill = FILL.get(depth, "bottom") if depths else "full"
         if half in curve:
-            half_search(ax, curve, half, y, x, s.color, **moved)
+            half_search(ax, curve, half, y, x, s.color, **offset)
         ax.plot(
             curve[x],
             curve[y],
             fillstyle=fill,
             label=f"{architecture}/{depth}",
             zorder=3,
-            **settings | moved | options,
+            **settings | offset | options,
         )

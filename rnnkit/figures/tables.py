@@ -17,10 +17,10 @@ LARGE = 9  # points, where the table fits
 NONE = "-"
 
 
-def _table_figure(name, frame, heads, body, theirs, groups=(), rules=(), colors=None):
+def _table_figure(name, frame, heads, body, is_papers, groups=(), rules=(), colors=None):
     """A table with rules above, below and under its head, in letters as large as fit.
 
-    `heads` is a row of text, `body` the rows below it. `theirs(row, column)` is whether a field is
+    `heads` is a row of text, `body` the rows below it. `is_papers(row, column)` is whether a field is
     the paper's; `groups` are (title, first column, last column) over the head, `rules` the rows
     with a thin line above, `colors` those of the first column.
     """
@@ -38,7 +38,7 @@ def _table_figure(name, frame, heads, body, theirs, groups=(), rules=(), colors=
     top = int(bool(groups))
     for y, row in enumerate(fields):
         for x, text in enumerate(row):
-            color = GREY if theirs(y - 1, x) else "black"
+            color = GREY if is_papers(y - 1, x) else "black"
             if x == 0 and y and colors:
                 color = colors[y - 1] or color
             place, side = (ends[x] - GAP / 3, "right") if x else (GAP / 3, "left")
@@ -80,12 +80,12 @@ def table1(frame: pd.DataFrame):
     heads, groups, body = [""], [], {a: [label_of(a)] for a in names}
     for depth in depths:
         part = table[table.n_layers == depth].set_index("architecture")
-        theirs = int(part.paper_n_layers.iloc[0])
+        paper_depth = int(part.paper_n_layers.iloc[0])
         groups.append((layers(depth), len(heads), len(heads) + 2))
         heads += [
             "% infeasible [95 %]",
             "of",
-            "paper" if theirs == depth else f"paper, {layers(theirs)}",
+            "paper" if paper_depth == depth else f"paper, {layers(paper_depth)}",
         ]
         for a in names:
             row = part.loc[a] if a in part.index else None
@@ -184,10 +184,10 @@ def tableapp2(frame: pd.DataFrame):
     heads, groups, body = ["pair"], [], {pair: [" - ".join(map(label_of, pair))] for pair in pairs}
     for depth in sorted(table.n_layers.unique()):
         part = table[table.n_layers == depth].set_index(["first", "second"])
-        theirs = int(part.paper_n_layers.iloc[0])
+        paper_depth = int(part.paper_n_layers.iloc[0])
         groups += [
             (f"{layers(depth)}, ours", len(heads), len(heads) + 2),
-            (f"paper, {layers(theirs)}", len(heads) + 3, len(heads) + 5),
+            (f"paper, {layers(paper_depth)}", len(heads) + 3, len(heads) + 5),
         ]
         heads += ["t", "df", "p"] * 2 + ["sign"]
         for pair in pairs:

@@ -75,7 +75,7 @@ def _errors(ax, best, n_in: int, most: float):
     ax.set(ylabel="squared error per dimension", ylim=(-0.02, 1.16 * highest))
     if feasible.empty:
         return write_note(ax, INFEASIBLE, 0.6, 0.45)
-    curves(ax, feasible, "loss", x="n_units", apart=1.5)
+    curves(ax, feasible, "loss", x="n_units", spacing=1.5)
 
 
 def _excesses(ax, best):
@@ -91,7 +91,7 @@ def _excesses(ax, best):
     drawn = feasible.assign(
         excess=feasible.excess.clip(lower=LEAST), excess_high=half.clip(lower=LEAST)
     )
-    curves(ax, drawn, "excess", x="n_units", apart=1.5)
+    curves(ax, drawn, "excess", x="n_units", spacing=1.5)
 
 
 def _spaced(values, first, room) -> list:

@@ -98,20 +98,20 @@ def fig4(frame: pd.DataFrame):
     figure = new_figure(14.5)
     tasks = ("parens_counting", "arithmetic")
     halves = zip(figure.subfigures(len(tasks), 1), tasks, ("abcdefgh", "ijklmnop"))
-    theirs = []
+    authors_key = []
     for half, task, letters in halves:
         part = table[table.task_type == task]
         half.suptitle(task_name(task), fontsize=10)
         axes = half.subplots(len(paper.HARD_DEPTHS), 2, sharex=True)
         for place, (row, depth) in enumerate(zip(axes, paper.HARD_DEPTHS)):
             names = letters[place], letters[place + len(paper.HARD_DEPTHS)]
-            theirs = _depth_row(row, names, part, task, depth, style, forms) or theirs
+            authors_key = _depth_row(row, names, part, task, depth, style, forms) or authors_key
         axes[-1, 0].set_xlim(0, max(10, part.trial.max() * 1.02 if len(part) else 10))
         axes[-1, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
         for ax in axes[-1]:
             ax.set_xlabel("trials")
     sns.despine(figure)
-    legend(figure, [*architecture_keys(table.architecture), *_search_keys(), *theirs])
+    legend(figure, [*architecture_keys(table.architecture), *_search_keys(), *authors_key])
     write_budget(figure, "fig4", frame)
     return figure
 
@@ -120,7 +120,7 @@ def _depth_row(axes, names, part: pd.DataFrame, task: str, depth: int, style, fo
     """The median and the minimum of a task at one depth, on one axis of losses; gives the legend's
     entry of the authors' trials.
     """
-    own, theirs = part[part.n_layers == depth], []
+    own, authors_key = part[part.n_layers == depth], []
     axes[0].set_ylabel("nats per symbol" if task == "arithmetic" else "nats")
     trained = own if len(own) else part
     scale = Scale(trained.loss, trained.chance.iloc[0]) if len(trained) else None
@@ -130,14 +130,16 @@ def _depth_row(axes, names, part: pd.DataFrame, task: str, depth: int, style, fo
             ax.set_yticks([])
         else:
             _search(ax, own, statistic, style, scale)
-            theirs = overlay_search(ax, "fig4", task, depth, statistic, scale.place, forms[task])
+            authors_key = overlay_search(
+                ax, "fig4", task, depth, statistic, scale.place, forms[task]
+            )
         if own.empty:
             write_note(ax, _untrained(part, task, depth))
     if scale is not None:
         off = (own.loss > scale.high).any()
         write_at_right(axes[-1], scale.chance, f"chance {scale.chance:.3g}")
         write_at_right(axes[-1], scale.top, f"> {scale.high:.2g}" if off else "diverged")
-    return theirs
+    return authors_key
 
 
 def _untrained(part: pd.DataFrame, task: str, depth: int) -> str:
@@ -210,14 +212,14 @@ def fig5(frame: pd.DataFrame):
     scale = Scale(table.loss, table.chance.iloc[0])
     above = bool((table.loss > scale.high).any())
     figure = new_figure(4.8)
-    axes, theirs = figure.subplots(1, 2, sharey=True), []
+    axes, authors_key = figure.subplots(1, 2, sharey=True), []
     for ax, name, depth in zip(axes, "ab", (depths[0], depths[-1] if len(depths) > 1 else None)):
         letter(ax, name, layers(depth) if depth else "")
         scale.dress(ax, band=above)
         names = _boxes(ax, table[table.n_layers == depth], style_of(table.architecture), scale)
-        theirs = (
+        authors_key = (
             overlay_columns(ax, "fig5", "parens_counting", depth, names, scale.place, form)
-            or theirs
+            or authors_key
         )
         if not depth:
             write_note(ax, "only one depth was trained\nat this scale")
@@ -226,8 +228,8 @@ def fig5(frame: pd.DataFrame):
     reference(axes[1], scale.chance, f"chance\n{scale.chance:.3g}")
     if above:
         write_at_right(axes[1], scale.top, f"above {scale.high:.3g}")
-    if theirs:
-        legend(figure, theirs)
+    if authors_key:
+        legend(figure, authors_key)
     sns.despine(figure)
     write_budget(figure, "fig5", frame)
     return figure
