@@ -174,7 +174,13 @@ def test_draws_are_counted_until_they_are_stopped(page, picture):
 
 def test_a_click_into_the_cloud_describes_another_trial(page):
     widget = shown(page, "trials_explorer")
-    widget.press("parameters", "Home")  # of all sizes
+    widget.control("parameters").locator(".noUi-handle").focus()
+    for _ in range(12):
+        page.keyboard.press("ArrowLeft")  # to all sizes
+    for label in ("cells", "layers"):
+        choices = widget.control(label).locator("select")
+        every = choices.evaluate("list => [...list.options].map(option => option.label)")
+        choices.select_option(label=every)
     widget.settle()
     box, details = widget.image.bounding_box(), widget.at.locator(".rnnkit-details")
 
