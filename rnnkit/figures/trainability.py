@@ -240,14 +240,18 @@ def _boxes(ax, part: pd.DataFrame, style, scale) -> list[str]:
     from left to right.
     """
     names = [a for a in style if a in set(part.architecture)]
+    sizes = part.architecture.value_counts()
+    alike = sizes.nunique() == 1
     labels = []
     for x, architecture in enumerate(names):
         losses = part.loss[part.architecture == architecture]
         _box(ax, x, losses.dropna().to_numpy(), style[architecture], scale)
-        labels.append(f"{label_of(architecture)}\n{losses.isna().sum()} of {len(losses)}")
+        of_all = "" if alike else f" of {len(losses)}"
+        labels.append(f"{label_of(architecture)}\n{losses.isna().sum()}{of_all}")
     ax.set_xticks(range(len(names)), labels, fontsize=SMALL)
     ax.set_xlim(-0.6, max(len(names), 1) - 0.4)
-    ax.set_xlabel("below each box: trials that diverged")
+    trials = f"trials of {sizes.iloc[0]:,}" if alike else "trials"
+    ax.set_xlabel(f"below each box: {trials} that diverged")
     if len(part) and part.loss.isna().all():
         write_note(ax, "no feasible trial")
     return names
