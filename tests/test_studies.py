@@ -666,3 +666,10 @@ def test_a_search_that_is_whole_at_a_larger_scale_is_shown_instead(store, two_sc
     }
     studies.complete([jobs[-1][0]], [jobs[-1][1]], store, progress=False)
     assert set(studies.trials_in(store, "fig2c", "smoke").study) == {study.key for study, _ in jobs}
+
+
+def test_a_plan_of_the_papers_text_needs_no_corpus_but_the_one_that_ships():
+    timed = []
+    plan("paper", only="fig3", store=None, speed=lambda study, device: timed.append(study) or 1e-3)
+    forms = {study.form for study in timed if study.task_type == "text8"}
+    assert forms == {"paper sample"}
