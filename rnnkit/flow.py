@@ -108,6 +108,15 @@ def gates_of(cell) -> tuple[str, ...]:
     return tuple(m for m in cell.maps if m in found)
 
 
+def _trace(states, without):
+    """How far the states of each step are from those of a run without the impulse, over the first
+    step's distance (T+1, M); a layer of dead ReLUs has no trace of it at all.
+    """
+    squares = [sum((a - b).square().sum(1) for a, b in zip(*pair)) for pair in zip(states, without)]
+    distance = torch.stack(squares).sqrt().detach()
+    return torch.where(distance[1] > 0, distance / distance[1], 0.0).numpy()
+
+
 def flow(
     architecture, hparams, steps=STEPS, n_units=UNITS, shown="impulse", seed=0, traced=True
 ) -> Flow:
@@ -126,9 +135,8 @@ def flow(
             f" {', '.join(PAPER)}."
         )
     W = _weights(architecture, hparams, n_units, seed)
-    number_M = torch.arange(
-        len(hparams)
-    )  # a cell's random numbers: step in the upper half of their number, cell in the lower
+    # a cell's random numbers: step in the upper half of their number, cell in the lower
+    number_M = torch.arange(len(hparams))
     x_TxMxN = torch.zeros(steps, len(hparams), n_units, dtype=torch.float64)
     seen = 1 if shown == "impulse" else steps
     x_TxMxN[:seen] = draws.normal(
@@ -149,20 +157,7 @@ def flow(
     gradient /= gradient[-1].clone()
     trace = None
     if shown == "impulse" and traced:
-        without, _ = _scan(cell, W, torch.zeros_like(x_TxMxN))
-        apart = (
-            torch.stack(
-                [
-                    sum((a - b).square().sum(1) for a, b in zip(*pair))
-                    for pair in zip(states, without)
-                ]
-            )
-            .sqrt()
-            .detach()
-        )
-        trace = torch.where(
-            apart[1] > 0, apart / apart[1], 0.0
-        ).numpy()  # a layer of dead ReLUs has no trace of it at all
+        trace = _trace(states, _scan(cell, W, torch.zeros_like(x_TxMxN))[0])
     h = torch.stack([state[0] for state in states]).detach().numpy()
     return Flow(
         h,

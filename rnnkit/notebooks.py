@@ -168,6 +168,9 @@ def _fits(value, kind: str) -> bool:
     return True
 
 
+LEFT = "left off before its last cell without failing (sys.exit?)"
+
+
 def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, artefacts=()) -> Path:
     """Executes a notebook with papermill, in its own folder, and writes it to `out` if and only if
     every cell ran well.
@@ -176,10 +179,33 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
     `sys.exit` as completed. The half-run copy stays beside `out`, as *.partial.ipynb, for whoever
     wants to see how far it came. NotebookError, in one sentence.
     """
-    import nbclient.exceptions
-    import papermill
-
     notebook, out, parameters = Path(notebook), Path(out), dict(parameters or {})
+    _check_parameters(notebook, parameters)
+    half, own = out.with_name(f"{out.stem}.partial.ipynb"), _copy_at_work(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _clear_away(out, half)
+        problem, cause = _execute(notebook, own, parameters, cell_timeout), None
+        missing = [str(path) for path in artefacts if not Path(path).exists()]
+        if missing and not problem:
+            problem = f"ran, but did not write {', '.join(missing)}"
+        if not problem:
+            os.replace(own, out)
+    except Exception as error:
+        problem, cause = _reason(error, out, cell_timeout), error
+        if problem is None:
+            raise
+    finally:
+        with suppress(OSError):  # as where the folder is gone; the reason is being told
+            if own.exists():
+                os.replace(own, half)
+    if problem:
+        raise NotebookError(f"{notebook.name} {problem}. How far it came is in {half}.") from cause
+    return out
+
+
+def _check_parameters(notebook, parameters):
+    """NotebookError unless the notebook has all these parameters, and each of its type."""
     known = types_of(notebook)
     unknown = set(parameters) - set(known)
     if unknown:
@@ -193,65 +219,53 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
                 f"{notebook.name} needs a value of type {known[name] or 'that JSON has'} for"
                 f" {name}, got {value!a:.200}. Change it."
             )
-    half, own = out.with_name(f"{out.stem}.partial.ipynb"), _copy_at_work(out)
-    left = "left off before its last cell without failing (sys.exit?)"
 
-    def fail(what, cause=None):
-        raise NotebookError(f"{notebook.name} {what}. How far it came is in {half}.") from cause
 
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _clear_away(out, half)
-        done = papermill.execute_notebook(
-            str(notebook),
-            str(own),
-            parameters,
-            cwd=str(notebook.resolve().parent),
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            log_output=False,
-            execution_timeout=cell_timeout,
-            **_own_kernel(),
-        )
-        cells = [cell for cell in done.cells if cell.cell_type == "code" and cell.source.strip()]
-        errors = [
-            output.ename
-            for cell in cells
-            for output in cell.outputs
-            if output.output_type == "error"
-        ]
-        if "SystemExit" in errors or not (errors or all(cell.execution_count for cell in cells)):
-            fail(left)
-        if errors:
-            fail(f"shows an error in a cell: {errors[0]}")
-        missing = [str(path) for path in artefacts if not Path(path).exists()]
-        if missing:
-            fail(f"ran, but did not write {', '.join(missing)}")
-        os.replace(own, out)
-    except papermill.PapermillExecutionError as error:
-        if error.ename == "SystemExit":
-            fail(left, error)
-        fail(
-            f"failed in cell {error.cell_index + 1}: {error.ename}:"
-            f" {' '.join(str(error.evalue).split())[:300].rstrip('.')}",
-            error,
-        )
-    except nbclient.exceptions.DeadKernelError as error:
-        fail("lost its kernel, which died (is there too little memory?)", error)
-    except (nbclient.exceptions.CellTimeoutError, TimeoutError) as error:
-        fail(f"has a cell that was not done after {cell_timeout} s", error)
-    except MemoryError as error:
-        fail("could not be executed, since memory ran out", error)
-    except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            fail(f"could not be executed ({error.strerror}; raise `ulimit -n`)", error)
-        fail(f"cannot be written to {out.parent} ({error.strerror or error})", error)
-    finally:
-        with suppress(OSError):  # as where the folder is gone; the reason is being told
-            if own.exists():
-                os.replace(own, half)
-    return out
+def _execute(notebook, own, parameters, cell_timeout) -> str:
+    """Executes a notebook into the file `own`; what is wrong with it, empty if nothing is."""
+    import papermill
+
+    done = papermill.execute_notebook(
+        str(notebook),
+        str(own),
+        parameters,
+        cwd=str(notebook.resolve().parent),
+        kernel_name="python3",
+        language="python",
+        progress_bar=False,
+        log_output=False,
+        execution_timeout=cell_timeout,
+        **_own_kernel(),
+    )
+    cells = [cell for cell in done.cells if cell.cell_type == "code" and cell.source.strip()]
+    errors = [
+        output.ename for cell in cells for output in cell.outputs if output.output_type == "error"
+    ]
+    if "SystemExit" in errors or not (errors or all(cell.execution_count for cell in cells)):
+        return LEFT
+    return f"shows an error in a cell: {errors[0]}" if errors else ""
+
+
+def _reason(error, out, cell_timeout) -> str | None:
+    """Why a notebook failed, for a sentence that its name begins; None for what nobody expects."""
+    import nbclient.exceptions
+    import papermill
+
+    if isinstance(error, papermill.PapermillExecutionError):
+        value = " ".join(str(error.evalue).split())[:300].rstrip(".")
+        where = f"failed in cell {error.cell_index + 1}: {error.ename}: {value}"
+        return LEFT if error.ename == "SystemExit" else where
+    if isinstance(error, nbclient.exceptions.DeadKernelError):
+        return "lost its kernel, which died (is there too little memory?)"
+    if isinstance(error, (nbclient.exceptions.CellTimeoutError, TimeoutError)):
+        return f"has a cell that was not done after {cell_timeout} s"
+    if isinstance(error, MemoryError):
+        return "could not be executed, since memory ran out"
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"could not be executed ({error.strerror}; raise `ulimit -n`)"
+    if isinstance(error, OSError):
+        return f"cannot be written to {out.parent} ({error.strerror or error})"
+    return None
 
 
 def _copy_at_work(out: Path) -> Path:
