@@ -102,7 +102,14 @@ def report(
     architecture, new = _registered(cell)
     scale = known("scale", scale, SCALES)
     size = scale_of(scale)
-    jobs = [(study, trials or count) for study, count in battery(architecture, size, seed)]
+
+    def jobs_for(a):
+        return [(study, trials or count) for study, count in battery(a, size, seed)]
+
+    jobs, six = (
+        jobs_for(architecture),
+        [job for a in PAPER if a != architecture for job in jobs_for(a)],
+    )
     with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as opened:
         reused = sum(len(opened.numbers(study.key)) for study, _ in jobs)
         complete(
@@ -114,21 +121,7 @@ def report(
             label=f"report on {architecture}",
             progress=progress,
         )
-        six = [
-            (study, trials or count)
-            for a in PAPER
-            if a != architecture
-            for study, count in battery(a, size, seed)
-        ]
-        frames = [_whole(opened, jobs), _whole(opened, six)]
-        there = {key for part in frames if len(part) for key in part.study}
-        lacking = [(study, count) for study, count in six if study.key not in there]
-        if lacking and SHIPPED.is_file() and opened.path.absolute() != SHIPPED:
-            frames.append(_whole(_shipped(SHIPPED.stat().st_mtime), lacking))
-    frame = pd.concat([part for part in frames if len(part)], ignore_index=True)
-    sizes = frame.groupby("study").hyper_iter.transform("size")
-    least = trials or sizes.groupby(frame.task_type).transform("min")
-    frame = frame[frame.hyper_iter < least].reset_index(drop=True)
+        frame = _at_one_length(_with_shipped(opened, jobs, six), trials)
     figure = drawn(architecture, frame)
     if out:
         figures.keep(
@@ -139,15 +132,34 @@ def report(
             figure.alt,
             digest_of_trials(frame),
         )
-    space = (
-        space_table("per_cap", (architecture,))
-        .drop(columns=architecture)
-        .set_index("hyper-parameter")
-    )
-    space = space[[name not in {"all", *LATER_ROWS} for name in space.index]]
-    return Report(
-        architecture, _table(architecture, tables_of(frame), size), space, figure, frame, reused
-    )
+    table = _table(architecture, tables_of(frame), size)
+    return Report(architecture, table, _space(architecture), figure, frame, reused)
+
+
+def _with_shipped(opened, jobs, six) -> pd.DataFrame:
+    """The trials of a cell's studies and of the six's, of which the kit's own file may have what
+    the store lacks.
+    """
+    frames = [_whole(opened, jobs), _whole(opened, six)]
+    there = {key for part in frames if len(part) for key in part.study}
+    lacking = [(study, count) for study, count in six if study.key not in there]
+    if lacking and SHIPPED.is_file() and opened.path.absolute() != SHIPPED:
+        frames.append(_whole(_shipped(SHIPPED.stat().st_mtime), lacking))
+    return pd.concat([part for part in frames if len(part)], ignore_index=True)
+
+
+def _at_one_length(frame, trials) -> pd.DataFrame:
+    """The first `trials` of each study; without a number, as many as the shortest of its task."""
+    sizes = frame.groupby("study").hyper_iter.transform("size")
+    least = trials or sizes.groupby(frame.task_type).transform("min")
+    return frame[frame.hyper_iter < least].reset_index(drop=True)
+
+
+def _space(architecture) -> pd.DataFrame:
+    """What is tuned of the cell itself on the capacity task, by hyper-parameter."""
+    space = space_table("per_cap", (architecture,)).drop(columns=architecture)
+    space = space.set_index("hyper-parameter")
+    return space[[name not in {"all", *LATER_ROWS} for name in space.index]]
 
 
 @lru_cache(maxsize=1)

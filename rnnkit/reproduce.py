@@ -63,32 +63,19 @@ def reproduce(
     folder = notebooks_folder(notebooks, whole) if whole else None
     with TrialStore(store) as opened:
         take_over(opened, out / TRIALS, say)
+        training = dict(
+            seed=seed, trials=trials, workers=workers, device=device, scheduler=scheduler
+        )
+        settings = dict(scale=scale, seed=seed, trials=trials or 0, workers=workers or 0)
+        settings |= dict(store=str(opened.path.resolve()), out=str(out.resolve()))
         for k, (notebook, names) in enumerate(chosen.items(), 1):
             label = f"notebook {k} of {len(chosen)}, {notebook}"
             say(f"{label}: {', '.join(names) or 'no trials'}")
             for name in names:
-                run(
-                    name,
-                    scale,
-                    opened,
-                    seed,
-                    trials,
-                    workers,
-                    device,
-                    scheduler=scheduler,
-                    label=f"{label}, {name}",
-                )
+                run(name, scale, opened, label=f"{label}, {name}", **training)
                 draw(stored_frames(opened, scale, seed, trials, [name]), out)
             if notebook in whole:
                 say(f"{label}: executing")
-                settings = {
-                    "scale": scale,
-                    "seed": seed,
-                    "trials": trials or 0,
-                    "workers": workers or 0,
-                    "store": str(opened.path.resolve()),
-                    "out": str(out.resolve()),
-                }
                 execute(folder / f"{notebook}.ipynb", out, settings)
         if opened.kept:
             opened.export(out / TRIALS)

@@ -236,49 +236,21 @@ def complete(
         check_choice(scheduler, asked, device)
     else:
         device = check_device("cpu" if device is None else device)
-    wanted = {}  # key -> (study, trials)
-    for study, n in zip(
-        studies, n_trials if isinstance(n_trials, list) else [n_trials] * len(studies)
-    ):
-        wanted[study.key] = study, max(n, wanted.get(study.key, (study, 0))[1])
-
-    def lacking():
-        return {
-            key: n
-            for key, (_, count) in wanted.items()
-            if (n := len(set(range(count)) - store.numbers(key)))
-        }
-
-    lack = lacking()
+    wanted = _wanted(studies, n_trials)
+    lack = _lacking(wanted, store)
     if not lack:
         return
     store.add([])  # StoreError now rather than after the first trial
     jobs = sorted((wanted[key] for key in lack), key=lambda job: -lack[job[0].key] * cost(job[0]))
-    work = sum(study.flops * lack[study.key] for study, _ in jobs)
-    workers = min(
-        asked or (cores() if device == "cpu" and work > SMALL_WORK else 1), sum(lack.values())
-    )
-    if workers == 1 and scheduler is None and device == "cpu":
-        here, away = jobs, []
-    else:
-        here = [
-            job for job in jobs if cell_of(job[0].architecture).__module__ == "__main__"
-        ]  # a cell that workers cannot import
-        away = [job for job in jobs if job not in here]
+    workers = min(asked or _worthwhile(jobs, lack, device), sum(lack.values()))
+    alone = workers == 1 and scheduler is None and device == "cpu"
+    here = [job for job in jobs if alone or not _importable(job[0])]
+    away = [job for job in jobs if job not in here]
     shown = Progress(
         [(study, n, n - lack[study.key]) for study, n in jobs], label, quiet=not progress
     )
     if store.path.suffix == ".parquet":
-        count = f"{sum(lack.values()):,}"
-        where = (
-            f"kept in {store.file}"
-            if store.kept
-            else (
-                "not kept, since nothing can be written beside it. Give an SQLite store to keep"
-                " them"
-            )
-        )
-        shown.say(f"{store.path} lacks {count} trials; they are trained now and {where}.")
+        shown.say(_beside_a_parquet_file(store, sum(lack.values())))
     with interruptible(shown.say) as stop, others_at_work(store) as other:
         if other:
             shown.say(
@@ -295,11 +267,52 @@ def complete(
         finally:
             shown.close()
         if stop():
-            left, safe = sum(lacking().values()), f"{len(store):,} are safe in {store.path}"
+            left = sum(_lacking(wanted, store).values())
+            safe = f"{len(store):,} are safe in {store.path}"
             raise Stopped(
                 f"Stopped with {left:,} trials to go; {safe}. Run the same again to go on from"
                 " there."
             )
+
+
+def _wanted(studies, n_trials) -> dict:
+    """key -> (study, trials): the most that is asked of a study that is named more than once."""
+    wanted = {}
+    for study, n in zip(
+        studies, n_trials if isinstance(n_trials, list) else [n_trials] * len(studies)
+    ):
+        wanted[study.key] = study, max(n, wanted.get(study.key, (study, 0))[1])
+    return wanted
+
+
+def _lacking(wanted, store) -> dict[str, int]:
+    """How many trials a store lacks of each study, by key; without those of which it has all."""
+    return {
+        key: n
+        for key, (_, count) in wanted.items()
+        if (n := len(set(range(count)) - store.numbers(key)))
+    }
+
+
+def _worthwhile(jobs, lack, device) -> int:
+    """How many workers pay: a GPU has one, and a small job is done before others have started."""
+    work = sum(study.flops * lack[study.key] for study, _ in jobs)
+    return cores() if device == "cpu" and work > SMALL_WORK else 1
+
+
+def _importable(study) -> bool:
+    """Whether another process can import the study's cell."""
+    return cell_of(study.architecture).__module__ != "__main__"
+
+
+def _beside_a_parquet_file(store, count) -> str:
+    """What becomes of trials that are trained on a store that is a Parquet file."""
+    where = (
+        f"kept in {store.file}"
+        if store.kept
+        else "not kept, since nothing can be written beside it. Give an SQLite store to keep them"
+    )
+    return f"{store.path} lacks {count:,} trials; they are trained now and {where}."
 
 
 def pool_for(device, workers, asked, scheduler, say):

@@ -40,25 +40,14 @@ def plan(
     default `training.seconds_per_step`); the notebooks' own time is a row, too. A study that
     several experiments draw from is counted where it comes first. ValueError for a bad name.
     """
-    names = (
-        list(EXPERIMENTS)
-        if only is None
-        else list(only)
-        if isinstance(only, (list, tuple))
-        else [only]
-    )
-    rows, counted, device = [], {}, check_device("cpu" if device is None else device)
+    names = list(EXPERIMENTS) if only is None else only
+    names = names if isinstance(names, (list, tuple)) else [names]
+    device = check_device("cpu" if device is None else device)
     workers = whole_number("workers", 0 if workers is None else workers, 0, 1_024) or (
         cores() if device == "cpu" else 1
     )
     with _opened(store) as opened:
-        stored = opened.numbers if opened is not None else lambda key: set()
-        for name in names:
-            jobs, lack = jobs_of(name, scale, seed, trials, opened), {}
-            for study, n in jobs:
-                lack[study] = len(set(range(counted.get(study.key, 0), n)) - stored(study.key))
-                counted[study.key] = max(n, counted.get(study.key, 0))
-            rows.append((name, len(jobs), sum(n for _, n in jobs), lack))
+        rows, counted = _counted(names, scale, seed, trials, opened)
     seconds = _clock([study for *_, lack in rows for study, n in lack.items() if n], device, speed)
 
     def row(name, studies, trials, lack):
@@ -92,6 +81,21 @@ def plan(
     return pd.DataFrame(
         [*table, shown, everything | {"seconds": everything["seconds"] + shown["seconds"]}]
     )
+
+
+def _counted(names, scale, seed, trials, opened):
+    """(name, studies, trials, what the store lacks of each study) of each experiment, where a study
+    of several counts in the first; and the trials of each study by key.
+    """
+    rows, counted = [], {}
+    stored = opened.numbers if opened is not None else lambda key: set()
+    for name in names:
+        jobs, lack = jobs_of(name, scale, seed, trials, opened), {}
+        for study, n in jobs:
+            lack[study] = len(set(range(counted.get(study.key, 0), n)) - stored(study.key))
+            counted[study.key] = max(n, counted.get(study.key, 0))
+        rows.append((name, len(jobs), sum(n for _, n in jobs), lack))
+    return rows, counted
 
 
 def _opened(store):
