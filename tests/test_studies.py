@@ -629,15 +629,17 @@ def test_everything_public_is_there():
 
 
 @pytest.fixture
-def two_scales(monkeypatch):
+def two_scales():
     """`smoke`, and `quick` as small as smoke but with other steps."""
     larger = dataclasses.replace(SCALES["smoke"].capacity, steps=(21, 61))
     memory = dataclasses.replace(SCALES["smoke"].memory, train_steps=(21, 61))
-    monkeypatch.setitem(
-        SCALES, "quick", dataclasses.replace(SCALES["smoke"], capacity=larger, memory=memory)
-    )
-    for name in ("overnight", "paper"):
-        monkeypatch.delitem(SCALES, name)
+    quick = dataclasses.replace(SCALES["smoke"], capacity=larger, memory=memory)
+    all_scales = dict(SCALES)  # put back as they were: their order counts
+    SCALES["quick"] = quick
+    del SCALES["overnight"], SCALES["paper"]
+    yield
+    SCALES.clear()
+    SCALES.update(all_scales)
 
 
 def test_the_best_of_a_network_is_taken_over_larger_scales_where_all_cells_were_searched_alike(
