@@ -2,6 +2,7 @@
 captions and verdicts.
 """
 
+import io
 from pathlib import Path
 
 import matplotlib.image
@@ -24,32 +25,34 @@ from rnnkit.figures.without_trials import WITHOUT_TRIALS
 from rnnkit.figures.words import alt as alt_of
 from rnnkit.figures.words import caption
 from rnnkit.names import known
+from rnnkit.trials.files import write_whole
 from rnnkit.wording import duration
 
 
 def save(figure, name: str, out, data, alt: str) -> list[Path]:
     """Writes `name`.png, .svg and the plotted points as CSV into the folder `out`, and a picture
-    for dark pages into its folder dark/; the same figure gives the same bytes.
+    for dark pages into its folder dark/, each file whole or not at all; the same figure gives the
+    same bytes.
 
     `data` is a frame, or a dict file name -> frame where a figure is drawn from more than one
     table. Returns the paths.
     """
-    out = Path(out)
-    (out / "dark").mkdir(parents=True, exist_ok=True)
-    paths = [out / file for file in _pictures(name)]
     about = {"Software": None, "Description": alt}
+    titled = {"Date": None, "Creator": "rnnkit", "Title": name, "Description": alt}
+    light, vector, dark = io.BytesIO(), io.BytesIO(), io.BytesIO()
     with matplotlib.rc_context(look()):
-        figure.savefig(paths[0], metadata=about)
-        pixels = np.rint(255 * matplotlib.image.imread(paths[0]))
-        matplotlib.image.imsave(paths[2], for_dark_pages(pixels), metadata=about)
-        figure.savefig(
-            paths[1],
-            metadata={"Date": None, "Creator": "rnnkit", "Title": name, "Description": alt},
-        )
+        figure.savefig(light, format="png", metadata=about)
+        pixels = np.rint(255 * matplotlib.image.imread(io.BytesIO(light.getvalue())))
+        matplotlib.image.imsave(dark, for_dark_pages(pixels), format="png", metadata=about)
+        figure.savefig(vector, format="svg", metadata=titled)
+    pictures = (picture.getvalue() for picture in (light, vector, dark))
+    written = dict(zip(_pictures(name), pictures))
     for stem, table in (data if isinstance(data, dict) else {name: data}).items():
-        paths.append(out / f"{stem}.csv")
-        table.to_csv(paths[-1], index=False, lineterminator="\n")
-    return paths
+        written[f"{stem}.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
+    (Path(out) / "dark").mkdir(parents=True, exist_ok=True)
+    for file, content in written.items():
+        write_whole(Path(out) / file, content)
+    return [Path(out) / file for file in written]
 
 
 def _pictures(name: str) -> list[str]:
