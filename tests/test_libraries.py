@@ -127,14 +127,24 @@ def kept(folder, name="rnn"):
     return path
 
 
+def another(content):
+    """Puts another file in its place: this process has the first one loaded, down to its exit."""
+
+    def damage(path):
+        text = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content(text))
+        path.chmod(0o700)
+
+    return damage
+
+
 DAMAGES = {
-    "empty": lambda path: path.write_bytes(b""),
-    "garbage": lambda path: path.write_bytes(b"garbage" * 1000),
-    "cut short": lambda path: os.truncate(path, path.stat().st_size // 3),
-    "a page short": lambda path: os.truncate(path, path.stat().st_size - 4096),
-    "one bit": lambda path: path.write_bytes(
-        (text := path.read_bytes())[:9000] + bytes([text[9000] ^ 1]) + text[9001:]
-    ),
+    "empty": another(lambda text: b""),
+    "garbage": another(lambda text: b"garbage" * 1000),
+    "cut short": another(lambda text: text[: len(text) // 3]),
+    "a page short": another(lambda text: text[:-4096]),
+    "one bit": another(lambda text: text[:9000] + bytes([text[9000] ^ 1]) + text[9001:]),
     "a folder": lambda path: (path.unlink(), path.mkdir()),
     "a dangling link": lambda path: (path.unlink(), path.symlink_to("nowhere")),
 }

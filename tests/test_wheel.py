@@ -21,6 +21,7 @@ SHIPPED = ROOT / "figures" / "trials.parquet"
 
 
 MADE = {
+    ".cache",
     ".venv",
     ".git",
     ".pytest_cache",
