@@ -57,8 +57,8 @@ class RNN(Cell):
 
     architecture = "rnn"
     maps = ("h",)
-    nonlinearities = ("relu", "tanh")
-    recurrent_inits = ("orthogonal", "normal")
+    nonlinearities: tuple[str, ...] = ("relu", "tanh")
+    recurrent_inits: tuple[str, ...] = ("orthogonal", "normal")
 
     @staticmethod
     def step(W, h, x, s):

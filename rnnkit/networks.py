@@ -30,8 +30,8 @@ def blocks(
     cell = cell_of(architecture, n_layers)
     N, K, R, S = n_units, len(cell.maps), len(recurrent_maps(cell)), len(cell.states)
     project = cell.equal_sizes and n_layers > 0
-    matrices = {"W_in": (N, n_in)} if project else {}
-    vectors = {"b_in": (N,)} if project else {}
+    matrices: dict[str, tuple[int, ...]] = {"W_in": (N, n_in)} if project else {}
+    vectors: dict[str, tuple[int, ...]] = {"b_in": (N,)} if project else {}
     for layer in range(n_layers):
         matrices[f"Wx{layer}"] = (K * N, N if layer or project else n_in)
         matrices |= {f"Wh{layer}": (R * N, N)} if R else {}

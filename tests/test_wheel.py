@@ -26,6 +26,7 @@ MADE = {
     ".git",
     ".pytest_cache",
     ".ruff_cache",
+    ".mypy_cache",
     ".hypothesis",
     "__pycache__",
     "build",

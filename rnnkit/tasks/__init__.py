@@ -5,6 +5,8 @@ All tasks but the first come in named sizes, `forms`: "paper", "small" and "tiny
 sample" and so on, of the text that is shipped).
 """
 
+from typing import Any
+
 from rnnkit.names import known
 
 from . import examples
@@ -18,12 +20,12 @@ from .text8 import Text8
 
 __all__ = ["TASKS", "Batched", "Stored", "Task", "example", "task_of"]
 
-TASKS = {
+TASKS: dict[str, type[Any]] = {
     task.name: task for task in (Perceptron, Memory, RandomFunction, Text8, Parentheses, Arithmetic)
 }
 
 
-def task_of(task_type: str):
+def task_of(task_type: str) -> type[Any]:
     """The class of a task. Raises ValueError, with the names there are, for one that is not known."""
     return TASKS[known("task_type", task_type, TASKS)]
 

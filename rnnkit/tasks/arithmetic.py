@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import drawn_part, drawn_source, fill
+from .forms import LEFT_OUT, drawn_part, drawn_source, fill
 
 SYMBOLS = "0123456789 -+="
 SPACE, MINUS, PLUS, EQUALS = (SYMBOLS.index(s) for s in " -+=")
@@ -50,9 +50,9 @@ class Arithmetic:
     """
 
     form: str = "small"
-    most: int | None = None
-    batch: int | None = None
-    held: int | None = None  # samples of each held-out part
+    most: int = LEFT_OUT
+    batch: int = LEFT_OUT
+    held: int = LEFT_OUT  # samples of each held-out part
     name, input, every, loss, streams, heads, per_nat = (
         "arithmetic",
         "index",

@@ -1,11 +1,14 @@
 """What the tasks that come in named sizes share: their forms, and their held-out parts."""
 
+from typing import Any
+
 import torch
 
 from .. import draws
 from ..checks import whole_number
 from ..names import nearest
 
+LEFT_OUT: Any = None  # a field's default: `fill` puts the form's value in its place
 # part -> what its random numbers are drawn for
 STREAMS = {"train": draws.DATA, "valid": draws.VALID, "eval": draws.EVAL}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from .. import draws, theory
-from .forms import drawn_part, drawn_source, fill
+from .forms import LEFT_OUT, drawn_part, drawn_source, fill
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Memory:
     """
 
     form: str = "small"
-    n_in: int | None = None
-    steps: int | None = None
-    batch: int | None = None
-    held: int | None = None  # samples of each held-out part
+    n_in: int = LEFT_OUT
+    steps: int = LEFT_OUT
+    batch: int = LEFT_OUT
+    held: int = LEFT_OUT  # samples of each held-out part
     name, input, every, loss, streams, heads, scored, per_nat = (
         "mem_thru",
         "static",

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import drawn_part, drawn_source, fill
+from .forms import LEFT_OUT, drawn_part, drawn_source, fill
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Parentheses:
     """
 
     form: str = "small"
-    types: int | None = None
-    steps: int | None = None
-    cap: int | None = None
-    batch: int | None = None
-    held: int | None = None  # samples of each held-out part
+    types: int = LEFT_OUT
+    steps: int = LEFT_OUT
+    cap: int = LEFT_OUT
+    batch: int = LEFT_OUT
+    held: int = LEFT_OUT  # samples of each held-out part
     name, input, every, loss, scored, per_nat = "parens_counting", "index", True, "softmax", 1, 1.0
     forms = {
         "paper": dict(**theory.PARENTHESES["paper"], batch=32, held=8192),

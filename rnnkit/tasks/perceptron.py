@@ -34,7 +34,8 @@ class Perceptron:
         1,
         1.0,
     )
-    form, forms = "", {}
+    form = ""
+    forms = {}
 
     def __post_init__(self):
         for what in ("n_in", "unroll"):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import checked, fill, in_batches
+from .forms import LEFT_OUT, checked, fill, in_batches
 
 ROWS = 1 << 16  # samples of the table made at once
 
@@ -28,11 +28,11 @@ class RandomFunction:
     """
 
     form: str = "small"
-    n_in: int | None = None
-    steps: int | None = None
-    batch: int | None = None
-    samples: int | None = None
-    tau: int | None = None
+    n_in: int = LEFT_OUT
+    steps: int = LEFT_OUT
+    batch: int = LEFT_OUT
+    samples: int = LEFT_OUT
+    tau: int = LEFT_OUT
     name, input, every, loss, streams, heads, scored, per_nat = (
         "rcf",
         "static",

@@ -8,7 +8,7 @@ import torch
 
 from .. import draws
 from . import corpus as texts
-from .forms import checked, even_weights, fill, in_batches
+from .forms import LEFT_OUT, checked, even_weights, fill, in_batches
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Text8:
     """
 
     form: str = "small"
-    steps: int | None = None
-    unscored: int | None = None
-    batch: int | None = None
-    held: int | None = None  # samples of each held-out part
-    corpus: str | None = None
+    steps: int = LEFT_OUT
+    unscored: int = LEFT_OUT
+    batch: int = LEFT_OUT
+    held: int = LEFT_OUT  # samples of each held-out part
+    corpus: str = LEFT_OUT
     name, input, every, loss, streams, heads, per_nat = (
         "text8",
         "index",

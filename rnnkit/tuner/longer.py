@@ -2,6 +2,8 @@
 it is given time.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rnnkit.hparams import Space
@@ -22,7 +24,7 @@ class LongTuner:
 
     listens = False
 
-    def __init__(self, space: Space, seed: int = 0, start: list[dict] = ()):
+    def __init__(self, space: Space, seed: int = 0, start: Sequence[dict] = ()):
         if not start:
             raise ValueError(
                 "Longer trainings need the hyper-parameters of at least one trial to start from,"
