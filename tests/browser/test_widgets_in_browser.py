@@ -225,25 +225,28 @@ def test_a_slider_speaks_its_value(page):
         assert handle.get_attribute("aria-valuetext") == readout.strip()
 
 
-def test_a_saved_notebook_shows_the_pictures_when_it_is_opened_again(
-    browser, address, folder, errors, picture
+def test_a_saved_notebook_shows_every_widget_when_it_is_opened_again(
+    browser, address, folder, store, errors, picture
 ):
-    """Without its kernel, and says that they are stills."""
-    write_notebook(
-        folder / "saved.ipynb",
-        "import rnnkit as rk",
-        'rk.widget("inside_a_cell", architecture="lstm")',
-    )
+    """Each shows the picture that it had when it was saved, without its kernel, and says that it is
+    a still.
+    """
+    settings = {name: f", store={store.name!r}" if name in STORED else "" for name in WIDGETS}
+    cells = [f'rk.widget("{name}"{settings[name]})' for name in WIDGETS]
+    write_notebook(folder / "saved.ipynb", "import rnnkit as rk", *cells)
     page = open_notebook(browser, address, "saved.ipynb", errors)
     assert run_all(page) == []
-    Widget(page).select("cell", "UGRNN")
+    Widget(page, list(WIDGETS).index("inside_a_cell")).select("cell", "UGRNN")
+    said = [Widget(page, k).sentence for k in range(len(WIDGETS))]
     page.evaluate(SAVE_AND_END)
     page.context.close()
     again = open_notebook(browser, address, "saved.ipynb", errors, cleared=False)
-    widget = Widget(again)
-    assert widget.sentence.startswith("UGRNN")
-    again.locator(".rnnkit-still").wait_for()
-    picture(again, "saved_and_opened_again")
+    for k, name in enumerate(WIDGETS):
+        widget = Widget(again, k)
+        widget.at.locator(".rnnkit-still").wait_for()
+        assert widget.sentence == said[k] and said[k], name
+        assert widget.image.evaluate("image => image.naturalWidth") > 500, name
+        picture(again, f"opened_again_{name}")
+    assert said[list(WIDGETS).index("inside_a_cell")].startswith("UGRNN")
     assert "model not found" not in again.locator(".jp-Notebook").inner_text()
-    assert widget.image.evaluate("image => image.naturalWidth") > 500
     again.context.close()
