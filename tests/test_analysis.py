@@ -352,6 +352,42 @@ def test_c01_is_not_refuted_by_a_search_that_is_open():
     assert claim.verdict == UNTESTED and "the search is open" in claim.evidence
 
 
+def test_c01_leaves_longer_trainings_of_one_size_out(full):
+    """They would bend a straight line."""
+    longer = full[full.max_params == 1_000].assign(
+        tuner="long",
+        study=lambda rows: rows.study + " long",
+        eval_loss=lambda rows: 1.5 * rows.eval_loss,
+        valid_loss=lambda rows: 1.5 * rows.valid_loss,
+    )
+    before, after = (one("fig1", rows, "C01") for rows in (full, pd.concat([full, longer])))
+    assert after.ours == pytest.approx(before.ours) and after.verdict == before.verdict
+
+
+def test_c03_is_refuted_by_searches_that_have_come_to_their_end_alone(full):
+    """However open the searches for the other networks are."""
+    few = full.assign(
+        **{
+            name: full[name].where(full.architecture != "gru", 0.5 * full[name])
+            for name in ("valid_loss", "eval_loss")
+        }
+    )
+    grown = (1 + few.hyper_iter) / 200 * few.steps / few.steps.max()
+    opened = few.assign(
+        **{
+            name: few[name].where(few.architecture == "gru", few[name] * grown)
+            for name in ("valid_loss", "eval_loss")
+        }
+    )
+    claim = one("fig1", opened, "C03")
+    assert claim.verdict == FAILS and "have come to their end" in claim.evidence
+
+
+def test_c13_is_of_the_depths_that_three_sizes_have(full):
+    claim = one("fig1", full[(full.n_layers < 4) | (full.max_params == 1_000)], "C13")
+    assert "depths 1 and 2" in claim.evidence and claim.verdict != UNTESTED
+
+
 def test_c01_is_not_refuted_by_bits_that_do_not_rise_with_parameters(full):
     """A large network can do what a small one does, so it was searched badly."""
     flat = full.assign(eval_loss=full.eval_loss * (full.num_params / 10_000.0) ** -1.2)

@@ -337,3 +337,11 @@ def test_the_tally_counts_the_papers_claims_that_can_be_decided_and_ours_apart()
         and "of ours beside them (C02b and H07b) 1 holds, 0 fail, 1 is not tested at this scale"
         in text
     )
+
+
+@pytest.mark.parametrize("level, done", [(1e-3, True), (1e-1, False)])
+def test_what_is_learned_perfectly_need_not_get_better(level, done):
+    """A loss a tenth as high changes nothing once it is below a hundredth of chance, which is 1."""
+    frame = trials([1, 1, 1, 1], [100, 200, 300, 400]).assign(task_type="mem_thru", form="small")
+    losses = [level, level, level / 10, level / 10]
+    assert settled(frame.assign(valid_loss=losses, eval_loss=losses)).settled == done

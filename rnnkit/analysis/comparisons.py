@@ -238,18 +238,21 @@ def depths_agree(rows, points, spent: Budget) -> Measured:
 
 def _by_depth(points):
     """Depths, the architectures that all of them have, and bits per parameter, sizes x depths x
-    architectures.
+    architectures: of the depths that enough sizes were trained at, or else of all.
     """
     table = bits_per_param(points)
     table = table[[a for a in paper.ARCHITECTURES if a in table]]
-    depths = sorted(table.index.unique("n_layers"))
+    sizes = table.reset_index().groupby("n_layers").max_params.nunique()
+    enough = sizes.index[sizes >= MIN_CELLS]
+    depths = sorted(enough if len(enough) >= 2 else sizes.index)
+    table = table[table.index.isin(depths, level="n_layers")]
     # a row for each size, a column for each architecture and depth
     cube = table.unstack("n_layers").dropna(axis=1, how="all").dropna()
     names = [a for a in table.columns if all((a, depth) in cube for depth in depths)]
     if not depths or not names:
         return depths, names, np.empty((0, 0, 0))
-    parts = [cube[[(a, depth) for a in names]].to_numpy() for depth in depths]
-    return depths, names, np.stack(parts, 1)
+    blocks = [cube[[(a, depth) for a in names]].to_numpy() for depth in depths]
+    return depths, names, np.stack(blocks, 1)
 
 
 def _agreement(means):

@@ -5,7 +5,9 @@ A best trial is a lower bound on what a network can do, so a search that would f
 on cannot refute. It may where halving its trials and halving its steps each change the best by less
 than a twentieth. Both are read off the trials themselves: the best among the first half of each
 study's trials, and the best among all trials of at most half of the most training steps. A search
-that never left chance has learned nothing, so that nothing is known of its end.
+that never left chance has learned nothing, so that nothing is known of its end. A loss below a
+hundredth of chance counts as that hundredth: what has been learned perfectly cannot get better by a
+share that matters.
 """
 
 import math
@@ -18,6 +20,7 @@ from rnnkit.analysis.rows import SEARCH
 from rnnkit.theory import chance
 
 STEADY = 0.05  # a twentieth of the best
+PERFECT = 0.01  # a hundredth of what chance costs
 
 
 class Settled(NamedTuple):
@@ -79,14 +82,22 @@ def halved(rows: pd.DataFrame) -> pd.DataFrame:
         if not len(places):
             table.append([*network, math.nan, False, math.nan, math.nan])
             continue
-        best, known = loss[places].min(), dict(zip(SEARCH, network))
+        best, study = loss[places].min(), dict(zip(SEARCH, network))
         half = loss[places][early[places]].min(initial=math.inf)
+        level = _level_of_chance(study["task_type"], study["form"])
         changes = (
-            _change(best, half),
-            _change(best, with_half_the_steps(steps[places], loss[places])),
+            _change(best, half, PERFECT * level),
+            _change(best, with_half_the_steps(steps[places], loss[places]), PERFECT * level),
         )
-        table.append([*network, best, _learned(best, known["task_type"], known["form"]), *changes])
+        learned = best < 0 if level == 0 else best <= (1 - STEADY) * level
+        table.append([*network, best, learned, *changes])
     return pd.DataFrame(table, columns=[*SEARCH, "best", "learned", "trials", "steps"])
+
+
+def finished(rows: pd.DataFrame) -> pd.DataFrame:
+    """The networks of `halved` whose own searches have come to their end."""
+    table = halved(rows)
+    return table[table.learned & (table.trials < STEADY) & (table.steps < STEADY)]
 
 
 def trials_of(rows: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
@@ -120,16 +131,17 @@ def with_half_the_steps(steps, loss) -> float:
     return float(least[low] + share * (least[high] - least[low]))
 
 
-def _change(best: float, half: float) -> float:
-    if math.isnan(half) or best == 0:
+def _change(best: float, half: float, floor: float) -> float:
+    """What half of a search finds less the best, over the best; losses below `floor` count as it."""
+    if math.isnan(half) or best == 0 and floor == 0:
         return math.nan
+    best, half = max(best, floor) if floor else best, max(half, floor) if floor else half
     return float((half - best) / abs(best))
 
 
-def _learned(best: float, task_type: str, form: str) -> bool:
-    if task_type == "per_cap":
-        return best < 0
-    return best <= (1 - STEADY) * chance(task_type, form)
+def _level_of_chance(task_type: str, form: str) -> float:
+    """The loss of chance; 0 on the capacity task, whose losses are bits below it."""
+    return 0.0 if task_type == "per_cap" else chance(task_type, form)
 
 
 def _share(change: float) -> str:

@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from rnnkit import paper
-from rnnkit.analysis.capacity import bits_per_param
-from rnnkit.analysis.convergence import Settled, settled, trials_of
+from rnnkit.analysis.capacity import bits_per_param, stored_bits
+from rnnkit.analysis.convergence import Settled, finished, settled, trials_of
 from rnnkit.analysis.finding import (
     ABOUT,
     HOLDS,
@@ -31,17 +31,19 @@ from rnnkit.analysis.finding import (
     untrained,
 )
 from rnnkit.analysis.judge import Measured
-from rnnkit.analysis.rows import Budget, is_pinned
+from rnnkit.analysis.rows import LONGER, Budget, is_pinned
 from rnnkit.analysis.statistics import around_the_median, paired, slope_loglog, student
 from rnnkit.wording import count, label_of, listed, size_range
 
 
 def linear_in_parameters(rows, points, spent: Budget) -> Measured:
-    """C01: the slope of log bits on log parameters.
+    """C01: the slope of log bits on log parameters, without longer trainings that some sizes alone
+    have: they would bend the line.
 
     A large network can do what a small one does, so bits that do not rise with parameters show a
     poor search, and refute nothing.
     """
+    rows, points = _alike(rows, points)
     slope, low, high = slope_loglog(
         points.num_params, points.bits, points.architecture + points.n_layers.astype(str)
     )
@@ -52,12 +54,26 @@ def linear_in_parameters(rows, points, spent: Budget) -> Measured:
         low,
         high,
         has={"sizes": len(sizes), "span": sizes[-1] / sizes[0]},
-        lacks=f"{count(len(sizes), 'size')} of {span} parameters, and it takes three over a decade",
+        lacks=(
+            f"{count(len(sizes), 'size')} of {span} parameters, and it takes three, the largest five"
+            " times the smallest"
+        ),
         doubt=untrained(points) or ("too few networks stored bits" if math.isnan(low) else ""),
         if_holds=f"near 1 over {len(sizes)} sizes of {span} parameters",
         if_fails=f"the interval excludes 1 over {span} parameters",
         if_open=f"the interval is wider than 1 +- {SURE}" if low <= 1 <= high else poor,
+        search=rows,
     )
+
+
+def _alike(rows, points):
+    """Without the longer trainings that start from the best, where not every size has them: the
+    trials and their best ones.
+    """
+    longer = rows.tuner == LONGER
+    if rows.max_params[longer].nunique() == rows.max_params.nunique() or not longer.any():
+        return rows, points
+    return rows[~longer], stored_bits(rows[~longer])
 
 
 def five_bits(rows, points, spent: Budget) -> Measured:
@@ -112,13 +128,20 @@ def more_than_a_perceptron(rows, points, spent: Budget) -> Measured:
 
 
 def three_to_six(rows, points, spent: Budget) -> Measured:
-    """C03: bits per parameter of every network; the interval shown is the least and the most."""
+    """C03: bits per parameter of every network; the interval shown is the least and the most.
+
+    A network that stores fewer than three refutes it if its own search has come to its end, however
+    the searches for the others stand.
+    """
     points = of_the_paper(points).dropna(subset="bits_per_param")
     values, absent = points.bits_per_param, lacking(rows)
     low, high = values.min(), values.max()
     (least, most), short = paper.BAND, points[values < paper.BAND[0]]
     too_much = f"the best study stores {high:.2f}, more than {most:g}"
     too_few = f"{len(short)} of {len(values)} networks found fewer than {least:g}"
+    ended = finished(trials_of(rows, short))
+    if len(ended):
+        too_few += f", {len(ended)} of them in searches that have come to their end"
     return Measured(
         mean(values),
         low,
@@ -127,7 +150,7 @@ def three_to_six(rows, points, spent: Budget) -> Measured:
         if_holds=f"all {len(values)} networks lie between",
         if_fails=too_much if high > most else too_few,
         partial=f"all {len(values)} networks lie between, but {absent}" if absent else "",
-        search=trials_of(rows, short),
+        search=trials_of(rows, ended if len(ended) else short),
     )
 
 

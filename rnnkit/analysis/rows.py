@@ -24,6 +24,7 @@ FORMS = ("paper", "small", "tiny")  # of a task, largest first
 HARD = ("parens_counting", "arithmetic")  # section 4
 # searches with the Gaussian process: from the ranges alone, and from usual values
 GP = ("gp", "gp-usual")
+LONGER = "long"  # the tuner of trainings that start from the best trials of such a search
 
 
 def capacity(frame: pd.DataFrame) -> pd.DataFrame:
@@ -99,8 +100,17 @@ def searched(*task_types: str):
     """Selects the trials of these tasks that a tuner chose with the Gaussian process, each task in
     the largest form that was trained.
     """
+    return _chosen_by(GP, task_types)
+
+
+def searched_at_length(*task_types: str):
+    """The same with the longer trainings that start from the best of them."""
+    return _chosen_by((*GP, LONGER), task_types)
+
+
+def _chosen_by(tuners, task_types):
     return lambda frame: largest_form(
-        frame[frame.task_type.isin(task_types) & frame.tuner.isin(GP) & ~is_pinned(frame)]
+        frame[frame.task_type.isin(task_types) & frame.tuner.isin(tuners) & ~is_pinned(frame)]
     )
 
 

@@ -35,7 +35,7 @@ FIGURE_1 = {
     "C01": Rule(
         levels.linear_in_parameters,
         Limit(_is_near_one, fails=lambda m: m.low > 1 or 0 < m.low and m.high < 1),
-        needs={"sizes": MIN_CELLS, "span": 10},
+        needs={"sizes": MIN_CELLS, "span": 5},
     ),
     "C02": Rule(
         levels.five_bits,

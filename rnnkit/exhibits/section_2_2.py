@@ -5,7 +5,7 @@ import pandas as pd
 from rnnkit.analysis import throughput
 from rnnkit.analysis.finding import EXACT, LINEAR, MIN_CELLS, ON_CURVE, SURE
 from rnnkit.analysis.judge import ALWAYS, Limit, Rule, below
-from rnnkit.analysis.rows import NETWORK, searched
+from rnnkit.analysis.rows import NETWORK, searched, searched_at_length
 from rnnkit.analysis.throughput import memory_errors, step_costs
 from rnnkit.exhibits.base import Exhibit
 from rnnkit.figures import facts
@@ -63,7 +63,7 @@ Exhibit(
     ),
     section="2.2",
     place=8,
-    select=searched("mem_thru"),
+    select=searched_at_length("mem_thru"),
     trials="memory task",
     tables={"fig2c": lambda of: memory_errors(of.rows)},
     columns={"fig2c": [*NETWORK, "bound", "excess", *FOUND]},

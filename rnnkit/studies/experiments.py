@@ -178,21 +178,29 @@ def _fig1_long(scale, frame, **settings):
     long = scale.capacity.long
     if long is None:
         return []
-    found, steps = [], _per_param(long.train_steps, long.sizes[0])
-    for study in _per_cap(PAPER, long.depths, long.sizes, scale, **settings):
-        start = ()
-        if frame is not None:
-            trials = frame[(frame.study == study.key) & ~frame.infeasible].nsmallest(
-                BEST, "valid_loss"
-            )
-            start = tuple(tuple(sorted(hparams.items())) for hparams in trials.hparams)
-        found.append(
-            (
-                replace(study, train_steps=steps, tuner="long" if start else USUAL, start=start),
-                long.trials,
-            )
+    studies = _per_cap(PAPER, long.depths, long.sizes, scale, **settings)
+    return _longer(studies, long, _per_param(long.train_steps, long.sizes[0]), frame)
+
+
+def _longer(studies, long: Part, train_steps: tuple[int, int], frame):
+    """The same studies with more training steps, each with its number of trials: they start from
+    the best trials of the studies in `frame`, where there is one.
+    """
+
+    def best(study):
+        if frame is None:
+            return ()
+        trials = frame[(frame.study == study.key) & ~frame.infeasible].nsmallest(BEST, "valid_loss")
+        return tuple(tuple(sorted(hparams.items())) for hparams in trials.hparams)
+
+    starts = [best(study) for study in studies]
+    return [
+        (
+            replace(study, train_steps=train_steps, tuner="long" if start else USUAL, start=start),
+            long.trials,
         )
-    return found
+        for study, start in zip(studies, starts)
+    ]
 
 
 def _fig2a(scale, **settings):
@@ -284,6 +292,16 @@ def _fig2c(scale, architectures=PAPER, **settings):
         for architecture in architectures
         if n_layers >= cell_of(architecture).min_layers
     ]
+
+
+def _fig2c_long(scale, frame, **settings):
+    """Longer trainings of the same networks, from the best trials of each: what they hold when they
+    are given time.
+    """
+    long = scale.memory_long
+    if long is None:
+        return []
+    return _longer(_fig2c(scale, **settings), long, long.train_steps, frame)
 
 
 def _fig3(scale, **settings):
@@ -382,7 +400,8 @@ EXPERIMENTS = {
     "fig2a": Experiment("Tanh against ReLU", "section 2.1.2, Figure 2a", _fig2a, pooled=True),
     "fig2b": Experiment("Unrolling for more steps", "section 2.1.2, Figure 2b", _fig2b, pooled=True),
     "figapp1": Experiment("The dataset size that stores most", "Figure App.1", _fig1, then=_fig1_long, pooled=True),
-    "fig2c": Experiment("How many numbers a network holds, by units", "section 2.2, Figure 2c", _fig2c, lambda scale, _: scale.memory.trials),
+    "fig2c": Experiment("How many numbers a network holds, by units", "section 2.2, Figure 2c", _fig2c, lambda scale, _: scale.memory.trials,
+                        then=_fig2c_long),
     "fig3": Experiment("Text and random functions: loss by parameters", "section 3, Figure 3", _fig3,
                        lambda scale, study: (scale.text if study.task_type == "text8" else scale.function).trials),
     "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, _fig4_trials),
