@@ -304,14 +304,14 @@ def import_(parquet, store):
 
     parquet = parquet or str(places.TRIALS)
     with TrialStore(store) as opened:
-        if not opened.kept:
+        if not opened.persistent:
             raise StoreError(
                 f"What is imported into {store} would not be kept. Give the path of an SQLite file"
                 " with --store."
             )
         new = opened.import_(parquet, Checker(parquet))
         click.echo(
-            f"{new:,} new trials; {opened.path if opened.kept else store} now has {len(opened):,}."
+            f"{new:,} new trials; {opened.path if opened.persistent else store} now has {len(opened):,}."
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rnnkit import places
 from rnnkit.names import known, matching, nearest
 from rnnkit.notebooks import NotebookError, parameters_of, run_notebook
-from rnnkit.trials import StoreError, TrialStore, files
+from rnnkit.trials import StoreError, TrialStore, paths
 from rnnkit.trials import export as exporting
 
 TRIALS = places.TRIALS.name  # in the folder of figures: the trials behind them
@@ -77,7 +77,7 @@ def reproduce(
             if notebook in whole:
                 say(f"{label}: executing")
                 execute(folder / f"{notebook}.ipynb", out, settings)
-        if opened.kept:
+        if opened.persistent:
             opened.export(out / TRIALS)
         frames = stored_frames(opened, scale, seed, trials)
     claims = finish(chosen, frames, out, say)
@@ -109,13 +109,13 @@ def take_over(store, parquet, say):
     """
     if (
         not parquet.exists()
-        or not store.kept
+        or not store.persistent
         or (store.path.exists() and parquet.samefile(store.path))
     ):
         return
     from rnnkit.studies.foreign import Checker
 
-    new = exporting.take_over(store, parquet, Checker(parquet))
+    new = exporting.import_new(store, parquet, Checker(parquet))
     if new:
         say(
             f"{parquet} has {new:,} trials that {store.path} lacked; they are taken over. To train"
@@ -270,7 +270,7 @@ def notebooks_folder(named=None, names=tuple(NOTEBOOKS)) -> Path:
     Nothing is executed for merely lying in a folder `notebooks` that the kit is run beside.
     NotebookError, with what to do, where a notebook is missing.
     """
-    folder = places.NOTEBOOKS if named is None else files.at_home(named)
+    folder = places.NOTEBOOKS if named is None else paths.expand_home(named)
     missing = [f"{name}.ipynb" for name in names if not (folder / f"{name}.ipynb").is_file()]
     if missing:
         raise NotebookError(
@@ -292,7 +292,7 @@ def writable_folder(out) -> Path:
 
     if not str(out).strip():
         raise StoreError("The folder for figures has no name. Give one, or leave --out away.")
-    out = files.at_home(out)
+    out = paths.expand_home(out)
     pictures = [
         f"{name}.{kind}"
         for name in (*exhibits(), *WITHOUT_TRIALS)

@@ -9,7 +9,7 @@ import pytest
 
 from rnnkit import notebooks, places
 from rnnkit.trials import StoreError, TrialStore
-from rnnkit.trials.files import AS_NOTEBOOKS_SAY, store_at
+from rnnkit.trials.paths import NOTEBOOK_PATH, store_path
 
 ROOT = Path(__file__).parent.parent
 
@@ -63,7 +63,7 @@ def test_what_only_looks_like_papermills_cell_is_left_alone(before, monkeypatch)
 
 def test_the_trials_that_ship_are_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert store_at("../figures/trials.parquet") == places.TRIALS
+    assert store_path("../figures/trials.parquet") == places.TRIALS
     with TrialStore("../figures/trials.parquet", create=False) as store:
         assert len(store) > 1_000
 
@@ -73,7 +73,7 @@ def test_a_file_of_that_name_that_is_there_is_taken(tmp_path, monkeypatch):
     (tmp_path / "figures" / "trials.parquet").write_text("")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    assert store_at("../figures/trials.parquet") == AS_NOTEBOOKS_SAY
+    assert store_path("../figures/trials.parquet") == NOTEBOOK_PATH
 
 
 def test_another_path_is_never_redirected(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ import pytest
 from rnnkit.studies import EXPERIMENTS, Study, studies_of
 from rnnkit.studies.study import OF_ROW
 from rnnkit.trials import COLUMNS, StoreError, Trial, TrialStore
-from rnnkit.trials.key import pinned_in, read
+from rnnkit.trials.key import parse, pinned_in
 
 
 def a_trial(hyper_iter=0, study="per_cap/gru", **changes):
@@ -364,7 +364,7 @@ def test_what_a_parquet_file_lacks_is_kept_beside_it(tmp_path):
     before = file.read_bytes()
     with TrialStore(file) as store:
         assert (
-            store.kept
+            store.persistent
             and store.add([a_trial(0, seconds=9.0), a_trial(7), a_trial(0, study="b")]) == 2
         )
         assert (
@@ -418,12 +418,12 @@ def test_where_nothing_can_be_written_beside_a_parquet_file_trials_are_not_kept(
     """
     file = exported(tmp_path)
     monkeypatch.setattr(
-        "rnnkit.trials.store.more_beside", lambda path: tmp_path / "no" / "such" / "more.sqlite"
+        "rnnkit.trials.store.side_store", lambda path: tmp_path / "no" / "such" / "more.sqlite"
     )
     with TrialStore(file) as store:
         assert (
             store.add([a_trial(5)]) == 1
-            and not store.kept
+            and not store.persistent
             and store.numbers("per_cap/gru") == {0, 1, 5}
         )
     with TrialStore(file) as store:
@@ -819,7 +819,7 @@ def test_a_trial_is_found_by_its_place(path):
             ("b", 0),
             ("b", 1),
         ]
-        with pytest.raises(IndexError, match="has 4 trials, got place 4"):
+        with pytest.raises(IndexError, match="has 4 trials, got index 4"):
             store.trial_at(4)
 
 
@@ -885,7 +885,7 @@ def test_a_file_of_the_kits_first_draws_still_opens_and_its_trials_are_no_study_
 def test_each_part_of_a_key_is_read_in_one_place():
     for experiment in EXPERIMENTS:
         for study in studies_of(experiment, "smoke"):
-            key = read(study.key)
+            key = parse(study.key)
             assert (key.task_type, key.architecture, key.n_layers, key.max_params, key.seed) == (
                 (study.task_type, study.architecture, study.n_layers, study.max_params, study.seed)
             )
@@ -905,7 +905,7 @@ def test_each_part_of_a_key_is_read_in_one_place():
     ],
 )  # fmt: skip
 def test_a_text_that_is_no_key_is_none(text):
-    assert read(text) is None and isinstance(pinned_in(text), dict)
+    assert parse(text) is None and isinstance(pinned_in(text), dict)
 
 
 def test_a_study_is_made_again_from_a_row_of_a_frame_and_from_a_trial():

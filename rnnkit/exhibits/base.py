@@ -57,9 +57,9 @@ from functools import cache
 import pandas as pd
 
 from rnnkit.names import known
-from rnnkit.trials.trial import LATER
+from rnnkit.trials.trial import DEFAULTS
 
-# what a frame of trials must have; LATER are columns that an older frame may lack, with what they
+# what a frame of trials must have; DEFAULTS are columns that an older frame may lack, with what they
 # then hold
 COLUMNS = (
     "study",
@@ -210,7 +210,7 @@ def rows_of(name: str, frame: pd.DataFrame) -> pd.DataFrame:
             "A frame of trials must have the columns of the store, got one without"
             f" {', '.join(missing)}. Take it from run()."
         )
-    older = {column: value for column, value in LATER.items() if column not in frame.columns}
+    older = {column: value for column, value in DEFAULTS.items() if column not in frame.columns}
     rows = about.select(frame.assign(**older))
     if rows.empty:
         raise ValueError(

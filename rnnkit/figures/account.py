@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnnkit.trials.files import alone_in, write_whole
+from rnnkit.trials.paths import folder_lock, write_atomically
 from rnnkit.trials.trial import StoreError
 
 ACCOUNT = "drawn.json"
@@ -79,10 +79,10 @@ def note(folder, name: str, files, **entry):
         },
         **entry,
     }
-    with alone_in(folder):
+    with folder_lock(folder):
         account = {**account_in(folder), name: entry}
         text = json.dumps(account, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        write_whole(folder / ACCOUNT, text.encode())
+        write_atomically(folder / ACCOUNT, text.encode())
 
 
 def unchanged(folder, name: str, trials: str) -> dict | None:

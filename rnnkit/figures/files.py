@@ -25,7 +25,7 @@ from rnnkit.figures.without_trials import WITHOUT_TRIALS
 from rnnkit.figures.words import alt as alt_of
 from rnnkit.figures.words import caption
 from rnnkit.names import known
-from rnnkit.trials.files import write_whole
+from rnnkit.trials.paths import write_atomically
 from rnnkit.wording import duration
 
 
@@ -51,7 +51,7 @@ def save(figure, name: str, out, data, alt: str) -> list[Path]:
         written[f"{stem}.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
     (Path(out) / "dark").mkdir(parents=True, exist_ok=True)
     for file, content in written.items():
-        write_whole(Path(out) / file, content)
+        write_atomically(Path(out) / file, content)
     return [Path(out) / file for file in written]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnnkit import analysis
-from rnnkit.trials.files import write_whole
+from rnnkit.trials.paths import write_atomically
 
 BEGIN, END = (
     "<!-- verdicts, written by rnnkit reproduce --out figures -->",
@@ -61,5 +61,5 @@ def write_block(readme, claims: pd.DataFrame, trials: int) -> bool:
         return False
     new = text[:start] + block(claims, trials) + text[end + len(END) :]
     if new != text:
-        write_whole(readme, new.encode("utf-8"))
+        write_atomically(readme, new.encode("utf-8"))
     return True

@@ -309,7 +309,7 @@ def _beside_a_parquet_file(store, count) -> str:
     """What becomes of trials that are trained on a store that is a Parquet file."""
     where = (
         f"kept in {store.file}"
-        if store.kept
+        if store.persistent
         else "not kept, since nothing can be written beside it. Give an SQLite store to keep them"
     )
     return f"{store.path} lacks {count:,} trials; they are trained now and {where}."

@@ -25,7 +25,7 @@ def others_at_work(store):
     A link, or a file of that name that no run has written, is left as it is, and then nobody knows
     of the other.
     """
-    place = store.file.with_name(f"{store.file.name}-run") if store.kept and fcntl else None
+    place = store.file.with_name(f"{store.file.name}-run") if store.persistent and fcntl else None
     file = place and _opened(place)
     if not file:
         yield ""

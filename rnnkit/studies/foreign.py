@@ -8,7 +8,7 @@ from rnnkit.cells import CELLS
 from rnnkit.hparams import space_for
 from rnnkit.tasks import TASKS
 from rnnkit.trials import StoreError
-from rnnkit.trials.key import read
+from rnnkit.trials.key import parse
 
 
 class Checker:
@@ -25,7 +25,7 @@ class Checker:
         that is not known here has no space here, so nothing of its own can be checked, and nothing
         here trains it.
         """
-        key = read(trial.study)
+        key = parse(trial.study)
         steps = key.train_steps if key else (1, 10**12)
         rows = self.rows_of(trial.architecture, trial.task_type, *steps)
         for name, row in rows.items():

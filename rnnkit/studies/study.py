@@ -22,7 +22,7 @@ from rnnkit.studies.retrain import about, blocks_of
 from rnnkit.tasks import TASKS
 from rnnkit.training import train
 from rnnkit.trials import Trial, TrialStore
-from rnnkit.trials.key import read
+from rnnkit.trials.key import parse
 from rnnkit.tuner import TUNERS
 
 ROUND = 16  # trials suggested together
@@ -68,7 +68,7 @@ class Study:
         ValueError for a study that cannot be made again from a trial: one of another version of the
         kit, or one whose search started from other studies' trials.
         """
-        key, found = read(row.study), None
+        key, found = parse(row.study), None
         if key:
             values = {name: np.asarray(getattr(row, name)).item() for name in OF_ROW}
             # a rerun holds everything fixed

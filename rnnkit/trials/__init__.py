@@ -1,5 +1,6 @@
-"""Trials (trial.py), the store that keeps them (store.py), their weights (weights.py), how they
-travel (parquet.py), and what a study's key says (key.py). No torch.
+"""Trials (trial.py), the store that keeps them (store.py), the weights of the best ones (weights.py),
+their exchange as Parquet files (parquet.py, export.py), and the key of a study (key.py). Nothing here
+imports torch.
 """
 
 from rnnkit.trials.store import TrialStore

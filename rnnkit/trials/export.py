@@ -1,94 +1,88 @@
-"""Trials from a store into a Parquet file and back, where both may have some: neither loses one by
-it.
+"""Moves trials from a store into a Parquet file and back. Both may already have some, and neither
+loses any.
 """
 
 import heapq
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from rnnkit.trials.files import alone_in, travelling
-from rnnkit.trials.parquet import rows_in, write
+from rnnkit.trials.parquet import read_rows, write
+from rnnkit.trials.paths import export_path, folder_lock
 from rnnkit.trials.sql import NUMBER, STUDY
-from rnnkit.trials.trial import COLUMNS, StoreError, differ, from_row
-from rnnkit.trials.weights import folder_beside
+from rnnkit.trials.trial import COLUMNS, RESULTS, StoreError, differ, from_row
+from rnnkit.trials.weights import weights_folder
 
-RESULTS = [
-    list(COLUMNS).index(name)
-    for name in ("hparams", "train_loss", "valid_loss", "eval_loss", "infeasible")
-]
+RESULT_INDICES = [list(COLUMNS).index(name) for name in RESULTS]
+
+
+class Comparison(NamedTuple):
+    """What a Parquet file has of a store's trials, and the other way round."""
+
+    count: int  # trials in the file
+    new: int  # trials of the file that the store lacks
+    missing: set  # keys of the store's trials that the file lacks
+    in_order: bool  # whether the file is sorted by study and number
 
 
 def export(store, parquet) -> int:
-    """What `TrialStore.export` does."""
-    parquet = travelling(parquet)
-    with alone_in(parquet.parent):
+    """See `TrialStore.export`."""
+    parquet = export_path(parquet)
+    with folder_lock(parquet.parent):
         if not parquet.exists():
             count = write(store.rows(), parquet)
         else:
-            count, _, lacking, ordered = compared(store, parquet)
-            if lacking:
-                new = (row for row in store.rows() if key_of(row) in lacking)
-                both = (
-                    heapq.merge(rows_in(parquet), new, key=key_of)
-                    if ordered
-                    else sorted([*rows_in(parquet), *new], key=key_of)
-                )
-                count = write(both, parquet)
-        store.shelf.copy_to(folder_beside(parquet), store.studies())
+            count, _, missing, in_order = compare(store, parquet)
+            if missing:
+                new = (row for row in store.rows() if key_of(row) in missing)
+                if in_order:
+                    union = heapq.merge(read_rows(parquet), new, key=key_of)
+                else:
+                    union = iter(sorted([*read_rows(parquet), *new], key=key_of))
+                count = write(union, parquet)
+        store.shelf.copy_to(weights_folder(parquet), store.studies())
     return count
 
 
-def take_over(store, parquet, check=None) -> int:
-    """Adds the trials of a file to a store, as `import_` does; gives how many were new. StoreError
-    where the two disagree about a trial.
+def import_new(store, parquet, check=None) -> int:
+    """Imports a file as `TrialStore.import_` does, if it has trials that the store lacks, and
+    returns their number. StoreError if the two disagree about a trial.
     """
-    new = compared(store, parquet)[1]
-    return store.import_(parquet, check) if new else 0
+    return store.import_(parquet, check) if compare(store, parquet).new else 0
 
 
-def compared(store, parquet) -> tuple[int, int, set, bool]:
-    """How many trials a file has, how many of them a store lacks, the keys of those that the file
-    lacks, and whether the file is in order.
-
-    StoreError where the two disagree about a trial.
-    """
-    mine = {key_of(row): results_of(row) for row in store.rows()}
-    count, new, ordered, before = 0, 0, True, ("", -1)
-    for row in rows_in(parquet):
+def compare(store, parquet) -> Comparison:
+    """Compares the trials of a store and of a file. StoreError if the two disagree about a trial."""
+    # hashes of the results, since a million rows would not fit
+    missing = {key_of(row): hash_of_results(row) for row in store.rows()}
+    count, new, in_order, previous = 0, 0, True, ("", -1)
+    for row in read_rows(parquet):
         key = key_of(row)
-        count, ordered, before = count + 1, ordered and before < key, key
-        results = mine.pop(key, None)
+        count, in_order, previous = count + 1, in_order and previous < key, key
+        results = missing.pop(key, None)
         if results is None:
             new += 1
-        elif results != results_of(row):
-            check_same(store, parquet, row)
-    return count, new, set(mine), ordered
+        elif results != hash_of_results(row):
+            check_agreement(store, parquet, row)
+    return Comparison(count, new, set(missing), in_order)
 
 
-def key_of(row) -> tuple[str, int]:
+def key_of(row: Sequence) -> tuple[str, int]:
+    """The study and the number of the trial in a row."""
     return row[STUDY], row[NUMBER]
 
 
-def results_of(row) -> int:
-    """A number that tells the results of a row from others."""
-    return hash(
-        tuple(
-            bool(row[place]) if list(COLUMNS)[place] == "infeasible" else row[place]
-            for place in RESULTS
-        )
-    )
+def hash_of_results(row: Sequence) -> int:
+    """A hash of what two records of one trial must agree in; True equals 1."""
+    return hash(tuple(row[index] for index in RESULT_INDICES))
 
 
-def check_same(store, parquet, row):
-    """StoreError if a row of a file is another record of a trial than the store's."""
-    there = from_row(row)
-    here = next(
-        trial for trial in store.trials(there.study) if trial.hyper_iter == there.hyper_iter
-    )
-    if differ(here, there):
-        what = (
-            f"trial {there.hyper_iter} of {there.study} has loss {there.valid_loss:.9g} there and"
-            f" {here.valid_loss:.9g} here"
-        )
+def check_agreement(store, parquet, row: Sequence) -> None:
+    """StoreError if a row of a file has other results than the store's record of that trial."""
+    theirs = from_row(row)
+    ours = next(t for t in store.trials(theirs.study) if t.hyper_iter == theirs.hyper_iter)
+    if differ(ours, theirs):
         raise StoreError(
-            f"{parquet} has another record of the same trials as {store.path}: {what}. Give another"
-            " path."
+            f"{parquet} has another record of the same trials as {store.path}: trial"
+            f" {theirs.hyper_iter} of {theirs.study} has loss {theirs.valid_loss:.9g} there and"
+            f" {ours.valid_loss:.9g} here. Give another path."
         )

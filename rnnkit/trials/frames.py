@@ -1,56 +1,60 @@
-"""Trials as a frame, read batch by batch: a million of them take less than a gigabyte.
+"""Trials as a frame, read in batches: a million of them take less than a gigabyte.
 
-A dict per trial would take most of that. So the hyper-parameters of a large frame are kept packed,
-a column of numbers for each name, and a trial's dict is made when it is asked for.
+One dict per trial would take most of that. The hyper-parameters of a large frame are therefore
+packed, with one column of numbers per name, and a trial's dict is made when it is asked for.
 """
 
 import itertools
 from array import array
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 from pandas.api.extensions import ExtensionArray, ExtensionDtype, take
 
 from rnnkit.trials.sql import TEXTS
-from rnnkit.trials.trial import COLUMNS, SAFE, plain, values
+from rnnkit.trials.trial import COLUMNS, SAFE, plain, trial_values
 
-BATCH = 5_000  # rows that are in memory as rows at a time
-PACKED_FROM = 100_000  # rows: a frame of so many has its hyper-parameters packed
-KINDS = {int: "int64", float: "float64", bool: "bool"}
+BATCH = 5_000  # rows that are in memory as tuples at a time
+PACKED_FROM = 100_000  # rows; a frame of so many has its hyper-parameters packed
+DTYPES = {int: "int64", float: "float64", bool: "bool"}
 
 
-def frame_of(rows) -> pd.DataFrame:
-    """One row per trial of `rows`, as a store's table has them. Losses of infeasible trials are
-    NaN. StoreError.
+def frame_of(trial_rows: Iterable) -> pd.DataFrame:
+    """One row per trial, from rows of a store's table. The losses of infeasible trials are NaN.
+    StoreError for a row that cannot be a trial.
     """
-    batches, rows = [], iter(rows)
-    while batch := [values(row) for row in itertools.islice(rows, BATCH)]:
+    batches: list[pd.DataFrame] = []
+    iterator = iter(trial_rows)
+    while batch := [trial_values(row) for row in itertools.islice(iterator, BATCH)]:
         batches.append(_frame_of_batch(batch))
-        if len(batches) > 1:
-            for each in batches[-2:] if len(batches) == 2 else batches[-1:]:
-                each["hparams"] = Packed.of(each["hparams"])
+        if len(batches) > 1:  # a second batch may mean a large frame, so all of them are packed
+            for frame in batches[-2:] if len(batches) == 2 else batches[-1:]:
+                frame["hparams"] = Packed.of(frame["hparams"])
     if len(batches) < 2:
         return batches[0] if batches else _frame_of_batch([])
+    # one column after another, so that no more than one of them is in memory twice
     columns = {}
-    for name in COLUMNS:  # one after the other, so that no more than one is there twice
-        columns[name] = pd.concat([batch.pop(name) for batch in batches], ignore_index=True)
+    for name in COLUMNS:
+        columns[name] = pd.concat([frame.pop(name) for frame in batches], ignore_index=True)
     if len(columns["hparams"]) < PACKED_FROM:
         columns["hparams"] = columns["hparams"].astype(object)
     return pd.DataFrame(columns, copy=False)
 
 
-def _frame_of_batch(batch) -> pd.DataFrame:
-    """A frame of a few rows, with texts that may be shown."""
+def _frame_of_batch(batch: list[tuple]) -> pd.DataFrame:
+    """A frame of a few rows, whose texts may be shown anywhere."""
     frame = pd.DataFrame(batch, columns=list(COLUMNS))
     for name in TEXTS:
-        texts = frame[name].unique()
-        if unsafe := {text: plain(text) for text in texts if not SAFE.fullmatch(text)}:
+        if unsafe := {
+            text: plain(text) for text in frame[name].unique() if not SAFE.fullmatch(text)
+        }:
             frame[name] = frame[name].replace(unsafe)
-    return frame.astype({name: KINDS[kind] for name, kind in COLUMNS.items() if kind in KINDS})
+    return frame.astype({name: DTYPES[kind] for name, kind in COLUMNS.items() if kind in DTYPES})
 
 
 class PackedDtype(ExtensionDtype):
-    """Dicts of hyper-parameters, packed."""
+    """The type of packed dicts of hyper-parameters."""
 
     name, type, kind, na_value = "packed", dict, "O", None
 
@@ -60,32 +64,37 @@ class PackedDtype(ExtensionDtype):
 
 
 class Packed(ExtensionArray):
-    """Dicts, each made when it is asked for. Dicts of the same names and types share a `form`:
-    (names, a column of values for each). `form_of` and `place_of` say where each dict stands; form
-    -1 is none. Elements cannot be set.
+    """Dicts, each made when it is asked for. Dicts with the same names and types share a `form`,
+    which is (names, one column of values per name).
+
+    `form_of` has the number of each dict's form, -1 for a missing dict, and `index_of` the dict's
+    index in the columns of that form. Elements cannot be set.
     """
 
-    def __init__(self, forms: list, form_of: np.ndarray, place_of: np.ndarray):
-        self.forms, self.form_of, self.place_of = forms, form_of, place_of
+    def __init__(self, forms: list, form_of: np.ndarray, index_of: np.ndarray):
+        self.forms, self.form_of, self.index_of = forms, form_of, index_of
 
     @classmethod
     def of(cls, dicts) -> "Packed":
-        """Packs some dicts (None: none) of numbers and texts."""
-        forms, number, form_of, place_of = [], {}, array("i"), array("q")
-        for each in dicts:
-            if each is None:
-                form_of.append(-1), place_of.append(0)
+        """Packs dicts of numbers and texts; None stands for a missing dict."""
+        forms: list = []
+        form_numbers: dict[tuple, int] = {}
+        form_of, index_of = array("i"), array("q")
+        for hparams in dicts:
+            if hparams is None:
+                form_of.append(-1)
+                index_of.append(0)
                 continue
-            kinds = tuple(map(type, each.values()))
-            form = number.setdefault((*each, *kinds), len(forms))
+            types = tuple(map(type, hparams.values()))
+            form = form_numbers.setdefault((*hparams, *types), len(forms))
             if form == len(forms):
-                forms.append((tuple(each), [_column(kind) for kind in kinds]))
+                forms.append((tuple(hparams), [_column(kind) for kind in types]))
             columns = forms[form][1]
             form_of.append(form)
-            place_of.append(len(columns[0]) if columns else 0)
-            for column, value in zip(columns, each.values()):
+            index_of.append(len(columns[0]) if columns else 0)
+            for column, value in zip(columns, hparams.values()):
                 column.append(value)
-        return cls(forms, np.array(form_of, np.int32), np.array(place_of, np.int64))
+        return cls(forms, np.array(form_of, np.int32), np.array(index_of, np.int64))
 
     @property
     def dtype(self):
@@ -94,47 +103,48 @@ class Packed(ExtensionArray):
     @property
     def nbytes(self) -> int:
         columns = [column for _, columns in self.forms for column in columns]
-        own = sum(len(column) * getattr(column, "itemsize", 8) for column in columns)
-        return own + self.form_of.nbytes + self.place_of.nbytes
+        column_bytes = sum(len(column) * getattr(column, "itemsize", 8) for column in columns)
+        return column_bytes + self.form_of.nbytes + self.index_of.nbytes
 
     def __len__(self):
         return len(self.form_of)
 
+    def _dict(self, form: int, index: int) -> dict | None:
+        if form < 0:
+            return None
+        names, columns = self.forms[form]
+        return {name: column[index] for name, column in zip(names, columns)}
+
     def __getitem__(self, item):
         item = pd.api.indexers.check_array_indexer(self, item)
-        form_of, place_of = self.form_of[item], self.place_of[item]
-        if np.ndim(form_of):
-            return Packed(self.forms, form_of, place_of)
-        if form_of < 0:
-            return None
-        names, columns = self.forms[form_of]
-        return {name: column[place_of] for name, column in zip(names, columns)}
+        form_of, index_of = self.form_of[item], self.index_of[item]
+        return (
+            Packed(self.forms, form_of, index_of)
+            if np.ndim(form_of)
+            else self._dict(form_of, index_of)
+        )
 
     def __iter__(self):
-        for form, place in zip(self.form_of.tolist(), self.place_of.tolist()):
-            names, columns = self.forms[form] if form >= 0 else ((), ())
-            one = {name: column[place] for name, column in zip(names, columns)}
-            yield one if form >= 0 else None
+        return map(self._dict, self.form_of.tolist(), self.index_of.tolist())
 
-    def __eq__(self, other):
-        if isinstance(other, (pd.Series, pd.Index, pd.DataFrame)):
+    def __eq__(self, operand):
+        if isinstance(operand, (pd.Series, pd.Index, pd.DataFrame)):
             return NotImplemented
-        if isinstance(other, dict) or other is None:
-            other = itertools.repeat(other, len(self))
-        return np.fromiter((a == b for a, b in zip(self, other)), bool, len(self))
+        if isinstance(operand, dict) or operand is None:
+            operand = itertools.repeat(operand, len(self))
+        return np.fromiter((a == b for a, b in zip(self, operand)), bool, len(self))
 
     def isna(self):
         return self.form_of < 0
 
     def copy(self):
-        return Packed(self.forms, self.form_of.copy(), self.place_of.copy())
+        return Packed(self.forms, self.form_of.copy(), self.index_of.copy())
 
     def take(self, indices, *, allow_fill=False, fill_value=None):
-        form_of, place_of = (
-            take(each, indices, allow_fill=allow_fill, fill_value=-1 if allow_fill else None)
-            for each in (self.form_of, self.place_of)
+        fill = {"allow_fill": allow_fill, "fill_value": -1 if allow_fill else None}
+        return Packed(
+            self.forms, take(self.form_of, indices, **fill), take(self.index_of, indices, **fill)
         )
-        return Packed(self.forms, form_of, place_of)
 
     def map(self, mapper, na_action=None):
         return pd.Series(list(self), dtype=object).map(mapper, na_action).array
@@ -144,38 +154,42 @@ class Packed(ExtensionArray):
 
     @classmethod
     def _from_sequence(cls, scalars, *, dtype=None, copy=False):
-        scalars = [None if one is pd.NA or one != one else one for one in scalars]
-        if not all(one is None or type(one) is dict for one in scalars):
+        dicts = [None if value is pd.NA or value != value else value for value in scalars]
+        if not all(value is None or type(value) is dict for value in dicts):
             raise TypeError("Only dicts of hyper-parameters are packed. Make it an object column.")
-        return cls.of(scalars)
+        return cls.of(dicts)
 
     @classmethod
-    def _concat_same_type(cls, parts):
-        """The forms of all, each once for each list of them."""
-        forms, first = [], {}
-        for part in parts:
-            if id(part.forms) not in first:
-                first[id(part.forms)] = len(forms)
-                forms += part.forms
-        form_of = [np.where(p.form_of < 0, -1, p.form_of + first[id(p.forms)]) for p in parts]
-        places = np.concatenate([part.place_of for part in parts])
-        return cls(forms, np.concatenate(form_of).astype(np.int32), places)
+    def _concat_same_type(cls, arrays):
+        """Joins arrays; arrays that share a list of forms share it in the result, too."""
+        forms: list = []
+        offsets: dict[int, int] = {}  # id of a list of forms -> index of its first form
+        for packed in arrays:
+            if id(packed.forms) not in offsets:
+                offsets[id(packed.forms)] = len(forms)
+                forms += packed.forms
+        form_of = [
+            np.where(packed.form_of < 0, -1, packed.form_of + offsets[id(packed.forms)])
+            for packed in arrays
+        ]
+        index_of = np.concatenate([packed.index_of for packed in arrays])
+        return cls(forms, np.concatenate(form_of).astype(np.int32), index_of)
 
 
-def _column(kind):
-    """A column for values of a type, which come out as they went in."""
+def _column(kind: type):
+    """An empty column for values of a type; they come out as they went in."""
     return array("d") if kind is float else array("q") if kind is int else _Texts()
 
 
 class _Texts:
-    """Texts, each kept once."""
+    """A column of texts that holds each different text once."""
 
     def __init__(self):
         self.texts, self.numbers = [], array("i")
-        self.known = {}
+        self.number_of = {}
 
     def append(self, text):
-        number = self.known.setdefault((type(text), text), len(self.texts))
+        number = self.number_of.setdefault((type(text), text), len(self.texts))
         if number == len(self.texts):
             self.texts.append(text)
         self.numbers.append(number)
@@ -183,5 +197,5 @@ class _Texts:
     def __len__(self):
         return len(self.numbers)
 
-    def __getitem__(self, place):
-        return self.texts[self.numbers[place]]
+    def __getitem__(self, index):
+        return self.texts[self.numbers[index]]

@@ -1,23 +1,25 @@
-"""What the key of a study says, read in this one place: it is text, as `Study.key` writes it.
+"""The parts of a study's key, which is text that `Study.key` writes. It is read in this module only.
 
     per_cap/rnn/layers=1/params=600/in=21/unroll=5/steps=20-60/nonlinearity=relu/gp/seed=0/of=36273434
 
-After the steps stand the hyper-parameters that are fixed, or a digest of all of them (a rerun), and
-a digest of what the search started from; keys of the kit's first draws do not end in a fingerprint.
+The steps are followed by the pinned hyper-parameters, or by a digest of all of them (a rerun), and
+by a digest of the points that the search started from. Keys of the kit's first version of the draws
+do not end in a fingerprint.
 """
 
 import json
 from dataclasses import dataclass
 from functools import cache
 
-# names of a key that are no hyper-parameter's
+# the names in a key that are not hyper-parameters
 SETTINGS = ("layers", "params", "form", "in", "unroll", "steps", "from", "seed", "of")
 
 
 @dataclass(frozen=True)
 class Key:
-    """The parts of a key. `pinned` has the fixed hyper-parameters by name, `start` the digest of
-    what the search started from, `of` the fingerprint; those are empty where there is none.
+    """The parts of a key. `pinned` maps the pinned hyper-parameters to their values, `start` is the
+    digest of the points that the search started from, and `of` is the fingerprint; each of these is
+    empty if the key lacks it.
     """
 
     task_type: str
@@ -33,37 +35,37 @@ class Key:
 
 
 def pinned_in(key: str) -> dict:
-    """The hyper-parameters that a key names, with the values at which their study holds them."""
-    named = (part.split("=", 1) for part in key.split("/") if "=" in part)
-    return {name: _value(text) for name, text in named if name not in SETTINGS}
+    """The hyper-parameters that a key names, with the values at which their study pins them."""
+    pairs = (item.split("=", 1) for item in key.split("/") if "=" in item)
+    return {name: _value(text) for name, text in pairs if name not in SETTINGS}
 
 
 @cache
-def read(key: str) -> Key | None:
-    """The parts of a study's key; None for a text that is no such key."""
-    parts = key.split("/")
-    named = [part.split("=", 1) for part in parts if "=" in part]
-    settings = {name: text for name, text in named if name in SETTINGS}
-    words = [part for part in parts if "=" not in part]
+def parse(key: str) -> Key | None:
+    """The parts of a study's key; None if the text is not such a key."""
+    items = key.split("/")
+    pairs = [item.split("=", 1) for item in items if "=" in item]
+    settings = {name: text for name, text in pairs if name in SETTINGS}
+    bare = [item for item in items if "=" not in item]  # task, architecture, digest, tuner
     try:
         low, high = map(_number, settings["steps"].split("-"))
-        found = Key(
-            parts[0],
-            parts[1],
+        parts = Key(
+            items[0],
+            items[1],
             _number(settings["layers"]),
             _number(settings["params"]),
             (low, high),
             pinned_in(key),
             settings.get("from", ""),
-            words[-1],
+            bare[-1],
             _number(settings["seed"]),
             settings.get("of", ""),
         )
     except (KeyError, ValueError, IndexError):
         return None
-    once = len(settings) == sum(name in SETTINGS for name, _ in named)
-    network = f"{found.task_type}/{found.architecture}/layers={found.n_layers}/params="
-    return found if once and len(words) in (3, 4) and key.startswith(network) else None
+    repeats = len(settings) < sum(name in SETTINGS for name, _ in pairs)
+    network = f"{parts.task_type}/{parts.architecture}/layers={parts.n_layers}/params="
+    return parts if not repeats and len(bare) in (3, 4) and key.startswith(network) else None
 
 
 def _number(text: str) -> int:
@@ -73,7 +75,7 @@ def _number(text: str) -> int:
 
 
 def _value(text: str):
-    """A hyper-parameter's value: a number where the text is one."""
+    """The value of a hyper-parameter: a number if the text is one."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,83 +1,82 @@
-"""Trials as a Parquet file, which travels. A file that comes in is checked as if a stranger had
-written it.
-"""
+"""Trials as a Parquet file. A file that is read is checked as if a stranger had written it."""
 
 import itertools
 import math
-import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
+from rnnkit.trials.paths import replacement_of
 from rnnkit.trials.trial import (
     COLUMNS,
-    LATER,
+    DEFAULTS,
     LOSSES,
     MAY_BE_NAN,
     SAFE,
     StoreError,
-    hparams_in,
+    parse_hparams,
     plain,
 )
 
-# what an imported file may ask of this machine
-# what an imported file may ask of this machine
+# limits of what an imported file may ask of this machine: rows, bytes, bytes of one text
 MAX_ROWS, MAX_BYTES, MAX_TEXT = 10_000_000, 8 << 30, 20_000
-MAX_PAGES, MAX_RATIO = 32 << 20, 100  # bytes of a column that may be folded as tightly as it likes
-BATCH = 20_000  # rows that are in memory at a time while a file is written
-LEAST = {"max_params": 1, "num_params": 1, "n_in": 1, "unroll": 1}  # of numbers; of all others 0
+# a column of more than so many bytes may be compressed by no more than this factor
+MAX_PAGES, MAX_RATIO = 32 << 20, 100
+WRITE_BATCH, READ_BATCH = 20_000, 10_000  # rows that are in memory at a time
+# the least values of whole numbers; 0 for all others
+MINIMUM = {"max_params": 1, "num_params": 1, "n_in": 1, "unroll": 1}
+ARROW_TYPES = {
+    str: pyarrow.string(),
+    dict: pyarrow.string(),
+    int: pyarrow.int64(),
+    float: pyarrow.float64(),
+    bool: pyarrow.bool_(),
+}
 ADVICE = "Give a file made by `rnnkit trials export`."
 
 
-def write(rows, parquet) -> int:
-    """Writes trials, rows as a store's table has them, to a file that is replaced whole or not at
-    all; gives their number. StoreError.
+def write(rows: Iterable, parquet: Path) -> int:
+    """Writes trials, given as rows of a store's table, to a file that is replaced whole or not at
+    all, and returns their number. StoreError if the file cannot be written.
     """
-    kinds = {
-        str: pyarrow.string(),
-        dict: pyarrow.string(),
-        int: pyarrow.int64(),
-        float: pyarrow.float64(),
-        bool: pyarrow.bool_(),
-    }
-    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
-    half = parquet.with_name(f"{parquet.name}.{os.getpid()}.half")  # two runs may export at once
-    count, rows = 0, iter(rows)
+    schema = pyarrow.schema([(name, ARROW_TYPES[kind]) for name, kind in COLUMNS.items()])
+    count, iterator = 0, iter(rows)
     try:
-        with pyarrow.parquet.ParquetWriter(half, schema, compression="zstd") as file:
-            while batch := list(itertools.islice(rows, BATCH)):
+        with (
+            replacement_of(parquet) as temporary,
+            pyarrow.parquet.ParquetWriter(temporary, schema, compression="zstd") as file,
+        ):
+            while batch := list(itertools.islice(iterator, WRITE_BATCH)):
                 columns = {name: list(values) for name, values in zip(COLUMNS, zip(*batch))}
                 columns["infeasible"] = [bool(value) for value in columns["infeasible"]]
                 file.write_table(pyarrow.Table.from_pydict(columns, schema))
                 count += len(batch)
-        os.replace(half, parquet)
     except OSError as error:
         raise StoreError(
             f"{parquet} cannot be written ({error.strerror or error}). Give another path."
         ) from error
-    finally:
-        if half.is_file():
-            half.unlink()
     return count
 
 
-def rows_in(parquet):
-    """The trials in a file, as a store's table has them, one after the other. StoreError if a row
-    could not be one; nothing is run.
+def read_rows(parquet) -> Iterator[tuple]:
+    """The trials of a file, one after another, as rows of a store's table. StoreError if a row
+    cannot be a trial. Nothing in the file is run.
     """
-    seen = set()
-    for row in _rows_of(parquet):
-        _check(row, parquet)
+    keys = set()
+    for row in _unchecked_rows(parquet):
+        _check_row(row, parquet)
         key = hash((row["study"], row["hyper_iter"]))
-        if key in seen:
+        if key in keys:
             raise StoreError(f"{parquet} has two rows for one trial of a study. {ADVICE}")
-        seen.add(key)
+        keys.add(key)
         yield tuple(row.values())
 
 
-def _rows_of(parquet):
+def _unchecked_rows(parquet) -> Iterator[dict]:
     """The rows of a Parquet file as dicts in the order of COLUMNS, if its schema and size are those
     of trials.
     """
@@ -86,138 +85,138 @@ def _rows_of(parquet):
     try:
         names = set(pyarrow.parquet.read_schema(parquet).names)
         texts = [name for name, kind in COLUMNS.items() if kind in (str, dict) and name in names]
-        with pyarrow.parquet.ParquetFile(
-            parquet, read_dictionary=texts
-        ) as file:  # a text that recurs is not written out
-            about, schema = file.metadata, file.schema_arrow
-            size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
-            _check_pages(about, parquet)
-            if about.num_rows > MAX_ROWS or size > MAX_BYTES:
-                most = f"at most {MAX_ROWS:,} and {MAX_BYTES:,} are read"
-                raise StoreError(
-                    f"{parquet} is too large: {about.num_rows:,} rows, {size:,} bytes; {most}."
-                )
-            _check_schema(schema, parquet)
-            here = [name for name in COLUMNS if name in schema.names]
-            for batch in file.iter_batches(10_000, columns=here):
+        # a dictionary, so that a text that recurs is in memory once
+        with pyarrow.parquet.ParquetFile(parquet, read_dictionary=texts) as file:
+            _check_size(file.metadata, parquet)
+            _check_schema(file.schema_arrow, parquet)
+            present = [name for name in COLUMNS if name in file.schema_arrow.names]
+            for batch in file.iter_batches(READ_BATCH, columns=present):
                 for name in texts:
                     _check_length(batch.column(name), name, parquet)
-                lists = {
-                    name: (
-                        batch.column(name).to_pylist()
-                        if name in here
-                        else [LATER[name]] * len(batch)
-                    )
+                columns = [
+                    batch.column(name).to_pylist()
+                    if name in present
+                    else itertools.repeat(DEFAULTS[name], len(batch))
                     for name in COLUMNS
-                }
-                yield from (dict(zip(COLUMNS, row)) for row in zip(*lists.values()))
+                ]
+                yield from (dict(zip(COLUMNS, values)) for values in zip(*columns))
     except FileNotFoundError as error:
         raise StoreError(f"There is no file {parquet}. Check the path.") from error
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{parquet} cannot be read as a Parquet file. {ADVICE}") from error
 
 
-def _check_pages(about, parquet):
-    """StoreError for a column that unfolds to far more than the file has: it would all be in memory
-    before the first of its values is seen.
+def _check_size(metadata, parquet):
+    """StoreError for a file that would take too much memory, or one of whose columns is compressed
+    beyond belief: all of it would be in memory before its first value is seen.
     """
-    for group in range(about.num_row_groups):
-        for place in range(about.num_columns):
-            column = about.row_group(group).column(place)
-            size, folded = column.total_uncompressed_size, column.total_compressed_size
-            if size > MAX_PAGES and size > MAX_RATIO * folded:
-                raise StoreError(
-                    f"{parquet} does not hold trials: {plain(column.path_in_schema)[:60]} unfolds"
-                    f" from {folded:,} to {size:,} bytes. Nothing was imported."
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    for group in groups:
+        for column in map(group.column, range(metadata.num_columns)):
+            size, compressed = column.total_uncompressed_size, column.total_compressed_size
+            if size > MAX_PAGES and size > MAX_RATIO * compressed:
+                _refuse(
+                    parquet,
+                    f"{plain(column.path_in_schema)[:60]} unfolds from {compressed:,} to"
+                    f" {size:,} bytes",
                 )
+    size = sum(group.total_byte_size for group in groups)
+    if metadata.num_rows > MAX_ROWS or size > MAX_BYTES:
+        raise StoreError(
+            f"{parquet} is too large: {metadata.num_rows:,} rows, {size:,} bytes; at most"
+            f" {MAX_ROWS:,} and {MAX_BYTES:,} are read."
+        )
+
+
+def _refuse(parquet, fault: str) -> NoReturn:
+    raise StoreError(f"{parquet} does not hold trials: {fault}. Nothing was imported.")
 
 
 def _check_schema(schema, parquet):
-    """StoreError unless a file has the columns of trials, of their types."""
-    missing = [name for name in COLUMNS if name not in schema.names and name not in LATER]
+    """StoreError unless a file has the columns of trials, and their types."""
+    missing = [name for name in COLUMNS if name not in schema.names and name not in DEFAULTS]
     if missing:
         raise StoreError(f"{parquet} does not hold trials: it lacks {', '.join(missing)}. {ADVICE}")
-    types = pyarrow.types
-
-    def text(kind):
-        kind = kind.value_type if types.is_dictionary(kind) else kind
-        return types.is_string(kind) or types.is_large_string(kind)
-
-    fits = {
-        str: text,
-        dict: text,
-        int: types.is_int64,
-        float: types.is_float64,
-        bool: types.is_boolean,
-    }
-    kinds = {name: schema.field(name).type for name in COLUMNS if name in schema.names}
-    wrong = [f"{name} ({kind})" for name, kind in kinds.items() if not fits[COLUMNS[name]](kind)]
+    wrong = []
+    for name in COLUMNS:
+        if name in schema.names:
+            column_type = schema.field(name).type
+            if not _fits(COLUMNS[name], column_type):
+                wrong.append(f"{name} ({column_type})")
     if wrong:
         raise StoreError(
             f"{parquet} does not hold trials: wrong types of {', '.join(wrong)}. {ADVICE}"
         )
 
 
+def _fits(kind: type, column_type) -> bool:
+    """Whether a column of that type can hold the values of a column of trials."""
+    if ARROW_TYPES[kind] != pyarrow.string():
+        return column_type == ARROW_TYPES[kind]
+    if pyarrow.types.is_dictionary(column_type):
+        column_type = column_type.value_type
+    return column_type in (pyarrow.string(), pyarrow.large_string())
+
+
 def _check_length(column, name, parquet):
-    """StoreError for a text that is too long, before it is written out for each of its rows."""
-    different = column.dictionary if pyarrow.types.is_dictionary(column.type) else column
-    longest = pyarrow.compute.max(pyarrow.compute.binary_length(different)).as_py() or 0
+    """StoreError for a text that is too long, before it is repeated for each of its rows."""
+    texts = column.dictionary if pyarrow.types.is_dictionary(column.type) else column
+    longest = pyarrow.compute.max(pyarrow.compute.binary_length(texts)).as_py() or 0
     if longest > MAX_TEXT:
-        raise StoreError(
-            f"{parquet} does not hold trials: {name} is a text of {longest:,} bytes. Nothing was"
-            " imported."
-        )
+        _refuse(parquet, f"{name} is a text of {longest:,} bytes")
 
 
-def _check(row, parquet):
-    """Raises StoreError unless a row of an imported file could be a trial; missing numbers become
-    None.
-    """
-
-    def refuse(what):
-        raise StoreError(f"{parquet} does not hold trials: {what}. Nothing was imported.")
-
+def _check_row(row: dict, parquet):
+    """StoreError unless a row of an imported file can be a trial. Missing numbers become None."""
     for name, kind in COLUMNS.items():
         value = row[name]
+        fault = ""
         if name in MAY_BE_NAN:
             value = row[name] = None if value is None or math.isnan(value) else value
-            if name == "accuracy" and value is not None and not 0 <= value <= 1:
-                refuse(f"accuracy must be a share from 0 to 1, or missing, got {value}")
-            if name in LOSSES and (
-                (value is None) != row["infeasible"] or (value is not None and math.isinf(value))
-            ):
-                refuse(
-                    f"{name} must be a number, or missing if and only if the trial is infeasible,"
-                    f" got {value}"
-                )
+            fault = _fault_of_number(name, value, row["infeasible"])
         elif value is None:
-            refuse(f"{name} is missing in a row")
+            fault = f"{name} is missing in a row"
         elif kind is str and not SAFE.fullmatch(value):
-            refuse(
-                f"{name} must be a plain text, got {plain(value)[:60]!r} (? for what it may not"
-                " have)"
-            )
-        elif kind in (int, float) and not LEAST.get(name, 0) <= value < 2**62:
-            refuse(f"{name} must be {LEAST.get(name, 0)} or more, got {value}")
-    if wrong := _wrong_hparams(row["hparams"]):
-        refuse(wrong)
+            fault = _fault_of_text(name, value)
+        elif kind in (int, float) and not MINIMUM.get(name, 0) <= value < 2**62:
+            fault = f"{name} must be {MINIMUM.get(name, 0)} or more, got {value}"
+        if fault:
+            _refuse(parquet, fault)
+    if fault := _fault_of_hparams(row["hparams"]):
+        _refuse(parquet, fault)
 
 
-def _wrong_hparams(text: str) -> str:
+def _fault_of_number(name: str, value: float | None, infeasible: bool) -> str:
+    """What is wrong with a loss or an accuracy, in a few words; empty if nothing is."""
+    if name == "accuracy" and value is not None and not 0 <= value <= 1:
+        return f"accuracy must be a share from 0 to 1, or missing, got {value}"
+    if name in LOSSES and ((value is None) != infeasible or value in (math.inf, -math.inf)):
+        return (
+            f"{name} must be a number, or missing if and only if the trial is infeasible, got"
+            f" {value}"
+        )
+    return ""
+
+
+def _fault_of_text(name: str, value: str) -> str:
+    """What is wrong with a text, in a few words; empty if nothing is."""
+    if SAFE.fullmatch(value):
+        return ""
+    return f"{name} must be a plain text, got {plain(value)[:60]!r} (? for what it may not have)"
+
+
+def _fault_of_hparams(text: str) -> str:
     """What is wrong with the hyper-parameters of a row, in a few words; empty if nothing is."""
-    hparams, wrong = hparams_in(text)
-    if wrong:
-        return wrong
+    hparams, fault = parse_hparams(text)
+    if fault:
+        return fault
     for name, value in hparams.items():
         if not SAFE.fullmatch(name):
             return (
                 f"a hyper-parameter is called {plain(name)[:60]!r} (? for what a name may not have)"
             )
-        if type(value) is str and not SAFE.fullmatch(value):
-            return (
-                f"{name} must be a plain text, got {plain(value)[:60]!r} (? for what it may not"
-                " have)"
-            )
+        if type(value) is str and (fault := _fault_of_text(name, value)):
+            return fault
     steps = hparams.get("train_steps", 1)
     if type(steps) is int and steps >= 1:
         return ""

@@ -1,28 +1,30 @@
-"""A trial: one row, written once. And the errors of whatever keeps trials."""
+"""A trial is one row, written once. This module also defines the error of whatever keeps trials."""
 
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
+from typing import NoReturn
 
 LOSSES = ("train_loss", "valid_loss", "eval_loss")
 
 
 class StoreError(Exception):
-    """What is wrong with a store, in one sentence that says what to do."""
+    """A sentence that says what is wrong with a store, and what to do about it."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One row: the authors' ten columns (architecture to eval_loss, and hyper_iter for the trial's
-    number), then ours.
+    """One row: the ten columns of the authors' data (architecture to eval_loss, and hyper_iter for
+    the number of the trial), followed by our own.
 
-    Losses are NaN where the trial was infeasible. `max_params` is the budget, `num_params` what the
-    network has.
+    The losses are NaN if the trial was infeasible. `max_params` is the budget of parameters, and
+    `num_params` is the number that the network has.
     """
 
-    study: str  # the key of the study it belongs to
+    study: str  # key of the study that the trial belongs to
     architecture: str
     task_type: str
     hparams: dict
@@ -31,11 +33,11 @@ class Trial:
     max_params: int
     num_params: int
     train_loss: float
-    valid_loss: float  # what the tuner minimises
+    valid_loss: float  # the tuner minimises this one
     eval_loss: float
     infeasible: bool
-    steps: int  # training steps done
-    seconds: float  # this trial's share of the time
+    steps: int  # training steps that were done
+    seconds: float  # this trial's share of the training time
     seed: int
     scale: str
     device: str
@@ -44,114 +46,110 @@ class Trial:
     n_in: int
     unroll: int
     tuner: str
-    # a layer; 0 where an older version of the kit did not note it, as are the other columns below
-    n_units: int = 0
-    form: str = ""  # how large the task is, for tasks that come in several sizes
-    accuracy: float = (
-        math.nan
-    )  # share of right answers on the evaluation data; NaN where there are none to be right
-    commit: str = ""  # of the source, where it is known
-    torch: str = ""  # its version
-    source: str = ""  # digest of the kit's source files, with -edited where they changed later
+    # the columns below have the default where an older version of the kit did not record them
+    n_units: int = 0  # per layer
+    form: str = ""  # size of the task, for tasks that come in several sizes
+    # share of right answers on the evaluation data; NaN for tasks without right answers
+    accuracy: float = math.nan
+    commit: str = ""  # of the source code, where it is known
+    torch: str = ""  # version of torch
+    source: str = ""  # digest of the kit's source files, with -edited if they changed afterwards
 
 
-COLUMNS = {f.name: f.type for f in fields(Trial)}
-LATER = {
-    f.name: f.default for f in fields(Trial) if f.default is not MISSING
-}  # columns that an older file may lack
+COLUMNS: dict[str, type] = {field.name: field.type for field in fields(Trial)}  # type: ignore[misc]
+# columns that an older file may lack, with the values that they then have
+DEFAULTS = {field.name: field.default for field in fields(Trial) if field.default is not MISSING}
 MAY_BE_NAN = (*LOSSES, "accuracy")
 # texts of trials are shown on pages and in terminals
 SAFE, UNSAFE = (re.compile(r"[\w .,:;+=/()@^-]*"), re.compile(r"[^\w .,:;+=/()@^-]"))
-FACTS = ("hparams", *LOSSES, "infeasible")  # what two records of one trial must agree in
+RESULTS = ("hparams", *LOSSES, "infeasible")  # two records of one trial must agree in these
+ADVICE = "Delete that row, or give another store."
+ACCEPTED = {str: (str,), dict: (str,), int: (int,), bool: (int, bool), float: (float, int)}
+VALID_ROW_TYPES: set[tuple[type, ...]] = set()  # a cache: rows of these types need no second look
 
 
-def differ(one: Trial, other: Trial) -> bool:
-    """Whether two records of one trial tell of different results; when and where it was trained is
-    beside the point.
+def differ(first: Trial, second: Trial) -> bool:
+    """Whether two records of one trial have different results. Two NaNs are equal, and when and
+    where the trial was trained does not matter.
     """
-    pairs = [(getattr(one, name), getattr(other, name)) for name in FACTS]
-    return any(a != b and not (a != a and b != b) for a, b in pairs)  # NaN is NaN
+    pairs = [(getattr(first, name), getattr(second, name)) for name in RESULTS]
+    return any(a != b and not (a != a and b != b) for a, b in pairs)
 
 
 @lru_cache(maxsize=10_000)
 def plain(text: str) -> str:
-    """A text without what could be markup, a script or a command to a terminal; such characters
-    become question marks.
+    """The text with a question mark for each character that could be markup, a script or a
+    command to a terminal.
     """
     return text if SAFE.fullmatch(text) else UNSAFE.sub("?", text)
 
 
-def to_row(trial):
-    def value(name, x):
+def to_row(trial: Trial) -> list:
+    """The trial as a row of the table: hyper-parameters as JSON text, and None for NaN."""
+    row = []
+    for name in COLUMNS:
+        value = getattr(trial, name)
         if name == "hparams":
-            return json.dumps(x, sort_keys=True, allow_nan=False)
-        return None if name in MAY_BE_NAN and not math.isfinite(x) else x
+            value = json.dumps(value, sort_keys=True, allow_nan=False)
+        elif name in MAY_BE_NAN and not math.isfinite(value):
+            value = None
+        row.append(value)
+    return row
 
-    return [value(name, getattr(trial, name)) for name in COLUMNS]
+
+def from_row(row: Sequence) -> Trial:
+    """The trial in a row of the table. StoreError if the row cannot be a trial."""
+    return Trial(*trial_values(row))
 
 
-def values(row):
-    """A row of the table as the values of a Trial. StoreError for a row that can be none."""
-    values = dict(zip(COLUMNS, checked(row)))
-    values["hparams"], wrong = hparams_in(values["hparams"])
-    if wrong:
-        what = f"hyper-parameters that are no JSON object of numbers and texts ({wrong})"
-        raise StoreError(f"{_which(row)} has {what}. {ADVICE}")
+def trial_values(row: Sequence) -> tuple:
+    """A row of the table as the arguments of Trial. StoreError if the row cannot be a trial."""
+    values = dict(zip(COLUMNS, check_types(row)))
+    hparams, fault = parse_hparams(values["hparams"])
+    if fault:
+        _refuse(row, f"has hyper-parameters that are no JSON object of numbers and texts ({fault})")
     values["hparams"] = {
         plain(name): plain(value) if type(value) is str else value
-        for name, value in values["hparams"].items()
+        for name, value in hparams.items()
     }
     values["infeasible"] = bool(values["infeasible"])
     values.update({name: math.nan for name in MAY_BE_NAN if values[name] is None})
     return tuple(values.values())
 
 
-ADVICE = "Delete that row, or give another store."
-RIGHT = set()  # types of a row's values that have been found to be right
-TYPES = {str: (str,), dict: (str,), int: (int,), bool: (int, bool), float: (float, int)}
-
-
-def checked(row):
-    """A row of the table. StoreError where a value is not of its column's type: SQLite takes any."""
+def check_types(row: Sequence) -> Sequence:
+    """The row itself. StoreError if a value is not of its column's type, since SQLite takes any."""
     types = tuple(map(type, row))
-    if types in RIGHT:
+    if types in VALID_ROW_TYPES:
         return row
     for (name, kind), value in zip(COLUMNS.items(), row):
         missing = value is None and name in MAY_BE_NAN
-        if not missing and type(value) not in TYPES[kind]:
-            got = f"{type(value).__name__}, where {kind.__name__} must be"
-            if kind is dict:
-                got = "no JSON object"
-            raise StoreError(f"{_which(row)} has {name} that is {got}. {ADVICE}")
-    RIGHT.add(types)
+        if not missing and type(value) not in ACCEPTED[kind]:
+            got = f"of type {type(value).__name__}, where {kind.__name__} is needed"
+            _refuse(row, f"has {name} that is {'no JSON object' if kind is dict else got}")
+    VALID_ROW_TYPES.add(types)
     return row
 
 
-def _which(row) -> str:
+def _refuse(row: Sequence, fault: str) -> NoReturn:
     values = dict(zip(COLUMNS, row))
-    return f"Trial {plain(str(values['hyper_iter']))} of {plain(str(values['study']))[:300]}"
+    trial = f"Trial {plain(str(values['hyper_iter']))} of {plain(str(values['study']))[:300]}"
+    raise StoreError(f"{trial} {fault}. {ADVICE}")
 
 
-def hparams_in(text: str) -> tuple[dict, str]:
-    """The hyper-parameters of a row, and what is wrong with them, in a few words; empty if nothing
-    is.
+def parse_hparams(text: str) -> tuple[dict, str]:
+    """The hyper-parameters in a JSON text, and their fault in a few words, which is empty if there
+    is none.
     """
     try:
         hparams = json.loads(text)
     except (ValueError, RecursionError):
         hparams = None
-    if type(hparams) is not dict:
+    values = hparams.values() if type(hparams) is dict else [None]
+    if not all(type(value) in (int, float, str) for value in values):
         return {}, "hparams must be a JSON object of numbers and texts in every row"
-    for value in hparams.values():
-        if type(value) not in (int, float, str):
-            return {}, "hparams must be a JSON object of numbers and texts in every row"
+    for value in values:
         if type(value) is not str and not -(2**62) < value < 2**62:
-            got = (
-                "NaN" if value != value else f"{value:.30}" if type(value) is float else "too large"
-            )
-            return {}, f"a hyper-parameter is {got}"
+            shown = f"{value:.30}" if type(value) is float else "too large"
+            return {}, f"a hyper-parameter is {'NaN' if value != value else shown}"
     return hparams, ""
-
-
-def from_row(row):
-    return Trial(*values(row))
