@@ -8,13 +8,13 @@ import re
 import pandas as pd
 
 from rnnkit.cells import PAPER, cell_of
-from rnnkit.hparams import LEARNING, TASK_ROWS, space_for
+from rnnkit.hparams import LEARNING, TASK_RANGES, space_for
 from rnnkit.networks import num_params, units_for
 
 LATER_ROWS = {
     "train_steps",
     *(row.name for row in LEARNING),
-    *(row.name for rows in TASK_ROWS.values() for row in rows),
+    *(row.name for rows in TASK_RANGES.values() for row in rows),
 }
 SIZES, DEPTHS = (1_000, 10_000, 100_000), (1, 2, 4, 8)  # the depths of sections 2 to 4
 
@@ -188,7 +188,7 @@ def space_table(task_type="per_cap", architectures=PAPER) -> pd.DataFrame:
     }
     ranges, counts = {}, {}
     for architecture in architectures:
-        for row in space_for(architecture, task_type).rows:
+        for row in space_for(architecture, task_type).ranges:
             name = re.sub(
                 r"^((input|recurrent_matrix|recurrent_bias)_scale|forget_gate_bias_hack)_.*",
                 r"\1_*",

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from rnnkit import draws
 from rnnkit.cells import PAPER, cell_of, recurrent_maps
 from rnnkit.checks import whole_number
-from rnnkit.hparams import Space, cell_rows
+from rnnkit.hparams import Space, cell_ranges
 from rnnkit.networks import blocks, initial, split
 
 # as many steps as text8 and the random function unroll; few units, so that an answer is instant
@@ -184,7 +184,7 @@ def at_random(architectures=PAPER, n_draws=200, steps=STEPS, n_units=UNITS, seed
     """
     parts = []
     for architecture in architectures:
-        space = Space(tuple(cell_rows(architecture)))
+        space = Space(tuple(cell_ranges(architecture)))
         hparams = [space.sample(np.random.default_rng([seed, i])) for i in range(n_draws)]
         seen = flow(architecture, hparams, steps, n_units, "impulse", seed)
         back, draw = np.meshgrid(np.arange(steps), np.arange(n_draws), indexing="ij")

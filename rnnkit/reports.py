@@ -13,7 +13,7 @@ from rnnkit.cells import CELLS, PAPER, Cell, cell_of, enter, register
 from rnnkit.figures.account import digest_of_trials
 from rnnkit.figures.report import report as drawn
 from rnnkit.figures.report import tables_of
-from rnnkit.hparams import cell_rows, space_for
+from rnnkit.hparams import cell_ranges, space_for
 from rnnkit.names import known
 from rnnkit.networks import blocks, forward, num_params
 from rnnkit.studies import complete
@@ -222,7 +222,7 @@ def _answers(cell) -> tuple:
         list(x),
         torch.tensor([False]),
     )
-    return tuple(map(str, cell_rows(architecture))), tuple(
+    return tuple(map(str, cell_ranges(architecture))), tuple(
         round(number, 9) for number in z.flatten().tolist()
     )
 

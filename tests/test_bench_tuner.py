@@ -62,7 +62,7 @@ def test_contender_stays_in_the_space_and_is_told_of_infeasible_trials(kind):
     contender, best = kind(MIXED, seed=0), []
     for start in (0, 16, 32):
         points = contender.suggest(16, start)
-        assert all(row.holds(point[row.name]) for point in points for row in MIXED.rows)
+        assert all(row.holds(point[row.name]) for point in points for row in MIXED.ranges)
         losses = [
             math.nan if point["b"] < -1 else (point["b"] - 1) ** 2 + (point["c"] != "y")
             for point in points

@@ -33,7 +33,7 @@ def own_cell():
 
 
 def sampled(architecture, count=3):
-    space = flow.Space(tuple(flow.cell_rows(architecture)))
+    space = flow.Space(tuple(flow.cell_ranges(architecture)))
     return [space.sample(np.random.default_rng([5, i])) for i in range(count)]
 
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import kstest
 
 from rnnkit.cells import CELLS, PAPER, RNN, register
-from rnnkit.hparams import LEARNING, TASK_ROWS, Choice, IntLog, Log, Space, Uniform, space_for
+from rnnkit.hparams import LEARNING, TASK_RANGES, Choice, IntLog, Log, Space, Uniform, space_for
 
 # by hand from Appendix A: three rows a map, two types, one b^fg a gate that has one, the
 # nonlinearity of rnn and ugrnn, seven of learning; the IRNN has one row of its own, since its
@@ -41,11 +41,11 @@ AUTHORS_LSTM = {
     "l2_decay": 1.7923e-7,
     "train_steps": 1176212,
 }
-EVERY = [(architecture, task) for architecture in (*PAPER, "linear") for task in TASK_ROWS]
+EVERY = [(architecture, task) for architecture in (*PAPER, "linear") for task in TASK_RANGES]
 
 
 def rows(architecture, task="per_cap", **settings):
-    return {row.name: row for row in space_for(architecture, task, **settings).rows}
+    return {row.name: row for row in space_for(architecture, task, **settings).ranges}
 
 
 @pytest.mark.parametrize("architecture", PAPER)
@@ -83,7 +83,7 @@ def test_linear_has_only_learning_and_data_set_size():
 
 def test_authors_best_lstm_is_a_point_of_our_space():
     assert set(space_for("lstm", "text8").names) == set(AUTHORS_LSTM)
-    assert all(row.holds(AUTHORS_LSTM[row.name]) for row in space_for("lstm", "text8").rows)
+    assert all(row.holds(AUTHORS_LSTM[row.name]) for row in space_for("lstm", "text8").ranges)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_unit_coordinates_lead_back_to_the_point(architecture, task):
 def test_corners_of_the_cube_lie_in_the_space(corner):
     space = space_for("+rnn", "per_cap")
     point = space.from_unit([corner] * len(space))
-    assert all(row.holds(point[row.name]) for row in space.rows)
+    assert all(row.holds(point[row.name]) for row in space.ranges)
 
 
 def test_log_rows_are_uniform_in_the_logarithm():
@@ -197,7 +197,7 @@ def test_skopt_has_the_same_dimensions_in_the_same_order():
     space = space_for("+rnn", "per_cap")
     theirs = space.skopt()
     assert [d.name for d in theirs.dimensions] == list(space.names)
-    for d, row in zip(theirs.dimensions, space.rows):
+    for d, row in zip(theirs.dimensions, space.ranges):
         assert (
             tuple(d.categories) == row.choices
             if isinstance(row, Choice)
@@ -259,14 +259,14 @@ def test_train_steps_stay_within_their_range():
 
 @pytest.mark.parametrize("architecture, task", EVERY)
 def test_usual_values_lie_in_their_ranges_and_name_their_source(architecture, task):
-    for row in space_for(architecture, task).rows:
+    for row in space_for(architecture, task).ranges:
         assert all(row.holds(value) for value in row.usual) and bool(row.usual) == bool(row.source)
         assert list(row.usual) == sorted(row.usual) and len(row.usual) <= 2
 
 
 @pytest.mark.parametrize("architecture", PAPER)
 def test_every_row_of_the_paper_has_a_usual_value_but_the_compute_steps(architecture):
-    for task in TASK_ROWS:
+    for task in TASK_RANGES:
         space = space_for(architecture, task)
         assert set(space.names) - set(space.usual()) == (
             {"compute_steps"} if task == "arithmetic" else set()
@@ -300,7 +300,7 @@ def test_row_without_a_usual_value_stands_in_the_middle_and_varies_everywhere():
 def test_variations_stay_near_the_usual_values_and_change_few_choices():
     space = space_for("lstm", "per_cap")
     points = [space.near_usual(np.random.default_rng(i)) for i in range(2_000)]
-    for row in space.rows:
+    for row in space.ranges:
         units = np.array([row.to_unit(point[row.name]) for point in points])
         if isinstance(row, Choice):
             rate = 0.1 * (1 - 1 / len(row.choices))

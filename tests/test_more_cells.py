@@ -13,7 +13,7 @@ from torch import sigmoid, tanh
 from rnnkit import flow, native, networks, training
 from rnnkit.architectures import formulas
 from rnnkit.cells import CELLS, LATER, PAPER, Cell, recurrent_maps, register
-from rnnkit.hparams import cell_rows, space_for
+from rnnkit.hparams import cell_ranges, space_for
 from rnnkit.studies import Study
 from rnnkit.studies.retrain import best_network
 from rnnkit.trials import TrialStore
@@ -167,13 +167,13 @@ def test_without_recurrent_matrices_parameters_grow_in_proportion_to_units():
 
 
 def test_maps_that_read_the_input_alone_have_no_recurrent_hyper_parameters():
-    names = [row.name for row in cell_rows("minlstm")]
+    names = [row.name for row in cell_ranges("minlstm")]
     assert names == [
         *(f"{kind}_{m}" for m in "fic" for kind in ("input_scale", "recurrent_bias_scale")),
         "recurrent_bias_init_type",
         "forget_gate_bias_hack",
     ]
-    assert "recurrent_matrix_scale_c" in {row.name for row in cell_rows("mgu")}
+    assert "recurrent_matrix_scale_c" in {row.name for row in cell_ranges("mgu")}
     # UGRNN has 17 (App. A); MGU and JANET have its maps, but no choice of nonlinearity
     assert [len(space_for(a, "text8", train_steps=(10, 20))) for a in LATER] == [16, 16, 13, 15]
 

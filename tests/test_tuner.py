@@ -189,7 +189,7 @@ def test_suggestions_lie_in_the_space(name):
     points, _ = history(
         TUNERS[name](MIXED, seed=1), 4, lambda p: p["a"] + p["b"]
     )  # least in a corner
-    assert all(row.holds(point[row.name]) for point in points for row in MIXED.rows)
+    assert all(row.holds(point[row.name]) for point in points for row in MIXED.ranges)
 
 
 def test_pinned_values_are_in_every_suggestion():
@@ -296,7 +296,7 @@ def test_first_round_is_half_usual_points_and_half_the_cold_design():
     assert points[0] == space.usual_point()
     assert points[1::2] == GPTuner(space, seed=3).suggest(8)
     usual = space.to_unit(space.usual_point())
-    numbers = [j for j, row in enumerate(space.rows) if not isinstance(row, Choice)]
+    numbers = [j for j, row in enumerate(space.ranges) if not isinstance(row, Choice)]
     far = [np.abs(space.to_unit(point) - usual)[numbers].max() for point in points]
     assert max(far[::2]) < 0.4 < min(far[1::2])
 

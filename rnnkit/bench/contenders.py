@@ -84,7 +84,7 @@ class TPETuner:
 
     def _distributions(self) -> dict:
         kinds, found = self.optuna.distributions, {}
-        for row in self.space.rows:
+        for row in self.space.ranges:
             if isinstance(row, Choice):
                 found[row.name] = kinds.CategoricalDistribution(row.choices)
             elif isinstance(row, IntLog):

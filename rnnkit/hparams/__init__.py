@@ -1,24 +1,23 @@
-"""Hyper-parameters (Appendix A) as rows: a name of the authors', a range, and where the paper gives
-it.
+"""Hyper-parameters (Appendix A) as ranges: each has a name of the authors', its bounds or choices, and
+the section of the paper that gives them.
 
-`space_for(architecture, task_type)` derives the rows of a study from the maps that its cell names,
-so a new cell has its space at once. Scales and types are shared by all layers. A set of
-hyper-parameters is a plain dict of plain Python values.
+`space_for(architecture, task_type)` derives the ranges of a study from the maps that its cell names,
+so a new cell has its space at once. All layers share scales and types. A set of hyper-parameters is
+a plain dict of plain Python values.
 
-A row also holds what is usual: the value, or the lowest and the highest value, that the literature
-takes without a search, and who does. The tuner "gp-usual" begins there; the paper's own search does
-not know of it.
+A range also has usual values: one value, or the lowest and the highest, that the literature takes
+without a search, and a source. The tuner "gp-usual" begins there; the paper's own search does not.
 """
 
 from rnnkit.cells import cell_of, recurrent_maps
-from rnnkit.hparams.ranges import Choice, IntLog, Log, Row, Uniform
+from rnnkit.hparams.ranges import Choice, IntLog, Log, Range, Uniform
 from rnnkit.hparams.space import Space
 from rnnkit.names import known, nearest
 
-__all__ = ["Choice", "IntLog", "Log", "Row", "Space", "Uniform", "cell_rows", "space_for"]
+__all__ = ["Choice", "IntLog", "Log", "Range", "Space", "Uniform", "cell_ranges", "space_for"]
 
-STEPS = (50_000, 20_000_000)  # the paper's training steps, over all its tasks (App. A)
-LEARNING = (
+STEPS = (50_000, 20_000_000)  # training steps in the paper, over all of its tasks (App. A)
+LEARNING: tuple[Range, ...] = (
     Choice(
         "optimizer",
         ("SGD", "momentum", "RMSProp", "Adam"),
@@ -43,7 +42,7 @@ LEARNING = (
         usual=(1e-3, 1e-2),
         source="He et al. 2016: divided by ten two or three times",
     ),
-    # its sigmoid is momentum, Adam's beta1 or RMSProp's decay; that of 2.2 is 0.9
+    # its sigmoid is the momentum, Adam's beta1 or RMSProp's decay; sigmoid(2.2) = 0.9
     Uniform(
         "optimizer_logit_momentum", 1.0, 7.0, "App. A", usual=(2.2,), source="Kingma & Ba 2015: 0.9"
     ),
@@ -55,12 +54,13 @@ LEARNING = (
         usual=(5.0, 10.0),
         source="Zaremba et al. 2014, after Pascanu et al. 2013",
     ),
-    # where the literature has none, the lowest values stand for it
+    # the literature takes none, and the lowest values come closest to that
     Log("l2_decay", 1e-8, 1e-3, "App. A", usual=(1e-8, 1e-6), source="Zaremba et al. 2014: none"),
 )
-TASK_ROWS = {  # what a task adds; a task of your own adds its line here
+# the ranges that a task adds; a task of your own adds its line here
+TASK_RANGES: dict[str, tuple[Range, ...]] = {
     "per_cap": (
-        # dataset size over number of parameters: the best is very near to the bits that are stored
+        # dataset size per parameter; the best value is close to the bits stored per parameter
         Log(
             "samples_per_param",
             0.1,
@@ -85,88 +85,77 @@ TASK_ROWS = {  # what a task adds; a task of your own adds its line here
 }
 
 
-def cell_rows(architecture: str) -> list[Row]:
-    """Rows that follow from a cell: its maps, the maps that take b^fg, its initialisations and
-    nonlinearities (App. A).
+def cell_ranges(architecture: str) -> list[Range]:
+    """The ranges that follow from a cell: from its maps, the maps that take b^fg, its
+    initialisations and its nonlinearities (App. A).
     """
     cell = cell_of(architecture)
-    inits, recurrent, rows = cell.recurrent_inits, recurrent_maps(cell), []
+    inits, recurrent = cell.recurrent_inits, recurrent_maps(cell)
+    ranges: list[Range] = []
+    # scales of the initial weights and biases of each map
     for m in cell.maps:
-        rows.append(_input_scale(m))
-        if m in recurrent and inits != ("identity",):  # inactive for identity
-            rows.append(
-                Log(
-                    f"recurrent_matrix_scale_{m}",
-                    1e-2,
-                    2.0,
-                    "App. A",
-                    usual=(1.0,),
-                    source="Saxe et al. 2014",
-                )
-            )
+        ranges.append(_input_scale(m))
+        if m in recurrent and inits != ("identity",):  # the identity has no scale
+            ranges.append(_recurrent_scale(m))
         if not cell.zero_biases:
-            rows.append(_bias_scale(m))
-    if (
-        cell.equal_sizes
-        # the projection of the input to N units, linear with a bias, as the authors' released cell
-        # has it
-    ):
-        rows.append(_input_scale("in"))
+            ranges.append(_bias_scale(m))
+    # the projection of the input to N units is linear with a bias, as in the authors' released cell
+    if cell.equal_sizes:
+        ranges.append(_input_scale("in"))
         if not cell.zero_biases:
-            rows.append(_bias_scale("in"))
-    if cell.maps:
-        if recurrent and len(inits) > 1:
-            rows.append(
-                _choice("recurrent_matrix_init_type", inits, "orthogonal", "Saxe et al. 2014")
+            ranges.append(_bias_scale("in"))
+    if not cell.maps:
+        return ranges
+    # kinds of initialisation, the bias of the forget gate, and the nonlinearity
+    if recurrent and len(inits) > 1:
+        ranges.append(
+            _choice("recurrent_matrix_init_type", inits, "orthogonal", "Saxe et al. 2014")
+        )
+    if not cell.zero_biases:
+        ranges.append(
+            _choice(
+                "recurrent_bias_init_type",
+                ("delta", "normal"),
+                "delta",
+                "Glorot & Bengio 2010: all zero",
             )
-        if not cell.zero_biases:
-            rows.append(
-                _choice(
-                    "recurrent_bias_init_type",
-                    ("delta", "normal"),
-                    "delta",
-                    "Glorot & Bengio 2010: all zero",
-                )
-            )
-        for name in dict.fromkeys(cell.forget.values()):
-            rows.append(
-                Uniform(name, 0.0, 6.0, "App. A", usual=(1.0,), source="Jozefowicz et al. 2015")
-            )
-        if len(cell.nonlinearities) > 1:
-            rows.append(
-                _choice(
-                    "nonlinearity", cell.nonlinearities, "tanh", "LeCun et al. 1998, section 4.4"
-                )
-            )
-    return rows
+        )
+    for name in dict.fromkeys(cell.forget.values()):
+        ranges.append(
+            Uniform(name, 0.0, 6.0, "App. A", usual=(1.0,), source="Jozefowicz et al. 2015")
+        )
+    if len(cell.nonlinearities) > 1:
+        ranges.append(
+            _choice("nonlinearity", cell.nonlinearities, "tanh", "LeCun et al. 1998, section 4.4")
+        )
+    return ranges
 
 
-def _input_scale(m: str) -> Row:
+def _input_scale(m: str) -> Range:
     source = "LeCun et al. 1998: 1; torch.nn.Linear: 0.58"
     return Log(f"input_scale_{m}", 1e-3, 2.0, "App. A", usual=(0.58, 1.0), source=source)
 
 
-def _bias_scale(m: str) -> Row:
-    return Uniform(
-        f"recurrent_bias_scale_{m}",
-        -2.0,
-        2.0,
-        "App. A",
-        usual=(0.0,),
-        source="Glorot & Bengio 2010",
-    )
+def _recurrent_scale(m: str) -> Range:
+    name, source = f"recurrent_matrix_scale_{m}", "Saxe et al. 2014"
+    return Log(name, 1e-2, 2.0, "App. A", usual=(1.0,), source=source)
 
 
-def _choice(name: str, choices, usual: str, source: str) -> Row:
-    """A row of Appendix A whose usual value a cell may lack."""
+def _bias_scale(m: str) -> Range:
+    name, source = f"recurrent_bias_scale_{m}", "Glorot & Bengio 2010"
+    return Uniform(name, -2.0, 2.0, "App. A", usual=(0.0,), source=source)
+
+
+def _choice(name: str, choices, usual: str, source: str) -> Range:
+    """A choice of Appendix A. A cell may lack the usual value."""
     choices = tuple(choices)
     if usual not in choices:
         return Choice(name, choices, "App. A")
     return Choice(name, choices, "App. A", usual=(usual,), source=source)
 
 
-def _train_steps(low: int, high: int) -> Row:
-    """Training steps; usual is the upper quarter of the range."""
+def _train_steps(low: int, high: int) -> Range:
+    """Training steps; the upper quarter of the range is usual."""
     usual = (round(low * (high / low) ** 0.75), high)
     return IntLog(
         "train_steps", low, high, "App. A", usual=usual, source="Hoffer et al. 2017: train longer"
@@ -176,50 +165,51 @@ def _train_steps(low: int, high: int) -> Row:
 def space_for(
     architecture: str, task_type: str, train_steps: tuple[int, int] = STEPS, pinned=()
 ) -> Space:
-    """The hyper-parameter space of an architecture on a task (App. A).
+    """The space of hyper-parameters of an architecture on a task (App. A).
 
-    On the capacity task the paper's six have from 10 rows (IRNN) to 27 (+RNN). `train_steps` is the
-    range of training steps; a range of one value is held fixed. `pinned` (dict or pairs) holds rows
-    at a value. ValueError for an unknown architecture or task, a range that is none, and a pin that
-    the space does not have.
+    On the capacity task the paper's six architectures have from 10 ranges (IRNN) to 27 (+RNN).
+    `train_steps` are the least and the most training steps; if they are equal, the steps are pinned.
+    `pinned`, a dict or pairs, gives the hyper-parameters that have a fixed value.
+
+    ValueError for an unknown architecture or task, for training steps that are not two whole numbers
+    in order, and for a pinned hyper-parameter that the space lacks or whose value is out of range.
     """
     task_type = known(
-        "task_type", task_type, TASK_ROWS, "Check the spelling, or add its rows to TASK_ROWS."
+        "task_type", task_type, TASK_RANGES, "Check the spelling, or add its ranges to TASK_RANGES."
     )
     architecture = cell_of(architecture).architecture
-    low, high = _steps(train_steps)
-    rows = [*cell_rows(architecture), _train_steps(low, high), *LEARNING]
-    if (
-        architecture == "linear"
-    ):  # without recurrence there is one step, so it makes no difference when the input is shown
-        rows += [row for row in TASK_ROWS[task_type] if row.name != "input_presentation"]
-    else:
-        rows += TASK_ROWS[task_type]
-    pinned, by_name = dict(pinned), {row.name: row for row in rows}
-    for name, value in pinned.items():
+    low, high = _check_steps(train_steps)
+    task_ranges = TASK_RANGES[task_type]
+    if architecture == "linear":  # one step, so it makes no difference when the input is presented
+        task_ranges = tuple(item for item in task_ranges if item.name != "input_presentation")
+    ranges = [*cell_ranges(architecture), _train_steps(low, high), *LEARNING, *task_ranges]
+    by_name = {item.name: item for item in ranges}
+    fixed = dict(pinned)
+    for name, value in fixed.items():
         if name not in by_name:
-            has = ", ".join(by_name)
             raise ValueError(
                 f"A pinned hyper-parameter must be one that {architecture} has on {task_type}, got"
-                f" {name!r}; it has {has}. {nearest(name, by_name)}".rstrip()
+                f" {name!r}; it has {', '.join(by_name)}. {nearest(name, by_name)}".rstrip()
             )
         if not by_name[name].holds(value):
             raise ValueError(
                 f"A pinned hyper-parameter must lie in its range, {by_name[name]}, got {value!r}."
             )
     if low == high:
-        pinned["train_steps"] = low  # a range of one value is no dimension
-    held = tuple((name, by_name[name].nearest(value)) for name, value in pinned.items())
-    return Space(tuple(row for row in rows if row.name not in pinned), held)
+        fixed["train_steps"] = low  # a range of one value is no dimension of a search
+    return Space(
+        tuple(item for item in ranges if item.name not in fixed),
+        tuple((name, by_name[name].nearest(value)) for name, value in fixed.items()),
+    )
 
 
-def _steps(train_steps) -> tuple[int, int]:
+def _check_steps(train_steps) -> tuple[int, int]:
     try:
         low, high = train_steps
-        good = low == int(low) and high == int(high) and 1 <= low <= high
+        valid = low == int(low) and high == int(high) and 1 <= low <= high
     except (TypeError, ValueError, OverflowError):
-        good = False
-    if not good:
+        valid = False
+    if not valid:
         raise ValueError(
             f"train_steps must be two whole numbers, 1 <= low <= high, got {train_steps!r}."
         )

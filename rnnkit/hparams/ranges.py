@@ -1,8 +1,8 @@
-"""Ranges of hyper-parameters, each with its way to and from [0, 1], where it is uniform, and with
-what is usual.
+"""Ranges of hyper-parameters. Each maps its values to and from [0, 1], where its distribution is
+uniform, and knows which values are usual.
 
-What is usual is the value, or the lowest and the highest value, that the literature takes without a
-search, and who does.
+The usual values are the one value, or the lowest and the highest value, that the literature takes
+without a search; `source` says who does.
 """
 
 import math
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-SPREAD = 0.05  # standard deviation of a number near its usual value, where its range is 1 long
-CHANGED = 0.1  # share of choices near the usual one that are drawn anew
+SPREAD = 0.05  # standard deviation of a number around its usual value, as a share of its range
+CHANGE = 0.1  # probability that a choice is drawn anew instead of taking its usual value
 
 
 @dataclass(frozen=True)
@@ -21,44 +21,43 @@ class Uniform:
     name: str
     low: float
     high: float
-    where: str = ""
+    where: str = ""  # section of the paper
     usual: tuple = field(
         default=(), repr=False
-    )  # one value, or the lowest and the highest; none for a row of which nobody says
-    source: str = field(default="", repr=False)  # who takes the usual value
+    )  # one value, or the lowest and the highest; or none
+    source: str = field(default="", repr=False)  # of the usual values
 
     def from_unit(self, u: float) -> float:
+        """The value at a unit coordinate, a number in [0, 1]."""
         return self.nearest(self.low + u * (self.high - self.low))
 
-    def nearest(self, value: float) -> float:
-        """The value of this row nearest to `value`, as a plain Python number."""
-        return float(min(max(value, self.low), self.high))
-
     def to_unit(self, value: float) -> float:
+        """The unit coordinate of a value."""
         return (value - self.low) / (self.high - self.low)
 
+    def nearest(self, value: float) -> float:
+        """The value of this range that is nearest to `value`, as a plain Python number."""
+        return float(min(max(value, self.low), self.high))
+
     def holds(self, value) -> bool:
+        """Whether `value` is a number in this range."""
         return _is_number(value) and self.low <= value <= self.high
 
     def usual_unit(self) -> float:
-        """The unit coordinate of the middle of the usual values, or of the range where there are
-        none.
-        """
-        return sum(self._usual_ends()) / 2
+        """The unit coordinate in the middle of the usual values; of the range if there are none."""
+        return sum(self._usual_bounds()) / 2
 
     def near_usual(self, rng: np.random.Generator) -> float:
-        """A unit coordinate drawn among the usual values and moved a little; anywhere in the range
-        where there are none.
+        """A unit coordinate drawn from between the usual values and moved a little; anywhere in the
+        range if there are none.
         """
-        u = rng.uniform(*self._usual_ends()) + SPREAD * rng.standard_normal() * bool(self.usual)
+        u = rng.uniform(*self._usual_bounds()) + SPREAD * rng.standard_normal() * bool(self.usual)
         return min(max(u, 0.0), 1.0)
 
-    def _usual_ends(self) -> tuple[float, float]:
-        return (
-            (self.to_unit(self.usual[0]), self.to_unit(self.usual[-1]))
-            if self.usual
-            else (0.0, 1.0)
-        )
+    def _usual_bounds(self) -> tuple[float, float]:
+        if not self.usual:
+            return 0.0, 1.0
+        return self.to_unit(self.usual[0]), self.to_unit(self.usual[-1])
 
     def __str__(self) -> str:
         return f"{self.name} in [{self.low:g}, {self.high:g}]"
@@ -79,14 +78,11 @@ class Log(Uniform):
 class IntLog(Uniform):
     """A whole number, log-uniform on {low, ..., high}."""
 
-    def from_unit(self, u: float) -> int:
-        return Log.from_unit(self, u)
+    from_unit = Log.from_unit
+    to_unit = Log.to_unit
 
     def nearest(self, value: float) -> int:
         return int(min(max(round(value), self.low), self.high))
-
-    def to_unit(self, value: int) -> float:
-        return Log.to_unit(self, value)
 
     def holds(self, value) -> bool:
         return Uniform.holds(self, value) and value == int(value)
@@ -94,40 +90,46 @@ class IntLog(Uniform):
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few values without an order."""
+    """One of a few values without an order. Each has an equal share of [0, 1]."""
 
     name: str
     choices: tuple
-    where: str = ""
+    where: str = ""  # section of the paper
     usual: tuple = field(default=(), repr=False)  # one of the choices, or none
-    source: str = field(default="", repr=False)
+    source: str = field(default="", repr=False)  # of the usual choice
 
     def from_unit(self, u: float):
+        """The choice at a unit coordinate, a number in [0, 1]."""
         return self.choices[min(max(int(u * len(self.choices)), 0), len(self.choices) - 1)]
 
+    def to_unit(self, value) -> float:
+        """The middle of the share of a choice, so that the way back is exact."""
+        return (self.choices.index(value) + 0.5) / len(self.choices)
+
     def nearest(self, value):
+        """The choice that equals `value`. ValueError if there is none."""
         return self.choices[self.choices.index(value)]
 
-    def to_unit(self, value) -> float:
-        return (self.choices.index(value) + 0.5) / len(
-            self.choices
-        )  # the middle of its share, so the way back is exact
-
     def holds(self, value) -> bool:
+        """Whether `value` is one of the choices."""
         return value in self.choices
 
     def usual_unit(self) -> float:
+        """The unit coordinate of the usual choice; 0.5 if there is none."""
         return self.to_unit(self.usual[0]) if self.usual else 0.5
 
     def near_usual(self, rng: np.random.Generator) -> float:
-        anew, u = rng.random() < CHANGED, rng.random()
-        return u if anew or not self.usual else self.usual_unit()
+        """The unit coordinate of the usual choice or, with probability CHANGE or if there is none,
+        a random one.
+        """
+        change, u = rng.random() < CHANGE, rng.random()
+        return u if change or not self.usual else self.usual_unit()
 
     def __str__(self) -> str:
         return f"{self.name} in {{{', '.join(map(str, self.choices))}}}"
 
 
-Row = Uniform | Choice
+Range = Uniform | Choice
 
 
 def _is_number(value) -> bool:

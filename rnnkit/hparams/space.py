@@ -1,127 +1,127 @@
-"""A space of hyper-parameters: the rows that a tuner searches, and the values that are held."""
+"""A space of hyper-parameters: the ranges that a tuner searches, and the values that are fixed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from rnnkit.hparams.ranges import Choice, IntLog, Log, Row
+from rnnkit.hparams.ranges import Choice, IntLog, Log, Range
 
 
 @dataclass(frozen=True)
 class Space:
-    """The rows that a tuner searches, and the values that an experiment holds fixed (`pinned`).
+    """The ranges that a tuner searches, and the values that an experiment keeps fixed (`pinned`).
 
-    A point is a dict name -> plain Python value with every row and every pinned value; `to_unit`
-    and `from_unit` map it to and from the unit cube, on which each row is uniform.
+    A point is a dict from names to plain Python values, which has a value for each range and all
+    pinned values. `to_unit` and `from_unit` map it to and from the unit cube, on which each range
+    is uniform.
     """
 
-    rows: tuple[Row, ...]
+    ranges: tuple[Range, ...]
     pinned: tuple[tuple[str, object], ...] = ()
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.ranges)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(row.name for row in self.rows)
+        """The names of the hyper-parameters that are searched."""
+        return tuple(item.name for item in self.ranges)
 
     def sample(self, rng: np.random.Generator) -> dict:
-        """One point, drawn from the ranges' own distributions."""
+        """One point, drawn from the distributions of the ranges."""
         return self.from_unit(rng.random(len(self)))
 
     def usual(self) -> dict[str, tuple]:
-        """The usual values of the rows that have some: name -> one value, or the lowest and the
-        highest.
+        """Maps the name of each range that has usual values to these: one value, or the lowest and
+        the highest.
         """
-        return {row.name: row.usual for row in self.rows if row.usual}
+        return {item.name: item.usual for item in self.ranges if item.usual}
 
     def usual_point(self) -> dict:
-        """The point in the middle of the usual values; in the middle of its range where a row has
-        none.
-        """
-        return self.from_unit([row.usual_unit() for row in self.rows])
+        """The point in the middle of the usual values, and of each range that has none."""
+        return self.from_unit([item.usual_unit() for item in self.ranges])
 
     def near_usual(self, rng: np.random.Generator) -> dict:
-        """A point near the usual ones: each number moved a little, a few choices changed."""
-        return self.from_unit([row.near_usual(rng) for row in self.rows])
+        """A random point near the usual values: each number is moved a little, and a few choices
+        are changed.
+        """
+        return self.from_unit([item.near_usual(rng) for item in self.ranges])
 
-    def from_unit(self, unit) -> dict:
-        """The point of `unit`, an array of len(self) numbers in [0, 1]."""
-        return self.point([row.from_unit(float(u)) for row, u in zip(self.rows, unit, strict=True)])
+    def from_unit(self, unit: Sequence[float] | np.ndarray) -> dict:
+        """The point at unit coordinates: len(self) numbers in [0, 1]."""
+        pairs = zip(self.ranges, unit, strict=True)
+        return self.point([item.from_unit(float(u)) for item, u in pairs])
 
     def to_unit(self, point: dict) -> np.ndarray:
-        """The unit coordinates of a point. ValueError if a row is missing or out of range."""
+        """The unit coordinates of a point. ValueError if a value is missing or out of range."""
         self.check(point)
-        return np.array([row.to_unit(point[row.name]) for row in self.rows])
+        return np.array([item.to_unit(point[item.name]) for item in self.ranges])
 
-    def point(self, values) -> dict:
-        """A dict of plain Python values from one value per row, in the order of the rows; each is
-        brought to its range.
-        """
-        return {
-            row.name: row.nearest(value) for row, value in zip(self.rows, values, strict=True)
-        } | dict(self.pinned)
+    def point(self, values: Sequence) -> dict:
+        """The point with these values, one per range in order; each is moved into its range."""
+        pairs = zip(self.ranges, values, strict=True)
+        return {item.name: item.nearest(value) for item, value in pairs} | dict(self.pinned)
 
     def values(self, point: dict) -> list:
-        """One value per row, in the order of the rows: what skopt calls a point. ValueError as in
-        `to_unit`.
+        """The values of a point, one per range in order, which is what skopt calls a point.
+        ValueError as in `to_unit`.
         """
         self.check(point)
-        return [point[row.name] for row in self.rows]
+        return [point[name] for name in self.names]
 
     def check(self, point: dict) -> None:
-        """ValueError, one sentence, unless each row's value is there and within its range."""
-        for row in self.rows:
-            if row.name not in point:
+        """ValueError unless the point has a value for each range, within that range."""
+        for item in self.ranges:
+            if item.name not in point:
                 raise ValueError(
-                    f"A point of this space needs a value for {row.name}, got only"
+                    f"A point of this space needs a value for {item.name}, got only"
                     f" {', '.join(point) or 'nothing'}."
                 )
-            if not row.holds(point[row.name]):
-                raise ValueError(f"A point of this space has {row}, got {point[row.name]!r}.")
+            if not item.holds(point[item.name]):
+                raise ValueError(f"A point of this space has {item}, got {point[item.name]!r}.")
 
     def skopt(self):
-        """The same space as a skopt.Space, one dimension per row in the same order."""
-        # takes a second or two to import, and only the GP tuner needs it
-        from skopt import (
-            Space as SkoptSpace,
-        )
+        """The same space as a skopt.Space, one dimension per range in the same order."""
+        # the import takes a second or two, and only the tuner "gp" needs it
+        from skopt import Space as SkoptSpace
         from skopt.space import Categorical, Integer, Real
 
         dimensions = []
-        for row in self.rows:
-            if isinstance(row, Choice):
-                dimension = Categorical(row.choices, name=row.name, transform="onehot")
-                dimension.transformer = OneHot(row.choices)
-                dimensions.append(dimension)
+        for item in self.ranges:
+            if isinstance(item, Choice):
+                dimension = Categorical(item.choices, name=item.name, transform="onehot")
+                dimension.transformer = OneHot(item.choices)
             else:
-                kind = Integer if isinstance(row, IntLog) else Real
-                prior = "log-uniform" if isinstance(row, (Log, IntLog)) else "uniform"
-                dimensions.append(
-                    kind(row.low, row.high, prior=prior, transform="normalize", name=row.name)
+                kind = Integer if isinstance(item, IntLog) else Real
+                prior = "log-uniform" if isinstance(item, (Log, IntLog)) else "uniform"
+                dimension = kind(
+                    item.low, item.high, prior=prior, transform="normalize", name=item.name
                 )
+            dimensions.append(dimension)
         return SkoptSpace(dimensions)
 
 
 class OneHot:
-    """The code of a choice, as skopt has it: a column per choice, or a single one for two. skopt's
-    own takes most of a round's time.
+    """The code of a choice, as skopt has it: one column per choice, or a single one for two choices.
+    skopt's own class takes most of the time of a round.
     """
 
     def __init__(self, choices: tuple):
-        self.choices, self.index = choices, {choice: i for i, choice in enumerate(choices)}
+        self.choices = choices
+        self.index_of = {choice: index for index, choice in enumerate(choices)}
         self.codes = (
             np.eye(len(choices)) if len(choices) > 2 else np.arange(float(len(choices)))[:, None]
         )
 
-    def transform(self, values) -> np.ndarray:
+    def transform(self, values: Sequence) -> np.ndarray:
         """The codes of some choices, values x columns."""
-        return self.codes[[self.index[value] for value in values]]
+        return self.codes[[self.index_of[value] for value in values]]
 
-    def inverse_transform(self, columns) -> list:
-        """The choices nearest to some codes, given as values x columns, or as a line of numbers
-        where there is one column.
+    def inverse_transform(self, codes) -> list:
+        """The choices nearest to some codes, given as values x columns, or as a list of numbers
+        if there is one column.
         """
-        columns = np.reshape(columns, (-1, self.codes.shape[1]))
-        found = columns.argmax(1) if len(self.choices) != 2 else columns[:, 0] > 0.5
-        return [self.choices[int(i)] for i in found]
+        codes = np.reshape(codes, (-1, self.codes.shape[1]))
+        indices = codes.argmax(1) if len(self.choices) != 2 else codes[:, 0] > 0.5
+        return [self.choices[int(index)] for index in indices]

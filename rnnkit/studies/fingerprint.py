@@ -34,7 +34,7 @@ def fingerprint(cell, space, task, usual: bool) -> str:
             cell.equal_sizes,
             equations(cell),
         ],
-        "space": [[type(row).__name__, *map(repr, _range_of(row))] for row in space.rows],
+        "space": [[type(row).__name__, *map(repr, _range_of(row))] for row in space.ranges],
         "task": sorted((f.name, repr(getattr(task, f.name))) for f in dataclasses.fields(task)),
     }
     if usual:

@@ -68,5 +68,5 @@ def rows_of(architecture: str, task_type: str, low: int, high: int) -> dict:
         row.name: row
         for row in space_for(
             architecture, task_type, train_steps=(low, high if high > low else high + 1)
-        ).rows
+        ).ranges
     }

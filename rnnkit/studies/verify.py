@@ -156,7 +156,7 @@ def study_of(trial: Trial) -> Study:
         )
     except ValueError as error:
         raise StoreError(f"{which} cannot be trained: {error}") from error
-    known = dict(study.space.pinned) | {row.name: row for row in study.space.rows}
+    known = dict(study.space.pinned) | {row.name: row for row in study.space.ranges}
     for name, value in trial.hparams.items():
         row = known.get(name)
         if hasattr(row, "holds") and not row.holds(value):

@@ -29,11 +29,11 @@ def export(store, parquet) -> int:
     parquet = export_path(parquet)
     with folder_lock(parquet.parent):
         if not parquet.exists():
-            count = write(store.rows(), parquet)
+            count = write(store.table_rows(), parquet)
         else:
             count, _, missing, in_order = compare(store, parquet)
             if missing:
-                new = (row for row in store.rows() if key_of(row) in missing)
+                new = (row for row in store.table_rows() if key_of(row) in missing)
                 if in_order:
                     union = heapq.merge(read_rows(parquet), new, key=key_of)
                 else:
@@ -53,7 +53,7 @@ def import_new(store, parquet, check=None) -> int:
 def compare(store, parquet) -> Comparison:
     """Compares the trials of a store and of a file. StoreError if the two disagree about a trial."""
     # hashes of the results, since a million rows would not fit
-    missing = {key_of(row): hash_of_results(row) for row in store.rows()}
+    missing = {key_of(row): hash_of_results(row) for row in store.table_rows()}
     count, new, in_order, previous = 0, 0, True, ("", -1)
     for row in read_rows(parquet):
         key = key_of(row)

@@ -164,15 +164,15 @@ class Packed(ExtensionArray):
         """Joins arrays; arrays that share a list of forms share it in the result, too."""
         forms: list = []
         offsets: dict[int, int] = {}  # id of a list of forms -> index of its first form
-        for packed in arrays:
-            if id(packed.forms) not in offsets:
-                offsets[id(packed.forms)] = len(forms)
-                forms += packed.forms
+        for item in arrays:
+            if id(item.forms) not in offsets:
+                offsets[id(item.forms)] = len(forms)
+                forms += item.forms
         form_of = [
-            np.where(packed.form_of < 0, -1, packed.form_of + offsets[id(packed.forms)])
-            for packed in arrays
+            np.where(item.form_of < 0, -1, item.form_of + offsets[id(item.forms)])
+            for item in arrays
         ]
-        index_of = np.concatenate([packed.index_of for packed in arrays])
+        index_of = np.concatenate([item.index_of for item in arrays])
         return cls(forms, np.concatenate(form_of).astype(np.int32), index_of)
 
 

@@ -113,11 +113,11 @@ def _check_size(metadata, parquet):
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     for group in groups:
         for column in map(group.column, range(metadata.num_columns)):
-            size, compressed = column.total_uncompressed_size, column.total_compressed_size
-            if size > MAX_PAGES and size > MAX_RATIO * compressed:
+            size, disk_size = column.total_uncompressed_size, column.total_compressed_size
+            if size > MAX_PAGES and size > MAX_RATIO * disk_size:
                 _refuse(
                     parquet,
-                    f"{plain(column.path_in_schema)[:60]} unfolds from {compressed:,} to"
+                    f"{plain(column.path_in_schema)[:60]} unfolds from {disk_size:,} to"
                     f" {size:,} bytes",
                 )
     size = sum(group.total_byte_size for group in groups)

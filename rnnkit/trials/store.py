@@ -163,22 +163,22 @@ class TrialStore:
         """Adds the columns that a store of an older version lacks. StoreError for a table that is
         not one of trials, or is of a newer version.
         """
-        declared = self._sql.execute("PRAGMA table_info(trials)").fetchall()
-        missing = set(COLUMNS) - {name for _, name, *_ in declared}
+        column_info = self._sql.execute("PRAGMA table_info(trials)").fetchall()
+        missing = set(COLUMNS) - {name for _, name, *_ in column_info}
         if missing - set(DEFAULTS):
             raise StoreError(
                 f"{self.path} is not a trial store: its table `trials` lacks"
                 f" {', '.join(sorted(missing))}. Give another path."
             )
-        required = sorted(
+        demands = sorted(
             name
-            for _, name, _, not_null, default, _ in declared
+            for _, name, _, not_null, default, _ in column_info
             if name not in COLUMNS and not_null and default is None
         )
-        if required:
+        if demands:
             raise StoreError(
                 f"{self.path} is of a newer version of rnnkit: its trials must have"
-                f" {', '.join(required)}. Install that version."
+                f" {', '.join(demands)}. Install that version."
             )
         for name in missing:
             with suppress(sqlite3.OperationalError):  # another run has just added it
@@ -260,23 +260,23 @@ class TrialStore:
         with self._errors():
             return self._sql.execute(sql.format(source=self._source()), parameters).fetchall()
 
-    def _rows(self, study: str | None = None) -> Iterator[tuple]:
+    def _table_rows(self, study: str | None = None) -> Iterator[tuple]:
         """Rows of the table, of all studies or of one, ordered by study and number."""
         query = f"SELECT {NAMES} FROM {self._source()}"
         if study is None:
             return self._sql.execute(f"{query} ORDER BY study, hyper_iter")
         return self._sql.execute(f"{query} WHERE study = ? ORDER BY hyper_iter", (study,))
 
-    def rows(self) -> Iterator:
+    def table_rows(self) -> Iterator:
         """Rows of the table of all trials, ordered by study and number. StoreError, on the way, for
         a row that cannot be a trial.
         """
-        return map(check_types, self._rows())
+        return map(check_types, self._table_rows())
 
     def trials(self, study: str) -> list[Trial]:
         """The trials of one study, in the order of their numbers."""
         with self._errors():
-            return [from_row(row) for row in self._rows(study)]
+            return [from_row(row) for row in self._table_rows(study)]
 
     def trial_at(self, index: int) -> Trial:
         """The trial at an index, from 0, in the order of studies and numbers. IndexError."""
@@ -339,9 +339,9 @@ class TrialStore:
 
         with self._errors():
             if studies is None:
-                return frame_of(self._rows())
+                return frame_of(self._table_rows())
             keys = sorted({studies} if isinstance(studies, str) else set(studies))
-            return frame_of(row for key in keys for row in self._rows(key))
+            return frame_of(row for key in keys for row in self._table_rows(key))
 
     def __len__(self):
         return self._query("SELECT count(*) FROM {source}")[0][0]

@@ -60,7 +60,7 @@ COLUMNS: dict[str, type] = {field.name: field.type for field in fields(Trial)}  
 # columns that an older file may lack, with the values that they then have
 DEFAULTS = {field.name: field.default for field in fields(Trial) if field.default is not MISSING}
 MAY_BE_NAN = (*LOSSES, "accuracy")
-# texts of trials are shown on pages and in terminals
+# texts of trials are got on pages and in terminals
 SAFE, UNSAFE = (re.compile(r"[\w .,:;+=/()@^-]*"), re.compile(r"[^\w .,:;+=/()@^-]"))
 RESULTS = ("hparams", *LOSSES, "infeasible")  # two records of one trial must agree in these
 ADVICE = "Delete that row, or give another store."
@@ -150,6 +150,6 @@ def parse_hparams(text: str) -> tuple[dict, str]:
         return {}, "hparams must be a JSON object of numbers and texts in every row"
     for value in values:
         if type(value) is not str and not -(2**62) < value < 2**62:
-            shown = f"{value:.30}" if type(value) is float else "too large"
-            return {}, f"a hyper-parameter is {'NaN' if value != value else shown}"
+            got = f"{value:.30}" if type(value) is float else "too large"
+            return {}, f"a hyper-parameter is {'NaN' if value != value else got}"
     return hparams, ""

@@ -128,7 +128,7 @@ class Shelf:
         readable, error = [], None
         for path in [path for path in paths if path.exists()] or paths[-1:]:
             try:
-                readable.append(_decode(_read(path, study), study, path))
+                readable.append(_decode(_read_file(path, study), study, path))
             except StoreError as unreadable:
                 error = unreadable
         if error and not readable:
@@ -206,7 +206,7 @@ def _decode(data: bytes, study: str, path) -> Weights:
     return Weights(account, blocks, data)
 
 
-def _read(path: Path, study: str) -> bytes:
+def _read_file(path: Path, study: str) -> bytes:
     if not path.is_file():
         raise StoreError(f"{path} has no weights of {study}. Retrain its best trial to have them.")
     try:

@@ -39,7 +39,7 @@ class LongTuner:
         """
         lacking = [
             row.name
-            for row in self.space.rows
+            for row in self.space.ranges
             if row.name not in point and row.name != "train_steps"
         ]
         if lacking:
@@ -48,7 +48,7 @@ class LongTuner:
                 f" {', '.join(point) or 'nothing'}."
             )
         return self.space.point(
-            [row.low if row.name == "train_steps" else point[row.name] for row in self.space.rows]
+            [row.low if row.name == "train_steps" else point[row.name] for row in self.space.ranges]
         )
 
     def suggest(self, count: int, start: int = 0) -> list[dict]:
@@ -59,7 +59,7 @@ class LongTuner:
         rng = np.random.default_rng([self.seed, i])
         point = self.start[i % len(self.start)]
         unit = self.space.to_unit(point)
-        for k, row in enumerate(self.space.rows):
+        for k, row in enumerate(self.space.ranges):
             # drawn for each row, so that one row more moves no other
             step, share = (rng.standard_normal(), rng.random())
             if row.name == "train_steps":

@@ -263,7 +263,7 @@ def _line(figure, theme, task, units, losses, heard, wanted, thoughts):
     )
     top.set_ylabel(f"{task.score}, as told")
     bottom.set(ylabel="expected\nimprovement", xlabel=task.axes[0], xlim=(-0.01, 1.01))
-    _ticks(bottom.xaxis, task.space.rows[0])
+    _ticks(bottom.xaxis, task.space.ranges[0])
     return top, bottom
 
 
@@ -286,9 +286,9 @@ def _square(figure, theme, task, units, losses, heard, wanted, thoughts):
         if wanted is not None:
             ax.plot(*wanted, "*", color="#D55E00", markeredgecolor="white", markersize=20)
         ax.set(title=title, xlabel=task.axes[0], xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-        _ticks(ax.xaxis, task.space.rows[0])
+        _ticks(ax.xaxis, task.space.ranges[0])
     left.set_ylabel(task.axes[1])
-    _ticks(left.yaxis, task.space.rows[1])
+    _ticks(left.yaxis, task.space.ranges[1])
     return left, right
 
 
