@@ -17,7 +17,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from rnnkit.hparams import Choice, IntLog, Log, Space, Uniform, space_for
-from rnnkit.tuner import GPTuner, RandomTuner, RerunTuner, UsualGPTuner, told
+from rnnkit.tuner import GPTuner, RandomTuner, RerunTuner, UsualGPTuner, warp_losses
 from rnnkit.tuner.batch import log_ei
 from rnnkit.tuner.surrogate import MaternGP, log_likelihood
 
@@ -150,18 +150,18 @@ def test_log_ei_still_falls_where_ei_underflows():
 
 def test_infeasible_is_told_as_the_worst_feasible_plus_half_the_range():
     np.testing.assert_allclose(
-        told([1.0, 3.0, math.nan, 2.0, math.inf]), told([1.0, 3.0, 4.0, 2.0, 4.0])
+        warp_losses([1.0, 3.0, math.nan, 2.0, math.inf]), warp_losses([1.0, 3.0, 4.0, 2.0, 4.0])
     )
 
 
 def test_told_losses_keep_their_order_over_decades():
     losses = np.random.default_rng(0).permutation(10.0 ** np.arange(-12, 12))
-    assert (np.argsort(told(losses)) == np.argsort(losses)).all()
+    assert (np.argsort(warp_losses(losses)) == np.argsort(losses)).all()
 
 
 def test_told_losses_do_not_depend_on_unit_or_origin():
     losses = np.random.default_rng(0).normal(size=40)
-    np.testing.assert_allclose(told(1e6 * losses + 7), told(losses), atol=1e-6)
+    np.testing.assert_allclose(warp_losses(1e6 * losses + 7), warp_losses(losses), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_told_losses_do_not_depend_on_unit_or_origin():
     [[2.0] * 9, [0.0] * 8 + [-5.0], [1e308, -1e308, math.nan, 0.0], [1.0] * 8 + [math.nan]],
 )
 def test_told_losses_are_finite(losses):
-    assert np.isfinite(told(losses)).all()
+    assert np.isfinite(warp_losses(losses)).all()
 
 
 # --- what studies rely on
@@ -409,7 +409,7 @@ def test_the_posterior_is_scikit_learns_with_the_same_kernel():
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
     from rnnkit.hparams import Space, Uniform
-    from rnnkit.tuner import told
+    from rnnkit.tuner import warp_losses
 
     space = Space((Uniform("x", 0.0, 1.0), Uniform("y", 0.0, 2.0)))
     points, new = RandomTuner(space, 1).suggest(8), RandomTuner(space, 2).suggest(5)
@@ -422,7 +422,7 @@ def test_the_posterior_is_scikit_learns_with_the_same_kernel():
     kernel = ConstantKernel(signal) * Matern(lengths, nu=2.5)
     unit = lambda those: [[p["x"], p["y"] / 2] for p in those]
     witness = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(
-        unit(points), told(losses)
+        unit(points), warp_losses(losses)
     )
     expected_mean, expected_std = witness.predict(unit(new), return_std=True)
     np.testing.assert_allclose(mean, expected_mean, rtol=1e-6)

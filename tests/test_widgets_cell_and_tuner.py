@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnnkit import flow
-from rnnkit.tuner import GPTuner, RandomTuner, told
+from rnnkit.tuner import GPTuner, RandomTuner, warp_losses
 from rnnkit.widgets import WIDGETS, inside_a_cell, theme_for, tuner_thinks, widget
 
 VALUES = {
@@ -131,7 +131,9 @@ def test_the_line_and_the_band_are_the_tuners_posterior():
     top, bottom = figure.axes
     lines = {line.get_label(): line for line in top.lines}
     np.testing.assert_allclose(lines["expected"].get_ydata(), mean)
-    np.testing.assert_allclose(lines["trials"].get_ydata(), told(losses)[np.isfinite(losses)])
+    np.testing.assert_allclose(
+        lines["trials"].get_ydata(), warp_losses(losses)[np.isfinite(losses)]
+    )
     np.testing.assert_allclose(bottom.lines[0].get_ydata(), improvement)
     bands = {band.get_label(): band for band in top.collections}
     for label, deviation in (
@@ -144,7 +146,7 @@ def test_the_line_and_the_band_are_the_tuners_posterior():
 
 def test_what_is_told_is_said_in_the_units_that_were_measured():
     losses = (3.0, 1.0, float("nan"), 2.0, 10.0)
-    heard = told(losses)
+    heard = warp_losses(losses)
     feasible = np.isfinite(losses)
     back = tuner_thinks._as_measured(heard[feasible], losses, heard)
     np.testing.assert_allclose(back, np.array(losses)[feasible])
@@ -158,7 +160,7 @@ def test_the_band_holds_the_trials_that_it_says():
     panel = tuner_thinks.widget("rate", 24)
     state = panel.state
     tuner = tuner_thinks.tuner_of("rate", 0, state["points"], state["losses"])
-    heard = told(state["losses"])
+    heard = warp_losses(state["losses"])
     mean, std, _ = tuner.posterior([tuner.space.point(values) for values in state["points"]])
     inside = np.abs(heard - mean) <= 2 * np.hypot(std, tuner.noise())
     assert inside.mean() > 0.85
@@ -216,7 +218,9 @@ def test_the_hidden_curve_goes_through_the_trials():
     figure, _ = drawn(tuner_thinks, problem="wave", truth=True, asked=None, **state)
     *_, curve = figure.axes[0].lines
     feasible = np.isfinite(state["losses"])
-    for (x,), height in zip(np.array(state["points"])[feasible], told(state["losses"])[feasible]):
+    for (x,), height in zip(
+        np.array(state["points"])[feasible], warp_losses(state["losses"])[feasible]
+    ):
         assert abs(np.interp(x, curve.get_xdata(), curve.get_ydata()) - height) < 0.25
 
 

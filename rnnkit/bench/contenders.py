@@ -9,7 +9,7 @@ import numpy as np
 from skopt import Optimizer
 
 from rnnkit.hparams import Choice, IntLog, Log, Space
-from rnnkit.tuner import GPTuner, UsualGPTuner, observed
+from rnnkit.tuner import GPTuner, UsualGPTuner, check_observations
 
 ROUND = 16
 
@@ -39,7 +39,7 @@ class SkoptTuner:
         """skopt refuses NaN, so infeasible trials are told as ours are: the worst feasible loss so
         far plus half the range.
         """
-        points, losses = observed(self.space, hparams, losses)
+        points, losses = check_observations(self.space, hparams, losses)
         self.points, self.losses = self.points + points, self.losses + losses
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -77,7 +77,7 @@ class TPETuner:
         """Takes the losses of the round just suggested; infeasible trials as the worst feasible
         loss so far plus half the range.
         """
-        _, losses = observed(self.space, hparams, losses)
+        _, losses = check_observations(self.space, hparams, losses)
         self.losses += losses
         for trial, loss in zip(self.asked, finite(losses, self.losses), strict=True):
             self.study.tell(trial, loss)

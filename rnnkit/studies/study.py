@@ -214,7 +214,7 @@ class Study:
 
     @cached_property
     def _fingerprint(self) -> str:
-        usual = getattr(TUNERS[self.tuner], "usual_start", False)
+        usual = TUNERS[self.tuner].usual_start
         space = space_for(
             self.architecture, self.task_type, train_steps=self.train_steps
         )  # a rerun pins everything

@@ -1,15 +1,16 @@
-"""Tuners: suggest hyper-parameters, observe losses (Appendix A).
+"""Tuners: they suggest hyper-parameters and observe losses (Appendix A).
 
-A tuner is stateless: what it suggests is a function of its space, its seed and the observations in
-their order, so that a tuner rebuilt from a store asks for what one that never stopped would have
-asked.
+A tuner is stateless: its suggestions are a function of its space, its seed, and the observations in
+their order, so that a tuner rebuilt from a store suggests what one that never stopped would have.
 
-`GPTuner` searches as the paper does, by a Gaussian process and expected improvement.
-scikit-optimize holds the space and the ask/tell loop; its regressor and its way to a batch take
-minutes from some hundred trials on, so they are ours (surrogate.py, batch.py).
+`GPTuner` searches as the paper does, with a Gaussian process and expected improvement. Its space and
+its loop of ask and tell are those of scikit-optimize. The regressor and the choice of a batch are our
+own (surrogate.py, batch.py), since those of scikit-optimize take minutes after some hundred trials.
 """
 
 import math
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Protocol
 
 import numpy as np
 from scipy.stats import norm, qmc, rankdata
@@ -18,18 +19,32 @@ from rnnkit.checks import whole_number
 from rnnkit.hparams import Space
 from rnnkit.threads import one_thread
 from rnnkit.tuner.batch import BatchOptimizer, log_ei
-from rnnkit.tuner.longer import LongTuner
+from rnnkit.tuner.long import LongTuner
 from rnnkit.tuner.surrogate import MaternGP, fit_kernel
 
-FEW = 4  # feasible trials that the surrogate needs; until then the first design goes on
-FIT_POINTS = 500  # trials to which the kernel is fitted, at most; all of them enter the posterior
-GROWTH = 1.1  # the kernel is fitted again when the trials have grown by a tenth
+FEW = 4  # feasible trials that the surrogate needs; until then the first design continues
+FIT_POINTS = 500  # trials that the kernel is fitted to, at most; all of them enter the posterior
+GROWTH = 1.1  # the kernel is fitted again when the number of trials has grown by a tenth
+
+
+class Tuner(Protocol):
+    """What a study needs of a tuner. A tuner is made with a space and a seed."""
+
+    listens: ClassVar[bool]  # whether suggestions depend on the observations
+    usual_start: ClassVar[bool]  # whether they depend on the usual values of the space
+
+    def suggest(self, count: int, start: int = 0) -> list[dict]:
+        """Hyper-parameters of the trials start, ..., start + count - 1."""
+
+    def observe(self, hparams: list[dict], losses: list[float]) -> None:
+        """Takes the losses of trials; NaN or infinity means that a trial was infeasible."""
 
 
 class RandomTuner:
-    """Random search: trial i is a function of (seed, i) alone."""
+    """Random search: the hyper-parameters of trial i are a function of (seed, i) alone."""
 
-    listens = False  # so all of its rounds may be asked for at once
+    listens: ClassVar[bool] = False
+    usual_start: ClassVar[bool] = False
 
     def __init__(self, space: Space, seed: int = 0):
         self.space, self.seed = space, whole_number("seed", seed, 0)
@@ -43,47 +58,46 @@ class RandomTuner:
         ]
 
     def observe(self, hparams: list[dict], losses: list[float]) -> None:
-        """Random search does not listen, except for mistakes."""
-        observed(self.space, hparams, losses)
+        """Checks the observations, which random search does not use."""
+        check_observations(self.space, hparams, losses)
 
 
 class GPTuner:
-    """Bayesian optimisation: a Gaussian process on the observations, and the points of greatest
-    expected improvement.
+    """Bayesian optimisation: a Gaussian process models the loss, and the points of greatest expected
+    improvement are tried next.
 
-    The first `round_size` trials are a scrambled Sobol sequence. After that, suggestions depend on
-    seed and observations alone.
+    The first `round_size` trials are a scrambled Sobol sequence. Later suggestions depend on the
+    seed and the observations alone.
     """
 
-    listens = True
+    listens: ClassVar[bool] = True
+    usual_start: ClassVar[bool] = False
 
     def __init__(self, space: Space, seed: int = 0, round_size: int = 16):
-        self.space, self.seed, self.round_size = (
-            space,
-            whole_number("seed", seed, 0),
-            whole_number("round_size", round_size, 1),
-        )
-        self.points, self.losses, self._kernel = [], [], (0, None)
+        self.space = space
+        self.seed = whole_number("seed", seed, 0)
+        self.round_size = whole_number("round_size", round_size, 1)
+        self.points: list[list] = []
+        self.losses: list[float] = []
+        # the number of trials of the last fit, and its kernel
+        self._kernel: tuple[int, np.ndarray | None] = (0, None)
 
     def observe(self, hparams: list[dict], losses: list[float]) -> None:
-        """Takes the losses of trials; NaN or infinite means infeasible. ValueError for a point
-        outside the space.
+        """Takes the losses of trials; NaN or infinity means that a trial was infeasible. ValueError
+        for a point outside the space.
         """
-        points, losses = observed(self.space, hparams, losses)
+        points, numbers = check_observations(self.space, hparams, losses)
         self.points += points
-        self.losses += losses
+        self.losses += numbers
 
     @one_thread()
     def suggest(self, count: int, start: int = 0) -> list[dict]:
         """The next `count` sets of hyper-parameters; a longer list begins with the shorter one.
-        `start`, the number of the first trial wanted, counts only while the first design lasts,
-        since after that the observations say where the search stands.
+        `start`, the number of the first trial, only matters while the first design lasts: after
+        that, the observations say how far the search is.
         """
-        count, start, n = (
-            whole_number("count", count, 1),
-            whole_number("start", start, 0),
-            len(self.losses),
-        )
+        count, start = whole_number("count", count, 1), whole_number("start", start, 0)
+        n = len(self.losses)
         if self._in_design():
             return self._design(max(start, n), count)
         space, surrogate = self._surrogate()
@@ -93,16 +107,16 @@ class GPTuner:
             n_initial_points=0,
             acq_func="EI",
             acq_optimizer="sampling",
-            acq_optimizer_kwargs={"n_points": 1},  # skopt's own next point, which nobody asks for
+            acq_optimizer_kwargs={"n_points": 1},  # for skopt's own next point, which is not used
             random_state=int(self._rng("batch", n).integers(2**31 - 1)),
         )
-        optimizer.tell(self.points, told(self.losses).tolist())
+        optimizer.tell(self.points, warp_losses(self.losses).tolist())
         return [self.space.point(values) for values in optimizer.ask(count)]
 
     @one_thread()
     def posterior(self, hparams: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What the surrogate makes of these points: mean and standard deviation of the loss, as it
-        is `told`, and expected improvement.
+        """Mean and standard deviation of the surrogate's warped loss at these points (see
+        `warp_losses`), and the expected improvement; three arrays of len(hparams).
 
         ValueError while the first design lasts, since there is no surrogate then.
         """
@@ -113,36 +127,32 @@ class GPTuner:
             )
         space, surrogate = self._surrogate()
         X = space.transform(self.points)
-        surrogate.fit(X, told(self.losses))
-        mean, std = surrogate.posterior(
-            space.transform([self.space.values(point) for point in hparams])
-        )
-        return (
-            mean.numpy(),
-            std.numpy(),
-            log_ei(mean, std, float(surrogate.predict(X).min())).exp().numpy(),
-        )
+        surrogate.fit(X, warp_losses(self.losses))
+        points = space.transform([self.space.values(point) for point in hparams])
+        mean, std = surrogate.posterior(points)
+        best = float(surrogate.predict(X).min())
+        return mean.numpy(), std.numpy(), log_ei(mean, std, best).exp().numpy()
 
     def noise(self) -> float:
-        """Standard deviation of what the surrogate takes for noise in the losses, as they are
-        `told`: a trial lies so far off the mean of `posterior`, beside what is unknown of the mean.
+        """Standard deviation of the noise that the surrogate sees in the warped losses: the distance
+        of a trial from the mean of `posterior` beyond the uncertainty of that mean.
         """
         return math.exp(self._surrogate()[1].theta[-1] / 2)
 
     def _in_design(self) -> bool:
-        return len(self.losses) < self.round_size or np.isfinite(self.losses).sum() < FEW
+        return bool(len(self.losses) < self.round_size or np.isfinite(self.losses).sum() < FEW)
 
     def _surrogate(self):
-        """The space as skopt has it, and the regressor with the kernel of these observations, not
-        yet conditioned on them.
+        """The space of skopt, and the regressor with the kernel for these observations, which it has
+        not been fitted to yet.
         """
         space = self.space.skopt()
         groups = [
-            j
-            for j, dimension in enumerate(space.dimensions)
+            number
+            for number, dimension in enumerate(space.dimensions)
             for _ in range(dimension.transformed_size)
         ]
-        return space, MaternGP(groups, self._fitted(space.transform(self.points), groups))
+        return space, MaternGP(groups, self._fit_kernel(space.transform(self.points), groups))
 
     def _design(self, start: int, count: int) -> list[dict]:
         """Points start, ..., start + count - 1 of the Sobol sequence of this seed."""
@@ -150,23 +160,23 @@ class GPTuner:
         unit = sobol.random_base2((start + count - 1).bit_length())
         return [self.space.from_unit(u) for u in unit[start : start + count]]
 
-    def _fitted(self, X, groups):
-        """The kernel for len(X) observations. It is fitted, always from the same start, to the
-        first n of them, where n grows by tenths from `round_size`: so it is a function of the
-        observations, whether or not this tuner lived through them.
+    def _fit_kernel(self, X, groups):
+        """The kernel for the observations at X (n x columns). It is fitted, always from the same
+        start, to the first m of them, where m grows by tenths from `round_size`. It is therefore a
+        function of the observations, and not of how many this tuner saw at a time.
         """
-        n = self.round_size
-        while (larger := max(n + 1, math.ceil(n * GROWTH))) <= len(X):
-            n = larger
-        if self._kernel[0] != n:
-            y, keep = told(self.losses[:n]), np.arange(n)
-            if n > FIT_POINTS:  # the best ones, where accuracy matters, and a sample of the others
+        m = self.round_size
+        while (larger := max(m + 1, math.ceil(m * GROWTH))) <= len(X):
+            m = larger
+        if self._kernel[0] != m:
+            y, subset = warp_losses(self.losses[:m]), np.arange(m)
+            if m > FIT_POINTS:  # the best ones, where accuracy matters, and a sample of the others
                 order, best = np.argsort(y, kind="stable"), FIT_POINTS // 4
-                keep = np.r_[
-                    order[:best],
-                    self._rng("subset", n).choice(order[best:], FIT_POINTS - best, replace=False),
-                ]
-            self._kernel = n, fit_kernel(X[keep], y[keep], groups)
+                sample = self._rng("subset", m).choice(
+                    order[best:], FIT_POINTS - best, replace=False
+                )
+                subset = np.r_[order[:best], sample]
+            self._kernel = m, fit_kernel(X[subset], y[subset], groups)
         return self._kernel[1]
 
     def _rng(self, purpose: str, n: int) -> np.random.Generator:
@@ -177,32 +187,30 @@ class UsualGPTuner(GPTuner):
     """The Gaussian process with half of its first round near the values that the literature takes
     without a search.
 
-    Trial 0 is the usual point itself, every second one after it a variation, and the others are the
-    Sobol sequence. All that comes after the first round is the Gaussian process as it is.
+    Trial 0 is the usual point itself, every second one after it is a variation, and the others are
+    the Sobol sequence. After the first round it is the same as `GPTuner`.
     """
 
-    usual_start = True  # so a study's fingerprint counts the usual values
+    usual_start: ClassVar[bool] = True
 
     def _design(self, start: int, count: int) -> list[dict]:
-        near = {
-            i: self._usual(i)
-            for i in range(start, min(start + count, self.round_size))
-            if i % 2 == 0
-        }
-        before = [min(i, self.round_size) for i in range(start, start + count)]
         sobol = super()._design(0, start + count)
-        return [
-            near.get(i) or sobol[i - (n + 1) // 2]
-            for i, n in zip(range(start, start + count), before)
-        ]
+        points = []
+        for i in range(start, start + count):
+            if i < self.round_size and i % 2 == 0:
+                points.append(self._usual(i))
+            else:
+                usual_points = (min(i, self.round_size) + 1) // 2  # before this one
+                points.append(sobol[i - usual_points])
+        return points
 
     def _usual(self, i: int) -> dict:
         return self.space.near_usual(self._rng("usual", i)) if i else self.space.usual_point()
 
 
 class RerunTuner(RandomTuner):
-    """One set of hyper-parameters again and again, all of them pinned: what differs from trial to
-    trial are the initial weights.
+    """One set of hyper-parameters again and again. All of them are pinned, so that the trials differ
+    in their initial weights only.
     """
 
     def __init__(self, space: Space, seed: int = 0):
@@ -214,7 +222,7 @@ class RerunTuner(RandomTuner):
             )
 
 
-TUNERS = {
+TUNERS: dict[str, type] = {
     "gp": GPTuner,
     "gp-usual": UsualGPTuner,
     "random": RandomTuner,
@@ -223,41 +231,44 @@ TUNERS = {
 }
 
 
-def told(losses) -> np.ndarray:
-    """What the surrogate is told of the losses, the infeasible ones (NaN, infinite) at the worst
-    feasible plus half the range.
+def warp_losses(losses: Sequence[float]) -> np.ndarray:
+    """The losses as the surrogate sees them, in the same order. Infeasible ones (NaN, infinity) are
+    taken for the worst feasible loss plus half of the range.
 
-    Losses span decades, or they pile up at chance while the good ones lie far below, so they are
-    warped: the mean of the normal scores of their ranks and of their signed distance to the median
-    on a logarithmic scale. The order stays.
+    Losses span decades, or they pile up at chance while the good ones lie far below. Each is
+    therefore replaced by the mean of two scores: the normal score of its rank, and its signed
+    distance to the median on a logarithmic scale, standardised.
     """
-    losses = np.asarray(losses, dtype=float)
-    feasible = np.isfinite(losses)
-    losses = np.clip(losses, -1e100, 1e100)  # so that no sum below overflows
-    low, high = losses[feasible].min(), losses[feasible].max()
-    losses = np.where(feasible, losses, high + (high / 2 - low / 2))
-    ranks = norm.ppf((rankdata(losses) - 0.5) / len(losses))
-    away = losses - np.median(losses)
-    if not away.any():
-        return away
-    logs = np.sign(away) * np.log1p(np.abs(away) / np.median(np.abs(away[away != 0])))
+    raw = np.asarray(losses, dtype=float)
+    feasible = np.isfinite(raw)
+    clipped = np.clip(raw, -1e100, 1e100)  # so that no sum below overflows
+    low, high = clipped[feasible].min(), clipped[feasible].max()
+    complete = np.where(feasible, clipped, high + (high / 2 - low / 2))
+    ranks = norm.ppf((rankdata(complete) - 0.5) / len(complete))
+    distance = complete - np.median(complete)
+    if not distance.any():
+        return distance
+    scale = np.median(np.abs(distance[distance != 0]))
+    logs = np.sign(distance) * np.log1p(np.abs(distance) / scale)
     return (ranks + (logs - logs.mean()) / logs.std()) / 2
 
 
-def observed(space, hparams, losses):
-    """Points as skopt has them, and losses as floats. ValueError, one sentence, unless there is one
-    number for each point of the space.
+def check_observations(
+    space: Space, hparams: Iterable[dict], losses: Iterable
+) -> tuple[list[list], list[float]]:
+    """The observations as points of skopt and losses of type float. ValueError unless there is one
+    number per point, and each point is in the space.
     """
-    hparams, losses = list(hparams), list(losses)
-    if len(hparams) != len(losses):
+    points, numbers = list(hparams), list(losses)
+    if len(points) != len(numbers):
         raise ValueError(
-            f"There must be one loss for each set of hyper-parameters, got {len(hparams)} sets and"
-            f" {len(losses)} losses."
+            f"There must be one loss for each set of hyper-parameters, got {len(points)} sets and"
+            f" {len(numbers)} losses."
         )
     try:
-        losses = [float(loss) for loss in losses]
+        numbers = [float(loss) for loss in numbers]
     except (TypeError, ValueError):
         raise ValueError(
-            f"Losses must be numbers, NaN where a trial is infeasible, got {losses!r}."
+            f"Losses must be numbers, NaN where a trial is infeasible, got {numbers!r}."
         ) from None
-    return [space.values(point) for point in hparams], losses
+    return [space.values(point) for point in points], numbers

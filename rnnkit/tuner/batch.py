@@ -1,13 +1,13 @@
-"""skopt's ask/tell loop, with a batch of our own.
+"""skopt's loop of ask and tell, with a choice of batches of our own.
 
-skopt makes a batch by telling a copy of the optimizer one lie after another, and for each lie it
-fits the regressor anew, draws the space anew and climbs EI. Here the points of a batch share one
-posterior and one set of candidates, and each point tells the posterior one lie, a row of its
-factor.
+skopt makes a batch by telling a copy of the optimizer one lie after another, and for each lie it fits
+the regressor again, draws candidates again, and climbs EI. Here the points of a batch share one
+posterior and one set of candidates, and each point adds one lie to the posterior, which is one row
+of its factor.
 
-EI is maximised over the candidates alone. A climb from the best of them, by the gradient of log EI,
-was tried and left out: in many dimensions it walks to the edges of the space, where no trial has
-been, and it was no better on any function or study tried here.
+EI is maximised over the candidates alone. Climbing from the best of them, along the gradient of
+log EI, was tried and dropped: in many dimensions it walks to the edges of the space, where no trial
+has been, and it was no better on any function or study that we tried.
 """
 
 import math
@@ -18,7 +18,7 @@ from skopt import Optimizer
 
 from rnnkit.tuner.surrogate import root
 
-# candidates all over the space, near the best trials, and how many best trials
+# candidates all over the space, candidates near the best trials, and the number of best trials
 UNIFORM, NEAR, CENTRES = (1_000, 1_000, 10)
 
 
@@ -28,83 +28,75 @@ class BatchOptimizer(Optimizer):
     """
 
     def ask(self, n_points):
-        """The next `n_points` points, new ones while there are any. A longer batch begins with the
-        shorter one.
+        """The next `n_points` points, new ones as long as there are any. A longer batch begins with
+        the shorter one.
         """
         model, rng = self.models[-1], np.random.default_rng(self.rng.randint(2**31 - 1))
-        seen, chosen = {tuple(x) for x in self.Xi}, []
-        best = float(
-            (model.covariance(self.space.transform(self.Xi)) @ model.alpha).min()
-        )  # as the model has it, free of noise
+        tabu, batch = {tuple(x) for x in self.Xi}, []
+        # the least loss according to the model, which is free of noise
+        best = float((model.covariance(self.space.transform(self.Xi)) @ model.alpha).min())
+        # posterior at the candidates
         X, n = self.candidates(rng), model.n
         K = torch.zeros(len(X), n + n_points, dtype=torch.float64)
         K[:, :n] = model.covariance(X)
-        mean, variance = (
-            K[:, :n] @ model.alpha,
-            model.signal - (K[:, :n] @ model.R[:n, :n].T).square().sum(1),
-        )
+        mean = K[:, :n] @ model.alpha
+        variance = model.signal - (K[:, :n] @ model.R[:n, :n].T).square().sum(1)
         for i in range(n, n + n_points):
-            value = log_ei(mean, root(variance), best)
-            order = torch.argsort(value, descending=True, stable=True).numpy()
-            point = next(
-                (p for p in map(self.point, X[order]) if tuple(p) not in seen),
-                self.point(X[order[0]]),
-            )
-            seen.add(tuple(point))
-            chosen.append(point)
-            x = self.space.transform(
-                [point]
-            )  # where a whole number was rounded, the lie is at the whole number
-            model.extend(
-                x[0]
-                # the lie is the loss that the model expects: it leaves all means as they are and
-                # narrows the variances
-            )
+            # the best candidate that is new
+            log_improvement = log_ei(mean, root(variance), best)
+            order = torch.argsort(log_improvement, descending=True, stable=True).numpy()
+            candidates = map(self.point, X[order])
+            point = next((p for p in candidates if tuple(p) not in tabu), self.point(X[order[0]]))
+            tabu.add(tuple(point))
+            batch.append(point)
+            # The lie is the loss that the model expects: it leaves all means as they are and reduces
+            # the variances. It is told at the point itself, where whole numbers are rounded.
+            x = self.space.transform([point])
+            model.extend(x[0])
             best = min(best, float(model.covariance(x)[0] @ model.alpha))
             K[:, i] = model.covariance(X, since=i)[:, 0]
             variance -= (K[:, : i + 1] @ model.R[i, : i + 1]).square()
-        return chosen
+        return batch
 
     def columns(self):
-        """Per dimension its first column and its number of columns; a one-hot code has several."""
-        sizes = [d.transformed_size for d in self.space.dimensions]
+        """(first column, number of columns) of each dimension; the code of a choice has several."""
+        sizes = [dimension.transformed_size for dimension in self.space.dimensions]
         return list(zip(np.cumsum([0, *sizes[:-1]]).tolist(), sizes))
 
     def point(self, x):
+        """The point of a row of columns."""
         return self.space.inverse_transform(x[None])[0]
 
     def candidates(self, rng):
-        """Points all over the space, and points near the best trials: some of their numbers moved,
-        some of their choices changed.
+        """Points all over the space, and points near the best trials, in which some numbers are
+        moved and some choices changed; UNIFORM + NEAR rows of columns.
         """
         columns = self.columns()
-        X = draw(rng, UNIFORM, columns)
+        uniform = draw(rng, UNIFORM, columns)
         order = np.argsort(self.yi, kind="stable")[:CENTRES]
-        near, other = (
-            self.space.transform([self.Xi[i] for i in order])[rng.integers(len(order), size=NEAR)],
-            draw(rng, NEAR, columns),
-        )
+        centres = self.space.transform([self.Xi[i] for i in order])
+        near = centres[rng.integers(len(order), size=NEAR)]
+        alternatives = draw(rng, NEAR, columns)
         step = 10 ** rng.uniform(-2.5, -0.5, size=NEAR)
         change = rng.random((NEAR, len(columns))) < rng.uniform(1 / len(columns), 1, size=(NEAR, 1))
-        for (at, size), changed in zip(columns, change.T):
+        for (start, size), mask in zip(columns, change.T):
             if size == 1:
-                near[changed, at] = np.clip(near[:, at] + step * rng.standard_normal(NEAR), 0, 1)[
-                    changed
-                ]
+                steps = step * rng.standard_normal(NEAR)
+                near[mask, start] = np.clip(near[:, start] + steps, 0, 1)[mask]
             else:
-                swap = changed & (rng.random(NEAR) < 0.3)
-                near[swap, at : at + size] = other[swap, at : at + size]
-        return np.concatenate([X, near])
+                swap = mask & (rng.random(NEAR) < 0.3)
+                near[swap, start : start + size] = alternatives[swap, start : start + size]
+        return np.concatenate([uniform, near])
 
 
 def draw(rng, n, columns):
-    """n points drawn uniformly, as columns."""
+    """n points drawn uniformly, as rows of columns."""
     X = np.zeros((n, sum(size for _, size in columns)))
-    for at, size in columns:
+    for start, size in columns:
         if size == 1:
-            X[:, at] = rng.random(n)
+            X[:, start] = rng.random(n)
         else:
-            X[np.arange(n), at + rng.integers(size, size=n)] = 1
+            X[np.arange(n), start + rng.integers(size, size=n)] = 1
     return X
 
 

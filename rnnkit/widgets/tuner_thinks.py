@@ -13,7 +13,7 @@ from scipy.stats import norm
 from rnnkit.hparams import Space, Uniform
 from rnnkit.studies import Study
 from rnnkit.training import train
-from rnnkit.tuner import GPTuner, told
+from rnnkit.tuner import GPTuner, warp_losses
 from rnnkit.widgets.controls import button, choice, slider, toggle
 from rnnkit.widgets.panel import Panel
 
@@ -180,7 +180,7 @@ def draw(figure, theme, *, problem, seed, truth, points, losses, asked, note) ->
         -1, len(task.space)
     )
     wanted = None if asked is None else task.space.to_unit(task.space.point(asked))
-    heard = told(losses) if np.isfinite(losses).any() else np.zeros(len(losses))
+    heard = warp_losses(losses) if np.isfinite(losses).any() else np.zeros(len(losses))
     paint = _line if len(task.space) == 1 else _square
     axes = paint(
         figure,
@@ -357,7 +357,7 @@ def _hoped(task, asked, problem, seed, points, losses) -> str:
         return f"Asked for {_at(task, asked)}, as the first design has it."
     tuner = tuner_of(problem, seed, points, losses)
     mean, std, _ = (float(x[0]) for x in tuner.posterior([task.space.point(asked)]))
-    wide, heard = math.hypot(std, tuner.noise()), told(losses)
+    wide, heard = math.hypot(std, tuner.noise()), warp_losses(losses)
     feasible = heard[np.isfinite(losses)]
     ends = _as_measured([mean, mean - 2 * wide, mean + 2 * wide], losses, heard)
     middle, *ends = task.sign * ends
