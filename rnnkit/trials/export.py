@@ -3,7 +3,7 @@ loses any.
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from rnnkit.trials.parquet import read_rows, write
@@ -18,7 +18,7 @@ RESULT_INDICES = [list(COLUMNS).index(name) for name in RESULTS]
 class Comparison(NamedTuple):
     """What a Parquet file has of a store's trials, and the other way round."""
 
-    count: int  # trials in the file
+    in_file: int  # trials in the file
     new: int  # trials of the file that the store lacks
     missing: set  # keys of the store's trials that the file lacks
     in_order: bool  # whether the file is sorted by study and number
@@ -34,10 +34,9 @@ def export(store, parquet) -> int:
             count, _, missing, in_order = compare(store, parquet)
             if missing:
                 new = (row for row in store.table_rows() if key_of(row) in missing)
-                if in_order:
-                    union = heapq.merge(read_rows(parquet), new, key=key_of)
-                else:
-                    union = iter(sorted([*read_rows(parquet), *new], key=key_of))
+                union: Iterable = heapq.merge(read_rows(parquet), new, key=key_of)
+                if not in_order:
+                    union = sorted([*read_rows(parquet), *new], key=key_of)
                 count = write(union, parquet)
         store.shelf.copy_to(weights_folder(parquet), store.studies())
     return count

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 
 import pandas as pd
 
@@ -214,8 +215,8 @@ class TrialStore:
 
     def _insert(self, trial_rows) -> int:
         schema = "side" if self._source(create=True) == "all_trials" else "main"
-        if self._identity and self._identity_of_file() != self._identity:
-            self._rescue(trial_rows)
+        if self.file and self._identity and self._identity_of_file() != self._identity:
+            self._rescue(self.file, trial_rows)
         with self._errors(), self._sql:
             self._sql.execute("BEGIN IMMEDIATE")
             insertion = self._sql.executemany(INSERT.format(table=f"{schema}.trials"), trial_rows)
@@ -229,13 +230,12 @@ class TrialStore:
             return None
         return status and (status.st_dev, status.st_ino)
 
-    def _rescue(self, trial_rows):
-        """Saves new rows, and what can be read of a file that was removed or replaced, beside its
-        path. Always raises the StoreError that says so.
+    def _rescue(self, file: Path, trial_rows) -> NoReturn:
+        """Saves new rows, and what can be read of the store's file, which was removed or replaced,
+        beside its path. Raises the StoreError that says so.
         """
         candidates = (
-            self.file.with_name(f"{self.file.stem}-saved-{number}.sqlite")
-            for number in itertools.count(1)
+            file.with_name(f"{file.stem}-saved-{number}.sqlite") for number in itertools.count(1)
         )
         copy_path = next(path for path in candidates if not path.exists())
         try:
@@ -250,7 +250,7 @@ class TrialStore:
         except StoreError as error:
             outcome = f"What it had cannot be saved: {error}"
         raise StoreError(
-            f"The store {self.file} was removed or replaced while it was written. {outcome}"
+            f"The store {file} was removed or replaced while it was written. {outcome}"
         )
 
     # ---- reading

@@ -145,10 +145,9 @@ def parse_hparams(text: str) -> tuple[dict, str]:
         hparams = json.loads(text)
     except (ValueError, RecursionError):
         hparams = None
-    values = hparams.values() if type(hparams) is dict else [None]
-    if not all(type(value) in (int, float, str) for value in values):
+    if type(hparams) is not dict or not {int, float, str}.issuperset(map(type, hparams.values())):
         return {}, "hparams must be a JSON object of numbers and texts in every row"
-    for value in values:
+    for value in hparams.values():
         if type(value) is not str and not -(2**62) < value < 2**62:
             got = f"{value:.30}" if type(value) is float else "too large"
             return {}, f"a hyper-parameter is {'NaN' if value != value else got}"

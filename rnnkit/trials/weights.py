@@ -241,7 +241,7 @@ def _fault(account, blocks: Mapping[str, np.ndarray]) -> str:
         if type(value) is not int or not 0 <= value <= MAX_SIZE:
             return f"{name} is not a whole number of 0 or more"
     loss = account.get("valid_loss")
-    if type(loss) not in (int, float) or not math.isfinite(loss):
+    if isinstance(loss, bool) or not isinstance(loss, (int, float)) or not math.isfinite(loss):
         return "valid_loss is not a number"
     shapes = _shapes(blocks, *(account[name] for name in SIZES))
     if set(blocks) != set(shapes):

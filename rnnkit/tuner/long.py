@@ -38,9 +38,9 @@ class LongTuner:
         """A starting point in this space, which has another range of training steps. ValueError if
         the point lacks a value.
         """
-        point = point | {
-            item.name: item.low for item in self.space.ranges if item.name == "train_steps"
-        }
+        for item in self.space.ranges:
+            if item.name == "train_steps":
+                point = {**point, "train_steps": item.from_unit(0.0)}
         missing = [name for name in self.space.names if name not in point]
         if missing:
             raise ValueError(
