@@ -12,6 +12,7 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from rnnkit import places
 from rnnkit.names import nearest
@@ -132,23 +133,25 @@ def _annotated(source: str) -> list[str]:
         lines = ast.parse(source).body
     except SyntaxError:
         return []
-    return [line.target.id for line in lines] if all(map(_is_parameter, lines)) else []
-
-
-def _is_parameter(line) -> bool:
-    return isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+    names = [
+        line.target.id
+        for line in lines
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+    ]
+    return names if len(names) == len(lines) else []
 
 
 def _assigned(source: str) -> list[str]:
     assignments = [line for line in ast.parse(source).body if isinstance(line, ast.Assign)]
-    return [target.id for line in assignments for target in line.targets]
+    targets = [target for line in assignments for target in line.targets]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _fits(value, kind: str) -> bool:
     """Whether a value is of the type that a parameter is annotated with, and can be written down in
     a notebook.
     """
-    kinds = {
+    kinds: dict[str, Any] = {
         "int": int,
         "float": (int, float),
         "str": str,
@@ -185,7 +188,8 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         _clear_away(out, half)
-        problem, cause = _execute(notebook, own, parameters, cell_timeout), None
+        problem: str | None = _execute(notebook, own, parameters, cell_timeout)
+        cause: Exception | None = None
         missing = [str(path) for path in artefacts if not Path(path).exists()]
         if missing and not problem:
             problem = f"ran, but did not write {', '.join(missing)}"

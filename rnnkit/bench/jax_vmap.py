@@ -25,6 +25,7 @@ import numpy as np
 from rnnkit.bench import batch
 from rnnkit.hparams import LEARNING, Space
 from rnnkit.networks import blocks
+from rnnkit.training.speed import Stepper
 
 BETA2, EPSILON = 0.999, 1e-8
 sigmoid, tanh, relu = jax.nn.sigmoid, jnp.tanh, jax.nn.relu
@@ -214,5 +215,4 @@ def stepper(study, models=8):
             kept[3] += 1
         jax.block_until_ready(kept[0])
 
-    run.slots = models
-    return run
+    return Stepper(run, models)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from rnnkit.bench import batch
+from rnnkit.training.speed import Stepper
 
 BUILTIN = {
     "rnn": (nn.RNN, {}),
@@ -130,5 +131,4 @@ def stepper(study, models=2, clip=10.0, device="cpu"):
         if device != "cpu":
             torch.cuda.synchronize(device)
 
-    run.slots = models
-    return run
+    return Stepper(run, models)

@@ -162,7 +162,7 @@ class Network:
     """
 
     def __init__(self, architecture, n_layers, n_units, task, real="float"):
-        self.library = library(architecture, real, cell_of(architecture))
+        self.library = library(architecture, real, cell_of(architecture))  # type: ignore[arg-type]
         if task.batch % 16 or task.batch > 1024:
             raise ValueError(
                 f"The compiled step takes batches of a multiple of 16 up to 1024, got {task.batch}."

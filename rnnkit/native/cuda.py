@@ -88,10 +88,10 @@ class Kernel:
         ]
 
     def _number(self, name) -> int:
-        return int(re.search(rf"\b{name} = (\d+)", self.equations)[1])
+        return int(re.findall(rf"\b{name} = (\d+)", self.equations)[0])
 
     def _true(self, name) -> bool:
-        return re.search(rf"\b{name} = (\w+)", self.equations)[1] == "true"
+        return re.findall(rf"\b{name} = (\w+)", self.equations)[0] == "true"
 
     @property
     def _maps(self) -> int:

@@ -45,7 +45,7 @@ def loaded(stem: str, sources: list[str], suffix: str, make, load):
     content = make()
     if is_cut_short(content):
         raise Unavailable("what the compiler wrote is not whole")
-    reason = "there is no folder where it could be kept"
+    reason: object = "there is no folder where it could be kept"
     for folder in folders():
         try:
             return load(written(folder / f"{name}-{hashed(content)}{suffix}", content))
@@ -118,4 +118,5 @@ def _private() -> tempfile.TemporaryDirectory | None:
 
 
 def _private_folder() -> Path | None:
-    return Path(_private().name) if _private() else None
+    folder = _private()
+    return Path(folder.name) if folder else None

@@ -11,6 +11,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -167,7 +168,7 @@ class Operation:
     """
 
     name: str
-    value: Callable | None
+    value: Any  # a function of tensors, or None
     derivative: Callable
     code: str
     means: tuple = ()
@@ -440,9 +441,8 @@ def _arguments(row):
 
 
 # torch's function -> what it is in symbols
-CALLS: dict[Callable, Callable] = {
-    function: _arguments(row) for row in TABLE for function in row.means
-} | {
+CALLS: dict[Any, Callable] = {
+    **{function: _arguments(row) for row in TABLE for function in row.means},
     **dict.fromkeys((torch.add, T.add), _add),
     **dict.fromkeys((torch.sub, T.sub, torch.subtract), _sub),
     **dict.fromkeys((torch.mul, T.mul, torch.multiply), _mul),

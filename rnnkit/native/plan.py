@@ -7,7 +7,7 @@ either saved or computed again. trace.py prints the plan.
 
 from dataclasses import dataclass, field
 
-from ..cells import recurrent_maps
+from ..cells import Cell, recurrent_maps
 from .expressions import adjoints, walk
 from .ops import ROWS, Expr, Untraceable, nonlinearity
 
@@ -54,7 +54,7 @@ class Adjoint(Product):
 class Equations:
     """A cell's step in symbols, and what each of its maps reads."""
 
-    cell: type
+    cell: type[Cell]
     x: Expr
     states: list[Expr]
     up: Expr
@@ -71,7 +71,7 @@ class Equations:
 class Plan:
     """The steps of the way forward and back, and how much memory they take."""
 
-    cell: type
+    cell: type[Cell]
     maps: int
     recurrent: int
     states: int
@@ -211,7 +211,9 @@ def derivative(e: Equations) -> list[tuple[int | None, dict]]:
     """
     d_up = Expr("leaf", ("d_up", 0))
     d_after = [Expr("leaf", ("d_s", i)) for i in range(len(e.states))]
-    stages = [(None, adjoints([(e.up, d_up), *zip(e.after, d_after)]))]
+    stages: list[tuple[int | None, dict]] = [
+        (None, adjoints([(e.up, d_up), *zip(e.after, d_after)]))
+    ]
     for i in sorted(range(len(e.args)), key=lambda i: -round_of_arg(e, i)):
         stages.append((i, adjoints([(e.args[i], Expr("leaf", ("d_arg", 0)))])))
     reached = {leaf for _, grads in stages for leaf in grads}
@@ -249,7 +251,8 @@ def kept(e: Equations, stages):
 # ---- the order of things -------------------------------------------------------------------------
 def forward_steps(e: Equations, saved) -> list[Loop | Product]:
     """Round by round: the arguments, and the maps that read them; the outputs in the last loop."""
-    steps, done = [], set()
+    steps: list[Loop | Product] = []
+    done = set()
     last = max(e.rounds) + 1
     nodes = {id(node): node for node in walk([e.up, *e.after, *e.args])}
     for r in range(last + 1):
@@ -276,7 +279,8 @@ def backward_steps(e: Equations, stages, known) -> list[Loop | Adjoint]:
     """Stage by stage: the adjoint of an argument through the maps that read it, then through what
     it is made of.
     """
-    steps, written = [], set()
+    steps: list[Loop | Adjoint] = []
+    written = set()
     targets = [(leaf, ("d_pre", k)) for leaf, k in e.pre.items()]
     targets += [(leaf, ("d_s", k)) for k, leaf in enumerate(e.states)] + [(e.x, ("d_x", 0))]
     for i, grads in stages:

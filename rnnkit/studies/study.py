@@ -161,11 +161,9 @@ class Study:
     def trial(self, number, hparams, outcome, scale) -> Trial:
         """The row of one outcome of training."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        losses = (
-            (outcome.train_loss, outcome.valid_loss, outcome.eval_loss)
-            if not outcome.infeasible
-            else (math.nan,) * 3
-        )
+        losses = (outcome.train_loss, outcome.valid_loss, outcome.eval_loss)
+        if outcome.infeasible:
+            losses = (math.nan, math.nan, math.nan)
         return Trial(
             self.key,
             self.architecture,

@@ -67,8 +67,10 @@ class Data:
             batches = batches_of(self.task, self.seed, part) if self.device == "cpu" else None
         except native.Unavailable:
             return None
-        count = batches and in_batches(self.task.held, self.task.batch)
-        return batches and (
+        if batches is None:
+            return None
+        count = in_batches(self.task.held, self.task.batch)
+        return (
             *batches.made(torch.arange(count)),
             even_weights(count, self.task.batch, self.device),
         )
@@ -142,7 +144,7 @@ class Compiled:
             study.architecture, study.n_layers, study.n_units, study.task, real
         )
         self.batches = None if data.bits else batches_of(study.task, data.seed, real=real)
-        self.room = self.batches and self.batches.empty(1)
+        self.room = self.batches.empty(1) if self.batches else []
         self.seconds_per_step = None
 
     def train(self, s: Slots, chunk=None):
@@ -158,7 +160,10 @@ class Compiled:
                 s.theta, s.m, s.v, s.hp, s.step, s.dead, chunk, self.data.words, self.data.labels
             )
         elif self.batches:
-            self.net.train(s.theta, s.m, s.v, s.hp, s.step, s.dead, chunk, *self.room, self.batches)
+            inputs, targets = self.room
+            self.net.train(
+                s.theta, s.m, s.v, s.hp, s.step, s.dead, chunk, inputs, targets, self.batches
+            )
         else:
             for i in range(len(s.trials)):
                 self._train_one(s, i, chunk)
@@ -441,7 +446,8 @@ class Eager:
                     self._outputs(s.theta[one], s.hp[one], inputs).double(), targets
                 )
                 sums += torch.stack([(losses[0] * weight).sum(), (answers[0] * weight).sum()])
-            loss.append(float(sums[0])), right.append(float(sums[1]))
+            loss.append(float(sums[0]))
+            right.append(float(sums[1]))
         return torch.tensor(loss, dtype=torch.float64), torch.tensor(right, dtype=torch.float64)
 
     def _parts(self, s, row, part):

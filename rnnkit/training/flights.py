@@ -79,14 +79,15 @@ class Flight:
         self.which.zero_()
         self.which[list(self.at_work)] = 1
         with self.side.on():
-            for part, sums in self.sums.items():
+            for part, (loss, right) in self.sums.items():
                 last = part == list(self.sums)[-1]
                 self.engine.judge(
                     self.side.handle,
                     s,
                     self.which,
                     part,
-                    *sums,
+                    loss,
+                    right,
                     self.judged if last else None,
                     self.trial,
                 )

@@ -6,6 +6,8 @@ as it was recorded with; slots that come and go are copied there and back, and p
 has stand still. Batches are made outside, since some tasks look at numbers while they draw.
 """
 
+from collections.abc import Callable
+
 import torch
 
 STATE = ("theta", "m", "v", "hp", "step", "dead")
@@ -43,8 +45,12 @@ class Graph:
     """
 
     def __init__(self, step_of, record):
-        self.step_of, self.record, self.replay = step_of, record, None
-        self.room, self.since, self.fitting = None, None, None
+        self.step_of, self.record = step_of, record
+        # of the graph that was recorded last, if one was
+        self.replay: Callable[[], None] = lambda: None
+        self.room: dict[str, torch.Tensor] = {}
+        self.fitting: list[tuple] = []
+        self.since = 0
 
     def train(self, s, steps: int, batch_of):
         """So many steps of every slot; `batch_of(s)` gives inputs and targets of the next. NoGraph
@@ -69,10 +75,9 @@ class Graph:
     def _fits(self, s, first, batch) -> bool:
         shapes = [(numbers.shape[1:], numbers.dtype) for numbers in batch]
         return (
-            self.replay is not None
+            shapes == self.fitting
             and len(s.trials) <= len(self.room["step"])
             and first >= self.since
-            and shapes == self.fitting
         )
 
     def _prepare(self, s, first, batch):

@@ -1,11 +1,24 @@
 """How fast a training step is on this machine."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
 from rnnkit.training.engines import Data, check_device, engine_for
 from rnnkit.training.slots import Slots, prepared
+
+
+@dataclass(frozen=True)
+class Stepper:
+    """Called with n, takes n training steps of each of its `slots` models."""
+
+    take: Callable[[int], None]
+    slots: int
+
+    def __call__(self, n: int) -> None:
+        self.take(n)
 
 
 def benchmark_step(study, slots=None, device="cpu", engine="auto", hparams=None):
@@ -24,11 +37,7 @@ def benchmark_step(study, slots=None, device="cpu", engine="auto", hparams=None)
     slots = slots or engine.slots
     s.fill(list(prepared(study, ((i, hparams) for i in range(slots)), torch.float32)))
 
-    def run(n):
-        engine.train(s, n)
-
-    run.slots = slots
-    return run
+    return Stepper(lambda n: engine.train(s, n), slots)
 
 
 def seconds_per_step(study, device="cpu", seconds=0.1) -> float:

