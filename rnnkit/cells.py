@@ -19,7 +19,7 @@ import re
 
 from torch import Tensor, full, relu, sigmoid, tanh
 
-from rnnkit.names import known
+from rnnkit.names import resolve_name
 
 from .checks import whole_number
 
@@ -295,7 +295,7 @@ def _check_declared(cell):
         if len(set(value)) < len(value):
             raise ValueError(f"{cell.__name__}.{name} must name each once, got {value}.")
     for init in cell.recurrent_inits:
-        known(f"{cell.__name__}.recurrent_inits", init, INITS)
+        resolve_name(f"{cell.__name__}.recurrent_inits", init, INITS)
     unknown = set(cell.forget) - set(cell.maps)
     if unknown:
         raise ValueError(
@@ -434,7 +434,7 @@ def cell_of(architecture: str, n_layers: int | None = None) -> type[Cell]:
     Raises ValueError for an unknown architecture, a depth that the cell does not have (+RNN needs
     two layers or more, section 1.4) and a depth that is not a whole number of layers.
     """
-    architecture = known(
+    architecture = resolve_name(
         "architecture", architecture, CELLS, "Check the spelling, or register the cell first."
     )
     cell = CELLS[architecture]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rnnkit import paper
-from rnnkit.names import known
+from rnnkit.names import resolve_name
 from rnnkit.practice import PRACTICE, NotYet
 
 
@@ -41,7 +41,7 @@ def check(name: str, answer=None):
 
 def verdict(name: str, answer=None) -> tuple[bool, str]:
     """Whether an answer is right, and what to say of it. ValueError for an unknown exercise."""
-    name = known("exercise", name, [*EXERCISES, *PRACTICE])
+    name = resolve_name("exercise", name, [*EXERCISES, *PRACTICE])
     if answer is None or answer is ...:
         return (
             False,

@@ -7,7 +7,9 @@ NEAR = 0.6  # the least likeness, from 0 to 1, of a name that is worth suggestin
 MOST = 3  # a misspelling as near to more names than these suggests none of them
 
 
-def known(kind: str, name, names: Iterable[str], else_do: str = "Check the spelling.") -> str:
+def resolve_name(
+    kind: str, name, names: Iterable[str], else_do: str = "Check the spelling."
+) -> str:
     """The one of `names` that is meant by `name`, whatever its case, spaces, hyphens and
     underscores.
 

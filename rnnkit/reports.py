@@ -14,7 +14,7 @@ from rnnkit.figures.account import digest_of_trials
 from rnnkit.figures.report import report as drawn
 from rnnkit.figures.report import tables_of
 from rnnkit.hparams import cell_ranges, space_for
-from rnnkit.names import known
+from rnnkit.names import resolve_name
 from rnnkit.networks import blocks, forward, num_params
 from rnnkit.studies import complete
 from rnnkit.studies.experiments import battery
@@ -100,7 +100,7 @@ def report(
     another cell of the kit.
     """
     architecture, new = _registered(cell)
-    scale = known("scale", scale, SCALES)
+    scale = resolve_name("scale", scale, SCALES)
     size = scale_of(scale)
 
     def jobs_for(a):

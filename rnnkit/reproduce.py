@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from rnnkit import places
-from rnnkit.names import known, matching, nearest
+from rnnkit.names import matching, nearest, resolve_name
 from rnnkit.notebooks import NotebookError, parameters_of, run_notebook
 from rnnkit.trials import StoreError, TrialStore, paths
 from rnnkit.trials import export as exporting
@@ -55,7 +55,7 @@ def reproduce(
     """
     from rnnkit.studies import SCALES, jobs_of, run
 
-    chosen, scale = choose(only), known("scale", scale, SCALES)
+    chosen, scale = choose(only), resolve_name("scale", scale, SCALES)
     for name in [name for names in chosen.values() for name in names]:
         jobs_of(name, scale, seed, trials)  # ValueError now for what cannot be trained
     out = writable_folder(out)
@@ -178,7 +178,7 @@ def stored_frames(store, scale, seed=0, trials=None, names=None) -> dict:
     """
     from rnnkit.studies import EXPERIMENTS, SCALES, is_whole, trials_in
 
-    scales, scale = list(SCALES), known("scale", scale, SCALES)
+    scales, scale = list(SCALES), resolve_name("scale", scale, SCALES)
     sizes, frames = scales[scales.index(scale) :], {}
     for name in EXPERIMENTS if names is None else names:
         if any(is_whole(store, name, size, seed, trials) for size in sizes):

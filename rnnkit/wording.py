@@ -26,7 +26,7 @@ def size_range(sizes) -> str:
     return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
-def listed(items) -> str:
+def and_list(items) -> str:
     """RNN, GRU and LSTM; "none" of nothing."""
     items = [str(item) for item in items] or ["none"]
     return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))

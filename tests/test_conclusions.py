@@ -16,7 +16,7 @@ from rnnkit import analysis, paper
 from rnnkit.exhibits.base import exhibit, exhibits, shown_by
 from rnnkit.figures.conclusions import Conclusions, conclude
 from rnnkit.figures.facts import OF_TABLES
-from rnnkit.wording import listed
+from rnnkit.wording import and_list
 
 SHAPES = ("smoke", "quick")
 
@@ -138,7 +138,7 @@ def test_the_claims_are_gathered_by_verdict():
         ("not tested at this scale", analysis.UNTESTED),
     ):
         ids = verdicts.id[verdicts.verdict == verdict].tolist()
-        assert f"{word}: {listed(ids)}" in said or not ids
+        assert f"{word}: {and_list(ids)}" in said or not ids
     assert all(id in said for id in verdicts.id)
     assert conclude("best_so_far", frame).parts[0].verdicts == ""
 

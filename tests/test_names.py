@@ -6,7 +6,7 @@ import pytest
 
 import rnnkit as rk
 from rnnkit.exhibits.base import exhibit, exhibits
-from rnnkit.names import known, matching
+from rnnkit.names import matching, resolve_name
 
 CELLS = ("rnn", "gru", "lstm", "+rnn", "gp-usual")
 
@@ -16,11 +16,11 @@ CELLS = ("rnn", "gru", "lstm", "+rnn", "gp-usual")
     [("GRU", "gru"), ("+RNN", "+rnn"), ("gp usual", "gp-usual"), ("GP_Usual", "gp-usual")],
 )
 def test_case_and_spaces_are_forgiven(written, meant):
-    assert known("cell", written, CELLS) == meant
+    assert resolve_name("cell", written, CELLS) == meant
 
 
 def test_a_plus_is_no_space():
-    assert known("cell", "RNN", CELLS) == "rnn"
+    assert resolve_name("cell", "RNN", CELLS) == "rnn"
 
 
 def test_what_could_be_two_names_is_neither():
@@ -37,12 +37,12 @@ def test_what_could_be_two_names_is_neither():
 )
 def test_a_misspelling_is_answered_with_the_nearest_name(written, said):
     with pytest.raises(ValueError, match=said):
-        known("cell", written, CELLS)
+        resolve_name("cell", written, CELLS)
 
 
 def test_no_one_of_many_that_are_equally_near_is_suggested():
     with pytest.raises(ValueError, match="got 'fig9'. Check the spelling."):
-        known("figure", "fig9", ("fig1", "fig2", "fig3", "fig4"))
+        resolve_name("figure", "fig9", ("fig1", "fig2", "fig3", "fig4"))
 
 
 def test_a_study_is_the_same_however_its_names_are_written():

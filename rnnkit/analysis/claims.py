@@ -8,7 +8,7 @@ from rnnkit.analysis.finding import FAILS, HOLDS, UNTESTED, Finding
 from rnnkit.analysis.judge import judge
 from rnnkit.analysis.rows import SEARCH, budget
 from rnnkit.exhibits.base import Tables, tables_of
-from rnnkit.wording import listed
+from rnnkit.wording import and_list
 
 
 def compare(name: str, frame: pd.DataFrame) -> Verdicts:
@@ -50,10 +50,10 @@ def tally(claims: pd.DataFrame) -> str:
     parts = [f"of the {len(theirs)} that can be decided {_counts(theirs)}"]
     if undecidable.any():
         parts.append(
-            f"not counted {listed(claims.id[undecidable])}, of which the paper prints no number"
+            f"not counted {and_list(claims.id[undecidable])}, of which the paper prints no number"
         )
     if ours.any():
-        parts.append(f"of ours beside them ({listed(claims.id[ours])}) {_counts(claims[ours])}")
+        parts.append(f"of ours beside them ({and_list(claims.id[ours])}) {_counts(claims[ours])}")
     return "; ".join(parts)
 
 

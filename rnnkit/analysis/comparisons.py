@@ -35,7 +35,7 @@ from rnnkit.analysis.statistics import (
     spread_of_means,
     student,
 )
-from rnnkit.wording import count, label_of, listed, size_range
+from rnnkit.wording import and_list, count, label_of, size_range
 
 NEIGHBOURS = 0.79  # Kendall's tau with one neighbouring pair of five swapped is .8
 AGREEMENT = 0.5  # mean tau between depths
@@ -171,7 +171,7 @@ def unrolling_helps(rows, points, spent: Budget) -> Measured:
     """
     table, last = unroll_curve(points), max(spent.unrolls)
     if not {1, paper.UNROLL} <= set(table.columns):
-        return Measured(lacks=f"trained at {listed(spent.unrolls)} steps, and it takes 1 and 5")
+        return Measured(lacks=f"trained at {and_list(spent.unrolls)} steps, and it takes 1 and 5")
     steps = [1, paper.UNROLL, last] if last > paper.UNROLL else [1, paper.UNROLL]
     logs = np.log2(table[steps]).dropna()
     gains = logs[paper.UNROLL] - logs[1]
@@ -208,7 +208,7 @@ def depths_agree(rows, points, spent: Budget) -> Measured:
     shown = Measured(
         float(_agreement(values.mean(0))),
         *student([_agreement(size) for size in values], -1, 1),
-        f"depths {listed(depths)}, {len(names)} architectures, {count(len(values), 'size')}",
+        f"depths {and_list(depths)}, {len(names)} architectures, {count(len(values), 'size')}",
         has={"sizes": len(values)},
         doubt=untrained(points),
     )
@@ -225,7 +225,7 @@ def depths_agree(rows, points, spent: Budget) -> Measured:
         for place, depth in enumerate(depths)
         if apart(values[:, place]) <= SURELY / len(depths)
     ]
-    where = f"at depth {listed(differ)}" if differ else "at no depth"
+    where = f"at depth {and_list(differ)}" if differ else "at no depth"
     as_much = f"; labels dealt out anew agree as much in {chance:.2g} of cases"
     return replace(
         shown,

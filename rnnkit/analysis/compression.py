@@ -17,7 +17,7 @@ from rnnkit.analysis.finding import MIN_CELLS, mean
 from rnnkit.analysis.judge import Measured
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import student
-from rnnkit.wording import count, label_of, listed
+from rnnkit.wording import and_list, count, label_of
 
 LOSSLESS = 0.99  # "without loss": the share of its stored bits that a network keeps
 WAYS = {"range": "over the whole range", "clipped": "range clipped for least squared error"}
@@ -77,7 +77,7 @@ def five_bit_test(rows, points, spent: Budget) -> Measured:
     best = table.min(axis=1).fillna(most + 1).to_numpy()
     at_five = shares[shares.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
     five = at_five.groupby("study").share.max().mean()
-    ways = listed([f"{table[way].mean():.1f} {WAYS[way]}" for way in WAYS if way in table])
+    ways = and_list([f"{table[way].mean():.1f} {WAYS[way]}" for way in WAYS if way in table])
     reason = (
         f"mean of {count(len(best), 'network')}, each map rounded evenly after training ({ways});"
         f" at 5 bits {100 * five:.0f} % is left"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.analysis.statistics import holm
-from rnnkit.wording import count, label_of, listed, size_range
+from rnnkit.wording import and_list, count, label_of, size_range
 
 HOLDS, FAILS, UNTESTED = "holds", "fails", "not tested at this scale"
 NO_NUMBERS = (  # the verdict on a claim that nothing can decide; it is not counted
@@ -91,7 +91,7 @@ def told_apart(pairs: list[Pair], lower: bool = True) -> tuple[str, str]:
     if against:
         words += (
             ", the other way"
-            f" {listed(f'{label_of(pair.first)} - {label_of(pair.second)}' for pair in against)}"
+            f" {and_list(f'{label_of(pair.first)} - {label_of(pair.second)}' for pair in against)}"
         )
     if len(sure) < len(pairs):
         words += f" (of the others Holm's p is {min(q for q in p if q > SURELY):.2g} or more)"
@@ -156,7 +156,7 @@ def lacking(rows: pd.DataFrame) -> str:
         else []
     )
     return (
-        f"{listed([*architectures, *depths, *sizes])} not trained"
+        f"{and_list([*architectures, *depths, *sizes])} not trained"
         if architectures or depths or sizes
         else ""
     )

@@ -40,7 +40,7 @@ from rnnkit.analysis.statistics import (
     wilson,
 )
 from rnnkit.analysis.trainability import CELL, hard_trials
-from rnnkit.wording import count, label_of, listed
+from rnnkit.wording import and_list, count, label_of
 
 PLAIN = tuple(a for a in paper.ARCHITECTURES if not paper.GATES[a])  # RNN and IRNN
 GATED = tuple(a for a in paper.ARCHITECTURES if paper.GATES[a])
@@ -126,7 +126,7 @@ def plain_solve_one_layer(rows, networks: pd.DataFrame, spent: Budget) -> Measur
         worst,
         parens.minimum.min(),
         worst,
-        listed(each),
+        and_list(each),
         more={"unsolved": len(unsolved)},
         if_fails=f"; {SOLVED:g} of chance is the threshold",
         search=trials_of(rows, unsolved),

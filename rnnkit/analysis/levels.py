@@ -33,7 +33,7 @@ from rnnkit.analysis.finding import (
 from rnnkit.analysis.judge import Measured
 from rnnkit.analysis.rows import LONGER, Budget, is_pinned
 from rnnkit.analysis.statistics import around_the_median, paired, slope_loglog, student
-from rnnkit.wording import count, label_of, listed, size_range
+from rnnkit.wording import and_list, count, label_of, size_range
 
 
 def linear_in_parameters(rows, points, spent: Budget) -> Measured:
@@ -87,7 +87,7 @@ def five_bits(rows, points, spent: Budget) -> Measured:
     done = [size for size, end in ends.items() if end.settled]
     used = points[points.max_params.isin(done or list(ends)[-1:])]
     level, (low, high) = mean(used.bits_per_param), student(used.bits_per_param)
-    sizes = listed(f"{size:,}" for size in sorted(set(used.max_params)))
+    sizes = and_list(f"{size:,}" for size in sorted(set(used.max_params)))
     where = f"{count(len(used), 'network')} of {sizes} parameters"
     open_search = ends[max(ends)].reason if ends else "no trial was feasible"
     trained = ", all that are trained to their end; "
@@ -236,5 +236,5 @@ def dimensions(rows, points, spent: Budget) -> Measured:
         counts.min(),
         counts.max(),
         ", ".join(f"{label_of(a)} {counts[a]}" for a in paper.ARCHITECTURES if a in counts),
-        partial=f"; {listed(missing)} not trained" if missing else "",
+        partial=f"; {and_list(missing)} not trained" if missing else "",
     )

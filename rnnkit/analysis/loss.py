@@ -22,7 +22,7 @@ from rnnkit.analysis.judge import Measured
 from rnnkit.analysis.rows import NETWORK, Budget
 from rnnkit.analysis.statistics import bootstrap, half_rank, slope_loglog, spread_of_means
 from rnnkit.theory import chance
-from rnnkit.wording import count, label_of, listed, size_range
+from rnnkit.wording import and_list, count, label_of, size_range
 
 
 def best_losses(rows: pd.DataFrame) -> pd.DataFrame:
@@ -192,7 +192,7 @@ def never_perfect(rows, points, spent: Budget) -> Measured:
     least = ", ".join(
         f"{paper.TASKS[task]} {level:.2f} of chance" for task, level in levels.items()
     )
-    trained = listed(paper.TASKS[task] for task in tasks)
+    trained = and_list(paper.TASKS[task] for task in tasks)
     learned = min(levels.values()) <= LEARNED
     return Measured(
         slope,

@@ -21,7 +21,7 @@ from rnnkit.analysis.loss import best_losses
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import slope_loglog, student
 from rnnkit.theory import memory_bound, multiplications
-from rnnkit.wording import count, label_of, listed, size_range
+from rnnkit.wording import and_list, count, label_of, size_range
 
 
 def memory_errors(rows: pd.DataFrame) -> pd.DataFrame:
@@ -113,7 +113,7 @@ def around(points: pd.DataFrame) -> str:
     means, n_in = points.groupby("n_units").loss.mean(), points.n_in.max()
     below, above = [n for n in means.index if n < n_in], [n for n in means.index if n > n_in]
     near = [*below[-1:], *(n for n in means.index if n == n_in), *above[:1]]
-    return f"{listed(f'{means[n]:.3f}' for n in near)} at {listed(near)} units"
+    return f"{and_list(f'{means[n]:.3f}' for n in near)} at {and_list(near)} units"
 
 
 def idle(points: pd.DataFrame) -> str:
@@ -167,10 +167,10 @@ def one_curve(rows, points, spent: Budget) -> Measured:
     return Measured(
         mean(ranges),
         *student(ranges),
-        f"{table.shape[1]} networks at {listed(table.index)} units, widest at {ranges.idxmax()} with"
+        f"{table.shape[1]} networks at {and_list(table.index)} units, widest at {ranges.idxmax()} with"
         f" {ranges.max():.3f}; one curve is up to {ON_CURVE:g}",
         doubt=idle(points),
-        partial=f", but {listed(absent)} not trained" if absent else "",
+        partial=f", but {and_list(absent)} not trained" if absent else "",
     )
 
 

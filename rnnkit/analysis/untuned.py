@@ -37,7 +37,7 @@ from rnnkit.analysis.judge import Measured
 from rnnkit.analysis.rows import Budget
 from rnnkit.analysis.statistics import bootstrap_samples, fisher, holm, kendall
 from rnnkit.analysis.trainability import bounded, hard_trials, paper_depth, tests_of
-from rnnkit.wording import label_of, listed
+from rnnkit.wording import and_list, label_of
 
 SETS = 1_000  # random sets behind each share of Table 1
 
@@ -149,7 +149,7 @@ def _signs(rows, depth) -> Measured:
     rule_after = UNTESTED if rule_after == FAILS and not against else rule_after
     reason = (
         f"{after['same']} of the {after['pairs']} pairs that the paper tells apart have its"
-        f" sign{_instead(depth)}; told apart against the paper: {listed(against)}; agreement is"
+        f" sign{_instead(depth)}; told apart against the paper: {and_list(against)}; agreement is"
         f" {AGREE:.0%} of the signs; the rule of before any trial was seen (all feasible trials, no"
         f" such test) says {_ends(before)}, {rule_before}; today's says {_ends(after)}, {rule_after}"
     )
@@ -161,7 +161,7 @@ def _signs(rows, depth) -> Measured:
         after["ours"],
         after["low"],
         after["high"],
-        f"{reason}; decided by today's on seed {listed(sorted(set(fresh.seed)))}",
+        f"{reason}; decided by today's on seed {and_list(sorted(set(fresh.seed)))}",
         has={"fresh trials": len(fresh)},
         lacks=f"{reason}; {stale}",
         more={"signs": rule_after},
@@ -299,10 +299,10 @@ def reruns_are_close(rows, table: pd.DataFrame, spent: Budget) -> Measured:
         f"{label_of(c.architecture)} {c.mean_over_original:.3g} [{c.low:.3g}, {c.high:.3g}]"
         for c in table.itertuples()
     )
-    unsolved = listed(map(label_of, idle.architecture))
+    unsolved = and_list(map(label_of, idle.architecture))
     left_out = f"; {unsolved} did not solve the task" if len(idle) else ""
     enough = table.reruns.min() >= RERUNS and set(table.architecture) >= set(paper.TABLE_APP1)
-    few = f"; it takes {RERUNS} reruns of {listed(map(label_of, paper.TABLE_APP1))}"
+    few = f"; it takes {RERUNS} reruns of {and_list(map(label_of, paper.TABLE_APP1))}"
     return Measured(
         math.exp(mean(np.log(ratios))),
         ratios.min(),

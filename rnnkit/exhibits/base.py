@@ -56,7 +56,7 @@ from functools import cache
 
 import pandas as pd
 
-from rnnkit.names import known
+from rnnkit.names import resolve_name
 from rnnkit.trials.trial import DEFAULTS
 
 # what a frame of trials must have; DEFAULTS are columns that an older frame may lack, with what they
@@ -149,7 +149,7 @@ def exhibits() -> dict[str, Exhibit]:
 def exhibit(name: str) -> Exhibit:
     """The exhibit of a name, however it is spelled. ValueError for an unknown one."""
     found = exhibits()
-    return found[known("figure", name, found)]
+    return found[resolve_name("figure", name, found)]
 
 
 def shown_by() -> dict[str, str]:

@@ -13,7 +13,7 @@ from rnnkit.figures.capacity import axis_top, by_size
 from rnnkit.figures.style import legend, line_key, new_figure, styled
 from rnnkit.figures.words import write_budget
 from rnnkit.theory import coinciding
-from rnnkit.wording import label_of, listed
+from rnnkit.wording import and_list, label_of
 
 
 def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
@@ -112,7 +112,7 @@ def facts(rows, tables) -> list[str]:
             bits=("bits_per_param", "mean"), units=("n_units", "first")
         )
         if len(means) > 1:  # where one number was trained, there is nothing to compare
-            numbers = listed(
+            numbers = and_list(
                 f"{row.bits:.2f} with {n_in} inputs ({row.units:.0f} units)"
                 for n_in, row in means.iterrows()
             )

@@ -16,8 +16,8 @@ from rnnkit import analysis, paper
 from rnnkit.exhibits.base import exhibit, exhibits, points, remembered, rows_of, shown_by
 from rnnkit.figures.facts import OF_TABLES
 from rnnkit.figures.words import scale_and_seed
-from rnnkit.names import known
-from rnnkit.wording import listed
+from rnnkit.names import resolve_name
+from rnnkit.wording import and_list
 
 HOLDS, FAILS = "It holds here", "It fails here"  # what is said of a verdict
 WIDTH = 110  # characters of a line of plain text
@@ -59,7 +59,7 @@ class Part:
             names.setdefault(claim.verdict.removesuffix("."), []).append(claim.id)
         first = [verdict for verdict in (HOLDS, FAILS) if verdict in names]
         told = [
-            f"{_short(verdict)}: {listed(names[verdict])}"
+            f"{_short(verdict)}: {and_list(names[verdict])}"
             for verdict in (*first, *names)
             if verdict in names
         ]
@@ -93,7 +93,7 @@ def conclude(names, trials: pd.DataFrame) -> Conclusions:
     """
     names = [names] if isinstance(names, str) else list(names)
     names = [
-        known("A conclusion's figure", name, (*exhibits(), *OF_TABLES, *shown_by()))
+        resolve_name("A conclusion's figure", name, (*exhibits(), *OF_TABLES, *shown_by()))
         for name in names
     ]
     with remembered():

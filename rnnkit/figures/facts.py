@@ -15,7 +15,7 @@ from rnnkit.analysis.finding import SOLVED
 from rnnkit.analysis.flow import BURST, LOST
 from rnnkit.analysis.search import LOT, by_stem
 from rnnkit.figures.words import task_name
-from rnnkit.wording import count, label_of, layers, listed
+from rnnkit.wording import and_list, count, label_of, layers
 
 NOTHING = "No trial was feasible, so there is nothing to see."
 NEAR = 0.01  # of the variance: an error this near its bound lies on it, to the eye
@@ -28,7 +28,7 @@ def each(values: pd.Series, form: str = ".2f") -> str:
     """
     values = values.dropna()
     return (
-        listed(f"{label_of(a)} {value:{form}}" for a, value in values.items())
+        and_list(f"{label_of(a)} {value:{form}}" for a, value in values.items())
         if len(values)
         else "none"
     )
@@ -87,10 +87,10 @@ def calibration(rows, tables) -> list[str]:
     if table.empty:
         return [NOTHING]
     best = table.loc[table.groupby("max_params").bits_per_param.idxmax()]
-    said = listed(
+    said = and_list(
         f"{row.bits_per_param:.2f} with {row.max_params:,} parameters" for row in best.itertuples()
     )
-    load = listed(f"{row.samples_per_param:.1f}" for row in best.itertuples())
+    load = and_list(f"{row.samples_per_param:.1f}" for row in best.itertuples())
     return [
         (
             f"The linear model stores at most {said}, in bits per parameter; a plane can separate"
@@ -151,11 +151,11 @@ def agreement(rows, number: int = 5) -> list[str]:
     ]
     apart = [name for name in words if table[name].astype(str).nunique() > 1]
     said = (
-        f"The best {len(best)} trials agree on {listed(same)}"
+        f"The best {len(best)} trials agree on {and_list(same)}"
         if same
         else f"The best {len(best)} trials agree on no choice"
     )
-    said += f", and differ in {listed(apart)}." if apart else "."
+    said += f", and differ in {and_list(apart)}." if apart else "."
     if "lr_init" in table:
         said += (
             f" Their learning rates run from {table.lr_init.min():.2g} to"
@@ -187,12 +187,12 @@ def unrolled(rows, tables) -> list[str]:
         return [NOTHING]
     shared = table.dropna()
     means = (shared if len(shared) else table).mean()
-    steps = listed(f"{value:.2f} at {unroll}" for unroll, value in means.items())
+    steps = and_list(f"{value:.2f} at {unroll}" for unroll, value in means.items())
     tops = {
         unroll: [label_of(a) for a in table.index if table.loc[a].idxmax() == unroll]
         for unroll in table.columns
     }
-    most = listed(f"{unroll} for {listed(names)}" for unroll, names in tops.items() if names)
+    most = and_list(f"{unroll} for {and_list(names)}" for unroll, names in tops.items() if names)
     return [
         f"Bits per parameter by time steps, averaged over architectures, are {steps}.",
         f"The number of steps that stores most is {most}.",
@@ -245,11 +245,11 @@ def later_cells(rows, tables) -> list[str]:
             six = f"the best of the paper's six, the {label_of(theirs.index[0])}"
             said[-1] += (
                 f" Ahead of {six}, with half of a search already:"
-                f" {listed(ahead or ['none of the later cells'])}."
+                f" {and_list(ahead or ['none of the later cells'])}."
             )
             said[-1] += (
                 " Behind what half of that one's search would have found:"
-                f" {listed(behind or ['none of them'])}."
+                f" {and_list(behind or ['none of them'])}."
             )
     return said or [NOTHING]
 
@@ -266,7 +266,7 @@ def memory(rows, tables) -> list[str]:
         .groupby("architecture", sort=False)
         .near.agg(["sum", "size"])
     )
-    counts = listed(
+    counts = and_list(
         f"{label_of(a)} {near['sum'][a]} of {near['size'][a]}"
         for a in analysis.in_order(near.index)
     )
@@ -460,7 +460,9 @@ def race(rows, tables) -> list[str]:
         said.append(f"Where random search ends, the Gaussian process {there}.")
     typical = tables["tuner_typical"]
     last = typical[typical.trial == typical.trial.max()].groupby("tuner")["median"].mean()
-    bits = listed(f"{last[tuner]:.2f} ({name})" for tuner, name in TUNERS.items() if tuner in last)
+    bits = and_list(
+        f"{last[tuner]:.2f} ({name})" for tuner, name in TUNERS.items() if tuner in last
+    )
     return [*said, f"In the last round a typical trial stores {bits} bits per parameter."]
 
 
@@ -477,7 +479,7 @@ def importance(rows, tables) -> list[str]:
         return ["No architecture has trials enough for a forest."]
     means, lot = table.mean(axis=1).drop(LOT), float(table.loc[LOT].max())
     below = int((means <= lot).sum())
-    top = listed(f"{name} ({value:.2f})" for name, value in means.nlargest(3).items())
+    top = and_list(f"{name} ({value:.2f})" for name, value in means.nlargest(3).items())
     return [
         f"What matters most, on average over the columns, is {top}.",
         (
@@ -498,7 +500,7 @@ def lost(rows, tables) -> list[str]:
         total = (quarters.share * quarters.trials).sum() / quarters.trials.sum()
         told = f"{end[0].upper() + end[1:]}: {100 * total:.0f} % of all."
         if total:
-            shares = listed(f"{100 * share:.0f} %" for share in quarters.share)
+            shares = and_list(f"{100 * share:.0f} %" for share in quarters.share)
             told += f" It depends most on {name}, by quarters from low to high: {shares}."
         said.append(told)
     return said or [NOTHING]
@@ -542,7 +544,7 @@ def advice(table) -> list[str]:
     """Out of `verdicts`: each piece of section 5's advice with what the claims under it came to."""
     said = []
     for text, part in analysis.advice(table).groupby("advice", sort=False):
-        told = listed(f"{row.id} {_short(row.verdict)}" for row in part.itertuples())
+        told = and_list(f"{row.id} {_short(row.verdict)}" for row in part.itertuples())
         both = set(part.verdict) & {analysis.HOLDS, analysis.FAILS}
         sums = {
             analysis.HOLDS: "nothing here speaks against it",

@@ -24,7 +24,7 @@ from rnnkit.figures.verdicts import claims_of, verdict_rows
 from rnnkit.figures.without_trials import WITHOUT_TRIALS
 from rnnkit.figures.words import alt as alt_of
 from rnnkit.figures.words import caption
-from rnnkit.names import known
+from rnnkit.names import resolve_name
 from rnnkit.trials.paths import write_atomically
 from rnnkit.wording import duration
 
@@ -125,7 +125,7 @@ def publish(name: str, frame: pd.DataFrame, out=""):
     """
     from IPython.display import Markdown, display
 
-    name = known("figure", name, (*exhibits(), *shown_by(), *WITHOUT_TRIALS))
+    name = resolve_name("figure", name, (*exhibits(), *shown_by(), *WITHOUT_TRIALS))
     with remembered():
         if name in WITHOUT_TRIALS:
             figure, trials = WITHOUT_TRIALS[name](frame), ""

@@ -12,7 +12,7 @@ without a search, and a source. The tuner "gp-usual" begins there; the paper's o
 from rnnkit.cells import cell_of, recurrent_maps
 from rnnkit.hparams.ranges import Choice, IntLog, Log, Range, Uniform
 from rnnkit.hparams.space import Space
-from rnnkit.names import known, nearest
+from rnnkit.names import nearest, resolve_name
 
 __all__ = ["Choice", "IntLog", "Log", "Range", "Space", "Uniform", "cell_ranges", "space_for"]
 
@@ -174,7 +174,7 @@ def space_for(
     ValueError for an unknown architecture or task, for training steps that are not two whole numbers
     in order, and for a pinned hyper-parameter that the space lacks or whose value is out of range.
     """
-    task_type = known(
+    task_type = resolve_name(
         "task_type", task_type, TASK_RANGES, "Check the spelling, or add its ranges to TASK_RANGES."
     )
     architecture = cell_of(architecture).architecture

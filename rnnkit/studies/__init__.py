@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 from rnnkit.cells import cell_of
 from rnnkit.checks import whole_number
-from rnnkit.names import known
+from rnnkit.names import resolve_name
 from rnnkit.studies.cluster import check_choice, cluster_at
 from rnnkit.studies.company import others_at_work
 from rnnkit.studies.experiments import EXPERIMENTS, Experiment, experiment_of, jobs_of, studies_of
@@ -67,8 +67,8 @@ def run(
     StoreError for a bad store, StudyError for a study that failed, Stopped after Ctrl-C: run again
     to go on.
     """
-    experiment = known("experiment", experiment, EXPERIMENTS)
-    scale = known("scale", scale, SCALES)
+    experiment = resolve_name("experiment", experiment, EXPERIMENTS)
+    scale = resolve_name("scale", scale, SCALES)
     first = experiment_of(experiment).after
     jobs_of(experiment, scale, seed, trials)  # ValueError now for what cannot be trained
     settings = dict(workers=workers, device=device, progress=progress, scheduler=scheduler)
@@ -134,7 +134,10 @@ def trials_in(store, experiment, scale, seed=0, trials=None):
     best trial of a network counts (`pooled`), the trials of all scales from this one on. With an
     experiment that follows another come those trials of the other that it was made of.
     """
-    experiment, scale = known("experiment", experiment, EXPERIMENTS), known("scale", scale, SCALES)
+    experiment, scale = (
+        resolve_name("experiment", experiment, EXPERIMENTS),
+        resolve_name("scale", scale, SCALES),
+    )
     found = experiment_of(experiment)
     if trials:
         keys = [study.key for study in studies_of(experiment, scale, seed, store)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rnnkit.cells import LATER, PAPER, cell_of
 from rnnkit.checks import whole_number
 from rnnkit.markup import some, table
-from rnnkit.names import known
+from rnnkit.names import resolve_name
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.compression import quantise
 from rnnkit.studies.scales import LARGE, SCALES, Part, Scale, scale_of
@@ -414,7 +414,7 @@ EXPERIMENTS = {
 
 
 def experiment_of(experiment: str) -> Experiment:
-    return EXPERIMENTS[known("experiment", experiment, EXPERIMENTS)]
+    return EXPERIMENTS[resolve_name("experiment", experiment, EXPERIMENTS)]
 
 
 def jobs_of(

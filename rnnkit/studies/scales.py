@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from rnnkit.names import known
+from rnnkit.names import resolve_name
 from rnnkit.studies.study import Study
 
 DUPLICATES = 1e-3  # of the samples of the capacity task, at most, that coincide with an earlier one
@@ -146,4 +146,4 @@ SCALES = {
 
 
 def scale_of(scale: str) -> Scale:
-    return SCALES[known("scale", scale, SCALES)]
+    return SCALES[resolve_name("scale", scale, SCALES)]

@@ -14,7 +14,7 @@ from rnnkit.cells import CELLS, cell_of
 from rnnkit.checks import whole_number
 from rnnkit.hparams import space_for
 from rnnkit.markup import some, table
-from rnnkit.names import known, nearest
+from rnnkit.names import nearest, resolve_name
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.fingerprint import fingerprint
 from rnnkit.studies.provenance import provenance
@@ -294,7 +294,7 @@ class Study:
         if isinstance(self.train_steps, list):
             object.__setattr__(self, "train_steps", tuple(self.train_steps))
         for name, names in (("task_type", TASKS), ("tuner", TUNERS), ("architecture", CELLS)):
-            object.__setattr__(self, name, known(name, getattr(self, name), names))
+            object.__setattr__(self, name, resolve_name(name, getattr(self, name), names))
         whole_number("n_layers", self.n_layers, 0, 1_000)
         cell_of(self.architecture, self.n_layers)
         forms = TASKS[self.task_type].forms

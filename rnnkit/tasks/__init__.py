@@ -7,7 +7,7 @@ sample" and so on, of the text that is shipped).
 
 from typing import Any
 
-from rnnkit.names import known
+from rnnkit.names import resolve_name
 
 from . import examples
 from .arithmetic import Arithmetic
@@ -27,7 +27,7 @@ TASKS: dict[str, type[Any]] = {
 
 def task_of(task_type: str) -> type[Any]:
     """The class of a task. Raises ValueError, with the names there are, for one that is not known."""
-    return TASKS[known("task_type", task_type, TASKS)]
+    return TASKS[resolve_name("task_type", task_type, TASKS)]
 
 
 def example(task_type: str, form: str = "small", seed: int = 0) -> dict:

@@ -33,7 +33,7 @@ WIDGETS below, and a test that moves it to tests/browser/test_widgets_in_browser
 
 import importlib
 
-from rnnkit.names import known
+from rnnkit.names import resolve_name
 from rnnkit.widgets.controls import Control, button, choice, log_slider, many, slider, text, toggle
 from rnnkit.widgets.panel import Panel
 from rnnkit.widgets.theme import Theme, theme_for
@@ -79,5 +79,5 @@ def widget(name: str, **settings):
     """The widget of that name, shown by being a cell's last line; `settings` are those of its
     module. ValueError for another name.
     """
-    name = known("widget", name, WIDGETS)
+    name = resolve_name("widget", name, WIDGETS)
     return importlib.import_module(f"rnnkit.widgets.{name}").widget(**settings)
