@@ -4,6 +4,7 @@ is no store.
 
 import contextlib
 import dataclasses
+import io
 import json
 import math
 import multiprocessing
@@ -26,6 +27,7 @@ from rnnkit.studies import EXPERIMENTS, Study, studies_of
 from rnnkit.studies.study import OF_ROW
 from rnnkit.trials import COLUMNS, StoreError, Trial, TrialStore
 from rnnkit.trials.key import parse, pinned_in
+from rnnkit.trials.pages import read_pages
 
 
 def a_trial(hyper_iter=0, study="per_cap/gru", **changes):
@@ -651,6 +653,123 @@ def test_a_column_that_unfolds_to_far_more_than_the_file_is_refused_before_it_do
     with TrialStore(path) as store, pytest.raises(StoreError, match="hparams unfolds from"):
         store.import_(file)
     assert pyarrow.total_allocated_bytes() <= before
+
+
+def lie_about_sizes(file, least=1 << 20):
+    """Writes 1,000 in a footer for every size of `least` or more, in numbers as long as before."""
+    about, data = pyarrow.parquet.read_metadata(file), file.read_bytes()
+    end = len(data) - 8
+    begin = end - int.from_bytes(data[end : end + 4], "little")
+    footer, told = data[begin:end], 0
+    group = about.row_group(0)
+    columns = [group.column(place).total_uncompressed_size for place in range(group.num_columns)]
+    for size in {group.total_byte_size, *columns}:
+        digits = [size * 2 >> shift & 127 for shift in range(0, (size * 2).bit_length(), 7)]
+        lie = [2_000 >> 7 * place & 127 for place in range(len(digits))]
+        old, new = (
+            bytes([digit | 128 for digit in number[:-1]] + number[-1:]) for number in (digits, lie)
+        )
+        if size >= least:
+            told, footer = told + footer.count(old), footer.replace(old, new)
+    file.write_bytes(data[:begin] + footer + data[end:])
+    return told
+
+
+READ_WITH_LITTLE_MEMORY = """
+import resource, sys
+from rnnkit.trials import StoreError, TrialStore
+with TrialStore(":memory:") as store:
+    list(store.rows())
+    import pyarrow.parquet
+    now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + (128 << 20), now + (128 << 20)))
+    try:
+        store.import_(sys.argv[1])
+    except StoreError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is measured as on Linux")
+def test_a_footer_that_lies_about_its_pages_costs_no_memory(tmp_path):
+    """Four texts of a hundred megabytes each, which the footer gives as a thousand bytes."""
+    file = exported(tmp_path)
+    table = pyarrow.parquet.read_table(file).slice(0, 1)
+    for name in ("scale", "device", "version", "hparams"):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, name, pyarrow.array(["x" * 100_000_000]))
+    settings = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
+    pyarrow.parquet.write_table(table, file, **settings)
+    assert lie_about_sizes(file) == 5 and file.stat().st_size < 100_000
+    about = pyarrow.parquet.read_metadata(file).row_group(0)
+    assert about.total_byte_size == 1_000
+    command = [sys.executable, "-c", READ_WITH_LITTLE_MEMORY, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert "unfolds from" in done.stdout and "100,000,0" in done.stdout, done.stderr
+
+
+def test_texts_that_repeat_each_other_are_refused_before_they_are_written_out(path, tmp_path):
+    """In some encodings a page of a megabyte becomes as many texts of a megabyte as it likes."""
+    file = exported(tmp_path)
+    table = pyarrow.parquet.read_table(file)
+    encodings = {"scale": "DELTA_BYTE_ARRAY"}
+    pyarrow.parquet.write_table(table, file, use_dictionary=False, column_encoding=encodings)
+    with TrialStore(path) as store, pytest.raises(StoreError, match="scale is written in an enco"):
+        store.import_(file)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "none"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_the_pages_of_a_column_are_found(tmp_path, compression, version, dictionary):
+    """Sizes and values as pyarrow's own metadata have them."""
+    file = tmp_path / "some.parquet"
+    numbers = pyarrow.table({"a": range(50_000), "b": [f"text {k % 100}" for k in range(50_000)]})
+    pyarrow.parquet.write_table(
+        numbers,
+        file,
+        compression=compression,
+        data_page_version=version,
+        use_dictionary=dictionary,
+        data_page_size=10_000,
+        row_group_size=20_000,
+    )
+    about = pyarrow.parquet.read_metadata(file)
+    for group in range(3):
+        for place in (0, 1):
+            column = about.row_group(group).column(place)
+            with open(file, "rb") as opened:
+                found = list(read_pages(opened, column))
+            values = sum(page.values for page in found if not page.is_dictionary)
+            assert values == column.num_values and len(found) > 1
+            assert [page.is_dictionary for page in found] == [dictionary] + [False] * (
+                len(found) - 1
+            )
+            disk_size, size = (
+                sum(getattr(page, name) for page in found) for name in ("disk_size", "size")
+            )
+            headers = column.total_compressed_size - disk_size
+            assert 0 < headers < 200 * len(found)
+            assert size + headers == column.total_uncompressed_size
+
+
+def test_what_is_no_row_of_pages_is_refused(tmp_path):
+    file = tmp_path / "some.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"a": range(1_000)}), file)
+    column, data = pyarrow.parquet.read_metadata(file).row_group(0).column(0), file.read_bytes()
+    begin = column.dictionary_page_offset
+    for wrong in (
+        b"\0",
+        b"\x15",
+        b"\x19\xfc" + b"\xff" * 20,
+        b"\x1c" * 300,
+        b"\x18\xff\xff\xff\x7f",
+    ):
+        hostile = io.BytesIO(data[:begin] + wrong + data[begin + len(wrong) :])
+        with pytest.raises(ValueError):
+            list(read_pages(hostile, column))
+    with pytest.raises(ValueError, match="beyond the end"):
+        list(read_pages(io.BytesIO(data[:50]), column))
 
 
 def test_texts_of_a_store_from_elsewhere_are_shown_without_markup(path):

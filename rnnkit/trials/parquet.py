@@ -10,6 +10,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
+from rnnkit.trials.pages import KNOWN, MAX_PAGES, read_pages
 from rnnkit.trials.paths import replacement_of
 from rnnkit.trials.trial import (
     COLUMNS,
@@ -22,11 +23,13 @@ from rnnkit.trials.trial import (
     plain,
 )
 
-# limits of what an imported file may ask of this machine: rows, bytes, bytes of one text
-MAX_ROWS, MAX_BYTES, MAX_TEXT = 10_000_000, 8 << 30, 20_000
-# a column of more than so many bytes may be compressed by no more than this factor
-MAX_PAGES, MAX_RATIO = 32 << 20, 100
-WRITE_BATCH, READ_BATCH = 20_000, 10_000  # rows that are in memory at a time
+# limits of what an imported file may ask of this machine: rows, bytes, bytes of a text and of a page
+MAX_ROWS, MAX_BYTES, MAX_TEXT, MAX_PAGE = 10_000_000, 8 << 30, 20_000, 16 << 20
+# a column of more than two such pages may be compressed by no more than this factor
+MAX_RATIO = 100
+MAX_REPEATED = 1 << 30  # letters of texts that may recur as often as they like
+WRITE_BATCH, READ_BATCH = 20_000, 1_000  # rows that are in memory at a time
+TEXTS = [name for name, kind in COLUMNS.items() if kind in (str, dict)]
 # the least values of whole numbers; 0 for all others
 MINIMUM = {"max_params": 1, "num_params": 1, "n_in": 1, "unroll": 1}
 ARROW_TYPES = {
@@ -66,9 +69,12 @@ def read_rows(parquet) -> Iterator[tuple]:
     """The trials of a file, one after another, as rows of a store's table. StoreError if a row
     cannot be a trial. Nothing in the file is run.
     """
-    keys = set()
+    keys, letters = set(), 0
     for row in _unchecked_rows(parquet):
         _check_row(row, parquet)
+        letters += sum(len(row[name]) for name in TEXTS)
+        if letters > MAX_REPEATED and letters > MAX_RATIO * Path(parquet).stat().st_size:
+            _refuse(parquet, f"it unfolds to {letters:,} letters or more")
         key = hash((row["study"], row["hyper_iter"]))
         if key in keys:
             raise StoreError(f"{parquet} has two rows for one trial of a study. {ADVICE}")
@@ -84,7 +90,7 @@ def _unchecked_rows(parquet) -> Iterator[dict]:
         raise StoreError(f"{parquet} is not a file. {ADVICE}")
     try:
         names = set(pyarrow.parquet.read_schema(parquet).names)
-        texts = [name for name, kind in COLUMNS.items() if kind in (str, dict) and name in names]
+        texts = [name for name in TEXTS if name in names]
         # a dictionary, so that a text that recurs is in memory once
         with pyarrow.parquet.ParquetFile(parquet, read_dictionary=texts) as file:
             _check_size(file.metadata, parquet)
@@ -109,23 +115,44 @@ def _unchecked_rows(parquet) -> Iterator[dict]:
 def _check_size(metadata, parquet):
     """StoreError for a file that would take too much memory, or one of whose columns is compressed
     beyond belief: all of it would be in memory before its first value is seen.
+
+    What the pages say of themselves counts, since what the footer says of them may be a lie.
     """
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    for group in groups:
-        for column in map(group.column, range(metadata.num_columns)):
-            size, disk_size = column.total_uncompressed_size, column.total_compressed_size
-            if size > MAX_PAGES and size > MAX_RATIO * disk_size:
-                _refuse(
-                    parquet,
-                    f"{plain(column.path_in_schema)[:60]} unfolds from {disk_size:,} to"
-                    f" {size:,} bytes",
-                )
-    size = sum(group.total_byte_size for group in groups)
-    if metadata.num_rows > MAX_ROWS or size > MAX_BYTES:
+    if metadata.num_rows > MAX_ROWS:
         raise StoreError(
-            f"{parquet} is too large: {metadata.num_rows:,} rows, {size:,} bytes; at most"
-            f" {MAX_ROWS:,} and {MAX_BYTES:,} are read."
+            f"{parquet} is too large: {metadata.num_rows:,} rows; at most {MAX_ROWS:,} are read."
         )
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    columns = (group.column(number) for group in groups for number in range(group.num_columns))
+    count, size = 0, 0
+    with open(parquet, "rb") as file:
+        for column in columns:
+            name = plain(column.path_in_schema)[:60]
+            try:
+                pages = list(itertools.islice(read_pages(file, column), MAX_PAGES + 1 - count))
+            except ValueError as error:
+                raise StoreError(f"{parquet} cannot be read: {name}: {error}. {ADVICE}") from error
+            count, size = count + len(pages), size + _checked_size(pages, name, parquet)
+            if size > MAX_BYTES or count > MAX_PAGES:
+                most = f"at most {MAX_BYTES:,} and {MAX_PAGES:,} are read"
+                raise StoreError(
+                    f"{parquet} is too large: {size:,} bytes in {count:,} pages or more; {most}."
+                )
+
+
+def _checked_size(pages, name, parquet) -> int:
+    """Bytes of the pages of a column in memory. StoreError for pages that no trials need."""
+    size, disk_size = sum(page.size for page in pages), sum(page.disk_size for page in pages)
+    largest = max((page.size for page in pages), default=0)
+    if largest > MAX_PAGE or (size > 2 * MAX_PAGE and size > MAX_RATIO * disk_size):
+        _refuse(parquet, f"{name} unfolds from {disk_size:,} to {size:,} bytes")
+    for page in pages:
+        if page.encoding not in KNOWN:
+            what = f"{name} is written in an encoding, number {page.encoding}"
+            _refuse(parquet, f"{what}, that trials do not have")
+        if page.values > (page.size if page.is_dictionary else MAX_ROWS):
+            _refuse(parquet, f"{name} has a page of {page.values:,} values in {page.size:,} bytes")
+    return size
 
 
 def _refuse(parquet, fault: str) -> NoReturn:
