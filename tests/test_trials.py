@@ -760,7 +760,8 @@ def test_what_is_no_row_of_pages_is_refused(tmp_path):
     begin = column.dictionary_page_offset
     for wrong in (
         b"\0",
-        b"\x15",
+        b"\x1d",
+        b"\x5c\x15",
         b"\x19\xfc" + b"\xff" * 20,
         b"\x1c" * 300,
         b"\x18\xff\xff\xff\x7f",

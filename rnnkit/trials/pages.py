@@ -59,7 +59,8 @@ def read_pages(file, column):
 
 def _page(header: dict) -> Page:
     kind = next((kind for kind in (DATA, DICTIONARY, DATA_2) if kind in header), None)
-    about = header.get(kind, {})
+    about = header.get(kind)
+    about = about if type(about) is dict else {}
     numbers = [
         header.get(SIZE),
         header.get(DISK_SIZE),
