@@ -679,7 +679,7 @@ READ_WITH_LITTLE_MEMORY = """
 import resource, sys
 from rnnkit.trials import StoreError, TrialStore
 with TrialStore(":memory:") as store:
-    list(store.rows())
+    store.frame()
     import pyarrow.parquet
     now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + (128 << 20), now + (128 << 20)))
