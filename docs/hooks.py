@@ -84,8 +84,8 @@ def api_pages() -> dict[str, str]:
         parts = [f"rnnkit.{module}"]
         if path.name == "__init__.py":
             parts += [
-                f"rnnkit.{module}.{part.stem}"
-                for part in sorted(path.parent.glob("*.py"))
+                ".".join(part.relative_to(ROOT).with_suffix("").parts)
+                for part in sorted(path.parent.rglob("*.py"))
                 if not part.stem.startswith("_")
             ]
         pages[f"api/{module}.md"] = (

@@ -13,9 +13,8 @@ Reading order:
     studies    studies, experiments, scales, run()
     paper      what the paper reports
     reference  the authors' own trials, where they have been downloaded
-    analysis   frames in, numbers and verdicts out
-    exhibits   all of a figure or table in one object, a file for each section of the paper
-    figures    one function per figure
+    exhibits   all of a figure or table in one object, a file or folder for each section of the paper
+    analysis, figures   the names of exhibits that notebooks use: frames in, numbers and pictures out
     widgets    pictures that answer when touched
     reports    a cell of one's own beside the six
     lessons    the exercises of the notebooks
@@ -56,7 +55,7 @@ _NAMES = {
     "Trial": "trials", "TrialStore": "trials",
     "Study": "studies", "Experiment": "studies", "EXPERIMENTS": "studies", "SCALES": "studies", "run": "studies", "plan": "studies",
     "compare": "analysis", "rates_without_effect": "analysis", "verdicts": "reproduce", "best_network": "studies.retrain",
-    "report": "reports", "widget": "widgets", "check": "lessons", "conclude": "figures.conclusions",
+    "report": "reports", "widget": "widgets", "check": "lessons", "conclude": "exhibits.conclusions",
 }  # fmt: skip
 __all__ = sorted((*_MODULES, *_NAMES))
 

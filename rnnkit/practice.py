@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from rnnkit import analysis, paper
-from rnnkit.analysis.compression import LOSSLESS
+from rnnkit.exhibits.section_5 import LOSSLESS
 from rnnkit.wording import count, label_of
 
 ENOUGH = 8  # trials of a study below which nothing is said of its best

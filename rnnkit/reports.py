@@ -10,9 +10,9 @@ import torch
 from rnnkit import cells, figures, places
 from rnnkit.architectures import LATER_ROWS, formulas, space_table, units
 from rnnkit.cells import CELLS, PAPER, Cell, cell_of, enter, register
-from rnnkit.figures.account import digest_of_trials
-from rnnkit.figures.report import report as drawn
-from rnnkit.figures.report import tables_of
+from rnnkit.exhibits.account import digest_of_trials
+from rnnkit.exhibits.cell_report import report as drawn
+from rnnkit.exhibits.cell_report import report_tables
 from rnnkit.hparams import cell_ranges, space_for
 from rnnkit.names import resolve_name
 from rnnkit.networks import blocks, forward, num_params
@@ -132,7 +132,7 @@ def report(
             figure.alt,
             digest_of_trials(frame),
         )
-    table = _table(architecture, tables_of(frame), size)
+    table = _table(architecture, report_tables(frame), size)
     return Report(architecture, table, _space(architecture), figure, frame, reused)
 
 

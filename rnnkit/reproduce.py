@@ -92,7 +92,7 @@ def tell_in_readme(say=print):
     """
     import pandas as pd
 
-    from rnnkit.figures import verdicts
+    from rnnkit.exhibits import verdicts
 
     with TrialStore(EVIDENCE / TRIALS) as shipped:
         count = len(shipped)
@@ -125,7 +125,7 @@ def take_over(store, parquet, say):
 
 def execute(source, out, settings):
     """Executes a notebook into `out`/notebooks, with those settings that it has. NotebookError."""
-    from rnnkit.figures import account
+    from rnnkit.exhibits import account
 
     place = out / "notebooks" / source.name
     known = parameters_of(source)
@@ -287,15 +287,15 @@ def writable_folder(out) -> Path:
     StoreError if nothing can be written there, or if something would be replaced that the kit did
     not write.
     """
-    from rnnkit.exhibits.base import exhibits
-    from rnnkit.figures import WITHOUT_TRIALS, account
+    from rnnkit.exhibits import account
+    from rnnkit.exhibits.base import exhibits, illustrations
 
     if not str(out).strip():
         raise StoreError("The folder for figures has no name. Give one, or leave --out away.")
     out = paths.expand_home(out)
     pictures = [
         f"{name}.{kind}"
-        for name in (*exhibits(), *WITHOUT_TRIALS)
+        for name in (*exhibits(), *illustrations())
         for kind in ("png", "svg", "csv")
     ]
     account.check_free(out, ["README.md", "claims.csv", *pictures])

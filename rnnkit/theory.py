@@ -1,4 +1,4 @@
-"""Closed forms that tasks, analysis and figures share: what an answer without any learning costs,
+"""Closed forms that tasks and exhibits share: what an answer without any learning costs,
 what no network can beat, what a cell's equations count. numpy only.
 
 Each fact stands here once, with the section, equation or appendix of the paper that it follows

@@ -52,20 +52,10 @@ MAY_IMPORT = {
         "checks",
         "wording",
     },
-    "analysis": {"markup", "names", "trials", "paper", "theory", "wording", "exhibits.base"},
     "reference": {"trials", "paper"},
-    "exhibits.base": {"names", "trials"},
-    "figures": {
-        "names",
-        "trials",
-        "paper",
-        "analysis",
-        "reference",
-        "theory",
-        "wording",
-        "exhibits.base",
-    },
-    "exhibits": {"paper", "theory", "wording", "analysis", "figures", "exhibits.base"},
+    "exhibits": {"markup", "names", "trials", "paper", "reference", "theory", "wording"},
+    "analysis": {"exhibits"},
+    "figures": {"exhibits"},
     "widgets": {
         "places",
         "names",
@@ -80,8 +70,7 @@ MAY_IMPORT = {
         "studies",
         "trials",
         "paper",
-        "analysis",
-        "figures",
+        "exhibits",
         "threads",
         "theory",
         "wording",
@@ -96,9 +85,19 @@ MAY_IMPORT = {
         "studies",
         "trials",
         "figures",
+        "exhibits",
         "wording",
     },
-    "practice": {"names", "cells", "studies", "paper", "analysis", "figures", "reports", "wording"},
+    "practice": {
+        "names",
+        "cells",
+        "studies",
+        "paper",
+        "analysis",
+        "exhibits",
+        "reports",
+        "wording",
+    },
     "lessons": {"names", "paper", "networks", "flow", "practice"},
     "reproduce": {
         "places",
@@ -110,7 +109,7 @@ MAY_IMPORT = {
         "analysis",
         "figures",
         "wording",
-        "exhibits.base",
+        "exhibits",
     },
     "bench": "*",
     "__main__": "*",
@@ -138,11 +137,7 @@ NAMES = {name_of(path): path for path in SOURCES}
 
 
 def part_of(name: str) -> str:
-    """rnnkit.tasks.perceptron -> tasks; the package itself is __init__. The exhibits' base, which
-    all may ask what belongs to a name, is a part of its own.
-    """
-    if name == "rnnkit.exhibits.base":
-        return "exhibits.base"
+    """rnnkit.tasks.perceptron -> tasks; the package itself is __init__."""
     return name.split(".")[1] if "." in name else "__init__"
 
 

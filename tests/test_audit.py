@@ -7,7 +7,15 @@ import pytest
 from scipy import stats
 
 from rnnkit import paper
-from rnnkit.analysis import audit
+from rnnkit.exhibits.audit import (
+    averaged_depths,
+    captions_slip,
+    feasible_runs,
+    impossible_df,
+    recovered_runs,
+    reruns,
+    solve_shares,
+)
 
 EIGHT = ("+rnn", "gru", "irnn", "lstm", "rnn", "ugrnn")  # the order of Table App.2
 
@@ -20,7 +28,7 @@ def test_two_degrees_of_freedom_are_impossible_and_both_are_at_one_layer():
     """By hand from Table 1 at one layer: GRU 845 + LSTM 880 - 2 = 1723 < 1750, and IRNN 433 - 1 =
     432 > 426.
     """
-    wrong = audit.impossible_df().query("not possible")
+    wrong = impossible_df().query("not possible")
     assert wrong[["n_layers", "first", "second", "df", "least", "most"]].values.tolist() == [
         [1, "gru", "lstm", 1750, 844, 1723],
         [1, "irnn", "rnn", 426, 432, 1216],
@@ -28,7 +36,7 @@ def test_two_degrees_of_freedom_are_impossible_and_both_are_at_one_layer():
 
 
 def test_all_25_tests_are_looked_at():
-    assert audit.impossible_df().n_layers.value_counts().to_dict() == {8: 15, 1: 10}
+    assert impossible_df().n_layers.value_counts().to_dict() == {8: 15, 1: 10}
 
 
 def test_welchs_bounds_are_those_of_scipys_test():
@@ -43,7 +51,7 @@ def test_welchs_bounds_are_those_of_scipys_test():
 
 def test_runs_implied_by_table_1_at_8_layers():
     # by hand: 1000 - 88, - 32, - 446, - 40, - 187, - 115
-    assert audit.feasible_runs() == {
+    assert feasible_runs() == {
         "+rnn": 912,
         "gru": 968,
         "irnn": 554,
@@ -57,20 +65,20 @@ def test_runs_recovered_from_the_15_tests():
     """The same solved by hand-made code elsewhere gave 912, 965, 555, 982, 805, 886; the digits
     that are printed allow no more.
     """
-    table = audit.recovered_runs()
+    table = recovered_runs()
     assert table.architecture.tolist() == list(EIGHT)
     for row, other in zip(table.itertuples(), (912, 965, 555, 982, 805, 886)):
         assert row.low <= other <= row.high and row.runs == pytest.approx(other, rel=0.005)
 
 
 def test_table_1_is_consistent_with_app_2_at_8_layers():
-    table = audit.recovered_runs()
+    table = recovered_runs()
     assert ((table.low <= table.table_1) & (table.table_1 <= table.high)).all()
 
 
 def test_the_solution_reproduces_the_printed_tests():
     """t and df computed anew by scipy from the recovered means, spreads and runs."""
-    table = audit.recovered_runs().set_index("architecture")
+    table = recovered_runs().set_index("architecture")
     for (first, second), (_, (t, df, _)) in paper.TABLE_APP2.items():
         a, b = table.loc[first], table.loc[second]
         found = stats.ttest_ind_from_stats(
@@ -105,20 +113,20 @@ def test_what_a_made_up_table_was_made_of_is_recovered(monkeypatch):
             (printed((mean[i] - mean[j]) / np.sqrt(q[i] + q[j])), printed(df), 0.5),
         )
     monkeypatch.setattr(paper, "TABLE_APP2", table)
-    found = audit.recovered_runs()
+    found = recovered_runs()
     assert (
         (found.low <= runs).all()
         and (runs <= found.high).all()
         and found.runs.to_numpy() == pytest.approx(runs, rel=0.1)
     )
-    assert audit.solve_shares().share.to_numpy() == pytest.approx(share, rel=0.1)
+    assert solve_shares().share.to_numpy() == pytest.approx(share, rel=0.1)
 
 
 def test_the_shares_of_runs_that_solve():
     """.43 of +RNN, .025 of GRU, .018 of UGRNN and .004 of the others, as solved by hand-made code
     elsewhere.
     """
-    share = by_architecture(audit.solve_shares(), "share")
+    share = by_architecture(solve_shares(), "share")
     expected = {
         "+rnn": 0.43,
         "gru": 0.025,
@@ -133,12 +141,12 @@ def test_the_shares_of_runs_that_solve():
 
 
 def test_the_two_point_model_fits_every_mean_and_spread():
-    table = audit.solve_shares()
+    table = solve_shares()
     assert table.mean_off.abs().max() < 2 and table.sd_off.abs().max() < 0.5  # standard errors
 
 
 def test_the_caption_calls_different_the_three_pairs_that_are_not():
-    table = audit.captions_slip()
+    table = captions_slip()
     called = table[table.called_different]
     assert len(called) == 3 and (called.p > 0.05).all() and not called.different.any()
     assert table[~table.called_different].different.all()
@@ -157,7 +165,7 @@ def test_reruns_of_app_1_against_the_original():
     """7.1, 2.7, 2.5, 1.2 and .68 by hand from the table's columns; no rerun of RNN and LSTM reached
     the original loss.
     """
-    table = audit.reruns()
+    table = reruns()
     ratio = by_architecture(table, "mean_over_original")
     assert {a: round(r, 2) for a, r in ratio.items()} == {
         "rnn": 7.08,
@@ -170,5 +178,5 @@ def test_reruns_of_app_1_against_the_original():
 
 
 def test_figure_1i_averages_other_depths_for_the_intersection_network():
-    depths = by_architecture(audit.averaged_depths(), "depths")
+    depths = by_architecture(averaged_depths(), "depths")
     assert depths.pop("+rnn") == (2, 4) and set(depths.values()) == {(1, 2, 4)}

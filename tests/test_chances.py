@@ -12,12 +12,11 @@ import synthetic_hard
 from scipy import stats
 
 from rnnkit import analysis, paper
-from rnnkit.analysis import FAILS, HOLDS, NO_NUMBERS, UNTESTED
-from rnnkit.analysis.chances import ALIKE, IDLE, NEVER, idle, rates_without_effect
-from rnnkit.analysis.claims import findings
-from rnnkit.analysis.convergence import halved, settled, with_half_the_steps
-from rnnkit.analysis.finding import Pair, told_apart
-from rnnkit.analysis.statistics import (
+from rnnkit.exhibits.base import tables_of
+from rnnkit.exhibits.chances import ALIKE, IDLE, NEVER, idle, rates_without_effect
+from rnnkit.exhibits.convergence import halved, settled, with_half_the_steps
+from rnnkit.exhibits.finding import FAILS, HOLDS, NO_NUMBERS, UNTESTED, Pair, told_apart
+from rnnkit.exhibits.statistics import (
     apart,
     fisher,
     holm,
@@ -27,7 +26,7 @@ from rnnkit.analysis.statistics import (
     spread_of_means,
     student,
 )
-from rnnkit.exhibits.base import tables_of
+from rnnkit.exhibits.verdicts import findings
 
 TIMES = 60
 SHUFFLES = 60

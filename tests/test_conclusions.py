@@ -14,8 +14,7 @@ import synthetic_hard
 import rnnkit as rk
 from rnnkit import analysis, paper
 from rnnkit.exhibits.base import exhibit, exhibits, shown_by
-from rnnkit.figures.conclusions import Conclusions, conclude
-from rnnkit.figures.facts import OF_TABLES
+from rnnkit.exhibits.conclusions import OF_TABLES, Conclusions, conclude
 from rnnkit.wording import and_list
 
 SHAPES = ("smoke", "quick")

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from rnnkit import analysis, figures, reproduce
+from rnnkit.exhibits.account import account_in, digest_of_file, digest_of_trials
 from rnnkit.exhibits.base import exhibits
-from rnnkit.figures import account, verdicts
+from rnnkit.exhibits.verdicts import block, verdict_rows
 from rnnkit.trials import TrialStore
 
 ROOT = Path(__file__).parents[1]
@@ -88,15 +89,13 @@ def test_every_claim_is_decided_once():
 
 
 def test_the_readme_has_the_verdicts_of_the_trials_that_ship(shipped):
-    assert verdicts.block(CLAIMS, len(shipped)) in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert block(CLAIMS, len(shipped)) in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_gallery_has_the_verdicts_of_its_table():
     text = (FIGURES / "README.md").read_text(encoding="utf-8")
     assert f"Claims of the paper: {analysis.tally(CLAIMS)} " in text
-    for (claim, theirs, ours, verdict), evidence in zip(
-        verdicts.verdict_rows(CLAIMS), CLAIMS.evidence
-    ):
+    for (claim, theirs, ours, verdict), evidence in zip(verdict_rows(CLAIMS), CLAIMS.evidence):
         assert f"| {claim} | {theirs} | {ours} | **{verdict}** | {evidence} |" in text
 
 
@@ -125,10 +124,10 @@ def test_the_discussion_counts_the_verdicts_of_the_gallery():
 
 
 def test_every_file_of_the_gallery_is_as_the_kit_wrote_it():
-    entries = account.account_in(FIGURES)
+    entries = account_in(FIGURES)
     for name, entry in entries.items():
         for file, digest in entry["files"].items():
-            assert account.digest_of_file(FIGURES / file) == digest, f"{file} of {name}"
+            assert digest_of_file(FIGURES / file) == digest, f"{file} of {name}"
     pictures = {path.name for path in FIGURES.glob("*.png") if not path.name.startswith("widget_")}
     assert pictures == {f"{name}.png" for name in entries} - {"gallery.png"}
 
@@ -140,13 +139,10 @@ def test_every_figure_is_of_the_trials_that_ship(shipped):
         {name: frame for name, frame in frames.items() if name in exhibits()}
     )
     trials = {
-        name: account.digest_of_trials(analysis.rows_of(name, frame))
-        for name, frame in wanted.items()
+        name: digest_of_trials(analysis.rows_of(name, frame)) for name, frame in wanted.items()
     }
     noted = {
-        name: entry["trials"]
-        for name, entry in account.account_in(FIGURES).items()
-        if name in exhibits()
+        name: entry["trials"] for name, entry in account_in(FIGURES).items() if name in exhibits()
     }
     assert noted == trials
 
@@ -159,4 +155,4 @@ def test_the_report_that_ships_is_of_the_trials_that_ship(shipped, monkeypatch):
         lambda *_, **__: pytest.fail("the trials of the report are not shipped"),
     )
     frame = report("mgu", scale_of("your_own_cell"), shipped, progress=False, workers=1).frame
-    assert account.account_in(FIGURES)["report_mgu"]["trials"] == account.digest_of_trials(frame)
+    assert account_in(FIGURES)["report_mgu"]["trials"] == digest_of_trials(frame)

@@ -8,17 +8,25 @@ import synthetic
 
 import rnnkit as rk
 from rnnkit import analysis, figures
-from rnnkit.analysis.judge import Measured, Rule, above
-from rnnkit.analysis.rows import capacity
 from rnnkit.exhibits import base
-from rnnkit.exhibits.base import Exhibit, exhibit, exhibits, remembered, tables_of
-from rnnkit.figures.style import new_figure, styled
-from rnnkit.figures.words import write_budget
+from rnnkit.exhibits.base import (
+    Exhibit,
+    _registered,
+    exhibit,
+    exhibits,
+    points,
+    remembered,
+    tables_of,
+)
+from rnnkit.exhibits.captions import write_budget
+from rnnkit.exhibits.judge import Measured, Rule, above
+from rnnkit.exhibits.selection import capacity
+from rnnkit.exhibits.style import new_figure, styled
 
 
 @styled
 def draw(frame):
-    best = base.points("bits_by_units", frame)["bits_by_units"]
+    best = points("bits_by_units", frame)["bits_by_units"]
     figure = new_figure(4)
     figure.subplots().plot(best.n_units, best.bits_per_param, "o")
     write_budget(figure, "bits_by_units", frame)
@@ -45,7 +53,7 @@ def one_of_ones_own(**changes):
 @pytest.fixture
 def own(monkeypatch):
     exhibits()
-    monkeypatch.setattr(base, "_registered", dict(base._registered))
+    monkeypatch.setattr(base, "_registered", dict(_registered))
     return one_of_ones_own()
 
 
@@ -70,9 +78,9 @@ def test_its_name_is_a_function_of_figures_and_a_word_to_compare_and_conclude(ow
 
 
 def test_a_name_that_is_taken_is_refused(own):
-    with pytest.raises(ValueError, match="name of its own, got 'fig1', which rnnkit.figures"):
+    with pytest.raises(ValueError, match="name of its own, got 'fig1', which rnnkit.exhibits"):
         one_of_ones_own(name="fig1")
-    assert exhibit("fig1").draw.__module__ == "rnnkit.figures.capacity"
+    assert exhibit("fig1").draw.__module__ == "rnnkit.exhibits.section_2_1.figure_1"
 
 
 def test_an_exhibit_may_be_made_again_as_a_cell_that_runs_twice_does(own):

@@ -6,11 +6,13 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from rnnkit.analysis import judge as judging
-from rnnkit.analysis.finding import FAILS, HOLDS, NO_NUMBERS, UNTESTED
-from rnnkit.analysis.judge import (
+from rnnkit.exhibits import judge as judging
+from rnnkit.exhibits.base import exhibits
+from rnnkit.exhibits.finding import FAILS, HOLDS, NO_NUMBERS, UNTESTED
+from rnnkit.exhibits.judge import (
     ALWAYS,
     NEVER,
+    SETTLED,
     Limit,
     Measured,
     Rule,
@@ -21,7 +23,6 @@ from rnnkit.analysis.judge import (
     judge,
     unlikely,
 )
-from rnnkit.exhibits.base import exhibits
 
 RULES = {id: rule for about in exhibits().values() for id, rule in about.claims.items()}
 
@@ -144,5 +145,5 @@ def test_p_values_decide_together(odds, verdict):
 def test_every_claim_is_a_row(id):
     rule = RULES[id]
     assert isinstance(rule, Rule) and callable(rule.measure)
-    assert rule.refutes in (judging.SETTLED, ALWAYS, NEVER) and all(rule.needs.values())
+    assert rule.refutes in (SETTLED, ALWAYS, NEVER) and all(rule.needs.values())
     assert (rule.limit is None) == (id == "C05")

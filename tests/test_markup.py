@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import rnnkit as rk
-from rnnkit.analysis.display import Best
+from rnnkit.exhibits.best_trials import BestTrials
 from rnnkit.markup import some, table, text
 
 
@@ -68,7 +68,7 @@ def test_an_experiment_shows_what_it_trains_at_each_scale(name):
 
 def test_the_best_trials_show_what_differs_in_them(store):
     best = rk.analysis.best_trials(store.frame(), 3)
-    assert isinstance(best, Best) and isinstance(best, pd.DataFrame) and len(best) == 3
+    assert isinstance(best, BestTrials) and isinstance(best, pd.DataFrame) and len(best) == 3
     rows = cells(best._repr_html_())
     names = [name for name, *_ in rows]
     assert rows[0] == ["", "number 1", "number 2", "number 3"]

@@ -14,8 +14,9 @@ import torch
 import rnnkit as rk
 from rnnkit import analysis, reports
 from rnnkit.cells import CELLS, LATER, PAPER
-from rnnkit.figures.report import more_cells, report, tables_of
-from rnnkit.figures.style import style_of
+from rnnkit.exhibits.cell_report import report, report_tables
+from rnnkit.exhibits.section_2_1.later_cells import draw
+from rnnkit.exhibits.style import style_of
 from rnnkit.studies import SCALES, studies_of
 from rnnkit.studies.experiments import battery
 from rnnkit.trials import TrialStore
@@ -289,7 +290,7 @@ def lines_of(ax):
 
 
 def test_later_cells_stand_below_the_six_with_a_marker_for_each_size(trials):
-    figure, best = more_cells(trials), analysis.stored_bits(trials)
+    figure, best = draw(trials), analysis.stored_bits(trials)
     first, second = figure.axes
     names = analysis.in_order(best.architecture)
     assert [label.get_text() for label in first.get_yticklabels()] == list(
@@ -314,7 +315,7 @@ def test_later_cells_have_names_and_colours_of_their_own():
 
 def test_the_report_draws_what_its_tables_hold(store):
     figure = report("mgu", store.frame())
-    best, errors, shares = tables_of(store.frame())
+    best, errors, shares = report_tables(store.frame())
     bits, diverged, units, _ = figure.axes
     own = best[best.architecture == "mgu"].bits_per_param
     assert [x for line in lines_of(bits)[0] for x in line.get_xdata()] == pytest.approx(list(own))

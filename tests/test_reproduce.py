@@ -19,7 +19,7 @@ import pytest
 
 from rnnkit import reproduce as rep
 from rnnkit.__main__ import main
-from rnnkit.figures import account
+from rnnkit.exhibits.account import account_in, unchanged
 from rnnkit.notebooks import copy_into
 from rnnkit.reproduce import NOTEBOOKS, NotebookError, choose, claims_text, run_notebook
 from rnnkit.studies import EXPERIMENTS
@@ -261,7 +261,7 @@ def test_results_go_where_git_does_not_look_unless_another_folder_is_named():
 )
 def test_a_file_that_the_kit_did_not_write_is_not_replaced(books, name, monkeypatch):
     monkeypatch.setattr(
-        "rnnkit.figures.account.PATIENCE", 0.0
+        "rnnkit.exhibits.account.PATIENCE", 0.0
     )  # no other run is about to say that it wrote it
     out = books / "mine"
     (out / name).parent.mkdir(parents=True)
@@ -284,7 +284,7 @@ def test_a_figure_whose_trials_are_the_same_is_not_drawn_again(books, monkeypatc
     reproduced(books, only="calibration")
     drawn = []
     monkeypatch.setattr(
-        "rnnkit.figures.files.save", lambda figure, name, *_: drawn.append(name) or []
+        "rnnkit.exhibits.gallery.save", lambda figure, name, *_: drawn.append(name) or []
     )
     reproduced(books, only="calibration")
     assert drawn == []
@@ -295,12 +295,12 @@ def test_a_figure_is_drawn_again_once_its_trials_or_the_code_change(books, monke
     first = (books / "figures" / "calibration.csv").read_bytes()
     reproduced(books, only="calibration", trials=3)
     assert (books / "figures" / "calibration.csv").read_bytes() != first
-    monkeypatch.setattr("rnnkit.figures.account.digest_of_code", lambda: "other code")
+    monkeypatch.setattr("rnnkit.exhibits.account.digest_of_code", lambda: "other code")
     assert (
-        account.unchanged(
+        unchanged(
             books / "figures",
             "calibration",
-            account.account_in(books / "figures")["calibration"]["trials"],
+            account_in(books / "figures")["calibration"]["trials"],
         )
         is None
     )

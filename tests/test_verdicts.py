@@ -5,7 +5,7 @@
 import pytest
 
 from rnnkit import analysis, paper
-from rnnkit.analysis import FAILS, HOLDS, UNTESTED
+from rnnkit.exhibits.finding import FAILS, HOLDS, UNTESTED
 from rnnkit.reproduce import verdicts
 from rnnkit.studies import run
 from rnnkit.trials import StoreError

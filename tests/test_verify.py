@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import rnnkit.studies.verify as module
 from rnnkit.__main__ import main
-from rnnkit.analysis import origin, short_origin
+from rnnkit.exhibits.budget import origin, short_origin
 from rnnkit.studies import provenance, run
 from rnnkit.studies.verify import (
     CHAOS,

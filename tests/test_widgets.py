@@ -11,7 +11,7 @@ import matplotlib
 import pytest
 from PIL import Image
 
-from rnnkit.figures.style import PAPER_STYLE
+from rnnkit.exhibits.style import PAPER_STYLE
 from rnnkit.widgets import WIDGETS, Panel, button, choice, slider, theme_for, widget
 from rnnkit.widgets import panel as frame
 from rnnkit.widgets.panel import STILL, png

@@ -1,12 +1,13 @@
 """An exhibit is a figure or table with all that belongs to it, in one object in one file.
 
-To add a figure of one's own, write a file in this folder, and nothing else:
+To add a figure of one's own, write a file in this folder or in that of its section, and nothing
+else:
 
-    from rnnkit import analysis
-    from rnnkit.analysis.rows import capacity
     from rnnkit.exhibits.base import Exhibit, points
-    from rnnkit.figures.style import new_figure, styled
-    from rnnkit.figures.words import write_budget
+    from rnnkit.exhibits.best_trials import stored_bits
+    from rnnkit.exhibits.captions import write_budget
+    from rnnkit.exhibits.selection import capacity
+    from rnnkit.exhibits.style import new_figure, styled
 
     @styled
     def draw(frame):
@@ -26,7 +27,7 @@ To add a figure of one's own, write a file in this folder, and nothing else:
         select=capacity,
         trials="capacity task",
         experiment="fig1",
-        tables={"bits_by_units": lambda of: analysis.stored_bits(of.rows)},
+        tables={"bits_by_units": lambda of: stored_bits(of.rows)},
         draw=draw,
         alt="bits per parameter against units per layer.",
         facts=lambda rows, tables: ["A sentence of what is to be seen."],
@@ -42,9 +43,9 @@ caption, its CSV and its verdicts, from the trials of the experiment that it nam
 trials of its own also needs a row of `EXPERIMENTS` in studies/experiments.py that bears its name.
 Written in a notebook instead of a file, the same lines make an exhibit of that notebook.
 
-`inputs` in this folder is an example that is whole: its table, its drawing and its facts stand
-beside their exhibit. Here nothing is computed or drawn, so that analysis and figures may ask what
-belongs to a name.
+`section_2_1/inputs.py` is a complete example: its trials, its table, its drawing and its facts
+stand beside their exhibit. Nothing is computed or drawn in the present module, so that any other
+may ask what belongs to a name.
 """
 
 import importlib
@@ -53,6 +54,7 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import pandas as pd
 
@@ -80,8 +82,13 @@ COLUMNS = (
     "scale",
     "unroll",
 )
+
+
 LAST = 99.0  # the place of an exhibit that names none
+
+
 _registered: dict[str, "Exhibit"] = {}
+_illustrations: dict[str, Callable] = {}
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,7 @@ class Exhibit:
     facts: Callable
     numbers: Callable | None = None
     note: Callable | None = None
-    claims: Mapping[str, Callable] = field(default_factory=dict)
+    claims: Mapping[str, Any] = field(default_factory=dict)
     judged: str = ""
     columns: Mapping[str, list[str]] = field(default_factory=dict)
     experiment: str = ""
@@ -152,6 +159,25 @@ def exhibit(name: str) -> Exhibit:
     return found[resolve_name("figure", name, found)]
 
 
+def illustration(*names: str):
+    """Decorates a function that draws a figure from something else than trials, so that it is known
+    by these names. The figure carries its own `alt`, `caption` and `tables`; a notebook shows it,
+    and the gallery does not.
+    """
+
+    def register(draw):
+        _illustrations.update(dict.fromkeys(names, draw))
+        return draw
+
+    return register
+
+
+def illustrations() -> dict[str, Callable]:
+    """Name -> function of the figures that are drawn from something else than trials."""
+    _discover()
+    return dict(_illustrations)
+
+
 def shown_by() -> dict[str, str]:
     """Experiment without an exhibit of its name -> the exhibit that shows it."""
     return {experiment: name for name, about in exhibits().items() for experiment in about.also}
@@ -159,10 +185,10 @@ def shown_by() -> dict[str, str]:
 
 @cache
 def _discover():
-    """Loads the files of this folder, each of which registers its exhibits."""
+    """Loads the modules of this folder, each of which registers its exhibits and illustrations."""
     folder = importlib.import_module(__package__)
-    for module in pkgutil.iter_modules(folder.__path__):
-        importlib.import_module(f"{__package__}.{module.name}")
+    for module in pkgutil.walk_packages(folder.__path__, f"{__package__}."):
+        importlib.import_module(module.name)
 
 
 class Tables(Mapping):

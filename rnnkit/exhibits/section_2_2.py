@@ -1,18 +1,391 @@
-"""Memory throughput (section 2.2): Figure 2c, and what a step costs."""
+"""Memory throughput (section 2.2, Figure 2c): the least error of N units, and how far above it
+networks stay; what a step costs.
+"""
 
+import math
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
+import seaborn as sns
 
-from rnnkit.analysis import throughput
-from rnnkit.analysis.finding import EXACT, LINEAR, MIN_CELLS, ON_CURVE, SURE
-from rnnkit.analysis.judge import ALWAYS, Limit, Rule, below
-from rnnkit.analysis.rows import NETWORK, searched, searched_at_length
-from rnnkit.analysis.throughput import memory_errors, step_costs
-from rnnkit.exhibits.base import Exhibit
-from rnnkit.figures import facts
-from rnnkit.figures.loss import FOUND
-from rnnkit.figures.style import HALF_SEARCH
-from rnnkit.figures.throughput import fig2c, g01
-from rnnkit.figures.words import each
+from rnnkit import paper
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import LOSSES, best_losses, in_order
+from rnnkit.exhibits.budget import Budget
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, by_architecture, network_name, write_budget
+from rnnkit.exhibits.convergence import trials_of
+from rnnkit.exhibits.finding import EXACT, LINEAR, MIN_CELLS, ON_CURVE, SURE, mean, of_the_paper
+from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, below
+from rnnkit.exhibits.selection import NETWORK, searched, searched_at_length
+from rnnkit.exhibits.statistics import slope_loglog, student
+from rnnkit.exhibits.style import (
+    DASHED,
+    GREY,
+    HALF_SEARCH,
+    architecture_keys,
+    curves,
+    depth_keys,
+    half_search_key,
+    legend,
+    letter,
+    line_key,
+    log_ticks,
+    new_figure,
+    reference,
+    short,
+    styled,
+    write_at_right,
+    write_note,
+)
+from rnnkit.theory import memory_bound, multiplications
+from rnnkit.wording import and_list, count, label_of, size_range
+
+
+def memory_errors(rows: pd.DataFrame) -> pd.DataFrame:
+    """Best error of each network beside its `bound` and the `excess` over it, out of trials of
+    memory throughput (Figure 2c).
+    """
+    points = best_losses(rows)
+    points = points[points.n_units > 0]
+    points = points.assign(bound=memory_bound(points.n_units, points.n_in))
+    return points.assign(excess=points.loss - points.bound).sort_values(
+        ["n_layers", "n_units"], kind="stable", ignore_index=True
+    )
+
+
+def step_costs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Cost of one training step of each network: a row each, with `seconds` (median over feasible
+    trials) and `multiplications`.
+
+    The latter are those of one example in one time step forwards, a product for each weight of a
+    matrix; training costs three times as much. nan for a cell that is not the paper's.
+    """
+    rows = rows[~rows.infeasible.astype(bool) & (rows.steps > 0) & (rows.seconds > 0)]
+    keys = [
+        "task_type",
+        "form",
+        "n_in",
+        "unroll",
+        "n_layers",
+        "n_units",
+        "architecture",
+        "num_params",
+        "device",
+    ]
+    table = (
+        (rows.seconds / rows.steps)
+        .groupby([rows[key] for key in keys], sort=False)
+        .agg(["median", "size"])
+        .reset_index()
+    )
+    table = table.rename(columns={"median": "seconds", "size": "trials"})
+    counted = [
+        multiplications(row.architecture, row.n_layers, row.n_units, row.n_in, row.num_params)
+        for row in table.itertuples()
+    ]
+    return table.assign(multiplications=counted)
+
+
+LEAST_EXCESS = 1e-4  # where the axis of excesses ends; less is drawn there
+INFEASIBLE = "no feasible trial"
+
+
+@styled
+def draw_memory(frame):
+    """Figure 2c: error of memory throughput against units, all architectures and depths, beside the
+    bound; ours: the excess over it.
+
+    ValueError without trials.
+    """
+    best = points("fig2c", frame)["fig2c"]
+    n_in = int(best.n_in.max())
+    figure = new_figure(5.0)
+    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    most = 1.08 * max(best.n_units.max(), 1.2 * n_in)
+    for ax in (left, right):
+        ax.axvline(n_in, color="black", linewidth=1, zorder=1)
+        ticks = _ticks(best.n_units.unique(), n_in, 0.055 * most)
+        ax.set(xlabel="units per layer, N", xlim=(0, most), xticks=ticks)
+    _draw_errors(left, best, n_in, most)
+    _draw_excesses(right, best)
+    sns.despine(figure)
+    keys = architecture_keys(best.architecture) + depth_keys(best.n_layers.unique())
+    legend(figure, [*keys, half_search_key()])
+    write_budget(figure, "fig2c", frame)
+    return figure
+
+
+def _draw_errors(ax, best, n_in: int, most: float):
+    """Panel c: the error of each network, and the bound."""
+    letter(ax, "c", "all depths")
+    units = np.linspace(0, most, 500)
+    ax.plot(units, memory_bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
+    write_note(ax, "no network can be here:\nbound 1 - N / n_in,\nnot a fit", 0.03, 0.12, ha="left")
+    ax.annotate(
+        f"n_in = {n_in}",
+        (n_in, 1),
+        (4, -2),
+        ("data", "axes fraction"),
+        "offset points",
+        va="top",
+        fontsize=8.5,
+    )
+    feasible = best.dropna(subset="loss")
+    highest = max([1.0, *feasible.loss, *feasible.loss_high.dropna()])
+    ax.set(ylabel="squared error per dimension", ylim=(-0.02, 1.16 * highest))
+    if feasible.empty:
+        return write_note(ax, INFEASIBLE, 0.6, 0.45)
+    curves(ax, feasible, "loss", x="n_units", spacing=1.5)
+
+
+def _draw_excesses(ax, best):
+    """Ours: how far the error of each network is above the bound."""
+    letter(ax, "", "ours: excess over the bound")
+    feasible = best.dropna(subset="loss")
+    half = feasible.excess + feasible.loss_high - feasible.loss
+    highest = max([1.0, *1.5 * feasible.excess, *1.5 * half.dropna()])
+    ax.set(yscale="log", ylim=(LEAST_EXCESS / 1.5, highest), ylabel="error - (1 - N / n_in)")
+    reference(ax, EXACT, f"exact:\nup to {EXACT:g}")
+    if feasible.empty:
+        return write_note(ax, INFEASIBLE, 0.3, 0.3)
+    drawn = feasible.assign(
+        excess=feasible.excess.clip(lower=LEAST_EXCESS), excess_high=half.clip(lower=LEAST_EXCESS)
+    )
+    curves(ax, drawn, "excess", x="n_units", spacing=1.5)
+
+
+def _ticks(values, first, room) -> list:
+    """Ticks at `first` and at all values that stand `room` or more from the other ticks."""
+    ticks = [first]
+    for value in sorted(values, key=lambda v: abs(v - first)):
+        if all(abs(value - other) >= room for other in ticks):
+            ticks.append(value)
+    return sorted(ticks)
+
+
+@styled
+def draw_costs(frame):
+    """Ours: seconds and multiplications of a step against parameters and against units, with slopes
+    1 and 2. ValueError without trials.
+    """
+    costs = points("g01", frame)["g01"]
+    figure = new_figure(6.6)
+    axes = figure.subplots(2, 2, sharex="col", sharey="row")
+    labels = {
+        "seconds": "time per training step",
+        "multiplications": "multiplications per\nexample and time step",
+    }
+    for row, (y, text) in zip(axes, labels.items()):
+        row[0].set_ylabel(text)
+        for ax, (x, power) in zip(row, (("num_params", 1), ("n_units", 2))):
+            _draw_cost(ax, costs, x, y, power)
+    for ax, name in zip(axes[1], ("parameters, P", "units per layer, N")):
+        ax.set_xlabel(name)
+        log_ticks(ax.xaxis)
+    for ax, y, text in zip(axes[:, 0], labels, (_duration, short)):
+        if costs[y].notna().any():
+            log_ticks(ax.yaxis, text)
+    sns.despine(figure)
+    if len(costs):
+        keys = architecture_keys(costs.architecture) + depth_keys(costs.n_layers.unique())
+        legend(figure, [*keys, line_key("slope 1 or 2")])
+    write_budget(figure, "g01", frame)
+    return figure
+
+
+def _duration(seconds: float) -> str:
+    """20 µs, 1 ms, 3 s."""
+    for size, unit in ((1, "s"), (1e-3, "ms")):
+        if seconds >= size:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds / 1e-6:.4g} µs"
+
+
+def _draw_cost(ax, costs, x: str, y: str, power: int):
+    """One cost against one size on logarithmic axes, with a line of slope `power` through the
+    middle.
+    """
+    ax.set(xscale="log", yscale="log")
+    known = costs.dropna(subset=y)
+    if known.empty:
+        reason = INFEASIBLE if costs.empty else "not counted: not a cell of the paper's"
+        return write_note(ax, reason)
+    curves(ax, known, y, x=x)
+    xs = np.array([known[x].min(), known[x].max()])
+    guide = np.exp(np.log(known[y]).mean()) * (xs / np.exp(np.log(known[x]).mean())) ** power
+    ax.plot(xs, guide, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+    write_at_right(ax, guide[1], f"slope {power}")
+
+
+NEAR = 0.01  # of the variance: an error this near its bound lies on it, to the eye
+
+
+def memory_facts(rows, tables) -> list[str]:
+    table = tables["fig2c"].dropna(subset="loss")
+    if table.empty:
+        return [NOTHING_TO_SEE]
+    near = (
+        table.assign(near=table.excess <= NEAR)
+        .groupby("architecture", sort=False)
+        .near.agg(["sum", "size"])
+    )
+    counts = and_list(
+        f"{label_of(a)} {near['sum'][a]} of {near['size'][a]}" for a in in_order(near.index)
+    )
+    worst = table.loc[table.excess.idxmax()]
+    return [
+        f"Networks within {NEAR:g} of the bound: {counts}.",
+        (
+            f"The farthest above it, by {worst.excess:.3g}, is {network_name(worst)}: {worst.n_units}"
+            " units per layer."
+        ),
+    ]
+
+
+def cost_facts(rows, tables) -> list[str]:
+    table = tables["g01"]
+    if table.empty:
+        return [NOTHING_TO_SEE]
+    low, high = table.loc[table.num_params.idxmin()], table.loc[table.num_params.idxmax()]
+    more, longer = high.num_params / low.num_params, high.seconds / low.seconds
+    smallest = f"{1e6 * low.seconds:,.0f} µs in the smallest network, {network_name(low)}"
+    largest = f"{1e6 * high.seconds:,.0f} µs in the largest, {network_name(high)}"
+    return [
+        f"A training step takes {smallest}, and {largest}.",
+        f"That is {longer:.2g} times as long for {more:.2g} times the parameters.",
+    ]
+
+
+def exact_if_enough_units(rows, points, spent: Budget) -> Measured:
+    """M01: the mean error of networks of n_in units and more; `worst` is the greatest of these, and
+    `beaten` by how much a network with fewer units beats the bound, which none can.
+    """
+    points = of_the_paper(points).dropna(subset="loss")
+    enough, short = points[points.n_units >= points.n_in], points[points.n_units < points.n_in]
+    few = (
+        f"{count(len(short), 'network')} with too few units and {len(enough)} with enough, and it"
+        f" takes {MIN_CELLS} of each"
+    )
+    shown = Measured(
+        mean(enough.loss),
+        *student(enough.loss),
+        has={"with enough units": len(enough), "with too few": len(short)},
+        lacks=few if len(points) else "no trial was feasible",
+    )
+    if not len(enough) or not len(short):
+        return shown
+    worst, missed = enough.loc[enough.loss.idxmax()], enough[enough.loss > EXACT]
+    beaten = -short.excess.min()
+    still = f"; {len(missed)} of {len(enough)} networks with enough units stay above {EXACT:g}"
+    wrong = "; a network beats the bound, which none can: the evaluation is wrong"
+    return replace(
+        shown,
+        words=f"{errors_near_enough_units(points)}; the worst with enough is {label_of(worst.architecture)},"
+        f" {worst.loss:.3g} with {worst.n_units} units",
+        more={"worst": worst.loss, "beaten": beaten},
+        if_holds=f"; exact is up to {EXACT:g}, and the bound forbids it below",
+        if_fails=wrong if beaten > EXACT else still,
+        search=trials_of(rows, missed),
+        sure=beaten > EXACT,
+    )
+
+
+def errors_near_enough_units(points: pd.DataFrame) -> str:
+    """Mean errors at the number of inputs and at its neighbours on both sides, those of 56, 64 and
+    72 units in the paper's size.
+    """
+    means, n_in = points.groupby("n_units").loss.mean(), points.n_in.max()
+    below, above = [n for n in means.index if n < n_in], [n for n in means.index if n > n_in]
+    near = [*below[-1:], *(n for n in means.index if n == n_in), *above[:1]]
+    return f"{and_list(f'{means[n]:.3f}' for n in near)} at {and_list(near)} units"
+
+
+def learned_too_little(points: pd.DataFrame) -> str:
+    """What is said of networks that learned, on average, less than half of what the bound allows;
+    empty for others.
+    """
+    missed = (points.excess / (1 - points.bound)).mean()
+    return (
+        f"networks that miss {missed:.0%} of what the bound allows have learned too little to tell"
+        if missed > 0.5
+        else ""
+    )
+
+
+def on_the_curve(rows, points, spent: Budget) -> Measured:
+    """M02: by how much the error of networks with too few units exceeds the bound, on average."""
+    short = of_the_paper(points[points.n_units < points.n_in]).dropna(subset="loss")
+    shown = Measured(
+        mean(short.excess),
+        *student(short.excess),
+        has={"networks": len(short)},
+        lacks=f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}",
+    )
+    if short.empty:
+        return shown
+    return replace(
+        shown,
+        words=f"{len(short)} networks of {size_range(short.n_units)} units, at most"
+        f" {short.excess.max():.3f}; on the curve is up to {ON_CURVE:g}",
+        doubt=learned_too_little(short),
+        search=rows[rows.n_units < points.n_in.max()],
+    )
+
+
+def one_curve(rows, points, spent: Budget) -> Measured:
+    """M03: highest less lowest error at equal units, on average over the numbers of units that all
+    networks were trained at.
+    """
+    points = of_the_paper(points)
+    table = (
+        points.pivot_table("loss", "n_units", ["architecture", "n_layers"])
+        .dropna(axis=1, how="all")
+        .dropna()
+    )
+    if len(table) < MIN_CELLS or table.shape[1] < 3:
+        few = f"{count(table.shape[1], 'network')} at {len(table)} common numbers of units"
+        return Measured(lacks=f"{few}, too few to compare")
+    ranges = table.max(axis=1) - table.min(axis=1)
+    absent = [label_of(a) for a in paper.ARCHITECTURES if a not in set(points.architecture)]
+    absent += [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(points.n_layers)]
+    return Measured(
+        mean(ranges),
+        *student(ranges),
+        f"{table.shape[1]} networks at {and_list(table.index)} units, widest at {ranges.idxmax()} with"
+        f" {ranges.max():.3f}; one curve is up to {ON_CURVE:g}",
+        doubt=learned_too_little(points),
+        partial=f", but {and_list(absent)} not trained" if absent else "",
+    )
+
+
+def cost_is_linear(rows, points, spent: Budget) -> Measured:
+    """G01: slope of log seconds of a training step on log parameters, a level for each architecture
+    and depth; `counted` is that of multiplications.
+    """
+    costs = of_the_paper(points)
+    if costs.empty:
+        return Measured(lacks="no trial was feasible")
+    series = costs.architecture + costs.n_layers.astype(str) + costs.task_type
+    slope, low, high = slope_loglog(costs.num_params, costs.seconds, series)
+    sizes = f"{size_range(costs.num_params)} parameters"
+    if math.isnan(low) or costs.num_params.max() < 10 * costs.num_params.min():
+        return Measured(slope, low, high, lacks=f"networks of {sizes}, and it takes a decade")
+    units = slope_loglog(costs.n_units, costs.seconds, series)[0]
+    counted, by_units = (
+        slope_loglog(costs[x], costs.multiplications, series)[0] for x in ("num_params", "n_units")
+    )
+    slowly = "what a step costs whatever the size still weighs, so time grows more slowly"
+    return Measured(
+        slope,
+        low,
+        high,
+        f"measured seconds go as units^{units:.2f}; multiplications as parameters^{counted:.2f} and"
+        f" units^{by_units:.2f} (2 where units far outnumber inputs),"
+        f" {count(len(costs), 'network')} of {sizes}",
+        more={"counted": counted},
+        if_open=f"; {slowly}" if high < 1 else "",
+    )
 
 
 def mean_excess(table: pd.DataFrame) -> pd.Series:
@@ -32,7 +405,7 @@ def _is_linear(m) -> bool:
 
 MEMORY = {
     "M01": Rule(
-        throughput.exact_if_enough_units,
+        exact_if_enough_units,
         Limit(
             lambda m: m.more["worst"] <= EXACT and m.more["beaten"] <= EXACT,
             fails=lambda m: m.more["worst"] > EXACT or m.more["beaten"] > EXACT,
@@ -40,11 +413,13 @@ MEMORY = {
         needs={"with enough units": MIN_CELLS, "with too few": MIN_CELLS},
         trials=0,
     ),
-    "M02": Rule(throughput.on_the_curve, below(ON_CURVE), needs={"networks": MIN_CELLS}, trials=0),
-    "M03": Rule(throughput.one_curve, below(ON_CURVE), trials=0),
+    "M02": Rule(on_the_curve, below(ON_CURVE), needs={"networks": MIN_CELLS}, trials=0),
+    "M03": Rule(one_curve, below(ON_CURVE), trials=0),
 }
+
+
 LINEAR_COST = Rule(
-    throughput.cost_is_linear,
+    cost_is_linear,
     Limit(lambda m: not abs(m.more["counted"] - 1) > LINEAR and _is_linear(m), fails=_costs_more),
     refutes=ALWAYS,
     trials=0,
@@ -66,20 +441,21 @@ Exhibit(
     select=searched_at_length("mem_thru"),
     trials="memory task",
     tables={"fig2c": lambda of: memory_errors(of.rows)},
-    columns={"fig2c": [*NETWORK, "bound", "excess", *FOUND]},
-    draw=fig2c,
+    columns={"fig2c": [*NETWORK, "bound", "excess", *LOSSES]},
+    draw=draw_memory,
     panels=("c",),
     alt=(
         "squared error against units a layer, beside the bound and the number of inputs, and the"
         " excess over the bound."
     ),
-    numbers=lambda tables: each(
+    numbers=lambda tables: by_architecture(
         "Largest mean excess over the bound", mean_excess(tables["fig2c"]), ".3g"
     ),
-    facts=facts.memory,
+    facts=memory_facts,
     claims=MEMORY,
     budget="hundreds to thousands of trials a point, 64 inputs, 12 time steps",
 )
+
 
 Exhibit(
     name="g01",
@@ -95,14 +471,14 @@ Exhibit(
     trials="memory task",
     experiment="fig2c",
     tables={"g01": lambda of: step_costs(of.rows)},
-    draw=g01,
+    draw=draw_costs,
     alt=(
         "seconds and multiplications of a step against parameters and against units, beside slopes"
         " 1 and 2."
     ),
-    numbers=lambda tables: each(
+    numbers=lambda tables: by_architecture(
         "Most seconds a step", tables["g01"].groupby("architecture").seconds.max(), ".2g"
     ),
-    facts=facts.costs,
+    facts=cost_facts,
     claims={"G01": LINEAR_COST},
 )

@@ -1,23 +1,343 @@
-"""Similar losses at equal parameters (section 3): Figure 3."""
+"""Figure 3 of the paper: best losses on text and on random functions against parameters and against
+units (section 3).
+"""
 
-from rnnkit.analysis import loss
-from rnnkit.analysis.finding import LEARNED, SMALL_FACTOR
-from rnnkit.analysis.judge import ALWAYS, Limit, Rule, above, below
-from rnnkit.analysis.loss import best_losses
-from rnnkit.analysis.rows import NETWORK, searched
-from rnnkit.exhibits.base import Exhibit
-from rnnkit.figures import facts
-from rnnkit.figures.loss import FOUND, fig3
-from rnnkit.figures.style import HALF_SEARCH
-from rnnkit.figures.words import each, task_name
+import math
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from scipy import stats
+
+from rnnkit import paper
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import LOSSES, best_losses, in_order
+from rnnkit.exhibits.budget import Budget
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, by_architecture, task_name, write_budget
+from rnnkit.exhibits.finding import LEARNED, MIN_CELLS, SMALL_FACTOR, of_the_paper, shared, too_few
+from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, above, below
+from rnnkit.exhibits.overlays import authors_sizes, overlay
+from rnnkit.exhibits.selection import NETWORK, searched
+from rnnkit.exhibits.statistics import bootstrap, slope_loglog, spread_of_means
+from rnnkit.exhibits.style import (
+    DASHED,
+    DOTTED,
+    GREY,
+    HALF_SEARCH,
+    architecture_keys,
+    curves,
+    half_search_key,
+    legend_panel,
+    letter,
+    line_key,
+    log_ticks,
+    new_figure,
+    parameters_axis,
+    style_of,
+    styled,
+    write_note,
+)
+from rnnkit.theory import RANDOM_FUNCTION, chance, memorised
+from rnnkit.wording import and_list, count, label_of, layers, size_range
+
+LETTERS = {"text8": "abc", "rcf": "efg"}
+
+
+@styled
+def draw(frame):
+    """Figure 3: (a-c) bits per character on text8 at depths 1, 2 and 4, (d) against units at depth
+    1, (e-g) error on random functions.
+
+    ValueError without trials.
+    """
+    best = points("fig3", frame)["fig3"]
+    figure = new_figure(9.6)
+    axes = figure.subplots(4, 2)
+    text, against_units = [*axes[0], axes[1, 0]], axes[1, 1]
+    functions = [*axes[2], axes[3, 0]]
+    authors_key = []
+    for panels, task in ((text, "text8"), (functions, "rcf")):
+        authors_key = _against_parameters(panels, best, task) or authors_key
+    _against_units(against_units, best[best.task_type == "text8"])
+    against_units.set_ylim(text[0].get_ylim())
+    sns.despine(figure)
+    legend_panel(axes[3, 1], _keys(best) + authors_key)  # the paper has seven panels
+    write_budget(figure, "fig3", frame)
+    return figure
+
+
+def _against_parameters(panels, best, task: str) -> list:
+    """The panels of a task, one for each depth, with one axis of losses; gives the legend's entry
+    of the authors' trials.
+    """
+    part = best[best.task_type == task]
+    form = part.form.iloc[0] if len(part) else ""
+    sizes = sorted(
+        {*(part if len(part) else best).max_params.unique(), *authors_sizes("fig3", task, form)}
+    )
+    for ax, depth, name in zip(panels, paper.DEPTHS, LETTERS[task]):
+        letter(ax, name, f"{task_name(task, form)}, {layers(depth)}")
+        parameters_axis(ax, sizes, "parameters, P", part.num_params.min())
+        _draw_losses(ax, part[part.n_layers == depth], "num_params", _why_empty(part, task, depth))
+        _landmarks(ax, task, form, depth)
+        ax.set_ylim(_loss_range(part, task))
+        ax.set_ylabel("bits per character" if task == "text8" else "weighted squared error")
+    return overlay(dict(zip(paper.DEPTHS, panels)), "fig3", task, form=form)
+
+
+def _keys(best) -> list:
+    """Entries of the legend: architectures, what half of a search would have found, landmarks."""
+    text = f"chance: {chance('rcf'):g} (text: {chance('text8'):.2f} bits)"
+    keys = [
+        *architecture_keys(best.architecture),
+        half_search_key(),
+        line_key(text),
+        line_key("e-g: if each parameter held a sample", DOTTED),
+    ]
+    forms = best.form[best.task_type == "text8"]
+    if len(forms) and _is_text8(forms.iloc[0]):
+        keys.append(line_key("published (see caption)", "none", marker="x"))
+    return keys
+
+
+def _draw_losses(ax, part, x, reason: str):
+    feasible = part.dropna(subset="loss")
+    if len(feasible):
+        curves(ax, feasible, "loss", x=x, depths=False)
+    else:
+        write_note(ax, reason, 0.5, 0.45)
+
+
+def _why_empty(part, task, depth) -> str:
+    if part.empty:
+        return "not trained\nat this scale"
+    return (
+        "no feasible trial"
+        if (part.n_layers == depth).any()
+        else f"depth {depth}: not trained\nat this scale"
+    )
+
+
+def _loss_range(part, task) -> tuple[float, float]:
+    """Ends of the axis of losses, which all panels of a task share: from 0 to chance for random
+    functions; for text those of what was found and what half of the searches would have found.
+    """
+    losses = pd.concat([part.loss, part.loss_high]).dropna()
+    if task == "rcf" or losses.empty:
+        return 0, 1.08 * max([chance(task), *losses])
+    air = 0.08 * max(losses.max() - losses.min(), 0.02 * losses.max())
+    return losses.min() - air, losses.max() + air
+
+
+def _landmarks(ax, task, form, depth):
+    """What chance costs, what one memorised sample per parameter would leave, and for text8 itself
+    what others found.
+    """
+    ax.axhline(chance(task), color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+    if task == "rcf" and form in RANDOM_FUNCTION:
+        xs = np.geomspace(*ax.get_xlim(), 50)
+        ax.plot(
+            xs,
+            memorised(xs, **RANDOM_FUNCTION[form]),
+            color=GREY,
+            linewidth=1,
+            linestyle=DOTTED,
+            zorder=1,
+            label="_memorised",
+        )
+    elif _is_text8(form):
+        for architecture, values in paper.TEXT8_ANCHORS.get(depth, {}).items():
+            ax.plot(
+                *zip(*values),
+                "x",
+                color=style_of([architecture])[architecture].color,
+                markersize=5,
+                zorder=2,
+                label="_anchor",
+            )
+
+
+def _is_text8(form) -> bool:
+    return bool(form) and "sample" not in form
+
+
+def _against_units(ax, part):
+    """Panel d: the same losses against units per layer."""
+    form = part.form.iloc[0] if len(part) else ""
+    letter(ax, "d", f"{task_name('text8', form)}, 1 layer")
+    one = part[(part.n_layers == 1) & (part.n_units > 0)]
+    units = sorted((one if len(one) else part).n_units.unique()) or [1]
+    parameters_axis(ax, [max(1, unit) for unit in units], "units, N")
+    ax.set_xlim(max(1, min(units)) / 1.3, max(1, *units) * 1.3)
+    log_ticks(ax.xaxis)
+    _draw_losses(ax, one, "n_units", _why_empty(part, "text8", 1))
+    ax.set_ylim(_loss_range(part, "text8"))
+    ax.set_ylabel("bits per character")
+
+
+UNITS = {"text8": " bits per character"}  # of a loss; all others have none
+
+
+def facts(rows, tables) -> list[str]:
+    table, said = tables["fig3"].dropna(subset="loss"), []
+    for (task, form), part in table.groupby(["task_type", "form"], sort=False):
+        part = part[part.max_params == part.max_params.max()]
+        name, unit = task_name(task, form), UNITS.get(task, "")
+        for depth, networks in part.groupby("n_layers"):
+            least, most = networks.loc[networks.loss.idxmin()], networks.loc[networks.loss.idxmax()]
+            said.append(
+                f"{name[0].upper() + name[1:]}, {layers(depth)}, up to {least.max_params:,}"
+                f" parameters: losses run from {least.loss:.3g} ({label_of(least.architecture)}) to"
+                f" {most.loss:.3g} ({label_of(most.architecture)}){unit}."
+            )
+    return said or [NOTHING_TO_SEE]
+
+
+def loss_by_size(points: pd.DataFrame) -> pd.DataFrame:
+    """Table of best losses out of `best_losses`: a row for each size and depth, a column for each
+    architecture."""
+    table = points.pivot_table(
+        "loss", ["max_params", "n_layers"], "architecture", aggfunc="min"
+    ).dropna(axis=1, how="all")
+    return table[in_order(table.columns)]
+
+
+def fall(points: pd.DataFrame) -> tuple[float, float, float]:
+    """Change of the loss for e times the parameters, with Student's 95 % interval: one slope for
+    all, each architecture and depth with its own level. nan where the sizes do not determine it.
+    """
+    points = points.dropna(subset="loss")
+    series = [points.architecture, points.n_layers]
+    x, y = (
+        values - values.groupby(series).transform("mean")
+        for values in (np.log(points.num_params), points.loss)
+    )
+    free, squares = len(points) - points.groupby(series).ngroups - 1, float(x @ x)
+    if free < 1 or squares < 1e-9:
+        return math.nan, math.nan, math.nan
+    slope = float(x @ y) / squares
+    half = stats.t.ppf(0.975, free) * math.sqrt(
+        float(((y - slope * x) ** 2).sum()) / free / squares
+    )
+    return slope, slope - half, slope + half
+
+
+def r_squared(x, y):
+    """Share of the variance of y that a straight line in x explains, along the last axis."""
+    x, y = (
+        values - values.mean(-1, keepdims=True)
+        for values in (np.asarray(x, float), np.asarray(y, float))
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (x * y).sum(-1) ** 2 / ((x * x).sum(-1) * (y * y).sum(-1))
+
+
+def equal_at_equal_size(task_type: str, unit: str):
+    """T01, R01: highest less lowest mean loss at equal parameters; `factor` is what that is worth
+    in parameters.
+
+    The paper says what near means: "the number of parameters would have to be adjusted by only a
+    small factor". A difference in loss is worth the factor by which parameters must grow for the
+    loss to fall that much.
+    """
+
+    def measure(rows, points, spent: Budget) -> Measured:
+        points = of_the_paper(points[points.task_type == task_type])
+        if points.loss.notna().sum() == 0:
+            return Measured(lacks=f"no trials of {paper.TASKS[task_type]} ended")
+        table, left_out = shared(loss_by_size(points), paper.ARCHITECTURES)
+        ours, low, high = spread_of_means(table)
+        if len(table) < MIN_CELLS or table.shape[1] < 3:
+            return Measured(ours, lacks=too_few(table))
+        means, (slope, _, surely) = table.mean(), fall(points)
+        where = "on a Shakespeare sample, not text8: " if "sample" in points.form.iloc[0] else ""
+        reason = (
+            f"{where}{label_of(means.idxmin())} {means.min():.3g}, {label_of(means.idxmax())}"
+            f" {means.max():.3g} {unit}{left_out}"
+        )
+        if not surely < 0:
+            flat = "the loss does not surely fall with parameters, so it has no worth in them"
+            return Measured(ours, low, high, lacks=f"{reason}, but {flat}")
+        factor, least, most = (math.exp(min(value / -slope, 50)) for value in (ours, low, high))
+        return Measured(
+            ours,
+            low,
+            high,
+            f"{reason}, worth {factor:.2f} [{least:.2f}, {most:.2f}] times the parameters; small is"
+            f" up to {SMALL_FACTOR:g}",
+            more={"factor": (least, most)},
+            if_open="; the interval contains that",
+            search=rows[rows.task_type == task_type],
+        )
+
+    return measure
+
+
+def units_mislead(rows, points, spent: Budget) -> Measured:
+    """T02: how much more of the loss with one layer a line in log parameters explains than one in
+    log units; the interval resamples networks.
+    """
+    points = of_the_paper(
+        points[(points.task_type == "text8") & (points.n_layers == 1) & (points.n_units > 0)]
+    ).dropna(subset="loss")
+    values = np.column_stack([np.log(points.num_params), np.log(points.n_units), points.loss])
+
+    def gain(draw):
+        return r_squared(draw[..., 0], draw[..., 2]) - r_squared(draw[..., 1], draw[..., 2])
+
+    sizes, names = points.max_params.nunique(), points.architecture.nunique()
+    if sizes < 2 or names < 3:
+        few = f"{count(names, 'architecture')} with one layer at {count(sizes, 'size')}"
+        return Measured(lacks=f"{few}, and it takes three at two")
+    parameters, units = (float(r_squared(values[:, k], values[:, 2])) for k in (0, 1))
+    return Measured(
+        float(gain(values[None])[0]),
+        *bootstrap(values, gain),
+        f"{parameters:.2f} on log parameters, {units:.2f} on log units,"
+        f" {count(len(points), 'network')} with one layer",
+    )
+
+
+def never_perfect(rows, points, spent: Budget) -> Measured:
+    """R02: the slope of log loss on log parameters on both tasks; `least` is how near zero a network
+    comes, in multiples of chance.
+    """
+    points = of_the_paper(points).dropna(subset="loss")
+    slope, low, high = slope_loglog(
+        points.num_params,
+        points.loss,
+        points.task_type + points.architecture + points.n_layers.astype(str),
+    )
+    tasks = [task for task in ("text8", "rcf") if task in set(points.task_type)]
+    sizes = 0 if points.empty else points.groupby("task_type").max_params.nunique().max()
+    if sizes < 2 or math.isnan(low):
+        few = f"{count(points.max_params.nunique(), 'size')}, and it takes two"
+        return Measured(slope, low, high, lacks=few)
+    levels = {task: points.loss[points.task_type == task].min() / chance(task) for task in tasks}
+    least = ", ".join(
+        f"{paper.TASKS[task]} {level:.2f} of chance" for task, level in levels.items()
+    )
+    trained = and_list(paper.TASKS[task] for task in tasks)
+    learned = min(levels.values()) <= LEARNED
+    return Measured(
+        slope,
+        low,
+        high,
+        f"{size_range(points.max_params)} parameters; the best networks reach {least}",
+        more={"least": min(levels.values())},
+        partial="" if len(tasks) > 1 else f"; only {trained} was trained",
+        if_fails=", which is learned perfectly" if learned else "",
+        sure=learned,
+    )
+
 
 SMALL = below(SMALL_FACTOR, of="factor", tell=False)
-LOSSES = {
-    "T01": Rule(loss.equal_at_equal_size("text8", "bits per character"), SMALL),
-    "T02": Rule(loss.units_mislead, above(0, tell=False), refutes=ALWAYS, trials=0),
-    "R01": Rule(loss.equal_at_equal_size("rcf", "of the variance"), SMALL),
+CLAIMS = {
+    "T01": Rule(equal_at_equal_size("text8", "bits per character"), SMALL),
+    "T02": Rule(units_mislead, above(0, tell=False), refutes=ALWAYS, trials=0),
+    "R01": Rule(equal_at_equal_size("rcf", "of the variance"), SMALL),
     "R02": Rule(
-        loss.never_perfect,
+        never_perfect,
         Limit(
             lambda m: m.more["least"] > LEARNED and m.high < 0,
             fails=lambda m: m.more["least"] <= LEARNED or m.low > 0,
@@ -39,15 +359,15 @@ Exhibit(
     select=searched("text8", "rcf"),
     trials="text or the random function task",
     tables={"fig3": lambda of: best_losses(of.rows)},
-    columns={"fig3": [*NETWORK, *FOUND]},
-    draw=fig3,
+    columns={"fig3": [*NETWORK, *LOSSES]},
+    draw=draw,
     panels=tuple("abcdefg"),
     alt=(
         "bits per character and squared error against parameters at three depths, and bits per"
         " character against units."
     ),
     numbers=lambda tables: " ".join(
-        each(
+        by_architecture(
             f"Least loss on {task_name(task, form)}", part.groupby("architecture").loss.min(), ".3g"
         )
         for (task, form), part in tables["fig3"].groupby(["task_type", "form"], sort=False)
@@ -60,7 +380,7 @@ Exhibit(
             " authors' best LSTM."
         )
     ),
-    facts=facts.losses,
-    claims=LOSSES,
+    facts=facts,
+    claims=CLAIMS,
     budget="hundreds to thousands of trials a point, text8, 50 time steps, up to 1,280,000 parameters",
 )

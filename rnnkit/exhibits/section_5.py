@@ -1,17 +1,255 @@
-"""The discussion (section 5): weights of few bits, and bits per parameter elsewhere."""
+"""The discussion (section 5): weights of few bits, and bits per parameter elsewhere.
 
+Trials come with the column `kept` of rnnkit.studies.compression: for the best trial of a study, its
+stored bits with weights of 1, 2, ... bits, by two ways of choosing the range that they are rounded
+in.
+"""
+
+import math
+
+import numpy as np
 import pandas as pd
+import seaborn as sns
 
-from rnnkit.analysis import compression
-from rnnkit.analysis.compression import beside_later_work, kept_bits, needed_bits
-from rnnkit.analysis.finding import ABOUT, MIN_CELLS
-from rnnkit.analysis.judge import ALWAYS, Rule, below
-from rnnkit.analysis.rows import capacity, rounded
-from rnnkit.exhibits.base import Exhibit
-from rnnkit.figures import facts
-from rnnkit.figures.discussion import later_numbers, quantised
-from rnnkit.figures.words import each
+from rnnkit import paper
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import in_order, stored_bits
+from rnnkit.exhibits.budget import Budget
+from rnnkit.exhibits.captions import (
+    NOTHING_TO_SEE,
+    by_architecture,
+    in_paper_order,
+    numbers_of,
+    write_budget,
+)
+from rnnkit.exhibits.finding import ABOUT, MIN_CELLS, mean
+from rnnkit.exhibits.judge import ALWAYS, Measured, Rule, below
+from rnnkit.exhibits.selection import capacity
+from rnnkit.exhibits.statistics import student
+from rnnkit.exhibits.style import (
+    DASHED,
+    DOTTED,
+    GREY,
+    PALE,
+    SMALL,
+    architecture_keys,
+    legend,
+    legend_panel,
+    letter,
+    line_key,
+    new_figure,
+    style_of,
+    styled,
+    write_at_right,
+    write_note,
+)
 from rnnkit.paper import BITS_PER_PARAMETER
+from rnnkit.wording import and_list, count, label_of
+
+LOSSLESS = 0.99  # "without loss": the share of its stored bits that a network keeps
+WAYS = {"range": "over the whole range", "clipped": "range clipped for least squared error"}
+NETWORK = ["study", "architecture", "n_layers", "max_params", "num_params"]
+
+
+def rounded_trials(frame: pd.DataFrame) -> pd.DataFrame:
+    """Trials of the capacity task after their weights were rounded, that is with the column `kept`;
+    none if that was not done.
+    """
+    rows = capacity(frame)
+    return rows if "kept" in rows and rows.kept.notna().any() else rows.iloc[:0]
+
+
+def kept_bits(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row for each best network that stored bits, way of rounding and number of bits a weight:
+    `bits` left, and their `share`.
+    """
+    table = []
+    for row in rows[rows.kept.notna()].itertuples():
+        whole = row.kept["whole"][0]
+        for way in WAYS if whole > 0 else ():
+            table += [
+                [*(getattr(row, name) for name in NETWORK), way, k, bits, bits / whole]
+                for k, bits in enumerate(row.kept[way], 1)
+            ]
+    found = pd.DataFrame(table, columns=[*NETWORK, "way", "bits_per_weight", "bits", "share"])
+    order = {architecture: place for place, architecture in enumerate(in_order(found.architecture))}
+    return found.sort_values(
+        "architecture", key=lambda column: column.map(order), kind="stable", ignore_index=True
+    )
+
+
+def needed_bits(rows: pd.DataFrame, share: float = LOSSLESS) -> pd.DataFrame:
+    """For each network and way, the fewest bits a weight from which on at least `share` of the
+    stored bits are left (nan: even 16 lose).
+
+    `bits_per_param` is what the network stores unrounded.
+    """
+    table = []
+    for network, group in kept_bits(rows).groupby([*NETWORK, "way"], sort=False):
+        group = group.sort_values("bits_per_weight")
+        short = group.bits_per_weight[group.share < share]
+        needed = (0 if short.empty else short.max()) + 1
+        whole = group.bits.iloc[-1] / group.share.iloc[-1]
+        table.append(
+            [
+                *network,
+                needed if needed <= len(group) else math.nan,
+                whole / group.num_params.iloc[0],
+            ]
+        )
+    return pd.DataFrame(table, columns=[*NETWORK, "way", "needed", "bits_per_param"])
+
+
+@styled
+def draw_rounded(frame: pd.DataFrame):
+    """Share of the stored bits left under weights of k bits: (a, b) two ways of rounding, (c) bits
+    needed against bits stored.
+
+    ValueError without trials whose weights were rounded.
+    """
+    tables = points("quantised", frame)
+    shares, needed = tables["quantised"], tables["quantised_needed"]
+    figure = new_figure(7.0)
+    axes = figure.subplots(2, 2)
+    style = style_of(shares.architecture)
+    for ax, way, name in zip(axes[0], WAYS, "ab"):
+        letter(ax, name, WAYS[way])
+        _draw_shares(ax, shares[shares.way == way], style)
+    axes[0, 0].set_ylabel("stored bits left, %")
+    write_at_right(axes[0, 1], 100 * LOSSLESS, "99 %")
+    _draw_needed(axes[1, 0], needed, style)
+    sns.despine(figure)
+    keys = [
+        *architecture_keys(shares.architecture),
+        line_key("a, b: a study", "-", 0.6),
+        line_key("paper: 5 bits per parameter"),
+    ]
+    legend_panel(axes[1, 1], keys)
+    write_budget(figure, "quantised", frame)
+    return figure
+
+
+def _draw_shares(ax, part: pd.DataFrame, style):
+    """Panels a and b: a thin line for each study, a thick one for the mean of an architecture."""
+    for _study, curve in part.groupby("study", sort=False):
+        color = style[curve.architecture.iloc[0]].color
+        ax.plot(curve.bits_per_weight, 100 * curve.share, color=color, linewidth=0.6, alpha=0.3)
+    for architecture, studies in part.groupby("architecture", sort=False):
+        s, mean = style[architecture], 100 * studies.groupby("bits_per_weight").share.mean()
+        ax.plot(
+            mean.index,
+            mean,
+            color=s.color,
+            marker=s.marker,
+            linestyle=s.line,
+            markersize=4,
+            zorder=3,
+        )
+    ax.axvline(paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=DASHED, zorder=0)
+    ax.axhline(100 * LOSSLESS, color=GREY, linewidth=0.8, linestyle=DOTTED, zorder=0)
+    ax.set(xlabel="bits per weight, k", xlim=(0.5, 16.5), ylim=(-3, 112))
+    ax.set_xticks([1, 3, 5, 7, 9, 11, 13, 15])
+    ax.set_yticks([0, 25, 50, 75, 100])
+    if part.empty:
+        write_note(ax, "no bits stored")
+
+
+def _draw_needed(ax, needed, style):
+    """Panel c: bits per weight that leave 99 %, by the better way, against the bits that a
+    parameter stores. Whole numbers, so each architecture stands a little apart.
+    """
+    letter(ax, "c", "bits per weight that leave 99 %")
+    best = needed.dropna(subset="needed").sort_values("needed").drop_duplicates("study")
+    names = list(style)
+    for row in best.itertuples():
+        s = style[row.architecture]
+        offset = 0.11 * (names.index(row.architecture) - (len(names) - 1) / 2)
+        ax.plot(
+            row.bits_per_param,
+            row.needed + offset,
+            marker=s.marker,
+            color=s.color,
+            linestyle="none",
+            markersize=5.5,
+            alpha=0.8,
+            markeredgecolor="white",
+            markeredgewidth=0.5,
+            zorder=3,
+        )
+    most = max(paper.BITS_PER_PARAMETER, best.bits_per_param.max() if len(best) else 0) + 0.5
+    ax.plot([0, most], [0, most], color=GREY, linewidth=1, linestyle=DOTTED, zorder=0)
+    ax.annotate(
+        "as many as are stored",
+        (0.45 * most, 0.45 * most),
+        (8, -4),
+        textcoords="offset points",
+        color=GREY,
+        fontsize=SMALL,
+        va="top",
+    )
+    ax.set(
+        xlabel="stored bits per parameter",
+        ylabel="bits per weight",
+        xlim=(0, most),
+        ylim=(0, 16.5),
+        yticks=range(0, 17, 2),
+    )
+    ax.axhline(paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=DASHED, zorder=0)
+    write_at_right(ax, paper.BITS_PER_PARAMETER, "paper: 5")
+    if best.empty:
+        write_note(ax, "no bits stored")
+
+
+def rounding_facts(rows, tables) -> list[str]:
+    needed, kept = tables["quantised_needed"], tables["quantised"]
+    if needed.empty:
+        return ["No network stored bits that rounding could lose."]
+    least = needed.groupby(["architecture", "study"]).needed.min().groupby("architecture").mean()
+    five = (
+        kept[kept.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
+        .groupby(["architecture", "study"])
+        .share.max()
+    )
+    share = in_paper_order(100 * five.groupby("architecture").mean())
+    return [
+        (
+            f"Bits per weight that leave {LOSSLESS:.0%} of what is stored, by the better way of"
+            f" rounding: {numbers_of(in_paper_order(least), '.1f')}."
+        ),
+        (
+            f"With {paper.BITS_PER_PARAMETER:g} bits per weight, this per cent is left:"
+            f" {numbers_of(share, '.0f')}."
+        ),
+    ]
+
+
+def five_bit_test(rows, points, spent: Budget) -> Measured:
+    """C15: the mean of the bits a weight that leave 99 %, by the better way for each network.
+
+    A network that loses bits even with the most bits that were tried counts as one bit more.
+    """
+    shares, table = points, needed_bits(rows).pivot_table("needed", "study", "way", dropna=False)
+    if table.empty:
+        return Measured(lacks="no network stored bits")
+    most = rows.kept.dropna().map(lambda kept: len(kept["range"])).max()
+    best = table.min(axis=1).fillna(most + 1).to_numpy()
+    at_five = shares[shares.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
+    five = at_five.groupby("study").share.max().mean()
+    ways = and_list([f"{table[way].mean():.1f} {WAYS[way]}" for way in WAYS if way in table])
+    reason = (
+        f"mean of {count(len(best), 'network')}, each map rounded evenly after training ({ways});"
+        f" at 5 bits {100 * five:.0f} % is left"
+    )
+    later = "; training with rounded weights might need fewer"
+    return Measured(
+        mean(best),
+        *student(best),
+        reason,
+        has={"networks": len(best)},
+        lacks=f"{reason}; it takes {MIN_CELLS} networks{later}",
+        if_fails=later,
+        if_open=later,
+    )
 
 
 def least_mean(table: pd.DataFrame, column: str) -> pd.Series:
@@ -20,7 +258,7 @@ def least_mean(table: pd.DataFrame, column: str) -> pd.Series:
 
 
 FIVE_BITS = Rule(
-    compression.five_bit_test,
+    five_bit_test,
     below(BITS_PER_PARAMETER * (1 + ABOUT)),
     needs={"networks": MIN_CELLS},
     refutes=ALWAYS,
@@ -39,26 +277,148 @@ Exhibit(
     ),
     section="5",
     place=19,
-    select=rounded,
+    select=rounded_trials,
     trials="capacity task whose weights were rounded (studies.quantise)",
     tables={
         "quantised": lambda of: kept_bits(of.rows),
         "quantised_needed": lambda of: needed_bits(of.rows),
     },
-    draw=quantised,
+    draw=draw_rounded,
     panels=tuple("abc"),
     alt=(
         "share of the stored bits that is left against bits a weight, two ways of rounding, and"
         " bits needed against bits stored."
     ),
-    numbers=lambda tables: each(
+    numbers=lambda tables: by_architecture(
         "Bits a weight that leave 99 %, mean",
         least_mean(tables["quantised_needed"], "needed"),
         ".1f",
     ),
-    facts=facts.rounded,
+    facts=rounding_facts,
     claims={"C15": FIVE_BITS},
 )
+
+
+def beside_later_work(rows: pd.DataFrame) -> pd.DataFrame:
+    """Bits per parameter of others and of ours: mean, least and most over the networks of the
+    largest size.
+
+    Definitions differ; `counted` says how each counts: ours "hard", by equation 22, and "soft", by
+    cross-entropy.
+    """
+    best = stored_bits(rows)
+    best = best[best.max_params == best.max_params.max()].assign(
+        soft=lambda b: b.soft_bits / b.num_params
+    )
+    table = [[*entry, math.nan, math.nan, ""] for entry in paper.LATER_NUMBERS]
+    for architecture in in_order(best.architecture):
+        group = best[best.architecture == architecture]
+        for column, counted in (("bits_per_param", "hard"), ("soft", "soft")):
+            values = np.clip(group[column].dropna(), 0, None)
+            if len(values):
+                table.append(
+                    [
+                        label_of(architecture),
+                        values.mean(),
+                        counted,
+                        "this kit",
+                        values.min(),
+                        values.max(),
+                        architecture,
+                    ]
+                )
+    return pd.DataFrame(
+        table, columns=["what", "bits", "counted", "source", "low", "high", "architecture"]
+    )
+
+
+DEFINITIONS = {
+    "theory": "theory: patterns that a plane can separate",
+    "knowledge": "bits of facts that can be recalled",
+    "soft": "soft count: bits saved by compression",
+    "sizes": "distinguishable sizes of a synapse",
+    "hard": "hard count: equation 22",
+}
+
+
+@styled
+def draw_later_numbers(frame: pd.DataFrame):
+    """Bits per parameter of this kit's networks beside those of later and of earlier work.
+    ValueError without trials.
+    """
+    table = points("later_numbers", frame)["later_numbers"]
+    others = table[table.architecture == ""].sort_values("bits")
+    ours = table[table.architecture != ""]
+    names = [*others.what, *dict.fromkeys(ours.what)]
+    rows = {name: row for row, name in enumerate(names)}
+    figure = new_figure(1.5 + 0.32 * len(names))
+    ax = figure.subplots()
+    _draw_others(ax, others, rows)
+    _draw_ours(ax, ours, rows)
+    ax.axhline(len(others) - 0.5, color=PALE, linewidth=1, zorder=0)
+    sources = [f"{row.what}\n({row.source})" for row in others.itertuples()]
+    labels = sources + [f"{name}, ours" for name in dict.fromkeys(ours.what)]
+    ax.set_yticks(range(len(names)), labels, fontsize=8)
+    ax.set(
+        xlabel="bits per parameter; each row counts in its own way",
+        xlim=(0, max(table.bits.max(), table.high.max()) * 1.04),
+        ylim=(len(names) - 0.5, -0.6),
+    )
+    ax.tick_params(axis="y", length=0)
+    sns.despine(figure, left=True)
+    keys = [
+        line_key("hard count or theory", "none", marker="o"),
+        line_key("soft count", "none", marker="o", fillstyle="none"),
+        line_key("least and most of our networks", "-", 1.5, alpha=0.5),
+    ]
+    legend(figure, keys)
+    write_budget(figure, "later_numbers", frame)
+    return figure
+
+
+def _draw_others(ax, others: pd.DataFrame, rows: dict):
+    """A dot for each number of other work, with what it counts."""
+    for row in others.itertuples():
+        fill = "none" if row.counted == "soft" else "full"
+        ax.plot(row.bits, rows[row.what], marker="o", color=GREY, markersize=7, fillstyle=fill)
+        write_at_right(ax, rows[row.what], f"{row.bits:g}   {DEFINITIONS[row.counted]}")
+
+
+def _draw_ours(ax, ours: pd.DataFrame, rows: dict):
+    """The mean of each architecture by the hard and by the soft count, over its least and most."""
+    style = style_of(ours.architecture)
+    for row in ours.itertuples():
+        s, soft = style[row.architecture], row.counted == "soft"
+        y = rows[row.what] + (0.17 if soft else -0.17)
+        line = {"color": s.color, "linewidth": 1.5, "alpha": 0.5, "solid_capstyle": "butt"}
+        ax.plot([row.low, row.high], [y, y], **line)
+        fill = "none" if soft else "full"
+        ax.plot(row.bits, y, marker=s.marker, color=s.color, markersize=6, fillstyle=fill)
+    for name, part in ours.groupby("what", sort=False):
+        values = " / ".join(f"{bits:.2f}" for bits in part.bits)
+        write_at_right(ax, rows[name], f"{values}   hard / soft count")
+
+
+def later_facts(rows, tables) -> list[str]:
+    table = tables["later_numbers"]
+    ours = table[table.architecture != ""]
+    if ours.empty:
+        return [NOTHING_TO_SEE]
+    size = int(rows.max_params.max())
+    hard, soft = (
+        ours[ours.counted == counted].set_index("architecture").bits for counted in ("hard", "soft")
+    )
+    said = [
+        f"At up to {size:,} parameters our networks store, by the hard count,"
+        f" {numbers_of(hard.sort_values(ascending=False))} bits per parameter."
+    ]
+    if len(soft):
+        said.append(
+            "By the soft count the same networks have"
+            f" {numbers_of(soft.reindex(hard.sort_values(ascending=False).index))}."
+        )
+    return said
+
 
 Exhibit(
     name="later_numbers",
@@ -74,14 +434,14 @@ Exhibit(
     trials="capacity task",
     experiment="fig1",
     tables={"later_numbers": lambda of: beside_later_work(of.rows)},
-    draw=later_numbers,
+    draw=draw_later_numbers,
     alt="bits per parameter, a row for each source, beside ours.",
-    numbers=lambda tables: each(
+    numbers=lambda tables: by_architecture(
         "Hard count, mean",
         tables["later_numbers"]
         .query("counted == 'hard' and architecture != ''")
         .set_index("architecture")
         .bits,
     ),
-    facts=facts.elsewhere,
+    facts=later_facts,
 )

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnkit import flow
 from rnnkit.cells import PAPER, cell_of
-from rnnkit.figures.flow import CEILING, FLOOR, GATE_LINES, spread
+from rnnkit.exhibits.gradients import CEILING, FLOOR, GATE_LINES, spread
 from rnnkit.widgets.controls import choice, slider
 from rnnkit.widgets.panel import Panel
 from rnnkit.wording import label_of

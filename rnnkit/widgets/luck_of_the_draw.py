@@ -7,8 +7,8 @@ from itertools import islice
 
 import numpy as np
 
-from rnnkit.analysis import wilson
 from rnnkit.cells import PAPER, cell_of
+from rnnkit.exhibits.statistics import wilson
 from rnnkit.studies import Study
 from rnnkit.training import train
 from rnnkit.tuner import TUNERS

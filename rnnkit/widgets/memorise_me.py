@@ -6,7 +6,7 @@ from collections import deque
 
 from rnnkit import paper
 from rnnkit.cells import PAPER, cell_of
-from rnnkit.figures.style import short
+from rnnkit.exhibits.style import short
 from rnnkit.studies import Study
 from rnnkit.training.live import watched
 from rnnkit.widgets.controls import button, choice, log_slider, slider

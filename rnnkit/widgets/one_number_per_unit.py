@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from rnnkit.analysis import in_order
+from rnnkit.exhibits.best_trials import in_order
 from rnnkit.trials import StoreError
 from rnnkit.widgets.controls import choice, log_slider, slider
 from rnnkit.widgets.panel import Panel

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import matplotlib
 
-from rnnkit.figures.style import Drawing
+from rnnkit.exhibits.style import Drawing
 from rnnkit.threads import one_thread
 from rnnkit.widgets.theme import theme_for
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.ticker import NullLocator
 
-from rnnkit.figures.style import look, short, style_of
+from rnnkit.exhibits.style import look, short, style_of
 
 CONTRAST = 3.0  # least ratio of luminances between a mark and a dark background (WCAG 2.1, 1.4.11)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from rnnkit import places
-from rnnkit.analysis import in_order
-from rnnkit.figures.style import short
+from rnnkit.exhibits.best_trials import in_order
+from rnnkit.exhibits.style import short
 from rnnkit.trials import TrialStore
 from rnnkit.widgets.controls import choice, log_slider, many, slider
 from rnnkit.widgets.panel import Panel

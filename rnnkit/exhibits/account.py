@@ -1,0 +1,138 @@
+"""drawn.json: what the kit has written into a folder, of which trials, by which code.
+
+So nothing that stands there already is overwritten unless the kit wrote it, and nothing is drawn
+twice: a figure whose trials, code and files are those of the account is left as it is.
+"""
+
+import hashlib
+import json
+import os
+import time
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+
+from rnnkit.trials.paths import folder_lock, write_atomically
+from rnnkit.trials.trial import StoreError
+
+ACCOUNT = "drawn.json"
+PATIENCE = 6.0  # seconds between the writing of a file and its entry, at most
+# what decides how trials are drawn and judged
+CODE = ("exhibits", "theory.py", "wording.py", "paper.py", "reference.py")
+LIBRARIES = ("matplotlib", "seaborn", "numpy", "pandas", "scipy", "scikit-learn")
+
+
+def account_in(folder) -> dict:
+    """Name of what was drawn -> its entry: `trials` and `code` (digests), `files` (name -> digest),
+    `text` and `claims` of a figure.
+
+    Empty for a folder without an account. StoreError for a file of that name that is something
+    else.
+    """
+    path = Path(folder) / ACCOUNT
+    try:
+        account = json.loads(path.read_text(encoding="utf-8"))
+        good = isinstance(account, dict) and all(
+            isinstance(entry["files"], dict) for entry in account.values()
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        good = False
+    if not good:
+        raise StoreError(
+            f"{path} is no account of what rnnkit has drawn. Nothing is overwritten: move it away,"
+            " or name another folder."
+        )
+    return account
+
+
+def check_free(folder, names):
+    """StoreError if a file of one of these names is in the folder and the kit did not write it.
+
+    Another run may just have written it and be about to say so: that is waited for.
+    """
+    folder, names, end = Path(folder), list(names), time.monotonic() + PATIENCE
+    while (foreign := _unknown(folder, names)) and time.monotonic() < end:
+        time.sleep(0.2)
+    for name in foreign:
+        raise StoreError(
+            f"{folder / name} is there already, and {ACCOUNT} does not say that rnnkit wrote it."
+            " Nothing is overwritten: move it away, or name another folder."
+        )
+
+
+def _unknown(folder, names) -> list[str]:
+    """Those of the names that are in the folder and not in its account."""
+    known = {file for entry in account_in(folder).values() for file in entry["files"]}
+    return [name for name in names if name not in known and os.path.lexists(folder / name)]
+
+
+def note(folder, name: str, files, **entry):
+    """Writes down that the kit has written the `files` of `name` (paths in the folder)."""
+    folder = Path(folder)
+    entry = {
+        "files": {
+            Path(file).relative_to(folder).as_posix(): digest_of_file(file) for file in files
+        },
+        **entry,
+    }
+    with folder_lock(folder):
+        account = {**account_in(folder), name: entry}
+        text = json.dumps(account, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        write_atomically(folder / ACCOUNT, text.encode())
+
+
+def unchanged(folder, name: str, trials: str) -> dict | None:
+    """The entry of `name` if it was made of these trials by this code and all of its files are as
+    they were written; else None.
+    """
+    entry = account_in(folder).get(name)
+    if entry is None or entry.get("trials") != trials or entry.get("code") != digest_of_code():
+        return None
+    try:
+        same = all(
+            digest_of_file(Path(folder) / file) == digest for file, digest in entry["files"].items()
+        )
+    except OSError:
+        return None
+    return entry if same else None
+
+
+def digest_of_trials(frame: pd.DataFrame) -> str:
+    """What tells a frame of trials from another: all columns count but the experiment that asked
+    for it.
+    """
+    sha = hashlib.sha256()
+    for name in sorted(set(frame.columns) - {"experiment"}):
+        column = frame[name]
+        if any(isinstance(value, dict) for value in column.head(1)) or name in ("hparams", "kept"):
+            column = column.map(lambda value: json.dumps(value, sort_keys=True, default=str))
+        sha.update(name.encode())
+        sha.update(pd.util.hash_pandas_object(column, index=False).to_numpy().tobytes())
+    return sha.hexdigest()[:16]
+
+
+@cache
+def digest_of_code() -> str:
+    """What tells this drawing code and these libraries from others; with the authors' trials, where
+    they are drawn beneath ours.
+    """
+    package, sha = Path(__file__).resolve().parents[1], hashlib.sha256()
+    for part in CODE:
+        path = package / part
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            sha.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
+    for name in LIBRARIES:
+        try:
+            sha.update(f"{name} {version(name)}".encode())
+        except PackageNotFoundError:
+            continue
+    sha.update(os.environ.get("RNNKIT_REFERENCE", "").encode())
+    return sha.hexdigest()[:16]
+
+
+def digest_of_file(path) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]

@@ -1,0 +1,192 @@
+"""The search: how good the best trial was after so many trials."""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.ticker import MaxNLocator
+
+from rnnkit import paper
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import per_trial
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
+from rnnkit.exhibits.selection import capacity
+from rnnkit.exhibits.style import (
+    DASHED,
+    GREY,
+    architecture_keys,
+    legend,
+    letter,
+    line_key,
+    new_figure,
+    short,
+    style_of,
+    styled,
+    write_at_right,
+    write_note,
+)
+from rnnkit.paper import SEARCH_BUDGET
+from rnnkit.wording import and_list, count, layers
+
+SO_FAR = [
+    "study",
+    "architecture",
+    "n_layers",
+    "max_params",
+    "num_params",
+    "trial",
+    "bits_per_param",
+    "best",
+]
+
+
+def best_so_far(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` in the order of its trials with `trial` (1, 2, ...) and `best`, the most bits per
+    parameter of the study up to there.
+    """
+    trials = per_trial(frame).sort_values(["study", "hyper_iter"])
+    best = trials.bits_per_param.fillna(0.0).groupby(trials.study).cummax()
+    return trials.assign(trial=trials.hyper_iter + 1, best=best.where(best > 0))
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Bits per parameter of the best trial so far; a row for each depth, a column for each size.
+    ValueError without trials.
+    """
+    table = points("best_so_far", frame)["best_so_far"]
+    depths, sizes = sorted(table.n_layers.unique()), sorted(table.max_params.unique())
+    figure = new_figure(1.5 + 2.1 * len(depths))
+    axes = figure.subplots(len(depths), len(sizes), sharex=True, sharey=True, squeeze=False)
+    style = style_of(table.architecture)
+    for row, depth in zip(axes, depths):
+        for ax, size in zip(row, sizes):
+            letter(ax, "", f"{layers(depth)}, {short(size)} parameters")
+            _draw_searches(ax, table[(table.n_layers == depth) & (table.max_params == size)], style)
+        write_at_right(row[-1], paper.BITS_PER_PARAMETER, f"paper: {paper.BITS_PER_PARAMETER:g}")
+        row[0].set_ylabel("bits per parameter")
+    best = table.best.max() if table.best.notna().any() else 0
+    axes[0][0].set(
+        xlim=(0, table.trial.max() * 1.03), ylim=(0, 1.12 * max(paper.BITS_PER_PARAMETER, best))
+    )
+    for ax in axes[-1]:
+        ax.set_xlabel("trials")
+    sns.despine(figure)
+    keys = [
+        *architecture_keys(table.architecture),
+        line_key("a trial", "none", marker="o", markersize=2.5),
+    ]
+    legend(figure, keys)
+    write_budget(figure, "best_so_far", frame)
+    return figure
+
+
+def _draw_searches(ax, part: pd.DataFrame, style):
+    """The best so far of each study of one size and depth, and its trials as dots."""
+    for (architecture, _), curve in part.groupby(["architecture", "study"], sort=False):
+        s = style[architecture]
+        every = max(1, len(curve) // 4)
+        dots = {"markersize": 2.2, "alpha": 0.4, "markeredgewidth": 0}
+        ax.plot(curve.trial, curve.bits_per_param, "o", color=s.color, zorder=1, **dots)
+        ax.plot(
+            curve.trial,
+            curve.best,
+            color=s.color,
+            linestyle=s.line,
+            marker=s.marker,
+            markevery=(every - 1, every),
+            markersize=4,
+            drawstyle="steps-post",
+            linewidth=1.2,
+            label=architecture,
+        )
+    if not part.best.notna().any():
+        write_note(ax, "no feasible trial" if len(part) else "not trained")
+    ax.axhline(paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 4, 5, 8, 10]))
+
+
+def facts(rows, tables) -> list[str]:
+    table = tables["best_so_far"]
+    table = table.assign(best=table.groupby("study").best.ffill().fillna(0.0))
+    ends = table.groupby("study").agg(trials=("trial", "max"), most=("best", "max"))
+    ends = ends[ends.most > 0]
+    if ends.empty:
+        return [NOTHING_TO_SEE]
+    table = table[table.study.isin(ends.index)]
+    half = (
+        table[table.trial <= np.ceil(table.study.map(ends.trials) / 2)].groupby("study").best.max()
+        / ends.most
+    )
+    early = (
+        table[table.trial <= np.floor(table.study.map(ends.trials) * 0.75)]
+        .groupby("study")
+        .best.max()
+    )
+    late = int((early.reindex(ends.index).fillna(0.0) < ends.most).sum())
+    said = (
+        f"Halfway through its trials the median search had found {half.median():.0%} of the bits"
+        " that it ended with."
+    )
+    more = (
+        "those would probably store more in a longer search"
+        if late
+        else "no curve was still rising at its end"
+    )
+    return [
+        said,
+        (
+            f"{late} of {count(len(ends), 'search', 'searches')} found their best network in the"
+            f" last quarter of their trials; {more}."
+        ),
+        *agreement(rows),
+    ]
+
+
+def agreement(rows, number: int = 5) -> list[str]:
+    """What the best trials of one study have in common; nothing where there are several studies."""
+    best = per_trial(rows).dropna(subset="bits").nlargest(number, "bits_per_param")
+    if rows.study.nunique() > 1 or len(best) < 2:
+        return []
+    table = pd.DataFrame(best.hparams.tolist())
+    words = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
+    same = [
+        f"{name} ({table[name].iloc[0]})"
+        for name in words
+        if table[name].astype(str).nunique() == 1
+    ]
+    apart = [name for name in words if table[name].astype(str).nunique() > 1]
+    said = (
+        f"The best {len(best)} trials agree on {and_list(same)}"
+        if same
+        else f"The best {len(best)} trials agree on no choice"
+    )
+    said += f", and differ in {and_list(apart)}." if apart else "."
+    if "lr_init" in table:
+        said += (
+            f" Their learning rates run from {table.lr_init.min():.2g} to"
+            f" {table.lr_init.max():.2g}."
+        )
+    return [said]
+
+
+Exhibit(
+    name="best_so_far",
+    title="The search",
+    gist=(
+        "Bits per parameter of each trial (dots) and of the best so far (lines) against the number"
+        " of trials, a panel for each depth and size. A curve that still rises has not found its"
+        " capacity."
+    ),
+    section="App. A",
+    place=2,
+    select=capacity,
+    trials="capacity task",
+    experiment="fig1",
+    also=("start",),
+    tables={"best_so_far": lambda of: best_so_far(of.rows).reset_index(drop=True)},
+    columns={"best_so_far": SO_FAR},
+    draw=draw,
+    alt="bits per parameter of the best trial so far against trials.",
+    facts=facts,
+    budget=SEARCH_BUDGET,
+)

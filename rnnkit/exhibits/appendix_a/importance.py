@@ -1,0 +1,220 @@
+"""Which hyper-parameters matter, as scikit-learn says: random forests, and the permutation of one
+hyper-parameter at a time on trials that they have not seen. Ours: not in the paper.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from scipy.stats import norm, rankdata
+
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import in_order
+from rnnkit.exhibits.captions import by_architecture, write_budget
+from rnnkit.exhibits.selection import GP, capacity
+from rnnkit.exhibits.style import GREY, new_figure, styled, write_note, write_values
+from rnnkit.wording import and_list, label_of
+
+# of the forests: each trial is predicted once, by a forest that has not seen it
+FOLDS, TREES, REPEATS = (3, 50, 3)
+LEAST_TRIALS = 40  # trials of an architecture, below which no forest is grown
+LOT = "(drawn by lot)"  # a hyper-parameter that means nothing: what a forest makes of it is noise
+
+
+def importance(frame: pd.DataFrame) -> pd.DataFrame:
+    """How much each hyper-parameter matters, a row for each of them, architecture and tuner:
+    `importance`, the drop of the explained share of variance when its values are dealt out anew,
+    with its standard deviation `sd`; `explained`, that share with all of them.
+
+    Explained are the normal scores of the losses' ranks within each study, so that sizes and depths
+    go together; a diverged trial ranks below all others. No row for an architecture with fewer than
+    40 trials. Where a search has drawn several hyper-parameters to good values together, neither of
+    them loses much alone; that cannot be so among random trials.
+    """
+    columns, found = (
+        [
+            "architecture",
+            "tuner",
+            "hyperparameter",
+            "importance",
+            "sd",
+            "explained",
+            "trials",
+        ],
+        [],
+    )
+    for names, rows in frame.groupby(["architecture", "tuner"], sort=False):
+        if len(rows) >= LEAST_TRIALS:
+            # figure, sentences and table are shown one after another, and a forest takes a second
+            key = tuple(zip(rows.study, rows.hyper_iter, rows.valid_loss.fillna(math.inf)))
+            if key not in _forests:
+                _forests[key] = _grow_forests(rows)
+            found += [(*names, *each) for each in _forests[key]]
+    return pd.DataFrame(found, columns=columns)
+
+
+def importance_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """`importance` summed over the maps of a cell: a row for each hyper-parameter, the one that
+    matters most on average first, the one drawn by lot last; a column for each architecture and
+    tuner. Missing where an architecture has none.
+    """
+    return by_stem(importance(frame))
+
+
+def by_stem(told: pd.DataFrame) -> pd.DataFrame:
+    """`importance_table` of what `importance` gave."""
+    table = told.assign(hyperparameter=told.hyperparameter.map(stem)).pivot_table(
+        "importance", "hyperparameter", ["architecture", "tuner"], aggfunc="sum"
+    )
+    if table.empty:
+        return table
+    order = table.drop(LOT).mean(axis=1).sort_values(ascending=False).index
+    columns = [
+        (a, t) for a in in_order(told.architecture) for t in (*GP, "random") if (a, t) in table
+    ]
+    return table.loc[[*order, LOT], columns]
+
+
+_forests = {}  # trials -> what a forest says of them
+
+
+def _grow_forests(rows):
+    from sklearn.ensemble import RandomForestRegressor  # takes a second to load
+    from sklearn.inspection import permutation_importance
+    from sklearn.metrics import r2_score
+    from sklearn.model_selection import KFold
+
+    X = numeric_hparams(rows).assign(**{LOT: np.random.default_rng(2017).random(len(rows))})
+    y = normal_scores(rows)
+    drops, predicted = [], np.zeros(len(y))
+    for seen, unseen in KFold(FOLDS, shuffle=True, random_state=0).split(X):
+        forest = RandomForestRegressor(
+            TREES, min_samples_leaf=3, max_features=0.5, random_state=0
+        ).fit(X.to_numpy()[seen], y[seen])
+        predicted[unseen] = forest.predict(X.to_numpy()[unseen])
+        told = permutation_importance(
+            forest, X.to_numpy()[unseen], y[unseen], n_repeats=REPEATS, random_state=0
+        )
+        drops.append(told.importances)
+    drops = np.concatenate(drops, 1)
+    explained = r2_score(y, predicted)
+    return [
+        (name, mean, sd, explained, len(rows))
+        for name, mean, sd in zip(X, drops.mean(1), drops.std(1))
+    ]
+
+
+def numeric_hparams(frame: pd.DataFrame) -> pd.DataFrame:
+    """Hyper-parameters as numbers, a column each; choices by their place in the alphabet. Those
+    that never change are left out.
+
+    A forest splits between values, so it does not matter that some of them are logarithmic.
+    """
+    table = pd.DataFrame(frame.hparams.tolist(), index=frame.index)
+    for name in table:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            table[name] = table[name].astype(str).astype("category").cat.codes
+    return table.loc[:, table.nunique() > 1].astype(float)
+
+
+def normal_scores(frame: pd.DataFrame) -> np.ndarray:
+    """Normal scores of the losses' ranks within each study, the diverged trials together at the
+    worst rank.
+    """
+    losses = frame.valid_loss.where(~frame.infeasible.astype(bool), np.inf)
+    return (
+        losses.groupby(frame.study)
+        .transform(lambda x: norm.ppf((rankdata(x) - 0.5) / len(x)))
+        .to_numpy(float)
+    )
+
+
+def stem(name: str) -> str:
+    """A hyper-parameter without its map: input_scale_u is an input_scale_*."""
+    for start in (
+        "input_scale",
+        "recurrent_matrix_scale",
+        "recurrent_bias_scale",
+        "forget_gate_bias_hack",
+    ):
+        if name.startswith(start):
+            return f"{start}_*"
+    return name
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """How much each hyper-parameter (summed over the maps it belongs to) matters to each
+    architecture, as a table in colour.
+    """
+    shares = points("importance", frame)["importance"]
+    table = by_stem(shares)
+    explained = shares.groupby(["architecture", "tuner"]).explained.first()
+    figure = new_figure(1.3 + 0.27 * len(table) if len(table.columns) else 2)
+    ax = figure.subplots()
+    if len(table.columns):
+        _draw_shares(ax, table, explained)
+    else:
+        ax.set_axis_off()
+        write_note(ax, "too few trials of any architecture to grow a forest")
+    sns.despine(figure, left=True, bottom=True)
+    write_budget(figure, "importance", frame)
+    return figure
+
+
+def _draw_shares(ax, table: pd.DataFrame, explained: pd.Series):
+    """A coloured cell for each hyper-parameter (row) and each architecture and tuner (column)."""
+    values = table.to_numpy()
+    roots = np.ma.masked_invalid(np.sqrt(values.clip(0, None)))  # so that small ones differ too
+    cells = ax.pcolormesh(roots, cmap="Blues", edgecolors="white", linewidth=1.5, vmin=0)
+    write_values(ax, cells, values, "{:.2f}")
+    labels = [
+        f"{label_of(a)}{', random' if tuner == 'random' else ''}\n({explained[a, tuner]:.2f})"
+        for a, tuner in table
+    ]
+    ax.set_xticks(np.arange(len(labels)) + 0.5, labels)
+    ax.set_yticks(np.arange(len(table)) + 0.5, table.index)
+    ax.invert_yaxis()
+    ax.tick_params(length=0)
+    ax.axhline(len(table) - 1, color=GREY, linewidth=1)
+    ax.set_xlabel("in brackets: share of the variance that the forest explains")
+
+
+def facts(rows, tables) -> list[str]:
+    table = by_stem(tables["importance"])
+    if table.empty:
+        return ["No architecture has trials enough for a forest."]
+    means, lot = table.mean(axis=1).drop(LOT), float(table.loc[LOT].max())
+    below = int((means <= lot).sum())
+    top = and_list(f"{name} ({value:.2f})" for name, value in means.nlargest(3).items())
+    return [
+        f"What matters most, on average over the columns, is {top}.",
+        (
+            f"{below} of {len(means)} hyper-parameters matter no more than one that is drawn by lot"
+            f" (at most {lot:.2f})."
+        ),
+    ]
+
+
+Exhibit(
+    name="importance",
+    title="What matters (ours: not in the paper)",
+    gist=(
+        "Share of the variance of a study's ranks that a random forest loses on unseen trials when"
+        " one hyper-parameter is dealt out anew, summed over the maps of a cell (*). Last row: a"
+        " number that means nothing."
+    ),
+    section="App. A",
+    place=4,
+    select=capacity,
+    trials="capacity task",
+    experiment="fig1",
+    tables={"importance": lambda of: importance(of.rows)},
+    draw=draw,
+    alt="a table of hyper-parameters by architecture, coloured by how much each of them matters.",
+    numbers=lambda tables: by_architecture(
+        "Share explained", tables["importance"].groupby("architecture").explained.first()
+    ),
+    facts=facts,
+)

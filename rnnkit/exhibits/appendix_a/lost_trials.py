@@ -1,0 +1,156 @@
+"""Where trials are lost: how many diverge or end above chance. Ours: not in the paper."""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from scipy.stats import rankdata
+
+from rnnkit.exhibits.appendix_a.importance import stem
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
+from rnnkit.exhibits.section_4.hard_trials import hard_trials
+from rnnkit.exhibits.selection import random_sets
+from rnnkit.exhibits.statistics import wilson
+from rnnkit.exhibits.style import GREY, legend, line_key, log_ticks, new_figure, styled
+from rnnkit.wording import and_list
+
+FAR = 1.1  # times chance: a trial that ends above that has unlearned, or never left its start
+BINS = 4
+
+
+def lost_shares(
+    frame: pd.DataFrame, names=("lr_init", "gradient_clip_val", "recurrent_matrix_scale_*")
+) -> pd.DataFrame:
+    """Share of trials on the hard tasks that diverged, and of those that ended a tenth above
+    chance, by quarters of a hyper-parameter.
+
+    A row for each end, name and quarter, all architectures together: the median of the values, the
+    share with Wilson's 95 % interval, and the trials. `names` may hold stems: then it is the
+    largest value of a trial.
+    """
+    trials, rows = hard_trials(frame), []
+    table = pd.DataFrame(trials.hparams.tolist(), index=trials.index)
+    ends = {"diverged": trials.loss.isna(), "above chance": trials.loss > FAR * trials.chance}
+    for name in names:
+        columns = [column for column in table if name in (column, stem(column))]
+        if not columns:
+            continue
+        x = table[columns].astype(float).max(axis=1).dropna()  # not every architecture has one
+        quarter = np.minimum((rankdata(x, "ordinal") - 1) * BINS // len(x), BINS - 1)
+        for end, happened in ends.items():
+            for k in range(BINS):
+                inside = happened[x.index].to_numpy()[quarter == k]
+                if len(inside):
+                    low, high = wilson(int(inside.sum()), len(inside))
+                    rows.append(
+                        (
+                            end,
+                            name,
+                            k + 1,
+                            float(np.median(x[quarter == k])),
+                            inside.mean(),
+                            low,
+                            high,
+                            len(inside),
+                        )
+                    )
+    return pd.DataFrame(
+        rows,
+        columns=["end", "hyperparameter", "quarter", "value", "share", "low", "high", "trials"],
+    )
+
+
+ENDS = {
+    "diverged": ("diverged", "black", "o", "-"),
+    "above chance": ("ended a tenth above chance", GREY, "s", (0, (4, 2))),
+}
+NAMES = {
+    "lr_init": "learning rate",
+    "gradient_clip_val": "gradient clip",
+    "recurrent_matrix_scale_*": "largest recurrent scale",
+}
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Share of trials that diverged, and that ended above chance, by quarters of three
+    hyper-parameters.
+    """
+    table = points("lost", frame)["lost"]
+    figure = new_figure(3.5)
+    axes = figure.subplots(1, len(NAMES), sharey=True)
+    for ax, (name, title) in zip(axes, NAMES.items()):
+        for end, (_, color, marker, line) in ENDS.items():
+            part = table[(table.hyperparameter == name) & (table.end == end)]
+            ends = 100 * np.array([part.share - part.low, part.high - part.share]).clip(0)
+            ax.errorbar(
+                part.value,
+                100 * part.share,
+                ends,
+                color=color,
+                marker=marker,
+                linestyle=line,
+                elinewidth=1,
+                capsize=3,
+            )
+        ax.set_xscale("log")
+        log_ticks(ax.xaxis)
+        ax.set_xlabel(f"{title},\nmedian of its quarter")
+    axes[0].set_ylabel("share of trials, %")
+    axes[0].set_ylim(0, None)
+    sns.despine(figure)
+    keys = [
+        line_key(label, line, 1.4, color, marker=marker)
+        for label, color, marker, line in ENDS.values()
+    ]
+    legend(figure, keys)
+    write_budget(figure, "lost", frame)
+    return figure
+
+
+def facts(rows, tables) -> list[str]:
+    table, said = tables["lost"], []
+    for end, part in table.groupby("end", sort=False):
+        ranges = part.groupby("hyperparameter").share.agg(lambda share: share.max() - share.min())
+        if not len(ranges):
+            continue
+        name = ranges.idxmax()
+        quarters = part[part.hyperparameter == name].sort_values("quarter")
+        total = (quarters.share * quarters.trials).sum() / quarters.trials.sum()
+        told = f"{end[0].upper() + end[1:]}: {100 * total:.0f} % of all."
+        if total:
+            shares = and_list(f"{100 * share:.0f} %" for share in quarters.share)
+            told += f" It depends most on {name}, by quarters from low to high: {shares}."
+        said.append(told)
+    return said or [NOTHING_TO_SEE]
+
+
+Exhibit(
+    name="lost",
+    title="Where trials are lost (ours: not in the paper)",
+    gist=(
+        "Share of trials with random hyper-parameters that diverged, and that ended more than a"
+        " tenth above chance, by quarters of three hyper-parameters, all architectures and depths"
+        " together; Wilson's 95 % interval."
+    ),
+    section="App. A",
+    place=5,
+    select=random_sets,
+    trials="parentheses task with random sets",
+    experiment="fig5",
+    tables={"lost": lambda of: lost_shares(of.rows)},
+    draw=draw,
+    alt=(
+        "share of trials that diverged, and that ended above chance, against learning rate,"
+        " gradient clip and recurrent scale."
+    ),
+    numbers=lambda tables: (
+        "Largest share of a quarter: "
+        + ", ".join(
+            f"{end} {100 * part.share.max():.0f} %"
+            for end, part in tables["lost"].groupby("end", sort=False)
+        )
+        + "."
+    ),
+    facts=facts,
+)

@@ -1,0 +1,240 @@
+"""The Gaussian process against random search, on the same studies. Ours: not in the paper."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from rnnkit.exhibits.appendix_a.best_so_far import best_so_far
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import in_order, per_trial
+from rnnkit.exhibits.captions import by_architecture, write_budget
+from rnnkit.exhibits.statistics import bootstrap
+from rnnkit.exhibits.style import GREY, legend, line_key, new_figure, style_of, styled
+from rnnkit.wording import and_list, count, label_of
+
+
+def twins(frame: pd.DataFrame) -> pd.DataFrame:
+    """Capacity trials of studies that both the Gaussian process and random search were given; their
+    keys differ in the tuner alone.
+    """
+    rows = frame[(frame.task_type == "per_cap") & frame.tuner.isin(["gp", "random"])]
+    study = pd.Series(
+        [key.replace(f"/{tuner}/seed=", "/*/seed=") for key, tuner in zip(rows.study, rows.tuner)],
+        rows.index,
+        dtype=object,
+    )
+    return rows[rows.tuner.groupby(study).transform("nunique") == 2]
+
+
+WINDOW = 16  # trials over which a typical trial is taken: a round of the tuner
+
+
+def search_curves(frame: pd.DataFrame) -> pd.DataFrame:
+    """Most bits per parameter after each trial, a row for each architecture, tuner and trial:
+    median, least and most over the seeds.
+    """
+    trials = best_so_far(frame).assign(best=lambda f: f.best.fillna(0.0))
+    groups = trials.groupby(["architecture", "tuner", "trial"], sort=False).best
+    return groups.agg(median="median", low="min", high="max", seeds="count").reset_index()
+
+
+def typical_trials(frame: pd.DataFrame) -> pd.DataFrame:
+    """Bits per parameter of each window of trials, over all seeds: median and quartiles; a diverged
+    trial stored nothing.
+    """
+    trials = per_trial(frame).assign(bits_per_param=lambda f: f.bits_per_param.fillna(0.0))
+    rows = []
+    for (architecture, tuner), part in trials.groupby(["architecture", "tuner"], sort=False):
+        for start in range(0, int(part.hyper_iter.max()) + 1, WINDOW):
+            inside = part.bits_per_param[
+                (part.hyper_iter >= start) & (part.hyper_iter < start + WINDOW)
+            ]
+            rows.append(
+                (
+                    architecture,
+                    tuner,
+                    start + WINDOW / 2,
+                    *np.quantile(inside, [0.5, 0.25, 0.75]),
+                    len(inside),
+                )
+            )
+    return pd.DataFrame(
+        rows, columns=["architecture", "tuner", "trial", "median", "low", "high", "trials"]
+    )
+
+
+def race(frame: pd.DataFrame) -> pd.DataFrame:
+    """The Gaussian process against random search, a row for each architecture: `gp` and `random`,
+    medians over the seeds of the best bits per parameter at the end; `ratio` of the two, with a 95
+    % interval over seeds; `match`, trials after which the process's median is at least where random
+    search ends (NaN if never).
+    """
+    rows, curves = [], search_curves(frame)
+    ends = (
+        best_so_far(frame)
+        .groupby(["architecture", "tuner", "seed"], sort=False)
+        .best.max()
+        .fillna(0.0)
+    )
+    for architecture in in_order(frame.architecture):
+        pairs = ends[architecture].unstack("tuner")[["gp", "random"]].dropna().to_numpy()
+        gp, random = np.median(pairs, 0)
+        low, high = bootstrap(
+            pairs, lambda draw: np.median(draw[..., 0], -1) / np.median(draw[..., 1], -1)
+        )
+        curve = curves[(curves.architecture == architecture) & (curves.tuner == "gp")]
+        there = curve.trial[curve["median"] >= random]
+        rows.append(
+            (
+                architecture,
+                len(pairs),
+                int(curve.trial.max()),
+                gp,
+                random,
+                gp / random if random else math.nan,
+                low,
+                high,
+                int(there.min()) if len(there) else math.nan,
+            )
+        )
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "architecture",
+            "seeds",
+            "trials",
+            "gp",
+            "random",
+            "ratio",
+            "low",
+            "high",
+            "match",
+        ],
+    )
+
+
+TUNERS = {"gp": ("Gaussian process", "-"), "random": ("random search", (0, (4, 2)))}
+BAND = "left: least to most of the seeds; right: middle half of the trials"
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Best so far, and what a typical trial is worth, of the Gaussian process and of random search
+    on the same study; a row a cell.
+    """
+    tables = points("tuner", frame)
+    names = in_order(tables["tuner"].architecture)
+    style = style_of(names)
+    figure = new_figure(0.9 + 2.7 * len(names))
+    axes = figure.subplots(len(names), 2, sharex=True, sharey="row", squeeze=False)
+    for (best, typical), architecture in zip(axes, names):
+        color = style[architecture].color
+        for ax, name in ((best, "tuner"), (typical, "tuner_typical")):
+            table = tables[name]
+            _draw_tuners(
+                ax, table[table.architecture == architecture], color, steps=name == "tuner"
+            )
+        best.set_title("best trial so far")
+        typical.set_title(f"typical trial: the median of {WINDOW}")
+        best.set_ylabel(f"{label_of(architecture)}\nbits per parameter")
+        best.set_ylim(0, None)
+    for ax in axes[-1]:
+        ax.set_xlabel("trials")
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 4, 5, 8, 10]))
+    axes[0][0].set_xlim(0, tables["tuner"].trial.max())
+    sns.despine(figure)
+    color = style[names[0]].color if len(names) == 1 else "black"
+    keys = [
+        line_key(label, line, 1.4, color if tuner == "gp" else GREY)
+        for tuner, (label, line) in TUNERS.items()
+    ]
+    legend(figure, [*keys, Patch(color=GREY, alpha=0.2, label=BAND)])
+    write_budget(figure, "tuner", frame)
+    return figure
+
+
+def _draw_tuners(ax, table: pd.DataFrame, color, steps: bool):
+    """Median and band of each tuner against trials: the Gaussian process in `color`, random search
+    in grey.
+    """
+    form = {"step": "post"} if steps else {}
+    for tuner, (_, line) in TUNERS.items():
+        shade, part = color if tuner == "gp" else GREY, table[table.tuner == tuner]
+        ax.fill_between(
+            part.trial, part.low, part.high, color=shade, alpha=0.15, linewidth=0, **form
+        )
+        drawstyle = "steps-post" if steps else "default"
+        ax.plot(part.trial, part["median"], color=shade, linestyle=line, drawstyle=drawstyle)
+
+
+TUNER_NAMES = {
+    "gp": "Gaussian process",
+    "gp-usual": "Gaussian process from usual values",
+    "random": "random search",
+}
+
+
+def facts(rows, tables) -> list[str]:
+    said = []
+    for row in race(rows).itertuples():
+        times = (
+            f"{row.ratio:.2f} times as many, between {row.low:.2f} and {row.high:.2f}"
+            if row.random and row.gp
+            else "no ratio to take"
+        )
+        said.append(
+            f"After {count(row.trials, 'trial')} the Gaussian process has {row.gp:.2f} bits per"
+            f" parameter and random search {row.random:.2f}, in the median of"
+            f" {count(row.seeds, 'seed')}: {times}."
+        )
+        there = (
+            f"was there after {row.match:.0f} trials"
+            if row.match == row.match
+            else "never came there"
+        )
+        said.append(f"Where random search ends, the Gaussian process {there}.")
+    typical = tables["tuner_typical"]
+    last = typical[typical.trial == typical.trial.max()].groupby("tuner")["median"].mean()
+    bits = and_list(
+        f"{last[tuner]:.2f} ({name})" for tuner, name in TUNER_NAMES.items() if tuner in last
+    )
+    return [*said, f"In the last round a typical trial stores {bits} bits per parameter."]
+
+
+Exhibit(
+    name="tuner",
+    title="The search against random search (ours: not in the paper)",
+    gist=(
+        "One study under both tuners. Left: bits per parameter of the best trial so far, median"
+        " (line) and range (band) over the seeds. Right: median and middle half of each 16 trials,"
+        " all seeds together."
+    ),
+    section="App. A",
+    place=3,
+    select=twins,
+    trials="capacity task under both tuners",
+    tables={
+        "tuner": lambda of: search_curves(of.rows),
+        "tuner_typical": lambda of: typical_trials(of.rows),
+    },
+    draw=draw,
+    alt=(
+        "bits per parameter of the best trial so far and of typical trials against trials, with the"
+        " Gaussian process and at random."
+    ),
+    numbers=lambda tables: " ".join(
+        by_architecture(
+            f"Most bits per parameter, median of seeds, {title}",
+            part.groupby("architecture")["median"].max(),
+        )
+        for title, part in zip(
+            ("Gaussian process", "random search"),
+            (tables["tuner"].query(f"tuner == '{t}'") for t in ("gp", "random")),
+        )
+    ),
+    facts=facts,
+)

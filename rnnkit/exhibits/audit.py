@@ -1,0 +1,420 @@
+"""The paper audit: what the paper's tables say when read closely, recomputed from the numbers it
+prints and from nothing else.
+
+Welch's test (1947) of two means has t = (m1 - m2) / sqrt(q1 + q2) and df = (q1 + q2)^2 / (q1^2 /
+(n1 - 1) + q2^2 / (n2 - 1)), where q = variance / n is the squared standard error of a mean over n
+runs. So a table of t and df for all pairs of architectures tells n, and mean and spread up to a
+scale and an origin, of each.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from scipy.optimize import least_squares, minimize
+
+from rnnkit import paper
+from rnnkit.exhibits.base import illustration
+from rnnkit.exhibits.style import (
+    DASHED,
+    DOTTED,
+    GREY,
+    PALE,
+    SMALL,
+    letter,
+    new_figure,
+    style_of,
+    styled,
+)
+from rnnkit.wording import label_of
+
+RUNS = 1_000  # random sets of hyper-parameters behind each entry of Table 1
+EIGHT_LAYERS = 1  # place of the column of 8 layers in Tables 1 and App.2
+ARCHITECTURES = tuple(dict.fromkeys(itertools.chain(*paper.TABLE_APP2)))
+LEVEL = 0.05  # of significance, as in the caption of Table App.2
+
+
+def feasible_runs(column: int = EIGHT_LAYERS) -> dict[str, int]:
+    """Runs that did not diverge, by Table 1: 1,000 less its percentage. `column` is 0 for 1 layer,
+    1 for 8.
+    """
+    return {
+        a: round(RUNS * (1 - share[column] / 100))
+        for a, share in paper.TABLE_1.items()
+        if share[column] is not None
+    }
+
+
+def impossible_df() -> pd.DataFrame:
+    """Degrees of freedom of Table App.2 against the least and the most that Welch's formula allows
+    with Table 1's feasible runs.
+
+    Whatever the variances, min(n1, n2) - 1 <= df <= n1 + n2 - 2. Printed numbers have three digits;
+    `possible` allows for that.
+    """
+    rows = []
+    for column, layers in ((0, 1), (EIGHT_LAYERS, 8)):
+        runs = feasible_runs(column)
+        for pair, tests in paper.TABLE_APP2.items():
+            if tests[column] is not None:
+                df, n = tests[column][1], [runs[a] for a in pair]
+                least, most = min(n) - 1, sum(n) - 2
+                possible = least - _rounding(df) <= df <= most + _rounding(df)
+                rows.append([layers, *pair, df, least, most, possible])
+    return pd.DataFrame(
+        rows, columns=["n_layers", "first", "second", "df", "least", "most", "possible"]
+    )
+
+
+def recovered_runs() -> pd.DataFrame:
+    """Runs behind each mean at 8 layers, solved from the 15 tests' t and df, beside those that
+    Table 1 implies.
+
+    Assumes Welch's formulas and nothing on the distribution of losses. `runs` is the least-squares
+    solution, each of the 30 numbers weighted by its rounding; `low` and `high` are the fewest and
+    the most runs for which all 15 df can still be rounded to what is printed. `mean` and `sd` are
+    in units of +RNN's standard error, from +RNN's mean.
+    """
+    fit, runs = _fit(), feasible_runs()
+    low, high = (_extreme(fit, sign) for sign in (1, -1))
+    table = {
+        "architecture": ARCHITECTURES,
+        "table_1": [runs[a] for a in ARCHITECTURES],
+        "runs": fit["n"],
+        "low": low,
+        "high": high,
+    }
+    return pd.DataFrame(table).assign(mean=fit["m"], sd=np.sqrt(fit["q"] * fit["n"]))
+
+
+def solve_shares() -> pd.DataFrame:
+    """The share of feasible random runs that solve the parentheses task at 8 layers, by the
+    two-point model.
+
+    Assumes that a run ends with one of two losses: solved, or on a plateau that is the same for all
+    architectures. A share s of solved runs, the losses `plateau` apart, has mean (1 - s) plateau
+    and variance s (1 - s) plateau^2. Fitted to `recovered_runs`; `mean_off` is how many standard
+    errors the model's mean is off, `sd_off` the same for its standard deviation.
+    """
+    found = recovered_runs()
+    n, m, sd = (found[name].to_numpy() for name in ("runs", "mean", "sd"))
+
+    def model(x):
+        share = 1 / (1 + np.exp(-x[2:]))
+        mean, spread = x[1] + (1 - share) * x[0], x[0] * np.sqrt(share * (1 - share))
+        # standard errors of a mean and of a spread
+        return (share, (mean - m) / (sd / np.sqrt(n)), (spread / sd - 1) * np.sqrt(2 * n))
+
+    start = np.concatenate([[2 * sd.max(), -m.max()], np.log(np.where(m == m.min(), 0.4, 0.01))])
+    fit = least_squares(
+        lambda x: np.concatenate(model(x)[1:]), start, x_scale="jac", max_nfev=10_000
+    )
+    share, mean_off, sd_off = model(fit.x)
+    return found[["architecture", "runs"]].assign(
+        share=share, plateau=fit.x[0], mean_off=mean_off, sd_off=sd_off
+    )
+
+
+def captions_slip() -> pd.DataFrame:
+    """The tests of Table App.2 at 8 layers, with what its caption says of them and what p says.
+
+    The caption names three pairs whose losses differ "with statistical significance (p > 0.05)";
+    they are the ones that do not.
+    """
+    p_of = {pair: tests[EIGHT_LAYERS][2] for pair, tests in paper.TABLE_APP2.items()}
+    rows = [
+        [*pair, p, set(pair) in paper.CALLED_SIGNIFICANT, p < LEVEL] for pair, p in p_of.items()
+    ]
+    return pd.DataFrame(rows, columns=["first", "second", "p", "called_different", "different"])
+
+
+def reruns() -> pd.DataFrame:
+    """Table App.1: mean loss of 100 reruns over the original loss, and whether any rerun reached
+    the original (its least is as low).
+    """
+    rows = {a: dict(zip(paper.TABLE_APP1_COLUMNS, row)) for a, row in paper.TABLE_APP1.items()}
+    table = [
+        [
+            a,
+            r["original"],
+            r["min"],
+            r["mean"],
+            r["mean"] / r["original"],
+            r["min"] <= r["original"],
+        ]
+        for a, r in rows.items()
+    ]
+    return pd.DataFrame(
+        table, columns=["architecture", "original", "min", "mean", "mean_over_original", "reached"]
+    )
+
+
+def averaged_depths() -> pd.DataFrame:
+    """Depths that Figure 1i averages for each architecture ("across all sizes and levels of
+    depth"): one without depth 1 lacks it here.
+
+    Which one that is, Table 1 says: it has no entry there.
+    """
+    rows = [
+        [a, tuple(depth for depth in paper.DEPTHS if depth > 1 or paper.TABLE_1[a][0] is not None)]
+        for a in paper.ARCHITECTURES
+    ]
+    return pd.DataFrame(rows, columns=["architecture", "depths"])
+
+
+def _rounding(x, digits: int = 3) -> float:
+    """Half a unit of the last of the printed digits."""
+    return 0.5 * 10.0 ** (math.floor(math.log10(abs(x))) - digits + 1)
+
+
+def _tests():
+    """The 15 tests at 8 layers: places of both architectures, t, df, and the rounding of each."""
+    first, second = (
+        np.array([ARCHITECTURES.index(pair[k]) for pair in paper.TABLE_APP2]) for k in (0, 1)
+    )
+    t, df = (
+        np.array([tests[EIGHT_LAYERS][k] for tests in paper.TABLE_APP2.values()], float)
+        for k in (0, 1)
+    )
+    return (
+        first,
+        second,
+        t,
+        df,
+        np.array([_rounding(x) for x in t]),
+        np.array([_rounding(x) for x in df]),
+    )
+
+
+def _welch(m, q, n, first, second):
+    """t and df of pairs of means m over n runs with squared standard errors q."""
+    a, b = q[first], q[second]
+    return (m[first] - m[second]) / np.sqrt(a + b), (a + b) ** 2 / (
+        a * a / (n[first] - 1) + b * b / (n[second] - 1)
+    )
+
+
+def _fit() -> dict[str, np.ndarray]:
+    """Means, squared standard errors and runs that give the 15 tests best; of the first
+    architecture m = 0 and q = 1, being free.
+    """
+    first, second, t, df, t_unit, df_unit = _tests()
+    K = len(ARCHITECTURES)
+
+    def unpack(x):
+        logs = np.concatenate([[0], x])
+        return np.exp(logs[:K]), np.exp(logs[K:])
+
+    def df_off(x):
+        q, n = unpack(x)
+        return (_welch(np.zeros(K), q, n, first, second)[1] - df) / df_unit
+
+    # the degrees of freedom alone determine q and n; t then gives the means
+    x = least_squares(
+        df_off,
+        np.concatenate([np.full(K - 1, -2.0), np.full(K, math.log(RUNS))]),
+        x_scale="jac",
+        max_nfev=10_000,
+    ).x
+    q = unpack(x)[0]
+    means = -(t * np.sqrt(q[first] + q[second]))[
+        first == 0
+    ]  # the first K - 1 pairs are those of the first architecture
+
+    def off(y):
+        m, (q, n) = np.concatenate([[0], y[: K - 1]]), unpack(y[K - 1 :])
+        found = _welch(m, q, n, first, second)
+        return np.concatenate([(found[0] - t) / t_unit, (found[1] - df) / df_unit])
+
+    y = least_squares(off, np.concatenate([means, x]), x_scale="jac", max_nfev=10_000).x
+    q, n = unpack(y[K - 1 :])
+    return {"m": np.concatenate([[0], y[: K - 1]]), "q": q, "n": n, "x": x, "df_off": df_off}
+
+
+def _extreme(fit, sign: int) -> list[float]:
+    """The fewest (sign 1) or most (-1) runs of each architecture that round to the printed df for
+    some choice of all the rest.
+    """
+    K, off = len(ARCHITECTURES), fit["df_off"]
+    inside = [
+        {"type": "ineq", "fun": lambda x: 1 - off(x)},
+        {"type": "ineq", "fun": lambda x: 1 + off(x)},
+    ]
+    found = [
+        minimize(
+            lambda x: sign * x[K - 1 + k],
+            fit["x"],
+            method="SLSQP",
+            constraints=inside,
+            options={"maxiter": 500, "ftol": 1e-12},
+        )
+        for k in range(K)
+    ]
+    return [float(np.exp(result.x[K - 1 + k])) for k, result in enumerate(found)]
+
+
+WRONG = "#b2182b"
+
+
+@illustration("audit")
+@styled
+def audit(frame=None):
+    """What the paper's tables say when read closely; drawn of the paper's
+    numbers alone, whatever is given.
+    """
+    df, runs = impossible_df(), recovered_runs()
+    shares, rerun_ratios = solve_shares(), reruns()
+    figure = new_figure(7.0)
+    axes = figure.subplots(2, 2, height_ratios=(1.25, 1)).ravel()
+    _draw_degrees(axes[0], df[df.n_layers == 1])
+    _draw_runs(axes[1], runs)
+    _draw_shares(axes[2], shares)
+    _draw_reruns(axes[3], rerun_ratios)
+    sns.despine(figure)
+    figure.suptitle(
+        "Ours: the paper's tables, read closely; no trials but the paper's",
+        x=0.01,
+        ha="left",
+        fontsize=8,
+        color=GREY,
+    )
+    wrong = [
+        f"{label_of(row.first)}/{label_of(row.second)} {row.df:g}"
+        for row in df[~df.possible].itertuples()
+    ]
+    solve = ", ".join(
+        f"{label_of(row.architecture)} {100 * row.share:.1f} %" for row in shares.itertuples()
+    )
+    slip = [
+        f"{label_of(row.first)}/{label_of(row.second)}"
+        for row in captions_slip().query("called_different").itertuples()
+    ]
+    figure.alt = (
+        f"Four panels. Impossible degrees of freedom: {', '.join(wrong)}. Share of random runs that"
+        f" solve at 8 layers: {solve}."
+    )
+    figure.caption = (
+        "The paper's tables, read closely (ours: not in the paper). (a) Degrees of freedom of"
+        " Table App.2 at 1 layer, with the range that Welch's formula allows for the feasible runs"
+        f" of Table 1; outside: {', '.join(wrong)}. (b) Runs behind each mean at 8 layers, solved"
+        " from the 15 tests' t and df (bars: what their rounding allows), against Table 1. (c) If"
+        " a run ends either solved or on one plateau, so many random runs solve the task at 8"
+        f" layers: {solve}. (d) Table App.1: least, mean and most of 100 reruns over the original"
+        f" loss. The caption of Table App.2 calls {', '.join(slip)} different with p > 0.05; they"
+        " are the three pairs that are not."
+    )
+    figure.tables = {
+        "audit": df,
+        "audit_runs": runs.merge(shares.drop(columns="runs"), "left", "architecture"),
+        "audit_reruns": rerun_ratios,
+        "audit_caption": captions_slip(),
+    }
+    return figure
+
+
+def _draw_degrees(ax, df):
+    letter(ax, "a", "degrees of freedom, 1 layer")
+    for place, row in enumerate(df.itertuples()):
+        ax.plot(
+            [row.least, row.most],
+            [place, place],
+            color=PALE,
+            linewidth=7,
+            solid_capstyle="butt",
+            zorder=1,
+        )
+        marker, color, size = ("o", GREY, 6) if row.possible else ("X", WRONG, 8)
+        ax.plot(row.df, place, marker=marker, color=color, markersize=size)
+    ax.set_yticks(
+        range(len(df)),
+        [f"{label_of(row.first)} / {label_of(row.second)}" for row in df.itertuples()],
+    )
+    ax.set(xlabel="df: printed (dot), possible (bar)", ylim=(len(df) - 0.5, -0.5))
+    ax.tick_params(axis="y", length=0)
+
+
+def _draw_runs(ax, runs):
+    letter(ax, "b", "feasible runs, 8 layers")
+    ends = [
+        min(runs.low.min(), runs.table_1.min()) - 30,
+        max(runs.high.max(), runs.table_1.max()) + 30,
+    ]
+    ax.plot(ends, ends, color=GREY, linewidth=1, linestyle=DOTTED, zorder=0)
+    for row in runs.itertuples():
+        s = style_of([row.architecture])[row.architecture]
+        ax.plot(
+            [row.table_1] * 2,
+            [row.low, row.high],
+            color=s.color,
+            linewidth=3,
+            alpha=0.4,
+            solid_capstyle="butt",
+        )
+        ax.plot(
+            row.table_1,
+            row.runs,
+            marker=s.marker,
+            color=s.color,
+            linestyle="none",
+            markersize=6,
+            label=label_of(row.architecture),
+        )
+    ax.set(xlabel="by Table 1", ylabel="by t and df of Table App.2", xlim=ends, ylim=ends)
+    ax.legend(loc="upper left", handletextpad=0.2, labelspacing=0.25, fontsize=SMALL)
+
+
+def _draw_shares(ax, shares):
+    letter(ax, "c", "runs that solve, 8 layers")
+    for place, row in enumerate(shares.itertuples()):
+        ax.barh(
+            place,
+            100 * row.share,
+            color=style_of([row.architecture])[row.architecture].color,
+            height=0.6,
+        )
+        ax.annotate(
+            f"{100 * row.share:.2g} %",
+            (100 * row.share, place),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+    ax.set_yticks(range(len(shares)), [label_of(a) for a in shares.architecture])
+    ax.set(
+        xlabel="% of feasible random runs",
+        xlim=(0, 118 * shares.share.max()),
+        ylim=(len(shares) - 0.5, -0.5),
+    )
+    ax.tick_params(axis="y", length=0)
+
+
+def _draw_reruns(ax, reruns):
+    letter(ax, "d", "reruns over the original loss")
+    most = {a: row[paper.TABLE_APP1_COLUMNS.index("max")] for a, row in paper.TABLE_APP1.items()}
+    for place, row in enumerate(reruns.itertuples()):
+        s = style_of([row.architecture])[row.architecture]
+        ax.plot(
+            np.array([row.min, most[row.architecture]]) / row.original,
+            [place] * 2,
+            color=s.color,
+            linewidth=2,
+            alpha=0.5,
+        )
+        ax.plot(row.mean_over_original, place, marker=s.marker, color=s.color, markersize=6)
+        ax.annotate(
+            f"{row.mean_over_original:.2g}",
+            (row.mean_over_original, place),
+            (0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
+    ax.axvline(1, color=GREY, linewidth=1, linestyle=DASHED, zorder=0)
+    ax.set_xscale("log")
+    ax.set_xticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
+    ax.set_yticks(range(len(reruns)), [label_of(a) for a in reruns.architecture])
+    ax.set(xlabel="loss / original loss", ylim=(len(reruns) - 0.5, -0.6))
+    ax.tick_params(axis="y", length=0)

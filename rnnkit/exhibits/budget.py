@@ -1,0 +1,120 @@
+"""What stands behind a number: how many studies, trials and steps, and which versions trained them.
+
+All of it is read from the columns that each trial carries.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from rnnkit import paper
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What stands behind a number. `least` and `most` are trials a study, `steps` the range over
+    feasible trials, `seconds` their sum.
+
+    `tasks` are pairs of task and form; `units` are units a layer, as far as they are known.
+    """
+
+    studies: int
+    trials: int
+    infeasible: int
+    least: int
+    most: int
+    steps: tuple[int, int]
+    seconds: float
+    sizes: tuple[int, ...]
+    depths: tuple[int, ...]
+    unrolls: tuple[int, ...]
+    seeds: tuple[int, ...]
+    scales: tuple[str, ...]
+    units: tuple[int, ...] = ()
+    tasks: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self):
+        each = f"{self.least:,}" if self.least == self.most else f"{self.least:,}-{self.most:,}"
+        steps = (
+            f"{self.steps[0]:,}"
+            if self.steps[0] == self.steps[1]
+            else f"{self.steps[0]:,}-{self.steps[1]:,}"
+        )
+        studies = f"{self.studies} {'study' if self.studies == 1 else 'studies'}"
+        return (
+            f"{studies} of {each} {'trial' if self.most == 1 else 'trials'}, {steps} training steps"
+            " each"
+        )
+
+
+def budget(frame: pd.DataFrame) -> Budget:
+    """The budget behind a frame of trials of any task."""
+    bad, sizes = frame.infeasible.astype(bool), frame.groupby("study").size()
+    steps = frame.steps[~bad] if (~bad).any() else frame.steps
+    values = {
+        name: tuple(sorted(frame[name].dropna().unique().tolist()))
+        for name in ("max_params", "n_layers", "unroll", "seed", "scale")
+    }
+    units = (
+        tuple(sorted(set(frame.n_units[frame.n_units > 0].tolist()))) if "n_units" in frame else ()
+    )
+    forms = frame.form if "form" in frame else [""] * len(frame)
+    return Budget(
+        len(sizes),
+        len(frame),
+        int(bad.sum()),
+        int(sizes.min()),
+        int(sizes.max()),
+        (int(steps.min()), int(steps.max())),
+        float(frame.seconds.sum()),
+        values["max_params"],
+        values["n_layers"],
+        values["unroll"],
+        values["seed"],
+        values["scale"],
+        units,
+        tuple(
+            sorted(
+                set(zip(frame.task_type, forms)),
+                key=lambda task: ([*paper.TASKS, task[0]].index(task[0]), task[1]),
+            )
+        ),
+    )
+
+
+def origin(frame: pd.DataFrame) -> str:
+    """The versions of rnnkit and torch, commits, devices and days of a frame of trials, in one
+    sentence; and the source files, where the commits do not tell them.
+    """
+    if not len(frame):
+        return "Of no trials."
+    days = sorted({created[:10] for created in frame.created})
+    parts = [f"rnnkit {_values(frame.version)}"]
+    commits = set(frame.commit) if "commit" in frame else {""}
+    parts.append(
+        f"commit{'s' * (len(commits) > 1)} {_values(commits)}"
+        if commits != {""}
+        else "commit not noted"
+    )
+    if "source" in frame and any(not text or text.endswith("-dirty") for text in commits):
+        sources = set(frame.source) - {""}
+        parts += [f"source {_values(sources)}"] if sources else []
+    if "torch" in frame and set(frame.torch) != {""}:
+        parts.append(f"torch {_values(frame.torch)}")
+    parts.append(_values(frame.device))
+    parts.append(days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}")
+    return f"Trained by {', '.join(parts)}."
+
+
+def short_origin(frame: pd.DataFrame) -> str:
+    """rnnkit 0.1.0 at 4590c9d0a1b2: what fits on a figure."""
+    commits = sorted(set(frame.commit) - {""}) if "commit" in frame else []
+    return f"rnnkit {_values(frame.version)}" + (f" at {_values(commits, 1)}" if commits else "")
+
+
+def _values(values, most=3) -> str:
+    """Different values in order, no more than some of them; "unknown" for an empty one."""
+    values = sorted({str(value) or "unknown" for value in values})
+    return ", ".join(values[:most]) + (
+        f" and {len(values) - most} more" if len(values) > most else ""
+    )

@@ -1,0 +1,149 @@
+"""The words under and beside a figure, made of its data: what it shows, and how far below the
+paper's budget it was taken.
+"""
+
+import textwrap
+
+import pandas as pd
+
+from rnnkit import paper
+from rnnkit.exhibits.base import exhibit, points, rows_of
+from rnnkit.exhibits.best_trials import in_order
+from rnnkit.exhibits.budget import budget, origin, short_origin
+from rnnkit.exhibits.style import GREY
+from rnnkit.wording import and_list, label_of, layers
+
+
+def scale_and_seed(spent) -> str:
+    seeds = f"seed{'s' * (len(spent.seeds) > 1)} {', '.join(map(str, spent.seeds))}"
+    return f"scale {' and '.join(map(str, spent.scales)) or 'unnamed'}, {seeds}"
+
+
+def write_budget(figure, name: str, frame: pd.DataFrame):
+    """Puts title and budget in grey on top, so that a figure that travels alone keeps them, and
+    gives the figure its `alt`.
+    """
+    rows = rows_of(name, frame)
+    spent = budget(rows)
+    text = f"{exhibit(name).title} ({scale_and_seed(spent)}): {spent}; {short_origin(rows)}"
+    text = textwrap.fill(
+        text, int(16.5 * figure.get_figwidth())
+    )  # characters of 8 points that an inch holds, about
+    figure.suptitle(text, x=0.01, ha="left", fontsize=8, color=GREY)
+    figure.alt = alternative_text(name, frame)
+
+
+def task_name(task_type: str, form: str = "") -> str:
+    """A task as titles and captions call it; a text that stands in for text8 says so."""
+    if task_type == "text8" and "sample" in form:
+        return "Shakespeare sample, not text8"
+    return paper.TASKS.get(task_type, task_type)
+
+
+def caption(name: str, frame: pd.DataFrame) -> str:
+    """Caption of figure `name`: what it shows, then sizes, trials, steps, scale and seed of these
+    trials beside the paper's.
+    """
+    rows, about = rows_of(name, frame), exhibit(name)
+    spent = budget(rows)
+    bad = f"{spent.infeasible:,} of {spent.trials:,} trials diverged"
+    theirs = f" The paper: {about.budget}." if about.budget else ""
+    gist = f"{about.gist} {about.note(spent) if about.note else ''}".strip()
+    ours = f"Ours ({scale_and_seed(spent)}): {spent}; {'; '.join(_extent(spent))}; {bad}."
+    return f"{about.title}. {gist} {ours} {search_sentence(rows)} {origin(rows)}{theirs}"
+
+
+SEARCHES = {  # tuner -> how it chose the hyper-parameters
+    "gp-usual": "by a Gaussian process that starts from usual values (the paper's starts cold)",
+    "gp": (
+        "by a Gaussian process that starts cold, from the ranges of Appendix A alone, as in the"
+        " paper"
+    ),
+    "random": "by lot, from the ranges of Appendix A",
+    "rerun": "once, and trained again and again",
+    "long": "near those of the best trials, for longer trainings",
+}
+
+
+def search_sentence(rows: pd.DataFrame) -> str:
+    """How the hyper-parameters of some trials were chosen, in a sentence."""
+    ways = [
+        SEARCHES.get(tuner, f"by the tuner {tuner}")
+        for tuner in sorted(set(rows.tuner), key=[*SEARCHES, *rows.tuner].index)
+    ]
+    return f"Hyper-parameters were chosen {', or '.join(ways)}."
+
+
+def _extent(spent) -> list[str]:
+    """Tasks and their form, sizes, depths and time steps behind a figure; a range where there are
+    more than eight sizes.
+    """
+    tasks = [
+        f"{task_name(*task)} ({task[1].split(' ')[0]} form)" for task in spent.tasks if task[1]
+    ]
+    sizes = [f"{size:,}" for size in spent.sizes]
+    words = [" and ".join(tasks)] if tasks else []
+    words.append(f"{', '.join(sizes) if len(sizes) <= 8 else f'{sizes[0]}-{sizes[-1]}'} parameters")
+    if spent.units and spent.depths != (0,):
+        units = [f"{number:,}" for number in spent.units]
+        words.append(
+            f"{', '.join(units) if len(units) <= 8 else f'{units[0]}-{units[-1]}'} units per layer"
+        )
+    if spent.depths != (0,):  # the linear model has neither layers nor time
+        words.append(f"depth{'s' * (len(spent.depths) > 1)} {', '.join(map(str, spent.depths))}")
+        words.append(
+            f"{', '.join(map(str, spent.unrolls))} time step{'s' * (spent.unrolls != (1,))}"
+        )
+    return words
+
+
+def alternative_text(name: str, frame: pd.DataFrame) -> str:
+    """A sentence for those who cannot see figure `name`: what is on its axes, and its numbers in
+    short.
+    """
+    about = exhibit(name)
+    numbers = (about.numbers or most_bits)(points(name, frame))
+    return f"{about.title}: {about.alt} {numbers}"
+
+
+def by_architecture(title: str, best: pd.Series, form: str = ".2f") -> str:
+    """Title and then the number of each architecture, in the paper's order, as a sentence."""
+    numbers = ", ".join(
+        f"{label_of(a)} {best[a]:{form}}" for a in in_order(best.index) if best[a] == best[a]
+    )
+    return f"{title}: {numbers or 'none, since no trial was feasible'}."
+
+
+def most_bits(tables: dict[str, pd.DataFrame]) -> str:
+    table = next(iter(tables.values()))
+    column = "best" if "best" in table else "bits_per_param"
+    return by_architecture(
+        "Most bits per parameter", table.groupby("architecture", sort=False)[column].max()
+    )
+
+
+NOTHING_TO_SEE = "No trial was feasible, so there is nothing to see."
+
+
+def numbers_of(values: pd.Series, form: str = ".2f") -> str:
+    """RNN 3.52, GRU 2.90 and LSTM 2.81: the numbers of some architectures, in the order that they
+    are given in.
+    """
+    values = values.dropna()
+    return (
+        and_list(f"{label_of(a)} {value:{form}}" for a, value in values.items())
+        if len(values)
+        else "none"
+    )
+
+
+def in_paper_order(values: pd.Series) -> pd.Series:
+    return values.reindex(in_order(values.index))
+
+
+def network_name(row) -> str:
+    """The RNN with 1 layer and 940 parameters."""
+    return (
+        f"the {label_of(row.architecture)} with {layers(row.n_layers)} and {int(row.num_params):,}"
+        " parameters"
+    )

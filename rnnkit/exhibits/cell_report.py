@@ -1,0 +1,176 @@
+"""The report on one cell of one's own beside the paper's six."""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from rnnkit import paper
+from rnnkit.exhibits.best_trials import BEST, in_order, stored_bits
+from rnnkit.exhibits.budget import budget, origin, short_origin
+from rnnkit.exhibits.captions import by_architecture, scale_and_seed
+from rnnkit.exhibits.section_2_1.later_cells import (
+    best_by_size,
+    note_missing,
+    rows_of_names,
+    size_keys,
+)
+from rnnkit.exhibits.section_2_2 import memory_errors
+from rnnkit.exhibits.section_4.table_1 import infeasible_table
+from rnnkit.exhibits.style import (
+    DASHED,
+    GREY,
+    SMALL,
+    architecture_keys,
+    half_search,
+    legend_panel,
+    letter,
+    new_figure,
+    style_of,
+    styled,
+    write_at_right,
+    write_note,
+)
+from rnnkit.theory import memory_bound
+from rnnkit.wording import label_of
+
+
+@styled
+def report(architecture: str, frame: pd.DataFrame):
+    """The report on one cell: (a) bits per parameter, (b) share of random sets that diverged, (c)
+    error by units, beside the paper's six.
+
+    `frame` holds the trials of `tables_of`. The figure carries its `tables`, `caption` and `alt`.
+    """
+    best, errors, random = report_tables(frame)
+    names = [architecture, *(a for a in paper.ARCHITECTURES if a != architecture)]
+    figure = new_figure(6.9)
+    upper, lower = figure.subfigures(2, 1)
+    bits, diverged = upper.subplots(1, 2, sharey=True, width_ratios=(1.25, 1))
+    units, keys = lower.subplots(1, 2, width_ratios=(1.25, 1))
+    letter(bits, "a", "stored bits")
+    best_by_size(bits, best, names, [architecture])
+    letter(diverged, "b", "random hyper-parameters on parentheses")
+    _draw_diverged(diverged, random, names)
+    letter(units, "c", "memory throughput")
+    _draw_memory(units, errors, architecture, names)
+    sns.despine(figure)
+    legend_panel(keys, [*architecture_keys(names), *size_keys(best.max_params)])
+    spent = budget(frame[frame.architecture == architecture])
+    title = (
+        f"Report on {label_of(architecture)} ({scale_and_seed(spent)}): {spent};"
+        f" {short_origin(frame)}"
+    )
+    figure.suptitle(title, x=0.01, ha="left", fontsize=8, color=GREY)
+    stems = [f"report_{architecture}{part}" for part in ("", "_memory", "_diverged")]
+    figure.tables = dict(zip(stems, (best, errors, random)))
+    figure.alt = _alt(architecture, best, errors, random)
+    figure.caption = _caption(architecture, frame)
+    return figure
+
+
+def report_tables(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """What a report is made of: best trials on the capacity and on the memory task, and per cent of
+    random sets that diverged.
+    """
+    bits, memory, random = (
+        frame[frame.task_type == task] for task in ("per_cap", "mem_thru", "parens_counting")
+    )
+    columns = ["architecture", "n_layers", "n_units", "n_in", "num_params"]
+    columns += ["loss", "loss_high", "bound", "excess", "trials"]
+    errors = memory_errors(memory)[columns]
+    shares = infeasible_table(random)[
+        ["architecture", "n_layers", "trials", "infeasible", "percent", "low", "high"]
+    ]
+    return stored_bits(bits)[BEST], errors, shares
+
+
+def _draw_diverged(ax, random, names):
+    style = style_of(names)
+    rows_of_names(ax, names, names[:1])
+    for row in random.itertuples():
+        s, y = style[row.architecture], names.index(row.architecture)
+        ax.plot([row.low, row.high], [y, y], color=s.color, linewidth=1, zorder=2)
+        ax.plot(
+            row.percent,
+            y,
+            color=s.color,
+            marker=s.marker,
+            linestyle="none",
+            markersize=6.5,
+            zorder=3,
+        )
+    note_missing(ax, names, random.architecture)
+    ax.set(
+        xlabel="diverged, % (Wilson's 95 % interval)", xlim=(-2, max(40, 1.05 * random.high.max()))
+    )
+
+
+def _draw_memory(ax, errors, architecture, names):
+    style, n_in = style_of(names), int(errors.n_in.max())
+    units = np.linspace(0.96 * errors.n_units.min(), 1.04 * errors.n_units.max(), 200)
+    ax.plot(units, memory_bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
+    ax.axvline(n_in, color="black", linewidth=1, zorder=1)
+    for a in names[::-1]:
+        curve, s = errors[(errors.architecture == a)].dropna(subset="loss"), style[a]
+        strong = a == architecture
+        half_search(ax, curve, "loss_high", "loss", "n_units", s.color)
+        ax.plot(
+            curve.n_units,
+            curve.loss,
+            color=s.color,
+            marker=s.marker,
+            linestyle=s.line,
+            zorder=4 if strong else 3,
+            linewidth=2.4 if strong else 1,
+            markersize=8 if strong else 4.5,
+        )
+    losses = pd.concat([errors.loss, errors.loss_high]).dropna()
+    high = losses.max() if len(losses) else 1
+    ax.set(
+        xlabel="units per layer, N",
+        ylabel="squared error per dimension",
+        ylim=(-0.02 * high, 1.12 * max(high, memory_bound(units[0], n_in))),
+        xticks=sorted(set(errors.n_units)),
+    )
+    ax.annotate(
+        f"n_in = {n_in}",
+        (n_in, 1),
+        (3, -2),
+        ("data", "axes fraction"),
+        "offset points",
+        va="top",
+        fontsize=SMALL,
+    )
+    write_at_right(ax, memory_bound(units[-1], n_in), "bound", GREY)
+    if errors.loss.isna().all():
+        write_note(ax, "no feasible trial")
+
+
+def _alt(architecture, best, errors, random) -> str:
+    """A sentence for those who cannot see the report."""
+    enough = errors[errors.n_units >= errors.n_in].groupby("architecture").loss.min()
+    numbers = [
+        by_architecture(
+            "Most bits per parameter", best.groupby("architecture").bits_per_param.max()
+        ),
+        by_architecture("Least error with as many units as inputs or more", enough, ".2g"),
+        by_architecture("Per cent diverged", random.set_index("architecture").percent, ".0f"),
+    ]
+    return f"Report on {label_of(architecture)} beside the paper's six cells. {' '.join(numbers)}"
+
+
+def _caption(architecture, frame) -> str:
+    """What the report shows and what stands behind it."""
+    own = frame[frame.architecture == architecture]
+    others = in_order(set(frame.architecture) - {architecture})
+    neighbours = (
+        f"Beside it, with the same budget: {', '.join(map(label_of, others))}"
+        if others
+        else "No other cell has trials of this budget"
+    )
+    return (
+        f"Report on {label_of(architecture)}. (a) Best of each search on the capacity task; lines"
+        " begin at what half of it would have found. (b) Random hyper-parameters that diverged on"
+        " parentheses. (c) Best error of memory throughput; dashed: the bound of N units. Its"
+        f" trials: {budget(own)}. {neighbours}. {origin(frame)}"
+    )

@@ -1,0 +1,322 @@
+"""How often the rules that judge the paper's claims say "holds" or "fails" of tables without an
+effect.
+
+Two kinds of tables are simulated, of trials as a store has them. *Idle* networks learn nothing:
+whatever is measured of them is noise about the level of no learning, the same for all
+architectures, sizes and depths. *Alike* networks learn, and nothing matters but luck: neither
+architecture, nor depth, nor nonlinearity, nor number of steps unrolled. A claim that says no more
+than that there is no difference holds of networks that are alike, and a claim about a level is
+decided by the level at which they are made, so that these are tried on idle ones only.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from rnnkit import paper
+from rnnkit.exhibits.base import tables_of
+from rnnkit.exhibits.finding import FAILS, HOLDS
+from rnnkit.exhibits.selection import HARD
+from rnnkit.exhibits.verdicts import findings
+from rnnkit.theory import MAPS, chance
+
+# of random sets, tried on networks that are alike
+AT_RANDOM = ("H01", "H02", "H04", "H05", "H06", "H07", "H07b")
+ALIKE = ("C06", "C07", "C08", "C09", "C10", "C13", "P01", "P04", "P05", "G04", *AT_RANDOM)
+NEVER = ("C05", "G03")  # one has no verdict, one is a count, without noise
+IDLE = tuple(id for id in paper.CLAIMS if id not in (*NEVER, *AT_RANDOM))
+IDLE_BITS, ALIKE_BITS = 0.3, 4.0  # bits per parameter
+# standard deviations of logarithms: of what a search finds, and of a trial about it
+LUCK, NOISE = (0.1, 0.05)
+
+
+def rates_without_effect(times: int = 20, seed: int = 0) -> pd.DataFrame:
+    """Share of `times` simulated tables of which a rule says "holds", and of which it says "fails":
+    a row for each claim and kind of table.
+
+    Both should be at most a tenth. It takes a second or less for each of the `times`, and gives the
+    same for the same seed.
+    """
+    counts = {}
+    for number in range(times):
+        rng = np.random.default_rng([seed, number])
+        for kind, frames in (("idle", idle(rng)), ("alike", alike(rng))):
+            for name, frame in frames.items():
+                ids = ALIKE if kind == "alike" else IDLE
+                for id, finding in findings(tables_of(name, frame), ids).items():
+                    counts.setdefault((id, kind), []).append(finding.verdict)
+    table = [
+        [
+            id,
+            paper.CLAIMS[id].text,
+            kind,
+            len(said),
+            said.count(HOLDS) / len(said),
+            said.count(FAILS) / len(said),
+        ]
+        for id in paper.CLAIMS
+        for kind in ("idle", "alike")
+        if (said := counts.get((id, kind)))
+    ]
+    return pd.DataFrame(table, columns=["id", "claim", "networks", "tables", "holds", "fails"])
+
+
+def idle(rng) -> dict[str, pd.DataFrame]:
+    """Figure -> trials of networks that learned nothing."""
+
+    def capacity(count):
+        return IDLE_BITS * _luck(rng, count)
+
+    def near_chance(level):
+        return lambda count: level * np.exp(np.abs(rng.normal(0, NOISE / 5, count)))
+
+    bits = _capacity(rng, capacity)
+    hard = pd.concat(
+        [_hard(rng, task, (1, 2, 8), near_chance(chance(task, "small"))) for task in HARD],
+        ignore_index=True,
+    )
+    again = _hard(
+        rng,
+        "parens_counting",
+        (1,),
+        near_chance(chance("parens_counting", "small")),
+        tuner="rerun",
+        trials=30,
+    )
+    searched = hard[(hard.task_type == "parens_counting") & (hard.n_layers == 1)]
+    memory = _losses(rng, "mem_thru", near_chance(1.0), units=(32, 48, 64, 96), n_in=64)
+    text = [
+        _losses(rng, task, near_chance(chance(task)), n_in=n_in)
+        for task, n_in in (("text8", 27), ("rcf", 50))
+    ]
+    return {
+        "fig1": bits,
+        "figapp1": bits,
+        "fig2a": bits,
+        "fig2b": _unrolled(rng, capacity),
+        "calibration": _linear(rng, capacity),
+        "quantised": bits.assign(eval_loss=0.0, kept=_kept_of_nothing(bits)),
+        "fig2c": memory,
+        "g01": memory,
+        "fig3": pd.concat(text, ignore_index=True),
+        "fig4": hard,
+        "tableapp1": pd.concat([again, searched], ignore_index=True),
+    }
+
+
+def alike(rng) -> dict[str, pd.DataFrame]:
+    """Figure -> trials of networks that learn, of whatever architecture, alike."""
+
+    def capacity(count):
+        return ALIKE_BITS * _luck(rng, count)
+
+    def solved(level, share):
+        def draw(count):
+            return level * np.where(
+                rng.random(count) < share,
+                0.05 * np.exp(rng.normal(0, 1, count)),
+                1 + np.abs(rng.normal(0, 0.01, count)),
+            )
+
+        return draw
+
+    levels = {task: chance(task, "small") for task in HARD}
+    hard = pd.concat(
+        [_hard(rng, task, (1, 2, 8), solved(level, 0.2)) for task, level in levels.items()],
+        ignore_index=True,
+    )
+    random = _hard(
+        rng,
+        "parens_counting",
+        (1, 8),
+        solved(levels["parens_counting"], 0.3),
+        tuner="random",
+        trials=100,
+    )
+    bits = _capacity(rng, capacity)
+    return {
+        "fig1": bits,
+        "fig2a": bits,
+        "fig2b": _unrolled(rng, capacity),
+        "fig4": hard,
+        "fig5": random,
+        "table1": random,
+        "tableapp2": random,
+    }
+
+
+def _luck(rng, count):
+    """What the trials of one search find, about what that search finds."""
+    return math.exp(rng.normal(0, LUCK)) * np.exp(-np.abs(rng.normal(0, NOISE, count)))
+
+
+def _capacity(
+    rng,
+    bits,
+    sizes=(300, 1_000, 3_000),
+    depths=(1, 2),
+    unrolls=(5,),
+    architectures=paper.ARCHITECTURES,
+    trials=32,
+):
+    parts = []
+    for unroll, size, depth, architecture in (
+        (u, s, d, a) for u in unrolls for s in sizes for d in depths for a in architectures
+    ):
+        if architecture != "+rnn" or depth != 1:
+            stored = bits(trials) * size
+            samples = 1 + rng.random(trials)
+            hparams = [
+                {"samples_per_param": ratio, "nonlinearity": s}
+                for ratio, s in zip(samples * stored / size, rng.choice(["tanh", "relu"], trials))
+            ]
+            parts.append(
+                _study(
+                    rng,
+                    "per_cap",
+                    architecture,
+                    depth,
+                    size,
+                    -stored,
+                    hparams=hparams,
+                    unroll=unroll,
+                    form="",
+                    n_in=20,
+                )
+            )
+    return _frame(parts)
+
+
+def _unrolled(rng, bits):
+    return _capacity(rng, bits, (1_000,), (1,), (1, 2, 5, 12))
+
+
+def _linear(rng, bits):
+    return _capacity(rng, bits, (100, 300, 1_000), (0,), (1,), ("linear",))
+
+
+def _losses(
+    rng, task, loss, sizes=(1_000, 4_000, 16_000), units=(), depths=(1, 2), n_in=64, trials=24
+):
+    parts = []
+    for depth, architecture in (
+        (d, a) for d in depths for a in paper.ARCHITECTURES if a != "+rnn" or d != 1
+    ):
+        maps = MAPS[architecture]
+        networks = [(maps * depth * n * (n + n_in), n) for n in units] or [
+            (size, int(math.sqrt(size / maps / depth))) for size in sizes
+        ]
+        parts += [
+            _study(
+                rng, task, architecture, depth, size, loss(trials), n_units=n, n_in=n_in, unroll=12
+            )
+            for size, n in networks
+        ]
+    return _frame(parts)
+
+
+def _hard(rng, task, depths, loss, tuner="gp", trials=48):
+    return _frame(
+        [
+            _study(
+                rng,
+                task,
+                architecture,
+                depth,
+                2_000,
+                loss(trials),
+                tuner=tuner,
+                diverged=0.2,
+                accuracy=rng.random(trials) * 0.1,
+            )
+            for depth in depths
+            for architecture in paper.ARCHITECTURES
+            if architecture != "+rnn" or depth != 1
+        ]
+    )
+
+
+def _study(
+    rng,
+    task,
+    architecture,
+    depth,
+    size,
+    loss,
+    hparams=None,
+    unroll=50,
+    form="small",
+    n_in=27,
+    n_units=20,
+    tuner="gp",
+    diverged=0.1,
+    accuracy=math.nan,
+) -> dict:
+    """The trials of one study by column, a value for all where they share it, of which the share
+    `diverged` have no loss; steps and seconds have nothing to do with it.
+    """
+    bad = rng.random(len(loss)) < diverged
+    loss, steps = (
+        np.where(bad, math.nan, loss),
+        np.exp(rng.uniform(math.log(50_000), math.log(200_000), len(loss))).astype(int),
+    )
+    return {
+        "study": f"{task}/{architecture}/layers={depth}/params={size}/unroll={unroll}/{tuner}",
+        "architecture": architecture,
+        "task_type": task,
+        "hparams": hparams or [{}] * len(loss),
+        "n_layers": depth,
+        "hyper_iter": np.arange(len(loss)),
+        "max_params": size,
+        "num_params": size,
+        "train_loss": loss,
+        "valid_loss": loss,
+        "eval_loss": loss,
+        "infeasible": bad,
+        "steps": steps,
+        "seconds": 10 * np.exp(rng.normal(0, 0.2, len(loss))),
+        "seed": 1,
+        "scale": "simulated",
+        "device": "none",
+        "version": "",
+        "created": "",
+        "n_in": n_in,
+        "unroll": unroll,
+        "tuner": tuner,
+        "n_units": n_units,
+        "form": form,
+        "accuracy": np.where(bad, math.nan, accuracy),
+        "commit": "",
+        "torch": "",
+    }
+
+
+def _frame(studies: list[dict]) -> pd.DataFrame:
+    """The trials of all studies, one after another."""
+    counts = [len(study["steps"]) for study in studies]
+    return pd.DataFrame(
+        {
+            name: (
+                np.concatenate([study[name] for study in studies])
+                if isinstance(studies[0][name], np.ndarray)
+                else (
+                    [hparams for study in studies for hparams in study[name]]
+                    if name == "hparams"
+                    else _repeated([study[name] for study in studies], counts)
+                )
+            )
+            for name in studies[0]
+        }
+    )
+
+
+def _kept_of_nothing(bits: pd.DataFrame) -> list:
+    """`kept` of the first trial of each study: a network that stored nothing keeps nothing."""
+    nothing = {"whole": [0.0], "range": [0.0] * 16, "clipped": [0.0] * 16}
+    return [nothing if place == 0 else None for place in bits.hyper_iter]
+
+
+def _repeated(values: list, counts: list[int]) -> np.ndarray:
+    """Each value as often as its study has trials; text as objects, which pandas takes as they are."""
+    return np.repeat(np.array(values, dtype=object if isinstance(values[0], str) else None), counts)

@@ -1,0 +1,292 @@
+"""What the trials behind a figure say, in sentences: `rk.conclude("fig1", frame)`.
+
+Every sentence is made of the tables and verdicts of the trials at hand, so it cannot disagree with
+the figure above it. What the paper says and what we saw stand apart. The facts of a figure are
+written by a function of its exhibit; what all figures share is here.
+"""
+
+import html
+import math
+import textwrap
+from dataclasses import dataclass
+
+import pandas as pd
+
+from rnnkit import paper
+from rnnkit.exhibits.base import exhibit, exhibits, points, remembered, rows_of, shown_by
+from rnnkit.exhibits.budget import budget
+from rnnkit.exhibits.captions import scale_and_seed
+from rnnkit.exhibits.finding import FAILS, HOLDS
+from rnnkit.exhibits.gradients import gradient_facts
+from rnnkit.exhibits.verdicts import advice, compare, tally
+from rnnkit.names import resolve_name
+from rnnkit.wording import and_list
+
+IT_HOLDS, IT_FAILS = "It holds here", "It fails here"  # what is said of a verdict
+WIDTH = 110  # characters of a line of plain text
+TITLES = {
+    "gradients": "Gradients of untrained cells",
+    "claims": "All claims",
+    "advice": "The paper's advice",
+}
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What is said of one claim: what the paper says, what we saw, and what follows, a sentence or
+    two each.
+    """
+
+    id: str
+    who: str  # says it: the paper, or a claim of ours beside the paper's
+    paper: str
+    ours: str
+    verdict: str  # in a word or two, set in bold
+    why: str
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What is said of one figure: the trials behind it, facts of its table, its claims."""
+
+    title: str
+    trials: str
+    facts: tuple[str, ...]
+    claims: tuple[Claimed, ...]
+
+    @property
+    def verdicts(self) -> str:
+        """Which claims came to which verdict, in a sentence; empty where the figure decides none."""
+        names = {}
+        for claim in self.claims:
+            names.setdefault(claim.verdict.removesuffix("."), []).append(claim.id)
+        first = [verdict for verdict in (IT_HOLDS, IT_FAILS) if verdict in names]
+        told = [
+            f"{_short(verdict)}: {and_list(names[verdict])}"
+            for verdict in (*first, *names)
+            if verdict in names
+        ]
+        return f"Claims, by verdict: {'; '.join(dict.fromkeys(told))}." if told else ""
+
+
+class Conclusions:
+    """What trials say, a `Part` for each figure. A notebook shows it as HTML; printed, it is plain
+    text.
+    """
+
+    def __init__(self, parts):
+        self.parts = tuple(parts)
+
+    def __str__(self) -> str:
+        return "\n\n".join(_plain(part) for part in self.parts)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return "\n".join(_html(part) for part in self.parts)
+
+
+def conclude(names, trials: pd.DataFrame) -> Conclusions:
+    """What `trials` say of the figure `names`, or of several figures drawn from the same trials,
+    given as a list or tuple.
+
+    A figure takes a frame of trials as `run` gives it. "claims" and "advice" take a table of claims
+    as `verdicts` gives it, and "gradients" the frame of `flow.at_random`. ValueError for an unknown
+    name, or a frame without its trials.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    names = [
+        resolve_name("A conclusion's figure", name, (*exhibits(), *OF_TABLES, *shown_by()))
+        for name in names
+    ]
+    with remembered():
+        return Conclusions(
+            (
+                _of_table(name, trials)
+                if name in OF_TABLES
+                else _of_figure(shown_by().get(name, name), trials)
+            )
+            for name in names
+        )
+
+
+def _of_table(name: str, table: pd.DataFrame) -> Conclusion:
+    return Conclusion(TITLES[name], "", tuple(OF_TABLES[name](table)), ())
+
+
+def _of_figure(name: str, frame: pd.DataFrame) -> Conclusion:
+    about, rows = exhibit(name), rows_of(name, frame)
+    spent = budget(rows)
+    claims = compare(name, frame) if about.claims else pd.DataFrame()
+    facts = about.facts(rows, points(name, frame))
+    return Conclusion(
+        about.title,
+        _behind(spent),
+        tuple(facts),
+        tuple(_claim(claim, spent) for claim in claims.itertuples()),
+    )
+
+
+def _behind(spent) -> str:
+    """The trials that stand behind a figure, as a sentence."""
+    diverged = (
+        f"{spent.infeasible:,} of the {spent.trials:,} diverged"
+        if spent.infeasible
+        else "none of them diverged"
+    )
+    trials = f"{spent.trials:,} trials" if spent.trials != 1 else "one trial"
+    each = f"{spent.least:,}" if spent.least == spent.most else f"{spent.least:,} to {spent.most:,}"
+    studies = (
+        f"{spent.studies:,} studies of {each} trials each" if spent.studies != 1 else "one study"
+    )
+    steps = (
+        f"{spent.steps[0]:,}"
+        if spent.steps[0] == spent.steps[1]
+        else f"between {spent.steps[0]:,} and {spent.steps[1]:,}"
+    )
+    return (
+        f"Behind it are {trials} in {studies}, trained for {steps} steps ({scale_and_seed(spent)});"
+        f" {diverged}."
+    )
+
+
+def _claim(claim, spent) -> Claimed:
+    """A row of `verdicts.compare` in sentences."""
+    about = paper.CLAIMS[claim.id]
+    where = (
+        about.where if about.where.startswith(("App", "Fig", "Table")) else f"section {about.where}"
+    )
+    says = f"{claim.claim} ({where}). Measured: {about.statistic}; in the paper: {claim.paper}."
+    who = "Ours, beside the paper's" if claim.id.endswith("b") else "The paper says"
+    return Claimed(claim.id, who, says, _measured(claim), *_verdict(claim, about, spent))
+
+
+def _measured(claim) -> str:
+    if not math.isfinite(claim.ours):
+        return "these trials give no number for it."
+    if not (math.isfinite(claim.low) and math.isfinite(claim.high)):
+        return f"{claim.ours:.3g}, without an interval."
+    return f"{claim.ours:.3g}, between {claim.low:.3g} and {claim.high:.3g}."
+
+
+def _verdict(claim, about, spent) -> tuple[str, str]:
+    """The verdict as a sentence, and how it comes: the claim's evidence, less what has been said
+    before.
+    """
+    statistic = about.statistic[0].upper() + about.statistic[1:]
+    why = claim.evidence.removeprefix(f"{statistic}: ").removesuffix(".").removesuffix(f"; {spent}")
+    verdict = {HOLDS: IT_HOLDS, FAILS: IT_FAILS}.get(claim.verdict)
+    return (
+        (_stop(verdict), _stop(_capital(why)))
+        if verdict
+        else (_stop(_capital(claim.verdict)), f"Why: {_stop(why)}")
+    )
+
+
+def _short(verdict: str) -> str:
+    return {IT_HOLDS: "hold", IT_FAILS: "fail"}.get(verdict, verdict[0].lower() + verdict[1:])
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _stop(text: str) -> str:
+    """A text with a full stop behind it."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _plain(part: Conclusion) -> str:
+    lines = [f"{part.title}. {part.trials}".strip()]
+    lines += [f"- {fact}" for fact in (*part.facts, part.verdicts) if fact]
+    for claim in part.claims:
+        lines += [
+            f"{claim.id}. {claim.who}: {claim.paper}",
+            f"    We saw: {claim.ours}",
+            f"    {claim.verdict} {claim.why}".rstrip(),
+        ]
+    return "\n".join(_wrapped(line) for line in lines)
+
+
+def _wrapped(line: str) -> str:
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.fill(
+        line.strip(),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_on_hyphens=False,
+    )
+
+
+def _html(part: Conclusion) -> str:
+    blocks = [f"<p><b>What these trials say: {_escape(part.title)}.</b> {_escape(part.trials)}</p>"]
+    facts = [fact for fact in (*part.facts, part.verdicts) if fact]
+    blocks.append("<ul>" + "".join(f"<li>{_escape(fact)}</li>" for fact in facts) + "</ul>")
+    if part.claims:  # folded, since the table of claims stands beside it in the notebooks
+        fold = f"What the paper says and what we saw, claim by claim ({len(part.claims)})"
+        blocks.append(
+            f"<details><summary>{fold}</summary><dl>{''.join(map(_claim_html, part.claims))}</dl></details>"
+        )
+    return f'<div class="rnnkit-conclusion">{"".join(blocks)}</div>'
+
+
+def _claim_html(claim: Claimed) -> str:
+    head = (
+        f"<dt><b>{_escape(claim.id)}</b> <i>{_escape(claim.who)}:</i> {_escape(claim.paper)}</dt>"
+    )
+    return (
+        head + f"<dd><i>We saw:</i> {_escape(claim.ours)} <b>{_escape(claim.verdict)}</b>"
+        f" {_escape(claim.why)}</dd>"
+    )
+
+
+def _escape(text: str) -> str:
+    """Text for HTML; a dollar sign stands alone, so that a notebook does not take what is between
+    two of them for a formula.
+    """
+    return html.escape(text).replace("$", "<span>$</span>")
+
+
+def claims_facts(table) -> list[str]:
+    """Out of `verdicts`: what holds, what fails, and what is open."""
+    said = [f"Claims of the paper: {tally(table)}."]
+    for verdict in (HOLDS, FAILS):
+        part = table[table.verdict == verdict].drop_duplicates("id")
+        told = "; ".join(f"{row.claim} ({row.id})" for row in part.itertuples())
+        said.append(f"What {verdict} here: {told or 'nothing'}.")
+    return said
+
+
+def advice_facts(table) -> list[str]:
+    """Out of `verdicts`: each piece of section 5's advice with what the claims under it came to."""
+    said = []
+    for text, part in advice(table).groupby("advice", sort=False):
+        told = and_list(f"{row.id} {_verdict_phrase(row.verdict)}" for row in part.itertuples())
+        both = set(part.verdict) & {HOLDS, FAILS}
+        sums = {
+            HOLDS: "nothing here speaks against it",
+            FAILS: "our trials speak against it",
+        }
+        word = (
+            "our trials are divided"
+            if len(both) == 2
+            else sums[both.pop()]
+            if both
+            else "our trials do not decide it"
+        )
+        said.append(f'"{text}": {word} ({told}).')
+    return said
+
+
+def _verdict_phrase(verdict: str) -> str:
+    return (
+        verdict
+        if verdict in (HOLDS, FAILS)
+        else f"is {verdict}"
+        if verdict.startswith("not ")
+        else f"has {verdict}"
+    )
+
+
+OF_TABLES = {"gradients": gradient_facts, "claims": claims_facts, "advice": advice_facts}

@@ -1,0 +1,148 @@
+"""Whether a search has come to its end: how much worse its best were after half of the trials, and
+with half of the training steps.
+
+A best trial is a lower bound on what a network can do, so a search that would find more if it went
+on cannot refute. It may where halving its trials and halving its steps each change the best by less
+than a twentieth. Both are read off the trials themselves: the best among the first half of each
+study's trials, and the best among all trials of at most half of the most training steps. A search
+that never left chance has learned nothing, so that nothing is known of its end. A loss below a
+hundredth of chance counts as that hundredth: what has been learned perfectly cannot get better by a
+share that matters.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rnnkit.exhibits.selection import SEARCH
+from rnnkit.theory import chance
+
+STEADY = 0.05  # a twentieth of the best
+PERFECT = 0.01  # a hundredth of what chance costs
+
+
+class Settled(NamedTuple):
+    """`trials` and `steps`: mean over networks of what halving either changes the best by, as a
+    share of it; nan where it is unknown.
+    """
+
+    trials: float
+    steps: float
+    settled: bool
+    reason: str
+
+
+def settled(rows: pd.DataFrame) -> Settled:
+    """Whether the searches for these networks have come to their end, all together: the mean change
+    of the best over the networks.
+
+    Networks all of whose trials diverged are left out. Not settled where a change cannot be
+    computed for one of the others.
+    """
+    table = halved(rows)
+    table = table[table.best.notna()]
+    if not table.learned.any():
+        return Settled(
+            math.nan,
+            math.nan,
+            False,
+            "no network left chance, so that nothing is known of where the search ends",
+        )
+    table = table[table.learned]
+    trials, steps = (float(table[name].mean(skipna=False)) for name in ("trials", "steps"))
+    done = trials < STEADY and steps < STEADY
+    changes = (
+        f"halving the trials changes the best by {_share(trials)}, halving the steps by"
+        f" {_share(steps)}"
+    )
+    means = " on average" if len(table) > 1 else ""
+    return Settled(
+        trials,
+        steps,
+        done,
+        f"{changes}{means}: the search {'has come to its end' if done else 'is open'}",
+    )
+
+
+def halved(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row for each network: its `best` loss, whether that is a twentieth below chance
+    (`learned`), and the changes `trials` and `steps`.
+
+    A change is the best less what half of it finds, over the best; nan where it cannot be computed.
+    `best` is nan where all diverged.
+    """
+    loss = rows.valid_loss.astype(float).mask(rows.infeasible.astype(bool)).to_numpy()
+    steps, place = rows.steps.to_numpy(float), rows.hyper_iter.to_numpy()
+    early = place < rows.groupby("study").hyper_iter.transform("max").add(1).to_numpy() / 2
+    table = []
+    for network, places in rows.groupby(SEARCH, sort=False).indices.items():
+        places = places[~np.isnan(loss[places])]
+        if not len(places):
+            table.append([*network, math.nan, False, math.nan, math.nan])
+            continue
+        best, study = loss[places].min(), dict(zip(SEARCH, network))
+        half = loss[places][early[places]].min(initial=math.inf)
+        level = _level_of_chance(study["task_type"], study["form"])
+        changes = (
+            _change(best, half, PERFECT * level),
+            _change(best, with_half_the_steps(steps[places], loss[places]), PERFECT * level),
+        )
+        learned = best < 0 if level == 0 else best <= (1 - STEADY) * level
+        table.append([*network, best, learned, *changes])
+    return pd.DataFrame(table, columns=[*SEARCH, "best", "learned", "trials", "steps"])
+
+
+def finished(rows: pd.DataFrame) -> pd.DataFrame:
+    """The networks of `halved` whose own searches have come to their end."""
+    table = halved(rows)
+    return table[table.learned & (table.trials < STEADY) & (table.steps < STEADY)]
+
+
+def trials_of(rows: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+    """The trials of the networks in `points`, a table of best trials."""
+    keys = [name for name in SEARCH if name in points]
+    networks = set(points[keys].itertuples(index=False, name=None))
+    return rows[[network in networks for network in rows[keys].itertuples(index=False, name=None)]]
+
+
+def with_half_the_steps(steps, loss) -> float:
+    """The least loss with at most half of the most steps; nan where no trial has so few.
+
+    Where the next better trial has more than half, the loss in between goes with the logarithm of
+    the steps: so trials of a tenth of the steps are not taken for what half of them would give.
+    """
+    order = np.argsort(steps, kind="stable")
+    steps, least = (
+        np.asarray(steps, float)[order],
+        np.minimum.accumulate(np.asarray(loss, float)[order]),
+    )
+    limit = steps[-1] / 2
+    below = np.flatnonzero(steps <= limit)
+    if not len(below) or limit <= 0:
+        return math.nan
+    low = below[least[below] == least[below[-1]]][0]
+    better = np.flatnonzero(least < least[low])
+    if not len(better):
+        return float(least[low])
+    high = better[0]
+    share = math.log(limit / steps[low]) / math.log(steps[high] / steps[low])
+    return float(least[low] + share * (least[high] - least[low]))
+
+
+def _change(best: float, half: float, floor: float) -> float:
+    """What half of a search finds less the best, over the best; losses below `floor` count as it."""
+    if math.isnan(half) or best == 0 and floor == 0:
+        return math.nan
+    best, half = max(best, floor) if floor else best, max(half, floor) if floor else half
+    return float((half - best) / abs(best))
+
+
+def _level_of_chance(task_type: str, form: str) -> float:
+    """The loss of chance; 0 on the capacity task, whose losses are bits below it."""
+    return 0.0 if task_type == "per_cap" else chance(task_type, form)
+
+
+def _share(change: float) -> str:
+    return "an unknown share" if not math.isfinite(change) else f"{100 * change:.3g} %"

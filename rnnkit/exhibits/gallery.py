@@ -1,0 +1,250 @@
+"""Figures on disk and in notebooks: PNG, SVG, the plotted points as CSV, and the gallery with
+captions and verdicts.
+"""
+
+import io
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from rnnkit.exhibits.account import (
+    account_in,
+    check_free,
+    digest_of_code,
+    digest_of_trials,
+    note,
+    unchanged,
+)
+from rnnkit.exhibits.base import (
+    exhibit,
+    exhibits,
+    illustrations,
+    points,
+    remembered,
+    rows_of,
+    shown_by,
+)
+from rnnkit.exhibits.budget import budget
+from rnnkit.exhibits.captions import alternative_text, caption
+from rnnkit.exhibits.style import for_dark_pages, look
+from rnnkit.exhibits.verdicts import claims_of, compare, tally, verdict_rows
+from rnnkit.names import resolve_name
+from rnnkit.trials.paths import write_atomically
+from rnnkit.wording import duration
+
+
+def save(figure, name: str, out, data, alt: str) -> list[Path]:
+    """Writes `name`.png, .svg and the plotted points as CSV into the folder `out`, and a picture
+    for dark pages into its folder dark/, each file whole or not at all; the same figure gives the
+    same bytes.
+
+    `data` is a frame, or a dict file name -> frame where a figure is drawn from more than one
+    table. Returns the paths.
+    """
+    about = {"Software": None, "Description": alt}
+    titled = {"Date": None, "Creator": "rnnkit", "Title": name, "Description": alt}
+    light, vector, dark = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    with matplotlib.rc_context(look()):
+        figure.savefig(light, format="png", metadata=about)
+        pixels = np.rint(255 * matplotlib.image.imread(io.BytesIO(light.getvalue())))
+        matplotlib.image.imsave(dark, for_dark_pages(pixels), format="png", metadata=about)
+        figure.savefig(vector, format="svg", metadata=titled)
+    pictures = (picture.getvalue() for picture in (light, vector, dark))
+    written = dict(zip(_pictures(name), pictures))
+    for stem, table in (data if isinstance(data, dict) else {name: data}).items():
+        written[f"{stem}.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
+    (Path(out) / "dark").mkdir(parents=True, exist_ok=True)
+    for file, content in written.items():
+        write_atomically(Path(out) / file, content)
+    return [Path(out) / file for file in written]
+
+
+def _pictures(name: str) -> list[str]:
+    """The files of a figure but its tables, in the folder where it is saved."""
+    return [f"{name}.png", f"{name}.svg", f"dark/{name}.png"]
+
+
+def _shown(name: str, alt: str) -> str:
+    """Markdown that shows a figure, on a dark page its picture for those."""
+    dark = f'<source media="(prefers-color-scheme: dark)" srcset="dark/{name}.png">'
+    return f"<picture>{dark}![{alt}]({name}.png)</picture>"
+
+
+def keep(figure, name: str, out, data, alt: str, trials: str, **entry):
+    """Saves a figure of the kit's own into a folder where nothing but the kit's own files may be
+    replaced, and notes it in the account.
+
+    `trials` is the digest of what it was drawn from, `entry` what else the account shall say of it.
+    StoreError.
+    """
+    tables = data if isinstance(data, dict) else {name: data}
+    check_free(out, [*_pictures(name), *(f"{stem}.csv" for stem in tables)])
+    note(
+        out,
+        name,
+        save(figure, name, out, tables, alt),
+        trials=trials,
+        code=digest_of_code(),
+        **entry,
+    )
+
+
+def draw_into(out, name: str, frame: pd.DataFrame) -> dict:
+    """Writes figure `name` of a frame into a folder, unless it stands there already, drawn by this
+    code of these very trials.
+
+    Gives its entry in the account: with `text`, its section of the gallery, and `claims`, a row for
+    each verdict. StoreError.
+    """
+    trials = digest_of_trials(rows_of(name, frame))
+    entry = unchanged(out, name, trials)
+    if entry is None or "text" not in entry:
+        with remembered():
+            alt, tables = alternative_text(name, frame), points(name, frame)
+            claims = compare(name, frame)
+            text = _section(name, frame, alt, tables, claims)
+            records = claims.astype(object).where(claims.notna(), None).to_dict("records")
+            entry = {"text": text, "claims": records}
+            keep(exhibit(name).draw(frame), name, out, tables, alt, trials, **entry)
+        entry = account_in(out)[name]
+    return entry
+
+
+def show(figure, alt: str):
+    """Displays a figure in a notebook, with `alt` as its text for those who cannot see it."""
+    from IPython.display import display
+
+    figure.alt = alt
+    display(figure)
+
+
+def publish(name: str, frame: pd.DataFrame, out=""):
+    """Draws figure `name` of a frame in a notebook, with its caption below; writes it into the
+    folder `out` as well, if one is named.
+
+    An experiment that is no figure ("start") is drawn by the exhibit that shows it, and an
+    illustration from what its function takes. ValueError for another name.
+    """
+    from IPython.display import Markdown, display
+
+    without_trials = illustrations()
+    name = resolve_name("figure", name, (*exhibits(), *shown_by(), *without_trials))
+    with remembered():
+        if name in without_trials:
+            figure, trials = without_trials[name](frame), ""
+            text, tables, words = figure.alt, figure.tables, figure.caption
+        else:
+            name = shown_by().get(name, name)
+            figure, text, tables, words = (
+                exhibit(name).draw(frame),
+                alternative_text(name, frame),
+                points(name, frame),
+                caption(name, frame),
+            )
+            trials = digest_of_trials(rows_of(name, frame))
+    show(figure, text)
+    display(Markdown(words))
+    if out and (name in without_trials or unchanged(out, name, trials) is None):
+        keep(figure, name, out, tables, text, trials)
+
+
+OF_THE_PAPER_ALONE = ("audit",)  # exhibits that take no trials, at the end of every gallery
+
+
+def companions(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """`frames` (experiment -> trials) with the figures that are drawn from the same trials, in the
+    order of the paper.
+    """
+    found = exhibits()
+    more = {
+        name: frames[about.experiment]
+        for name, about in found.items()
+        if about.experiment in frames
+    }
+    both = {**frames, **more}
+    return {
+        name: both[name]
+        for name in [*found, *(name for name in both if name not in found)]
+        if name in both
+    }
+
+
+def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
+    """Draws and writes every figure that `frames` (figure name -> trials) allows, claims.csv, and
+    README.md that shows them all.
+
+    They stand in the order of the paper, with their `companions`. ValueError for a name that is no
+    figure, or without any.
+    """
+    unknown = [name for name in frames if name not in exhibits()]
+    if unknown or not frames:
+        raise ValueError(
+            f"A gallery is made of {', '.join(exhibits())}, got {', '.join(unknown) or 'none of them'}."
+            " Name the frames so."
+        )
+    check_free(out, ["claims.csv", "README.md"])
+    entries = {name: draw_into(out, name, frame) for name, frame in companions(frames).items()}
+    sections = [entry["text"] for entry in entries.values()]
+    sections += [_illustration(name, illustrations()[name], out) for name in OF_THE_PAPER_ALONE]
+    claims = claims_of(entries)
+    table, path = Path(out) / "claims.csv", Path(out) / "README.md"
+    claims.to_csv(table, index=False, lineterminator="\n")
+    path.write_text("\n".join([HEAD.format(counts=tally(claims)), *sections]), encoding="utf-8")
+    note(out, "gallery", [table, path])
+    return path
+
+
+HEAD = """# Figures
+
+The figures and tables of Collins, Sohl-Dickstein & Sussillo (2017), redrawn from our own trials, in the order of the paper, and some
+of ours. Each is here as PNG and SVG, with the plotted points as CSV beside it.
+
+Claims of the paper: {counts} ([claims.csv](claims.csv)). The best of a search is a lower bound on what a network can do, so a claim *fails* only where
+the search has come to its end: where halving its trials and halving its training steps each change the best by less than a twentieth. What
+a lower bound decides may hold after any search. Intervals hold 95 % over studies, or over trials where the number is of trials, and are
+Student's where they are of a mean; for A01, C03, G03, H01, H02, P02 and P06 they are the least and the most, for C08 they run from what half
+the search would have found to the best. Named pairs are tested with Holm's correction.
+"""
+
+
+def _illustration(name, draw, out) -> str:
+    """A figure of the gallery that no trials are behind: image and caption."""
+    entry = unchanged(out, name, "")
+    if entry is None or "text" not in entry:
+        figure = draw()
+        data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in figure.tables)
+        title, words = figure.caption.split(". ", 1)
+        text = (
+            f"## {title}\n\n{_shown(name, figure.alt)}\n\n{words}\n\nData: {data}; vector:"
+            f" [{name}.svg]({name}.svg).\n"
+        )
+        keep(figure, name, out, figure.tables, figure.alt, "", text=text)
+        entry = account_in(out)[name]
+    return entry["text"]
+
+
+def _section(name, frame, alt, tables, claims) -> str:
+    """One figure of the gallery: image, caption, budget, verdicts."""
+    spent = budget(rows_of(name, frame))
+    data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in tables)
+    spent_text = (
+        f"{spent.trials:,} trials, {spent.infeasible:,} infeasible; {duration(spent.seconds)} of"
+        " training, summed over trials"
+    )
+    parts = [
+        f"## {exhibit(name).title}\n",
+        f"{_shown(name, alt)}\n",
+        f"{caption(name, frame)}\n",
+        f"Budget: {spent_text}. Data: {data}; vector: [{name}.svg]({name}.svg).\n",
+    ]
+    if len(claims):
+        rows = ["| claim | paper | ours [interval] | verdict | evidence |", "|---|---|---|---|---|"]
+        told = zip(verdict_rows(claims), claims.evidence)
+        rows += [
+            f"| {claim} | {theirs} | {ours} | **{verdict}** | {evidence} |"
+            for (claim, theirs, ours, verdict), evidence in told
+        ]
+        parts.append("\n".join(rows) + "\n")
+    return "\n".join(parts)

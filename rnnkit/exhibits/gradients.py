@@ -1,0 +1,283 @@
+"""What cells do over time, drawn: one setting in full (`one_setting`), and the ranges of Appendix A at
+random (`gradients`).
+
+Both are ours and not in the paper. They are made of arrays and frames that `rnnkit.flow` computed,
+not of trials; a figure carries its caption and its tables with it.
+"""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from rnnkit.exhibits.base import illustration
+from rnnkit.exhibits.captions import in_paper_order, numbers_of
+from rnnkit.exhibits.style import (
+    DASHED,
+    GREY,
+    PALE,
+    SMALL,
+    legend,
+    line_key,
+    new_figure,
+    style_of,
+    styled,
+    write_note,
+)
+from rnnkit.wording import label_of
+
+LOST, BURST = 1e-3, 1e3  # a gradient that shrank or grew by more than this has vanished or exploded
+QUANTILES = {"q10": 0.1, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q90": 0.9}
+
+
+def gradient_bands(frame: pd.DataFrame) -> pd.DataFrame:
+    """Median and quantiles over the draws: a row for each architecture, quantity (gradient, trace)
+    and number of steps `back`.
+    """
+    parts = []
+    for what in ("gradient", "trace"):
+        table = (
+            frame.groupby(["architecture", "back"], sort=False)[what]
+            .quantile(list(QUANTILES.values()))
+            .unstack()
+        )
+        table.columns = list(QUANTILES)
+        parts.append(table.reset_index().assign(quantity=what))
+    return pd.concat(parts, ignore_index=True)
+
+
+def gradient_shares(frame: pd.DataFrame) -> pd.DataFrame:
+    """By architecture, at the largest number of steps back: the median gradient, its factor a step,
+    and the shares of draws whose gradient vanished (fell below 1/1000) and exploded (rose above
+    1000).
+    """
+    steps = int(frame.back.max())
+    first = frame[frame.back == steps].groupby("architecture", sort=False).gradient
+    middle = first.median()
+    return pd.DataFrame(
+        {
+            "median": middle,
+            "factor_a_step": middle ** (1 / steps),
+            "vanished": first.agg(lambda g: float((g < LOST).mean())),
+            "exploded": first.agg(lambda g: float((g > BURST).mean())),
+        }
+    ).reset_index()
+
+
+OURS = "Ours: not in the paper"
+FLOOR, CEILING = 1e-9, 1e4  # of the axes of gradients; what lies beyond is drawn at their ends
+GATE_LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1, 1, 1)))
+LINES = 8  # units whose state is drawn
+
+
+@illustration("flow")
+@styled
+def one_setting(flows: dict):
+    """States, gates and gradients of one setting, a column for each architecture; `flows` is
+    architecture -> rnnkit.flow.Flow.
+    """
+    if not flows:
+        raise ValueError("The figure needs at least one architecture, got none.")
+    style = style_of(flows)
+    figure = new_figure(5.4)
+    axes = figure.subplots(3, len(flows), sharex=True, sharey="row", squeeze=False)
+    for (architecture, flow), (top, middle, bottom) in zip(flows.items(), axes.T):
+        color = style[architecture].color
+        states(top, flow, color)
+        gates(middle, flow, color)
+        for other in flows:
+            own = other == architecture
+            backward(bottom, flows[other], color if own else PALE, zorder=1 + own)
+        top.set_title(label_of(architecture))
+        bottom.set_xlabel("time step t")
+    axes[0, 0].set_ylabel("state $h_t$")
+    axes[1, 0].set_ylabel("gate, mean of units")
+    axes[2, 0].set_ylabel("gradient at t\n(1 at the last step)")
+    axes[2, 0].set_yscale("log")
+    axes[2, 0].yaxis.set_minor_locator(NullLocator())
+    low, high = axes[2, 0].get_ylim()
+    axes[2, 0].set_ylim(max(FLOOR, low), min(CEILING, max(3, high)))
+    sns.despine(figure)
+    _describe_setting(figure, flows)
+    return figure
+
+
+def _describe_setting(figure, flows: dict):
+    """Title, alternative text, caption and table of `one_setting`."""
+    steps, _, units = next(iter(flows.values())).h_TxMxN.shape
+    last = {a: float(flow.gradient_TxM[0, 0]) for a, flow in flows.items()}
+    numbers = ", ".join(f"{label_of(a)} {value:.2g}" for a, value in last.items())
+    title = f"{OURS}: one untrained layer of {units} units receives an impulse at step 1"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=8, color=GREY)
+    figure.alt = (
+        f"State, gates and gradient of {len(flows)} cells over {steps - 1} steps. Gradient left at"
+        f" step 0: {numbers}."
+    )
+    figure.caption = (
+        f"{OURS}. One untrained layer of {units} units receives a random vector at step 1 and zeros"
+        f" after it. Top: the state of {min(LINES, units)} units. Middle: each gate, averaged over"
+        " the units. Bottom: the norm of the gradient of a random readout of the last state with"
+        " respect to the state at step t, relative to the last step; the other cells in pale grey."
+        f" What is left of it at step 0: {numbers}."
+    )
+    figure.tables = {"flow": setting_table(flows)}
+
+
+def states(ax, flow, color):
+    """The state of the first units over time."""
+    lines = ax.plot(flow.h_TxMxN[:, 0, :LINES], color=color, linewidth=0.9, alpha=0.75)
+    ax.axhline(0, color=PALE, linewidth=0.8, zorder=0)
+    return lines
+
+
+def gates(ax, flow, color):
+    """Each gate's mean over the units, named at its end."""
+    if not flow.gates:
+        write_note(ax, "no gate")
+    ends = spread([float(gate[-1].mean()) for gate in flow.gates.values()], 0.1)
+    for (name, gate), line, end in zip(flow.gates.items(), GATE_LINES, ends):
+        steps = np.arange(1, len(gate) + 1)
+        ax.plot(steps, gate[:, 0].mean(1), color=color, linestyle=line)
+        ax.annotate(
+            name,
+            (steps[-1], end),
+            (3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=color,
+        )
+    ax.set_ylim(-0.02, 1.02)
+
+
+def backward(ax, flow, color, **settings):
+    """The gradient with respect to the state at each step."""
+    gradient = np.clip(flow.gradient_TxM[:, 0], FLOOR / 10, CEILING * 10)
+    return ax.plot(np.arange(len(gradient)), gradient, color=color, **settings)
+
+
+def setting_table(flows) -> pd.DataFrame:
+    """What `one_setting` draws, a row for each architecture, step and quantity: `state` of a unit,
+    a `gate`'s mean, and the `gradient`.
+    """
+    rows = []
+    for architecture, flow in flows.items():
+        for unit, line in enumerate(flow.h_TxMxN[:, 0, :LINES].T):
+            rows += [
+                (architecture, step, f"state of unit {unit}", value)
+                for step, value in enumerate(line)
+            ]
+        for name, gate in flow.gates.items():
+            rows += [
+                (architecture, step, f"gate {name}", value)
+                for step, value in enumerate(gate[:, 0].mean(1), 1)
+            ]
+        rows += [
+            (architecture, step, "gradient", value)
+            for step, value in enumerate(flow.gradient_TxM[:, 0])
+        ]
+    return pd.DataFrame(rows, columns=["architecture", "step", "quantity", "value"])
+
+
+@illustration("gradients")
+@styled
+def gradients(frame: pd.DataFrame):
+    """Gradient and trace of an impulse at hyper-parameters drawn at random (a frame of
+    rnnkit.flow.at_random): median and bands.
+    """
+    bands, shares = gradient_bands(frame), gradient_shares(frame)
+    names = list(dict.fromkeys(bands.architecture))
+    style = style_of(names)
+    figure = new_figure(5.0)
+    axes = figure.subplots(2, len(names), sharex=True, sharey=True, squeeze=False)
+    for architecture, column in zip(names, axes.T):
+        own = bands[bands.architecture == architecture]
+        for quantity, ax in zip(("gradient", "trace"), column):
+            _bands(ax, own[own.quantity == quantity], style[architecture].color)
+        column[0].set_title(label_of(architecture))
+        row = shares[shares.architecture == architecture].iloc[0]
+        text = f"vanished {100 * row.vanished:.0f} %\nexploded {100 * row.exploded:.0f} %"
+        write_note(column[0], text, 0.99, 0.99, ha="right", va="top", fontsize=SMALL)
+    axes[0, 0].set(yscale="log", ylim=(FLOOR, CEILING), xlim=(0, int(bands.back.max())))
+    axes[0, 0].xaxis.set_major_locator(MaxNLocator(3, integer=True))
+    axes[0, 0].set_ylabel("gradient\n(1 at the last step)")
+    axes[1, 0].set_ylabel("what is left of the impulse\n(1 at its step)")
+    for row, name in zip(axes, ("steps back", "steps onward")):
+        for ax in row:
+            ax.set_xlabel(name)
+    sns.despine(figure)
+    keys = [
+        line_key("median", "-", 1.8),
+        line_key("25-75 %", "-", 7, alpha=0.45),
+        line_key("10-90 % of the draws", "-", 7, alpha=0.2),
+    ]
+    legend(figure, keys)
+    _describe_gradients(figure, bands)
+    return figure
+
+
+def _bands(ax, part: pd.DataFrame, color):
+    """Median and two bands of one quantity against steps."""
+    q = part[list(QUANTILES)].clip(FLOOR / 10, CEILING * 10)
+    ax.fill_between(part.back, q.q10, q.q90, color=color, alpha=0.18, linewidth=0)
+    ax.fill_between(part.back, q.q25, q.q75, color=color, alpha=0.32, linewidth=0)
+    ax.plot(part.back, q.q50, color=color, linewidth=1.8)
+    ax.axhline(1, color=GREY, linewidth=0.8, linestyle=DASHED, zorder=1)
+    ax.tick_params(labelbottom=True)
+
+
+def _describe_gradients(figure, bands: pd.DataFrame):
+    """Title, alternative text, caption and table of `gradients`."""
+    last = int(bands.back.max())
+    end = bands[(bands.quantity == "gradient") & (bands.back == last)]
+    numbers = ", ".join(f"{label_of(row.architecture)} {row.q50:.2g}" for row in end.itertuples())
+    title = f"{OURS}: untrained cells with hyper-parameters drawn from the ranges of Appendix A"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=8, color=GREY)
+    figure.alt = (
+        "Gradient and trace of an impulse against steps, on a logarithmic axis. Median gradient"
+        f" {last} steps back: {numbers}."
+    )
+    figure.caption = (
+        f"{OURS}. One untrained layer whose scales, biases and types are drawn at random from the"
+        " ranges of Appendix A; median (line) and bands over the draws. Top: norm of the gradient"
+        " with respect to the state so many steps before the last one. Bottom: how far apart the"
+        " states with and without the impulse still are, so many steps after it. Vanished: below"
+        f" 1/1000 after {last} steps; exploded: above 1000. Median gradient {last} steps back:"
+        f" {numbers}."
+    )
+    figure.tables = {"gradients": bands}
+
+
+def spread(places, least, low=-np.inf, high=np.inf) -> list[float]:
+    """`places` moved apart so that labels at them do not touch, in their order, and within low and
+    high.
+    """
+    order, spaced = np.argsort(places, kind="stable"), list(places)
+    for before, after in zip(order, order[1:]):
+        spaced[after] = max(spaced[after], spaced[before] + least)
+    limit = high
+    for k in order[::-1]:
+        spaced[k] = max(low, min(spaced[k], limit))
+        limit = spaced[k] - least
+    return spaced
+
+
+def gradient_facts(frame) -> list[str]:
+    """Out of `flow.at_random`: how many gradients vanish and explode."""
+    table = gradient_shares(frame).set_index("architecture")
+    steps, draws = (
+        int(frame.back.max()),
+        int(frame.groupby("architecture").size().iloc[0] / frame.back.nunique()),
+    )
+    vanished, exploded = (100 * in_paper_order(table[name]) for name in ("vanished", "exploded"))
+    return [
+        (
+            f"After {steps} steps the gradient is below {LOST:g} of itself in this per cent of"
+            f" {draws} draws: {numbers_of(vanished, '.0f')}."
+        ),
+        f"It is above {BURST:g} times itself in this per cent: {numbers_of(exploded, '.0f')}.",
+        (
+            "The median draw keeps, in each step, this share of the gradient:"
+            f" {numbers_of(in_paper_order(table.factor_a_step), '.3f')}."
+        ),
+    ]

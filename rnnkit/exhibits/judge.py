@@ -1,0 +1,174 @@
+"""A claim is a row: a statistic, its limit, what it needs, and whether a search may refute it. One
+function judges them all.
+
+A claim *holds* or *fails* where its number lies on one side of the limit with its whole interval. It
+*fails* only where the search that the number comes from has come to its end (`convergence`), since a
+longer one might find what this one did not; a claim that a lower bound decides may hold after any
+search.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from rnnkit.exhibits.convergence import settled
+from rnnkit.exhibits.finding import FAILS, HOLDS, MIN_TRIALS, NO_NUMBERS, UNTESTED, Finding, side
+
+SETTLED = "searches that have come to their end"
+ALWAYS = "any trials"
+NEVER = "none: the number is a lower bound"
+
+
+@dataclass
+class Measured:
+    """What a statistic gives: a number with its interval, and what is to be said of it.
+
+    `has` counts what a rule may need, and `lacks` is said where there is too little; a statistic
+    that cannot be taken gives `lacks` alone. `doubt` says why these networks cannot tell, and
+    `partial` what of the claim was not tried, so that it cannot hold. `more` are other numbers that
+    the limit looks at. `words` are said in any case, and `if_holds`, `if_fails`, `if_open`, as the
+    verdict is, behind them.
+
+    `search` holds the trials of the searches that must have come to their end to refute the claim,
+    if these are not all; `sure` says that no longer search would undo a refutation.
+    """
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    words: str = ""
+    has: Mapping[str, float] = field(default_factory=dict)
+    lacks: str = ""
+    doubt: str = ""
+    partial: str = ""
+    more: Mapping[str, object] = field(default_factory=dict)
+    if_holds: str = ""
+    if_fails: str = ""
+    if_open: str = ""
+    search: pd.DataFrame | None = None
+    sure: bool = False
+
+
+@dataclass(frozen=True)
+class Limit:
+    """When a claim holds and when it fails, of what was measured; else it is open. `beyond`: it
+    fails whatever the search and the networks are. `open_words` are said where it is open.
+    """
+
+    holds: Callable[[Measured], bool]
+    fails: Callable[[Measured], bool]
+    beyond: Callable[[Measured], bool] = lambda m: False
+    open_words: Callable[[Measured], str] = lambda m: ""
+
+
+def interval(limit: float, below: bool, of: str = "", tell: bool = False) -> Limit:
+    """The whole interval lies below the limit, or above it: that of the number itself, or of another
+    one of its numbers. `tell`: where it is open, that the interval contains the limit is said.
+    """
+
+    def ends(m):
+        return m.more[of] if of else (m.low, m.high)
+
+    def says(m):
+        low, high = ends(m)
+        return f"; the interval contains {limit:g}" if tell and low <= limit <= high else ""
+
+    return Limit(
+        holds=lambda m: side(limit, *ends(m), below) == HOLDS,
+        fails=lambda m: side(limit, *ends(m), below) == FAILS,
+        open_words=says,
+    )
+
+
+def below(limit: float, of: str = "", tell: bool = True) -> Limit:
+    return interval(limit, True, of, tell)
+
+
+def above(limit: float, of: str = "", tell: bool = True) -> Limit:
+    return interval(limit, False, of, tell)
+
+
+def as_tested(of: str) -> Limit:
+    """As the test of named pairs came out that the statistic made (`finding.told_apart`)."""
+    return Limit(holds=lambda m: m.more[of] == HOLDS, fails=lambda m: m.more[of] == FAILS)
+
+
+def unlikely(of: str, more: float, less: float) -> Limit:
+    """So much, or so little, is rarely found by chance: of each of some pairs of p-values, the first
+    is at most `more` where the claim holds, and the second at most `less` where it fails.
+    """
+    return Limit(
+        holds=lambda m: all(p <= more for p, _ in m.more[of]),
+        fails=lambda m: any(p > more and q <= less for p, q in m.more[of]),
+    )
+
+
+def both(first: Limit, second: Limit) -> Limit:
+    """Holds if both do, fails if either does."""
+    return Limit(
+        holds=lambda m: first.holds(m) and second.holds(m),
+        fails=lambda m: first.fails(m) or second.fails(m),
+    )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a claim is judged: a row of an exhibit's `claims`.
+
+    `measure` is the statistic: a function of the figure's trials, of its table and of its budget.
+    `limit` is what decides; None where the paper prints no number. `needs` are the least counts of
+    what the statistic `has`, and `trials` the least per network. `refutes` says after which searches
+    it may fail.
+    """
+
+    measure: Callable[..., Measured]
+    limit: Limit | None
+    needs: Mapping[str, float] = field(default_factory=dict)
+    refutes: str = SETTLED
+    trials: int = MIN_TRIALS
+
+
+def judge(rule: Rule, rows: pd.DataFrame, table: pd.DataFrame, spent, fewest: int) -> Finding:
+    """The verdict of a rule on a figure's trials, its table and its budget; `fewest` are the trials
+    of the network that has fewest.
+    """
+    m = rule.measure(rows, table, spent)
+    if fewest < rule.trials:
+        few = f"a network with {fewest} trials has not been searched for ({rule.trials} are the least)"
+        return _finding(m, UNTESTED, few)
+    if rule.limit is None:
+        return _finding(m, NO_NUMBERS, m.words)
+    if rule.limit.beyond(m):
+        return _finding(m, FAILS, m.words + m.if_fails)
+    if (
+        not m.has
+        and m.lacks
+        or any(m.has.get(name, 0) < least for name, least in rule.needs.items())
+    ):
+        return _finding(m, UNTESTED, m.lacks)
+    if m.doubt:
+        return _finding(m, UNTESTED, "; ".join(filter(None, (m.words, m.doubt))))
+    if rule.limit.holds(m):
+        if m.partial:
+            return _finding(m, UNTESTED, m.words + m.partial)
+        return _finding(m, HOLDS, m.words + m.if_holds)
+    if rule.limit.fails(m):
+        return _refuted(rule, m, rows)
+    return _finding(m, UNTESTED, m.words + rule.limit.open_words(m) + m.if_open)
+
+
+def _refuted(rule: Rule, m: Measured, rows: pd.DataFrame) -> Finding:
+    """The claim fails, if the search that the number comes from may refute it."""
+    reason = m.words + m.if_fails
+    if rule.refutes == NEVER:
+        return _finding(m, UNTESTED, f"{reason}; lower bounds, which cannot refute")
+    if rule.refutes == ALWAYS or m.sure:
+        return _finding(m, FAILS, reason)
+    end = settled(rows if m.search is None else m.search)
+    return _finding(m, FAILS if end.settled else UNTESTED, f"{reason}; {end.reason}")
+
+
+def _finding(m: Measured, verdict: str, reason: str) -> Finding:
+    return Finding(m.value, m.low, m.high, verdict, reason)

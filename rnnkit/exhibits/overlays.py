@@ -1,0 +1,139 @@
+"""The authors' own trials as pale points on our figures, for whoever has downloaded them and names
+the file in RNNKIT_REFERENCE.
+
+Without that variable every figure is as it would be. Losses are laid over each other only where
+they are of one task in one size: always on the capacity task and on text8 itself, and else where
+ours is the paper's form.
+"""
+
+import functools
+import math
+import os
+import warnings
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from rnnkit import reference
+from rnnkit.exhibits.style import GREY, style_of
+
+VARIABLE = "RNNKIT_REFERENCE"
+LOOK = {"linestyle": "none", "fillstyle": "none", "markersize": 4, "alpha": 0.45, "zorder": 0.5}
+
+
+def authors(figure: str, task: str, form: str = "paper") -> pd.DataFrame:
+    """The authors' feasible trials of a task behind a figure, with `loss` (eval_loss); empty where
+    there are none or they do not compare.
+
+    `bits` and `bits_per_param` are those of the capacity task if their loss is minus the stored
+    bits there, as ours is, and nan if not. A file that cannot be read is told in one warning.
+    """
+    path = os.environ.get(VARIABLE, "")
+    if not path or not (
+        task == "per_cap" or form == "paper" or (task == "text8" and "sample" not in form)
+    ):
+        return pd.DataFrame()
+    rows = _loaded(path, figure)
+    if rows.empty:
+        return rows
+    rows = rows[(rows.task_type == task) & ~rows.infeasible]
+    bits = -rows.eval_loss if (rows.eval_loss <= 0).all() else math.nan * rows.eval_loss
+    return rows.assign(loss=rows.eval_loss, bits=bits, bits_per_param=bits / rows.num_params)
+
+
+@functools.lru_cache
+def _loaded(path: str, figure: str) -> pd.DataFrame:
+    try:
+        return reference.load(path, figure)
+    except reference.ArchiveError as error:
+        warnings.warn(f"The authors' trials are not drawn: {error}", stacklevel=2)
+        return pd.DataFrame()
+
+
+def authors_sizes(figure: str, task: str, form: str = "paper") -> set[int]:
+    """The sizes at which the authors have trials to be laid over ours, for the axis of parameters."""
+    rows = authors(figure, task, form)
+    return set(rows.max_params.tolist()) if len(rows) else set()
+
+
+def overlay(
+    panels: dict, figure: str, task: str, value: str = "loss", form: str = "paper"
+) -> list[Line2D]:
+    """Adds the authors' best trial of each architecture and size to `panels` (depth, or None for
+    all -> axes), against parameters.
+
+    `value` is loss, bits or bits_per_param. All panels get the same limits, wide enough for both.
+    Gives the legend's entry, if any.
+    """
+    rows = authors(figure, task, form)
+    if rows.empty or rows[value].isna().all():
+        return []
+    best = rows.loc[rows.groupby(["architecture", "n_layers", "max_params"]).valid_loss.idxmin()]
+    style = style_of(best.architecture)
+    shown = pd.concat([best if depth is None else best[best.n_layers == depth] for depth in panels])
+    for depth, ax in panels.items():
+        part = best if depth is None else best[best.n_layers == depth]
+        for architecture, own in part.groupby("architecture"):
+            s = style[architecture]
+            ax.plot(
+                own.num_params, own[value], marker=s.marker, color=s.color, label="_authors", **LOOK
+            )
+    for ax in panels.values() if len(shown) else ():
+        low, high = ax.get_xlim()
+        ax.set_xlim(min(low, shown.num_params.min() / 1.1), max(high, shown.num_params.max() * 1.1))
+        low, high = ax.get_ylim()
+        air = 0 if ax.get_yscale() == "log" else 0.04 * (high - low)
+        ax.set_ylim(min(low, shown[value].min() - air), max(high, shown[value].max() + air))
+    return key() if len(shown) else []
+
+
+def overlay_search(
+    ax, figure: str, task: str, depth: int, what: str, place, form: str = "paper"
+) -> list[Line2D]:
+    """Adds the authors' running `what` (median or minimum) of the loss over trials to a panel;
+    `place` puts losses on its axis.
+    """
+    rows = authors(figure, task, form)
+    rows = rows[rows.n_layers == depth] if len(rows) else rows
+    for architecture, own in rows.groupby("architecture") if len(rows) else ():
+        losses = own.sort_values("hyper_iter").loss.expanding()
+        curve = (losses.median() if what == "median" else losses.min()).to_numpy()
+        ax.plot(
+            np.arange(1, len(curve) + 1),
+            place(curve),
+            color=style_of([architecture])[architecture].color,
+            linewidth=3,
+            alpha=0.25,
+            label="_authors",
+            zorder=0.5,
+        )
+    return key() if len(rows) else []
+
+
+def overlay_columns(
+    ax, figure: str, task: str, depth: int, names, place, form: str = "paper"
+) -> list[Line2D]:
+    """Adds the authors' losses as a strip of points to the column of each architecture of `names`."""
+    rows = authors(figure, task, form)
+    rows = rows[rows.n_layers == depth] if len(rows) else rows
+    for x, architecture in enumerate(names):
+        own = rows[rows.architecture == architecture].loss.to_numpy() if len(rows) else []
+        if len(own):
+            s, at = (
+                style_of([architecture])[architecture],
+                x + np.random.default_rng(1).uniform(-0.42, 0.42, len(own)),
+            )
+            ax.plot(
+                at,
+                place(own),
+                marker="o",
+                color=s.color,
+                label="_authors",
+                **LOOK | {"markersize": 2, "alpha": 0.25},
+            )
+    return key() if len(rows) else []
+
+
+def key() -> list[Line2D]:
+    return [Line2D([], [], color=GREY, marker="o", label="pale: the authors' own trials", **LOOK)]

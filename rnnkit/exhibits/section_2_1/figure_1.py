@@ -1,0 +1,736 @@
+"""Figure 1: stored bits against parameters, and how many parameters one architecture needs to store as
+much as another.
+
+A best trial is a lower bound on a capacity. So a search may show that networks store *at least* so
+much, but refutes a level ("about 5 bits") or a proportion to size only where it has come to its end
+(`convergence`), and only with networks that store more than a perceptron; else the verdict is "not
+tested at this scale". Means over sizes and depths have Student's interval, which is wide for few of
+them; whether architectures differ at all is decided by shuffling their labels.
+"""
+
+import itertools
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.colors import LogNorm
+from matplotlib.patches import Patch
+from matplotlib.ticker import MultipleLocator
+
+from rnnkit import paper
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import BEST, bits_per_param, stored_bits
+from rnnkit.exhibits.budget import Budget
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, network_name, numbers_of, write_budget
+from rnnkit.exhibits.convergence import Settled, finished, settled, trials_of
+from rnnkit.exhibits.finding import (
+    ABOUT,
+    FAILS,
+    HOLDS,
+    LINEAR,
+    MIN_CELLS,
+    SMALL_SPREAD,
+    SURE,
+    SURELY,
+    Pair,
+    lacking,
+    mean,
+    of_the_paper,
+    shared,
+    told_apart,
+    too_few,
+    untrained,
+)
+from rnnkit.exhibits.judge import ALWAYS, NEVER, Limit, Measured, Rule, above, below
+from rnnkit.exhibits.overlays import authors_sizes, overlay
+from rnnkit.exhibits.selection import LONGER, capacity, is_pinned
+from rnnkit.exhibits.statistics import (
+    apart,
+    bootstrap,
+    kendall,
+    paired,
+    relabelled,
+    share_beyond,
+    slope_loglog,
+    spread_of_means,
+    student,
+)
+from rnnkit.exhibits.style import (
+    DASHED,
+    GREY,
+    HALF_SEARCH,
+    PALE,
+    architecture_keys,
+    curves,
+    depth_keys,
+    half_search_key,
+    legend_panel,
+    letter,
+    line_key,
+    log_ticks,
+    new_figure,
+    parameters_axis,
+    styled,
+    write_at_right,
+    write_note,
+    write_values,
+)
+from rnnkit.paper import BAND, BITS_PER_PARAMETER, DIMENSIONS, ORDER, PERCEPTRON_BITS, SEARCH_BUDGET
+from rnnkit.wording import and_list, count, label_of, layers, size_range
+
+
+def multipliers(points: pd.DataFrame, shared: bool = True) -> pd.DataFrame:
+    """Figure 1i: times the parameters that architecture `x` needs to store as much as `y`, that is
+    C_y / C_x, with 95 % interval.
+
+    C is the mean of the best bits per parameter over the sizes and depths that x and y share. With
+    shared=False it is the mean over all that each has, as in the paper: that holds +RNN's depths 2
+    and 4 against depths 1, 2 and 4 of the others, and has no interval.
+    """
+    table, rows = bits_per_param(points), []
+    for y, x in itertools.product(table.columns, repeat=2):
+        if shared:
+            pair = table[[x]].assign(other=table[y]).dropna().to_numpy()
+            ratio = pair[:, 1].mean() / pair[:, 0].mean() if len(pair) else math.nan
+            low, high = bootstrap(pair, lambda draw: draw[..., 1].mean(-1) / draw[..., 0].mean(-1))
+        else:
+            pair, ratio, low, high = (
+                table[[x, y]],
+                table[y].mean() / table[x].mean(),
+                math.nan,
+                math.nan,
+            )
+        rows.append(
+            {"x": x, "y": y, "multiplier": ratio, "low": low, "high": high, "cells": len(pair)}
+        )
+    return pd.DataFrame(rows, columns=["x", "y", "multiplier", "low", "high", "cells"])
+
+
+FIVE_BITS_LABEL = f"paper: {paper.BITS_PER_PARAMETER:g}"
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Figure 1: (a-d) stored bits, (e-h) bits per parameter, all depths and then 1, 2 and 4, (i)
+    multipliers. ValueError without trials.
+    """
+    tables = points("fig1", frame)
+    best = tables["fig1"]
+    figure = new_figure(11.4)
+    upper, lower = figure.subfigures(2, 1, height_ratios=(7.2, 3.7))
+    depths = (None, *paper.DEPTHS)
+    axes = upper.subplots(len(depths), 2, sharex=True, sharey="col")
+    limits = _limits(best)
+    for ax in axes[-1]:
+        parameters_axis(ax, limits.sizes, "parameters, P", best.num_params.min())
+    for place, (row, depth) in enumerate(zip(axes, depths)):
+        part = best if depth is None else best[best.n_layers == depth]
+        for ax, y, letters in zip(row, limits.ys, ("abcd", "efgh")):
+            letter(ax, letters[place], "all depths" if depth is None else layers(depth))
+            _capacity_panel(ax, part, y, limits, _why_empty(part, depth))
+    authors_key = [
+        overlay(dict(zip(depths, column)), "fig1", "per_cap", y)
+        for column, y in zip(axes.T, limits.ys)
+    ]
+    square, keys = lower.subplots(1, 2, width_ratios=(1.25, 1))
+    _multiplier_table(square, tables["fig1i"])
+    sns.despine(upper)
+    legend_panel(keys, _capacity_keys(best) + authors_key[0])
+    write_budget(figure, "fig1", frame)
+    return figure
+
+
+class Limits(NamedTuple):
+    """What the panels of Figure 1 share: sizes with a tick, and the ends of their axes."""
+
+    sizes: list[int]
+    bits: tuple[float, float]
+    bits_per_param: tuple[float, float]
+    ys = ("bits", "bits_per_param")
+
+
+def _limits(best: pd.DataFrame) -> Limits:
+    """Axes that hold all best trials, what half of their searches would have found, and the paper's
+    band.
+    """
+    sizes = sorted({*best.max_params.unique(), *authors_sizes("fig1", "per_cap")})
+    bits = best.bits[best.bits > 0]
+    half = best.bits_low[best.bits_low > 0]
+    low = min([*bits, *half, 2 * sizes[0]]) / 1.6 if len(bits) else sizes[0]
+    least = min(paper.BAND[0], best.bits_per_param_low.min()) if len(bits) else 0
+    most = max(paper.BAND[1], best.bits_per_param.max() if len(bits) else 0)
+    return Limits(
+        sizes,
+        (low, 8 * sizes[-1]),
+        (max(0.0, least - 0.5), most + 0.5),
+    )
+
+
+def _why_empty(part: pd.DataFrame, depth) -> str:
+    """Why a panel has no curve."""
+    return "no bits stored" if len(part) else f"depth {depth}: not trained\nat this scale"
+
+
+def _capacity_panel(ax, part: pd.DataFrame, y: str, limits: Limits, reason: str):
+    """Best trials against parameters, beside the paper's 5 bits per parameter and its band."""
+    xs = np.array(ax.get_xlim())
+    scale = xs if y == "bits" else np.ones(2)
+    ax.fill_between(
+        xs, paper.BAND[0] * scale, paper.BAND[1] * scale, color=PALE, linewidth=0, zorder=0
+    )
+    ax.plot(
+        xs, paper.BITS_PER_PARAMETER * scale, color=GREY, linewidth=1, linestyle=DASHED, zorder=1
+    )
+    ax.set_ylim(getattr(limits, y))
+    if y == "bits":
+        ax.set_yscale("log")
+        ax.set_ylim(limits.bits)
+        log_ticks(ax.yaxis)
+        ax.set_ylabel("stored bits")
+        write_at_right(ax, paper.BITS_PER_PARAMETER * scale[1], FIVE_BITS_LABEL + " P")
+    else:
+        ax.set_ylabel("bits per parameter")
+        ax.yaxis.set_major_locator(MultipleLocator(1))
+        write_at_right(ax, paper.BITS_PER_PARAMETER, FIVE_BITS_LABEL)
+    if (part.bits > 0).any():
+        curves(ax, part, y)
+    else:
+        write_note(ax, reason, 0.62, 0.17)
+
+
+def _capacity_keys(best: pd.DataFrame) -> list:
+    """Entries of Figure 1's legend."""
+    return [
+        *architecture_keys(best.architecture),
+        *depth_keys(best.n_layers.unique()),
+        half_search_key(),
+        line_key("paper: 5 bits per parameter"),
+        Patch(color=PALE, label="paper: 3-6"),
+    ]
+
+
+def _multiplier_table(ax, table: pd.DataFrame):
+    """Panel i. Bold where an interval over three sizes and depths or more excludes 1."""
+    letter(ax, "i", "parameter multipliers")
+    sns.despine(ax=ax, left=True, bottom=True)
+    names = list(dict.fromkeys(table.y))
+    if len(names) < 2:
+        ax.set(xticks=[], yticks=[])
+        return write_note(ax, "takes two architectures\nthat stored bits")
+    values = table.pivot(index="y", columns="x", values="multiplier").loc[names, names].to_numpy()
+    reach = max(1.25, float(np.nanmax(np.maximum(values, 1 / values))))
+    cells = ax.pcolormesh(
+        np.ma.masked_invalid(values),
+        cmap="PuOr_r",
+        norm=LogNorm(1 / reach**2, reach**2),  # half of the colours: numbers stand out on them
+        edgecolors="white",
+        linewidth=1,
+    )
+    sure = {
+        (row.y, row.x)
+        for row in table.itertuples()
+        if row.cells >= 3 and (row.low > 1 or row.high < 1)
+    }
+    bold = np.array([[(y, x) in sure for x in names] for y in names])
+    write_values(ax, cells, values, "{:.2f}", bold)
+    labels = [label_of(name) for name in names]
+    turn = {"rotation": 45, "ha": "right"} if len(names) > 7 else {}
+    ax.set_xticks(np.arange(len(names)) + 0.5, labels, **turn)
+    ax.set_yticks(np.arange(len(names)) + 0.5, labels)
+    ax.tick_params(length=0)
+    ax.invert_yaxis()
+    ax.set_aspect("equal")
+    ax.set(xlabel="needs so many times the parameters ...", ylabel="... to store as much as")
+
+
+def facts(rows, tables) -> list[str]:
+    """The network that stores most, and the order of the architectures at the largest size."""
+    best = tables["fig1"].dropna(subset="bits_per_param")
+    if best.empty:
+        return [NOTHING_TO_SEE]
+    top = best.loc[best.bits_per_param.idxmax()]
+    said = (
+        f"The most bits per parameter are {top.bits_per_param:.2f}, of {network_name(top)}, which stores"
+        f" {top.bits:,.0f} bits in all."
+    )
+    return [
+        f"{said} Half of its search would have found {top.bits_per_param_low:.2f}.",
+        *order_at_largest(best),
+    ]
+
+
+def order_at_largest(best: pd.DataFrame) -> list[str]:
+    """The architectures in the order of their bits per parameter at the largest size, a sentence
+    for each depth.
+    """
+    table = bits_per_param(best)
+    if table.empty:
+        return ["No network stored more than a coin would."]
+    largest, said = table.index.get_level_values("max_params").max(), []
+    for depth, bits in table.xs(largest, level="max_params").iterrows():
+        order = numbers_of(bits.dropna().sort_values(ascending=False, kind="stable"))
+        said.append(
+            f"With {layers(depth)} and up to {largest:,} parameters the order is {order} bits per"
+            " parameter."
+        )
+    return said
+
+
+def linear_in_parameters(rows, points, spent: Budget) -> Measured:
+    """C01: the slope of log bits on log parameters, without longer trainings that some sizes alone
+    have: they would bend the line.
+
+    A large network can do what a small one does, so bits that do not rise with parameters show a
+    poor search, and refute nothing.
+    """
+    rows, points = _alike(rows, points)
+    slope, low, high = slope_loglog(
+        points.num_params, points.bits, points.architecture + points.n_layers.astype(str)
+    )
+    sizes, span = spent.sizes, size_range(spent.sizes)
+    poor = "bits do not rise with parameters, which shows a poor search of the large networks"
+    return Measured(
+        slope,
+        low,
+        high,
+        has={"sizes": len(sizes), "span": sizes[-1] / sizes[0]},
+        lacks=(
+            f"{count(len(sizes), 'size')} of {span} parameters, and it takes three, the largest five"
+            " times the smallest"
+        ),
+        doubt=untrained(points) or ("too few networks stored bits" if math.isnan(low) else ""),
+        if_holds=f"near 1 over {len(sizes)} sizes of {span} parameters",
+        if_fails=f"the interval excludes 1 over {span} parameters",
+        if_open=f"the interval is wider than 1 +- {SURE}" if low <= 1 <= high else poor,
+        search=rows,
+    )
+
+
+def _alike(rows, points):
+    """Without the longer trainings that start from the best, where not every size has them: the
+    trials and their best ones.
+    """
+    longer = rows.tuner == LONGER
+    if rows.max_params[longer].nunique() == rows.max_params.nunique() or not longer.any():
+        return rows, points
+    return rows[~longer], stored_bits(rows[~longer])
+
+
+def five_bits(rows, points, spent: Budget) -> Measured:
+    """C02: the mean over architectures and depths, at the sizes whose searches have come to their
+    end.
+
+    If there are none, the mean at the largest size is shown, as the lower bound that it is; it can
+    only be too much.
+    """
+    points, ends = of_the_paper(points).dropna(subset="bits"), _searches_by_size(rows)
+    done = [size for size, end in ends.items() if end.settled]
+    used = points[points.max_params.isin(done or list(ends)[-1:])]
+    level, (low, high) = mean(used.bits_per_param), student(used.bits_per_param)
+    sizes = and_list(f"{size:,}" for size in sorted(set(used.max_params)))
+    where = f"{count(len(used), 'network')} of {sizes} parameters"
+    open_search = ends[max(ends)].reason if ends else "no trial was feasible"
+    trained = ", all that are trained to their end; "
+    last = ends[done[-1]].reason if done else ""
+    too_much = low > (1 + ABOUT) * paper.BITS_PER_PARAMETER
+    return Measured(
+        level,
+        low,
+        high,
+        where,
+        has={"sizes trained to their end": len(done)},
+        lacks=f"a lower bound, from {where}; no size is trained to its end: {open_search}",
+        doubt=untrained(used),
+        if_holds=f"{trained}within a tenth of 5",
+        if_fails=", more than a tenth above 5" if too_much else f"{trained}{last}",
+        if_open=f"{trained}{last}; the interval does not tell",
+    )
+
+
+def _searches_by_size(rows) -> dict[int, Settled]:
+    """Size -> whether the searches of its networks have come to their end, smallest first."""
+    return {size: settled(part) for size, part in of_the_paper(rows).groupby("max_params")}
+
+
+def more_than_a_perceptron(rows, points, spent: Budget) -> Measured:
+    """C02b, ours: the mean over all networks. What was found is a lower bound, so that the claim
+    can hold, or stay open.
+    """
+    values = of_the_paper(points).bits_per_param.dropna()
+    return Measured(
+        mean(values),
+        *student(values),
+        f"{count(len(values), 'network')} of {size_range(spent.sizes)} parameters, from"
+        f" {values.min():.2f} to {values.max():.2f}",
+        has={"networks": len(values)},
+        lacks="no network stored bits",
+    )
+
+
+def three_to_six(rows, points, spent: Budget) -> Measured:
+    """C03: bits per parameter of every network; the interval shown is the least and the most.
+
+    A network that stores fewer than three refutes it if its own search has come to its end, however
+    the searches for the others stand.
+    """
+    points = of_the_paper(points).dropna(subset="bits_per_param")
+    values, absent = points.bits_per_param, lacking(rows)
+    low, high = values.min(), values.max()
+    (least, most), short = paper.BAND, points[values < paper.BAND[0]]
+    too_much = f"the best study stores {high:.2f}, more than {most:g}"
+    too_few = f"{len(short)} of {len(values)} networks found fewer than {least:g}"
+    ended = finished(trials_of(rows, short))
+    if len(ended):
+        too_few += f", {len(ended)} of them in searches that have come to their end"
+    return Measured(
+        mean(values),
+        low,
+        high,
+        doubt=untrained(points),
+        if_holds=f"all {len(values)} networks lie between",
+        if_fails=too_much if high > most else too_few,
+        partial=f"all {len(values)} networks lie between, but {absent}" if absent else "",
+        search=trials_of(rows, ended if len(ended) else short),
+    )
+
+
+def irnn_lowest(rows, points, spent: Budget) -> Measured:
+    """C08: the IRNN's bits per parameter against those of every other architecture (pairs over
+    sizes and depths, Holm's correction), and its most.
+    """
+    irnn = points[points.architecture == "irnn"].dropna(subset="bits")
+    if irnn.empty:
+        return Measured(lacks="no IRNN stored bits")
+    best = irnn.loc[irnn.bits_per_param.idxmax()]
+    table, left_out = shared(bits_per_param(points), paper.ARCHITECTURES)
+    others = [a for a in table.columns if a != "irnn"]
+    most = best.bits_per_param
+    shown = Measured(
+        most,
+        best.bits_per_param_low,
+        most,
+        has={"sizes and depths": len(table), "irnn": "irnn" in table, "others": len(others)},
+        lacks=too_few(table),
+        doubt=untrained(points),
+    )
+    if "irnn" not in table or not others:
+        return shown
+    logs = np.log(table)
+    order, words = told_apart(
+        [Pair("irnn", other, *paired(logs.irnn, logs[other])) for other in others]
+    )
+    means = table.mean().sort_values()
+    each = ", ".join(f"{label_of(a)} {value:.2f}" for a, value in means.items())
+    rank = f"{each}{left_out}; lower than each other: {words}"
+    near, lowest = abs(most / paper.RELU_BITS - 1) <= ABOUT, order == HOLDS
+    reason = f"the IRNN is the lowest ({rank}), {'' if near else 'not '}within a tenth of 3.5"
+    return replace(
+        shown,
+        more={"order": order, "near": near},
+        if_holds=reason,
+        if_fails=reason if lowest else rank,
+        if_open=rank,
+        search=rows[rows.architecture == "irnn"] if lowest else rows,
+        # no longer search would make it fewer
+        sure=lowest and most > paper.RELU_BITS * (1 + ABOUT),
+    )
+
+
+def dimensions(rows, points, spent: Budget) -> Measured:
+    """G03: the number of tuned hyper-parameters of each architecture, from the trials themselves."""
+    rows = rows[~is_pinned(rows) & rows.architecture.isin(paper.ARCHITECTURES)]
+    counts = rows.hparams.map(len).groupby(rows.architecture, sort=False).max()
+    if counts.empty:
+        return Measured(lacks="none of the paper's architectures is here")
+    missing = [label_of(a) for a in paper.ARCHITECTURES if a not in counts]
+    return Measured(
+        counts.mean(),
+        counts.min(),
+        counts.max(),
+        ", ".join(f"{label_of(a)} {counts[a]}" for a in paper.ARCHITECTURES if a in counts),
+        partial=f"; {and_list(missing)} not trained" if missing else "",
+    )
+
+
+NEIGHBOURS = 0.79  # Kendall's tau with one neighbouring pair of five swapped is .8
+AGREEMENT = 0.5  # mean tau between depths
+
+
+def small_spread(rows, points, spent: Budget) -> Measured:
+    """C04: the highest over the lowest architecture, IRNN aside: a ratio of geometric means over
+    sizes and depths.
+    """
+    table, left_out = shared(bits_per_param(points), paper.ORDER)
+    ratio, low, high = (math.exp(value) for value in spread_of_means(np.log(table)))
+    shown = Measured(
+        ratio,
+        low,
+        high,
+        has={"sizes and depths": len(table), "architectures": table.shape[1]},
+        lacks=too_few(table),
+        doubt=untrained(points),
+    )
+    if not table.size:
+        return shown
+    means = np.exp(np.log(table).mean())
+    words = (
+        f"{label_of(means.idxmax())} {means.max():.2f}, {label_of(means.idxmin())}"
+        f" {means.min():.2f} bits per parameter{left_out}; small is up to {SMALL_SPREAD}"
+    )
+    return replace(shown, words=words)
+
+
+def multiplier_table(rows, points, spent: Budget) -> Measured:
+    """C05: the largest multiplier. The paper prints no number to hold it against, so there is no
+    verdict, and it is not counted.
+    """
+    table = multipliers(points)
+    table = table[
+        table.x.isin(paper.ARCHITECTURES) & table.y.isin(paper.ARCHITECTURES) & (table.x != table.y)
+    ].dropna(subset="multiplier")
+    if table.empty:
+        return Measured(words="fewer than two architectures share a size and depth")
+    top = table.loc[table.multiplier.idxmax()]
+    return Measured(
+        top.multiplier,
+        top.low,
+        top.high,
+        f"{label_of(top.x)} needs {top.multiplier:.2f} times the parameters of {label_of(top.y)};"
+        " the paper draws its table, and its text prints no number to compare with",
+    )
+
+
+def ranking(rows, points, spent: Budget) -> Measured:
+    """C06: Kendall's tau between our means and the paper's order; the interval is of the mean tau
+    over sizes and depths. `chance` is how often labels dealt out anew within each size and depth
+    differ as much.
+    """
+    table, left_out = shared(bits_per_param(points), paper.ORDER)
+    if table.shape[1] < 2 or not len(table):
+        return Measured(lacks=too_few(table))
+    places = -np.arange(table.shape[1])
+    tau, (low, high) = float(kendall(table.mean(), places)), student(kendall(table, places), -1, 1)
+    ours = " > ".join(
+        f"{label_of(a)} {v:.2f}" for a, v in table.mean().sort_values(ascending=False).items()
+    )
+    chance = apart(table) if high < NEIGHBOURS else math.nan
+    return Measured(
+        tau,
+        low,
+        high,
+        f"{ours}, {count(len(table), 'size and depth', 'sizes and depths')}",
+        has={"sizes and depths": len(table), "architectures": table.shape[1]},
+        lacks=f"{ours}{left_out}, and it takes all five at {MIN_CELLS} sizes and depths",
+        doubt=untrained(points),
+        more={"chance": chance},
+        if_fails=f"; labels dealt out anew give as much in {chance:.2g} of cases",
+        if_open="; the order changes from size to size",
+    )
+
+
+def gates_cost(rows, points, spent: Budget) -> Measured:
+    """C07: the slope of bits per parameter on the number of gates within sizes and depths, IRNN
+    aside; its interval is of the slopes of each size and depth that has three numbers of gates.
+    """
+    table = bits_per_param(points)
+    table = table[[a for a in paper.ORDER if a in table]].dropna(thresh=2)
+    gates = np.array([paper.GATES[a] for a in table.columns], float)
+    if table.size == 0:
+        return Measured(lacks=too_few(table))
+
+    def slope(values):
+        x = np.where(np.isnan(values), np.nan, gates)
+        x, y = x - np.nanmean(x, -1, keepdims=True), values - np.nanmean(values, -1, keepdims=True)
+        squares = np.nansum(x * x)
+        return float(np.nansum(x * y) / squares) if squares else math.nan
+
+    values = table.to_numpy()
+    each = [slope(row) for row in values if len(set(gates[~np.isnan(row)])) >= 3]
+    places = count(len(each), "size and depth", "sizes and depths")
+    return Measured(
+        slope(values),
+        *student(each),
+        f"over {places} with three numbers of gates or more",
+        has={"sizes and depths": len(each)},
+        lacks=too_few(table),
+        doubt=untrained(points),
+    )
+
+
+def depths_agree(rows, points, spent: Budget) -> Measured:
+    """C13: the mean tau between the depths' means; its interval is over sizes. `chance` is how often
+    labels dealt out anew within each size and depth agree as much, and `differ` at how many depths
+    the architectures differ at all: else it is noise that disagrees.
+    """
+    depths, names, values = _by_depth(points)
+    if len(depths) < 2 or len(names) < 3 or not len(values):
+        few = f"{count(len(depths), 'depth')}, and it takes two with three architectures in common"
+        return Measured(lacks=few)
+    shown = Measured(
+        float(_agreement(values.mean(0))),
+        *student([_agreement(size) for size in values], -1, 1),
+        f"depths {and_list(depths)}, {len(names)} architectures, {count(len(values), 'size')}",
+        has={"sizes": len(values)},
+        doubt=untrained(points),
+    )
+    shown = replace(shown, lacks=f"{shown.words}, and it takes {MIN_CELLS} sizes")
+    if len(values) < MIN_CELLS or shown.doubt:
+        return shown
+    flat = values.reshape(-1, len(names))
+    chance = share_beyond(
+        shown.value,
+        relabelled(flat, lambda draw: _agreement(draw.reshape(-1, *values.shape).mean(1))),
+    )
+    differ = [
+        depth
+        for place, depth in enumerate(depths)
+        if apart(values[:, place]) <= SURELY / len(depths)
+    ]
+    where = f"at depth {and_list(differ)}" if differ else "at no depth"
+    as_much = f"; labels dealt out anew agree as much in {chance:.2g} of cases"
+    return replace(
+        shown,
+        words=f"{shown.words}; architectures differ {where}",
+        more={"chance": chance, "differ": len(differ)},
+        if_holds=as_much,
+        if_open=as_much,
+    )
+
+
+def _by_depth(points):
+    """Depths, the architectures that all of them have, and bits per parameter, sizes x depths x
+    architectures: of the depths that enough sizes were trained at, or else of all.
+    """
+    table = bits_per_param(points)
+    table = table[[a for a in paper.ARCHITECTURES if a in table]]
+    sizes = table.reset_index().groupby("n_layers").max_params.nunique()
+    enough = sizes.index[sizes >= MIN_CELLS]
+    depths = sorted(enough if len(enough) >= 2 else sizes.index)
+    table = table[table.index.isin(depths, level="n_layers")]
+    # a row for each size, a column for each architecture and depth
+    cube = table.unstack("n_layers").dropna(axis=1, how="all").dropna()
+    names = [a for a in table.columns if all((a, depth) in cube for depth in depths)]
+    if not depths or not names:
+        return depths, names, np.empty((0, 0, 0))
+    blocks = [cube[[(a, depth) for a in names]].to_numpy() for depth in depths]
+    return depths, names, np.stack(blocks, 1)
+
+
+def _agreement(means):
+    """Mean tau between depths: ... x depths x architectures -> ..."""
+    depths = range(means.shape[-2])
+    return np.mean(
+        [kendall(means[..., a, :], means[..., b, :]) for a in depths for b in range(a)], 0
+    )
+
+
+LEAST, MOST = ((1 + sign * ABOUT) * BITS_PER_PARAMETER for sign in (-1, 1))  # about 5 bits
+
+
+def _is_near_one(m) -> bool:
+    within = 1 - LINEAR <= m.low and m.high <= 1 + LINEAR
+    return within or m.low <= 1 <= m.high and m.high - m.low <= 2 * SURE
+
+
+CLAIMS = {
+    "C01": Rule(
+        linear_in_parameters,
+        Limit(_is_near_one, fails=lambda m: m.low > 1 or 0 < m.low and m.high < 1),
+        needs={"sizes": MIN_CELLS, "span": 5},
+    ),
+    "C02": Rule(
+        five_bits,
+        Limit(
+            lambda m: LEAST <= m.value <= MOST and m.high - m.low <= 2 * (MOST - LEAST),
+            fails=lambda m: m.high < LEAST,
+            beyond=lambda m: m.low > MOST,
+        ),
+        needs={"sizes trained to their end": 1},
+        refutes=ALWAYS,  # all sizes that count are trained to their end
+    ),
+    "C02b": Rule(
+        more_than_a_perceptron, above(PERCEPTRON_BITS), needs={"networks": 1}, refutes=NEVER
+    ),
+    "C03": Rule(
+        three_to_six,
+        Limit(
+            lambda m: m.low >= BAND[0],
+            fails=lambda m: m.low < BAND[0],
+            beyond=lambda m: m.high > BAND[1],
+        ),
+    ),
+    "C04": Rule(
+        small_spread,
+        below(SMALL_SPREAD),
+        needs={"sizes and depths": MIN_CELLS, "architectures": 3},
+    ),
+    "C05": Rule(multiplier_table, limit=None, trials=0),
+    "C06": Rule(
+        ranking,
+        Limit(
+            lambda m: m.value > NEIGHBOURS and m.low > 0,
+            fails=lambda m: m.high < NEIGHBOURS and m.more["chance"] <= SURELY,
+        ),
+        needs={"sizes and depths": MIN_CELLS, "architectures": len(ORDER)},
+    ),
+    "C07": Rule(gates_cost, below(0), needs={"sizes and depths": MIN_CELLS}),
+    "C08": Rule(
+        irnn_lowest,
+        Limit(
+            lambda m: m.more["order"] == HOLDS and m.more["near"],
+            fails=lambda m: (
+                m.more["order"] == FAILS or m.more["order"] == HOLDS and not m.more["near"]
+            ),
+        ),
+        needs={"sizes and depths": MIN_CELLS, "irnn": 1, "others": 3},
+    ),
+    "C13": Rule(
+        depths_agree,
+        Limit(
+            lambda m: m.value >= AGREEMENT and m.more["chance"] <= SURELY,
+            fails=lambda m: m.high < AGREEMENT and m.more["differ"] >= 2,
+        ),
+        needs={"sizes": MIN_CELLS},
+    ),
+    "G03": Rule(
+        dimensions,
+        Limit(
+            lambda m: DIMENSIONS[0] <= m.low and m.high <= DIMENSIONS[1],
+            fails=lambda m: m.low < DIMENSIONS[0] or m.high > DIMENSIONS[1],
+        ),
+        refutes=ALWAYS,
+        trials=0,
+    ),
+}
+
+
+Exhibit(
+    name="fig1",
+    title="Figure 1",
+    gist=(
+        "(a) Most stored bits of any trial against the number of parameters, all depths; filled,"
+        " half and open markers are 1, 2 and 4 layers. (b-d) One depth each. (e-h) The same as bits"
+        " per parameter, with the paper's 5 (grey line) and 3-6 (grey band). (i) How many times the"
+        " parameters the architecture on the x-axis needs to store as much as the one on the"
+        " y-axis, by their means over the sizes and depths that both were trained at." + HALF_SEARCH
+    ),
+    section="2.1",
+    place=1,
+    select=capacity,
+    trials="capacity task",
+    tables={"fig1": lambda of: stored_bits(of.rows), "fig1i": lambda of: multipliers(of["fig1"])},
+    columns={"fig1": BEST},
+    draw=draw,
+    panels=tuple("abcdefghi"),
+    alt=(
+        "eight panels of stored bits and of bits per parameter against parameters, and a table of"
+        " multipliers."
+    ),
+    note=lambda spent: "Bold: the 95 % interval, over three sizes and depths or more, excludes 1.",
+    facts=facts,
+    claims=CLAIMS,
+    budget=SEARCH_BUDGET,
+)

@@ -1,0 +1,190 @@
+"""Figure 2a: what ReLU costs."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from rnnkit import paper
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import BEST, POINT, per_trial, stored_bits
+from rnnkit.exhibits.budget import Budget
+from rnnkit.exhibits.captions import in_paper_order, numbers_of, write_budget
+from rnnkit.exhibits.finding import MIN_CELLS, MIN_TRIALS, mean, untrained
+from rnnkit.exhibits.judge import Measured, Rule, above
+from rnnkit.exhibits.section_2_1.figure_1 import FIVE_BITS_LABEL
+from rnnkit.exhibits.selection import five_steps, is_pinned, of_capacity, usual
+from rnnkit.exhibits.statistics import expected_best, student
+from rnnkit.exhibits.style import (
+    HALF_SEARCH,
+    architecture_keys,
+    axis_top,
+    curves,
+    half_search_key,
+    legend,
+    line_key,
+    new_figure,
+    parameters_axis,
+    reference,
+    styled,
+    write_note,
+)
+from rnnkit.paper import SEARCH_BUDGET
+from rnnkit.wording import count
+
+
+def one_layer(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with one layer, and with the nonlinearity pinned or not (Figure 2a)."""
+    rows = of_capacity(frame)
+    return five_steps(usual(rows[rows.n_layers == 1]))
+
+
+def by_nonlinearity(frame: pd.DataFrame) -> pd.DataFrame:
+    """Best trial of each network: `nonlinearity` is "any" for the best of the studies that were free
+    to choose, "relu" for the best with ReLU of all studies (Figure 2a).
+    """
+    relu = frame[[hparams.get("nonlinearity") == "relu" for hparams in frame.hparams]]
+    pinned = is_pinned(frame)
+    free = frame[~pinned] if (~pinned).any() else frame
+    parts = [
+        stored_bits(part)[BEST].assign(nonlinearity=which)
+        for which, part in (("any", free), ("relu", relu))
+        if len(part)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def relu_ratio(frame: pd.DataFrame, least: int = 1) -> pd.DataFrame:
+    """Bits with tanh over bits with ReLU, a row for each architecture, depth and size that tried
+    both at least `least` times (Figure 2a).
+
+    The nonlinearity with more trials is cut to the number of the other (`expected_best`), since
+    more trials find more.
+    """
+    trials, rows = per_trial(frame), []
+    trials["nonlinearity"] = [hparams.get("nonlinearity") for hparams in trials.hparams]
+    for point, group in trials.groupby(POINT, sort=False):
+        tanh, relu = (group.bits[group.nonlinearity == s].to_numpy() for s in ("tanh", "relu"))
+        count = min(len(tanh), len(relu))
+        if count >= least:
+            best = [expected_best(bits, count) for bits in (tanh, relu)]
+            ratio = best[0] / best[1] if min(best) > 0 else math.nan
+            rows.append(
+                dict(zip(POINT, point))
+                | {
+                    "trials": count,
+                    "tanh": best[0],
+                    "relu": best[1],
+                    "ratio": ratio,
+                }
+            )
+            rows[-1]["relu_bits_per_param"] = group.bits_per_param[
+                group.nonlinearity == "relu"
+            ].max()
+    return pd.DataFrame(
+        rows, columns=[*POINT, "trials", "tanh", "relu", "ratio", "relu_bits_per_param"]
+    )
+
+
+RELU_LINE = (0, (3, 2))  # line of networks with ReLU alone
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Figure 2a: bits per parameter of 1-layer networks, nonlinearity left to the tuner (solid) and
+    ReLU alone (dashed). ValueError without trials.
+    """
+    best = points("fig2a", frame)["fig2a"]
+    figure = new_figure(4.6)
+    ax = figure.subplots()
+    parameters_axis(ax, sorted(best.max_params.unique()), "parameters, P", best.num_params.min())
+    free, relu = (best[best.nonlinearity == which] for which in ("any", "relu"))
+    curves(ax, free, "bits_per_param", depths=False, linestyle="-")
+    curves(ax, relu, "bits_per_param", depths=False, linestyle=RELU_LINE, markerfacecolor="white")
+    reference(ax, paper.BITS_PER_PARAMETER, FIVE_BITS_LABEL)
+    reference(ax, paper.RELU_BITS, f"paper: {paper.RELU_BITS}\nReLU alone")
+    ax.set(
+        ylim=(0, axis_top(best.bits_per_param, paper.BITS_PER_PARAMETER)),
+        ylabel="bits per parameter",
+        title="1 layer",
+    )
+    if not (best.bits > 0).any():
+        write_note(ax, "no bits stored", 0.5, 0.3)
+    sns.despine(figure)
+    open_marker = {"marker": "o", "markerfacecolor": "white"}
+    keys = [
+        *architecture_keys(free.architecture, lines=False),
+        line_key("nonlinearity left to the tuner", "-", 1.4, marker="o"),
+        line_key("ReLU alone", RELU_LINE, 1.4, **open_marker),
+        half_search_key(),
+    ]
+    legend(figure, keys)
+    write_budget(figure, "fig2a", frame)
+    return figure
+
+
+def facts(rows, tables) -> list[str]:
+    pairs = relu_ratio(rows).dropna(subset="ratio")
+    if pairs.empty:
+        return ["No network was trained with both nonlinearities."]
+    ratios = in_paper_order(np.exp(np.log(pairs.ratio).groupby(pairs.architecture).mean()))
+    return [
+        (
+            f"At equal numbers of trials, bits with tanh over bits with ReLU are {numbers_of(ratios)}, on"
+            f" average over {count(len(pairs), 'network')}."
+        ),
+        (
+            f"The best network with ReLU stores {pairs.relu_bits_per_param.max():.2f} bits per"
+            " parameter."
+        ),
+    ]
+
+
+def relu_drop(rows, points, spent: Budget) -> Measured:
+    """C09: tanh over ReLU at an equal number of trials, paired over sizes and architectures."""
+    rows, least = rows[rows.architecture.isin(["rnn", "ugrnn"])], MIN_TRIALS // 2
+    pairs = relu_ratio(rows, least=least).dropna(subset="ratio")
+    few = f"{count(len(pairs), 'network')} tried both at least {least} times"
+    shown = Measured(
+        math.exp(mean(np.log(pairs.ratio))),
+        *(math.exp(end) for end in student(np.log(pairs.ratio))),
+        has={"networks": len(pairs)},
+        lacks=f"{few}, and it takes {MIN_CELLS}",
+    )
+    if pairs.empty:
+        return shown
+    trials = f"{pairs.trials.min()}-{pairs.trials.max()} trials of each in {len(pairs)} networks"
+    most = pairs.relu_bits_per_param.max()
+    return replace(
+        shown,
+        words=f"{trials}; ReLU reaches at most {most:.2f} bits per parameter",
+        doubt=untrained(points[points.architecture.isin(["rnn", "ugrnn"])]),
+        search=rows,
+    )
+
+
+RELU_DROPS = Rule(relu_drop, above(1), needs={"networks": MIN_CELLS})
+
+
+Exhibit(
+    name="fig2a",
+    title="Figure 2a",
+    gist=(
+        "The effect of ReLU: bits per parameter of 1-layer networks, best where the tuner chose the"
+        " nonlinearity (solid) and best of all trials with ReLU (dashed, open)." + HALF_SEARCH
+    ),
+    section="2.1",
+    place=6,
+    select=one_layer,
+    trials="capacity task",
+    tables={"fig2a": lambda of: by_nonlinearity(of.rows), "_best": lambda of: stored_bits(of.rows)},
+    draw=draw,
+    panels=("a",),
+    alt="bits per parameter against parameters, with all nonlinearities and with ReLU alone.",
+    facts=facts,
+    claims={"C09": RELU_DROPS},
+    judged="_best",
+    budget=SEARCH_BUDGET,
+)

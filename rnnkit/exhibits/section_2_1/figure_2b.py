@@ -1,0 +1,159 @@
+"""Figure 2b: bits per parameter against the number of time steps unrolled."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from rnnkit import paper
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import BEST, in_order, stored_bits
+from rnnkit.exhibits.budget import Budget
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
+from rnnkit.exhibits.finding import MIN_CELLS, SATURATED, mean, untrained
+from rnnkit.exhibits.judge import Measured, Rule, above, both
+from rnnkit.exhibits.section_2_1.figure_1 import FIVE_BITS_LABEL
+from rnnkit.exhibits.selection import of_capacity, unpinned, usual
+from rnnkit.exhibits.statistics import student
+from rnnkit.exhibits.style import (
+    HALF_SEARCH,
+    architecture_keys,
+    axis_top,
+    curves,
+    half_search_key,
+    legend,
+    new_figure,
+    reference,
+    styled,
+    write_note,
+)
+from rnnkit.paper import SEARCH_BUDGET
+from rnnkit.wording import and_list, count, label_of, size_range
+
+
+def most_unrolled_size(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with one layer, of the one size that was unrolled for most different lengths (Figure
+    2b).
+    """
+    rows = unpinned(of_capacity(frame))
+    rows = usual(rows[rows.n_layers == 1])
+    if not len(rows):
+        return rows
+    unrolls = rows.groupby("max_params").unroll.nunique()
+    return rows[rows.max_params == unrolls[unrolls == unrolls.max()].index.max()]
+
+
+def unroll_curve(points: pd.DataFrame) -> pd.DataFrame:
+    """Table of best bits per parameter by architecture (rows) and time steps unrolled (columns),
+    Figure 2b.
+    """
+    table = points.pivot_table("bits_per_param", "architecture", "unroll", aggfunc="max")
+    table = table.where(table > 0).dropna(how="all")
+    return table.loc[in_order(table.index)]
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Figure 2b: bits per parameter of 1-layer networks against the time steps unrolled. ValueError
+    without trials.
+    """
+    best = points("fig2b", frame)["fig2b"]
+    figure = new_figure(4.4)
+    ax = figure.subplots()
+    curves(ax, best, "bits_per_param", x="unroll", depths=False, spacing=3.5)
+    steps = sorted(best.unroll.unique())
+    ax.set_xlim(min(steps) - 0.5, max(steps) + 0.5)
+    ax.set_xticks(steps)
+    reference(ax, paper.BITS_PER_PARAMETER, f"{FIVE_BITS_LABEL}\n({paper.UNROLL} steps)")
+    ax.set_ylim(0, axis_top(best.bits_per_param, paper.BITS_PER_PARAMETER))
+    ax.set(
+        xlabel="time steps unrolled",
+        ylabel="bits per parameter",
+        title=f"1 layer, {best.max_params.max():,} parameters",
+    )
+    if not (best.bits > 0).any():
+        write_note(ax, "no bits stored")
+    sns.despine(figure)
+    legend(figure, [*architecture_keys(best.architecture), half_search_key()])
+    write_budget(figure, "fig2b", frame)
+    return figure
+
+
+def facts(rows, tables) -> list[str]:
+    table = unroll_curve(tables["fig2b"])
+    if table.empty:
+        return [NOTHING_TO_SEE]
+    shared = table.dropna()
+    means = (shared if len(shared) else table).mean()
+    steps = and_list(f"{value:.2f} at {unroll}" for unroll, value in means.items())
+    tops = {
+        unroll: [label_of(a) for a in table.index if table.loc[a].idxmax() == unroll]
+        for unroll in table.columns
+    }
+    most = and_list(f"{unroll} for {and_list(names)}" for unroll, names in tops.items() if names)
+    return [
+        f"Bits per parameter by time steps, averaged over architectures, are {steps}.",
+        f"The number of steps that stores most is {most}.",
+    ]
+
+
+def unrolling_helps(rows, points, spent: Budget) -> Measured:
+    """C10: bits at 5 steps over bits at 1. `bend` is how much more a doubling gains before 5 steps
+    than `SATURATED` allows after.
+    """
+    table, last = unroll_curve(points), max(spent.unrolls)
+    if not {1, paper.UNROLL} <= set(table.columns):
+        return Measured(lacks=f"trained at {and_list(spent.unrolls)} steps, and it takes 1 and 5")
+    steps = [1, paper.UNROLL, last] if last > paper.UNROLL else [1, paper.UNROLL]
+    logs = np.log2(table[steps]).dropna()
+    gains = logs[paper.UNROLL] - logs[1]
+    few = f"{count(len(logs), 'architecture')}, and it takes {MIN_CELLS}"
+    ratio, (low, high) = float(2 ** mean(gains)), (2**end for end in student(gains))
+    shown = Measured(
+        ratio,
+        low,
+        high,
+        has={"steps": last, "architectures": len(logs)},
+        lacks=few if last >= 8 else f"unrolled to {last} steps, and saturation takes 8",
+        doubt=untrained(points[points.unroll >= paper.UNROLL]),
+    )
+    if last <= paper.UNROLL:
+        return shown
+    later = logs[last] - logs[paper.UNROLL]
+    bend = SATURATED * gains / math.log2(paper.UNROLL) - later / math.log2(last / paper.UNROLL)
+    words = (
+        f"{ratio:.2f}-fold from 1 to 5 steps, {2 ** mean(later):.2f}-fold from 5 to {last},"
+        f" {len(logs)} architectures at {size_range(spent.sizes)} parameters"
+    )
+    return replace(shown, words=words, more={"bend": student(bend)})
+
+
+UNROLLING_HELPS = Rule(
+    unrolling_helps,
+    both(above(1), above(0, of="bend")),
+    needs={"steps": 8, "architectures": MIN_CELLS},
+)
+
+
+Exhibit(
+    name="fig2b",
+    title="Figure 2b",
+    gist=(
+        "Bits per parameter of 1-layer networks against the number of time steps unrolled."
+        + HALF_SEARCH
+    ),
+    section="2.1",
+    place=7,
+    select=most_unrolled_size,
+    trials="capacity task",
+    tables={"fig2b": lambda of: stored_bits(of.rows)},
+    columns={"fig2b": BEST},
+    draw=draw,
+    panels=("b",),
+    alt="bits per parameter against time steps unrolled.",
+    facts=facts,
+    claims={"C10": UNROLLING_HELPS},
+    budget=SEARCH_BUDGET,
+)

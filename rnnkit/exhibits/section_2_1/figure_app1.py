@@ -1,0 +1,129 @@
+"""Figure App.1: how many samples the best trial was given for the bits that it stored."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import BEST, stored_bits
+from rnnkit.exhibits.budget import Budget
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, network_name, write_budget
+from rnnkit.exhibits.finding import MIN_CELLS, SLIGHTLY, untrained
+from rnnkit.exhibits.judge import Measured, Rule, below
+from rnnkit.exhibits.selection import capacity
+from rnnkit.exhibits.statistics import around_the_median
+from rnnkit.exhibits.style import (
+    DASHED,
+    GREY,
+    architecture_keys,
+    curves,
+    depth_keys,
+    legend,
+    log_ticks,
+    new_figure,
+    styled,
+    write_note,
+)
+from rnnkit.paper import SEARCH_BUDGET
+from rnnkit.wording import count
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Figure App.1: dataset size of the best trial against its stored bits, with the line y = x.
+    ValueError without trials.
+    """
+    best = points("figapp1", frame)["figapp1"]
+    figure = new_figure(6.2)
+    ax = figure.subplots()
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="stored bits",
+        ylabel="samples in the best data set (one bit each)",
+    )
+    feasible = best[best.bits > 0]
+    curves(ax, feasible, "samples", x="bits", lines=False)
+    ends = [feasible.bits.min() / 1.2, feasible.samples.max() * 1.2] if len(feasible) else [1, 10]
+    ax.plot(ends, ends, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+    ax.set(xlim=ends, ylim=ends, aspect="equal")
+    for axis in (ax.xaxis, ax.yaxis):
+        log_ticks(axis)
+    ax.annotate(
+        "y = x: every label stored",
+        (0.97, 0.9),
+        xycoords="axes fraction",
+        ha="right",
+        va="top",
+        color=GREY,
+        fontsize=8,
+        rotation=45,
+        rotation_mode="anchor",
+        transform_rotates_text=False,
+    )
+    if feasible.empty:
+        write_note(ax, "no bits stored", 0.3, 0.7)
+    sns.despine(figure)
+    keys = architecture_keys(best.architecture, lines=False) + depth_keys(best.n_layers.unique())
+    legend(figure, keys, columns=1, place="outside right center")
+    write_budget(figure, "figapp1", frame)
+    return figure
+
+
+def facts(rows, tables) -> list[str]:
+    table = tables["figapp1"].dropna(subset="bits")
+    ratio = (table.samples / table.bits)[table.bits > 0]
+    if ratio.empty:
+        return [NOTHING_TO_SEE]
+    closest, farthest = table.loc[ratio.idxmin()], table.loc[ratio.idxmax()]
+    return [
+        (
+            f"The best data set has {ratio.median():.2f} times as many samples as the network"
+            f" stores bits, in the median of {len(ratio)} networks."
+        ),
+        (
+            f"It is closest for {network_name(closest)} ({ratio.min():.2f} times) and farthest for"
+            f" {network_name(farthest)} ({ratio.max():.2f} times)."
+        ),
+    ]
+
+
+def best_dataset(rows, points, spent: Budget) -> Measured:
+    """C12: the median over studies of best dataset size over stored bits (it cannot be below 1)."""
+    stored = points[points.bits > 0]
+    ratios = (stored.samples / stored.bits).to_numpy()
+    enough = len(ratios) >= MIN_CELLS
+    return Measured(
+        float(np.median(ratios)) if len(ratios) else math.nan,
+        *(around_the_median(np.sort(ratios)) if enough else (math.nan, math.nan)),
+        f"median of {len(ratios)} networks; slightly is up to {SLIGHTLY}",
+        has={"networks": len(ratios)},
+        lacks=f"{count(len(ratios), 'network')} stored bits, and it takes {MIN_CELLS}",
+        doubt=untrained(points),
+    )
+
+
+SLIGHTLY_LARGER = Rule(best_dataset, below(SLIGHTLY), needs={"networks": MIN_CELLS})
+
+
+Exhibit(
+    name="figapp1",
+    title="Figure App.1",
+    gist=(
+        "The dataset size of the best trial against the bits that this trial stored; no network can"
+        " store more bits than there are labels (line y = x)."
+    ),
+    section="App. A",
+    place=14,
+    select=capacity,
+    trials="capacity task",
+    tables={"figapp1": lambda of: stored_bits(of.rows)},
+    columns={"figapp1": BEST},
+    draw=draw,
+    alt="best dataset size against stored bits, beside the line y = x.",
+    facts=facts,
+    claims={"C12": SLIGHTLY_LARGER},
+    budget=SEARCH_BUDGET,
+)

@@ -1,0 +1,152 @@
+"""Which trials of any mix a figure is made of, and what stands behind them (`budget`)."""
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.lines import Line2D
+
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import per_trial
+from rnnkit.exhibits.captions import write_budget
+from rnnkit.exhibits.selection import five_steps, of_capacity, unpinned
+from rnnkit.exhibits.style import axis_top, legend, line_key, new_figure, sizes_in_colour, styled
+from rnnkit.theory import coinciding
+from rnnkit.wording import and_list, label_of
+
+
+def any_inputs(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with any number of inputs."""
+    return five_steps(unpinned(of_capacity(frame)))
+
+
+def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
+    """Most bits per parameter by number of inputs: a row for each architecture, size, number of
+    inputs and seed, with the units per layer.
+
+    `coincide` is the share of the best trial's samples that are expected to have the inputs of an
+    earlier sample.
+    """
+    trials, key = per_trial(frame), ["architecture", "max_params", "n_in", "seed"]
+    best = (
+        trials.dropna(subset="bits")
+        .sort_values("bits_per_param")
+        .groupby(key, as_index=False)
+        .last()
+    )
+    best["coincide"] = coinciding(best.samples, best.n_in)
+    counts = trials.groupby(key, as_index=False).agg(
+        trials=("bits", "size"), infeasible=("infeasible", "sum")
+    )
+    columns = [
+        *key,
+        "n_units",
+        "num_params",
+        "bits_per_param",
+        "samples",
+        "coincide",
+        "steps",
+        "hyper_iter",
+    ]
+    return best[columns].merge(counts, on=key)
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Bits per parameter against the number of inputs, a line for each size, a marker for each
+    seed, units beside it. ValueError without trials.
+    """
+    best = points("inputs", frame)["inputs"]
+    figure = new_figure(4.0)
+    ax = figure.subplots()
+    keys = [_seeds_of_size(ax, *part) for part in sizes_in_colour(best)]
+    ticks = sorted(best.n_in.unique())
+    ax.set_xticks(ticks)
+    ax.set_xlim(ticks[0] - 2, ticks[-1] + 5)
+    ax.set(
+        xlabel="inputs, n_in",
+        ylabel="bits per parameter",
+        ylim=(_bottom(best.bits_per_param), axis_top(best.bits_per_param, 1)),
+        title=", ".join(map(label_of, best.architecture.unique())),
+    )
+    sns.despine(figure)
+    legend(figure, [*keys, line_key("mean of seeds", "-", 1.4)])
+    write_budget(figure, "inputs", frame)
+    return figure
+
+
+def _seeds_of_size(ax, size: int, best: pd.DataFrame, color, marker: str) -> Line2D:
+    """Dots for the seeds of one size and a line through their means, named by its units; gives the
+    legend's entry.
+    """
+    mean = best.groupby("n_in").agg(bits=("bits_per_param", "mean"), units=("n_units", "max"))
+    ax.plot(mean.index, mean.bits, color=color)
+    ax.plot(
+        best.n_in,
+        best.bits_per_param,
+        marker,
+        color=color,
+        markersize=5,
+        alpha=0.8,
+        markeredgewidth=0,
+    )
+    for n_in, (bits, units) in mean.iterrows():
+        ax.annotate(
+            f"{units:.0f} units",
+            (n_in, bits),
+            (6, 4),
+            textcoords="offset points",
+            fontsize=8,
+            color=color,
+        )
+    return line_key(f"{size:,} parameters, a seed", "none", color=color, marker=marker)
+
+
+def _bottom(values) -> float:
+    """Lower end of an axis that shows differences among the data: 0 where they come near it."""
+    if values.notna().sum() < 2:
+        return 0.0
+    return max(0.0, values.min() - max(0.5, values.max() - values.min()))
+
+
+def facts(rows, tables) -> list[str]:
+    table, said = tables["inputs"], []
+    for (architecture, size), part in table.groupby(["architecture", "max_params"], sort=True):
+        means = part.groupby("n_in").agg(
+            bits=("bits_per_param", "mean"), units=("n_units", "first")
+        )
+        if len(means) > 1:  # where one number was trained, there is nothing to compare
+            numbers = and_list(
+                f"{row.bits:.2f} with {n_in} inputs ({row.units:.0f} units)"
+                for n_in, row in means.iterrows()
+            )
+            said.append(
+                f"The {label_of(architecture)} of up to {size:,} parameters stores, in bits per"
+                f" parameter, {numbers}; most with {means.bits.idxmax()}."
+            )
+    if not said:
+        return ["No network was trained with two numbers of inputs."]
+    return [
+        *said,
+        (
+            f"Of the samples of these best trials a share of at most {table.coincide.max():.1g}"
+            " coincides with an earlier one."
+        ),
+    ]
+
+
+Exhibit(
+    name="inputs",
+    title="The number of inputs (ours: the paper does not give it)",
+    gist=(
+        "Most bits per parameter of the RNN against the number of inputs of a sample. Each input"
+        " takes a column of the input matrix and so leaves fewer units; with too few inputs,"
+        " samples coincide."
+    ),
+    section="2.1",
+    place=18,
+    select=any_inputs,
+    trials="capacity task",
+    tables={"inputs": lambda of: by_inputs(of.rows)},
+    draw=draw,
+    alt="bits per parameter against the number of inputs, a line for each size.",
+    facts=facts,
+)

@@ -1,0 +1,190 @@
+"""Bits per parameter of cells that are younger than the paper, beside its six."""
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.lines import Line2D
+
+from rnnkit import paper
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import BEST, in_order, stored_bits
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, numbers_of, write_budget
+from rnnkit.exhibits.selection import capacity
+from rnnkit.exhibits.style import (
+    DASHED,
+    GREY,
+    HALF,
+    HALF_SEARCH,
+    PALE,
+    SMALL,
+    half_search,
+    half_search_key,
+    legend,
+    letter,
+    new_figure,
+    style_of,
+    styled,
+    write_note,
+)
+from rnnkit.wording import and_list, label_of, layers
+
+FILLS = ("full", "none", "left", "top")  # of the marker, the largest size first
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Ours: bits per parameter of cells that the paper does not have beside its six, a panel for
+    each depth. ValueError without trials.
+    """
+    best = points("more_cells", frame)["more_cells"]
+    names, depths = in_order(best.architecture), sorted(best.n_layers.unique())
+    figure = new_figure(1.5 + 0.32 * len(names))
+    axes = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
+    later = [a for a in names if a not in paper.ARCHITECTURES]
+    for ax, depth, place in zip(axes, depths, "abcdefgh"):
+        letter(ax, place, layers(depth))
+        best_by_size(ax, best[best.n_layers == depth], names, later)
+    sns.despine(figure)
+    legend(figure, size_keys(best.max_params))
+    write_budget(figure, "more_cells", frame)
+    return figure
+
+
+def best_by_size(ax, best: pd.DataFrame, names, others):
+    """A row for each architecture: bits per parameter at each size, with its `half_search`.
+    `others` stand out.
+    """
+    style, sizes = style_of(names), sorted(best.max_params.unique())
+    rows_of_names(ax, names, others)
+    known = best.dropna(subset="bits")
+    middle = (len(sizes) - 1) / 2
+    rows = [
+        names.index(row.architecture) + 0.16 * (sizes.index(row.max_params) - middle)
+        for row in known.itertuples()
+    ]
+    known = known.assign(row=rows)
+    for (architecture, size), part in known.groupby(["architecture", "max_params"], sort=False):
+        s, value = style[architecture], "bits_per_param"
+        half_search(ax, part, HALF[value], value, "row", s.color, rows=True)
+        ax.plot(
+            part[value],
+            part.row,
+            color=s.color,
+            marker=s.marker,
+            fillstyle=fill_of(size, sizes),
+            linestyle="none",
+            markersize=6.5,
+            zorder=3,
+            markerfacecoloralt="white",
+        )
+    note_missing(ax, names, known.architecture)
+    guides = {"perceptron: 2": paper.PERCEPTRON_BITS, "paper: 5": paper.BITS_PER_PARAMETER}
+    for text, bits in guides.items():
+        ax.axvline(bits, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+        ax.annotate(
+            text,
+            (bits, -0.75),
+            (3, 0),
+            textcoords="offset points",
+            color=GREY,
+            fontsize=SMALL,
+            va="center",
+        )
+    most = known.bits_per_param.max() if len(known) else 0
+    ax.set(xlabel="bits per parameter", xlim=(0, max(paper.BITS_PER_PARAMETER, most) + 0.9))
+    if not (best.bits > 0).any():
+        write_note(ax, "no bits stored")
+
+
+def fill_of(size, sizes) -> str:
+    return FILLS[min(len(sizes) - 1 - sizes.index(size), len(FILLS) - 1)]
+
+
+def size_keys(max_params) -> list[Line2D]:
+    """Entries of a legend, one for each size by the fill of its marker."""
+    sizes = sorted(set(max_params))
+    settings = {"color": GREY, "marker": "o", "linestyle": "none", "markerfacecoloralt": "white"}
+    keys = [
+        Line2D([], [], fillstyle=fill_of(size, sizes), label=f"{size:,} parameters", **settings)
+        for size in sizes
+    ]
+    return [*keys, half_search_key()]
+
+
+def rows_of_names(ax, names, others):
+    """One row for each architecture, from the top; `others` on a pale band."""
+    ax.set_yticks(range(len(names)), [label_of(a) for a in names])
+    ax.set_ylim(len(names) - 0.4, -1.1)
+    ax.tick_params(axis="y", length=0)
+    for a in others:
+        ax.axhspan(names.index(a) - 0.5, names.index(a) + 0.5, color=PALE, linewidth=0, zorder=0)
+
+
+def note_missing(ax, names, present):
+    """Says in its row that an architecture has no trials of this kind."""
+    for a in set(names) - set(present):
+        ax.text(
+            0.01,
+            names.index(a),
+            "no such trials here",
+            transform=ax.get_yaxis_transform(),
+            color=GREY,
+            fontsize=SMALL,
+            va="center",
+        )
+
+
+def facts(rows, tables) -> list[str]:
+    table, said = tables["more_cells"].dropna(subset="bits_per_param"), []
+    for depth, part in table.groupby("n_layers"):
+        part = (
+            part[part.max_params == part.max_params.max()]
+            .set_index("architecture")
+            .sort_values("bits_per_param", ascending=False)
+        )
+        theirs, others = (
+            part[part.index.isin(paper.ARCHITECTURES)],
+            part[~part.index.isin(paper.ARCHITECTURES)],
+        )
+        size = int(part.max_params.iloc[0])
+        said.append(
+            f"With {layers(depth)} and up to {size:,} parameters the order is"
+            f" {numbers_of(part.bits_per_param)} bits per parameter."
+        )
+        if len(theirs) and len(others):
+            top = theirs.iloc[0]
+            ahead = [
+                label_of(a) for a in others.index[others.bits_per_param_low > top.bits_per_param]
+            ]
+            behind = [
+                label_of(a) for a in others.index[others.bits_per_param < top.bits_per_param_low]
+            ]
+            six = f"the best of the paper's six, the {label_of(theirs.index[0])}"
+            said[-1] += (
+                f" Ahead of {six}, with half of a search already:"
+                f" {and_list(ahead or ['none of the later cells'])}."
+            )
+            said[-1] += (
+                " Behind what half of that one's search would have found:"
+                f" {and_list(behind or ['none of them'])}."
+            )
+    return said or [NOTHING_TO_SEE]
+
+
+Exhibit(
+    name="more_cells",
+    title="Later cells (ours: not in the paper)",
+    gist=(
+        "Most stored bits per parameter of cells that are younger than the paper, beside its six at"
+        " the same sizes and with the same search, (a) 1 layer, (b) 2 layers." + HALF_SEARCH
+    ),
+    section="2.1",
+    place=21,
+    select=capacity,
+    trials="capacity task",
+    tables={"more_cells": lambda of: stored_bits(of.rows)},
+    columns={"more_cells": BEST},
+    draw=draw,
+    panels=("a", "b"),
+    alt="bits per parameter, a row for each architecture, a marker for each size.",
+    facts=facts,
+)

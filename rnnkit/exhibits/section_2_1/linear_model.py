@@ -1,0 +1,164 @@
+"""The linear model, which calibrates the count of bits: theory knows how many it stores."""
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MultipleLocator
+
+from rnnkit import paper
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import per_trial, stored_bits
+from rnnkit.exhibits.budget import Budget
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
+from rnnkit.exhibits.finding import ABOUT, mean
+from rnnkit.exhibits.judge import Limit, Measured, Rule
+from rnnkit.exhibits.selection import unpinned
+from rnnkit.exhibits.statistics import student
+from rnnkit.exhibits.style import (
+    DOTTED,
+    GREY,
+    axis_top,
+    legend,
+    line_key,
+    new_figure,
+    reference,
+    sizes_in_colour,
+    styled,
+    write_note,
+)
+from rnnkit.paper import PERCEPTRON_BITS
+from rnnkit.wording import and_list, count, size_range
+
+
+def linear_trials(frame: pd.DataFrame) -> pd.DataFrame:
+    """Trials of the linear model, which has neither layers nor time, on the capacity task."""
+    return unpinned(frame[(frame.task_type == "per_cap") & (frame.n_layers == 0)])
+
+
+def loads(frame: pd.DataFrame) -> pd.DataFrame:
+    """Bits of each feasible trial of the linear model beside its samples per parameter."""
+    trials = per_trial(frame).dropna(subset="bits")
+    trials = trials.assign(samples_per_param=trials.samples / trials.num_params)
+    columns = [
+        "architecture",
+        "max_params",
+        "num_params",
+        "hyper_iter",
+        "samples",
+        "samples_per_param",
+        "bits",
+        "bits_per_param",
+        "steps",
+    ]
+    return trials[columns].reset_index(drop=True)
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Trials of the linear model: stored bits against labels, both per parameter, and the 2 bits of
+    theory. ValueError without trials.
+    """
+    trials = points("calibration", frame)["calibration"]
+    figure = new_figure(4.6)
+    ax = figure.subplots()
+    keys = [_draw_size(ax, *part) for part in sizes_in_colour(trials)]
+    reference(ax, paper.PERCEPTRON_BITS, f"theory: {paper.PERCEPTRON_BITS:g}\n(Cover,\nGardner)")
+    top = axis_top(trials.bits_per_param, paper.PERCEPTRON_BITS) * 0.95
+    ax.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle=DOTTED, zorder=1)
+    most = 1.05 * trials.samples_per_param.max() if len(trials) else 10
+    ax.set(
+        xlabel="labels per parameter, b / P",
+        ylabel="stored bits per parameter",
+        xlim=(0, max(2 * paper.PERCEPTRON_BITS, most)),
+        ylim=(0, top),
+    )
+    ax.yaxis.set_major_locator(MultipleLocator(0.5))
+    if trials.empty:
+        write_note(ax, "no bits stored", 0.6, 0.5)
+    sns.despine(figure)
+    legend(figure, [*keys, line_key("every label stored", DOTTED)])
+    write_budget(figure, "calibration", frame)
+    return figure
+
+
+def _draw_size(ax, size: int, trials: pd.DataFrame, color, marker: str) -> Line2D:
+    """Dots for the trials of one size, a large one for the best; gives the legend's entry."""
+    ax.plot(
+        trials.samples_per_param,
+        trials.bits_per_param,
+        marker,
+        color=color,
+        markersize=4,
+        alpha=0.55,
+        markeredgewidth=0,
+        zorder=2,
+    )
+    best = trials.loc[trials.bits_per_param.idxmax()]
+    large = {"color": color, "marker": marker, "linestyle": "none", "markeredgecolor": "black"}
+    ax.plot([best.samples_per_param], [best.bits_per_param], markersize=9, zorder=3, **large)
+    text = f"{size:,} parameters: best {best.bits_per_param:.2f}"
+    return Line2D([], [], markersize=7, label=text, **large)
+
+
+def facts(rows, tables) -> list[str]:
+    table = tables["calibration"]
+    if table.empty:
+        return [NOTHING_TO_SEE]
+    best = table.loc[table.groupby("max_params").bits_per_param.idxmax()]
+    said = and_list(
+        f"{row.bits_per_param:.2f} with {row.max_params:,} parameters" for row in best.itertuples()
+    )
+    load = and_list(f"{row.samples_per_param:.1f}" for row in best.itertuples())
+    return [
+        (
+            f"The linear model stores at most {said}, in bits per parameter; a plane can separate"
+            f" up to {paper.PERCEPTRON_BITS:g}."
+        ),
+        f"Its best data sets have {load} samples per parameter.",
+    ]
+
+
+def perceptron(rows, points, spent: Budget) -> Measured:
+    """C17: bits per parameter of the linear model, on average over sizes."""
+    points = points.dropna(subset="bits")
+    return Measured(
+        mean(points.bits_per_param),
+        *student(points.bits_per_param),
+        f"mean over {count(len(points), 'size')} of {size_range(spent.sizes)} parameters",
+        has={"sizes": len(points)},
+        lacks="no trial stored bits",
+        if_open="; less than half of what theory allows shows a poor search",
+    )
+
+
+TWO_BITS = Rule(
+    perceptron,
+    Limit(
+        lambda m: m.value >= PERCEPTRON_BITS * (1 - ABOUT),
+        fails=lambda m: PERCEPTRON_BITS / 2 <= m.value < PERCEPTRON_BITS * (1 - ABOUT),
+    ),
+    needs={"sizes": 1},
+)
+
+
+Exhibit(
+    name="calibration",
+    title="Calibration",
+    gist=(
+        "A linear model without recurrence through the same pipeline. On the line y = x every label"
+        " is stored; theory allows that up to 2 labels a parameter (Cover 1965, Gardner 1988)."
+    ),
+    section="2.1",
+    place=17,
+    select=linear_trials,
+    trials="capacity task",
+    tables={"calibration": lambda of: loads(of.rows), "_best": lambda of: stored_bits(of.rows)},
+    draw=draw,
+    alt=(
+        "bits per parameter of a linear model against labels per parameter, beside the line at 2"
+        " bits."
+    ),
+    facts=facts,
+    claims={"C17": TWO_BITS},
+    judged="_best",
+)

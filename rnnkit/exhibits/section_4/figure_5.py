@@ -1,0 +1,277 @@
+"""Figure 5: losses of random hyper-parameters on parentheses.
+
+Trials with random sets are independent draws, so tests of them need no search that has come to its
+end. Levels depend on the size of the task and on the training steps; where ours are smaller than
+the paper's, only an order can be refuted.
+"""
+
+import functools
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.colors import to_rgba
+
+from rnnkit import paper
+from rnnkit.exhibits.audit import solve_shares
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.budget import Budget
+from rnnkit.exhibits.captions import (
+    NOTHING_TO_SEE,
+    by_architecture,
+    in_paper_order,
+    numbers_of,
+    write_budget,
+)
+from rnnkit.exhibits.finding import DEEP, MIN_CELLS, NEAR, NO_DEPTH, SURELY, Pair, told_apart
+from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, as_tested
+from rnnkit.exhibits.overlays import overlay_columns
+from rnnkit.exhibits.section_4.figure_4 import LOWEST, easiest
+from rnnkit.exhibits.section_4.hard_trials import (
+    LossAxis,
+    at_least_depth,
+    by_network,
+    forms_of,
+    hard_trials,
+    instead_of_8_layers,
+    is_the_papers_task,
+)
+from rnnkit.exhibits.selection import random_sets
+from rnnkit.exhibits.statistics import fisher
+from rnnkit.exhibits.style import (
+    SMALL,
+    legend,
+    letter,
+    new_figure,
+    reference,
+    style_of,
+    styled,
+    write_at_right,
+    write_note,
+)
+from rnnkit.paper import RANDOM_BUDGET
+from rnnkit.wording import label_of, layers
+
+
+def losses_at_random(rows: pd.DataFrame) -> pd.DataFrame:
+    """Loss of each trial of random sets beside chance, and whether it solved the task (Figure 5)."""
+    columns = ["architecture", "n_layers", "num_params", "hyper_iter", "loss", "chance", "solved"]
+    trials = hard_trials(rows).sort_values(["n_layers", "study", "hyper_iter"])
+    return trials[columns].reset_index(drop=True)
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Figure 5: losses of random hyper-parameters on parentheses, (a) 1 layer, (b) the deepest.
+    ValueError without trials.
+    """
+    table = points("fig5", frame)["fig5"]
+    depths = sorted(table.n_layers.unique())
+    form = forms_of("fig5", frame)["parens_counting"]
+    scale = LossAxis(table.loss, table.chance.iloc[0])
+    above = bool((table.loss > scale.high).any())
+    figure = new_figure(4.8)
+    axes, authors_key = figure.subplots(1, 2, sharey=True), []
+    for ax, name, depth in zip(axes, "ab", (depths[0], depths[-1] if len(depths) > 1 else None)):
+        letter(ax, name, layers(depth) if depth else "")
+        scale.dress(ax, band=above)
+        names = _draw_boxes(ax, table[table.n_layers == depth], style_of(table.architecture), scale)
+        authors_key = (
+            overlay_columns(ax, "fig5", "parens_counting", depth, names, scale.place, form)
+            or authors_key
+        )
+        if not depth:
+            write_note(ax, "only one depth was trained\nat this scale")
+    axes[0].set_ylabel("loss, nats")
+    axes[1].tick_params(labelleft=True)
+    reference(axes[1], scale.chance, f"chance\n{scale.chance:.3g}")
+    if above:
+        write_at_right(axes[1], scale.top, f"above {scale.high:.3g}")
+    if authors_key:
+        legend(figure, authors_key)
+    sns.despine(figure)
+    write_budget(figure, "fig5", frame)
+    return figure
+
+
+def _draw_boxes(ax, part: pd.DataFrame, style, scale) -> list[str]:
+    """A box for each architecture, and below it how many of its trials diverged; gives their names
+    from left to right.
+    """
+    names = [a for a in style if a in set(part.architecture)]
+    sizes = part.architecture.value_counts()
+    alike = sizes.nunique() == 1
+    labels = []
+    for x, architecture in enumerate(names):
+        losses = part.loss[part.architecture == architecture]
+        _draw_box(ax, x, losses.dropna().to_numpy(), style[architecture], scale)
+        of_all = "" if alike else f" of {len(losses)}"
+        labels.append(f"{label_of(architecture)}\n{losses.isna().sum()}{of_all}")
+    ax.set_xticks(range(len(names)), labels, fontsize=SMALL)
+    ax.set_xlim(-0.6, max(len(names), 1) - 0.4)
+    trials = f"trials of {sizes.iloc[0]:,}" if alike else "trials"
+    ax.set_xlabel(f"below each box: {trials} that diverged")
+    if len(part) and part.loss.isna().all():
+        write_note(ax, "no feasible trial")
+    return names
+
+
+def _draw_box(ax, x: int, losses, s, scale):
+    """Box and whiskers over all trials, and these as dots at repeatable random places."""
+    if not len(losses):
+        return
+    spread = np.random.default_rng(0).uniform(-0.3, 0.3, len(losses))
+    ax.plot(
+        x + spread,
+        scale.place(losses),
+        "o",
+        color=s.color,
+        markersize=2.4,
+        alpha=0.45,
+        markeredgewidth=0,
+        zorder=2,
+    )
+    line = {"color": "black", "linewidth": 1}
+    ax.boxplot(
+        [losses],
+        positions=[x],
+        widths=0.66,
+        showfliers=False,
+        patch_artist=True,
+        manage_ticks=False,
+        zorder=3,
+        boxprops={"facecolor": to_rgba(s.color, 0.25), "edgecolor": "black", "linewidth": 1},
+        medianprops={"color": s.color, "linewidth": 2.2},
+        whiskerprops=line,
+        capprops=line,
+    )
+
+
+def facts(rows, tables) -> list[str]:
+    said = []
+    for depth, part in tables["fig5_networks"].groupby("n_layers"):
+        part = part.set_index("architecture")
+        shares = 100 * in_paper_order(part.solved_share)
+        if shares.notna().any():
+            least = part.minimum.dropna().nsmallest(1)
+            said.append(
+                f"With {layers(depth)}, per cent of feasible random sets that came below half of"
+                f" chance: {numbers_of(shares, '.1f')}. The least loss, {least.iloc[0]:.3g} where chance"
+                f" is {part.chance.iloc[0]:.3g}, is the {label_of(least.index[0])}'s."
+            )
+    return said or [NOTHING_TO_SEE]
+
+
+def intersection_solves_deep(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+    """H07: +RNN's share of feasible random sets that solve at the greatest depth; `order` says
+    whether it is larger than each other's (Fisher's test, Holm's correction). The level is H07b's.
+    """
+    champion, others, deepest, lacks = _solvers(networks)
+    if lacks:
+        return Measured(lacks=lacks)
+    solved = champion.solved, champion.feasible
+    pairs = [Pair("+rnn", c.architecture, *fisher(*solved, c.solved, c.feasible)) for c in others]
+    order, words = told_apart(pairs, lower=False)
+    each = ", ".join(
+        f"{label_of(c.architecture)} {c.solved_share:.3f}" for c in (champion, *others)
+    )
+    return Measured(
+        *_solved_share(champion),
+        f"{each}, of feasible random sets{instead_of_8_layers(deepest)}; more than each other: {words}",
+        more={"order": order},
+    )
+
+
+def intersection_level(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+    """H07b: the share of +RNN's feasible random sets that solve, beside the .43 that the paper's
+    tests imply (`audit.solve_shares`): `p` of Fisher's test, and how `far` its interval goes. The
+    level refutes only on the paper's task (`papers`).
+    """
+    champion, _, deepest, lacks = _solvers(networks)
+    if lacks:
+        return Measured(lacks=lacks)
+    theirs, solved, runs = _papers_solvers()
+    p, _ = fisher(champion.solved, champion.feasible, solved, runs)
+    far = max(abs(end - theirs) for end in _solved_share(champion)[1:])
+    elsewhere = "; the level belongs to the paper's task and number of steps"
+    return Measured(
+        *_solved_share(champion),
+        f"{champion.solved} of {champion.feasible} feasible random sets{instead_of_8_layers(deepest)}, the"
+        f" paper's {theirs:.2f}; p {p:.2g}",
+        more={"p": p, "far": far, "papers": is_the_papers_task(rows, spent)},
+        if_open=f"; the interval leaves {theirs:.2f} +- {NEAR}" if p > SURELY else elsewhere,
+    )
+
+
+@functools.cache
+def _papers_solvers() -> tuple[float, int, int]:
+    """Of the paper's +RNN at 8 layers: the share that solved, how many, and out of how many."""
+    row = solve_shares().set_index("architecture").loc["+rnn"]
+    return float(row.share), round(row.share * row.runs), round(row.runs)
+
+
+def _solvers(networks):
+    """+RNN and the others at the greatest depth, rows with `feasible`, that depth, and what is
+    lacking where they are not there.
+    """
+    deepest = networks.n_layers.max()
+    if deepest < DEEP:
+        return None, (), deepest, NO_DEPTH.format(deepest, DEEP)
+    networks = networks.assign(feasible=networks.trials - networks.infeasible)
+    deep = networks[
+        (networks.n_layers == deepest)
+        & (networks.feasible > 0)
+        & networks.architecture.isin(paper.ARCHITECTURES)
+    ]
+    if "+rnn" not in set(deep.architecture) or len(deep) < MIN_CELLS:
+        return None, (), deepest, f"+RNN was not trained beside others at depth {deepest}"
+    found = list(deep.itertuples())
+    champion = next(c for c in found if c.architecture == "+rnn")
+    return champion, [c for c in found if c.architecture != "+rnn"], deepest, ""
+
+
+def _solved_share(network) -> tuple[float, float, float]:
+    return network.solved_share, network.solved_low, network.solved_high
+
+
+CLAIMS = {
+    "H04": Rule(easiest, LOWEST, needs={"layers": DEEP}, refutes=ALWAYS),
+    "H07": Rule(intersection_solves_deep, as_tested("order"), refutes=ALWAYS),
+    "H07b": Rule(
+        intersection_level,
+        Limit(
+            lambda m: m.more["p"] > SURELY and m.more["far"] <= NEAR,
+            fails=lambda m: m.more["p"] <= SURELY and m.more["papers"],
+        ),
+        refutes=ALWAYS,
+    ),
+}
+
+
+Exhibit(
+    name="fig5",
+    title="Figure 5",
+    gist=(
+        "Losses of random hyper-parameters on parentheses, (a) 1 layer, (b) the deepest networks:"
+        " median, quartiles, whiskers to the last trial within 1.5 times their distance, dots for"
+        " all trials. Grey line: chance. Below each box: how many diverged."
+    ),
+    section="4",
+    place=12,
+    select=random_sets,
+    trials="parentheses task with random sets",
+    tables={
+        "fig5": lambda of: losses_at_random(of.rows),
+        "fig5_networks": lambda of: by_network(of.rows),
+    },
+    draw=draw,
+    panels=tuple("ab"),
+    alt="a box of losses for each architecture, at 1 layer and at the deepest, beside chance.",
+    numbers=lambda tables: by_architecture(
+        "Median loss at 1 layer", at_least_depth(tables["fig5_networks"], "loss_median"), ".3g"
+    ),
+    facts=facts,
+    claims=CLAIMS,
+    judged="fig5_networks",
+    budget=RANDOM_BUDGET,
+)

@@ -1,0 +1,237 @@
+"""Table 1: per cent of random hyper-parameters that diverged."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from rnnkit import paper
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import in_order
+from rnnkit.exhibits.budget import Budget
+from rnnkit.exhibits.captions import by_architecture, numbers_of
+from rnnkit.exhibits.finding import (
+    DEEP,
+    FAILS,
+    LOOSE,
+    MIN_CELLS,
+    NO_DEPTH,
+    SURELY,
+    TIGHT,
+    Pair,
+    told_apart,
+)
+from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule
+from rnnkit.exhibits.section_4.hard_trials import (
+    at_least_depth,
+    by_network,
+    hard_trials,
+    is_the_papers_task,
+    paper_depth,
+)
+from rnnkit.exhibits.section_4.printed_table import NONE, number_or_dash, table_figure
+from rnnkit.exhibits.selection import random_sets
+from rnnkit.exhibits.statistics import fisher, holm, kendall
+from rnnkit.exhibits.style import style_of, styled
+from rnnkit.paper import RANDOM_BUDGET
+from rnnkit.wording import label_of, layers
+
+
+def infeasible_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Table 1: percent of random sets that diverged, with Wilson's 95 % interval, beside the
+    paper's.
+    """
+    table = by_network(rows)[
+        [
+            "architecture",
+            "n_layers",
+            "trials",
+            "infeasible",
+            "infeasible_share",
+            "infeasible_low",
+            "infeasible_high",
+        ]
+    ]
+    table = table.rename(
+        columns={"infeasible_share": "percent", "infeasible_low": "low", "infeasible_high": "high"}
+    )
+    table[["percent", "low", "high"]] *= 100
+    theirs = [
+        paper.TABLE_1.get(a, (None, None))[d > 1]
+        for a, d in zip(table.architecture, table.n_layers)
+    ]
+    return table.assign(
+        paper_n_layers=[paper_depth(d) for d in table.n_layers],
+        paper_percent=pd.array(theirs, "float64"),
+    )
+
+
+def looser(rows: pd.DataFrame, multiples=LOOSE) -> pd.DataFrame:
+    """Table 1 under looser definitions: percent of trials that diverged or ended above a multiple
+    of chance; inf is Table 1 itself.
+    """
+    trials, table = hard_trials(rows), {}
+    for multiple in (math.inf, *multiples):
+        bad = trials.loss.isna() | (trials.loss > multiple * trials.chance)
+        table[multiple] = 100 * bad.groupby([trials.n_layers, trials.architecture]).mean()
+    out = pd.DataFrame(table)
+    out.columns = ["diverged" if math.isinf(m) else f"or above {m:g} x chance" for m in out.columns]
+    return out.reindex(
+        [
+            (d, a)
+            for d in sorted(set(rows.n_layers))
+            for a in in_order(rows.architecture)
+            if (d, a) in out.index
+        ]
+    )
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Table 1: per cent of random sets that diverged, at 1 layer and at the deepest, with the
+    paper's. ValueError without trials.
+    """
+    table = points("table1", frame)["table1"]
+    depths, names = sorted(table.n_layers.unique()), in_order(table.architecture)
+    heads, groups, body = [""], [], {a: [label_of(a)] for a in names}
+    for depth in depths:
+        part = table[table.n_layers == depth].set_index("architecture")
+        paper_depth = int(part.paper_n_layers.iloc[0])
+        groups.append((layers(depth), len(heads), len(heads) + 2))
+        heads += [
+            "% infeasible [95 %]",
+            "of",
+            "paper" if paper_depth == depth else f"paper, {layers(paper_depth)}",
+        ]
+        for a in names:
+            row = part.loc[a] if a in part.index else None
+            body[a] += (
+                [NONE] * 3
+                if row is None
+                else [
+                    f"{row.percent:.1f} [{row.low:.1f}, {row.high:.1f}]",
+                    f"{row.trials:,.0f}",
+                    number_or_dash(row.paper_percent, ".1f"),
+                ]
+            )
+    colors = [s.color for s in style_of(names).values()]
+    return table_figure(
+        "table1",
+        frame,
+        heads,
+        list(body.values()),
+        lambda y, x: x > 0 and x % 3 == 0,
+        groups,
+        colors=colors,
+    )
+
+
+def facts(rows, tables) -> list[str]:
+    said = []
+    for depth, part in tables["table1"].groupby("n_layers"):
+        percent = part.set_index("architecture").percent.sort_values(ascending=False, kind="stable")
+        said.append(
+            f"With {layers(depth)}, per cent of random sets that diverged, most first:"
+            f" {numbers_of(percent, '.1f')}."
+        )
+    return said
+
+
+SETS = 1_000  # random sets behind each share of Table 1
+
+
+def diverged_shallow(rows, table: pd.DataFrame, spent: Budget) -> Measured:
+    """H01: shares of trials that diverged at one layer; shown are the mean, the least and the most."""
+    return _measure(rows, table[table.n_layers == 1], spent)
+
+
+def diverged_deep(rows, table: pd.DataFrame, spent: Budget) -> Measured:
+    """H02: the same at the greatest depth, against the paper's 8 layers."""
+    deepest = table.n_layers.max()
+    if deepest < DEEP:
+        return Measured(lacks=NO_DEPTH.format(deepest, DEEP))
+    return _measure(rows, table[table.n_layers == deepest], spent)
+
+
+def _measure(rows, table, spent) -> Measured:
+    """`differ` counts the shares that Fisher's test tells from the paper's, with Holm's correction;
+    `order` says whether the IRNN diverges more often than each other (named pairs, Holm). A level
+    refutes only on the paper's task (`papers`); where intervals are `wide` it says little.
+    """
+    table = table.dropna(subset="paper_percent").set_index("architecture")
+    shares = table.percent / 100 if len(table) else pd.Series([math.nan])
+    shown = Measured(
+        float(np.mean(table.percent)) / 100 if len(table) else math.nan,
+        float(shares.min()),
+        float(shares.max()),
+        has={"architectures": len(table), "irnn": "irnn" in table.index},
+        lacks=f"{len(table)} of the paper's architectures were trained",
+    )
+    if "irnn" not in table.index:
+        return shown
+    tests = [
+        fisher(c.infeasible, c.trials, round(c.paper_percent / 100 * SETS), SETS)[0]
+        for c in table.itertuples()
+    ]
+    agree = int((holm(tests) > SURELY).sum())
+    one, others = table.loc["irnn"], table.drop(index="irnn")
+    pairs = [
+        Pair("irnn", c.Index, *fisher(one.infeasible, one.trials, c.infeasible, c.trials))
+        for c in others.itertuples()
+    ]
+    order, words = told_apart(pairs, lower=False)
+    each = ", ".join(
+        f"{label_of(a)} {c.percent:.0f} ({c.paper_percent:g})" for a, c in table.iterrows()
+    )
+    wide = (table.high - table.low).mean() > TIGHT
+    few = f"; intervals of more than {TIGHT} points say little"
+    elsewhere = "; the levels belong to the paper's task and number of steps"
+    return replace(
+        shown,
+        words=f"per cent, the paper's behind ours: {each}; {agree} of the paper's {len(table)} agree"
+        f" with ours, Kendall's tau {kendall(table.percent, table.paper_percent):.2f}; the IRNN"
+        f" diverges more often than each other: {words}",
+        more={
+            "order": order,
+            "differ": len(table) - agree,
+            "wide": wide,
+            "papers": is_the_papers_task(rows, spent),
+        },
+        if_fails="" if order == FAILS else "; the levels differ",
+        if_open=few if agree == len(table) else elsewhere,
+    )
+
+
+DIVERGED = Limit(
+    lambda m: m.more["order"] != FAILS and not m.more["differ"] and not m.more["wide"],
+    fails=lambda m: m.more["order"] == FAILS or m.more["differ"] and m.more["papers"],
+)
+CLAIMS = {
+    id: Rule(measure, DIVERGED, needs={"architectures": MIN_CELLS, "irnn": 1}, refutes=ALWAYS)
+    for id, measure in (("H01", diverged_shallow), ("H02", diverged_deep))
+}
+
+
+Exhibit(
+    name="table1",
+    title="Table 1",
+    gist=(
+        "Per cent of random hyper-parameters that diverged on parentheses, with Wilson's 95 %"
+        " interval, beside the paper's."
+    ),
+    section="4",
+    place=13,
+    select=random_sets,
+    trials="parentheses task with random sets",
+    experiment="fig5",
+    tables={"table1": lambda of: infeasible_table(of.rows)},
+    draw=draw,
+    alt="a row for each architecture, ours and the paper's.",
+    numbers=lambda tables: by_architecture(
+        "Per cent infeasible at 1 layer", at_least_depth(tables["table1"], "percent"), ".1f"
+    ),
+    facts=facts,
+    claims=CLAIMS,
+    budget=RANDOM_BUDGET,
+)

@@ -1,0 +1,286 @@
+"""Table App.2: Welch's t-test of random hyper-parameters, all pairs of architectures."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+
+from rnnkit import paper
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import in_order
+from rnnkit.exhibits.budget import Budget
+from rnnkit.exhibits.finding import (
+    AGREE,
+    DEEP,
+    FAILS,
+    MIN_CELLS,
+    NO_DEPTH,
+    SEEN,
+    SURELY,
+    UNTESTED,
+    side,
+)
+from rnnkit.exhibits.judge import ALWAYS, Measured, Rule, as_tested
+from rnnkit.exhibits.section_4.hard_trials import (
+    bounded,
+    hard_trials,
+    instead_of_8_layers,
+    paper_depth,
+)
+from rnnkit.exhibits.section_4.printed_table import NONE, number_or_dash, table_figure
+from rnnkit.exhibits.selection import random_sets
+from rnnkit.exhibits.statistics import bootstrap_samples, holm, welch
+from rnnkit.exhibits.style import styled
+from rnnkit.paper import RANDOM_BUDGET
+from rnnkit.wording import and_list, count, label_of, layers
+
+
+def welch_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Table App.2: Welch's t of the losses of random sets for all pairs at each depth, beside the
+    paper's.
+
+    Of `bounded` trials: the spread that the paper's own tests imply (`audit.recovered_runs`) has no
+    room for exploded ones. `same_sign` is missing where the paper has no test.
+    """
+    return welch_tests(bounded(rows))
+
+
+def welch_tests(trials: pd.DataFrame) -> pd.DataFrame:
+    """`welch_table` of these trials, whichever were left out before."""
+    table = []
+    for depth, group in trials.groupby("n_layers"):
+        sample = {
+            a: group.loss[group.architecture == a].to_numpy() for a in in_order(group.architecture)
+        }
+        names = sorted(
+            sample, key=lambda a: (a not in paper.ARCHITECTURES, a)
+        )  # the paper's pairs stand in this order
+        for first, second in itertools.combinations(names, 2):
+            t, df, p = welch(sample[first], sample[second])
+            theirs = (
+                paper.TABLE_APP2.get((first, second), (None, None))[depth > 1] or (math.nan,) * 3
+            )
+            same = None if math.isnan(t) or math.isnan(theirs[0]) else (t < 0) == (theirs[0] < 0)
+            table.append(
+                [
+                    depth,
+                    first,
+                    second,
+                    t,
+                    df,
+                    p,
+                    len(sample[first]),
+                    len(sample[second]),
+                    paper_depth(depth),
+                    *theirs,
+                    same,
+                ]
+            )
+    columns = [
+        "n_layers",
+        "first",
+        "second",
+        "t",
+        "df",
+        "p",
+        "n_first",
+        "n_second",
+        "paper_n_layers",
+        "paper_t",
+        "paper_df",
+        "paper_p",
+        "same_sign",
+    ]
+    return pd.DataFrame(table, columns=columns).astype({"same_sign": "boolean"})
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Table App.2: Welch's t, degrees of freedom and p for all pairs, ours and the paper's, and
+    whether the signs agree. ValueError.
+    """
+    table = points("tableapp2", frame)["tableapp2"]
+    pairs = sorted(
+        set(zip(table["first"], table["second"])),
+        key=lambda pair: (pair not in paper.TABLE_APP2, pair),
+    )
+    heads, groups, body = ["pair"], [], {pair: [" - ".join(map(label_of, pair))] for pair in pairs}
+    for depth in sorted(table.n_layers.unique()):
+        part = table[table.n_layers == depth].set_index(["first", "second"])
+        paper_depth = int(part.paper_n_layers.iloc[0])
+        groups += [
+            (f"{layers(depth)}, ours", len(heads), len(heads) + 2),
+            (f"paper, {layers(paper_depth)}", len(heads) + 3, len(heads) + 5),
+        ]
+        heads += ["t", "df", "p"] * 2 + ["sign"]
+        for pair in pairs:
+            if pair not in part.index:
+                body[pair] += [NONE] * 7
+                continue
+            row = part.loc[pair]
+            agree = NONE if pd.isna(row.same_sign) else "✓" if row.same_sign else "✗"
+            ours, printed = (
+                (
+                    number_or_dash(row[f"{who}t"], "#.3g"),
+                    number_or_dash(row[f"{who}df"], ",.0f"),
+                    _p_value(row[f"{who}p"]),
+                )
+                for who in ("", "paper_")
+            )
+            body[pair] += [*ours, *printed, agree]
+    return table_figure(
+        "tableapp2",
+        frame,
+        heads,
+        list(body.values()),
+        lambda y, x: x > 0 and (x - 1) % 7 in (3, 4, 5),
+        groups,
+    )
+
+
+def _p_value(value) -> str:
+    """The paper's p of .001 stands for less than that."""
+    return NONE if pd.isna(value) else "< .001" if value <= 0.001 else f"{value:.3f}".lstrip("0")
+
+
+def facts(rows, tables) -> list[str]:
+    said = []
+    for depth, part in tables["tableapp2"].groupby("n_layers"):
+        known, apart = part.dropna(subset="same_sign"), part[part.p < 0.05]
+        both = apart.dropna(subset="same_sign")
+        said.append(
+            f"With {layers(depth)}, {int(known.same_sign.sum())} of {count(len(known), 'sign')} are"
+            f" the paper's. Our trials tell {count(len(apart), 'pair')} of {len(part)} apart (p"
+            f" below .05), {int(both.same_sign.sum())} of them with the paper's sign."
+        )
+    return said or ["No two architectures have trials to compare."]
+
+
+def signs_shallow(rows, table: pd.DataFrame, spent: Budget) -> Measured:
+    """H05: the share of the pairs which the paper calls different (p < .05) at one layer in which
+    our t has its sign.
+    """
+    return _measure(rows, 1)
+
+
+def signs_deep(rows, table: pd.DataFrame, spent: Budget) -> Measured:
+    """H06: the same at the greatest depth, against the paper's 8 layers."""
+    deepest = table.n_layers.max()
+    if deepest < DEEP:
+        return Measured(lacks=NO_DEPTH.format(deepest, DEEP))
+    return _measure(rows, deepest)
+
+
+def _measure(rows, depth) -> Measured:
+    """Both rules are printed: the one of before the trials of seed 0 were seen, and today's, which
+    was made with them in view.
+
+    Before: of all feasible trials, the interval of the agreement decides. Today: trials above twice
+    chance are left out (one of them is all that a mean shows), and signs refute only where at least
+    one pair is told apart `against` the paper, by Holm's correction. Today's decides, on trials of
+    a fresh seed.
+    """
+    rows = rows[rows.n_layers == depth]
+    fresh = rows[rows.seed != SEEN]
+    used = fresh if len(fresh) else rows
+    feasible = hard_trials(used).dropna(subset="loss")
+    before, after = _agreement(feasible), _agreement(bounded(used))
+    if after is None or before is None:
+        return Measured(lacks=f"fewer than {MIN_CELLS} of the paper's pairs could be tested")
+    against = after["against"]
+    rule_before, rule_after = (
+        side(AGREE, found["low"], found["high"], below=False) for found in (before, after)
+    )
+    rule_after = UNTESTED if rule_after == FAILS and not against else rule_after
+    reason = (
+        f"{after['same']} of the {after['pairs']} pairs that the paper tells apart have its"
+        f" sign{instead_of_8_layers(depth)}; told apart against the paper: {and_list(against)}; agreement is"
+        f" {AGREE:.0%} of the signs; the rule of before any trial was seen (all feasible trials, no"
+        f" such test) says {_with_interval(before)}, {rule_before}; today's says {_with_interval(after)}, {rule_after}"
+    )
+    stale = (
+        "not tested on a fresh seed, since today's rule was made with the trials of seed"
+        f" {SEEN} in view"
+    )
+    return Measured(
+        after["ours"],
+        after["low"],
+        after["high"],
+        f"{reason}; decided by today's on seed {and_list(sorted(set(fresh.seed)))}",
+        has={"fresh trials": len(fresh)},
+        lacks=f"{reason}; {stale}",
+        more={"signs": rule_after},
+    )
+
+
+def _with_interval(found: dict) -> str:
+    return f"{found['ours']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+
+
+def _agreement(trials) -> dict | None:
+    """Share of the paper's signs with its bootstrap interval over trials, and the pairs surely told
+    apart against the paper; None for too few pairs. `trials` are those of `hard_trials` whose means
+    are compared.
+    """
+    table = welch_tests(trials)
+    table = table[(table.paper_p < 0.05) & table.t.notna()]
+    if len(table) < MIN_CELLS:
+        return None
+    names = sorted({*table["first"], *table["second"]})
+    samples = [trials.loss[trials.architecture == a] for a in names]
+    places = np.array(
+        [[names.index(row["first"]), names.index(row["second"])] for _, row in table.iterrows()]
+    )
+    theirs = np.sign(table.paper_t.to_numpy())
+
+    def agreement(draws):
+        means = np.stack([draw.mean(-1) for draw in draws])
+        return (np.sign(means[places[:, 0]] - means[places[:, 1]]) == theirs[:, None]).mean(0)
+
+    low, high = bootstrap_samples(samples, agreement)
+    sure = table[(holm(table.p) <= SURELY) & ~table.same_sign.astype(bool)]
+    against = [
+        f"{label_of(row['first'])} - {label_of(row['second'])}" for _, row in sure.iterrows()
+    ]
+    return {
+        "ours": float(table.same_sign.mean()),
+        "low": low,
+        "high": high,
+        "same": int(table.same_sign.sum()),
+        "pairs": len(table),
+        "against": against,
+    }
+
+
+CLAIMS = {
+    id: Rule(measure, as_tested("signs"), needs={"fresh trials": 1}, refutes=ALWAYS)
+    for id, measure in (("H05", signs_shallow), ("H06", signs_deep))
+}
+
+
+Exhibit(
+    name="tableapp2",
+    title="Table App.2",
+    gist=(
+        "Welch's t-test for equal mean losses of random hyper-parameters on parentheses, all pairs:"
+        " t, degrees of freedom and p, ours beside the paper's. A negative t says that the second"
+        " of the pair has the larger mean. Ours leaves out trials above twice chance."
+    ),
+    section="App. C",
+    place=16,
+    select=random_sets,
+    trials="parentheses task with random sets",
+    experiment="fig5",
+    tables={"tableapp2": lambda of: welch_table(of.rows)},
+    draw=draw,
+    alt="a row for each pair of architectures, ours and the paper's.",
+    numbers=lambda tables: (
+        f"{tables['tableapp2'].same_sign.sum()} of the"
+        f" {tables['tableapp2'].same_sign.notna().sum()} tests that the paper has too have its"
+        " sign."
+    ),
+    facts=facts,
+    claims=CLAIMS,
+    budget=RANDOM_BUDGET,
+)

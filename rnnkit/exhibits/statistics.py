@@ -1,0 +1,307 @@
+"""Intervals and orders. Everything here is a deterministic function of its arguments."""
+
+import functools
+import math
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+DRAWS = 2_000  # bootstrap resamples
+
+
+def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share (Wilson 1927); (nan, nan) without trials."""
+    if not trials:
+        return math.nan, math.nan
+    z, share = stats.norm.ppf((1 + level) / 2), successes / trials
+    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = (
+        z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2))
+    )
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bootstrap(values, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
+    """95 % percentile interval of `statistic` when the rows of `values` are resampled; (nan, nan)
+    for fewer than two rows.
+
+    `statistic` takes an array draws x rows x ... and returns one number a draw. Rows are whole
+    studies, or a size and depth with all its architectures, never trials: the best of a resampled
+    study is at most the best of the study, so it is biased.
+    """
+    values = np.asarray(values, float)
+    if len(values) < 2 or not values.size:
+        return math.nan, math.nan
+    rows = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
+    low, high = np.nanpercentile(statistic(values[rows]), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def student(values, least: float = -math.inf, most: float = math.inf) -> tuple[float, float]:
+    """Student's 95 % interval of the mean of `values`, wide for few of them, cut off at `least` and
+    `most`, between which each must lie; (nan, nan) for fewer than two.
+    """
+    values = np.asarray(values, float)
+    values = values[~np.isnan(values)]
+    if len(values) < 2:
+        return math.nan, math.nan
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    return max(least, float(values.mean() - half)), min(most, float(values.mean() + half))
+
+
+def spread_of_means(table) -> tuple[float, float, float]:
+    """Highest less lowest mean of the columns of a complete table, with Tukey's 95 % interval
+    (studentised range), which allows for the choice of the two among all: rows are blocks, and what
+    rows and columns leave over is the noise. nan where there is none.
+    """
+    table = np.asarray(table, float)
+    n, k = table.shape if table.ndim == 2 else (0, 0)
+    if not table.size:
+        return math.nan, math.nan, math.nan
+    means = table.mean(0)
+    apart, free = float(means.max() - means.min()), (n - 1) * (k - 1)
+    if free < 1:
+        return apart, math.nan, math.nan
+    left = table - means - table.mean(1, keepdims=True) + table.mean()
+    half = _studentised(k, free) * math.sqrt(float((left**2).sum()) / free / n)
+    return apart, max(0.0, apart - half), apart + half
+
+
+@functools.cache
+def _studentised(k: int, free: int) -> float:
+    return float(stats.studentized_range.ppf(0.95, k, free))
+
+
+def relabelled(table, statistic, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """`statistic` of the table when the entries of each row are dealt out anew among the columns
+    that have
+    one: what it is without an effect of the columns. `statistic` takes draws x rows x columns and
+    returns one number a draw.
+    """
+    table, rng = np.asarray(table, float), np.random.default_rng(seed)
+    drawn = np.repeat(table[None], draws, 0)
+    for row, values in enumerate(table):
+        there = np.flatnonzero(~np.isnan(values))
+        drawn[:, row, there] = values[there][np.argsort(rng.random((draws, len(there))), -1)]
+    return np.asarray(statistic(drawn))
+
+
+def share_beyond(observed: float, drawn) -> float:
+    """p-value: share of `drawn`, with the observation among them, that is at least as large as
+    `observed` (Phipson & Smyth 2010).
+    """
+    drawn = np.asarray(drawn)
+    return float((1 + np.sum(drawn >= observed - 1e-12 * abs(observed))) / (1 + len(drawn)))
+
+
+def apart(table) -> float:
+    """p-value for columns that differ more than rows relabelled at random do: of the variance of
+    the columns' means, rows centred.
+    """
+    table = np.asarray(table, float)
+    if table.ndim != 2 or not table.size:
+        return math.nan
+    centred = table - np.nanmean(table, 1, keepdims=True)
+
+    def variance(draw):
+        return np.nanvar(np.nanmean(draw, -2), -1)
+
+    return share_beyond(float(variance(centred[None])[0]), relabelled(centred, variance))
+
+
+def mann_whitney(first, second) -> tuple[float, int]:
+    """Mann & Whitney's rank test of two samples -> (two-sided p, sign); the sign is -1 where the
+    first ranks lower. inf ranks last.
+    """
+    first, second = np.asarray(first, float), np.asarray(second, float)
+    if not len(first) or not len(second) or np.ptp(stats.rankdata([*first, *second])) == 0:
+        return 1.0, 0
+    found = stats.mannwhitneyu(first, second, alternative="two-sided", method="asymptotic")
+    return float(found.pvalue), int(np.sign(found.statistic - len(first) * len(second) / 2))
+
+
+def fisher(first: int, of_first: int, second: int, of_second: int) -> tuple[float, int]:
+    """Fisher's exact test of two shares -> (two-sided p, sign); the sign is -1 where the first
+    share is the lower.
+    """
+    if not of_first or not of_second:
+        return 1.0, 0
+    p = stats.fisher_exact([[first, of_first - first], [second, of_second - second]]).pvalue
+    return float(p), int(np.sign(first / of_first - second / of_second))
+
+
+def paired(first, second) -> tuple[float, int]:
+    """Student's test of paired differences -> (two-sided p, sign); the sign is -1 where the first
+    is the lower on average.
+    """
+    differences = np.asarray(first, float) - np.asarray(second, float)
+    differences = differences[~np.isnan(differences)]
+    if len(differences) < 2:
+        return 1.0, 0
+    error, mean = differences.std(ddof=1) / math.sqrt(len(differences)), differences.mean()
+    if error <= 1e-12 * abs(mean):
+        return (1.0, 0) if mean == 0 else (0.0, int(np.sign(mean)))
+    return float(2 * stats.t.sf(abs(mean) / error, len(differences) - 1)), int(np.sign(mean))
+
+
+def holm(p) -> np.ndarray:
+    """Holm's (1979) p-values of several tests together: the chance that any of them is called
+    wrongly stays what it is for one.
+    """
+    p = np.asarray(p, float)
+    order = np.argsort(p)
+    raised = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)) if len(p) else p
+    out = np.empty(len(p))
+    out[order] = np.minimum(raised, 1)
+    return out
+
+
+def kendall(x, y):
+    """Kendall's tau-a along the last axis: (concordant - discordant) / pairs; a tie counts for
+    neither.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    first, second = np.triu_indices(x.shape[-1], 1)
+    return (np.sign(x[..., first] - x[..., second]) * np.sign(y[..., first] - y[..., second])).mean(
+        -1
+    )
+
+
+def slope_loglog(params, bits, series=None) -> tuple[float, float, float]:
+    """Slope of log bits on log parameters with Student's 95 % interval; one intercept for each of
+    `series`, one slope for all.
+
+    Points without bits are left out; nan where the points do not determine the slope.
+    """
+    points = pd.DataFrame({"x": np.asarray(params, float), "y": np.asarray(bits, float)})
+    points["series"] = 0 if series is None else np.asarray(series)
+    points = points[(points.x > 0) & (points.y > 0)]
+    logs = np.log(points[["x", "y"]])
+    x, y = (logs - logs.groupby(points.series).transform("mean")).to_numpy().T
+    spread, free = float(x @ x), len(points) - points.series.nunique() - 1
+    if free < 0 or spread < 1e-9:
+        return math.nan, math.nan, math.nan
+    slope = float(x @ y) / spread
+    if free == 0:
+        return slope, math.nan, math.nan
+    half = stats.t.ppf(0.975, free) * math.sqrt(float(((y - slope * x) ** 2).sum()) / free / spread)
+    return slope, slope - half, slope + half
+
+
+def half_search(bits) -> float:
+    """What a search half as long finds in 39 of 40 cases: the 2.5 % quantile of the best among a
+    random half of the trials.
+
+    A diverged trial (nan) has stored nothing. The best itself is a lower bound on the capacity, so
+    no upper end is given.
+    """
+    ranked = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
+    return float(ranked[half_rank(len(ranked))])
+
+
+@functools.cache
+def half_rank(n: int) -> int:
+    """How many of the best of `n` trials a random half of them may miss in one case out of 40."""
+    half, best = math.ceil(n / 2), 0
+    while (
+        best < n - half and math.comb(n - best - 1, half) / math.comb(n, half) >= 0.025
+    ):  # P(none of the top best + 1 is drawn)
+        best += 1
+    return best
+
+
+def expected_best(bits, count: int) -> float:
+    """Mean of the best among `count` trials drawn without replacement: searches of unequal length
+    compared at equal length.
+    """
+    ranked = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
+    n = len(ranked)
+    weights = [
+        math.comb(n - rank - 1, count - 1) / math.comb(n, count) for rank in range(n - count + 1)
+    ]
+    return float(np.dot(weights, ranked[: len(weights)]))
+
+
+def welch(first, second) -> tuple[float, float, float]:
+    """Welch's t-test for equality of means (Welch 1947) -> (t, degrees of freedom, two-sided p); t
+    < 0 where the second mean is larger.
+
+    nan for fewer than two values on a side, or where nothing varies.
+    """
+    a, b = np.asarray(first, float), np.asarray(second, float)
+    if min(len(a), len(b)) < 2:
+        return math.nan, math.nan, math.nan
+    u, v = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)  # squared standard errors
+    if not u + v > 0:
+        return math.nan, math.nan, math.nan
+    t, df = (
+        (a.mean() - b.mean()) / math.sqrt(u + v),
+        (u + v) ** 2 / (u * u / (len(a) - 1) + v * v / (len(b) - 1)),
+    )
+    return float(t), float(df), float(2 * stats.t.sf(abs(t), df))
+
+
+def bootstrap_samples(samples, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
+    """95 % percentile interval of `statistic` of several samples, each resampled by itself.
+
+    `statistic` takes a list of arrays draws x values, one a sample, and returns one number a draw.
+    (nan, nan) if a sample has fewer than two. Right for means, medians and ratios of these over
+    trials; not for the best trial (see `bootstrap`).
+    """
+    samples, rng = [np.asarray(sample, float) for sample in samples], np.random.default_rng(seed)
+    if not samples or min(map(len, samples)) < 2:
+        return math.nan, math.nan
+    drawn = np.asarray(
+        statistic(
+            [sample[rng.integers(len(sample), size=(draws, len(sample)))] for sample in samples]
+        )
+    )
+    drawn = np.sort(drawn[~np.isnan(drawn)])  # inf may be among them: no interpolation
+    return (
+        tuple(float(drawn[round(q * (len(drawn) - 1))]) for q in (0.025, 0.975))
+        if len(drawn)
+        else (math.nan, math.nan)
+    )
+
+
+def around_the_median(ranked) -> tuple[float, float]:
+    """The distribution-free 95 % interval of the median of values in rising order; (nan, nan) for
+    fewer than six.
+    """
+    n = len(ranked)
+    k = int(
+        stats.binom.ppf(0.025, n, 0.5)
+    )  # the k-th smallest and the k-th largest value enclose the median
+    return (float(ranked[k - 1]), float(ranked[n - k])) if k else (math.nan, math.nan)
+
+
+def running_median(losses) -> pd.DataFrame:
+    """After each trial the median of the losses so far, with its distribution-free 95 % interval:
+    columns `center low high`.
+
+    A diverged trial (nan) counts as worse than any, so the median is inf while half or more of the
+    trials have diverged. The ends are order statistics (a binomial count of values lies below the
+    median); with fewer than six trials there are none.
+    """
+    losses, rows = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
+    for n in range(1, len(losses) + 1):
+        ranked = np.sort(losses[:n])
+        rows.append(((ranked[(n - 1) // 2] + ranked[n // 2]) / 2, *around_the_median(ranked)))
+    return pd.DataFrame(rows, columns=["center", "low", "high"])
+
+
+def running_minimum(losses) -> pd.DataFrame:
+    """After each trial the least loss so far: columns `center low high`.
+
+    `high` is what half of these trials would have found in 39 of 40 cases (`half_rank`), the least
+    of that so far. The minimum itself is the lower end: a longer search can only find less. A
+    diverged trial (nan) counts as worse than any.
+    """
+    losses, rows = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
+    for n in range(1, len(losses) + 1):
+        ranked = np.sort(losses[:n])
+        rows.append(
+            (ranked[0], ranked[0], min(ranked[half_rank(n)], rows[-1][2] if rows else np.inf))
+        )
+    return pd.DataFrame(rows, columns=["center", "low", "high"])

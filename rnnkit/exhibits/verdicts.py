@@ -1,0 +1,206 @@
+"""Verdicts on the paper's claims: the table that the report, the gallery and the notebooks show, and the
+part of the README that the kit writes.
+"""
+
+import html
+import math
+from pathlib import Path
+
+import pandas as pd
+
+from rnnkit import paper
+from rnnkit.exhibits.base import Tables, tables_of
+from rnnkit.exhibits.budget import budget
+from rnnkit.exhibits.finding import FAILS, HOLDS, UNTESTED, Finding
+from rnnkit.exhibits.judge import judge
+from rnnkit.exhibits.selection import SEARCH
+from rnnkit.markup import LEFT
+from rnnkit.trials.paths import write_atomically
+from rnnkit.wording import and_list
+
+COLOURS = {HOLDS: "#1a7f37", FAILS: "#cf222e"}  # dark enough on white, light enough on black
+UNDECIDED_COLOUR = "#6e7781"
+
+
+class Verdicts(pd.DataFrame):
+    """A table of claims. It is any other DataFrame, but for how a notebook shows it."""
+
+    @property
+    def _constructor(self):
+        return Verdicts
+
+    def _repr_html_(self):
+        if "verdict" not in self.columns or not self.columns.is_unique:
+            return super()._repr_html_()
+        merged = {"low", "high"} if {"ours", "low", "high"} <= set(self.columns) else set()
+        names = [name for name in self.columns if name not in merged]
+        head = "".join(f'<th style="{LEFT}">{html.escape(str(name))}</th>' for name in names)
+        body = "".join(
+            f"<tr>{''.join(_cell(name, row) for name in names)}</tr>"
+            for row in self.to_dict("records")
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(name, row: dict) -> str:
+    value = row[name]
+    if name == "verdict":
+        colour, word = COLOURS.get(value, UNDECIDED_COLOUR), html.escape(str(value))
+        return f'<td style="{LEFT}; color: {colour}; font-weight: 600">{word}</td>'
+    text = (
+        with_interval(value, row.get("low"), row.get("high"))
+        if name == "ours"
+        else ""
+        if value is None or pd.isna(value)
+        else str(value)
+    )
+    return f'<td style="{LEFT}{"; white-space: nowrap" if name == "ours" else ""}">{html.escape(text)}</td>'
+
+
+def with_interval(value, low=None, high=None) -> str:
+    """1.81 [1.66, 1.95]; a dash where there is no number, and no brackets where there is no
+    interval.
+    """
+    if not isinstance(value, (int, float)) or math.isnan(value):
+        return "-"
+    ends = [end for end in (low, high) if isinstance(end, (int, float)) and not math.isnan(end)]
+    return number(value) + (f" [{number(ends[0])}, {number(ends[1])}]" if len(ends) == 2 else "")
+
+
+def number(value: float) -> str:
+    """Three digits: 0.0123, 1.81, 18.2, 1,230."""
+    if not math.isfinite(value) or value == 0 or 1e-3 > abs(value):
+        return f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:#.3g}".rstrip(".")
+
+
+def compare(name: str, frame: pd.DataFrame) -> Verdicts:
+    """Claims that figure `name` decides, a row each: id, claim, paper, ours with its 95 % interval,
+    verdict and a sentence of evidence.
+
+    ValueError for an unknown figure or a frame without its trials.
+    """
+    tables, found = tables_of(name, frame), []
+    spent = budget(tables.rows)
+    for id, finding in findings(tables).items():
+        claim = paper.CLAIMS[id]
+        statistic = claim.statistic[0].upper() + claim.statistic[1:]
+        evidence = f"{statistic}: {finding.reason}; {spent}."
+        numbers = (finding.ours, finding.low, finding.high)
+        found.append([id, claim.text, claim.paper, *numbers, finding.verdict, evidence])
+    return Verdicts(
+        found, columns=["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence"]
+    )
+
+
+def findings(tables: Tables, ids=None) -> dict[str, Finding]:
+    """What the rules of an exhibit's claims (or of those in `ids`) give, of its tables."""
+    rules = {id: rule for id, rule in tables.exhibit.claims.items() if ids is None or id in ids}
+    if not rules:
+        return {}
+    rows, spent = tables.rows, budget(tables.rows)
+    fewest = int(rows.groupby(SEARCH).size().min())
+    return {id: judge(rule, rows, tables.judged, spent, fewest) for id, rule in rules.items()}
+
+
+def tally(claims: pd.DataFrame) -> str:
+    """How many of the paper's claims hold, fail and are open, out of a table of claims; those of
+    ours and those without a number apart.
+    """
+    claims = claims.drop_duplicates("id")
+    ours, undecidable = claims.id.str.endswith("b"), claims.id.isin(paper.WITHOUT_NUMBERS)
+    theirs = claims[~ours & ~undecidable]
+    parts = [f"of the {len(theirs)} that can be decided {_counts(theirs)}"]
+    if undecidable.any():
+        parts.append(
+            f"not counted {and_list(claims.id[undecidable])}, of which the paper prints no number"
+        )
+    if ours.any():
+        parts.append(f"of ours beside them ({and_list(claims.id[ours])}) {_counts(claims[ours])}")
+    return "; ".join(parts)
+
+
+def _counts(claims) -> str:
+    """12 hold, 3 fail, 21 are not tested at this scale."""
+    counts = claims.verdict.value_counts()
+    words = {
+        HOLDS: ("holds", "hold"),
+        FAILS: ("fails", "fail"),
+        UNTESTED: ("is not tested at this scale", "are not tested at this scale"),
+    }
+    named = [
+        f"{counts.get(verdict, 0)} {one if counts.get(verdict, 0) == 1 else many}"
+        for verdict, (one, many) in words.items()
+    ]
+    return ", ".join(
+        named
+        + [f"{number} {verdict}" for verdict, number in counts.items() if verdict not in words]
+    )
+
+
+def advice(verdicts: pd.DataFrame) -> Verdicts:
+    """Section 5's advice, a row for each piece and claim that it leans on, with our verdict, out of
+    a table of claims (`verdicts`).
+    """
+    known = verdicts.set_index("id")
+    table = [
+        [text, id, known.claim[id], known.ours[id], known.verdict[id]]
+        for text, ids in paper.ADVICE
+        for id in ids
+        if id in known.index
+    ]
+    return Verdicts(table, columns=["advice", "id", "claim", "ours", "verdict"])
+
+
+BEGIN, END = (
+    "<!-- verdicts, written by rnnkit reproduce --out figures -->",
+    "<!-- end of verdicts -->",
+)
+
+
+def claims_of(entries: dict) -> pd.DataFrame:
+    """The verdicts of some entries of an account (figure -> entry), as `compare` gives
+    them and with the `figure` of each.
+    """
+    columns = ["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence", "figure"]
+    rows = [{**row, "figure": name} for name, entry in entries.items() for row in entry["claims"]]
+    return pd.DataFrame(rows, columns=columns).astype({"ours": float, "low": float, "high": float})
+
+
+def verdict_rows(claims: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    """Claim, paper, ours with its interval, verdict: as text, a row each."""
+    ours = [with_interval(claim.ours, claim.low, claim.high) for claim in claims.itertuples()]
+    return [
+        (f"{claim.id}: {claim.claim}", str(claim.paper), number, claim.verdict)
+        for claim, number in zip(claims.itertuples(), ours)
+    ]
+
+
+def block(claims: pd.DataFrame, trials: int) -> str:
+    """The part of the README between its marks: counts, and a row for each claim that is decided;
+    the gallery has all.
+    """
+    claims = claims.drop_duplicates("id")
+    decided = claims[claims.verdict.isin([HOLDS, FAILS])]
+    rows = ["| claim | paper | ours [interval] | verdict |", "|---|---|---|---|"]
+    rows += [f"| {' | '.join(row)} |" for row in verdict_rows(decided)]
+    counts = (
+        f"Claims of the paper: {tally(claims)}; from the {trials:,} trials in"
+        " `figures/trials.parquet`."
+    )
+    return "\n".join([BEGIN, "", counts, "", *rows, "", END])
+
+
+def write_block(readme, claims: pd.DataFrame, trials: int) -> bool:
+    """Puts the verdicts between the marks of a README, if it has them; says whether it has. Nothing
+    else in it is changed.
+    """
+    readme = Path(readme)
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    start, end = text.find(BEGIN), text.find(END)
+    if not 0 <= start < end:
+        return False
+    new = text[:start] + block(claims, trials) + text[end + len(END) :]
+    if new != text:
+        write_atomically(readme, new.encode("utf-8"))
+    return True
