@@ -10,6 +10,7 @@ search.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -43,7 +44,7 @@ class Measured:
     lacks: str = ""
     doubt: str = ""
     partial: str = ""
-    more: Mapping[str, object] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
     if_holds: str = ""
     if_fails: str = ""
     if_open: str = ""
