@@ -3,15 +3,20 @@
 import html
 import math
 
+import numpy as np
+
 LEFT = "text-align: left; vertical-align: top"
 
 
-def table(head, rows, note="") -> str:
-    """A table of texts and numbers, with a sentence below it; where `head` is empty, the first of
-    each row is its title.
+def table(head, rows, note="", titled=True) -> str:
+    """A table of texts and numbers, with a sentence below it. The first of each row is its title,
+    if rows are `titled`; where `head` is empty there is no line of names.
     """
-    first = "".join(f'<th style="{LEFT}">{html.escape(str(name))}</th>' for name in head)
-    body = "".join(f"<tr>{_title(row[0])}{''.join(map(_cell, row[1:]))}</tr>" for row in rows)
+    first = "".join(map(_title, head))
+    lines = [
+        (_title(row[0]) if titled else _cell(row[0])) + "".join(map(_cell, row[1:])) for row in rows
+    ]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
     below = f"<p>{html.escape(note)}</p>" if note else ""
     top = f"<thead><tr>{first}</tr></thead>" if first else ""
     return f"<table>{top}<tbody>{body}</tbody></table>{below}"
@@ -29,11 +34,13 @@ def text(value) -> str:
     """A value as a person reads it: 0.0123, 1.81, 1,230, several values with commas between."""
     if isinstance(value, (tuple, list)):
         return ", ".join(map(text, value))
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
     if isinstance(value, float):
         return "-"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if isinstance(value, (int, np.integer)) else str(value)
 
 
 def some(names, most=8) -> str:

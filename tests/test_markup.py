@@ -7,6 +7,7 @@ import pytest
 
 import rnnkit as rk
 from rnnkit.exhibits.best_trials import BestTrials
+from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.markup import some, table, text
 
 
@@ -27,10 +28,18 @@ def store(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "value, shown",
-    [(0.01234, "0.0123"), (1234.5, "1,234"), (1_000, "1,000"), (float("nan"), "-"), (True, "True")],
+    [(0.01234, "0.0123"), (1234.5, "1,234"), (1_000, "1,000"), (float("nan"), "-"), (True, "yes")],
 )
 def test_numbers_are_short(value, shown):
     assert text(value) == shown
+
+
+def test_a_small_table_cuts_no_text_off_and_stays_a_frame():
+    claim = "Stored bits are roughly linear in the number of parameters, whatever the architecture"
+    rows = SmallTable({"claim": [claim, "b"], "holds": [0.051234, 0], "is": [True, False]})
+    shown = cells(rows[rows.holds > 0]._repr_html_())
+    assert shown == [["claim", "holds", "is"], [claim, "0.0512", "yes"]]
+    assert rows.set_index("claim").holds["b"] == 0
 
 
 def test_what_a_table_shows_is_text_and_no_markup():

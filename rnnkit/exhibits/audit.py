@@ -17,6 +17,7 @@ from scipy.optimize import least_squares, minimize
 
 from rnnkit import paper
 from rnnkit.exhibits.base import illustration
+from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.style import (
     DASHED,
     DOTTED,
@@ -63,7 +64,7 @@ def impossible_df() -> pd.DataFrame:
                 least, most = min(n) - 1, sum(n) - 2
                 possible = least - _rounding(df) <= df <= most + _rounding(df)
                 rows.append([layers, *pair, df, least, most, possible])
-    return pd.DataFrame(
+    return SmallTable(
         rows, columns=["n_layers", "first", "second", "df", "least", "most", "possible"]
     )
 
@@ -86,7 +87,7 @@ def recovered_runs() -> pd.DataFrame:
         "low": low,
         "high": high,
     }
-    return pd.DataFrame(table).assign(mean=fit["m"], sd=np.sqrt(fit["q"] * fit["n"]))
+    return SmallTable(table).assign(mean=fit["m"], sd=np.sqrt(fit["q"] * fit["n"]))
 
 
 def solve_shares() -> pd.DataFrame:
@@ -127,7 +128,7 @@ def captions_slip() -> pd.DataFrame:
     rows = [
         [*pair, p, set(pair) in paper.CALLED_SIGNIFICANT, p < LEVEL] for pair, p in p_of.items()
     ]
-    return pd.DataFrame(rows, columns=["first", "second", "p", "called_different", "different"])
+    return SmallTable(rows, columns=["first", "second", "p", "called_different", "different"])
 
 
 def reruns() -> pd.DataFrame:
@@ -146,7 +147,7 @@ def reruns() -> pd.DataFrame:
         ]
         for a, r in rows.items()
     ]
-    return pd.DataFrame(
+    return SmallTable(
         table, columns=["architecture", "original", "min", "mean", "mean_over_original", "reached"]
     )
 

@@ -18,6 +18,7 @@ from rnnkit import paper
 from rnnkit.exhibits.base import tables_of
 from rnnkit.exhibits.finding import FAILS, HOLDS
 from rnnkit.exhibits.selection import HARD
+from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.verdicts import findings
 from rnnkit.theory import MAPS, chance
 
@@ -59,7 +60,7 @@ def rates_without_effect(times: int = 20, seed: int = 0) -> pd.DataFrame:
         for kind in ("idle", "alike")
         if (said := counts.get((id, kind)))
     ]
-    return pd.DataFrame(table, columns=["id", "claim", "networks", "tables", "holds", "fails"])
+    return SmallTable(table, columns=["id", "claim", "networks", "tables", "holds", "fails"])
 
 
 def idle(rng) -> dict[str, pd.DataFrame]:

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from rnnkit.exhibits.base import illustration
 from rnnkit.exhibits.captions import in_paper_order, numbers_of
+from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.style import (
     DASHED,
     GREY,
@@ -54,7 +55,7 @@ def gradient_shares(frame: pd.DataFrame) -> pd.DataFrame:
     steps = int(frame.back.max())
     first = frame[frame.back == steps].groupby("architecture", sort=False).gradient
     middle = first.median()
-    return pd.DataFrame(
+    return SmallTable(
         {
             "median": middle,
             "factor_a_step": middle ** (1 / steps),

@@ -53,6 +53,7 @@ from rnnkit.exhibits.section_4.hard_trials import (
     in_paper_order_of,
 )
 from rnnkit.exhibits.selection import GP, HARD, one_size, searched
+from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.statistics import (
     DRAWS,
     bootstrap_samples,
@@ -582,7 +583,7 @@ def winners(cells: pd.DataFrame) -> pd.DataFrame:
                 winner = cell.loc[cell[metric].idxmin()]
                 advised = winner.architecture == ("gru" if depth < DEEP else "+rnn")
                 table.append([task, depth, metric, winner.architecture, winner[metric], advised])
-    return pd.DataFrame(table, columns=[*TASK_AND_DEPTH, "metric", "winner", "loss", "advised"])
+    return SmallTable(table, columns=[*TASK_AND_DEPTH, "metric", "winner", "loss", "advised"])
 
 
 def _task_word(task_type: str) -> str:
