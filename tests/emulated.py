@@ -57,8 +57,8 @@ class Emulated:
         self.numbers = list(told)
         assert self.numbers[1:] == [
             kernel.shared // 4,
-            kernel.rest,
-        ], f"the host counts {kernel.shared // 4}, {kernel.rest}; step.cu {self.numbers}"
+            kernel.global_numbers,
+        ], f"the host counts {kernel.shared // 4}, {kernel.global_numbers}; step.cu {self.numbers}"
         for name in ("train", "evaluate", "gradient"):
             setattr(self, name, self._function(name))
 
@@ -88,7 +88,7 @@ class Emulated:
     def free(self, stream):
         pass
 
-    def seen(self, *shape, dtype):
+    def host_zeros(self, *shape, dtype):
         return torch.zeros(*shape, dtype=dtype)
 
     def current(self):

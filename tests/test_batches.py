@@ -44,7 +44,7 @@ def assert_the_same(made, expected):
 @needs_compiler
 @each_task
 def test_training_batches_are_those_of_the_task(task):
-    assert_the_same(batches_of(task, SEED).made(NUMBERS), task.batches(SEED, NUMBERS))
+    assert_the_same(batches_of(task, SEED).make(NUMBERS), task.batches(SEED, NUMBERS))
 
 
 @needs_compiler
@@ -56,7 +56,7 @@ def test_held_out_parts_are_those_of_the_task_or_are_left_to_it(task, part):
         assert made is None
     else:
         inputs, targets, _ = task.held_out(SEED, part)
-        assert_the_same(made.made(torch.arange(len(inputs))), (inputs, targets))
+        assert_the_same(made.make(torch.arange(len(inputs))), (inputs, targets))
 
 
 @needs_compiler
@@ -64,7 +64,7 @@ def test_held_out_parts_are_those_of_the_task_or_are_left_to_it(task, part):
 def test_numbers_in_double_are_the_same_floats(name):
     task = TASKS[name]("tiny")
     x, y = task.batches(SEED, NUMBERS)
-    assert_the_same(batches_of(task, SEED, real="double").made(NUMBERS), (x.double(), y.double()))
+    assert_the_same(batches_of(task, SEED, real="double").make(NUMBERS), (x.double(), y.double()))
 
 
 @needs_compiler

@@ -25,7 +25,7 @@ from rnnkit.tasks import TASKS
 from rnnkit.training import train
 from rnnkit.training.engines import Compiled, Data, Fused
 from rnnkit.training.flights import Flight
-from rnnkit.training.slots import Slots, prepared
+from rnnkit.training.slots import Slots, slot_rows
 from rnnkit.trials import TrialStore
 
 pytestmark = pytest.mark.skipif(native.compiler() is None, reason="needs a C++ compiler")
@@ -86,7 +86,7 @@ def both(study, count=2, **chosen):
     )
     for engine in engines:
         s = Slots(study.num_params, torch.float32, "cpu")
-        s.fill(list(prepared(study, enumerate(sets), torch.float32)))
+        s.fill(list(slot_rows(study, enumerate(sets), torch.float32)))
         yield engine, s
 
 
@@ -294,10 +294,10 @@ def test_a_failing_flight_names_its_study_and_leaves_the_others(one_gpu, tmp_pat
     good, bad = (capacity("rnn", train_steps=(2, 4), tuner="random", seed=seed) for seed in (0, 1))
     land = Flight.land
 
-    def broken(flight, company=1):
+    def broken(flight, n_flights=1):
         if flight.study == bad:
             raise RuntimeError("the card is on fire")
-        return land(flight, company)
+        return land(flight, n_flights)
 
     monkeypatch.setattr(Flight, "land", broken)
     with TrialStore(tmp_path / "trials.sqlite") as store:

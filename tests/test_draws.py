@@ -69,7 +69,7 @@ def test_each_word_comes_from_the_counter_that_its_names_say(seed):
     """Run backwards, a bijection: other names are other counters, hence other blocks."""
     for stream in STREAMS:
         for number in (0, 7, 2**32, 2**32 + 7, 2**62):
-            words = draws.words(seed, stream, number, 12)
+            words = draws.random_words(seed, stream, number, 12)
             assert counters_of(seed, words) == [
                 (index, stream, number % 2**32, number >> 32) for index in range(3)
             ]
@@ -85,12 +85,12 @@ def test_no_block_comes_twice_in_ten_million_batches():
     """
     held = torch.arange(128)
     parts = [
-        draws.words(3, draws.DATA, torch.arange(i * 10**6, (i + 1) * 10**6), 4)[:, :2]
+        draws.random_words(3, draws.DATA, torch.arange(i * 10**6, (i + 1) * 10**6), 4)[:, :2]
         for i in range(10)
     ]
     for stream in (draws.VALID, draws.EVAL):
         parts.append(
-            draws.words(3, stream, held, 64 * 4)
+            draws.random_words(3, stream, held, 64 * 4)
             .unflatten(-1, (4, -1))[:, :2]
             .transpose(1, 2)
             .reshape(-1, 2)
@@ -101,9 +101,10 @@ def test_no_block_comes_twice_in_ten_million_batches():
 
 
 def test_seeds_that_differ_anywhere_in_62_bits_draw_differently():
-    first = draws.words(5, draws.DATA, 0, 4)
+    first = draws.random_words(5, draws.DATA, 0, 4)
     assert all(
-        not torch.equal(first, draws.words(5 ^ 1 << bit, draws.DATA, 0, 4)) for bit in range(62)
+        not torch.equal(first, draws.random_words(5 ^ 1 << bit, draws.DATA, 0, 4))
+        for bit in range(62)
     )
 
 
@@ -116,15 +117,15 @@ def test_steps_and_seeds_that_differ_by_two_to_the_32_have_other_batches(name):
 
 
 def test_words_are_the_same_when_they_take_many_blocks(monkeypatch):
-    whole = draws.words(1, draws.DATA, torch.arange(9), 50)
+    whole = draws.random_words(1, draws.DATA, torch.arange(9), 50)
     monkeypatch.setattr(draws, "BLOCK", 30)
-    assert torch.equal(draws.words(1, draws.DATA, torch.arange(9), 50), whole)
+    assert torch.equal(draws.random_words(1, draws.DATA, torch.arange(9), 50), whole)
 
 
 def test_words_have_the_shape_of_their_numbers_and_one_axis_more():
-    words = draws.words(1, draws.DATA, torch.arange(6).view(2, 3), 10)
+    words = draws.random_words(1, draws.DATA, torch.arange(6).view(2, 3), 10)
     assert words.shape == (2, 3, 10) and words.dtype == torch.int32
-    assert torch.equal(words[1, 2], draws.words(1, draws.DATA, 5, 10))
+    assert torch.equal(words[1, 2], draws.random_words(1, draws.DATA, 5, 10))
 
 
 def test_draws_are_uniform_and_normal():
@@ -145,7 +146,7 @@ def test_draws_are_uniform_and_normal():
 
 def test_each_bit_of_the_draws_is_fair_and_neighbours_are_uncorrelated():
     n = 100_000
-    words = unsigned(draws.words(0, draws.DATA, torch.arange(n // 4), 4)).flatten()
+    words = unsigned(draws.random_words(0, draws.DATA, torch.arange(n // 4), 4)).flatten()
     bits = ((words[:, None] >> torch.arange(32)) & 1).double() - 0.5
     assert float(bits.mean(0).abs().max()) < 5 * 0.5 / math.sqrt(n)
     correlation = (bits[:-1].T @ bits[1:]) / n

@@ -12,7 +12,7 @@ from rnnkit import native
 from rnnkit.native import cuda
 from rnnkit.studies import Study
 from rnnkit.training.engines import Compiled, Data, Eager, Fused
-from rnnkit.training.slots import Slots, prepared
+from rnnkit.training.slots import Slots, slot_rows
 
 needs_compiler = pytest.mark.skipif(native.compiler() is None, reason="needs a C++ compiler")
 pytestmark = needs_compiler
@@ -30,7 +30,7 @@ def engines(study, hparams):
 
 def slots_of(study, hparams):
     s = Slots(study.num_params, torch.float32, "cpu")
-    s.fill(list(prepared(study, enumerate(hparams), torch.float32)))
+    s.fill(list(slot_rows(study, enumerate(hparams), torch.float32)))
     return s
 
 
@@ -111,7 +111,7 @@ def test_nor_does_a_number_of_samples_that_cannot_be(value):
         engine.train(s, 2)
         (loss,), (right,) = engine.evaluate(s, [0], "all")
         assert s.step.tolist() == [2] and math.isfinite(loss), name
-        assert 0 <= right <= engine.data.words.shape[1]
+        assert 0 <= right <= engine.data.inputs.shape[1]
 
 
 @pytest.mark.parametrize(
@@ -122,4 +122,4 @@ def test_a_trial_that_cannot_be_run_is_refused_before_it_trains(name, value):
     study = Study("arithmetic", "rnn", 1, 300, form="tiny")
     hparams = hparams_of(study, compute_steps=6) | {name: value}
     with pytest.raises(ValueError, match="must "):
-        next(prepared(study, [(0, hparams)], torch.float32))
+        next(slot_rows(study, [(0, hparams)], torch.float32))

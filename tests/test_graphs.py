@@ -92,7 +92,7 @@ def test_what_cannot_be_recorded_trains_without_and_says_so_once(monkeypatch):
             self.graph = Graph(self.step_of, refuse)
 
     monkeypatch.setattr(engines, "Eager", Graphed)
-    engines._told.clear()
+    engines._past_warnings.clear()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         assert trials(study) == expected
@@ -103,9 +103,9 @@ def test_what_cannot_be_recorded_trains_without_and_says_so_once(monkeypatch):
 
 
 def test_a_study_on_a_gpu_without_a_kernel_is_said_to_take_the_plain_step_in_a_graph():
-    training.engines._told.clear()
+    training.engines._past_warnings.clear()
     with pytest.warns(UserWarning, match="plain torch step in a CUDA graph, .*: NVRTC is missing"):
-        engines.tell_plain(STUDIES[0], "NVRTC is missing", "cuda:0")
+        engines.warn_plain_step(STUDIES[0], "NVRTC is missing", "cuda:0")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -45,7 +45,7 @@ QUICK = f'exec {COMPILER} "$@" -O0'
 def forget():
     native.library.cache_clear()
     batches.library.cache_clear()
-    engines._told.clear()
+    engines._past_warnings.clear()
 
 
 def trained():
@@ -171,7 +171,7 @@ def test_a_kept_library_that_is_damaged_is_compiled_again(damage, own_cache):
     )
     assert (done.returncode, done.stdout.strip()) == (0, "3"), done.stderr
     if damage != "a folder":  # whose place the process leaves alone
-        assert libraries.hashed(path.read_bytes()) in path.name
+        assert libraries.digest(path.read_bytes()) in path.name
 
 
 PLANTED = """
@@ -193,7 +193,7 @@ def planted(tmp_path, own_cache):
     )
     path.unlink()
     stem = path.stem.rsplit("-", 1)[0]
-    target = own_cache / f"{stem}-{libraries.hashed(made.read_bytes())}.so"
+    target = own_cache / f"{stem}-{libraries.digest(made.read_bytes())}.so"
     shutil.copy(made, target)
     target.chmod(0o755)
     return target, mark
@@ -291,9 +291,9 @@ def test_a_cache_folder_that_cannot_be_is_done_without(root, monkeypatch):
 
 
 def test_any_name_of_an_architecture_is_the_name_of_a_file(own_cache):
-    made = libraries.loaded("../[a]*/b", ["text"], ".so", lambda: b"12", lambda path: path)
+    made = libraries.load_or_build("../[a]*/b", ["text"], ".so", lambda: b"12", lambda path: path)
     assert made.parent == own_cache and made.read_bytes() == b"12"
-    again = libraries.loaded("../[a]*/b", ["text"], ".so", None, lambda path: path)
+    again = libraries.load_or_build("../[a]*/b", ["text"], ".so", None, lambda path: path)
     assert again == made
 
 

@@ -131,7 +131,7 @@ def by_the_processor(study, theta, x, dz):
 def by_the_kernel(study, theta, x, dz):
     module = Emulated(cuda.kernel_for(study, THREADS=64))
     z, gradient = torch.empty_like(dz), torch.empty_like(theta)
-    arena = torch.zeros(max(1, module.kernel.rest))
+    arena = torch.zeros(max(1, module.kernel.global_numbers))
     module.gradient(1, 0, theta, row_of(study), x.contiguous(), dz, z, gradient, arena)
     return z, gradient
 
@@ -256,7 +256,7 @@ def test_what_the_compiled_steps_do_not_know_is_said(case, language):
 @pytest.mark.parametrize("case", UNKNOWN)
 def test_and_trains_with_the_plain_step(case):
     cell = register(cell_with(UNKNOWN[case][0]))
-    training.engines._told.clear()
+    training.engines._past_warnings.clear()
     native.library.cache_clear()
     try:
         study = Study("per_cap", "strange", 1, 100, train_steps=(3, 5), n_in=4, unroll=3)

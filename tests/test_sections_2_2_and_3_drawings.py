@@ -14,7 +14,7 @@ from rnnkit import analysis, figures, paper
 from rnnkit.exhibits.base import exhibit
 from rnnkit.exhibits.best_trials import best_losses
 from rnnkit.exhibits.style import GREY
-from rnnkit.theory import RANDOM_FUNCTION, memorised
+from rnnkit.theory import RANDOM_FUNCTION, memorised_loss
 
 NAMES = ("fig2c", "g01", "fig3")
 
@@ -206,7 +206,7 @@ def test_a_sample_for_each_parameter_is_a_grey_curve(drawn):
         line for line in panels(drawn["fig3"])["e"].lines if line.get_label() == "_memorised"
     ]
     x, y = curve.get_xydata().T
-    np.testing.assert_allclose(y, memorised(x, **RANDOM_FUNCTION["small"]))
+    np.testing.assert_allclose(y, memorised_loss(x, **RANDOM_FUNCTION["small"]))
 
 
 def test_panels_of_a_task_share_their_axis(drawn):

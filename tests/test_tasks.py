@@ -54,7 +54,7 @@ def test_unpacked_inputs_are_the_bits_of_the_stream():
     words, labels = task.data(3, 10)
     x = task.unpack(words, torch.tensor([4, 9]))
     for row, sample in zip(x, (4, 9)):
-        stream = (draws.words(3, draws.DATA, sample, 3).long() % 2**32).tolist()
+        stream = (draws.random_words(3, draws.DATA, sample, 3).long() % 2**32).tolist()
         assert row.tolist() == [float(stream[i // 32] >> (i % 32) & 1) for i in range(40)]
         assert labels[sample] == stream[2] & 1
 

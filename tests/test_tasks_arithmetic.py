@@ -9,17 +9,17 @@ import torch
 
 from rnnkit import draws
 from rnnkit.tasks import TASKS
-from rnnkit.tasks.arithmetic import SYMBOLS, Arithmetic, spelled, tenth_of
+from rnnkit.tasks.arithmetic import SYMBOLS, Arithmetic, spell, tenth_of
 
 FORMS = pytest.mark.parametrize("form", ["paper", "small", "tiny"])
 
 
 def written(task, a, b):
     """A problem and its answer as text."""
-    inputs, targets = task.written(
+    inputs, targets = task.encode(
         torch.tensor([[a]], dtype=torch.int32), torch.tensor([[b]], dtype=torch.int32)
     )
-    return spelled(inputs[0, :, 0, 0]), spelled(targets[0, :, 0, 0])
+    return spell(inputs[0, :, 0, 0]), spell(targets[0, :, 0, 0])
 
 
 def test_the_paper_s_example():
@@ -54,7 +54,7 @@ def test_every_problem_of_a_batch_is_answered_by_its_sum(form):
     inputs, targets = task.batches(5, torch.tensor([0, 77]))
     for k in range(2):
         for b in range(task.batch):
-            problem, answer = spelled(inputs[k, :, 0, b]), spelled(targets[k, :, 0, b])
+            problem, answer = spell(inputs[k, :, 0, b]), spell(targets[k, :, 0, b])
             first, second = problem.strip().removesuffix("=").split("+")
             assert problem == f"{int(first)}+{int(second)}=".rjust(task.problem).ljust(task.steps)
             assert answer == str(int(first) + int(second)).rjust(task.scored) and answer[0] == " "
@@ -67,7 +67,7 @@ def test_numbers_are_uniform_on_both_sides_of_zero():
     numbers = []
     for k in range(0, 100, 3):
         for b in range(task.batch):
-            numbers += [int(n) for n in spelled(inputs[k, :, 0, b]).strip(" =").split("+")]
+            numbers += [int(n) for n in spell(inputs[k, :, 0, b]).strip(" =").split("+")]
     counts, total = np.histogram(numbers, 20, (-(10**7), 10**7))[0], len(numbers)
     assert sum(counts) == total
     assert ((counts - total / 20) ** 2 / (total / 20)).sum() < 19 + 5 * math.sqrt(2 * 19)
@@ -131,7 +131,7 @@ def test_a_part_holds_its_own_tenths_of_all_problems_and_no_other(form, part):
             else task.batches(seed, torch.arange(3, 60))[0]
         )
         problems = {
-            spelled(inputs[k, : task.problem, 0, b]).strip(" =")
+            spell(inputs[k, : task.problem, 0, b]).strip(" =")
             for k in range(len(inputs))
             for b in range(task.batch)
         }

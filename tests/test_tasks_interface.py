@@ -101,7 +101,7 @@ def test_the_training_part_is_what_training_sees_first():
 
 @each_tiny
 def test_an_unknown_part_is_refused_with_the_known_ones(task):
-    with pytest.raises(ValueError, match="part must be one of train, valid, eval"):
+    with pytest.raises(ValueError, match="split must be one of train, valid, eval"):
         task.held_out(0, "test")
 
 

@@ -35,7 +35,7 @@ def test_numbers_of_a_sample_say_nothing_about_each_other():
 
 def test_numbers_are_the_halves_of_the_stream_s_words():
     task = Memory("tiny")
-    word = int(draws.words(3, draws.DATA, 8, 16 * 32 // 2)[5]) % 2**32
+    word = int(draws.random_words(3, draws.DATA, 8, 16 * 32 // 2)[5]) % 2**32
     low, high = (
         (half ^ 0x8000) - 0x8000 for half in (word & 0xFFFF, word >> 16)
     )  # as signed numbers

@@ -36,7 +36,9 @@ def counts_of(text: str, pairs: str) -> list[int]:
     """What the task counts if every stream reads this text."""
     task = Parentheses("tiny", types=len(pairs) // 2, cap=9)
     stream = torch.tensor(text_to_symbols(text, pairs), dtype=torch.int32)
-    return task.counted(stream[None, :, None, None].expand(1, -1, task.types, 1))[0, :, 0].tolist()
+    return task.count_open(stream[None, :, None, None].expand(1, -1, task.types, 1))[
+        0, :, 0
+    ].tolist()
 
 
 def test_the_paper_s_example_counts_one():

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from rnnkit.tasks import corpus
-from rnnkit.tasks.corpus.make_sample import sample, simplified
+from rnnkit.tasks.corpus.make_sample import sample, simplify
 from rnnkit.tasks.text8 import Text8
 
 LETTERS = np.frombuffer(corpus.ALPHABET.encode(), np.uint8)
@@ -37,10 +37,10 @@ def little(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv(corpus.VARIABLE, raising=False)
     monkeypatch.setattr(corpus, "URL", "http://127.0.0.1:9/text8.zip")  # nothing answers there
-    for held in (corpus.load, corpus.on):
+    for held in (corpus.load, corpus.as_tensor):
         held.cache_clear()
     yield text, packed.getvalue()
-    for held in (corpus.load, corpus.on):
+    for held in (corpus.load, corpus.as_tensor):
         held.cache_clear()
 
 
@@ -102,7 +102,7 @@ def test_training_samples_start_anywhere_in_the_training_part(monkeypatch):
 
 
 def test_parts_are_contiguous_eight_one_and_one_tenth():
-    parts, size = Text8("small sample").parts(), len(corpus.load("sample"))
+    parts, size = Text8("small sample").splits(), len(corpus.load("sample"))
     (first, a), (b, c), (d, last) = (parts[name] for name in ("train", "valid", "eval"))
     assert (first, a, c, last) == (0, b, d, size)
     assert [(end - start) / size for start, end in parts.values()] == pytest.approx(
@@ -114,7 +114,7 @@ def test_parts_are_contiguous_eight_one_and_one_tenth():
 def test_held_out_windows_lie_in_their_part_from_its_start_to_its_end(part):
     task = Text8("tiny sample")
     inputs, targets, _ = task.held_out(0, part)
-    start, end = task.parts()[part]
+    start, end = task.splits()[part]
     text = corpus.load("sample").tobytes().decode()[start:end]
     assert text.startswith(text_of(inputs[0, :, 0, 0])) and text.endswith(
         text_of(targets[-1, :, 0, -1])
@@ -170,8 +170,7 @@ def test_the_sample_is_no_text8():
 
 def test_text_is_simplified_by_the_rules_of_text8():
     assert (
-        simplified("Don't give 10 Kings\n\nan [Exeunt.] é!")
-        == "don t give one zero kings an exeunt"
+        simplify("Don't give 10 Kings\n\nan [Exeunt.] é!") == "don t give one zero kings an exeunt"
     )
 
 
@@ -192,9 +191,9 @@ def test_the_sample_is_made_of_the_modern_editions_in_the_order_of_their_names(t
 
 
 def test_a_text_is_held_once_a_process():
-    assert corpus.load("sample") is corpus.load("sample") and corpus.on(
+    assert corpus.load("sample") is corpus.load("sample") and corpus.as_tensor(
         "sample", "cpu"
-    ) is corpus.on("sample", "cpu")
+    ) is corpus.as_tensor("sample", "cpu")
 
 
 # --- finding and fetching text8 -------------------------------------------------------------------
@@ -213,9 +212,9 @@ def test_text8_is_found_by_the_environment_variable(little, tmp_path, monkeypatc
 
 
 def test_text8_is_found_in_the_cache(little):
-    corpus.cached().parent.mkdir(parents=True)
-    corpus.cached().write_bytes(little[0])
-    assert corpus.find() == corpus.cached() and corpus.load("text8").tobytes() == little[0]
+    corpus.cache_path().parent.mkdir(parents=True)
+    corpus.cache_path().write_bytes(little[0])
+    assert corpus.find() == corpus.cache_path() and corpus.load("text8").tobytes() == little[0]
 
 
 def test_text8_is_fetched_once_with_a_bar_and_kept(little, home_page, monkeypatch, capsys):
@@ -224,7 +223,7 @@ def test_text8_is_fetched_once_with_a_bar_and_kept(little, home_page, monkeypatc
     monkeypatch.setattr(corpus, "URL", f"{address}/text8.zip")
     assert corpus.load("text8").tobytes() == little[0]
     assert "text8 [" in capsys.readouterr().err
-    assert os.listdir(corpus.cached().parent) == ["text8"]
+    assert os.listdir(corpus.cache_path().parent) == ["text8"]
     corpus.load.cache_clear()
     assert corpus.load("text8").tobytes() == little[0] and asked == ["/text8.zip"]
 
@@ -235,7 +234,7 @@ def test_offline_it_says_so_in_one_sentence_that_names_the_sample(little):
     ) as caught:
         corpus.load("text8")
     assert corpus.VARIABLE in str(caught.value) and "\n" not in str(caught.value)
-    assert os.listdir(corpus.cached().parent) == []
+    assert os.listdir(corpus.cache_path().parent) == []
 
 
 def test_a_missing_page_is_told_like_being_offline(little, home_page, monkeypatch):
@@ -248,9 +247,9 @@ def test_an_archive_of_other_bytes_is_refused_and_leaves_nothing(little, home_pa
     served, _, address = home_page
     served["/text8.zip"] = little[1][:-50]
     monkeypatch.setattr(corpus, "URL", f"{address}/text8.zip")
-    with pytest.raises(ValueError, match="what came has another"):
+    with pytest.raises(ValueError, match="got a file with another"):
         corpus.load("text8")
-    assert corpus.find() is None and os.listdir(corpus.cached().parent) == []
+    assert corpus.find() is None and os.listdir(corpus.cache_path().parent) == []
 
 
 def test_a_path_without_a_file_is_refused(little, tmp_path):

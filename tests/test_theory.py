@@ -76,13 +76,13 @@ def test_what_memorised_samples_leave_is_the_weight_of_all_others(form):
     # independent: the task's own weights, added up
     task = RandomFunction(form=form)
     for known in (task.samples // 100, task.samples // 4):
-        assert theory.memorised(known, **theory.RANDOM_FUNCTION[form]) == pytest.approx(
+        assert theory.memorised_loss(known, **theory.RANDOM_FUNCTION[form]) == pytest.approx(
             task.weights()[known:].sum(), abs=0.02 if task.tau > 1 else 0.12
         )
 
 
 def test_more_parameters_than_samples_leave_nothing():
-    assert theory.memorised(10**6, 10_000, 50) == pytest.approx(0)
+    assert theory.memorised_loss(10**6, 10_000, 50) == pytest.approx(0)
 
 
 # --- chance ---

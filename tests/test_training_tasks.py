@@ -14,7 +14,7 @@ from rnnkit.studies import Study
 from rnnkit.tasks import TASKS
 from rnnkit.training import train
 from rnnkit.training.engines import Compiled, Data, Eager
-from rnnkit.training.slots import Slots, prepared
+from rnnkit.training.slots import Slots, slot_rows
 
 needs_compiler = pytest.mark.skipif(native.compiler() is None, reason="no C++ compiler")
 FORMS = {
@@ -75,8 +75,8 @@ def first_of(study, engine):
         else Eager(study, data, torch.float64)
     )
     slots = Slots(study.num_params, torch.float64, "cpu")
-    slots.fill(list(prepared(study, [(0, some_hparams(study, 1)[0])], torch.float64)))
-    return made, slots, data.held_out("eval")
+    slots.fill(list(slot_rows(study, [(0, some_hparams(study, 1)[0])], torch.float64)))
+    return made, slots, data.split("eval")
 
 
 @pytest.mark.parametrize("engine", [pytest.param("compiled", marks=needs_compiler), "eager"])
@@ -148,11 +148,11 @@ def test_losses_in_float_are_those_in_double_of_the_same_outputs(task_type, scal
     study = a_study(task_type)
     task, engine = study.task, Compiled(study, Data(study, some_hparams(study, 1), real), real)
     slots = Slots(study.num_params, real, "cpu")
-    slots.fill(list(prepared(study, [(0, some_hparams(study, 1)[0])], real)))
+    slots.fill(list(slot_rows(study, [(0, some_hparams(study, 1)[0])], real)))
     networks.split(slots.theta, networks.blocks("gru", 1, study.n_units, task.n_in, task.n_out))[
         "W_out"
     ].mul_(scale)
-    inputs, targets, weight = engine.data.held_out("eval")
+    inputs, targets, weight = engine.data.split("eval")
     z = torch.zeros(len(inputs), task.scored, task.n_out, task.batch, dtype=real)
     for x, out in zip(inputs, z):
         engine.net.gradient(

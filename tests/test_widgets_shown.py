@@ -14,7 +14,7 @@ import torch
 
 from rnnkit.studies import run
 from rnnkit.training import train
-from rnnkit.training.live import watched
+from rnnkit.training.live import watch
 from rnnkit.trials import StoreError, TrialStore
 from rnnkit.tuner import RandomTuner
 from rnnkit.widgets import (
@@ -126,7 +126,7 @@ def test_a_widget_is_listed(name):
 def test_a_watched_trial_ends_as_the_same_trial_unwatched():
     study = memorise_me.study_of("gru", 300, 2)
     hparams = memorise_me.hparams_of(study, 2.0, 300)
-    *_, last = watched(study, hparams, number=3)
+    *_, last = watch(study, hparams, number=3)
     (alone,) = train(study, [hparams], [3])
     assert last["steps"] == alone.steps == 300 and last["accuracy"] == alone.accuracy
     assert last["train_loss"] == pytest.approx(alone.train_loss, rel=1e-6)
@@ -134,14 +134,14 @@ def test_a_watched_trial_ends_as_the_same_trial_unwatched():
 
 def test_a_watched_trial_is_seen_often_at_first():
     study = memorise_me.study_of("rnn", 300, 1)
-    steps = [seen["steps"] for seen in watched(study, memorise_me.hparams_of(study, 1.0, 2_000))]
+    steps = [seen["steps"] for seen in watch(study, memorise_me.hparams_of(study, 1.0, 2_000))]
     assert steps[:3] == [0, 8, 16] and steps[-1] == 2_000 and steps == sorted(set(steps))
 
 
 def test_a_trial_that_diverges_ends_there():
     study = memorise_me.study_of("irnn", 300, 12)
     hparams = memorise_me.hparams_of(study, 2.0, 3_000)
-    *_, last = watched(
+    *_, last = watch(
         study, hparams | {"lr_init": 1e30, "gradient_clip_val": 1e30, "optimizer": "SGD"}
     )
     assert last["infeasible"] and math.isnan(last["train_loss"]) and last["steps"] < 3_000

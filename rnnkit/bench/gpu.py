@@ -26,7 +26,7 @@ from rnnkit.studies.scales import inputs_for
 from rnnkit.studies.workers import out_of_memory
 from rnnkit.training import benchmark_step, check_device
 from rnnkit.training.engines import Compiled, Data, Fused
-from rnnkit.training.slots import Slots, prepared
+from rnnkit.training.slots import Slots, slot_rows
 
 TASKS = {
     "mem_thru": "tiny",
@@ -93,7 +93,7 @@ def sets_of(study):
 def filled(study, sets, models, device):
     s = Slots(study.num_params, torch.float32, device)
     rows = list(
-        prepared(
+        slot_rows(
             study, ((i, sets[i % len(sets)]) for i in range(min(models, DIFFERENT))), torch.float32
         )
     )
@@ -309,7 +309,9 @@ def compare(studies, device, short, jax):
             "size": study.max_params,
             "T": study.task.steps,
         }
-        each = 4 * (cuda.kernel_for(study, cuda.shared_bytes(device)).rest + 3 * study.num_params)
+        each = 4 * (
+            cuda.kernel_for(study, cuda.shared_bytes(device)).global_numbers + 3 * study.num_params
+        )
         times, fitting = 1 if short else 3, [models for models in IN_FLIGHT if models * each < ROOM]
         found = [
             (f"fused, {models} models", speed_of(study, models, device, times=times))

@@ -37,7 +37,7 @@ from rnnkit.exhibits.style import (
     styled,
     write_note,
 )
-from rnnkit.theory import RANDOM_FUNCTION, chance, memorised
+from rnnkit.theory import RANDOM_FUNCTION, chance, memorised_loss
 from rnnkit.wording import and_list, count, label_of, layers, size_range
 
 LETTERS = {"text8": "abc", "rcf": "efg"}
@@ -138,7 +138,7 @@ def _landmarks(ax, task, form, depth):
         xs = np.geomspace(*ax.get_xlim(), 50)
         ax.plot(
             xs,
-            memorised(xs, **RANDOM_FUNCTION[form]),
+            memorised_loss(xs, **RANDOM_FUNCTION[form]),
             color=GREY,
             linewidth=1,
             linestyle=DOTTED,

@@ -1,9 +1,9 @@
-"""The compiled training step: step.cpp with a cell's equations in it, built once with the machine's
-own C++ compiler and kept.
+"""The compiled training step: step.cpp with a cell's equations in it, built with the machine's own
+C++ compiler and kept from run to run.
 
 One library serves every size, depth and number of steps of its cell. Where no compiler is found, or
-a cell's equations use something that the tracer does not know, `library` raises Unavailable with
-the reason and training runs the plain torch step.
+a cell's equations use an operation that the tracer does not know, `library` raises Unavailable with
+the reason, and training takes the plain torch step.
 """
 
 import ctypes
@@ -16,12 +16,12 @@ from pathlib import Path
 
 from ..cells import cell_of
 from .compilers import HOW, PATIENCE, announce, compiler
-from .libraries import Unavailable, loaded
+from .libraries import Unavailable, load_or_build
 from .trace import Untraceable, trace
 
 SOURCE, HEADER = (Path(__file__).with_name(name) for name in ("step.cpp", "products.h"))
 FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fPIC -shared -w"
-# columns of hp_MxH, a row for each model, in the order of step.cpp's enum Hyper; see `column`
+# columns of hp_MxH, which has one row per model, in the order of step.cpp's enum Hyper; see `column`
 COLUMNS = (
     "lr_init",
     "lr_decay_rate",
@@ -41,14 +41,14 @@ COLUMNS = (
 
 
 def column(hp_MxH, name: str):
-    """The column of that name (COLUMNS), a number for each model."""
+    """The column `name` (one of COLUMNS): one number per model."""
     return hp_MxH[..., COLUMNS.index(name)]
 
 
 @cache
 def _processor() -> str:
-    """What -march=native depends on, so that a home folder shared between machines does not mix
-    their libraries.
+    """What -march=native depends on, so that machines which share a home folder do not share
+    libraries.
     """
     try:
         text = Path("/proc/cpuinfo").read_text()
@@ -61,10 +61,10 @@ def _processor() -> str:
 
 
 def build(name: str, real: str, sources: list[Path], equations: str = "", functions=None):
-    """The library of the first of the sources, which includes the others and cell.inc, whose text
-    is `equations`; kept under its content. `functions` has the arguments of each: a list of types.
+    """Compiles and loads the first of the sources, which includes the others and cell.inc, whose
+    text is `equations`. `functions` has the list of argument types of each function to be called.
 
-    Raises Unavailable, with the reason, where there is no compiler, or what it makes is of no use.
+    Raises Unavailable, with the reason, where there is no compiler or its library cannot be used.
     """
     try:
         command = compiler()
@@ -85,36 +85,36 @@ def build(name: str, real: str, sources: list[Path], equations: str = "", functi
             getattr(lib, function).restype = None
         return lib
 
-    make = partial(_compiled, call, sources[0], equations)
-    return loaded(f"{name}-{real}", content, ".so", make, load)
+    make = partial(_compile, call, sources[0], equations)
+    return load_or_build(f"{name}-{real}", content, ".so", make, load)
 
 
-def _compiled(call: list[str], source: Path, equations: str) -> bytes:
-    """What a compiler makes of a source. Raises Unavailable where it makes nothing."""
+def _compile(call: list[str], source: Path, equations: str) -> bytes:
+    """The library that a compiler makes of a source, as bytes. Raises Unavailable where it fails."""
     compiler = call[0]
     announce(call)
     try:
         with tempfile.TemporaryDirectory(prefix="rnnkit-") as folder:
-            made = Path(folder, "made.so")
+            output = Path(folder, "library.so")
             Path(folder, "cell.inc").write_text(equations, encoding="utf-8")
-            done = subprocess.run(
-                [*call, f"-I{folder}", str(source), "-o", str(made)],
+            result = subprocess.run(
+                [*call, f"-I{folder}", str(source), "-o", str(output)],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=PATIENCE,
             )
-            if done.returncode:
-                lines = done.stderr.decode(errors="replace").strip().splitlines()
+            if result.returncode:
+                lines = result.stderr.decode(errors="replace").strip().splitlines()
                 raise Unavailable(f"the compiler {compiler} failed: {(lines or ['no message'])[0]}")
-            if not made.is_file():
+            if not output.is_file():
                 raise Unavailable(f"the compiler {compiler} wrote nothing")
-            return made.read_bytes()
+            return output.read_bytes()
     except (OSError, ValueError, subprocess.TimeoutExpired) as reason:
         raise Unavailable(f"the compiler {compiler} could not be run ({reason})") from None
 
 
 _P, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
-FUNCTIONS = {  # step.cpp's
+FUNCTIONS = {  # of step.cpp
     "net_new": [_INT] * 11,
     "net_free": [_P],
     "net_train": [_P, _INT, *[_P] * 6, _LONG, _P, _P, _LONG, _P, _P],
@@ -125,11 +125,11 @@ FUNCTIONS = {  # step.cpp's
 
 @cache
 def library(architecture: str, real: str = "float", cell=None) -> ctypes.CDLL:
-    """The compiled step of an architecture in `float` or `double`. Takes a few seconds the first
-    time on a machine.
+    """The compiled step of an architecture, in `float` or `double`. The first time on a machine it
+    takes a few seconds.
 
-    `cell` is the architecture's, and named where it may have been registered anew with other
-    equations.
+    `cell` is the architecture's cell. It is part of the cache's key, since an architecture may be
+    registered again with other equations.
     """
     cell = cell or cell_of(architecture)
     try:
@@ -142,26 +142,24 @@ def library(architecture: str, real: str = "float", cell=None) -> ctypes.CDLL:
     return lib
 
 
-INPUTS, LOSSES = (
-    ("bits", "static", "index"),
-    (
-        "binary",
-        "squared",
-        "softmax",
-    ),
-)  # step.cpp's enums Input and Loss
+# enums Input and Loss of step.cpp
+INPUTS = ("bits", "static", "index")
+LOSSES = ("binary", "squared", "softmax")
 
 
 class Network:
-    """Buffers of one network shape for one task, and the library's functions on torch tensors in
-    this machine's memory.
+    """The buffers of one network shape for one task, and the library's functions on torch tensors
+    in this machine's memory.
 
-    Shapes as in step.cpp: theta, m, v are M x P; hp is M x 14 float64 (COLUMNS); step and dead are
-    int64 of length M. Numbers of inputs and targets are of the network's own type, symbols and
-    classes int32.
+    Shapes are those of step.cpp: theta, m and v are M x P; hp is M x 14 float64 (COLUMNS); step and
+    dead are int64 of length M. Numbers of inputs and targets have the network's own type; symbols
+    and classes are int32.
     """
 
     def __init__(self, architecture, n_layers, n_units, task, real="float"):
+        """Raises Unavailable where there is no compiled step for the architecture or the task,
+        ValueError for a batch size that it cannot take, and MemoryError.
+        """
         self.library = library(architecture, real, cell_of(architecture))  # type: ignore[arg-type]
         if task.batch % 16 or task.batch > 1024:
             raise ValueError(
@@ -169,15 +167,18 @@ class Network:
             )
         if not n_layers and task.input == "index":
             raise Unavailable("a network without layers reads no sequences")
-        kinds = (
+        self.handle = self.library.net_new(
+            n_layers,
+            max(n_units, 1),
+            task.n_in,
+            task.n_out,
+            task.steps,
+            task.batch,
             INPUTS.index(task.input),
             task.streams,
             LOSSES.index(task.loss),
             task.heads,
             task.scored,
-        )
-        self.handle = self.library.net_new(
-            n_layers, max(n_units, 1), task.n_in, task.n_out, task.steps, task.batch, *kinds
         )
         if not self.handle:
             raise MemoryError(
@@ -185,38 +186,43 @@ class Network:
                 f" {task.steps} steps; use a smaller one."
             )
 
-    def train(self, theta, m, v, hp, step, dead, chunk, inputs, targets, batches=None):
-        """`inputs` and `targets` are the data; with `batches` (batches.py) they are room for one
-        batch, made anew for each step.
+    def train(self, state, chunk, inputs, targets, batches=None):
+        """Takes up to `chunk` steps of every model; `state` is (theta, m, v, hp, step, dead).
+
+        `inputs` and `targets` are the data, or, with `batches` (batches.py), buffers for one batch
+        that is made anew for each step.
         """
-        p = [t.data_ptr() for t in (theta, m, v, hp, step, dead)]
-        made = (batches.function, ctypes.byref(batches.source)) if batches else (None, None)
+        make = (batches.function, ctypes.byref(batches.source)) if batches else (None, None)
         self.library.net_train(
             self.handle,
-            len(theta),
-            *p,
+            len(state[0]),
+            *(tensor.data_ptr() for tensor in state),
             chunk,
             inputs.data_ptr(),
             targets.data_ptr(),
             inputs.shape[-1],
-            *made,
+            *make,
         )
 
-    def evaluate(self, theta, hp, inputs, targets, weight, loss, correct):
-        pointers = theta.data_ptr(), hp.data_ptr(), inputs.data_ptr(), targets.data_ptr()
-        weights = weight.data_ptr() if weight is not None else None
+    def evaluate(self, theta, hp, inputs, targets, weights, loss, correct):
+        """Writes each model's weighted sums of losses and of right answers into `loss` and
+        `correct`, float64 of length M; without weights every sample counts 1.
+        """
         self.library.net_evaluate(
             self.handle,
             len(theta),
-            *pointers,
+            *(tensor.data_ptr() for tensor in (theta, hp, inputs, targets)),
             inputs.shape[-1],
             len(inputs),
-            weights,
+            weights.data_ptr() if weights is not None else None,
             loss.data_ptr(),
             correct.data_ptr(),
         )
 
     def gradient(self, theta, hp, x, dz, z, grad):
+        """For tests: writes the outputs of one model for the batch `x` into `z`, and the gradient
+        of sum(dz * z) into `grad`.
+        """
         self.library.net_gradient(self.handle, *(t.data_ptr() for t in (theta, hp, x, dz, z, grad)))
 
     def __del__(self):

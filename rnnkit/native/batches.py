@@ -90,7 +90,7 @@ class Batches:
         """Room for the inputs and the targets of so many batches."""
         return [torch.empty(count, *shape, dtype=dtype) for shape, dtype in self.shapes]
 
-    def made(self, number_K: torch.Tensor) -> list[torch.Tensor]:
+    def make(self, number_K: torch.Tensor) -> list[torch.Tensor]:
         """Inputs and targets of the batches with these numbers, shaped as `task.batches` shapes
         them.
         """

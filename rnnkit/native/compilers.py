@@ -23,9 +23,9 @@ def compiler() -> list[str] | None:
     if os.environ.get("CXX"):
         return shlex.split(os.environ["CXX"])
     for name in NAMES:
-        found = shutil.which(name)
-        if found:
-            return [found]
+        path = shutil.which(name)
+        if path:
+            return [path]
     return [sys.executable, "-m", ZIG, "c++"] if importlib.util.find_spec(ZIG) else None
 
 

@@ -19,7 +19,7 @@ from ..cells import cell_of
 from . import INPUTS, LOSSES
 from .batches import HEADER as PHILOX
 from .batches import KINDS
-from .libraries import Unavailable, loaded
+from .libraries import Unavailable, load_or_build
 from .trace import Untraceable, trace
 
 SOURCE, *HEADERS = (
@@ -158,7 +158,7 @@ class Kernel:
         return 4 * self.levels[self.MEMORY]
 
     @property
-    def rest(self) -> int:
+    def global_numbers(self) -> int:
         """Numbers of global memory that a model needs while it is at work."""
         n = max(1, self.NU) * self.NB
         layers = self.NL - 1 if self.MEMORY == 4 else self.NL
@@ -205,7 +205,7 @@ def kernel_for(study, shared=SHARED_BYTES, **chosen) -> Kernel:
         )
     if not study.n_layers and task.input == "index":
         raise Unavailable("a network without layers reads no sequences")
-    if replace(kernel, MEMORY=0).rest >= MOST_GLOBAL:
+    if replace(kernel, MEMORY=0).global_numbers >= MOST_GLOBAL:
         raise Unavailable("one model's activations take more than 8 GB")
     return replace(kernel, **choice(kernel, shared) | chosen)
 
@@ -339,7 +339,7 @@ def cubin(kernel: Kernel, arch: str) -> bytes:
         f"{major.value}.{minor.value}",
     ]
     make = lambda: compile(kernel, arch).cubin
-    return loaded(f"{kernel.architecture}-{arch}", texts, ".cubin", make, Path.read_bytes)
+    return load_or_build(f"{kernel.architecture}-{arch}", texts, ".cubin", make, Path.read_bytes)
 
 
 # ---- launching -----------------------------------------------------------------------------------
@@ -443,9 +443,9 @@ class Module:
         place, size, found = ctypes.c_uint64(), ctypes.c_size_t(), (ctypes.c_int * 3)()
         _call("cuModuleGetGlobal_v2", ctypes.byref(place), ctypes.byref(size), handle, b"numbers")
         _call("cuMemcpyDtoH_v2", found, place, ctypes.c_size_t(ctypes.sizeof(found)))
-        if (4 * found[1], found[2]) != (kernel.shared, kernel.rest):
+        if (4 * found[1], found[2]) != (kernel.shared, kernel.global_numbers):
             raise DriverError(
-                f"the kernel's memory must be {kernel.shared} bytes and {kernel.rest} numbers, got"
+                f"the kernel's memory must be {kernel.shared} bytes and {kernel.global_numbers} numbers, got"
                 f" {list(found)}"
             )
 
@@ -456,7 +456,7 @@ class Module:
     def free(self, stream):
         _streams(self.device).append(stream)
 
-    def seen(self, *shape, dtype):
+    def host_zeros(self, *shape, dtype):
         """Zeros in memory of the host that the device sees too."""
         import torch
 

@@ -7,12 +7,12 @@ def walk(roots, stop=lambda e: False):
     """Every node below `roots` once, arguments first; does not look below a node for which `stop`
     holds.
     """
-    seen, order = set(), []
+    visited, order = set(), []
 
     def visit(e):
-        if id(e) in seen:
+        if id(e) in visited:
             return
-        seen.add(id(e))
+        visited.add(id(e))
         if e.op not in ("leaf", "const") and not stop(e):
             for a in e.args:
                 visit(a)

@@ -25,22 +25,22 @@ class Unavailable(RuntimeError):
     """Why there is no compiled step for a cell on this machine."""
 
 
-def hashed(content: bytes) -> str:
+def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:DIGITS]
 
 
-def loaded(stem: str, sources: list[str], suffix: str, make, load):
+def load_or_build(stem: str, sources: list[str], suffix: str, make, load):
     """`load(path)` of the file that `make()` gives as bytes, kept under `stem` and the sources.
 
     `make` is called only where no kept file can be loaded. Raises Unavailable, with the reason,
     where what it made cannot be loaded either, and whatever it raises itself.
     """
     made_from = "\0".join(sources).encode(errors="surrogatepass")
-    name = re.sub(r"[^\w-]", "_", stem) + "-" + hashed(made_from)
+    name = re.sub(r"[^\w-]", "_", stem) + "-" + digest(made_from)
     for folder in folders():
         for path in sorted(folder.glob(f"{glob.escape(name)}-*{suffix}")):
             with contextlib.suppress(OSError):
-                if is_ours(path) and path.stem.endswith(f"-{hashed(path.read_bytes())}"):
+                if is_ours(path) and path.stem.endswith(f"-{digest(path.read_bytes())}"):
                     return load(path)
     content = make()
     if is_cut_short(content):
@@ -48,13 +48,13 @@ def loaded(stem: str, sources: list[str], suffix: str, make, load):
     reason: object = "there is no folder where it could be kept"
     for folder in folders():
         try:
-            return load(written(folder / f"{name}-{hashed(content)}{suffix}", content))
+            return load(write_whole(folder / f"{name}-{digest(content)}{suffix}", content))
         except OSError as error:  # a disk that is full, a folder from which nothing may be executed
             reason = error
     raise Unavailable(f"what was compiled cannot be loaded ({reason})")
 
 
-def written(path: Path, content: bytes) -> Path:
+def write_whole(path: Path, content: bytes) -> Path:
     """The file, whole or not at all: two processes may write it at once."""
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         try:
@@ -86,8 +86,8 @@ def is_ours(path: Path) -> bool:
     if not hasattr(os, "geteuid"):
         return True
     kind = stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)
-    owned = facts.st_uid in (0, os.geteuid())
-    return kind and owned and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    has_owner = facts.st_uid in (0, os.geteuid())
+    return kind and has_owner and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def folders() -> list[Path]:

@@ -98,14 +98,14 @@ class Expr:
         call = CALLS.get(getattr(torch.Tensor, name, None))
         if call is None:
             raise unknown(name)
-        return lambda *args, **kwargs: called(name, call, self, *args, **kwargs)
+        return lambda *args, **kwargs: call_as_torch(name, call, self, *args, **kwargs)
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         name = getattr(func, "__name__", str(func))
         if func not in CALLS:
             raise unknown(name)
-        return called(name, CALLS[func], *args, **(kwargs or {}))
+        return call_as_torch(name, CALLS[func], *args, **(kwargs or {}))
 
 
 def unknown(name) -> Untraceable:
@@ -119,7 +119,7 @@ def unknown(name) -> Untraceable:
     )
 
 
-def called(name, call, *args, **kwargs):
+def call_as_torch(name, call, *args, **kwargs):
     """`call` of torch's arguments; Untraceable where it does not take them."""
     try:
         inspect.signature(call).bind(*args, **kwargs)
@@ -172,7 +172,7 @@ class Operation:
     derivative: Callable
     code: str
     means: tuple = ()
-    saved: bool = False
+    worth_saving: bool = False
 
     def __call__(self, *args):
         if any(isinstance(a, Expr) for a in args):
@@ -212,14 +212,16 @@ def _power_derivative(d, y, a, p):
 
 T, F = torch.Tensor, functional
 _share, _positive, _where = _op("share"), _op("positive"), _op("where")
-_sigmoid, _cos, _sin, _sign, _ge = (_op(n) for n in ("sigmoid", "cos", "sin", "sign", "ge"))
+_sigmoid, _cos, _sin, _signum, _ge = (_op(n) for n in ("sigmoid", "cos", "sin", "sign", "ge"))
 
 TABLE = (
     # name, value, derivative, code, torch's functions, saved
     Operation("add", torch.add, lambda d, y, a, b: (d, d), "{0} + {1}"),
     Operation("sub", torch.sub, lambda d, y, a, b: (d, -d), "{0} - {1}"),
     Operation("mul", torch.mul, lambda d, y, a, b: (d * b, d * a), "{0} * {1}"),
-    Operation("div", torch.div, lambda d, y, a, b: (d / b, -(d * y) / b), "{0} / {1}", saved=True),
+    Operation(
+        "div", torch.div, lambda d, y, a, b: (d / b, -(d * y) / b), "{0} / {1}", worth_saving=True
+    ),
     Operation("neg", torch.neg, lambda d, y, a: (-d,), "-{0}", (torch.neg, T.neg)),
     Operation(
         "sigmoid",
@@ -227,7 +229,7 @@ TABLE = (
         lambda d, y, a: (d * (y * (1 - y)),),
         "v_sigmoid({0})",
         (torch.sigmoid, T.sigmoid, F.sigmoid, torch.special.expit),
-        saved=True,
+        worth_saving=True,
     ),
     Operation(
         "tanh",
@@ -235,7 +237,7 @@ TABLE = (
         lambda d, y, a: (d * (1 - y * y),),
         "v_tanh({0})",
         (torch.tanh, T.tanh, F.tanh),
-        saved=True,
+        worth_saving=True,
     ),
     Operation(
         "relu",
@@ -243,7 +245,7 @@ TABLE = (
         lambda d, y, a: (d * _positive(y),),
         "v_relu({0})",
         (torch.relu, T.relu),
-        saved=True,
+        worth_saving=True,
     ),
     Operation(
         "exp",
@@ -251,7 +253,7 @@ TABLE = (
         lambda d, y, a: (d * y,),
         "v_exp({0})",
         (torch.exp, T.exp),
-        saved=True,
+        worth_saving=True,
     ),
     Operation(
         "log",
@@ -278,13 +280,13 @@ TABLE = (
         lambda d, y, a: (0.5 * d / y,),
         lanes("sqrt(a)"),
         (torch.sqrt, T.sqrt),
-        saved=True,
+        worth_saving=True,
     ),
-    Operation("pow", torch.pow, _power_derivative, lanes("pow(a, b)", 2), saved=True),
+    Operation("pow", torch.pow, _power_derivative, lanes("pow(a, b)", 2), worth_saving=True),
     Operation(
         "abs",
         torch.abs,
-        lambda d, y, a: (d * _sign(a),),
+        lambda d, y, a: (d * _signum(a),),
         lanes("a < 0 ? -a : a"),
         (torch.abs, T.abs, torch.absolute, T.absolute),
     ),
@@ -353,7 +355,7 @@ TABLE = (
         None,
         lambda d, y, a: (d * Expr("s_slope", y),),
         "(RELU ? v_relu({0}) : v_tanh({0}))",
-        saved=True,
+        worth_saving=True,
     ),
     Operation(
         "s_slope",
@@ -375,14 +377,14 @@ def _sub(input, other, *, alpha=1):
 
 
 def _relu(input, inplace=False):
-    return make("relu", _kept("relu", input, inplace))
+    return make("relu", _not_in_place("relu", input, inplace))
 
 
 def _silu(input, inplace=False):
-    return _kept("silu", input, inplace) * make("sigmoid", input)
+    return _not_in_place("silu", input, inplace) * make("sigmoid", input)
 
 
-def _kept(name, input, inplace):
+def _not_in_place(name, input, inplace):
     if inplace:
         raise Untraceable(f"{name} must leave its argument as it is: drop inplace=True")
     return input

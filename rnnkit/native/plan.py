@@ -21,7 +21,7 @@ class Store:
     With `add` it is added to what is there.
     """
 
-    place: tuple[str, int]
+    target: tuple[str, int]
     value: Expr | None
     add: bool = False
 
@@ -31,7 +31,7 @@ class Loop:
     """A walk over units x batch. `known` says which nodes lie in memory already: id -> place."""
 
     stores: list[Store]
-    known: dict[int, tuple[str, int]]
+    in_memory: dict[int, tuple[str, int]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ class Equations:
     up: Expr
     after: list[Expr]
     pre: dict[Expr, int]  # the result of each map -> its number
-    read: list[Expr | None]  # the argument of each map besides the input; None: no recurrent matrix
+    arguments: list[
+        Expr | None
+    ]  # the argument of each map besides the input; None: no recurrent matrix
     args: list[Expr] = field(default_factory=list)  # those that are computed in the step
     arg_of: list[int] = field(default_factory=list)  # of each map: INPUT, STATE or which of `args`
     rounds: list[int] = field(default_factory=list)  # of each map: after whose results it comes
@@ -93,7 +95,7 @@ def plan(cell) -> Plan:
     try:
         e = equations_of(cell)
         stages = derivative(e)
-        saved, known = kept(e, stages)
+        saved, known = memory_of_values(e, stages)
         forward, backward = forward_steps(e, saved), backward_steps(e, stages, saved | known)
     except Untraceable:
         raise
@@ -177,11 +179,11 @@ def arrange(e: Equations):
     """
 
     def round_of(k):
-        below = walk([e.read[k]]) if e.read[k] is not None else []
+        below = walk([e.arguments[k]]) if e.arguments[k] is not None else []
         needs = [round_of(e.pre[node]) for node in below if node in e.pre]
         return 1 + max(needs) if needs else 0
 
-    for k, h in enumerate(e.read):
+    for k, h in enumerate(e.arguments):
         e.rounds.append(round_of(k))
         if h is None:
             e.arg_of.append(INPUT)
@@ -222,7 +224,7 @@ def derivative(e: Equations) -> list[tuple[int | None, dict]]:
     return stages
 
 
-def kept(e: Equations, stages):
+def memory_of_values(e: Equations, stages):
     """Which nodes are saved for the way back, and which lie in memory anyway; both id -> place.
 
     Transcendental values and the maps' own results are saved, the rest is computed again.
@@ -231,7 +233,7 @@ def kept(e: Equations, stages):
     computed = set(map(id, walk([e.up, *e.after, *e.args])))
 
     def saveable(node):
-        worth = node in e.pre or node.op in ROWS and ROWS[node.op].saved
+        worth = node in e.pre or node.op in ROWS and ROWS[node.op].worth_saving
         return id(node) in computed and worth
 
     needed = [

@@ -54,7 +54,7 @@ class Printer:
     """Prints a loop's expressions as statements, each shared node once."""
 
     def __init__(self, language: Language, known):
-        self.language, self.known, self.lines, self.names = language, known, [], {}
+        self.language, self.in_memory, self.lines, self.names = language, known, [], {}
 
     def load(self, place) -> str:
         if place[0] == "d_up":
@@ -66,8 +66,8 @@ class Printer:
             return self.names[id(e)]
         if e.op == "const":
             return f"splat((real){e.args[0]!r})"
-        if id(e) in self.known:
-            code = self.load(self.known[id(e)])
+        if id(e) in self.in_memory:
+            code = self.load(self.in_memory[id(e)])
         elif e.op == "leaf":
             code = self.load(e.args[0])
         else:
@@ -77,19 +77,19 @@ class Printer:
         return self.names[id(e)]
 
 
-def printed_loop(loop: Loop, language: Language) -> str:
-    printer, stores = Printer(language, loop.known), []
+def print_loop(loop: Loop, language: Language) -> str:
+    printer, stores = Printer(language, loop.in_memory), []
     for store in loop.stores:
         value = printer.name(store.value) if store.value is not None else "splat(0)"
-        before = f"load({pointer(store.place)} + j) + " if store.add else ""
-        stores.append(f"        store({pointer(store.place)} + j, {before}{value});")
+        before = f"load({pointer(store.target)} + j) + " if store.add else ""
+        stores.append(f"        store({pointer(store.target)} + j, {before}{value});")
     return f"    {language.loop}\n" + "\n".join(printer.lines + stores) + "\n    }"
 
 
-def printed(step, language: Language) -> str:
+def print_step(step, language: Language) -> str:
     """One step of a plan."""
     if isinstance(step, Loop):
-        return printed_loop(step, language)
+        return print_loop(step, language)
     run = f"c, {step.first}, {step.count}"
     if isinstance(step, Adjoint):
         to = pointer(("d_s", 0) if step.arg == STATE else ("d_arg", 0))
@@ -115,11 +115,11 @@ constexpr bool UP_IS_STATE = {str(p.up_is_state).lower()}, READS_X = {str(p.read
 {how.constant} int MAP_ARG[MAPS + 1] = {{{", ".join(map(str, p.arg_of))}, 0}};
 {how.function} void cell_forward(const Cell& c) {{
     {how.extent}
-{newline.join(printed(step, how) for step in p.forward)}
+{newline.join(print_step(step, how) for step in p.forward)}
 }}
 {how.function} void cell_backward(const Cell& c) {{
     {how.extent}
-{newline.join(printed(step, how) for step in p.backward)}
+{newline.join(print_step(step, how) for step in p.backward)}
 }}
 """
 

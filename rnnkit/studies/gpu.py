@@ -13,7 +13,7 @@ from rnnkit.studies.study import best_loss
 from rnnkit.studies.workers import Processes, cores, one_line, out_of_memory
 from rnnkit.threads import one_thread
 from rnnkit.training import train
-from rnnkit.training.engines import Data, tell_plain
+from rnnkit.training.engines import Data, warn_plain_step
 from rnnkit.training.flights import Flight
 
 MODELS = 1024  # in flight at once: a few for each block that finds room on the card
@@ -112,7 +112,7 @@ class OneGPU:
             )
             self.flights[id(task)] = task, job, flight, Outbox(task)
         except native.Unavailable as reason:
-            tell_plain(study, reason, self.device)
+            warn_plain_step(study, reason, self.device)
             return self._train_plainly(task, job)
         except Exception as error:
             if out_of_memory(error) and self.flights:

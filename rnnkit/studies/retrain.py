@@ -14,7 +14,7 @@ import torch
 from rnnkit.networks import blocks
 from rnnkit.training import engines, train
 from rnnkit.training.engines import Data, engine_for
-from rnnkit.training.slots import Slots, prepared
+from rnnkit.training.slots import Slots, slot_rows
 from rnnkit.trials import StoreError, Trial
 
 SAME = 1e-6  # relative: losses this near are one loss
@@ -126,7 +126,7 @@ def measured(study, hparams: dict, thetas, device="cpu") -> list[dict]:
         study, Data(study, [hparams], torch.float32, device), device, "auto", torch.float32
     )
     slots = Slots(study.num_params, torch.float32, engine.device)
-    (row,) = prepared(study, [(0, hparams)], torch.float32)
+    (row,) = slot_rows(study, [(0, hparams)], torch.float32)
     thetas = torch.as_tensor(np.asarray(thetas), dtype=torch.float32)
     slots.fill([(*row[:3], theta) for theta in thetas])
-    return engines.measured(engine, study.task, slots, list(range(len(thetas))))
+    return engines.measure(engine, study.task, slots, list(range(len(thetas))))

@@ -1,8 +1,8 @@
-"""The paper's tasks by the authors' names. A task says what its data are, what is minimised, and
-what the tuner is told; task.py says what a new one must do.
+"""The paper's tasks by the authors' names. A task defines its data, what training minimises and
+what the tuner minimises; task.py says what a new task must do.
 
-All tasks but the first come in named sizes, `forms`: "paper", "small" and "tiny" (text8 also "small
-sample" and so on, of the text that is shipped).
+All tasks but the first come in named sizes, `forms`: "paper", "small" and "tiny" (text8 also in
+"small sample" and so on, with the text that ships with the kit).
 """
 
 from typing import Any
@@ -26,13 +26,13 @@ TASKS: dict[str, type[Any]] = {
 
 
 def task_of(task_type: str) -> type[Any]:
-    """The class of a task. Raises ValueError, with the names there are, for one that is not known."""
+    """The class of a task. Raises ValueError, which lists the known names, for an unknown one."""
     return TASKS[resolve_name("task_type", task_type, TASKS)]
 
 
 def example(task_type: str, form: str = "small", seed: int = 0) -> dict:
-    """The first training sample of a task as plain numbers and text, with what chance and
-    perfection cost; see examples.of.
+    """The first training sample of a task as plain numbers and text, with the losses of chance and
+    of perfection; see examples.of.
     """
     task = task_of(task_type)
     return examples.of(task(form) if task.forms else task(), seed)

@@ -6,62 +6,56 @@ import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import LEFT_OUT, drawn_part, drawn_source, fill
+from .forms import LEFT_OUT, draw_split, fill, source_of
 
 SYMBOLS = "0123456789 -+="
 SPACE, MINUS, PLUS, EQUALS = (SYMBOLS.index(s) for s in " -+=")
 COMPUTE = 6  # most steps between the "=" and the answer (App. B)
-# stream -> the first and the last of its tenths of all problems
+# stream -> the first and the last of the tenths of all problems that it draws from
 TENTHS = {draws.DATA: (0, 7), draws.VALID: (8, 8), draws.EVAL: (9, 9)}
 
 
 def tenth_of(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Which tenth of all problems a + b belongs to, 0 ... 9: a hash of the two numbers, whichever
-    stands first. int64 tensors.
+    """Which tenth of all problems a + b belongs to, 0 ... 9: a hash of the two numbers, the same in
+    either order. int64 tensors.
     """
-    mixed = torch.zeros_like(a)
+    bits = torch.zeros_like(a)
     for number in (torch.minimum(a, b), torch.maximum(a, b)):
-        mixed = mixed + number & draws.MASK
-        for shift, factor in (
-            (16, 0x7FEB352D),
-            (15, 0x846CA68B),
-        ):  # Wellons' `lowbias32`, a bijection of 32 bits
-            mixed = (mixed ^ mixed >> shift) * factor & draws.MASK
-        mixed = mixed ^ mixed >> 16
-    return mixed * 10 >> 32
+        bits = bits + number & draws.MASK
+        # Wellons' `lowbias32`, a bijection of 32 bits
+        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+            bits = (bits ^ bits >> shift) * factor & draws.MASK
+        bits = bits ^ bits >> 16
+    return bits * 10 >> 32
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """a + b with both in -most ... most, as "-343243+93851=", then blanks; the answer
+    """a + b with both numbers in -most ... most, as "-343243+93851=", then blanks; the answer is
     right-aligned, as "   -249392".
 
-    Problems are held out by name (`tenth_of`): eight tenths of all pairs are for training, one for
-    validation, one for evaluation, in every form and for every seed. 5+3 is held out where 3+5 is,
-    which gives its answer away. A problem is drawn uniformly from its part: pairs are drawn from
-    all of them until one belongs.
+    Eight tenths of all pairs (`tenth_of`) are for training, one for validation and one for
+    evaluation, in every form and for every seed. 3+5 and 5+3 are in the same split, since each gives
+    the other's answer away. A problem is drawn uniformly from its split: pairs are drawn from all of
+    them until one belongs to it.
 
     The problem is right-aligned too, so that "=" is always the last of `problem` steps; the first
-    symbol of the answer is due after `compute_steps` blanks more (a hyper-parameter, 1 to 6). A
-    negative second number stands behind the plus sign, as in "1+-2=": so written, the longest
-    problem of the paper's numbers fills 20 steps, and 20 + 6 + 10 are its 36. The loss is the mean
-    over the `scored` symbols of the answer, in nats. `small` has numbers of two digits: a GRU of
-    5,000 parameters learns a good part of them in 20,000 steps, and next to nothing of three.
+    symbol of the answer is due after `compute_steps` more blanks (a hyper-parameter, 1 to 6). A
+    negative second number follows the plus sign, as in "1+-2=". Written like this, the longest
+    problem of the paper's numbers takes 20 steps, and 20 + 6 + 10 are the paper's 36. The loss is
+    the mean over the `scored` symbols of the answer, in nats. `small` has numbers of two digits: a
+    GRU of 5,000 parameters learns a good part of their sums in 20,000 steps, and next to nothing
+    with three digits.
     """
 
     form: str = "small"
     most: int = LEFT_OUT
     batch: int = LEFT_OUT
-    held: int = LEFT_OUT  # samples of each held-out part
-    name, input, every, loss, streams, heads, per_nat = (
-        "arithmetic",
-        "index",
-        True,
-        "softmax",
-        1,
-        1,
-        1.0,
-    )
+    held: int = LEFT_OUT  # samples per split
+    name, input, loss = "arithmetic", "index", "softmax"
+    every = True
+    streams = heads = 1
+    per_nat = 1.0
     n_in = n_out = len(SYMBOLS)
     forms = {
         "paper": dict(**theory.ARITHMETIC["paper"], batch=64, held=8192),
@@ -97,59 +91,53 @@ class Arithmetic:
     def batches(
         self, seed: int, step_K: torch.Tensor, device="cpu"
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Training batches number step_K: inputs_KxTx1xB and targets_KxSx1xB, int32."""
-        return self.drawn(seed, draws.DATA, step_K, device)
+        """The training batches number `step_K`: inputs_KxTx1xB and targets_KxSx1xB, int32."""
+        return self.draw(seed, draws.DATA, step_K, device)
 
-    def held_out(self, seed: int, part: str, device="cpu"):
-        """Inputs, targets and weights_KxB of a part; those of "train" are the first that training
+    def held_out(self, seed: int, split: str, device="cpu"):
+        """Inputs, targets and weights_KxB of a split; "train" has the first problems that training
         sees.
         """
-        return drawn_part(self, seed, part, device)
+        return draw_split(self, seed, split, device)
 
-    def source(self, seed: int, part: str | None = None) -> dict:
-        """What the compiled batches of a held-out part, or of training, are drawn from."""
-        found = drawn_source(seed, part)
-        first, last = TENTHS[found["stream"]]
+    def source(self, seed: int, split: str | None = None) -> dict:
+        """What the compiled batches of a split, or of training, are drawn from."""
+        source = source_of(seed, split)
+        first, last = TENTHS[source["stream"]]
         tenths = {"first_tenth": first, "last_tenth": last}
-        return found | {"problem": self.problem, "most": self.most} | tenths
+        return source | {"problem": self.problem, "most": self.most} | tenths
 
-    def drawn(self, seed, stream, number_K, device):
-        """Inputs and targets of the batches number_K of a stream of random numbers."""
-        return self.written(*self.pairs(seed, stream, number_K, device))
+    def draw(self, seed, stream, number_K, device):
+        """Inputs and targets of the batches `number_K` of a stream of random numbers."""
+        return self.encode(*self.pairs(seed, stream, number_K, device))
 
     def pairs(self, seed, stream, number_K, device="cpu") -> torch.Tensor:
-        """The numbers a and b of each sample, int32, 2 x K x B: the first pair of the stream's part
-        that its blocks of words hold.
+        """The numbers a and b of each sample, int32, 2 x K x B: the first pair of the stream's
+        split among its blocks of random words.
 
-        Block r of sample i of a batch has the index r B + i; its first two words are one pair, its
+        Block r of sample i of a batch has the index r B + i. Its first two words are one pair, its
         last two another.
         """
         low, high = TENTHS[stream]
-        number, place = (
-            number_K.to(device).repeat_interleave(self.batch),
-            torch.arange(self.batch, device=device).repeat(len(number_K)),
-        )
-        found, waiting = (
-            torch.empty(2, len(place), dtype=torch.int32, device=device),
-            torch.arange(len(place), device=device),
-        )
+        number = number_K.to(device).repeat_interleave(self.batch)
+        index = torch.arange(self.batch, device=device).repeat(len(number_K))
+        pairs = torch.empty(2, len(index), dtype=torch.int32, device=device)
+        waiting = torch.arange(len(index), device=device)
         while len(waiting):
-            words = draws.blocks(seed, stream, number[waiting], place[waiting], device)
-            first, other = (
-                torch.stack(two).mul(2 * self.most + 1).bitwise_right_shift(32).sub(self.most)
-                for two in (words[:2], words[2:])
+            block = draws.blocks(seed, stream, number[waiting], index[waiting], device)
+            first, second = (
+                torch.stack(pair).mul(2 * self.most + 1).bitwise_right_shift(32).sub(self.most)
+                for pair in (block[:2], block[2:])
             )
-            belongs, too = (
-                (tenth >= low) & (tenth <= high) for tenth in (tenth_of(*first), tenth_of(*other))
+            first_fits, second_fits = (
+                (tenth >= low) & (tenth <= high) for tenth in (tenth_of(*first), tenth_of(*second))
             )
-            found[:, waiting] = torch.where(belongs, first, other).int()
-            waiting = waiting[~(belongs | too)]
-            place += self.batch
-        return found.view(2, len(number_K), self.batch)
+            pairs[:, waiting] = torch.where(first_fits, first, second).int()
+            waiting = waiting[~(first_fits | second_fits)]
+            index += self.batch
+        return pairs.view(2, len(number_K), self.batch)
 
-    def written(
-        self, a_KxB: torch.Tensor, b_KxB: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def encode(self, a_KxB: torch.Tensor, b_KxB: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The problems and their answers in symbols, int32, K x T x 1 x B and K x S x 1 x B."""
         (count, batch), device = a_KxB.shape, a_KxB.device
         inputs = torch.full((count, self.steps, 1, batch), SPACE, dtype=torch.int32, device=device)
@@ -157,53 +145,36 @@ class Arithmetic:
         b, length = _number(b_KxB, width)
         inputs[:, self.problem - 1, 0] = EQUALS
         inputs[:, self.problem - 1 - width : self.problem - 1, 0] = b
-        # the plus sign and a stand where b ends, so their places differ from sample to sample
+        # the plus sign and a end where b begins, so their positions differ between samples
         a = torch.cat((_number(a_KxB, width)[0], torch.full_like(b[:, :1], PLUS)), 1)
-        place = (
-            torch.arange(self.problem - 2 - width, self.problem - 1, device=device)[None, :, None]
+        last = self.problem - 1
+        position = (
+            torch.arange(last - 1 - width, last, device=device)[None, :, None]
             - length[:, None].long()
         )
-        inputs[:, :, 0].scatter_(1, place, a)
+        inputs[:, :, 0].scatter_(1, position, a)
         return inputs, _number(a_KxB + b_KxB, self.scored)[0][:, :, None]
 
     def chance(self) -> float:
-        """Loss of the best answer that ignores the problem, in nats a symbol: the mean entropy of
-        the answer's places.
-
-        Over all problems, held out or not: the answers of a part differ from them as a sample of so
-        many differs.
+        """The loss of the best answer that ignores the problem, in nats per symbol: the mean
+        entropy of the answer's symbols over all problems, of whichever split.
         """
         return theory.arithmetic_chance(self.most)
 
     def marginal(self) -> np.ndarray:
-        """Probability of each symbol at each place of the answer, S x 14, exactly, over all
-        problems.
+        """The probability of each symbol at each position of the answer, S x 14, over all problems
+        of whichever split.
         """
-        n = 2 * self.most + 1
-
-        def below(m):
-            """Pairs whose sum s has |s| < m; each s is the sum of n - |s| pairs."""
-            m = np.clip(m, 0, n).astype(np.float64)
-            return np.where(m > 0, m * (2 * n - m + 1) - n, 0)
-
         p = np.zeros((self.scored, len(SYMBOLS)))
-        for place in range(self.scored):
-            unit = 10**place
-            blocks = np.arange(0, n, 10 * unit)
-            for digit in range(10):
-                low, high = blocks + digit * unit, blocks + (digit + 1) * unit
-                low = np.maximum(low, unit) if place else low  # no leading zeros
-                p[-1 - place, digit] = (below(np.maximum(low, high)) - below(low)).sum()
-            shorter = below(unit) if place else 0.0
-            minus = (shorter - below(unit // 10)) / 2 if place else 0.0
-            p[-1 - place, MINUS] = minus
-            p[-1 - place, SPACE] = shorter - minus
-        return p / n**2
+        for position in range(self.scored):
+            symbols = theory.answer_probabilities(self.most, position)
+            p[-1 - position, [*range(10), MINUS, SPACE][: len(symbols)]] = symbols
+        return p
 
 
 def _number(value_KxB: torch.Tensor, width: int):
-    """Decimal symbols, right-aligned in `width` places, K x width x B, and how many there are, K x
-    B.
+    """Decimal symbols, right-aligned in `width` positions, K x width x B, and how many symbols each
+    number has, K x B.
     """
     size, negative = value_KxB.abs(), value_KxB < 0
     length = torch.ones_like(size)
@@ -212,13 +183,13 @@ def _number(value_KxB: torch.Tensor, width: int):
     symbols = torch.full(
         (len(size), width, size.shape[1]), SPACE, dtype=torch.int32, device=size.device
     )
-    for place in range(width):
-        digit = size // 10**place % 10
-        beyond = torch.where(negative & (length == place), MINUS, SPACE)
-        symbols[:, width - 1 - place] = torch.where(length > place, digit, beyond)
+    for position in range(width):
+        digit = size // 10**position % 10
+        beyond = torch.where(negative & (length == position), MINUS, SPACE)
+        symbols[:, width - 1 - position] = torch.where(length > position, digit, beyond)
     return symbols, length + negative
 
 
-def spelled(symbols) -> str:
+def spell(symbols) -> str:
     """Symbols as text."""
     return "".join(SYMBOLS[int(s)] for s in symbols)

@@ -1,5 +1,5 @@
-"""One example of each task as plain numbers and text, and what a network pays that ignores its
-input, or makes no mistake.
+"""One example of each task as plain numbers and text, with the loss of a network that ignores its
+input and the loss of one that makes no mistake.
 """
 
 import math
@@ -8,26 +8,29 @@ import numpy as np
 import torch
 
 from .. import theory
-from .arithmetic import spelled
+from .arithmetic import spell
 from .corpus import ALPHABET
 
-# how parentheses are shown; the paper names two of its ten
+# how the types of parentheses are written; the paper names two of its ten
 PAIRS = ("()", "[]", "{}", "<>", "«»", "‹›", "⟨⟩", "⟦⟧", "⌈⌉", "⌊⌋")
 NOISE = "abcdefghij"
 
 
 def of(task, seed: int = 0) -> dict:
-    """The first training sample of a task: what is shown and asked, what chance and perfection
-    cost, and a curve about it.
+    """The first training sample of a task, the losses of chance and of perfection, and a curve that
+    explains them.
 
-    input    numbers_IxT, or a line of text for each stream target   numbers_O, or a line of text
-    first    the step at which the first answer is due, from 0 chance   least loss of an answer that
-    ignores the input; perfect: least loss of all, NaN where nobody knows it; both in `unit` curve
-    x, y, their names, a title and a sentence: what stands behind the costs Raises what the task's
-    data raise.
+    input     numbers_IxT, or one line of text per stream
+    target    numbers_O, or a line of text
+    first     the step at which the first answer is due, counted from 0
+    chance    the least loss of an answer that ignores the input, in `unit`
+    perfect   the least loss of all, in `unit`; NaN where nobody knows it
+    curve     x, y, their labels, a title and a sentence
+
+    Raises OSError or ValueError where the task's text cannot be had.
     """
-    made = EXAMPLES[task.name](task, seed)
-    return {"task": task.name, "form": task.form, "perfect": 0.0, **made}
+    example = EXAMPLES[task.name](task, seed)
+    return {"task": task.name, "form": task.form, "perfect": 0.0, **example}
 
 
 def _per_cap(task, seed):
@@ -47,7 +50,7 @@ def _per_cap(task, seed):
             xlabel="share of labels that are right",
             ylabel="bits stored per label",
             title="equation 22",
-            about="what knowing a share of the labels is worth",
+            about="how many bits it takes to know a share of the labels",
         ),
     )
 
@@ -59,7 +62,7 @@ def _mem_thru(task, seed):
         input=np.concatenate((x[:, None], np.zeros((task.n_in, task.steps - 1))), 1),
         target=y,
         first=task.steps - 1,
-        unit="squared error a number",
+        unit="squared error per number",
         chance=task.chance(),
         curve=dict(
             x=units,
@@ -67,14 +70,14 @@ def _mem_thru(task, seed):
             xlabel="units per layer",
             ylabel="least loss",
             title="the bound",
-            about="the least loss that a linear readout from so many units can have",
+            about="the least loss that a linear readout from so many units can reach",
         ),
     )
 
 
 def _rcf(task, seed):
     x, y = _first(task, seed)
-    known = np.concatenate(([0], np.unique(np.geomspace(1, task.samples, 60).astype(int))))
+    count = np.concatenate(([0], np.unique(np.geomspace(1, task.samples, 60).astype(int))))
     return dict(
         input=np.repeat(x[:, None], task.steps, 1),
         target=y,
@@ -82,12 +85,12 @@ def _rcf(task, seed):
         unit="weighted squared error",
         chance=task.chance(),
         curve=dict(
-            x=known,
-            y=np.array([task.memorised(m) for m in known]),
+            x=count,
+            y=np.array([task.memorised_loss(m) for m in count]),
             xlabel="heaviest samples known",
             ylabel="loss left",
             title="a perfect memory",
-            about="what is left to a network that knows so many of the heaviest samples",
+            about="the loss of a network that knows so many of the heaviest samples",
         ),
     )
 
@@ -100,7 +103,7 @@ def _text8(task, seed):
         input=["".join(ALPHABET[s] for s in x[:, 0])],
         target="".join(ALPHABET[s] for s in y[:, 0]),
         first=task.unscored,
-        unit="bits a character",
+        unit="bits per character",
         chance=task.chance(),
         perfect=math.nan,
         curve=dict(
@@ -109,7 +112,7 @@ def _text8(task, seed):
             xlabel="symbol",
             ylabel="share of the text",
             title="the letters",
-            about="how frequent each symbol is in the training part",
+            about="how frequent each symbol is in the training split",
         ),
     )
 
@@ -142,18 +145,18 @@ def _arithmetic(task, seed):
     entropy = (p * -np.log(np.where(p > 0, p, 1))).sum(1)
     compute = 3  # blanks before the answer, of the 1 to 6 that a trial may choose
     return dict(
-        input=[spelled(x[:, 0])[: task.problem + compute + task.scored]],
-        target=spelled(y[:, 0]),
+        input=[spell(x[:, 0])[: task.problem + compute + task.scored]],
+        target=spell(y[:, 0]),
         problem=task.problem,
         first=task.first_scored({"compute_steps": compute}),
-        unit="nats a symbol",
+        unit="nats per symbol",
         chance=task.chance(),
         curve=dict(
             x=np.arange(1, task.scored + 1),
             y=entropy,
-            xlabel="place in the answer",
-            ylabel="cost of chance, nats",
-            title="place by place",
+            xlabel="position in the answer",
+            ylabel="loss of chance, nats",
+            title="position by position",
             about="the entropy of each symbol of the answer",
         ),
     )
@@ -161,10 +164,14 @@ def _arithmetic(task, seed):
 
 def _first(task, seed):
     """Input and target of the first example of the first batch."""
-    return (part[0, ..., 0].numpy() for part in task.batches(seed, torch.tensor([0])))
+    return (tensor[0, ..., 0].numpy() for tensor in task.batches(seed, torch.tensor([0])))
 
 
 EXAMPLES = {
-    "per_cap": _per_cap, "mem_thru": _mem_thru, "rcf": _rcf, "text8": _text8, "parens_counting": _parens_counting,
+    "per_cap": _per_cap,
+    "mem_thru": _mem_thru,
+    "rcf": _rcf,
+    "text8": _text8,
+    "parens_counting": _parens_counting,
     "arithmetic": _arithmetic,
-}  # fmt: skip
+}

@@ -1,4 +1,4 @@
-"""What the tasks that come in named sizes share: their forms, and their held-out parts."""
+"""What the tasks that come in named sizes share: their forms, and their splits."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from .. import draws
 from ..checks import whole_number
 from ..names import nearest
 
-LEFT_OUT: Any = None  # a field's default: `fill` puts the form's value in its place
-# part -> what its random numbers are drawn for
+LEFT_OUT: Any = None  # the default of a field, which `fill` replaces by the form's value
+# split -> the stream of its random numbers
 STREAMS = {"train": draws.DATA, "valid": draws.VALID, "eval": draws.EVAL}
 
 
 def fill(task):
-    """Gives every field that was left out its value in the form `task.form`. ValueError for a form
-    or a number that cannot be.
+    """Sets every field that was left out to its value in the form `task.form`. Raises ValueError
+    for an unknown form and for a field that is not a whole number of at least 1.
     """
     if task.form not in task.forms:
         raise ValueError(
@@ -31,38 +31,38 @@ def fill(task):
         raise ValueError(f"batch must be a multiple of 16, got {task.batch}. Round it up.")
 
 
-def checked(part: str) -> str:
-    """The name of a held-out part. ValueError, with those there are, for another."""
-    if part not in STREAMS:
+def check_split(split: str) -> str:
+    """`split`, if it is the name of one. Raises ValueError otherwise."""
+    if split not in STREAMS:
         raise ValueError(
-            f"part must be one of {', '.join(STREAMS)}, got {part!r}. Check the spelling."
+            f"split must be one of {', '.join(STREAMS)}, got {split!r}. Check the spelling."
         )
-    return part
+    return split
 
 
 def in_batches(count: int, batch: int) -> int:
-    """How many batches hold `count` samples; the last may be part empty."""
+    """How many batches hold `count` samples; the last of them may be padded."""
     return -(-count // batch)
 
 
-def drawn_part(task, seed: int, part: str, device):
-    """Inputs, targets and weights_KxB of a part of data that never end: its own stream, "train"
-    being the first that training sees.
+def draw_split(task, seed: int, split: str, device):
+    """Inputs, targets and weights_KxB of a split of data that never end. Each split has a stream of
+    its own; "train" has the first batches that training sees.
     """
     count = in_batches(task.held, task.batch)
-    inputs, targets = task.drawn(
-        seed, STREAMS[checked(part)], torch.arange(count, device=device), device
+    inputs, targets = task.draw(
+        seed, STREAMS[check_split(split)], torch.arange(count, device=device), device
     )
     return inputs, targets, even_weights(count, task.batch, device)
 
 
-def drawn_source(seed: int, part: str | None) -> dict:
-    """What native/batches.cpp must know to draw a part of data that never end, beside the task's
-    own fields; None: the training batches.
+def source_of(seed: int, split: str | None) -> dict:
+    """What native/batches.cpp must know, besides the task's own fields, to draw a split of data
+    that never end, or the training batches if `split` is None.
     """
-    return {"seed": seed, "stream": STREAMS[checked(part or "train")]}
+    return {"seed": seed, "stream": STREAMS[check_split(split or "train")]}
 
 
 def even_weights(count: int, batch: int, device) -> torch.Tensor:
-    """weights_KxB, float64, all alike and adding to 1."""
+    """weights_KxB, float64, which are equal and sum to 1."""
     return torch.full((count, batch), 1 / (count * batch), dtype=torch.float64, device=device)

@@ -11,67 +11,65 @@ from ..theory import mutual_information
 
 @dataclass(frozen=True)
 class Perceptron:
-    """Random binary inputs in {0, 1}^n_in, one random label each, read `unroll` steps after the
-    first presentation.
+    """Random binary inputs in {0, 1}^n_in with one random label each, which is read out at the last
+    of `unroll` steps.
 
-    The paper leaves n_in open. The data set is a prefix of one random stream of the study's seed;
-    its length b is a hyper-parameter (`samples_per_param` times the parameters), and so is whether
-    the input is shown at the first step only or at every step. A batch is the next `batch` samples
-    in a circle, so that all samples are seen equally often.
+    The paper leaves n_in open. The data set is a prefix of one random stream of the study's seed.
+    Its length b is a hyper-parameter (`samples_per_param` times the number of parameters), and so is
+    whether the input is shown at the first step only or at every step. A batch is the next `batch`
+    samples, in a circle, so that training sees all samples equally often.
     """
 
     n_in: int = 50
     unroll: int = 5
     batch: int = 128
     n_out: int = 1
-    name, input, every, loss, streams, heads, scored, per_nat = (
-        "per_cap",
-        "bits",
-        True,
-        "binary",
-        1,
-        1,
-        1,
-        1.0,
-    )
+    name, input, loss = "per_cap", "bits", "binary"
+    every = True
+    streams = heads = scored = 1
+    per_nat = 1.0
     form = ""
     forms = {}
 
     def __post_init__(self):
-        for what in ("n_in", "unroll"):
-            whole_number(what, getattr(self, what), 1)
+        for name in ("n_in", "unroll"):
+            whole_number(name, getattr(self, name), 1)
 
     @property
     def steps(self) -> int:
-        """T, the time steps; the answer is read at the last."""
+        """T, the number of time steps; the answer is read out at the last."""
         return self.unroll
 
     def first_scored(self, hparams: dict) -> int:
         return self.unroll - 1
 
     def samples(self, hparams: dict, num_params: int) -> int:
-        """b, the size of the data set (Appendix A: between 0.1 and 10 times the parameters)."""
+        """b, the size of the data set (Appendix A: 0.1 to 10 times the number of parameters)."""
         return max(1, round(hparams["samples_per_param"] * num_params))
 
     def data(self, seed: int, count: int, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs packed 32 to a word, words_WxC int32, and labels_C in {0, 1}, float32: the first
-        `count` samples of the seed's stream.
+        """The first `count` samples of the seed's stream: inputs packed 32 per word, int32 W x C,
+        and labels_C in {0, 1}, float32.
         """
-        words = -(-self.n_in // 32)
-        drawn = draws.words(seed, draws.DATA, torch.arange(count, device=device), words + 1, device)
-        return drawn[:, :words].T.contiguous(), (drawn[:, words] & 1).float()
+        W = -(-self.n_in // 32)
+        random = draws.random_words(
+            seed, draws.DATA, torch.arange(count, device=device), W + 1, device
+        )
+        return random[:, :W].T.contiguous(), (random[:, W] & 1).float()
 
     def unpack(
-        self, words_WxC: torch.Tensor, index: torch.Tensor, dtype=torch.float32
+        self, packed_WxC: torch.Tensor, index: torch.Tensor, dtype=torch.float32
     ) -> torch.Tensor:
-        """Inputs of the samples `index` (any shape): that shape with n_in more, zeros and ones."""
+        """Inputs of the samples `index`, a tensor of any shape: that shape and a last axis of n_in
+        zeros and ones.
+        """
         shift = torch.arange(32, device=index.device, dtype=torch.int32)
-        taken = (words_WxC.T[index][..., None] >> shift) & 1
-        return taken.flatten(-2)[..., : self.n_in].to(dtype)
+        bits = (packed_WxC.T[index][..., None] >> shift) & 1
+        return bits.flatten(-2)[..., : self.n_in].to(dtype)
 
     def losses(self, cross_entropy: float, correct: int, samples: int) -> dict:
-        """Losses and accuracy of a trial: training, validation and evaluation set are one, and the
-        tuner minimises minus the stored bits.
+        """Losses and accuracy of a trial. Training, validation and evaluation set are the same, and
+        the tuner minimises minus the stored bits (equation 22).
         """
         bits = mutual_information(correct, samples)
         return dict(

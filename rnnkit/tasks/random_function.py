@@ -1,5 +1,5 @@
-"""Random continuous functions: a lookup table of random real numbers, the first entries of which
-weigh most (section 3, App. B).
+"""Random continuous functions: a lookup table of random real numbers, whose first entries weigh most
+(section 3, App. B).
 """
 
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import LEFT_OUT, checked, fill, in_batches
+from .forms import LEFT_OUT, check_split, fill, in_batches
 
-ROWS = 1 << 16  # samples of the table made at once
+BLOCK = 1 << 16  # samples of the table that are made at once
 
 
 @dataclass(frozen=True)
 class RandomFunction:
-    """x_i ~ N(0, I), y_i ~ N(0, 1) for i < samples, weighted by beta_i = 1 / (Z (i + tau)); x at
-    every step, y read at the last.
+    """x_i ~ N(0, I), y_i ~ N(0, 1) for i < samples, weighted by beta_i = 1 / (Z (i + tau)); x is
+    shown at every step, and y is read out at the last.
 
     A training batch draws its samples by those weights and takes the plain squared error, whose
-    mean is the paper's weighted loss and varies less. Training, validation and evaluation data are
-    the whole table, each sample by its weight. Silence costs 1. `small` keeps the ratio of tau to
-    samples, hence Z = 5.303, and shortens the paper's 50 steps to 10: the same input at every step
-    and one answer at the last ask nothing of a memory, so the steps only set how deep the network
-    is unrolled.
+    mean is the paper's weighted loss with less variance. Training, validation and evaluation data
+    are the whole table, each sample by its weight. A network that always answers 0 has a loss of 1.
+    `small` keeps the ratio of tau to samples, hence Z = 5.303, and shortens the paper's 50 steps to
+    10: with the same input at every step and one answer at the last, the task needs no memory, so
+    the steps only set how deep the network is unrolled.
     """
 
     form: str = "small"
@@ -33,17 +33,10 @@ class RandomFunction:
     batch: int = LEFT_OUT
     samples: int = LEFT_OUT
     tau: int = LEFT_OUT
-    name, input, every, loss, streams, heads, scored, per_nat = (
-        "rcf",
-        "static",
-        True,
-        "squared",
-        1,
-        1,
-        1,
-        1.0,
-    )
-    n_out = 1
+    name, input, loss = "rcf", "static", "squared"
+    every = True
+    streams = heads = scored = n_out = 1
+    per_nat = 1.0
     forms = {
         "paper": dict(n_in=50, steps=50, batch=32, **theory.RANDOM_FUNCTION["paper"]),
         "small": dict(n_in=50, steps=10, batch=32, **theory.RANDOM_FUNCTION["small"]),
@@ -57,42 +50,40 @@ class RandomFunction:
         return self.steps - 1
 
     def weights(self) -> np.ndarray:
-        """beta_i, float64, adding to 1."""
+        """beta_i, float64, which sum to 1."""
         beta = 1 / (np.arange(self.samples, dtype=np.float64) + self.tau)
         return beta / beta.sum()
 
     def batches(
         self, seed: int, step_K: torch.Tensor, device="cpu"
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Training batches number step_K: inputs_KxIxB and targets_Kx1xB, float32, of samples drawn
-        by their weights.
+        """The training batches number `step_K`: inputs_KxIxB and targets_Kx1xB, float32, of samples
+        drawn by their weights.
         """
-        index = self.drawn(seed, step_K, device)
+        index = self.draw(seed, step_K, device)
         x, y, _ = _table(self, seed, str(device))
         return x[index].transpose(1, 2).contiguous(), y[index][:, None]
 
-    def drawn(self, seed: int, step_K: torch.Tensor, device="cpu") -> torch.Tensor:
-        """Samples of the batches number step_K, int64 K x B, each drawn by its weight."""
+    def draw(self, seed: int, step_K: torch.Tensor, device="cpu") -> torch.Tensor:
+        """The samples of the batches number `step_K`, int64 K x B, each drawn by its weight."""
         u = draws.uniform(seed, draws.ORDER, step_K, self.batch, device)
         return torch.searchsorted(_table(self, seed, str(device))[2], u).clamp_(
             max=self.samples - 1
         )
 
-    def source(self, seed: int, part: str | None = None) -> dict | None:
-        """What the compiled training batches are drawn from; None for the held-out parts, which are
-        not drawn.
-        """
-        if part:
+    def source(self, seed: int, split: str | None = None) -> dict | None:
+        """What the compiled training batches are drawn from; None for a split, which is not drawn."""
+        if split:
             return None
         x, y, sums = _table(self, seed, "cpu")
         table = {"samples": self.samples, "data": x, "answers": y, "sums": sums}
         return {"seed": seed, "stream": draws.ORDER} | table
 
-    def held_out(self, seed: int, part: str, device="cpu"):
-        """The whole table, whatever the part: inputs_KxIxB, targets_Kx1xB and the weights beta, K x
-        B, zero where padded.
+    def held_out(self, seed: int, split: str, device="cpu"):
+        """The whole table, whatever the split: inputs_KxIxB, targets_Kx1xB and the weights beta,
+        K x B, which are zero where padded.
         """
-        checked(part)
+        check_split(split)
         x, y, _ = _table(self, seed, str(device))
         count = in_batches(self.samples, self.batch)
         index = (
@@ -108,14 +99,14 @@ class RandomFunction:
             weight.view(count, self.batch).to(device),
         )
 
-    def memorised(self, count: float) -> float:
-        """Loss that is left to a network which knows the `count` heaviest samples and says 0 to all
+    def memorised_loss(self, count: float) -> float:
+        """The loss of a network that knows the `count` heaviest samples and answers 0 to all
         others: 1 - ln(1 + M / tau) / Z.
         """
-        return float(theory.memorised(count, self.samples, self.tau))
+        return float(theory.memorised_loss(count, self.samples, self.tau))
 
     def chance(self) -> float:
-        """Loss of an answer that ignores the input, on average over tables: the variance of a
+        """The loss of an answer that ignores the input, on average over tables: the variance of a
         target.
         """
         return theory.chance(self.name)
@@ -123,12 +114,13 @@ class RandomFunction:
 
 @lru_cache(maxsize=2)
 def _table(task: RandomFunction, seed: int, device: str):
-    """x_NxI and y_N, float32, and the running sum of the weights, float64; held once a process.
-    Made on the processor, so that a logarithm that rounds otherwise elsewhere changes nothing.
+    """x_NxI and y_N, float32, and the running sum of the weights, float64; kept for the process.
+
+    The processor makes them, since logarithms may be rounded differently on another device.
     """
     table = torch.empty(task.samples, task.n_in + 1)
-    for start in range(0, task.samples, ROWS):
-        row = torch.arange(start, min(start + ROWS, task.samples))
+    for start in range(0, task.samples, BLOCK):
+        row = torch.arange(start, min(start + BLOCK, task.samples))
         table[start : start + len(row)] = draws.normal(seed, draws.DATA, row, task.n_in + 1)
     x, y = table[:, : task.n_in].contiguous(), table[:, task.n_in].contiguous()
     return x.to(device), y.to(device), torch.from_numpy(np.cumsum(task.weights())).to(device)

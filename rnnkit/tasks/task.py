@@ -1,10 +1,9 @@
-"""What a task must say of itself: the protocols that training, the compiled steps and studies rely
-on.
+"""What a task must define: the protocols that training, the compiled steps and studies rely on.
 
-A new task is a frozen dataclass whose fields are what its data follow from (they stand in a study's
-key), with the attributes below, and a line in TASKS. Everything else, such as a figure or an
-example in words, may come later. Dimension letters: K batches, B samples of a batch, T time steps,
-I inputs, O outputs, S scored steps, J streams, H heads.
+A new task is a frozen dataclass whose fields determine its data (they are part of a study's key),
+with the attributes below and a line in TASKS. Everything else, such as a figure or an example in
+words, may come later. Dimension letters: K batches, B samples per batch, T time steps, I inputs,
+O outputs, S scored steps, J streams, H heads.
 """
 
 from typing import ClassVar, Protocol, runtime_checkable
@@ -17,15 +16,15 @@ class Task(Protocol):
     """The shapes of a task, its loss, and when its answers are due.
 
     name    the authors' name, by which studies ask for the task
-    forms   its named sizes: name -> fields; empty where it has none. `form` is the task's own
-    input   "bits": samples of a data set, packed, one vector for all steps; "static": one vector of
-            numbers for all steps; "index": `streams` ones among n_in, anew at each step
-    every   whether a vector is shown at every step, where no hyper-parameter says so
-    loss    "binary": the cross-entropy of one output, in nats; "squared": the mean of squares over
-            outputs; "softmax": the cross-entropy of `heads` groups of classes, their sum, and the
-            mean over the `scored` steps
-    per_nat what a loss is multiplied by before it is stored, as 1 / ln 2 for bits
-    steps   T, all time steps; n_in and n_out are I and O; batch is B, a multiple of 16
+    forms   its named sizes, name -> fields; empty if it has none. `form` is the task's own size
+    input   "bits": packed samples of a data set, one vector for all steps; "static": one vector of
+            numbers for all steps; "index": `streams` ones among n_in inputs, anew at each step
+    every   whether a vector is shown at every step, if no hyper-parameter says so
+    loss    "binary": the cross-entropy of one output, in nats; "squared": the mean square over
+            outputs; "softmax": the cross-entropy summed over `heads` groups of classes and averaged
+            over the `scored` steps, in nats
+    per_nat what a loss is multiplied by before it is stored, such as 1 / ln 2 for bits
+    steps   T, the number of time steps; n_in and n_out are I and O; batch is B, a multiple of 16
     """
 
     name: ClassVar[str]
@@ -44,51 +43,53 @@ class Task(Protocol):
     scored: int
 
     def first_scored(self, hparams: dict) -> int:
-        """The step, from 0, at which the first answer is due: 0 ... steps - scored."""
+        """The step at which the first answer is due, counted from 0: 0 ... steps - scored."""
 
 
 @runtime_checkable
 class Batched(Task, Protocol):
-    """A task whose training data never end, or are drawn from: input "static" or "index"."""
+    """A task with input "static" or "index", whose training data never end or are drawn from a
+    table.
+    """
 
     def batches(self, seed: int, step_K: torch.Tensor, device="cpu"):
-        """Inputs and targets of the training batches number step_K, a function of the arguments
+        """Inputs and targets of the training batches number `step_K`, a function of the arguments
         alone: inputs_KxIxB float32 or inputs_KxTxJxB int32; targets_KxOxB float32 ("squared") or
         targets_KxSxHxB int32 ("softmax").
         """
 
-    def held_out(self, seed: int, part: str, device="cpu"):
-        """Inputs and targets of the part "train", "valid" or "eval", as `batches` shapes them, and
-        weights_KxB, float64, that add to 1; zero where the last batch is padded.
+    def held_out(self, seed: int, split: str, device="cpu"):
+        """Inputs and targets of the split "train", "valid" or "eval", shaped as by `batches`, and
+        weights_KxB, float64, which sum to 1 and are zero where the last batch is padded.
         """
 
-    def source(self, seed: int, part: str | None = None) -> dict | None:
-        """What native/batches.cpp draws the same batches from: its fields by name. None where it
-        does not draw them.
+    def source(self, seed: int, split: str | None = None) -> dict | None:
+        """The fields by name from which native/batches.cpp draws the same batches, of training or
+        of a split; None if it does not draw them.
         """
 
     def chance(self) -> float:
-        """The loss of the best answer that ignores the input, as it is stored."""
+        """The loss of the best answer that ignores the input, in the units that are stored."""
 
 
 @runtime_checkable
 class Stored(Task, Protocol):
-    """A task of one data set that is to be memorised, input "bits": training, validation and
-    evaluation set are one. A batch is the next B samples in a circle.
+    """A task with input "bits": one data set that is to be memorised, which serves as training,
+    validation and evaluation set. A batch is the next B samples, in a circle.
     """
 
     def samples(self, hparams: dict, num_params: int) -> int:
         """The size of a trial's data set, at least 1."""
 
     def data(self, seed: int, count: int, device="cpu"):
-        """words_WxC int32, inputs packed 32 to a word, and labels_C in {0, 1}, float32: the first
-        `count` samples of the seed.
+        """The first `count` samples of the seed: inputs packed 32 per word, int32 W x C, and
+        labels_C in {0, 1}, float32.
         """
 
-    def unpack(self, words_WxC, index, dtype=torch.float32) -> torch.Tensor:
-        """Inputs of the samples `index` (any shape): that shape with I more."""
+    def unpack(self, packed_WxC, index, dtype=torch.float32) -> torch.Tensor:
+        """Inputs of the samples `index`, a tensor of any shape: that shape and a last axis of I."""
 
     def losses(self, cross_entropy: float, correct: int, samples: int) -> dict:
-        """train_loss, valid_loss, eval_loss and accuracy of a trial, of the mean cross-entropy in
-        nats and the right answers of its `samples`.
+        """train_loss, valid_loss, eval_loss and accuracy of a trial, from the mean cross-entropy in
+        nats and the number of right answers among its `samples`.
         """

@@ -8,35 +8,31 @@ import torch
 
 from .. import draws
 from . import corpus as texts
-from .forms import LEFT_OUT, checked, even_weights, fill, in_batches
+from .forms import LEFT_OUT, check_split, even_weights, fill, in_batches
 
 
 @dataclass(frozen=True)
 class Text8:
-    """One of 27 symbols (a blank is 0, then a to z) a step; the answer is the next one, scored from
-    step `unscored` on.
+    """One of 27 symbols per step (a blank is 0, then a to z); the answer is the next symbol, scored
+    from step `unscored` on.
 
-    Each training sample starts at a random place of the first eight tenths of the text; validation
-    and evaluation take places at equal distances of the ninth and the last tenth. The loss is the
-    mean cross-entropy a symbol, stored in bits per character. `corpus` is "text8", "sample"
-    (Shakespeare in the same alphabet, shipped with the kit: not text8) or the path of a text8 file.
+    Each training sample starts at a random position in the first eight tenths of the text; the
+    validation and evaluation samples start at equal distances in the ninth and the last tenth. The
+    loss is the mean cross-entropy per symbol, stored in bits per character. `corpus` is "text8",
+    "sample" (Shakespeare in the same alphabet, which ships with the kit: not text8) or the path of a
+    text8 file.
     """
 
     form: str = "small"
     steps: int = LEFT_OUT
     unscored: int = LEFT_OUT
     batch: int = LEFT_OUT
-    held: int = LEFT_OUT  # samples of each held-out part
+    held: int = LEFT_OUT  # samples per split
     corpus: str = LEFT_OUT
-    name, input, every, loss, streams, heads, per_nat = (
-        "text8",
-        "index",
-        True,
-        "softmax",
-        1,
-        1,
-        1 / math.log(2),
-    )
+    name, input, loss = "text8", "index", "softmax"
+    every = True
+    streams = heads = 1
+    per_nat = 1 / math.log(2)
     n_in = n_out = len(texts.ALPHABET)
     forms = {
         "paper": dict(steps=50, unscored=13, batch=32, held=65_536, corpus="text8"),
@@ -60,8 +56,8 @@ class Text8:
     def first_scored(self, hparams: dict) -> int:
         return self.unscored
 
-    def parts(self) -> dict[str, tuple[int, int]]:
-        """Where each part of the text starts and ends: eight tenths, one, one."""
+    def splits(self) -> dict[str, tuple[int, int]]:
+        """Where each split of the text starts and ends: eight tenths, one and one."""
         size = len(texts.load(self.corpus))
         return {
             "train": (0, size * 8 // 10),
@@ -72,52 +68,51 @@ class Text8:
     def batches(
         self, seed: int, step_K: torch.Tensor, device="cpu"
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Training batches number step_K: inputs_KxTx1xB and targets_KxSx1xB, int32."""
-        words = draws.words(seed, draws.DATA, step_K, self.batch, device)
-        start, end = self.parts()["train"]
-        return self._windows(start + ((words.long() + 2**31) * (end - start - self.steps) >> 32))
+        """The training batches number `step_K`: inputs_KxTx1xB and targets_KxSx1xB, int32."""
+        bits = draws.random_words(seed, draws.DATA, step_K, self.batch, device)
+        start, end = self.splits()["train"]
+        return self._windows(start + ((bits.long() + 2**31) * (end - start - self.steps) >> 32))
 
-    def source(self, seed: int, part: str | None = None) -> dict | None:
-        """What the compiled training batches are drawn from; None for the held-out parts, which are
-        not drawn.
-        """
-        if part:
+    def source(self, seed: int, split: str | None = None) -> dict | None:
+        """What the compiled training batches are drawn from; None for a split, which is not drawn."""
+        if split:
             return None
-        start, end = self.parts()["train"]
+        start, end = self.splits()["train"]
         return {
             "seed": seed,
             "stream": draws.DATA,
             "samples": end - start - self.steps,
-            "data": texts.on(self.corpus, "cpu")[start:end],
+            "data": texts.as_tensor(self.corpus, "cpu")[start:end],
         }
 
-    def held_out(self, seed: int, part: str, device="cpu"):
-        """Inputs, targets and weights_KxB of a part, the same for every seed."""
-        start, end = self.parts()[checked(part)]
+    def held_out(self, seed: int, split: str, device="cpu"):
+        """Inputs, targets and weights_KxB of a split, the same for every seed."""
+        start, end = self.splits()[check_split(split)]
         count = in_batches(self.held, self.batch)
-        places = np.linspace(start, end - self.steps - 1, count * self.batch).astype(np.int64)
-        inputs, targets = self._windows(torch.from_numpy(places).view(count, self.batch).to(device))
+        positions = np.linspace(start, end - self.steps - 1, count * self.batch).astype(np.int64)
+        inputs, targets = self._windows(
+            torch.from_numpy(positions).view(count, self.batch).to(device)
+        )
         return inputs, targets, even_weights(count, self.batch, device)
 
     def _windows(self, first_KxB: torch.Tensor):
-        places = first_KxB[:, None] + torch.arange(self.steps + 1, device=first_KxB.device)[:, None]
-        symbols = (
-            texts.on(self.corpus, str(first_KxB.device))[places]
-            .int()
-            .sub_(96)
-            .clamp_(min=0)[:, :, None]
-        )  # a is 97 in ASCII
+        """Inputs and targets of the samples that start at these positions of the text."""
+        device = first_KxB.device
+        positions = first_KxB[:, None] + torch.arange(self.steps + 1, device=device)[:, None]
+        codes = texts.as_tensor(self.corpus, str(device))[positions]
+        # a is 97 in ASCII, and a blank is less
+        symbols = codes.int().sub_(96).clamp_(min=0)[:, :, None]
         return symbols[:, :-1].contiguous(), symbols[:, 1 + self.unscored :].contiguous()
 
     def marginal(self) -> np.ndarray:
-        """Share of each of the 27 symbols in the training part."""
-        start, end = self.parts()["train"]
+        """The share of each of the 27 symbols in the training split."""
+        start, end = self.splits()["train"]
         codes = np.bincount(texts.load(self.corpus)[start:end], minlength=128)
         return codes[[ord(letter) for letter in texts.ALPHABET]] / (end - start)
 
     def chance(self) -> float:
-        """Loss of the best answer that ignores the input, in bits: the entropy of the training
-        part's letters.
+        """The loss of the best answer that ignores the input, in bits: the entropy of the training
+        split's letters.
         """
         p = self.marginal()
         return float(-(p * np.log2(np.where(p > 0, p, 1))).sum())

@@ -1,12 +1,12 @@
 """Trains a queue of trials through M slots of one shape; four optimisers are one update rule.
 
-A slot whose trial has ended, by its own `train_steps` or by divergence, is given to the next trial
-in the queue, and slots that the queue can no longer fill are dropped: no step is spent on a
-finished trial. On a processor the step is compiled (native/), and there a single slot is best,
-since the whole step of one model then stays in the first two cache levels. On a GPU it is one
-kernel, with a block for each slot; flights.py keeps many studies in training there at once. The
-plain torch step serves machines without a compiler, and cells whose equations the compiler does not
-know; there, many slots share each operation.
+When a trial ends, by its own `train_steps` or by divergence, its slot goes to the next trial in the
+queue, and slots that the queue can no longer fill are dropped: no step is spent on a trial that is
+over. On a processor the step is compiled (native/), and there a single slot is best, since the whole
+step of one model then stays in the first two cache levels. On a GPU the step is one kernel, with one
+block of threads per slot; flights.py keeps many studies in training there at once. The plain torch
+step serves machines without a compiler, and cells whose equations the compiler does not know; there,
+many slots share each operation.
 
 A trial's numbers depend on the study's seed, the trial's number and its hyper-parameters alone, up
 to rounding.
@@ -15,14 +15,15 @@ to rounding.
 import math
 import time
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 import torch
 
 from rnnkit.checks import whole_number
-from rnnkit.training.engines import Data, Engine, check_device, engine_for, measured
+from rnnkit.training.engines import Data, Engine, check_device, engine_for, measure
 from rnnkit.training.rule import coefficients, update
-from rnnkit.training.slots import Slots, prepared
+from rnnkit.training.slots import Slots, slot_rows
 from rnnkit.training.speed import benchmark_step, seconds_per_step
 
 __all__ = [
@@ -38,7 +39,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a trial. Diverged is a value, not an exception: then `infeasible` holds and
+    """What became of a trial. Divergence is a value, not an exception: then `infeasible` holds and
     the losses are NaN.
     """
 
@@ -68,13 +69,14 @@ def train(
     dtype=torch.float32,
     report=None,
 ):
-    """Trains the trials `numbers` of a study with their hyper-parameters; returns one Outcome each,
-    in their order.
+    """Trains the trials `numbers` of a study with their hyper-parameters; returns one Outcome per
+    trial, in their order.
 
     `on_outcome(number, hparams, outcome)` is called as each trial ends, in any order. `stop()` is
-    asked several times a second; once it says True, training ends and unfinished trials are None.
-    `slots` is how many models train at once (default: what is fastest for the engine). `report`, a
-    dict, receives `busy`, the share of slot-steps spent on live trials.
+    called several times per second; once it returns True, training ends, and the outcome of each
+    trial that is not over is None. `slots` is how many models train at once (by default, as many as
+    are fastest for the engine). `report`, a dict, receives `busy`, the share of slot-steps that were
+    spent on live trials. Raises ValueError for arguments that cannot be trained with.
     """
     check_device(device)
     if slots is not None:
@@ -82,31 +84,32 @@ def train(
     hparams, numbers = list(hparams), list(numbers)
     if len(hparams) != len(numbers):
         raise ValueError(
-            f"There must be a number for each set of hyper-parameters, got {len(hparams)} sets and"
+            f"There must be one number per set of hyper-parameters, got {len(hparams)} sets and"
             f" {len(numbers)} numbers."
         )
     if not hparams:
         return []
     engine = engine_for(study, Data(study, hparams, dtype, device), device, engine, dtype)
     slots = slots or engine.slots
-    waiting = prepared(study, zip(numbers, hparams), dtype)
+    queue = slot_rows(study, zip(numbers, hparams), dtype)
     s, outcomes, busy = Slots(study.num_params, dtype, engine.device), {}, Busy()
-    left = len(hparams)
-    while left:
+    remaining = len(hparams)
+    while remaining:
         if stop is not None and stop():
             break
-        new = [row for _, row in zip(range(slots - len(s.trials)), waiting)]
+        # fill the slots, let them train for a moment, and hand out what has ended
+        new = list(islice(queue, slots - len(s.trials)))
         if new:
             s.fill(new)
         advance(engine, s, busy)
-        ended = s.ended()
-        for number, hp, outcome in results(study, engine, s, ended):
+        over = s.at_end()
+        for number, point, outcome in results(study, engine, s, over):
             outcomes[number] = outcome
             if on_outcome is not None:
-                on_outcome(number, hp, outcome)
-        left -= len(ended)
-        if ended:
-            s.keep([i for i in range(len(s.trials)) if i not in set(ended)])
+                on_outcome(number, point, outcome)
+        remaining -= len(over)
+        if over:
+            s.keep([i for i in range(len(s.trials)) if i not in set(over)])
     if report is not None:
         report["busy"] = busy.share
     return [outcomes.get(number) for number in numbers]
@@ -114,7 +117,7 @@ def train(
 
 @dataclass
 class Busy:
-    """Steps of live trials, and steps that slots took or stood still for."""
+    """Steps of live trials, and steps in all, those for which a slot idled included."""
 
     live: int = 0
     all: int = 0
@@ -125,38 +128,39 @@ class Busy:
 
 
 def advance(engine: Engine, s: Slots, busy: Busy):
-    """Lets the engine take some steps of every slot, and shares the time out among them by steps."""
+    """Lets the engine take some steps of every slot, and divides the time among the slots in
+    proportion to their steps.
+    """
     before, start = s.step.clone(), time.perf_counter()
     engine.train(s)
-    taken = (s.step - before).tolist()
-    elapsed, total = time.perf_counter() - start, sum(taken)
+    new_steps = (s.step - before).tolist()
+    duration, total = time.perf_counter() - start, sum(new_steps)
     busy.live += total
-    busy.all += max(taken) * len(taken) if engine.in_step else total
-    for i, steps in enumerate(taken):
-        s.seconds[i] += elapsed * (steps / total if total else 1 / len(taken))
+    busy.all += max(new_steps) * len(new_steps) if engine.in_step else total
+    for i, steps in enumerate(new_steps):
+        s.seconds[i] += duration * (steps / total if total else 1 / len(new_steps))
 
 
-def results(study, engine: Engine, s: Slots, ended):
-    """(number, hparams, Outcome) of the trials in the slots that have ended."""
+def results(study, engine: Engine, s: Slots, over):
+    """(number, hparams, Outcome) of the trials in the slots `over`, which have ended."""
     start = time.perf_counter()
-    sound = [i for i in ended if not s.dead[i] and torch.isfinite(s.theta[i]).all()]
-    found = dict(zip(sound, measured(engine, study.task, s, sound)))
-    each = (time.perf_counter() - start) / max(1, len(ended))
-    for i in ended:
-        seconds = s.seconds[i] + each
-        steps = int(s.step[i])
-        outcome = outcome_of(study, found.get(i), steps, seconds, engine.device, s.theta[i])
+    sound = [i for i in over if not s.dead[i] and torch.isfinite(s.theta[i]).all()]
+    values = dict(zip(sound, measure(engine, study.task, s, sound)))
+    share = (time.perf_counter() - start) / max(1, len(over))
+    for i in over:
+        steps, seconds = int(s.step[i]), s.seconds[i] + share
+        outcome = outcome_of(study, values.get(i), steps, seconds, engine.device, s.theta[i])
         yield *s.trials[i], outcome
 
 
-def outcome_of(study, found, steps, seconds, device, theta) -> Outcome:
-    """The outcome of a trial that has ended: `found` is what was measured (engines.judged), None
-    where it diverged.
+def outcome_of(study, values, steps, seconds, device, theta) -> Outcome:
+    """The outcome of a trial that is over, from its losses and accuracy (engines.measure), or None
+    if it diverged.
     """
     nan = dict.fromkeys(("train_loss", "valid_loss", "eval_loss"), math.nan)
-    infeasible = found is None or not all(math.isfinite(found[name]) for name in nan)
+    infeasible = values is None or not all(math.isfinite(values[name]) for name in nan)
     return Outcome(
-        **nan if infeasible else found,
+        **nan if infeasible else values,
         infeasible=infeasible,
         steps=steps,
         seconds=seconds,

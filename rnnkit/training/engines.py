@@ -1,4 +1,6 @@
-"""What takes the steps: the compiled step on this processor, or the plain torch step on any device."""
+"""The engines, which take the training steps: the compiled step on this processor, the fused step
+on a GPU, and the plain torch step on any device.
+"""
 
 import ctypes
 import math
@@ -14,98 +16,100 @@ from rnnkit import native, networks
 from rnnkit.native import cuda
 from rnnkit.native.batches import batches_of, fields_of
 from rnnkit.tasks.forms import even_weights, in_batches
-from rnnkit.training.graphs import STATE, Graph, NoGraph, capture
+from rnnkit.training.graphs import Graph, NoGraph, capture
 from rnnkit.training.rule import update
-from rnnkit.training.slots import Slots
+from rnnkit.training.slots import STATE, Slots
 
-CHUNK_SECONDS = 0.25  # how long the compiled step runs before someone may ask it to stop
-BATCH_BYTES = (
-    2**25
-    # of batches that are made together for one launch on a GPU: the arithmetic on the way takes ten
-    # times as much
-)
-BLOCK = 64  # training batches that are made together
+CHUNK_SECONDS = 0.25  # how long a compiled step runs before somebody may ask it to stop
+# Batches made together for one launch on a GPU take at most this; making them takes ten times as
+# much.
+BATCH_BYTES = 2**25
+BLOCK = 64  # training batches that are made together on the processor
 EAGER_SLOTS = {"cpu": 32, "cuda": 512}
-PARTS = ("train", "valid", "eval")
+SPLITS = ("train", "valid", "eval")
+NO_LIMIT = 2**31 - 1  # steps per call
 
 
 class Data:
-    """A study's data on one device: made batch by batch, or, for the perceptron task, one set of
-    packed samples that all trials share.
+    """A study's data on one device.
+
+    Most tasks make them batch by batch. A task whose input is "bits" has one set of packed samples,
+    which all trials share: `inputs` (int32, W x C) and `labels` (C), of C samples.
     """
 
     def __init__(self, study, hparams, dtype=torch.float32, device="cpu"):
-        self.task, self.seed, self.dtype, self.device = study.task, study.seed, dtype, device
-        self.bits = self.task.input == "bits"
-        if self.bits:
-            words, labels = self.task.data(
-                study.seed, max(self.task.samples(h, study.num_params) for h in hparams)
-            )
-            self.words, self.labels = words.to(device), labels.to(device, dtype)
-        self._held_out = {}
+        self.task, self.seed = study.task, study.seed
+        self.dtype, self.device = dtype, device
+        self.is_stored = self.task.input == "bits"
+        if self.is_stored:
+            count = max(self.task.samples(point, study.num_params) for point in hparams)
+            inputs, labels = self.task.data(study.seed, count)
+            self.inputs, self.labels = inputs.to(device), labels.to(device, dtype)
+        self._splits = {}
 
-    def _typed(self, numbers):
+    def _cast(self, numbers):
         return numbers.to(self.dtype) if numbers.is_floating_point() else numbers
 
     @cached_property
     def source(self) -> torch.Tensor:
-        """What a GPU draws the training batches from: native/batches.py's fields, as bytes on the
-        device.
+        """The fields from which a GPU draws the training batches (native/batches.py), as bytes on
+        the device.
         """
-        fields, self._drawn_from = fields_of(self.task, self.task.source(self.seed), self.device)
+        # the fields hold addresses of these tensors
+        fields, self._source_tensors = fields_of(
+            self.task, self.task.source(self.seed), self.device
+        )
         return torch.frombuffer(bytearray(fields), dtype=torch.uint8).to(self.device)
 
     def batches(self, step_K):
-        """Inputs and targets of the training batches with these numbers, batch last
-        (tasks/__init__.py).
-        """
-        return tuple(map(self._typed, self.task.batches(self.seed, step_K, self.device)))
+        """Inputs and targets of the training batches number `step_K`, shaped as in tasks/task.py."""
+        return tuple(map(self._cast, self.task.batches(self.seed, step_K, self.device)))
 
-    def _drawn(self, part):
-        """What `task.held_out` gives, made in C++; None where that cannot be."""
+    def split(self, name):
+        """Inputs, targets and weights of a split; weights are None where every sample counts 1.
+
+        Splits that are the same data, as those of a table that is to be memorised, are the same
+        object.
+        """
+        if self.is_stored:
+            return self.inputs, self.labels, None
+        if name not in self._splits:
+            inputs, targets, weights = self._compiled_split(name) or self.task.held_out(
+                self.seed, name, self.device
+            )
+            address = inputs.data_ptr()
+            twins = (s for s in self._splits.values() if s[0].data_ptr() == address)
+            new = self._cast(inputs), self._cast(targets), weights
+            self._splits[name] = next(twins, new)
+        return self._splits[name]
+
+    def _compiled_split(self, name):
+        """The same as `task.held_out`, made in C++; None where C++ cannot make it."""
+        if self.device != "cpu":
+            return None
         try:
-            batches = batches_of(self.task, self.seed, part) if self.device == "cpu" else None
+            batches = batches_of(self.task, self.seed, name)
         except native.Unavailable:
             return None
         if batches is None:
             return None
         count = in_batches(self.task.held, self.task.batch)
-        return (
-            *batches.made(torch.arange(count)),
-            even_weights(count, self.task.batch, self.device),
-        )
-
-    def held_out(self, part):
-        """Inputs, targets and weights of a part of the data; the very same object where two parts
-        are one.
-        """
-        if part not in self._held_out:
-            found = self._drawn(part) or self.task.held_out(self.seed, part, self.device)
-            same = (
-                other
-                for other in self._held_out.values()
-                if other[0].data_ptr() == found[0].data_ptr()
-            )
-            self._held_out[part] = next(same, None) or (
-                self._typed(found[0]),
-                self._typed(found[1]),
-                found[2],
-            )
-        return self._held_out[part]
+        weights = even_weights(count, self.task.batch, self.device)
+        return (*batches.make(torch.arange(count)), weights)
 
 
 class Engine(Protocol):
-    """What takes the training steps of one study's trials. A new one goes into `engine_for`.
+    """Takes the training steps of one study's trials. A new engine goes into `engine_for`.
 
-    Whatever the engine, a trial's numbers depend on the study's seed, its own number and its
-    hyper-parameters alone, up to rounding: never on its slot, on the others, or on how its steps
-    are divided into calls.
+    Whatever the engine, a trial's numbers depend on the study's seed, the trial's own number and
+    its hyper-parameters alone, up to rounding. They never depend on its slot, on the other trials,
+    or on how its steps are divided into calls.
 
-    data            the study's, on the engine's device
-    device, dtype   where the slots' tensors must lie, and of which numbers
-    slots           how many models train at once, unless somebody says otherwise
-    in_step         whether every slot takes each step, so that one that has ended stands still
-    most_watched    steps to ask for at most where somebody looks on
+    data            the study's data, on the engine's device
+    device, dtype   of the slots' tensors
+    slots           how many models train at once by default
+    in_step         whether every slot takes each step, so that a slot whose trial is over idles
+    most_watched    the most steps to ask for per call while somebody watches
     """
 
     data: Data
@@ -116,26 +120,36 @@ class Engine(Protocol):
     most_watched: int
 
     def train(self, s: Slots, chunk: int | None = None):
-        """Up to `chunk` steps of every slot that is neither dead nor has done its `train_steps`,
-        or as many as take a moment; changes theta, m, v, step and dead as training.rule.update
-        says.
+        """Takes up to `chunk` steps, or as many as take a moment, of every slot that is not dead
+        and has not reached its `train_steps`. Changes theta, m, v, step and dead as
+        training.rule.update says.
 
-        A slot whose gradient is not finite is marked dead, and that step is not counted.
+        A slot whose gradient is not finite is marked dead, and that step does not count.
         """
 
-    def evaluate(self, s: Slots, rows: list[int], part: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """For the slots `rows`, on a part of the data ("all" where the task has one data set): the
-        weighted sums of losses, in nats or squared error, and of samples whose answers are all
-        right, both float64 on the processor.
+    def evaluate(
+        self, s: Slots, indices: list[int], split: str
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """For each of the slots `indices`, on a split of the data ("all" where the task has one
+        data set): the weighted sum of losses, in nats or squared error, and the weighted sum of
+        samples whose answers are all right. Both are float64 on the processor.
 
-        An output of 0 is on neither side of a binary label, and among classes that tie none wins.
+        An output of exactly 0 is on neither side of a binary label, and where classes tie, none of
+        them wins.
         """
+
+
+def _chunk(seconds_per_step, models=1) -> int:
+    """Steps per model that take about CHUNK_SECONDS; 8 while their speed is not known."""
+    if seconds_per_step is None:
+        return 8
+    return max(8, int(CHUNK_SECONDS / seconds_per_step / models))
 
 
 class Compiled:
     """The compiled step (native/step.cpp) for one shape of network, on this processor."""
 
-    slots, in_step, most_watched = 1, False, 2**31 - 1
+    slots, in_step, most_watched = 1, False, NO_LIMIT
 
     def __init__(self, study, data, dtype=torch.float32):
         self.data, self.dtype, self.device = data, dtype, "cpu"
@@ -143,190 +157,147 @@ class Compiled:
         self.net = native.Network(
             study.architecture, study.n_layers, study.n_units, study.task, real
         )
-        self.batches = None if data.bits else batches_of(study.task, data.seed, real=real)
-        self.room = self.batches.empty(1) if self.batches else []
+        self.batches = None if data.is_stored else batches_of(study.task, data.seed, real=real)
+        self.buffers = self.batches.empty(1) if self.batches else []
         self.seconds_per_step = None
 
     def train(self, s: Slots, chunk=None):
-        """Up to `chunk` steps of every slot; by default about CHUNK_SECONDS."""
-        fixed, before, start = chunk, int(s.step.sum()), time.perf_counter()
-        chunk = chunk or (
-            8
-            if self.seconds_per_step is None
-            else max(8, int(CHUNK_SECONDS / self.seconds_per_step / len(s.trials)))
-        )
-        if self.data.bits:
-            self.net.train(
-                s.theta, s.m, s.v, s.hp, s.step, s.dead, chunk, self.data.words, self.data.labels
-            )
+        """Takes up to `chunk` steps of every slot; by default about CHUNK_SECONDS of them."""
+        by_default = not chunk
+        steps_before, start = int(s.step.sum()), time.perf_counter()
+        chunk = chunk or _chunk(self.seconds_per_step, len(s.trials))
+        if self.data.is_stored:
+            self.net.train(s.state, chunk, self.data.inputs, self.data.labels)
         elif self.batches:
-            inputs, targets = self.room
-            self.net.train(
-                s.theta, s.m, s.v, s.hp, s.step, s.dead, chunk, inputs, targets, self.batches
-            )
+            inputs, targets = self.buffers
+            self.net.train(s.state, chunk, inputs, targets, self.batches)
         else:
             for i in range(len(s.trials)):
-                self._train_one(s, i, chunk)
-        steps = int(s.step.sum()) - before
-        if steps and not fixed:
+                self._train_slot(s, i, chunk)
+        steps = int(s.step.sum()) - steps_before
+        if steps and by_default:
             self.seconds_per_step = (time.perf_counter() - start) / steps
 
-    def _train_one(self, s, i, chunk):
-        step, row = int(s.step[i]), slice(i, i + 1)
+    def _train_slot(self, s, i, chunk):
+        """Trains slot i on batches that the task makes in Python."""
+        step = int(s.step[i])
         end = min(step + chunk, int(s.column("train_steps")[i]))
+        state = [tensor[i : i + 1] for tensor in s.state]
         while step < end and not s.dead[i]:
             count = min(BLOCK, end - step)
-            batches = self.data.batches(torch.arange(step, step + count))
-            self.net.train(
-                s.theta[row],
-                s.m[row],
-                s.v[row],
-                s.hp[row],
-                s.step[row],
-                s.dead[row],
-                count,
-                *batches,
-            )
+            inputs, targets = self.data.batches(torch.arange(step, step + count))
+            self.net.train(state, count, inputs, targets)
             step += count
 
-    def evaluate(self, s: Slots, rows, part):
-        inputs, targets, weight = (
-            (self.data.words, self.data.labels, None)
-            if self.data.bits
-            else self.data.held_out(part)
-        )
-        loss, right = (
-            torch.zeros(len(rows), dtype=torch.float64),
-            torch.zeros(len(rows), dtype=torch.float64),
-        )
-        self.net.evaluate(
-            s.theta[rows].contiguous(),
-            s.hp[rows].contiguous(),
-            inputs,
-            targets,
-            weight,
-            loss,
-            right,
-        )
-        return loss, right
+    def evaluate(self, s: Slots, indices, split):
+        loss, correct = (torch.zeros(len(indices), dtype=torch.float64) for _ in range(2))
+        theta, hp = s.theta[indices].contiguous(), s.hp[indices].contiguous()
+        inputs, targets, weights = self.data.split(split)
+        self.net.evaluate(theta, hp, inputs, targets, weights, loss, correct)
+        return loss, correct
 
 
 class Fused:
-    """The fused step on a GPU (native/step.cu), a model a block: launches for any state in the
-    device's reach, or whole turns of slots.
+    """The fused step on a GPU (native/step.cu), one block of threads per model.
+
+    `start_training` and `start_evaluation` return at once; `train` and `evaluate` wait for the end.
     """
 
-    slots, in_step, most_watched = 512, False, 2**31 - 1
+    slots, in_step, most_watched = 512, False, NO_LIMIT
 
     def __init__(self, study, data, device, module=None):
-        self.study, self.task, self.data, self.device, self.dtype = (
-            study,
-            study.task,
-            data,
-            device,
-            torch.float32,
-        )
+        self.study, self.task, self.data = study, study.task, data
+        self.device, self.dtype = device, torch.float32
         self.module = module or cuda.module_for(study, str(device))
-        self.arena, self.held, self.seconds_per_step = None, None, None
+        self.draws_batches = self.module.kernel.DRAW >= 0
+        self.arena = self.batches = self.seconds_per_step = None
 
-    def most(self, models) -> int:
-        """Steps of so many models whose batches may be made for one launch."""
-        if self.data.bits or self.module.kernel.DRAW >= 0:
-            return 2**31 - 1
+    def most_steps(self, models) -> int:
+        """The most steps of so many models for which batches are made in one launch."""
+        if self.data.is_stored or self.draws_batches:
+            return NO_LIMIT
         task = self.task
-        numbers = task.batch * (
-            task.steps * task.streams if task.input == "index" else task.n_in + task.n_out
-        )
-        return max(1, BATCH_BYTES // (4 * numbers * models))
+        shape = (task.steps * task.streams) if task.input == "index" else (task.n_in + task.n_out)
+        return max(1, BATCH_BYTES // (4 * task.batch * shape * models))
 
-    def launch(self, stream, s: Slots, chunk, done=None, ticket=0):
-        """Starts up to `chunk` steps of every slot; each block writes the ticket to `done` as it
-        ends (see report in step.cu).
+    def start_training(self, stream, s: Slots, chunk, tickets=None, ticket=0):
+        """Starts up to `chunk` steps of every slot. Each block writes the ticket into `tickets` as
+        it ends (see `report` in step.cu).
         """
-        if self.data.bits:
-            batches, count = (self.data.words, self.data.labels), self.data.words.shape[-1]
-        elif self.module.kernel.DRAW >= 0:
-            batches, count = (self.data.source, None), 0
+        count = 0
+        if self.data.is_stored:
+            batches, count = (self.data.inputs, self.data.labels), self.data.inputs.shape[-1]
+        elif self.draws_batches:
+            batches = self.data.source, None
         else:
             step_K = s.step.to(self.device)[:, None] + torch.arange(chunk, device=self.device)
-            batches, count = self.data.batches(step_K.flatten()), 0
-        self.held = batches  # until the next launch: they are read after this returns
+            batches = self.data.batches(step_K.flatten())
+        self.batches = batches  # the device reads them after this returns
         self.module.train(
             len(s.trials),
             stream,
-            s.theta,
-            s.m,
-            s.v,
-            s.hp,
-            s.step,
-            s.dead,
+            *s.state,
             ctypes.c_int(chunk),
             *batches,
             ctypes.c_int64(count),
             self._arena(len(s.trials)),
-            done,
+            tickets,
             ctypes.c_int64(ticket),
         )
 
-    def judge(self, stream, s: Slots, which, part, loss, right, done=None, ticket=0):
-        """Starts the evaluation, on a part of the data, of the slots where `which` is not 0."""
-        data = (
-            (self.data.words, self.data.labels, None)
-            if self.data.bits
-            else self.data.held_out(part)
-        )
-        count, K = (data[0].shape[-1], 0) if self.data.bits else (0, len(data[0]))
+    def start_evaluation(
+        self, stream, s: Slots, which, split, loss, correct, tickets=None, ticket=0
+    ):
+        """Starts the evaluation, on a split of the data, of the slots where `which` is not 0."""
+        inputs, targets, weights = self.data.split(split)
+        count, batches = (inputs.shape[-1], 0) if self.data.is_stored else (0, len(inputs))
         self.module.evaluate(
             len(s.trials),
             stream,
             s.theta,
             s.hp,
             which,
-            *data[:2],
+            inputs,
+            targets,
             ctypes.c_int64(count),
-            ctypes.c_int64(K),
-            data[2],
+            ctypes.c_int64(batches),
+            weights,
             loss,
-            right,
+            correct,
             self._arena(len(s.trials)),
-            done,
+            tickets,
             ctypes.c_int64(ticket),
         )
 
     def _arena(self, models):
-        if self.arena is None or len(self.arena) < models * self.module.kernel.rest:
-            self.arena = torch.empty(
-                max(1, models * self.module.kernel.rest), dtype=self.dtype, device=self.device
-            )
+        """Global memory for so many models at work."""
+        size = max(1, models * self.module.kernel.global_numbers)
+        if self.arena is None or len(self.arena) < size:
+            self.arena = torch.empty(size, dtype=self.dtype, device=self.device)
         return self.arena
 
     def train(self, s: Slots, chunk=None):
-        """Up to `chunk` steps of every slot; by default about CHUNK_SECONDS."""
-        before, start = int(s.step.sum()), time.perf_counter()
-        wanted = chunk or (
-            8
-            if self.seconds_per_step is None
-            else max(8, int(CHUNK_SECONDS / self.seconds_per_step))
-        )
-        most = self.most(len(s.trials))
-        for first in range(0, wanted, most):
-            self.launch(self.module.current(), s, min(most, wanted - first))
+        """Takes up to `chunk` steps of every slot; by default about CHUNK_SECONDS of them."""
+        steps_before, start = int(s.step.sum()), time.perf_counter()
+        steps, most = chunk or _chunk(self.seconds_per_step), self.most_steps(len(s.trials))
+        for first in range(0, steps, most):
+            self.start_training(self.module.current(), s, min(most, steps - first))
         self.module.wait()
-        if not chunk and int(s.step.sum()) > before:
-            self.seconds_per_step = (time.perf_counter() - start) / wanted
+        if not chunk and int(s.step.sum()) > steps_before:
+            self.seconds_per_step = (time.perf_counter() - start) / steps
 
-    def evaluate(self, s: Slots, rows, part):
+    def evaluate(self, s: Slots, indices, split):
         which = torch.zeros(len(s.trials), dtype=torch.int64, device=self.device)
-        which[rows] = 1
-        loss, right = torch.zeros(2, len(s.trials), dtype=torch.float64, device=self.device)
-        self.judge(self.module.current(), s, which, part, loss, right)
+        which[indices] = 1
+        loss, correct = torch.zeros(2, len(s.trials), dtype=torch.float64, device=self.device)
+        self.start_evaluation(self.module.current(), s, which, split, loss, correct)
         self.module.wait()
-        return loss[rows].cpu(), right[rows].cpu()
+        return loss[indices].cpu(), correct[indices].cpu()
 
 
 class Eager:
-    """The plain torch step, on any device: all slots in each operation. On a GPU its operations are
-    launched as one graph (training/graphs.py), if they can be.
+    """The plain torch step, on any device, with all slots in each operation. On a GPU its
+    operations are launched as one graph (training/graphs.py), if they can be recorded.
     """
 
     in_step, most_watched = True, 16
@@ -343,26 +314,20 @@ class Eager:
         self.matrices = sum(math.prod(s) for name, s in self.shapes.items() if name.startswith("W"))
 
     def _inputs(self, hp, inputs):
-        """The T inputs, M x B x I each, out of a batch of each model, batch last."""
+        """The inputs of all T steps, M x B x I each, out of one batch per model, batch last."""
         if self.task.input == "index":
-            seen = torch.zeros(
-                *inputs.shape[:2],
-                inputs.shape[3],
-                self.task.n_in,
-                dtype=self.dtype,
-                device=self.device,
-            )
-            seen.scatter_(3, inputs.long().transpose(2, 3), 1.0)
-            return list(seen.unbind(1))
+            M, T, _, B = inputs.shape
+            one_hot = torch.zeros(M, T, B, self.task.n_in, dtype=self.dtype, device=self.device)
+            one_hot.scatter_(3, inputs.long().transpose(2, 3), 1.0)
+            return list(one_hot.unbind(1))
         x = inputs.transpose(1, 2)
         later = x * native.column(hp, "every").to(self.dtype)[:, None, None]
         return [x] + [later] * (self.task.steps - 1)
 
     def _outputs(self, theta, hp, inputs, since=None):
-        """z_MxSxBxO at the scored steps of each model, none of which comes before `since`."""
+        """z_MxSxBxO at each model's scored steps, none of which may come before `since`."""
         first = native.column(hp, "first_scored").long()
         since = int(first.min()) if since is None else since
-        scored = torch.arange(self.task.scored, device=self.device)
         z = networks.forward(
             self.study.architecture,
             self.study.n_layers,
@@ -372,11 +337,11 @@ class Eager:
             native.column(hp, "relu") > 0,
             since,
         )
-        at = first[:, None] - since + scored
-        return z[torch.arange(len(z), device=self.device)[:, None], at]
+        step_MxS = first[:, None] - since + torch.arange(self.task.scored, device=self.device)
+        return z[torch.arange(len(z), device=self.device)[:, None], step_MxS]
 
     def _losses(self, z, targets):
-        """Loss of each sample, M x B, and whether all its answers are right."""
+        """The loss of each sample, M x B, and whether all its answers are right."""
         if self.task.loss == "binary":
             z = z[:, -1, :, 0]
             losses = binary_cross_entropy_with_logits(z, targets, reduction="none")
@@ -386,24 +351,22 @@ class Eager:
             return (d * d).mean(2), torch.zeros(d.shape[:2], dtype=torch.bool, device=self.device)
         M, S, B, _ = z.shape
         z, y = z.reshape(M, S, B, self.task.heads, -1), targets.long().transpose(2, 3)
-        each = cross_entropy(z.flatten(0, 3), y.flatten(), reduction="none").reshape(y.shape)
+        losses = cross_entropy(z.flatten(0, 3), y.flatten(), reduction="none").reshape(y.shape)
         answer = z.gather(-1, y[..., None])
-        alone = (~(z < answer)).sum(-1) == 1  # beats all others; among equals nobody is right
-        return each.sum(3).mean(1), alone.all(3).all(1)
+        wins = (~(z < answer)).sum(-1) == 1  # beats all other classes: a tie is not right
+        return losses.sum(3).mean(1), wins.all(3).all(1)
 
     def _batch(self, s):
-        if not self.data.bits:
+        """Inputs and targets of the next step of each slot."""
+        if not self.data.is_stored:
             return self.data.batches(s.step)
-        index = s.step[:, None] * self.task.batch + torch.arange(
-            self.task.batch, device=self.device
-        )
+        batch = self.task.batch
+        index = s.step[:, None] * batch + torch.arange(batch, device=self.device)
         return self._samples(index % s.column("samples").long()[:, None])
 
     def _samples(self, index):
-        return (
-            self.task.unpack(self.data.words, index, self.dtype).transpose(1, 2),
-            self.data.labels[index],
-        )
+        inputs = self.task.unpack(self.data.inputs, index, self.dtype)
+        return inputs.transpose(1, 2), self.data.labels[index]
 
     def step_of(self, state, inputs, targets, since=None) -> dict:
         """The slots' theta, m, v, step and dead after one step; `state` has these and hp."""
@@ -412,13 +375,12 @@ class Eager:
         leaf = theta.detach().requires_grad_()
         loss_MxB, _ = self._losses(self._outputs(leaf, hp, inputs, since), targets)
         (grad,) = torch.autograd.grad(loss_MxB.mean(1).sum(), leaf)
-        new = update(theta, state["m"], state["v"], grad, hp, step, self.matrices)
-        keep, finite = live[:, None], new[3]
-        moved = {
-            name: torch.where(keep, after, state[name])
-            for name, after in zip(("theta", "m", "v"), new)
+        *new, finite = update(theta, state["m"], state["v"], grad, hp, step, self.matrices)
+        after = {
+            name: torch.where(live[:, None], value, state[name])
+            for name, value in zip(("theta", "m", "v"), new)
         }
-        return moved | {
+        return after | {
             "step": step + (live & finite).long(),
             "dead": state["dead"] | (live & ~finite).long(),
         }
@@ -430,43 +392,39 @@ class Eager:
                 return self.graph.train(s, steps, self._batch)
             except NoGraph as reason:
                 self.graph = None
-                tell(f"{self.study.architecture} trains without a CUDA graph: {reason}.")
+                warn_once(f"{self.study.architecture} trains without a CUDA graph: {reason}.")
         for _ in range(steps):
-            state = {name: getattr(s, name) for name in STATE}
-            for name, after in self.step_of(state, *self._batch(s)).items():
-                setattr(s, name, after)
+            state = dict(zip(STATE, s.state))
+            for name, value in self.step_of(state, *self._batch(s)).items():
+                setattr(s, name, value)
 
     @torch.no_grad()
-    def evaluate(self, s: Slots, rows, part):
-        loss, right = [], []
-        for row in rows:
-            one, sums = slice(row, row + 1), torch.zeros(2, dtype=torch.float64, device=self.device)
-            for inputs, targets, weight in self._parts(s, row, part):
-                losses, answers = self._losses(
-                    self._outputs(s.theta[one], s.hp[one], inputs).double(), targets
-                )
-                sums += torch.stack([(losses[0] * weight).sum(), (answers[0] * weight).sum()])
-            loss.append(float(sums[0]))
-            right.append(float(sums[1]))
-        return torch.tensor(loss, dtype=torch.float64), torch.tensor(right, dtype=torch.float64)
+    def evaluate(self, s: Slots, indices, split):
+        sums = torch.zeros(len(indices), 2, dtype=torch.float64)
+        for k, i in enumerate(indices):
+            theta, hp = s.theta[i : i + 1], s.hp[i : i + 1]
+            total = torch.zeros(2, dtype=torch.float64, device=self.device)
+            for inputs, targets, weights in self._split_batches(s, i, split):
+                losses, correct = self._losses(self._outputs(theta, hp, inputs).double(), targets)
+                total += torch.stack([(losses[0] * weights).sum(), (correct[0] * weights).sum()])
+            sums[k] = total
+        return sums[:, 0], sums[:, 1]
 
-    def _parts(self, s, row, part):
-        if self.data.bits:
-            for index in torch.arange(int(s.column("samples")[row]), device=self.device).split(
-                8 * self.task.batch
-            ):
-                yield (
-                    *(x for x in self._samples(index[None])),
-                    torch.ones(len(index), dtype=torch.float64, device=self.device),
-                )
-        else:
-            for inputs, targets, weight in zip(*self.data.held_out(part)):
-                yield inputs[None], targets[None], weight
+    def _split_batches(self, s, i, split):
+        """Inputs, targets and weights of a split for slot i, a batch at a time."""
+        if not self.data.is_stored:
+            for inputs, targets, weights in zip(*self.data.split(split)):
+                yield inputs[None], targets[None], weights
+            return
+        samples = torch.arange(int(s.column("samples")[i]), device=self.device)
+        for index in samples.split(8 * self.task.batch):
+            weights = torch.ones(len(index), dtype=torch.float64, device=self.device)
+            yield *self._samples(index[None]), weights
 
 
 def check_device(device: str) -> str:
-    """`device` if it is here. Raises ValueError for one that is neither cpu nor a CUDA device, or
-    that this machine lacks.
+    """`device`, if this machine has it. Raises ValueError for one that is neither cpu nor a CUDA
+    device, or that is not here.
     """
     if device != "cpu" and not str(device).startswith("cuda"):
         raise ValueError(f"device must be cpu or cuda, got {device!r}.")
@@ -477,91 +435,87 @@ def check_device(device: str) -> str:
     return device
 
 
-_told = set()
+_past_warnings = set()
 
 
-def tell(sentence):
-    """Warns, once for each sentence."""
-    if sentence not in _told:
-        _told.add(sentence)
+def warn_once(sentence):
+    """Warns, once per process and sentence."""
+    if sentence not in _past_warnings:
+        _past_warnings.add(sentence)
         warnings.warn(sentence, stacklevel=5)
 
 
-def tell_plain(study, reason, device="cpu"):
-    """Warns, once for each reason, that a study trains with the plain step."""
+def warn_plain_step(study, reason, device="cpu"):
+    """Warns, once per process and reason, that a study trains with the plain step."""
     how = " in a CUDA graph" if str(device).startswith("cuda") else ""
-    if str(reason) not in _told:
-        _told.add(str(reason))
-        tell(
+    if str(reason) not in _past_warnings:
+        _past_warnings.add(str(reason))
+        warn_once(
             f"{study.architecture} trains with the plain torch step{how}, several times slower:"
             f" {reason}."
         )
 
 
 def engine_for(study, data, device, engine, dtype) -> Engine:
-    """The engine of a study on a device: "compiled", "eager" (the plain step), or "auto", the first
-    where it can be had. Unavailable where "compiled" is asked for and cannot be.
+    """The engine of a study on a device: "compiled", "eager" (the plain step), or "auto", which is
+    compiled where that can be had and plain elsewhere.
+
+    Raises Unavailable where "compiled" is asked for and cannot be had.
     """
     if engine not in ("auto", "compiled", "eager"):
         raise ValueError(f"engine must be auto, compiled or eager, got {engine!r}.")
-    if device == "cpu" and engine != "eager":
+    if engine != "eager":
         try:
-            return Compiled(study, data, dtype)
-        except native.Unavailable as reason:
-            if engine == "compiled":
-                raise
-            tell_plain(study, reason)
-    elif device != "cpu" and engine != "eager":
-        try:
+            if device == "cpu":
+                return Compiled(study, data, dtype)
             if dtype != torch.float32:
                 raise native.Unavailable("the step for a GPU takes 32-bit numbers")
             return Fused(study, data, device)
         except native.Unavailable as reason:
             if engine == "compiled":
                 raise
-            tell_plain(study, reason, device)
+            warn_plain_step(study, reason, device)
     return Eager(study, data, dtype, device)
 
 
-def parts_of(engine, task) -> dict:
-    """The parts of the data to be measured on: each part that is needed -> the same, or an earlier
-    one which is the same data.
-    """
+def splits_of(engine, task) -> dict:
+    """The splits to evaluate on: each split -> itself, or an earlier split that is the same data."""
     if task.input == "bits":
         return {"all": "all"}
     first = {}
-    return {part: first.setdefault(id(engine.data.held_out(part)), part) for part in PARTS}
+    return {split: first.setdefault(id(engine.data.split(split)), split) for split in SPLITS}
 
 
-def judged(task, hp_row, parts: dict, sums: dict) -> dict:
-    """What the store keeps of a finished trial (its three losses and the share of right answers on
-    the evaluation data).
+def losses_and_accuracy(task, hp_row, splits: dict, sums: dict) -> dict:
+    """What the store keeps of a trial that is over: its three losses, and the share of right
+    answers on the evaluation data, NaN where answers are not right or wrong.
 
-    `sums` has, for each part of `parts` that differs from the others, the sums of losses and of
-    right answers.
+    `splits` is what `splits_of` gives; `sums` has, for each of its distinct splits, the sums of
+    losses and of right answers.
     """
     if task.input == "bits":
-        loss, right = sums["all"]
+        loss, correct = sums["all"]
         samples = int(hp_row[native.COLUMNS.index("samples")])
-        return task.losses(float(loss) / samples, round(float(right)), samples)
-    losses = {f"{part}_loss": float(sums[same][0]) * task.per_nat for part, same in parts.items()}
-    return losses | {
-        "accuracy": float(sums[parts["eval"]][1]) if task.loss == "softmax" else math.nan
+        return task.losses(float(loss) / samples, round(float(correct)), samples)
+    values = {
+        f"{split}_loss": float(sums[twin][0]) * task.per_nat for split, twin in splits.items()
     }
+    correct = float(sums[splits["eval"]][1])
+    return values | {"accuracy": correct if task.loss == "softmax" else math.nan}
 
 
-def measured(engine, task, s: Slots, rows) -> list[dict]:
-    """What the store keeps of the finished trials in some slots; see `judged`."""
-    if not rows:
+def measure(engine, task, s: Slots, indices) -> list[dict]:
+    """Evaluates the trials in some slots; `losses_and_accuracy` of each, in their order."""
+    if not indices:
         return []
-    parts = parts_of(engine, task)
-    sums = {part: engine.evaluate(s, rows, part) for part in dict.fromkeys(parts.values())}
+    splits = splits_of(engine, task)
+    sums = {split: engine.evaluate(s, indices, split) for split in dict.fromkeys(splits.values())}
     return [
-        judged(
+        losses_and_accuracy(
             task,
-            s.hp[row],
-            parts,
-            {part: (loss[i], right[i]) for part, (loss, right) in sums.items()},
+            s.hp[i],
+            splits,
+            {split: (loss[k], correct[k]) for split, (loss, correct) in sums.items()},
         )
-        for i, row in enumerate(rows)
+        for k, i in enumerate(indices)
     ]

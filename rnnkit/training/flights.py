@@ -1,9 +1,9 @@
 """Trials of many studies in training at once on one GPU.
 
 A flight is some trials of one study, each in a block of its own, on a stream of its own; flights of
-different studies fill the card together. The host only ever looks: a launch writes its ticket, the
-steps done and the results into memory that both can read, so that no copy and no event has to wait
-its turn among the streams.
+different studies fill the card together. The host only reads memory: a launch writes its ticket, the
+steps done and the results where both can read them, so that no copy and no event has to wait its
+turn among the streams.
 """
 
 import time
@@ -11,139 +11,133 @@ import time
 import torch
 
 from rnnkit.training import outcome_of
-from rnnkit.training.engines import Fused, judged, parts_of
-from rnnkit.training.slots import Slots, prepared
+from rnnkit.training.engines import Fused, losses_and_accuracy, splits_of
+from rnnkit.training.slots import Slots, slot_rows
 
-CHUNK_SECONDS = 0.15  # of a launch: short beside a trial, long beside the host's turn
+CHUNK_SECONDS = 0.15  # of a launch: short compared with a trial, long compared with the host's turn
 
 
 class Flight:
-    """The trials `numbers` of a study with their hyper-parameters, on their way on a device.
+    """The trials `numbers` of a study with their hyper-parameters, in training on a device.
 
-    `land()` is to be called again and again; it gives (number, hparams, Outcome) of what has ended
-    since. `aloft` says whether any trial is left. `data` is the study's, on the device. Unavailable
-    where there is no fused step for the study.
+    `land()` is to be called again and again; each time it gives (number, hparams, Outcome) of the
+    trials that have ended since. `busy` says whether any trial is left. `data` is the study's, on
+    the device. Raises Unavailable where there is no fused step for the study.
+
+    A trial is in training (`aloft`), then waits for its evaluation (`over`), then is in evaluation
+    (`in_evaluation`, with its theta); all three hold slots.
     """
 
     def __init__(self, study, hparams, numbers, data, device, module=None):
         self.study, self.engine = study, Fused(study, data, device, module)
         self.module = self.engine.module
         self.stream, self.side = self.module.stream(), self.module.stream()
-        self.parts = parts_of(self.engine, study.task)
-        # what is measured on is made by torch's own stream, which this flight's do not wait for
+        self.splits = splits_of(self.engine, study.task)
+        # torch's own stream makes the splits, and this flight's streams do not wait for it
         self.module.settle()
         with self.stream.on():
             self.slots = s = Slots(study.num_params, torch.float32, device)
-            s.fill(list(prepared(study, zip(numbers, hparams), torch.float32)))
-        models, seen = len(s.trials), self.module.seen
-        self.total = s.column("train_steps").long().tolist()
+            s.fill(list(slot_rows(study, zip(numbers, hparams), torch.float32)))
+        self.total_steps = s.column("train_steps").long().tolist()
         self.hp_rows = s.hp.cpu().tolist()
-        s.step, s.dead = seen(models, dtype=torch.int64), seen(models, dtype=torch.int64)
-        self.done, self.which, self.judged = (seen(models, dtype=torch.int64) for _ in range(3))
-        different = list(dict.fromkeys(self.parts.values()))
-        self.sums = {part: seen(2, models, dtype=torch.float64) for part in different}
-        # the host looks at these thousands of times a second, and numpy looks faster
-        self.done_seen, self.judged_seen, self.step_seen, self.dead_seen = (
-            x.numpy() for x in (self.done, self.judged, s.step, s.dead)
-        )
-        # rows in training, to be judged, being judged (with their theta)
-        self.aloft, self.ended, self.at_work = (set(range(models)), [], {})
-        self.ticket, self.trial, self.chunk = 0, 0, 64
+        self._share_memory(s)
+        self.aloft, self.over, self.in_evaluation = set(range(len(s.trials))), [], {}
+        self.train_ticket, self.evaluation_ticket, self.chunk = 0, 0, 64
         self._train()
 
-    def _train(self):
-        s = self.slots
-        self.ticket, self.since, self.before = (
-            self.ticket + 1,
-            time.perf_counter(),
-            self.step_seen.copy(),
+    def _share_memory(self, s):
+        """Puts what the device tells the host where both can read it."""
+        models, zeros = len(s.trials), self.module.host_zeros
+        s.step, s.dead, self.train_tickets, self.which, self.evaluation_tickets = (
+            zeros(models, dtype=torch.int64) for _ in range(5)
         )
+        self.sums = {
+            split: zeros(2, models, dtype=torch.float64)
+            for split in dict.fromkeys(self.splits.values())
+        }
+        # the host looks at these thousands of times per second, and numpy looks faster
+        self.np_train_tickets, self.np_evaluation_tickets, self.np_step, self.np_dead = (
+            x.numpy() for x in (self.train_tickets, self.evaluation_tickets, s.step, s.dead)
+        )
+
+    def _train(self):
+        """Launches the next steps."""
+        s = self.slots
+        self.train_ticket += 1
+        self.start, self.steps_before = time.perf_counter(), self.np_step.copy()
+        chunk = min(self.chunk, self.engine.most_steps(len(s.trials)))
         with self.stream.on():
-            self.engine.launch(
-                self.stream.handle,
-                s,
-                min(self.chunk, self.engine.most(len(s.trials))),
-                self.done,
-                self.ticket,
+            self.engine.start_training(
+                self.stream.handle, s, chunk, self.train_tickets, self.train_ticket
             )
 
-    def _judge(self):
-        """Starts the measuring of the trials that have ended; those whose parameters are not finite
-        need none.
+    def _evaluate(self):
+        """Launches the evaluation of the trials that are over; those whose parameters are not
+        finite need none.
         """
         s = self.slots
         with self.side.on():
-            theta = s.theta[self.ended].cpu()
-        self.at_work = dict(zip(self.ended, theta))
-        self.ended, self.trial = [], self.trial + 1
+            theta = s.theta[self.over].cpu()
+        self.in_evaluation = dict(zip(self.over, theta))
+        self.over = []
+        self.evaluation_ticket += 1
         self.which.zero_()
-        self.which[list(self.at_work)] = 1
+        self.which[list(self.in_evaluation)] = 1
+        last = list(self.sums)[-1]
         with self.side.on():
-            for part, (loss, right) in self.sums.items():
-                last = part == list(self.sums)[-1]
-                self.engine.judge(
+            for split, (loss, correct) in self.sums.items():
+                tickets = self.evaluation_tickets if split == last else None
+                self.engine.start_evaluation(
                     self.side.handle,
                     s,
                     self.which,
-                    part,
+                    split,
                     loss,
-                    right,
-                    self.judged if last else None,
-                    self.trial,
+                    correct,
+                    tickets,
+                    self.evaluation_ticket,
                 )
 
     @property
     def busy(self) -> bool:
-        return bool(self.aloft or self.ended or self.at_work)
+        return bool(self.aloft or self.over or self.in_evaluation)
 
-    def land(self, company=1):
-        """What has ended since the last call, as (number, hparams, Outcome); `company` flights
-        share the device, and the time with it.
+    def land(self, n_flights=1):
+        """(number, hparams, Outcome) of what has ended since the last call; `n_flights` flights
+        share the device, and its time.
         """
         s = self.slots
-        if self.aloft and (self.done_seen == self.ticket).all():
-            self._note_chunk(company)
-        if self.at_work and (self.judged_seen == self.trial).all():
-            rows, self.at_work = self.at_work, {}
-            for row, theta in rows.items():
-                sound = not s.dead[row] and bool(torch.isfinite(theta).all())
-                sums = {part: sums[:, row].tolist() for part, sums in self.sums.items()}
-                found = (
-                    judged(self.study.task, self.hp_rows[row], self.parts, sums) if sound else None
-                )
-                yield (
-                    *s.trials[row],
-                    outcome_of(
-                        self.study,
-                        found,
-                        int(s.step[row]),
-                        s.seconds[row],
-                        self.engine.device,
-                        theta,
-                    ),
-                )
-        if self.ended and not self.at_work:
-            self._judge()
+        if self.aloft and (self.np_train_tickets == self.train_ticket).all():
+            self._end_launch(n_flights)
+        if self.in_evaluation and (self.np_evaluation_tickets == self.evaluation_ticket).all():
+            thetas, self.in_evaluation = self.in_evaluation, {}
+            for i, theta in thetas.items():
+                values = None
+                if not s.dead[i] and bool(torch.isfinite(theta).all()):
+                    sums = {split: sums[:, i].tolist() for split, sums in self.sums.items()}
+                    values = losses_and_accuracy(
+                        self.study.task, self.hp_rows[i], self.splits, sums
+                    )
+                steps, seconds, device = int(s.step[i]), s.seconds[i], self.engine.device
+                yield *s.trials[i], outcome_of(self.study, values, steps, seconds, device, theta)
+        if self.over and not self.in_evaluation:
+            self._evaluate()
 
-    def _note_chunk(self, company):
-        """A launch is over: takes down what it did, and starts the next."""
-        s, elapsed = self.slots, time.perf_counter() - self.since
-        longest = max(1, int((self.step_seen - self.before).max()))
-        for row in self.aloft:
-            s.seconds[row] += elapsed / (len(self.aloft) * company)
-        ended = [
-            row
-            for row in self.aloft
-            if self.dead_seen[row] or self.step_seen[row] >= self.total[row]
-        ]
-        self.aloft -= set(ended)
-        self.ended += ended
-        self.chunk = max(8, min(4 * self.chunk, int(longest * CHUNK_SECONDS / max(elapsed, 1e-6))))
+    def _end_launch(self, n_flights):
+        """Notes what a launch did that is over, and starts the next."""
+        s, duration = self.slots, time.perf_counter() - self.start
+        longest = max(1, int((self.np_step - self.steps_before).max()))
+        for i in self.aloft:
+            s.seconds[i] += duration / (len(self.aloft) * n_flights)
+        over = [i for i in self.aloft if self.np_dead[i] or self.np_step[i] >= self.total_steps[i]]
+        self.aloft -= set(over)
+        self.over += over
+        fitting = int(longest * CHUNK_SECONDS / max(duration, 1e-6))
+        self.chunk = max(8, min(4 * self.chunk, fitting))
         if self.aloft:
             self._train()
 
     def close(self):
-        """Gives the streams back. To be called once the flight is no longer busy, or everything is
-        over.
-        """
-        self.module.free(self.stream), self.module.free(self.side)
+        """Gives the streams back. To be called once the flight is no longer busy, or is given up."""
+        self.module.free(self.stream)
+        self.module.free(self.side)

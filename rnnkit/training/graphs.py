@@ -1,16 +1,16 @@
 """The plain step as a CUDA graph: its hundreds or thousands of operations are recorded once and
 then launched together.
 
-A graph reads and writes the same memory each time, so that it has room of its own for as many slots
-as it was recorded with; slots that come and go are copied there and back, and places that nobody
-has stand still. Batches are made outside, since some tasks look at numbers while they draw.
+A graph reads and writes the same memory each time, so it has buffers of its own for as many slots
+as it was recorded with. The slots are copied there and back, and rows that no slot fills idle.
+Batches are made outside of the graph, since some tasks look at numbers while they draw.
 """
 
 from collections.abc import Callable
 
 import torch
 
-STATE = ("theta", "m", "v", "hp", "step", "dead")
+from rnnkit.training.slots import STATE
 
 
 class NoGraph(RuntimeError):
@@ -18,19 +18,22 @@ class NoGraph(RuntimeError):
 
 
 def capture(work, device):
-    """A function that runs, on a GPU, the operations of work(); NoGraph where it cannot be."""
+    """A function that runs the operations of work() on a GPU. Raises NoGraph where they cannot be
+    recorded.
+    """
     try:
         with torch.cuda.device(device):
-            return _captured(work)
+            return _record(work)
     except RuntimeError as reason:
         raise NoGraph(str(reason).strip().split("\n")[0]) from reason
 
 
-def _captured(work):
+def _record(work):
+    # libraries choose and allocate when they are first called, which a graph must not contain
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for _ in range(3):  # libraries choose and allocate when they are first called
+        for _ in range(3):
             work()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
@@ -40,62 +43,64 @@ def _captured(work):
 
 
 class Graph:
-    """Steps of slots by a recorded graph. `step_of(state, inputs, targets, since)` gives the state
-    after a step; `record(work)` gives what does work() again, as `capture` does.
+    """Takes the steps of slots by a recorded graph.
+
+    `step_of(state, inputs, targets, since)` gives the state after a step. `record(work)` gives a
+    function that does work() again, as `capture` does.
     """
 
     def __init__(self, step_of, record):
         self.step_of, self.record = step_of, record
-        # of the graph that was recorded last, if one was
+        # of the graph that was recorded last, if there is one
         self.replay: Callable[[], None] = lambda: None
-        self.room: dict[str, torch.Tensor] = {}
-        self.fitting: list[tuple] = []
+        self.state: dict[str, torch.Tensor] = {}
+        self.batch: list[torch.Tensor] = []
         self.since = 0
 
     def train(self, s, steps: int, batch_of):
-        """So many steps of every slot; `batch_of(s)` gives inputs and targets of the next. NoGraph
-        where they cannot be recorded; then the slots are as they were.
+        """Takes so many steps of every slot; `batch_of(s)` gives the inputs and targets of the
+        next. Raises NoGraph where they cannot be recorded, with the slots as they were.
         """
         first = int(s.column("first_scored").min())
         batch = batch_of(s)
         if not self._fits(s, first, batch):
             self._prepare(s, first, batch)
-        self._take(s)
+        self._load(s)
         count = len(s.trials)
         for k in range(steps):
             if k:
                 batch = batch_of(s)
-            for room, numbers in zip(self.batch, batch):
-                room[:count].copy_(numbers)
+            for buffer, numbers in zip(self.batch, batch):
+                buffer[:count].copy_(numbers)
             self.replay()
-            s.step = self.room["step"][:count].clone()
+            s.step = self.state["step"][:count].clone()
         for name in ("theta", "m", "v", "dead"):
-            setattr(s, name, self.room[name][:count].clone())
+            setattr(s, name, self.state[name][:count].clone())
 
     def _fits(self, s, first, batch) -> bool:
-        shapes = [(numbers.shape[1:], numbers.dtype) for numbers in batch]
-        return (
-            shapes == self.fitting
-            and len(s.trials) <= len(self.room["step"])
-            and first >= self.since
+        """Whether the recorded graph serves these slots, first scored step and batch."""
+        if not self.batch or len(s.trials) > len(self.state["step"]) or first < self.since:
+            return False
+        return all(
+            (buffer.shape[1:], buffer.dtype) == (numbers.shape[1:], numbers.dtype)
+            for buffer, numbers in zip(self.batch, batch)
         )
 
     def _prepare(self, s, first, batch):
-        """Room for these slots, and the graph that works on it."""
+        """Makes buffers for these slots, and records the graph that works on them."""
         self.since = first
-        self.fitting = [(numbers.shape[1:], numbers.dtype) for numbers in batch]
-        self.room = {name: getattr(s, name).clone() for name in STATE}
+        self.state = {name: tensor.clone() for name, tensor in zip(STATE, s.state)}
         self.batch = [numbers.clone() for numbers in batch]
 
         def work():
-            for name, after in self.step_of(self.room, *self.batch, self.since).items():
-                self.room[name].copy_(after)
+            for name, value in self.step_of(self.state, *self.batch, self.since).items():
+                self.state[name].copy_(value)
 
         self.replay = self.record(work)
 
-    def _take(self, s):
-        """Copies the slots into the graph's room; the places left over are marked dead."""
+    def _load(self, s):
+        """Copies the slots into the graph's buffers, and marks the rows left over as dead."""
         count = len(s.trials)
-        for name in STATE:
-            self.room[name][:count].copy_(getattr(s, name))
-        self.room["dead"][count:] = 1
+        for name, tensor in zip(STATE, s.state):
+            self.state[name][:count].copy_(tensor)
+        self.state["dead"][count:] = 1

