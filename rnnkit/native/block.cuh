@@ -1,9 +1,10 @@
-// What a block of THREADS threads does together: the primitives that step.cu is written in, under the names that products.h has for vectors.
-// Matrices of activations have NB columns, the samples of a batch. Each function is called by all threads of a block; those that write
-// for others to read end with a barrier.
+// The primitives of step.cu, which a block of THREADS threads executes together, under the names that products.h has for vectors.
+//
+// Invariant: all threads of a block call each function, and a function that writes what other threads read ends with a barrier.
+// Matrices of activations have NB columns, one per sample of the batch.
 #pragma once
 #ifndef __CUDACC__
-#include "shim.h"  // the same source as C++ threads, for the tests
+#include "shim.h"  // for the tests, which run the same source as C++ threads
 #define DYNAMIC_SHARED(name) float* name = dynamic_shared
 #else
 typedef int int32_t;
@@ -44,16 +45,16 @@ DEVICE V v_sigmoid(V v) { return EACH(sigmoid1, v); }
 DEVICE V v_tanh(V v) { return EACH(tanh1, v); }
 DEVICE V v_relu(V v) { return EACH(relu1, v); }
 DEVICE V v_positive(V v) { return EACH(positive1, v); }
-// A function of single numbers, for each of a vector's
+// Applies a function of single numbers to each element of some vectors.
 template <class F, class... X>
 DEVICE V each(F f, X... v) { return vec(f(v.x...), f(v.y...), f(v.z...), f(v.w...)); }
 
-// ---- a column of numbers that a thread reads four samples of --------------------------------------------------------------
-struct Rows {  // K x B numbers
+// ---- matrices of which a thread reads four samples of a row ---------------------------------------------------------------
+struct Rows {  // (K, B) numbers
     const real* H;
     DEVICE_MEMBER V at(int k, int c) const { return *(const V*)(H + k * NB + c); }
 };
-struct Bits {  // K x B zeros and ones, 32 rows to a word
+struct Bits {  // (K, B) zeros and ones, 32 rows per word
     const int32_t* W;
     DEVICE_MEMBER V at(int k, int c) const {
         const int4 w = *(const int4*)(W + (k / 32) * NB + c);
@@ -84,8 +85,8 @@ DEVICE void accumulate(float (&acc)[TM][4], const real* A, const int (&at)[TM], 
     }
 }
 
-// C[r, c] = bias[r] + base[r, c] + sum of terms of A(r, k) H[k, c]: TM rows x 4 columns a thread; threads side by side have the same
-// rows, so that A is a broadcast.
+// C[r, c] = bias[r] + base[r, c] + sum over terms of A(r, k) H[k, c]. Each thread computes TM rows and 4 columns; neighbouring threads have
+// the same rows, so that A is broadcast to them. `first` stands for the H of the first term. bias: (R), base and C: (R, NB).
 template <int TM, int TERMS, class X>
 DEVICE void product_of(int R, const Term* term, X first, const real* bias, const real* base, real* C) {
     __syncthreads();
@@ -128,7 +129,7 @@ DEVICE float warp_sum(float x) {
     return x;
 }
 
-// Sum over the lanes of a warp of each of 16 values: lane l returns that of value l % 16, and 32 lanes hold each twice.
+// Sums each of 16 values over the lanes of a warp: lane l returns the sum of value l % 16.
 DEVICE float reduce16(float* v) {
 #pragma unroll
     for (int half = 8; half; half /= 2)
@@ -141,7 +142,8 @@ DEVICE float reduce16(float* v) {
     return v[0] + __shfl_xor_sync(0xffffffffu, v[0], 16);
 }
 
-// G[r, k] = sum over t, b of D_t[r, b] X_t[k, b]. A warp makes 4 x 4 numbers, its lanes share steps and samples.
+// G[r, k] = sum over t, b of D_t[r, b] X_t[k, b]. Each warp computes 4 x 4 numbers; its lanes divide steps and samples among themselves.
+// D_t: (R, NB), dstep numbers apart; x_at(t): (K, NB); G: (R, K).
 template <class AT>
 DEVICE void gradient_of(int R, int K, int T, const real* D, int dstep, AT x_at, real* G) {
     __syncthreads();
@@ -185,7 +187,7 @@ DEVICE void matrix_gradient(int R, int K, int T, const real* D, int dstep, const
     gradient_of(R, K, T, D, dstep, RowsAt{H, hstep}, G);
 }
 
-// G[r] = sum over t, b of D_t[r, b]; a warp for each row.
+// G[r] = sum over t, b of D_t[r, b]; one warp per row.
 DEVICE void row_sums(int R, int T, const real* D, int dstep, real* G) {
     __syncthreads();
 #pragma unroll 1
@@ -201,7 +203,7 @@ DEVICE void row_sums(int R, int T, const real* D, int dstep, real* G) {
     __syncthreads();
 }
 
-// D_0 += D_1 + ... + D_{T-1}, each `count` numbers
+// D_0 += D_1 + ... + D_{T-1}, of `count` numbers each.
 DEVICE void sum_steps(int count, int T, real* D, int dstep) {
 #pragma unroll 1
     for (int j = threadIdx.x * VW; j < count; j += THREADS * VW) {
@@ -212,14 +214,14 @@ DEVICE void sum_steps(int count, int T, real* D, int dstep) {
     __syncthreads();
 }
 
-// to = from, `count` numbers, a multiple of four
+// Copies `count` numbers, a multiple of four. Without a barrier.
 DEVICE void move(real* to, const real* from, int count) {
 #pragma unroll 8
     for (int j = threadIdx.x * VW; j < count; j += THREADS * VW) store(to + j, load(from + j));
 }
 
 // ---- symbols --------------------------------------------------------------------------------------------------------------
-// out[r, b] = bias[r] + sum over streams of A[r, symbol of sample b]; A has I columns
+// out[r, b] = bias[r] + sum over streams of A[r, symbol of sample b]. A: (R, I), symbols: (streams, NB), bias: (R), out: (R, NB).
 DEVICE void gather(int R, int I, const real* A, int streams, const int32_t* symbols, const real* bias, real* out) {
     __syncthreads();
     LANES(j, R * NB) {
@@ -231,8 +233,8 @@ DEVICE void gather(int R, int I, const real* A, int streams, const int32_t* symb
     __syncthreads();
 }
 
-// G[r, k] = sum of D_t[r, b] over the t, b, streams whose symbol is k. A warp has four rows, each lane a symbol: the order of the sums
-// is always the same, which atomic additions would not promise.
+// G[r, k] = sum of D_t[r, b] over the t, b and streams whose symbol is k. Each warp has four rows and each lane a symbol, so the order of
+// the sums is always the same, which atomic additions would not guarantee. D_t: (R, NB), symbols: (T, streams, NB), G: (R, I).
 DEVICE void scatter(int R, int I, int T, const real* D, int dstep, int streams, const int32_t* symbols, real* G) {
     __syncthreads();
     for (int r0 = WARP * 4; r0 < R; r0 += WARPS * 4)

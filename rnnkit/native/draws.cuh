@@ -1,11 +1,13 @@
-// Batches of the tasks, made by a block of threads for itself: those of batches.cpp, and so of the tasks in Python, bit for bit.
-// DRAW says which task's; NI, NT, NB, STREAMS and NS are its sizes.
+// Batches of the tasks, which a block of threads makes for itself.
+//
+// Invariant: they equal those of batches.cpp, and so those of the tasks in Python, bit for bit. DRAW says which task draws; NI, NT, NB,
+// STREAMS and NS are its sizes.
 #pragma once
 #include "philox.h"
 
 enum Kind { MEMORY_TASK, FUNCTION_TASK, TEXT_TASK, PARENTHESES_TASK, ARITHMETIC_TASK };
 
-struct Source {  // batches.py's Fields
+struct Source {  // the fields of `Fields` in batches.py; shapes as in batches.cpp
     int64_t kind, seed, stream;
     int64_t batch, n_in, steps, scored;
     int64_t types, cap;
@@ -18,13 +20,13 @@ struct Source {  // batches.py's Fields
 };
 constexpr int GUIDE = 1 << 12;
 
-// Word i of `count` is output i / Q of the block with index i % Q, Q = ceil(count / 4).
+// Word i of `count`: output i / Q of the block with index i % Q, where Q = ceil(count / 4).
 DEVICE word32 word_of(const Source& s, word64 number, int count, int i) {
     const int Q = (count + 3) / 4;
     return philox((word64)s.seed, (word32)s.stream, number, (word32)(i % Q)).at[i / Q];
 }
 
-// Halves of words: `each(i, half)` for i = 0 ... count - 1, in which thread no matter.
+// Calls `each(i, half)` for i = 0 ... count - 1 with the halves of random words, in any thread.
 template <class F>
 DEVICE void halves(const Source& s, word64 number, int count, F each) {
     const int words = count / 2, Q = (words + 3) / 4;
@@ -40,17 +42,17 @@ DEVICE void halves(const Source& s, word64 number, int count, F each) {
     }
 }
 
-// x: NI x NB numbers, the targets too
-DEVICE void draw_memory(const Source& s, word64 number, real* x) {
+// Uniform numbers, which are also the targets.
+DEVICE void draw_memory(const Source& s, word64 number, real* x) {  // x: (NI, NB)
     halves(s, number, NI * NB, [=](int i, int half) { x[i] = ((float)half + 0.5f) * (float)(1.7320508075688772 / 32768); });
 }
 
-// x: NI x NB, y: NB
-DEVICE void draw_function(const Source& s, word64 number, real* x, real* y) {
+// Each sample is the first whose running sum is not below a uniform number.
+DEVICE void draw_function(const Source& s, word64 number, real* x, real* y) {  // x: (NI, NB), y: (NB)
     LANES(b, NB) {
         const double u = ((double)(int32_t)word_of(s, number, NB, b) + (2147483648.0 + 0.5)) * 2.3283064365386963e-10;
-        const int part = (int)(u * GUIDE);
-        int64_t low = s.guide[part], high = s.guide[part + 1];
+        const int bin = (int)(u * GUIDE);
+        int64_t low = s.guide[bin], high = s.guide[bin + 1];
         while (low < high) {
             const int64_t middle = (low + high) / 2;
             if (s.sums[middle] < u) low = middle + 1;
@@ -63,8 +65,8 @@ DEVICE void draw_function(const Source& s, word64 number, real* x, real* y) {
     }
 }
 
-// x: NT x NB, y: NS x NB symbols
-DEVICE void draw_text(const Source& s, word64 number, int32_t* x, int32_t* y) {
+// Windows of the text at random positions.
+DEVICE void draw_text(const Source& s, word64 number, int32_t* x, int32_t* y) {  // symbols, x: (NT, NB), y: (NS, NB)
     LANES(b, NB) {
         const unsigned char* window = (const unsigned char*)s.data + below(word_of(s, number, NB, b) ^ 0x80000000u, (word64)s.samples);
         for (int t = 0; t <= NT; t++) {
@@ -75,10 +77,10 @@ DEVICE void draw_text(const Source& s, word64 number, int32_t* x, int32_t* y) {
     }
 }
 
-// x: NT x STREAMS x NB symbols, offset by stream; y: STREAMS x NB counts
-DEVICE void draw_parentheses(const Source& s, word64 number, int32_t* x, int32_t* y) {
+// Symbols, offset by stream, and how many parentheses of each stream's type are open at the end.
+DEVICE void draw_parentheses(const Source& s, word64 number, int32_t* x, int32_t* y) {  // x: (NT, STREAMS, NB), y: (STREAMS, NB)
     constexpr int J = STREAMS;
-    halves(s, number, NT * J * NB, [=](int i, int half) { x[i] = parenthesis(half + 32768, J) + i / NB % J * 3 * J; });
+    halves(s, number, NT * J * NB, [=](int i, int half) { x[i] = symbol_of(half + 32768, J) + i / NB % J * 3 * J; });
     __syncthreads();
     const int cap = (int)s.cap;
     LANES(i, J * NB) {
@@ -92,8 +94,8 @@ DEVICE void draw_parentheses(const Source& s, word64 number, int32_t* x, int32_t
     }
 }
 
-// Writes a number's symbols from `end` leftwards, a row of NB symbols each; returns how many.
-DEVICE int written(int value, int32_t* end) {
+// Writes the symbols of a number from `end` leftwards; neighbours are NB numbers apart. Returns how many symbols there are.
+DEVICE int write_number(int value, int32_t* end) {
     unsigned size = value < 0 ? -value : value;
     int length = 0;
     do {
@@ -104,24 +106,25 @@ DEVICE int written(int value, int32_t* end) {
     return length;
 }
 
-// x: NT x NB, y: NS x NB symbols: digits, blank 10, minus, plus 12, equals 13
-DEVICE void draw_arithmetic(const Source& s, word64 number, int32_t* x, int32_t* y) {
+// The problem and its answer. Symbols: digits, blank 10, minus 11, plus 12, equals 13.
+DEVICE void draw_arithmetic(const Source& s, word64 number, int32_t* x, int32_t* y) {  // x: (NT, NB), y: (NS, NB)
     LANES(i, NT * NB) x[i] = 10;
     LANES(i, NS * NB) y[i] = 10;
     __syncthreads();
     LANES(b, NB) {
         int first, second;
         draw_pair((word64)s.seed, (word32)s.stream, number, b, NB, (int)s.most, (int)s.first_tenth, (int)s.last_tenth, first, second);
-        int32_t* place = x + (s.problem - 1) * NB + b;
-        *place = 13;
-        place -= NB;
-        place -= written(second, place) * NB;
-        *place = 12;
-        written(first, place - NB);
-        written(first + second, y + (NS - 1) * NB + b);
+        int32_t* end = x + (s.problem - 1) * NB + b;
+        *end = 13;
+        end -= NB;
+        end -= write_number(second, end) * NB;
+        *end = 12;
+        write_number(first, end - NB);
+        write_number(first + second, y + (NS - 1) * NB + b);
     }
 }
 
+// Draws training batch `number` of the kernel's task; all threads may read it afterwards.
 DEVICE void draw(const Source& s, word64 number, void* x, void* y) {
     if (DRAW == MEMORY_TASK) draw_memory(s, number, (real*)x);
     if (DRAW == FUNCTION_TASK) draw_function(s, number, (real*)x, (real*)y);

@@ -1,5 +1,7 @@
-// Vectors of the machine's own width, elementary functions on them, and matrix products of activations (rows of B numbers).
-// REAL is float, or double for the tests.
+// Vectors of the machine's own width, elementary functions on them, and matrix products of activations.
+//
+// Invariant: activations are rows of B numbers, one per sample of the batch, and B is a multiple of the vector width VW, so that no loop has
+// a rest. REAL is float, or double for the tests.
 
 #pragma once
 #include <cmath>
@@ -12,7 +14,7 @@
 #include <xmmintrin.h>
 #endif
 
-// A loop of its own: where it is not inlined, its pointers stay in registers whatever surrounds the call.
+// Marks a loop that is not inlined, so that its pointers stay in registers whatever surrounds the call.
 #define LOOP __attribute__((noinline)) static
 
 typedef REAL real;
@@ -34,7 +36,7 @@ static inline V load(const real* p) { return *reinterpret_cast<const VU*>(p); }
 static inline void store(real* p, V x) { *reinterpret_cast<VU*>(p) = x; }
 static inline V splat(real x) { return V{} + x; }
 
-// a0 b0 a1 b1 ... of the lower, or of the upper, halves of two vectors
+// a0 b0 a1 b1 ..., from the lower (HALF 0) or the upper (HALF 1) halves of two vectors.
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define HAS_SHUFFLE
@@ -54,8 +56,9 @@ static inline V interleaved(V a, V b, std::integer_sequence<int, I...>) {
 static inline V lower(V a, V b) { return interleaved<0>(a, b, std::make_integer_sequence<int, VW>()); }
 static inline V upper(V a, V b) { return interleaved<1>(a, b, std::make_integer_sequence<int, VW>()); }
 
-// Sums of COUNT vectors (a power of two, at most VW): lane i is that of v[i]. Recursive, so that all indices are constants and the vectors
-// stay in registers: pairs are folded into one another, then the partial sums that are left of each, COUNT lanes apart.
+// Sums of the elements of COUNT vectors (a power of two, at most VW): lane i has the sum of v[i]. It is recursive, so that all indices are
+// constants and the vectors stay in registers. First pairs of vectors are folded into one, then the partial sums that remain of each vector,
+// which are COUNT lanes apart.
 template <int APART>
 static inline V sum_apart(V x) {
     if constexpr (APART < VW) {
@@ -75,7 +78,7 @@ static inline V sums(const V* v) {
         return sums<COUNT, LEFT / 2>(half);
     }
 }
-// A square block: lane j of v[i] becomes lane i of v[j] (Stone 1971: perfect shuffles, as many as a place's bits).
+// Transposes a square block: lane j of v[i] becomes lane i of v[j] (Stone 1971: one perfect shuffle per bit of an index).
 static inline void transpose(V* v) {
     V w[VW];
     for (int bit = 1; bit < VW; bit *= 2) {
@@ -84,7 +87,7 @@ static inline void transpose(V* v) {
     }
 }
 
-// The lesser, and the greater, of a number and each lane. NaN stays NaN: a diverged network must not be hidden by a clamp.
+// The lesser and the greater of a number and each lane. NaN stays NaN, since a clamp must not hide that a network has diverged.
 static inline V v_least(real most, V x) {
 #if defined(__AVX512F__)
     if constexpr (sizeof(real) == 4) return (V)_mm512_min_ps((__m512)splat(most), (__m512)x);
@@ -98,7 +101,7 @@ static inline V v_greatest(real least, V x) {
     return x < splat(least) ? splat(least) : x;
 }
 
-// exp: in float a polynomial on [-ln2/2, ln2/2] and an exponent shift (1 ulp or so); in double the library's, lane by lane.
+// exp. In float: a polynomial on [-ln2/2, ln2/2] and a shift of the exponent, within about 1 ulp. In double: the library's, lane by lane.
 static inline V v_exp(V x) {
     if constexpr (sizeof(real) == 4) {
         typedef int32_t VI __attribute__((vector_size(VECTOR_BYTES)));
@@ -119,7 +122,7 @@ static inline V v_exp(V x) {
         return x;
     }
 }
-// 1 / x within 1 ulp, for x of 1 to 1e38
+// 1 / x within 1 ulp, for x from 1 to 1e38.
 static inline V reciprocal(V x) {
 #if defined(__AVX512F__)
     if constexpr (sizeof(real) == 4) {  // an estimate of 14 bits and a Newton step: a division takes as long as ten products
@@ -129,8 +132,8 @@ static inline V reciprocal(V x) {
 #endif
     return splat(1) / x;
 }
-// 1 / (1 + exp(-x)). In float exp(-x) is a power of two whose exponent is rounded once: the error is at most 1e-7, and relative to the
-// sigmoid, which is nearly exp(x) far below zero, 4e-7 at -4 and 4e-6 at -80.
+// 1 / (1 + exp(-x)). In float, exp(-x) is a power of two whose exponent is rounded once: the absolute error is at most 1e-7, and the
+// relative error, far below zero where the sigmoid is nearly exp(x), is 4e-7 at -4 and 4e-6 at -80.
 static inline V v_sigmoid(V x) {
     if constexpr (sizeof(real) == 4) {
         typedef int32_t VI __attribute__((vector_size(VECTOR_BYTES)));
@@ -146,7 +149,7 @@ static inline V v_sigmoid(V x) {
         return reciprocal(splat(1) + v_exp(-x));
     }
 }
-// In float an odd polynomial over an even one on [-8.6, 8.6], beyond which tanh is 1 to the last bit; relative error 3.1e-7.
+// tanh. In float: an odd polynomial over an even one on [-8.6, 8.6], beyond which tanh is 1 to the last bit; the relative error is 3.1e-7.
 static inline V v_tanh(V x) {
     if constexpr (sizeof(real) == 4) {
         x = v_greatest(-8.6f, v_least(8.6f, x));
@@ -168,7 +171,8 @@ static inline V v_tanh(V x) {
 static inline V v_relu(V x) { return x < splat(0) ? splat(0) : x; }
 static inline V v_positive(V x) { return x > splat(0) ? splat(1) : splat(0); }
 
-// A function of single numbers, lane by lane: the machine's own vector operations where it has them. Its names are those of both languages.
+// Applies a function of single numbers lane by lane; the compiler turns it into the machine's own vector operations where there are any.
+// The functions below have the same names in C++ and CUDA.
 using std::cos; using std::exp; using std::fabs; using std::log; using std::log1p; using std::pow; using std::sin; using std::sqrt;
 template <class F, class... X>
 static inline V each(F f, X... x) {
@@ -177,7 +181,8 @@ static inline V each(F f, X... x) {
     return y;
 }
 
-// Numbers too small for a normal float (a saturated gate's gradient, say) count as zero while a step runs: each costs a hundred times another.
+// While a step runs, numbers too small for a normal float (such as the gradient of a saturated gate) count as zero, because each of them
+// takes a hundred times as long as another number.
 struct FlushDenormals {
 #if defined(__SSE__) || defined(_M_X64)
     const unsigned before = _mm_getcsr();
@@ -187,14 +192,15 @@ struct FlushDenormals {
 };
 
 // ---- products ------------------------------------------------------------------------------------------------------------
-// C[r, c] = bias[r] + base[r, c] + sum over terms of sum_k A(r, k) H[k, c]; A(r, k) lies at A[r * row + k * col].
+// C[r, c] = bias[r] + base[r, c] + sum over terms of sum_k A(r, k) H[k, c]. bias: (R), base and C: (R, B); bias and base may be null.
 struct Term {
-    const real* A;
+    const real* A;  // (R, K), where A(r, k) is A[r * row + k * col]
     int row, col;
-    const real* H;
+    const real* H;  // (K, B)
     int K;
 };
 
+// The block of C with the rows r0 ... r0 + MR - 1 and NV vectors of columns from c0 on, which stays in registers.
 template <int MR, int NV>
 LOOP void micro(int terms, const Term* term, int r0, const real* bias, const real* base, real* C, int B, int c0) {
     V acc[MR][NV];
@@ -218,7 +224,7 @@ LOOP void micro(int terms, const Term* term, int r0, const real* bias, const rea
         for (int j = 0; j < NV; j++) store(C + (r0 + i) * B + c0 + j * VW, acc[i][j]);
 }
 
-// Rows of C that are made together: as many as the registers hold.
+// All R rows of C for NV vectors of columns, in blocks of as many rows as the registers hold.
 template <int NV>
 static void panel(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B, int c0) {
     constexpr int most = NV > 2 ? 6 : 12;
@@ -245,7 +251,7 @@ static void panel(int R, int terms, const Term* term, const real* bias, const re
     }
 }
 
-// K in parts of 128, so that a panel of H stays in the first cache level.
+// Divides K into parts of 128, so that a panel of H stays in the first cache level.
 template <int NV>
 static void columns(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B, int c0) {
     int all = 0;
@@ -260,6 +266,7 @@ static void columns(int R, int terms, const Term* term, const real* bias, const 
         }
 }
 
+// The whole product.
 static void product(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B) {
     int c0 = 0;
     for (; c0 + COLUMNS * VW <= B; c0 += COLUMNS * VW) columns<COLUMNS>(R, terms, term, bias, base, C, B, c0);
@@ -268,7 +275,8 @@ static void product(int R, int terms, const Term* term, const real* bias, const 
     for (; c0 < B; c0 += VW) columns<1>(R, terms, term, bias, base, C, B, c0);
 }
 
-// G[r, k] = sum over t, b of D_t[r, b] H_t[k, b]: the gradient of a matrix. D_t and H_t lie dstep and hstep numbers apart.
+// G[r, k] = sum over t, b of D_t[r, b] H_t[k, b]: the gradient of a matrix. D_t: (R, B), dstep numbers apart; H_t: (K, B), hstep numbers
+// apart; G: (R, K), with rows ldg numbers apart. With `add`, the sums are added to G.
 template <int MR, int NR>
 LOOP void outer(int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg, bool add) {
     V acc[MR][NR];
@@ -297,10 +305,10 @@ static void outer_rows(int k0, int k1, int T, const real* D, long dstep, const r
     for (; k < k1; k++) outer<MR, 1>(T, D, dstep, H + (long)k * B, hstep, B, G + k, ldg, add);
 }
 
-// Time steps whose activations are best used together: eight rows of them stay in the first cache level.
+// How many time steps are best taken together: eight rows of their activations stay in the first cache level.
 static int steps_together(int B) { return B < 640 ? 640 / B : 1; }
 
-// Eight rows of H at a time, while D streams by. `add`: to what G holds.
+// The whole gradient of a matrix, eight rows of H at a time, for each of which D is read through once.
 static void matrix_gradient(int R, int K, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, bool add = false) {
     const int part = steps_together(B);
     for (int t = 0; t < T; t += part, add = true) {
@@ -315,6 +323,7 @@ static void matrix_gradient(int R, int K, int T, const real* D, long dstep, cons
     }
 }
 
+// G[r] = sum over t, b of D_t[r, b], for ROWS rows and then for R.
 template <int ROWS>
 LOOP void sum_rows(int T, const real* D, long dstep, int B, real* G, bool add) {
     V acc[ROWS];
@@ -332,7 +341,7 @@ static void row_sums(int R, int T, const real* D, long dstep, int B, real* G, bo
     for (; r < R; r++) sum_rows<1>(T, D + (long)r * B, dstep, B, G + r, add);
 }
 
-// sum = (sum, with `add`) + D_0 + ... + D_{T-1}, n numbers each, dstep apart
+// sum = D_0 + ... + D_{T-1}, or sum += that with `add`. Each has n numbers; D_t are dstep numbers apart.
 static void sum_steps(long n, int T, const real* D, long dstep, real* sum, bool add) {
     for (long j = 0; j < n; j += VW) {
         V s = add ? load(sum + j) : V{};
@@ -342,9 +351,9 @@ static void sum_steps(long n, int T, const real* D, long dstep, real* sum, bool 
 }
 
 // ---- one-hot input -------------------------------------------------------------------------------------------------------
-// A matrix of R x I times vectors that have J ones each is a sum of J of its columns, so it is kept by columns: `table` is R / LD blocks
-// of I x LD (R rounded up), each small enough for the first cache level. symbols: T x J x B, where the ones are. Samples are taken VW at
-// a time and turned into rows of B numbers.
+// A matrix (R, I) times vectors with J ones each is a sum of J of its columns, so it is stored by columns: `table` has R / LD blocks (I, LD),
+// with R rounded up, each small enough for the first cache level. symbols: (T, J, B), the positions of the ones. VW samples are taken at a
+// time and turned into rows of B numbers.
 constexpr int LD = 2 * VW;
 static long table_size(int R, int I) { return (long)((R + LD - 1) / LD) * LD * I; }
 
@@ -353,8 +362,8 @@ static void by_columns(const real* A, int R, int I, real* table) {
         for (int i = 0; i < I; i++)
             for (int r = r0; r < R && r < r0 + LD; r++) table[i * LD + r - r0] = A[(long)r * I + i];
 }
-// Copies of a block that a gradient is gathered in, where they stay in the first cache level: two samples in a row often have one symbol,
-// and would wait for each other.
+// How many copies of a block gather a gradient, if they stay in the first cache level. Neighbouring samples often have the same symbol, and
+// in a single copy they would wait for each other.
 static int copies(int I) { return I * LD * sizeof(real) <= 4096 ? 4 : 1; }
 static void by_rows(const real* table, int R, int I, real* A) {
     const int C = copies(I);
@@ -367,7 +376,7 @@ static void by_rows(const real* table, int R, int I, real* A) {
             }
 }
 
-// C_t[r, b] = bias[r] + sum over j of A[r, symbols_t[j, b]]; C_t lie cstep numbers apart.
+// C_t[r, b] = bias[r] + sum over j of A[r, symbols_t[j, b]]; C_t are cstep numbers apart. bias may be null.
 LOOP void gather(int R, int I, const real* table, int T, int J, const int32_t* symbols, const real* bias, real* C, long cstep, int B) {
     for (int r0 = 0; r0 < R; r0 += LD, table += (long)LD * I)
         for (int t = 0; t < T; t++)
@@ -394,8 +403,8 @@ LOOP void gather(int R, int I, const real* table, int T, int J, const int32_t* s
             }
 }
 
-// The gradient: adds D_t[r, b] to A[r, symbols_t[j, b]] for each t, j and b; D_t lie dstep numbers apart. Here each block of the table has
-// its copies after it.
+// The gradient: adds D_t[r, b] to A[r, symbols_t[j, b]] for each t, j and b; D_t are dstep numbers apart. Here the copies of each block of
+// the table follow it.
 LOOP void scatter(int R, int I, const real* D, long dstep, int T, int J, const int32_t* symbols, int B, real* table) {
     const int C = copies(I);
     for (int r0 = 0; r0 < R; r0 += LD, table += (long)C * LD * I)

@@ -1,17 +1,21 @@
-// One model a block: whole training steps without leaving the multiprocessor. Shapes are constants, which cuda.py defines; the cell's
-// equations are cell.inc, as trace.py prints them; what a block does together is block.cuh. Layouts are those of step.cpp.
+// Whole training steps of one model per block of threads, without leaving the multiprocessor.
 //
-// NU units, NL layers, NI inputs, NO outputs, NT steps, NB samples; INPUT, STREAMS, LOSS, HEADS, NS (scored steps) as in step.cpp, DRAW whose batches
-// are drawn here (below 0: they come from memory);
-// THREADS a block, TILE rows of a product a thread, MEMORY: what lies in shared memory (0 nothing, 1 the parameters, 2 also what one step of
-// a layer uses, 3 also the errors of all its steps, 4 all).
+// Invariant: a block computes the same as step.cpp, up to rounding, with the same layouts; it reads and writes one model's state, and no other
+// block's. Shapes are constants, which cuda.py defines. The cell's equations are cell.inc, printed by trace.py; block.cuh has the primitives.
+//
+//   NU units, NL layers, NI inputs, NO outputs, NT steps, NB samples per batch
+//   INPUT, STREAMS, LOSS, HEADS, NS (scored steps): as in step.cpp
+//   DRAW: the task whose batches are drawn here; below 0, batches come from memory
+//   THREADS per block; TILE: rows of a product per thread
+//   MEMORY: what is in shared memory. 0 nothing, 1 the parameters, 2 also what one step of a layer uses, 3 also the adjoints of all its
+//   steps, 4 everything.
 #include "block.cuh"
 #include "draws.cuh"
 
 enum Input { BITS, DENSE, INDEX };
 enum Loss { BINARY, SQUARED, SOFTMAX };
 
-struct Cell {
+struct Cell {  // as in step.cpp
     const real *Wx, *Wh, *b;
     int inputs;
     const real *ax, *x;
@@ -46,7 +50,7 @@ DEVICE void affine_adjoint(const Cell& c, int map, int maps, const real* base, r
 
 constexpr int N = NU, L = NL, I = NI, O = NO, T = NT, S = NS, n = N * B;
 constexpr bool PROJECT = EQUAL_SIZES && L > 0;
-constexpr int TOP = L ? N : I, READ = PROJECT ? N : MAPS * N, WORDS = (I + 31) / 32;
+constexpr int TOP = L ? N : I, INPUT_ROWS = PROJECT ? N : MAPS * N, WORDS = (I + 31) / 32;
 // theta's blocks, as networks.blocks lays them out
 constexpr int FIRST_INPUTS = PROJECT ? N : I, LAYER = MAPS * N * N + RECURRENT * N * N, LAYER_0 = MAPS * N * FIRST_INPUTS + RECURRENT * N * N;
 DEVICE int inputs_of(int l) { return l ? N : FIRST_INPUTS; }
@@ -57,11 +61,11 @@ DEVICE int at_b(int l) { return at_bp + (PROJECT ? N : 0) + l * (MAPS + STATES) 
 DEVICE int at_h0(int l) { return at_b(l) + MAPS * N; }
 constexpr int at_bo = at_bp + (PROJECT ? N : 0) + L * (MAPS + STATES) * N, P = at_bo + O;
 
-// ---- memory of a model, in numbers; each part a multiple of four -----------------------------------------------------------
+// ---- memory of a model: offsets in numbers, each a multiple of four --------------------------------------------------------
 constexpr int pad(int x) { return (x + 3) / 4 * 4; }
 constexpr int a_theta = 0, a_grad = a_theta + pad(P), a_bits = a_grad + pad(P), a_y = a_bits + (INPUT == BITS ? WORDS * B : 0),
               a_part = a_y + (INPUT == BITS ? B : 0), LEVEL_1 = a_part + pad(WARPS);
-constexpr int TOP_ROWS = L > 1 ? T : S;  // steps of errors that come down to a layer; the top one hears of the scored steps alone
+constexpr int TOP_ROWS = L > 1 ? T : S;  // steps whose adjoints come down to a layer; the top layer receives those of scored steps alone
 constexpr int a_ax = LEVEL_1, a_ds = a_ax + (PROJECT || !L ? 0 : MAPS * n), a_darg = a_ds + STATES * n, a_own = a_darg + (ARGS ? n : 0),
               LEVEL_2 = a_own + (MEMORY < 3 ? MAPS * n : 0);
 constexpr int a_dpre = LEVEL_2, a_dup = a_dpre + (L ? MAPS * n * T : 0), LEVEL_3 = a_dup + (L > 1 ? 2 : L) * TOP_ROWS * n;
@@ -72,27 +76,29 @@ constexpr int a_p = LEVEL_3, a_dp = a_p + (PROJECT ? n * T : 0), a_x = a_dp + (P
               a_z = a_targets + TARGETS, a_dz = a_z + S * O * B, a_layers = a_dz + S * O * B;
 constexpr int l_s = 0, l_save = l_s + n * STATES * (T + 1), l_arg = l_save + n * SAVES * T, l_up = l_arg + n * ARGS * T,
               PER_LAYER = l_up + (UP_IS_STATE ? 0 : n * T);
-constexpr bool WINDOW = MEMORY == 4 && L > 1;  // one layer in shared memory, the others wait elsewhere
+constexpr bool WINDOW = MEMORY == 4 && L > 1;  // one layer is in shared memory, and the others wait in global memory
 constexpr int a_below = a_layers + PER_LAYER, LEVEL_4 = L ? a_below + (L > 1 ? T * n : 0) : a_layers;
 constexpr int ARENA = WINDOW ? LEVEL_4 + (L - 1) * PER_LAYER : a_layers + L * PER_LAYER;
 constexpr int LEVELS[5] = {0, LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4}, SHARED = LEVELS[MEMORY], REST = ARENA - SHARED;
 
 enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
 
+// The model at work.
 struct Model {
-    real *shared, *rest;  // numbers below SHARED lie in the one, the others in the other
-    const double* hp;
+    real *shared, *rest;     // memory: offsets below SHARED are in shared memory, the others in global memory
+    const double* hp;        // (HYPERS)
     bool relu, every;
-    int first, steps;  // the first scored step, and how many it runs (first + S)
-    const real* x;     // I x B (DENSE)
-    const int32_t* symbols;  // T x streams x B (INDEX)
+    int first, steps;        // the first scored step, and how many steps the model runs (first + S)
+    const real* x;           // (I, B), with DENSE
+    const int32_t* symbols;  // (T, STREAMS, B), with INDEX
 };
+// The memory at an offset that is in shared memory from a level of MEMORY on.
 DEVICE real* in(const Model& q, int at, int level) { return MEMORY >= level ? q.shared + at : q.rest + (at - SHARED); }
 DEVICE real* theta_of(const Model& q) { return in(q, a_theta, 1); }
 DEVICE real* grad_of(const Model& q) { return in(q, a_grad, 1); }
 DEVICE int32_t* bits_of(const Model& q) { return (int32_t*)in(q, a_bits, 1); }
 DEVICE real* layer_of(const Model& q, int l) { return in(q, a_layers + (WINDOW ? 0 : l * PER_LAYER), 4); }
-DEVICE real* kept_of(const Model& q, int l) { return q.rest + l * PER_LAYER; }  // a layer that waits
+DEVICE real* waiting_layer_of(const Model& q, int l) { return q.rest + l * PER_LAYER; }  // with WINDOW
 constexpr int UP_STEP = UP_IS_STATE ? STATES * n : n, BELOW_STEP = WINDOW ? n : UP_STEP;
 DEVICE real* up_in(real* layer, int t) { return layer + (UP_IS_STATE ? l_s + STATES * n : l_up) + t * UP_STEP; }
 DEVICE real* up_of(const Model& q, int l, int t) { return up_in(layer_of(q, l), t); }
@@ -101,7 +107,7 @@ DEVICE real* below_of(const Model& q, int l, int t) {  // what layer l reads of 
 }
 DEVICE real* d_pre_of(const Model& q, int t) { return in(q, a_dpre, 3) + t * MAPS * n; }  // of the layer at work
 DEVICE real* d_up_of(const Model& q, int l) { return in(q, a_dup, 3) + l % 2 * TOP_ROWS * n; }
-DEVICE bool shown(const Model& q, int t) { return INPUT == INDEX || t == 0 || q.every; }
+DEVICE bool shows_input(const Model& q, int t) { return INPUT == INDEX || t == 0 || q.every; }
 
 struct Pointers {
     real *s[STATES + 1], *s_next[STATES + 1], *save[SAVES + 1], *arg[ARGS + 1], *d_s[STATES + 1];
@@ -122,7 +128,7 @@ DEVICE Cell cell_at(const Model& q, int l, int t, Pointers& p) {
     const real* theta = theta_of(q);
     Cell c;
     c.Wx = theta + at_Wx(l), c.Wh = theta + at_Wh(l), c.b = theta + at_b(l), c.inputs = inputs_of(l);
-    c.ax = from_input && shown(q, t) ? in(q, a_ax, 2) : nullptr;
+    c.ax = from_input && shows_input(q, t) ? in(q, a_ax, 2) : nullptr;
     c.x = from_input ? nullptr : l == 0 ? in(q, a_p, 4) + t * n : below_of(q, l, t);
     c.s = p.s, c.s_next = p.s_next, c.up = up_of(q, l, t), c.pre = in(q, a_pre, MEMORY < 3 ? 2 : 3), c.save = p.save, c.arg = p.arg;
     c.d_pre = d_pre_of(q, t), c.d_s = p.d_s;
@@ -133,7 +139,7 @@ DEVICE Cell cell_at(const Model& q, int l, int t, Pointers& p) {
     return c;
 }
 
-// out = A x + bias, x the static input of the batch
+// out = A x + bias, where x is the static input of the batch. A: (R, I), bias: (R), out: (R, B)
 template <int TM>
 DEVICE void product_of_input(const Model& q, int R, const real* A, const real* bias, real* out) {
     const Term term = {A, I, 1, q.x, I};
@@ -145,7 +151,7 @@ DEVICE void gradient_by_input(const Model& q, int R, const real* D, real* G) {
     else matrix_gradient(R, I, 1, D, 0, q.x, 0, G);
 }
 
-// What layer 0 reads, before the steps: the projection p of the input at all steps, or W x of a static input.
+// Computes, before the steps, what layer 0 reads: the projection p of the input at all steps, or W x of a static input.
 DEVICE void read_input(const Model& q) {
     const real *theta = theta_of(q), *bias = theta + at_bp;
     if (PROJECT) {
@@ -162,12 +168,13 @@ DEVICE void read_input(const Model& q) {
     } else if (L && INPUT != INDEX) product_of_input<TILE>(q, MAPS * N, theta + at_Wx(0), nullptr, in(q, a_ax, 2));
 }
 
+// Copies what a layer sends up to where the layer above reads it, with WINDOW.
 DEVICE void move_ups(const Model& q, real* layer) {
 #pragma unroll 1
     for (int t = 0; t < q.steps; t++) move(in(q, a_below, 4) + t * n, up_in(layer, t), n);
 }
 
-// outputs z at the scored steps, S x O x B
+// The outputs z (S, O, B) at the scored steps.
 DEVICE void forward(const Model& q) {
     const real* theta = theta_of(q);
     real* z = in(q, a_z, 4);
@@ -190,7 +197,7 @@ DEVICE void forward(const Model& q) {
         }
         if (WINDOW && l < L - 1) {
             __syncthreads();
-            move(kept_of(q, l), layer_of(q, l), PER_LAYER);
+            move(waiting_layer_of(q, l), layer_of(q, l), PER_LAYER);
             move_ups(q, layer_of(q, l));
             __syncthreads();
         }
@@ -202,6 +209,7 @@ DEVICE void forward(const Model& q) {
     }
 }
 
+// The gradients of the parameters of layer l, from the adjoints of all its steps.
 DEVICE void layer_gradient(const Model& q, int l) {
     real *a = layer_of(q, l), *D = d_pre_of(q, 0), *g = grad_of(q);
     row_sums(STATES * N, 1, in(q, a_ds, 2), 0, g + at_h0(l));
@@ -220,14 +228,14 @@ DEVICE void layer_gradient(const Model& q, int l) {
     real *E = PROJECT ? in(q, a_dp, 4) : D, *to = g + (PROJECT ? 0 : at_Wx(0));
     if (PROJECT) row_sums(N, q.steps, E, n, g + at_bp);
     if (INPUT == INDEX) {
-        scatter(READ, I, q.steps, E, READ * B, STREAMS, q.symbols, to);
+        scatter(INPUT_ROWS, I, q.steps, E, INPUT_ROWS * B, STREAMS, q.symbols, to);
         return;
     }
-    if (q.every) sum_steps(READ * B, q.steps, E, READ * B);
-    gradient_by_input(q, READ, E, to);
+    if (q.every) sum_steps(INPUT_ROWS * B, q.steps, E, INPUT_ROWS * B);
+    gradient_by_input(q, INPUT_ROWS, E, to);
 }
 
-// gradient of sum(dz * z) with respect to theta
+// The gradient of sum(dz * z) with respect to theta. Reads what forward has left in memory.
 DEVICE void backward(const Model& q) {
     const real *theta = theta_of(q), *dz = in(q, a_dz, 4);
     real* g = grad_of(q);
@@ -260,8 +268,8 @@ DEVICE void backward(const Model& q) {
         layer_gradient(q, l);
         if (WINDOW && l) {
             __syncthreads();
-            move(layer_of(q, l - 1), kept_of(q, l - 1), PER_LAYER);
-            if (l > 1) move_ups(q, kept_of(q, l - 2));
+            move(layer_of(q, l - 1), waiting_layer_of(q, l - 1), PER_LAYER);
+            if (l > 1) move_ups(q, waiting_layer_of(q, l - 2));
             __syncthreads();
         }
     }
@@ -293,7 +301,7 @@ DEVICE void loss_gradient(const Model& q, const void* targets) {
     }
 }
 
-// Loss of sample b (nats, or squared error), and whether all its answers are right.
+// The loss of sample b (in nats, or squared error), and whether all its answers are right.
 DEVICE double loss_of(const Model& q, const void* targets, int b, bool& right) {
     const real* z = in(q, a_z, 4);
     if (LOSS == BINARY) {
@@ -326,8 +334,8 @@ DEVICE double loss_of(const Model& q, const void* targets, int b, bool& right) {
     return total / S;
 }
 
-// ---- the optimisers, one rule; see training.rule.update --------------------------------------------------------------------
-struct Pace {  // what depends on the step: powers of the coefficients, kept from step to step
+// ---- the update rule of all optimisers; see training.rule.update -----------------------------------------------------------
+struct Pace {  // what depends on the step: powers of the coefficients, which one product per step keeps up to date
     double lr, m_power, v_power, decay;
 };
 DEVICE Pace pace_at(const double* hp, int64_t step) {
@@ -337,6 +345,7 @@ DEVICE Pace pace_at(const double* hp, int64_t step) {
     p.m_power = pow(hp[M_KEEP], (double)step + 1), p.v_power = pow(hp[V_KEEP], (double)step + 1);
     return p;
 }
+// Clips the gradient and updates the model by it; returns false, and changes nothing, where the gradient is not finite. m, v: (P)
 DEVICE bool update(const Model& q, real* m, real* v, Pace& pace) {
     const double* hp = q.hp;
     real *theta = theta_of(q), *grad = grad_of(q), *part = in(q, a_part, 1);
@@ -391,29 +400,29 @@ DEVICE void begin(const Model& q, const real* theta) {
     LANES(j, P) theta_of(q)[j] = theta[j];
     __syncthreads();
 }
-// The samples first ... first + B - 1 of the model's own, in a circle, into shared memory.
-DEVICE void take_bits(const Model& q, const int32_t* words, const real* labels, int count, int first, int samples) {
+// Loads the samples first ... first + B - 1 of the model's own data set, in a circle.
+DEVICE void load_bits(const Model& q, const int32_t* words, const real* labels, int count, int first, int samples) {
     LANES(j, WORDS * B) bits_of(q)[j] = words[j / B * count + (first + j % B) % samples];
     LANES(b, B) in(q, a_y, 1)[b] = labels[(first + b) % samples];
     __syncthreads();
 }
-// Points q at batch k of inputs, and gives its targets.
-DEVICE const void* take_batch(Model& q, const void* inputs, const void* targets, int64_t k) {
+// Points q at batch k of the inputs, and returns its targets.
+DEVICE const void* load_batch(Model& q, const void* inputs, const void* targets, int64_t k) {
     if (INPUT == INDEX) q.symbols = (const int32_t*)inputs + k * T * STREAMS * B;
     else q.x = (const real*)inputs + k * I * B;
     return LOSS == SOFTMAX ? (const void*)((const int32_t*)targets + k * S * HEADS * B) : (const void*)((const real*)targets + k * O * B);
 }
 
-// Draws training batch `number` into the model's own memory, and gives its targets.
-DEVICE const void* take_drawn(Model& q, const Source& source, int64_t number) {
+// Draws training batch `number` into the model's own memory, and returns its targets.
+DEVICE const void* draw_batch(Model& q, const Source& source, int64_t number) {
     real *x = in(q, a_x, 4), *y = DRAW == MEMORY_TASK ? x : in(q, a_targets, 4);
     draw(source, (word64)number, x, y);
     q.x = x, q.symbols = (const int32_t*)x;
     return y;
 }
 
-// Writes the ticket of this launch where the host sees it (done may be null), after all else that the block has written. Step, dead and
-// results may lie in the host's memory too: then no copy and no event has to wait its turn among the streams.
+// Writes the ticket of this launch where the host sees it (done may be null), after everything else that the block has written. Step, dead
+// and results may be in the host's memory too; then no copy and no event has to wait its turn among the streams.
 DEVICE void report(int64_t* done, int64_t ticket) {
     __syncthreads();
     if (threadIdx.x || !done) return;
@@ -421,8 +430,8 @@ DEVICE void report(int64_t* done, int64_t ticket) {
     *(volatile int64_t*)(done + blockIdx.x) = ticket;
 }
 
-// Block i trains model i for at most `chunk` steps, from step[i] on, as net_train of step.cpp does; where batches are drawn, `inputs` is their
-// Source; `arena` holds REST numbers a model.
+// Block i trains model i for at most `chunk` steps, from step[i] on, as net_train of step.cpp does. Where batches are drawn, `inputs` is their
+// Source. `arena` holds REST numbers per model. Shapes as in step.cpp; done: one ticket per block
 extern "C" __global__ void __launch_bounds__(THREADS, 640 / THREADS)
 train(real* theta, real* m, real* v, const double* hp, int64_t* step, int64_t* dead, int chunk, const void* inputs, const void* targets,
       int64_t count, real* arena, int64_t* done, int64_t ticket) {
@@ -441,9 +450,9 @@ train(real* theta, real* m, real* v, const double* hp, int64_t* step, int64_t* d
 #pragma unroll 1
     for (int c = 0; c < chunk && alive && now < end; c++) {
         const void* y = in(q, a_y, 1);
-        if (INPUT == BITS) take_bits(q, (const int32_t*)inputs, (const real*)targets, (int)count, first, samples);
-        else if (DRAW >= 0) y = take_drawn(q, *(const Source*)inputs, now);
-        else y = take_batch(q, inputs, targets, (int64_t)i * chunk + c);
+        if (INPUT == BITS) load_bits(q, (const int32_t*)inputs, (const real*)targets, (int)count, first, samples);
+        else if (DRAW >= 0) y = draw_batch(q, *(const Source*)inputs, now);
+        else y = load_batch(q, inputs, targets, (int64_t)i * chunk + c);
         forward(q);
         loss_gradient(q, y);
         backward(q);
@@ -456,7 +465,7 @@ train(real* theta, real* m, real* v, const double* hp, int64_t* step, int64_t* d
     report(done, ticket);
 }
 
-// Weighted sums, over the samples of K batches, of the loss of model i and of what it gets right, where which[i]; as net_evaluate does.
+// Block i evaluates model i, if which[i] is not 0, as net_evaluate of step.cpp does.
 extern "C" __global__ void __launch_bounds__(THREADS, 640 / THREADS)
 evaluate(const real* theta, const double* hp, const int64_t* which, const void* inputs, const void* targets, int64_t count, int64_t K,
          const double* weight, double* loss, double* correct, real* arena, int64_t* done, int64_t ticket) {
@@ -470,19 +479,20 @@ evaluate(const real* theta, const double* hp, const int64_t* which, const void* 
     double sum = 0, right = 0;
     for (int64_t k = 0; k < batches; k++) {
         const void* y = in(q, a_y, 1);
-        if (INPUT == BITS) take_bits(q, (const int32_t*)inputs, (const real*)targets, (int)count, (int)(k * B), samples);
-        else y = take_batch(q, inputs, targets, k);
+        if (INPUT == BITS) load_bits(q, (const int32_t*)inputs, (const real*)targets, (int)count, (int)(k * B), samples);
+        else y = load_batch(q, inputs, targets, k);
         forward(q);
         LANES(b, B) {
             const double w = INPUT == BITS ? k * B + b < samples : weight[k * B + b];
             if (w == 0) continue;
-            bool is_right;
-            sum += w * loss_of(q, y, b, is_right);
-            right += w * is_right;
+            bool is_correct;
+            sum += w * loss_of(q, y, b, is_correct);
+            right += w * is_correct;
         }
         __syncthreads();
     }
-    double* of_thread = (double*)in(q, a_grad, 1);  // the gradient's place is free here; THREADS pairs may not fit: a few at a time
+    // add the threads' sums in the memory of the gradient, which is free here; THREADS pairs may not fit, so a few at a time
+    double* of_thread = (double*)in(q, a_grad, 1);
     double total[2] = {0, 0};
     constexpr int ROOM = pad(P) / 4 < THREADS ? pad(P) / 4 : THREADS;
     for (int from = 0; from < THREADS; from += ROOM) {
@@ -498,14 +508,14 @@ evaluate(const real* theta, const double* hp, const int64_t* which, const void* 
 }
 
 #ifndef __CUDACC__  // for the tests
-// Outputs z (S x O x B) of the batch at `inputs` and the gradient of sum(dz * z), for one model.
+// The outputs z of the batch at `inputs`, and the gradient of sum(dz * z), for one model. dz, z: (S, O, B); grad: (P)
 extern "C" __global__ void __launch_bounds__(THREADS, 640 / THREADS)
 gradient(const real* theta, const double* hp, const void* inputs, const real* dz, real* z, real* grad, real* arena) {
     DYNAMIC_SHARED(shared);
     Model q = model_of(0, hp, shared, arena);
     begin(q, theta);
     if (INPUT == BITS) { LANES(j, WORDS * B) bits_of(q)[j] = ((const int32_t*)inputs)[j]; }
-    else take_batch(q, inputs, nullptr, 0);
+    else load_batch(q, inputs, nullptr, 0);
     LANES(j, S * O * B) in(q, a_dz, 4)[j] = dz[j];
     __syncthreads();
     forward(q);
@@ -515,4 +525,4 @@ gradient(const real* theta, const double* hp, const void* inputs, const real* dz
 }
 #endif
 
-extern "C" __device__ const int numbers[3] = {P, SHARED, REST};  // read by whoever launches
+extern "C" __device__ const int numbers[3] = {P, SHARED, REST};  // the host compares them with its own
