@@ -11,7 +11,7 @@ import synthetic_hard as synthetic
 from scipy import stats
 
 from rnnkit import analysis, paper
-from rnnkit.exhibits.base import exhibit
+from rnnkit.exhibits.base import exhibit, points
 from rnnkit.exhibits.finding import FAILS, HOLDS, SOLVED, UNTESTED
 from rnnkit.exhibits.statistics import bootstrap_samples, running_median, running_minimum
 from rnnkit.theory import chance
@@ -347,9 +347,9 @@ def test_where_no_network_left_the_plateau_nothing_can_be_told():
     """Neither do long searches refute that RNN and IRNN solve a task eventually: of a search that
     learned nothing the end is not known.
     """
-    table = analysis.compare("fig4", synthetic.frame(BOTH, (1, 4), solves=NEVER, **LONG)).set_index(
-        "id"
-    )
+    frame = synthetic.frame(BOTH, (1, 4), solves=NEVER, **LONG)
+    table = pd.concat([analysis.compare(name, frame) for name in ("fig4", "given_time")])
+    table = table.set_index("id")
     assert table.verdict[["P01", "P02", "P03", "P06", "G04"]].tolist() == [UNTESTED] * 5
     assert "no network left chance" in table.evidence["P02"]
 
@@ -361,7 +361,7 @@ def test_p02_is_refuted_by_searches_that_end_above_half_of_chance(rate, verdict)
     loss = frame.eval_loss.where(
         ~frame.architecture.isin(["rnn", "irnn"]), frame.eval_loss * (1 - 0.4 * learned)
     )
-    claim = one("fig4", frame.assign(eval_loss=loss, valid_loss=loss), "P02")
+    claim = one("given_time", frame.assign(eval_loss=loss, valid_loss=loss), "P02")
     assert claim.verdict == verdict and ("has come to its end" in claim.evidence) == (
         verdict == FAILS
     )
@@ -369,12 +369,27 @@ def test_p02_is_refuted_by_searches_that_end_above_half_of_chance(rate, verdict)
 
 def test_p02_holds_where_both_solve_both_tasks():
     frame = synthetic.frame(BOTH, (1,), 40, least={"rnn": 0.01, "irnn": 0.001})
-    claim = one("fig4", frame, "P02")
+    claim = one("given_time", frame, "P02")
     assert claim.verdict == HOLDS and claim.ours == pytest.approx(0.01, rel=0.5)
 
 
+def test_p02_holds_where_longer_trainings_solve_what_the_search_did_not():
+    """A search that ends on the plateau, and looks as if it were at its end, is not the last word."""
+    short = synthetic.frame(BOTH, (1,), 40, solves=NEVER)
+    longer = synthetic.frame(BOTH, (1,), 8, least={"rnn": 0.01, "irnn": 0.001})
+    longer = longer.assign(tuner="long", study=longer.study + " long", steps=20 * longer.steps)
+    frame = pd.concat([short, longer], ignore_index=True)
+    claim = one("given_time", frame, "P02")
+    assert claim.verdict == HOLDS and claim.ours == pytest.approx(0.01, rel=0.5)
+    assert set(analysis.rows_of("fig4", frame).tuner) == {"gp"}  # where the search is the subject
+    table = points("given_time", frame)["given_time"]
+    assert (table.longer_minimum < table.minimum).any() and (table.longer_trials == 8).all()
+
+
 def test_p02_is_not_refuted_by_a_short_search():
-    assert one("fig4", synthetic.frame(BOTH, (1,), 40, solves=NEVER), "P02").verdict == UNTESTED
+    assert (
+        one("given_time", synthetic.frame(BOTH, (1,), 40, solves=NEVER), "P02").verdict == UNTESTED
+    )
 
 
 def test_p03_holds_where_only_gated_cells_solve(fig4):
@@ -487,7 +502,7 @@ def test_p06_asks_for_nine_sums_in_ten(accuracy, open_search, verdict):
     frame["accuracy"] = np.where(
         frame.eval_loss < 0.6, accuracy, 0.0
     )  # chance of the small form is 1.2
-    claim = one("fig4", frame, "P06")
+    claim = one("given_time", frame, "P06")
     assert claim.verdict == verdict and claim.ours == accuracy
 
 

@@ -102,6 +102,7 @@ def idle(rng) -> dict[str, pd.DataFrame]:
         "g01": memory,
         "fig3": pd.concat(text, ignore_index=True),
         "fig4": hard,
+        "given_time": hard,
         "tableapp1": pd.concat([again, searched], ignore_index=True),
     }
 
@@ -141,6 +142,7 @@ def alike(rng) -> dict[str, pd.DataFrame]:
         "fig2a": bits,
         "fig2b": _unrolled(rng, capacity),
         "fig4": hard,
+        "given_time": hard,
         "fig5": random,
         "table1": random,
         "tableapp2": random,

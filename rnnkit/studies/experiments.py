@@ -316,6 +316,23 @@ def _fig4(scale, **settings):
     )
 
 
+def _fig4_long(scale, frame, **settings):
+    """Longer trainings of the networks with few layers, from the best trials of each search."""
+    jobs = []
+    for task_type, long in (
+        ("parens_counting", scale.parentheses_long),
+        ("arithmetic", scale.arithmetic_long),
+    ):
+        if long is not None:
+            studies = [
+                study
+                for study in _fig4(scale, **settings)
+                if study.task_type == task_type and study.n_layers in long.depths
+            ]
+            jobs += _longer(studies, long, long.train_steps, frame)
+    return jobs
+
+
 def _fig4_trials(scale, study):
     return (scale.parentheses if study.task_type == "parens_counting" else scale.arithmetic).trials
 
@@ -404,7 +421,7 @@ EXPERIMENTS = {
                         then=_fig2c_long),
     "fig3": Experiment("Text and random functions: loss by parameters", "section 3, Figure 3", _fig3,
                        lambda scale, study: (scale.text if study.task_type == "text8" else scale.function).trials),
-    "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, _fig4_trials),
+    "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, _fig4_trials, then=_fig4_long),
     "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5, lambda scale, _: scale.untuned.trials),
     "tableapp1": Experiment("The best hyper-parameters again", "Table App.1", _tableapp1, lambda scale, _: scale.reruns, after="fig4"),
     "more_cells": Experiment("Bits per parameter of later cells", "section 2.1", _more_cells, pooled=True),

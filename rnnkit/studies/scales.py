@@ -94,6 +94,9 @@ class Scale:
     tuner_trials: int  # per study of the comparison of tuners
     # longer trainings of the networks of Figure 2c, which start from the best trials
     memory_long: Part | None = None
+    # the same of Figure 4's networks with few layers
+    parentheses_long: Part | None = None
+    arithmetic_long: Part | None = None
 
 
 SCALES = {
@@ -130,6 +133,8 @@ SCALES = {
         untuned=Part((2_000,), (1, 8), 1_000, (2_000, 5_000)),
         reruns=100, tuner_trials=96,
         memory_long=Part((16, 24, 32, 40), (1, 2), 8, (24_000, 48_000)),
+        parentheses_long=Part((2_000,), (1,), 8, (30_000, 100_000)),
+        arithmetic_long=Part((2_000,), (1,), 8, (100_000, 300_000)),
     ),
     "paper": Scale(
         Capacity((600, 1_000, 3_000, 10_000, 30_000, 100_000), (1, 2, 4), 1_000, steps=(50_000, 20_000_000), unrolls=(1, 2, 3, 5, 8, 12, 20),

@@ -25,13 +25,11 @@ from rnnkit.exhibits.captions import (
     task_name,
     write_budget,
 )
-from rnnkit.exhibits.convergence import trials_of
 from rnnkit.exhibits.finding import (
     DEEP,
     FAILS,
     HOLDS,
     MIN_CELLS,
-    NEARLY,
     NO_DEPTH,
     RARELY,
     SOLVED,
@@ -78,7 +76,7 @@ from rnnkit.exhibits.style import (
     write_at_right,
     write_note,
 )
-from rnnkit.wording import and_list, count, label_of, layers
+from rnnkit.wording import count, label_of, layers
 
 
 def searches(frame: pd.DataFrame) -> pd.DataFrame:
@@ -306,31 +304,6 @@ def _share_later(table, plain):
     )
 
 
-def plain_solve_one_layer(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
-    """P02: the worse of RNN's and IRNN's best on parentheses at one layer; `unsolved` are how many
-    of their tasks they did not solve there.
-    """
-    plain = networks[(networks.n_layers == 1) & networks.architecture.isin(PLAIN)]
-    parens = plain[plain.task_type == "parens_counting"]
-    if len(parens) < len(PLAIN):
-        few = "RNN and IRNN with one layer were not both trained on parentheses"
-        return Measured(lacks=few)
-    each = [
-        f"{label_of(c.architecture)} {c.minimum:.3g} on {_task_word(c.task_type)} (chance {c.chance:.3g})"
-        for c in plain.itertuples()
-    ]
-    unsolved, worst = plain[plain.solved == 0], parens.minimum.max(skipna=False)
-    return Measured(
-        worst,
-        parens.minimum.min(),
-        worst,
-        and_list(each),
-        more={"unsolved": len(unsolved)},
-        if_fails=f"; {SOLVED:g} of chance is the threshold",
-        search=trials_of(rows, unsolved),
-    )
-
-
 def only_gated_when_deep(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P03: the share of RNN's and IRNN's trials that solve a task at the greatest depth, which some
     network solved there; `gated` is the least that gated cells' share may be.
@@ -508,25 +481,6 @@ def _falls_by_luck(losses, rng) -> np.ndarray:
     return np.log10(ranked[0] / ranked[best_seen])
 
 
-def learned_is_exact(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
-    """P06: the highest share of whole sums that a network which solved arithmetic answers right."""
-    networks = networks[networks.task_type == "arithmetic"]
-    solved = networks[(networks.solved > 0) & networks.accuracy.notna()]
-    if solved.empty:
-        none = "no network solved arithmetic" if len(networks) else "arithmetic was not trained"
-        return Measured(networks.accuracy.max(), lacks=f"{none}: loss below {SOLVED:g} of chance")
-    best = solved.loc[solved.accuracy.idxmax()]
-    exact = (solved.accuracy >= NEARLY).sum()
-    return Measured(
-        best.accuracy,
-        solved.accuracy.min(),
-        best.accuracy,
-        f"{label_of(best.architecture)} at depth {best.n_layers}; {exact} of {len(solved)} networks"
-        f" that solved it answer {NEARLY:.0%} of sums or more",
-        search=trials_of(rows, solved),
-    )
-
-
 def advice_wins(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
     """G04: share of the lowest medians and minima that the advised architecture has: GRU at depths 1
     and 2, +RNN at 4 and 8.
@@ -624,10 +578,6 @@ CLAIMS = {
         needs={"tasks and depths": MIN_CELLS},
         refutes=ALWAYS,
     ),
-    "P02": Rule(
-        plain_solve_one_layer,
-        Limit(lambda m: m.more["unsolved"] == 0, fails=lambda m: m.more["unsolved"] > 0),
-    ),
     "P03": Rule(
         only_gated_when_deep,
         Limit(
@@ -647,10 +597,6 @@ CLAIMS = {
             unlikely("odds", more=SURELY, less=SURELY),
         ),
         refutes=ALWAYS,
-    ),
-    "P06": Rule(
-        learned_is_exact,
-        Limit(lambda m: m.value >= NEARLY, fails=lambda m: m.value < NEARLY),
     ),
     "G04": Rule(
         advice_wins,

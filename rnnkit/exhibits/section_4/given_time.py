@@ -1,0 +1,226 @@
+"""What the hard tasks' one-layer networks come to when they are trained for longer than in Figure 4
+(section 4 says that they solve them eventually): all of one exhibit in one file.
+"""
+
+import pandas as pd
+import seaborn as sns
+
+from rnnkit import paper
+from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.best_trials import in_order
+from rnnkit.exhibits.budget import Budget
+from rnnkit.exhibits.captions import by_architecture, task_name, write_budget
+from rnnkit.exhibits.convergence import trials_of
+from rnnkit.exhibits.finding import NEARLY, SOLVED
+from rnnkit.exhibits.judge import Limit, Measured, Rule
+from rnnkit.exhibits.section_4.figure_4 import PLAIN
+from rnnkit.exhibits.section_4.hard_trials import by_network
+from rnnkit.exhibits.selection import HARD, LONGER, one_size, searched_at_length
+from rnnkit.exhibits.style import (
+    DASHED,
+    GREY,
+    SMALL,
+    legend,
+    letter,
+    line_key,
+    log_ticks,
+    new_figure,
+    style_of,
+    styled,
+)
+from rnnkit.wording import and_list, label_of, size_range
+
+NETWORK = ["task_type", "n_layers", "architecture"]
+
+
+def searches_at_length(frame: pd.DataFrame) -> pd.DataFrame:
+    """Trials of Figure 4's searches at the least depth, with the longer trainings that start from
+    the best of them.
+    """
+    rows = one_size(searched_at_length(*HARD)(frame))
+    return rows[rows.n_layers == rows.n_layers.min()]
+
+
+def searched_and_longer(rows: pd.DataFrame) -> pd.DataFrame:
+    """The best of each network: `minimum` loss, share of exact answers
+    (`accuracy`), `trials` and most training `steps` of Figure 4's search, and the same of the longer
+    trainings (`longer_minimum`, ...), nan where there are none; `chance` is the loss of chance.
+    """
+    longer = rows.tuner == LONGER
+    table = _bests(rows[~longer])
+    later = _bests(rows[longer]) if longer.any() else table.iloc[:0]
+    later = later.drop(columns="chance").add_prefix("longer_")
+    keys = [f"longer_{name}" for name in NETWORK]
+    return table.merge(later, "left", left_on=NETWORK, right_on=keys).drop(columns=keys)
+
+
+def _bests(rows: pd.DataFrame) -> pd.DataFrame:
+    steps = rows.groupby(NETWORK).steps.max().rename("steps").reset_index()
+    columns = [*NETWORK, "chance", "trials", "minimum", "accuracy"]
+    return by_network(rows)[columns].merge(steps, on=NETWORK)
+
+
+@styled
+def draw(frame: pd.DataFrame):
+    """Least loss over chance, a row for each architecture and a panel for each task: open after
+    Figure 4's search, filled after longer trainings. ValueError without trials.
+    """
+    best = points("given_time", frame)["given_time"]
+    tasks, names = list(best.task_type.unique()), in_order(best.architecture)
+    figure = new_figure(1.6 + 0.3 * len(names))
+    axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+    for ax, task, panel in zip(axes, tasks, "ab"):
+        letter(ax, panel, task_name(task))
+        _draw_task(ax, best[best.task_type == task].set_index("architecture"), names)
+    axes[0].set(ylim=(len(names) - 0.5, -0.9), yticks=range(len(names)))
+    axes[0].set_yticklabels([label_of(name) for name in names])
+    sns.despine(figure)
+    keys = [_key("best of Figure 4's search", best.steps, markerfacecolor="none")]
+    if best.longer_minimum.notna().any():
+        keys.append(_key("best of longer trainings", best.longer_steps))
+    legend(figure, keys)
+    write_budget(figure, "given_time", frame)
+    return figure
+
+
+def _key(text: str, steps: pd.Series, **settings):
+    """Entry of the legend: which trainings a marker stands for, and how many steps they have."""
+    most = size_range(steps.dropna().astype(int))
+    return line_key(f"{text}, at most {most} steps", "none", marker="o", **settings)
+
+
+def _draw_task(ax, best: pd.DataFrame, names):
+    style = style_of(names)
+    for row, name in enumerate(names):
+        if name not in best.index:
+            continue
+        network, look = best.loc[name], style[name]
+        before, after = network.minimum / network.chance, network.longer_minimum / network.chance
+        ax.plot([before, after], [row, row], color=look.color, linewidth=1)
+        for loss, fill in ((before, "none"), (after, "full")):
+            ax.plot(loss, row, look.marker, color=look.color, fillstyle=fill, markersize=6.5)
+    for share, text, side in ((SOLVED, "solved", "right"), (1, "chance", "left")):
+        ax.axvline(share, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+        ax.annotate(
+            text,
+            (share, -0.7),
+            (3 if side == "left" else -3, 0),
+            textcoords="offset points",
+            color=GREY,
+            fontsize=SMALL,
+            va="center",
+            ha=side,
+        )
+    ax.set(xscale="log", xlabel="least loss over that of chance")
+    ax.set_xlim(right=1.6)
+    log_ticks(ax.xaxis, "{:g}".format)
+
+
+def facts(rows, tables) -> list[str]:
+    """For each task, what longer trainings change."""
+    table, sentences = tables["given_time"].dropna(subset="longer_minimum"), []
+    for task, best in table.groupby("task_type", sort=False):
+        best = best.set_index("architecture")
+        falls = and_list(
+            f"the {label_of(a)}'s from {n.minimum / n.chance:.2g} to {n.longer_minimum / n.chance:.2g}"
+            for a, n in best.iterrows()
+        )
+        sentences.append(
+            f"On {paper.TASKS.get(task, task)}, with at most {best.longer_steps.max():,.0f} steps instead of"
+            f" {best.steps.max():,.0f}, the least loss over that of chance changes as follows: {falls}."
+        )
+        if best.longer_accuracy.notna().any():
+            exact = by_architecture(
+                "Share of exact answers after the longer trainings", best.longer_accuracy
+            )
+            sentences.append(exact)
+    return sentences or ["No network was trained for longer than in Figure 4."]
+
+
+def plain_solve_one_layer(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+    """P02: the worse of RNN's and IRNN's best on parentheses with one layer; `unsolved` are how many
+    of their tasks they did not solve there.
+    """
+    plain = networks[(networks.n_layers == 1) & networks.architecture.isin(PLAIN)]
+    parens = plain[plain.task_type == "parens_counting"]
+    if len(parens) < len(PLAIN):
+        few = "RNN and IRNN with one layer were not both trained on parentheses"
+        return Measured(lacks=few)
+    each = [
+        f"{label_of(c.architecture)} {c.minimum:.3g} on {task_name(c.task_type)} (chance {c.chance:.3g})"
+        for c in plain.itertuples()
+    ]
+    unsolved, worst = plain[plain.solved == 0], parens.minimum.max(skipna=False)
+    return Measured(
+        worst,
+        parens.minimum.min(),
+        worst,
+        and_list(each),
+        more={"unsolved": len(unsolved)},
+        if_fails=f"; {SOLVED:g} of chance is the threshold",
+        search=trials_of(rows, unsolved),
+    )
+
+
+def learned_is_exact(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+    """P06: the highest share of whole sums that a network which solved arithmetic answers right."""
+    networks = networks[networks.task_type == "arithmetic"]
+    solved = networks[(networks.solved > 0) & networks.accuracy.notna()]
+    if solved.empty:
+        none = "no network solved arithmetic" if len(networks) else "arithmetic was not trained"
+        return Measured(networks.accuracy.max(), lacks=f"{none}: loss below {SOLVED:g} of chance")
+    best = solved.loc[solved.accuracy.idxmax()]
+    exact = (solved.accuracy >= NEARLY).sum()
+    return Measured(
+        best.accuracy,
+        solved.accuracy.min(),
+        best.accuracy,
+        f"{label_of(best.architecture)} at depth {best.n_layers}; {exact} of {len(solved)} networks"
+        f" that solved it answer {NEARLY:.0%} of sums or more",
+        search=trials_of(rows, solved),
+    )
+
+
+Exhibit(
+    name="given_time",
+    title="Hard tasks, given time (ours: not in the paper)",
+    gist=(
+        "The least loss of networks with one layer, over that of chance: open, the best of Figure 4's"
+        " search; filled, the best of trainings that are about ten times as long and start from the"
+        " best hyper-parameters of that search. Below half of chance a task counts as solved."
+    ),
+    section="4",
+    place=11.5,
+    select=searches_at_length,
+    trials="parentheses or the arithmetic task",
+    experiment="fig4",
+    tables={
+        "given_time": lambda of: searched_and_longer(of.rows),
+        "_networks": lambda of: by_network(of.rows),
+    },
+    draw=draw,
+    panels=("a", "b"),
+    alt="least loss over that of chance, a row for each architecture and a panel for each task.",
+    numbers=lambda tables: " ".join(
+        by_architecture(
+            f"Least loss over chance on {task_name(task)}",
+            (best[["minimum", "longer_minimum"]].min(axis=1) / best.chance).set_axis(
+                best.architecture
+            ),
+            ".2g",
+        )
+        for task, best in tables["given_time"].groupby("task_type", sort=False)
+    ),
+    facts=facts,
+    claims={
+        "P02": Rule(
+            plain_solve_one_layer,
+            Limit(lambda m: m.more["unsolved"] == 0, fails=lambda m: m.more["unsolved"] > 0),
+        ),
+        "P06": Rule(
+            learned_is_exact,
+            Limit(lambda m: m.value >= NEARLY, fails=lambda m: m.value < NEARLY),
+        ),
+    },
+    judged="_networks",
+)
