@@ -6,25 +6,26 @@ Reading order:
     networks   M stacks of cells with a readout; counting and sizing them
     tasks      what they learn
     hparams    Appendix A as rows, and the space of a cell on a task
-    architectures, flow   the cells read, counted and watched, before anything is trained
+    architectures, flow   the cells as formulas, in numbers and over time, before any training
     tuner      which hyper-parameters to try next
     training   a queue of trials through M slots; the compiled step is in native
-    trials     the store: one row a trial
+    trials     the store: one row per trial
     studies    studies, experiments, scales, run()
     paper      what the paper reports
     reference  the authors' own trials, where they have been downloaded
-    exhibits   all of a figure or table in one object, a file or folder for each section of the paper
-    analysis, figures   the names of exhibits that notebooks use: frames in, numbers and pictures out
-    widgets    pictures that answer when touched
-    reports    a cell of one's own beside the six
+    exhibits   everything about a figure or table in one object; a file or folder per section
+    analysis, figures   the exhibits' functions that notebooks use: frames in, verdicts or figures out
+    widgets    interactive pictures
+    reports    a cell of one's own next to the six
     lessons    the exercises of the notebooks
     reproduce  the notebooks, executed
 
-Names are loaded when first used, so that drawing figures does not load torch.
+Names are loaded at first use, so that drawing figures does not load torch.
 """
 
 import importlib
 import sys
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -73,8 +74,8 @@ def __dir__():
 
 
 def _watch_parameters():
-    """In a notebook: parameters of papermill's that the notebook does not have are refused."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    """In a notebook, refuses parameters from papermill that the notebook does not have."""
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if hasattr(shell, "kernel"):
         from rnnkit.notebooks import refuse_unknown
 

@@ -1,8 +1,8 @@
-"""The command line. Heavy imports wait inside the commands, so that help and completion are there
-at once; so the names that can be completed stand here, too.
+"""The command line. Heavy imports happen inside the commands, so that help and completion answer
+at once; for the same reason the names that can be completed are repeated here.
 
-Exit codes: 0; 1 for what went wrong on the way; 2 for a command, an option or a value that cannot
-be; 130 for a run that was interrupted.
+Exit codes: 0 for success; 1 for a failure on the way; 2 for an invalid command, option or value;
+130 for a run that was interrupted.
 """
 
 import errno
@@ -28,13 +28,17 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def one_of(*names):
-    """For `shell_complete`: those of some names that begin as what is typed does."""
-    return lambda context, option, typed: [
-        name for name in names if name.casefold().startswith(typed.casefold())
+    """A function for `shell_complete` that gives those of `names` which begin with the text typed
+    so far.
+    """
+    return lambda context, option, prefix: [
+        name for name in names if name.casefold().startswith(prefix.casefold())
     ]
 
 
-FILE = click.Path()  # completed by the shell; checked by who reads it, in a better sentence
+FILE = (
+    click.Path()
+)  # the shell completes it; whoever reads the file checks it, with a better message
 SCALE = click.option(
     "--scale",
     default="quick",
@@ -52,20 +56,20 @@ STORE = click.option(
     show_default=True,
     type=FILE,
     metavar="FILE",
-    help="The SQLite file that keeps every trial. What is in it is not trained again.",
+    help="The SQLite file that keeps every trial. Trials that it has are not trained again.",
 )
 SEED = click.option(
     "--seed",
     default=0,
     show_default=True,
-    help="Fixes initial weights, data and search; another seed is another run.",
+    help="Fixes the initial weights, the data and the search; another seed is another run.",
 )
 TRIALS = click.option(
     "--trials",
     default=None,
     type=int,
     metavar="N",
-    help="Trials a study, instead of what the scale says.",
+    help="Trials per study.  [default: the scale's]",
 )
 WORKERS = click.option(
     "--workers",
@@ -73,8 +77,8 @@ WORKERS = click.option(
     type=int,
     metavar="N",
     help=(
-        "Processes that train side by side; with --device cuda, that suggest while the GPU trains. "
-        " [default: one a core]"
+        "Processes that train in parallel; with --device cuda, processes that suggest trials while"
+        " the GPU trains.  [default: one per core]"
     ),
 )
 DEVICE = click.option(
@@ -89,15 +93,15 @@ SCHEDULER = click.option(
     default=None,
     metavar="ADDRESS",
     help=(
-        "A Dask scheduler, as tcp://host:8786 or its scheduler file, whose workers train instead of"
+        "A Dask scheduler, as tcp://host:8786 or as a scheduler file. Its workers train instead of"
         " this machine."
     ),
 )
 
 
 def plainly(command):
-    """Errors as one sentence and exit code 1, or 2 where a value cannot be; an interrupted run says
-    how to go on and exits with 130.
+    """Makes a command report an error in one sentence and exit with code 1, or 2 for an invalid
+    value. An interrupted run says how to continue and exits with code 130.
     """
 
     @functools.wraps(command)
@@ -109,14 +113,14 @@ def plainly(command):
         except KeyboardInterrupt as stop:
             click.echo(
                 str(stop)
-                or "Stopped at once. What was finished is kept; run the same again to go on from there.",
+                or "Stopped at once. Finished trials are kept; run the same command to continue.",
                 err=True,
             )
             sys.exit(130)
         except BrokenPipeError:
             raise
         except (ValueError, OSError, StoreError, RuntimeError, MemoryError, ImportError) as error:
-            with suppress(OSError, ValueError):  # nobody may be there to hear it
+            with suppress(OSError, ValueError):  # the terminal may be gone
                 click.echo(f"Error: {printable(sentence_of(error))}", err=True)
             sys.exit(2 if type(error) is ValueError else 1)
 
@@ -124,29 +128,33 @@ def plainly(command):
 
 
 def printable(text: str) -> str:
-    """A text without commands to the terminal, which a file from elsewhere may have in its texts."""
+    """A text without control characters: a file from elsewhere may contain commands to the terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def sentence_of(error) -> str:
-    """An error in one sentence: ours are; of the system's, what it refused and what to do."""
+    """An error in one sentence. The kit's own errors are one; for the system's, it says what was
+    refused and what to do.
+    """
     if isinstance(error, MemoryError):
         return (
-            "Memory ran out. What was finished is kept: take fewer --workers, or end other"
-            " programs, and run the same again."
+            "Memory ran out. Finished trials are kept: take fewer --workers, or close other"
+            " programs, and run the same command again."
         )
     if isinstance(error, ImportError):
         return (
-            f"A library cannot be loaded ({' '.join(str(error).split())}). Leave it more memory, or"
+            f"A library cannot be loaded ({' '.join(str(error).split())}). Free some memory, or"
             " install rnnkit again."
         )
     if isinstance(error, OSError) and error.errno:
         where = f": {str(error.filename)[:200]}" if error.filename else ""
-        what = f"{error.strerror}{where}"
-        raised = "raise the limit with `ulimit -n`" if error.errno == errno.EMFILE else "mend that"
+        reason = f"{error.strerror}{where}"
+        remedy = (
+            "raise the limit with `ulimit -n`" if error.errno == errno.EMFILE else "correct that"
+        )
         return (
-            f"The system refused ({what}). What was finished is kept: {raised}, and run the same"
-            " again."
+            f"The system refused ({reason}). Finished trials are kept: {remedy}, and run the same"
+            " command again."
         )
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -161,7 +169,7 @@ def main():
     rnnkit plan --scale quick        what a run would cost on this machine
     rnnkit reproduce --scale quick   train, draw the figures, judge the claims
 
-    A run may be interrupted at any moment: the same command goes on from where it was.
+    A run may be interrupted at any moment: the same command continues it.
     """
 
 
@@ -173,8 +181,7 @@ def main():
     metavar="NAME",
     shell_complete=one_of(*EXPERIMENTS, *NOTEBOOKS),
     help=(
-        f"An experiment ({', '.join(EXPERIMENTS)}) or a notebook; may be given again. "
-        " [default: all]"
+        f"An experiment ({', '.join(EXPERIMENTS)}) or a notebook; may be repeated.  [default: all]"
     ),
 )
 @STORE
@@ -200,17 +207,17 @@ def main():
 @DEVICE
 @plainly
 def reproduce(**settings):
-    """Train what the store lacks, execute the notebooks, draw the figures.
+    """Train the trials that the store lacks, execute the notebooks, draw the figures.
 
-    At the end stands a table of the paper's claims with our numbers and verdicts; FOLDER/README.md
-    is a gallery of all figures. Ctrl-C ends a run cleanly. The same command goes on from there, and
-    only what is missing is trained.
+    The run ends with a table of the paper's claims, our numbers and the verdicts; FOLDER/README.md
+    is a gallery of all figures. Ctrl-C ends a run cleanly. The same command continues it, and
+    trains only what is missing.
     """
     from rnnkit.reproduce import reproduce
     from rnnkit.studies.workers import without_a_terminal
 
     def say(text):
-        # a terminal that is lost or a pipe that is closed does not end a run
+        # neither a lost terminal nor a closed pipe ends a run
         with suppress(OSError, ValueError):
             click.echo(text)
 
@@ -225,7 +232,7 @@ def reproduce(**settings):
     multiple=True,
     metavar="NAME",
     shell_complete=one_of(*EXPERIMENTS),
-    help="An experiment; may be given again.  [default: all]",
+    help="An experiment; may be repeated.  [default: all]",
 )
 @STORE
 @SEED
@@ -236,8 +243,8 @@ def reproduce(**settings):
 def plan(scale, only, **settings):
     """Print the cost of a run: trials, FLOPs, time.
 
-    The time is for this machine, from a few short measurements. Trials that the store has cost
-    nothing; studies that two experiments share are counted where they come first.
+    The time is for this machine, from a few short measurements. Trials that are in the store cost
+    nothing, and a study that two experiments share is counted in the first.
     """
     from rnnkit.studies.planning import plan, scale_text
     from rnnkit.wording import duration
@@ -256,15 +263,15 @@ def plan(scale, only, **settings):
 @click.argument("folder", type=click.Path(file_okay=False))
 @plainly
 def notebooks(folder):
-    """Copy the notebooks, and the trials that they draw, into FOLDER.
+    """Copy the notebooks, and the trials that they show, into FOLDER.
 
-    They go into FOLDER/notebooks and FOLDER/figures, to be opened with jupyter lab. Nothing that is
-    there is replaced.
+    They go into FOLDER/notebooks and FOLDER/figures, to be opened with jupyter lab. No file that
+    is there is replaced.
     """
     from rnnkit.notebooks import copy_into
 
-    place = copy_into(folder)
-    click.echo(f"The notebooks are in {place}; jupyter lab {place} opens them.")
+    copies = copy_into(folder)
+    click.echo(f"The notebooks are in {copies}; jupyter lab {copies} opens them.")
 
 
 @main.group()
@@ -277,15 +284,15 @@ def trials():
 @STORE
 @plainly
 def export_(parquet, store):
-    """Add all trials of a store to the file PARQUET, which is made if need be.
+    """Add all trials of a store to the file PARQUET, which is created if needed.
 
-    What the file has stays in it. A file that holds anything else than trials is refused, and so is
-    one that has another record of the same trials.
+    Trials that the file has stay in it. A file that does not hold trials is refused, and so is one
+    whose record of a trial differs from the store's.
     """
     from rnnkit.trials import TrialStore
 
-    with TrialStore(store, create=False) as opened:
-        click.echo(f"{opened.export(parquet):,} trials written to {parquet}.")
+    with TrialStore(store, create=False) as trial_store:
+        click.echo(f"{trial_store.export(parquet):,} trials written to {parquet}.")
 
 
 @trials.command("import")
@@ -293,37 +300,36 @@ def export_(parquet, store):
 @STORE
 @plainly
 def import_(parquet, store):
-    """Add the trials of the file PARQUET to a store, or else those that the kit ships.
+    """Add the trials of the file PARQUET to a store; without a file, those that the kit ships.
 
-    Trials that the store has stay as they are. The file is checked first, value by value, and
-    nothing in it is run.
+    Trials that the store has stay as they are. Every value of the file is checked first, and
+    nothing in it is executed.
     """
     from rnnkit import places
     from rnnkit.studies.foreign import Checker
     from rnnkit.trials import StoreError, TrialStore
 
     parquet = parquet or str(places.TRIALS)
-    with TrialStore(store) as opened:
-        if not opened.persistent:
+    with TrialStore(store) as trial_store:
+        if not trial_store.persistent:
             raise StoreError(
-                f"What is imported into {store} would not be kept. Give the path of an SQLite file"
+                f"Trials imported into {store} would not be kept. Give the path of an SQLite file"
                 " with --store."
             )
-        new = opened.import_(parquet, Checker(parquet))
-        click.echo(
-            f"{new:,} new trials; {opened.path if opened.persistent else store} now has {len(opened):,}."
-        )
+        new = trial_store.import_(parquet, Checker(parquet))
+        path = trial_store.path if trial_store.persistent else store
+        click.echo(f"{new:,} new trials; {path} now has {len(trial_store):,}.")
 
 
 @trials.command()
 @STORE
 @plainly
 def show(store):
-    """List the studies of a store: trials, infeasible ones, best loss."""
+    """List the studies of a store: trials, infeasible trials, best loss, minutes."""
     from rnnkit.trials import TrialStore
 
-    with TrialStore(store, create=False) as opened:
-        studies = opened.summary()
+    with TrialStore(store, create=False) as trial_store:
+        studies = trial_store.summary()
     width = max([5, *(len(key) for key, *_ in studies)])
     click.echo(f"{'study':<{width}}{'trials':>8}{'infeasible':>12}{'best loss':>12}{'minutes':>9}")
     for key, count, infeasible, best, seconds in studies:
@@ -335,7 +341,7 @@ def show(store):
 @STORE
 @click.option("--count", default=3, show_default=True, metavar="N", help="How many trials.")
 @click.option(
-    "--seed", default=0, show_default=True, help="Which trials: another seed draws others."
+    "--seed", default=0, show_default=True, help="Chooses the trials: another seed, other trials."
 )
 @click.option(
     "--device",
@@ -348,40 +354,41 @@ def show(store):
 def verify(store, count, seed, device):
     """Train a few trials of a store again on this machine, and say whether they agree.
 
-    All that a figure reads is compared: losses, accuracy, parameters, units, steps, and whether the
-    trial diverged. With the machine and libraries that trained it, a trial comes out the same to
-    the last digit. Elsewhere rounding differs, and long training magnifies that; how much is
-    measured by training the trial again with a learning rate that differs in the seventh digit. A
-    number agrees if it is no further off than twice that, and never if it is off by more than a
-    twentieth. The exit code is 1 where a trial does not agree.
+    Everything that a figure reads is compared: losses, accuracy, parameters, units, steps, and
+    whether the trial diverged. On the machine and with the libraries that trained it, a trial comes
+    out the same to the last digit. Elsewhere rounding differs, and long training magnifies the
+    difference; by how much is measured by training the trial once more with a learning rate that
+    differs in the seventh digit. A number agrees if it is off by at most twice that difference, and
+    by at most a twentieth of itself. The exit code is 1 if a trial does not agree.
     """
     from rnnkit.studies.verify import false_ones, verify
     from rnnkit.trials import TrialStore
     from rnnkit.trials.trial import plain
 
-    done = []
-    with TrialStore(store, create=False) as opened:
-        for one in verify(opened, count, seed, device):
-            done.append(one)
-            trial, here = one.trial, one.outcome
+    reruns = []
+    with TrialStore(store, create=False) as trial_store:
+        for rerun in verify(trial_store, count, seed, device):
+            reruns.append(rerun)
+            trial, outcome = rerun.trial, rerun.outcome
             losses = (
                 f"loss {trial.valid_loss:.6g} and {trial.eval_loss:.6g} stored,"
-                f" {here.valid_loss:.6g} and {here.eval_loss:.6g} here"
+                f" {outcome.valid_loss:.6g} and {outcome.eval_loss:.6g} here"
             )
             click.echo(
                 f"{plain(trial.study)} trial {trial.hyper_iter}, {trial.steps:,} steps: {losses};"
-                f" {one.verdict}"
+                f" {rerun.verdict}"
             )
-    wrong, same = false_ones(done), sum(one.exact for one in done)
+    wrong, exact = false_ones(reruns), sum(rerun.exact for rerun in reruns)
     click.echo(
-        f"{len(done) - len(wrong)} of {len(done)} trials agree, {same} of them to the last digit."
+        f"{len(reruns) - len(wrong)} of {len(reruns)} trials agree, {exact} of them to the last"
+        " digit."
     )
-    for one in wrong:
-        if one.agrees:
+    for rerun in wrong:
+        if rerun.agrees:
             click.echo(
-                f"Trial {one.trial.hyper_iter} of {plain(one.trial.study)} DIFFERS: others of the"
-                " same version, commit, source, torch and device come out the same to the last digit on"
-                " this machine, so it should."
+                f"Trial {rerun.trial.hyper_iter} of {plain(rerun.trial.study)} DIFFERS: others of"
+                " the same version, commit, source, torch and device come out the same to the last"
+                " digit on this machine, so this one should, too."
             )
     if wrong:
         sys.exit(1)
@@ -390,7 +397,7 @@ def verify(store, count, seed, device):
 @main.group(invoke_without_command=True)
 @click.pass_context
 def bench(context):
-    """Measure this machine: `speed` of training (the default), the `tuner`, or the `gpu`."""
+    """Measure this machine: the `speed` of training (the default), the `tuner`, or the `gpu`."""
     if context.invoked_subcommand is None:
         context.invoke(speed)
 
@@ -402,7 +409,7 @@ def bench(context):
     multiple=True,
     metavar="NAME",
     shell_complete=one_of(*CELLS),
-    help=f"{', '.join(CELLS[:-1])} or {CELLS[-1]}; may be given again.  [default: all]",
+    help=f"{', '.join(CELLS[:-1])} or {CELLS[-1]}; may be repeated.  [default: all]",
 )
 @click.option(
     "--size",
@@ -410,43 +417,43 @@ def bench(context):
     multiple=True,
     type=int,
     metavar="N",
-    help="Parameters of the network; may be given again.  [default: 350 to 100,000]",
+    help="Parameters of the network; may be repeated.  [default: 350 to 100,000]",
 )
 @click.option(
     "--steps",
     multiple=True,
     type=int,
     metavar="T",
-    help="Time steps, 5, 50 or 175; each is a task of its own; may be given again.  [default: all]",
+    help="Time steps: 5, 50 or 175, each a task of its own; may be repeated.  [default: all]",
 )
 @click.option(
     "--seconds",
     default=0.5,
     show_default=True,
-    help="How long each of those compared is measured, at each size.",
+    help="How long each contender is measured at each size.",
 )
 @click.option(
     "--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed."
 )
 @click.option(
-    "--json", "json_path", default=None, metavar="FILE", help="Write the numbers to this file too."
+    "--json", "json_path", default=None, metavar="FILE", help="Write the numbers to this file, too."
 )
 @plainly
 def speed(cells, sizes, steps, **settings):
-    """Milliseconds a training step, against a loop over torch.nn and, if installed, JAX."""
+    """Milliseconds per training step, against a loop over torch.nn and, if installed, JAX."""
     from rnnkit.bench import speed
 
-    chosen = {
+    choices = {
         name: values
         for name, values in (("cells", cells), ("sizes", sizes), ("steps", steps))
         if values
     }
-    speed.main(**chosen, **settings)
+    speed.main(**choices, **settings)
 
 
 @bench.command()
 @click.option(
-    "--json", "path", default=None, metavar="FILE", help="Write the numbers to this file too."
+    "--json", "path", default=None, metavar="FILE", help="Write the numbers to this file, too."
 )
 @click.option(
     "--runs",
@@ -454,8 +461,8 @@ def speed(cells, sizes, steps, **settings):
     default=None,
     metavar="FILE",
     help=(
-        "Compare searches of real studies too (half an hour): each is kept in this file, and only"
-        " what it lacks is run."
+        "Compare searches of real studies, too (half an hour): each is kept in this file, and only"
+        " those that it lacks are run."
     ),
 )
 @plainly
@@ -467,7 +474,7 @@ def tuner(path=None, runs_path=None):
 
 
 @bench.command()
-@click.option("--short", is_flag=True, help="Fewer networks, in about a minute.")
+@click.option("--short", is_flag=True, help="Measure fewer networks, in about a minute.")
 @click.option(
     "--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed."
 )
@@ -475,12 +482,12 @@ def tuner(path=None, runs_path=None):
     "--sweep", "sweeping", is_flag=True, help="Also compare few large blocks with many small ones."
 )
 @click.option(
-    "--json", "path", default=None, metavar="FILE", help="Write the numbers to this file too."
+    "--json", "path", default=None, metavar="FILE", help="Write the numbers to this file, too."
 )
 @click.option("--device", default="cuda", show_default=True, metavar="NAME", help="Which GPU.")
 @plainly
 def gpu(**settings):
-    """Check the GPU's training step against the processor's, and measure it."""
+    """Check the GPU's training step against the processor's, and time it."""
     from rnnkit.bench import gpu
 
     gpu.main(**settings)

@@ -1,12 +1,12 @@
-"""Checks of what comes from outside, each with an error that says what must hold. Imports nothing."""
+"""Checks of input from outside; each raises an error that says what must hold. Imports nothing."""
 
 
 def whole_number(name: str, value, least: int | None = None, most: int | None = None) -> int:
     """`value`, if it is a whole number of at least `least` and at most `most`, where these are
-    given; ValueError otherwise. True and False are no numbers.
+    given; ValueError otherwise. True and False are not numbers.
     """
-    no_number = isinstance(value, bool) or not isinstance(value, int)
-    if no_number or (least is not None and value < least):
+    not_whole = isinstance(value, bool) or not isinstance(value, int)
+    if not_whole or (least is not None and value < least):
         at_least = "" if least is None else f" of at least {least}"
         raise ValueError(f"{name} must be a whole number{at_least}, got {value!r}.")
     if most is not None and value > most:

@@ -1,10 +1,10 @@
-"""What a cell does over time, untrained: its state, its gates, and the gradient on its way back
+"""What an untrained cell does over time: its state, its gates, and the gradient on its way back
 (section 1.4).
 
-One cell alone, with weights drawn as Appendix A says, sees an impulse (a random vector at step 1,
-zeros after) or noise (a new vector at every step). Inputs are as wide as the state, so that the
-+RNN needs no projection. Nothing is trained, and what comes back is arrays and frames; dimension
-letters as in `networks`.
+A single cell, with weights drawn as Appendix A says, receives an impulse (a random vector at step
+1, zeros after it) or noise (a new vector at every step). Inputs are as wide as the state, so that
+the +RNN needs no projection. Nothing is trained; the results are arrays and frames. Dimension
+letters are those of `networks`.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from rnnkit.checks import whole_number
 from rnnkit.hparams import Space, cell_ranges
 from rnnkit.networks import blocks, initial, split
 
-# as many steps as text8 and the random function unroll; few units, so that an answer is instant
-STEPS, UNITS = (50, 32)
+STEPS = 50  # as many as text8 and the random function unroll
+UNITS = 32  # few, so that an answer is instant
 SHOWN = ("impulse", "noise")
 
 
@@ -30,9 +30,9 @@ SHOWN = ("impulse", "noise")
 class Flow:
     """What M cells did in T steps. Times run from 0, before the first step, to T; a gate's from 1.
 
-    `gradient` is the norm of dL/d(state at t), divided by that at T, for L = w . h at T, w random;
-    the LSTM's state is h and c together. `trace` is the distance between the states with and
-    without the impulse, divided by that at step 1: how much of it is still there.
+    `gradient` is the norm of dL/d(state at t), divided by that at T, for L = w . h at T with random
+    w; the LSTM's state is h and c together. `trace` is the distance between the states with and
+    without the impulse, divided by that at step 1: how much of the impulse is left.
     """
 
     h_TxMxN: np.ndarray
@@ -49,17 +49,17 @@ def setting(
     nonlinearity=None,
     biases=(),
 ) -> dict:
-    """Hyper-parameters of a cell to look at: all matrices at one scale, orthogonal where the cell
-    may choose, all biases 0 but `biases`.
+    """Hyper-parameters of a cell to look at: all matrices at one scale, orthogonal if the cell may
+    be, and all biases 0 except `biases`.
 
-    `biases` (dict or pairs) is by map; `forget_bias` goes to each map that takes b^fg. ValueError
-    for a map that the cell does not have.
+    `biases` is a dict or pairs, by map; `forget_bias` is added to each map that takes b^fg.
+    ValueError for a map that the cell does not have.
     """
     cell, biases = cell_of(architecture), dict(biases)
-    biased = () if cell.zero_biases else cell.maps
-    unknown = set(biases) - set(biased)
+    maps = () if cell.zero_biases else cell.maps
+    unknown = set(biases) - set(maps)
     if unknown:
-        has = ", ".join(biased) or "it has no biases to set"
+        has = ", ".join(maps) or "it has no biases to set"
         raise ValueError(
             f"biases must name maps of {architecture} ({has}), got {', '.join(sorted(unknown))}."
         )
@@ -77,20 +77,18 @@ def setting(
         "nonlinearity": nonlinearity or cell.nonlinearities[-1]
     }
     for m in cell.maps:
-        hparams[f"input_scale_{m}"], hparams[f"recurrent_matrix_scale_{m}"] = (
-            input_scale,
-            recurrent_scale,
-        )
+        hparams[f"input_scale_{m}"] = input_scale
+        hparams[f"recurrent_matrix_scale_{m}"] = recurrent_scale
         hparams[f"recurrent_bias_scale_{m}"] = biases.get(m, 0.0)
     return hparams
 
 
 @cache
 def gates_of(cell) -> tuple[str, ...]:
-    """The maps of a cell that are gates, found by running its equations once: those whose result
-    goes straight into a sigmoid.
+    """The maps of a cell that are gates, those whose result goes straight into a sigmoid; the
+    cell's equations are run once to see.
     """
-    results, found = {}, set()
+    results, gates = {}, set()
 
     class Maps:
         def __getattr__(self, name):
@@ -99,20 +97,23 @@ def gates_of(cell) -> tuple[str, ...]:
     class Listener(TorchFunctionMode):
         def __torch_function__(self, func, types, args=(), kwargs=None):
             if func in (torch.sigmoid, torch.Tensor.sigmoid, torch.special.expit):
-                found.update(name for name, result in results.items() if result is args[0])
+                gates.update(name for name, result in results.items() if result is args[0])
             return func(*args, **(kwargs or {}))
 
     state = tuple(torch.zeros(1) for _ in cell.states)
     with Listener():
         cell.step(Maps(), state if len(state) > 1 else state[0], torch.zeros(1), torch.tanh)
-    return tuple(m for m in cell.maps if m in found)
+    return tuple(m for m in cell.maps if m in gates)
 
 
 def _trace(states, without):
-    """How far the states of each step are from those of a run without the impulse, over the first
-    step's distance (T+1, M); a layer of dead ReLUs has no trace of it at all.
+    """The distance of each step's states from those of a run without the impulse, over the distance
+    at the first step (T+1, M); 0 for a layer of dead ReLUs.
     """
-    squares = [sum((a - b).square().sum(1) for a, b in zip(*pair)) for pair in zip(states, without)]
+    squares = [
+        torch.stack([(a - b).square().sum(1) for a, b in zip(*pair)]).sum(0)
+        for pair in zip(states, without)
+    ]
     distance = torch.stack(squares).sqrt().detach()
     return torch.where(distance[1] > 0, distance / distance[1], 0.0).numpy()
 
@@ -120,13 +121,15 @@ def _trace(states, without):
 def flow(
     architecture, hparams, steps=STEPS, n_units=UNITS, shown="impulse", seed=0, traced=True
 ) -> Flow:
-    """State, gates and gradients of cells with the hyper-parameters `hparams` (a list of M dicts,
-    or one), drawn from `seed`. ValueError.
+    """State, gates and gradients of cells with the hyper-parameters `hparams` (one dict, or a list
+    of M), whose weights are drawn from `seed`. ValueError.
 
-    Without `traced` the impulse's trace, which takes a run without it, is left out.
+    If `traced` is False, the impulse's trace is left out, which takes a second run.
     """
-    cell, hparams = cell_of(architecture), [hparams] if isinstance(hparams, dict) else list(hparams)
-    whole_number("steps", steps, 1), whole_number("n_units", n_units, 1)
+    cell = cell_of(architecture)
+    hparams = [hparams] if isinstance(hparams, dict) else list(hparams)
+    whole_number("steps", steps, 1)
+    whole_number("n_units", n_units, 1)
     if shown not in SHOWN:
         raise ValueError(f"shown must be one of {', '.join(SHOWN)}, got {shown!r}.")
     if not cell.maps:
@@ -135,25 +138,23 @@ def flow(
             f" {', '.join(PAPER)}."
         )
     W = _weights(architecture, hparams, n_units, seed)
-    # a cell's random numbers: step in the upper half of their number, cell in the lower
+    # the number of a draw has the step in its upper half, the cell in its lower
     number_M = torch.arange(len(hparams))
     x_TxMxN = torch.zeros(steps, len(hparams), n_units, dtype=torch.float64)
-    seen = 1 if shown == "impulse" else steps
-    x_TxMxN[:seen] = draws.normal(
-        seed, draws.DATA, (torch.arange(seen)[:, None] << 32) + number_M, n_units
+    n_inputs = 1 if shown == "impulse" else steps
+    x_TxMxN[:n_inputs] = draws.normal(
+        seed, draws.DATA, (torch.arange(n_inputs)[:, None] << 32) + number_M, n_units
     )
     states, gates = _scan(cell, W, x_TxMxN, needs_grad=True)
     w_MxN = draws.normal(seed, draws.DATA, (steps << 32) + number_M, n_units)
-    wanted = [s for state in states for s in state]
-    grads = torch.autograd.grad((states[-1][0] * w_MxN).sum(), wanted, allow_unused=True)
+    state_parts = [s for state in states for s in state]
+    grads = torch.autograd.grad((states[-1][0] * w_MxN).sum(), state_parts, allow_unused=True)
     squares = [
         torch.zeros(len(hparams), dtype=torch.float64) if g is None else g.square().sum(1)
         for g in grads
     ]
     n_states = len(cell.states)
-    gradient = torch.stack(
-        [sum(squares[i : i + n_states]) for i in range(0, len(squares), n_states)]
-    ).sqrt()
+    gradient = torch.stack(squares).unflatten(0, (-1, n_states)).sum(1).sqrt()
     gradient /= gradient[-1].clone()
     trace = None
     if shown == "impulse" and traced:
@@ -175,75 +176,67 @@ def at_one_setting(
 
 
 def at_random(architectures=PAPER, n_draws=200, steps=STEPS, n_units=UNITS, seed=0) -> pd.DataFrame:
-    """Many cells whose hyper-parameters are drawn from the ranges of Appendix A, each shown an
-    impulse.
+    """Many cells with hyper-parameters drawn from the ranges of Appendix A; each receives an impulse.
 
-    One row for each architecture, draw and number of steps `back` from the last one (for `trace`:
-    on from the impulse): `gradient`, the norm of dL/d(state), 1 at the last step; `trace`, what is
-    left of the impulse, 1 at the first.
+    One row for each architecture, draw and number of steps `back` from the last step (for `trace`:
+    after the impulse): `gradient`, the norm of dL/d(state), 1 at the last step; `trace`, what is
+    left of the impulse, 1 at the first step.
     """
-    parts = []
+    frames = []
     for architecture in architectures:
         space = Space(tuple(cell_ranges(architecture)))
         hparams = [space.sample(np.random.default_rng([seed, i])) for i in range(n_draws)]
-        seen = flow(architecture, hparams, steps, n_units, "impulse", seed)
+        cells = flow(architecture, hparams, steps, n_units, "impulse", seed)
+        assert cells.trace_TxM is not None  # an impulse leaves a trace
         back, draw = np.meshgrid(np.arange(steps), np.arange(n_draws), indexing="ij")
-        parts.append(
+        frames.append(
             pd.DataFrame(
                 {
                     "architecture": architecture,
                     "draw": draw.ravel(),
                     "back": back.ravel(),
-                    "gradient": seen.gradient_TxM[:0:-1].ravel(),
-                    "trace": seen.trace_TxM[1:].ravel(),
+                    "gradient": cells.gradient_TxM[:0:-1].ravel(),
+                    "trace": cells.trace_TxM[1:].ravel(),
                 }
             )
         )
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(frames, ignore_index=True)
 
 
 def _weights(architecture, hparams, N, seed):
     """Wx and Wh (M x K x N x N; Wh of the recurrent maps), b (M x K x N) and the mask of ReLU (M x
-    1) of one layer.
-
-    They are drawn as `networks.initial` does.
+    1) of one layer, as `networks.initial` draws them.
     """
     cell = cell_of(architecture)
     K, M, n_layers = len(cell.maps), len(hparams), max(1, cell.min_layers)
-    if cell.equal_sizes:  # of the projection that a stack begins with, nothing is used here
+    if cell.equal_sizes:  # a stack begins with a projection, which is not used here
         hparams = [{"input_scale_in": 1.0, "recurrent_bias_scale_in": 0.0} | hp for hp in hparams]
     theta = torch.stack(
         [initial(architecture, n_layers, N, N, 1, hp, seed, i) for i, hp in enumerate(hparams)]
     )
-    parts = split(theta, blocks(architecture, n_layers, N, N, 1))
+    weights = split(theta, blocks(architecture, n_layers, N, N, 1))
     choice = torch.tensor(
         [[hp.get("nonlinearity", cell.nonlinearities[0]) == "relu"] for hp in hparams]
     )
-    recurrent = parts.get("Wh0", theta[:, :0]).reshape(M, len(recurrent_maps(cell)), N, N)
-    return parts["Wx0"].reshape(M, K, N, N), recurrent, parts["b0"].reshape(M, K, N), choice
+    recurrent = weights.get("Wh0", theta[:, :0]).reshape(M, len(recurrent_maps(cell)), N, N)
+    return weights["Wx0"].reshape(M, K, N, N), recurrent, weights["b0"].reshape(M, K, N), choice
 
 
 def _scan(cell, weights, x_TxMxN, needs_grad=False):
-    """States (T + 1 tuples of M x N) and what goes into the gates (name -> T of M x N) of a cell
-    that sees x.
+    """The states (T + 1 tuples of M x N) and the arguments of the gates (name -> T of M x N) of a
+    cell with the inputs x.
     """
     Wx, Wh, b, relu = weights
-    at = {m: k for k, m in enumerate(cell.maps)}
-    s = (
-        torch.relu
-        if relu.all()
-        else (
-            torch.tanh
-            if not relu.any()
-            else lambda a: torch.where(relu, torch.relu(a), torch.tanh(a))
-        )
-    )
+    number_of = {m: k for k, m in enumerate(cell.maps)}
+
+    def s(a):
+        return torch.where(relu, torch.relu(a), torch.tanh(a))
 
     class Maps:
         def __getattr__(self, name):
             def affine(h, x):
-                k = at[name]
-                a = fed_K[k] if h is None else fed_K[k] + (Wh_K[k] @ h[..., None])[..., 0]
+                k = number_of[name]
+                a = input_K[k] if h is None else input_K[k] + (Wh_K[k] @ h[..., None])[..., 0]
                 if name in gates:
                     gates[name].append(a)
                 return a
@@ -251,12 +244,12 @@ def _scan(cell, weights, x_TxMxN, needs_grad=False):
             return affine
 
     gates, W, Wh_K = {name: [] for name in gates_of(cell)}, Maps(), Wh.unbind(1)
-    fed_TxKxMxN = torch.einsum("mkij,tmj->tkmi", Wx, x_TxMxN) + b.transpose(0, 1)
+    input_TxKxMxN = torch.einsum("mkij,tmj->tkmi", Wx, x_TxMxN) + b.transpose(0, 1)
     state = tuple(torch.zeros_like(x_TxMxN[0]).requires_grad_(needs_grad) for _ in cell.states)
     states = [state]
     with torch.set_grad_enabled(needs_grad):
-        for x, fed_KxMxN in zip(x_TxMxN, fed_TxKxMxN):
-            fed_K = fed_KxMxN.unbind()
+        for x, input_KxMxN in zip(x_TxMxN, input_TxKxMxN):
+            input_K = input_KxMxN.unbind()
             _, state = cell.step(W, state if len(state) > 1 else state[0], x, s)
             state = state if isinstance(state, tuple) else (state,)
             states.append(state)

@@ -1,4 +1,4 @@
-"""Tables for a notebook, as HTML: results that show themselves."""
+"""HTML tables, with which results show themselves in a notebook."""
 
 import html
 import math
@@ -8,17 +8,15 @@ import numpy as np
 LEFT = "text-align: left; vertical-align: top"
 
 
-def table(head, rows, note="", titled=True) -> str:
-    """A table of texts and numbers, with a sentence below it. The first of each row is its title,
-    if rows are `titled`; where `head` is empty there is no line of names.
+def table(head, lines, note="", titled=True) -> str:
+    """A table of texts and numbers, with a sentence below it. The first entry of each line is its
+    title, if lines are `titled`; with an empty `head` there is no line of names.
     """
-    first = "".join(map(_title, head))
-    lines = [
-        (_title(row[0]) if titled else _cell(row[0])) + "".join(map(_cell, row[1:])) for row in rows
-    ]
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    names = "".join(map(_title, head))
+    first = _title if titled else _cell
+    body = "".join(f"<tr>{first(line[0])}{''.join(map(_cell, line[1:]))}</tr>" for line in lines)
     below = f"<p>{html.escape(note)}</p>" if note else ""
-    top = f"<thead><tr>{first}</tr></thead>" if first else ""
+    top = f"<thead><tr>{names}</tr></thead>" if names else ""
     return f"<table>{top}<tbody>{body}</tbody></table>{below}"
 
 
@@ -31,7 +29,7 @@ def _cell(value) -> str:
 
 
 def text(value) -> str:
-    """A value as a person reads it: 0.0123, 1.81, 1,230, several values with commas between."""
+    """A value in a readable form: 0.0123, 1.81, 1,230; several values separated by commas."""
     if isinstance(value, (tuple, list)):
         return ", ".join(map(text, value))
     if isinstance(value, (bool, np.bool_)):
@@ -43,8 +41,8 @@ def text(value) -> str:
     return f"{value:,}" if isinstance(value, (int, np.integer)) else str(value)
 
 
-def some(names, most=8) -> str:
-    """The first few of some names, and how many more there are."""
+def first_few(names, most=8) -> str:
+    """The first few names, and how many more there are."""
     names = list(map(str, names))
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,14 +1,14 @@
-"""Where the kit's own notebooks and trials are: in the source checkout, or packed with the package.
+"""Where the kit's own notebooks and trials are: in the source checkout, or packed into the package.
 
-Beside `notebooks` stands `figures` in both, so that a notebook's ../figures/trials.parquet is there.
+In both, `figures` is next to `notebooks`, so that a notebook finds ../figures/trials.parquet.
 """
 
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
-PACKED = PACKAGE / "packed"  # of a wheel; setup.py fills it
+PACKED = PACKAGE / "packed"  # in a wheel; setup.py fills it
 HOME = PACKED if PACKED.is_dir() else PACKAGE.parent
 
 NOTEBOOKS = HOME / "notebooks"
 FIGURES = HOME / "figures"
-TRIALS = FIGURES / "trials.parquet"  # beside it, trials.weights has the best networks
+TRIALS = FIGURES / "trials.parquet"  # trials.weights, next to it, has the best networks

@@ -1,10 +1,10 @@
-"""The authors' own trials, for whoever has downloaded them: github.com/jazcollins/cap-n-train-hps,
+"""The authors' own trials, for those who have downloaded them: github.com/jazcollins/cap-n-train-hps,
 CC-BY-4.0, 630,880 trials.
 
-The archive holds one pickled numpy array a figure, of Python 2. A pickle can run any program, so
-none is unpickled as it stands: this reader knows numbers, texts, lists and dicts, and makes arrays
-itself of what numpy would have been told; all else is refused. Nothing of the archive is written to
-disk.
+The archive holds one pickled numpy array per figure, written by Python 2. A pickle can run any
+program, so none is unpickled in the usual way: this reader knows numbers, texts, lists and dicts,
+builds the arrays itself from the arguments that numpy would have received, and refuses everything
+else. No part of the archive is written to disk.
 """
 
 import collections
@@ -17,6 +17,7 @@ import re
 import tarfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,24 +51,25 @@ SOURCE = "Download rnn_hp_dataset.tar.gz from github.com/jazcollins/cap-n-train-
 
 
 class ArchiveError(ValueError):
-    """What is wrong with a file that should hold the authors' trials, in one sentence that says
-    what to do.
+    """Says in one sentence what is wrong with a file that should hold the authors' trials, and what
+    to do.
     """
 
 
 def load(path, figure: str = "", verify: bool = True, say=None) -> pd.DataFrame:
-    """The authors' trials as a frame in the store's columns, `experiment` first (the pickle's name:
-    "fig3_txt8rcf").
+    """The authors' trials as a frame with the store's columns, after `experiment` (the pickle's
+    name: "fig3_txt8rcf").
 
-    `path` is the whole archive (.tar.gz) or one figure's pickle taken out of it (.p). `figure`
-    ("fig3") reads that figure alone. An archive with another checksum than the published one is
-    refused, unless `verify` is False. `say` hears of the progress, as `print` would. Losses of
-    diverged trials are NaN, as in the store. ArchiveError, in one sentence.
+    `path` is the whole archive (.tar.gz) or one figure's pickle extracted from it (.p). With
+    `figure` ("fig3") only that figure is read. An archive whose checksum is not the published one
+    is refused, unless `verify` is False. `say` is called with lines on the progress, as `print`
+    would be. Losses of diverged trials are NaN, as in the store. ArchiveError.
 
     A check from the authors' README: the best LSTM on text8 has eval_loss 1.549270 (bits per
     character) and 1,268,217 parameters.
     """
-    path, say = Path(path).expanduser(), say or (lambda text: None)
+    path = Path(path).expanduser()
+    say = say or (lambda text: None)
     if not path.is_file():
         raise ArchiveError(f"There is no file {path}. {SOURCE}")
     try:
@@ -98,8 +100,8 @@ def load(path, figure: str = "", verify: bool = True, say=None) -> pd.DataFrame:
 
 
 def rows(frame: pd.DataFrame, figure: str) -> pd.DataFrame:
-    """The authors' trials behind a figure of the paper ("fig3"), by the name of the file that they
-    came in; may be none.
+    """The authors' trials behind a figure of the paper ("fig3"), by the name of their file; there
+    may be none.
     """
     return frame[np.array([_is_of(name, figure) for name in frame.experiment], bool)]
 
@@ -110,22 +112,22 @@ def _is_of(name: str, figure: str) -> bool:
 
 def _check_sum(path, say):
     """Raises ArchiveError unless the archive is the published one."""
-    found, size = hashlib.sha256(), path.stat().st_size
+    sha, size = hashlib.sha256(), path.stat().st_size
     with open(path, "rb") as file:
         say(f"checking {size / 1e6:,.0f} MB")
         while block := file.read(1 << 22):
-            found.update(block)
-    if found.hexdigest() != SHA256:
+            sha.update(block)
+    if sha.hexdigest() != SHA256:
         raise ArchiveError(
             f"{path} must be the published archive (sha256 {SHA256[:12]}...), got one of {size:,}"
-            f" bytes with sha256 {found.hexdigest()[:12]}... {SOURCE} If you trust this one, give"
+            f" bytes with sha256 {sha.hexdigest()[:12]}... {SOURCE} If you trust this one, give"
             " verify=False."
         )
 
 
 class _Bounded(io.RawIOBase):
-    """The decompressed bytes of an archive, or of one file in it: never more in all, or at once,
-    than the limits.
+    """The decompressed bytes of an archive, or of one file in it, up to a limit at once and a limit
+    in all.
     """
 
     def __init__(self, file):
@@ -150,20 +152,20 @@ class _Bounded(io.RawIOBase):
     def tell(self):
         return self.file.tell()
 
-    def seek(self, place, whence=io.SEEK_SET):
-        if place > MAX_BYTES:
+    def seek(self, offset, whence=io.SEEK_SET):
+        if offset > MAX_BYTES:
             raise tarfile.ReadError(f"more than {MAX_BYTES:,} bytes")
-        return self.file.seek(place, whence)
+        return self.file.seek(offset, whence)
 
 
 def _pickles(path, figure):
-    """(name, open file) of each pickle of an archive, or of one figure's. Refuses links, devices,
-    paths that lead out, and floods.
+    """(name, open file) of each pickle in an archive, or of one figure's. Refuses links, devices,
+    paths that lead out of the archive, and too many or too large files.
     """
 
-    def refuse(member, what):
+    def refuse(member, reason):
         raise ArchiveError(
-            f"{path} is not the authors' archive: {ascii(member.name)[:100]} {what}. {SOURCE}"
+            f"{path} is not the authors' archive: {ascii(member.name)[:100]} {reason}. {SOURCE}"
         )
 
     with (
@@ -171,20 +173,20 @@ def _pickles(path, figure):
         tarfile.open(fileobj=_Bounded(plain), mode="r:") as archive,
     ):
         for count, member in enumerate(archive):
-            parts = member.name.replace("\\", "/").split("/")
+            folders = member.name.replace("\\", "/").split("/")
             if count >= MAX_FILES:
                 refuse(member, f"is one file more than {MAX_FILES}")
-            if member.name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+            if member.name.startswith(("/", "\\")) or ".." in folders or ":" in folders[0]:
                 refuse(member, "leads out of the archive")
             if not (member.isfile() or member.isdir()):
                 refuse(member, "is neither a file nor a folder")
             if member.issparse() or member.size > MAX_BYTES:
-                refuse(member, f"says to have {member.size:,} bytes")
-            name = parts[-1].rsplit(".", 1)
+                refuse(member, f"claims to have {member.size:,} bytes")
+            name = folders[-1].rsplit(".", 1)
             if (
                 member.isfile()
                 and name[-1] in ("p", "pkl", "pickle")
-                and not parts[-1].startswith(".")
+                and not folders[-1].startswith(".")
                 and _is_of(name[0], figure)
             ):
                 yield name[0], archive.extractfile(member)
@@ -194,7 +196,7 @@ def _pickles(path, figure):
 
 
 class _Dtype:
-    """Stands for a numpy dtype: notes what numpy would be told."""
+    """Stands in for a numpy dtype: keeps the arguments that numpy would receive."""
 
     def __init__(self, kind, align=False, copy=False):
         self.kind, self.state = kind, None
@@ -204,16 +206,15 @@ class _Dtype:
 
     def numpy(self) -> np.dtype:
         """The dtype itself, made and checked by numpy's public constructor."""
-        order, names, fields, size = "=", None, None, None
-        if self.state is not None:
-            _, order, _, names, fields, size, *_ = self.state
+        state: Any = (3, "=", None, None, None, None) if self.state is None else self.state
+        _, order, _, names, fields, size, *_ = state
         if names:
-            parts = [fields[name] for name in names]
+            columns = [fields[name] for name in names]
             return np.dtype(
                 {
                     "names": list(names),
-                    "formats": [part[0].numpy() for part in parts],
-                    "offsets": [part[1] for part in parts],
+                    "formats": [column[0].numpy() for column in columns],
+                    "offsets": [column[1] for column in columns],
                     "itemsize": size,
                 }
             )
@@ -227,7 +228,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands for a numpy array: the list of its items, once its state is known."""
+    """Stands in for a numpy array: the list of its items, once its state is set."""
 
     items = None
 
@@ -253,7 +254,7 @@ class _Array:
 
 
 def _scalar(dtype, data=b""):
-    """A numpy number, as Python's."""
+    """A numpy number, as one of Python's."""
     kind, raw = dtype.numpy(), data.encode("latin1") if isinstance(data, str) else data
     if kind.hasobject or kind.names or len(raw) != kind.itemsize:
         raise pickle.UnpicklingError("a number of the wrong size")
@@ -261,14 +262,14 @@ def _scalar(dtype, data=b""):
 
 
 def _encode(text, encoding):
-    """What Python 3 writes for bytes in the old protocols."""
+    """Bytes, as Python 3 writes them in the old protocols."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"bytes in {ascii(encoding)[:20]}")
     return text.encode("latin1")
 
 
 class _Call:
-    """A function that a pickle may call and cannot alter."""
+    """A function that a pickle may call but cannot alter."""
 
     __slots__ = ("function",)
 
@@ -282,14 +283,14 @@ class _Call:
         raise pickle.UnpicklingError("it would alter what reads it")
 
 
-KNOWN = {
+SUBSTITUTES = {  # what a pickle may ask for -> what it gets
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): _Array,
     ("_codecs", "encode"): _Call(_encode),
     ("collections", "OrderedDict"): collections.OrderedDict,
 }
 for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-    KNOWN |= {
+    SUBSTITUTES |= {
         (_module, "_reconstruct"): _Call(lambda kind, shape, dtype: _Array()),
         (_module, "scalar"): _Call(_scalar),
     }
@@ -297,23 +298,23 @@ for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module, name):
-        if (module, name) not in KNOWN:
+        if (module, name) not in SUBSTITUTES:
             raise pickle.UnpicklingError(
                 f"it asks for {ascii(module)[1:-1][:40]}.{ascii(name)[1:-1][:40]}, which numbers do"
                 " not need"
             )
-        return KNOWN[module, name]
+        return SUBSTITUTES[module, name]
 
 
 def _table(name, file, say) -> pd.DataFrame:
-    """The trials of one pickle, checked value by value."""
+    """The trials of one pickle; every value is checked."""
     try:
         array = _Unpickler(io.BufferedReader(_Bounded(file), 1 << 20), encoding="latin1").load()
     except (pickle.UnpicklingError, OSError, tarfile.TarError):
         raise
-    except Exception as error:  # a broken pickle fails in as many ways as there are
+    except Exception as error:  # a broken pickle may fail in any way
         raise pickle.UnpicklingError(
-            f"{name} is no array of trials: {_first_line(error)}"
+            f"{name} is not an array of trials: {_first_line(error)}"
         ) from error
     if not isinstance(array, _Array) or array.items is None:
         raise ArchiveError(
@@ -322,9 +323,10 @@ def _table(name, file, say) -> pd.DataFrame:
     missing = [column for column in THEIRS if column not in array.names]
     if missing:
         raise ArchiveError(f"{name} does not hold trials: it lacks {', '.join(missing)}. {SOURCE}")
-    places = [array.names.index(column) for column in THEIRS]
+    positions = [array.names.index(column) for column in THEIRS]
     trials = [
-        _trial(name, dict(zip(THEIRS, (item[place] for place in places)))) for item in array.items
+        _trial(name, {column: item[i] for column, i in zip(THEIRS, positions)})
+        for item in array.items
     ]
     say(f"{name}: {len(trials):,} trials")
     kinds = {int: "int64", float: "float64", bool: "bool"}
@@ -368,13 +370,12 @@ def _trial(name, row) -> tuple:
         refuse("hparams")
     infeasible = not all(math.isfinite(row[column]) for column in LOSSES)
     n_in, steps = SHAPE[row["task_type"]]
-    taken = hparams.get("train_steps", 0)
     ours = {
         "study": (
             f"authors/{name}/{row['task_type']}/{row['architecture']}/layers={row['n_layers']}/params={row['max_params']}"
         ),
         "infeasible": infeasible,
-        "steps": int(taken) if isinstance(taken, (int, float)) and 0 <= taken < 2**53 else 0,
+        "steps": _steps_in(hparams),
         "seconds": 0.0,
         "seed": 0,
         "scale": "authors",
@@ -392,6 +393,12 @@ def _trial(name, row) -> tuple:
         "source": "",
     } | {column: math.nan if infeasible else float(row[column]) for column in LOSSES}
     return tuple((row | ours)[column] for column in COLUMNS)
+
+
+def _steps_in(hparams) -> int:
+    """The training steps of a trial; 0 if its hyper-parameters do not say."""
+    steps = hparams.get("train_steps")
+    return int(steps) if isinstance(steps, (int, float)) and 0 <= steps < 2**53 else 0
 
 
 def _first_line(error) -> str:

@@ -1,8 +1,9 @@
-"""A cell of one's own, put through the paper's battery beside the six: `rk.report(cell)`."""
+"""The paper's battery of experiments for a cell of one's own, next to the six: `rk.report(cell)`."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import pandas as pd
 import torch
@@ -10,9 +11,8 @@ import torch
 from rnnkit import cells, figures, places
 from rnnkit.architectures import LATER_ROWS, formulas, space_table, units
 from rnnkit.cells import CELLS, PAPER, Cell, cell_of, enter, register
+from rnnkit.exhibits import cell_report
 from rnnkit.exhibits.account import digest_of_trials
-from rnnkit.exhibits.cell_report import report as drawn
-from rnnkit.exhibits.cell_report import report_tables
 from rnnkit.hparams import cell_ranges, space_for
 from rnnkit.names import resolve_name
 from rnnkit.networks import blocks, forward, num_params
@@ -32,33 +32,30 @@ KIT = {
 
 @dataclass(frozen=True)
 class Report:
-    """What the battery says of a cell. In a notebook it shows `figure` and tables; printed, the
-    tables.
+    """What the battery says about a cell. In a notebook it shows `figure` and the tables; printed,
+    the tables.
 
-    `table` has a column for the cell and for each of the six, as text; `space` the cell's
-    hyper-parameters (App. A); `frame` all trials.
+    `table` has a column for the cell and one for each of the six, as text; `space` has the cell's
+    hyper-parameters (App. A); `frame` has all trials.
     """
 
     architecture: str
     table: pd.DataFrame
     space: pd.DataFrame
-    figure: object = field(repr=False)
+    figure: Any = field(repr=False)
     frame: pd.DataFrame = field(repr=False)
-    reused: int  # trials of the cell that were in the store before
+    reused: int  # trials of the cell that were in the store already
 
     @property
     def caption(self) -> str:
-        note = (
-            f" {self.reused:,} of its trials were in the store; trials go by a cell's name, so new"
-            " equations want a new name."
-        )
+        note = f" {self.reused:,} of its trials were in the store already."
         return self.figure.caption + (note if self.reused else "")
 
     @property
     def _space_title(self) -> str:
         return (
             f"Hyper-parameters of {label_of(self.architecture)} itself (* for each of its maps);"
-            " those of learning and the task come on top"
+            " those of learning and of the task are added"
         )
 
     def _repr_markdown_(self) -> str:
@@ -91,38 +88,37 @@ def report(
     out="",
 ) -> Report:
     """Parameters, hyper-parameters, stored bits, unit capacity and infeasible share of a cell (a
-    name or a class) beside the six.
+    name or a class) next to those of the six.
 
-    Trains what the store lacks of the cell's `battery`; of the six it shows what the store, or the
-    trials that the kit ships, have of the same. Searches are compared at one length, the most that
-    all have (`trials`, where given). Settings as in `run`; into the folder `out`, if one is named,
-    go the figure and its points. ValueError as in `run`, and for a class that has the name of
-    another cell of the kit.
+    Trains the trials of the cell's `battery` that the store lacks; for the six it shows the same
+    trials as far as the store, or the file that the kit ships, has them. Searches are compared at
+    one length: `trials` if it is given, else the most that all have. The settings are those of
+    `run`. The figure and its points are written into the folder `out`, if one is named. ValueError
+    as in `run`, and for a class that has the name of another cell of the kit.
     """
-    architecture, new = _registered(cell)
+    architecture, new = _enter(cell)
     scale = resolve_name("scale", scale, SCALES)
     size = scale_of(scale)
 
     def jobs_for(a):
         return [(study, trials or count) for study, count in battery(a, size, seed)]
 
-    jobs, six = (
-        jobs_for(architecture),
-        [job for a in PAPER if a != architecture for job in jobs_for(a)],
-    )
-    with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as opened:
-        reused = sum(len(opened.numbers(study.key)) for study, _ in jobs)
+    jobs = jobs_for(architecture)
+    jobs_of_six = [job for a in PAPER if a != architecture for job in jobs_for(a)]
+    context = nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store)
+    with context as trial_store:
+        reused = sum(len(trial_store.numbers(study.key)) for study, _ in jobs)
         complete(
             [study for study, _ in jobs],
             [count for _, count in jobs],
-            opened,
+            trial_store,
             scale,
             1 if new else workers,
             label=f"report on {architecture}",
             progress=progress,
         )
-        frame = _at_one_length(_with_shipped(opened, jobs, six), trials)
-    figure = drawn(architecture, frame)
+        frame = _at_one_length(_trials_of(trial_store, jobs, jobs_of_six), trials)
+    figure = cell_report.report(architecture, frame)
     if out:
         figures.keep(
             figure,
@@ -132,50 +128,52 @@ def report(
             figure.alt,
             digest_of_trials(frame),
         )
-    table = _table(architecture, report_tables(frame), size)
+    table = _table(architecture, cell_report.report_tables(frame), size)
     return Report(architecture, table, _space(architecture), figure, frame, reused)
 
 
-def _with_shipped(opened, jobs, six) -> pd.DataFrame:
-    """The trials of a cell's studies and of the six's, of which the kit's own file may have what
-    the store lacks.
+def _trials_of(store, jobs, jobs_of_six) -> pd.DataFrame:
+    """The trials of a cell's studies and of the six's; those of the six that the store lacks may be
+    in the file that the kit ships.
     """
-    frames = [_whole(opened, jobs), _whole(opened, six)]
-    there = {key for part in frames if len(part) for key in part.study}
-    lacking = [(study, count) for study, count in six if study.key not in there]
-    if lacking and SHIPPED.is_file() and opened.path.absolute() != SHIPPED:
-        frames.append(_whole(_shipped(SHIPPED.stat().st_mtime), lacking))
-    return pd.concat([part for part in frames if len(part)], ignore_index=True)
+    frames = [_complete_studies(store, jobs), _complete_studies(store, jobs_of_six)]
+    keys = {key for frame in frames if len(frame) for key in frame.study}
+    lacking = [(study, count) for study, count in jobs_of_six if study.key not in keys]
+    if lacking and SHIPPED.is_file() and store.path.absolute() != SHIPPED:
+        frames.append(_complete_studies(_shipped_store(SHIPPED.stat().st_mtime), lacking))
+    return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
 
 
 def _at_one_length(frame, trials) -> pd.DataFrame:
-    """The first `trials` of each study; without a number, as many as the shortest of its task."""
+    """The first `trials` of each study; without a number, as many as the shortest study of its task
+    has.
+    """
     sizes = frame.groupby("study").hyper_iter.transform("size")
     least = trials or sizes.groupby(frame.task_type).transform("min")
     return frame[frame.hyper_iter < least].reset_index(drop=True)
 
 
 def _space(architecture) -> pd.DataFrame:
-    """What is tuned of the cell itself on the capacity task, by hyper-parameter."""
+    """The hyper-parameters of the cell itself on the capacity task."""
     space = space_table("per_cap", (architecture,)).drop(columns=architecture)
     space = space.set_index("hyper-parameter")
     return space[[name not in {"all", *LATER_ROWS} for name in space.index]]
 
 
 @lru_cache(maxsize=1)
-def _shipped(changed: float) -> TrialStore:
-    """The trials that the kit ships, read once."""
+def _shipped_store(time_of_change: float) -> TrialStore:
+    """The trials that the kit ships, read once for each version of the file."""
     return TrialStore(SHIPPED, create=False)
 
 
-def _whole(store, jobs) -> pd.DataFrame:
-    """The trials of those studies of which a store has as many as asked for, or more."""
+def _complete_studies(store, jobs) -> pd.DataFrame:
+    """The trials of the studies of which a store has at least as many as the job asks for."""
     return store.frame(study.key for study, count in jobs if store.has(study.key, count))
 
 
-def _registered(cell) -> tuple[str, bool]:
-    """The architecture of a name or a class, which is registered if need be; and whether only this
-    process knows it.
+def _enter(cell) -> tuple[str, bool]:
+    """The architecture of a name or of a class, which is registered if needed; and whether only
+    this process knows it.
     """
     if isinstance(cell, str):
         architecture, new = cell_of(cell).architecture, False
@@ -184,36 +182,33 @@ def _registered(cell) -> tuple[str, bool]:
         new, kits = CELLS.get(name) is not cell, KIT.get(name)
         (register if kits is None else enter)(cell)
         architecture = cell.architecture
-        if kits is not None and _answers(cell) != _answers(kits):
+        if kits is not None and _fingerprint(cell) != _fingerprint(kits):
             raise ValueError(
-                f"Trials are stored by the name of a cell, and {architecture!r} is one of the kit's"
-                f" with other equations or hyper-parameters. Give {cell.__name__} another"
-                " `architecture`."
+                f"The kit has a cell {architecture!r} with other equations or hyper-parameters. Give"
+                f" {cell.__name__} another `architecture`."
             )
         enter(cell)
     else:
         raise ValueError(
-            "A report is on a cell: a subclass of rnnkit.Cell or the name of an architecture, got"
+            "A report needs a cell: a subclass of rnnkit.Cell or the name of an architecture, got"
             f" {cell!r}."
         )
     if not cell_of(architecture).maps:
         raise ValueError(
-            f"A report is on a recurrent cell, got {architecture!r}, which has no state. Choose"
+            f"A report needs a recurrent cell, got {architecture!r}, which has no state. Choose"
             " another."
         )
     return architecture, new
 
 
-def _answers(cell) -> tuple:
-    """What a cell makes of certain numbers, and its hyper-parameters: the same of two cells that
-    are one. Leaves `cell` registered.
+def _fingerprint(cell) -> tuple:
+    """A cell's hyper-parameters and its outputs for fixed numbers: two cells with the same
+    equations and hyper-parameters agree in them. Leaves `cell` registered.
     """
     architecture, depth = enter(cell).architecture, max(1, cell.min_layers)
     P = num_params(architecture, depth, 3, 4, 2)
-    theta, x = (
-        torch.sin(3.0 * torch.arange(P, dtype=torch.float64)),
-        torch.cos(torch.arange(24, dtype=torch.float64)).reshape(2, 1, 3, 4),
-    )
+    theta = torch.sin(3.0 * torch.arange(P, dtype=torch.float64))
+    x = torch.cos(torch.arange(24, dtype=torch.float64)).reshape(2, 1, 3, 4)
     z = forward(
         architecture,
         depth,
@@ -228,16 +223,18 @@ def _answers(cell) -> tuple:
 
 
 def _table(architecture, tables, size) -> pd.DataFrame:
-    """Numbers as text: a row for each, a column for the cell and for each of the six; - where one
-    has no trials with this budget.
+    """The numbers as text: a row for each, a column for the cell and for each of the six; "-"
+    where there are no trials.
     """
     names = (architecture, *(a for a in PAPER if a != architecture))
     depths = {a: max(1, cell_of(a).min_layers) for a in names}
-    rows = {"layers": depths}
+    numbers: dict[str, dict] = {"layers": depths}  # title -> architecture -> number
     budgets = size.capacity.sizes[:2]
     n_in = size.capacity.inputs_for(budgets[0])
     count = formulas(n_in, architectures=names).iloc[:, 0]
-    rows[f"parameters with N units ({n_in} inputs)"] = {a: count[a].split("  (")[0] for a in names}
+    numbers[f"parameters with N units ({n_in} inputs)"] = {
+        a: count[a].split("  (")[0] for a in names
+    }
     for budget in budgets:
         table = units(
             (budget,),
@@ -245,41 +242,34 @@ def _table(architecture, tables, size) -> pd.DataFrame:
             size.capacity.inputs_for(budget),
             architectures=names,
         )
-        rows[f"units of {budget:,} parameters"] = {
+        numbers[f"units of {budget:,} parameters"] = {
             a: table.loc[a, (budget, depths[a])] for a in names
         }
-    rows["hyper-parameters"] = {
+    numbers["hyper-parameters"] = {
         a: len(space_for(a, "per_cap", size.capacity.steps_for(budgets[0]))) for a in names
     }
     best, errors, random = tables
     for row in best.itertuples():
         name = f"bits per parameter, {row.max_params:,} parameters"
-        rows.setdefault(name, {})[row.architecture] = (
+        numbers.setdefault(name, {})[row.architecture] = (
             f"{row.bits_per_param:.2f} [{row.bits_per_param_low:.2f}]"
         )
     for row in errors.sort_values("n_units").itertuples():
         name = f"error, {row.n_units} units for {row.n_in} numbers (bound {row.bound:.3g})"
-        rows.setdefault(name, {})[row.architecture] = f"{row.loss:.3g}"
+        numbers.setdefault(name, {})[row.architecture] = f"{row.loss:.3g}"
     for row in random.itertuples():
-        rows.setdefault("diverged, % of random sets", {})[row.architecture] = (
+        numbers.setdefault("diverged, % of random sets", {})[row.architecture] = (
             f"{row.percent:.0f} [{row.low:.0f}, {row.high:.0f}]"
         )
     table = pd.DataFrame(
-        [{a: str(row.get(a, "-")) for a in names} for row in rows.values()], index=list(rows)
+        [{a: str(row.get(a, "-")) for a in names} for row in numbers.values()], index=list(numbers)
     )
     return table.rename(columns=label_of)
 
 
 def _markdown(table: pd.DataFrame) -> str:
     """A frame of text as a Markdown table."""
-    lines = [
-        "| | " + " | ".join(map(str, table.columns)) + " |",
-        "|---" * (len(table.columns) + 1) + "|",
-    ]
-    return "\n".join(
-        lines
-        + [
-            f"| {name} | " + " | ".join(map(str, row)) + " |"
-            for name, row in zip(table.index, table.to_numpy())
-        ]
-    )
+    cells = [[name, *row] for name, row in zip(table.index, table.to_numpy())]
+    lines = [f"| {' | '.join(map(str, line))} |" for line in cells]
+    head = f"| | {' | '.join(map(str, table.columns))} |"
+    return "\n".join([head, "|---" * (len(table.columns) + 1) + "|", *lines])

@@ -1,5 +1,5 @@
-"""From nothing to figures: trains what the store lacks, executes the notebooks, writes the gallery
-and the table of claims.
+"""From nothing to figures: trains the trials that the store lacks, executes the notebooks, writes
+the gallery and the table of claims.
 """
 
 import os
@@ -11,10 +11,10 @@ from rnnkit.notebooks import NotebookError, parameters_of, run_notebook
 from rnnkit.trials import StoreError, TrialStore, paths
 from rnnkit.trials import export as exporting
 
-TRIALS = places.TRIALS.name  # in the folder of figures: the trials behind them
+TRIALS = places.TRIALS.name  # the trials behind the figures, in their folder
 EVIDENCE = places.FIGURES
 
-NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no trials
+NOTEBOOKS = {  # notebook -> the experiments that it draws
     "0_start_here": ("start",),
     "1_architectures": (),
     "2_1_parameter_capacity": ("calibration", "inputs", "fig1", "fig2a", "fig2b", "figapp1"),
@@ -25,7 +25,7 @@ NOTEBOOKS = {  # the experiments that each notebook draws; none: it draws no tri
     "B_tasks": (),
     "C_robustness": ("tableapp1",),
     "your_own_cell": ("more_cells",),
-    "5_discussion": ("quantised",),  # last: its table of claims has what all others trained
+    "5_discussion": ("quantised",),  # last: its table of claims uses the trials of all others
 }
 
 
@@ -42,70 +42,70 @@ def reproduce(
     notebooks=None,
     say=print,
 ):
-    """Trains what the store lacks, executes the notebooks into `out`/notebooks, writes
-    `out`/README.md and trials.parquet.
+    """Trains the trials that the store lacks, executes the notebooks into `out`/notebooks, and
+    writes `out`/README.md and trials.parquet.
 
-    `only` names notebooks or experiments (default: all). A notebook of which all experiments are
-    chosen is executed, from the folder `notebooks` if one is named; else the chosen figures are
-    drawn without it. What stands in `out` is
-    replaced only where the kit wrote it, and drawn again only where its trials or the code have
-    changed; trials that its trials.parquet has are taken over and stay in it. Returns the table of
-    claims, one row a claim. Errors as in `studies.run`, and NotebookError. Everything that can be
-    checked is checked before the first trial is trained.
+    `only` names notebooks or experiments (default: all). A notebook is executed, from the folder
+    `notebooks` if one is named, when all of its experiments are chosen; otherwise the chosen
+    figures are drawn without it. A file in `out` is replaced only if the kit wrote it, and a figure
+    is drawn again only if its trials or the code have changed; the trials in the folder's
+    trials.parquet are taken over and stay in it. Returns the table of claims, one row per claim.
+
+    Errors are those of `studies.run`, and NotebookError. Everything that can be checked is checked
+    before the first trial is trained.
     """
     from rnnkit.studies import SCALES, jobs_of, run
 
-    chosen, scale = choose(only), resolve_name("scale", scale, SCALES)
-    for name in [name for names in chosen.values() for name in names]:
-        jobs_of(name, scale, seed, trials)  # ValueError now for what cannot be trained
+    plan, scale = choose(only), resolve_name("scale", scale, SCALES)
+    for name in [name for names in plan.values() for name in names]:
+        jobs_of(name, scale, seed, trials)  # ValueError now, for what cannot be trained
     out = writable_folder(out)
-    whole = [notebook for notebook, names in chosen.items() if names == NOTEBOOKS[notebook]]
-    folder = notebooks_folder(notebooks, whole) if whole else None
-    with TrialStore(store) as opened:
-        take_over(opened, out / TRIALS, say)
+    complete = [notebook for notebook, names in plan.items() if names == NOTEBOOKS[notebook]]
+    folder = notebooks_folder(notebooks, complete)
+    with TrialStore(store) as trial_store:
+        take_over(trial_store, out / TRIALS, say)
         training = dict(
             seed=seed, trials=trials, workers=workers, device=device, scheduler=scheduler
         )
         settings = dict(scale=scale, seed=seed, trials=trials or 0, workers=workers or 0)
-        settings |= dict(store=str(opened.path.resolve()), out=str(out.resolve()))
-        for k, (notebook, names) in enumerate(chosen.items(), 1):
-            label = f"notebook {k} of {len(chosen)}, {notebook}"
+        settings |= dict(store=str(trial_store.path.resolve()), out=str(out.resolve()))
+        for k, (notebook, names) in enumerate(plan.items(), 1):
+            label = f"notebook {k} of {len(plan)}, {notebook}"
             say(f"{label}: {', '.join(names) or 'no trials'}")
             for name in names:
-                run(name, scale, opened, label=f"{label}, {name}", **training)
-                draw(stored_frames(opened, scale, seed, trials, [name]), out)
-            if notebook in whole:
+                run(name, scale, trial_store, label=f"{label}, {name}", **training)
+                draw(stored_frames(trial_store, scale, seed, trials, [name]), out)
+            if notebook in complete:
                 say(f"{label}: executing")
                 execute(folder / f"{notebook}.ipynb", out, settings)
-        if opened.persistent:
-            opened.export(out / TRIALS)
-        frames = stored_frames(opened, scale, seed, trials)
-    claims = finish(chosen, frames, out, say)
+        if trial_store.persistent:
+            trial_store.export(out / TRIALS)
+        frames = stored_frames(trial_store, scale, seed, trials)
+    claims = finish(plan, frames, out, say)
     if out.resolve() == EVIDENCE and (out / "claims.csv").exists():
         tell_in_readme(say)
     return claims
 
 
 def tell_in_readme(say=print):
-    """Writes the verdicts of the evidence that ships into the checkout's README, between their
-    marks. StoreError.
+    """Writes the verdicts on the evidence that ships into the checkout's README, between the marks
+    for them. StoreError.
     """
     import pandas as pd
 
     from rnnkit.exhibits import verdicts
 
-    with TrialStore(EVIDENCE / TRIALS) as shipped:
-        count = len(shipped)
+    with TrialStore(EVIDENCE / TRIALS) as evidence:
+        count = len(evidence)
     readme = EVIDENCE.parent / "README.md"
-    if verdicts.write_block(
-        readme, pd.read_csv(EVIDENCE / "claims.csv", dtype={"paper": str}), count
-    ):
-        say(f"{readme} has their verdicts.")
+    claims = pd.read_csv(EVIDENCE / "claims.csv", dtype={"paper": str})
+    if verdicts.write_block(readme, claims, count):
+        say(f"{readme} has the verdicts.")
 
 
 def take_over(store, parquet, say):
-    """Adds to a store what the trials.parquet of the folder has: it stays there, so it is what the
-    folder shows. StoreError.
+    """Adds the trials of the folder's trials.parquet to a store: they stay in the file, so they
+    belong to what the folder shows. StoreError.
     """
     if (
         not parquet.exists()
@@ -119,46 +119,48 @@ def take_over(store, parquet, say):
     if new:
         say(
             f"{parquet} has {new:,} trials that {store.path} lacked; they are taken over. To train"
-            " them anew, name another folder with --out."
+            " them again, name another folder with --out."
         )
 
 
 def execute(source, out, settings):
-    """Executes a notebook into `out`/notebooks, with those settings that it has. NotebookError."""
+    """Executes a notebook into `out`/notebooks, with those of the settings that are its parameters.
+    NotebookError.
+    """
     from rnnkit.exhibits import account
 
-    place = out / "notebooks" / source.name
-    known = parameters_of(source)
-    run_notebook(source, place, {name: value for name, value in settings.items() if name in known})
-    account.note(place.parent, source.stem, [place])
+    target = out / "notebooks" / source.name
+    names = parameters_of(source)
+    run_notebook(source, target, {name: value for name, value in settings.items() if name in names})
+    account.note(target.parent, source.stem, [target])
 
 
-def finish(chosen, frames, out, say):
-    """The gallery of all frames, and the claims of the chosen experiments, which are also told."""
+def finish(plan, frames, out, say):
+    """Writes the gallery of all frames; returns the claims of the planned experiments, and says
+    them.
+    """
     from rnnkit import analysis, figures
     from rnnkit.exhibits.base import exhibits
 
-    drawn = {name: frame for name, frame in frames.items() if name in exhibits()}
-    if drawn:
-        figures.gallery(out, drawn)
-    wanted = figures.companions(
-        {name: frames[name] for names in chosen.values() for name in names if name in drawn}
+    gallery = {name: frame for name, frame in frames.items() if name in exhibits()}
+    if gallery:
+        figures.gallery(out, gallery)
+    decisive = figures.companions(
+        {name: frames[name] for names in plan.values() for name in names if name in gallery}
     )
     claims = figures.claims_of(
-        {name: figures.draw_into(out, name, frame) for name, frame in wanted.items()}
+        {name: figures.draw_into(out, name, frame) for name, frame in decisive.items()}
     )
     if len(claims):
         say(f"{claims_text(claims)}\nClaims of the paper: {analysis.tally(claims)}.")
-    say(
-        f"The figures are in {out}"
-        + (f"; {out / 'README.md'} shows them all, with captions and verdicts." if drawn else ".")
-    )
+    shows = f"; {out / 'README.md'} shows them all, with captions and verdicts" if gallery else ""
+    say(f"The figures are in {out}{shows}.")
     return claims
 
 
 def draw(frames, out):
-    """Writes the figures that can be drawn from `frames` (experiment -> trials) into `out`: each
-    appears as its studies end.
+    """Writes the figures that can be drawn from `frames` (experiment -> trials) into `out`, so that
+    each appears as soon as its studies end.
     """
     from rnnkit import figures
     from rnnkit.exhibits.base import exhibits
@@ -170,11 +172,11 @@ def draw(frames, out):
 
 
 def stored_frames(store, scale, seed=0, trials=None, names=None) -> dict:
-    """Experiment -> its trials, for those that the store has whole, also from earlier runs: the
-    gallery shows all of them.
+    """Experiment -> its trials, for each experiment that the store has complete, also from earlier
+    runs: the gallery shows all of them. `names` restricts the experiments.
 
-    Trials of larger scales are among them as `trials_in` says. The search of `start` is drawn as
-    best_so_far; where Figure 1's is there, that comes of it. `names`: of these experiments alone.
+    Trials of larger scales are included as in `trials_in`. The search of `start` is drawn as
+    best_so_far, unless Figure 1's trials are there to draw it from.
     """
     from rnnkit.studies import EXPERIMENTS, SCALES, is_whole, trials_in
 
@@ -189,52 +191,36 @@ def stored_frames(store, scale, seed=0, trials=None, names=None) -> dict:
 
 
 def verdicts(store, scale="quick", seed=0, trials=None):
-    """The table of all claims of the paper, a row each: what the stored trials of a scale (or of a
-    larger one) say of it.
+    """The table of all claims of the paper, one row per claim: what the stored trials of a scale,
+    or of a larger one, say about it.
 
-    `figure` is the figure that decides it; a claim without trials in the store says so. StoreError.
+    `figure` is the figure that decides the claim; a claim without trials in the store says so.
+    StoreError.
     """
-    import pandas as pd
 
     from rnnkit import analysis, figures, paper
     from rnnkit.exhibits.base import exhibits
 
-    with TrialStore(store, create=False) as opened:
-        frames = stored_frames(opened, scale, seed, trials)
-    drawn = figures.companions(
+    with TrialStore(store, create=False) as trial_store:
+        frames = stored_frames(trial_store, scale, seed, trials)
+    frames = figures.companions(
         {name: frame for name, frame in frames.items() if name in exhibits()}
     )
-    found = [analysis.compare(name, frame).assign(figure=name) for name, frame in drawn.items()]
-    decided = (
-        pd.concat(found, ignore_index=True).drop_duplicates("id").set_index("id")
-        if found
-        else pd.DataFrame()
-    )
-    rows = []
-    for id, claim in paper.CLAIMS.items():
-        lacking = {"claim": claim.text, "paper": claim.paper, "verdict": "no trials here"}
-        rows.append(
-            {
-                "id": id,
-                "where": claim.where,
-                **(decided.loc[id] if id in decided.index else lacking),
-            }
-        )
-    return analysis.Verdicts(
-        rows,
-        columns=[
-            "id",
-            "where",
-            "claim",
-            "paper",
-            "ours",
-            "low",
-            "high",
-            "verdict",
-            "figure",
-            "evidence",
-        ],
-    )
+    tables = [analysis.compare(name, frame).assign(figure=name) for name, frame in frames.items()]
+    verdict_of = {row["id"]: row for table in reversed(tables) for row in table.to_dict("records")}
+    claims = [
+        {
+            "id": id,
+            "where": claim.where,
+            "claim": claim.text,
+            "paper": claim.paper,
+            "verdict": "no trials here",
+        }
+        | verdict_of.get(id, {})
+        for id, claim in paper.CLAIMS.items()
+    ]
+    columns = "id where claim paper ours low high verdict figure evidence".split()
+    return analysis.Verdicts(claims, columns=columns)
 
 
 def choose(only=()) -> dict:
@@ -243,34 +229,35 @@ def choose(only=()) -> dict:
     """
     experiments = dict.fromkeys(name for names in NOTEBOOKS.values() for name in names)
     choices = [*experiments, *NOTEBOOKS]
-    asked = [only] if isinstance(only, str) else list(only or ())
-    only = [matching(name, choices) for name in asked]
-    for name, meant in zip(asked, only):
-        if meant is None:
+    inputs = [only] if isinstance(only, str) else list(only or ())
+    only = [matching(name, choices) for name in inputs]
+    for name, match in zip(inputs, only):
+        if match is None:
             raise ValueError(
                 f"only must name an experiment ({', '.join(experiments)}) or a notebook"
                 f" ({', '.join(NOTEBOOKS)}), got {name!r}."
                 f" {nearest(name, choices) or 'Check the spelling.'}"
             )
-    chosen = {}
+    plan: dict[str, tuple[str, ...]] = {}
     for notebook, names in NOTEBOOKS.items():
-        whole = not only or notebook in only
-        before = {
-            name for names in chosen.values() for name in names
-        }  # two notebooks may draw the same trials
-        wanted = tuple(name for name in names if whole or (name in only and name not in before))
-        if whole or wanted:
-            chosen[notebook] = wanted
-    return chosen
+        complete = not only or notebook in only
+        # two notebooks may draw the same trials
+        before = {name for names in plan.values() for name in names}
+        selection = tuple(
+            name for name in names if complete or (name in only and name not in before)
+        )
+        if complete or selection:
+            plan[notebook] = selection
+    return plan
 
 
-def notebooks_folder(named=None, names=tuple(NOTEBOOKS)) -> Path:
-    """The folder of the notebooks that are executed: the kit's own, or the one that is named.
+def notebooks_folder(path=None, names=tuple(NOTEBOOKS)) -> Path:
+    """The folder of the notebooks that are executed: `path`, or the kit's own without one.
 
-    Nothing is executed for merely lying in a folder `notebooks` that the kit is run beside.
-    NotebookError, with what to do, where a notebook is missing.
+    A folder `notebooks` in the working directory is not taken unless it is named. NotebookError,
+    with what to do, if a notebook is missing.
     """
-    folder = places.NOTEBOOKS if named is None else paths.expand_home(named)
+    folder = places.NOTEBOOKS if path is None else paths.expand_home(path)
     missing = [f"{name}.ipynb" for name in names if not (folder / f"{name}.ipynb").is_file()]
     if missing:
         raise NotebookError(
@@ -282,16 +269,15 @@ def notebooks_folder(named=None, names=tuple(NOTEBOOKS)) -> Path:
 
 
 def writable_folder(out) -> Path:
-    """The folder for figures, made if need be and tried out before hours are spent.
+    """The folder for figures, created if needed and tested before hours are spent.
 
-    StoreError if nothing can be written there, or if something would be replaced that the kit did
-    not write.
+    StoreError if it cannot be written, or if a file would be replaced that the kit did not write.
     """
     from rnnkit.exhibits import account
     from rnnkit.exhibits.base import exhibits, illustrations
 
     if not str(out).strip():
-        raise StoreError("The folder for figures has no name. Give one, or leave --out away.")
+        raise StoreError("The folder for figures has no name. Give one, or leave out --out.")
     out = paths.expand_home(out)
     pictures = [
         f"{name}.{kind}"
@@ -318,18 +304,15 @@ def claims_text(claims) -> str:
     def number(x):
         return x if isinstance(x, str) else "" if x is None or x != x else f"{x:.3g}"
 
-    rows = [("", "claim", "paper", "ours", "verdict")]
+    lines = [("", "claim", "paper", "ours", "verdict")]
     for _, row in claims.iterrows():
-        interval = (
-            f" [{number(row.low)}, {number(row.high)}]"
-            if number(row.low) and number(row.high)
-            else ""
-        )
+        low, high = number(row.low), number(row.high)
+        interval = f" [{low}, {high}]" if low and high else ""
         claim = str(row.claim) if len(str(row.claim)) <= 70 else f"{str(row.claim)[:67]}..."
-        rows.append(
+        lines.append(
             (str(row.id), claim, number(row.paper), number(row.ours) + interval, str(row.verdict))
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows
+        "  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines
     )

@@ -1,12 +1,12 @@
-"""One thread for small matrices."""
+"""A single thread for small matrices."""
 
 from contextlib import contextmanager
 
 
 @contextmanager
 def one_thread():
-    """torch on one thread, as before afterwards: small matrices are slower on several, and much
-    slower where the cores are busy.
+    """Runs torch on one thread, and restores the number of threads afterwards. Small matrices are
+    slower on several threads, and much slower where the cores are busy.
     """
     import torch
 

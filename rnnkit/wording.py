@@ -1,4 +1,4 @@
-"""How names, numbers and lists are written in sentences, wherever the kit writes one."""
+"""How the kit writes names, numbers and lists in its sentences."""
 
 from rnnkit import paper
 
@@ -6,7 +6,7 @@ LATER_LABELS = {"mgu": "MGU", "janet": "JANET", "mingru": "minGRU", "minlstm": "
 
 
 def label_of(architecture: str) -> str:
-    """The name of an architecture as the paper writes it; that of one's own cell as it is."""
+    """The name of an architecture as the paper writes it; the name of one's own cell unchanged."""
     return (paper.LABELS | LATER_LABELS).get(architecture, architecture)
 
 
@@ -15,25 +15,25 @@ def layers(depth: int) -> str:
     return count(depth, "layer")
 
 
-def count(number: int, one: str, many: str | None = None) -> str:
-    """1 size, 3 sizes; `many` is the plural where it takes more than an s."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """1 size, 3 sizes; `plural` is needed if it is more than the singular with an s."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
 
 
 def size_range(sizes) -> str:
-    """300-10,000: the least and the most of some numbers, or the one that there is."""
+    """300-10,000: the least and the greatest of some numbers, or the only one."""
     low, high = min(sizes), max(sizes)
     return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
 def and_list(items) -> str:
-    """RNN, GRU and LSTM; "none" of nothing."""
+    """RNN, GRU and LSTM; "none" without items."""
     items = [str(item) for item in items] or ["none"]
     return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
 
 
 def duration(seconds: float) -> str:
-    """A time that a person reads: 40 s, 12 min, 3 h 20 min, 2 days 4 h."""
+    """A time in readable units: 40 s, 12 min, 3 h 20 min, 2 days 4 h."""
     minutes = round(seconds / 60)
     if seconds < 90:
         return f"{seconds:.0f} s"

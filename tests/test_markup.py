@@ -8,7 +8,7 @@ import pytest
 import rnnkit as rk
 from rnnkit.exhibits.best_trials import BestTrials
 from rnnkit.exhibits.small_table import SmallTable
-from rnnkit.markup import some, table, text
+from rnnkit.markup import first_few, table, text
 
 
 def cells(html):
@@ -47,7 +47,7 @@ def test_what_a_table_shows_is_text_and_no_markup():
 
 
 def test_many_names_are_counted():
-    assert some("abcd", 2) == "a, b and 2 more" and some("ab", 2) == "a, b"
+    assert first_few("abcd", 2) == "a, b and 2 more" and first_few("ab", 2) == "a, b"
 
 
 def test_a_study_shows_its_network_and_what_is_tuned():

@@ -323,7 +323,7 @@ def test_trials_of_the_folder_stay_in_it_and_are_not_trained_again(books, monkey
     assert (
         said[0]
         == f"{shipped} has {len(after)} trials that {books / 'third.sqlite'} lacked; they are taken"
-        " over. To train them anew, name another folder with --out."
+        " over. To train them again, name another folder with --out."
     )
 
 

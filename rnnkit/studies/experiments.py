@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from rnnkit.cells import LATER, PAPER, cell_of
 from rnnkit.checks import whole_number
-from rnnkit.markup import some, table
+from rnnkit.markup import first_few, table
 from rnnkit.names import resolve_name
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.compression import quantise
@@ -60,9 +60,11 @@ class Experiment:
                     name,
                     f"{len(studies):,}",
                     f"{sum(trials):,}",
-                    some(dict.fromkeys(study.architecture for study in studies)),
-                    some(sorted({study.n_layers for study in studies})),
-                    some(f"{size:,}" for size in sorted({study.max_params for study in studies})),
+                    first_few(dict.fromkeys(study.architecture for study in studies)),
+                    first_few(sorted({study.n_layers for study in studies})),
+                    first_few(
+                        f"{size:,}" for size in sorted({study.max_params for study in studies})
+                    ),
                 )
             )
         head = ("scale", "studies", "trials", "cells", "layers", "parameters")

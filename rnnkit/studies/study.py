@@ -13,7 +13,7 @@ import numpy as np
 from rnnkit.cells import CELLS, cell_of
 from rnnkit.checks import whole_number
 from rnnkit.hparams import space_for
-from rnnkit.markup import some, table
+from rnnkit.markup import first_few, table
 from rnnkit.names import nearest, resolve_name
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.fingerprint import fingerprint
@@ -266,7 +266,7 @@ class Study:
     def _repr_html_(self) -> str:
         low, high = self.train_steps
         steps = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        tuned = f"{some(self.space.names)} ({len(self.space)} in all)"
+        tuned = f"{first_few(self.space.names)} ({len(self.space)} in all)"
         sized = f" (form {self.form})" if self.form else ""
         rows = [
             ("task", f"{self.task_type}{sized}: {self.task.n_in} inputs, {self.task.steps} steps"),
@@ -276,7 +276,7 @@ class Study:
             ("search", f"{self.tuner}, seed {self.seed}"),
             ("it chooses", tuned if len(self.space) else "nothing: all is pinned"),
             *(
-                [("pinned", some(f"{name} = {value}" for name, value in self.pinned))]
+                [("pinned", first_few(f"{name} = {value}" for name, value in self.pinned))]
                 * bool(self.pinned)
             ),
             ("key", self.key),
