@@ -1,5 +1,5 @@
-"""Imports point one way, modules stay short, and what is drawn cannot depend on what is trained.
-All read from the source.
+"""Imports point one way, functions are short, and drawing does not load torch; all of it is read
+from the source.
 """
 
 import ast
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rnnkit"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-# part of the package -> the parts that it may import; "*" is all
+# part of the package -> the parts that it may import; "*" means all
 MAY_IMPORT = {
     "paper": set(),
     "checks": set(),
@@ -151,19 +151,19 @@ def imports(path: Path) -> frozenset[str]:
     """Every module that a file imports, in functions too, by full name. Of `from a import b`, b
     where b is a module of ours, else a.
     """
-    found, here = set(), name_of(path).split(".")
-    folder = here if path.name == "__init__.py" else here[:-1]
+    modules, names = set(), name_of(path).split(".")
+    folder = names if path.name == "__init__.py" else names[:-1]
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(folder[: len(folder) - node.level + 1] if node.level else [])
             base = ".".join(filter(None, (base, node.module)))
-            found |= {
+            modules |= {
                 f"{base}.{alias.name}" if f"{base}.{alias.name}" in NAMES else base
                 for alias in node.names
             }
-    return frozenset(found)
+    return frozenset(modules)
 
 
 def ours(names) -> set[str]:
@@ -179,21 +179,24 @@ def test_every_part_has_its_place_in_the_order_of_imports():
 
 
 def test_the_order_of_imports_has_no_circle():
-    order, left = [], {part: set(may) for part, may in MAY_IMPORT.items() if may != "*"}
-    while left:
-        free = [part for part, may in left.items() if may <= set(order)]
-        assert free, f"a circle among {sorted(left)}"
+    order = []
+    remaining = {component: set(may) for component, may in MAY_IMPORT.items() if may != "*"}
+    while remaining:
+        free = [component for component, may in remaining.items() if may <= set(order)]
+        assert free, f"a circle among {sorted(remaining)}"
         order += free
-        left = {part: may for part, may in left.items() if part not in free}
+        remaining = {
+            component: may for component, may in remaining.items() if component not in free
+        }
 
 
 def test_no_module_waits_for_itself():
     """Within a part as well, and by imports inside functions."""
-    left = {name: ours(imports(path)) - {name} for name, path in NAMES.items()}
-    while free := [name for name, needs in left.items() if not needs & set(left)]:
+    remaining = {name: ours(imports(path)) - {name} for name, path in NAMES.items()}
+    while free := [name for name, needs in remaining.items() if not needs & set(remaining)]:
         for name in free:
-            del left[name]
-    assert not left, "circles, and what waits for them"
+            del remaining[name]
+    assert not remaining, "circles, and what waits for them"
 
 
 def test_a_circle_within_a_part_and_a_late_import_are_seen(tmp_path, monkeypatch):
@@ -216,11 +219,11 @@ def test_a_circle_within_a_part_and_a_late_import_are_seen(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("path", SOURCES, ids=ids)
 def test_imports_point_one_way(path):
-    part = part_of(name_of(path))
-    may = MAY_IMPORT[part]
+    component = part_of(name_of(path))
+    may = MAY_IMPORT[component]
     if may != "*":
         # the package itself is imported for its version alone, which the next test holds
-        assert {part_of(name) for name in ours(imports(path))} <= may | {part, "__init__"}
+        assert {part_of(name) for name in ours(imports(path))} <= may | {component, "__init__"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=ids)
@@ -242,25 +245,26 @@ def test_the_package_itself_gives_its_own_parts_a_version_and_nothing_else(path)
             assert node.attr == "__version__" or f"rnnkit.{node.attr}" in NAMES
 
 
-@pytest.mark.parametrize("part", WITHOUT_TORCH)
-def test_what_is_drawn_reaches_no_torch_through_any_import(part):
-    seen, queue = {}, [(path, (name,)) for name, path in NAMES.items() if part_of(name) == part]
-    assert queue, f"rnnkit.{part} is missing"
+@pytest.mark.parametrize("component", WITHOUT_TORCH)
+def test_what_is_drawn_reaches_no_torch_through_any_import(component):
+    routes = {}
+    queue = [(path, (name,)) for name, path in NAMES.items() if part_of(name) == component]
+    assert queue, f"rnnkit.{component} is missing"
     while queue:
-        path, way = queue.pop()
-        if path in seen:
+        path, route = queue.pop()
+        if path in routes:
             continue
-        seen[path] = way
+        routes[path] = route
         assert not {name for name in imports(path) if name.split(".")[0] == "torch"}, (
-            f"torch by {' -> '.join(way)}"
+            f"torch by {' -> '.join(route)}"
         )
-        queue += [(NAMES[name], (*way, name)) for name in ours(imports(path)) if name != "rnnkit"]
+        queue += [(NAMES[name], (*route, name)) for name in ours(imports(path)) if name != "rnnkit"]
 
 
-@pytest.mark.parametrize("part", WITHOUT_TORCH)
-def test_what_is_drawn_leaves_torch_unloaded(part):
+@pytest.mark.parametrize("component", WITHOUT_TORCH)
+def test_what_is_drawn_leaves_torch_unloaded(component):
     """The same as seen by Python itself, which also runs the package's own __init__."""
-    code = f"import sys, rnnkit.{part}; sys.exit('torch' in sys.modules)"
+    code = f"import sys, rnnkit.{component}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120).returncode == 0
 
 
@@ -313,18 +317,18 @@ def test_every_test_asserts_something(path):
         node.name: node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)
     }
 
-    def asserts(node, seen=()):
-        for part in ast.walk(node):
-            if isinstance(part, ast.Assert):
+    def asserts(node, callers=()):
+        for child in ast.walk(node):
+            if isinstance(child, ast.Assert):
                 return True
-            if isinstance(part, ast.Call):
-                name = getattr(part.func, "attr", getattr(part.func, "id", ""))
+            if isinstance(child, ast.Call):
+                name = getattr(child.func, "attr", getattr(child.func, "id", ""))
                 if name in ("raises", "warns", "fail") or name.startswith("assert"):
                     return True
                 if (
                     name in functions
-                    and name not in seen
-                    and asserts(functions[name], (*seen, name))
+                    and name not in callers
+                    and asserts(functions[name], (*callers, name))
                 ):
                     return True
         return False

@@ -1,6 +1,4 @@
-"""pyproject.toml, constraints.txt and environment.yml say the same, and the README's commands are
-the ones that are run.
-"""
+"""pyproject.toml, constraints.txt and environment.yml agree, and CI runs the README's commands."""
 
 import ast
 import importlib.metadata
@@ -44,7 +42,7 @@ TEST_COMMAND = MAKE + "'.[test]' && .venv/bin/python -m pytest"
 
 
 def versions_of(name) -> set[str]:
-    """The versions that a package is pinned to, one for all Pythons or several."""
+    """The versions to which a package is pinned: one for all Pythons, or several."""
     return {
         next(iter(pin.specifier)).version
         for pin in PINS
@@ -53,17 +51,15 @@ def versions_of(name) -> set[str]:
 
 
 def pins_of(python) -> dict[str, str]:
-    """name -> version, of the pins that hold on Linux with that Python. AssertionError where one
-    package has two.
-    """
+    """Name -> version of the pins for one Python on Linux. AssertionError if a package has two."""
     linux = {"sys_platform": "linux", "platform_machine": "x86_64", "os_name": "posix"}
-    place = {**linux, "python_full_version": python, "python_version": python.rpartition(".")[0]}
-    found = {}
+    markers = {**linux, "python_full_version": python, "python_version": python.rpartition(".")[0]}
+    pins = {}
     for pin in PINS:
-        if pin.marker is None or pin.marker.evaluate({**default_environment(), **place}):
-            assert canonicalize_name(pin.name) not in found
-            found[canonicalize_name(pin.name)] = next(iter(pin.specifier)).version
-    return found
+        if pin.marker is None or pin.marker.evaluate({**default_environment(), **markers}):
+            assert canonicalize_name(pin.name) not in pins
+            pins[canonicalize_name(pin.name)] = next(iter(pin.specifier)).version
+    return pins
 
 
 @pytest.mark.parametrize("pin", PINS, ids=str)
@@ -73,67 +69,67 @@ def test_every_pin_is_one_exact_public_version(pin):
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_every_python_has_one_pin_of_a_package_and_torch_2_13_0(python):
+def test_each_python_has_one_pin_per_package_and_torch_2_13_0(python):
     pins = pins_of(python)
     assert pins["torch"] == "2.13.0"
     assert {canonicalize_name(requirement.name) for requirement in REQUIREMENTS} <= set(pins)
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_no_pin_needs_a_newer_python_than_it_is_for(python):
-    """As far as the packages that are installed here tell, without asking any registry."""
+def test_no_pin_needs_a_newer_python(python):
+    """As far as the packages installed here say; no registry is asked."""
     pins = pins_of(python)
-    asked = 0
+    comparisons = 0
     for package in importlib.metadata.distributions():
         needs = package.metadata.get("Requires-Python")
         if needs and pins.get(canonicalize_name(package.name)) == package.version:
-            asked += 1
+            comparisons += 1
             assert SpecifierSet(needs).contains(python), f"{package.name} needs Python {needs}"
-    assert asked > 20
+    assert comparisons > 20
 
 
 @pytest.mark.network
 def test_the_pins_resolve_for_every_python_that_the_project_supports():
     pytest.importorskip("uv")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, ROOT / ".ci" / "pins", "--check"],
         capture_output=True,
         text=True,
         timeout=900,
     )
-    if done.returncode == 3:
-        pytest.skip(done.stderr)
-    assert done.returncode == 0, done.stderr
-    assert all(f"{python.removesuffix('.0')} on " in done.stdout for python in PYTHONS)
+    if process.returncode == 3:
+        pytest.skip(process.stderr)
+    assert process.returncode == 0, process.stderr
+    assert all(f"{python.removesuffix('.0')} on " in process.stdout for python in PYTHONS)
 
 
-def test_a_registry_that_does_not_answer_is_told_from_pins_that_do_not_resolve(tmp_path):
+def test_a_silent_registry_is_not_taken_for_pins_that_do_not_resolve(tmp_path):
     pytest.importorskip("uv")
     nowhere = {
         "UV_DEFAULT_INDEX": "https://127.0.0.1:9/simple",
         "UV_CACHE_DIR": str(tmp_path),
         "UV_HTTP_RETRIES": "0",
     }
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, ROOT / ".ci" / "pins", "--check"],
         env=os.environ | nowhere,
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert done.returncode == 3
-    assert done.stderr.startswith("constraints.txt could not be resolved: no answer from")
-    assert done.stderr.count("\n") == 1
+    assert process.returncode == 3
+    assert process.stderr.startswith("constraints.txt could not be resolved: no answer from")
+    assert process.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
-def test_the_pins_of_a_requirement_lie_in_its_range(requirement):
+def test_pins_satisfy_the_requirements(requirement):
     versions = versions_of(requirement.name)
     assert versions and all(requirement.specifier.contains(version) for version in versions)
 
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
-def test_a_requirement_has_a_least_version_and_no_greatest(requirement):
+def test_requirements_have_a_lower_bound_and_no_upper_bound(requirement):
     assert [s.operator for s in requirement.specifier] == [">="]
 
 
@@ -145,109 +141,109 @@ def test_everything_that_is_installed_with_the_project_is_pinned():
             lines = importlib.metadata.requires(name) or []
         except importlib.metadata.PackageNotFoundError:
             return []  # an extra that is not installed here
-        found = [Requirement(line) for line in lines]
+        requirements = [Requirement(line) for line in lines]
         return [
             canonicalize_name(r.name)
-            for r in found
+            for r in requirements
             if r.marker is None or r.marker.evaluate({**default_environment(), "extra": ""})
         ]
 
-    seen, queue = set(), [canonicalize_name(r.name) for r in REQUIREMENTS]
+    names, queue = set(), [canonicalize_name(r.name) for r in REQUIREMENTS]
     while queue:
         name = queue.pop()
-        if name not in seen:
-            seen.add(name)
+        if name not in names:
+            names.add(name)
             queue += needs(name)
-    assert seen <= {canonicalize_name(pin.name) for pin in PINS}
+    assert names <= {canonicalize_name(pin.name) for pin in PINS}
 
 
-def test_condas_python_is_one_that_the_project_supports():
+def test_conda_installs_a_supported_python():
     python = next(entry for entry in CONDA if entry.startswith("python="))
     assert PROJECT["requires-python"] == ">=3.11"
     assert SpecifierSet(PROJECT["requires-python"]).contains(python.removeprefix("python=") + ".0")
 
 
-def test_conda_brings_python_and_pip_alone():
+def test_conda_installs_only_python_and_pip():
     assert [re.split("[=<>]", entry)[0] for entry in CONDA] == ["python", "pip"]
 
 
-def test_environment_reads_the_pins_and_brings_neither_cuda_nor_what_only_tests_need():
+def test_the_conda_environment_uses_the_pins_without_cuda_and_without_test_tools():
     cpu = "--extra-index-url https://download.pytorch.org/whl/cpu"
     assert PIP == ["-c constraints.txt", cpu, "-e ."]
 
 
-def test_environment_has_only_keys_that_conda_knows():
+def test_the_conda_environment_has_only_keys_that_conda_knows():
     assert set(ENVIRONMENT) == {"name", "channels", "dependencies"}
     assert ENVIRONMENT["name"] == PROJECT["name"] == "rnnkit"
 
 
 def names_imported() -> set[str]:
-    """The packages that rnnkit imports, in functions too, by the name that is imported."""
+    """The names of the packages that rnnkit imports, also inside functions."""
     lines = (
         line
         for path in (ROOT / "rnnkit").rglob("*.py")
         for line in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     )
-    found = set()
+    names = set()
     for line in lines:
         if isinstance(line, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in line.names}
+            names |= {alias.name.partition(".")[0] for alias in line.names}
         elif isinstance(line, ast.ImportFrom) and not line.level:
-            found.add(line.module.partition(".")[0])
-    return found - sys.stdlib_module_names - {"rnnkit"}
+            names.add(line.module.partition(".")[0])
+    return names - sys.stdlib_module_names - {"rnnkit"}
 
 
 def test_everything_that_is_imported_is_declared():
     brought_by = importlib.metadata.packages_distributions()
-    declared = {canonicalize_name(requirement.name) for requirement in REQUIREMENTS}
+    declarations = {canonicalize_name(requirement.name) for requirement in REQUIREMENTS}
     for name in names_imported():
         brings = {canonicalize_name(package) for package in brought_by.get(name, [name])}
-        assert brings & declared, f"{name} is imported and not declared"
+        assert brings & declarations, f"{name} is imported and not declared"
 
 
-def test_licence_is_the_one_that_the_project_names():
+def test_the_licence_file_is_the_licence_that_the_project_names():
     assert PROJECT["license"] == "MIT"
     assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("MIT License\n")
 
 
-def test_command_line_starts_where_the_project_says():
+def test_the_entry_point_of_the_command_line_works():
     module, function = PROJECT["scripts"]["rnnkit"].split(":")
     assert (module, function) == ("rnnkit.__main__", "main")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "rnnkit", "--help"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert done.returncode == 0 and "reproduce" in done.stdout
+    assert process.returncode == 0 and "reproduce" in process.stdout
 
 
 def test_installed_version_is_the_one_in_the_source():
     try:
-        installed = importlib.metadata.version("rnnkit")
+        version = importlib.metadata.version("rnnkit")
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("rnnkit is used from its folder, not installed")
-    assert installed == rnnkit.__version__
+    assert version == rnnkit.__version__
 
 
-def test_every_file_that_is_not_python_is_packaged_with_its_folder():
-    """What `native` compiles travels with it."""
+def test_files_other_than_python_are_package_data():
+    """Such as the sources that `native` compiles."""
     data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
         "setuptools"
     ]["package-data"]
-    packed = {
+    package_data = {
         path
         for package, globs in data.items()
         for glob in globs
         for path in (ROOT / package.replace(".", "/")).glob(glob)
     }
-    others = {
+    files = {
         p
         for p in (ROOT / "rnnkit").rglob("*")
         if p.is_file() and p.suffix != ".py" and "__pycache__" not in p.parts
     }
-    assert others <= packed
+    assert files <= package_data
 
 
 @pytest.mark.parametrize("command", [MAIN_COMMAND, TEST_COMMAND])
@@ -261,7 +257,7 @@ def test_ci_runs_the_readmes_test_command():
     assert "set -euo pipefail" in lines
 
 
-def test_the_version_is_one_wherever_it_is_written():
+def test_the_version_is_the_same_wherever_it_is_written():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert citation["version"] == rnnkit.__version__
@@ -280,8 +276,8 @@ def test_the_citation_names_the_paper_and_its_authors():
     ]
 
 
-def test_every_file_and_name_of_the_recipes_is_there():
-    """A file is named with its folder; a name in capitals stands in a file of the same recipe."""
+def test_every_file_and_name_in_the_recipes_exists():
+    """Files are named with their folder; a name in capitals is in a file of the same recipe."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     recipes = re.findall(r"^\d\. .*?(?=^\d\. |^Whatever)", text, re.MULTILINE | re.DOTALL)
     assert len(recipes) == 6

@@ -206,7 +206,7 @@ def test_a_class_that_nobody_registered_gets_a_report(registered):
     assert (
         CELLS["own"] is Own
         and list(found.table.columns[:2]) == ["own", "RNN"]
-        and "trials go by a cell's name" not in found.caption
+        and "in the store already" not in found.caption
     )
 
 
@@ -220,7 +220,7 @@ def test_the_same_equations_under_the_name_of_one_of_the_kits_cells_are_that_cel
     assert (
         found.frame.equals(mgu.frame)
         and CELLS["mgu"] is Again
-        and "trials go by a cell's name" in found.caption
+        and "in the store already" in found.caption
     )
 
 
