@@ -214,14 +214,14 @@ def reproduce(**settings):
     trains only what is missing.
     """
     from rnnkit.reproduce import reproduce
-    from rnnkit.studies.workers import without_a_terminal
+    from rnnkit.studies.workers import ignore_hangup
 
     def say(text):
         # neither a lost terminal nor a closed pipe ends a run
         with suppress(OSError, ValueError):
             click.echo(text)
 
-    with without_a_terminal():
+    with ignore_hangup():
         reproduce(**settings, say=say)
 
 
@@ -306,7 +306,7 @@ def import_(parquet, store):
     nothing in it is executed.
     """
     from rnnkit import places
-    from rnnkit.studies.foreign import Checker
+    from rnnkit.studies.import_check import ImportCheck
     from rnnkit.trials import StoreError, TrialStore
 
     parquet = parquet or str(places.TRIALS)
@@ -316,7 +316,7 @@ def import_(parquet, store):
                 f"Trials imported into {store} would not be kept. Give the path of an SQLite file"
                 " with --store."
             )
-        new = trial_store.import_(parquet, Checker(parquet))
+        new = trial_store.import_(parquet, ImportCheck(parquet))
         path = trial_store.path if trial_store.persistent else store
         click.echo(f"{new:,} new trials; {path} now has {len(trial_store):,}.")
 
@@ -361,7 +361,7 @@ def verify(store, count, seed, device):
     differs in the seventh digit. A number agrees if it is off by at most twice that difference, and
     by at most a twentieth of itself. The exit code is 1 if a trial does not agree.
     """
-    from rnnkit.studies.verify import false_ones, verify
+    from rnnkit.studies.verify import disagreements, verify
     from rnnkit.trials import TrialStore
     from rnnkit.trials.trial import plain
 
@@ -378,7 +378,7 @@ def verify(store, count, seed, device):
                 f"{plain(trial.study)} trial {trial.hyper_iter}, {trial.steps:,} steps: {losses};"
                 f" {rerun.verdict}"
             )
-    wrong, exact = false_ones(reruns), sum(rerun.exact for rerun in reruns)
+    wrong, exact = disagreements(reruns), sum(rerun.exact for rerun in reruns)
     click.echo(
         f"{len(reruns) - len(wrong)} of {len(reruns)} trials agree, {exact} of them to the last"
         " digit."

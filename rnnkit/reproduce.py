@@ -113,9 +113,9 @@ def take_over(store, parquet, say):
         or (store.path.exists() and parquet.samefile(store.path))
     ):
         return
-    from rnnkit.studies.foreign import Checker
+    from rnnkit.studies.import_check import ImportCheck
 
-    new = exporting.import_new(store, parquet, Checker(parquet))
+    new = exporting.import_new(store, parquet, ImportCheck(parquet))
     if new:
         say(
             f"{parquet} has {new:,} trials that {store.path} lacked; they are taken over. To train"

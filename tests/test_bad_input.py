@@ -92,7 +92,7 @@ def nothing_trains():
         patch.setattr(studies, "train_in_rounds", would)
         patch.setattr(studies, "Processes", Nobody)
         patch.setattr("rnnkit.training.seconds_per_step", lambda study, device: 1e-6)
-        patch.setattr("rnnkit.studies.verify.retrained", would)
+        patch.setattr("rnnkit.studies.verify.retrain", would)
         patch.setattr("rnnkit.bench.speed.measure", would)
         patch.setattr("rnnkit.studies.cluster.PATIENCE", 0.2)
         yield

@@ -187,8 +187,8 @@ def test_a_round_that_another_run_has_trained_meanwhile_is_not_asked_for():
         mine.ready()
         complete([replace(study, tuner="gp")], 32, store, workers=1, progress=False)
         for trial in store.trials(mine.study.key)[:16]:
-            mine.take(trial)
-        assert mine.ready() == [] and mine.open == 0
+            mine.add(trial)
+        assert mine.ready() == [] and mine.parallel_rounds == 0
 
 
 def test_a_worker_with_another_version_says_so():

@@ -19,8 +19,8 @@ from rnnkit.bench import gpu as gpu_bench
 from rnnkit.cells import CELLS, LATER, PAPER, cell_of
 from rnnkit.native import cuda
 from rnnkit.studies import Study, complete
-from rnnkit.studies.gpu import OneGPU
-from rnnkit.studies.provenance import named, provenance
+from rnnkit.studies.gpu_pool import OneGPU
+from rnnkit.studies.provenance import device_name, provenance
 from rnnkit.tasks import TASKS
 from rnnkit.training import train
 from rnnkit.training.engines import Compiled, Data, Fused
@@ -457,7 +457,7 @@ def test_a_trial_names_the_card_that_trained_it(monkeypatch):
     monkeypatch.setattr(
         torch.cuda, "get_device_name", lambda device: {"cuda:1": "A Fast Card"}[device]
     )
-    named.cache_clear()
+    device_name.cache_clear()
     assert (
         provenance("cuda:1")["device"] == "cuda:1 (A Fast Card)"
         and provenance("cpu")["device"] == "cpu"

@@ -8,7 +8,7 @@ from test_trials import a_trial
 
 from rnnkit.__main__ import main
 from rnnkit.studies import run
-from rnnkit.studies.foreign import Checker
+from rnnkit.studies.import_check import ImportCheck
 from rnnkit.tasks import TASKS
 from rnnkit.trials import StoreError, TrialStore
 
@@ -28,7 +28,10 @@ def without(hparams, name):
 
 
 def test_real_trials_are_let_in(trials):
-    assert len(trials) == 2 and [Checker("x")(trial) for trial in trials.values()] == [None, None]
+    assert len(trials) == 2 and [ImportCheck("x")(trial) for trial in trials.values()] == [
+        None,
+        None,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +63,7 @@ def test_real_trials_are_let_in(trials):
 def test_a_trial_that_its_study_cannot_have_is_refused(trials, task, change, said):
     false = dataclasses.replace(trials[task], **change(trials[task]))
     with pytest.raises(StoreError, match=said) as caught:
-        Checker("x.parquet")(false)
+        ImportCheck("x.parquet")(false)
     assert str(caught.value).startswith(
         "x.parquet does not hold trials: number 0 of "
     ) and "\n" not in str(caught.value)
@@ -72,13 +75,13 @@ def test_a_step_that_no_sequence_has_is_refused():
         architecture="rnn", task_type="arithmetic", form="tiny", hparams={"compute_steps": 7}
     )
     with pytest.raises(StoreError, match="has compute_steps = 7"):
-        Checker("x")(trial)
+        ImportCheck("x")(trial)
 
 
 def test_a_cell_or_a_task_of_somebody_elses_is_let_in():
     assert "knitting" not in TASKS
-    assert Checker("x")(a_trial(architecture="theirs", hparams={"lr_init": 9.0})) is None
-    assert Checker("x")(a_trial(task_type="knitting", hparams={"lr_init": 9.0})) is None
+    assert ImportCheck("x")(a_trial(architecture="theirs", hparams={"lr_init": 9.0})) is None
+    assert ImportCheck("x")(a_trial(task_type="knitting", hparams={"lr_init": 9.0})) is None
 
 
 def test_a_file_with_one_false_trial_is_not_imported_at_all(trials, tmp_path):

@@ -24,7 +24,7 @@ import pyarrow.parquet
 import pytest
 
 from rnnkit.studies import EXPERIMENTS, Study, studies_of
-from rnnkit.studies.study import OF_ROW
+from rnnkit.studies.study import COLUMN_FIELDS
 from rnnkit.trials import COLUMNS, StoreError, Trial, TrialStore
 from rnnkit.trials.key import parse, pinned_in
 from rnnkit.trials.pages import read_pages
@@ -1034,7 +1034,7 @@ def test_a_study_is_made_again_from_a_row_of_a_frame_and_from_a_trial():
         "per_cap", "gru", 1, 300, tuner="rerun", pinned=study_hparams(), train_steps=(5, 9)
     )
     for each in (study, rerun, Study("arithmetic", "lstm", 1, 900, form="tiny", tuner="random")):
-        columns = {name: getattr(each, name) for name in OF_ROW}
+        columns = {name: getattr(each, name) for name in COLUMN_FIELDS}
         trial = a_trial(study=each.key, hparams=dict(each.pinned), **columns)
         with TrialStore(":memory:") as store:
             store.add([trial])
@@ -1051,7 +1051,7 @@ def study_hparams():
 @pytest.mark.parametrize("change", ["/of=00000000", "", "/of=00000000/more"])
 def test_a_study_of_another_version_is_not_made_again(change):
     study = Study("per_cap", "rnn", 1, 300)
-    columns = {name: getattr(study, name) for name in OF_ROW}
+    columns = {name: getattr(study, name) for name in COLUMN_FIELDS}
     trial = a_trial(study=study.key.rpartition("/of=")[0] + change, **columns)
     with pytest.raises(ValueError, match="cannot be made again from its trials") as caught:
         Study.from_row(trial)

@@ -19,11 +19,11 @@ from rnnkit.studies import provenance, run
 from rnnkit.studies.verify import (
     CHAOS,
     FLOOR,
-    MOST,
-    Retrained,
-    apart,
-    false_ones,
-    retrained,
+    LIMIT,
+    Comparison,
+    disagreements,
+    relative_difference,
+    retrain,
     verify,
 )
 from rnnkit.training import Outcome
@@ -163,8 +163,8 @@ def test_every_kind_of_trial_comes_out_the_same_to_the_last_digit_on_this_machin
     done = list(verify(store, count=99))
     assert (
         len(done) == len(store)
-        and all(one.exact and one.agrees and one.shaken == () for one in done)
-        and false_ones(done) == []
+        and all(one.exact and one.agrees and one.perturbed == () for one in done)
+        and disagreements(done) == []
     )
 
 
@@ -187,11 +187,13 @@ def test_a_trial_that_was_tampered_with_differs(store, change, told):
     """Each column is multiplied by a number; a tenth is enough for a loss."""
     (name, factor), trial = *change.items(), first_of(store, "mem_thru")
     value = getattr(trial, name) * factor
-    wrong = retrained(
+    wrong = retrain(
         dataclasses.replace(trial, **{name: int(value) if name in ("n_units", "steps") else value})
     )
     assert (
-        wrong.wrong == [name] and not wrong.agrees and wrong.verdict.startswith(f"DIFFERS: {told}")
+        wrong.wrong_columns == [name]
+        and not wrong.agrees
+        and wrong.verdict.startswith(f"DIFFERS: {told}")
     )
 
 
@@ -200,15 +202,15 @@ def test_a_loss_that_is_a_tenth_better_differs_however_chaotic_the_trial(store):
     limit.
     """
     for task in ("mem_thru", "per_cap"):
-        one = retrained(first_of(store, task))
+        one = retrain(first_of(store, task))
         better = {
             name: getattr(one.trial, name) - 0.1 * abs(getattr(one.trial, name)) for name in LOSSES
         }
         wild = dataclasses.replace(one.outcome, **{name: 3 * loss for name, loss in better.items()})
         false = dataclasses.replace(
-            one, trial=dataclasses.replace(one.trial, **better), shaken=(wild,)
+            one, trial=dataclasses.replace(one.trial, **better), perturbed=(wild,)
         )
-        assert set(false.wrong) == {name for name in LOSSES if getattr(one.trial, name)}
+        assert set(false.wrong_columns) == {name for name in LOSSES if getattr(one.trial, name)}
 
 
 def test_a_trial_that_says_it_diverged_and_did_not_differs(store):
@@ -219,14 +221,14 @@ def test_a_trial_that_says_it_diverged_and_did_not_differs(store):
         valid_loss=math.nan,
         eval_loss=math.nan,
     )
-    assert "infeasible" in retrained(trial).wrong and not retrained(trial).agrees
+    assert "infeasible" in retrain(trial).wrong_columns and not retrain(trial).agrees
 
 
 def test_where_one_is_exact_all_of_its_origin_must_be(store):
     """The stored loss is a hundred-thousandth off, which rounding may do, but not on a machine that
     gives other trials exactly.
     """
-    one = retrained(first_of(store, "mem_thru"))
+    one = retrain(first_of(store, "mem_thru"))
     exact = dataclasses.replace(
         one,
         trial=dataclasses.replace(one.trial, steps=CHAOS),
@@ -239,8 +241,8 @@ def test_where_one_is_exact_all_of_its_origin_must_be(store):
     assert (
         near.agrees
         and not near.exact
-        and false_ones([near, elsewhere]) == []
-        and false_ones([exact, near, elsewhere]) == [near]
+        and disagreements([near, elsewhere]) == []
+        and disagreements([exact, near, elsewhere]) == [near]
     )
 
 
@@ -269,19 +271,22 @@ def test_the_tolerance_is_twice_what_shaking_does_up_to_a_limit():
 
     trial = TRIAL(train_loss=9.85, valid_loss=9.85, eval_loss=9.85)
     assert (
-        Retrained(trial, outcome(10.0), 1).tolerance("eval_loss") == FLOOR
-        and not Retrained(trial, outcome(10.0), 1).agrees
+        Comparison(trial, outcome(10.0), 1).tolerance("eval_loss") == FLOOR
+        and not Comparison(trial, outcome(10.0), 1).agrees
     )
-    shaken = Retrained(trial, outcome(10.0), 1, (outcome(10.0), outcome(9.9)))
+    shaken = Comparison(trial, outcome(10.0), 1, (outcome(10.0), outcome(9.9)))
     assert shaken.tolerance("eval_loss") == pytest.approx(0.02) and shaken.agrees
     assert (
-        Retrained(trial, outcome(10.0), 1, (outcome(9.0),)).tolerance("valid_loss") == MOST == 0.05
+        Comparison(trial, outcome(10.0), 1, (outcome(9.0),)).tolerance("valid_loss")
+        == LIMIT
+        == 0.05
     )
 
 
 def test_two_that_diverged_agree_and_one_alone_does_not():
     assert (
-        apart(math.nan, math.nan) == 0 and apart(math.nan, 1.0) == apart(1.0, math.nan) == math.inf
+        relative_difference(math.nan, math.nan) == 0
+        and relative_difference(math.nan, 1.0) == relative_difference(1.0, math.nan) == math.inf
     )
 
 
@@ -299,11 +304,11 @@ def TRIAL(**changes):
         ({"num_params": 5}, "had 5 parameters .* Verify it with the version that trained it."),
         (
             {"hparams": {"train_steps": 9}, "num_params": 259},
-            "cannot be trained .*not of this version of the kit.",
+            "cannot be trained .*not those of this version of the kit.",
         ),
         (
             {"hparams": {"train_steps": 9, "lr_init": 9.0}},
-            "cannot be trained: lr_init in .*got 9.0",
+            "cannot be trained: its space has lr_init in .*got 9.0",
         ),
         (
             {
@@ -311,7 +316,7 @@ def TRIAL(**changes):
                 "form": "tiny",
                 "hparams": {"train_steps": 9, "compute_steps": 7},
             },
-            "cannot be trained: compute_steps .*got 7",
+            "cannot be trained: its space has compute_steps .*got 7",
         ),
     ],
 )
@@ -320,7 +325,7 @@ def test_a_row_that_cannot_be_trained_is_told_in_a_sentence(changes, said):
     if changes.get("num_params") == 259:
         trial = dataclasses.replace(trial, num_params=study_of_size(trial))
     with pytest.raises(StoreError, match=said) as caught:
-        retrained(trial)
+        retrain(trial)
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
 
 

@@ -177,7 +177,7 @@ def test_one_ctrl_c_ends_a_run_cleanly_and_says_how_to_go_on(tmp_path, undisturb
     wait_for(lambda: count(path) >= 5, process)
     os.killpg(process.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches the workers too
     _, errors = process.communicate(timeout=120)
-    assert "Stopping: the trials at work are given up" in errors
+    assert "Stopping: the trials that are being trained are given up" in errors
     assert "Stopped with " in errors and "Run the same again to go on from there." in errors
     assert (
         "Process Spawn" not in errors and errors.count("Traceback") == 1

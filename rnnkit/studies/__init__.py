@@ -1,20 +1,20 @@
-"""Studies and what they are for: `Study` (study.py, read first), `EXPERIMENTS` and `SCALES`
-(experiments.py), `run`, `plan`.
+"""Studies and what they are for: `Study` (study.py; read it first), `EXPERIMENTS` and `SCALES`
+(experiments.py, scales.py), `run`, `plan`.
 
-A study is brought to its number of trials in this process, or in rounds (rounds.py) by several on
-this machine (workers.py), by a GPU (gpu.py) or by a cluster (cluster.py), and shows how far it is
-(progress.py).
+A study is trained in this process, or in rounds (rounds.py) by several processes on this machine
+(workers.py), a GPU (gpu_pool.py) or a cluster (cluster.py). The run shows its progress (progress.py).
 """
 
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 
 from rnnkit.cells import cell_of
 from rnnkit.checks import whole_number
 from rnnkit.names import resolve_name
-from rnnkit.studies.cluster import check_choice, cluster_at
-from rnnkit.studies.company import others_at_work
+from rnnkit.studies.cluster import check_scheduler, cluster_at
 from rnnkit.studies.experiments import EXPERIMENTS, Experiment, experiment_of, jobs_of, studies_of
-from rnnkit.studies.gpu import OneGPU
+from rnnkit.studies.gpu_pool import OneGPU
+from rnnkit.studies.lock import run_lock
 from rnnkit.studies.planning import plan
 from rnnkit.studies.progress import Progress, cost
 from rnnkit.studies.rounds import StudyError, train_in_rounds
@@ -42,7 +42,7 @@ __all__ = [
     "trials_in",
 ]
 
-# floating-point operations, ten seconds or so: workers take almost as long to start
+# floating-point operations of about ten seconds; workers take almost as long to start
 SMALL_WORK = 3e11
 
 
@@ -58,145 +58,127 @@ def run(
     scheduler=None,
     label="",
 ):
-    """Trains what the store lacks of an experiment's trials, and returns all of them: a frame, one
-    row a trial.
+    """Trains the trials of an experiment that the store lacks, and returns all of its trials: a
+    frame with one row per trial.
 
-    `trials` a study (None or 0: as the scale says); `workers` processes (None or 0: one a core,
-    where that pays), or the address of a Dask `scheduler`, whose workers train instead; `device`
-    cpu or cuda (None: cpu, and what each worker of a cluster has). ValueError for a bad setting,
-    StoreError for a bad store, StudyError for a study that failed, Stopped after Ctrl-C: run again
-    to go on.
+    `trials` is the number per study (None or 0: that of the scale). `workers` is the number of
+    processes (None or 0: one per core, where that pays). `scheduler` is the address of a Dask
+    scheduler, whose workers train instead. `device` is cpu or cuda (None: cpu, and whatever each
+    worker of a cluster has). ValueError for a bad setting, StoreError for a bad store, StudyError
+    for a study that failed, Stopped after Ctrl-C; run again to go on.
     """
     experiment = resolve_name("experiment", experiment, EXPERIMENTS)
     scale = resolve_name("scale", scale, SCALES)
-    first = experiment_of(experiment).after
+    after, then = experiment_of(experiment).after, experiment_of(experiment).then
     jobs_of(experiment, scale, seed, trials)  # ValueError now for what cannot be trained
     settings = dict(workers=workers, device=device, progress=progress, scheduler=scheduler)
-    with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as store:
-        if first:  # the studies that this experiment follows
-            needs = f"{label or experiment}, which needs {first}"
-            needed = {study.key for study in studies_of(experiment, scale, seed)}
-            _complete(
-                [job for job in jobs_of(first, scale, seed, trials) if job[0].key in needed],
-                store,
-                scale,
-                label=needs,
-                **settings,
-            )
-        elif experiment_of(experiment).then:
-            first = _at_once(experiment, scale, seed, trials)
-            _complete(
-                first,
-                store,
-                scale,
-                label=label or experiment,
-                following=follower(experiment, scale, seed, trials, store),
-                **settings,
-            )
-        _complete(
-            jobs_of(experiment, scale, seed, trials, store),
-            store,
-            scale,
-            label=label or experiment,
-            **settings,
-        )
-        return trials_in(store, experiment, scale, seed, trials)
+    with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as opened:
+
+        def train(jobs, label, following=None):
+            studies, counts = [study for study, _ in jobs], [count for _, count in jobs]
+            complete(studies, counts, opened, scale, label=label, following=following, **settings)
+
+        label = label or experiment
+        # the trials that other studies of the experiment are made of
+        if after:
+            keys = {study.key for study in studies_of(experiment, scale, seed)}
+            jobs = [job for job in jobs_of(after, scale, seed, trials) if job[0].key in keys]
+            train(jobs, f"{label}, which needs {after}")
+        elif then:
+            studies = experiment_of(experiment).studies(scale_of(scale), seed=seed)
+            keys = {study.key for study in studies}
+            jobs = [job for job in jobs_of(experiment, scale, seed, trials) if job[0].key in keys]
+            train(jobs, label, follower(experiment, scale, seed, trials, opened))
+        # all studies
+        train(jobs_of(experiment, scale, seed, trials, opened), label)
+        return trials_in(opened, experiment, scale, seed, trials)
 
 
-def _complete(jobs, store, scale, **settings):
-    complete([study for study, _ in jobs], [n for _, n in jobs], store, scale, **settings)
-
-
-def _at_once(experiment, scale, seed, trials):
-    """The jobs of an experiment that need no earlier trials."""
-    own = {study.key for study in experiment_of(experiment).studies(scale_of(scale), seed=seed)}
-    return [(study, n) for study, n in jobs_of(experiment, scale, seed, trials) if study.key in own]
-
-
-def follower(experiment, scale, seed, trials, store):
-    """For `complete`: what an experiment does with the trials of a study of its own that is whole."""
+def follower(experiment, scale, seed, trials, store) -> Callable[[Study], list[tuple[Study, int]]]:
+    """A function for `complete` that returns the jobs which an experiment makes of the trials of one
+    of its studies.
+    """
     then = experiment_of(experiment).then
 
     def following(study):
-        made = then(scale_of(scale), store.frame([study.key]), seed=seed) if then else ()
-        return [
-            (after, trials or n) for after, n in made if after.start
-        ]  # the others wait for trials of their own
+        jobs = then(scale_of(scale), store.frame([study.key]), seed=seed) if then else ()
+        # a study without a start waits for its own trials
+        return [(longer, trials or count) for longer, count in jobs if longer.start]
 
     return following
 
 
 def trials_in(store, experiment, scale, seed=0, trials=None):
-    """What a store has of an experiment's trials, as a frame; where `trials` is given, no more of
-    each study of this scale than that.
+    """The trials of an experiment that a store has, as a frame. If `trials` is given, these are at
+    most so many per study of this scale.
 
-    Else, where the store has a task of the experiment whole at a larger scale, those; and where the
-    best trial of a network counts (`pooled`), the trials of all scales from this one on. With an
-    experiment that follows another come those trials of the other that it was made of.
+    Otherwise they are those of the largest scale at which the store has a task of the experiment
+    complete, or of this scale if there is none. If the best trial of a network counts (`pooled`),
+    they are those of this scale and all larger ones. The frame of an experiment that follows another
+    one includes the trials of the other that it was made of.
     """
-    experiment, scale = (
-        resolve_name("experiment", experiment, EXPERIMENTS),
-        resolve_name("scale", scale, SCALES),
-    )
-    found = experiment_of(experiment)
+    experiment, scale = resolve_name("experiment", experiment, EXPERIMENTS), resolve_name("scale", scale, SCALES)
+    spec = experiment_of(experiment)
+    scales = list(SCALES)
+    scales = scales[scales.index(scale) :]  # this scale and all larger ones
     if trials:
-        keys = [study.key for study in studies_of(experiment, scale, seed, store)]
-    elif found.pooled:
+        keys = _keys(studies_of(experiment, scale, seed, store))
+        if spec.after:
+            keys += _keys(studies_of(experiment, scale, seed))
+    elif spec.pooled:
         keys = [
             key
-            for size in _from(scale)
-            for key in _searched_alike(store, experiment, size, seed, all_of=size == scale)
+            for name in scales
+            for key in _evenly_searched(store, experiment, name, seed, all_studies=name == scale)
         ]
     else:
-        keys = []
-        for task_type in dict.fromkeys(
-            study.task_type for study in studies_of(experiment, scale, seed)
-        ):
-            size = next(
-                (
-                    size
-                    for size in reversed(_from(scale))
-                    if is_whole(store, experiment, size, seed, task_type=task_type)
-                ),
-                scale,
-            )
-            keys += [
-                study.key
-                for study in studies_of(experiment, size, seed, store)
-                if study.task_type == task_type
-            ]
-            keys += (
-                [study.key for study in studies_of(experiment, size, seed)] if found.after else []
-            )
-    if trials and found.after:
-        keys += [study.key for study in studies_of(experiment, scale, seed)]
+        keys = _keys_of_complete_tasks(store, experiment, scales, seed)
     frame = store.frame(dict.fromkeys(keys))
     if trials:
         frame = frame[frame.hyper_iter < trials].reset_index(drop=True)
     frame.insert(0, "experiment", experiment)
-    return found.finish(frame, store) if found.finish else frame
+    return spec.finish(frame, store) if spec.finish else frame
+
+
+def _keys(studies: Iterable[Study]) -> list[str]:
+    return [study.key for study in studies]
+
+
+def _keys_of_complete_tasks(store, experiment, scales, seed) -> list[str]:
+    """Keys of an experiment's studies: for each task those of the largest of the `scales` at which
+    the store has the task complete, or else of the first scale.
+    """
+    keys = []
+    for task_type in dict.fromkeys(s.task_type for s in studies_of(experiment, scales[0], seed)):
+        complete_scales = (
+            scale
+            for scale in reversed(scales)
+            if is_whole(store, experiment, scale, seed, task_type=task_type)
+        )
+        scale = next(complete_scales, scales[0])
+        studies = studies_of(experiment, scale, seed, store)
+        keys += _keys(study for study in studies if study.task_type == task_type)
+        if experiment_of(experiment).after:
+            keys += _keys(studies_of(experiment, scale, seed))
+    return keys
 
 
 def is_whole(store, experiment, scale, seed=0, trials=None, task_type=None) -> bool:
-    """Whether a store has all trials of an experiment (of one task of it, where that is named) at a
-    scale.
+    """Whether a store has all trials of an experiment at a scale; of one of its tasks, if
+    `task_type` is given.
     """
     jobs = jobs_of(experiment, scale, seed, trials, store)
-    return all(store.has(study.key, n) for study, n in jobs if task_type in (None, study.task_type))
+    return all(
+        store.has(study.key, count) for study, count in jobs if task_type in (None, study.task_type)
+    )
 
 
-def _from(scale):
-    """This scale and all larger ones."""
-    scales = list(SCALES)
-    return scales[scales.index(scale) :]
-
-
-def _searched_alike(store, experiment, scale, seed, all_of):
-    """Keys of the studies that a store has whole for every architecture alike, so that none is
-    better for having been searched longer; of this scale itself (`all_of`), whatever is there.
+def _evenly_searched(store, experiment, scale, seed, all_studies) -> list[str]:
+    """Keys of the studies that a store has complete for every architecture, so that none is better
+    for having been searched longer. With `all_studies`, keys of all studies of the scale.
     """
-    alike = {}
-    for study, n in jobs_of(experiment, scale, seed, store=store):
+    groups: dict[tuple, list[tuple[str, bool]]] = {}  # studies that differ in architecture alone
+    for study, count in jobs_of(experiment, scale, seed, store=store):
         kind = (
             study.max_params,
             study.n_layers,
@@ -207,12 +189,12 @@ def _searched_alike(store, experiment, scale, seed, all_of):
             study.pinned,
             study.train_steps,
         )
-        alike.setdefault(kind, []).append((study.key, store.has(study.key, n)))
+        groups.setdefault(kind, []).append((study.key, store.has(study.key, count)))
     return [
         key
-        for jobs in alike.values()
-        if all_of or all(whole for _, whole in jobs)
-        for key, _ in jobs
+        for group in groups.values()
+        if all_studies or all(is_complete for _, is_complete in group)
+        for key, _ in group
     ]
 
 
@@ -228,98 +210,103 @@ def complete(
     scheduler=None,
     following=None,
 ):
-    """Brings each study to `n_trials` trials (a number, or one for each study), longest study
-    first, side by side where there are workers.
+    """Trains each study until it has `n_trials` trials (one number, or a list with one per study),
+    the longest study first, and side by side if there are workers.
 
-    `following(study)` may give more jobs, (study, trials), once a study is whole; only those who
-    work in rounds ask. Errors as in `run`.
+    `following(study)` may return more jobs, (study, number of trials), once a study is complete; it
+    is only called if the work is done in rounds. Errors as in `run`.
     """
-    asked = whole_number("workers", 0 if workers is None else workers, 0, 1_024)
+    count = whole_number("workers", 0 if workers is None else workers, 0, 1_024)
     if scheduler is not None:
-        check_choice(scheduler, asked, device)
+        check_scheduler(scheduler, count, device)
     else:
         device = check_device("cpu" if device is None else device)
-    wanted = _wanted(studies, n_trials)
-    lack = _lacking(wanted, store)
-    if not lack:
+    targets = _targets(studies, n_trials)
+    missing = _missing(targets, store)
+    if not missing:
         return
     store.add([])  # StoreError now rather than after the first trial
-    jobs = sorted((wanted[key] for key in lack), key=lambda job: -lack[job[0].key] * cost(job[0]))
-    workers = min(asked or _worthwhile(jobs, lack, device), sum(lack.values()))
-    alone = workers == 1 and scheduler is None and device == "cpu"
-    here = [job for job in jobs if alone or not _importable(job[0])]
-    away = [job for job in jobs if job not in here]
-    shown = Progress(
-        [(study, n, n - lack[study.key]) for study, n in jobs], label, quiet=not progress
+    jobs = sorted(
+        (targets[key] for key in missing), key=lambda job: -missing[job[0].key] * cost(job[0])
+    )
+    workers = min(count or _useful_workers(jobs, missing, device), sum(missing.values()))
+    in_process, in_pool = _divide(jobs, workers == 1 and scheduler is None and device == "cpu")
+    status = Progress(
+        [(study, n, n - missing[study.key]) for study, n in jobs], label, quiet=not progress
     )
     if store.path.suffix == ".parquet":
-        shown.say(_beside_a_parquet_file(store, sum(lack.values())))
-    with interruptible(shown.say) as stop, others_at_work(store) as other:
-        if other:
-            shown.say(
-                f"Another run ({other}) is at work on {store.path}: what either has trained, the"
-                " other takes over."
+        status.say(_notice_of_parquet(store, sum(missing.values())))
+    with interruptible(status.say) as stop, run_lock(store) as other_run:
+        if other_run:
+            status.say(
+                f"Another run ({other_run}) is at work on {store.path}: what either has trained,"
+                " the other takes over."
             )
-            here, away = here[::-1], away[::-1]  # so that the two meet in the middle
+            in_process, in_pool = in_process[::-1], in_pool[::-1]  # so that they meet in the middle
         try:
-            if away:
-                with pool_for(device, workers, asked, scheduler, shown.say) as pool:
-                    train_in_rounds(away, store, pool, device, scale, shown, stop, following)
-            train_in_this_process(here, store, device or "cpu", scale, shown, stop)
-            store.add([])  # StoreError if the file that was written has been taken away
+            if in_pool:
+                with _pool_of(device, workers, count, scheduler, status.say) as pool:
+                    train_in_rounds(in_pool, store, pool, device, scale, status, stop, following)
+            train_in_this_process(in_process, store, device or "cpu", scale, status, stop)
+            store.add([])  # StoreError if the file has been taken away meanwhile
         finally:
-            shown.close()
+            status.close()
         if stop():
-            left = sum(_lacking(wanted, store).values())
-            safe = f"{len(store):,} are safe in {store.path}"
             raise Stopped(
-                f"Stopped with {left:,} trials to go; {safe}. Run the same again to go on from"
-                " there."
+                f"Stopped with {sum(_missing(targets, store).values()):,} trials to go;"
+                f" {len(store):,} are safe in {store.path}. Run the same again to go on from there."
             )
 
 
-def _wanted(studies, n_trials) -> dict:
-    """key -> (study, trials): the most that is asked of a study that is named more than once."""
-    wanted = {}
-    for study, n in zip(
-        studies, n_trials if isinstance(n_trials, list) else [n_trials] * len(studies)
-    ):
-        wanted[study.key] = study, max(n, wanted.get(study.key, (study, 0))[1])
-    return wanted
+def _targets(studies, n_trials) -> dict[str, tuple[Study, int]]:
+    """Key -> (study, number of trials). The largest number counts for a study that occurs twice."""
+    targets: dict[str, tuple[Study, int]] = {}
+    counts = n_trials if isinstance(n_trials, list) else [n_trials] * len(studies)
+    for study, count in zip(studies, counts):
+        _, previous = targets.get(study.key, (study, 0))
+        targets[study.key] = study, max(count, previous)
+    return targets
 
 
-def _lacking(wanted, store) -> dict[str, int]:
-    """How many trials a store lacks of each study, by key; without those of which it has all."""
-    return {
-        key: n
-        for key, (_, count) in wanted.items()
-        if (n := len(set(range(count)) - store.numbers(key)))
+def _missing(targets, store) -> dict[str, int]:
+    """The number of trials that a store lacks of each study, by key, without complete studies."""
+    counts = {
+        key: len(set(range(count)) - store.numbers(key)) for key, (_, count) in targets.items()
     }
+    return {key: count for key, count in counts.items() if count}
 
 
-def _worthwhile(jobs, lack, device) -> int:
-    """How many workers pay: a GPU has one, and a small job is done before others have started."""
-    work = sum(study.flops * lack[study.key] for study, _ in jobs)
+def _divide(jobs, only_this_process: bool) -> tuple[list, list]:
+    """The jobs for this process, and those for other ones, which cannot import a cell from
+    __main__.
+    """
+    in_process, in_pool = [], []
+    for job in jobs:
+        own_cell = cell_of(job[0].architecture).__module__ == "__main__"
+        (in_process if only_this_process or own_cell else in_pool).append(job)
+    return in_process, in_pool
+
+
+def _useful_workers(jobs, missing, device) -> int:
+    """How many workers pay: a GPU has one, and a small job ends before others have started."""
+    work = sum(study.flops * missing[study.key] for study, _ in jobs)
     return cores() if device == "cpu" and work > SMALL_WORK else 1
 
 
-def _importable(study) -> bool:
-    """Whether another process can import the study's cell."""
-    return cell_of(study.architecture).__module__ != "__main__"
-
-
-def _beside_a_parquet_file(store, count) -> str:
-    """What becomes of trials that are trained on a store that is a Parquet file."""
-    where = (
+def _notice_of_parquet(store, count) -> str:
+    """A sentence on what happens to trials that are trained on a store that is a Parquet file."""
+    outcome = (
         f"kept in {store.file}"
         if store.persistent
         else "not kept, since nothing can be written beside it. Give an SQLite store to keep them"
     )
-    return f"{store.path} lacks {count:,} trials; they are trained now and {where}."
+    return f"{store.path} lacks {count:,} trials; they are trained now and {outcome}."
 
 
-def pool_for(device, workers, asked, scheduler, say):
-    """Who trains: workers on this machine, one GPU with workers that suggest, or a cluster."""
+def _pool_of(device, workers, suggesters, scheduler, say):
+    """The pool that trains (rounds.Pool), as a context manager: processes on this machine, one GPU
+    with processes that suggest, or a cluster.
+    """
     if scheduler is not None:
         return cluster_at(scheduler, say)
-    return Processes(workers) if device == "cpu" else OneGPU(device, asked)
+    return Processes(workers) if device == "cpu" else OneGPU(device, suggesters)

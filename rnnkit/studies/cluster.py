@@ -1,8 +1,8 @@
-"""Workers on other machines: the rounds are tasks of an existing Dask scheduler. What it has done
-comes back here, trial by trial.
+"""Workers on other machines: the rounds become tasks of an existing Dask scheduler, and the trials
+come back one by one.
 
-A task that is no longer wanted, because the run was stopped or its machine is gone, notices so on
-its worker and ends.
+A task that has been given up, because the run was stopped or its machine is gone, notices that on its
+worker and ends.
 """
 
 import dataclasses
@@ -11,19 +11,20 @@ import queue
 import time
 import traceback
 import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rnnkit.studies.rounds import StudyError, perform
-from rnnkit.studies.workers import RAN_OUT, one_line, out_of_memory
+from rnnkit.studies.rounds import Event, StudyError, Task, perform
+from rnnkit.studies.workers import OUT_OF_MEMORY, one_line, out_of_memory
 from rnnkit.threads import one_thread
 from rnnkit.trials import Trial
 
-PATIENCE = 15  # seconds: to find the scheduler, and to wait for a first worker before saying so
+PATIENCE = 15  # seconds to wait for the scheduler, and for its first worker before saying so
 
 
-def check_choice(scheduler, workers, device):
-    """ValueError for a scheduler that is no address, and for what does not go with one."""
+def check_scheduler(scheduler, workers, device):
+    """ValueError for a scheduler that is no address, and for settings that do not go with one."""
     if not isinstance(scheduler, (str, Path)) or not str(scheduler).strip():
         raise ValueError(
             "scheduler must be an address, such as tcp://host:8786, or a scheduler file, got"
@@ -43,8 +44,8 @@ def check_choice(scheduler, workers, device):
 
 @contextmanager
 def cluster_at(address, say):
-    """A pool of the workers of the Dask scheduler at `address` (tcp://host:8786, or its scheduler
-    file). ValueError if there is none.
+    """A pool of the workers of the Dask scheduler at `address`, which is tcp://host:8786 or the path
+    of its scheduler file. ValueError if no scheduler answers there.
     """
     try:
         import distributed
@@ -53,13 +54,13 @@ def cluster_at(address, say):
             "A scheduler needs Dask, which is not installed. Install it with `pip install"
             " 'rnnkit[cluster]'`."
         ) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said in our words
-    where = (
-        {"scheduler_file": str(address)} if Path(address).is_file() else {"address": str(address)}
-    )
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we report what matters
+    keyword = "scheduler_file" if Path(address).is_file() else "address"
     try:
-        client = distributed.Client(**where, timeout=PATIENCE, set_as_default=False, name="rnnkit")
-    # TimeoutError is an OSError; AssertionError is what a machine that is too busy gets
+        client = distributed.Client(
+            **{keyword: str(address)}, timeout=PATIENCE, set_as_default=False, name="rnnkit"
+        )
+    # TimeoutError is an OSError; a machine that is too busy raises AssertionError
     except (OSError, ValueError, TypeError, KeyError, AssertionError) as error:
         raise ValueError(
             f"No Dask scheduler answers at {address} ({one_line(error)}). Give the address that"
@@ -74,16 +75,18 @@ def cluster_at(address, say):
 
 
 class Cluster:
-    """The workers of a Dask scheduler as a pool. The scheduler has all the tasks that there are,
-    and gives them out by urgency.
+    """The workers of a Dask scheduler as a pool (rounds.Pool). The scheduler has all tasks, and
+    gives them to workers by urgency.
     """
 
     def __init__(self, client, address, say):
         self.client, self.address, self.say = client, address, say
-        self.news, self.working = queue.SimpleQueue(), {}  # key of a task -> (task, future)
+        self.messages: queue.SimpleQueue = queue.SimpleQueue()  # ("trial", dict) or ("end", key)
+        self.running: dict[str, tuple] = {}  # key of a Dask task -> (task, future)
         self.topic = f"rnnkit-{uuid.uuid4()}"
-        self.since, self.alone = time.monotonic(), False
-        client.subscribe_topic(self.topic, lambda event: self.news.put(("trial", event[1])))
+        # when the workers were last counted, and whether there were none
+        self.last_check, self.without_workers = time.monotonic(), False
+        client.subscribe_topic(self.topic, lambda event: self.messages.put(("trial", event[1])))
 
     def __len__(self):
         return max(1, self._threads())
@@ -92,98 +95,88 @@ class Cluster:
         return True
 
     def busy(self) -> bool:
-        return bool(self.working)
+        return bool(self.running)
 
-    def give(self, task, job, urgency):
+    def give(self, task: Task, job: dict, urgency: int):
         key = f"{task.study.key}-{task.numbers[0]}-{uuid.uuid4()}"
         future = self.client.submit(
-            _by_value(), job, self.topic, key=key, priority=urgency, pure=False
+            _function_by_value(), job, self.topic, key=key, priority=urgency, pure=False
         )
-        self.working[key] = task, future
-        future.add_done_callback(lambda future: self.news.put(("end", future.key)))
+        self.running[key] = task, future
+        future.add_done_callback(lambda future: self.messages.put(("end", future.key)))
 
     def stop(self):
-        """Takes back all tasks; those at work notice it within a second."""
-        futures = [future for _, future in self.working.values()]
-        self.working.clear()
+        """Cancels all tasks; those that are running notice it within a second."""
+        futures = [future for _, future in self.running.values()]
+        self.running.clear()
         if futures and self.client.status == "running":
             self.client.cancel(futures, force=True)
 
-    def events(self, seconds):
-        """What has come in: (task, "trial", "weights", "done", "failed" or "lost", content).
-        StudyError once the scheduler is gone.
-        """
-        self._look_after()
+    def events(self, seconds: float) -> Iterator[Event]:
+        """The news since the last call. StudyError once the scheduler is gone."""
+        self._check_scheduler()
         try:
-            news = [self.news.get(timeout=seconds)]
+            messages = [self.messages.get(timeout=seconds)]
         except queue.Empty:
             return
-        while not self.news.empty():
-            news.append(self.news.get())
-        for word, content in news:
-            if word == "trial":
-                if content["key"] in self.working:
-                    yield self.working[content["key"]][0], "trial", Trial(**content["trial"])
-            elif content in self.working:
-                task, future = self.working.pop(content)
-                yield from self._end(task, future)
+        while not self.messages.empty():
+            messages.append(self.messages.get())
+        for kind, content in messages:
+            if kind == "trial":
+                if content["key"] in self.running:
+                    task, _ = self.running[content["key"]]
+                    yield Event(task, "trial", Trial(**content["trial"]))
+            elif content in self.running:
+                yield from _last_events(*self.running.pop(content))
 
-    def _end(self, task, future):
-        if future.status == "finished":
-            value, trials, weights = future.result()
-            yield from ((task, "trial", trial) for trial in trials)
-            if weights:
-                yield task, "weights", weights
-            yield task, "done", value
-        elif future.status == "error":
-            error = future.exception()
-            if out_of_memory(error):
-                yield task, "lost", RAN_OUT
-            elif type(error).__name__ == "KilledWorker":
-                yield (
-                    task,
-                    "failed",
-                    (
-                        "its workers were killed, one after another (is there too little memory?)",
-                        str(error),
-                    ),
-                )
-            else:
-                details = "".join(
-                    traceback.format_exception(type(error), error, future.traceback())
-                )
-                yield task, "failed", (one_line(error), details)
-        else:
-            yield task, "lost", f"the scheduler dropped it ({future.status})"
-
-    def _look_after(self):
+    def _check_scheduler(self):
         """Notices that the scheduler is gone, or has no workers."""
         if self.client.status not in ("running", "connecting"):
-            raise self._gone()
-        if time.monotonic() - self.since > PATIENCE:
-            self.since = time.monotonic()
-            alone = not self._threads()
-            if alone and not self.alone:
+            raise self._scheduler_lost()
+        if time.monotonic() - self.last_check > PATIENCE:
+            self.last_check = time.monotonic()
+            without_workers = not self._threads()
+            if without_workers and not self.without_workers:
                 self.say(f"The Dask scheduler at {self.address} has no workers; waiting for some.")
-            self.alone = alone
+            self.without_workers = without_workers
 
     def _threads(self) -> int:
-        """Of all workers that there are now."""
+        """The number of threads of all workers."""
         try:
             return sum(self.client.nthreads().values())
         except (OSError, RuntimeError) as error:
-            raise self._gone() from error
+            raise self._scheduler_lost() from error
 
-    def _gone(self):
+    def _scheduler_lost(self) -> StudyError:
         return StudyError(
             f"The Dask scheduler at {self.address} is gone. All finished trials are kept; run again"
             " to go on."
         )
 
 
-def _by_value():
-    """The task as a function that travels as its own code: then the scheduler, which reads it,
-    needs neither rnnkit nor torch.
+def _last_events(task: Task, future) -> Iterator[Event]:
+    """The events of a task that has ended, one way or another."""
+    if future.status == "finished":
+        value, trials, weights = future.result()
+        yield from (Event(task, "trial", trial) for trial in trials)
+        if weights:
+            yield Event(task, "weights", weights)
+        yield Event(task, "done", value)
+    elif future.status != "error":
+        yield Event(task, "lost", f"the scheduler dropped it ({future.status})")
+    elif out_of_memory(error := future.exception()):
+        yield Event(task, "lost", OUT_OF_MEMORY)
+    elif type(error).__name__ == "KilledWorker":
+        reason = "its workers were killed, one after another (is there too little memory?)"
+        yield Event(task, "failed", (reason, str(error)))
+    else:
+        lines = traceback.format_exception(type(error), error, future.traceback())
+        yield Event(task, "failed", (one_line(error), "".join(lines)))
+
+
+def _function_by_value():
+    """The function of a task, which is sent as code: the scheduler, which reads it, then needs
+    neither rnnkit nor torch.
     """
 
     def on_worker(job, topic):
@@ -194,9 +187,9 @@ def _by_value():
     return on_worker
 
 
-def work(job, topic):
-    """A task on a worker of the cluster: gives what `perform` gives, the trials, and the weights of
-    the best if they are wanted.
+def work(job: dict, topic: str) -> tuple:
+    """Does a task on a worker of the cluster. Returns the value of `perform`, the trials, and the
+    weights of the best trial (empty unless it improves on the study's best).
     """
     import distributed
 
@@ -206,18 +199,14 @@ def work(job, topic):
 
 
 class _Outbox:
-    """What a worker has for a store: trials go to the run as they end, by way of the scheduler, and
-    once more with the result.
+    """Stands for a store on a worker: trials are sent to the run as they end, by way of the
+    scheduler, and once more with the result.
     """
 
     def __init__(self, worker, topic):
-        self.worker, self.topic, self.key, self.trials, self.weights = (
-            worker,
-            topic,
-            worker.get_current_task(),
-            [],
-            (),
-        )
+        self.worker, self.topic, self.key = worker, topic, worker.get_current_task()
+        self.trials: list[Trial] = []
+        self.weights: tuple = ()
 
     def add(self, trials):
         for trial in trials:
@@ -225,8 +214,8 @@ class _Outbox:
             self.worker.log_event(self.topic, {"key": self.key, "trial": dataclasses.asdict(trial)})
 
     def save_weights(self, *weights):
-        self.weights = weights  # of a better trial than those before
+        self.weights = weights  # replaces those of a worse trial
 
-    def stop(self):
+    def stop(self) -> bool:
         task = self.worker.state.tasks.get(self.key)
         return task is None or task.state == "cancelled"

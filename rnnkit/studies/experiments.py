@@ -9,7 +9,7 @@ from rnnkit.checks import whole_number
 from rnnkit.markup import first_few, table
 from rnnkit.names import resolve_name
 from rnnkit.networks import num_params, units_for
-from rnnkit.studies.compression import quantise
+from rnnkit.studies.quantisation import quantise
 from rnnkit.studies.scales import LARGE, SCALES, Part, Scale, scale_of
 from rnnkit.studies.study import Study
 from rnnkit.tasks import TASKS

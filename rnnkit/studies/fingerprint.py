@@ -1,9 +1,9 @@
-"""What a study's numbers follow from besides its settings, as eight characters: a change of it
-makes another study.
+"""A digest of what the numbers of a study depend on, besides its settings: eight characters. If it
+changes, the study is another one.
 
-Two trials are comparable if they were drawn from the same ranges, by the same random numbers, for
-the same equations and task. The text of the code is not looked at, so that renaming a variable
-changes nothing: a cell's equations are known by what they give.
+Two trials are comparable if they were drawn from the same ranges, by the same random numbers, for the
+same equations and task. The text of the code does not matter, so that renaming a variable changes
+nothing: a cell's equations are represented by their results.
 """
 
 import dataclasses
@@ -13,16 +13,18 @@ import json
 import torch
 
 from rnnkit import draws
+from rnnkit.hparams import Choice
 
-SHAPE = (1, 2, 3)  # models, examples, units: the state on which the equations are tried
-DIGITS = 8  # decimal places of what comes out; two machines agree on more
+SHAPE = (1, 2, 3)  # models, examples, units: of the state on which the equations are evaluated
+DIGITS = 8  # decimal places of the results; two machines agree on more
 
 
-def fingerprint(cell, space, task, usual: bool) -> str:
-    """Eight hexadecimal digits of the cell's maps and equations, the space, the task's fields and
-    the version of the draws.
+def fingerprint(cell, space, task, usual_start: bool) -> str:
+    """Eight hexadecimal digits of the cell's maps and equations, the space, the fields of the task
+    and the version of the draws.
 
-    `usual` says that the tuner starts from the usual values of the space, which then count too.
+    `usual_start` says that the tuner starts from the usual values of the space, which are included
+    then.
     """
     facts = {
         "draws": draws.VERSION,
@@ -34,52 +36,53 @@ def fingerprint(cell, space, task, usual: bool) -> str:
             cell.equal_sizes,
             equations(cell),
         ],
-        "space": [[type(row).__name__, *map(repr, _range_of(row))] for row in space.ranges],
+        "space": [[type(item).__name__, *map(repr, _bounds_of(item))] for item in space.ranges],
         "task": sorted((f.name, repr(getattr(task, f.name))) for f in dataclasses.fields(task)),
     }
-    if usual:
+    if usual_start:
         facts["usual"] = repr(space.usual())
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
 
 
-def _range_of(row):
-    return (row.name, *row.choices) if hasattr(row, "choices") else (row.name, row.low, row.high)
+def _bounds_of(item) -> tuple:
+    bounds = item.choices if isinstance(item, Choice) else (item.low, item.high)
+    return item.name, *bounds
 
 
 def equations(cell) -> list[str]:
-    """What one step of `cell` returns for a fixed state, input and maps, for both nonlinearities,
-    in digits.
+    """The results of one step of `cell` on a fixed state, input and maps, for both nonlinearities,
+    as texts of numbers.
 
-    Equations that raise an error are known by its kind: that they do not work is told where they
-    are trained.
+    Equations that raise an error are represented by its type; the error itself is reported where
+    they are trained.
     """
-    found = []
-    for s in (torch.tanh, torch.relu):
+    results = []
+    for nonlinearity in (torch.tanh, torch.relu):
         try:
-            out = cell.step(_Maps(cell), _states(cell), _numbers(1), s)
+            outputs = cell.step(_Maps(cell), _states(cell), _numbers(1), nonlinearity)
         except Exception as error:
-            found.append(type(error).__name__)
+            results.append(type(error).__name__)
             continue
-        found += [
+        results += [
             f"{round(number, DIGITS) + 0.0:.{DIGITS}f}"
-            for tensor in _flat(out)
+            for tensor in _flatten(outputs)
             for number in tensor.double().flatten().tolist()
         ]
-    return found
+    return results
 
 
 class _Maps:
-    """Stands for a layer's affine maps: each takes a fixed multiple of the state and of the input,
-    and adds a number.
+    """Stands for the affine maps of a layer: each adds fixed multiples of the state and of the input
+    to a number.
     """
 
     def __init__(self, cell):
         for k, name in enumerate(cell.maps, 1):
-            setattr(
-                self,
-                name,
-                lambda h, x, k=k: (0 if h is None else 0.7 * h / k) + 0.3 * k * x - 0.1 * k,
-            )
+            setattr(self, name, _affine_map(k))
+
+
+def _affine_map(k: int):
+    return lambda h, x: (0 if h is None else 0.7 * h / k) + 0.3 * k * x - 0.1 * k
 
 
 def _states(cell):
@@ -87,14 +90,14 @@ def _states(cell):
     return states[0] if len(states) == 1 else states
 
 
-def _numbers(k):
+def _numbers(k: int) -> torch.Tensor:
+    """A tensor of SHAPE with fixed numbers, others for each k."""
     count = SHAPE[0] * SHAPE[1] * SHAPE[2]
-    return (torch.arange(count, dtype=torch.float64).reshape(SHAPE) - count / 2 + 0.25) * (
-        0.2 + 0.1 * k
-    )
+    numbers = torch.arange(count, dtype=torch.float64).reshape(SHAPE) - count / 2 + 0.25
+    return numbers * (0.2 + 0.1 * k)
 
 
-def _flat(out):
-    if isinstance(out, (tuple, list)):
-        return [tensor for part in out for tensor in _flat(part)]
-    return [out]
+def _flatten(outputs) -> list[torch.Tensor]:
+    if isinstance(outputs, (tuple, list)):
+        return [tensor for output in outputs for tensor in _flatten(output)]
+    return [outputs]

@@ -1,8 +1,9 @@
-"""What a run will cost, told before it starts."""
+"""The cost of a run, estimated before it starts."""
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,16 +11,26 @@ import pandas as pd
 from rnnkit.checks import whole_number
 from rnnkit.studies.experiments import EXPERIMENTS, jobs_of
 from rnnkit.studies.scales import scale_of
+from rnnkit.studies.study import Study
 from rnnkit.studies.workers import cores
 from rnnkit.training import check_device
 from rnnkit.trials import TrialStore
 
-NOTEBOOKS, NOTEBOOK_SECONDS = (
-    11,
-    9.0,
-    # how many there are, and what executing one takes whose trials are stored: a kernel, its
-    # imports, drawing
-)
+NOTEBOOKS = 11
+# per notebook whose trials are stored: starting a kernel, importing, drawing
+NOTEBOOK_SECONDS = 9.0
+
+
+@dataclass
+class Work:
+    """What is to be done for an experiment: the number of its studies, of their trials, and of the
+    trials to train per study.
+    """
+
+    experiment: str
+    studies: int
+    trials: int
+    missing: dict[Study, int]
 
 
 def plan(
@@ -32,13 +43,14 @@ def plan(
     device=None,
     speed=None,
 ) -> pd.DataFrame:
-    """One row per experiment and a total: studies, trials, those that the store lacks, and what
-    these cost.
+    """One row per experiment (of all, or of `only` those named) and a total: studies, trials, trials
+    that the store lacks (`to_train`), and the cost of training these.
 
-    `flops`: 6 per parameter, example and time step. `seconds`: expected on this machine with
-    `workers` workers, from short measurements of a training step (`speed(study, device)`, by
-    default `training.seconds_per_step`); the notebooks' own time is a row, too. A study that
-    several experiments draw from is counted where it comes first. ValueError for a bad name.
+    `flops` counts 6 operations per parameter, example and time step. `seconds` is the expected time
+    on this machine with `workers` workers, from short measurements of a training step
+    (`speed(study, device)`, by default `training.seconds_per_step`). The time of the notebooks
+    themselves is a row of its own. A study of several experiments counts in the first of them.
+    ValueError for a bad name or number.
     """
     names = list(EXPERIMENTS) if only is None else only
     names = names if isinstance(names, (list, tuple)) else [names]
@@ -46,60 +58,58 @@ def plan(
     workers = whole_number("workers", 0 if workers is None else workers, 0, 1_024) or (
         cores() if device == "cpu" else 1
     )
-    with _opened(store) as opened:
-        rows, counted = _counted(names, scale, seed, trials, opened)
-    seconds = _clock([study for *_, lack in rows for study, n in lack.items() if n], device, speed)
+    with _open_store(store) as opened:
+        works, trials_of = _count(names, scale, seed, trials, opened)
+    total = Work("all", len(trials_of), sum(trials_of.values()), {})
+    for work in works:
+        for study, count in work.missing.items():
+            total.missing[study] = count + total.missing.get(study, 0)
+    to_train = {study: count for study, count in total.missing.items() if count}
+    seconds_per_step = _clock(list(to_train), device, speed)
 
-    def row(name, studies, trials, lack):
-        spent = (
-            sum(n * study.mean_steps * seconds(study) for study, n in lack.items() if n) / workers
+    def row(work: Work) -> dict:
+        seconds = sum(
+            count * study.mean_steps * seconds_per_step(study)
+            for study, count in work.missing.items()
+            if count
         )
         return {
-            "experiment": name,
-            "studies": studies,
-            "trials": trials,
-            "to_train": sum(lack.values()),
-            "flops": float(sum(n * study.flops for study, n in lack.items())),
-            "seconds": float(spent),
+            "experiment": work.experiment,
+            "studies": work.studies,
+            "trials": work.trials,
+            "to_train": sum(work.missing.values()),
+            "flops": float(sum(count * study.flops for study, count in work.missing.items())),
+            "seconds": float(seconds / workers),
         }
 
-    table = [row(*each) for each in rows]
-    shown = {
-        "experiment": "notebooks",
-        "studies": 0,
-        "trials": 0,
-        "to_train": 0,
-        "flops": 0.0,
-        "seconds": NOTEBOOKS * NOTEBOOK_SECONDS,
-    }
-    every = {}
-    for *_, lack in rows:
-        every |= {study: n + every.get(study, 0) for study, n in lack.items()}
-    everything = row("all", len(counted), sum(counted.values()), every)
-    if only is not None:
-        return pd.DataFrame([*table, everything])
-    return pd.DataFrame(
-        [*table, shown, everything | {"seconds": everything["seconds"] + shown["seconds"]}]
-    )
+    records, everything = [row(work) for work in works], row(total)
+    if only is None:
+        notebooks = row(Work("notebooks", 0, 0, {}))
+        notebooks["seconds"] = NOTEBOOKS * NOTEBOOK_SECONDS
+        records.append(notebooks)
+        everything["seconds"] += notebooks["seconds"]
+    return pd.DataFrame([*records, everything])
 
 
-def _counted(names, scale, seed, trials, opened):
-    """(name, studies, trials, what the store lacks of each study) of each experiment, where a study
-    of several counts in the first; and the trials of each study by key.
+def _count(names, scale, seed, trials, store) -> tuple[list[Work], dict[str, int]]:
+    """The work on each experiment, where a study of several counts in the first of them, and the
+    number of trials per key of a study.
     """
-    rows, counted = [], {}
-    stored = opened.numbers if opened is not None else lambda key: set()
+    works: list[Work] = []
+    trials_of: dict[str, int] = {}
     for name in names:
-        jobs, lack = jobs_of(name, scale, seed, trials, opened), {}
-        for study, n in jobs:
-            lack[study] = len(set(range(counted.get(study.key, 0), n)) - stored(study.key))
-            counted[study.key] = max(n, counted.get(study.key, 0))
-        rows.append((name, len(jobs), sum(n for _, n in jobs), lack))
-    return rows, counted
+        jobs = jobs_of(name, scale, seed, trials, store)
+        missing = {}
+        for study, count in jobs:
+            numbers = set(range(trials_of.get(study.key, 0), count))
+            missing[study] = len(numbers - (store.numbers(study.key) if store else set()))
+            trials_of[study.key] = max(count, trials_of.get(study.key, 0))
+        works.append(Work(name, len(jobs), sum(count for _, count in jobs), missing))
+    return works, trials_of
 
 
-def _opened(store):
-    """The store, as a context; None for one that need not be there yet."""
+def _open_store(store):
+    """A context manager of the store; of None if there is no such store yet."""
     if isinstance(store, TrialStore):
         return nullcontext(store)
     if store is None or not Path(store).expanduser().exists():
@@ -107,49 +117,50 @@ def _opened(store):
     return TrialStore(store, create=False)
 
 
-def _clock(studies, device, speed):
-    """Seconds per step of any of the studies: measured for the smallest and the largest of each
-    task and architecture, a power law between.
+def _clock(studies: list[Study], device, speed) -> Callable[[Study], float]:
+    """A function that gives the seconds per step of any of the studies. They are measured for the
+    smallest and the largest study of each task and architecture, and follow a power law in between.
     """
     if speed is None:
         from rnnkit.training import seconds_per_step as speed
-    kinds, points = {}, {}
+    groups: dict[tuple, list[Study]] = {}
     for study in studies:
-        kinds.setdefault((study.task_type, study.architecture), []).append(study)
-    for kind, own in kinds.items():
-        own.sort(key=_work)
+        groups.setdefault((study.task_type, study.architecture), []).append(study)
+    points = {}  # (log of the size, log of the seconds) of the two studies
+    for kind, group in groups.items():
+        group.sort(key=_size)
         points[kind] = [
-            (math.log(_work(study)), math.log(speed(_on_shipped_text(study), device)))
-            for study in {own[0]: None, own[-1]: None}
+            (math.log(_size(study)), math.log(speed(_with_shipped_text(study), device)))
+            for study in dict.fromkeys((group[0], group[-1]))
         ]
 
-    def seconds(study):
-        own = points[study.task_type, study.architecture]
-        (x0, y0), (x1, y1) = own[0], own[-1]
+    def seconds_per_step(study: Study) -> float:
+        measurements = points[study.task_type, study.architecture]
+        (x0, y0), (x1, y1) = measurements[0], measurements[-1]
         slope = (y1 - y0) / (x1 - x0) if x1 > x0 else 0.0
-        return math.exp(y0 + slope * (math.log(_work(study)) - x0))
+        return math.exp(y0 + slope * (math.log(_size(study)) - x0))
 
-    return seconds
+    return seconds_per_step
 
 
-def _on_shipped_text(study):
-    """A study that takes as long and needs no corpus but the one that ships."""
+def _with_shipped_text(study: Study) -> Study:
+    """A study that takes as long, and needs no corpus but the one that ships with the kit."""
     if study.task_type != "text8" or study.form.endswith("sample"):
         return study
     return replace(study, form=f"{study.form} sample")
 
 
-def _work(study):
+def _size(study: Study) -> int:
+    """The size of a training step, which its time depends on."""
     return study.num_params * study.unroll
 
 
 def scale_text(scale: str) -> str:
     """A scale in one line."""
-    c = scale_of(scale).capacity
-    low, high = c.steps or c.steps_per_param
-    each = "steps" if c.steps else "steps per parameter"
+    capacity = scale_of(scale).capacity
+    low, high = capacity.steps or capacity.steps_per_param
     return (
-        f"{scale}: {', '.join(f'{p:,}' for p in c.sizes)} parameters;"
-        f" {', '.join(map(str, c.depths))} layers; {c.trials:,} trials per study of {low:,} to"
-        f" {high:,} {each}"
+        f"{scale}: {', '.join(f'{size:,}' for size in capacity.sizes)} parameters;"
+        f" {', '.join(map(str, capacity.depths))} layers; {capacity.trials:,} trials per study of"
+        f" {low:,} to {high:,} {'steps' if capacity.steps else 'steps per parameter'}"
     )

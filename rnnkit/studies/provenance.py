@@ -1,5 +1,5 @@
-"""What trained a trial: the version, commit and source files of the kit, the version of torch, the
-device. Each trial notes them.
+"""The origin of a trial: the version, commit and source files of the kit, the version of torch, and
+the device. Each trial records them.
 """
 
 import hashlib
@@ -10,27 +10,29 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import rnnkit
 
 
-def provenance(device: str) -> dict:
-    """The columns of a trial that say what trained it: version of rnnkit, commit ("" where
-    unknown), source, version of torch, device.
+def provenance(device: str) -> dict[str, Any]:
+    """The columns of a trial that say what trained it: version of rnnkit, commit ("" if unknown),
+    digest of the source, version of torch, device.
     """
-    noted, edited = commit(), is_edited()
+    current_commit, edited = commit(), is_edited()
+    dirty = bool(current_commit) and edited and "-" not in current_commit
     return {
         "version": rnnkit.__version__,
-        "commit": noted + ("-dirty" if noted and edited and "-" not in noted else ""),
-        "source": LOADED + ("-edited" if edited else ""),
+        "commit": current_commit + ("-dirty" if dirty else ""),
+        "source": SOURCE_DIGEST + ("-edited" if edited else ""),
         "torch": torch_version(),
-        "device": named(device),
+        "device": device_name(device),
     }
 
 
 @cache
-def named(device: str) -> str:
-    """A device as torch calls it, a GPU with the name of the card: cuda (NVIDIA H200)."""
+def device_name(device: str) -> str:
+    """A device as torch calls it; a GPU with the name of the card: cuda (NVIDIA H200)."""
     if not device.startswith("cuda"):
         return device
     import torch
@@ -40,31 +42,31 @@ def named(device: str) -> str:
 
 @cache
 def torch_version() -> str:
-    """The version of torch that is installed, with the tag of its build (2.13.0+cu130), as torch
-    itself says it. PyPI's metadata lack the tag, so torch's own version.py is read, once and without
-    loading torch.
+    """The version of torch that is installed, with the tag of its build (2.13.0+cu130). The metadata
+    on PyPI lack the tag, so torch's own version.py is read, without importing torch.
     """
-    found = find_spec("torch")
-    try:
-        text = Path(found.origin).with_name("version.py").read_text(encoding="utf-8")
-        return re.search(r"""^__version__(?:: *\w+)? *= *["']([^"']+)""", text, re.MULTILINE)[1]
-    except (AttributeError, TypeError, OSError, ValueError):  # packed otherwise than today
-        return version("torch")
+    spec = find_spec("torch")
+    if spec and spec.origin:
+        try:
+            text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            text = ""
+        if match := re.search(r"""^__version__(?:: *\w+)? *= *["']([^"']+)""", text, re.MULTILINE):
+            return match[1]
+    return version("torch")  # torch is packaged in another way than today
 
 
 PACKAGE = Path(__file__).resolve().parents[1]
-SOURCES = (".py", ".cpp", ".h", ".cu")  # endings of the files that say what the kit does
+SUFFIXES = (".py", ".cpp", ".h", ".cu")  # of the files that determine what the kit does
 
 
 def source_files() -> list[Path]:
     """The kit's own source files, in order."""
-    return sorted(path for path in PACKAGE.rglob("*") if path.suffix in SOURCES)
+    return sorted(path for path in PACKAGE.rglob("*") if path.suffix in SUFFIXES)
 
 
 def digest_of_source() -> str:
-    """Twelve hexadecimal digits that tell these source files from any others; how their lines end
-    is beside the point.
-    """
+    """Twelve hexadecimal digits of the source files; the way in which lines end does not matter."""
     sha = hashlib.sha256()
     for path in source_files():
         text = path.read_bytes().replace(b"\r\n", b"\n")
@@ -72,53 +74,59 @@ def digest_of_source() -> str:
     return sha.hexdigest()[:12]
 
 
-def _times() -> list[tuple]:
-    return [(path, (about := path.stat()).st_mtime_ns, about.st_size) for path in source_files()]
+def _file_times() -> list[tuple]:
+    """Path, time of modification (ns) and size (bytes) of each source file."""
+    files = [(path, path.stat()) for path in source_files()]
+    return [(path, status.st_mtime_ns, status.st_size) for path, status in files]
 
 
-LOADED, TIMES = digest_of_source(), _times()  # of this process: as it read them, about
+# of the files that this process has imported, more or less
+SOURCE_DIGEST, FILE_TIMES = digest_of_source(), _file_times()
 
 
 def is_edited() -> bool:
-    """Whether the source files are other ones by now than when this process loaded them."""
-    global TIMES
+    """Whether the source files have changed since this process imported them."""
+    global FILE_TIMES
     try:
-        if (now := _times()) == TIMES:
+        times = _file_times()
+        if times == FILE_TIMES:
             return False
-        if digest_of_source() != LOADED:
+        if digest_of_source() != SOURCE_DIGEST:
             return True
-    except OSError:  # as where the kit is being installed anew
+    except OSError:  # for example while the kit is being installed again
         return True
-    TIMES = now
+    FILE_TIMES = times
     return False
 
 
 @cache
 def commit() -> str:
-    """The commit of the source checkout that this package runs from, with -dirty where its code is
-    not that of the commit; "" without one.
+    """The commit of the source checkout that this package runs from, with -dirty if its code differs
+    from the commit; "" without a checkout.
     """
-    if not (PACKAGE.parent / ".git").exists():  # installed, perhaps in somebody else's repository
+    if not (PACKAGE.parent / ".git").exists():  # installed, perhaps in another repository
         return ""
-    done = _git("rev-parse", "--short=12", "HEAD")
-    if done is None or done.returncode:
+    head = _git("rev-parse", "--short=12", "HEAD")
+    if head is None:
         return ""
-    changed = _git("status", "--porcelain", "--untracked-files=all", "--", str(PACKAGE))
-    clean = changed is not None and not changed.returncode and not changed.stdout.strip()
-    return done.stdout.strip() + ("" if clean else "-dirty")
+    changes = _git("status", "--porcelain", "--untracked-files=all", "--", str(PACKAGE))
+    return head + ("-dirty" if changes or changes is None else "")
 
 
-def _git(*words):
-    """What git says of the kit's own checkout, whatever repository the environment names."""
+def _git(*arguments: str) -> str | None:
+    """The output of git in the kit's own checkout, whatever repository the environment names; None
+    if git fails.
+    """
     environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     try:
         return subprocess.run(
-            ["git", "-C", str(PACKAGE), *words],
+            ["git", "-C", str(PACKAGE), *arguments],
             capture_output=True,
+            check=True,
             text=True,
             timeout=10,
             stdin=subprocess.DEVNULL,
             env=environment,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
         return None

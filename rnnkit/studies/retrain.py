@@ -1,8 +1,8 @@
-"""A study's best network: its weights from the store, or, where the store lacks them, from training
+"""A study's best network: its weights come from the store or, if the store lacks them, from training
 that one trial again.
 
 A trial is a function of its study's seed, its number and its hyper-parameters, so training it again
-gives what it gave, up to rounding.
+gives the same network up to rounding.
 """
 
 import math
@@ -17,11 +17,12 @@ from rnnkit.training.engines import Data, engine_for
 from rnnkit.training.slots import Slots, slot_rows
 from rnnkit.trials import StoreError, Trial
 
-SAME = 1e-6  # relative: losses this near are one loss
+SAME = 1e-6  # relative and absolute; losses this close to each other are the same
+WEIGHT_ADVICE = "Delete them; they can be had again by retraining."
 
 
-def about(study) -> dict:
-    """What the weights of a study's networks are, as the store notes it."""
+def account_of(study) -> dict:
+    """The shape of a study's networks, as the store records it beside their weights."""
     return {
         "architecture": study.architecture,
         "n_layers": study.n_layers,
@@ -33,56 +34,57 @@ def about(study) -> dict:
 
 def blocks_of(study, theta) -> dict[str, np.ndarray]:
     """The parameters theta of one network (length P), cut into its named blocks, float32."""
-    shapes = blocks(**about(study))
-    ends = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
+    shapes = blocks(**account_of(study))
+    limits = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
+    pieces = np.split(np.asarray(theta), limits)
     return {
-        name: part.reshape(shape).astype(np.float32)
-        for (name, shape), part in zip(shapes.items(), np.split(np.asarray(theta), ends))
+        name: piece.reshape(shape).astype(np.float32)
+        for (name, shape), piece in zip(shapes.items(), pieces)
     }
 
 
-def theta_of(study, parts: dict) -> np.ndarray:
-    """The reverse of `blocks_of`: theta, length P. StoreError for blocks of a network of another
-    shape.
+def theta_of(study, network: dict[str, np.ndarray]) -> np.ndarray:
+    """The parameters theta (length P) of a network given by its blocks, as `blocks_of` gives them.
+    StoreError for blocks of a network of another shape.
     """
-    shapes = blocks(**about(study))
-    found = {name: tuple(part.shape) for name, part in parts.items()}
-    if found != shapes:
-        wrong = sorted(name for name in {*shapes, *found} if shapes.get(name) != found.get(name))
-        what = f"do not fit its network ({', '.join(wrong)})"
+    expected = blocks(**account_of(study))
+    shapes = {name: tuple(block.shape) for name, block in network.items()}
+    if shapes != expected:
+        names = sorted({*expected, *shapes})
+        wrong = [name for name in names if expected.get(name) != shapes.get(name)]
         raise StoreError(
-            f"The stored weights of {study.key} {what}. Delete them; they can be had again by"
-            " retraining."
+            f"The stored weights of {study.key} do not fit its network ({', '.join(wrong)})."
+            f" {WEIGHT_ADVICE}"
         )
-    return np.concatenate([parts[name].ravel() for name in shapes])
+    return np.concatenate([network[name].ravel() for name in expected])
 
 
 def best_network(store, study, device="cpu") -> tuple[Trial, dict[str, np.ndarray]]:
-    """The study's best trial and the weights that it ended with, by block. StoreError where the
-    store has no feasible trial of it.
+    """The study's best trial, and the weights at the end of its training by block. StoreError if the
+    store has no feasible trial of the study.
     """
     trials = [trial for trial in store.trials(study.key) if not trial.infeasible]
     if not trials:
         raise StoreError(f"The store has no feasible trial of {study.key}. Run the study first.")
     trial = min(trials, key=lambda trial: trial.valid_loss)
-    return trial, network_of(store, study, trial, device)
+    return trial, weights_of(store, study, trial, device)
 
 
-def network_of(store, study, trial, device="cpu") -> dict[str, np.ndarray]:
-    """The weights that a feasible trial ended with, by block: the store's, if they are of this
-    trial, else by training it again.
+def weights_of(store, study, trial: Trial, device="cpu") -> dict[str, np.ndarray]:
+    """The weights at the end of the training of a feasible trial, by block. They come from the
+    store if its weights are those of this trial, and from training the trial again otherwise.
 
-    Weights that were trained again are kept if no others of the study are better. A warning tells
-    where they come out different, as another processor's rounding can make them.
+    New weights are saved unless the study has a better trial. A warning says so if the loss has
+    changed, as the rounding of another processor may do.
     """
     try:
-        known, parts = store.shelf.load(study.key)
-        same = known["hyper_iter"] == trial.hyper_iter
-        if same and known.get("trial_loss", known["valid_loss"]) == trial.valid_loss:
-            theta_of(study, parts)
-            return parts
+        account, network = store.shelf.load(study.key)
+        same_trial = account["hyper_iter"] == trial.hyper_iter
+        if same_trial and account.get("trial_loss", account["valid_loss"]) == trial.valid_loss:
+            theta_of(study, network)  # StoreError if they do not fit
+            return network
     except StoreError:
-        known = None
+        pass
     (outcome,) = train(study, [trial.hparams], [trial.hyper_iter], device=device)
     if outcome.infeasible:
         raise StoreError(
@@ -96,35 +98,29 @@ def network_of(store, study, trial, device="cpu") -> dict[str, np.ndarray]:
             f" {trial.version} on {trial.device}); its weights are those of now.",
             stacklevel=2,
         )
-    parts = blocks_of(study, outcome.theta)
-    best = (
-        min(t.valid_loss for t in store.trials(study.key) if not t.infeasible)
-        if len(store.numbers(study.key))
-        else trial.valid_loss
-    )
-    if (
-        trial.valid_loss <= best
-    ):  # whatever weights are there now are of no better trial that the store has
+    network = blocks_of(study, outcome.theta)
+    losses = [other.valid_loss for other in store.trials(study.key) if not other.infeasible]
+    if trial.valid_loss <= min(losses, default=trial.valid_loss):
+        # the stored weights, if there are any, are not those of a better trial
         account = {
-            **about(study),
+            **account_of(study),
             "study": study.key,
             "hyper_iter": trial.hyper_iter,
             "valid_loss": outcome.valid_loss,
             "trial_loss": trial.valid_loss,
         }
-        store.shelf.save(account, parts, replace=True)
-    return parts
+        store.shelf.save(account, network, replace=True)
+    return network
 
 
-def measured(study, hparams: dict, thetas, device="cpu") -> list[dict]:
-    """Losses and accuracy, by the task's own evaluation, of networks of one study: thetas_MxP, all
-    with the same hyper-parameters.
+def evaluate(study, hparams: dict, thetas, device="cpu") -> list[dict[str, float]]:
+    """Losses and accuracy, by the task's own evaluation, of M networks of one study, which have
+    parameters thetas_MxP and the same hyper-parameters.
 
     NaN for a network whose parameters are not finite.
     """
-    engine = engine_for(
-        study, Data(study, [hparams], torch.float32, device), device, "auto", torch.float32
-    )
+    data = Data(study, [hparams], torch.float32, device)
+    engine = engine_for(study, data, device, "auto", torch.float32)
     slots = Slots(study.num_params, torch.float32, engine.device)
     (row,) = slot_rows(study, [(0, hparams)], torch.float32)
     thetas = torch.as_tensor(np.asarray(thetas), dtype=torch.float32)

@@ -1,16 +1,18 @@
-"""Studies as work for many hands: rounds, and shares of a round, in any process that has rnnkit.
-The parent alone writes the store.
+"""Studies as work for many processes: rounds, and shares of a round, for any process that has rnnkit.
+Only the parent writes the store.
 
-A round is first suggested, then trained in as many shares as keep all workers busy. Both are
-functions of what they are sent (`perform`), so it makes no difference who does them, how often, or
-in what order: the same seed gives the same trials.
+A round is first suggested, and then trained in as many shares as keep all workers busy. Both steps
+are functions of what a worker is sent (`perform`). It therefore does not matter who does them, how
+often, or in what order: the same seed gives the same trials.
 """
 
 import dataclasses
 import importlib
 import math
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import rnnkit
 from rnnkit import native
@@ -19,15 +21,16 @@ from rnnkit.native import cuda
 from rnnkit.studies import provenance
 from rnnkit.studies.study import ROUND, Study, best_loss
 from rnnkit.training import train
+from rnnkit.trials import Trial
 from rnnkit.tuner import TUNERS
 
-# for work whose worker is killed: the system kills the largest process when memory runs out, often
-# for another's sake
+# of a task whose worker is killed: when memory runs out, the system kills the largest process, which
+# need not be the one that asked for more
 ATTEMPTS = 2
 
 
 class StudyError(RuntimeError):
-    """A study that could not be trained to its end: which, and why."""
+    """A sentence that says which study could not be trained to its end, and why."""
 
 
 @dataclass
@@ -38,16 +41,16 @@ class Task:
     numbers: list[int]
     hparams: list[dict] | None = None
     earlier: tuple = ()  # hyper-parameters and losses of all trials before the round
-    best: float = math.inf  # loss of the study so far: the weights of better trials are wanted
+    best: float = math.inf  # least loss of the study so far: better trials send their weights
     attempt: int = 1
-    # a GPU's kind and shared memory: whoever suggests compiles the study's kernel too
+    # kind and shared memory of a GPU: the worker that suggests compiles the study's kernel, too
     compile_for: tuple = ()
 
     def job(self, device, scale) -> dict:
         """All that a worker needs to know, as plain values."""
         return {
             "version": rnnkit.__version__,
-            "source": provenance.LOADED,
+            "source": provenance.SOURCE_DIGEST,
             "module": cell_of(self.study.architecture).__module__,
             "study": {f.name: getattr(self.study, f.name) for f in dataclasses.fields(self.study)},
             "numbers": self.numbers,
@@ -60,22 +63,58 @@ class Task:
         }
 
     @property
-    def steps(self):
-        """What it costs, for trials of one study: training steps."""
+    def steps(self) -> int:
+        """Training steps of all trials, which is their cost within a study."""
         return sum(hparams["train_steps"] for hparams in self.hparams or ())
 
 
-def perform(job, outbox):
-    """Does what a task says, in the worker: gives the hyper-parameters of a round, or trains, and
-    each trial goes to the outbox.
+class Event(NamedTuple):
+    """News of a task: its `kind`, and a `content` that depends on it.
 
-    An outbox stands for the store: it has `add` and `save_weights`, and `stop()`, which says True
-    once the work is no longer wanted. ValueError where the worker has another version of the kit,
-    or other source files.
+    "trial": a Trial that has ended. "weights": the arguments of `TrialStore.save_weights`. "done":
+    the value of `perform`. "failed": the error in one line, and in full. "lost": why the worker is
+    gone. The last three end a task.
     """
-    ours, here = (job["version"], job["source"]), (rnnkit.__version__, provenance.LOADED)
-    if ours != here:
-        run, worker = (f"{version} (source {source})" for version, source in (ours, here))
+
+    task: Task
+    kind: str
+    content: Any
+
+
+class Pool(Protocol):
+    """Those who do tasks: processes (workers.py), a GPU (gpu_pool.py) or a cluster (cluster.py)."""
+
+    def __len__(self) -> int:
+        """How many shares of a round can be trained at the same time."""
+
+    def free(self) -> bool:
+        """Whether the pool takes another task."""
+
+    def busy(self) -> bool:
+        """Whether the pool has tasks that have not ended."""
+
+    def give(self, task: Task, job: dict, urgency: int) -> None:
+        """Takes a task, with its `job`. Tasks of greater urgency come first."""
+
+    def events(self, seconds: float) -> Iterable[Event]:
+        """The news since the last call; waits for some for `seconds` at most."""
+
+    def stop(self) -> None:
+        """Gives up all tasks."""
+
+
+def perform(job: dict, outbox) -> list[dict] | None:
+    """Does a task in the worker: returns the hyper-parameters of a round, or trains, and sends each
+    trial to the outbox.
+
+    An outbox stands for the store. It has `add` and `save_weights`, and a method `stop()` that
+    returns True once the task has been given up. ValueError if the worker has another version of
+    the kit, or other source files.
+    """
+    run_source = job["version"], job["source"]
+    worker_source = rnnkit.__version__, provenance.SOURCE_DIGEST
+    if run_source != worker_source:
+        run, worker = (f"{v} (source {source})" for v, source in (run_source, worker_source))
         raise ValueError(
             f"This run is of rnnkit {run}, and a worker has rnnkit {worker}. Install one version"
             " everywhere."
@@ -90,244 +129,226 @@ def perform(job, outbox):
         if job["earlier"]:
             tuner.observe(*job["earlier"])
         return tuner.suggest(len(numbers), start=numbers[0])
+    trials: list[Trial] = []
 
-    kept = []
-
-    def keep(number, hparams, outcome):
-        kept.append(
-            study.keep(
-                outbox, number, hparams, outcome, job["scale"], min(job["best"], best_loss(kept))
-            )
-        )
+    def record(number, hparams, outcome):
+        best = min(job["best"], best_loss(trials))
+        trials.append(study.record(outbox, number, hparams, outcome, job["scale"], best))
 
     train(
         study,
         job["hparams"],
         numbers,
         device=job["device"] or best_device(),
-        on_outcome=keep,
+        on_outcome=record,
         stop=outbox.stop,
     )
+    return None
 
 
 def compile_kernel(study, arch, shared):
-    """Leaves a study's kernel for a kind of GPU on disk, if there can be one: where it is wanted
-    and is not there, the reason is told.
+    """Compiles a study's kernel for a kind of GPU and stores it on disk. If that is not possible,
+    whoever trains the study says why.
     """
     with suppress(native.Unavailable):
         cuda.cubin(cuda.kernel_for(study, shared), arch)
 
 
 def best_device() -> str:
+    """cuda if there is a GPU, else cpu."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Rounds:
-    """A study on its way to `n_trials` trials: what may be asked for now, and what has come in."""
+    """The state of a study on its way to `n_trials` trials: the trials it has, and the rounds that
+    can be suggested now. `on_trial` is called with the trials that another run has stored.
+    """
 
-    def __init__(self, study, n_trials, store, heard):
-        self.study, self.n_trials, self.store, self.heard = study, n_trials, store, heard
+    def __init__(self, study, n_trials, store, on_trial):
+        self.study, self.n_trials, self.store, self.on_trial = study, n_trials, store, on_trial
         self.listens = TUNERS[study.tuner].listens
-        self.done, self.asked, self.next = (
-            {t.hyper_iter: t for t in store.trials(study.key) if t.hyper_iter < n_trials},
-            set(),
-            0,
-        )
+        self.trials = {t.hyper_iter: t for t in store.trials(study.key) if t.hyper_iter < n_trials}
+        self.pending: set[int] = set()  # numbers of trials that are being suggested or trained
+        self.next = 0  # number of the first trial of the next round
 
-    def _look(self):
-        """Takes from the store what another run has trained of this study meanwhile."""
-        if self.store.numbers(self.study.key) - set(self.done):
+    def _add_stored(self):
+        """Adds the trials of this study that another run has stored meanwhile."""
+        if self.store.numbers(self.study.key) - set(self.trials):
             for trial in self.store.trials(self.study.key):
-                if trial.hyper_iter < self.n_trials and self.take(trial):
-                    self.heard(trial)
+                if trial.hyper_iter < self.n_trials and self.add(trial):
+                    self.on_trial(trial)
 
     def ready(self) -> list[Task]:
-        """The next round's suggestion, once every earlier trial is there; for a tuner that does not
-        listen, that of all rounds.
+        """The next round to suggest, once all earlier trials have ended; all rounds at once for a
+        tuner that does not listen.
         """
         tasks = []
-        while self.next < self.n_trials and not (self.listens and self.asked):
+        while self.next < self.n_trials and not (self.listens and self.pending):
             numbers = range(self.next, min(self.next + ROUND, self.n_trials))
-            self._look()
-            lacking = set(numbers) - set(self.done)
-            if lacking:
-                before = (
-                    [self.done[number] for number in range(numbers.start)] if self.listens else []
-                )
-                earlier = (
-                    ([trial.hparams for trial in before], [trial.valid_loss for trial in before])
-                    if before
-                    else ()
-                )
+            self._add_stored()
+            missing = set(numbers) - set(self.trials)
+            if missing:
+                earlier: tuple = ()
+                if self.listens and numbers.start:
+                    trials = [self.trials[number] for number in range(numbers.start)]
+                    earlier = ([t.hparams for t in trials], [t.valid_loss for t in trials])
                 tasks.append(Task(self.study, list(numbers), earlier=earlier))
-            self.asked |= lacking
+            self.pending |= missing
             self.next += ROUND
         return tasks
 
     def shares(self, numbers, hparams, count) -> list[Task]:
-        """A suggested round in at most `count` shares of about equal length, without the trials
-        that are there.
-        """
-        lacking = [(number, h) for number, h in zip(numbers, hparams) if number not in self.done]
-        best = best_loss(self.done.values())
-        shares = [
-            Task(self.study, [], [], best=best) for _ in range(max(1, min(count, len(lacking))))
-        ]
-        for number, h in sorted(lacking, key=lambda pair: -pair[1]["train_steps"]):
-            share = min(shares, key=lambda share: share.steps)
-            share.numbers.append(number), share.hparams.append(h)
-        return [share for share in shares if share.numbers]
+        """The missing trials of a suggested round, in at most `count` shares of about equal cost."""
+        missing = [(number, h) for number, h in zip(numbers, hparams) if number not in self.trials]
+        best = best_loss(self.trials.values())
+        count = max(1, min(count, len(missing)))
+        shares: list[tuple[list, list]] = [([], []) for _ in range(count)]
+        costs = [0] * count
+        for number, h in sorted(missing, key=lambda pair: -pair[1]["train_steps"]):
+            cheapest = costs.index(min(costs))
+            costs[cheapest] += h["train_steps"]
+            shares[cheapest][0].append(number)
+            shares[cheapest][1].append(h)
+        return [Task(self.study, *share, best=best) for share in shares if share[0]]
 
-    def take(self, trial) -> bool:
-        """Notes a trial; False for one that has come in before."""
-        new = trial.hyper_iter not in self.done
-        self.done.setdefault(trial.hyper_iter, trial)
-        self.asked.discard(trial.hyper_iter)
+    def add(self, trial) -> bool:
+        """Adds a trial; returns whether it is new."""
+        new = trial.hyper_iter not in self.trials
+        self.trials.setdefault(trial.hyper_iter, trial)
+        self.pending.discard(trial.hyper_iter)
         return new
 
     @property
-    def whole(self) -> bool:
-        return len(self.done) >= self.n_trials
+    def complete(self) -> bool:
+        """Whether all trials have ended."""
+        return len(self.trials) >= self.n_trials
 
     @property
-    def open(self) -> int:
-        """Rounds that can be worked on at the same time, now."""
-        lacking = self.n_trials - len(self.done)
-        return min(1, lacking) if self.listens else math.ceil(lacking / ROUND)
+    def parallel_rounds(self) -> int:
+        """The number of rounds that can be worked on at the same time, now."""
+        missing = self.n_trials - len(self.trials)
+        return min(1, missing) if self.listens else math.ceil(missing / ROUND)
 
 
-def train_in_rounds(jobs, store, pool, device, scale, progress, stop, following=None):
-    """Brings the studies of `jobs`, that is (study, trials), to their trials with the workers of
-    `pool`, the first of them first.
+def train_in_rounds(jobs, store, pool: Pool, device, scale, progress, stop, following=None):
+    """Trains the studies of `jobs`, which are (study, number of trials), with the workers of `pool`;
+    earlier jobs are more urgent.
 
-    `following(study)`, asked once all trials of a study are there, may give further jobs, which are
-    begun at once.
-
-    StudyError for a study that failed. A pool has `free()`, `give(task, job, urgency)`,
-    `events(seconds)`, `stop()`, `busy()` and a length; see workers.py and cluster.py.
+    `following(study)`, called once all trials of a study have ended, may return further jobs, which
+    are started at once. `stop()` returns True once the run is to end early. StudyError for a study
+    that failed.
     """
-    work, told = _Work(jobs, store, pool, progress, stop, following), False
+    scheduler, stopping = _Scheduler(jobs, store, pool, progress, stop, following), False
     while True:
         progress.tick()
         if not stop():
-            work.hand_out(device, scale)
-        elif not told:
-            told = True
+            scheduler.give_tasks(device, scale)
+        elif not stopping:
+            stopping = True
             pool.stop()
-            work.waiting.clear()
-        if not work.waiting and not pool.busy():
+            scheduler.queue.clear()
+        if not scheduler.queue and not pool.busy():
             break
         events = list(pool.events(0.5))
-        work.take([content for _, word, content in events if word == "trial"])
-        for task, word, content in events:
-            work.hear(task, word, content)
-    if work.failures and not stop():
-        key, why = next(iter(work.failures.items()))
-        others = f" So did {len(work.failures) - 1} more." if len(work.failures) > 1 else ""
+        scheduler.add_trials([event.content for event in events if event.kind == "trial"])
+        for event in events:
+            scheduler.handle(event)
+    if scheduler.failures and not stop():
+        key, reason = next(iter(scheduler.failures.items()))
+        more = len(scheduler.failures) - 1
         raise StudyError(
-            f"The study {key} failed: {why}.{others} All finished trials are kept; run again to"
-            " go on."
+            f"The study {key} failed: {reason}.{f' So did {more} more.' if more else ''} All finished"
+            " trials are kept; run again to go on."
         )
 
 
-class _Work:
-    """What is to be done for some studies, what waits for a worker, and which studies failed."""
+class _Scheduler:
+    """Distributes the work on some studies: the tasks in the queue, and the studies that failed."""
 
     def __init__(self, jobs, store, pool, progress, stop, following):
-        self.store, self.pool, self.progress, self.stop, self.following = (
-            store,
-            pool,
-            progress,
-            stop,
-            following,
-        )
-        self.studies = {
+        self.store, self.pool, self.progress = store, pool, progress
+        self.stop, self.following = stop, following
+        self.rounds = {
             study.key: Rounds(study, n_trials, store, progress.trial) for study, n_trials in jobs
         }
-        self.urgency = {key: len(self.studies) - i for i, key in enumerate(self.studies)}
-        self.waiting, self.failures, self.whole = [], {}, set()
+        self.urgency = {key: len(self.rounds) - i for i, key in enumerate(self.rounds)}
+        self.queue: list[Task] = []
+        self.failures: dict[str, str] = {}  # key of a study -> why it failed
+        self.followed: set[str] = set()  # keys of the studies that `following` was called with
 
-    def hand_out(self, device, scale):
-        """Gives the most urgent tasks to whoever is free."""
+    def _active_rounds(self) -> Iterator[Rounds]:
+        return (rounds for key, rounds in self.rounds.items() if key not in self.failures)
+
+    def give_tasks(self, device, scale):
+        """Gives the most urgent tasks to the pool, as long as it takes some."""
         if self.following is not None:
-            self._follow()
-        self.waiting += [
-            task
-            for key, rounds in self.studies.items()
-            if key not in self.failures
-            for task in rounds.ready()
-        ]
-        self.waiting.sort(key=lambda task: -self.urgency[task.study.key])
-        while self.waiting and self.pool.free():
-            task = self.waiting.pop(0)
+            self._add_following()
+        self.queue += [task for rounds in self._active_rounds() for task in rounds.ready()]
+        self.queue.sort(key=lambda task: -self.urgency[task.study.key])
+        while self.queue and self.pool.free():
+            task = self.queue.pop(0)
             self.pool.give(task, task.job(device, scale), self.urgency[task.study.key])
 
-    def _follow(self):
-        """Takes on what follows from the studies that are whole now."""
-        for key in [
-            key for key, rounds in self.studies.items() if key not in self.whole and rounds.whole
-        ]:
-            self.whole.add(key)
-            for study, n_trials in self.following(self.studies[key].study):
-                if study.key not in self.studies:
-                    self.studies[study.key] = Rounds(
-                        study, n_trials, self.store, self.progress.trial
-                    )
+    def _add_following(self):
+        """Adds the jobs that follow from the studies that are now complete."""
+        for key, rounds in list(self.rounds.items()):
+            if key in self.followed or not rounds.complete:
+                continue
+            self.followed.add(key)
+            for study, n_trials in self.following(rounds.study):
+                if study.key not in self.rounds:
+                    new = Rounds(study, n_trials, self.store, self.progress.trial)
+                    self.rounds[study.key] = new
                     self.urgency[study.key] = len(self.urgency) + 1
-                    self.progress.add(study, n_trials, len(self.studies[study.key].done))
+                    self.progress.add(study, n_trials, len(new.trials))
 
-    def take(self, trials):
+    def add_trials(self, trials):
         """Stores the trials that are new."""
-        new = [trial for trial in trials if self.studies[trial.study].take(trial)]
+        new = [trial for trial in trials if self.rounds[trial.study].add(trial)]
         if new:
             self.store.add(new)
         for trial in new:
             self.progress.trial(trial)
 
-    def hear(self, task, word, content):
-        """What a worker says of its task; its trials have been taken before."""
-        study, rounds = task.study, self.studies[task.study.key]
-        if word == "weights":
-            if content[2] <= best_loss(rounds.done.values()):
+    def handle(self, event: Event):
+        """Handles an event, after its trials have been added."""
+        task, kind, content = event
+        key = task.study.key
+        rounds = self.rounds[key]
+        if kind == "weights":
+            _, _, valid_loss, *_ = content
+            if valid_loss <= best_loss(rounds.trials.values()):
                 self.store.save_weights(*content)
-        elif word == "failed" and not self.stop():
-            self._fail(study, content[0])
-            self.progress.say(f"The study {study.key} failed:\n{content[1]}")
-        elif word == "lost" and not self.stop():
-            self._try_again(task, content)
-        elif word == "done" and task.hparams is None and study.key not in self.failures:
-            open_ = sum(
-                rounds.open for key, rounds in self.studies.items() if key not in self.failures
-            )
-            self.waiting += rounds.shares(
-                task.numbers, content, math.ceil(len(self.pool) / max(1, open_))
-            )
+        elif kind == "failed" and not self.stop():
+            self._fail(key, content[0])
+            self.progress.say(f"The study {key} failed:\n{content[1]}")
+        elif kind == "lost" and not self.stop():
+            self._retry(task, content)
+        elif kind == "done" and task.hparams is None and key not in self.failures:
+            parallel = sum(active.parallel_rounds for active in self._active_rounds())
+            count = math.ceil(len(self.pool) / max(1, parallel))
+            self.queue += rounds.shares(task.numbers, content, count)
 
-    def _fail(self, study, why):
-        self.failures.setdefault(study.key, why)
-        self.waiting = [task for task in self.waiting if task.study.key != study.key]
+    def _fail(self, key: str, reason: str):
+        self.failures.setdefault(key, reason)
+        self.queue = [task for task in self.queue if task.study.key != key]
 
-    def _try_again(self, task, why):
-        """Work whose worker is no more waits for another one, a limited number of times."""
-        study, done = task.study, self.studies[task.study.key].done
-        if task.attempt >= ATTEMPTS or study.key in self.failures:
-            self._fail(study, why)
+    def _retry(self, task: Task, reason: str):
+        """Puts the work of a worker that is gone back into the queue, a limited number of times."""
+        key = task.study.key
+        if task.attempt >= ATTEMPTS or key in self.failures:
+            self._fail(key, reason)
             return
         self.progress.say(
-            f"The study {study.key} is tried again: {why}. Its finished trials are kept."
+            f"The study {key} is tried again: {reason}. Its finished trials are kept."
         )
-        again = dataclasses.replace(task, attempt=task.attempt + 1)
+        task = dataclasses.replace(task, attempt=task.attempt + 1)
         if task.hparams is not None:
-            left = [
-                (number, hparams)
-                for number, hparams in zip(task.numbers, task.hparams)
-                if number not in done
-            ]
-            again.numbers, again.hparams = (
-                [number for number, _ in left],
-                [hparams for _, hparams in left],
-            )
-        if again.numbers:
-            self.waiting.append(again)
+            trials = self.rounds[key].trials
+            missing = [i for i, number in enumerate(task.numbers) if number not in trials]
+            task.hparams = [task.hparams[i] for i in missing]
+            task.numbers = [task.numbers[i] for i in missing]
+        if task.numbers:
+            self.queue.append(task)

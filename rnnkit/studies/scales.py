@@ -66,9 +66,10 @@ class Capacity:
     unroll: int = 5  # time steps, everywhere but in Figure 2b
 
     def steps_for(self, max_params: int) -> tuple[int, int]:
-        """The range of training steps of a network."""
-        each = self.large_steps if self.large_steps and max_params > LARGE else self.steps_per_param
-        return self.steps or tuple(steps * max_params for steps in each)
+        """The least and the most training steps of a network."""
+        large = self.large_steps if max_params > LARGE else None
+        low, high = large or self.steps_per_param
+        return self.steps or (low * max_params, high * max_params)
 
     def inputs_for(self, max_params: int) -> int:
         """The number of inputs of a network."""

@@ -1,12 +1,15 @@
-"""A study: one tuner run, that is a task, an architecture, a depth and a budget of parameters."""
+"""A study is one run of a tuner: a task, an architecture, a depth and a budget of parameters."""
 
 import datetime
 import hashlib
 import json
 import math
+import os
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +21,15 @@ from rnnkit.names import nearest, resolve_name
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.fingerprint import fingerprint
 from rnnkit.studies.provenance import provenance
-from rnnkit.studies.retrain import about, blocks_of
+from rnnkit.studies.retrain import account_of, blocks_of
 from rnnkit.tasks import TASKS
 from rnnkit.training import train
-from rnnkit.trials import Trial, TrialStore
+from rnnkit.trials import LOSSES, Trial, TrialStore
 from rnnkit.trials.key import parse
-from rnnkit.tuner import TUNERS
+from rnnkit.tuner import TUNERS, Tuner
 
-ROUND = 16  # trials suggested together
-OF_ROW = (
+ROUND = 16  # trials that are suggested together
+COLUMN_FIELDS = (  # fields of a study that are columns of its trials
     "task_type",
     "architecture",
     "n_layers",
@@ -41,8 +44,9 @@ OF_ROW = (
 
 @dataclass(frozen=True)
 class Study:
-    """One tuner run. `pinned` fixes hyper-parameters, as (("nonlinearity", "relu"),); `train_steps`
-    is the range that is tuned.
+    """One run of a tuner. `pinned` gives hyper-parameters a fixed value, as in
+    (("nonlinearity", "relu"),); `train_steps` are the least and the most training steps, between
+    which the tuner chooses.
 
     ValueError, in one sentence, for whatever cannot be trained.
     """
@@ -57,47 +61,48 @@ class Study:
     train_steps: tuple[int, int] = (4_000, 10_000)
     tuner: str = "gp"
     pinned: tuple = ()
-    form: str = ""  # how large the task is, where it has sizes: n_in and unroll follow from it
-    start: tuple = ()  # what the tuner "long" starts from: sets of sorted (name, value) pairs
+    form: str = ""  # size of the task, if it comes in several: n_in and unroll follow from it
+    start: tuple = ()  # where the tuner "long" starts from: sets of sorted (name, value) pairs
 
     @classmethod
     def from_row(cls, row) -> "Study":
-        """The study that a trial belongs to, which is a Trial or a row of a frame of trials: what
-        its columns lack, the study's key says.
+        """The study that a trial belongs to. `row` is a Trial or a row of a frame of trials; the
+        study's key gives what the columns lack.
 
-        ValueError for a study that cannot be made again from a trial: one of another version of the
-        kit, or one whose search started from other studies' trials.
+        ValueError for a study that a trial does not determine: one of another version of the kit,
+        or one whose search started from the trials of other studies.
         """
-        key, found = parse(row.study), None
+        key, study = parse(row.study), None
         if key:
-            values = {name: np.asarray(getattr(row, name)).item() for name in OF_ROW}
-            # a rerun holds everything fixed
+            values = {name: np.asarray(getattr(row, name)).item() for name in COLUMN_FIELDS}
+            # a rerun pins all hyper-parameters, and its key has only a digest of them
             pinned = dict(row.hparams) if key.tuner == "rerun" else key.pinned
             with suppress(ValueError):
-                found = cls(**values, train_steps=key.train_steps, pinned=tuple(pinned.items()))
-        if found is None or found.key != row.study:
+                study = cls(**values, train_steps=key.train_steps, pinned=tuple(pinned.items()))
+        if study is None or study.key != row.study:
             raise ValueError(
                 f"The study {row.study} cannot be made again from its trials. Train it with this"
                 " version of the kit."
             )
-        return found
+        return study
 
     def run(
         self,
-        store="trials.sqlite",
-        n_trials=ROUND,
-        device="cpu",
-        scale="",
-        on_trial=None,
-        stop=None,
+        store: TrialStore | str | os.PathLike = "trials.sqlite",
+        n_trials: int = ROUND,
+        device: str = "cpu",
+        scale: str = "",
+        on_trial: Callable[[Trial], object] | None = None,
+        stop: Callable[[], bool] | None = None,
     ):
-        """Brings the study to `n_trials` trials and gives all that the store then has of it: a
-        frame, one row a trial.
+        """Trains the study until it has `n_trials` trials, and returns all that the store then has
+        of it: a frame with one row per trial.
 
-        The suggestions of a round of 16 depend on the seed and on the trials of earlier rounds
-        alone, so that a study which was interrupted asks for what an undisturbed one would have
-        asked; only what the store lacks is trained. `store` is a TrialStore or the path of one.
-        `stop()` is asked often and ends the run early; `on_trial(trial)` hears of each new trial.
+        The suggestions of a round of 16 depend only on the seed and on the trials of earlier rounds.
+        An interrupted study therefore asks for what an undisturbed one would have asked for, and
+        only the trials that the store lacks are trained. `store` is a TrialStore or the path of one.
+        `stop()` is called often, and ends the run early if it returns True; `on_trial(trial)` is
+        called with each new trial.
         """
         whole_number("n_trials", n_trials, 1, 1_000_000)
         with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as opened:
@@ -105,81 +110,79 @@ class Study:
             return opened.frame([self.key])
 
     def _search(self, store, n_trials, device, scale, on_trial, stop):
-        """Suggest, train, observe, in rounds of 16, storing each trial as it ends."""
+        """Suggests, trains and observes in rounds of 16, storing each trial as it ends."""
         tuner = self.new_tuner()
-        done = {trial.hyper_iter: trial for trial in store.trials(self.key)}
+        trials = {trial.hyper_iter: trial for trial in store.trials(self.key)}
 
-        def keep(number, hparams, outcome):
-            done[number] = trial = self.keep(
-                store, number, hparams, outcome, scale, best_loss(done.values())
-            )
+        def record(number, hparams, outcome):
+            best = best_loss(trials.values())
+            trials[number] = self.record(store, number, hparams, outcome, scale, best)
             if on_trial:
-                on_trial(trial)
+                on_trial(trials[number])
 
         for start in range(0, n_trials, ROUND):
             numbers = range(start, min(start + ROUND, n_trials))
-            if store.numbers(self.key) - set(done):  # another run is at it too
-                done |= {trial.hyper_iter: trial for trial in store.trials(self.key)}
-            missing = [number for number in numbers if number not in done]
+            if store.numbers(self.key) - set(trials):  # another run trains this study, too
+                trials |= {trial.hyper_iter: trial for trial in store.trials(self.key)}
+            missing = [number for number in numbers if number not in trials]
             if missing:
-                hparams = tuner.suggest(len(numbers), start=start)
+                suggestions = tuner.suggest(len(numbers), start=start)
                 train(
                     self,
-                    [hparams[number - start] for number in missing],
+                    [suggestions[number - start] for number in missing],
                     missing,
                     device=device,
-                    on_outcome=keep,
+                    on_outcome=record,
                     stop=stop,
                 )
             if stop and stop():
                 return
             tuner.observe(
-                [done[number].hparams for number in numbers],
-                [done[number].valid_loss for number in numbers],
+                [trials[number].hparams for number in numbers],
+                [trials[number].valid_loss for number in numbers],
             )
 
-    def new_tuner(self):
-        """The study's tuner, before it has observed anything."""
+    def new_tuner(self) -> Tuner:
+        """The study's tuner, without observations."""
+        if not self.start:
+            return TUNERS[self.tuner](self.space, self.seed)
         return TUNERS[self.tuner](
-            self.space,
-            self.seed,
-            **({"start": [dict(each) for each in self.start]} if self.start else {}),
+            self.space, self.seed, start=[dict(point) for point in self.start]
         )
 
-    def keep(self, store, number, hparams, outcome, scale, best=math.inf) -> Trial:
-        """Stores an outcome of training, with its weights if its loss is below the study's `best`
-        so far; gives the trial.
+    def record(self, store, number, hparams, outcome, scale, best=math.inf) -> Trial:
+        """Stores an outcome of training and returns it as a trial. The weights are stored, too, if
+        the validation loss is below `best`, the study's least so far.
         """
-        trial = self.trial(number, hparams, outcome, scale)
+        trial = self.trial_of(number, hparams, outcome, scale)
         store.add([trial])
         if outcome.theta is not None and trial.valid_loss < best:
             store.save_weights(
-                self.key, number, trial.valid_loss, blocks_of(self, outcome.theta), about(self)
+                self.key, number, trial.valid_loss, blocks_of(self, outcome.theta), account_of(self)
             )
         return trial
 
-    def trial(self, number, hparams, outcome, scale) -> Trial:
-        """The row of one outcome of training."""
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        losses = (outcome.train_loss, outcome.valid_loss, outcome.eval_loss)
-        if outcome.infeasible:
-            losses = (math.nan, math.nan, math.nan)
+    def trial_of(self, number, hparams, outcome, scale) -> Trial:
+        """The trial with one outcome of training."""
+        losses: dict[str, Any] = {
+            name: math.nan if outcome.infeasible else getattr(outcome, name) for name in LOSSES
+        }
         return Trial(
-            self.key,
-            self.architecture,
-            self.task_type,
-            hparams,
-            self.n_layers,
-            number,
-            self.max_params,
-            outcome.num_params,
-            *losses,
-            outcome.infeasible,
-            outcome.steps,
-            outcome.seconds,
-            self.seed,
-            scale,
-            created=now,
+            study=self.key,
+            architecture=self.architecture,
+            task_type=self.task_type,
+            hparams=hparams,
+            n_layers=self.n_layers,
+            hyper_iter=number,
+            max_params=self.max_params,
+            num_params=outcome.num_params,
+            **losses,
+            infeasible=outcome.infeasible,
+            steps=outcome.steps,
+            seconds=outcome.seconds,
+            seed=self.seed,
+            scale=scale,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             n_in=self.n_in,
             unroll=self.unroll,
             tuner=self.tuner,
@@ -191,16 +194,16 @@ class Study:
 
     @cached_property
     def key(self) -> str:
-        """All that defines the study, as text: two studies with one key are one study. Neither
-        scale nor number of trials is in it.
+        """All that defines the study, as text: two studies with the same key are the same study. It
+        contains neither the scale nor the number of trials.
 
-        It ends with a fingerprint of the space, the cell's equations, the task and the draws, so
-        that trials of another version of these, or of another cell that was registered under the
-        same name, are never taken for this study's.
+        It ends with a fingerprint of the space, the cell's equations, the task and the draws. Trials
+        of another version of these, or of another cell that was registered under the same name, are
+        therefore never taken for trials of this study.
         """
         low, high = self.train_steps
         pins = "".join(f"/{name}={value}" for name, value in self.pinned)
-        if self.tuner == "rerun":  # everything is pinned: a number for it all
+        if self.tuner == "rerun":  # all hyper-parameters are pinned, so a digest stands for them
             pins = f"/{_digest(self.pinned)}"
         if self.start:
             pins += f"/from={_digest(self.start)}"
@@ -212,35 +215,34 @@ class Study:
 
     @cached_property
     def _fingerprint(self) -> str:
-        usual = TUNERS[self.tuner].usual_start
-        space = space_for(
-            self.architecture, self.task_type, train_steps=self.train_steps
-        )  # a rerun pins everything
-        return fingerprint(cell_of(self.architecture), space, self.task, usual)
+        # without what is pinned, since a rerun pins everything
+        space = space_for(self.architecture, self.task_type, train_steps=self.train_steps)
+        usual_start = TUNERS[self.tuner].usual_start
+        return fingerprint(cell_of(self.architecture), space, self.task, usual_start)
 
     @cached_property
     def task(self):
-        return (
-            TASKS[self.task_type](form=self.form)
-            if self.form
-            else TASKS[self.task_type](n_in=self.n_in, unroll=self.unroll)
-        )
+        """The task, in the study's size (a tasks.Task)."""
+        size = {"form": self.form} if self.form else {"n_in": self.n_in, "unroll": self.unroll}
+        return TASKS[self.task_type](**size)
 
     @cached_property
     def n_units(self) -> int:
-        """Units a layer: the most that the budget allows."""
+        """Units per layer: the most that the budget of parameters allows."""
         return units_for(
             self.architecture, self.n_layers, self.task.n_in, self.task.n_out, self.max_params
         )
 
     @cached_property
     def num_params(self) -> int:
+        """The number of parameters of the network."""
         return num_params(
             self.architecture, self.n_layers, self.n_units, self.task.n_in, self.task.n_out
         )
 
     @cached_property
     def space(self):
+        """The hyper-parameters that the tuner searches, and those that are pinned (a Space)."""
         return space_for(
             self.architecture,
             self.task_type,
@@ -250,7 +252,7 @@ class Study:
 
     @property
     def mean_steps(self) -> float:
-        """Training steps of a trial on average; they are tuned over a logarithmic range."""
+        """The mean number of training steps per trial, if they are log-uniform in their range."""
         low, high = self.train_steps
         if "train_steps" in dict(self.pinned):
             return dict(self.pinned)["train_steps"]
@@ -258,32 +260,45 @@ class Study:
 
     @property
     def flops(self) -> float:
-        """Floating-point operations of a trial, about: 6 a parameter, example and time step, for
-        each training step.
+        """Floating-point operations per trial, roughly: 6 per parameter, example, time step and
+        training step.
         """
         return 6 * self.num_params * self.task.batch * self.task.steps * self.mean_steps
 
     def _repr_html_(self) -> str:
         low, high = self.train_steps
-        steps = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        tuned = f"{first_few(self.space.names)} ({len(self.space)} in all)"
-        sized = f" (form {self.form})" if self.form else ""
-        rows = [
-            ("task", f"{self.task_type}{sized}: {self.task.n_in} inputs, {self.task.steps} steps"),
-            ("network", f"{self.architecture}, {self.n_layers} layers of {self.n_units} units"),
-            ("parameters", f"{self.num_params:,} of at most {self.max_params:,}"),
-            ("training steps", steps),
-            ("search", f"{self.tuner}, seed {self.seed}"),
-            ("it chooses", tuned if len(self.space) else "nothing: all is pinned"),
-            *(
-                [("pinned", first_few(f"{name} = {value}" for name, value in self.pinned))]
-                * bool(self.pinned)
-            ),
-            ("key", self.key),
-        ]
-        return table((), rows)
+        form = f" (form {self.form})" if self.form else ""
+        searched = f"{first_few(self.space.names)} ({len(self.space)} in all)"
+        entries = {
+            "task": f"{self.task_type}{form}: {self.task.n_in} inputs, {self.task.steps} steps",
+            "network": f"{self.architecture}, {self.n_layers} layers of {self.n_units} units",
+            "parameters": f"{self.num_params:,} of at most {self.max_params:,}",
+            "training steps": f"{low:,}" if low == high else f"{low:,} to {high:,}",
+            "search": f"{self.tuner}, seed {self.seed}",
+            "it chooses": searched if len(self.space) else "nothing: all is pinned",
+        }
+        if self.pinned:
+            entries["pinned"] = first_few(f"{name} = {value}" for name, value in self.pinned)
+        return table((), [*entries.items(), ("key", self.key)])
 
     def __post_init__(self):
+        self._normalise()
+        whole_number("n_layers", self.n_layers, 0, 1_000)
+        cell_of(self.architecture, self.n_layers)
+        self._apply_form()
+        for name, minimum, maximum in (
+            ("max_params", 1, 10**9),
+            ("seed", 0, 2**62),
+            ("n_in", 1, 10**6),
+            ("unroll", 1, 10**6),
+        ):
+            whole_number(name, getattr(self, name), minimum, maximum)
+        self._check_steps()
+        self.n_units  # ValueError if not even one unit fits
+        self.space  # ValueError if something unknown is pinned
+
+    def _normalise(self):
+        """Brings the fields that can be written in several ways into one form."""
         try:
             object.__setattr__(self, "pinned", tuple(sorted(dict(self.pinned).items())))
         except (TypeError, ValueError):
@@ -295,8 +310,9 @@ class Study:
             object.__setattr__(self, "train_steps", tuple(self.train_steps))
         for name, names in (("task_type", TASKS), ("tuner", TUNERS), ("architecture", CELLS)):
             object.__setattr__(self, name, resolve_name(name, getattr(self, name), names))
-        whole_number("n_layers", self.n_layers, 0, 1_000)
-        cell_of(self.architecture, self.n_layers)
+
+    def _apply_form(self):
+        """Sets the sizes that follow from the form of the task. ValueError for an unknown form."""
         forms = TASKS[self.task_type].forms
         if forms and not self.form:
             object.__setattr__(self, "form", "small")
@@ -308,13 +324,8 @@ class Study:
         if self.form:
             object.__setattr__(self, "n_in", self.task.n_in)
             object.__setattr__(self, "unroll", self.task.steps)
-        for name, least, most in (
-            ("max_params", 1, 10**9),
-            ("seed", 0, 2**62),
-            ("n_in", 1, 10**6),
-            ("unroll", 1, 10**6),
-        ):
-            whole_number(name, getattr(self, name), least, most)
+
+    def _check_steps(self):
         if not (isinstance(self.train_steps, tuple) and len(self.train_steps) == 2):
             raise ValueError(
                 "train_steps must be two whole numbers, the least and the most, got"
@@ -327,14 +338,12 @@ class Study:
                 f"The least of train_steps must not exceed the most, got {self.train_steps}. Swap"
                 " them."
             )
-        self.n_units  # ValueError if not even one unit fits
-        self.space  # ValueError if something unknown is pinned
 
 
 def _digest(values) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:12]
 
 
-def best_loss(trials) -> float:
-    """The least validation loss of some trials; infinite where none is feasible."""
+def best_loss(trials: Iterable[Trial]) -> float:
+    """The least validation loss of some trials; infinity if none is feasible."""
     return min((trial.valid_loss for trial in trials if not trial.infeasible), default=math.inf)

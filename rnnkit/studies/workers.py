@@ -1,6 +1,4 @@
-"""Workers on this machine: processes of one thread each, and what becomes of a run that is
-interrupted.
-"""
+"""Workers on this machine, which are processes of one thread each, and the interruption of a run."""
 
 import multiprocessing
 import os
@@ -9,21 +7,26 @@ import sys
 import threading
 import traceback
 import types
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
 
-from rnnkit.studies.rounds import StudyError, perform
+from rnnkit.studies.rounds import Event, StudyError, Task, perform
 from rnnkit.threads import one_thread
 
 
 class Stopped(KeyboardInterrupt):
-    """A run that was interrupted and ended cleanly, with a sentence on how to go on."""
+    """A run was interrupted and ended cleanly. The sentence says how to go on."""
 
 
 def train_in_this_process(jobs, store, device, scale, progress, stop):
-    """Runs the studies of `jobs`, that is (study, trials), one after another, on one thread."""
+    """Runs the studies of `jobs`, which are (study, number of trials), one after another, on one
+    thread. StudyError for a study that failed.
+    """
 
-    def polled():
+    def tick_and_stop():
         progress.tick()
         return stop()
 
@@ -37,205 +40,218 @@ def train_in_this_process(jobs, store, device, scale, progress, stop):
                         device=device,
                         scale=scale,
                         on_trial=progress.trial,
-                        stop=polled,
+                        stop=tick_and_stop,
                     )
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
-        # Ctrl-C also reaches a compiler that may be at work, whose failure then means nothing
+        # Ctrl-C also reaches a compiler that may be running, whose failure then means nothing
         if not stop():
-            why = "memory ran out" if out_of_memory(error) else one_line(error)
+            reason = "memory ran out" if out_of_memory(error) else one_line(error)
             raise StudyError(
-                f"The study {study.key} failed: {why}. Its finished trials are kept."
+                f"The study {study.key} failed: {reason}. Its finished trials are kept."
             ) from error
 
 
-LAST = ("done", "failed", "lost")  # words that end a task
+FINAL = ("done", "failed", "lost")  # kinds of events that end a task
+
+
+class Worker(NamedTuple):
+    """A process, the parent's end of its pipe, and its number, which selects a GPU."""
+
+    pipe: connection.Connection
+    process: BaseProcess
+    number: int
 
 
 class Processes:
-    """A pool of `workers` processes of one thread each; where there are GPUs to train on, each
-    takes the next of them.
+    """A pool (rounds.Pool) of `count` processes of one thread each. If there are GPUs to train on,
+    the workers take turns in using them.
 
-    Each worker has a pipe of its own, so that one which is killed in mid-sentence leaves the others
+    Each worker has a pipe of its own, so that one which is killed while it sends leaves the others
     untouched.
     """
 
-    def __init__(self, workers):
-        # places of workers that died, to be filled when there is work
-        self.workers, self.empty = (workers, [])
-        self.idle = [_start_worker(place) for place in range(workers)]  # (link, process, place)
-        self.working = {}  # link -> (process, place, task)
+    def __init__(self, count: int):
+        self.count = count
+        self.vacancies: list[int] = []  # numbers of workers that died; replaced when there is work
+        self.idle = [_start_worker(number) for number in range(count)]
+        self.working: dict[connection.Connection, tuple[Worker, Task]] = {}
 
     def __len__(self):
-        return self.workers
+        return self.count
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        for link, _, _ in self.idle:
-            _tell(link, None)
-            link.close()
-        for process, *_ in self.working.values():  # only where a run is left by an exception
-            process.kill()
+        for worker in self.idle:
+            _send(worker.pipe, None)
+            worker.pipe.close()
+        for busy_worker, _ in self.working.values():  # only if an exception ends the run
+            busy_worker.process.kill()
 
     def free(self) -> bool:
-        return bool(self.idle or self.empty)
+        return bool(self.idle or self.vacancies)
 
     def busy(self) -> bool:
         return bool(self.working)
 
-    def give(self, task, job, urgency):
-        link, process, place = self.idle.pop(0) if self.idle else _start_worker(self.empty.pop())
-        self.working[link] = process, place, task
-        _tell(link, job)
+    def give(self, task: Task, job: dict, urgency: int):
+        worker = self.idle.pop(0) if self.idle else _start_worker(self.vacancies.pop())
+        self.working[worker.pipe] = worker, task
+        _send(worker.pipe, job)
 
     def stop(self):
-        for link in self.working:
-            _tell(link, "stop")
+        for pipe in self.working:
+            _send(pipe, "stop")
 
-    def events(self, seconds):
-        """What workers say within some seconds: (task, "trial", "weights", "done", "failed" or
-        "lost", content).
-        """
-        for link in connection.wait(list(self.working), seconds):
-            process, place, task = self.working[link]
+    def events(self, seconds: float) -> Iterator[Event]:
+        ready = set(connection.wait(list(self.working), seconds))
+        for pipe in [pipe for pipe in self.working if pipe in ready]:
+            worker, task = self.working[pipe]
             try:
-                word, content = link.recv()
-                if word in LAST:
-                    self.idle.append((link, process, place))
-            except (EOFError, OSError):  # it died; what it had sent was received before this
-                link.close()
-                process.join(5)
-                self.empty.append(place)
-                word, content = "lost", f"its worker ended with {_exit_of(process)}"
-            if word in LAST:
-                del self.working[link]
-            yield task, word, content
+                kind, content = pipe.recv()
+                if kind in FINAL:
+                    self.idle.append(worker)
+            except (EOFError, OSError):  # it died; all that it had sent was received before this
+                pipe.close()
+                worker.process.join(5)
+                self.vacancies.append(worker.number)
+                kind, content = "lost", f"its worker ended with {_exit_of(worker.process)}"
+            if kind in FINAL:
+                del self.working[pipe]
+            yield Event(task, kind, content)
 
 
-def _start_worker(place):
-    """As `_worker_at`. StudyError, with what to do, where the system gives no more processes."""
+def _start_worker(number: int) -> Worker:
+    """A new worker. StudyError if the system gives no more processes."""
     try:
-        return _worker_at(place)
+        return _new_worker(number)
     except (OSError, MemoryError) as error:
-        what = (
+        advice = (
             "Let TMPDIR name a folder with a short path"
             if "AF_UNIX" in str(error)
             else "Take fewer workers, or raise what `ulimit -a` shows"
         )
-        why = "memory ran out" if isinstance(error, MemoryError) else error.strerror or error
+        memory = isinstance(error, MemoryError)
+        reason = "memory ran out" if memory else getattr(error, "strerror", None) or error
         raise StudyError(
-            f"A worker cannot be started ({why}). {what}; all finished trials are kept."
+            f"A worker cannot be started ({reason}). {advice}; all finished trials are kept."
         ) from error
 
 
-def _worker_at(place):
-    """A fresh process with the parent's end of its pipe: (link, process, place).
+def _new_worker(number: int) -> Worker:
+    """A worker in a new process.
 
-    What it inherits is set for the moment of its start only: one thread, deafness to Ctrl-C (the
-    parent will tell it to stop), and a __main__ without a file, which multiprocessing would
-    otherwise run again, guarded or not.
+    What a process inherits is set while it starts, and restored afterwards: one thread, no reaction
+    to Ctrl-C (the parent tells it to stop), and a __main__ without a file, which multiprocessing
+    would run again otherwise, guarded or not.
     """
-    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+    method = "forkserver" if sys.platform == "linux" else "spawn"
+    context: Any = multiprocessing.get_context(method)
     if sys.platform == "linux":
-        context.set_forkserver_preload(
-            ["rnnkit.studies.rounds"]
-        )  # imported once for all workers, in a process that never trains
-    link, theirs = context.Pipe()
+        # imported once for all workers, in a process that never trains
+        context.set_forkserver_preload(["rnnkit.studies.rounds"])
+    pipe, workers_end = context.Pipe()
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     process = context.Process(
-        target=_work, args=(theirs, place, {**os.environ, **threads}), daemon=True
+        target=_work, args=(workers_end, number, {**os.environ, **threads}), daemon=True
     )
     environment = {name: os.environ.get(name) for name in threads}
-    main, deaf = sys.modules["__main__"], threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if deaf else None
+    main = sys.modules["__main__"]
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
     try:
         os.environ.update(threads)
         sys.modules["__main__"] = types.ModuleType("__main__")
         process.start()
     finally:
         sys.modules["__main__"] = main
-        if deaf:
+        if in_main_thread:
             signal.signal(signal.SIGINT, handler)
         for name, value in environment.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
-    theirs.close()
-    return link, process, place
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+    workers_end.close()
+    return Worker(pipe, process, number)
 
 
-def _work(link, place, environment):
-    """A worker's life: jobs come in, trials go out, until the parent says so or is no more."""
-    os.environ.clear()  # as the parent's is now, not as it was when the first worker started
+def _work(pipe, number, environment):
+    """The main loop of a worker: it receives jobs and sends events, until the parent ends it or is
+    gone.
+    """
+    # a fork server still has the environment in which the first worker started
+    os.environ.clear()
     os.environ.update(environment)
     import torch
 
-    for number in (signal.SIGINT, *LOST_TERMINAL):
-        signal.signal(number, signal.SIG_IGN)
+    for signal_number in (signal.SIGINT, *HANGUP):
+        signal.signal(signal_number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     try:
-        while (job := link.recv()) is not None:
+        while (job := pipe.recv()) is not None:
             if job == "stop":
-                continue  # said as the last job ended
+                continue  # it was sent while the last job was ending
             if job["device"] == "cuda":
-                job["device"] = f"cuda:{place % max(1, torch.cuda.device_count())}"
+                job["device"] = f"cuda:{number % max(1, torch.cuda.device_count())}"
             try:
-                link.send(("done", perform(job, _Outbox(link))))
+                pipe.send(("done", perform(job, _Outbox(pipe))))
             except Exception as error:
-                link.send(
-                    ("lost", RAN_OUT)
-                    if out_of_memory(error)
-                    else ("failed", (one_line(error), traceback.format_exc()))
-                )
+                if out_of_memory(error):
+                    pipe.send(("lost", OUT_OF_MEMORY))
+                else:
+                    pipe.send(("failed", (one_line(error), traceback.format_exc())))
     except (EOFError, OSError):
-        pass  # the parent is gone, and with it all reason to go on
+        pass  # the parent is gone
 
 
 class _Outbox:
-    """What a worker has for a store: a way to send trials and weights to the parent."""
+    """Stands for a store in a worker: trials and weights are sent to the parent."""
 
-    def __init__(self, link):
-        self.link, self.stopped = link, False
+    def __init__(self, pipe):
+        self.pipe, self.stopping = pipe, False
 
     def add(self, trials):
         for trial in trials:
-            self.link.send(("trial", trial))
+            self.pipe.send(("trial", trial))
 
     def save_weights(self, *weights):
-        self.link.send(("weights", weights))
+        self.pipe.send(("weights", weights))
 
-    def stop(self):
-        if not self.stopped and self.link.poll():
-            self.stopped = self.link.recv() in ("stop", None)
-        return self.stopped
+    def stop(self) -> bool:
+        if not self.stopping and self.pipe.poll():
+            self.stopping = self.pipe.recv() in ("stop", None)
+        return self.stopping
 
 
 def _end_with_parent():
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
     os._exit(1)
 
 
-def _tell(link, word):
-    try:
-        link.send(word)
-    except OSError:
-        pass  # a dead worker is noticed where its answers are read
+def _send(pipe, message):
+    """Sends a message to a worker. That a worker is dead is noticed where its events are read."""
+    with suppress(OSError):
+        pipe.send(message)
 
 
-def _exit_of(process):
+def _exit_of(process) -> str:
     code = process.exitcode
-    if code is not None and code < 0:
-        return f"signal {-code}" + (
-            " (killed; is there too little memory?)" if code == -signal.SIGKILL else ""
-        )
-    return f"exit code {code}"
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    killed = code == -signal.SIGKILL
+    return f"signal {-code}" + (" (killed; is there too little memory?)" if killed else "")
 
 
-RAN_OUT = "its worker ran out of memory (fewer workers leave more for each)"
+OUT_OF_MEMORY = "its worker ran out of memory (fewer workers leave more for each)"
 
 
 def out_of_memory(error) -> bool:
-    """Whether memory ran out, which the same work may find again a little later; torch says so in
+    """Whether memory ran out, in which case the same work may succeed later. torch says so in
     several ways.
     """
     return (
@@ -246,8 +262,8 @@ def out_of_memory(error) -> bool:
 
 
 def one_line(error) -> str:
-    """An error in one line: its text if it is one of ours or the user's, with its kind if it is
-    not.
+    """The text of an error in one line. The type of the error comes first unless it is a ValueError,
+    which is ours or the user's.
     """
     text = " ".join(str(error).split())[:500].rstrip(".")
     return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"
@@ -255,42 +271,44 @@ def one_line(error) -> str:
 
 @contextmanager
 def interruptible(say):
-    """Gives a `stop()` that is True after the first Ctrl-C (or SIGTERM). The second Ctrl-C stops at
-    once, as it always does. Whether a terminal still looks on makes no difference.
+    """Yields a function `stop()` that returns True after the first Ctrl-C (or SIGTERM). A second
+    Ctrl-C stops at once, as usual. The loss of the terminal makes no difference.
     """
-    stopped = []
+    signals: list[int] = []
 
     def handler(number, frame):
-        if stopped:
+        if signals:
             raise KeyboardInterrupt
-        stopped.append(number)
+        signals.append(number)
         say(
-            "Stopping: the trials at work are given up, the finished ones are kept. Press Ctrl-C"
-            " again to stop now."
+            "Stopping: the trials that are being trained are given up, the finished ones are kept."
+            " Press Ctrl-C again to stop now."
         )
 
     if threading.current_thread() is not threading.main_thread():  # no signals there
         yield lambda: False
         return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {n: signal.signal(n, handler) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with without_a_terminal():
-            yield lambda: bool(stopped)
+        with ignore_hangup():
+            yield lambda: bool(signals)
     finally:
-        for number, old in before.items():
-            signal.signal(number, old)
+        for number, previous_handler in previous.items():
+            signal.signal(number, previous_handler)
 
 
-LOST_TERMINAL = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # what the loss of one sends
+HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # is sent when a terminal is closed
 
 
 @contextmanager
-def without_a_terminal():
-    """Whoever loses the terminal goes on, unless somebody has decided otherwise; so do the
-    processes that are started meanwhile.
+def ignore_hangup():
+    """Lets this process, and those that it starts, go on when the terminal is closed, unless a
+    handler says otherwise.
     """
-    numbers = LOST_TERMINAL if threading.current_thread() is threading.main_thread() else []
-    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    numbers = [
+        number for number in HANGUP if in_main_thread and signal.getsignal(number) is signal.SIG_DFL
+    ]
     for number in numbers:
         signal.signal(number, signal.SIG_IGN)
     try:
@@ -301,5 +319,5 @@ def without_a_terminal():
 
 
 def cores() -> int:
-    """The processor cores that this process may use."""
+    """The number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

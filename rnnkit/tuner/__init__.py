@@ -10,7 +10,7 @@ own (surrogate.py, batch.py), since those of scikit-optimize take minutes after 
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from scipy.stats import norm, qmc, rankdata
@@ -222,7 +222,7 @@ class RerunTuner(RandomTuner):
             )
 
 
-TUNERS: dict[str, type] = {
+TUNERS: dict[str, Any] = {  # name -> class of a Tuner
     "gp": GPTuner,
     "gp-usual": UsualGPTuner,
     "random": RandomTuner,

@@ -12,7 +12,7 @@ from rnnkit import places
 from rnnkit.cells import cell_of
 from rnnkit.networks import blocks, forward
 from rnnkit.studies import Study
-from rnnkit.studies.retrain import about, best_network, theta_of
+from rnnkit.studies.retrain import account_of, best_network, theta_of
 from rnnkit.tasks import TASKS
 from rnnkit.trials import StoreError, TrialStore
 
@@ -79,7 +79,7 @@ def answers(study, trial, theta, inputs_T, since) -> torch.Tensor:
     """
     cell = cell_of(study.architecture, study.n_layers)
     relu = torch.tensor([trial.hparams.get("nonlinearity", cell.nonlinearities[0]) == "relu"])
-    shapes = blocks(**about(study))
+    shapes = blocks(**account_of(study))
     return forward(
         study.architecture, study.n_layers, shapes, theta, [x[None] for x in inputs_T], relu, since
     )[0]

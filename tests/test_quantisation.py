@@ -10,8 +10,15 @@ import numpy as np
 import pytest
 
 from rnnkit.studies import Study, retrain, run
-from rnnkit.studies.compression import BITS, NOTE, bits_kept, quantise, quantised, rounded
-from rnnkit.studies.retrain import best_network, blocks_of, measured, network_of, theta_of
+from rnnkit.studies.quantisation import (
+    BITS,
+    NOTE,
+    bits_kept,
+    quantise,
+    quantise_block,
+    quantise_network,
+)
+from rnnkit.studies.retrain import best_network, blocks_of, evaluate, theta_of, weights_of
 from rnnkit.theory import mutual_information
 from rnnkit.trials import StoreError, TrialStore
 
@@ -54,7 +61,7 @@ def test_the_best_network_stores_the_bits_of_the_best_trial(store):
     assert trial.valid_loss == min(
         t.valid_loss for t in store.trials(STUDY.key) if not t.infeasible
     )
-    (found,) = measured(STUDY, trial.hparams, [theta_of(STUDY, parts)])
+    (found,) = evaluate(STUDY, trial.hparams, [theta_of(STUDY, parts)])
     assert found["valid_loss"] == pytest.approx(trial.valid_loss, rel=1e-9)
 
 
@@ -69,7 +76,7 @@ def test_weights_of_another_trial_are_not_taken_for_the_best(store):
     trial, right = best_network(store, STUDY)
     wrong = {name: np.zeros_like(block) for name, block in right.items()}
     store.save_weights(
-        STUDY.key, 99, -1e9, wrong, retrain.about(STUDY)
+        STUDY.key, 99, -1e9, wrong, retrain.account_of(STUDY)
     )  # of some other store, and said to be better
     assert store.weights(STUDY.key)[0] == 99
     _, again = best_network(store, STUDY)
@@ -83,7 +90,7 @@ def test_another_trial_than_the_best_is_trained_again_and_not_kept(store):
     trials = sorted(
         (t for t in store.trials(STUDY.key) if not t.infeasible), key=lambda t: t.valid_loss
     )
-    network_of(store, STUDY, trials[-1])
+    weights_of(store, STUDY, trials[-1])
     with pytest.raises(StoreError, match="has no weights"):
         store.weights(STUDY.key)
 
@@ -91,7 +98,7 @@ def test_another_trial_than_the_best_is_trained_again_and_not_kept(store):
 def test_a_trial_that_comes_out_different_is_told(store):
     trial, _ = best_network(store, STUDY)
     with pytest.warns(UserWarning, match="came out at"):
-        network_of(store, STUDY, dataclasses.replace(trial, valid_loss=trial.valid_loss - 5))
+        weights_of(store, STUDY, dataclasses.replace(trial, valid_loss=trial.valid_loss - 5))
 
 
 def test_a_study_without_a_feasible_trial_has_no_best_network():
@@ -131,33 +138,35 @@ BLOCK = np.random.default_rng(1).standard_t(2, size=(20, 30))  # long tails, whe
 
 @pytest.mark.parametrize("bits", BITS)
 def test_rounding_to_k_bits_leaves_at_most_2_to_the_k_values_half_a_step_away(bits):
-    near = quantised(BLOCK, bits)
+    near = quantise_block(BLOCK, bits)
     step = (BLOCK.max() - BLOCK.min()) / (2**bits - 1)
     assert len(np.unique(near)) <= 2**bits and np.abs(near - BLOCK).max() <= step / 2 * (1 + 1e-9)
 
 
 def test_one_bit_keeps_the_least_and_the_greatest():
     # by hand: 1 is in the middle
-    assert quantised(np.array([-1.0, -0.9, 0.2, 3.0]), 1).tolist() == [-1.0, -1.0, -1.0, 3.0]
+    assert quantise_block(np.array([-1.0, -0.9, 0.2, 3.0]), 1).tolist() == [-1.0, -1.0, -1.0, 3.0]
 
 
 @pytest.mark.parametrize("bits", (1, 2, 4, 8))
 def test_clipping_never_costs_squared_error(bits):
-    errors = [((quantised(BLOCK, bits, way) - BLOCK) ** 2).sum() for way in ("clipped", "range")]
+    errors = [
+        ((quantise_block(BLOCK, bits, way) - BLOCK) ** 2).sum() for way in ("clipped", "range")
+    ]
     assert errors[0] <= errors[1] and (bits > 4 or errors[0] < 0.9 * errors[1])
 
 
 def test_clipping_leaves_at_most_2_to_the_k_values():
-    assert len(np.unique(quantised(BLOCK, 3, "clipped"))) <= 8
+    assert len(np.unique(quantise_block(BLOCK, 3, "clipped"))) <= 8
 
 
 def test_weights_that_are_all_one_value_stay():
-    assert quantised(np.full((2, 3), 0.7), 1).tolist() == [[0.7] * 3] * 2
+    assert quantise_block(np.full((2, 3), 0.7), 1).tolist() == [[0.7] * 3] * 2
 
 
-def test_an_unknown_way_is_refused():
-    with pytest.raises(ValueError, match="way must be one of"):
-        quantised(BLOCK, 3, "sideways")
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValueError, match="method must be one of"):
+        quantise_block(BLOCK, 3, "sideways")
 
 
 def by_map(block, maps):
@@ -180,23 +189,23 @@ def test_each_map_has_a_grid_of_its_own():
         "b0": np.concatenate([small[:, 0], large[:, 0]]),
         "h0": np.stack([small[:, 1], large[:, 1]]),
     }
-    near = rounded(parts, 20, 4)
+    near = quantise_network(parts, 20, 4)
     np.testing.assert_array_equal(
-        near["Wx0"], np.concatenate([quantised(small, 4), quantised(large, 4)])
+        near["Wx0"], np.concatenate([quantise_block(small, 4), quantise_block(large, 4)])
     )
     np.testing.assert_array_equal(
-        near["b0"], np.concatenate([quantised(small[:, 0], 4), quantised(large[:, 0], 4)])
+        near["b0"], np.concatenate([quantise_block(small[:, 0], 4), quantise_block(large[:, 0], 4)])
     )
     np.testing.assert_array_equal(
-        near["h0"], np.stack([quantised(small[:, 1], 4), quantised(large[:, 1], 4)])
+        near["h0"], np.stack([quantise_block(small[:, 1], 4), quantise_block(large[:, 1], 4)])
     )
-    assert len(np.unique(quantised(parts["Wx0"], 4)[:20])) < len(np.unique(near["Wx0"][:20]))
+    assert len(np.unique(quantise_block(parts["Wx0"], 4)[:20])) < len(np.unique(near["Wx0"][:20]))
 
 
 def test_readout_and_projection_are_one_matrix_each():
     parts = {"W_out": BLOCK, "b_out": BLOCK[0], "W_in": BLOCK.T, "Wh0": BLOCK[:, :0]}
-    near = rounded(parts, 20, 3)
-    assert all(np.array_equal(near[name], quantised(parts[name], 3)) for name in parts)
+    near = quantise_network(parts, 20, 3)
+    assert all(np.array_equal(near[name], quantise_block(parts[name], 3)) for name in parts)
 
 
 def test_bits_kept_are_counted_by_equation_22_on_the_tasks_own_data(store):
@@ -253,7 +262,7 @@ def test_a_frame_says_what_its_best_trial_keeps(store, monkeypatch):
 
 def test_what_a_network_keeps_is_noted_beside_its_weights(store, monkeypatch):
     first = quantise(store.frame(), store, progress=False)
-    monkeypatch.setattr("rnnkit.studies.compression.bits_kept", no_training)
+    monkeypatch.setattr("rnnkit.studies.quantisation.bits_kept", no_training)
     again = quantise(store.frame(), store, progress=False)
     assert again.kept.tolist() == first.kept.tolist()
 

@@ -1,0 +1,151 @@
+"""The five-bit test (section 5): how many of its stored bits a network keeps when each of its weights
+is rounded to k bits.
+
+Every matrix of equations 1-20, every bias and every initial state has a grid of its own, since maps
+differ in their scale. It is rounded to 2^k evenly spaced values, either over the range from its least
+to its greatest weight ("range"), or over the narrower range that gives the least squared error
+("clipped"), where weights outside of the range become its nearest end. No training follows.
+"""
+
+import time
+
+import numpy as np
+
+from rnnkit.studies.progress import Progress
+from rnnkit.studies.retrain import evaluate, theta_of, weights_of
+from rnnkit.studies.study import Study
+from rnnkit.trials import StoreError, Trial, TrialStore
+
+BITS = tuple(range(1, 17))
+SHARES = np.linspace(0.3, 1.0, 36)  # of the range; the candidates for "clipped"
+METHODS = ("range", "clipped")
+# in the account of the weights; older files have "kept", from one grid for all maps of a layer
+NOTE = "kept_per_map"
+
+
+def quantise_block(block: np.ndarray, bits: int, method: str = "range") -> np.ndarray:
+    """The block with each weight moved to the nearest of 2^bits evenly spaced values. ValueError
+    for a method that is neither "range" nor "clipped".
+    """
+    if method not in METHODS:
+        raise ValueError(
+            f"method must be one of {', '.join(METHODS)}, got {method!r}. Check the spelling."
+        )
+    block = np.asarray(block, np.float64)
+    low, high = block.min(initial=np.inf), block.max(initial=-np.inf)
+    if not high > low:
+        return block  # empty, or all weights are equal
+    centre, half = (low + high) / 2, (high - low) / 2
+
+    def over(share):
+        start, step = centre - share * half, 2 * share * half / (2**bits - 1)
+        return start + step * np.clip(np.rint((block - start) / step), 0, 2**bits - 1)
+
+    if method == "range":
+        return over(1.0)
+    return min(map(over, SHARES), key=lambda candidate: ((candidate - block) ** 2).sum())
+
+
+def quantise_network(
+    network: dict, n_units: int, bits: int, method: str = "range"
+) -> dict[str, np.ndarray]:
+    """The blocks of a network (`retrain.blocks_of`) with the matrices and biases of each map, and
+    each initial state, quantised by themselves.
+    """
+
+    def quantise_parts(name, block):
+        if not block.size:
+            return block
+        parts = np.split(block.reshape(-1), _count_parts(name, block, n_units))
+        return np.stack([quantise_block(part, bits, method) for part in parts]).reshape(block.shape)
+
+    return {name: quantise_parts(name, block) for name, block in network.items()}
+
+
+def _count_parts(name: str, block: np.ndarray, n_units: int) -> int:
+    """How many maps or states a block stacks, each of which has `n_units` rows."""
+    kind = name.rstrip("0123456789")
+    if kind in ("Wx", "Wh", "b"):
+        return len(block) // n_units
+    return block.size // n_units if kind == "h" else 1
+
+
+def bits_kept(study, hparams: dict, network: dict, device="cpu") -> dict[str, list[float]]:
+    """Stored bits of a network of the capacity task with weights of 1, 2, ..., 16 bits: one list per
+    method, and a list of one number, "whole", for the network as it is.
+    """
+    thetas = [theta_of(study, network)]
+    for method in METHODS:
+        thetas += [
+            theta_of(study, quantise_network(network, study.n_units, bits, method)) for bits in BITS
+        ]
+    losses = evaluate(study, hparams, np.stack(thetas), device)
+    stored = [-loss["eval_loss"] for loss in losses]
+    return {
+        "whole": stored[:1],
+        **{method: stored[1 + i * len(BITS) :][: len(BITS)] for i, method in enumerate(METHODS)},
+    }
+
+
+def quantise(frame, store, device="cpu", progress=True):
+    """A frame of trials of the capacity task with the additional column `kept`: the `bits_kept` of
+    each study's best trial, and None for all others.
+
+    The weights come from the store (a TrialStore, or its path), or from training the trial again.
+    The results are saved beside the weights. StoreError, ValueError.
+    """
+    if not isinstance(store, TrialStore):
+        with TrialStore(store, create=False) as opened:
+            return quantise(frame, opened, device, progress)
+    results: list[dict | None] = [None] * len(frame)
+    status, count = Progress([], quiet=not progress), 0
+    best = _best_rows(frame)
+    for number, (index, row) in enumerate(best, 1):
+        results[index] = _read_note(store, row)
+        if results[index] is None:
+            study = Study.from_row(row)
+            trial = Trial(**{name: getattr(row, name) for name in Trial.__dataclass_fields__})
+            network = weights_of(store, study, trial, device)
+            results[index] = bits_kept(study, trial.hparams, network, device)
+            store.shelf.note(row.study, row.hyper_iter, **{NOTE: results[index]})
+            count += 1
+            if time.monotonic() - status.shown >= status.pause:
+                status.shown = time.monotonic()
+                status.show(
+                    f"rounding the weights of the best networks: {number} of {len(best)}",
+                    last=False,
+                )
+    if count:
+        status.say(f"rounded the weights of {count} networks")
+    return frame.assign(kept=results)
+
+
+def _best_rows(frame) -> list[tuple]:
+    """(index, row) of each study's best trial in a frame; the first of equally good ones."""
+    best: dict[str, tuple] = {}
+    for index, row in enumerate(frame.itertuples(index=False)):
+        if not row.infeasible and (
+            row.study not in best or row.valid_loss < best[row.study][1].valid_loss
+        ):
+            best[row.study] = index, row
+    return list(best.values())
+
+
+def _read_note(store, row) -> dict[str, list[float]] | None:
+    """The `bits_kept` saved beside the weights of this very trial; None if there are none."""
+    try:
+        account, _ = store.shelf.load(row.study)
+    except StoreError:
+        return None
+    bits, lengths = account.get(NOTE), {"whole": 1, **dict.fromkeys(METHODS, len(BITS))}
+    if account["hyper_iter"] != row.hyper_iter or not isinstance(bits, dict):
+        return None
+    valid = bits.keys() == lengths.keys() and all(
+        isinstance(bits[name], list)
+        and len(bits[name]) == length
+        and all(type(number) is float for number in bits[name])
+        for name, length in lengths.items()
+    )
+    if not valid or not np.isfinite(sum(bits.values(), [])).all():
+        return None
+    return bits if bits["whole"][0] == -row.eval_loss else None
