@@ -15,7 +15,7 @@ from rnnkit.cells import CELLS, PAPER
 from rnnkit.studies import EXPERIMENTS, SCALES, Study, jobs_of, plan, run, studies_of
 from rnnkit.studies.experiments import FRESH, _fig1
 from rnnkit.studies.progress import Progress, cost
-from rnnkit.studies.scales import LARGE, Part, inputs_for
+from rnnkit.studies.scales import LARGE, Extent, inputs_for
 from rnnkit.tasks import TASKS
 from rnnkit.training import Outcome
 from rnnkit.trials import TrialStore
@@ -428,7 +428,7 @@ def test_steps_of_the_capacity_task_are_in_proportion_to_parameters(scale):
 
 
 def test_longer_trainings_start_from_the_best_trials_of_their_study(store, stub, monkeypatch):
-    long = Part((420,), (1,), 2, (1, 2))
+    long = Extent((420,), (1,), 2, (1, 2))
     scale = dataclasses.replace(
         SCALES["smoke"], capacity=dataclasses.replace(SCALES["smoke"].capacity, long=long)
     )

@@ -163,7 +163,7 @@ def test_every_kind_of_trial_comes_out_the_same_to_the_last_digit_on_this_machin
     done = list(verify(store, count=99))
     assert (
         len(done) == len(store)
-        and all(one.exact and one.agrees and one.perturbed == () for one in done)
+        and all(one.exact and one.agrees and one.perturbations == () for one in done)
         and disagreements(done) == []
     )
 
@@ -208,7 +208,7 @@ def test_a_loss_that_is_a_tenth_better_differs_however_chaotic_the_trial(store):
         }
         wild = dataclasses.replace(one.outcome, **{name: 3 * loss for name, loss in better.items()})
         false = dataclasses.replace(
-            one, trial=dataclasses.replace(one.trial, **better), perturbed=(wild,)
+            one, trial=dataclasses.replace(one.trial, **better), perturbations=(wild,)
         )
         assert set(false.wrong_columns) == {name for name in LOSSES if getattr(one.trial, name)}
 

@@ -69,39 +69,41 @@ def run(
     """
     experiment = resolve_name("experiment", experiment, EXPERIMENTS)
     scale = resolve_name("scale", scale, SCALES)
-    after, then = experiment_of(experiment).after, experiment_of(experiment).then
+    spec = experiment_of(experiment)
     jobs_of(experiment, scale, seed, trials)  # ValueError now for what cannot be trained
     settings = dict(workers=workers, device=device, progress=progress, scheduler=scheduler)
-    with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as opened:
+    with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as trial_store:
 
         def train(jobs, label, following=None):
             studies, counts = [study for study, _ in jobs], [count for _, count in jobs]
-            complete(studies, counts, opened, scale, label=label, following=following, **settings)
+            complete(
+                studies, counts, trial_store, scale, label=label, following=following, **settings
+            )
 
         label = label or experiment
         # the trials that other studies of the experiment are made of
-        if after:
+        if spec.after:
             keys = {study.key for study in studies_of(experiment, scale, seed)}
-            jobs = [job for job in jobs_of(after, scale, seed, trials) if job[0].key in keys]
-            train(jobs, f"{label}, which needs {after}")
-        elif then:
-            studies = experiment_of(experiment).studies(scale_of(scale), seed=seed)
+            jobs = [job for job in jobs_of(spec.after, scale, seed, trials) if job[0].key in keys]
+            train(jobs, f"{label}, which needs {spec.after}")
+        elif spec.then:
+            studies = spec.studies(scale_of(scale), seed=seed)
             keys = {study.key for study in studies}
             jobs = [job for job in jobs_of(experiment, scale, seed, trials) if job[0].key in keys]
-            train(jobs, label, follower(experiment, scale, seed, trials, opened))
+            train(jobs, label, follower(experiment, scale, seed, trials, trial_store))
         # all studies
-        train(jobs_of(experiment, scale, seed, trials, opened), label)
-        return trials_in(opened, experiment, scale, seed, trials)
+        train(jobs_of(experiment, scale, seed, trials, trial_store), label)
+        return trials_in(trial_store, experiment, scale, seed, trials)
 
 
 def follower(experiment, scale, seed, trials, store) -> Callable[[Study], list[tuple[Study, int]]]:
     """A function for `complete` that returns the jobs which an experiment makes of the trials of one
     of its studies.
     """
-    then = experiment_of(experiment).then
+    make_jobs = experiment_of(experiment).then
 
     def following(study):
-        jobs = then(scale_of(scale), store.frame([study.key]), seed=seed) if then else ()
+        jobs = make_jobs(scale_of(scale), store.frame([study.key]), seed=seed) if make_jobs else ()
         # a study without a start waits for its own trials
         return [(longer, trials or count) for longer, count in jobs if longer.start]
 

@@ -1,7 +1,7 @@
-"""What is run for each figure (`EXPERIMENTS`): data. How much of it, the scale says (scales.py)."""
+"""What is run for each figure (`EXPERIMENTS`), as data. The scale (scales.py) says how much of it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from rnnkit.cells import LATER, PAPER, cell_of
@@ -10,37 +10,39 @@ from rnnkit.markup import first_few, table
 from rnnkit.names import resolve_name
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.quantisation import quantise
-from rnnkit.studies.scales import LARGE, SCALES, Part, Scale, scale_of
+from rnnkit.studies.scales import LARGE, SCALES, Extent, Scale, scale_of
 from rnnkit.studies.study import Study
 from rnnkit.tasks import TASKS
 
-# tuners: one starts from usual values; the other, as the paper's, from the ranges alone
+# tuners: one starts from usual values; the other, like the paper's, from the ranges alone
 USUAL, COLD = ("gp-usual", "gp")
 BEST = 4  # trials that longer trainings start from
 FRESH = 1  # is added to the seed of the random sets
-# per layer: fewer is no network to compare, so a size is shown only at depths where every cell has
-# as many
+# units per layer; networks with fewer are not compared, so a size has only those depths at which
+# every cell has as many
 LEAST_UNITS = 4
+
+Job = tuple[Study, int]  # a study, and its number of trials
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """The studies behind one figure. `studies(scale, **settings)` gives them; `settings` goes on to
-    each Study.
+    """The studies behind one figure. `studies(scale, **settings)` returns them; `settings` are passed
+    to each Study.
 
-    Where `after` names another experiment, `studies(scale, frame, **settings)` makes them of that
-    one's trials. Where there is `then`, `then(scale, frame, **settings)` makes further studies,
-    each with its number of trials, of the trials of the first ones; without trials (`frame` is
-    None) it gives studies of the same size, so that their cost is known beforehand. `finish(frame,
-    store)`, where there is one, adds to the frame of trials what is measured of the networks
-    afterwards. Where `pooled`, what counts is the best trial of a network, so that trials of larger
-    scales are shown with those of a scale.
+    If `after` names another experiment, its trials determine the studies, which
+    `studies(scale, frame, **settings)` then returns. `then(scale, frame, **settings)` returns further
+    jobs, made of the trials of the first studies; without trials (`frame` is None) it returns studies
+    of the same size, so that their cost is known beforehand. `finish(frame, store)` adds measurements
+    of the networks to the frame of trials. `pooled` says that only the best trial of a network
+    counts, so that trials of larger scales are shown with those of a scale.
     """
 
     title: str
     where: str  # in the paper
     studies: Callable
-    trials: Callable = lambda scale, study: scale.capacity.trials_for(study)  # per study
+    # the number of trials of a study
+    trials: Callable[[Scale, Study], int] = lambda scale, study: scale.capacity.trials_for(study)
     after: str = ""
     then: Callable | None = None
     finish: Callable | None = None
@@ -50,81 +52,74 @@ class Experiment:
         return f"Experiment({self.title!r}, {self.where!r})"
 
     def _repr_html_(self) -> str:
-        """What it trains at each scale."""
-        rows = []
+        """What the experiment trains at each scale."""
+        title = f"{self.title} ({self.where})."
+        if self.after:
+            return (
+                f"<p>{title} Its studies are made of the trials of {self.after!r}, once these are"
+                " there.</p>"
+            )
+        if self.then:
+            title += " More studies follow, made of the trials of these."
+        lines = []
         for name, scale in SCALES.items():
-            studies = [] if self.after else self.studies(scale)
-            trials = [self.trials(scale, study) for study in studies]
-            rows.append(
+            studies = self.studies(scale)
+            lines.append(
                 (
                     name,
                     f"{len(studies):,}",
-                    f"{sum(trials):,}",
+                    f"{sum(self.trials(scale, study) for study in studies):,}",
                     first_few(dict.fromkeys(study.architecture for study in studies)),
                     first_few(sorted({study.n_layers for study in studies})),
-                    first_few(
-                        f"{size:,}" for size in sorted({study.max_params for study in studies})
-                    ),
+                    first_few(f"{size:,}" for size in sorted({study.max_params for study in studies})),
                 )
             )
-        head = ("scale", "studies", "trials", "cells", "layers", "parameters")
-        more = f"{self.title} ({self.where})."
-        if self.after:
-            more += f" Its studies are made of the trials of {self.after!r}, once these are there."
-            return f"<p>{more}</p>"
-        if self.then:
-            more += " More studies follow, made of the trials of these."
-        return table(head, rows, more)
+        return table(("scale", "studies", "trials", "cells", "layers", "parameters"), lines, title)
 
 
-def _per_cap(architectures, depths, sizes, scale, **settings):
-    """Per-parameter capacity: the product of what is given, without depths that an architecture
-    does not have.
+def _networks(architectures, depths, sizes) -> Iterator[tuple[str, int, int]]:
+    """(architecture, number of layers, size) of all combinations, without depths that a cell does
+    not have.
     """
-    c = scale.capacity
-    return [
-        Study(
-            "per_cap",
-            architecture,
-            n_layers,
-            max_params,
-            **{
-                "n_in": c.inputs_for(max_params),
-                "unroll": c.unroll,
-                "train_steps": c.steps_for(max_params),
-                "tuner": USUAL,
-                **settings,
-            },
+    for size in sizes:
+        for n_layers in depths:
+            for architecture in architectures:
+                if n_layers >= cell_of(architecture).min_layers:
+                    yield architecture, n_layers, size
+
+
+def _per_cap(architectures, depths, sizes, scale, **settings) -> list[Study]:
+    """Studies of the capacity task. `settings` override those of the scale."""
+    capacity, studies = scale.capacity, []
+    for architecture, n_layers, max_params in _networks(architectures, depths, sizes):
+        defaults = {
+            "n_in": capacity.inputs_for(max_params),
+            "unroll": capacity.unroll,
+            "train_steps": capacity.steps_for(max_params),
+            "tuner": USUAL,
+        }
+        studies.append(
+            Study("per_cap", architecture, n_layers, max_params, **(defaults | settings))
         )
-        for max_params in sizes
-        for n_layers in depths
-        for architecture in architectures
-        if n_layers >= cell_of(architecture).min_layers
-    ]
+    return studies
 
 
 def shown_depths(max_params: int, scale: Scale) -> tuple[int, ...]:
-    """The depths at which every cell of the paper has at least LEAST_UNITS units per layer in that
-    many parameters.
+    """The depths at which every cell of the paper that can be so deep has at least LEAST_UNITS units
+    per layer.
     """
+    n_in = scale.capacity.inputs_for(max_params)
 
-    def enough(architecture, n_layers):
-        if n_layers < cell_of(architecture).min_layers:
-            return True
+    def is_large_enough(architecture, n_layers):
         try:
-            return (
-                units_for(
-                    architecture, n_layers, scale.capacity.inputs_for(max_params), 1, max_params
-                )
-                >= LEAST_UNITS
-            )
-        except ValueError:  # not even one fits
+            return units_for(architecture, n_layers, n_in, 1, max_params) >= LEAST_UNITS
+        except ValueError:  # not even one unit fits
             return False
 
     return tuple(
-        n_layers
-        for n_layers in scale.capacity.depths
-        if all(enough(architecture, n_layers) for architecture in PAPER)
+        depth
+        for depth in scale.capacity.depths
+        if all(is_large_enough(*network[:2]) for network in _networks(PAPER, (depth,), (0,)))
     )
 
 
@@ -135,47 +130,31 @@ def _start(scale, **settings):
 
 def _calibration(scale, **settings):
     """n_in weights and one bias: the perceptron stores 2 bits per parameter (Cover 1965)."""
-    c = scale.capacity
-    return [
-        study
-        for size in c.linear_sizes
-        for study in _per_cap(
-            ("linear",),
-            (0,),
-            (size,),
-            scale,
-            **{
-                **settings,
-                "n_in": size - 1,
-                "unroll": 1,
-                "train_steps": c.steps or _per_param(c.linear_steps, size),
-            },
-        )
-    ]
+    capacity, studies = scale.capacity, []
+    for size in capacity.linear_sizes:
+        steps = capacity.steps or _per_param(capacity.linear_steps, size)
+        own = settings | {"n_in": size - 1, "unroll": 1, "train_steps": steps}
+        studies += _per_cap(("linear",), (0,), (size,), scale, **own)
+    return studies
 
 
 def _fig1(scale, seed=0, architectures=PAPER, depths=None, **settings):
-    """All cells at all sizes, at the depths at which each has enough units; two data sets each
-    where the scale says so.
+    """All cells at all sizes, at the depths at which each has enough units. Small networks have
+    several data sets, if the scale says so.
     """
-    return [
-        study
-        for size in scale.capacity.sizes
-        for each in range(seed, seed + (scale.capacity.seeds if size <= LARGE else 1))
-        for study in _per_cap(
-            architectures,
-            depths or shown_depths(size, scale),
-            (size,),
-            scale,
-            seed=each,
-            **settings,
-        )
-    ]
+    studies = []
+    for size in scale.capacity.sizes:
+        for data_seed in range(seed, seed + (scale.capacity.seeds if size <= LARGE else 1)):
+            shared_depths = depths or shown_depths(size, scale)
+            studies += _per_cap(
+                architectures, shared_depths, (size,), scale, seed=data_seed, **settings
+            )
+    return studies
 
 
 def _fig1_long(scale, frame, **settings):
-    """Longer trainings at one size, from the best trials of each study of Figure 1: what a network
-    stores when it is given time.
+    """Longer trainings at one size, from the best trials of each study of Figure 1: the bits that a
+    network stores when it is given time.
     """
     long = scale.capacity.long
     if long is None:
@@ -184,121 +163,101 @@ def _fig1_long(scale, frame, **settings):
     return _longer(studies, long, _per_param(long.train_steps, long.sizes[0]), frame)
 
 
-def _longer(studies, long: Part, train_steps: tuple[int, int], frame):
-    """The same studies with more training steps, each with its number of trials: they start from
-    the best trials of the studies in `frame`, where there is one.
+def _longer(studies, long: Extent, train_steps: tuple[int, int], frame) -> list[Job]:
+    """Jobs of the same studies with more training steps. They start from the best trials of the
+    studies in `frame`, if there is a frame.
     """
+    jobs = []
+    for study in studies:
+        start: tuple = ()
+        if frame is not None:
+            best = _feasible(frame, study).nsmallest(BEST, "valid_loss")
+            start = tuple(tuple(sorted(hparams.items())) for hparams in best.hparams)
+        tuner = "long" if start else USUAL
+        longer = replace(study, train_steps=train_steps, tuner=tuner, start=start)
+        jobs.append((longer, long.trials))
+    return jobs
 
-    def best(study):
-        if frame is None:
-            return ()
-        trials = frame[(frame.study == study.key) & ~frame.infeasible].nsmallest(BEST, "valid_loss")
-        return tuple(tuple(sorted(hparams.items())) for hparams in trials.hparams)
 
-    starts = [best(study) for study in studies]
-    return [
-        (
-            replace(study, train_steps=train_steps, tuner="long" if start else USUAL, start=start),
-            long.trials,
-        )
-        for study, start in zip(studies, starts)
-    ]
+def _feasible(frame, study):
+    """The feasible trials of a study in a frame."""
+    return frame[(frame.study == study.key) & ~frame.infeasible]
 
 
 def _fig2a(scale, **settings):
-    """Figure 1's studies of one layer, split by nonlinearity afterwards, and some that have ReLU
-    only, of up to LARGE parameters.
+    """Figure 1's studies of one layer, which are divided by nonlinearity afterwards, and some with
+    ReLU only, of up to LARGE parameters.
     """
-    sizes = [size for size in scale.capacity.sizes if size <= LARGE]
-    relu = _per_cap(
-        ("rnn", "ugrnn"), (1,), sizes, scale, **settings, pinned=(("nonlinearity", "relu"),)
-    )
-    return _fig1(scale, depths=(1,), **settings) + (relu if scale.capacity.relu_studies else [])
+    studies = _fig1(scale, depths=(1,), **settings)
+    if scale.capacity.relu_studies:
+        sizes = [size for size in scale.capacity.sizes if size <= LARGE]
+        relu = (("nonlinearity", "relu"),)
+        studies += _per_cap(("rnn", "ugrnn"), (1,), sizes, scale, **settings, pinned=relu)
+    return studies
 
 
 def _fig2b(scale, **settings):
-    return [
-        study
-        for unroll in scale.capacity.unrolls
-        for study in _per_cap(
-            PAPER, (1,), (scale.capacity.unroll_size,), scale, **{**settings, "unroll": unroll}
-        )
-    ]
+    size, studies = scale.capacity.unroll_size, []
+    for unroll in scale.capacity.unrolls:
+        studies += _per_cap(PAPER, (1,), (size,), scale, **(settings | {"unroll": unroll}))
+    return studies
 
 
 def _inputs(scale, seed=0, **settings):
-    """The RNN with other numbers of inputs, two data sets each: what the paper leaves open decides
-    how much of a network can compute.
+    """The RNN with other numbers of inputs, and two data sets each: this number, which the paper
+    leaves open, determines which part of a network can compute.
     """
-    part = scale.capacity.inputs
-    return [
-        study
-        for size in part.sizes
-        for n_in in scale.capacity.compared
-        for each in (seed, seed + 1)
-        for study in _per_cap(
-            ("rnn",),
-            part.depths,
-            (size,),
-            scale,
-            **{
-                "train_steps": _per_param(part.train_steps, size),
-                **settings,
-                "n_in": n_in,
-                "seed": each,
-            },
-        )
-    ]
+    inputs, studies = scale.capacity.inputs, []
+    for size in inputs.sizes:
+        for n_in in scale.capacity.compared:
+            for data_seed in (seed, seed + 1):
+                own = {"train_steps": _per_param(inputs.train_steps, size)} | settings
+                own |= {"n_in": n_in, "seed": data_seed}
+                studies += _per_cap(("rnn",), inputs.depths, (size,), scale, **own)
+    return studies
 
 
-def _per_param(steps, size):
-    return tuple(each * size for each in steps)
+def _inputs_trials(scale, study):
+    return scale.capacity.inputs.trials
+
+
+def _per_param(steps, size) -> tuple[int, int]:
+    low, high = steps
+    return low * size, high * size
 
 
 def _more_cells(scale, **settings):
-    """Studies of Figure 1, one data set, and the same ones of later cells."""
-    return [
-        study
-        for size in scale.capacity.sizes[: scale.capacity.more_sizes]
-        for study in _per_cap(
-            (*PAPER, *LATER), shown_depths(size, scale)[:2], (size,), scale, **settings
-        )
-    ]
+    """Studies of Figure 1 on one data set, and the same studies of later cells."""
+    studies = []
+    for size in scale.capacity.sizes[: scale.capacity.more_sizes]:
+        depths = shown_depths(size, scale)[:2]
+        studies += _per_cap((*PAPER, *LATER), depths, (size,), scale, **settings)
+    return studies
 
 
-def _part(task_type, part: Part, architectures=PAPER, **settings):
-    """The studies of one task: architectures at all sizes and depths that they have."""
-    settings = {"train_steps": part.train_steps, "form": part.form, **settings}
+def _of_task(task_type, extent: Extent, architectures=PAPER, **settings) -> list[Study]:
+    """The studies of one task: the architectures at all sizes and depths that they have."""
+    settings = {"train_steps": extent.train_steps, "form": extent.form} | settings
     return [
-        Study(task_type, architecture, n_layers, max_params, **settings)
-        for max_params in part.sizes
-        for n_layers in part.depths
-        for architecture in architectures
-        if n_layers >= cell_of(architecture).min_layers
+        Study(task_type, *network, **settings)
+        for network in _networks(architectures, extent.depths, extent.sizes)
     ]
 
 
 def _fig2c(scale, architectures=PAPER, **settings):
-    """Studies sized by units: each has the budget that gives just as many."""
-    part, task = scale.memory, TASKS["mem_thru"](form=scale.memory.form)
-    return [
-        Study(
-            "mem_thru",
-            architecture,
-            n_layers,
-            num_params(architecture, n_layers, n_units, task.n_in, task.n_out),
-            **{"train_steps": part.train_steps, "form": part.form, "tuner": USUAL, **settings},
-        )
-        for n_units in part.sizes
-        for n_layers in part.depths
-        for architecture in architectures
-        if n_layers >= cell_of(architecture).min_layers
-    ]
+    """Studies whose sizes are numbers of units: each has the parameters that these units need."""
+    memory, studies = scale.memory, []
+    task = TASKS["mem_thru"](form=memory.form)
+    settings = {"train_steps": memory.train_steps, "form": memory.form, "tuner": USUAL} | settings
+    for architecture, n_layers, n_units in _networks(architectures, memory.depths, memory.sizes):
+        max_params = num_params(architecture, n_layers, n_units, task.n_in, task.n_out)
+        studies.append(Study("mem_thru", architecture, n_layers, max_params, **settings))
+    return studies
 
 
 def _fig2c_long(scale, frame, **settings):
-    """Longer trainings of the same networks, from the best trials of each: what they hold when they
-    are given time.
+    """Longer trainings of the same networks, from the best trials of each: the numbers that they
+    hold when they are given time.
     """
     long = scale.memory_long
     if long is None:
@@ -307,30 +266,25 @@ def _fig2c_long(scale, frame, **settings):
 
 
 def _fig3(scale, **settings):
-    return _part("text8", scale.text, tuner=USUAL, **settings) + _part(
-        "rcf", scale.function, tuner=USUAL, **settings
-    )
+    text = _of_task("text8", scale.text, tuner=USUAL, **settings)
+    return text + _of_task("rcf", scale.function, tuner=USUAL, **settings)
 
 
 def _fig4(scale, **settings):
-    return _part("parens_counting", scale.parentheses, tuner=COLD, **settings) + _part(
-        "arithmetic", scale.arithmetic, tuner=COLD, **settings
-    )
+    parentheses = _of_task("parens_counting", scale.parentheses, tuner=COLD, **settings)
+    return parentheses + _of_task("arithmetic", scale.arithmetic, tuner=COLD, **settings)
 
 
 def _fig4_long(scale, frame, **settings):
     """Longer trainings of the networks with few layers, from the best trials of each search."""
     jobs = []
-    for task_type, long in (
-        ("parens_counting", scale.parentheses_long),
-        ("arithmetic", scale.arithmetic_long),
+    for task_type, extent, long in (
+        ("parens_counting", scale.parentheses, scale.parentheses_long),
+        ("arithmetic", scale.arithmetic, scale.arithmetic_long),
     ):
         if long is not None:
-            studies = [
-                study
-                for study in _fig4(scale, **settings)
-                if study.task_type == task_type and study.n_layers in long.depths
-            ]
+            searches = _of_task(task_type, extent, tuner=COLD, **settings)
+            studies = [study for study in searches if study.n_layers in long.depths]
             jobs += _longer(studies, long, long.train_steps, frame)
     return jobs
 
@@ -340,80 +294,71 @@ def _fig4_trials(scale, study):
 
 
 def _fig5(scale, seed=0, **settings):
-    """Random sets, drawn by a seed of their own: the rules that judge them were settled on trials
-    of the seed itself.
+    """Random sets, from a seed of their own: the rules that judge them were settled on trials of
+    the seed itself.
     """
-    return _part("parens_counting", scale.untuned, **settings, seed=seed + FRESH, tuner="random")
+    settings |= {"seed": seed + FRESH, "tuner": "random"}
+    return _of_task("parens_counting", scale.untuned, **settings)
 
 
 def _tableapp1(scale, frame, **settings):
-    """The best hyper-parameters of each architecture's search on parentheses with one layer (App.
-    C).
+    """Reruns of the best hyper-parameters of each architecture's search on parentheses with one
+    layer (App. C), with other weights and other data.
     """
-    bests, searched = [], _searched(scale, **settings)
-    for study in searched:
-        trials = frame[(frame.study == study.key) & ~frame.infeasible]
+    reruns = []
+    for study in _search_before_reruns(scale, **settings):
+        trials = _feasible(frame, study)
         if len(trials):
-            hparams = trials.loc[trials.valid_loss.idxmin()].hparams
-            bests.append(
-                replace(study, tuner="rerun", pinned=tuple(hparams.items()), seed=study.seed + 1)
-            )  # other weights, other data
-    return bests
+            best = trials.loc[trials.valid_loss.idxmin()].hparams
+            reruns.append(
+                replace(study, tuner="rerun", pinned=tuple(best.items()), seed=study.seed + 1)
+            )
+    return reruns
 
 
-def _searched(scale, **settings):
-    part = replace(scale.parentheses, depths=(1,), sizes=scale.parentheses.sizes[:1])
-    return _part("parens_counting", part, tuner=COLD, **settings)
+def _search_before_reruns(scale, **settings):
+    extent = replace(scale.parentheses, depths=(1,), sizes=scale.parentheses.sizes[:1])
+    return _of_task("parens_counting", extent, tuner=COLD, **settings)
 
 
 def _tuner(scale, seed=0, **settings):
-    """One study by the Gaussian process, started cold, and by random search, five seeds each; a
-    fifth of Figure 1's steps, since the search is compared.
+    """One study by the Gaussian process, started cold, and one by random search, with five seeds
+    each. They have a fifth of Figure 1's steps, since the searches are compared, not the networks.
     """
-    size = scale.capacity.sizes[0]
-    settings |= {
-        "train_steps": tuple(max(1, steps // 5) for steps in scale.capacity.steps_for(size))
-    }
+    size, studies = scale.capacity.sizes[0], []
+    steps = tuple(max(1, steps // 5) for steps in scale.capacity.steps_for(size))
+    for search_seed in range(seed, seed + 5):
+        for tuner in (COLD, "random"):
+            own = settings | {"train_steps": steps, "seed": search_seed, "tuner": tuner}
+            studies += _per_cap(("rnn",), (1,), (size,), scale, **own)
+    return studies
+
+
+def battery(architecture, scale, seed=0) -> list[Job]:
+    """The jobs behind a report on one cell, at its least depth.
+
+    They measure stored bits at Figure 1's two smallest sizes, memory with those numbers of units of
+    Figure 2c that are nearest to the number of inputs, and random sets on parentheses.
+    """
+    cells, depths = (architecture,), (max(1, cell_of(architecture).min_layers),)
+    capacity = _per_cap(cells, depths, scale.capacity.sizes[:2], scale, seed=seed)
+    n_in = TASKS["mem_thru"](form=scale.memory.form).n_in
+    sizes = sorted(scale.memory.sizes, key=lambda units: abs(units - n_in))[:3]
+    near = replace(scale, memory=replace(scale.memory, sizes=tuple(sorted(sizes)), depths=depths))
+    memory = _fig2c(near, cells, seed=seed)
+    untuned = replace(scale.untuned, depths=depths)
+    random = _of_task("parens_counting", untuned, cells, seed=seed + FRESH, tuner="random")
     return [
-        study
-        for each in range(seed, seed + 5)
-        for tuner in (COLD, "random")
-        for study in _per_cap(("rnn",), (1,), (size,), scale, **settings, seed=each, tuner=tuner)
+        *((study, scale.capacity.trials) for study in capacity),
+        *((study, scale.memory.trials) for study in memory),
+        *((study, scale.untuned.trials) for study in random),
     ]
-
-
-def battery(architecture, scale, seed=0) -> list[tuple[Study, int]]:
-    """What a report on one cell is made of, at its least depth: studies, with the trials that each
-    of them takes.
-
-    Stored bits at Figure 1's two smallest sizes, the units of Figure 2c nearest to the number of
-    inputs, random sets on parentheses.
-    """
-    depths, n_in = (
-        (max(1, cell_of(architecture).min_layers),),
-        TASKS["mem_thru"](form=scale.memory.form).n_in,
-    )
-    near = tuple(sorted(sorted(scale.memory.sizes, key=lambda units: abs(units - n_in))[:3]))
-    around = replace(scale, memory=replace(scale.memory, sizes=near, depths=depths))
-    untuned = replace(scale, untuned=replace(scale.untuned, depths=depths)).untuned
-    parts = (
-        (
-            _per_cap((architecture,), depths, scale.capacity.sizes[:2], scale, seed=seed),
-            scale.capacity.trials,
-        ),
-        (_fig2c(around, (architecture,), seed=seed), scale.memory.trials),
-        (
-            _part("parens_counting", untuned, (architecture,), seed=seed + FRESH, tuner="random"),
-            scale.untuned.trials,
-        ),
-    )
-    return [(study, trials) for studies, trials in parts for study in studies]
 
 
 EXPERIMENTS = {
     "start": Experiment("One study from start to end", "section 2.1", _start),
     "calibration": Experiment("Bits of a linear model, where theory says 2 per parameter", "section 2.1", _calibration),
-    "inputs": Experiment("Bits per parameter by the number of inputs", "section 2.1", _inputs, lambda scale, _: scale.capacity.inputs.trials,
+    "inputs": Experiment("Bits per parameter by the number of inputs", "section 2.1", _inputs, _inputs_trials,
                          pooled=True),
     "fig1": Experiment("Bits stored per parameter, by architecture, depth and size", "section 2.1, Figure 1", _fig1, then=_fig1_long, pooled=True),
     "fig2a": Experiment("Tanh against ReLU", "section 2.1.2, Figure 2a", _fig2a, pooled=True),
@@ -433,45 +378,38 @@ EXPERIMENTS = {
 
 
 def experiment_of(experiment: str) -> Experiment:
+    """The experiment of a name. ValueError for an unknown name."""
     return EXPERIMENTS[resolve_name("experiment", experiment, EXPERIMENTS)]
 
 
 def jobs_of(
     experiment: str, scale: str, seed: int = 0, trials: int | None = None, store=None
-) -> list[tuple[Study, int]]:
-    """The studies of an experiment at a scale, each with its number of trials: `trials` where it is
-    given (and not 0), else the scale's.
+) -> list[Job]:
+    """The studies of an experiment at a scale, each with its number of trials, which is `trials` if
+    that is given (and not 0), and the scale's otherwise.
 
     Studies that are made of earlier trials (of an experiment that this one follows, or of its own
-    first studies) come of the trials in `store`; where that lacks them, studies of the same size
-    stand for them, so that their number and cost are known beforehand. ValueError for a name that
-    is neither an experiment nor a scale, and for a number that cannot be.
+    first studies) are made of those in `store`. If the store lacks them, studies of the same size
+    take their place, so that their number and cost are known beforehand. ValueError for an unknown
+    experiment or scale, and for a number of trials that is out of range.
     """
-    found, size, settings = (
-        experiment_of(experiment),
-        scale_of(scale),
-        {"seed": whole_number("seed", seed, 0, 2**62)},
-    )
-    asked = whole_number("trials", 0 if trials is None else trials, 0, 1_000_000)
+    spec, size = experiment_of(experiment), scale_of(scale)
+    settings = {"seed": whole_number("seed", seed, 0, 2**62)}
+    trials = whole_number("trials", 0 if trials is None else trials, 0, 1_000_000)
 
-    def counted(studies):
-        return [(study, asked or found.trials(size, study)) for study in studies]
+    def with_trials(studies) -> list[Job]:
+        return [(study, trials or spec.trials(size, study)) for study in studies]
 
-    def stored(jobs):
-        """The trials of those studies that the store has whole."""
-        if store is None:
-            return None
-        return store.frame(study.key for study, n in jobs if store.has(study.key, n))
-
-    if found.after:
-        searched = _searched(size, **settings)
-        frame = store.frame(study.key for study in searched) if store is not None else None
-        return counted(
-            found.studies(size, frame, **settings) if frame is not None and len(frame) else searched
-        )
-    jobs = counted(found.studies(size, **settings))
-    if found.then:
-        jobs += [(study, asked or n) for study, n in found.then(size, stored(jobs), **settings)]
+    if spec.after:
+        searches = _search_before_reruns(size, **settings)
+        frame = store.frame(study.key for study in searches) if store is not None else ()
+        return with_trials(spec.studies(size, frame, **settings) if len(frame) else searches)
+    jobs = with_trials(spec.studies(size, **settings))
+    if spec.then:
+        frame = None
+        if store is not None:
+            frame = store.frame(study.key for study, n in jobs if store.has(study.key, n))
+        jobs += [(study, trials or n) for study, n in spec.then(size, frame, **settings)]
     return jobs
 
 

@@ -33,11 +33,11 @@ def run_lock(store):
         yield ""
         return
     with file:
-        owner, locked = _read_owner(file), _try_lock(file)
-        if owner is None or locked is None:
+        owner, has_lock = _read_owner(file), _try_lock(file)
+        if owner is None or has_lock is None:
             yield ""
             return
-        if not locked:
+        if not has_lock:
             yield owner.decode(errors="replace") or "another process"
             return
         try:

@@ -58,8 +58,8 @@ def plan(
     workers = whole_number("workers", 0 if workers is None else workers, 0, 1_024) or (
         cores() if device == "cpu" else 1
     )
-    with _open_store(store) as opened:
-        works, trials_of = _count(names, scale, seed, trials, opened)
+    with _open_store(store) as trial_store:
+        works, trials_of = _count(names, scale, seed, trials, trial_store)
     total = Work("all", len(trials_of), sum(trials_of.values()), {})
     for work in works:
         for study, count in work.missing.items():

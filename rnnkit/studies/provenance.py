@@ -19,12 +19,12 @@ def provenance(device: str) -> dict[str, Any]:
     """The columns of a trial that say what trained it: version of rnnkit, commit ("" if unknown),
     digest of the source, version of torch, device.
     """
-    current_commit, edited = commit(), is_edited()
-    dirty = bool(current_commit) and edited and "-" not in current_commit
+    current_commit, has_changed = commit(), is_edited()
+    dirty = bool(current_commit) and has_changed and "-" not in current_commit
     return {
         "version": rnnkit.__version__,
         "commit": current_commit + ("-dirty" if dirty else ""),
-        "source": SOURCE_DIGEST + ("-edited" if edited else ""),
+        "source": SOURCE_DIGEST + ("-edited" if has_changed else ""),
         "torch": torch_version(),
         "device": device_name(device),
     }

@@ -80,10 +80,13 @@ def bits_kept(study, hparams: dict, network: dict, device="cpu") -> dict[str, li
             theta_of(study, quantise_network(network, study.n_units, bits, method)) for bits in BITS
         ]
     losses = evaluate(study, hparams, np.stack(thetas), device)
-    stored = [-loss["eval_loss"] for loss in losses]
+    bits_stored = [-loss["eval_loss"] for loss in losses]
     return {
-        "whole": stored[:1],
-        **{method: stored[1 + i * len(BITS) :][: len(BITS)] for i, method in enumerate(METHODS)},
+        "whole": bits_stored[:1],
+        **{
+            method: bits_stored[1 + i * len(BITS) :][: len(BITS)]
+            for i, method in enumerate(METHODS)
+        },
     }
 
 
@@ -95,8 +98,8 @@ def quantise(frame, store, device="cpu", progress=True):
     The results are saved beside the weights. StoreError, ValueError.
     """
     if not isinstance(store, TrialStore):
-        with TrialStore(store, create=False) as opened:
-            return quantise(frame, opened, device, progress)
+        with TrialStore(store, create=False) as trial_store:
+            return quantise(frame, trial_store, device, progress)
     results: list[dict | None] = [None] * len(frame)
     status, count = Progress([], quiet=not progress), 0
     best = _best_rows(frame)

@@ -47,16 +47,16 @@ def theta_of(study, network: dict[str, np.ndarray]) -> np.ndarray:
     """The parameters theta (length P) of a network given by its blocks, as `blocks_of` gives them.
     StoreError for blocks of a network of another shape.
     """
-    expected = blocks(**account_of(study))
+    required_shapes = blocks(**account_of(study))
     shapes = {name: tuple(block.shape) for name, block in network.items()}
-    if shapes != expected:
-        names = sorted({*expected, *shapes})
-        wrong = [name for name in names if expected.get(name) != shapes.get(name)]
+    if shapes != required_shapes:
+        names = sorted({*required_shapes, *shapes})
+        wrong = [name for name in names if required_shapes.get(name) != shapes.get(name)]
         raise StoreError(
             f"The stored weights of {study.key} do not fit its network ({', '.join(wrong)})."
             f" {WEIGHT_ADVICE}"
         )
-    return np.concatenate([network[name].ravel() for name in expected])
+    return np.concatenate([network[name].ravel() for name in required_shapes])
 
 
 def best_network(store, study, device="cpu") -> tuple[Trial, dict[str, np.ndarray]]:
@@ -99,7 +99,7 @@ def weights_of(store, study, trial: Trial, device="cpu") -> dict[str, np.ndarray
             stacklevel=2,
         )
     network = blocks_of(study, outcome.theta)
-    losses = [other.valid_loss for other in store.trials(study.key) if not other.infeasible]
+    losses = [t.valid_loss for t in store.trials(study.key) if not t.infeasible]
     if trial.valid_loss <= min(losses, default=trial.valid_loss):
         # the stored weights, if there are any, are not those of a better trial
         account = {

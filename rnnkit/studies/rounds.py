@@ -276,7 +276,7 @@ class _Scheduler:
         self.urgency = {key: len(self.rounds) - i for i, key in enumerate(self.rounds)}
         self.queue: list[Task] = []
         self.failures: dict[str, str] = {}  # key of a study -> why it failed
-        self.followed: set[str] = set()  # keys of the studies that `following` was called with
+        self.finished_keys: set[str] = set()  # keys of the studies that `following` was called with
 
     def _active_rounds(self) -> Iterator[Rounds]:
         return (rounds for key, rounds in self.rounds.items() if key not in self.failures)
@@ -294,9 +294,9 @@ class _Scheduler:
     def _add_following(self):
         """Adds the jobs that follow from the studies that are now complete."""
         for key, rounds in list(self.rounds.items()):
-            if key in self.followed or not rounds.complete:
+            if key in self.finished_keys or not rounds.complete:
                 continue
-            self.followed.add(key)
+            self.finished_keys.add(key)
             for study, n_trials in self.following(rounds.study):
                 if study.key not in self.rounds:
                     new = Rounds(study, n_trials, self.store, self.progress.trial)

@@ -24,7 +24,7 @@ def inputs_for(max_params: int) -> int:
 
 
 @dataclass(frozen=True)
-class Part:
+class Extent:
     """How large one experiment is at a scale."""
 
     sizes: tuple[int, ...]  # parameters; units per layer in Figure 2c
@@ -50,11 +50,11 @@ class Capacity:
     large_steps: tuple[int, int] | None = None  # per parameter, above LARGE; None: as all others
     seeds: int = 1  # data sets, each with a study of its own, for up to LARGE parameters
     # longer trainings that start from the best trials; their steps are per parameter
-    long: Part | None = None
+    long: Extent | None = None
     unrolls: tuple[int, ...] = (1, 5)  # time steps, Figure 2b
     unroll_size: int = 1_000  # parameters, Figure 2b
     compared: tuple[int, ...] = (20, 30, 50)  # numbers of inputs
-    inputs: Part | None = None  # the networks that compare them; steps per parameter
+    inputs: Extent | None = None  # the networks that compare them; steps per parameter
     # parameters of the linear model that calibrates the count of bits
     linear_sizes: tuple[int, ...] = (100, 300)
     # its steps per parameter: it is cheap, and slow to settle
@@ -85,67 +85,67 @@ class Scale:
     """How large a reproduction is. Every size of every experiment follows from it."""
 
     capacity: Capacity  # Figures 1, 2a, 2b and App.1
-    memory: Part  # Figure 2c
-    text: Part  # Figure 3a-d; its trials hold for all of Figure 3
-    function: Part  # Figure 3e-g
-    parentheses: Part  # Figure 4a-h
-    arithmetic: Part  # Figure 4i-p
-    untuned: Part  # Figure 5, Tables 1 and App.2: random hyper-parameters on parentheses
+    memory: Extent  # Figure 2c
+    text: Extent  # Figure 3a-d; its trials hold for all of Figure 3
+    function: Extent  # Figure 3e-g
+    parentheses: Extent  # Figure 4a-h
+    arithmetic: Extent  # Figure 4i-p
+    untuned: Extent  # Figure 5, Tables 1 and App.2: random hyper-parameters on parentheses
     reruns: int  # of the best hyper-parameters, Table App.1
     tuner_trials: int  # per study of the comparison of tuners
     # longer trainings of the networks of Figure 2c, which start from the best trials
-    memory_long: Part | None = None
+    memory_long: Extent | None = None
     # the same of Figure 4's networks with few layers
-    parentheses_long: Part | None = None
-    arithmetic_long: Part | None = None
+    parentheses_long: Extent | None = None
+    arithmetic_long: Extent | None = None
 
 
 SCALES = {
     "smoke": Scale(
-        Capacity((420,), (1, 2), 3, steps=(20, 60), unroll_size=420, inputs=Part((420,), (1,), 3, (1, 1)), linear_sizes=(50,), n_in=10),
-        memory=Part((8, 16, 20), (1, 2), 2, (20, 60), "tiny"),
-        text=Part((600, 1_000), (1, 2), 2, (10, 30), "tiny sample"),
-        function=Part((300, 600), (1, 2), 2, (20, 60), "tiny"),
-        parentheses=Part((600,), (1, 2), 4, (10, 30), "tiny"),
-        arithmetic=Part((600,), (1, 2), 4, (10, 30), "tiny"),
-        untuned=Part((600,), (1, 2), 6, (10, 30), "tiny"),
+        Capacity((420,), (1, 2), 3, steps=(20, 60), unroll_size=420, inputs=Extent((420,), (1,), 3, (1, 1)), linear_sizes=(50,), n_in=10),
+        memory=Extent((8, 16, 20), (1, 2), 2, (20, 60), "tiny"),
+        text=Extent((600, 1_000), (1, 2), 2, (10, 30), "tiny sample"),
+        function=Extent((300, 600), (1, 2), 2, (20, 60), "tiny"),
+        parentheses=Extent((600,), (1, 2), 4, (10, 30), "tiny"),
+        arithmetic=Extent((600,), (1, 2), 4, (10, 30), "tiny"),
+        untuned=Extent((600,), (1, 2), 6, (10, 30), "tiny"),
         reruns=3, tuner_trials=6,
     ),
     "quick": Scale(
-        Capacity((600, 1_000), (1, 2, 4), 20, (20, 60), unrolls=(1, 5, 12), unroll_size=600, inputs=Part((1_000,), (1,), 20, (20, 60)),
+        Capacity((600, 1_000), (1, 2, 4), 20, (20, 60), unrolls=(1, 5, 12), unroll_size=600, inputs=Extent((1_000,), (1,), 20, (20, 60)),
                  linear_steps=(500, 2_000)),
-        memory=Part((16, 28, 32, 36), (1, 2), 16, (1_000, 3_000)),
-        text=Part((1_000, 4_000), (1, 2), 16, (400, 1_200), "small sample"),
-        function=Part((500, 2_000), (1, 2), 16, (1_000, 4_000)),
-        parentheses=Part((2_000,), (1, 2, 4, 8), 20, (500, 1_500)),
-        arithmetic=Part((2_000,), (1, 2, 4, 8), 20, (500, 1_500)),
-        untuned=Part((2_000,), (1, 8), 60, (500, 1_500)),
+        memory=Extent((16, 28, 32, 36), (1, 2), 16, (1_000, 3_000)),
+        text=Extent((1_000, 4_000), (1, 2), 16, (400, 1_200), "small sample"),
+        function=Extent((500, 2_000), (1, 2), 16, (1_000, 4_000)),
+        parentheses=Extent((2_000,), (1, 2, 4, 8), 20, (500, 1_500)),
+        arithmetic=Extent((2_000,), (1, 2, 4, 8), 20, (500, 1_500)),
+        untuned=Extent((2_000,), (1, 8), 60, (500, 1_500)),
         reruns=20, tuner_trials=32,
     ),
     "overnight": Scale(
         Capacity((600, 1_000, 3_000), (1, 2, 4), 48, (50, 200), large_trials=24, large_steps=(50, 150), seeds=2,
-                 long=Part((1_000,), (1, 2, 4), 16, (1_000, 2_000)), unrolls=(1, 2, 5, 12), inputs=Part((300, 1_000, 3_000), (1,), 24, (25, 75)),
+                 long=Extent((1_000,), (1, 2, 4), 16, (1_000, 2_000)), unrolls=(1, 2, 5, 12), inputs=Extent((300, 1_000, 3_000), (1,), 24, (25, 75)),
                  linear_steps=(2_000, 10_000), more_sizes=2),
-        memory=Part((16, 24, 32, 40), (1, 2), 48, (4_000, 12_000)),
-        text=Part((2_000, 6_000, 20_000), (1, 2), 20, (2_000, 8_000), "small sample"),
-        function=Part((500, 2_000, 8_000), (1, 2, 4), 24, (5_000, 20_000)),
-        parentheses=Part((2_000,), (1, 2, 4, 8), 24, (3_000, 12_000)),
-        arithmetic=Part((2_000,), (1, 2, 4, 8), 24, (20_000, 60_000)),
-        untuned=Part((2_000,), (1, 8), 1_000, (2_000, 5_000)),
+        memory=Extent((16, 24, 32, 40), (1, 2), 48, (4_000, 12_000)),
+        text=Extent((2_000, 6_000, 20_000), (1, 2), 20, (2_000, 8_000), "small sample"),
+        function=Extent((500, 2_000, 8_000), (1, 2, 4), 24, (5_000, 20_000)),
+        parentheses=Extent((2_000,), (1, 2, 4, 8), 24, (3_000, 12_000)),
+        arithmetic=Extent((2_000,), (1, 2, 4, 8), 24, (20_000, 60_000)),
+        untuned=Extent((2_000,), (1, 8), 1_000, (2_000, 5_000)),
         reruns=100, tuner_trials=96,
-        memory_long=Part((16, 24, 32, 40), (1, 2), 8, (24_000, 48_000)),
-        parentheses_long=Part((2_000,), (1,), 8, (30_000, 100_000)),
-        arithmetic_long=Part((2_000,), (1,), 8, (100_000, 300_000)),
+        memory_long=Extent((16, 24, 32, 40), (1, 2), 8, (24_000, 48_000)),
+        parentheses_long=Extent((2_000,), (1,), 8, (30_000, 100_000)),
+        arithmetic_long=Extent((2_000,), (1,), 8, (100_000, 300_000)),
     ),
     "paper": Scale(
         Capacity((600, 1_000, 3_000, 10_000, 30_000, 100_000), (1, 2, 4), 1_000, steps=(50_000, 20_000_000), unrolls=(1, 2, 3, 5, 8, 12, 20),
-                 unroll_size=10_000, inputs=Part((300, 1_000, 3_000), (1,), 1_000, (50, 2_000)), linear_sizes=(100, 300, 1_000, 3_000), more_sizes=2, relu_studies=False),
-        memory=Part((16, 32, 48, 56, 64, 72, 96, 128), (1, 2, 4), 1_000, (50_000, 1_000_000), "paper"),
-        text=Part((80_000, 320_000, 1_280_000), (1, 2, 4), 1_000, (50_000, 1_200_000), "paper"),
-        function=Part((10_000, 30_000, 100_000, 300_000), (1, 2, 4), 1_000, (50_000, 20_000_000), "paper"),
-        parentheses=Part((100_000,), (1, 2, 4, 8), 1_500, (50_000, 1_000_000), "paper"),
-        arithmetic=Part((100_000,), (1, 2, 4, 8), 2_500, (50_000, 1_000_000), "paper"),
-        untuned=Part((200_000,), (1, 8), 1_000, (50_000, 1_000_000), "paper"),
+                 unroll_size=10_000, inputs=Extent((300, 1_000, 3_000), (1,), 1_000, (50, 2_000)), linear_sizes=(100, 300, 1_000, 3_000), more_sizes=2, relu_studies=False),
+        memory=Extent((16, 32, 48, 56, 64, 72, 96, 128), (1, 2, 4), 1_000, (50_000, 1_000_000), "paper"),
+        text=Extent((80_000, 320_000, 1_280_000), (1, 2, 4), 1_000, (50_000, 1_200_000), "paper"),
+        function=Extent((10_000, 30_000, 100_000, 300_000), (1, 2, 4), 1_000, (50_000, 20_000_000), "paper"),
+        parentheses=Extent((100_000,), (1, 2, 4, 8), 1_500, (50_000, 1_000_000), "paper"),
+        arithmetic=Extent((100_000,), (1, 2, 4, 8), 2_500, (50_000, 1_000_000), "paper"),
+        untuned=Extent((200_000,), (1, 8), 1_000, (50_000, 1_000_000), "paper"),
         reruns=100, tuner_trials=1_000,
     ),
 }  # fmt: skip

@@ -105,9 +105,13 @@ class Study:
         called with each new trial.
         """
         whole_number("n_trials", n_trials, 1, 1_000_000)
-        with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as opened:
-            self._search(opened, n_trials, device, scale, on_trial, stop)
-            return opened.frame([self.key])
+        with (
+            nullcontext(store)
+            if isinstance(store, TrialStore)
+            else TrialStore(store) as trial_store
+        ):
+            self._search(trial_store, n_trials, device, scale, on_trial, stop)
+            return trial_store.frame([self.key])
 
     def _search(self, store, n_trials, device, scale, on_trial, stop):
         """Suggests, trains and observes in rounds of 16, storing each trial as it ends."""
@@ -268,14 +272,14 @@ class Study:
     def _repr_html_(self) -> str:
         low, high = self.train_steps
         form = f" (form {self.form})" if self.form else ""
-        searched = f"{first_few(self.space.names)} ({len(self.space)} in all)"
+        search_names = f"{first_few(self.space.names)} ({len(self.space)} in all)"
         entries = {
             "task": f"{self.task_type}{form}: {self.task.n_in} inputs, {self.task.steps} steps",
             "network": f"{self.architecture}, {self.n_layers} layers of {self.n_units} units",
             "parameters": f"{self.num_params:,} of at most {self.max_params:,}",
             "training steps": f"{low:,}" if low == high else f"{low:,} to {high:,}",
             "search": f"{self.tuner}, seed {self.seed}",
-            "it chooses": searched if len(self.space) else "nothing: all is pinned",
+            "it chooses": search_names if len(self.space) else "nothing: all is pinned",
         }
         if self.pinned:
             entries["pinned"] = first_few(f"{name} = {value}" for name, value in self.pinned)

@@ -42,7 +42,7 @@ class Comparison:
     trial: Trial
     outcome: Outcome
     n_units: int
-    perturbed: tuple[Outcome, ...] = ()
+    perturbations: tuple[Outcome, ...] = ()
 
     def difference(self, name: str) -> float:
         """Relative difference between a stored number and the new one."""
@@ -53,7 +53,7 @@ class Comparison:
         at most LIMIT.
         """
         new = getattr(self.outcome, name)
-        effects = [relative_difference(new, getattr(out, name)) for out in self.perturbed]
+        effects = [relative_difference(new, getattr(out, name)) for out in self.perturbations]
         return min(LIMIT, max([FLOOR, *(2 * effect for effect in effects)]))
 
     @property
@@ -199,8 +199,8 @@ def retrain(trial: Trial, device: str = "cpu") -> Comparison:
         return comparison
     rate = trial.hparams["lr_init"]
     factors = [1 + k * PERTURBATION for k in range(1, PERTURBATIONS + 1)]
-    perturbed = tuple(train_with(lr_init=rate * factor) for factor in factors)
-    return dataclasses.replace(comparison, perturbed=perturbed)
+    perturbations = tuple(train_with(lr_init=rate * factor) for factor in factors)
+    return dataclasses.replace(comparison, perturbations=perturbations)
 
 
 def verify(

@@ -82,12 +82,12 @@ class Processes:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *error):
         for worker in self.idle:
             _send(worker.pipe, None)
             worker.pipe.close()
-        for busy_worker, _ in self.working.values():  # only if an exception ends the run
-            busy_worker.process.kill()
+        for worker, _ in self.working.values():  # only if an exception ends the run
+            worker.process.kill()
 
     def free(self) -> bool:
         return bool(self.idle or self.vacancies)
@@ -243,8 +243,8 @@ def _exit_of(process) -> str:
     code = process.exitcode
     if code is None or code >= 0:
         return f"exit code {code}"
-    killed = code == -signal.SIGKILL
-    return f"signal {-code}" + (" (killed; is there too little memory?)" if killed else "")
+    was_killed = code == -signal.SIGKILL
+    return f"signal {-code}" + (" (killed; is there too little memory?)" if was_killed else "")
 
 
 OUT_OF_MEMORY = "its worker ran out of memory (fewer workers leave more for each)"
