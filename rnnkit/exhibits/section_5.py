@@ -1,6 +1,6 @@
 """The discussion (section 5): weights of few bits, and bits per parameter elsewhere.
 
-Trials come with the column `kept` of rnnkit.studies.compression: for the best trial of a study, its
+Trials come with the column `kept` of rnnkit.studies.quantisation: for the best trial of a study, its
 stored bits with weights of 1, 2, ... bits, by two ways of choosing the range that they are rounded
 in.
 """

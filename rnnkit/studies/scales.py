@@ -1,4 +1,4 @@
-"""How much is run (`SCALES`): the one dial. Every size of every experiment follows from it."""
+"""How much is run (`SCALES`). The scale is the one dial from which all sizes of all experiments follow."""
 
 import math
 from dataclasses import dataclass
@@ -6,49 +6,52 @@ from dataclasses import dataclass
 from rnnkit.names import resolve_name
 from rnnkit.studies.study import Study
 
-DUPLICATES = 1e-3  # of the samples of the capacity task, at most, that coincide with an earlier one
-LABELS = 5  # per parameter: about the most that a search asks a network to store
-# parameters; above it a study of the capacity task gets the trials of a large one, and one seed
+# the largest share of samples of the capacity task that may coincide with an earlier one
+DUPLICATES = 1e-3
+LABELS = 5  # per parameter; a search rarely asks a network to store more
+# parameters; a study of the capacity task with more counts as large: it has `large_trials`, one seed
 LARGE = 1_000
 
 
 def inputs_for(max_params: int) -> int:
-    """Inputs of the capacity task, which the paper leaves open: the fewest with which at most a
-    thousandth of the samples coincide.
+    """The number of inputs of the capacity task, which the paper leaves open: the least with which
+    at most a thousandth of the samples coincide.
 
-    Of b samples among 2^n patterns a share of about b / 2^(n + 1) coincides with an earlier one. No
-    network can store the labels of both, so n must not be too small; every further input takes a
-    column of each input matrix, so it should be no larger than that.
+    Of b samples among 2^n patterns, a share of about b / 2^(n + 1) coincides with an earlier one. No
+    network can store the labels of both, so n must not be too small. It should not be larger than
+    that either, since each input takes one more column of each input matrix.
     """
     return math.ceil(math.log2(LABELS * max_params / (2 * DUPLICATES)))
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How large one experiment is at a scale."""
+    """The size of one experiment at a scale."""
 
     sizes: tuple[int, ...]  # parameters; units per layer in Figure 2c
     depths: tuple[int, ...]  # recurrent layers
     trials: int  # per study
-    train_steps: tuple[int, int]  # the range that is tuned (App. A)
+    train_steps: tuple[int, int]  # least and most (App. A)
     form: str = "small"  # of the task
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """How large the experiments on the capacity task are at a scale. Training steps are counted per
-    parameter, so that a large network is not the worse trained for its size; `steps` overrides that
-    where a scale has one range for all sizes, as the paper has.
+    """The size of the experiments on the capacity task at a scale. Training steps are counted per
+    parameter, so that a large network is not trained worse than a small one. `steps` replaces them
+    if the scale, like the paper, has one range for all sizes.
     """
 
     sizes: tuple[int, ...]  # parameters, Figure 1
     depths: tuple[int, ...]  # recurrent layers, Figure 1
     trials: int  # per study
-    steps_per_param: tuple[int, int] = (1, 1)  # the range that is tuned
+    steps_per_param: tuple[int, int] = (1, 1)  # least and most
     steps: tuple[int, int] | None = None
-    large_trials: int = 0  # per study of more than LARGE parameters; 0: as all others
-    large_steps: tuple[int, int] | None = None  # per parameter, above LARGE; None: as all others
-    seeds: int = 1  # data sets, each with a study of its own, for up to LARGE parameters
+    large_trials: int = 0  # per large study; 0: as many as all others
+    large_steps: tuple[int, int] | None = (
+        None  # per parameter, of a large study; None: those of all others
+    )
+    seeds: int = 1  # data sets of networks that are not large; each has a study of its own
     # longer trainings that start from the best trials; their steps are per parameter
     long: Extent | None = None
     unrolls: tuple[int, ...] = (1, 5)  # time steps, Figure 2b
@@ -57,13 +60,13 @@ class Capacity:
     inputs: Extent | None = None  # the networks that compare them; steps per parameter
     # parameters of the linear model that calibrates the count of bits
     linear_sizes: tuple[int, ...] = (100, 300)
-    # its steps per parameter: it is cheap, and slow to settle
+    # its steps per parameter; it is cheap, and converges slowly
     linear_steps: tuple[int, int] = (1, 1)
-    more_sizes: int = 1  # how many of Figure 1's sizes the later cells are compared at
-    # Figure 2a with ReLU studies of its own, where Figure 1's tuners try ReLU too rarely
+    more_sizes: int = 1  # the number of Figure 1's sizes at which the later cells are compared
+    # whether Figure 2a has ReLU studies of its own, since Figure 1's tuners try ReLU too rarely
     relu_studies: bool = True
-    n_in: int = 0  # inputs; 0: `inputs_for` the size
-    unroll: int = 5  # time steps, everywhere but in Figure 2b
+    n_in: int = 0  # number of inputs; 0: `inputs_for` the size
+    unroll: int = 5  # time steps, except in Figure 2b
 
     def steps_for(self, max_params: int) -> tuple[int, int]:
         """The least and the most training steps of a network."""
@@ -76,17 +79,17 @@ class Capacity:
         return self.n_in or inputs_for(max_params)
 
     def trials_for(self, study: Study) -> int:
-        """Trials of a study."""
+        """The number of trials of a study."""
         return self.large_trials if self.large_trials and study.max_params > LARGE else self.trials
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a reproduction is. Every size of every experiment follows from it."""
+    """The size of a reproduction, from which all sizes of all experiments follow."""
 
     capacity: Capacity  # Figures 1, 2a, 2b and App.1
     memory: Extent  # Figure 2c
-    text: Extent  # Figure 3a-d; its trials hold for all of Figure 3
+    text: Extent  # Figure 3a-d
     function: Extent  # Figure 3e-g
     parentheses: Extent  # Figure 4a-h
     arithmetic: Extent  # Figure 4i-p
@@ -152,4 +155,5 @@ SCALES = {
 
 
 def scale_of(scale: str) -> Scale:
+    """The scale of a name. ValueError for an unknown name."""
     return SCALES[resolve_name("scale", scale, SCALES)]
