@@ -18,7 +18,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from rnnkit.hparams import Choice, IntLog, Log, Space, Uniform, space_for
 from rnnkit.tuner import GPTuner, RandomTuner, RerunTuner, UsualGPTuner, warp_losses
-from rnnkit.tuner.batch import log_ei
+from rnnkit.tuner.acquisition import log_ei
 from rnnkit.tuner.surrogate import MaternGP, log_likelihood
 
 TUNERS = {"gp": GPTuner, "gp-usual": UsualGPTuner, "random": RandomTuner}  # those that search

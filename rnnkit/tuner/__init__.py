@@ -5,7 +5,7 @@ their order, so that a tuner rebuilt from a store suggests what one that never s
 
 `GPTuner` searches as the paper does, with a Gaussian process and expected improvement. Its space and
 its loop of ask and tell are those of scikit-optimize. The regressor and the choice of a batch are our
-own (surrogate.py, batch.py), since those of scikit-optimize take minutes after some hundred trials.
+own (surrogate.py, acquisition.py), since those of scikit-optimize take minutes after some hundred trials.
 """
 
 import math
@@ -18,7 +18,7 @@ from scipy.stats import norm, qmc, rankdata
 from rnnkit.checks import whole_number
 from rnnkit.hparams import Space
 from rnnkit.threads import one_thread
-from rnnkit.tuner.batch import BatchOptimizer, log_ei
+from rnnkit.tuner.acquisition import BatchOptimizer, log_ei
 from rnnkit.tuner.long import LongTuner
 from rnnkit.tuner.surrogate import MaternGP, fit_kernel
 

@@ -1,4 +1,4 @@
-"""skopt's loop of ask and tell, with a choice of batches of our own.
+"""The choice of the next points: skopt's loop of ask and tell, with batches of our own.
 
 skopt makes a batch by telling a copy of the optimizer one lie after another, and for each lie it fits
 the regressor again, draws candidates again, and climbs EI. Here the points of a batch share one
