@@ -5,6 +5,7 @@ packed, with one column of numbers per name, and a trial's dict is made when it 
 """
 
 import itertools
+import sys
 from array import array
 from collections.abc import Iterable
 
@@ -93,7 +94,7 @@ class Packed(ExtensionArray):
             form_of.append(form)
             index_of.append(len(columns[0]) if columns else 0)
             for column, value in zip(columns, hparams.values()):
-                column.append(value)
+                column.append(sys.intern(value) if type(value) is str else value)
         return cls(forms, np.array(form_of, np.int32), np.array(index_of, np.int64))
 
     @property
@@ -178,24 +179,4 @@ class Packed(ExtensionArray):
 
 def _column(kind: type):
     """An empty column for values of a type; they come out as they went in."""
-    return array("d") if kind is float else array("q") if kind is int else _Texts()
-
-
-class _Texts:
-    """A column of texts that holds each different text once."""
-
-    def __init__(self):
-        self.texts, self.numbers = [], array("i")
-        self.number_of = {}
-
-    def append(self, text):
-        number = self.number_of.setdefault((type(text), text), len(self.texts))
-        if number == len(self.texts):
-            self.texts.append(text)
-        self.numbers.append(number)
-
-    def __len__(self):
-        return len(self.numbers)
-
-    def __getitem__(self, index):
-        return self.texts[self.numbers[index]]
+    return array("d") if kind is float else array("q") if kind is int else []
