@@ -6,6 +6,7 @@ worker and ends.
 """
 
 import dataclasses
+import gc
 import logging
 import queue
 import time
@@ -57,9 +58,10 @@ def cluster_at(address, say):
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we report what matters
     keyword = "scheduler_file" if Path(address).is_file() else "address"
     try:
-        client = distributed.Client(
-            **{keyword: str(address)}, timeout=PATIENCE, set_as_default=False, name="rnnkit"
-        )
+        with _without_garbage_collection():
+            client = distributed.Client(
+                **{keyword: str(address)}, timeout=PATIENCE, set_as_default=False, name="rnnkit"
+            )
     # TimeoutError is an OSError; a machine that is too busy raises AssertionError
     except (OSError, ValueError, TypeError, KeyError, AssertionError) as error:
         raise ValueError(
@@ -72,6 +74,22 @@ def cluster_at(address, say):
     finally:
         pool.stop()
         client.close(timeout=5)
+
+
+@contextmanager
+def _without_garbage_collection():
+    """Collects garbage now, and none until the end of the block. A client that found no scheduler is
+    garbage, and its finaliser waits for a lock that is held while another client starts: if it ran
+    then, the start would never end.
+    """
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class Cluster:
