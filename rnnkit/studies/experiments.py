@@ -71,7 +71,9 @@ class Experiment:
                     f"{sum(self.trials(scale, study) for study in studies):,}",
                     first_few(dict.fromkeys(study.architecture for study in studies)),
                     first_few(sorted({study.n_layers for study in studies})),
-                    first_few(f"{size:,}" for size in sorted({study.max_params for study in studies})),
+                    first_few(
+                        f"{size:,}" for size in sorted({study.max_params for study in studies})
+                    ),
                 )
             )
         return table(("scale", "studies", "trials", "cells", "layers", "parameters"), lines, title)
