@@ -36,9 +36,16 @@ def one_of(*names):
     ]
 
 
-FILE = (
-    click.Path()
-)  # the shell completes it; whoever reads the file checks it, with a better message
+class Place(click.Path):
+    """A path that has a name. The code that reads what lies there checks it."""
+
+    def convert(self, value, param, ctx):
+        if not str(value).strip():
+            self.fail("the name must not be empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE, FOLDER = Place(), Place(file_okay=False)
 SCALE = click.option(
     "--scale",
     default="quick",
@@ -46,7 +53,7 @@ SCALE = click.option(
     metavar="NAME",
     shell_complete=one_of(*SCALES),
     help=(
-        "How large: smoke (seconds, a test), quick (about half an hour on two cores), overnight, or"
+        "How large: smoke (seconds, a test), quick (a quarter of an hour on two cores), overnight, or"
         " paper (as published)."
     ),
 )
@@ -189,14 +196,14 @@ def main():
     "--out",
     default="results",
     show_default=True,
-    type=click.Path(file_okay=False),
+    type=FOLDER,
     metavar="FOLDER",
     help="Where figures and executed notebooks go.",
 )
 @click.option(
     "--notebooks",
     default=None,
-    type=click.Path(file_okay=False),
+    type=FOLDER,
     metavar="FOLDER",
     help="Execute the notebooks of this folder.  [default: the kit's own]",
 )
@@ -260,7 +267,7 @@ def plan(scale, only, **settings):
 
 
 @main.command()
-@click.argument("folder", type=click.Path(file_okay=False))
+@click.argument("folder", type=FOLDER)
 @plainly
 def notebooks(folder):
     """Copy the notebooks, and the trials that they show, into FOLDER.
@@ -436,7 +443,12 @@ def bench(context):
     "--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed."
 )
 @click.option(
-    "--json", "json_path", default=None, metavar="FILE", help="Write the numbers to this file, too."
+    "--json",
+    "json_path",
+    default=None,
+    type=FILE,
+    metavar="FILE",
+    help="Write the numbers to this file, too.",
 )
 @plainly
 def speed(cells, sizes, steps, **settings):
@@ -453,12 +465,18 @@ def speed(cells, sizes, steps, **settings):
 
 @bench.command()
 @click.option(
-    "--json", "path", default=None, metavar="FILE", help="Write the numbers to this file, too."
+    "--json",
+    "path",
+    default=None,
+    type=FILE,
+    metavar="FILE",
+    help="Write the numbers to this file, too.",
 )
 @click.option(
     "--runs",
     "runs_path",
     default=None,
+    type=FILE,
     metavar="FILE",
     help=(
         "Compare searches of real studies, too (half an hour): each is kept in this file, and only"
@@ -482,7 +500,12 @@ def tuner(path=None, runs_path=None):
     "--sweep", "sweeping", is_flag=True, help="Also compare few large blocks with many small ones."
 )
 @click.option(
-    "--json", "path", default=None, metavar="FILE", help="Write the numbers to this file, too."
+    "--json",
+    "path",
+    default=None,
+    type=FILE,
+    metavar="FILE",
+    help="Write the numbers to this file, too.",
 )
 @click.option("--device", default="cuda", show_default=True, metavar="NAME", help="Which GPU.")
 @plainly

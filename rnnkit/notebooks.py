@@ -1,5 +1,6 @@
-"""Executes a notebook, and takes nobody's word for it: neither the parameters that it is given, nor
-papermill's that it ran. Copies the kit's own notebooks to where a reader wants them.
+"""Executes a notebook, and checks what others take for granted: that the notebook has the
+parameters that it is given, and that every cell ran. Copies the kit's own notebooks to where a
+reader wants them.
 """
 
 import ast
@@ -17,23 +18,24 @@ from typing import Any
 from rnnkit import places
 from rnnkit.names import nearest
 
-CELL_TIMEOUT = (
-    6 * 3600
-)  # seconds; there is hardly anything left to train when a notebook is executed
+CELL_TIMEOUT = 6 * 3600  # seconds; hardly anything is left to train when a notebook is executed
 
 INJECTED = "# Parameters"  # the first line of the cell with which papermill sets parameters
 
 
 class NotebookError(RuntimeError):
-    """A notebook that was not executed to its end, in one sentence."""
+    """A notebook was not executed to its end; the message says why in one sentence."""
 
 
 def copy_into(folder) -> Path:
-    """Copies the kit's notebooks into `folder`/notebooks, and beside it the trials and networks that
-    they draw, as they lie in the checkout. Returns the folder of the notebooks.
+    """Copies the kit's notebooks into `folder`/notebooks, and the trials and networks that they draw
+    into `folder`/figures. Returns the folder of the notebooks.
 
-    NotebookError, before anything is copied, where something else is in the way.
+    ValueError for an empty name; NotebookError, before anything is copied, where a different file
+    is in the way.
     """
+    if not str(folder).strip():
+        raise ValueError("The folder must have a name, got an empty one. Write . for this folder.")
     folder = Path(os.path.expanduser(folder))
     sources = [
         *sorted(places.NOTEBOOKS.glob("*.ipynb")),
@@ -43,12 +45,12 @@ def copy_into(folder) -> Path:
     targets = {source: folder / source.relative_to(places.HOME) for source in sources}
     if not places.TRIALS.is_file() or len(sources) < 2:
         raise NotebookError(
-            f"The kit's notebooks must be in {places.HOME}, and are not. Install rnnkit again."
+            f"The kit's notebooks must be in {places.HOME}, but they are not. Install rnnkit again."
         )
     for source, target in targets.items():
         if os.path.lexists(target) and not (target.is_file() and _alike(source, target)):
             raise NotebookError(
-                f"{target} is there, and is not what would be copied to it. Name another folder."
+                f"{target} exists and differs from what would be copied there. Name another folder."
             )
     try:
         for source, target in targets.items():
@@ -68,10 +70,10 @@ def _alike(one: Path, other: Path) -> bool:
 
 
 def types_of(notebook) -> dict[str, str]:
-    """The names assigned in a notebook's parameters cell, each with its type as annotated there (""
-    without).
+    """The names assigned in a notebook's parameters cell, each with the type that is annotated there
+    ("" if none is).
 
-    NotebookError for a file that is no notebook.
+    NotebookError for a file that is not a notebook.
     """
     import nbformat
 
@@ -102,17 +104,17 @@ def types_of(notebook) -> dict[str, str]:
 
 
 def parameters_of(notebook) -> set[str]:
-    """The names assigned in a notebook's parameters cell. NotebookError for a file that is no
+    """The names assigned in a notebook's parameters cell. NotebookError for a file that is not a
     notebook.
     """
     return set(types_of(notebook))
 
 
 def refuse_unknown(lines: list[str]) -> list[str]:
-    """For IPython, which asks this of every cell before it is run: the cell's lines as they are.
+    """The lines of a cell, unchanged; IPython calls this with every cell before it runs it.
 
-    ValueError for a cell with the parameters that papermill was given (`papermill IN OUT -p NAME
-    VALUE`) where one of them is none of the notebook's; papermill itself would only warn.
+    ValueError for the cell that sets papermill's parameters (`papermill IN OUT -p NAME VALUE`), if
+    the notebook does not have one of them. papermill itself would only warn.
     """
     from IPython import get_ipython
 
@@ -128,7 +130,7 @@ def refuse_unknown(lines: list[str]) -> list[str]:
 
 
 def _annotated(source: str) -> list[str]:
-    """The names of a cell of parameters, which has annotated assignments and nothing else."""
+    """The names that a parameters cell assigns; empty for a cell with anything but annotated assignments."""
     try:
         lines = ast.parse(source).body
     except SyntaxError:
@@ -148,9 +150,7 @@ def _assigned(source: str) -> list[str]:
 
 
 def _fits(value, kind: str) -> bool:
-    """Whether a value is of the type that a parameter is annotated with, and can be written down in
-    a notebook.
-    """
+    """Whether a value has the annotated type of a parameter, and can be written into a notebook."""
     kinds: dict[str, Any] = {
         "int": int,
         "float": (int, float),
@@ -171,16 +171,16 @@ def _fits(value, kind: str) -> bool:
     return True
 
 
-LEFT = "left off before its last cell without failing (sys.exit?)"
+LEFT = "ended before its last cell without failing (sys.exit?)"
 
 
 def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, artefacts=()) -> Path:
     """Executes a notebook with papermill, in its own folder, and writes it to `out` if and only if
-    every cell ran well.
+    every cell ran without an error.
 
-    papermill's own word for success is not taken: it notes a killed kernel, a timeout and
-    `sys.exit` as completed. The half-run copy stays beside `out`, as *.partial.ipynb, for whoever
-    wants to see how far it came. NotebookError, in one sentence.
+    This is checked here, because papermill reports a killed kernel, a timeout and `sys.exit` as
+    completed. The incomplete copy stays next to `out`, as *.partial.ipynb, and shows how far it
+    came. NotebookError, in one sentence.
     """
     notebook, out, parameters = Path(notebook), Path(out), dict(parameters or {})
     _check_parameters(notebook, parameters)
@@ -209,7 +209,7 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
 
 
 def _check_parameters(notebook, parameters):
-    """NotebookError unless the notebook has all these parameters, and each of its type."""
+    """NotebookError unless the notebook has all these parameters, each with a value of its type."""
     known = types_of(notebook)
     unknown = set(parameters) - set(known)
     if unknown:
@@ -226,7 +226,7 @@ def _check_parameters(notebook, parameters):
 
 
 def _execute(notebook, own, parameters, cell_timeout) -> str:
-    """Executes a notebook into the file `own`; what is wrong with it, empty if nothing is."""
+    """Executes a notebook into the file `own`. Returns what is wrong with it; empty if nothing is."""
     import papermill
 
     done = papermill.execute_notebook(
@@ -251,7 +251,7 @@ def _execute(notebook, own, parameters, cell_timeout) -> str:
 
 
 def _reason(error, out, cell_timeout) -> str | None:
-    """Why a notebook failed, for a sentence that its name begins; None for what nobody expects."""
+    """Why a notebook failed, for a sentence that begins with its name; None for an unexpected error."""
     import nbclient.exceptions
     import papermill
 
@@ -262,7 +262,7 @@ def _reason(error, out, cell_timeout) -> str | None:
     if isinstance(error, nbclient.exceptions.DeadKernelError):
         return "lost its kernel, which died (is there too little memory?)"
     if isinstance(error, (nbclient.exceptions.CellTimeoutError, TimeoutError)):
-        return f"has a cell that was not done after {cell_timeout} s"
+        return f"has a cell that was not finished after {cell_timeout} s"
     if isinstance(error, MemoryError):
         return "could not be executed, since memory ran out"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
@@ -273,16 +273,14 @@ def _reason(error, out, cell_timeout) -> str | None:
 
 
 def _copy_at_work(out: Path) -> Path:
-    """The copy that this process fills cell by cell; two processes, and two machines, may be at
-    it.
+    """The copy that this process fills cell by cell. Its name has the process and the machine, since
+    others may execute the same notebook.
     """
     return out.with_name(f".{out.stem}.{os.getpid()}@{socket.gethostname()}.ipynb")
 
 
 def _clear_away(out: Path, half: Path):
-    """What processes of this machine that are no more have left of a notebook becomes its partial
-    copy.
-    """
+    """Turns copies that dead processes of this machine have left into the partial copy."""
     name = re.compile(
         rf"\.{re.escape(out.stem)}\.(\d+)(@{re.escape(socket.gethostname())})?\.ipynb"
     )
@@ -294,8 +292,8 @@ def _clear_away(out: Path, half: Path):
 
 
 def _is_alive(number: int) -> bool:
-    """Whether a process of this number is there; where that cannot be asked, it may be."""
-    if os.name != "posix":  # there, to ask is to kill
+    """Whether a process with this number exists; True where that cannot be asked."""
+    if os.name != "posix":  # elsewhere, os.kill with signal 0 ends the process
         return True
     try:
         os.kill(number, 0)
@@ -307,8 +305,8 @@ def _is_alive(number: int) -> bool:
 
 
 def _own_kernel() -> dict:
-    """A kernel of this very Python, whatever kernels are installed, reached through files where
-    that can be: then there is no port to race for, and no remark about unencrypted TCP.
+    """Settings for a kernel of this very Python, whatever kernels are installed. Where possible it is
+    reached through files: then no port is needed, and there is no warning about unencrypted TCP.
     """
     import uuid
 
@@ -322,8 +320,8 @@ def _own_kernel() -> dict:
     )  # a socket's path has about 100 characters at most
 
     class OwnKernelManager(AsyncKernelManager):
-        # log level: jupyter_client interrupts a kernel before it ends it, and ipykernel would
-        # report that as an error
+        # log level: jupyter_client interrupts a kernel before it ends it, which ipykernel would
+        # report as an error
         kernel_spec = KernelSpec(
             language="python",
             argv=[

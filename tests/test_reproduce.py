@@ -90,7 +90,7 @@ def test_a_cell_that_takes_too_long_is_noticed(notebook, tmp_path):
 
 
 def test_leaving_by_sys_exit_is_not_success(notebook, tmp_path):
-    assert "left off before its last cell" in refused(
+    assert "ended before its last cell" in refused(
         notebook("import sys; sys.exit(0)", "1"), tmp_path / "out.ipynb"
     )
 
@@ -109,7 +109,7 @@ def test_a_cell_that_never_ran_is_noticed(notebook, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "papermill.execute_notebook", lambda source, half, *_, **__: nbformat.read(source, 4)
     )
-    assert "left off before its last cell" in refused(path, tmp_path / "out.ipynb")
+    assert "ended before its last cell" in refused(path, tmp_path / "out.ipynb")
 
 
 def test_a_notebook_that_does_not_write_what_it_should_is_noticed(notebook, tmp_path):

@@ -332,7 +332,8 @@ def main(short=False, sweeping=False, path=None, device="cuda", jax=True):
     """Prints correctness, then rates; writes all to a JSON file. RuntimeError where the GPU's step
     does not agree with the processor's.
     """
-    check_device(device)
+    if check_device(device) == "cpu":
+        raise ValueError("This measures a GPU, got device cpu. Name a GPU, such as cuda.")
     os.environ.setdefault(
         "XLA_PYTHON_CLIENT_PREALLOCATE", "false"
     )  # JAX would take most of the card's memory
