@@ -496,3 +496,22 @@ def test_a_run_whose_words_cannot_be_written_goes_to_its_end(tmp_path):
     assert (tmp_path / "results" / "calibration.png").exists() and (
         tmp_path / "results" / "README.md"
     ).exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["reproduce", "--store", ""],
+        ["reproduce", "--out", " "],
+        ["trials", "import", ""],
+        ["notebooks", ""],
+    ],
+)
+def test_an_empty_name_of_a_file_or_folder_is_a_bad_value(command):
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 2 and "the name must not be empty" in done.stderr
+
+
+def test_a_processor_is_no_gpu_to_measure():
+    done = CliRunner().invoke(main, ["bench", "gpu", "--device", "cpu"])
+    assert done.exit_code == 2 and "This measures a GPU, got device cpu." in done.stderr
