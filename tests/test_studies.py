@@ -428,7 +428,7 @@ def test_steps_of_the_capacity_task_are_in_proportion_to_parameters(scale):
 
 
 def test_longer_trainings_start_from_the_best_trials_of_their_study(store, stub, monkeypatch):
-    long = Extent((420,), (1,), 2, (1, 2))
+    long = (Extent((420,), (1,), 2, (1, 2)),)
     scale = dataclasses.replace(
         SCALES["smoke"], capacity=dataclasses.replace(SCALES["smoke"].capacity, long=long)
     )

@@ -158,11 +158,16 @@ def _fig1_long(scale, frame, **settings):
     """Longer trainings at one size, from the best trials of each study of Figure 1: the bits that a
     network stores when it is given time.
     """
-    long = scale.capacity.long
-    if long is None:
-        return []
-    studies = _per_cap(PAPER, long.depths, long.sizes, scale, **settings)
-    return _longer(studies, long, _per_param(long.train_steps, long.sizes[0]), frame)
+    return [
+        job
+        for long in scale.capacity.long
+        for job in _longer(
+            _per_cap(PAPER, long.depths, long.sizes, scale, **settings),
+            long,
+            _per_param(long.train_steps, long.sizes[0]),
+            frame,
+        )
+    ]
 
 
 def _longer(studies, long: Extent, train_steps: tuple[int, int], frame) -> list[Job]:
