@@ -41,7 +41,7 @@ SYNAPSE_BITS = 4.7  # section 5: Bartol et al. 2016
 # Bits per character on text8 -> {layers: {architecture: ((parameters, bits), ...)}}. One layer:
 # Foerster et al. 2017 (arXiv 1611.09434), from memory and not checked against print. Four layers:
 # the best of the authors' published trials, an example of their data's README.
-TEXT8_ANCHORS = {
+TEXT8_ANCHORS: dict[int, dict[str, tuple]] = {
     1: {
         "rnn": ((80_000, 1.88), (320_000, 1.69), (1_280_000, 1.59)),
         "irnn": ((80_000, 1.89), (320_000, 1.71), (1_280_000, 1.58)),
@@ -53,7 +53,7 @@ TEXT8_ANCHORS = {
 
 # Table 1: % infeasible of 1,000 random hyper-parameter sets on parentheses, 200K parameters -> (1
 # layer, 8 layers)
-TABLE_1 = {
+TABLE_1: dict[str, tuple] = {
     "+rnn": (None, 8.8),
     "gru": (15.5, 3.2),
     "irnn": (56.7, 44.6),
@@ -74,7 +74,7 @@ TABLE_APP1 = {
 
 # Table App.2: Welch's t-test on parentheses losses -> (t, df, p) at 1 layer and at 8 layers; p =
 # .001 stands for "< 0.001"
-TABLE_APP2 = {
+TABLE_APP2: dict[tuple[str, str], tuple] = {
     ("+rnn", "gru"): (None, (-23.6, 1080, 0.001)),
     ("+rnn", "irnn"): (None, (-25.7, 954, 0.001)),
     ("+rnn", "lstm"): (None, (-26.1, 941, 0.001)),

@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -339,7 +340,7 @@ def main(short=False, sweeping=False, path=None, device="cuda", jax=True):
     )  # JAX would take most of the card's memory
     jax = jax and importlib.util.find_spec("jax") is not None
     arch, shared = cuda.kind_of(device)
-    report = {
+    report: dict[str, Any] = {
         "device": torch.cuda.get_device_name(device),
         "arch": arch,
         "torch": torch.__version__,

@@ -28,7 +28,7 @@ from rnnkit.training import benchmark_step
 
 # time steps -> the task, budgets of parameters, and how many models JAX trains at once; the fastest
 # of those counts
-ROWS = {
+ROWS: dict[int, tuple[dict, tuple[int, ...], tuple[int, ...]]] = {
     5: (
         dict(task_type="per_cap", n_in=50, unroll=5),
         (350, 1_000, 3_000, 10_000, 100_000),
@@ -124,7 +124,7 @@ def measure(study, seconds, vmapped) -> dict:
     if vmapped:
         runs |= {f"jax{models}": vmapped.stepper(study, models=models) for models in ROWS[T][2]}
     ms = in_turns(runs, seconds)
-    fastest = min((name for name in ms if name.startswith("jax")), key=ms.get, default=None)
+    fastest = min((name for name in ms if name.startswith("jax")), key=ms.__getitem__, default=None)
     jax_ms = ms[fastest] if fastest else None
     return {
         "T": T,

@@ -267,7 +267,7 @@ def points(name: str, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return tables_of(name, frame).written()
 
 
-_remembered = None  # (figure, id of a frame) -> the frame and its tables
+_remembered: dict | None = None  # (figure, id of a frame) -> the frame and its tables
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def interval(limit: float, below: bool, of: str = "", tell: bool = False) -> Lim
     one of its numbers. `tell`: where it is open, that the interval contains the limit is said.
     """
 
-    def ends(m):
+    def ends(m) -> tuple[float, float]:
         return m.more[of] if of else (m.low, m.high)
 
     def says(m):

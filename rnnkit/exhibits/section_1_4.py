@@ -22,7 +22,7 @@ H0, H1, X = r"$\mathbf{h}_{t-1}$", r"$\mathbf{h}_t$", r"$\mathbf{x}_t$"
 # architecture -> parts, name -> (x, y, kind, text), and wires. A wire is a list of names and
 # corners; a text among them stands at its middle. A gate and a map are an affine map of all that
 # comes in, and the function that is applied to it; an op combines numbers one by one.
-PARTS = {
+PARTS: dict[str, dict[str, tuple]] = {
     "rnn": {
         "h0": (0, 4, "end", H0), "x": (0, 1, "end", X), "j": (2, 2.5, "dot", ""), "h": (5, 2.5, "map", "s(h)"), "h1": (10.4, 2.5, "end", H1),
     },
@@ -50,7 +50,7 @@ PARTS = {
 }  # fmt: skip
 
 
-WIRES = {
+WIRES: dict[str, list] = {
     "rnn": [["h0", (2, 4), "j"], ["x", (2, 1), "j"], ["j", "h"], ["h", "h1"]],
     "ugrnn": [
         ["h0", "keep"], ["keep", "add"], ["add", "h1"], [(1.4, 5), "j"], ["x", "j"], ["j", (4.4, 1), "g"], ["j", (7.6, 1), "c"],

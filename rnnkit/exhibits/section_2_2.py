@@ -183,9 +183,9 @@ def draw_costs(frame):
     for ax, name in zip(axes[1], ("parameters, P", "units per layer, N")):
         ax.set_xlabel(name)
         log_ticks(ax.xaxis)
-    for ax, y, text in zip(axes[:, 0], labels, (_duration, short)):
+    for ax, y, unit in zip(axes[:, 0], labels, (_duration, short)):
         if costs[y].notna().any():
-            log_ticks(ax.yaxis, text)
+            log_ticks(ax.yaxis, unit)
     sns.despine(figure)
     if len(costs):
         keys = architecture_keys(costs.architecture) + depth_keys(costs.n_layers.unique())

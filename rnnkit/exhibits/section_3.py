@@ -135,7 +135,8 @@ def _landmarks(ax, task, form, depth):
     """
     ax.axhline(chance(task), color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
     if task == "rcf" and form in RANDOM_FUNCTION:
-        xs = np.geomspace(*ax.get_xlim(), 50)
+        low, high = ax.get_xlim()
+        xs = np.geomspace(low, high, 50)
         ax.plot(
             xs,
             memorised_loss(xs, **RANDOM_FUNCTION[form]),

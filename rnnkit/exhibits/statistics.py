@@ -258,11 +258,10 @@ def bootstrap_samples(samples, statistic, draws: int = DRAWS, seed: int = 0) -> 
         )
     )
     drawn = np.sort(drawn[~np.isnan(drawn)])  # inf may be among them: no interpolation
-    return (
-        tuple(float(drawn[round(q * (len(drawn) - 1))]) for q in (0.025, 0.975))
-        if len(drawn)
-        else (math.nan, math.nan)
-    )
+    if not len(drawn):
+        return math.nan, math.nan
+    last = len(drawn) - 1
+    return float(drawn[round(0.025 * last)]), float(drawn[round(0.975 * last)])
 
 
 def around_the_median(ranked) -> tuple[float, float]:

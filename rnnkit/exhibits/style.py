@@ -351,7 +351,7 @@ def curves(ax, best, y: str, x="num_params", lines=True, depths=True, spacing=0.
             "markerfacecoloralt": "white",
         }
         fill = FILL.get(depth, "bottom") if depths else "full"
-        if half in curve:
+        if half is not None and half in curve:
             half_search(ax, curve, half, y, x, s.color, **offset)
         ax.plot(
             curve[x],

@@ -61,7 +61,7 @@ def widget(architecture="gru", recurrent_scale=1.0, forget_bias=1.0) -> Panel:
 
 
 def _name(architecture, k) -> str:
-    gates = flow.gates_of(cell_of(architecture))
+    gates = flow.gates_of(cell_of(architecture))  # type: ignore[arg-type]
     return f"bias of {gates[k]}" if k < len(gates) else "(no gate)"
 
 
@@ -92,7 +92,7 @@ def draw(
     figure, theme, *, architecture, recurrent_scale, forget_bias, nonlinearity, shown, **biases
 ) -> str:
     """State, gates, gradient; `biases` are those of the gates, bias_0 ... in their order."""
-    gates = flow.gates_of(cell_of(architecture))
+    gates = flow.gates_of(cell_of(architecture))  # type: ignore[arg-type]
     own = tuple(
         (gate, biases[f"bias_{k}"]) for k, gate in enumerate(gates) if f"bias_{k}" in biases
     )

@@ -7,6 +7,7 @@ import textwrap
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -128,7 +129,7 @@ class Panel:
         return self.ticket is not None
 
     async def _work(self, slices, done, ticket):
-        end = object()
+        end: Any = object()
         try:
             while self.ticket is ticket:
                 state = await asyncio.to_thread(next, slices, end)

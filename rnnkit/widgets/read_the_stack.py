@@ -4,6 +4,7 @@ network (section 4).
 
 import re
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -319,7 +320,7 @@ def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
 
 
 READ = {"parens_counting": read_parentheses, "arithmetic": read_sum}
-DRAW = {"parens_counting": draw_parentheses, "arithmetic": draw_sum}
+DRAW: dict[str, Any] = {"parens_counting": draw_parentheses, "arithmetic": draw_sum}
 
 
 def _changed(panel, name):

@@ -40,7 +40,8 @@ class Theme(NamedTuple):
         for share in range(0, 101, 5):
             mixed = tuple(c + (1 - c) * share / 100 for c in red_green_blue)
             if not self.dark or contrast(mixed, self.background) >= CONTRAST:
-                return to_hex(mixed)
+                break
+        return to_hex(mixed)
 
     @property
     def shades(self):

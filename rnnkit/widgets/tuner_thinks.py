@@ -376,9 +376,9 @@ def _changed(panel, name):
         _start(panel)
 
 
-def _now(panel) -> tuple:
+def _now(panel) -> tuple[str, int, tuple, tuple]:
     values = panel.values
-    return tuple(values[name] for name in ("problem", "seed", "points", "losses"))
+    return values["problem"], values["seed"], values["points"], values["losses"]
 
 
 def _full(panel) -> bool:

@@ -97,11 +97,11 @@ def _grow_forests(rows):
             forest, X.to_numpy()[unseen], y[unseen], n_repeats=REPEATS, random_state=0
         )
         drops.append(told.importances)
-    drops = np.concatenate(drops, 1)
+    all_drops = np.concatenate(drops, 1)
     explained = r2_score(y, predicted)
     return [
         (name, mean, sd, explained, len(rows))
-        for name, mean, sd in zip(X, drops.mean(1), drops.std(1))
+        for name, mean, sd in zip(X, all_drops.mean(1), all_drops.std(1))
     ]
 
 

@@ -149,7 +149,7 @@ class Limits(NamedTuple):
     sizes: list[int]
     bits: tuple[float, float]
     bits_per_param: tuple[float, float]
-    ys = ("bits", "bits_per_param")
+    ys: tuple[str, str] = ("bits", "bits_per_param")
 
 
 def _limits(best: pd.DataFrame) -> Limits:

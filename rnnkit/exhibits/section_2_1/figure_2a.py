@@ -147,9 +147,11 @@ def relu_drop(rows, points, spent: Budget) -> Measured:
     rows, least = rows[rows.architecture.isin(["rnn", "ugrnn"])], MIN_TRIALS // 2
     pairs = relu_ratio(rows, least=least).dropna(subset="ratio")
     few = f"{count(len(pairs), 'network')} tried both at least {least} times"
+    low, high = student(np.log(pairs.ratio))
     shown = Measured(
         math.exp(mean(np.log(pairs.ratio))),
-        *(math.exp(end) for end in student(np.log(pairs.ratio))),
+        math.exp(low),
+        math.exp(high),
         has={"networks": len(pairs)},
         lacks=f"{few}, and it takes {MIN_CELLS}",
     )

@@ -21,7 +21,7 @@ def table_figure(name, frame, heads, body, is_papers, groups=(), rules=(), color
     with a thin line above, `colors` those of the first column.
     """
     fields = [heads, *body]
-    size = LARGE
+    size: float = LARGE
     while sum(widths := _widths(fields, groups, size)) > WIDTH - 0.3 and size > SMALL:
         size -= 0.25
     figure = new_figure(ROW * (len(fields) + bool(groups)) + 0.75)
