@@ -104,7 +104,8 @@ def loss(p, x, y, architecture, n_layers, unroll):
             shown=shown,
             kept=layer < n_layers - 1 or not binary and len(y) > 1,
         ):
-            h, state = CELLS[architecture](carry[0], *((a, below) if shown else at_t), Wh)
+            a_t, x_t = (a, below) if shown else at_t
+            h, state = CELLS[architecture](carry[0], a_t, x_t, Wh)
             return (state, h), h if kept else None
 
         (_, last), up = jax.lax.scan(
