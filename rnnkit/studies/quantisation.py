@@ -56,8 +56,10 @@ def quantise_network(
     def quantise_parts(name, block):
         if not block.size:
             return block
-        parts = np.split(block.reshape(-1), _count_parts(name, block, n_units))
-        return np.stack([quantise_block(part, bits, method) for part in parts]).reshape(block.shape)
+        pieces = np.split(block.reshape(-1), _count_parts(name, block, n_units))
+        return np.stack([quantise_block(piece, bits, method) for piece in pieces]).reshape(
+            block.shape
+        )
 
     return {name: quantise_parts(name, block) for name, block in network.items()}
 
