@@ -1,7 +1,11 @@
-"""Checks of input from outside; each raises an error that says what must hold. Imports nothing."""
+"""Checks of input from outside; each raises an error that says what must hold. Imports nothing of
+the kit.
+"""
+
+from typing import Any
 
 
-def whole_number(name: str, value, least: int | None = None, most: int | None = None) -> int:
+def whole_number(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
     """`value`, if it is a whole number of at least `least` and at most `most`, where these are
     given; ValueError otherwise. True and False are not numbers.
     """

@@ -2,13 +2,14 @@
 
 import html
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
 LEFT = "text-align: left; vertical-align: top"
 
 
-def table(head, lines, note="", titled=True) -> str:
+def table(head: Iterable, lines: Iterable, note: str = "", titled: bool = True) -> str:
     """A table of texts and numbers, with a sentence below it. The first entry of each line is its
     title, if lines are `titled`; with an empty `head` there is no line of names.
     """
@@ -20,15 +21,15 @@ def table(head, lines, note="", titled=True) -> str:
     return f"<table>{top}<tbody>{body}</tbody></table>{below}"
 
 
-def _title(value) -> str:
+def _title(value: object) -> str:
     return f'<th style="{LEFT}">{html.escape(text(value))}</th>'
 
 
-def _cell(value) -> str:
+def _cell(value: object) -> str:
     return f'<td style="{LEFT}">{html.escape(text(value))}</td>'
 
 
-def text(value) -> str:
+def text(value: object) -> str:
     """A value in a readable form: 0.0123, 1.81, 1,230; several values separated by commas."""
     if isinstance(value, (tuple, list)):
         return ", ".join(map(text, value))
@@ -41,7 +42,7 @@ def text(value) -> str:
     return f"{value:,}" if isinstance(value, (int, np.integer)) else str(value)
 
 
-def first_few(names, most=8) -> str:
+def first_few(names: Iterable, most: int = 8) -> str:
     """The first few names, and how many more there are."""
     names = list(map(str, names))
     more = len(names) - most

@@ -10,7 +10,7 @@ MOST = 3  # if more names than these are equally similar, none is suggested
 
 
 def resolve_name(
-    kind: str, name, names: Iterable[str], else_do: str = "Check the spelling."
+    kind: str, name: object, names: Iterable[str], else_do: str = "Check the spelling."
 ) -> str:
     """The one of `names` that `name` means; case, spaces, hyphens and underscores do not matter.
 
@@ -26,7 +26,7 @@ def resolve_name(
     return match
 
 
-def matching(name, names: Iterable[str]) -> str | None:
+def matching(name: object, names: Iterable[str]) -> str | None:
     """The one of `names` that `name` spells, or None."""
     names = list(names)
     if not isinstance(name, str) or name in names:
@@ -35,7 +35,7 @@ def matching(name, names: Iterable[str]) -> str | None:
     return matches[0] if len(matches) == 1 else None
 
 
-def nearest(name, names: Iterable[str]) -> str:
+def nearest(name: object, names: Iterable[str]) -> str:
     """The sentence "The nearest is 'gru'."; empty if none of `names` is near."""
     if not isinstance(name, str):
         return ""

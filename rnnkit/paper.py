@@ -114,10 +114,10 @@ class Claim:
     paper has 37, and of one of them (C05) it prints no number, so that 36 can be decided.
     """
 
-    def __init__(self, where: str, text: str, statistic: str, paper: str):
+    def __init__(self, where: str, text: str, statistic: str, paper: str) -> None:
         self.where, self.text, self.statistic, self.paper = where, text, statistic, paper
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Claim({self.where!r}, {self.text!r}, {self.statistic!r}, {self.paper!r})"
 
 

@@ -1,10 +1,11 @@
 """A single thread for small matrices."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
-def one_thread():
+def one_thread() -> Iterator[None]:
     """Runs torch on one thread, and restores the number of threads afterwards. Small matrices are
     slower on several threads, and much slower where the cores are busy.
     """

@@ -1,5 +1,7 @@
 """How the kit writes names, numbers and lists in its sentences."""
 
+from collections.abc import Collection, Iterable
+
 from rnnkit import paper
 
 LATER_LABELS = {"mgu": "MGU", "janet": "JANET", "mingru": "minGRU", "minlstm": "minLSTM"}
@@ -20,13 +22,13 @@ def count(number: int, singular: str, plural: str | None = None) -> str:
     return f"{number} {singular if number == 1 else plural or singular + 's'}"
 
 
-def size_range(sizes) -> str:
+def size_range(sizes: Collection[int]) -> str:
     """300-10,000: the least and the greatest of some numbers, or the only one."""
     low, high = min(sizes), max(sizes)
     return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
-def and_list(items) -> str:
+def and_list(items: Iterable) -> str:
     """RNN, GRU and LSTM; "none" without items."""
     items = [str(item) for item in items] or ["none"]
     return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
