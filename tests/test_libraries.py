@@ -71,7 +71,7 @@ COMPILERS = {
     "writes a folder": (f"{OUTPUT}; mkdir $out", "wrote nothing"),
     "is cut short": (
         f'{COMPILER} "$@" -O0 || exit; {OUTPUT}; truncate -s 20000 $out',
-        "what the compiler wrote is not whole",
+        "the compiler wrote a truncated file",
     ),
     "makes another library": (
         f"{OUTPUT}; echo 'int one = 1;' | {COMPILER} -shared -fPIC -x c++ - -o $out",

@@ -214,21 +214,21 @@ def cell_with(new, **attributes):
 UNKNOWN = {
     "layer_norm": (
         lambda W, h, x: torch.tanh(functional.layer_norm(W.h(h, x), h.shape[-1:])),
-        "takes each unit by itself, and shape is of a whole layer",
+        "takes each unit by itself, and shape takes a whole layer",
     ),
     "mean": (
         lambda W, h, x: torch.tanh(W.h(h, x) - h.mean(-1, keepdim=True)),
-        "takes each unit by itself, and mean is of a whole layer",
+        "takes each unit by itself, and mean takes a whole layer",
     ),
     "erf": (lambda W, h, x: torch.erf(W.h(h, x)), "not erf"),
     "a method": (lambda W, h, x: W.h(h, x).atan(), "not atan"),
     "an argument": (
         lambda W, h, x: torch.tanh(torch.div(W.h(h, x), 2.0, rounding_mode=None)),
-        "knows div, but not so called",
+        "knows div, but not with these arguments",
     ),
-    "a shape": (lambda W, h, x: torch.tanh(W.h(h, x)) * h.shape[-1], "shape is of a whole layer"),
+    "a shape": (lambda W, h, x: torch.tanh(W.h(h, x)) * h.shape[-1], "shape takes a whole layer"),
     "an index": (lambda W, h, x: torch.tanh(W.h(h, x)[..., :]), "TypeError"),
-    "a matrix": (lambda W, h, x: torch.tanh(W.h(h, x) * torch.ones(h.shape[-1])), "shape is of a whole layer"),
+    "a matrix": (lambda W, h, x: torch.tanh(W.h(h, x) * torch.ones(h.shape[-1])), "shape takes a whole layer"),
     "a Python error": (
         lambda W, h, x: torch.tanh(W.h(h, x)) + [0.0][int(isinstance(h, ops.Expr))],
         "cannot be run on symbols .IndexError: list index out of range.",

@@ -1,8 +1,8 @@
-"""Batches made in C++ (batches.cpp), one at a time as the compiled step asks for them: those of the
-tasks in Python, bit for bit.
+"""Batches made in C++ (batches.cpp), one at a time as the compiled step asks for them. They equal
+those of the tasks in Python bit for bit.
 
 One library serves all tasks. `library` raises Unavailable where no compiler is found, and training
-takes the tasks' own batches.
+then takes the batches of the tasks in Python.
 """
 
 import ctypes
@@ -17,8 +17,8 @@ SOURCE, HEADER, VECTORS = (
     Path(__file__).with_name(name) for name in ("batches.cpp", "philox.h", "products.h")
 )
 KINDS = ("mem_thru", "rcf", "text8", "parens_counting", "arithmetic")  # batches.cpp's enum Kind
-GUIDE = 1 << 12  # as there
-NUMBERS = (  # the task's shapes, and what its source says besides; 0 where it does not
+GUIDE = 1 << 12  # as in batches.cpp
+NUMBERS = (  # the task's shapes and the numbers of its source; 0 where a source lacks one
     *("seed", "stream", "batch", "n_in", "steps", "scored", "types", "cap"),
     *("problem", "most", "first_tenth", "last_tenth", "samples"),
 )
@@ -26,7 +26,7 @@ TENSORS = ("data", "answers", "sums", "guide")
 
 
 class Fields(ctypes.Structure):
-    """batches.cpp's Source."""
+    """The struct Source of batches.cpp."""
 
     _fields_ = [(name, ctypes.c_int64) for name in ("kind", *NUMBERS)] + [
         (name, ctypes.c_void_p) for name in TENSORS
@@ -34,7 +34,7 @@ class Fields(ctypes.Structure):
 
 
 _P, _LONG = ctypes.c_void_p, ctypes.c_int64
-FUNCTIONS = {  # batches.cpp's
+FUNCTIONS = {  # of batches.cpp
     "make_batch": [_P, _LONG, _P, _P],
     "make_batches": [_P, _LONG, _P, _P, _LONG, _P, _LONG],
 }
@@ -42,13 +42,13 @@ FUNCTIONS = {  # batches.cpp's
 
 @cache
 def library(real: str = "float") -> ctypes.CDLL:
-    """The compiled batches, with numbers in `float` or `double`."""
+    """The library that makes batches, with numbers in `float` or `double`."""
     return build("batches", real, [SOURCE, HEADER, VECTORS], "", FUNCTIONS)
 
 
 def fields_of(task, source: dict, device="cpu"):
-    """Fields of what a task draws from, and the tensors on the device whose addresses are among
-    them; they must be kept.
+    """The Fields of a task's source, and the tensors on the device whose addresses they hold; the
+    tensors must live as long as the fields.
     """
     if "sums" in source:
         source = source | {
@@ -70,8 +70,8 @@ def fields_of(task, source: dict, device="cpu"):
 
 
 class Batches:
-    """The batches of one part of a task's data, on this processor: `function` and `source` for the
-    compiled step, `made` for all others.
+    """The batches of training, or of one split, on this processor. The compiled step calls
+    `function` with `source`; Python calls `make`.
     """
 
     def __init__(self, task, source: dict, real="float"):
@@ -79,36 +79,34 @@ class Batches:
         self.function = ctypes.cast(self.library.make_batch, ctypes.c_void_p)
         self.source, self.tensors = fields_of(task, source)
         dtype = {"float": torch.float32, "double": torch.float64}[real]
-        shown = (task.n_in,) if task.input == "static" else (task.steps, task.streams)
-        asked = (task.n_out,) if task.loss == "squared" else (task.scored, task.heads)
+        input_shape = (task.n_in,) if task.input == "static" else (task.steps, task.streams)
+        target_shape = (task.n_out,) if task.loss == "squared" else (task.scored, task.heads)
         self.shapes = [
-            ((*shown, task.batch), dtype if len(shown) == 1 else torch.int32),
-            ((*asked, task.batch), dtype if len(asked) == 1 else torch.int32),
+            ((*input_shape, task.batch), dtype if len(input_shape) == 1 else torch.int32),
+            ((*target_shape, task.batch), dtype if len(target_shape) == 1 else torch.int32),
         ]
 
     def empty(self, count: int) -> list[torch.Tensor]:
-        """Room for the inputs and the targets of so many batches."""
+        """Buffers for the inputs and the targets of so many batches."""
         return [torch.empty(count, *shape, dtype=dtype) for shape, dtype in self.shapes]
 
     def make(self, number_K: torch.Tensor) -> list[torch.Tensor]:
-        """Inputs and targets of the batches with these numbers, shaped as `task.batches` shapes
-        them.
-        """
-        made, number_K = self.empty(len(number_K)), number_K.contiguous()
-        places = [
-            part
-            for tensor in made
-            for part in (tensor.data_ptr(), tensor.stride(0) * tensor.element_size())
+        """Inputs and targets of the batches `number_K`, shaped as by `task.batches`."""
+        batches, number_K = self.empty(len(number_K)), number_K.contiguous()
+        addresses = [
+            number
+            for tensor in batches
+            for number in (tensor.data_ptr(), tensor.stride(0) * tensor.element_size())
         ]
         self.library.make_batches(
-            ctypes.byref(self.source), len(number_K), number_K.data_ptr(), *places
+            ctypes.byref(self.source), len(number_K), number_K.data_ptr(), *addresses
         )
-        return made
+        return batches
 
 
-def batches_of(task, seed: int, part: str | None = None, real="float") -> Batches | None:
-    """The compiled batches of training, or of a held-out part; None where they are not drawn, or
-    the task is one that C++ does not know.
+def batches_of(task, seed: int, split: str | None = None, real="float") -> Batches | None:
+    """The compiled batches of training, or of a split. None if they are not drawn, or if C++ does
+    not know the task.
     """
-    source = task.source(seed, part) if task.name in KINDS else None
+    source = task.source(seed, split) if task.name in KINDS else None
     return source and Batches(task, source, real)

@@ -1,5 +1,5 @@
-"""Which C++ compiler this machine has: its own, or the one that `pip install 'rnnkit[compiler]'`
-brings.
+"""Finds this machine's C++ compiler: its own, or the one that comes with
+`pip install 'rnnkit[compiler]'`.
 """
 
 import importlib.util
@@ -13,12 +13,12 @@ from functools import cache
 NAMES = ("g++", "clang++", "c++")
 ZIG = "ziglang"  # Clang with its libraries in a Python package, for machines without a compiler
 HOW = "install g++ or clang++, or pip install 'rnnkit[compiler]', which brings one"
-PATIENCE = 900  # seconds for one library; Zig compiles the C++ library, too, the first time
+PATIENCE = 900  # seconds per library; the first time, Zig also compiles the C++ standard library
 
 
 def compiler() -> list[str] | None:
-    """The C++ compiler: $CXX, or the first of g++, clang++, c++ on the path, or Zig's where the
-    extra `compiler` is installed; None where there is none.
+    """The command of the C++ compiler: $CXX, or the first of g++, clang++ and c++ on the path, or
+    Zig's if the extra `compiler` is installed. None if there is none.
     """
     if os.environ.get("CXX"):
         return shlex.split(os.environ["CXX"])
@@ -30,7 +30,7 @@ def compiler() -> list[str] | None:
 
 
 def announce(command: list[str]):
-    """Says, once in a process, that Zig's compiler is at work, which lets the first cell wait."""
+    """Says, once per process, if Zig's compiler is used, since the first cell then has to wait."""
     if command[1:3] == ["-m", ZIG]:
         _announce_zig()
 
@@ -38,7 +38,7 @@ def announce(command: list[str]):
 @cache
 def _announce_zig():
     warnings.warn(
-        "No C++ compiler was found on the path, so the training step is compiled by the one of"
-        " ziglang. The first time takes a minute or two, and is kept.",
+        "No C++ compiler was found on the path, so ziglang compiles the training step. The first"
+        " time takes a minute or two; the result is kept.",
         stacklevel=4,
     )

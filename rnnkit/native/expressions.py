@@ -1,18 +1,18 @@
-"""Walking expression graphs of a cell's equations, and their derivatives by reverse mode."""
+"""Walks the expression graphs of a cell's equations, and differentiates them by reverse mode."""
 
 from .ops import ROWS, make
 
 
 def walk(roots, stop=lambda e: False):
-    """Every node below `roots` once, arguments first; does not look below a node for which `stop`
-    holds.
+    """Every node at or below `roots`, once and arguments first; nodes for which `stop` holds are
+    included, and what is below them is not.
     """
-    visited, order = set(), []
+    seen_ids, order = set(), []
 
     def visit(e):
-        if id(e) in visited:
+        if id(e) in seen_ids:
             return
-        visited.add(id(e))
+        seen_ids.add(id(e))
         if e.op not in ("leaf", "const") and not stop(e):
             for a in e.args:
                 visit(a)
@@ -24,16 +24,18 @@ def walk(roots, stop=lambda e: False):
 
 
 def adjoints(outputs):
-    """Reverse mode. `outputs` is [(node, its adjoint)]; returns {leaf: expression of its adjoint}."""
+    """The adjoints of the leaves, {leaf: expression}, by reverse mode; `outputs` is
+    [(node, its adjoint)].
+    """
     grads, roots = {}, {}
 
-    def send(node, d):
-        if node.op != "const" and d is not None:
-            grads[id(node)] = make("add", grads[id(node)], d) if id(node) in grads else d
+    def add(node, d):
+        grads[id(node)] = make("add", grads[id(node)], d) if id(node) in grads else d
 
     for node, d in outputs:
         roots[id(node)] = node
-        grads[id(node)] = make("add", grads[id(node)], d) if id(node) in grads else d
+        add(node, d)
+    # from the outputs towards the leaves, each node after all that read it
     leaves = {}
     for e in reversed(walk(list(roots.values()))):
         d = grads.get(id(e))
@@ -43,5 +45,6 @@ def adjoints(outputs):
             leaves[e] = d
         elif e.op != "const":
             for argument, adjoint in zip(e.args, ROWS[e.op].derivative(d, e, *e.args), strict=True):
-                send(argument, adjoint)
+                if argument.op != "const" and adjoint is not None:
+                    add(argument, adjoint)
     return leaves

@@ -1,10 +1,10 @@
-"""Compiled files that are kept from run to run: in the user's cache folder, each under what it was
-made from and what it holds.
+"""Compiled files that are kept from run to run, in the user's cache folder. Their names carry a hash
+of their sources and a hash of their content.
 
-A file is used only if it is whole (its name carries a hash of its content, since a library that was
-cut short kills the process that loads it), and if nobody but the user, or root, could have written
-it (what a library holds is executed). Where the cache folder cannot be used, a folder of the
-process's own is, and everything is compiled once per process.
+A file is used only if it is whole, since a truncated library kills the process that loads it, and if
+nobody but the user or root could have written it, since its content is executed. Where the cache
+folder cannot be used, the process makes a folder of its own, and everything is compiled once per
+process.
 """
 
 import contextlib
@@ -26,17 +26,18 @@ class Unavailable(RuntimeError):
 
 
 def digest(content: bytes) -> str:
+    """A hash of some content, short enough for a file's name."""
     return hashlib.sha256(content).hexdigest()[:DIGITS]
 
 
 def load_or_build(stem: str, sources: list[str], suffix: str, make, load):
-    """`load(path)` of the file that `make()` gives as bytes, kept under `stem` and the sources.
+    """`load(path)` of the file for these sources, whose content `make()` returns as bytes.
 
-    `make` is called only where no kept file can be loaded. Raises Unavailable, with the reason,
-    where what it made cannot be loaded either, and whatever it raises itself.
+    `make` is called only if no file in the cache can be loaded. Raises what `make` raises, and
+    Unavailable, with the reason, if its file cannot be loaded either.
     """
-    made_from = "\0".join(sources).encode(errors="surrogatepass")
-    name = re.sub(r"[^\w-]", "_", stem) + "-" + digest(made_from)
+    key = "\0".join(sources).encode(errors="surrogatepass")
+    name = re.sub(r"[^\w-]", "_", stem) + "-" + digest(key)
     for folder in folders():
         for path in sorted(folder.glob(f"{glob.escape(name)}-*{suffix}")):
             with contextlib.suppress(OSError):
@@ -44,18 +45,18 @@ def load_or_build(stem: str, sources: list[str], suffix: str, make, load):
                     return load(path)
     content = make()
     if is_cut_short(content):
-        raise Unavailable("what the compiler wrote is not whole")
+        raise Unavailable("the compiler wrote a truncated file")
     reason: object = "there is no folder where it could be kept"
     for folder in folders():
         try:
             return load(write_whole(folder / f"{name}-{digest(content)}{suffix}", content))
-        except OSError as error:  # a disk that is full, a folder from which nothing may be executed
+        except OSError as error:  # a full disk, a folder from which nothing may be executed
             reason = error
-    raise Unavailable(f"what was compiled cannot be loaded ({reason})")
+    raise Unavailable(f"the compiled file cannot be loaded ({reason})")
 
 
 def write_whole(path: Path, content: bytes) -> Path:
-    """The file, whole or not at all: two processes may write it at once."""
+    """Writes a file, whole or not at all, since two processes may write it at the same time."""
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         try:
             file.write(content)
@@ -70,7 +71,9 @@ def write_whole(path: Path, content: bytes) -> Path:
 
 
 def is_cut_short(content: bytes) -> bool:
-    """Whether this is the beginning of a 64-bit ELF library: its table of sections stands last."""
+    """Whether this is only the beginning of a 64-bit ELF library, whose last part is its table of
+    sections.
+    """
     if not content.startswith(b"\x7fELF\x02\x01"):
         return False
     if len(content) < 64:
@@ -81,7 +84,7 @@ def is_cut_short(content: bytes) -> bool:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether nobody but this user, or root, could have written a file or may write in a folder."""
+    """Whether nobody but this user or root could have written a file, or may write in a folder."""
     facts = os.stat(path) if path.is_dir() else os.lstat(path)
     if not hasattr(os, "geteuid"):
         return True
@@ -91,8 +94,8 @@ def is_ours(path: Path) -> bool:
 
 
 def folders() -> list[Path]:
-    """Where compiled files may lie: the cache folder, unless it is missing or somebody else may
-    write in it, and one of this process.
+    """The folders for compiled files: the cache folder, unless it is missing or somebody else may
+    write in it, and then one of this process's own.
     """
     return [folder for folder in (_cache_folder(), _private_folder()) if folder]
 
@@ -103,7 +106,7 @@ def _cache_folder() -> Path | None:
         folder = Path(root) / "rnnkit"
         folder.mkdir(parents=True, exist_ok=True)
         if not is_ours(folder):
-            os.chmod(folder, 0o700)  # as a umask of 002 leaves it; refused where it is another's
+            os.chmod(folder, 0o700)  # a umask of 002 makes it too open; refused if it is another's
         return folder if is_ours(folder) else None
     except (OSError, RuntimeError, ValueError):  # no home, or none that can be written
         return None

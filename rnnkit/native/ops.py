@@ -1,9 +1,9 @@
-"""The operations that a cell's equations may use, one row each: its value on tensors, its
+"""The operations that a cell's equations may use. Each is one row: its value on tensors, its
 derivative, and its text in C++ and CUDA.
 
-A cell is run on tensors by the plain step, and once on symbols (`Expr`) for the compiled steps. To
-add an operation, add a row to `ROWS`: the plain step, the compiled step and the kernel for a GPU
-all take it from there. If torch has no function for it, a cell calls the row itself, as
+The plain step runs a cell on tensors; for the compiled steps, the cell is run once on symbols
+(`Expr`). To add an operation, add a row to `TABLE`: the plain step, the compiled step and the kernel
+for a GPU all take it from there. If torch has no function for it, a cell calls the row itself, as
 `ops.ROWS["name"](h)`.
 """
 
@@ -18,75 +18,47 @@ from torch.nn import functional
 
 
 class Untraceable(Exception):
-    """The equations use something that the compiled step does not know; the plain step does."""
+    """Why the compiled step cannot take a cell's equations; the plain step may."""
 
 
 # ---- symbols -------------------------------------------------------------------------------------
-class Expr:
-    """A node: an operation's name and its arguments.
+def _operator(name):
+    """The methods of an operator with a symbol on its left, and with a symbol on its right."""
+    return lambda self, y: make(name, self, y), lambda self, y: make(name, y, self)
 
-    A leaf's one argument says where its numbers lie, as ("s", 0), and a constant's is the number.
+
+class Expr:
+    """A node of an expression graph: the name of an operation and its arguments.
+
+    A leaf's only argument says where its numbers are, as ("s", 0); that of a constant is the number.
     """
 
     __array_priority__ = 100
-    __hash__ = object.__hash__  # nodes are told apart by identity, though == makes a comparison
+    __hash__ = object.__hash__  # nodes are distinguished by identity, though == makes a comparison
 
     def __init__(self, op, *args):
         self.op, self.args = op, args
 
-    def __add__(self, other):
-        return make("add", self, other)
+    __add__, __radd__ = _operator("add")
+    __sub__, __rsub__ = _operator("sub")
+    __mul__, __rmul__ = _operator("mul")
+    __truediv__, __rtruediv__ = _operator("div")
+    # Python itself turns 2 > x into x < 2
+    __gt__, __ge__, __lt__, __le__, __eq__, __ne__ = (
+        _operator(name)[0] for name in ("gt", "ge", "lt", "le", "eq", "ne")
+    )
 
-    def __radd__(self, other):
-        return make("add", other, self)
+    def __pow__(self, exponent):
+        return power(self, exponent)
 
-    def __sub__(self, other):
-        return make("sub", self, other)
-
-    def __rsub__(self, other):
-        return make("sub", other, self)
-
-    def __mul__(self, other):
-        return make("mul", self, other)
-
-    def __rmul__(self, other):
-        return make("mul", other, self)
-
-    def __truediv__(self, other):
-        return make("div", self, other)
-
-    def __rtruediv__(self, other):
-        return make("div", other, self)
-
-    def __pow__(self, other):
-        return power(self, other)
-
-    def __rpow__(self, other):
-        return power(other, self)
+    def __rpow__(self, base):
+        return power(base, self)
 
     def __neg__(self):
         return make("neg", self)
 
     def __abs__(self):
         return make("abs", self)
-
-    def __gt__(self, other):
-        return make("gt", self, other)
-
-    def __ge__(self, other):
-        return make("ge", self, other)
-
-    def __lt__(self, other):
-        return make("lt", self, other)
-
-    def __le__(self, other):
-        return make("le", self, other)
-
-    def __eq__(self, other):
-        return make("eq", self, other)
-
-    def __ne__(self, other):
-        return make("ne", self, other)
 
     def __bool__(self):
         raise Untraceable("a condition on numbers must be torch.where, not if, and, or, max or min")
@@ -109,22 +81,24 @@ class Expr:
 
 
 def unknown(name) -> Untraceable:
-    if name in ACROSS:
+    if name in WHOLE_LAYER:
         return Untraceable(
-            f"the compiled step takes each unit by itself, and {name} is of a whole layer"
+            f"the compiled step takes each unit by itself, and {name} takes a whole layer"
         )
-    known = {"clamp", "silu"} | {call.__name__ for call in CALLS} & set(ROWS) - OPERATORS
+    names = {"clamp", "silu"} | {call.__name__ for call in CALLS} & set(ROWS) - OPERATORS
     return Untraceable(
-        f"the compiled step knows + - * / ** < > <= >=, {', '.join(sorted(known))}; not {name}"
+        f"the compiled step knows + - * / ** < > <= >=, {', '.join(sorted(names))}; not {name}"
     )
 
 
 def call_as_torch(name, call, *args, **kwargs):
-    """`call` of torch's arguments; Untraceable where it does not take them."""
+    """`call` with torch's arguments. Raises Untraceable if it does not take them."""
     try:
         inspect.signature(call).bind(*args, **kwargs)
     except TypeError as reason:
-        raise Untraceable(f"the compiled step knows {name}, but not so called ({reason})") from None
+        raise Untraceable(
+            f"the compiled step knows {name}, but not with these arguments ({reason})"
+        ) from None
     return call(*args, **kwargs)
 
 
@@ -136,7 +110,7 @@ def constant(number) -> Expr:
 
 
 def make(op, *args):
-    """An operation, with what is trivially 0 or 1 folded away."""
+    """A node for an operation; products with 0 or 1 and sums with 0 are simplified."""
     args = tuple(a if isinstance(a, Expr) else constant(a) for a in args)
     const = [a.args[0] if a.op == "const" else None for a in args]
     if op == "mul":
@@ -154,17 +128,17 @@ def make(op, *args):
 # ---- the table -----------------------------------------------------------------------------------
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """A function of numbers, unit by unit and sample by sample.
+    """A function of numbers, applied unit by unit and sample by sample.
 
-    name        by which symbols know it
-    value       the same on tensors: what the plain step computes
-    derivative  (d, y, *arguments) -> the adjoint of each argument in symbols, or None where that is
-                zero everywhere; d is the adjoint of the result y
-    code        in C++ and CUDA, on vectors V; {0}, {1} and {2} are the arguments
-    means       torch's functions that are this operation
-    saved       worth a load on the way back instead of being computed again
+    name          by which symbols refer to it
+    value         the function of tensors, which the plain step calls
+    derivative    (d, y, *arguments) -> the adjoint of each argument in symbols, or None if that is
+                  zero everywhere; d is the adjoint of the result y
+    code          its text in C++ and CUDA, on vectors V; {0}, {1} and {2} are the arguments
+    means         torch's functions that are this operation
+    worth_saving  whether the backward pass loads the value instead of computing it again
 
-    Called with symbols among its arguments it makes a symbol, else it computes its value.
+    Called with a symbol among its arguments it makes a symbol; otherwise it computes its value.
     """
 
     name: str
@@ -181,33 +155,35 @@ class Operation:
 
 
 def lanes(text: str, count: int = 1) -> str:
-    """The code of an operation that `text` says of one number: a, or a, b, c for `count` of them.
+    """The code of an operation whose `text` is about single numbers: a, b and c, the first `count`.
 
-    products.h and block.cuh define `each`; C++ turns it into the machine's own vector operations
-    where it has them.
+    products.h and block.cuh define `each`, and the C++ compiler turns it into the machine's own
+    vector operations where there are any.
     """
     names = "abc"[:count]
-    places = ", ".join(f"{{{i}}}" for i in range(count))
+    slots = ", ".join(f"{{{i}}}" for i in range(count))
     parameters = ", ".join(f"real {name}" for name in names)
-    return f"each([]({parameters}) -> real {{{{ return {text}; }}}}, {places})"
+    return f"each([]({parameters}) -> real {{{{ return {text}; }}}}, {slots})"
 
 
 def _op(name):
-    """A row by name, for derivatives that need another operation."""
+    """An operation by name, for derivatives that need another one."""
     return lambda *args: make(name, *args)
 
 
-def _comparison(name, sign, value):
+def _comparison(name, symbol, value):
     methods = (value, getattr(torch.Tensor, name))
-    return Operation(name, value, lambda d, y, a, b: (None, None), lanes(f"a {sign} b", 2), methods)
+    return Operation(
+        name, value, lambda d, y, a, b: (None, None), lanes(f"a {symbol} b", 2), methods
+    )
 
 
 def _power_derivative(d, y, a, p):
     by_a = d * (p * power(a, p.args[0] - 1 if p.op == "const" else p - 1))
     if p.op == "const":
         return by_a, None
-    silent = make("eq", a, 0) * make("ge", p, 0)  # 0 ** p, which is flat in p
-    return by_a, make("where", silent, 0, d * (y * make("log", a)))
+    flat = make("eq", a, 0) * make("ge", p, 0)  # 0 ** p does not depend on p > 0
+    return by_a, make("where", flat, 0, d * (y * make("log", a)))
 
 
 T, F = torch.Tensor, functional
@@ -297,7 +273,7 @@ TABLE = (
         lanes("a > 0 ? real(1) : a < 0 ? real(-1) : a"),
         (torch.sign, T.sign),
     ),
-    # NaN stays NaN: a network that diverged must not be hidden by a bound
+    # NaN stays NaN, since a bound must not hide that a network has diverged
     Operation(
         "maximum",
         torch.maximum,
@@ -336,7 +312,7 @@ TABLE = (
     _comparison("le", "<=", torch.le),
     _comparison("eq", "==", torch.eq),
     _comparison("ne", "!=", torch.ne),
-    # what derivatives need: the share of the gradient that the larger of two numbers gets
+    # for derivatives: the share of the gradient that a has as the larger of two numbers
     Operation(
         "share",
         lambda a, b: ((a > b).to(a.dtype) + (a >= b).to(a.dtype)) / 2,
@@ -349,7 +325,7 @@ TABLE = (
         lambda d, y, a: (None,),
         "v_positive({0})",
     ),
-    # s, which each model has chosen: relu where RELU holds, else tanh; its value is networks.forward's
+    # s, of which each model has its own: relu if RELU holds, else tanh; networks.forward has its value
     Operation(
         "s",
         None,
@@ -391,7 +367,7 @@ def _not_in_place(name, input, inplace):
 
 
 def _softplus(input, beta=1.0, threshold=20.0):
-    if threshold < 15:  # from there on a float sees no difference
+    if threshold < 15:  # from 15 on it makes no difference to a float
         raise Untraceable(f"softplus must have a threshold of at least 15, got {threshold}")
     return make("softplus", input) if beta == 1 else make("softplus", input * beta) / beta
 
@@ -409,46 +385,42 @@ def where(condition, input, other):
 
 
 def power(input, exponent):
-    """input ** exponent, the usual whole powers as products."""
+    """input ** exponent; whole exponents up to 3 are products."""
     if isinstance(exponent, Expr):
         return make("pow", input, exponent)
     exponent = float(exponent)
     if exponent == 0.5:
         return make("sqrt", input)
     if exponent in (1, 2, 3):
-        whole = input
+        product = input
         for _ in range(int(exponent) - 1):
-            whole = make("mul", whole, input)
-        return whole
+            product = make("mul", product, input)
+        return product
     return make("pow", input, exponent) if exponent else constant(1)
-
-
-def _mul(input, other):
-    return make("mul", input, other)
-
-
-def _div(input, other):
-    return make("div", input, other)
 
 
 def _square(input):
     return power(input, 2)
 
 
+def _binary(name):
+    return lambda input, other: make(name, input, other)
+
+
 def _arguments(row):
-    """The operation's call with torch's names of its arguments."""
+    """The operation as a function whose arguments have torch's names."""
     if "{1}" in row.code:
-        return lambda input, other: make(row.name, input, other)
+        return _binary(row.name)
     return lambda input: make(row.name, input)
 
 
-# torch's function -> what it is in symbols
+# torch's function -> the same on symbols
 CALLS: dict[Any, Callable] = {
     **{function: _arguments(row) for row in TABLE for function in row.means},
     **dict.fromkeys((torch.add, T.add), _add),
     **dict.fromkeys((torch.sub, T.sub, torch.subtract), _sub),
-    **dict.fromkeys((torch.mul, T.mul, torch.multiply), _mul),
-    **dict.fromkeys((torch.div, T.div, torch.true_divide), _div),
+    **dict.fromkeys((torch.mul, T.mul, torch.multiply), _binary("mul")),
+    **dict.fromkeys((torch.div, T.div, torch.true_divide), _binary("div")),
     **dict.fromkeys((torch.rsub, T.__rsub__), lambda input, other: make("sub", other, input)),
     T.__rtruediv__: lambda input, other: make("div", other, input),
     F.relu: _relu,
@@ -461,22 +433,24 @@ CALLS: dict[Any, Callable] = {
     **dict.fromkeys((torch.square, T.square), _square),
 }
 OPERATORS = {"add", "sub", "mul", "div", "neg", "gt", "ge", "lt", "le", "eq", "ne"}
-ACROSS = {
-    "shape", "size", "mean", "sum", "var", "std", "norm", "softmax", "log_softmax", "cumsum",
-    "matmul", "linear", "layer_norm", "batch_norm", "group_norm", "rms_norm", "amax", "amin", "max", "min",
-}  # fmt: skip
+# functions of a whole layer, which no compiled step has
+WHOLE_LAYER = set(
+    "shape size mean sum var std norm softmax log_softmax cumsum matmul linear layer_norm batch_norm"
+    " group_norm rms_norm amax amin max min".split()
+)
 
 
 def nonlinearity(cell) -> Callable:
-    """The function s of a cell with one nonlinearity, on tensors and on symbols.
+    """The function s of a cell that has one nonlinearity, on tensors and on symbols.
 
-    ValueError where the name is neither a row's nor a function of torch.nn.functional.
+    Raises ValueError for a name that is neither an operation here nor a function of
+    torch.nn.functional.
     """
     (name,) = cell.nonlinearities
-    found = ROWS.get(name) or getattr(functional, name, None)
-    if not callable(found) or isinstance(found, Operation) and found.value is None:
+    function = ROWS.get(name) or getattr(functional, name, None)
+    if not callable(function) or isinstance(function, Operation) and function.value is None:
         raise ValueError(
             f"The nonlinearity of {cell.__name__} must be an operation of rnnkit/native/ops.py or a"
             f" function of torch.nn.functional, got {name!r}. Check the spelling."
         )
-    return found
+    return function

@@ -1,8 +1,7 @@
-"""From a cell's Python equations to the C++ or CUDA of its forward and backward step: plan.py's
-plan, printed.
+"""Prints the plan of a cell's step (plan.py) as C++ or CUDA, forward and backward.
 
-So a user's own cell is compiled from the very lines that define it, and no derivative is written by
-hand.
+So a user's own cell is compiled from the very lines that define it, and nobody writes a derivative
+by hand.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ __all__ = ["Untraceable", "trace"]
 
 @dataclass(frozen=True)
 class Language:
-    """How the units x batch are walked: on a processor, and by the threads of a block."""
+    """How a loop over units x batch is written: for a processor, and for the threads of a block."""
 
     extent: str
     loop: str
@@ -42,9 +41,9 @@ LANGUAGES = {
 }
 
 
-def pointer(place) -> str:
-    """Where a cell's numbers lie, as a member of Cell in step.cpp and step.cu."""
-    name, k = place
+def pointer(target) -> str:
+    """Where a cell's numbers are in memory, as a member of Cell in step.cpp and step.cu."""
+    name, k = target
     if name in ("pre", "d_pre"):
         return f"c.{name} + {k} * n"
     return f"c.{name}" if name in ("x", "d_x", "up", "d_up", "d_arg") else f"c.{name}[{k}]"
@@ -53,13 +52,13 @@ def pointer(place) -> str:
 class Printer:
     """Prints a loop's expressions as statements, each shared node once."""
 
-    def __init__(self, language: Language, known):
-        self.language, self.in_memory, self.lines, self.names = language, known, [], {}
+    def __init__(self, language: Language, in_memory):
+        self.language, self.in_memory, self.lines, self.names = language, in_memory, [], {}
 
-    def load(self, place) -> str:
-        if place[0] == "d_up":
+    def load(self, target) -> str:
+        if target[0] == "d_up":
             return self.language.error_from_above
-        return f"load({pointer(place)} + j)"
+        return f"load({pointer(target)} + j)"
 
     def name(self, e) -> str:
         if id(e) in self.names:
@@ -87,7 +86,7 @@ def print_loop(loop: Loop, language: Language) -> str:
 
 
 def print_step(step, language: Language) -> str:
-    """One step of a plan."""
+    """One step of a plan as text."""
     if isinstance(step, Loop):
         return print_loop(step, language)
     run = f"c, {step.first}, {step.count}"
@@ -101,8 +100,8 @@ def print_step(step, language: Language) -> str:
 
 
 def trace(cell, language="c++") -> str:
-    """`cell` in C++ or CUDA (the text of cell.inc). Raises Untraceable, with the reason, where its
-    equations use an operation not known here.
+    """`cell` in C++ or CUDA: the text of cell.inc. Raises Untraceable, with the reason, if its
+    equations use an operation that is not in native/ops.py.
     """
     how = LANGUAGES[language]
     if not cell.maps:
