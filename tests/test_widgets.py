@@ -99,7 +99,7 @@ def test_drawing_leaves_the_readers_own_settings_alone():
 def test_where_nobody_answers_there_is_one_picture_and_no_control():
     made = panel()
     data, metadata = made._repr_mimebundle_()
-    assert set(data) == {"image/png", "text/plain"} and made.made == {}
+    assert set(data) == {"image/png", "text/plain"} and made.live == {}
     assert metadata["image/png"]["alt"] == f"line of height 1. {STILL}"
 
 
@@ -126,14 +126,14 @@ def test_a_move_draws_another_picture_and_says_another_sentence(watched):
     made = panel()
     made.make()
     before = made.picture.png
-    made.made["height"].value = 3
+    made.live["height"].value = 3
     assert made.picture.png not in (before, b"") and made.picture.sentence == "line of height 3."
 
 
 def test_every_control_has_a_label_and_an_explanation(watched):
     made = panel()
     made.make()
-    assert [(c.description, bool(c.tooltip)) for c in made.made.values()] == [
+    assert [(c.description, bool(c.tooltip)) for c in made.live.values()] == [
         ("height", True),
         ("kind", True),
     ]
@@ -142,7 +142,7 @@ def test_every_control_has_a_label_and_an_explanation(watched):
 def test_what_cannot_be_drawn_is_said_on_the_page(watched):
     made = panel()
     made.make()
-    made.made["height"].value = 5
+    made.live["height"].value = 5
     assert made.picture.sentence == "This cannot be drawn: too high"
 
 
@@ -151,7 +151,7 @@ def test_a_page_that_turns_dark_is_drawn_dark(watched):
     made.make()
     made.picture.background = "#111111"
     assert made.last.get_facecolor()[:3] == matplotlib.colors.to_rgb("#111111")
-    Panel.seen = "#ffffff"
+    Panel.last_background = "#ffffff"
 
 
 def test_a_click_is_heard_in_the_axes_own_numbers(watched):
@@ -160,8 +160,8 @@ def test_a_click_is_heard_in_the_axes_own_numbers(watched):
     made.make()
     ax = made.last.axes[0]
     pixels = ax.transData.transform((0.25, 0.5)) / made.last.bbox.size
-    made._heard({"click": [pixels[0], 1 - pixels[1]]})  # the page counts from the top
-    made._heard({"click": [0.001, 0.001]})  # beside the axes
+    made._receive({"click": [pixels[0], 1 - pixels[1]]})  # the page counts from the top
+    made._receive({"click": [0.001, 0.001]})  # beside the axes
     assert heard == [pytest.approx((0.25, 0.5))]
 
 
@@ -169,7 +169,7 @@ def test_a_button_is_pressed_with_its_panel(watched):
     pressed = []
     made = Panel(lambda figure, theme: "still.", {"go": button("go", pressed.append)})
     made.make()
-    made.made["go"].click()
+    made.live["go"].click()
     assert pressed == [made]
 
 
@@ -190,7 +190,7 @@ def work(until):
 
     async def loop():
         made.make()
-        made.made["nothing"] = None  # somebody looks
+        made.live["nothing"] = None  # somebody looks
         await until(made, seen, ended)
 
     asyncio.run(loop())
@@ -253,7 +253,7 @@ def test_moves_heard_on_another_thread_are_drawn_on_the_first(watched):
         made = Panel(noting, {"height": slider("height", 0, 5, 1)})
         made.make()
         await asyncio.to_thread(
-            lambda: [setattr(made.made["height"], "value", k) for k in (2, 3, 4)]
+            lambda: [setattr(made.live["height"], "value", k) for k in (2, 3, 4)]
         )
         await asyncio.sleep(0.05)
 
@@ -271,7 +271,7 @@ def test_moves_that_come_together_are_drawn_once(watched):
         )
         made.make()
         for k in (2, 3, 4):
-            made.made["height"].value = k
+            made.live["height"].value = k
         await asyncio.sleep(0.05)
 
     asyncio.run(loop())

@@ -15,7 +15,7 @@ VALUES = {
     "recurrent_scale": 0.7,
     "forget_bias": 2.0,
     "nonlinearity": "its own",
-    "shown": "impulse",
+    "presentation": "impulse",
 }
 
 
@@ -98,19 +98,19 @@ def test_a_gradient_that_vanished_or_burst_stays_on_the_axis():
 def test_the_sliders_are_named_after_the_cells_gates():
     panel = widget("inside_a_cell")
     panel.make()
-    assert [panel.made[f"bias_{k}"].description for k in range(3)] == [
+    assert [panel.live[f"bias_{k}"].description for k in range(3)] == [
         "bias of r",
         "bias of u",
         "(no gate)",
     ]
-    panel.made["architecture"].value = "lstm"
-    assert [panel.made[f"bias_{k}"].description for k in range(3)] == [
+    panel.live["architecture"].value = "lstm"
+    assert [panel.live[f"bias_{k}"].description for k in range(3)] == [
         "bias of i",
         "bias of f",
         "bias of o",
     ]
-    panel.made["architecture"].value = "rnn"
-    assert all(panel.made[f"bias_{k}"].disabled for k in range(3))
+    panel.live["architecture"].value = "rnn"
+    assert all(panel.live[f"bias_{k}"].disabled for k in range(3))
 
 
 # --- the tuner thinks ---
@@ -122,7 +122,7 @@ def test_the_line_and_the_band_are_the_tuners_posterior():
     figure, _ = drawn(
         tuner_thinks,
         problem="wave",
-        **{name: panel.state[name] for name in ("points", "losses", "asked")},
+        **{name: panel.state[name] for name in ("points", "losses", "next_point")},
     )
     tuner = GPTuner(tuner_thinks.problems()["wave"].space, 0, round_size=tuner_thinks.FIRST)
     tuner.observe([{"x": x} for (x,) in points], losses)
@@ -170,7 +170,7 @@ def test_what_is_asked_for_is_what_the_tuner_suggests():
     panel = tuner_thinks.widget("hills", 8)
     space = tuner_thinks.problems()["hills"].space
     tuner = GPTuner(space, 0, round_size=tuner_thinks.FIRST)
-    for k, values in enumerate((*panel.state["points"], panel.state["asked"])):
+    for k, values in enumerate((*panel.state["points"], panel.state["next_point"])):
         assert list(values) == space.values(tuner.suggest(1, start=k)[0])
         tuner.observe([space.point(values)], [tuner_thinks._hills(space.point(values))])
 
@@ -207,7 +207,9 @@ def test_a_trial_of_a_network_is_a_trial_of_its_study():
 
 def test_a_diverged_trial_is_a_cross_and_is_counted():
     points, losses = ((0.1,), (0.3,), (0.5,), (0.7,), (0.99,)), (0.5, 0.1, 0.2, 0.3, math.nan)
-    figure, sentence = drawn(tuner_thinks, problem="wave", points=points, losses=losses, asked=None)
+    figure, sentence = drawn(
+        tuner_thinks, problem="wave", points=points, losses=losses, next_point=None
+    )
     assert {"trials", "diverged"} <= {line.get_label() for line in figure.axes[0].lines}
     assert sentence.startswith("5 trials, 1 of them diverged; the best: loss 0.1 at x 0.3.")
 
@@ -215,7 +217,7 @@ def test_a_diverged_trial_is_a_cross_and_is_counted():
 def test_the_hidden_curve_goes_through_the_trials():
     panel = tuner_thinks.widget("wave", 6)
     state = {name: panel.state[name] for name in ("points", "losses")}
-    figure, _ = drawn(tuner_thinks, problem="wave", truth=True, asked=None, **state)
+    figure, _ = drawn(tuner_thinks, problem="wave", truth=True, next_point=None, **state)
     *_, curve = figure.axes[0].lines
     feasible = np.isfinite(state["losses"])
     for (x,), height in zip(
@@ -232,9 +234,9 @@ def test_asking_and_telling_move_the_picture():
         panel.make()
         sentences = [panel.picture.sentence]
         for act in (
-            panel.made["tell"].click,
-            panel.made["ask"].click,
-            lambda: setattr(panel.made["problem"], "value", "hills"),
+            panel.live["tell"].click,
+            panel.live["ask"].click,
+            lambda: setattr(panel.live["problem"], "value", "hills"),
         ):
             act()
             for _ in range(200):  # a move is heard of, then answered, then drawn, each in its turn
@@ -253,7 +255,7 @@ def test_asking_and_telling_move_the_picture():
 
 def test_before_the_first_design_ends_there_is_nothing_to_think():
     figure, sentence = drawn(
-        tuner_thinks, problem="wave", points=((0.5,),), losses=(0.2,), asked=(0.1,)
+        tuner_thinks, problem="wave", points=((0.5,),), losses=(0.2,), next_point=(0.1,)
     )
     assert [line.get_label() for line in figure.axes[0].lines] == [
         "trials",

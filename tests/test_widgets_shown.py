@@ -149,7 +149,7 @@ def test_a_trial_that_diverges_ends_there():
 
 def test_bits_are_those_of_equation_22():
     """By hand, from the share of right labels."""
-    *_, last = memorise_me.looks("rnn", **QUICK, past=())
+    *_, last = memorise_me.states("rnn", **QUICK, past=())
     steps, bits, share = last["curve"][-1]
     study = memorise_me.study_of("rnn", 300, 2)
     count = round(2.0 * study.num_params)
@@ -169,9 +169,9 @@ def test_a_move_makes_another_network_and_keeps_the_curve_in_sight_as_what_it_wa
     monkeypatch.setattr(frame_of_widgets, "someone_answers", lambda: True)
     panel = memorise_me.widget()
     panel.make()
-    for state in memorise_me.looks("gru", **QUICK, past=()):
+    for state in memorise_me.states("gru", **QUICK, past=()):
         panel.state |= state
-    panel.made["architecture"].value = "lstm"
+    panel.live["architecture"].value = "lstm"
     ((cell, name, curve),) = panel.state["past"]
     assert (
         panel.state["curve"] == ()
@@ -185,7 +185,7 @@ def test_a_move_makes_another_network_and_keeps_the_curve_in_sight_as_what_it_wa
 
 
 def test_draws_are_those_of_random_search():
-    found = list(islice(luck_of_the_draw.drawn("rnn", "gru", 1, "tiny", 5), 4))
+    found = list(islice(luck_of_the_draw.draw_trials("rnn", "gru", 1, "tiny", 5), 4))
     for which, cell in enumerate(("rnn", "gru")):
         study = luck_of_the_draw.study_of(cell, 1, "tiny", 5)
         outcomes = train(study, RandomTuner(study.space, 5).suggest(2), [0, 1])
@@ -224,8 +224,8 @@ def test_a_stored_networks_answers_have_its_stored_error(store):
     """Memory: the mean over the evaluation data, computed here with the widget's own way to run a
     network.
     """
-    opened = stored.opened(store)
-    for study, trial in list(stored.found(opened, "mem_thru").items())[:4]:
+    opened = stored.open_store(store)
+    for study, trial in list(stored.best_trials(opened, "mem_thru").items())[:4]:
         inputs, targets, weights = study.task.held_out(0, "eval")
         x = inputs.transpose(1, 2).flatten(0, 1)
         theta, last = stored.network(opened, study, trial), study.task.steps - 1
@@ -236,8 +236,8 @@ def test_a_stored_networks_answers_have_its_stored_error(store):
 
 def test_a_stored_networks_answers_are_right_as_often_as_stored(store):
     """Parentheses: the share of streams with all counts right."""
-    opened = stored.opened(store)
-    for study, trial in list(stored.found(opened, "parens_counting").items())[:3]:
+    opened = stored.open_store(store)
+    for study, trial in list(stored.best_trials(opened, "parens_counting").items())[:3]:
         inputs, targets, weights = study.task.held_out(0, "eval")
         symbols = inputs.permute(1, 0, 3, 2).flatten(1, 2).long()
         x = torch.zeros(study.task.steps, symbols.shape[1], study.task.n_in).scatter_(
@@ -252,9 +252,9 @@ def test_a_stored_networks_answers_are_right_as_often_as_stored(store):
 
 
 def test_the_best_trial_of_each_search_is_taken(store):
-    opened = stored.opened(store)
+    opened = stored.open_store(store)
     frame = opened.frame()
-    for study, trial in stored.found(opened, "parens_counting").items():
+    for study, trial in stored.best_trials(opened, "parens_counting").items():
         assert trial.valid_loss == frame[frame.study == study.key].valid_loss.min()
 
 
@@ -263,12 +263,12 @@ def test_a_store_without_the_task_says_so(tmp_path, store):
         TrialStore(tmp_path / "empty.sqlite") as empty,
         pytest.raises(StoreError, match="no feasible trial of mem_thru"),
     ):
-        stored.found(empty, "mem_thru")
+        stored.best_trials(empty, "mem_thru")
 
 
 def test_a_network_that_takes_long_to_train_again_is_not(store, monkeypatch):
-    opened = stored.opened(store)
-    study, trial = next(iter(stored.found(opened, "mem_thru").items()))
+    opened = stored.open_store(store)
+    study, trial = next(iter(stored.best_trials(opened, "mem_thru").items()))
     monkeypatch.setattr(opened.shelf, "load", lambda key: (_ for _ in ()).throw(StoreError("none")))
     slow = trial.copy()
     slow["seconds"] = 1000.0
@@ -324,7 +324,7 @@ def test_the_truth_is_what_a_plain_loop_counts(panels):
     task = panel.state["networks"][shown][0].task
     for seed in range(5):
         text = "".join(random.Random(seed).choices("()[]ab", k=task.steps))
-        symbols, truth, p, remark = panel.state["answered"](shown, text)
+        symbols, truth, p, remark = panel.state["reading_of"](shown, text)
         assert symbols == list(text) and (not remark or "forgets" in remark)
         assert truth.T.tolist() == [open_counts(text, pair, task.cap) for pair in ("()", "[]")]
         np.testing.assert_allclose(p.sum(-1), 1, rtol=1e-5)
@@ -334,16 +334,16 @@ def test_a_longer_text_is_read_from_where_a_stream_would_begin(panels):
     panel = panels["read_the_stack"]
     shown = next(name for name in panel.state["networks"] if name.startswith("parentheses"))
     steps = panel.state["networks"][shown][0].task.steps
-    symbols, *_, remark = panel.state["answered"](shown, "(" * 5 + "a" * steps)
+    symbols, *_, remark = panel.state["reading_of"](shown, "(" * 5 + "a" * steps)
     assert symbols == ["a"] * steps
-    assert f"reads {steps} symbols: the first 5 of yours are left out" in remark
+    assert f"reads {steps} symbols, so the first 5 of yours are left out" in remark
 
 
 def test_what_the_task_cannot_count_is_not_called_the_truth(panels):
     panel = panels["read_the_stack"]
     shown = next(name for name in panel.state["networks"] if name.startswith("parentheses"))
     cap = panel.state["networks"][shown][0].task.cap
-    _, sentence = drawn(panel, shown=shown, typed="(" * (cap + 2))
+    _, sentence = drawn(panel, label=shown, entry="(" * (cap + 2))
     assert f"by the rule of the task: () {cap} (" in sentence
     assert f"Of (, {cap + 2} are open, but the task counts to {cap}" in sentence
 
@@ -351,7 +351,7 @@ def test_what_the_task_cannot_count_is_not_called_the_truth(panels):
 def test_a_letter_that_the_network_does_not_know_is_named(panels):
     panel = panels["read_the_stack"]
     shown = next(name for name in panel.state["networks"] if name.startswith("parentheses"))
-    symbols, *_, remark = panel.state["answered"](shown, "(z")
+    symbols, *_, remark = panel.state["reading_of"](shown, "(z")
     assert f"it reads z as {symbols[1]}." in remark
 
 
@@ -362,7 +362,7 @@ def test_a_letter_that_the_network_does_not_know_is_named(panels):
 def test_a_sum_is_read_however_it_is_spaced(panels, typed, problem, answer):
     panel = panels["read_the_stack"]
     shown = next(name for name in panel.state["networks"] if name.startswith("addition"))
-    _, sentence = drawn(panel, shown=shown, typed=typed)
+    _, sentence = drawn(panel, label=shown, entry=typed)
     assert sentence.startswith(problem) and re.search(
         rf"right\.$|: {re.escape(answer)} it is", sentence
     )
@@ -372,7 +372,7 @@ def test_a_sum_is_read_however_it_is_spaced(panels, typed, problem, answer):
 def test_what_is_no_sum_is_answered_with_one_that_is(panels, typed):
     panel = panels["read_the_stack"]
     shown = next(name for name in panel.state["networks"] if name.startswith("addition"))
-    assert drawn(panel, shown=shown, typed=typed)[1].startswith(
+    assert drawn(panel, label=shown, entry=typed)[1].startswith(
         "Type two whole numbers from -9 to 9"
     )
 
@@ -382,7 +382,7 @@ def test_what_is_no_sum_is_answered_with_one_that_is(panels, typed):
 
 def test_trials_are_ranked_by_what_the_tuner_minimises(panels):
     frame = panels["trials_explorer"].state["frame"]
-    part = trials_explorer.chosen(frame, "mem_thru", ("gru", "lstm"), (1,), 0)
+    part = trials_explorer.select(frame, "mem_thru", ("gru", "lstm"), (1,), 0)
     assert set(part.architecture) == {"gru", "lstm"} and set(part.n_layers) == {1}
     assert part.valid_loss.dropna().is_monotonic_increasing
 
@@ -398,14 +398,14 @@ def of_task(panel):
     """All trials of a panel's task, the best first."""
     values = panel.values | everything(panel)
     names = ("frame", "task", "cells", "depths", "size")
-    return trials_explorer.chosen(*(values[name] for name in names))
+    return trials_explorer.select(*(values[name] for name in names))
 
 
 def test_it_opens_on_one_search_alone(panels):
     panel = panels["trials_explorer"]
     values = panel.values
     names = ("frame", "task", "cells", "depths", "size", "length")
-    part = trials_explorer.chosen(*(values[name] for name in names))
+    part = trials_explorer.select(*(values[name] for name in names))
     of_one = ["architecture", "n_layers", "max_params", "length"]
     sizes = values["frame"][values["frame"].task_type == values["task"]].groupby(of_one).size()
     assert len(part) == sizes.max() and len(part[of_one].drop_duplicates()) == 1
@@ -413,12 +413,12 @@ def test_it_opens_on_one_search_alone(panels):
 
 def test_against_the_number_of_parameters_it_shows_all_sizes(panels, explorer):
     frame = panels["trials_explorer"].state["frame"]
-    task = explorer.made["task"].value
+    task = explorer.live["task"].value
     panel = trials_explorer.widget(frame, task, "num_params")
     assert panel.values["size"] == 0
-    explorer.made["size"].value = int(frame[frame.task_type == task].max_params.min())
-    explorer.made["against"].value = "num_params"
-    assert explorer.made["size"].value == 0 and "No such trial" not in explorer.picture.sentence
+    explorer.live["size"].value = int(frame[frame.task_type == task].max_params.min())
+    explorer.live["against"].value = "num_params"
+    assert explorer.live["size"].value == 0 and "No such trial" not in explorer.picture.sentence
 
 
 def test_the_lengths_to_choose_from_are_those_that_were_trained(panels):
@@ -456,30 +456,30 @@ def explorer(store, monkeypatch):
     panel = trials_explorer.widget(store)
     panel.make()
     for name, value in everything(panel).items():
-        if name != "length" or ("any time", "") in panel.made[name].options:
-            panel.made[name].value = value
+        if name != "length" or ("any time", "") in panel.live[name].options:
+            panel.live[name].value = value
     return panel
 
 
 def test_a_click_describes_the_nearest_trial(explorer):
     wanted = of_task(explorer).iloc[6]
-    trials_explorer._clicked(explorer, wanted.hparams["lr_init"] * 1.0001, wanted.score)
-    assert explorer.made["rank"].value == 7
+    trials_explorer._describe_nearest(explorer, wanted.hparams["lr_init"] * 1.0001, wanted.score)
+    assert explorer.live["rank"].value == 7
 
 
 def test_choosing_fewer_trials_shortens_the_ranks(explorer):
-    before = explorer.made["rank"].max
-    explorer.made["cells"].value = ("gru",)
-    assert explorer.made["rank"].max < before and "GRU" in explorer.picture.sentence
+    before = explorer.live["rank"].max
+    explorer.live["cells"].value = ("gru",)
+    assert explorer.live["rank"].max < before and "GRU" in explorer.picture.sentence
 
 
 def test_another_task_opens_on_a_search_of_its_own(explorer):
-    for task in explorer.made["task"].options[::-1]:
-        explorer.made["task"].value = task
+    for task in explorer.live["task"].options[::-1]:
+        explorer.live["task"].value = task
         assert "No such trial" not in explorer.picture.sentence
         first = trials_explorer._first(explorer.state["frame"], task)
-        assert explorer.made["cells"].value == (first.architecture,)
-        assert explorer.made["length"].value == first.length
+        assert explorer.live["cells"].value == (first.architecture,)
+        assert explorer.live["length"].value == first.length
 
 
 def test_an_empty_store_is_refused(panels):

@@ -1,33 +1,35 @@
-"""Pictures that answer when touched: `rk.widget("memorise_me")` in a notebook. Nothing here is
-needed to reproduce the paper.
+"""Interactive pictures for notebooks: `rk.widget("memorise_me")`. Nothing here is needed to
+reproduce the paper.
 
-A widget is a file of this folder, named as it is asked for, with two functions:
+A widget is a file in this folder, with the widget's name, and has two functions:
 
-    def draw(figure, theme, *, units, architecture) -> str: ax = figure.subplots() ax.plot(...)
-        # the picture, a function of what is passed and of nothing else return f"{architecture} with
-        {units} units: error 0.25."      # one sentence: what the picture says, in numbers
+    def draw(figure, theme, *, units, architecture) -> str:
+        ax = figure.subplots()
+        ax.plot(...)  # the picture, which depends on the arguments alone
+        return f"{architecture} with {units} units: error 0.25."  # what it shows, in a sentence
 
-    def widget(units=32): controls = {                                                  # the names
-        of draw's arguments
+    def widget(units=32):
+        controls = {  # the names are those of draw's arguments
             "architecture": choice("cell", ("rnn", "gru"), tip="Which equations"),
             "units": slider("units", 16, 96, units, tip="Numbers in the state"),
         }
         return Panel(draw, controls)
 
-The sentence stands below the picture, is its text for those who cannot see it, and is what the
-browser's tests wait for; give it the numbers that a move changes. `figure` has no automatic layout,
-which costs half of a redraw: place panels with `figure.subplots(..., gridspec_kw=...)` or
-`figure.subplots_adjust`. `theme` (theme.py) has the colours that are legible on the reader's
-background, light or dark: `theme.ink`, `theme.grey`, `theme.pale`, and
-`theme.style_of(architectures)`, the colours, markers and lines of the figures. A move must be
-answered within 0.2 s: prepare what is slow in `widget`, or train with `panel.run` (panel.py), which
-shows progress and can be stopped. State that no control holds, such as a curve that grows, goes
-into `Panel(draw, controls, state={"curve": ()})` and is changed by `panel.set(curve=...)`. A button
-is `button("train", press)`: `press(panel)` is called. `Panel(..., clicked=function)` hears of
-clicks into the picture, in data coordinates.
+The sentence is shown below the picture, replaces it for readers who cannot see it, and is what the
+browser's tests wait for; it should contain the numbers that a move changes. `figure` has no
+automatic layout, which would take half of the time of a redraw: place axes with
+`figure.subplots(..., gridspec_kw=...)` or `figure.subplots_adjust`. `theme` (theme.py) has colours
+that are legible on the reader's background, light or dark: `theme.ink`, `theme.grey`, `theme.pale`,
+and `theme.style_of(architectures)`, the colours, markers and lines of the figures.
 
-Where nobody can answer (papermill, nbval, a page on GitHub) the same `draw` gives one static
-picture of the controls' first values; no control is made there. Then add the widget's name to
+A move must be answered within 0.2 s: prepare what is slow in `widget`, or train with `panel.run`
+(panel.py), which shows progress and can be stopped. State that no control holds, such as a growing
+curve, goes into `Panel(draw, controls, state={"curve": ()})` and is changed by
+`panel.set(curve=...)`. A button is `button("train", press)`, which calls `press(panel)`.
+`Panel(..., clicked=function)` calls the function on clicks into the picture, with data coordinates.
+
+Where nobody can move a control (papermill, nbval, a page on GitHub), the same `draw` makes one
+static picture with the first values, and no control is made. To finish a new widget, add its name to
 WIDGETS below, and a test that moves it to tests/browser/test_widgets_in_browser.py.
 """
 
@@ -76,8 +78,8 @@ __all__ = [
 
 
 def widget(name: str, **settings):
-    """The widget of that name, shown by being a cell's last line; `settings` are those of its
-    module. ValueError for another name.
+    """The widget of that name, which is shown if it is the last line of a notebook's cell.
+    `settings` are the arguments of its own `widget` function. Raises ValueError for another name.
     """
     name = resolve_name("widget", name, WIDGETS)
     return importlib.import_module(f"rnnkit.widgets.{name}").widget(**settings)

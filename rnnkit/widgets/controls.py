@@ -1,4 +1,6 @@
-"""What a reader can move. A control is data until somebody can move it: a batch run makes none."""
+"""What a reader can move. A control is only data until somebody can move it: a batch run makes no
+ipywidgets.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,9 +20,7 @@ class Control:
     press: Any = None  # of a button: called with the panel
 
     def make(self):
-        """The ipywidgets control, with its label; all of them can be reached and moved with the
-        keyboard.
-        """
+        """The ipywidgets control with its label, which the keyboard can reach and move."""
         import ipywidgets
 
         wide = {"Text": "34em", "Dropdown": "auto", "Button": "7em", "Checkbox": "auto"}.get(
@@ -38,35 +38,33 @@ class Control:
 
 
 def slider(label, low, high, value, step=1, tip="") -> Control:
-    """A slider over numbers from `low` to `high`; whole ones where all of them are whole."""
-    whole = all(isinstance(x, int) for x in (low, high, value, step))
+    """A slider over numbers from `low` to `high`, which are integers if all arguments are."""
+    integers = all(isinstance(x, int) for x in (low, high, value, step))
     limits = {"min": low, "max": high, "step": step}
     return Control(
-        "IntSlider" if whole else "FloatSlider",
+        "IntSlider" if integers else "FloatSlider",
         value,
         label,
         tip,
-        limits | ({} if whole else {"readout_format": ".2f"}),
+        limits | ({} if integers else {"readout_format": ".2f"}),
     )
 
 
 def log_slider(label, values, value, tip="") -> Control:
-    """A slider over some values in their order, such as 300, 1K, 3K: (shown, value) pairs or
-    values.
-    """
+    """A slider over a list of values, such as 300, 1K, 3K, given as values or (text, value) pairs."""
     return Control("SelectionSlider", value, label, tip, {"options": list(values)})
 
 
 def choice(label, options, value=None, tip="") -> Control:
-    """One of some: (shown, value) pairs or values. The first one, if no `value` is named."""
+    """A menu of values, given as values or (text, value) pairs; by default, the first is chosen."""
     options = list(options)
     first = options[0][1] if isinstance(options[0], tuple) else options[0]
     return Control("Dropdown", first if value is None else value, label, tip, {"options": options})
 
 
 def many(label, options, value=None, tip="") -> Control:
-    """Any number of some; all of them, if no `value` is named. Ctrl or Shift with arrow keys or
-    clicks chooses several.
+    """A list from which any number of values can be chosen, with Ctrl or Shift and arrow keys or
+    clicks; by default, all are chosen.
     """
     options = list(options)
     values = tuple(o[1] if isinstance(o, tuple) else o for o in options)
@@ -85,10 +83,10 @@ def toggle(label, value=False, tip="") -> Control:
 
 
 def text(label, value="", tip="") -> Control:
-    """A line of text, heard with every letter."""
+    """A line of text, which is read at every key."""
     return Control("Text", value, label, tip)
 
 
 def button(label, press, tip="") -> Control:
-    """Something that happens once: `press(panel)`."""
+    """A button, which calls `press(panel)`."""
     return Control("Button", None, label, tip, press=press)

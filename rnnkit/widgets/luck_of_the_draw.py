@@ -1,5 +1,5 @@
-"""Luck of the draw: random hyper-parameters for two cells, and what became of each draw: solved,
-learned something, learned nothing, diverged (section 4, Table 1).
+"""Luck of the draw: random hyper-parameters for two cells, and what became of each draw: it solved
+the task, learned something, learned nothing, or diverged (section 4, Table 1).
 """
 
 import time
@@ -16,24 +16,22 @@ from rnnkit.widgets.controls import button, choice, slider
 from rnnkit.widgets.panel import Panel
 from rnnkit.wording import label_of, layers
 
-SIZE, STEPS = (
-    2_000,
-    {
-        "tiny": (200, 600),
-        "small": (100, 400),
-    },
-)  # parameters, training steps by form: a draw takes .05 to .3 s
-# of the loss that ignores the input: below it the task is solved, or something was learned
+SIZE = 2_000  # parameters
+STEPS = {
+    "tiny": (200, 600),
+    "small": (100, 400),
+}  # range of training steps; a draw takes 0.05-0.3 s
+# shares of the loss of chance: below them the task is solved, or something has been learned
 SOLVED, LEARNED = 0.5, 0.9
-HIGHEST = 2.2  # times that loss: dots above are drawn there
-MOST = 400  # draws of each cell; then it ends by itself
-STILL = 24  # draws of each cell in a picture that nobody moves
+HIGHEST = 2.2  # times the loss of chance: dots above are drawn there
+MOST = 400  # draws per cell, after which it stops
+STILL = 24  # draws per cell in a static picture
 WAITING = "Press draw."
 
 
 def widget(one="gru", other="irnn", depth=1, form="tiny", seed=0) -> Panel:
-    """Parentheses counting in its small forms, small networks and short training: enough to see who
-    fails, not who wins.
+    """Parentheses counting in its small forms, with small networks and short training: enough to see
+    which cell fails, but not which wins.
     """
     cells = [(label_of(cell), cell) for cell in PAPER]
     controls = {
@@ -44,10 +42,10 @@ def widget(one="gru", other="irnn", depth=1, form="tiny", seed=0) -> Panel:
             "to read",
             [("2 x 12 symbols", "tiny"), ("3 x 50 symbols", "small")],
             form,
-            "Streams, and how long they are",
+            "How many streams there are, and how long they are",
         ),
         "draw_more": button(
-            "draw", _press, "Draws hyper-parameters at random and trains, until it is stopped"
+            "draw", _press, "Draws hyper-parameters at random and trains, until you stop it"
         ),
         "again": button("start again", _again, "Forgets all draws"),
     }
@@ -59,7 +57,7 @@ def widget(one="gru", other="irnn", depth=1, form="tiny", seed=0) -> Panel:
         state,
         size=(10, 4.3),
         changed=lambda panel, _: _again(panel, False),
-        still=lambda: {"trials": tuple(islice(drawn(**settings), 2 * STILL)), "note": ""},
+        still=lambda: {"trials": tuple(islice(draw_trials(**settings), 2 * STILL)), "note": ""},
     )
 
 
@@ -76,8 +74,8 @@ def study_of(architecture, depth, form, seed) -> Study:
     )
 
 
-def drawn(one, other, depth, form, seed, start=0):
-    """Trials of the two cells in turn, from number `start` on: (which of the two, loss or nan where
+def draw_trials(one, other, depth, form, seed, start=0):
+    """Trials of the two cells in turn, from number `start` on: (0 or 1 for the cell, loss or NaN if
     it diverged).
     """
     studies = [study_of(cell, depth, form, seed) for cell in (one, other)]
@@ -88,21 +86,21 @@ def drawn(one, other, depth, form, seed, start=0):
             yield which, outcome.eval_loss
 
 
-def looks(trials, seconds=0.2, **settings):
-    """Draws and trains, and yields the state to draw some times a second."""
-    yield {"note": "The training step is being compiled; the first time this takes some seconds."}
+def states(trials, seconds=0.2, **settings):
+    """Draws and trains, and yields the state to be drawn several times per second."""
+    yield {"note": "The training step is being compiled; the first time, this takes a few seconds."}
     trials, since = list(trials), time.monotonic()
-    for trial in drawn(**settings, start=len(trials) // 2):
+    for trial in draw_trials(**settings, start=len(trials) // 2):
         trials.append(trial)
         if trial[0] == 1 and time.monotonic() - since > seconds:
             yield {"trials": tuple(trials), "note": ""}
             since = time.monotonic()
-    yield {"trials": tuple(trials), "note": f"{MOST} draws of each are the end of it."}
+    yield {"trials": tuple(trials), "note": f"It stops after {MOST} draws per cell."}
 
 
 def draw(figure, theme, *, one, other, depth, form, trials, note, seed) -> str:
-    """A cloud of dots for each cell with its median, and what became of its draws."""
-    place = {
+    """A cloud of dots per cell with its median, and what became of its draws."""
+    grid = {
         "width_ratios": [1.6, 1],
         "left": 0.065,
         "right": 0.985,
@@ -110,41 +108,41 @@ def draw(figure, theme, *, one, other, depth, form, trials, note, seed) -> str:
         "top": 0.92,
         "wspace": 0.16,
     }
-    ax, bars = figure.subplots(1, 2, gridspec_kw=place)
+    ax, bars = figure.subplots(1, 2, gridspec_kw=grid)
     studies = [study_of(cell, depth, form, seed) for cell in (one, other)]
     chance, style = studies[0].task.chance(), theme.style_of([one, other])
     names = [f"{label_of(study.architecture)}, {layers(study.n_layers)}" for study in studies]
-    said = []
+    sentences = []
     for k, (study, name) in enumerate(zip(studies, names)):
         losses = np.array([loss for which, loss in trials if which == k])
         counts = outcomes(losses, chance)
         _cloud(ax, theme, k, losses, chance, style[study.architecture])
         _bar(bars, theme, k, counts, style[study.architecture].color)
-        said.append(f"{name}: {_said(counts, losses)}")
+        sentences.append(f"{name}: {_summary(counts, losses)}")
     _frame(ax, theme, chance)
-    both = {"xticks": (0, 1), "xticklabels": names, "xlim": (-0.5, 1.5)}
-    ax.set(**both)
-    bars.set(ylim=(0, 1), yticks=(), title="what became of the draws", **both)
+    axis = {"xticks": (0, 1), "xticklabels": names, "xlim": (-0.5, 1.5)}
+    ax.set(**axis)
+    bars.set(ylim=(0, 1), yticks=(), title="what became of the draws", **axis)
     bars.spines["left"].set_visible(False)
-    return f"{'. '.join(said)}. {note}".rstrip()
+    return f"{'. '.join(sentences)}. {note}".rstrip()
 
 
 def outcomes(losses, chance) -> dict[str, int]:
-    """How many of some losses, NaN where training diverged, are of each kind."""
+    """How many losses, which are NaN if training diverged, are of each kind."""
     good = losses[~np.isnan(losses)]
-    solved, learned = int((good < SOLVED * chance).sum()), int((good < LEARNED * chance).sum())
+    n_solved, n_learned = int((good < SOLVED * chance).sum()), int((good < LEARNED * chance).sum())
     return {
-        "solved": solved,
-        "learned something": learned - solved,
-        "learned nothing": len(good) - learned,
+        "solved": n_solved,
+        "learned something": n_learned - n_solved,
+        "learned nothing": len(good) - n_learned,
         "diverged": len(losses) - len(good),
     }
 
 
 def _cloud(ax, theme, k, losses, chance, style):
-    """A dot for each draw that did not diverge, and their median."""
+    """One dot per draw that did not diverge, and their median."""
     good = losses[~np.isnan(losses)]
-    # even, and the same at each look
+    # evenly spread, and in the same way at each redraw
     spread = (np.modf(np.arange(1, len(good) + 1) * 0.6180339887)[0] - 0.5) * 0.6
     ax.plot(
         k + spread,
@@ -160,13 +158,13 @@ def _cloud(ax, theme, k, losses, chance, style):
 
 
 def _frame(ax, theme, chance):
-    """The losses that a network without any idea and one that solves the task have."""
-    for height, words in ((chance, "ignores\nits input"), (SOLVED * chance, "solved\nbelow")):
+    """The losses of a network that ignores its input and of one that solves the task."""
+    for height, text in ((chance, "ignores\nits input"), (SOLVED * chance, "solved\nbelow")):
         ax.axhline(height, color=theme.grey, linestyle=(0, (6, 2)), linewidth=1.4, zorder=0)
         ax.text(
             0.5,
             height,
-            words,
+            text,
             color=theme.grey,
             fontsize=11,
             ha="center",
@@ -178,11 +176,11 @@ def _frame(ax, theme, chance):
 
 
 def _bar(ax, theme, k, counts, color):
-    """One column, cut into the outcomes, each with its count; solved is full, what diverged is
-    hatched, so that no colour is needed to tell them.
+    """One column, divided into the outcomes with their counts. Solved draws are solid and diverged
+    ones hatched, so that they can be distinguished without colour.
     """
     total, height = sum(counts.values()), 0.0
-    looks = {
+    states = {
         "solved": {"color": color, "linewidth": 0},
         "learned something": {"color": color, "alpha": 0.35, "linewidth": 0},
         "learned nothing": {"color": theme.pale, "linewidth": 0},
@@ -196,7 +194,7 @@ def _bar(ax, theme, k, counts, color):
     for name, number in counts.items():
         if number:
             share = number / total
-            ax.bar(k, share, bottom=height, width=0.84, **looks[name])
+            ax.bar(k, share, bottom=height, width=0.84, **states[name])
             ax.text(
                 k,
                 height + share / 2,
@@ -210,16 +208,16 @@ def _bar(ax, theme, k, counts, color):
             height += share
 
 
-def _said(counts, losses) -> str:
-    """The counts in words."""
+def _summary(counts, losses) -> str:
+    """The counts as a sentence."""
     total = len(losses)
     if not total:
         return "no draw yet"
     low, high = wilson(counts["solved"], total)
-    rest = ", ".join(f"{number} {name}" for name, number in counts.items() if name != "solved")
+    others = ", ".join(f"{number} {name}" for name, number in counts.items() if name != "solved")
     return (
         f"{counts['solved']} of {total} draws solved the task (with 95 % confidence"
-        f" {100 * low:.0f} to {100 * high:.0f} %), {rest}"
+        f" {100 * low:.0f} to {100 * high:.0f} %), {others}"
     ).replace("learned nothing", "nothing")
 
 
@@ -230,14 +228,14 @@ def _press(panel):
     settings = {
         name: panel.values[name] for name in ("one", "other", "depth", "form", "seed", "trials")
     }
-    panel.made["draw_more"].description = "stop"
+    panel.live["draw_more"].description = "stop"
     panel.run(
-        looks(**settings), done=lambda: setattr(panel.made["draw_more"], "description", "draw")
+        states(**settings), done=lambda: setattr(panel.live["draw_more"], "description", "draw")
     )
 
 
 def _again(panel, redraw=True):
-    """Other cells are another lottery."""
+    """Forgets all draws, since other cells are another lottery."""
     panel.stop()
     panel.state |= {"trials": (), "note": WAITING}
     if redraw:

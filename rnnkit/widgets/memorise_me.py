@@ -1,5 +1,5 @@
-"""Memorise me: a network learns random labels by heart while you look, and its bits are counted
-(section 2.1).
+"""Memorise me: a network learns random labels by heart while you watch, and its stored bits are
+counted (section 2.1).
 """
 
 from collections import deque
@@ -14,16 +14,14 @@ from rnnkit.widgets.panel import Panel
 from rnnkit.wording import label_of
 
 SIZES, STEPS = (300, 1_000, 3_000, 10_000), (5_000, 20_000, 80_000)
-PAST = 5  # earlier curves that stay in sight
-WAITING, COMPILING = (
-    "Press train.",
-    "The training step is being compiled; the first time this takes some seconds.",
-)
+PAST = 5  # earlier curves that stay visible
+WAITING = "Press train."
+COMPILING = "The training step is being compiled; the first time, this takes a few seconds."
 
 
 def widget(architecture="rnn", max_params=1_000, labels=3.0, unroll=5, train_steps=20_000) -> Panel:
-    """`labels` for each parameter to learn by heart; `max_params` one of SIZES, `train_steps` one
-    of STEPS.
+    """`labels` are the labels per parameter to learn by heart; `max_params` is one of SIZES and
+    `train_steps` one of STEPS.
     """
     cells = [cell for cell in PAPER if cell_of(cell).min_layers == 1]
     controls = {
@@ -34,18 +32,18 @@ def widget(architecture="rnn", max_params=1_000, labels=3.0, unroll=5, train_ste
             "parameters",
             [(short(size), size) for size in SIZES],
             max_params,
-            "The most that the network may have",
+            "The budget of the network",
         ),
         "labels": slider(
-            "labels a parameter",
+            "labels per parameter",
             0.5,
             8.0,
             labels,
             0.5,
-            "Random labels to learn by heart, for each parameter",
+            "Random labels to learn by heart, per parameter",
         ),
         "unroll": slider(
-            "time steps", 1, 12, unroll, 1, "Steps from the first sight of the input to the answer"
+            "time steps", 1, 12, unroll, 1, "Steps from the first input to the answer"
         ),
         "train_steps": log_slider(
             "training steps",
@@ -66,10 +64,10 @@ def widget(architecture="rnn", max_params=1_000, labels=3.0, unroll=5, train_ste
     return Panel(
         draw,
         controls,
-        {"curve": (), "past": (), "note": WAITING, "what": ()},
+        {"curve": (), "past": (), "note": WAITING, "network_name": ()},
         size=(10, 4.2),
-        changed=_changed,
-        still=lambda: deque(looks(**settings, past=()), maxlen=1)[0],
+        changed=_start_again,
+        still=lambda: deque(states(**settings, past=()), maxlen=1)[0],
     )
 
 
@@ -78,34 +76,43 @@ def study_of(architecture, max_params, unroll) -> Study:
 
 
 def hparams_of(study, labels, train_steps) -> dict:
-    """The usual hyper-parameters of a study, with so many labels per parameter and so many training
-    steps.
-    """
+    """The usual hyper-parameters of a study, with these labels per parameter and training steps."""
     return study.space.usual_point() | {"samples_per_param": labels, "train_steps": train_steps}
 
 
-def looks(architecture, max_params, labels, unroll, train_steps, past):
-    """Trains, and yields the state to draw: the curve so far, (training steps, bits per parameter,
-    share of right labels) at each look.
+def states(architecture, max_params, labels, unroll, train_steps, past):
+    """Trains, and yields the state to be drawn: the curve so far, with (training steps, bits per
+    parameter, share of right labels) at each look.
     """
     name = f"{label_of(architecture)}, {short(max_params)}, {labels:g} labels"
-    yield {"curve": (), "past": past, "what": (architecture, name), "note": COMPILING}
+    yield {"curve": (), "past": past, "network_name": (architecture, name), "note": COMPILING}
     study, curve = study_of(architecture, max_params, unroll), []
-    for seen in watch(study, hparams_of(study, labels, train_steps)):
-        if seen["infeasible"]:
-            yield {"note": f"It diverged at step {seen['steps']:,}."}
+    for look in watch(study, hparams_of(study, labels, train_steps)):
+        if look["infeasible"]:
+            yield {"note": f"It diverged at step {look['steps']:,}."}
             return
-        curve.append((seen["steps"], -seen["valid_loss"] / study.num_params, seen["accuracy"]))
+        curve.append((look["steps"], -look["valid_loss"] / study.num_params, look["accuracy"]))
         yield {"curve": tuple(curve), "note": ""}
 
 
 def draw(
-    figure, theme, *, architecture, max_params, labels, unroll, train_steps, curve, past, note, what
+    figure,
+    theme,
+    *,
+    architecture,
+    max_params,
+    labels,
+    unroll,
+    train_steps,
+    curve,
+    past,
+    note,
+    network_name,
 ) -> str:
-    """Bits per parameter and the share of right labels while one network trains; earlier ones are
-    pale.
+    """Bits per parameter and the share of right labels while one network trains; earlier networks
+    are pale.
     """
-    place = {
+    grid = {
         "width_ratios": [1.5, 1],
         "left": 0.07,
         "right": 0.985,
@@ -113,7 +120,7 @@ def draw(
         "top": 0.9,
         "wspace": 0.24,
     }
-    left, right = figure.subplots(1, 2, gridspec_kw=place)
+    left, right = figure.subplots(1, 2, gridspec_kw=grid)
     study = study_of(architecture, max_params, unroll)
     units = (
         f"{study.n_units} unit{'s' * (study.n_units != 1)}, {study.num_params:,} parameters,"
@@ -140,7 +147,7 @@ def draw(
 
 
 def _curves(ax, theme, architecture, column, curve, past):
-    """One column of what was measured over training, of the present network and of earlier ones."""
+    """One column of the curves over training, of the present network and of earlier ones."""
     for name, text, old in past:
         ax.plot(
             [look[0] for look in old],
@@ -157,7 +164,7 @@ def _curves(ax, theme, architecture, column, curve, past):
 
 
 def _bits(ax, theme, labels, past):
-    """The axis of bits per parameter, with the lines that a curve is held against."""
+    """The axis of bits per parameter, with the lines to compare a curve with."""
     most = max((8.4, labels * 1.05) if labels > 5.5 else (5.6,))
     ax.set(ylim=(0, most), yticks=range(int(most) + 1), ylabel="stored bits per parameter")
     five, two = paper.BITS_PER_PARAMETER, paper.PERCEPTRON_BITS
@@ -189,11 +196,11 @@ def _bits(ax, theme, labels, past):
         )
 
 
-def _kept(state) -> tuple:
-    """The earlier curves, and the present one among them: (cell, what it was, curve)."""
+def _past_curves(state) -> tuple:
+    """The earlier curves and the present one: (cell, name of the network, curve)."""
     if not state["curve"]:
         return state["past"]
-    cell, name = state["what"]
+    cell, name = state["network_name"]
     return (*state["past"], (cell, f"{name}: {state['curve'][-1][1]:.2f}", state["curve"]))[-PAST:]
 
 
@@ -206,15 +213,15 @@ def _press(panel):
         name: values[name]
         for name in ("architecture", "max_params", "labels", "unroll", "train_steps")
     }
-    panel.made["train"].description = "stop"
+    panel.live["train"].description = "stop"
     panel.run(
-        looks(**settings, past=_kept(panel.state)),
-        done=lambda: setattr(panel.made["train"], "description", "train"),
+        states(**settings, past=_past_curves(panel.state)),
+        done=lambda: setattr(panel.live["train"], "description", "train"),
     )
 
 
-def _changed(panel, name):
-    """Other settings are another network: what trains is stopped and joins the earlier curves."""
+def _start_again(panel, name):
+    """Stops training, since other settings are another network; its curve joins the earlier ones."""
     panel.stop()
     if panel.state["curve"]:
-        panel.state |= {"past": _kept(panel.state), "curve": (), "note": WAITING}
+        panel.state |= {"past": _past_curves(panel.state), "curve": (), "note": WAITING}

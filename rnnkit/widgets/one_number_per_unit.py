@@ -1,5 +1,5 @@
-"""One number per unit: how many random numbers come back out of a state of N units, beside the
-least error there can be (section 2.2).
+"""One number per unit: how many random numbers a state of N units can recall, compared with the
+least possible error (section 2.2).
 """
 
 import math
@@ -12,7 +12,7 @@ from rnnkit.exhibits.best_trials import in_order
 from rnnkit.trials import StoreError
 from rnnkit.widgets.controls import choice, log_slider, slider
 from rnnkit.widgets.panel import Panel
-from rnnkit.widgets.stored import answers, found, network, opened
+from rnnkit.widgets.stored import answers, best_trials, network, open_store
 from rnnkit.wording import label_of, layers
 
 VECTORS = 20
@@ -20,14 +20,14 @@ CHOSEN, OTHER = dict(linewidth=3, markersize=9), dict(linewidth=1.2, markersize=
 
 
 def widget(store=None, seed=0, form="") -> Panel:
-    """The best networks of the memory task in a store, in its largest form if none is named.
-    StoreError where it has none of them.
+    """The best networks of the memory task in a store, in its largest form by default. Raises
+    StoreError if the store has none.
     """
-    store = opened(store)
-    known = found(store, "mem_thru", seed, form)
+    store = open_store(store)
+    trials = best_trials(store, "mem_thru", seed, form)
     networks = {
         (study.architecture, study.n_layers, study.n_units): (study, trial)
-        for study, trial in known.items()
+        for study, trial in trials.items()
     }
     task = next(iter(networks.values()))[0].task
     vectors = task.held_out(seed, "eval")[0][0].T[:VECTORS]
@@ -41,19 +41,19 @@ def widget(store=None, seed=0, form="") -> Panel:
             "gru" if "gru" in cells else None,
             "Which equations",
         ),
-        "depth": choice("layers", depths, tip="Recurrent layers; all have as many units"),
+        "depth": choice("layers", depths, tip="Recurrent layers, each with as many units"),
         "units": log_slider(
-            "units a layer", units, units[len(units) // 3], "How many numbers the state has"
+            "units per layer", units, units[len(units) // 3], "How many numbers the state has"
         ),
         "vector": slider(
-            "vector", 1, len(vectors), 1, 1, "Which vector is shown; training saw none of them"
+            "vector", 1, len(vectors), 1, 1, "Which vector is shown; none was used in training"
         ),
     }
 
     @cache
-    def recalled(architecture, depth, n_units):
-        """The answers to all vectors at the last step; None where the network's weights are out of
-        reach.
+    def answers_of(architecture, depth, n_units):
+        """The answers to all vectors at the last step; None if the network's weights cannot be
+        loaded.
         """
         study, trial = networks[architecture, depth, n_units]
         later = torch.zeros_like(vectors)
@@ -69,15 +69,15 @@ def widget(store=None, seed=0, form="") -> Panel:
             return None
 
     errors = {key: trial.eval_loss for key, (_, trial) in networks.items()}
-    state = {"errors": errors, "task": task, "vectors": vectors.numpy(), "recalled": recalled}
+    state = {"errors": errors, "task": task, "vectors": vectors.numpy(), "answers_of": answers_of}
     return Panel(draw, controls, state, size=(10, 4.3))
 
 
 def draw(
-    figure, theme, *, architecture, depth, units, vector, errors, task, vectors, recalled
+    figure, theme, *, architecture, depth, units, vector, errors, task, vectors, answers_of
 ) -> str:
-    """Left, error against units with the bound; right, one vector, what came back, and what is
-    missing.
+    """Left: the error against units, with the bound. Right: one vector, the answer, and the
+    difference.
     """
     grid = figure.add_gridspec(
         1, 2, width_ratios=[1.6, 1], left=0.075, right=0.985, bottom=0.16, top=0.93, wspace=0.42
@@ -87,7 +87,10 @@ def draw(
     _bound(ax, theme, task, most)
     _errors(ax, theme, errors, architecture, depth)
     ax.set(
-        xlim=(0, most), ylim=(-0.03, 1.12), xlabel="units a layer", ylabel="squared error a number"
+        xlim=(0, most),
+        ylim=(-0.03, 1.12),
+        xlabel="units per layer",
+        ylabel="squared error per number",
     )
     # few labels: they take most of the time
     ax.set(xticks=range(0, int(most) + 1, max(1, n_in // 4)), yticks=(0, 0.5, 1))
@@ -100,21 +103,30 @@ def draw(
         )
     ring = {"markeredgecolor": theme.ink, "markersize": 18, "markeredgewidth": 2.4}
     ax.plot(units, loss, "o", color="none", zorder=6, **ring)
-    shown, back = vectors[vector - 1], recalled(architecture, depth, units)
-    _pictures(figure, theme, grid[1], shown, None if back is None else back[vector - 1], task.steps)
-    here = (
-        "its weights are not kept"
-        if back is None
-        else f"this vector comes back with {np.mean((back[vector - 1] - shown) ** 2):.3f}"
+    original, answer_V = vectors[vector - 1], answers_of(architecture, depth, units)
+    _pictures(
+        figure,
+        theme,
+        grid[1],
+        original,
+        None if answer_V is None else answer_V[vector - 1],
+        task.steps,
+    )
+    recall = (
+        "its weights were not kept"
+        if answer_V is None
+        else f"this vector comes back with {np.mean((answer_V[vector - 1] - original) ** 2):.3f}"
     )
     return (
-        f"{network}, {n_in} numbers to hold: error {loss:.3f}, and the least there can be is"
-        f" {task.bound(units):.3f}; {here}."
+        f"{network}, {n_in} numbers to hold: error {loss:.3f}, and the least possible is"
+        f" {task.bound(units):.3f}; {recall}."
     )
 
 
 def _bound(ax, theme, task, most):
-    """The least error at so many units, and where there are as many units as numbers."""
+    """The least possible error for each number of units, and where there are as many units as
+    numbers.
+    """
     line = np.linspace(0, most, 200)
     ax.plot(
         line,
@@ -122,7 +134,7 @@ def _bound(ax, theme, task, most):
         color=theme.grey,
         linestyle=(0, (6, 2)),
         linewidth=2,
-        label="the least\nthere can be",
+        label="the least\npossible",
     )
     ax.axvline(task.n_in, color=theme.grey, linewidth=1)
     ax.text(
@@ -137,7 +149,7 @@ def _bound(ax, theme, task, most):
 
 
 def _errors(ax, theme, errors, architecture, depth):
-    """A line for each cell at this depth, the chosen one's in bold."""
+    """One line per cell at this depth, the chosen cell's in bold."""
     for cell, look in theme.style_of({key[0] for key in errors}).items():
         points = sorted((n, loss) for (a, d, n), loss in errors.items() if a == cell and d == depth)
         ax.plot(
@@ -151,20 +163,20 @@ def _errors(ax, theme, errors, architecture, depth):
         )
 
 
-def _pictures(figure, theme, place, shown, back, steps):
-    """Vectors as chequered pictures, one above another: shown, recalled, missing. Blank where
-    nothing is known.
+def _pictures(figure, theme, cell, original, answer, steps):
+    """Vectors as chequered pictures, one above another: the original, the answer and the difference.
+    Without an answer, these are blank.
     """
-    height = 2 ** (int(math.log2(len(shown))) // 2)
-    width, gap = len(shown) / height, 0.35 * height
-    back = np.full_like(shown, np.nan) if back is None else back
-    ax = figure.add_subplot(place)  # one for all three: axes take time
+    height = 2 ** (int(math.log2(len(original))) // 2)
+    width, gap = len(original) / height, 0.35 * height
+    answer = np.full_like(original, np.nan) if answer is None else answer
+    ax = figure.add_subplot(cell)  # one for all three: axes take time
     ax.axis("off")
     for row, (values, title) in enumerate(
         (
-            (shown - back, "what is missing"),
-            (back, f"recalled at step {steps}"),
-            (shown, "shown at step 1"),
+            (original - answer, "what is missing"),
+            (answer, f"recalled at step {steps}"),
+            (original, "shown at step 1"),
         )
     ):
         low, high = row * (height + gap), row * (height + gap) + height

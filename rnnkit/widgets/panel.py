@@ -1,4 +1,6 @@
-"""A picture and its controls: redrawn when a control moves, drawn once where nobody can move one."""
+"""A picture and its controls. It is redrawn when a control moves, and drawn once where nobody can
+move one.
+"""
 
 import asyncio
 import gc
@@ -16,19 +18,20 @@ from rnnkit.threads import one_thread
 from rnnkit.widgets.theme import theme_for
 
 DPI = 110
-FOOT = 0.75  # inches below a still, for what it says
+FOOT = 0.75  # inches below a static picture, for its sentence
 STILL = "A still picture: run this cell in Jupyter to move it."
 
 
 class Panel:
-    """`draw(figure, theme, **values)` with the values of `controls` (name -> Control) and of
-    `state`; returns the picture's sentence.
+    """Calls `draw(figure, theme, **values)` with the values of `controls` (name -> Control) and of
+    `state`; draw returns the picture's sentence, and lines after the first are shown beside the
+    picture.
 
-    Further lines of what it returns stand beside the picture as they are. `size` is in inches, of
-    110 points of the screen each. `changed(panel, name)` hears of a move before the picture is
-    drawn again, and `clicked(panel, x, y)` of a click, in the data coordinates of the axes that was
-    hit. `still()` gives the state of the one picture that is drawn where nobody can move anything,
-    if that is to show more than the first. A panel is shown by being a cell's last line.
+    `size` is in inches of 110 pixels. `changed(panel, name)` is called after a move, before the
+    picture is drawn again, and `clicked(panel, x, y)` after a click, with the data coordinates of
+    the axes that was hit. `still()` returns the state of the static picture for readers who cannot
+    move anything, if it is to show more than the first state. A panel is shown if it is the last
+    line of a notebook's cell.
     """
 
     def __init__(
@@ -48,19 +51,19 @@ class Panel:
             None,
             False,
         )
-        self.made = {}  # the ipywidgets controls, once there is somebody to move them
+        self.live = {}  # the ipywidgets controls, by name, once somebody can move them
 
     @property
     def values(self) -> dict:
-        """What is drawn: the value of each control (buttons have none), and the state."""
+        """The arguments of draw: the value of each control (buttons have none), and the state."""
         names = [name for name, control in self.controls.items() if control.kind != "Button"]
         return {
-            name: (self.made[name] if name in self.made else self.controls[name]).value
+            name: (self.live[name] if name in self.live else self.controls[name]).value
             for name in names
         } | self.state
 
     def figure(self) -> Drawing:
-        """The picture as it is now, with its sentence as `alt`."""
+        """The present picture, with its sentence as `alt`."""
         theme = theme_for(self.background)
         with matplotlib.rc_context(theme.look()), one_thread():
             figure = Drawing(figsize=self.size, dpi=DPI)
@@ -68,23 +71,21 @@ class Panel:
         return figure
 
     def still_figure(self) -> Drawing:
-        """The picture for where nobody can move it: with its sentence below, and that it is a
-        still.
-        """
+        """The static picture, with its sentence below and a note that it is static."""
         theme, (width, height) = theme_for(self.background), self.size
         with matplotlib.rc_context(theme.look()), one_thread():
             figure = Drawing(figsize=(width, height + FOOT), dpi=DPI)
             above, below = figure.subfigures(2, 1, height_ratios=[height, FOOT])
             self._draw_into(figure, above, theme)
-            words = textwrap.fill(figure.alt, round(13.5 * width), max_lines=2, placeholder=" ...")
-            below.text(0.012, 0.98, words, va="top", fontsize=10, color=theme.ink)
+            text = textwrap.fill(figure.alt, round(13.5 * width), max_lines=2, placeholder=" ...")
+            below.text(0.012, 0.98, text, va="top", fontsize=10, color=theme.ink)
             below.text(0.012, 0.06, STILL, va="bottom", fontsize=10, color=theme.grey)
         figure.alt = f"{figure.alt} {STILL}"
         return figure
 
-    def _draw_into(self, figure, part, theme):
-        """Draws into a part of a figure, or all of it, and notes the sentence and the details."""
-        sentence, _, figure.details = self.draw(part, theme, **self.values).partition("\n")
+    def _draw_into(self, figure, subfigure, theme):
+        """Draws into a figure or a subfigure of it, and stores the sentence and the details."""
+        sentence, _, figure.details = self.draw(subfigure, theme, **self.values).partition("\n")
         figure.alt = " ".join(sentence.split())
 
     def set(self, **state):
@@ -93,11 +94,11 @@ class Panel:
         self.redraw()
 
     def redraw(self):
-        """Draws again, where somebody looks; what goes wrong is said there too, since an exception
-        in a callback is seen by nobody.
+        """Draws again, if the panel is on a page. Errors are shown there too, since nobody sees an
+        exception in a callback.
         """
         self.due = False
-        if not self.made:
+        if not self.live:
             return
         try:
             self.last = self.figure()
@@ -111,17 +112,17 @@ class Panel:
     # ---------------------------------------------------------------------------------------
 
     def run(self, slices, done=None):
-        """Runs an iterator slice by slice beside the page, which stays free to answer; each slice
-        yields a dict of state to be drawn.
+        """Runs an iterator in the background, slice by slice, so that the page stays responsive.
+        Each slice yields a dict of state to be drawn.
 
-        What ran before is stopped. `done()` is called at the end, also of a run that was stopped,
-        unless another one took its place.
+        An earlier run is stopped. `done()` is called at the end, also if the run was stopped, unless
+        another run has replaced it.
         """
         self.ticket = object()
         self.task = asyncio.ensure_future(self._work(slices, done, self.ticket))
 
     def stop(self):
-        """Lets what runs end with its present slice."""
+        """Stops the run after its present slice."""
         self.ticket = None
 
     @property
@@ -136,7 +137,7 @@ class Panel:
                 if state is end or self.ticket is not ticket:
                     break
                 self.set(**state)
-        except Exception as error:  # nobody waits for this task: the page is the place to say it
+        except Exception as error:  # nobody awaits this task, so the page shows the error
             self.picture.sentence = f"It failed: {error}"
         if self.ticket in (ticket, None):
             self.ticket = None
@@ -148,44 +149,48 @@ class Panel:
 
     @cached_property
     def picture(self):
-        return picture_class()(background=Panel.seen)
+        return picture_class()(background=Panel.last_background)
 
-    seen = (  # the background of the last panel that was looked at: the next one starts with it
+    last_background = (  # the background of the last panel that was looked at: the next one starts with it
         "#ffffff"
     )
 
     def make(self):
-        """The controls and the picture as one ipywidgets box, made once."""
-        if not self.made:
+        """The controls and the picture as one ipywidgets box, which is made once."""
+        if not self.live:
             import ipywidgets
 
             with suppress(RuntimeError):
                 self.loop = asyncio.get_running_loop()
-            self.made = {name: control.make() for name, control in self.controls.items()}
+            self.live = {name: control.make() for name, control in self.controls.items()}
             self.background = self.picture.background
             for name, control in self.controls.items():
                 if control.press is not None:
-                    self.made[name].on_click(lambda _, press=control.press: self._here(press, self))
-                else:
-                    self.made[name].observe(
-                        lambda _, name=name: self._here(self._moved, name), "value"
+                    self.live[name].on_click(
+                        lambda _, press=control.press: self._on_own_thread(press, self)
                     )
-            self.picture.observe(lambda change: self._here(self._seen, change.new), "background")
-            self.picture.on_msg(lambda _, content, __: self._here(self._heard, content))
-            controls = ipywidgets.Box(list(self.made.values()))
+                else:
+                    self.live[name].observe(
+                        lambda _, name=name: self._on_own_thread(self._on_move, name), "value"
+                    )
+            self.picture.observe(
+                lambda change: self._on_own_thread(self._set_background, change.new), "background"
+            )
+            self.picture.on_msg(lambda _, content, __: self._on_own_thread(self._receive, content))
+            controls = ipywidgets.Box(list(self.live.values()))
             controls.add_class("rnnkit-controls")
             self.box = ipywidgets.VBox([controls, self.picture])
             self.box.add_class("rnnkit-panel")
             self.redraw()
             gc.collect()
-            # what lives now is not searched for garbage again: that takes a third of a second, in
-            # the middle of a picture
+            # present objects are not searched for garbage again, since that takes a third of a
+            # second and would happen in the middle of a redraw
             gc.freeze()
         return self.box
 
-    def _here(self, act, *values):
-        """Acts on the thread that made the panel: a kernel may hear of moves on others, for which
-        neither matplotlib nor SQLite is made.
+    def _on_own_thread(self, act, *values):
+        """Acts on the thread that made the panel. A kernel may receive moves on other threads, which
+        neither matplotlib nor SQLite supports.
         """
         if self.loop is None:
             self._safely(act, *values)
@@ -199,33 +204,31 @@ class Panel:
             self.picture.sentence = f"It failed: {error}"
 
     def _soon(self):
-        """Draws again after all moves that have been heard of by then, so that a quick hand is not
-        answered move by move.
-        """
+        """Draws again once for all moves received so far, so that fast moves do not queue."""
         if self.loop is None:
             self.redraw()
         elif not self.due:
             self.due = True
             self.loop.call_soon(self.redraw)
 
-    def _moved(self, name):
+    def _on_move(self, name):
         if self.changed is not None:
             self.changed(self, name)
         self._soon()
 
-    def _seen(self, background):
-        self.background = Panel.seen = background
+    def _set_background(self, background):
+        self.background = Panel.last_background = background
         self._soon()
 
-    def _heard(self, content):
+    def _receive(self, content):
         if "here" in content:
             self.picture.send({"here": True})
         if self.clicked is None or "click" not in content:
             return
         x, y = content["click"]
         for ax in self.last.axes:
-            place = ax.get_position()
-            if place.x0 <= x <= place.x1 and place.y0 <= 1 - y <= place.y1:
+            box = ax.get_position()
+            if box.x0 <= x <= box.x1 and box.y0 <= 1 - y <= box.y1:
                 pixels = self.last.bbox.size * (x, 1 - y)
                 self.clicked(self, *ax.transData.inverted().transform(pixels))
                 self._soon()
@@ -233,14 +236,14 @@ class Panel:
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         if not someone_answers():
-            if self.still is not None and not self.made:
+            if self.still is not None and not self.live:
                 self.state |= self.still()
             return self.still_figure()._repr_mimebundle_()
         box = self.make()
         bundle = box._repr_mimebundle_()
-        # where its program is found, for pages that fetch it
+        # where pages find the widget's program
         _, more = self.picture._repr_mimebundle_() or ({}, {})
-        # for whoever opens the saved notebook where widgets are not known
+        # for readers who open the saved notebook where widgets are not supported
         image, about = self.still_figure()._repr_mimebundle_()
         return (
             image
@@ -255,12 +258,14 @@ class Panel:
 
 @cache
 def picture_class():
-    """The class of the picture on the page; made when first needed, since only then ipywidgets is."""
+    """The class of the picture on the page; made when it is first needed, since ipywidgets may not
+    be installed.
+    """
     import anywidget
     import traitlets
 
     class Picture(anywidget.AnyWidget):
-        """An image that says which colour is behind it and where it was clicked (picture.js)."""
+        """An image that reports the colour behind it and where it was clicked (picture.js)."""
 
         _esm, _css = (
             Path(__file__).with_name(f"picture.{kind}").read_text(encoding="utf-8")
@@ -275,9 +280,7 @@ def picture_class():
 
 
 def png(figure) -> bytes:
-    """The figure's pixels as PNG, hardly compressed: the way to the browser is short, and time is
-    what counts.
-    """
+    """The figure's pixels as PNG, hardly compressed, since the browser is near and time matters."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -290,8 +293,8 @@ def png(figure) -> bytes:
 
 
 def someone_answers() -> bool:
-    """Whether a person sits before this kernel: those that run notebooks in a batch say that they
-    cannot be asked anything.
+    """Whether a person uses this kernel; programs that run notebooks in a batch declare that they
+    cannot answer questions.
     """
     from IPython import get_ipython
 

@@ -1,5 +1,5 @@
-"""Read the stack: parentheses or a sum that the reader types, answered symbol by symbol by a stored
-network (section 4).
+"""Read the stack: a stored network reads parentheses or a sum that the reader types, and answers
+symbol by symbol (section 4).
 """
 
 import re
@@ -14,102 +14,100 @@ from rnnkit.tasks.examples import NOISE, PAIRS
 from rnnkit.trials import StoreError
 from rnnkit.widgets.controls import choice, text
 from rnnkit.widgets.panel import Panel
-from rnnkit.widgets.stored import answers, found, network, one_hot, opened
+from rnnkit.widgets.stored import answers, best_trials, network, one_hot, open_store
 from rnnkit.wording import label_of, layers
 
 EXAMPLES = {"parens_counting": "(a[b(c)[{]a", "arithmetic": "37+45="}
-PLACE = {"left": 0.09, "right": 0.985, "bottom": 0.1, "top": 0.9}
+MARGINS = {"left": 0.09, "right": 0.985, "bottom": 0.1, "top": 0.9}
 NAMES = {"parens_counting": "parentheses", "arithmetic": "addition"}
 
 
 def widget(store=None, task="", seed=0, form="") -> Panel:
-    """The best network of each study on parentheses and on arithmetic, the best first; `task` names
-    the one to begin with.
-
-    StoreError for a store that has neither.
+    """The best network of each study on parentheses and on arithmetic, best first; `task` is the
+    task to begin with. Raises StoreError for a store that has neither.
     """
-    store, networks = opened(store), {}
+    store, networks = open_store(store), {}
     for name in sorted(EXAMPLES, key=lambda name: name != task):
         try:
             for study, trial in sorted(
-                found(store, name, seed, form).items(), key=lambda pair: pair[1].valid_loss
+                best_trials(store, name, seed, form).items(), key=lambda pair: pair[1].valid_loss
             ):
-                shown = (
+                label = (
                     f"{NAMES[name]}: {label_of(study.architecture)}, {layers(study.n_layers)},"
                     f" {study.max_params:,} parameters"
                 )
-                networks.setdefault(shown, (study, trial))  # the first is the best
+                networks.setdefault(label, (study, trial))  # the first is the best
         except StoreError as error:
-            lacking = error
+            missing = error
     if not networks:
-        raise lacking
+        raise missing
     first = next(iter(networks))
 
     @lru_cache(maxsize=200)
-    def answered(shown, typed):
-        """What the task's reader makes of the text, and of the network's answers to it."""
-        study, trial = networks[shown]
-        return READ[study.task_type](study, trial, network(store, study, trial), typed)
+    def reading_of(label, entry):
+        """What the task's function in READ returns for a network and a text."""
+        study, trial = networks[label]
+        return READ[study.task_type](study, trial, network(store, study, trial), entry)
 
     example = EXAMPLES[networks[first][0].task_type]
     controls = {
-        "shown": choice(
+        "label": choice(
             "network",
             list(networks),
             first,
-            "Which stored network reads; the best of each task come first",
+            "Which stored network reads; the best networks of each task come first",
         ),
-        "typed": text(
+        "entry": text(
             "type",
             example,
-            "Parentheses and letters, or two numbers to add; answered with every key",
+            "Parentheses and letters, or two numbers to add; answered at every key",
         ),
     }
     return Panel(
         draw,
         controls,
-        {"networks": networks, "answered": answered},
+        {"networks": networks, "reading_of": reading_of},
         size=(10, 4.6),
-        changed=_changed,
+        changed=_offer_example,
     )
 
 
-def draw(figure, theme, *, shown, typed, networks, answered) -> str:
-    """What the network believes after each symbol, beside the truth."""
-    study, _ = networks[shown]
+def draw(figure, theme, *, label, entry, networks, reading_of) -> str:
+    """What the network believes after each symbol, and the truth."""
+    study, _ = networks[label]
     try:
-        read = answered(shown, typed)
+        reading = reading_of(label, entry)
     except StoreError as error:
         return str(error)
-    if isinstance(read, str):
-        figure.text(0.5, 0.5, read, ha="center", va="center", fontsize=15, color=theme.grey)
-        return read
-    return DRAW[study.task_type](figure, theme, study, *read)
+    if isinstance(reading, str):
+        figure.text(0.5, 0.5, reading, ha="center", va="center", fontsize=15, color=theme.grey)
+        return reading
+    return DRAW[study.task_type](figure, theme, study, *reading)
 
 
 # --- parentheses ----------------------------------------------------------------------------------
 
 
-def read_parentheses(study, trial, theta, typed):
-    """Symbols as shown, the truth counts_TxJ, the network's p_TxJxC after each symbol, and what must
-    be said of the text; a sentence where nothing is typed.
+def read_parentheses(study, trial, theta, line):
+    """The symbols as text, the true counts_TxJ, the network's p_TxJxC after each symbol, and remarks
+    on the text; a sentence if there is no text.
 
-    The network answers at its last step alone; so each beginning of the text is read as the end of
-    a whole stream, after noise.
+    The network answers at its last step alone, so each prefix of the text is read as the end of a
+    whole stream, after noise.
     """
     task = study.task
-    whole, typed = typed, typed[-task.steps :]
-    if not typed:
+    entry, line = line, line[-task.steps :]
+    if not line:
         return f"Type some of {' '.join(PAIRS[: task.types])} and letters."
     symbols = "".join(PAIRS[: task.types]) + NOISE[: task.types]
     codes = [
-        symbols.find(c) if c in symbols else 2 * task.types + ord(c) % task.types for c in typed
+        symbols.find(c) if c in symbols else 2 * task.types + ord(c) % task.types for c in line
     ]
-    padded = torch.full((task.steps, len(codes)), 2 * task.types, dtype=torch.int32)
+    streams_TxK = torch.full((task.steps, len(codes)), 2 * task.types, dtype=torch.int32)
     for k in range(len(codes)):
-        padded[task.steps - k - 1 :, k] = torch.tensor(codes[: k + 1])
+        streams_TxK[task.steps - k - 1 :, k] = torch.tensor(codes[: k + 1])
     streams = (
-        padded[None, :, None].expand(1, -1, task.types, -1).contiguous()
+        streams_TxK[None, :, None].expand(1, -1, task.types, -1).contiguous()
     )  # every stream gets the same text and counts its own type
     truth = task.count_open(streams.clone())[0].T
     places = streams[0] + torch.arange(task.types)[:, None] * task.symbols
@@ -121,49 +119,49 @@ def read_parentheses(study, trial, theta, typed):
         [symbols[code] for code in codes],
         truth.numpy(),
         z.reshape(len(codes), task.types, -1).softmax(-1).numpy(),
-        remarks(task, whole, symbols),
+        remarks(task, entry, symbols),
     )
 
 
-def remarks(task, whole, symbols) -> str:
-    """What the task makes of a text that is not as it stands: too long, of other symbols, or with
-    more open than it counts.
+def remarks(task, entry, symbols) -> str:
+    """How the task reads a text that it cannot take literally: one that is too long, has unknown
+    symbols, or has more open parentheses than the task counts.
     """
-    typed, said = whole[-task.steps :], []
-    if len(whole) > len(typed):
-        said.append(
-            f"The network reads {task.steps} symbols: the first {len(whole) - len(typed)} of yours"
-            " are left out."
+    line, sentences = entry[-task.steps :], []
+    if len(entry) > len(line):
+        sentences.append(
+            f"The network reads {task.steps} symbols, so the first {len(entry) - len(line)} of"
+            " yours are left out."
         )
-    others = dict.fromkeys(c for c in typed if c not in symbols)
-    read_as = [f"{c} as {symbols[2 * task.types + ord(c) % task.types]}" for c in others]
+    unknown = dict.fromkeys(c for c in line if c not in symbols)
+    read_as = [f"{c} as {symbols[2 * task.types + ord(c) % task.types]}" for c in unknown]
     if read_as:
-        said.append(f"It knows {' '.join(symbols)} alone, so it reads {', '.join(read_as)}.")
+        sentences.append(f"It knows {' '.join(symbols)} alone, so it reads {', '.join(read_as)}.")
     for pair in PAIRS[: task.types]:
-        still = open_in(typed, pair)
+        still = open_in(line, pair)
         if still > task.cap:
-            said.append(
-                f"Of {pair[0]}, {still} are open, but the task counts to {task.cap} and forgets what"
-                " is opened beyond."
+            sentences.append(
+                f"Of {pair[0]}, {still} are open, but the task counts to {task.cap} and ignores"
+                " further ones."
             )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
-def open_in(typed, pair) -> int:
-    """How many parentheses of a pair are open at the end of a text, counted without any limit."""
+def open_in(line, pair) -> int:
+    """How many parentheses of a pair are open at the end of a text, without the task's limit."""
     count = 0
-    for symbol in typed:
+    for symbol in line:
         count = max(0, count + (symbol == pair[0]) - (symbol == pair[1]))
     return count
 
 
 def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC, remark) -> str:
-    """A strip for each type: shades are the network's beliefs, rings the truth, crosses its
+    """One strip per type: shades are the network's beliefs, rings the truth, and crosses its
     mistakes.
     """
     types = truth_TxJ.shape[1]
-    axes = figure.subplots(types, 1, squeeze=False, gridspec_kw=PLACE | {"hspace": 0.2})[:, 0]
-    steps, said = np.arange(len(symbols)), p_TxJxC.argmax(-1)
+    axes = figure.subplots(types, 1, squeeze=False, gridspec_kw=MARGINS | {"hspace": 0.2})[:, 0]
+    steps, answer_TxJ = np.arange(len(symbols)), p_TxJxC.argmax(-1)
     for k, ax in enumerate(axes):
         ax.imshow(
             p_TxJxC[:, k].T,
@@ -174,7 +172,7 @@ def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC, remark) 
             vmax=1,
             interpolation="nearest",
         )
-        wrong = said[:, k] != truth_TxJ[:, k]
+        wrong = answer_TxJ[:, k] != truth_TxJ[:, k]
         ax.plot(
             steps,
             truth_TxJ[:, k],
@@ -187,7 +185,7 @@ def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC, remark) 
         )
         ax.plot(
             steps[wrong],
-            said[wrong, k],
+            answer_TxJ[wrong, k],
             "X",
             color=theme.visible("#D55E00"),
             markersize=10,
@@ -199,7 +197,8 @@ def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC, remark) 
             ylabel=f"{PAIRS[k]} open",
         )
         most = p_TxJxC.shape[2] - 1
-        ax.set_yticks((0, most), ("0", f"{most}+"))  # few labels: they take most of the time
+        # few labels, since they take most of the time of a redraw
+        ax.set_yticks((0, most), ("0", f"{most}+"))
         ax.set_xticks(())
     axes[-1].set_xticks(steps, symbols, family="DejaVu Sans Mono", fontsize=13)
     axes[0].legend(
@@ -210,10 +209,12 @@ def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC, remark) 
         borderaxespad=0.1,
         handletextpad=0.3,
     )
-    right = int((said == truth_TxJ).sum())
-    ends = ", ".join(f"{PAIRS[k]} {truth_TxJ[-1, k]} (it says {said[-1, k]})" for k in range(types))
+    right = int((answer_TxJ == truth_TxJ).sum())
+    counts = ", ".join(
+        f"{PAIRS[k]} {truth_TxJ[-1, k]} (it says {answer_TxJ[-1, k]})" for k in range(types)
+    )
     return (
-        f"Open at the end, by the rule of the task: {ends}. It is right at {right} of {said.size}"
+        f"Open at the end, by the rule of the task: {counts}. It is right at {right} of {answer_TxJ.size}"
         f" places. {remark}"
     ).rstrip()
 
@@ -245,12 +246,12 @@ def _keys(theme):
 # --- arithmetic -----------------------------------------------------------------------------------
 
 
-def read_sum(study, trial, theta, typed):
-    """The problem and the right answer as text, and the network's p_SxC for each symbol of its
-    answer; a sentence for no problem.
+def read_sum(study, trial, theta, entry):
+    """The problem as text, the right answer in symbols, and the network's p_SxC for each symbol of
+    the answer; a sentence if the text is no problem.
     """
     task = study.task
-    numbers = re.fullmatch(r"\s*(-?\d{1,8})\s*\+\s*(-?\d{1,8})\s*=?\s*", typed)
+    numbers = re.fullmatch(r"\s*(-?\d{1,8})\s*\+\s*(-?\d{1,8})\s*=?\s*", entry)
     if not numbers or any(abs(int(n)) > task.most for n in numbers.groups()):
         return f"Type two whole numbers from -{task.most:,} to {task.most:,}, as 12+34= or 5+-7=."
     a, b = (torch.full((1, 1), int(n), dtype=torch.int32) for n in numbers.groups())
@@ -267,12 +268,12 @@ def read_sum(study, trial, theta, typed):
 
 
 def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
-    """A column for each symbol of the answer: shades are the network's beliefs, rings the truth,
+    """One column per symbol of the answer: shades are the network's beliefs, rings the truth, and
     crosses its mistakes.
     """
-    ax = figure.subplots(gridspec_kw=PLACE | {"top": 0.85})
-    said, places = p_SxC.argmax(-1), np.arange(len(answer_S))
-    wrong = said != answer_S
+    ax = figure.subplots(gridspec_kw=MARGINS | {"top": 0.85})
+    network_S, places = p_SxC.argmax(-1), np.arange(len(answer_S))
+    wrong = network_S != answer_S
     ax.imshow(p_SxC.T, aspect="auto", cmap=theme.shades, vmin=0, vmax=1, interpolation="nearest")
     ax.plot(
         places,
@@ -283,7 +284,7 @@ def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
         markersize=15,
         markeredgewidth=2,
     )
-    ax.plot(places[wrong], said[wrong], "X", color=theme.visible("#D55E00"), markersize=11)
+    ax.plot(places[wrong], network_S[wrong], "X", color=theme.visible("#D55E00"), markersize=11)
     names = [f"{symbol}\nis due" for symbol in spell(answer_S).replace(SYMBOLS[SPACE], "␣")]
     ax.set_xticks(places, names, fontsize=12)
     ax.set_yticks(
@@ -294,7 +295,7 @@ def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
     )
     ax.set(ylabel="symbol", xlim=(-0.5, len(places) - 0.5))
     ax.set_title(
-        f"{problem.strip()} {spell(said).strip()}",
+        f"{problem.strip()} {spell(network_S).strip()}",
         loc="left",
         fontsize=20,
         family="DejaVu Sans Mono",
@@ -314,7 +315,7 @@ def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
     )
     verdict = verdict if wrong.any() else "right"
     return (
-        f"{problem.strip()} the network answers {spell(said).strip() or 'nothing'}, which is"
+        f"{problem.strip()} the network answers {spell(network_S).strip() or 'nothing'}, which is"
         f" {verdict}."
     )
 
@@ -323,15 +324,15 @@ READ = {"parens_counting": read_parentheses, "arithmetic": read_sum}
 DRAW: dict[str, Any] = {"parens_counting": draw_parentheses, "arithmetic": draw_sum}
 
 
-def _changed(panel, name):
-    """Another task begins with its example."""
-    if name == "shown":
-        task = panel.state["networks"][panel.made["shown"].value][0].task_type
-        typed = panel.made["typed"]
+def _offer_example(panel, name):
+    """Offers another task's example, unless the text suits that task."""
+    if name == "label":
+        task = panel.state["networks"][panel.live["label"].value][0].task_type
+        entry = panel.live["entry"]
         fits = (
-            re.search(r"\d", typed.value)
+            re.search(r"\d", entry.value)
             if task == "arithmetic"
-            else not re.search(r"\d", typed.value)
+            else not re.search(r"\d", entry.value)
         )
         if not fits:
-            typed.value = EXAMPLES[task]
+            entry.value = EXAMPLES[task]

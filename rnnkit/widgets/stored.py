@@ -1,5 +1,5 @@
-"""Stored networks, made to run: the best of each study of a store, and what it answers to inputs of
-the reader's.
+"""Stored networks that run again: the best network of each study in a store, and its answers to the
+reader's inputs.
 """
 
 from contextlib import suppress
@@ -16,34 +16,34 @@ from rnnkit.studies.retrain import account_of, best_network, theta_of
 from rnnkit.tasks import TASKS
 from rnnkit.trials import StoreError, TrialStore
 
-# seconds of training that a reader may be asked to wait for, where a network's weights are not kept
+# seconds of training that a reader may have to wait for, if a network's weights were not kept
 PATIENCE = 20
 
 
 @lru_cache(maxsize=4)
-def opened(path) -> TrialStore:
-    """The store at a path, or else of the trials that the kit ships, opened once and left open: a
-    widget reads from it as long as it is looked at. StoreError.
+def open_store(path) -> TrialStore:
+    """The store at a path, or by default that of the trials that ship with the kit. It is opened
+    once and stays open, since a widget reads from it at every move. Raises StoreError.
     """
     return TrialStore(Path(path or places.TRIALS).expanduser(), create=False)
 
 
-def found(store: TrialStore, task: str, seed: int = 0, form: str = "") -> dict:
-    """study -> its best feasible trial, of all searches of a task that a store has; those of the
-    largest `form`, if none is named.
+def best_trials(store: TrialStore, task: str, seed: int = 0, form: str = "") -> dict:
+    """study -> its best feasible trial, of all searches of a task in a store, by default those of
+    the task's largest form.
 
-    Studies with pinned hyper-parameters are left out, being reruns and special cases. StoreError if
-    there are none.
+    Studies with pinned hyper-parameters are left out, since they are reruns and special cases.
+    Raises StoreError if there are none.
     """
-    rows = store.frame()
-    rows = rows[(rows.task_type == task) & (rows.seed == seed) & ~rows.infeasible]
+    trials = store.frame()
+    trials = trials[(trials.task_type == task) & (trials.seed == seed) & ~trials.infeasible]
     forms = [
-        name for name in TASKS[task].forms if name in set(rows.form)
+        name for name in TASKS[task].forms if name in set(trials.form)
     ]  # the largest is named first
-    rows = rows[rows.form == (form or next(iter(forms), ""))]
+    trials = trials[trials.form == (form or next(iter(forms), ""))]
     best = {}
-    for _, row in rows.loc[rows.groupby("study").valid_loss.idxmin()].iterrows():
-        with suppress(ValueError):  # of another version of the kit
+    for _, row in trials.loc[trials.groupby("study").valid_loss.idxmin()].iterrows():
+        with suppress(ValueError):  # a study of another version of the kit
             study = Study.from_row(row)
             if not study.pinned and not study.start:
                 best[study] = row
@@ -56,8 +56,8 @@ def found(store: TrialStore, task: str, seed: int = 0, form: str = "") -> dict:
 
 
 def network(store: TrialStore, study, trial) -> torch.Tensor:
-    """theta_1xP of the study's best network. StoreError where its weights are not kept and would
-    take long to train again.
+    """theta_1xP of the study's best network. Raises StoreError if its weights were not kept and
+    take too long to train again.
     """
     try:
         store.shelf.load(study.key)
@@ -74,8 +74,8 @@ def network(store: TrialStore, study, trial) -> torch.Tensor:
 
 @torch.no_grad()
 def answers(study, trial, theta, inputs_T, since) -> torch.Tensor:
-    """Outputs z_SxBxO of a network at step `since` and all later ones, to the inputs x_BxI of each
-    step.
+    """The outputs z_SxBxO of a network at step `since` and all later steps, for the inputs x_BxI of
+    each step.
     """
     cell = cell_of(study.architecture, study.n_layers)
     relu = torch.tensor([trial.hparams.get("nonlinearity", cell.nonlinearities[0]) == "relu"])
@@ -86,7 +86,7 @@ def answers(study, trial, theta, inputs_T, since) -> torch.Tensor:
 
 
 def one_hot(symbols_TxJ, n_in) -> list[torch.Tensor]:
-    """Inputs x_1xI of each step: ones at the places that the step names."""
+    """The inputs x_1xI of each step, which are one at that step's symbols and zero elsewhere."""
     x = torch.zeros(len(symbols_TxJ), n_in)
     x.scatter_(1, torch.as_tensor(symbols_TxJ).long(), 1.0)
     return list(x[:, None].unbind(0))

@@ -1,6 +1,4 @@
-"""Colours that are legible on the reader's own background, and text that is legible from the last
-row.
-"""
+"""Colours that are legible on the reader's own background, and text that is legible from a distance."""
 
 from typing import NamedTuple
 
@@ -24,8 +22,8 @@ class Theme(NamedTuple):
         return luminance(self.background) < 0.18
 
     def style_of(self, architectures) -> dict:
-        """The colours, markers and lines of all figures (figures.style), made lighter where a dark
-        background would swallow them.
+        """The colours, markers and lines of all figures, with lighter colours where they would not
+        be visible on a dark background.
         """
         return {
             name: style._replace(color=self.visible(style.color))
@@ -33,27 +31,25 @@ class Theme(NamedTuple):
         }
 
     def visible(self, color) -> str:
-        """The colour itself, or on a dark background the first mixture of it with white that stands
-        out.
-        """
+        """The colour itself, or, on a dark background, its first mixture with white that is visible."""
         red_green_blue = to_rgb(color)
         for share in range(0, 101, 5):
-            mixed = tuple(c + (1 - c) * share / 100 for c in red_green_blue)
-            if not self.dark or contrast(mixed, self.background) >= CONTRAST:
+            mixture = tuple(c + (1 - c) * share / 100 for c in red_green_blue)
+            if not self.dark or contrast(mixture, self.background) >= CONTRAST:
                 break
-        return to_hex(mixed)
+        return to_hex(mixture)
 
     @property
     def shades(self):
-        """A colour map from the background, for nothing, to a blue that ink is still legible on."""
+        """A colour map from the background, for 0, to a blue on which ink is still legible."""
         return LinearSegmentedColormap.from_list(
             "shades", [self.background, "#2a6f97" if self.dark else "#7fb8dd"]
         )
 
     @staticmethod
     def log(axis):
-        """Few, plain labels and no small ticks on a logarithmic axis whose limits are set: looking
-        for ticks takes more time than all the rest.
+        """Sets few, plain labels and no minor ticks on a logarithmic axis whose limits are set, since
+        finding ticks takes more time than the rest of a redraw.
         """
         low, high = axis.get_view_interval()
         powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)))
@@ -66,7 +62,7 @@ class Theme(NamedTuple):
         axis.set_minor_locator(NullLocator())
 
     def look(self) -> dict:
-        """matplotlib settings: those of all figures, in these colours and larger."""
+        """matplotlib's settings: those of all figures, in these colours and with larger text."""
         return look() | {
             "figure.facecolor": self.background,
             "axes.facecolor": self.background,
@@ -109,7 +105,7 @@ def luminance(color) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one, other) -> float:
+def contrast(first, second) -> float:
     """Ratio of two colours' luminances, from 1 to 21 (WCAG 2.1)."""
-    low, high = sorted((luminance(one), luminance(other)))
+    low, high = sorted((luminance(first), luminance(second)))
     return (high + 0.05) / (low + 0.05)

@@ -1,5 +1,5 @@
-"""Every trial of a store: its loss against any hyper-parameter, by cell, depth, size and length of
-training, and what the trial was. It opens on one search alone: one cell, one depth, one size.
+"""All trials of a store: their losses against any hyper-parameter, by cell, depth, size and length
+of training, and a description of each trial. It opens on one search: one cell, one depth, one size.
 """
 
 import re
@@ -22,28 +22,33 @@ LOSS = {  # what the tuner minimises, by task; capacity is drawn the right way u
     "rcf": "weighted squared error",
     "text8": "bits per character",
     "parens_counting": "loss, nats",
-    "arithmetic": "loss, nats a symbol",
+    "arithmetic": "loss, nats per symbol",
 }
-# columns that can stand on the horizontal axis beside the hyper-parameters
+# columns for the horizontal axis besides the hyper-parameters
 NUMBERS = ("num_params", "steps")
 
 
 def widget(store=None, task="", hyperparameter="lr_init") -> Panel:
-    """`store` is the path of a store, or a frame of trials, and else what the kit ships; begins with that task, where the store
-    has it. ValueError for an empty one.
+    """`store` is the path of a store or a frame of trials, by default the trials that ship with the
+    kit. Opens on `task`, if the store has it. Raises ValueError for an empty store.
     """
-    frame = store if isinstance(store, pd.DataFrame) else _read(store)
+    frame = store if isinstance(store, pd.DataFrame) else _load(store)
     if frame.empty:
         raise ValueError(
             "A store to explore must hold trials, got an empty one. Train some first, or give"
             " another path."
         )
-    frame = _prepared(frame)
+    frame = _with_scores(frame)
     tasks = [name for name in LOSS if name in set(frame.task_type)] or sorted(set(frame.task_type))
     task = task if task in tasks else tasks[0]
     controls = _controls(frame, tasks, task, hyperparameter)
     return Panel(
-        draw, controls, state={"frame": frame}, size=(7, 5), changed=_changed, clicked=_clicked
+        draw,
+        controls,
+        state={"frame": frame},
+        size=(7, 5),
+        changed=_adjust_controls,
+        clicked=_describe_nearest,
     )
 
 
@@ -73,7 +78,7 @@ def _controls(frame, tasks, task, hyperparameter) -> dict:
         "rank": slider(
             "trial, best first",
             1,
-            max(1, len(chosen(frame, task, [first.architecture], [first.n_layers], *first[:2]))),
+            max(1, len(select(frame, task, [first.architecture], [first.n_layers], *first[:2]))),
             1,
             tip="The trial that is described; or click on one",
         ),
@@ -92,14 +97,14 @@ def _controls(frame, tasks, task, hyperparameter) -> dict:
     }
 
 
-def _read(path):
+def _load(path):
     with TrialStore(path or places.TRIALS, create=False) as store:
         return store.frame()
 
 
-def _prepared(frame) -> pd.DataFrame:
-    """`score`, which is drawn: the bits per parameter of capacity trials, the tuner's loss of all
-    others; and `length`, the range of training steps, as text.
+def _with_scores(frame) -> pd.DataFrame:
+    """The frame with `score`, which is drawn (bits per parameter for capacity trials, the tuner's
+    loss for others), and with `length`, the range of training steps as text.
     """
     capacity = frame.task_type == "per_cap"
     score = np.where(capacity, -frame.valid_loss / frame.num_params, frame.valid_loss)
@@ -117,23 +122,23 @@ def _length(study: str) -> str:
 
 
 def _lengths(frame, task, size) -> list[tuple[str, str]]:
-    """The lengths of training that a task has at a size (0: at any), and, where there are more than
-    one, any.
+    """The lengths of training of a task's trials at a size (0: at any size), and "any time" if there
+    is more than one.
     """
-    part = frame[(frame.task_type == task) & ((frame.max_params == size) | (size == 0))]
-    found = sorted(
-        set(part.length) - {""}, key=lambda text: int(re.sub(r"\D.*", "", text.replace(",", "")))
+    trials = frame[(frame.task_type == task) & ((frame.max_params == size) | (size == 0))]
+    lengths = sorted(
+        set(trials.length) - {""}, key=lambda text: int(re.sub(r"\D.*", "", text.replace(",", "")))
     )
-    every = [("any time", "")] if len(found) != 1 else []
-    return [*every, *((length, length) for length in found)]
+    any_length = [("any time", "")] if len(lengths) != 1 else []
+    return [*any_length, *((length, length) for length in lengths)]
 
 
 def _first(frame, task, against=""):
-    """The search with most trials: its size, length of training, cell and depth. Against a number
-    of parameters, networks of all sizes (0) of that cell and depth; against steps, of any length.
+    """The search with the most trials: its size, length of training, cell and depth. Against the
+    number of parameters, the size is 0, for all sizes; against steps, the length is any.
     """
-    part = frame[frame.task_type == task]
-    kinds = part.groupby(["max_params", "length", "architecture", "n_layers"], sort=True).size()
+    trials = frame[frame.task_type == task]
+    kinds = trials.groupby(["max_params", "length", "architecture", "n_layers"], sort=True).size()
     first = _Kind(*kinds.idxmax())
     size = 0 if against == "num_params" else first.max_params
     if against in NUMBERS:
@@ -148,60 +153,62 @@ class _Kind(NamedTuple):
     n_layers: int
 
 
-def chosen(frame, task, cells, depths, size, length="") -> pd.DataFrame:
-    """The trials that the controls ask for, the best first, infeasible ones at the end."""
-    part = frame[
+def select(frame, task, cells, depths, size, length="") -> pd.DataFrame:
+    """The trials that the controls select, best first and infeasible ones last."""
+    trials = frame[
         (frame.task_type == task) & frame.architecture.isin(cells) & frame.n_layers.isin(depths)
     ]
     if size:
-        part = part[part.max_params == size]
+        trials = trials[trials.max_params == size]
     if length:
-        part = part[part.length == length]
-    return part.sort_values("score", ascending=task != "per_cap", na_position="last", kind="stable")
+        trials = trials[trials.length == length]
+    return trials.sort_values(
+        "score", ascending=task != "per_cap", na_position="last", kind="stable"
+    )
 
 
-def horizontal(part, against) -> pd.Series:
-    """The values on the horizontal axis; missing where a cell has no such hyper-parameter."""
+def horizontal(trials, against) -> pd.Series:
+    """The values on the horizontal axis; missing if a cell has no such hyper-parameter."""
     if against in NUMBERS:
-        return part[against]
-    return pd.Series([hparams.get(against) for hparams in part.hparams], index=part.index)
+        return trials[against]
+    return pd.Series([hparams.get(against) for hparams in trials.hparams], index=trials.index)
 
 
 def draw(figure, theme, *, frame, task, against, size, length, rank, cells, depths) -> str:
-    """The cloud of the chosen trials with a ring round the trial of that rank, which is told line
-    by line.
+    """The cloud of the selected trials, with a ring around the trial of that rank, and a description
+    of that trial.
     """
     ax = figure.subplots(gridspec_kw={"left": 0.1, "right": 0.98, "bottom": 0.13, "top": 0.97})
-    part = chosen(frame, task, cells, depths, size, length)
-    x = horizontal(part, against)
-    here = x.notna()
-    part, x = part[here], x[here]
+    trials = select(frame, task, cells, depths, size, length)
+    x = horizontal(trials, against)
+    has_value = x.notna()
+    trials, x = trials[has_value], x[has_value]
     ax.set(xlabel=against, ylabel=LOSS.get(task, "loss"))
-    if part.empty:
-        words = {"transform": ax.transAxes, "ha": "center", "color": theme.grey}
-        ax.text(0.5, 0.5, "no such trial", **words)
+    if trials.empty:
+        style = {"transform": ax.transAxes, "ha": "center", "color": theme.grey}
+        ax.text(0.5, 0.5, "no such trial", **style)
         other = "other cells, layers, parameters or lengths of training"
-        missing = "" if here.empty else f" that has {against}"
+        missing = "" if has_value.empty else f" that has {against}"
         return f"No such trial{missing} is in the store. Choose {other}."
-    x = _across(ax, theme, x, part)
-    _cloud(ax, theme, x, part, cells, task)
-    rank = min(rank, len(part))
-    trial = part.iloc[rank - 1]
+    x = _across(ax, theme, x, trials)
+    _cloud(ax, theme, x, trials, cells, task)
+    rank = min(rank, len(trials))
+    trial = trials.iloc[rank - 1]
     ring = {"markeredgecolor": theme.ink, "markersize": 15, "markeredgewidth": 2.2}
     height = ax.get_ylim()[1] if np.isnan(trial.score) else trial.score
     ax.plot(x.iloc[rank - 1], height, "o", color="none", clip_on=False, **ring)
     score = "diverged" if trial.infeasible else f"{trial.score:.3g} {LOSS.get(task, 'loss')}"
     return (
-        f"{len(part):,} trials, {int(part.score.isna().sum()):,} of them diverged. Number {rank}"
+        f"{len(trials):,} trials, {int(trials.score.isna().sum()):,} of them diverged. Number {rank}"
         f" from the best: {label_of(trial.architecture)}, {layers(trial.n_layers)}, {against} ="
         f" {_text(trial.hparams.get(against, trial.get(against)))}: {score}.\n"
-        + _describe(trial, rank, len(part), task)
+        + _describe(trial, rank, len(trials), task)
     )
 
 
-def _across(ax, theme, x, part):
-    """The horizontal axis: names of choices, or numbers, on a logarithm where they span much."""
-    x, ticks = _numbers(x, part)
+def _across(ax, theme, x, trials):
+    """The horizontal axis: names of choices, or numbers, on a logarithmic scale if they span much."""
+    x, ticks = _numbers(x, trials)
     if ticks:
         ax.set_xticks(range(len(ticks)), ticks)
     elif x.min() > 0 and x.max() > 50 * x.min():
@@ -210,15 +217,15 @@ def _across(ax, theme, x, part):
     return x
 
 
-def _cloud(ax, theme, x, part, cells, task):
-    """A dot for each trial, in the colours of the cells; crosses on top for those that diverged."""
-    feasible = part.score.notna()
+def _cloud(ax, theme, x, trials, cells, task):
+    """One dot per trial, in the colour of its cell; crosses at the top for those that diverged."""
+    feasible = trials.score.notna()
     style = theme.style_of(cells)
-    for cell in in_order(set(part.architecture)):
-        rows = feasible & (part.architecture == cell)
+    for cell in in_order(set(trials.architecture)):
+        of_cell = feasible & (trials.architecture == cell)
         ax.plot(
-            x[rows],
-            part.score[rows],
+            x[of_cell],
+            trials.score[of_cell],
             style[cell].marker,
             color=style[cell].color,
             markersize=5,
@@ -227,7 +234,7 @@ def _cloud(ax, theme, x, part, cells, task):
             label=label_of(cell),
             rasterized=True,
         )
-    _vertical(ax, theme, part.score[feasible], task)
+    _vertical(ax, theme, trials.score[feasible], task)
     if not feasible.all():
         ax.plot(
             x[~feasible],
@@ -249,15 +256,15 @@ def _cloud(ax, theme, x, part, cells, task):
     )
 
 
-def _numbers(x, part):
-    """Values as numbers, and the names of the choices where they are words; those are spread out a
+def _numbers(x, trials):
+    """Values as numbers, and the names of the choices if they are text; choices are spread out a
     little, always in the same way.
     """
-    words = sorted({value for value in x if isinstance(value, str)})
-    if not words:
+    names = sorted({value for value in x if isinstance(value, str)})
+    if not names:
         return x.astype(float), []
-    spread = np.modf(part.index.to_numpy() * 0.6180339887)[0] - 0.5
-    return pd.Series([words.index(value) for value in x], index=x.index) + 0.6 * spread, words
+    spread = np.modf(trials.index.to_numpy() * 0.6180339887)[0] - 0.5
+    return pd.Series([names.index(value) for value in x], index=x.index) + 0.6 * spread, names
 
 
 def _vertical(ax, theme, scores, task):
@@ -279,7 +286,7 @@ def _text(value) -> str:
 
 
 def _describe(trial, rank, trials, task) -> str:
-    """What the trial was, a line each."""
+    """The description of a trial: one line per hyper-parameter."""
     score = "diverged" if trial.infeasible else f"{trial.score:.4g} {LOSS.get(task, 'loss')}"
     size = f"{layers(trial.n_layers)}, {trial.num_params:,} parameters"
     head = [f"number {rank:,} of {trials:,}", label_of(trial.architecture), size, score, ""]
@@ -292,56 +299,56 @@ def _describe(trial, rank, trials, task) -> str:
     )
 
 
-def _asked_for(panel) -> tuple[pd.DataFrame, pd.Series]:
-    """The chosen trials that have a place on the horizontal axis, and their places."""
+def _selection(panel) -> tuple[pd.DataFrame, pd.Series]:
+    """The selected trials that have a value on the horizontal axis, and these values."""
     values = panel.values
     names = ("frame", "task", "cells", "depths", "size", "length")
-    part = chosen(*(values[name] for name in names))
-    where = horizontal(part, values["against"])
-    return part[where.notna()], where[where.notna()]
+    trials = select(*(values[name] for name in names))
+    where = horizontal(trials, values["against"])
+    return trials[where.notna()], where[where.notna()]
 
 
-def _changed(panel, name):
-    """Another task opens on a search of its own, the lengths are those that it has at this size,
-    and the ranks end where the chosen trials do.
+def _adjust_controls(panel, name):
+    """Adjusts the other controls: another task opens on a search of its own, the lengths are those of
+    the task at this size, and the ranks are those of the selected trials.
     """
     if name == "rank":
         return
-    made, values = panel.made, panel.values
+    controls, values = panel.live, panel.values
     frame, task = values["frame"], values["task"]
     if name == "task":
         first = _first(frame, task, values["against"])
-        made["size"].value = first.max_params
-        made["cells"].value, made["depths"].value = (first.architecture,), (first.n_layers,)
-        _lengths_into(made["length"], frame, task, first.max_params)
-        made["length"].value = first.length
+        controls["size"].value = first.max_params
+        controls["cells"].value, controls["depths"].value = (first.architecture,), (first.n_layers,)
+        _lengths_into(controls["length"], frame, task, first.max_params)
+        controls["length"].value = first.length
     elif name == "against" and values["against"] in NUMBERS:
-        made["size"].value = _first(frame, task, values["against"]).max_params
-        made["length"].value = made["length"].options[0][1]
+        controls["size"].value = _first(frame, task, values["against"]).max_params
+        controls["length"].value = controls["length"].options[0][1]
     elif name == "size":
-        _lengths_into(made["length"], frame, task, values["size"])
-    rank = made["rank"]
+        _lengths_into(controls["length"], frame, task, values["size"])
+    rank = controls["rank"]
     with rank.hold_trait_notifications():
-        rank.max = max(1, len(_asked_for(panel)[0]))
+        rank.max = max(1, len(_selection(panel)[0]))
         rank.value = min(rank.value, rank.max)
 
 
 def _lengths_into(control, frame, task, size):
-    """Gives a control the lengths that there are; the one that was chosen stays, if it is there."""
+    """Sets the options of the control of lengths; the chosen one stays if it is among them."""
     before, lengths = control.value, _lengths(frame, task, size)
     if tuple(lengths) != tuple(control.options):
         control.options = lengths
         control.value = before if before in {length for _, length in lengths} else lengths[0][1]
 
 
-def _clicked(panel, x, y):
-    """Describes the trial that is nearest to the click, by the eye."""
-    part, where = _asked_for(panel)
-    if part.empty:
+def _describe_nearest(panel, x, y):
+    """Describes the trial that is nearest to the click on the screen."""
+    trials, where = _selection(panel)
+    if trials.empty:
         return
-    across, _ = _numbers(where, part)
+    across, _ = _numbers(where, trials)
     ax = panel.last.axes[0]
     top = ax.get_ylim()[1]
-    seen = ax.transData.transform(np.column_stack([across, part.score.fillna(top)]))
-    away = np.hypot(*(seen - ax.transData.transform((x, y))).T)
-    panel.made["rank"].value = int(np.argmin(away)) + 1
+    pixels = ax.transData.transform(np.column_stack([across, trials.score.fillna(top)]))
+    away = np.hypot(*(pixels - ax.transData.transform((x, y))).T)
+    panel.live["rank"].value = int(np.argmin(away)) + 1

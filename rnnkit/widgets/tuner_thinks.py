@@ -1,5 +1,5 @@
-"""The tuner thinks: a Gaussian process on one or two dimensions, the trial that it asks for, what
-it makes of the answer (Appendix A).
+"""The tuner thinks: a Gaussian process on one or two dimensions, the trial that it asks for, and
+what it learns from the result (Appendix A).
 """
 
 import math
@@ -17,22 +17,22 @@ from rnnkit.tuner import GPTuner, warp_losses
 from rnnkit.widgets.controls import button, choice, slider, toggle
 from rnnkit.widgets.panel import Panel
 
-# trials of the first design, which no surrogate chose; the process wants as many feasible ones
+# trials of the first design, which no surrogate chooses; the process needs as many feasible trials
 FIRST = 4
-# points at which it is asked what it thinks: of a line, and of each side of a square
+# points at which the process is evaluated: on a line, and on each side of a square
 LINE, GRID = (201, 31)
-MANY, MOST = 10, 60  # trials of one press, and in all
-STEPS = 2_000  # of training: some hundredths of a second
+MANY, MOST = 10, 60  # trials per press, and in all
+STEPS = 2_000  # of training, which take a few hundredths of a second
 AXES = {"lr_init": "learning rate", "recurrent_matrix_scale_h": "recurrent scale"}
 ASK = "Press ask."
 COLOR = "#0072B2"
-PARTS = {"left": 0.08, "right": 0.98, "bottom": 0.13, "top": 0.92}
+MARGINS = {"left": 0.08, "right": 0.98, "bottom": 0.13, "top": 0.92}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something to minimise over one or two rows, and the names of its axes and its score (which is
-    minus the loss where `sign` is -1).
+    """A loss to minimise over one or two hyper-parameters, and the names of its axes and its score,
+    which is `factor` times the loss.
     """
 
     title: str
@@ -40,7 +40,7 @@ class Problem:
     loss: Callable  # a point and its trial's number -> loss, NaN where it diverges
     axes: tuple[str, ...]
     score: str
-    sign: int = 1
+    factor: int = 1
 
 
 def _wave(point, number=0):
@@ -57,11 +57,13 @@ def _hills(point, number=0):
 
 def _study(free) -> Study:
     """A vanilla RNN of 100 parameters, trained for 2,000 steps on the capacity task; all
-    hyper-parameters but those in `free` are held at their usual values.
+    hyper-parameters except those in `free` have their usual values.
     """
     study = Study("per_cap", "rnn", 1, 100, n_in=10, train_steps=(STEPS, STEPS))
-    held = {name: value for name, value in study.space.usual_point().items() if name not in free}
-    return replace(study, pinned=tuple(held.items()))
+    constants = {
+        name: value for name, value in study.space.usual_point().items() if name not in free
+    }
+    return replace(study, pinned=tuple(constants.items()))
 
 
 def _network(title, *free) -> Problem:
@@ -91,7 +93,7 @@ def problems() -> dict[str, Problem]:
 
 
 def widget(problem="wave", trials=7, seed=0) -> Panel:
-    """Begins with `trials` trials of `problem` told."""
+    """Opens on `problem` with so many trials done."""
     controls = {
         "problem": choice(
             "minimise",
@@ -104,26 +106,25 @@ def widget(problem="wave", trials=7, seed=0) -> Panel:
             0,
             9,
             seed,
-            tip="Of the first design, of the tuner's candidates and of the networks",
+            tip="Of the first design, the tuner's candidates and the networks",
         ),
         "truth": toggle(
-            "show the curve", tip="What the tuner does not see; of a network nobody knows it"
+            "show the curve", tip="What the tuner does not see; for a network, nobody knows it"
         ),
         "ask": button("ask", _ask, "Which trial does the tuner want next?"),
         "tell": button("tell", _tell, "Runs that trial and tells the tuner its loss"),
-        "many": button(f"{MANY} trials", _many, f"Asks and tells {MANY} times, or stops"),
+        "many": button(f"{MANY} trials", _ask_and_tell, f"Asks and tells {MANY} times, or stops"),
         "again": button(
             "start again", lambda panel: _start(panel), f"Forgets all but the first {FIRST} trials"
         ),
     }
-    state = {"points": (), "losses": (), "asked": None, "note": ""}
-    panel = Panel(draw, controls, state, size=(10, 5), changed=_changed)
-    for step in searched(
-        problem, seed, (), (), trials
-    ):  # a curve takes no time; of a network, the reader sees the first trials come
+    state = {"points": (), "losses": (), "next_point": None, "note": ""}
+    panel = Panel(draw, controls, state, size=(10, 5), changed=_restart)
+    # a curve takes no time; with a network, the reader sees the first trials come
+    for step in search(problem, seed, (), (), trials):
         panel.state |= step
     panel.state |= {
-        "asked": asked_for(problem, seed, panel.state["points"], panel.state["losses"]),
+        "next_point": suggestion(problem, seed, panel.state["points"], panel.state["losses"]),
         "note": "Press tell.",
     }
     return panel
@@ -134,33 +135,34 @@ def widget(problem="wave", trials=7, seed=0) -> Panel:
 
 @lru_cache(maxsize=64)
 def tuner_of(problem, seed, points, losses) -> GPTuner:
-    """The tuner that was told these trials; points are tuples of values."""
+    """The tuner after these trials; points are tuples of values."""
     tuner = GPTuner(problems()[problem].space, seed, round_size=FIRST)
     tuner.observe([tuner.space.point(values) for values in points], losses)
     return tuner
 
 
 @lru_cache(maxsize=64)
-def asked_for(problem, seed, points, losses) -> tuple:
+def suggestion(problem, seed, points, losses) -> tuple:
     tuner = tuner_of(problem, seed, points, losses)
     return tuple(tuner.space.values(tuner.suggest(1, start=len(points))[0]))
 
 
-def searched(problem, seed, points, losses, trials):
-    """Asks and tells until there are `trials` trials; yields the state to draw after each."""
+def search(problem, seed, points, losses, trials):
+    """Asks and tells until there are `trials` trials; yields the state to be drawn after each."""
     task = problems()[problem]
     while len(points) < trials:
-        asked = asked_for(problem, seed, points, losses)
-        yield {"asked": asked, "note": "It runs."}
-        loss = float(task.loss(task.space.point(asked), len(points) + 1_000 * seed))
-        points, losses = (*points, asked), (*losses, loss)
-        yield {"points": points, "losses": losses, "asked": None, "note": ASK}
+        values = suggestion(problem, seed, points, losses)
+        yield {"next_point": values, "note": "The trial is running."}
+        loss = float(task.loss(task.space.point(values), len(points) + 1_000 * seed))
+        points, losses = (*points, values), (*losses, loss)
+        yield {"points": points, "losses": losses, "next_point": None, "note": ASK}
 
 
 @lru_cache(maxsize=64)
-def thought(problem, seed, points, losses):
-    """Mean, deviation of the mean and expected improvement on a line (LINE) or a square (GRID x
-    GRID) of unit coordinates, and the deviation of a trial's noise; None in the first design.
+def posterior(problem, seed, points, losses):
+    """The mean, the standard deviation of the mean and the expected improvement, on a line (LINE) or
+    a square (GRID x GRID) of unit coordinates, and the standard deviation of a trial's noise; None
+    during the first design.
     """
     space, tuner = problems()[problem].space, tuner_of(problem, seed, points, losses)
     if len(losses) < FIRST or np.isfinite(losses).sum() < FIRST:
@@ -173,13 +175,13 @@ def thought(problem, seed, points, losses):
 # --- the picture ---
 
 
-def draw(figure, theme, *, problem, seed, truth, points, losses, asked, note) -> str:
-    """What the tuner thinks, what it wants next and how much better it hopes this to be."""
+def draw(figure, theme, *, problem, seed, truth, points, losses, next_point, note) -> str:
+    """What the tuner expects, which trial it asks for next, and how likely that is the best so far."""
     task = problems()[problem]
     units = np.array([task.space.to_unit(task.space.point(values)) for values in points]).reshape(
         -1, len(task.space)
     )
-    wanted = None if asked is None else task.space.to_unit(task.space.point(asked))
+    next_unit = None if next_point is None else task.space.to_unit(task.space.point(next_point))
     heard = warp_losses(losses) if np.isfinite(losses).any() else np.zeros(len(losses))
     paint = _line if len(task.space) == 1 else _square
     axes = paint(
@@ -189,8 +191,8 @@ def draw(figure, theme, *, problem, seed, truth, points, losses, asked, note) ->
         units,
         np.array(losses, dtype=float),
         heard,
-        wanted,
-        thought(problem, seed, points, losses),
+        next_unit,
+        posterior(problem, seed, points, losses),
     )
     if truth and problem == "wave" and np.isfinite(losses).sum() > 1:
         axes[0].plot(
@@ -201,18 +203,18 @@ def draw(figure, theme, *, problem, seed, truth, points, losses, asked, note) ->
             zorder=1,
         )
     return (
-        f"{_found(task, points, losses)}"
-        f" {_hoped(task, asked, problem, seed, points, losses)} {note}".strip()
+        f"{_best_so_far(task, points, losses)}"
+        f" {_forecast(task, next_point, problem, seed, points, losses)} {note}".strip()
     )
 
 
-def _line(figure, theme, task, units, losses, heard, wanted, thoughts):
+def _line(figure, theme, task, units, losses, heard, next_unit, beliefs):
     top, bottom = figure.subplots(
-        2, 1, sharex=True, gridspec_kw=PARTS | {"height_ratios": [2.2, 1], "hspace": 0.15}
+        2, 1, sharex=True, gridspec_kw=MARGINS | {"height_ratios": [2.2, 1], "hspace": 0.15}
     )
     blue, x, feasible = theme.visible(COLOR), np.linspace(0, 1, LINE), np.isfinite(losses)
-    if thoughts is not None:
-        mean, std, improvement, noise = thoughts
+    if beliefs is not None:
+        mean, std, improvement, noise = beliefs
         wide = np.hypot(std, noise)
         for deviation, shade, label in (
             (wide, 0.13, "a trial, 95 %"),
@@ -243,9 +245,9 @@ def _line(figure, theme, task, units, losses, heard, wanted, thoughts):
         )
     bottom.set_ylim(0, None)
     for ax in (top, bottom):
-        if wanted is not None:
+        if next_unit is not None:
             ax.axvline(
-                wanted[0],
+                next_unit[0],
                 color=theme.visible("#D55E00"),
                 linewidth=2,
                 linestyle=(0, (4, 2)),
@@ -267,24 +269,24 @@ def _line(figure, theme, task, units, losses, heard, wanted, thoughts):
     return top, bottom
 
 
-def _square(figure, theme, task, units, losses, heard, wanted, thoughts):
+def _square(figure, theme, task, units, losses, heard, next_unit, beliefs):
     left, right = figure.subplots(
-        1, 2, sharey=True, gridspec_kw=PARTS | {"left": 0.1, "wspace": 0.08}
+        1, 2, sharey=True, gridspec_kw=MARGINS | {"left": 0.1, "wspace": 0.08}
     )
     feasible = np.isfinite(losses)
     edges = np.linspace(-0.5, GRID - 0.5, GRID + 1) / (GRID - 1)
-    for ax, title, what in (
+    for ax, title, k in (
         (left, "expected loss (dark: low)", 0),
         (right, "expected improvement (bright: high)", 2),
     ):
-        if thoughts is not None:
+        if beliefs is not None:
             ax.pcolormesh(
-                edges, edges, thoughts[what].reshape(GRID, GRID).T, cmap="cividis", rasterized=True
+                edges, edges, beliefs[k].reshape(GRID, GRID).T, cmap="cividis", rasterized=True
             )
         ax.plot(*units[feasible].T, "o", color="white", markeredgecolor="black", markersize=8)
         ax.plot(*units[~feasible].T, "x", color="white", markersize=9, markeredgewidth=2.5)
-        if wanted is not None:
-            ax.plot(*wanted, "*", color="#D55E00", markeredgecolor="white", markersize=20)
+        if next_unit is not None:
+            ax.plot(*next_unit, "*", color="#D55E00", markeredgecolor="white", markersize=20)
         ax.set(title=title, xlabel=task.axes[0], xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         _ticks(ax.xaxis, task.space.ranges[0])
     left.set_ylabel(task.axes[1])
@@ -293,13 +295,13 @@ def _square(figure, theme, task, units, losses, heard, wanted, thoughts):
 
 
 def _losses_at(ax, task, losses, heard):
-    """Names the best, the median and the worst loss beside where they are drawn, as they were
-    measured: between them the axis is warped.
+    """Labels the best, the median and the worst loss with their measured values, since the axis is
+    warped.
     """
     order = np.argsort(np.where(np.isfinite(losses), losses, np.inf))[: np.isfinite(losses).sum()]
     if len(order) > 2:
-        some = order[[0, len(order) // 2, -1]]
-        ax.set_yticks(heard[some], [f"{task.sign * losses[k]:.2g}" for k in some])
+        marks = order[[0, len(order) // 2, -1]]
+        ax.set_yticks(heard[marks], [f"{task.factor * losses[k]:.2g}" for k in marks])
 
 
 def _wave_line():
@@ -307,19 +309,19 @@ def _wave_line():
 
 
 def _as_told(values, losses, heard):
-    """Losses that nobody measured, warped as the measured ones were: between them by interpolation,
-    beyond by the slope of the whole.
+    """Warps losses that were not measured as the measured ones were: by interpolation between them,
+    and with their mean slope beyond them.
     """
     return np.interp(values, *_knots(losses, heard))
 
 
 def _as_measured(values, losses, heard):
-    """The way back: what losses, as told, would measure."""
+    """The inverse of `_as_told`: the losses before warping."""
     return np.interp(values, *_knots(losses, heard)[::-1])
 
 
 def _knots(losses, heard):
-    """Feasible losses in their order and what is told of each, with one more at either end."""
+    """Feasible losses in ascending order and their warped values, with one more knot at either end."""
     losses, heard = np.array(losses)[np.isfinite(losses)], np.asarray(heard)[np.isfinite(losses)]
     order = np.argsort(losses)
     x, y = losses[order], heard[order]
@@ -337,46 +339,46 @@ def _at(task, values) -> str:
     return ", ".join(f"{axis} {value:.3g}" for axis, value in zip(task.axes, values))
 
 
-def _found(task, points, losses) -> str:
+def _best_so_far(task, points, losses) -> str:
     bad = sum(not math.isfinite(loss) for loss in losses)
     if len(losses) == bad:
         return f"{len(losses)} trials."
     best = int(np.nanargmin(losses))
     diverged = f", {bad} of them diverged" if bad else ""
     return (
-        f"{len(losses)} trials{diverged}; the best: {task.score} {task.sign * losses[best]:.3g} at"
+        f"{len(losses)} trials{diverged}; the best: {task.score} {task.factor * losses[best]:.3g} at"
         f" {_at(task, points[best])}."
     )
 
 
-def _hoped(task, asked, problem, seed, points, losses) -> str:
-    """What the process expects of the trial that is asked for, in the units that are measured."""
-    if asked is None:
+def _forecast(task, next_point, problem, seed, points, losses) -> str:
+    """What the process expects of the next trial, in measured units."""
+    if next_point is None:
         return ""
-    if thought(problem, seed, points, losses) is None:
-        return f"Asked for {_at(task, asked)}, as the first design has it."
+    if posterior(problem, seed, points, losses) is None:
+        return f"Asked for {_at(task, next_point)}, as the first design has it."
     tuner = tuner_of(problem, seed, points, losses)
-    mean, std, _ = (float(x[0]) for x in tuner.posterior([task.space.point(asked)]))
+    mean, std, _ = (float(x[0]) for x in tuner.posterior([task.space.point(next_point)]))
     wide, heard = math.hypot(std, tuner.noise()), warp_losses(losses)
     feasible = heard[np.isfinite(losses)]
-    ends = _as_measured([mean, mean - 2 * wide, mean + 2 * wide], losses, heard)
-    middle, *ends = task.sign * ends
+    interval = _as_measured([mean, mean - 2 * wide, mean + 2 * wide], losses, heard)
+    middle, *interval = task.factor * interval
     chance = norm.cdf((feasible.min() - mean) / wide)
     return (
-        f"Asked for {_at(task, asked)}: it expects {task.score} {middle:.2g} (95 % of such trials:"
-        f" {min(ends):.2g} to {max(ends):.2g}), and beats the best with a chance of {chance:.0%}."
+        f"Asked for {_at(task, next_point)}: it expects {task.score} {middle:.2g} (95 % of such trials:"
+        f" {min(interval):.2g} to {max(interval):.2g}), and beats the best with a chance of {chance:.0%}."
     )
 
 
 # --- the buttons ---
 
 
-def _changed(panel, name):
+def _restart(panel, name):
     if name != "truth":
         _start(panel)
 
 
-def _now(panel) -> tuple[str, int, tuple, tuple]:
+def _search_so_far(panel) -> tuple[str, int, tuple, tuple]:
     values = panel.values
     return values["problem"], values["seed"], values["points"], values["losses"]
 
@@ -389,34 +391,34 @@ def _full(panel) -> bool:
 
 def _ask(panel):
     if not panel.running and not _full(panel):
-        panel.set(asked=asked_for(*_now(panel)), note="Press tell.")
+        panel.set(next_point=suggestion(*_search_so_far(panel)), note="Press tell.")
 
 
 def _tell(panel):
     if not panel.running and not _full(panel):
-        panel.run(searched(*_now(panel), len(panel.state["points"]) + 1))
+        panel.run(search(*_search_so_far(panel), len(panel.state["points"]) + 1))
 
 
-def _many(panel):
+def _ask_and_tell(panel):
     if panel.running:
         panel.stop()
     elif not _full(panel):
-        panel.made["many"].description = "stop"
+        panel.live["many"].description = "stop"
         panel.run(
-            searched(*_now(panel), min(MOST, len(panel.state["points"]) + MANY)),
-            done=lambda: _named(panel),
+            search(*_search_so_far(panel), min(MOST, len(panel.state["points"]) + MANY)),
+            done=lambda: _reset_label(panel),
         )
 
 
-def _named(panel):
-    panel.made["many"].description = f"{MANY} trials"
+def _reset_label(panel):
+    panel.live["many"].description = f"{MANY} trials"
 
 
 def _start(panel):
-    """The first design, which takes a moment where networks are trained."""
+    """Starts again with the first design, which takes a moment if networks are trained."""
     panel.stop()
-    panel.set(points=(), losses=(), asked=None, note="")
+    panel.set(points=(), losses=(), next_point=None, note="")
     values = panel.values
     panel.run(
-        searched(values["problem"], values["seed"], (), (), FIRST), done=lambda: _named(panel)
+        search(values["problem"], values["seed"], (), (), FIRST), done=lambda: _reset_label(panel)
     )

@@ -17,7 +17,7 @@ SOON = 0.2  # seconds, on a machine that does nothing else
 STORED = ("one_number_per_unit", "read_the_stack", "trials_explorer")
 MOVES = {  # widget -> (how, control, and what to choose)
     "memorise_me": [
-        ("press", "labels a parameter"),
+        ("press", "labels per parameter"),
         ("press", "time steps"),
         ("press", "parameters"),
         ("select", "cell", "GRU"),
@@ -29,7 +29,7 @@ MOVES = {  # widget -> (how, control, and what to choose)
         ("select", "input", "noise"),
     ],
     "one_number_per_unit": [
-        ("press", "units a layer"),
+        ("press", "units per layer"),
         ("press", "vector"),
         ("select", "cell", "LSTM"),
         ("select", "layers", "2"),
@@ -157,7 +157,7 @@ def test_a_move_during_training_is_answered(page):
     widget = shown(page, "memorise_me")
     widget.click("train")
     time.sleep(1)
-    widget.press("labels a parameter")
+    widget.press("labels per parameter")
     widget.settle()
     assert "Press train." in widget.sentence
 
@@ -216,7 +216,7 @@ def test_the_page_raised_no_error(page, errors):
 
 def test_a_slider_speaks_its_value(page):
     """And not the place of the value in a list."""
-    for name, label in (("memorise_me", "parameters"), ("one_number_per_unit", "units a layer")):
+    for name, label in (("memorise_me", "parameters"), ("one_number_per_unit", "units per layer")):
         slider = shown(page, name).control(label)
         shown(page, name).press(label, "ArrowLeft")
         readout = slider.locator(".widget-readout").inner_text()
