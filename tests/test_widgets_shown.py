@@ -290,7 +290,7 @@ def test_the_sentence_tells_the_error_and_the_bound(panels):
     panel = panels["one_number_per_unit"]
     _, sentence = drawn(panel, architecture="gru", depth=1, units=8)
     error = panel.state["errors"]["gru", 1, 8]
-    assert f"error {error:.3f}" in sentence and "can be is 0.500" in sentence
+    assert f"error {error:.3f}" in sentence and "least possible is 0.500" in sentence
 
 
 def test_a_network_that_there_is_not_is_said_to_be_missing(panels):
