@@ -1,5 +1,5 @@
-"""The architectures to be read and counted: each cell's equations beside its code, and units and
-hyper-parameters as tables.
+"""Tables of the architectures: each cell's equations next to its code, and numbers of units,
+parameters and hyper-parameters.
 """
 
 import inspect
@@ -11,7 +11,7 @@ from rnnkit.cells import PAPER, cell_of
 from rnnkit.hparams import LEARNING, TASK_RANGES, space_for
 from rnnkit.networks import num_params, units_for
 
-LATER_ROWS = {
+LATER_RANGES = {
     "train_steps",
     *(row.name for row in LEARNING),
     *(row.name for rows in TASK_RANGES.values() for row in rows),
@@ -95,7 +95,7 @@ EQUATIONS = {  # number in section 1.4 -> LaTeX
 }
 
 
-class Beside(str):
+class EquationTable(str):
     """Markdown that a notebook shows as a table."""
 
     def _repr_markdown_(self):
@@ -105,26 +105,26 @@ class Beside(str):
         return str(self)
 
 
-def beside(architecture: str) -> Beside:
-    """The equations of an architecture (section 1.4), each beside the line of `Cell.step` that
+def equation_table(architecture: str) -> EquationTable:
+    """The equations of an architecture (section 1.4), each next to the line of `Cell.step` that
     computes it, as Markdown.
 
-    A line carries the number of its equation as a comment; a cell of your own without numbers gets
-    a column of code alone.
+    A line of code has the number of its equation as a comment; a cell of your own without numbers
+    gets a column of code alone.
     """
-    rows = [
+    table = [
         f"| {architecture} | the paper | `{cell_of(architecture).__name__}.step` |",
         "|---|---|---|",
     ]
     for number, code in code_of(architecture):
         latex = f"${EQUATIONS[number]}$" if number in EQUATIONS else ""
-        rows.append(f"| {f'({number})' if number else ''} | {latex} | `{code}` |")
-    return Beside("\n".join(rows))
+        table.append(f"| {f'({number})' if number else ''} | {latex} | `{code}` |")
+    return EquationTable("\n".join(table))
 
 
 def code_of(architecture: str) -> list[tuple[int | None, str]]:
-    """The lines of `Cell.step` that compute something, with the number of the equation each of them
-    carries, or None.
+    """The lines of `Cell.step` that compute something, each with the number of its equation, or
+    None.
     """
     lines = inspect.getsource(cell_of(architecture).step).splitlines()
     body = [
@@ -132,13 +132,13 @@ def code_of(architecture: str) -> list[tuple[int | None, str]]:
         for line in lines
         if line.startswith("    ") and not re.match(r"\s*(@|def |return |#|\"\"\"|$)", line)
     ]
-    found = [(re.search(r"#\s*\((\d+)\)", line), line.split("#")[0].strip()) for line in body]
-    return [(int(number[1]) if number else None, code) for number, code in found]
+    numbered = [(re.search(r"#\s*\((\d+)\)", line), line.split("#")[0].strip()) for line in body]
+    return [(int(number[1]) if number else None, code) for number, code in numbered]
 
 
 def units(sizes=SIZES, depths=DEPTHS, n_in=50, n_out=1, architectures=PAPER) -> pd.DataFrame:
-    """Units a layer that a budget of parameters buys: a row for each architecture, a column for
-    each size and depth; <NA> where none do.
+    """Units per layer within a budget of parameters: one row per architecture and one column per
+    size and depth; <NA> where not even one unit fits.
     """
 
     def entry(architecture, n_layers, size):
@@ -148,15 +148,15 @@ def units(sizes=SIZES, depths=DEPTHS, n_in=50, n_out=1, architectures=PAPER) -> 
             return pd.NA
 
     columns = pd.MultiIndex.from_product([sizes, depths], names=["parameters", "layers"])
-    rows = [[entry(a, depth, size) for size, depth in columns] for a in architectures]
+    table = [[entry(a, depth, size) for size, depth in columns] for a in architectures]
     return pd.DataFrame(
-        rows, index=pd.Index(architectures, name="architecture"), columns=columns, dtype="Int64"
+        table, index=pd.Index(architectures, name="architecture"), columns=columns, dtype="Int64"
     )
 
 
 def formulas(n_in=50, n_out=1, architectures=PAPER) -> pd.DataFrame:
-    """Parameters of a network of least depth as a polynomial in its units N, by counting networks
-    of 1, 2 and 3 units.
+    """The number of parameters of a network of least depth as a polynomial in its units N, found by
+    counting networks of 1, 2 and 3 units.
     """
 
     def text(architecture):
@@ -177,8 +177,8 @@ def formulas(n_in=50, n_out=1, architectures=PAPER) -> pd.DataFrame:
 
 
 def space_table(task_type="per_cap", architectures=PAPER) -> pd.DataFrame:
-    """The rows of Appendix A: name (* stands for a map), distribution, range, and how many of them
-    each architecture has on a task.
+    """The hyper-parameters of Appendix A: name (* stands for a map), distribution, range, and how
+    many of them each architecture has on a task.
     """
     kinds = {
         "Uniform": "uniform",
@@ -195,20 +195,20 @@ def space_table(task_type="per_cap", architectures=PAPER) -> pd.DataFrame:
                 row.name,
             )
             name = {"forget_gate_bias_hack": "forget_gate_bias_hack_*"}.get(name, name)
-            ends = (
+            limits = (
                 list(map(str, row.choices))
                 if hasattr(row, "choices")
                 else [f"{row.low:,g} to {row.high:,g}"]
             )
             before = ranges.setdefault(name, (kinds[type(row).__name__], []))[1]
-            before += [end for end in ends if end not in before]
+            before += [limit for limit in limits if limit not in before]
             counts.setdefault(name, dict.fromkeys(architectures, 0))[architecture] += 1
-    order = sorted(ranges, key=lambda name: (not name.endswith("*"), name in LATER_ROWS))
-    rows = [
+    order = sorted(ranges, key=lambda name: (not name.endswith("*"), name in LATER_RANGES))
+    table = [
         [name, ranges[name][0], ", ".join(ranges[name][1]), *counts[name].values()]
         for name in order
     ]
-    rows.append(
+    table.append(
         ["all", "", "", *(sum(count[a] for count in counts.values()) for a in architectures)]
     )
-    return pd.DataFrame(rows, columns=["hyper-parameter", "distribution", "range", *architectures])
+    return pd.DataFrame(table, columns=["hyper-parameter", "distribution", "range", *architectures])

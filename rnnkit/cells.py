@@ -1,17 +1,17 @@
-"""The six cells of the paper (section 1.4, equations 1-20), side by side, since comparing them is
-the lesson; then four later ones.
+"""The six cells of the paper (section 1.4, equations 1-20), one below another so that they can be
+compared, and four later ones.
 
 A cell is its equations and nothing else. `W.u(h, x)` is the affine map named `u`: W^uh h + W^ux x +
-b^u, and where the map is listed in `forget` its bias also receives the hyper-parameter b^fg. A map
+b^u. If the map is listed in `forget`, the hyper-parameter b^fg is added to its bias. A map that is
 listed in `input_only` has no recurrent matrix and is called as `W.u(None, x)`: W^ux x + b^u.
 Parameter counts, initialisation and the hyper-parameter space are derived from these; nothing else
-about a cell is written down anywhere.
+about a cell is stated anywhere.
 
 `step(W, h, x, s)` takes the state before the step (one tensor, or a tuple in the order of
 `states`), the input of the layer and the nonlinearity, and returns (what goes up, the state after
 the step). Equations that use + - * / ** and the functions of native/ops.py (torch's sigmoid, tanh,
-relu, exp, softplus, silu, sin, abs, maximum, clamp, where and more) are compiled; with others, the
-cell trains with the plain torch step, which says why.
+relu, exp, softplus, silu, sin, abs, maximum, clamp, where and more) are compiled. A cell with other
+functions trains with the plain torch step, and a warning says why.
 """
 
 import inspect
@@ -23,7 +23,7 @@ from rnnkit.names import resolve_name
 
 from .checks import whole_number
 
-NAME = re.compile(r"[\w+.\-]+")  # of an architecture: it stands in the names of studies and files
+NAME = re.compile(r"[\w+.\-]+")  # of an architecture, which is part of names of studies and files
 INITS = ("identity", "orthogonal", "normal")  # of recurrent matrices (App. A)
 
 
@@ -34,16 +34,15 @@ class Cell:
 
     architecture: str  # the name in the authors' data
     maps: tuple[str, ...]  # affine maps, each with a recurrent matrix, an input matrix and one bias
-    input_only: tuple[
-        str, ...
-    ] = ()  # the maps without a recurrent matrix; they stand last in `maps`
-    forget: dict[str, str] = {}  # map -> the hyper-parameter added to its bias (b^fg)
+    # the maps without a recurrent matrix, which must be the last of `maps`
+    input_only: tuple[str, ...] = ()
+    forget: dict[str, str] = {}  # map -> the hyper-parameter that is added to its bias (b^fg)
     states: tuple[str, ...] = ("h",)
-    # what s may be; tuned where there is a choice (App. A)
+    # what s may be; tuned if there is a choice (App. A)
     nonlinearities: tuple[str, ...] = ("tanh",)
     recurrent_inits: tuple[str, ...] = ("identity", "orthogonal", "normal")  # App. A
-    zero_biases: bool = False  # biases start at zero, and are no hyper-parameters
-    # x and h must have one size, so the first layer projects its input (section 1.4)
+    zero_biases: bool = False  # biases start at zero, and their scales are not tuned
+    # x and h must have the same size, so the first layer projects its input (section 1.4)
     equal_sizes: bool = False
     min_layers: int = 1
 
@@ -94,8 +93,8 @@ class UGRNN(Cell):
 
 
 class GRU(Cell):
-    """Gated recurrent unit, Cho et al. 2014 (equations 5-8). It resets before the product, unlike
-    `torch.nn.GRU`.
+    """Gated recurrent unit, Cho et al. 2014 (equations 5-8). Unlike `torch.nn.GRU`, it resets the
+    state before the matrix product.
     """
 
     architecture = "gru"
@@ -154,7 +153,7 @@ class IntersectionRNN(Cell):
 
 
 class Linear(Cell):
-    """No recurrence at all: the readout sees the input (n_layers = 0). The perceptron that
+    """No recurrence: the readout reads the input (n_layers = 0). This is the perceptron that
     calibrates the capacity task.
     """
 
@@ -176,19 +175,16 @@ class MGU(Cell):
 
     @staticmethod
     def step(W, h, x, s):
-        f = sigmoid(
-            -W.f(h, x)
-            # minus, so that b^fg keeps the state, as in the paper's cells; W^f and b^f have no sign
-            # of their own
-        )
+        # minus, so that b^fg keeps the state as in the paper's cells; it makes no other difference
+        f = sigmoid(-W.f(h, x))
         c = s(W.c(f * h, x))
         h = (1 - f) * h + f * c
         return h, h
 
 
 class JANET(Cell):
-    """Just another network, van der Westhuizen & Lasenby 2018 (arXiv 1804.04849): the UGRNN, but
-    with more let in than is let go.
+    """Just another network, van der Westhuizen & Lasenby 2018 (arXiv 1804.04849): the UGRNN, except
+    that it adds more than it forgets.
     """
 
     architecture = "janet"
@@ -199,13 +195,13 @@ class JANET(Cell):
     def step(W, h, x, s):
         c = s(W.c(h, x))
         a = W.f(h, x)
-        h = sigmoid(a) * h + (1 - sigmoid(a - 1)) * c  # beta = 1; with 0 it would be the UGRNN
+        h = sigmoid(a) * h + (1 - sigmoid(a - 1)) * c  # beta = 1; with beta = 0 it is the UGRNN
         return h, h
 
 
 class MinGRU(Cell):
-    """minGRU, Feng et al. 2024 (arXiv 2410.01201, section 3.1): gate and candidate know the input
-    alone, the candidate is linear.
+    """minGRU, Feng et al. 2024 (arXiv 2410.01201, section 3.1): gate and candidate depend on the
+    input alone, and the candidate is linear.
     """
 
     architecture = "mingru"
@@ -221,8 +217,8 @@ class MinGRU(Cell):
 
 
 class MinLSTM(Cell):
-    """minLSTM, Feng et al. 2024 (arXiv 2410.01201, section 3.2): forget and input gate know the
-    input alone, and add to one.
+    """minLSTM, Feng et al. 2024 (arXiv 2410.01201, section 3.2): forget and input gate depend on
+    the input alone, and sum to 1.
     """
 
     architecture = "minlstm"
@@ -239,19 +235,18 @@ class MinLSTM(Cell):
 
 
 CELLS: dict[str, type[Cell]] = {}
-LATER = ("mgu", "janet", "mingru", "minlstm")  # cells that the paper does not have
+LATER = ("mgu", "janet", "mingru", "minlstm")  # cells that are not in the paper
 # the paper's architectures, in the paper's order
 PAPER = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")
 
 
 def register(cell: type[Cell]) -> type[Cell]:
-    """Make `cell` an architecture: sizing, hyper-parameter space, training and figures then work
+    """Makes `cell` an architecture, so that sizing, hyper-parameter space, training and figures work
     for it.
 
-    Its equations are run once, on small tensors. ValueError, in one sentence, for what it declares
-    or computes wrongly; then nothing is registered. A class may
-    be defined and registered anew, as by a notebook's cell that is run again; the name of another
-    class is refused.
+    Its equations are run once, on small tensors. Raises ValueError, in one sentence, if the cell
+    declares or computes something wrong; then nothing is registered. A class may be registered
+    again, as when a notebook's cell is run again, but not under the name of another class.
     """
     _check_declared(cell)
     holder = CELLS.get(cell.architecture, cell)
@@ -264,7 +259,7 @@ def register(cell: type[Cell]) -> type[Cell]:
 
 
 def enter(cell: type[Cell]) -> type[Cell]:
-    """As `register`, but whoever has the name yields it: only for a class that was found to be the
+    """As `register`, but replaces any class of that name; only for a class that is known to be the
     same cell.
     """
     _check_declared(cell)
@@ -274,12 +269,12 @@ def enter(cell: type[Cell]) -> type[Cell]:
 
 
 def _check_declared(cell):
-    """ValueError unless the attributes of a cell can be what they say."""
+    """Raises ValueError unless the attributes of a cell are well formed."""
     for name in ("architecture", "maps"):
         if not hasattr(cell, name):
             raise ValueError(
-                f"A cell names its {name}, got {cell.__name__} without. Add the class attribute"
-                f" `{name}`."
+                f"A cell must declare `{name}`, got {cell.__name__} without it. Add the class"
+                " attribute."
             )
     if not (isinstance(cell.architecture, str) and NAME.fullmatch(cell.architecture)):
         raise ValueError(
@@ -288,38 +283,38 @@ def _check_declared(cell):
         )
     for name in ("maps", "input_only", "states", "nonlinearities", "recurrent_inits"):
         value = getattr(cell, name)
-        if not isinstance(value, tuple) or not all(isinstance(each, str) for each in value):
+        if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
             raise ValueError(
                 f'{cell.__name__}.{name} must be a tuple of names, as ("h",), got {value!r}.'
             )
         if len(set(value)) < len(value):
-            raise ValueError(f"{cell.__name__}.{name} must name each once, got {value}.")
+            raise ValueError(f"{cell.__name__}.{name} must not repeat a name, got {value}.")
     for init in cell.recurrent_inits:
         resolve_name(f"{cell.__name__}.recurrent_inits", init, INITS)
     unknown = set(cell.forget) - set(cell.maps)
     if unknown:
         raise ValueError(
-            f"Every map in `forget` must be one of {cell.maps}, got {sorted(unknown)}. Mend"
+            f"Every map in `forget` must be one of {cell.maps}, got {sorted(unknown)}. Correct"
             f" {cell.__name__}.forget."
         )
     if recurrent_maps(cell) + cell.input_only != cell.maps:
         raise ValueError(
-            f"`input_only` must be the last of {cell.maps}, got {cell.input_only}. Mend"
+            f"`input_only` must be the last of {cell.maps}, got {cell.input_only}. Correct"
             f" {cell.__name__}.maps."
         )
     if len(cell.nonlinearities) != 1 and set(cell.nonlinearities) != {"relu", "tanh"}:
         raise ValueError(
-            "`nonlinearities` must be one, or the choice of relu and tanh, got"
+            "`nonlinearities` must be one name, or the choice of relu and tanh, got"
             f" {cell.nonlinearities}. Call others in {cell.__name__}.step."
         )
 
 
 def _check_step(cell):
-    """ValueError unless one step of a cell, on small tensors, gives what goes up and the state
-    after.
+    """Raises ValueError unless one step of a cell, on small tensors, returns what goes up and the
+    state after the step.
     """
     if not cell.maps:
-        return  # no recurrence: nothing is ever stepped
+        return  # without recurrence there is no step
     name, n_units = f"{cell.__name__}.step", 2
     parameters = list(inspect.signature(cell.step).parameters)
     if len(parameters) != 4:
@@ -329,71 +324,71 @@ def _check_step(cell):
         )
     x = full((1, n_units if cell.equal_sizes else 3), 0.3)
     states = tuple(full((1, n_units), 0.1 + 0.1 * k) for k in range(len(cell.states)))
-    maps = _Tried(cell, states[0], x)
+    maps = _TrialMaps(cell, states[0], x)
     try:
-        got = cell.step(maps, states if len(states) > 1 else states[0], x, tanh)
+        result = cell.step(maps, states if len(states) > 1 else states[0], x, tanh)
     except ValueError:
         raise
     except Exception as error:
         raise ValueError(
-            f"{name} cannot be run ({type(error).__name__}: {_one_line(error)}). Mend its equations;"
+            f"{name} cannot be run ({type(error).__name__}: {_one_line(error)}). Correct its equations;"
             " they may use + - * / ** and torch's functions of tensors"
             f"{'' if cell.equal_sizes else ', and add x to h only with equal_sizes = True'}."
         ) from error
-    if not (isinstance(got, tuple) and len(got) == 2):
+    if not (isinstance(result, tuple) and len(result) == 2):
         raise ValueError(
             f"{name} must return two values, what goes up and the state after the step, as `return"
-            f" h, h`, got {_told(got)}."
+            f" h, h`, got {_describe(result)}."
         )
-    up, after = got
+    up, after = result
     after = after if len(states) > 1 else (after,)
     if not (isinstance(after, tuple) and len(after) == len(states)):
         raise ValueError(
             f"The state after {name} must be a tuple ({', '.join(cell.states)}), got"
-            f" {_told(after)}."
+            f" {_describe(after)}."
         )
-    for what, value in zip(("What goes up", *cell.states), (up, *after)):
+    for label, value in zip(("What goes up", *cell.states), (up, *after)):
         if not isinstance(value, Tensor) or value.shape != states[0].shape:
             raise ValueError(
-                f"{what} must be a tensor of as many units as the state when {name} returns, got"
-                f" {_told(value)}."
+                f"{label} must be a tensor of as many units as the state when {name} returns, got"
+                f" {_describe(value)}."
             )
     if maps.unread():
         raise ValueError(
             f"{name} must call every map that {cell.__name__} names, got no call of"
-            f" {', '.join(f'W.{m}' for m in maps.unread())}. Call it, or take it off `maps`."
+            f" {', '.join(f'W.{m}' for m in maps.unread())}. Call it, or remove it from `maps`."
         )
 
 
-class _Tried:
-    """Stands for W while a cell's equations are tried: checks how each map is called."""
+class _TrialMaps:
+    """Stands for W while a cell's equations run for the first time, and checks the calls of maps."""
 
     def __init__(self, cell, h, x):
-        self._cell, self._h, self._x, self._read = cell, h, x, set()
+        self._cell, self._h, self._x, self._calls = cell, h, x, set()
 
     def unread(self) -> list[str]:
-        return [m for m in self._cell.maps if m not in self._read]
+        return [m for m in self._cell.maps if m not in self._calls]
 
     def __getattr__(self, name):
         if name not in self._cell.maps:
             raise ValueError(
                 f"{self._cell.__name__}.step calls W.{name}, but the maps of {self._cell.__name__}"
-                f" are {', '.join(self._cell.maps)}. Add {name!r} to `maps`, or mend the call."
+                f" are {', '.join(self._cell.maps)}. Add {name!r} to `maps`, or correct the call."
             )
 
         def affine(h, x):
-            self._read.add(name)
+            self._calls.add(name)
             if (h is None) != (name in self._cell.input_only):
                 got = f"W.{name} of {'None' if h is None else 'a state'}"
                 raise ValueError(
                     "The maps in `input_only`, and no others, are called with None for h, got"
-                    f" {got}. Mend {self._cell.__name__}."
+                    f" {got}. Correct {self._cell.__name__}."
                 )
             fits = h is None or isinstance(h, Tensor) and h.shape == self._h.shape
             if x is not self._x or not fits:
                 raise ValueError(
-                    f"W.{name} must be called with something of the state's size and then with x,"
-                    f" as W.{name}(h, x), got {_told(h)} and {'x' if x is self._x else _told(x)}."
+                    f"W.{name} must be called with a tensor of the state's size and then with x,"
+                    f" as W.{name}(h, x), got {_describe(h)} and {'x' if x is self._x else _describe(x)}."
                     + (
                         f" A state of two is unpacked first, as {', '.join(self._cell.states)} ="
                         " state."
@@ -401,13 +396,13 @@ class _Tried:
                         else ""
                     )
                 )
-            return full(self._h.shape, 0.2 + 0.1 * len(self._read))
+            return full(self._h.shape, 0.2 + 0.1 * len(self._calls))
 
         return affine
 
 
-def _told(value) -> str:
-    """What a value is, in a word or two."""
+def _describe(value) -> str:
+    """A few words for a value in an error."""
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
     if isinstance(value, tuple):

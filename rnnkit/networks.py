@@ -1,9 +1,11 @@
 """M stacks of cells with a linear readout, trained side by side; counting them and sizing them to a
 budget.
 
-Dimension letters, used in names everywhere (`x_MxBxI`): M  models trained together      B  examples
-    in a batch      T  time steps I  inputs     N  units a layer     K  affine maps of a cell     O
-    outputs     L  layers     P  parameters of one model
+Dimension letters, which names use everywhere (`x_MxBxI`):
+
+    M  models trained together     B  samples per batch         T  time steps
+    I  inputs                      N  units per layer           K  affine maps of a cell
+    O  outputs                     L  layers                    P  parameters of one model
 
 All parameters of a model are one row of `theta_MxP`, cut into blocks by `blocks`: matrices first
 (l2 decay applies to those), then biases and the learned initial states. A matrix is out x in, as in
@@ -24,8 +26,8 @@ from .native.ops import nonlinearity
 def blocks(
     architecture: str, n_layers: int, n_units: int, n_in: int, n_out: int
 ) -> dict[str, tuple[int, ...]]:
-    """Name and shape of each parameter block in the order in which `theta` holds them: all
-    matrices, then everything else.
+    """The name and shape of each block of parameters, in the order of `theta`: all matrices, then
+    everything else.
     """
     cell = cell_of(architecture, n_layers)
     N, K, R, S = n_units, len(cell.maps), len(recurrent_maps(cell)), len(cell.states)
@@ -43,8 +45,8 @@ def blocks(
 
 
 def num_params(architecture: str, n_layers: int, n_units: int, n_in: int, n_out: int) -> int:
-    """Parameters of one network, counted as the authors do: weights, one bias a map, readout, and a
-    learned initial state a layer.
+    """The number of parameters of one network, counted as by the authors: weights, one bias per map,
+    the readout, and learned initial states per layer.
 
     >>> num_params("lstm", 4, 210, 27, 27)  # the best text8 network in the authors' data
     1268217
@@ -61,19 +63,19 @@ def num_params(architecture: str, n_layers: int, n_units: int, n_in: int, n_out:
 
 
 def units_for(architecture: str, n_layers: int, n_in: int, n_out: int, max_params: int) -> int:
-    """The largest number of units a layer whose network has at most `max_params` parameters
-    (section 1.2); 0 for `linear`, which has none.
+    """The largest number of units per layer whose network has at most `max_params` parameters
+    (section 1.2); 0 for `linear`, which has no units.
 
-    Raises ValueError where not even one unit fits.
+    Raises ValueError if not even one unit per layer fits.
     """
     whole_number("max_params", max_params, 1)
     least = 0 if n_layers == 0 else 1
-    needed = num_params(architecture, n_layers, least, n_in, n_out)
-    if needed > max_params:
-        what = "one unit" if least else "a readout"
+    smallest = num_params(architecture, n_layers, least, n_in, n_out)
+    if smallest > max_params:
+        unit = "one unit per layer" if least else "a readout"
         raise ValueError(
-            f"max_params must leave room for {what} a layer: {architecture} with {n_layers} layers,"
-            f" {n_in} inputs and {n_out} outputs needs {needed} parameters, got"
+            f"max_params must leave room for {unit}: {architecture} with {n_layers} layers,"
+            f" {n_in} inputs and {n_out} outputs needs {smallest} parameters, got"
             f" max_params={max_params}. Raise the budget or use fewer layers or inputs."
         )
     if n_layers == 0:
@@ -92,28 +94,28 @@ def units_for(architecture: str, n_layers: int, n_in: int, n_out: int, max_param
 
 def split(theta_MxP: torch.Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
     """The blocks of theta by name, each with its leading model axis. Views, not copies."""
-    parts = torch.split(theta_MxP, [math.prod(s) for s in shapes.values()], dim=-1)
+    pieces = torch.split(theta_MxP, [math.prod(s) for s in shapes.values()], dim=-1)
     return {
-        name: part.reshape(*theta_MxP.shape[:-1], *shape)
-        for (name, shape), part in zip(shapes.items(), parts)
+        name: piece.reshape(*theta_MxP.shape[:-1], *shape)
+        for (name, shape), piece in zip(shapes.items(), pieces)
     }
 
 
 def initial(
     architecture, n_layers, n_units, n_in, n_out, hparams: dict, seed: int, number: int
 ) -> torch.Tensor:
-    """Initial parameters of one network, length P, float64, as Appendix A draws them from its
+    """The initial parameters of one network, length P, float64, drawn as in Appendix A from its
     hyper-parameters.
 
-    `seed` and `number` (the trial's) name the random stream, of which each parameter has a number
-    of its own, used or not. The readout is not tuned: normal / sqrt(n), bias 0; initial states are
-    0.
+    `seed` and the trial's `number` name the random stream, in which each parameter has a number of
+    its own, used or not. The readout is not tuned: its matrix is normal / sqrt(n) and its bias 0.
+    Initial states are 0.
     """
     cell = cell_of(architecture, n_layers)
     shapes = blocks(architecture, n_layers, n_units, n_in, n_out)
-    drawn = draws.normal(seed, draws.WEIGHTS, number, sum(map(math.prod, shapes.values())))
+    numbers = draws.normal(seed, draws.WEIGHTS, number, sum(map(math.prod, shapes.values())))
     theta = []
-    for block, normal in split(drawn, shapes).items():
+    for block, normal in split(numbers, shapes).items():
         start = INITIAL[block.rstrip("0123456789")]
         theta.append(start(cell, hparams, normal).reshape(-1))
     return torch.cat(theta)
@@ -129,21 +131,21 @@ def _bias(cell, hp, normal, m):
 
 
 def _input_matrices(cell, hp, normal):
-    """K N x I or K N x N: each map's scale times normal / sqrt(columns)."""
-    rows, columns = normal.shape
+    """(K N, I) or (K N, N): each map's scale times normal / sqrt(columns)."""
+    n_rows, columns = normal.shape
     scale = torch.tensor([hp[f"input_scale_{m}"] for m in cell.maps], dtype=torch.float64)
-    by_row = scale.repeat_interleave(rows // len(cell.maps))
+    by_row = scale.repeat_interleave(n_rows // len(cell.maps))
     return by_row[:, None] * normal / math.sqrt(columns)
 
 
 def _orthogonal(normal):
-    """A matrix of the uniform distribution over the orthogonal ones (Mezzadri 2007)."""
+    """A matrix from the uniform distribution over orthogonal matrices (Mezzadri 2007)."""
     q, r = torch.linalg.qr(normal)
     return q * torch.sign(torch.diagonal(r))
 
 
 def _recurrent_matrices(cell, hp, normal):
-    """R N x N: the identity, or each map's scale times an orthogonal matrix or normal / sqrt(N)."""
+    """(R N, N): identities, or each map's scale times an orthogonal matrix or normal / sqrt(N)."""
     init, maps = hp.get("recurrent_matrix_init_type", cell.recurrent_inits[0]), recurrent_maps(cell)
     N = normal.shape[1]
     if init == "identity":
@@ -158,17 +160,17 @@ def _recurrent_matrices(cell, hp, normal):
 
 
 def _biases(cell, hp, normal):
-    """K N: each map's bias, and where it forgets the hyper-parameter b^fg besides."""
+    """(K N): each map's bias, plus the hyper-parameter b^fg if the map is in `forget`."""
     parts = zip(cell.maps, normal.chunk(len(cell.maps)), strict=True)
     return torch.cat(
         [
-            _bias(cell, hp, part, m) + (hp[cell.forget[m]] if m in cell.forget else 0.0)
-            for m, part in parts
+            _bias(cell, hp, piece, m) + (hp[cell.forget[m]] if m in cell.forget else 0.0)
+            for m, piece in parts
         ]
     )
 
 
-# kind of block -> its initial values, of the cell, the hyper-parameters and normal numbers
+# kind of block -> its initial values, from the cell, the hyper-parameters and normal numbers
 INITIAL = {
     "W_in": lambda cell, hp, normal: hp["input_scale_in"] * normal / math.sqrt(normal.shape[1]),
     "b_in": lambda cell, hp, normal: _bias(cell, hp, normal, "in"),
@@ -183,12 +185,12 @@ INITIAL = {
 
 @cache
 def _reads_state(cell) -> tuple[int, ...]:
-    """Which maps read the state itself, so that one product serves them all: found by running the
-    equations once.
+    """The maps that read the state itself, so that one product can serve them all; the equations are
+    run once to find them.
     """
-    one = torch.zeros(1)
-    states = tuple(one.clone() for _ in cell.states)
-    found = []
+    number = torch.zeros(1)
+    states = tuple(number.clone() for _ in cell.states)
+    readers = []
 
     class Recorder:
         def __getattr__(self, name):
@@ -197,23 +199,23 @@ def _reads_state(cell) -> tuple[int, ...]:
                     got = f"W.{name} of {'None' if h is None else 'a state'}"
                     raise ValueError(
                         "The maps in `input_only`, and no others, are called with None for h, got"
-                        f" {got}. Mend {cell.__name__}."
+                        f" {got}. Correct {cell.__name__}."
                     )
                 if h is states[0]:
-                    found.append(cell.maps.index(name))
-                return one.clone()
+                    readers.append(cell.maps.index(name))
+                return number.clone()
 
             return affine
 
-    cell.step(Recorder(), states[0] if len(states) == 1 else states, one, torch.tanh)
-    return tuple(sorted(set(found)))
+    cell.step(Recorder(), states[0] if len(states) == 1 else states, number, torch.tanh)
+    return tuple(sorted(set(readers)))
 
 
 class _Maps:
-    """W of one layer: `W.u(h, x)`. The input products of all time steps are made at once, and the
-    state's products of one step at once.
+    """W of one layer: `W.u(h, x)`. One product serves the inputs of all time steps, and one product
+    per step serves all maps that read the state.
 
-    Its own attributes begin with an underscore, since a cell may name its maps as it likes.
+    The attributes begin with an underscore, since a cell may give its maps any name.
     """
 
     def __init__(self, cell, Wx, Wh, b, inputs_T):
@@ -222,8 +224,8 @@ class _Maps:
         self._Wh = Wh.reshape(M, len(recurrent_maps(cell)), self._N, self._N)
         self._Wh_shared = self._Wh[:, self._shared].flatten(1, 2).transpose(1, 2)
         distinct = {id(x): x for x in inputs_T}  # a static input is projected once
-        stacked = torch.cat(list(distinct.values()), 1)
-        ax = torch.baddbmm(b[:, None], stacked, Wx.transpose(1, 2)).reshape(
+        inputs = torch.cat(list(distinct.values()), 1)
+        ax = torch.baddbmm(b[:, None], inputs, Wx.transpose(1, 2)).reshape(
             M, len(distinct), B, len(cell.maps), self._N
         )
         by_step = dict(
@@ -255,10 +257,10 @@ class _Maps:
 def forward(
     architecture, n_layers, shapes, theta_MxP, inputs_T, relu_M, since=None
 ) -> torch.Tensor:
-    """Outputs after the last step, z_MxBxO, of M networks; with `since`, outputs of that step and
-    all later ones, M x steps x B x O.
+    """The outputs after the last step, z_MxBxO, of M networks; with `since`, the outputs of that
+    step and all later ones, M x steps x B x O.
 
-    `inputs_T` is the list of T inputs x_MxBxI (the same tensor again where the input is static);
+    `inputs_T` is the list of T inputs x_MxBxI (the same tensor again if the input is static), and
     `relu_M` says for which models s is ReLU.
     """
     cell = cell_of(architecture, n_layers)
@@ -269,18 +271,16 @@ def forward(
         s = nonlinearity(cell)
     else:
         s = lambda a: torch.where(pick, torch.relu(a), torch.tanh(a))
-    up_T = (
-        inputs_T if n_layers else inputs_T[:1]
-    )  # without a layer the readout sees the input as it was shown
+    # without a layer, the readout reads the input of the first step
+    up_T = inputs_T if n_layers else inputs_T[:1]
     if cell.equal_sizes:
         projected = {
             id(x): torch.baddbmm(W["b_in"][:, None], x, W["W_in"].transpose(1, 2)) for x in inputs_T
         }
         up_T = [projected[id(x)] for x in inputs_T]
     for layer in range(n_layers):
-        Wh = W.get(
-            f"Wh{layer}", W[f"h{layer}"][:, :0]
-        )  # nothing, where all maps read the input alone
+        # empty if all maps read the input alone
+        Wh = W.get(f"Wh{layer}", W[f"h{layer}"][:, :0])
         maps = _Maps(cell, W[f"Wx{layer}"], Wh, W[f"b{layer}"], up_T)
         state = tuple(h[:, None].expand(M, B, -1) for h in W[f"h{layer}"].unbind(1))
         ups = []
@@ -294,7 +294,7 @@ def forward(
     readout = W["W_out"].transpose(1, 2)
     if since is None:
         return torch.baddbmm(W["b_out"][:, None], up_T[-1], readout)
-    seen = torch.stack(up_T[since:] if n_layers else up_T, 1)
-    return torch.baddbmm(W["b_out"][:, None], seen.flatten(1, 2), readout).unflatten(
-        1, (seen.shape[1], B)
+    read_MxSxBxN = torch.stack(up_T[since:] if n_layers else up_T, 1)
+    return torch.baddbmm(W["b_out"][:, None], read_MxSxBxN.flatten(1, 2), readout).unflatten(
+        1, (read_MxSxBxN.shape[1], B)
     )

@@ -55,7 +55,7 @@ def test_an_equation_is_formula_text_that_can_be_set(number):
 
 
 def test_a_notebook_shows_a_table_of_equations():
-    lines = architectures.beside("gru")._repr_markdown_().splitlines()
+    lines = architectures.equation_table("gru")._repr_markdown_().splitlines()
     assert lines[0].count("|") == 4 and len(lines) == 2 + 4
     assert lines[2].startswith("| (5) | $") and lines[2].endswith("`r = sigmoid(W.r(h, x))` |")
 

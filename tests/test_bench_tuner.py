@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rnnkit.bench import searches, tuner
-from rnnkit.bench.contenders import CarriedTuner, SkoptTuner, TPETuner, finite
-from rnnkit.bench.searches import Contest, best_after, search_all, searched, table, wins
+from rnnkit.bench.contenders import CarriedTuner, SkoptTuner, TPETuner, fill_infeasible
+from rnnkit.bench.searches import Contest, best_after, run_search, search_all, table, wins
 from rnnkit.hparams import Choice, IntLog, Log, Space, Uniform
 from rnnkit.studies import Study
 from rnnkit.training import train
@@ -50,7 +50,7 @@ def test_quick_bench_says_every_table_and_writes_it(tmp_path):
 
 
 def test_infeasible_losses_become_the_worst_feasible_plus_half_the_range():
-    assert finite([1.0, math.nan], [1.0, 3.0, math.nan]) == [1.0, 4.0] and finite(
+    assert fill_infeasible([1.0, math.nan], [1.0, 3.0, math.nan]) == [1.0, 4.0] and fill_infeasible(
         [math.inf], [math.inf]
     ) == [0.0]
 
@@ -83,7 +83,7 @@ def test_smaller_networks_best_trials_stand_in_the_place_of_four_cold_points():
 def test_contender_given_a_smaller_networks_trials_has_searched_that_network():
     made = searches.contender("gp-smaller", CAPACITY, seed=1)
     small = Study("per_cap", "rnn", 1, 60, n_in=5, train_steps=(5, 20))
-    trials = searched(Contest("small", small, 0), UsualGPTuner(small.space, 1), 1)
+    trials = run_search(Contest("small", small, 0), UsualGPTuner(small.space, 1), 1)
     best = min(trials, key=lambda trial: math.inf if trial["loss"] is None else trial["loss"])
     assert made.carried[0] == best["hparams"]
 
@@ -92,13 +92,13 @@ def test_contender_given_a_smaller_networks_trials_has_searched_that_network():
 
 
 def test_search_spends_its_steps_and_stops_after_the_round():
-    trials = searched(CAPACITY, GPTuner(CAPACITY.study.space, 3), seed=3)
+    trials = run_search(CAPACITY, GPTuner(CAPACITY.study.space, 3), seed=3)
     steps = [trial["steps"] for trial in trials]
     assert sum(steps[:-16]) < CAPACITY.steps <= sum(steps) and len(trials) % 16 == 0
 
 
 def test_trial_of_a_search_is_a_trial_of_the_study_with_its_seed():
-    trials = searched(CAPACITY, GPTuner(CAPACITY.study.space, 3), seed=3)
+    trials = run_search(CAPACITY, GPTuner(CAPACITY.study.space, 3), seed=3)
     study = Study("per_cap", "rnn", 1, 100, seed=3, n_in=5, train_steps=(5, 20))
     (outcome,) = train(study, [trials[20]["hparams"]], [20])
     assert (
@@ -133,7 +133,7 @@ def test_file_that_was_cut_short_loses_its_last_search_alone(tmp_path):
     path.write_text(path.read_text()[:-40])
     again = []
     search_all(path, (0,), ("gp", "random"), (CAPACITY,), say=again.append)
-    assert len(again) == 1 and searches.read(path) == whole
+    assert len(again) == 1 and searches.load_runs(path) == whole
 
 
 # --- the table
@@ -190,7 +190,7 @@ def test_wins_are_counted_over_contests_with_the_sign_test():
 
 def test_printed_table_names_every_tuner():
     said = []
-    searches.printed(
+    searches.print_tables(
         [run_of(MEMORY, name, 0, (1, 0.5)) for name in searches.NAMES], (MEMORY,), said.append
     )
     assert all(any(line.startswith(title) for line in said) for title in searches.NAMES.values())

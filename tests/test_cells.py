@@ -258,7 +258,7 @@ MISTAKES = {  # a mistake -> the cell, and what is said of it
         r"got a tuple of 2 and x. A state of two is unpacked first, as h, c = state",
     ),
     "a word for a tuple": (wrong(minimal, maps="cg"), r"maps must be a tuple of names.*got 'cg'"),
-    "a map named twice": (wrong(minimal, maps=("c", "g", "c")), "must name each once"),
+    "a map named twice": (wrong(minimal, maps=("c", "g", "c")), "must not repeat a name"),
     "another initialisation": (
         wrong(minimal, recurrent_inits=("zeros",)),
         "Wrong.recurrent_inits must be one of identity, orthogonal, normal, got 'zeros'",

@@ -184,7 +184,7 @@ def test_a_bad_setting_is_refused_in_one_sentence(command, words, said, tmp_path
     [
         (["--cell", "grue"], "architecture must be one of rnn, irnn, ugrnn, gru, lstm, +rnn"),
         (["--size", "-300"], "max_params must be a whole number of at least 1, got -300"),
-        (["--size", "20"], "max_params must leave room for one unit a layer"),
+        (["--size", "20"], "max_params must leave room for one unit per layer"),
         (["--seconds", "0"], "seconds must be positive"),
     ],
 )

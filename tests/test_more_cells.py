@@ -253,7 +253,7 @@ def test_a_map_without_a_recurrent_matrix_stands_last():
         architecture, maps = "wrong", ("r", "u", "o", "c")
 
     with pytest.raises(
-        ValueError, match=r"`input_only` must be the last of .*got \('r',\). Mend Wrong.maps"
+        ValueError, match=r"`input_only` must be the last of .*got \('r',\). Correct Wrong.maps"
     ):
         register(Wrong)
 
@@ -263,7 +263,7 @@ def test_a_map_that_is_not_called_as_it_is_declared_is_refused(declared, got):
     class Wrong(Mixed):
         architecture, input_only = "wrong", declared
 
-    with pytest.raises(ValueError, match=f"got {got}. Mend Wrong"):
+    with pytest.raises(ValueError, match=f"got {got}. Correct Wrong"):
         register(Wrong)
     assert "wrong" not in CELLS
 

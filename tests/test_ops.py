@@ -293,7 +293,7 @@ def test_a_cells_one_nonlinearity_may_be_any_of_the_table(name):
 
 
 def test_a_choice_of_other_nonlinearities_is_refused():
-    with pytest.raises(ValueError, match="must be one, or the choice of relu and tanh"):
+    with pytest.raises(ValueError, match="must be one name, or the choice of relu and tanh"):
         register(cell_with(lambda W, h, x: W.h(h, x), nonlinearities=("relu", "sin")))
 
 

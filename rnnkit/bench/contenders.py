@@ -43,7 +43,7 @@ class SkoptTuner:
         self.points, self.losses = self.points + points, self.losses + losses
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.optimizer.tell(points, finite(losses, self.losses))
+            self.optimizer.tell(points, fill_infeasible(losses, self.losses))
 
 
 class TPETuner:
@@ -63,14 +63,14 @@ class TPETuner:
             sampler = optuna.samplers.TPESampler(
                 seed=seed, n_startup_trials=ROUND, constant_liar=True
             )
-        self.space, self.losses, self.asked = space, [], []
+        self.space, self.losses, self.pending = space, [], []
         self.optuna, self.study = optuna, optuna.create_study(sampler=sampler)
 
     def suggest(self, count, start=0):
-        self.asked = [self.study.ask(self._distributions()) for _ in range(count)]
+        self.pending = [self.study.ask(self._distributions()) for _ in range(count)]
         return [
             self.space.point([trial.params[name] for name in self.space.names])
-            for trial in self.asked
+            for trial in self.pending
         ]
 
     def observe(self, hparams, losses):
@@ -79,21 +79,21 @@ class TPETuner:
         """
         _, losses = check_observations(self.space, hparams, losses)
         self.losses += losses
-        for trial, loss in zip(self.asked, finite(losses, self.losses), strict=True):
+        for trial, loss in zip(self.pending, fill_infeasible(losses, self.losses), strict=True):
             self.study.tell(trial, loss)
 
     def _distributions(self) -> dict:
-        kinds, found = self.optuna.distributions, {}
+        kinds, distributions = self.optuna.distributions, {}
         for row in self.space.ranges:
             if isinstance(row, Choice):
-                found[row.name] = kinds.CategoricalDistribution(row.choices)
+                distributions[row.name] = kinds.CategoricalDistribution(row.choices)
             elif isinstance(row, IntLog):
-                found[row.name] = kinds.IntDistribution(row.low, row.high, log=True)
+                distributions[row.name] = kinds.IntDistribution(row.low, row.high, log=True)
             else:
-                found[row.name] = kinds.FloatDistribution(
+                distributions[row.name] = kinds.FloatDistribution(
                     row.low, row.high, log=isinstance(row, Log)
                 )
-        return found
+        return distributions
 
 
 class CarriedTuner(UsualGPTuner):
@@ -107,13 +107,13 @@ class CarriedTuner(UsualGPTuner):
 
     def _design(self, start, count):
         points = super()._design(0, start + count)
-        for place, point in zip(range(1, self.round_size, 4), self.carried):
-            if place < len(points):
-                points[place] = point
+        for position, point in zip(range(1, self.round_size, 4), self.carried):
+            if position < len(points):
+                points[position] = point
         return points[start:]
 
 
-def finite(losses, so_far) -> list[float]:
+def fill_infeasible(losses, so_far) -> list[float]:
     """Losses with the infeasible ones at the worst feasible loss so far plus half the range; zero
     while none is feasible.
     """

@@ -91,41 +91,44 @@ def sets_of(study):
         yield hparams
 
 
-def filled(study, sets, models, device):
+def filled_slots(study, sets, models, device):
     s = Slots(study.num_params, torch.float32, device)
-    rows = list(
+    slot_models = list(
         slot_rows(
             study, ((i, sets[i % len(sets)]) for i in range(min(models, DIFFERENT))), torch.float32
         )
     )
-    s.fill([rows[i % len(rows)] for i in range(models)])
+    s.fill([slot_models[i % len(slot_models)] for i in range(models)])
     return s
 
 
-def difference(study, device, steps=20, **chosen) -> tuple[float, float]:
+def difference(study, device, steps=20, **tuning) -> tuple[float, float]:
     """Relative difference of the parameters, and the difference of the right answers, from the
     processor's after some steps.
     """
     sets = list(sets_of(study))
-    ours, theirs = filled(study, sets, len(sets), device), filled(study, sets, len(sets), "cpu")
+    ours, theirs = (
+        filled_slots(study, sets, len(sets), device),
+        filled_slots(study, sets, len(sets), "cpu"),
+    )
     cpu = Compiled(study, Data(study, sets))
-    gpu = fused(study, Data(study, sets, device=device), device, **chosen)
+    gpu = fused_engine(study, Data(study, sets, device=device), device, **tuning)
     cpu.train(theirs, steps), gpu.train(ours, steps)
-    part, rows = "all" if study.task.input == "bits" else "valid", list(range(len(sets)))
+    split, indices = "all" if study.task.input == "bits" else "valid", list(range(len(sets)))
     ours.theta, before = theirs.theta.to(device), ours.theta.cpu()
     (loss_a, right_a), (loss_b, right_b) = (
-        cpu.evaluate(theirs, rows, part),
-        gpu.evaluate(ours, rows, part),
+        cpu.evaluate(theirs, indices, split),
+        gpu.evaluate(ours, indices, split),
     )
-    apart = max(float((a - b).norm() / a.norm()) for a, b in zip(theirs.theta, before))
-    apart = max(apart, float(((loss_a - loss_b).abs() / loss_a.abs()).max()))
-    return apart if ours.step.tolist() == theirs.step.tolist() else float("inf"), float(
+    gap = max(float((a - b).norm() / a.norm()) for a, b in zip(theirs.theta, before))
+    gap = max(gap, float(((loss_a - loss_b).abs() / loss_a.abs()).max()))
+    return gap if ours.step.tolist() == theirs.step.tolist() else float("inf"), float(
         (right_a - right_b).abs().max()
     )
 
 
-def fused(study, data, device, **chosen):
-    kernel = cuda.kernel_for(study, cuda.shared_bytes(device), **chosen)
+def fused_engine(study, data, device, **tuning):
+    kernel = cuda.kernel_for(study, cuda.shared_bytes(device), **tuning)
     return Fused(study, data, device, cuda._module(kernel, kernel.equations, device))
 
 
@@ -147,17 +150,17 @@ def rate(run, slots, seconds=0.2, times=3) -> float:
     return slots * chunk / statistics.median(elapsed(chunk) for _ in range(times))
 
 
-def speed_of(study, models, device, seconds=0.2, times=3, **chosen) -> float:
+def speed_of(study, models, device, seconds=0.2, times=3, **tuning) -> float:
     """Model-steps per second of the fused step."""
     sets = [dict(study.space.usual_point(), train_steps=10**9)]
     engine, s = (
-        fused(study, Data(study, sets, device=device), device, **chosen),
-        filled(study, sets, models, device),
+        fused_engine(study, Data(study, sets, device=device), device, **tuning),
+        filled_slots(study, sets, models, device),
     )
     return rate(lambda n: engine.train(s, n), models, seconds, times)
 
 
-def others(study, device, jax):
+def other_rates(study, device, jax):
     """Name and rate of what the fused step is compared with, where memory is enough for it."""
 
     def by_jax():
@@ -201,12 +204,12 @@ def studies_to_time(short=False):
 
 # ---- compiling side by side ----------------------------------------------------------------------
 def _compile(work):
-    made, arch = work
+    target, arch = work
     try:
-        native.library(made) if isinstance(made, str) else cuda.cubin(made, arch)
-        return made, ""
+        native.library(target) if isinstance(target, str) else cuda.cubin(target, arch)
+        return target, ""
     except Exception as error:
-        return made, str(error)
+        return target, str(error)
 
 
 def compile_all(kernels, cells, arch, workers=None):
@@ -222,10 +225,10 @@ def compile_all(kernels, cells, arch, workers=None):
     )
     start = time.perf_counter()
     with context.Pool(min(len(work), workers or os.cpu_count() or 1)) as pool:
-        done = pool.map(_compile, [(each, arch) for each in work], chunksize=1)
-    for made, error in done:
+        results = pool.map(_compile, [(kernel, arch) for kernel in work], chunksize=1)
+    for target, error in results:
         if error:
-            print(f"could not compile {made}: {error}")
+            print(f"could not compile {target}: {error}")
     print(f"{len(work)} steps compiled in {time.perf_counter() - start:.1f} s", flush=True)
 
 
@@ -248,11 +251,11 @@ def variants(study, shared):
     """The two ways to run a study's kernel that are compared: many small blocks, and few large ones
     (native/cuda.py).
     """
-    kernel, found = cuda.kernel_for(study, shared), []
+    kernel, kernels = cuda.kernel_for(study, shared), []
     for near in (False, True):
-        chosen = cuda.choice(kernel, shared, near)
-        found.append((near, replace(kernel, **chosen)))
-    return found
+        tuning = cuda.choice(kernel, shared, near)
+        kernels.append((near, replace(kernel, **tuning)))
+    return kernels
 
 
 def sweep(device, models=(136, 800)):
@@ -261,14 +264,14 @@ def sweep(device, models=(136, 800)):
     for cell, size, layers in SWEEP:
         study = capacity(cell, layers, size)
         for near, kernel in variants(study, shared):
-            chosen = {name: getattr(kernel, name) for name in ("THREADS", "TILE", "MEMORY")}
+            tuning = {name: getattr(kernel, name) for name in ("THREADS", "TILE", "MEMORY")}
             for count in models:
-                found = speed_of(study, count, device, 0.1, 1, **chosen)
+                speed = speed_of(study, count, device, 0.1, 1, **tuning)
                 kib, kind = kernel.shared / 1024, "large" if near else "small"
                 print(
                     f"{cell:6}{size:8,}{layers:3}  {kind} threads {kernel.THREADS:4} tile"
                     f" {kernel.TILE} memory {kernel.MEMORY} {kib:6.0f} KiB{count:6} models"
-                    f" {found:12.3g} model-steps/s",
+                    f" {speed:12.3g} model-steps/s",
                     flush=True,
                 )
                 yield {
@@ -276,10 +279,10 @@ def sweep(device, models=(136, 800)):
                     "size": size,
                     "layers": layers,
                     "large": near,
-                    **chosen,
+                    **tuning,
                     "kib": kib,
                     "models": count,
-                    "rate": found,
+                    "rate": speed,
                 }
 
 
@@ -287,15 +290,16 @@ def check(studies, device):
     """Rows that say of each study whether the steps agree; printed as they come."""
     for study in studies:
         try:
-            apart, answers = difference(study, device)
+            relative, answers = difference(study, device)
         except Exception as error:
-            apart, answers = float("nan"), float("nan")
+            relative, answers = float("nan"), float("nan")
             print(f"{study.key}: {error}")
-        fine = apart < AGREE and answers <= 1
+        fine = relative < AGREE and answers <= 1
         print(
-            f"{'agrees' if fine else 'WRONG '} {apart:8.1e} {answers:4.0f}  {study.key}", flush=True
+            f"{'agrees' if fine else 'WRONG '} {relative:8.1e} {answers:4.0f}  {study.key}",
+            flush=True,
         )
-        yield {"study": study.key, "apart": apart, "answers": answers, "agrees": fine}
+        yield {"study": study.key, "apart": relative, "answers": answers, "agrees": fine}
 
 
 def compare(studies, device, short, jax):
@@ -310,17 +314,20 @@ def compare(studies, device, short, jax):
             "size": study.max_params,
             "T": study.task.steps,
         }
-        each = 4 * (
+        bytes_per_model = 4 * (
             cuda.kernel_for(study, cuda.shared_bytes(device)).global_numbers + 3 * study.num_params
         )
-        times, fitting = 1 if short else 3, [models for models in IN_FLIGHT if models * each < ROOM]
-        found = [
+        times, fitting = (
+            1 if short else 3,
+            [models for models in IN_FLIGHT if models * bytes_per_model < ROOM],
+        )
+        rates = [
             (f"fused, {models} models", speed_of(study, models, device, times=times))
             for models in fitting
         ]
         if not short and time.monotonic() - start < PATIENCE:
-            found += others(study, device, jax)
-        for name, speed in found:
+            rates += other_rates(study, device, jax)
+        for name, speed in rates:
             print(
                 f"{shape['cell']:6}{shape['size']:8,} parameters  T={shape['T']:4} "
                 f" {name:20}{speed:12.3g} model-steps/s",
@@ -351,30 +358,30 @@ def main(short=False, sweeping=False, path=None, device="cuda", jax=True):
     print(
         f"{report['device']}, {arch}, torch {torch.__version__}, {os.cpu_count()} cores", flush=True
     )
-    checked = list(studies_to_check(short))
-    timed = list(studies_to_time(short))
-    kernels = [cuda.kernel_for(study, shared) for study in (*checked, *timed)]
+    to_check = list(studies_to_check(short))
+    to_time = list(studies_to_time(short))
+    kernels = [cuda.kernel_for(study, shared) for study in (*to_check, *to_time)]
     if sweeping:
         kernels += [
             kernel
             for cell, size, layers in SWEEP
             for _, kernel in variants(capacity(cell, layers, size), shared)
         ]
-    compile_all(kernels, [study.architecture for study in checked], arch)
+    compile_all(kernels, [study.architecture for study in to_check], arch)
     parts = {
-        "checks": check(checked, device),
-        "rates": compare(timed, device, short, jax),
+        "checks": check(to_check, device),
+        "rates": compare(to_time, device, short, jax),
         "sweep": sweep(device) if sweeping else (),
     }
-    for name, rows in parts.items():
-        for row in rows:
+    for name, entries in parts.items():
+        for row in entries:
             report[name].append(row)
             if path:
                 Path(path).write_text(json.dumps(report, indent=1))
     wrong = sum(not row["agrees"] for row in report["checks"])
     if wrong:
         raise RuntimeError(
-            f"The GPU's step must agree with the processor's; {wrong} of {len(checked)} checks do"
+            f"The GPU's step must agree with the processor's; {wrong} of {len(to_check)} checks do"
             " not."
         )
     return report

@@ -87,7 +87,7 @@ def loss(p, x, y, architecture, n_layers, unroll):
     sequence, binary = x.ndim == 3, y.ndim == 1
     up = x @ p["W_in"].T + p["b_in"] if "W_in" in p else x
     for layer in range(n_layers):
-        a, below, Wh, shown = (
+        a, below, Wh, static = (
             up @ p[f"Wx{layer}"].T + p[f"b{layer}"],
             up,
             p[f"Wh{layer}"],
@@ -101,15 +101,15 @@ def loss(p, x, y, architecture, n_layers, unroll):
             a=a,
             below=below,
             Wh=Wh,
-            shown=shown,
-            kept=layer < n_layers - 1 or not binary and len(y) > 1,
+            static=static,
+            keep=layer < n_layers - 1 or not binary and len(y) > 1,
         ):
-            a_t, x_t = (a, below) if shown else at_t
+            a_t, x_t = (a, below) if static else at_t
             h, state = CELLS[architecture](carry[0], a_t, x_t, Wh)
-            return (state, h), h if kept else None
+            return (state, h), h if keep else None
 
         (_, last), up = jax.lax.scan(
-            body, (start, jnp.zeros_like(start[0])), None if shown else (a, below), length=unroll
+            body, (start, jnp.zeros_like(start[0])), None if static else (a, below), length=unroll
         )
     if binary:
         z_B = (last @ p["W_out"].T + p["b_out"])[:, 0]
@@ -180,7 +180,7 @@ def stepper(study, models=8):
         jnp.asarray,
         initial(study.architecture, study.n_layers, task.n_in, study.n_units, models, task.n_out),
     )
-    kept = [p, jax.tree.map(jnp.zeros_like, p), jax.tree.map(jnp.zeros_like, p), 0]
+    state = [p, jax.tree.map(jnp.zeros_like, p), jax.tree.map(jnp.zeros_like, p), 0]
     hp = {name: jnp.full(models, value, jnp.float32) for name, value in usual().items()}
     if own := task.input == "bits":
         batches = [batch.of(task) for _ in range(models)]
@@ -212,8 +212,8 @@ def stepper(study, models=8):
 
     def run(n):
         for _ in range(n):
-            kept[:3] = together(*kept[:3], float(kept[3]), hp, x, y)
-            kept[3] += 1
-        jax.block_until_ready(kept[0])
+            state[:3] = together(*state[:3], float(state[3]), hp, x, y)
+            state[3] += 1
+        jax.block_until_ready(state[0])
 
     return Stepper(run, models)

@@ -88,7 +88,7 @@ def contender(name: str, contest: Contest, seed: int):
     space = contest.study.space
     if name == "gp-smaller":
         small = replace(contest, study=replace(contest.study, max_params=contest.smaller))
-        trials = searched(small, UsualGPTuner(small.study.space, seed), seed)
+        trials = run_search(small, UsualGPTuner(small.study.space, seed), seed)
         order = np.argsort(
             [math.inf if trial["loss"] is None else trial["loss"] for trial in trials],
             kind="stable",
@@ -99,7 +99,7 @@ def contender(name: str, contest: Contest, seed: int):
     )
 
 
-def searched(contest: Contest, tuner, seed: int) -> list[dict]:
+def run_search(contest: Contest, tuner, seed: int) -> list[dict]:
     """The trials of one search, in rounds, until the steps are spent: each with hparams, steps
     done, and loss (None if infeasible).
     """
@@ -143,46 +143,46 @@ def search_all(
     A search is a dict of contest (the study's key), tuner, seed and trials. Seeds come one after
     another, so that a file which was interrupted compares the same searches for fewer seeds.
     """
-    found = read(path)
-    done = {(run["contest"], run["tuner"], run["seed"]) for run in found}
+    runs = load_runs(path)
+    past = {(run["contest"], run["tuner"], run["seed"]) for run in runs}
     for seed in seeds:
         for contest in contests:
             for name in names:
-                if (contest.study.key, name, seed) in done:
+                if (contest.study.key, name, seed) in past:
                     continue
-                trials = searched(contest, make(name, contest, seed), seed)
+                trials = run_search(contest, make(name, contest, seed), seed)
                 run = {"contest": contest.study.key, "tuner": name, "seed": seed, "trials": trials}
                 _append(path, run)
-                found.append(run)
+                runs.append(run)
                 best = contest.score(best_after(trials, contest.steps))
                 say(
                     f"{contest.title}, {NAMES.get(name, name)}, seed {seed}: {best:.3f} in"
                     f" {len(trials)} trials"
                 )
-    return found
+    return runs
 
 
-def read(path) -> list[dict]:
+def load_runs(path) -> list[dict]:
     """The searches in a file of JSON lines, none where there is no file; a last line that was cut
     short is left out.
     """
-    path, found = Path(path), []
+    path, runs = Path(path), []
     if not path.exists():
-        return found
+        return runs
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            found.append(json.loads(line))
+            runs.append(json.loads(line))
         except json.JSONDecodeError:
             continue
-    return found
+    return runs
 
 
 def _append(path, run):
     """Adds a line to the file, on a line of its own even where the last one was cut short."""
     path = Path(path)
-    cut = path.exists() and not path.read_bytes().endswith(b"\n")
+    is_cut = path.exists() and not path.read_bytes().endswith(b"\n")
     with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * cut + json.dumps(run) + "\n")
+        file.write("\n" * is_cut + json.dumps(run) + "\n")
 
 
 def table(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
@@ -193,13 +193,13 @@ def table(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
     better than `base`. Its interval runs from the least to the greatest of them, which holds the
     median with probability 1 - 2 ** (1 - seeds): 94 % of five.
     """
-    rows = []
+    entries = []
     for contest in contests:
         losses = {}
         for run in runs:
             if run["contest"] == contest.study.key:
-                each = [best_after(run["trials"], share * contest.steps) for share in SHARES]
-                losses.setdefault(run["tuner"], {})[run["seed"]] = each
+                losses_at = [best_after(run["trials"], share * contest.steps) for share in SHARES]
+                losses.setdefault(run["tuner"], {})[run["seed"]] = losses_at
         for name in losses:
             row = {"contest": contest.title, "tuner": name, "seeds": len(losses[name])}
             pairs = sorted(set(losses[name]) & set(losses.get(base, {})))
@@ -207,7 +207,7 @@ def table(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
                 gains = [
                     contest.gain(losses[name][seed][i], losses[base][seed][i]) for seed in pairs
                 ]
-                scores = [contest.score(each[i]) for each in losses[name].values()]
+                scores = [contest.score(losses_at[i]) for losses_at in losses[name].values()]
                 row[f"median at {share:.0%}"] = float(np.median(scores))
                 if name != base and pairs:
                     row |= {
@@ -215,8 +215,8 @@ def table(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
                         f"low at {share:.0%}": min(gains),
                     }
                     row[f"high at {share:.0%}"] = max(gains)
-            rows.append(row)
-    return pd.DataFrame(rows)
+            entries.append(row)
+    return pd.DataFrame(entries)
 
 
 def wins(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
@@ -233,28 +233,28 @@ def wins(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
             if r["contest"] == contest.study.key
         }
         for (name, seed), loss in mine.items():
-            other = mine.get((base, seed), loss)
-            if name != base and loss != other:
-                by_name.setdefault(name, []).append(loss < other)
-    rows = [
+            base_loss = mine.get((base, seed), loss)
+            if name != base and loss != base_loss:
+                by_name.setdefault(name, []).append(loss < base_loss)
+    entries = [
         (name, sum(won), len(won), float(binomtest(sum(won), len(won)).pvalue))
         for name, won in by_name.items()
     ]
-    return pd.DataFrame(rows, columns=["tuner", "won", "pairs", "p"])
+    return pd.DataFrame(entries, columns=["tuner", "won", "pairs", "p"])
 
 
-def printed(runs: list[dict], contests=CONTESTS, say=print) -> None:
+def print_tables(runs: list[dict], contests=CONTESTS, say=print) -> None:
     """Says the table in lines that fit a terminal."""
     frame = table(runs, contests)
-    ends = [f"{share:.0%}" for share in SHARES]
+    shares = [f"{share:.0%}" for share in SHARES]
     heads = "".join(
-        f"{f'at {end} of the steps':>23}{'gain over the cold start':>27}" for end in ends
+        f"{f'at {end} of the steps':>23}{'gain over the cold start':>27}" for end in shares
     )
-    for title, rows in frame.groupby("contest", sort=False):
+    for title, entries in frame.groupby("contest", sort=False):
         say(f"\n{title}\n{'':30}{heads}")
-        for row in rows.to_dict("records"):
+        for row in entries.to_dict("records"):
             line = f"{NAMES.get(row['tuner'], row['tuner']):30}"
-            for end in ends:
+            for end in shares:
                 gain = row.get(f"gain at {end}", math.nan)
                 interval = (
                     f"{gain:.3f} [{row[f'low at {end}']:.3f}, {row[f'high at {end}']:.3f}]"

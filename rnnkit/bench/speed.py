@@ -78,20 +78,20 @@ def run(
         study.n_units  # a size too small is refused here
     path = _writable(json_path)
     with _one_core():
-        vmapped = _jax_vmap() if jax else None
-        if jax and vmapped is None:
+        jax_vmap = _jax_vmap() if jax else None
+        if jax and jax_vmap is None:
             say("JAX is not installed, so its columns stay empty (pip install 'rnnkit[bench]').")
         say(header())
-        rows = []
+        entries = []
         for study in studies:
-            rows.append(measure(study, seconds, vmapped))
-            say(line(rows[-1]))
+            entries.append(measure(study, seconds, jax_vmap))
+            say(line(entries[-1]))
     report = {
         "machine": machine(),
         "versions": versions(),
         "tasks": {str(T): about(T) for T in steps},
         "seconds": seconds,
-        "rows": rows,
+        "rows": entries,
     }
     if path:
         path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -112,7 +112,7 @@ def about(T) -> dict:
     }
 
 
-def measure(study, seconds, vmapped) -> dict:
+def measure(study, seconds, jax_vmap) -> dict:
     """One row: medians in milliseconds per model-step, their ratios, and the models that each
     trained at once.
     """
@@ -121,8 +121,8 @@ def measure(study, seconds, vmapped) -> dict:
         "ours": benchmark_step(study, hparams={"input_presentation": "every"}),
         "torch": torch_loop.stepper(study),
     }
-    if vmapped:
-        runs |= {f"jax{models}": vmapped.stepper(study, models=models) for models in ROWS[T][2]}
+    if jax_vmap:
+        runs |= {f"jax{models}": jax_vmap.stepper(study, models=models) for models in ROWS[T][2]}
     ms = in_turns(runs, seconds)
     fastest = min((name for name in ms if name.startswith("jax")), key=ms.__getitem__, default=None)
     jax_ms = ms[fastest] if fastest else None
@@ -148,7 +148,7 @@ def in_turns(runs, seconds, turn=TURN, clock=time.perf_counter) -> dict:
     three, or `seconds` each.
     """
 
-    def timed(run, n):
+    def duration_of(run, n):
         start = clock()
         run(n)
         return clock() - start
@@ -156,12 +156,12 @@ def in_turns(runs, seconds, turn=TURN, clock=time.perf_counter) -> dict:
     steps, samples = {}, {name: [] for name in runs}
     for name, run in runs.items():
         run(2)  # compiles, and fills the caches
-        steps[name] = max(1, round(turn / max(timed(run, 2) / 2, 1e-7)))
+        steps[name] = max(1, round(turn / max(duration_of(run, 2) / 2, 1e-7)))
     start, rounds = clock(), 0
     while rounds < 3 or clock() - start < seconds * len(runs):
         for name, run in runs.items():
             run(1)  # whoever came before has emptied the caches
-            samples[name].append(1e3 * timed(run, steps[name]) / steps[name] / run.slots)
+            samples[name].append(1e3 * duration_of(run, steps[name]) / steps[name] / run.slots)
         rounds += 1
     return {name: median(values) for name, values in samples.items()}
 
@@ -211,11 +211,11 @@ def machine() -> dict:
 
 
 def versions() -> dict:
-    found = {"python": platform.python_version()}
+    by_name = {"python": platform.python_version()}
     for name in ("rnnkit", "torch", "numpy", "jax", "jaxlib"):
         with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            by_name[name] = metadata.version(name)
+    return by_name
 
 
 def _writable(json_path) -> Path | None:

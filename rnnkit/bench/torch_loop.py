@@ -118,7 +118,7 @@ def stepper(study, models=2, clip=10.0, device="cpu"):
     shape = (study.architecture, study.n_layers, task.n_in, study.n_units, task.n_out, task.scored)
     networks = [network(*shape).to(device) for _ in range(models)]
     optimizers = [torch.optim.Adam(model.parameters(), lr=1e-3) for model in networks]
-    x_TxBxI, y = (part.to(device) for part in batch.of(task))
+    x_TxBxI, y = (tensor.to(device) for tensor in batch.of(task))
 
     def run(n):
         torch.set_flush_denormal(True)

@@ -43,7 +43,7 @@ def main(json_path=None, runs_path=None):
                 " 'rnnkit[bench]')."
             )
             names = tuple(name for name in names if name != "tpe")
-        searches.printed(searches.search_all(runs_path, names=names))
+        searches.print_tables(searches.search_all(runs_path, names=names))
 
 
 def run(json_path=None, quick=False, say=print) -> dict:
@@ -114,8 +114,8 @@ def _table(curves, say) -> dict:
     for name, runs in curves.items():
         middle = np.median(runs, axis=0)
         table[name] = {n: float(middle[n - 1]) for n in at if n <= len(middle)}
-        cells = "".join(f"{table[name][n]:9.3f}" if n in table[name] else "        -" for n in at)
-        say(f"{name:>8}{cells}{len(runs):8}")
+        columns = "".join(f"{table[name][n]:9.3f}" if n in table[name] else "        -" for n in at)
+        say(f"{name:>8}{columns}{len(runs):8}")
     return table
 
 
@@ -182,8 +182,8 @@ def hartmann(point) -> float:
         return math.nan
     x = np.array([u[name] for name in ("scale_0", "scale_1", "bias_0", "lr", "momentum", "steps")])
     depth = np.exp(-(HARTMANN_A * (x - HARTMANN_P) ** 2).sum(1)) @ [1.0, 1.2, 3.0, 3.2]
-    rest = np.mean([(u[f"scale_{i}"] - 0.6) ** 2 for i in range(2, 9)])
-    return float(rest - depth * WORTH[point["optimizer"]] * WORTH[point["init"]])
+    bumps = np.mean([(u[f"scale_{i}"] - 0.6) ** 2 for i in range(2, 9)])
+    return float(bumps - depth * WORTH[point["optimizer"]] * WORTH[point["init"]])
 
 
 LEVY_SPACE = Space(
