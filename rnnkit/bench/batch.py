@@ -1,11 +1,11 @@
-"""A batch of a task, made beforehand, as the competitors of `rnnkit bench speed` read it."""
+"""A ready-made batch of a task, in the format that the competitors of `rnnkit bench speed` read."""
 
 import torch
 
 
 def of(task) -> tuple[torch.Tensor, torch.Tensor]:
-    """One training batch: x_TxBxI, float32, its symbols one-hot, and the answers, labels_B
-    (float32) or classes_SxBxG (int64).
+    """One training batch: x_TxBxI, float32, with one-hot symbols, and the answers, labels_B (float32)
+    or classes_SxBxG (int64).
     """
     if task.input == "bits":
         x_BxI, y_B = (

@@ -1,5 +1,5 @@
-"""Tuners to compare ours with: skopt's Gaussian process as it comes, Optuna's TPE, and a start from
-a smaller network's best trials.
+"""Tuners to compare ours with: skopt's Gaussian process at its defaults, Optuna's TPE, and a start
+from the best trials of a smaller network.
 """
 
 import math
@@ -15,8 +15,8 @@ ROUND = 16
 
 
 class SkoptTuner:
-    """skopt as it comes: Optimizer(space, "GP", acq_func="EI"), rounds by its constant liar. It
-    refits for each point: small n only.
+    """skopt at its defaults: Optimizer(space, "GP", acq_func="EI"), with rounds by its constant liar.
+    It fits the process again for each point, so it is slow for many trials.
     """
 
     def __init__(self, space: Space, seed: int):
@@ -36,8 +36,8 @@ class SkoptTuner:
             ]
 
     def observe(self, hparams, losses):
-        """skopt refuses NaN, so infeasible trials are told as ours are: the worst feasible loss so
-        far plus half the range.
+        """Takes the losses of trials. skopt refuses NaN, so infeasible trials get the loss that our
+        tuner gives them: the worst feasible loss so far plus half the range.
         """
         points, losses = check_observations(self.space, hparams, losses)
         self.points, self.losses = self.points + points, self.losses + losses
@@ -47,11 +47,11 @@ class SkoptTuner:
 
 
 class TPETuner:
-    """Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), at its defaults but for two
-    settings.
+    """Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), at its defaults except for
+    two settings.
 
-    The first round is random, and within a round running trials count as bad ones, as Optuna
-    advises for trials side by side. ImportError where Optuna is not installed.
+    The first round is random, and within a round, running trials count as bad ones, as Optuna
+    advises for parallel trials. Raises ImportError if Optuna is not installed.
     """
 
     def __init__(self, space: Space, seed: int):
@@ -74,8 +74,8 @@ class TPETuner:
         ]
 
     def observe(self, hparams, losses):
-        """Takes the losses of the round just suggested; infeasible trials as the worst feasible
-        loss so far plus half the range.
+        """Takes the losses of the last round; those of infeasible trials are the worst feasible loss
+        so far plus half the range.
         """
         _, losses = check_observations(self.space, hparams, losses)
         self.losses += losses
@@ -97,8 +97,8 @@ class TPETuner:
 
 
 class CarriedTuner(UsualGPTuner):
-    """The start from usual values, with the best trials of a smaller network in the place of half
-    of the cold points.
+    """The start from usual values, in which the best trials of a smaller network replace half of the
+    cold points.
     """
 
     def __init__(self, space: Space, seed: int, carried: list[dict]):
@@ -114,7 +114,7 @@ class CarriedTuner(UsualGPTuner):
 
 
 def fill_infeasible(losses, so_far) -> list[float]:
-    """Losses with the infeasible ones at the worst feasible loss so far plus half the range; zero
+    """Losses in which infeasible trials have the worst feasible loss so far plus half the range; zero
     while none is feasible.
     """
     feasible = np.array([loss for loss in so_far if math.isfinite(loss)] or [0.0])

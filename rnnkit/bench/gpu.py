@@ -1,8 +1,8 @@
-"""The fused step on the GPU at hand: whether it agrees with the processor's, and how fast it is
-beside the plain step and other software.
+"""The fused step on the GPU at hand: whether it agrees with the processor's step, and how fast it is
+compared with the plain step and other software.
 
-Rates are training steps of one model per second, over all models in flight; each is the median of a
-few runs of a fifth of a second.
+Rates are model-steps per second, summed over all models in flight; each rate is the median of a few
+runs of a fifth of a second.
 """
 
 import importlib.util
@@ -42,7 +42,7 @@ RULES = (
     ("momentum", "every", "relu"),
     ("SGD", "first", "tanh"),
 )
-AGREE = 1e-4  # relative difference of the parameters after 20 steps
+AGREE = 1e-4  # the largest relative difference of the parameters after 20 steps
 # parameters and depths
 CHECKED = ((300, (1, 2)), (1_000, (1, 2)), (3_000, (1, 2, 4)), (10_000, (1, 8)))
 FEW = ((300, (1,)), (1_000, (2,)), (3_000, (1, 4)))
@@ -52,9 +52,9 @@ SIZES, STEPS, CELLS, IN_FLIGHT = (
     ("rnn", "lstm"),
     (132, 800),
 )
-DIFFERENT = 16  # initial weights: enough for timing
-ROOM = 2e10  # bytes of a device that a launch may take
-PATIENCE = 420  # seconds after which nothing more is compared
+DIFFERENT = 16  # models with different initial weights, which are enough for timing
+ROOM = 2e10  # bytes of device memory that a launch may take
+PATIENCE = 420  # seconds after which no other software is measured
 
 
 def capacity(cell, layers, size):
@@ -75,7 +75,7 @@ def studies_to_check(short=False):
 
 
 def sets_of(study):
-    """A set of hyper-parameters for each optimiser, so that all paths of the update are gone."""
+    """One set of hyper-parameters per optimiser, so that every branch of the update is taken."""
     for optimizer, presentation, nonlinearity in RULES:
         hparams = dict(
             study.space.usual_point(),
@@ -103,8 +103,8 @@ def filled_slots(study, sets, models, device):
 
 
 def difference(study, device, steps=20, **tuning) -> tuple[float, float]:
-    """Relative difference of the parameters, and the difference of the right answers, from the
-    processor's after some steps.
+    """The relative difference of the parameters from the processor's after some steps, and the
+    difference in the number of right answers.
     """
     sets = list(sets_of(study))
     ours, theirs = (
@@ -133,8 +133,8 @@ def fused_engine(study, data, device, **tuning):
 
 
 def rate(run, slots, seconds=0.2, times=3) -> float:
-    """Model-steps per second of `run(n)`, which takes n steps of so many models and waits for their
-    end.
+    """Model-steps per second of `run(n)`, which takes n steps of so many models and waits until they
+    are done.
     """
 
     def elapsed(steps):
@@ -161,7 +161,7 @@ def speed_of(study, models, device, seconds=0.2, times=3, **tuning) -> float:
 
 
 def other_rates(study, device, jax):
-    """Name and rate of what the fused step is compared with, where memory is enough for it."""
+    """Name and rate of everything the fused step is compared with, if the memory is large enough."""
 
     def by_jax():
         from rnnkit.bench import jax_vmap
@@ -185,7 +185,7 @@ def other_rates(study, device, jax):
 
 
 def studies_to_time(short=False):
-    """The capacity task, text and parentheses, at 5, 50 and 175 time steps, wherever one unit fits."""
+    """The capacity task, text and parentheses, at 5, 50 and 175 time steps, if one unit fits."""
     for steps in STEPS[:1] if short else STEPS:
         for size in SIZES[:2] if short else SIZES:
             for cell in CELLS:
@@ -213,8 +213,8 @@ def _compile(work):
 
 
 def compile_all(kernels, cells, arch, workers=None):
-    """Leaves all these kernels, and the processor's steps of these cells, on disk; says what could
-    not be compiled.
+    """Compiles all these kernels, and the processor's steps of these cells, in parallel; prints what
+    could not be compiled.
     """
     context, work = (
         multiprocessing.get_context("forkserver"),
@@ -248,8 +248,8 @@ SWEEP = (
 
 
 def variants(study, shared):
-    """The two ways to run a study's kernel that are compared: many small blocks, and few large ones
-    (native/cuda.py).
+    """The two kernels of a study that are compared: one with many small blocks, and one with few
+    large blocks (native/cuda.py).
     """
     kernel, kernels = cuda.kernel_for(study, shared), []
     for near in (False, True):
@@ -259,7 +259,7 @@ def variants(study, shared):
 
 
 def sweep(device, models=(136, 800)):
-    """Rates of both, printed and given as rows."""
+    """The rates of both variants, printed and yielded as rows."""
     shared = cuda.shared_bytes(device)
     for cell, size, layers in SWEEP:
         study = capacity(cell, layers, size)
@@ -287,7 +287,7 @@ def sweep(device, models=(136, 800)):
 
 
 def check(studies, device):
-    """Rows that say of each study whether the steps agree; printed as they come."""
+    """Rows that say whether the two steps of each study agree, printed as they come."""
     for study in studies:
         try:
             relative, answers = difference(study, device)
@@ -303,9 +303,7 @@ def check(studies, device):
 
 
 def compare(studies, device, short, jax):
-    """Rows of rates: each study by models in flight, and what it is compared with; printed as they
-    come.
-    """
+    """Rows of rates, printed as they come: each study by models in flight, and other software."""
     start = time.monotonic()
     for study in studies:
         shape = {
@@ -337,8 +335,8 @@ def compare(studies, device, short, jax):
 
 
 def main(short=False, sweeping=False, path=None, device="cuda", jax=True):
-    """Prints correctness, then rates; writes all to a JSON file. RuntimeError where the GPU's step
-    does not agree with the processor's.
+    """Prints whether the steps agree, then the rates, and writes everything to a JSON file. Raises
+    RuntimeError if the GPU's step does not agree with the processor's.
     """
     if check_device(device) == "cpu":
         raise ValueError("This measures a GPU, got device cpu. Name a GPU, such as cuda.")

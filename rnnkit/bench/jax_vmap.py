@@ -1,11 +1,11 @@
-"""The best known way, to be measured against: the same training step as JAX `vmap` + `jit` +
-`scan`, many models at once.
+"""A strong competitor: the same training step in JAX by `vmap`, `jit` and `scan`, with many models
+at once.
 
-Every model has its own learning rate, decay, momentum, clip and l2, as in training; it has it
-easier in that there is one optimiser (Adam), one nonlinearity a cell, an input known to be shown at
-every step, so that its projection is hoisted out of the scan, and batches made beforehand, their
-symbols one-hot (gathering rows instead takes as long at T = 50 and 1.5 times as long at T = 175,
-where the gradient scatters ten symbols a step). Parameters are the blocks of `networks.blocks`, by
+Every model has its own learning rate, decay, momentum, clip and l2, as in training. The competitor's
+task is easier: there is one optimiser (Adam) and one nonlinearity per cell, the input is known to be
+shown at every step, so that its projection moves out of the scan, and batches are ready-made with
+one-hot symbols. (Gathering rows instead takes as long at T = 50, and 1.5 times as long at T = 175,
+where the gradient scatters ten symbols per step.) Parameters are the blocks of `networks.blocks`, by
 name. Needs jax: pip install 'rnnkit[bench]'.
 """
 
@@ -79,10 +79,10 @@ CELLS = {"rnn": rnn, "irnn": irnn, "ugrnn": ugrnn, "gru": gru, "lstm": lstm, "+r
 
 
 def loss(p, x, y, architecture, n_layers, unroll):
-    """Mean cross-entropy of one model with parameters `p`.
+    """The mean cross-entropy of one model with parameters `p`.
 
     Either x_BxI is shown at every step and the answers are labels_B, or x_TxBxI is a sequence and
-    the answers are classes_SxBxG of the last S steps, whose heads are summed.
+    the answers are classes_SxBxG at the last S steps, with the loss summed over heads.
     """
     sequence, binary = x.ndim == 3, y.ndim == 1
     up = x @ p["W_in"].T + p["b_in"] if "W_in" in p else x
@@ -123,14 +123,14 @@ def loss(p, x, y, architecture, n_layers, unroll):
 
 
 def gradient(p, x, y, l2, **shape):
-    """Loss, gradient with the l2 term of the matrices, and its norm."""
+    """The loss, the gradient with the l2 term of the matrices, and its norm."""
     value, grad = jax.value_and_grad(loss)(p, x, y, **shape)
     grad = {name: g + l2 * p[name] if name.startswith("W") else g for name, g in grad.items()}
     return value, grad, jnp.sqrt(sum(jnp.sum(g * g) for g in grad.values()))
 
 
 def step(p, m, v, t, hp, x, y, train_steps=1e9, **shape):
-    """One step of Adam for one model: its parameters and moments after it."""
+    """The parameters and moments of one model after one step of Adam."""
     _, grad, norm = gradient(p, x, y, hp["l2"], **shape)
     scale = jnp.minimum(1.0, hp["clip"] / norm)
     m = jax.tree.map(lambda m, g: hp["momentum"] * m + (1 - hp["momentum"]) * scale * g, m, grad)
@@ -142,9 +142,7 @@ def step(p, m, v, t, hp, x, y, train_steps=1e9, **shape):
 
 
 def initial(architecture, n_layers, n_in, n_units, models, n_out=1, seed=0):
-    """Block -> array with a leading model axis: matrices normal / sqrt(their inputs), the rest
-    zero.
-    """
+    """Block -> array with a leading model axis: matrices are normal / sqrt(inputs), others zero."""
     draw, shapes = np.random.default_rng(seed), blocks(architecture, n_layers, n_units, n_in, n_out)
     scales = {
         name: 1 / np.sqrt(shape[-1]) if name.startswith("W") else 0.0

@@ -1,6 +1,6 @@
-"""Searches compared on real studies, at equal total steps: data in, table out.
+"""Compares searches on real studies with equal numbers of training steps.
 
-A search costs the training steps of its trials, whichever lengths it chooses, and all searches of a
+A search spends the training steps of its trials, whichever lengths it chooses, and all searches of a
 study have the same steps to spend. Searches with the same seed share data and initial weights, so
 they are compared in pairs.
 """
@@ -18,9 +18,9 @@ from rnnkit.studies import Study
 from rnnkit.tuner import GPTuner, RandomTuner, UsualGPTuner
 
 TRIALS = 64  # of the studies' mean length: the steps of a search
-SHARES = (1 / 3, 1.0)  # of these steps, after which the best so far is compared
-CARRIED = 4  # best trials of a smaller network that its successor is given
-BASE = "gp"  # what the others are compared with
+SHARES = (1 / 3, 1.0)  # of these steps, after which the best losses so far are compared
+CARRIED = 4  # how many of the best trials of a smaller network its successor receives
+BASE = "gp"  # the tuner with which the others are compared
 NAMES = {
     "gp": "Gaussian process, cold",
     "gp-usual": "with usual values",
@@ -32,8 +32,8 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Contest:
-    """A study to search, and the same study of a smaller network, whose best trials one of the
-    tuners is given.
+    """A study to search, and the size of a smaller network, whose best trials one of the tuners
+    receives.
     """
 
     title: str
@@ -46,13 +46,13 @@ class Contest:
         return TRIALS * self.study.mean_steps
 
     def score(self, loss):
-        """What a reader wants to see of a validation loss: stored bits per parameter on the
-        capacity task, else the loss itself.
+        """A validation loss in the units for readers: stored bits per parameter on the capacity
+        task, otherwise the loss itself.
         """
         return -loss / self.study.num_params if self.study.task_type == "per_cap" else loss
 
     def gain(self, loss, base):
-        """How much better a score is than that of another loss, positive where it is."""
+        """How much better the score of a loss is than that of the loss `base`."""
         sign = 1 if self.study.task_type == "per_cap" else -1
         return sign * (self.score(loss) - self.score(base))
 
@@ -82,8 +82,8 @@ CONTESTS = (
 
 
 def contender(name: str, contest: Contest, seed: int):
-    """The tuner of that name for a contest. One that is given trials of a smaller network first
-    searches that network.
+    """The tuner of that name for a contest. The one that starts from a smaller network's trials
+    searches that network first.
     """
     space = contest.study.space
     if name == "gp-smaller":
@@ -100,8 +100,8 @@ def contender(name: str, contest: Contest, seed: int):
 
 
 def run_search(contest: Contest, tuner, seed: int) -> list[dict]:
-    """The trials of one search, in rounds, until the steps are spent: each with hparams, steps
-    done, and loss (None if infeasible).
+    """Runs one search in rounds until its steps are spent; returns its trials, each a dict of
+    hparams, steps and loss (None if infeasible).
     """
     from rnnkit.training import train
 
@@ -124,9 +124,7 @@ def run_search(contest: Contest, tuner, seed: int) -> list[dict]:
 
 
 def best_after(trials: list[dict], steps: float) -> float:
-    """The least loss among the trials that ended within so many steps, infinite where there is
-    none.
-    """
+    """The least loss of the trials that ended within so many steps, infinite if there is none."""
     ended = np.cumsum([trial["steps"] for trial in trials]) <= steps
     return min(
         (t["loss"] for t, inside in zip(trials, ended) if inside and t["loss"] is not None),
@@ -137,11 +135,11 @@ def best_after(trials: list[dict], steps: float) -> float:
 def search_all(
     path, seeds=range(5), names=tuple(NAMES), contests=CONTESTS, make=contender, say=print
 ) -> list[dict]:
-    """Runs every search that the file of JSON lines at `path` lacks, adds each as it ends, and
-    returns all that the file holds.
+    """Runs every search that the file of JSON lines at `path` lacks, appends each as it ends, and
+    returns all searches of the file.
 
     A search is a dict of contest (the study's key), tuner, seed and trials. Seeds come one after
-    another, so that a file which was interrupted compares the same searches for fewer seeds.
+    another, so that an interrupted file compares the same searches for fewer seeds.
     """
     runs = load_runs(path)
     past = {(run["contest"], run["tuner"], run["seed"]) for run in runs}
@@ -163,8 +161,8 @@ def search_all(
 
 
 def load_runs(path) -> list[dict]:
-    """The searches in a file of JSON lines, none where there is no file; a last line that was cut
-    short is left out.
+    """The searches in a file of JSON lines; none if there is no file. A truncated last line is left
+    out.
     """
     path, runs = Path(path), []
     if not path.exists():
@@ -178,7 +176,7 @@ def load_runs(path) -> list[dict]:
 
 
 def _append(path, run):
-    """Adds a line to the file, on a line of its own even where the last one was cut short."""
+    """Appends a line to the file, which starts a new line even if the last one was truncated."""
     path = Path(path)
     is_cut = path.exists() and not path.read_bytes().endswith(b"\n")
     with path.open("a", encoding="utf-8") as file:
@@ -186,12 +184,12 @@ def _append(path, run):
 
 
 def table(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
-    """A row per contest and tuner: seeds, and after each share of the steps the median score and
-    the gain over `base`.
+    """One row per contest and tuner: the number of seeds, and, after each share of the steps, the
+    median score and the gain over `base`.
 
-    A gain is the median of the differences between searches of one seed, positive where it is
-    better than `base`. Its interval runs from the least to the greatest of them, which holds the
-    median with probability 1 - 2 ** (1 - seeds): 94 % of five.
+    A gain is the median difference between searches with the same seed, and is positive if the tuner
+    is better than `base`. Its interval is the range of the differences, which contains the true
+    median with probability 1 - 2 ** (1 - seeds): 94 % for five seeds.
     """
     entries = []
     for contest in contests:
@@ -220,8 +218,8 @@ def table(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
 
 
 def wins(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
-    """How many of the pairs, over all contests, a tuner won against `base` at the end, and the
-    two-sided sign test's p.
+    """How many pairs of searches, over all contests, each tuner won against `base` at the end, and
+    the p-value of the two-sided sign test.
     """
     from scipy.stats import binomtest
 
@@ -244,7 +242,7 @@ def wins(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
 
 
 def print_tables(runs: list[dict], contests=CONTESTS, say=print) -> None:
-    """Says the table in lines that fit a terminal."""
+    """Prints the tables in lines that fit a terminal."""
     frame = table(runs, contests)
     shares = [f"{share:.0%}" for share in SHARES]
     heads = "".join(

@@ -1,13 +1,13 @@
-"""Milliseconds per model-step: training against a loop over torch.nn and against JAX vmap + jit +
-scan, on one core.
+"""Milliseconds per model-step on one core: our training compared with a loop over torch.nn, and with
+JAX by vmap, jit and scan.
 
-A model-step is the whole of it for one network and one batch: forward through T steps, loss,
-backward, clipping by the norm, and the optimiser's update. T = 5 is the perceptron task (128
-examples of 50 binary inputs that are shown at every step), T = 50 the next letter of a text (32
-examples, one of 27 symbols a step, 37 steps scored), T = 175 the paper's counting of parentheses
-(32 examples, ten of 300 symbols a step, ten softmaxes at the end). What is compared is measured in
-turns of a few milliseconds within one run, so that the machine's drift cancels in the ratios.
-Training makes its own batches; the others find theirs made.
+A model-step is a whole training step of one network on one batch: forward through T time steps,
+loss, backward, clipping by the norm, and the optimiser's update. T = 5 is the perceptron task (128
+samples of 50 binary inputs, shown at every step), T = 50 the next letter of a text (32 samples, one
+of 27 symbols per step, 37 steps scored), and T = 175 the paper's counting of parentheses (32
+samples, ten of 300 symbols per step, ten softmaxes at the end). Competitors take turns of a few
+milliseconds within one run, so that drifts of the machine cancel in the ratios. Our training makes
+its own batches; the others have ready-made ones.
 """
 
 import json
@@ -50,14 +50,14 @@ def main(json_path=None, **choices):
 def run(
     cells=PAPER, sizes=None, steps=tuple(ROWS), seconds=0.5, json_path=None, jax=True, say=print
 ) -> dict:
-    """Measures each cell at each T of `steps` and each size for `seconds` a competitor, says the
-    table row by row, and returns what the JSON file holds.
+    """Measures each cell at each T of `steps` and each size for `seconds` per competitor, prints the
+    table row by row, and returns the content of the JSON file.
 
-    Each cell has its least depth: 1, and 2 for +rnn. Without `sizes`, each T has its own (ROWS).
-    ratio = the competitor's ms / our ms, so above 1 ours is faster. Without jax installed, or with
-    `jax=False`, its columns stay empty. ValueError for an unknown cell or T, a size too small for
-    one unit, or seconds that are not positive; OSError where json_path cannot be written; all of
-    them before anything is measured.
+    Each cell has its least depth: 1, and 2 for +rnn. Without `sizes`, each T has its own (ROWS). A
+    ratio is the competitor's time divided by ours, so above 1 ours is faster. If jax is not
+    installed, or with `jax=False`, its columns stay empty. Before anything is measured, raises
+    ValueError for an unknown cell or T, a size too small for one unit, or seconds that are not
+    positive, and OSError if json_path cannot be written.
     """
     if not seconds > 0:
         raise ValueError(f"seconds must be positive, got {seconds!r}.")
@@ -99,7 +99,7 @@ def run(
 
 
 def about(T) -> dict:
-    """What is trained in the rows of T steps."""
+    """The task of the rows with T time steps."""
     task = Study(architecture="rnn", n_layers=1, max_params=10**6, **ROWS[T][0]).task
     return {
         "task": task.name,
@@ -113,8 +113,8 @@ def about(T) -> dict:
 
 
 def measure(study, seconds, jax_vmap) -> dict:
-    """One row: medians in milliseconds per model-step, their ratios, and the models that each
-    trained at once.
+    """One row of the table: medians in milliseconds per model-step, their ratios, and how many models
+    each competitor trained at once.
     """
     T = study.task.steps
     runs = {
@@ -144,8 +144,8 @@ def measure(study, seconds, jax_vmap) -> dict:
 
 
 def in_turns(runs, seconds, turn=TURN, clock=time.perf_counter) -> dict:
-    """Name -> median milliseconds per model-step over turns of about `turn` seconds, in rotation:
-    three, or `seconds` each.
+    """Name -> median milliseconds per model-step over turns of about `turn` seconds, in rotation: at
+    least three turns each, and at least `seconds`.
     """
 
     def duration_of(run, n):
@@ -160,7 +160,7 @@ def in_turns(runs, seconds, turn=TURN, clock=time.perf_counter) -> dict:
     start, rounds = clock(), 0
     while rounds < 3 or clock() - start < seconds * len(runs):
         for name, run in runs.items():
-            run(1)  # whoever came before has emptied the caches
+            run(1)  # fills the caches, which the previous competitor has emptied
             samples[name].append(1e3 * duration_of(run, steps[name]) / steps[name] / run.slots)
         rounds += 1
     return {name: median(values) for name, values in samples.items()}
@@ -171,7 +171,7 @@ def header() -> str:
 
 
 def line(row: dict) -> str:
-    """A row of `run` as a line of the table; three significant digits."""
+    """A row of `run` as a line of the table, with three significant digits."""
 
     def number(value, end=""):
         return "-" if value is None else f"{value:.3g}{end}" if value < 100 else f"{value:.0f}{end}"
@@ -191,7 +191,7 @@ def line(row: dict) -> str:
 
 
 def machine() -> dict:
-    """Processor, cores, system, and the compiler of the training step (None: the plain torch step
+    """Processor, cores, system, and the compiler of the training step (None if the plain torch step
     was measured).
     """
     processor = platform.processor()
@@ -219,7 +219,7 @@ def versions() -> dict:
 
 
 def _writable(json_path) -> Path | None:
-    """The path, opened once for writing, so that a long measurement is not lost at its end."""
+    """The path, after checking that it can be written, so that no long measurement is lost."""
     if json_path is None:
         return None
     path = Path(json_path)
@@ -245,8 +245,8 @@ def _jax_vmap():
 
 @contextmanager
 def _one_core():
-    """One thread on one core for whoever starts inside, JAX's own threads included; as before
-    afterwards.
+    """Keeps everything that starts inside on one thread and one core, JAX's own threads included, and
+    restores the former state afterwards.
     """
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     if cores:

@@ -1,11 +1,11 @@
-"""The usual way, to be measured against: a loop over `torch.nn` modules with `torch.optim.Adam`,
-one model after another.
+"""The usual competitor: a loop over `torch.nn` modules with `torch.optim.Adam`, one model after
+another.
 
-It has it easier than training has: one optimiser, one nonlinearity, no schedule, no l2 term,
-batches made beforehand. `torch.nn` has two biases a map, and its GRU resets after the product;
-ugrnn and +rnn, which torch does not have, are written as a user would. Symbols come one-hot:
-torch's own layers read nothing else. Denormal numbers are flushed, as training flushes its own: a
-gradient that fades over 175 steps makes the loop up to three times slower otherwise.
+Its task is easier than ours: there is one optimiser, one nonlinearity, no schedule and no l2 term,
+and batches are ready-made. `torch.nn` has two biases per map, and its GRU resets after the product;
+ugrnn and +rnn, which torch does not have, are written as a user would write them. Symbols are
+one-hot, since torch's own layers read nothing else. Denormal numbers are flushed, as in our
+training; otherwise a gradient that fades over 175 steps makes the loop up to three times slower.
 """
 
 import torch
@@ -23,8 +23,8 @@ BUILTIN = {
 
 
 class Builtin(nn.Module):
-    """rnn, irnn, gru, lstm by torch's own layers, with learned initial states and a linear readout;
-    z_SxBxO, last steps, from x_TxBxI.
+    """rnn, irnn, gru or lstm by torch's own layers, with learned initial states and a linear readout:
+    z_SxBxO at the last S steps, from x_TxBxI.
     """
 
     def __init__(self, architecture, n_layers, n_in, n_units, n_out, scored):
@@ -42,8 +42,8 @@ class Builtin(nn.Module):
 
 
 class Layer(nn.Module):
-    """A layer of ugrnn or +rnn: the maps of the input in one product for all steps, those of the
-    state in one product a step.
+    """A layer of ugrnn or +rnn: one product for the input maps of all steps, and one product per step
+    for the maps of the state.
     """
 
     def __init__(self, architecture, n_in, n_units):
@@ -72,8 +72,8 @@ class Layer(nn.Module):
 
 
 class Written(nn.Module):
-    """Layers of ugrnn or +rnn (which projects its input to its own size first) and a linear
-    readout; z_SxBxO, last steps, from x_TxBxI.
+    """Layers of ugrnn or +rnn (which first projects its input to its own size) and a linear readout:
+    z_SxBxO at the last S steps, from x_TxBxI.
     """
 
     def __init__(self, architecture, n_layers, n_in, n_units, n_out, scored):
@@ -94,10 +94,8 @@ def network(architecture, n_layers, n_in, n_units, n_out=1, scored=1) -> nn.Modu
 
 
 def loss_and_norm(model, x_TxBxI, y, clip):
-    """Mean cross-entropy, with labels_B or classes_SxBxG (summed over the heads), and its
-    gradient's norm.
-
-    The gradient, clipped, is left in the parameters.
+    """The mean cross-entropy, with labels_B or classes_SxBxG (summed over heads), and the norm of its
+    gradient; the clipped gradient is left in the parameters.
     """
     z_SxBxO = model(x_TxBxI)
     if y.is_floating_point():

@@ -1,10 +1,10 @@
-"""The tuner: seconds for a round, and how fast it finds good hyper-parameters against random search
-and skopt's own Gaussian process.
+"""The tuner: seconds per round, and how fast it finds good hyper-parameters compared with random
+search and skopt's own Gaussian process.
 
-Both test functions have the spaces that studies have: numbers, whole numbers on logarithmic ranges,
-choices. In hartmann few dimensions matter and a region is infeasible. All tuners are asked for
-rounds of 16 trials; skopt's own starts from the same first round as ours. Real studies are compared
-in searches.py.
+Both test functions have spaces like those of studies: numbers, whole numbers on logarithmic ranges,
+and choices. In hartmann, few dimensions matter and a region is infeasible. All tuners suggest rounds
+of 16 trials, and skopt's own starts from the same first round as ours. searches.py compares real
+studies.
 """
 
 import importlib.util
@@ -47,7 +47,9 @@ def main(json_path=None, runs_path=None):
 
 
 def run(json_path=None, quick=False, say=print) -> dict:
-    """Prints the tables and returns what the JSON file holds. `quick` checks that all of it runs."""
+    """Prints the tables and returns the content of the JSON file. `quick` only checks that everything
+    runs.
+    """
     seeds, trials, small, observations = (1, 32, 32, (100,)) if quick else (5, 256, 64, OBSERVED)
     say("seconds for suggest(16), one thread, 25 mixed dimensions")
     seconds = {}
@@ -78,9 +80,7 @@ def run(json_path=None, quick=False, say=print) -> dict:
 
 
 def suggest_seconds(n: int) -> tuple[float, float]:
-    """Seconds of a round after n observed trials for a tuner just built, and for one whose kernel
-    is fitted.
-    """
+    """Seconds per round after n observed trials, for a new tuner and for one whose kernel is fitted."""
     space, loss = FUNCTIONS["hartmann"]
     points, tuner = RandomTuner(space, seed=1).suggest(n), GPTuner(space, seed=0)
     tuner.observe(points, [loss(point) for point in points])
@@ -92,7 +92,7 @@ def suggest_seconds(n: int) -> tuple[float, float]:
 
 
 def curve(tuner, loss, trials: int) -> list[float]:
-    """Least loss so far after each trial; NaN while every trial was infeasible."""
+    """The least loss so far after each trial; NaN while every trial is infeasible."""
     losses = []
     while len(losses) < trials:
         points = tuner.suggest(ROUND, start=len(losses))
@@ -106,7 +106,7 @@ TUNERS = {"gp": GPTuner, "random": RandomTuner, "skopt": SkoptTuner}
 
 
 def _table(curves, say) -> dict:
-    """Says the median curve of each tuner, and returns it at the trials that are said."""
+    """Prints the median curve of each tuner, and returns it at the printed trials."""
     longest = max(len(c[0]) for c in curves.values())
     at = [n for n in AT if n <= longest]
     say("trials".rjust(8) + "".join(f"{n:>9}" for n in at) + "   seeds")
@@ -166,11 +166,11 @@ WORTH = {
 
 
 def hartmann(point) -> float:
-    """Hartmann's six-dimensional function in 25 dimensions: six matter much, two choices scale it,
-    seven matter little. Least: -3.32.
+    """Hartmann's six-dimensional function in 25 dimensions: six matter much, two choices scale it, and
+    seven matter little. Its minimum is -3.32.
 
-    Where the learning rate and a scale are both large, and for a large scale under one
-    initialisation, it is infeasible.
+    It is infeasible where the learning rate and a scale are both large, and for a large scale with
+    one of the initialisations.
     """
     u = dict(zip(HARTMANN_SPACE.names, HARTMANN_SPACE.to_unit(point)))
     if (
@@ -201,8 +201,8 @@ CENTRE = np.random.default_rng(2).uniform(0.2, 0.8, 18)
 
 
 def levy(point) -> float:
-    """Levy's function of 18 rotated numbers, so that each matters and none alone, scaled by two
-    choices. Least: 0.1.
+    """Levy's function of 18 rotated numbers, so that each matters but none alone, scaled by two
+    choices. Its minimum is 0.1.
     """
     w = 1 + ROTATION @ (LEVY_SPACE.to_unit(point)[:18] - CENTRE) * 1.5
     bumps = (w[:-1] - 1) ** 2 * (1 + 10 * np.sin(np.pi * w[:-1] + 1) ** 2)
