@@ -262,7 +262,7 @@ def _reason(error, out, cell_timeout) -> str | None:
     if isinstance(error, nbclient.exceptions.DeadKernelError):
         return "lost its kernel, which died (is there too little memory?)"
     if isinstance(error, (nbclient.exceptions.CellTimeoutError, TimeoutError)):
-        return f"has a cell that was not finished after {cell_timeout} s"
+        return f"has a cell that was not done after {cell_timeout} s"
     if isinstance(error, MemoryError):
         return "could not be executed, since memory ran out"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
