@@ -513,6 +513,8 @@ def gpu(**settings):
     """Check the GPU's training step against the processor's, and time it."""
     from rnnkit.bench import gpu
 
+    if settings["device"] == "cpu":
+        raise ValueError("This measures a GPU, got device cpu. Name a GPU, such as cuda.")
     gpu.main(**settings)
 
 
