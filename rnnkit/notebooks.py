@@ -50,7 +50,7 @@ def copy_into(folder) -> Path:
     for source, target in targets.items():
         if os.path.lexists(target) and not (target.is_file() and _alike(source, target)):
             raise NotebookError(
-                f"{target} exists and differs from what would be copied there. Name another folder."
+                f"{target} is there, and differs from what would be copied there. Name another folder."
             )
     try:
         for source, target in targets.items():
