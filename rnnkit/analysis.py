@@ -9,7 +9,7 @@ from rnnkit.exhibits import audit
 from rnnkit.exhibits.appendix_a.best_so_far import best_so_far
 from rnnkit.exhibits.appendix_a.importance import importance, importance_table
 from rnnkit.exhibits.appendix_a.random_search import race
-from rnnkit.exhibits.base import rows_of
+from rnnkit.exhibits.base import trials_of_exhibit as rows_of
 from rnnkit.exhibits.best_trials import (
     best_trials,
     bits_per_param,

@@ -12,7 +12,8 @@ from rnnkit.exhibits.captions import alternative_text as alt
 from rnnkit.exhibits.captions import caption
 from rnnkit.exhibits.gallery import companions, draw_into, gallery, keep, publish, save, show
 from rnnkit.exhibits.gradients import gradients, one_setting
-from rnnkit.exhibits.section_1_4 import unrolled, wiring
+from rnnkit.exhibits.section_1_4 import unrolled_stack as unrolled
+from rnnkit.exhibits.section_1_4 import wiring
 from rnnkit.exhibits.style import style_of
 from rnnkit.exhibits.verdicts import claims_of
 

@@ -14,15 +14,15 @@ from scipy import stats
 from rnnkit import analysis, paper
 from rnnkit.exhibits.base import tables_of
 from rnnkit.exhibits.chances import ALIKE, IDLE, NEVER, idle, rates_without_effect
-from rnnkit.exhibits.convergence import halved, settled, with_half_the_steps
-from rnnkit.exhibits.finding import FAILS, HOLDS, NO_NUMBERS, UNTESTED, Pair, told_apart
+from rnnkit.exhibits.convergence import halvings, search_end, with_half_the_steps
+from rnnkit.exhibits.finding import FAILS, HOLDS, NO_NUMBERS, UNTESTED, Pair, pairs_verdict
 from rnnkit.exhibits.statistics import (
-    apart,
     fisher,
     holm,
     mann_whitney,
-    paired,
-    relabelled,
+    p_of_differing_columns,
+    paired_test,
+    shuffle_labels,
     spread_of_means,
     student,
 )
@@ -133,7 +133,7 @@ def test_half_of_the_trials_is_the_first_half_of_each_study():
     frame = pd.concat(
         [trials([50, 90, 100, 80], [100, 400, 400, 400]), trials([70, 60], [100, 400], study="b")]
     )
-    row = halved(frame).iloc[0]
+    row = halvings(frame).iloc[0]
     assert row.best == -100 and row.trials == pytest.approx(
         0.1
     )  # the best of 50, 90 and 70, by hand
@@ -151,8 +151,8 @@ def test_half_of_the_steps_is_read_between_trials_on_a_logarithmic_scale():
 
 def test_where_no_trial_has_half_of_the_steps_the_end_is_not_known():
     assert np.isnan(with_half_the_steps([300, 400], [-40.0, -60.0]))
-    end = settled(trials([100, 100, 100, 100], [300, 400, 400, 400]))
-    assert not end.settled and "an unknown share" in end.reason
+    end = search_end(trials([100, 100, 100, 100], [300, 400, 400, 400]))
+    assert not end.reached and "an unknown share" in end.reason
 
 
 @pytest.mark.parametrize(
@@ -167,9 +167,9 @@ def test_where_no_trial_has_half_of_the_steps_the_end_is_not_known():
 def test_a_search_is_at_its_end_where_halving_trials_and_steps_changes_less_than_a_twentieth(
     bits, steps, done
 ):
-    end = settled(trials(bits, steps))
+    end = search_end(trials(bits, steps))
     assert (
-        end.settled == done
+        end.reached == done
         and f"the search {'has come to its end' if done else 'is open'}" in end.reason
     )
 
@@ -179,14 +179,14 @@ def test_of_several_networks_the_mean_change_counts():
         trials([100, 100, 100, 100], [100, 200, 400, 400]),
         trials([92, 92, 100, 100], [100, 400, 200, 400], "b", "gru"),
     )
-    end = settled(pd.concat([one, other]))
-    assert end.trials == pytest.approx(0.04) and end.settled
+    end = search_end(pd.concat([one, other]))
+    assert end.trials == pytest.approx(0.04) and end.reached
 
 
 def test_a_search_that_never_left_chance_has_no_end():
     frame = synthetic.losses("rcf", lambda *_: 0.97, trials=20, noise=0)
-    assert not settled(frame).settled and "no network left chance" in settled(frame).reason
-    assert settled(
+    assert not search_end(frame).settled and "no network left chance" in search_end(frame).reason
+    assert search_end(
         synthetic.losses("rcf", lambda *_: 0.5, trials=20, noise=0, steps=(1_000, 8_000))
     ).settled
 
@@ -194,7 +194,7 @@ def test_a_search_that_never_left_chance_has_no_end():
 def test_a_network_that_always_diverged_is_left_out():
     frame = trials([96, 97, 98, 100], [200, 100, 400, 400])
     dead = trials([1, 1], [100, 400], "dead", "gru").assign(infeasible=True)
-    assert settled(pd.concat([frame, dead])) == settled(frame)
+    assert search_end(pd.concat([frame, dead])) == search_end(frame)
 
 
 # --- tests of pairs, and intervals ---
@@ -217,8 +217,11 @@ def test_holm_is_the_textbooks():
 )
 def test_named_pairs_hold_together_and_fail_by_one(p, signs, verdict):
     pairs = [Pair("gru", other, *each) for other, *each in zip(("rnn", "lstm", "ugrnn"), p, signs)]
-    assert told_apart(pairs)[0] == verdict
-    assert told_apart([pair._replace(sign=-pair.sign) for pair in pairs], lower=False)[0] == verdict
+    assert pairs_verdict(pairs)[0] == verdict
+    assert (
+        pairs_verdict([pair._replace(direction=-pair.direction) for pair in pairs], lower=False)[0]
+        == verdict
+    )
 
 
 def test_tests_of_pairs_are_scipys():
@@ -227,7 +230,7 @@ def test_tests_of_pairs_are_scipys():
     assert mann_whitney(a, b) == pytest.approx(
         (stats.mannwhitneyu(a, b, method="asymptotic").pvalue, -1)
     )
-    assert paired(a, b) == pytest.approx(
+    assert paired_test(a, b) == pytest.approx(
         (stats.ttest_rel(a, b).pvalue, np.sign(a.mean() - b.mean()))
     )
     assert fisher(3, 40, 15, 50) == pytest.approx(
@@ -235,7 +238,7 @@ def test_tests_of_pairs_are_scipys():
     )
     assert (
         mann_whitney([1.0, 1.0], [1.0]) == (1.0, 0)
-        and paired([1.0], [2.0]) == (1.0, 0)
+        and paired_test([1.0], [2.0]) == (1.0, 0)
         and fisher(0, 0, 1, 2) == (1.0, 0)
     )
 
@@ -260,7 +263,7 @@ def test_the_interval_of_a_spread_covers_the_truth_whatever_is_highest():
 
 def test_relabelling_keeps_the_rows_and_where_they_lack_an_entry():
     table = np.array([[1.0, 2.0, np.nan], [3.0, 4.0, 5.0]])
-    drawn = relabelled(table, lambda draw: draw.reshape(len(draw), -1), 50)
+    drawn = shuffle_labels(table, lambda draw: draw.reshape(len(draw), -1), 50)
     assert np.isnan(drawn[:, 2]).all() and set(map(tuple, np.sort(drawn[:, 3:]))) == {
         (3.0, 4.0, 5.0)
     }
@@ -269,8 +272,8 @@ def test_relabelling_keeps_the_rows_and_where_they_lack_an_entry():
 
 def test_columns_that_differ_are_told_apart_and_others_one_time_in_twenty():
     rng = np.random.default_rng(1)
-    assert apart(np.arange(5.0) + rng.normal(0, 0.1, (3, 5))) < 0.01
-    p = [apart(rng.normal(0, 1, (3, 5))) for _ in range(200)]
+    assert p_of_differing_columns(np.arange(5.0) + rng.normal(0, 0.1, (3, 5))) < 0.01
+    p = [p_of_differing_columns(rng.normal(0, 1, (3, 5))) for _ in range(200)]
     assert np.mean(np.array(p) <= 0.05) <= 0.09  # 5 % and three standard errors
 
 
@@ -343,4 +346,4 @@ def test_what_is_learned_perfectly_need_not_get_better(level, done):
     """A loss a tenth as high changes nothing once it is below a hundredth of chance, which is 1."""
     frame = trials([1, 1, 1, 1], [100, 200, 300, 400]).assign(task_type="mem_thru", form="small")
     losses = [level, level, level / 10, level / 10]
-    assert settled(frame.assign(valid_loss=losses, eval_loss=losses)).settled == done
+    assert search_end(frame.assign(valid_loss=losses, eval_loss=losses)).settled == done

@@ -11,20 +11,20 @@ from rnnkit import analysis, figures
 from rnnkit.exhibits import base
 from rnnkit.exhibits.base import (
     Exhibit,
-    _registered,
+    _exhibits_by_name,
     exhibit,
     exhibits,
     points,
-    remembered,
+    shared_tables,
     tables_of,
 )
 from rnnkit.exhibits.captions import write_budget
 from rnnkit.exhibits.judge import Measured, Rule, above
 from rnnkit.exhibits.selection import capacity
-from rnnkit.exhibits.style import new_figure, styled
+from rnnkit.exhibits.style import house_style, new_figure
 
 
-@styled
+@house_style
 def draw(frame):
     best = points("bits_by_units", frame)["bits_by_units"]
     figure = new_figure(4)
@@ -42,7 +42,7 @@ def one_of_ones_own(**changes):
         select=capacity,
         trials="capacity task",
         experiment="fig1",
-        tables={"bits_by_units": lambda of: analysis.stored_bits(of.rows)},
+        tables={"bits_by_units": lambda of: analysis.stored_bits(of.trials)},
         draw=draw,
         alt="bits per parameter against units per layer.",
         facts=lambda rows, tables: [f"There are {len(tables['bits_by_units'])} networks."],
@@ -53,7 +53,7 @@ def one_of_ones_own(**changes):
 @pytest.fixture
 def own(monkeypatch):
     exhibits()
-    monkeypatch.setattr(base, "_registered", dict(_registered))
+    monkeypatch.setattr(base, "_exhibits_by_name", dict(_exhibits_by_name))
     return one_of_ones_own()
 
 
@@ -92,7 +92,7 @@ def test_figure_csv_words_and_claims_take_one_table(own, frame, tmp_path):
 
     def table(of):
         computed.append(of)
-        return analysis.stored_bits(of.rows)
+        return analysis.stored_bits(of.trials)
 
     def measure(rows, points, spent):
         judged.append(points)
@@ -106,7 +106,7 @@ def test_figure_csv_words_and_claims_take_one_table(own, frame, tmp_path):
 
 
 def test_the_tables_of_a_frame_are_one_object_while_they_are_remembered(frame):
-    with remembered():
+    with shared_tables():
         assert tables_of("fig1", frame) is tables_of("fig1", frame)
     assert tables_of("fig1", frame) is not tables_of("fig1", frame)
 

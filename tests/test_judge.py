@@ -17,9 +17,9 @@ from rnnkit.exhibits.judge import (
     Measured,
     Rule,
     above,
+    all_limits,
     as_tested,
     below,
-    both,
     judge,
     unlikely,
 )
@@ -54,9 +54,9 @@ def search(monkeypatch):
         (above(3), FAILS),
         (below(1.7), UNTESTED),
         (above(1.7), UNTESTED),
-        (both(below(3), above(0.5)), HOLDS),
-        (both(below(3), above(1.7)), UNTESTED),
-        (both(above(1.7), above(3)), FAILS),
+        (all_limits(below(3), above(0.5)), HOLDS),
+        (all_limits(below(3), above(1.7)), UNTESTED),
+        (all_limits(above(1.7), above(3)), FAILS),
     ],
 )
 def test_a_claim_holds_or_fails_where_its_whole_interval_lies_on_one_side(limit, verdict):

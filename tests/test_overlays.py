@@ -12,7 +12,7 @@ from test_reference import BEST, HPARAMS, archive, pickled
 from rnnkit import figures, reference
 from rnnkit.exhibits.overlays import (
     VARIABLE,
-    _loaded,
+    _load_authors,
     authors,
     authors_sizes,
     overlay,
@@ -46,9 +46,9 @@ def theirs(tmp_path, monkeypatch):
     load = reference.load
     monkeypatch.setattr(reference, "load", lambda path, figure: load(path, figure, verify=False))
     monkeypatch.setenv(VARIABLE, str(path))
-    _loaded.cache_clear()
+    _load_authors.cache_clear()
     yield path
-    _loaded.cache_clear()
+    _load_authors.cache_clear()
 
 
 def pale(ax):
@@ -89,7 +89,7 @@ def test_panels_share_limits_that_hold_both(theirs):
 def test_capacity_losses_that_are_not_minus_bits_are_not_taken_for_bits(tmp_path, theirs):
     other = [(*row[:-1], -row[-1]) for row in CAPACITY]
     archive(theirs, [("fig1.p", pickled(other))])
-    _loaded.cache_clear()
+    _load_authors.cache_clear()
     assert authors("fig1", "per_cap").bits.isna().all()
     assert overlay({1: new_figure(3).subplots()}, "fig1", "per_cap", "bits") == []
 
@@ -125,14 +125,14 @@ def test_random_sets_are_drawn_in_the_column_of_their_architecture(theirs):
 
 def test_a_file_that_cannot_be_read_is_told_once_and_the_figure_is_drawn(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "none.tar.gz"))
-    _loaded.cache_clear()
+    _load_authors.cache_clear()
     ax = new_figure(3).subplots()
     with pytest.warns(UserWarning, match="are not drawn: There is no file"):
         assert overlay({1: ax}, "fig1", "per_cap", "bits") == []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         overlay({1: ax}, "fig1", "per_cap", "bits")
-    _loaded.cache_clear()
+    _load_authors.cache_clear()
 
 
 def test_figure_1_shows_them_beside_ours(theirs):

@@ -19,7 +19,7 @@ import pytest
 
 from rnnkit import reproduce as rep
 from rnnkit.__main__ import main
-from rnnkit.exhibits.account import account_in, unchanged
+from rnnkit.exhibits.account import account_in, current_entry
 from rnnkit.notebooks import copy_into
 from rnnkit.reproduce import NOTEBOOKS, NotebookError, choose, claims_text, run_notebook
 from rnnkit.studies import EXPERIMENTS
@@ -297,7 +297,7 @@ def test_a_figure_is_drawn_again_once_its_trials_or_the_code_change(books, monke
     assert (books / "figures" / "calibration.csv").read_bytes() != first
     monkeypatch.setattr("rnnkit.exhibits.account.digest_of_code", lambda: "other code")
     assert (
-        unchanged(
+        current_entry(
             books / "figures",
             "calibration",
             account_in(books / "figures")["calibration"]["trials"],

@@ -66,8 +66,8 @@ def check_free(folder, names):
 
 def _unknown(folder, names) -> list[str]:
     """Those of the names that are in the folder and not in its account."""
-    known = {file for entry in account_in(folder).values() for file in entry["files"]}
-    return [name for name in names if name not in known and os.path.lexists(folder / name)]
+    own = {file for entry in account_in(folder).values() for file in entry["files"]}
+    return [name for name in names if name not in own and os.path.lexists(folder / name)]
 
 
 def note(folder, name: str, files, **entry):
@@ -85,7 +85,7 @@ def note(folder, name: str, files, **entry):
         write_atomically(folder / ACCOUNT, text.encode())
 
 
-def unchanged(folder, name: str, trials: str) -> dict | None:
+def current_entry(folder, name: str, trials: str) -> dict | None:
     """The entry of `name` if it was made of these trials by this code and all of its files are as
     they were written; else None.
     """
@@ -93,12 +93,12 @@ def unchanged(folder, name: str, trials: str) -> dict | None:
     if entry is None or entry.get("trials") != trials or entry.get("code") != digest_of_code():
         return None
     try:
-        same = all(
+        intact = all(
             digest_of_file(Path(folder) / file) == digest for file, digest in entry["files"].items()
         )
     except OSError:
         return None
-    return entry if same else None
+    return entry if intact else None
 
 
 def digest_of_trials(frame: pd.DataFrame) -> str:
@@ -121,8 +121,8 @@ def digest_of_code() -> str:
     they are drawn beneath ours.
     """
     package, sha = Path(__file__).resolve().parents[1], hashlib.sha256()
-    for part in CODE:
-        path = package / part
+    for name_in_package in CODE:
+        path = package / name_in_package
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             sha.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
     for name in LIBRARIES:

@@ -11,7 +11,7 @@ import seaborn as sns
 from rnnkit import paper
 from rnnkit.exhibits.base import illustration
 from rnnkit.exhibits.captions import task_name
-from rnnkit.exhibits.style import GREY, PAPER_STYLE, letter, new_figure, reference, styled
+from rnnkit.exhibits.style import GREY, PAPER_STYLE, house_style, letter, new_figure, reference
 
 SHOWN, ASKED, BAR = (
     PAPER_STYLE["rnn"].color,
@@ -30,7 +30,7 @@ UNKNOWN = (
 
 
 @illustration(*(f"task_{task}" for task in paper.TASKS))
-@styled
+@house_style
 def task_example(example: dict):
     """Figure of one example of a task, as rnnkit.tasks.example gives it: (a) input and answer over
     time, (b) what is behind the costs.
@@ -90,22 +90,22 @@ def table(example: dict) -> pd.DataFrame:
     """What the figure draws: part (input, target or curve), row (a number of the vector, a stream),
     x (step or axis) and value.
     """
-    rows = [
+    records = [
         ("input", i, t + 1, value)
         for i, line in enumerate(example["input"])
         for t, value in enumerate(line)
     ]
     if isinstance(example["target"], str):
-        rows += [
+        records += [
             ("target", 0, example["first"] + 1 + k, symbol)
             for k, symbol in enumerate(example["target"])
         ]
     else:
-        rows += [
+        records += [
             ("target", k, example["first"] + 1, value) for k, value in enumerate(example["target"])
         ]
-    rows += [("curve", 0, x, y) for x, y in zip(example["curve"]["x"], example["curve"]["y"])]
-    return pd.DataFrame(rows, columns=["part", "row", "x", "value"])
+    records += [("curve", 0, x, y) for x, y in zip(example["curve"]["x"], example["curve"]["y"])]
+    return pd.DataFrame(records, columns=["part", "row", "x", "value"])
 
 
 def _vector(ax, example):
@@ -137,9 +137,9 @@ def _vector(ax, example):
             **colors,
         )
     label = "asked at the\nlast step" if len(y) > 1 else f"asked at the\nlast step:\n{y[0]:.3g}"
-    place = right + width * 1.15 if len(y) > 1 else right
+    x_text = right + width * 1.15 if len(y) > 1 else right
     ax.annotate(
-        label, (place, len(x) / 2), va="center", color=ASKED, fontsize=9, annotation_clip=False
+        label, (x_text, len(x) / 2), va="center", color=ASKED, fontsize=9, annotation_clip=False
     )
     ax.set_xlim(0.5, right + width)
     ax.set_xticks(
@@ -170,19 +170,19 @@ LETTER = {"ha": "center", "va": "center", "family": "DejaVu Sans Mono", "fontsiz
 def _text(ax, example):
     """Lines of symbols over time, with the answers below or, for counts, at their right."""
     lines, steps = example["input"], len(example["input"][0])
-    skipped = max(0, steps - MOST)
+    first_step = max(0, steps - MOST)
     counts = not isinstance(example["target"], str)
     for row, line in enumerate(lines):
-        for t in range(skipped, steps):
+        for t in range(first_step, steps):
             _symbol(ax, example, t, row, line[t], example["pairs"][row] if counts else None)
     (_counts if counts else _answer)(ax, example, steps)
-    rows = len(lines) + (0 if counts else 1)
-    ax.set_xlim(skipped + 0.3, steps + 0.7)
-    ax.set_ylim(rows - 0.4, -0.6 if counts else -1.1)
+    n_lines = len(lines) + (0 if counts else 1)
+    ax.set_xlim(first_step + 0.3, steps + 0.7)
+    ax.set_ylim(n_lines - 0.4, -0.6 if counts else -1.1)
     names = [f"stream {j + 1}" for j in range(len(lines))] if counts else ["shown", "asked"]
-    ax.set_yticks(range(rows), names)
+    ax.set_yticks(range(n_lines), names)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel("time step" + (f" (the last {MOST} of {steps})" if skipped else ""))
+    ax.set_xlabel("time step" + (f" (the last {MOST} of {steps})" if first_step else ""))
     sns.despine(ax=ax, left=True)
 
 
@@ -214,8 +214,8 @@ def _counts(ax, example, steps: int):
 def _answer(ax, example, steps: int):
     """The symbols that are asked, below the steps at which they are due, and the parts of a line."""
     for k, symbol in enumerate(example["target"]):
-        place = example["first"] + 1 + k
-        ax.text(place, len(example["input"]), _visible(symbol, example), color=ASKED, **LETTER)
+        step = example["first"] + 1 + k
+        ax.text(step, len(example["input"]), _visible(symbol, example), color=ASKED, **LETTER)
     starts = [example[name] for name in ("problem", "first") if name in example]
     names = ("problem", "compute", "answer") if len(starts) > 1 else ("not scored", "scored")
     for start, end, name in zip([0, *starts], [*starts, steps], names):

@@ -24,10 +24,10 @@ from rnnkit.exhibits.style import (
     GREY,
     PALE,
     SMALL,
+    house_style,
     letter,
     new_figure,
     style_of,
-    styled,
 )
 from rnnkit.wording import label_of
 
@@ -55,7 +55,7 @@ def impossible_df() -> pd.DataFrame:
     Whatever the variances, min(n1, n2) - 1 <= df <= n1 + n2 - 2. Printed numbers have three digits;
     `possible` allows for that.
     """
-    rows = []
+    records = []
     for column, layers in ((0, 1), (EIGHT_LAYERS, 8)):
         runs = feasible_runs(column)
         for pair, tests in paper.TABLE_APP2.items():
@@ -63,9 +63,9 @@ def impossible_df() -> pd.DataFrame:
                 df, n = tests[column][1], [runs[a] for a in pair]
                 least, most = min(n) - 1, sum(n) - 2
                 possible = least - _rounding(df) <= df <= most + _rounding(df)
-                rows.append([layers, *pair, df, least, most, possible])
+                records.append([layers, *pair, df, least, most, possible])
     return SmallTable(
-        rows, columns=["n_layers", "first", "second", "df", "least", "most", "possible"]
+        records, columns=["n_layers", "first", "second", "df", "least", "most", "possible"]
     )
 
 
@@ -79,7 +79,7 @@ def recovered_runs() -> pd.DataFrame:
     in units of +RNN's standard error, from +RNN's mean.
     """
     fit, runs = _fit(), feasible_runs()
-    low, high = (_extreme(fit, sign) for sign in (1, -1))
+    low, high = (_extreme(fit, direction) for direction in (1, -1))
     table = {
         "architecture": ARCHITECTURES,
         "table_1": [runs[a] for a in ARCHITECTURES],
@@ -99,8 +99,8 @@ def solve_shares() -> pd.DataFrame:
     and variance s (1 - s) plateau^2. Fitted to `recovered_runs`; `mean_off` is how many standard
     errors the model's mean is off, `sd_off` the same for its standard deviation.
     """
-    found = recovered_runs()
-    n, m, sd = (found[name].to_numpy() for name in ("runs", "mean", "sd"))
+    moments = recovered_runs()
+    n, m, sd = (moments[name].to_numpy() for name in ("runs", "mean", "sd"))
 
     def model(x):
         share = 1 / (1 + np.exp(-x[2:]))
@@ -113,7 +113,7 @@ def solve_shares() -> pd.DataFrame:
         lambda x: np.concatenate(model(x)[1:]), start, x_scale="jac", max_nfev=10_000
     )
     share, mean_off, sd_off = model(fit.x)
-    return found[["architecture", "runs"]].assign(
+    return moments[["architecture", "runs"]].assign(
         share=share, plateau=fit.x[0], mean_off=mean_off, sd_off=sd_off
     )
 
@@ -125,17 +125,17 @@ def captions_slip() -> pd.DataFrame:
     they are the ones that do not.
     """
     p_of = {pair: tests[EIGHT_LAYERS][2] for pair, tests in paper.TABLE_APP2.items()}
-    rows = [
+    records = [
         [*pair, p, set(pair) in paper.CALLED_SIGNIFICANT, p < LEVEL] for pair, p in p_of.items()
     ]
-    return SmallTable(rows, columns=["first", "second", "p", "called_different", "different"])
+    return SmallTable(records, columns=["first", "second", "p", "called_different", "different"])
 
 
 def reruns() -> pd.DataFrame:
     """Table App.1: mean loss of 100 reruns over the original loss, and whether any rerun reached
     the original (its least is as low).
     """
-    rows = {a: dict(zip(paper.TABLE_APP1_COLUMNS, row)) for a, row in paper.TABLE_APP1.items()}
+    records = {a: dict(zip(paper.TABLE_APP1_COLUMNS, row)) for a, row in paper.TABLE_APP1.items()}
     table = [
         [
             a,
@@ -145,7 +145,7 @@ def reruns() -> pd.DataFrame:
             r["mean"] / r["original"],
             r["min"] <= r["original"],
         ]
-        for a, r in rows.items()
+        for a, r in records.items()
     ]
     return SmallTable(
         table, columns=["architecture", "original", "min", "mean", "mean_over_original", "reached"]
@@ -158,11 +158,11 @@ def averaged_depths() -> pd.DataFrame:
 
     Which one that is, Table 1 says: it has no entry there.
     """
-    rows = [
+    records = [
         [a, tuple(depth for depth in paper.DEPTHS if depth > 1 or paper.TABLE_1[a][0] is not None)]
         for a in paper.ARCHITECTURES
     ]
-    return pd.DataFrame(rows, columns=["architecture", "depths"])
+    return pd.DataFrame(records, columns=["architecture", "depths"])
 
 
 def _rounding(x, digits: int = 3) -> float:
@@ -226,15 +226,15 @@ def _fit() -> dict[str, np.ndarray]:
 
     def off(y):
         m, (q, n) = np.concatenate([[0], y[: K - 1]]), unpack(y[K - 1 :])
-        found = _welch(m, q, n, first, second)
-        return np.concatenate([(found[0] - t) / t_unit, (found[1] - df) / df_unit])
+        tests = _welch(m, q, n, first, second)
+        return np.concatenate([(tests[0] - t) / t_unit, (tests[1] - df) / df_unit])
 
     y = least_squares(off, np.concatenate([means, x]), x_scale="jac", max_nfev=10_000).x
     q, n = unpack(y[K - 1 :])
     return {"m": np.concatenate([[0], y[: K - 1]]), "q": q, "n": n, "x": x, "df_off": df_off}
 
 
-def _extreme(fit, sign: int) -> list[float]:
+def _extreme(fit, direction: int) -> list[float]:
     """The fewest (sign 1) or most (-1) runs of each architecture that round to the printed df for
     some choice of all the rest.
     """
@@ -243,9 +243,9 @@ def _extreme(fit, sign: int) -> list[float]:
         {"type": "ineq", "fun": lambda x: 1 - off(x)},
         {"type": "ineq", "fun": lambda x: 1 + off(x)},
     ]
-    found = [
+    optima = [
         minimize(
-            lambda x: sign * x[K - 1 + k],
+            lambda x: direction * x[K - 1 + k],
             fit["x"],
             method="SLSQP",
             constraints=inside,
@@ -253,14 +253,14 @@ def _extreme(fit, sign: int) -> list[float]:
         )
         for k in range(K)
     ]
-    return [float(np.exp(result.x[K - 1 + k])) for k, result in enumerate(found)]
+    return [float(np.exp(result.x[K - 1 + k])) for k, result in enumerate(optima)]
 
 
 WRONG = "#b2182b"
 
 
 @illustration("audit")
-@styled
+@house_style
 def audit(frame=None):
     """What the paper's tables say when read closely; drawn of the paper's
     numbers alone, whatever is given.
@@ -317,17 +317,17 @@ def audit(frame=None):
 
 def _draw_degrees(ax, df):
     letter(ax, "a", "degrees of freedom, 1 layer")
-    for place, row in enumerate(df.itertuples()):
+    for y, row in enumerate(df.itertuples()):
         ax.plot(
             [row.least, row.most],
-            [place, place],
+            [y, y],
             color=PALE,
             linewidth=7,
             solid_capstyle="butt",
             zorder=1,
         )
         marker, color, size = ("o", GREY, 6) if row.possible else ("X", WRONG, 8)
-        ax.plot(row.df, place, marker=marker, color=color, markersize=size)
+        ax.plot(row.df, y, marker=marker, color=color, markersize=size)
     ax.set_yticks(
         range(len(df)),
         [f"{label_of(row.first)} / {label_of(row.second)}" for row in df.itertuples()],
@@ -338,11 +338,11 @@ def _draw_degrees(ax, df):
 
 def _draw_runs(ax, runs):
     letter(ax, "b", "feasible runs, 8 layers")
-    ends = [
+    limits = [
         min(runs.low.min(), runs.table_1.min()) - 30,
         max(runs.high.max(), runs.table_1.max()) + 30,
     ]
-    ax.plot(ends, ends, color=GREY, linewidth=1, linestyle=DOTTED, zorder=0)
+    ax.plot(limits, limits, color=GREY, linewidth=1, linestyle=DOTTED, zorder=0)
     for row in runs.itertuples():
         s = style_of([row.architecture])[row.architecture]
         ax.plot(
@@ -362,22 +362,22 @@ def _draw_runs(ax, runs):
             markersize=6,
             label=label_of(row.architecture),
         )
-    ax.set(xlabel="by Table 1", ylabel="by t and df of Table App.2", xlim=ends, ylim=ends)
+    ax.set(xlabel="by Table 1", ylabel="by t and df of Table App.2", xlim=limits, ylim=limits)
     ax.legend(loc="upper left", handletextpad=0.2, labelspacing=0.25, fontsize=SMALL)
 
 
 def _draw_shares(ax, shares):
     letter(ax, "c", "runs that solve, 8 layers")
-    for place, row in enumerate(shares.itertuples()):
+    for y, row in enumerate(shares.itertuples()):
         ax.barh(
-            place,
+            y,
             100 * row.share,
             color=style_of([row.architecture])[row.architecture].color,
             height=0.6,
         )
         ax.annotate(
             f"{100 * row.share:.2g} %",
-            (100 * row.share, place),
+            (100 * row.share, y),
             (4, 0),
             textcoords="offset points",
             va="center",
@@ -395,19 +395,19 @@ def _draw_shares(ax, shares):
 def _draw_reruns(ax, reruns):
     letter(ax, "d", "reruns over the original loss")
     most = {a: row[paper.TABLE_APP1_COLUMNS.index("max")] for a, row in paper.TABLE_APP1.items()}
-    for place, row in enumerate(reruns.itertuples()):
+    for y, row in enumerate(reruns.itertuples()):
         s = style_of([row.architecture])[row.architecture]
         ax.plot(
             np.array([row.min, most[row.architecture]]) / row.original,
-            [place] * 2,
+            [y] * 2,
             color=s.color,
             linewidth=2,
             alpha=0.5,
         )
-        ax.plot(row.mean_over_original, place, marker=s.marker, color=s.color, markersize=6)
+        ax.plot(row.mean_over_original, y, marker=s.marker, color=s.color, markersize=6)
         ax.annotate(
             f"{row.mean_over_original:.2g}",
-            (row.mean_over_original, place),
+            (row.mean_over_original, y),
             (0, 7),
             textcoords="offset points",
             ha="center",

@@ -1,4 +1,4 @@
-"""An exhibit is a figure or table with all that belongs to it, in one object in one file.
+"""An exhibit is a figure or table with everything that belongs to it, in one object in one file.
 
 To add a figure of one's own, write a file in this folder or in that of its section, and nothing
 else:
@@ -27,21 +27,21 @@ else:
         select=capacity,
         trials="capacity task",
         experiment="fig1",
-        tables={"bits_by_units": lambda of: stored_bits(of.rows)},
+        tables={"bits_by_units": lambda of: stored_bits(of.trials)},
         draw=draw,
         alt="bits per parameter against units per layer.",
-        facts=lambda rows, tables: ["A sentence of what is to be seen."],
+        facts=lambda trials, tables: ["A sentence on what the figure shows."],
     )
 
 and show it in a notebook with one cell:
 
     rk.figures.publish("bits_by_units", frame)
 
-The file is found by itself. From then on `rk.figures.bits_by_units(frame)` draws the figure,
-`rk.compare` judges its claims, `rk.conclude` says its facts, and the gallery shows it with its
-caption, its CSV and its verdicts, from the trials of the experiment that it names. An exhibit with
-trials of its own also needs a row of `EXPERIMENTS` in studies/experiments.py that bears its name.
-Written in a notebook instead of a file, the same lines make an exhibit of that notebook.
+The file needs no entry anywhere else. From then on `rk.figures.bits_by_units(frame)` draws the
+figure, `rk.compare` judges its claims, `rk.conclude` states its facts, and the gallery shows it with
+its caption, its CSV and its verdicts, from the trials of the experiment that it names. An exhibit
+with trials of its own also needs a row of its name in `EXPERIMENTS` of studies/experiments.py. The
+same lines in a notebook, instead of a file, make an exhibit for that notebook.
 
 `section_2_1/inputs.py` is a complete example: its trials, its table, its drawing and its facts
 stand beside their exhibit. Nothing is computed or drawn in the present module, so that any other
@@ -61,8 +61,7 @@ import pandas as pd
 from rnnkit.names import resolve_name
 from rnnkit.trials.trial import DEFAULTS
 
-# what a frame of trials must have; DEFAULTS are columns that an older frame may lack, with what they
-# then hold
+# the columns that a frame of trials must have; DEFAULTS has those that an older frame may lack
 COLUMNS = (
     "study",
     "architecture",
@@ -84,34 +83,36 @@ COLUMNS = (
 )
 
 
-LAST = 99.0  # the place of an exhibit that names none
+LAST = 99.0  # the position of an exhibit that names none
 
-
-_registered: dict[str, "Exhibit"] = {}
+_exhibits_by_name: dict[str, "Exhibit"] = {}
 _illustrations: dict[str, Callable] = {}
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A figure or table of the paper, or of ours. Making one registers it under its name.
+    """A figure or table of the paper, or one of ours. Creating an Exhibit registers it by its name.
 
-    `name` is that of its files, `section` the paper's, and `place` where it stands in the gallery.
-    `select` takes a frame of any trials and gives those that it is made of, which `trials` names if
-    there are none; `experiment` is whose they are, where no experiment bears its own name, and
-    `also` are experiments without an exhibit of their own that are shown by this one.
+    Trials: `select` takes a frame of any trials and returns those that the exhibit is made of;
+    `trials` describes them, for the error message where there are none. They come from the
+    `experiment` of that name, or from the experiment of the exhibit's own name if it is left out.
+    `also` lists experiments without an exhibit of their own that this exhibit shows.
 
-    `tables` is a function for each table, by file name: of a `Tables` with the trials as `rows` and
-    with the tables before it. Each is computed once and then drawn, written as CSV (`columns`: which
-    of its columns, if not all), described and judged. One whose name begins with _ is not written.
+    Tables: `tables` maps a file name to a function of a `Tables`, which has the trials and the
+    tables before it. Each table is computed once, and then drawn, written as CSV (with its
+    `columns`, or with all of them), described and judged. A table whose name begins with _ is not
+    written.
 
-    `draw` takes a frame of trials and gives a matplotlib Figure with `panels`. `title` and `gist`
-    are its caption, with a `note` on the budget behind it; `alt` says what is on its axes, and
-    `numbers` of its tables what they come to (if it is left out, the most bits per parameter).
-    `facts` takes rows and tables and gives sentences of what is to be seen. `budget` is what the
-    paper spent on it.
+    Drawing and words: `draw` takes a frame of trials and returns a matplotlib Figure with `panels`.
+    `title` and `gist` open the caption, and `note` adds a sentence that depends on the budget. `alt`
+    says what is on the axes, and `numbers` sums up the tables for those who cannot see the figure
+    (if it is left out, by the most bits per parameter). `facts` takes trials and tables and returns
+    sentences on what the figure shows. `budget` is what the paper spent on it.
 
-    `claims` are the claims that it decides, id -> rule, on the table `judged` (the first, if it is
-    left out).
+    Claims: `claims` maps the id of a claim to its rule, which is judged on the table named by
+    `claims_table` (on the first table, if it is left out).
+
+    `name` is also the name of the files, `section` is the paper's, and `position` orders the gallery.
     """
 
     name: str
@@ -127,42 +128,42 @@ class Exhibit:
     numbers: Callable | None = None
     note: Callable | None = None
     claims: Mapping[str, Any] = field(default_factory=dict)
-    judged: str = ""
+    claims_table: str = ""
     columns: Mapping[str, list[str]] = field(default_factory=dict)
     experiment: str = ""
     also: tuple[str, ...] = ()
     panels: tuple[str, ...] = ("",)
     budget: str = ""
-    place: float = LAST
+    position: float = LAST
 
     def __post_init__(self):
-        taken = _registered.get(self.name)
-        if taken is not None and taken.draw.__module__ != self.draw.__module__:
+        namesake = _exhibits_by_name.get(self.name)
+        if namesake is not None and namesake.draw.__module__ != self.draw.__module__:
             raise ValueError(
                 f"An exhibit must have a name of its own, got {self.name!r}, which"
-                f" {taken.draw.__module__} draws. Choose another."
+                f" {namesake.draw.__module__} draws. Choose another."
             )
-        _registered[self.name] = self
+        _exhibits_by_name[self.name] = self
 
 
 def exhibits() -> dict[str, Exhibit]:
-    """Name -> exhibit, in the order of the paper, ours where they belong; the gallery shows them
-    so.
+    """Name -> exhibit, in the order in which the gallery shows them: that of the paper, with ours
+    where they belong.
     """
     _discover()
-    return dict(sorted(_registered.items(), key=lambda item: item[1].place))
+    return dict(sorted(_exhibits_by_name.items(), key=lambda item: item[1].position))
 
 
 def exhibit(name: str) -> Exhibit:
     """The exhibit of a name, however it is spelled. ValueError for an unknown one."""
-    found = exhibits()
-    return found[resolve_name("figure", name, found)]
+    by_name = exhibits()
+    return by_name[resolve_name("figure", name, by_name)]
 
 
 def illustration(*names: str):
-    """Decorates a function that draws a figure from something else than trials, so that it is known
-    by these names. The figure carries its own `alt`, `caption` and `tables`; a notebook shows it,
-    and the gallery does not.
+    """Registers, under each of these names, a function that draws a figure from something other than
+    trials. The figure carries its own `alt`, `caption` and `tables`. Notebooks show it; the gallery
+    does not.
     """
 
     def register(draw):
@@ -173,7 +174,7 @@ def illustration(*names: str):
 
 
 def illustrations() -> dict[str, Callable]:
-    """Name -> function of the figures that are drawn from something else than trials."""
+    """Name -> function of the figures that are drawn from something other than trials."""
     _discover()
     return dict(_illustrations)
 
@@ -192,17 +193,17 @@ def _discover():
 
 
 class Tables(Mapping):
-    """The tables of an exhibit, each computed when it is first asked for and then kept; `rows` are
-    the trials that they are made of.
+    """The tables of an exhibit, each computed on first use and then kept, and the `trials` that they
+    are computed from.
     """
 
-    def __init__(self, of: Exhibit, rows: pd.DataFrame):
-        self.exhibit, self.rows, self._made = of, rows, {}
+    def __init__(self, of: Exhibit, trials: pd.DataFrame):
+        self.exhibit, self.trials, self._by_stem = of, trials, {}
 
     def __getitem__(self, stem: str) -> pd.DataFrame:
-        if stem not in self._made:
-            self._made[stem] = self.exhibit.tables[stem](self)
-        return self._made[stem]
+        if stem not in self._by_stem:
+            self._by_stem[stem] = self.exhibit.tables[stem](self)
+        return self._by_stem[stem]
 
     def __iter__(self):
         return iter(self.exhibit.tables)
@@ -211,23 +212,23 @@ class Tables(Mapping):
         return len(self.exhibit.tables)
 
     @property
-    def judged(self) -> pd.DataFrame:
+    def claims_table(self) -> pd.DataFrame:
         """The table on which claims are judged."""
-        return self[self.exhibit.judged or next(iter(self))]
+        return self[self.exhibit.claims_table or next(iter(self))]
 
-    def written(self) -> dict[str, pd.DataFrame]:
-        """Copies of the tables that are drawn and written, with the columns that are."""
-        written = {}
+    def csv_tables(self) -> dict[str, pd.DataFrame]:
+        """Copies of the tables that are drawn and written, each with the columns that it ships."""
+        tables = {}
         for stem in self:
             if not stem.startswith("_"):
                 columns = self.exhibit.columns.get(stem)
-                written[stem] = (self[stem][columns] if columns else self[stem]).copy()
-        return written
+                tables[stem] = (self[stem][columns] if columns else self[stem]).copy()
+        return tables
 
 
-def rows_of(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """The trials that figure `name` is made of, out of any frame of trials. ValueError for an
-    unknown figure or a frame without them.
+def trials_of_exhibit(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The trials that figure `name` is made of, selected from a frame of any trials. ValueError for
+    an unknown figure or a frame that lacks its trials.
     """
     about = exhibit(name)
     missing = [column for column in COLUMNS if column not in frame.columns]
@@ -237,49 +238,47 @@ def rows_of(name: str, frame: pd.DataFrame) -> pd.DataFrame:
             f" {', '.join(missing)}. Take it from run()."
         )
     older = {column: value for column, value in DEFAULTS.items() if column not in frame.columns}
-    rows = about.select(frame.assign(**older))
-    if rows.empty:
+    trials = about.select(frame.assign(**older))
+    if trials.empty:
         raise ValueError(
             f"{about.name} needs trials of the {about.trials}, got {len(frame)} trials and none for"
             f" it. Run {about.name!r} first."
         )
-    return rows
+    return trials
 
 
 def tables_of(name: str, frame: pd.DataFrame) -> Tables:
-    """The tables of figure `name` of any frame of trials: the same ones to all who ask, while they
-    are `remembered`.
+    """The tables of figure `name`, computed from a frame of any trials; within `shared_tables`, every
+    caller gets the same object.
     """
     about = exhibit(name)
-    if _remembered is None:
-        return Tables(about, rows_of(name, frame))
+    if _table_cache is None:
+        return Tables(about, trials_of_exhibit(name, frame))
     key = about.name, id(frame)
-    if key not in _remembered:
+    if key not in _table_cache:
         # the frame is held, so that no other gets its id
-        _remembered[key] = frame, Tables(about, rows_of(name, frame))
-    return _remembered[key][1]
+        _table_cache[key] = frame, Tables(about, trials_of_exhibit(name, frame))
+    return _table_cache[key][1]
 
 
 def points(name: str, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The tables that figure `name` draws, by file name: what stands in the CSVs beside it.
-    Parameters and steps are counts, `bits` is equation 22.
+    """File name -> table that figure `name` draws, as in the CSV files beside it. Parameters and steps
+    are counts, and `bits` are those of equation 22.
     """
-    return tables_of(name, frame).written()
+    return tables_of(name, frame).csv_tables()
 
 
-_remembered: dict | None = None  # (figure, id of a frame) -> the frame and its tables
+_table_cache: dict | None = None  # (figure, id of a frame) -> the frame and its tables
 
 
 @contextmanager
-def remembered():
-    """Computes each table once in here, however often it is asked for: figure, caption, CSV and
-    claims take the same one.
-
-    The frames that are drawn in here must not be changed meanwhile.
+def shared_tables():
+    """Within this context each table is computed only once, so that figure, caption, CSV and claims
+    share it. The frames of trials must not be changed meanwhile.
     """
-    global _remembered
-    before, _remembered = _remembered, {} if _remembered is None else _remembered
+    global _table_cache
+    before, _table_cache = _table_cache, {} if _table_cache is None else _table_cache
     try:
         yield
     finally:
-        _remembered = before
+        _table_cache = before

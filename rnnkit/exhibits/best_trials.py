@@ -48,11 +48,11 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
     `bits_low` is what half the search would have found (`half_search`); the best is itself a lower
     bound on the capacity.
     """
-    trials, rows = per_trial(frame).reset_index(drop=True), []
+    trials, records = per_trial(frame).reset_index(drop=True), []
     trials = trials.assign(
         **{name: 0 for name in ("n_units", "n_in") if name not in trials}
     )  # a frame of an older kit lacks them
-    taken = {
+    columns = {
         name: trials[name].to_numpy()
         for name in (
             "bits",
@@ -67,16 +67,18 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
         )
     }
     for point, places in trials.groupby(POINT, sort=False).indices.items():
-        bits = taken["bits"][places]
+        bits = columns["bits"][places]
         feasible = ~np.isnan(bits)
         best = {
             name: values[places[np.nanargmax(bits)]] if feasible.any() else math.nan
-            for name, values in taken.items()
+            for name, values in columns.items()
         }
-        best |= {name: int(taken[name][places].max()) for name in ("num_params", "n_units", "n_in")}
+        best |= {
+            name: int(columns[name][places].max()) for name in ("num_params", "n_units", "n_in")
+        }
         low = half_search(bits) if feasible.any() else math.nan
         counts = {"trials": len(places), "infeasible": int((~feasible).sum())}
-        rows.append(
+        records.append(
             dict(zip(POINT, point))
             | best
             | counts
@@ -85,8 +87,8 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
                 "bits_per_param_low": low / best["num_params"],
             }
         )
-    order = {name: place for place, name in enumerate(in_order(frame.architecture))}
-    points = pd.DataFrame(rows)
+    order = {name: index for index, name in enumerate(in_order(frame.architecture))}
+    points = pd.DataFrame(records)
     return points.sort_values(
         POINT, key=lambda c: c.map(order) if c.name == "architecture" else c, ignore_index=True
     )
@@ -119,11 +121,13 @@ class BestTrials(pd.DataFrame):
         if not len(self) or not self.columns.is_unique:
             return super()._repr_html_()
         plain = self.astype(object).where(self.notna(), "-")
-        same = [name for name in plain if plain[name].map(str).nunique() == 1 and len(plain) > 1]
-        rows = [(name, *plain[name]) for name in plain if name not in same]
-        told = ", ".join(f"{name} {text(plain[name].iloc[0])}" for name in same)
+        constant = [
+            name for name in plain if plain[name].map(str).nunique() == 1 and len(plain) > 1
+        ]
+        records = [(name, *plain[name]) for name in plain if name not in constant]
+        constants = ", ".join(f"{name} {text(plain[name].iloc[0])}" for name in constant)
         head = ("", *(f"number {k}" for k in range(1, len(self) + 1)))
-        return table(head, rows, f"The same in all of them: {told}." if same else "")
+        return table(head, records, f"The same in all of them: {constants}." if constant else "")
 
 
 def best_trials(frame: pd.DataFrame, count: int = 5) -> BestTrials:
@@ -136,7 +140,7 @@ def best_trials(frame: pd.DataFrame, count: int = 5) -> BestTrials:
         .nlargest(count, "bits_per_param")
         .reset_index(drop=True)
     )
-    chosen = pd.DataFrame(trials.hparams.tolist())
+    hparams = pd.DataFrame(trials.hparams.tolist())
     return BestTrials(
         pd.concat(
             [
@@ -151,36 +155,36 @@ def best_trials(frame: pd.DataFrame, count: int = 5) -> BestTrials:
                         "samples",
                     ]
                 ],
-                chosen,
+                hparams,
             ],
             axis=1,
         )
     )
 
 
-def best_losses(rows: pd.DataFrame) -> pd.DataFrame:
+def best_losses(trials: pd.DataFrame) -> pd.DataFrame:
     """The trial with the least validation loss of each network and its evaluation loss, `loss`; a
     row each, in the paper's order.
 
     `loss_high` is what half the search would have found in 39 of 40 cases; the best itself bounds
     what a network can reach from above.
     """
-    rows, table = rows.reset_index(drop=True), []
-    feasible = rows.valid_loss.astype(float).mask(rows.infeasible.astype(bool))
-    for network, places in rows.groupby(NETWORK, sort=False).indices.items():
-        ranked = places[np.argsort(feasible.to_numpy()[places], kind="stable")]  # nan comes last
+    trials, table = trials.reset_index(drop=True), []
+    feasible = trials.valid_loss.astype(float).mask(trials.infeasible.astype(bool))
+    for network, places in trials.groupby(NETWORK, sort=False).indices.items():
+        by_loss = places[np.argsort(feasible.to_numpy()[places], kind="stable")]  # nan comes last
         dead = feasible[places].isna()
-        best, half = rows.loc[ranked[0]], rows.loc[ranked[half_rank(len(ranked))]]
-        found = {
+        best, half = trials.loc[by_loss[0]], trials.loc[by_loss[half_rank(len(by_loss))]]
+        best_values = {
             "loss": best.eval_loss,
             "loss_high": half.eval_loss,
             "accuracy": best.accuracy,
             "steps": best.steps,
         }
-        found = (
-            dict.fromkeys(found, math.nan)
+        best_values = (
+            dict.fromkeys(best_values, math.nan)
             if dead.all()
-            else found | {"loss_high": half.eval_loss if not half.infeasible else math.nan}
+            else best_values | {"loss_high": half.eval_loss if not half.infeasible else math.nan}
         )
         counts = {
             "num_params": best.num_params,
@@ -188,8 +192,10 @@ def best_losses(rows: pd.DataFrame) -> pd.DataFrame:
             "infeasible": int(dead.sum()),
             "hyper_iter": best.hyper_iter,
         }
-        table.append(dict(zip(NETWORK, network)) | counts | found)
-    order = {name: place for place, name in enumerate([*paper.TASKS, *in_order(rows.architecture)])}
+        table.append(dict(zip(NETWORK, network)) | counts | best_values)
+    order = {
+        name: index for index, name in enumerate([*paper.TASKS, *in_order(trials.architecture)])
+    }
     points = pd.DataFrame(table)
     return points.sort_values(
         NETWORK,

@@ -34,7 +34,7 @@ class Budget:
     tasks: tuple[tuple[str, str], ...] = ()
 
     def __str__(self):
-        each = f"{self.least:,}" if self.least == self.most else f"{self.least:,}-{self.most:,}"
+        n_trials = f"{self.least:,}" if self.least == self.most else f"{self.least:,}-{self.most:,}"
         steps = (
             f"{self.steps[0]:,}"
             if self.steps[0] == self.steps[1]
@@ -42,7 +42,7 @@ class Budget:
         )
         studies = f"{self.studies} {'study' if self.studies == 1 else 'studies'}"
         return (
-            f"{studies} of {each} {'trial' if self.most == 1 else 'trials'}, {steps} training steps"
+            f"{studies} of {n_trials} {'trial' if self.most == 1 else 'trials'}, {steps} training steps"
             " each"
         )
 
@@ -88,7 +88,7 @@ def origin(frame: pd.DataFrame) -> str:
     """
     if not len(frame):
         return "Of no trials."
-    days = sorted({created[:10] for created in frame.created})
+    days = sorted({timestamp[:10] for timestamp in frame.created})
     parts = [f"rnnkit {_values(frame.version)}"]
     commits = set(frame.commit) if "commit" in frame else {""}
     parts.append(

@@ -7,7 +7,7 @@ import textwrap
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.exhibits.base import exhibit, points, rows_of
+from rnnkit.exhibits.base import exhibit, points, trials_of_exhibit
 from rnnkit.exhibits.best_trials import in_order
 from rnnkit.exhibits.budget import budget, origin, short_origin
 from rnnkit.exhibits.style import GREY
@@ -23,9 +23,9 @@ def write_budget(figure, name: str, frame: pd.DataFrame):
     """Puts title and budget in grey on top, so that a figure that travels alone keeps them, and
     gives the figure its `alt`.
     """
-    rows = rows_of(name, frame)
-    spent = budget(rows)
-    text = f"{exhibit(name).title} ({scale_and_seed(spent)}): {spent}; {short_origin(rows)}"
+    trials = trials_of_exhibit(name, frame)
+    spent = budget(trials)
+    text = f"{exhibit(name).title} ({scale_and_seed(spent)}): {spent}; {short_origin(trials)}"
     text = textwrap.fill(
         text, int(16.5 * figure.get_figwidth())
     )  # characters of 8 points that an inch holds, about
@@ -44,13 +44,13 @@ def caption(name: str, frame: pd.DataFrame) -> str:
     """Caption of figure `name`: what it shows, then sizes, trials, steps, scale and seed of these
     trials beside the paper's.
     """
-    rows, about = rows_of(name, frame), exhibit(name)
-    spent = budget(rows)
+    trials, about = trials_of_exhibit(name, frame), exhibit(name)
+    spent = budget(trials)
     bad = f"{spent.infeasible:,} of {spent.trials:,} trials diverged"
     theirs = f" The paper: {about.budget}." if about.budget else ""
     gist = f"{about.gist} {about.note(spent) if about.note else ''}".strip()
     ours = f"Ours ({scale_and_seed(spent)}): {spent}; {'; '.join(_extent(spent))}; {bad}."
-    return f"{about.title}. {gist} {ours} {search_sentence(rows)} {origin(rows)}{theirs}"
+    return f"{about.title}. {gist} {ours} {search_sentence(trials)} {origin(trials)}{theirs}"
 
 
 SEARCHES = {  # tuner -> how it chose the hyper-parameters
@@ -65,11 +65,11 @@ SEARCHES = {  # tuner -> how it chose the hyper-parameters
 }
 
 
-def search_sentence(rows: pd.DataFrame) -> str:
+def search_sentence(trials: pd.DataFrame) -> str:
     """How the hyper-parameters of some trials were chosen, in a sentence."""
     ways = [
         SEARCHES.get(tuner, f"by the tuner {tuner}")
-        for tuner in sorted(set(rows.tuner), key=[*SEARCHES, *rows.tuner].index)
+        for tuner in sorted(set(trials.tuner), key=[*SEARCHES, *trials.tuner].index)
     ]
     return f"Hyper-parameters were chosen {', or '.join(ways)}."
 
@@ -82,19 +82,21 @@ def _extent(spent) -> list[str]:
         f"{task_name(*task)} ({task[1].split(' ')[0]} form)" for task in spent.tasks if task[1]
     ]
     sizes = [f"{size:,}" for size in spent.sizes]
-    words = [" and ".join(tasks)] if tasks else []
-    words.append(f"{', '.join(sizes) if len(sizes) <= 8 else f'{sizes[0]}-{sizes[-1]}'} parameters")
+    phrases = [" and ".join(tasks)] if tasks else []
+    phrases.append(
+        f"{', '.join(sizes) if len(sizes) <= 8 else f'{sizes[0]}-{sizes[-1]}'} parameters"
+    )
     if spent.units and spent.depths != (0,):
         units = [f"{number:,}" for number in spent.units]
-        words.append(
+        phrases.append(
             f"{', '.join(units) if len(units) <= 8 else f'{units[0]}-{units[-1]}'} units per layer"
         )
     if spent.depths != (0,):  # the linear model has neither layers nor time
-        words.append(f"depth{'s' * (len(spent.depths) > 1)} {', '.join(map(str, spent.depths))}")
-        words.append(
+        phrases.append(f"depth{'s' * (len(spent.depths) > 1)} {', '.join(map(str, spent.depths))}")
+        phrases.append(
             f"{', '.join(map(str, spent.unrolls))} time step{'s' * (spent.unrolls != (1,))}"
         )
-    return words
+    return phrases
 
 
 def alternative_text(name: str, frame: pd.DataFrame) -> str:

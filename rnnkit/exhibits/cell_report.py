@@ -10,8 +10,8 @@ from rnnkit.exhibits.budget import budget, origin, short_origin
 from rnnkit.exhibits.captions import by_architecture, scale_and_seed
 from rnnkit.exhibits.section_2_1.later_cells import (
     best_by_size,
+    name_axis,
     note_missing,
-    rows_of_names,
     size_keys,
 )
 from rnnkit.exhibits.section_2_2 import memory_errors
@@ -22,11 +22,11 @@ from rnnkit.exhibits.style import (
     SMALL,
     architecture_keys,
     half_search,
+    house_style,
     legend_panel,
     letter,
     new_figure,
     style_of,
-    styled,
     write_at_right,
     write_note,
 )
@@ -34,7 +34,7 @@ from rnnkit.theory import memory_bound
 from rnnkit.wording import label_of
 
 
-@styled
+@house_style
 def report(architecture: str, frame: pd.DataFrame):
     """The report on one cell: (a) bits per parameter, (b) share of random sets that diverged, (c)
     error by units, beside the paper's six.
@@ -45,12 +45,12 @@ def report(architecture: str, frame: pd.DataFrame):
     names = [architecture, *(a for a in paper.ARCHITECTURES if a != architecture)]
     figure = new_figure(6.9)
     upper, lower = figure.subfigures(2, 1)
-    bits, diverged = upper.subplots(1, 2, sharey=True, width_ratios=(1.25, 1))
+    bits, divergence = upper.subplots(1, 2, sharey=True, width_ratios=(1.25, 1))
     units, keys = lower.subplots(1, 2, width_ratios=(1.25, 1))
     letter(bits, "a", "stored bits")
     best_by_size(bits, best, names, [architecture])
-    letter(diverged, "b", "random hyper-parameters on parentheses")
-    _draw_diverged(diverged, random, names)
+    letter(divergence, "b", "random hyper-parameters on parentheses")
+    _draw_diverged(divergence, random, names)
     letter(units, "c", "memory throughput")
     _draw_memory(units, errors, architecture, names)
     sns.despine(figure)
@@ -61,7 +61,7 @@ def report(architecture: str, frame: pd.DataFrame):
         f" {short_origin(frame)}"
     )
     figure.suptitle(title, x=0.01, ha="left", fontsize=8, color=GREY)
-    stems = [f"report_{architecture}{part}" for part in ("", "_memory", "_diverged")]
+    stems = [f"report_{architecture}{suffix}" for suffix in ("", "_memory", "_diverged")]
     figure.tables = dict(zip(stems, (best, errors, random)))
     figure.alt = _alt(architecture, best, errors, random)
     figure.caption = _caption(architecture, frame)
@@ -86,7 +86,7 @@ def report_tables(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.D
 
 def _draw_diverged(ax, random, names):
     style = style_of(names)
-    rows_of_names(ax, names, names[:1])
+    name_axis(ax, names, names[:1])
     for row in random.itertuples():
         s, y = style[row.architecture], names.index(row.architecture)
         ax.plot([row.low, row.high], [y, y], color=s.color, linewidth=1, zorder=2)
@@ -162,10 +162,10 @@ def _alt(architecture, best, errors, random) -> str:
 def _caption(architecture, frame) -> str:
     """What the report shows and what stands behind it."""
     own = frame[frame.architecture == architecture]
-    others = in_order(set(frame.architecture) - {architecture})
+    neighbour_names = in_order(set(frame.architecture) - {architecture})
     neighbours = (
-        f"Beside it, with the same budget: {', '.join(map(label_of, others))}"
-        if others
+        f"Beside it, with the same budget: {', '.join(map(label_of, neighbour_names))}"
+        if neighbour_names
         else "No other cell has trials of this budget"
     )
     return (

@@ -52,13 +52,13 @@ def rates_without_effect(times: int = 20, seed: int = 0) -> pd.DataFrame:
             id,
             paper.CLAIMS[id].text,
             kind,
-            len(said),
-            said.count(HOLDS) / len(said),
-            said.count(FAILS) / len(said),
+            len(verdicts),
+            verdicts.count(HOLDS) / len(verdicts),
+            verdicts.count(FAILS) / len(verdicts),
         ]
         for id in paper.CLAIMS
         for kind in ("idle", "alike")
-        if (said := counts.get((id, kind)))
+        if (verdicts := counts.get((id, kind)))
     ]
     return SmallTable(table, columns=["id", "claim", "networks", "tables", "holds", "fails"])
 
@@ -85,7 +85,7 @@ def idle(rng) -> dict[str, pd.DataFrame]:
         tuner="rerun",
         trials=30,
     )
-    searched = hard[(hard.task_type == "parens_counting") & (hard.n_layers == 1)]
+    searches = hard[(hard.task_type == "parens_counting") & (hard.n_layers == 1)]
     memory = _losses(rng, "mem_thru", near_chance(1.0), units=(32, 48, 64, 96), n_in=64)
     text = [
         _losses(rng, task, near_chance(chance(task)), n_in=n_in)
@@ -95,7 +95,7 @@ def idle(rng) -> dict[str, pd.DataFrame]:
         "fig1": bits,
         "figapp1": bits,
         "fig2a": bits,
-        "fig2b": _unrolled(rng, capacity),
+        "fig2b": _capacity_by_steps(rng, capacity),
         "calibration": _linear(rng, capacity),
         "quantised": bits.assign(eval_loss=0.0, kept=_kept_of_nothing(bits)),
         "fig2c": memory,
@@ -103,7 +103,7 @@ def idle(rng) -> dict[str, pd.DataFrame]:
         "fig3": pd.concat(text, ignore_index=True),
         "fig4": hard,
         "given_time": hard,
-        "tableapp1": pd.concat([again, searched], ignore_index=True),
+        "tableapp1": pd.concat([again, searches], ignore_index=True),
     }
 
 
@@ -140,7 +140,7 @@ def alike(rng) -> dict[str, pd.DataFrame]:
     return {
         "fig1": bits,
         "fig2a": bits,
-        "fig2b": _unrolled(rng, capacity),
+        "fig2b": _capacity_by_steps(rng, capacity),
         "fig4": hard,
         "given_time": hard,
         "fig5": random,
@@ -168,11 +168,11 @@ def _capacity(
         (u, s, d, a) for u in unrolls for s in sizes for d in depths for a in architectures
     ):
         if architecture != "+rnn" or depth != 1:
-            stored = bits(trials) * size
+            n_bits = bits(trials) * size
             samples = 1 + rng.random(trials)
             hparams = [
                 {"samples_per_param": ratio, "nonlinearity": s}
-                for ratio, s in zip(samples * stored / size, rng.choice(["tanh", "relu"], trials))
+                for ratio, s in zip(samples * n_bits / size, rng.choice(["tanh", "relu"], trials))
             ]
             parts.append(
                 _study(
@@ -181,7 +181,7 @@ def _capacity(
                     architecture,
                     depth,
                     size,
-                    -stored,
+                    -n_bits,
                     hparams=hparams,
                     unroll=unroll,
                     form="",
@@ -191,7 +191,7 @@ def _capacity(
     return _frame(parts)
 
 
-def _unrolled(rng, bits):
+def _capacity_by_steps(rng, bits):
     return _capacity(rng, bits, (1_000,), (1,), (1, 2, 5, 12))
 
 
@@ -230,7 +230,7 @@ def _hard(rng, task, depths, loss, tuner="gp", trials=48):
                 2_000,
                 loss(trials),
                 tuner=tuner,
-                diverged=0.2,
+                divergence=0.2,
                 accuracy=rng.random(trials) * 0.1,
             )
             for depth in depths
@@ -253,13 +253,13 @@ def _study(
     n_in=27,
     n_units=20,
     tuner="gp",
-    diverged=0.1,
+    divergence=0.1,
     accuracy=math.nan,
 ) -> dict:
     """The trials of one study by column, a value for all where they share it, of which the share
     `diverged` have no loss; steps and seconds have nothing to do with it.
     """
-    bad = rng.random(len(loss)) < diverged
+    bad = rng.random(len(loss)) < divergence
     loss, steps = (
         np.where(bad, math.nan, loss),
         np.exp(rng.uniform(math.log(50_000), math.log(200_000), len(loss))).astype(int),
@@ -306,7 +306,7 @@ def _frame(studies: list[dict]) -> pd.DataFrame:
                 else (
                     [hparams for study in studies for hparams in study[name]]
                     if name == "hparams"
-                    else _repeated([study[name] for study in studies], counts)
+                    else _repeat([study[name] for study in studies], counts)
                 )
             )
             for name in studies[0]
@@ -316,10 +316,10 @@ def _frame(studies: list[dict]) -> pd.DataFrame:
 
 def _kept_of_nothing(bits: pd.DataFrame) -> list:
     """`kept` of the first trial of each study: a network that stored nothing keeps nothing."""
-    nothing = {"whole": [0.0], "range": [0.0] * 16, "clipped": [0.0] * 16}
-    return [nothing if place == 0 else None for place in bits.hyper_iter]
+    empty = {"whole": [0.0], "range": [0.0] * 16, "clipped": [0.0] * 16}
+    return [empty if index == 0 else None for index in bits.hyper_iter]
 
 
-def _repeated(values: list, counts: list[int]) -> np.ndarray:
+def _repeat(values: list, counts: list[int]) -> np.ndarray:
     """Each value as often as its study has trials; text as objects, which pandas takes as they are."""
     return np.repeat(np.array(values, dtype=object if isinstance(values[0], str) else None), counts)

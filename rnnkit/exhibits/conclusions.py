@@ -13,7 +13,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.exhibits.base import exhibit, exhibits, points, remembered, rows_of, shown_by
+from rnnkit.exhibits.base import (
+    exhibit,
+    exhibits,
+    points,
+    shared_tables,
+    shown_by,
+    trials_of_exhibit,
+)
 from rnnkit.exhibits.budget import budget
 from rnnkit.exhibits.captions import scale_and_seed
 from rnnkit.exhibits.finding import FAILS, HOLDS
@@ -61,12 +68,12 @@ class Conclusion:
         for claim in self.claims:
             names.setdefault(claim.verdict.removesuffix("."), []).append(claim.id)
         first = [verdict for verdict in (IT_HOLDS, IT_FAILS) if verdict in names]
-        told = [
+        phrases = [
             f"{_short(verdict)}: {and_list(names[verdict])}"
             for verdict in (*first, *names)
             if verdict in names
         ]
-        return f"Claims, by verdict: {'; '.join(dict.fromkeys(told))}." if told else ""
+        return f"Claims, by verdict: {'; '.join(dict.fromkeys(phrases))}." if phrases else ""
 
 
 class Conclusions:
@@ -78,12 +85,12 @@ class Conclusions:
         self.parts = tuple(parts)
 
     def __str__(self) -> str:
-        return "\n\n".join(_plain(part) for part in self.parts)
+        return "\n\n".join(_plain(conclusion) for conclusion in self.parts)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return "\n".join(_html(part) for part in self.parts)
+        return "\n".join(_html(conclusion) for conclusion in self.parts)
 
 
 def conclude(names, trials: pd.DataFrame) -> Conclusions:
@@ -99,7 +106,7 @@ def conclude(names, trials: pd.DataFrame) -> Conclusions:
         resolve_name("A conclusion's figure", name, (*exhibits(), *OF_TABLES, *shown_by()))
         for name in names
     ]
-    with remembered():
+    with shared_tables():
         return Conclusions(
             (
                 _of_table(name, trials)
@@ -115,10 +122,10 @@ def _of_table(name: str, table: pd.DataFrame) -> Conclusion:
 
 
 def _of_figure(name: str, frame: pd.DataFrame) -> Conclusion:
-    about, rows = exhibit(name), rows_of(name, frame)
-    spent = budget(rows)
+    about, trials = exhibit(name), trials_of_exhibit(name, frame)
+    spent = budget(trials)
     claims = compare(name, frame) if about.claims else pd.DataFrame()
-    facts = about.facts(rows, points(name, frame))
+    facts = about.facts(trials, points(name, frame))
     return Conclusion(
         about.title,
         _behind(spent),
@@ -129,15 +136,19 @@ def _of_figure(name: str, frame: pd.DataFrame) -> Conclusion:
 
 def _behind(spent) -> str:
     """The trials that stand behind a figure, as a sentence."""
-    diverged = (
+    divergence = (
         f"{spent.infeasible:,} of the {spent.trials:,} diverged"
         if spent.infeasible
         else "none of them diverged"
     )
     trials = f"{spent.trials:,} trials" if spent.trials != 1 else "one trial"
-    each = f"{spent.least:,}" if spent.least == spent.most else f"{spent.least:,} to {spent.most:,}"
+    n_trials = (
+        f"{spent.least:,}" if spent.least == spent.most else f"{spent.least:,} to {spent.most:,}"
+    )
     studies = (
-        f"{spent.studies:,} studies of {each} trials each" if spent.studies != 1 else "one study"
+        f"{spent.studies:,} studies of {n_trials} trials each"
+        if spent.studies != 1
+        else "one study"
     )
     steps = (
         f"{spent.steps[0]:,}"
@@ -146,7 +157,7 @@ def _behind(spent) -> str:
     )
     return (
         f"Behind it are {trials} in {studies}, trained for {steps} steps ({scale_and_seed(spent)});"
-        f" {diverged}."
+        f" {divergence}."
     )
 
 
@@ -158,10 +169,10 @@ def _claim(claim, spent) -> Claimed:
     )
     says = f"{claim.claim} ({where}). Measured: {about.statistic}; in the paper: {claim.paper}."
     who = "Ours, beside the paper's" if claim.id.endswith("b") else "The paper says"
-    return Claimed(claim.id, who, says, _measured(claim), *_verdict(claim, about, spent))
+    return Claimed(claim.id, who, says, _number_sentence(claim), *_verdict(claim, about, spent))
 
 
-def _measured(claim) -> str:
+def _number_sentence(claim) -> str:
     if not math.isfinite(claim.ours):
         return "these trials give no number for it."
     if not (math.isfinite(claim.low) and math.isfinite(claim.high)):
@@ -196,19 +207,19 @@ def _stop(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _plain(part: Conclusion) -> str:
-    lines = [f"{part.title}. {part.trials}".strip()]
-    lines += [f"- {fact}" for fact in (*part.facts, part.verdicts) if fact]
-    for claim in part.claims:
+def _plain(conclusion: Conclusion) -> str:
+    lines = [f"{conclusion.title}. {conclusion.trials}".strip()]
+    lines += [f"- {fact}" for fact in (*conclusion.facts, conclusion.verdicts) if fact]
+    for claim in conclusion.claims:
         lines += [
             f"{claim.id}. {claim.who}: {claim.paper}",
             f"    We saw: {claim.ours}",
             f"    {claim.verdict} {claim.why}".rstrip(),
         ]
-    return "\n".join(_wrapped(line) for line in lines)
+    return "\n".join(_wrap(line) for line in lines)
 
 
-def _wrapped(line: str) -> str:
+def _wrap(line: str) -> str:
     indent = " " * (len(line) - len(line.lstrip()))
     return textwrap.fill(
         line.strip(),
@@ -219,14 +230,16 @@ def _wrapped(line: str) -> str:
     )
 
 
-def _html(part: Conclusion) -> str:
-    blocks = [f"<p><b>What these trials say: {_escape(part.title)}.</b> {_escape(part.trials)}</p>"]
-    facts = [fact for fact in (*part.facts, part.verdicts) if fact]
+def _html(conclusion: Conclusion) -> str:
+    blocks = [
+        f"<p><b>What these trials say: {_escape(conclusion.title)}.</b> {_escape(conclusion.trials)}</p>"
+    ]
+    facts = [fact for fact in (*conclusion.facts, conclusion.verdicts) if fact]
     blocks.append("<ul>" + "".join(f"<li>{_escape(fact)}</li>" for fact in facts) + "</ul>")
-    if part.claims:  # folded, since the table of claims stands beside it in the notebooks
-        fold = f"What the paper says and what we saw, claim by claim ({len(part.claims)})"
+    if conclusion.claims:  # folded, since the table of claims stands beside it in the notebooks
+        fold = f"What the paper says and what we saw, claim by claim ({len(conclusion.claims)})"
         blocks.append(
-            f"<details><summary>{fold}</summary><dl>{''.join(map(_claim_html, part.claims))}</dl></details>"
+            f"<details><summary>{fold}</summary><dl>{''.join(map(_claim_html, conclusion.claims))}</dl></details>"
         )
     return f'<div class="rnnkit-conclusion">{"".join(blocks)}</div>'
 
@@ -250,33 +263,35 @@ def _escape(text: str) -> str:
 
 def claims_facts(table) -> list[str]:
     """Out of `verdicts`: what holds, what fails, and what is open."""
-    said = [f"Claims of the paper: {tally(table)}."]
+    sentences = [f"Claims of the paper: {tally(table)}."]
     for verdict in (HOLDS, FAILS):
-        part = table[table.verdict == verdict].drop_duplicates("id")
-        told = "; ".join(f"{row.claim} ({row.id})" for row in part.itertuples())
-        said.append(f"What {verdict} here: {told or 'nothing'}.")
-    return said
+        subset = table[table.verdict == verdict].drop_duplicates("id")
+        claims = "; ".join(f"{row.claim} ({row.id})" for row in subset.itertuples())
+        sentences.append(f"What {verdict} here: {claims or 'nothing'}.")
+    return sentences
 
 
 def advice_facts(table) -> list[str]:
     """Out of `verdicts`: each piece of section 5's advice with what the claims under it came to."""
-    said = []
-    for text, part in advice(table).groupby("advice", sort=False):
-        told = and_list(f"{row.id} {_verdict_phrase(row.verdict)}" for row in part.itertuples())
-        both = set(part.verdict) & {HOLDS, FAILS}
+    sentences = []
+    for text, group in advice(table).groupby("advice", sort=False):
+        verdicts = and_list(
+            f"{row.id} {_verdict_phrase(row.verdict)}" for row in group.itertuples()
+        )
+        decisions = set(group.verdict) & {HOLDS, FAILS}
         sums = {
             HOLDS: "nothing here speaks against it",
             FAILS: "our trials speak against it",
         }
         word = (
             "our trials are divided"
-            if len(both) == 2
-            else sums[both.pop()]
-            if both
+            if len(decisions) == 2
+            else sums[decisions.pop()]
+            if decisions
             else "our trials do not decide it"
         )
-        said.append(f'"{text}": {word} ({told}).')
-    return said
+        sentences.append(f'"{text}": {word} ({verdicts}).')
+    return sentences
 
 
 def _verdict_phrase(verdict: str) -> str:

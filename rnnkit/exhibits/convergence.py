@@ -23,61 +23,61 @@ STEADY = 0.05  # a twentieth of the best
 PERFECT = 0.01  # a hundredth of what chance costs
 
 
-class Settled(NamedTuple):
+class SearchEnd(NamedTuple):
     """`trials` and `steps`: mean over networks of what halving either changes the best by, as a
     share of it; nan where it is unknown.
     """
 
     trials: float
     steps: float
-    settled: bool
+    reached: bool
     reason: str
 
 
-def settled(rows: pd.DataFrame) -> Settled:
+def search_end(trials: pd.DataFrame) -> SearchEnd:
     """Whether the searches for these networks have come to their end, all together: the mean change
     of the best over the networks.
 
     Networks all of whose trials diverged are left out. Not settled where a change cannot be
     computed for one of the others.
     """
-    table = halved(rows)
+    table = halvings(trials)
     table = table[table.best.notna()]
     if not table.learned.any():
-        return Settled(
+        return SearchEnd(
             math.nan,
             math.nan,
             False,
             "no network left chance, so that nothing is known of where the search ends",
         )
     table = table[table.learned]
-    trials, steps = (float(table[name].mean(skipna=False)) for name in ("trials", "steps"))
-    done = trials < STEADY and steps < STEADY
+    by_trials, by_steps = (float(table[name].mean(skipna=False)) for name in ("trials", "steps"))
+    is_reached = by_trials < STEADY and by_steps < STEADY
     changes = (
-        f"halving the trials changes the best by {_share(trials)}, halving the steps by"
-        f" {_share(steps)}"
+        f"halving the trials changes the best by {_share(by_trials)}, halving the steps by"
+        f" {_share(by_steps)}"
     )
     means = " on average" if len(table) > 1 else ""
-    return Settled(
-        trials,
-        steps,
-        done,
-        f"{changes}{means}: the search {'has come to its end' if done else 'is open'}",
+    return SearchEnd(
+        by_trials,
+        by_steps,
+        is_reached,
+        f"{changes}{means}: the search {'has come to its end' if is_reached else 'is open'}",
     )
 
 
-def halved(rows: pd.DataFrame) -> pd.DataFrame:
+def halvings(trials: pd.DataFrame) -> pd.DataFrame:
     """A row for each network: its `best` loss, whether that is a twentieth below chance
     (`learned`), and the changes `trials` and `steps`.
 
     A change is the best less what half of it finds, over the best; nan where it cannot be computed.
     `best` is nan where all diverged.
     """
-    loss = rows.valid_loss.astype(float).mask(rows.infeasible.astype(bool)).to_numpy()
-    steps, place = rows.steps.to_numpy(float), rows.hyper_iter.to_numpy()
-    early = place < rows.groupby("study").hyper_iter.transform("max").add(1).to_numpy() / 2
+    loss = trials.valid_loss.astype(float).mask(trials.infeasible.astype(bool)).to_numpy()
+    steps, index = trials.steps.to_numpy(float), trials.hyper_iter.to_numpy()
+    early = index < trials.groupby("study").hyper_iter.transform("max").add(1).to_numpy() / 2
     table = []
-    for network, places in rows.groupby(SEARCH, sort=False).indices.items():
+    for network, places in trials.groupby(SEARCH, sort=False).indices.items():
         places = places[~np.isnan(loss[places])]
         if not len(places):
             table.append([*network, math.nan, False, math.nan, math.nan])
@@ -89,22 +89,24 @@ def halved(rows: pd.DataFrame) -> pd.DataFrame:
             _change(best, half, PERFECT * level),
             _change(best, with_half_the_steps(steps[places], loss[places]), PERFECT * level),
         )
-        learned = best < 0 if level == 0 else best <= (1 - STEADY) * level
-        table.append([*network, best, learned, *changes])
+        has_learned = best < 0 if level == 0 else best <= (1 - STEADY) * level
+        table.append([*network, best, has_learned, *changes])
     return pd.DataFrame(table, columns=[*SEARCH, "best", "learned", "trials", "steps"])
 
 
-def finished(rows: pd.DataFrame) -> pd.DataFrame:
-    """The networks of `halved` whose own searches have come to their end."""
-    table = halved(rows)
+def networks_at_their_end(trials: pd.DataFrame) -> pd.DataFrame:
+    """The networks of `halvings` whose own searches have come to their end."""
+    table = halvings(trials)
     return table[table.learned & (table.trials < STEADY) & (table.steps < STEADY)]
 
 
-def trials_of(rows: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+def trials_of(trials: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     """The trials of the networks in `points`, a table of best trials."""
     keys = [name for name in SEARCH if name in points]
     networks = set(points[keys].itertuples(index=False, name=None))
-    return rows[[network in networks for network in rows[keys].itertuples(index=False, name=None)]]
+    return trials[
+        [network in networks for network in trials[keys].itertuples(index=False, name=None)]
+    ]
 
 
 def with_half_the_steps(steps, loss) -> float:

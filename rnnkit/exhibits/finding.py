@@ -73,40 +73,40 @@ class Pair(NamedTuple):
     first: str
     second: str
     p: float
-    sign: int
+    direction: int
 
 
-def told_apart(pairs: list[Pair], lower: bool = True) -> tuple[str, str]:
+def pairs_verdict(pairs: list[Pair], lower: bool = True) -> tuple[str, str]:
     """The verdict on "the first of each pair is the lower" (or the higher), Holm's p-values over
     all, and a few words on it.
 
     It holds if all pairs are told apart that way, and fails if any is told apart the other way.
     """
-    p, wanted = holm([pair.p for pair in pairs]), -1 if lower else 1
-    sure = [pair for pair, each in zip(pairs, p) if each <= SURELY]
-    against = [pair for pair in sure if pair.sign == -wanted]
+    p, expectation = holm([pair.p for pair in pairs]), -1 if lower else 1
+    sure = [pair for pair, p_value in zip(pairs, p) if p_value <= SURELY]
+    against = [pair for pair in sure if pair.direction == -expectation]
     verdict = FAILS if against else HOLDS if pairs and len(sure) == len(pairs) else UNTESTED
-    words = f"{len(sure) - len(against)} of {count(len(pairs), 'pair')}"
+    phrase = f"{len(sure) - len(against)} of {count(len(pairs), 'pair')}"
     if against:
-        words += (
+        phrase += (
             ", the other way"
             f" {and_list(f'{label_of(pair.first)} - {label_of(pair.second)}' for pair in against)}"
         )
     if len(sure) < len(pairs):
-        words += f" (of the others Holm's p is {min(q for q in p if q > SURELY):.2g} or more)"
-    return verdict, words
+        phrase += f" (of the others Holm's p is {min(q for q in p if q > SURELY):.2g} or more)"
+    return verdict, phrase
 
 
-def untrained(points: pd.DataFrame) -> str:
+def training_doubt(points: pd.DataFrame) -> str:
     """What is said of networks of the capacity task that store less than a perceptron on average;
     empty if they store more.
     """
     level = mean(of_the_paper(points).bits_per_param.dropna())
     if level >= LEVEL:
         return ""
-    stored = "no bits" if math.isnan(level) else f"{level:.2f} bits per parameter"
+    amount = "no bits" if math.isnan(level) else f"{level:.2f} bits per parameter"
     return (
-        f"networks that store {stored}, less than a perceptron's {LEVEL:g}, differ in their"
+        f"networks that store {amount}, less than a perceptron's {LEVEL:g}, differ in their"
         " training and not in their capacity"
     )
 
@@ -143,15 +143,15 @@ def shared(table: pd.DataFrame, architectures) -> tuple[pd.DataFrame, str]:
     return table.dropna(), f" (without {', '.join(map(label_of, out))})" if out else ""
 
 
-def lacking(rows: pd.DataFrame) -> str:
+def lacking(trials: pd.DataFrame) -> str:
     """What of the paper's architectures, depths and range of sizes was not trained; empty if
     nothing.
     """
-    architectures = [label_of(a) for a in paper.ARCHITECTURES if a not in set(rows.architecture)]
-    depths = [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(rows.n_layers)]
+    architectures = [label_of(a) for a in paper.ARCHITECTURES if a not in set(trials.architecture)]
+    depths = [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(trials.n_layers)]
     sizes = (
-        [f"a third size beside {size_range(rows.max_params)}"]
-        if rows.max_params.nunique() < MIN_CELLS
+        [f"a third size beside {size_range(trials.max_params)}"]
+        if trials.max_params.nunique() < MIN_CELLS
         else []
     )
     return (

@@ -12,19 +12,19 @@ import pandas as pd
 from rnnkit.exhibits.account import (
     account_in,
     check_free,
+    current_entry,
     digest_of_code,
     digest_of_trials,
     note,
-    unchanged,
 )
 from rnnkit.exhibits.base import (
     exhibit,
     exhibits,
     illustrations,
     points,
-    remembered,
-    rows_of,
+    shared_tables,
     shown_by,
+    trials_of_exhibit,
 )
 from rnnkit.exhibits.budget import budget
 from rnnkit.exhibits.captions import alternative_text, caption
@@ -44,21 +44,21 @@ def save(figure, name: str, out, data, alt: str) -> list[Path]:
     table. Returns the paths.
     """
     about = {"Software": None, "Description": alt}
-    titled = {"Date": None, "Creator": "rnnkit", "Title": name, "Description": alt}
+    svg_metadata = {"Date": None, "Creator": "rnnkit", "Title": name, "Description": alt}
     light, vector, dark = io.BytesIO(), io.BytesIO(), io.BytesIO()
     with matplotlib.rc_context(look()):
         figure.savefig(light, format="png", metadata=about)
         pixels = np.rint(255 * matplotlib.image.imread(io.BytesIO(light.getvalue())))
         matplotlib.image.imsave(dark, for_dark_pages(pixels), format="png", metadata=about)
-        figure.savefig(vector, format="svg", metadata=titled)
+        figure.savefig(vector, format="svg", metadata=svg_metadata)
     pictures = (picture.getvalue() for picture in (light, vector, dark))
-    written = dict(zip(_pictures(name), pictures))
+    contents = dict(zip(_pictures(name), pictures))
     for stem, table in (data if isinstance(data, dict) else {name: data}).items():
-        written[f"{stem}.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
+        contents[f"{stem}.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
     (Path(out) / "dark").mkdir(parents=True, exist_ok=True)
-    for file, content in written.items():
+    for file, content in contents.items():
         write_atomically(Path(out) / file, content)
-    return [Path(out) / file for file in written]
+    return [Path(out) / file for file in contents]
 
 
 def _pictures(name: str) -> list[str]:
@@ -66,7 +66,7 @@ def _pictures(name: str) -> list[str]:
     return [f"{name}.png", f"{name}.svg", f"dark/{name}.png"]
 
 
-def _shown(name: str, alt: str) -> str:
+def _picture_markup(name: str, alt: str) -> str:
     """Markdown that shows a figure, on a dark page its picture for those."""
     dark = f'<source media="(prefers-color-scheme: dark)" srcset="dark/{name}.png">'
     return f"<picture>{dark}![{alt}]({name}.png)</picture>"
@@ -98,10 +98,10 @@ def draw_into(out, name: str, frame: pd.DataFrame) -> dict:
     Gives its entry in the account: with `text`, its section of the gallery, and `claims`, a row for
     each verdict. StoreError.
     """
-    trials = digest_of_trials(rows_of(name, frame))
-    entry = unchanged(out, name, trials)
+    trials = digest_of_trials(trials_of_exhibit(name, frame))
+    entry = current_entry(out, name, trials)
     if entry is None or "text" not in entry:
-        with remembered():
+        with shared_tables():
             alt, tables = alternative_text(name, frame), points(name, frame)
             claims = compare(name, frame)
             text = _section(name, frame, alt, tables, claims)
@@ -131,22 +131,22 @@ def publish(name: str, frame: pd.DataFrame, out=""):
 
     without_trials = illustrations()
     name = resolve_name("figure", name, (*exhibits(), *shown_by(), *without_trials))
-    with remembered():
+    with shared_tables():
         if name in without_trials:
             figure, trials = without_trials[name](frame), ""
-            text, tables, words = figure.alt, figure.tables, figure.caption
+            text, tables, caption_text = figure.alt, figure.tables, figure.caption
         else:
             name = shown_by().get(name, name)
-            figure, text, tables, words = (
+            figure, text, tables, caption_text = (
                 exhibit(name).draw(frame),
                 alternative_text(name, frame),
                 points(name, frame),
                 caption(name, frame),
             )
-            trials = digest_of_trials(rows_of(name, frame))
+            trials = digest_of_trials(trials_of_exhibit(name, frame))
     show(figure, text)
-    display(Markdown(words))
-    if out and (name in without_trials or unchanged(out, name, trials) is None):
+    display(Markdown(caption_text))
+    if out and (name in without_trials or current_entry(out, name, trials) is None):
         keep(figure, name, out, tables, text, trials)
 
 
@@ -157,17 +157,17 @@ def companions(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """`frames` (experiment -> trials) with the figures that are drawn from the same trials, in the
     order of the paper.
     """
-    found = exhibits()
+    by_name = exhibits()
     more = {
         name: frames[about.experiment]
-        for name, about in found.items()
+        for name, about in by_name.items()
         if about.experiment in frames
     }
-    both = {**frames, **more}
+    candidates = {**frames, **more}
     return {
-        name: both[name]
-        for name in [*found, *(name for name in both if name not in found)]
-        if name in both
+        name: candidates[name]
+        for name in [*by_name, *(name for name in candidates if name not in by_name)]
+        if name in candidates
     }
 
 
@@ -211,13 +211,13 @@ the search would have found to the best. Named pairs are tested with Holm's corr
 
 def _illustration(name, draw, out) -> str:
     """A figure of the gallery that no trials are behind: image and caption."""
-    entry = unchanged(out, name, "")
+    entry = current_entry(out, name, "")
     if entry is None or "text" not in entry:
         figure = draw()
         data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in figure.tables)
-        title, words = figure.caption.split(". ", 1)
+        title, text_below = figure.caption.split(". ", 1)
         text = (
-            f"## {title}\n\n{_shown(name, figure.alt)}\n\n{words}\n\nData: {data}; vector:"
+            f"## {title}\n\n{_picture_markup(name, figure.alt)}\n\n{text_below}\n\nData: {data}; vector:"
             f" [{name}.svg]({name}.svg).\n"
         )
         keep(figure, name, out, figure.tables, figure.alt, "", text=text)
@@ -227,7 +227,7 @@ def _illustration(name, draw, out) -> str:
 
 def _section(name, frame, alt, tables, claims) -> str:
     """One figure of the gallery: image, caption, budget, verdicts."""
-    spent = budget(rows_of(name, frame))
+    spent = budget(trials_of_exhibit(name, frame))
     data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in tables)
     spent_text = (
         f"{spent.trials:,} trials, {spent.infeasible:,} infeasible; {duration(spent.seconds)} of"
@@ -235,16 +235,19 @@ def _section(name, frame, alt, tables, claims) -> str:
     )
     parts = [
         f"## {exhibit(name).title}\n",
-        f"{_shown(name, alt)}\n",
+        f"{_picture_markup(name, alt)}\n",
         f"{caption(name, frame)}\n",
         f"Budget: {spent_text}. Data: {data}; vector: [{name}.svg]({name}.svg).\n",
     ]
     if len(claims):
-        rows = ["| claim | paper | ours [interval] | verdict | evidence |", "|---|---|---|---|---|"]
-        told = zip(verdict_rows(claims), claims.evidence)
-        rows += [
-            f"| {claim} | {theirs} | {ours} | **{verdict}** | {evidence} |"
-            for (claim, theirs, ours, verdict), evidence in told
+        records = [
+            "| claim | paper | ours [interval] | verdict | evidence |",
+            "|---|---|---|---|---|",
         ]
-        parts.append("\n".join(rows) + "\n")
+        claim_rows = zip(verdict_rows(claims), claims.evidence)
+        records += [
+            f"| {claim} | {theirs} | {ours} | **{verdict}** | {evidence} |"
+            for (claim, theirs, ours, verdict), evidence in claim_rows
+        ]
+        parts.append("\n".join(records) + "\n")
     return "\n".join(parts)

@@ -18,11 +18,11 @@ from rnnkit.exhibits.style import (
     GREY,
     PALE,
     SMALL,
+    house_style,
     legend,
     line_key,
     new_figure,
     style_of,
-    styled,
     write_note,
 )
 from rnnkit.wording import label_of
@@ -36,14 +36,14 @@ def gradient_bands(frame: pd.DataFrame) -> pd.DataFrame:
     and number of steps `back`.
     """
     parts = []
-    for what in ("gradient", "trace"):
+    for quantity in ("gradient", "trace"):
         table = (
-            frame.groupby(["architecture", "back"], sort=False)[what]
+            frame.groupby(["architecture", "back"], sort=False)[quantity]
             .quantile(list(QUANTILES.values()))
             .unstack()
         )
         table.columns = list(QUANTILES)
-        parts.append(table.reset_index().assign(quantity=what))
+        parts.append(table.reset_index().assign(quantity=quantity))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -72,7 +72,7 @@ LINES = 8  # units whose state is drawn
 
 
 @illustration("flow")
-@styled
+@house_style
 def one_setting(flows: dict):
     """States, gates and gradients of one setting, a column for each architecture; `flows` is
     architecture -> rnnkit.flow.Flow.
@@ -86,9 +86,9 @@ def one_setting(flows: dict):
         color = style[architecture].color
         states(top, flow, color)
         gates(middle, flow, color)
-        for other in flows:
-            own = other == architecture
-            backward(bottom, flows[other], color if own else PALE, zorder=1 + own)
+        for architecture_drawn in flows:
+            own = architecture_drawn == architecture
+            backward(bottom, flows[architecture_drawn], color if own else PALE, zorder=1 + own)
         top.set_title(label_of(architecture))
         bottom.set_xlabel("time step t")
     axes[0, 0].set_ylabel("state $h_t$")
@@ -135,8 +135,8 @@ def gates(ax, flow, color):
     """Each gate's mean over the units, named at its end."""
     if not flow.gates:
         write_note(ax, "no gate")
-    ends = spread([float(gate[-1].mean()) for gate in flow.gates.values()], 0.1)
-    for (name, gate), line, end in zip(flow.gates.items(), GATE_LINES, ends):
+    label_heights = spread([float(gate[-1].mean()) for gate in flow.gates.values()], 0.1)
+    for (name, gate), line, end in zip(flow.gates.items(), GATE_LINES, label_heights):
         steps = np.arange(1, len(gate) + 1)
         ax.plot(steps, gate[:, 0].mean(1), color=color, linestyle=line)
         ax.annotate(
@@ -161,27 +161,27 @@ def setting_table(flows) -> pd.DataFrame:
     """What `one_setting` draws, a row for each architecture, step and quantity: `state` of a unit,
     a `gate`'s mean, and the `gradient`.
     """
-    rows = []
+    records = []
     for architecture, flow in flows.items():
         for unit, line in enumerate(flow.h_TxMxN[:, 0, :LINES].T):
-            rows += [
+            records += [
                 (architecture, step, f"state of unit {unit}", value)
                 for step, value in enumerate(line)
             ]
         for name, gate in flow.gates.items():
-            rows += [
+            records += [
                 (architecture, step, f"gate {name}", value)
                 for step, value in enumerate(gate[:, 0].mean(1), 1)
             ]
-        rows += [
+        records += [
             (architecture, step, "gradient", value)
             for step, value in enumerate(flow.gradient_TxM[:, 0])
         ]
-    return pd.DataFrame(rows, columns=["architecture", "step", "quantity", "value"])
+    return pd.DataFrame(records, columns=["architecture", "step", "quantity", "value"])
 
 
 @illustration("gradients")
-@styled
+@house_style
 def gradients(frame: pd.DataFrame):
     """Gradient and trace of an impulse at hyper-parameters drawn at random (a frame of
     rnnkit.flow.at_random): median and bands.
@@ -217,12 +217,12 @@ def gradients(frame: pd.DataFrame):
     return figure
 
 
-def _bands(ax, part: pd.DataFrame, color):
+def _bands(ax, subset: pd.DataFrame, color):
     """Median and two bands of one quantity against steps."""
-    q = part[list(QUANTILES)].clip(FLOOR / 10, CEILING * 10)
-    ax.fill_between(part.back, q.q10, q.q90, color=color, alpha=0.18, linewidth=0)
-    ax.fill_between(part.back, q.q25, q.q75, color=color, alpha=0.32, linewidth=0)
-    ax.plot(part.back, q.q50, color=color, linewidth=1.8)
+    q = subset[list(QUANTILES)].clip(FLOOR / 10, CEILING * 10)
+    ax.fill_between(subset.back, q.q10, q.q90, color=color, alpha=0.18, linewidth=0)
+    ax.fill_between(subset.back, q.q25, q.q75, color=color, alpha=0.32, linewidth=0)
+    ax.plot(subset.back, q.q50, color=color, linewidth=1.8)
     ax.axhline(1, color=GREY, linewidth=0.8, linestyle=DASHED, zorder=1)
     ax.tick_params(labelbottom=True)
 
@@ -253,14 +253,14 @@ def spread(places, least, low=-np.inf, high=np.inf) -> list[float]:
     """`places` moved apart so that labels at them do not touch, in their order, and within low and
     high.
     """
-    order, spaced = np.argsort(places, kind="stable"), list(places)
+    order, positions = np.argsort(places, kind="stable"), list(places)
     for before, after in zip(order, order[1:]):
-        spaced[after] = max(spaced[after], spaced[before] + least)
+        positions[after] = max(positions[after], positions[before] + least)
     limit = high
     for k in order[::-1]:
-        spaced[k] = max(low, min(spaced[k], limit))
-        limit = spaced[k] - least
-    return spaced
+        positions[k] = max(low, min(positions[k], limit))
+        limit = positions[k] - least
+    return positions
 
 
 def gradient_facts(frame) -> list[str]:
@@ -270,13 +270,13 @@ def gradient_facts(frame) -> list[str]:
         int(frame.back.max()),
         int(frame.groupby("architecture").size().iloc[0] / frame.back.nunique()),
     )
-    vanished, exploded = (100 * in_paper_order(table[name]) for name in ("vanished", "exploded"))
+    vanishing, exploding = (100 * in_paper_order(table[name]) for name in ("vanished", "exploded"))
     return [
         (
             f"After {steps} steps the gradient is below {LOST:g} of itself in this per cent of"
-            f" {draws} draws: {numbers_of(vanished, '.0f')}."
+            f" {draws} draws: {numbers_of(vanishing, '.0f')}."
         ),
-        f"It is above {BURST:g} times itself in this per cent: {numbers_of(exploded, '.0f')}.",
+        f"It is above {BURST:g} times itself in this per cent: {numbers_of(exploding, '.0f')}.",
         (
             "The median draw keeps, in each step, this share of the gradient:"
             f" {numbers_of(in_paper_order(table.factor_a_step), '.3f')}."

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from rnnkit.exhibits.convergence import settled
+from rnnkit.exhibits.convergence import search_end
 from rnnkit.exhibits.finding import FAILS, HOLDS, MIN_TRIALS, NO_NUMBERS, UNTESTED, Finding, side
 
 SETTLED = "searches that have come to their end"
@@ -29,7 +29,7 @@ class Measured:
     `has` counts what a rule may need, and `lacks` is said where there is too little; a statistic
     that cannot be taken gives `lacks` alone. `doubt` says why these networks cannot tell, and
     `partial` what of the claim was not tried, so that it cannot hold. `more` are other numbers that
-    the limit looks at. `words` are said in any case, and `if_holds`, `if_fails`, `if_open`, as the
+    the limit looks at. `summary` is said in any case, and `if_holds`, `if_fails`, `if_open`, as the
     verdict is, behind them.
 
     `search` holds the trials of the searches that must have come to their end to refute the claim,
@@ -39,7 +39,7 @@ class Measured:
     value: float = math.nan
     low: float = math.nan
     high: float = math.nan
-    words: str = ""
+    summary: str = ""
     has: Mapping[str, float] = field(default_factory=dict)
     lacks: str = ""
     doubt: str = ""
@@ -92,7 +92,7 @@ def above(limit: float, of: str = "", tell: bool = True) -> Limit:
 
 
 def as_tested(of: str) -> Limit:
-    """As the test of named pairs came out that the statistic made (`finding.told_apart`)."""
+    """As the test of named pairs came out that the statistic made (`finding.pairs_verdict`)."""
     return Limit(holds=lambda m: m.more[of] == HOLDS, fails=lambda m: m.more[of] == FAILS)
 
 
@@ -106,7 +106,7 @@ def unlikely(of: str, more: float, less: float) -> Limit:
     )
 
 
-def both(first: Limit, second: Limit) -> Limit:
+def all_limits(first: Limit, second: Limit) -> Limit:
     """Holds if both do, fails if either does."""
     return Limit(
         holds=lambda m: first.holds(m) and second.holds(m),
@@ -131,18 +131,18 @@ class Rule:
     trials: int = MIN_TRIALS
 
 
-def judge(rule: Rule, rows: pd.DataFrame, table: pd.DataFrame, spent, fewest: int) -> Finding:
+def judge(rule: Rule, trials: pd.DataFrame, table: pd.DataFrame, spent, fewest: int) -> Finding:
     """The verdict of a rule on a figure's trials, its table and its budget; `fewest` are the trials
     of the network that has fewest.
     """
-    m = rule.measure(rows, table, spent)
+    m = rule.measure(trials, table, spent)
     if fewest < rule.trials:
         few = f"a network with {fewest} trials has not been searched for ({rule.trials} are the least)"
         return _finding(m, UNTESTED, few)
     if rule.limit is None:
-        return _finding(m, NO_NUMBERS, m.words)
+        return _finding(m, NO_NUMBERS, m.summary)
     if rule.limit.beyond(m):
-        return _finding(m, FAILS, m.words + m.if_fails)
+        return _finding(m, FAILS, m.summary + m.if_fails)
     if (
         not m.has
         and m.lacks
@@ -150,25 +150,25 @@ def judge(rule: Rule, rows: pd.DataFrame, table: pd.DataFrame, spent, fewest: in
     ):
         return _finding(m, UNTESTED, m.lacks)
     if m.doubt:
-        return _finding(m, UNTESTED, "; ".join(filter(None, (m.words, m.doubt))))
+        return _finding(m, UNTESTED, "; ".join(filter(None, (m.summary, m.doubt))))
     if rule.limit.holds(m):
         if m.partial:
-            return _finding(m, UNTESTED, m.words + m.partial)
-        return _finding(m, HOLDS, m.words + m.if_holds)
+            return _finding(m, UNTESTED, m.summary + m.partial)
+        return _finding(m, HOLDS, m.summary + m.if_holds)
     if rule.limit.fails(m):
-        return _refuted(rule, m, rows)
-    return _finding(m, UNTESTED, m.words + rule.limit.open_words(m) + m.if_open)
+        return _refute_if_ended(rule, m, trials)
+    return _finding(m, UNTESTED, m.summary + rule.limit.open_words(m) + m.if_open)
 
 
-def _refuted(rule: Rule, m: Measured, rows: pd.DataFrame) -> Finding:
+def _refute_if_ended(rule: Rule, m: Measured, trials: pd.DataFrame) -> Finding:
     """The claim fails, if the search that the number comes from may refute it."""
-    reason = m.words + m.if_fails
+    reason = m.summary + m.if_fails
     if rule.refutes == NEVER:
         return _finding(m, UNTESTED, f"{reason}; lower bounds, which cannot refute")
     if rule.refutes == ALWAYS or m.sure:
         return _finding(m, FAILS, reason)
-    end = settled(rows if m.search is None else m.search)
-    return _finding(m, FAILS if end.settled else UNTESTED, f"{reason}; {end.reason}")
+    end = search_end(trials if m.search is None else m.search)
+    return _finding(m, FAILS if end.reached else UNTESTED, f"{reason}; {end.reason}")
 
 
 def _finding(m: Measured, verdict: str, reason: str) -> Finding:

@@ -34,16 +34,16 @@ def authors(figure: str, task: str, form: str = "paper") -> pd.DataFrame:
         task == "per_cap" or form == "paper" or (task == "text8" and "sample" not in form)
     ):
         return pd.DataFrame()
-    rows = _loaded(path, figure)
-    if rows.empty:
-        return rows
-    rows = rows[(rows.task_type == task) & ~rows.infeasible]
-    bits = -rows.eval_loss if (rows.eval_loss <= 0).all() else math.nan * rows.eval_loss
-    return rows.assign(loss=rows.eval_loss, bits=bits, bits_per_param=bits / rows.num_params)
+    trials = _load_authors(path, figure)
+    if trials.empty:
+        return trials
+    trials = trials[(trials.task_type == task) & ~trials.infeasible]
+    bits = -trials.eval_loss if (trials.eval_loss <= 0).all() else math.nan * trials.eval_loss
+    return trials.assign(loss=trials.eval_loss, bits=bits, bits_per_param=bits / trials.num_params)
 
 
 @functools.lru_cache
-def _loaded(path: str, figure: str) -> pd.DataFrame:
+def _load_authors(path: str, figure: str) -> pd.DataFrame:
     try:
         return reference.load(path, figure)
     except reference.ArchiveError as error:
@@ -53,8 +53,8 @@ def _loaded(path: str, figure: str) -> pd.DataFrame:
 
 def authors_sizes(figure: str, task: str, form: str = "paper") -> set[int]:
     """The sizes at which the authors have trials to be laid over ours, for the axis of parameters."""
-    rows = authors(figure, task, form)
-    return set(rows.max_params.tolist()) if len(rows) else set()
+    trials = authors(figure, task, form)
+    return set(trials.max_params.tolist()) if len(trials) else set()
 
 
 def overlay(
@@ -66,59 +66,65 @@ def overlay(
     `value` is loss, bits or bits_per_param. All panels get the same limits, wide enough for both.
     Gives the legend's entry, if any.
     """
-    rows = authors(figure, task, form)
-    if rows.empty or rows[value].isna().all():
+    trials = authors(figure, task, form)
+    if trials.empty or trials[value].isna().all():
         return []
-    best = rows.loc[rows.groupby(["architecture", "n_layers", "max_params"]).valid_loss.idxmin()]
+    best = trials.loc[
+        trials.groupby(["architecture", "n_layers", "max_params"]).valid_loss.idxmin()
+    ]
     style = style_of(best.architecture)
-    shown = pd.concat([best if depth is None else best[best.n_layers == depth] for depth in panels])
+    points = pd.concat(
+        [best if depth is None else best[best.n_layers == depth] for depth in panels]
+    )
     for depth, ax in panels.items():
-        part = best if depth is None else best[best.n_layers == depth]
-        for architecture, own in part.groupby("architecture"):
+        subset = best if depth is None else best[best.n_layers == depth]
+        for architecture, own in subset.groupby("architecture"):
             s = style[architecture]
             ax.plot(
                 own.num_params, own[value], marker=s.marker, color=s.color, label="_authors", **LOOK
             )
-    for ax in panels.values() if len(shown) else ():
+    for ax in panels.values() if len(points) else ():
         low, high = ax.get_xlim()
-        ax.set_xlim(min(low, shown.num_params.min() / 1.1), max(high, shown.num_params.max() * 1.1))
+        ax.set_xlim(
+            min(low, points.num_params.min() / 1.1), max(high, points.num_params.max() * 1.1)
+        )
         low, high = ax.get_ylim()
         air = 0 if ax.get_yscale() == "log" else 0.04 * (high - low)
-        ax.set_ylim(min(low, shown[value].min() - air), max(high, shown[value].max() + air))
-    return key() if len(shown) else []
+        ax.set_ylim(min(low, points[value].min() - air), max(high, points[value].max() + air))
+    return key() if len(points) else []
 
 
 def overlay_search(
-    ax, figure: str, task: str, depth: int, what: str, place, form: str = "paper"
+    ax, figure: str, task: str, depth: int, statistic: str, to_axis, form: str = "paper"
 ) -> list[Line2D]:
     """Adds the authors' running `what` (median or minimum) of the loss over trials to a panel;
-    `place` puts losses on its axis.
+    `to_axis` puts losses on its axis.
     """
-    rows = authors(figure, task, form)
-    rows = rows[rows.n_layers == depth] if len(rows) else rows
-    for architecture, own in rows.groupby("architecture") if len(rows) else ():
+    trials = authors(figure, task, form)
+    trials = trials[trials.n_layers == depth] if len(trials) else trials
+    for architecture, own in trials.groupby("architecture") if len(trials) else ():
         losses = own.sort_values("hyper_iter").loss.expanding()
-        curve = (losses.median() if what == "median" else losses.min()).to_numpy()
+        curve = (losses.median() if statistic == "median" else losses.min()).to_numpy()
         ax.plot(
             np.arange(1, len(curve) + 1),
-            place(curve),
+            to_axis(curve),
             color=style_of([architecture])[architecture].color,
             linewidth=3,
             alpha=0.25,
             label="_authors",
             zorder=0.5,
         )
-    return key() if len(rows) else []
+    return key() if len(trials) else []
 
 
 def overlay_columns(
-    ax, figure: str, task: str, depth: int, names, place, form: str = "paper"
+    ax, figure: str, task: str, depth: int, names, to_axis, form: str = "paper"
 ) -> list[Line2D]:
     """Adds the authors' losses as a strip of points to the column of each architecture of `names`."""
-    rows = authors(figure, task, form)
-    rows = rows[rows.n_layers == depth] if len(rows) else rows
+    trials = authors(figure, task, form)
+    trials = trials[trials.n_layers == depth] if len(trials) else trials
     for x, architecture in enumerate(names):
-        own = rows[rows.architecture == architecture].loss.to_numpy() if len(rows) else []
+        own = trials[trials.architecture == architecture].loss.to_numpy() if len(trials) else []
         if len(own):
             s, at = (
                 style_of([architecture])[architecture],
@@ -126,13 +132,13 @@ def overlay_columns(
             )
             ax.plot(
                 at,
-                place(own),
+                to_axis(own),
                 marker="o",
                 color=s.color,
                 label="_authors",
                 **LOOK | {"markersize": 2, "alpha": 0.25},
             )
-    return key() if len(rows) else []
+    return key() if len(trials) else []
 
 
 def key() -> list[Line2D]:

@@ -10,7 +10,7 @@ from matplotlib.patches import Circle, FancyBboxPatch
 
 from rnnkit import paper
 from rnnkit.exhibits.base import illustration
-from rnnkit.exhibits.style import GREY, SMALL, new_figure, style_of, styled
+from rnnkit.exhibits.style import GREY, SMALL, house_style, new_figure, style_of
 from rnnkit.wording import label_of
 
 OURS = "Ours: not in the paper"
@@ -78,22 +78,22 @@ SAME = {"irnn": "rnn"}  # the IRNN is the RNN; it begins elsewhere
 
 
 @illustration("wiring")
-@styled
+@house_style
 def wiring(architectures=paper.ARCHITECTURES):
     """The cells side by side: gates filled, maps framed, what combines numbers one by one in
     circles. ValueError for another cell.
     """
-    known = (*PARTS, *SAME)
+    available = (*PARTS, *SAME)
     architectures = [a for a in architectures if SAME.get(a) not in architectures]
-    unknown = [a for a in architectures if a not in known]
+    unknown = [a for a in architectures if a not in available]
     if unknown or not architectures:
         raise ValueError(
-            f"Cells are drawn for {', '.join(known)}, got"
+            f"Cells are drawn for {', '.join(available)}, got"
             f" {', '.join(map(str, unknown)) or 'none of them'}. Name some of these."
         )
-    rows = -(-len(architectures) // 2)
-    figure = new_figure(0.35 + 2.3 * rows)
-    axes = figure.subplots(rows, 2, squeeze=False).ravel()
+    n_rows = -(-len(architectures) // 2)
+    figure = new_figure(0.35 + 2.3 * n_rows)
+    axes = figure.subplots(n_rows, 2, squeeze=False).ravel()
     style = style_of(paper.ARCHITECTURES)
     for ax, architecture in zip(axes, architectures):
         _cell(ax, SAME.get(architecture, architecture), style[architecture].color)
@@ -101,14 +101,14 @@ def wiring(architectures=paper.ARCHITECTURES):
             " and ".join(
                 map(
                     label_of,
-                    (architecture, *(a for a, other in SAME.items() if other == architecture)),
+                    (architecture, *(a for a, twin in SAME.items() if twin == architecture)),
                 )
             )
         )
     for ax in axes:
         ax.axis("off")
     table = pd.DataFrame(
-        [(a, *part) for a in architectures for part in _listed(SAME.get(a, a))],
+        [(a, *record) for a in architectures for record in _part_records(SAME.get(a, a))],
         columns=["architecture", "name", "kind", "text"],
     )
     counts = table[table.kind.isin(["gate", "map"])].groupby("architecture", sort=False).size()
@@ -127,7 +127,7 @@ def wiring(architectures=paper.ARCHITECTURES):
     return figure
 
 
-def _listed(architecture):
+def _part_records(architecture):
     """Name, kind and text of what is drawn of a cell, without the joints of wires."""
     return [
         (name, kind, text.strip("$"))
@@ -145,23 +145,23 @@ def _cell(ax, architecture, color):
             x, y = wire[0]
             ax.text(x + 0.25, y + 0.12, text, fontsize=SMALL, va="bottom", color=GREY)
     for x, y, kind, text in parts.values():
-        _part(ax, x, y, kind, text, color)
+        _draw_part(ax, x, y, kind, text, color)
 
 
-def _wire(ax, ends, parts):
+def _wire(ax, nodes, parts):
     """A line through parts and corners, with a head where it comes to a part that is no joint."""
-    points = [parts[end][:2] if end in parts else end for end in ends]
+    points = [parts[end][:2] if end in parts else end for end in nodes]
     *_, (x0, y0), (x1, y1) = points
-    kind = parts[ends[-1]][2]
+    kind = parts[nodes[-1]][2]
     gap = {"dot": 0.0, "op": ROUND, "end": 0.55}.get(kind, WIDE if y0 == y1 else HIGH)
-    x1, y1 = (x1 - gap * _sign(x1 - x0), y1 - gap * _sign(y1 - y0))
+    x1, y1 = (x1 - gap * _direction(x1 - x0), y1 - gap * _direction(y1 - y0))
     line = [*points[:-1], (x1, y1)]
     ax.plot(*zip(*line), color=GREY, linewidth=1, zorder=1, solid_joinstyle="round")
     if kind != "dot":
         ax.annotate(
             "",
             (x1, y1),
-            (x1 - 0.05 * _sign(x1 - x0), y1 - 0.05 * _sign(y1 - y0)),
+            (x1 - 0.05 * _direction(x1 - x0), y1 - 0.05 * _direction(y1 - y0)),
             zorder=2,
             arrowprops={
                 "arrowstyle": "-|>",
@@ -173,11 +173,11 @@ def _wire(ax, ends, parts):
         )
 
 
-def _sign(x) -> int:
+def _direction(x) -> int:
     return (x > 0) - (x < 0)
 
 
-def _part(ax, x, y, kind, text, color):
+def _draw_part(ax, x, y, kind, text, color):
     if kind == "op":
         ax.add_patch(
             Circle((x, y), ROUND, facecolor="white", edgecolor="black", linewidth=0.9, zorder=3)
@@ -217,8 +217,8 @@ def _part(ax, x, y, kind, text, color):
 
 
 @illustration("unrolled")
-@styled
-def unrolled(steps: int = 4, depth: int = 2):
+@house_style
+def unrolled_stack(steps: int = 4, depth: int = 2):
     """A stack of `depth` cells over `steps` time steps: the state goes to the right, the input up,
     the gradient back. ValueError below 2.
     """
@@ -233,7 +233,7 @@ def unrolled(steps: int = 4, depth: int = 2):
     ax.set(xlim=(-0.9, steps + 0.6), ylim=(-1.2, depth + 0.75))
     ax.axis("off")
     arrow = {"arrowstyle": "-|>", "color": "black", "shrinkA": 0, "shrinkB": 0}
-    rows = []
+    records = []
     for t in range(1, steps + 1):
         for layer in range(depth):
             ax.add_patch(
@@ -249,7 +249,7 @@ def unrolled(steps: int = 4, depth: int = 2):
             ax.text(t, layer, "cell", ha="center", va="center", fontsize=9)
             ax.annotate("", (t - 0.28, layer), (t - 0.72, layer), arrowprops=arrow)
             ax.annotate("", (t, layer + 0.75), (t, layer + 0.22), arrowprops=arrow)
-            rows.append((t, layer + 1))
+            records.append((t, layer + 1))
         ax.annotate("", (t, -0.22), (t, -0.6), arrowprops=arrow)
         ax.text(t, -0.75, rf"$\mathbf{{x}}_{{{t}}}$", ha="center", va="center")
     for layer in range(depth):
@@ -274,5 +274,5 @@ def unrolled(steps: int = 4, depth: int = 2):
         " boxes are one and the same cell, with the same weights. States go to the right, what a"
         " layer shows goes up, and the gradient of the answer goes back through every step."
     )
-    figure.tables = {"unrolled": pd.DataFrame(rows, columns=["step", "layer"])}
+    figure.tables = {"unrolled": pd.DataFrame(records, columns=["step", "layer"])}
     return figure

@@ -17,7 +17,7 @@ from rnnkit.exhibits.captions import NOTHING_TO_SEE, by_architecture, network_na
 from rnnkit.exhibits.convergence import trials_of
 from rnnkit.exhibits.finding import EXACT, LINEAR, MIN_CELLS, ON_CURVE, SURE, mean, of_the_paper
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, below
-from rnnkit.exhibits.selection import NETWORK, searched, searched_at_length
+from rnnkit.exhibits.selection import NETWORK, by_gaussian_process, by_gaussian_process_at_length
 from rnnkit.exhibits.statistics import slope_loglog, student
 from rnnkit.exhibits.style import (
     DASHED,
@@ -27,6 +27,7 @@ from rnnkit.exhibits.style import (
     curves,
     depth_keys,
     half_search_key,
+    house_style,
     legend,
     letter,
     line_key,
@@ -34,7 +35,6 @@ from rnnkit.exhibits.style import (
     new_figure,
     reference,
     short,
-    styled,
     write_at_right,
     write_note,
 )
@@ -42,11 +42,11 @@ from rnnkit.theory import memory_bound, multiplications
 from rnnkit.wording import and_list, count, label_of, size_range
 
 
-def memory_errors(rows: pd.DataFrame) -> pd.DataFrame:
+def memory_errors(trials: pd.DataFrame) -> pd.DataFrame:
     """Best error of each network beside its `bound` and the `excess` over it, out of trials of
     memory throughput (Figure 2c).
     """
-    points = best_losses(rows)
+    points = best_losses(trials)
     points = points[points.n_units > 0]
     points = points.assign(bound=memory_bound(points.n_units, points.n_in))
     return points.assign(excess=points.loss - points.bound).sort_values(
@@ -54,14 +54,14 @@ def memory_errors(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def step_costs(rows: pd.DataFrame) -> pd.DataFrame:
+def step_costs(trials: pd.DataFrame) -> pd.DataFrame:
     """Cost of one training step of each network: a row each, with `seconds` (median over feasible
     trials) and `multiplications`.
 
     The latter are those of one example in one time step forwards, a product for each weight of a
     matrix; training costs three times as much. nan for a cell that is not the paper's.
     """
-    rows = rows[~rows.infeasible.astype(bool) & (rows.steps > 0) & (rows.seconds > 0)]
+    trials = trials[~trials.infeasible.astype(bool) & (trials.steps > 0) & (trials.seconds > 0)]
     keys = [
         "task_type",
         "form",
@@ -74,24 +74,24 @@ def step_costs(rows: pd.DataFrame) -> pd.DataFrame:
         "device",
     ]
     table = (
-        (rows.seconds / rows.steps)
-        .groupby([rows[key] for key in keys], sort=False)
+        (trials.seconds / trials.steps)
+        .groupby([trials[key] for key in keys], sort=False)
         .agg(["median", "size"])
         .reset_index()
     )
     table = table.rename(columns={"median": "seconds", "size": "trials"})
-    counted = [
+    counts = [
         multiplications(row.architecture, row.n_layers, row.n_units, row.n_in, row.num_params)
         for row in table.itertuples()
     ]
-    return table.assign(multiplications=counted)
+    return table.assign(multiplications=counts)
 
 
 LEAST_EXCESS = 1e-4  # where the axis of excesses ends; less is drawn there
 INFEASIBLE = "no feasible trial"
 
 
-@styled
+@house_style
 def draw_memory(frame):
     """Figure 2c: error of memory throughput against units, all architectures and depths, beside the
     bound; ours: the excess over it.
@@ -101,14 +101,14 @@ def draw_memory(frame):
     best = points("fig2c", frame)["fig2c"]
     n_in = int(best.n_in.max())
     figure = new_figure(5.0)
-    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    errors, excesses = figure.subplots(1, 2, width_ratios=(1.15, 1))
     most = 1.08 * max(best.n_units.max(), 1.2 * n_in)
-    for ax in (left, right):
+    for ax in (errors, excesses):
         ax.axvline(n_in, color="black", linewidth=1, zorder=1)
         ticks = _ticks(best.n_units.unique(), n_in, 0.055 * most)
         ax.set(xlabel="units per layer, N", xlim=(0, most), xticks=ticks)
-    _draw_errors(left, best, n_in, most)
-    _draw_excesses(right, best)
+    _draw_errors(errors, best, n_in, most)
+    _draw_excesses(excesses, best)
     sns.despine(figure)
     keys = architecture_keys(best.architecture) + depth_keys(best.n_layers.unique())
     legend(figure, [*keys, half_search_key()])
@@ -149,22 +149,22 @@ def _draw_excesses(ax, best):
     reference(ax, EXACT, f"exact:\nup to {EXACT:g}")
     if feasible.empty:
         return write_note(ax, INFEASIBLE, 0.3, 0.3)
-    drawn = feasible.assign(
+    visible = feasible.assign(
         excess=feasible.excess.clip(lower=LEAST_EXCESS), excess_high=half.clip(lower=LEAST_EXCESS)
     )
-    curves(ax, drawn, "excess", x="n_units", spacing=1.5)
+    curves(ax, visible, "excess", x="n_units", spacing=1.5)
 
 
 def _ticks(values, first, room) -> list:
     """Ticks at `first` and at all values that stand `room` or more from the other ticks."""
     ticks = [first]
     for value in sorted(values, key=lambda v: abs(v - first)):
-        if all(abs(value - other) >= room for other in ticks):
+        if all(abs(value - tick) >= room for tick in ticks):
             ticks.append(value)
     return sorted(ticks)
 
 
-@styled
+@house_style
 def draw_costs(frame):
     """Ours: seconds and multiplications of a step against parameters and against units, with slopes
     1 and 2. ValueError without trials.
@@ -207,13 +207,15 @@ def _draw_cost(ax, costs, x: str, y: str, power: int):
     middle.
     """
     ax.set(xscale="log", yscale="log")
-    known = costs.dropna(subset=y)
-    if known.empty:
+    available = costs.dropna(subset=y)
+    if available.empty:
         reason = INFEASIBLE if costs.empty else "not counted: not a cell of the paper's"
         return write_note(ax, reason)
-    curves(ax, known, y, x=x)
-    xs = np.array([known[x].min(), known[x].max()])
-    guide = np.exp(np.log(known[y]).mean()) * (xs / np.exp(np.log(known[x]).mean())) ** power
+    curves(ax, available, y, x=x)
+    xs = np.array([available[x].min(), available[x].max()])
+    guide = (
+        np.exp(np.log(available[y]).mean()) * (xs / np.exp(np.log(available[x]).mean())) ** power
+    )
     ax.plot(xs, guide, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
     write_at_right(ax, guide[1], f"slope {power}")
 
@@ -221,7 +223,7 @@ def _draw_cost(ax, costs, x: str, y: str, power: int):
 NEAR = 0.01  # of the variance: an error this near its bound lies on it, to the eye
 
 
-def memory_facts(rows, tables) -> list[str]:
+def memory_facts(trials, tables) -> list[str]:
     table = tables["fig2c"].dropna(subset="loss")
     if table.empty:
         return [NOTHING_TO_SEE]
@@ -243,7 +245,7 @@ def memory_facts(rows, tables) -> list[str]:
     ]
 
 
-def cost_facts(rows, tables) -> list[str]:
+def cost_facts(trials, tables) -> list[str]:
     table = tables["g01"]
     if table.empty:
         return [NOTHING_TO_SEE]
@@ -257,7 +259,7 @@ def cost_facts(rows, tables) -> list[str]:
     ]
 
 
-def exact_if_enough_units(rows, points, spent: Budget) -> Measured:
+def exact_if_enough_units(trials, points, spent: Budget) -> Measured:
     """M01: the mean error of networks of n_in units and more; `worst` is the greatest of these, and
     `beaten` by how much a network with fewer units beats the bound, which none can.
     """
@@ -267,26 +269,26 @@ def exact_if_enough_units(rows, points, spent: Budget) -> Measured:
         f"{count(len(short), 'network')} with too few units and {len(enough)} with enough, and it"
         f" takes {MIN_CELLS} of each"
     )
-    shown = Measured(
+    measurement = Measured(
         mean(enough.loss),
         *student(enough.loss),
         has={"with enough units": len(enough), "with too few": len(short)},
         lacks=few if len(points) else "no trial was feasible",
     )
     if not len(enough) or not len(short):
-        return shown
-    worst, missed = enough.loc[enough.loss.idxmax()], enough[enough.loss > EXACT]
+        return measurement
+    worst, inexact = enough.loc[enough.loss.idxmax()], enough[enough.loss > EXACT]
     beaten = -short.excess.min()
-    still = f"; {len(missed)} of {len(enough)} networks with enough units stay above {EXACT:g}"
+    still = f"; {len(inexact)} of {len(enough)} networks with enough units stay above {EXACT:g}"
     wrong = "; a network beats the bound, which none can: the evaluation is wrong"
     return replace(
-        shown,
-        words=f"{errors_near_enough_units(points)}; the worst with enough is {label_of(worst.architecture)},"
+        measurement,
+        summary=f"{errors_near_enough_units(points)}; the worst with enough is {label_of(worst.architecture)},"
         f" {worst.loss:.3g} with {worst.n_units} units",
         more={"worst": worst.loss, "beaten": beaten},
         if_holds=f"; exact is up to {EXACT:g}, and the bound forbids it below",
         if_fails=wrong if beaten > EXACT else still,
-        search=trials_of(rows, missed),
+        search=trials_of(trials, inexact),
         sure=beaten > EXACT,
     )
 
@@ -305,35 +307,35 @@ def learned_too_little(points: pd.DataFrame) -> str:
     """What is said of networks that learned, on average, less than half of what the bound allows;
     empty for others.
     """
-    missed = (points.excess / (1 - points.bound)).mean()
+    shortfall = (points.excess / (1 - points.bound)).mean()
     return (
-        f"networks that miss {missed:.0%} of what the bound allows have learned too little to tell"
-        if missed > 0.5
+        f"networks that miss {shortfall:.0%} of what the bound allows have learned too little to tell"
+        if shortfall > 0.5
         else ""
     )
 
 
-def on_the_curve(rows, points, spent: Budget) -> Measured:
+def on_the_curve(trials, points, spent: Budget) -> Measured:
     """M02: by how much the error of networks with too few units exceeds the bound, on average."""
     short = of_the_paper(points[points.n_units < points.n_in]).dropna(subset="loss")
-    shown = Measured(
+    measurement = Measured(
         mean(short.excess),
         *student(short.excess),
         has={"networks": len(short)},
         lacks=f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}",
     )
     if short.empty:
-        return shown
+        return measurement
     return replace(
-        shown,
-        words=f"{len(short)} networks of {size_range(short.n_units)} units, at most"
+        measurement,
+        summary=f"{len(short)} networks of {size_range(short.n_units)} units, at most"
         f" {short.excess.max():.3f}; on the curve is up to {ON_CURVE:g}",
         doubt=learned_too_little(short),
-        search=rows[rows.n_units < points.n_in.max()],
+        search=trials[trials.n_units < points.n_in.max()],
     )
 
 
-def one_curve(rows, points, spent: Budget) -> Measured:
+def one_curve(trials, points, spent: Budget) -> Measured:
     """M03: highest less lowest error at equal units, on average over the numbers of units that all
     networks were trained at.
     """
@@ -359,7 +361,7 @@ def one_curve(rows, points, spent: Budget) -> Measured:
     )
 
 
-def cost_is_linear(rows, points, spent: Budget) -> Measured:
+def cost_is_linear(trials, points, spent: Budget) -> Measured:
     """G01: slope of log seconds of a training step on log parameters, a level for each architecture
     and depth; `counted` is that of multiplications.
     """
@@ -372,7 +374,7 @@ def cost_is_linear(rows, points, spent: Budget) -> Measured:
     if math.isnan(low) or costs.num_params.max() < 10 * costs.num_params.min():
         return Measured(slope, low, high, lacks=f"networks of {sizes}, and it takes a decade")
     units = slope_loglog(costs.n_units, costs.seconds, series)[0]
-    counted, by_units = (
+    by_params, by_units = (
         slope_loglog(costs[x], costs.multiplications, series)[0] for x in ("num_params", "n_units")
     )
     slowly = "what a step costs whatever the size still weighs, so time grows more slowly"
@@ -380,10 +382,10 @@ def cost_is_linear(rows, points, spent: Budget) -> Measured:
         slope,
         low,
         high,
-        f"measured seconds go as units^{units:.2f}; multiplications as parameters^{counted:.2f} and"
+        f"measured seconds go as units^{units:.2f}; multiplications as parameters^{by_params:.2f} and"
         f" units^{by_units:.2f} (2 where units far outnumber inputs),"
         f" {count(len(costs), 'network')} of {sizes}",
-        more={"counted": counted},
+        more={"counted": by_params},
         if_open=f"; {slowly}" if high < 1 else "",
     )
 
@@ -437,10 +439,10 @@ Exhibit(
         + HALF_SEARCH
     ),
     section="2.2",
-    place=8,
-    select=searched_at_length("mem_thru"),
+    position=8,
+    select=by_gaussian_process_at_length("mem_thru"),
     trials="memory task",
-    tables={"fig2c": lambda of: memory_errors(of.rows)},
+    tables={"fig2c": lambda of: memory_errors(of.trials)},
     columns={"fig2c": [*NETWORK, "bound", "excess", *LOSSES]},
     draw=draw_memory,
     panels=("c",),
@@ -466,11 +468,11 @@ Exhibit(
         " against parameters and against units. Dashed: slopes 1 and 2."
     ),
     section="2.2",
-    place=9,
-    select=searched("mem_thru"),
+    position=9,
+    select=by_gaussian_process("mem_thru"),
     trials="memory task",
     experiment="fig2c",
-    tables={"g01": lambda of: step_costs(of.rows)},
+    tables={"g01": lambda of: step_costs(of.trials)},
     draw=draw_costs,
     alt=(
         "seconds and multiplications of a step against parameters and against units, beside slopes"

@@ -17,7 +17,7 @@ from rnnkit.exhibits.captions import NOTHING_TO_SEE, by_architecture, task_name,
 from rnnkit.exhibits.finding import LEARNED, MIN_CELLS, SMALL_FACTOR, of_the_paper, shared, too_few
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, above, below
 from rnnkit.exhibits.overlays import authors_sizes, overlay
-from rnnkit.exhibits.selection import NETWORK, searched
+from rnnkit.exhibits.selection import NETWORK, by_gaussian_process
 from rnnkit.exhibits.statistics import bootstrap, slope_loglog, spread_of_means
 from rnnkit.exhibits.style import (
     DASHED,
@@ -27,6 +27,7 @@ from rnnkit.exhibits.style import (
     architecture_keys,
     curves,
     half_search_key,
+    house_style,
     legend_panel,
     letter,
     line_key,
@@ -34,7 +35,6 @@ from rnnkit.exhibits.style import (
     new_figure,
     parameters_axis,
     style_of,
-    styled,
     write_note,
 )
 from rnnkit.theory import RANDOM_FUNCTION, chance, memorised_loss
@@ -43,7 +43,7 @@ from rnnkit.wording import and_list, count, label_of, layers, size_range
 LETTERS = {"text8": "abc", "rcf": "efg"}
 
 
-@styled
+@house_style
 def draw(frame):
     """Figure 3: (a-c) bits per character on text8 at depths 1, 2 and 4, (d) against units at depth
     1, (e-g) error on random functions.
@@ -70,17 +70,19 @@ def _against_parameters(panels, best, task: str) -> list:
     """The panels of a task, one for each depth, with one axis of losses; gives the legend's entry
     of the authors' trials.
     """
-    part = best[best.task_type == task]
-    form = part.form.iloc[0] if len(part) else ""
+    subset = best[best.task_type == task]
+    form = subset.form.iloc[0] if len(subset) else ""
     sizes = sorted(
-        {*(part if len(part) else best).max_params.unique(), *authors_sizes("fig3", task, form)}
+        {*(subset if len(subset) else best).max_params.unique(), *authors_sizes("fig3", task, form)}
     )
     for ax, depth, name in zip(panels, paper.DEPTHS, LETTERS[task]):
         letter(ax, name, f"{task_name(task, form)}, {layers(depth)}")
-        parameters_axis(ax, sizes, "parameters, P", part.num_params.min())
-        _draw_losses(ax, part[part.n_layers == depth], "num_params", _why_empty(part, task, depth))
+        parameters_axis(ax, sizes, "parameters, P", subset.num_params.min())
+        _draw_losses(
+            ax, subset[subset.n_layers == depth], "num_params", _why_empty(subset, task, depth)
+        )
         _landmarks(ax, task, form, depth)
-        ax.set_ylim(_loss_range(part, task))
+        ax.set_ylim(_loss_range(subset, task))
         ax.set_ylabel("bits per character" if task == "text8" else "weighted squared error")
     return overlay(dict(zip(paper.DEPTHS, panels)), "fig3", task, form=form)
 
@@ -100,29 +102,29 @@ def _keys(best) -> list:
     return keys
 
 
-def _draw_losses(ax, part, x, reason: str):
-    feasible = part.dropna(subset="loss")
+def _draw_losses(ax, subset, x, reason: str):
+    feasible = subset.dropna(subset="loss")
     if len(feasible):
         curves(ax, feasible, "loss", x=x, depths=False)
     else:
         write_note(ax, reason, 0.5, 0.45)
 
 
-def _why_empty(part, task, depth) -> str:
-    if part.empty:
+def _why_empty(subset, task, depth) -> str:
+    if subset.empty:
         return "not trained\nat this scale"
     return (
         "no feasible trial"
-        if (part.n_layers == depth).any()
+        if (subset.n_layers == depth).any()
         else f"depth {depth}: not trained\nat this scale"
     )
 
 
-def _loss_range(part, task) -> tuple[float, float]:
+def _loss_range(subset, task) -> tuple[float, float]:
     """Ends of the axis of losses, which all panels of a task share: from 0 to chance for random
     functions; for text those of what was found and what half of the searches would have found.
     """
-    losses = pd.concat([part.loss, part.loss_high]).dropna()
+    losses = pd.concat([subset.loss, subset.loss_high]).dropna()
     if task == "rcf" or losses.empty:
         return 0, 1.08 * max([chance(task), *losses])
     air = 0.08 * max(losses.max() - losses.min(), 0.02 * losses.max())
@@ -162,36 +164,36 @@ def _is_text8(form) -> bool:
     return bool(form) and "sample" not in form
 
 
-def _against_units(ax, part):
+def _against_units(ax, subset):
     """Panel d: the same losses against units per layer."""
-    form = part.form.iloc[0] if len(part) else ""
+    form = subset.form.iloc[0] if len(subset) else ""
     letter(ax, "d", f"{task_name('text8', form)}, 1 layer")
-    one = part[(part.n_layers == 1) & (part.n_units > 0)]
-    units = sorted((one if len(one) else part).n_units.unique()) or [1]
+    shallow = subset[(subset.n_layers == 1) & (subset.n_units > 0)]
+    units = sorted((shallow if len(shallow) else subset).n_units.unique()) or [1]
     parameters_axis(ax, [max(1, unit) for unit in units], "units, N")
     ax.set_xlim(max(1, min(units)) / 1.3, max(1, *units) * 1.3)
     log_ticks(ax.xaxis)
-    _draw_losses(ax, one, "n_units", _why_empty(part, "text8", 1))
-    ax.set_ylim(_loss_range(part, "text8"))
+    _draw_losses(ax, shallow, "n_units", _why_empty(subset, "text8", 1))
+    ax.set_ylim(_loss_range(subset, "text8"))
     ax.set_ylabel("bits per character")
 
 
 UNITS = {"text8": " bits per character"}  # of a loss; all others have none
 
 
-def facts(rows, tables) -> list[str]:
-    table, said = tables["fig3"].dropna(subset="loss"), []
-    for (task, form), part in table.groupby(["task_type", "form"], sort=False):
-        part = part[part.max_params == part.max_params.max()]
+def facts(trials, tables) -> list[str]:
+    table, sentences = tables["fig3"].dropna(subset="loss"), []
+    for (task, form), group in table.groupby(["task_type", "form"], sort=False):
+        group = group[group.max_params == group.max_params.max()]
         name, unit = task_name(task, form), UNITS.get(task, "")
-        for depth, networks in part.groupby("n_layers"):
+        for depth, networks in group.groupby("n_layers"):
             least, most = networks.loc[networks.loss.idxmin()], networks.loc[networks.loss.idxmax()]
-            said.append(
+            sentences.append(
                 f"{name[0].upper() + name[1:]}, {layers(depth)}, up to {least.max_params:,}"
                 f" parameters: losses run from {least.loss:.3g} ({label_of(least.architecture)}) to"
                 f" {most.loss:.3g} ({label_of(most.architecture)}){unit}."
             )
-    return said or [NOTHING_TO_SEE]
+    return sentences or [NOTHING_TO_SEE]
 
 
 def loss_by_size(points: pd.DataFrame) -> pd.DataFrame:
@@ -242,7 +244,7 @@ def equal_at_equal_size(task_type: str, unit: str):
     loss to fall that much.
     """
 
-    def measure(rows, points, spent: Budget) -> Measured:
+    def measure(trials, points, spent: Budget) -> Measured:
         points = of_the_paper(points[points.task_type == task_type])
         if points.loss.notna().sum() == 0:
             return Measured(lacks=f"no trials of {paper.TASKS[task_type]} ended")
@@ -268,13 +270,13 @@ def equal_at_equal_size(task_type: str, unit: str):
             f" up to {SMALL_FACTOR:g}",
             more={"factor": (least, most)},
             if_open="; the interval contains that",
-            search=rows[rows.task_type == task_type],
+            search=trials[trials.task_type == task_type],
         )
 
     return measure
 
 
-def units_mislead(rows, points, spent: Budget) -> Measured:
+def units_mislead(trials, points, spent: Budget) -> Measured:
     """T02: how much more of the loss with one layer a line in log parameters explains than one in
     log units; the interval resamples networks.
     """
@@ -299,7 +301,7 @@ def units_mislead(rows, points, spent: Budget) -> Measured:
     )
 
 
-def never_perfect(rows, points, spent: Budget) -> Measured:
+def never_perfect(trials, points, spent: Budget) -> Measured:
     """R02: the slope of log loss on log parameters on both tasks; `least` is how near zero a network
     comes, in multiples of chance.
     """
@@ -319,7 +321,7 @@ def never_perfect(rows, points, spent: Budget) -> Measured:
         f"{paper.TASKS[task]} {level:.2f} of chance" for task, level in levels.items()
     )
     trained = and_list(paper.TASKS[task] for task in tasks)
-    learned = min(levels.values()) <= LEARNED
+    is_perfect = min(levels.values()) <= LEARNED
     return Measured(
         slope,
         low,
@@ -327,8 +329,8 @@ def never_perfect(rows, points, spent: Budget) -> Measured:
         f"{size_range(points.max_params)} parameters; the best networks reach {least}",
         more={"least": min(levels.values())},
         partial="" if len(tasks) > 1 else f"; only {trained} was trained",
-        if_fails=", which is learned perfectly" if learned else "",
-        sure=learned,
+        if_fails=", which is learned perfectly" if is_perfect else "",
+        sure=is_perfect,
     )
 
 
@@ -356,10 +358,10 @@ Exhibit(
         " dotted: the error left if each parameter held one of the heaviest samples." + HALF_SEARCH
     ),
     section="3",
-    place=10,
-    select=searched("text8", "rcf"),
+    position=10,
+    select=by_gaussian_process("text8", "rcf"),
     trials="text or the random function task",
-    tables={"fig3": lambda of: best_losses(of.rows)},
+    tables={"fig3": lambda of: best_losses(of.trials)},
     columns={"fig3": [*NETWORK, *LOSSES]},
     draw=draw,
     panels=tuple("abcdefg"),
@@ -369,9 +371,11 @@ Exhibit(
     ),
     numbers=lambda tables: " ".join(
         by_architecture(
-            f"Least loss on {task_name(task, form)}", part.groupby("architecture").loss.min(), ".3g"
+            f"Least loss on {task_name(task, form)}",
+            group.groupby("architecture").loss.min(),
+            ".3g",
         )
-        for (task, form), part in tables["fig3"].groupby(["task_type", "form"], sort=False)
+        for (task, form), group in tables["fig3"].groupby(["task_type", "form"], sort=False)
     ),
     note=lambda spent: (
         ""

@@ -33,13 +33,13 @@ from rnnkit.exhibits.style import (
     PALE,
     SMALL,
     architecture_keys,
+    house_style,
     legend,
     legend_panel,
     letter,
     line_key,
     new_figure,
     style_of,
-    styled,
     write_at_right,
     write_note,
 )
@@ -55,52 +55,54 @@ def rounded_trials(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials of the capacity task after their weights were rounded, that is with the column `kept`;
     none if that was not done.
     """
-    rows = capacity(frame)
-    return rows if "kept" in rows and rows.kept.notna().any() else rows.iloc[:0]
+    trials = capacity(frame)
+    return trials if "kept" in trials and trials.kept.notna().any() else trials.iloc[:0]
 
 
-def kept_bits(rows: pd.DataFrame) -> pd.DataFrame:
+def kept_bits(trials: pd.DataFrame) -> pd.DataFrame:
     """One row for each best network that stored bits, way of rounding and number of bits a weight:
     `bits` left, and their `share`.
     """
     table = []
-    for row in rows[rows.kept.notna()].itertuples():
-        whole = row.kept["whole"][0]
-        for way in WAYS if whole > 0 else ():
+    for row in trials[trials.kept.notna()].itertuples():
+        full_bits = row.kept["whole"][0]
+        for method in WAYS if full_bits > 0 else ():
             table += [
-                [*(getattr(row, name) for name in NETWORK), way, k, bits, bits / whole]
-                for k, bits in enumerate(row.kept[way], 1)
+                [*(getattr(row, name) for name in NETWORK), method, k, bits, bits / full_bits]
+                for k, bits in enumerate(row.kept[method], 1)
             ]
-    found = pd.DataFrame(table, columns=[*NETWORK, "way", "bits_per_weight", "bits", "share"])
-    order = {architecture: place for place, architecture in enumerate(in_order(found.architecture))}
-    return found.sort_values(
+    shares = pd.DataFrame(table, columns=[*NETWORK, "way", "bits_per_weight", "bits", "share"])
+    order = {
+        architecture: index for index, architecture in enumerate(in_order(shares.architecture))
+    }
+    return shares.sort_values(
         "architecture", key=lambda column: column.map(order), kind="stable", ignore_index=True
     )
 
 
-def needed_bits(rows: pd.DataFrame, share: float = LOSSLESS) -> pd.DataFrame:
+def needed_bits(trials: pd.DataFrame, share: float = LOSSLESS) -> pd.DataFrame:
     """For each network and way, the fewest bits a weight from which on at least `share` of the
     stored bits are left (nan: even 16 lose).
 
     `bits_per_param` is what the network stores unrounded.
     """
     table = []
-    for network, group in kept_bits(rows).groupby([*NETWORK, "way"], sort=False):
+    for network, group in kept_bits(trials).groupby([*NETWORK, "way"], sort=False):
         group = group.sort_values("bits_per_weight")
         short = group.bits_per_weight[group.share < share]
-        needed = (0 if short.empty else short.max()) + 1
-        whole = group.bits.iloc[-1] / group.share.iloc[-1]
+        fewest = (0 if short.empty else short.max()) + 1
+        full_bits = group.bits.iloc[-1] / group.share.iloc[-1]
         table.append(
             [
                 *network,
-                needed if needed <= len(group) else math.nan,
-                whole / group.num_params.iloc[0],
+                fewest if fewest <= len(group) else math.nan,
+                full_bits / group.num_params.iloc[0],
             ]
         )
     return pd.DataFrame(table, columns=[*NETWORK, "way", "needed", "bits_per_param"])
 
 
-@styled
+@house_style
 def draw_rounded(frame: pd.DataFrame):
     """Share of the stored bits left under weights of k bits: (a, b) two ways of rounding, (c) bits
     needed against bits stored.
@@ -108,16 +110,16 @@ def draw_rounded(frame: pd.DataFrame):
     ValueError without trials whose weights were rounded.
     """
     tables = points("quantised", frame)
-    shares, needed = tables["quantised"], tables["quantised_needed"]
+    shares, fewest = tables["quantised"], tables["quantised_needed"]
     figure = new_figure(7.0)
     axes = figure.subplots(2, 2)
     style = style_of(shares.architecture)
-    for ax, way, name in zip(axes[0], WAYS, "ab"):
-        letter(ax, name, WAYS[way])
-        _draw_shares(ax, shares[shares.way == way], style)
+    for ax, method, name in zip(axes[0], WAYS, "ab"):
+        letter(ax, name, WAYS[method])
+        _draw_shares(ax, shares[shares.way == method], style)
     axes[0, 0].set_ylabel("stored bits left, %")
     write_at_right(axes[0, 1], 100 * LOSSLESS, "99 %")
-    _draw_needed(axes[1, 0], needed, style)
+    _draw_needed(axes[1, 0], fewest, style)
     sns.despine(figure)
     keys = [
         *architecture_keys(shares.architecture),
@@ -129,12 +131,12 @@ def draw_rounded(frame: pd.DataFrame):
     return figure
 
 
-def _draw_shares(ax, part: pd.DataFrame, style):
+def _draw_shares(ax, subset: pd.DataFrame, style):
     """Panels a and b: a thin line for each study, a thick one for the mean of an architecture."""
-    for _study, curve in part.groupby("study", sort=False):
+    for _study, curve in subset.groupby("study", sort=False):
         color = style[curve.architecture.iloc[0]].color
         ax.plot(curve.bits_per_weight, 100 * curve.share, color=color, linewidth=0.6, alpha=0.3)
-    for architecture, studies in part.groupby("architecture", sort=False):
+    for architecture, studies in subset.groupby("architecture", sort=False):
         s, mean = style[architecture], 100 * studies.groupby("bits_per_weight").share.mean()
         ax.plot(
             mean.index,
@@ -150,16 +152,16 @@ def _draw_shares(ax, part: pd.DataFrame, style):
     ax.set(xlabel="bits per weight, k", xlim=(0.5, 16.5), ylim=(-3, 112))
     ax.set_xticks([1, 3, 5, 7, 9, 11, 13, 15])
     ax.set_yticks([0, 25, 50, 75, 100])
-    if part.empty:
+    if subset.empty:
         write_note(ax, "no bits stored")
 
 
-def _draw_needed(ax, needed, style):
+def _draw_needed(ax, fewest, style):
     """Panel c: bits per weight that leave 99 %, by the better way, against the bits that a
     parameter stores. Whole numbers, so each architecture stands a little apart.
     """
     letter(ax, "c", "bits per weight that leave 99 %")
-    best = needed.dropna(subset="needed").sort_values("needed").drop_duplicates("study")
+    best = fewest.dropna(subset="needed").sort_values("needed").drop_duplicates("study")
     names = list(style)
     for row in best.itertuples():
         s = style[row.architecture]
@@ -200,13 +202,13 @@ def _draw_needed(ax, needed, style):
         write_note(ax, "no bits stored")
 
 
-def rounding_facts(rows, tables) -> list[str]:
-    needed, kept = tables["quantised_needed"], tables["quantised"]
-    if needed.empty:
+def rounding_facts(trials, tables) -> list[str]:
+    fewest, shares = tables["quantised_needed"], tables["quantised"]
+    if fewest.empty:
         return ["No network stored bits that rounding could lose."]
-    least = needed.groupby(["architecture", "study"]).needed.min().groupby("architecture").mean()
+    least = fewest.groupby(["architecture", "study"]).needed.min().groupby("architecture").mean()
     five = (
-        kept[kept.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
+        shares[shares.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
         .groupby(["architecture", "study"])
         .share.max()
     )
@@ -223,19 +225,21 @@ def rounding_facts(rows, tables) -> list[str]:
     ]
 
 
-def five_bit_test(rows, points, spent: Budget) -> Measured:
+def five_bit_test(trials, points, spent: Budget) -> Measured:
     """C15: the mean of the bits a weight that leave 99 %, by the better way for each network.
 
     A network that loses bits even with the most bits that were tried counts as one bit more.
     """
-    shares, table = points, needed_bits(rows).pivot_table("needed", "study", "way", dropna=False)
+    shares, table = points, needed_bits(trials).pivot_table("needed", "study", "way", dropna=False)
     if table.empty:
         return Measured(lacks="no network stored bits")
-    most = rows.kept.dropna().map(lambda kept: len(kept["range"])).max()
+    most = trials.kept.dropna().map(lambda bits: len(bits["range"])).max()
     best = table.min(axis=1).fillna(most + 1).to_numpy()
     at_five = shares[shares.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
     five = at_five.groupby("study").share.max().mean()
-    ways = and_list([f"{table[way].mean():.1f} {WAYS[way]}" for way in WAYS if way in table])
+    ways = and_list(
+        [f"{table[method].mean():.1f} {WAYS[method]}" for method in WAYS if method in table]
+    )
     reason = (
         f"mean of {count(len(best), 'network')}, each map rounded evenly after training ({ways});"
         f" at 5 bits {100 * five:.0f} % is left"
@@ -276,12 +280,12 @@ Exhibit(
         " against the bits that a parameter stores."
     ),
     section="5",
-    place=19,
+    position=19,
     select=rounded_trials,
     trials="capacity task whose weights were rounded (studies.quantise)",
     tables={
-        "quantised": lambda of: kept_bits(of.rows),
-        "quantised_needed": lambda of: needed_bits(of.rows),
+        "quantised": lambda of: kept_bits(of.trials),
+        "quantised_needed": lambda of: needed_bits(of.trials),
     },
     draw=draw_rounded,
     panels=tuple("abc"),
@@ -299,28 +303,28 @@ Exhibit(
 )
 
 
-def beside_later_work(rows: pd.DataFrame) -> pd.DataFrame:
+def beside_later_work(trials: pd.DataFrame) -> pd.DataFrame:
     """Bits per parameter of others and of ours: mean, least and most over the networks of the
     largest size.
 
     Definitions differ; `counted` says how each counts: ours "hard", by equation 22, and "soft", by
     cross-entropy.
     """
-    best = stored_bits(rows)
+    best = stored_bits(trials)
     best = best[best.max_params == best.max_params.max()].assign(
         soft=lambda b: b.soft_bits / b.num_params
     )
     table = [[*entry, math.nan, math.nan, ""] for entry in paper.LATER_NUMBERS]
     for architecture in in_order(best.architecture):
         group = best[best.architecture == architecture]
-        for column, counted in (("bits_per_param", "hard"), ("soft", "soft")):
+        for column, definition in (("bits_per_param", "hard"), ("soft", "soft")):
             values = np.clip(group[column].dropna(), 0, None)
             if len(values):
                 table.append(
                     [
                         label_of(architecture),
                         values.mean(),
-                        counted,
+                        definition,
                         "this kit",
                         values.min(),
                         values.max(),
@@ -341,22 +345,22 @@ DEFINITIONS = {
 }
 
 
-@styled
+@house_style
 def draw_later_numbers(frame: pd.DataFrame):
     """Bits per parameter of this kit's networks beside those of later and of earlier work.
     ValueError without trials.
     """
     table = points("later_numbers", frame)["later_numbers"]
-    others = table[table.architecture == ""].sort_values("bits")
+    published = table[table.architecture == ""].sort_values("bits")
     ours = table[table.architecture != ""]
-    names = [*others.what, *dict.fromkeys(ours.what)]
-    rows = {name: row for row, name in enumerate(names)}
+    names = [*published.what, *dict.fromkeys(ours.what)]
+    heights = {name: row for row, name in enumerate(names)}
     figure = new_figure(1.5 + 0.32 * len(names))
     ax = figure.subplots()
-    _draw_others(ax, others, rows)
-    _draw_ours(ax, ours, rows)
-    ax.axhline(len(others) - 0.5, color=PALE, linewidth=1, zorder=0)
-    sources = [f"{row.what}\n({row.source})" for row in others.itertuples()]
+    _draw_others(ax, published, heights)
+    _draw_ours(ax, ours, heights)
+    ax.axhline(len(published) - 0.5, color=PALE, linewidth=1, zorder=0)
+    sources = [f"{row.what}\n({row.source})" for row in published.itertuples()]
     labels = sources + [f"{name}, ours" for name in dict.fromkeys(ours.what)]
     ax.set_yticks(range(len(names)), labels, fontsize=8)
     ax.set(
@@ -376,48 +380,49 @@ def draw_later_numbers(frame: pd.DataFrame):
     return figure
 
 
-def _draw_others(ax, others: pd.DataFrame, rows: dict):
+def _draw_others(ax, published: pd.DataFrame, heights: dict):
     """A dot for each number of other work, with what it counts."""
-    for row in others.itertuples():
+    for row in published.itertuples():
         fill = "none" if row.counted == "soft" else "full"
-        ax.plot(row.bits, rows[row.what], marker="o", color=GREY, markersize=7, fillstyle=fill)
-        write_at_right(ax, rows[row.what], f"{row.bits:g}   {DEFINITIONS[row.counted]}")
+        ax.plot(row.bits, heights[row.what], marker="o", color=GREY, markersize=7, fillstyle=fill)
+        write_at_right(ax, heights[row.what], f"{row.bits:g}   {DEFINITIONS[row.counted]}")
 
 
-def _draw_ours(ax, ours: pd.DataFrame, rows: dict):
+def _draw_ours(ax, ours: pd.DataFrame, heights: dict):
     """The mean of each architecture by the hard and by the soft count, over its least and most."""
     style = style_of(ours.architecture)
     for row in ours.itertuples():
         s, soft = style[row.architecture], row.counted == "soft"
-        y = rows[row.what] + (0.17 if soft else -0.17)
+        y = heights[row.what] + (0.17 if soft else -0.17)
         line = {"color": s.color, "linewidth": 1.5, "alpha": 0.5, "solid_capstyle": "butt"}
         ax.plot([row.low, row.high], [y, y], **line)
         fill = "none" if soft else "full"
         ax.plot(row.bits, y, marker=s.marker, color=s.color, markersize=6, fillstyle=fill)
-    for name, part in ours.groupby("what", sort=False):
-        values = " / ".join(f"{bits:.2f}" for bits in part.bits)
-        write_at_right(ax, rows[name], f"{values}   hard / soft count")
+    for name, group in ours.groupby("what", sort=False):
+        values = " / ".join(f"{bits:.2f}" for bits in group.bits)
+        write_at_right(ax, heights[name], f"{values}   hard / soft count")
 
 
-def later_facts(rows, tables) -> list[str]:
+def later_facts(trials, tables) -> list[str]:
     table = tables["later_numbers"]
     ours = table[table.architecture != ""]
     if ours.empty:
         return [NOTHING_TO_SEE]
-    size = int(rows.max_params.max())
+    size = int(trials.max_params.max())
     hard, soft = (
-        ours[ours.counted == counted].set_index("architecture").bits for counted in ("hard", "soft")
+        ours[ours.counted == definition].set_index("architecture").bits
+        for definition in ("hard", "soft")
     )
-    said = [
+    sentences = [
         f"At up to {size:,} parameters our networks store, by the hard count,"
         f" {numbers_of(hard.sort_values(ascending=False))} bits per parameter."
     ]
     if len(soft):
-        said.append(
+        sentences.append(
             "By the soft count the same networks have"
             f" {numbers_of(soft.reindex(hard.sort_values(ascending=False).index))}."
         )
-    return said
+    return sentences
 
 
 Exhibit(
@@ -429,11 +434,11 @@ Exhibit(
         " published; their definitions differ, and so do the things that are stored."
     ),
     section="5",
-    place=20,
+    position=20,
     select=capacity,
     trials="capacity task",
     experiment="fig1",
-    tables={"later_numbers": lambda of: beside_later_work(of.rows)},
+    tables={"later_numbers": lambda of: beside_later_work(of.trials)},
     draw=draw_later_numbers,
     alt="bits per parameter, a row for each source, beside ours.",
     numbers=lambda tables: by_architecture(

@@ -29,43 +29,45 @@ def capacity(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials of the capacity task with the usual number of inputs and five time steps, where there
     are such, and no pinned hyper-parameters.
     """
-    return five_steps(usual(unpinned(of_capacity(frame))))
+    return five_steps(usual(without_pinned(of_capacity(frame))))
 
 
 def of_capacity(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[(frame.task_type == "per_cap") & (frame.n_layers != 0)]
 
 
-def unpinned(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[~is_pinned(rows)]
+def without_pinned(trials: pd.DataFrame) -> pd.DataFrame:
+    return trials[~is_pinned(trials)]
 
 
-def usual(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows.n_in == usual_inputs(rows)] if "n_in" in rows and len(rows) else rows
+def usual(trials: pd.DataFrame) -> pd.DataFrame:
+    return (
+        trials[trials.n_in == usual_inputs(trials)] if "n_in" in trials and len(trials) else trials
+    )
 
 
-def five_steps(rows: pd.DataFrame) -> pd.DataFrame:
-    five = rows.unroll == paper.UNROLL
-    return rows[five] if five.any() else rows
+def five_steps(trials: pd.DataFrame) -> pd.DataFrame:
+    five = trials.unroll == paper.UNROLL
+    return trials[five] if five.any() else trials
 
 
-def usual_inputs(rows: pd.DataFrame) -> pd.Series:
+def usual_inputs(trials: pd.DataFrame) -> pd.Series:
     """For each trial the number of inputs that most studies of its size have: other numbers are
     compared in a figure of their own.
     """
-    counts = rows.groupby(["max_params", "n_in"]).study.nunique()
+    counts = trials.groupby(["max_params", "n_in"]).study.nunique()
     most = {size: group.idxmax()[1] for size, group in counts.groupby(level=0)}
-    return rows.max_params.map(most)
+    return trials.max_params.map(most)
 
 
-def searched(*task_types: str):
+def by_gaussian_process(*task_types: str):
     """Selects the trials of these tasks that a tuner chose with the Gaussian process, each task in
     the largest form that was trained.
     """
     return _chosen_by(GP, task_types)
 
 
-def searched_at_length(*task_types: str):
+def by_gaussian_process_at_length(*task_types: str):
     """The same with the longer trainings that start from the best of them."""
     return _chosen_by((*GP, LONGER), task_types)
 
@@ -76,7 +78,7 @@ def _chosen_by(tuners, task_types):
     )
 
 
-def largest_form(rows: pd.DataFrame) -> pd.DataFrame:
+def largest_form(trials: pd.DataFrame) -> pd.DataFrame:
     """One form of each task: the paper's before the small and the tiny one, and of equal ones the
     real text before the sample.
     """
@@ -86,29 +88,30 @@ def largest_form(rows: pd.DataFrame) -> pd.DataFrame:
         return (FORMS.index(size) if size in FORMS else len(FORMS), "sample" in form, form)
 
     best = {
-        task: min(rows.form[rows.task_type == task], key=place) for task in rows.task_type.unique()
+        task: min(trials.form[trials.task_type == task], key=place)
+        for task in trials.task_type.unique()
     }
-    return rows[rows.form == rows.task_type.map(best)]
+    return trials[trials.form == trials.task_type.map(best)]
 
 
 def random_sets(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials of random sets on the parentheses task (Figure 5, Tables 1 and App.2): the shallowest
     and the deepest networks.
     """
-    rows = one_size(
+    trials = one_size(
         largest_form(frame[(frame.task_type == "parens_counting") & (frame.tuner == "random")])
     )
-    return rows[rows.n_layers.isin({rows.n_layers.min(), rows.n_layers.max()})]
+    return trials[trials.n_layers.isin({trials.n_layers.min(), trials.n_layers.max()})]
 
 
-def one_size(rows: pd.DataFrame) -> pd.DataFrame:
+def one_size(trials: pd.DataFrame) -> pd.DataFrame:
     """Of each task the size that was trained at most depths, and of equal ones the largest."""
-    depths = rows.groupby(["task_type", "max_params"]).n_layers.nunique()
+    depths = trials.groupby(["task_type", "max_params"]).n_layers.nunique()
     best = {
         task: max(group.items(), key=lambda item: (item[1], item[0][1]))[0][1]
         for task, group in depths.groupby(level=0)
     }
-    return rows[rows.max_params == rows.task_type.map(best)] if best else rows
+    return trials[trials.max_params == trials.task_type.map(best)] if best else trials
 
 
 def is_pinned(frame: pd.DataFrame, name: str = "nonlinearity") -> pd.Series:

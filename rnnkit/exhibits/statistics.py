@@ -33,8 +33,8 @@ def bootstrap(values, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[flo
     values = np.asarray(values, float)
     if len(values) < 2 or not values.size:
         return math.nan, math.nan
-    rows = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
-    low, high = np.nanpercentile(statistic(values[rows]), [2.5, 97.5])
+    indices = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
+    low, high = np.nanpercentile(statistic(values[indices]), [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -60,54 +60,58 @@ def spread_of_means(table) -> tuple[float, float, float]:
     if not table.size:
         return math.nan, math.nan, math.nan
     means = table.mean(0)
-    apart, free = float(means.max() - means.min()), (n - 1) * (k - 1)
+    spread, free = float(means.max() - means.min()), (n - 1) * (k - 1)
     if free < 1:
-        return apart, math.nan, math.nan
-    left = table - means - table.mean(1, keepdims=True) + table.mean()
-    half = _studentised(k, free) * math.sqrt(float((left**2).sum()) / free / n)
-    return apart, max(0.0, apart - half), apart + half
+        return spread, math.nan, math.nan
+    residuals = table - means - table.mean(1, keepdims=True) + table.mean()
+    half = _studentised_range(k, free) * math.sqrt(float((residuals**2).sum()) / free / n)
+    return spread, max(0.0, spread - half), spread + half
 
 
 @functools.cache
-def _studentised(k: int, free: int) -> float:
+def _studentised_range(k: int, free: int) -> float:
     return float(stats.studentized_range.ppf(0.95, k, free))
 
 
-def relabelled(table, statistic, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+def shuffle_labels(table, statistic, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
     """`statistic` of the table when the entries of each row are dealt out anew among the columns
     that have
     one: what it is without an effect of the columns. `statistic` takes draws x rows x columns and
     returns one number a draw.
     """
     table, rng = np.asarray(table, float), np.random.default_rng(seed)
-    drawn = np.repeat(table[None], draws, 0)
+    shuffles = np.repeat(table[None], draws, 0)
     for row, values in enumerate(table):
-        there = np.flatnonzero(~np.isnan(values))
-        drawn[:, row, there] = values[there][np.argsort(rng.random((draws, len(there))), -1)]
-    return np.asarray(statistic(drawn))
+        present = np.flatnonzero(~np.isnan(values))
+        shuffles[:, row, present] = values[present][
+            np.argsort(rng.random((draws, len(present))), -1)
+        ]
+    return np.asarray(statistic(shuffles))
 
 
-def share_beyond(observed: float, drawn) -> float:
+def share_beyond(statistic: float, null_draws) -> float:
     """p-value: share of `drawn`, with the observation among them, that is at least as large as
     `observed` (Phipson & Smyth 2010).
     """
-    drawn = np.asarray(drawn)
-    return float((1 + np.sum(drawn >= observed - 1e-12 * abs(observed))) / (1 + len(drawn)))
+    null_draws = np.asarray(null_draws)
+    return float(
+        (1 + np.sum(null_draws >= statistic - 1e-12 * abs(statistic))) / (1 + len(null_draws))
+    )
 
 
-def apart(table) -> float:
+def p_of_differing_columns(table) -> float:
     """p-value for columns that differ more than rows relabelled at random do: of the variance of
     the columns' means, rows centred.
     """
     table = np.asarray(table, float)
     if table.ndim != 2 or not table.size:
         return math.nan
-    centred = table - np.nanmean(table, 1, keepdims=True)
+    deviations = table - np.nanmean(table, 1, keepdims=True)
 
     def variance(draw):
         return np.nanvar(np.nanmean(draw, -2), -1)
 
-    return share_beyond(float(variance(centred[None])[0]), relabelled(centred, variance))
+    return share_beyond(float(variance(deviations[None])[0]), shuffle_labels(deviations, variance))
 
 
 def mann_whitney(first, second) -> tuple[float, int]:
@@ -117,8 +121,8 @@ def mann_whitney(first, second) -> tuple[float, int]:
     first, second = np.asarray(first, float), np.asarray(second, float)
     if not len(first) or not len(second) or np.ptp(stats.rankdata([*first, *second])) == 0:
         return 1.0, 0
-    found = stats.mannwhitneyu(first, second, alternative="two-sided", method="asymptotic")
-    return float(found.pvalue), int(np.sign(found.statistic - len(first) * len(second) / 2))
+    result = stats.mannwhitneyu(first, second, alternative="two-sided", method="asymptotic")
+    return float(result.pvalue), int(np.sign(result.statistic - len(first) * len(second) / 2))
 
 
 def fisher(first: int, of_first: int, second: int, of_second: int) -> tuple[float, int]:
@@ -131,7 +135,7 @@ def fisher(first: int, of_first: int, second: int, of_second: int) -> tuple[floa
     return float(p), int(np.sign(first / of_first - second / of_second))
 
 
-def paired(first, second) -> tuple[float, int]:
+def paired_test(first, second) -> tuple[float, int]:
     """Student's test of paired differences -> (two-sided p, sign); the sign is -1 where the first
     is the lower on average.
     """
@@ -151,9 +155,9 @@ def holm(p) -> np.ndarray:
     """
     p = np.asarray(p, float)
     order = np.argsort(p)
-    raised = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)) if len(p) else p
+    adjusted_p = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)) if len(p) else p
     out = np.empty(len(p))
-    out[order] = np.minimum(raised, 1)
+    out[order] = np.minimum(adjusted_p, 1)
     return out
 
 
@@ -196,8 +200,8 @@ def half_search(bits) -> float:
     A diverged trial (nan) has stored nothing. The best itself is a lower bound on the capacity, so
     no upper end is given.
     """
-    ranked = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
-    return float(ranked[half_rank(len(ranked))])
+    descending = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
+    return float(descending[half_rank(len(descending))])
 
 
 @functools.cache
@@ -215,12 +219,12 @@ def expected_best(bits, count: int) -> float:
     """Mean of the best among `count` trials drawn without replacement: searches of unequal length
     compared at equal length.
     """
-    ranked = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
-    n = len(ranked)
+    descending = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
+    n = len(descending)
     weights = [
         math.comb(n - rank - 1, count - 1) / math.comb(n, count) for rank in range(n - count + 1)
     ]
-    return float(np.dot(weights, ranked[: len(weights)]))
+    return float(np.dot(weights, descending[: len(weights)]))
 
 
 def welch(first, second) -> tuple[float, float, float]:
@@ -252,27 +256,29 @@ def bootstrap_samples(samples, statistic, draws: int = DRAWS, seed: int = 0) -> 
     samples, rng = [np.asarray(sample, float) for sample in samples], np.random.default_rng(seed)
     if not samples or min(map(len, samples)) < 2:
         return math.nan, math.nan
-    drawn = np.asarray(
+    replicates = np.asarray(
         statistic(
             [sample[rng.integers(len(sample), size=(draws, len(sample)))] for sample in samples]
         )
     )
-    drawn = np.sort(drawn[~np.isnan(drawn)])  # inf may be among them: no interpolation
-    if not len(drawn):
+    replicates = np.sort(
+        replicates[~np.isnan(replicates)]
+    )  # inf may be among them: no interpolation
+    if not len(replicates):
         return math.nan, math.nan
-    last = len(drawn) - 1
-    return float(drawn[round(0.025 * last)]), float(drawn[round(0.975 * last)])
+    last = len(replicates) - 1
+    return float(replicates[round(0.025 * last)]), float(replicates[round(0.975 * last)])
 
 
-def around_the_median(ranked) -> tuple[float, float]:
+def around_the_median(ascending) -> tuple[float, float]:
     """The distribution-free 95 % interval of the median of values in rising order; (nan, nan) for
     fewer than six.
     """
-    n = len(ranked)
+    n = len(ascending)
     k = int(
         stats.binom.ppf(0.025, n, 0.5)
     )  # the k-th smallest and the k-th largest value enclose the median
-    return (float(ranked[k - 1]), float(ranked[n - k])) if k else (math.nan, math.nan)
+    return (float(ascending[k - 1]), float(ascending[n - k])) if k else (math.nan, math.nan)
 
 
 def running_median(losses) -> pd.DataFrame:
@@ -283,11 +289,13 @@ def running_median(losses) -> pd.DataFrame:
     trials have diverged. The ends are order statistics (a binomial count of values lies below the
     median); with fewer than six trials there are none.
     """
-    losses, rows = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
+    losses, records = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
     for n in range(1, len(losses) + 1):
-        ranked = np.sort(losses[:n])
-        rows.append(((ranked[(n - 1) // 2] + ranked[n // 2]) / 2, *around_the_median(ranked)))
-    return pd.DataFrame(rows, columns=["center", "low", "high"])
+        ascending = np.sort(losses[:n])
+        records.append(
+            ((ascending[(n - 1) // 2] + ascending[n // 2]) / 2, *around_the_median(ascending))
+        )
+    return pd.DataFrame(records, columns=["center", "low", "high"])
 
 
 def running_minimum(losses) -> pd.DataFrame:
@@ -297,10 +305,14 @@ def running_minimum(losses) -> pd.DataFrame:
     of that so far. The minimum itself is the lower end: a longer search can only find less. A
     diverged trial (nan) counts as worse than any.
     """
-    losses, rows = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
+    losses, records = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
     for n in range(1, len(losses) + 1):
-        ranked = np.sort(losses[:n])
-        rows.append(
-            (ranked[0], ranked[0], min(ranked[half_rank(n)], rows[-1][2] if rows else np.inf))
+        ascending = np.sort(losses[:n])
+        records.append(
+            (
+                ascending[0],
+                ascending[0],
+                min(ascending[half_rank(n)], records[-1][2] if records else np.inf),
+            )
         )
-    return pd.DataFrame(rows, columns=["center", "low", "high"])
+    return pd.DataFrame(records, columns=["center", "low", "high"])

@@ -65,16 +65,16 @@ def style_of(architectures) -> dict[str, Style]:
     cell, get the next ones by name.
     """
     fixed = PAPER_STYLE | LATER_STYLE
-    others = sorted(set(architectures) - set(fixed))
+    unknown = sorted(set(architectures) - set(fixed))
     later = [
         Style(
             MORE_COLORS[i % len(MORE_COLORS)],
             MORE_MARKERS[i % len(MORE_MARKERS)],
             MORE_LINES[i % len(MORE_LINES)],
         )
-        for i in range(len(others))
+        for i in range(len(unknown))
     ]
-    return {a: fixed[a] for a in fixed if a in set(architectures)} | dict(zip(others, later))
+    return {a: fixed[a] for a in fixed if a in set(architectures)} | dict(zip(unknown, later))
 
 
 def look() -> dict:
@@ -98,7 +98,7 @@ def look() -> dict:
     }
 
 
-def styled(draw):
+def house_style(draw):
     """Decorates a figure function, so that it draws with our settings and leaves the reader's own
     alone.
     """
@@ -141,11 +141,11 @@ def for_dark_pages(pixels: np.ndarray) -> np.ndarray:
     its mirror image, since thin coloured lines are harder to see on black.
     """
     rgb = pixels[..., :3].astype(np.int16)
-    inverted = 255 + rgb - rgb.max(-1, keepdims=True) - rgb.min(-1, keepdims=True)
+    mirror = 255 + rgb - rgb.max(-1, keepdims=True) - rgb.min(-1, keepdims=True)
     lift = (np.arange(256) / 255) ** 0.85
     night = np.array(NIGHT)
     tables = np.rint(night + lift[:, None] * (255 - night)).astype(np.uint8)  # level x channel
-    return np.stack([tables[inverted[..., k], k] for k in range(3)], axis=-1)
+    return np.stack([tables[mirror[..., k], k] for k in range(3)], axis=-1)
 
 
 def letter(ax, text: str, title: str):
@@ -228,12 +228,14 @@ def write_values(ax, cells, values, form: str, bold=None):
     white, whichever has more contrast there; "-" for nan.
     """
     for (row, column), value in np.ndenumerate(values):
-        known = np.isfinite(value)
-        ground = cells.cmap(cells.norm(cells.get_array()[row, column])) if known else (1, 1, 1, 1)
+        is_number = np.isfinite(value)
+        ground = (
+            cells.cmap(cells.norm(cells.get_array()[row, column])) if is_number else (1, 1, 1, 1)
+        )
         ax.text(
             column + 0.5,
             row + 0.5,
-            form.format(value).replace("-0.00", "0.00") if known else "-",
+            form.format(value).replace("-0.00", "0.00") if is_number else "-",
             ha="center",
             va="center",
             fontsize=8.5 if values.shape[1] < 8 else SMALL,
@@ -249,14 +251,14 @@ def _luminance(color) -> float:
     return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
-def legend(figure, handles, columns: int | None = None, place="outside lower center"):
+def legend(figure, handles, columns: int | None = None, location="outside lower center"):
     """One legend below all panels, in as few rows as it takes, filled evenly; with so many
     `columns`, where it stands elsewhere.
     """
     if columns is None:
         most = next(n for n in range(len(handles), 0, -1) if _legend_width(handles, n) < WIDTH)
         columns = math.ceil(len(handles) / math.ceil(len(handles) / most))
-    figure.legend(handles=handles, loc=place, ncols=columns, handlelength=2.6, columnspacing=1.6)
+    figure.legend(handles=handles, loc=location, ncols=columns, handlelength=2.6, columnspacing=1.6)
 
 
 def legend_panel(ax, handles):
@@ -268,7 +270,7 @@ def legend_panel(ax, handles):
 def _legend_width(handles, columns: int) -> float:
     """About how many inches a legend is wide: its entries fill column by column."""
     parts = np.array_split([len(handle.get_label()) for handle in handles], columns)
-    letters = 0.58 * sum(max(part) for part in parts) + columns * (2.6 + 0.8 + 1.6)
+    letters = 0.58 * sum(max(lengths) for lengths in parts) + columns * (2.6 + 0.8 + 1.6)
     return letters * matplotlib.rcParams["legend.fontsize"] / 72
 
 
@@ -286,15 +288,15 @@ def half_search_key() -> Line2D:
     return line_key("from what half of the search would have found", "-", 1.2, alpha=0.6)
 
 
-def half_search(ax, points, half: str, best: str, at: str, color, rows=False, **settings):
+def half_search(ax, points, half: str, best: str, at: str, color, horizontal=False, **settings):
     """A thin line at each best trial of `points` to what half of its search would have found in 39
     of 40 cases.
 
     `half` and `best` name the columns of the two ends, `at` that of the place on the other axis:
-    the x-axis, or the y-axis where `rows`. The best of a search bounds what a network can do, so
+    the x-axis, or the y-axis if `horizontal`. The best of a search bounds what a network can do, so
     there is no line to its other side.
     """
-    lines = ax.hlines if rows else ax.vlines
+    lines = ax.hlines if horizontal else ax.vlines
     settings = {"color": color, "linewidth": 1.2, "alpha": 0.6, "zorder": 2} | settings
     lines(points[at], points[half], points[best], **settings)
 
@@ -341,8 +343,8 @@ def curves(ax, best, y: str, x="num_params", lines=True, depths=True, spacing=0.
     style, half = style_of(best.architecture), HALF.get(y)
     for (architecture, depth), curve in best.groupby(["architecture", "n_layers"], sort=False):
         s, curve = style[architecture], curve.sort_values(x)
-        place = spacing * (list(style).index(architecture) - (len(style) - 1) / 2)
-        shift = offset_copy(ax.transData, ax.figure, place, 0, units="points")
+        shift_points = spacing * (list(style).index(architecture) - (len(style) - 1) / 2)
+        shift = offset_copy(ax.transData, ax.figure, shift_points, 0, units="points")
         offset = {"transform": shift} if spacing else {}
         settings = {
             "color": s.color,

@@ -32,8 +32,8 @@ class Verdicts(pd.DataFrame):
     def _repr_html_(self):
         if "verdict" not in self.columns or not self.columns.is_unique:
             return super()._repr_html_()
-        merged = {"low", "high"} if {"ours", "low", "high"} <= set(self.columns) else set()
-        names = [name for name in self.columns if name not in merged]
+        in_interval = {"low", "high"} if {"ours", "low", "high"} <= set(self.columns) else set()
+        names = [name for name in self.columns if name not in in_interval]
         head = "".join(f'<th style="{LEFT}">{html.escape(str(name))}</th>' for name in names)
         body = "".join(
             f"<tr>{''.join(_cell(name, row) for name in names)}</tr>"
@@ -63,8 +63,10 @@ def with_interval(value, low=None, high=None) -> str:
     """
     if not isinstance(value, (int, float)) or math.isnan(value):
         return "-"
-    ends = [end for end in (low, high) if isinstance(end, (int, float)) and not math.isnan(end)]
-    return number(value) + (f" [{number(ends[0])}, {number(ends[1])}]" if len(ends) == 2 else "")
+    limits = [end for end in (low, high) if isinstance(end, (int, float)) and not math.isnan(end)]
+    return number(value) + (
+        f" [{number(limits[0])}, {number(limits[1])}]" if len(limits) == 2 else ""
+    )
 
 
 def number(value: float) -> str:
@@ -80,16 +82,16 @@ def compare(name: str, frame: pd.DataFrame) -> Verdicts:
 
     ValueError for an unknown figure or a frame without its trials.
     """
-    tables, found = tables_of(name, frame), []
-    spent = budget(tables.rows)
+    tables, records = tables_of(name, frame), []
+    spent = budget(tables.trials)
     for id, finding in findings(tables).items():
         claim = paper.CLAIMS[id]
         statistic = claim.statistic[0].upper() + claim.statistic[1:]
         evidence = f"{statistic}: {finding.reason}; {spent}."
         numbers = (finding.ours, finding.low, finding.high)
-        found.append([id, claim.text, claim.paper, *numbers, finding.verdict, evidence])
+        records.append([id, claim.text, claim.paper, *numbers, finding.verdict, evidence])
     return Verdicts(
-        found, columns=["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence"]
+        records, columns=["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence"]
     )
 
 
@@ -98,9 +100,11 @@ def findings(tables: Tables, ids=None) -> dict[str, Finding]:
     rules = {id: rule for id, rule in tables.exhibit.claims.items() if ids is None or id in ids}
     if not rules:
         return {}
-    rows, spent = tables.rows, budget(tables.rows)
-    fewest = int(rows.groupby(SEARCH).size().min())
-    return {id: judge(rule, rows, tables.judged, spent, fewest) for id, rule in rules.items()}
+    trials, spent = tables.trials, budget(tables.trials)
+    fewest = int(trials.groupby(SEARCH).size().min())
+    return {
+        id: judge(rule, trials, tables.claims_table, spent, fewest) for id, rule in rules.items()
+    }
 
 
 def tally(claims: pd.DataFrame) -> str:
@@ -123,18 +127,18 @@ def tally(claims: pd.DataFrame) -> str:
 def _counts(claims) -> str:
     """12 hold, 3 fail, 21 are not tested at this scale."""
     counts = claims.verdict.value_counts()
-    words = {
+    forms = {
         HOLDS: ("holds", "hold"),
         FAILS: ("fails", "fail"),
         UNTESTED: ("is not tested at this scale", "are not tested at this scale"),
     }
-    named = [
-        f"{counts.get(verdict, 0)} {one if counts.get(verdict, 0) == 1 else many}"
-        for verdict, (one, many) in words.items()
+    phrases = [
+        f"{counts.get(verdict, 0)} {singular if counts.get(verdict, 0) == 1 else plural}"
+        for verdict, (singular, plural) in forms.items()
     ]
     return ", ".join(
-        named
-        + [f"{number} {verdict}" for verdict, number in counts.items() if verdict not in words]
+        phrases
+        + [f"{number} {verdict}" for verdict, number in counts.items() if verdict not in forms]
     )
 
 
@@ -142,12 +146,12 @@ def advice(verdicts: pd.DataFrame) -> Verdicts:
     """Section 5's advice, a row for each piece and claim that it leans on, with our verdict, out of
     a table of claims (`verdicts`).
     """
-    known = verdicts.set_index("id")
+    by_id = verdicts.set_index("id")
     table = [
-        [text, id, known.claim[id], known.ours[id], known.verdict[id]]
+        [text, id, by_id.claim[id], by_id.ours[id], by_id.verdict[id]]
         for text, ids in paper.ADVICE
         for id in ids
-        if id in known.index
+        if id in by_id.index
     ]
     return Verdicts(table, columns=["advice", "id", "claim", "ours", "verdict"])
 
@@ -163,8 +167,12 @@ def claims_of(entries: dict) -> pd.DataFrame:
     them and with the `figure` of each.
     """
     columns = ["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence", "figure"]
-    rows = [{**row, "figure": name} for name, entry in entries.items() for row in entry["claims"]]
-    return pd.DataFrame(rows, columns=columns).astype({"ours": float, "low": float, "high": float})
+    records = [
+        {**row, "figure": name} for name, entry in entries.items() for row in entry["claims"]
+    ]
+    return pd.DataFrame(records, columns=columns).astype(
+        {"ours": float, "low": float, "high": float}
+    )
 
 
 def verdict_rows(claims: pd.DataFrame) -> list[tuple[str, str, str, str]]:
@@ -181,14 +189,14 @@ def block(claims: pd.DataFrame, trials: int) -> str:
     the gallery has all.
     """
     claims = claims.drop_duplicates("id")
-    decided = claims[claims.verdict.isin([HOLDS, FAILS])]
-    rows = ["| claim | paper | ours [interval] | verdict |", "|---|---|---|---|"]
-    rows += [f"| {' | '.join(row)} |" for row in verdict_rows(decided)]
+    decisions = claims[claims.verdict.isin([HOLDS, FAILS])]
+    records = ["| claim | paper | ours [interval] | verdict |", "|---|---|---|---|"]
+    records += [f"| {' | '.join(row)} |" for row in verdict_rows(decisions)]
     counts = (
         f"Claims of the paper: {tally(claims)}; from the {trials:,} trials in"
         " `figures/trials.parquet`."
     )
-    return "\n".join([BEGIN, "", counts, "", *rows, "", END])
+    return "\n".join([BEGIN, "", counts, "", *records, "", END])
 
 
 def write_block(readme, claims: pd.DataFrame, trials: int) -> bool:

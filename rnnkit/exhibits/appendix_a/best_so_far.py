@@ -14,13 +14,13 @@ from rnnkit.exhibits.style import (
     DASHED,
     GREY,
     architecture_keys,
+    house_style,
     legend,
     letter,
     line_key,
     new_figure,
     short,
     style_of,
-    styled,
     write_at_right,
     write_note,
 )
@@ -48,7 +48,7 @@ def best_so_far(frame: pd.DataFrame) -> pd.DataFrame:
     return trials.assign(trial=trials.hyper_iter + 1, best=best.where(best > 0))
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Bits per parameter of the best trial so far; a row for each depth, a column for each size.
     ValueError without trials.
@@ -80,11 +80,11 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def _draw_searches(ax, part: pd.DataFrame, style):
+def _draw_searches(ax, subset: pd.DataFrame, style):
     """The best so far of each study of one size and depth, and its trials as dots."""
-    for (architecture, _), curve in part.groupby(["architecture", "study"], sort=False):
+    for (architecture, _), curve in subset.groupby(["architecture", "study"], sort=False):
         s = style[architecture]
-        every = max(1, len(curve) // 4)
+        spacing = max(1, len(curve) // 4)
         dots = {"markersize": 2.2, "alpha": 0.4, "markeredgewidth": 0}
         ax.plot(curve.trial, curve.bits_per_param, "o", color=s.color, zorder=1, **dots)
         ax.plot(
@@ -93,37 +93,39 @@ def _draw_searches(ax, part: pd.DataFrame, style):
             color=s.color,
             linestyle=s.line,
             marker=s.marker,
-            markevery=(every - 1, every),
+            markevery=(spacing - 1, spacing),
             markersize=4,
             drawstyle="steps-post",
             linewidth=1.2,
             label=architecture,
         )
-    if not part.best.notna().any():
-        write_note(ax, "no feasible trial" if len(part) else "not trained")
+    if not subset.best.notna().any():
+        write_note(ax, "no feasible trial" if len(subset) else "not trained")
     ax.axhline(paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 4, 5, 8, 10]))
 
 
-def facts(rows, tables) -> list[str]:
+def facts(trials, tables) -> list[str]:
     table = tables["best_so_far"]
     table = table.assign(best=table.groupby("study").best.ffill().fillna(0.0))
-    ends = table.groupby("study").agg(trials=("trial", "max"), most=("best", "max"))
-    ends = ends[ends.most > 0]
-    if ends.empty:
+    searches = table.groupby("study").agg(trials=("trial", "max"), most=("best", "max"))
+    searches = searches[searches.most > 0]
+    if searches.empty:
         return [NOTHING_TO_SEE]
-    table = table[table.study.isin(ends.index)]
+    table = table[table.study.isin(searches.index)]
     half = (
-        table[table.trial <= np.ceil(table.study.map(ends.trials) / 2)].groupby("study").best.max()
-        / ends.most
+        table[table.trial <= np.ceil(table.study.map(searches.trials) / 2)]
+        .groupby("study")
+        .best.max()
+        / searches.most
     )
     early = (
-        table[table.trial <= np.floor(table.study.map(ends.trials) * 0.75)]
+        table[table.trial <= np.floor(table.study.map(searches.trials) * 0.75)]
         .groupby("study")
         .best.max()
     )
-    late = int((early.reindex(ends.index).fillna(0.0) < ends.most).sum())
-    said = (
+    late = int((early.reindex(searches.index).fillna(0.0) < searches.most).sum())
+    sentence = (
         f"Halfway through its trials the median search had found {half.median():.0%} of the bits"
         " that it ended with."
     )
@@ -133,40 +135,40 @@ def facts(rows, tables) -> list[str]:
         else "no curve was still rising at its end"
     )
     return [
-        said,
+        sentence,
         (
-            f"{late} of {count(len(ends), 'search', 'searches')} found their best network in the"
+            f"{late} of {count(len(searches), 'search', 'searches')} found their best network in the"
             f" last quarter of their trials; {more}."
         ),
-        *agreement(rows),
+        *agreement(trials),
     ]
 
 
-def agreement(rows, number: int = 5) -> list[str]:
+def agreement(trials, number: int = 5) -> list[str]:
     """What the best trials of one study have in common; nothing where there are several studies."""
-    best = per_trial(rows).dropna(subset="bits").nlargest(number, "bits_per_param")
-    if rows.study.nunique() > 1 or len(best) < 2:
+    best = per_trial(trials).dropna(subset="bits").nlargest(number, "bits_per_param")
+    if trials.study.nunique() > 1 or len(best) < 2:
         return []
     table = pd.DataFrame(best.hparams.tolist())
-    words = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
-    same = [
+    choices = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
+    common = [
         f"{name} ({table[name].iloc[0]})"
-        for name in words
+        for name in choices
         if table[name].astype(str).nunique() == 1
     ]
-    apart = [name for name in words if table[name].astype(str).nunique() > 1]
-    said = (
-        f"The best {len(best)} trials agree on {and_list(same)}"
-        if same
+    different = [name for name in choices if table[name].astype(str).nunique() > 1]
+    sentence = (
+        f"The best {len(best)} trials agree on {and_list(common)}"
+        if common
         else f"The best {len(best)} trials agree on no choice"
     )
-    said += f", and differ in {and_list(apart)}." if apart else "."
+    sentence += f", and differ in {and_list(different)}." if different else "."
     if "lr_init" in table:
-        said += (
+        sentence += (
             f" Their learning rates run from {table.lr_init.min():.2g} to"
             f" {table.lr_init.max():.2g}."
         )
-    return [said]
+    return [sentence]
 
 
 Exhibit(
@@ -178,12 +180,12 @@ Exhibit(
         " capacity."
     ),
     section="App. A",
-    place=2,
+    position=2,
     select=capacity,
     trials="capacity task",
     experiment="fig1",
     also=("start",),
-    tables={"best_so_far": lambda of: best_so_far(of.rows).reset_index(drop=True)},
+    tables={"best_so_far": lambda of: best_so_far(of.trials).reset_index(drop=True)},
     columns={"best_so_far": SO_FAR},
     draw=draw,
     alt="bits per parameter of the best trial so far against trials.",

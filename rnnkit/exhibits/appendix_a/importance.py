@@ -13,7 +13,7 @@ from rnnkit.exhibits.base import Exhibit, points
 from rnnkit.exhibits.best_trials import in_order
 from rnnkit.exhibits.captions import by_architecture, write_budget
 from rnnkit.exhibits.selection import GP, capacity
-from rnnkit.exhibits.style import GREY, new_figure, styled, write_note, write_values
+from rnnkit.exhibits.style import GREY, house_style, new_figure, write_note, write_values
 from rnnkit.wording import and_list, label_of
 
 # of the forests: each trial is predicted once, by a forest that has not seen it
@@ -32,7 +32,7 @@ def importance(frame: pd.DataFrame) -> pd.DataFrame:
     40 trials. Where a search has drawn several hyper-parameters to good values together, neither of
     them loses much alone; that cannot be so among random trials.
     """
-    columns, found = (
+    columns, records = (
         [
             "architecture",
             "tuner",
@@ -44,14 +44,14 @@ def importance(frame: pd.DataFrame) -> pd.DataFrame:
         ],
         [],
     )
-    for names, rows in frame.groupby(["architecture", "tuner"], sort=False):
-        if len(rows) >= LEAST_TRIALS:
+    for names, trials in frame.groupby(["architecture", "tuner"], sort=False):
+        if len(trials) >= LEAST_TRIALS:
             # figure, sentences and table are shown one after another, and a forest takes a second
-            key = tuple(zip(rows.study, rows.hyper_iter, rows.valid_loss.fillna(math.inf)))
+            key = tuple(zip(trials.study, trials.hyper_iter, trials.valid_loss.fillna(math.inf)))
             if key not in _forests:
-                _forests[key] = _grow_forests(rows)
-            found += [(*names, *each) for each in _forests[key]]
-    return pd.DataFrame(found, columns=columns)
+                _forests[key] = _grow_forests(trials)
+            records += [(*names, *record) for record in _forests[key]]
+    return pd.DataFrame(records, columns=columns)
 
 
 def importance_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -62,16 +62,16 @@ def importance_table(frame: pd.DataFrame) -> pd.DataFrame:
     return by_stem(importance(frame))
 
 
-def by_stem(told: pd.DataFrame) -> pd.DataFrame:
+def by_stem(shares: pd.DataFrame) -> pd.DataFrame:
     """`importance_table` of what `importance` gave."""
-    table = told.assign(hyperparameter=told.hyperparameter.map(stem)).pivot_table(
+    table = shares.assign(hyperparameter=shares.hyperparameter.map(stem)).pivot_table(
         "importance", "hyperparameter", ["architecture", "tuner"], aggfunc="sum"
     )
     if table.empty:
         return table
     order = table.drop(LOT).mean(axis=1).sort_values(ascending=False).index
     columns = [
-        (a, t) for a in in_order(told.architecture) for t in (*GP, "random") if (a, t) in table
+        (a, t) for a in in_order(shares.architecture) for t in (*GP, "random") if (a, t) in table
     ]
     return table.loc[[*order, LOT], columns]
 
@@ -79,28 +79,28 @@ def by_stem(told: pd.DataFrame) -> pd.DataFrame:
 _forests = {}  # trials -> what a forest says of them
 
 
-def _grow_forests(rows):
+def _grow_forests(trials):
     from sklearn.ensemble import RandomForestRegressor  # takes a second to load
     from sklearn.inspection import permutation_importance
     from sklearn.metrics import r2_score
     from sklearn.model_selection import KFold
 
-    X = numeric_hparams(rows).assign(**{LOT: np.random.default_rng(2017).random(len(rows))})
-    y = normal_scores(rows)
-    drops, predicted = [], np.zeros(len(y))
-    for seen, unseen in KFold(FOLDS, shuffle=True, random_state=0).split(X):
+    X = numeric_hparams(trials).assign(**{LOT: np.random.default_rng(2017).random(len(trials))})
+    y = normal_scores(trials)
+    drops, predictions = [], np.zeros(len(y))
+    for training, held_out in KFold(FOLDS, shuffle=True, random_state=0).split(X):
         forest = RandomForestRegressor(
             TREES, min_samples_leaf=3, max_features=0.5, random_state=0
-        ).fit(X.to_numpy()[seen], y[seen])
-        predicted[unseen] = forest.predict(X.to_numpy()[unseen])
-        told = permutation_importance(
-            forest, X.to_numpy()[unseen], y[unseen], n_repeats=REPEATS, random_state=0
+        ).fit(X.to_numpy()[training], y[training])
+        predictions[held_out] = forest.predict(X.to_numpy()[held_out])
+        permutation = permutation_importance(
+            forest, X.to_numpy()[held_out], y[held_out], n_repeats=REPEATS, random_state=0
         )
-        drops.append(told.importances)
+        drops.append(permutation.importances)
     all_drops = np.concatenate(drops, 1)
-    explained = r2_score(y, predicted)
+    r_squared = r2_score(y, predictions)
     return [
-        (name, mean, sd, explained, len(rows))
+        (name, mean, sd, r_squared, len(trials))
         for name, mean, sd in zip(X, all_drops.mean(1), all_drops.std(1))
     ]
 
@@ -143,18 +143,18 @@ def stem(name: str) -> str:
     return name
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """How much each hyper-parameter (summed over the maps it belongs to) matters to each
     architecture, as a table in colour.
     """
     shares = points("importance", frame)["importance"]
     table = by_stem(shares)
-    explained = shares.groupby(["architecture", "tuner"]).explained.first()
+    r_squared = shares.groupby(["architecture", "tuner"]).explained.first()
     figure = new_figure(1.3 + 0.27 * len(table) if len(table.columns) else 2)
     ax = figure.subplots()
     if len(table.columns):
-        _draw_shares(ax, table, explained)
+        _draw_shares(ax, table, r_squared)
     else:
         ax.set_axis_off()
         write_note(ax, "too few trials of any architecture to grow a forest")
@@ -163,14 +163,14 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def _draw_shares(ax, table: pd.DataFrame, explained: pd.Series):
+def _draw_shares(ax, table: pd.DataFrame, r_squared: pd.Series):
     """A coloured cell for each hyper-parameter (row) and each architecture and tuner (column)."""
     values = table.to_numpy()
     roots = np.ma.masked_invalid(np.sqrt(values.clip(0, None)))  # so that small ones differ too
     cells = ax.pcolormesh(roots, cmap="Blues", edgecolors="white", linewidth=1.5, vmin=0)
     write_values(ax, cells, values, "{:.2f}")
     labels = [
-        f"{label_of(a)}{', random' if tuner == 'random' else ''}\n({explained[a, tuner]:.2f})"
+        f"{label_of(a)}{', random' if tuner == 'random' else ''}\n({r_squared[a, tuner]:.2f})"
         for a, tuner in table
     ]
     ax.set_xticks(np.arange(len(labels)) + 0.5, labels)
@@ -181,18 +181,18 @@ def _draw_shares(ax, table: pd.DataFrame, explained: pd.Series):
     ax.set_xlabel("in brackets: share of the variance that the forest explains")
 
 
-def facts(rows, tables) -> list[str]:
+def facts(trials, tables) -> list[str]:
     table = by_stem(tables["importance"])
     if table.empty:
         return ["No architecture has trials enough for a forest."]
-    means, lot = table.mean(axis=1).drop(LOT), float(table.loc[LOT].max())
-    below = int((means <= lot).sum())
+    means, noise = table.mean(axis=1).drop(LOT), float(table.loc[LOT].max())
+    below = int((means <= noise).sum())
     top = and_list(f"{name} ({value:.2f})" for name, value in means.nlargest(3).items())
     return [
         f"What matters most, on average over the columns, is {top}.",
         (
             f"{below} of {len(means)} hyper-parameters matter no more than one that is drawn by lot"
-            f" (at most {lot:.2f})."
+            f" (at most {noise:.2f})."
         ),
     ]
 
@@ -206,11 +206,11 @@ Exhibit(
         " number that means nothing."
     ),
     section="App. A",
-    place=4,
+    position=4,
     select=capacity,
     trials="capacity task",
     experiment="fig1",
-    tables={"importance": lambda of: importance(of.rows)},
+    tables={"importance": lambda of: importance(of.trials)},
     draw=draw,
     alt="a table of hyper-parameters by architecture, coloured by how much each of them matters.",
     numbers=lambda tables: by_architecture(

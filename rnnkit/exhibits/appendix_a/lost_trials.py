@@ -11,7 +11,7 @@ from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
 from rnnkit.exhibits.section_4.hard_trials import hard_trials
 from rnnkit.exhibits.selection import random_sets
 from rnnkit.exhibits.statistics import wilson
-from rnnkit.exhibits.style import GREY, legend, line_key, log_ticks, new_figure, styled
+from rnnkit.exhibits.style import GREY, house_style, legend, line_key, log_ticks, new_figure
 from rnnkit.wording import and_list
 
 FAR = 1.1  # times chance: a trial that ends above that has unlearned, or never left its start
@@ -28,21 +28,21 @@ def lost_shares(
     share with Wilson's 95 % interval, and the trials. `names` may hold stems: then it is the
     largest value of a trial.
     """
-    trials, rows = hard_trials(frame), []
+    trials, records = hard_trials(frame), []
     table = pd.DataFrame(trials.hparams.tolist(), index=trials.index)
-    ends = {"diverged": trials.loss.isna(), "above chance": trials.loss > FAR * trials.chance}
+    outcomes = {"diverged": trials.loss.isna(), "above chance": trials.loss > FAR * trials.chance}
     for name in names:
         columns = [column for column in table if name in (column, stem(column))]
         if not columns:
             continue
         x = table[columns].astype(float).max(axis=1).dropna()  # not every architecture has one
         quarter = np.minimum((rankdata(x, "ordinal") - 1) * BINS // len(x), BINS - 1)
-        for end, happened in ends.items():
+        for end, occurs in outcomes.items():
             for k in range(BINS):
-                inside = happened[x.index].to_numpy()[quarter == k]
+                inside = occurs[x.index].to_numpy()[quarter == k]
                 if len(inside):
                     low, high = wilson(int(inside.sum()), len(inside))
-                    rows.append(
+                    records.append(
                         (
                             end,
                             name,
@@ -55,7 +55,7 @@ def lost_shares(
                         )
                     )
     return pd.DataFrame(
-        rows,
+        records,
         columns=["end", "hyperparameter", "quarter", "value", "share", "low", "high", "trials"],
     )
 
@@ -71,7 +71,7 @@ NAMES = {
 }
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Share of trials that diverged, and that ended above chance, by quarters of three
     hyper-parameters.
@@ -81,12 +81,12 @@ def draw(frame: pd.DataFrame):
     axes = figure.subplots(1, len(NAMES), sharey=True)
     for ax, (name, title) in zip(axes, NAMES.items()):
         for end, (_, color, marker, line) in ENDS.items():
-            part = table[(table.hyperparameter == name) & (table.end == end)]
-            ends = 100 * np.array([part.share - part.low, part.high - part.share]).clip(0)
+            subset = table[(table.hyperparameter == name) & (table.end == end)]
+            errors = 100 * np.array([subset.share - subset.low, subset.high - subset.share]).clip(0)
             ax.errorbar(
-                part.value,
-                100 * part.share,
-                ends,
+                subset.value,
+                100 * subset.share,
+                errors,
                 color=color,
                 marker=marker,
                 linestyle=line,
@@ -108,21 +108,21 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def facts(rows, tables) -> list[str]:
-    table, said = tables["lost"], []
-    for end, part in table.groupby("end", sort=False):
-        ranges = part.groupby("hyperparameter").share.agg(lambda share: share.max() - share.min())
+def facts(trials, tables) -> list[str]:
+    table, sentences = tables["lost"], []
+    for end, group in table.groupby("end", sort=False):
+        ranges = group.groupby("hyperparameter").share.agg(lambda share: share.max() - share.min())
         if not len(ranges):
             continue
         name = ranges.idxmax()
-        quarters = part[part.hyperparameter == name].sort_values("quarter")
+        quarters = group[group.hyperparameter == name].sort_values("quarter")
         total = (quarters.share * quarters.trials).sum() / quarters.trials.sum()
-        told = f"{end[0].upper() + end[1:]}: {100 * total:.0f} % of all."
+        sentence = f"{end[0].upper() + end[1:]}: {100 * total:.0f} % of all."
         if total:
             shares = and_list(f"{100 * share:.0f} %" for share in quarters.share)
-            told += f" It depends most on {name}, by quarters from low to high: {shares}."
-        said.append(told)
-    return said or [NOTHING_TO_SEE]
+            sentence += f" It depends most on {name}, by quarters from low to high: {shares}."
+        sentences.append(sentence)
+    return sentences or [NOTHING_TO_SEE]
 
 
 Exhibit(
@@ -134,11 +134,11 @@ Exhibit(
         " together; Wilson's 95 % interval."
     ),
     section="App. A",
-    place=5,
+    position=5,
     select=random_sets,
     trials="parentheses task with random sets",
     experiment="fig5",
-    tables={"lost": lambda of: lost_shares(of.rows)},
+    tables={"lost": lambda of: lost_shares(of.trials)},
     draw=draw,
     alt=(
         "share of trials that diverged, and that ended above chance, against learning rate,"
@@ -147,8 +147,8 @@ Exhibit(
     numbers=lambda tables: (
         "Largest share of a quarter: "
         + ", ".join(
-            f"{end} {100 * part.share.max():.0f} %"
-            for end, part in tables["lost"].groupby("end", sort=False)
+            f"{end} {100 * group.share.max():.0f} %"
+            for end, group in tables["lost"].groupby("end", sort=False)
         )
         + "."
     ),

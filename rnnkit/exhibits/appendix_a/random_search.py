@@ -14,7 +14,7 @@ from rnnkit.exhibits.best_trials import in_order, per_trial
 from rnnkit.exhibits.captions import by_architecture, write_budget
 from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.statistics import bootstrap
-from rnnkit.exhibits.style import GREY, legend, line_key, new_figure, style_of, styled
+from rnnkit.exhibits.style import GREY, house_style, legend, line_key, new_figure, style_of
 from rnnkit.wording import and_list, count, label_of
 
 
@@ -22,13 +22,16 @@ def twins(frame: pd.DataFrame) -> pd.DataFrame:
     """Capacity trials of studies that both the Gaussian process and random search were given; their
     keys differ in the tuner alone.
     """
-    rows = frame[(frame.task_type == "per_cap") & frame.tuner.isin(["gp", "random"])]
+    trials = frame[(frame.task_type == "per_cap") & frame.tuner.isin(["gp", "random"])]
     study = pd.Series(
-        [key.replace(f"/{tuner}/seed=", "/*/seed=") for key, tuner in zip(rows.study, rows.tuner)],
-        rows.index,
+        [
+            key.replace(f"/{tuner}/seed=", "/*/seed=")
+            for key, tuner in zip(trials.study, trials.tuner)
+        ],
+        trials.index,
         dtype=object,
     )
-    return rows[rows.tuner.groupby(study).transform("nunique") == 2]
+    return trials[trials.tuner.groupby(study).transform("nunique") == 2]
 
 
 WINDOW = 16  # trials over which a typical trial is taken: a round of the tuner
@@ -48,13 +51,13 @@ def typical_trials(frame: pd.DataFrame) -> pd.DataFrame:
     trial stored nothing.
     """
     trials = per_trial(frame).assign(bits_per_param=lambda f: f.bits_per_param.fillna(0.0))
-    rows = []
-    for (architecture, tuner), part in trials.groupby(["architecture", "tuner"], sort=False):
-        for start in range(0, int(part.hyper_iter.max()) + 1, WINDOW):
-            inside = part.bits_per_param[
-                (part.hyper_iter >= start) & (part.hyper_iter < start + WINDOW)
+    records = []
+    for (architecture, tuner), group in trials.groupby(["architecture", "tuner"], sort=False):
+        for start in range(0, int(group.hyper_iter.max()) + 1, WINDOW):
+            inside = group.bits_per_param[
+                (group.hyper_iter >= start) & (group.hyper_iter < start + WINDOW)
             ]
-            rows.append(
+            records.append(
                 (
                     architecture,
                     tuner,
@@ -64,7 +67,7 @@ def typical_trials(frame: pd.DataFrame) -> pd.DataFrame:
                 )
             )
     return pd.DataFrame(
-        rows, columns=["architecture", "tuner", "trial", "median", "low", "high", "trials"]
+        records, columns=["architecture", "tuner", "trial", "median", "low", "high", "trials"]
     )
 
 
@@ -74,22 +77,22 @@ def race(frame: pd.DataFrame) -> pd.DataFrame:
     % interval over seeds; `match`, trials after which the process's median is at least where random
     search ends (NaN if never).
     """
-    rows, curves = [], search_curves(frame)
-    ends = (
+    records, curves = [], search_curves(frame)
+    final_bits = (
         best_so_far(frame)
         .groupby(["architecture", "tuner", "seed"], sort=False)
         .best.max()
         .fillna(0.0)
     )
     for architecture in in_order(frame.architecture):
-        pairs = ends[architecture].unstack("tuner")[["gp", "random"]].dropna().to_numpy()
+        pairs = final_bits[architecture].unstack("tuner")[["gp", "random"]].dropna().to_numpy()
         gp, random = np.median(pairs, 0)
         low, high = bootstrap(
             pairs, lambda draw: np.median(draw[..., 0], -1) / np.median(draw[..., 1], -1)
         )
         curve = curves[(curves.architecture == architecture) & (curves.tuner == "gp")]
-        there = curve.trial[curve["median"] >= random]
-        rows.append(
+        matching = curve.trial[curve["median"] >= random]
+        records.append(
             (
                 architecture,
                 len(pairs),
@@ -99,11 +102,11 @@ def race(frame: pd.DataFrame) -> pd.DataFrame:
                 gp / random if random else math.nan,
                 low,
                 high,
-                int(there.min()) if len(there) else math.nan,
+                int(matching.min()) if len(matching) else math.nan,
             )
         )
     return SmallTable(
-        rows,
+        records,
         columns=[
             "architecture",
             "seeds",
@@ -122,7 +125,7 @@ TUNERS = {"gp": ("Gaussian process", "-"), "random": ("random search", (0, (4, 2
 BAND = "left: least to most of the seeds; right: middle half of the trials"
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Best so far, and what a typical trial is worth, of the Gaussian process and of random search
     on the same study; a row a cell.
@@ -164,12 +167,12 @@ def _draw_tuners(ax, table: pd.DataFrame, color, steps: bool):
     """
     form = {"step": "post"} if steps else {}
     for tuner, (_, line) in TUNERS.items():
-        shade, part = color if tuner == "gp" else GREY, table[table.tuner == tuner]
+        shade, subset = color if tuner == "gp" else GREY, table[table.tuner == tuner]
         ax.fill_between(
-            part.trial, part.low, part.high, color=shade, alpha=0.15, linewidth=0, **form
+            subset.trial, subset.low, subset.high, color=shade, alpha=0.15, linewidth=0, **form
         )
         drawstyle = "steps-post" if steps else "default"
-        ax.plot(part.trial, part["median"], color=shade, linestyle=line, drawstyle=drawstyle)
+        ax.plot(subset.trial, subset["median"], color=shade, linestyle=line, drawstyle=drawstyle)
 
 
 TUNER_NAMES = {
@@ -179,31 +182,31 @@ TUNER_NAMES = {
 }
 
 
-def facts(rows, tables) -> list[str]:
-    said = []
-    for row in race(rows).itertuples():
+def facts(trials, tables) -> list[str]:
+    sentences = []
+    for row in race(trials).itertuples():
         times = (
             f"{row.ratio:.2f} times as many, between {row.low:.2f} and {row.high:.2f}"
             if row.random and row.gp
             else "no ratio to take"
         )
-        said.append(
+        sentences.append(
             f"After {count(row.trials, 'trial')} the Gaussian process has {row.gp:.2f} bits per"
             f" parameter and random search {row.random:.2f}, in the median of"
             f" {count(row.seeds, 'seed')}: {times}."
         )
-        there = (
+        arrival = (
             f"was there after {row.match:.0f} trials"
             if row.match == row.match
             else "never came there"
         )
-        said.append(f"Where random search ends, the Gaussian process {there}.")
+        sentences.append(f"Where random search ends, the Gaussian process {arrival}.")
     typical = tables["tuner_typical"]
     last = typical[typical.trial == typical.trial.max()].groupby("tuner")["median"].mean()
     bits = and_list(
         f"{last[tuner]:.2f} ({name})" for tuner, name in TUNER_NAMES.items() if tuner in last
     )
-    return [*said, f"In the last round a typical trial stores {bits} bits per parameter."]
+    return [*sentences, f"In the last round a typical trial stores {bits} bits per parameter."]
 
 
 Exhibit(
@@ -215,12 +218,12 @@ Exhibit(
         " all seeds together."
     ),
     section="App. A",
-    place=3,
+    position=3,
     select=twins,
     trials="capacity task under both tuners",
     tables={
-        "tuner": lambda of: search_curves(of.rows),
-        "tuner_typical": lambda of: typical_trials(of.rows),
+        "tuner": lambda of: search_curves(of.trials),
+        "tuner_typical": lambda of: typical_trials(of.trials),
     },
     draw=draw,
     alt=(
@@ -230,9 +233,9 @@ Exhibit(
     numbers=lambda tables: " ".join(
         by_architecture(
             f"Most bits per parameter, median of seeds, {title}",
-            part.groupby("architecture")["median"].max(),
+            group.groupby("architecture")["median"].max(),
         )
-        for title, part in zip(
+        for title, group in zip(
             ("Gaussian process", "random search"),
             (tables["tuner"].query(f"tuner == '{t}'") for t in ("gp", "random")),
         )

@@ -25,7 +25,7 @@ from rnnkit.exhibits.base import Exhibit, points
 from rnnkit.exhibits.best_trials import BEST, bits_per_param, stored_bits
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import NOTHING_TO_SEE, network_name, numbers_of, write_budget
-from rnnkit.exhibits.convergence import Settled, finished, settled, trials_of
+from rnnkit.exhibits.convergence import SearchEnd, networks_at_their_end, search_end, trials_of
 from rnnkit.exhibits.finding import (
     ABOUT,
     FAILS,
@@ -39,21 +39,21 @@ from rnnkit.exhibits.finding import (
     lacking,
     mean,
     of_the_paper,
+    pairs_verdict,
     shared,
-    told_apart,
     too_few,
-    untrained,
+    training_doubt,
 )
 from rnnkit.exhibits.judge import ALWAYS, NEVER, Limit, Measured, Rule, above, below
 from rnnkit.exhibits.overlays import authors_sizes, overlay
 from rnnkit.exhibits.selection import LONGER, capacity, is_pinned
 from rnnkit.exhibits.statistics import (
-    apart,
     bootstrap,
     kendall,
-    paired,
-    relabelled,
+    p_of_differing_columns,
+    paired_test,
     share_beyond,
+    shuffle_labels,
     slope_loglog,
     spread_of_means,
     student,
@@ -67,13 +67,13 @@ from rnnkit.exhibits.style import (
     curves,
     depth_keys,
     half_search_key,
+    house_style,
     legend_panel,
     letter,
     line_key,
     log_ticks,
     new_figure,
     parameters_axis,
-    styled,
     write_at_right,
     write_note,
     write_values,
@@ -90,7 +90,7 @@ def multipliers(points: pd.DataFrame, shared: bool = True) -> pd.DataFrame:
     shared=False it is the mean over all that each has, as in the paper: that holds +RNN's depths 2
     and 4 against depths 1, 2 and 4 of the others, and has no interval.
     """
-    table, rows = bits_per_param(points), []
+    table, records = bits_per_param(points), []
     for y, x in itertools.product(table.columns, repeat=2):
         if shared:
             pair = table[[x]].assign(other=table[y]).dropna().to_numpy()
@@ -103,16 +103,16 @@ def multipliers(points: pd.DataFrame, shared: bool = True) -> pd.DataFrame:
                 math.nan,
                 math.nan,
             )
-        rows.append(
+        records.append(
             {"x": x, "y": y, "multiplier": ratio, "low": low, "high": high, "cells": len(pair)}
         )
-    return pd.DataFrame(rows, columns=["x", "y", "multiplier", "low", "high", "cells"])
+    return pd.DataFrame(records, columns=["x", "y", "multiplier", "low", "high", "cells"])
 
 
 FIVE_BITS_LABEL = f"paper: {paper.BITS_PER_PARAMETER:g}"
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Figure 1: (a-d) stored bits, (e-h) bits per parameter, all depths and then 1, 2 and 4, (i)
     multipliers. ValueError without trials.
@@ -126,11 +126,11 @@ def draw(frame: pd.DataFrame):
     limits = _limits(best)
     for ax in axes[-1]:
         parameters_axis(ax, limits.sizes, "parameters, P", best.num_params.min())
-    for place, (row, depth) in enumerate(zip(axes, depths)):
-        part = best if depth is None else best[best.n_layers == depth]
+    for index, (row, depth) in enumerate(zip(axes, depths)):
+        subset = best if depth is None else best[best.n_layers == depth]
         for ax, y, letters in zip(row, limits.ys, ("abcd", "efgh")):
-            letter(ax, letters[place], "all depths" if depth is None else layers(depth))
-            _capacity_panel(ax, part, y, limits, _why_empty(part, depth))
+            letter(ax, letters[index], "all depths" if depth is None else layers(depth))
+            _capacity_panel(ax, subset, y, limits, _why_empty(subset, depth))
     authors_key = [
         overlay(dict(zip(depths, column)), "fig1", "per_cap", y)
         for column, y in zip(axes.T, limits.ys)
@@ -169,12 +169,12 @@ def _limits(best: pd.DataFrame) -> Limits:
     )
 
 
-def _why_empty(part: pd.DataFrame, depth) -> str:
+def _why_empty(subset: pd.DataFrame, depth) -> str:
     """Why a panel has no curve."""
-    return "no bits stored" if len(part) else f"depth {depth}: not trained\nat this scale"
+    return "no bits stored" if len(subset) else f"depth {depth}: not trained\nat this scale"
 
 
-def _capacity_panel(ax, part: pd.DataFrame, y: str, limits: Limits, reason: str):
+def _capacity_panel(ax, subset: pd.DataFrame, y: str, limits: Limits, reason: str):
     """Best trials against parameters, beside the paper's 5 bits per parameter and its band."""
     xs = np.array(ax.get_xlim())
     scale = xs if y == "bits" else np.ones(2)
@@ -195,8 +195,8 @@ def _capacity_panel(ax, part: pd.DataFrame, y: str, limits: Limits, reason: str)
         ax.set_ylabel("bits per parameter")
         ax.yaxis.set_major_locator(MultipleLocator(1))
         write_at_right(ax, paper.BITS_PER_PARAMETER, FIVE_BITS_LABEL)
-    if (part.bits > 0).any():
-        curves(ax, part, y)
+    if (subset.bits > 0).any():
+        curves(ax, subset, y)
     else:
         write_note(ax, reason, 0.62, 0.17)
 
@@ -246,18 +246,18 @@ def _multiplier_table(ax, table: pd.DataFrame):
     ax.set(xlabel="needs so many times the parameters ...", ylabel="... to store as much as")
 
 
-def facts(rows, tables) -> list[str]:
+def facts(trials, tables) -> list[str]:
     """The network that stores most, and the order of the architectures at the largest size."""
     best = tables["fig1"].dropna(subset="bits_per_param")
     if best.empty:
         return [NOTHING_TO_SEE]
     top = best.loc[best.bits_per_param.idxmax()]
-    said = (
+    sentence = (
         f"The most bits per parameter are {top.bits_per_param:.2f}, of {network_name(top)}, which stores"
         f" {top.bits:,.0f} bits in all."
     )
     return [
-        f"{said} Half of its search would have found {top.bits_per_param_low:.2f}.",
+        f"{sentence} Half of its search would have found {top.bits_per_param_low:.2f}.",
         *order_at_largest(best),
     ]
 
@@ -269,24 +269,24 @@ def order_at_largest(best: pd.DataFrame) -> list[str]:
     table = bits_per_param(best)
     if table.empty:
         return ["No network stored more than a coin would."]
-    largest, said = table.index.get_level_values("max_params").max(), []
+    largest, sentences = table.index.get_level_values("max_params").max(), []
     for depth, bits in table.xs(largest, level="max_params").iterrows():
         order = numbers_of(bits.dropna().sort_values(ascending=False, kind="stable"))
-        said.append(
+        sentences.append(
             f"With {layers(depth)} and up to {largest:,} parameters the order is {order} bits per"
             " parameter."
         )
-    return said
+    return sentences
 
 
-def linear_in_parameters(rows, points, spent: Budget) -> Measured:
+def linear_in_parameters(trials, points, spent: Budget) -> Measured:
     """C01: the slope of log bits on log parameters, without longer trainings that some sizes alone
     have: they would bend the line.
 
     A large network can do what a small one does, so bits that do not rise with parameters show a
     poor search, and refute nothing.
     """
-    rows, points = _alike(rows, points)
+    trials, points = _alike(trials, points)
     slope, low, high = slope_loglog(
         points.num_params, points.bits, points.architecture + points.n_layers.astype(str)
     )
@@ -301,61 +301,61 @@ def linear_in_parameters(rows, points, spent: Budget) -> Measured:
             f"{count(len(sizes), 'size')} of {span} parameters, and it takes three, the largest five"
             " times the smallest"
         ),
-        doubt=untrained(points) or ("too few networks stored bits" if math.isnan(low) else ""),
+        doubt=training_doubt(points) or ("too few networks stored bits" if math.isnan(low) else ""),
         if_holds=f"near 1 over {len(sizes)} sizes of {span} parameters",
         if_fails=f"the interval excludes 1 over {span} parameters",
         if_open=f"the interval is wider than 1 +- {SURE}" if low <= 1 <= high else poor,
-        search=rows,
+        search=trials,
     )
 
 
-def _alike(rows, points):
+def _alike(trials, points):
     """Without the longer trainings that start from the best, where not every size has them: the
     trials and their best ones.
     """
-    longer = rows.tuner == LONGER
-    if rows.max_params[longer].nunique() == rows.max_params.nunique() or not longer.any():
-        return rows, points
-    return rows[~longer], stored_bits(rows[~longer])
+    longer = trials.tuner == LONGER
+    if trials.max_params[longer].nunique() == trials.max_params.nunique() or not longer.any():
+        return trials, points
+    return trials[~longer], stored_bits(trials[~longer])
 
 
-def five_bits(rows, points, spent: Budget) -> Measured:
+def five_bits(trials, points, spent: Budget) -> Measured:
     """C02: the mean over architectures and depths, at the sizes whose searches have come to their
     end.
 
     If there are none, the mean at the largest size is shown, as the lower bound that it is; it can
     only be too much.
     """
-    points, ends = of_the_paper(points).dropna(subset="bits"), _searches_by_size(rows)
-    done = [size for size, end in ends.items() if end.settled]
-    used = points[points.max_params.isin(done or list(ends)[-1:])]
-    level, (low, high) = mean(used.bits_per_param), student(used.bits_per_param)
-    sizes = and_list(f"{size:,}" for size in sorted(set(used.max_params)))
-    where = f"{count(len(used), 'network')} of {sizes} parameters"
-    open_search = ends[max(ends)].reason if ends else "no trial was feasible"
+    points, search_ends = of_the_paper(points).dropna(subset="bits"), _searches_by_size(trials)
+    ended_sizes = [size for size, end in search_ends.items() if end.reached]
+    networks = points[points.max_params.isin(ended_sizes or list(search_ends)[-1:])]
+    level, (low, high) = mean(networks.bits_per_param), student(networks.bits_per_param)
+    sizes = and_list(f"{size:,}" for size in sorted(set(networks.max_params)))
+    where = f"{count(len(networks), 'network')} of {sizes} parameters"
+    open_search = search_ends[max(search_ends)].reason if search_ends else "no trial was feasible"
     trained = ", all that are trained to their end; "
-    last = ends[done[-1]].reason if done else ""
+    last = search_ends[ended_sizes[-1]].reason if ended_sizes else ""
     too_much = low > (1 + ABOUT) * paper.BITS_PER_PARAMETER
     return Measured(
         level,
         low,
         high,
         where,
-        has={"sizes trained to their end": len(done)},
+        has={"sizes trained to their end": len(ended_sizes)},
         lacks=f"a lower bound, from {where}; no size is trained to its end: {open_search}",
-        doubt=untrained(used),
+        doubt=training_doubt(networks),
         if_holds=f"{trained}within a tenth of 5",
         if_fails=", more than a tenth above 5" if too_much else f"{trained}{last}",
         if_open=f"{trained}{last}; the interval does not tell",
     )
 
 
-def _searches_by_size(rows) -> dict[int, Settled]:
+def _searches_by_size(trials) -> dict[int, SearchEnd]:
     """Size -> whether the searches of its networks have come to their end, smallest first."""
-    return {size: settled(part) for size, part in of_the_paper(rows).groupby("max_params")}
+    return {size: search_end(group) for size, group in of_the_paper(trials).groupby("max_params")}
 
 
-def more_than_a_perceptron(rows, points, spent: Budget) -> Measured:
+def more_than_a_perceptron(trials, points, spent: Budget) -> Measured:
     """C02b, ours: the mean over all networks. What was found is a lower bound, so that the claim
     can hold, or stay open.
     """
@@ -370,34 +370,34 @@ def more_than_a_perceptron(rows, points, spent: Budget) -> Measured:
     )
 
 
-def three_to_six(rows, points, spent: Budget) -> Measured:
+def three_to_six(trials, points, spent: Budget) -> Measured:
     """C03: bits per parameter of every network; the interval shown is the least and the most.
 
     A network that stores fewer than three refutes it if its own search has come to its end, however
     the searches for the others stand.
     """
     points = of_the_paper(points).dropna(subset="bits_per_param")
-    values, absent = points.bits_per_param, lacking(rows)
+    values, absent = points.bits_per_param, lacking(trials)
     low, high = values.min(), values.max()
     (least, most), short = paper.BAND, points[values < paper.BAND[0]]
     too_much = f"the best study stores {high:.2f}, more than {most:g}"
     too_few = f"{len(short)} of {len(values)} networks found fewer than {least:g}"
-    ended = finished(trials_of(rows, short))
-    if len(ended):
-        too_few += f", {len(ended)} of them in searches that have come to their end"
+    ended_searches = networks_at_their_end(trials_of(trials, short))
+    if len(ended_searches):
+        too_few += f", {len(ended_searches)} of them in searches that have come to their end"
     return Measured(
         mean(values),
         low,
         high,
-        doubt=untrained(points),
+        doubt=training_doubt(points),
         if_holds=f"all {len(values)} networks lie between",
         if_fails=too_much if high > most else too_few,
         partial=f"all {len(values)} networks lie between, but {absent}" if absent else "",
-        search=trials_of(rows, ended if len(ended) else short),
+        search=trials_of(trials, ended_searches if len(ended_searches) else short),
     )
 
 
-def irnn_lowest(rows, points, spent: Budget) -> Measured:
+def irnn_lowest(trials, points, spent: Budget) -> Measured:
     """C08: the IRNN's bits per parameter against those of every other architecture (pairs over
     sizes and depths, Holm's correction), and its most.
     """
@@ -406,43 +406,46 @@ def irnn_lowest(rows, points, spent: Budget) -> Measured:
         return Measured(lacks="no IRNN stored bits")
     best = irnn.loc[irnn.bits_per_param.idxmax()]
     table, left_out = shared(bits_per_param(points), paper.ARCHITECTURES)
-    others = [a for a in table.columns if a != "irnn"]
+    competitors = [a for a in table.columns if a != "irnn"]
     most = best.bits_per_param
-    shown = Measured(
+    measurement = Measured(
         most,
         best.bits_per_param_low,
         most,
-        has={"sizes and depths": len(table), "irnn": "irnn" in table, "others": len(others)},
+        has={"sizes and depths": len(table), "irnn": "irnn" in table, "others": len(competitors)},
         lacks=too_few(table),
-        doubt=untrained(points),
+        doubt=training_doubt(points),
     )
-    if "irnn" not in table or not others:
-        return shown
+    if "irnn" not in table or not competitors:
+        return measurement
     logs = np.log(table)
-    order, words = told_apart(
-        [Pair("irnn", other, *paired(logs.irnn, logs[other])) for other in others]
+    order, phrase = pairs_verdict(
+        [
+            Pair("irnn", competitor, *paired_test(logs.irnn, logs[competitor]))
+            for competitor in competitors
+        ]
     )
     means = table.mean().sort_values()
-    each = ", ".join(f"{label_of(a)} {value:.2f}" for a, value in means.items())
-    rank = f"{each}{left_out}; lower than each other: {words}"
+    means_text = ", ".join(f"{label_of(a)} {value:.2f}" for a, value in means.items())
+    rank = f"{means_text}{left_out}; lower than each other: {phrase}"
     near, lowest = abs(most / paper.RELU_BITS - 1) <= ABOUT, order == HOLDS
     reason = f"the IRNN is the lowest ({rank}), {'' if near else 'not '}within a tenth of 3.5"
     return replace(
-        shown,
+        measurement,
         more={"order": order, "near": near},
         if_holds=reason,
         if_fails=reason if lowest else rank,
         if_open=rank,
-        search=rows[rows.architecture == "irnn"] if lowest else rows,
+        search=trials[trials.architecture == "irnn"] if lowest else trials,
         # no longer search would make it fewer
         sure=lowest and most > paper.RELU_BITS * (1 + ABOUT),
     )
 
 
-def dimensions(rows, points, spent: Budget) -> Measured:
+def dimensions(trials, points, spent: Budget) -> Measured:
     """G03: the number of tuned hyper-parameters of each architecture, from the trials themselves."""
-    rows = rows[~is_pinned(rows) & rows.architecture.isin(paper.ARCHITECTURES)]
-    counts = rows.hparams.map(len).groupby(rows.architecture, sort=False).max()
+    trials = trials[~is_pinned(trials) & trials.architecture.isin(paper.ARCHITECTURES)]
+    counts = trials.hparams.map(len).groupby(trials.architecture, sort=False).max()
     if counts.empty:
         return Measured(lacks="none of the paper's architectures is here")
     missing = [label_of(a) for a in paper.ARCHITECTURES if a not in counts]
@@ -459,31 +462,31 @@ NEIGHBOURS = 0.79  # Kendall's tau with one neighbouring pair of five swapped is
 AGREEMENT = 0.5  # mean tau between depths
 
 
-def small_spread(rows, points, spent: Budget) -> Measured:
+def small_spread(trials, points, spent: Budget) -> Measured:
     """C04: the highest over the lowest architecture, IRNN aside: a ratio of geometric means over
     sizes and depths.
     """
     table, left_out = shared(bits_per_param(points), paper.ORDER)
     ratio, low, high = (math.exp(value) for value in spread_of_means(np.log(table)))
-    shown = Measured(
+    measurement = Measured(
         ratio,
         low,
         high,
         has={"sizes and depths": len(table), "architectures": table.shape[1]},
         lacks=too_few(table),
-        doubt=untrained(points),
+        doubt=training_doubt(points),
     )
     if not table.size:
-        return shown
+        return measurement
     means = np.exp(np.log(table).mean())
-    words = (
+    summary = (
         f"{label_of(means.idxmax())} {means.max():.2f}, {label_of(means.idxmin())}"
         f" {means.min():.2f} bits per parameter{left_out}; small is up to {SMALL_SPREAD}"
     )
-    return replace(shown, words=words)
+    return replace(measurement, summary=summary)
 
 
-def multiplier_table(rows, points, spent: Budget) -> Measured:
+def multiplier_table(trials, points, spent: Budget) -> Measured:
     """C05: the largest multiplier. The paper prints no number to hold it against, so there is no
     verdict, and it is not counted.
     """
@@ -492,7 +495,7 @@ def multiplier_table(rows, points, spent: Budget) -> Measured:
         table.x.isin(paper.ARCHITECTURES) & table.y.isin(paper.ARCHITECTURES) & (table.x != table.y)
     ].dropna(subset="multiplier")
     if table.empty:
-        return Measured(words="fewer than two architectures share a size and depth")
+        return Measured(summary="fewer than two architectures share a size and depth")
     top = table.loc[table.multiplier.idxmax()]
     return Measured(
         top.multiplier,
@@ -503,7 +506,7 @@ def multiplier_table(rows, points, spent: Budget) -> Measured:
     )
 
 
-def ranking(rows, points, spent: Budget) -> Measured:
+def ranking(trials, points, spent: Budget) -> Measured:
     """C06: Kendall's tau between our means and the paper's order; the interval is of the mean tau
     over sizes and depths. `chance` is how often labels dealt out anew within each size and depth
     differ as much.
@@ -516,7 +519,7 @@ def ranking(rows, points, spent: Budget) -> Measured:
     ours = " > ".join(
         f"{label_of(a)} {v:.2f}" for a, v in table.mean().sort_values(ascending=False).items()
     )
-    chance = apart(table) if high < NEIGHBOURS else math.nan
+    chance = p_of_differing_columns(table) if high < NEIGHBOURS else math.nan
     return Measured(
         tau,
         low,
@@ -524,14 +527,14 @@ def ranking(rows, points, spent: Budget) -> Measured:
         f"{ours}, {count(len(table), 'size and depth', 'sizes and depths')}",
         has={"sizes and depths": len(table), "architectures": table.shape[1]},
         lacks=f"{ours}{left_out}, and it takes all five at {MIN_CELLS} sizes and depths",
-        doubt=untrained(points),
+        doubt=training_doubt(points),
         more={"chance": chance},
         if_fails=f"; labels dealt out anew give as much in {chance:.2g} of cases",
         if_open="; the order changes from size to size",
     )
 
 
-def gates_cost(rows, points, spent: Budget) -> Measured:
+def gates_cost(trials, points, spent: Budget) -> Measured:
     """C07: the slope of bits per parameter on the number of gates within sizes and depths, IRNN
     aside; its interval is of the slopes of each size and depth that has three numbers of gates.
     """
@@ -548,19 +551,19 @@ def gates_cost(rows, points, spent: Budget) -> Measured:
         return float(np.nansum(x * y) / squares) if squares else math.nan
 
     values = table.to_numpy()
-    each = [slope(row) for row in values if len(set(gates[~np.isnan(row)])) >= 3]
-    places = count(len(each), "size and depth", "sizes and depths")
+    slopes = [slope(row) for row in values if len(set(gates[~np.isnan(row)])) >= 3]
+    places = count(len(slopes), "size and depth", "sizes and depths")
     return Measured(
         slope(values),
-        *student(each),
+        *student(slopes),
         f"over {places} with three numbers of gates or more",
-        has={"sizes and depths": len(each)},
+        has={"sizes and depths": len(slopes)},
         lacks=too_few(table),
-        doubt=untrained(points),
+        doubt=training_doubt(points),
     )
 
 
-def depths_agree(rows, points, spent: Budget) -> Measured:
+def depths_agree(trials, points, spent: Budget) -> Measured:
     """C13: the mean tau between the depths' means; its interval is over sizes. `chance` is how often
     labels dealt out anew within each size and depth agree as much, and `differ` at how many depths
     the architectures differ at all: else it is noise that disagrees.
@@ -569,31 +572,33 @@ def depths_agree(rows, points, spent: Budget) -> Measured:
     if len(depths) < 2 or len(names) < 3 or not len(values):
         few = f"{count(len(depths), 'depth')}, and it takes two with three architectures in common"
         return Measured(lacks=few)
-    shown = Measured(
+    measurement = Measured(
         float(_agreement(values.mean(0))),
         *student([_agreement(size) for size in values], -1, 1),
         f"depths {and_list(depths)}, {len(names)} architectures, {count(len(values), 'size')}",
         has={"sizes": len(values)},
-        doubt=untrained(points),
+        doubt=training_doubt(points),
     )
-    shown = replace(shown, lacks=f"{shown.words}, and it takes {MIN_CELLS} sizes")
-    if len(values) < MIN_CELLS or shown.doubt:
-        return shown
+    measurement = replace(
+        measurement, lacks=f"{measurement.summary}, and it takes {MIN_CELLS} sizes"
+    )
+    if len(values) < MIN_CELLS or measurement.doubt:
+        return measurement
     flat = values.reshape(-1, len(names))
     chance = share_beyond(
-        shown.value,
-        relabelled(flat, lambda draw: _agreement(draw.reshape(-1, *values.shape).mean(1))),
+        measurement.value,
+        shuffle_labels(flat, lambda draw: _agreement(draw.reshape(-1, *values.shape).mean(1))),
     )
     differ = [
         depth
-        for place, depth in enumerate(depths)
-        if apart(values[:, place]) <= SURELY / len(depths)
+        for index, depth in enumerate(depths)
+        if p_of_differing_columns(values[:, index]) <= SURELY / len(depths)
     ]
     where = f"at depth {and_list(differ)}" if differ else "at no depth"
     as_much = f"; labels dealt out anew agree as much in {chance:.2g} of cases"
     return replace(
-        shown,
-        words=f"{shown.words}; architectures differ {where}",
+        measurement,
+        summary=f"{measurement.summary}; architectures differ {where}",
         more={"chance": chance, "differ": len(differ)},
         if_holds=as_much,
         if_open=as_much,
@@ -718,10 +723,10 @@ Exhibit(
         " y-axis, by their means over the sizes and depths that both were trained at." + HALF_SEARCH
     ),
     section="2.1",
-    place=1,
+    position=1,
     select=capacity,
     trials="capacity task",
-    tables={"fig1": lambda of: stored_bits(of.rows), "fig1i": lambda of: multipliers(of["fig1"])},
+    tables={"fig1": lambda of: stored_bits(of.trials), "fig1i": lambda of: multipliers(of["fig1"])},
     columns={"fig1": BEST},
     draw=draw,
     panels=tuple("abcdefghi"),

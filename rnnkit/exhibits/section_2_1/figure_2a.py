@@ -12,7 +12,7 @@ from rnnkit.exhibits.base import Exhibit, points
 from rnnkit.exhibits.best_trials import BEST, POINT, per_trial, stored_bits
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import in_paper_order, numbers_of, write_budget
-from rnnkit.exhibits.finding import MIN_CELLS, MIN_TRIALS, mean, untrained
+from rnnkit.exhibits.finding import MIN_CELLS, MIN_TRIALS, mean, training_doubt
 from rnnkit.exhibits.judge import Measured, Rule, above
 from rnnkit.exhibits.section_2_1.figure_1 import FIVE_BITS_LABEL
 from rnnkit.exhibits.selection import five_steps, is_pinned, of_capacity, usual
@@ -23,12 +23,12 @@ from rnnkit.exhibits.style import (
     axis_top,
     curves,
     half_search_key,
+    house_style,
     legend,
     line_key,
     new_figure,
     parameters_axis,
     reference,
-    styled,
     write_note,
 )
 from rnnkit.paper import SEARCH_BUDGET
@@ -37,8 +37,8 @@ from rnnkit.wording import count
 
 def one_layer(frame: pd.DataFrame) -> pd.DataFrame:
     """The same with one layer, and with the nonlinearity pinned or not (Figure 2a)."""
-    rows = of_capacity(frame)
-    return five_steps(usual(rows[rows.n_layers == 1]))
+    trials = of_capacity(frame)
+    return five_steps(usual(trials[trials.n_layers == 1]))
 
 
 def by_nonlinearity(frame: pd.DataFrame) -> pd.DataFrame:
@@ -46,12 +46,12 @@ def by_nonlinearity(frame: pd.DataFrame) -> pd.DataFrame:
     to choose, "relu" for the best with ReLU of all studies (Figure 2a).
     """
     relu = frame[[hparams.get("nonlinearity") == "relu" for hparams in frame.hparams]]
-    pinned = is_pinned(frame)
-    free = frame[~pinned] if (~pinned).any() else frame
+    is_fixed = is_pinned(frame)
+    free = frame[~is_fixed] if (~is_fixed).any() else frame
     parts = [
-        stored_bits(part)[BEST].assign(nonlinearity=which)
-        for which, part in (("any", free), ("relu", relu))
-        if len(part)
+        stored_bits(subset)[BEST].assign(nonlinearity=which)
+        for which, subset in (("any", free), ("relu", relu))
+        if len(subset)
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -63,7 +63,7 @@ def relu_ratio(frame: pd.DataFrame, least: int = 1) -> pd.DataFrame:
     The nonlinearity with more trials is cut to the number of the other (`expected_best`), since
     more trials find more.
     """
-    trials, rows = per_trial(frame), []
+    trials, records = per_trial(frame), []
     trials["nonlinearity"] = [hparams.get("nonlinearity") for hparams in trials.hparams]
     for point, group in trials.groupby(POINT, sort=False):
         tanh, relu = (group.bits[group.nonlinearity == s].to_numpy() for s in ("tanh", "relu"))
@@ -71,7 +71,7 @@ def relu_ratio(frame: pd.DataFrame, least: int = 1) -> pd.DataFrame:
         if count >= least:
             best = [expected_best(bits, count) for bits in (tanh, relu)]
             ratio = best[0] / best[1] if min(best) > 0 else math.nan
-            rows.append(
+            records.append(
                 dict(zip(POINT, point))
                 | {
                     "trials": count,
@@ -80,18 +80,18 @@ def relu_ratio(frame: pd.DataFrame, least: int = 1) -> pd.DataFrame:
                     "ratio": ratio,
                 }
             )
-            rows[-1]["relu_bits_per_param"] = group.bits_per_param[
+            records[-1]["relu_bits_per_param"] = group.bits_per_param[
                 group.nonlinearity == "relu"
             ].max()
     return pd.DataFrame(
-        rows, columns=[*POINT, "trials", "tanh", "relu", "ratio", "relu_bits_per_param"]
+        records, columns=[*POINT, "trials", "tanh", "relu", "ratio", "relu_bits_per_param"]
     )
 
 
 RELU_LINE = (0, (3, 2))  # line of networks with ReLU alone
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Figure 2a: bits per parameter of 1-layer networks, nonlinearity left to the tuner (solid) and
     ReLU alone (dashed). ValueError without trials.
@@ -125,8 +125,8 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def facts(rows, tables) -> list[str]:
-    pairs = relu_ratio(rows).dropna(subset="ratio")
+def facts(trials, tables) -> list[str]:
+    pairs = relu_ratio(trials).dropna(subset="ratio")
     if pairs.empty:
         return ["No network was trained with both nonlinearities."]
     ratios = in_paper_order(np.exp(np.log(pairs.ratio).groupby(pairs.architecture).mean()))
@@ -142,13 +142,13 @@ def facts(rows, tables) -> list[str]:
     ]
 
 
-def relu_drop(rows, points, spent: Budget) -> Measured:
+def relu_drop(trials, points, spent: Budget) -> Measured:
     """C09: tanh over ReLU at an equal number of trials, paired over sizes and architectures."""
-    rows, least = rows[rows.architecture.isin(["rnn", "ugrnn"])], MIN_TRIALS // 2
-    pairs = relu_ratio(rows, least=least).dropna(subset="ratio")
+    trials, least = trials[trials.architecture.isin(["rnn", "ugrnn"])], MIN_TRIALS // 2
+    pairs = relu_ratio(trials, least=least).dropna(subset="ratio")
     few = f"{count(len(pairs), 'network')} tried both at least {least} times"
     low, high = student(np.log(pairs.ratio))
-    shown = Measured(
+    measurement = Measured(
         math.exp(mean(np.log(pairs.ratio))),
         math.exp(low),
         math.exp(high),
@@ -156,14 +156,14 @@ def relu_drop(rows, points, spent: Budget) -> Measured:
         lacks=f"{few}, and it takes {MIN_CELLS}",
     )
     if pairs.empty:
-        return shown
-    trials = f"{pairs.trials.min()}-{pairs.trials.max()} trials of each in {len(pairs)} networks"
+        return measurement
+    attempts = f"{pairs.trials.min()}-{pairs.trials.max()} trials of each in {len(pairs)} networks"
     most = pairs.relu_bits_per_param.max()
     return replace(
-        shown,
-        words=f"{trials}; ReLU reaches at most {most:.2f} bits per parameter",
-        doubt=untrained(points[points.architecture.isin(["rnn", "ugrnn"])]),
-        search=rows,
+        measurement,
+        summary=f"{attempts}; ReLU reaches at most {most:.2f} bits per parameter",
+        doubt=training_doubt(points[points.architecture.isin(["rnn", "ugrnn"])]),
+        search=trials,
     )
 
 
@@ -178,15 +178,18 @@ Exhibit(
         " nonlinearity (solid) and best of all trials with ReLU (dashed, open)." + HALF_SEARCH
     ),
     section="2.1",
-    place=6,
+    position=6,
     select=one_layer,
     trials="capacity task",
-    tables={"fig2a": lambda of: by_nonlinearity(of.rows), "_best": lambda of: stored_bits(of.rows)},
+    tables={
+        "fig2a": lambda of: by_nonlinearity(of.trials),
+        "_best": lambda of: stored_bits(of.trials),
+    },
     draw=draw,
     panels=("a",),
     alt="bits per parameter against parameters, with all nonlinearities and with ReLU alone.",
     facts=facts,
     claims={"C09": RELU_DROPS},
-    judged="_best",
+    claims_table="_best",
     budget=SEARCH_BUDGET,
 )

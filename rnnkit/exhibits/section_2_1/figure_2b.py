@@ -12,10 +12,10 @@ from rnnkit.exhibits.base import Exhibit, points
 from rnnkit.exhibits.best_trials import BEST, in_order, stored_bits
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
-from rnnkit.exhibits.finding import MIN_CELLS, SATURATED, mean, untrained
-from rnnkit.exhibits.judge import Measured, Rule, above, both
+from rnnkit.exhibits.finding import MIN_CELLS, SATURATED, mean, training_doubt
+from rnnkit.exhibits.judge import Measured, Rule, above, all_limits
 from rnnkit.exhibits.section_2_1.figure_1 import FIVE_BITS_LABEL
-from rnnkit.exhibits.selection import of_capacity, unpinned, usual
+from rnnkit.exhibits.selection import of_capacity, usual, without_pinned
 from rnnkit.exhibits.statistics import student
 from rnnkit.exhibits.style import (
     HALF_SEARCH,
@@ -23,10 +23,10 @@ from rnnkit.exhibits.style import (
     axis_top,
     curves,
     half_search_key,
+    house_style,
     legend,
     new_figure,
     reference,
-    styled,
     write_note,
 )
 from rnnkit.paper import SEARCH_BUDGET
@@ -37,12 +37,12 @@ def most_unrolled_size(frame: pd.DataFrame) -> pd.DataFrame:
     """The same with one layer, of the one size that was unrolled for most different lengths (Figure
     2b).
     """
-    rows = unpinned(of_capacity(frame))
-    rows = usual(rows[rows.n_layers == 1])
-    if not len(rows):
-        return rows
-    unrolls = rows.groupby("max_params").unroll.nunique()
-    return rows[rows.max_params == unrolls[unrolls == unrolls.max()].index.max()]
+    trials = without_pinned(of_capacity(frame))
+    trials = usual(trials[trials.n_layers == 1])
+    if not len(trials):
+        return trials
+    unrolls = trials.groupby("max_params").unroll.nunique()
+    return trials[trials.max_params == unrolls[unrolls == unrolls.max()].index.max()]
 
 
 def unroll_curve(points: pd.DataFrame) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def unroll_curve(points: pd.DataFrame) -> pd.DataFrame:
     return table.loc[in_order(table.index)]
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Figure 2b: bits per parameter of 1-layer networks against the time steps unrolled. ValueError
     without trials.
@@ -81,7 +81,7 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def facts(rows, tables) -> list[str]:
+def facts(trials, tables) -> list[str]:
     table = unroll_curve(tables["fig2b"])
     if table.empty:
         return [NOTHING_TO_SEE]
@@ -99,7 +99,7 @@ def facts(rows, tables) -> list[str]:
     ]
 
 
-def unrolling_helps(rows, points, spent: Budget) -> Measured:
+def unrolling_helps(trials, points, spent: Budget) -> Measured:
     """C10: bits at 5 steps over bits at 1. `bend` is how much more a doubling gains before 5 steps
     than `SATURATED` allows after.
     """
@@ -111,28 +111,28 @@ def unrolling_helps(rows, points, spent: Budget) -> Measured:
     gains = logs[paper.UNROLL] - logs[1]
     few = f"{count(len(logs), 'architecture')}, and it takes {MIN_CELLS}"
     ratio, (low, high) = float(2 ** mean(gains)), (2**end for end in student(gains))
-    shown = Measured(
+    measurement = Measured(
         ratio,
         low,
         high,
         has={"steps": last, "architectures": len(logs)},
         lacks=few if last >= 8 else f"unrolled to {last} steps, and saturation takes 8",
-        doubt=untrained(points[points.unroll >= paper.UNROLL]),
+        doubt=training_doubt(points[points.unroll >= paper.UNROLL]),
     )
     if last <= paper.UNROLL:
-        return shown
+        return measurement
     later = logs[last] - logs[paper.UNROLL]
     bend = SATURATED * gains / math.log2(paper.UNROLL) - later / math.log2(last / paper.UNROLL)
-    words = (
+    summary = (
         f"{ratio:.2f}-fold from 1 to 5 steps, {2 ** mean(later):.2f}-fold from 5 to {last},"
         f" {len(logs)} architectures at {size_range(spent.sizes)} parameters"
     )
-    return replace(shown, words=words, more={"bend": student(bend)})
+    return replace(measurement, summary=summary, more={"bend": student(bend)})
 
 
 UNROLLING_HELPS = Rule(
     unrolling_helps,
-    both(above(1), above(0, of="bend")),
+    all_limits(above(1), above(0, of="bend")),
     needs={"steps": 8, "architectures": MIN_CELLS},
 )
 
@@ -145,10 +145,10 @@ Exhibit(
         + HALF_SEARCH
     ),
     section="2.1",
-    place=7,
+    position=7,
     select=most_unrolled_size,
     trials="capacity task",
-    tables={"fig2b": lambda of: stored_bits(of.rows)},
+    tables={"fig2b": lambda of: stored_bits(of.trials)},
     columns={"fig2b": BEST},
     draw=draw,
     panels=("b",),

@@ -10,7 +10,7 @@ from rnnkit.exhibits.base import Exhibit, points
 from rnnkit.exhibits.best_trials import BEST, stored_bits
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import NOTHING_TO_SEE, network_name, write_budget
-from rnnkit.exhibits.finding import MIN_CELLS, SLIGHTLY, untrained
+from rnnkit.exhibits.finding import MIN_CELLS, SLIGHTLY, training_doubt
 from rnnkit.exhibits.judge import Measured, Rule, below
 from rnnkit.exhibits.selection import capacity
 from rnnkit.exhibits.statistics import around_the_median
@@ -20,17 +20,17 @@ from rnnkit.exhibits.style import (
     architecture_keys,
     curves,
     depth_keys,
+    house_style,
     legend,
     log_ticks,
     new_figure,
-    styled,
     write_note,
 )
 from rnnkit.paper import SEARCH_BUDGET
 from rnnkit.wording import count
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Figure App.1: dataset size of the best trial against its stored bits, with the line y = x.
     ValueError without trials.
@@ -46,9 +46,9 @@ def draw(frame: pd.DataFrame):
     )
     feasible = best[best.bits > 0]
     curves(ax, feasible, "samples", x="bits", lines=False)
-    ends = [feasible.bits.min() / 1.2, feasible.samples.max() * 1.2] if len(feasible) else [1, 10]
-    ax.plot(ends, ends, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
-    ax.set(xlim=ends, ylim=ends, aspect="equal")
+    limits = [feasible.bits.min() / 1.2, feasible.samples.max() * 1.2] if len(feasible) else [1, 10]
+    ax.plot(limits, limits, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+    ax.set(xlim=limits, ylim=limits, aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):
         log_ticks(axis)
     ax.annotate(
@@ -67,12 +67,12 @@ def draw(frame: pd.DataFrame):
         write_note(ax, "no bits stored", 0.3, 0.7)
     sns.despine(figure)
     keys = architecture_keys(best.architecture, lines=False) + depth_keys(best.n_layers.unique())
-    legend(figure, keys, columns=1, place="outside right center")
+    legend(figure, keys, columns=1, location="outside right center")
     write_budget(figure, "figapp1", frame)
     return figure
 
 
-def facts(rows, tables) -> list[str]:
+def facts(trials, tables) -> list[str]:
     table = tables["figapp1"].dropna(subset="bits")
     ratio = (table.samples / table.bits)[table.bits > 0]
     if ratio.empty:
@@ -90,10 +90,10 @@ def facts(rows, tables) -> list[str]:
     ]
 
 
-def best_dataset(rows, points, spent: Budget) -> Measured:
+def best_dataset(trials, points, spent: Budget) -> Measured:
     """C12: the median over studies of best dataset size over stored bits (it cannot be below 1)."""
-    stored = points[points.bits > 0]
-    ratios = (stored.samples / stored.bits).to_numpy()
+    networks = points[points.bits > 0]
+    ratios = (networks.samples / networks.bits).to_numpy()
     enough = len(ratios) >= MIN_CELLS
     return Measured(
         float(np.median(ratios)) if len(ratios) else math.nan,
@@ -101,7 +101,7 @@ def best_dataset(rows, points, spent: Budget) -> Measured:
         f"median of {len(ratios)} networks; slightly is up to {SLIGHTLY}",
         has={"networks": len(ratios)},
         lacks=f"{count(len(ratios), 'network')} stored bits, and it takes {MIN_CELLS}",
-        doubt=untrained(points),
+        doubt=training_doubt(points),
     )
 
 
@@ -116,10 +116,10 @@ Exhibit(
         " store more bits than there are labels (line y = x)."
     ),
     section="App. A",
-    place=14,
+    position=14,
     select=capacity,
     trials="capacity task",
-    tables={"figapp1": lambda of: stored_bits(of.rows)},
+    tables={"figapp1": lambda of: stored_bits(of.trials)},
     columns={"figapp1": BEST},
     draw=draw,
     alt="best dataset size against stored bits, beside the line y = x.",

@@ -7,15 +7,22 @@ from matplotlib.lines import Line2D
 from rnnkit.exhibits.base import Exhibit, points
 from rnnkit.exhibits.best_trials import per_trial
 from rnnkit.exhibits.captions import write_budget
-from rnnkit.exhibits.selection import five_steps, of_capacity, unpinned
-from rnnkit.exhibits.style import axis_top, legend, line_key, new_figure, sizes_in_colour, styled
+from rnnkit.exhibits.selection import five_steps, of_capacity, without_pinned
+from rnnkit.exhibits.style import (
+    axis_top,
+    house_style,
+    legend,
+    line_key,
+    new_figure,
+    sizes_in_colour,
+)
 from rnnkit.theory import coinciding
 from rnnkit.wording import and_list, label_of
 
 
 def any_inputs(frame: pd.DataFrame) -> pd.DataFrame:
     """The same with any number of inputs."""
-    return five_steps(unpinned(of_capacity(frame)))
+    return five_steps(without_pinned(of_capacity(frame)))
 
 
 def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
@@ -49,7 +56,7 @@ def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
     return best[columns].merge(counts, on=key)
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Bits per parameter against the number of inputs, a line for each size, a marker for each
     seed, units beside it. ValueError without trials.
@@ -57,7 +64,7 @@ def draw(frame: pd.DataFrame):
     best = points("inputs", frame)["inputs"]
     figure = new_figure(4.0)
     ax = figure.subplots()
-    keys = [_seeds_of_size(ax, *part) for part in sizes_in_colour(best)]
+    keys = [_seeds_of_size(ax, *group) for group in sizes_in_colour(best)]
     ticks = sorted(best.n_in.unique())
     ax.set_xticks(ticks)
     ax.set_xlim(ticks[0] - 2, ticks[-1] + 5)
@@ -107,10 +114,10 @@ def _bottom(values) -> float:
     return max(0.0, values.min() - max(0.5, values.max() - values.min()))
 
 
-def facts(rows, tables) -> list[str]:
-    table, said = tables["inputs"], []
-    for (architecture, size), part in table.groupby(["architecture", "max_params"], sort=True):
-        means = part.groupby("n_in").agg(
+def facts(trials, tables) -> list[str]:
+    table, sentences = tables["inputs"], []
+    for (architecture, size), group in table.groupby(["architecture", "max_params"], sort=True):
+        means = group.groupby("n_in").agg(
             bits=("bits_per_param", "mean"), units=("n_units", "first")
         )
         if len(means) > 1:  # where one number was trained, there is nothing to compare
@@ -118,14 +125,14 @@ def facts(rows, tables) -> list[str]:
                 f"{row.bits:.2f} with {n_in} inputs ({row.units:.0f} units)"
                 for n_in, row in means.iterrows()
             )
-            said.append(
+            sentences.append(
                 f"The {label_of(architecture)} of up to {size:,} parameters stores, in bits per"
                 f" parameter, {numbers}; most with {means.bits.idxmax()}."
             )
-    if not said:
+    if not sentences:
         return ["No network was trained with two numbers of inputs."]
     return [
-        *said,
+        *sentences,
         (
             f"Of the samples of these best trials a share of at most {table.coincide.max():.1g}"
             " coincides with an earlier one."
@@ -142,10 +149,10 @@ Exhibit(
         " samples coincide."
     ),
     section="2.1",
-    place=18,
+    position=18,
     select=any_inputs,
     trials="capacity task",
-    tables={"inputs": lambda of: by_inputs(of.rows)},
+    tables={"inputs": lambda of: by_inputs(of.trials)},
     draw=draw,
     alt="bits per parameter against the number of inputs, a line for each size.",
     facts=facts,

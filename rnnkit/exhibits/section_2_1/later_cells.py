@@ -18,11 +18,11 @@ from rnnkit.exhibits.style import (
     SMALL,
     half_search,
     half_search_key,
+    house_style,
     legend,
     letter,
     new_figure,
     style_of,
-    styled,
     write_note,
 )
 from rnnkit.wording import and_list, label_of, layers
@@ -30,7 +30,7 @@ from rnnkit.wording import and_list, label_of, layers
 FILLS = ("full", "none", "left", "top")  # of the marker, the largest size first
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Ours: bits per parameter of cells that the paper does not have beside its six, a panel for
     each depth. ValueError without trials.
@@ -40,8 +40,8 @@ def draw(frame: pd.DataFrame):
     figure = new_figure(1.5 + 0.32 * len(names))
     axes = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
     later = [a for a in names if a not in paper.ARCHITECTURES]
-    for ax, depth, place in zip(axes, depths, "abcdefgh"):
-        letter(ax, place, layers(depth))
+    for ax, depth, panel in zip(axes, depths, "abcdefgh"):
+        letter(ax, panel, layers(depth))
         best_by_size(ax, best[best.n_layers == depth], names, later)
     sns.despine(figure)
     legend(figure, size_keys(best.max_params))
@@ -49,25 +49,25 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def best_by_size(ax, best: pd.DataFrame, names, others):
+def best_by_size(ax, best: pd.DataFrame, names, highlights):
     """A row for each architecture: bits per parameter at each size, with its `half_search`.
     `others` stand out.
     """
     style, sizes = style_of(names), sorted(best.max_params.unique())
-    rows_of_names(ax, names, others)
-    known = best.dropna(subset="bits")
+    name_axis(ax, names, highlights)
+    feasible = best.dropna(subset="bits")
     middle = (len(sizes) - 1) / 2
-    rows = [
+    heights = [
         names.index(row.architecture) + 0.16 * (sizes.index(row.max_params) - middle)
-        for row in known.itertuples()
+        for row in feasible.itertuples()
     ]
-    known = known.assign(row=rows)
-    for (architecture, size), part in known.groupby(["architecture", "max_params"], sort=False):
+    feasible = feasible.assign(row=heights)
+    for (architecture, size), group in feasible.groupby(["architecture", "max_params"], sort=False):
         s, value = style[architecture], "bits_per_param"
-        half_search(ax, part, HALF[value], value, "row", s.color, rows=True)
+        half_search(ax, group, HALF[value], value, "row", s.color, horizontal=True)
         ax.plot(
-            part[value],
-            part.row,
+            group[value],
+            group.row,
             color=s.color,
             marker=s.marker,
             fillstyle=fill_of(size, sizes),
@@ -76,7 +76,7 @@ def best_by_size(ax, best: pd.DataFrame, names, others):
             zorder=3,
             markerfacecoloralt="white",
         )
-    note_missing(ax, names, known.architecture)
+    note_missing(ax, names, feasible.architecture)
     guides = {"perceptron: 2": paper.PERCEPTRON_BITS, "paper: 5": paper.BITS_PER_PARAMETER}
     for text, bits in guides.items():
         ax.axvline(bits, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
@@ -89,7 +89,7 @@ def best_by_size(ax, best: pd.DataFrame, names, others):
             fontsize=SMALL,
             va="center",
         )
-    most = known.bits_per_param.max() if len(known) else 0
+    most = feasible.bits_per_param.max() if len(feasible) else 0
     ax.set(xlabel="bits per parameter", xlim=(0, max(paper.BITS_PER_PARAMETER, most) + 0.9))
     if not (best.bits > 0).any():
         write_note(ax, "no bits stored")
@@ -110,12 +110,12 @@ def size_keys(max_params) -> list[Line2D]:
     return [*keys, half_search_key()]
 
 
-def rows_of_names(ax, names, others):
+def name_axis(ax, names, highlights):
     """One row for each architecture, from the top; `others` on a pale band."""
     ax.set_yticks(range(len(names)), [label_of(a) for a in names])
     ax.set_ylim(len(names) - 0.4, -1.1)
     ax.tick_params(axis="y", length=0)
-    for a in others:
+    for a in highlights:
         ax.axhspan(names.index(a) - 0.5, names.index(a) + 0.5, color=PALE, linewidth=0, zorder=0)
 
 
@@ -133,41 +133,41 @@ def note_missing(ax, names, present):
         )
 
 
-def facts(rows, tables) -> list[str]:
-    table, said = tables["more_cells"].dropna(subset="bits_per_param"), []
-    for depth, part in table.groupby("n_layers"):
-        part = (
-            part[part.max_params == part.max_params.max()]
+def facts(trials, tables) -> list[str]:
+    table, sentences = tables["more_cells"].dropna(subset="bits_per_param"), []
+    for depth, group in table.groupby("n_layers"):
+        group = (
+            group[group.max_params == group.max_params.max()]
             .set_index("architecture")
             .sort_values("bits_per_param", ascending=False)
         )
-        theirs, others = (
-            part[part.index.isin(paper.ARCHITECTURES)],
-            part[~part.index.isin(paper.ARCHITECTURES)],
+        theirs, later = (
+            group[group.index.isin(paper.ARCHITECTURES)],
+            group[~group.index.isin(paper.ARCHITECTURES)],
         )
-        size = int(part.max_params.iloc[0])
-        said.append(
+        size = int(group.max_params.iloc[0])
+        sentences.append(
             f"With {layers(depth)} and up to {size:,} parameters the order is"
-            f" {numbers_of(part.bits_per_param)} bits per parameter."
+            f" {numbers_of(group.bits_per_param)} bits per parameter."
         )
-        if len(theirs) and len(others):
+        if len(theirs) and len(later):
             top = theirs.iloc[0]
             ahead = [
-                label_of(a) for a in others.index[others.bits_per_param_low > top.bits_per_param]
+                label_of(a) for a in later.index[later.bits_per_param_low > top.bits_per_param]
             ]
             behind = [
-                label_of(a) for a in others.index[others.bits_per_param < top.bits_per_param_low]
+                label_of(a) for a in later.index[later.bits_per_param < top.bits_per_param_low]
             ]
             six = f"the best of the paper's six, the {label_of(theirs.index[0])}"
-            said[-1] += (
+            sentences[-1] += (
                 f" Ahead of {six}, with half of a search already:"
                 f" {and_list(ahead or ['none of the later cells'])}."
             )
-            said[-1] += (
+            sentences[-1] += (
                 " Behind what half of that one's search would have found:"
                 f" {and_list(behind or ['none of them'])}."
             )
-    return said or [NOTHING_TO_SEE]
+    return sentences or [NOTHING_TO_SEE]
 
 
 Exhibit(
@@ -178,10 +178,10 @@ Exhibit(
         " the same sizes and with the same search, (a) 1 layer, (b) 2 layers." + HALF_SEARCH
     ),
     section="2.1",
-    place=21,
+    position=21,
     select=capacity,
     trials="capacity task",
-    tables={"more_cells": lambda of: stored_bits(of.rows)},
+    tables={"more_cells": lambda of: stored_bits(of.trials)},
     columns={"more_cells": BEST},
     draw=draw,
     panels=("a", "b"),

@@ -12,18 +12,18 @@ from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
 from rnnkit.exhibits.finding import ABOUT, mean
 from rnnkit.exhibits.judge import Limit, Measured, Rule
-from rnnkit.exhibits.selection import unpinned
+from rnnkit.exhibits.selection import without_pinned
 from rnnkit.exhibits.statistics import student
 from rnnkit.exhibits.style import (
     DOTTED,
     GREY,
     axis_top,
+    house_style,
     legend,
     line_key,
     new_figure,
     reference,
     sizes_in_colour,
-    styled,
     write_note,
 )
 from rnnkit.paper import PERCEPTRON_BITS
@@ -32,7 +32,7 @@ from rnnkit.wording import and_list, count, size_range
 
 def linear_trials(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials of the linear model, which has neither layers nor time, on the capacity task."""
-    return unpinned(frame[(frame.task_type == "per_cap") & (frame.n_layers == 0)])
+    return without_pinned(frame[(frame.task_type == "per_cap") & (frame.n_layers == 0)])
 
 
 def loads(frame: pd.DataFrame) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def loads(frame: pd.DataFrame) -> pd.DataFrame:
     return trials[columns].reset_index(drop=True)
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Trials of the linear model: stored bits against labels, both per parameter, and the 2 bits of
     theory. ValueError without trials.
@@ -61,7 +61,7 @@ def draw(frame: pd.DataFrame):
     trials = points("calibration", frame)["calibration"]
     figure = new_figure(4.6)
     ax = figure.subplots()
-    keys = [_draw_size(ax, *part) for part in sizes_in_colour(trials)]
+    keys = [_draw_size(ax, *group) for group in sizes_in_colour(trials)]
     reference(ax, paper.PERCEPTRON_BITS, f"theory: {paper.PERCEPTRON_BITS:g}\n(Cover,\nGardner)")
     top = axis_top(trials.bits_per_param, paper.PERCEPTRON_BITS) * 0.95
     ax.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle=DOTTED, zorder=1)
@@ -100,25 +100,25 @@ def _draw_size(ax, size: int, trials: pd.DataFrame, color, marker: str) -> Line2
     return Line2D([], [], markersize=7, label=text, **large)
 
 
-def facts(rows, tables) -> list[str]:
+def facts(trials, tables) -> list[str]:
     table = tables["calibration"]
     if table.empty:
         return [NOTHING_TO_SEE]
     best = table.loc[table.groupby("max_params").bits_per_param.idxmax()]
-    said = and_list(
+    sentence = and_list(
         f"{row.bits_per_param:.2f} with {row.max_params:,} parameters" for row in best.itertuples()
     )
     load = and_list(f"{row.samples_per_param:.1f}" for row in best.itertuples())
     return [
         (
-            f"The linear model stores at most {said}, in bits per parameter; a plane can separate"
+            f"The linear model stores at most {sentence}, in bits per parameter; a plane can separate"
             f" up to {paper.PERCEPTRON_BITS:g}."
         ),
         f"Its best data sets have {load} samples per parameter.",
     ]
 
 
-def perceptron(rows, points, spent: Budget) -> Measured:
+def perceptron(trials, points, spent: Budget) -> Measured:
     """C17: bits per parameter of the linear model, on average over sizes."""
     points = points.dropna(subset="bits")
     return Measured(
@@ -149,10 +149,10 @@ Exhibit(
         " is stored; theory allows that up to 2 labels a parameter (Cover 1965, Gardner 1988)."
     ),
     section="2.1",
-    place=17,
+    position=17,
     select=linear_trials,
     trials="capacity task",
-    tables={"calibration": lambda of: loads(of.rows), "_best": lambda of: stored_bits(of.rows)},
+    tables={"calibration": lambda of: loads(of.trials), "_best": lambda of: stored_bits(of.trials)},
     draw=draw,
     alt=(
         "bits per parameter of a linear model against labels per parameter, beside the line at 2"
@@ -160,5 +160,5 @@ Exhibit(
     ),
     facts=facts,
     claims={"C17": TWO_BITS},
-    judged="_best",
+    claims_table="_best",
 )

@@ -38,9 +38,9 @@ from rnnkit.exhibits.finding import (
     UNTESTED,
     Pair,
     mean,
-    told_apart,
+    pairs_verdict,
 )
-from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, both, unlikely
+from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, all_limits, unlikely
 from rnnkit.exhibits.overlays import overlay_search
 from rnnkit.exhibits.section_4.hard_trials import (
     TASK_AND_DEPTH,
@@ -50,16 +50,16 @@ from rnnkit.exhibits.section_4.hard_trials import (
     hard_trials,
     in_paper_order_of,
 )
-from rnnkit.exhibits.selection import GP, HARD, one_size, searched
+from rnnkit.exhibits.selection import GP, HARD, by_gaussian_process, one_size
 from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.statistics import (
     DRAWS,
     bootstrap_samples,
     mann_whitney,
-    relabelled,
     running_median,
     running_minimum,
     share_beyond,
+    shuffle_labels,
     student,
     wilson,
 )
@@ -67,12 +67,12 @@ from rnnkit.exhibits.style import (
     GREY,
     PALE,
     architecture_keys,
+    house_style,
     legend,
     letter,
     line_key,
     new_figure,
     style_of,
-    styled,
     write_at_right,
     write_note,
 )
@@ -81,16 +81,16 @@ from rnnkit.wording import count, label_of, layers
 
 def searches(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials of the searches on the hard tasks (Figure 4), each task in one form and size."""
-    return one_size(searched(*HARD)(frame))
+    return one_size(by_gaussian_process(*HARD)(frame))
 
 
-def running_curves(rows: pd.DataFrame) -> pd.DataFrame:
+def running_curves(trials: pd.DataFrame) -> pd.DataFrame:
     """Running median and minimum of the loss over the trials of each study, with bands, trial by
     trial (Figure 4).
     """
     parts = []
     for _, study in (
-        hard_trials(rows).sort_values(["study", "hyper_iter"]).groupby("study", sort=False)
+        hard_trials(trials).sort_values(["study", "hyper_iter"]).groupby("study", sort=False)
     ):
         middle, least = running_median(study.loss), running_minimum(study.loss)
         values = {
@@ -106,7 +106,7 @@ def running_curves(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Figure 4: running median (a-d) and minimum (e-h) of the loss over trials on parentheses,
     (i-p) on arithmetic; a row for each depth. ValueError without trials.
@@ -118,13 +118,13 @@ def draw(frame: pd.DataFrame):
     halves = zip(figure.subfigures(len(tasks), 1), tasks, ("abcdefgh", "ijklmnop"))
     authors_key = []
     for half, task, letters in halves:
-        part = table[table.task_type == task]
+        subset = table[table.task_type == task]
         half.suptitle(task_name(task), fontsize=10)
         axes = half.subplots(len(paper.HARD_DEPTHS), 2, sharex=True)
-        for place, (row, depth) in enumerate(zip(axes, paper.HARD_DEPTHS)):
-            names = letters[place], letters[place + len(paper.HARD_DEPTHS)]
-            authors_key = _draw_depth(row, names, part, task, depth, style, forms) or authors_key
-        axes[-1, 0].set_xlim(0, max(10, part.trial.max() * 1.02 if len(part) else 10))
+        for index, (row, depth) in enumerate(zip(axes, paper.HARD_DEPTHS)):
+            names = letters[index], letters[index + len(paper.HARD_DEPTHS)]
+            authors_key = _draw_depth(row, names, subset, task, depth, style, forms) or authors_key
+        axes[-1, 0].set_xlim(0, max(10, subset.trial.max() * 1.02 if len(subset) else 10))
         axes[-1, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
         for ax in axes[-1]:
             ax.set_xlabel("trials")
@@ -134,13 +134,13 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def _draw_depth(axes, names, part: pd.DataFrame, task: str, depth: int, style, forms) -> list:
+def _draw_depth(axes, names, subset: pd.DataFrame, task: str, depth: int, style, forms) -> list:
     """The median and the minimum of a task at one depth, on one axis of losses; gives the legend's
     entry of the authors' trials.
     """
-    own, authors_key = part[part.n_layers == depth], []
+    own, authors_key = subset[subset.n_layers == depth], []
     axes[0].set_ylabel("nats per symbol" if task == "arithmetic" else "nats")
-    trained = own if len(own) else part
+    trained = own if len(own) else subset
     scale = LossAxis(trained.loss, trained.chance.iloc[0]) if len(trained) else None
     for ax, name, statistic in zip(axes, names, ("median", "minimum")):
         letter(ax, name, f"{statistic} loss so far, {layers(depth)}")
@@ -152,7 +152,7 @@ def _draw_depth(axes, names, part: pd.DataFrame, task: str, depth: int, style, f
                 ax, "fig4", task, depth, statistic, scale.place, forms[task]
             )
         if own.empty:
-            write_note(ax, _why_empty(part, task, depth))
+            write_note(ax, _why_empty(subset, task, depth))
     if scale is not None:
         off = (own.loss > scale.high).any()
         write_at_right(axes[-1], scale.chance, f"chance {scale.chance:.3g}")
@@ -160,9 +160,9 @@ def _draw_depth(axes, names, part: pd.DataFrame, task: str, depth: int, style, f
     return authors_key
 
 
-def _why_empty(part: pd.DataFrame, task: str, depth: int) -> str:
+def _why_empty(subset: pd.DataFrame, task: str, depth: int) -> str:
     """Why a panel of Figure 4 is empty."""
-    if part.empty:
+    if subset.empty:
         return f"{task_name(task)}:\nnot trained"
     return f"depth {depth}: not trained\nat this scale"
 
@@ -177,13 +177,13 @@ def _search_keys() -> list:
     ]
 
 
-def _draw_search(ax, part: pd.DataFrame, statistic: str, style, scale):
+def _draw_search(ax, subset: pd.DataFrame, statistic: str, style, scale):
     """One panel: a curve with its band for each study, and for medians each trial as a dot."""
     scale.dress(ax)
     running = statistic == "median"
-    for (architecture, _), study in part.groupby(["architecture", "study"], sort=False):
+    for (architecture, _), study in subset.groupby(["architecture", "study"], sort=False):
         s = style[architecture]
-        every = max(1, len(study) // 4)
+        spacing = max(1, len(study) // 4)
         if running:
             dots = {"markersize": 2.6, "alpha": 0.5, "markeredgewidth": 0}
             ax.plot(study.trial, scale.place(study.loss), "o", color=s.color, zorder=1, **dots)
@@ -207,35 +207,35 @@ def _draw_search(ax, part: pd.DataFrame, statistic: str, style, scale):
             marker=s.marker,
             markersize=4,
             linewidth=1.3,
-            markevery=(every - 1, every),
+            markevery=(spacing - 1, spacing),
             drawstyle="default" if running else "steps-post",
             label=architecture,
             zorder=3,
         )
 
 
-def facts(rows, tables) -> list[str]:
+def facts(trials, tables) -> list[str]:
     """By task and depth, which architectures solved it and how well."""
-    said = []
-    for (task, depth), part in tables["fig4_networks"].groupby(
+    sentences = []
+    for (task, depth), group in tables["fig4_networks"].groupby(
         ["task_type", "n_layers"], sort=False
     ):
-        part = part.dropna(subset="minimum").set_index("architecture").sort_values("minimum")
-        if part.empty:
+        group = group.dropna(subset="minimum").set_index("architecture").sort_values("minimum")
+        if group.empty:
             continue
-        there, chance = part[part.solved > 0], part.chance.iloc[0]
+        solvers, chance = group[group.solved > 0], group.chance.iloc[0]
         name = {"parens_counting": "Parentheses"}.get(task, task[0].upper() + task[1:])
         head = (
-            f"{name}, {layers(depth)}: {len(there)} of {len(part)} architectures came below"
+            f"{name}, {layers(depth)}: {len(solvers)} of {len(group)} architectures came below"
             f" {SOLVED:g} of chance ({chance:.3g} nats)"
         )
         least = (
-            f"least losses {numbers_of(there.minimum, '.2g')}"
-            if len(there)
-            else f"the least loss is {numbers_of(part.minimum[:1], '.3g')}"
+            f"least losses {numbers_of(solvers.minimum, '.2g')}"
+            if len(solvers)
+            else f"the least loss is {numbers_of(group.minimum[:1], '.3g')}"
         )
-        said.append(f"{head}; {least}.")
-    return said or [NOTHING_TO_SEE]
+        sentences.append(f"{head}; {least}.")
+    return sentences or [NOTHING_TO_SEE]
 
 
 PLAIN = tuple(a for a in paper.ARCHITECTURES if not paper.GATES[a])  # RNN and IRNN
@@ -243,7 +243,7 @@ GATED = tuple(a for a in paper.ARCHITECTURES if paper.GATES[a])
 VERDICT_WORDS = {HOLDS: "holds", FAILS: "fails", UNTESTED: "is undecided"}
 
 
-def plain_are_last(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+def plain_are_last(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P01: in how many pairs RNN and IRNN come to the threshold later than a gated cell. `odds` says
     of that, and of a higher loss at the end, how often labels dealt out anew within each task and
     depth that any network solved give as much, and as little.
@@ -251,8 +251,8 @@ def plain_are_last(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
     tables, plain = _solved_tables(networks)
     number = len(tables[0])
     if not number:
-        none = f"no network reached a loss below {SOLVED:g} of chance beside others"
-        return Measured(lacks=none)
+        reason_lacking = f"no network reached a loss below {SOLVED:g} of chance beside others"
+        return Measured(lacks=reason_lacking)
     shares = [_share_later(table, plain) for table in tables]
     slower, worse = (float(share.mean()) for share in shares)
     reason = (
@@ -261,8 +261,8 @@ def plain_are_last(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
     )
     odds = []
     for table, share in zip(tables, (slower, worse)) if number >= MIN_CELLS else ():
-        drawn = relabelled(table, lambda draw: _share_later(draw, plain).mean(-1))
-        odds.append((share_beyond(share, drawn), share_beyond(-share, -drawn)))
+        shuffles = shuffle_labels(table, lambda draw: _share_later(draw, plain).mean(-1))
+        odds.append((share_beyond(share, shuffles), share_beyond(-share, -shuffles)))
     return Measured(
         slower,
         *student(shares[0], 0, 1),
@@ -277,9 +277,9 @@ def _solved_tables(networks: pd.DataFrame):
     """First solved trial and least loss, tasks and depths that any network solved x architectures,
     and which of the columns are plain cells.
     """
-    solved = networks[networks.groupby(TASK_AND_DEPTH).solved.transform("sum") > 0]
+    solvable = networks[networks.groupby(TASK_AND_DEPTH).solved.transform("sum") > 0]
     values = [
-        solved.assign(**{name: solved[name].fillna(math.inf)}).pivot(
+        solvable.assign(**{name: solvable[name].fillna(math.inf)}).pivot(
             index=TASK_AND_DEPTH, columns="architecture", values=name
         )
         for name in ("first_solved", "minimum")
@@ -287,24 +287,24 @@ def _solved_tables(networks: pd.DataFrame):
     names = [a for a in (*PLAIN, *GATED) if a in values[1]]
     tables = [table[names].to_numpy(float) for table in values]
     plain = np.array([a in PLAIN for a in names], bool)
-    both = ~np.isnan(_share_later(tables[0], plain))
-    return [table[both] for table in tables], plain
+    comparable = ~np.isnan(_share_later(tables[0], plain))
+    return [table[comparable] for table in tables], plain
 
 
 def _share_later(table, plain):
     """Share of the pairs of a plain and a gated cell in which the plain one's value is the higher:
     ... x columns -> ...; a tie is half.
     """
-    one, other = table[..., plain, None], table[..., None, ~plain]
-    later = (one > other) + 0.5 * (one == other)
-    there = ~(np.isnan(one) | np.isnan(other))
-    pairs = there.sum((-1, -2))
+    plain_values, gated_values = table[..., plain, None], table[..., None, ~plain]
+    later = (plain_values > gated_values) + 0.5 * (plain_values == gated_values)
+    present = ~(np.isnan(plain_values) | np.isnan(gated_values))
+    pairs = present.sum((-1, -2))
     return np.divide(
-        (later * there).sum((-1, -2)), pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0
+        (later * present).sum((-1, -2)), pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0
     )
 
 
-def only_gated_when_deep(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+def only_gated_when_deep(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P03: the share of RNN's and IRNN's trials that solve a task at the greatest depth, which some
     network solved there; `gated` is the least that gated cells' share may be.
     """
@@ -316,24 +316,24 @@ def only_gated_when_deep(rows, networks: pd.DataFrame, spent: Budget) -> Measure
         return Measured(lacks=NO_DEPTH.format(depth, DEEP))
     if deep.empty:
         return Measured(lacks=f"no network solved a task at depth {depth}")
-    (solved, trials), (gated, tried) = (
-        (int(part.solved.sum()), int((part.trials - part.infeasible).sum()))
-        for part in (deep[deep.architecture.isin(names)] for names in (PLAIN, GATED))
+    (n_solved, n_feasible), (gated_solved, gated_feasible) = (
+        (int(group.solved.sum()), int((group.trials - group.infeasible).sum()))
+        for group in (deep[deep.architecture.isin(names)] for names in (PLAIN, GATED))
     )
-    ends, gated_low = wilson(solved, trials), wilson(gated, tried)[0]
+    interval, gated_low = wilson(n_solved, n_feasible), wilson(gated_solved, gated_feasible)[0]
     least = (deep.minimum / deep.chance).groupby(deep.architecture).min().dropna().sort_values()
     best = ", ".join(f"{label_of(architecture)} {loss:.2g}" for architecture, loss in least.items())
     return Measured(
-        solved / trials if trials else math.nan,
-        *ends,
-        f"at depth {depth} RNN and IRNN solved in {solved} of {trials} trials, gated cells in"
+        n_solved / n_feasible if n_feasible else math.nan,
+        *interval,
+        f"at depth {depth} RNN and IRNN solved in {n_solved} of {n_feasible} trials, gated cells in"
         f" {gated_low:.0%} or more; least loss over chance: {best}",
-        more={"solved": solved, "gated": gated_low},
+        more={"solved": n_solved, "gated": gated_low},
         if_open="; too few solved to tell",
     )
 
 
-def easiest(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+def easiest(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P04, H04: the GRU against each other architecture at depth 1, and +RNN at the greatest depth.
 
     Named pairs of trials by Mann & Whitney's test, with Holm's correction over all of them; so it
@@ -341,16 +341,16 @@ def easiest(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
     named one over another, with an interval that resamples their trials. `lowest` are the tasks and
     depths at which the named one also has the lowest minimum, as a share.
     """
-    deepest, pairs, ratios, halves, first = rows.n_layers.max(), [], [], [], []
+    deepest, pairs, ratios, halves, first = trials.n_layers.max(), [], [], [], []
     for champion, depth in (("gru", 1), ("+rnn", deepest)) if deepest >= DEEP else (("gru", 1),):
-        for task, sample in _samples(rows, depth):
+        for task, sample in _samples(trials, depth):
             if champion not in sample or len(sample) < 3:
                 continue
             mine = _against_each(champion, sample)
             pairs += mine
-            verdict, words = told_apart(mine)
+            verdict, phrase = pairs_verdict(mine)
             halves.append(
-                f"{label_of(champion)} at depth {depth} on {_task_word(task)} {VERDICT_WORDS[verdict]}, {words}"
+                f"{label_of(champion)} at depth {depth} on {_task_word(task)} {VERDICT_WORDS[verdict]}, {phrase}"
             )
             first.append(min(sample, key=lambda a: sample[a].min()) == champion)
             ratios += [
@@ -359,12 +359,12 @@ def easiest(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
                 if a != champion
             ]
     if not pairs:
-        none = "neither GRU at depth 1 nor +RNN at depth was trained beside others"
-        return Measured(lacks=none)
-    ratio, *samples = max(ratios, key=lambda found: found[0])
-    verdict, words = told_apart(pairs)
+        reason_lacking = "neither GRU at depth 1 nor +RNN at depth was trained beside others"
+        return Measured(lacks=reason_lacking)
+    ratio, *samples = max(ratios, key=lambda item: item[0])
+    verdict, phrase = pairs_verdict(pairs)
     reason = (
-        f"lower than each other: {'; '.join(halves)}; all together {words}; theirs is the lowest"
+        f"lower than each other: {'; '.join(halves)}; all together {phrase}; theirs is the lowest"
         f" minimum in {sum(first)} of {len(first)}"
     )
     return Measured(
@@ -377,23 +377,27 @@ def easiest(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
     )
 
 
-def _against_each(one: str, sample: dict) -> list[Pair]:
+def _against_each(champion: str, sample: dict) -> list[Pair]:
     """Mann & Whitney's test of one architecture's losses against those of each other."""
-    return [Pair(one, a, *mann_whitney(sample[one], sample[a])) for a in sample if a != one]
+    return [
+        Pair(champion, a, *mann_whitney(sample[champion], sample[a]))
+        for a in sample
+        if a != champion
+    ]
 
 
-def _samples(rows, depth: int):
+def _samples(trials, depth: int):
     """Task and losses by architecture at a depth, for each task; after a search a diverged trial
     counts as worse than any.
     """
-    trials = hard_trials(
-        rows[(rows.n_layers == depth) & rows.architecture.isin(paper.ARCHITECTURES)]
+    hard = hard_trials(
+        trials[(trials.n_layers == depth) & trials.architecture.isin(paper.ARCHITECTURES)]
     )
-    if rows.tuner.isin(GP).all():
-        trials = trials.assign(
-            loss=trials.loss.fillna(math.inf)
+    if trials.tuner.isin(GP).all():
+        hard = hard.assign(
+            loss=hard.loss.fillna(math.inf)
         )  # as the curves count it; the boxes leave it out
-    for task, cell in trials.dropna(subset="loss").groupby("task_type", sort=False):
+    for task, cell in hard.dropna(subset="loss").groupby("task_type", sort=False):
         yield (
             task,
             {
@@ -404,14 +408,14 @@ def _samples(rows, depth: int):
         )
 
 
-def _ratio(one, other):
+def _ratio(numerator, denominator):
     """Median over median, along the last axis; inf where the first is not finite."""
-    one, other = np.median(one, -1), np.median(other, -1)
+    numerator, denominator = np.median(numerator, -1), np.median(denominator, -1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(np.isinf(one), np.inf, one / other)[()]
+        return np.where(np.isinf(numerator), np.inf, numerator / denominator)[()]
 
 
-def arithmetic_is_harder(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+def arithmetic_is_harder(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P05: by how many decades RNN's and IRNN's best on arithmetic falls over the last third of a
     search, on average; `harder` is the interval of best loss over chance, arithmetic over
     parentheses.
@@ -427,7 +431,7 @@ def arithmetic_is_harder(rows, networks: pd.DataFrame, spent: Budget) -> Measure
     )
     if "arithmetic" not in table:
         return Measured(lacks="arithmetic was not trained")
-    falls = _falls(rows)
+    falls = _falls(trials)
     slope, interval = mean([fall for fall, _ in falls]), student([fall for fall, _ in falls])
     still = (
         f"{sum(fall < 0 for fall, _ in falls)} of {len(falls)} searches of RNN and IRNN improved in"
@@ -440,21 +444,21 @@ def arithmetic_is_harder(rows, networks: pd.DataFrame, spent: Budget) -> Measure
     luck = np.mean([_falls_by_luck(losses, rng) for _, losses in falls], 0)
     more, less = share_beyond(-slope, -luck), share_beyond(slope, luck)
     ratios = np.log(table.dropna().arithmetic / table.dropna().parens_counting)
-    harder, ends = math.exp(ratios.mean()), np.exp(student(ratios))
+    harder, harder_interval = math.exp(ratios.mean()), np.exp(student(ratios))
     return Measured(
         slope,
         *interval,
-        f"best loss over chance is {harder:.2f} [{ends[0]:.2f}, {ends[1]:.2f}] times that of"
+        f"best loss over chance is {harder:.2f} [{harder_interval[0]:.2f}, {harder_interval[1]:.2f}] times that of"
         f" parentheses; {still}, and the same trials in another order fall as much in {more:.2g} of"
         " cases",
-        more={"odds": [(more, less)], "harder": tuple(ends)},
+        more={"odds": [(more, less)], "harder": tuple(harder_interval)},
     )
 
 
-def _falls(rows) -> list:
+def _falls(trials) -> list:
     """`_fall` and losses of each search of a plain cell on arithmetic that has a fall."""
     plain = hard_trials(
-        rows[(rows.task_type == "arithmetic") & rows.architecture.isin(PLAIN)]
+        trials[(trials.task_type == "arithmetic") & trials.architecture.isin(PLAIN)]
     ).sort_values("hyper_iter")
     searches = [study.loss.fillna(math.inf).to_numpy() for _, study in plain.groupby("study")]
     falls = [(_fall(losses), losses) for losses in searches]
@@ -473,15 +477,15 @@ def _falls_by_luck(losses, rng) -> np.ndarray:
     """`_fall` of these trials in `DRAWS` random orders: the first two thirds miss the r best with a
     chance that is known.
     """
-    n, m, ranked = len(losses), math.ceil(2 * len(losses) / 3), np.sort(losses)
-    missed = np.cumprod(
+    n, m, ascending = len(losses), math.ceil(2 * len(losses) / 3), np.sort(losses)
+    p_missing = np.cumprod(
         (n - m - np.arange(n - m)) / (n - np.arange(n - m))
     )  # P(none of the best r + 1 is among m of n)
-    best_seen = (rng.random(DRAWS)[:, None] < missed).sum(1)
-    return np.log10(ranked[0] / ranked[best_seen])
+    best_seen = (rng.random(DRAWS)[:, None] < p_missing).sum(1)
+    return np.log10(ascending[0] / ascending[best_seen])
 
 
-def advice_wins(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+def advice_wins(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     """G04: share of the lowest medians and minima that the advised architecture has: GRU at depths 1
     and 2, +RNN at 4 and 8.
 
@@ -491,18 +495,18 @@ def advice_wins(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
     """
     wins = winners(networks)
     if wins.empty:
-        none = "no task and depth had a network that solved it and three architectures"
-        return Measured(lacks=none)
+        reason_lacking = "no task and depth had a network that solved it and three architectures"
+        return Measured(lacks=reason_lacking)
     table = wins.groupby(TASK_AND_DEPTH).advised.mean()
     tally = ", ".join(f"{a} {n}" for a, n in wins.winner.map(label_of).value_counts().items())
     places = count(len(table), "task and depth", "tasks and depths")
     reason = f"lowest median or minimum: {tally}, of {len(wins)} at {places}"
-    against = _times_beaten(rows, table.index)
+    against = _times_beaten(trials, table.index)
     return Measured(
         wins.advised.mean(),
         *student(table, 0, 1),
         f"{reason}; the advised one is surely beaten at {against}",
-        has={"tasks and depths": len(table), "layers": rows.n_layers.max()},
+        has={"tasks and depths": len(table), "layers": trials.n_layers.max()},
         lacks=f"{reason}; it takes {MIN_CELLS}, and a depth of {DEEP}",
         more={
             "beaten": against / len(table),
@@ -511,16 +515,16 @@ def advice_wins(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
     )
 
 
-def _times_beaten(rows, places) -> int:
+def _times_beaten(trials, places) -> int:
     """At how many tasks and depths another architecture surely has the lower losses than the
     advised one.
     """
     beaten = 0
     for depth in sorted({depth for _, depth in places}):
-        advised = "gru" if depth < DEEP else "+rnn"
-        for task, sample in _samples(rows, depth):
-            if (task, depth) in places and advised in sample:
-                beaten += told_apart(_against_each(advised, sample))[0] == FAILS
+        choice = "gru" if depth < DEEP else "+rnn"
+        for task, sample in _samples(trials, depth):
+            if (task, depth) in places and choice in sample:
+                beaten += pairs_verdict(_against_each(choice, sample))[0] == FAILS
     return beaten
 
 
@@ -535,8 +539,10 @@ def winners(cells: pd.DataFrame) -> pd.DataFrame:
         for metric in ("median", "minimum"):
             if np.isfinite(cell[metric]).any():
                 winner = cell.loc[cell[metric].idxmin()]
-                advised = winner.architecture == ("gru" if depth < DEEP else "+rnn")
-                table.append([task, depth, metric, winner.architecture, winner[metric], advised])
+                follows_advice = winner.architecture == ("gru" if depth < DEEP else "+rnn")
+                table.append(
+                    [task, depth, metric, winner.architecture, winner[metric], follows_advice]
+                )
     return SmallTable(table, columns=[*TASK_AND_DEPTH, "metric", "winner", "loss", "advised"])
 
 
@@ -589,7 +595,7 @@ CLAIMS = {
     "P04": Rule(easiest, LOWEST, needs={"layers": DEEP}, refutes=ALWAYS),
     "P05": Rule(
         arithmetic_is_harder,
-        both(
+        all_limits(
             Limit(
                 lambda m: m.more["harder"][0] > 1 + STILL,
                 fails=lambda m: m.more["harder"][1] < 1 - STILL,
@@ -621,12 +627,12 @@ Exhibit(
         " what half of the trials would have found in 39 of 40 cases."
     ),
     section="4",
-    place=11,
+    position=11,
     select=searches,
     trials="parentheses or the arithmetic task",
     tables={
-        "fig4": lambda of: running_curves(of.rows),
-        "fig4_networks": lambda of: by_network(of.rows),
+        "fig4": lambda of: running_curves(of.trials),
+        "fig4_networks": lambda of: by_network(of.trials),
     },
     columns={"fig4": CURVES},
     draw=draw,
@@ -638,14 +644,14 @@ Exhibit(
     numbers=lambda tables: " ".join(
         by_architecture(
             f"Least loss on {task_name(task)}",
-            part.groupby("architecture", sort=False).minimum.min(),
+            group.groupby("architecture", sort=False).minimum.min(),
             ".3g",
         )
-        for task, part in tables["fig4_networks"].groupby("task_type", sort=False)
+        for task, group in tables["fig4_networks"].groupby("task_type", sort=False)
     ),
     facts=facts,
     claims=CLAIMS,
-    judged="fig4_networks",
+    claims_table="fig4_networks",
     budget=(
         "1,500-2,500 and more trials a curve; parentheses in ten streams of 175 steps, integers to"
         " ten million"

@@ -23,7 +23,7 @@ from rnnkit.exhibits.captions import (
     numbers_of,
     write_budget,
 )
-from rnnkit.exhibits.finding import DEEP, MIN_CELLS, NEAR, NO_DEPTH, SURELY, Pair, told_apart
+from rnnkit.exhibits.finding import DEEP, MIN_CELLS, NEAR, NO_DEPTH, SURELY, Pair, pairs_verdict
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, as_tested
 from rnnkit.exhibits.overlays import overlay_columns
 from rnnkit.exhibits.section_4.figure_4 import LOWEST, easiest
@@ -40,12 +40,12 @@ from rnnkit.exhibits.selection import random_sets
 from rnnkit.exhibits.statistics import fisher
 from rnnkit.exhibits.style import (
     SMALL,
+    house_style,
     legend,
     letter,
     new_figure,
     reference,
     style_of,
-    styled,
     write_at_right,
     write_note,
 )
@@ -53,14 +53,14 @@ from rnnkit.paper import RANDOM_BUDGET
 from rnnkit.wording import label_of, layers
 
 
-def losses_at_random(rows: pd.DataFrame) -> pd.DataFrame:
+def losses_at_random(trials: pd.DataFrame) -> pd.DataFrame:
     """Loss of each trial of random sets beside chance, and whether it solved the task (Figure 5)."""
     columns = ["architecture", "n_layers", "num_params", "hyper_iter", "loss", "chance", "solved"]
-    trials = hard_trials(rows).sort_values(["n_layers", "study", "hyper_iter"])
-    return trials[columns].reset_index(drop=True)
+    hard = hard_trials(trials).sort_values(["n_layers", "study", "hyper_iter"])
+    return hard[columns].reset_index(drop=True)
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Figure 5: losses of random hyper-parameters on parentheses, (a) 1 layer, (b) the deepest.
     ValueError without trials.
@@ -94,16 +94,16 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def _draw_boxes(ax, part: pd.DataFrame, style, scale) -> list[str]:
+def _draw_boxes(ax, subset: pd.DataFrame, style, scale) -> list[str]:
     """A box for each architecture, and below it how many of its trials diverged; gives their names
     from left to right.
     """
-    names = [a for a in style if a in set(part.architecture)]
-    sizes = part.architecture.value_counts()
+    names = [a for a in style if a in set(subset.architecture)]
+    sizes = subset.architecture.value_counts()
     alike = sizes.nunique() == 1
     labels = []
     for x, architecture in enumerate(names):
-        losses = part.loss[part.architecture == architecture]
+        losses = subset.loss[subset.architecture == architecture]
         _draw_box(ax, x, losses.dropna().to_numpy(), style[architecture], scale)
         of_all = "" if alike else f" of {len(losses)}"
         labels.append(f"{label_of(architecture)}\n{losses.isna().sum()}{of_all}")
@@ -111,7 +111,7 @@ def _draw_boxes(ax, part: pd.DataFrame, style, scale) -> list[str]:
     ax.set_xlim(-0.6, max(len(names), 1) - 0.4)
     trials = f"trials of {sizes.iloc[0]:,}" if alike else "trials"
     ax.set_xlabel(f"below each box: {trials} that diverged")
-    if len(part) and part.loss.isna().all():
+    if len(subset) and subset.loss.isna().all():
         write_note(ax, "no feasible trial")
     return names
 
@@ -147,42 +147,44 @@ def _draw_box(ax, x: int, losses, s, scale):
     )
 
 
-def facts(rows, tables) -> list[str]:
-    said = []
-    for depth, part in tables["fig5_networks"].groupby("n_layers"):
-        part = part.set_index("architecture")
-        shares = 100 * in_paper_order(part.solved_share)
+def facts(trials, tables) -> list[str]:
+    sentences = []
+    for depth, group in tables["fig5_networks"].groupby("n_layers"):
+        group = group.set_index("architecture")
+        shares = 100 * in_paper_order(group.solved_share)
         if shares.notna().any():
-            least = part.minimum.dropna().nsmallest(1)
-            said.append(
+            least = group.minimum.dropna().nsmallest(1)
+            sentences.append(
                 f"With {layers(depth)}, per cent of feasible random sets that came below half of"
                 f" chance: {numbers_of(shares, '.1f')}. The least loss, {least.iloc[0]:.3g} where chance"
-                f" is {part.chance.iloc[0]:.3g}, is the {label_of(least.index[0])}'s."
+                f" is {group.chance.iloc[0]:.3g}, is the {label_of(least.index[0])}'s."
             )
-    return said or [NOTHING_TO_SEE]
+    return sentences or [NOTHING_TO_SEE]
 
 
-def intersection_solves_deep(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+def intersection_solves_deep(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     """H07: +RNN's share of feasible random sets that solve at the greatest depth; `order` says
     whether it is larger than each other's (Fisher's test, Holm's correction). The level is H07b's.
     """
-    champion, others, deepest, lacks = _solvers(networks)
+    champion, competitors, deepest, lacks = _solvers(networks)
     if lacks:
         return Measured(lacks=lacks)
-    solved = champion.solved, champion.feasible
-    pairs = [Pair("+rnn", c.architecture, *fisher(*solved, c.solved, c.feasible)) for c in others]
-    order, words = told_apart(pairs, lower=False)
-    each = ", ".join(
-        f"{label_of(c.architecture)} {c.solved_share:.3f}" for c in (champion, *others)
+    counts = champion.solved, champion.feasible
+    pairs = [
+        Pair("+rnn", c.architecture, *fisher(*counts, c.solved, c.feasible)) for c in competitors
+    ]
+    order, phrase = pairs_verdict(pairs, lower=False)
+    shares = ", ".join(
+        f"{label_of(c.architecture)} {c.solved_share:.3f}" for c in (champion, *competitors)
     )
     return Measured(
         *_solved_share(champion),
-        f"{each}, of feasible random sets{instead_of_8_layers(deepest)}; more than each other: {words}",
+        f"{shares}, of feasible random sets{instead_of_8_layers(deepest)}; more than each other: {phrase}",
         more={"order": order},
     )
 
 
-def intersection_level(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+def intersection_level(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     """H07b: the share of +RNN's feasible random sets that solve, beside the .43 that the paper's
     tests imply (`audit.solve_shares`): `p` of Fisher's test, and how `far` its interval goes. The
     level refutes only on the paper's task (`papers`).
@@ -190,15 +192,15 @@ def intersection_level(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
     champion, _, deepest, lacks = _solvers(networks)
     if lacks:
         return Measured(lacks=lacks)
-    theirs, solved, runs = _papers_solvers()
-    p, _ = fisher(champion.solved, champion.feasible, solved, runs)
+    theirs, n_solved, runs = _papers_solvers()
+    p, _ = fisher(champion.solved, champion.feasible, n_solved, runs)
     far = max(abs(end - theirs) for end in _solved_share(champion)[1:])
     elsewhere = "; the level belongs to the paper's task and number of steps"
     return Measured(
         *_solved_share(champion),
         f"{champion.solved} of {champion.feasible} feasible random sets{instead_of_8_layers(deepest)}, the"
         f" paper's {theirs:.2f}; p {p:.2g}",
-        more={"p": p, "far": far, "papers": is_the_papers_task(rows, spent)},
+        more={"p": p, "far": far, "papers": is_the_papers_task(trials, spent)},
         if_open=f"; the interval leaves {theirs:.2f} +- {NEAR}" if p > SURELY else elsewhere,
     )
 
@@ -225,9 +227,9 @@ def _solvers(networks):
     ]
     if "+rnn" not in set(deep.architecture) or len(deep) < MIN_CELLS:
         return None, (), deepest, f"+RNN was not trained beside others at depth {deepest}"
-    found = list(deep.itertuples())
-    champion = next(c for c in found if c.architecture == "+rnn")
-    return champion, [c for c in found if c.architecture != "+rnn"], deepest, ""
+    networks_there = list(deep.itertuples())
+    champion = next(c for c in networks_there if c.architecture == "+rnn")
+    return champion, [c for c in networks_there if c.architecture != "+rnn"], deepest, ""
 
 
 def _solved_share(network) -> tuple[float, float, float]:
@@ -257,12 +259,12 @@ Exhibit(
         " all trials. Grey line: chance. Below each box: how many diverged."
     ),
     section="4",
-    place=12,
+    position=12,
     select=random_sets,
     trials="parentheses task with random sets",
     tables={
-        "fig5": lambda of: losses_at_random(of.rows),
-        "fig5_networks": lambda of: by_network(of.rows),
+        "fig5": lambda of: losses_at_random(of.trials),
+        "fig5_networks": lambda of: by_network(of.trials),
     },
     draw=draw,
     panels=tuple("ab"),
@@ -272,6 +274,6 @@ Exhibit(
     ),
     facts=facts,
     claims=CLAIMS,
-    judged="fig5_networks",
+    claims_table="fig5_networks",
     budget=RANDOM_BUDGET,
 )

@@ -15,18 +15,18 @@ from rnnkit.exhibits.finding import NEARLY, SOLVED
 from rnnkit.exhibits.judge import Limit, Measured, Rule
 from rnnkit.exhibits.section_4.figure_4 import PLAIN
 from rnnkit.exhibits.section_4.hard_trials import by_network
-from rnnkit.exhibits.selection import HARD, LONGER, one_size, searched_at_length
+from rnnkit.exhibits.selection import HARD, LONGER, by_gaussian_process_at_length, one_size
 from rnnkit.exhibits.style import (
     DASHED,
     GREY,
     SMALL,
+    house_style,
     legend,
     letter,
     line_key,
     log_ticks,
     new_figure,
     style_of,
-    styled,
 )
 from rnnkit.wording import and_list, label_of, size_range
 
@@ -37,30 +37,30 @@ def searches_at_length(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials of Figure 4's searches at the least depth, with the longer trainings that start from
     the best of them.
     """
-    rows = one_size(searched_at_length(*HARD)(frame))
-    return rows[rows.n_layers == rows.n_layers.min()]
+    trials = one_size(by_gaussian_process_at_length(*HARD)(frame))
+    return trials[trials.n_layers == trials.n_layers.min()]
 
 
-def searched_and_longer(rows: pd.DataFrame) -> pd.DataFrame:
+def before_and_after(trials: pd.DataFrame) -> pd.DataFrame:
     """The best of each network: `minimum` loss, share of exact answers
     (`accuracy`), `trials` and most training `steps` of Figure 4's search, and the same of the longer
     trainings (`longer_minimum`, ...), nan where there are none; `chance` is the loss of chance.
     """
-    longer = rows.tuner == LONGER
-    table = _bests(rows[~longer])
-    later = _bests(rows[longer]) if longer.any() else table.iloc[:0]
+    longer = trials.tuner == LONGER
+    table = _bests(trials[~longer])
+    later = _bests(trials[longer]) if longer.any() else table.iloc[:0]
     later = later.drop(columns="chance").add_prefix("longer_")
     keys = [f"longer_{name}" for name in NETWORK]
     return table.merge(later, "left", left_on=NETWORK, right_on=keys).drop(columns=keys)
 
 
-def _bests(rows: pd.DataFrame) -> pd.DataFrame:
-    steps = rows.groupby(NETWORK).steps.max().rename("steps").reset_index()
+def _bests(trials: pd.DataFrame) -> pd.DataFrame:
+    steps = trials.groupby(NETWORK).steps.max().rename("steps").reset_index()
     columns = [*NETWORK, "chance", "trials", "minimum", "accuracy"]
-    return by_network(rows)[columns].merge(steps, on=NETWORK)
+    return by_network(trials)[columns].merge(steps, on=NETWORK)
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Least loss over chance, a row for each architecture and a panel for each task: open after
     Figure 4's search, filled after longer trainings. ValueError without trials.
@@ -116,7 +116,7 @@ def _draw_task(ax, best: pd.DataFrame, names):
     log_ticks(ax.xaxis, "{:g}".format)
 
 
-def facts(rows, tables) -> list[str]:
+def facts(trials, tables) -> list[str]:
     """For each task, what longer trainings change."""
     table, sentences = tables["given_time"].dropna(subset="longer_minimum"), []
     for task, best in table.groupby("task_type", sort=False):
@@ -137,7 +137,7 @@ def facts(rows, tables) -> list[str]:
     return sentences or ["No network was trained for longer than in Figure 4."]
 
 
-def plain_solve_one_layer(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+def plain_solve_one_layer(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P02: the worse of RNN's and IRNN's best on parentheses with one layer; `unsolved` are how many
     of their tasks they did not solve there.
     """
@@ -146,38 +146,42 @@ def plain_solve_one_layer(rows, networks: pd.DataFrame, spent: Budget) -> Measur
     if len(parens) < len(PLAIN):
         few = "RNN and IRNN with one layer were not both trained on parentheses"
         return Measured(lacks=few)
-    each = [
+    losses = [
         f"{label_of(c.architecture)} {c.minimum:.3g} on {task_name(c.task_type)} (chance {c.chance:.3g})"
         for c in plain.itertuples()
     ]
-    unsolved, worst = plain[plain.solved == 0], parens.minimum.max(skipna=False)
+    failures, worst = plain[plain.solved == 0], parens.minimum.max(skipna=False)
     return Measured(
         worst,
         parens.minimum.min(),
         worst,
-        and_list(each),
-        more={"unsolved": len(unsolved)},
+        and_list(losses),
+        more={"unsolved": len(failures)},
         if_fails=f"; {SOLVED:g} of chance is the threshold",
-        search=trials_of(rows, unsolved),
+        search=trials_of(trials, failures),
     )
 
 
-def learned_is_exact(rows, networks: pd.DataFrame, spent: Budget) -> Measured:
+def learned_is_exact(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P06: the highest share of whole sums that a network which solved arithmetic answers right."""
     networks = networks[networks.task_type == "arithmetic"]
-    solved = networks[(networks.solved > 0) & networks.accuracy.notna()]
-    if solved.empty:
-        none = "no network solved arithmetic" if len(networks) else "arithmetic was not trained"
-        return Measured(networks.accuracy.max(), lacks=f"{none}: loss below {SOLVED:g} of chance")
-    best = solved.loc[solved.accuracy.idxmax()]
-    exact = (solved.accuracy >= NEARLY).sum()
+    solvers = networks[(networks.solved > 0) & networks.accuracy.notna()]
+    if solvers.empty:
+        reason_lacking = (
+            "no network solved arithmetic" if len(networks) else "arithmetic was not trained"
+        )
+        return Measured(
+            networks.accuracy.max(), lacks=f"{reason_lacking}: loss below {SOLVED:g} of chance"
+        )
+    best = solvers.loc[solvers.accuracy.idxmax()]
+    exact = (solvers.accuracy >= NEARLY).sum()
     return Measured(
         best.accuracy,
-        solved.accuracy.min(),
+        solvers.accuracy.min(),
         best.accuracy,
-        f"{label_of(best.architecture)} at depth {best.n_layers}; {exact} of {len(solved)} networks"
+        f"{label_of(best.architecture)} at depth {best.n_layers}; {exact} of {len(solvers)} networks"
         f" that solved it answer {NEARLY:.0%} of sums or more",
-        search=trials_of(rows, solved),
+        search=trials_of(trials, solvers),
     )
 
 
@@ -190,13 +194,13 @@ Exhibit(
         " best hyper-parameters of that search. Below half of chance a task counts as solved."
     ),
     section="4",
-    place=11.5,
+    position=11.5,
     select=searches_at_length,
     trials="parentheses or the arithmetic task",
     experiment="fig4",
     tables={
-        "given_time": lambda of: searched_and_longer(of.rows),
-        "_networks": lambda of: by_network(of.rows),
+        "given_time": lambda of: before_and_after(of.trials),
+        "_networks": lambda of: by_network(of.trials),
     },
     draw=draw,
     panels=("a", "b"),
@@ -222,5 +226,5 @@ Exhibit(
             Limit(lambda m: m.value >= NEARLY, fails=lambda m: m.value < NEARLY),
         ),
     },
-    judged="_networks",
+    claims_table="_networks",
 )

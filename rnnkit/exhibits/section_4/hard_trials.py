@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from rnnkit import paper
-from rnnkit.exhibits.base import rows_of
+from rnnkit.exhibits.base import trials_of_exhibit
 from rnnkit.exhibits.best_trials import in_order
 from rnnkit.exhibits.budget import Budget, budget
 from rnnkit.exhibits.finding import EXPLODED, SOLVED
@@ -24,19 +24,19 @@ from rnnkit.theory import chance
 TASK_AND_DEPTH = ["task_type", "n_layers"]
 
 
-def hard_trials(rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows` with `loss` (nan where the trial diverged), `chance`, and `solved`: loss below half of
+def hard_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """`trials` with `loss` (nan where the trial diverged), `chance`, and `solved`: loss below half of
     chance.
     """
-    loss = rows.eval_loss.astype(float).mask(rows.infeasible.astype(bool))
-    (task, tasks), (form, forms) = pd.factorize(rows.task_type), pd.factorize(rows.form)
-    known = {pair: chance(tasks[pair[0]], forms[pair[1]]) for pair in set(zip(task, form))}
-    level = [known[pair] for pair in zip(task, form)]
-    out = rows.assign(loss=loss, chance=level, trial=rows.hyper_iter + 1)
+    loss = trials.eval_loss.astype(float).mask(trials.infeasible.astype(bool))
+    (task, tasks), (form, forms) = pd.factorize(trials.task_type), pd.factorize(trials.form)
+    levels = {pair: chance(tasks[pair[0]], forms[pair[1]]) for pair in set(zip(task, form))}
+    level = [levels[pair] for pair in zip(task, form)]
+    out = trials.assign(loss=loss, chance=level, trial=trials.hyper_iter + 1)
     return out.assign(solved=out.loss < SOLVED * out.chance)
 
 
-def by_network(rows: pd.DataFrame) -> pd.DataFrame:
+def by_network(trials: pd.DataFrame) -> pd.DataFrame:
     """One row for each task, depth and architecture: trials, share diverged, share solved,
     quartiles of the loss, first solved trial.
 
@@ -44,12 +44,19 @@ def by_network(rows: pd.DataFrame) -> pd.DataFrame:
     where they are half or more).
     """
     table = []
-    for (task, depth, architecture), group in hard_trials(rows).groupby(
+    for (task, depth, architecture), group in hard_trials(trials).groupby(
         [*TASK_AND_DEPTH, "architecture"], sort=False
     ):
-        every, number, feasible = group.loss.to_numpy(), len(group), int(group.loss.notna().sum())
-        loss, solved = every[~np.isnan(every)], group.trial[group.solved]
-        (low, high), ends = wilson(len(solved), feasible), wilson(number - feasible, number)
+        all_losses, number, feasible = (
+            group.loss.to_numpy(),
+            len(group),
+            int(group.loss.notna().sum()),
+        )
+        loss, solved_at = all_losses[~np.isnan(all_losses)], group.trial[group.solved]
+        (low, high), divergence = (
+            wilson(len(solved_at), feasible),
+            wilson(number - feasible, number),
+        )
         shape = np.quantile(loss, [0, 0.25, 0.5, 0.75, 1]) if feasible else np.full(5, math.nan)
         table.append(
             {
@@ -59,20 +66,20 @@ def by_network(rows: pd.DataFrame) -> pd.DataFrame:
                 "trials": number,
                 "infeasible": number - feasible,
                 "infeasible_share": 1 - feasible / number,
-                "infeasible_low": ends[0],
-                "infeasible_high": ends[1],
-                "solved": len(solved),
-                "solved_share": len(solved) / feasible if feasible else math.nan,
+                "infeasible_low": divergence[0],
+                "infeasible_high": divergence[1],
+                "solved": len(solved_at),
+                "solved_share": len(solved_at) / feasible if feasible else math.nan,
                 "solved_low": low,
                 "solved_high": high,
-                "first_solved": solved.min() if len(solved) else math.inf,
+                "first_solved": solved_at.min() if len(solved_at) else math.inf,
                 **dict(
                     zip(("minimum", "quartile", "loss_median", "third_quartile", "maximum"), shape)
                 ),
                 "mean": loss.mean() if feasible else math.nan,
-                "median": np.median(np.where(np.isnan(every), math.inf, every)),
+                "median": np.median(np.where(np.isnan(all_losses), math.inf, all_losses)),
                 "chance": group.chance.iloc[0],
-                "accuracy": group.accuracy.iloc[np.nanargmin(every)] if feasible else math.nan,
+                "accuracy": group.accuracy.iloc[np.nanargmin(all_losses)] if feasible else math.nan,
             }
         )
     return in_paper_order_of(pd.DataFrame(table), [*TASK_AND_DEPTH, "architecture"])
@@ -84,7 +91,7 @@ def in_paper_order_of(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """
     orders = {"architecture": in_order(table.architecture), "task_type": HARD}
     places = {
-        name: {value: place for place, value in enumerate(order)} for name, order in orders.items()
+        name: {value: index for index, value in enumerate(order)} for name, order in orders.items()
     }
     return table.sort_values(
         columns,
@@ -100,10 +107,10 @@ def paper_depth(depth: int) -> int:
     return 1 if depth == 1 else 8
 
 
-def bounded(rows: pd.DataFrame) -> pd.DataFrame:
+def without_explosions(trials: pd.DataFrame) -> pd.DataFrame:
     """`hard_trials` that neither diverged nor exploded: loss at most `EXPLODED` times chance."""
-    trials = hard_trials(rows)
-    return trials[trials.loss <= EXPLODED * trials.chance]
+    hard = hard_trials(trials)
+    return hard[hard.loss <= EXPLODED * hard.chance]
 
 
 TOP = 3.0  # losses above so many times chance stand with the diverged ones
@@ -167,14 +174,14 @@ class LossAxis:
 
 def forms_of(name: str, frame: pd.DataFrame) -> dict[str, str]:
     """The form of each task in a figure."""
-    return dict(budget(rows_of(name, frame)).tasks)
+    return dict(budget(trials_of_exhibit(name, frame)).tasks)
 
 
-def is_the_papers_task(rows, spent: Budget) -> bool:
+def is_the_papers_task(trials, spent: Budget) -> bool:
     """Whether the trials are of the paper's form of the task, and of no fewer steps than the
     paper's fewest.
     """
-    return set(rows.form) <= {"", "paper"} and spent.steps[0] >= paper.STEPS[0]
+    return set(trials.form) <= {"", "paper"} and spent.steps[0] >= paper.STEPS[0]
 
 
 def instead_of_8_layers(depth: int) -> str:

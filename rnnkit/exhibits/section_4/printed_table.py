@@ -26,23 +26,23 @@ def table_figure(name, frame, heads, body, is_papers, groups=(), rules=(), color
         size -= 0.25
     figure = new_figure(ROW * (len(fields) + bool(groups)) + 0.75)
     ax = figure.subplots()
-    rows = len(fields) + bool(groups)
-    ax.set(xlim=(0, max(WIDTH - 0.3, sum(widths))), ylim=(rows, 0))
+    n_rows = len(fields) + bool(groups)
+    ax.set(xlim=(0, max(WIDTH - 0.3, sum(widths))), ylim=(n_rows, 0))
     ax.axis("off")
-    ends = np.cumsum(widths)
-    _heads_of_groups(ax, groups, widths, ends, size)
+    right_edges = np.cumsum(widths)
+    _heads_of_groups(ax, groups, widths, right_edges, size)
     top = int(bool(groups))
     for y, row in enumerate(fields):
         for x, text in enumerate(row):
             color = GREY if is_papers(y - 1, x) else "black"
             if x == 0 and y and colors:
                 color = colors[y - 1] or color
-            place, side = (ends[x] - GAP / 3, "right") if x else (GAP / 3, "left")
+            x_text, side = (right_edges[x] - GAP / 3, "right") if x else (GAP / 3, "left")
             form = {"fontsize": size, "fontweight": "bold" if x == 0 and y else "normal"}
-            ax.text(place, top + y + 0.5, text, ha=side, va="center", color=color, **form)
+            ax.text(x_text, top + y + 0.5, text, ha=side, va="center", color=color, **form)
     thin = [(top + 1 + row, 0.3) for row in rules]
-    for y, thick in ((0, 1.2), (top + 1, 0.8), (rows, 1.2), *thin):
-        ax.plot([0, ends[-1]], [y, y], color="black", linewidth=thick, clip_on=False)
+    for y, thick in ((0, 1.2), (top + 1, 0.8), (n_rows, 1.2), *thin):
+        ax.plot([0, right_edges[-1]], [y, y], color="black", linewidth=thick, clip_on=False)
     write_budget(figure, name, frame)
     return figure
 
@@ -58,12 +58,12 @@ def _widths(fields, groups, size: float) -> list[float]:
     return widths
 
 
-def _heads_of_groups(ax, groups, widths, ends, size: float):
+def _heads_of_groups(ax, groups, widths, right_edges, size: float):
     """The title of each group of columns, with a line below it."""
     for title, first, last in groups:
-        left, right = ends[first] - widths[first] + GAP / 2, ends[last] - GAP / 4
-        ax.text((left + right) / 2, 0.5, title, ha="center", va="center", fontsize=size)
-        ax.plot([left, right], [0.97, 0.97], color="black", linewidth=0.5)
+        x_left, x_right = right_edges[first] - widths[first] + GAP / 2, right_edges[last] - GAP / 4
+        ax.text((x_left + x_right) / 2, 0.5, title, ha="center", va="center", fontsize=size)
+        ax.plot([x_left, x_right], [0.97, 0.97], color="black", linewidth=0.5)
 
 
 def number_or_dash(value, form: str = ".3g") -> str:

@@ -20,7 +20,7 @@ from rnnkit.exhibits.finding import (
     SURELY,
     TIGHT,
     Pair,
-    told_apart,
+    pairs_verdict,
 )
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule
 from rnnkit.exhibits.section_4.hard_trials import (
@@ -33,16 +33,16 @@ from rnnkit.exhibits.section_4.hard_trials import (
 from rnnkit.exhibits.section_4.printed_table import NONE, number_or_dash, table_figure
 from rnnkit.exhibits.selection import random_sets
 from rnnkit.exhibits.statistics import fisher, holm, kendall
-from rnnkit.exhibits.style import style_of, styled
+from rnnkit.exhibits.style import house_style, style_of
 from rnnkit.paper import RANDOM_BUDGET
 from rnnkit.wording import label_of, layers
 
 
-def infeasible_table(rows: pd.DataFrame) -> pd.DataFrame:
+def infeasible_table(trials: pd.DataFrame) -> pd.DataFrame:
     """Table 1: percent of random sets that diverged, with Wilson's 95 % interval, beside the
     paper's.
     """
-    table = by_network(rows)[
+    table = by_network(trials)[
         [
             "architecture",
             "n_layers",
@@ -67,27 +67,27 @@ def infeasible_table(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def looser(rows: pd.DataFrame, multiples=LOOSE) -> pd.DataFrame:
+def looser(trials: pd.DataFrame, multiples=LOOSE) -> pd.DataFrame:
     """Table 1 under looser definitions: percent of trials that diverged or ended above a multiple
     of chance; inf is Table 1 itself.
     """
-    trials, table = hard_trials(rows), {}
+    hard, table = hard_trials(trials), {}
     for multiple in (math.inf, *multiples):
-        bad = trials.loss.isna() | (trials.loss > multiple * trials.chance)
-        table[multiple] = 100 * bad.groupby([trials.n_layers, trials.architecture]).mean()
+        bad = hard.loss.isna() | (hard.loss > multiple * hard.chance)
+        table[multiple] = 100 * bad.groupby([hard.n_layers, hard.architecture]).mean()
     out = pd.DataFrame(table)
     out.columns = ["diverged" if math.isinf(m) else f"or above {m:g} x chance" for m in out.columns]
     return out.reindex(
         [
             (d, a)
-            for d in sorted(set(rows.n_layers))
-            for a in in_order(rows.architecture)
+            for d in sorted(set(trials.n_layers))
+            for a in in_order(trials.architecture)
             if (d, a) in out.index
         ]
     )
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Table 1: per cent of random sets that diverged, at 1 layer and at the deepest, with the
     paper's. ValueError without trials.
@@ -96,8 +96,8 @@ def draw(frame: pd.DataFrame):
     depths, names = sorted(table.n_layers.unique()), in_order(table.architecture)
     heads, groups, body = [""], [], {a: [label_of(a)] for a in names}
     for depth in depths:
-        part = table[table.n_layers == depth].set_index("architecture")
-        paper_depth = int(part.paper_n_layers.iloc[0])
+        subset = table[table.n_layers == depth].set_index("architecture")
+        paper_depth = int(subset.paper_n_layers.iloc[0])
         groups.append((layers(depth), len(heads), len(heads) + 2))
         heads += [
             "% infeasible [95 %]",
@@ -105,7 +105,7 @@ def draw(frame: pd.DataFrame):
             "paper" if paper_depth == depth else f"paper, {layers(paper_depth)}",
         ]
         for a in names:
-            row = part.loc[a] if a in part.index else None
+            row = subset.loc[a] if a in subset.index else None
             body[a] += (
                 [NONE] * 3
                 if row is None
@@ -127,41 +127,43 @@ def draw(frame: pd.DataFrame):
     )
 
 
-def facts(rows, tables) -> list[str]:
-    said = []
-    for depth, part in tables["table1"].groupby("n_layers"):
-        percent = part.set_index("architecture").percent.sort_values(ascending=False, kind="stable")
-        said.append(
+def facts(trials, tables) -> list[str]:
+    sentences = []
+    for depth, group in tables["table1"].groupby("n_layers"):
+        percent = group.set_index("architecture").percent.sort_values(
+            ascending=False, kind="stable"
+        )
+        sentences.append(
             f"With {layers(depth)}, per cent of random sets that diverged, most first:"
             f" {numbers_of(percent, '.1f')}."
         )
-    return said
+    return sentences
 
 
 SETS = 1_000  # random sets behind each share of Table 1
 
 
-def diverged_shallow(rows, table: pd.DataFrame, spent: Budget) -> Measured:
+def diverged_shallow(trials, table: pd.DataFrame, spent: Budget) -> Measured:
     """H01: shares of trials that diverged at one layer; shown are the mean, the least and the most."""
-    return _measure(rows, table[table.n_layers == 1], spent)
+    return _measure(trials, table[table.n_layers == 1], spent)
 
 
-def diverged_deep(rows, table: pd.DataFrame, spent: Budget) -> Measured:
+def diverged_deep(trials, table: pd.DataFrame, spent: Budget) -> Measured:
     """H02: the same at the greatest depth, against the paper's 8 layers."""
     deepest = table.n_layers.max()
     if deepest < DEEP:
         return Measured(lacks=NO_DEPTH.format(deepest, DEEP))
-    return _measure(rows, table[table.n_layers == deepest], spent)
+    return _measure(trials, table[table.n_layers == deepest], spent)
 
 
-def _measure(rows, table, spent) -> Measured:
+def _measure(trials, table, spent) -> Measured:
     """`differ` counts the shares that Fisher's test tells from the paper's, with Holm's correction;
     `order` says whether the IRNN diverges more often than each other (named pairs, Holm). A level
     refutes only on the paper's task (`papers`); where intervals are `wide` it says little.
     """
     table = table.dropna(subset="paper_percent").set_index("architecture")
     shares = table.percent / 100 if len(table) else pd.Series([math.nan])
-    shown = Measured(
+    measurement = Measured(
         float(np.mean(table.percent)) / 100 if len(table) else math.nan,
         float(shares.min()),
         float(shares.max()),
@@ -169,34 +171,34 @@ def _measure(rows, table, spent) -> Measured:
         lacks=f"{len(table)} of the paper's architectures were trained",
     )
     if "irnn" not in table.index:
-        return shown
+        return measurement
     tests = [
         fisher(c.infeasible, c.trials, round(c.paper_percent / 100 * SETS), SETS)[0]
         for c in table.itertuples()
     ]
     agree = int((holm(tests) > SURELY).sum())
-    one, others = table.loc["irnn"], table.drop(index="irnn")
+    irnn, competitors = table.loc["irnn"], table.drop(index="irnn")
     pairs = [
-        Pair("irnn", c.Index, *fisher(one.infeasible, one.trials, c.infeasible, c.trials))
-        for c in others.itertuples()
+        Pair("irnn", c.Index, *fisher(irnn.infeasible, irnn.trials, c.infeasible, c.trials))
+        for c in competitors.itertuples()
     ]
-    order, words = told_apart(pairs, lower=False)
-    each = ", ".join(
+    order, phrase = pairs_verdict(pairs, lower=False)
+    shares_text = ", ".join(
         f"{label_of(a)} {c.percent:.0f} ({c.paper_percent:g})" for a, c in table.iterrows()
     )
     wide = (table.high - table.low).mean() > TIGHT
     few = f"; intervals of more than {TIGHT} points say little"
     elsewhere = "; the levels belong to the paper's task and number of steps"
     return replace(
-        shown,
-        words=f"per cent, the paper's behind ours: {each}; {agree} of the paper's {len(table)} agree"
+        measurement,
+        summary=f"per cent, the paper's behind ours: {shares_text}; {agree} of the paper's {len(table)} agree"
         f" with ours, Kendall's tau {kendall(table.percent, table.paper_percent):.2f}; the IRNN"
-        f" diverges more often than each other: {words}",
+        f" diverges more often than each other: {phrase}",
         more={
             "order": order,
             "differ": len(table) - agree,
             "wide": wide,
-            "papers": is_the_papers_task(rows, spent),
+            "papers": is_the_papers_task(trials, spent),
         },
         if_fails="" if order == FAILS else "; the levels differ",
         if_open=few if agree == len(table) else elsewhere,
@@ -221,11 +223,11 @@ Exhibit(
         " interval, beside the paper's."
     ),
     section="4",
-    place=13,
+    position=13,
     select=random_sets,
     trials="parentheses task with random sets",
     experiment="fig5",
-    tables={"table1": lambda of: infeasible_table(of.rows)},
+    tables={"table1": lambda of: infeasible_table(of.trials)},
     draw=draw,
     alt="a row for each architecture, ours and the paper's.",
     numbers=lambda tables: by_architecture(

@@ -16,7 +16,7 @@ from rnnkit.exhibits.section_4.hard_trials import hard_trials
 from rnnkit.exhibits.section_4.printed_table import NONE, number_or_dash, table_figure
 from rnnkit.exhibits.selection import GP, is_pinned, largest_form, one_size
 from rnnkit.exhibits.statistics import bootstrap_samples, wilson
-from rnnkit.exhibits.style import style_of, styled
+from rnnkit.exhibits.style import house_style, style_of
 from rnnkit.wording import and_list, label_of
 
 
@@ -24,10 +24,14 @@ def rerun_trials(frame: pd.DataFrame) -> pd.DataFrame:
     """Reruns of the best sets of one layer on the parentheses task, with the searches that these
     come from (Table App.1).
     """
-    rows = frame[(frame.task_type == "parens_counting") & (frame.n_layers == 1) & ~is_pinned(frame)]
-    again = one_size(largest_form(rows[rows.tuner == "rerun"]))
-    first = rows[
-        rows.tuner.isin(GP) & rows.form.isin(again.form) & rows.max_params.isin(again.max_params)
+    trials = frame[
+        (frame.task_type == "parens_counting") & (frame.n_layers == 1) & ~is_pinned(frame)
+    ]
+    again = one_size(largest_form(trials[trials.tuner == "rerun"]))
+    first = trials[
+        trials.tuner.isin(GP)
+        & trials.form.isin(again.form)
+        & trials.max_params.isin(again.max_params)
     ]
     return (
         pd.concat([again, first[first.architecture.isin(again.architecture)]])
@@ -36,7 +40,7 @@ def rerun_trials(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def rerun_table(rows: pd.DataFrame) -> pd.DataFrame:
+def rerun_table(trials: pd.DataFrame) -> pd.DataFrame:
     """Table App.1: the best of a search beside its reruns, a row for each architecture; losses in
     nats, nan where the search is not there.
 
@@ -44,8 +48,8 @@ def rerun_table(rows: pd.DataFrame) -> pd.DataFrame:
     was trained again. `mean_over_original` has a bootstrap interval over reruns; `at_most_original`
     is the share of reruns that reached the original.
     """
-    trials, table = hard_trials(rows), []
-    again, first = trials[trials.tuner == "rerun"], trials[trials.tuner != "rerun"]
+    hard, table = hard_trials(trials), []
+    again, first = hard[hard.tuner == "rerun"], hard[hard.tuner != "rerun"]
     for architecture in in_order(again.architecture):
         all_of, search = (
             again[again.architecture == architecture].loss,
@@ -59,8 +63,8 @@ def rerun_table(rows: pd.DataFrame) -> pd.DataFrame:
             [loss], lambda draws, original=original: draws[0].mean(-1) / original
         )
         bad = wilson(len(all_of) - len(loss), len(all_of))
-        some = loss if len(loss) else np.array([math.nan])
-        values = {"min": some.min(), "mean": some.mean(), "max": some.max()}
+        losses = loss if len(loss) else np.array([math.nan])
+        values = {"min": losses.min(), "mean": losses.mean(), "max": losses.max()}
         sd = float(np.std(loss, ddof=1)) if len(loss) > 1 else math.nan
         table.append(
             {
@@ -89,7 +93,7 @@ def rerun_table(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Table App.1: the best of a search and its reruns, a row of ours above a row of the paper's.
     ValueError without trials.
@@ -125,14 +129,14 @@ def draw(frame: pd.DataFrame):
                 _with_interval(row.mean_over_original, row.low, row.high),
             ]
         )
-        known = row.architecture in paper.TABLE_APP1
+        is_papers = row.architecture in paper.TABLE_APP1
         ratio = row.paper_mean / row.paper_original
         body.append(
             [
                 "",
                 "paper",
                 number_or_dash(row.paper_original),
-                "100" if known else NONE,
+                "100" if is_papers else NONE,
                 number_or_dash(row.paper_infeasible_percent, ".0f"),
                 *(number_or_dash(getattr(row, f"paper_{name}")) for name in names),
                 number_or_dash(ratio, ".2f"),
@@ -158,18 +162,18 @@ def _with_interval(value, low, high) -> str:
     )
 
 
-def facts(rows, tables) -> list[str]:
+def facts(trials, tables) -> list[str]:
     table = tables["tableapp1"].set_index("architecture")
-    ratios, reached = table.mean_over_original.dropna(), table.at_most_original.dropna()
+    ratios, share_reached = table.mean_over_original.dropna(), table.at_most_original.dropna()
     if ratios.empty:
         return ["No rerun stands beside the best trial of its search."]
     return [
         f"The mean of the reruns over the original loss is {numbers_of(ratios, '.3g')}.",
-        f"Per cent of reruns that came down to the original: {numbers_of(100 * reached, '.0f')}.",
+        f"Per cent of reruns that came down to the original: {numbers_of(100 * share_reached, '.0f')}.",
     ]
 
 
-def reruns_are_close(rows, table: pd.DataFrame, spent: Budget) -> Measured:
+def reruns_are_close(trials, table: pd.DataFrame, spent: Budget) -> Measured:
     """A01: mean of the reruns over the original: the geometric mean over architectures, with the
     least and the most. `least` and `most` are the greatest lower and upper end of an architecture's
     own interval, in multiples of the largest that the paper has (7.1, the RNN's).
@@ -185,19 +189,19 @@ def reruns_are_close(rows, table: pd.DataFrame, spent: Budget) -> Measured:
     if table.empty:
         which = " that solved the task" if len(idle) else ""
         return Measured(lacks=f"no rerun stands beside the best trial{which} of its search")
-    each = ", ".join(
+    ratios_text = ", ".join(
         f"{label_of(c.architecture)} {c.mean_over_original:.3g} [{c.low:.3g}, {c.high:.3g}]"
         for c in table.itertuples()
     )
-    unsolved = and_list(map(label_of, idle.architecture))
-    left_out = f"; {unsolved} did not solve the task" if len(idle) else ""
+    idle_names = and_list(map(label_of, idle.architecture))
+    left_out = f"; {idle_names} did not solve the task" if len(idle) else ""
     enough = table.reruns.min() >= RERUNS and set(table.architecture) >= set(paper.TABLE_APP1)
     few = f"; it takes {RERUNS} reruns of {and_list(map(label_of, paper.TABLE_APP1))}"
     return Measured(
         math.exp(mean(np.log(ratios))),
         ratios.min(),
         ratios.max(),
-        f"{each}; {table.reruns.min()} reruns and more, of which {table.at_most_original.mean():.0%}"
+        f"{ratios_text}; {table.reruns.min()} reruns and more, of which {table.at_most_original.mean():.0%}"
         f" reached the original{left_out}; the paper's largest is {largest:.1f}",
         more={
             "least": table.low.max() / largest,
@@ -223,10 +227,10 @@ Exhibit(
         " nats, ours above the paper's. Brackets hold 95 %."
     ),
     section="App. C",
-    place=15,
+    position=15,
     select=rerun_trials,
     trials="parentheses task with rerun sets",
-    tables={"tableapp1": lambda of: rerun_table(of.rows)},
+    tables={"tableapp1": lambda of: rerun_table(of.trials)},
     draw=draw,
     alt="a row of ours and a row of the paper's for each architecture.",
     numbers=lambda tables: by_architecture(

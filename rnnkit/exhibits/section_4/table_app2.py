@@ -23,27 +23,27 @@ from rnnkit.exhibits.finding import (
 )
 from rnnkit.exhibits.judge import ALWAYS, Measured, Rule, as_tested
 from rnnkit.exhibits.section_4.hard_trials import (
-    bounded,
     hard_trials,
     instead_of_8_layers,
     paper_depth,
+    without_explosions,
 )
 from rnnkit.exhibits.section_4.printed_table import NONE, number_or_dash, table_figure
 from rnnkit.exhibits.selection import random_sets
 from rnnkit.exhibits.statistics import bootstrap_samples, holm, welch
-from rnnkit.exhibits.style import styled
+from rnnkit.exhibits.style import house_style
 from rnnkit.paper import RANDOM_BUDGET
 from rnnkit.wording import and_list, count, label_of, layers
 
 
-def welch_table(rows: pd.DataFrame) -> pd.DataFrame:
+def welch_table(trials: pd.DataFrame) -> pd.DataFrame:
     """Table App.2: Welch's t of the losses of random sets for all pairs at each depth, beside the
     paper's.
 
-    Of `bounded` trials: the spread that the paper's own tests imply (`audit.recovered_runs`) has no
+    Of trials `without_explosions`: the spread that the paper's own tests imply (`audit.recovered_runs`) has no
     room for exploded ones. `same_sign` is missing where the paper has no test.
     """
-    return welch_tests(bounded(rows))
+    return welch_tests(without_explosions(trials))
 
 
 def welch_tests(trials: pd.DataFrame) -> pd.DataFrame:
@@ -61,7 +61,9 @@ def welch_tests(trials: pd.DataFrame) -> pd.DataFrame:
             theirs = (
                 paper.TABLE_APP2.get((first, second), (None, None))[depth > 1] or (math.nan,) * 3
             )
-            same = None if math.isnan(t) or math.isnan(theirs[0]) else (t < 0) == (theirs[0] < 0)
+            same_sign = (
+                None if math.isnan(t) or math.isnan(theirs[0]) else (t < 0) == (theirs[0] < 0)
+            )
             table.append(
                 [
                     depth,
@@ -74,7 +76,7 @@ def welch_tests(trials: pd.DataFrame) -> pd.DataFrame:
                     len(sample[second]),
                     paper_depth(depth),
                     *theirs,
-                    same,
+                    same_sign,
                 ]
             )
     columns = [
@@ -95,7 +97,7 @@ def welch_tests(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table, columns=columns).astype({"same_sign": "boolean"})
 
 
-@styled
+@house_style
 def draw(frame: pd.DataFrame):
     """Table App.2: Welch's t, degrees of freedom and p for all pairs, ours and the paper's, and
     whether the signs agree. ValueError.
@@ -107,20 +109,20 @@ def draw(frame: pd.DataFrame):
     )
     heads, groups, body = ["pair"], [], {pair: [" - ".join(map(label_of, pair))] for pair in pairs}
     for depth in sorted(table.n_layers.unique()):
-        part = table[table.n_layers == depth].set_index(["first", "second"])
-        paper_depth = int(part.paper_n_layers.iloc[0])
+        subset = table[table.n_layers == depth].set_index(["first", "second"])
+        paper_depth = int(subset.paper_n_layers.iloc[0])
         groups += [
             (f"{layers(depth)}, ours", len(heads), len(heads) + 2),
             (f"paper, {layers(paper_depth)}", len(heads) + 3, len(heads) + 5),
         ]
         heads += ["t", "df", "p"] * 2 + ["sign"]
         for pair in pairs:
-            if pair not in part.index:
+            if pair not in subset.index:
                 body[pair] += [NONE] * 7
                 continue
-            row = part.loc[pair]
+            row = subset.loc[pair]
             agree = NONE if pd.isna(row.same_sign) else "✓" if row.same_sign else "✗"
-            ours, printed = (
+            ours, papers = (
                 (
                     number_or_dash(row[f"{who}t"], "#.3g"),
                     number_or_dash(row[f"{who}df"], ",.0f"),
@@ -128,7 +130,7 @@ def draw(frame: pd.DataFrame):
                 )
                 for who in ("", "paper_")
             )
-            body[pair] += [*ours, *printed, agree]
+            body[pair] += [*ours, *papers, agree]
     return table_figure(
         "tableapp2",
         frame,
@@ -144,35 +146,35 @@ def _p_value(value) -> str:
     return NONE if pd.isna(value) else "< .001" if value <= 0.001 else f"{value:.3f}".lstrip("0")
 
 
-def facts(rows, tables) -> list[str]:
-    said = []
-    for depth, part in tables["tableapp2"].groupby("n_layers"):
-        known, apart = part.dropna(subset="same_sign"), part[part.p < 0.05]
-        both = apart.dropna(subset="same_sign")
-        said.append(
-            f"With {layers(depth)}, {int(known.same_sign.sum())} of {count(len(known), 'sign')} are"
-            f" the paper's. Our trials tell {count(len(apart), 'pair')} of {len(part)} apart (p"
-            f" below .05), {int(both.same_sign.sum())} of them with the paper's sign."
+def facts(trials, tables) -> list[str]:
+    sentences = []
+    for depth, group in tables["tableapp2"].groupby("n_layers"):
+        with_sign, different = group.dropna(subset="same_sign"), group[group.p < 0.05]
+        comparable = different.dropna(subset="same_sign")
+        sentences.append(
+            f"With {layers(depth)}, {int(with_sign.same_sign.sum())} of {count(len(with_sign), 'sign')} are"
+            f" the paper's. Our trials tell {count(len(different), 'pair')} of {len(group)} apart (p"
+            f" below .05), {int(comparable.same_sign.sum())} of them with the paper's sign."
         )
-    return said or ["No two architectures have trials to compare."]
+    return sentences or ["No two architectures have trials to compare."]
 
 
-def signs_shallow(rows, table: pd.DataFrame, spent: Budget) -> Measured:
+def signs_shallow(trials, table: pd.DataFrame, spent: Budget) -> Measured:
     """H05: the share of the pairs which the paper calls different (p < .05) at one layer in which
     our t has its sign.
     """
-    return _measure(rows, 1)
+    return _measure(trials, 1)
 
 
-def signs_deep(rows, table: pd.DataFrame, spent: Budget) -> Measured:
+def signs_deep(trials, table: pd.DataFrame, spent: Budget) -> Measured:
     """H06: the same at the greatest depth, against the paper's 8 layers."""
     deepest = table.n_layers.max()
     if deepest < DEEP:
         return Measured(lacks=NO_DEPTH.format(deepest, DEEP))
-    return _measure(rows, deepest)
+    return _measure(trials, deepest)
 
 
-def _measure(rows, depth) -> Measured:
+def _measure(trials, depth) -> Measured:
     """Both rules are printed: the one of before the trials of seed 0 were seen, and today's, which
     was made with them in view.
 
@@ -181,16 +183,17 @@ def _measure(rows, depth) -> Measured:
     one pair is told apart `against` the paper, by Holm's correction. Today's decides, on trials of
     a fresh seed.
     """
-    rows = rows[rows.n_layers == depth]
-    fresh = rows[rows.seed != SEEN]
-    used = fresh if len(fresh) else rows
-    feasible = hard_trials(used).dropna(subset="loss")
-    before, after = _agreement(feasible), _agreement(bounded(used))
+    trials = trials[trials.n_layers == depth]
+    fresh = trials[trials.seed != SEEN]
+    subset = fresh if len(fresh) else trials
+    feasible = hard_trials(subset).dropna(subset="loss")
+    before, after = _agreement(feasible), _agreement(without_explosions(subset))
     if after is None or before is None:
         return Measured(lacks=f"fewer than {MIN_CELLS} of the paper's pairs could be tested")
     against = after["against"]
     rule_before, rule_after = (
-        side(AGREE, found["low"], found["high"], below=False) for found in (before, after)
+        side(AGREE, agreement["low"], agreement["high"], below=False)
+        for agreement in (before, after)
     )
     rule_after = UNTESTED if rule_after == FAILS and not against else rule_after
     reason = (
@@ -214,8 +217,8 @@ def _measure(rows, depth) -> Measured:
     )
 
 
-def _with_interval(found: dict) -> str:
-    return f"{found['ours']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+def _with_interval(agreement: dict) -> str:
+    return f"{agreement['ours']:.2f} [{agreement['low']:.2f}, {agreement['high']:.2f}]"
 
 
 def _agreement(trials) -> dict | None:
@@ -268,11 +271,11 @@ Exhibit(
         " of the pair has the larger mean. Ours leaves out trials above twice chance."
     ),
     section="App. C",
-    place=16,
+    position=16,
     select=random_sets,
     trials="parentheses task with random sets",
     experiment="fig5",
-    tables={"tableapp2": lambda of: welch_table(of.rows)},
+    tables={"tableapp2": lambda of: welch_table(of.trials)},
     draw=draw,
     alt="a row for each pair of architectures, ours and the paper's.",
     numbers=lambda tables: (
