@@ -14,7 +14,16 @@ import synthetic
 from rnnkit import analysis, figures, paper
 from rnnkit.exhibits.account import digest_of_trials
 from rnnkit.exhibits.base import exhibit, exhibits
-from rnnkit.exhibits.style import GREY, NIGHT, for_dark_pages
+from rnnkit.exhibits.style import (
+    DARK_COLORS,
+    GREY,
+    LATER_STYLE,
+    NIGHT,
+    PAPER_STYLE,
+    before_darkness,
+    dark_picture,
+    for_dark_pages,
+)
 from rnnkit.exhibits.verdicts import BEGIN, END, write_block
 
 NAMES = ("fig1", "fig2a", "fig2b", "figapp1", "calibration", "best_so_far")
@@ -396,6 +405,28 @@ def _contrast(one, other) -> float:
         linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
         lights.append(float(linear @ (0.2126, 0.7152, 0.0722)))
     return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+@pytest.mark.parametrize("name", [*PAPER_STYLE, *LATER_STYLE])
+def test_every_architecture_stands_out_on_a_dark_page(name):
+    """In WCAG's terms 3 is enough for lines and markers."""
+    color = matplotlib.colors.to_rgb((PAPER_STYLE | LATER_STYLE)[name].color)
+    if name in DARK_COLORS:
+        color = before_darkness(DARK_COLORS[name])
+        expected = 255 * np.array(matplotlib.colors.to_rgb(DARK_COLORS[name]))
+        pixel = for_dark_pages(np.rint(255 * color)[None, None])[0, 0]
+        np.testing.assert_allclose(pixel, expected, atol=2)
+    pixel = for_dark_pages(np.rint(255 * np.array(color))[None, None])[0, 0]
+    assert _contrast(pixel / 255, np.array(NIGHT) / 255) >= 3
+
+
+def test_a_picture_for_dark_pages_leaves_the_figure_as_it_is(frames):
+    figure = exhibit("fig2b").draw(frames["fig2b"])
+    before = [line.get_color() for line in figure.axes[0].lines]
+    pixels = dark_picture(figure).reshape(-1, 3).tolist()
+    assert [line.get_color() for line in figure.axes[0].lines] == before
+    lstm = 255 * np.array(matplotlib.colors.to_rgb(DARK_COLORS["lstm"]))
+    assert np.abs(np.array(pixels) - lstm).max(-1).min() <= 2
 
 
 def test_numbers_of_a_coloured_table_stand_out_from_their_ground(drawn):

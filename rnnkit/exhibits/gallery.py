@@ -5,8 +5,7 @@ captions and verdicts.
 import io
 from pathlib import Path
 
-import matplotlib
-import numpy as np
+import matplotlib.image
 import pandas as pd
 
 from rnnkit.exhibits.account import (
@@ -28,7 +27,7 @@ from rnnkit.exhibits.base import (
 )
 from rnnkit.exhibits.budget import budget
 from rnnkit.exhibits.captions import alternative_text, caption
-from rnnkit.exhibits.style import for_dark_pages, look
+from rnnkit.exhibits.style import dark_picture, look
 from rnnkit.exhibits.verdicts import claims_of, compare, tally, verdict_rows
 from rnnkit.names import resolve_name
 from rnnkit.trials.paths import write_atomically
@@ -48,9 +47,8 @@ def save(figure, name: str, out, data, alt: str) -> list[Path]:
     light, vector, dark = io.BytesIO(), io.BytesIO(), io.BytesIO()
     with matplotlib.rc_context(look()):
         figure.savefig(light, format="png", metadata=about)
-        pixels = np.rint(255 * matplotlib.image.imread(io.BytesIO(light.getvalue())))
-        matplotlib.image.imsave(dark, for_dark_pages(pixels), format="png", metadata=about)
         figure.savefig(vector, format="svg", metadata=svg_metadata)
+        matplotlib.image.imsave(dark, dark_picture(figure), format="png", metadata=about)
     pictures = (picture.getvalue() for picture in (light, vector, dark))
     contents = dict(zip(_pictures(name), pictures))
     for stem, table in (data if isinstance(data, dict) else {name: data}).items():

@@ -11,12 +11,15 @@ import functools
 import io
 import itertools
 import math
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import matplotlib
+import matplotlib.image
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.colors import to_rgb, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
@@ -29,6 +32,7 @@ SMALL = 7.5  # points
 GREY, PALE = "#6b6b6b", "#ececec"
 DASHED, DOTTED = (0, (6, 2)), (0, (1, 1.5))  # lines of the paper's values, and of what is exact
 NIGHT = (13, 17, 23)  # the ground of figures for dark pages, RGB: GitHub's
+LIFT = 0.85  # power of the lightness on dark pages: below 1 makes it lighter
 
 
 class Style(NamedTuple):
@@ -54,6 +58,9 @@ LATER_STYLE = {  # cells that the kit ships beside the paper's
     "mingru": Style("#7f7f00", "h", (0, (2, 1))),
     "minlstm": Style("#a6005a", "<", "-"),
 }
+# On dark pages light and dark change places, which makes light colours dull and swaps the two blues.
+# These architectures get a lighter twin there, with a contrast of 3 or more to NIGHT.
+DARK_COLORS = {"rnn": "#4f9df5", "+rnn": "#a9dcff", "lstm": "#e59aca", "janet": "#a697ff"}
 MORE_COLORS = ("#000000", "#005c5c", "#b22222", "#4b0082", "#5f9e6e")
 MORE_MARKERS, MORE_LINES = ("X", ">", "d", "8", "H"), ("-", (0, (6, 1)), (0, (2, 1)))
 # the marker's fill tells the depth; any other depth: "bottom"
@@ -142,10 +149,57 @@ def for_dark_pages(pixels: np.ndarray) -> np.ndarray:
     """
     rgb = pixels[..., :3].astype(np.int16)
     mirror = 255 + rgb - rgb.max(-1, keepdims=True) - rgb.min(-1, keepdims=True)
-    lift = (np.arange(256) / 255) ** 0.85
+    lift = (np.arange(256) / 255) ** LIFT
     night = np.array(NIGHT)
     tables = np.rint(night + lift[:, None] * (255 - night)).astype(np.uint8)  # level x channel
     return np.stack([tables[mirror[..., k], k] for k in range(3)], axis=-1)
+
+
+def before_darkness(color) -> np.ndarray:
+    """The RGB colour, in [0, 1], that `for_dark_pages` turns into `color`."""
+    night = np.array(NIGHT) / 255
+    level = ((np.array(to_rgb(color)) - night) / (1 - night)).clip(0) ** (1 / LIFT)
+    return 1 + level - level.max() - level.min()
+
+
+def dark_picture(figure) -> np.ndarray:
+    """The pixels of a figure for dark pages, with the colours of `DARK_COLORS`; the figure itself stays
+    as it is.
+    """
+    fixed = PAPER_STYLE | LATER_STYLE
+    twins = {
+        to_rgb(fixed[name].color): before_darkness(color) for name, color in DARK_COLORS.items()
+    }
+    picture = io.BytesIO()
+    with recolor(figure, twins):
+        figure.savefig(picture, format="png")
+    picture.seek(0)
+    return for_dark_pages(np.rint(255 * matplotlib.image.imread(picture)))
+
+
+@contextmanager
+def recolor(figure, twins: dict):
+    """Within this context, whatever has a colour of `twins` (RGB -> RGB, in [0, 1]) in the figure is
+    drawn in its twin, as transparent as before.
+    """
+    originals = []
+    for artist in figure.findobj():
+        for role in ("color", "facecolor", "edgecolor"):
+            getter, setter = (getattr(artist, f"{verb}_{role}", None) for verb in ("get", "set"))
+            if getter is None or setter is None:
+                continue
+            original = getter()
+            rgba = to_rgba_array(original)
+            for color in rgba:
+                color[:3] = twins.get(tuple(color[:3]), color[:3])
+            if len(rgba) and not np.array_equal(rgba, to_rgba_array(original)):
+                originals.append((setter, original))
+                setter(rgba if len(rgba) > 1 else tuple(rgba[0]))
+    try:
+        yield
+    finally:
+        for setter, original in reversed(originals):
+            setter(original)
 
 
 def letter(ax, text: str, title: str):
