@@ -537,9 +537,24 @@ def test_the_gallery_writes_all_verdicts_as_a_table(gallery):
     assert pd.read_csv(gallery / "claims.csv").id.tolist() == ids
 
 
-def test_every_link_of_the_gallery_leads_to_a_file(gallery):
-    links = [part.split(")")[0] for part in (gallery / "README.md").read_text().split("](")[1:]]
-    assert len(links) >= 3 * len(NAMES) and all((gallery / link).exists() for link in links)
+def test_every_link_of_the_gallery_leads_to_a_file_or_a_section(gallery):
+    text = (gallery / "README.md").read_text()
+    links = [part.split(")")[0] for part in text.split("](")[1:]]
+    sections = [link for link in links if link.startswith("#")]
+    titles = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+    plain = ["".join(c for c in title.lower() if c.isalnum() or c in " -_") for title in titles]
+    assert sections == [f"#{title.replace(' ', '-')}" for title in plain]
+    files = [link for link in links if link not in sections]
+    assert len(files) >= 3 * len(NAMES) and all((gallery / link).exists() for link in files)
+
+
+def test_the_gallery_opens_with_who_trained_its_trials_and_with_an_index_of_verdicts(gallery):
+    text = (gallery / "README.md").read_text()
+    head = text.split("\n## ")[0]
+    assert text.count("Trained by rnnkit") == 1 and "Trained by rnnkit" in head
+    verdicts = pd.read_csv(gallery / "claims.csv")
+    (row,) = [line for line in head.splitlines() if line.startswith("| [Figure 2b](#figure-2b) |")]
+    assert f"{verdicts.set_index('id').verdict['C10']}: C10" in row
 
 
 def test_a_gallery_of_no_figure_is_refused(frames, tmp_path):

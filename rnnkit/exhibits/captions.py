@@ -9,7 +9,7 @@ import pandas as pd
 from rnnkit import paper
 from rnnkit.exhibits.base import exhibit, points, trials_of_exhibit
 from rnnkit.exhibits.best_trials import in_order
-from rnnkit.exhibits.budget import budget, origin, short_origin
+from rnnkit.exhibits.budget import budget, short_origin
 from rnnkit.exhibits.style import GREY
 from rnnkit.wording import and_list, label_of, layers
 
@@ -50,7 +50,7 @@ def caption(name: str, frame: pd.DataFrame) -> str:
     theirs = f" The paper: {about.budget}." if about.budget else ""
     gist = f"{about.gist} {about.note(spent) if about.note else ''}".strip()
     ours = f"Ours ({scale_and_seed(spent)}): {spent}; {'; '.join(_extent(spent))}; {bad}."
-    return f"{about.title}. {gist} {ours} {search_sentence(trials)} {origin(trials)}{theirs}"
+    return f"{about.title}. {gist} {ours} {search_sentence(trials)}{theirs}"
 
 
 SEARCHES = {  # tuner -> how it chose the hyper-parameters

@@ -3,6 +3,7 @@ captions and verdicts.
 """
 
 import io
+import re
 from pathlib import Path
 
 import matplotlib.image
@@ -25,7 +26,7 @@ from rnnkit.exhibits.base import (
     shown_by,
     trials_of_exhibit,
 )
-from rnnkit.exhibits.budget import budget
+from rnnkit.exhibits.budget import budget, origin
 from rnnkit.exhibits.captions import alternative_text, caption
 from rnnkit.exhibits.style import dark_picture, look
 from rnnkit.exhibits.verdicts import claims_of, compare, tally, verdict_rows
@@ -189,21 +190,46 @@ def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
     claims = claims_of(entries)
     table, path = Path(out) / "claims.csv", Path(out) / "README.md"
     claims.to_csv(table, index=False, lineterminator="\n")
-    path.write_text("\n".join([HEAD.format(counts=tally(claims)), *sections]), encoding="utf-8")
+    head = HEAD.format(
+        origin=_origin_of_all(frames), counts=tally(claims), index=_index(sections, claims)
+    )
+    path.write_text("\n".join([head, *sections]), encoding="utf-8")
     note(out, "gallery", [table, path])
     return path
+
+
+def _origin_of_all(frames: dict[str, pd.DataFrame]) -> str:
+    """Which versions trained the trials of all frames, and when, in one sentence."""
+    different = {id(frame): frame for frame in frames.values()}
+    columns = ["version", "commit", "source", "torch", "device", "created"]
+    return origin(pd.concat([frame.filter(columns) for frame in different.values()]).fillna(""))
+
+
+def _index(sections: list[str], claims: pd.DataFrame) -> str:
+    """A table of the gallery's sections, with the claims that each decides by verdict."""
+    titles = {exhibit(name).title: name for name in exhibits()}
+    lines = ["| figure or table | claims, by verdict |", "|---|---|"]
+    for section in sections:
+        title = section.removeprefix("## ").split("\n", 1)[0]
+        ids = claims[claims.figure == titles.get(title)].groupby("verdict", sort=False).id.agg(list)
+        verdicts = "; ".join(f"{verdict}: {', '.join(members)}" for verdict, members in ids.items())
+        anchor = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        lines.append(f"| [{title}](#{anchor}) | {verdicts} |")
+    return "\n".join(lines)
 
 
 HEAD = """# Figures
 
 The figures and tables of Collins, Sohl-Dickstein & Sussillo (2017), redrawn from our own trials, in the order of the paper, and some
-of ours. Each is here as PNG and SVG, with the plotted points as CSV beside it.
+of ours. Each is here as PNG and SVG, with the plotted points as CSV beside it. {origin}
 
 Claims of the paper: {counts} ([claims.csv](claims.csv)). The best of a search is a lower bound on what a network can do, so a claim *fails* only where
 the search has come to its end: where halving its trials and halving its training steps each change the best by less than a twentieth. What
 a lower bound decides may hold after any search. Intervals hold 95 % over studies, or over trials where the number is of trials, and are
 Student's where they are of a mean; for A01, C03, G03, H01, H02, P02 and P06 they are the least and the most, for C08 they run from what half
 the search would have found to the best. Named pairs are tested with Holm's correction.
+
+{index}
 """
 
 
