@@ -185,10 +185,10 @@ def test_of_several_networks_the_mean_change_counts():
 
 def test_a_search_that_never_left_chance_has_no_end():
     frame = synthetic.losses("rcf", lambda *_: 0.97, trials=20, noise=0)
-    assert not search_end(frame).settled and "no network left chance" in search_end(frame).reason
+    assert not search_end(frame).reached and "no network left chance" in search_end(frame).reason
     assert search_end(
         synthetic.losses("rcf", lambda *_: 0.5, trials=20, noise=0, steps=(1_000, 8_000))
-    ).settled
+    ).reached
 
 
 def test_a_network_that_always_diverged_is_left_out():
@@ -346,4 +346,4 @@ def test_what_is_learned_perfectly_need_not_get_better(level, done):
     """A loss a tenth as high changes nothing once it is below a hundredth of chance, which is 1."""
     frame = trials([1, 1, 1, 1], [100, 200, 300, 400]).assign(task_type="mem_thru", form="small")
     losses = [level, level, level / 10, level / 10]
-    assert search_end(frame.assign(valid_loss=losses, eval_loss=losses)).settled == done
+    assert search_end(frame.assign(valid_loss=losses, eval_loss=losses)).reached == done

@@ -29,7 +29,7 @@ RULES = {id: rule for about in exhibits().values() for id, rule in about.claims.
 
 def judged(limit, fewest=100, settings=(), **measured):
     """The finding on a number of 1.5 between 1 and 2, or on what is given."""
-    numbers = {"value": 1.5, "low": 1.0, "high": 2.0, "words": "why"} | measured
+    numbers = {"value": 1.5, "low": 1.0, "high": 2.0, "summary": "why"} | measured
     rule = Rule(lambda rows, table, spent: Measured(**numbers), limit, **dict(settings))
     return judge(rule, pd.DataFrame(), pd.DataFrame(), None, fewest)
 
@@ -37,13 +37,13 @@ def judged(limit, fewest=100, settings=(), **measured):
 @pytest.fixture
 def search(monkeypatch):
     """Says whether a search has come to its end; remembers which was asked about."""
-    asked = SimpleNamespace(settled=False, rows=None)
+    asked = SimpleNamespace(reached=False, rows=None)
 
     def settled(rows):
         asked.rows = rows
-        return SimpleNamespace(settled=asked.settled, reason="how the search ends")
+        return SimpleNamespace(reached=asked.reached, reason="how the search ends")
 
-    monkeypatch.setattr(judging, "settled", settled)
+    monkeypatch.setattr(judging, "search_end", settled)
     return asked
 
 
@@ -90,14 +90,14 @@ def test_doubtful_networks_decide_nothing(limit):
 
 
 def test_a_part_of_a_claim_may_fail_and_cannot_hold(search):
-    search.settled = True
+    search.reached = True
     assert judged(below(3), partial=", but not all")[3:] == (UNTESTED, "why, but not all")
     assert judged(above(3), partial=", but not all").verdict == FAILS
 
 
 @pytest.mark.parametrize("settled, verdict", [(False, UNTESTED), (True, FAILS)])
 def test_only_a_search_that_has_ended_refutes(search, settled, verdict):
-    search.settled, mine = settled, pd.DataFrame({"trial": [1]})
+    search.reached, mine = settled, pd.DataFrame({"trial": [1]})
     assert judged(above(3), search=mine)[3:] == (verdict, "why; how the search ends")
     assert search.rows is mine
 

@@ -7,9 +7,9 @@ else:
     from rnnkit.exhibits.best_trials import stored_bits
     from rnnkit.exhibits.captions import write_budget
     from rnnkit.exhibits.selection import capacity
-    from rnnkit.exhibits.style import new_figure, styled
+    from rnnkit.exhibits.style import house_style, new_figure
 
-    @styled
+    @house_style
     def draw(frame):
         best = points("bits_by_units", frame)["bits_by_units"]
         figure = new_figure(4)

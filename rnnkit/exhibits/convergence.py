@@ -38,7 +38,7 @@ def search_end(trials: pd.DataFrame) -> SearchEnd:
     """Whether the searches for these networks have come to their end, all together: the mean change
     of the best over the networks.
 
-    Networks all of whose trials diverged are left out. Not settled where a change cannot be
+    Networks all of whose trials diverged are left out. Not reached where a change cannot be
     computed for one of the others.
     """
     table = halvings(trials)
