@@ -114,7 +114,7 @@ def test_the_tables_of_a_frame_are_one_object_while_they_are_remembered(frame):
 def test_a_table_whose_name_begins_with_a_line_is_not_written(frame):
     tables = tables_of("fig2a", frame)
     assert "_best" in tables and list(tables.written()) == ["fig2a"]
-    pd.testing.assert_frame_equal(tables.judged, tables["_best"])
+    pd.testing.assert_frame_equal(tables.claims_table, tables["_best"])
 
 
 @pytest.mark.parametrize("name", exhibits())
@@ -122,4 +122,4 @@ def test_every_exhibit_is_whole(name):
     about = exhibit(name)
     assert about.gist.endswith((".", "?")) and about.alt.endswith(".") and about.tables
     assert about.experiment in {"", *exhibits()} and set(about.columns) <= set(about.tables)
-    assert not about.judged or about.judged in about.tables
+    assert not about.claims_table or about.claims_table in about.tables
