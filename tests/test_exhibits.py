@@ -113,7 +113,7 @@ def test_the_tables_of_a_frame_are_one_object_while_they_are_remembered(frame):
 
 def test_a_table_whose_name_begins_with_a_line_is_not_written(frame):
     tables = tables_of("fig2a", frame)
-    assert "_best" in tables and list(tables.written()) == ["fig2a"]
+    assert "_best" in tables and list(tables.csv_tables()) == ["fig2a"]
     pd.testing.assert_frame_equal(tables.claims_table, tables["_best"])
 
 

@@ -12,6 +12,7 @@ import synthetic_hard as synthetic
 
 from rnnkit import analysis, figures, paper
 from rnnkit.exhibits.base import exhibit
+from rnnkit.exhibits.style import GREY
 
 NAMES = ("fig4", "fig5", "table1", "tableapp1", "tableapp2")
 # chance of the small forms, held to the tasks in test_section_4
@@ -127,11 +128,7 @@ def test_every_trial_is_a_dot_and_a_diverged_one_stands_in_the_band_on_top(
     [("a", "parens_counting"), ("h", "parens_counting"), ("i", "arithmetic"), ("p", "arithmetic")],
 )
 def test_chance_is_a_labelled_grey_line(drawn, panel, task):
-    line = next(
-        line
-        for line in panels(drawn["fig4"])[panel].lines
-        if line.get_color() == figures.style.GREY
-    )
+    line = next(line for line in panels(drawn["fig4"])[panel].lines if line.get_color() == GREY)
     assert line.get_ydata()[0] == pytest.approx(PLATEAU[task], abs=0.005)
     assert f"chance {PLATEAU[task]:.3g}" in words(drawn["fig4"])
 
@@ -210,7 +207,7 @@ def test_table_1_shows_ours_with_its_interval_and_the_papers_in_grey(drawn, fram
         text.get_text()
         for line in cells(drawn["table1"])
         for text in line
-        if text.get_color() == figures.style.GREY
+        if text.get_color() == GREY
     ]
     assert {"15.5", "56.7", "12.0", "3.2", "44.6"} <= set(grey)
 

@@ -13,6 +13,7 @@ import synthetic
 from rnnkit import analysis, figures, paper
 from rnnkit.exhibits.base import exhibit
 from rnnkit.exhibits.best_trials import best_losses
+from rnnkit.exhibits.section_2_2 import LEAST_EXCESS
 from rnnkit.exhibits.style import GREY
 from rnnkit.theory import RANDOM_FUNCTION, memorised_loss
 
@@ -99,9 +100,7 @@ def test_the_excess_is_a_panel_of_our_own(drawn, frames):
 
 def test_an_excess_too_small_for_the_axis_is_drawn_at_its_end():
     figure = figures.fig2c(synthetic.memory(excess=0, noise=0, trials=2, infeasible=0))
-    assert {y for xy in curves(figure.axes[1]).values() for y in xy[:, 1]} == {
-        figures.throughput.LEAST
-    }
+    assert {y for xy in curves(figure.axes[1]).values() for y in xy[:, 1]} == {LEAST_EXCESS}
 
 
 # --- the cost of a step ---
