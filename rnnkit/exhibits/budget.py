@@ -12,10 +12,10 @@ from rnnkit import paper
 
 @dataclass(frozen=True)
 class Budget:
-    """What stands behind a number. `least` and `most` are trials a study, `steps` the range over
+    """What stands behind a number. `least` and `most` are trials per study, `steps` the range over
     feasible trials, `seconds` their sum.
 
-    `tasks` are pairs of task and form; `units` are units a layer, as far as they are known.
+    `tasks` are pairs of task and form; `units` are units per layer, as far as they are known.
     """
 
     studies: int

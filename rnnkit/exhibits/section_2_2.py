@@ -447,7 +447,7 @@ Exhibit(
     draw=draw_memory,
     panels=("c",),
     alt=(
-        "squared error against units a layer, beside the bound and the number of inputs, and the"
+        "squared error against units per layer, beside the bound and the number of inputs, and the"
         " excess over the bound."
     ),
     numbers=lambda tables: by_architecture(
@@ -479,7 +479,7 @@ Exhibit(
         " 1 and 2."
     ),
     numbers=lambda tables: by_architecture(
-        "Most seconds a step", tables["g01"].groupby("architecture").seconds.max(), ".2g"
+        "Most seconds per step", tables["g01"].groupby("architecture").seconds.max(), ".2g"
     ),
     facts=cost_facts,
     claims={"G01": LINEAR_COST},

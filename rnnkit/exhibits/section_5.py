@@ -60,7 +60,7 @@ def rounded_trials(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def kept_bits(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row for each best network that stored bits, way of rounding and number of bits a weight:
+    """One row for each best network that stored bits, way of rounding and number of bits per weight:
     `bits` left, and their `share`.
     """
     table = []
@@ -81,7 +81,7 @@ def kept_bits(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def needed_bits(trials: pd.DataFrame, share: float = LOSSLESS) -> pd.DataFrame:
-    """For each network and way, the fewest bits a weight from which on at least `share` of the
+    """For each network and way, the fewest bits per weight from which on at least `share` of the
     stored bits are left (nan: even 16 lose).
 
     `bits_per_param` is what the network stores unrounded.
@@ -226,7 +226,7 @@ def rounding_facts(trials, tables) -> list[str]:
 
 
 def five_bit_test(trials, points, spent: Budget) -> Measured:
-    """C15: the mean of the bits a weight that leave 99 %, by the better way for each network.
+    """C15: the mean of the bits per weight that leave 99 %, by the better way for each network.
 
     A network that loses bits even with the most bits that were tried counts as one bit more.
     """
@@ -276,7 +276,7 @@ Exhibit(
         "Stored bits that the best network of a study keeps when each of its matrices, a map's by"
         " itself, is rounded to 2^k evenly spaced values after training: (a) between its least and"
         " greatest weight, (b) in the narrower range of least squared error. Thick: mean of an"
-        " architecture; thin: networks. (c) Bits a weight that leave 99 %, by the better way,"
+        " architecture; thin: networks. (c) Bits per weight that leave 99 %, by the better way,"
         " against the bits that a parameter stores."
     ),
     section="5",
@@ -290,11 +290,11 @@ Exhibit(
     draw=draw_rounded,
     panels=tuple("abc"),
     alt=(
-        "share of the stored bits that is left against bits a weight, two ways of rounding, and"
+        "share of the stored bits that is left against bits per weight, two ways of rounding, and"
         " bits needed against bits stored."
     ),
     numbers=lambda tables: by_architecture(
-        "Bits a weight that leave 99 %, mean",
+        "Bits per weight that leave 99 %, mean",
         least_mean(tables["quantised_needed"], "needed"),
         ".1f",
     ),

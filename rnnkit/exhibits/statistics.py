@@ -26,7 +26,7 @@ def bootstrap(values, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[flo
     """95 % percentile interval of `statistic` when the rows of `values` are resampled; (nan, nan)
     for fewer than two rows.
 
-    `statistic` takes an array draws x rows x ... and returns one number a draw. Rows are whole
+    `statistic` takes an array draws x rows x ... and returns one number per draw. Rows are whole
     studies, or a size and depth with all its architectures, never trials: the best of a resampled
     study is at most the best of the study, so it is biased.
     """
@@ -77,7 +77,7 @@ def shuffle_labels(table, statistic, draws: int = DRAWS, seed: int = 0) -> np.nd
     """`statistic` of the table when the entries of each row are dealt out anew among the columns
     that have
     one: what it is without an effect of the columns. `statistic` takes draws x rows x columns and
-    returns one number a draw.
+    returns one number per draw.
     """
     table, rng = np.asarray(table, float), np.random.default_rng(seed)
     shuffles = np.repeat(table[None], draws, 0)
@@ -249,7 +249,7 @@ def welch(first, second) -> tuple[float, float, float]:
 def bootstrap_samples(samples, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
     """95 % percentile interval of `statistic` of several samples, each resampled by itself.
 
-    `statistic` takes a list of arrays draws x values, one a sample, and returns one number a draw.
+    `statistic` takes a list of arrays draws x values, one per sample, and returns one number per draw.
     (nan, nan) if a sample has fewer than two. Right for means, medians and ratios of these over
     trials; not for the best trial (see `bootstrap`).
     """

@@ -146,7 +146,7 @@ Exhibit(
     title="Calibration",
     gist=(
         "A linear model without recurrence through the same pipeline. On the line y = x every label"
-        " is stored; theory allows that up to 2 labels a parameter (Cover 1965, Gardner 1988)."
+        " is stored; theory allows that up to 2 labels per parameter (Cover 1965, Gardner 1988)."
     ),
     section="2.1",
     position=17,

@@ -653,7 +653,7 @@ Exhibit(
     claims=CLAIMS,
     claims_table="fig4_networks",
     budget=(
-        "1,500-2,500 and more trials a curve; parentheses in ten streams of 175 steps, integers to"
+        "1,500-2,500 and more trials per curve; parentheses in ten streams of 175 steps, integers to"
         " ten million"
     ),
 )
