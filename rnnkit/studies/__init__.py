@@ -15,6 +15,7 @@ from rnnkit.studies.cluster import check_scheduler, cluster_at
 from rnnkit.studies.experiments import EXPERIMENTS, Experiment, experiment_of, jobs_of, studies_of
 from rnnkit.studies.gpu_pool import OneGPU
 from rnnkit.studies.lock import run_lock
+from rnnkit.studies.pace import shipped_paces
 from rnnkit.studies.planning import plan
 from rnnkit.studies.progress import Progress, cost
 from rnnkit.studies.rounds import StudyError, train_in_rounds
@@ -236,9 +237,9 @@ def complete(
     )
     workers = min(count or _useful_workers(jobs, missing, device), sum(missing.values()))
     in_process, in_pool = _divide(jobs, workers == 1 and scheduler is None and device == "cpu")
-    status = Progress(
-        [(study, n, n - missing[study.key]) for study, n in jobs], label, quiet=not progress
-    )
+    known = shipped_paces() if progress and device == "cpu" else ()
+    had = [(study, n, n - missing[study.key]) for study, n in jobs]
+    status = Progress(had, label, quiet=not progress, known=known)
     if store.path.suffix == ".parquet":
         status.say(_notice_of_parquet(store, sum(missing.values())))
     with interruptible(status.say) as stop, run_lock(store) as other_run:

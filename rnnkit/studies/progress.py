@@ -5,29 +5,32 @@ a log file.
 import math
 import sys
 import time
-from collections import Counter
 
+from rnnkit.studies.pace import Pace, Work, work_of
 from rnnkit.wording import duration
 
 ENOUGH, LONG = 0.03, 60.0  # share of the work, or seconds, before the time left is judged
-SLOW = 0.25  # of the time since the start: how long a judgement takes to be half forgotten, or so
+SLOW = 0.05  # of the time since the start: how long a judgement takes to be half forgotten, or so
 
 
 class Progress:
-    """Studies and trials done, and the time left, judged from the work done since the start.
+    """Studies and trials done, and the time left, judged from the trials that have ended.
 
     `jobs` holds (study, trials it shall have, trials it has). `label` goes before the line; `quiet`
-    shows nothing.
+    shows nothing. `known` holds the paces of studies that were trained elsewhere, as `Pace` takes
+    them.
     """
 
-    def __init__(self, jobs, label="", quiet=False):
+    def __init__(self, jobs, label="", quiet=False, known=()):
         self.label, self.quiet = label, quiet
-        self.wanted, self.done, self.cost, self.kind = {}, {}, {}, {}
-        self.to_do, self.worked, self.seconds = Counter(), Counter(), Counter()  # by kind of study
+        self.wanted, self.done, self.steps = {}, {}, {}
+        self.works: dict[str, Work] = {}
+        self.pace, self.spent, self.to_do = Pace(known), 0.0, None  # seconds that trials took, take
         for job in jobs:
             self.add(*job)
         self.start, self.shown, self.length = time.monotonic(), -1e9, 0
         self.left, self.judged = None, self.start  # seconds left, as they were judged last and when
+        self.ended = self.start  # when the last trial did
         self._show, self.pause = (_nowhere, 1e9) if quiet else self._screen()
 
     def show(self, line, last):
@@ -46,17 +49,17 @@ class Progress:
     def add(self, study, wanted, had):
         """One more study, which shall have `wanted` trials and has `had`."""
         key = study.key
-        self.wanted[key], self.done[key], self.cost[key] = wanted, had, cost(study)
-        self.kind[key] = study.task_type, study.architecture
-        self.to_do[self.kind[key]] += (wanted - had) * self.cost[key]
+        self.wanted[key], self.done[key], self.steps[key] = wanted, had, study.mean_steps
+        self.works[key], self.to_do = work_of(study), None
 
     def trial(self, trial):
         """One more trial has ended."""
-        self.done[trial.study] += 1
-        kind, work = self.kind[trial.study], self.cost[trial.study]
-        self.to_do[kind] -= work
-        self.worked[kind] += work
-        self.seconds[kind] += trial.seconds
+        key, now = trial.study, time.monotonic()
+        self.done[key] += 1
+        self.spent, self.to_do = self.spent + trial.seconds, None
+        seconds = trial.seconds / self.steps[key]
+        self.pace.learn(self.works[key], seconds, self.wanted[key], now - self.ended)
+        self.ended = now
         self.tick()
 
     def tick(self):
@@ -93,24 +96,35 @@ class Progress:
     def _left(self) -> float | None:
         """Seconds left; None while too little is done to judge.
 
-        A kind of study (a task and a cell) goes at the pace of its own trials so far, and one
-        without trials at that of all. What was judged before counts the more, the less time has
-        passed since: so the number moves slowly to where a new judgement would have it at once.
+        They are the seconds that the trials to come will take, at as many seconds of trials per
+        second as there were so far. What was judged before counts the more, the less time has
+        passed since: so the number moves to where a new judgement would have it at once.
         """
         now = time.monotonic()
-        worked, spent = sum(self.worked.values()), sum(self.seconds.values())
-        share = worked / (worked + sum(self.to_do.values()))
-        if not spent or (share < ENOUGH and now - self.start < LONG):
+        if not self.spent:
             return None
-        pace = {kind: self.seconds[kind] / work for kind, work in self.worked.items() if work}
-        to_do = sum(work * pace.get(kind, spent / worked) for kind, work in self.to_do.items())
-        new = (now - self.start) * to_do / spent
+        if self.to_do is None:
+            self.to_do = self._seconds_to_do()
+        share = self.spent / (self.spent + self.to_do)
+        if share < ENOUGH and now - self.start < LONG:
+            return None
+        new = (self.ended - self.start) * self.to_do / self.spent - (now - self.ended)
+        new = max(0.0, new)
         if self.left is not None:
             weight = 1 - math.exp(-(now - self.judged) / (SLOW * (now - self.start) + 1))
             before = max(0.0, self.left - (now - self.judged))
             new = before + weight * (new - before)
         self.left, self.judged = new, now
         return new
+
+    def _seconds_to_do(self) -> float:
+        """Seconds that the trials to come will take, one after another."""
+        keys = [key for key, wanted in self.wanted.items() if self.done[key] < wanted]
+        if not keys:
+            return 0.0
+        seconds = self.pace.seconds([self.works[key] for key in keys])
+        steps = [(self.wanted[key] - self.done[key]) * self.steps[key] for key in keys]
+        return float(seconds @ steps)
 
     def _screen(self):
         """The way to show a line here, and the seconds between two drawings."""

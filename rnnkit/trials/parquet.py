@@ -89,13 +89,13 @@ def _unchecked_rows(parquet) -> Iterator[dict]:
     if Path(parquet).exists() and not Path(parquet).is_file():  # a pipe would be waited for
         raise StoreError(f"{parquet} is not a file. {ADVICE}")
     try:
-        names = set(pyarrow.parquet.read_schema(parquet).names)
-        texts = [name for name in TEXTS if name in names]
+        schema = pyarrow.parquet.read_schema(parquet)
+        _check_schema(schema, parquet)
+        texts = [name for name in TEXTS if name in schema.names]
         # a dictionary, so that a text that recurs is in memory once
         with pyarrow.parquet.ParquetFile(parquet, read_dictionary=texts) as file:
             _check_size(file.metadata, parquet)
-            _check_schema(file.schema_arrow, parquet)
-            present = [name for name in COLUMNS if name in file.schema_arrow.names]
+            present = [name for name in COLUMNS if name in schema.names]
             for batch in file.iter_batches(READ_BATCH, columns=present):
                 for name in texts:
                     _check_length(batch.column(name), name, parquet)

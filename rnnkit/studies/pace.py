@@ -1,0 +1,120 @@
+"""How long trials take, learned while they end.
+
+The logarithm of a trial's seconds, beyond what its steps and its network let expect, is taken for a
+sum: of the machine's pace, which drifts as other programs come and go, and of what a task, an
+architecture, both together, size and depth add. A Kalman filter follows these parts from trial to
+trial. So a kind of study that no trial of the run has tried yet is judged by what is known of its
+task and its architecture, and a machine that has become slower is noticed within a minute.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnkit import places
+
+MACHINE, SIZE, LAYERS = 10.0, 0.3, 0.3  # standard deviations of the parts before any trial
+OTHERS = 0.7, 0.4, 0.3  # of a task, an architecture, and the two together
+STUDY, TRIAL = 0.25, 0.4  # of what is a study's own, and a trial's
+DRIFT = 6e-4  # variance that a second adds to the machine's pace
+CHANGE = 0.05  # standard deviation of the other parts between one machine and another
+FIXED = 1_000  # parameters whose work is what a step takes however small the network
+
+
+class Work(NamedTuple):
+    """What the pace of a study depends on."""
+
+    task_type: str
+    architecture: str
+    n_layers: int
+    num_params: int
+    unroll: int
+
+    @property
+    def expected(self) -> float:
+        """Logarithm of the work of a step, in arbitrary units."""
+        return math.log((self.num_params + FIXED) * max(1, self.unroll))
+
+
+def work_of(study) -> Work:
+    """The work of a study, or of a row of a frame of trials."""
+    return Work(*(getattr(study, name) for name in Work._fields))
+
+
+class Pace:
+    """Seconds per step of studies, by the trials that have ended.
+
+    `known` holds (work, seconds per step) of studies that were trained elsewhere: how these differ
+    from each other counts from the start, the pace of that machine does not.
+    """
+
+    def __init__(self, known: Iterable[tuple[Work, float]] = ()):
+        self.places: dict[tuple, int] = {}  # of the parts that have a name
+        self.parts = np.zeros(3)
+        self.spread = np.diag(np.square([MACHINE, SIZE, LAYERS]))
+        for work, seconds in known:
+            self._update(work, seconds, STUDY**2 + TRIAL**2)
+        self.spread += np.diag([MACHINE**2, *[CHANGE**2] * (len(self.parts) - 1)])
+
+    def learn(self, work: Work, seconds: float, trials: int, passed: float):
+        """A trial of a study of `trials` has ended that took `seconds` per step, `passed` seconds
+        after the one before it.
+        """
+        self.spread[0, 0] += DRIFT * passed
+        # what is a study's own is the same in all of its trials: together they tell no more than one
+        self._update(work, seconds, trials * STUDY**2 + TRIAL**2)
+
+    def seconds(self, works: list[Work]) -> np.ndarray:
+        """Expected seconds per step, shape (studies,)."""
+        rows = [self._row(work) for work in works]
+        table = np.zeros((len(works), len(self.parts)))
+        for row, values in zip(table, rows):
+            row[: len(values)] = values
+        return np.exp(table @ self.parts + [work.expected for work in works])
+
+    def _update(self, work, seconds, variance):
+        if not seconds > 0 or not math.isfinite(seconds):
+            return
+        row = self._row(work)
+        surprise = math.log(seconds) - work.expected - row @ self.parts
+        shared = self.spread @ row
+        gain = shared / (row @ shared + variance)
+        self.parts = self.parts + gain * surprise
+        self.spread = self.spread - np.outer(gain, shared)
+
+    def _row(self, work: Work) -> np.ndarray:
+        """By how much each part counts for a study, shape (parts,); makes parts that are new."""
+        names = (work.task_type,), (work.architecture, "cell"), work[:2]
+        for name, spread in zip(names, OTHERS):
+            if name not in self.places:
+                self.places[name] = len(self.parts)
+                self.parts = np.append(self.parts, 0.0)
+                self.spread = np.pad(self.spread, (0, 1))
+                self.spread[-1, -1] = spread**2
+        row = np.zeros(len(self.parts))
+        row[:3] = 1, math.log((work.num_params + FIXED) / FIXED), math.log(max(1, work.n_layers))
+        row[[self.places[name] for name in names]] = 1
+        return row
+
+
+def shipped_paces() -> list[tuple[Work, float]]:
+    """(work, seconds per step) of the studies of the trials that ship, which a processor trained;
+    none where they cannot be read.
+    """
+    import pyarrow.parquet
+
+    columns = [*Work._fields, "study", "seconds", "steps"]
+    try:
+        table = pyarrow.parquet.read_table(
+            places.TRIALS, columns=columns, filters=[("device", "=", "cpu")]
+        )
+    except (OSError, pyarrow.ArrowException):
+        return []
+    studies = (
+        table.to_pandas()
+        .groupby("study")
+        .agg(dict.fromkeys(Work._fields, "first") | {"seconds": "sum", "steps": "sum"})
+    )
+    return [(work_of(row), row.seconds / row.steps) for row in studies.itertuples() if row.steps]
