@@ -213,8 +213,10 @@ def _check_parameters(notebook, parameters):
     known = types_of(notebook)
     unknown = set(parameters) - set(known)
     if unknown:
+        # what cannot be a name may hold line breaks and commands to a terminal
+        names = [str(name) if str(name).isidentifier() else f"{name!a:.80}" for name in unknown]
         raise NotebookError(
-            f"{notebook.name} has no parameter {', '.join(sorted(map(str, unknown)))}; "
+            f"{notebook.name} has no parameter {', '.join(sorted(names))}; "
             f"it has {', '.join(sorted(known)) or 'none'}. Check the spelling."
         )
     for name, value in parameters.items():

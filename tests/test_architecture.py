@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "architectures": {"cells", "networks", "hparams"},
     "tuner": {"cells", "hparams", "threads", "checks"},
     "studies": {
+        "places",
         "markup",
         "names",
         "draws",

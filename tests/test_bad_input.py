@@ -487,6 +487,14 @@ OF_TYPE = {
 }
 
 
+@pytest.mark.parametrize("name", ["\n", "a\nb", "\x1b[2J", "x" * 999, ""])
+def test_a_parameter_whose_name_can_be_none_is_told_in_one_line(books, name):
+    path, _ = books["0_start_here"]
+    with pytest.raises(notebooks.NotebookError, match="has no parameter '") as caught:
+        notebooks.run_notebook(path, path.parent / "out.ipynb", {name: None})
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 400
+
+
 @cases(220)
 @given(st.data())
 def test_a_notebook_is_executed_with_parameters_of_its_own_types_or_says_what_is_wrong(books, data):

@@ -55,6 +55,9 @@ def test_real_trials_are_let_in(trials):
         (lambda t: {"max_params": 10**6}, "is of .*params=1000000"),
         (lambda t: {"n_layers": 3}, "is of .*layers=3"),
         (lambda t: {"seed": 7}, "and seed 7"),
+        (lambda t: {"tuner": "random"}, "the tuner random"),
+        (lambda t: {"form": "huge"}, "form=huge"),
+        (lambda t: {"n_units": 10**6}, "has 1,000,000 units and only"),
         (lambda t: {"num_params": 10**6}, "has 1,000,000 parameters, more than"),
         (lambda t: {"steps": t.hparams["train_steps"] + 1}, "training steps"),
     ],
@@ -67,6 +70,23 @@ def test_a_trial_that_its_study_cannot_have_is_refused(trials, task, change, sai
     assert str(caught.value).startswith(
         "x.parquet does not hold trials: number 0 of "
     ) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name, word", [("n_in", "in"), ("unroll", "unroll")])
+def test_a_task_of_another_size_than_the_key_says_is_refused(trials, name, word):
+    trial = dataclasses.replace(trials["per_cap"], **{name: 9_999_999})
+    with pytest.raises(StoreError, match=f"is of .*{word}=9999999"):
+        ImportCheck("x")(trial)
+
+
+@pytest.mark.parametrize("name", ["n_in", "unroll", "n_units", "n_layers"])
+def test_sizes_that_no_machine_holds_are_refused(trials, tmp_path, name):
+    with TrialStore(tmp_path / "one.sqlite") as store:
+        store.add([dataclasses.replace(trials["mem_thru"], **{name: 2**40})])
+        store.export(tmp_path / "one.parquet")
+    with TrialStore(":memory:") as store:
+        with pytest.raises(StoreError, match=f"{name} must be 10,000,000 or less"):
+            store.import_(tmp_path / "one.parquet")
 
 
 def test_a_step_that_no_sequence_has_is_refused():

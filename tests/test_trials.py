@@ -655,6 +655,24 @@ def test_a_column_that_unfolds_to_far_more_than_the_file_is_refused_before_it_do
     assert pyarrow.total_allocated_bytes() <= before
 
 
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_of_another_type_or_twice_is_refused_in_a_sentence(path, tmp_path, name):
+    """Lists, structures, bytes and times in place of any column."""
+    file = exported(tmp_path)
+    table = pyarrow.parquet.read_table(file)
+    place, others = table.schema.get_field_index(name), (pyarrow.list_(pyarrow.int64()),)
+    others += (pyarrow.struct([("a", pyarrow.int64())]), pyarrow.binary(), pyarrow.timestamp("us"))
+    empty = [pyarrow.nulls(len(table), other) for other in others]
+    tables = [table.set_column(place, name, column) for column in empty]
+    for hostile in (*tables, table.append_column(name, table[name])):
+        pyarrow.parquet.write_table(hostile, file)
+        with TrialStore(path) as store:
+            with pytest.raises(StoreError, match=f"does not hold trials: .*{name}") as caught:
+                store.import_(file)
+            assert len(store) == 0
+        one_sentence(caught)
+
+
 def lie_about_sizes(file, least=1 << 20):
     """Writes 1,000 in a footer for every size of `least` or more, in numbers as long as before."""
     about, data = pyarrow.parquet.read_metadata(file), file.read_bytes()

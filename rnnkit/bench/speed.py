@@ -23,6 +23,7 @@ from rnnkit import native
 from rnnkit.bench import torch_loop
 from rnnkit.cells import PAPER, cell_of
 from rnnkit.studies import Study
+from rnnkit.studies.provenance import torch_version
 from rnnkit.threads import one_thread
 from rnnkit.training import benchmark_step
 
@@ -211,8 +212,8 @@ def machine() -> dict:
 
 
 def versions() -> dict:
-    by_name = {"python": platform.python_version()}
-    for name in ("rnnkit", "torch", "numpy", "jax", "jaxlib"):
+    by_name = {"python": platform.python_version(), "torch": torch_version()}
+    for name in ("rnnkit", "numpy", "jax", "jaxlib"):
         with suppress(metadata.PackageNotFoundError):
             by_name[name] = metadata.version(name)
     return by_name

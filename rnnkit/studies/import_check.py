@@ -7,7 +7,7 @@ from rnnkit.cells import CELLS
 from rnnkit.hparams import Range, space_for
 from rnnkit.tasks import TASKS
 from rnnkit.trials import StoreError, Trial
-from rnnkit.trials.key import parse
+from rnnkit.trials.key import Key, parse
 
 
 class ImportCheck:
@@ -33,17 +33,17 @@ class ImportCheck:
                     self._refuse(trial, f"has {name} = {value!r}, and its space has {item}")
             elif key and key.of:
                 self._refuse(trial, f"has no {name}, and its space has {item}")
-        if key:
-            of_key = (key.task_type, key.architecture, key.n_layers, key.max_params)
-            network = (trial.task_type, trial.architecture, trial.n_layers, trial.max_params)
-            if (of_key, key.seed) != (network, trial.seed):
-                text = "{}/{}/layers={}/params={}".format(*network)
-                self._refuse(trial, f"is of {text} and seed {trial.seed}")
+        if key and (other := _disagreement(key, trial)):
+            self._refuse(trial, f"is of {other}")
         if trial.num_params > trial.max_params and trial.n_layers:
             self._refuse(
                 trial,
                 f"has {trial.num_params:,} parameters, more than the {trial.max_params:,} it may"
                 " have",
+            )
+        if trial.n_units > trial.num_params:
+            self._refuse(
+                trial, f"has {trial.n_units:,} units and only {trial.num_params:,} parameters"
             )
         if trial.steps > trial.hparams.get("train_steps", trial.steps):
             self._refuse(
@@ -55,6 +55,18 @@ class ImportCheck:
             f"{self.path} does not hold trials: number {trial.hyper_iter} of {trial.study} {fault}."
             " Nothing was imported."
         )
+
+
+def _disagreement(key: Key, trial: Trial) -> str:
+    """The columns of a trial that are not as its key has them, in words; empty if they are."""
+    size = f"form={trial.form}" if trial.form else f"in={trial.n_in}/unroll={trial.unroll}"
+    network = (trial.task_type, trial.architecture, trial.n_layers, trial.max_params)
+    of_key = (key.task_type, key.architecture, key.n_layers, key.max_params)
+    if (of_key, key.seed, key.tuner) == (network, trial.seed, trial.tuner):
+        if key.size in ("", size):
+            return ""
+    text = "{}/{}/layers={}/params={}".format(*network)
+    return f"{text}/{size}, the tuner {trial.tuner} and seed {trial.seed}"
 
 
 @cache

@@ -13,19 +13,21 @@ from functools import cache
 
 # the names in a key that are not hyper-parameters
 SETTINGS = ("layers", "params", "form", "in", "unroll", "steps", "from", "seed", "of")
+SIZES = ("form", "in", "unroll")
 
 
 @dataclass(frozen=True)
 class Key:
-    """The parts of a key. `pinned` maps the pinned hyper-parameters to their values, `start` is the
-    digest of the points that the search started from, and `of` is the fingerprint; each of these is
-    empty if the key lacks it.
+    """The parts of a key. `size` is the part that tells how large the task is, `pinned` maps the
+    pinned hyper-parameters to their values, `start` is the digest of the points that the search
+    started from, and `of` is the fingerprint; each of these is empty if the key lacks it.
     """
 
     task_type: str
     architecture: str
     n_layers: int
     max_params: int
+    size: str
     train_steps: tuple[int, int]
     pinned: dict
     start: str
@@ -54,6 +56,7 @@ def parse(key: str) -> Key | None:
             items[1],
             _number(settings["layers"]),
             _number(settings["params"]),
+            "/".join(f"{name}={settings[name]}" for name in SIZES if name in settings),
             (low, high),
             pinned_in(key),
             settings.get("from", ""),

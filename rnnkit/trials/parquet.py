@@ -32,6 +32,8 @@ WRITE_BATCH, READ_BATCH = 20_000, 1_000  # rows that are in memory at a time
 TEXTS = [name for name, kind in COLUMNS.items() if kind in (str, dict)]
 # the least values of whole numbers; 0 for all others
 MINIMUM = {"max_params": 1, "num_params": 1, "n_in": 1, "unroll": 1}
+# and the largest; 2^62 - 1 for all others
+MAXIMUM = dict.fromkeys(("n_layers", "n_in", "unroll", "n_units"), 10_000_000)
 ARROW_TYPES = {
     str: pyarrow.string(),
     dict: pyarrow.string(),
@@ -164,6 +166,8 @@ def _check_schema(schema, parquet):
     missing = [name for name in COLUMNS if name not in schema.names and name not in DEFAULTS]
     if missing:
         raise StoreError(f"{parquet} does not hold trials: it lacks {', '.join(missing)}. {ADVICE}")
+    if twice := [name for name in COLUMNS if schema.names.count(name) > 1]:
+        raise StoreError(f"{parquet} does not hold trials: it has {twice[0]} twice. {ADVICE}")
     wrong = []
     for name in COLUMNS:
         if name in schema.names:
@@ -205,8 +209,11 @@ def _check_row(row: dict, parquet):
             fault = f"{name} is missing in a row"
         elif kind is str and not SAFE.fullmatch(value):
             fault = _fault_of_text(name, value)
-        elif kind in (int, float) and not MINIMUM.get(name, 0) <= value < 2**62:
-            fault = f"{name} must be {MINIMUM.get(name, 0)} or more, got {value}"
+        elif kind in (int, float):
+            least, most = MINIMUM.get(name, 0), MAXIMUM.get(name, 2**62 - 1)
+            if not least <= value <= most:
+                bound = f"{most:,} or less" if value > most else f"{least} or more"
+                fault = f"{name} must be {bound}, got {value}"
         if fault:
             _refuse(parquet, fault)
     if fault := _fault_of_hparams(row["hparams"]):
