@@ -214,7 +214,10 @@ def _check_parameters(notebook, parameters):
     unknown = set(parameters) - set(known)
     if unknown:
         # what cannot be a name may hold line breaks and commands to a terminal
-        names = [str(name) if str(name).isidentifier() else f"{name!a:.80}" for name in unknown]
+        short = {name: isinstance(name, str) and len(name) < 80 for name in unknown}
+        names = [
+            name if short[name] and name.isidentifier() else f"{name!a:.80}" for name in unknown
+        ]
         raise NotebookError(
             f"{notebook.name} has no parameter {', '.join(sorted(names))}; "
             f"it has {', '.join(sorted(known)) or 'none'}. Check the spelling."
