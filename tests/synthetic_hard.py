@@ -103,11 +103,14 @@ def frames(shape: str) -> dict[str, pd.DataFrame]:
     }[shape]
     same = {"form": form, "scale": scale}
     fig4 = frame(("parens_counting", "arithmetic"), depths, trials, **same)
+    longer = frame(("parens_counting", "arithmetic"), depths[:1], 8, **same)
+    longer = longer.assign(tuner="long", study=longer.study + " long", steps=10 * longer.steps)
     random = frame(("parens_counting",), (depths[0], depths[-1]), sets, "random", **same)
     rerun = frame(("parens_counting",), (1,), again, "rerun", dict.fromkeys(SOLVES, 0.9), **same)
     searched = fig4[(fig4.task_type == "parens_counting") & (fig4.n_layers == 1)]
     return {
         "fig4": fig4,
+        "given_time": pd.concat([fig4, longer], ignore_index=True),
         "fig5": random,
         "table1": random,
         "tableapp1": pd.concat([rerun, searched], ignore_index=True),

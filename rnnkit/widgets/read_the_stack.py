@@ -155,6 +155,43 @@ def open_in(line, pair) -> int:
     return count
 
 
+def _draw_type(ax, theme, truth_T, p_TxC):
+    """The strip of one type of parenthesis."""
+    steps, answer_T, most = np.arange(len(truth_T)), p_TxC.argmax(-1), p_TxC.shape[1] - 1
+    ax.imshow(
+        p_TxC.T,
+        origin="lower",
+        aspect="auto",
+        cmap=theme.shades,
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
+    ax.plot(
+        steps,
+        truth_T,
+        "o",
+        color="none",
+        markeredgecolor=theme.ink,
+        markersize=13,
+        markeredgewidth=1.8,
+        label="truth",
+    )
+    wrong = answer_T != truth_T
+    ax.plot(
+        steps[wrong],
+        answer_T[wrong],
+        "X",
+        color=theme.visible("#D55E00"),
+        markersize=10,
+        label="the network, where it errs",
+    )
+    ax.set_ylim(-0.6, most + 0.6)
+    # few labels, since they take most of the time of a redraw
+    ax.set_yticks((0, most), ("0", f"{most}+"))
+    ax.set_xticks(())
+
+
 def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC, remark) -> str:
     """One strip per type: shades are the network's beliefs, rings the truth, and crosses its
     mistakes.
@@ -163,43 +200,8 @@ def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC, remark) 
     axes = figure.subplots(types, 1, squeeze=False, gridspec_kw=MARGINS | {"hspace": 0.2})[:, 0]
     steps, answer_TxJ = np.arange(len(symbols)), p_TxJxC.argmax(-1)
     for k, ax in enumerate(axes):
-        ax.imshow(
-            p_TxJxC[:, k].T,
-            origin="lower",
-            aspect="auto",
-            cmap=theme.shades,
-            vmin=0,
-            vmax=1,
-            interpolation="nearest",
-        )
-        wrong = answer_TxJ[:, k] != truth_TxJ[:, k]
-        ax.plot(
-            steps,
-            truth_TxJ[:, k],
-            "o",
-            color="none",
-            markeredgecolor=theme.ink,
-            markersize=13,
-            markeredgewidth=1.8,
-            label="truth",
-        )
-        ax.plot(
-            steps[wrong],
-            answer_TxJ[wrong, k],
-            "X",
-            color=theme.visible("#D55E00"),
-            markersize=10,
-            label="the network, where it errs",
-        )
-        ax.set(
-            xlim=(-0.6, max(12, len(symbols)) - 0.4),
-            ylim=(-0.6, p_TxJxC.shape[2] - 0.4),
-            ylabel=f"{PAIRS[k]} open",
-        )
-        most = p_TxJxC.shape[2] - 1
-        # few labels, since they take most of the time of a redraw
-        ax.set_yticks((0, most), ("0", f"{most}+"))
-        ax.set_xticks(())
+        _draw_type(ax, theme, truth_TxJ[:, k], p_TxJxC[:, k])
+        ax.set(xlim=(-0.6, max(12, len(symbols)) - 0.4), ylabel=f"{PAIRS[k]} open")
     axes[-1].set_xticks(steps, symbols, family="DejaVu Sans Mono", fontsize=13)
     axes[0].legend(
         *_keys(theme),

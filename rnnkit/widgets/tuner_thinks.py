@@ -263,7 +263,7 @@ def _line(figure, theme, task, units, losses, heard, next_unit, beliefs):
         columnspacing=1.2,
         fontsize=11,
     )
-    top.set_ylabel(f"{task.score}, as told")
+    top.set_ylabel(f"{task.score}")
     bottom.set(ylabel="expected\nimprovement", xlabel=task.axes[0], xlim=(-0.01, 1.01))
     _ticks(bottom.xaxis, task.space.ranges[0])
     return top, bottom

@@ -118,7 +118,7 @@ def _draw_task(ax, best: pd.DataFrame, names):
 
 def facts(trials, tables) -> list[str]:
     """For each task, what longer trainings change."""
-    table, sentences = tables["given_time"].dropna(subset="longer_minimum"), []
+    table, sentences = tables["given_time"].dropna(subset=["minimum", "longer_minimum"]), []
     for task, best in table.groupby("task_type", sort=False):
         best = best.set_index("architecture")
         falls = and_list(
