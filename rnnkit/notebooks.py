@@ -65,8 +65,8 @@ def copy_into(folder) -> Path:
     return folder / places.NOTEBOOKS.name
 
 
-def _alike(one: Path, other: Path) -> bool:
-    return one.read_bytes() == other.read_bytes()
+def _alike(first: Path, second: Path) -> bool:
+    return first.read_bytes() == second.read_bytes()
 
 
 def types_of(notebook) -> dict[str, str]:
@@ -83,24 +83,24 @@ def types_of(notebook) -> dict[str, str]:
     try:
         book = nbformat.read(notebook, as_version=4)
         nbformat.validate(book)
-        tagged = [
+        sources = [
             cell.source
             for cell in book.cells
             if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", ())
         ]
-        lines = [line for source in tagged for line in ast.parse(source).body]
+        lines = [line for source in sources for line in ast.parse(source).body]
     except Exception as error:  # nbformat raises many kinds
         raise NotebookError(
             f"{notebook} is not a notebook. Restore it from the repository."
         ) from error
-    found = {}
+    types = {}
     for line in lines:
         for target in getattr(line, "targets", [getattr(line, "target", None)]):
             if isinstance(target, ast.Name):
-                found[target.id] = (
+                types[target.id] = (
                     ast.unparse(line.annotation) if isinstance(line, ast.AnnAssign) else ""
                 )
-    return found
+    return types
 
 
 def parameters_of(notebook) -> set[str]:
@@ -119,12 +119,12 @@ def refuse_unknown(lines: list[str]) -> list[str]:
     from IPython import get_ipython
 
     if lines and lines[0].strip() == INJECTED:
-        known = _annotated(get_ipython().user_ns.get("In", [""])[-1])
-        for name in _assigned("".join(lines)) if known else ():
-            if name not in known:
-                near = nearest(name, known) or "Check the spelling."
+        names = _annotated(get_ipython().user_ns.get("In", [""])[-1])
+        for name in _assigned("".join(lines)) if names else ():
+            if name not in names:
+                near = nearest(name, names) or "Check the spelling."
                 raise ValueError(
-                    f"The notebook has no parameter {name}; it has {', '.join(known)}. {near}"
+                    f"The notebook has no parameter {name}; it has {', '.join(names)}. {near}"
                 )
     return lines
 
@@ -210,8 +210,8 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
 
 def _check_parameters(notebook, parameters):
     """NotebookError unless the notebook has all these parameters, each with a value of its type."""
-    known = types_of(notebook)
-    unknown = set(parameters) - set(known)
+    types = types_of(notebook)
+    unknown = set(parameters) - set(types)
     if unknown:
         # what cannot be a name may hold line breaks and commands to a terminal
         short = {name: isinstance(name, str) and len(name) < 80 for name in unknown}
@@ -220,12 +220,12 @@ def _check_parameters(notebook, parameters):
         ]
         raise NotebookError(
             f"{notebook.name} has no parameter {', '.join(sorted(names))}; "
-            f"it has {', '.join(sorted(known)) or 'none'}. Check the spelling."
+            f"it has {', '.join(sorted(types)) or 'none'}. Check the spelling."
         )
     for name, value in parameters.items():
-        if not _fits(value, known[name]):
+        if not _fits(value, types[name]):
             raise NotebookError(
-                f"{notebook.name} needs a value of type {known[name] or 'that JSON has'} for"
+                f"{notebook.name} needs a value of type {types[name] or 'that JSON has'} for"
                 f" {name}, got {value!a:.200}. Change it."
             )
 
@@ -234,7 +234,7 @@ def _execute(notebook, own, parameters, cell_timeout) -> str:
     """Executes a notebook into the file `own`. Returns what is wrong with it; empty if nothing is."""
     import papermill
 
-    done = papermill.execute_notebook(
+    result = papermill.execute_notebook(
         str(notebook),
         str(own),
         parameters,
@@ -246,7 +246,7 @@ def _execute(notebook, own, parameters, cell_timeout) -> str:
         execution_timeout=cell_timeout,
         **_own_kernel(),
     )
-    cells = [cell for cell in done.cells if cell.cell_type == "code" and cell.source.strip()]
+    cells = [cell for cell in result.cells if cell.cell_type == "code" and cell.source.strip()]
     errors = [
         output.ename for cell in cells for output in cell.outputs if output.output_type == "error"
     ]
@@ -290,8 +290,8 @@ def _clear_away(out: Path, half: Path):
         rf"\.{re.escape(out.stem)}\.(\d+)(@{re.escape(socket.gethostname())})?\.ipynb"
     )
     for path in list(out.parent.iterdir()):
-        found = name.fullmatch(path.name)
-        if found and int(found[1]) != os.getpid() and not _is_alive(int(found[1])):
+        match = name.fullmatch(path.name)
+        if match and int(match[1]) != os.getpid() and not _is_alive(int(match[1])):
             with suppress(OSError):
                 os.replace(path, half)
 

@@ -87,7 +87,7 @@ def test_a_machine_that_changes_its_speed_in_mid_run_is_noticed(monkeypatch):
     ]
     ended = dataclasses.make_dataclass("T", ["study", "seconds"])
     whole = sum(20 * seconds for seconds in truth.values())
-    progress, clock, marks = Progress(jobs, quiet=True, known=known), 0.0, []
+    progress, clock, marks = Progress(jobs, quiet=True, paces=known), 0.0, []
     for study, count, _ in jobs:
         for _ in range(count):
             speed = 1.0 if clock < whole / 3 else 3.0
@@ -95,7 +95,7 @@ def test_a_machine_that_changes_its_speed_in_mid_run_is_noticed(monkeypatch):
             now[0] += truth[study.key] / speed
             progress.trial(ended(study.key, truth[study.key] / speed))
             progress.line()
-            marks.append((now[0], progress.left))
+            marks.append((now[0], progress.seconds_left))
     end = now[0]
     errors = [
         (t / end, left / (end - t)) for t, left in marks if left is not None and t < 0.9 * end

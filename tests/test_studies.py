@@ -286,7 +286,7 @@ def test_flops_are_six_a_parameter_example_step_and_training_step():
         (dict(max_params=-300), "max_params must be a whole number of at least 1, got -300"),
         (dict(max_params=True), "max_params must be a whole number"),
         (dict(max_params="300"), "max_params must be a whole number"),
-        (dict(max_params=9), "max_params must leave room for one unit a layer.*got max_params=9"),
+        (dict(max_params=9), "max_params must leave room for one unit per layer.*got max_params=9"),
         (dict(seed=-1), "seed must be a whole number of at least 0, got -1"),
         (dict(n_in=0), "n_in must be a whole number of at least 1"),
         (dict(unroll=0), "unroll must be a whole number of at least 1"),
@@ -582,7 +582,7 @@ def test_the_time_left_does_not_swing(monkeypatch):
                 progress.trial(ended(study.key, seconds[study.key]))
             trials[study.key] -= 4
             if progress.line().endswith(" left"):
-                errors.append((now[0] + progress.left) / whole)
+                errors.append((now[0] + progress.seconds_left) / whole)
     assert len(errors) > 15 and max(errors) < 2.0 and min(errors) > 0.9
     moves = [max(a, b) / min(a, b) for a, b in itertools.pairwise(errors)]
     assert max(moves) < 1.25  # no line differs from the last one by more than a quarter

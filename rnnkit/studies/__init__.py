@@ -239,7 +239,7 @@ def complete(
     in_process, in_pool = _divide(jobs, workers == 1 and scheduler is None and device == "cpu")
     known = shipped_paces() if progress and device == "cpu" else ()
     had = [(study, n, n - missing[study.key]) for study, n in jobs]
-    status = Progress(had, label, quiet=not progress, known=known)
+    status = Progress(had, label, quiet=not progress, paces=known)
     if store.path.suffix == ".parquet":
         status.say(_notice_of_parquet(store, sum(missing.values())))
     with interruptible(status.say) as stop, run_lock(store) as other_run:

@@ -1,5 +1,5 @@
-"""How far a run is: one line that updates itself, in a terminal, in a notebook, or (more rarely) in
-a log file.
+"""The progress of a run: one line that updates itself in a terminal or a notebook and, more rarely,
+in a log file.
 """
 
 import math
@@ -9,63 +9,65 @@ import time
 from rnnkit.studies.pace import Pace, Work, work_of
 from rnnkit.wording import duration
 
-ENOUGH, LONG = 0.03, 60.0  # share of the work, or seconds, before the time left is judged
-SLOW = 0.05  # of the time since the start: how long a judgement takes to be half forgotten, or so
+ENOUGH, LONG = 0.03, 60.0  # share of the work, or seconds, before the time left is estimated
+SLOW = (
+    0.05  # of the time since the start: about how long an estimate takes to lose half of its weight
+)
 
 
 class Progress:
-    """Studies and trials done, and the time left, judged from the trials that have ended.
+    """Studies and trials done, and the time left, estimated from the trials that have ended.
 
     `jobs` holds (study, trials it shall have, trials it has). `label` goes before the line; `quiet`
-    shows nothing. `known` holds the paces of studies that were trained elsewhere, as `Pace` takes
+    shows nothing. `paces` holds the paces of studies that were trained elsewhere, as `Pace` takes
     them.
     """
 
-    def __init__(self, jobs, label="", quiet=False, known=()):
+    def __init__(self, jobs, label="", quiet=False, paces=()):
         self.label, self.quiet = label, quiet
-        self.wanted, self.done, self.steps = {}, {}, {}
+        self.targets, self.counts, self.steps = {}, {}, {}
         self.works: dict[str, Work] = {}
-        self.pace, self.spent, self.to_do = Pace(known), 0.0, None  # seconds that trials took, take
+        self.pace, self.spent, self.to_do = Pace(paces), 0.0, None  # seconds that trials took, take
         for job in jobs:
             self.add(*job)
-        self.start, self.shown, self.length = time.monotonic(), -1e9, 0
-        self.left, self.judged = None, self.start  # seconds left, as they were judged last and when
-        self.ended = self.start  # when the last trial did
+        self.start, self.draw_time, self.length = time.monotonic(), -1e9, 0
+        self.seconds_left, self.estimate_time = (
+            None,
+            self.start,
+        )  # the last estimate, and when it was made
+        self.end_time = self.start  # when the last trial did
         self._show, self.pause = (_nowhere, 1e9) if quiet else self._screen()
 
     def show(self, line, last):
-        """Shows a line, the last of its kind or not. What cannot be shown, in a closed or a lost
-        terminal, is no reason to stop.
+        """Shows a line; `last` ends it, so that the next one stands below. A terminal that is closed
+        or lost is no reason to stop.
         """
         try:
             self._show(line, last)
-        except (
-            OSError,
-            ValueError,
-            RuntimeError,
-        ):  # ValueError: a closed file, or letters that it does not know
+        except (OSError, ValueError, RuntimeError):
+            # ValueError: a closed file, or letters that it does not know
             self._show, self.pause = _nowhere, 1e9
 
-    def add(self, study, wanted, had):
-        """One more study, which shall have `wanted` trials and has `had`."""
+    def add(self, study, target, count):
+        """One more study, which shall have `target` trials and has `count`."""
         key = study.key
-        self.wanted[key], self.done[key], self.steps[key] = wanted, had, study.mean_steps
+        self.targets[key], self.counts[key], self.steps[key] = target, count, study.mean_steps
         self.works[key], self.to_do = work_of(study), None
 
     def trial(self, trial):
         """One more trial has ended."""
         key, now = trial.study, time.monotonic()
-        self.done[key] += 1
+        self.counts[key] += 1
         self.spent, self.to_do = self.spent + trial.seconds, None
         seconds = trial.seconds / self.steps[key]
-        self.pace.learn(self.works[key], seconds, self.wanted[key], now - self.ended)
-        self.ended = now
+        self.pace.learn(self.works[key], seconds, self.targets[key], now - self.end_time)
+        self.end_time = now
         self.tick()
 
     def tick(self):
         """Draws the line again, if the last drawing is old enough."""
-        if time.monotonic() - self.shown >= self.pause:
-            self.shown = time.monotonic()
+        if time.monotonic() - self.draw_time >= self.pause:
+            self.draw_time = time.monotonic()
             self.show(self.line(), last=False)
 
     def say(self, sentence):
@@ -74,31 +76,31 @@ class Progress:
             self.show(sentence, last=True)
 
     def close(self):
-        if self.wanted:
+        if self.targets:
             self.show(self.line(), last=True)
 
     def line(self) -> str:
-        done, wanted = sum(self.done.values()), sum(self.wanted.values())
-        studies = sum(self.done[key] >= wanted for key, wanted in self.wanted.items())
+        count, target = sum(self.counts.values()), sum(self.targets.values())
+        studies = sum(self.counts[key] >= goal for key, goal in self.targets.items())
         seconds = time.monotonic() - self.start
-        if done >= wanted:
+        if count >= target:
             time_ = f"took {duration(seconds)}"
-        elif (left := self._left()) is not None:
-            time_ = f"about {duration(left)} left"
+        elif (seconds_left := self._seconds_left()) is not None:
+            time_ = f"about {duration(seconds_left)} left"
         else:
             time_ = f"{duration(seconds)} so far"
         label = f"{self.label} · " if self.label else ""
         return (
-            f"{label}{studies} of {len(self.wanted)} studies done · {done:,} of {wanted:,} trials ·"
+            f"{label}{studies} of {len(self.targets)} studies done · {count:,} of {target:,} trials ·"
             f" {time_}"
         )
 
-    def _left(self) -> float | None:
-        """Seconds left; None while too little is done to judge.
+    def _seconds_left(self) -> float | None:
+        """Seconds left; None while too few trials have ended for an estimate.
 
-        They are the seconds that the trials to come will take, at as many seconds of trials per
-        second as there were so far. What was judged before counts the more, the less time has
-        passed since: so the number moves to where a new judgement would have it at once.
+        They are the seconds that the remaining trials will take, at the rate of the run so far (in
+        seconds of trials per second). An earlier estimate counts the more, the less time has passed
+        since; so the number moves smoothly to where a new estimate would put it at once.
         """
         now = time.monotonic()
         if not self.spent:
@@ -108,22 +110,22 @@ class Progress:
         share = self.spent / (self.spent + self.to_do)
         if share < ENOUGH and now - self.start < LONG:
             return None
-        new = (self.ended - self.start) * self.to_do / self.spent - (now - self.ended)
+        new = (self.end_time - self.start) * self.to_do / self.spent - (now - self.end_time)
         new = max(0.0, new)
-        if self.left is not None:
-            weight = 1 - math.exp(-(now - self.judged) / (SLOW * (now - self.start) + 1))
-            before = max(0.0, self.left - (now - self.judged))
+        if self.seconds_left is not None:
+            weight = 1 - math.exp(-(now - self.estimate_time) / (SLOW * (now - self.start) + 1))
+            before = max(0.0, self.seconds_left - (now - self.estimate_time))
             new = before + weight * (new - before)
-        self.left, self.judged = new, now
+        self.seconds_left, self.estimate_time = new, now
         return new
 
     def _seconds_to_do(self) -> float:
-        """Seconds that the trials to come will take, one after another."""
-        keys = [key for key, wanted in self.wanted.items() if self.done[key] < wanted]
+        """Seconds that the remaining trials will take, one after another."""
+        keys = [key for key, target in self.targets.items() if self.counts[key] < target]
         if not keys:
             return 0.0
         seconds = self.pace.seconds([self.works[key] for key in keys])
-        steps = [(self.wanted[key] - self.done[key]) * self.steps[key] for key in keys]
+        steps = [(self.targets[key] - self.counts[key]) * self.steps[key] for key in keys]
         return float(seconds @ steps)
 
     def _screen(self):
@@ -134,9 +136,8 @@ class Progress:
 
             area = []
 
-            def in_notebook(
-                line, last
-            ):  # one output, so that a saved notebook shows the last line and no widget
+            def in_notebook(line, last):
+                # one output, so that a saved notebook shows the last line and no widget
                 if area:
                     area[0].update({"text/plain": line}, raw=True)
                 else:
@@ -159,7 +160,7 @@ class Progress:
 
 
 def _nowhere(line, last):
-    """For those who shall not see a line, or cannot."""
+    """Shows nothing: the run is quiet, or there is nowhere to write."""
 
 
 def cost(study) -> float:

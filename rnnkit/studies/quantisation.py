@@ -114,8 +114,8 @@ def quantise(frame, store, device="cpu", progress=True):
             results[index] = bits_kept(study, trial.hparams, network, device)
             store.shelf.note(row.study, row.hyper_iter, **{NOTE: results[index]})
             count += 1
-            if time.monotonic() - status.shown >= status.pause:
-                status.shown = time.monotonic()
+            if time.monotonic() - status.draw_time >= status.pause:
+                status.draw_time = time.monotonic()
                 status.show(
                     f"rounding the weights of the best networks: {number} of {len(best)}",
                     last=False,
