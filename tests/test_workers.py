@@ -315,7 +315,7 @@ def test_a_store_that_is_taken_away_before_the_run_ends_is_told_and_what_it_had_
 
     def take_away(shown, new):
         trial(shown, new)
-        if sum(shown.done.values()) == wanted:
+        if sum(shown.counts.values()) == wanted:
             path.unlink()
 
     monkeypatch.setattr(Progress, "trial", take_away)
