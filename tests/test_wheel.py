@@ -48,6 +48,7 @@ def files_of_the_checkout() -> tuple[str, ...]:
         names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*")]
         names = [name for name in names if not MADE & set(Path(name).parts)]
         names = [name for name in names if ".egg-info" not in name and ".sqlite" not in name]
+        names = [name for name in names if not name.startswith("trials.weights")]  # of a run here
     return tuple(name for name in names if name and (ROOT / name).is_file())
 
 
