@@ -16,11 +16,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from rnnkit.exhibits.finding import LEARNED
 from rnnkit.exhibits.selection import SEARCH
 from rnnkit.theory import chance
 
 STEADY = 0.05  # a twentieth of the best
-PERFECT = 0.01  # a hundredth of what chance costs
 
 
 class SearchEnd(NamedTuple):
@@ -84,12 +84,14 @@ def halvings(trials: pd.DataFrame) -> pd.DataFrame:
             continue
         best, study = loss[places].min(), dict(zip(SEARCH, network))
         half = loss[places][early[places]].min(initial=math.inf)
-        level = _level_of_chance(study["task_type"], study["form"])
+        level = chance(study["task_type"], study["form"])
+        # bits below chance, 0, have no level at which all is learned
+        has_learned = best <= (1 - STEADY) * level if level else best < 0
+        floor = LEARNED * level if level else -math.inf
         changes = (
-            _change(best, half, PERFECT * level),
-            _change(best, with_half_the_steps(steps[places], loss[places]), PERFECT * level),
+            _change(best, half, floor),
+            _change(best, with_half_the_steps(steps[places], loss[places]), floor),
         )
-        has_learned = best < 0 if level == 0 else best <= (1 - STEADY) * level
         table.append([*network, best, has_learned, *changes])
     return pd.DataFrame(table, columns=[*SEARCH, "best", "learned", "trials", "steps"])
 
@@ -135,15 +137,10 @@ def with_half_the_steps(steps, loss) -> float:
 
 def _change(best: float, half: float, floor: float) -> float:
     """What half of a search finds less the best, over the best; losses below `floor` count as it."""
-    if math.isnan(half) or best == 0 and floor == 0:
+    best = max(best, floor)
+    if math.isnan(half) or best == 0:
         return math.nan
-    best, half = max(best, floor) if floor else best, max(half, floor) if floor else half
-    return float((half - best) / abs(best))
-
-
-def _level_of_chance(task_type: str, form: str) -> float:
-    """The loss of chance; 0 on the capacity task, whose losses are bits below it."""
-    return 0.0 if task_type == "per_cap" else chance(task_type, form)
+    return float((max(half, floor) - best) / abs(best))
 
 
 def _share(change: float) -> str:
