@@ -14,7 +14,7 @@ from rnnkit.networks import num_params, units_for
 LATER_RANGES = {
     "train_steps",
     *(row.name for row in LEARNING),
-    *(row.name for rows in TASK_RANGES.values() for row in rows),
+    *(row.name for ranges in TASK_RANGES.values() for row in ranges),
 }
 SIZES, DEPTHS = (1_000, 10_000, 100_000), (1, 2, 4, 8)  # the depths of sections 2 to 4
 
@@ -132,8 +132,10 @@ def code_of(architecture: str) -> list[tuple[int | None, str]]:
         for line in lines
         if line.startswith("    ") and not re.match(r"\s*(@|def |return |#|\"\"\"|$)", line)
     ]
-    numbered = [(re.search(r"#\s*\((\d+)\)", line), line.split("#")[0].strip()) for line in body]
-    return [(int(number[1]) if number else None, code) for number, code in numbered]
+    numbers_and_code = [
+        (re.search(r"#\s*\((\d+)\)", line), line.split("#")[0].strip()) for line in body
+    ]
+    return [(int(number[1]) if number else None, code) for number, code in numbers_and_code]
 
 
 def units(sizes=SIZES, depths=DEPTHS, n_in=50, n_out=1, architectures=PAPER) -> pd.DataFrame:

@@ -19,13 +19,13 @@ from rnnkit.practice import PRACTICE, NotYet
 
 @dataclass(frozen=True)
 class Exercise:
-    """An exercise with one right answer, `expected()`, within the share `tolerance` of it.
+    """An exercise with one right answer, `solution()`, within the share `tolerance` of it.
 
     `right` is said of the right answer. `slips` has wrong answers, each with what is said of it;
     `hint` is said of all other answers.
     """
 
-    expected: Callable
+    solution: Callable
     right: str
     hint: str
     slips: dict = field(default_factory=dict)
@@ -50,18 +50,18 @@ def verdict(name: str, answer=None) -> tuple[bool, str]:
     if name in PRACTICE:
         return looked_at(name, answer)
     exercise = EXERCISES[name]
-    expected = exercise.expected()
-    kind = "a word" if isinstance(expected, str) else "a number"
+    solution = exercise.solution()
+    kind = "a word" if isinstance(solution, str) else "a number"
     if (
         isinstance(answer, bool)
-        or isinstance(answer, str) != isinstance(expected, str)
+        or isinstance(answer, str) != isinstance(solution, str)
         or not isinstance(answer, (str, int, float))
     ):
         return False, f"Exercise {name}: not yet. The answer is {kind}, got {answer!r}."
-    if same(answer, expected, exercise.tolerance):
+    if agrees(answer, solution, exercise.tolerance):
         return True, f"Exercise {name}: right. {exercise.right}"
     for wrong, word in exercise.slips.items():
-        if same(answer, wrong, exercise.tolerance):
+        if agrees(answer, wrong, exercise.tolerance):
             return False, f"Exercise {name}: not yet. {word}"
     return False, f"Exercise {name}: not yet. {exercise.hint}"
 
@@ -74,14 +74,14 @@ def looked_at(name: str, result) -> tuple[bool, str]:
         return False, f"Exercise {name}: not yet. {lacking}"
 
 
-def same(answer, expected, tolerance) -> bool:
-    """Whether an answer equals the expected one: numbers within the share `tolerance` (0: exactly),
+def agrees(answer, solution, tolerance) -> bool:
+    """Whether an answer equals the solution: numbers within the share `tolerance` (0: exactly),
     words regardless of case and surrounding spaces.
     """
-    if isinstance(expected, str):
-        return str(answer).strip().lower() == expected.lower()
+    if isinstance(solution, str):
+        return str(answer).strip().lower() == solution.lower()
     return not isinstance(answer, str) and math.isclose(
-        answer, expected, rel_tol=tolerance, abs_tol=1e-12
+        answer, solution, rel_tol=tolerance, abs_tol=1e-12
     )
 
 
@@ -102,8 +102,8 @@ def _parameters(architecture, n_units, n_in) -> int:
     return num_params(architecture, 1, n_units, n_in, 1)
 
 
-def _steps_until(factor, left) -> int:
-    return math.ceil(math.log(left) / math.log(factor))
+def _steps_until(factor, remainder) -> int:
+    return math.ceil(math.log(remainder) / math.log(factor))
 
 
 def _least_of_normals(count) -> float:

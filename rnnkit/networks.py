@@ -274,10 +274,10 @@ def forward(
     # without a layer, the readout reads the input of the first step
     up_T = inputs_T if n_layers else inputs_T[:1]
     if cell.equal_sizes:
-        projected = {
+        projections = {
             id(x): torch.baddbmm(W["b_in"][:, None], x, W["W_in"].transpose(1, 2)) for x in inputs_T
         }
-        up_T = [projected[id(x)] for x in inputs_T]
+        up_T = [projections[id(x)] for x in inputs_T]
     for layer in range(n_layers):
         # empty if all maps read the input alone
         Wh = W.get(f"Wh{layer}", W[f"h{layer}"][:, :0])

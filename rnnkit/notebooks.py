@@ -119,8 +119,8 @@ def refuse_unknown(lines: list[str]) -> list[str]:
     from IPython import get_ipython
 
     if lines and lines[0].strip() == INJECTED:
-        names = _annotated(get_ipython().user_ns.get("In", [""])[-1])
-        for name in _assigned("".join(lines)) if names else ():
+        names = _parameter_names(get_ipython().user_ns.get("In", [""])[-1])
+        for name in _targets("".join(lines)) if names else ():
             if name not in names:
                 near = nearest(name, names) or "Check the spelling."
                 raise ValueError(
@@ -129,7 +129,7 @@ def refuse_unknown(lines: list[str]) -> list[str]:
     return lines
 
 
-def _annotated(source: str) -> list[str]:
+def _parameter_names(source: str) -> list[str]:
     """The names that a parameters cell assigns; empty for a cell with anything but annotated assignments."""
     try:
         lines = ast.parse(source).body
@@ -143,7 +143,7 @@ def _annotated(source: str) -> list[str]:
     return names if len(names) == len(lines) else []
 
 
-def _assigned(source: str) -> list[str]:
+def _targets(source: str) -> list[str]:
     assignments = [line for line in ast.parse(source).body if isinstance(line, ast.Assign)]
     targets = [target for line in assignments for target in line.targets]
     return [target.id for target in targets if isinstance(target, ast.Name)]

@@ -29,7 +29,7 @@ def need(condition, word: str):
         raise NotYet(word)
 
 
-def trials_of(result, task_type: str, what: str) -> pd.DataFrame:
+def trials_of(result, task_type: str, task: str) -> pd.DataFrame:
     """The result, if it is a frame with at least ENOUGH trials of this task and of no other; NotYet
     if it is not.
     """
@@ -48,7 +48,7 @@ def trials_of(result, task_type: str, what: str) -> pd.DataFrame:
     )
     need(
         set(result.task_type) == {task_type},
-        f"All trials must be of the {what}.",
+        f"All trials must be of the {task}.",
     )
     need(len(result) >= ENOUGH, f"Got {count(len(result), 'trial')}. Train at least {ENOUGH}.")
     need(not result.infeasible.all(), "All of these trials diverged. Train some more.")
@@ -69,17 +69,17 @@ def longer_search(result) -> str:
         f" many: trials={2 * usual}.",
     )
     best = analysis.best_so_far(frame).set_index("trial").best.fillna(0.0)
-    half, whole = best.loc[: len(frame) // 2].max(), best.max()
+    half, full = best.loc[: len(frame) // 2].max(), best.max()
     gain = (
         "The second half found nothing better"
-        if whole <= half
-        else f"The second half added {whole / half - 1:.0%}"
+        if full <= half
+        else f"The second half added {full / half - 1:.0%}"
         if half
         else "The longer search pays"
     )
     return (
         f"The first half of the {len(frame)} trials found {half:.2f} bits per parameter, and all of"
-        f" them together found {whole:.2f}. {gain}."
+        f" them together found {full:.2f}. {gain}."
     )
 
 
@@ -89,15 +89,15 @@ def another_length(result) -> str:
 
     frame = trials_of(result, "per_cap", "capacity task")
     need(frame.unroll.nunique() == 1, "All trials must have the same number of time steps.")
-    unroll, drawn = int(frame.unroll.iloc[0]), SCALES["quick"].capacity.unrolls
+    unroll, unrolls = int(frame.unroll.iloc[0]), SCALES["quick"].capacity.unrolls
     need(
-        unroll not in drawn,
+        unroll not in unrolls,
         f"The figure already has networks of {count(unroll, 'time step')}. Take a number that it lacks.",
     )
     best = analysis.per_trial(frame).bits_per_param.max()
     below, above = (
-        max([u for u in drawn if u < unroll], default=None),
-        min([u for u in drawn if u > unroll], default=None),
+        max([u for u in unrolls if u < unroll], default=None),
+        min([u for u in unrolls if u > unroll], default=None),
     )
     between = (
         f"between the points at {below} and {above}"
@@ -190,14 +190,14 @@ def one_choice_set(result) -> str:
         f"Got {len(frame)} sets. Train at least {2 * ENOUGH}, so that a share means something.",
     )
     trials = analysis.hard_trials(frame)
-    bad, solved = (
+    bad, success = (
         100 * trials.loss.isna().mean(),
         100 * trials.solved.sum() / trials.loss.notna().sum(),
     )
     rate = frame.hparams.iloc[0]["lr_init"]
     return (
         f"With a learning rate of {rate:g} in all {len(frame)} sets, {bad:.0f} % diverged, and"
-        f" {solved:.0f} % of the others came below half of chance. Compare this with Table 1 and"
+        f" {success:.0f} % of the others came below half of chance. Compare this with Table 1 and"
         " Figure 5, where the learning rate was drawn as well."
     )
 
@@ -265,12 +265,12 @@ def three_open(result) -> str:
         f"The string opens {result.count('(')} and closes {result.count(')')}. It must close more"
         " than it opens.",
     )
-    left = 0
+    n_open = 0
     for symbol in result:
-        left = max(0, left + (1 if symbol == "(" else -1))
+        n_open = max(0, n_open + (1 if symbol == "(" else -1))
     need(
-        left == 3,
-        f"By the rule of the task, {left} are open at its end, and not 3. Remember that a count"
+        n_open == 3,
+        f"By the rule of the task, {n_open} are open at its end, and not 3. Remember that a count"
         " never falls below zero.",
     )
     return (
@@ -321,16 +321,16 @@ def own_cell(result) -> str:
     best = (
         best[best.max_params == best.max_params.max()].groupby("architecture").bits_per_param.max()
     )
-    others = best[best.index.isin(paper.ARCHITECTURES)]
-    beside = (
-        f". Of the paper's six, the {label_of(others.idxmax())} stores the most: {others.max():.2f}"
-        if len(others)
+    paper_bits = best[best.index.isin(paper.ARCHITECTURES)]
+    comparison = (
+        f". Of the paper's six, the {label_of(paper_bits.idxmax())} stores the most: {paper_bits.max():.2f}"
+        if len(paper_bits)
         else ""
     )
     maps = count(len(cell_of(name).maps), "map")
     return (
         f"Your cell {name} has {maps} and stores {best.get(name, np.nan):.2f} bits per parameter at"
-        f" the largest size{beside}."
+        f" the largest size{comparison}."
     )
 
 

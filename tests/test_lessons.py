@@ -63,7 +63,7 @@ def test_every_slip_is_wrong_and_gets_its_own_word(name):
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_any_other_answer_gets_the_hint(name):
-    other = "a cell" if isinstance(EXERCISES[name].expected(), str) else -17.3
+    other = "a cell" if isinstance(EXERCISES[name].solution(), str) else -17.3
     assert verdict(name, other) == (False, f"Exercise {name}: not yet. {EXERCISES[name].hint}")
 
 

@@ -70,7 +70,7 @@ def test_an_experiment_shows_what_it_trains_at_each_scale(name):
     shown = experiment._repr_html_()
     assert experiment.title in shown and len(repr(experiment)) < 200
     if not experiment.after:
-        studies = rk.studies.studies_of(name, "smoke") if not experiment.then else None
+        studies = rk.studies.studies_of(name, "smoke") if not experiment.follow_up else None
         _, smoke, *_ = cells(shown)
         assert smoke[0] == "smoke" and (studies is None or smoke[1] == f"{len(studies):,}")
 

@@ -17,7 +17,7 @@ def work(task="per_cap", cell="rnn", layers=1, params=1_000, unroll=5):
 
 def test_one_trial_sets_the_pace_of_all():
     pace = Pace()
-    pace.learn(work(), 0.01, trials=20, passed=1.0)
+    pace.learn(work(), 0.01, trials=20, interval=1.0)
     same, larger = pace.seconds([work(), work(params=3_000)])
     assert same == pytest.approx(0.01, rel=0.2) and larger / same == pytest.approx(2, rel=0.05)
 
@@ -27,7 +27,7 @@ def test_what_a_task_and_a_cell_add_carries_over_to_what_was_not_tried_together(
     pace = Pace()
     for _ in range(50):
         for task, cell, times in (("a", "x", 1), ("b", "x", 4), ("a", "y", 2)):
-            pace.learn(work(task, cell), 0.001 * times, trials=1, passed=0.0)
+            pace.learn(work(task, cell), 0.001 * times, trials=1, interval=0.0)
     base, both = pace.seconds([work("a", "x"), work("b", "y")])
     assert 4 < both / base < 9  # 8 as they multiply, less what belongs to the pairs alone
 
@@ -36,16 +36,16 @@ def test_paces_from_elsewhere_tell_kinds_apart_on_a_machine_of_any_speed():
     """A machine ten times as slow as the one that trained what is known."""
     known = [(work(task), seconds) for task, seconds in (("a", 0.001), ("b", 0.008))] * 10
     pace = Pace(known)
-    pace.learn(work("a"), 0.01, trials=1, passed=1.0)
+    pace.learn(work("a"), 0.01, trials=1, interval=1.0)
     assert pace.seconds([work("b")])[0] == pytest.approx(0.08, rel=0.25)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
 def test_a_clock_that_tells_nonsense_teaches_nothing(seconds):
     pace = Pace()
-    pace.learn(work(), 0.01, trials=20, passed=1.0)
+    pace.learn(work(), 0.01, trials=20, interval=1.0)
     before = pace.seconds([work()])
-    pace.learn(work(), seconds, trials=20, passed=1.0)
+    pace.learn(work(), seconds, trials=20, interval=1.0)
     assert pace.seconds([work()]) == before
 
 

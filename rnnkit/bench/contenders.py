@@ -101,13 +101,13 @@ class CarriedTuner(UsualGPTuner):
     cold points.
     """
 
-    def __init__(self, space: Space, seed: int, carried: list[dict]):
+    def __init__(self, space: Space, seed: int, starts: list[dict]):
         super().__init__(space, seed)
-        self.carried = [space.point([point[name] for name in space.names]) for point in carried]
+        self.starts = [space.point([point[name] for name in space.names]) for point in starts]
 
     def _design(self, start, count):
         points = super()._design(0, start + count)
-        for position, point in zip(range(1, self.round_size, 4), self.carried):
+        for position, point in zip(range(1, self.round_size, 4), self.starts):
             if position < len(points):
                 points[position] = point
         return points[start:]

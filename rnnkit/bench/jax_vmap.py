@@ -187,9 +187,9 @@ def stepper(study, models=8):
             for parts in zip(*((x_TxBxI[0], y_B) for x_TxBxI, y_B in batches))
         )
     else:
-        x, y = (jnp.asarray(part.numpy()) for part in batch.of(task))
+        x, y = (jnp.asarray(tensor.numpy()) for tensor in batch.of(task))
 
-    def one(p, m, v, t, hp, x, y):
+    def model_step(p, m, v, t, hp, x, y):
         return step(
             p,
             m,
@@ -205,7 +205,7 @@ def stepper(study, models=8):
 
     data = 0 if own else None
     together = jax.jit(
-        jax.vmap(one, in_axes=(0, 0, 0, None, 0, data, data)), donate_argnums=(0, 1, 2)
+        jax.vmap(model_step, in_axes=(0, 0, 0, None, 0, data, data)), donate_argnums=(0, 1, 2)
     )
 
     def run(n):

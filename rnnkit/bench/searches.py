@@ -53,8 +53,8 @@ class Contest:
 
     def gain(self, loss, base):
         """How much better the score of a loss is than that of the loss `base`."""
-        sign = 1 if self.study.task_type == "per_cap" else -1
-        return sign * (self.score(loss) - self.score(base))
+        direction = 1 if self.study.task_type == "per_cap" else -1
+        return direction * (self.score(loss) - self.score(base))
 
 
 CONTESTS = (
@@ -125,9 +125,9 @@ def run_search(contest: Contest, tuner, seed: int) -> list[dict]:
 
 def best_after(trials: list[dict], steps: float) -> float:
     """The least loss of the trials that ended within so many steps, infinite if there is none."""
-    ended = np.cumsum([trial["steps"] for trial in trials]) <= steps
+    in_time = np.cumsum([trial["steps"] for trial in trials]) <= steps
     return min(
-        (t["loss"] for t, inside in zip(trials, ended) if inside and t["loss"] is not None),
+        (t["loss"] for t, inside in zip(trials, in_time) if inside and t["loss"] is not None),
         default=math.inf,
     )
 

@@ -27,18 +27,18 @@ class Builtin(nn.Module):
     z_SxBxO at the last S steps, from x_TxBxI.
     """
 
-    def __init__(self, architecture, n_layers, n_in, n_units, n_out, scored):
+    def __init__(self, architecture, n_layers, n_in, n_units, n_out, n_scored):
         super().__init__()
         kind, settings = BUILTIN[architecture]
         self.layers = kind(n_in, n_units, n_layers, **settings)
         states = 2 if architecture == "lstm" else 1
         self.initial = nn.ParameterList([torch.zeros(n_layers, 1, n_units) for _ in range(states)])
-        self.readout, self.scored = nn.Linear(n_units, n_out), scored
+        self.readout, self.n_scored = nn.Linear(n_units, n_out), n_scored
 
     def forward(self, x_TxBxI):
         start = [h.expand(-1, x_TxBxI.shape[1], -1).contiguous() for h in self.initial]
         up_TxBxN, _ = self.layers(x_TxBxI, tuple(start) if len(start) > 1 else start[0])
-        return self.readout(up_TxBxN[-self.scored :])
+        return self.readout(up_TxBxN[-self.n_scored :])
 
 
 class Layer(nn.Module):
@@ -76,20 +76,20 @@ class Written(nn.Module):
     z_SxBxO at the last S steps, from x_TxBxI.
     """
 
-    def __init__(self, architecture, n_layers, n_in, n_units, n_out, scored):
+    def __init__(self, architecture, n_layers, n_in, n_units, n_out, n_scored):
         super().__init__()
         self.project = nn.Linear(n_in, n_units) if architecture == "+rnn" else nn.Identity()
         sizes = [n_units if layer or architecture == "+rnn" else n_in for layer in range(n_layers)]
         self.layers = nn.Sequential(*(Layer(architecture, size, n_units) for size in sizes))
-        self.readout, self.scored = nn.Linear(n_units, n_out), scored
+        self.readout, self.n_scored = nn.Linear(n_units, n_out), n_scored
 
     def forward(self, x_TxBxI):
-        return self.readout(self.layers(self.project(x_TxBxI))[-self.scored :])
+        return self.readout(self.layers(self.project(x_TxBxI))[-self.n_scored :])
 
 
-def network(architecture, n_layers, n_in, n_units, n_out=1, scored=1) -> nn.Module:
+def network(architecture, n_layers, n_in, n_units, n_out=1, n_scored=1) -> nn.Module:
     return (Builtin if architecture in BUILTIN else Written)(
-        architecture, n_layers, n_in, n_units, n_out, scored
+        architecture, n_layers, n_in, n_units, n_out, n_scored
     )
 
 

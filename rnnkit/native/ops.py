@@ -422,14 +422,14 @@ CALLS: dict[Any, Callable] = {
     **dict.fromkeys((torch.mul, T.mul, torch.multiply), _binary("mul")),
     **dict.fromkeys((torch.div, T.div, torch.true_divide), _binary("div")),
     **dict.fromkeys((torch.rsub, T.__rsub__), lambda input, other: make("sub", other, input)),
-    T.__rtruediv__: lambda input, other: make("div", other, input),
+    T.__rtruediv__: lambda divisor, dividend: make("div", dividend, divisor),
     F.relu: _relu,
     F.silu: _silu,
     F.softplus: _softplus,
     **dict.fromkeys((torch.clamp, T.clamp, torch.clip, T.clip), _clamp),
-    **dict.fromkeys((torch.where,), where),
+    torch.where: where,
     **dict.fromkeys((torch.pow, T.pow, T.__pow__), power),
-    T.__rpow__: lambda input, other: power(other, input),
+    T.__rpow__: lambda exponent, base: power(base, exponent),
     **dict.fromkeys((torch.square, T.square), _square),
 }
 OPERATORS = {"add", "sub", "mul", "div", "neg", "gt", "ge", "lt", "le", "eq", "ne"}

@@ -258,23 +258,23 @@ def forward_steps(e: Equations, saves) -> list[Loop | Product]:
     the last loop.
     """
     steps: list[Loop | Product] = []
-    stored = set()
+    available = set()
     last_round = max(e.rounds) + 1
     nodes = {id(node): node for node in walk([e.up, *e.after, *e.args])}
     for r in range(last_round + 1):
         ready = [i for i in range(len(e.args)) if round_of_arg(e, i) == r]
         stores = [Store(("arg", i), e.args[i]) for i in ready]
         below = [e.args[i] for i in ready]
-        in_memory = {key: target for key, target in saves.items() if key in stored}
+        in_memory = {key: target for key, target in saves.items() if key in available}
         if r == last_round:
             stores += [Store(("s_next", i), node) for i, node in enumerate(e.after)]
             if e.up is not e.after[0]:
                 stores.append(Store(("up", 0), e.up))
-            below += [e.up, *e.after, *(nodes[key] for key in saves if key not in stored)]
-        for node in walk(below, stop=lambda node: id(node) in stored):
-            if id(node) in saves and id(node) not in stored:
+            below += [e.up, *e.after, *(nodes[key] for key in saves if key not in available)]
+        for node in walk(below, stop=lambda node: id(node) in available):
+            if id(node) in saves and id(node) not in available:
                 stores.append(Store(saves[id(node)], node))
-                stored.add(id(node))
+                available.add(id(node))
         if stores:
             steps.append(Loop(stores, in_memory))
         steps += [run for run in e.runs if e.rounds[run.first] == r]
@@ -286,7 +286,7 @@ def backward_steps(e: Equations, stages, in_memory) -> list[Loop | Adjoint]:
     then the adjoints of the values of which the argument is made.
     """
     steps: list[Loop | Adjoint] = []
-    assigned = set()
+    with_value = set()
     targets = [(leaf, ("d_pre", k)) for leaf, k in e.pre.items()]
     targets += [(leaf, ("d_s", k)) for k, leaf in enumerate(e.states)] + [(e.x, ("d_x", 0))]
     for i, grads in stages:
@@ -295,14 +295,14 @@ def backward_steps(e: Equations, stages, in_memory) -> list[Loop | Adjoint]:
         stores = []
         for leaf, target in targets:
             if leaf in grads:
-                stores.append(Store(target, grads[leaf], add=leaf in assigned))
+                stores.append(Store(target, grads[leaf], add=leaf in with_value))
             # the first stage replaces the adjoint of the state after the step by that of the state
             # before it
-            elif target[0] == "d_s" and leaf not in assigned:
+            elif target[0] == "d_s" and leaf not in with_value:
                 stores.append(Store(target, None))
             else:
                 continue
-            assigned.add(leaf)
+            with_value.add(leaf)
         if stores:
             steps.append(Loop(stores, in_memory))
     return steps + [Adjoint(r.first, r.count, STATE, True) for r in e.runs if r.arg == STATE]

@@ -87,7 +87,7 @@ def run(
             keys = {study.key for study in studies_of(experiment, scale, seed)}
             jobs = [job for job in jobs_of(spec.after, scale, seed, trials) if job[0].key in keys]
             train(jobs, f"{label}, which needs {spec.after}")
-        elif spec.then:
+        elif spec.follow_up:
             studies = spec.studies(scale_of(scale), seed=seed)
             keys = {study.key for study in studies}
             jobs = [job for job in jobs_of(experiment, scale, seed, trials) if job[0].key in keys]
@@ -101,7 +101,7 @@ def follower(experiment, scale, seed, trials, store) -> Callable[[Study], list[t
     """A function for `complete` that returns the jobs which an experiment makes of the trials of one
     of its studies.
     """
-    make_jobs = experiment_of(experiment).then
+    make_jobs = experiment_of(experiment).follow_up
 
     def following(study):
         jobs = make_jobs(scale_of(scale), store.frame([study.key]), seed=seed) if make_jobs else ()
@@ -237,9 +237,9 @@ def complete(
     )
     workers = min(count or _useful_workers(jobs, missing, device), sum(missing.values()))
     in_process, in_pool = _divide(jobs, workers == 1 and scheduler is None and device == "cpu")
-    known = shipped_paces() if progress and device == "cpu" else ()
+    paces = shipped_paces() if progress and device == "cpu" else ()
     had = [(study, n, n - missing[study.key]) for study, n in jobs]
-    status = Progress(had, label, quiet=not progress, paces=known)
+    status = Progress(had, label, quiet=not progress, paces=paces)
     if store.path.suffix == ".parquet":
         status.say(_notice_of_parquet(store, sum(missing.values())))
     with interruptible(status.say) as stop, run_lock(store) as other_run:

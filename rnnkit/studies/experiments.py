@@ -31,7 +31,7 @@ class Experiment:
     to each Study.
 
     If `after` names another experiment, its trials determine the studies, which
-    `studies(scale, frame, **settings)` then returns. `then(scale, frame, **settings)` returns further
+    `studies(scale, frame, **settings)` then returns. `follow_up(scale, frame, **settings)` returns further
     jobs, made of the trials of the first studies; without trials (`frame` is None) it returns studies
     of the same size, so that their cost is known beforehand. `finish(frame, store)` adds measurements
     of the networks to the frame of trials. `pooled` says that only the best trial of a network
@@ -44,7 +44,7 @@ class Experiment:
     # the number of trials of a study
     trials: Callable[[Scale, Study], int] = lambda scale, study: scale.capacity.trials_for(study)
     after: str = ""
-    then: Callable | None = None
+    follow_up: Callable | None = None
     finish: Callable | None = None
     pooled: bool = False
 
@@ -59,7 +59,7 @@ class Experiment:
                 f"<p>{title} Its studies are made of the trials of {self.after!r}, once these are"
                 " there.</p>"
             )
-        if self.then:
+        if self.follow_up:
             title += " More studies follow, made of the trials of these."
         lines = []
         for name, scale in SCALES.items():
@@ -216,7 +216,7 @@ def _inputs(scale, seed=0, **settings):
     """
     inputs, studies = scale.capacity.inputs, []
     for size in inputs.sizes:
-        for n_in in scale.capacity.compared:
+        for n_in in scale.capacity.input_counts:
             for data_seed in (seed, seed + 1):
                 own = {"train_steps": _per_param(inputs.train_steps, size)} | settings
                 own |= {"n_in": n_in, "seed": data_seed}
@@ -305,7 +305,7 @@ def _fig5(scale, seed=0, **settings):
     the seed itself.
     """
     settings |= {"seed": seed + FRESH, "tuner": "random"}
-    return _of_task("parens_counting", scale.untuned, **settings)
+    return _of_task("parens_counting", scale.random_sets, **settings)
 
 
 def _tableapp1(scale, frame, **settings):
@@ -353,12 +353,12 @@ def battery(architecture, scale, seed=0) -> list[Job]:
     sizes = sorted(scale.memory.sizes, key=lambda units: abs(units - n_in))[:3]
     near = replace(scale, memory=replace(scale.memory, sizes=tuple(sorted(sizes)), depths=depths))
     memory = _fig2c(near, cells, seed=seed)
-    untuned = replace(scale.untuned, depths=depths)
-    random = _of_task("parens_counting", untuned, cells, seed=seed + FRESH, tuner="random")
+    random_sets = replace(scale.random_sets, depths=depths)
+    random = _of_task("parens_counting", random_sets, cells, seed=seed + FRESH, tuner="random")
     return [
         *((study, scale.capacity.trials) for study in capacity),
         *((study, scale.memory.trials) for study in memory),
-        *((study, scale.untuned.trials) for study in random),
+        *((study, scale.random_sets.trials) for study in random),
     ]
 
 
@@ -367,16 +367,16 @@ EXPERIMENTS = {
     "calibration": Experiment("Bits of a linear model, where theory says 2 per parameter", "section 2.1", _calibration),
     "inputs": Experiment("Bits per parameter by the number of inputs", "section 2.1", _inputs, _inputs_trials,
                          pooled=True),
-    "fig1": Experiment("Bits stored per parameter, by architecture, depth and size", "section 2.1, Figure 1", _fig1, then=_fig1_long, pooled=True),
+    "fig1": Experiment("Bits stored per parameter, by architecture, depth and size", "section 2.1, Figure 1", _fig1, follow_up=_fig1_long, pooled=True),
     "fig2a": Experiment("Tanh against ReLU", "section 2.1.2, Figure 2a", _fig2a, pooled=True),
     "fig2b": Experiment("Unrolling for more steps", "section 2.1.2, Figure 2b", _fig2b, pooled=True),
-    "figapp1": Experiment("The dataset size that stores most", "Figure App.1", _fig1, then=_fig1_long, pooled=True),
+    "figapp1": Experiment("The dataset size that stores most", "Figure App.1", _fig1, follow_up=_fig1_long, pooled=True),
     "fig2c": Experiment("How many numbers a network holds, by units", "section 2.2, Figure 2c", _fig2c, lambda scale, _: scale.memory.trials,
-                        then=_fig2c_long),
+                        follow_up=_fig2c_long),
     "fig3": Experiment("Text and random functions: loss by parameters", "section 3, Figure 3", _fig3,
                        lambda scale, study: (scale.text if study.task_type == "text8" else scale.function).trials),
-    "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, _fig4_trials, then=_fig4_long),
-    "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5, lambda scale, _: scale.untuned.trials),
+    "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, _fig4_trials, follow_up=_fig4_long),
+    "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5, lambda scale, _: scale.random_sets.trials),
     "tableapp1": Experiment("The best hyper-parameters again", "Table App.1", _tableapp1, lambda scale, _: scale.reruns, after="fig4"),
     "more_cells": Experiment("Bits per parameter of later cells", "section 2.1", _more_cells, pooled=True),
     "quantised": Experiment("Weights rounded to a few bits", "section 5", _fig1, finish=quantise, pooled=True),
@@ -412,11 +412,11 @@ def jobs_of(
         frame = store.frame(study.key for study in searches) if store is not None else ()
         return with_trials(spec.studies(size, frame, **settings) if len(frame) else searches)
     jobs = with_trials(spec.studies(size, **settings))
-    if spec.then:
+    if spec.follow_up:
         frame = None
         if store is not None:
             frame = store.frame(study.key for study, n in jobs if store.has(study.key, n))
-        jobs += [(study, trials or n) for study, n in spec.then(size, frame, **settings)]
+        jobs += [(study, trials or n) for study, n in spec.follow_up(size, frame, **settings)]
     return jobs
 
 

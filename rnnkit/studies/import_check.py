@@ -33,8 +33,8 @@ class ImportCheck:
                     self._refuse(trial, f"has {name} = {value!r}, and its space has {item}")
             elif key and key.of:
                 self._refuse(trial, f"has no {name}, and its space has {item}")
-        if key and (other := _disagreement(key, trial)):
-            self._refuse(trial, f"is of {other}")
+        if key and (contradiction := _disagreement(key, trial)):
+            self._refuse(trial, f"is of {contradiction}")
         if trial.num_params > trial.max_params and trial.n_layers:
             self._refuse(
                 trial,

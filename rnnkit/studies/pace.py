@@ -33,7 +33,7 @@ class Work(NamedTuple):
     unroll: int
 
     @property
-    def expected(self) -> float:
+    def log_work(self) -> float:
         """Logarithm of the work of a step, in arbitrary units."""
         return math.log((self.num_params + FIXED) * max(1, self.unroll))
 
@@ -46,39 +46,39 @@ def work_of(study) -> Work:
 class Pace:
     """Seconds per step of studies, by the trials that have ended.
 
-    `known` holds (work, seconds per step) of studies that were trained elsewhere: how these differ
+    `elsewhere` holds (work, seconds per step) of studies that were trained elsewhere: how these differ
     from each other counts from the start, the pace of that machine does not.
     """
 
-    def __init__(self, known: Iterable[tuple[Work, float]] = ()):
+    def __init__(self, elsewhere: Iterable[tuple[Work, float]] = ()):
         self.places: dict[tuple, int] = {}  # of the parts that have a name
         self.parts = np.zeros(3)
         self.spread = np.diag(np.square([MACHINE, SIZE, LAYERS]))
-        for work, seconds in known:
+        for work, seconds in elsewhere:
             self._update(work, seconds, STUDY**2 + TRIAL**2)
         self.spread += np.diag([MACHINE**2, *[CHANGE**2] * (len(self.parts) - 1)])
 
-    def learn(self, work: Work, seconds: float, trials: int, passed: float):
-        """A trial of a study of `trials` has ended that took `seconds` per step, `passed` seconds
+    def learn(self, work: Work, seconds: float, trials: int, interval: float):
+        """A trial of a study of `trials` has ended that took `seconds` per step, `interval` seconds
         after the one before it.
         """
-        self.spread[0, 0] += DRIFT * passed
+        self.spread[0, 0] += DRIFT * interval
         # what is a study's own is the same in all of its trials: together they tell no more than one
         self._update(work, seconds, trials * STUDY**2 + TRIAL**2)
 
     def seconds(self, works: list[Work]) -> np.ndarray:
         """Expected seconds per step, shape (studies,)."""
-        rows = [self._row(work) for work in works]
+        weights = [self._row(work) for work in works]
         table = np.zeros((len(works), len(self.parts)))
-        for row, values in zip(table, rows):
+        for row, values in zip(table, weights):
             row[: len(values)] = values
-        return np.exp(table @ self.parts + [work.expected for work in works])
+        return np.exp(table @ self.parts + [work.log_work for work in works])
 
     def _update(self, work, seconds, variance):
         if not seconds > 0 or not math.isfinite(seconds):
             return
         row = self._row(work)
-        surprise = math.log(seconds) - work.expected - row @ self.parts
+        surprise = math.log(seconds) - work.log_work - row @ self.parts
         shared = self.spread @ row
         gain = shared / (row @ shared + variance)
         self.parts = self.parts + gain * surprise

@@ -56,12 +56,12 @@ class Progress:
 
     def trial(self, trial):
         """One more trial has ended."""
-        key, now = trial.study, time.monotonic()
+        key, clock = trial.study, time.monotonic()
         self.counts[key] += 1
         self.spent, self.to_do = self.spent + trial.seconds, None
         seconds = trial.seconds / self.steps[key]
-        self.pace.learn(self.works[key], seconds, self.targets[key], now - self.end_time)
-        self.end_time = now
+        self.pace.learn(self.works[key], seconds, self.targets[key], clock - self.end_time)
+        self.end_time = clock
         self.tick()
 
     def tick(self):
@@ -102,21 +102,21 @@ class Progress:
         seconds of trials per second). An earlier estimate counts the more, the less time has passed
         since; so the number moves smoothly to where a new estimate would put it at once.
         """
-        now = time.monotonic()
+        clock = time.monotonic()
         if not self.spent:
             return None
         if self.to_do is None:
             self.to_do = self._seconds_to_do()
         share = self.spent / (self.spent + self.to_do)
-        if share < ENOUGH and now - self.start < LONG:
+        if share < ENOUGH and clock - self.start < LONG:
             return None
-        new = (self.end_time - self.start) * self.to_do / self.spent - (now - self.end_time)
+        new = (self.end_time - self.start) * self.to_do / self.spent - (clock - self.end_time)
         new = max(0.0, new)
         if self.seconds_left is not None:
-            weight = 1 - math.exp(-(now - self.estimate_time) / (SLOW * (now - self.start) + 1))
-            before = max(0.0, self.seconds_left - (now - self.estimate_time))
+            weight = 1 - math.exp(-(clock - self.estimate_time) / (SLOW * (clock - self.start) + 1))
+            before = max(0.0, self.seconds_left - (clock - self.estimate_time))
             new = before + weight * (new - before)
-        self.seconds_left, self.estimate_time = new, now
+        self.seconds_left, self.estimate_time = new, clock
         return new
 
     def _seconds_to_do(self) -> float:

@@ -56,7 +56,7 @@ class Capacity:
     long: tuple[Extent, ...] = ()
     unrolls: tuple[int, ...] = (1, 5)  # time steps, Figure 2b
     unroll_size: int = 1_000  # parameters, Figure 2b
-    compared: tuple[int, ...] = (20, 30, 50)  # numbers of inputs
+    input_counts: tuple[int, ...] = (20, 30, 50)  # compared with each other
     inputs: Extent | None = None  # the networks that compare them; steps per parameter
     # parameters of the linear model that calibrates the count of bits
     linear_sizes: tuple[int, ...] = (100, 300)
@@ -93,7 +93,7 @@ class Scale:
     function: Extent  # Figure 3e-g
     parentheses: Extent  # Figure 4a-h
     arithmetic: Extent  # Figure 4i-p
-    untuned: Extent  # Figure 5, Tables 1 and App.2: random hyper-parameters on parentheses
+    random_sets: Extent  # Figure 5, Tables 1 and App.2: random hyper-parameters on parentheses
     reruns: int  # of the best hyper-parameters, Table App.1
     tuner_trials: int  # per study of the comparison of tuners
     # longer trainings of the networks of Figure 2c, which start from the best trials
@@ -111,7 +111,7 @@ SCALES = {
         function=Extent((300, 600), (1, 2), 2, (20, 60), "tiny"),
         parentheses=Extent((600,), (1, 2), 4, (10, 30), "tiny"),
         arithmetic=Extent((600,), (1, 2), 4, (10, 30), "tiny"),
-        untuned=Extent((600,), (1, 2), 6, (10, 30), "tiny"),
+        random_sets=Extent((600,), (1, 2), 6, (10, 30), "tiny"),
         reruns=3, tuner_trials=6,
     ),
     "quick": Scale(
@@ -122,7 +122,7 @@ SCALES = {
         function=Extent((500, 2_000), (1, 2), 16, (1_000, 4_000)),
         parentheses=Extent((2_000,), (1, 2, 4, 8), 20, (500, 1_500)),
         arithmetic=Extent((2_000,), (1, 2, 4, 8), 20, (500, 1_500)),
-        untuned=Extent((2_000,), (1, 8), 60, (500, 1_500)),
+        random_sets=Extent((2_000,), (1, 8), 60, (500, 1_500)),
         reruns=20, tuner_trials=32,
     ),
     "overnight": Scale(
@@ -134,7 +134,7 @@ SCALES = {
         function=Extent((500, 2_000, 8_000), (1, 2, 4), 24, (5_000, 20_000)),
         parentheses=Extent((2_000,), (1, 2, 4, 8), 24, (3_000, 12_000)),
         arithmetic=Extent((2_000,), (1, 2, 4, 8), 24, (20_000, 60_000)),
-        untuned=Extent((2_000,), (1, 8), 1_000, (2_000, 5_000)),
+        random_sets=Extent((2_000,), (1, 8), 1_000, (2_000, 5_000)),
         reruns=100, tuner_trials=96,
         memory_long=Extent((16, 24, 32, 40), (1, 2), 8, (24_000, 48_000)),
         parentheses_long=Extent((2_000,), (1,), 8, (30_000, 100_000)),
@@ -148,7 +148,7 @@ SCALES = {
         function=Extent((10_000, 30_000, 100_000, 300_000), (1, 2, 4), 1_000, (50_000, 20_000_000), "paper"),
         parentheses=Extent((100_000,), (1, 2, 4, 8), 1_500, (50_000, 1_000_000), "paper"),
         arithmetic=Extent((100_000,), (1, 2, 4, 8), 2_500, (50_000, 1_000_000), "paper"),
-        untuned=Extent((200_000,), (1, 8), 1_000, (50_000, 1_000_000), "paper"),
+        random_sets=Extent((200_000,), (1, 8), 1_000, (50_000, 1_000_000), "paper"),
         reruns=100, tuner_trials=1_000,
     ),
 }  # fmt: skip

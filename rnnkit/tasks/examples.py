@@ -34,8 +34,8 @@ def of(task, seed: int = 0) -> dict:
 
 
 def _per_cap(task, seed):
-    words, labels = task.data(seed, 1)
-    x = task.unpack(words, torch.tensor([0]))[0].numpy()
+    packed, labels = task.data(seed, 1)
+    x = task.unpack(packed, torch.tensor([0]))[0].numpy()
     share = np.linspace(0.5, 1, 51)
     bits = np.array([theory.mutual_information(p, 1) for p in share])
     return dict(

@@ -42,21 +42,21 @@ class Slots:
         over = (self.step >= self.column("train_steps")) | (self.dead > 0)
         return over.nonzero()[:, 0].tolist()
 
-    def fill(self, rows):
+    def fill(self, models):
         """Appends trials, each given as (number, hparams, hp row, theta row)."""
-        theta = torch.stack([row[3] for row in rows]).to(self.theta)
+        theta = torch.stack([row[3] for row in models]).to(self.theta)
         zeros = torch.zeros(len(theta), dtype=torch.int64, device=self.step.device)
         new = {
             "theta": theta,
             "m": torch.zeros_like(theta),
             "v": torch.zeros_like(theta),
-            "hp": torch.tensor([row[2] for row in rows], dtype=torch.float64).to(self.hp),
+            "hp": torch.tensor([row[2] for row in models], dtype=torch.float64).to(self.hp),
             "step": zeros,
             "dead": zeros,
         }
         for name in STATE:
             setattr(self, name, torch.cat([getattr(self, name), new[name]]))
-        self.trials += [row[:2] for row in rows]
+        self.trials += [row[:2] for row in models]
         self.seconds += [0.0] * len(theta)
 
     def keep(self, indices):

@@ -60,8 +60,8 @@ def _page_of(header: dict) -> Page:
     about = header.get(field)
     about = about if isinstance(about, dict) else {}
 
-    def number(found, field):
-        value = found.get(field)
+    def number(numbers, field):
+        value = numbers.get(field)
         if not isinstance(value, int) or value < 0:
             raise ValueError("a page does not say how large it is")
         return value
@@ -73,12 +73,12 @@ def _page_of(header: dict) -> Page:
 
 def _read_struct(file: BinaryIO, depth: int = 0) -> dict:
     """A struct's integers and structs by the number of their field; other values are passed by."""
-    found, field = {}, 0
+    numbers, field = {}, 0
     while head := _read_byte(file):
         step, kind = head >> 4, head & 15
         field = field + step if step else _read_signed(file)
-        found[field] = _read_value(file, kind, depth)
-    return found
+        numbers[field] = _read_value(file, kind, depth)
+    return numbers
 
 
 def _read_value(file: BinaryIO, kind: int, depth: int):

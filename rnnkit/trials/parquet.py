@@ -44,12 +44,12 @@ ARROW_TYPES = {
 ADVICE = "Give a file made by `rnnkit trials export`."
 
 
-def write(rows: Iterable, parquet: Path) -> int:
+def write(records: Iterable, parquet: Path) -> int:
     """Writes trials, given as rows of a store's table, to a file that is replaced whole or not at
     all, and returns their number. StoreError if the file cannot be written.
     """
     schema = pyarrow.schema([(name, ARROW_TYPES[kind]) for name, kind in COLUMNS.items()])
-    count, iterator = 0, iter(rows)
+    count, iterator = 0, iter(records)
     try:
         with (
             replacement_of(parquet) as temporary,
@@ -150,8 +150,8 @@ def _checked_size(pages, name, parquet) -> int:
         _refuse(parquet, f"{name} unfolds from {disk_size:,} to {size:,} bytes")
     for page in pages:
         if page.encoding not in KNOWN:
-            what = f"{name} is written in an encoding, number {page.encoding}"
-            _refuse(parquet, f"{what}, that trials do not have")
+            fault = f"{name} is written in an encoding, number {page.encoding}"
+            _refuse(parquet, f"{fault}, that trials do not have")
         if page.values > (page.size if page.is_dictionary else MAX_ROWS):
             _refuse(parquet, f"{name} has a page of {page.values:,} values in {page.size:,} bytes")
     return size

@@ -241,9 +241,9 @@ def warp_losses(losses: Sequence[float]) -> np.ndarray:
     """
     raw = np.asarray(losses, dtype=float)
     feasible = np.isfinite(raw)
-    clipped = np.clip(raw, -1e100, 1e100)  # so that no sum below overflows
-    low, high = clipped[feasible].min(), clipped[feasible].max()
-    complete = np.where(feasible, clipped, high + (high / 2 - low / 2))
+    finite = np.clip(raw, -1e100, 1e100)  # so that no sum below overflows
+    low, high = finite[feasible].min(), finite[feasible].max()
+    complete = np.where(feasible, finite, high + (high / 2 - low / 2))
     ranks = norm.ppf((rankdata(complete) - 0.5) / len(complete))
     distance = complete - np.median(complete)
     if not distance.any():

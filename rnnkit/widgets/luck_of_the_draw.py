@@ -214,10 +214,10 @@ def _summary(counts, losses) -> str:
     if not total:
         return "no draw yet"
     low, high = wilson(counts["solved"], total)
-    others = ", ".join(f"{number} {name}" for name, number in counts.items() if name != "solved")
+    remainder = ", ".join(f"{number} {name}" for name, number in counts.items() if name != "solved")
     return (
         f"{counts['solved']} of {total} draws solved the task (with 95 % confidence"
-        f" {100 * low:.0f} to {100 * high:.0f} %), {others}"
+        f" {100 * low:.0f} to {100 * high:.0f} %), {remainder}"
     ).replace("learned nothing", "nothing")
 
 

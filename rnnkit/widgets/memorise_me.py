@@ -120,7 +120,7 @@ def draw(
         "top": 0.9,
         "wspace": 0.24,
     }
-    left, right = figure.subplots(1, 2, gridspec_kw=grid)
+    bits_ax, share_ax = figure.subplots(1, 2, gridspec_kw=grid)
     study = study_of(architecture, max_params, unroll)
     units = (
         f"{study.n_units} unit{'s' * (study.n_units != 1)}, {study.num_params:,} parameters,"
@@ -128,14 +128,14 @@ def draw(
     )
     count = max(1, round(labels * study.num_params))
     last = 1.25 * max([train_steps, *(old[-1][0] for *_, old in past)])
-    for ax, column in ((left, 1), (right, 2)):
+    for ax, column in ((bits_ax, 1), (share_ax, 2)):
         _curves(ax, theme, architecture, column, curve, past)
         ax.set(xscale="log", xlim=(8, last), xlabel="training steps")
         theme.log(ax.xaxis)
-    _bits(left, theme, labels, past)
-    left.set_title(f"{label_of(architecture)}: {units}")
-    right.set(ylim=(0.49, 1.01), yticks=(0.5, 0.75, 1), ylabel="share of right labels")
-    right.set_title(f"{count:,} labels")
+    _bits(bits_ax, theme, labels, past)
+    bits_ax.set_title(f"{label_of(architecture)}: {units}")
+    share_ax.set(ylim=(0.49, 1.01), yticks=(0.5, 0.75, 1), ylabel="share of right labels")
+    share_ax.set_title(f"{count:,} labels")
     network = f"{label_of(architecture)}, {units}, {count:,} labels"
     if not curve:
         return f"{network}. {note}"

@@ -187,9 +187,9 @@ def draw(figure, theme, *, frame, task, against, size, length, rank, cells, dept
     if trials.empty:
         style = {"transform": ax.transAxes, "ha": "center", "color": theme.grey}
         ax.text(0.5, 0.5, "no such trial", **style)
-        other = "other cells, layers, parameters or lengths of training"
+        alternatives = "other cells, layers, parameters or lengths of training"
         missing = "" if has_value.empty else f" that has {against}"
-        return f"No such trial{missing} is in the store. Choose {other}."
+        return f"No such trial{missing} is in the store. Choose {alternatives}."
     x = _across(ax, theme, x, trials)
     _cloud(ax, theme, x, trials, cells, task)
     rank = min(rank, len(trials))

@@ -270,14 +270,14 @@ def _line(figure, theme, task, units, losses, heard, next_unit, beliefs):
 
 
 def _square(figure, theme, task, units, losses, heard, next_unit, beliefs):
-    left, right = figure.subplots(
+    loss_ax, gain_ax = figure.subplots(
         1, 2, sharey=True, gridspec_kw=MARGINS | {"left": 0.1, "wspace": 0.08}
     )
     feasible = np.isfinite(losses)
     edges = np.linspace(-0.5, GRID - 0.5, GRID + 1) / (GRID - 1)
     for ax, title, k in (
-        (left, "expected loss (dark: low)", 0),
-        (right, "expected improvement (bright: high)", 2),
+        (loss_ax, "expected loss (dark: low)", 0),
+        (gain_ax, "expected improvement (bright: high)", 2),
     ):
         if beliefs is not None:
             ax.pcolormesh(
@@ -289,9 +289,9 @@ def _square(figure, theme, task, units, losses, heard, next_unit, beliefs):
             ax.plot(*next_unit, "*", color="#D55E00", markeredgecolor="white", markersize=20)
         ax.set(title=title, xlabel=task.axes[0], xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         _ticks(ax.xaxis, task.space.ranges[0])
-    left.set_ylabel(task.axes[1])
-    _ticks(left.yaxis, task.space.ranges[1])
-    return left, right
+    loss_ax.set_ylabel(task.axes[1])
+    _ticks(loss_ax.yaxis, task.space.ranges[1])
+    return loss_ax, gain_ax
 
 
 def _losses_at(ax, task, losses, heard):
@@ -344,9 +344,9 @@ def _best_so_far(task, points, losses) -> str:
     if len(losses) == bad:
         return f"{len(losses)} trials."
     best = int(np.nanargmin(losses))
-    diverged = f", {bad} of them diverged" if bad else ""
+    failures = f", {bad} of them diverged" if bad else ""
     return (
-        f"{len(losses)} trials{diverged}; the best: {task.score} {task.factor * losses[best]:.3g} at"
+        f"{len(losses)} trials{failures}; the best: {task.score} {task.factor * losses[best]:.3g} at"
         f" {_at(task, points[best])}."
     )
 
