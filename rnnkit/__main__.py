@@ -486,9 +486,9 @@ def speed(cells, sizes, steps, **settings):
 @plainly
 def tuner(path=None, runs_path=None):
     """Seconds per suggestion, and best-so-far curves against random search and skopt's GP."""
-    from rnnkit.bench import tuner
+    from rnnkit.bench import tuners
 
-    tuner.main(path, runs_path)
+    tuners.main(path, runs_path)
 
 
 @bench.command()

@@ -5,6 +5,7 @@ from the source.
 import ast
 import subprocess
 import sys
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -177,6 +178,12 @@ def ids(path):
 
 def test_every_part_has_its_place_in_the_order_of_imports():
     assert {part_of(name) for name in NAMES} <= set(MAY_IMPORT)
+
+
+def test_no_module_name_occurs_twice():
+    """Nor is a module named after a folder; a folder's own __init__.py has the folder's name."""
+    names = Counter(name.split(".")[-1] for name in NAMES)
+    assert not [name for name, times in names.items() if times > 1]
 
 
 def test_the_order_of_imports_has_no_circle():

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from rnnkit.bench import searches, tuner
+from rnnkit.bench import searches, tuners
 from rnnkit.bench.contenders import CarriedTuner, SkoptTuner, TPETuner, fill_infeasible
 from rnnkit.bench.searches import Contest, best_after, run_search, search_all, table, wins
 from rnnkit.hparams import Choice, IntLog, Log, Space, Uniform
@@ -33,7 +33,7 @@ def run_of(contest, tuner, seed, *trials):
 
 def test_quick_bench_says_every_table_and_writes_it(tmp_path):
     said = []
-    result = tuner.run(tmp_path / "bench.json", quick=True, say=said.append)
+    result = tuners.run(tmp_path / "bench.json", quick=True, say=said.append)
     assert set(result["best"]) == {"hartmann", "levy"} and set(result["best"]["levy"]) == {
         "gp",
         "random",
@@ -85,7 +85,7 @@ def test_contender_given_a_smaller_networks_trials_has_searched_that_network():
     small = Study("per_cap", "rnn", 1, 60, n_in=5, train_steps=(5, 20))
     trials = run_search(Contest("small", small, 0), UsualGPTuner(small.space, 1), 1)
     best = min(trials, key=lambda trial: math.inf if trial["loss"] is None else trial["loss"])
-    assert made.carried[0] == best["hparams"]
+    assert made.starts[0] == best["hparams"]
 
 
 # --- the searches

@@ -25,7 +25,7 @@ import numpy as np
 from rnnkit.bench import batch
 from rnnkit.hparams import LEARNING, Space
 from rnnkit.networks import blocks
-from rnnkit.training.speed import Stepper
+from rnnkit.training.timing import Stepper
 
 BETA2, EPSILON = 0.999, 1e-8
 sigmoid, tanh, relu = jax.nn.sigmoid, jnp.tanh, jax.nn.relu

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rnnkit.bench import batch
-from rnnkit.training.speed import Stepper
+from rnnkit.training.timing import Stepper
 
 BUILTIN = {
     "rnn": (nn.RNN, {}),

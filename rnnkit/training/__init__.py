@@ -24,7 +24,7 @@ from rnnkit.checks import whole_number
 from rnnkit.training.engines import Data, Engine, check_device, engine_for, measure
 from rnnkit.training.rule import coefficients, update
 from rnnkit.training.slots import Slots, slot_rows
-from rnnkit.training.speed import benchmark_step, seconds_per_step
+from rnnkit.training.timing import benchmark_step, seconds_per_step
 
 __all__ = [
     "Outcome",

@@ -123,7 +123,7 @@ def fit_kernel(X, y, groups):
     There may be more dimensions than observations, so the likelihood needs a prior. It is log-normal:
     length scales around 0.22 sqrt(dimensions), a variance of the signal around 1, and a variance of
     the noise around 0.02. Length scales should grow as the square root of the dimensions (Hvarfner
-    et al. 2024); the factor did best on the functions of bench/tuner.py.
+    et al. 2024); the factor did best on the functions of bench/tuners.py.
     """
     d = max(groups) + 1
     centre = np.r_[np.full(d, -1.5 + 0.5 * math.log(d)), 0.0, -4.0]
