@@ -25,7 +25,7 @@ def capture(work, device):
         with torch.cuda.device(device):
             return _record(work)
     except RuntimeError as reason:
-        raise NoGraph(str(reason).strip().split("\n")[0]) from reason
+        raise NoGraph(str(reason).strip().split("\n")[0].rstrip(".")) from reason
 
 
 def _record(work):
