@@ -42,7 +42,7 @@ RULES = (
     ("momentum", "every", "relu"),
     ("SGD", "first", "tanh"),
 )
-AGREE = 1e-4  # the largest relative difference of the parameters after 20 steps
+AGREE = 1e-4  # a relative difference of the parameters after 20 steps that may always be
 # parameters and depths
 CHECKED = ((300, (1, 2)), (1_000, (1, 2)), (3_000, (1, 2, 4)), (10_000, (1, 8)))
 FEW = ((300, (1,)), (1_000, (2,)), (3_000, (1, 4)))
@@ -102,29 +102,45 @@ def filled_slots(study, sets, models, device):
     return s
 
 
-def difference(study, device, steps=20, **tuning) -> tuple[float, float]:
-    """The relative difference of the parameters from the processor's after some steps, and the
-    difference in the number of right answers.
+def trained(engine, slots, steps):
+    """(theta, number of steps) of each slot after some steps by an engine, on the processor."""
+    engine.train(slots, steps)
+    return slots.theta.cpu().double(), slots.step.tolist()
+
+
+def difference(study, device, steps=20, **tuning) -> tuple[float, float, float]:
+    """The relative difference of the parameters and losses from the processor's after some steps;
+    the difference in the number of right answers; and the largest difference of one model over what
+    it may be.
+
+    Rounding grows in some trainings, as in a chaotic one by RMSProp, so a model may differ by three
+    times as much as the processor's own steps in single and double precision, and by AGREE.
     """
     sets = list(sets_of(study))
-    ours, theirs = (
-        filled_slots(study, sets, len(sets), device),
-        filled_slots(study, sets, len(sets), "cpu"),
-    )
+    ours, theirs = (filled_slots(study, sets, len(sets), place) for place in (device, "cpu"))
+    exact = Slots(study.num_params, torch.float64, "cpu")
+    exact.fill(list(slot_rows(study, enumerate(sets), torch.float64)))
+    exact.theta.copy_(theirs.theta)
     cpu = Compiled(study, Data(study, sets))
     gpu = fused_engine(study, Data(study, sets, device=device), device, **tuning)
-    cpu.train(theirs, steps), gpu.train(ours, steps)
+    exact_cpu = Compiled(study, Data(study, sets, dtype=torch.float64), torch.float64)
+    theta, steps_taken = trained(cpu, theirs, steps)
+    gpu_theta, gpu_steps_taken = trained(gpu, ours, steps)
+    exact_theta, _ = trained(exact_cpu, exact, steps)
     split, indices = "all" if study.task.input == "bits" else "valid", list(range(len(sets)))
-    ours.theta, before = theirs.theta.to(device), ours.theta.cpu()
+    ours.theta = theirs.theta.to(device)  # the same parameters, so that only evaluation differs
     (loss_a, right_a), (loss_b, right_b) = (
         cpu.evaluate(theirs, indices, split),
         gpu.evaluate(ours, indices, split),
     )
-    gap = max(float((a - b).norm() / a.norm()) for a, b in zip(theirs.theta, before))
-    gap = max(gap, float(((loss_a - loss_b).abs() / loss_a.abs()).max()))
-    return gap if ours.step.tolist() == theirs.step.tolist() else float("inf"), float(
-        (right_a - right_b).abs().max()
-    )
+    if gpu_steps_taken != steps_taken:
+        return float("inf"), float("inf"), float("inf")
+    gaps = (theta - gpu_theta).norm(dim=1) / theta.norm(dim=1)
+    allowed = (3 * (theta - exact_theta).norm(dim=1) / theta.norm(dim=1)).clamp(min=AGREE)
+    loss_gap = float(((loss_a - loss_b).abs() / loss_a.abs()).max())
+    gap = max(float(gaps.max()), loss_gap)
+    over = max(float((gaps / allowed).max()), loss_gap / AGREE)
+    return gap, float((right_a - right_b).abs().max()), over
 
 
 def fused_engine(study, data, device, **tuning):
@@ -290,11 +306,11 @@ def check(studies, device):
     """Rows that say whether the two steps of each study agree, printed as they come."""
     for study in studies:
         try:
-            relative, answers = difference(study, device)
+            relative, answers, over = difference(study, device)
         except Exception as error:
-            relative, answers = float("nan"), float("nan")
+            relative, answers, over = float("nan"), float("nan"), float("nan")
             print(f"{study.key}: {error}")
-        fine = relative < AGREE and answers <= 1
+        fine = over < 1 and answers <= 1
         print(
             f"{'agrees' if fine else 'WRONG '} {relative:8.1e} {answers:4.0f}  {study.key}",
             flush=True,
