@@ -137,6 +137,17 @@ def test_everything_in_global_memory_and_other_numbers_of_threads():
     agree(capacity("gru", 2, 400), MEMORY=0, THREADS=32, TILE=8)
 
 
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_large_matrices_of_which_parts_are_staged(cell):
+    agree(capacity(cell, 1, 3_000), steps=2, MEMORY=1, STAGE=16)
+
+
+def test_staged_parts_that_do_not_divide_the_rows_and_the_units():
+    agree(capacity("+rnn", 2, 8_000), steps=1, MEMORY=0, STAGE=32, THREADS=96)
+    study = Study("text8", "ugrnn", 1, 6_000, form="small sample")
+    agree(study, steps=1, within=1e-4, MEMORY=0, STAGE=32, THREADS=32)
+
+
 @pytest.mark.parametrize("task, cell, form", OTHERS)
 def test_every_task(task, cell, form):
     agree(Study(task, cell, max(1, cell_of(cell).min_layers), 900, form=form), steps=2, MEMORY=3)
@@ -346,8 +357,9 @@ def races(kernel, more=()) -> str:
     [
         cuda.Kernel("gru", NU=3, NL=2, **BITS, TILE=2, MEMORY=4),
         cuda.Kernel("+rnn", NU=3, NL=2, **SYMBOLS, TILE=2, MEMORY=2),
+        cuda.Kernel("rnn", NU=32, NL=1, **BITS, TILE=2, MEMORY=1, STAGE=8),
     ],
-    ids=["bits", "symbols"],
+    ids=["bits", "symbols", "staged"],
 )
 def test_no_two_threads_meet_without_a_barrier(kernel):
     assert races(kernel) == ""

@@ -17,6 +17,21 @@ typedef long long int64_t;
 typedef float real;
 typedef float4 V;
 constexpr int VW = 4, B = NB, WARPS = THREADS / 32, GROUPS = NB / 4;
+
+// Blocks that share a multiprocessor: the fewer they are, the more registers a thread has, and staged products need many.
+constexpr int BLOCKS = THREADS > 448 ? 1 : (STAGE ? 448 : 640) / THREADS;
+
+// ---- the numbers that a block stages, at the start of its shared memory ------------------------------------------------------
+// STAGE: how many numbers of a contraction a large product stages at a time, a power of two from 4 on; 0: none are staged
+constexpr int M = NB >= 64 ? 8 : 4;            // a thread of a staged product computes M x M numbers
+constexpr int COLS = NB / M;                   // threads side by side
+constexpr int MOST_ROWS = THREADS / COLS * M;  // rows of a staged product at a time
+constexpr int WIDTH = 224;                     // rows of both factors of a staged gradient at a time
+constexpr int STRIDE = 33;                     // between the samples of a staged scatter, so that no two lanes share a bank
+constexpr int PRODUCT_STAGE = NB + MOST_ROWS + 4, GRADIENT_STAGE = WIDTH + 8;
+constexpr int TILES_STAGED = STAGE * (PRODUCT_STAGE > GRADIENT_STAGE ? PRODUCT_STAGE : GRADIENT_STAGE);
+constexpr int SYMBOLS_STAGED = INPUT == 2 ? (NI * 32 + NB * STRIDE + 3) / 4 * 4 : 0;
+constexpr int STAGED = TILES_STAGED > SYMBOLS_STAGED ? TILES_STAGED : SYMBOLS_STAGED;
 #define LANES(j, count) _Pragma("unroll 1") for (int j = threadIdx.x; j < (int)(count); j += THREADS)
 #define LANE ((int)threadIdx.x % 32)
 #define WARP ((int)threadIdx.x / 32)
@@ -85,10 +100,87 @@ DEVICE void accumulate(float (&acc)[TM][4], const real* A, const int (&at)[TM], 
     }
 }
 
+// acc[i][j] += sum over k < count of A[k, i] H[k, j], where A and H are staged: k's numbers are pa and ph apart, and a thread has four of
+// them and, if M is 8, four more from ha and hh on (neighbouring threads then read neighbouring banks).
+template <int M>
+DEVICE void multiply_staged(float (&acc)[M][M], const real* A, int pa, int ha, const real* H, int ph, int hh, int count) {
+#pragma unroll 2
+    for (int k = 0; k < count; k++) {
+        float a[M], h[M];
+#pragma unroll
+        for (int q = 0; q < M / 4; q++) {
+            const V va = load(A + k * pa + q * ha), vh = load(H + k * ph + q * hh);
+            a[4 * q] = va.x, a[4 * q + 1] = va.y, a[4 * q + 2] = va.z, a[4 * q + 3] = va.w;
+            h[4 * q] = vh.x, h[4 * q + 1] = vh.y, h[4 * q + 2] = vh.z, h[4 * q + 3] = vh.w;
+        }
+#pragma unroll
+        for (int i = 0; i < M; i++)
+#pragma unroll
+            for (int j = 0; j < M; j++) acc[i][j] += a[i] * h[j];
+    }
+}
+DEVICE int in_parts(int count, int most, int multiple) {  // the size of equal parts, none of which is above `most`
+    const int parts = (count + most - 1) / most;
+    return ((count + parts - 1) / parts + multiple - 1) / multiple * multiple;
+}
+
+// The same as product_of, for large matrices: the block stages parts of both factors in shared memory, where each number is read once per
+// M others.
+template <int TERMS, class X>
+DEVICE void staged_product(int R, const Term* term, X first, const real* bias, const real* base, real* C) {
+    DYNAMIC_SHARED(stage);
+    const int rows = in_parts(R, MOST_ROWS, M), pitch = rows + 4, half = rows / 2;
+    real *As = stage, *Hs = stage + STAGE * pitch;
+    const int c = threadIdx.x % COLS * 4, mine = threadIdx.x / COLS * 4;
+    const bool works = threadIdx.x / COLS < rows / M;
+    __syncthreads();
+#pragma unroll 1
+    for (int r0 = 0; r0 < R; r0 += rows) {
+        float acc[M][M];
+#pragma unroll
+        for (int i = 0; i < M; i++) {
+            const int r = r0 + mine + i % 4 + i / 4 * half, row = r < R ? r : R - 1;
+            const float b = bias ? bias[row] : 0.f;
+#pragma unroll
+            for (int q = 0; q < M / 4; q++) {
+                const V from = base ? load(base + row * NB + c + q * (NB / 2)) : splat(0.f);
+                acc[i][4 * q] = b + from.x, acc[i][4 * q + 1] = b + from.y, acc[i][4 * q + 2] = b + from.z, acc[i][4 * q + 3] = b + from.w;
+            }
+        }
+#pragma unroll
+        for (int q = 0; q < TERMS; q++) {
+            const Term t = term[q];
+#pragma unroll 1
+            for (int k0 = 0; k0 < t.K; k0 += STAGE) {
+                const int count = t.K - k0 < STAGE ? t.K - k0 : STAGE;
+                __syncthreads();
+                for (int j = threadIdx.x; j < rows * STAGE; j += THREADS) {  // in the order in which A lies in memory
+                    const int k = t.col == 1 ? j % STAGE : j / rows, r = t.col == 1 ? j / STAGE : j % rows;
+                    if (k < count) As[k * pitch + r] = r0 + r < R ? t.A[(r0 + r) * t.row + (k0 + k) * t.col] : 0.f;
+                }
+                for (int j = threadIdx.x * 4; j < count * NB; j += THREADS * 4)
+                    store(Hs + j, q == 0 ? first.at(k0 + j / NB, j % NB) : load(t.H + k0 * NB + j));
+                __syncthreads();
+                if (works) multiply_staged(acc, As + mine, pitch, half, Hs + c, NB, NB / 2, count);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < M; i++) {
+            const int r = r0 + mine + i % 4 + i / 4 * half;
+            if (!works || r >= R) continue;
+#pragma unroll
+            for (int q = 0; q < M / 4; q++)
+                store(C + r * NB + c + q * (NB / 2), vec(acc[i][4 * q], acc[i][4 * q + 1], acc[i][4 * q + 2], acc[i][4 * q + 3]));
+        }
+    }
+    __syncthreads();
+}
+
 // C[r, c] = bias[r] + base[r, c] + sum over terms of A(r, k) H[k, c]. Each thread computes TM rows and 4 columns; neighbouring threads have
 // the same rows, so that A is broadcast to them. `first` stands for the H of the first term. bias: (R), base and C: (R, NB).
 template <int TM, int TERMS, class X>
 DEVICE void product_of(int R, const Term* term, X first, const real* bias, const real* base, real* C) {
+    if (STAGE && NB % (2 * M) == 0 && NB <= 128 && R * NB >= M * M * THREADS / 4) return staged_product<TERMS>(R, term, first, bias, base, C);
     __syncthreads();
     const int tiles = (R + TM - 1) / TM;
 #pragma unroll 1
@@ -142,10 +234,58 @@ DEVICE float reduce16(float* v) {
     return v[0] + __shfl_xor_sync(0xffffffffu, v[0], 16);
 }
 
+// Stages four samples, b ... b + 3, of a row in the columns r of as many staged rows, `pitch` numbers apart.
+DEVICE void stage_samples(real* to, int pitch, int r, int b, V v) {
+    to += b * pitch + r;
+    to[0] = v.x, to[pitch] = v.y, to[2 * pitch] = v.z, to[3 * pitch] = v.w;
+}
+
+// The same as gradient_of, for large matrices: a thread computes 8 x 8 numbers of a part of G, and the block stages STAGE samples at a time.
+template <class AT>
+DEVICE void staged_gradient(int R, int K, int T, const real* D, int dstep, AT x_at, real* G) {
+    DYNAMIC_SHARED(stage);
+    const int cols = in_parts(K, WIDTH / 2, 8), fitting = THREADS / (cols / 8) * 8, room = WIDTH - cols;
+    const int rows = in_parts(R, fitting < room ? fitting : room, 8), pd = rows + 4, px = cols + 4;
+    real *Ds = stage, *Xs = stage + STAGE * pd;
+    const int k4 = threadIdx.x % (cols / 8) * 4, r4 = threadIdx.x / (cols / 8) * 4;
+    const bool works = r4 < rows / 2;
+#pragma unroll 1
+    for (int part = 0; part < (R + rows - 1) / rows * ((K + cols - 1) / cols); part++) {
+        const int r0 = part / ((K + cols - 1) / cols) * rows, k0 = part % ((K + cols - 1) / cols) * cols;
+        float acc[8][8];
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+#pragma unroll
+            for (int j = 0; j < 8; j++) acc[i][j] = 0.f;
+#pragma unroll 1
+        for (int u = 0; u < T * NB; u += STAGE) {
+            const int t = u / NB, b0 = u % NB;
+            const auto x = x_at(t);
+            __syncthreads();
+            for (int j = threadIdx.x; j < (rows + cols) * (STAGE / 4); j += THREADS) {
+                const int r = j / (STAGE / 4), b = j % (STAGE / 4) * 4, k = r - rows;
+                if (r < rows) stage_samples(Ds, pd, r, b, r0 + r < R ? load(D + t * dstep + (r0 + r) * NB + b0 + b) : splat(0.f));
+                else stage_samples(Xs, px, k, b, k0 + k < K ? x.at(k0 + k, b0 + b) : splat(0.f));
+            }
+            __syncthreads();
+            if (works) multiply_staged(acc, Ds + r4, pd, rows / 2, Xs + k4, px, cols / 2, STAGE);
+        }
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+#pragma unroll
+            for (int j = 0; j < 8; j++) {
+                const int r = r0 + r4 + i % 4 + i / 4 * (rows / 2), k = k0 + k4 + j % 4 + j / 4 * (cols / 2);
+                if (works && r < R && k < K) G[r * K + k] = acc[i][j];
+            }
+    }
+    __syncthreads();
+}
+
 // G[r, k] = sum over t, b of D_t[r, b] X_t[k, b]. Each warp computes 4 x 4 numbers; its lanes divide steps and samples among themselves.
 // D_t: (R, NB), dstep numbers apart; x_at(t): (K, NB); G: (R, K).
 template <class AT>
 DEVICE void gradient_of(int R, int K, int T, const real* D, int dstep, AT x_at, real* G) {
+    if (STAGE && NB % STAGE == 0 && R * K >= 64 * THREADS / 4) return staged_gradient(R, K, T, D, dstep, x_at, G);
     __syncthreads();
     const int tk = (K + 3) / 4, tiles = (R + 3) / 4 * tk;
 #pragma unroll 1
@@ -233,26 +373,84 @@ DEVICE void gather(int R, int I, const real* A, int streams, const int32_t* symb
     __syncthreads();
 }
 
-// G[r, k] = sum of D_t[r, b] over the t, b and streams whose symbol is k. Each warp has four rows and each lane a symbol, so the order of
-// the sums is always the same, which atomic additions would not guarantee. D_t: (R, NB), symbols: (T, streams, NB), G: (R, I).
-DEVICE void scatter(int R, int I, int T, const real* D, int dstep, int streams, const int32_t* symbols, real* G) {
-    __syncthreads();
-    for (int r0 = WARP * 4; r0 < R; r0 += WARPS * 4)
-        for (int k = LANE; k - LANE < I; k += 32) {
-            float acc[4] = {0.f, 0.f, 0.f, 0.f};
-            for (int t = 0; t < T; t++)
-                for (int m = 0; m < streams; m++)
-                    for (int b = 0; b < NB; b += 4) {
-                        const int4 s = *(const int4*)(symbols + (t * streams + m) * NB + b);
+// sums[k] += d for four symbols k and their numbers d, in this order; k is the same for all lanes of a warp. Where the symbols differ, as
+// they mostly do, no sum waits for another.
+DEVICE void add_four(real* sums, const int (&k)[4], const float (&d)[4]) {
+    if (k[0] != k[1] && k[0] != k[2] && k[0] != k[3] && k[1] != k[2] && k[1] != k[3] && k[2] != k[3]) {
+        float s[4];
 #pragma unroll
-                        for (int i = 0; i < 4; i++) {
-                            const V d = load(D + t * dstep + (r0 + i < R ? r0 + i : R - 1) * NB + b);
-                            acc[i] += (s.x == k ? d.x : 0.f) + (s.y == k ? d.y : 0.f) + (s.z == k ? d.z : 0.f) + (s.w == k ? d.w : 0.f);
-                        }
-                    }
+        for (int q = 0; q < 4; q++) s[q] = sums[k[q] * 32];
 #pragma unroll
-            for (int i = 0; i < 4; i++)
-                if (r0 + i < R && k < I) G[(r0 + i) * I + k] = acc[i];
+        for (int q = 0; q < 4; q++) sums[k[q] * 32] = s[q] + d[q];
+    } else {
+#pragma unroll
+        for (int q = 0; q < 4; q++) sums[k[q] * 32] += d[q];
+    }
+}
+// Adds a warp's share of one step: `count` symbols, of which it takes those whose rest modulo PARTS is `part`. Ds has the samples' numbers
+// for this lane, STRIDE apart.
+template <int PARTS>
+DEVICE void add_symbols(real* sums, const real* Ds, const int32_t* symbols, int count, int part) {
+#pragma unroll 1
+    for (int i = 0; i < count; i += 32) {
+        const int symbol = i + LANE < count ? symbols[i + LANE] : -1;
+        if (PARTS == 1 && count - i >= 32) {
+#pragma unroll 2
+            for (int lane = 0; lane < 32; lane += 4) {
+                int k[4];
+                float d[4];
+#pragma unroll
+                for (int q = 0; q < 4; q++)
+                    k[q] = __shfl_sync(0xffffffffu, symbol, lane + q), d[q] = Ds[(i + lane + q) % NB * STRIDE];
+                add_four(sums, k, d);
+            }
+            continue;
         }
+        unsigned mine = __ballot_sync(0xffffffffu, symbol >= 0 && symbol % PARTS == part);
+        while (mine) {
+            const int lane = __ffs(mine) - 1, k = __shfl_sync(0xffffffffu, symbol, lane);
+            mine &= mine - 1;
+            sums[k * 32] += Ds[(i + lane) % NB * STRIDE];
+        }
+    }
+}
+
+// G[r, k] = sum of D_t[r, b] over the t, b and streams whose symbol is k. Rows are taken 32 at a time, one per lane, and each warp adds to
+// the symbols of its own, so that the order of the sums is always the same, which atomic additions would not guarantee. The sums and the
+// numbers of one step are staged. DISJOINT: whether no two streams have a symbol in common, so that a warp need not look at all of them.
+// D_t: (R, NB), symbols: (T, STREAMS, NB), G: (R, I).
+template <bool DISJOINT>
+DEVICE void scatter(int R, int I, int T, const real* D, int dstep, const int32_t* symbols, real* G) {
+    DYNAMIC_SHARED(stage);
+    constexpr int GROUPS_OF_STREAMS = DISJOINT ? STREAMS : 1, PARTS = (WARPS + GROUPS_OF_STREAMS - 1) / GROUPS_OF_STREAMS;
+    constexpr int SYMBOLS = STREAMS / GROUPS_OF_STREAMS * NB, NEXT = (32 * NB + THREADS - 1) / THREADS;
+    real *sums = stage, *Ds = stage + I * 32;
+#pragma unroll 1
+    for (int r0 = 0; r0 < R; r0 += 32) {
+        const int rows = R - r0 < 32 ? R - r0 : 32;
+        __syncthreads();
+        LANES(j, I * 32) sums[j] = 0.f;
+#pragma unroll 1
+        for (int t = -1; t < T; t++) {
+            float next[NEXT];  // of the step after this one, on their way while this one is added
+#pragma unroll
+            for (int q = 0; q < NEXT; q++) {
+                const int j = threadIdx.x + q * THREADS;
+                next[q] = t + 1 < T && j < rows * NB ? D[(t + 1) * dstep + r0 * NB + j] : 0.f;
+            }
+            if (t >= 0)
+#pragma unroll 1
+                for (int unit = WARP; unit < GROUPS_OF_STREAMS * PARTS; unit += WARPS)
+                    add_symbols<PARTS>(sums + LANE, Ds + LANE, symbols + t * STREAMS * NB + unit / PARTS * SYMBOLS, SYMBOLS, unit % PARTS);
+            __syncthreads();
+#pragma unroll
+            for (int q = 0; q < NEXT; q++) {
+                const int j = threadIdx.x + q * THREADS;
+                if (j < 32 * NB) Ds[j % NB * STRIDE + j / NB] = next[q];
+            }
+            __syncthreads();
+        }
+        LANES(j, rows * I) G[(r0 + j / I) * I + j % I] = sums[j % I * 32 + j / I];
+    }
     __syncthreads();
 }

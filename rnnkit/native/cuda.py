@@ -34,7 +34,7 @@ MOST_GLOBAL = 2**31  # numbers in one model's memory, whose offsets are 32-bit
 @dataclass(frozen=True)
 class Kernel:
     """A kernel that is to be compiled: the shapes of a network and its task, and the constants THREADS,
-    TILE and MEMORY of a block's work. step.cu explains all of them.
+    TILE, MEMORY and STAGE of a block's work. step.cu and block.cuh explain all of them.
     """
 
     architecture: str
@@ -53,6 +53,7 @@ class Kernel:
     THREADS: int = 64
     TILE: int = 4
     MEMORY: int = 4
+    STAGE: int = 0
 
     @cached_property
     def equations(self) -> str:
@@ -103,16 +104,16 @@ class Kernel:
         )
         N, L, I, O, T, B, S = max(1, self.NU), self.NL, self.NI, self.NO, self.NT, self.NB, self.NS
         n, project, pad = N * B, self._true("EQUAL_SIZES") and L > 0, lambda x: (x + 3) // 4 * 4
-        # 1: parameters, their gradient, and the packed samples of a batch
+        # 1: parameters, and the packed samples of a batch
         first = N if project else I
         P = (N * I + N if project else 0) + sum(
             maps * N * (first if l == 0 else N) + recurrent * N * N for l in range(L)
         )
         P += L * (maps + states) * N + O * (N if L else I) + O
         samples = (I + 31) // 32 * B + B if self.INPUT == INPUTS.index("bits") else 0
-        level_1 = 2 * pad(P) + samples + pad(self.THREADS // 32)
-        # 2: what one step of a layer uses, the results of its maps included
-        step = (0 if project or not L else maps * n) + states * n + (n if args else 0)
+        level_1 = pad(P) + samples + pad(self.THREADS // 32)
+        # 2: the gradient, and what one step of a layer uses, the results of its maps included
+        step = pad(P) + (0 if project or not L else maps * n) + states * n + (n if args else 0)
         level_2 = level_1 + step + maps * n
         # 3: the adjoints of all steps of a layer, among which the results of maps have room
         level_3 = level_1 + step + (maps * n * T if L else 0) + (2 * T if L > 1 else S * L) * n
@@ -123,9 +124,17 @@ class Kernel:
         return 0, level_1, level_2, level_3, level_4
 
     @property
+    def staged(self) -> int:
+        """Numbers of shared memory in which a block stages parts of matrices (block.cuh)."""
+        side = 8 if self.NB >= 64 else 4
+        product = self.NB + self.THREADS // (self.NB // side) * side + 4
+        symbols = self.NI * 32 + self.NB * 33 if self.INPUT == INPUTS.index("index") else 0
+        return max(self.STAGE * max(product, 232), (symbols + 3) // 4 * 4)
+
+    @property
     def shared(self) -> int:
         """Bytes of shared memory of a block."""
-        return 4 * self.levels[self.MEMORY]
+        return 4 * (self.staged + self.levels[self.MEMORY])
 
     @property
     def global_numbers(self) -> int:
@@ -184,7 +193,7 @@ def choice(kernel, shared, near=True) -> dict:
     busiest = (rows if kernel.NL == 1 else kernel.NU) * kernel.NB
     threads = next((count for count in (64, 128) if busiest <= 16 * count), 256)
     half = shared // 2 - 512  # a block takes 1 KB more than it asks for
-    sizes = [4 * numbers for numbers in replace(kernel, THREADS=512).levels]
+    sizes = [4 * (kernel.staged + numbers) for numbers in replace(kernel, THREADS=512).levels]
     # large blocks: MEMORY, bytes at most, threads at least
     options = ((4, half, 128), (4, shared, 256), (3, half, 256), (3, shared, 256))
     for memory, room, least in options if near else ():

@@ -6,9 +6,9 @@
 //   NU units, NL layers, NI inputs, NO outputs, NT steps, NB samples per batch
 //   INPUT, STREAMS, LOSS, HEADS, NS (scored steps): as in step.cpp
 //   DRAW: the task whose batches are drawn here; below 0, batches come from memory
-//   THREADS per block; TILE: rows of a product per thread
-//   MEMORY: what is in shared memory. 0 nothing, 1 the parameters, 2 also what one step of a layer uses, 3 also the adjoints of all its
-//   steps, 4 everything.
+//   THREADS per block; TILE: rows of a product per thread; STAGE: see block.cuh
+//   MEMORY: what is in shared memory beside what is staged there. 0 nothing, 1 the parameters, 2 also their gradient and what one step of a
+//   layer uses, 3 also the adjoints of all its steps, 4 everything.
 #include "block.cuh"
 #include "draws.cuh"
 
@@ -63,10 +63,10 @@ constexpr int at_bo = at_bp + (PROJECT ? N : 0) + L * (MAPS + STATES) * N, P = a
 
 // ---- memory of a model: offsets in numbers, each a multiple of four --------------------------------------------------------
 constexpr int pad(int x) { return (x + 3) / 4 * 4; }
-constexpr int a_theta = 0, a_grad = a_theta + pad(P), a_bits = a_grad + pad(P), a_y = a_bits + (INPUT == BITS ? WORDS * B : 0),
-              a_part = a_y + (INPUT == BITS ? B : 0), LEVEL_1 = a_part + pad(WARPS);
+constexpr int a_theta = 0, a_bits = a_theta + pad(P), a_y = a_bits + (INPUT == BITS ? WORDS * B : 0), a_part = a_y + (INPUT == BITS ? B : 0),
+              LEVEL_1 = a_part + pad(WARPS);
 constexpr int TOP_ROWS = L > 1 ? T : S;  // steps whose adjoints come down to a layer; the top layer receives those of scored steps alone
-constexpr int a_ax = LEVEL_1, a_ds = a_ax + (PROJECT || !L ? 0 : MAPS * n), a_darg = a_ds + STATES * n, a_own = a_darg + (ARGS ? n : 0),
+constexpr int a_grad = LEVEL_1, a_ax = a_grad + pad(P), a_ds = a_ax + (PROJECT || !L ? 0 : MAPS * n), a_darg = a_ds + STATES * n, a_own = a_darg + (ARGS ? n : 0),
               LEVEL_2 = a_own + (MEMORY < 3 ? MAPS * n : 0);
 constexpr int a_dpre = LEVEL_2, a_dup = a_dpre + (L ? MAPS * n * T : 0), LEVEL_3 = a_dup + (L > 1 ? 2 : L) * TOP_ROWS * n;
 constexpr int a_pre = MEMORY < 3 ? a_own : a_dpre;  // forward and backward never need these two at once
@@ -79,13 +79,13 @@ constexpr int l_s = 0, l_save = l_s + n * STATES * (T + 1), l_arg = l_save + n *
 constexpr bool WINDOW = MEMORY == 4 && L > 1;  // one layer is in shared memory, and the others wait in global memory
 constexpr int a_below = a_layers + PER_LAYER, LEVEL_4 = L ? a_below + (L > 1 ? T * n : 0) : a_layers;
 constexpr int ARENA = WINDOW ? LEVEL_4 + (L - 1) * PER_LAYER : a_layers + L * PER_LAYER;
-constexpr int LEVELS[5] = {0, LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4}, SHARED = LEVELS[MEMORY], REST = ARENA - SHARED;
+constexpr int LEVELS[5] = {0, LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4}, NEAR = LEVELS[MEMORY], SHARED = STAGED + NEAR, REST = ARENA - NEAR;
 
 enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
 
 // The model at work.
 struct Model {
-    real *shared, *rest;     // memory: offsets below SHARED are in shared memory, the others in global memory
+    real *shared, *rest;     // memory: offsets below NEAR are in shared memory, the others in global memory
     const double* hp;        // (HYPERS)
     bool relu, every;
     int first, steps;        // the first scored step, and how many steps the model runs (first + S)
@@ -93,9 +93,9 @@ struct Model {
     const int32_t* symbols;  // (T, STREAMS, B), with INDEX
 };
 // The memory at an offset that is in shared memory from a level of MEMORY on.
-DEVICE real* in(const Model& q, int at, int level) { return MEMORY >= level ? q.shared + at : q.rest + (at - SHARED); }
+DEVICE real* in(const Model& q, int at, int level) { return MEMORY >= level ? q.shared + at : q.rest + (at - NEAR); }
 DEVICE real* theta_of(const Model& q) { return in(q, a_theta, 1); }
-DEVICE real* grad_of(const Model& q) { return in(q, a_grad, 1); }
+DEVICE real* grad_of(const Model& q) { return in(q, a_grad, 2); }
 DEVICE int32_t* bits_of(const Model& q) { return (int32_t*)in(q, a_bits, 1); }
 DEVICE real* layer_of(const Model& q, int l) { return in(q, a_layers + (WINDOW ? 0 : l * PER_LAYER), 4); }
 DEVICE real* waiting_layer_of(const Model& q, int l) { return q.rest + l * PER_LAYER; }  // with WINDOW
@@ -228,7 +228,7 @@ DEVICE void layer_gradient(const Model& q, int l) {
     real *E = PROJECT ? in(q, a_dp, 4) : D, *to = g + (PROJECT ? 0 : at_Wx(0));
     if (PROJECT) row_sums(N, q.steps, E, n, g + at_bp);
     if (INPUT == INDEX) {
-        scatter(INPUT_ROWS, I, q.steps, E, INPUT_ROWS * B, STREAMS, q.symbols, to);
+        scatter<STREAMS == 1 || DRAW == PARENTHESES_TASK>(INPUT_ROWS, I, q.steps, E, INPUT_ROWS * B, q.symbols, to);
         return;
     }
     if (q.every) sum_steps(INPUT_ROWS * B, q.steps, E, INPUT_ROWS * B);
@@ -385,7 +385,7 @@ DEVICE bool update(const Model& q, real* m, real* v, Pace& pace) {
 // ---- kernels -----------------------------------------------------------------------------------------------------------------
 DEVICE Model model_of(int i, const double* hp, real* shared, real* arena) {
     Model q;
-    q.shared = shared, q.rest = arena + (int64_t)i * REST, q.hp = hp + i * HYPERS;
+    q.shared = shared + STAGED, q.rest = arena + (int64_t)i * REST, q.hp = hp + i * HYPERS;
     q.relu = q.hp[RELU_] != 0, q.every = q.hp[EVERY] != 0;
     const double first = q.hp[FIRST_SCORED];  // bounded as in step.cpp
     q.first = first >= 0 && first <= T - S ? (int)first : T - S, q.steps = q.first + S;
@@ -432,7 +432,7 @@ DEVICE void report(int64_t* done, int64_t ticket) {
 
 // Block i trains model i for at most `chunk` steps, from step[i] on, as net_train of step.cpp does. Where batches are drawn, `inputs` is their
 // Source. `arena` holds REST numbers per model. Shapes as in step.cpp; done: one ticket per block
-extern "C" __global__ void __launch_bounds__(THREADS, 640 / THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 train(real* theta, real* m, real* v, const double* hp, int64_t* step, int64_t* dead, int chunk, const void* inputs, const void* targets,
       int64_t count, real* arena, int64_t* done, int64_t ticket) {
     const int i = blockIdx.x;
@@ -466,7 +466,7 @@ train(real* theta, real* m, real* v, const double* hp, int64_t* step, int64_t* d
 }
 
 // Block i evaluates model i, if which[i] is not 0, as net_evaluate of step.cpp does.
-extern "C" __global__ void __launch_bounds__(THREADS, 640 / THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 evaluate(const real* theta, const double* hp, const int64_t* which, const void* inputs, const void* targets, int64_t count, int64_t K,
          const double* weight, double* loss, double* correct, real* arena, int64_t* done, int64_t ticket) {
     const int i = blockIdx.x;
@@ -492,7 +492,7 @@ evaluate(const real* theta, const double* hp, const int64_t* which, const void* 
         __syncthreads();
     }
     // add the threads' sums in the memory of the gradient, which is free here; THREADS pairs may not fit, so a few at a time
-    double* of_thread = (double*)in(q, a_grad, 1);
+    double* of_thread = (double*)grad_of(q);
     double total[2] = {0, 0};
     constexpr int ROOM = pad(P) / 4 < THREADS ? pad(P) / 4 : THREADS;
     for (int from = 0; from < THREADS; from += ROOM) {
@@ -509,7 +509,7 @@ evaluate(const real* theta, const double* hp, const int64_t* which, const void* 
 
 #ifndef __CUDACC__  // for the tests
 // The outputs z of the batch at `inputs`, and the gradient of sum(dz * z), for one model. dz, z: (S, O, B); grad: (P)
-extern "C" __global__ void __launch_bounds__(THREADS, 640 / THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 gradient(const real* theta, const double* hp, const void* inputs, const real* dz, real* z, real* grad, real* arena) {
     DYNAMIC_SHARED(shared);
     Model q = model_of(0, hp, shared, arena);

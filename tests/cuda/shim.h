@@ -96,14 +96,28 @@ template <class F> void run_block(int b, int threads, F kernel) {
 #endif
 
 inline void __threadfence_system() { std::atomic_thread_fence(std::memory_order_seq_cst); }
-inline float __shfl_xor_sync(unsigned, float x, int mask) {
+template <class X> X from_lane(X x, int lane) {  // each lane's number goes through the mailbox
     const int w = threadIdx.x / 32, l = threadIdx.x % 32;
-    mailbox[w][l] = x;
+    std::memcpy(&mailbox[w][l], &x, sizeof(x));
     wait_for_warp();
-    const float y = mailbox[w][l ^ mask];
+    std::memcpy(&x, &mailbox[w][lane], sizeof(x));
     wait_for_warp();
-    return y;
+    return x;
 }
+inline float __shfl_xor_sync(unsigned, float x, int mask) {
+    return from_lane(x, (int)threadIdx.x % 32 ^ mask);
+}
+inline int __shfl_sync(unsigned, int x, int lane) { return from_lane(x, lane); }
+inline unsigned __ballot_sync(unsigned, bool vote) {
+    const int w = threadIdx.x / 32;
+    mailbox[w][threadIdx.x % 32] = vote;
+    wait_for_warp();
+    unsigned votes = 0;
+    for (int lane = 0; lane < 32; lane++) votes |= (unsigned)(mailbox[w][lane] != 0) << lane;
+    wait_for_warp();
+    return votes;
+}
+inline int __ffs(unsigned x) { return __builtin_ffs((int)x); }
 using std::cos; using std::exp; using std::fabs; using std::isfinite; using std::log; using std::log1p; using std::pow; using std::sin; using std::sqrt;
 inline float __expf(float x) { return std::exp(x); }
 inline float __fdividef(float a, float b) { return a / b; }
