@@ -73,14 +73,12 @@ SEED = click.option(
 )
 TRIALS = click.option(
     "--trials",
-    default=None,
     type=int,
     metavar="N",
     help="Trials per study.  [default: the scale's]",
 )
 WORKERS = click.option(
     "--workers",
-    default=None,
     type=int,
     metavar="N",
     help=(
@@ -90,19 +88,27 @@ WORKERS = click.option(
 )
 DEVICE = click.option(
     "--device",
-    default=None,
     metavar="NAME",
     shell_complete=one_of("cpu", "cuda"),
     help="Where to train: cpu or cuda.  [default: cpu; with --scheduler, what each worker has]",
 )
 SCHEDULER = click.option(
     "--scheduler",
-    default=None,
     metavar="ADDRESS",
     help=(
         "A Dask scheduler, as tcp://host:8786 or as a scheduler file. Its workers train instead of"
         " this machine."
     ),
+)
+JAX = click.option(
+    "--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed."
+)
+JSON = click.option(
+    "--json",
+    "json_path",
+    type=FILE,
+    metavar="FILE",
+    help="Write the numbers to this file, too.",
 )
 
 
@@ -202,7 +208,6 @@ def main():
 )
 @click.option(
     "--notebooks",
-    default=None,
     type=FOLDER,
     metavar="FOLDER",
     help="Execute the notebooks of this folder.  [default: the kit's own]",
@@ -439,43 +444,22 @@ def bench(context):
     show_default=True,
     help="How long each contender is measured at each size.",
 )
-@click.option(
-    "--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed."
-)
-@click.option(
-    "--json",
-    "json_path",
-    default=None,
-    type=FILE,
-    metavar="FILE",
-    help="Write the numbers to this file, too.",
-)
+@JAX
+@JSON
 @plainly
 def speed(cells, sizes, steps, **settings):
     """Milliseconds per training step, against a loop over torch.nn and, if installed, JAX."""
     from rnnkit.bench import speed
 
-    choices = {
-        name: values
-        for name, values in (("cells", cells), ("sizes", sizes), ("steps", steps))
-        if values
-    }
-    speed.main(**choices, **settings)
+    choices = {"cells": cells, "sizes": sizes, "steps": steps}
+    speed.main(**{name: values for name, values in choices.items() if values}, **settings)
 
 
 @bench.command()
-@click.option(
-    "--json",
-    "path",
-    default=None,
-    type=FILE,
-    metavar="FILE",
-    help="Write the numbers to this file, too.",
-)
+@JSON
 @click.option(
     "--runs",
     "runs_path",
-    default=None,
     type=FILE,
     metavar="FILE",
     help=(
@@ -484,38 +468,29 @@ def speed(cells, sizes, steps, **settings):
     ),
 )
 @plainly
-def tuner(path=None, runs_path=None):
+def tuner(json_path=None, runs_path=None):
     """Seconds per suggestion, and best-so-far curves against random search and skopt's GP."""
     from rnnkit.bench import tuners
 
-    tuners.main(path, runs_path)
+    tuners.main(json_path, runs_path)
 
 
 @bench.command()
 @click.option("--short", is_flag=True, help="Measure fewer networks, in about a minute.")
-@click.option(
-    "--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed."
-)
+@JAX
 @click.option(
     "--sweep", "sweeping", is_flag=True, help="Also compare few large blocks with many small ones."
 )
-@click.option(
-    "--json",
-    "path",
-    default=None,
-    type=FILE,
-    metavar="FILE",
-    help="Write the numbers to this file, too.",
-)
+@JSON
 @click.option("--device", default="cuda", show_default=True, metavar="NAME", help="Which GPU.")
 @plainly
-def gpu(**settings):
+def gpu(json_path, **settings):
     """Check the GPU's training step against the processor's, and time it."""
     from rnnkit.bench import gpu
 
     if settings["device"] == "cpu":
         raise ValueError("This measures a GPU, got device cpu. Name a GPU, such as cuda.")
-    gpu.main(**settings)
+    gpu.main(path=json_path, **settings)
 
 
 @main.command()

@@ -99,13 +99,6 @@ def load(path, figure: str = "", verify: bool = True, say=None) -> pd.DataFrame:
     return frame
 
 
-def rows(frame: pd.DataFrame, figure: str) -> pd.DataFrame:
-    """The authors' trials behind a figure of the paper ("fig3"), by the name of their file; there
-    may be none.
-    """
-    return frame[np.array([_is_of(name, figure) for name in frame.experiment], bool)]
-
-
 def _is_of(name: str, figure: str) -> bool:
     return bool(re.match(rf"{re.escape(figure)}(?![0-9])", name))
 

@@ -8,7 +8,6 @@ from scipy import stats
 
 from rnnkit import paper
 from rnnkit.exhibits.audit import (
-    averaged_depths,
     captions_slip,
     feasible_runs,
     impossible_df,
@@ -175,8 +174,3 @@ def test_reruns_of_app_1_against_the_original():
         "lstm": 2.54,
     }
     assert set(table.architecture[~table.reached]) == {"rnn", "lstm"}
-
-
-def test_figure_1i_averages_other_depths_for_the_intersection_network():
-    depths = by_architecture(averaged_depths(), "depths")
-    assert depths.pop("+rnn") == (2, 4) and set(depths.values()) == {(1, 2, 4)}

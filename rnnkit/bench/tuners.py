@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from skopt.benchmarks import hart6
 
 from rnnkit.bench.contenders import ROUND, SkoptTuner
 from rnnkit.hparams import Choice, IntLog, Log, Space, Uniform
@@ -138,22 +139,6 @@ HARTMANN_SPACE = Space(
         Choice("nonlinearity", ("relu", "tanh")),
     )
 )
-HARTMANN_A = np.array(
-    [
-        [10, 3, 17, 3.5, 1.7, 8],
-        [0.05, 10, 17, 0.1, 8, 14],
-        [3, 3.5, 1.7, 10, 17, 8],
-        [17, 8, 0.05, 10, 0.1, 14],
-    ]
-)
-HARTMANN_P = 1e-4 * np.array(
-    [
-        [1312, 1696, 5569, 124, 8283, 5886],
-        [2329, 4135, 8307, 3736, 1004, 9991],
-        [2348, 1451, 3522, 2883, 3047, 6650],
-        [4047, 8828, 8732, 5743, 1091, 381],
-    ]
-)
 WORTH = {
     "SGD": 0.6,
     "momentum": 0.85,
@@ -180,10 +165,9 @@ def hartmann(point) -> float:
         and u["scale_1"] > 0.85
     ):
         return math.nan
-    x = np.array([u[name] for name in ("scale_0", "scale_1", "bias_0", "lr", "momentum", "steps")])
-    depth = np.exp(-(HARTMANN_A * (x - HARTMANN_P) ** 2).sum(1)) @ [1.0, 1.2, 3.0, 3.2]
+    x = [u[name] for name in ("scale_0", "scale_1", "bias_0", "lr", "momentum", "steps")]
     bumps = np.mean([(u[f"scale_{i}"] - 0.6) ** 2 for i in range(2, 9)])
-    return float(bumps - depth * WORTH[point["optimizer"]] * WORTH[point["init"]])
+    return float(bumps + hart6(x) * WORTH[point["optimizer"]] * WORTH[point["init"]])
 
 
 LEVY_SPACE = Space(

@@ -152,19 +152,6 @@ def reruns() -> pd.DataFrame:
     )
 
 
-def averaged_depths() -> pd.DataFrame:
-    """Depths that Figure 1i averages for each architecture ("across all sizes and levels of
-    depth"): one without depth 1 lacks it here.
-
-    Which one that is, Table 1 says: it has no entry there.
-    """
-    records = [
-        [a, tuple(depth for depth in paper.DEPTHS if depth > 1 or paper.TABLE_1[a][0] is not None)]
-        for a in paper.ARCHITECTURES
-    ]
-    return pd.DataFrame(records, columns=["architecture", "depths"])
-
-
 def _rounding(x, digits: int = 3) -> float:
     """Half a unit of the last of the printed digits."""
     return 0.5 * 10.0 ** (math.floor(math.log10(abs(x))) - digits + 1)

@@ -64,11 +64,11 @@ class Progress:
         self.end_time = clock
         self.tick()
 
-    def tick(self):
-        """Draws the line again, if the last drawing is old enough."""
+    def tick(self, line=None):
+        """Draws the line again, or `line()` in its place, if the last drawing is old enough."""
         if time.monotonic() - self.draw_time >= self.pause:
             self.draw_time = time.monotonic()
-            self.show(self.line(), last=False)
+            self.show((line or self.line)(), last=False)
 
     def say(self, sentence):
         """A sentence of its own; the line goes on below it."""

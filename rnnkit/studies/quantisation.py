@@ -7,8 +7,6 @@ to its greatest weight ("range"), or over the narrower range that gives the leas
 ("clipped"), where weights outside of the range become its nearest end. No training follows.
 """
 
-import time
-
 import numpy as np
 
 from rnnkit.studies.progress import Progress
@@ -114,12 +112,9 @@ def quantise(frame, store, device="cpu", progress=True):
             results[index] = bits_kept(study, trial.hparams, network, device)
             store.shelf.note(row.study, row.hyper_iter, **{NOTE: results[index]})
             count += 1
-            if time.monotonic() - status.draw_time >= status.pause:
-                status.draw_time = time.monotonic()
-                status.show(
-                    f"rounding the weights of the best networks: {number} of {len(best)}",
-                    last=False,
-                )
+            status.tick(
+                lambda: f"rounding the weights of the best networks: {number} of {len(best)}"
+            )
     if count:
         status.say(f"rounded the weights of {count} networks")
     return frame.assign(kept=results)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import LEFT_OUT, draw_split, fill, source_of
+from .forms import LEFT_OUT, Endless
 
 SYMBOLS = "0123456789 -+="
 SPACE, MINUS, PLUS, EQUALS = (SYMBOLS.index(s) for s in " -+=")
@@ -30,7 +30,7 @@ def tenth_of(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class Arithmetic:
+class Arithmetic(Endless):
     """a + b with both numbers in -most ... most, as "-343243+93851=", then blanks; the answer is
     right-aligned, as "   -249392".
 
@@ -64,7 +64,7 @@ class Arithmetic:
     }
 
     def __post_init__(self):
-        fill(self)
+        super().__post_init__()
         if self.most > 10**7:
             raise ValueError(
                 f"most must be at most the paper's 10,000,000, got {self.most:,}. Take fewer"
@@ -88,27 +88,17 @@ class Arithmetic:
     def first_scored(self, hparams: dict) -> int:
         return self.problem + hparams["compute_steps"]
 
-    def batches(
-        self, seed: int, step_K: torch.Tensor, device="cpu"
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The training batches number `step_K`: inputs_KxTx1xB and targets_KxSx1xB, int32."""
-        return self.draw(seed, draws.DATA, step_K, device)
-
-    def held_out(self, seed: int, split: str, device="cpu"):
-        """Inputs, targets and weights_KxB of a split; "train" has the first problems that training
-        sees.
-        """
-        return draw_split(self, seed, split, device)
-
     def source(self, seed: int, split: str | None = None) -> dict:
         """What the compiled batches of a split, or of training, are drawn from."""
-        source = source_of(seed, split)
+        source = super().source(seed, split)
         first, last = TENTHS[source["stream"]]
         tenths = {"first_tenth": first, "last_tenth": last}
         return source | {"problem": self.problem, "most": self.most} | tenths
 
     def draw(self, seed, stream, number_K, device):
-        """Inputs and targets of the batches `number_K` of a stream of random numbers."""
+        """Inputs and targets of the batches `number_K` of a stream of random numbers, as `encode` has
+        them.
+        """
         return self.encode(*self.pairs(seed, stream, number_K, device))
 
     def pairs(self, seed, stream, number_K, device="cpu") -> torch.Tensor:

@@ -1,5 +1,6 @@
 """What the tasks that come in named sizes share: their forms, and their splits."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -45,22 +46,36 @@ def in_batches(count: int, batch: int) -> int:
     return -(-count // batch)
 
 
-def draw_split(task, seed: int, split: str, device):
-    """Inputs, targets and weights_KxB of a split of data that never end. Each split has a stream of
-    its own; "train" has the first batches that training sees.
+class Endless:
+    """What tasks share whose data never end. Each has a method `draw(seed, stream, number_K, device)`,
+    which returns the inputs and targets of the batches `number_K` of a stream of random numbers;
+    training and every split have a stream of their own.
     """
-    count = in_batches(task.held, task.batch)
-    inputs, targets = task.draw(
-        seed, STREAMS[check_split(split)], torch.arange(count, device=device), device
-    )
-    return inputs, targets, even_weights(count, task.batch, device)
 
+    held: int
+    batch: int
+    draw: Callable
 
-def source_of(seed: int, split: str | None) -> dict:
-    """What native/batches.cpp must know, besides the task's own fields, to draw a split of data
-    that never end, or the training batches if `split` is None.
-    """
-    return {"seed": seed, "stream": STREAMS[check_split(split or "train")]}
+    def __post_init__(self):
+        fill(self)
+
+    def batches(
+        self, seed: int, step_K: torch.Tensor, device="cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and targets of the training batches number `step_K`, as `draw` has them."""
+        return self.draw(seed, draws.DATA, step_K, device)
+
+    def held_out(self, seed: int, split: str, device="cpu"):
+        """Inputs, targets and weights_KxB of a split; "train" has the first batches that training
+        sees.
+        """
+        count = in_batches(self.held, self.batch)
+        stream, number_K = STREAMS[check_split(split)], torch.arange(count, device=device)
+        return *self.draw(seed, stream, number_K, device), even_weights(count, self.batch, device)
+
+    def source(self, seed: int, split: str | None = None) -> dict:
+        """What the compiled batches of a split, or of training, are drawn from."""
+        return {"seed": seed, "stream": STREAMS[check_split(split or "train")]}
 
 
 def even_weights(count: int, batch: int, device) -> torch.Tensor:

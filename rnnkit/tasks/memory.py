@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 
 from .. import draws, theory
-from .forms import LEFT_OUT, draw_split, fill, source_of
+from .forms import LEFT_OUT, Endless
 
 
 @dataclass(frozen=True)
-class Memory:
+class Memory(Endless):
     """A vector of n_in uniform numbers of variance 1 is shown at the first of `steps` steps, and is
     to be read out at the last.
 
@@ -38,9 +38,6 @@ class Memory:
         "tiny": dict(n_in=16, steps=6, batch=32, held=128),
     }
 
-    def __post_init__(self):
-        fill(self)
-
     @property
     def n_out(self) -> int:
         return self.n_in
@@ -48,24 +45,10 @@ class Memory:
     def first_scored(self, hparams: dict) -> int:
         return self.steps - 1
 
-    def batches(
-        self, seed: int, step_K: torch.Tensor, device="cpu"
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The training batches number `step_K`: inputs_KxIxB, float32, which are also the targets."""
-        return self.draw(seed, draws.DATA, step_K, device)
-
-    def held_out(self, seed: int, split: str, device="cpu"):
-        """inputs_KxIxB, targets_KxOxB and weights_KxB of a split; "train" has the first vectors
-        that training sees.
-        """
-        return draw_split(self, seed, split, device)
-
-    def source(self, seed: int, split: str | None = None) -> dict:
-        """What the compiled batches of a split, or of training, are drawn from."""
-        return source_of(seed, split)
-
     def draw(self, seed, stream, number_K, device):
-        """Inputs and targets of the batches `number_K` of a stream of random numbers."""
+        """Inputs and targets of the batches `number_K` of a stream of random numbers: inputs_KxIxB,
+        float32, which are also the targets.
+        """
         bits = draws.random_words(seed, stream, number_K, self.n_in * self.batch // 2, device)
         # each half of a word is a point of the grid
         x = bits.view(torch.int16).float().add_(0.5).mul_(math.sqrt(3) / 2**15)

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import LEFT_OUT, draw_split, fill, source_of
+from .forms import LEFT_OUT, Endless
 
 
 @dataclass(frozen=True)
-class Parentheses:
+class Parentheses(Endless):
     """`types` streams of symbols; stream k asks how many parentheses of type k are open at its end,
     never fewer than 0 or more than `cap`.
 
@@ -34,9 +34,6 @@ class Parentheses:
         "small": dict(**theory.PARENTHESES["small"], batch=32, held=4096),
         "tiny": dict(**theory.PARENTHESES["tiny"], batch=32, held=256),
     }
-
-    def __post_init__(self):
-        fill(self)
 
     @property
     def streams(self) -> int:
@@ -62,26 +59,14 @@ class Parentheses:
     def first_scored(self, hparams: dict) -> int:
         return self.steps - 1
 
-    def batches(
-        self, seed: int, step_K: torch.Tensor, device="cpu"
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The training batches number `step_K`: inputs_KxTxJxB, int32, offset by stream, and the
-        counts, targets_Kx1xJxB, int32.
-        """
-        return self.draw(seed, draws.DATA, step_K, device)
-
-    def held_out(self, seed: int, split: str, device="cpu"):
-        """Inputs, targets and weights_KxB of a split; "train" has the first streams that training
-        sees.
-        """
-        return draw_split(self, seed, split, device)
-
     def source(self, seed: int, split: str | None = None) -> dict:
         """What the compiled batches of a split, or of training, are drawn from."""
-        return source_of(seed, split) | {"types": self.types, "cap": self.cap}
+        return super().source(seed, split) | {"types": self.types, "cap": self.cap}
 
     def draw(self, seed, stream, number_K, device):
-        """Inputs and targets of the batches `number_K` of a stream of random numbers."""
+        """Inputs and targets of the batches `number_K` of a stream of random numbers: inputs_KxTxJxB,
+        int32, offset by stream, and the counts, targets_Kx1xJxB, int32.
+        """
         n_words = self.steps * self.types * self.batch // 2
         bits = draws.random_words(seed, stream, number_K, n_words, device).view(torch.int16).int()
         symbols = bits.view(len(number_K), self.steps, self.types, self.batch)

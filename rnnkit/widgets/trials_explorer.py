@@ -12,6 +12,7 @@ from rnnkit import places
 from rnnkit.exhibits.best_trials import in_order
 from rnnkit.exhibits.style import short
 from rnnkit.trials import TrialStore
+from rnnkit.trials.key import parse
 from rnnkit.widgets.controls import choice, log_slider, many, slider
 from rnnkit.widgets.panel import Panel
 from rnnkit.wording import label_of, layers
@@ -113,11 +114,11 @@ def _with_scores(frame) -> pd.DataFrame:
 
 
 def _length(study: str) -> str:
-    """The range of training steps in a study's key; "" where it names none."""
-    steps = re.search(r"/steps=(\d+)-(\d+)/", f"{study}/")
-    if not steps:
+    """The range of training steps in a study's key; "" for a text that is no key."""
+    key = parse(study)
+    if not key:
         return ""
-    low, high = map(int, steps.groups())
+    low, high = key.train_steps
     return f"{low:,} steps" if low == high else f"{low:,} to {high:,} steps"
 
 

@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 from scipy.stats import norm
+from skopt.benchmarks import branin
 
 from rnnkit.hparams import Space, Uniform
 from rnnkit.studies import Study
@@ -50,9 +51,7 @@ def _wave(point, number=0):
 
 def _hills(point, number=0):
     """Branin's function, on the unit square, in hundreds."""
-    x, y = 15 * point["x"] - 5, 15 * point["y"]
-    bend = y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6
-    return (bend**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10) / 100
+    return branin((15 * point["x"] - 5, 15 * point["y"])) / 100
 
 
 def _study(free) -> Study:
