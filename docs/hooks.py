@@ -2,15 +2,13 @@
 
 Pages from elsewhere in the checkout keep their places, so that their links hold on GitHub and on
 the site alike. Equations become MathML, which browsers draw without any script. Every notebook
-gets badges for Colab and Binder, where the address of the repository is known: $RNNKIT_REPOSITORY,
-or the remote `origin` if it is on GitHub.
+gets buttons for Colab and Binder, and every page a link to the source, where the address of the
+repository is known (docs/address.py).
 """
 
 import ast
 import logging
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
 
 sys.path.insert(0, str(Path(__file__).parent))
-from badges import MARK, links
+import address
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN = (  # what of the checkout is on the site, as globs
@@ -164,24 +162,19 @@ def with_math(text, page):
         text.replace_with(*parts, NavigableString(text[last:]))
 
 
-# --- badges ---------------------------------------------------------------------------------------
+# --- the address of the repository ----------------------------------------------------------------
 
 
-def repository() -> str:
-    """owner/name on GitHub, or "" where it is not known."""
-    address = os.environ.get("RNNKIT_REPOSITORY", "")
-    if not address:
-        asked = subprocess.run(
-            ["git", "remote", "get-url", "origin"], cwd=ROOT, capture_output=True, text=True
-        )
-        address = asked.stdout.strip()
-    found = re.search(r"(?:github\.com[:/])([\w.-]+/[\w.-]+?)(?:\.git)?/?$", address)
-    return found.group(1) if found else ""
+def on_config(config):
+    name = address.read()
+    if name:
+        config.copyright = f'<a href="{address.HOST}{name}">{name} on GitHub</a>'
+    return config
 
 
-def badges(place: str, where: str) -> str:
-    """Links that open a notebook of the repository `where` on Colab and on Binder."""
-    to = links(place, where)
+def buttons(place: str, name: str) -> str:
+    """Links that open a notebook of the repository `name` on Colab and on Binder."""
+    to = address.links(place, name)
     return (
         f'<p class="rnnkit-badges"><a class="md-button" href="{to["colab"]}">Open in Colab</a>'
         f'<a class="md-button" href="{to["binder"]}">Open on Binder</a></p>'
@@ -190,8 +183,9 @@ def badges(place: str, where: str) -> str:
 
 @event_priority(-100)  # after the notebook has become a page
 def on_page_content(html, page, config, files):
-    where = repository()
-    html = re.sub(rf"{MARK}.*?(?=</p>|\n)", "", html)  # the images of which are elsewhere
-    if where and page.file.src_uri.endswith(".ipynb"):
-        return badges(page.file.src_uri, where) + html
+    # the badges of the file itself, the images of which are elsewhere
+    html = re.sub(rf"<p>(?:(?!</p>).)*{address.MARK}\s*</p>", "", html, flags=re.DOTALL)
+    name = address.read()
+    if name and page.file.src_uri.endswith(".ipynb"):
+        return buttons(page.file.src_uri, name) + html
     return html

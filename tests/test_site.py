@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import nbformat
 import pytest
 
 import rnnkit as rk
@@ -58,17 +57,24 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The pages of the site, by their places."""
-    out = tmp_path_factory.mktemp("site")
+    """The pages of the site of a copy that has an address, by their places."""
+    copy, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("site")
+    for name in ("docs", "figures", "notebooks", "rnnkit"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in ROOT.glob("[!.]*.*"):
+        if path.is_file():
+            shutil.copy(path, copy)
+    shutil.copy(ROOT / "LICENSE", copy)
+    command = [sys.executable, copy / "docs" / "address.py", "somebody/rnnkit"]
+    subprocess.run(command, check=True)
     environment = os.environ | {
-        "RNNKIT_REPOSITORY": "https://github.com/somebody/rnnkit.git",
         "NO_MKDOCS_2_WARNING": "1",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join([str(copy), os.environ.get("PYTHONPATH", "")]),
         "http_proxy": "http://127.0.0.1:9",
         "https_proxy": "http://127.0.0.1:9",
     }
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "-d", str(out)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return out, {path: Page(path.read_text("utf-8")) for path in sorted(out.rglob("*.html"))}
 
@@ -141,50 +147,19 @@ def test_equations_are_drawn_without_a_script(site):
     assert left == []
 
 
-@pytest.fixture
-def copied(tmp_path):
-    """A copy of the notebooks, and docs/badges.py to write into it."""
-    sys.path.insert(0, str(ROOT / "docs"))
-    try:
-        import badges
-    finally:
-        sys.path.remove(str(ROOT / "docs"))
-    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
-    return badges, tmp_path / "notebooks"
+@NEEDS_SITE
+def test_every_page_leads_to_the_source(site):
+    _, pages = site
+    source = "https://github.com/somebody/rnnkit"
+    assert [path.name for path, page in pages.items() if source not in page.links] == []
 
 
-def test_badges_and_the_install_cell_are_written_once_however_often(copied):
-    badges, folder = copied
-    before = {path: nbformat.read(path, 4) for path in sorted(folder.glob("*.ipynb"))}
-    for where in ("somebody/else", "somebody/rnnkit", "somebody/rnnkit"):
-        badges.main(where, folder)
-    for path, old in before.items():
-        new = nbformat.read(path, 4)
-        nbformat.validate(new)
-        (install,) = [cell for cell in new.cells if "install" in cell.metadata.get("tags", [])]
-        assert new.cells.index(install) == 1 and "somebody/rnnkit" in install.source
-        assert install.metadata.jupyter.source_hidden
-        assert new.cells[0].source.count("mybinder.org/v2/gh/somebody/rnnkit") == 1
-        assert "somebody/else" not in path.read_text("utf-8")
-        kept = [cell for cell in old.cells[1:] if "install" not in cell.metadata.get("tags", [])]
-        assert new.cells[2:] == kept
-
-
-def test_the_install_cell_does_nothing_where_the_kit_is_installed(copied):
-    badges, _ = copied
-
-    def asked():
-        raise AssertionError("pip was called")
-
-    exec(badges.install_cell("somebody/rnnkit").source, {"get_ipython": asked})
-    with pytest.raises(AssertionError, match="pip was called"):
-        source = badges.install_cell("somebody/rnnkit").source.replace('"rnnkit"', '"rnnkit_"')
-        exec(source, {"get_ipython": asked})
-
-
-def test_what_is_no_repository_is_refused(copied):
-    with pytest.raises(SystemExit, match="OWNER/NAME"):
-        copied[0].main("rnnkit", copied[1])
+@NEEDS_SITE
+def test_the_cell_that_installs_the_kit_is_not_on_the_site(site):
+    out, _ = site
+    for path in (out / "notebooks").glob("*.html"):
+        text = path.read_text("utf-8")
+        assert "find_spec" not in text and "badge.svg" not in text and "badges -->" not in text
 
 
 @NEEDS_SITE

@@ -239,21 +239,13 @@ class Panel:
             if self.still is not None and not self.live:
                 self.state |= self.still()
             return self.still_figure()._repr_mimebundle_()
-        box = self.make()
-        bundle = box._repr_mimebundle_()
+        # written here, since ipywidgets 7, which Colab has, has no such method
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.make().model_id}
         # where pages find the widget's program
         _, more = self.picture._repr_mimebundle_() or ({}, {})
         # for readers who open the saved notebook where widgets are not supported
         image, about = self.still_figure()._repr_mimebundle_()
-        return (
-            image
-            | {
-                "application/vnd.jupyter.widget-view+json": bundle[
-                    "application/vnd.jupyter.widget-view+json"
-                ]
-            },
-            about | more,
-        )
+        return image | {"application/vnd.jupyter.widget-view+json": view}, about | more
 
 
 @cache
