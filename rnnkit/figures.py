@@ -1,5 +1,5 @@
 """Every figure as a function: `rk.figures.fig1(frame)` takes a frame of trials and gives a
-matplotlib Figure. Nothing here trains or imports torch.
+matplotlib Figure, `rk.figures.table1(frame)` a table. Nothing here trains or imports torch.
 
 All that belongs to a figure stands in its exhibit (rnnkit.exhibits), and its name is a function
 here. `points(name, frame)` is what is plotted, `caption` and `alt` say what is seen and what stands

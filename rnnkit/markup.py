@@ -1,4 +1,4 @@
-"""HTML tables, with which results show themselves in a notebook."""
+"""Tables as HTML, with which results show themselves in a notebook, and as Markdown for pages."""
 
 import html
 import math
@@ -19,6 +19,13 @@ def table(head: Iterable, lines: Iterable, note: str = "", titled: bool = True) 
     below = f"<p>{html.escape(note)}</p>" if note else ""
     top = f"<thead><tr>{names}</tr></thead>" if names else ""
     return f"<table>{top}<tbody>{body}</tbody></table>{below}"
+
+
+def markdown(head: Iterable, lines: Iterable) -> str:
+    """The same table as Markdown, as GitHub and the documentation show it."""
+    names, *records = (list(map(text, line)) for line in (head, *lines))
+    texts = [f"| {' | '.join(line)} |" for line in (names, *records)]
+    return "\n".join([texts[0], "|" + "---|" * len(names), *texts[1:]])
 
 
 def _title(value: object) -> str:

@@ -129,7 +129,9 @@ def test_every_file_of_the_gallery_is_as_the_kit_wrote_it():
         for file, digest in entry["files"].items():
             assert digest_of_file(FIGURES / file) == digest, f"{file} of {name}"
     pictures = {path.name for path in FIGURES.glob("*.png") if not path.name.startswith("widget_")}
-    assert pictures == {f"{name}.png" for name in entries} - {"gallery.png"}
+    files = {file for entry in entries.values() for file in entry["files"]}
+    assert pictures == {file for file in files if file.endswith(".png") and "/" not in file}
+    assert {f"{name}.csv" for name in exhibits()} <= files
 
 
 def test_every_figure_is_of_the_trials_that_ship(shipped):

@@ -12,7 +12,7 @@ import pytest
 import synthetic
 
 from rnnkit import analysis, figures, paper
-from rnnkit.exhibits.account import digest_of_trials
+from rnnkit.exhibits.account import account_in, digest_of_trials, note
 from rnnkit.exhibits.base import exhibit, exhibits
 from rnnkit.exhibits.style import (
     DARK_COLORS,
@@ -382,6 +382,16 @@ def test_save_writes_png_svg_and_the_points_as_csv(drawn, frames, tmp_path):
         == sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
         == ["dark/fig2b.png", "fig2b.csv", "fig2b.png", "fig2b.svg"]
     )
+
+
+def test_files_that_a_figure_no_longer_has_are_removed_unless_somebody_changed_them(tmp_path):
+    for name in ("old.png", "changed.png", "new.csv"):
+        (tmp_path / name).write_text(name)
+    note(tmp_path, "table", [tmp_path / "old.png", tmp_path / "changed.png"])
+    (tmp_path / "changed.png").write_text("by hand")
+    note(tmp_path, "table", [tmp_path / "new.csv"])
+    assert sorted(path.name for path in tmp_path.glob("*.*g")) == ["changed.png"]
+    assert list(account_in(tmp_path)["table"]["files"]) == ["new.csv"]
 
 
 def test_a_picture_for_dark_pages_exchanges_black_and_white_and_keeps_hues(drawn, frames, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import rnnkit as rk
 from rnnkit.exhibits.best_trials import BestTrials
 from rnnkit.exhibits.small_table import SmallTable
-from rnnkit.markup import first_few, table, text
+from rnnkit.markup import first_few, markdown, table, text
 
 
 def cells(html):
@@ -44,6 +44,15 @@ def test_a_small_table_cuts_no_text_off_and_stays_a_frame():
 
 def test_what_a_table_shows_is_text_and_no_markup():
     assert "<script>" not in table(("<script>",), [("a", "<script>")], "<script>")
+
+
+def test_a_table_for_a_page_has_the_same_numbers():
+    assert markdown(("name", "loss"), [("rnn", 0.01234), ("gru", float("nan"))]).split("\n") == [
+        "| name | loss |",
+        "|---|---|",
+        "| rnn | 0.0123 |",
+        "| gru | - |",
+    ]
 
 
 def test_many_names_are_counted():

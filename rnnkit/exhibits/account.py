@@ -71,16 +71,18 @@ def _unknown(folder, names) -> list[str]:
 
 
 def note(folder, name: str, files, **entry):
-    """Writes down that the kit has written the `files` of `name` (paths in the folder)."""
+    """Writes down that the kit has written the `files` of `name` (paths in the folder), and removes
+    those that it wrote before and no longer writes.
+    """
     folder = Path(folder)
-    entry = {
-        "files": {
-            Path(file).relative_to(folder).as_posix(): digest_of_file(file) for file in files
-        },
-        **entry,
-    }
+    digests = {Path(file).relative_to(folder).as_posix(): digest_of_file(file) for file in files}
     with folder_lock(folder):
-        account = {**account_in(folder), name: entry}
+        account = account_in(folder)
+        for file, digest in account.get(name, {"files": {}})["files"].items():
+            is_ours = (folder / file).is_file() and digest_of_file(folder / file) == digest
+            if file not in digests and is_ours:
+                (folder / file).unlink()
+        account[name] = {"files": digests, **entry}
         text = json.dumps(account, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         write_atomically(folder / ACCOUNT, text.encode())
 

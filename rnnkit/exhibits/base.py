@@ -103,7 +103,8 @@ class Exhibit:
     `columns`, or with all of them), described and judged. A table whose name begins with _ is not
     written.
 
-    Drawing and words: `draw` takes a frame of trials and returns a matplotlib Figure with `panels`.
+    Drawing and words: `draw` takes a frame of trials and returns a matplotlib Figure with `panels`,
+    or, for a table, a SmallTable.
     `title` and `gist` open the caption, and `note` adds a sentence that depends on the budget. `alt`
     says what is on the axes, and `numbers` sums up the tables for those who cannot see the figure
     (if it is left out, by the most bits per parameter). `facts` takes trials and tables and returns

@@ -1,5 +1,5 @@
-"""Figures on disk and in notebooks: PNG, SVG, the plotted points as CSV, and the gallery with
-captions and verdicts.
+"""Figures and tables on disk and in notebooks: PNG, SVG, the plotted points as CSV, and the gallery
+with captions and verdicts.
 """
 
 import io
@@ -28,8 +28,10 @@ from rnnkit.exhibits.base import (
 )
 from rnnkit.exhibits.budget import budget, origin
 from rnnkit.exhibits.captions import alternative_text, caption
+from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.style import dark_picture, look
 from rnnkit.exhibits.verdicts import claims_of, compare, tally, verdict_rows
+from rnnkit.markup import markdown
 from rnnkit.names import resolve_name
 from rnnkit.trials.paths import write_atomically
 from rnnkit.wording import duration
@@ -38,20 +40,12 @@ from rnnkit.wording import duration
 def save(figure, name: str, out, data, alt: str) -> list[Path]:
     """Writes `name`.png, .svg and the plotted points as CSV into the folder `out`, and a picture
     for dark pages into its folder dark/, each file whole or not at all; the same figure gives the
-    same bytes.
+    same bytes. Of a table only the CSV is written.
 
     `data` is a frame, or a dict file name -> frame where a figure is drawn from more than one
     table. Returns the paths.
     """
-    about = {"Software": None, "Description": alt}
-    svg_metadata = {"Date": None, "Creator": "rnnkit", "Title": name, "Description": alt}
-    light, vector, dark = io.BytesIO(), io.BytesIO(), io.BytesIO()
-    with matplotlib.rc_context(look()):
-        figure.savefig(light, format="png", metadata=about)
-        figure.savefig(vector, format="svg", metadata=svg_metadata)
-        matplotlib.image.imsave(dark, dark_picture(figure), format="png", metadata=about)
-    pictures = (picture.getvalue() for picture in (light, vector, dark))
-    contents = dict(zip(_pictures(name), pictures))
+    contents = {} if isinstance(figure, SmallTable) else _pictures(figure, name, alt)
     for stem, table in (data if isinstance(data, dict) else {name: data}).items():
         contents[f"{stem}.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
     (Path(out) / "dark").mkdir(parents=True, exist_ok=True)
@@ -60,15 +54,36 @@ def save(figure, name: str, out, data, alt: str) -> list[Path]:
     return [Path(out) / file for file in contents]
 
 
-def _pictures(name: str) -> list[str]:
-    """The files of a figure but its tables, in the folder where it is saved."""
+def _pictures(figure, name: str, alt: str) -> dict[str, bytes]:
+    """File -> content of the pictures of a figure: PNG, SVG, and PNG for dark pages."""
+    about = {"Software": None, "Description": alt}
+    svg_metadata = {"Date": None, "Creator": "rnnkit", "Title": name, "Description": alt}
+    light, vector, dark = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    with matplotlib.rc_context(look()):
+        figure.savefig(light, format="png", metadata=about)
+        figure.savefig(vector, format="svg", metadata=svg_metadata)
+        matplotlib.image.imsave(dark, dark_picture(figure), format="png", metadata=about)
+    pictures = (picture.getvalue() for picture in (light, vector, dark))
+    return dict(zip(_picture_files(name), pictures))
+
+
+def _picture_files(name: str) -> list[str]:
     return [f"{name}.png", f"{name}.svg", f"dark/{name}.png"]
 
 
-def _picture_markup(name: str, alt: str) -> str:
-    """Markdown that shows a figure, on a dark page its picture for those."""
+def _markup(figure, name: str, alt: str) -> str:
+    """Markdown that shows a table, or a figure, which has a picture of its own for dark pages."""
+    if isinstance(figure, SmallTable):
+        return figure.markdown()
     dark = f'<source media="(prefers-color-scheme: dark)" srcset="dark/{name}.png">'
     return f"<picture>{dark}![{alt}]({name}.png)</picture>"
+
+
+def _links(figure, name: str, tables) -> str:
+    """Links to the files of a figure: its tables, and the picture that can be enlarged."""
+    data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in tables)
+    vector = "" if isinstance(figure, SmallTable) else f"; vector: [{name}.svg]({name}.svg)"
+    return f"Data: {data}{vector}."
 
 
 def keep(figure, name: str, out, data, alt: str, trials: str, **entry):
@@ -79,7 +94,8 @@ def keep(figure, name: str, out, data, alt: str, trials: str, **entry):
     StoreError.
     """
     tables = data if isinstance(data, dict) else {name: data}
-    check_free(out, [*_pictures(name), *(f"{stem}.csv" for stem in tables)])
+    pictures = [] if isinstance(figure, SmallTable) else _picture_files(name)
+    check_free(out, [*pictures, *(f"{stem}.csv" for stem in tables)])
     note(
         out,
         name,
@@ -102,11 +118,11 @@ def draw_into(out, name: str, frame: pd.DataFrame) -> dict:
     if entry is None or "text" not in entry:
         with shared_tables():
             alt, tables = alternative_text(name, frame), points(name, frame)
-            claims = compare(name, frame)
-            text = _section(name, frame, alt, tables, claims)
+            claims, figure = compare(name, frame), exhibit(name).draw(frame)
+            text = _section(figure, name, frame, alt, tables, claims)
             records = claims.astype(object).where(claims.notna(), None).to_dict("records")
             entry = {"text": text, "claims": records}
-            keep(exhibit(name).draw(frame), name, out, tables, alt, trials, **entry)
+            keep(figure, name, out, tables, alt, trials, **entry)
         entry = account_in(out)[name]
     return entry
 
@@ -208,20 +224,20 @@ def _origin_of_all(frames: dict[str, pd.DataFrame]) -> str:
 def _index(sections: list[str], claims: pd.DataFrame) -> str:
     """A table of the gallery's sections, with the claims that each decides by verdict."""
     titles = {exhibit(name).title: name for name in exhibits()}
-    lines = ["| figure or table | claims, by verdict |", "|---|---|"]
+    records = []
     for section in sections:
         title = section.removeprefix("## ").split("\n", 1)[0]
         ids = claims[claims.figure == titles.get(title)].groupby("verdict", sort=False).id.agg(list)
         verdicts = "; ".join(f"{verdict}: {', '.join(members)}" for verdict, members in ids.items())
         anchor = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
-        lines.append(f"| [{title}](#{anchor}) | {verdicts} |")
-    return "\n".join(lines)
+        records.append((f"[{title}](#{anchor})", verdicts))
+    return markdown(("figure or table", "claims, by verdict"), records)
 
 
 HEAD = """# Figures
 
 The figures and tables of Collins, Sohl-Dickstein & Sussillo (2017), redrawn from our own trials, in the order of the paper, and some
-of ours. Each is here as PNG and SVG, with the plotted points as CSV beside it. {origin}
+of ours. Each figure is here as PNG and SVG, with the plotted points as CSV beside it. {origin}
 
 Claims of the paper: {counts} ([claims.csv](claims.csv)). The best of a search is a lower bound on what a network can do, so a claim *fails* only where
 the search has come to its end: where halving its trials and halving its training steps each change the best by less than a twentieth. What
@@ -238,40 +254,34 @@ def _illustration(name, draw, out) -> str:
     entry = current_entry(out, name, "")
     if entry is None or "text" not in entry:
         figure = draw()
-        data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in figure.tables)
         title, text_below = figure.caption.split(". ", 1)
-        text = (
-            f"## {title}\n\n{_picture_markup(name, figure.alt)}\n\n{text_below}\n\nData: {data}; vector:"
-            f" [{name}.svg]({name}.svg).\n"
-        )
+        picture, links = _markup(figure, name, figure.alt), _links(figure, name, figure.tables)
+        text = f"## {title}\n\n{picture}\n\n{text_below}\n\n{links}\n"
         keep(figure, name, out, figure.tables, figure.alt, "", text=text)
         entry = account_in(out)[name]
     return entry["text"]
 
 
-def _section(name, frame, alt, tables, claims) -> str:
-    """One figure of the gallery: image, caption, budget, verdicts."""
+def _section(figure, name, frame, alt, tables, claims) -> str:
+    """One figure of the gallery: image or table, caption, budget, verdicts."""
     spent = budget(trials_of_exhibit(name, frame))
-    data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in tables)
     spent_text = (
         f"{spent.trials:,} trials, {spent.infeasible:,} infeasible; {duration(spent.seconds)} of"
         " training, summed over trials"
     )
     parts = [
         f"## {exhibit(name).title}\n",
-        f"{_picture_markup(name, alt)}\n",
+        f"{_markup(figure, name, alt)}\n",
         f"{caption(name, frame)}\n",
-        f"Budget: {spent_text}. Data: {data}; vector: [{name}.svg]({name}.svg).\n",
+        f"Budget: {spent_text}. {_links(figure, name, tables)}\n",
     ]
     if len(claims):
+        head = ("claim", "paper", "ours [interval]", "verdict", "evidence")
         records = [
-            "| claim | paper | ours [interval] | verdict | evidence |",
-            "|---|---|---|---|---|",
+            (claim, theirs, ours, f"**{verdict}**", evidence)
+            for (claim, theirs, ours, verdict), evidence in zip(
+                verdict_rows(claims), claims.evidence
+            )
         ]
-        claim_rows = zip(verdict_rows(claims), claims.evidence)
-        records += [
-            f"| {claim} | {theirs} | {ours} | **{verdict}** | {evidence} |"
-            for (claim, theirs, ours, verdict), evidence in claim_rows
-        ]
-        parts.append("\n".join(records) + "\n")
+        parts.append(markdown(head, records) + "\n")
     return "\n".join(parts)

@@ -1,14 +1,18 @@
-"""A table of a few rows that a notebook shows whole."""
+"""A table of a few rows that a notebook or a page shows whole."""
 
 import pandas as pd
 
-from rnnkit.markup import table
+from rnnkit.markup import markdown, table
 
 
 class SmallTable(pd.DataFrame):
     """A table of a few rows. It is any other DataFrame, but a notebook shows its texts whole, its
     numbers with three digits, and no index.
+
+    An exhibit that is a table in the paper is drawn as one; like a figure, it has an `alt` text.
     """
+
+    alt = ""
 
     @property
     def _constructor(self):
@@ -18,3 +22,7 @@ class SmallTable(pd.DataFrame):
         if self.columns.nlevels > 1:
             return super()._repr_html_()
         return table(self.columns, self.itertuples(index=False), titled=False)
+
+    def markdown(self) -> str:
+        """The same table for a page of Markdown."""
+        return markdown(self.columns, self.itertuples(index=False))

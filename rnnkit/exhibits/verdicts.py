@@ -14,7 +14,7 @@ from rnnkit.exhibits.budget import budget
 from rnnkit.exhibits.finding import FAILS, HOLDS, UNTESTED, Finding
 from rnnkit.exhibits.judge import judge
 from rnnkit.exhibits.selection import SEARCH
-from rnnkit.markup import LEFT
+from rnnkit.markup import LEFT, markdown
 from rnnkit.trials.paths import write_atomically
 from rnnkit.wording import and_list
 
@@ -190,13 +190,12 @@ def block(claims: pd.DataFrame, trials: int) -> str:
     """
     claims = claims.drop_duplicates("id")
     decisions = claims[claims.verdict.isin([HOLDS, FAILS])]
-    records = ["| claim | paper | ours [interval] | verdict |", "|---|---|---|---|"]
-    records += [f"| {' | '.join(row)} |" for row in verdict_rows(decisions)]
+    head = ("claim", "paper", "ours [interval]", "verdict")
     counts = (
         f"Claims of the paper: {tally(claims)}; from the {trials:,} trials in"
         " `figures/trials.parquet`."
     )
-    return "\n".join([BEGIN, "", counts, "", *records, "", END])
+    return "\n".join([BEGIN, "", counts, "", markdown(head, verdict_rows(decisions)), "", END])
 
 
 def write_block(readme, claims: pd.DataFrame, trials: int) -> bool:

@@ -30,10 +30,9 @@ from rnnkit.exhibits.section_4.hard_trials import (
     is_the_papers_task,
     paper_depth,
 )
-from rnnkit.exhibits.section_4.printed_table import NONE, number_or_dash, table_figure
 from rnnkit.exhibits.selection import random_sets
+from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.statistics import fisher, holm, kendall
-from rnnkit.exhibits.style import house_style, style_of
 from rnnkit.paper import RANDOM_BUDGET
 from rnnkit.wording import label_of, layers
 
@@ -87,43 +86,22 @@ def looser(trials: pd.DataFrame, multiples=LOOSE) -> pd.DataFrame:
     )
 
 
-@house_style
-def draw(frame: pd.DataFrame):
-    """Table 1: per cent of random sets that diverged, at 1 layer and at the deepest, with the
+def draw(frame: pd.DataFrame) -> SmallTable:
+    """Table 1: per cent of random sets that diverged, at 1 layer and at the deepest, beside the
     paper's. ValueError without trials.
     """
     table = points("table1", frame)["table1"]
-    depths, names = sorted(table.n_layers.unique()), in_order(table.architecture)
-    heads, groups, body = [""], [], {a: [label_of(a)] for a in names}
-    for depth in depths:
-        subset = table[table.n_layers == depth].set_index("architecture")
-        paper_depth = int(subset.paper_n_layers.iloc[0])
-        groups.append((layers(depth), len(heads), len(heads) + 2))
-        heads += [
-            "% infeasible [95 %]",
-            "of",
-            "paper" if paper_depth == depth else f"paper, {layers(paper_depth)}",
-        ]
-        for a in names:
-            row = subset.loc[a] if a in subset.index else None
-            body[a] += (
-                [NONE] * 3
-                if row is None
-                else [
-                    f"{row.percent:.1f} [{row.low:.1f}, {row.high:.1f}]",
-                    f"{row.trials:,.0f}",
-                    number_or_dash(row.paper_percent, ".1f"),
-                ]
-            )
-    colors = [s.color for s in style_of(names).values()]
-    return table_figure(
-        "table1",
-        frame,
-        heads,
-        list(body.values()),
-        lambda y, x: x > 0 and x % 3 == 0,
-        groups,
-        colors=colors,
+    return SmallTable(
+        {
+            "layers": table.n_layers,
+            "architecture": table.architecture.map(label_of),
+            "% infeasible [95 %]": [
+                f"{row.percent:.1f} [{row.low:.1f}, {row.high:.1f}]" for row in table.itertuples()
+            ],
+            "trials": table.trials,
+            "paper, %": table.paper_percent,
+            "paper, layers": table.paper_n_layers,
+        }
     )
 
 

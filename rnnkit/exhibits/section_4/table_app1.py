@@ -13,10 +13,10 @@ from rnnkit.exhibits.captions import by_architecture, numbers_of
 from rnnkit.exhibits.finding import RERUNS, SOLVED, mean
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule
 from rnnkit.exhibits.section_4.hard_trials import hard_trials
-from rnnkit.exhibits.section_4.printed_table import NONE, number_or_dash, table_figure
 from rnnkit.exhibits.selection import GP, is_pinned, largest_form, one_size
+from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.statistics import bootstrap_samples, wilson
-from rnnkit.exhibits.style import house_style, style_of
+from rnnkit.exhibits.verdicts import with_interval
 from rnnkit.wording import and_list, label_of
 
 
@@ -93,73 +93,50 @@ def rerun_table(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-@house_style
-def draw(frame: pd.DataFrame):
+PAPER_RERUNS = 100
+NUMBERS = {  # of the table as it is shown -> as it is computed
+    "min": "min",
+    "mean": "mean",
+    "max": "max",
+    "s.d.": "sd",
+    "s.d./mean": "sd_over_mean",
+}
+
+
+def draw(frame: pd.DataFrame) -> SmallTable:
     """Table App.1: the best of a search and its reruns, a row of ours above a row of the paper's.
     ValueError without trials.
     """
     table = points("tableapp1", frame)["tableapp1"]
-    heads = [
-        "",
-        "",
-        "original",
-        "reruns",
-        "% infeasible",
-        "min",
-        "mean",
-        "max",
-        "s.d.",
-        "s.d./mean",
-        "mean/original",
-    ]
-    body, colors = [], []
-    for row in table.itertuples():
-        names = ("min", "mean", "max", "sd", "sd_over_mean")
-        body.append(
-            [
-                label_of(row.architecture),
-                "ours",
-                number_or_dash(row.original),
-                f"{row.reruns}",
-                (
-                    f"{row.infeasible_percent:.0f} [{row.infeasible_low:.0f},"
-                    f" {row.infeasible_high:.0f}]"
-                ),
-                *(number_or_dash(getattr(row, name)) for name in names),
-                _with_interval(row.mean_over_original, row.low, row.high),
-            ]
-        )
-        is_papers = row.architecture in paper.TABLE_APP1
-        ratio = row.paper_mean / row.paper_original
-        body.append(
-            [
-                "",
-                "paper",
-                number_or_dash(row.paper_original),
-                "100" if is_papers else NONE,
-                number_or_dash(row.paper_infeasible_percent, ".0f"),
-                *(number_or_dash(getattr(row, f"paper_{name}")) for name in names),
-                number_or_dash(ratio, ".2f"),
-            ]
-        )
-        colors += [style_of([row.architecture])[row.architecture].color, None]
-    return table_figure(
-        "tableapp1",
-        frame,
-        heads,
-        body,
-        lambda y, x: y % 2 == 1 and y > 0,
-        rules=range(2, len(body), 2),
-        colors=colors,
+    theirs = pd.DataFrame(
+        {
+            "architecture": table.architecture.map(label_of),
+            "whose": "paper",
+            "original": table.paper_original,
+            "reruns": table.architecture.map(dict.fromkeys(paper.TABLE_APP1, PAPER_RERUNS)),
+            "% infeasible": table.paper_infeasible_percent,
+            **{title: table[f"paper_{name}"] for title, name in NUMBERS.items()},
+            "mean/original": table.paper_mean / table.paper_original,
+        }
     )
-
-
-def _with_interval(value, low, high) -> str:
-    return (
-        number_or_dash(value)
-        if pd.isna(low)
-        else f"{number_or_dash(value)} [{number_or_dash(low)}, {number_or_dash(high)}]"
+    ours = theirs.assign(
+        **{
+            "whose": "ours",
+            "original": table.original,
+            "reruns": table.reruns,
+            "% infeasible": [
+                f"{row.infeasible_percent:.0f} [{row.infeasible_low:.0f},"
+                f" {row.infeasible_high:.0f}]"
+                for row in table.itertuples()
+            ],
+            **{title: table[name] for title, name in NUMBERS.items()},
+            "mean/original": [
+                with_interval(row.mean_over_original, row.low, row.high)
+                for row in table.itertuples()
+            ],
+        }
     )
+    return SmallTable(pd.concat([ours, theirs]).sort_index(kind="stable"))
 
 
 def facts(trials, tables) -> list[str]:

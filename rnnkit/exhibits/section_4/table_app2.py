@@ -28,10 +28,9 @@ from rnnkit.exhibits.section_4.hard_trials import (
     paper_depth,
     without_explosions,
 )
-from rnnkit.exhibits.section_4.printed_table import NONE, number_or_dash, table_figure
 from rnnkit.exhibits.selection import random_sets
+from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.statistics import bootstrap_samples, holm, welch
-from rnnkit.exhibits.style import house_style
 from rnnkit.paper import RANDOM_BUDGET
 from rnnkit.wording import and_list, count, label_of, layers
 
@@ -97,53 +96,30 @@ def welch_tests(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table, columns=columns).astype({"same_sign": "boolean"})
 
 
-@house_style
-def draw(frame: pd.DataFrame):
-    """Table App.2: Welch's t, degrees of freedom and p for all pairs, ours and the paper's, and
-    whether the signs agree. ValueError.
+def draw(frame: pd.DataFrame) -> SmallTable:
+    """Table App.2: Welch's t, degrees of freedom and p for all pairs, ours beside the paper's, and
+    whether the signs agree. ValueError without trials.
     """
     table = points("tableapp2", frame)["tableapp2"]
-    pairs = sorted(
-        set(zip(table["first"], table["second"])),
-        key=lambda pair: (pair not in paper.TABLE_APP2, pair),
-    )
-    heads, groups, body = ["pair"], [], {pair: [" - ".join(map(label_of, pair))] for pair in pairs}
-    for depth in sorted(table.n_layers.unique()):
-        subset = table[table.n_layers == depth].set_index(["first", "second"])
-        paper_depth = int(subset.paper_n_layers.iloc[0])
-        groups += [
-            (f"{layers(depth)}, ours", len(heads), len(heads) + 2),
-            (f"paper, {layers(paper_depth)}", len(heads) + 3, len(heads) + 5),
-        ]
-        heads += ["t", "df", "p"] * 2 + ["sign"]
-        for pair in pairs:
-            if pair not in subset.index:
-                body[pair] += [NONE] * 7
-                continue
-            row = subset.loc[pair]
-            agree = NONE if pd.isna(row.same_sign) else "✓" if row.same_sign else "✗"
-            ours, papers = (
-                (
-                    number_or_dash(row[f"{who}t"], "#.3g"),
-                    number_or_dash(row[f"{who}df"], ",.0f"),
-                    _p_value(row[f"{who}p"]),
-                )
-                for who in ("", "paper_")
-            )
-            body[pair] += [*ours, *papers, agree]
-    return table_figure(
-        "tableapp2",
-        frame,
-        heads,
-        list(body.values()),
-        lambda y, x: x > 0 and (x - 1) % 7 in (3, 4, 5),
-        groups,
+    return SmallTable(
+        {
+            "layers": table.n_layers,
+            "pair": table["first"].map(label_of) + " - " + table["second"].map(label_of),
+            "t": table.t,
+            "df": table.df,
+            "p": table.p.map(_p_value),
+            "paper, layers": table.paper_n_layers,
+            "paper, t": table.paper_t,
+            "paper, df": table.paper_df,
+            "paper, p": table.paper_p.map(_p_value),
+            "same sign": table.same_sign.map({True: "yes", False: "no"}).fillna("-"),
+        }
     )
 
 
 def _p_value(value) -> str:
     """The paper's p of .001 stands for less than that."""
-    return NONE if pd.isna(value) else "< .001" if value <= 0.001 else f"{value:.3f}".lstrip("0")
+    return "-" if pd.isna(value) else "< .001" if value <= 0.001 else f"{value:.3f}".lstrip("0")
 
 
 def facts(trials, tables) -> list[str]:
