@@ -124,7 +124,6 @@ def test_on_a_page_there_are_controls_and_a_picture_for_the_time_without_a_kerne
 
 def test_it_is_shown_by_ipywidgets_7_too(watched, monkeypatch):
     """Which Colab has, and the boxes of which cannot say how they are shown."""
-    monkeypatch.delattr("ipywidgets.VBox._repr_mimebundle_", raising=False)
     monkeypatch.delattr("ipywidgets.Widget._repr_mimebundle_", raising=False)
     made = panel()
     view = made._repr_mimebundle_()[0]["application/vnd.jupyter.widget-view+json"]
