@@ -12,6 +12,7 @@ import re
 import sys
 from pathlib import Path
 
+import nbformat
 from bs4 import BeautifulSoup, NavigableString
 from latex2mathml.converter import convert
 from mkdocs.plugins import event_priority
@@ -133,17 +134,49 @@ def command_line() -> str:
     )
 
 
-# --- equations ------------------------------------------------------------------------------------
+# --- equations and figures ------------------------------------------------------------------------
 
 
 def on_post_page(output, page, config):
     soup = BeautifulSoup(output, "html.parser")
+    with_descriptions(soup, page)
+    with_drawings(soup, page)
     for text in [text for text in soup.find_all(string=True) if "$" in text]:
         if type(text) is NavigableString and not CODE & {parent.name for parent in text.parents}:
             with_math(text, page)
     for script in soup.find_all("script", src=re.compile("^(https?:)?//")):
         script.decompose()  # nothing is fetched from elsewhere
     return str(soup)
+
+
+def with_descriptions(soup, page):
+    """Gives the pictures of a notebook the alternative texts that its outputs have."""
+    if not page.file.src_uri.endswith(".ipynb"):
+        return
+    outputs = [
+        output
+        for cell in nbformat.read(page.file.abs_src_path, as_version=4).cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    alts = {
+        "".join(output.data["image/png"].split()): output.metadata.get("image/png", {}).get("alt")
+        for output in outputs
+    }
+    for image in soup.select(".jp-RenderedImage img"):
+        alt = alts.get("".join(image["src"].partition(",")[2].split()))
+        if alt:
+            image["alt"] = alt
+
+
+def with_drawings(soup, page):
+    """Makes each figure a link to the same as an SVG drawing, which can be enlarged."""
+    for image in soup.select('.md-typeset img[src$=".png"]'):
+        drawing = re.sub(r"png$", "svg", image["src"])
+        place = Path(page.file.abs_src_path).parent / drawing
+        if place.is_file() and image.find_parent("a") is None:
+            link = soup.new_tag("a", href=drawing, title="Enlarge")
+            (image.find_parent("picture") or image).wrap(link)
 
 
 def with_math(text, page):

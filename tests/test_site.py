@@ -20,6 +20,7 @@ LACKING = [
     for name in ("mkdocs", "mkdocs_jupyter", "mkdocstrings", "latex2mathml", "bs4")
     if importlib.util.find_spec(name) is None
 ]
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 NEEDS_SITE = pytest.mark.skipif(bool(LACKING), reason=f"the site extra is missing: {LACKING}")
 FETCHED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 KEPT = ("canonical", "prev", "next", "license")  # links that a browser does not fetch
@@ -31,6 +32,7 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.links, self.fetched, self.anchors, self.texts = [], [], set(), []
+        self.alts = []
         self.open, self.equations = [], 0
         self.feed(text)
 
@@ -38,6 +40,8 @@ class Page(HTMLParser):
         attributes = dict(attributes)
         self.anchors |= {attributes[name] for name in ("id", "name") if attributes.get(name)}
         self.equations += tag == "math"
+        if tag == "img":
+            self.alts.append(attributes.get("alt", ""))
         if tag == "a" and attributes.get("href"):
             self.links.append(attributes["href"])
         target = attributes.get(FETCHED.get(tag, ""))
@@ -173,3 +177,51 @@ def test_notebooks_have_badges(site):
                 f"https://colab.research.google.com/github/somebody/rnnkit/blob/HEAD/{place}",
                 f"https://mybinder.org/v2/gh/somebody/rnnkit/HEAD?labpath={place}",
             ]
+
+
+@NEEDS_SITE
+def test_every_picture_says_what_it_shows(site):
+    _, pages = site
+    assert sum(len(page.alts) for page in pages.values()) > 60
+    assert [
+        (path.name, alt)
+        for path, page in pages.items()
+        for alt in page.alts
+        if len(alt) < 20 or "No description" in alt
+    ] == []
+
+
+@NEEDS_SITE
+def test_a_figure_of_the_gallery_is_opened_as_a_drawing(site):
+    _, pages = site
+    by_place = {f"{path.parent.name}/{path.name}": page for path, page in pages.items()}
+    assert {"fig1.svg", "fig4.svg", "audit.svg"} <= set(by_place["figures/index.html"].links)
+
+
+@NEEDS_SITE
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed, nor named by $CHROMIUM")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_figures_keep_a_readable_size_and_are_moved_sideways(site, scheme):
+    """They are laid out for 850 pixels; the page itself must not be wider than the phone."""
+    out, _ = site
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    look = """() => ({page: document.documentElement.scrollWidth,
+        widths: [...document.querySelectorAll("article img")].map(image => image.clientWidth),
+        moved: [...document.querySelectorAll("article img")].map(image => {
+            let box = image;
+            while (getComputedStyle(box).overflowX !== "auto") box = box.parentElement;
+            box.scrollLeft = 9999;
+            return box.scrollLeft + box.clientWidth >= image.clientWidth; })})"""
+    with driver.sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        size = {"width": 390, "height": 844}
+        page = chromium.new_context(viewport=size, color_scheme=scheme).new_page()
+        for place in ("index", "figures/index", "notebooks/4_trainability"):
+            page.goto((out / f"{place}.html").as_uri())
+            seen = page.evaluate(look)
+            assert seen["page"] <= 390, place
+            assert seen["widths"] and min(seen["widths"]) >= 700, place
+            assert all(seen["moved"]), place
+        chromium.close()
