@@ -266,10 +266,15 @@ def _fig2c_long(scale, frame, **settings):
     """Longer trainings of the same networks, from the best trials of each: the numbers that they
     hold when they are given time.
     """
-    long = scale.memory_long
-    if long is None:
-        return []
-    return _longer(_fig2c(scale, **settings), long, long.train_steps, frame)
+    searches, jobs = _fig2c(scale, **settings), []
+    for long in scale.memory_long:
+        of_extent = [
+            study
+            for study in searches
+            if study.n_units in long.sizes and study.n_layers in long.depths
+        ]
+        jobs += _longer(of_extent, long, long.train_steps, frame)
+    return jobs
 
 
 def _fig3(scale, **settings):

@@ -96,8 +96,8 @@ class Scale:
     random_sets: Extent  # Figure 5, Tables 1 and App.2: random hyper-parameters on parentheses
     reruns: int  # of the best hyper-parameters, Table App.1
     tuner_trials: int  # per study of the comparison of tuners
-    # longer trainings of the networks of Figure 2c, which start from the best trials
-    memory_long: Extent | None = None
+    # longer trainings of networks of Figure 2c, which start from the best trials
+    memory_long: tuple[Extent, ...] = ()
     # the same of Figure 4's networks with few layers
     parentheses_long: Extent | None = None
     arithmetic_long: Extent | None = None
@@ -131,14 +131,14 @@ SCALES = {
                  linear_steps=(2_000, 10_000), more_sizes=2),
         memory=Extent((16, 24, 32, 40), (1, 2), 48, (4_000, 12_000)),
         text=Extent((2_000, 6_000, 20_000), (1, 2), 20, (2_000, 8_000), "small sample"),
-        function=Extent((500, 2_000, 8_000), (1, 2, 4), 24, (5_000, 20_000)),
-        parentheses=Extent((2_000,), (1, 2, 4, 8), 24, (3_000, 12_000)),
+        function=Extent((500, 2_000, 8_000), (1, 2, 4), 24, (20_000, 80_000)),
+        parentheses=Extent((2_000,), (1, 2, 4, 8), 48, (10_000, 40_000)),
         arithmetic=Extent((2_000,), (1, 2, 4, 8), 24, (20_000, 60_000)),
         random_sets=Extent((2_000,), (1, 8), 1_000, (2_000, 5_000)),
         reruns=100, tuner_trials=96,
-        memory_long=Extent((16, 24, 32, 40), (1, 2), 8, (24_000, 48_000)),
-        parentheses_long=Extent((2_000,), (1,), 8, (30_000, 100_000)),
-        arithmetic_long=Extent((2_000,), (1,), 8, (100_000, 300_000)),
+        memory_long=(Extent((16, 24, 32, 40), (1, 2), 8, (24_000, 48_000)), Extent((32, 40), (2,), 4, (60_000, 180_000))),
+        parentheses_long=Extent((2_000,), (1,), 8, (40_000, 120_000)),
+        arithmetic_long=Extent((2_000,), (1,), 8, (300_000, 900_000)),
     ),
     "paper": Scale(
         Capacity((600, 1_000, 3_000, 10_000, 30_000, 100_000), (1, 2, 4), 1_000, steps=(50_000, 20_000_000), unrolls=(1, 2, 3, 5, 8, 12, 20),
