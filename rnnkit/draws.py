@@ -8,6 +8,8 @@ names under one seed are always different, and different seeds of up to 63 bits 
 arithmetic is int64, which torch has on every device.
 """
 
+from collections.abc import Iterable
+
 import torch
 
 VERSION = 2  # of the numbers: data drawn under another version are other data
@@ -19,7 +21,7 @@ BLOCK = 1 << 13
 FACTORS, STEPS, ROUNDS = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85), 10
 
 
-def philox(counter, key) -> tuple[torch.Tensor, ...]:
+def philox(counter: Iterable[torch.Tensor], key: tuple[int, int]) -> tuple[torch.Tensor, ...]:
     """Four tensors of random words, 0 ... 2^32 - 1, for the four words of a counter (int64 tensors
     that broadcast) and the two words of a key (numbers).
     """
@@ -37,7 +39,13 @@ def key_of(seed: int) -> tuple[int, int]:
     return seed & MASK, seed >> 32 & MASK
 
 
-def blocks(seed: int, stream: int, number, index, device="cpu") -> tuple[torch.Tensor, ...]:
+def blocks(
+    seed: int,
+    stream: int,
+    number: int | torch.Tensor,
+    index: int | torch.Tensor,
+    device: str = "cpu",
+) -> tuple[torch.Tensor, ...]:
     """Four tensors of random words, int64 in 0 ... 2^32 - 1, one word each per number and index.
     These are whole numbers or int64 tensors, and broadcast.
     """
@@ -47,7 +55,9 @@ def blocks(seed: int, stream: int, number, index, device="cpu") -> tuple[torch.T
     )
 
 
-def random_words(seed: int, stream: int, number, count: int, device="cpu") -> torch.Tensor:
+def random_words(
+    seed: int, stream: int, number: int | torch.Tensor, count: int, device: str = "cpu"
+) -> torch.Tensor:
     """`count` random words, int32, for each number (a whole number, or an int64 tensor of any
     shape), along a last axis.
 
@@ -66,14 +76,18 @@ def random_words(seed: int, stream: int, number, count: int, device="cpu") -> to
     return out.view(*number.shape, 4 * run)[..., :count]
 
 
-def uniform(seed: int, stream: int, number, count: int, device="cpu") -> torch.Tensor:
+def uniform(
+    seed: int, stream: int, number: int | torch.Tensor, count: int, device: str = "cpu"
+) -> torch.Tensor:
     """Uniform numbers in (0, 1), float64; arguments and shape as for `random_words`."""
     return (
         random_words(seed, stream, number, count, device).double().add_(2**31 + 0.5).mul_(2.0**-32)
     )
 
 
-def normal(seed: int, stream: int, number, count: int, device="cpu") -> torch.Tensor:
+def normal(
+    seed: int, stream: int, number: int | torch.Tensor, count: int, device: str = "cpu"
+) -> torch.Tensor:
     """Standard normal numbers, float64, in pairs from two words (Box & Muller 1958); arguments and
     shape as for `random_words`.
     """

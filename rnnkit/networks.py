@@ -224,7 +224,8 @@ class _Maps:
         self._Wh = Wh.reshape(M, len(recurrent_maps(cell)), self._N, self._N)
         # no list of numbers as an index: it would be copied to the device, which no graph may do
         shared = [self._Wh[:, k] for k in self._shared]
-        self._Wh_shared = torch.cat(shared, 1).transpose(1, 2) if shared else None
+        if shared:
+            self._Wh_shared = torch.cat(shared, 1).transpose(1, 2)
         distinct = {id(x): x for x in inputs_T}  # a static input is projected once
         inputs = torch.cat(list(distinct.values()), 1)
         ax = torch.baddbmm(b[:, None], inputs, Wx.transpose(1, 2)).reshape(

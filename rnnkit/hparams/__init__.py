@@ -9,8 +9,10 @@ A range also has usual values: one value, or the lowest and the highest, that th
 without a search, and a source. The tuner "gp-usual" begins there; the paper's own search does not.
 """
 
+from collections.abc import Iterable, Mapping
+
 from rnnkit.cells import cell_of, recurrent_maps
-from rnnkit.hparams.ranges import Choice, IntLog, Log, Range, Uniform
+from rnnkit.hparams.ranges import Choice, IntLog, Log, Range, Uniform, Value
 from rnnkit.hparams.space import Space
 from rnnkit.names import nearest, resolve_name
 
@@ -146,7 +148,7 @@ def _bias_scale(m: str) -> Range:
     return Uniform(name, -2.0, 2.0, "App. A", usual=(0.0,), source=source)
 
 
-def _choice(name: str, choices, usual: str, source: str) -> Range:
+def _choice(name: str, choices: Iterable[str], usual: str, source: str) -> Range:
     """A choice of Appendix A. A cell may lack the usual value."""
     choices = tuple(choices)
     if usual not in choices:
@@ -163,7 +165,10 @@ def _train_steps(low: int, high: int) -> Range:
 
 
 def space_for(
-    architecture: str, task_type: str, train_steps: tuple[int, int] = STEPS, pinned=()
+    architecture: str,
+    task_type: str,
+    train_steps: tuple[int, int] = STEPS,
+    pinned: Mapping[str, Value] | Iterable[tuple[str, Value]] = (),
 ) -> Space:
     """The space of hyper-parameters of an architecture on a task (App. A).
 
@@ -203,7 +208,7 @@ def space_for(
     )
 
 
-def _check_steps(train_steps) -> tuple[int, int]:
+def _check_steps(train_steps: tuple[int, int]) -> tuple[int, int]:
     try:
         low, high = train_steps
         valid = low == int(low) and high == int(high) and 1 <= low <= high

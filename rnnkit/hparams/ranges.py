@@ -7,9 +7,11 @@ without a search; `source` says who does.
 
 import math
 from dataclasses import dataclass, field
+from typing import Any, TypeGuard
 
 import numpy as np
 
+Value = Any  # of a hyper-parameter: a number, or one of the choices
 SPREAD = 0.05  # standard deviation of a number around its usual value, as a share of its range
 CHANGE = 0.1  # probability that a choice is drawn anew instead of taking its usual value
 
@@ -39,7 +41,7 @@ class Uniform:
         """The value of this range that is nearest to `value`, as a plain Python number."""
         return float(min(max(value, self.low), self.high))
 
-    def holds(self, value) -> bool:
+    def holds(self, value: object) -> bool:
         """Whether `value` is a number in this range."""
         return _is_number(value) and self.low <= value <= self.high
 
@@ -84,8 +86,8 @@ class IntLog(Uniform):
     def nearest(self, value: float) -> int:
         return int(min(max(round(value), self.low), self.high))
 
-    def holds(self, value) -> bool:
-        return Uniform.holds(self, value) and value == int(value)
+    def holds(self, value: object) -> bool:
+        return _is_number(value) and Uniform.holds(self, value) and value == int(value)
 
 
 @dataclass(frozen=True)
@@ -98,19 +100,19 @@ class Choice:
     usual: tuple = field(default=(), repr=False)  # one of the choices, or none
     source: str = field(default="", repr=False)  # of the usual choice
 
-    def from_unit(self, u: float):
+    def from_unit(self, u: float) -> Value:
         """The choice at a unit coordinate, a number in [0, 1]."""
         return self.choices[min(max(int(u * len(self.choices)), 0), len(self.choices) - 1)]
 
-    def to_unit(self, value) -> float:
+    def to_unit(self, value: Value) -> float:
         """The middle of the share of a choice, so that the way back is exact."""
         return (self.choices.index(value) + 0.5) / len(self.choices)
 
-    def nearest(self, value):
+    def nearest(self, value: Value) -> Value:
         """The choice that equals `value`. ValueError if there is none."""
         return self.choices[self.choices.index(value)]
 
-    def holds(self, value) -> bool:
+    def holds(self, value: object) -> bool:
         """Whether `value` is one of the choices."""
         return value in self.choices
 
@@ -132,7 +134,7 @@ class Choice:
 Range = Uniform | Choice
 
 
-def _is_number(value) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return (
         isinstance(value, (int, float, np.integer, np.floating))
         and not isinstance(value, bool)

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rnnkit.hparams.ranges import Choice, IntLog, Log, Range
+
+if TYPE_CHECKING:
+    from skopt import Space as SkoptSpace
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Space:
             if not item.holds(point[item.name]):
                 raise ValueError(f"A point of this space has {item}, got {point[item.name]!r}.")
 
-    def skopt(self):
+    def skopt(self) -> "SkoptSpace":
         """The same space as a skopt.Space, one dimension per range in the same order."""
         # the import takes a second or two, and only the tuner "gp" needs it
         from skopt import Space as SkoptSpace
@@ -118,7 +122,7 @@ class OneHot:
         """The codes of some choices, values x columns."""
         return self.codes[[self.index_of[value] for value in values]]
 
-    def inverse_transform(self, codes) -> list:
+    def inverse_transform(self, codes: np.ndarray | list[float]) -> list:
         """The choices nearest to some codes, given as values x columns, or as a list of numbers
         if there is one column.
         """

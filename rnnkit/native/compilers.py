@@ -29,14 +29,14 @@ def compiler() -> list[str] | None:
     return [sys.executable, "-m", ZIG, "c++"] if importlib.util.find_spec(ZIG) else None
 
 
-def announce(command: list[str]):
+def announce(command: list[str]) -> None:
     """Says, once per process, if Zig's compiler is used, since the first cell then has to wait."""
     if command[1:3] == ["-m", ZIG]:
         _announce_zig()
 
 
 @cache
-def _announce_zig():
+def _announce_zig() -> None:
     warnings.warn(
         "No C++ compiler was found on the path, so ziglang compiles the training step. The first"
         " time takes a minute or two; the result is kept.",

@@ -15,10 +15,15 @@ import re
 import stat
 import struct
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 DIGITS = 20  # of a hash in a file's name
+
+
+Library = TypeVar("Library")
 
 
 class Unavailable(RuntimeError):
@@ -30,7 +35,13 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:DIGITS]
 
 
-def load_or_build(stem: str, sources: list[str], suffix: str, make, load):
+def load_or_build(
+    stem: str,
+    sources: list[str],
+    suffix: str,
+    make: Callable[[], bytes],
+    load: Callable[[Path], Library],
+) -> Library:
     """`load(path)` of the file for these sources, whose content `make()` returns as bytes.
 
     `make` is called only if no file in the cache can be loaded. Raises what `make` raises, and

@@ -9,17 +9,21 @@ nothing: a cell's equations are represented by their results.
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from rnnkit import draws
-from rnnkit.hparams import Choice
+from rnnkit.cells import Cell
+from rnnkit.hparams import Choice, Range, Space
 
+Tensors = torch.Tensor | tuple["Tensors", ...]  # what `step` of a cell returns
 SHAPE = (1, 2, 3)  # models, examples, units: of the state on which the equations are evaluated
 DIGITS = 8  # decimal places of the results; two machines agree on more
 
 
-def fingerprint(cell, space, task, usual_start: bool) -> str:
+def fingerprint(cell: type[Cell], space: Space, task: Any, usual_start: bool) -> str:
     """Eight hexadecimal digits of the cell's maps and equations, the space, the fields of the task
     and the version of the draws.
 
@@ -44,12 +48,12 @@ def fingerprint(cell, space, task, usual_start: bool) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
 
 
-def _bounds_of(item) -> tuple:
+def _bounds_of(item: Range) -> tuple:
     bounds = item.choices if isinstance(item, Choice) else (item.low, item.high)
     return item.name, *bounds
 
 
-def equations(cell) -> list[str]:
+def equations(cell: type[Cell]) -> list[str]:
     """The results of one step of `cell` on a fixed state, input and maps, for both nonlinearities,
     as texts of numbers.
 
@@ -76,16 +80,16 @@ class _Maps:
     to a number.
     """
 
-    def __init__(self, cell):
+    def __init__(self, cell: type[Cell]) -> None:
         for k, name in enumerate(cell.maps, 1):
             setattr(self, name, _affine_map(k))
 
 
-def _affine_map(k: int):
+def _affine_map(k: int) -> Callable:
     return lambda h, x: (0 if h is None else 0.7 * h / k) + 0.3 * k * x - 0.1 * k
 
 
-def _states(cell):
+def _states(cell: type[Cell]) -> torch.Tensor | tuple[torch.Tensor, ...]:
     states = tuple(_numbers(2 + k) for k in range(len(cell.states)))
     return states[0] if len(states) == 1 else states
 
@@ -97,7 +101,7 @@ def _numbers(k: int) -> torch.Tensor:
     return numbers * (0.2 + 0.1 * k)
 
 
-def _flatten(outputs) -> list[torch.Tensor]:
-    if isinstance(outputs, (tuple, list)):
+def _flatten(outputs: Tensors) -> list[torch.Tensor]:
+    if isinstance(outputs, tuple):
         return [tensor for output in outputs for tensor in _flatten(output)]
     return [outputs]

@@ -1,5 +1,6 @@
 """Checks that trials from elsewhere fit the space of their study, before they are imported."""
 
+import os
 from functools import cache
 from typing import NoReturn
 
@@ -13,7 +14,7 @@ from rnnkit.trials.key import Key, parse
 class ImportCheck:
     """Checks whether a trial can belong to its study; `path` is the file that it comes from."""
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike) -> None:
         self.path = path
 
     def __call__(self, trial: Trial) -> None:

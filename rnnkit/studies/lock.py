@@ -7,7 +7,12 @@ import re
 import socket
 import stat
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from rnnkit.trials import TrialStore
 
 if sys.platform != "win32":
     import fcntl
@@ -17,14 +22,14 @@ OWNER = re.compile(rb"(process \d+ on [^\r\n]{1,150})?")
 
 
 @contextmanager
-def run_lock(store):
+def run_lock(store: TrialStore) -> Iterator[str]:
     """Yields "" to the first run on a store, and a description of the first run to a later one. The
     first holds a lock on the file <store>-run until its process ends.
 
     A link, or a file of that name that no run has written, is left alone; the runs then do not know
     of each other.
     """
-    if not store.persistent or sys.platform == "win32":
+    if not store.file or sys.platform == "win32":
         yield ""
         return
     path = store.file.with_name(f"{store.file.name}-run")
@@ -50,7 +55,7 @@ def run_lock(store):
                 path.unlink()
 
 
-def _open(path):
+def _open(path: Path) -> BinaryIO | None:
     """The file at a path, made if it is missing; None for a link, and if it cannot be opened."""
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
@@ -59,7 +64,7 @@ def _open(path):
         return None
 
 
-def _read_owner(file) -> bytes | None:
+def _read_owner(file: BinaryIO) -> bytes | None:
     """The description of the run that wrote the file, empty for a new file; None if the file was
     not written by a run.
     """
@@ -74,7 +79,7 @@ def _read_owner(file) -> bytes | None:
     return owner if OWNER.fullmatch(owner) else None
 
 
-def _try_lock(file) -> bool | None:
+def _try_lock(file: BinaryIO) -> bool | None:
     """Takes the lock and returns whether this process has it; None on a file system without locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

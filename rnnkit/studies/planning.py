@@ -1,13 +1,15 @@
 """The cost of a run, estimated before it starts."""
 
 import math
+import os
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from rnnkit import training
 from rnnkit.checks import whole_number
 from rnnkit.studies.experiments import EXPERIMENTS, jobs_of
 from rnnkit.studies.scales import scale_of
@@ -34,14 +36,14 @@ class Work:
 
 
 def plan(
-    scale="quick",
-    only=None,
-    trials=None,
-    store="trials.sqlite",
-    seed=0,
-    workers=None,
-    device=None,
-    speed=None,
+    scale: str = "quick",
+    only: str | list[str] | None = None,
+    trials: int | None = None,
+    store: TrialStore | str | os.PathLike | None = "trials.sqlite",
+    seed: int = 0,
+    workers: int | None = None,
+    device: str | None = None,
+    speed: Callable[[Study, str], float] | None = None,
 ) -> pd.DataFrame:
     """One row per experiment (of all, or of `only` those named) and a total: studies, trials, trials
     that the store lacks (`to_train`), and the cost of training these.
@@ -65,11 +67,11 @@ def plan(
         for study, count in work.missing.items():
             total.missing[study] = count + total.missing.get(study, 0)
     to_train = {study: count for study, count in total.missing.items() if count}
-    seconds_per_step = _clock(list(to_train), device, speed)
+    seconds_of = _clock(list(to_train), device, speed)
 
     def row(work: Work) -> dict:
         seconds = sum(
-            count * study.mean_steps * seconds_per_step(study)
+            count * study.mean_steps * seconds_of(study)
             for study, count in work.missing.items()
             if count
         )
@@ -91,7 +93,9 @@ def plan(
     return pd.DataFrame([*records, everything])
 
 
-def _count(names, scale, seed, trials, store) -> tuple[list[Work], dict[str, int]]:
+def _count(
+    names: list[str], scale: str, seed: int, trials: int | None, store: TrialStore | None
+) -> tuple[list[Work], dict[str, int]]:
     """The work on each experiment, where a study of several counts in the first of them, and the
     number of trials per key of a study.
     """
@@ -108,7 +112,9 @@ def _count(names, scale, seed, trials, store) -> tuple[list[Work], dict[str, int
     return works, trials_of
 
 
-def _open_store(store):
+def _open_store(
+    store: TrialStore | str | os.PathLike | None,
+) -> AbstractContextManager[TrialStore | None]:
     """A context manager of the store; of None if there is no such store yet."""
     if isinstance(store, TrialStore):
         return nullcontext(store)
@@ -117,12 +123,13 @@ def _open_store(store):
     return TrialStore(store, create=False)
 
 
-def _clock(studies: list[Study], device, speed) -> Callable[[Study], float]:
+def _clock(
+    studies: list[Study], device: str, speed: Callable[[Study, str], float] | None
+) -> Callable[[Study], float]:
     """A function that gives the seconds per step of any of the studies. They are measured for the
     smallest and the largest study of each task and architecture, and follow a power law in between.
     """
-    if speed is None:
-        from rnnkit.training import seconds_per_step as speed
+    measure = speed or training.seconds_per_step
     groups: dict[tuple, list[Study]] = {}
     for study in studies:
         groups.setdefault((study.task_type, study.architecture), []).append(study)
@@ -130,17 +137,17 @@ def _clock(studies: list[Study], device, speed) -> Callable[[Study], float]:
     for kind, group in groups.items():
         group.sort(key=_size)
         points[kind] = [
-            (math.log(_size(study)), math.log(speed(_with_shipped_text(study), device)))
+            (math.log(_size(study)), math.log(measure(_with_shipped_text(study), device)))
             for study in dict.fromkeys((group[0], group[-1]))
         ]
 
-    def seconds_per_step(study: Study) -> float:
+    def seconds_of(study: Study) -> float:
         measurements = points[study.task_type, study.architecture]
         (x0, y0), (x1, y1) = measurements[0], measurements[-1]
         slope = (y1 - y0) / (x1 - x0) if x1 > x0 else 0.0
         return math.exp(y0 + slope * (math.log(_size(study)) - x0))
 
-    return seconds_per_step
+    return seconds_of
 
 
 def _with_shipped_text(study: Study) -> Study:

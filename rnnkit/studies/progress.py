@@ -5,8 +5,11 @@ in a log file.
 import math
 import sys
 import time
+from collections.abc import Callable, Iterable
 
 from rnnkit.studies.pace import Pace, Work, work_of
+from rnnkit.studies.study import Study
+from rnnkit.trials import Trial
 from rnnkit.wording import duration
 
 ENOUGH, LONG = 0.03, 60.0  # share of the work, or seconds, before the time left is estimated
@@ -23,22 +26,28 @@ class Progress:
     them.
     """
 
-    def __init__(self, jobs, label="", quiet=False, paces=()):
+    def __init__(
+        self,
+        jobs: Iterable[tuple[Study, int, int]],
+        label: str = "",
+        quiet: bool = False,
+        paces: Iterable[tuple[Work, float]] = (),
+    ) -> None:
         self.label, self.quiet = label, quiet
         self.targets, self.counts, self.steps = {}, {}, {}
         self.works: dict[str, Work] = {}
-        self.pace, self.spent, self.to_do = Pace(paces), 0.0, None  # seconds that trials took, take
+        self.pace = Pace(paces)
+        self.spent = 0.0  # seconds that trials took
+        self.to_do: float | None = None  # seconds that the others will take
         for job in jobs:
             self.add(*job)
         self.start, self.draw_time, self.length = time.monotonic(), -1e9, 0
-        self.seconds_left, self.estimate_time = (
-            None,
-            self.start,
-        )  # the last estimate, and when it was made
+        self.seconds_left: float | None = None  # the last estimate
+        self.estimate_time = self.start  # when it was made
         self.end_time = self.start  # when the last trial did
         self._show, self.pause = (_nowhere, 1e9) if quiet else self._screen()
 
-    def show(self, line, last):
+    def show(self, line: str, last: bool) -> None:
         """Shows a line; `last` ends it, so that the next one stands below. A terminal that is closed
         or lost is no reason to stop.
         """
@@ -48,13 +57,13 @@ class Progress:
             # ValueError: a closed file, or letters that it does not know
             self._show, self.pause = _nowhere, 1e9
 
-    def add(self, study, target, count):
+    def add(self, study: Study, target: int, count: int) -> None:
         """One more study, which shall have `target` trials and has `count`."""
         key = study.key
         self.targets[key], self.counts[key], self.steps[key] = target, count, study.mean_steps
         self.works[key], self.to_do = work_of(study), None
 
-    def trial(self, trial):
+    def trial(self, trial: Trial) -> None:
         """One more trial has ended."""
         key, clock = trial.study, time.monotonic()
         self.counts[key] += 1
@@ -64,18 +73,18 @@ class Progress:
         self.end_time = clock
         self.tick()
 
-    def tick(self, line=None):
+    def tick(self, line: Callable[[], str] | None = None) -> None:
         """Draws the line again, or `line()` in its place, if the last drawing is old enough."""
         if time.monotonic() - self.draw_time >= self.pause:
             self.draw_time = time.monotonic()
             self.show((line or self.line)(), last=False)
 
-    def say(self, sentence):
+    def say(self, sentence: str) -> None:
         """A sentence of its own; the line goes on below it."""
         if not self.quiet:
             self.show(sentence, last=True)
 
-    def close(self):
+    def close(self) -> None:
         if self.targets:
             self.show(self.line(), last=True)
 
@@ -128,7 +137,7 @@ class Progress:
         steps = [(self.targets[key] - self.counts[key]) * self.steps[key] for key in keys]
         return float(seconds @ steps)
 
-    def _screen(self):
+    def _screen(self) -> tuple[Callable[[str, bool], object], float]:
         """The way to show a line here, and the seconds between two drawings."""
         shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
         if shell is not None and hasattr(shell, "kernel"):
@@ -136,7 +145,7 @@ class Progress:
 
             area = []
 
-            def in_notebook(line, last):
+            def in_notebook(line: str, last: bool) -> None:
                 # one output, so that a saved notebook shows the last line and no widget
                 if area:
                     area[0].update({"text/plain": line}, raw=True)
@@ -150,7 +159,7 @@ class Progress:
             return _nowhere, 1e9
         if sys.stderr.isatty():
 
-            def in_terminal(line, last):
+            def in_terminal(line: str, last: bool) -> None:
                 sys.stderr.write(f"\r{line:<{self.length}}" + "\n" * last)
                 sys.stderr.flush()
                 self.length = 0 if last else len(line)
@@ -159,11 +168,11 @@ class Progress:
         return (lambda line, last: print(line, file=sys.stderr, flush=True)), 30
 
 
-def _nowhere(line, last):
+def _nowhere(line: str, last: bool) -> None:
     """Shows nothing: the run is quiet, or there is nowhere to write."""
 
 
-def cost(study) -> float:
+def cost(study: Study) -> float:
     """A trial's work in arbitrary units; the constant is what a step costs however small the
     network.
     """

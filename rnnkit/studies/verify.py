@@ -181,7 +181,7 @@ def retrain(trial: Trial, device: str = "cpu") -> Comparison:
     """
     study = study_of(trial)
 
-    def train_with(**changes) -> Outcome:
+    def train_with(**changes: float) -> Outcome:
         hparams = {**trial.hparams, **changes}
         try:
             (outcome,) = train(study, [hparams], [trial.hyper_iter], device=device)

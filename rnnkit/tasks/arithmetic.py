@@ -1,5 +1,6 @@
 """Addition: the sum of two integers, read and written as text (section 4, App. B)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +64,7 @@ class Arithmetic(Endless):
         "tiny": dict(**theory.ARITHMETIC["tiny"], batch=64, held=256),
     }
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.most > 10**7:
             raise ValueError(
@@ -95,13 +96,17 @@ class Arithmetic(Endless):
         tenths = {"first_tenth": first, "last_tenth": last}
         return source | {"problem": self.problem, "most": self.most} | tenths
 
-    def draw(self, seed, stream, number_K, device):
+    def draw(
+        self, seed: int, stream: int, number_K: torch.Tensor, device: str
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of the batches `number_K` of a stream of random numbers, as `encode` has
         them.
         """
         return self.encode(*self.pairs(seed, stream, number_K, device))
 
-    def pairs(self, seed, stream, number_K, device="cpu") -> torch.Tensor:
+    def pairs(
+        self, seed: int, stream: int, number_K: torch.Tensor, device: str = "cpu"
+    ) -> torch.Tensor:
         """The numbers a and b of each sample, int32, 2 x K x B: the first pair of the stream's
         split among its blocks of random words.
 
@@ -162,7 +167,7 @@ class Arithmetic(Endless):
         return p
 
 
-def _number(value_KxB: torch.Tensor, width: int):
+def _number(value_KxB: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Decimal symbols, right-aligned in `width` positions, K x width x B, and how many symbols each
     number has, K x B.
     """
@@ -180,6 +185,6 @@ def _number(value_KxB: torch.Tensor, width: int):
     return symbols, length + negative
 
 
-def spell(symbols) -> str:
+def spell(symbols: Iterable) -> str:
     """Symbols as text."""
     return "".join(SYMBOLS[int(s)] for s in symbols)

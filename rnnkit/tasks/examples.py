@@ -3,20 +3,28 @@ input and the loss of one that makes no mistake.
 """
 
 import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
 from .. import theory
-from .arithmetic import spell
+from .arithmetic import Arithmetic, spell
 from .corpus import ALPHABET
+from .forms import Endless
+from .memory import Memory
+from .parentheses import Parentheses
+from .perceptron import Perceptron
+from .random_function import RandomFunction
+from .text8 import Text8
 
 # how the types of parentheses are written; the paper names two of its ten
 PAIRS = ("()", "[]", "{}", "<>", "«»", "‹›", "⟨⟩", "⟦⟧", "⌈⌉", "⌊⌋")
 NOISE = "abcdefghij"
 
 
-def of(task, seed: int = 0) -> dict:
+def of(task: Any, seed: int = 0) -> dict:
     """The first training sample of a task, the losses of chance and of perfection, and a curve that
     explains them.
 
@@ -33,7 +41,7 @@ def of(task, seed: int = 0) -> dict:
     return {"task": task.name, "form": task.form, "perfect": 0.0, **example}
 
 
-def _per_cap(task, seed):
+def _per_cap(task: Perceptron, seed: int) -> dict:
     packed, labels = task.data(seed, 1)
     x = task.unpack(packed, torch.tensor([0]))[0].numpy()
     share = np.linspace(0.5, 1, 51)
@@ -55,7 +63,7 @@ def _per_cap(task, seed):
     )
 
 
-def _mem_thru(task, seed):
+def _mem_thru(task: Memory, seed: int) -> dict:
     x, y = _first(task, seed)
     units = np.arange(0, task.n_in * 3 // 2 + 1)
     return dict(
@@ -75,7 +83,7 @@ def _mem_thru(task, seed):
     )
 
 
-def _rcf(task, seed):
+def _rcf(task: RandomFunction, seed: int) -> dict:
     x, y = _first(task, seed)
     count = np.concatenate(([0], np.unique(np.geomspace(1, task.samples, 60).astype(int))))
     return dict(
@@ -95,7 +103,7 @@ def _rcf(task, seed):
     )
 
 
-def _text8(task, seed):
+def _text8(task: Text8, seed: int) -> dict:
     x, y = _first(task, seed)
     p = task.marginal()
     order = np.argsort(-p)
@@ -117,7 +125,7 @@ def _text8(task, seed):
     )
 
 
-def _parens_counting(task, seed):
+def _parens_counting(task: Parentheses, seed: int) -> dict:
     x, y = _first(task, seed)
     symbols = "".join(PAIRS[: task.types]) + NOISE[: task.types]
     streams = ["".join(symbols[s - j * task.symbols] for s in x[:, j]) for j in range(task.types)]
@@ -139,7 +147,7 @@ def _parens_counting(task, seed):
     )
 
 
-def _arithmetic(task, seed):
+def _arithmetic(task: Arithmetic, seed: int) -> dict:
     x, y = _first(task, seed)
     p = task.marginal()
     entropy = (p * -np.log(np.where(p > 0, p, 1))).sum(1)
@@ -162,12 +170,12 @@ def _arithmetic(task, seed):
     )
 
 
-def _first(task, seed):
+def _first(task: Endless | RandomFunction | Text8, seed: int) -> Iterator[np.ndarray]:
     """Input and target of the first example of the first batch."""
     return (tensor[0, ..., 0].numpy() for tensor in task.batches(seed, torch.tensor([0])))
 
 
-EXAMPLES = {
+EXAMPLES: dict[str, Callable[[Any, int], dict]] = {
     "per_cap": _per_cap,
     "mem_thru": _mem_thru,
     "rcf": _rcf,

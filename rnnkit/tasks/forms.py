@@ -14,7 +14,7 @@ LEFT_OUT: Any = None  # the default of a field, which `fill` replaces by the for
 STREAMS = {"train": draws.DATA, "valid": draws.VALID, "eval": draws.EVAL}
 
 
-def fill(task):
+def fill(task: Any) -> None:
     """Sets every field that was left out to its value in the form `task.form`. Raises ValueError
     for an unknown form and for a field that is not a whole number of at least 1.
     """
@@ -56,16 +56,18 @@ class Endless:
     batch: int
     draw: Callable
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         fill(self)
 
     def batches(
-        self, seed: int, step_K: torch.Tensor, device="cpu"
+        self, seed: int, step_K: torch.Tensor, device: str = "cpu"
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of the training batches number `step_K`, as `draw` has them."""
         return self.draw(seed, draws.DATA, step_K, device)
 
-    def held_out(self, seed: int, split: str, device="cpu"):
+    def held_out(
+        self, seed: int, split: str, device: str = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Inputs, targets and weights_KxB of a split; "train" has the first batches that training
         sees.
         """
@@ -78,6 +80,6 @@ class Endless:
         return {"seed": seed, "stream": STREAMS[check_split(split or "train")]}
 
 
-def even_weights(count: int, batch: int, device) -> torch.Tensor:
+def even_weights(count: int, batch: int, device: str) -> torch.Tensor:
     """weights_KxB, float64, which are equal and sum to 1."""
     return torch.full((count, batch), 1 / (count * batch), dtype=torch.float64, device=device)

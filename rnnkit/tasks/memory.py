@@ -45,7 +45,9 @@ class Memory(Endless):
     def first_scored(self, hparams: dict) -> int:
         return self.steps - 1
 
-    def draw(self, seed, stream, number_K, device):
+    def draw(
+        self, seed: int, stream: int, number_K: torch.Tensor, device: str
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of the batches `number_K` of a stream of random numbers: inputs_KxIxB,
         float32, which are also the targets.
         """

@@ -63,7 +63,9 @@ class Parentheses(Endless):
         """What the compiled batches of a split, or of training, are drawn from."""
         return super().source(seed, split) | {"types": self.types, "cap": self.cap}
 
-    def draw(self, seed, stream, number_K, device):
+    def draw(
+        self, seed: int, stream: int, number_K: torch.Tensor, device: str
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of the batches `number_K` of a stream of random numbers: inputs_KxTxJxB,
         int32, offset by stream, and the counts, targets_Kx1xJxB, int32.
         """

@@ -31,7 +31,7 @@ class Perceptron:
     form = ""
     forms = {}
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("n_in", "unroll"):
             whole_number(name, getattr(self, name), 1)
 
@@ -47,7 +47,7 @@ class Perceptron:
         """b, the size of the data set (Appendix A: 0.1 to 10 times the number of parameters)."""
         return max(1, round(hparams["samples_per_param"] * num_params))
 
-    def data(self, seed: int, count: int, device="cpu") -> tuple[torch.Tensor, torch.Tensor]:
+    def data(self, seed: int, count: int, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
         """The first `count` samples of the seed's stream: inputs packed 32 per word, int32 W x C,
         and labels_C in {0, 1}, float32.
         """
@@ -58,7 +58,7 @@ class Perceptron:
         return random[:, :W].T.contiguous(), (random[:, W] & 1).float()
 
     def unpack(
-        self, packed_WxC: torch.Tensor, index: torch.Tensor, dtype=torch.float32
+        self, packed_WxC: torch.Tensor, index: torch.Tensor, dtype: torch.dtype = torch.float32
     ) -> torch.Tensor:
         """Inputs of the samples `index`, a tensor of any shape: that shape and a last axis of n_in
         zeros and ones.

@@ -43,7 +43,7 @@ class RandomFunction:
         "tiny": dict(n_in=50, steps=5, batch=32, **theory.RANDOM_FUNCTION["tiny"]),
     }
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         fill(self)
 
     def first_scored(self, hparams: dict) -> int:
@@ -55,7 +55,7 @@ class RandomFunction:
         return beta / beta.sum()
 
     def batches(
-        self, seed: int, step_K: torch.Tensor, device="cpu"
+        self, seed: int, step_K: torch.Tensor, device: str = "cpu"
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The training batches number `step_K`: inputs_KxIxB and targets_Kx1xB, float32, of samples
         drawn by their weights.
@@ -64,7 +64,7 @@ class RandomFunction:
         x, y, _ = _table(self, seed, str(device))
         return x[index].transpose(1, 2).contiguous(), y[index][:, None]
 
-    def draw(self, seed: int, step_K: torch.Tensor, device="cpu") -> torch.Tensor:
+    def draw(self, seed: int, step_K: torch.Tensor, device: str = "cpu") -> torch.Tensor:
         """The samples of the batches number `step_K`, int64 K x B, each drawn by its weight."""
         u = draws.uniform(seed, draws.ORDER, step_K, self.batch, device)
         return torch.searchsorted(_table(self, seed, str(device))[2], u).clamp_(
@@ -79,7 +79,9 @@ class RandomFunction:
         table = {"samples": self.samples, "data": x, "answers": y, "sums": sums}
         return {"seed": seed, "stream": draws.ORDER} | table
 
-    def held_out(self, seed: int, split: str, device="cpu"):
+    def held_out(
+        self, seed: int, split: str, device: str = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The whole table, whatever the split: inputs_KxIxB, targets_Kx1xB and the weights beta,
         K x B, which are zero where padded.
         """
@@ -113,7 +115,9 @@ class RandomFunction:
 
 
 @lru_cache(maxsize=2)
-def _table(task: RandomFunction, seed: int, device: str):
+def _table(
+    task: RandomFunction, seed: int, device: str
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """x_NxI and y_N, float32, and the running sum of the weights, float64; kept for the process.
 
     The processor makes them, since logarithms may be rounded differently on another device.

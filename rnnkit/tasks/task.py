@@ -52,13 +52,17 @@ class Batched(Task, Protocol):
     table.
     """
 
-    def batches(self, seed: int, step_K: torch.Tensor, device="cpu"):
+    def batches(
+        self, seed: int, step_K: torch.Tensor, device: str = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of the training batches number `step_K`, a function of the arguments
         alone: inputs_KxIxB float32 or inputs_KxTxJxB int32; targets_KxOxB float32 ("squared") or
         targets_KxSxHxB int32 ("softmax").
         """
 
-    def held_out(self, seed: int, split: str, device="cpu"):
+    def held_out(
+        self, seed: int, split: str, device: str = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Inputs and targets of the split "train", "valid" or "eval", shaped as by `batches`, and
         weights_KxB, float64, which sum to 1 and are zero where the last batch is padded.
         """
@@ -81,12 +85,14 @@ class Stored(Task, Protocol):
     def samples(self, hparams: dict, num_params: int) -> int:
         """The size of a trial's data set, at least 1."""
 
-    def data(self, seed: int, count: int, device="cpu"):
+    def data(self, seed: int, count: int, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
         """The first `count` samples of the seed: inputs packed 32 per word, int32 W x C, and
         labels_C in {0, 1}, float32.
         """
 
-    def unpack(self, packed_WxC, index, dtype=torch.float32) -> torch.Tensor:
+    def unpack(
+        self, packed_WxC: torch.Tensor, index: torch.Tensor, dtype: torch.dtype = torch.float32
+    ) -> torch.Tensor:
         """Inputs of the samples `index`, a tensor of any shape: that shape and a last axis of I."""
 
     def losses(self, cross_entropy: float, correct: int, samples: int) -> dict:

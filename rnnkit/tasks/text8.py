@@ -41,7 +41,7 @@ class Text8:
     }
     forms |= {f"{form} sample": fields | dict(corpus="sample") for form, fields in forms.items()}
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         fill(self)
         if self.unscored >= self.steps:
             raise ValueError(
@@ -66,7 +66,7 @@ class Text8:
         }
 
     def batches(
-        self, seed: int, step_K: torch.Tensor, device="cpu"
+        self, seed: int, step_K: torch.Tensor, device: str = "cpu"
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The training batches number `step_K`: inputs_KxTx1xB and targets_KxSx1xB, int32."""
         bits = draws.random_words(seed, draws.DATA, step_K, self.batch, device)
@@ -85,7 +85,9 @@ class Text8:
             "data": texts.as_tensor(self.corpus, "cpu")[start:end],
         }
 
-    def held_out(self, seed: int, split: str, device="cpu"):
+    def held_out(
+        self, seed: int, split: str, device: str = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Inputs, targets and weights_KxB of a split, the same for every seed."""
         start, end = self.splits()[check_split(split)]
         count = in_batches(self.held, self.batch)
@@ -95,7 +97,7 @@ class Text8:
         )
         return inputs, targets, even_weights(count, self.batch, device)
 
-    def _windows(self, first_KxB: torch.Tensor):
+    def _windows(self, first_KxB: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of the samples that start at these positions of the text."""
         device = first_KxB.device
         positions = first_KxB[:, None] + torch.arange(self.steps + 1, device=device)[:, None]

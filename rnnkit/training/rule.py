@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from rnnkit.cells import Cell
 from rnnkit.native import COLUMNS, column
 
 RULE_COLUMNS = COLUMNS[: COLUMNS.index("l2") + 1]
@@ -13,7 +14,7 @@ ADAM_BETA2, EPSILON = 0.999, 1e-8  # at their defaults, as Appendix A says
 
 
 def coefficients(
-    cell, hparams: dict, samples: int = 0, every: bool = True, first_scored: int = 0
+    cell: type[Cell], hparams: dict, samples: int = 0, every: bool = True, first_scored: int = 0
 ) -> list[float]:
     """One trial's row of hp_MxH, in the columns native.COLUMNS: the coefficients of the update rule,
     and how the trial's task is run.
@@ -54,7 +55,15 @@ def coefficients(
     return [row[name] for name in COLUMNS]
 
 
-def update(theta_MxP, m_MxP, v_MxP, grad_MxP, hp_MxH, step_M, matrices: int):
+def update(
+    theta_MxP: torch.Tensor,
+    m_MxP: torch.Tensor,
+    v_MxP: torch.Tensor,
+    grad_MxP: torch.Tensor,
+    hp_MxH: torch.Tensor,
+    step_M: torch.Tensor,
+    matrices: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """One step of all optimisers at once; returns (theta, m, v, finite_M). `grad_MxP` is the
     gradient of the mean loss, without the l2 term.
 

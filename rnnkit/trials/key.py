@@ -77,7 +77,7 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _value(text: str):
+def _value(text: str) -> int | float | str:
     """The value of a hyper-parameter: a number if the text is one."""
     try:
         value = json.loads(text)

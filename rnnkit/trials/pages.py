@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import pyarrow.parquet
+
 MAX_PAGES = 1_000_000  # headers that are read of one file
 DEPTH = 8  # of structs and lists in each other; a page's header has three
 # the numbers of the encodings that trials may have: values one after another, those of a dictionary
@@ -34,7 +36,7 @@ class Page:
     is_dictionary: bool
 
 
-def read_pages(file: BinaryIO, column) -> Iterator[Page]:
+def read_pages(file: BinaryIO, column: pyarrow.parquet.ColumnChunkMetaData) -> Iterator[Page]:
     """The pages of a column of a row group, where `file` is open for reading bytes and `column` is
     what pyarrow's metadata say of it. ValueError for what is no row of pages.
     """
@@ -60,7 +62,7 @@ def _page_of(header: dict) -> Page:
     about = header.get(field)
     about = about if isinstance(about, dict) else {}
 
-    def number(numbers, field):
+    def number(numbers: dict, field: int) -> int:
         value = numbers.get(field)
         if not isinstance(value, int) or value < 0:
             raise ValueError("a page does not say how large it is")
@@ -81,7 +83,7 @@ def _read_struct(file: BinaryIO, depth: int = 0) -> dict:
     return numbers
 
 
-def _read_value(file: BinaryIO, kind: int, depth: int):
+def _read_value(file: BinaryIO, kind: int, depth: int) -> int | dict | None:
     if depth > DEPTH:
         raise ValueError("a page's header is too deep")
     if kind in (1, 2):  # true, false: the kind is the value
@@ -103,7 +105,7 @@ def _read_value(file: BinaryIO, kind: int, depth: int):
     raise ValueError(f"a page's header has a value of kind {kind}")
 
 
-def _read_element(file: BinaryIO, kind: int, depth: int):
+def _read_element(file: BinaryIO, kind: int, depth: int) -> int | dict | None:
     """An element of a list, where true and false take a byte."""
     return _read_byte(file) if kind in (1, 2) else _read_value(file, kind, depth)
 

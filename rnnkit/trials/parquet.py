@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -10,7 +11,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from rnnkit.trials.pages import KNOWN, MAX_PAGES, read_pages
+from rnnkit.trials.pages import KNOWN, MAX_PAGES, Page, read_pages
 from rnnkit.trials.paths import replacement_of
 from rnnkit.trials.trial import (
     COLUMNS,
@@ -67,7 +68,7 @@ def write(records: Iterable, parquet: Path) -> int:
     return count
 
 
-def read_rows(parquet) -> Iterator[tuple]:
+def read_rows(parquet: str | os.PathLike) -> Iterator[tuple]:
     """The trials of a file, one after another, as rows of a store's table. StoreError if a row
     cannot be a trial. Nothing in the file is run.
     """
@@ -84,7 +85,7 @@ def read_rows(parquet) -> Iterator[tuple]:
         yield tuple(row.values())
 
 
-def _unchecked_rows(parquet) -> Iterator[dict]:
+def _unchecked_rows(parquet: str | os.PathLike) -> Iterator[dict]:
     """The rows of a Parquet file as dicts in the order of COLUMNS, if its schema and size are those
     of trials.
     """
@@ -114,7 +115,7 @@ def _unchecked_rows(parquet) -> Iterator[dict]:
         raise StoreError(f"{parquet} cannot be read as a Parquet file. {ADVICE}") from error
 
 
-def _check_size(metadata, parquet):
+def _check_size(metadata: pyarrow.parquet.FileMetaData, parquet: str | os.PathLike) -> None:
     """StoreError for a file that would take too much memory, or one of whose columns is compressed
     beyond belief: all of it would be in memory before its first value is seen.
 
@@ -142,7 +143,7 @@ def _check_size(metadata, parquet):
                 )
 
 
-def _checked_size(pages, name, parquet) -> int:
+def _checked_size(pages: list[Page], name: str, parquet: str | os.PathLike) -> int:
     """Bytes of the pages of a column in memory. StoreError for pages that no trials need."""
     size, disk_size = sum(page.size for page in pages), sum(page.disk_size for page in pages)
     largest = max((page.size for page in pages), default=0)
@@ -157,11 +158,11 @@ def _checked_size(pages, name, parquet) -> int:
     return size
 
 
-def _refuse(parquet, fault: str) -> NoReturn:
+def _refuse(parquet: str | os.PathLike, fault: str) -> NoReturn:
     raise StoreError(f"{parquet} does not hold trials: {fault}. Nothing was imported.")
 
 
-def _check_schema(schema, parquet):
+def _check_schema(schema: pyarrow.Schema, parquet: str | os.PathLike) -> None:
     """StoreError unless a file has the columns of trials, and their types."""
     missing = [name for name in COLUMNS if name not in schema.names and name not in DEFAULTS]
     if missing:
@@ -180,7 +181,7 @@ def _check_schema(schema, parquet):
         )
 
 
-def _fits(kind: type, column_type) -> bool:
+def _fits(kind: type, column_type: pyarrow.DataType) -> bool:
     """Whether a column of that type can hold the values of a column of trials."""
     if ARROW_TYPES[kind] != pyarrow.string():
         return column_type == ARROW_TYPES[kind]
@@ -189,7 +190,7 @@ def _fits(kind: type, column_type) -> bool:
     return column_type in (pyarrow.string(), pyarrow.large_string())
 
 
-def _check_length(column, name, parquet):
+def _check_length(column: pyarrow.Array, name: str, parquet: str | os.PathLike) -> None:
     """StoreError for a text that is too long, before it is repeated for each of its rows."""
     texts = column.dictionary if pyarrow.types.is_dictionary(column.type) else column
     longest = pyarrow.compute.max(pyarrow.compute.binary_length(texts)).as_py() or 0
@@ -197,7 +198,7 @@ def _check_length(column, name, parquet):
         _refuse(parquet, f"{name} is a text of {longest:,} bytes")
 
 
-def _check_row(row: dict, parquet):
+def _check_row(row: dict, parquet: str | os.PathLike) -> None:
     """StoreError unless a row of an imported file can be a trial. Missing numbers become None."""
     for name, kind in COLUMNS.items():
         value = row[name]

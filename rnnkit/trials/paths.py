@@ -1,6 +1,7 @@
 """The files that hold trials: their paths, writing them whole, and a lock between processes."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rnnkit.trials.trial import StoreError
 NOTEBOOK_PATH = Path("../figures/trials.parquet")  # the store, as the notebooks name it
 
 
-def expand_home(path) -> Path:
+def expand_home(path: str | os.PathLike) -> Path:
     """The path with ~ written out. StoreError if the home folder of that user is unknown."""
     try:
         return Path(path).expanduser()
@@ -18,7 +19,7 @@ def expand_home(path) -> Path:
         raise StoreError(f"The home of {path} is not known. Write the path out.") from error
 
 
-def store_path(path) -> Path:
+def store_path(path: str | os.PathLike) -> Path:
     """The path of a store. NOTEBOOK_PATH means the trials that ship with the kit, wherever the
     notebook is run, unless there is a file of that path.
     """
@@ -67,7 +68,7 @@ def side_store(parquet: Path) -> Path:
     return parquet.with_name(f"{parquet.stem}-more.sqlite")
 
 
-def export_path(parquet) -> Path:
+def export_path(parquet: str | os.PathLike) -> Path:
     """The path of a file to export to. StoreError if it is a folder or has the name of a store."""
     path = expand_home(parquet)
     if not path.name or (os.path.lexists(path) and not path.is_file()):
@@ -84,7 +85,7 @@ def export_path(parquet) -> Path:
 
 
 @contextmanager
-def folder_lock(folder: Path):
+def folder_lock(folder: Path) -> Iterator[None]:
     """Lets one process at a time read and replace the files of a folder, on file systems that have
     locks.
     """
@@ -104,7 +105,7 @@ def folder_lock(folder: Path):
 
 
 @contextmanager
-def replacement_of(path: Path):
+def replacement_of(path: Path) -> Iterator[Path]:
     """Yields the path of a temporary file that replaces `path` at the end, whole or not at all.
     Two processes may do so at once. OSError.
     """

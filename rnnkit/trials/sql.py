@@ -1,7 +1,9 @@
 """The SQL of a store's table of trials, and sentences for SQLite's errors."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rnnkit.trials.trial import COLUMNS, DEFAULTS, MAY_BE_NAN, StoreError
 
@@ -57,7 +59,7 @@ EXPLANATIONS = {
 }
 
 
-def corrupt(path, reason) -> str:
+def corrupt(path: Path, reason: object) -> str:
     """The sentence about a corrupt store."""
     return (
         f"The store {path} is corrupt ({' '.join(str(reason).split())}). Save what can be read with"
@@ -66,7 +68,7 @@ def corrupt(path, reason) -> str:
 
 
 @contextmanager
-def store_errors(path):
+def store_errors(path: Path) -> Iterator[None]:
     """Turns SQLite's errors about the store at a path into StoreErrors."""
     try:
         yield

@@ -10,10 +10,10 @@ import math
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, Self
 
 import pandas as pd
 
@@ -40,6 +40,9 @@ from rnnkit.trials.trial import (
     to_row,
 )
 
+if TYPE_CHECKING:
+    from rnnkit.trials.weights import Shelf
+
 LARGE = 64 << 20  # bytes; a store of more is not read whole when it is opened
 
 
@@ -53,7 +56,9 @@ class TrialStore:
     if there is none. `patience` is how long to wait for another writer, in seconds. StoreError.
     """
 
-    def __init__(self, path, create=True, patience=10.0):
+    def __init__(
+        self, path: str | os.PathLike, create: bool = True, patience: float = 10.0
+    ) -> None:
         if not isinstance(path, (str, Path)) or "\0" in str(path):
             raise StoreError(
                 f"A store is named by the path of a file, got {path!r}. Give such a path."
@@ -88,12 +93,12 @@ class TrialStore:
         """Whether trials that are added are still there when the store is opened again."""
         return self.file is not None
 
-    def _errors(self):
+    def _errors(self) -> AbstractContextManager[None]:
         return store_errors(self.path)
 
     # ---- opening
 
-    def _reopen_to_read(self, error) -> bool:
+    def _reopen_to_read(self, error: sqlite3.OperationalError) -> bool:
         """Opens a store that may be neither written nor locked, such as one on a read-only disk,
         for reading only. Returns whether `error` says that this is such a store.
         """
@@ -106,13 +111,13 @@ class TrialStore:
         self._sql = sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)
         return True
 
-    def _read_parquet(self):
+    def _read_parquet(self) -> None:
         from rnnkit.trials.parquet import read_rows
 
         with self._errors(), self._sql:
             self._sql.executemany(INSERT.format(table="main.trials"), read_rows(self.path))
 
-    def _source(self, create=False) -> str:
+    def _source(self, create: bool = False) -> str:
         """The table or view to read trials from: the table `trials`, or, for a Parquet file with a
         side store, the view of both.
 
@@ -136,7 +141,7 @@ class TrialStore:
         self._side_attached, self._identity = True, self._identity_of_file()
         return "all_trials"
 
-    def _prepare(self):
+    def _prepare(self) -> None:
         """Makes or checks the table of trials, and checks the file. StoreError, sqlite3.Error."""
         query = "SELECT name FROM sqlite_master WHERE type = 'table'"
         tables = [name for (name,) in self._sql.execute(query)]
@@ -150,7 +155,7 @@ class TrialStore:
         self._check_columns()
         self._check_health()
 
-    def _create_table(self):
+    def _create_table(self) -> None:
         with self._sql:
             self._sql.execute("BEGIN IMMEDIATE")  # two runs may make one store at the same moment
             query = "SELECT 1 FROM sqlite_master WHERE name = 'trials'"
@@ -160,7 +165,7 @@ class TrialStore:
         with suppress(sqlite3.OperationalError):
             self._sql.execute("PRAGMA journal_mode = WAL")
 
-    def _check_columns(self):
+    def _check_columns(self) -> None:
         """Adds the columns that a store of an older version lacks. StoreError for a table that is
         not one of trials, or is of a newer version.
         """
@@ -185,7 +190,7 @@ class TrialStore:
             with suppress(sqlite3.OperationalError):  # another run has just added it
                 self._sql.execute(f"ALTER TABLE trials ADD COLUMN {declaration(name)}")
 
-    def _check_health(self):
+    def _check_health(self) -> None:
         """StoreError for a corrupt store. Only the length of a large one is checked, since the rest
         takes reading all of it; whoever reads it meets what else is wrong.
         """
@@ -213,7 +218,7 @@ class TrialStore:
         """
         return self._insert(map(to_row, trials))
 
-    def _insert(self, trial_rows) -> int:
+    def _insert(self, trial_rows: Iterable) -> int:
         schema = "side" if self._source(create=True) == "all_trials" else "main"
         if self.file and self._identity and self._identity_of_file() != self._identity:
             self._rescue(self.file, trial_rows)
@@ -230,7 +235,7 @@ class TrialStore:
             return None
         return status and (status.st_dev, status.st_ino)
 
-    def _rescue(self, file: Path, trial_rows) -> NoReturn:
+    def _rescue(self, file: Path, trial_rows: Iterable) -> NoReturn:
         """Saves new rows, and what can be read of the store's file, which was removed or replaced,
         beside its path. Raises the StoreError that says so.
         """
@@ -255,7 +260,7 @@ class TrialStore:
 
     # ---- reading
 
-    def _query(self, sql: str, *parameters) -> list[tuple]:
+    def _query(self, sql: str, *parameters: object) -> list[tuple]:
         """The rows that a query gives, where {source} in `sql` is the table to read from."""
         with self._errors():
             return self._sql.execute(sql.format(source=self._source()), parameters).fetchall()
@@ -343,7 +348,7 @@ class TrialStore:
             keys = sorted({studies} if isinstance(studies, str) else set(studies))
             return frame_of(row for key in keys for row in self._table_rows(key))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._query("SELECT count(*) FROM {source}")[0][0]
 
     def __repr__(self) -> str:
@@ -361,7 +366,7 @@ class TrialStore:
     # ---- weights
 
     @cached_property
-    def shelf(self):
+    def shelf(self) -> "Shelf":
         """The weights of the best trials (a weights.Shelf)."""
         from rnnkit.trials.weights import Shelf, weights_folder
 
@@ -392,7 +397,7 @@ class TrialStore:
 
     # ---- exchange
 
-    def export(self, parquet) -> int:
+    def export(self, parquet: str | os.PathLike) -> int:
         """Adds all trials to a Parquet file, which is made if it is missing, and the weights beside
         it. Returns how many trials the file then has.
 
@@ -405,7 +410,9 @@ class TrialStore:
         with self._errors():
             return export(self, parquet)
 
-    def import_(self, parquet, check: Callable[[Trial], object] | None = None) -> int:
+    def import_(
+        self, parquet: str | os.PathLike, check: Callable[[Trial], object] | None = None
+    ) -> int:
         """Adds the trials of a Parquet file, and the weights beside it. Returns how many trials
         were new.
 
@@ -417,7 +424,7 @@ class TrialStore:
 
         parquet, studies = expand_home(parquet), set()
 
-        def checked_rows():
+        def checked_rows() -> Iterator[tuple]:
             for row in read_rows(parquet):
                 if check:
                     check(from_row(row))
@@ -428,11 +435,11 @@ class TrialStore:
         self.shelf.add_from(weights_folder(parquet), sorted(studies))
         return count
 
-    def close(self):
+    def close(self) -> None:
         self._sql.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()

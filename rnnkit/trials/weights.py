@@ -9,6 +9,7 @@ read is checked as if a stranger had written it.
 import hashlib
 import json
 import math
+import os
 import re
 import warnings
 from collections.abc import Iterable, Mapping
@@ -39,7 +40,7 @@ class Weights(NamedTuple):
         return self.account["valid_loss"], -len(self.account)
 
 
-def weights_folder(store) -> Path:
+def weights_folder(store: str | os.PathLike) -> Path:
     """trials.sqlite -> trials.weights"""
     return Path(store).with_suffix(".weights")
 
@@ -62,7 +63,7 @@ class Shelf:
         self.memory: dict[str, bytes] = {}
         self._has_warned = False
 
-    def save(self, account: dict, blocks: Mapping[str, np.ndarray], replace=False) -> bool:
+    def save(self, account: dict, blocks: Mapping[str, np.ndarray], replace: bool = False) -> bool:
         """Saves the weights if they are the best of their study so far or, with `replace`, in any
         case. Returns whether it did.
 
@@ -135,7 +136,7 @@ class Shelf:
             raise error
         return min(readable, key=lambda weights: weights.account["valid_loss"])
 
-    def note(self, study: str, hyper_iter: int, **measurements):
+    def note(self, study: str, hyper_iter: int, **measurements: object) -> None:
         """Adds measurements (anything that JSON can hold) to the account of a study's weights, if
         they are those of trial `hyper_iter`.
         """
@@ -146,7 +147,7 @@ class Shelf:
         if account["hyper_iter"] == hyper_iter:
             self.save(account | measurements, blocks, replace=True)
 
-    def copy_to(self, folder: Path, studies: Iterable[str]):
+    def copy_to(self, folder: Path, studies: Iterable[str]) -> None:
         """Copies the files of the studies that have weights, unless the folder has better ones.
         StoreError if the folder cannot be written.
         """
@@ -170,7 +171,7 @@ class Shelf:
                     " another path."
                 ) from error
 
-    def add_from(self, folder: Path, studies: Iterable[str]):
+    def add_from(self, folder: Path, studies: Iterable[str]) -> None:
         """Adds the weights of those studies that another folder has, where they are better. A file
         that does not hold weights is skipped with a warning.
         """
@@ -183,7 +184,7 @@ class Shelf:
                     warnings.warn(str(error), stacklevel=3)
 
 
-def _decode(data: bytes, study: str, path) -> Weights:
+def _decode(data: bytes, study: str, path: object) -> Weights:
     """The content of a file of weights. StoreError if it is something else."""
 
     def refuse(fault: str) -> NoReturn:
@@ -224,12 +225,12 @@ def _read_file(path: Path, study: str) -> bytes:
     return data
 
 
-def _write(path: Path, data: bytes):
+def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, data)
 
 
-def _fault(account, blocks: Mapping[str, np.ndarray]) -> str:
+def _fault(account: object, blocks: Mapping[str, np.ndarray]) -> str:
     """What is wrong with some weights, in a few words; empty if nothing is."""
     if not isinstance(account, dict):
         return "there is no account of what they are"
@@ -258,7 +259,9 @@ def _fault(account, blocks: Mapping[str, np.ndarray]) -> str:
     return ""
 
 
-def _shapes(blocks, n_layers: int, n_units: int, n_in: int, n_out: int) -> dict[str, tuple]:
+def _shapes(
+    blocks: Mapping[str, np.ndarray], n_layers: int, n_units: int, n_in: int, n_out: int
+) -> dict[str, tuple]:
     """The shapes of a network's blocks, as networks.blocks gives them. The numbers of maps and
     states of its cell are read off the first layer.
     """

@@ -131,7 +131,7 @@ def fetch() -> Path:
     return target
 
 
-def _download(path: Path):
+def _download(path: Path) -> None:
     """Fetches URL into a file, with a progress bar on the terminal."""
     with urllib.request.urlopen(URL, timeout=30) as answer, path.open("wb") as out:
         total, size = int(answer.headers.get("Content-Length") or 0), 0

@@ -22,7 +22,7 @@ def simplify(text: str) -> str:
     return re.sub("[^a-z]+", " ", with_digits).strip()
 
 
-def sample(archive) -> str:
+def sample(archive: str) -> str:
     """The works in the modern spelling of Project Gutenberg (not that of the First Folio), in the
     order of their file names.
     """
