@@ -29,6 +29,8 @@ HEADERS = (SOURCE.with_name("block.cuh"), SOURCE.with_name("draws.cuh"), PHILOX)
 # Shared memory that a block may have on most data-centre GPUs; a device at hand is asked itself.
 SHARED_BYTES = 227 * 1024
 MOST_GLOBAL = 2**31  # numbers in one model's memory, whose offsets are 32-bit
+ALONE = 4_096  # numbers of a step's results from which a block may have a multiprocessor to itself
+WIDE, STAGED = 35, 32  # units from which parts of matrices are staged, and numbers staged at a time
 
 
 @dataclass(frozen=True)
@@ -182,33 +184,54 @@ def kernel_for(study, shared=SHARED_BYTES, **tuning) -> Kernel:
 
 
 def choice(kernel, shared, near=True) -> dict:
-    """THREADS, TILE and MEMORY of a kernel, as `rnnkit bench gpu --sweep` measures them to be best.
+    """THREADS, TILE, MEMORY and STAGE of a kernel, as `rnnkit bench gpu --sweep` measures them to be
+    best.
 
     A large block has in shared memory its adjoints and, if they fit, all values that a layer keeps,
     and threads enough to be alone on its multiprocessor. Where that does not fit, or without `near`,
-    a block is small: it has one thread per four samples of four rows of the product that takes a step
-    most of its time, so that many blocks share a multiprocessor and one works while another waits.
+    a block of wide layers stages parts of its matrices, and another block is small: it has one
+    thread per four samples of four rows of the product that takes a step most of its time, so that
+    many blocks share a multiprocessor and one works while another waits.
     """
     rows = max(1, kernel.NU) * max(1, kernel._maps)
+    work = rows * kernel.NB
     busiest = (rows if kernel.NL == 1 else kernel.NU) * kernel.NB
     threads = next((count for count in (64, 128) if busiest <= 16 * count), 256)
     half = shared // 2 - 512  # a block takes 1 KB more than it asks for
-    sizes = [4 * (kernel.staged + numbers) for numbers in replace(kernel, THREADS=512).levels]
+    numbers = replace(kernel, THREADS=512)
+    sizes = [4 * (kernel.staged + level) for level in numbers.levels]
     # large blocks: MEMORY, bytes at most, threads at least
-    options = ((4, half, 128), (4, shared, 256), (3, half, 256), (3, shared, 256))
+    options = [(4, half, 128), (4, shared, 256), (3, half, 256)]
+    if work > ALONE:
+        options.append((3, shared, 256))
     for memory, room, least in options if near else ():
         if sizes[memory] <= room and not (kernel.NL == 1 and (memory, room) == (4, shared)):
-            alone = room == shared and rows * kernel.NB > 16 * 256
+            alone = room == shared and work > 16 * 256
             threads = 512 if alone else max(threads, least)
-            tile = 2 if rows * kernel.NB <= 8 * threads else 4
-            return {"THREADS": threads, "TILE": tile, "MEMORY": memory}
-    # small blocks
+            return _block(threads, 2 if work <= 8 * threads else 4, memory)
+    if kernel.NU >= WIDE:
+        staged = replace(kernel, THREADS=128, STAGE=STAGED)
+        if 4 * (staged.staged + staged.levels[1]) <= half:
+            return _block(128, 4, 1, STAGED)
+        return _block(
+            _threads_of_streams(kernel) or (384 if kernel.NB >= 64 else 256), 4, 0, STAGED
+        )
     memory = next(
         level for level in (4, 2, 1, 0) if sizes[level] <= (half if level > 1 else shared)
     )
     blocks = min(16, shared // max(1, sizes[memory]))
     enough = next((count for count in (64, 128) if count * blocks >= 512), 256)
-    return {"THREADS": max(threads, enough), "TILE": 4, "MEMORY": memory}
+    threads = _threads_of_streams(kernel) or max(threads, enough)
+    return _block(threads, next((2**k for k in (0, 1) if work <= 4 * 2**k * threads), 4), memory)
+
+
+def _block(threads, tile, memory, stage=0) -> dict:
+    return {"THREADS": threads, "TILE": tile, "MEMORY": memory, "STAGE": stage}
+
+
+def _threads_of_streams(kernel) -> int:
+    """A warp per stream of symbols, if there are many streams; 0 for others."""
+    return 32 * kernel.STREAMS if 8 <= kernel.STREAMS <= 16 else 0
 
 
 # ---- compiling -----------------------------------------------------------------------------------
