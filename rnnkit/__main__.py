@@ -481,6 +481,9 @@ def tuner(json_path=None, runs_path=None):
 @click.option(
     "--sweep", "sweeping", is_flag=True, help="Also compare few large blocks with many small ones."
 )
+@click.option(
+    "--quick", is_flag=True, help="Also train all of the scale quick, from an empty store."
+)
 @JSON
 @click.option("--device", default="cuda", show_default=True, metavar="NAME", help="Which GPU.")
 @plainly

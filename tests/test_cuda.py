@@ -506,12 +506,20 @@ def test_the_bench_checks_measures_and_compares(small_bench, tmp_path, capsys):
     ] < 1e-5
     assert [row["name"] for row in report["rates"]] == [
         "fused, 1 models",
-        "plain torch step",
+        "plain torch step in a graph",
         "torch.nn loop",
     ]
     assert {row["rate"] for row in report["rates"]} == {
         7.0
     } and "threads, sm_90" in capsys.readouterr().out
+
+
+def test_the_bench_times_the_experiments_of_a_scale(monkeypatch, capsys):
+    monkeypatch.setattr(gpu_bench, "EXPERIMENTS", ("start", "calibration"))
+    found = list(gpu_bench.time_scale("cpu", "smoke"))
+    assert [row["experiment"] for row in found] == ["start", "calibration"]
+    assert all(row["trials"] > 0 and row["seconds"] > 0 for row in found)
+    assert "smoke calibration" in capsys.readouterr().out
 
 
 def test_the_bench_fails_where_a_step_does_not_agree(small_bench, monkeypatch):

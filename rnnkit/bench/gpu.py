@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import statistics
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -22,7 +23,7 @@ from rnnkit import native
 from rnnkit.bench import torch_loop
 from rnnkit.cells import LATER, PAPER, cell_of
 from rnnkit.native import cuda
-from rnnkit.studies import Study
+from rnnkit.studies import EXPERIMENTS, Study, run
 from rnnkit.studies.scales import inputs_for
 from rnnkit.studies.workers import out_of_memory
 from rnnkit.training import benchmark_step, check_device
@@ -187,7 +188,7 @@ def other_rates(study, device, jax):
         )
 
     ways = {
-        "plain torch step": lambda: benchmark_step(study, device=device, engine="eager"),
+        "plain torch step in a graph": lambda: benchmark_step(study, device=device, engine="eager"),
         "torch.nn loop": lambda: torch_loop.stepper(study, 1, device=device),
     } | ({"JAX": by_jax} if jax else {})
     for name, stepper in ways.items():
@@ -344,13 +345,26 @@ def compare(studies, device, short, jax):
         for name, speed in rates:
             print(
                 f"{shape['cell']:6}{shape['size']:8,} parameters  T={shape['T']:4} "
-                f" {name:20}{speed:12.3g} model-steps/s",
+                f" {name:27}{speed:12.3g} model-steps/s",
                 flush=True,
             )
             yield shape | {"name": name, "rate": speed}
 
 
-def main(short=False, sweeping=False, path=None, device="cuda", jax=True):
+def time_scale(device, scale="quick"):
+    """Rows of the seconds that each experiment of a scale takes from an empty store, the tuner and
+    the compiler included, printed as they come.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for name in EXPERIMENTS:
+            start = time.perf_counter()
+            trials = run(name, scale, f"{folder}/trials.sqlite", device=device, progress=False)
+            seconds = time.perf_counter() - start
+            print(f"{scale} {name:12}{len(trials):6,} trials {seconds:8.1f} s", flush=True)
+            yield {"scale": scale, "experiment": name, "trials": len(trials), "seconds": seconds}
+
+
+def main(short=False, sweeping=False, path=None, device="cuda", jax=True, quick=False):
     """Prints whether the steps agree, then the rates, and writes everything to a JSON file. Raises
     RuntimeError if the GPU's step does not agree with the processor's.
     """
@@ -367,6 +381,7 @@ def main(short=False, sweeping=False, path=None, device="cuda", jax=True):
         "checks": [],
         "rates": [],
         "sweep": [],
+        "scale": [],
     }
     print(
         f"{report['device']}, {arch}, torch {torch.__version__}, {os.cpu_count()} cores", flush=True
@@ -385,6 +400,7 @@ def main(short=False, sweeping=False, path=None, device="cuda", jax=True):
         "checks": check(to_check, device),
         "rates": compare(to_time, device, short, jax),
         "sweep": sweep(device) if sweeping else (),
+        "scale": time_scale(device) if quick else (),
     }
     for name, entries in parts.items():
         for row in entries:
