@@ -115,7 +115,7 @@ def _least_of_normals(count) -> float:
     )[0]
 
 
-def _forget_bias_that_keeps(share, steps=30, units=8) -> float:
+def _forget_bias_that_keeps(share) -> float:
     """The lowest setting of the slider of `inside_a_cell` at which the GRU's gradient keeps that
     share.
     """
@@ -125,7 +125,7 @@ def _forget_bias_that_keeps(share, steps=30, units=8) -> float:
     return next(
         b
         for b in biases
-        if flow("gru", setting("gru", forget_bias=b), steps, units, traced=False).gradient_TxM[0, 0]
+        if flow("gru", setting("gru", forget_bias=b), 30, 8, traced=False).gradient_TxM[0, 0]
         >= share
     )
 

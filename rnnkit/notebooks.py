@@ -174,7 +174,7 @@ def _fits(value, kind: str) -> bool:
 LEFT = "ended before its last cell without failing (sys.exit?)"
 
 
-def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, artefacts=()) -> Path:
+def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT) -> Path:
     """Executes a notebook with papermill, in its own folder, and writes it to `out` if and only if
     every cell ran without an error.
 
@@ -190,9 +190,6 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT, arte
         _clear_away(out, half)
         problem: str | None = _execute(notebook, own, parameters, cell_timeout)
         cause: Exception | None = None
-        missing = [str(path) for path in artefacts if not Path(path).exists()]
-        if missing and not problem:
-            problem = f"ran, but did not write {', '.join(missing)}"
         if not problem:
             os.replace(own, out)
     except Exception as error:

@@ -112,13 +112,6 @@ def test_a_cell_that_never_ran_is_noticed(notebook, tmp_path, monkeypatch):
     assert "ended before its last cell" in refused(path, tmp_path / "out.ipynb")
 
 
-def test_a_notebook_that_does_not_write_what_it_should_is_noticed(notebook, tmp_path):
-    missing = tmp_path / "fig.png"
-    assert f"did not write {missing}" in refused(
-        notebook("1"), tmp_path / "out.ipynb", artefacts=[missing]
-    )
-
-
 def test_an_old_copy_stays_when_a_new_one_fails(notebook, tmp_path):
     out = tmp_path / "out.ipynb"
     run_notebook(notebook("1"), out)

@@ -14,7 +14,8 @@ from rnnkit import draws, hparams
 from rnnkit.cells import CELLS, PAPER
 from rnnkit.studies import EXPERIMENTS, SCALES, Study, jobs_of, plan, run, studies_of
 from rnnkit.studies.experiments import FRESH, _fig1
-from rnnkit.studies.progress import Progress, cost
+from rnnkit.studies.pace import work_of
+from rnnkit.studies.progress import Progress
 from rnnkit.studies.scales import LARGE, Extent, inputs_for
 from rnnkit.tasks import TASKS
 from rnnkit.training import Outcome
@@ -572,7 +573,8 @@ def test_the_time_left_does_not_swing(monkeypatch):
     trials = {study.key: 40 for study in (slow, fast)}
     progress = Progress([(study, 40, 0) for study in (slow, fast)], quiet=True)
     ended = dataclasses.make_dataclass("T", ["study", "seconds"])
-    seconds = {slow.key: 8.0 * cost(slow) / cost(fast), fast.key: 1.0}
+    work = {study: work_of(study).cost * study.mean_steps for study in (slow, fast)}
+    seconds = {slow.key: 8.0 * work[slow] / work[fast], fast.key: 1.0}
     whole = sum(40 * each for each in seconds.values())
     errors = []
     for study in (slow, fast):

@@ -133,7 +133,7 @@ def best_after(trials: list[dict], steps: float) -> float:
 
 
 def search_all(
-    path, seeds=range(5), names=tuple(NAMES), contests=CONTESTS, make=contender, say=print
+    path, seeds=range(5), names=tuple(NAMES), contests=CONTESTS, say=print
 ) -> list[dict]:
     """Runs every search that the file of JSON lines at `path` lacks, appends each as it ends, and
     returns all searches of the file.
@@ -148,7 +148,7 @@ def search_all(
             for name in names:
                 if (contest.study.key, name, seed) in past:
                     continue
-                trials = run_search(contest, make(name, contest, seed), seed)
+                trials = run_search(contest, contender(name, contest, seed), seed)
                 run = {"contest": contest.study.key, "tuner": name, "seed": seed, "trials": trials}
                 _append(path, run)
                 runs.append(run)
@@ -217,8 +217,8 @@ def table(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
     return pd.DataFrame(entries)
 
 
-def wins(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
-    """How many pairs of searches, over all contests, each tuner won against `base` at the end, and
+def wins(runs: list[dict], contests=CONTESTS) -> pd.DataFrame:
+    """How many pairs of searches, over all contests, each tuner won against BASE at the end, and
     the p-value of the two-sided sign test.
     """
     from scipy.stats import binomtest
@@ -231,8 +231,8 @@ def wins(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
             if r["contest"] == contest.study.key
         }
         for (name, seed), loss in mine.items():
-            base_loss = mine.get((base, seed), loss)
-            if name != base and loss != base_loss:
+            base_loss = mine.get((BASE, seed), loss)
+            if name != BASE and loss != base_loss:
                 by_name.setdefault(name, []).append(loss < base_loss)
     entries = [
         (name, sum(won), len(won), float(binomtest(sum(won), len(won)).pvalue))

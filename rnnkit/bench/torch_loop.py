@@ -107,7 +107,7 @@ def loss_and_norm(model, x_TxBxI, y, clip):
     return loss, nn.utils.clip_grad_norm_(model.parameters(), clip)
 
 
-def stepper(study, models=2, clip=10.0, device="cpu"):
+def stepper(study, models=2, device="cpu"):
     """A function of n that trains `models` networks of a study's shape for n steps, one after
     another; `slots` of it says how many.
     """
@@ -123,7 +123,7 @@ def stepper(study, models=2, clip=10.0, device="cpu"):
         for model, optimizer in zip(networks, optimizers):
             for _ in range(n):
                 optimizer.zero_grad()
-                loss_and_norm(model, x_TxBxI, y, clip)
+                loss_and_norm(model, x_TxBxI, y, clip=10.0)
                 optimizer.step()
         torch.set_flush_denormal(False)
         if device != "cpu":

@@ -15,9 +15,9 @@ from rnnkit.studies.cluster import check_scheduler, cluster_at
 from rnnkit.studies.experiments import EXPERIMENTS, Experiment, experiment_of, jobs_of, studies_of
 from rnnkit.studies.gpu_pool import OneGPU
 from rnnkit.studies.lock import run_lock
-from rnnkit.studies.pace import shipped_paces
+from rnnkit.studies.pace import shipped_paces, work_of
 from rnnkit.studies.planning import plan
-from rnnkit.studies.progress import Progress, cost
+from rnnkit.studies.progress import Progress
 from rnnkit.studies.rounds import StudyError, train_in_rounds
 from rnnkit.studies.scales import SCALES, Scale, scale_of
 from rnnkit.studies.study import ROUND, Study
@@ -232,9 +232,11 @@ def complete(
     if not missing:
         return
     store.add([])  # StoreError now rather than after the first trial
-    jobs = sorted(
-        (targets[key] for key in missing), key=lambda job: -missing[job[0].key] * cost(job[0])
-    )
+    seconds = {  # in arbitrary units
+        key: count * work_of(targets[key][0]).cost * targets[key][0].mean_steps
+        for key, count in missing.items()
+    }
+    jobs = [targets[key] for key in sorted(missing, key=lambda key: -seconds[key])]
     workers = min(count or _useful_workers(jobs, missing, device), sum(missing.values()))
     in_process, in_pool = _divide(jobs, workers == 1 and scheduler is None and device == "cpu")
     paces = shipped_paces() if progress and device == "cpu" else ()

@@ -28,10 +28,10 @@ class OneGPU:
     A round is trained as a whole, in one flight, so the length of the pool is 1.
     """
 
-    def __init__(self, device, workers=None, models=MODELS, flight=Flight):
+    def __init__(self, device, workers=None):
         # allows as many streams as possible; it is read when the device is first used
         os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
-        self.device, self.models, self.flight = device, models, flight
+        self.device = device
         self.suggesters = Processes(workers or max(1, cores() - 1))
         self.kind = cuda.kind_of(device)
         # heaps of (-urgency, count, task, job); the count orders equally urgent tasks
@@ -89,7 +89,7 @@ class OneGPU:
             if self.suggesters.busy():
                 events += self.suggesters.events(0)
             # one flight is started at a time, so that the others do not wait for long
-            if self.to_train and (not self.flights or self._models_in_flight() < self.models):
+            if self.to_train and (not self.flights or self._models_in_flight() < MODELS):
                 events += self._start(heapq.heappop(self.to_train))
             for key in list(self.flights):
                 events += self._poll(key)
@@ -107,7 +107,7 @@ class OneGPU:
         """Starts the flight of a round. There are events only if it cannot start."""
         *_, task, job = entry
         try:
-            flight = self.flight(
+            flight = Flight(
                 task.study, task.hparams, task.numbers, self._data_of(task), self.device
             )
             self.flights[id(task)] = task, job, flight, Outbox(task, job)

@@ -33,9 +33,9 @@ class Work(NamedTuple):
     unroll: int
 
     @property
-    def log_work(self) -> float:
-        """Logarithm of the work of a step, in arbitrary units."""
-        return math.log((self.num_params + FIXED) * max(1, self.unroll))
+    def cost(self) -> int:
+        """The work of a step in arbitrary units."""
+        return (self.num_params + FIXED) * max(1, self.unroll)
 
 
 def work_of(study) -> Work:
@@ -72,13 +72,13 @@ class Pace:
         table = np.zeros((len(works), len(self.parts)))
         for row, values in zip(table, weights):
             row[: len(values)] = values
-        return np.exp(table @ self.parts + [work.log_work for work in works])
+        return np.exp(table @ self.parts + [math.log(work.cost) for work in works])
 
     def _update(self, work, seconds, variance):
         if not seconds > 0 or not math.isfinite(seconds):
             return
         row = self._row(work)
-        surprise = math.log(seconds) - work.log_work - row @ self.parts
+        surprise = math.log(seconds) - math.log(work.cost) - row @ self.parts
         shared = self.spread @ row
         gain = shared / (row @ shared + variance)
         self.parts = self.parts + gain * surprise

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnnkit import training
+from rnnkit import places, training
 from rnnkit.checks import whole_number
 from rnnkit.studies.experiments import EXPERIMENTS, jobs_of
 from rnnkit.studies.scales import scale_of
@@ -18,7 +18,6 @@ from rnnkit.studies.workers import cores
 from rnnkit.training import check_device
 from rnnkit.trials import TrialStore
 
-NOTEBOOKS = 11
 # per notebook whose trials are stored: starting a kernel, importing, drawing
 NOTEBOOK_SECONDS = 9.0
 
@@ -87,7 +86,7 @@ def plan(
     records, everything = [row(work) for work in works], row(total)
     if only is None:
         notebooks = row(Work("notebooks", 0, 0, {}))
-        notebooks["seconds"] = NOTEBOOKS * NOTEBOOK_SECONDS
+        notebooks["seconds"] = NOTEBOOK_SECONDS * len(list(places.NOTEBOOKS.glob("*.ipynb")))
         records.append(notebooks)
         everything["seconds"] += notebooks["seconds"]
     return pd.DataFrame([*records, everything])

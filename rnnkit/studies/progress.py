@@ -170,10 +170,3 @@ class Progress:
 
 def _nowhere(line: str, last: bool) -> None:
     """Shows nothing: the run is quiet, or there is nowhere to write."""
-
-
-def cost(study: Study) -> float:
-    """A trial's work in arbitrary units; the constant is what a step costs however small the
-    network.
-    """
-    return (study.num_params + 500) * study.unroll * study.mean_steps

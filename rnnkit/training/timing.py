@@ -9,6 +9,8 @@ import torch
 from rnnkit.training.engines import Data, check_device, engine_for
 from rnnkit.training.slots import Slots, slot_rows
 
+SECONDS = 0.1  # of the trial by which a step is timed
+
 
 @dataclass(frozen=True)
 class Stepper:
@@ -21,7 +23,7 @@ class Stepper:
         self.take(n)
 
 
-def benchmark_step(study, slots=None, device="cpu", engine="auto", hparams=None):
+def benchmark_step(study, device="cpu", engine="auto", hparams=None):
     """A function of n that takes n training steps of every slot, the making of data included. Its
     attribute `slots` says how many slots there are.
 
@@ -32,18 +34,16 @@ def benchmark_step(study, slots=None, device="cpu", engine="auto", hparams=None)
     data = Data(study, [hparams], device=check_device(device))
     engine = engine_for(study, data, device, engine, torch.float32)
     s = Slots(study.num_params, torch.float32, engine.device)
-    slots = slots or engine.slots
-    s.fill(list(slot_rows(study, ((i, hparams) for i in range(slots)), torch.float32)))
-
-    return Stepper(lambda n: engine.train(s, n), slots)
+    s.fill(list(slot_rows(study, ((i, hparams) for i in range(engine.slots)), torch.float32)))
+    return Stepper(lambda n: engine.train(s, n), engine.slots)
 
 
-def seconds_per_step(study, device="cpu", seconds=0.1) -> float:
+def seconds_per_step(study, device="cpu") -> float:
     """Seconds per training step of one model on this machine, by a short trial."""
     run = benchmark_step(study, device=device)
     run(2)
     n, start = 0, time.perf_counter()
-    while (duration := time.perf_counter() - start) < seconds or n == 0:
+    while (duration := time.perf_counter() - start) < SECONDS or n == 0:
         run(4)
         n += 4
     return duration / n / run.slots
