@@ -390,7 +390,8 @@ def verify(store, count, seed, device):
                 f"{plain(trial.study)} trial {trial.hyper_iter}, {trial.steps:,} steps: {losses};"
                 f" {rerun.verdict}"
             )
-    wrong, exact = disagreements(reruns), sum(rerun.exact for rerun in reruns)
+    wrong = disagreements(reruns)
+    exact = sum(rerun.exact for rerun in reruns)
     click.echo(
         f"{len(reruns) - len(wrong)} of {len(reruns)} trials agree, {exact} of them to the last"
         " digit."

@@ -315,7 +315,8 @@ def _check_step(cell):
     """
     if not cell.maps:
         return  # without recurrence there is no step
-    name, n_units = f"{cell.__name__}.step", 2
+    name = f"{cell.__name__}.step"
+    n_units = 2
     parameters = list(inspect.signature(cell.step).parameters)
     if len(parameters) != 4:
         raise ValueError(
@@ -364,7 +365,10 @@ class _TrialMaps:
     """Stands for W while a cell's equations run for the first time, and checks the calls of maps."""
 
     def __init__(self, cell, h, x):
-        self._cell, self._h, self._x, self._calls = cell, h, x, set()
+        self._cell = cell
+        self._h = h
+        self._x = x
+        self._calls = set()
 
     def unread(self) -> list[str]:
         return [m for m in self._cell.maps if m not in self._calls]

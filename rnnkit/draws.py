@@ -67,7 +67,8 @@ def random_words(
     number = torch.as_tensor(number, dtype=torch.int64, device=device)
     run = -(-count // 4)
     out = torch.empty(number.numel(), 4, run, dtype=torch.int32, device=device)
-    index, size = torch.arange(run, device=device), max(1, BLOCK // max(run, 1))
+    index = torch.arange(run, device=device)
+    size = max(1, BLOCK // max(run, 1))
     for start in range(0, len(out), size):
         numbers = number.reshape(-1, 1)[start : start + size]
         for w, word in enumerate(blocks(seed, stream, numbers, index, device)):
@@ -93,5 +94,6 @@ def normal(
     """
     pairs = -(-count // 2)
     u, v = uniform(seed, stream, number, 2 * pairs, device).split(pairs, -1)
-    radius, angle = torch.sqrt(-2 * torch.log(u)), 2 * torch.pi * v
+    radius = torch.sqrt(-2 * torch.log(u))
+    angle = 2 * torch.pi * v
     return torch.cat((radius * torch.cos(angle), radius * torch.sin(angle)), -1)[..., :count]

@@ -55,7 +55,8 @@ def setting(
     `biases` is a dict or pairs, by map; `forget_bias` is added to each map that takes b^fg.
     ValueError for a map that the cell does not have.
     """
-    cell, biases = cell_of(architecture), dict(biases)
+    cell = cell_of(architecture)
+    biases = dict(biases)
     maps = () if cell.zero_biases else cell.maps
     unknown = set(biases) - set(maps)
     if unknown:
@@ -88,7 +89,8 @@ def gates_of(cell) -> tuple[str, ...]:
     """The maps of a cell that are gates, those whose result goes straight into a sigmoid; the
     cell's equations are run once to see.
     """
-    results, gates = {}, set()
+    results = {}
+    gates = set()
 
     class Maps:
         def __getattr__(self, name):
@@ -208,7 +210,9 @@ def _weights(architecture, hparams, N, seed):
     1) of one layer, as `networks.initial` draws them.
     """
     cell = cell_of(architecture)
-    K, M, n_layers = len(cell.maps), len(hparams), max(1, cell.min_layers)
+    K = len(cell.maps)
+    M = len(hparams)
+    n_layers = max(1, cell.min_layers)
     if cell.equal_sizes:  # a stack begins with a projection, which is not used here
         hparams = [{"input_scale_in": 1.0, "recurrent_bias_scale_in": 0.0} | hp for hp in hparams]
     theta = torch.stack(
@@ -243,7 +247,9 @@ def _scan(cell, weights, x_TxMxN, needs_grad=False):
 
             return affine
 
-    gates, W, Wh_K = {name: [] for name in gates_of(cell)}, Maps(), Wh.unbind(1)
+    gates = {name: [] for name in gates_of(cell)}
+    W = Maps()
+    Wh_K = Wh.unbind(1)
     input_TxKxMxN = torch.einsum("mkij,tmj->tkmi", Wx, x_TxMxN) + b.transpose(0, 1)
     state = tuple(torch.zeros_like(x_TxMxN[0]).requires_grad_(needs_grad) for _ in cell.states)
     states = [state]

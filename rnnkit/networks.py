@@ -30,7 +30,10 @@ def blocks(
     everything else.
     """
     cell = cell_of(architecture, n_layers)
-    N, K, R, S = n_units, len(cell.maps), len(recurrent_maps(cell)), len(cell.states)
+    N = n_units
+    K = len(cell.maps)
+    R = len(recurrent_maps(cell))
+    S = len(cell.states)
     project = cell.equal_sizes and n_layers > 0
     matrices: dict[str, tuple[int, ...]] = {"W_in": (N, n_in)} if project else {}
     vectors: dict[str, tuple[int, ...]] = {"b_in": (N,)} if project else {}
@@ -146,7 +149,8 @@ def _orthogonal(normal):
 
 def _recurrent_matrices(cell, hp, normal):
     """(R N, N): identities, or each map's scale times an orthogonal matrix or normal / sqrt(N)."""
-    init, maps = hp.get("recurrent_matrix_init_type", cell.recurrent_inits[0]), recurrent_maps(cell)
+    init = hp.get("recurrent_matrix_init_type", cell.recurrent_inits[0])
+    maps = recurrent_maps(cell)
     N = normal.shape[1]
     if init == "identity":
         return torch.eye(N, dtype=torch.float64).repeat(len(maps), 1)
@@ -220,7 +224,9 @@ class _Maps:
 
     def __init__(self, cell, Wx, Wh, b, inputs_T):
         M, B = inputs_T[0].shape[:2]
-        self._cell, self._N, self._shared = cell, Wh.shape[2], _reads_state(cell)
+        self._cell = cell
+        self._N = Wh.shape[2]
+        self._shared = _reads_state(cell)
         self._Wh = Wh.reshape(M, len(recurrent_maps(cell)), self._N, self._N)
         # no list of numbers as an index: it would be copied to the device, which no graph may do
         shared = [self._Wh[:, k] for k in self._shared]
@@ -237,7 +243,9 @@ class _Maps:
         self._ax_T = [by_step[id(x)] for x in inputs_T]
 
     def _at(self, t, h):
-        self._ax, self._h, self._products = self._ax_T[t], h, None
+        self._ax = self._ax_T[t]
+        self._h = h
+        self._products = None
         return self
 
     def __getattr__(self, name):

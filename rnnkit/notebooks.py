@@ -182,9 +182,12 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT) -> P
     completed. The incomplete copy stays next to `out`, as *.partial.ipynb, and shows how far it
     came. NotebookError, in one sentence.
     """
-    notebook, out, parameters = Path(notebook), Path(out), dict(parameters or {})
+    notebook = Path(notebook)
+    out = Path(out)
+    parameters = dict(parameters or {})
     _check_parameters(notebook, parameters)
-    half, own = out.with_name(f"{out.stem}.partial.ipynb"), _copy_at_work(out)
+    half = out.with_name(f"{out.stem}.partial.ipynb")
+    own = _copy_at_work(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         _clear_away(out, half)
@@ -193,7 +196,8 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT) -> P
         if not problem:
             os.replace(own, out)
     except Exception as error:
-        problem, cause = _reason(error, out, cell_timeout), error
+        problem = _reason(error, out, cell_timeout)
+        cause = error
         if problem is None:
             raise
     finally:

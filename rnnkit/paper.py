@@ -115,7 +115,10 @@ class Claim:
     """
 
     def __init__(self, where: str, text: str, statistic: str, paper: str) -> None:
-        self.where, self.text, self.statistic, self.paper = where, text, statistic, paper
+        self.where = where
+        self.text = text
+        self.statistic = statistic
+        self.paper = paper
 
     def __repr__(self) -> str:
         return f"Claim({self.where!r}, {self.text!r}, {self.statistic!r}, {self.paper!r})"

@@ -69,7 +69,8 @@ def longer_search(result) -> str:
         f" many: trials={2 * usual}.",
     )
     best = analysis.best_so_far(frame).set_index("trial").best.fillna(0.0)
-    half, full = best.loc[: len(frame) // 2].max(), best.max()
+    half = best.loc[: len(frame) // 2].max()
+    full = best.max()
     gain = (
         "The second half found nothing better"
         if full <= half
@@ -89,16 +90,15 @@ def another_length(result) -> str:
 
     frame = trials_of(result, "per_cap", "capacity task")
     need(frame.unroll.nunique() == 1, "All trials must have the same number of time steps.")
-    unroll, unrolls = int(frame.unroll.iloc[0]), SCALES["quick"].capacity.unrolls
+    unroll = int(frame.unroll.iloc[0])
+    unrolls = SCALES["quick"].capacity.unrolls
     need(
         unroll not in unrolls,
         f"The figure already has networks of {count(unroll, 'time step')}. Take a number that it lacks.",
     )
     best = analysis.per_trial(frame).bits_per_param.max()
-    below, above = (
-        max([u for u in unrolls if u < unroll], default=None),
-        min([u for u in unrolls if u > unroll], default=None),
-    )
+    below = max([u for u in unrolls if u < unroll], default=None)
+    above = min([u for u in unrolls if u > unroll], default=None)
     between = (
         f"between the points at {below} and {above}"
         if below and above
@@ -119,7 +119,8 @@ def another_width(result) -> str:
         units < n_in,
         f"{units} units can hold all {n_in} numbers. Take fewer, so that something must be lost.",
     )
-    best, bound = frame.eval_loss.min(), 1 - units / n_in
+    best = frame.eval_loss.min()
+    bound = 1 - units / n_in
     need(
         best - bound <= NEAR,
         f"The best error is {best:.3f}, and the bound for {units} units is {bound:.3f}. Train"
@@ -190,10 +191,8 @@ def one_choice_set(result) -> str:
         f"Got {len(frame)} sets. Train at least {2 * ENOUGH}, so that a share means something.",
     )
     trials = analysis.hard_trials(frame)
-    bad, success = (
-        100 * trials.loss.isna().mean(),
-        100 * trials.solved.sum() / trials.loss.notna().sum(),
-    )
+    bad = 100 * trials.loss.isna().mean()
+    success = 100 * trials.solved.sum() / trials.loss.notna().sum()
     rate = frame.hparams.iloc[0]["lr_init"]
     return (
         f"With a learning rate of {rate:g} in all {len(frame)} sets, {bad:.0f} % diverged, and"

@@ -105,7 +105,8 @@ def _is_of(name: str, figure: str) -> bool:
 
 def _check_sum(path, say):
     """Raises ArchiveError unless the archive is the published one."""
-    sha, size = hashlib.sha256(), path.stat().st_size
+    sha = hashlib.sha256()
+    size = path.stat().st_size
     with open(path, "rb") as file:
         say(f"checking {size / 1e6:,.0f} MB")
         while block := file.read(1 << 22):
@@ -248,7 +249,8 @@ class _Array:
 
 def _scalar(dtype, data=b""):
     """A numpy number, as one of Python's."""
-    kind, raw = dtype.numpy(), data.encode("latin1") if isinstance(data, str) else data
+    kind = dtype.numpy()
+    raw = data.encode("latin1") if isinstance(data, str) else data
     if kind.hasobject or kind.names or len(raw) != kind.itemsize:
         raise pickle.UnpicklingError("a number of the wrong size")
     return np.frombuffer(raw, kind)[0].item()

@@ -179,7 +179,8 @@ def _enter(cell) -> tuple[str, bool]:
         architecture, new = cell_of(cell).architecture, False
     elif isinstance(cell, type) and issubclass(cell, Cell):
         name = getattr(cell, "architecture", "")
-        new, kits = CELLS.get(name) is not cell, KIT.get(name)
+        new = CELLS.get(name) is not cell
+        kits = KIT.get(name)
         (register if kits is None else enter)(cell)
         architecture = cell.architecture
         if kits is not None and _fingerprint(cell) != _fingerprint(kits):
@@ -205,7 +206,8 @@ def _fingerprint(cell) -> tuple:
     """A cell's hyper-parameters and its outputs for fixed numbers: two cells with the same
     equations and hyper-parameters agree in them. Leaves `cell` registered.
     """
-    architecture, depth = enter(cell).architecture, max(1, cell.min_layers)
+    architecture = enter(cell).architecture
+    depth = max(1, cell.min_layers)
     P = num_params(architecture, depth, 3, 4, 2)
     theta = torch.sin(3.0 * torch.arange(P, dtype=torch.float64))
     x = torch.cos(torch.arange(24, dtype=torch.float64)).reshape(2, 1, 3, 4)

@@ -56,7 +56,8 @@ def reproduce(
     """
     from rnnkit.studies import SCALES, jobs_of, run
 
-    plan, scale = choose(only), resolve_name("scale", scale, SCALES)
+    plan = choose(only)
+    scale = resolve_name("scale", scale, SCALES)
     for name in [name for names in plan.values() for name in names]:
         jobs_of(name, scale, seed, trials)  # ValueError now, for what cannot be trained
     out = writable_folder(out)
@@ -180,8 +181,10 @@ def stored_frames(store, scale, seed=0, trials=None, names=None) -> dict:
     """
     from rnnkit.studies import EXPERIMENTS, SCALES, is_whole, trials_in
 
-    scales, scale = list(SCALES), resolve_name("scale", scale, SCALES)
-    sizes, frames = scales[scales.index(scale) :], {}
+    scales = list(SCALES)
+    scale = resolve_name("scale", scale, SCALES)
+    sizes = scales[scales.index(scale) :]
+    frames = {}
     for name in EXPERIMENTS if names is None else names:
         if any(is_whole(store, name, size, seed, trials) for size in sizes):
             frames[name] = trials_in(store, name, scale, seed, trials)

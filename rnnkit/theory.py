@@ -139,7 +139,8 @@ def parentheses_counts(types: int, steps: int, cap: int) -> np.ndarray:
     """The probabilities of the counts 0 ... cap of one type after `steps` symbols: a walk that goes
     up or down with probability 1 / (4 types) each.
     """
-    step, count = 1 / (4 * types), np.eye(1, cap + 1)[0]
+    step = 1 / (4 * types)
+    count = np.eye(1, cap + 1)[0]
     for _ in range(steps):
         up, down = step * count[:-1], step * count[1:]
         count = (

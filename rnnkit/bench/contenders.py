@@ -20,7 +20,8 @@ class SkoptTuner:
     """
 
     def __init__(self, space: Space, seed: int):
-        self.space, self.first = space, GPTuner(space, seed)
+        self.space = space
+        self.first = GPTuner(space, seed)
         self.optimizer = Optimizer(
             space.skopt().dimensions, "GP", n_initial_points=ROUND, acq_func="EI", random_state=seed
         )
@@ -63,8 +64,11 @@ class TPETuner:
             sampler = optuna.samplers.TPESampler(
                 seed=seed, n_startup_trials=ROUND, constant_liar=True
             )
-        self.space, self.losses, self.pending = space, [], []
-        self.optuna, self.study = optuna, optuna.create_study(sampler=sampler)
+        self.space = space
+        self.losses = []
+        self.pending = []
+        self.optuna = optuna
+        self.study = optuna.create_study(sampler=sampler)
 
     def suggest(self, count, start=0):
         self.pending = [self.study.ask(self._distributions()) for _ in range(count)]
@@ -83,7 +87,8 @@ class TPETuner:
             self.study.tell(trial, loss)
 
     def _distributions(self) -> dict:
-        kinds, distributions = self.optuna.distributions, {}
+        kinds = self.optuna.distributions
+        distributions = {}
         for row in self.space.ranges:
             if isinstance(row, Choice):
                 distributions[row.name] = kinds.CategoricalDistribution(row.choices)

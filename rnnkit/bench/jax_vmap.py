@@ -87,12 +87,10 @@ def loss(p, x, y, architecture, n_layers, unroll):
     sequence, binary = x.ndim == 3, y.ndim == 1
     up = x @ p["W_in"].T + p["b_in"] if "W_in" in p else x
     for layer in range(n_layers):
-        a, below, Wh, static = (
-            up @ p[f"Wx{layer}"].T + p[f"b{layer}"],
-            up,
-            p[f"Wh{layer}"],
-            layer == 0 and not sequence,
-        )
+        a = up @ p[f"Wx{layer}"].T + p[f"b{layer}"]
+        below = up
+        Wh = p[f"Wh{layer}"]
+        static = layer == 0 and not sequence
         start = tuple(jnp.broadcast_to(h, (x.shape[-2], len(h))) for h in p[f"h{layer}"])
 
         def body(
@@ -143,7 +141,8 @@ def step(p, m, v, t, hp, x, y, train_steps=1e9, **shape):
 
 def initial(architecture, n_layers, n_in, n_units, models, n_out=1, seed=0):
     """Block -> array with a leading model axis: matrices are normal / sqrt(inputs), others zero."""
-    draw, shapes = np.random.default_rng(seed), blocks(architecture, n_layers, n_units, n_in, n_out)
+    draw = np.random.default_rng(seed)
+    shapes = blocks(architecture, n_layers, n_units, n_in, n_out)
     scales = {
         name: 1 / np.sqrt(shape[-1]) if name.startswith("W") else 0.0
         for name, shape in shapes.items()

@@ -105,7 +105,8 @@ def run_search(contest: Contest, tuner, seed: int) -> list[dict]:
     """
     from rnnkit.training import train
 
-    study, trials = replace(contest.study, seed=seed), []
+    study = replace(contest.study, seed=seed)
+    trials = []
     while sum(trial["steps"] for trial in trials) < contest.steps:
         numbers = list(range(len(trials), len(trials) + ROUND))
         points = tuner.suggest(ROUND, start=len(trials))
@@ -164,7 +165,8 @@ def load_runs(path) -> list[dict]:
     """The searches in a file of JSON lines; none if there is no file. A truncated last line is left
     out.
     """
-    path, runs = Path(path), []
+    path = Path(path)
+    runs = []
     if not path.exists():
         return runs
     for line in path.read_text(encoding="utf-8").splitlines():

@@ -33,7 +33,8 @@ class Builtin(nn.Module):
         self.layers = kind(n_in, n_units, n_layers, **settings)
         states = 2 if architecture == "lstm" else 1
         self.initial = nn.ParameterList([torch.zeros(n_layers, 1, n_units) for _ in range(states)])
-        self.readout, self.n_scored = nn.Linear(n_units, n_out), n_scored
+        self.readout = nn.Linear(n_units, n_out)
+        self.n_scored = n_scored
 
     def forward(self, x_TxBxI):
         start = [h.expand(-1, x_TxBxI.shape[1], -1).contiguous() for h in self.initial]
@@ -55,7 +56,8 @@ class Layer(nn.Module):
         self.initial = nn.Parameter(torch.zeros(n_units))
 
     def forward(self, x_TxBxI):
-        h, up = self.initial.expand(x_TxBxI.shape[1], -1), []
+        h = self.initial.expand(x_TxBxI.shape[1], -1)
+        up = []
         for x, of_x in zip(x_TxBxI.unbind(0), self.of_x(x_TxBxI).unbind(0)):
             a = of_x + self.of_h(h)
             if self.architecture == "ugrnn":
@@ -81,7 +83,8 @@ class Written(nn.Module):
         self.project = nn.Linear(n_in, n_units) if architecture == "+rnn" else nn.Identity()
         sizes = [n_units if layer or architecture == "+rnn" else n_in for layer in range(n_layers)]
         self.layers = nn.Sequential(*(Layer(architecture, size, n_units) for size in sizes))
-        self.readout, self.n_scored = nn.Linear(n_units, n_out), n_scored
+        self.readout = nn.Linear(n_units, n_out)
+        self.n_scored = n_scored
 
     def forward(self, x_TxBxI):
         return self.readout(self.layers(self.project(x_TxBxI))[-self.n_scored :])

@@ -83,7 +83,8 @@ def run(json_path=None, quick=False, say=print) -> dict:
 def suggest_seconds(n: int) -> tuple[float, float]:
     """Seconds per round after n observed trials, for a new tuner and for one whose kernel is fitted."""
     space, loss = FUNCTIONS["hartmann"]
-    points, tuner = RandomTuner(space, seed=1).suggest(n), GPTuner(space, seed=0)
+    points = RandomTuner(space, seed=1).suggest(n)
+    tuner = GPTuner(space, seed=0)
     tuner.observe(points, [loss(point) for point in points])
     start = time.perf_counter()
     tuner.suggest(ROUND)

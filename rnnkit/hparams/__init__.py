@@ -92,7 +92,8 @@ def cell_ranges(architecture: str) -> list[Range]:
     initialisations and its nonlinearities (App. A).
     """
     cell = cell_of(architecture)
-    inits, recurrent = cell.recurrent_inits, recurrent_maps(cell)
+    inits = cell.recurrent_inits
+    recurrent = recurrent_maps(cell)
     ranges: list[Range] = []
     # scales of the initial weights and biases of each map
     for m in cell.maps:
@@ -139,12 +140,14 @@ def _input_scale(m: str) -> Range:
 
 
 def _recurrent_scale(m: str) -> Range:
-    name, source = f"recurrent_matrix_scale_{m}", "Saxe et al. 2014"
+    name = f"recurrent_matrix_scale_{m}"
+    source = "Saxe et al. 2014"
     return Log(name, 1e-2, 2.0, "App. A", usual=(1.0,), source=source)
 
 
 def _bias_scale(m: str) -> Range:
-    name, source = f"recurrent_bias_scale_{m}", "Glorot & Bengio 2010"
+    name = f"recurrent_bias_scale_{m}"
+    source = "Glorot & Bengio 2010"
     return Uniform(name, -2.0, 2.0, "App. A", usual=(0.0,), source=source)
 
 

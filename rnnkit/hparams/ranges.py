@@ -124,7 +124,8 @@ class Choice:
         """The unit coordinate of the usual choice or, with probability CHANGE or if there is none,
         a random one.
         """
-        change, u = rng.random() < CHANGE, rng.random()
+        change = rng.random() < CHANGE
+        u = rng.random()
         return u if change or not self.usual else self.usual_unit()
 
     def __str__(self) -> str:

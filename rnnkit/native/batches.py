@@ -75,7 +75,8 @@ class Batches:
     """
 
     def __init__(self, task, source: dict, real="float"):
-        self.library, self.task = library(real), task
+        self.library = library(real)
+        self.task = task
         self.function = ctypes.cast(self.library.make_batch, ctypes.c_void_p)
         self.source, self.tensors = fields_of(task, source)
         dtype = {"float": torch.float32, "double": torch.float64}[real]
@@ -92,7 +93,8 @@ class Batches:
 
     def make(self, number_K: torch.Tensor) -> list[torch.Tensor]:
         """Inputs and targets of the batches `number_K`, shaped as by `task.batches`."""
-        batches, number_K = self.empty(len(number_K)), number_K.contiguous()
+        batches = self.empty(len(number_K))
+        number_K = number_K.contiguous()
         addresses = [
             number
             for tensor in batches

@@ -7,7 +7,8 @@ def walk(roots, stop=lambda e: False):
     """Every node at or below `roots`, once and arguments first; nodes for which `stop` holds are
     included, and what is below them is not.
     """
-    seen_ids, order = set(), []
+    seen_ids = set()
+    order = []
 
     def visit(e):
         if id(e) in seen_ids:

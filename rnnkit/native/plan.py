@@ -95,7 +95,8 @@ def plan(cell) -> Plan:
         e = equations_of(cell)
         stages = derivative(e)
         saves, states = memory_of_values(e, stages)
-        forward, backward = forward_steps(e, saves), backward_steps(e, stages, saves | states)
+        forward = forward_steps(e, saves)
+        backward = backward_steps(e, stages, saves | states)
     except Untraceable:
         raise
     except Exception as reason:
@@ -124,7 +125,10 @@ class _Maps:
     """Stands for W while the equations run on symbols, and records what each map reads."""
 
     def __init__(self, cell, x):
-        self._cell, self._x, self._arguments, self._leaves = cell, x, {}, {}
+        self._cell = cell
+        self._x = x
+        self._arguments = {}
+        self._leaves = {}
 
     def __getattr__(self, name):
         if name not in self._cell.maps:

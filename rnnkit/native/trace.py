@@ -53,7 +53,10 @@ class Printer:
     """Prints a loop's expressions as statements, each shared node once."""
 
     def __init__(self, language: Language, in_memory):
-        self.language, self.in_memory, self.lines, self.names = language, in_memory, [], {}
+        self.language = language
+        self.in_memory = in_memory
+        self.lines = []
+        self.names = {}
 
     def load(self, target) -> str:
         if target[0] == "d_up":
@@ -77,7 +80,8 @@ class Printer:
 
 
 def print_loop(loop: Loop, language: Language) -> str:
-    printer, stores = Printer(language, loop.in_memory), []
+    printer = Printer(language, loop.in_memory)
+    stores = []
     for store in loop.stores:
         value = printer.name(store.value) if store.value is not None else "splat(0)"
         before = f"load({pointer(store.target)} + j) + " if store.add else ""

@@ -120,10 +120,8 @@ def trials_in(store, experiment, scale, seed=0, trials=None):
     they are those of this scale and all larger ones. The frame of an experiment that follows another
     one includes the trials of the other that it was made of.
     """
-    experiment, scale = (
-        resolve_name("experiment", experiment, EXPERIMENTS),
-        resolve_name("scale", scale, SCALES),
-    )
+    experiment = resolve_name("experiment", experiment, EXPERIMENTS)
+    scale = resolve_name("scale", scale, SCALES)
     spec = experiment_of(experiment)
     scales = list(SCALES)
     scales = scales[scales.index(scale) :]  # this scale and all larger ones

@@ -103,7 +103,8 @@ class Cluster:
         self.running: dict[str, tuple] = {}  # key of a Dask task -> (task, future)
         self.topic = f"rnnkit-{uuid.uuid4()}"
         # when the workers were last counted, and whether there were none
-        self.last_check, self.without_workers = time.monotonic(), False
+        self.last_check = time.monotonic()
+        self.without_workers = False
         client.subscribe_topic(self.topic, lambda event: self.messages.put(("trial", event[1])))
 
     def __len__(self):
@@ -222,7 +223,9 @@ class _Outbox:
     """
 
     def __init__(self, worker, topic):
-        self.worker, self.topic, self.key = worker, topic, worker.get_current_task()
+        self.worker = worker
+        self.topic = topic
+        self.key = worker.get_current_task()
         self.trials: list[Trial] = []
         self.weights: tuple = ()
 

@@ -92,7 +92,8 @@ def _networks(architectures, depths, sizes) -> Iterator[tuple[str, int, int]]:
 
 def _per_cap(architectures, depths, sizes, scale, **settings) -> list[Study]:
     """Studies of the capacity task. `settings` override those of the scale."""
-    capacity, studies = scale.capacity, []
+    capacity = scale.capacity
+    studies = []
     for architecture, n_layers, max_params in _networks(architectures, depths, sizes):
         defaults = {
             "n_in": capacity.inputs_for(max_params),
@@ -132,7 +133,8 @@ def _start(scale, **settings):
 
 def _calibration(scale, **settings):
     """n_in weights and one bias: the perceptron stores 2 bits per parameter (Cover 1965)."""
-    capacity, studies = scale.capacity, []
+    capacity = scale.capacity
+    studies = []
     for size in capacity.linear_sizes:
         steps = capacity.steps or _per_param(capacity.linear_steps, size)
         own = settings | {"n_in": size - 1, "unroll": 1, "train_steps": steps}
@@ -204,7 +206,8 @@ def _fig2a(scale, **settings):
 
 
 def _fig2b(scale, **settings):
-    size, studies = scale.capacity.unroll_size, []
+    size = scale.capacity.unroll_size
+    studies = []
     for unroll in scale.capacity.unrolls:
         studies += _per_cap(PAPER, (1,), (size,), scale, **(settings | {"unroll": unroll}))
     return studies
@@ -214,7 +217,8 @@ def _inputs(scale, seed=0, **settings):
     """The RNN with other numbers of inputs, and two data sets each: this number, which the paper
     leaves open, determines which part of a network can compute.
     """
-    inputs, studies = scale.capacity.inputs, []
+    inputs = scale.capacity.inputs
+    studies = []
     for size in inputs.sizes:
         for n_in in scale.capacity.input_counts:
             for data_seed in (seed, seed + 1):
@@ -253,7 +257,8 @@ def _of_task(task_type, extent: Extent, architectures=PAPER, **settings) -> list
 
 def _fig2c(scale, architectures=PAPER, **settings):
     """Studies whose sizes are numbers of units: each has the parameters that these units need."""
-    memory, studies = scale.memory, []
+    memory = scale.memory
+    studies = []
     task = TASKS["mem_thru"](form=memory.form)
     settings = {"train_steps": memory.train_steps, "form": memory.form, "tuner": USUAL} | settings
     for architecture, n_layers, n_units in _networks(architectures, memory.depths, memory.sizes):
@@ -337,7 +342,8 @@ def _tuner(scale, seed=0, **settings):
     """One study by the Gaussian process, started cold, and one by random search, with five seeds
     each. They have a fifth of Figure 1's steps, since the searches are compared, not the networks.
     """
-    size, studies = scale.capacity.sizes[0], []
+    size = scale.capacity.sizes[0]
+    studies = []
     steps = tuple(max(1, steps // 5) for steps in scale.capacity.steps_for(size))
     for search_seed in range(seed, seed + 5):
         for tuner in (COLD, "random"):
@@ -405,7 +411,8 @@ def jobs_of(
     take their place, so that their number and cost are known beforehand. ValueError for an unknown
     experiment or scale, and for a number of trials that is out of range.
     """
-    spec, size = experiment_of(experiment), scale_of(scale)
+    spec = experiment_of(experiment)
+    size = scale_of(scale)
     settings = {"seed": whole_number("seed", seed, 0, 2**62)}
     trials = whole_number("trials", 0 if trials is None else trials, 0, 1_000_000)
 

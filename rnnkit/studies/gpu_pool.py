@@ -70,7 +70,8 @@ class OneGPU:
         self.count += 1
         heap = self.to_train
         if task.hparams is None:
-            heap, job = self.to_suggest, {**job, "device": "cpu", "compile_for": self.kind}
+            heap = self.to_suggest
+            job = {**job, "device": "cpu", "compile_for": self.kind}
         heapq.heappush(heap, (-urgency, self.count, task, job))
 
     def stop(self):
@@ -81,7 +82,8 @@ class OneGPU:
         """Looks at the device and at the processes until there are events, or `seconds` have
         passed.
         """
-        deadline, events = time.monotonic() + seconds, []
+        deadline = time.monotonic() + seconds
+        events = []
         while not events and not self.stopping:
             while self.to_suggest and self.suggesters.free():
                 *_, task, job = heapq.heappop(self.to_suggest)
@@ -126,7 +128,8 @@ class OneGPU:
         made again if a longer one is needed.
         """
         study = task.study
-        key, count = (study.task, study.seed), 0
+        key = (study.task, study.seed)
+        count = 0
         if study.task.input == "bits":
             samples = (
                 study.task.samples(hparams, study.num_params) for hparams in task.hparams or ()
@@ -186,7 +189,8 @@ class Outbox:
     """Stands for a store while a task is trained: trials and weights become events."""
 
     def __init__(self, task: Task, job: dict):
-        self.task, self.scale = task, job["scale"]
+        self.task = task
+        self.scale = job["scale"]
         self.events: list[Event] = []
         self.best = task.best  # least validation loss of the study so far
 
@@ -203,5 +207,6 @@ class Outbox:
 
     def pop_events(self) -> list[Event]:
         """The events since the last call."""
-        events, self.events = self.events, []
+        events = self.events
+        self.events = []
         return events

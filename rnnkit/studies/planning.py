@@ -83,7 +83,8 @@ def plan(
             "seconds": float(seconds / workers),
         }
 
-    records, everything = [row(work) for work in works], row(total)
+    records = [row(work) for work in works]
+    everything = row(total)
     if only is None:
         notebooks = row(Work("notebooks", 0, 0, {}))
         notebooks["seconds"] = NOTEBOOK_SECONDS * len(list(places.NOTEBOOKS.glob("*.ipynb")))

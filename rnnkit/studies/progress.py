@@ -41,7 +41,9 @@ class Progress:
         self.to_do: float | None = None  # seconds that the others will take
         for job in jobs:
             self.add(*job)
-        self.start, self.draw_time, self.length = time.monotonic(), -1e9, 0
+        self.start = time.monotonic()
+        self.draw_time = -1e9
+        self.length = 0
         self.seconds_left: float | None = None  # the last estimate
         self.estimate_time = self.start  # when it was made
         self.end_time = self.start  # when the last trial did
@@ -61,13 +63,16 @@ class Progress:
         """One more study, which shall have `target` trials and has `count`."""
         key = study.key
         self.targets[key], self.counts[key], self.steps[key] = target, count, study.mean_steps
-        self.works[key], self.to_do = work_of(study), None
+        self.works[key] = work_of(study)
+        self.to_do = None
 
     def trial(self, trial: Trial) -> None:
         """One more trial has ended."""
-        key, clock = trial.study, time.monotonic()
+        key = trial.study
+        clock = time.monotonic()
         self.counts[key] += 1
-        self.spent, self.to_do = self.spent + trial.seconds, None
+        self.spent += trial.seconds
+        self.to_do = None
         seconds = trial.seconds / self.steps[key]
         self.pace.learn(self.works[key], seconds, self.targets[key], clock - self.end_time)
         self.end_time = clock

@@ -19,7 +19,8 @@ def provenance(device: str) -> dict[str, Any]:
     """The columns of a trial that say what trained it: version of rnnkit, commit ("" if unknown),
     digest of the source, version of torch, device.
     """
-    current_commit, has_changed = commit(), is_edited()
+    current_commit = commit()
+    has_changed = is_edited()
     dirty = bool(current_commit) and has_changed and "-" not in current_commit
     return {
         "version": rnnkit.__version__,

@@ -101,7 +101,8 @@ def quantise(frame, store, device="cpu", progress=True):
         with TrialStore(store, create=False) as trial_store:
             return quantise(frame, trial_store, device, progress)
     results: list[dict | None] = [None] * len(frame)
-    status, count = Progress([], quiet=not progress), 0
+    status = Progress([], quiet=not progress)
+    count = 0
     best = _best_rows(frame)
     for number, (index, row) in enumerate(best, 1):
         results[index] = _read_note(store, row)
@@ -137,7 +138,8 @@ def _read_note(store, row) -> dict[str, list[float]] | None:
         account, _ = store.shelf.load(row.study)
     except StoreError:
         return None
-    bits, lengths = account.get(NOTE), {"whole": 1, **dict.fromkeys(METHODS, len(BITS))}
+    bits = account.get(NOTE)
+    lengths = {"whole": 1, **dict.fromkeys(METHODS, len(BITS))}
     if account["hyper_iter"] != row.hyper_iter or not isinstance(bits, dict):
         return None
     valid = bits.keys() == lengths.keys() and all(

@@ -121,7 +121,8 @@ def perform(job: dict, outbox) -> list[dict] | None:
         )
     if job["module"] != "__main__":
         importlib.import_module(job["module"])  # a cell of the user's own registers itself
-    study, numbers = Study(**job["study"]), job["numbers"]
+    study = Study(**job["study"])
+    numbers = job["numbers"]
     if job["hparams"] is None:
         if job["compile_for"]:
             compile_kernel(study, *job["compile_for"])
@@ -167,7 +168,10 @@ class Rounds:
     """
 
     def __init__(self, study, n_trials, store, on_trial):
-        self.study, self.n_trials, self.store, self.on_trial = study, n_trials, store, on_trial
+        self.study = study
+        self.n_trials = n_trials
+        self.store = store
+        self.on_trial = on_trial
         self.listens = TUNERS[study.tuner].listens
         self.trials = {t.hyper_iter: t for t in store.trials(study.key) if t.hyper_iter < n_trials}
         self.pending: set[int] = set()  # numbers of trials that are being suggested or trained
@@ -240,7 +244,8 @@ def train_in_rounds(jobs, store, pool: Pool, device, scale, progress, stop, foll
     are started at once. `stop()` returns True once the run is to end early. StudyError for a study
     that failed.
     """
-    scheduler, stopping = _Scheduler(jobs, store, pool, progress, stop, following), False
+    scheduler = _Scheduler(jobs, store, pool, progress, stop, following)
+    stopping = False
     while True:
         progress.tick()
         if not stop():

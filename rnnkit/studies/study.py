@@ -72,7 +72,8 @@ class Study:
         ValueError for a study that a trial does not determine: one of another version of the kit,
         or one whose search started from the trials of other studies.
         """
-        key, study = parse(row.study), None
+        key = parse(row.study)
+        study = None
         if key:
             values = {name: np.asarray(getattr(row, name)).item() for name in COLUMN_FIELDS}
             # a rerun pins all hyper-parameters, and its key has only a digest of them

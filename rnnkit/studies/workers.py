@@ -116,7 +116,8 @@ class Processes:
                 pipe.close()
                 worker.process.join(5)
                 self.vacancies.append(worker.number)
-                kind, content = "lost", f"its worker ended with {_exit_of(worker.process)}"
+                kind = "lost"
+                content = f"its worker ended with {_exit_of(worker.process)}"
             if kind in FINAL:
                 del self.working[pipe]
             yield Event(task, kind, content)

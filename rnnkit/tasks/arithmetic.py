@@ -171,7 +171,8 @@ def _number(value_KxB: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Te
     """Decimal symbols, right-aligned in `width` positions, K x width x B, and how many symbols each
     number has, K x B.
     """
-    size, negative = value_KxB.abs(), value_KxB < 0
+    size = value_KxB.abs()
+    negative = value_KxB < 0
     length = torch.ones_like(size)
     for power in range(1, width):
         length += size >= 10**power

@@ -72,7 +72,8 @@ class Endless:
         sees.
         """
         count = in_batches(self.held, self.batch)
-        stream, number_K = STREAMS[check_split(split)], torch.arange(count, device=device)
+        stream = STREAMS[check_split(split)]
+        number_K = torch.arange(count, device=device)
         return *self.draw(seed, stream, number_K, device), even_weights(count, self.batch, device)
 
     def source(self, seed: int, split: str | None = None) -> dict:

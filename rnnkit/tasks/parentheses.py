@@ -74,7 +74,8 @@ class Parentheses(Endless):
         symbols = bits.view(len(number_K), self.steps, self.types, self.batch)
         # uniform on 0 ... 4 types - 1, of which two numbers make one noise letter
         symbols.add_(2**15).mul_(4 * self.types).bitwise_right_shift_(16)
-        narrow, parens = symbols.to(torch.int16), 2 * self.types
+        narrow = symbols.to(torch.int16)
+        parens = 2 * self.types
         narrow -= (narrow - (parens - 1)).clamp_(min=0).bitwise_right_shift_(1)
         count = self.count_open(narrow)
         offset = torch.arange(self.types, dtype=torch.int32, device=device)[:, None] * self.symbols

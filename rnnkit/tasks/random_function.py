@@ -126,5 +126,6 @@ def _table(
     for start in range(0, task.samples, BLOCK):
         row = torch.arange(start, min(start + BLOCK, task.samples))
         table[start : start + len(row)] = draws.normal(seed, draws.DATA, row, task.n_in + 1)
-    x, y = table[:, : task.n_in].contiguous(), table[:, task.n_in].contiguous()
+    x = table[:, : task.n_in].contiguous()
+    y = table[:, task.n_in].contiguous()
     return x.to(device), y.to(device), torch.from_numpy(np.cumsum(task.weights())).to(device)

@@ -92,7 +92,9 @@ def train(
     engine = engine_for(study, Data(study, hparams, dtype, device), device, engine, dtype)
     slots = slots or engine.slots
     queue = slot_rows(study, zip(numbers, hparams), dtype)
-    s, outcomes, busy = Slots(study.num_params, dtype, engine.device), {}, Busy()
+    s = Slots(study.num_params, dtype, engine.device)
+    outcomes = {}
+    busy = Busy()
     remaining = len(hparams)
     while remaining:
         if stop is not None and stop():
@@ -131,10 +133,12 @@ def advance(engine: Engine, s: Slots, busy: Busy):
     """Lets the engine take some steps of every slot, and divides the time among the slots in
     proportion to their steps.
     """
-    before, start = s.step.clone(), time.perf_counter()
+    before = s.step.clone()
+    start = time.perf_counter()
     engine.train(s)
     new_steps = (s.step - before).tolist()
-    duration, total = time.perf_counter() - start, sum(new_steps)
+    duration = time.perf_counter() - start
+    total = sum(new_steps)
     busy.live += total
     busy.all += max(new_steps) * len(new_steps) if engine.in_step else total
     for i, steps in enumerate(new_steps):
@@ -148,7 +152,8 @@ def results(study, engine: Engine, s: Slots, over):
     values = dict(zip(sound, measure(engine, study.task, s, sound)))
     share = (time.perf_counter() - start) / max(1, len(over))
     for i in over:
-        steps, seconds = int(s.step[i]), s.seconds[i] + share
+        steps = int(s.step[i])
+        seconds = s.seconds[i] + share
         outcome = outcome_of(study, values.get(i), steps, seconds, engine.device, s.theta[i])
         yield *s.trials[i], outcome
 

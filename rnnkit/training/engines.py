@@ -44,7 +44,8 @@ class Data:
         if self.is_stored:
             count = max(self.task.samples(point, study.num_params) for point in hparams)
             inputs, labels = self.task.data(study.seed, count)
-            self.inputs, self.labels = inputs.to(device), labels.to(device, dtype)
+            self.inputs = inputs.to(device)
+            self.labels = labels.to(device, dtype)
         self._splits = {}
 
     def _cast(self, numbers):
@@ -164,7 +165,8 @@ class Compiled:
     def train(self, s: Slots, chunk=None):
         """Takes up to `chunk` steps of every slot; by default about CHUNK_SECONDS of them."""
         by_default = not chunk
-        steps_before, start = int(s.step.sum()), time.perf_counter()
+        steps_before = int(s.step.sum())
+        start = time.perf_counter()
         chunk = chunk or _chunk(self.seconds_per_step, len(s.trials))
         if self.data.is_stored:
             self.net.train(s.state, chunk, self.data.inputs, self.data.labels)
@@ -191,7 +193,8 @@ class Compiled:
 
     def evaluate(self, s: Slots, indices, split):
         loss, correct = (torch.zeros(len(indices), dtype=torch.float64) for _ in range(2))
-        theta, hp = s.theta[indices].contiguous(), s.hp[indices].contiguous()
+        theta = s.theta[indices].contiguous()
+        hp = s.hp[indices].contiguous()
         inputs, targets, weights = self.data.split(split)
         self.net.evaluate(theta, hp, inputs, targets, weights, loss, correct)
         return loss, correct
@@ -226,7 +229,8 @@ class Fused:
         """
         count = 0
         if self.data.is_stored:
-            batches, count = (self.data.inputs, self.data.labels), self.data.inputs.shape[-1]
+            batches = (self.data.inputs, self.data.labels)
+            count = self.data.inputs.shape[-1]
         elif self.draws_batches:
             batches = self.data.source, None
         else:
@@ -278,8 +282,10 @@ class Fused:
 
     def train(self, s: Slots, chunk=None):
         """Takes up to `chunk` steps of every slot; by default about CHUNK_SECONDS of them."""
-        steps_before, start = int(s.step.sum()), time.perf_counter()
-        steps, most = chunk or _chunk(self.seconds_per_step), self.most_steps(len(s.trials))
+        steps_before = int(s.step.sum())
+        start = time.perf_counter()
+        steps = chunk or _chunk(self.seconds_per_step)
+        most = self.most_steps(len(s.trials))
         for first in range(0, steps, most):
             self.start_training(self.module.current(), s, min(most, steps - first))
         self.module.wait()
@@ -350,7 +356,8 @@ class Eager:
             d = z[:, -1] - targets.transpose(1, 2)
             return (d * d).mean(2), torch.zeros(d.shape[:2], dtype=torch.bool, device=self.device)
         M, S, B, _ = z.shape
-        z, y = z.reshape(M, S, B, self.task.heads, -1), targets.long().transpose(2, 3)
+        z = z.reshape(M, S, B, self.task.heads, -1)
+        y = targets.long().transpose(2, 3)
         losses = cross_entropy(z.flatten(0, 3), y.flatten(), reduction="none").reshape(y.shape)
         answer = z.gather(-1, y[..., None])
         wins = (~(z < answer)).sum(-1) == 1  # beats all other classes: a tie is not right
@@ -402,7 +409,8 @@ class Eager:
     def evaluate(self, s: Slots, indices, split):
         sums = torch.zeros(len(indices), 2, dtype=torch.float64)
         for k, i in enumerate(indices):
-            theta, hp = s.theta[i : i + 1], s.hp[i : i + 1]
+            theta = s.theta[i : i + 1]
+            hp = s.hp[i : i + 1]
             total = torch.zeros(2, dtype=torch.float64, device=self.device)
             for inputs, targets, weights in self._split_batches(s, i, split):
                 losses, correct = self._losses(self._outputs(theta, hp, inputs).double(), targets)

@@ -20,7 +20,8 @@ def watch(study, hparams, number=0, seconds=0.15):
     and at most an eighth of the steps so far, plus 8. A trial that diverges ends there. Raises
     ValueError as `train` does.
     """
-    dtype, total = torch.float32, int(hparams["train_steps"])
+    dtype = torch.float32
+    total = int(hparams["train_steps"])
     engine = engine_for(study, Data(study, [hparams], dtype), "cpu", "auto", dtype)
     s = Slots(study.num_params, dtype, engine.device)
     s.fill(list(slot_rows(study, [(number, hparams)], dtype)))
@@ -30,7 +31,8 @@ def watch(study, hparams, number=0, seconds=0.15):
         chunk = max(1, min(total - step, int(step * (GROWTH - 1)) + 8, int(pace)))
         start = time.perf_counter()
         engine.train(s, min(chunk, engine.most_watched))
-        new_steps, step = int(s.step[0]) - step, int(s.step[0])
+        new_steps = int(s.step[0]) - step
+        step = int(s.step[0])
         pace = max(1, new_steps) * seconds / max(time.perf_counter() - start, 1e-6)
         yield _look(study, engine, s)
 

@@ -73,7 +73,8 @@ def slot_rows(study, trials, dtype):
 
     Raises ValueError for hyper-parameters that cannot be trained with.
     """
-    cell, task = cell_of(study.architecture, study.n_layers), study.task
+    cell = cell_of(study.architecture, study.n_layers)
+    task = study.task
     for number, hparams in trials:
         samples = task.samples(hparams, study.num_params) if task.input == "bits" else 0
         steps = hparams["train_steps"]

@@ -42,7 +42,8 @@ def seconds_per_step(study, device="cpu") -> float:
     """Seconds per training step of one model on this machine, by a short trial."""
     run = benchmark_step(study, device=device)
     run(2)
-    n, start = 0, time.perf_counter()
+    n = 0
+    start = time.perf_counter()
     while (duration := time.perf_counter() - start) < SECONDS or n == 0:
         run(4)
         n += 4

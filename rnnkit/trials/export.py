@@ -53,10 +53,15 @@ def compare(store, parquet) -> Comparison:
     """Compares the trials of a store and of a file. StoreError if the two disagree about a trial."""
     # hashes of the results, since a million rows would not fit
     missing = {key_of(row): hash_of_results(row) for row in store.table_rows()}
-    count, new, in_order, previous = 0, 0, True, ("", -1)
+    count = 0
+    new = 0
+    in_order = True
+    previous = ("", -1)
     for row in read_rows(parquet):
         key = key_of(row)
-        count, in_order, previous = count + 1, in_order and previous < key, key
+        count += 1
+        in_order = in_order and previous < key
+        previous = key
         results = missing.pop(key, None)
         if results is None:
             new += 1

@@ -118,7 +118,8 @@ class Packed(ExtensionArray):
 
     def __getitem__(self, item):
         item = pd.api.indexers.check_array_indexer(self, item)
-        form_of, index_of = self.form_of[item], self.index_of[item]
+        form_of = self.form_of[item]
+        index_of = self.index_of[item]
         return (
             Packed(self.forms, form_of, index_of)
             if np.ndim(form_of)

@@ -75,7 +75,8 @@ def _page_of(header: dict) -> Page:
 
 def _read_struct(file: BinaryIO, depth: int = 0) -> dict:
     """A struct's integers and structs by the number of their field; other values are passed by."""
-    numbers, field = {}, 0
+    numbers = {}
+    field = 0
     while head := _read_byte(file):
         step, kind = head >> 4, head & 15
         field = field + step if step else _read_signed(file)

@@ -50,7 +50,8 @@ def write(records: Iterable, parquet: Path) -> int:
     all, and returns their number. StoreError if the file cannot be written.
     """
     schema = pyarrow.schema([(name, ARROW_TYPES[kind]) for name, kind in COLUMNS.items()])
-    count, iterator = 0, iter(records)
+    count = 0
+    iterator = iter(records)
     try:
         with (
             replacement_of(parquet) as temporary,
@@ -72,7 +73,8 @@ def read_rows(parquet: str | os.PathLike) -> Iterator[tuple]:
     """The trials of a file, one after another, as rows of a store's table. StoreError if a row
     cannot be a trial. Nothing in the file is run.
     """
-    keys, letters = set(), 0
+    keys = set()
+    letters = 0
     for row in _unchecked_rows(parquet):
         _check_row(row, parquet)
         letters += sum(len(row[name]) for name in TEXTS)
@@ -211,7 +213,8 @@ def _check_row(row: dict, parquet: str | os.PathLike) -> None:
         elif kind is str:
             fault = _fault_of_text(name, value)
         elif kind in (int, float):
-            least, most = MINIMUM.get(name, 0), MAXIMUM.get(name, 2**62 - 1)
+            least = MINIMUM.get(name, 0)
+            most = MAXIMUM.get(name, 2**62 - 1)
             if not least <= value <= most:
                 bound = f"{most:,} or less" if value > most else f"{least} or more"
                 fault = f"{name} must be {bound}, got {value}"

@@ -63,7 +63,9 @@ class TrialStore:
             raise StoreError(
                 f"A store is named by the path of a file, got {path!r}. Give such a path."
             )
-        self.path, self.patience, self._side_attached = store_path(path), patience, False
+        self.path = store_path(path)
+        self.patience = patience
+        self._side_attached = False
         self.is_parquet = self.path.suffix == ".parquet"
         self.file: Path | None = None
         if str(path) != ":memory:":
@@ -422,7 +424,8 @@ class TrialStore:
         from rnnkit.trials.parquet import read_rows
         from rnnkit.trials.weights import weights_folder
 
-        parquet, studies = expand_home(parquet), set()
+        parquet = expand_home(parquet)
+        studies = set()
 
         def checked_rows() -> Iterator[tuple]:
             for row in read_rows(parquet):

@@ -126,7 +126,8 @@ class Shelf:
                 f"The store in memory has no weights of {study}. Retrain its best trial to have"
                 " them."
             )
-        readable, error = [], None
+        readable = []
+        error = None
         for path in [path for path in paths if path.exists()] or paths[-1:]:
             try:
                 readable.append(_decode(_read_file(path, study), study, path))
@@ -270,12 +271,11 @@ def _shapes(
         shape = np.shape(blocks.get(name, ()))
         return shape[0] if shape else 0
 
-    N, project = n_units, "W_in" in blocks
-    maps, recurrent_maps, states = (
-        length("b0") // max(N, 1),
-        length("Wh0") // max(N, 1),
-        length("h0"),
-    )
+    N = n_units
+    project = "W_in" in blocks
+    maps = length("b0") // max(N, 1)
+    recurrent_maps = length("Wh0") // max(N, 1)
+    states = length("h0")
     shapes: dict[str, tuple] = {"W_in": (N, n_in), "b_in": (N,)} if project else {}
     for layer in range(min(n_layers, len(blocks))):
         shapes[f"Wx{layer}"] = (maps * N, N if layer or project else n_in)

@@ -47,7 +47,8 @@ class RandomTuner:
     usual_start: ClassVar[bool] = False
 
     def __init__(self, space: Space, seed: int = 0):
-        self.space, self.seed = space, whole_number("seed", seed, 0)
+        self.space = space
+        self.seed = whole_number("seed", seed, 0)
 
     def suggest(self, count: int, start: int = 0) -> list[dict]:
         """Hyper-parameters of the trials start, ..., start + count - 1."""
@@ -169,9 +170,11 @@ class GPTuner:
         while (larger := max(m + 1, math.ceil(m * GROWTH))) <= len(X):
             m = larger
         if self._kernel[0] != m:
-            y, subset = warp_losses(self.losses[:m]), np.arange(m)
+            y = warp_losses(self.losses[:m])
+            subset = np.arange(m)
             if m > FIT_POINTS:  # the best ones, where accuracy matters, and a sample of the others
-                order, best = np.argsort(y, kind="stable"), FIT_POINTS // 4
+                order = np.argsort(y, kind="stable")
+                best = FIT_POINTS // 4
                 sample = self._rng("subset", m).choice(
                     order[best:], FIT_POINTS - best, replace=False
                 )

@@ -31,12 +31,15 @@ class BatchOptimizer(Optimizer):
         """The next `n_points` points, new ones as long as there are any. A longer batch begins with
         the shorter one.
         """
-        model, rng = self.models[-1], np.random.default_rng(self.rng.randint(2**31 - 1))
-        tabu, batch = {tuple(x) for x in self.Xi}, []
+        model = self.models[-1]
+        rng = np.random.default_rng(self.rng.randint(2**31 - 1))
+        tabu = {tuple(x) for x in self.Xi}
+        batch = []
         # the least loss according to the model, which is free of noise
         best = float((model.covariance(self.space.transform(self.Xi)) @ model.alpha).min())
         # posterior at the candidates
-        X, n = self.candidates(rng), model.n
+        X = self.candidates(rng)
+        n = model.n
         K = torch.zeros(len(X), n + n_points, dtype=torch.float64)
         K[:, :n] = model.covariance(X)
         mean = K[:, :n] @ model.alpha

@@ -32,17 +32,25 @@ class MaternGP(RegressorMixin, BaseEstimator):
 
     def fit(self, X, y):
         """Conditions on losses y (n) at points X (n x columns)."""
-        theta, X, n = tensor(self.theta), tensor(X), len(y)
+        theta = tensor(self.theta)
+        X = tensor(X)
+        n = len(y)
         self.length = theta[:-2].exp()[torch.as_tensor(self.groups)]  # per column
         self.signal, self.noise = theta[-2:].exp().tolist()
-        self.n, self.Z, self.R, self.beta = 0, X[:0], X.new_zeros(0, 0), X.new_zeros(0)
+        self.n = 0
+        self.Z = X[:0]
+        self.R = X.new_zeros(0, 0)
+        self.beta = X.new_zeros(0)
         self._reserve(n)
         Z = X / self.length
         K = self.signal * matern(distance(Z, Z))[0]
         K.diagonal().add_(self.noise)
         L = torch.linalg.cholesky(K)
         R = torch.linalg.solve_triangular(L, torch.eye(n, dtype=K.dtype), upper=False)
-        self.Z[:n], self.R[:n, :n], self.beta[:n], self.n = Z, R, R @ tensor(y), n
+        self.Z[:n] = Z
+        self.R[:n, :n] = R
+        self.beta[:n] = R @ tensor(y)
+        self.n = n
         self.alpha = R.T @ self.beta[:n]
         return self
 
@@ -83,12 +91,15 @@ class MaternGP(RegressorMixin, BaseEstimator):
     def _reserve(self, n):
         """Makes room for n observations and for a few batches more."""
         if n > len(self.Z):
-            m, size = self.n, n + 64
+            m = self.n
+            size = n + 64
             Z, R, beta = self.Z, self.R, self.beta
             self.Z = Z.new_zeros(size, len(self.groups))
             self.R = R.new_zeros(size, size)
             self.beta = beta.new_zeros(size)
-            self.Z[:m], self.R[:m, :m], self.beta[:m] = Z[:m], R[:m, :m], beta[:m]
+            self.Z[:m] = Z[:m]
+            self.R[:m, :m] = R[:m, :m]
+            self.beta[:m] = beta[:m]
 
 
 def log_likelihood(theta, X, y, groups):
@@ -98,7 +109,10 @@ def log_likelihood(theta, X, y, groups):
     Rasmussen & Williams, equations 5.8 and 5.9. One product of matrices gives the gradient with
     respect to all length scales.
     """
-    theta, groups, X, y = tensor(theta), torch.as_tensor(groups), tensor(X), tensor(y)
+    theta = tensor(theta)
+    groups = torch.as_tensor(groups)
+    X = tensor(X)
+    y = tensor(y)
     signal, noise = theta[-2:].exp()
     Z = X / theta[:-2].exp()[groups]
     k, slope = matern(distance(Z, Z))

@@ -67,8 +67,10 @@ def _rename_sliders(panel, name):
     """The sliders of the biases are named after the gates of the cell."""
     if name == "architecture":
         for k in range(GATES):
-            slider_k, label = panel.live[f"bias_{k}"], _name(panel.values["architecture"], k)
-            slider_k.description, slider_k.disabled = label, label == "(no gate)"
+            slider_k = panel.live[f"bias_{k}"]
+            label = _name(panel.values["architecture"], k)
+            slider_k.description = label
+            slider_k.disabled = label == "(no gate)"
 
 
 @lru_cache(maxsize=512)

@@ -89,7 +89,8 @@ def draw_trials(one, other, depth, form, seed, start=0):
 def states(trials, seconds=0.2, **settings):
     """Draws and trains, and yields the state to be drawn several times per second."""
     yield {"note": "The training step is being compiled; the first time, this takes a few seconds."}
-    trials, since = list(trials), time.monotonic()
+    trials = list(trials)
+    since = time.monotonic()
     for trial in draw_trials(**settings, start=len(trials) // 2):
         trials.append(trial)
         if trial[0] == 1 and time.monotonic() - since > seconds:
@@ -110,7 +111,8 @@ def draw(figure, theme, *, one, other, depth, form, trials, note, seed) -> str:
     }
     ax, bars = figure.subplots(1, 2, gridspec_kw=grid)
     studies = [study_of(cell, depth, form, seed) for cell in (one, other)]
-    chance, style = studies[0].task.chance(), theme.style_of([one, other])
+    chance = studies[0].task.chance()
+    style = theme.style_of([one, other])
     names = [f"{label_of(study.architecture)}, {layers(study.n_layers)}" for study in studies]
     sentences = []
     for k, (study, name) in enumerate(zip(studies, names)):
@@ -179,7 +181,8 @@ def _bar(ax, theme, k, counts, color):
     """One column, divided into the outcomes with their counts. Solved draws are solid and diverged
     ones hatched, so that they can be distinguished without colour.
     """
-    total, height = sum(counts.values()), 0.0
+    total = sum(counts.values())
+    height = 0.0
     states = {
         "solved": {"color": color, "linewidth": 0},
         "learned something": {"color": color, "alpha": 0.35, "linewidth": 0},

@@ -86,7 +86,8 @@ def states(architecture, max_params, labels, unroll, train_steps, past):
     """
     name = f"{label_of(architecture)}, {short(max_params)}, {labels:g} labels"
     yield {"curve": (), "past": past, "network_name": (architecture, name), "note": COMPILING}
-    study, curve = study_of(architecture, max_params, unroll), []
+    study = study_of(architecture, max_params, unroll)
+    curve = []
     for look in watch(study, hparams_of(study, labels, train_steps)):
         if look["infeasible"]:
             yield {"note": f"It diverged at step {look['steps']:,}."}

@@ -82,7 +82,8 @@ def draw(
     grid = figure.add_gridspec(
         1, 2, width_ratios=[1.6, 1], left=0.075, right=0.985, bottom=0.16, top=0.93, wspace=0.42
     )
-    ax, n_in = figure.add_subplot(grid[0]), task.n_in
+    ax = figure.add_subplot(grid[0])
+    n_in = task.n_in
     most = max(key[2] for key in errors) * 1.06
     _bound(ax, theme, task, most)
     _errors(ax, theme, errors, architecture, depth)
@@ -103,7 +104,8 @@ def draw(
         )
     ring = {"markeredgecolor": theme.ink, "markersize": 18, "markeredgewidth": 2.4}
     ax.plot(units, loss, "o", color="none", zorder=6, **ring)
-    original, answer_V = vectors[vector - 1], answers_of(architecture, depth, units)
+    original = vectors[vector - 1]
+    answer_V = answers_of(architecture, depth, units)
     _pictures(
         figure,
         theme,

@@ -37,20 +37,16 @@ class Panel:
     def __init__(
         self, draw, controls, state=None, size=(10, 4.4), changed=None, clicked=None, still=None
     ):
-        self.draw, self.controls, self.state, self.size = (
-            draw,
-            dict(controls),
-            dict(state or {}),
-            size,
-        )
+        self.draw = draw
+        self.controls = dict(controls)
+        self.state = dict(state or {})
+        self.size = size
         self.changed, self.clicked, self.still = changed, clicked, still
-        self.background, self.task, self.ticket, self.loop, self.due = (
-            "#ffffff",
-            None,
-            None,
-            None,
-            False,
-        )
+        self.background = "#ffffff"
+        self.task = None
+        self.ticket = None
+        self.loop = None
+        self.due = False
         self.live = {}  # the ipywidgets controls, by name, once somebody can move them
 
     @property
@@ -276,7 +272,8 @@ def png(figure) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
+    canvas = FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
     canvas.draw()
     Image.frombuffer(
         "RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1

@@ -26,7 +26,8 @@ def widget(store=None, task="", seed=0, form="") -> Panel:
     """The best network of each study on parentheses and on arithmetic, best first; `task` is the
     task to begin with. Raises StoreError for a store that has neither.
     """
-    store, networks = open_store(store), {}
+    store = open_store(store)
+    networks = {}
     for name in sorted(EXAMPLES, key=lambda name: name != task):
         try:
             for study, trial in sorted(
@@ -96,7 +97,8 @@ def read_parentheses(study, trial, theta, line):
     whole stream, after noise.
     """
     task = study.task
-    entry, line = line, line[-task.steps :]
+    entry = line
+    line = line[-task.steps :]
     if not line:
         return f"Type some of {' '.join(PAIRS[: task.types])} and letters."
     symbols = "".join(PAIRS[: task.types]) + NOISE[: task.types]
@@ -127,7 +129,8 @@ def remarks(task, entry, symbols) -> str:
     """How the task reads a text that it cannot take literally: one that is too long, has unknown
     symbols, or has more open parentheses than the task counts.
     """
-    line, sentences = entry[-task.steps :], []
+    line = entry[-task.steps :]
+    sentences = []
     if len(entry) > len(line):
         sentences.append(
             f"The network reads {task.steps} symbols, so the first {len(entry) - len(line)} of"
@@ -157,7 +160,9 @@ def open_in(line, pair) -> int:
 
 def _draw_type(ax, theme, truth_T, p_TxC):
     """The strip of one type of parenthesis."""
-    steps, answer_T, most = np.arange(len(truth_T)), p_TxC.argmax(-1), p_TxC.shape[1] - 1
+    steps = np.arange(len(truth_T))
+    answer_T = p_TxC.argmax(-1)
+    most = p_TxC.shape[1] - 1
     ax.imshow(
         p_TxC.T,
         origin="lower",
@@ -198,7 +203,8 @@ def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC, remark) 
     """
     types = truth_TxJ.shape[1]
     axes = figure.subplots(types, 1, squeeze=False, gridspec_kw=MARGINS | {"hspace": 0.2})[:, 0]
-    steps, answer_TxJ = np.arange(len(symbols)), p_TxJxC.argmax(-1)
+    steps = np.arange(len(symbols))
+    answer_TxJ = p_TxJxC.argmax(-1)
     for k, ax in enumerate(axes):
         _draw_type(ax, theme, truth_TxJ[:, k], p_TxJxC[:, k])
         ax.set(xlim=(-0.6, max(12, len(symbols)) - 0.4), ylabel=f"{PAIRS[k]} open")
@@ -274,7 +280,8 @@ def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
     crosses its mistakes.
     """
     ax = figure.subplots(gridspec_kw=MARGINS | {"top": 0.85})
-    network_S, places = p_SxC.argmax(-1), np.arange(len(answer_S))
+    network_S = p_SxC.argmax(-1)
+    places = np.arange(len(answer_S))
     wrong = network_S != answer_S
     ax.imshow(p_SxC.T, aspect="auto", cmap=theme.shades, vmin=0, vmax=1, interpolation="nearest")
     ax.plot(

@@ -183,7 +183,8 @@ def draw(figure, theme, *, frame, task, against, size, length, rank, cells, dept
     trials = select(frame, task, cells, depths, size, length)
     x = horizontal(trials, against)
     has_value = x.notna()
-    trials, x = trials[has_value], x[has_value]
+    trials = trials[has_value]
+    x = x[has_value]
     ax.set(xlabel=against, ylabel=LOSS.get(task, "loss"))
     if trials.empty:
         style = {"transform": ax.transAxes, "ha": "center", "color": theme.grey}
@@ -336,7 +337,8 @@ def _adjust_controls(panel, name):
 
 def _lengths_into(control, frame, task, size):
     """Sets the options of the control of lengths; the chosen one stays if it is among them."""
-    before, lengths = control.value, _lengths(frame, task, size)
+    before = control.value
+    lengths = _lengths(frame, task, size)
     if tuple(lengths) != tuple(control.options):
         control.options = lengths
         control.value = before if before in {length for _, length in lengths} else lengths[0][1]

@@ -163,7 +163,8 @@ def posterior(problem, seed, points, losses):
     a square (GRID x GRID) of unit coordinates, and the standard deviation of a trial's noise; None
     during the first design.
     """
-    space, tuner = problems()[problem].space, tuner_of(problem, seed, points, losses)
+    space = problems()[problem].space
+    tuner = tuner_of(problem, seed, points, losses)
     if len(losses) < FIRST or np.isfinite(losses).sum() < FIRST:
         return None
     side = np.linspace(0, 1, LINE if len(space) == 1 else GRID)
@@ -323,7 +324,8 @@ def _knots(losses, heard):
     """Feasible losses in ascending order and their warped values, with one more knot at either end."""
     losses, heard = np.array(losses)[np.isfinite(losses)], np.asarray(heard)[np.isfinite(losses)]
     order = np.argsort(losses)
-    x, y = losses[order], heard[order]
+    x = losses[order]
+    y = heard[order]
     wide, high = x[-1] - x[0], y[-1] - y[0]
     return [x[0] - wide, *x, x[-1] + wide], [y[0] - high, *y, y[-1] + high]
 
@@ -358,7 +360,8 @@ def _forecast(task, next_point, problem, seed, points, losses) -> str:
         return f"Asked for {_at(task, next_point)}, as the first design has it."
     tuner = tuner_of(problem, seed, points, losses)
     mean, std, _ = (float(x[0]) for x in tuner.posterior([task.space.point(next_point)]))
-    wide, heard = math.hypot(std, tuner.noise()), warp_losses(losses)
+    wide = math.hypot(std, tuner.noise())
+    heard = warp_losses(losses)
     feasible = heard[np.isfinite(losses)]
     interval = _as_measured([mean, mean - 2 * wide, mean + 2 * wide], losses, heard)
     middle, *interval = task.factor * interval

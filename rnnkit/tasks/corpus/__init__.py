@@ -134,7 +134,8 @@ def fetch() -> Path:
 def _download(path: Path) -> None:
     """Fetches URL into a file, with a progress bar on the terminal."""
     with urllib.request.urlopen(URL, timeout=30) as answer, path.open("wb") as out:
-        total, size = int(answer.headers.get("Content-Length") or 0), 0
+        total = int(answer.headers.get("Content-Length") or 0)
+        size = 0
         while piece := answer.read(1 << 18):
             out.write(piece)
             size += len(piece)
