@@ -29,23 +29,20 @@ def need(condition, word: str):
         raise NotYet(word)
 
 
+def need_columns(result, *columns: str):
+    """NotYet unless the result is a frame with these columns."""
+    need(
+        isinstance(result, pd.DataFrame) and set(columns) <= set(result.columns),
+        f"The answer must be a frame of trials, got {type(result).__name__}.",
+    )
+
+
 def trials_of(result, task_type: str, task: str) -> pd.DataFrame:
     """The result, if it is a frame with at least ENOUGH trials of this task and of no other; NotYet
     if it is not.
     """
-    columns = {
-        "study",
-        "task_type",
-        "architecture",
-        "hparams",
-        "eval_loss",
-        "infeasible",
-        "num_params",
-    }
-    need(
-        isinstance(result, pd.DataFrame) and columns <= set(result.columns),
-        f"The answer must be a frame of trials, got {type(result).__name__}.",
-    )
+    need_columns(result, "study", "task_type", "architecture", "hparams")
+    need_columns(result, "eval_loss", "infeasible", "num_params")
     need(
         set(result.task_type) == {task_type},
         f"All trials must be of the {task}.",
@@ -280,11 +277,7 @@ def three_open(result) -> str:
 
 def rerun(result) -> str:
     """C3: one set of hyper-parameters, trained several times."""
-    columns = {"study", "tuner", "eval_loss", "infeasible"}
-    need(
-        isinstance(result, pd.DataFrame) and columns <= set(result.columns),
-        f"The answer must be a frame of trials, got {type(result).__name__}.",
-    )
+    need_columns(result, "study", "tuner", "eval_loss", "infeasible")
     need(
         set(result.tuner) == {"rerun"} and result.study.nunique() == 1,
         'The trials must be of one study of reruns: tuner="rerun", with everything pinned.',

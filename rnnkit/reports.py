@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 import pandas as pd
-import torch
 
 from rnnkit import cells, figures, places
 from rnnkit.architectures import LATER_RANGES, formulas, space_table, units
@@ -15,9 +14,9 @@ from rnnkit.exhibits import cell_report
 from rnnkit.exhibits.account import digest_of_trials
 from rnnkit.hparams import cell_ranges, space_for
 from rnnkit.names import resolve_name
-from rnnkit.networks import blocks, forward, num_params
 from rnnkit.studies import complete
 from rnnkit.studies.experiments import battery
+from rnnkit.studies.fingerprint import facts_of
 from rnnkit.studies.scales import SCALES, scale_of
 from rnnkit.trials import TrialStore
 from rnnkit.wording import label_of
@@ -203,25 +202,10 @@ def _enter(cell) -> tuple[str, bool]:
 
 
 def _fingerprint(cell) -> tuple:
-    """A cell's hyper-parameters and its outputs for fixed numbers: two cells with the same
-    equations and hyper-parameters agree in them. Leaves `cell` registered.
+    """A cell's hyper-parameters and equations, in which two cells of one name must agree. Leaves
+    `cell` registered.
     """
-    architecture = enter(cell).architecture
-    depth = max(1, cell.min_layers)
-    P = num_params(architecture, depth, 3, 4, 2)
-    theta = torch.sin(3.0 * torch.arange(P, dtype=torch.float64))
-    x = torch.cos(torch.arange(24, dtype=torch.float64)).reshape(2, 1, 3, 4)
-    z = forward(
-        architecture,
-        depth,
-        blocks(architecture, depth, 3, 4, 2),
-        theta[None],
-        list(x),
-        torch.tensor([False]),
-    )
-    return tuple(map(str, cell_ranges(architecture))), tuple(
-        round(number, 9) for number in z.flatten().tolist()
-    )
+    return [*map(str, cell_ranges(enter(cell).architecture))], facts_of(cell)
 
 
 def _table(architecture, tables, size) -> pd.DataFrame:

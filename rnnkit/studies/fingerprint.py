@@ -32,20 +32,25 @@ def fingerprint(cell: type[Cell], space: Space, task: Any, usual_start: bool) ->
     """
     facts = {
         "draws": draws.VERSION,
-        "cell": [
-            cell.maps,
-            cell.input_only,
-            sorted(cell.forget.items()),
-            cell.states,
-            cell.equal_sizes,
-            equations(cell),
-        ],
+        "cell": facts_of(cell),
         "space": [[type(item).__name__, *map(repr, _bounds_of(item))] for item in space.ranges],
         "task": sorted((f.name, repr(getattr(task, f.name))) for f in dataclasses.fields(task)),
     }
     if usual_start:
         facts["usual"] = repr(space.usual())
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
+
+
+def facts_of(cell: type[Cell]) -> list:
+    """What a cell declares and computes: two cells that agree in this are the same."""
+    return [
+        cell.maps,
+        cell.input_only,
+        sorted(cell.forget.items()),
+        cell.states,
+        cell.equal_sizes,
+        equations(cell),
+    ]
 
 
 def _bounds_of(item: Range) -> tuple:
