@@ -34,7 +34,7 @@ typedef real VU __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)),
 
 static inline V load(const real* p) { return *reinterpret_cast<const VU*>(p); }
 static inline void store(real* p, V x) { *reinterpret_cast<VU*>(p) = x; }
-static inline V splat(real x) { return V{} + x; }
+static inline V splat(real x) { return x - V{}; }  // a sum with 0 would be computed, since -0 + 0 is not -0
 
 // a0 b0 a1 b1 ..., from the lower (HALF 0) or the upper (HALF 1) halves of two vectors.
 #if defined(__has_builtin)
