@@ -20,14 +20,20 @@
 typedef REAL real;
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
-#define COLUMNS 4
+constexpr int REGISTERS = 32;
 #elif defined(__AVX__)
 #define VECTOR_BYTES 32
-#define COLUMNS 2
+constexpr int REGISTERS = 16;
 #else
 #define VECTOR_BYTES 16
-#define COLUMNS 4
+#if defined(__SSE__) || defined(_M_X64)
+constexpr int REGISTERS = 16;
+#else
+constexpr int REGISTERS = 32;
 #endif
+#endif
+// The blocks that stay in registers: of a product, ROWS x COLUMNS vectors; of a gradient, 4 x SUMS vectors.
+constexpr int ROWS = 6, COLUMNS = REGISTERS == 32 ? 4 : 2, SUMS = REGISTERS == 32 ? 4 : 2;
 constexpr int VW = VECTOR_BYTES / sizeof(real);
 typedef real V __attribute__((vector_size(VECTOR_BYTES)));
 typedef real VU __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
@@ -224,29 +230,20 @@ LOOP void micro(int terms, const Term* term, int r0, const real* bias, const rea
         for (int j = 0; j < NV; j++) store(C + (r0 + i) * B + c0 + j * VW, acc[i][j]);
 }
 
+template <int NV, int MR>
+static void micro_rows(int rows, int terms, const Term* term, int r0, const real* bias, const real* base, real* C, int B, int c0) {
+    if (rows == MR) micro<MR, NV>(terms, term, r0, bias, base, C, B, c0);
+    else if constexpr (MR > 1) micro_rows<NV, MR - 1>(rows, terms, term, r0, bias, base, C, B, c0);
+}
+
 // All R rows of C for NV vectors of columns, in blocks of as many rows as the registers hold.
 template <int NV>
 static void panel(int R, int terms, const Term* term, const real* bias, const real* base, real* C, int B, int c0) {
-    constexpr int most = NV > 2 ? 6 : 12;
+    constexpr int most = NV < COLUMNS ? 2 * ROWS : ROWS;
     const int blocks = (R + most - 1) / most;
     for (int b = 0, r0 = 0; b < blocks; b++) {
         const int rows = (R - r0 + blocks - b - 1) / (blocks - b);
-        if constexpr (most > 6) switch (rows) {
-            case 7: micro<7, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 8: micro<8, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 9: micro<9, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 10: micro<10, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 11: micro<11, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 12: micro<12, NV>(terms, term, r0, bias, base, C, B, c0); break;
-        }
-        switch (rows) {
-            case 1: micro<1, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 2: micro<2, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 3: micro<3, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 4: micro<4, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 5: micro<5, NV>(terms, term, r0, bias, base, C, B, c0); break;
-            case 6: micro<6, NV>(terms, term, r0, bias, base, C, B, c0); break;
-        }
+        micro_rows<NV, most>(rows, terms, term, r0, bias, base, C, B, c0);
         r0 += rows;
     }
 }
@@ -300,13 +297,17 @@ LOOP void outer(int T, const real* D, long dstep, const real* H, long hstep, int
 
 template <int MR>
 static void outer_rows(int k0, int k1, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, int ldg, bool add) {
+    constexpr int together = MR == 1 ? 4 : SUMS;
     int k = k0;
-    for (; k + 4 <= k1; k += 4) outer<MR, 4>(T, D, dstep, H + (long)k * B, hstep, B, G + k, ldg, add);
+    for (; k + 4 <= k1; k += 4)
+        for (int j = k; j < k + 4; j += together)
+            outer<MR, together>(T, D, dstep, H + (long)j * B, hstep, B, G + j, ldg, add);
     for (; k < k1; k++) outer<MR, 1>(T, D, dstep, H + (long)k * B, hstep, B, G + k, ldg, add);
 }
 
 // How many time steps are best taken together: eight rows of their activations stay in the first cache level.
-static int steps_together(int B) { return B < 640 ? 640 / B : 1; }
+constexpr int TOGETHER = 640;
+static int steps_together(int B) { return B < TOGETHER ? TOGETHER / B : 1; }
 
 // The whole gradient of a matrix, eight rows of H at a time, for each of which D is read through once.
 static void matrix_gradient(int R, int K, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, bool add = false) {
@@ -323,21 +324,21 @@ static void matrix_gradient(int R, int K, int T, const real* D, long dstep, cons
     }
 }
 
-// G[r] = sum over t, b of D_t[r, b], for ROWS rows and then for R.
-template <int ROWS>
+// G[r] = sum over t, b of D_t[r, b], for MR rows and then for R.
+template <int MR>
 LOOP void sum_rows(int T, const real* D, long dstep, int B, real* G, bool add) {
-    V acc[ROWS];
-    for (int i = 0; i < ROWS; i++) acc[i] = V{};
+    V acc[MR];
+    for (int i = 0; i < MR; i++) acc[i] = V{};
     for (int t = 0; t < T; t++, D += dstep)
         for (int b = 0; b < B; b += VW)
-            for (int i = 0; i < ROWS; i++) acc[i] += load(D + (long)i * B + b);
-    const V sum = sums<ROWS>(acc);
-    for (int i = 0; i < ROWS; i++) G[i] = (add ? G[i] : 0) + sum[i];
+            for (int i = 0; i < MR; i++) acc[i] += load(D + (long)i * B + b);
+    const V sum = sums<MR>(acc);
+    for (int i = 0; i < MR; i++) G[i] = (add ? G[i] : 0) + sum[i];
 }
 static void row_sums(int R, int T, const real* D, long dstep, int B, real* G, bool add = false) {
-    constexpr int ROWS = VW < 8 ? VW : 8;
+    constexpr int together = VW < 8 ? VW : 8;
     int r = 0;
-    for (; r + ROWS <= R; r += ROWS) sum_rows<ROWS>(T, D + (long)r * B, dstep, B, G + r, add);
+    for (; r + together <= R; r += together) sum_rows<together>(T, D + (long)r * B, dstep, B, G + r, add);
     for (; r < R; r++) sum_rows<1>(T, D + (long)r * B, dstep, B, G + r, add);
 }
 
