@@ -82,44 +82,56 @@ def test_compiled_step_trains_as_the_plain_one_does(architecture, n_layers):
     assert [o.valid_loss for o in a] == [o.valid_loss for o in b]
 
 
+def compare_gradient(study, nonlinearity, batch):
+    """Holds the compiled outputs of one batch and the gradient of a sum of them to autograd."""
+    architecture, n_layers, task = study.architecture, study.n_layers, study.task
+    hp = some_hparams(architecture, 5, nonlinearity=nonlinearity, input_presentation="every")
+    theta = networks.initial(architecture, n_layers, study.n_units, task.n_in, 1, hp, 0, 0)[None]
+    g = torch.Generator().manual_seed(1)
+    x = torch.randn(1, batch, task.n_in, generator=g, dtype=torch.float64)
+    dz = torch.randn(1, batch, generator=g, dtype=torch.float64)
+    leaf = theta.clone().requires_grad_()
+    z = networks.forward(
+        architecture,
+        n_layers,
+        networks.blocks(architecture, n_layers, study.n_units, task.n_in, 1),
+        leaf,
+        [x] * task.unroll,
+        torch.tensor([nonlinearity == "relu"]),
+    )[..., 0]
+    (expected,) = torch.autograd.grad((z * dz).sum(), leaf)
+    task = dataclasses.replace(task, batch=batch)
+    net = native.Network(architecture, n_layers, study.n_units, task, "double")
+    row = torch.tensor(
+        training.coefficients(CELLS[architecture], hp, 10, first_scored=task.unroll - 1),
+        dtype=torch.float64,
+    )
+    got_z, got = torch.empty_like(z[0]), torch.empty_like(expected[0])
+    net.gradient(theta.contiguous(), row, x[0].T.contiguous(), dz.contiguous(), got_z, got)
+    assert torch.allclose(got_z, z[0].detach(), atol=1e-12)
+    assert torch.allclose(got, expected[0], atol=1e-11)
+
+
 @needs_compiler
 @pytest.mark.parametrize("architecture, n_layers", CASES)
 def test_compiled_gradient_equals_autograd(architecture, n_layers):
-    study = a_study(architecture, n_layers)
-    task = study.task
     for nonlinearity in CELLS[architecture].nonlinearities:
-        hp = some_hparams(architecture, 5, nonlinearity=nonlinearity, input_presentation="every")
-        theta = networks.initial(architecture, n_layers, study.n_units, task.n_in, 1, hp, 0, 0)[
-            None
-        ]
-        g = torch.Generator().manual_seed(1)
-        x = torch.randn(1, 32, task.n_in, generator=g, dtype=torch.float64)
-        dz = torch.randn(1, 32, generator=g, dtype=torch.float64)
-        shapes = networks.blocks(architecture, n_layers, study.n_units, task.n_in, 1)
-        leaf = theta.clone().requires_grad_()
-        z = networks.forward(
-            architecture,
-            n_layers,
-            shapes,
-            leaf,
-            [x] * task.unroll,
-            torch.tensor([nonlinearity == "relu"]),
-        )[..., 0]
-        (expected,) = torch.autograd.grad((z * dz).sum(), leaf)
-        net = native.Network(
-            architecture, n_layers, study.n_units, dataclasses.replace(task, batch=32), "double"
-        )
-        row = torch.tensor(
-            training.coefficients(CELLS[architecture], hp, 10, first_scored=task.unroll - 1),
-            dtype=torch.float64,
-        )
-        got_z, got = (
-            torch.empty(32, dtype=torch.float64),
-            torch.empty(study.num_params, dtype=torch.float64),
-        )
-        net.gradient(theta.contiguous(), row, x[0].T.contiguous(), dz.contiguous(), got_z, got)
-        assert torch.allclose(got_z, z[0].detach(), atol=1e-12)
-        assert torch.allclose(got, expected[0], atol=1e-11)
+        compare_gradient(a_study(architecture, n_layers), nonlinearity, batch=32)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "architecture, n_layers, n_units",
+    [("rnn", 1, 120), ("rnn", 1, 129), ("gru", 1, 123), ("lstm", 2, 61), ("+rnn", 2, 63)],
+)
+def test_compiled_gradient_of_large_matrices_equals_autograd(architecture, n_layers, n_units):
+    """From 14,000 numbers on, a gradient is summed in another way, whether vectors divide its
+    columns or not; seven time steps of 96 samples are two parts.
+    """
+    size = networks.num_params(architecture, n_layers, n_units, 20, 1)
+    study = a_study(architecture, n_layers, max_params=size, unroll=7)
+    assert study.n_units == n_units
+    compare_gradient(study, CELLS[architecture].nonlinearities[-1], batch=96)
 
 
 @needs_compiler

@@ -309,8 +309,76 @@ static void outer_rows(int k0, int k1, int T, const real* D, long dstep, const r
 constexpr int TOGETHER = 640;
 static int steps_together(int B) { return B < TOGETHER ? TOGETHER / B : 1; }
 
-// The whole gradient of a matrix, eight rows of H at a time, for each of which D is read through once.
-static void matrix_gradient(int R, int K, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, bool add = false) {
+// The gradient of a large matrix is a product instead: the rows of H are turned, so that a vector has VW of them for one sample, and no
+// lanes are left to be added up. The order of the sums differs, so smaller matrices keep theirs.
+constexpr long LARGE = 14000;
+static bool is_large(int R, int K) { return (long)R * K >= LARGE && K >= VW; }
+static long turned_size(int B) { return (long)(B < TOGETHER ? TOGETHER : B) * COLUMNS * VW; }
+
+// turned: (T B, NV VW). Vector j of a sample has the VW rows of H from j VW on, and the last one those from `last` on, with 0 instead of
+// the rows that the vectors before it have.
+template <int NV>
+LOOP void turn(int T, const real* H, long hstep, int B, int last, real* turned) {
+    for (int t = 0; t < T; t++, H += hstep)
+        for (int b = 0; b < B; b += VW, turned += VW * NV * VW)
+            for (int j = 0; j < NV; j++) {
+                const int first = j + 1 < NV ? j * VW : last;
+                V v[VW];
+                for (int i = 0; i < VW; i++) v[i] = first + i < j * VW ? V{} : load(H + (long)(first + i) * B + b);
+                transpose(v);
+                for (int i = 0; i < VW; i++) store(turned + (i * NV + j) * VW, v[i]);
+            }
+}
+
+// Adds the sums over all samples to MR rows of G. The last vector is stored first: where two overlap, the earlier one has the sums.
+template <int MR, int NV>
+LOOP void add_rows(int T, const real* D, long dstep, int B, const real* turned, int last, real* G, int ldg) {
+    V acc[MR][NV];
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NV; j++) acc[i][j] = load(G + (long)i * ldg + (j + 1 < NV ? j * VW : last));
+    for (int t = 0; t < T; t++, D += dstep)
+        for (int b = 0; b < B; b++, turned += NV * VW) {
+            V h[NV];
+            for (int j = 0; j < NV; j++) h[j] = load(turned + j * VW);
+            for (int i = 0; i < MR; i++)
+                for (int j = 0; j < NV; j++) acc[i][j] += splat(D[i * B + b]) * h[j];
+        }
+    for (int i = 0; i < MR; i++)
+        for (int j = NV - 1; j >= 0; j--) store(G + (long)i * ldg + (j + 1 < NV ? j * VW : last), acc[i][j]);
+}
+template <int NV, int MR>
+static void add_block(int rows, int T, const real* D, long dstep, int B, const real* turned, int last, real* G, int ldg) {
+    if (rows == MR) add_rows<MR, NV>(T, D, dstep, B, turned, last, G, ldg);
+    else if constexpr (MR > 1) add_block<NV, MR - 1>(rows, T, D, dstep, B, turned, last, G, ldg);
+}
+
+// The same for all R rows of G and the columns from k0 on: NV vectors, or as many as there are.
+template <int NV>
+static void add_columns(int k0, int R, int K, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, real* turned) {
+    if constexpr (NV > 1)
+        if (K - k0 <= (NV - 1) * VW) return add_columns<NV - 1>(k0, R, K, T, D, dstep, H, hstep, B, G, turned);
+    const int end = K - VW - k0, last = end < (NV - 1) * VW ? end : (NV - 1) * VW, blocks = (R + ROWS - 1) / ROWS;
+    turn<NV>(T, H + (long)k0 * B, hstep, B, last, turned);
+    for (int b = 0, r0 = 0; b < blocks; b++) {
+        const int rows = (R - r0 + blocks - b - 1) / (blocks - b);
+        add_block<NV, ROWS>(rows, T, D + (long)r0 * B, dstep, B, turned, last, G + (long)r0 * K + k0, K);
+        r0 += rows;
+    }
+}
+
+// The whole gradient of a large matrix. turned: turned_size(B) numbers of memory
+LOOP void large_gradient(int R, int K, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, real* turned, bool add) {
+    if (!add) std::memset(G, 0, sizeof(real) * R * K);
+    const int part = steps_together(B);
+    for (int t = 0; t < T; t += part)
+        for (int k = 0, steps = T - t < part ? T - t : part; k < K; k += COLUMNS * VW)
+            add_columns<COLUMNS>(k, R, K, steps, D + t * dstep, dstep, H + t * hstep, hstep, B, G, turned);
+}
+
+// The whole gradient of a matrix. Unless it is large, it is taken eight rows of H at a time, for each of which D is read through once.
+static void matrix_gradient(int R, int K, int T, const real* D, long dstep, const real* H, long hstep, int B, real* G, real* turned,
+                            bool add = false) {
+    if (is_large(R, K)) return large_gradient(R, K, T, D, dstep, H, hstep, B, G, turned, add);
     const int part = steps_together(B);
     for (int t = 0; t < T; t += part, add = true) {
         const int steps = T - t < part ? T - t : part;

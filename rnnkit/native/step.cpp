@@ -79,6 +79,7 @@ struct Net {
     real **s, **save, **arg, **up, **d_up;  // one per layer, over all steps
     real *pre, *d_pre, *d_s, *d_arg;        // d_pre: over part_steps steps
     real* zeros;                            // (N, B)
+    real* turned;                           // see matrix_gradient
     long n;                                 // N B
 };
 
@@ -121,7 +122,9 @@ extern "C" void* net_new(int L, int N, int I, int O, int T, int B, int input, in
     // one block of memory for all buffers
     const long n = net->n = (long)N * B;
     const long per_layer = n * (STATES * (T + 1) + SAVES * T + ARGS * T + (UP_IS_STATE ? 0 : T) + T);
-    const long shared = input_count + (1 + copies(I)) * table_count + n * ((2 * part_steps + 2) * MAPS + 2 * T + STATES + 2) + 2 * (long)O * B * scored + o + 1024;
+    const long turned_count = o >= LARGE ? turned_size(B) : 0;
+    const long shared = input_count + (1 + copies(I)) * table_count + n * ((2 * part_steps + 2) * MAPS + 2 * T + STATES + 2) +
+                        2 * (long)O * B * scored + o + turned_count + 1024;
     const size_t bytes = (sizeof(real) * (shared + L * per_layer) + 127) / 64 * 64;
     if (posix_memalign((void**)&net->arena, 64, bytes)) { delete[] net->Wx; delete[] net->s; delete net; return nullptr; }
     std::memset(net->arena, 0, bytes);
@@ -134,6 +137,7 @@ extern "C" void* net_new(int L, int N, int I, int O, int T, int B, int input, in
     net->d_pre = take(n * MAPS * part_steps); net->d_s = take(n * STATES); net->d_arg = take(n); net->zeros = take(n);
     net->z = take((long)O * B * scored); net->dz = take((long)O * B * scored);
     net->grad = take(o);
+    net->turned = take(turned_count);
     for (int l = 0; l < L; l++) {
         net->s[l] = take(n * STATES * (T + 1));
         net->save[l] = take(n * SAVES * T);
@@ -250,12 +254,12 @@ static void layer_gradient(Net& net, const double* hp, int l, int t) {
         while (m + run < RECURRENT && MAP_ARG[m + run] == MAP_ARG[m]) run++;
         const long hstep = (MAP_ARG[m] < 0 ? STATES : ARGS) * n;
         const real* H = (MAP_ARG[m] < 0 ? net.s[l] : net.arg[l] + MAP_ARG[m] * n) + t * hstep;
-        matrix_gradient(run * N, N, steps, D + m * n, dstep, H, hstep, B, g + net.Wh[l] + (long)m * N * N, add);
+        matrix_gradient(run * N, N, steps, D + m * n, dstep, H, hstep, B, g + net.Wh[l] + (long)m * N * N, net.turned, add);
         m += run;
     }
     if (!from_input) {
         const long hstep = l && UP_IS_STATE ? STATES * n : n;
-        matrix_gradient(rows, N, steps, D, dstep, l ? up_of(net, l - 1, t) : net.p + t * n, hstep, B, g + net.Wx[l], add);
+        matrix_gradient(rows, N, steps, D, dstep, l ? up_of(net, l - 1, t) : net.p + t * n, hstep, B, g + net.Wx[l], net.turned, add);
     }
     // the matrix that reads the task's input; the same input at every step takes the sum over steps
     if (l > 0) return;
@@ -268,7 +272,7 @@ static void layer_gradient(Net& net, const double* hp, int l, int t) {
     } else if (on(net, hp, 1) || t == 0) {
         const bool every = on(net, hp, 1);
         sum_steps(net.input_rows * B, every ? steps : 1, D, net.input_rows * B, net.sum_d, every && add);
-        if (t == 0) matrix_gradient(net.input_rows, net.I, 1, net.sum_d, 0, net.x, 0, B, to);
+        if (t == 0) matrix_gradient(net.input_rows, net.I, 1, net.sum_d, 0, net.x, 0, B, to, net.turned);
     }
 }
 
@@ -277,7 +281,7 @@ static void backward(Net& net, const real* theta, const double* hp) {
     const int L = net.L, N = net.N, B = net.B, T = net.steps, O = net.O, S = net.S;
     const long n = net.n, up_step = UP_IS_STATE ? STATES * n : n, out_step = (long)O * B;
     real* g = net.grad;
-    matrix_gradient(O, net.top, S, net.dz, out_step, L ? up_of(net, L - 1, net.first) : net.x, up_step, B, g + net.Wo);
+    matrix_gradient(O, net.top, S, net.dz, out_step, L ? up_of(net, L - 1, net.first) : net.x, up_step, B, g + net.Wo, net.turned);
     row_sums(O, S, net.dz, out_step, B, g + net.bo);
     for (int s = 0; L > 0 && s < S; s++) {
         const Term term = {theta + net.Wo, 1, net.top, net.dz + s * out_step, O};
