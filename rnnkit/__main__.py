@@ -1,14 +1,15 @@
 """The command line. Heavy imports happen inside the commands, so that help and completion answer
 at once; for the same reason the names that can be completed are repeated here.
 
-Exit codes: 0 for success; 1 for a failure on the way; 2 for an invalid command, option or value;
-130 for a run that was interrupted.
+Exit codes: 0 for success; 1 for a failure on the way; 2 for an invalid command, option or value,
+such as a path that leads nowhere; 130 for a run that was interrupted.
 """
 
 import errno
 import functools
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -45,7 +46,21 @@ class Place(click.Path):
         return super().convert(value, param, ctx)
 
 
-FILE, FOLDER = Place(), Place(file_okay=False)
+class Output(Place):
+    """The path of a file that is written at the end: that it can be is checked at the beginning."""
+
+    def convert(self, value, param, ctx):
+        path = Path(super().convert(value, param, ctx))
+        if path.is_dir():
+            self.fail(f"{path} is a folder. Name a file.", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(
+                f"the folder {path.parent} must exist. Make it, or choose another.", param, ctx
+            )
+        return str(path)
+
+
+FILE, FOLDER, OUTPUT = Place(), Place(file_okay=False), Output()
 SCALE = click.option(
     "--scale",
     default="quick",
@@ -106,7 +121,7 @@ JAX = click.option(
 JSON = click.option(
     "--json",
     "json_path",
-    type=FILE,
+    type=OUTPUT,
     metavar="FILE",
     help="Write the numbers to this file, too.",
 )
@@ -119,6 +134,7 @@ def plainly(command):
 
     @functools.wraps(command)
     def run(*args, **kwargs):
+        from rnnkit.places import WrongPath
         from rnnkit.trials import StoreError
 
         try:
@@ -135,7 +151,8 @@ def plainly(command):
         except (ValueError, OSError, StoreError, RuntimeError, MemoryError, ImportError) as error:
             with suppress(OSError, ValueError):  # the terminal may be gone
                 click.echo(f"Error: {printable(sentence_of(error))}", err=True)
-            sys.exit(2 if type(error) is ValueError else 1)
+            invalid = type(error) is ValueError or isinstance(error, WrongPath)
+            sys.exit(2 if invalid else 1)
 
     return run
 
@@ -208,7 +225,7 @@ def main():
 )
 @click.option(
     "--notebooks",
-    type=FOLDER,
+    type=Place(exists=True, file_okay=False),
     metavar="FOLDER",
     help="Execute the notebooks of this folder.  [default: the kit's own]",
 )
@@ -319,12 +336,13 @@ def import_(parquet, store):
     """
     from rnnkit import places
     from rnnkit.studies.import_check import ImportCheck
-    from rnnkit.trials import StoreError, TrialStore
+    from rnnkit.trials import TrialStore
+    from rnnkit.trials.trial import StorePathError
 
     parquet = parquet or str(places.TRIALS)
     with TrialStore(store) as trial_store:
         if not trial_store.persistent:
-            raise StoreError(
+            raise StorePathError(
                 f"Trials imported into {store} would not be kept. Give the path of an SQLite file"
                 " with --store."
             )
@@ -339,6 +357,7 @@ def import_(parquet, store):
 def show(store):
     """List the studies of a store: trials, infeasible trials, best loss, minutes."""
     from rnnkit.trials import TrialStore
+    from rnnkit.wording import count as counted
 
     with TrialStore(store, create=False) as trial_store:
         studies = trial_store.summary()
@@ -346,7 +365,9 @@ def show(store):
     click.echo(f"{'study':<{width}}{'trials':>8}{'infeasible':>12}{'best loss':>12}{'minutes':>9}")
     for key, count, infeasible, best, seconds in studies:
         click.echo(f"{key:<{width}}{count:>8,}{infeasible:>12,}{best:>12.5g}{seconds / 60:>9.1f}")
-    click.echo(f"{sum(count for _, count, *_ in studies):,} trials in {len(studies)} studies")
+    total = sum(count for _, count, *_ in studies)
+    trials_in_all = f"{total:,} trial{'' if total == 1 else 's'}"
+    click.echo(f"{trials_in_all} in {counted(len(studies), 'study', 'studies')}")
 
 
 @trials.command()
@@ -461,7 +482,7 @@ def speed(cells, sizes, steps, **settings):
 @click.option(
     "--runs",
     "runs_path",
-    type=FILE,
+    type=OUTPUT,
     metavar="FILE",
     help=(
         "Compare searches of real studies, too (half an hour): each is kept in this file, and only"

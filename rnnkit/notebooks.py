@@ -27,6 +27,10 @@ class NotebookError(RuntimeError):
     """A notebook was not executed to its end; the message says why in one sentence."""
 
 
+class NotebookPathError(NotebookError, places.WrongPath):
+    """There is no notebook where one was named."""
+
+
 def copy_into(folder) -> Path:
     """Copies the kit's notebooks into `folder`/notebooks, and the trials and networks that they draw
     into `folder`/figures. Returns the folder of the notebooks.
@@ -57,6 +61,10 @@ def copy_into(folder) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists():
                 shutil.copyfile(source, target)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotebookPathError(
+            f"The notebooks cannot be copied to {folder}: a file is in the way. Name another folder."
+        ) from error
     except OSError as error:
         raise NotebookError(
             f"The notebooks cannot be copied to {folder} ({error.strerror or error}). Name another"
@@ -79,7 +87,7 @@ def types_of(notebook) -> dict[str, str]:
 
     notebook = Path(notebook)
     if not notebook.is_file():
-        raise NotebookError(f"There is no notebook {notebook}. Check the path.")
+        raise NotebookPathError(f"There is no notebook {notebook}. Check the path.")
     try:
         book = nbformat.read(notebook, as_version=4)
         nbformat.validate(book)

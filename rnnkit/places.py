@@ -12,3 +12,10 @@ HOME = PACKED if PACKED.is_dir() else PACKAGE.parent
 NOTEBOOKS = HOME / "notebooks"
 FIGURES = HOME / "figures"
 TRIALS = FIGURES / "trials.parquet"  # trials.weights, next to it, has the best networks
+
+
+class WrongPath(Exception):
+    """A path leads nowhere, or to a thing of another kind, so that it must be named otherwise. Errors
+    of this class say that a value is invalid; what stands in the way of a right path, as a lock or a
+    full disk, is another error.
+    """

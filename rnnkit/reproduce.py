@@ -7,9 +7,10 @@ from pathlib import Path
 
 from rnnkit import places
 from rnnkit.names import matching, nearest, resolve_name
-from rnnkit.notebooks import NotebookError, parameters_of, run_notebook
+from rnnkit.notebooks import NotebookError, NotebookPathError, parameters_of, run_notebook
 from rnnkit.trials import StoreError, TrialStore, paths
 from rnnkit.trials import export as exporting
+from rnnkit.trials.trial import StorePathError
 
 TRIALS = places.TRIALS.name  # the trials behind the figures, in their folder
 EVIDENCE = places.FIGURES
@@ -263,7 +264,7 @@ def notebooks_folder(path=None, names=tuple(NOTEBOOKS)) -> Path:
     folder = places.NOTEBOOKS if path is None else paths.expand_home(path)
     missing = [f"{name}.ipynb" for name in names if not (folder / f"{name}.ipynb").is_file()]
     if missing:
-        raise NotebookError(
+        raise (NotebookError if path is None else NotebookPathError)(
             f"The notebooks must be in {folder}, and {', '.join(missing)}"
             f" {'is' if len(missing) == 1 else 'are'} not. Install rnnkit again, name the folder"
             " that has them with --notebooks, or choose experiments with --only."
@@ -280,7 +281,7 @@ def writable_folder(out) -> Path:
     from rnnkit.exhibits.base import exhibits, illustrations
 
     if not str(out).strip():
-        raise StoreError("The folder for figures has no name. Give one, or leave out --out.")
+        raise StorePathError("The folder for figures has no name. Give one, or leave out --out.")
     out = paths.expand_home(out)
     pictures = [
         f"{name}.{kind}"
@@ -294,6 +295,10 @@ def writable_folder(out) -> Path:
         probe = out / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StorePathError(
+            f"Figures cannot be written to {out}: a file is in the way. Give another folder."
+        ) from error
     except OSError as error:
         raise StoreError(
             f"Figures cannot be written to {out} ({error.strerror}). Give another folder."

@@ -244,6 +244,17 @@ def test_an_address_where_no_scheduler_answers_is_told(address, monkeypatch):
     assert f"No Dask scheduler answers at {address} (" in refused(scheduler=address)
 
 
+def test_where_no_scheduler_answers_nothing_complains_when_the_program_ends(tmp_path):
+    words = ["--scale", "smoke", "--only", "start", "--scheduler", "tcp://127.0.0.1:1"]
+    command = [sys.executable, "-m", "rnnkit", "reproduce", *words]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == 2 and "Traceback" not in ended.stderr
+    assert "No Dask scheduler answers" in ended.stderr.strip().splitlines()[-1]
+
+
 def test_without_dask_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert refused(scheduler="tcp://127.0.0.1:8786").endswith(

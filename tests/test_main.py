@@ -192,8 +192,42 @@ def test_a_bench_of_what_cannot_be_is_refused_in_one_sentence(words, said):
     assert said in refused("bench", "speed", *words, code=2)
 
 
-def test_a_bench_that_cannot_write_says_so_beforehand():
-    assert "no/such/folder" in refused("bench", "speed", "--json", "no/such/folder/x.json")
+@pytest.mark.parametrize("bench", ["speed", "tuner", "gpu"])
+@pytest.mark.parametrize(
+    "path, said", [("no/such/folder/x.json", "no/such/folder must exist"), (".", "is a folder")]
+)
+def test_a_bench_that_cannot_write_says_so_beforehand(bench, path, said):
+    done = rnnkit_("bench", bench, "--json", path)
+    assert done.exit_code == 2 and said in done.stderr.splitlines()[-1]
+
+
+def test_a_path_that_cannot_be_right_exits_2_as_any_bad_value_does(tmp_path, store):
+    """And 1 is left for what goes wrong on the way."""
+    text, nowhere, other = tmp_path / "a.txt", tmp_path / "no" / "x", tmp_path / "other.sqlite"
+    text.write_text("no")
+    with sqlite3.connect(other) as cakes:
+        cakes.execute("CREATE TABLE recipes (cake TEXT)")
+    commands = [
+        ["trials", "show", "--store", nowhere],
+        ["trials", "show", "--store", other],
+        ["trials", "verify", "--store", text],
+        ["trials", "import", nowhere, "--store", store],
+        ["trials", "import", tmp_path, "--store", store],
+        ["trials", "import", "--store", ":memory:"],
+        ["trials", "export", tmp_path / "no" / "x.parquet", "--store", store],
+        ["plan", "--scale", "smoke", "--store", nowhere],
+        ["notebooks", text / "x"],
+        ["reproduce", "--scale", "smoke", "--store", store, "--out", text / "x"],
+        ["reproduce", "--scale", "smoke", "--store", store, "--notebooks", tmp_path],
+    ]
+    for words in commands:
+        assert "Error: " in refused(*words, code=2)
+
+
+def test_a_folder_of_notebooks_that_does_not_exist_is_refused_even_where_none_is_executed(tmp_path):
+    words = ["--scale", "smoke", "--only", "fig1", "--notebooks", tmp_path / "no"]
+    done = rnnkit_("reproduce", *words)
+    assert done.exit_code == 2 and "does not exist" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -255,6 +289,7 @@ def spoilt(tmp_path, how):
 )
 def test_a_bad_store_is_refused_in_one_sentence(tmp_path, how):
     path = spoilt(tmp_path, how)
+    on_the_way = how in ("corrupt", "where nobody writes")
     said = refused(
         "reproduce",
         "--scale",
@@ -265,6 +300,7 @@ def test_a_bad_store_is_refused_in_one_sentence(tmp_path, how):
         path,
         "--out",
         tmp_path / "figures",
+        code=1 if on_the_way else 2,
     )
     assert str(path) in said or str(path.parent) in said
 
@@ -291,7 +327,14 @@ def test_figures_that_cannot_be_written_are_told_before_anything_is_trained(tmp_
     (tmp_path / "file").write_text("")
     store = tmp_path / "trials.sqlite"
     assert "Figures cannot be written" in refused(
-        "reproduce", "--scale", "smoke", "--store", store, "--out", tmp_path / "file" / "figures"
+        "reproduce",
+        "--scale",
+        "smoke",
+        "--store",
+        store,
+        "--out",
+        tmp_path / "file" / "figures",
+        code=2,
     )
     assert not store.exists()
 
@@ -299,7 +342,7 @@ def test_figures_that_cannot_be_written_are_told_before_anything_is_trained(tmp_
 @pytest.mark.parametrize("words", [["show"], ["export", "out.parquet"]])
 def test_a_misspelt_store_is_not_made(tmp_path, words):
     path = tmp_path / "trails.sqlite"
-    assert "There is no trial store" in refused("trials", *words, "--store", path)
+    assert "There is no trial store" in refused("trials", *words, "--store", path, code=2)
     assert not path.exists()
 
 
@@ -307,13 +350,13 @@ def test_a_file_that_holds_no_trials_is_not_imported(tmp_path):
     file = tmp_path / "x.parquet"
     file.write_text("no")
     assert "cannot be read as a Parquet file" in refused(
-        "trials", "import", file, "--store", tmp_path / "trials.sqlite"
+        "trials", "import", file, "--store", tmp_path / "trials.sqlite", code=2
     )
 
 
 def test_an_export_to_nowhere_is_told(store, tmp_path):
     assert "cannot be written" in refused(
-        "trials", "export", tmp_path / "no" / "x.parquet", "--store", store
+        "trials", "export", tmp_path / "no" / "x.parquet", "--store", store, code=2
     )
 
 
@@ -342,7 +385,7 @@ def test_show_lists_the_studies(store):
     assert (
         lines[1].startswith("per_cap/rnn/layers=1/params=")
         and lines[1].split()[1] == "3"
-        and lines[2] == "3 trials in 1 studies"
+        and lines[2] == "3 trials in 1 study"
     )
 
 

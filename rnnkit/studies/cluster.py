@@ -9,6 +9,7 @@ import dataclasses
 import gc
 import logging
 import queue
+import socket
 import time
 import traceback
 import uuid
@@ -58,6 +59,8 @@ def cluster_at(address, say):
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we report what matters
     keyword = "scheduler_file" if Path(address).is_file() else "address"
     try:
+        if keyword == "address":
+            _knock(str(address))
         with _without_garbage_collection():
             client = distributed.Client(
                 **{keyword: str(address)}, timeout=PATIENCE, set_as_default=False, name="rnnkit"
@@ -74,6 +77,16 @@ def cluster_at(address, say):
     finally:
         pool.stop()
         client.close(timeout=5)
+
+
+def _knock(address: str):
+    """OSError or ValueError if nothing listens at the address, which is asked before there is a
+    client: one that finds no scheduler lingers, and complains of that when the program ends.
+    """
+    from distributed.comm import get_address_host_port
+
+    if not address.startswith(("inproc:", "ucx")):
+        socket.create_connection(get_address_host_port(address), timeout=PATIENCE).close()
 
 
 @contextmanager

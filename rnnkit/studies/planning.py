@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pandas as pd
 
@@ -17,6 +16,7 @@ from rnnkit.studies.study import Study
 from rnnkit.studies.workers import cores
 from rnnkit.training import check_device
 from rnnkit.trials import TrialStore
+from rnnkit.trials.paths import check_store_path, store_path
 
 # per notebook whose trials are stored: starting a kernel, importing, drawing
 NOTEBOOK_SECONDS = 9.0
@@ -118,7 +118,10 @@ def _open_store(
     """A context manager of the store; of None if there is no such store yet."""
     if isinstance(store, TrialStore):
         return nullcontext(store)
-    if store is None or not Path(store).expanduser().exists():
+    if store is None:
+        return nullcontext()
+    check_store_path(store_path(store), create=True)
+    if not store_path(store).exists():
         return nullcontext()
     return TrialStore(store, create=False)
 

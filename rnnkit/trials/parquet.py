@@ -20,6 +20,7 @@ from rnnkit.trials.trial import (
     MAY_BE_NAN,
     SAFE,
     StoreError,
+    StorePathError,
     parse_hparams,
     plain,
 )
@@ -52,6 +53,11 @@ def write(records: Iterable, parquet: Path) -> int:
     schema = pyarrow.schema([(name, ARROW_TYPES[kind]) for name, kind in COLUMNS.items()])
     count = 0
     iterator = iter(records)
+    if not parquet.parent.is_dir():
+        raise StorePathError(
+            f"{parquet} cannot be written, since the folder {parquet.parent} must exist. Make it, or"
+            " give another path."
+        )
     try:
         with (
             replacement_of(parquet) as temporary,
@@ -92,7 +98,7 @@ def _unchecked_rows(parquet: str | os.PathLike) -> Iterator[dict]:
     of trials.
     """
     if Path(parquet).exists() and not Path(parquet).is_file():  # a pipe would be waited for
-        raise StoreError(f"{parquet} is not a file. {ADVICE}")
+        raise StorePathError(f"{parquet} is not a file. {ADVICE}")
     try:
         schema = pyarrow.parquet.read_schema(parquet)
         _check_schema(schema, parquet)
@@ -112,9 +118,22 @@ def _unchecked_rows(parquet: str | os.PathLike) -> Iterator[dict]:
                 ]
                 yield from (dict(zip(COLUMNS, values)) for values in zip(*columns))
     except FileNotFoundError as error:
-        raise StoreError(f"There is no file {parquet}. Check the path.") from error
+        raise StorePathError(f"There is no file {parquet}. Check the path.") from error
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{parquet} cannot be read as a Parquet file. {ADVICE}") from error
+        raise (StoreError if _is_parquet(parquet) else StorePathError)(
+            f"{parquet} cannot be read as a Parquet file. {ADVICE}"
+        ) from error
+
+
+def _is_parquet(path) -> bool:
+    """Whether a file that cannot be read began as a Parquet file; a folder is none."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"PAR1"
+    except IsADirectoryError:
+        return False
+    except OSError:
+        return True
 
 
 def _check_size(metadata: pyarrow.parquet.FileMetaData, parquet: str | os.PathLike) -> None:
@@ -168,7 +187,9 @@ def _check_schema(schema: pyarrow.Schema, parquet: str | os.PathLike) -> None:
     """StoreError unless a file has the columns of trials, and their types."""
     missing = [name for name in COLUMNS if name not in schema.names and name not in DEFAULTS]
     if missing:
-        raise StoreError(f"{parquet} does not hold trials: it lacks {', '.join(missing)}. {ADVICE}")
+        raise StorePathError(
+            f"{parquet} does not hold trials: it lacks {', '.join(missing)}. {ADVICE}"
+        )
     if twice := [name for name in COLUMNS if schema.names.count(name) > 1]:
         raise StoreError(f"{parquet} does not hold trials: it has {twice[0]} twice. {ADVICE}")
     wrong = []

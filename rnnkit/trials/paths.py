@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rnnkit import places
-from rnnkit.trials.trial import StoreError
+from rnnkit.trials.trial import StoreError, StorePathError
 
 NOTEBOOK_PATH = Path("../figures/trials.parquet")  # the store, as the notebooks name it
 
@@ -16,7 +16,7 @@ def expand_home(path: str | os.PathLike) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise StoreError(f"The home of {path} is not known. Write the path out.") from error
+        raise StorePathError(f"The home of {path} is not known. Write the path out.") from error
 
 
 def store_path(path: str | os.PathLike) -> Path:
@@ -36,29 +36,29 @@ def check_store_path(path: Path, create: bool) -> None:
             f"{path} may not be read by this user. Change its permissions, or give another path."
         ) from error
     except OSError as error:
-        raise StoreError(
+        raise StorePathError(
             f"{path} cannot be a store ({error.strerror}). Give another path."
         ) from error
 
 
 def _check_store_path(path: Path, create: bool) -> None:
     if path.is_dir():
-        raise StoreError(f"A store is a file, got the folder {path}. Give a file in it.")
+        raise StorePathError(f"A store is a file, got the folder {path}. Give a file in it.")
     if path.exists():
         if not path.is_file():  # reading from a pipe would wait for ever
-            raise StoreError(f"A store is a file, got {path}, which is none. Give a file.")
+            raise StorePathError(f"A store is a file, got {path}, which is none. Give a file.")
         with open(path, "rb") as file:
             head = file.read(16)
         if head and head != b"SQLite format 3\0":
-            raise StoreError(
+            raise StorePathError(
                 f"{path} is not a trial store, nor any SQLite file. Give another path."
             )
     elif not create:
-        raise StoreError(
+        raise StorePathError(
             f"There is no trial store at {path}. Check the path; `rnnkit reproduce` makes one."
         )
     elif not path.parent.is_dir():
-        raise StoreError(
+        raise StorePathError(
             f"The store's folder {path.parent} must exist. Make it, or give another path."
         )
 
@@ -72,12 +72,12 @@ def export_path(parquet: str | os.PathLike) -> Path:
     """The path of a file to export to. StoreError if it is a folder or has the name of a store."""
     path = expand_home(parquet)
     if not path.name or (os.path.lexists(path) and not path.is_file()):
-        raise StoreError(
+        raise StorePathError(
             f"Trials are exported to a Parquet file, got {str(parquet) or 'no name'!r}. Give the"
             " path of a file."
         )
     if path.suffix in (".sqlite", ".sqlite3", ".db"):
-        raise StoreError(
+        raise StorePathError(
             f"Trials are exported to a Parquet file, got the name of an SQLite store, {path}. Give"
             " a name that ends in .parquet."
         )

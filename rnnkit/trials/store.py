@@ -33,6 +33,7 @@ from rnnkit.trials.trial import (
     COLUMNS,
     DEFAULTS,
     StoreError,
+    StorePathError,
     Trial,
     check_types,
     from_row,
@@ -148,7 +149,7 @@ class TrialStore:
         query = "SELECT name FROM sqlite_master WHERE type = 'table'"
         tables = [name for (name,) in self._sql.execute(query)]
         if tables and "trials" not in tables:
-            raise StoreError(
+            raise StorePathError(
                 f"{self.path} is an SQLite file, but not a trial store: it has no table `trials`."
                 " Give another path."
             )
@@ -174,7 +175,7 @@ class TrialStore:
         column_info = self._sql.execute("PRAGMA table_info(trials)").fetchall()
         missing = set(COLUMNS) - {name for _, name, *_ in column_info}
         if missing - set(DEFAULTS):
-            raise StoreError(
+            raise StorePathError(
                 f"{self.path} is not a trial store: its table `trials` lacks"
                 f" {', '.join(sorted(missing))}. Give another path."
             )

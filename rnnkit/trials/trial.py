@@ -8,11 +8,17 @@ from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
 from typing import NoReturn
 
+from rnnkit.places import WrongPath
+
 LOSSES = ("train_loss", "valid_loss", "eval_loss")
 
 
 class StoreError(Exception):
     """A sentence that says what is wrong with a store, and what to do about it."""
+
+
+class StorePathError(StoreError, WrongPath):
+    """The path of a store or of a file of trials is one of neither."""
 
 
 @dataclass(frozen=True)
