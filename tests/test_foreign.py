@@ -126,7 +126,7 @@ def test_an_import_that_would_keep_nothing_is_refused_and_one_into_a_parquet_fil
             store.add([trial])
             store.export(file)
     done = CliRunner().invoke(main, ["trials", "import", str(one), "--store", ":memory:"])
-    assert done.exit_code == 1 and "would not be kept" in done.stderr
+    assert done.exit_code == 2 and "would not be kept" in done.stderr
     done = CliRunner().invoke(main, ["trials", "import", str(one), "--store", str(two)])
     assert (
         done.output == f"1 new trials; {two} now has 2.\n"

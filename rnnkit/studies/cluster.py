@@ -80,13 +80,21 @@ def cluster_at(address, say):
 
 
 def _knock(address: str):
-    """OSError or ValueError if nothing listens at the address, which is asked before there is a
-    client: one that finds no scheduler lingers, and complains of that when the program ends.
+    """OSError or ValueError if nothing listens at the address within PATIENCE. This is asked before
+    there is a client: one that finds no scheduler lingers, and complains when the program ends.
     """
     from distributed.comm import get_address_host_port
 
-    if not address.startswith(("inproc:", "ucx")):
-        socket.create_connection(get_address_host_port(address), timeout=PATIENCE).close()
+    if address.startswith(("inproc:", "ucx")):
+        return
+    place, end = get_address_host_port(address), time.monotonic() + PATIENCE
+    while True:
+        try:
+            return socket.create_connection(place, timeout=PATIENCE).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def _unchecked_rows(parquet: str | os.PathLike) -> Iterator[dict]:
         ) from error
 
 
-def _is_parquet(path) -> bool:
+def _is_parquet(path: str | os.PathLike) -> bool:
     """Whether a file that cannot be read began as a Parquet file; a folder is none."""
     try:
         with open(path, "rb") as file:
