@@ -77,8 +77,8 @@ def units_for(architecture: str, n_layers: int, n_in: int, n_out: int, max_param
     if smallest > max_params:
         unit = "one unit per layer" if least else "a readout"
         raise ValueError(
-            f"max_params must leave room for {unit}: {architecture} with {n_layers} layers,"
-            f" {n_in} inputs and {n_out} outputs needs {smallest} parameters, got"
+            f"max_params must leave room for {unit}: {architecture} with n_layers={n_layers},"
+            f" n_in={n_in} and n_out={n_out} needs {smallest} parameters, got"
             f" max_params={max_params}. Raise the budget or use fewer layers or inputs."
         )
     if n_layers == 0:

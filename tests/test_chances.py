@@ -347,3 +347,14 @@ def test_what_is_learned_perfectly_need_not_get_better(level, done):
     frame = trials([1, 1, 1, 1], [100, 200, 300, 400]).assign(task_type="mem_thru", form="small")
     losses = [level, level, level / 10, level / 10]
     assert search_end(frame.assign(valid_loss=losses, eval_loss=losses)).reached == done
+
+
+def test_printed_too_a_table_of_claims_cuts_no_sentence():
+    table = analysis.compare("fig1", synthetic.frame((300, 1_000), (1, 2), trials=20))
+    printed = repr(table)
+    assert "..." not in printed and max(map(len, printed.splitlines())) <= 100
+    for row in table.itertuples():
+        assert row.evidence in " ".join(printed.split()) and f"{row.id}: {row.claim}" in printed
+        ours = analysis.with_interval(row.ours, row.low, row.high)
+        assert f"ours {ours}: {row.verdict}" in " ".join(printed.split())
+    assert repr(table[["id"]]) == repr(pd.DataFrame(table[["id"]]))

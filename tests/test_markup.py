@@ -97,3 +97,19 @@ def test_the_best_trials_show_what_differs_in_them(store):
 def test_one_best_trial_shows_all_of_it(store):
     rows = cells(rk.analysis.best_trials(store.frame(), 1)._repr_html_())
     assert ["architecture", "rnn"] in rows
+
+
+def test_printed_too_the_best_trials_show_what_differs_in_them(store):
+    best = rk.analysis.best_trials(store.frame(), 3)
+    lines = repr(best).splitlines()
+    assert lines[0].split() == ["number", "1", "number", "2", "number", "3"]
+    assert [line.split()[0] for line in lines[1:-1]] == [
+        name for name, *_ in cells(best._repr_html_())[1:]
+    ]
+    assert lines[-1].startswith("The same in all of them: architecture rnn")
+    assert repr(best[:0]) == repr(pd.DataFrame(best[:0]))
+
+
+def test_one_layer_is_one_layer():
+    shown = dict(cells(rk.Study("per_cap", "rnn", 1, 1_000)._repr_html_()))
+    assert shown["network"].startswith("rnn, 1 layer of ")

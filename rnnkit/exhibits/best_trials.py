@@ -109,17 +109,30 @@ def bits_per_param(points: pd.DataFrame) -> pd.DataFrame:
 
 
 class BestTrials(pd.DataFrame):
-    """The best trials, a row each. It is any other DataFrame, but a notebook shows it on its side,
-    a column for each trial, and of its columns those that differ.
+    """The best trials, a row each. It is any other DataFrame, but a notebook or a terminal shows it
+    on its side, a column for each trial, and of its columns those that differ.
     """
 
     @property
     def _constructor(self):
         return BestTrials
 
+    def __repr__(self):
+        if not len(self) or not self.columns.is_unique:
+            return super().__repr__()
+        head, records, note = self._sideways()
+        lines = [list(map(text, line)) for line in (head, *records)]
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        rows = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+        return "\n".join([*rows, *filter(None, [note])])
+
     def _repr_html_(self):
         if not len(self) or not self.columns.is_unique:
             return super()._repr_html_()
+        return table(*self._sideways())
+
+    def _sideways(self) -> tuple:
+        """The names of the columns, the lines, and a sentence on what is the same in all trials."""
         plain = self.astype(object).where(self.notna(), "-")
         constant = [
             name for name in plain if plain[name].map(str).nunique() == 1 and len(plain) > 1
@@ -127,7 +140,7 @@ class BestTrials(pd.DataFrame):
         records = [(name, *plain[name]) for name in plain if name not in constant]
         constants = ", ".join(f"{name} {text(plain[name].iloc[0])}" for name in constant)
         head = ("", *(f"number {k}" for k in range(1, len(self) + 1)))
-        return table(head, records, f"The same in all of them: {constants}." if constant else "")
+        return head, records, f"The same in all of them: {constants}." if constant else ""
 
 
 def best_trials(frame: pd.DataFrame, count: int = 5) -> BestTrials:

@@ -4,6 +4,7 @@ part of the README that the kit writes.
 
 import html
 import math
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -22,12 +23,22 @@ COLOURS = {HOLDS: "#1a7f37", FAILS: "#cf222e"}  # dark enough on white, light en
 UNDECIDED_COLOUR = "#6e7781"
 
 
+WIDTH = 100  # characters of a line where a table is printed
+
+
 class Verdicts(pd.DataFrame):
-    """A table of claims. It is any other DataFrame, but for how a notebook shows it."""
+    """A table of claims. It is any other DataFrame, but for how a notebook or a terminal shows it."""
 
     @property
     def _constructor(self):
         return Verdicts
+
+    def __repr__(self):
+        """Each claim in full, with its numbers, its verdict and the evidence below it."""
+        known = {"id", "claim", "paper", "ours", "verdict"} <= set(self.columns)
+        if not known or not self.columns.is_unique:
+            return super().__repr__()
+        return "\n\n".join(_paragraph(row) for row in self.to_dict("records"))
 
     def _repr_html_(self):
         if "verdict" not in self.columns or not self.columns.is_unique:
@@ -40,6 +51,21 @@ class Verdicts(pd.DataFrame):
             for row in self.to_dict("records")
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _paragraph(row: dict) -> str:
+    ours = with_interval(row["ours"], row.get("low"), row.get("high"))
+    lines = [
+        f"{row['id']}: {row['claim']}",
+        f"paper {row['paper']}, ours {ours}: {row['verdict']}",
+        str(row.get("evidence", "")),
+    ]
+    first, *rest = [
+        textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent="    ")
+        for line, indent in zip(lines, ("", "    ", "    "))
+        if line
+    ]
+    return "\n".join([first, *rest])
 
 
 def _cell(name, row: dict) -> str:

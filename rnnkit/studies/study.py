@@ -27,6 +27,7 @@ from rnnkit.training import train
 from rnnkit.trials import LOSSES, Trial, TrialStore
 from rnnkit.trials.key import parse
 from rnnkit.tuner import TUNERS, Tuner
+from rnnkit.wording import layers
 
 ROUND = 16  # trials that are suggested together
 COLUMN_FIELDS = (  # fields of a study that are columns of its trials
@@ -276,7 +277,7 @@ class Study:
         search_names = f"{first_few(self.space.names)} ({len(self.space)} in all)"
         entries = {
             "task": f"{self.task_type}{form}: {self.task.n_in} inputs, {self.task.steps} steps",
-            "network": f"{self.architecture}, {self.n_layers} layers of {self.n_units} units",
+            "network": f"{self.architecture}, {layers(self.n_layers)} of {self.n_units} units",
             "parameters": f"{self.num_params:,} of at most {self.max_params:,}",
             "training steps": f"{low:,}" if low == high else f"{low:,} to {high:,}",
             "search": f"{self.tuner}, seed {self.seed}",

@@ -137,8 +137,8 @@ def facts(trials, tables) -> list[str]:
     return [
         sentence,
         (
-            f"{late} of {count(len(searches), 'search', 'searches')} found their best network in the"
-            f" last quarter of their trials; {more}."
+            f"{late} of {count(len(searches), 'search', 'searches')} found the best network in the"
+            f" last quarter of the trials; {more}."
         ),
         *agreement(trials),
     ]
