@@ -23,11 +23,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
     if not name.startswith("_") and name in (by_name := exhibits()):
         return by_name[name].draw
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *exhibits()})

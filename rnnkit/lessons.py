@@ -11,6 +11,7 @@ first one of your_own_cell.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from rnnkit import paper
 from rnnkit.names import resolve_name
@@ -32,14 +33,14 @@ class Exercise:
     tolerance: float = 0.01
 
 
-def check(name: str, answer=None):
+def check(name: str, answer: object = None) -> None:
     """Prints whether `answer` is right, or a hint if it is not. Without an answer it asks for one.
     ValueError for an unknown exercise.
     """
     print(verdict(name, answer)[1])
 
 
-def verdict(name: str, answer=None) -> tuple[bool, str]:
+def verdict(name: str, answer: object = None) -> tuple[bool, str]:
     """Whether an answer is right, and what to say of it. ValueError for an unknown exercise."""
     name = resolve_name("exercise", name, [*EXERCISES, *PRACTICE])
     if answer is None or answer is ...:
@@ -66,7 +67,7 @@ def verdict(name: str, answer=None) -> tuple[bool, str]:
     return False, f"Exercise {name}: not yet. {exercise.hint}"
 
 
-def looked_at(name: str, result) -> tuple[bool, str]:
+def looked_at(name: str, result: object) -> tuple[bool, str]:
     """Whether a result is what an exercise of `practice` asks for, and what to say of it."""
     try:
         return True, f"Exercise {name}: right. {PRACTICE[name](result)}"
@@ -74,7 +75,7 @@ def looked_at(name: str, result) -> tuple[bool, str]:
         return False, f"Exercise {name}: not yet. {lacking}"
 
 
-def agrees(answer, solution, tolerance) -> bool:
+def agrees(answer: Any, solution: float | str, tolerance: float) -> bool:
     """Whether an answer equals the solution: numbers within the share `tolerance` (0: exactly),
     words regardless of case and surrounding spaces.
     """
@@ -90,23 +91,23 @@ def entropy(p: float) -> float:
     return -sum(q * math.log2(q) for q in (p, 1 - p) if q > 0)
 
 
-def _units(architecture, n_in, max_params) -> int:
+def _units(architecture: str, n_in: int, max_params: int) -> int:
     from rnnkit.networks import units_for
 
     return units_for(architecture, 1, n_in, 1, max_params)
 
 
-def _parameters(architecture, n_units, n_in) -> int:
+def _parameters(architecture: str, n_units: int, n_in: int) -> int:
     from rnnkit.networks import num_params
 
     return num_params(architecture, 1, n_units, n_in, 1)
 
 
-def _steps_until(factor, remainder) -> int:
+def _steps_until(factor: float, remainder: float) -> int:
     return math.ceil(math.log(remainder) / math.log(factor))
 
 
-def _least_of_normals(count) -> float:
+def _least_of_normals(count: int) -> float:
     """The expected value of the least of so many standard normal numbers."""
     from scipy import integrate, stats
 
@@ -115,7 +116,7 @@ def _least_of_normals(count) -> float:
     )[0]
 
 
-def _forget_bias_that_keeps(share) -> float:
+def _forget_bias_that_keeps(share: float) -> float:
     """The lowest setting of the slider of `inside_a_cell` at which the GRU's gradient keeps that
     share.
     """

@@ -9,7 +9,7 @@ task and its architecture, and a machine that has become slower is noticed withi
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Work(NamedTuple):
         return (self.num_params + FIXED) * max(1, self.unroll)
 
 
-def work_of(study) -> Work:
+def work_of(study: Any) -> Work:
     """The work of a study, or of a row of a frame of trials."""
     return Work(*(getattr(study, name) for name in Work._fields))
 
@@ -58,7 +58,7 @@ class Pace:
             self._update(work, seconds, STUDY**2 + TRIAL**2)
         self.spread += np.diag([MACHINE**2, *[CHANGE**2] * (len(self.parts) - 1)])
 
-    def learn(self, work: Work, seconds: float, trials: int, interval: float):
+    def learn(self, work: Work, seconds: float, trials: int, interval: float) -> None:
         """A trial of a study of `trials` has ended that took `seconds` per step, `interval` seconds
         after the one before it.
         """
@@ -74,7 +74,7 @@ class Pace:
             row[: len(values)] = values
         return np.exp(table @ self.parts + [math.log(work.cost) for work in works])
 
-    def _update(self, work, seconds, variance):
+    def _update(self, work: Work, seconds: float, variance: float) -> None:
         if not seconds > 0 or not math.isfinite(seconds):
             return
         row = self._row(work)

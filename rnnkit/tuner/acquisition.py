@@ -27,7 +27,7 @@ class BatchOptimizer(Optimizer):
     expected improvement.
     """
 
-    def ask(self, n_points):
+    def ask(self, n_points: int) -> list[list]:
         """The next `n_points` points, new ones as long as there are any. A longer batch begins with
         the shorter one.
         """
@@ -61,16 +61,16 @@ class BatchOptimizer(Optimizer):
             variance -= (K[:, : i + 1] @ model.R[i, : i + 1]).square()
         return batch
 
-    def columns(self):
+    def columns(self) -> list[tuple[int, int]]:
         """(first column, number of columns) of each dimension; the code of a choice has several."""
         sizes = [dimension.transformed_size for dimension in self.space.dimensions]
         return list(zip(np.cumsum([0, *sizes[:-1]]).tolist(), sizes))
 
-    def point(self, x):
+    def point(self, x: np.ndarray) -> list:
         """The point of a row of columns."""
         return self.space.inverse_transform(x[None])[0]
 
-    def candidates(self, rng):
+    def candidates(self, rng: np.random.Generator) -> np.ndarray:
         """Points all over the space, and points near the best trials, in which some numbers are
         moved and some choices changed; UNIFORM + NEAR rows of columns.
         """
@@ -92,7 +92,7 @@ class BatchOptimizer(Optimizer):
         return np.concatenate([uniform, near])
 
 
-def draw(rng, n, columns):
+def draw(rng: np.random.Generator, n: int, columns: list[tuple[int, int]]) -> np.ndarray:
     """n points drawn uniformly, as rows of columns."""
     X = np.zeros((n, sum(size for _, size in columns)))
     for start, size in columns:
@@ -103,7 +103,7 @@ def draw(rng, n, columns):
     return X
 
 
-def log_ei(mean, std, best):
+def log_ei(mean: torch.Tensor, std: torch.Tensor, best: float) -> torch.Tensor:
     """Logarithm of the expected improvement below `best` (Ament et al. 2023); EI itself underflows
     far from the good points.
 
