@@ -9,6 +9,7 @@ import pandas as pd
 
 from rnnkit.cells import PAPER, cell_of
 from rnnkit.hparams import LEARNING, TASK_RANGES, space_for
+from rnnkit.markup import markdown
 from rnnkit.networks import num_params, units_for
 
 LATER_RANGES = {
@@ -98,11 +99,10 @@ EQUATIONS = {  # number in section 1.4 -> LaTeX
 class EquationTable(str):
     """Markdown that a notebook shows as a table."""
 
-    def _repr_markdown_(self):
+    def _repr_markdown_(self) -> str:
         return str(self)
 
-    def __repr__(self):
-        return str(self)
+    __repr__ = _repr_markdown_
 
 
 def equation_table(architecture: str) -> EquationTable:
@@ -112,14 +112,16 @@ def equation_table(architecture: str) -> EquationTable:
     A line of code has the number of its equation as a comment; a cell of your own without numbers
     gets a column of code alone.
     """
-    table = [
-        f"| {architecture} | the paper | `{cell_of(architecture).__name__}.step` |",
-        "|---|---|---|",
+    lines = [
+        (
+            f"({number})" if number else "",
+            f"${EQUATIONS[number]}$" if number in EQUATIONS else "",
+            f"`{code}`",
+        )
+        for number, code in code_of(architecture)
     ]
-    for number, code in code_of(architecture):
-        latex = f"${EQUATIONS[number]}$" if number in EQUATIONS else ""
-        table.append(f"| {f'({number})' if number else ''} | {latex} | `{code}` |")
-    return EquationTable("\n".join(table))
+    head = (architecture, "the paper", f"`{cell_of(architecture).__name__}.step`")
+    return EquationTable(markdown(head, lines))
 
 
 def code_of(architecture: str) -> list[tuple[int | None, str]]:

@@ -13,6 +13,7 @@ from rnnkit.cells import CELLS, PAPER, Cell, cell_of, enter, register
 from rnnkit.exhibits import cell_report
 from rnnkit.exhibits.account import digest_of_trials
 from rnnkit.hparams import cell_ranges, space_for
+from rnnkit.markup import markdown
 from rnnkit.names import resolve_name
 from rnnkit.studies import complete
 from rnnkit.studies.experiments import battery
@@ -59,7 +60,12 @@ class Report:
 
     def _repr_markdown_(self) -> str:
         return "\n\n".join(
-            [_markdown(self.table), f"**{self._space_title}**", _markdown(self.space), self.caption]
+            [
+                markdown(("", *self.table.columns), self.table.itertuples()),
+                f"**{self._space_title}**",
+                markdown(("", *self.space.columns), self.space.itertuples()),
+                self.caption,
+            ]
         )
 
     def _ipython_display_(self):
@@ -251,11 +257,3 @@ def _table(architecture, tables, size) -> pd.DataFrame:
         [{a: str(row.get(a, "-")) for a in names} for row in numbers.values()], index=list(numbers)
     )
     return table.rename(columns=label_of)
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    """A frame of text as a Markdown table."""
-    cells = [[name, *row] for name, row in zip(table.index, table.to_numpy())]
-    lines = [f"| {' | '.join(map(str, line))} |" for line in cells]
-    head = f"| | {' | '.join(map(str, table.columns))} |"
-    return "\n".join([head, "|---" * (len(table.columns) + 1) + "|", *lines])

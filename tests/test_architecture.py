@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "training": {"names", "draws", "cells", "networks", "tasks", "native", "checks"},
     "hparams": {"names", "cells"},
     "flow": {"draws", "cells", "networks", "hparams", "checks"},
-    "architectures": {"cells", "networks", "hparams"},
+    "architectures": {"markup", "cells", "networks", "hparams"},
     "tuner": {"cells", "hparams", "threads", "checks"},
     "studies": {
         "places",
@@ -79,6 +79,7 @@ MAY_IMPORT = {
     },
     "reports": {
         "places",
+        "markup",
         "names",
         "cells",
         "networks",
