@@ -60,6 +60,7 @@ MAY_IMPORT = {
     "figures": {"exhibits"},
     "widgets": {
         "places",
+        "markup",
         "names",
         "draws",
         "cells",

@@ -11,6 +11,7 @@ import pandas as pd
 from rnnkit import places
 from rnnkit.exhibits.best_trials import in_order
 from rnnkit.exhibits.style import short
+from rnnkit.markup import text
 from rnnkit.trials import TrialStore
 from rnnkit.trials.key import parse
 from rnnkit.widgets.controls import choice, log_slider, many, slider
@@ -203,7 +204,7 @@ def draw(figure, theme, *, frame, task, against, size, length, rank, cells, dept
     return (
         f"{len(trials):,} trials, {int(trials.score.isna().sum()):,} of them diverged. Number {rank}"
         f" from the best: {label_of(trial.architecture)}, {layers(trial.n_layers)}, {against} ="
-        f" {_text(trial.hparams.get(against, trial.get(against)))}: {score}.\n"
+        f" {text(trial.hparams.get(against, trial.get(against)))}: {score}.\n"
         + _describe(trial, rank, len(trials), task)
     )
 
@@ -277,16 +278,6 @@ def _vertical(ax, theme, scores, task):
         theme.log(ax.yaxis)
 
 
-def _text(value) -> str:
-    return (
-        value
-        if isinstance(value, str)
-        else f"{value:,}"
-        if isinstance(value, (int, np.integer))
-        else f"{value:.3g}"
-    )
-
-
 def _describe(trial, rank, trials, task) -> str:
     """The description of a trial: one line per hyper-parameter."""
     score = "diverged" if trial.infeasible else f"{trial.score:.4g} {LOSS.get(task, 'loss')}"
@@ -296,7 +287,7 @@ def _describe(trial, rank, trials, task) -> str:
     return "\n".join(
         [
             *head,
-            *(f"{name:<{width}}  {_text(trial.hparams[name])}" for name in sorted(trial.hparams)),
+            *(f"{name:<{width}}  {text(trial.hparams[name])}" for name in sorted(trial.hparams)),
         ]
     )
 
