@@ -25,7 +25,7 @@ import numpy as np
 from rnnkit.bench import batch
 from rnnkit.hparams import LEARNING, Space
 from rnnkit.networks import blocks
-from rnnkit.training.timing import Stepper
+from rnnkit.training.timing import STILL, Stepper
 
 BETA2, EPSILON = 0.999, 1e-8
 sigmoid, tanh, relu = jax.nn.sigmoid, jnp.tanh, jax.nn.relu
@@ -178,7 +178,8 @@ def stepper(study, models=8):
         initial(study.architecture, study.n_layers, task.n_in, study.n_units, models, task.n_out),
     )
     state = [p, jax.tree.map(jnp.zeros_like, p), jax.tree.map(jnp.zeros_like, p), 0]
-    hp = {name: jnp.full(models, value, jnp.float32) for name, value in usual().items()}
+    learning = usual() | {"lr": STILL}
+    hp = {name: jnp.full(models, value, jnp.float32) for name, value in learning.items()}
     if own := task.input == "bits":
         batches = [batch.of(task) for _ in range(models)]
         x, y = (

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rnnkit.bench import batch
-from rnnkit.training.timing import Stepper
+from rnnkit.training.timing import STILL, Stepper
 
 BUILTIN = {
     "rnn": (nn.RNN, {}),
@@ -118,7 +118,7 @@ def stepper(study, models=2, device="cpu"):
     task = study.task
     shape = (study.architecture, study.n_layers, task.n_in, study.n_units, task.n_out, task.scored)
     networks = [network(*shape).to(device) for _ in range(models)]
-    optimizers = [torch.optim.Adam(model.parameters(), lr=1e-3) for model in networks]
+    optimizers = [torch.optim.Adam(model.parameters(), lr=STILL) for model in networks]
     x_TxBxI, y = (tensor.to(device) for tensor in batch.of(task))
 
     def run(n):

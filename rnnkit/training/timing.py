@@ -10,14 +10,18 @@ from rnnkit.training.engines import Data, check_device, engine_for
 from rnnkit.training.slots import Slots, slot_rows
 
 SECONDS = 0.1  # of the trial by which a step is timed
+STILL = 1e-9  # the learning rate of a model that is timed
 
 
 @dataclass(frozen=True)
 class Stepper:
-    """Called with n, takes n training steps of each of its `slots` models."""
+    """Called with n, takes n training steps of each of its `slots` models, while they are alive: a
+    model that has diverged takes none, and its time says nothing.
+    """
 
     take: Callable[[int], None]
     slots: int
+    is_alive: Callable[[], bool] = lambda: True
 
     def __call__(self, n: int) -> None:
         self.take(n)
@@ -27,15 +31,18 @@ def benchmark_step(study, device="cpu", engine="auto", hparams=None):
     """A function of n that takes n training steps of every slot, the making of data included. Its
     attribute `slots` says how many slots there are.
 
-    It trains with the study's usual hyper-parameters, except for those in `hparams`.
+    It trains with the study's usual hyper-parameters, except for those in `hparams` and for a
+    learning rate at which no model diverges while it is timed.
     """
-    endless = {"train_steps": 10**9}
+    endless = {"train_steps": 10**9, "lr_init": STILL}
     hparams = study.space.usual_point() | (hparams or {}) | endless
     data = Data(study, [hparams], device=check_device(device))
     engine = engine_for(study, data, device, engine, torch.float32)
     s = Slots(study.num_params, torch.float32, engine.device)
     s.fill(list(slot_rows(study, ((i, hparams) for i in range(engine.slots)), torch.float32)))
-    return Stepper(lambda n: engine.train(s, n), engine.slots)
+    return Stepper(
+        lambda n: engine.train(s, n), engine.slots, is_alive=lambda: not bool(s.dead.any())
+    )
 
 
 def seconds_per_step(study, device="cpu") -> float:
