@@ -4,16 +4,20 @@ the equations in float64.
 
 import json
 import sys
+import threading
+import time
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+from rnnkit import native, networks
 from rnnkit.bench import batch as batch_of_a_task
 from rnnkit.bench import speed, torch_loop
 from rnnkit.cells import PAPER, cell_of
 from rnnkit.studies import Study
+from rnnkit.training import timing
 
 B, T, N_IN, N, C = 6, 4, 5, 3, 4
 DEPTHS = [(cell, depth) for cell in PAPER for depth in (1, 2) if depth >= cell_of(cell).min_layers]
@@ -312,6 +316,34 @@ def test_competitors_take_turns():
     )  # a step to fill the caches, then the steps that are timed
 
 
+def test_a_turn_begins_when_other_threads_are_at_rest():
+    end = time.perf_counter() + 0.2
+
+    def work():
+        while time.perf_counter() < end:
+            pass
+
+    other = threading.Thread(target=work)
+    other.start()
+    speed.settle()
+    assert not other.is_alive()
+
+
+def test_no_turn_waits_for_a_thread_that_never_rests():
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            pass
+
+    other = threading.Thread(target=work)
+    other.start()
+    speed.settle(patience=0.05)
+    assert other.is_alive()
+    stop.set()
+    other.join()
+
+
 def test_turns_of_a_slow_competitor_are_single_steps():
     clock = [0.0, []]
     speed.in_turns({"slow": fake(5.0, 1, clock)}, seconds=0.1, clock=lambda: clock[0])
@@ -324,6 +356,7 @@ ROW = dict(
     units=8,
     parameters=1017,
     ours_ms=0.0123,
+    share_of_sgemm=0.617,
     torch_ms=1.43,
     torch_ratio=116.3,
     jax_ms=0.0921,
@@ -338,6 +371,7 @@ def test_line_of_the_table():
         "8",
         "1,017",
         "0.0123",
+        "0.617",
         "1.43",
         "116x",
         "0.0921",
@@ -347,6 +381,11 @@ def test_line_of_the_table():
 
 def test_line_without_jax_has_dashes():
     assert speed.line(ROW | dict(jax_ms=None, jax_ratio=None)).split()[-2:] == ["-", "-"]
+
+
+def test_line_of_a_network_that_diverged_has_no_rate_of_its_own():
+    dead = dict(ours_ms=None, share_of_sgemm=None, torch_ratio=None, jax_ratio=None)
+    assert speed.line(ROW | dead).split()[4:] == ["diverged", "-", "1.43", "-", "0.0921", "-"]
 
 
 def test_lines_and_header_have_one_width():
@@ -434,7 +473,49 @@ def test_each_row_has_medians_ratio_and_size(report):
     for row in (rnn, plus):
         assert row["torch_ratio"] == pytest.approx(row["torch_ms"] / row["ours_ms"])
         assert row["ours_ms"] > 0 and row["medians_ms"]["ours"] == row["ours_ms"]
+        rate, sgemm = row["flops"] / row["ours_ms"], 2 * 768**3 / row["medians_ms"]["sgemm"]
+        assert row["share_of_sgemm"] == pytest.approx(rate / sgemm)
         assert row["jax_ms"] is None
+
+
+@pytest.mark.parametrize(
+    "T, cell, n_layers, multiplications",
+    [
+        # of each sample, with N = 10 units: forward, adjoint and gradient of N^2 per step and
+        # recurrent matrix, forward and gradient of the input's matrix once, and three readouts
+        (5, "rnn", 1, 3 * 5 * 100 + 2 * 50 * 10 + 3 * 10),
+        (5, "lstm", 2, 3 * 5 * (4 * 100 + 4 * 100 + 4 * 100) + 2 * 50 * 40 + 3 * 10),
+        (5, "+rnn", 2, 3 * 5 * 4 * (4 * 100) + 2 * 50 * 10 + 3 * 10),
+        # 37 scored steps of 27 answers, and per step a sum of one row of 3 N, forward and backward
+        (50, "gru", 1, 3 * 50 * 3 * 100 + 3 * 37 * 27 * 10 + 50 * 30),
+    ],
+)
+def test_operations_of_a_step_are_those_of_its_products(T, cell, n_layers, multiplications):
+    choices = speed.ROWS[T][0]
+    full = Study(architecture=cell, n_layers=n_layers, max_params=10**6, **choices)
+    n_out = full.task.n_out
+    size = networks.num_params(cell, n_layers, 10, full.task.n_in, n_out)
+    study = Study(architecture=cell, n_layers=n_layers, max_params=size, **choices)
+    assert study.n_units == 10
+    assert speed.product_flops(study) == 2 * study.task.batch * multiplications
+
+
+@pytest.mark.skipif(native.compiler() is None, reason="no C++ compiler")
+def test_no_time_is_that_of_a_network_that_has_diverged():
+    study = Study("per_cap", "irnn", 1, 350, n_in=50, unroll=5)
+    wild, calm = (
+        timing.benchmark_step(study, hparams={"input_scale_h": scale}) for scale in (1e38, 1.0)
+    )
+    wild(3)
+    calm(3)
+    assert calm.is_alive() and not wild.is_alive()
+
+
+def test_usual_networks_live_while_they_are_timed():
+    study = Study(architecture="irnn", n_layers=1, max_params=100_000, **speed.ROWS[175][0])
+    run = timing.benchmark_step(study, hparams={"input_presentation": "every"})
+    run(30)
+    assert run.is_alive()
 
 
 def test_table_is_a_header_and_a_line_a_row(report):

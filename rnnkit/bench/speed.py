@@ -1,13 +1,14 @@
 """Milliseconds per model-step on one core: our training compared with a loop over torch.nn, and with
-JAX by vmap, jit and scan.
+JAX by vmap, jit and scan; and its operations per second as a share of those of torch's sgemm.
 
 A model-step is a whole training step of one network on one batch: forward through T time steps,
 loss, backward, clipping by the norm, and the optimiser's update. T = 5 is the perceptron task (128
 samples of 50 binary inputs, shown at every step), T = 50 the next letter of a text (32 samples, one
 of 27 symbols per step, 37 steps scored), and T = 175 the paper's counting of parentheses (32
 samples, ten of 300 symbols per step, ten softmaxes at the end). Competitors take turns of a few
-milliseconds within one run, so that drifts of the machine cancel in the ratios. Our training makes
-its own batches; the others have ready-made ones.
+milliseconds within one run, so that drifts of the machine cancel in the ratios, and times are CPU
+time of all threads, so that other processes do not count. Our training makes its own batches; the
+others have ready-made ones. Learning rates are tiny, so that no model diverges meanwhile.
 """
 
 import json
@@ -19,13 +20,16 @@ from importlib import metadata
 from pathlib import Path
 from statistics import median
 
+import torch
+
 from rnnkit import native
 from rnnkit.bench import torch_loop
-from rnnkit.cells import PAPER, cell_of
+from rnnkit.cells import PAPER, cell_of, recurrent_maps
 from rnnkit.studies import Study
 from rnnkit.studies.provenance import torch_version
 from rnnkit.threads import one_thread
 from rnnkit.training import benchmark_step
+from rnnkit.training.timing import Stepper
 
 # time steps -> the task, budgets of parameters, and how many models JAX trains at once; the fastest
 # of those counts
@@ -39,8 +43,19 @@ ROWS: dict[int, tuple[dict, tuple[int, ...], tuple[int, ...]]] = {
     175: (dict(task_type="parens_counting", form="paper"), (10_000, 100_000), (1, 8)),
 }
 TURN = 0.02  # seconds
-COLUMNS = ("cell", "T", "units", "parameters", "ours ms", "torch.nn ms", "ratio", "JAX ms", "ratio")
-WIDTHS = (6, 4, 6, 11, 9, 12, 8, 9, 8)
+SGEMM = 768  # rows and columns of the matrices
+WIDTHS = {
+    "cell": 6,
+    "T": 4,
+    "units": 6,
+    "parameters": 11,
+    "ours ms": 9,
+    "of sgemm": 9,
+    "torch.nn ms": 12,
+    "torch ratio": 12,
+    "JAX ms": 9,
+    "JAX ratio": 10,
+}
 
 
 def main(json_path=None, **choices):
@@ -56,7 +71,8 @@ def run(
 
     Each cell has its least depth: 1, and 2 for +rnn. Without `sizes`, each T has its own (ROWS). A
     ratio is the competitor's time divided by ours, so above 1 ours is faster. If jax is not
-    installed, or with `jax=False`, its columns stay empty. Before anything is measured, raises
+    installed, or with `jax=False`, its columns stay empty, and so do our own where the network
+    diverges, since nothing is trained then. Before anything is measured, raises
     ValueError for an unknown cell or T, a size too small for one unit, or seconds that are not
     positive, and OSError if json_path cannot be written.
     """
@@ -114,19 +130,26 @@ def about(T) -> dict:
 
 
 def measure(study, seconds, jax_vmap) -> dict:
-    """One row of the table: medians in milliseconds per model-step, their ratios, and how many models
-    each competitor trained at once.
+    """One row of the table: medians in milliseconds per model-step, their ratios, how many models
+    each competitor trained at once, and our operations per second as a share of sgemm's.
     """
     T = study.task.steps
     runs = {
         "ours": benchmark_step(study, hparams={"input_presentation": "every"}),
         "torch": torch_loop.stepper(study),
+        "sgemm": sgemm(),
     }
     if jax_vmap:
         runs |= {f"jax{models}": jax_vmap.stepper(study, models=models) for models in ROWS[T][2]}
     ms = in_turns(runs, seconds)
     fastest = min((name for name in ms if name.startswith("jax")), key=ms.__getitem__, default=None)
     jax_ms = ms[fastest] if fastest else None
+    ours_ms = ms["ours"] if runs["ours"].is_alive() else None
+
+    def over_ours(time):
+        return None if time is None or ours_ms is None else time / ours_ms
+
+    flops = product_flops(study)
     return {
         "T": T,
         "cell": study.architecture,
@@ -134,17 +157,64 @@ def measure(study, seconds, jax_vmap) -> dict:
         "size": study.max_params,
         "units": study.n_units,
         "parameters": study.num_params,
-        "ours_ms": ms["ours"],
+        "ours_ms": ours_ms,
+        "flops": flops,
+        "share_of_sgemm": over_ours(ms["sgemm"] * flops / (2 * SGEMM**3)),
         "torch_ms": ms["torch"],
-        "torch_ratio": ms["torch"] / ms["ours"],
+        "torch_ratio": over_ours(ms["torch"]),
         "jax_ms": jax_ms,
-        "jax_ratio": jax_ms / ms["ours"] if fastest else None,
+        "jax_ratio": over_ours(jax_ms),
         "models": {name: run.slots for name, run in runs.items()},
         "medians_ms": ms,
     }
 
 
-def in_turns(runs, seconds, turn=TURN, clock=time.perf_counter) -> dict:
+def sgemm() -> Stepper:
+    """A function of n that multiplies two matrices n times, by the library that torch has."""
+    a, b = torch.randn(2, SGEMM, SGEMM)
+    product = torch.empty(SGEMM, SGEMM)
+
+    def run(n):
+        for _ in range(n):
+            torch.mm(a, b, out=product)
+
+    return Stepper(run, 1)
+
+
+def product_flops(study) -> int:
+    """The floating-point operations in the matrix products of one training step, two for each
+    multiplication and addition, which no implementation can avoid.
+
+    A matrix that reads the input of the capacity task is multiplied once forward and once backward,
+    since the input is the same at every step; one that reads symbols is only added up.
+    """
+    cell, task = cell_of(study.architecture), study.task
+    maps, recurrent = len(cell.maps), len(recurrent_maps(cell))
+    units, layers = study.n_units, study.n_layers
+    from_below = layers if cell.equal_sizes else layers - 1
+    input_rows = units if cell.equal_sizes else maps * units
+    per_step = 3 * units**2 * (layers * recurrent + from_below * maps)
+    products = task.steps * per_step + 3 * task.scored * task.n_out * units
+    if task.input == "index":
+        return task.batch * (2 * products + 2 * task.steps * task.streams * input_rows)
+    return 2 * task.batch * (products + 2 * input_rows * task.n_in)
+
+
+def settle(slice_of_time=0.005, patience=1.0):
+    """Waits until this process's other threads do nothing, since JAX's go on after a step: they free
+    its memory, for more than ten milliseconds at 100,000 parameters.
+
+    They are at rest after three slices of time with less than a tenth of work in them; `patience`
+    says how many seconds to wait at most.
+    """
+    end, at_rest = time.perf_counter() + patience, 0
+    while at_rest < 3 and time.perf_counter() < end:
+        start = time.process_time()
+        time.sleep(slice_of_time)
+        at_rest = at_rest + 1 if time.process_time() - start < slice_of_time / 10 else 0
+
+
+def in_turns(runs, seconds, turn=TURN, clock=time.process_time) -> dict:
     """Name -> median milliseconds per model-step over turns of about `turn` seconds, in rotation: at
     least three turns each, and at least `seconds`.
     """
@@ -161,6 +231,7 @@ def in_turns(runs, seconds, turn=TURN, clock=time.perf_counter) -> dict:
     start, rounds = clock(), 0
     while rounds < 3 or clock() - start < seconds * len(runs):
         for name, run in runs.items():
+            settle()
             run(1)  # fills the caches, which the previous competitor has emptied
             samples[name].append(1e3 * duration_of(run, steps[name]) / steps[name] / run.slots)
         rounds += 1
@@ -168,7 +239,7 @@ def in_turns(runs, seconds, turn=TURN, clock=time.perf_counter) -> dict:
 
 
 def header() -> str:
-    return "  ".join(text.rjust(width) for text, width in zip(COLUMNS, WIDTHS))
+    return "  ".join(name.rjust(width) for name, width in WIDTHS.items())
 
 
 def line(row: dict) -> str:
@@ -182,13 +253,14 @@ def line(row: dict) -> str:
         str(row["T"]),
         str(row["units"]),
         f"{row['parameters']:,}",
-        number(row["ours_ms"]),
+        "diverged" if row["ours_ms"] is None else number(row["ours_ms"]),
+        number(row["share_of_sgemm"]),
         number(row["torch_ms"]),
         number(row["torch_ratio"], "x"),
         number(row["jax_ms"]),
         number(row["jax_ratio"], "x"),
     )
-    return "  ".join(text.rjust(width) for text, width in zip(texts, WIDTHS))
+    return "  ".join(text.rjust(width) for text, width in zip(texts, WIDTHS.values()))
 
 
 def machine() -> dict:
