@@ -52,7 +52,7 @@ class Capacity:
         None  # per parameter, of a large study; None: those of all others
     )
     seeds: int = 1  # data sets of networks that are not large; each has a study of its own
-    # more and mostly longer trainings that start from the best trials; their steps are per parameter
+    # longer trainings that start from the best trials; their steps are per parameter
     long: tuple[Extent, ...] = ()
     unrolls: tuple[int, ...] = (1, 5)  # time steps, Figure 2b
     unroll_size: int = 1_000  # parameters, Figure 2b
@@ -127,7 +127,7 @@ SCALES = {
     ),
     "overnight": Scale(
         Capacity((600, 1_000, 3_000), (1, 2, 4), 48, (50, 200), large_trials=24, large_steps=(50, 150), seeds=2,
-                 long=(Extent((1_000,), (1,), 16, (1_000, 2_000)), Extent((1_000,), (2, 4), 8, (1_000, 2_000)), Extent((3_000,), (4,), 8, (50, 150))), unrolls=(1, 2, 5, 12), inputs=Extent((300, 1_000, 3_000), (1,), 24, (25, 75)),
+                 long=(Extent((1_000,), (1,), 16, (1_000, 2_000)), Extent((1_000,), (2, 4), 8, (1_000, 2_000)), Extent((3_000,), (4,), 8, (75, 150))), unrolls=(1, 2, 5, 12), inputs=Extent((300, 1_000, 3_000), (1,), 24, (25, 75)),
                  linear_steps=(2_000, 10_000), more_sizes=2),
         memory=Extent((16, 24, 32, 40), (1, 2), 48, (4_000, 12_000)),
         text=Extent((2_000, 6_000, 20_000), (1, 2), 20, (2_000, 8_000), "small sample"),
