@@ -107,7 +107,6 @@ def test_printed_too_the_best_trials_show_what_differs_in_them(store):
         name for name, *_ in cells(best._repr_html_())[1:]
     ]
     assert lines[-1].startswith("The same in all of them: architecture rnn")
-    assert repr(best[:0]) == repr(pd.DataFrame(best[:0]))
 
 
 def test_one_layer_is_one_layer():

@@ -190,6 +190,7 @@ def draw(figure, theme, *, frame, task, against, size, length, rank, cells, dept
     if trials.empty:
         style = {"transform": ax.transAxes, "ha": "center", "color": theme.grey}
         ax.text(0.5, 0.5, "no such trial", **style)
+        ax.set(xticks=[], yticks=[])
         alternatives = "other cells, layers, parameters or lengths of training"
         missing = "" if has_value.empty else f" that has {against}"
         return f"No such trial{missing} is in the store. Choose {alternatives}."
