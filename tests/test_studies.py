@@ -5,6 +5,10 @@ table.
 import dataclasses
 import itertools
 import math
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,7 +22,8 @@ from rnnkit.studies.pace import work_of
 from rnnkit.studies.progress import Progress
 from rnnkit.studies.scales import LARGE, Extent, inputs_for
 from rnnkit.tasks import TASKS
-from rnnkit.training import Outcome
+from rnnkit.training import Outcome, benchmark_step, seconds_per_step
+from rnnkit.training.timing import Stepper
 from rnnkit.trials import TrialStore
 from rnnkit.tuner import TUNERS
 from rnnkit.wording import duration
@@ -543,6 +548,52 @@ def test_a_plan_measures_the_smallest_and_the_largest_and_draws_a_power_law_betw
         for study, n in jobs_of("fig1", "overnight")
     )
     assert table.seconds[0] == pytest.approx(expected) and len(measured) == 2 * len(PAPER)
+
+
+def test_a_plan_never_counts_all_trials_of_a_store_that_has_some(store):
+    """Counting a million of them takes a tenth of a second, which was spent for every study."""
+    run("start", "smoke", store, trials=2, progress=False)
+    statements = []
+    store._sql.set_trace_callback(statements.append)
+    plan("smoke", store=store, speed=one_second)
+    store._sql.set_trace_callback(None)
+    assert statements and not any("count(" in statement for statement in statements)
+    assert all("WHERE study = " in one for one in statements if "FROM trials" in one), statements
+
+
+def test_the_measurements_of_a_plan_share_less_than_a_second(monkeypatch):
+    """The clock ticks by a hundredth of a second per training step."""
+    taken = []
+    clock = SimpleNamespace(perf_counter=lambda: sum(taken) * 0.01)
+    monkeypatch.setattr("rnnkit.training.timing.time", clock)
+    monkeypatch.setattr(
+        "rnnkit.training.timing.benchmark_step",
+        lambda *_, **__: Stepper(taken.append, slots=1),
+    )
+    few = plan("quick", "start", store=None, workers=1)
+    (study,) = studies_of("start", "quick")
+    assert few.seconds[0] == pytest.approx(20 * study.mean_steps * 0.01)
+    assert 10 < sum(taken) <= 30, "a tenth of a second or a little more"
+    taken.clear()
+    plan("quick", store=None)
+    assert 50 < len(taken) == sum(taken) < 100, "one step each, where that takes all of the time"
+
+
+def test_a_network_that_would_diverge_takes_its_time():
+    """A trial that has diverged is over, and its steps take none: this one has not."""
+    study = Study("text8", "irnn", 4, 1_280_000, form="paper sample")
+    step = benchmark_step(study)
+    start = time.perf_counter()
+    step(1)
+    first = time.perf_counter() - start
+    assert seconds_per_step(study, seconds=4 * first) > first / 5
+
+
+@pytest.mark.parametrize("module", ["rnnkit.studies.planning", "rnnkit.studies.verify"])
+def test_what_only_looks_into_a_store_waits_for_no_tuner(module):
+    code = f"import sys, {module}; print([n for n in ('scipy.stats', 'skopt', 'sklearn') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
 
 
 # --- progress -------------------------------------------------------------------------------------

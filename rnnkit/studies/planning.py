@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pandas as pd
 
@@ -15,11 +16,13 @@ from rnnkit.studies.scales import scale_of
 from rnnkit.studies.study import Study
 from rnnkit.studies.workers import cores
 from rnnkit.training import check_device
+from rnnkit.training.timing import SECONDS
 from rnnkit.trials import TrialStore
 from rnnkit.trials.paths import check_store_path, store_path
 
 # per notebook whose trials are stored: starting a kernel, importing, drawing
 NOTEBOOK_SECONDS = 9.0
+MEASURING = 0.8  # seconds of all measurements together
 
 
 @dataclass
@@ -48,10 +51,10 @@ def plan(
     that the store lacks (`to_train`), and the cost of training these.
 
     `flops` counts 6 operations per parameter, example and time step. `seconds` is the expected time
-    on this machine with `workers` workers, from short measurements of a training step
-    (`speed(study, device)`, by default `training.seconds_per_step`). The time of the notebooks
-    themselves is a row of its own. A study of several experiments counts in the first of them.
-    ValueError for a bad name or number.
+    on this machine with `workers` workers, from short measurements of training steps, which take
+    MEASURING seconds in all (`speed(study, device)` gives the seconds per step instead). The time of
+    the notebooks themselves is a row of its own. A study of several experiments counts in the first
+    of them. ValueError for a bad name or number.
     """
     names = list(EXPERIMENTS) if only is None else only
     names = names if isinstance(names, (list, tuple)) else [names]
@@ -106,7 +109,8 @@ def _count(
         missing = {}
         for study, count in jobs:
             numbers = set(range(trials_of.get(study.key, 0), count))
-            missing[study] = len(numbers - (store.numbers(study.key) if store else set()))
+            # asked by `is not None`: whether a store is true means counting all of its trials
+            missing[study] = len(numbers - (set() if store is None else store.numbers(study.key)))
             trials_of[study.key] = max(count, trials_of.get(study.key, 0))
         works.append(Work(name, len(jobs), sum(count for _, count in jobs), missing))
     return works, trials_of
@@ -132,17 +136,20 @@ def _clock(
     """A function that gives the seconds per step of any of the studies. They are measured for the
     smallest and the largest study of each task and architecture, and follow a power law in between.
     """
-    measure = speed or training.seconds_per_step
     groups: dict[tuple, list[Study]] = {}
     for study in studies:
         groups.setdefault((study.task_type, study.architecture), []).append(study)
-    points = {}  # (log of the size, log of the seconds) of the two studies
-    for kind, group in groups.items():
+    for group in groups.values():
         group.sort(key=_size)
-        points[kind] = [
+    ends = {kind: list(dict.fromkeys((group[0], group[-1]))) for kind, group in groups.items()}
+    measure = speed or _speed_within(sum(map(len, ends.values())))
+    points = {  # (log of the size, log of the seconds) of the one or two studies
+        kind: [
             (math.log(_size(study)), math.log(measure(_with_shipped_text(study), device)))
-            for study in dict.fromkeys((group[0], group[-1]))
+            for study in measured
         ]
+        for kind, measured in ends.items()
+    }
 
     def seconds_of(study: Study) -> float:
         measurements = points[study.task_type, study.architecture]
@@ -151,6 +158,11 @@ def _clock(
         return math.exp(y0 + slope * (math.log(_size(study)) - x0))
 
     return seconds_of
+
+
+def _speed_within(count: int) -> Callable[[Study, str], float]:
+    """`training.seconds_per_step`, of which `count` measurements take no longer than MEASURING."""
+    return partial(training.seconds_per_step, seconds=min(SECONDS, MEASURING / max(1, count)))
 
 
 def _with_shipped_text(study: Study) -> Study:

@@ -9,6 +9,7 @@ import torch
 from rnnkit.training.engines import Data, check_device, engine_for
 from rnnkit.training.slots import Slots, slot_rows
 
+STILL = 1e-12  # a learning rate
 SECONDS = 0.1  # of the trial by which a step is timed
 STILL = 1e-9  # the learning rate of a model that is timed
 
@@ -45,13 +46,18 @@ def benchmark_step(study, device="cpu", engine="auto", hparams=None):
     )
 
 
-def seconds_per_step(study, device="cpu") -> float:
-    """Seconds per training step of one model on this machine, by a short trial."""
-    run = benchmark_step(study, device=device)
-    run(2)
-    n = 0
-    start = time.perf_counter()
-    while (duration := time.perf_counter() - start) < SECONDS or n == 0:
-        run(4)
-        n += 4
+def seconds_per_step(study, device="cpu", seconds=SECONDS) -> float:
+    """Seconds per training step of one model on this machine, by a short trial: one that takes
+    `seconds` or a little more, or only its first step if that alone takes as long.
+
+    It learns next to nothing, since a trial that diverges is over and takes no time.
+    """
+    run = benchmark_step(study, device=device, hparams={"lr_init": STILL})
+    n, duration, longest = 0, 0.0, 1
+    while duration < seconds:
+        if n == 1:  # the first step also allocates and loads: it counts only if it is the only one
+            n, duration = 0, 0.0
+        start = time.perf_counter()
+        run(longest)
+        n, duration, longest = n + longest, duration + time.perf_counter() - start, 2 * longest
     return duration / n / run.slots

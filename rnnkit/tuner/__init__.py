@@ -6,6 +6,7 @@ their order, so that a tuner rebuilt from a store suggests what one that never s
 `GPTuner` searches as the paper does, with a Gaussian process and expected improvement. Its space and
 its loop of ask and tell are those of scikit-optimize. The regressor and the choice of a batch are our
 own (surrogate.py, acquisition.py), since those of scikit-optimize take minutes after some hundred trials.
+These libraries take half a second to import, so that is done where a tuner first suggests.
 """
 
 import math
@@ -13,14 +14,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from scipy.stats import norm, qmc, rankdata
 
 from rnnkit.checks import whole_number
 from rnnkit.hparams import Space
 from rnnkit.threads import one_thread
-from rnnkit.tuner.acquisition import BatchOptimizer, log_ei
 from rnnkit.tuner.long import LongTuner
-from rnnkit.tuner.surrogate import MaternGP, fit_kernel
 
 FEW = 4  # feasible trials that the surrogate needs; until then the first design continues
 FIT_POINTS = 500  # trials that the kernel is fitted to, at most; all of them enter the posterior
@@ -101,6 +99,8 @@ class GPTuner:
         n = len(self.losses)
         if self._in_design():
             return self._design(max(start, n), count)
+        from rnnkit.tuner.acquisition import BatchOptimizer
+
         space, surrogate = self._surrogate()
         optimizer = BatchOptimizer(
             space.dimensions,
@@ -126,6 +126,8 @@ class GPTuner:
                 f"There is a posterior after {self.round_size} trials, {FEW} of them feasible, got"
                 f" {len(self.losses)}. Observe more."
             )
+        from rnnkit.tuner.acquisition import log_ei
+
         space, surrogate = self._surrogate()
         X = space.transform(self.points)
         surrogate.fit(X, warp_losses(self.losses))
@@ -147,6 +149,8 @@ class GPTuner:
         """The space of skopt, and the regressor with the kernel for these observations, which it has
         not been fitted to yet.
         """
+        from rnnkit.tuner.surrogate import MaternGP
+
         space = self.space.skopt()
         groups = [
             number
@@ -157,6 +161,8 @@ class GPTuner:
 
     def _design(self, start: int, count: int) -> list[dict]:
         """Points start, ..., start + count - 1 of the Sobol sequence of this seed."""
+        from scipy.stats import qmc
+
         sobol = qmc.Sobol(len(self.space), rng=self._rng("design", 0))
         unit = sobol.random_base2((start + count - 1).bit_length())
         return [self.space.from_unit(u) for u in unit[start : start + count]]
@@ -166,6 +172,8 @@ class GPTuner:
         start, to the first m of them, where m grows by tenths from `round_size`. It is therefore a
         function of the observations, and not of how many this tuner saw at a time.
         """
+        from rnnkit.tuner.surrogate import fit_kernel
+
         m = self.round_size
         while (larger := max(m + 1, math.ceil(m * GROWTH))) <= len(X):
             m = larger
@@ -242,6 +250,8 @@ def warp_losses(losses: Sequence[float]) -> np.ndarray:
     therefore replaced by the mean of two scores: the normal score of its rank, and its signed
     distance to the median on a logarithmic scale, standardised.
     """
+    from scipy.stats import norm, rankdata
+
     raw = np.asarray(losses, dtype=float)
     feasible = np.isfinite(raw)
     finite = np.clip(raw, -1e100, 1e100)  # so that no sum below overflows
