@@ -11,7 +11,9 @@ import re
 import shutil
 import socket
 import sys
+import tempfile
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +320,25 @@ def _is_alive(number: int) -> bool:
     return True
 
 
+def _runtime_folder() -> Path:
+    """The folder in which Jupyter tells how to reach a kernel; one of this process alone where that
+    cannot be written, as for a user without a home.
+    """
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    folder = Path(jupyter_runtime_dir())
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return Path(_private_folder().name)
+
+
+@cache
+def _private_folder() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="rnnkit-", ignore_cleanup_errors=True)
+
+
 def _own_kernel() -> dict:
     """Settings for a kernel of this very Python, whatever kernels are installed. Where possible it is
     reached through files: then no port is needed, and there is no warning about unencrypted TCP.
@@ -326,9 +347,8 @@ def _own_kernel() -> dict:
 
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
-    from jupyter_core.paths import jupyter_runtime_dir
 
-    folder = Path(jupyter_runtime_dir())
+    folder = _runtime_folder()
     files = (
         sys.platform != "win32" and len(str(folder)) <= 50
     )  # a socket's path has about 100 characters at most
@@ -349,14 +369,8 @@ def _own_kernel() -> dict:
         )
 
         def __init__(self, *args, **settings):
-            if files:
-                folder.mkdir(parents=True, exist_ok=True)
-                name = str(uuid.uuid4())
-                settings |= {
-                    "transport": "ipc",
-                    "kernel_id": name,
-                    "connection_file": str(folder / f"kernel-{name}.json"),
-                }
-            super().__init__(*args, **settings)
+            name = str(uuid.uuid4())
+            settings |= {"kernel_id": name, "connection_file": str(folder / f"kernel-{name}.json")}
+            super().__init__(*args, **settings | ({"transport": "ipc"} if files else {}))
 
     return {"kernel_manager_class": OwnKernelManager}

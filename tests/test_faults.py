@@ -434,6 +434,27 @@ def test_a_notebook_that_is_killed_leaves_nothing_but_how_far_it_came(tmp_path, 
     }
 
 
+@POSIX
+def test_a_user_without_a_home_a_cache_and_a_compiler_gets_the_notebook(tmp_path):
+    """Jupyter, IPython and the compiled step all keep something at home otherwise."""
+    names = ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "PATH", "IPYTHONDIR")
+    nowhere = dict.fromkeys(names, "/dev/null/nowhere") | {"JUPYTER_RUNTIME_DIR": "/dev/null/x"}
+    kept = {"PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    words = ["reproduce", "--scale", "smoke", "--only", "0_start_here"]
+    places = ["--store", str(tmp_path / "trials.sqlite"), "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-m", "rnnkit", *words, *places],
+        env=nowhere | kept,
+        cwd="/",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "notebooks" / "0_start_here.ipynb").is_file()
+    assert "3 of 3 trials" in done.stderr
+
+
 # --- the clock ------------------------------------------------------------------------------------
 
 
