@@ -29,7 +29,7 @@ def built(kernel, main="emulate.cpp", flags=("-shared", "-fPIC"), more=()) -> Pa
     texts |= {path.name: path.read_text() for path in HERE.iterdir()} | dict(more)
     command = [*native.compiler(), *FLAGS, *flags, *kernel.defines]
     key = hashlib.sha256("\0".join([*texts.values(), main, *command]).encode()).hexdigest()[:20]
-    target = libraries.folders()[0] / f"emulated-{key}.so"
+    target = next(libraries.folders()) / f"emulated-{key}.so"
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=target.parent) as build:
             for name, text in texts.items():

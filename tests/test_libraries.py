@@ -267,7 +267,7 @@ def test_where_nothing_can_be_loaded_from_any_folder_it_is_said(monkeypatch):
 
 
 def test_where_nothing_can_be_written_it_is_said(monkeypatch):
-    monkeypatch.setattr(libraries, "folders", list)
+    monkeypatch.setattr(libraries, "folders", lambda make=True: iter(()))
     assert "there is no folder where it could be kept" in trained()
 
 
@@ -288,6 +288,20 @@ def test_a_cache_folder_that_cannot_be_is_done_without(root, monkeypatch):
     monkeypatch.setattr(libraries.os, "environ", {**os.environ, "XDG_CACHE_HOME": root})
     assert libraries._cache_folder() is None
     assert trained() == ""
+
+
+def test_a_process_that_is_killed_leaves_nothing_where_the_cache_folder_can_be_used(tmp_path):
+    """Workers end without cleaning up, too: each would leave a folder of its own for good."""
+    places = {name: str(tmp_path / name) for name in ("TMPDIR", "XDG_CACHE_HOME")}
+    for place in places.values():
+        os.mkdir(place)
+    code = "from test_libraries import trained; import os; print(trained(), flush=True); os.kill(os.getpid(), 9)"
+    environment = {**os.environ, **places, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    for _ in "compiled", "found":
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+        assert (done.returncode, done.stdout) == (-9, b"\n"), done.stderr
+        assert os.listdir(places["TMPDIR"]) == []
+    assert list(Path(places["XDG_CACHE_HOME"], "rnnkit").glob("*.so"))
 
 
 def test_any_name_of_an_architecture_is_the_name_of_a_file(own_cache):

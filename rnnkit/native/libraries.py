@@ -15,7 +15,7 @@ import re
 import stat
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -49,7 +49,7 @@ def load_or_build(
     """
     key = "\0".join(sources).encode(errors="surrogatepass")
     name = re.sub(r"[^\w-]", "_", stem) + "-" + digest(key)
-    for folder in folders():
+    for folder in folders(make=False):
         for path in sorted(folder.glob(f"{glob.escape(name)}-*{suffix}")):
             with contextlib.suppress(OSError):
                 if is_ours(path) and path.stem.endswith(f"-{digest(path.read_bytes())}"):
@@ -104,11 +104,15 @@ def is_ours(path: Path) -> bool:
     return kind and has_owner and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def folders() -> list[Path]:
+def folders(make: bool = True) -> Iterator[Path]:
     """The folders for compiled files: the cache folder, unless it is missing or somebody else may
-    write in it, and then one of this process's own.
+    write in it, and then one of this process's own, which is made when it comes to that (without
+    `make`, only if it is there): a process that is killed leaves it behind.
     """
-    return [folder for folder in (_cache_folder(), _private_folder()) if folder]
+    if folder := _cache_folder():
+        yield folder
+    if (make or _private.cache_info().currsize) and (private := _private()):
+        yield Path(private.name)
 
 
 def _cache_folder() -> Path | None:
@@ -129,8 +133,3 @@ def _private() -> tempfile.TemporaryDirectory | None:
         return tempfile.TemporaryDirectory(prefix="rnnkit-", ignore_cleanup_errors=True)
     except OSError:
         return None
-
-
-def _private_folder() -> Path | None:
-    folder = _private()
-    return Path(folder.name) if folder else None
