@@ -539,6 +539,93 @@ def test_a_store_of_a_newer_version_is_refused_and_no_trial_is_dropped_in_silenc
     one_sentence(caught)
 
 
+def made_anew(change):
+    """SQL that makes the table of trials anew, with a changed declaration."""
+
+    def script(sql):
+        declaration = sql.execute("SELECT sql FROM sqlite_master WHERE name = 'trials'").fetchone()[
+            0
+        ]
+        assert change(declaration) != declaration
+        names = ", ".join(f'"{name}"' for name in COLUMNS)
+        sql.execute("ALTER TABLE trials RENAME TO older")
+        sql.execute(change(declaration))
+        sql.execute(f"INSERT INTO trials ({names}) SELECT {names} FROM older")
+        sql.execute("DROP TABLE older")
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "script, said",
+    {
+        "drops all": (
+            "CREATE TRIGGER t AFTER INSERT ON trials BEGIN DELETE FROM trials; END",
+            r"rules that rnnkit did not make \(trigger t\)",
+        ),
+        "ignores": (
+            "CREATE TRIGGER t BEFORE INSERT ON trials BEGIN SELECT RAISE(IGNORE); END",
+            r"rules that rnnkit did not make \(trigger t\)",
+        ),
+        "forges": (
+            "CREATE TRIGGER t AFTER INSERT ON trials BEGIN UPDATE trials SET eval_loss = -5; END",
+            r"rules that rnnkit did not make \(trigger t\)",
+        ),
+        "has a name that commands a terminal": (
+            'CREATE TRIGGER "\x1b[2J<script>" DELETE ON trials BEGIN DELETE FROM trials; END',
+            r"\(trigger \?\?2J\?script\?\)",
+        ),
+        "takes one trial of a task": (
+            "CREATE UNIQUE INDEX one ON trials (task_type, seed, hyper_iter)",
+            r"rules that rnnkit did not make \(index one\)",
+        ),
+        "replaces": (
+            made_anew(
+                lambda text: text.replace("PRIMARY", "UNIQUE (seed) ON CONFLICT REPLACE, PRIMARY")
+            ),
+            r"rules that rnnkit did not make \(table trials\)",
+        ),
+        "refuses what is new": (
+            made_anew(lambda text: text.replace("PRIMARY", "CHECK (hyper_iter < 1), PRIMARY")),
+            r"rules that rnnkit did not make \(table trials\)",
+        ),
+        "forges by a formula": (
+            made_anew(lambda text: text.replace("PRIMARY", "bits AS (-5 * num_params), PRIMARY")),
+            r"rules that rnnkit did not make \(table trials\)",
+        ),
+        "takes trials twice": (
+            made_anew(
+                lambda text: text.replace("PRIMARY KEY (study", "PRIMARY KEY (seconds, study")
+            ),
+            "study and hyper_iter must be the primary key",
+        ),
+    }.values(),
+)
+def test_a_store_with_rules_of_its_own_is_refused_before_anything_is_trained_for_it(
+    path, script, said
+):
+    with TrialStore(path) as store:
+        store.add([a_trial()])
+    with contextlib.closing(sqlite3.connect(path)) as sql, sql:
+        script(sql) if callable(script) else sql.execute(script)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=said) as caught:
+        TrialStore(path)
+    one_sentence(caught)
+    assert path.read_bytes() == before
+
+
+def test_what_somebody_else_keeps_in_the_file_of_a_store_is_let_be(path):
+    with TrialStore(path) as store:
+        store.add([a_trial()])
+    with contextlib.closing(sqlite3.connect(path)) as sql, sql:
+        sql.execute("CREATE TABLE notes (text UNIQUE)")
+        sql.execute("CREATE INDEX by_task ON trials (task_type)")
+        sql.execute("CREATE VIEW best AS SELECT min(valid_loss) FROM trials GROUP BY study")
+    with TrialStore(path) as store:
+        assert store.add([a_trial(), a_trial(1)]) == 1 and len(store) == 2
+
+
 @pytest.mark.parametrize(
     "changes, said",
     [

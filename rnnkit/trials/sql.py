@@ -1,11 +1,12 @@
 """The SQL of a store's table of trials, and sentences for SQLite's errors."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rnnkit.trials.trial import COLUMNS, DEFAULTS, MAY_BE_NAN, StoreError
+from rnnkit.trials.trial import COLUMNS, DEFAULTS, MAY_BE_NAN, StoreError, plain
 
 SQL_TYPES = {
     str: "TEXT NOT NULL",
@@ -31,10 +32,12 @@ def declaration(name: str) -> str:
 
 CREATE = f"""CREATE TABLE trials ({", ".join(map(declaration, COLUMNS))},
               PRIMARY KEY (study, hyper_iter))"""
+# what may stand in the declaration of a table or an index, and in none of ours
+RULE = re.compile(r"\b(?:UNIQUE|CHECK|REFERENCES|GENERATED|COLLATE|CONFLICT|VIRTUAL|AS)\b", re.I)
 PARAMETERS = ", ".join(f"?{number}" for number in range(1, len(COLUMNS) + 1))
 INSERT = f"""INSERT INTO {{table}} ({NAMES}) SELECT {PARAMETERS}
               WHERE NOT EXISTS (SELECT 1 FROM main.trials WHERE main.trials.study = ?{STUDY + 1}
-              AND main.trials.hyper_iter = ?{NUMBER + 1}) ON CONFLICT DO NOTHING"""
+              AND main.trials.hyper_iter = ?{NUMBER + 1}) ON CONFLICT (study, hyper_iter) DO NOTHING"""
 # the trials of a Parquet file and those of the store beside it, which is attached as `side`
 ALL_TRIALS = f"""CREATE TEMP VIEW all_trials AS SELECT {NAMES} FROM main.trials UNION ALL SELECT {NAMES} FROM side.trials AS new
             WHERE NOT EXISTS (SELECT 1 FROM main.trials AS old WHERE old.study = new.study AND old.hyper_iter = new.hyper_iter)"""
@@ -59,10 +62,15 @@ EXPLANATIONS = {
 }
 
 
+def said(reason: object) -> str:
+    """A reason in one plain line, since SQLite quotes names and texts of the store."""
+    return plain(" ".join(str(reason).split()))[:300]
+
+
 def corrupt(path: Path, reason: object) -> str:
     """The sentence about a corrupt store."""
     return (
-        f"The store {path} is corrupt ({' '.join(str(reason).split())}). Save what can be read with"
+        f"The store {path} is corrupt ({said(reason)}). Save what can be read with"
         f" `sqlite3 {path} .recover | sqlite3 new.sqlite`, or give another path."
     )
 
@@ -77,4 +85,4 @@ def store_errors(path: Path) -> Iterator[None]:
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             raise StoreError(corrupt(path, error)) from error
         explanation = next(text for start, text in EXPLANATIONS.items() if name.startswith(start))
-        raise StoreError(f"The store {path} {explanation.format(error=error)}") from error
+        raise StoreError(f"The store {path} {explanation.format(error=said(error))}") from error

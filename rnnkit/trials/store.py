@@ -24,6 +24,7 @@ from rnnkit.trials.sql import (
     CREATE,
     INSERT,
     NAMES,
+    RULE,
     STUDY,
     corrupt,
     declaration,
@@ -155,6 +156,7 @@ class TrialStore:
             )
         if not tables:
             self._create_table()
+        self._check_rules()
         self._check_columns()
         self._check_health()
 
@@ -167,6 +169,19 @@ class TrialStore:
         # fails if another run does the same, or if the file system cannot: slower, and as safe
         with suppress(sqlite3.OperationalError):
             self._sql.execute("PRAGMA journal_mode = WAL")
+
+    def _check_rules(self) -> None:
+        """StoreError for a store that has rules of its own: these could drop, change or refuse the
+        trials that are written to it.
+        """
+        query = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+        for kind, name, of, sql in self._sql.execute(query):
+            if kind == "trigger" or (of == "trials" and RULE.search(sql)):
+                raise StoreError(
+                    f"{self.path} has rules that rnnkit did not make ({kind} {plain(str(name))[:60]}):"
+                    " they could drop or change the trials that are written. Remove them, or give"
+                    " another path."
+                )
 
     def _check_columns(self) -> None:
         """Adds the columns that a store of an older version lacks. StoreError for a table that is
@@ -188,6 +203,13 @@ class TrialStore:
             raise StoreError(
                 f"{self.path} is of a newer version of rnnkit: its trials must have"
                 f" {', '.join(demands)}. Install that version."
+            )
+        key = {name for _, name, *_, position in column_info if position}
+        if key != {"study", "hyper_iter"}:
+            raise StoreError(
+                f"{self.path} is not a trial store: study and hyper_iter must be the primary key of"
+                f" its table `trials`, got {plain(', '.join(sorted(key))) or 'none'}. Give another"
+                " path."
             )
         for name in missing:
             with suppress(sqlite3.OperationalError):  # another run has just added it
