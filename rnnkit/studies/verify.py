@@ -23,6 +23,7 @@ from rnnkit.checks import whole_number
 from rnnkit.studies.study import Study
 from rnnkit.training import Outcome, check_device, train
 from rnnkit.trials import LOSSES, StoreError, Trial, TrialStore
+from rnnkit.trials.trial import plain
 
 PERTURBATIONS = 3
 PERTURBATION = 3e-7  # relative; the least change that a float32 is sure to see
@@ -139,13 +140,18 @@ def origin_of(trial: Trial) -> tuple[str, ...]:
     return trial.version, trial.commit, trial.source, trial.torch, trial.device
 
 
+def subject_of(trial: Trial) -> str:
+    """A trial as the subject of a sentence."""
+    return f"Trial {trial.hyper_iter} of {plain(trial.study)[:300]}"
+
+
 def study_of(trial: Trial) -> Study:
     """A study that trains this trial as its own study did: with the same task, network and seed.
     StoreError if the columns of the trial do not describe such a study.
     """
     size = {"form": trial.form} if trial.form else {"n_in": trial.n_in, "unroll": trial.unroll}
     steps: Any = trial.hparams.get("train_steps")
-    subject = f"Trial {trial.hyper_iter} of {trial.study}"
+    subject = subject_of(trial)
     try:
         study = Study(
             trial.task_type,
@@ -187,8 +193,7 @@ def retrain(trial: Trial, device: str = "cpu") -> Comparison:
             (outcome,) = train(study, [hparams], [trial.hyper_iter], device=device)
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
-                f"Trial {trial.hyper_iter} of {trial.study} cannot be trained"
-                f" ({type(error).__name__}: {error}). Its hyper-parameters are not those of this"
+                f"{subject_of(trial)} cannot be trained ({type(error).__name__}: {error}). Its hyper-parameters are not those of this"
                 " version of the kit."
             ) from error
         return outcome
