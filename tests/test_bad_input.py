@@ -29,6 +29,7 @@ from test_trials import NAN, a_trial
 from rnnkit import notebooks, studies
 from rnnkit.__main__ import main
 from rnnkit.cells import CELLS
+from rnnkit.names import matching
 from rnnkit.reproduce import NOTEBOOKS
 from rnnkit.studies import EXPERIMENTS, SCALES, Stopped, Study, plan, run
 from rnnkit.studies.rounds import StudyError
@@ -91,7 +92,7 @@ def nothing_trains():
         patch.setattr(studies, "train_in_this_process", would)
         patch.setattr(studies, "train_in_rounds", would)
         patch.setattr(studies, "Processes", Nobody)
-        patch.setattr("rnnkit.training.seconds_per_step", lambda study, device: 1e-6)
+        patch.setattr("rnnkit.training.seconds_per_step", lambda study, device, seconds: 1e-6)
         patch.setattr("rnnkit.studies.verify.retrain", would)
         patch.setattr("rnnkit.bench.speed.measure", would)
         patch.setattr("rnnkit.studies.cluster.PATIENCE", 0.2)
@@ -113,8 +114,8 @@ def unlike(
     known,
     make=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12),
 ):
-    """Text that is none of the known words."""
-    return make.filter(lambda text: text not in known and not text.startswith("-")).map(
+    """Text that is none of the known words, in whatever case."""
+    return make.filter(lambda text: matching(text, known) is None and text[:1] != "-").map(
         lambda text: (text, False)
     )
 
