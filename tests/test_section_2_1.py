@@ -114,11 +114,12 @@ def test_the_budget_counts_studies_trials_and_steps(quick):
 
 
 @pytest.mark.parametrize("successes, trials", [(0, 10), (3, 10), (98, 100), (155, 1000)])
-def test_wilson_is_scipys_interval(successes, trials):
-    interval = stats.binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-    assert analysis.wilson(successes, trials) == pytest.approx(
-        (interval.low, interval.high), abs=1e-12
-    )
+def test_wilsons_interval_is_where_the_score_test_just_does_not_reject(successes, trials):
+    """Its ends are the shares p with (x / n - p)^2 = z^2 p (1 - p) / n (Wilson 1927)."""
+    z = stats.norm.ppf(0.975)
+    for share in analysis.wilson(successes, trials):
+        distance = (successes / trials - share) ** 2
+        assert distance == pytest.approx(z**2 * share * (1 - share) / trials, abs=1e-12)
 
 
 def test_wilson_without_trials_is_unknown():

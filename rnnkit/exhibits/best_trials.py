@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pandas as pd
 
 from rnnkit import paper
@@ -48,50 +47,29 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
     `bits_low` is what half the search would have found (`half_search`); the best is itself a lower
     bound on the capacity.
     """
-    trials, records = per_trial(frame).reset_index(drop=True), []
-    trials = trials.assign(
-        **{name: 0 for name in ("n_units", "n_in") if name not in trials}
-    )  # a frame of an older kit lacks them
-    columns = {
-        name: trials[name].to_numpy()
-        for name in (
-            "bits",
-            "soft_bits",
-            "samples",
-            "bits_per_param",
-            "steps",
-            "hyper_iter",
-            "num_params",
-            "n_units",
-            "n_in",
-        )
-    }
-    for point, places in trials.groupby(POINT, sort=False).indices.items():
-        bits = columns["bits"][places]
-        feasible = ~np.isnan(bits)
-        best = {
-            name: values[places[np.nanargmax(bits)]] if feasible.any() else math.nan
-            for name, values in columns.items()
-        }
-        best |= {
-            name: int(columns[name][places].max()) for name in ("num_params", "n_units", "n_in")
-        }
-        low = half_search(bits) if feasible.any() else math.nan
-        counts = {"trials": len(places), "infeasible": int((~feasible).sum())}
-        records.append(
-            dict(zip(POINT, point))
-            | best
-            | counts
-            | {
-                "bits_low": low,
-                "bits_per_param_low": low / best["num_params"],
-            }
-        )
-    order = {name: index for index, name in enumerate(in_order(frame.architecture))}
-    points = pd.DataFrame(records)
-    return points.sort_values(
-        POINT, key=lambda c: c.map(order) if c.name == "architecture" else c, ignore_index=True
+    trials = per_trial(frame)
+    older = [name for name in ("n_units", "n_in") if name not in trials]  # a kit that had no such
+    trials = trials.assign(**dict.fromkeys(older, 0))
+    columns = ["bits", "soft_bits", "samples", "bits_per_param", "steps", "hyper_iter"]
+    best = trials.sort_values("bits", ascending=False, kind="stable").drop_duplicates(POINT)
+    best[columns] = best[columns].where(best.bits.notna())
+    networks = trials.groupby(POINT, sort=False).agg(
+        num_params=("num_params", "max"),
+        n_units=("n_units", "max"),
+        n_in=("n_in", "max"),
+        trials=("bits", "size"),
+        infeasible=("bits", lambda bits: bits.isna().sum()),
+        bits_low=("bits", lambda bits: half_search(bits) if bits.notna().any() else math.nan),
     )
+    points = best[[*POINT, *columns]].merge(networks.reset_index(), on=POINT)
+    points["bits_per_param_low"] = points.bits_low / points.num_params
+    return points.sort_values(POINT, key=_paper_order(points), ignore_index=True)
+
+
+def _paper_order(points: pd.DataFrame):
+    """The key that sorts tasks and architectures as the paper has them, and all else by value."""
+    orders = {"task_type": [*paper.TASKS], "architecture": in_order(points.architecture)}
+    return lambda column: column.map(orders[column.name].index) if column.name in orders else column
 
 
 def bits_per_param(points: pd.DataFrame) -> pd.DataFrame:
@@ -147,31 +125,18 @@ def best_trials(frame: pd.DataFrame, count: int = 5) -> BestTrials:
     """The `count` trials with most bits per parameter, best first, with a column for each
     hyper-parameter: what do they share?
     """
-    trials = (
-        per_trial(frame)
-        .dropna(subset="bits")
-        .nlargest(count, "bits_per_param")
-        .reset_index(drop=True)
-    )
-    hparams = pd.DataFrame(trials.hparams.tolist())
+    trials = per_trial(frame).dropna(subset="bits").nlargest(count, "bits_per_param")
+    columns = [
+        "architecture",
+        "n_layers",
+        "num_params",
+        "hyper_iter",
+        "bits_per_param",
+        "bits",
+        "samples",
+    ]
     return BestTrials(
-        pd.concat(
-            [
-                trials[
-                    [
-                        "architecture",
-                        "n_layers",
-                        "num_params",
-                        "hyper_iter",
-                        "bits_per_param",
-                        "bits",
-                        "samples",
-                    ]
-                ],
-                hparams,
-            ],
-            axis=1,
-        )
+        trials[columns].reset_index(drop=True).join(pd.DataFrame(trials.hparams.tolist()))
     )
 
 
@@ -182,36 +147,21 @@ def best_losses(trials: pd.DataFrame) -> pd.DataFrame:
     `loss_high` is what half the search would have found in 39 of 40 cases; the best itself bounds
     what a network can reach from above.
     """
-    trials, table = trials.reset_index(drop=True), []
     feasible = trials.valid_loss.astype(float).mask(trials.infeasible.astype(bool))
-    for network, places in trials.groupby(NETWORK, sort=False).indices.items():
-        by_loss = places[np.argsort(feasible.to_numpy()[places], kind="stable")]  # nan comes last
-        dead = feasible[places].isna()
-        best, half = trials.loc[by_loss[0]], trials.loc[by_loss[half_rank(len(by_loss))]]
-        best_values = {
-            "loss": best.eval_loss,
-            "loss_high": half.eval_loss,
-            "accuracy": best.accuracy,
-            "steps": best.steps,
-        }
-        best_values = (
-            dict.fromkeys(best_values, math.nan)
-            if dead.all()
-            else best_values | {"loss_high": half.eval_loss if not half.infeasible else math.nan}
-        )
-        counts = {
+    ordered = trials.assign(valid_loss=feasible).sort_values("valid_loss", kind="stable")
+    records = []
+    for network, group in ordered.groupby(NETWORK, sort=False):  # a diverged trial comes last
+        best, half = group.iloc[0], group.iloc[half_rank(len(group))]
+        record = dict(zip(NETWORK, network)) | {
             "num_params": best.num_params,
-            "trials": len(places),
-            "infeasible": int(dead.sum()),
+            "trials": len(group),
+            "infeasible": int(group.valid_loss.isna().sum()),
             "hyper_iter": best.hyper_iter,
         }
-        table.append(dict(zip(NETWORK, network)) | counts | best_values)
-    order = {
-        name: index for index, name in enumerate([*paper.TASKS, *in_order(trials.architecture)])
-    }
-    points = pd.DataFrame(table)
-    return points.sort_values(
-        NETWORK,
-        key=lambda c: c.map(order) if c.name in ("task_type", "architecture") else c,
-        ignore_index=True,
-    )
+        if not math.isnan(best.valid_loss):
+            record |= {"loss": best.eval_loss, "accuracy": best.accuracy, "steps": best.steps}
+        if not math.isnan(half.valid_loss):
+            record["loss_high"] = half.eval_loss
+        records.append(record)
+    points = pd.DataFrame(records, columns=[*NETWORK, *LOSSES, "accuracy"])
+    return points.sort_values(NETWORK, key=_paper_order(points), ignore_index=True)

@@ -113,7 +113,7 @@ def alike(rng) -> dict[str, pd.DataFrame]:
     def capacity(count):
         return ALIKE_BITS * _luck(rng, count)
 
-    def solved(level, share):
+    def with_solutions(level, share):
         def draw(count):
             return level * np.where(
                 rng.random(count) < share,
@@ -125,14 +125,14 @@ def alike(rng) -> dict[str, pd.DataFrame]:
 
     levels = {task: chance(task, "small") for task in HARD}
     hard = pd.concat(
-        [_hard(rng, task, (1, 2, 8), solved(level, 0.2)) for task, level in levels.items()],
+        [_hard(rng, task, (1, 2, 8), with_solutions(level, 0.2)) for task, level in levels.items()],
         ignore_index=True,
     )
     random = _hard(
         rng,
         "parens_counting",
         (1, 8),
-        solved(levels["parens_counting"], 0.3),
+        with_solutions(levels["parens_counting"], 0.3),
         tuner="random",
         trials=100,
     )
@@ -255,16 +255,14 @@ def _study(
     tuner="gp",
     divergence=0.1,
     accuracy=math.nan,
-) -> dict:
-    """The trials of one study by column, a value for all where they share it, of which the share
-    `diverged` have no loss; steps and seconds have nothing to do with it.
+) -> pd.DataFrame:
+    """The trials of one study. The share `divergence` of them has no loss; steps and seconds are
+    random, and nothing depends on them.
     """
     bad = rng.random(len(loss)) < divergence
-    loss, steps = (
-        np.where(bad, math.nan, loss),
-        np.exp(rng.uniform(math.log(50_000), math.log(200_000), len(loss))).astype(int),
-    )
-    return {
+    loss = np.where(bad, math.nan, loss)
+    steps = np.exp(rng.uniform(math.log(50_000), math.log(200_000), len(loss))).astype(int)
+    trials = {
         "study": f"{task}/{architecture}/layers={depth}/params={size}/unroll={unroll}/{tuner}",
         "architecture": architecture,
         "task_type": task,
@@ -293,33 +291,15 @@ def _study(
         "commit": "",
         "torch": "",
     }
+    return pd.DataFrame(trials)
 
 
-def _frame(studies: list[dict]) -> pd.DataFrame:
+def _frame(studies: list[pd.DataFrame]) -> pd.DataFrame:
     """The trials of all studies, one after another."""
-    counts = [len(study["steps"]) for study in studies]
-    return pd.DataFrame(
-        {
-            name: (
-                np.concatenate([study[name] for study in studies])
-                if isinstance(studies[0][name], np.ndarray)
-                else (
-                    [hparams for study in studies for hparams in study[name]]
-                    if name == "hparams"
-                    else _repeat([study[name] for study in studies], counts)
-                )
-            )
-            for name in studies[0]
-        }
-    )
+    return pd.concat(studies, ignore_index=True)
 
 
 def _kept_of_nothing(bits: pd.DataFrame) -> list:
     """`kept` of the first trial of each study: a network that stored nothing keeps nothing."""
     empty = {"whole": [0.0], "range": [0.0] * 16, "clipped": [0.0] * 16}
     return [empty if index == 0 else None for index in bits.hyper_iter]
-
-
-def _repeat(values: list, counts: list[int]) -> np.ndarray:
-    """Each value as often as its study has trials; text as objects, which pandas takes as they are."""
-    return np.repeat(np.array(values, dtype=object if isinstance(values[0], str) else None), counts)

@@ -15,7 +15,17 @@ from typing import Any
 import pandas as pd
 
 from rnnkit.exhibits.convergence import search_end
-from rnnkit.exhibits.finding import FAILS, HOLDS, MIN_TRIALS, NO_NUMBERS, UNTESTED, Finding, side
+from rnnkit.exhibits.finding import (
+    FAILS,
+    HOLDS,
+    LINEAR,
+    MIN_TRIALS,
+    NO_NUMBERS,
+    SURE,
+    UNTESTED,
+    Finding,
+    side,
+)
 
 SETTLED = "searches that have come to their end"
 ALWAYS = "any trials"
@@ -69,16 +79,16 @@ def interval(limit: float, below: bool, of: str = "", tell: bool = False) -> Lim
     one of its numbers. `tell`: where it is open, that the interval contains the limit is said.
     """
 
-    def ends(m) -> tuple[float, float]:
+    def limits(m) -> tuple[float, float]:
         return m.more[of] if of else (m.low, m.high)
 
     def says(m):
-        low, high = ends(m)
+        low, high = limits(m)
         return f"; the interval contains {limit:g}" if tell and low <= limit <= high else ""
 
     return Limit(
-        holds=lambda m: side(limit, *ends(m), below) == HOLDS,
-        fails=lambda m: side(limit, *ends(m), below) == FAILS,
+        holds=lambda m: side(limit, *limits(m), below) == HOLDS,
+        fails=lambda m: side(limit, *limits(m), below) == FAILS,
         open_words=says,
     )
 
@@ -112,6 +122,12 @@ def all_limits(first: Limit, second: Limit) -> Limit:
         holds=lambda m: first.holds(m) and second.holds(m),
         fails=lambda m: first.fails(m) or second.fails(m),
     )
+
+
+def is_near_one(m: Measured) -> bool:
+    """Whether the interval of a slope says "roughly linear" (`finding.LINEAR`)."""
+    within = 1 - LINEAR <= m.low and m.high <= 1 + LINEAR
+    return within or m.low <= 1 <= m.high and m.high - m.low <= 2 * SURE
 
 
 @dataclass(frozen=True)

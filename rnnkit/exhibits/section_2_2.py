@@ -15,8 +15,8 @@ from rnnkit.exhibits.best_trials import LOSSES, best_losses, in_order
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import NOTHING_TO_SEE, by_architecture, network_name, write_budget
 from rnnkit.exhibits.convergence import trials_of
-from rnnkit.exhibits.finding import EXACT, LINEAR, MIN_CELLS, ON_CURVE, SURE, mean, of_the_paper
-from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, below
+from rnnkit.exhibits.finding import EXACT, LINEAR, MIN_CELLS, ON_CURVE, mean, of_the_paper
+from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, below, is_near_one
 from rnnkit.exhibits.selection import NETWORK, by_gaussian_process, by_gaussian_process_at_length
 from rnnkit.exhibits.statistics import slope_loglog, student
 from rnnkit.exhibits.style import (
@@ -397,12 +397,7 @@ def mean_excess(table: pd.DataFrame) -> pd.Series:
 
 def _costs_more(m) -> bool:
     """Multiplications are not linear, or more time is taken than a line allows."""
-    return abs(m.more["counted"] - 1) > LINEAR or m.low > 1 and not _is_linear(m)
-
-
-def _is_linear(m) -> bool:
-    within = 1 - LINEAR <= m.low and m.high <= 1 + LINEAR
-    return within or m.low <= 1 <= m.high and m.high - m.low <= 2 * SURE
+    return abs(m.more["counted"] - 1) > LINEAR or m.low > 1 and not is_near_one(m)
 
 
 MEMORY = {
@@ -422,7 +417,7 @@ MEMORY = {
 
 LINEAR_COST = Rule(
     cost_is_linear,
-    Limit(lambda m: not abs(m.more["counted"] - 1) > LINEAR and _is_linear(m), fails=_costs_more),
+    Limit(lambda m: not abs(m.more["counted"] - 1) > LINEAR and is_near_one(m), fails=_costs_more),
     refutes=ALWAYS,
     trials=0,
 )

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from scipy import stats
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, points
@@ -18,7 +17,7 @@ from rnnkit.exhibits.finding import LEARNED, MIN_CELLS, SMALL_FACTOR, of_the_pap
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, above, below
 from rnnkit.exhibits.overlays import authors_sizes, overlay
 from rnnkit.exhibits.selection import NETWORK, by_gaussian_process
-from rnnkit.exhibits.statistics import bootstrap, slope_loglog, spread_of_means
+from rnnkit.exhibits.statistics import bootstrap, common_slope, slope_loglog, spread_of_means
 from rnnkit.exhibits.style import (
     DASHED,
     DOTTED,
@@ -210,19 +209,8 @@ def fall(points: pd.DataFrame) -> tuple[float, float, float]:
     all, each architecture and depth with its own level. nan where the sizes do not determine it.
     """
     points = points.dropna(subset="loss")
-    series = [points.architecture, points.n_layers]
-    x, y = (
-        values - values.groupby(series).transform("mean")
-        for values in (np.log(points.num_params), points.loss)
-    )
-    free, squares = len(points) - points.groupby(series).ngroups - 1, float(x @ x)
-    if free < 1 or squares < 1e-9:
-        return math.nan, math.nan, math.nan
-    slope = float(x @ y) / squares
-    half = stats.t.ppf(0.975, free) * math.sqrt(
-        float(((y - slope * x) ** 2).sum()) / free / squares
-    )
-    return slope, slope - half, slope + half
+    series = points.architecture + points.n_layers.astype(str)
+    return common_slope(np.log(points.num_params), points.loss, series)
 
 
 def r_squared(x, y):

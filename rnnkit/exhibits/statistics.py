@@ -14,12 +14,8 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, flo
     """Wilson's score interval of a share (Wilson 1927); (nan, nan) without trials."""
     if not trials:
         return math.nan, math.nan
-    z, share = stats.norm.ppf((1 + level) / 2), successes / trials
-    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = (
-        z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2))
-    )
-    return max(0.0, centre - half), min(1.0, centre + half)
+    interval = stats.binomtest(successes, trials).proportion_ci(level, "wilson")
+    return float(interval.low), float(interval.high)
 
 
 def bootstrap(values, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
@@ -46,7 +42,7 @@ def student(values, least: float = -math.inf, most: float = math.inf) -> tuple[f
     values = values[~np.isnan(values)]
     if len(values) < 2:
         return math.nan, math.nan
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
     return max(least, float(values.mean() - half)), min(most, float(values.mean() + half))
 
 
@@ -143,10 +139,10 @@ def paired_test(first, second) -> tuple[float, int]:
     differences = differences[~np.isnan(differences)]
     if len(differences) < 2:
         return 1.0, 0
-    error, mean = differences.std(ddof=1) / math.sqrt(len(differences)), differences.mean()
-    if error <= 1e-12 * abs(mean):
+    mean = differences.mean()
+    if stats.sem(differences) <= 1e-12 * abs(mean):  # nothing varies
         return (1.0, 0) if mean == 0 else (0.0, int(np.sign(mean)))
-    return float(2 * stats.t.sf(abs(mean) / error, len(differences) - 1)), int(np.sign(mean))
+    return float(stats.ttest_1samp(differences, 0).pvalue), int(np.sign(mean))
 
 
 def holm(p) -> np.ndarray:
@@ -172,25 +168,32 @@ def kendall(x, y):
     )
 
 
-def slope_loglog(params, bits, series=None) -> tuple[float, float, float]:
-    """Slope of log bits on log parameters with Student's 95 % interval; one intercept for each of
-    `series`, one slope for all.
-
-    Points without bits are left out; nan where the points do not determine the slope.
+def common_slope(x, y, series) -> tuple[float, float, float]:
+    """The slope of y on x with Student's 95 % interval: one slope for all `series`, each with its own
+    intercept. nan where the points do not determine slope or interval.
     """
-    points = pd.DataFrame({"x": np.asarray(params, float), "y": np.asarray(bits, float)})
-    points["series"] = 0 if series is None else np.asarray(series)
-    points = points[(points.x > 0) & (points.y > 0)]
-    logs = np.log(points[["x", "y"]])
-    x, y = (logs - logs.groupby(points.series).transform("mean")).to_numpy().T
-    spread, free = float(x @ x), len(points) - points.series.nunique() - 1
-    if free < 0 or spread < 1e-9:
+    series = pd.Series(np.asarray(series))
+    x, y = (
+        (values - values.groupby(series).transform("mean")).to_numpy()
+        for values in (pd.Series(np.asarray(x, float)), pd.Series(np.asarray(y, float)))
+    )
+    squares, free = float(x @ x), len(x) - series.nunique() - 1
+    if free < 0 or squares < 1e-9:
         return math.nan, math.nan, math.nan
-    slope = float(x @ y) / spread
+    slope = float(x @ y) / squares
     if free == 0:
         return slope, math.nan, math.nan
-    half = stats.t.ppf(0.975, free) * math.sqrt(float(((y - slope * x) ** 2).sum()) / free / spread)
+    residuals = y - slope * x
+    half = stats.t.ppf(0.975, free) * math.sqrt(float((residuals**2).sum()) / free / squares)
     return slope, slope - half, slope + half
+
+
+def slope_loglog(params, bits, series=None) -> tuple[float, float, float]:
+    """`common_slope` of log bits on log parameters; points without bits are left out."""
+    params, bits = np.asarray(params, float), np.asarray(bits, float)
+    series = np.zeros(len(params)) if series is None else np.asarray(series)
+    stored = (params > 0) & (bits > 0)
+    return common_slope(np.log(params[stored]), np.log(bits[stored]), series[stored])
 
 
 def half_search(bits) -> float:
@@ -236,14 +239,10 @@ def welch(first, second) -> tuple[float, float, float]:
     a, b = np.asarray(first, float), np.asarray(second, float)
     if min(len(a), len(b)) < 2:
         return math.nan, math.nan, math.nan
-    u, v = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)  # squared standard errors
-    if not u + v > 0:
+    if not np.ptp(a) + np.ptp(b) > 0:
         return math.nan, math.nan, math.nan
-    t, df = (
-        (a.mean() - b.mean()) / math.sqrt(u + v),
-        (u + v) ** 2 / (u * u / (len(a) - 1) + v * v / (len(b) - 1)),
-    )
-    return float(t), float(df), float(2 * stats.t.sf(abs(t), df))
+    test = stats.ttest_ind(a, b, equal_var=False)
+    return float(test.statistic), float(test.df), float(test.pvalue)
 
 
 def bootstrap_samples(samples, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:

@@ -30,7 +30,6 @@ from rnnkit.exhibits.finding import (
     ABOUT,
     FAILS,
     HOLDS,
-    LINEAR,
     MIN_CELLS,
     SMALL_SPREAD,
     SURE,
@@ -44,7 +43,16 @@ from rnnkit.exhibits.finding import (
     too_few,
     training_doubt,
 )
-from rnnkit.exhibits.judge import ALWAYS, NEVER, Limit, Measured, Rule, above, below
+from rnnkit.exhibits.judge import (
+    ALWAYS,
+    NEVER,
+    Limit,
+    Measured,
+    Rule,
+    above,
+    below,
+    is_near_one,
+)
 from rnnkit.exhibits.overlays import authors_sizes, overlay
 from rnnkit.exhibits.selection import LONGER, capacity, is_pinned
 from rnnkit.exhibits.statistics import (
@@ -635,15 +643,10 @@ def _agreement(means):
 LEAST, MOST = ((1 + sign * ABOUT) * BITS_PER_PARAMETER for sign in (-1, 1))  # about 5 bits
 
 
-def _is_near_one(m) -> bool:
-    within = 1 - LINEAR <= m.low and m.high <= 1 + LINEAR
-    return within or m.low <= 1 <= m.high and m.high - m.low <= 2 * SURE
-
-
 CLAIMS = {
     "C01": Rule(
         linear_in_parameters,
-        Limit(_is_near_one, fails=lambda m: m.low > 1 or 0 < m.low and m.high < 1),
+        Limit(is_near_one, fails=lambda m: m.low > 1 or 0 < m.low and m.high < 1),
         needs={"sizes": MIN_CELLS, "span": 5},
     ),
     "C02": Rule(
