@@ -1,7 +1,7 @@
 """drawn.json: what the kit has written into a folder, of which trials, by which code.
 
-So nothing that stands there already is overwritten unless the kit wrote it, and nothing is drawn
-twice: a figure whose trials, code and files are those of the account is left as it is.
+Thanks to this account, the kit overwrites only files that it wrote itself, and draws nothing twice: a
+figure whose trials, code and files are as the account says is left alone.
 """
 
 import hashlib
@@ -18,18 +18,17 @@ from rnnkit.trials.paths import folder_lock, write_atomically
 from rnnkit.trials.trial import StoreError
 
 ACCOUNT = "drawn.json"
-PATIENCE = 6.0  # seconds between the writing of a file and its entry, at most
+PATIENCE = 6.0  # seconds that another run may take from writing a file to its entry
 # what decides how trials are drawn and judged
 CODE = ("exhibits", "theory.py", "wording.py", "paper.py", "reference.py")
 LIBRARIES = ("matplotlib", "seaborn", "numpy", "pandas", "scipy", "scikit-learn")
 
 
 def account_in(folder) -> dict:
-    """Name of what was drawn -> its entry: `trials` and `code` (digests), `files` (name -> digest),
-    `text` and `claims` of a figure.
+    """Name of what was drawn -> its entry: the digests `trials` and `code`, the `files` (name ->
+    digest), and the `text` and `claims` of a figure.
 
-    Empty for a folder without an account. StoreError for a file of that name that is something
-    else.
+    Empty for a folder without an account. StoreError if the file of that name is something else.
     """
     path = Path(folder) / ACCOUNT
     try:
@@ -50,9 +49,9 @@ def account_in(folder) -> dict:
 
 
 def check_free(folder, names):
-    """StoreError if a file of one of these names is in the folder and the kit did not write it.
+    """StoreError if the folder has a file of one of these names that the kit did not write.
 
-    Another run may just have written it and be about to say so: that is waited for.
+    Another run may have written the file just now, and its entry may follow, so wait a little for it.
     """
     folder, names, end = Path(folder), list(names), time.monotonic() + PATIENCE
     while (foreign := _unknown(folder, names)) and time.monotonic() < end:
@@ -88,8 +87,8 @@ def note(folder, name: str, files, **entry):
 
 
 def current_entry(folder, name: str, trials: str) -> dict | None:
-    """The entry of `name` if it was made of these trials by this code and all of its files are as
-    they were written; else None.
+    """The entry of `name`, if it was drawn by this code from these trials and all of its files are
+    still as they were written; otherwise None.
     """
     entry = account_in(folder).get(name)
     if entry is None or entry.get("trials") != trials or entry.get("code") != digest_of_code():
@@ -104,8 +103,8 @@ def current_entry(folder, name: str, trials: str) -> dict | None:
 
 
 def digest_of_trials(frame: pd.DataFrame) -> str:
-    """What tells a frame of trials from another: all columns count but the experiment that asked
-    for it.
+    """A digest that differs between any two frames of trials. All columns count except the experiment
+    that asked for the trials.
     """
     sha = hashlib.sha256()
     for name in sorted(set(frame.columns) - {"experiment"}):
@@ -119,8 +118,8 @@ def digest_of_trials(frame: pd.DataFrame) -> str:
 
 @cache
 def digest_of_code() -> str:
-    """What tells this drawing code and these libraries from others; with the authors' trials, where
-    they are drawn beneath ours.
+    """A digest of the code that draws and judges, of the versions of the libraries, and of the place
+    of the authors' trials if these are drawn beneath ours.
     """
     package, sha = Path(__file__).resolve().parents[1], hashlib.sha256()
     for name_in_package in CODE:

@@ -1,10 +1,10 @@
-"""The paper audit: what the paper's tables say when read closely, recomputed from the numbers it
-prints and from nothing else.
+"""The paper audit: what the paper's tables say when they are read closely. Everything is recomputed
+from the numbers that the paper prints, and from nothing else.
 
 Welch's test (1947) of two means has t = (m1 - m2) / sqrt(q1 + q2) and df = (q1 + q2)^2 / (q1^2 /
 (n1 - 1) + q2^2 / (n2 - 1)), where q = variance / n is the squared standard error of a mean over n
-runs. So a table of t and df for all pairs of architectures tells n, and mean and spread up to a
-scale and an origin, of each.
+runs. A table of t and df for all pairs of architectures therefore determines n for each of them, and
+also the means and spreads, up to a common scale and origin.
 """
 
 import itertools
@@ -24,22 +24,25 @@ from rnnkit.exhibits.style import (
     GREY,
     PALE,
     SMALL,
+    color_of,
     house_style,
+    label_rows,
     letter,
     new_figure,
     style_of,
+    write_title,
 )
 from rnnkit.wording import label_of
 
 RUNS = 1_000  # random sets of hyper-parameters behind each entry of Table 1
-EIGHT_LAYERS = 1  # place of the column of 8 layers in Tables 1 and App.2
+EIGHT_LAYERS = 1  # index of the column of 8 layers in Tables 1 and App.2
 ARCHITECTURES = tuple(dict.fromkeys(itertools.chain(*paper.TABLE_APP2)))
 LEVEL = 0.05  # of significance, as in the caption of Table App.2
 
 
 def feasible_runs(column: int = EIGHT_LAYERS) -> dict[str, int]:
-    """Runs that did not diverge, by Table 1: 1,000 less its percentage. `column` is 0 for 1 layer,
-    1 for 8.
+    """The number of runs that did not diverge, by the percentages of Table 1. `column` is 0 for 1
+    layer and 1 for 8.
     """
     return {
         a: round(RUNS * (1 - share[column] / 100))
@@ -49,11 +52,11 @@ def feasible_runs(column: int = EIGHT_LAYERS) -> dict[str, int]:
 
 
 def impossible_df() -> pd.DataFrame:
-    """Degrees of freedom of Table App.2 against the least and the most that Welch's formula allows
-    with Table 1's feasible runs.
+    """The degrees of freedom of Table App.2, beside the least and the most that Welch's formula allows
+    for the feasible runs of Table 1.
 
-    Whatever the variances, min(n1, n2) - 1 <= df <= n1 + n2 - 2. Printed numbers have three digits;
-    `possible` allows for that.
+    Whatever the variances, min(n1, n2) - 1 <= df <= n1 + n2 - 2. `possible` allows for the rounding
+    of the printed numbers to three digits.
     """
     records = []
     for column, layers in ((0, 1), (EIGHT_LAYERS, 8)):
@@ -70,13 +73,13 @@ def impossible_df() -> pd.DataFrame:
 
 
 def recovered_runs() -> pd.DataFrame:
-    """Runs behind each mean at 8 layers, solved from the 15 tests' t and df, beside those that
+    """The runs behind each mean at 8 layers, solved from t and df of the 15 tests, beside those that
     Table 1 implies.
 
-    Assumes Welch's formulas and nothing on the distribution of losses. `runs` is the least-squares
-    solution, each of the 30 numbers weighted by its rounding; `low` and `high` are the fewest and
-    the most runs for which all 15 df can still be rounded to what is printed. `mean` and `sd` are
-    in units of +RNN's standard error, from +RNN's mean.
+    This assumes Welch's formulas, and nothing about the distribution of losses. `runs` is the
+    least-squares solution, in which each of the 30 numbers is weighted by its rounding. `low` and
+    `high` are the fewest and the most runs for which all 15 df still round to what is printed.
+    `mean` and `sd` are in units of +RNN's standard error, and `mean` counts from +RNN's mean.
     """
     fit, runs = _fit(), feasible_runs()
     low, high = (_extreme(fit, direction) for direction in (1, -1))
@@ -91,13 +94,14 @@ def recovered_runs() -> pd.DataFrame:
 
 
 def solve_shares() -> pd.DataFrame:
-    """The share of feasible random runs that solve the parentheses task at 8 layers, by the
-    two-point model.
+    """The share of feasible random runs that solve the parentheses task at 8 layers, by a model of two
+    points.
 
-    Assumes that a run ends with one of two losses: solved, or on a plateau that is the same for all
-    architectures. A share s of solved runs, the losses `plateau` apart, has mean (1 - s) plateau
-    and variance s (1 - s) plateau^2. Fitted to `recovered_runs`; `mean_off` is how many standard
-    errors the model's mean is off, `sd_off` the same for its standard deviation.
+    The model assumes that a run ends with one of two losses: solved, or on a plateau that is the same
+    for all architectures. If a share s of the runs is solved, and the two losses are `plateau` apart,
+    the mean is (1 - s) plateau and the variance s (1 - s) plateau^2. The model is fitted to
+    `recovered_runs`. `mean_off` says by how many standard errors its mean is off, and `sd_off` says
+    the same of its standard deviation.
     """
     moments = recovered_runs()
     n, m, sd = (moments[name].to_numpy() for name in ("runs", "mean", "sd"))
@@ -119,10 +123,10 @@ def solve_shares() -> pd.DataFrame:
 
 
 def captions_slip() -> pd.DataFrame:
-    """The tests of Table App.2 at 8 layers, with what its caption says of them and what p says.
+    """The tests of Table App.2 at 8 layers, with what its caption says about them and what p says.
 
-    The caption names three pairs whose losses differ "with statistical significance (p > 0.05)";
-    they are the ones that do not.
+    The caption names three pairs whose losses differ "with statistical significance (p > 0.05)". They
+    are the three pairs whose losses do not.
     """
     p_of = {pair: tests[EIGHT_LAYERS][2] for pair, tests in paper.TABLE_APP2.items()}
     records = [
@@ -132,8 +136,8 @@ def captions_slip() -> pd.DataFrame:
 
 
 def reruns() -> pd.DataFrame:
-    """Table App.1: mean loss of 100 reruns over the original loss, and whether any rerun reached
-    the original (its least is as low).
+    """Table App.1: the mean loss of 100 reruns over the original loss, and whether the best rerun
+    `reached` the original.
     """
     records = {a: dict(zip(paper.TABLE_APP1_COLUMNS, row)) for a, row in paper.TABLE_APP1.items()}
     table = [
@@ -158,7 +162,7 @@ def _rounding(x, digits: int = 3) -> float:
 
 
 def _tests():
-    """The 15 tests at 8 layers: places of both architectures, t, df, and the rounding of each."""
+    """The 15 tests at 8 layers: the indices of both architectures, t, df, and the rounding of these two."""
     first, second = (
         np.array([ARCHITECTURES.index(pair[k]) for pair in paper.TABLE_APP2]) for k in (0, 1)
     )
@@ -185,8 +189,8 @@ def _welch(m, q, n, first, second):
 
 
 def _fit() -> dict[str, np.ndarray]:
-    """Means, squared standard errors and runs that give the 15 tests best; of the first
-    architecture m = 0 and q = 1, being free.
+    """The means, squared standard errors and runs that fit the 15 tests best. Scale and origin are
+    free, so the first architecture has m = 0 and q = 1.
     """
     first, second, t, df, t_unit, df_unit = _tests()
     K = len(ARCHITECTURES)
@@ -207,9 +211,8 @@ def _fit() -> dict[str, np.ndarray]:
         max_nfev=10_000,
     ).x
     q = unpack(x)[0]
-    means = -(t * np.sqrt(q[first] + q[second]))[
-        first == 0
-    ]  # the first K - 1 pairs are those of the first architecture
+    # the first K - 1 pairs are those of the first architecture
+    means = -(t * np.sqrt(q[first] + q[second]))[first == 0]
 
     def off(y):
         m, (q, n) = np.concatenate([[0], y[: K - 1]]), unpack(y[K - 1 :])
@@ -222,8 +225,8 @@ def _fit() -> dict[str, np.ndarray]:
 
 
 def _extreme(fit, direction: int) -> list[float]:
-    """The fewest (sign 1) or most (-1) runs of each architecture that round to the printed df for
-    some choice of all the rest.
+    """The fewest (direction 1) or the most (-1) runs of each architecture for which all df still round
+    to what is printed, for some choice of everything else.
     """
     K, off = len(ARCHITECTURES), fit["df_off"]
     inside = [
@@ -249,8 +252,8 @@ WRONG = "#b2182b"
 @illustration("audit")
 @house_style
 def audit(frame=None):
-    """What the paper's tables say when read closely; drawn of the paper's
-    numbers alone, whatever is given.
+    """What the paper's tables say when they are read closely. It is drawn from the paper's numbers
+    alone, and takes a frame only because other figures do.
     """
     df, runs = impossible_df(), recovered_runs()
     shares, rerun_ratios = solve_shares(), reruns()
@@ -261,13 +264,7 @@ def audit(frame=None):
     _draw_shares(axes[2], shares)
     _draw_reruns(axes[3], rerun_ratios)
     sns.despine(figure)
-    figure.suptitle(
-        "Ours: the paper's tables, read closely; no trials but the paper's",
-        x=0.01,
-        ha="left",
-        fontsize=8,
-        color=GREY,
-    )
+    write_title(figure, "Ours: the paper's tables, read closely; no trials but the paper's")
     wrong = [
         f"{label_of(row.first)}/{label_of(row.second)} {row.df:g}"
         for row in df[~df.possible].itertuples()
@@ -315,12 +312,8 @@ def _draw_degrees(ax, df):
         )
         marker, color, size = ("o", GREY, 6) if row.possible else ("X", WRONG, 8)
         ax.plot(row.df, y, marker=marker, color=color, markersize=size)
-    ax.set_yticks(
-        range(len(df)),
-        [f"{label_of(row.first)} / {label_of(row.second)}" for row in df.itertuples()],
-    )
-    ax.set(xlabel="df: printed (dot), possible (bar)", ylim=(len(df) - 0.5, -0.5))
-    ax.tick_params(axis="y", length=0)
+    label_rows(ax, [f"{label_of(row.first)} / {label_of(row.second)}" for row in df.itertuples()])
+    ax.set_xlabel("df: printed (dot), possible (bar)")
 
 
 def _draw_runs(ax, runs):
@@ -356,12 +349,7 @@ def _draw_runs(ax, runs):
 def _draw_shares(ax, shares):
     letter(ax, "c", "runs that solve, 8 layers")
     for y, row in enumerate(shares.itertuples()):
-        ax.barh(
-            y,
-            100 * row.share,
-            color=style_of([row.architecture])[row.architecture].color,
-            height=0.6,
-        )
+        ax.barh(y, 100 * row.share, color=color_of(row.architecture), height=0.6)
         ax.annotate(
             f"{100 * row.share:.2g} %",
             (100 * row.share, y),
@@ -370,13 +358,8 @@ def _draw_shares(ax, shares):
             va="center",
             fontsize=8,
         )
-    ax.set_yticks(range(len(shares)), [label_of(a) for a in shares.architecture])
-    ax.set(
-        xlabel="% of feasible random runs",
-        xlim=(0, 118 * shares.share.max()),
-        ylim=(len(shares) - 0.5, -0.5),
-    )
-    ax.tick_params(axis="y", length=0)
+    label_rows(ax, [label_of(a) for a in shares.architecture])
+    ax.set(xlabel="% of feasible random runs", xlim=(0, 118 * shares.share.max()))
 
 
 def _draw_reruns(ax, reruns):
@@ -403,6 +386,5 @@ def _draw_reruns(ax, reruns):
     ax.axvline(1, color=GREY, linewidth=1, linestyle=DASHED, zorder=0)
     ax.set_xscale("log")
     ax.set_xticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
-    ax.set_yticks(range(len(reruns)), [label_of(a) for a in reruns.architecture])
-    ax.set(xlabel="loss / original loss", ylim=(len(reruns) - 0.5, -0.6))
-    ax.tick_params(axis="y", length=0)
+    label_rows(ax, [label_of(a) for a in reruns.architecture], top=-0.6)
+    ax.set_xlabel("loss / original loss")

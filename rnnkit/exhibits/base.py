@@ -1,4 +1,4 @@
-"""An exhibit is a figure or table with everything that belongs to it, in one object in one file.
+"""An exhibit is a figure or table together with everything that belongs to it: one object in one file.
 
 To add a figure of one's own, write a file in this folder or in that of its section, and nothing
 else:
@@ -43,9 +43,9 @@ its caption, its CSV and its verdicts, from the trials of the experiment that it
 with trials of its own also needs a row of its name in `EXPERIMENTS` of studies/experiments.py. The
 same lines in a notebook, instead of a file, make an exhibit for that notebook.
 
-`section_2_1/inputs.py` is a complete example: its trials, its table, its drawing and its facts
-stand beside their exhibit. Nothing is computed or drawn in the present module, so that any other
-may ask what belongs to a name.
+`section_2_1/inputs.py` is a complete example: it holds the trials, the table, the drawing and the
+facts of one exhibit. This module itself computes and draws nothing, so any other module may ask it
+what belongs to a name.
 """
 
 import importlib
@@ -61,7 +61,7 @@ import pandas as pd
 from rnnkit.names import resolve_name
 from rnnkit.trials.trial import DEFAULTS
 
-# the columns that a frame of trials must have; DEFAULTS has those that an older frame may lack
+# the columns that a frame of trials must have; those that an older frame may lack stand in DEFAULTS
 COLUMNS = (
     "study",
     "architecture",
@@ -98,9 +98,9 @@ class Exhibit:
     `experiment` of that name, or from the experiment of the exhibit's own name if it is left out.
     `also` lists experiments without an exhibit of their own that this exhibit shows.
 
-    Tables: `tables` maps a file name to a function of a `Tables`, which has the trials and the
-    tables before it. Each table is computed once, and then drawn, written as CSV (with its
-    `columns`, or with all of them), described and judged. A table whose name begins with _ is not
+    Tables: `tables` maps a file name to a function, which takes a `Tables` (the trials, and the other
+    tables) and returns the table. Each table is computed once; then it is drawn, written as CSV (with
+    its `columns`, or with all of them), described and judged. A table whose name begins with _ is not
     written.
 
     Drawing and words: `draw` takes a frame of trials and returns a matplotlib Figure with `panels`,
@@ -148,7 +148,7 @@ class Exhibit:
 
 
 def exhibits() -> dict[str, Exhibit]:
-    """Name -> exhibit, in the order in which the gallery shows them: that of the paper, with ours
+    """Name -> exhibit, in the order of the gallery, which is that of the paper; figures of ours stand
     where they belong.
     """
     _discover()
@@ -162,9 +162,9 @@ def exhibit(name: str) -> Exhibit:
 
 
 def illustration(*names: str):
-    """Registers, under each of these names, a function that draws a figure from something other than
-    trials. The figure carries its own `alt`, `caption` and `tables`. Notebooks show it; the gallery
-    does not.
+    """Registers a function, under each of these names, that draws a figure from something other than
+    trials. Its figure carries its own `alt`, `caption` and `tables`. Notebooks show such figures, and
+    the gallery does not.
     """
 
     def register(draw):
@@ -175,13 +175,13 @@ def illustration(*names: str):
 
 
 def illustrations() -> dict[str, Callable]:
-    """Name -> function of the figures that are drawn from something other than trials."""
+    """Name -> drawing function, for all figures that are drawn from something other than trials."""
     _discover()
     return dict(_illustrations)
 
 
 def shown_by() -> dict[str, str]:
-    """Experiment without an exhibit of its name -> the exhibit that shows it."""
+    """Experiment that no exhibit is named after -> the exhibit that shows it."""
     return {experiment: name for name, about in exhibits().items() for experiment in about.also}
 
 
@@ -194,8 +194,8 @@ def _discover():
 
 
 class Tables(Mapping):
-    """The tables of an exhibit, each computed on first use and then kept, and the `trials` that they
-    are computed from.
+    """The tables of an exhibit and the `trials` that they are computed from. A table is computed when
+    it is first used, and then remembered.
     """
 
     def __init__(self, of: Exhibit, trials: pd.DataFrame):
@@ -218,7 +218,7 @@ class Tables(Mapping):
         return self[self.exhibit.claims_table or next(iter(self))]
 
     def csv_tables(self) -> dict[str, pd.DataFrame]:
-        """Copies of the tables that are drawn and written, each with the columns that it ships."""
+        """Copies of the tables that are drawn and written, each with the columns of its CSV file."""
         tables = {}
         for stem in self:
             if not stem.startswith("_"):
@@ -249,8 +249,8 @@ def trials_of_exhibit(name: str, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def tables_of(name: str, frame: pd.DataFrame) -> Tables:
-    """The tables of figure `name`, computed from a frame of any trials; within `shared_tables`, every
-    caller gets the same object.
+    """The tables of figure `name`, computed from a frame of any trials. Within `shared_tables`, all
+    callers get the same object.
     """
     about = exhibit(name)
     if _table_cache is None:
@@ -263,8 +263,8 @@ def tables_of(name: str, frame: pd.DataFrame) -> Tables:
 
 
 def points(name: str, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """File name -> table that figure `name` draws, as in the CSV files beside it. Parameters and steps
-    are counts, and `bits` are those of equation 22.
+    """File name -> table that figure `name` draws, as in the CSV files beside the figure. Parameters
+    and steps are counts, and `bits` are those of equation 22.
     """
     return tables_of(name, frame).csv_tables()
 
@@ -274,8 +274,8 @@ _table_cache: dict | None = None  # (figure, id of a frame) -> the frame and its
 
 @contextmanager
 def shared_tables():
-    """Within this context each table is computed only once, so that figure, caption, CSV and claims
-    share it. The frames of trials must not be changed meanwhile.
+    """A context in which each table is computed only once, so that figure, caption, CSV and claims
+    share it. The frames of trials must not be changed within it.
     """
     global _table_cache
     before, _table_cache = _table_cache, {} if _table_cache is None else _table_cache

@@ -10,14 +10,14 @@ from rnnkit.exhibits.statistics import half_rank, half_search
 from rnnkit.markup import table, text
 from rnnkit.theory import soft_bits
 
-# what a best is taken over: all seeds and tuners of one network
+# what tells one network from others; its best trial is that of all seeds and tuners
 POINT = ["architecture", "n_layers", "max_params", "unroll"]
-# what is drawn and written of a best trial
+# the columns of a best trial that are drawn and written
 BEST = [
     "architecture", "n_layers", "n_units", "n_in", "max_params", "num_params", "unroll", "bits", "bits_low", "bits_per_param", "bits_per_param_low",
     "samples", "trials", "infeasible", "steps", "hyper_iter",
 ]  # fmt: skip
-# what is drawn and written of a best network, beside what it is known by
+# the columns of a best loss that are drawn and written, besides those that name the network
 LOSSES = ["num_params", "loss", "loss_high", "trials", "infeasible", "steps", "hyper_iter"]
 
 
@@ -41,11 +41,11 @@ def per_trial(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
-    """Best trial of each network: one row for each architecture, depth, size and number of time
+    """The best trial of each network: a row for each architecture, depth, size and number of time
     steps (Figure 1a).
 
-    `bits_low` is what half the search would have found (`half_search`); the best is itself a lower
-    bound on the capacity.
+    The best is a lower bound on the capacity. `bits_low` is what half of the search would have found
+    (`half_search`).
     """
     trials = per_trial(frame)
     older = [name for name in ("n_units", "n_in") if name not in trials]  # a kit that had no such
@@ -63,21 +63,21 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
     )
     points = best[[*POINT, *columns]].merge(networks.reset_index(), on=POINT)
     points["bits_per_param_low"] = points.bits_low / points.num_params
-    return points.sort_values(POINT, key=_paper_order(points), ignore_index=True)
+    return points.sort_values(POINT, key=paper_order(points), ignore_index=True)
 
 
-def _paper_order(points: pd.DataFrame):
-    """The key that sorts tasks and architectures as the paper has them, and all else by value."""
-    orders = {"task_type": [*paper.TASKS], "architecture": in_order(points.architecture)}
+def paper_order(table: pd.DataFrame):
+    """A key for `sort_values`: tasks and architectures in the paper's order, all else by value."""
+    orders = {"task_type": [*paper.TASKS], "architecture": in_order(table.architecture)}
     return lambda column: column.map(orders[column.name].index) if column.name in orders else column
 
 
 def bits_per_param(points: pd.DataFrame) -> pd.DataFrame:
-    """Table of best bits per parameter out of `stored_bits`: a row for each size and depth, a
-    column for each architecture.
+    """The most bits per parameter, out of `stored_bits`: a row for each size and depth, a column for
+    each architecture.
 
-    A network that stored nothing is left out, as one that always diverged is: it has no logarithm
-    and no ratio.
+    Networks that stored nothing are left out, like those that always diverged, since nothing has no
+    logarithm and gives no ratio.
     """
     table = points.pivot_table(
         "bits_per_param", ["max_params", "n_layers"], "architecture", aggfunc="max"
@@ -87,8 +87,8 @@ def bits_per_param(points: pd.DataFrame) -> pd.DataFrame:
 
 
 class BestTrials(pd.DataFrame):
-    """The best trials, a row each. It is any other DataFrame, but a notebook or a terminal shows it
-    on its side, a column for each trial, and of its columns those that differ.
+    """The best trials, a row each. It is a DataFrame like any other, but a notebook or a terminal shows
+    it turned on its side, a column for each trial, and lists apart what is the same in all of them.
     """
 
     @property
@@ -122,8 +122,8 @@ class BestTrials(pd.DataFrame):
 
 
 def best_trials(frame: pd.DataFrame, count: int = 5) -> BestTrials:
-    """The `count` trials with most bits per parameter, best first, with a column for each
-    hyper-parameter: what do they share?
+    """The `count` trials with the most bits per parameter, best first, with a column for each
+    hyper-parameter, to see what they have in common.
     """
     trials = per_trial(frame).dropna(subset="bits").nlargest(count, "bits_per_param")
     columns = [
@@ -141,11 +141,10 @@ def best_trials(frame: pd.DataFrame, count: int = 5) -> BestTrials:
 
 
 def best_losses(trials: pd.DataFrame) -> pd.DataFrame:
-    """The trial with the least validation loss of each network and its evaluation loss, `loss`; a
-    row each, in the paper's order.
+    """The trial with the least validation loss of each network: a row each, in the paper's order.
 
-    `loss_high` is what half the search would have found in 39 of 40 cases; the best itself bounds
-    what a network can reach from above.
+    `loss` is its evaluation loss, which bounds from above what the network can reach. `loss_high` is
+    what half of the search would have found in 39 of 40 cases.
     """
     feasible = trials.valid_loss.astype(float).mask(trials.infeasible.astype(bool))
     ordered = trials.assign(valid_loss=feasible).sort_values("valid_loss", kind="stable")
@@ -164,4 +163,4 @@ def best_losses(trials: pd.DataFrame) -> pd.DataFrame:
             record["loss_high"] = half.eval_loss
         records.append(record)
     points = pd.DataFrame(records, columns=[*NETWORK, *LOSSES, "accuracy"])
-    return points.sort_values(NETWORK, key=_paper_order(points), ignore_index=True)
+    return points.sort_values(NETWORK, key=paper_order(points), ignore_index=True)

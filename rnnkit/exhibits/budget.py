@@ -1,6 +1,6 @@
-"""What stands behind a number: how many studies, trials and steps, and which versions trained them.
+"""The budget behind a number: how many studies, trials and steps, and which versions trained them.
 
-All of it is read from the columns that each trial carries.
+All of it is read from the columns of the trials.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ from rnnkit import paper
 
 @dataclass(frozen=True)
 class Budget:
-    """What stands behind a number. `least` and `most` are trials per study, `steps` the range over
-    feasible trials, `seconds` their sum.
+    """The budget behind a number.
 
-    `tasks` are pairs of task and form; `units` are units per layer, as far as they are known.
+    `least` and `most` are trials per study, `steps` is their range over feasible trials, and `seconds`
+    is the sum over all trials. `tasks` are pairs of task and form; `units` are units per layer, as far
+    as they are known.
     """
 
     studies: int
@@ -83,8 +84,8 @@ def budget(frame: pd.DataFrame) -> Budget:
 
 
 def origin(frame: pd.DataFrame) -> str:
-    """The versions of rnnkit and torch, commits, devices and days of a frame of trials, in one
-    sentence; and the source files, where the commits do not tell them.
+    """The versions of rnnkit and torch, the commits, devices and days of a frame of trials, in one
+    sentence; and a digest of the source files where the commits do not identify them.
     """
     if not len(frame):
         return "Of no trials."
@@ -107,13 +108,13 @@ def origin(frame: pd.DataFrame) -> str:
 
 
 def short_origin(frame: pd.DataFrame) -> str:
-    """rnnkit 0.1.0 at 4590c9d0a1b2: what fits on a figure."""
+    """The versions in so few words that they fit on a figure: rnnkit 0.1.0 at 4590c9d0a1b2."""
     commits = sorted(set(frame.commit) - {""}) if "commit" in frame else []
     return f"rnnkit {_values(frame.version)}" + (f" at {_values(commits, 1)}" if commits else "")
 
 
 def _values(values, most=3) -> str:
-    """Different values in order, no more than some of them; "unknown" for an empty one."""
+    """The different values in order, at most `most` of them; "unknown" for an empty one."""
     values = sorted({str(value) or "unknown" for value in values})
     return ", ".join(values[:most]) + (
         f" and {len(values) - most} more" if len(values) > most else ""

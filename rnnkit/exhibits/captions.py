@@ -1,5 +1,5 @@
-"""The words under and beside a figure, made of its data: what it shows, and how far below the
-paper's budget it was taken.
+"""The words around a figure, written from its data: what it shows, and the budget behind it, beside
+the paper's.
 """
 
 import textwrap
@@ -10,7 +10,7 @@ from rnnkit import paper
 from rnnkit.exhibits.base import exhibit, points, trials_of_exhibit
 from rnnkit.exhibits.best_trials import in_order
 from rnnkit.exhibits.budget import budget, short_origin
-from rnnkit.exhibits.style import GREY
+from rnnkit.exhibits.style import write_title
 from rnnkit.wording import and_list, label_of, layers
 
 
@@ -20,29 +20,25 @@ def scale_and_seed(spent) -> str:
 
 
 def write_budget(figure, name: str, frame: pd.DataFrame):
-    """Puts title and budget in grey on top, so that a figure that travels alone keeps them, and
-    gives the figure its `alt`.
-    """
+    """Writes title and budget on top of a figure, and gives it its `alt` text."""
     trials = trials_of_exhibit(name, frame)
     spent = budget(trials)
     text = f"{exhibit(name).title} ({scale_and_seed(spent)}): {spent}; {short_origin(trials)}"
-    text = textwrap.fill(
-        text, int(16.5 * figure.get_figwidth())
-    )  # characters of 8 points that an inch holds, about
-    figure.suptitle(text, x=0.01, ha="left", fontsize=8, color=GREY)
+    # an inch holds about 16.5 characters of 8 points
+    write_title(figure, textwrap.fill(text, int(16.5 * figure.get_figwidth())))
     figure.alt = alternative_text(name, frame)
 
 
 def task_name(task_type: str, form: str = "") -> str:
-    """A task as titles and captions call it; a text that stands in for text8 says so."""
+    """The name of a task in titles and captions, which says if another text stands in for text8."""
     if task_type == "text8" and "sample" in form:
         return "Shakespeare sample, not text8"
     return paper.TASKS.get(task_type, task_type)
 
 
 def caption(name: str, frame: pd.DataFrame) -> str:
-    """Caption of figure `name`: what it shows, then sizes, trials, steps, scale and seed of these
-    trials beside the paper's.
+    """The caption of figure `name`: what it shows, and then the sizes, trials, steps, scale and seed
+    of these trials, followed by the paper's.
     """
     trials, about = trials_of_exhibit(name, frame), exhibit(name)
     spent = budget(trials)
@@ -75,8 +71,8 @@ def search_sentence(trials: pd.DataFrame) -> str:
 
 
 def _extent(spent) -> list[str]:
-    """Tasks and their form, sizes, depths and time steps behind a figure; a range where there are
-    more than eight sizes.
+    """The tasks and their form, the sizes, depths and time steps behind a figure. More than eight
+    sizes are given as a range.
     """
     tasks = [
         f"{task_name(*task)} ({task[1].split(' ')[0]} form)" for task in spent.tasks if task[1]
@@ -100,16 +96,14 @@ def _extent(spent) -> list[str]:
 
 
 def alternative_text(name: str, frame: pd.DataFrame) -> str:
-    """A sentence for those who cannot see figure `name`: what is on its axes, and its numbers in
-    short.
-    """
+    """A sentence for those who cannot see figure `name`: what is on its axes, and its main numbers."""
     about = exhibit(name)
     numbers = (about.numbers or most_bits)(points(name, frame))
     return f"{about.title}: {about.alt} {numbers}"
 
 
 def by_architecture(title: str, best: pd.Series, form: str = ".2f") -> str:
-    """Title and then the number of each architecture, in the paper's order, as a sentence."""
+    """A sentence of a title and the number of each architecture, in the paper's order."""
     numbers = ", ".join(
         f"{label_of(a)} {best[a]:{form}}" for a in in_order(best.index) if best[a] == best[a]
     )
@@ -128,9 +122,7 @@ NOTHING_TO_SEE = "No trial was feasible, so there is nothing to see."
 
 
 def numbers_of(values: pd.Series, form: str = ".2f") -> str:
-    """RNN 3.52, GRU 2.90 and LSTM 2.81: the numbers of some architectures, in the order that they
-    are given in.
-    """
+    """The numbers of some architectures, in the given order: RNN 3.52, GRU 2.90 and LSTM 2.81."""
     values = values.dropna()
     return (
         and_list(f"{label_of(a)} {value:{form}}" for a, value in values.items())
@@ -144,7 +136,7 @@ def in_paper_order(values: pd.Series) -> pd.Series:
 
 
 def network_name(row) -> str:
-    """The RNN with 1 layer and 940 parameters."""
+    """A network in words: the RNN with 1 layer and 940 parameters."""
     return (
         f"the {label_of(row.architecture)} with {layers(row.n_layers)} and {int(row.num_params):,}"
         " parameters"

@@ -1,4 +1,4 @@
-"""The report on one cell of one's own beside the paper's six."""
+"""The report on a cell of one's own, beside the paper's six."""
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ from rnnkit.exhibits.style import (
     style_of,
     write_at_right,
     write_note,
+    write_title,
 )
 from rnnkit.theory import memory_bound
 from rnnkit.wording import label_of
@@ -36,10 +37,11 @@ from rnnkit.wording import label_of
 
 @house_style
 def report(architecture: str, frame: pd.DataFrame):
-    """The report on one cell: (a) bits per parameter, (b) share of random sets that diverged, (c)
-    error by units, beside the paper's six.
+    """The report on one cell, beside the paper's six: (a) bits per parameter, (b) the share of random
+    sets that diverged, (c) the error of memory throughput against units.
 
-    `frame` holds the trials of `tables_of`. The figure carries its `tables`, `caption` and `alt`.
+    `frame` holds the trials of the cell and of the others. The figure carries its `tables`, `caption`
+    and `alt`.
     """
     best, errors, random = report_tables(frame)
     names = [architecture, *(a for a in paper.ARCHITECTURES if a != architecture)]
@@ -60,7 +62,7 @@ def report(architecture: str, frame: pd.DataFrame):
         f"Report on {label_of(architecture)} ({scale_and_seed(spent)}): {spent};"
         f" {short_origin(frame)}"
     )
-    figure.suptitle(title, x=0.01, ha="left", fontsize=8, color=GREY)
+    write_title(figure, title)
     stems = [f"report_{architecture}{suffix}" for suffix in ("", "_memory", "_diverged")]
     figure.tables = dict(zip(stems, (best, errors, random)))
     figure.alt = _alt(architecture, best, errors, random)

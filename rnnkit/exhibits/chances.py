@@ -1,12 +1,12 @@
-"""How often the rules that judge the paper's claims say "holds" or "fails" of tables without an
-effect.
+"""How often the rules that judge the paper's claims find an effect where there is none.
 
-Two kinds of tables are simulated, of trials as a store has them. *Idle* networks learn nothing:
-whatever is measured of them is noise about the level of no learning, the same for all
-architectures, sizes and depths. *Alike* networks learn, and nothing matters but luck: neither
-architecture, nor depth, nor nonlinearity, nor number of steps unrolled. A claim that says no more
-than that there is no difference holds of networks that are alike, and a claim about a level is
-decided by the level at which they are made, so that these are tried on idle ones only.
+The rules are tried on simulated trials of two kinds. *Idle* networks learn nothing: whatever is
+measured of them is noise around chance, the same for all architectures, sizes and depths. *Alike*
+networks do learn, but nothing except luck makes a difference: not the architecture, the depth, the
+nonlinearity or the number of steps unrolled.
+
+Some claims are tried on idle networks alone. A claim that there is hardly a difference is true of
+networks that are alike. And a claim about a level depends on the level at which they are made.
 """
 
 import math
@@ -22,22 +22,22 @@ from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.verdicts import findings
 from rnnkit.theory import MAPS, chance
 
-# of random sets, tried on networks that are alike
+# claims about random hyper-parameters: these are tried on networks that are alike, and on no others
 AT_RANDOM = ("H01", "H02", "H04", "H05", "H06", "H07", "H07b")
 ALIKE = ("C06", "C07", "C08", "C09", "C10", "C13", "P01", "P04", "P05", "G04", *AT_RANDOM)
-NEVER = ("C05", "G03")  # one has no verdict, one is a count, without noise
+NEVER = ("C05", "G03")  # C05 has no verdict, and G03 is a count without noise
 IDLE = tuple(id for id in paper.CLAIMS if id not in (*NEVER, *AT_RANDOM))
 IDLE_BITS, ALIKE_BITS = 0.3, 4.0  # bits per parameter
-# standard deviations of logarithms: of what a search finds, and of a trial about it
+# standard deviations of logarithms: between searches, and between the trials of a search
 LUCK, NOISE = (0.1, 0.05)
 
 
 def rates_without_effect(times: int = 20, seed: int = 0) -> pd.DataFrame:
-    """Share of `times` simulated tables of which a rule says "holds", and of which it says "fails":
-    a row for each claim and kind of table.
+    """How often each rule says "holds", and how often it says "fails", of simulated trials without
+    an effect: shares of `times` tables, a row for each claim and kind of network.
 
-    Both should be at most a tenth. It takes a second or less for each of the `times`, and gives the
-    same for the same seed.
+    Both shares should be at most a tenth. One table of every kind takes about a second, and the same
+    seed gives the same shares.
     """
     counts = {}
     for number in range(times):
@@ -108,7 +108,7 @@ def idle(rng) -> dict[str, pd.DataFrame]:
 
 
 def alike(rng) -> dict[str, pd.DataFrame]:
-    """Figure -> trials of networks that learn, of whatever architecture, alike."""
+    """Figure -> trials of networks that learn equally well, whatever their architecture."""
 
     def capacity(count):
         return ALIKE_BITS * _luck(rng, count)
@@ -150,7 +150,7 @@ def alike(rng) -> dict[str, pd.DataFrame]:
 
 
 def _luck(rng, count):
-    """What the trials of one search find, about what that search finds."""
+    """Factors of the trials of one search: the luck of the search, times the noise of each trial."""
     return math.exp(rng.normal(0, LUCK)) * np.exp(-np.abs(rng.normal(0, NOISE, count)))
 
 
@@ -300,6 +300,6 @@ def _frame(studies: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _kept_of_nothing(bits: pd.DataFrame) -> list:
-    """`kept` of the first trial of each study: a network that stored nothing keeps nothing."""
+    """The column `kept` of networks that stored nothing, and so keep nothing: one per study."""
     empty = {"whole": [0.0], "range": [0.0] * 16, "clipped": [0.0] * 16}
     return [empty if index == 0 else None for index in bits.hyper_iter]

@@ -1,8 +1,8 @@
 """What the trials behind a figure say, in sentences: `rk.conclude("fig1", frame)`.
 
-Every sentence is made of the tables and verdicts of the trials at hand, so it cannot disagree with
-the figure above it. What the paper says and what we saw stand apart. The facts of a figure are
-written by a function of its exhibit; what all figures share is here.
+All sentences are written from the tables and verdicts of the given trials, so they cannot disagree
+with the figure above them. They keep what the paper says apart from what we saw. The facts of a
+figure come from a function of its exhibit; this module holds what all figures share.
 """
 
 import html
@@ -40,9 +40,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Claimed:
-    """What is said of one claim: what the paper says, what we saw, and what follows, a sentence or
-    two each.
-    """
+    """One claim in sentences: what the paper says, what we saw, and what follows from it."""
 
     id: str
     who: str  # says it: the paper, or a claim of ours beside the paper's
@@ -54,7 +52,7 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What is said of one figure: the trials behind it, facts of its table, its claims."""
+    """One figure in sentences: the trials behind it, the facts of its table, and its claims."""
 
     title: str
     trials: str
@@ -63,7 +61,7 @@ class Conclusion:
 
     @property
     def verdicts(self) -> str:
-        """Which claims came to which verdict, in a sentence; empty where the figure decides none."""
+        """Which claims got which verdict, as a sentence; empty if the figure decides none."""
         names = {}
         for claim in self.claims:
             names.setdefault(claim.verdict.removesuffix("."), []).append(claim.id)
@@ -77,8 +75,8 @@ class Conclusion:
 
 
 class Conclusions:
-    """What trials say, a `Part` for each figure. A notebook shows it as HTML; printed, it is plain
-    text.
+    """What trials say: a `Conclusion` for each figure. A notebook shows them as HTML, and `print` as
+    plain text.
     """
 
     def __init__(self, parts):
@@ -162,7 +160,7 @@ def _behind(spent) -> str:
 
 
 def _claim(claim, spent) -> Claimed:
-    """A row of `verdicts.compare` in sentences."""
+    """A row of `verdicts.compare`, in sentences."""
     about = paper.CLAIMS[claim.id]
     where = (
         about.where if about.where.startswith(("App", "Fig", "Table")) else f"section {about.where}"
@@ -181,9 +179,7 @@ def _number_sentence(claim) -> str:
 
 
 def _verdict(claim, about, spent) -> tuple[str, str]:
-    """The verdict as a sentence, and how it comes: the claim's evidence, less what has been said
-    before.
-    """
+    """The verdict as a sentence, and the reason for it: the evidence without what has been said before."""
     statistic = about.statistic[0].upper() + about.statistic[1:]
     why = claim.evidence.removeprefix(f"{statistic}: ").removesuffix(".").removesuffix(f"; {spent}")
     verdict = {HOLDS: IT_HOLDS, FAILS: IT_FAILS}.get(claim.verdict)
@@ -203,7 +199,7 @@ def _capital(text: str) -> str:
 
 
 def _stop(text: str) -> str:
-    """A text with a full stop behind it."""
+    """The text, with a full stop if it does not end in one."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
@@ -255,8 +251,8 @@ def _claim_html(claim: Claimed) -> str:
 
 
 def _escape(text: str) -> str:
-    """Text for HTML; a dollar sign stands alone, so that a notebook does not take what is between
-    two of them for a formula.
+    """Text for HTML. Each dollar sign gets an element of its own, since a notebook would take what
+    stands between two of them for a formula.
     """
     return html.escape(text).replace("$", "<span>$</span>")
 
@@ -272,7 +268,7 @@ def claims_facts(table) -> list[str]:
 
 
 def advice_facts(table) -> list[str]:
-    """Out of `verdicts`: each piece of section 5's advice with what the claims under it came to."""
+    """Out of `verdicts`: each piece of section 5's advice, with the verdicts on the claims behind it."""
     sentences = []
     for text, group in advice(table).groupby("advice", sort=False):
         verdicts = and_list(

@@ -1,13 +1,14 @@
-"""Whether a search has come to its end: how much worse its best were after half of the trials, and
-with half of the training steps.
+"""Whether a search has come to its end, that is, whether more of it would still find something better.
 
-A best trial is a lower bound on what a network can do, so a search that would find more if it went
-on cannot refute. It may where halving its trials and halving its steps each change the best by less
-than a twentieth. Both are read off the trials themselves: the best among the first half of each
-study's trials, and the best among all trials of at most half of the most training steps. A search
-that never left chance has learned nothing, so that nothing is known of its end. A loss below a
-hundredth of chance counts as that hundredth: what has been learned perfectly cannot get better by a
-share that matters.
+The best trial of a search is a lower bound on what a network can do. As long as a longer search would
+find a better one, its best cannot refute a claim. We therefore look at how much worse the best would
+be after half of the search, in two ways: among the first half of each study's trials, and among all
+trials of at most half of the most training steps. A search has come to its end where each of the two
+changes the best by less than a twentieth.
+
+There are two special cases. A search that never left chance has learned nothing, so nothing is known
+about its end. And a loss below a hundredth of chance counts as a hundredth of chance: what has been
+learned perfectly cannot improve by a share that matters.
 """
 
 import math
@@ -20,12 +21,14 @@ from rnnkit.exhibits.finding import LEARNED
 from rnnkit.exhibits.selection import SEARCH
 from rnnkit.theory import chance
 
-STEADY = 0.05  # a twentieth of the best
+STEADY = 0.05  # the change of the best, as a share of it, below which a search has come to its end
 
 
 class SearchEnd(NamedTuple):
-    """`trials` and `steps`: mean over networks of what halving either changes the best by, as a
-    share of it; nan where it is unknown.
+    """Whether a search has come to its end (`reached`), and the reason in words.
+
+    `trials` and `steps` say by what share halving the trials, or the training steps, changes the best,
+    on average over the networks; nan where that is unknown.
     """
 
     trials: float
@@ -35,22 +38,21 @@ class SearchEnd(NamedTuple):
 
 
 def search_end(trials: pd.DataFrame) -> SearchEnd:
-    """Whether the searches for these networks have come to their end, all together: the mean change
-    of the best over the networks.
+    """Whether the searches for these networks, taken together, have come to their end. What counts is
+    the change of the best, averaged over the networks.
 
-    Networks all of whose trials diverged are left out. Not reached where a change cannot be
-    computed for one of the others.
+    Networks all of whose trials diverged are left out. If the change cannot be computed for one of
+    the others, the end is not reached.
     """
     table = halvings(trials)
-    table = table[table.best.notna()]
-    if not table.learned.any():
+    table = table[table["learned"]]
+    if table.empty:
         return SearchEnd(
             math.nan,
             math.nan,
             False,
             "no network left chance, so that nothing is known of where the search ends",
         )
-    table = table[table.learned]
     by_trials, by_steps = (float(table[name].mean(skipna=False)) for name in ("trials", "steps"))
     is_reached = by_trials < STEADY and by_steps < STEADY
     changes = (
@@ -67,11 +69,11 @@ def search_end(trials: pd.DataFrame) -> SearchEnd:
 
 
 def halvings(trials: pd.DataFrame) -> pd.DataFrame:
-    """A row for each network: its `best` loss, whether that is a twentieth below chance
-    (`learned`), and the changes `trials` and `steps`.
+    """How much halving a search changes its best: a row for each network.
 
-    A change is the best less what half of it finds, over the best; nan where it cannot be computed.
-    `best` is nan where all diverged.
+    `best` is the least validation loss (nan where all trials diverged), and `learned` says whether it
+    lies a twentieth below chance. `trials` and `steps` are how much worse the best of half of the
+    trials is, and that of half of the steps, as a share of the best; nan where it is unknown.
     """
     loss = trials.valid_loss.astype(float).mask(trials.infeasible.astype(bool)).to_numpy()
     steps, index = trials.steps.to_numpy(float), trials.hyper_iter.to_numpy()
@@ -97,9 +99,9 @@ def halvings(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def networks_at_their_end(trials: pd.DataFrame) -> pd.DataFrame:
-    """The networks of `halvings` whose own searches have come to their end."""
+    """The rows of `halvings` of those networks whose own search has come to its end."""
     table = halvings(trials)
-    return table[table.learned & (table.trials < STEADY) & (table.steps < STEADY)]
+    return table[table["learned"] & (table.trials < STEADY) & (table.steps < STEADY)]
 
 
 def trials_of(trials: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
@@ -112,16 +114,15 @@ def trials_of(trials: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_half_the_steps(steps, loss) -> float:
-    """The least loss with at most half of the most steps; nan where no trial has so few.
+    """The least loss that half of the most training steps reach; nan where no trial has so few.
 
-    Where the next better trial has more than half, the loss in between goes with the logarithm of
-    the steps: so trials of a tenth of the steps are not taken for what half of them would give.
+    Trials often have either far fewer steps than half or more than half. The loss at half is then
+    interpolated, linearly in the logarithm of the steps, between the best trial with fewer steps and
+    the next better one. Otherwise a trial of a tenth of the steps would stand for one of half of them.
     """
     order = np.argsort(steps, kind="stable")
-    steps, least = (
-        np.asarray(steps, float)[order],
-        np.minimum.accumulate(np.asarray(loss, float)[order]),
-    )
+    steps = np.asarray(steps, float)[order]
+    least = np.minimum.accumulate(np.asarray(loss, float)[order])
     limit = steps[-1] / 2
     below = np.flatnonzero(steps <= limit)
     if not len(below) or limit <= 0:
@@ -136,7 +137,9 @@ def with_half_the_steps(steps, loss) -> float:
 
 
 def _change(best: float, half: float, floor: float) -> float:
-    """What half of a search finds less the best, over the best; losses below `floor` count as it."""
+    """How much worse half of a search does, as a share of the best; losses below `floor` count as
+    `floor`.
+    """
     best = max(best, floor)
     if math.isnan(half) or best == 0:
         return math.nan

@@ -1,6 +1,4 @@
-"""What the verdict on a claim is, the thresholds of all rules, and the few words that their statistics
-share.
-"""
+"""Verdicts on claims: what a verdict is, the thresholds of all rules, and what their statistics share."""
 
 import math
 from typing import NamedTuple
@@ -16,48 +14,69 @@ HOLDS, FAILS, UNTESTED = "holds", "fails", "not tested at this scale"
 NO_NUMBERS = (  # the verdict on a claim that nothing can decide; it is not counted
     "no numbers printed in the paper"
 )
-MIN_TRIALS = 16  # a network with fewer trials than a round of the tuner has not been searched for
-SURELY = 0.05  # p-value, of all tests of a claim together
-MIN_CELLS = 3  # sizes x depths, or architectures, that an interval over them needs
-# "roughly linear": slope within 1 +- .1; an interval wider than +- .15 says nothing
+
+# --- thresholds of the rules; each stands beside the words of the paper that it makes precise ---
+
+# fewer trials than one round of the tuner are no search
+MIN_TRIALS = 16
+# the level of significance, of all tests of a claim together
+SURELY = 0.05
+# an interval over sizes and depths, or over architectures, needs at least so many of them
+MIN_CELLS = 3
+# "roughly linear": a slope within 1 +- 0.1; an interval wider than +- 0.15 cannot tell
 LINEAR, SURE = (0.1, 0.15)
-ABOUT = 0.1  # "about 5 bits": within a tenth
-LEVEL = (
-    paper.PERCEPTRON_BITS
-)  # networks that store less than a perceptron differ in their training, not in their capacity
+# "about 5 bits": within a tenth
+ABOUT = 0.1
+# networks that store fewer bits per parameter than a perceptron were not trained well enough to show
+# a difference in capacity
+LEVEL = paper.PERCEPTRON_BITS
 # "only small variations": the highest stores at most half as much again as the lowest
 SMALL_SPREAD = 1.5
 # "then saturates": a doubling of the time steps gains less than half of what it gained before
 SATURATED = 0.5
-SLIGHTLY = 1.25  # "slightly larger" dataset: b = 1.25 b(1 - H2(p)) at p = .97
-# a hard task is solved below half of chance; with long training few trials end between plateau and
-# solution
+# "slightly larger" dataset: b = 1.25 b(1 - H2(p)) at p = .97
+SLIGHTLY = 1.25
+# a hard task is solved below this multiple of chance: after long training, few trials end between the
+# plateau at chance and a solution
 SOLVED = 0.5
-STILL = 0.05  # "far harder": a best loss over chance within a twentieth is as hard
-DEEP = 4  # layers from which on section 4 speaks of deep networks
-NEARLY = 0.9  # "nearly perfectly": nine sums in ten
-RARELY = 0.25  # "almost never the best": at most a quarter of the wins
-SEEN = 0  # the seed whose random sets were there when the rule on signs was last changed
-NEAR = 0.1  # a share is the paper's if its whole interval lies so near
-NO_DEPTH = "depth {} is the greatest, and deep begins at {}"
-AGREE = 0.8  # of the signs of Table App.2
-# percentage points: a mean interval wider than that agrees with nearly any share of Table 1
+# "far harder": a best loss over chance that is within a twentieth of the other task's is as hard
+STILL = 0.05
+# the number of layers from which on section 4 speaks of deep networks
+DEEP = 4
+# "nearly perfectly": nine sums in ten
+NEARLY = 0.9
+# "almost never the best": at most a quarter of the wins
+RARELY = 0.25
+# the seed of the random sets that had been seen when the rule on signs was last changed
+SEEN = 0
+# a share agrees with the paper's if its whole interval lies within this distance of it
+NEAR = 0.1
+# the share of the signs of Table App.2 that have to agree
+AGREE = 0.8
+# percentage points: if the intervals are wider on average, they agree with nearly any share of Table 1
 TIGHT = 25
-RERUNS = 20  # reruns that a mean over original needs
-# multiples of chance: a loss above is finite, but one such trial would be all that a mean shows
+# the fewest reruns for a mean over the original
+RERUNS = 20
+# multiples of chance: a loss above is finite, but a mean would show nothing but such trials
 EXPLODED = 2.0
 # multiples of chance above which a looser reading of Table 1 calls a trial infeasible
 LOOSE = (EXPLODED, 1.1)
-EXACT = 0.01  # "nearly perfectly reconstruct": an error of a hundredth of the variance
+# "nearly perfectly reconstruct": an error of a hundredth of the variance
+EXACT = 0.01
 # "the same curve": within a twentieth of the variance, about the height of a marker
 ON_CURVE = 0.05
-# "adjusted by only a small factor": twice the parameters; the spread of bits in Figure 1e (3-6) is
-# as much
+# "adjusted by only a small factor": twice the parameters, which is also the spread of bits in
+# Figure 1e (3 to 6)
 SMALL_FACTOR = 2.0
-LEARNED = 0.01  # "learned perfectly": a hundredth of what chance costs
+# "learned perfectly": a hundredth of what chance costs
+LEARNED = 0.01
+
+NO_DEPTH = "depth {} is the greatest, and deep begins at {}"
 
 
 class Finding(NamedTuple):
+    """The verdict on a claim: our number with its 95 % interval, the verdict, and why it came out so."""
+
     ours: float
     low: float
     high: float
@@ -66,8 +85,8 @@ class Finding(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """One of two, named beforehand, against the other: p-value of the test, and the sign, -1 where
-    the first has the lower values.
+    """A test of one architecture against another that the claim names: its p-value, and a direction
+    of -1 where the first one has the lower values.
     """
 
     first: str
@@ -77,10 +96,10 @@ class Pair(NamedTuple):
 
 
 def pairs_verdict(pairs: list[Pair], lower: bool = True) -> tuple[str, str]:
-    """The verdict on "the first of each pair is the lower" (or the higher), Holm's p-values over
-    all, and a few words on it.
+    """The verdict on "the first of each pair is the lower" (or the higher), and a few words on it.
 
-    It holds if all pairs are told apart that way, and fails if any is told apart the other way.
+    It holds if the test tells every pair apart in that direction, and fails if it tells any pair
+    apart in the other one. p-values are corrected over all pairs, after Holm.
     """
     p, expectation = holm([pair.p for pair in pairs]), -1 if lower else 1
     sure = [pair for pair, p_value in zip(pairs, p) if p_value <= SURELY]
@@ -98,7 +117,7 @@ def pairs_verdict(pairs: list[Pair], lower: bool = True) -> tuple[str, str]:
 
 
 def training_doubt(points: pd.DataFrame) -> str:
-    """What is said of networks of the capacity task that store less than a perceptron on average;
+    """The doubt about networks of the capacity task that store, on average, less than a perceptron;
     empty if they store more.
     """
     level = mean(of_the_paper(points).bits_per_param.dropna())
@@ -112,8 +131,8 @@ def training_doubt(points: pd.DataFrame) -> str:
 
 
 def side(limit: float, low: float, high: float, below: bool) -> str:
-    """The verdict on "lies below `limit`" (or above it) of an interval: untested where the interval
-    contains the limit.
+    """The verdict on "the interval lies below `limit`" (or above it); untested where it contains the
+    limit.
     """
     if math.isnan(low) or low <= limit <= high:
         return UNTESTED
@@ -121,22 +140,20 @@ def side(limit: float, low: float, high: float, below: bool) -> str:
 
 
 def mean(values) -> float:
-    """The mean, nan of nothing."""
+    """The mean; nan where there are no values."""
     values = np.asarray(values, float)
     return float(values.mean()) if len(values) else math.nan
 
 
 def shared(table: pd.DataFrame, architectures) -> tuple[pd.DataFrame, str]:
-    """The sizes and depths at which all `architectures` were trained, and a word on an architecture
-    left out.
+    """The sizes and depths at which all `architectures` were trained, and a few words on those that
+    had to be left out.
 
-    Means over these compare like with like: +RNN has no depth 1. The architecture with the fewest
-    is left out where that gives enough.
+    Means over these rows compare like with like: +RNN, for example, has no depth 1. Where too few
+    rows are common to all, the architecture with the fewest is left out if that leaves enough.
     """
-    table, out = (
-        table[[a for a in architectures if a in table]],
-        [a for a in architectures if a not in table],
-    )
+    out = [a for a in architectures if a not in table]
+    table = table[[a for a in architectures if a in table]]
     fewer = table.drop(columns=table.count().idxmin()) if table.shape[1] > 2 else table
     if len(table.dropna()) < MIN_CELLS <= len(fewer.dropna()):
         table, out = fewer, [*out, *table.columns.difference(fewer.columns)]
@@ -144,8 +161,8 @@ def shared(table: pd.DataFrame, architectures) -> tuple[pd.DataFrame, str]:
 
 
 def lacking(trials: pd.DataFrame) -> str:
-    """What of the paper's architectures, depths and range of sizes was not trained; empty if
-    nothing.
+    """Which of the paper's architectures and depths were not trained, and whether sizes are too few;
+    empty if all is there.
     """
     architectures = [label_of(a) for a in paper.ARCHITECTURES if a not in set(trials.architecture)]
     depths = [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(trials.n_layers)]
@@ -154,11 +171,8 @@ def lacking(trials: pd.DataFrame) -> str:
         if trials.max_params.nunique() < MIN_CELLS
         else []
     )
-    return (
-        f"{and_list([*architectures, *depths, *sizes])} not trained"
-        if architectures or depths or sizes
-        else ""
-    )
+    absent = [*architectures, *depths, *sizes]
+    return f"{and_list(absent)} not trained" if absent else ""
 
 
 def too_few(table: pd.DataFrame) -> str:
@@ -167,5 +181,5 @@ def too_few(table: pd.DataFrame) -> str:
 
 
 def of_the_paper(points: pd.DataFrame) -> pd.DataFrame:
-    """Without cells of one's own, which do not touch the paper's claims."""
+    """The rows of the paper's architectures: cells of one's own do not touch its claims."""
     return points[points.architecture.isin(paper.ARCHITECTURES)]

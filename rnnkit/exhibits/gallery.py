@@ -87,11 +87,11 @@ def _links(figure, name: str, tables) -> str:
 
 
 def keep(figure, name: str, out, data, alt: str, trials: str, **entry):
-    """Saves a figure of the kit's own into a folder where nothing but the kit's own files may be
-    replaced, and notes it in the account.
+    """Saves a figure into a folder in which only the kit's own files may be replaced, and notes it in
+    the account.
 
-    `trials` is the digest of what it was drawn from, `entry` what else the account shall say of it.
-    StoreError.
+    `trials` is the digest of what it was drawn from, and `entry` is whatever else the account shall
+    say about it. StoreError if a file of somebody else is in the way.
     """
     tables = data if isinstance(data, dict) else {name: data}
     pictures = [] if isinstance(figure, SmallTable) else _picture_files(name)
@@ -107,11 +107,11 @@ def keep(figure, name: str, out, data, alt: str, trials: str, **entry):
 
 
 def draw_into(out, name: str, frame: pd.DataFrame) -> dict:
-    """Writes figure `name` of a frame into a folder, unless it stands there already, drawn by this
-    code of these very trials.
+    """Writes figure `name` of a frame into a folder, unless this code has already drawn it there from
+    these very trials.
 
-    Gives its entry in the account: with `text`, its section of the gallery, and `claims`, a row for
-    each verdict. StoreError.
+    Returns its entry in the account, which has its section of the gallery (`text`) and a row for each
+    verdict (`claims`). StoreError if a file of somebody else is in the way.
     """
     trials = digest_of_trials(trials_of_exhibit(name, frame))
     entry = current_entry(out, name, trials)
@@ -136,11 +136,11 @@ def show(figure, alt: str):
 
 
 def publish(name: str, frame: pd.DataFrame, out=""):
-    """Draws figure `name` of a frame in a notebook, with its caption below; writes it into the
-    folder `out` as well, if one is named.
+    """Draws figure `name` of a frame in a notebook, with its caption below, and also writes it into
+    the folder `out` if one is given.
 
-    An experiment that is no figure ("start") is drawn by the exhibit that shows it, and an
-    illustration from what its function takes. ValueError for another name.
+    An experiment that is not itself a figure ("start") is drawn by the exhibit that shows it. For an
+    illustration, `frame` is whatever its function takes. ValueError for any other name.
     """
     from IPython.display import Markdown, display
 
@@ -165,12 +165,12 @@ def publish(name: str, frame: pd.DataFrame, out=""):
         keep(figure, name, out, tables, text, trials)
 
 
-OF_THE_PAPER_ALONE = ("audit",)  # exhibits that take no trials, at the end of every gallery
+OF_THE_PAPER_ALONE = ("audit",)  # figures made of the paper alone, at the end of every gallery
 
 
 def companions(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """`frames` (experiment -> trials) with the figures that are drawn from the same trials, in the
-    order of the paper.
+    """`frames` (experiment -> trials), together with the other figures that are drawn from the same
+    trials, in the order of the paper.
     """
     by_name = exhibits()
     more = {
@@ -187,11 +187,10 @@ def companions(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
 
 def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
-    """Draws and writes every figure that `frames` (figure name -> trials) allows, claims.csv, and
-    README.md that shows them all.
+    """Draws and writes all figures that `frames` (figure name -> trials) allow, with their
+    `companions`, then claims.csv, and a README.md that shows them all in the order of the paper.
 
-    They stand in the order of the paper, with their `companions`. ValueError for a name that is no
-    figure, or without any.
+    ValueError for a name that is not a figure, or if there are no frames.
     """
     unknown = [name for name in frames if name not in exhibits()]
     if unknown or not frames:
@@ -222,7 +221,7 @@ def _origin_of_all(frames: dict[str, pd.DataFrame]) -> str:
 
 
 def _index(sections: list[str], claims: pd.DataFrame) -> str:
-    """A table of the gallery's sections, with the claims that each decides by verdict."""
+    """A table of the gallery's sections and the claims that each of them decides, by verdict."""
     titles = {exhibit(name).title: name for name in exhibits()}
     records = []
     for section in sections:
@@ -250,7 +249,7 @@ the search would have found to the best. Named pairs are tested with Holm's corr
 
 
 def _illustration(name, draw, out) -> str:
-    """A figure of the gallery that no trials are behind: image and caption."""
+    """A section of the gallery whose figure is not made of trials: image and caption."""
     entry = current_entry(out, name, "")
     if entry is None or "text" not in entry:
         figure = draw()
@@ -263,7 +262,7 @@ def _illustration(name, draw, out) -> str:
 
 
 def _section(figure, name, frame, alt, tables, claims) -> str:
-    """One figure of the gallery: image or table, caption, budget, verdicts."""
+    """A section of the gallery: image or table, caption, budget, verdicts."""
     spent = budget(trials_of_exhibit(name, frame))
     spent_text = (
         f"{spent.trials:,} trials, {spent.infeasible:,} infeasible; {duration(spent.seconds)} of"

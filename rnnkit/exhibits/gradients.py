@@ -1,8 +1,8 @@
-"""What cells do over time, drawn: one setting in full (`one_setting`), and the ranges of Appendix A at
-random (`gradients`).
+"""Drawings of what cells do over time: one setting in full (`one_setting`), and settings drawn at
+random from the ranges of Appendix A (`gradients`).
 
-Both are ours and not in the paper. They are made of arrays and frames that `rnnkit.flow` computed,
-not of trials; a figure carries its caption and its tables with it.
+Both are ours and not in the paper. They are made of arrays and frames that `rnnkit.flow` computes, and
+not of trials, so each figure carries its own caption and tables.
 """
 
 import numpy as np
@@ -24,6 +24,7 @@ from rnnkit.exhibits.style import (
     new_figure,
     style_of,
     write_note,
+    write_title,
 )
 from rnnkit.wording import label_of
 
@@ -32,8 +33,8 @@ QUANTILES = {"q10": 0.1, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q90": 0.9}
 
 
 def gradient_bands(frame: pd.DataFrame) -> pd.DataFrame:
-    """Median and quantiles over the draws: a row for each architecture, quantity (gradient, trace)
-    and number of steps `back`.
+    """The median and other quantiles over the draws: a row for each architecture, quantity (gradient
+    or trace) and number of steps `back`.
     """
     parts = []
     for quantity in ("gradient", "trace"):
@@ -48,8 +49,8 @@ def gradient_bands(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def gradient_shares(frame: pd.DataFrame) -> pd.DataFrame:
-    """By architecture, at the largest number of steps back: the median gradient, its factor a step,
-    and the shares of draws whose gradient vanished (fell below 1/1000) and exploded (rose above
+    """For each architecture, at the largest number of steps back: the median gradient, its factor per
+    step, and the shares of draws whose gradient vanished (fell below 1/1000) or exploded (rose above
     1000).
     """
     steps = int(frame.back.max())
@@ -66,7 +67,7 @@ def gradient_shares(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 OURS = "Ours: not in the paper"
-FLOOR, CEILING = 1e-9, 1e4  # of the axes of gradients; what lies beyond is drawn at their ends
+FLOOR, CEILING = 1e-9, 1e4  # the ends of the axes of gradients, at which anything beyond is drawn
 GATE_LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1, 1, 1)))
 LINES = 8  # units whose state is drawn
 
@@ -74,8 +75,8 @@ LINES = 8  # units whose state is drawn
 @illustration("flow")
 @house_style
 def one_setting(flows: dict):
-    """States, gates and gradients of one setting, a column for each architecture; `flows` is
-    architecture -> rnnkit.flow.Flow.
+    """The states, gates and gradients of one setting, a column for each architecture. `flows` maps an
+    architecture to its rnnkit.flow.Flow.
     """
     if not flows:
         raise ValueError("The figure needs at least one architecture, got none.")
@@ -109,7 +110,7 @@ def _describe_setting(figure, flows: dict):
     last = {a: float(flow.gradient_TxM[0, 0]) for a, flow in flows.items()}
     numbers = ", ".join(f"{label_of(a)} {value:.2g}" for a, value in last.items())
     title = f"{OURS}: one untrained layer of {units} units receives an impulse at step 1"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=8, color=GREY)
+    write_title(figure, title)
     figure.alt = (
         f"State, gates and gradient of {len(flows)} cells over {steps - 1} steps. Gradient left at"
         f" step 0: {numbers}."
@@ -158,8 +159,8 @@ def backward(ax, flow, color, **settings):
 
 
 def setting_table(flows) -> pd.DataFrame:
-    """What `one_setting` draws, a row for each architecture, step and quantity: `state` of a unit,
-    a `gate`'s mean, and the `gradient`.
+    """What `one_setting` draws: a row for each architecture, step and quantity, which is the state of
+    a unit, the mean of a gate, or the gradient.
     """
     records = []
     for architecture, flow in flows.items():
@@ -183,8 +184,8 @@ def setting_table(flows) -> pd.DataFrame:
 @illustration("gradients")
 @house_style
 def gradients(frame: pd.DataFrame):
-    """Gradient and trace of an impulse at hyper-parameters drawn at random (a frame of
-    rnnkit.flow.at_random): median and bands.
+    """The gradient and the trace of an impulse at hyper-parameters drawn at random, as medians and
+    bands. `frame` is that of rnnkit.flow.at_random.
     """
     bands, shares = gradient_bands(frame), gradient_shares(frame)
     names = list(dict.fromkeys(bands.architecture))
@@ -233,7 +234,7 @@ def _describe_gradients(figure, bands: pd.DataFrame):
     end = bands[(bands.quantity == "gradient") & (bands.back == last)]
     numbers = ", ".join(f"{label_of(row.architecture)} {row.q50:.2g}" for row in end.itertuples())
     title = f"{OURS}: untrained cells with hyper-parameters drawn from the ranges of Appendix A"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=8, color=GREY)
+    write_title(figure, title)
     figure.alt = (
         "Gradient and trace of an impulse against steps, on a logarithmic axis. Median gradient"
         f" {last} steps back: {numbers}."
@@ -249,11 +250,11 @@ def _describe_gradients(figure, bands: pd.DataFrame):
     figure.tables = {"gradients": bands}
 
 
-def spread(places, least, low=-np.inf, high=np.inf) -> list[float]:
-    """`places` moved apart so that labels at them do not touch, in their order, and within low and
-    high.
+def spread(heights, least, low=-np.inf, high=np.inf) -> list[float]:
+    """The heights of some labels, moved at least `least` apart so that they do not touch, in the same
+    order, and between `low` and `high`.
     """
-    order, positions = np.argsort(places, kind="stable"), list(places)
+    order, positions = np.argsort(heights, kind="stable"), list(heights)
     for before, after in zip(order, order[1:]):
         positions[after] = max(positions[after], positions[before] + least)
     limit = high
@@ -264,12 +265,10 @@ def spread(places, least, low=-np.inf, high=np.inf) -> list[float]:
 
 
 def gradient_facts(frame) -> list[str]:
-    """Out of `flow.at_random`: how many gradients vanish and explode."""
+    """Out of `flow.at_random`: how many gradients vanish, and how many explode."""
     table = gradient_shares(frame).set_index("architecture")
-    steps, draws = (
-        int(frame.back.max()),
-        int(frame.groupby("architecture").size().iloc[0] / frame.back.nunique()),
-    )
+    steps = int(frame.back.max())
+    draws = int(frame.groupby("architecture").size().iloc[0] / frame.back.nunique())
     vanishing, exploding = (100 * in_paper_order(table[name]) for name in ("vanished", "exploded"))
     return [
         (

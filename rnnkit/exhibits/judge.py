@@ -1,10 +1,10 @@
-"""A claim is a row: a statistic, its limit, what it needs, and whether a search may refute it. One
-function judges them all.
+"""The judge of claims. A claim is a row, a `Rule`: its statistic, its limit, what it needs, and
+whether a search may refute it. One function, `judge`, decides them all.
 
-A claim *holds* or *fails* where its number lies on one side of the limit with its whole interval. It
-*fails* only where the search that the number comes from has come to its end (`convergence`), since a
-longer one might find what this one did not; a claim that a lower bound decides may hold after any
-search.
+A claim *holds* where its whole interval lies on the right side of the limit. It *fails* where the
+interval lies on the other side, and the search that the number comes from has come to its end
+(`convergence`): a longer search might still find what this one did not. A claim that a lower bound
+decides may hold after any search.
 """
 
 import math
@@ -34,16 +34,17 @@ NEVER = "none: the number is a lower bound"
 
 @dataclass
 class Measured:
-    """What a statistic gives: a number with its interval, and what is to be said of it.
+    """What a statistic measures: a number with its 95 % interval, and the words of the evidence.
 
-    `has` counts what a rule may need, and `lacks` is said where there is too little; a statistic
-    that cannot be taken gives `lacks` alone. `doubt` says why these networks cannot tell, and
-    `partial` what of the claim was not tried, so that it cannot hold. `more` are other numbers that
-    the limit looks at. `summary` is said in any case, and `if_holds`, `if_fails`, `if_open`, as the
-    verdict is, behind them.
+    Numbers: `more` holds any others that the limit looks at, and `has` counts what the rule may need.
 
-    `search` holds the trials of the searches that must have come to their end to refute the claim,
-    if these are not all; `sure` says that no longer search would undo a refutation.
+    Words: the evidence begins with `summary` and goes on with `if_holds`, `if_fails` or `if_open`,
+    according to the verdict. `lacks` is said instead if there is too little of what the rule needs,
+    or if the number could not be computed at all. `doubt` says why these networks cannot decide
+    the claim, and `partial` which part of it was not tried, so that it cannot hold.
+
+    Refutation: `search` holds the trials whose searches must have come to their end (all trials, if
+    None). `sure` says that a longer search could not undo the refutation.
     """
 
     value: float = math.nan
@@ -64,8 +65,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Limit:
-    """When a claim holds and when it fails, of what was measured; else it is open. `beyond`: it
-    fails whatever the search and the networks are. `open_words` are said where it is open.
+    """When a claim holds and when it fails, given what was measured; otherwise it is open.
+
+    Where `beyond` is true it fails, whatever the search and the networks are. `open_words` are added
+    to the evidence where it is open.
     """
 
     holds: Callable[[Measured], bool]
@@ -75,8 +78,9 @@ class Limit:
 
 
 def interval(limit: float, below: bool, of: str = "", tell: bool = False) -> Limit:
-    """The whole interval lies below the limit, or above it: that of the number itself, or of another
-    one of its numbers. `tell`: where it is open, that the interval contains the limit is said.
+    """The whole interval lies below the limit, or above it. `of` names one of the other numbers whose
+    interval counts. With `tell`, the evidence of an open claim says that its interval contains the
+    limit.
     """
 
     def limits(m) -> tuple[float, float]:
@@ -102,13 +106,14 @@ def above(limit: float, of: str = "", tell: bool = True) -> Limit:
 
 
 def as_tested(of: str) -> Limit:
-    """As the test of named pairs came out that the statistic made (`finding.pairs_verdict`)."""
+    """The verdict of a test of named pairs (`finding.pairs_verdict`), which the statistic carries."""
     return Limit(holds=lambda m: m.more[of] == HOLDS, fails=lambda m: m.more[of] == FAILS)
 
 
 def unlikely(of: str, more: float, less: float) -> Limit:
-    """So much, or so little, is rarely found by chance: of each of some pairs of p-values, the first
-    is at most `more` where the claim holds, and the second at most `less` where it fails.
+    """Chance alone rarely gives so much, or so little. The statistic carries pairs of p-values: the
+    claim holds if the first of each pair is at most `more`, and fails if, in some pair, the first is
+    above that and the second at most `less`.
     """
     return Limit(
         holds=lambda m: all(p <= more for p, _ in m.more[of]),
@@ -117,7 +122,7 @@ def unlikely(of: str, more: float, less: float) -> Limit:
 
 
 def all_limits(first: Limit, second: Limit) -> Limit:
-    """Holds if both do, fails if either does."""
+    """The claim holds if both limits do, and fails if either does."""
     return Limit(
         holds=lambda m: first.holds(m) and second.holds(m),
         fails=lambda m: first.fails(m) or second.fails(m),
@@ -134,10 +139,10 @@ def is_near_one(m: Measured) -> bool:
 class Rule:
     """How a claim is judged: a row of an exhibit's `claims`.
 
-    `measure` is the statistic: a function of the figure's trials, of its table and of its budget.
-    `limit` is what decides; None where the paper prints no number. `needs` are the least counts of
-    what the statistic `has`, and `trials` the least per network. `refutes` says after which searches
-    it may fail.
+    `measure` computes the statistic from the figure's trials, its table and its budget. `limit`
+    decides; it is None where the paper prints no number. `needs` are the smallest counts of what the
+    statistic `has`, and `trials` is the smallest number of trials per network. `refutes` says after
+    which searches the claim may fail.
     """
 
     measure: Callable[..., Measured]
@@ -148,8 +153,8 @@ class Rule:
 
 
 def judge(rule: Rule, trials: pd.DataFrame, table: pd.DataFrame, spent, fewest: int) -> Finding:
-    """The verdict of a rule on a figure's trials, its table and its budget; `fewest` are the trials
-    of the network that has fewest.
+    """The verdict of a rule on a figure's trials, its table and its budget `spent`. `fewest` is the
+    number of trials of the network that has the fewest.
     """
     m = rule.measure(trials, table, spent)
     if fewest < rule.trials:
@@ -177,7 +182,7 @@ def judge(rule: Rule, trials: pd.DataFrame, table: pd.DataFrame, spent, fewest: 
 
 
 def _refute_if_ended(rule: Rule, m: Measured, trials: pd.DataFrame) -> Finding:
-    """The claim fails, if the search that the number comes from may refute it."""
+    """The claim fails if the search that the number comes from may refute it; otherwise it is open."""
     reason = m.summary + m.if_fails
     if rule.refutes == NEVER:
         return _finding(m, UNTESTED, f"{reason}; lower bounds, which cannot refute")

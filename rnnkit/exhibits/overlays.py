@@ -1,9 +1,8 @@
-"""The authors' own trials as pale points on our figures, for whoever has downloaded them and names
-the file in RNNKIT_REFERENCE.
+"""The authors' own trials, drawn as pale points beneath ours. They do not ship with the kit: whoever
+has downloaded them names the file in the variable RNNKIT_REFERENCE. Without it, nothing is drawn.
 
-Without that variable every figure is as it would be. Losses are laid over each other only where
-they are of one task in one size: always on the capacity task and on text8 itself, and else where
-ours is the paper's form.
+Two losses can share an axis only if they are of the same task at the same size. That is always so on
+the capacity task and on text8 itself, and on the other tasks where ours has the paper's form.
 """
 
 import functools
@@ -23,11 +22,12 @@ LOOK = {"linestyle": "none", "fillstyle": "none", "markersize": 4, "alpha": 0.45
 
 
 def authors(figure: str, task: str, form: str = "paper") -> pd.DataFrame:
-    """The authors' feasible trials of a task behind a figure, with `loss` (eval_loss); empty where
-    there are none or they do not compare.
+    """The authors' feasible trials behind a figure, of one task; empty where there are none, or where
+    ours are of another form.
 
-    `bits` and `bits_per_param` are those of the capacity task if their loss is minus the stored
-    bits there, as ours is, and nan if not. A file that cannot be read is told in one warning.
+    `loss` is their evaluation loss. On the capacity task it should be minus the stored bits, as ours
+    is: `bits` and `bits_per_param` are nan if it is not. A file that cannot be read gives a warning,
+    once.
     """
     path = os.environ.get(VARIABLE, "")
     if not path or not (
@@ -52,7 +52,7 @@ def _load_authors(path: str, figure: str) -> pd.DataFrame:
 
 
 def authors_sizes(figure: str, task: str, form: str = "paper") -> set[int]:
-    """The sizes at which the authors have trials to be laid over ours, for the axis of parameters."""
+    """The sizes of the authors' trials, which need ticks on the axis of parameters."""
     trials = authors(figure, task, form)
     return set(trials.max_params.tolist()) if len(trials) else set()
 
@@ -60,11 +60,11 @@ def authors_sizes(figure: str, task: str, form: str = "paper") -> set[int]:
 def overlay(
     panels: dict, figure: str, task: str, value: str = "loss", form: str = "paper"
 ) -> list[Line2D]:
-    """Adds the authors' best trial of each architecture and size to `panels` (depth, or None for
-    all -> axes), against parameters.
+    """Draws the authors' best trial of each architecture and size against its parameters, into
+    `panels`: depth -> axes, where the depth None stands for all depths.
 
-    `value` is loss, bits or bits_per_param. All panels get the same limits, wide enough for both.
-    Gives the legend's entry, if any.
+    `value` is loss, bits or bits_per_param. All panels get the same limits, wide enough for their
+    trials and ours. Returns the entry of the legend, or none if nothing was drawn.
     """
     trials = authors(figure, task, form)
     if trials.empty or trials[value].isna().all():
@@ -97,8 +97,8 @@ def overlay(
 def overlay_search(
     ax, figure: str, task: str, depth: int, statistic: str, to_axis, form: str = "paper"
 ) -> list[Line2D]:
-    """Adds the authors' running `what` (median or minimum) of the loss over trials to a panel;
-    `to_axis` puts losses on its axis.
+    """Draws the running `statistic` (median or minimum) of the authors' losses over their trials into
+    a panel; `to_axis` turns losses into heights on its axis.
     """
     trials = authors(figure, task, form)
     trials = trials[trials.n_layers == depth] if len(trials) else trials
@@ -120,21 +120,18 @@ def overlay_search(
 def overlay_columns(
     ax, figure: str, task: str, depth: int, names, to_axis, form: str = "paper"
 ) -> list[Line2D]:
-    """Adds the authors' losses as a strip of points to the column of each architecture of `names`."""
+    """Draws the authors' losses as a strip of points in the column of each architecture."""
     trials = authors(figure, task, form)
     trials = trials[trials.n_layers == depth] if len(trials) else trials
     for x, architecture in enumerate(names):
         own = trials[trials.architecture == architecture].loss.to_numpy() if len(trials) else []
         if len(own):
-            s, at = (
-                style_of([architecture])[architecture],
-                x + np.random.default_rng(1).uniform(-0.42, 0.42, len(own)),
-            )
+            scatter = np.random.default_rng(1).uniform(-0.42, 0.42, len(own))
             ax.plot(
-                at,
+                x + scatter,
                 to_axis(own),
                 marker="o",
-                color=s.color,
+                color=style_of([architecture])[architecture].color,
                 label="_authors",
                 **LOOK | {"markersize": 2, "alpha": 0.25},
             )
@@ -142,4 +139,5 @@ def overlay_columns(
 
 
 def key() -> list[Line2D]:
+    """The entry of the legend."""
     return [Line2D([], [], color=GREY, marker="o", label="pale: the authors' own trials", **LOOK)]

@@ -5,7 +5,7 @@ import pandas as pd
 from rnnkit import paper
 from rnnkit.trials.key import pinned_in
 
-# what a network of Figures 2c and 3 is known by; a best is taken over its seeds and tuners
+# what tells a network of Figures 2c and 3 from others; its best trial is that of all seeds and tuners
 NETWORK = [
     "task_type",
     "form",
@@ -16,7 +16,7 @@ NETWORK = [
     "max_params",
     "architecture",
 ]
-# what a search is for: a network whose units follow from its parameters
+# what tells a search from others: the units of its network follow from the parameters
 SEARCH = [name for name in NETWORK if name != "n_units"]
 FORMS = ("paper", "small", "tiny")  # of a task, largest first
 HARD = ("parens_counting", "arithmetic")  # section 4
@@ -26,8 +26,8 @@ LONGER = "long"  # the tuner of trainings that start from the best trials of suc
 
 
 def capacity(frame: pd.DataFrame) -> pd.DataFrame:
-    """Trials of the capacity task with the usual number of inputs and five time steps, where there
-    are such, and no pinned hyper-parameters.
+    """Trials of the capacity task without pinned hyper-parameters, with the usual number of inputs and
+    with five time steps (or any number, if there are none with five).
     """
     return five_steps(usual(without_pinned(of_capacity(frame))))
 
@@ -52,8 +52,8 @@ def five_steps(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def usual_inputs(trials: pd.DataFrame) -> pd.Series:
-    """For each trial the number of inputs that most studies of its size have: other numbers are
-    compared in a figure of their own.
+    """For each trial, the number of inputs that most studies of its size have. Other numbers are
+    compared in a figure of their own (`section_2_1.inputs`).
     """
     counts = trials.groupby(["max_params", "n_in"]).study.nunique()
     most = {size: group.idxmax()[1] for size, group in counts.groupby(level=0)}
@@ -61,14 +61,14 @@ def usual_inputs(trials: pd.DataFrame) -> pd.Series:
 
 
 def by_gaussian_process(*task_types: str):
-    """Selects the trials of these tasks that a tuner chose with the Gaussian process, each task in
-    the largest form that was trained.
+    """A function that selects the trials of these tasks whose hyper-parameters were chosen with the
+    Gaussian process, each task in the largest form that was trained.
     """
     return _chosen_by(GP, task_types)
 
 
 def by_gaussian_process_at_length(*task_types: str):
-    """The same with the longer trainings that start from the best of them."""
+    """The same, together with the longer trainings that start from the best of these trials."""
     return _chosen_by((*GP, LONGER), task_types)
 
 
@@ -79,16 +79,16 @@ def _chosen_by(tuners, task_types):
 
 
 def largest_form(trials: pd.DataFrame) -> pd.DataFrame:
-    """One form of each task: the paper's before the small and the tiny one, and of equal ones the
+    """The trials of one form of each task: the paper's form before the small and the tiny one, and the
     real text before the sample.
     """
 
-    def place(form):
+    def rank(form):
         size = form.split(" ")[0]
         return (FORMS.index(size) if size in FORMS else len(FORMS), "sample" in form, form)
 
     best = {
-        task: min(trials.form[trials.task_type == task], key=place)
+        task: min(trials.form[trials.task_type == task], key=rank)
         for task in trials.task_type.unique()
     }
     return trials[trials.form == trials.task_type.map(best)]
@@ -105,7 +105,9 @@ def random_sets(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def one_size(trials: pd.DataFrame) -> pd.DataFrame:
-    """Of each task the size that was trained at most depths, and of equal ones the largest."""
+    """The trials of one size of each task: the size that was trained at the most depths, and the largest
+    of these.
+    """
     depths = trials.groupby(["task_type", "max_params"]).n_layers.nunique()
     best = {
         task: max(group.items(), key=lambda item: (item[1], item[0][1]))[0][1]
@@ -115,6 +117,6 @@ def one_size(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def is_pinned(frame: pd.DataFrame, name: str = "nonlinearity") -> pd.Series:
-    """Whether a trial is of a study that holds a hyper-parameter fixed; the study's key says so."""
+    """Whether each trial is of a study that holds this hyper-parameter fixed, as the study's key says."""
     holds = {key: name in pinned_in(key) for key in frame.study.unique()}
     return frame.study.map(holds).astype(bool)

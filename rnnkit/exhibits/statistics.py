@@ -1,4 +1,6 @@
-"""Intervals and orders. Everything here is a deterministic function of its arguments."""
+"""Intervals, tests and orders. The same arguments always give the same numbers: where something is
+drawn at random, its seed is an argument.
+"""
 
 import functools
 import math
@@ -22,9 +24,9 @@ def bootstrap(values, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[flo
     """95 % percentile interval of `statistic` when the rows of `values` are resampled; (nan, nan)
     for fewer than two rows.
 
-    `statistic` takes an array draws x rows x ... and returns one number per draw. Rows are whole
-    studies, or a size and depth with all its architectures, never trials: the best of a resampled
-    study is at most the best of the study, so it is biased.
+    `statistic` takes an array draws x rows x ... and returns one number per draw. A row must be a
+    whole study, or a size and depth with all its architectures, and never a trial: the best trial of
+    a resampled study is at most the best of the study itself, which would bias it.
     """
     values = np.asarray(values, float)
     if len(values) < 2 or not values.size:
@@ -35,8 +37,8 @@ def bootstrap(values, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[flo
 
 
 def student(values, least: float = -math.inf, most: float = math.inf) -> tuple[float, float]:
-    """Student's 95 % interval of the mean of `values`, wide for few of them, cut off at `least` and
-    `most`, between which each must lie; (nan, nan) for fewer than two.
+    """Student's 95 % interval of the mean of `values`, which is wide for few of them; (nan, nan) for
+    fewer than two. It is cut off at `least` and `most`, between which each value must lie.
     """
     values = np.asarray(values, float)
     values = values[~np.isnan(values)]
@@ -47,9 +49,9 @@ def student(values, least: float = -math.inf, most: float = math.inf) -> tuple[f
 
 
 def spread_of_means(table) -> tuple[float, float, float]:
-    """Highest less lowest mean of the columns of a complete table, with Tukey's 95 % interval
-    (studentised range), which allows for the choice of the two among all: rows are blocks, and what
-    rows and columns leave over is the noise. nan where there is none.
+    """The highest less the lowest mean of the columns of a complete table, with Tukey's 95 % interval
+    (studentised range), which allows for the fact that the two were chosen among all columns. Rows
+    are blocks, and what rows and columns do not explain is the noise. nan where there is no interval.
     """
     table = np.asarray(table, float)
     n, k = table.shape if table.ndim == 2 else (0, 0)
@@ -70,9 +72,8 @@ def _studentised_range(k: int, free: int) -> float:
 
 
 def shuffle_labels(table, statistic, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """`statistic` of the table when the entries of each row are dealt out anew among the columns
-    that have
-    one: what it is without an effect of the columns. `statistic` takes draws x rows x columns and
+    """`statistic` of the table when the entries of each row are shuffled among the columns that have
+    one, that is, its values when columns have no effect. `statistic` takes draws x rows x columns and
     returns one number per draw.
     """
     table, rng = np.asarray(table, float), np.random.default_rng(seed)
@@ -86,8 +87,8 @@ def shuffle_labels(table, statistic, draws: int = DRAWS, seed: int = 0) -> np.nd
 
 
 def share_beyond(statistic: float, null_draws) -> float:
-    """p-value: share of `drawn`, with the observation among them, that is at least as large as
-    `observed` (Phipson & Smyth 2010).
+    """p-value: the share of `null_draws`, the observed `statistic` among them, that is at least as
+    large as it (Phipson & Smyth 2010).
     """
     null_draws = np.asarray(null_draws)
     return float(
@@ -96,8 +97,8 @@ def share_beyond(statistic: float, null_draws) -> float:
 
 
 def p_of_differing_columns(table) -> float:
-    """p-value for columns that differ more than rows relabelled at random do: of the variance of
-    the columns' means, rows centred.
+    """p-value of the hypothesis that columns do not differ, from shuffled labels: the statistic is the
+    variance of the columns' means after each row has been centred.
     """
     table = np.asarray(table, float)
     if table.ndim != 2 or not table.size:
@@ -111,8 +112,8 @@ def p_of_differing_columns(table) -> float:
 
 
 def mann_whitney(first, second) -> tuple[float, int]:
-    """Mann & Whitney's rank test of two samples -> (two-sided p, sign); the sign is -1 where the
-    first ranks lower. inf ranks last.
+    """Mann & Whitney's rank test of two samples: the two-sided p-value, and a direction of -1 where the
+    first sample ranks lower. inf ranks last.
     """
     first, second = np.asarray(first, float), np.asarray(second, float)
     if not len(first) or not len(second) or np.ptp(stats.rankdata([*first, *second])) == 0:
@@ -122,7 +123,7 @@ def mann_whitney(first, second) -> tuple[float, int]:
 
 
 def fisher(first: int, of_first: int, second: int, of_second: int) -> tuple[float, int]:
-    """Fisher's exact test of two shares -> (two-sided p, sign); the sign is -1 where the first
+    """Fisher's exact test of two shares: the two-sided p-value, and a direction of -1 where the first
     share is the lower.
     """
     if not of_first or not of_second:
@@ -132,8 +133,8 @@ def fisher(first: int, of_first: int, second: int, of_second: int) -> tuple[floa
 
 
 def paired_test(first, second) -> tuple[float, int]:
-    """Student's test of paired differences -> (two-sided p, sign); the sign is -1 where the first
-    is the lower on average.
+    """Student's test of paired differences: the two-sided p-value, and a direction of -1 where the
+    first is the lower on average.
     """
     differences = np.asarray(first, float) - np.asarray(second, float)
     differences = differences[~np.isnan(differences)]
@@ -146,8 +147,8 @@ def paired_test(first, second) -> tuple[float, int]:
 
 
 def holm(p) -> np.ndarray:
-    """Holm's (1979) p-values of several tests together: the chance that any of them is called
-    wrongly stays what it is for one.
+    """Holm's p-values of several tests (Holm 1979): the chance that any of them is significant by luck
+    is no larger than for a single one.
     """
     p = np.asarray(p, float)
     order = np.argsort(p)
@@ -197,11 +198,11 @@ def slope_loglog(params, bits, series=None) -> tuple[float, float, float]:
 
 
 def half_search(bits) -> float:
-    """What a search half as long finds in 39 of 40 cases: the 2.5 % quantile of the best among a
-    random half of the trials.
+    """What a search half as long would find at least in 39 of 40 cases: the 2.5 % quantile of the best
+    among a random half of the trials.
 
-    A diverged trial (nan) has stored nothing. The best itself is a lower bound on the capacity, so
-    no upper end is given.
+    A diverged trial (nan) has stored nothing. There is no upper end, since the best is itself a lower
+    bound on the capacity.
     """
     descending = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
     return float(descending[half_rank(len(descending))])
@@ -209,7 +210,7 @@ def half_search(bits) -> float:
 
 @functools.cache
 def half_rank(n: int) -> int:
-    """How many of the best of `n` trials a random half of them may miss in one case out of 40."""
+    """How many of the best of `n` trials a random half of them misses in at most one case out of 40."""
     half, best = math.ceil(n / 2), 0
     while (
         best < n - half and math.comb(n - best - 1, half) / math.comb(n, half) >= 0.025
@@ -219,8 +220,8 @@ def half_rank(n: int) -> int:
 
 
 def expected_best(bits, count: int) -> float:
-    """Mean of the best among `count` trials drawn without replacement: searches of unequal length
-    compared at equal length.
+    """Mean of the best among `count` trials drawn without replacement, by which searches of unequal
+    length can be compared at equal length.
     """
     descending = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
     n = len(descending)
@@ -231,10 +232,10 @@ def expected_best(bits, count: int) -> float:
 
 
 def welch(first, second) -> tuple[float, float, float]:
-    """Welch's t-test for equality of means (Welch 1947) -> (t, degrees of freedom, two-sided p); t
-    < 0 where the second mean is larger.
+    """Welch's t-test for equality of means (Welch 1947): t, degrees of freedom and two-sided p. t is
+    negative where the second mean is the larger.
 
-    nan for fewer than two values on a side, or where nothing varies.
+    nan if either side has fewer than two values, or if nothing varies.
     """
     a, b = np.asarray(first, float), np.asarray(second, float)
     if min(len(a), len(b)) < 2:
@@ -246,11 +247,12 @@ def welch(first, second) -> tuple[float, float, float]:
 
 
 def bootstrap_samples(samples, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile interval of `statistic` of several samples, each resampled by itself.
+    """95 % percentile interval of `statistic` of several samples, each resampled by itself; (nan, nan)
+    if a sample has fewer than two values.
 
     `statistic` takes a list of arrays draws x values, one per sample, and returns one number per draw.
-    (nan, nan) if a sample has fewer than two. Right for means, medians and ratios of these over
-    trials; not for the best trial (see `bootstrap`).
+    This is right for means and medians of trials and for their ratios, and wrong for the best trial
+    (see `bootstrap`).
     """
     samples, rng = [np.asarray(sample, float) for sample in samples], np.random.default_rng(seed)
     if not samples or min(map(len, samples)) < 2:
@@ -270,8 +272,8 @@ def bootstrap_samples(samples, statistic, draws: int = DRAWS, seed: int = 0) -> 
 
 
 def around_the_median(ascending) -> tuple[float, float]:
-    """The distribution-free 95 % interval of the median of values in rising order; (nan, nan) for
-    fewer than six.
+    """The distribution-free 95 % interval of the median of values that are sorted in ascending order;
+    (nan, nan) for fewer than six.
     """
     n = len(ascending)
     k = int(
@@ -281,12 +283,12 @@ def around_the_median(ascending) -> tuple[float, float]:
 
 
 def running_median(losses) -> pd.DataFrame:
-    """After each trial the median of the losses so far, with its distribution-free 95 % interval:
-    columns `center low high`.
+    """The median of the losses so far after each trial, with its distribution-free 95 % interval:
+    columns `center`, `low` and `high`.
 
     A diverged trial (nan) counts as worse than any, so the median is inf while half or more of the
-    trials have diverged. The ends are order statistics (a binomial count of values lies below the
-    median); with fewer than six trials there are none.
+    trials have diverged. The interval is made of order statistics, since the number of values below
+    the median is binomial; there is none for fewer than six trials.
     """
     losses, records = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
     for n in range(1, len(losses) + 1):
@@ -298,11 +300,11 @@ def running_median(losses) -> pd.DataFrame:
 
 
 def running_minimum(losses) -> pd.DataFrame:
-    """After each trial the least loss so far: columns `center low high`.
+    """The least loss so far after each trial: columns `center`, `low` and `high`.
 
-    `high` is what half of these trials would have found in 39 of 40 cases (`half_rank`), the least
-    of that so far. The minimum itself is the lower end: a longer search can only find less. A
-    diverged trial (nan) counts as worse than any.
+    `high` is what half of these trials would have found in 39 of 40 cases (`half_rank`), or less if
+    half of fewer trials would have found that. `low` is the minimum itself. A diverged trial (nan)
+    counts as worse than any.
     """
     losses, records = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
     for n in range(1, len(losses) + 1):

@@ -1,9 +1,9 @@
 """How every figure looks: one colour, marker and line for each architecture, the paper's values in
 grey, units on the axes.
 
-A figure is at most WIDTH inches wide and no text in it is smaller than SMALL points. A page that
-shows it 850 pixels wide, as GitHub does, so gives its least letters SMALL / 72 * 850 / WIDTH = 10.4
-pixels.
+A figure is at most WIDTH inches wide, and no text in it is smaller than SMALL points. On a page that
+shows it 850 pixels wide, as GitHub does, its smallest letters are SMALL / 72 * 850 / WIDTH = 10.4
+pixels high.
 """
 
 import base64
@@ -30,8 +30,8 @@ from rnnkit.wording import label_of, layers
 WIDTH = 8.5  # inches
 SMALL = 7.5  # points
 GREY, PALE = "#6b6b6b", "#ececec"
-DASHED, DOTTED = (0, (6, 2)), (0, (1, 1.5))  # lines of the paper's values, and of what is exact
-NIGHT = (13, 17, 23)  # the ground of figures for dark pages, RGB: GitHub's
+DASHED, DOTTED = (0, (6, 2)), (0, (1, 1.5))  # lines of the paper's values, and of exact ones
+NIGHT = (13, 17, 23)  # the background of figures for dark pages, RGB: that of GitHub
 LIFT = 0.85  # power of the lightness on dark pages: below 1 makes it lighter
 
 
@@ -41,8 +41,8 @@ class Style(NamedTuple):
     line: object  # a matplotlib line style
 
 
-# Okabe & Ito 2008, told apart with every kind of colour blindness; its yellow is left out, being
-# hard to see on white.
+# The colours of Okabe & Ito (2008) can be told apart with every kind of colour blindness. Their yellow
+# is left out, since it is hard to see on white.
 PAPER_STYLE = {
     "rnn": Style("#0072B2", "o", "-"),
     "irnn": Style("#E69F00", "v", (0, (1, 1))),
@@ -63,13 +63,13 @@ LATER_STYLE = {  # cells that the kit ships beside the paper's
 DARK_COLORS = {"rnn": "#4f9df5", "+rnn": "#a9dcff", "lstm": "#e59aca", "janet": "#a697ff"}
 MORE_COLORS = ("#000000", "#005c5c", "#b22222", "#4b0082", "#5f9e6e")
 MORE_MARKERS, MORE_LINES = ("X", ">", "d", "8", "H"), ("-", (0, (6, 1)), (0, (2, 1)))
-# the marker's fill tells the depth; any other depth: "bottom"
+# the fill of a marker shows the depth; that of any other depth is "bottom"
 FILL = {1: "full", 2: "left", 4: "none", 8: "top"}
 
 
 def style_of(architectures) -> dict[str, Style]:
-    """Style of each architecture: those of the kit's cells are fixed; others, such as a user's own
-    cell, get the next ones by name.
+    """The style of each architecture. Those of the kit's cells are fixed; others, such as a user's own
+    cell, get the next styles in alphabetical order.
     """
     fixed = PAPER_STYLE | LATER_STYLE
     unknown = sorted(set(architectures) - set(fixed))
@@ -84,9 +84,13 @@ def style_of(architectures) -> dict[str, Style]:
     return {a: fixed[a] for a in fixed if a in set(architectures)} | dict(zip(unknown, later))
 
 
+def color_of(architecture: str) -> str:
+    return style_of([architecture])[architecture].color
+
+
 def look() -> dict:
-    """matplotlib settings of all figures; text stays text in SVG and its ids do not change from run
-    to run.
+    """The matplotlib settings of all figures. In SVG, text stays text, and ids are the same in every
+    run.
     """
     return {
         **sns.axes_style("ticks"),
@@ -106,9 +110,7 @@ def look() -> dict:
 
 
 def house_style(draw):
-    """Decorates a figure function, so that it draws with our settings and leaves the reader's own
-    alone.
-    """
+    """Makes a function draw with our settings, and leaves the reader's own settings as they are."""
 
     @functools.wraps(draw)
     def figure_function(*args, **kwargs):
@@ -119,11 +121,10 @@ def house_style(draw):
 
 
 class Drawing(Figure):
-    """A figure that belongs to no window, so that it can be drawn anywhere, and that a notebook
-    shows with its `alt` text.
+    """A figure that belongs to no window, so that it can be drawn anywhere. A notebook shows it with
+    its `alt` text.
 
-    One that is made of other things than trials also carries its `caption`, and its `tables` by
-    file name.
+    A figure that is not made of trials also carries its `caption`, and its `tables` by file name.
     """
 
     alt = caption = ""
@@ -144,8 +145,8 @@ def new_figure(height: float) -> Drawing:
 
 def for_dark_pages(pixels: np.ndarray) -> np.ndarray:
     """A picture (height x width x RGB, bytes) with light and dark exchanged: white becomes NIGHT,
-    black becomes white, and every colour keeps its hue. What is between is a little lighter than
-    its mirror image, since thin coloured lines are harder to see on black.
+    black becomes white, and every colour keeps its hue. Shades in between come out a little lighter
+    than exactly mirrored, since thin coloured lines are harder to see on black.
     """
     rgb = pixels[..., :3].astype(np.int16)
     mirror = 255 + rgb - rgb.max(-1, keepdims=True) - rgb.min(-1, keepdims=True)
@@ -163,8 +164,8 @@ def before_darkness(color) -> np.ndarray:
 
 
 def dark_picture(figure) -> np.ndarray:
-    """The pixels of a figure for dark pages, with the colours of `DARK_COLORS`; the figure itself stays
-    as it is.
+    """The pixels of a figure for dark pages, with the colours of `DARK_COLORS`. The figure itself does
+    not change.
     """
     fixed = PAPER_STYLE | LATER_STYLE
     twins = {
@@ -179,8 +180,8 @@ def dark_picture(figure) -> np.ndarray:
 
 @contextmanager
 def recolor(figure, twins: dict):
-    """Within this context, whatever has a colour of `twins` (RGB -> RGB, in [0, 1]) in the figure is
-    drawn in its twin, as transparent as before.
+    """A context in which everything in the figure that has a colour of `twins` (RGB -> RGB, in [0, 1])
+    is drawn in that colour's twin, as transparent as before.
     """
     originals = []
     for artist in figure.findobj():
@@ -202,14 +203,28 @@ def recolor(figure, twins: dict):
             setter(original)
 
 
+def write_title(figure, text: str):
+    """Writes a title in grey on top, so that a figure that travels alone still says what it is."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=8, color=GREY)
+
+
+def label_rows(ax, labels, top: float = -0.5, bottom: float = 0.5, **settings):
+    """Labels the rows 0, 1, ... of a panel that has no other y-axis, from the top; `top` and `bottom`
+    are the distances of the edges from the first and the last row.
+    """
+    ax.set_yticks(range(len(labels)), labels, **settings)
+    ax.set_ylim(len(labels) - 1 + bottom, top)
+    ax.tick_params(axis="y", length=0)
+
+
 def letter(ax, text: str, title: str):
-    """Panel letter on the left, what the panel shows in the middle."""
+    """Writes the letter of a panel on the left, and what it shows in the middle."""
     ax.set_title(text, loc="left", fontweight="bold", fontsize=11)
     ax.set_title(title)
 
 
 def short(number: float) -> str:
-    """300, 1K, 30K, 1.5M."""
+    """A number in short: 300, 1K, 30K, 1.5M."""
     for size, unit in ((1e6, "M"), (1e3, "K")):
         if number >= size:
             return f"{number / size:.4g}{unit}"
@@ -217,11 +232,11 @@ def short(number: float) -> str:
 
 
 def parameters_axis(ax, sizes, name="parameters", fewest=math.inf):
-    """Logarithmic x-axis with a tick at each size that was trained, dropping those that would touch
-    their neighbour.
+    """A logarithmic x-axis with a tick at each size that was trained, except where its label would
+    touch another.
 
-    Whole units leave part of a small budget unused: `fewest` are the parameters of the smallest
-    network.
+    `fewest` are the parameters of the smallest network. They are fewer than the smallest size, since
+    whole units leave part of the budget unused.
     """
     low, high = min(min(sizes) / 1.8, fewest / 1.2), 1.35 * max(sizes)
     ax.set_xscale("log")
@@ -236,8 +251,8 @@ def parameters_axis(ax, sizes, name="parameters", fewest=math.inf):
 
 
 def log_ticks(axis, text=short):
-    """A logarithmic axis labelled 300, 1K instead of powers, or by another `text` of a number, and
-    at 3 or more between them where it is short.
+    """Labels a logarithmic axis with 300, 1K and so on instead of powers of ten, or with what `text`
+    makes of a number. A short axis also gets ticks between the powers.
     """
     low, high = axis.get_view_interval()
     axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
@@ -249,15 +264,15 @@ def log_ticks(axis, text=short):
     axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
 
 
-def reference(ax, value: float, text: str | None, color=GREY, line=DASHED):
-    """The paper's value as a grey line, labelled outside the axes where no data can be."""
+def reference(ax, value: float, text: str = "", color=GREY, line=DASHED):
+    """Draws the paper's value as a grey line, with a label outside the axes, where no data can be."""
     ax.axhline(value, color=color, linewidth=1, linestyle=line, zorder=1)
     if text:
         write_at_right(ax, value, text, color)
 
 
 def write_at_right(ax, value: float, text: str, color=GREY):
-    """Small text on the right of the axes at the height `value`."""
+    """Writes a small text to the right of the axes, at the height `value`."""
     ax.annotate(
         text,
         (1, value),
@@ -271,15 +286,15 @@ def write_at_right(ax, value: float, text: str, color=GREY):
 
 
 def write_note(ax, text: str, x: float = 0.5, y: float = 0.5, **settings):
-    """A few words in grey inside a panel, such as why it is empty; lines do not run through them."""
+    """Writes a few words in grey into a panel, such as why it is empty; no line runs through them."""
     settings = {"ha": "center", "va": "center", "color": GREY, "fontsize": 8.5} | settings
     ground = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.8}
     ax.text(x, y, text, transform=ax.transAxes, bbox=ground, zorder=2, **settings)
 
 
 def write_values(ax, cells, values, form: str, bold=None):
-    """The numbers of a table (rows x columns) on the coloured `cells` of a pcolormesh, black or
-    white, whichever has more contrast there; "-" for nan.
+    """Writes the numbers of a table (rows x columns) onto the coloured `cells` of a pcolormesh, in
+    black or in white, whichever has more contrast; "-" for nan.
     """
     for (row, column), value in np.ndenumerate(values):
         is_number = np.isfinite(value)
@@ -306,8 +321,8 @@ def _luminance(color) -> float:
 
 
 def legend(figure, handles, columns: int | None = None, location="outside lower center"):
-    """One legend below all panels, in as few rows as it takes, filled evenly; with so many
-    `columns`, where it stands elsewhere.
+    """Draws one legend below all panels, in as few and as even rows as fit the width. A legend in
+    another `location` needs its number of `columns`.
     """
     if columns is None:
         most = next(n for n in range(len(handles), 0, -1) if _legend_width(handles, n) < WIDTH)
@@ -316,39 +331,39 @@ def legend(figure, handles, columns: int | None = None, location="outside lower 
 
 
 def legend_panel(ax, handles):
-    """A legend in a panel of its own."""
+    """Draws a legend in a panel of its own."""
     ax.set_axis_off()
     ax.legend(handles=handles, loc="center", handlelength=3, labelspacing=0.6)
 
 
 def _legend_width(handles, columns: int) -> float:
-    """About how many inches a legend is wide: its entries fill column by column."""
+    """About how wide a legend is, in inches, if its entries fill column by column."""
     parts = np.array_split([len(handle.get_label()) for handle in handles], columns)
     letters = 0.58 * sum(max(lengths) for lengths in parts) + columns * (2.6 + 0.8 + 1.6)
     return letters * matplotlib.rcParams["legend.fontsize"] / 72
 
 
 def line_key(label: str, line=DASHED, width=1.0, color=GREY, **settings) -> Line2D:
-    """Entry of a legend for a line that belongs to no architecture."""
+    """The entry of a legend for a line that belongs to no architecture."""
     return Line2D([], [], color=color, linewidth=width, linestyle=line, label=label, **settings)
 
 
-# what a caption says of the lines that `half_search` draws
+# what a caption says about the lines of `half_search`
 HALF_SEARCH = " Thin lines run to what half of the search would have found in 39 of 40 cases."
 
 
 def half_search_key() -> Line2D:
-    """Entry of a legend for what `half_search` draws."""
+    """The entry of a legend for the lines of `half_search`."""
     return line_key("from what half of the search would have found", "-", 1.2, alpha=0.6)
 
 
 def half_search(ax, points, half: str, best: str, at: str, color, horizontal=False, **settings):
-    """A thin line at each best trial of `points` to what half of its search would have found in 39
-    of 40 cases.
+    """Draws a thin line from each best trial of `points` to what half of its search would have found
+    in 39 of 40 cases.
 
-    `half` and `best` name the columns of the two ends, `at` that of the place on the other axis:
-    the x-axis, or the y-axis if `horizontal`. The best of a search bounds what a network can do, so
-    there is no line to its other side.
+    The columns `half` and `best` are the two ends of a line, and the column `at` is its position on
+    the other axis, which is the x-axis, or the y-axis if `horizontal`. There is no line to the other
+    side, since the best of a search is itself a bound on what a network can do.
     """
     lines = ax.hlines if horizontal else ax.vlines
     settings = {"color": color, "linewidth": 1.2, "alpha": 0.6, "zorder": 2} | settings
@@ -356,7 +371,7 @@ def half_search(ax, points, half: str, best: str, at: str, color, horizontal=Fal
 
 
 def architecture_keys(architectures, lines=True, markers=True) -> list[Line2D]:
-    """Entries of a legend, one for each architecture."""
+    """The entries of a legend, one for each architecture."""
     return [
         Line2D(
             [],
@@ -371,7 +386,7 @@ def architecture_keys(architectures, lines=True, markers=True) -> list[Line2D]:
 
 
 def depth_keys(depths) -> list[Line2D]:
-    """Entries of a legend, one for each depth by the fill of its marker."""
+    """The entries of a legend, one for each depth, shown by the fill of a marker."""
     settings = {"color": GREY, "marker": "o", "linestyle": "none", "markerfacecoloralt": "white"}
     return [
         Line2D([], [], fillstyle=FILL.get(depth, "bottom"), label=layers(depth), **settings)
@@ -388,11 +403,11 @@ HALF = {  # column of a best trial -> that of what half of the search would have
 
 
 def curves(ax, best, y: str, x="num_params", lines=True, depths=True, spacing=0.0, **options):
-    """A curve for each architecture and depth of a frame, through its best trials, each with its
-    `half_search` where the frame has it.
+    """Draws a curve for each architecture and depth through its best trials, and their `half_search`
+    if the frame has it.
 
-    Curves stand `spacing` points beside each other, where many have the same x; the caller then sets
-    the limits of the axes.
+    Where many curves have the same x, a `spacing` (in points) sets them side by side; the caller then
+    has to set the limits of the axes.
     """
     style, half = style_of(best.architecture), HALF.get(y)
     for (architecture, depth), curve in best.groupby(["architecture", "n_layers"], sort=False):
@@ -420,9 +435,7 @@ def curves(ax, best, y: str, x="num_params", lines=True, depths=True, spacing=0.
 
 
 def sizes_in_colour(table: pd.DataFrame):
-    """The rows of each size in parameters, with a colour and a marker: (size, rows, colour,
-    marker).
-    """
+    """For each size in parameters: the size, its rows of the table, a colour and a marker."""
     sizes = sorted(table.max_params.unique())
     colors = matplotlib.colormaps["viridis"](np.linspace(0.05, 0.8, len(sizes)))
     for size, color, marker in zip(sizes, colors, itertools.cycle("osD^vP")):
@@ -430,5 +443,5 @@ def sizes_in_colour(table: pd.DataFrame):
 
 
 def axis_top(values, least: float) -> float:
-    """Upper end of an axis that shows the data and the paper's value with some air."""
+    """The upper end of an axis that holds the data and the paper's value, with some room above them."""
     return 1.12 * max(least, values.max() if values.notna().any() else 0)

@@ -84,8 +84,8 @@ def _cell(name, row: dict) -> str:
 
 
 def with_interval(value, low=None, high=None) -> str:
-    """1.81 [1.66, 1.95]; a dash where there is no number, and no brackets where there is no
-    interval.
+    """A number with its interval: 1.81 [1.66, 1.95]. A missing number is a dash, and a missing
+    interval is left out.
     """
     if not isinstance(value, (int, float)) or math.isnan(value):
         return "-"
@@ -103,8 +103,8 @@ def number(value: float) -> str:
 
 
 def compare(name: str, frame: pd.DataFrame) -> Verdicts:
-    """Claims that figure `name` decides, a row each: id, claim, paper, ours with its 95 % interval,
-    verdict and a sentence of evidence.
+    """The claims that figure `name` decides, a row each: id, claim, what the paper has, ours with its
+    95 % interval, the verdict, and a sentence of evidence.
 
     ValueError for an unknown figure or a frame without its trials.
     """
@@ -122,7 +122,7 @@ def compare(name: str, frame: pd.DataFrame) -> Verdicts:
 
 
 def findings(tables: Tables, ids=None) -> dict[str, Finding]:
-    """What the rules of an exhibit's claims (or of those in `ids`) give, of its tables."""
+    """The findings on an exhibit's claims, or on those in `ids`, given its tables."""
     rules = {id: rule for id, rule in tables.exhibit.claims.items() if ids is None or id in ids}
     if not rules:
         return {}
@@ -134,8 +134,8 @@ def findings(tables: Tables, ids=None) -> dict[str, Finding]:
 
 
 def tally(claims: pd.DataFrame) -> str:
-    """How many of the paper's claims hold, fail and are open, out of a table of claims; those of
-    ours and those without a number apart.
+    """How many of the paper's claims hold, fail and are open, out of a table of claims. Claims of ours
+    are counted apart, as are those without a number.
     """
     claims = claims.drop_duplicates("id")
     ours, undecidable = claims.id.str.endswith("b"), claims.id.isin(paper.WITHOUT_NUMBERS)
@@ -169,8 +169,8 @@ def _counts(claims) -> str:
 
 
 def advice(verdicts: pd.DataFrame) -> Verdicts:
-    """Section 5's advice, a row for each piece and claim that it leans on, with our verdict, out of
-    a table of claims (`verdicts`).
+    """Section 5's advice with our verdicts, out of a table of claims: a row for each piece of advice
+    and each claim that it relies on.
     """
     by_id = verdicts.set_index("id")
     table = [
@@ -189,8 +189,8 @@ BEGIN, END = (
 
 
 def claims_of(entries: dict) -> pd.DataFrame:
-    """The verdicts of some entries of an account (figure -> entry), as `compare` gives
-    them and with the `figure` of each.
+    """The verdicts in some entries of an account (figure -> entry), as `compare` gives them, each with
+    its `figure`.
     """
     columns = ["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence", "figure"]
     records = [
@@ -202,7 +202,7 @@ def claims_of(entries: dict) -> pd.DataFrame:
 
 
 def verdict_rows(claims: pd.DataFrame) -> list[tuple[str, str, str, str]]:
-    """Claim, paper, ours with its interval, verdict: as text, a row each."""
+    """Rows of text: the claim, what the paper has, ours with its interval, and the verdict."""
     ours = [with_interval(claim.ours, claim.low, claim.high) for claim in claims.itertuples()]
     return [
         (f"{claim.id}: {claim.claim}", str(claim.paper), number, claim.verdict)
@@ -211,8 +211,8 @@ def verdict_rows(claims: pd.DataFrame) -> list[tuple[str, str, str, str]]:
 
 
 def block(claims: pd.DataFrame, trials: int) -> str:
-    """The part of the README between its marks: counts, and a row for each claim that is decided;
-    the gallery has all.
+    """The part of the README between its marks: the counts, and a row for each claim that is decided.
+    All claims are in the gallery.
     """
     claims = claims.drop_duplicates("id")
     decisions = claims[claims.verdict.isin([HOLDS, FAILS])]
@@ -225,8 +225,8 @@ def block(claims: pd.DataFrame, trials: int) -> str:
 
 
 def write_block(readme, claims: pd.DataFrame, trials: int) -> bool:
-    """Puts the verdicts between the marks of a README, if it has them; says whether it has. Nothing
-    else in it is changed.
+    """Writes the verdicts between the marks of a README, and changes nothing else in it. Returns
+    whether it has these marks.
     """
     readme = Path(readme)
     text = readme.read_text(encoding="utf-8") if readme.is_file() else ""

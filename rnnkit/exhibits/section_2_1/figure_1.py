@@ -1,11 +1,11 @@
 """Figure 1: stored bits against parameters, and how many parameters one architecture needs to store as
 much as another.
 
-A best trial is a lower bound on a capacity. So a search may show that networks store *at least* so
-much, but refutes a level ("about 5 bits") or a proportion to size only where it has come to its end
-(`convergence`), and only with networks that store more than a perceptron; else the verdict is "not
-tested at this scale". Means over sizes and depths have Student's interval, which is wide for few of
-them; whether architectures differ at all is decided by shuffling their labels.
+A best trial is a lower bound on a capacity. A search may therefore show that networks store *at least*
+so much. It can refute a level ("about 5 bits") or a proportion to size only if it has come to its end
+(`convergence`), and only with networks that store more than a perceptron; otherwise the verdict is
+"not tested at this scale". Means over sizes and depths have Student's interval, which is wide for few
+of them. Whether architectures differ at all is decided by shuffling their labels.
 """
 
 import itertools
@@ -91,12 +91,12 @@ from rnnkit.wording import and_list, count, label_of, layers, size_range
 
 
 def multipliers(points: pd.DataFrame, shared: bool = True) -> pd.DataFrame:
-    """Figure 1i: times the parameters that architecture `x` needs to store as much as `y`, that is
-    C_y / C_x, with 95 % interval.
+    """Figure 1i: how many times the parameters architecture `x` needs to store as much as `y`, with its
+    95 % interval. This is C_y / C_x.
 
     C is the mean of the best bits per parameter over the sizes and depths that x and y share. With
-    shared=False it is the mean over all that each has, as in the paper: that holds +RNN's depths 2
-    and 4 against depths 1, 2 and 4 of the others, and has no interval.
+    shared=False it is the mean over all that each of them has, as in the paper; this compares depths
+    2 and 4 of +RNN with depths 1, 2 and 4 of the others, and has no interval.
     """
     table, records = bits_per_param(points), []
     for y, x in itertools.product(table.columns, repeat=2):
@@ -105,15 +105,9 @@ def multipliers(points: pd.DataFrame, shared: bool = True) -> pd.DataFrame:
             ratio = pair[:, 1].mean() / pair[:, 0].mean() if len(pair) else math.nan
             low, high = bootstrap(pair, lambda draw: draw[..., 1].mean(-1) / draw[..., 0].mean(-1))
         else:
-            pair, ratio, low, high = (
-                table[[x, y]],
-                table[y].mean() / table[x].mean(),
-                math.nan,
-                math.nan,
-            )
-        records.append(
-            {"x": x, "y": y, "multiplier": ratio, "low": low, "high": high, "cells": len(pair)}
-        )
+            pair, ratio = table[[x, y]], table[y].mean() / table[x].mean()
+            low = high = math.nan
+        records.append((x, y, ratio, low, high, len(pair)))
     return pd.DataFrame(records, columns=["x", "y", "multiplier", "low", "high", "cells"])
 
 
@@ -152,7 +146,7 @@ def draw(frame: pd.DataFrame):
 
 
 class Limits(NamedTuple):
-    """What the panels of Figure 1 share: sizes with a tick, and the ends of their axes."""
+    """What the panels of Figure 1 share: the sizes with a tick, and the ends of the axes."""
 
     sizes: list[int]
     bits: tuple[float, float]
@@ -161,8 +155,8 @@ class Limits(NamedTuple):
 
 
 def _limits(best: pd.DataFrame) -> Limits:
-    """Axes that hold all best trials, what half of their searches would have found, and the paper's
-    band.
+    """Limits of axes that hold all best trials, what half of their searches would have found, and the
+    paper's band.
     """
     sizes = sorted({*best.max_params.unique(), *authors_sizes("fig1", "per_cap")})
     bits = best.bits[best.bits > 0]
@@ -183,7 +177,7 @@ def _why_empty(subset: pd.DataFrame, depth) -> str:
 
 
 def _capacity_panel(ax, subset: pd.DataFrame, y: str, limits: Limits, reason: str):
-    """Best trials against parameters, beside the paper's 5 bits per parameter and its band."""
+    """Draws the best trials against parameters, beside the paper's 5 bits per parameter and its band."""
     xs = np.array(ax.get_xlim())
     scale = xs if y == "bits" else np.ones(2)
     ax.fill_between(
@@ -210,7 +204,7 @@ def _capacity_panel(ax, subset: pd.DataFrame, y: str, limits: Limits, reason: st
 
 
 def _capacity_keys(best: pd.DataFrame) -> list:
-    """Entries of Figure 1's legend."""
+    """The entries of Figure 1's legend."""
     return [
         *architecture_keys(best.architecture),
         *depth_keys(best.n_layers.unique()),
@@ -221,7 +215,7 @@ def _capacity_keys(best: pd.DataFrame) -> list:
 
 
 def _multiplier_table(ax, table: pd.DataFrame):
-    """Panel i. Bold where an interval over three sizes and depths or more excludes 1."""
+    """Draws panel i, in bold where an interval over at least three sizes and depths excludes 1."""
     letter(ax, "i", "parameter multipliers")
     sns.despine(ax=ax, left=True, bottom=True)
     names = list(dict.fromkeys(table.y))
@@ -255,7 +249,7 @@ def _multiplier_table(ax, table: pd.DataFrame):
 
 
 def facts(trials, tables) -> list[str]:
-    """The network that stores most, and the order of the architectures at the largest size."""
+    """The network that stores the most, and the order of the architectures at the largest size."""
     best = tables["fig1"].dropna(subset="bits_per_param")
     if best.empty:
         return [NOTHING_TO_SEE]
@@ -271,8 +265,8 @@ def facts(trials, tables) -> list[str]:
 
 
 def order_at_largest(best: pd.DataFrame) -> list[str]:
-    """The architectures in the order of their bits per parameter at the largest size, a sentence
-    for each depth.
+    """The order of the architectures by their bits per parameter at the largest size: a sentence for
+    each depth.
     """
     table = bits_per_param(best)
     if table.empty:
@@ -288,11 +282,11 @@ def order_at_largest(best: pd.DataFrame) -> list[str]:
 
 
 def linear_in_parameters(trials, points, spent: Budget) -> Measured:
-    """C01: the slope of log bits on log parameters, without longer trainings that some sizes alone
-    have: they would bend the line.
+    """C01: the slope of log bits on log parameters. Longer trainings that only some sizes have would
+    bend the line, and are left out.
 
-    A large network can do what a small one does, so bits that do not rise with parameters show a
-    poor search, and refute nothing.
+    A large network can do whatever a small one does. Bits that do not rise with parameters therefore
+    show a poor search, and refute nothing.
     """
     trials, points = _alike(trials, points)
     slope, low, high = slope_loglog(
@@ -318,9 +312,7 @@ def linear_in_parameters(trials, points, spent: Budget) -> Measured:
 
 
 def _alike(trials, points):
-    """Without the longer trainings that start from the best, where not every size has them: the
-    trials and their best ones.
-    """
+    """The trials and their best ones, without the longer trainings unless every size has them."""
     longer = trials.tuner == LONGER
     if trials.max_params[longer].nunique() == trials.max_params.nunique() or not longer.any():
         return trials, points
@@ -328,11 +320,10 @@ def _alike(trials, points):
 
 
 def five_bits(trials, points, spent: Budget) -> Measured:
-    """C02: the mean over architectures and depths, at the sizes whose searches have come to their
-    end.
+    """C02: the mean over architectures and depths, at the sizes whose searches have come to their end.
 
-    If there are none, the mean at the largest size is shown, as the lower bound that it is; it can
-    only be too much.
+    If there are no such sizes, the mean at the largest size is shown. It is a lower bound, so it can
+    refute the claim only by being too large.
     """
     points, search_ends = of_the_paper(points).dropna(subset="bits"), _searches_by_size(trials)
     ended_sizes = [size for size, end in search_ends.items() if end.reached]
@@ -359,13 +350,13 @@ def five_bits(trials, points, spent: Budget) -> Measured:
 
 
 def _searches_by_size(trials) -> dict[int, SearchEnd]:
-    """Size -> whether the searches of its networks have come to their end, smallest first."""
+    """Size -> whether the searches for its networks have come to their end; smallest size first."""
     return {size: search_end(group) for size, group in of_the_paper(trials).groupby("max_params")}
 
 
 def more_than_a_perceptron(trials, points, spent: Budget) -> Measured:
-    """C02b, ours: the mean over all networks. What was found is a lower bound, so that the claim
-    can hold, or stay open.
+    """C02b, ours: the mean over all networks. It is a lower bound, so the claim can only hold or stay
+    open.
     """
     values = of_the_paper(points).bits_per_param.dropna()
     return Measured(
@@ -379,10 +370,10 @@ def more_than_a_perceptron(trials, points, spent: Budget) -> Measured:
 
 
 def three_to_six(trials, points, spent: Budget) -> Measured:
-    """C03: bits per parameter of every network; the interval shown is the least and the most.
+    """C03: the bits per parameter of all networks, with the least and the most as the interval.
 
-    A network that stores fewer than three refutes it if its own search has come to its end, however
-    the searches for the others stand.
+    A network that stores fewer than three refutes the claim if its own search has come to its end,
+    whether or not the searches for the others have.
     """
     points = of_the_paper(points).dropna(subset="bits_per_param")
     values, absent = points.bits_per_param, lacking(trials)
@@ -406,8 +397,8 @@ def three_to_six(trials, points, spent: Budget) -> Measured:
 
 
 def irnn_lowest(trials, points, spent: Budget) -> Measured:
-    """C08: the IRNN's bits per parameter against those of every other architecture (pairs over
-    sizes and depths, Holm's correction), and its most.
+    """C08: the most bits per parameter of the IRNN, and whether it stores less than every other
+    architecture (paired tests over sizes and depths, Holm's correction).
     """
     irnn = points[points.architecture == "irnn"].dropna(subset="bits")
     if irnn.empty:
@@ -451,7 +442,7 @@ def irnn_lowest(trials, points, spent: Budget) -> Measured:
 
 
 def dimensions(trials, points, spent: Budget) -> Measured:
-    """G03: the number of tuned hyper-parameters of each architecture, from the trials themselves."""
+    """G03: the number of hyper-parameters that were tuned, by architecture, counted in the trials."""
     trials = trials[~is_pinned(trials) & trials.architecture.isin(paper.ARCHITECTURES)]
     counts = trials.hparams.map(len).groupby(trials.architecture, sort=False).max()
     if counts.empty:
@@ -471,8 +462,8 @@ AGREEMENT = 0.5  # mean tau between depths
 
 
 def small_spread(trials, points, spent: Budget) -> Measured:
-    """C04: the highest over the lowest architecture, IRNN aside: a ratio of geometric means over
-    sizes and depths.
+    """C04: the highest over the lowest architecture, without the IRNN, as a ratio of geometric means
+    over sizes and depths.
     """
     table, left_out = shared(bits_per_param(points), paper.ORDER)
     ratio, low, high = (math.exp(value) for value in spread_of_means(np.log(table)))
@@ -495,8 +486,8 @@ def small_spread(trials, points, spent: Budget) -> Measured:
 
 
 def multiplier_table(trials, points, spent: Budget) -> Measured:
-    """C05: the largest multiplier. The paper prints no number to hold it against, so there is no
-    verdict, and it is not counted.
+    """C05: the largest multiplier. The paper prints no number to compare it with, so the claim has no
+    verdict and is not counted.
     """
     table = multipliers(points)
     table = table[
@@ -515,9 +506,9 @@ def multiplier_table(trials, points, spent: Budget) -> Measured:
 
 
 def ranking(trials, points, spent: Budget) -> Measured:
-    """C06: Kendall's tau between our means and the paper's order; the interval is of the mean tau
-    over sizes and depths. `chance` is how often labels dealt out anew within each size and depth
-    differ as much.
+    """C06: Kendall's tau between our means and the paper's order, with the interval of its mean over
+    sizes and depths. `chance` is the p-value of the hypothesis that architectures do not differ, from
+    labels shuffled within each size and depth.
     """
     table, left_out = shared(bits_per_param(points), paper.ORDER)
     if table.shape[1] < 2 or not len(table):
@@ -543,8 +534,9 @@ def ranking(trials, points, spent: Budget) -> Measured:
 
 
 def gates_cost(trials, points, spent: Budget) -> Measured:
-    """C07: the slope of bits per parameter on the number of gates within sizes and depths, IRNN
-    aside; its interval is of the slopes of each size and depth that has three numbers of gates.
+    """C07: the slope of bits per parameter on the number of gates within sizes and depths, without the
+    IRNN. Its interval is that of the single slopes, of the sizes and depths that have three different
+    numbers of gates.
     """
     table = bits_per_param(points)
     table = table[[a for a in paper.ORDER if a in table]].dropna(thresh=2)
@@ -572,9 +564,10 @@ def gates_cost(trials, points, spent: Budget) -> Measured:
 
 
 def depths_agree(trials, points, spent: Budget) -> Measured:
-    """C13: the mean tau between the depths' means; its interval is over sizes. `chance` is how often
-    labels dealt out anew within each size and depth agree as much, and `differ` at how many depths
-    the architectures differ at all: else it is noise that disagrees.
+    """C13: the mean of Kendall's tau between the means of any two depths, with its interval over sizes.
+
+    `chance` is how often shuffled labels agree as much. `differ` counts the depths at which the
+    architectures differ at all: elsewhere, it would only be noise that disagrees.
     """
     depths, names, values = _by_depth(points)
     if len(depths) < 2 or len(names) < 3 or not len(values):
@@ -614,8 +607,8 @@ def depths_agree(trials, points, spent: Budget) -> Measured:
 
 
 def _by_depth(points):
-    """Depths, the architectures that all of them have, and bits per parameter, sizes x depths x
-    architectures: of the depths that enough sizes were trained at, or else of all.
+    """The depths, the architectures that all of them have, and the bits per parameter (sizes x depths
+    x architectures). Depths with too few sizes are left out if enough others remain.
     """
     table = bits_per_param(points)
     table = table[[a for a in paper.ARCHITECTURES if a in table]]
@@ -633,14 +626,16 @@ def _by_depth(points):
 
 
 def _agreement(means):
-    """Mean tau between depths: ... x depths x architectures -> ..."""
+    """The mean tau between any two depths: ... x depths x architectures -> ..."""
     depths = range(means.shape[-2])
     return np.mean(
         [kendall(means[..., a, :], means[..., b, :]) for a in depths for b in range(a)], 0
     )
 
 
-LEAST, MOST = ((1 + sign * ABOUT) * BITS_PER_PARAMETER for sign in (-1, 1))  # about 5 bits
+LEAST, MOST = (
+    (1 + direction * ABOUT) * BITS_PER_PARAMETER for direction in (-1, 1)
+)  # about 5 bits
 
 
 CLAIMS = {

@@ -36,14 +36,17 @@ from rnnkit.wording import count
 
 
 def one_layer(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same with one layer, and with the nonlinearity pinned or not (Figure 2a)."""
+    """Trials of the capacity task with one layer, whether the nonlinearity was pinned or not (Figure
+    2a).
+    """
     trials = of_capacity(frame)
     return five_steps(usual(trials[trials.n_layers == 1]))
 
 
 def by_nonlinearity(frame: pd.DataFrame) -> pd.DataFrame:
-    """Best trial of each network: `nonlinearity` is "any" for the best of the studies that were free
-    to choose, "relu" for the best with ReLU of all studies (Figure 2a).
+    """The best trials of each network (Figure 2a). Where the column `nonlinearity` is "any", it is the
+    best trial of the studies that were free to choose it; where it is "relu", it is the best trial
+    with ReLU, of all studies.
     """
     relu = frame[[hparams.get("nonlinearity") == "relu" for hparams in frame.hparams]]
     is_fixed = is_pinned(frame)
@@ -57,11 +60,11 @@ def by_nonlinearity(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def relu_ratio(frame: pd.DataFrame, least: int = 1) -> pd.DataFrame:
-    """Bits with tanh over bits with ReLU, a row for each architecture, depth and size that tried
-    both at least `least` times (Figure 2a).
+    """Bits with tanh over bits with ReLU: a row for each network that tried both at least `least` times
+    (Figure 2a).
 
-    The nonlinearity with more trials is cut to the number of the other (`expected_best`), since
-    more trials find more.
+    More trials find more, so the two are compared at the same number of trials: the `expected_best`
+    of as many as the rarer nonlinearity has.
     """
     trials, records = per_trial(frame), []
     trials["nonlinearity"] = [hparams.get("nonlinearity") for hparams in trials.hparams]
@@ -71,18 +74,8 @@ def relu_ratio(frame: pd.DataFrame, least: int = 1) -> pd.DataFrame:
         if count >= least:
             best = [expected_best(bits, count) for bits in (tanh, relu)]
             ratio = best[0] / best[1] if min(best) > 0 else math.nan
-            records.append(
-                dict(zip(POINT, point))
-                | {
-                    "trials": count,
-                    "tanh": best[0],
-                    "relu": best[1],
-                    "ratio": ratio,
-                }
-            )
-            records[-1]["relu_bits_per_param"] = group.bits_per_param[
-                group.nonlinearity == "relu"
-            ].max()
+            most = group.bits_per_param[group.nonlinearity == "relu"].max()
+            records.append((*point, count, *best, ratio, most))
     return pd.DataFrame(
         records, columns=[*POINT, "trials", "tanh", "relu", "ratio", "relu_bits_per_param"]
     )
@@ -143,7 +136,7 @@ def facts(trials, tables) -> list[str]:
 
 
 def relu_drop(trials, points, spent: Budget) -> Measured:
-    """C09: tanh over ReLU at an equal number of trials, paired over sizes and architectures."""
+    """C09: bits with tanh over bits with ReLU at an equal number of trials, paired over networks."""
     trials, least = trials[trials.architecture.isin(["rnn", "ugrnn"])], MIN_TRIALS // 2
     pairs = relu_ratio(trials, least=least).dropna(subset="ratio")
     few = f"{count(len(pairs), 'network')} tried both at least {least} times"

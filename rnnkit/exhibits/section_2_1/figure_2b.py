@@ -34,8 +34,8 @@ from rnnkit.wording import and_list, count, label_of, size_range
 
 
 def most_unrolled_size(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same with one layer, of the one size that was unrolled for most different lengths (Figure
-    2b).
+    """Trials of the capacity task with one layer, of the one size that was trained with the most
+    different numbers of time steps (Figure 2b).
     """
     trials = without_pinned(of_capacity(frame))
     trials = usual(trials[trials.n_layers == 1])
@@ -46,9 +46,7 @@ def most_unrolled_size(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def unroll_curve(points: pd.DataFrame) -> pd.DataFrame:
-    """Table of best bits per parameter by architecture (rows) and time steps unrolled (columns),
-    Figure 2b.
-    """
+    """The most bits per parameter by architecture (rows) and time steps unrolled (columns); Figure 2b."""
     table = points.pivot_table("bits_per_param", "architecture", "unroll", aggfunc="max")
     table = table.where(table > 0).dropna(how="all")
     return table.loc[in_order(table.index)]
@@ -100,8 +98,10 @@ def facts(trials, tables) -> list[str]:
 
 
 def unrolling_helps(trials, points, spent: Budget) -> Measured:
-    """C10: bits at 5 steps over bits at 1. `bend` is how much more a doubling gains before 5 steps
-    than `SATURATED` allows after.
+    """C10: bits at 5 time steps over bits at 1.
+
+    `bend` is positive where the gain saturates: it is `SATURATED` times what a doubling of the steps
+    gains up to 5 steps, less what it gains after that.
     """
     table, last = unroll_curve(points), max(spent.unrolls)
     if not {1, paper.UNROLL} <= set(table.columns):

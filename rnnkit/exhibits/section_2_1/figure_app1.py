@@ -91,7 +91,9 @@ def facts(trials, tables) -> list[str]:
 
 
 def best_dataset(trials, points, spent: Budget) -> Measured:
-    """C12: the median over studies of best dataset size over stored bits (it cannot be below 1)."""
+    """C12: the size of the best data set over the stored bits, in the median of the networks. It cannot
+    be below 1.
+    """
     networks = points[points.bits > 0]
     ratios = (networks.samples / networks.bits).to_numpy()
     enough = len(ratios) >= MIN_CELLS

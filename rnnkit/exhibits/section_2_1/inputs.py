@@ -1,4 +1,4 @@
-"""Which trials of any mix a figure is made of, and what stands behind them (`budget`)."""
+"""Bits per parameter against the number of inputs, which the paper does not give."""
 
 import pandas as pd
 import seaborn as sns
@@ -21,15 +21,15 @@ from rnnkit.wording import and_list, label_of
 
 
 def any_inputs(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same with any number of inputs."""
+    """Trials of the capacity task as `selection.capacity` takes them, but with any number of inputs."""
     return five_steps(without_pinned(of_capacity(frame)))
 
 
 def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
-    """Most bits per parameter by number of inputs: a row for each architecture, size, number of
-    inputs and seed, with the units per layer.
+    """The most bits per parameter by number of inputs: a row for each architecture, size, number of
+    inputs and seed.
 
-    `coincide` is the share of the best trial's samples that are expected to have the inputs of an
+    `coincide` is the expected share of the best trial's samples that have the same inputs as an
     earlier sample.
     """
     trials, key = per_trial(frame), ["architecture", "max_params", "n_in", "seed"]
@@ -58,8 +58,8 @@ def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
 
 @house_style
 def draw(frame: pd.DataFrame):
-    """Bits per parameter against the number of inputs, a line for each size, a marker for each
-    seed, units beside it. ValueError without trials.
+    """Bits per parameter against the number of inputs: a line for each size, a marker for each seed,
+    and the number of units beside it. ValueError without trials.
     """
     best = points("inputs", frame)["inputs"]
     figure = new_figure(4.0)
@@ -81,8 +81,8 @@ def draw(frame: pd.DataFrame):
 
 
 def _seeds_of_size(ax, size: int, best: pd.DataFrame, color, marker: str) -> Line2D:
-    """Dots for the seeds of one size and a line through their means, named by its units; gives the
-    legend's entry.
+    """Draws dots for the seeds of one size and a line through their means, labelled with the units per
+    layer. Returns the legend's entry.
     """
     mean = best.groupby("n_in").agg(bits=("bits_per_param", "mean"), units=("n_units", "max"))
     ax.plot(mean.index, mean.bits, color=color)
@@ -108,7 +108,7 @@ def _seeds_of_size(ax, size: int, best: pd.DataFrame, color, marker: str) -> Lin
 
 
 def _bottom(values) -> float:
-    """Lower end of an axis that shows differences among the data: 0 where they come near it."""
+    """The lower end of an axis that shows the differences among the data: 0 if they come near it."""
     if values.notna().sum() < 2:
         return 0.0
     return max(0.0, values.min() - max(0.5, values.max() - values.min()))

@@ -19,6 +19,7 @@ from rnnkit.exhibits.style import (
     half_search,
     half_search_key,
     house_style,
+    label_rows,
     legend,
     letter,
     new_figure,
@@ -32,8 +33,8 @@ FILLS = ("full", "none", "left", "top")  # of the marker, the largest size first
 
 @house_style
 def draw(frame: pd.DataFrame):
-    """Ours: bits per parameter of cells that the paper does not have beside its six, a panel for
-    each depth. ValueError without trials.
+    """Ours: bits per parameter of cells that are not in the paper, beside its six, a panel for each
+    depth. ValueError without trials.
     """
     best = points("more_cells", frame)["more_cells"]
     names, depths = in_order(best.architecture), sorted(best.n_layers.unique())
@@ -50,8 +51,8 @@ def draw(frame: pd.DataFrame):
 
 
 def best_by_size(ax, best: pd.DataFrame, names, highlights):
-    """A row for each architecture: bits per parameter at each size, with its `half_search`.
-    `others` stand out.
+    """Draws a row for each architecture, with its bits per parameter at each size and their
+    `half_search`. Those in `highlights` stand out.
     """
     style, sizes = style_of(names), sorted(best.max_params.unique())
     name_axis(ax, names, highlights)
@@ -100,7 +101,7 @@ def fill_of(size, sizes) -> str:
 
 
 def size_keys(max_params) -> list[Line2D]:
-    """Entries of a legend, one for each size by the fill of its marker."""
+    """The entries of a legend, one for each size, shown by the fill of a marker."""
     sizes = sorted(set(max_params))
     settings = {"color": GREY, "marker": "o", "linestyle": "none", "markerfacecoloralt": "white"}
     keys = [
@@ -111,16 +112,14 @@ def size_keys(max_params) -> list[Line2D]:
 
 
 def name_axis(ax, names, highlights):
-    """One row for each architecture, from the top; `others` on a pale band."""
-    ax.set_yticks(range(len(names)), [label_of(a) for a in names])
-    ax.set_ylim(len(names) - 0.4, -1.1)
-    ax.tick_params(axis="y", length=0)
+    """Labels a row for each architecture, from the top; those in `highlights` get a pale band."""
+    label_rows(ax, [label_of(a) for a in names], top=-1.1, bottom=0.6)
     for a in highlights:
         ax.axhspan(names.index(a) - 0.5, names.index(a) + 0.5, color=PALE, linewidth=0, zorder=0)
 
 
 def note_missing(ax, names, present):
-    """Says in its row that an architecture has no trials of this kind."""
+    """Writes into the row of an architecture that it has no trials of this kind."""
     for a in set(names) - set(present):
         ax.text(
             0.01,
@@ -141,10 +140,8 @@ def facts(trials, tables) -> list[str]:
             .set_index("architecture")
             .sort_values("bits_per_param", ascending=False)
         )
-        theirs, later = (
-            group[group.index.isin(paper.ARCHITECTURES)],
-            group[~group.index.isin(paper.ARCHITECTURES)],
-        )
+        in_paper = group.index.isin(paper.ARCHITECTURES)
+        theirs, later = group[in_paper], group[~in_paper]
         size = int(group.max_params.iloc[0])
         sentences.append(
             f"With {layers(depth)} and up to {size:,} parameters the order is"

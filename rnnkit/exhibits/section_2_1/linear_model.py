@@ -1,4 +1,4 @@
-"""The linear model, which calibrates the count of bits: theory knows how many it stores."""
+"""The linear model, which calibrates the count of bits, since theory says how many it can store."""
 
 import pandas as pd
 import seaborn as sns
@@ -36,7 +36,7 @@ def linear_trials(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def loads(frame: pd.DataFrame) -> pd.DataFrame:
-    """Bits of each feasible trial of the linear model beside its samples per parameter."""
+    """The bits of each feasible trial of the linear model, beside its samples per parameter."""
     trials = per_trial(frame).dropna(subset="bits")
     trials = trials.assign(samples_per_param=trials.samples / trials.num_params)
     columns = [
@@ -82,7 +82,7 @@ def draw(frame: pd.DataFrame):
 
 
 def _draw_size(ax, size: int, trials: pd.DataFrame, color, marker: str) -> Line2D:
-    """Dots for the trials of one size, a large one for the best; gives the legend's entry."""
+    """Draws a dot for each trial of one size, and a large one for the best. Returns the legend's entry."""
     ax.plot(
         trials.samples_per_param,
         trials.bits_per_param,

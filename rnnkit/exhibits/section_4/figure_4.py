@@ -1,10 +1,12 @@
 """Figure 4: how soon and how well searches solve the hard tasks.
 
-That a network solved a task is a fact at any scale; that it did not is one only where its search
-has come to its end (`convergence`). `networks` is `hard_trials.by_network`: one row for each task,
-depth and architecture. Whether one architecture does better than another is decided by tests of
-pairs that the claim names, with Holm's correction; an interval resamples tasks and depths, or
-trials where said.
+If a network solved a task, that is a fact at any scale. If it did not, that says something about the
+network only if its search has come to its end (`convergence`). Whether one architecture does better
+than another is decided by tests of the pairs that the claim names, with Holm's correction. Intervals
+resample tasks and depths, or trials where it is said.
+
+In what follows, `networks` is the table of `hard_trials.by_network`: a row for each task, depth and
+architecture.
 """
 
 import math
@@ -85,8 +87,8 @@ def searches(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def running_curves(trials: pd.DataFrame) -> pd.DataFrame:
-    """Running median and minimum of the loss over the trials of each study, with bands, trial by
-    trial (Figure 4).
+    """The running median and minimum of the loss over the trials of each study, with their bands
+    (Figure 4): a row for each trial.
     """
     parts = []
     for _, study in (
@@ -135,8 +137,8 @@ def draw(frame: pd.DataFrame):
 
 
 def _draw_depth(axes, names, subset: pd.DataFrame, task: str, depth: int, style, forms) -> list:
-    """The median and the minimum of a task at one depth, on one axis of losses; gives the legend's
-    entry of the authors' trials.
+    """Draws the median and the minimum of a task at one depth, with one axis of losses. Returns the
+    legend's entry of the authors' trials.
     """
     own, authors_key = subset[subset.n_layers == depth], []
     axes[0].set_ylabel("nats per symbol" if task == "arithmetic" else "nats")
@@ -149,7 +151,7 @@ def _draw_depth(axes, names, subset: pd.DataFrame, task: str, depth: int, style,
         else:
             _draw_search(ax, own, statistic, style, scale)
             authors_key = overlay_search(
-                ax, "fig4", task, depth, statistic, scale.place, forms[task]
+                ax, "fig4", task, depth, statistic, scale.heights, forms[task]
             )
         if own.empty:
             write_note(ax, _why_empty(subset, task, depth))
@@ -178,7 +180,7 @@ def _search_keys() -> list:
 
 
 def _draw_search(ax, subset: pd.DataFrame, statistic: str, style, scale):
-    """One panel: a curve with its band for each study, and for medians each trial as a dot."""
+    """Draws one panel: a curve with its band for each study, and under medians a dot for each trial."""
     scale.dress(ax)
     running = statistic == "median"
     for (architecture, _), study in subset.groupby(["architecture", "study"], sort=False):
@@ -186,12 +188,12 @@ def _draw_search(ax, subset: pd.DataFrame, statistic: str, style, scale):
         spacing = max(1, len(study) // 4)
         if running:
             dots = {"markersize": 2.6, "alpha": 0.5, "markeredgewidth": 0}
-            ax.plot(study.trial, scale.place(study.loss), "o", color=s.color, zorder=1, **dots)
+            ax.plot(study.trial, scale.heights(study.loss), "o", color=s.color, zorder=1, **dots)
         low, high = (study.get(f"{statistic}_{end}", study[statistic]) for end in ("low", "high"))
         ax.fill_between(
             study.trial,
-            scale.place(low),
-            scale.place(high),
+            scale.heights(low),
+            scale.heights(high),
             where=(low.notna() & high.notna()).to_numpy(),
             color=s.color,
             alpha=0.08,
@@ -201,7 +203,7 @@ def _draw_search(ax, subset: pd.DataFrame, statistic: str, style, scale):
         )
         ax.plot(
             study.trial,
-            scale.place(study[statistic]),
+            scale.heights(study[statistic]),
             color=s.color,
             linestyle=s.line,
             marker=s.marker,
@@ -244,9 +246,11 @@ VERDICT_WORDS = {HOLDS: "holds", FAILS: "fails", UNTESTED: "is undecided"}
 
 
 def plain_are_last(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
-    """P01: in how many pairs RNN and IRNN come to the threshold later than a gated cell. `odds` says
-    of that, and of a higher loss at the end, how often labels dealt out anew within each task and
-    depth that any network solved give as much, and as little.
+    """P01: the share of the pairs of a plain cell (RNN, IRNN) and a gated one in which the plain cell
+    comes below the threshold later, over the tasks and depths that any network solved.
+
+    `odds` holds p-values for that share and for the share of pairs in which the plain cell ends at a
+    higher loss: how often shuffled labels give as much, and how often as little.
     """
     tables, plain = _solved_tables(networks)
     number = len(tables[0])
@@ -274,8 +278,8 @@ def plain_are_last(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
 
 
 def _solved_tables(networks: pd.DataFrame):
-    """First solved trial and least loss, tasks and depths that any network solved x architectures,
-    and which of the columns are plain cells.
+    """Two arrays, tasks and depths that any network solved x architectures, of the first trial that
+    solved the task and of the least loss; and which of the columns are plain cells.
     """
     solvable = networks[networks.groupby(TASK_AND_DEPTH).solved.transform("sum") > 0]
     values = [
@@ -292,8 +296,8 @@ def _solved_tables(networks: pd.DataFrame):
 
 
 def _share_later(table, plain):
-    """Share of the pairs of a plain and a gated cell in which the plain one's value is the higher:
-    ... x columns -> ...; a tie is half.
+    """The share of the pairs of a plain and a gated cell in which the plain one has the higher value;
+    a tie counts as half. ... x columns -> ...
     """
     plain_values, gated_values = table[..., plain, None], table[..., None, ~plain]
     later = (plain_values > gated_values) + 0.5 * (plain_values == gated_values)
@@ -305,8 +309,8 @@ def _share_later(table, plain):
 
 
 def only_gated_when_deep(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
-    """P03: the share of RNN's and IRNN's trials that solve a task at the greatest depth, which some
-    network solved there; `gated` is the least that gated cells' share may be.
+    """P03: the share of RNN's and IRNN's trials at the greatest depth that solve their task, over the
+    tasks that any network solved there. `gated` is the lower end of the gated cells' share.
     """
     depth = networks.n_layers.max()
     deep = networks[networks.n_layers == depth]
@@ -334,12 +338,14 @@ def only_gated_when_deep(trials, networks: pd.DataFrame, spent: Budget) -> Measu
 
 
 def easiest(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
-    """P04, H04: the GRU against each other architecture at depth 1, and +RNN at the greatest depth.
+    """P04, H04: whether the GRU at depth 1, and +RNN at the greatest depth, are easier to train than
+    each other architecture.
 
-    Named pairs of trials by Mann & Whitney's test, with Holm's correction over all of them; so it
-    is about these trials, not about other searches. Shown is the largest ratio of medians, the
-    named one over another, with an interval that resamples their trials. `lowest` are the tasks and
-    depths at which the named one also has the lowest minimum, as a share.
+    The named pairs are tested trial against trial (Mann & Whitney, with Holm's correction over all of
+    them), so the verdict is about these trials and not about other searches. The number shown is the
+    largest ratio of medians, the named architecture over another, with an interval that resamples
+    their trials. `lowest` is the share of tasks and depths at which the named architecture also has
+    the lowest minimum.
     """
     deepest, pairs, ratios, halves, first = trials.n_layers.max(), [], [], [], []
     for champion, depth in (("gru", 1), ("+rnn", deepest)) if deepest >= DEEP else (("gru", 1),):
@@ -387,25 +393,19 @@ def _against_each(champion: str, sample: dict) -> list[Pair]:
 
 
 def _samples(trials, depth: int):
-    """Task and losses by architecture at a depth, for each task; after a search a diverged trial
-    counts as worse than any.
+    """For each task at this depth: the task, and the losses by architecture. In a search, a diverged
+    trial counts as worse than any.
     """
     hard = hard_trials(
         trials[(trials.n_layers == depth) & trials.architecture.isin(paper.ARCHITECTURES)]
     )
-    if trials.tuner.isin(GP).all():
-        hard = hard.assign(
-            loss=hard.loss.fillna(math.inf)
-        )  # as the curves count it; the boxes leave it out
-    for task, cell in hard.dropna(subset="loss").groupby("task_type", sort=False):
-        yield (
-            task,
-            {
-                a: cell.loss[cell.architecture == a].to_numpy()
-                for a in paper.ARCHITECTURES
-                if (cell.architecture == a).any()
-            },
-        )
+    if trials.tuner.isin(
+        GP
+    ).all():  # as in the curves; the boxes of Figure 5 leave diverged ones out
+        hard = hard.assign(loss=hard.loss.fillna(math.inf))
+    for task, group in hard.dropna(subset="loss").groupby("task_type", sort=False):
+        names = [a for a in paper.ARCHITECTURES if a in set(group.architecture)]
+        yield task, {a: group.loss[group.architecture == a].to_numpy() for a in names}
 
 
 def _ratio(numerator, denominator):
@@ -416,12 +416,13 @@ def _ratio(numerator, denominator):
 
 
 def arithmetic_is_harder(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
-    """P05: by how many decades RNN's and IRNN's best on arithmetic falls over the last third of a
-    search, on average; `harder` is the interval of best loss over chance, arithmetic over
-    parentheses.
+    """P05: by how many decades RNN's and IRNN's best loss on arithmetic falls over the last third of a
+    search, on average.
 
-    The best of any search falls, and in its last third one time in three; so the fall is held
-    against that of the same trials in another order: `odds` of as much, and of as little.
+    `harder` is the interval of a ratio: the best loss over chance on arithmetic, over that on
+    parentheses. The best of any search falls, one time in three in its last third. The fall is
+    therefore compared with that of the same trials in another order: `odds` holds the p-values of
+    falling as much, and as little.
     """
     table = (
         (networks.minimum / networks.chance)
@@ -456,7 +457,7 @@ def arithmetic_is_harder(trials, networks: pd.DataFrame, spent: Budget) -> Measu
 
 
 def _falls(trials) -> list:
-    """`_fall` and losses of each search of a plain cell on arithmetic that has a fall."""
+    """The `_fall` and the losses of each search of a plain cell on arithmetic, where there is a fall."""
     plain = hard_trials(
         trials[(trials.task_type == "arithmetic") & trials.architecture.isin(PLAIN)]
     ).sort_values("hyper_iter")
@@ -466,44 +467,43 @@ def _falls(trials) -> list:
 
 
 def _fall(losses) -> float:
-    """log10 of the best of a search over the best of its first two thirds; nan where the latter is
-    not there.
+    """log10 of the best loss of a search over the best of its first two thirds; nan where these have
+    no feasible trial.
     """
     before, last = np.min(losses[: math.ceil(2 * len(losses) / 3)]), np.min(losses)
     return math.log10(last / before) if math.isfinite(before) and last > 0 else math.nan
 
 
 def _falls_by_luck(losses, rng) -> np.ndarray:
-    """`_fall` of these trials in `DRAWS` random orders: the first two thirds miss the r best with a
-    chance that is known.
+    """The `_fall` of these trials in `DRAWS` random orders. No order has to be drawn, since the chance
+    that the first two thirds miss the r best trials is known.
     """
     n, m, ascending = len(losses), math.ceil(2 * len(losses) / 3), np.sort(losses)
-    p_missing = np.cumprod(
-        (n - m - np.arange(n - m)) / (n - np.arange(n - m))
-    )  # P(none of the best r + 1 is among m of n)
+    # entry r: the chance that none of the best r + 1 is among m of n
+    p_missing = np.cumprod((n - m - np.arange(n - m)) / (n - np.arange(n - m)))
     best_seen = (rng.random(DRAWS)[:, None] < p_missing).sum(1)
     return np.log10(ascending[0] / ascending[best_seen])
 
 
 def advice_wins(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
-    """G04: share of the lowest medians and minima that the advised architecture has: GRU at depths 1
-    and 2, +RNN at 4 and 8.
+    """G04: how often the architecture that section 5 advises (GRU at depths 1 and 2, +RNN at 4 and 8)
+    has the lowest median or minimum.
 
-    `beaten` is the share of tasks and depths at which another architecture surely does better
-    (named pairs as in `easiest`), and `lstm` the least that the LSTM's share of wins may be; that
-    others win by luck does not refute it.
+    `beaten` is the share of tasks and depths at which another architecture does significantly better,
+    by the tests of `easiest`: wins by luck alone do not refute the advice. `lstm` is the lower end of
+    the LSTM's share of wins.
     """
     wins = winners(networks)
     if wins.empty:
         reason_lacking = "no task and depth had a network that solved it and three architectures"
         return Measured(lacks=reason_lacking)
-    table = wins.groupby(TASK_AND_DEPTH).advised.mean()
+    table = wins.groupby(TASK_AND_DEPTH)["advised"].mean()
     tally = ", ".join(f"{a} {n}" for a, n in wins.winner.map(label_of).value_counts().items())
     places = count(len(table), "task and depth", "tasks and depths")
     reason = f"lowest median or minimum: {tally}, of {len(wins)} at {places}"
     against = _times_beaten(trials, table.index)
     return Measured(
-        wins.advised.mean(),
+        wins["advised"].mean(),
         *student(table, 0, 1),
         f"{reason}; the advised one is surely beaten at {against}",
         has={"tasks and depths": len(table), "layers": trials.n_layers.max()},
@@ -516,8 +516,8 @@ def advice_wins(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
 
 
 def _times_beaten(trials, places) -> int:
-    """At how many tasks and depths another architecture surely has the lower losses than the
-    advised one.
+    """At how many tasks and depths another architecture has significantly lower losses than the advised
+    one.
     """
     beaten = 0
     for depth in sorted({depth for _, depth in places}):
@@ -528,17 +528,17 @@ def _times_beaten(trials, places) -> int:
     return beaten
 
 
-def winners(cells: pd.DataFrame) -> pd.DataFrame:
-    """Who has the lowest median and the lowest minimum at each task and depth that any network
-    solved, and whether section 5 advised it.
+def winners(networks: pd.DataFrame) -> pd.DataFrame:
+    """Which architecture has the lowest median, and which the lowest minimum, at each task and depth
+    that any network solved, and whether section 5 advises it.
     """
     table = []
-    for (task, depth), cell in cells.groupby(TASK_AND_DEPTH):
-        if len(cell) < 3 or not cell.solved.any():
+    for (task, depth), group in networks.groupby(TASK_AND_DEPTH):
+        if len(group) < 3 or not group["solved"].any():
             continue
         for metric in ("median", "minimum"):
-            if np.isfinite(cell[metric]).any():
-                winner = cell.loc[cell[metric].idxmin()]
+            if np.isfinite(group[metric]).any():
+                winner = group.loc[group[metric].idxmin()]
                 follows_advice = winner.architecture == ("gru" if depth < DEEP else "+rnn")
                 table.append(
                     [task, depth, metric, winner.architecture, winner[metric], follows_advice]

@@ -1,8 +1,8 @@
 """Figure 5: losses of random hyper-parameters on parentheses.
 
-Trials with random sets are independent draws, so tests of them need no search that has come to its
-end. Levels depend on the size of the task and on the training steps; where ours are smaller than
-the paper's, only an order can be refuted.
+Trials with random hyper-parameters are independent draws, so tests of them do not depend on whether a
+search has come to its end. Levels do depend on the size of the task and on the training steps: where
+ours are smaller than the paper's, only an order can be refuted.
 """
 
 import functools
@@ -54,7 +54,9 @@ from rnnkit.wording import label_of, layers
 
 
 def losses_at_random(trials: pd.DataFrame) -> pd.DataFrame:
-    """Loss of each trial of random sets beside chance, and whether it solved the task (Figure 5)."""
+    """The loss of each trial with random hyper-parameters, beside chance, and whether it solved the task
+    (Figure 5).
+    """
     columns = ["architecture", "n_layers", "num_params", "hyper_iter", "loss", "chance", "solved"]
     hard = hard_trials(trials).sort_values(["n_layers", "study", "hyper_iter"])
     return hard[columns].reset_index(drop=True)
@@ -77,7 +79,7 @@ def draw(frame: pd.DataFrame):
         scale.dress(ax, band=above)
         names = _draw_boxes(ax, table[table.n_layers == depth], style_of(table.architecture), scale)
         authors_key = (
-            overlay_columns(ax, "fig5", "parens_counting", depth, names, scale.place, form)
+            overlay_columns(ax, "fig5", "parens_counting", depth, names, scale.heights, form)
             or authors_key
         )
         if not depth:
@@ -95,8 +97,8 @@ def draw(frame: pd.DataFrame):
 
 
 def _draw_boxes(ax, subset: pd.DataFrame, style, scale) -> list[str]:
-    """A box for each architecture, and below it how many of its trials diverged; gives their names
-    from left to right.
+    """Draws a box for each architecture, and writes below it how many of its trials diverged. Returns
+    the architectures from left to right.
     """
     names = [a for a in style if a in set(subset.architecture)]
     sizes = subset.architecture.value_counts()
@@ -117,13 +119,13 @@ def _draw_boxes(ax, subset: pd.DataFrame, style, scale) -> list[str]:
 
 
 def _draw_box(ax, x: int, losses, s, scale):
-    """Box and whiskers over all trials, and these as dots at repeatable random places."""
+    """Draws box and whiskers of all trials, and a dot for each, scattered sideways in a repeatable way."""
     if not len(losses):
         return
     spread = np.random.default_rng(0).uniform(-0.3, 0.3, len(losses))
     ax.plot(
         x + spread,
-        scale.place(losses),
+        scale.heights(losses),
         "o",
         color=s.color,
         markersize=2.4,
@@ -163,8 +165,9 @@ def facts(trials, tables) -> list[str]:
 
 
 def intersection_solves_deep(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
-    """H07: +RNN's share of feasible random sets that solve at the greatest depth; `order` says
-    whether it is larger than each other's (Fisher's test, Holm's correction). The level is H07b's.
+    """H07: the share of +RNN's feasible random sets that solve the task at the greatest depth. `order`
+    says whether it is larger than that of each other architecture (Fisher's test, Holm's correction).
+    Whether the level is the paper's is another claim, H07b.
     """
     champion, competitors, deepest, lacks = _solvers(networks)
     if lacks:
@@ -185,9 +188,11 @@ def intersection_solves_deep(trials, networks: pd.DataFrame, spent: Budget) -> M
 
 
 def intersection_level(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
-    """H07b: the share of +RNN's feasible random sets that solve, beside the .43 that the paper's
-    tests imply (`audit.solve_shares`): `p` of Fisher's test, and how `far` its interval goes. The
-    level refutes only on the paper's task (`papers`).
+    """H07b: the share of +RNN's feasible random sets that solve the task, beside the .43 that the
+    paper's tests imply (`audit.solve_shares`).
+
+    `p` is that of Fisher's test, and `far` is how far the interval reaches from the paper's share. A
+    different level refutes the claim only if the task is the paper's (`papers`).
     """
     champion, _, deepest, lacks = _solvers(networks)
     if lacks:
@@ -207,14 +212,16 @@ def intersection_level(trials, networks: pd.DataFrame, spent: Budget) -> Measure
 
 @functools.cache
 def _papers_solvers() -> tuple[float, int, int]:
-    """Of the paper's +RNN at 8 layers: the share that solved, how many, and out of how many."""
+    """The share of the runs of the paper's +RNN at 8 layers that solved the task, how many these are,
+    and out of how many.
+    """
     row = solve_shares().set_index("architecture").loc["+rnn"]
     return float(row.share), round(row.share * row.runs), round(row.runs)
 
 
 def _solvers(networks):
-    """+RNN and the others at the greatest depth, rows with `feasible`, that depth, and what is
-    lacking where they are not there.
+    """The rows of +RNN and of the others at the greatest depth, with `feasible` trials; that depth; and
+    what is lacking if there are no such rows.
     """
     deepest = networks.n_layers.max()
     if deepest < DEEP:

@@ -1,5 +1,5 @@
-"""What the hard tasks' one-layer networks come to when they are trained for longer than in Figure 4
-(section 4 says that they solve them eventually): all of one exhibit in one file.
+"""What networks with one layer achieve on the hard tasks when they are trained for longer than in
+Figure 4: section 4 says that they solve them eventually.
 """
 
 import pandas as pd
@@ -42,9 +42,9 @@ def searches_at_length(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def before_and_after(trials: pd.DataFrame) -> pd.DataFrame:
-    """The best of each network: `minimum` loss, share of exact answers
-    (`accuracy`), `trials` and most training `steps` of Figure 4's search, and the same of the longer
-    trainings (`longer_minimum`, ...), nan where there are none; `chance` is the loss of chance.
+    """What each network achieves: the `minimum` loss, the share of exact answers (`accuracy`), the
+    number of `trials` and the most training `steps` of Figure 4's search; and the same of the longer
+    trainings (`longer_minimum`, ...), nan where there are none. `chance` is the loss of chance.
     """
     longer = trials.tuner == LONGER
     table = _bests(trials[~longer])
@@ -84,7 +84,7 @@ def draw(frame: pd.DataFrame):
 
 
 def _key(text: str, steps: pd.Series, **settings):
-    """Entry of the legend: which trainings a marker stands for, and how many steps they have."""
+    """The entry of the legend that says which trainings a marker stands for, and how long they are."""
     most = size_range(steps.dropna().astype(int))
     return line_key(f"{text}, at most {most} steps", "none", marker="o", **settings)
 
@@ -117,7 +117,7 @@ def _draw_task(ax, best: pd.DataFrame, names):
 
 
 def facts(trials, tables) -> list[str]:
-    """For each task, what longer trainings change."""
+    """What longer trainings change, task by task."""
     table, sentences = tables["given_time"].dropna(subset=["minimum", "longer_minimum"]), []
     for task, best in table.groupby("task_type", sort=False):
         best = best.set_index("architecture")
@@ -138,8 +138,8 @@ def facts(trials, tables) -> list[str]:
 
 
 def plain_solve_one_layer(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
-    """P02: the worse of RNN's and IRNN's best on parentheses with one layer; `unsolved` are how many
-    of their tasks they did not solve there.
+    """P02: the best loss of RNN and of IRNN with one layer on parentheses, whichever is the worse.
+    `unsolved` counts the tasks that they did not solve with one layer, parentheses or arithmetic.
     """
     plain = networks[(networks.n_layers == 1) & networks.architecture.isin(PLAIN)]
     parens = plain[plain.task_type == "parens_counting"]
@@ -163,7 +163,7 @@ def plain_solve_one_layer(trials, networks: pd.DataFrame, spent: Budget) -> Meas
 
 
 def learned_is_exact(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
-    """P06: the highest share of whole sums that a network which solved arithmetic answers right."""
+    """P06: the share of sums that are right in every digit, of the best network that solved arithmetic."""
     networks = networks[networks.task_type == "arithmetic"]
     solvers = networks[(networks.solved > 0) & networks.accuracy.notna()]
     if solvers.empty:

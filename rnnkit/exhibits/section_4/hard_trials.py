@@ -1,8 +1,8 @@
-"""Trials of the hard tasks, parentheses and arithmetic: which of them solved theirs, and the axis that
-their losses are drawn on.
+"""Trials of the hard tasks, parentheses and arithmetic: which of them solved their task, and the axis
+of their losses.
 
-A trial has *solved* its task if its loss lies below half of chance (`finding.SOLVED`): after long
-training few are between plateau and solution.
+A trial has *solved* its task if its loss lies below half of chance (`finding.SOLVED`). After long
+training, few trials end between the plateau at chance and a solution.
 """
 
 import math
@@ -13,20 +13,19 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from rnnkit import paper
 from rnnkit.exhibits.base import trials_of_exhibit
-from rnnkit.exhibits.best_trials import in_order
+from rnnkit.exhibits.best_trials import paper_order
 from rnnkit.exhibits.budget import Budget, budget
 from rnnkit.exhibits.finding import EXPLODED, SOLVED
-from rnnkit.exhibits.selection import HARD
 from rnnkit.exhibits.statistics import wilson
-from rnnkit.exhibits.style import DASHED, GREY, PALE
+from rnnkit.exhibits.style import PALE, reference
 from rnnkit.theory import chance
 
 TASK_AND_DEPTH = ["task_type", "n_layers"]
 
 
 def hard_trials(trials: pd.DataFrame) -> pd.DataFrame:
-    """`trials` with `loss` (nan where the trial diverged), `chance`, and `solved`: loss below half of
-    chance.
+    """`trials` with their number `trial` (1, 2, ...), `loss` (nan where the trial diverged), `chance`,
+    and whether they `solved` the task.
     """
     loss = trials.eval_loss.astype(float).mask(trials.infeasible.astype(bool))
     (task, tasks), (form, forms) = pd.factorize(trials.task_type), pd.factorize(trials.form)
@@ -37,26 +36,21 @@ def hard_trials(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_network(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row for each task, depth and architecture: trials, share diverged, share solved,
-    quartiles of the loss, first solved trial.
+    """A row for each task, depth and architecture: the number of trials, the shares that diverged and
+    that solved the task, the first trial that did, and the quartiles of the loss.
 
-    `loss_median` counts feasible trials only, `median` takes diverged ones as worse than any (inf
-    where they are half or more).
+    `loss_median` is the median of the feasible trials. In `median`, diverged trials count as worse
+    than any, so it is inf where they are half or more.
     """
     table = []
     for (task, depth, architecture), group in hard_trials(trials).groupby(
         [*TASK_AND_DEPTH, "architecture"], sort=False
     ):
-        all_losses, number, feasible = (
-            group.loss.to_numpy(),
-            len(group),
-            int(group.loss.notna().sum()),
-        )
-        loss, solved_at = all_losses[~np.isnan(all_losses)], group.trial[group.solved]
-        (low, high), divergence = (
-            wilson(len(solved_at), feasible),
-            wilson(number - feasible, number),
-        )
+        all_losses, solved_at = group.loss.to_numpy(), group.trial[group["solved"]]
+        loss = all_losses[~np.isnan(all_losses)]
+        number, feasible = len(all_losses), len(loss)
+        low, high = wilson(len(solved_at), feasible)
+        divergence = wilson(number - feasible, number)
         shape = np.quantile(loss, [0, 0.25, 0.5, 0.75, 1]) if feasible else np.full(5, math.nan)
         table.append(
             {
@@ -86,39 +80,33 @@ def by_network(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_paper_order_of(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Rows in the order of the paper: parentheses before arithmetic, architectures as in section
-    1.4.
+    """The table sorted by some columns, in the order of the paper: parentheses before arithmetic, and
+    the architectures as in section 1.4.
     """
-    orders = {"architecture": in_order(table.architecture), "task_type": HARD}
-    places = {
-        name: {value: index for index, value in enumerate(order)} for name, order in orders.items()
-    }
-    return table.sort_values(
-        columns,
-        ignore_index=True,
-        key=lambda column: column.map(places.get(column.name, lambda x: x)),
-    )
+    return table.sort_values(columns, key=paper_order(table), ignore_index=True)
 
 
 def paper_depth(depth: int) -> int:
-    """The depth of Tables 1 and App.2 that a depth of ours is held against: 1 against 1, deeper
-    ones against 8.
+    """The depth of Tables 1 and App.2 with which a depth of ours is compared: 1 with 1, and any deeper
+    one with 8.
     """
     return 1 if depth == 1 else 8
 
 
 def without_explosions(trials: pd.DataFrame) -> pd.DataFrame:
-    """`hard_trials` that neither diverged nor exploded: loss at most `EXPLODED` times chance."""
+    """The `hard_trials` that neither diverged nor exploded: their loss is at most `EXPLODED` times
+    chance.
+    """
     hard = hard_trials(trials)
     return hard[hard.loss <= EXPLODED * hard.chance]
 
 
-TOP = 3.0  # losses above so many times chance stand with the diverged ones
+TOP = 3.0  # losses above this multiple of chance are drawn among the diverged trials
 
 
 class LossAxis:
-    """The loss axis of a task: logarithmic where losses fall below a tenth of chance; trials that
-    diverged stand at `top`.
+    """The axis of a task's losses, which is logarithmic if some of them fall below a tenth of chance.
+    Trials that diverged are drawn at `top`.
     """
 
     def __init__(self, losses: pd.Series, chance: float):
@@ -131,35 +119,24 @@ class LossAxis:
         self.top = self.at(1.1)
 
     def at(self, share: float) -> float:
-        """The loss at a share of the way from the lowest to the highest."""
+        """The loss at a share of the way from the lower end of the axis to its highest loss."""
         return (
             self.low * (self.high / self.low) ** share
             if self.log
             else self.low + share * (self.high - self.low)
         )
 
-    def place(self, losses):
-        """Losses as they are drawn: those that diverged or are off the axis at the top."""
+    def heights(self, losses):
+        """The heights at which losses are drawn: at `top` if they diverged or are off the axis."""
         losses = np.asarray(losses, float)
         return np.where(np.isnan(losses) | (losses > self.high), self.top, losses)
 
     def dress(self, ax, band=True):
-        """Scale, limits, chance and the band in which diverged trials stand."""
+        """Sets scale and limits of a panel, and draws chance and the band of the diverged trials."""
         if self.log:
             ax.set_yscale("log")
-            steps, tens = (1,) if self.high / self.low > 100 else (1, 3), range(-10, 7)
-            ax.set_yticks(
-                [m * 10.0**e for e in tens for m in steps if self.low <= m * 10.0**e <= self.high]
-            )
-            ax.set_yticks(
-                [
-                    m * 10.0**e
-                    for e in tens
-                    for m in range(2, 10)
-                    if self.low <= m * 10.0**e <= self.high
-                ],
-                minor=True,
-            )
+            ax.set_yticks(self._ticks((1,) if self.high / self.low > 100 else (1, 3)))
+            ax.set_yticks(self._ticks(range(2, 10)), minor=True)
             ax.yaxis.set_minor_formatter(NullFormatter())
         else:
             ax.set_yticks(
@@ -169,7 +146,12 @@ class LossAxis:
         ax.set_ylim(self.low, self.at(1.18 if band else 1.03))
         if band:
             ax.axhspan(self.high, self.at(1.18), color=PALE, linewidth=0, zorder=0)
-        ax.axhline(self.chance, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+        reference(ax, self.chance)
+
+    def _ticks(self, digits) -> list[float]:
+        """The numbers on a logarithmic axis that are one of some digits, followed by zeros."""
+        ticks = (digit * 10.0**power for power in range(-10, 7) for digit in digits)
+        return [tick for tick in ticks if self.low <= tick <= self.high]
 
 
 def forms_of(name: str, frame: pd.DataFrame) -> dict[str, str]:
@@ -178,20 +160,18 @@ def forms_of(name: str, frame: pd.DataFrame) -> dict[str, str]:
 
 
 def is_the_papers_task(trials, spent: Budget) -> bool:
-    """Whether the trials are of the paper's form of the task, and of no fewer steps than the
-    paper's fewest.
+    """Whether the trials have the paper's form of the task, and at least as many steps as the shortest
+    training of the paper.
     """
     return set(trials.form) <= {"", "paper"} and spent.steps[0] >= paper.STEPS[0]
 
 
 def instead_of_8_layers(depth: int) -> str:
-    return (
-        ""
-        if depth == paper_depth(depth)
-        else f" (our depth {depth} beside the paper's {paper_depth(depth)})"
-    )
+    """A remark where a depth of ours is compared with another depth of the paper."""
+    theirs = paper_depth(depth)
+    return "" if depth == theirs else f" (our depth {depth} beside the paper's {theirs})"
 
 
 def at_least_depth(table: pd.DataFrame, column: str) -> pd.Series:
-    """A column at the least depth, by architecture."""
+    """A column of the shallowest networks, by architecture."""
     return table[table.n_layers == table.n_layers.min()].set_index("architecture")[column]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, points
-from rnnkit.exhibits.best_trials import in_order
+from rnnkit.exhibits.best_trials import paper_order
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import by_architecture, numbers_of
 from rnnkit.exhibits.finding import (
@@ -38,8 +38,8 @@ from rnnkit.wording import label_of, layers
 
 
 def infeasible_table(trials: pd.DataFrame) -> pd.DataFrame:
-    """Table 1: percent of random sets that diverged, with Wilson's 95 % interval, beside the
-    paper's.
+    """Table 1: per cent of the random sets of hyper-parameters that diverged, with Wilson's 95 %
+    interval, beside the paper's.
     """
     table = by_network(trials)[
         [
@@ -67,8 +67,8 @@ def infeasible_table(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def looser(trials: pd.DataFrame, multiples=LOOSE) -> pd.DataFrame:
-    """Table 1 under looser definitions: percent of trials that diverged or ended above a multiple
-    of chance; inf is Table 1 itself.
+    """Table 1 under looser definitions: per cent of the trials that diverged or ended above a multiple
+    of chance. The first column is Table 1 itself.
     """
     hard, table = hard_trials(trials), {}
     for multiple in (math.inf, *multiples):
@@ -76,14 +76,7 @@ def looser(trials: pd.DataFrame, multiples=LOOSE) -> pd.DataFrame:
         table[multiple] = 100 * bad.groupby([hard.n_layers, hard.architecture]).mean()
     out = pd.DataFrame(table)
     out.columns = ["diverged" if math.isinf(m) else f"or above {m:g} x chance" for m in out.columns]
-    return out.reindex(
-        [
-            (d, a)
-            for d in sorted(set(trials.n_layers))
-            for a in in_order(trials.architecture)
-            if (d, a) in out.index
-        ]
-    )
+    return out.sort_index(key=paper_order(trials))
 
 
 def draw(frame: pd.DataFrame) -> SmallTable:
@@ -122,7 +115,7 @@ SETS = 1_000  # random sets behind each share of Table 1
 
 
 def diverged_shallow(trials, table: pd.DataFrame, spent: Budget) -> Measured:
-    """H01: shares of trials that diverged at one layer; shown are the mean, the least and the most."""
+    """H01: the shares of trials that diverged at one layer: their mean, the least and the most."""
     return _measure(trials, table[table.n_layers == 1], spent)
 
 
@@ -135,9 +128,12 @@ def diverged_deep(trials, table: pd.DataFrame, spent: Budget) -> Measured:
 
 
 def _measure(trials, table, spent) -> Measured:
-    """`differ` counts the shares that Fisher's test tells from the paper's, with Holm's correction;
-    `order` says whether the IRNN diverges more often than each other (named pairs, Holm). A level
-    refutes only on the paper's task (`papers`); where intervals are `wide` it says little.
+    """The statistic of H01 and H02.
+
+    `order` says whether the IRNN diverges more often than each other architecture (Fisher's tests of
+    the named pairs, Holm's correction). `differ` counts the shares that Fisher's test tells from the
+    paper's, with Holm's correction; it refutes the claim only if the task is the paper's (`papers`),
+    and agreement says little if the intervals are `wide`.
     """
     table = table.dropna(subset="paper_percent").set_index("architecture")
     shares = table.percent / 100 if len(table) else pd.Series([math.nan])

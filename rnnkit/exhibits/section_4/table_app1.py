@@ -21,8 +21,8 @@ from rnnkit.wording import and_list, label_of
 
 
 def rerun_trials(frame: pd.DataFrame) -> pd.DataFrame:
-    """Reruns of the best sets of one layer on the parentheses task, with the searches that these
-    come from (Table App.1).
+    """The reruns of the best sets of hyper-parameters of one layer on parentheses, together with the
+    searches that found these sets (Table App.1).
     """
     trials = frame[
         (frame.task_type == "parens_counting") & (frame.n_layers == 1) & ~is_pinned(frame)
@@ -41,28 +41,24 @@ def rerun_trials(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def rerun_table(trials: pd.DataFrame) -> pd.DataFrame:
-    """Table App.1: the best of a search beside its reruns, a row for each architecture; losses in
-    nats, nan where the search is not there.
+    """Table App.1: the best trial of a search beside its reruns, a row for each architecture. Losses
+    are in nats, and nan where the search is missing.
 
-    The original is the evaluation loss of the search's best trial by validation loss, the one that
-    was trained again. `mean_over_original` has a bootstrap interval over reruns; `at_most_original`
-    is the share of reruns that reached the original.
+    `original` is the evaluation loss of the trial with the least validation loss, the one that was
+    trained again. The interval of `mean_over_original` resamples the reruns (bootstrap), and
+    `at_most_original` is the share of reruns that reached the original.
     """
     hard, table = hard_trials(trials), []
     again, first = hard[hard.tuner == "rerun"], hard[hard.tuner != "rerun"]
     for architecture in in_order(again.architecture):
-        all_of, search = (
-            again[again.architecture == architecture].loss,
-            first[first.architecture == architecture].dropna(subset="loss"),
-        )
-        loss, original = (
-            all_of.dropna().to_numpy(),
-            (search.loss[search.valid_loss.idxmin()] if len(search) else math.nan),
-        )
+        reruns = again[again.architecture == architecture].loss
+        loss = reruns.dropna().to_numpy()
+        search = first[first.architecture == architecture].dropna(subset="loss")
+        original = search.loss[search.valid_loss.idxmin()] if len(search) else math.nan
         low, high = bootstrap_samples(
             [loss], lambda draws, original=original: draws[0].mean(-1) / original
         )
-        bad = wilson(len(all_of) - len(loss), len(all_of))
+        bad = wilson(len(reruns) - len(loss), len(reruns))
         losses = loss if len(loss) else np.array([math.nan])
         values = {"min": losses.min(), "mean": losses.mean(), "max": losses.max()}
         sd = float(np.std(loss, ddof=1)) if len(loss) > 1 else math.nan
@@ -70,8 +66,8 @@ def rerun_table(trials: pd.DataFrame) -> pd.DataFrame:
             {
                 "architecture": architecture,
                 "original": original,
-                "reruns": len(all_of),
-                "infeasible_percent": 100 * (1 - len(loss) / len(all_of)),
+                "reruns": len(reruns),
+                "infeasible_percent": 100 * (1 - len(loss) / len(reruns)),
                 "infeasible_low": 100 * bad[0],
                 "infeasible_high": 100 * bad[1],
                 **values,
@@ -151,12 +147,13 @@ def facts(trials, tables) -> list[str]:
 
 
 def reruns_are_close(trials, table: pd.DataFrame, spent: Budget) -> Measured:
-    """A01: mean of the reruns over the original: the geometric mean over architectures, with the
-    least and the most. `least` and `most` are the greatest lower and upper end of an architecture's
-    own interval, in multiples of the largest that the paper has (7.1, the RNN's).
+    """A01: the mean of the reruns over the original, as a geometric mean over architectures, with the
+    least and the most of them.
 
-    The original is the best of a search, so it is also lucky: a mean above it is expected. An
-    original that did not solve its task is left out, since any rerun comes near the plateau.
+    The original is the best of a search and therefore lucky, so a mean above it is to be expected:
+    the limit is the largest ratio that the paper has (7.1, the RNN's). `least` and `most` are the
+    greatest lower and the greatest upper end of the architectures' own intervals, in multiples of it.
+    Originals that did not solve their task are left out, since every rerun comes near the plateau.
     """
     table = table.dropna(subset="mean_over_original")
     idle = table[table.original >= SOLVED * table.chance]

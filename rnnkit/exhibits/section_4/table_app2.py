@@ -36,25 +36,25 @@ from rnnkit.wording import and_list, count, label_of, layers
 
 
 def welch_table(trials: pd.DataFrame) -> pd.DataFrame:
-    """Table App.2: Welch's t of the losses of random sets for all pairs at each depth, beside the
-    paper's.
+    """Table App.2: Welch's t of the losses of random hyper-parameters, for all pairs at each depth,
+    beside the paper's.
 
-    Of trials `without_explosions`: the spread that the paper's own tests imply (`audit.recovered_runs`) has no
-    room for exploded ones. `same_sign` is missing where the paper has no test.
+    Only trials `without_explosions` count, because the spread that the paper's own tests imply
+    (`audit.recovered_runs`) leaves no room for exploded ones. `same_sign` is missing where the paper
+    has no test.
     """
     return welch_tests(without_explosions(trials))
 
 
 def welch_tests(trials: pd.DataFrame) -> pd.DataFrame:
-    """`welch_table` of these trials, whichever were left out before."""
+    """The table of `welch_table`, of exactly these trials."""
     table = []
     for depth, group in trials.groupby("n_layers"):
         sample = {
             a: group.loss[group.architecture == a].to_numpy() for a in in_order(group.architecture)
         }
-        names = sorted(
-            sample, key=lambda a: (a not in paper.ARCHITECTURES, a)
-        )  # the paper's pairs stand in this order
+        # the order of the paper's pairs
+        names = sorted(sample, key=lambda a: (a not in paper.ARCHITECTURES, a))
         for first, second in itertools.combinations(names, 2):
             t, df, p = welch(sample[first], sample[second])
             theirs = (
@@ -136,8 +136,8 @@ def facts(trials, tables) -> list[str]:
 
 
 def signs_shallow(trials, table: pd.DataFrame, spent: Budget) -> Measured:
-    """H05: the share of the pairs which the paper calls different (p < .05) at one layer in which
-    our t has its sign.
+    """H05: of the pairs that the paper calls different at one layer (p < .05), the share in which our
+    t has the same sign.
     """
     return _measure(trials, 1)
 
@@ -198,9 +198,9 @@ def _with_interval(agreement: dict) -> str:
 
 
 def _agreement(trials) -> dict | None:
-    """Share of the paper's signs with its bootstrap interval over trials, and the pairs surely told
-    apart against the paper; None for too few pairs. `trials` are those of `hard_trials` whose means
-    are compared.
+    """How far our signs agree with the paper's: the share of equal signs, with its bootstrap interval
+    over trials, and the pairs that our trials tell apart the other way round. None for too few pairs.
+    `trials` are the `hard_trials` whose means are compared.
     """
     table = welch_tests(trials)
     table = table[(table.paper_p < 0.05) & table.t.notna()]
