@@ -1,5 +1,5 @@
-"""One example of a task, drawn from plain numbers and text: what is shown, what is asked, and what
-chance costs (Appendix B).
+"""One example of each task, drawn from plain numbers and text: what a network is shown, what it is
+asked, and what chance costs (Appendix B).
 """
 
 import math
@@ -13,13 +13,10 @@ from rnnkit.exhibits.base import illustration
 from rnnkit.exhibits.captions import task_name
 from rnnkit.exhibits.style import GREY, PAPER_STYLE, house_style, letter, new_figure, reference
 
-SHOWN, ASKED, BAR = (
-    PAPER_STYLE["rnn"].color,
-    PAPER_STYLE["gru"].color,
-    "#cfd8e3",
-)  # blue is shown to the network, orange asked of it
-MOST = 60  # steps of a line of text that are legible
-A = {  # what panel a shows, of text or of numbers
+# what a network is shown is blue, and what it is asked is orange
+SHOWN, ASKED, BAR = PAPER_STYLE["rnn"].color, PAPER_STYLE["gru"].color, "#cfd8e3"
+MOST = 60  # steps of a line of text that can still be read
+A = {  # what panel a shows; True is for text, and False for numbers
     True: "blue counts for the answer, grey is noise, a blank or not scored, orange is asked",
     False: "what is shown at each step, and what is asked at the last",
 }
@@ -32,8 +29,8 @@ UNKNOWN = (
 @illustration(*(f"task_{task}" for task in paper.TASKS))
 @house_style
 def task_example(example: dict):
-    """Figure of one example of a task, as rnnkit.tasks.example gives it: (a) input and answer over
-    time, (b) what is behind the costs.
+    """Draws one example of a task, as rnnkit.tasks.example gives it: (a) the input and the answer over
+    time, (b) what the cost of chance comes from.
     """
     text = isinstance(example["input"], list)
     if text:  # a line of text takes the whole width
@@ -87,8 +84,8 @@ def alt(example: dict) -> str:
 
 
 def table(example: dict) -> pd.DataFrame:
-    """What the figure draws: part (input, target or curve), row (a number of the vector, a stream),
-    x (step or axis) and value.
+    """What the figure draws: the part (input, target or curve), the row (which number of a vector, or
+    which stream), x (the step, or the position on the axis) and the value.
     """
     records = [
         ("input", i, t + 1, value)
@@ -109,7 +106,7 @@ def table(example: dict) -> pd.DataFrame:
 
 
 def _vector(ax, example):
-    """A vector over time as an image, with the answer beside its last step."""
+    """Draws a vector over time as an image, with the answer beside its last step."""
     x, y = np.asarray(example["input"], float), np.asarray(example["target"], float)
     steps, span = x.shape[1], max(np.abs(x).max(), np.abs(y).max())
     binary = set(np.unique(x)) <= {0.0, 1.0}
@@ -168,7 +165,7 @@ LETTER = {"ha": "center", "va": "center", "family": "DejaVu Sans Mono", "fontsiz
 
 
 def _text(ax, example):
-    """Lines of symbols over time, with the answers below or, for counts, at their right."""
+    """Draws lines of symbols over time, with the answers below or, for counts, on their right."""
     lines, steps = example["input"], len(example["input"][0])
     first_step = max(0, steps - MOST)
     counts = not isinstance(example["target"], str)
@@ -187,13 +184,13 @@ def _text(ax, example):
 
 
 def _visible(symbol: str, example) -> str:
-    """A blank as a sign that can be seen: of text8 it is a symbol like others, else it is a pause."""
+    """The symbol, or a visible sign for a blank, which is a symbol of text8 and a pause elsewhere."""
     return {" ": "␣" if example["task"] == "text8" else "·"}.get(symbol, symbol)
 
 
 def _symbol(ax, example, t: int, row: int, symbol: str, pair):
-    """One symbol that is shown, strong where it counts for the answer: the parentheses of a stream's
-    own `pair`, or, where there is none, all that is no pause and is scored.
+    """Draws one symbol, in colour if it counts for the answer. In a stream with a `pair` of parentheses
+    these count; elsewhere, everything that is scored and not a pause.
     """
     text = _visible(symbol, example)
     if pair is not None:
@@ -205,14 +202,14 @@ def _symbol(ax, example, t: int, row: int, symbol: str, pair):
 
 
 def _counts(ax, example, steps: int):
-    """How many parentheses are open at the end of each stream."""
+    """Writes how many parentheses are open at the end of each stream."""
     for row, (pair, count) in enumerate(zip(example["pairs"], example["target"])):
         form = LETTER | {"ha": "left", "fontsize": 9}
         ax.text(steps + 1.5, row, f"{pair} open: {count}", color=ASKED, **form)
 
 
 def _answer(ax, example, steps: int):
-    """The symbols that are asked, below the steps at which they are due, and the parts of a line."""
+    """Writes the answers below the steps at which they are due, and names the parts of the line."""
     for k, symbol in enumerate(example["target"]):
         step = example["first"] + 1 + k
         ax.text(step, len(example["input"]), _visible(symbol, example), color=ASKED, **LETTER)
@@ -226,7 +223,7 @@ def _answer(ax, example, steps: int):
 
 
 def _curve(ax, example):
-    """The curve behind the costs, with chance as a line where it is a loss."""
+    """Draws the curve behind the costs, with chance as a line if the curve is one of losses."""
     curve = example["curve"]
     x, y = curve["x"], curve["y"]
     ax.set(xlabel=curve["xlabel"], ylabel=curve["ylabel"])

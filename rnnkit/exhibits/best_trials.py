@@ -147,9 +147,9 @@ def best_losses(trials: pd.DataFrame) -> pd.DataFrame:
     what half of the search would have found in 39 of 40 cases.
     """
     feasible = trials.valid_loss.astype(float).mask(trials.infeasible.astype(bool))
-    ordered = trials.assign(valid_loss=feasible).sort_values("valid_loss", kind="stable")
+    by_loss = trials.assign(valid_loss=feasible).sort_values("valid_loss", kind="stable")
     records = []
-    for network, group in ordered.groupby(NETWORK, sort=False):  # a diverged trial comes last
+    for network, group in by_loss.groupby(NETWORK, sort=False):  # a diverged trial comes last
         best, half = group.iloc[0], group.iloc[half_rank(len(group))]
         record = dict(zip(NETWORK, network)) | {
             "num_params": best.num_params,

@@ -1,8 +1,8 @@
-"""Cells and networks drawn as their parts and the wires between them (section 1.4): `wiring` for
-the six cells, `unrolled` for a stack in time.
+"""Cells and networks as boxes and wires (section 1.4): `wiring` draws the six cells, and `unrolled` a
+stack of them over time. Both are ours; the paper has the equations and no drawing.
 
-A cell is data: parts with a place each, and wires that run from part to part around corners. Ours:
-the paper has equations and no drawing.
+A cell is drawn from data: parts, each with its coordinates, and wires that run from part to part
+around corners.
 """
 
 import pandas as pd
@@ -19,9 +19,9 @@ WIDE, HIGH, ROUND = (0.75, 0.42, 0.3)
 H0, H1, X = r"$\mathbf{h}_{t-1}$", r"$\mathbf{h}_t$", r"$\mathbf{x}_t$"
 
 
-# architecture -> parts, name -> (x, y, kind, text), and wires. A wire is a list of names and
-# corners; a text among them stands at its middle. A gate and a map are an affine map of all that
-# comes in, and the function that is applied to it; an op combines numbers one by one.
+# PARTS has, for each architecture, name -> (x, y, kind, text). A gate or a map is an affine map of all
+# that comes in, followed by the function that is written on it; an op combines numbers one by one.
+# WIRES has lists of names and corners, (x, y); any other text is written at the beginning of the wire.
 PARTS: dict[str, dict[str, tuple]] = {
     "rnn": {
         "h0": (0, 4, "end", H0), "x": (0, 1, "end", X), "j": (2, 2.5, "dot", ""), "h": (5, 2.5, "map", "s(h)"), "h1": (10.4, 2.5, "end", H1),
@@ -74,14 +74,14 @@ WIRES: dict[str, list] = {
 }  # fmt: skip
 
 
-SAME = {"irnn": "rnn"}  # the IRNN is the RNN; it begins elsewhere
+SAME = {"irnn": "rnn"}  # the IRNN is an RNN that starts from other weights
 
 
 @illustration("wiring")
 @house_style
 def wiring(architectures=paper.ARCHITECTURES):
-    """The cells side by side: gates filled, maps framed, what combines numbers one by one in
-    circles. ValueError for another cell.
+    """Draws the cells side by side: gates as filled boxes, maps as empty ones, and what combines
+    numbers one by one as circles. ValueError for any other cell.
     """
     available = (*PARTS, *SAME)
     architectures = [a for a in architectures if SAME.get(a) not in architectures]
@@ -97,14 +97,8 @@ def wiring(architectures=paper.ARCHITECTURES):
     style = style_of(paper.ARCHITECTURES)
     for ax, architecture in zip(axes, architectures):
         _cell(ax, SAME.get(architecture, architecture), style[architecture].color)
-        ax.set_title(
-            " and ".join(
-                map(
-                    label_of,
-                    (architecture, *(a for a, twin in SAME.items() if twin == architecture)),
-                )
-            )
-        )
+        twins = [a for a, twin in SAME.items() if twin == architecture]
+        ax.set_title(" and ".join(map(label_of, (architecture, *twins))))
     for ax in axes:
         ax.axis("off")
     table = pd.DataFrame(
@@ -128,7 +122,7 @@ def wiring(architectures=paper.ARCHITECTURES):
 
 
 def _part_records(architecture):
-    """Name, kind and text of what is drawn of a cell, without the joints of wires."""
+    """The name, kind and text of each part of a cell, without the joints of wires."""
     return [
         (name, kind, text.strip("$"))
         for name, (_, _, kind, text) in PARTS[architecture].items()
@@ -149,7 +143,7 @@ def _cell(ax, architecture, color):
 
 
 def _wire(ax, nodes, parts):
-    """A line through parts and corners, with a head where it comes to a part that is no joint."""
+    """Draws a line through parts and corners, with an arrow head unless it ends at a joint."""
     points = [parts[end][:2] if end in parts else end for end in nodes]
     *_, (x0, y0), (x1, y1) = points
     kind = parts[nodes[-1]][2]
@@ -185,30 +179,10 @@ def _draw_part(ax, x, y, kind, text, color):
     elif kind == "dot":
         ax.add_patch(Circle((x, y), 0.08, facecolor=GREY, edgecolor="none", zorder=3))
     elif kind in ("gate", "map"):
-        fill = color if kind == "gate" else "white"
-        box = FancyBboxPatch(
-            (x - WIDE + 0.1, y - HIGH + 0.1),
-            2 * WIDE - 0.2,
-            2 * HIGH - 0.2,
-            boxstyle="round,pad=0.1",
-            facecolor=fill,
-            edgecolor=color,
-            linewidth=1.4,
-            alpha=0.35 if kind == "gate" else 1,
-            zorder=3,
-        )
-        ax.add_patch(
-            FancyBboxPatch(
-                (x - WIDE + 0.1, y - HIGH + 0.1),
-                2 * WIDE - 0.2,
-                2 * HIGH - 0.2,
-                boxstyle="round,pad=0.1",
-                facecolor="white",
-                edgecolor="none",
-                zorder=2.5,
-            )
-        )
-        ax.add_patch(box)
+        # the white box keeps wires from shining through the transparent one
+        _box(ax, x, y, facecolor="white", edgecolor="none", zorder=2.5)
+        fill, alpha = (color, 0.35) if kind == "gate" else ("white", 1)
+        _box(ax, x, y, facecolor=fill, edgecolor=color, linewidth=1.4, alpha=alpha, zorder=3)
     if text:
         background = (
             {"facecolor": "white", "edgecolor": "none", "pad": 1} if kind == "end" else None
@@ -216,11 +190,18 @@ def _draw_part(ax, x, y, kind, text, color):
         ax.text(x, y, text, ha="center", va="center", fontsize=9, zorder=4, bbox=background)
 
 
+def _box(ax, x: float, y: float, half_width=WIDE, half_height=HIGH, pad=0.1, **settings):
+    """Draws a box with round corners about a point."""
+    corner = x - half_width + pad, y - half_height + pad
+    sides = 2 * (half_width - pad), 2 * (half_height - pad)
+    ax.add_patch(FancyBboxPatch(corner, *sides, boxstyle=f"round,pad={pad}", **settings))
+
+
 @illustration("unrolled")
 @house_style
 def unrolled_stack(steps: int = 4, depth: int = 2):
-    """A stack of `depth` cells over `steps` time steps: the state goes to the right, the input up,
-    the gradient back. ValueError below 2.
+    """Draws a stack of `depth` cells over `steps` time steps: states go to the right, inputs up, and
+    gradients back. ValueError for fewer than 2 or more than 12 steps, or more than 8 layers.
     """
     if not (
         isinstance(steps, int) and isinstance(depth, int) and 2 <= steps <= 12 and 1 <= depth <= 8
@@ -236,16 +217,7 @@ def unrolled_stack(steps: int = 4, depth: int = 2):
     records = []
     for t in range(1, steps + 1):
         for layer in range(depth):
-            ax.add_patch(
-                FancyBboxPatch(
-                    (t - 0.22, layer - 0.16),
-                    0.44,
-                    0.32,
-                    boxstyle="round,pad=0.05",
-                    facecolor="white",
-                    edgecolor="black",
-                )
-            )
+            _box(ax, t, layer, 0.27, 0.21, 0.05, facecolor="white", edgecolor="black")
             ax.text(t, layer, "cell", ha="center", va="center", fontsize=9)
             ax.annotate("", (t - 0.28, layer), (t - 0.72, layer), arrowprops=arrow)
             ax.annotate("", (t, layer + 0.75), (t, layer + 0.22), arrowprops=arrow)

@@ -1,5 +1,5 @@
-"""Memory throughput (section 2.2, Figure 2c): the least error of N units, and how far above it
-networks stay; what a step costs.
+"""Memory throughput (section 2.2, Figure 2c): the least error that N units allow, and how far above it
+networks stay; and what a training step costs.
 """
 
 import math
@@ -43,8 +43,8 @@ from rnnkit.wording import and_list, count, label_of, size_range
 
 
 def memory_errors(trials: pd.DataFrame) -> pd.DataFrame:
-    """Best error of each network beside its `bound` and the `excess` over it, out of trials of
-    memory throughput (Figure 2c).
+    """The best error of each network, beside its `bound` and the `excess` over that bound, out of
+    trials of memory throughput (Figure 2c).
     """
     points = best_losses(trials)
     points = points[points.n_units > 0]
@@ -55,11 +55,11 @@ def memory_errors(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def step_costs(trials: pd.DataFrame) -> pd.DataFrame:
-    """Cost of one training step of each network: a row each, with `seconds` (median over feasible
-    trials) and `multiplications`.
+    """What one training step of each network costs: a row each, with `seconds` (the median over
+    feasible trials) and `multiplications`.
 
-    The latter are those of one example in one time step forwards, a product for each weight of a
-    matrix; training costs three times as much. nan for a cell that is not the paper's.
+    The multiplications are those of one example in one time step of the forward pass, one for each
+    weight of a matrix; training takes three times as many. nan for cells that are not the paper's.
     """
     trials = trials[~trials.infeasible.astype(bool) & (trials.steps > 0) & (trials.seconds > 0)]
     keys = [
@@ -87,16 +87,14 @@ def step_costs(trials: pd.DataFrame) -> pd.DataFrame:
     return table.assign(multiplications=counts)
 
 
-LEAST_EXCESS = 1e-4  # where the axis of excesses ends; less is drawn there
+LEAST_EXCESS = 1e-4  # the lower end of the axis of excesses, at which anything less is drawn
 INFEASIBLE = "no feasible trial"
 
 
 @house_style
 def draw_memory(frame):
-    """Figure 2c: error of memory throughput against units, all architectures and depths, beside the
-    bound; ours: the excess over it.
-
-    ValueError without trials.
+    """Figure 2c: the error of memory throughput against units, for all architectures and depths, beside
+    the bound; and, ours, the excess over it. ValueError without trials.
     """
     best = points("fig2c", frame)["fig2c"]
     n_in = int(best.n_in.max())
@@ -117,7 +115,7 @@ def draw_memory(frame):
 
 
 def _draw_errors(ax, best, n_in: int, most: float):
-    """Panel c: the error of each network, and the bound."""
+    """Draws panel c: the error of each network, and the bound."""
     letter(ax, "c", "all depths")
     units = np.linspace(0, most, 500)
     ax.plot(units, memory_bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
@@ -140,7 +138,7 @@ def _draw_errors(ax, best, n_in: int, most: float):
 
 
 def _draw_excesses(ax, best):
-    """Ours: how far the error of each network is above the bound."""
+    """Draws our panel: how far the error of each network lies above the bound."""
     letter(ax, "", "ours: excess over the bound")
     feasible = best.dropna(subset="loss")
     half = feasible.excess + feasible.loss_high - feasible.loss
@@ -156,7 +154,7 @@ def _draw_excesses(ax, best):
 
 
 def _ticks(values, first, room) -> list:
-    """Ticks at `first` and at all values that stand `room` or more from the other ticks."""
+    """Ticks at `first` and at all values that are at least `room` away from the other ticks."""
     ticks = [first]
     for value in sorted(values, key=lambda v: abs(v - first)):
         if all(abs(value - tick) >= room for tick in ticks):
@@ -195,7 +193,7 @@ def draw_costs(frame):
 
 
 def _duration(seconds: float) -> str:
-    """20 µs, 1 ms, 3 s."""
+    """A time in short: 20 µs, 1 ms, 3 s."""
     for size, unit in ((1, "s"), (1e-3, "ms")):
         if seconds >= size:
             return f"{seconds / size:g} {unit}"
@@ -203,7 +201,7 @@ def _duration(seconds: float) -> str:
 
 
 def _draw_cost(ax, costs, x: str, y: str, power: int):
-    """One cost against one size on logarithmic axes, with a line of slope `power` through the
+    """Draws one cost against one size, on logarithmic axes, with a line of slope `power` through the
     middle.
     """
     ax.set(xscale="log", yscale="log")
@@ -220,7 +218,7 @@ def _draw_cost(ax, costs, x: str, y: str, power: int):
     write_at_right(ax, guide[1], f"slope {power}")
 
 
-NEAR = 0.01  # of the variance: an error this near its bound lies on it, to the eye
+NEAR = 0.01  # of the variance: an error so near its bound looks as if it lay on it
 
 
 def memory_facts(trials, tables) -> list[str]:
@@ -260,8 +258,10 @@ def cost_facts(trials, tables) -> list[str]:
 
 
 def exact_if_enough_units(trials, points, spent: Budget) -> Measured:
-    """M01: the mean error of networks of n_in units and more; `worst` is the greatest of these, and
-    `beaten` by how much a network with fewer units beats the bound, which none can.
+    """M01: the mean error of the networks with n_in units or more, that is, with enough of them.
+
+    `worst` is the greatest of their errors. `beaten` is by how much a network with too few units is
+    better than the bound allows; more than rounding would mean that the evaluation is wrong.
     """
     points = of_the_paper(points).dropna(subset="loss")
     enough, short = points[points.n_units >= points.n_in], points[points.n_units < points.n_in]
@@ -294,8 +294,8 @@ def exact_if_enough_units(trials, points, spent: Budget) -> Measured:
 
 
 def errors_near_enough_units(points: pd.DataFrame) -> str:
-    """Mean errors at the number of inputs and at its neighbours on both sides, those of 56, 64 and
-    72 units in the paper's size.
+    """The mean errors with as many units as inputs, and with the next smaller and the next larger
+    number; in the paper's size these are 56, 64 and 72 units.
     """
     means, n_in = points.groupby("n_units").loss.mean(), points.n_in.max()
     below, above = [n for n in means.index if n < n_in], [n for n in means.index if n > n_in]
@@ -304,8 +304,8 @@ def errors_near_enough_units(points: pd.DataFrame) -> str:
 
 
 def learned_too_little(points: pd.DataFrame) -> str:
-    """What is said of networks that learned, on average, less than half of what the bound allows;
-    empty for others.
+    """The doubt about networks that learned, on average, less than half of what the bound allows; empty
+    for others.
     """
     shortfall = (points.excess / (1 - points.bound)).mean()
     return (
@@ -316,7 +316,7 @@ def learned_too_little(points: pd.DataFrame) -> str:
 
 
 def on_the_curve(trials, points, spent: Budget) -> Measured:
-    """M02: by how much the error of networks with too few units exceeds the bound, on average."""
+    """M02: the mean excess over the bound of networks with too few units."""
     short = of_the_paper(points[points.n_units < points.n_in]).dropna(subset="loss")
     measurement = Measured(
         mean(short.excess),
@@ -336,8 +336,8 @@ def on_the_curve(trials, points, spent: Budget) -> Measured:
 
 
 def one_curve(trials, points, spent: Budget) -> Measured:
-    """M03: highest less lowest error at equal units, on average over the numbers of units that all
-    networks were trained at.
+    """M03: the highest less the lowest error at the same number of units, on average over the numbers
+    of units at which all networks were trained.
     """
     points = of_the_paper(points)
     table = (
@@ -362,8 +362,8 @@ def one_curve(trials, points, spent: Budget) -> Measured:
 
 
 def cost_is_linear(trials, points, spent: Budget) -> Measured:
-    """G01: slope of log seconds of a training step on log parameters, a level for each architecture
-    and depth; `counted` is that of multiplications.
+    """G01: the slope of the logarithm of the seconds per training step on that of the parameters; each
+    architecture and depth has its own level. `counted` is the slope of the multiplications.
     """
     costs = of_the_paper(points)
     if costs.empty:
@@ -391,12 +391,12 @@ def cost_is_linear(trials, points, spent: Budget) -> Measured:
 
 
 def mean_excess(table: pd.DataFrame) -> pd.Series:
-    """Excess over the bound, mean over units, at the depth where it is largest; by architecture."""
+    """The mean excess over the bound, at the depth where it is largest, by architecture."""
     return table.groupby(["architecture", "n_layers"]).excess.mean().groupby("architecture").max()
 
 
 def _costs_more(m) -> bool:
-    """Multiplications are not linear, or more time is taken than a line allows."""
+    """Whether multiplications are not linear, or time grows faster than linearly."""
     return abs(m.more["counted"] - 1) > LINEAR or m.low > 1 and not is_near_one(m)
 
 
@@ -450,7 +450,7 @@ Exhibit(
     ),
     facts=memory_facts,
     claims=MEMORY,
-    budget="hundreds to thousands of trials a point, 64 inputs, 12 time steps",
+    budget="hundreds to thousands of trials per point, 64 inputs, 12 time steps",
 )
 
 

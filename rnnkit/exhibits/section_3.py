@@ -19,7 +19,6 @@ from rnnkit.exhibits.overlays import authors_sizes, overlay
 from rnnkit.exhibits.selection import NETWORK, by_gaussian_process
 from rnnkit.exhibits.statistics import bootstrap, common_slope, slope_loglog, spread_of_means
 from rnnkit.exhibits.style import (
-    DASHED,
     DOTTED,
     GREY,
     HALF_SEARCH,
@@ -33,6 +32,7 @@ from rnnkit.exhibits.style import (
     log_ticks,
     new_figure,
     parameters_axis,
+    reference,
     style_of,
     write_note,
 )
@@ -66,8 +66,8 @@ def draw(frame):
 
 
 def _against_parameters(panels, best, task: str) -> list:
-    """The panels of a task, one for each depth, with one axis of losses; gives the legend's entry
-    of the authors' trials.
+    """Draws the panels of a task, one for each depth, with one axis of losses. Returns the legend's
+    entry of the authors' trials.
     """
     subset = best[best.task_type == task]
     form = subset.form.iloc[0] if len(subset) else ""
@@ -87,7 +87,7 @@ def _against_parameters(panels, best, task: str) -> list:
 
 
 def _keys(best) -> list:
-    """Entries of the legend: architectures, what half of a search would have found, landmarks."""
+    """The entries of the legend: architectures, what half of a search would have found, landmarks."""
     text = f"chance: {chance('rcf'):g} (text: {chance('text8'):.2f} bits)"
     keys = [
         *architecture_keys(best.architecture),
@@ -120,8 +120,8 @@ def _why_empty(subset, task, depth) -> str:
 
 
 def _loss_range(subset, task) -> tuple[float, float]:
-    """Ends of the axis of losses, which all panels of a task share: from 0 to chance for random
-    functions; for text those of what was found and what half of the searches would have found.
+    """The ends of the axis of losses, which all panels of a task share. For random functions it runs
+    from 0 to chance; for text it holds what was found and what half of the searches would have found.
     """
     losses = pd.concat([subset.loss, subset.loss_high]).dropna()
     if task == "rcf" or losses.empty:
@@ -131,10 +131,10 @@ def _loss_range(subset, task) -> tuple[float, float]:
 
 
 def _landmarks(ax, task, form, depth):
-    """What chance costs, what one memorised sample per parameter would leave, and for text8 itself
-    what others found.
+    """Draws the loss of chance, the loss that is left if each parameter memorises a sample, and for
+    text8 itself the published losses.
     """
-    ax.axhline(chance(task), color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+    reference(ax, chance(task))
     if task == "rcf" and form in RANDOM_FUNCTION:
         low, high = ax.get_xlim()
         xs = np.geomspace(low, high, 50)
@@ -164,7 +164,7 @@ def _is_text8(form) -> bool:
 
 
 def _against_units(ax, subset):
-    """Panel d: the same losses against units per layer."""
+    """Draws panel d: the same losses against units per layer."""
     form = subset.form.iloc[0] if len(subset) else ""
     letter(ax, "d", f"{task_name('text8', form)}, 1 layer")
     shallow = subset[(subset.n_layers == 1) & (subset.n_units > 0)]
@@ -177,7 +177,7 @@ def _against_units(ax, subset):
     ax.set_ylabel("bits per character")
 
 
-UNITS = {"text8": " bits per character"}  # of a loss; all others have none
+UNITS = {"text8": " bits per character"}  # the unit of a loss; other tasks have none
 
 
 def facts(trials, tables) -> list[str]:
@@ -196,8 +196,9 @@ def facts(trials, tables) -> list[str]:
 
 
 def loss_by_size(points: pd.DataFrame) -> pd.DataFrame:
-    """Table of best losses out of `best_losses`: a row for each size and depth, a column for each
-    architecture."""
+    """The least losses, out of `best_losses`: a row for each size and depth, a column for each
+    architecture.
+    """
     table = points.pivot_table(
         "loss", ["max_params", "n_layers"], "architecture", aggfunc="min"
     ).dropna(axis=1, how="all")
@@ -205,8 +206,9 @@ def loss_by_size(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def fall(points: pd.DataFrame) -> tuple[float, float, float]:
-    """Change of the loss for e times the parameters, with Student's 95 % interval: one slope for
-    all, each architecture and depth with its own level. nan where the sizes do not determine it.
+    """How much the loss changes when parameters grow by a factor of e, with Student's 95 % interval.
+    There is one slope for all networks, but each architecture and depth has its own level. nan where
+    the sizes do not determine it.
     """
     points = points.dropna(subset="loss")
     series = points.architecture + points.n_layers.astype(str)
@@ -214,7 +216,7 @@ def fall(points: pd.DataFrame) -> tuple[float, float, float]:
 
 
 def r_squared(x, y):
-    """Share of the variance of y that a straight line in x explains, along the last axis."""
+    """The share of the variance of y that a straight line in x explains, along the last axis."""
     x, y = (
         values - values.mean(-1, keepdims=True)
         for values in (np.asarray(x, float), np.asarray(y, float))
@@ -224,12 +226,12 @@ def r_squared(x, y):
 
 
 def equal_at_equal_size(task_type: str, unit: str):
-    """T01, R01: highest less lowest mean loss at equal parameters; `factor` is what that is worth
-    in parameters.
+    """The statistic of T01 and R01: the highest less the lowest mean loss at equal parameters, and its
+    worth in parameters (`factor`).
 
-    The paper says what near means: "the number of parameters would have to be adjusted by only a
-    small factor". A difference in loss is worth the factor by which parameters must grow for the
-    loss to fall that much.
+    The paper itself says what a small difference is: "the number of parameters would have to be
+    adjusted by only a small factor". So a difference in loss is worth the factor by which parameters
+    have to grow for the loss to fall that much.
     """
 
     def measure(trials, points, spent: Budget) -> Measured:
@@ -265,8 +267,8 @@ def equal_at_equal_size(task_type: str, unit: str):
 
 
 def units_mislead(trials, points, spent: Budget) -> Measured:
-    """T02: how much more of the loss with one layer a line in log parameters explains than one in
-    log units; the interval resamples networks.
+    """T02: how much better a line in log parameters explains the losses with one layer than a line in
+    log units, as a difference of explained variances. The interval resamples networks.
     """
     points = of_the_paper(
         points[(points.task_type == "text8") & (points.n_layers == 1) & (points.n_units > 0)]
@@ -290,8 +292,8 @@ def units_mislead(trials, points, spent: Budget) -> Measured:
 
 
 def never_perfect(trials, points, spent: Budget) -> Measured:
-    """R02: the slope of log loss on log parameters on both tasks; `least` is how near zero a network
-    comes, in multiples of chance.
+    """R02: the slope of log loss on log parameters, on both tasks. `least` is the least loss of any
+    network, in multiples of chance.
     """
     points = of_the_paper(points).dropna(subset="loss")
     slope, low, high = slope_loglog(
@@ -375,5 +377,5 @@ Exhibit(
     ),
     facts=facts,
     claims=CLAIMS,
-    budget="hundreds to thousands of trials a point, text8, 50 time steps, up to 1,280,000 parameters",
+    budget="hundreds to thousands of trials per point, text8, 50 time steps, up to 1,280,000 parameters",
 )

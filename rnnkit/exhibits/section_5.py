@@ -1,8 +1,8 @@
-"""The discussion (section 5): weights of few bits, and bits per parameter elsewhere.
+"""The discussion (section 5): weights of few bits, and bits per parameter in other work.
 
-Trials come with the column `kept` of rnnkit.studies.quantisation: for the best trial of a study, its
-stored bits with weights of 1, 2, ... bits, by two ways of choosing the range that they are rounded
-in.
+The trials have the column `kept` of rnnkit.studies.quantisation: for the best trial of a study, the
+bits that it still stores when its weights have 1, 2, ... bits, for two ways of choosing the range in
+which they are rounded.
 """
 
 import math
@@ -13,7 +13,7 @@ import seaborn as sns
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, points
-from rnnkit.exhibits.best_trials import in_order, stored_bits
+from rnnkit.exhibits.best_trials import in_order, paper_order, stored_bits
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
@@ -34,6 +34,7 @@ from rnnkit.exhibits.style import (
     SMALL,
     architecture_keys,
     house_style,
+    label_rows,
     legend,
     legend_panel,
     letter,
@@ -52,16 +53,16 @@ NETWORK = ["study", "architecture", "n_layers", "max_params", "num_params"]
 
 
 def rounded_trials(frame: pd.DataFrame) -> pd.DataFrame:
-    """Trials of the capacity task after their weights were rounded, that is with the column `kept`;
-    none if that was not done.
+    """Trials of the capacity task whose weights were rounded, which gives them the column `kept`; none
+    if no weights were rounded.
     """
     trials = capacity(frame)
     return trials if "kept" in trials and trials.kept.notna().any() else trials.iloc[:0]
 
 
 def kept_bits(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row for each best network that stored bits, way of rounding and number of bits per weight:
-    `bits` left, and their `share`.
+    """What the best networks keep: a row for each network that stored bits, each way of rounding and
+    each number of bits per weight, with the `bits` that are left and their `share`.
     """
     table = []
     for row in trials[trials.kept.notna()].itertuples():
@@ -72,19 +73,16 @@ def kept_bits(trials: pd.DataFrame) -> pd.DataFrame:
                 for k, bits in enumerate(row.kept[method], 1)
             ]
     shares = pd.DataFrame(table, columns=[*NETWORK, "way", "bits_per_weight", "bits", "share"])
-    order = {
-        architecture: index for index, architecture in enumerate(in_order(shares.architecture))
-    }
     return shares.sort_values(
-        "architecture", key=lambda column: column.map(order), kind="stable", ignore_index=True
+        "architecture", key=paper_order(shares), kind="stable", ignore_index=True
     )
 
 
 def needed_bits(trials: pd.DataFrame, share: float = LOSSLESS) -> pd.DataFrame:
-    """For each network and way, the fewest bits per weight from which on at least `share` of the
-    stored bits are left (nan: even 16 lose).
+    """For each network and way of rounding, the fewest bits per weight from which on at least `share`
+    of the stored bits are left (nan if even 16 lose more).
 
-    `bits_per_param` is what the network stores unrounded.
+    `bits_per_param` is what the network stores before rounding.
     """
     table = []
     for network, group in kept_bits(trials).groupby([*NETWORK, "way"], sort=False):
@@ -104,10 +102,8 @@ def needed_bits(trials: pd.DataFrame, share: float = LOSSLESS) -> pd.DataFrame:
 
 @house_style
 def draw_rounded(frame: pd.DataFrame):
-    """Share of the stored bits left under weights of k bits: (a, b) two ways of rounding, (c) bits
-    needed against bits stored.
-
-    ValueError without trials whose weights were rounded.
+    """The share of the stored bits that is left when weights have k bits, (a, b) for two ways of
+    rounding; (c) the bits needed against the bits stored. ValueError if no weights were rounded.
     """
     tables = points("quantised", frame)
     shares, fewest = tables["quantised"], tables["quantised_needed"]
@@ -132,7 +128,7 @@ def draw_rounded(frame: pd.DataFrame):
 
 
 def _draw_shares(ax, subset: pd.DataFrame, style):
-    """Panels a and b: a thin line for each study, a thick one for the mean of an architecture."""
+    """Draws panel a or b: a thin line for each study, and a thick one for the mean of an architecture."""
     for _study, curve in subset.groupby("study", sort=False):
         color = style[curve.architecture.iloc[0]].color
         ax.plot(curve.bits_per_weight, 100 * curve.share, color=color, linewidth=0.6, alpha=0.3)
@@ -157,8 +153,8 @@ def _draw_shares(ax, subset: pd.DataFrame, style):
 
 
 def _draw_needed(ax, fewest, style):
-    """Panel c: bits per weight that leave 99 %, by the better way, against the bits that a
-    parameter stores. Whole numbers, so each architecture stands a little apart.
+    """Draws panel c: the bits per weight that leave 99 %, by the better way, against the bits that a
+    parameter stores. These are whole numbers, so each architecture is moved a little to the side.
     """
     letter(ax, "c", "bits per weight that leave 99 %")
     best = fewest.dropna(subset="needed").sort_values("needed").drop_duplicates("study")
@@ -226,9 +222,10 @@ def rounding_facts(trials, tables) -> list[str]:
 
 
 def five_bit_test(trials, points, spent: Budget) -> Measured:
-    """C15: the mean of the bits per weight that leave 99 %, by the better way for each network.
+    """C15: the mean of the bits per weight that leave 99 %, for each network by the better way.
 
-    A network that loses bits even with the most bits that were tried counts as one bit more.
+    If a network loses more even with the most bits that were tried, it counts as one bit more than
+    these.
     """
     shares, table = points, needed_bits(trials).pivot_table("needed", "study", "way", dropna=False)
     if table.empty:
@@ -257,7 +254,7 @@ def five_bit_test(trials, points, spent: Budget) -> Measured:
 
 
 def least_mean(table: pd.DataFrame, column: str) -> pd.Series:
-    """Mean by architecture of the least of a column for each study."""
+    """The least value of a column in each study, averaged by architecture."""
     return table.groupby(["architecture", "study"])[column].min().groupby("architecture").mean()
 
 
@@ -304,11 +301,11 @@ Exhibit(
 
 
 def beside_later_work(trials: pd.DataFrame) -> pd.DataFrame:
-    """Bits per parameter of others and of ours: mean, least and most over the networks of the
-    largest size.
+    """Bits per parameter in other work and in ours: the mean, the least and the most over our networks
+    of the largest size.
 
-    Definitions differ; `counted` says how each counts: ours "hard", by equation 22, and "soft", by
-    cross-entropy.
+    Definitions differ, and `counted` says how each of them counts. Ours are counted in two ways:
+    "hard", by equation 22, and "soft", by cross-entropy.
     """
     best = stored_bits(trials)
     best = best[best.max_params == best.max_params.max()].assign(
@@ -320,17 +317,8 @@ def beside_later_work(trials: pd.DataFrame) -> pd.DataFrame:
         for column, definition in (("bits_per_param", "hard"), ("soft", "soft")):
             values = np.clip(group[column].dropna(), 0, None)
             if len(values):
-                table.append(
-                    [
-                        label_of(architecture),
-                        values.mean(),
-                        definition,
-                        "this kit",
-                        values.min(),
-                        values.max(),
-                        architecture,
-                    ]
-                )
+                name, span = label_of(architecture), (values.min(), values.max())
+                table.append([name, values.mean(), definition, "this kit", *span, architecture])
     return pd.DataFrame(
         table, columns=["what", "bits", "counted", "source", "low", "high", "architecture"]
     )
@@ -351,24 +339,22 @@ def draw_later_numbers(frame: pd.DataFrame):
     ValueError without trials.
     """
     table = points("later_numbers", frame)["later_numbers"]
-    published = table[table.architecture == ""].sort_values("bits")
+    literature = table[table.architecture == ""].sort_values("bits")
     ours = table[table.architecture != ""]
-    names = [*published.what, *dict.fromkeys(ours.what)]
+    our_names = list(dict.fromkeys(ours["what"]))
+    names = [*literature["what"], *our_names]
     heights = {name: row for row, name in enumerate(names)}
     figure = new_figure(1.5 + 0.32 * len(names))
     ax = figure.subplots()
-    _draw_others(ax, published, heights)
+    _draw_literature(ax, literature, heights)
     _draw_ours(ax, ours, heights)
-    ax.axhline(len(published) - 0.5, color=PALE, linewidth=1, zorder=0)
-    sources = [f"{row.what}\n({row.source})" for row in published.itertuples()]
-    labels = sources + [f"{name}, ours" for name in dict.fromkeys(ours.what)]
-    ax.set_yticks(range(len(names)), labels, fontsize=8)
+    ax.axhline(len(literature) - 0.5, color=PALE, linewidth=1, zorder=0)
+    labels = (literature["what"] + "\n(" + literature.source + ")").tolist()
+    label_rows(ax, labels + [f"{name}, ours" for name in our_names], top=-0.6, fontsize=8)
     ax.set(
         xlabel="bits per parameter; each row counts in its own way",
         xlim=(0, max(table.bits.max(), table.high.max()) * 1.04),
-        ylim=(len(names) - 0.5, -0.6),
     )
-    ax.tick_params(axis="y", length=0)
     sns.despine(figure, left=True)
     keys = [
         line_key("hard count or theory", "none", marker="o"),
@@ -380,20 +366,20 @@ def draw_later_numbers(frame: pd.DataFrame):
     return figure
 
 
-def _draw_others(ax, published: pd.DataFrame, heights: dict):
-    """A dot for each number of other work, with what it counts."""
-    for row in published.itertuples():
-        fill = "none" if row.counted == "soft" else "full"
-        ax.plot(row.bits, heights[row.what], marker="o", color=GREY, markersize=7, fillstyle=fill)
-        write_at_right(ax, heights[row.what], f"{row.bits:g}   {DEFINITIONS[row.counted]}")
+def _draw_literature(ax, literature: pd.DataFrame, heights: dict):
+    """Draws a dot for each number of other work, and writes what it counts."""
+    for name, bits, definition in literature[["what", "bits", "counted"]].itertuples(index=False):
+        fill = "none" if definition == "soft" else "full"
+        ax.plot(bits, heights[name], marker="o", color=GREY, markersize=7, fillstyle=fill)
+        write_at_right(ax, heights[name], f"{bits:g}   {DEFINITIONS[definition]}")
 
 
 def _draw_ours(ax, ours: pd.DataFrame, heights: dict):
-    """The mean of each architecture by the hard and by the soft count, over its least and most."""
+    """Draws the mean of each architecture by the hard and by the soft count, over its least and most."""
     style = style_of(ours.architecture)
-    for row in ours.itertuples():
-        s, soft = style[row.architecture], row.counted == "soft"
-        y = heights[row.what] + (0.17 if soft else -0.17)
+    for row, definition in zip(ours.itertuples(), ours["counted"]):
+        s, soft = style[row.architecture], definition == "soft"
+        y = heights[label_of(row.architecture)] + (0.17 if soft else -0.17)
         line = {"color": s.color, "linewidth": 1.5, "alpha": 0.5, "solid_capstyle": "butt"}
         ax.plot([row.low, row.high], [y, y], **line)
         fill = "none" if soft else "full"

@@ -193,8 +193,8 @@ def slope_loglog(params, bits, series=None) -> tuple[float, float, float]:
     """`common_slope` of log bits on log parameters; points without bits are left out."""
     params, bits = np.asarray(params, float), np.asarray(bits, float)
     series = np.zeros(len(params)) if series is None else np.asarray(series)
-    stored = (params > 0) & (bits > 0)
-    return common_slope(np.log(params[stored]), np.log(bits[stored]), series[stored])
+    positive = (params > 0) & (bits > 0)
+    return common_slope(np.log(params[positive]), np.log(bits[positive]), series[positive])
 
 
 def half_search(bits) -> float:

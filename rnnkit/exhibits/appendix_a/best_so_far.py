@@ -11,14 +11,13 @@ from rnnkit.exhibits.best_trials import per_trial
 from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
 from rnnkit.exhibits.selection import capacity
 from rnnkit.exhibits.style import (
-    DASHED,
-    GREY,
     architecture_keys,
     house_style,
     legend,
     letter,
     line_key,
     new_figure,
+    reference,
     short,
     style_of,
     write_at_right,
@@ -40,8 +39,8 @@ SO_FAR = [
 
 
 def best_so_far(frame: pd.DataFrame) -> pd.DataFrame:
-    """`frame` in the order of its trials with `trial` (1, 2, ...) and `best`, the most bits per
-    parameter of the study up to there.
+    """`frame` in the order of its trials, with `trial` (1, 2, ...) and `best`: the most bits per
+    parameter that the study has found so far.
     """
     trials = per_trial(frame).sort_values(["study", "hyper_iter"])
     best = trials.bits_per_param.fillna(0.0).groupby(trials.study).cummax()
@@ -81,7 +80,7 @@ def draw(frame: pd.DataFrame):
 
 
 def _draw_searches(ax, subset: pd.DataFrame, style):
-    """The best so far of each study of one size and depth, and its trials as dots."""
+    """Draws the best trial so far of each study of one size and depth, and all trials as dots."""
     for (architecture, _), curve in subset.groupby(["architecture", "study"], sort=False):
         s = style[architecture]
         spacing = max(1, len(curve) // 4)
@@ -101,7 +100,7 @@ def _draw_searches(ax, subset: pd.DataFrame, style):
         )
     if not subset.best.notna().any():
         write_note(ax, "no feasible trial" if len(subset) else "not trained")
-    ax.axhline(paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+    reference(ax, paper.BITS_PER_PARAMETER)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 4, 5, 8, 10]))
 
 
@@ -113,17 +112,11 @@ def facts(trials, tables) -> list[str]:
     if searches.empty:
         return [NOTHING_TO_SEE]
     table = table[table.study.isin(searches.index)]
-    half = (
-        table[table.trial <= np.ceil(table.study.map(searches.trials) / 2)]
-        .groupby("study")
-        .best.max()
-        / searches.most
-    )
-    early = (
-        table[table.trial <= np.floor(table.study.map(searches.trials) * 0.75)]
-        .groupby("study")
-        .best.max()
-    )
+    trials_of_study = table.study.map(searches.trials)
+    first_half = table[table.trial <= np.ceil(trials_of_study / 2)]
+    first_quarters = table[table.trial <= np.floor(trials_of_study * 0.75)]
+    half = first_half.groupby("study").best.max() / searches.most
+    early = first_quarters.groupby("study").best.max()
     late = int((early.reindex(searches.index).fillna(0.0) < searches.most).sum())
     sentence = (
         f"Halfway through its trials the median search had found {half.median():.0%} of the bits"
@@ -145,7 +138,7 @@ def facts(trials, tables) -> list[str]:
 
 
 def agreement(trials, number: int = 5) -> list[str]:
-    """What the best trials of one study have in common; nothing where there are several studies."""
+    """What the best trials of one study have in common; no sentence if there are several studies."""
     best = per_trial(trials).dropna(subset="bits").nlargest(number, "bits_per_param")
     if trials.study.nunique() > 1 or len(best) < 2:
         return []

@@ -1,5 +1,5 @@
-"""Which hyper-parameters matter, as scikit-learn says: random forests, and the permutation of one
-hyper-parameter at a time on trials that they have not seen. Ours: not in the paper.
+"""Which hyper-parameters matter. Random forests of scikit-learn predict the loss, and one
+hyper-parameter at a time is permuted on trials that they have not seen. Ours: not in the paper.
 """
 
 import math
@@ -16,37 +16,36 @@ from rnnkit.exhibits.selection import GP, capacity
 from rnnkit.exhibits.style import GREY, house_style, new_figure, write_note, write_values
 from rnnkit.wording import and_list, label_of
 
-# of the forests: each trial is predicted once, by a forest that has not seen it
+# each trial is predicted once, by the one of three forests that has not seen it
 FOLDS, TREES, REPEATS = (3, 50, 3)
-LEAST_TRIALS = 40  # trials of an architecture, below which no forest is grown
-LOT = "(drawn by lot)"  # a hyper-parameter that means nothing: what a forest makes of it is noise
+LEAST_TRIALS = 40  # no forest is grown for an architecture with fewer trials
+LOT = "(drawn by lot)"  # a made-up hyper-parameter without meaning, which shows the level of noise
 
 
 def importance(frame: pd.DataFrame) -> pd.DataFrame:
-    """How much each hyper-parameter matters, a row for each of them, architecture and tuner:
-    `importance`, the drop of the explained share of variance when its values are dealt out anew,
-    with its standard deviation `sd`; `explained`, that share with all of them.
+    """How much each hyper-parameter matters: a row for each hyper-parameter, architecture and tuner.
 
-    Explained are the normal scores of the losses' ranks within each study, so that sizes and depths
-    go together; a diverged trial ranks below all others. No row for an architecture with fewer than
-    40 trials. Where a search has drawn several hyper-parameters to good values together, neither of
-    them loses much alone; that cannot be so among random trials.
+    `explained` is the share of variance that a forest explains. `importance` is how much that share
+    drops when the values of one hyper-parameter are shuffled, and `sd` its standard deviation.
+
+    What is explained are the ranks of the losses within each study, as normal scores, so that sizes
+    and depths can be taken together; a diverged trial ranks last. Architectures with fewer than 40
+    trials have no row. If a search has moved several hyper-parameters to good values together, none
+    of them seems to matter much; random trials do not have this problem.
     """
-    columns, records = (
-        [
-            "architecture",
-            "tuner",
-            "hyperparameter",
-            "importance",
-            "sd",
-            "explained",
-            "trials",
-        ],
-        [],
-    )
+    columns = [
+        "architecture",
+        "tuner",
+        "hyperparameter",
+        "importance",
+        "sd",
+        "explained",
+        "trials",
+    ]
+    records = []
     for names, trials in frame.groupby(["architecture", "tuner"], sort=False):
         if len(trials) >= LEAST_TRIALS:
-            # figure, sentences and table are shown one after another, and a forest takes a second
+            # a notebook shows figure, table and sentences one by one, and a forest takes a second
             key = tuple(zip(trials.study, trials.hyper_iter, trials.valid_loss.fillna(math.inf)))
             if key not in _forests:
                 _forests[key] = _grow_forests(trials)
@@ -55,15 +54,15 @@ def importance(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def importance_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """`importance` summed over the maps of a cell: a row for each hyper-parameter, the one that
-    matters most on average first, the one drawn by lot last; a column for each architecture and
-    tuner. Missing where an architecture has none.
+    """`importance`, summed over the maps of a cell: a row for each hyper-parameter, a column for each
+    architecture and tuner. The hyper-parameter that matters most on average comes first, and the one
+    drawn by lot last. nan where an architecture does not have it.
     """
     return by_stem(importance(frame))
 
 
 def by_stem(shares: pd.DataFrame) -> pd.DataFrame:
-    """`importance_table` of what `importance` gave."""
+    """The table of `importance_table`, out of what `importance` gave."""
     table = shares.assign(hyperparameter=shares.hyperparameter.map(stem)).pivot_table(
         "importance", "hyperparameter", ["architecture", "tuner"], aggfunc="sum"
     )
@@ -76,7 +75,7 @@ def by_stem(shares: pd.DataFrame) -> pd.DataFrame:
     return table.loc[[*order, LOT], columns]
 
 
-_forests = {}  # trials -> what a forest says of them
+_forests = {}  # trials -> what a forest says about them
 
 
 def _grow_forests(trials):
@@ -106,10 +105,10 @@ def _grow_forests(trials):
 
 
 def numeric_hparams(frame: pd.DataFrame) -> pd.DataFrame:
-    """Hyper-parameters as numbers, a column each; choices by their place in the alphabet. Those
-    that never change are left out.
+    """The hyper-parameters as numbers, a column each, without those that never change. Choices are
+    numbered in alphabetical order.
 
-    A forest splits between values, so it does not matter that some of them are logarithmic.
+    A forest splits between values, so it makes no difference that some of them are logarithmic.
     """
     table = pd.DataFrame(frame.hparams.tolist(), index=frame.index)
     for name in table:
@@ -119,8 +118,8 @@ def numeric_hparams(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def normal_scores(frame: pd.DataFrame) -> np.ndarray:
-    """Normal scores of the losses' ranks within each study, the diverged trials together at the
-    worst rank.
+    """The normal scores of the losses' ranks within each study; all diverged trials share the worst
+    rank.
     """
     losses = frame.valid_loss.where(~frame.infeasible.astype(bool), np.inf)
     return (
@@ -131,7 +130,7 @@ def normal_scores(frame: pd.DataFrame) -> np.ndarray:
 
 
 def stem(name: str) -> str:
-    """A hyper-parameter without its map: input_scale_u is an input_scale_*."""
+    """A hyper-parameter without the name of its map: input_scale_u becomes input_scale_*."""
     for start in (
         "input_scale",
         "recurrent_matrix_scale",
@@ -145,8 +144,8 @@ def stem(name: str) -> str:
 
 @house_style
 def draw(frame: pd.DataFrame):
-    """How much each hyper-parameter (summed over the maps it belongs to) matters to each
-    architecture, as a table in colour.
+    """How much each hyper-parameter, summed over the maps of a cell, matters to each architecture, as a
+    coloured table.
     """
     shares = points("importance", frame)["importance"]
     table = by_stem(shares)
@@ -164,7 +163,7 @@ def draw(frame: pd.DataFrame):
 
 
 def _draw_shares(ax, table: pd.DataFrame, r_squared: pd.Series):
-    """A coloured cell for each hyper-parameter (row) and each architecture and tuner (column)."""
+    """Draws a coloured field for each hyper-parameter (row) and each architecture and tuner (column)."""
     values = table.to_numpy()
     roots = np.ma.masked_invalid(np.sqrt(values.clip(0, None)))  # so that small ones differ too
     cells = ax.pcolormesh(roots, cmap="Blues", edgecolors="white", linewidth=1.5, vmin=0)

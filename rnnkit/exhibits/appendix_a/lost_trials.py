@@ -14,19 +14,19 @@ from rnnkit.exhibits.statistics import wilson
 from rnnkit.exhibits.style import GREY, house_style, legend, line_key, log_ticks, new_figure
 from rnnkit.wording import and_list
 
-FAR = 1.1  # times chance: a trial that ends above that has unlearned, or never left its start
+FAR = 1.1  # multiples of chance: a trial that ends above has unlearned, or has never begun to learn
 BINS = 4
 
 
 def lost_shares(
     frame: pd.DataFrame, names=("lr_init", "gradient_clip_val", "recurrent_matrix_scale_*")
 ) -> pd.DataFrame:
-    """Share of trials on the hard tasks that diverged, and of those that ended a tenth above
-    chance, by quarters of a hyper-parameter.
+    """The shares of trials on the hard tasks that diverged, and that ended a tenth above chance, by
+    quarters of a hyper-parameter.
 
-    A row for each end, name and quarter, all architectures together: the median of the values, the
-    share with Wilson's 95 % interval, and the trials. `names` may hold stems: then it is the
-    largest value of a trial.
+    There is a row for each end, hyper-parameter and quarter, for all architectures together: the
+    median of the values, the share with Wilson's 95 % interval, and the number of trials. `names` may
+    hold stems (`importance.stem`), for which the largest value of a trial counts.
     """
     trials, records = hard_trials(frame), []
     table = pd.DataFrame(trials.hparams.tolist(), index=trials.index)
@@ -35,24 +35,17 @@ def lost_shares(
         columns = [column for column in table if name in (column, stem(column))]
         if not columns:
             continue
-        x = table[columns].astype(float).max(axis=1).dropna()  # not every architecture has one
+        # an architecture may have no such hyper-parameter
+        x = table[columns].astype(float).max(axis=1).dropna()
         quarter = np.minimum((rankdata(x, "ordinal") - 1) * BINS // len(x), BINS - 1)
         for end, occurs in outcomes.items():
             for k in range(BINS):
                 inside = occurs[x.index].to_numpy()[quarter == k]
                 if len(inside):
-                    low, high = wilson(int(inside.sum()), len(inside))
+                    middle = float(np.median(x[quarter == k]))
+                    interval = wilson(int(inside.sum()), len(inside))
                     records.append(
-                        (
-                            end,
-                            name,
-                            k + 1,
-                            float(np.median(x[quarter == k])),
-                            inside.mean(),
-                            low,
-                            high,
-                            len(inside),
-                        )
+                        (end, name, k + 1, middle, inside.mean(), *interval, len(inside))
                     )
     return pd.DataFrame(
         records,

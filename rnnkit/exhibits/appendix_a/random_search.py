@@ -19,8 +19,8 @@ from rnnkit.wording import and_list, count, label_of
 
 
 def twins(frame: pd.DataFrame) -> pd.DataFrame:
-    """Capacity trials of studies that both the Gaussian process and random search were given; their
-    keys differ in the tuner alone.
+    """Trials of the capacity task from studies that were run with both the Gaussian process and random
+    search. The keys of two such studies differ in the tuner alone.
     """
     trials = frame[(frame.task_type == "per_cap") & frame.tuner.isin(["gp", "random"])]
     study = pd.Series(
@@ -34,12 +34,12 @@ def twins(frame: pd.DataFrame) -> pd.DataFrame:
     return trials[trials.tuner.groupby(study).transform("nunique") == 2]
 
 
-WINDOW = 16  # trials over which a typical trial is taken: a round of the tuner
+WINDOW = 16  # trials in a round of the tuner; the median of a round is its typical trial
 
 
 def search_curves(frame: pd.DataFrame) -> pd.DataFrame:
-    """Most bits per parameter after each trial, a row for each architecture, tuner and trial:
-    median, least and most over the seeds.
+    """The most bits per parameter after each trial: a row for each architecture, tuner and trial, with
+    the median, the least and the most over the seeds.
     """
     trials = best_so_far(frame).assign(best=lambda f: f.best.fillna(0.0))
     groups = trials.groupby(["architecture", "tuner", "trial"], sort=False).best
@@ -47,8 +47,8 @@ def search_curves(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def typical_trials(frame: pd.DataFrame) -> pd.DataFrame:
-    """Bits per parameter of each window of trials, over all seeds: median and quartiles; a diverged
-    trial stored nothing.
+    """The bits per parameter of typical trials: the median and the quartiles of each window of trials,
+    over all seeds. A diverged trial has stored nothing.
     """
     trials = per_trial(frame).assign(bits_per_param=lambda f: f.bits_per_param.fillna(0.0))
     records = []
@@ -57,25 +57,19 @@ def typical_trials(frame: pd.DataFrame) -> pd.DataFrame:
             inside = group.bits_per_param[
                 (group.hyper_iter >= start) & (group.hyper_iter < start + WINDOW)
             ]
-            records.append(
-                (
-                    architecture,
-                    tuner,
-                    start + WINDOW / 2,
-                    *np.quantile(inside, [0.5, 0.25, 0.75]),
-                    len(inside),
-                )
-            )
+            quartiles = np.quantile(inside, [0.5, 0.25, 0.75])
+            records.append((architecture, tuner, start + WINDOW / 2, *quartiles, len(inside)))
     return pd.DataFrame(
         records, columns=["architecture", "tuner", "trial", "median", "low", "high", "trials"]
     )
 
 
 def race(frame: pd.DataFrame) -> pd.DataFrame:
-    """The Gaussian process against random search, a row for each architecture: `gp` and `random`,
-    medians over the seeds of the best bits per parameter at the end; `ratio` of the two, with a 95
-    % interval over seeds; `match`, trials after which the process's median is at least where random
-    search ends (NaN if never).
+    """The Gaussian process against random search: a row for each architecture.
+
+    `gp` and `random` are the most bits per parameter at the end, in the median of the seeds, and
+    `ratio` is one over the other, with a 95 % interval over seeds. `match` is the number of trials
+    after which the process's median has reached the end of random search (nan if never).
     """
     records, curves = [], search_curves(frame)
     final_bits = (
@@ -127,8 +121,8 @@ BAND = "left: least to most of the seeds; right: middle half of the trials"
 
 @house_style
 def draw(frame: pd.DataFrame):
-    """Best so far, and what a typical trial is worth, of the Gaussian process and of random search
-    on the same study; a row a cell.
+    """The best trial so far, and typical trials, of the Gaussian process and of random search on the
+    same study: a row for each architecture.
     """
     tables = points("tuner", frame)
     names = in_order(tables["tuner"].architecture)
@@ -162,8 +156,8 @@ def draw(frame: pd.DataFrame):
 
 
 def _draw_tuners(ax, table: pd.DataFrame, color, steps: bool):
-    """Median and band of each tuner against trials: the Gaussian process in `color`, random search
-    in grey.
+    """Draws the median and the band of each tuner against trials: the Gaussian process in `color`, and
+    random search in grey.
     """
     form = {"step": "post"} if steps else {}
     for tuner, (_, line) in TUNERS.items():
