@@ -8,9 +8,11 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,7 +26,7 @@ CODE = ("exhibits", "theory.py", "wording.py", "paper.py", "reference.py")
 LIBRARIES = ("matplotlib", "seaborn", "numpy", "pandas", "scipy", "scikit-learn")
 
 
-def account_in(folder) -> dict:
+def account_in(folder: str | Path) -> dict:
     """Name of what was drawn -> its entry: the digests `trials` and `code`, the `files` (name ->
     digest), and the `text` and `claims` of a figure.
 
@@ -48,7 +50,7 @@ def account_in(folder) -> dict:
     return account
 
 
-def check_free(folder, names):
+def check_free(folder: str | Path, names: Iterable[str]) -> None:
     """StoreError if the folder has a file of one of these names that the kit did not write.
 
     Another run may have written the file just now, and its entry may follow, so wait a little for it.
@@ -63,13 +65,13 @@ def check_free(folder, names):
         )
 
 
-def _unknown(folder, names) -> list[str]:
+def _unknown(folder: Path, names: list[str]) -> list[str]:
     """Those of the names that are in the folder and not in its account."""
     own = {file for entry in account_in(folder).values() for file in entry["files"]}
     return [name for name in names if name not in own and os.path.lexists(folder / name)]
 
 
-def note(folder, name: str, files, **entry):
+def note(folder: str | Path, name: str, files: Iterable[str | Path], **entry: Any) -> None:
     """Writes down that the kit has written the `files` of `name` (paths in the folder), and removes
     those that it wrote before and no longer writes.
     """
@@ -86,7 +88,7 @@ def note(folder, name: str, files, **entry):
         write_atomically(folder / ACCOUNT, text.encode())
 
 
-def current_entry(folder, name: str, trials: str) -> dict | None:
+def current_entry(folder: str | Path, name: str, trials: str) -> dict | None:
     """The entry of `name`, if it was drawn by this code from these trials and all of its files are
     still as they were written; otherwise None.
     """
@@ -135,5 +137,5 @@ def digest_of_code() -> str:
     return sha.hexdigest()[:16]
 
 
-def digest_of_file(path) -> str:
+def digest_of_file(path: str | Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]

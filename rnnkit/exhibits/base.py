@@ -50,7 +50,7 @@ what belongs to a name.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -137,7 +137,7 @@ class Exhibit:
     budget: str = ""
     position: float = LAST
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         namesake = _exhibits_by_name.get(self.name)
         if namesake is not None and namesake.draw.__module__ != self.draw.__module__:
             raise ValueError(
@@ -161,13 +161,13 @@ def exhibit(name: str) -> Exhibit:
     return by_name[resolve_name("figure", name, by_name)]
 
 
-def illustration(*names: str):
+def illustration(*names: str) -> Callable[[Callable], Callable]:
     """Registers a function, under each of these names, that draws a figure from something other than
     trials. Its figure carries its own `alt`, `caption` and `tables`. Notebooks show such figures, and
     the gallery does not.
     """
 
-    def register(draw):
+    def register(draw: Callable) -> Callable:
         _illustrations.update(dict.fromkeys(names, draw))
         return draw
 
@@ -186,7 +186,7 @@ def shown_by() -> dict[str, str]:
 
 
 @cache
-def _discover():
+def _discover() -> None:
     """Loads the modules of this folder, each of which registers its exhibits and illustrations."""
     folder = importlib.import_module(__package__)
     for module in pkgutil.walk_packages(folder.__path__, f"{__package__}."):
@@ -206,10 +206,10 @@ class Tables(Mapping):
             self._by_stem[stem] = self.exhibit.tables[stem](self)
         return self._by_stem[stem]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.exhibit.tables)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.exhibit.tables)
 
     @property
@@ -273,7 +273,7 @@ _table_cache: dict | None = None  # (figure, id of a frame) -> the frame and its
 
 
 @contextmanager
-def shared_tables():
+def shared_tables() -> Iterator[None]:
     """A context in which each table is computed only once, so that figure, caption, CSV and claims
     share it. The frames of trials must not be changed within it.
     """

@@ -1,6 +1,7 @@
 """The best trial of each network: the bits that it stored (section 2.1) or its loss (sections 2.2 and 3)."""
 
 import math
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 
@@ -21,7 +22,7 @@ BEST = [
 LOSSES = ["num_params", "loss", "loss_high", "trials", "infeasible", "steps", "hyper_iter"]
 
 
-def in_order(architectures) -> list[str]:
+def in_order(architectures: Iterable[str]) -> list[str]:
     """The paper's architectures in the paper's order, then all others by name."""
     names = set(architectures)
     return [a for a in paper.ARCHITECTURES if a in names] + sorted(names - set(paper.ARCHITECTURES))
@@ -66,7 +67,7 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
     return points.sort_values(POINT, key=paper_order(points), ignore_index=True)
 
 
-def paper_order(table: pd.DataFrame):
+def paper_order(table: pd.DataFrame) -> Callable:
     """A key for `sort_values`: tasks and architectures in the paper's order, all else by value."""
     orders = {"task_type": [*paper.TASKS], "architecture": in_order(table.architecture)}
     return lambda column: column.map(orders[column.name].index) if column.name in orders else column
@@ -92,10 +93,10 @@ class BestTrials(pd.DataFrame):
     """
 
     @property
-    def _constructor(self):
+    def _constructor(self) -> type:
         return BestTrials
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if not len(self) or not self.columns.is_unique:
             return super().__repr__()
         head, records, note = self._sideways()
@@ -104,7 +105,7 @@ class BestTrials(pd.DataFrame):
         rows = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
         return "\n".join([*rows, *filter(None, [note])])
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         if not len(self) or not self.columns.is_unique:
             return super()._repr_html_()
         return table(*self._sideways())

@@ -3,6 +3,7 @@
 All of it is read from the columns of the trials.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -34,7 +35,7 @@ class Budget:
     units: tuple[int, ...] = ()
     tasks: tuple[tuple[str, str], ...] = ()
 
-    def __str__(self):
+    def __str__(self) -> str:
         n_trials = f"{self.least:,}" if self.least == self.most else f"{self.least:,}-{self.most:,}"
         steps = (
             f"{self.steps[0]:,}"
@@ -113,7 +114,7 @@ def short_origin(frame: pd.DataFrame) -> str:
     return f"rnnkit {_values(frame.version)}" + (f" at {_values(commits, 1)}" if commits else "")
 
 
-def _values(values, most=3) -> str:
+def _values(values: Iterable, most: int = 3) -> str:
     """The different values in order, at most `most` of them; "unknown" for an empty one."""
     values = sorted({str(value) or "unknown" for value in values})
     return ", ".join(values[:most]) + (

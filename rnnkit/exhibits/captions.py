@@ -3,23 +3,24 @@ the paper's.
 """
 
 import textwrap
+from typing import Any
 
 import pandas as pd
 
 from rnnkit import paper
 from rnnkit.exhibits.base import exhibit, points, trials_of_exhibit
 from rnnkit.exhibits.best_trials import in_order
-from rnnkit.exhibits.budget import budget, short_origin
-from rnnkit.exhibits.style import write_title
+from rnnkit.exhibits.budget import Budget, budget, short_origin
+from rnnkit.exhibits.style import Drawing, write_title
 from rnnkit.wording import and_list, label_of, layers
 
 
-def scale_and_seed(spent) -> str:
+def scale_and_seed(spent: Budget) -> str:
     seeds = f"seed{'s' * (len(spent.seeds) > 1)} {', '.join(map(str, spent.seeds))}"
     return f"scale {' and '.join(map(str, spent.scales)) or 'unnamed'}, {seeds}"
 
 
-def write_budget(figure, name: str, frame: pd.DataFrame):
+def write_budget(figure: Drawing, name: str, frame: pd.DataFrame) -> None:
     """Writes title and budget on top of a figure, and gives it its `alt` text."""
     trials = trials_of_exhibit(name, frame)
     spent = budget(trials)
@@ -70,7 +71,7 @@ def search_sentence(trials: pd.DataFrame) -> str:
     return f"Hyper-parameters were chosen {', or '.join(ways)}."
 
 
-def _extent(spent) -> list[str]:
+def _extent(spent: Budget) -> list[str]:
     """The tasks and their form, the sizes, depths and time steps behind a figure. More than eight
     sizes are given as a range.
     """
@@ -135,7 +136,7 @@ def in_paper_order(values: pd.Series) -> pd.Series:
     return values.reindex(in_order(values.index))
 
 
-def network_name(row) -> str:
+def network_name(row: Any) -> str:
     """A network in words: the RNN with 1 layer and 940 parameters."""
     return (
         f"the {label_of(row.architecture)} with {layers(row.n_layers)} and {int(row.num_params):,}"

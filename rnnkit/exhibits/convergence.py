@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from rnnkit.exhibits.finding import LEARNED
 from rnnkit.exhibits.selection import SEARCH
@@ -113,7 +114,7 @@ def trials_of(trials: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
-def with_half_the_steps(steps, loss) -> float:
+def with_half_the_steps(steps: ArrayLike, loss: ArrayLike) -> float:
     """The least loss that half of the most training steps reach; nan where no trial has so few.
 
     Trials often have either far fewer steps than half or more than half. The loss at half is then

@@ -1,10 +1,12 @@
 """Verdicts on claims: what a verdict is, the thresholds of all rules, and what their statistics share."""
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from rnnkit import paper
 from rnnkit.exhibits.statistics import holm
@@ -139,13 +141,13 @@ def side(limit: float, low: float, high: float, below: bool) -> str:
     return HOLDS if (high < limit) == below else FAILS
 
 
-def mean(values) -> float:
+def mean(values: ArrayLike) -> float:
     """The mean; nan where there are no values."""
     values = np.asarray(values, float)
     return float(values.mean()) if len(values) else math.nan
 
 
-def shared(table: pd.DataFrame, architectures) -> tuple[pd.DataFrame, str]:
+def shared(table: pd.DataFrame, architectures: Iterable[str]) -> tuple[pd.DataFrame, str]:
     """The sizes and depths at which all `architectures` were trained, and a few words on those that
     had to be left out.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.convergence import search_end
 from rnnkit.exhibits.finding import (
     FAILS,
@@ -83,10 +84,10 @@ def interval(limit: float, below: bool, of: str = "", tell: bool = False) -> Lim
     limit.
     """
 
-    def limits(m) -> tuple[float, float]:
+    def limits(m: Measured) -> tuple[float, float]:
         return m.more[of] if of else (m.low, m.high)
 
-    def says(m):
+    def says(m: Measured) -> str:
         low, high = limits(m)
         return f"; the interval contains {limit:g}" if tell and low <= limit <= high else ""
 
@@ -152,7 +153,9 @@ class Rule:
     trials: int = MIN_TRIALS
 
 
-def judge(rule: Rule, trials: pd.DataFrame, table: pd.DataFrame, spent, fewest: int) -> Finding:
+def judge(
+    rule: Rule, trials: pd.DataFrame, table: pd.DataFrame, spent: Budget, fewest: int
+) -> Finding:
     """The verdict of a rule on a figure's trials, its table and its budget `spent`. `fewest` is the
     number of trials of the network that has the fewest.
     """

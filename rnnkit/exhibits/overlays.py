@@ -9,9 +9,11 @@ import functools
 import math
 import os
 import warnings
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from rnnkit import reference
@@ -95,7 +97,13 @@ def overlay(
 
 
 def overlay_search(
-    ax, figure: str, task: str, depth: int, statistic: str, to_axis, form: str = "paper"
+    ax: Axes,
+    figure: str,
+    task: str,
+    depth: int,
+    statistic: str,
+    to_axis: Callable,
+    form: str = "paper",
 ) -> list[Line2D]:
     """Draws the running `statistic` (median or minimum) of the authors' losses over their trials into
     a panel; `to_axis` turns losses into heights on its axis.
@@ -118,7 +126,13 @@ def overlay_search(
 
 
 def overlay_columns(
-    ax, figure: str, task: str, depth: int, names, to_axis, form: str = "paper"
+    ax: Axes,
+    figure: str,
+    task: str,
+    depth: int,
+    names: Iterable[str],
+    to_axis: Callable,
+    form: str = "paper",
 ) -> list[Line2D]:
     """Draws the authors' losses as a strip of points in the column of each architecture."""
     trials = authors(figure, task, form)

@@ -1,5 +1,7 @@
 """Which trials of any frame an exhibit is made of."""
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from rnnkit import paper
@@ -60,19 +62,21 @@ def usual_inputs(trials: pd.DataFrame) -> pd.Series:
     return trials.max_params.map(most)
 
 
-def by_gaussian_process(*task_types: str):
+def by_gaussian_process(*task_types: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """A function that selects the trials of these tasks whose hyper-parameters were chosen with the
     Gaussian process, each task in the largest form that was trained.
     """
     return _chosen_by(GP, task_types)
 
 
-def by_gaussian_process_at_length(*task_types: str):
+def by_gaussian_process_at_length(*task_types: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """The same, together with the longer trainings that start from the best of these trials."""
     return _chosen_by((*GP, LONGER), task_types)
 
 
-def _chosen_by(tuners, task_types):
+def _chosen_by(
+    tuners: tuple[str, ...], task_types: tuple[str, ...]
+) -> Callable[[pd.DataFrame], pd.DataFrame]:
     return lambda frame: largest_form(
         frame[frame.task_type.isin(task_types) & frame.tuner.isin(tuners) & ~is_pinned(frame)]
     )
@@ -83,7 +87,7 @@ def largest_form(trials: pd.DataFrame) -> pd.DataFrame:
     real text before the sample.
     """
 
-    def rank(form):
+    def rank(form: str) -> tuple[int, bool, str]:
         size = form.split(" ")[0]
         return (FORMS.index(size) if size in FORMS else len(FORMS), "sample" in form, form)
 

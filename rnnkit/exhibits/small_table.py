@@ -15,10 +15,10 @@ class SmallTable(pd.DataFrame):
     alt = ""
 
     @property
-    def _constructor(self):
+    def _constructor(self) -> type:
         return SmallTable
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         if self.columns.nlevels > 1:
             return super()._repr_html_()
         return table(self.columns, self.itertuples(index=False), titled=False)

@@ -4,9 +4,11 @@ drawn at random, its seed is an argument.
 
 import functools
 import math
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 
 DRAWS = 2_000  # bootstrap resamples
@@ -20,7 +22,9 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, flo
     return float(interval.low), float(interval.high)
 
 
-def bootstrap(values, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
+def bootstrap(
+    values: ArrayLike, statistic: Callable, draws: int = DRAWS, seed: int = 0
+) -> tuple[float, float]:
     """95 % percentile interval of `statistic` when the rows of `values` are resampled; (nan, nan)
     for fewer than two rows.
 
@@ -36,19 +40,21 @@ def bootstrap(values, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[flo
     return float(low), float(high)
 
 
-def student(values, least: float = -math.inf, most: float = math.inf) -> tuple[float, float]:
+def student(
+    values: ArrayLike, least: float = -math.inf, most: float = math.inf
+) -> tuple[float, float]:
     """Student's 95 % interval of the mean of `values`, which is wide for few of them; (nan, nan) for
     fewer than two. It is cut off at `least` and `most`, between which each value must lie.
     """
-    values = np.asarray(values, float)
-    values = values[~np.isnan(values)]
-    if len(values) < 2:
+    numbers = np.asarray(values, float)
+    numbers = numbers[~np.isnan(numbers)]
+    if len(numbers) < 2:
         return math.nan, math.nan
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return max(least, float(values.mean() - half)), min(most, float(values.mean() + half))
+    half = stats.t.ppf(0.975, len(numbers) - 1) * stats.sem(numbers)
+    return max(least, float(numbers.mean() - half)), min(most, float(numbers.mean() + half))
 
 
-def spread_of_means(table) -> tuple[float, float, float]:
+def spread_of_means(table: ArrayLike) -> tuple[float, float, float]:
     """The highest less the lowest mean of the columns of a complete table, with Tukey's 95 % interval
     (studentised range), which allows for the fact that the two were chosen among all columns. Rows
     are blocks, and what rows and columns do not explain is the noise. nan where there is no interval.
@@ -71,7 +77,9 @@ def _studentised_range(k: int, free: int) -> float:
     return float(stats.studentized_range.ppf(0.95, k, free))
 
 
-def shuffle_labels(table, statistic, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+def shuffle_labels(
+    table: ArrayLike, statistic: Callable, draws: int = DRAWS, seed: int = 0
+) -> np.ndarray:
     """`statistic` of the table when the entries of each row are shuffled among the columns that have
     one, that is, its values when columns have no effect. `statistic` takes draws x rows x columns and
     returns one number per draw.
@@ -86,7 +94,7 @@ def shuffle_labels(table, statistic, draws: int = DRAWS, seed: int = 0) -> np.nd
     return np.asarray(statistic(shuffles))
 
 
-def share_beyond(statistic: float, null_draws) -> float:
+def share_beyond(statistic: float, null_draws: ArrayLike) -> float:
     """p-value: the share of `null_draws`, the observed `statistic` among them, that is at least as
     large as it (Phipson & Smyth 2010).
     """
@@ -96,7 +104,7 @@ def share_beyond(statistic: float, null_draws) -> float:
     )
 
 
-def p_of_differing_columns(table) -> float:
+def p_of_differing_columns(table: ArrayLike) -> float:
     """p-value of the hypothesis that columns do not differ, from shuffled labels: the statistic is the
     variance of the columns' means after each row has been centred.
     """
@@ -105,13 +113,13 @@ def p_of_differing_columns(table) -> float:
         return math.nan
     deviations = table - np.nanmean(table, 1, keepdims=True)
 
-    def variance(draw):
+    def variance(draw: np.ndarray) -> np.ndarray:
         return np.nanvar(np.nanmean(draw, -2), -1)
 
     return share_beyond(float(variance(deviations[None])[0]), shuffle_labels(deviations, variance))
 
 
-def mann_whitney(first, second) -> tuple[float, int]:
+def mann_whitney(first: ArrayLike, second: ArrayLike) -> tuple[float, int]:
     """Mann & Whitney's rank test of two samples: the two-sided p-value, and a direction of -1 where the
     first sample ranks lower. inf ranks last.
     """
@@ -132,7 +140,7 @@ def fisher(first: int, of_first: int, second: int, of_second: int) -> tuple[floa
     return float(p), int(np.sign(first / of_first - second / of_second))
 
 
-def paired_test(first, second) -> tuple[float, int]:
+def paired_test(first: ArrayLike, second: ArrayLike) -> tuple[float, int]:
     """Student's test of paired differences: the two-sided p-value, and a direction of -1 where the
     first is the lower on average.
     """
@@ -146,7 +154,7 @@ def paired_test(first, second) -> tuple[float, int]:
     return float(stats.ttest_1samp(differences, 0).pvalue), int(np.sign(mean))
 
 
-def holm(p) -> np.ndarray:
+def holm(p: ArrayLike) -> np.ndarray:
     """Holm's p-values of several tests (Holm 1979): the chance that any of them is significant by luck
     is no larger than for a single one.
     """
@@ -158,7 +166,7 @@ def holm(p) -> np.ndarray:
     return out
 
 
-def kendall(x, y):
+def kendall(x: ArrayLike, y: ArrayLike) -> np.ndarray:
     """Kendall's tau-a along the last axis: (concordant - discordant) / pairs; a tie counts for
     neither.
     """
@@ -169,27 +177,27 @@ def kendall(x, y):
     )
 
 
-def common_slope(x, y, series) -> tuple[float, float, float]:
+def common_slope(x: ArrayLike, y: ArrayLike, series: ArrayLike) -> tuple[float, float, float]:
     """The slope of y on x with Student's 95 % interval: one slope for all `series`, each with its own
     intercept. nan where the points do not determine slope or interval.
     """
-    series = pd.Series(np.asarray(series))
-    x, y = (
-        (values - values.groupby(series).transform("mean")).to_numpy()
-        for values in (pd.Series(np.asarray(x, float)), pd.Series(np.asarray(y, float)))
-    )
-    squares, free = float(x @ x), len(x) - series.nunique() - 1
+    points = pd.DataFrame({"x": np.asarray(x, float), "y": np.asarray(y, float)})
+    groups = points.groupby(np.asarray(series))
+    dx, dy = (points - groups.transform("mean")).to_numpy().T
+    squares, free = float(dx @ dx), len(points) - groups.ngroups - 1
     if free < 0 or squares < 1e-9:
         return math.nan, math.nan, math.nan
-    slope = float(x @ y) / squares
+    slope = float(dx @ dy) / squares
     if free == 0:
         return slope, math.nan, math.nan
-    residuals = y - slope * x
-    half = stats.t.ppf(0.975, free) * math.sqrt(float((residuals**2).sum()) / free / squares)
+    error = math.sqrt(float(((dy - slope * dx) ** 2).sum()) / free / squares)
+    half = stats.t.ppf(0.975, free) * error
     return slope, slope - half, slope + half
 
 
-def slope_loglog(params, bits, series=None) -> tuple[float, float, float]:
+def slope_loglog(
+    params: ArrayLike, bits: ArrayLike, series: ArrayLike | None = None
+) -> tuple[float, float, float]:
     """`common_slope` of log bits on log parameters; points without bits are left out."""
     params, bits = np.asarray(params, float), np.asarray(bits, float)
     series = np.zeros(len(params)) if series is None else np.asarray(series)
@@ -197,7 +205,7 @@ def slope_loglog(params, bits, series=None) -> tuple[float, float, float]:
     return common_slope(np.log(params[positive]), np.log(bits[positive]), series[positive])
 
 
-def half_search(bits) -> float:
+def half_search(bits: ArrayLike) -> float:
     """What a search half as long would find at least in 39 of 40 cases: the 2.5 % quantile of the best
     among a random half of the trials.
 
@@ -212,14 +220,13 @@ def half_search(bits) -> float:
 def half_rank(n: int) -> int:
     """How many of the best of `n` trials a random half of them misses in at most one case out of 40."""
     half, best = math.ceil(n / 2), 0
-    while (
-        best < n - half and math.comb(n - best - 1, half) / math.comb(n, half) >= 0.025
-    ):  # P(none of the top best + 1 is drawn)
+    # the chance that none of the best + 1 first is drawn
+    while best < n - half and math.comb(n - best - 1, half) / math.comb(n, half) >= 0.025:
         best += 1
     return best
 
 
-def expected_best(bits, count: int) -> float:
+def expected_best(bits: ArrayLike, count: int) -> float:
     """Mean of the best among `count` trials drawn without replacement, by which searches of unequal
     length can be compared at equal length.
     """
@@ -231,7 +238,7 @@ def expected_best(bits, count: int) -> float:
     return float(np.dot(weights, descending[: len(weights)]))
 
 
-def welch(first, second) -> tuple[float, float, float]:
+def welch(first: ArrayLike, second: ArrayLike) -> tuple[float, float, float]:
     """Welch's t-test for equality of means (Welch 1947): t, degrees of freedom and two-sided p. t is
     negative where the second mean is the larger.
 
@@ -246,7 +253,9 @@ def welch(first, second) -> tuple[float, float, float]:
     return float(test.statistic), float(test.df), float(test.pvalue)
 
 
-def bootstrap_samples(samples, statistic, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
+def bootstrap_samples(
+    samples: Iterable[ArrayLike], statistic: Callable, draws: int = DRAWS, seed: int = 0
+) -> tuple[float, float]:
     """95 % percentile interval of `statistic` of several samples, each resampled by itself; (nan, nan)
     if a sample has fewer than two values.
 
@@ -254,35 +263,33 @@ def bootstrap_samples(samples, statistic, draws: int = DRAWS, seed: int = 0) -> 
     This is right for means and medians of trials and for their ratios, and wrong for the best trial
     (see `bootstrap`).
     """
-    samples, rng = [np.asarray(sample, float) for sample in samples], np.random.default_rng(seed)
-    if not samples or min(map(len, samples)) < 2:
+    arrays, rng = [np.asarray(sample, float) for sample in samples], np.random.default_rng(seed)
+    if not arrays or min(map(len, arrays)) < 2:
         return math.nan, math.nan
     replicates = np.asarray(
         statistic(
-            [sample[rng.integers(len(sample), size=(draws, len(sample)))] for sample in samples]
+            [sample[rng.integers(len(sample), size=(draws, len(sample)))] for sample in arrays]
         )
     )
-    replicates = np.sort(
-        replicates[~np.isnan(replicates)]
-    )  # inf may be among them: no interpolation
+    # inf may be among them, between which nothing can be interpolated
+    replicates = np.sort(replicates[~np.isnan(replicates)])
     if not len(replicates):
         return math.nan, math.nan
     last = len(replicates) - 1
     return float(replicates[round(0.025 * last)]), float(replicates[round(0.975 * last)])
 
 
-def around_the_median(ascending) -> tuple[float, float]:
+def around_the_median(ascending: np.ndarray) -> tuple[float, float]:
     """The distribution-free 95 % interval of the median of values that are sorted in ascending order;
     (nan, nan) for fewer than six.
     """
     n = len(ascending)
-    k = int(
-        stats.binom.ppf(0.025, n, 0.5)
-    )  # the k-th smallest and the k-th largest value enclose the median
+    # the k-th smallest and the k-th largest value enclose the median
+    k = int(stats.binom.ppf(0.025, n, 0.5))
     return (float(ascending[k - 1]), float(ascending[n - k])) if k else (math.nan, math.nan)
 
 
-def running_median(losses) -> pd.DataFrame:
+def running_median(losses: ArrayLike) -> pd.DataFrame:
     """The median of the losses so far after each trial, with its distribution-free 95 % interval:
     columns `center`, `low` and `high`.
 
@@ -299,7 +306,7 @@ def running_median(losses) -> pd.DataFrame:
     return pd.DataFrame(records, columns=["center", "low", "high"])
 
 
-def running_minimum(losses) -> pd.DataFrame:
+def running_minimum(losses: ArrayLike) -> pd.DataFrame:
     """The least loss so far after each trial: columns `center`, `low` and `high`.
 
     `high` is what half of these trials would have found in 39 of 40 cases (`half_rank`), or less if
@@ -309,11 +316,6 @@ def running_minimum(losses) -> pd.DataFrame:
     losses, records = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
     for n in range(1, len(losses) + 1):
         ascending = np.sort(losses[:n])
-        records.append(
-            (
-                ascending[0],
-                ascending[0],
-                min(ascending[half_rank(n)], records[-1][2] if records else np.inf),
-            )
-        )
+        high = min(ascending[half_rank(n)], records[-1][2] if records else np.inf)
+        records.append((ascending[0], ascending[0], high))
     return pd.DataFrame(records, columns=["center", "low", "high"])

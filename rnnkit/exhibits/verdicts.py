@@ -5,7 +5,9 @@ part of the README that the kit writes.
 import html
 import math
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -30,17 +32,17 @@ class Verdicts(pd.DataFrame):
     """A table of claims. It is any other DataFrame, but for how a notebook or a terminal shows it."""
 
     @property
-    def _constructor(self):
+    def _constructor(self) -> type:
         return Verdicts
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Each claim in full, with its numbers, its verdict and the evidence below it."""
         known = {"id", "claim", "paper", "ours", "verdict"} <= set(self.columns)
         if not known or not self.columns.is_unique:
             return super().__repr__()
         return "\n\n".join(_paragraph(row) for row in self.to_dict("records"))
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         if "verdict" not in self.columns or not self.columns.is_unique:
             return super()._repr_html_()
         in_interval = {"low", "high"} if {"ours", "low", "high"} <= set(self.columns) else set()
@@ -68,7 +70,7 @@ def _paragraph(row: dict) -> str:
     return "\n".join([first, *rest])
 
 
-def _cell(name, row: dict) -> str:
+def _cell(name: str, row: dict) -> str:
     value = row[name]
     if name == "verdict":
         colour, word = COLOURS.get(value, UNDECIDED_COLOUR), html.escape(str(value))
@@ -83,7 +85,7 @@ def _cell(name, row: dict) -> str:
     return f'<td style="{LEFT}{"; white-space: nowrap" if name == "ours" else ""}">{html.escape(text)}</td>'
 
 
-def with_interval(value, low=None, high=None) -> str:
+def with_interval(value: Any, low: Any = None, high: Any = None) -> str:
     """A number with its interval: 1.81 [1.66, 1.95]. A missing number is a dash, and a missing
     interval is left out.
     """
@@ -121,7 +123,7 @@ def compare(name: str, frame: pd.DataFrame) -> Verdicts:
     )
 
 
-def findings(tables: Tables, ids=None) -> dict[str, Finding]:
+def findings(tables: Tables, ids: Iterable[str] | None = None) -> dict[str, Finding]:
     """The findings on an exhibit's claims, or on those in `ids`, given its tables."""
     rules = {id: rule for id, rule in tables.exhibit.claims.items() if ids is None or id in ids}
     if not rules:
@@ -150,7 +152,7 @@ def tally(claims: pd.DataFrame) -> str:
     return "; ".join(parts)
 
 
-def _counts(claims) -> str:
+def _counts(claims: pd.DataFrame) -> str:
     """12 hold, 3 fail, 21 are not tested at this scale."""
     counts = claims.verdict.value_counts()
     forms = {
@@ -224,7 +226,7 @@ def block(claims: pd.DataFrame, trials: int) -> str:
     return "\n".join([BEGIN, "", counts, "", markdown(head, verdict_rows(decisions)), "", END])
 
 
-def write_block(readme, claims: pd.DataFrame, trials: int) -> bool:
+def write_block(readme: str | Path, claims: pd.DataFrame, trials: int) -> bool:
     """Writes the verdicts between the marks of a README, and changes nothing else in it. Returns
     whether it has these marks.
     """

@@ -6,10 +6,13 @@ training, few trials end between the plateau at chance and a solution.
 """
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from numpy.typing import ArrayLike
 
 from rnnkit import paper
 from rnnkit.exhibits.base import trials_of_exhibit
@@ -126,12 +129,12 @@ class LossAxis:
             else self.low + share * (self.high - self.low)
         )
 
-    def heights(self, losses):
+    def heights(self, losses: ArrayLike) -> np.ndarray:
         """The heights at which losses are drawn: at `top` if they diverged or are off the axis."""
         losses = np.asarray(losses, float)
         return np.where(np.isnan(losses) | (losses > self.high), self.top, losses)
 
-    def dress(self, ax, band=True):
+    def dress(self, ax: Axes, band: bool = True) -> None:
         """Sets scale and limits of a panel, and draws chance and the band of the diverged trials."""
         if self.log:
             ax.set_yscale("log")
@@ -148,7 +151,7 @@ class LossAxis:
             ax.axhspan(self.high, self.at(1.18), color=PALE, linewidth=0, zorder=0)
         reference(ax, self.chance)
 
-    def _ticks(self, digits) -> list[float]:
+    def _ticks(self, digits: Iterable[int]) -> list[float]:
         """The numbers on a logarithmic axis that are one of some digits, followed by zeros."""
         ticks = (digit * 10.0**power for power in range(-10, 7) for digit in digits)
         return [tick for tick in ticks if self.low <= tick <= self.high]
@@ -159,7 +162,7 @@ def forms_of(name: str, frame: pd.DataFrame) -> dict[str, str]:
     return dict(budget(trials_of_exhibit(name, frame)).tasks)
 
 
-def is_the_papers_task(trials, spent: Budget) -> bool:
+def is_the_papers_task(trials: pd.DataFrame, spent: Budget) -> bool:
     """Whether the trials have the paper's form of the task, and at least as many steps as the shortest
     training of the paper.
     """
