@@ -156,9 +156,9 @@ def reruns() -> pd.DataFrame:
     )
 
 
-def _rounding(x, digits: int = 3) -> float:
-    """Half a unit of the last of the printed digits."""
-    return 0.5 * 10.0 ** (math.floor(math.log10(abs(x))) - digits + 1)
+def _rounding(x) -> float:
+    """Half a unit of the last of three printed digits."""
+    return 0.5 * 10.0 ** (math.floor(math.log10(abs(x))) - 2)
 
 
 def _tests():

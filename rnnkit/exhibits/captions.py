@@ -78,22 +78,21 @@ def _extent(spent: Budget) -> list[str]:
     tasks = [
         f"{task_name(*task)} ({task[1].split(' ')[0]} form)" for task in spent.tasks if task[1]
     ]
-    sizes = [f"{size:,}" for size in spent.sizes]
     phrases = [" and ".join(tasks)] if tasks else []
-    phrases.append(
-        f"{', '.join(sizes) if len(sizes) <= 8 else f'{sizes[0]}-{sizes[-1]}'} parameters"
-    )
+    phrases.append(f"{_all_or_range(spent.sizes)} parameters")
     if spent.units and spent.depths != (0,):
-        units = [f"{number:,}" for number in spent.units]
-        phrases.append(
-            f"{', '.join(units) if len(units) <= 8 else f'{units[0]}-{units[-1]}'} units per layer"
-        )
+        phrases.append(f"{_all_or_range(spent.units)} units per layer")
     if spent.depths != (0,):  # the linear model has neither layers nor time
         phrases.append(f"depth{'s' * (len(spent.depths) > 1)} {', '.join(map(str, spent.depths))}")
         phrases.append(
             f"{', '.join(map(str, spent.unrolls))} time step{'s' * (spent.unrolls != (1,))}"
         )
     return phrases
+
+
+def _all_or_range(numbers: tuple[int, ...]) -> str:
+    texts = [f"{number:,}" for number in numbers]
+    return ", ".join(texts) if len(texts) <= 8 else f"{texts[0]}-{texts[-1]}"
 
 
 def alternative_text(name: str, frame: pd.DataFrame) -> str:

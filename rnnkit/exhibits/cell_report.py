@@ -14,12 +14,9 @@ from rnnkit.exhibits.section_2_1.later_cells import (
     note_missing,
     size_keys,
 )
-from rnnkit.exhibits.section_2_2 import memory_errors
+from rnnkit.exhibits.section_2_2 import draw_bound, memory_errors
 from rnnkit.exhibits.section_4.table_1 import infeasible_table
 from rnnkit.exhibits.style import (
-    DASHED,
-    GREY,
-    SMALL,
     architecture_keys,
     half_search,
     house_style,
@@ -110,8 +107,7 @@ def _draw_diverged(ax, random, names):
 def _draw_memory(ax, errors, architecture, names):
     style, n_in = style_of(names), int(errors.n_in.max())
     units = np.linspace(0.96 * errors.n_units.min(), 1.04 * errors.n_units.max(), 200)
-    ax.plot(units, memory_bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
-    ax.axvline(n_in, color="black", linewidth=1, zorder=1)
+    draw_bound(ax, units, n_in)
     for a in names[::-1]:
         curve, s = errors[(errors.architecture == a)].dropna(subset="loss"), style[a]
         strong = a == architecture
@@ -134,16 +130,7 @@ def _draw_memory(ax, errors, architecture, names):
         ylim=(-0.02 * high, 1.12 * max(high, memory_bound(units[0], n_in))),
         xticks=sorted(set(errors.n_units)),
     )
-    ax.annotate(
-        f"n_in = {n_in}",
-        (n_in, 1),
-        (3, -2),
-        ("data", "axes fraction"),
-        "offset points",
-        va="top",
-        fontsize=SMALL,
-    )
-    write_at_right(ax, memory_bound(units[-1], n_in), "bound", GREY)
+    write_at_right(ax, memory_bound(units[-1], n_in), "bound")
     if errors.loss.isna().all():
         write_note(ax, "no feasible trial")
 

@@ -9,6 +9,7 @@ Some claims are tried on idle networks alone. A claim that there is hardly a dif
 networks that are alike. And a claim about a level depends on the level at which they are made.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -161,12 +162,10 @@ def _capacity(
     depths=(1, 2),
     unrolls=(5,),
     architectures=paper.ARCHITECTURES,
-    trials=32,
 ):
-    parts = []
-    for unroll, size, depth, architecture in (
-        (u, s, d, a) for u in unrolls for s in sizes for d in depths for a in architectures
-    ):
+    parts, trials = [], 32
+    networks = itertools.product(unrolls, sizes, depths, architectures)
+    for unroll, size, depth, architecture in networks:
         if architecture != "+rnn" or depth != 1:
             n_bits = bits(trials) * size
             samples = 1 + rng.random(trials)
@@ -174,21 +173,9 @@ def _capacity(
                 {"samples_per_param": ratio, "nonlinearity": s}
                 for ratio, s in zip(samples * n_bits / size, rng.choice(["tanh", "relu"], trials))
             ]
-            parts.append(
-                _study(
-                    rng,
-                    "per_cap",
-                    architecture,
-                    depth,
-                    size,
-                    -n_bits,
-                    hparams=hparams,
-                    unroll=unroll,
-                    form="",
-                    n_in=20,
-                )
-            )
-    return _frame(parts)
+            settings = {"hparams": hparams, "unroll": unroll, "form": "", "n_in": 20}
+            parts.append(_study(rng, "per_cap", architecture, depth, size, -n_bits, **settings))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _capacity_by_steps(rng, bits):
@@ -199,45 +186,30 @@ def _linear(rng, bits):
     return _capacity(rng, bits, (100, 300, 1_000), (0,), (1,), ("linear",))
 
 
-def _losses(
-    rng, task, loss, sizes=(1_000, 4_000, 16_000), units=(), depths=(1, 2), n_in=64, trials=24
-):
+def _losses(rng, task, loss, units=(), n_in=64):
     parts = []
-    for depth, architecture in (
-        (d, a) for d in depths for a in paper.ARCHITECTURES if a != "+rnn" or d != 1
-    ):
-        maps = MAPS[architecture]
-        networks = [(maps * depth * n * (n + n_in), n) for n in units] or [
-            (size, int(math.sqrt(size / maps / depth))) for size in sizes
-        ]
-        parts += [
-            _study(
-                rng, task, architecture, depth, size, loss(trials), n_units=n, n_in=n_in, unroll=12
-            )
-            for size, n in networks
-        ]
-    return _frame(parts)
+    for depth, architecture in itertools.product((1, 2), paper.ARCHITECTURES):
+        if architecture != "+rnn" or depth != 1:
+            maps = MAPS[architecture]
+            networks = [(maps * depth * n * (n + n_in), n) for n in units] or [
+                (size, int(math.sqrt(size / maps / depth))) for size in (1_000, 4_000, 16_000)
+            ]
+            shape = {"n_in": n_in, "unroll": 12}
+            parts += [
+                _study(rng, task, architecture, depth, size, loss(24), n_units=n, **shape)
+                for size, n in networks
+            ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _hard(rng, task, depths, loss, tuner="gp", trials=48):
-    return _frame(
-        [
-            _study(
-                rng,
-                task,
-                architecture,
-                depth,
-                2_000,
-                loss(trials),
-                tuner=tuner,
-                divergence=0.2,
-                accuracy=rng.random(trials) * 0.1,
-            )
-            for depth in depths
-            for architecture in paper.ARCHITECTURES
-            if architecture != "+rnn" or depth != 1
-        ]
-    )
+    parts = []
+    for depth, architecture in itertools.product(depths, paper.ARCHITECTURES):
+        if architecture != "+rnn" or depth != 1:
+            losses, accuracy = loss(trials), rng.random(trials) * 0.1
+            settings = {"tuner": tuner, "divergence": 0.2, "accuracy": accuracy}
+            parts.append(_study(rng, task, architecture, depth, 2_000, losses, **settings))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _study(
@@ -292,11 +264,6 @@ def _study(
         "torch": "",
     }
     return pd.DataFrame(trials)
-
-
-def _frame(studies: list[pd.DataFrame]) -> pd.DataFrame:
-    """The trials of all studies, one after another."""
-    return pd.concat(studies, ignore_index=True)
 
 
 def _kept_of_nothing(bits: pd.DataFrame) -> list:

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from rnnkit import reference
-from rnnkit.exhibits.style import GREY, style_of
+from rnnkit.exhibits.style import GREY, color_of, style_of
 
 VARIABLE = "RNNKIT_REFERENCE"
 LOOK = {"linestyle": "none", "fillstyle": "none", "markersize": 4, "alpha": 0.45, "zorder": 0.5}
@@ -116,7 +116,7 @@ def overlay_search(
         ax.plot(
             np.arange(1, len(curve) + 1),
             to_axis(curve),
-            color=style_of([architecture])[architecture].color,
+            color=color_of(architecture),
             linewidth=3,
             alpha=0.25,
             label="_authors",
@@ -145,7 +145,7 @@ def overlay_columns(
                 x + scatter,
                 to_axis(own),
                 marker="o",
-                color=style_of([architecture])[architecture].color,
+                color=color_of(architecture),
                 label="_authors",
                 **LOOK | {"markersize": 2, "alpha": 0.25},
             )

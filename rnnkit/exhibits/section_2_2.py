@@ -102,7 +102,6 @@ def draw_memory(frame):
     errors, excesses = figure.subplots(1, 2, width_ratios=(1.15, 1))
     most = 1.08 * max(best.n_units.max(), 1.2 * n_in)
     for ax in (errors, excesses):
-        ax.axvline(n_in, color="black", linewidth=1, zorder=1)
         ticks = _ticks(best.n_units.unique(), n_in, 0.055 * most)
         ax.set(xlabel="units per layer, N", xlim=(0, most), xticks=ticks)
     _draw_errors(errors, best, n_in, most)
@@ -117,9 +116,20 @@ def draw_memory(frame):
 def _draw_errors(ax, best, n_in: int, most: float):
     """Draws panel c: the error of each network, and the bound."""
     letter(ax, "c", "all depths")
-    units = np.linspace(0, most, 500)
-    ax.plot(units, memory_bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
+    draw_bound(ax, np.linspace(0, most, 500), n_in)
     write_note(ax, "no network can be here:\nbound 1 - N / n_in,\nnot a fit", 0.03, 0.12, ha="left")
+    feasible = best.dropna(subset="loss")
+    highest = max([1.0, *feasible.loss, *feasible.loss_high.dropna()])
+    ax.set(ylabel="squared error per dimension", ylim=(-0.02, 1.16 * highest))
+    if feasible.empty:
+        return write_note(ax, INFEASIBLE, 0.6, 0.45)
+    curves(ax, feasible, "loss", x="n_units", spacing=1.5)
+
+
+def draw_bound(ax, units, n_in: int):
+    """Draws the least error that so many units allow, and a line at as many units as inputs."""
+    ax.plot(units, memory_bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
+    ax.axvline(n_in, color="black", linewidth=1, zorder=1)
     ax.annotate(
         f"n_in = {n_in}",
         (n_in, 1),
@@ -129,17 +139,12 @@ def _draw_errors(ax, best, n_in: int, most: float):
         va="top",
         fontsize=8.5,
     )
-    feasible = best.dropna(subset="loss")
-    highest = max([1.0, *feasible.loss, *feasible.loss_high.dropna()])
-    ax.set(ylabel="squared error per dimension", ylim=(-0.02, 1.16 * highest))
-    if feasible.empty:
-        return write_note(ax, INFEASIBLE, 0.6, 0.45)
-    curves(ax, feasible, "loss", x="n_units", spacing=1.5)
 
 
 def _draw_excesses(ax, best):
     """Draws our panel: how far the error of each network lies above the bound."""
     letter(ax, "", "ours: excess over the bound")
+    ax.axvline(best.n_in.max(), color="black", linewidth=1, zorder=1)
     feasible = best.dropna(subset="loss")
     half = feasible.excess + feasible.loss_high - feasible.loss
     highest = max([1.0, *1.5 * feasible.excess, *1.5 * half.dropna()])

@@ -23,6 +23,7 @@ from rnnkit.exhibits.style import (
     GREY,
     HALF_SEARCH,
     architecture_keys,
+    color_of,
     curves,
     half_search_key,
     house_style,
@@ -33,7 +34,6 @@ from rnnkit.exhibits.style import (
     new_figure,
     parameters_axis,
     reference,
-    style_of,
     write_note,
 )
 from rnnkit.theory import RANDOM_FUNCTION, chance, memorised_loss
@@ -152,7 +152,7 @@ def _landmarks(ax, task, form, depth):
             ax.plot(
                 *zip(*values),
                 "x",
-                color=style_of([architecture])[architecture].color,
+                color=color_of(architecture),
                 markersize=5,
                 zorder=2,
                 label="_anchor",

@@ -202,12 +202,9 @@ def rounding_facts(trials, tables) -> list[str]:
     fewest, shares = tables["quantised_needed"], tables["quantised"]
     if fewest.empty:
         return ["No network stored bits that rounding could lose."]
-    least = fewest.groupby(["architecture", "study"]).needed.min().groupby("architecture").mean()
-    five = (
-        shares[shares.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
-        .groupby(["architecture", "study"])
-        .share.max()
-    )
+    least = least_mean(fewest, "needed")
+    at_five = shares[shares.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
+    five = at_five.groupby(["architecture", "study"]).share.max()
     share = in_paper_order(100 * five.groupby("architecture").mean())
     return [
         (

@@ -264,11 +264,11 @@ def log_ticks(axis, text=short):
     axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
 
 
-def reference(ax, value: float, text: str = "", color=GREY, line=DASHED):
+def reference(ax, value: float, text: str = ""):
     """Draws the paper's value as a grey line, with a label outside the axes, where no data can be."""
-    ax.axhline(value, color=color, linewidth=1, linestyle=line, zorder=1)
+    ax.axhline(value, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
     if text:
-        write_at_right(ax, value, text, color)
+        write_at_right(ax, value, text)
 
 
 def write_at_right(ax, value: float, text: str, color=GREY):
@@ -370,14 +370,14 @@ def half_search(ax, points, half: str, best: str, at: str, color, horizontal=Fal
     lines(points[at], points[half], points[best], **settings)
 
 
-def architecture_keys(architectures, lines=True, markers=True) -> list[Line2D]:
+def architecture_keys(architectures, lines=True) -> list[Line2D]:
     """The entries of a legend, one for each architecture."""
     return [
         Line2D(
             [],
             [],
             color=s.color,
-            marker=s.marker if markers else "none",
+            marker=s.marker,
             linestyle=s.line if lines else "none",
             label=label_of(a),
         )

@@ -137,9 +137,9 @@ def facts(trials, tables) -> list[str]:
     ]
 
 
-def agreement(trials, number: int = 5) -> list[str]:
+def agreement(trials) -> list[str]:
     """What the best trials of one study have in common; no sentence if there are several studies."""
-    best = per_trial(trials).dropna(subset="bits").nlargest(number, "bits_per_param")
+    best = per_trial(trials).dropna(subset="bits").nlargest(5, "bits_per_param")
     if trials.study.nunique() > 1 or len(best) < 2:
         return []
     table = pd.DataFrame(best.hparams.tolist())
