@@ -672,8 +672,8 @@ def test_signs_are_decided_on_a_fresh_seed_alone():
     claim = one("tableapp2", seen, "H05")
     assert claim.verdict == UNTESTED and "not tested on a fresh seed" in claim.evidence
     assert (
-        "the rule of before any trial was seen" in claim.evidence
-        and "today's says" in claim.evidence
+        "the rule written before any trial was seen" in claim.evidence
+        and "today's rule gives" in claim.evidence
     )
     fresh = synthetic.frame(depths=(1, 8), trials=200, **FRESH)
     alone, both = (

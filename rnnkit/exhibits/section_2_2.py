@@ -382,7 +382,7 @@ def cost_is_linear(trials, points, spent: Budget) -> Measured:
     by_params, by_units = (
         slope_loglog(costs[x], costs.multiplications, series)[0] for x in ("num_params", "n_units")
     )
-    slowly = "what a step costs whatever the size still weighs, so time grows more slowly"
+    slowly = "a step also has costs that do not depend on size, so time grows more slowly"
     return Measured(
         slope,
         low,

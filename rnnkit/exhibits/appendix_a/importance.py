@@ -201,7 +201,7 @@ Exhibit(
     title="What matters (ours: not in the paper)",
     gist=(
         "Share of the variance of a study's ranks that a random forest loses on unseen trials when"
-        " one hyper-parameter is dealt out anew, summed over the maps of a cell (*). Last row: a"
+        " the values of one hyper-parameter are shuffled, summed over the maps of a cell (*). Last row: a"
         " number that means nothing."
     ),
     section="App. A",

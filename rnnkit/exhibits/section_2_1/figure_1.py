@@ -426,7 +426,7 @@ def irnn_lowest(trials, points, spent: Budget) -> Measured:
     )
     means = table.mean().sort_values()
     means_text = ", ".join(f"{label_of(a)} {value:.2f}" for a, value in means.items())
-    rank = f"{means_text}{left_out}; lower than each other: {phrase}"
+    rank = f"{means_text}{left_out}; lower than every other: {phrase}"
     near, lowest = abs(most / paper.RELU_BITS - 1) <= ABOUT, order == HOLDS
     reason = f"the IRNN is the lowest ({rank}), {'' if near else 'not '}within a tenth of 3.5"
     return replace(
@@ -528,7 +528,7 @@ def ranking(trials, points, spent: Budget) -> Measured:
         lacks=f"{ours}{left_out}, and it takes all five at {MIN_CELLS} sizes and depths",
         doubt=training_doubt(points),
         more={"chance": chance},
-        if_fails=f"; labels dealt out anew give as much in {chance:.2g} of cases",
+        if_fails=f"; shuffled labels differ as much in {chance:.2g} of cases",
         if_open="; the order changes from size to size",
     )
 
@@ -596,7 +596,7 @@ def depths_agree(trials, points, spent: Budget) -> Measured:
         if p_of_differing_columns(values[:, index]) <= SURELY / len(depths)
     ]
     where = f"at depth {and_list(differ)}" if differ else "at no depth"
-    as_much = f"; labels dealt out anew agree as much in {chance:.2g} of cases"
+    as_much = f"; shuffled labels agree as much in {chance:.2g} of cases"
     return replace(
         measurement,
         summary=f"{measurement.summary}; architectures differ {where}",

@@ -339,7 +339,7 @@ def only_gated_when_deep(trials, networks: pd.DataFrame, spent: Budget) -> Measu
 
 def easiest(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P04, H04: whether the GRU at depth 1, and +RNN at the greatest depth, are easier to train than
-    each other architecture.
+    every other architecture.
 
     The named pairs are tested trial against trial (Mann & Whitney, with Holm's correction over all of
     them), so the verdict is about these trials and not about other searches. The number shown is the
@@ -370,7 +370,7 @@ def easiest(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     ratio, *samples = max(ratios, key=lambda item: item[0])
     verdict, phrase = pairs_verdict(pairs)
     reason = (
-        f"lower than each other: {'; '.join(halves)}; all together {phrase}; theirs is the lowest"
+        f"lower than every other: {'; '.join(halves)}; all together {phrase}; theirs is the lowest"
         f" minimum in {sum(first)} of {len(first)}"
     )
     return Measured(

@@ -166,7 +166,7 @@ def facts(trials, tables) -> list[str]:
 
 def intersection_solves_deep(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     """H07: the share of +RNN's feasible random sets that solve the task at the greatest depth. `order`
-    says whether it is larger than that of each other architecture (Fisher's test, Holm's correction).
+    says whether it is larger than that of every other architecture (Fisher's test, Holm's correction).
     Whether the level is the paper's is another claim, H07b.
     """
     champion, competitors, deepest, lacks = _solvers(networks)
@@ -182,7 +182,7 @@ def intersection_solves_deep(trials, networks: pd.DataFrame, spent: Budget) -> M
     )
     return Measured(
         *_solved_share(champion),
-        f"{shares}, of feasible random sets{instead_of_8_layers(deepest)}; more than each other: {phrase}",
+        f"{shares}, of feasible random sets{instead_of_8_layers(deepest)}; more than every other: {phrase}",
         more={"order": order},
     )
 

@@ -130,7 +130,7 @@ def diverged_deep(trials, table: pd.DataFrame, spent: Budget) -> Measured:
 def _measure(trials, table, spent) -> Measured:
     """The statistic of H01 and H02.
 
-    `order` says whether the IRNN diverges more often than each other architecture (Fisher's tests of
+    `order` says whether the IRNN diverges more often than every other architecture (Fisher's tests of
     the named pairs, Holm's correction). `differ` counts the shares that Fisher's test tells from the
     paper's, with Holm's correction; it refutes the claim only if the task is the paper's (`papers`),
     and agreement says little if the intervals are `wide`.
@@ -167,7 +167,7 @@ def _measure(trials, table, spent) -> Measured:
         measurement,
         summary=f"per cent, the paper's behind ours: {shares_text}; {agree} of the paper's {len(table)} agree"
         f" with ours, Kendall's tau {kendall(table.percent, table.paper_percent):.2f}; the IRNN"
-        f" diverges more often than each other: {phrase}",
+        f" diverges more often than every other: {phrase}",
         more={
             "order": order,
             "differ": len(table) - agree,

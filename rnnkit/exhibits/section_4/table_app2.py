@@ -151,13 +151,13 @@ def signs_deep(trials, table: pd.DataFrame, spent: Budget) -> Measured:
 
 
 def _measure(trials, depth) -> Measured:
-    """Both rules are printed: the one of before the trials of seed 0 were seen, and today's, which
-    was made with them in view.
+    """The statistic of H05 and H06, by two rules, which the evidence both gives: the rule that was
+    written before any trial had been seen, and today's, which was written after those of seed 0.
 
-    Before: of all feasible trials, the interval of the agreement decides. Today: trials above twice
-    chance are left out (one of them is all that a mean shows), and signs refute only where at least
-    one pair is told apart `against` the paper, by Holm's correction. Today's decides, on trials of
-    a fresh seed.
+    By the first rule, the interval of the agreement decides, over all feasible trials. Today's rule
+    leaves out trials above twice chance, since a single one dominates a mean; and different signs
+    refute the claim only if at least one pair is told apart `against` the paper, with Holm's
+    correction. Today's rule decides, on trials of a seed that had not been seen.
     """
     trials = trials[trials.n_layers == depth]
     fresh = trials[trials.seed != SEEN]
@@ -175,18 +175,19 @@ def _measure(trials, depth) -> Measured:
     reason = (
         f"{after['same']} of the {after['pairs']} pairs that the paper tells apart have its"
         f" sign{instead_of_8_layers(depth)}; told apart against the paper: {and_list(against)}; agreement is"
-        f" {AGREE:.0%} of the signs; the rule of before any trial was seen (all feasible trials, no"
-        f" such test) says {_with_interval(before)}, {rule_before}; today's says {_with_interval(after)}, {rule_after}"
+        f" {AGREE:.0%} of the signs; the rule written before any trial was seen (all feasible trials,"
+        f" no test of pairs) gives {_with_interval(before)}, {rule_before}; today's rule gives"
+        f" {_with_interval(after)}, {rule_after}"
     )
     stale = (
-        "not tested on a fresh seed, since today's rule was made with the trials of seed"
-        f" {SEEN} in view"
+        "not tested on a fresh seed: today's rule was written after the trials of seed"
+        f" {SEEN} had been seen"
     )
     return Measured(
         after["ours"],
         after["low"],
         after["high"],
-        f"{reason}; decided by today's on seed {and_list(sorted(set(fresh.seed)))}",
+        f"{reason}; decided by today's rule on seed {and_list(sorted(set(fresh.seed)))}",
         has={"fresh trials": len(fresh)},
         lacks=f"{reason}; {stale}",
         more={"signs": rule_after},
