@@ -7,6 +7,7 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.exhibits.selection import NETWORK
+from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.statistics import half_rank, half_search
 from rnnkit.markup import table, text
 from rnnkit.theory import soft_bits
@@ -87,14 +88,10 @@ def bits_per_param(points: pd.DataFrame) -> pd.DataFrame:
     return table[in_order(table.columns)]
 
 
-class BestTrials(pd.DataFrame):
+class BestTrials(SmallTable):
     """The best trials, a row each. It is a DataFrame like any other, but a notebook or a terminal shows
     it turned on its side, a column for each trial, and lists apart what is the same in all of them.
     """
-
-    @property
-    def _constructor(self) -> type:
-        return BestTrials
 
     def __repr__(self) -> str:
         if not len(self) or not self.columns.is_unique:

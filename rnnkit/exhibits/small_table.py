@@ -16,7 +16,7 @@ class SmallTable(pd.DataFrame):
 
     @property
     def _constructor(self) -> type:
-        return SmallTable
+        return type(self)
 
     def _repr_html_(self) -> str:
         if self.columns.nlevels > 1:

@@ -292,23 +292,33 @@ def write_note(ax, text: str, x: float = 0.5, y: float = 0.5, **settings):
     ax.text(x, y, text, transform=ax.transAxes, bbox=ground, zorder=2, **settings)
 
 
-def write_values(ax, cells, values, form: str, bold=None):
-    """Writes the numbers of a table (rows x columns) onto the coloured `cells` of a pcolormesh, in
-    black or in white, whichever has more contrast; "-" for nan.
+def coloured_table(ax, values, colors, row_names, column_names, bold=None, **settings):
+    """Draws a table of numbers (rows x columns) with its first row on top, on a ground coloured by
+    `colors`; `bold` says which numbers are bold. The settings are those of pcolormesh.
+    """
+    mesh = ax.pcolormesh(np.ma.masked_invalid(colors), edgecolors="white", **settings)
+    ax.set_xticks(np.arange(len(column_names)) + 0.5, column_names)
+    ax.set_yticks(np.arange(len(row_names)) + 0.5, row_names)
+    ax.tick_params(length=0)
+    ax.invert_yaxis()
+    _write_values(ax, mesh, values, np.zeros(values.shape, bool) if bold is None else bold)
+
+
+def _write_values(ax, mesh, values, bold):
+    """Writes the numbers onto the coloured fields, in black or in white, whichever has more contrast;
+    "-" for nan.
     """
     for (row, column), value in np.ndenumerate(values):
         is_number = np.isfinite(value)
-        ground = (
-            cells.cmap(cells.norm(cells.get_array()[row, column])) if is_number else (1, 1, 1, 1)
-        )
+        ground = mesh.cmap(mesh.norm(mesh.get_array()[row, column])) if is_number else (1, 1, 1, 1)
         ax.text(
             column + 0.5,
             row + 0.5,
-            form.format(value).replace("-0.00", "0.00") if is_number else "-",
+            f"{value:.2f}".replace("-0.00", "0.00") if is_number else "-",
             ha="center",
             va="center",
             fontsize=8.5 if values.shape[1] < 8 else SMALL,
-            fontweight="bold" if bold is not None and bold[row, column] else "normal",
+            fontweight="bold" if bold[row, column] else "normal",
             color="black" if _luminance(ground) > 0.18 else "white",
         )
 
@@ -392,6 +402,29 @@ def depth_keys(depths) -> list[Line2D]:
         Line2D([], [], fillstyle=FILL.get(depth, "bottom"), label=layers(depth), **settings)
         for depth in sorted(depths)
     ]
+
+
+def draw_search(ax, trials, values, curve, s: Style, steps: bool, label: str):
+    """Draws one search: a dot for the value of each trial, if there are `values`, and a curve with a
+    few markers, in steps or not.
+    """
+    if values is not None:
+        dots = {"markersize": 2.4, "alpha": 0.45, "markeredgewidth": 0}
+        ax.plot(trials, values, "o", color=s.color, zorder=1, **dots)
+    spacing = max(1, len(trials) // 4)
+    ax.plot(
+        trials,
+        curve,
+        color=s.color,
+        linestyle=s.line,
+        marker=s.marker,
+        markersize=4,
+        linewidth=1.3,
+        markevery=(spacing - 1, spacing),
+        drawstyle="steps-post" if steps else "default",
+        label=label,
+        zorder=3,
+    )
 
 
 HALF = {  # column of a best trial -> that of what half of the search would have found

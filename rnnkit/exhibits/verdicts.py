@@ -17,6 +17,7 @@ from rnnkit.exhibits.budget import budget
 from rnnkit.exhibits.finding import FAILS, HOLDS, UNTESTED, Finding
 from rnnkit.exhibits.judge import judge
 from rnnkit.exhibits.selection import SEARCH
+from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.markup import LEFT, markdown
 from rnnkit.trials.paths import write_atomically
 from rnnkit.wording import and_list
@@ -28,12 +29,10 @@ UNDECIDED_COLOUR = "#6e7781"
 WIDTH = 100  # characters of a line where a table is printed
 
 
-class Verdicts(pd.DataFrame):
-    """A table of claims. It is any other DataFrame, but for how a notebook or a terminal shows it."""
-
-    @property
-    def _constructor(self) -> type:
-        return Verdicts
+class Verdicts(SmallTable):
+    """A table of claims. A notebook shows its verdicts in colour and its intervals in brackets, and a
+    terminal a paragraph for each claim.
+    """
 
     def __repr__(self) -> str:
         """Each claim in full, with its numbers, its verdict and the evidence below it."""

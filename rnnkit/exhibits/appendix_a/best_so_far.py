@@ -12,6 +12,7 @@ from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
 from rnnkit.exhibits.selection import capacity
 from rnnkit.exhibits.style import (
     architecture_keys,
+    draw_search,
     house_style,
     legend,
     letter,
@@ -83,21 +84,7 @@ def _draw_searches(ax, subset: pd.DataFrame, style):
     """Draws the best trial so far of each study of one size and depth, and all trials as dots."""
     for (architecture, _), curve in subset.groupby(["architecture", "study"], sort=False):
         s = style[architecture]
-        spacing = max(1, len(curve) // 4)
-        dots = {"markersize": 2.2, "alpha": 0.4, "markeredgewidth": 0}
-        ax.plot(curve.trial, curve.bits_per_param, "o", color=s.color, zorder=1, **dots)
-        ax.plot(
-            curve.trial,
-            curve.best,
-            color=s.color,
-            linestyle=s.line,
-            marker=s.marker,
-            markevery=(spacing - 1, spacing),
-            markersize=4,
-            drawstyle="steps-post",
-            linewidth=1.2,
-            label=architecture,
-        )
+        draw_search(ax, curve.trial, curve.bits_per_param, curve.best, s, True, architecture)
     if not subset.best.notna().any():
         write_note(ax, "no feasible trial" if len(subset) else "not trained")
     reference(ax, paper.BITS_PER_PARAMETER)

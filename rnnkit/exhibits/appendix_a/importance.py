@@ -13,7 +13,7 @@ from rnnkit.exhibits.base import Exhibit, points
 from rnnkit.exhibits.best_trials import in_order
 from rnnkit.exhibits.captions import by_architecture, write_budget
 from rnnkit.exhibits.selection import GP, capacity
-from rnnkit.exhibits.style import GREY, house_style, new_figure, write_note, write_values
+from rnnkit.exhibits.style import GREY, coloured_table, house_style, new_figure, write_note
 from rnnkit.wording import and_list, label_of
 
 # each trial is predicted once, by the one of three forests that has not seen it
@@ -165,17 +165,12 @@ def draw(frame: pd.DataFrame):
 def _draw_shares(ax, table: pd.DataFrame, r_squared: pd.Series):
     """Draws a coloured field for each hyper-parameter (row) and each architecture and tuner (column)."""
     values = table.to_numpy()
-    roots = np.ma.masked_invalid(np.sqrt(values.clip(0, None)))  # so that small ones differ too
-    cells = ax.pcolormesh(roots, cmap="Blues", edgecolors="white", linewidth=1.5, vmin=0)
-    write_values(ax, cells, values, "{:.2f}")
     labels = [
         f"{label_of(a)}{', random' if tuner == 'random' else ''}\n({r_squared[a, tuner]:.2f})"
         for a, tuner in table
     ]
-    ax.set_xticks(np.arange(len(labels)) + 0.5, labels)
-    ax.set_yticks(np.arange(len(table)) + 0.5, table.index)
-    ax.invert_yaxis()
-    ax.tick_params(length=0)
+    roots = np.sqrt(values.clip(0, None))  # so that small ones differ too
+    coloured_table(ax, values, roots, table.index, labels, cmap="Blues", linewidth=1.5, vmin=0)
     ax.axhline(len(table) - 1, color=GREY, linewidth=1)
     ax.set_xlabel("in brackets: share of the variance that the forest explains")
 

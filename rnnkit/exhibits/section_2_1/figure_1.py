@@ -72,6 +72,7 @@ from rnnkit.exhibits.style import (
     HALF_SEARCH,
     PALE,
     architecture_keys,
+    coloured_table,
     curves,
     depth_keys,
     half_search_key,
@@ -84,7 +85,6 @@ from rnnkit.exhibits.style import (
     parameters_axis,
     write_at_right,
     write_note,
-    write_values,
 )
 from rnnkit.paper import BAND, BITS_PER_PARAMETER, DIMENSIONS, ORDER, PERCEPTRON_BITS, SEARCH_BUDGET
 from rnnkit.wording import and_list, count, label_of, layers, size_range
@@ -224,26 +224,18 @@ def _multiplier_table(ax, table: pd.DataFrame):
         return write_note(ax, "takes two architectures\nthat stored bits")
     values = table.pivot(index="y", columns="x", values="multiplier").loc[names, names].to_numpy()
     reach = max(1.25, float(np.nanmax(np.maximum(values, 1 / values))))
-    cells = ax.pcolormesh(
-        np.ma.masked_invalid(values),
-        cmap="PuOr_r",
-        norm=LogNorm(1 / reach**2, reach**2),  # half of the colours: numbers stand out on them
-        edgecolors="white",
-        linewidth=1,
-    )
     sure = {
         (row.y, row.x)
         for row in table.itertuples()
         if row.cells >= 3 and (row.low > 1 or row.high < 1)
     }
     bold = np.array([[(y, x) in sure for x in names] for y in names])
-    write_values(ax, cells, values, "{:.2f}", bold)
+    # half of the colours, so that numbers stand out on them
+    look = {"cmap": "PuOr_r", "norm": LogNorm(1 / reach**2, reach**2), "linewidth": 1}
     labels = [label_of(name) for name in names]
-    turn = {"rotation": 45, "ha": "right"} if len(names) > 7 else {}
-    ax.set_xticks(np.arange(len(names)) + 0.5, labels, **turn)
-    ax.set_yticks(np.arange(len(names)) + 0.5, labels)
-    ax.tick_params(length=0)
-    ax.invert_yaxis()
+    coloured_table(ax, values, values, labels, labels, bold, **look)
+    if len(names) > 7:
+        ax.set_xticks(ax.get_xticks(), labels, rotation=45, ha="right")
     ax.set_aspect("equal")
     ax.set(xlabel="needs so many times the parameters ...", ylabel="... to store as much as")
 

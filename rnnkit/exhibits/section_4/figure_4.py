@@ -69,6 +69,7 @@ from rnnkit.exhibits.style import (
     GREY,
     PALE,
     architecture_keys,
+    draw_search,
     house_style,
     legend,
     letter,
@@ -185,10 +186,6 @@ def _draw_search(ax, subset: pd.DataFrame, statistic: str, style, scale):
     running = statistic == "median"
     for (architecture, _), study in subset.groupby(["architecture", "study"], sort=False):
         s = style[architecture]
-        spacing = max(1, len(study) // 4)
-        if running:
-            dots = {"markersize": 2.6, "alpha": 0.5, "markeredgewidth": 0}
-            ax.plot(study.trial, scale.heights(study.loss), "o", color=s.color, zorder=1, **dots)
         low, high = (study.get(f"{statistic}_{end}", study[statistic]) for end in ("low", "high"))
         ax.fill_between(
             study.trial,
@@ -201,19 +198,9 @@ def _draw_search(ax, subset: pd.DataFrame, statistic: str, style, scale):
             step=None if running else "post",
             zorder=1,
         )
-        ax.plot(
-            study.trial,
-            scale.heights(study[statistic]),
-            color=s.color,
-            linestyle=s.line,
-            marker=s.marker,
-            markersize=4,
-            linewidth=1.3,
-            markevery=(spacing - 1, spacing),
-            drawstyle="default" if running else "steps-post",
-            label=architecture,
-            zorder=3,
-        )
+        losses = scale.heights(study.loss) if running else None
+        curve = scale.heights(study[statistic])
+        draw_search(ax, study.trial, losses, curve, s, not running, architecture)
 
 
 def facts(trials, tables) -> list[str]:
