@@ -54,6 +54,10 @@ EXPLANATIONS = {
         "cannot be opened or made. Check that you may write in its folder, or give another path."
     ),
     "SQLITE_FULL": "is on a full disk. Free some space and start again; what was stored is safe.",
+    "SQLITE_TOOBIG": (
+        "has a row with a text that is far too long for a trial. Delete that row, or give another"
+        " path."
+    ),
     "SQLITE_IOERR": (
         "is on a disk that failed or is full ({error}). Make room or move it; what was stored is"
         " safe."

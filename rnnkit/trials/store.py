@@ -45,6 +45,7 @@ from rnnkit.trials.trial import (
 if TYPE_CHECKING:
     from rnnkit.trials.weights import Shelf
 
+MAX_ROW = 2 << 20  # bytes of a row or of a text; a longer one is not read, whatever memory there is
 LARGE = 64 << 20  # bytes; a store of more is not read whole when it is opened
 
 
@@ -77,6 +78,7 @@ class TrialStore:
         in_memory = self.is_parquet or not self.persistent
         with self._errors():
             self._sql = sqlite3.connect(":memory:" if in_memory else self.path, timeout=patience)
+            self._sql.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW)
         try:
             with self._errors():
                 try:
@@ -113,6 +115,7 @@ class TrialStore:
             return False
         self._sql.close()
         self._sql = sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)
+        self._sql.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW)
         return True
 
     def _read_parquet(self) -> None:
