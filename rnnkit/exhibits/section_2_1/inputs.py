@@ -65,6 +65,7 @@ def draw(frame: pd.DataFrame):
     figure = new_figure(4.0)
     ax = figure.subplots()
     keys = [_seeds_of_size(ax, *group) for group in sizes_in_colour(best)]
+    _label_units(ax, best)
     ticks = sorted(best.n_in.unique())
     ax.set_xticks(ticks)
     ax.set_xlim(ticks[0] - 2, ticks[-1] + 5)
@@ -81,11 +82,11 @@ def draw(frame: pd.DataFrame):
 
 
 def _seeds_of_size(ax, size: int, best: pd.DataFrame, color, marker: str) -> Line2D:
-    """Draws dots for the seeds of one size and a line through their means, labelled with the units per
-    layer. Returns the legend's entry.
+    """Draws dots for the seeds of one size and a line through their means. Returns the legend's
+    entry.
     """
-    mean = best.groupby("n_in").agg(bits=("bits_per_param", "mean"), units=("n_units", "max"))
-    ax.plot(mean.index, mean.bits, color=color)
+    mean = best.groupby("n_in").bits_per_param.mean()
+    ax.plot(mean.index, mean, color=color)
     ax.plot(
         best.n_in,
         best.bits_per_param,
@@ -95,16 +96,24 @@ def _seeds_of_size(ax, size: int, best: pd.DataFrame, color, marker: str) -> Lin
         alpha=0.8,
         markeredgewidth=0,
     )
-    for n_in, (bits, units) in mean.iterrows():
-        ax.annotate(
-            f"{units:.0f} units",
-            (n_in, bits),
-            (6, 4),
-            textcoords="offset points",
-            fontsize=8,
-            color=color,
-        )
     return line_key(f"{size:,} parameters, a seed", "none", color=color, marker=marker)
+
+
+def _label_units(ax, best: pd.DataFrame):
+    """Writes the units per layer of each size at its mean: above the highest line, below the others."""
+    mean = best.groupby(["n_in", "max_params"]).agg(
+        bits=("bits_per_param", "mean"), units=("n_units", "max")
+    )
+    for n_in, sizes in mean.groupby(level="n_in"):
+        for bits, units in sizes.itertuples(index=False):
+            below = 4 if bits == sizes.bits.max() else -11
+            ax.annotate(
+                f"{units:.0f} units",
+                (n_in, bits),
+                (6, below),
+                textcoords="offset points",
+                fontsize=8,
+            )
 
 
 def _bottom(values) -> float:
