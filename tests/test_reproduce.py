@@ -144,9 +144,10 @@ def test_a_notebook_may_train_with_workers_and_keeps_one_line_of_progress(notebo
     book = nbformat.read(run_notebook(path, tmp_path / "out.ipynb", {"x": 4}), 4)
     outputs = [output for cell in book.cells for output in cell.outputs]
     assert outputs[-1].text == "4 10\n"
-    assert [
+    [line] = [
         output.data["text/plain"] for output in outputs if output.output_type == "display_data"
-    ] == ["calibration · 1 of 1 studies done · 4 of 4 trials · took 0 s"]
+    ]
+    assert line.startswith("calibration · 1 of 1 studies done · 4 of 4 trials · took ")
 
 
 # --- what is chosen, and where it goes ------------------------------------------------------------
