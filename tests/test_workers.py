@@ -19,6 +19,7 @@ import pytest
 from rnnkit.cells import CELLS
 from rnnkit.studies import Stopped, Study, StudyError, complete
 from rnnkit.studies.progress import Progress
+from rnnkit.studies.rounds import Event, train_in_rounds
 from rnnkit.trials import StoreError, TrialStore
 
 ROOT = str(Path(__file__).parent.parent)
@@ -217,6 +218,50 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0 and "KeyboardInterrupt" in errors
+
+
+class Slow:
+    """Stands for a pool of one worker, to whom the order to stop comes while it suggests."""
+
+    def __init__(self, stopped):
+        self.stopped = stopped
+        self.tasks = []
+        self.looks = 0
+
+    def __len__(self):
+        return 1
+
+    def free(self):
+        return not self.tasks
+
+    def busy(self):
+        return bool(self.tasks)
+
+    def give(self, task, job, urgency):
+        self.tasks.append(task)
+
+    def stop(self):
+        pass
+
+    def events(self, seconds):
+        self.looks += 1
+        assert self.looks < 10, "the run waits for ever"
+        if not self.stopped:
+            self.stopped.append(True)
+            return []
+        task = self.tasks.pop()
+        suggested = [task.study.space.usual_point() for _ in task.numbers]
+        return [Event(task, "done", suggested)]
+
+
+def test_a_suggestion_that_ends_after_ctrl_c_does_not_keep_the_run_from_ending():
+    stopped = []
+    study = some_studies("gp-usual")[0]
+    with TrialStore(":memory:") as store:
+        progress = Progress([(study, N, 0)], quiet=True)
+        pool = Slow(stopped)
+        train_in_rounds([(study, N)], store, pool, "cpu", "", progress, lambda: bool(stopped))
+    assert not pool.tasks and pool.looks == 2
 
 
 def test_stopped_is_a_keyboard_interrupt_so_that_a_notebook_does_not_run_on():

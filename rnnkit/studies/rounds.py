@@ -250,10 +250,11 @@ def train_in_rounds(jobs, store, pool: Pool, device, scale, progress, stop, foll
         progress.tick()
         if not stop():
             scheduler.give_tasks(device, scale)
-        elif not stopping:
-            stopping = True
-            pool.stop()
-            scheduler.queue.clear()
+        else:
+            if not stopping:
+                stopping = True
+                pool.stop()
+            scheduler.queue.clear()  # each time, since a suggestion that ends now adds its trials
         if not scheduler.queue and not pool.busy():
             break
         events = list(pool.events(0.5))
