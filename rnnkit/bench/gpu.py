@@ -92,12 +92,10 @@ def sets_of(study):
         yield hparams
 
 
-def filled_slots(study, sets, models, device):
-    s = Slots(study.num_params, torch.float32, device)
+def filled_slots(study, sets, models, device, dtype=torch.float32):
+    s = Slots(study.num_params, dtype, device)
     slot_models = list(
-        slot_rows(
-            study, ((i, sets[i % len(sets)]) for i in range(min(models, DIFFERENT))), torch.float32
-        )
+        slot_rows(study, ((i, sets[i % len(sets)]) for i in range(min(models, DIFFERENT))), dtype)
     )
     s.fill([slot_models[i % len(slot_models)] for i in range(models)])
     return s
@@ -119,8 +117,7 @@ def difference(study, device, steps=20, **tuning) -> tuple[float, float, float]:
     """
     sets = list(sets_of(study))
     ours, theirs = (filled_slots(study, sets, len(sets), place) for place in (device, "cpu"))
-    exact = Slots(study.num_params, torch.float64, "cpu")
-    exact.fill(list(slot_rows(study, enumerate(sets), torch.float64)))
+    exact = filled_slots(study, sets, len(sets), "cpu", torch.float64)
     exact.theta.copy_(theirs.theta)
     cpu = Compiled(study, Data(study, sets))
     gpu = fused_engine(study, Data(study, sets, device=device), device, **tuning)

@@ -198,17 +198,16 @@ def choice(kernel, shared, near=True) -> dict:
     busiest = (rows if kernel.NL == 1 else kernel.NU) * kernel.NB
     threads = next((count for count in (64, 128) if busiest <= 16 * count), 256)
     half = shared // 2 - 512  # a block takes 1 KB more than it asks for
-    numbers = replace(kernel, THREADS=512)
-    sizes = [4 * (kernel.staged + level) for level in numbers.levels]
+    sizes = [4 * (kernel.staged + level) for level in replace(kernel, THREADS=512).levels]
     # large blocks: MEMORY, bytes at most, threads at least
     options = [(4, half, 128), (4, shared, 256), (3, half, 256)]
     if work > ALONE:
         options.append((3, shared, 256))
     for memory, room, least in options if near else ():
         if sizes[memory] <= room and not (kernel.NL == 1 and (memory, room) == (4, shared)):
-            alone = room == shared and work > 16 * 256
+            alone = room == shared and work > ALONE
             threads = 512 if alone else max(threads, least)
-            return _block(threads, 2 if work <= 8 * threads else 4, memory)
+            return _block(threads, _tile(work, threads, 2), memory)
     if kernel.NU >= WIDE:
         staged = replace(kernel, THREADS=128, STAGE=STAGED)
         if 4 * (staged.staged + staged.levels[1]) <= half:
@@ -222,11 +221,16 @@ def choice(kernel, shared, near=True) -> dict:
     blocks = min(16, shared // max(1, sizes[memory]))
     enough = next((count for count in (64, 128) if count * blocks >= 512), 256)
     threads = _threads_of_streams(kernel) or max(threads, enough)
-    return _block(threads, next((2**k for k in (0, 1) if work <= 4 * 2**k * threads), 4), memory)
+    return _block(threads, _tile(work, threads), memory)
 
 
 def _block(threads, tile, memory, stage=0) -> dict:
     return {"THREADS": threads, "TILE": tile, "MEMORY": memory, "STAGE": stage}
+
+
+def _tile(work, threads, least=1) -> int:
+    """Rows per thread, from `least` on: few enough that all threads have work, at most four."""
+    return next((tile for tile in (1, 2) if tile >= least and work <= 4 * tile * threads), 4)
 
 
 def _threads_of_streams(kernel) -> int:

@@ -271,7 +271,8 @@ def _fig2c_long(scale, frame, **settings):
     """Longer trainings of the same networks, from the best trials of each: the numbers that they
     hold when they are given time.
     """
-    searches, jobs = _fig2c(scale, **settings), []
+    searches = _fig2c(scale, **settings)
+    jobs = []
     for long in scale.memory_long:
         of_extent = [
             study

@@ -9,7 +9,6 @@ import torch
 from rnnkit.training.engines import Data, check_device, engine_for
 from rnnkit.training.slots import Slots, slot_rows
 
-STILL = 1e-12  # a learning rate
 SECONDS = 0.1  # of the trial by which a step is timed
 STILL = 1e-9  # the learning rate of a model that is timed
 
@@ -52,7 +51,7 @@ def seconds_per_step(study, device="cpu", seconds=SECONDS) -> float:
 
     It learns next to nothing, since a trial that diverges is over and takes no time.
     """
-    run = benchmark_step(study, device=device, hparams={"lr_init": STILL})
+    run = benchmark_step(study, device=device)
     n, duration, longest = 0, 0.0, 1
     while duration < seconds:
         if n == 1:  # the first step also allocates and loads: it counts only if it is the only one
