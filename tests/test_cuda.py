@@ -3,6 +3,7 @@ processor's compiled step.
 """
 
 import ctypes
+import heapq
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from rnnkit.native import cuda
 from rnnkit.studies import Study, complete
 from rnnkit.studies.gpu_pool import OneGPU
 from rnnkit.studies.provenance import device_name, provenance
+from rnnkit.studies.rounds import Task
 from rnnkit.tasks import TASKS
 from rnnkit.training import train
 from rnnkit.training.engines import Compiled, Data, Fused
@@ -283,6 +285,15 @@ def test_what_follows_a_study_is_begun_once_that_is_whole(one_gpu, tmp_path):
         complete([first], 3, store, device="cuda", progress=False, following=following)
         assert store.numbers(later.key) == {0, 1}
     assert asked == [(first.key, {0, 1, 2}), (later.key, {0, 1})]
+
+
+def test_the_round_with_the_longest_training_starts_first(one_gpu):
+    pool, study = OneGPU("cpu", 1), capacity("rnn")
+    for urgency, most_steps in ((3, 20), (2, 90), (1, 40)):
+        hparams = [{"train_steps": most_steps}, {"train_steps": 5}]
+        pool.give(Task(study, [0, 1], hparams), {}, urgency)
+    begun = [heapq.heappop(pool.to_train)[2].hparams[0]["train_steps"] for _ in range(3)]
+    assert begun == [90, 40, 20]
 
 
 def test_a_study_without_a_kernel_is_trained_by_the_plain_step_and_a_sentence_says_so(

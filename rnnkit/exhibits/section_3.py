@@ -16,7 +16,7 @@ from rnnkit.exhibits.captions import NOTHING_TO_SEE, by_architecture, task_name,
 from rnnkit.exhibits.finding import LEARNED, MIN_CELLS, SMALL_FACTOR, of_the_paper, shared, too_few
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, above, below
 from rnnkit.exhibits.overlays import authors_sizes, overlay
-from rnnkit.exhibits.selection import NETWORK, by_gaussian_process
+from rnnkit.exhibits.selection import NETWORK, by_gaussian_process_at_length
 from rnnkit.exhibits.statistics import bootstrap, common_slope, slope_loglog, spread_of_means
 from rnnkit.exhibits.style import (
     DOTTED,
@@ -349,7 +349,7 @@ Exhibit(
     ),
     section="3",
     position=10,
-    select=by_gaussian_process("text8", "rcf"),
+    select=by_gaussian_process_at_length("text8", "rcf"),
     trials="text or the random function task",
     tables={"fig3": lambda of: best_losses(of.trials)},
     columns={"fig3": [*NETWORK, *LOSSES]},

@@ -172,18 +172,19 @@ def _fig1_long(scale, frame, **settings):
     ]
 
 
-def _longer(studies, long: Extent, train_steps: tuple[int, int], frame) -> list[Job]:
-    """Jobs of the same studies with more training steps. They start from the best trials of the
-    studies in `frame`, if there is a frame.
+def _longer(studies, long: Extent, train_steps: tuple[int, int], frame, **other) -> list[Job]:
+    """Jobs of the same studies with more training steps, and with `other` settings. They start from
+    the best trials of the studies in `frame`, if there is a frame.
     """
     jobs = []
     for study in studies:
         start: tuple = ()
         if frame is not None:
             best = _feasible(frame, study).nsmallest(BEST, "valid_loss")
-            start = tuple(tuple(sorted(hparams.items())) for hparams in best.hparams)
+            rate = {"lr_decay_rate": long.lr_decay_rate} if long.lr_decay_rate else {}
+            start = tuple(tuple(sorted((hparams | rate).items())) for hparams in best.hparams)
         tuner = "long" if start else USUAL
-        longer = replace(study, train_steps=train_steps, tuner=tuner, start=start)
+        longer = replace(study, train_steps=train_steps, tuner=tuner, start=start, **other)
         jobs.append((longer, long.trials))
     return jobs
 
@@ -271,21 +272,35 @@ def _fig2c_long(scale, frame, **settings):
     """Longer trainings of the same networks, from the best trials of each: the numbers that they
     hold when they are given time.
     """
-    searches = _fig2c(scale, **settings)
+    return _long_jobs(_fig2c(scale, **settings), scale.memory_long, frame, "n_units")
+
+
+def _long_jobs(searches, extents: tuple[Extent, ...], frame, size="max_params") -> list[Job]:
+    """For each extent, longer trainings of the networks of its sizes and depths, from the best trials
+    of their searches. A size that was not searched starts from the best trials of the largest one.
+    """
     jobs = []
-    for long in scale.memory_long:
-        of_extent = [
-            study
-            for study in searches
-            if study.n_units in long.sizes and study.n_layers in long.depths
-        ]
-        jobs += _longer(of_extent, long, long.train_steps, frame)
+    for long in extents:
+        deep = [study for study in searches if study.n_layers in long.depths]
+        searched = {getattr(study, size) for study in deep}
+        for target in long.sizes:
+            start = target if target in searched else max(searched)
+            parents = [study for study in deep if getattr(study, size) == start]
+            other = {} if target in searched else {size: target}
+            jobs += _longer(parents, long, long.train_steps, frame, **other)
     return jobs
 
 
 def _fig3(scale, **settings):
     text = _of_task("text8", scale.text, tuner=USUAL, **settings)
     return text + _of_task("rcf", scale.function, tuner=USUAL, **settings)
+
+
+def _fig3_long(scale, frame, **settings):
+    """Longer trainings on text, from the best trials of each search."""
+    return _long_jobs(
+        _of_task("text8", scale.text, tuner=USUAL, **settings), scale.text_long, frame
+    )
 
 
 def _fig4(scale, **settings):
@@ -295,16 +310,14 @@ def _fig4(scale, **settings):
 
 def _fig4_long(scale, frame, **settings):
     """Longer trainings of the networks with few layers, from the best trials of each search."""
-    jobs = []
-    for task_type, extent, long in (
-        ("parens_counting", scale.parentheses, scale.parentheses_long),
-        ("arithmetic", scale.arithmetic, scale.arithmetic_long),
-    ):
-        if long is not None:
-            searches = _of_task(task_type, extent, tuner=COLD, **settings)
-            studies = [study for study in searches if study.n_layers in long.depths]
-            jobs += _longer(studies, long, long.train_steps, frame)
-    return jobs
+    return [
+        job
+        for task_type, extent, longer in (
+            ("parens_counting", scale.parentheses, scale.parentheses_long),
+            ("arithmetic", scale.arithmetic, scale.arithmetic_long),
+        )
+        for job in _long_jobs(_of_task(task_type, extent, tuner=COLD, **settings), longer, frame)
+    ]
 
 
 def _fig4_trials(scale, study):
@@ -386,7 +399,7 @@ EXPERIMENTS = {
     "fig2c": Experiment("How many numbers a network holds, by units", "section 2.2, Figure 2c", _fig2c, lambda scale, _: scale.memory.trials,
                         follow_up=_fig2c_long),
     "fig3": Experiment("Text and random functions: loss by parameters", "section 3, Figure 3", _fig3,
-                       lambda scale, study: (scale.text if study.task_type == "text8" else scale.function).trials),
+                       lambda scale, study: (scale.text if study.task_type == "text8" else scale.function).trials, follow_up=_fig3_long),
     "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, _fig4_trials, follow_up=_fig4_long),
     "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5, lambda scale, _: scale.random_sets.trials),
     "tableapp1": Experiment("The best hyper-parameters again", "Table App.1", _tableapp1, lambda scale, _: scale.reruns, after="fig4"),

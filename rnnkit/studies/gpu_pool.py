@@ -34,7 +34,8 @@ class OneGPU:
         self.device = device
         self.suggesters = Processes(workers or max(1, cores() - 1))
         self.kind = cuda.kind_of(device)
-        # heaps of (-urgency, count, task, job); the count orders equally urgent tasks
+        # heaps of (-urgency, count, task, job); the count orders equally urgent tasks. A round is the
+        # more urgent to train, the longer its longest training: all others can run beside that one
         self.to_suggest: list[tuple] = []
         self.to_train: list[tuple] = []
         self.count = 0
@@ -68,11 +69,13 @@ class OneGPU:
 
     def give(self, task: Task, job: dict, urgency: int):
         self.count += 1
-        heap = self.to_train
         if task.hparams is None:
-            heap = self.to_suggest
             job = {**job, "device": "cpu", "compile_for": self.kind}
-        heapq.heappush(heap, (-urgency, self.count, task, job))
+            heapq.heappush(self.to_suggest, (-urgency, self.count, task, job))
+        else:
+            most_steps = max(hparams["train_steps"] for hparams in task.hparams)
+            longest = task.study.flops / task.study.mean_steps * most_steps
+            heapq.heappush(self.to_train, (-longest, self.count, task, job))
 
     def stop(self):
         self.stopping = True

@@ -33,6 +33,9 @@ class Extent:
     trials: int  # per study
     train_steps: tuple[int, int]  # least and most (App. A)
     form: str = "small"  # of the task
+    # of longer trainings, instead of that of the trials they start from, which a search that starts
+    # cold found best for its own few steps
+    lr_decay_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,10 @@ class Scale:
     tuner_trials: int  # per study of the comparison of tuners
     # longer trainings of networks of Figure 2c, which start from the best trials
     memory_long: tuple[Extent, ...] = ()
-    # the same of Figure 4's networks with few layers
-    parentheses_long: Extent | None = None
-    arithmetic_long: Extent | None = None
+    # the same of Figure 3's networks on text, and of Figure 4's with few layers, or larger ones
+    text_long: tuple[Extent, ...] = ()
+    parentheses_long: tuple[Extent, ...] = ()
+    arithmetic_long: tuple[Extent, ...] = ()
 
 
 SCALES = {
@@ -127,18 +131,21 @@ SCALES = {
     ),
     "overnight": Scale(
         Capacity((600, 1_000, 3_000), (1, 2, 4), 48, (50, 200), large_trials=24, large_steps=(50, 150), seeds=2,
-                 long=(Extent((1_000,), (1,), 16, (1_000, 2_000)), Extent((1_000,), (2, 4), 8, (1_000, 2_000)), Extent((3_000,), (4,), 8, (75, 150))), unrolls=(1, 2, 5, 12), inputs=Extent((300, 1_000, 3_000), (1,), 24, (25, 75)),
+                 long=(Extent((600,), (1, 2), 8, (1_000, 2_000)), Extent((1_000,), (1,), 16, (1_000, 2_000)), Extent((1_000,), (2, 4), 8, (1_000, 2_000)),
+                       Extent((3_000,), (4,), 8, (75, 150)), Extent((3_000,), (1, 2, 4), 4, (200, 300))),
+                 unrolls=(1, 2, 5, 12), inputs=Extent((300, 1_000, 3_000), (1,), 24, (25, 75)),
                  linear_steps=(2_000, 10_000), more_sizes=2),
         memory=Extent((16, 24, 32, 40), (1, 2), 48, (4_000, 12_000)),
         text=Extent((2_000, 6_000, 20_000), (1, 2), 20, (2_000, 8_000), "small sample"),
         function=Extent((500, 2_000, 8_000), (1, 2, 4), 24, (20_000, 80_000)),
         parentheses=Extent((2_000,), (1, 2, 4, 8), 48, (10_000, 40_000)),
         arithmetic=Extent((2_000,), (1, 2, 4, 8), 24, (20_000, 60_000)),
-        random_sets=Extent((2_000,), (1, 8), 1_000, (2_000, 5_000)),
+        random_sets=Extent((2_000,), (1, 8), 300, (10_000, 40_000)),
         reruns=100, tuner_trials=96,
-        memory_long=(Extent((16, 24, 32, 40), (1, 2), 8, (24_000, 48_000)), Extent((32, 40), (2,), 4, (60_000, 180_000))),
-        parentheses_long=Extent((2_000,), (1,), 8, (40_000, 120_000)),
-        arithmetic_long=Extent((2_000,), (1,), 8, (300_000, 900_000)),
+        memory_long=(Extent((16, 24, 32, 40), (1, 2), 8, (24_000, 48_000)), Extent((32, 40), (2,), 8, (60_000, 180_000))),
+        text_long=(Extent((2_000, 6_000, 20_000), (1, 2), 6, (12_000, 36_000)),),
+        parentheses_long=(Extent((2_000,), (1,), 8, (40_000, 120_000)),),
+        arithmetic_long=(Extent((2_000,), (1,), 8, (300_000, 900_000)), Extent((8_000,), (1,), 6, (200_000, 500_000), lr_decay_rate=0.01)),
     ),
     "paper": Scale(
         Capacity((600, 1_000, 3_000, 10_000, 30_000, 100_000), (1, 2, 4), 1_000, steps=(50_000, 20_000_000), unrolls=(1, 2, 3, 5, 8, 12, 20),
