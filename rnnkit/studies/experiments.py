@@ -16,7 +16,6 @@ from rnnkit.tasks import TASKS
 
 # tuners: one starts from usual values; the other, like the paper's, from the ranges alone
 USUAL, COLD = ("gp-usual", "gp")
-BEST = 4  # trials that longer trainings start from
 FRESH = 1  # is added to the seed of the random sets
 # units per layer; networks with fewer are not compared, so a size has only those depths at which
 # every cell has as many
@@ -180,7 +179,7 @@ def _longer(studies, long: Extent, train_steps: tuple[int, int], frame, **other)
     for study in studies:
         start: tuple = ()
         if frame is not None:
-            best = _feasible(frame, study).nsmallest(BEST, "valid_loss")
+            best = _feasible(frame, study).nsmallest(long.starts, "valid_loss")
             rate = {"lr_decay_rate": long.lr_decay_rate} if long.lr_decay_rate else {}
             start = tuple(tuple(sorted((hparams | rate).items())) for hparams in best.hparams)
         tuner = "long" if start else USUAL

@@ -33,6 +33,7 @@ class Extent:
     trials: int  # per study
     train_steps: tuple[int, int]  # least and most (App. A)
     form: str = "small"  # of the task
+    starts: int = 4  # best trials of a search that longer trainings start from
     # of longer trainings, instead of that of the trials they start from, which a search that starts
     # cold found best for its own few steps
     lr_decay_rate: float | None = None
@@ -131,7 +132,7 @@ SCALES = {
     ),
     "overnight": Scale(
         Capacity((600, 1_000, 3_000), (1, 2, 4), 48, (50, 200), large_trials=24, large_steps=(50, 150), seeds=2,
-                 long=(Extent((600,), (1, 2), 8, (1_000, 2_000)), Extent((1_000,), (1,), 16, (1_000, 2_000)), Extent((1_000,), (2, 4), 8, (1_000, 2_000)),
+                 long=(Extent((600,), (1, 2), 8, (1_000, 2_000)), Extent((1_000,), (1, 2, 4), 16, (1_000, 2_000)),
                        Extent((3_000,), (4,), 8, (75, 150)), Extent((3_000,), (1, 2, 4), 4, (200, 300))),
                  unrolls=(1, 2, 5, 12), inputs=Extent((300, 1_000, 3_000), (1,), 24, (25, 75)),
                  linear_steps=(2_000, 10_000), more_sizes=2),
@@ -142,7 +143,7 @@ SCALES = {
         arithmetic=Extent((2_000,), (1, 2, 4, 8), 24, (20_000, 60_000)),
         random_sets=Extent((2_000,), (1, 8), 300, (10_000, 40_000)),
         reruns=100, tuner_trials=96,
-        memory_long=(Extent((16, 24, 32, 40), (1, 2), 8, (24_000, 48_000)), Extent((32, 40), (2,), 8, (60_000, 180_000))),
+        memory_long=(Extent((16, 24, 32, 40), (1, 2), 8, (24_000, 48_000)), Extent((32, 40), (2,), 8, (60_000, 180_000)), Extent((32,), (2,), 8, (120_000, 240_000), starts=1)),
         text_long=(Extent((2_000, 6_000, 20_000), (1, 2), 6, (12_000, 36_000)),),
         parentheses_long=(Extent((2_000,), (1,), 8, (40_000, 120_000)),),
         arithmetic_long=(Extent((2_000,), (1,), 8, (300_000, 900_000)), Extent((8_000,), (1,), 6, (200_000, 500_000), lr_decay_rate=0.01)),
