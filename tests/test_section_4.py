@@ -386,6 +386,25 @@ def test_p02_holds_where_longer_trainings_solve_what_the_search_did_not():
     assert (table.longer_minimum < table.minimum).any() and (table.longer_trials == 8).all()
 
 
+def test_larger_networks_start_from_the_search_for_smaller_ones_and_are_shown_apart():
+    """They have few trials of their own, and only those trials are exact."""
+    small = synthetic.frame(("arithmetic",), (1,), 40, harder=1).assign(accuracy=0.6)
+    large = synthetic.frame(
+        ("arithmetic",), (1,), 6, least=dict.fromkeys(synthetic.ARCHITECTURES, 1e-3)
+    )
+    large = large.assign(
+        tuner="long", study=large.study + " long", max_params=8_000, accuracy=0.99, infeasible=False
+    )
+    assert one("given_time", small, "P06").ours == pytest.approx(0.6)
+    frame = pd.concat([small, large], ignore_index=True)
+    claim = one("given_time", frame, "P06")
+    assert claim.verdict == HOLDS and "up to 8,000 parameters" in claim.evidence
+    table = points("given_time", frame)["given_time"]
+    assert (table.larger_max_params == 8_000).all() and (table.larger_trials == 6).all()
+    assert (table.trials == 40).all() and table.longer_minimum.isna().all()
+    assert set(analysis.rows_of("fig4", frame).max_params) == {2_000}
+
+
 def test_p02_is_not_refuted_by_a_short_search():
     assert (
         one("given_time", synthetic.frame(BOTH, (1,), 40, solves=NEVER), "P02").verdict == UNTESTED

@@ -16,7 +16,7 @@ from rnnkit.exhibits.base import Tables, tables_of
 from rnnkit.exhibits.budget import budget
 from rnnkit.exhibits.finding import FAILS, HOLDS, UNTESTED, Finding
 from rnnkit.exhibits.judge import judge
-from rnnkit.exhibits.selection import SEARCH
+from rnnkit.exhibits.selection import LONGER, SEARCH
 from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.markup import LEFT, markdown
 from rnnkit.trials.paths import write_atomically
@@ -128,7 +128,9 @@ def findings(tables: Tables, ids: Iterable[str] | None = None) -> dict[str, Find
     if not rules:
         return {}
     trials, spent = tables.trials, budget(tables.trials)
-    fewest = int(trials.groupby(SEARCH).size().min())
+    # a larger network that is only trained at length relies on the search for a smaller one
+    searches = trials[trials.tuner != LONGER]
+    fewest = int((searches if len(searches) else trials).groupby(SEARCH).size().min())
     return {
         id: judge(rule, trials, tables.claims_table, spent, fewest) for id, rule in rules.items()
     }

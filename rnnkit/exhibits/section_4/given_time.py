@@ -28,42 +28,60 @@ from rnnkit.exhibits.style import (
     new_figure,
     style_of,
 )
-from rnnkit.wording import and_list, label_of, size_range
+from rnnkit.wording import and_list, count, label_of, size_range
 
 NETWORK = ["task_type", "n_layers", "architecture"]
+EDGE = "#000000"  # of the markers of larger networks
 
 
 def searches_at_length(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials of Figure 4's searches at the least depth, with the longer trainings that start from
-    the best of them.
+    the best of them, of the same networks or of larger ones.
     """
-    trials = one_size(by_gaussian_process_at_length(*HARD)(frame))
+    trials = by_gaussian_process_at_length(*HARD)(frame)
+    is_longer = trials.tuner == LONGER
+    searches = one_size(trials[~is_longer])
+    is_large_enough = trials.max_params >= _size_searched(trials, searches)
+    trials = trials[trials.index.isin(searches.index) | is_longer & is_large_enough]
     return trials[trials.n_layers == trials.n_layers.min()]
+
+
+def _size_searched(trials: pd.DataFrame, searches: pd.DataFrame) -> pd.Series:
+    """For each trial, the size of the networks that were searched on its task; nan if none was."""
+    return trials.task_type.map(searches.groupby("task_type").max_params.max())
 
 
 def before_and_after(trials: pd.DataFrame) -> pd.DataFrame:
     """What each network achieves: the `minimum` loss, the share of exact answers (`accuracy`), the
-    number of `trials` and the most training `steps` of Figure 4's search; and the same of the longer
-    trainings (`longer_minimum`, ...), nan where there are none. `chance` is the loss of chance.
+    number of `trials` and the most training `steps` of Figure 4's search; the same of the longer
+    trainings of that network (`longer_minimum`, ...) and of a larger one (`larger_minimum`, ...),
+    with its size, `larger_max_params`; nan where there are none. `chance` is the loss of chance.
     """
-    longer = trials.tuner == LONGER
-    table = _bests(trials[~longer])
-    later = _bests(trials[longer]) if longer.any() else table.iloc[:0]
-    later = later.drop(columns="chance").add_prefix("longer_")
-    keys = [f"longer_{name}" for name in NETWORK]
-    return table.merge(later, "left", left_on=NETWORK, right_on=keys).drop(columns=keys)
+    is_longer = trials.tuner == LONGER
+    is_larger = trials.max_params > _size_searched(trials, trials[~is_longer])
+    table = _bests(trials[~is_longer])
+    for kind, later in (
+        ("longer", trials[is_longer & ~is_larger]),
+        ("larger", trials[is_longer & is_larger]),
+    ):
+        bests = _bests(later) if len(later) else table.iloc[:0]
+        bests = bests.drop(columns="chance").add_prefix(f"{kind}_")
+        keys = [f"{kind}_{name}" for name in NETWORK]
+        table = table.merge(bests, "left", left_on=NETWORK, right_on=keys).drop(columns=keys)
+    return table.drop(columns=["max_params", "longer_max_params"])
 
 
 def _bests(trials: pd.DataFrame) -> pd.DataFrame:
-    steps = trials.groupby(NETWORK).steps.max().rename("steps").reset_index()
+    most = trials.groupby(NETWORK)[["steps", "max_params"]].max().reset_index()
     columns = [*NETWORK, "chance", "trials", "minimum", "accuracy"]
-    return by_network(trials)[columns].merge(steps, on=NETWORK)
+    return by_network(trials)[columns].merge(most, on=NETWORK)
 
 
 @house_style
 def draw(frame: pd.DataFrame):
     """Least loss over chance, a row for each architecture and a panel for each task: open after
-    Figure 4's search, filled after longer trainings. ValueError without trials.
+    Figure 4's search, filled after longer trainings, filled and with a dark edge after those of
+    larger networks. ValueError without trials.
     """
     best = points("given_time", frame)["given_time"]
     tasks, names = list(best.task_type.unique()), in_order(best.architecture)
@@ -78,6 +96,10 @@ def draw(frame: pd.DataFrame):
     keys = [_key("best of Figure 4's search", best.steps, markerfacecolor="none")]
     if best.longer_minimum.notna().any():
         keys.append(_key("best of longer trainings", best.longer_steps))
+    if best.larger_minimum.notna().any():
+        sizes = size_range(best.larger_max_params.dropna().astype(int))
+        text = f"the same of larger networks ({sizes} parameters)"
+        keys.append(_key(text, best.larger_steps, markeredgecolor=EDGE))
     legend(figure, keys)
     write_budget(figure, "given_time", frame)
     return figure
@@ -95,10 +117,18 @@ def _draw_task(ax, best: pd.DataFrame, names):
         if name not in best.index:
             continue
         network, look = best.loc[name], style[name]
-        before, after = network.minimum / network.chance, network.longer_minimum / network.chance
-        ax.plot([before, after], [row, row], color=look.color, linewidth=1)
-        for loss, fill in ((before, "none"), (after, "full")):
-            ax.plot(loss, row, look.marker, color=look.color, fillstyle=fill, markersize=6.5)
+        losses = network[["minimum", "longer_minimum", "larger_minimum"]] / network.chance
+        ax.plot(losses, [row] * len(losses), color=look.color, linewidth=1)
+        for loss, fill, edge in zip(losses, ("none", "full", "full"), (None, None, EDGE)):
+            ax.plot(
+                loss,
+                row,
+                look.marker,
+                color=look.color,
+                fillstyle=fill,
+                markeredgecolor=edge or look.color,
+                markersize=6.5,
+            )
     for share, text, side in ((SOLVED, "solved", "right"), (1, "chance", "left")):
         ax.axvline(share, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
         ax.annotate(
@@ -129,11 +159,13 @@ def facts(trials, tables) -> list[str]:
             f"On {paper.TASKS.get(task, task)}, with at most {best.longer_steps.max():,.0f} steps instead of"
             f" {best.steps.max():,.0f}, the least loss over that of chance changes as follows: {falls}."
         )
-        if best.longer_accuracy.notna().any():
-            exact = by_architecture(
-                "Share of exact answers after the longer trainings", best.longer_accuracy
-            )
-            sentences.append(exact)
+        for kind, which in (
+            ("longer", "the longer trainings"),
+            ("larger", "those of larger networks"),
+        ):
+            accuracy = best[f"{kind}_accuracy"].dropna()
+            if len(accuracy):
+                sentences.append(by_architecture(f"Share of exact answers after {which}", accuracy))
     return sentences or ["No network was trained for longer than in Figure 4."]
 
 
@@ -174,13 +206,17 @@ def learned_is_exact(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
             networks.accuracy.max(), lacks=f"{reason_lacking}: loss below {SOLVED:g} of chance"
         )
     best = solvers.loc[solvers.accuracy.idxmax()]
+    of_best = trials[
+        (trials.task_type == "arithmetic") & (trials.architecture == best.architecture)
+    ]
+    size = of_best.max_params[of_best.valid_loss.idxmin()]
     exact = (solvers.accuracy >= NEARLY).sum()
     return Measured(
         best.accuracy,
         solvers.accuracy.min(),
         best.accuracy,
-        f"{label_of(best.architecture)} at depth {best.n_layers}; {exact} of {len(solvers)} networks"
-        f" that solved it answer {NEARLY:.0%} of sums or more",
+        f"{label_of(best.architecture)} at depth {best.n_layers}, up to {size:,} parameters; {exact} of"
+        f" {count(len(solvers), 'architecture')} that solved it answer {NEARLY:.0%} of sums or more",
         search=trials_of(trials, solvers),
     )
 
@@ -191,7 +227,8 @@ Exhibit(
     gist=(
         "The least loss of networks with one layer, over that of chance: open, the best of Figure 4's"
         " search; filled, the best of trainings that are about ten times as long and start from the"
-        " best hyper-parameters of that search. Below half of chance a task counts as solved."
+        " best hyper-parameters of that search; filled with a dark edge, the same of larger networks."
+        " Below half of chance a task counts as solved."
     ),
     section="4",
     position=11.5,
@@ -208,9 +245,9 @@ Exhibit(
     numbers=lambda tables: " ".join(
         by_architecture(
             f"Least loss over chance on {task_name(task)}",
-            (best[["minimum", "longer_minimum"]].min(axis=1) / best.chance).set_axis(
-                best.architecture
-            ),
+            (
+                best[["minimum", "longer_minimum", "larger_minimum"]].min(axis=1) / best.chance
+            ).set_axis(best.architecture),
             ".2g",
         )
         for task, best in tables["given_time"].groupby("task_type", sort=False)
