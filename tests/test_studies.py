@@ -458,6 +458,30 @@ def test_longer_trainings_start_from_the_best_trials_of_their_study(store, stub,
     assert 1 <= found["samples_per_param"] / first["samples_per_param"] <= 1.25
 
 
+def test_larger_networks_start_from_the_best_trials_of_the_size_that_was_searched(
+    store, stub, monkeypatch
+):
+    larger = Extent((900,), (1,), 2, (40, 50), "tiny", starts=1, lr_decay_rate=0.01)
+    scale = dataclasses.replace(SCALES["smoke"], arithmetic_long=(larger,))
+    monkeypatch.setitem(SCALES, "smoke", scale)
+    frame = run("fig4", "smoke", store, progress=False)
+    later = [s for s in studies_of("fig4", "smoke", store=store) if s.tuner == "long"]
+    assert {(s.task_type, s.max_params, s.n_layers) for s in later} == {("arithmetic", 900, 1)}
+    for study in later:
+        searched = frame[
+            (frame.task_type == "arithmetic")
+            & (frame.architecture == study.architecture)
+            & (frame.n_layers == 1)
+            & (frame.max_params == 600)
+        ]
+        best = searched.loc[searched.valid_loss.idxmin()].hparams
+        (start,) = study.start
+        assert dict(start) == best | {"lr_decay_rate": 0.01}
+        trials = frame[frame.study == study.key]
+        assert len(trials) == 2
+        assert all(0.005 < hparams["lr_decay_rate"] < 0.02 for hparams in trials.hparams)
+
+
 # --- run and plan ---------------------------------------------------------------------------------
 
 
