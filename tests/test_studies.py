@@ -479,7 +479,7 @@ def test_larger_networks_start_from_the_best_trials_of_the_size_that_was_searche
         assert dict(start) == best | {"lr_decay_rate": 0.01}
         trials = frame[frame.study == study.key]
         assert len(trials) == 2
-        assert all(0.005 < hparams["lr_decay_rate"] < 0.02 for hparams in trials.hparams)
+        assert all(0.003 < hparams["lr_decay_rate"] < 0.03 for hparams in trials.hparams)
 
 
 # --- run and plan ---------------------------------------------------------------------------------
