@@ -9,7 +9,7 @@ import pandas as pd
 
 from rnnkit.cells import PAPER, cell_of
 from rnnkit.hparams import LEARNING, TASK_RANGES, space_for
-from rnnkit.markup import markdown
+from rnnkit.markup import SmallTable, markdown, text
 from rnnkit.networks import num_params, units_for
 
 LATER_RANGES = {
@@ -140,7 +140,7 @@ def code_of(architecture: str) -> list[tuple[int | None, str]]:
     return [(int(number[1]) if number else None, code) for number, code in numbers_and_code]
 
 
-def units(sizes=SIZES, depths=DEPTHS, n_in=50, n_out=1, architectures=PAPER) -> pd.DataFrame:
+def units(sizes=SIZES, depths=DEPTHS, n_in=50, n_out=1, architectures=PAPER) -> SmallTable:
     """Units per layer within a budget of parameters: one row per architecture and one column per
     size and depth; <NA> where not even one unit fits.
     """
@@ -153,17 +153,17 @@ def units(sizes=SIZES, depths=DEPTHS, n_in=50, n_out=1, architectures=PAPER) -> 
 
     columns = pd.MultiIndex.from_product([sizes, depths], names=["parameters", "layers"])
     table = [[entry(a, depth, size) for size, depth in columns] for a in architectures]
-    return pd.DataFrame(
+    return SmallTable(
         table, index=pd.Index(architectures, name="architecture"), columns=columns, dtype="Int64"
     )
 
 
-def formulas(n_in=50, n_out=1, architectures=PAPER) -> pd.DataFrame:
+def formulas(n_in=50, n_out=1, architectures=PAPER) -> SmallTable:
     """The number of parameters of a network of least depth as a polynomial in its units N, found by
     counting networks of 1, 2 and 3 units.
     """
 
-    def text(architecture):
+    def polynomial(architecture):
         depth = max(1, cell_of(architecture).min_layers)
         p1, p2, p3 = (num_params(architecture, depth, n, n_in, n_out) for n in (1, 2, 3))
         square = (p3 - 2 * p2 + p1) // 2
@@ -174,13 +174,13 @@ def formulas(n_in=50, n_out=1, architectures=PAPER) -> pd.DataFrame:
         )
 
     title = f"parameters, {n_in} inputs, {n_out} output{'s' * (n_out != 1)}"
-    return pd.DataFrame(
-        {title: [text(a) for a in architectures]},
+    return SmallTable(
+        {title: [polynomial(a) for a in architectures]},
         index=pd.Index(architectures, name="architecture"),
     )
 
 
-def space_table(task_type="per_cap", architectures=PAPER) -> pd.DataFrame:
+def space_table(task_type="per_cap", architectures=PAPER) -> SmallTable:
     """The hyper-parameters of Appendix A: name (* stands for a map), distribution, range, and how
     many of them each architecture has on a task.
     """
@@ -202,7 +202,7 @@ def space_table(task_type="per_cap", architectures=PAPER) -> pd.DataFrame:
             limits = (
                 list(map(str, row.choices))
                 if hasattr(row, "choices")
-                else [f"{row.low:,g} to {row.high:,g}"]
+                else [f"{text(row.low)} to {text(row.high)}"]
             )
             before = ranges.setdefault(name, (kinds[type(row).__name__], []))[1]
             before += [limit for limit in limits if limit not in before]
@@ -215,4 +215,4 @@ def space_table(task_type="per_cap", architectures=PAPER) -> pd.DataFrame:
     table.append(
         ["all", "", "", *(sum(count[a] for count in counts.values()) for a in architectures)]
     )
-    return pd.DataFrame(table, columns=["hyper-parameter", "distribution", "range", *architectures])
+    return SmallTable(table, columns=["hyper-parameter", "distribution", "range", *architectures])

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+import pandas as pd
 
 LEFT = "text-align: left; vertical-align: top"
 
@@ -43,7 +44,7 @@ def text(value: object) -> str:
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, float) and math.isfinite(value):
-        return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
+        return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value + 0.0:.3g}"
     if isinstance(value, float):
         return "-"
     return f"{value:,}" if isinstance(value, (int, np.integer)) else str(value)
@@ -54,3 +55,27 @@ def first_few(names: Iterable, most: int = 8) -> str:
     names = list(map(str, names))
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+class SmallTable(pd.DataFrame):
+    """A table of a few rows. It is any other DataFrame, but a notebook shows its texts whole, its
+    numbers with three digits, a dash where there is none, and no index without a name.
+
+    An exhibit that is a table in the paper is drawn as one; like a figure, it has an `alt` text.
+    """
+
+    alt = ""
+
+    @property
+    def _constructor(self) -> type:
+        return type(self)
+
+    def _repr_html_(self) -> str:
+        if self.columns.nlevels == 1 and not any(self.index.names):
+            return table(self.columns, self.itertuples(index=False), titled=False)
+        shown = pd.DataFrame(self).map(lambda value: "-" if value is pd.NA else text(value))
+        return shown.rename(columns=text, index=text).to_html(border=0)
+
+    def markdown(self) -> str:
+        """The same table for a page of Markdown."""
+        return markdown(self.columns, self.itertuples(index=False))

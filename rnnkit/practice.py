@@ -71,7 +71,7 @@ def longer_search(result) -> str:
     gain = (
         "The second half found nothing better"
         if full <= half
-        else f"The second half added {full / half - 1:.0%}"
+        else f"The second half added {100 * (full / half - 1):.0f} %"
         if half
         else "The longer search pays"
     )
@@ -222,7 +222,7 @@ def less_exact(result) -> str:
     )
     return (
         f"The smaller share takes {second:.1f} bits per weight, and the larger one takes {first:.1f}"
-        f" (the five-bit test asks for {LOSSLESS:.0%}). Which of the two is 'without loss'?"
+        f" (the five-bit test asks for {100 * LOSSLESS:.0f} %). Which of the two is 'without loss'?"
     )
 
 

@@ -54,7 +54,7 @@ class Report:
     @property
     def _space_title(self) -> str:
         return (
-            f"Hyper-parameters of {label_of(self.architecture)} itself (* for each of its maps);"
+            f"Hyper-parameters of {label_of(self.architecture)} itself (a star stands for each of its maps);"
             " those of learning and of the task are added"
         )
 

@@ -191,7 +191,8 @@ def test_the_search_says_how_far_it_had_come_halfway():
     rows = synthetic.frame((300,), (1,), 4, ("rnn",), infeasible=0)
     rows["eval_loss"] = rows["valid_loss"] = [-10.0, -50.0, -50.0, -100.0]
     first, second, *_ = conclude("best_so_far", rows).parts[0].facts
-    assert "50%" in first and second.startswith("1 of 1 search found")
+    assert "the search had found 50 %" in first
+    assert second.startswith("It found its best network in the last quarter of its trials")
 
 
 def test_the_best_trials_of_one_study_say_what_they_share():

@@ -7,8 +7,7 @@ import pytest
 
 import rnnkit as rk
 from rnnkit.exhibits.best_trials import BestTrials
-from rnnkit.exhibits.small_table import SmallTable
-from rnnkit.markup import first_few, markdown, table, text
+from rnnkit.markup import SmallTable, first_few, markdown, table, text
 
 
 def cells(html):
@@ -40,6 +39,15 @@ def test_a_small_table_cuts_no_text_off_and_stays_a_frame():
     shown = cells(rows[rows.holds > 0]._repr_html_())
     assert shown == [["claim", "holds", "is"], [claim, "0.0512", "yes"]]
     assert rows.set_index("claim").holds["b"] == 0
+
+
+def test_a_small_table_with_names_on_both_sides_shows_them_and_dashes_for_what_is_missing():
+    columns = pd.MultiIndex.from_product([[1_000], [1, 2]], names=["parameters", "layers"])
+    index = pd.Index(["rnn", "+rnn"], name="architecture")
+    rows = SmallTable([[21, 0.123456], [pd.NA, float("nan")]], index=index, columns=columns)
+    shown = re.sub(r"\n\s*", "", rows._repr_html_())
+    assert [row[1:] for row in cells(shown)[-2:]] == [["21", "0.123"], ["-", "-"]]
+    assert all(f">{text}<" in shown for text in ("1,000", "layers", "architecture", "+rnn"))
 
 
 def test_what_a_table_shows_is_text_and_no_markup():

@@ -126,7 +126,7 @@ def test_whatever_is_given_gets_an_answer_and_no_error(name, result):
 def test_a_longer_search_hears_what_its_second_half_added():
     frame = capacity(40)
     frame["eval_loss"] = [-100.0] * 39 + [-120.0]
-    assert "The second half added 20%." in verdict("0c", frame)[1]
+    assert "The second half added 20 %." in verdict("0c", frame)[1]
 
 
 def test_equal_units_are_told_with_their_parameters():

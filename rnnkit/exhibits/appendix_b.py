@@ -43,7 +43,7 @@ def task_example(example: dict):
         ax, curve = figure.subplots(1, 2, width_ratios=(2.3, 1))
     (_text if text else _vector)(ax, example)
     _curve(curve, example)
-    letter(ax, "a", f"{title(example)}: one example")
+    letter(ax, "a", title(example))
     letter(curve, "b", example["curve"]["title"])
     figure.alt = alt(example)
     b = f"{example['curve']['title']}: {example['curve']['about']}"

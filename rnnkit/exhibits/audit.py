@@ -17,7 +17,6 @@ from scipy.optimize import least_squares, minimize
 
 from rnnkit import paper
 from rnnkit.exhibits.base import illustration
-from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.style import (
     DASHED,
     DOTTED,
@@ -32,6 +31,7 @@ from rnnkit.exhibits.style import (
     style_of,
     write_title,
 )
+from rnnkit.markup import SmallTable
 from rnnkit.wording import label_of
 
 RUNS = 1_000  # random sets of hyper-parameters behind each entry of Table 1

@@ -7,9 +7,8 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.exhibits.selection import NETWORK
-from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.statistics import half_rank, half_search
-from rnnkit.markup import table, text
+from rnnkit.markup import SmallTable, table, text
 from rnnkit.theory import soft_bits
 
 # what tells one network from others; its best trial is that of all seeds and tuners
@@ -74,7 +73,7 @@ def paper_order(table: pd.DataFrame) -> Callable:
     return lambda column: column.map(orders[column.name].index) if column.name in orders else column
 
 
-def bits_per_param(points: pd.DataFrame) -> pd.DataFrame:
+def bits_per_param(points: pd.DataFrame) -> SmallTable:
     """The most bits per parameter, out of `stored_bits`: a row for each size and depth, a column for
     each architecture.
 
@@ -85,7 +84,7 @@ def bits_per_param(points: pd.DataFrame) -> pd.DataFrame:
         "bits_per_param", ["max_params", "n_layers"], "architecture", aggfunc="max"
     )
     table = table.where(table > 0).dropna(axis=1, how="all")
-    return table[in_order(table.columns)]
+    return SmallTable(table[in_order(table.columns)])
 
 
 class BestTrials(SmallTable):

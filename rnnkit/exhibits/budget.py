@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rnnkit import paper
+from rnnkit.markup import table, text
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,26 @@ class Budget:
             f"{studies} of {n_trials} {'trial' if self.most == 1 else 'trials'}, {steps} training steps"
             " each"
         )
+
+    def _repr_html_(self) -> str:
+        """A line for each number, as a notebook shows it."""
+        least, most = map(text, (self.least, self.most))
+        lines = {
+            "studies": self.studies,
+            "trials": self.trials,
+            "trials per study": least if least == most else f"{least} to {most}",
+            "diverged": self.infeasible,
+            "training steps": " to ".join(map(text, sorted(set(self.steps)))),
+            "seconds of training": self.seconds,
+            "parameters, at most": self.sizes,
+            "layers": self.depths,
+            "units per layer": self.units,
+            "time steps": self.unrolls,
+            "tasks": tuple(" ".join(filter(None, task)) for task in self.tasks),
+            "scales": self.scales,
+            "seeds": self.seeds,
+        }
+        return table([], [(name, value) for name, value in lines.items() if value != ()])
 
 
 def budget(frame: pd.DataFrame) -> Budget:

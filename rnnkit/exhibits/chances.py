@@ -19,8 +19,8 @@ from rnnkit import paper
 from rnnkit.exhibits.base import tables_of
 from rnnkit.exhibits.finding import FAILS, HOLDS
 from rnnkit.exhibits.selection import HARD
-from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.verdicts import findings
+from rnnkit.markup import SmallTable
 from rnnkit.theory import MAPS, chance
 
 # claims about random hyper-parameters: these are tried on networks that are alike, and on no others

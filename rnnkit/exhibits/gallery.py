@@ -28,10 +28,9 @@ from rnnkit.exhibits.base import (
 )
 from rnnkit.exhibits.budget import budget, origin
 from rnnkit.exhibits.captions import alternative_text, caption
-from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.style import dark_picture, look
 from rnnkit.exhibits.verdicts import claims_of, compare, tally, verdict_rows
-from rnnkit.markup import markdown
+from rnnkit.markup import SmallTable, markdown
 from rnnkit.names import resolve_name
 from rnnkit.trials.paths import write_atomically
 from rnnkit.wording import duration

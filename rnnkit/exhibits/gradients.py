@@ -12,7 +12,6 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from rnnkit.exhibits.base import illustration
 from rnnkit.exhibits.captions import in_paper_order, numbers_of
-from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.style import (
     DASHED,
     GREY,
@@ -26,6 +25,7 @@ from rnnkit.exhibits.style import (
     write_note,
     write_title,
 )
+from rnnkit.markup import SmallTable
 from rnnkit.wording import label_of
 
 LOST, BURST = 1e-3, 1e3  # a gradient that shrank or grew by more than this has vanished or exploded

@@ -208,7 +208,7 @@ def rounding_facts(trials, tables) -> list[str]:
     share = in_paper_order(100 * five.groupby("architecture").mean())
     return [
         (
-            f"Bits per weight that leave {LOSSLESS:.0%} of what is stored, by the better way of"
+            f"Bits per weight that leave {100 * LOSSLESS:.0f} % of what is stored, by the better way of"
             f" rounding: {numbers_of(in_paper_order(least), '.1f')}."
         ),
         (

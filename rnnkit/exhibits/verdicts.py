@@ -17,8 +17,7 @@ from rnnkit.exhibits.budget import budget
 from rnnkit.exhibits.finding import FAILS, HOLDS, UNTESTED, Finding
 from rnnkit.exhibits.judge import judge
 from rnnkit.exhibits.selection import LONGER, SEARCH
-from rnnkit.exhibits.small_table import SmallTable
-from rnnkit.markup import LEFT, markdown
+from rnnkit.markup import LEFT, SmallTable, markdown
 from rnnkit.trials.paths import write_atomically
 from rnnkit.wording import and_list
 

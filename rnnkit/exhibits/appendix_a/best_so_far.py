@@ -105,23 +105,32 @@ def facts(trials, tables) -> list[str]:
     half = first_half.groupby("study").best.max() / searches.most
     early = first_quarters.groupby("study").best.max()
     late = int((early.reindex(searches.index).fillna(0.0) < searches.most).sum())
+    one = len(searches) == 1
     sentence = (
-        f"Halfway through its trials the median search had found {half.median():.0%} of the bits"
-        " that it ended with."
+        f"Halfway through its trials the {'' if one else 'median '}search had found"
+        f" {100 * half.median():.0f} % of the bits that it ended with."
     )
+    return [sentence, _rising(late, len(searches)), *agreement(trials)]
+
+
+def _rising(late: int, searches: int) -> str:
+    """How many searches were still getting better at their end, as a sentence."""
+    if searches == 1:
+        return (
+            "It found its best network in the last quarter of its trials, and would probably find more"
+            " if it were longer."
+            if late
+            else "It found its best network before the last quarter of its trials."
+        )
     more = (
         "those would probably store more in a longer search"
         if late
         else "no curve was still rising at its end"
     )
-    return [
-        sentence,
-        (
-            f"{late} of {count(len(searches), 'search', 'searches')} found the best network in the"
-            f" last quarter of the trials; {more}."
-        ),
-        *agreement(trials),
-    ]
+    return (
+        f"{late} of {count(searches, 'search', 'searches')} found the best network in the last"
+        f" quarter of the trials; {more}."
+    )
 
 
 def agreement(trials) -> list[str]:

@@ -14,6 +14,7 @@ from rnnkit.exhibits.best_trials import in_order
 from rnnkit.exhibits.captions import by_architecture, write_budget
 from rnnkit.exhibits.selection import GP, capacity
 from rnnkit.exhibits.style import GREY, coloured_table, house_style, new_figure, write_note
+from rnnkit.markup import SmallTable
 from rnnkit.wording import and_list, label_of
 
 # each trial is predicted once, by the one of three forests that has not seen it
@@ -53,12 +54,12 @@ def importance(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(records, columns=columns)
 
 
-def importance_table(frame: pd.DataFrame) -> pd.DataFrame:
+def importance_table(frame: pd.DataFrame) -> SmallTable:
     """`importance`, summed over the maps of a cell: a row for each hyper-parameter, a column for each
     architecture and tuner. The hyper-parameter that matters most on average comes first, and the one
     drawn by lot last. nan where an architecture does not have it.
     """
-    return by_stem(importance(frame))
+    return SmallTable(by_stem(importance(frame)))
 
 
 def by_stem(shares: pd.DataFrame) -> pd.DataFrame:

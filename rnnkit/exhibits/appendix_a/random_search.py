@@ -12,9 +12,9 @@ from rnnkit.exhibits.appendix_a.best_so_far import best_so_far
 from rnnkit.exhibits.base import Exhibit, points
 from rnnkit.exhibits.best_trials import in_order, per_trial
 from rnnkit.exhibits.captions import by_architecture, write_budget
-from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.statistics import bootstrap
 from rnnkit.exhibits.style import GREY, house_style, legend, line_key, new_figure, style_of
+from rnnkit.markup import SmallTable
 from rnnkit.wording import and_list, count, label_of
 
 

@@ -53,7 +53,6 @@ from rnnkit.exhibits.section_4.hard_trials import (
     in_paper_order_of,
 )
 from rnnkit.exhibits.selection import GP, HARD, by_gaussian_process, one_size
-from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.statistics import (
     DRAWS,
     bootstrap_samples,
@@ -79,6 +78,7 @@ from rnnkit.exhibits.style import (
     write_at_right,
     write_note,
 )
+from rnnkit.markup import SmallTable
 from rnnkit.wording import count, label_of, layers
 
 

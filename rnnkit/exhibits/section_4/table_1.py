@@ -31,8 +31,8 @@ from rnnkit.exhibits.section_4.hard_trials import (
     paper_depth,
 )
 from rnnkit.exhibits.selection import random_sets
-from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.statistics import fisher, holm, kendall
+from rnnkit.markup import SmallTable
 from rnnkit.paper import RANDOM_BUDGET
 from rnnkit.wording import label_of, layers
 
@@ -66,7 +66,7 @@ def infeasible_table(trials: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def looser(trials: pd.DataFrame, multiples=LOOSE) -> pd.DataFrame:
+def looser(trials: pd.DataFrame, multiples=LOOSE) -> SmallTable:
     """Table 1 under looser definitions: per cent of the trials that diverged or ended above a multiple
     of chance. The first column is Table 1 itself.
     """
@@ -74,7 +74,7 @@ def looser(trials: pd.DataFrame, multiples=LOOSE) -> pd.DataFrame:
     for multiple in (math.inf, *multiples):
         bad = hard.loss.isna() | (hard.loss > multiple * hard.chance)
         table[multiple] = 100 * bad.groupby([hard.n_layers, hard.architecture]).mean()
-    out = pd.DataFrame(table)
+    out = SmallTable(table)
     out.columns = ["diverged" if math.isinf(m) else f"or above {m:g} x chance" for m in out.columns]
     return out.sort_index(key=paper_order(trials))
 

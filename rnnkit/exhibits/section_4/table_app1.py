@@ -14,9 +14,9 @@ from rnnkit.exhibits.finding import RERUNS, SOLVED, mean
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule
 from rnnkit.exhibits.section_4.hard_trials import hard_trials
 from rnnkit.exhibits.selection import GP, is_pinned, largest_form, one_size
-from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.statistics import bootstrap_samples, wilson
 from rnnkit.exhibits.verdicts import with_interval
+from rnnkit.markup import SmallTable
 from rnnkit.wording import and_list, label_of
 
 
@@ -106,8 +106,7 @@ def draw(frame: pd.DataFrame) -> SmallTable:
     table = points("tableapp1", frame)["tableapp1"]
     theirs = pd.DataFrame(
         {
-            "architecture": table.architecture.map(label_of),
-            "whose": "paper",
+            "architecture": table.architecture.map(label_of) + ", paper",
             "original": table.paper_original,
             "reruns": table.architecture.map(dict.fromkeys(paper.TABLE_APP1, PAPER_RERUNS)),
             "% infeasible": table.paper_infeasible_percent,
@@ -117,7 +116,7 @@ def draw(frame: pd.DataFrame) -> SmallTable:
     )
     ours = theirs.assign(
         **{
-            "whose": "ours",
+            "architecture": table.architecture.map(label_of) + ", ours",
             "original": table.original,
             "reruns": table.reruns,
             "% infeasible": [

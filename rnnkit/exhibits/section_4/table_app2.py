@@ -29,8 +29,8 @@ from rnnkit.exhibits.section_4.hard_trials import (
     without_explosions,
 )
 from rnnkit.exhibits.selection import random_sets
-from rnnkit.exhibits.small_table import SmallTable
 from rnnkit.exhibits.statistics import bootstrap_samples, holm, welch
+from rnnkit.markup import SmallTable
 from rnnkit.paper import RANDOM_BUDGET
 from rnnkit.wording import and_list, count, label_of, layers
 
