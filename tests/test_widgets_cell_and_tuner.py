@@ -2,9 +2,11 @@
 
 import asyncio
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from rnnkit import flow
 from rnnkit.tuner import GPTuner, RandomTuner, warp_losses
@@ -98,22 +100,38 @@ def test_a_gradient_that_vanished_or_burst_stays_on_the_axis():
 def test_the_sliders_are_named_after_the_cells_gates():
     panel = widget("inside_a_cell")
     panel.make()
-    assert [panel.live[f"bias_{k}"].description for k in range(3)] == [
-        "bias of r",
-        "bias of u",
-        "(no gate)",
-    ]
+    assert [panel.live[f"bias_{k}"].description for k in range(2)] == ["bias of r", "bias of u"]
+    assert panel.live["bias_2"].layout.display == "none"
     panel.live["architecture"].value = "lstm"
     assert [panel.live[f"bias_{k}"].description for k in range(3)] == [
         "bias of i",
         "bias of f",
         "bias of o",
     ]
+    assert panel.live["bias_2"].layout.display is None
     panel.live["architecture"].value = "rnn"
-    assert all(panel.live[f"bias_{k}"].disabled for k in range(3))
+    assert all(panel.live[f"bias_{k}"].layout.display == "none" for k in range(3))
 
 
 # --- the tuner thinks ---
+
+
+@pytest.mark.parametrize("factor", [1, -1])
+def test_the_warped_axis_has_round_values_where_trials_of_that_score_lie(factor):
+    task = replace(tuner_thinks.problems()["wave"], factor=factor)
+    losses = np.array([-0.5, -0.4, -0.1, 0.3, 2.0, math.nan])
+    heard = warp_losses(losses)
+    ax = Figure().subplots()
+    ax.plot(range(5), heard[:5])
+    tuner_thinks._scores_at(ax, task, losses, heard)
+    low, high = ax.get_ylim()
+    heights = ax.get_yticks()
+    values = [float(label.get_text()) for label in ax.get_yticklabels()]
+    assert len(values) > 3 and all(round(value, 2) == value for value in values)
+    assert min(np.diff(sorted(heights))) > 0.1 * (high - low)
+    for height, value in zip(heights, values):  # a score lies between those of its neighbours
+        below, above = losses[:5] < factor * value - 1e-9, losses[:5] > factor * value + 1e-9
+        assert all(heard[:5][below] < height) and all(heard[:5][above] > height)
 
 
 def test_the_line_and_the_band_are_the_tuners_posterior():

@@ -162,7 +162,7 @@ def test_bits_are_those_of_equation_22():
 def test_the_sentence_counts_what_the_curve_ends_with():
     panel = memorise_me.widget()
     _, sentence = drawn(panel, curve=((0, 0.0, 0.5), (500, 1.25, 0.9)), note="")
-    assert "90.0% right after 500 steps" in sentence and "1.25 per parameter" in sentence
+    assert "90.0 % right after 500 steps" in sentence and "1.25 per parameter" in sentence
 
 
 def test_a_move_makes_another_network_and_keeps_the_curve_in_sight_as_what_it_was(monkeypatch):

@@ -18,20 +18,21 @@ class Control:
     tip: str
     options: dict = field(default_factory=dict)
     press: Any = None  # of a button: called with the panel
+    hidden: bool = False
 
     def make(self):
         """The ipywidgets control with its label, which the keyboard can reach and move."""
         import ipywidgets
 
-        wide = {"Text": "34em", "Dropdown": "auto", "Button": "7em", "Checkbox": "auto"}.get(
-            self.kind, "22em"
-        )
+        wide = {"Text": "34em", "Button": "max-content"}.get(self.kind, "auto")
         settings = {
             "description": self.label,
             "tooltip": self.tip or self.label,
             "layout": {"width": wide},
             **self.options,
         }
+        if self.hidden:
+            settings["layout"] = settings["layout"] | {"display": "none"}
         if self.kind != "Button":
             settings |= {"value": self.value, "style": {"description_width": "auto"}}
         return getattr(ipywidgets, self.kind)(**settings)
@@ -73,7 +74,7 @@ def many(label, options, value=None, tip="") -> Control:
         values if value is None else tuple(value),
         label,
         tip,
-        {"options": options, "rows": min(7, len(options)), "layout": {"width": "auto"}},
+        {"options": options, "rows": min(5, len(options)), "layout": {"width": "auto"}},
     )
 
 

@@ -2,6 +2,7 @@
 cells (section 1.4).
 """
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -54,23 +55,24 @@ def widget(architecture="gru", recurrent_scale=1.0, forget_bias=1.0) -> Panel:
     }
     for k in range(GATES):
         tip = "Added to the bias of a gate: below 0 it closes, above 0 it opens"
-        controls[f"bias_{k}"] = slider(_name(architecture, k), -4.0, 4.0, 0.0, 0.5, tip)
+        bias = slider(_name(architecture, k), -4.0, 4.0, 0.0, 0.5, tip)
+        controls[f"bias_{k}"] = replace(bias, hidden=not bias.label)
     return Panel(draw, controls, size=(11, 3.7), changed=_rename_sliders)
 
 
 def _name(architecture, k) -> str:
     gates = flow.gates_of(cell_of(architecture))  # type: ignore[arg-type]
-    return f"bias of {gates[k]}" if k < len(gates) else "(no gate)"
+    return f"bias of {gates[k]}" if k < len(gates) else ""
 
 
 def _rename_sliders(panel, name):
-    """The sliders of the biases are named after the gates of the cell."""
+    """The sliders of the biases are named after the gates of the cell; those of no gate are hidden."""
     if name == "architecture":
         for k in range(GATES):
             slider_k = panel.live[f"bias_{k}"]
             label = _name(panel.values["architecture"], k)
             slider_k.description = label
-            slider_k.disabled = label == "(no gate)"
+            slider_k.layout.display = None if label else "none"
 
 
 @lru_cache(maxsize=512)

@@ -142,7 +142,7 @@ def draw(
         return f"{network}. {note}"
     steps, bits, share = curve[-1]
     return (
-        f"{network}: {share:.1%} right after {steps:,} steps, so {bits * study.num_params:,.0f}"
+        f"{network}: {100 * share:.1f} % right after {steps:,} steps, so {bits * study.num_params:,.0f}"
         f" stored bits, {bits:.2f} per parameter. {note}"
     ).rstrip()
 

@@ -55,7 +55,7 @@ class Theme(NamedTuple):
         powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)))
         for parts in ([1], [1, 2, 5], [1, 2, 3, 4, 5, 6, 7, 8, 9]):
             ticks = [tick for tick in np.outer(powers, parts).ravel() if low <= tick <= high]
-            if len(ticks) > 1:
+            if len(ticks) > 2:
                 break
         ticks = ticks[:: -(-len(ticks) // 6)]
         axis.set_ticks(ticks, [short(tick) if tick >= 1 else f"{tick:g}" for tick in ticks])

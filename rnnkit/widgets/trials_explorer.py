@@ -180,7 +180,7 @@ def draw(figure, theme, *, frame, task, against, size, length, rank, cells, dept
     """The cloud of the selected trials, with a ring around the trial of that rank, and a description
     of that trial.
     """
-    ax = figure.subplots(gridspec_kw={"left": 0.1, "right": 0.98, "bottom": 0.13, "top": 0.97})
+    ax = figure.subplots(gridspec_kw={"left": 0.1, "right": 0.98, "bottom": 0.13, "top": 0.88})
     trials = select(frame, task, cells, depths, size, length)
     x = horizontal(trials, against)
     has_value = x.notna()
@@ -215,7 +215,7 @@ def _across(ax, theme, x, trials):
     x, ticks = _numbers(x, trials)
     if ticks:
         ax.set_xticks(range(len(ticks)), ticks)
-    elif x.min() > 0 and x.max() > 50 * x.min():
+    elif x.min() > 0 and x.max() > 10 * x.min():
         ax.set(xscale="log", xlim=(x.min() / 1.3, x.max() * 1.3))
         theme.log(ax.xaxis)
     return x
@@ -251,9 +251,9 @@ def _cloud(ax, theme, x, trials, cells, task):
             clip_on=False,
         )
     ax.legend(
-        loc="upper left",
+        loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=2,
+        ncols=6,
         handletextpad=0.2,
         columnspacing=0.8,
         markerscale=1.6,
@@ -273,7 +273,7 @@ def _numbers(x, trials):
 
 def _vertical(ax, theme, scores, task):
     if task == "per_cap":
-        ax.set_ylim(0, 1.35 * max(scores.max() if len(scores) else 0, 0.1))
+        ax.set_ylim(0, 1.1 * max(scores.max() if len(scores) else 0, 0.1))
     elif len(scores) and scores.min() > 0 and scores.max() > 20 * scores.min():
         ax.set(yscale="log", ylim=(scores.min() / 1.3, min(scores.max(), 30 * scores.median()) * 3))
         theme.log(ax.yaxis)

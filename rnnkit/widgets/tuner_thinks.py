@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import norm
 from skopt.benchmarks import branin
 
@@ -254,7 +255,7 @@ def _line(figure, theme, task, units, losses, heard, next_unit, beliefs):
                 label="asked for",
             )
         ax.set_yticks([])
-    _losses_at(top, task, losses, heard)
+    _scores_at(top, task, losses, heard)
     top.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, 1.17),
@@ -263,7 +264,7 @@ def _line(figure, theme, task, units, losses, heard, next_unit, beliefs):
         columnspacing=1.2,
         fontsize=11,
     )
-    top.set_ylabel(f"{task.score}")
+    top.set_ylabel(f"{task.score}, warped")
     bottom.set(ylabel="expected\nimprovement", xlabel=task.axes[0], xlim=(-0.01, 1.01))
     _ticks(bottom.xaxis, task.space.ranges[0])
     return top, bottom
@@ -294,14 +295,22 @@ def _square(figure, theme, task, units, losses, heard, next_unit, beliefs):
     return loss_ax, gain_ax
 
 
-def _losses_at(ax, task, losses, heard):
-    """Labels the best, the median and the worst loss with their measured values, since the axis is
-    warped.
+def _scores_at(ax, task, losses, heard):
+    """Labels the axis, which is warped as the losses were, with round values of the score: a few, and
+    between them finer ones where there is room.
     """
-    order = np.argsort(np.where(np.isfinite(losses), losses, np.inf))[: np.isfinite(losses).sum()]
-    if len(order) > 2:
-        marks = order[[0, len(order) // 2, -1]]
-        ax.set_yticks(heard[marks], [f"{task.factor * losses[k]:.2g}" for k in marks])
+    if np.isfinite(losses).sum() < 3:
+        return
+    low, high = ax.get_ylim()
+    ends = sorted(task.factor * end for end in _as_measured([low, high], losses, heard))
+    ticks: dict[float, float] = {}  # height -> value
+    for count in (4, 20):
+        for value in MaxNLocator(count).tick_values(*ends):
+            (height,) = _as_told([task.factor * value], losses, heard)
+            room = min((abs(height - other) for other in ticks), default=math.inf)
+            if ends[0] <= value <= ends[1] and room > 0.13 * (high - low):
+                ticks[height] = value
+    ax.set_yticks(list(ticks), [f"{value + 0.0:.2g}" for value in ticks.values()])
 
 
 def _wave_line():
@@ -368,7 +377,7 @@ def _forecast(task, next_point, problem, seed, points, losses) -> str:
     chance = norm.cdf((feasible.min() - mean) / wide)
     return (
         f"Asked for {_at(task, next_point)}: it expects {task.score} {middle:.2g} (95 % of such trials:"
-        f" {min(interval):.2g} to {max(interval):.2g}), and beats the best with a chance of {chance:.0%}."
+        f" {min(interval):.2g} to {max(interval):.2g}), and beats the best with a chance of {100 * chance:.0f} %."
     )
 
 
