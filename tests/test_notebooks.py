@@ -119,6 +119,14 @@ def test_code_cells_are_at_most_three_lines(path):
     ] == []
 
 
+@each_notebook
+def test_code_is_read_without_moving_it_sideways(path):
+    """JupyterLab shows about 108 characters in a cell of 850 pixels, the width of the figures."""
+    shown = [cell for cell in code_cells(path) if "install" not in tags(cell)]
+    lines = [line for cell in shown for line in cell.source.splitlines()]
+    assert [line for line in lines if len(line) > 106] == []
+
+
 def test_a_cell_of_ones_own_takes_ten_lines():
     lines = [
         cell.source.splitlines()
