@@ -923,11 +923,15 @@ def test_broken_hyper_parameters_in_a_store_are_told(path):
 
 WRONG = {
     "hparams": ['{"lr_init": 1e999}', '{"lr_init": 1%s}' % (400 * "0"), "[1]", b"\xff", 5, "[" * 99999],
-    "num_params": ["many", 20.5, b"1"],
-    "steps": [20.5],
-    "valid_loss": ["low"],
-    "seconds": ["long", None],
-    "infeasible": ["yes"],
+    "num_params": ["many", 20.5, b"1", 0, -1],
+    "steps": [20.5, -1, 2**62],
+    "valid_loss": ["low", math.inf, -math.inf, None],
+    "eval_loss": [-math.inf],
+    "accuracy": [1.5, -0.5, math.inf],
+    "seconds": ["long", None, -1.0, math.inf],
+    "infeasible": ["yes", 1, 2],
+    "n_in": [0],
+    "n_layers": [10**9],
     "scale": [b"\xff"],
 }  # fmt: skip
 

@@ -16,11 +16,11 @@ from rnnkit.trials.paths import replacement_of
 from rnnkit.trials.trial import (
     COLUMNS,
     DEFAULTS,
-    LOSSES,
     MAY_BE_NAN,
     SAFE,
     StoreError,
     StorePathError,
+    fault_of_numbers,
     parse_hparams,
     plain,
 )
@@ -32,10 +32,6 @@ MAX_RATIO = 100
 MAX_REPEATED = 1 << 30  # letters of texts that may recur as often as they like
 WRITE_BATCH, READ_BATCH = 20_000, 1_000  # rows that are in memory at a time
 TEXTS = [name for name, kind in COLUMNS.items() if kind in (str, dict)]
-# the least values of whole numbers; 0 for all others
-MINIMUM = {"max_params": 1, "num_params": 1, "n_in": 1, "unroll": 1}
-# and the largest; 2^62 - 1 for all others
-MAXIMUM = dict.fromkeys(("n_layers", "n_in", "unroll", "n_units"), 10_000_000)
 ARROW_TYPES = {
     str: pyarrow.string(),
     dict: pyarrow.string(),
@@ -223,38 +219,20 @@ def _check_length(column: pyarrow.Array, name: str, parquet: str | os.PathLike) 
 
 def _check_row(row: dict, parquet: str | os.PathLike) -> None:
     """StoreError unless a row of an imported file can be a trial. Missing numbers become None."""
+    fault = ""
     for name, kind in COLUMNS.items():
         value = row[name]
-        fault = ""
         if name in MAY_BE_NAN:
-            value = row[name] = None if value is None or math.isnan(value) else value
-            fault = _fault_of_number(name, value, row["infeasible"])
+            row[name] = None if value is None or math.isnan(value) else value
         elif value is None:
             fault = f"{name} is missing in a row"
         elif kind is str:
             fault = _fault_of_text(name, value)
-        elif kind in (int, float):
-            least = MINIMUM.get(name, 0)
-            most = MAXIMUM.get(name, 2**62 - 1)
-            if not least <= value <= most:
-                bound = f"{most:,} or less" if value > most else f"{least} or more"
-                fault = f"{name} must be {bound}, got {value}"
         if fault:
             _refuse(parquet, fault)
-    if fault := _fault_of_hparams(row["hparams"]):
+    values = tuple(row.values())
+    if fault := fault_of_numbers(values) or _fault_of_hparams(row["hparams"]):
         _refuse(parquet, fault)
-
-
-def _fault_of_number(name: str, value: float | None, infeasible: bool) -> str:
-    """What is wrong with a loss or an accuracy, in a few words; empty if nothing is."""
-    if name == "accuracy" and value is not None and not 0 <= value <= 1:
-        return f"accuracy must be a share from 0 to 1, or missing, got {value}"
-    if name in LOSSES and ((value is None) != infeasible or value in (math.inf, -math.inf)):
-        return (
-            f"{name} must be a number, or missing if and only if the trial is infeasible, got"
-            f" {value}"
-        )
-    return ""
 
 
 def _fault_of_text(name: str, value: str) -> str:

@@ -36,7 +36,7 @@ from rnnkit.trials.trial import (
     StoreError,
     StorePathError,
     Trial,
-    check_types,
+    check_row,
     from_row,
     plain,
     to_row,
@@ -304,7 +304,7 @@ class TrialStore:
         """Rows of the table of all trials, ordered by study and number. StoreError, on the way, for
         a row that cannot be a trial.
         """
-        return map(check_types, self._table_rows())
+        return map(check_row, self._table_rows())
 
     def trials(self, study: str) -> list[Trial]:
         """The trials of one study, in the order of their numbers."""

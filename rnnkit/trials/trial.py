@@ -66,6 +66,17 @@ COLUMNS: dict[str, type] = {field.name: field.type for field in fields(Trial)}  
 # columns that an older file may lack, with the values that they then have
 DEFAULTS = {field.name: field.default for field in fields(Trial) if field.default is not MISSING}
 MAY_BE_NAN = (*LOSSES, "accuracy")
+# the least of each number that is never missing, where that is not 0, and the most, where it is not
+# 2^62 - 1
+LEAST = {"max_params": 1, "num_params": 1, "n_in": 1, "unroll": 1}
+MOST = {"infeasible": 1} | dict.fromkeys(("n_layers", "n_in", "unroll", "n_units"), 10_000_000)
+BOUNDS = [
+    (index, name, LEAST.get(name, 0), MOST.get(name, 2**62 - 1))
+    for index, (name, kind) in enumerate(COLUMNS.items())
+    if kind in (int, bool, float) and name not in MAY_BE_NAN
+]
+LOSS_INDICES = [(list(COLUMNS).index(name), name) for name in LOSSES]
+INFEASIBLE, ACCURACY = (list(COLUMNS).index(name) for name in ("infeasible", "accuracy"))
 # texts of trials are got on pages and in terminals
 SAFE, UNSAFE = (re.compile(r"[\w .,:;+=/()@^-]*"), re.compile(r"[^\w .,:;+=/()@^-]"))
 RESULTS = ("hparams", *LOSSES, "infeasible")  # two records of one trial must agree in these
@@ -91,7 +102,9 @@ def plain(text: str) -> str:
 
 
 def to_row(trial: Trial) -> list:
-    """The trial as a row of the table: hyper-parameters as JSON text, and None for NaN."""
+    """The trial as a row of the table: hyper-parameters as JSON text, and None for NaN. StoreError
+    for numbers that no trial has, since they could not be read again.
+    """
     row = []
     for name in COLUMNS:
         value = getattr(trial, name)
@@ -100,6 +113,8 @@ def to_row(trial: Trial) -> list:
         elif name in MAY_BE_NAN and not math.isfinite(value):
             value = None
         row.append(value)
+    if fault := fault_of_numbers(row):
+        _refuse(row, f"has a number that no trial has: {fault}", "It was not stored.")
     return row
 
 
@@ -110,7 +125,7 @@ def from_row(row: Sequence) -> Trial:
 
 def trial_values(row: Sequence) -> tuple:
     """A row of the table as the arguments of Trial. StoreError if the row cannot be a trial."""
-    values = dict(zip(COLUMNS, check_types(row)))
+    values = dict(zip(COLUMNS, check_row(row)))
     hparams, fault = parse_hparams(values["hparams"])
     if fault:
         _refuse(row, f"has hyper-parameters that are no JSON object of numbers and texts ({fault})")
@@ -123,24 +138,55 @@ def trial_values(row: Sequence) -> tuple:
     return tuple(values.values())
 
 
-def check_types(row: Sequence) -> Sequence:
-    """The row itself. StoreError if a value is not of its column's type, since SQLite takes any."""
+def check_row(row: Sequence) -> Sequence:
+    """The row itself. StoreError if a value is not of its column's type, since SQLite takes any, or
+    is a number that no trial has.
+    """
     types = tuple(map(type, row))
-    if types in VALID_ROW_TYPES:
-        return row
+    if types not in VALID_ROW_TYPES:
+        _check_types(row)
+        VALID_ROW_TYPES.add(types)
+    if fault := fault_of_numbers(row):
+        _refuse(row, f"has a number that no trial has: {fault}")
+    return row
+
+
+def _check_types(row: Sequence) -> None:
     for (name, kind), value in zip(COLUMNS.items(), row):
         missing = value is None and name in MAY_BE_NAN
         if not missing and type(value) not in ACCEPTED[kind]:
             got = f"of type {type(value).__name__}, where {kind.__name__} is needed"
             _refuse(row, f"has {name} that is {'no JSON object' if kind is dict else got}")
-    VALID_ROW_TYPES.add(types)
-    return row
 
 
-def _refuse(row: Sequence, fault: str) -> NoReturn:
+def fault_of_numbers(row: Sequence) -> str:
+    """What is wrong with the numbers of a row of the right types, in a few words; empty if nothing
+    is. A loss must be missing if and only if the trial is infeasible.
+    """
+    for index, name, least, most in BOUNDS:
+        value = row[index]
+        if not least <= value <= most:
+            bound = f"{most:,} or less" if value > most else f"{least} or more"
+            return f"{name} must be {bound}, got {value}"
+    for index, name in LOSS_INDICES:
+        value = row[index]
+        if (value is None) != row[INFEASIBLE] or not (
+            value is None or -math.inf < value < math.inf
+        ):
+            return (
+                f"{name} must be a number, or missing if and only if the trial is infeasible, got"
+                f" {value}"
+            )
+    accuracy = row[ACCURACY]
+    if accuracy is None or 0 <= accuracy <= 1:
+        return ""
+    return f"accuracy must be a share from 0 to 1, or missing, got {accuracy}"
+
+
+def _refuse(row: Sequence, fault: str, advice: str = ADVICE) -> NoReturn:
     values = dict(zip(COLUMNS, row))
     trial = f"Trial {plain(str(values['hyper_iter']))} of {plain(str(values['study']))[:300]}"
-    raise StoreError(f"{trial} {fault}. {ADVICE}")
+    raise StoreError(f"{trial} {fault}. {advice}")
 
 
 def parse_hparams(text: str) -> tuple[dict, str]:
