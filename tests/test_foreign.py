@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 from test_trials import a_trial
@@ -25,6 +27,15 @@ def trials():
 
 def without(hparams, name):
     return {key: value for key, value in hparams.items() if key != name}
+
+
+def forge(file, name, value):
+    """Sets a column of a Parquet file to one value."""
+    table = pyarrow.parquet.read_table(file)
+    field = table.schema.field(name)
+    column = pyarrow.array([value] * len(table), field.type)
+    table = table.set_column(table.schema.get_field_index(name), field, column)
+    pyarrow.parquet.write_table(table, file)
 
 
 def test_real_trials_are_let_in(trials):
@@ -82,8 +93,11 @@ def test_a_task_of_another_size_than_the_key_says_is_refused(trials, name, word)
 @pytest.mark.parametrize("name", ["n_in", "unroll", "n_units", "n_layers"])
 def test_sizes_that_no_machine_holds_are_refused(trials, tmp_path, name):
     with TrialStore(tmp_path / "one.sqlite") as store:
-        store.add([dataclasses.replace(trials["mem_thru"], **{name: 2**40})])
+        with pytest.raises(StoreError, match=f"{name} must be .*It was not stored."):
+            store.add([dataclasses.replace(trials["mem_thru"], **{name: 2**40})])
+        store.add([trials["mem_thru"]])
         store.export(tmp_path / "one.parquet")
+    forge(tmp_path / "one.parquet", name, 2**40)
     with TrialStore(":memory:") as store:
         with pytest.raises(StoreError, match=f"{name} must be 10,000,000 or less"):
             store.import_(tmp_path / "one.parquet")

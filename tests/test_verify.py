@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import rnnkit.studies.verify as module
 from rnnkit.__main__ import main
 from rnnkit.exhibits.budget import origin, short_origin
-from rnnkit.studies import provenance, run
+from rnnkit.studies import Study, provenance, run
 from rnnkit.studies.verify import (
     CHAOS,
     FLOOR,
@@ -180,7 +180,7 @@ def first_of(store, task):
         ({"train_loss": 0.9}, "train_loss is"),
         ({"eval_loss": 0.9}, "eval_loss is"),
         ({"n_units": 2}, "n_units is"),
-        ({"steps": 2}, "steps is"),
+        ({"steps": 0.5}, "steps is"),
     ],
 )
 def test_a_trial_that_was_tampered_with_differs(store, change, told):
@@ -269,7 +269,7 @@ def test_the_tolerance_is_twice_what_shaking_does_up_to_a_limit():
     def outcome(loss):
         return Outcome(loss, loss, loss, False, 500, 1.0, 289, "cpu")
 
-    trial = TRIAL(train_loss=9.85, valid_loss=9.85, eval_loss=9.85)
+    trial = TRIAL(train_loss=9.85, valid_loss=9.85, eval_loss=9.85, n_units=1)
     assert (
         Comparison(trial, outcome(10.0), 1).tolerance("eval_loss") == FLOOR
         and not Comparison(trial, outcome(10.0), 1).agrees
@@ -283,7 +283,50 @@ def test_the_tolerance_is_twice_what_shaking_does_up_to_a_limit():
     )
 
 
+@pytest.mark.parametrize("task", ["mem_thru", "per_cap"])
+def test_a_forged_trial_is_found_whatever_column_a_figure_reads(store, task):
+    """Losses that are no numbers, results that are left out, and columns, keys and hyper-parameters
+    that the training does not read.
+    """
+    trial = first_of(store, task)
+    hparams = trial.hparams
+    forgeries = [{name: value} for name in (*LOSSES, "accuracy") for value in (math.inf, -math.inf)]
+    forgeries += [
+        {"n_units": 0 if trial.n_units else 1},
+        {"num_params": trial.num_params - 1},
+        {"n_in": trial.n_in + 1},
+    ]
+    forgeries += [{"max_params": trial.max_params + 1}, {"unroll": trial.unroll + 1}]
+    forgeries += [{"tuner": "random"}, {"study": trial.study.replace("seed=0", "seed=1")}]
+    forgeries += [{"study": f"{trial.study}0"}, {"study": "mine"}, {"hparams": hparams | {"x": 1}}]
+    forgeries += [{"accuracy": 0.5 if math.isnan(trial.accuracy) else math.nan}]
+    for changes in forgeries:
+        try:
+            assert not retrain(dataclasses.replace(trial, **changes)).agrees, changes
+        except StoreError as error:
+            assert str(error).startswith(f"Trial 0 of {changes.get('study', trial.study)}"), changes
+    assert retrain(trial).exact
+
+
+def test_hyper_parameters_that_random_search_did_not_draw_are_found():
+    study = Study("per_cap", "rnn", 1, 100, train_steps=(3, 9), tuner="random")
+    pinned = dataclasses.replace(study, pinned=(("optimizer", "SGD"),))
+    with TrialStore(":memory:") as store:
+        for one in (study, pinned):
+            one.run(store, 2)
+        trials, (of_pinned, _) = store.trials(study.key), store.trials(pinned.key)
+    assert all(retrain(trial).exact for trial in (*trials, of_pinned))
+    chosen = dataclasses.replace(trials[0], hparams=trials[1].hparams)
+    with pytest.raises(StoreError, match="and random search drew .*No training made this trial."):
+        retrain(chosen)
+    other = dataclasses.replace(of_pinned, hparams=of_pinned.hparams | {"optimizer": "Adam"})
+    with pytest.raises(StoreError, match="has optimizer = 'Adam', and its study pins it at 'SGD'"):
+        retrain(other)
+
+
 def test_two_that_diverged_agree_and_one_alone_does_not():
+    assert relative_difference(math.inf, math.inf) == 0
+    assert relative_difference(-math.inf, math.inf) == relative_difference(1, -math.inf) == math.inf
     assert (
         relative_difference(math.nan, math.nan) == 0
         and relative_difference(math.nan, 1.0) == relative_difference(1.0, math.nan) == math.inf
@@ -299,40 +342,22 @@ def TRIAL(**changes):
 @pytest.mark.parametrize(
     "changes, said",
     [
-        ({"architecture": "grue"}, "cannot be trained: architecture must be one of"),
-        ({"hparams": {}}, "cannot be trained: the least of train_steps must be a whole number"),
-        ({"num_params": 5}, "had 5 parameters .* Verify it with the version that trained it."),
-        (
-            {"hparams": {"train_steps": 9}, "num_params": 259},
-            "cannot be trained .*not those of this version of the kit.",
-        ),
-        (
-            {"hparams": {"train_steps": 9, "lr_init": 9.0}},
-            "cannot be trained: its space has lr_init in .*got 9.0",
-        ),
-        (
-            {
-                "task_type": "arithmetic",
-                "form": "tiny",
-                "hparams": {"train_steps": 9, "compute_steps": 7},
-            },
-            "cannot be trained: its space has compute_steps .*got 7",
-        ),
+        ({"architecture": "grue"}, "is of per_cap/grue/"),
+        ({"hparams": {}}, "has no .*, and its space has"),
+        ({"lr_init": 9.0}, "has lr_init = 9.0, and its space has lr_init in"),
+        ({"study": "per_cap/gru"}, "cannot be trained: The key of a study must be one that"),
+        ({"of": "0" * 8}, "is of per_cap/.* in rnnkit .* Verify it with the version that trained"),
     ],
 )
-def test_a_row_that_cannot_be_trained_is_told_in_a_sentence(changes, said):
-    trial = TRIAL(**changes)
-    if changes.get("num_params") == 259:
-        trial = dataclasses.replace(trial, num_params=study_of_size(trial))
+def test_a_row_that_cannot_be_trained_is_told_in_a_sentence(store, changes, said):
+    trial = first_of(store, "per_cap")
+    if "lr_init" in changes:
+        changes = {"hparams": trial.hparams | changes}
+    if "of" in changes:
+        changes = {"study": f"{trial.study[:-8]}{changes['of']}"}
     with pytest.raises(StoreError, match=said) as caught:
-        retrain(trial)
+        retrain(dataclasses.replace(trial, **changes))
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
-
-
-def study_of_size(trial):
-    from rnnkit.studies import Study
-
-    return Study(trial.task_type, trial.architecture, trial.n_layers, trial.max_params).num_params
 
 
 def test_the_command_says_how_many_agree_and_its_exit_code_too(tmp_path):

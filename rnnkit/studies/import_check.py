@@ -1,8 +1,7 @@
-"""Checks that trials from elsewhere fit the space of their study, before they are imported."""
+"""Checks that trials from elsewhere fit their studies, before they are imported or verified."""
 
 import os
 from functools import cache
-from typing import NoReturn
 
 from rnnkit.cells import CELLS
 from rnnkit.hparams import Range, space_for
@@ -18,44 +17,62 @@ class ImportCheck:
         self.path = path
 
     def __call__(self, trial: Trial) -> None:
-        """StoreError unless each hyper-parameter that the study's space has is within its range, and
-        the columns agree with the key.
-
-        A trial must have all of them if the key of its study ends in a fingerprint (/of=). The kit
-        has no space for a cell or a task that it does not know, so nothing of these can be checked;
-        it does not train them either.
-        """
-        key = parse(trial.study)
-        steps = key.train_steps if key else (1, 10**12)
-        for name, item in ranges_of(trial.architecture, trial.task_type, *steps).items():
-            if name in trial.hparams:
-                value = trial.hparams[name]
-                if not item.holds(value):
-                    self._refuse(trial, f"has {name} = {value!r}, and its space has {item}")
-            elif key and key.of:
-                self._refuse(trial, f"has no {name}, and its space has {item}")
-        if key and (contradiction := _disagreement(key, trial)):
-            self._refuse(trial, f"is of {contradiction}")
-        if trial.num_params > trial.max_params and trial.n_layers:
-            self._refuse(
-                trial,
-                f"has {trial.num_params:,} parameters, more than the {trial.max_params:,} it may"
-                " have",
-            )
-        if trial.n_units > trial.num_params:
-            self._refuse(
-                trial, f"has {trial.n_units:,} units and only {trial.num_params:,} parameters"
-            )
-        if trial.steps > trial.hparams.get("train_steps", trial.steps):
-            self._refuse(
-                trial, f"did {trial.steps:,} of {trial.hparams['train_steps']:,} training steps"
+        """StoreError for a trial with a fault."""
+        if fault := fault_of(trial):
+            raise StoreError(
+                f"{self.path} does not hold trials: number {trial.hyper_iter} of {trial.study}"
+                f" {fault}. Nothing was imported."
             )
 
-    def _refuse(self, trial: Trial, fault: str) -> NoReturn:
-        raise StoreError(
-            f"{self.path} does not hold trials: number {trial.hyper_iter} of {trial.study} {fault}."
-            " Nothing was imported."
+
+def fault_of(trial: Trial) -> str:
+    """Why a trial cannot belong to its study, as the rest of a sentence about it; empty if it can.
+
+    Each hyper-parameter that the study's space has must be within its range, and the columns must
+    agree with the key. A trial must have all of these hyper-parameters, and no others, if its key
+    ends in a fingerprint (/of=). The kit has no space for a cell or a task that it does not know, so
+    nothing of these can be checked; it does not train them either.
+    """
+    key = parse(trial.study)
+    fault = _fault_of_hparams(trial, key) or _fault_of_counts(trial)
+    if not fault and key and (contradiction := _disagreement(key, trial)):
+        return f"is of {contradiction}"
+    return fault
+
+
+def _fault_of_hparams(trial: Trial, key: Key | None) -> str:
+    low, high = key.train_steps if key else (1, 10**12)
+    ranges = ranges_of(trial.architecture, trial.task_type, low, high)
+    for name, item in ranges.items():
+        if name in trial.hparams:
+            value = trial.hparams[name]
+            if not item.holds(value) or (name == "train_steps" and value > high):
+                return f"has {name} = {value!r}, and its space has {item}"
+        elif key and key.of:
+            return f"has no {name}, and its space has {item}"
+    if key and key.of and ranges and (others := set(trial.hparams) - set(ranges)):
+        return f"has {min(others)}, which its space lacks"
+    for name, value in (key.pinned if key else {}).items():
+        if trial.hparams.get(name, value) != value:
+            return f"has {name} = {trial.hparams[name]!r}, and its study pins it at {value!r}"
+    return ""
+
+
+def _fault_of_counts(trial: Trial) -> str:
+    if trial.num_params > trial.max_params and trial.n_layers:
+        most = f"{trial.max_params:,} it may have"
+        return f"has {trial.num_params:,} parameters, more than the {most}"
+    if trial.n_units > trial.num_params:
+        return f"has {trial.n_units:,} units and only {trial.num_params:,} parameters"
+    if trial.steps > trial.hparams.get("train_steps", trial.steps):
+        return f"did {trial.steps:,} of {trial.hparams['train_steps']:,} training steps"
+    size = size_of(trial.task_type, trial.form)
+    if size and size != (trial.n_in, trial.unroll):
+        return (
+            f"has {trial.n_in:,} inputs and {trial.unroll:,} steps, and its task has"
+            f" {size[0]:,} and {size[1]:,}"
         )
+    return ""
 
 
 def _disagreement(key: Key, trial: Trial) -> str:
@@ -79,3 +96,14 @@ def ranges_of(architecture: str, task_type: str, low: int, high: int) -> dict[st
     return {
         item.name: item for item in space_for(architecture, task_type, train_steps=steps).ranges
     }
+
+
+@cache
+def size_of(task_type: str, form: str) -> tuple[int, int] | None:
+    """Inputs and time steps of a task that comes in several sizes; None for one that does not, and
+    for an unknown task or form.
+    """
+    if task_type not in TASKS or not form or form not in TASKS[task_type].forms:
+        return None
+    task = TASKS[task_type](form=form)
+    return task.n_in, task.steps

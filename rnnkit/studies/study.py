@@ -73,20 +73,30 @@ class Study:
         ValueError for a study that a trial does not determine: one of another version of the kit,
         or one whose search started from the trials of other studies.
         """
-        key = parse(row.study)
         study = None
-        if key:
-            values = {name: np.asarray(getattr(row, name)).item() for name in COLUMN_FIELDS}
-            # a rerun pins all hyper-parameters, and its key has only a digest of them
-            pinned = dict(row.hparams) if key.tuner == "rerun" else key.pinned
-            with suppress(ValueError):
-                study = cls(**values, train_steps=key.train_steps, pinned=tuple(pinned.items()))
+        with suppress(ValueError):
+            study = cls.without_start(row)
         if study is None or study.key != row.study:
             raise ValueError(
                 f"The study {row.study} cannot be made again from its trials. Train it with this"
                 " version of the kit."
             )
         return study
+
+    @classmethod
+    def without_start(cls, row) -> "Study":
+        """The study that the columns and the key of a trial describe, but for the points that its
+        search may have started from. ValueError if they describe none.
+        """
+        key = parse(row.study)
+        if key is None:
+            raise ValueError(
+                f"The key of a study must be one that Study.key writes, got {row.study[:300]!r}."
+            )
+        values = {name: np.asarray(getattr(row, name)).item() for name in COLUMN_FIELDS}
+        # a rerun pins all hyper-parameters, and its key has only a digest of them
+        pinned = dict(row.hparams) if key.tuner == "rerun" else key.pinned
+        return cls(**values, train_steps=key.train_steps, pinned=tuple(pinned.items()))
 
     def run(
         self,

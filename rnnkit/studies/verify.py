@@ -12,14 +12,15 @@ taken for rounding, however chaotic the trial is.
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 import rnnkit
 from rnnkit.checks import whole_number
+from rnnkit.studies.import_check import fault_of
 from rnnkit.studies.study import Study
 from rnnkit.training import Outcome, check_device, train
 from rnnkit.trials import LOSSES, StoreError, Trial, TrialStore
@@ -29,6 +30,7 @@ PERTURBATIONS = 3
 PERTURBATION = 3e-7  # relative; the least change that a float32 is sure to see
 # relative differences: numbers that differ by less than FLOOR agree, by more than LIMIT disagree
 FLOOR, LIMIT = 1e-4, 0.05
+ROUNDING = 1e-9  # relative; of a hyper-parameter that was drawn on another machine
 NUMBERS = (*LOSSES, "accuracy")  # rounding may change these
 COUNTS = ("num_params", "steps", "infeasible")  # rounding may not change these
 CHAOS = 100  # training steps after which the rounding of another machine always shows
@@ -58,28 +60,23 @@ class Comparison:
         return min(LIMIT, max([FLOOR, *(2 * effect for effect in effects)]))
 
     @property
-    def numbers(self) -> tuple[str, ...]:
-        """The numbers to compare; accuracy only if the trial has one."""
-        return LOSSES if math.isnan(self.trial.accuracy) else NUMBERS
-
-    @property
     def exact(self) -> bool:
         """Whether everything is the same to the last digit."""
-        return not self.wrong_counts and all(self.difference(name) == 0 for name in self.numbers)
+        return not self.wrong_counts and all(self.difference(name) == 0 for name in NUMBERS)
 
     @property
     def wrong_counts(self) -> list[str]:
         """The columns that differ although rounding cannot change them. (It can change the number of
-        steps of a trial that diverged. Older trials do not record the number of units.)
+        steps of a trial that diverged.)
         """
         names = [name for name in COUNTS if not (name == "steps" and self.trial.infeasible)]
         wrong = [name for name in names if getattr(self.trial, name) != getattr(self.outcome, name)]
-        return wrong + (["n_units"] if self.trial.n_units not in (0, self.n_units) else [])
+        return wrong + (["n_units"] if self.trial.n_units != self.n_units else [])
 
     @property
     def wrong_numbers(self) -> list[str]:
         """The numbers that differ by more than their tolerance."""
-        return [name for name in self.numbers if self.difference(name) > self.tolerance(name)]
+        return [name for name in NUMBERS if self.difference(name) > self.tolerance(name)]
 
     @property
     def wrong_columns(self) -> list[str]:
@@ -102,7 +99,7 @@ class Comparison:
             details.append(f"{name} is {getattr(self.trial, name):,}, here {new:,}")
         numbers = self.wrong_numbers
         if not numbers and not details:
-            numbers = [max(self.numbers, key=self.difference)]
+            numbers = [max(NUMBERS, key=self.difference)]
         for name in numbers:
             difference, tolerance = self.difference(name), self.tolerance(name)
             details.append(f"{name} is {difference:.1g} apart, where {tolerance:.1g} is allowed")
@@ -110,10 +107,14 @@ class Comparison:
 
 
 def relative_difference(a: float, b: float) -> float:
-    """Relative difference of two numbers: 0 if both are NaN, infinite if one is."""
-    if math.isnan(a) or math.isnan(b):
-        return 0.0 if math.isnan(a) and math.isnan(b) else math.inf
-    return abs(a - b) / max(abs(a), abs(b)) if a != b else 0.0
+    """Relative difference of two numbers: 0 if they are equal or both NaN, and infinite if one of
+    them is not finite.
+    """
+    if a == b or (math.isnan(a) and math.isnan(b)):
+        return 0.0
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return math.inf
+    return abs(a - b) / max(abs(a), abs(b))
 
 
 def disagreements(comparisons: Iterable[Comparison]) -> list[Comparison]:
@@ -146,39 +147,40 @@ def subject_of(trial: Trial) -> str:
 
 
 def study_of(trial: Trial) -> Study:
-    """A study that trains this trial as its own study did: with the same task, network and seed.
-    StoreError if the columns of the trial do not describe such a study.
+    """The study of a trial, but for the points that its search started from. StoreError if no
+    training of this version of the kit made such a trial.
     """
-    size = {"form": trial.form} if trial.form else {"n_in": trial.n_in, "unroll": trial.unroll}
-    steps: Any = trial.hparams.get("train_steps")
     subject = subject_of(trial)
+    if fault := fault_of(trial):
+        raise StoreError(f"{subject} {fault}. No training made this trial.")
     try:
-        study = Study(
-            trial.task_type,
-            trial.architecture,
-            trial.n_layers,
-            trial.max_params,
-            trial.seed,
-            train_steps=(steps, steps),
-            tuner="random",
-            **size,
-        )
+        study = Study.without_start(trial)
     except ValueError as error:
         raise StoreError(f"{subject} cannot be trained: {error}") from error
-    # the pinned train_steps are the trial's own
-    for item in study.space.ranges:
-        if item.name in trial.hparams and not item.holds(trial.hparams[item.name]):
-            raise StoreError(
-                f"{subject} cannot be trained: its space has {item}, got"
-                f" {trial.hparams[item.name]!r}. No training made this trial."
-            )
-    if study.num_params != trial.num_params:
+    if study.key != re.sub("/from=[^/]*", "", trial.study):
         raise StoreError(
-            f"{subject} had {trial.num_params:,} parameters (rnnkit {trial.version}), and its"
-            f" network has {study.num_params:,} in rnnkit {rnnkit.__version__}. Verify it with the"
-            " version that trained it."
+            f"{subject} (rnnkit {plain(trial.version)}) is of {plain(study.key)[:300]} in rnnkit"
+            f" {rnnkit.__version__}. Verify it with the version that trained it."
         )
+    if study.tuner == "random":
+        _check_draw(trial, study)
     return study
+
+
+def _check_draw(trial: Trial, study: Study) -> None:
+    """StoreError for hyper-parameters that random search did not draw, since these are a function
+    of the seed and the number of a trial.
+    """
+    (drawn,) = study.new_tuner().suggest(1, start=trial.hyper_iter)
+    for name, value in drawn.items():
+        got = trial.hparams[name]
+        if got != value and not (
+            isinstance(value, float) and math.isclose(got, value, rel_tol=ROUNDING)
+        ):
+            raise StoreError(
+                f"{subject_of(trial)} has {name} = {got!r}, and random search drew {value!r}. No"
+                " training made this trial."
+            )
 
 
 def retrain(trial: Trial, device: str = "cpu") -> Comparison:
@@ -199,7 +201,7 @@ def retrain(trial: Trial, device: str = "cpu") -> Comparison:
         return outcome
 
     comparison = Comparison(trial, train_with(), study.n_units)
-    close = all(comparison.difference(name) <= FLOOR for name in comparison.numbers)
+    close = all(comparison.difference(name) <= FLOOR for name in NUMBERS)
     if comparison.wrong_counts or close:
         return comparison
     rate = trial.hparams["lr_init"]
