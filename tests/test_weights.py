@@ -131,7 +131,7 @@ def test_a_store_in_memory_keeps_weights_in_memory(tmp_path, monkeypatch):
 
 def exported(tmp_path):
     with TrialStore(tmp_path / "source.sqlite") as store:
-        store.add([a_trial(0)])
+        store.add([a_trial(0, n_layers=2, n_units=3)])
         store.save_weights(STUDY, 0, -600.5, some(), SHAPE)
         (tmp_path / "out").mkdir(exist_ok=True)
         store.export(tmp_path / "out" / "trials.parquet")
@@ -228,6 +228,10 @@ HOSTILE = {
     "a block too many": stored(W_extra=np.zeros(3, np.float32)),
     "another shape": stored(Wh1=np.zeros((3, 9), np.float32)),
     "another type": stored(Wh1=np.zeros((9, 3), np.float64)),
+    "a loss without bounds": stored({"valid_loss": -(10**400)}),
+    "a loss of training again that is none": stored({"trial_loss": "low"}),
+    "a script for a block": stored(**{"<script>\x1b[2J": np.zeros(1, np.float32)}),
+    "blocks without end": stored(**dict.fromkeys(map(str, range(9999)), np.zeros(1, np.float32))),
     "a number that is not finite": stored(b_out=np.full(1, np.nan, np.float32)),
 }
 
@@ -239,7 +243,34 @@ def test_a_file_of_something_else_is_refused_in_a_sentence(store, path, what):
     with pytest.raises(StoreError, match="does not hold the weights") as caught:
         store.weights(STUDY)
     one_sentence(caught)
+    assert len(str(caught.value)) < 600 and not {"<", "\x1b"} & set(str(caught.value))
     assert not os.path.exists("sprung")
+
+
+@pytest.mark.parametrize(
+    "false",
+    [
+        {"valid_loss": -1e308},
+        {"valid_loss": -1e308, "trial_loss": -600.5},
+        {"hyper_iter": 7},
+        {"architecture": "rnn"},
+    ],
+    ids=str,
+)
+def test_weights_that_no_trial_has_do_not_keep_out_those_of_the_best(tmp_path, store, false):
+    parquet = exported(tmp_path)
+    file_of(parquet).write_bytes(stored({"valid_loss": -600.5} | false))
+    assert store.import_(parquet) == 1
+    with pytest.raises(StoreError, match="has no weights"):
+        store.weights(STUDY)
+    assert store.save_weights(STUDY, 3, -601.0, some(), SHAPE)
+
+
+def test_weights_of_a_trial_that_was_trained_again_are_imported(tmp_path, store):
+    parquet = exported(tmp_path)
+    file_of(parquet).write_bytes(stored({"valid_loss": -599.0, "trial_loss": -600.5}))
+    store.import_(parquet)
+    assert store.weights(STUDY)[0] == 0
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read_whole(store, path, monkeypatch):

@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Self
 
@@ -461,7 +461,8 @@ class TrialStore:
                 yield row
 
         count = self._insert(checked_rows())
-        self.shelf.add_from(weights_folder(parquet), sorted(studies))
+        trials_of = {study: partial(self.trials, study) for study in sorted(studies)}
+        self.shelf.add_from(weights_folder(parquet), trials_of)
         return count
 
     def close(self) -> None:

@@ -11,8 +11,9 @@ import json
 import math
 import os
 import re
+import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -21,10 +22,11 @@ import safetensors
 import safetensors.numpy
 
 from rnnkit.trials.paths import write_atomically
-from rnnkit.trials.trial import StoreError
+from rnnkit.trials.trial import StoreError, Trial, plain
 
 SIZES = ("n_layers", "n_units", "n_in", "n_out")
-MAX_BYTES, MAX_SIZE = 1 << 30, 10_000_000  # of a file, and of any number in an account
+# bytes of a file, bytes of its header, and any number in an account
+MAX_BYTES, MAX_HEADER, MAX_SIZE = 1 << 30, 1 << 20, 10_000_000
 
 
 class Weights(NamedTuple):
@@ -172,17 +174,35 @@ class Shelf:
                     " another path."
                 ) from error
 
-    def add_from(self, folder: Path, studies: Iterable[str]) -> None:
-        """Adds the weights of those studies that another folder has, where they are better. A file
-        that does not hold weights is skipped with a warning.
+    def add_from(self, folder: Path, trials_of: Mapping[str, Callable[[], list[Trial]]]) -> None:
+        """Adds the weights that another folder has, where they are better. `trials_of` gives the
+        studies, and a function that returns the trials of each.
+
+        A file that does not hold weights is skipped with a warning. Weights that are of none of
+        these trials are skipped, too: nobody would use them, and with a loss that no trial has they
+        would keep those of the best trial out.
         """
         source = Shelf(folder)
-        for study in studies:
+        for study, trials in trials_of.items():
             if (folder / file_name(study)).exists():
                 try:
-                    self.save(*source.load(study))
+                    account, blocks = source.load(study)
                 except StoreError as error:
                     warnings.warn(str(error), stacklevel=3)
+                    continue
+                if any(_belong(account, trial) for trial in trials()):
+                    self.save(account, blocks)
+
+
+def _belong(account: Mapping, trial: Trial) -> bool:
+    """Whether weights with that account are those of a trial. Where the trial was trained again to
+    have them, its loss is `trial_loss`, and the new one must be close to it.
+    """
+    loss = account.get("trial_loss", account["valid_loss"])
+    is_near = math.isclose(account["valid_loss"], loss, rel_tol=0.5, abs_tol=0.5)
+    names = ("hyper_iter", "architecture", "n_layers", "n_units")
+    same = all(account[name] == getattr(trial, name) for name in names)
+    return same and is_near and loss == trial.valid_loss
 
 
 def _decode(data: bytes, study: str, path: object) -> Weights:
@@ -213,13 +233,16 @@ def _read_file(path: Path, study: str) -> bytes:
         raise StoreError(f"{path} has no weights of {study}. Retrain its best trial to have them.")
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            is_too_large = os.fstat(file.fileno()).st_size > MAX_BYTES
+            data = file.read(8)  # the length of the header; of a huge one nothing else is read
+            if not is_too_large and int.from_bytes(data, "little") <= MAX_HEADER:
+                data += file.read(MAX_BYTES)
     except OSError as error:
         raise StoreError(
             f"{path} cannot be read ({error.strerror or error}). Change its permissions, or"
             " delete it."
         ) from error
-    if len(data) > MAX_BYTES:
+    if is_too_large:
         raise StoreError(
             f"{path} is too large for weights: at most {MAX_BYTES:,} bytes are read. Delete it."
         )
@@ -242,12 +265,13 @@ def _fault(account: object, blocks: Mapping[str, np.ndarray]) -> str:
         value = account.get(name)
         if type(value) is not int or not 0 <= value <= MAX_SIZE:
             return f"{name} is not a whole number of 0 or more"
-    loss = account.get("valid_loss")
-    if isinstance(loss, bool) or not isinstance(loss, (int, float)) or not math.isfinite(loss):
-        return "valid_loss is not a number"
+    for name in ("valid_loss", *account.keys() & {"trial_loss"}):
+        loss = account.get(name)
+        if type(loss) not in (int, float) or not abs(loss) <= sys.float_info.max:
+            return f"{name} is not a number"
     shapes = _shapes(blocks, *(account[name] for name in SIZES))
     if set(blocks) != set(shapes):
-        return f"the blocks are {', '.join(sorted(blocks)) or 'none'}"
+        return f"the blocks are {plain(', '.join(sorted(blocks)))[:200] or 'none'}"
     for name, shape in shapes.items():
         block = np.asarray(blocks[name])
         if block.dtype != np.float32 or block.shape != shape:
