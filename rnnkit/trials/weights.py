@@ -267,7 +267,7 @@ def _fault(account: object, blocks: Mapping[str, np.ndarray]) -> str:
             return f"{name} is not a whole number of 0 or more"
     for name in ("valid_loss", *account.keys() & {"trial_loss"}):
         loss = account.get(name)
-        if type(loss) not in (int, float) or not abs(loss) <= sys.float_info.max:
+        if not isinstance(loss, (int, float)) or isinstance(loss, bool) or not _is_finite(loss):
             return f"{name} is not a number"
     shapes = _shapes(blocks, *(account[name] for name in SIZES))
     if set(blocks) != set(shapes):
@@ -282,6 +282,11 @@ def _fault(account: object, blocks: Mapping[str, np.ndarray]) -> str:
         if not np.isfinite(block).all():
             return f"{name} is not finite"
     return ""
+
+
+def _is_finite(number: float) -> bool:
+    """Whether a number, which may be a whole one of any size, is one that float holds."""
+    return -sys.float_info.max <= number <= sys.float_info.max
 
 
 def _shapes(
