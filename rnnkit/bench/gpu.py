@@ -51,7 +51,7 @@ SIZES, STEPS, CELLS, IN_FLIGHT = (
     (300, 1_000, 10_000, 100_000),
     (5, 50, 175),
     ("rnn", "lstm"),
-    (132, 800),
+    (132, 792),  # one and six per multiprocessor of an H100 or H200
 )
 DIFFERENT = 16  # models with different initial weights, which are enough for timing
 ROOM = 2e10  # bytes of device memory that a launch may take
@@ -204,16 +204,7 @@ def studies_to_time(short=False):
         for size in SIZES[:2] if short else SIZES:
             for cell in CELLS:
                 with suppress(ValueError):
-                    if steps == 5:
-                        yield capacity(cell, 1, size)
-                    else:
-                        yield Study(
-                            "text8" if steps == 50 else "parens_counting",
-                            cell,
-                            1,
-                            size,
-                            form="small sample" if steps == 50 else "paper",
-                        )
+                    yield of_steps(cell, size, steps)
 
 
 # ---- compiling side by side ----------------------------------------------------------------------
@@ -247,6 +238,7 @@ def compile_all(kernels, cells, arch, workers=None):
 
 
 # ---- the sweep that the choice in native/cuda.py rests on ----------------------------------------
+TUNING = ("THREADS", "TILE", "MEMORY", "STAGE")
 SWEEP = (
     ("rnn", 600, 1),
     ("lstm", 1_000, 1),
@@ -261,39 +253,84 @@ SWEEP = (
 )
 
 
-def variants(study, shared):
-    """The two kernels of a study that are compared: one with many small blocks, and one with few
-    large blocks (native/cuda.py).
+LARGE_SWEEP = tuple(
+    (cell, size, steps) for size in (10_000, 100_000) for steps in STEPS for cell in ("rnn", "lstm")
+)
+
+
+def of_steps(cell, size, steps):
+    """A network of one layer on the capacity task, text or parentheses. Raises ValueError where not
+    even one unit fits.
     """
-    kernel, kernels = cuda.kernel_for(study, shared), []
-    for near in (False, True):
-        tuning = cuda.choice(kernel, shared, near)
-        kernels.append((near, replace(kernel, **tuning)))
-    return kernels
+    if steps == 5:
+        return capacity(cell, 1, size)
+    task, form = ("text8", "small sample") if steps == 50 else ("parens_counting", "paper")
+    return Study(task, cell, 1, size, form=form)
 
 
-def sweep(device, models=(136, 800)):
-    """The rates of both variants, printed and yielded as rows."""
-    shared = cuda.shared_bytes(device)
+def studies_to_sweep():
+    """Small networks, for which the choice is between many small blocks and few large ones, and
+    large ones, for which it is between a step in shared memory and staged parts of matrices.
+    """
     for cell, size, layers in SWEEP:
-        study = capacity(cell, layers, size)
-        for near, kernel in variants(study, shared):
-            tuning = {name: getattr(kernel, name) for name in ("THREADS", "TILE", "MEMORY")}
-            for count in models:
-                speed = speed_of(study, count, device, 0.1, 1, **tuning)
-                kib, kind = kernel.shared / 1024, "large" if near else "small"
+        yield capacity(cell, layers, size)
+    for cell, size, steps in LARGE_SWEEP:
+        with suppress(ValueError):
+            yield of_steps(cell, size, steps)
+
+
+def variants(study, shared) -> dict:
+    """The kernels of a study that are compared, by name: of the first two, native/cuda.py chooses."""
+    kernel = cuda.kernel_for(study, shared)
+    blocks = {"large": cuda.choice(kernel, shared), "small": cuda.choice(kernel, shared, False)}
+    if kernel.NU >= cuda.WIDE or kernel.NT >= cuda.LONG:
+        staged = cuda.staged_block(kernel)
+        blocks |= {"staged": staged, "parameters near": staged | {"MEMORY": 1}}
+        blocks |= {f"staged, {n}": staged | {"THREADS": n} for n in (128, 192, 256)}
+        if near := cuda.one_step_near(kernel, shared):
+            blocks |= {"step near": near, "whole gradients": near | {"STAGE": 0}}
+            others = {n: cuda.one_step_near(kernel, shared, n) for n in (128, 192, 256)}
+            blocks |= {f"step near, {n}": block for n, block in others.items() if block}
+    kernels = {name: replace(kernel, **block) for name, block in blocks.items()}
+    unlike = {kernel: name for name, kernel in reversed(kernels.items()) if kernel.shared <= shared}
+    return {name: kernel for kernel, name in reversed(unlike.items())}
+
+
+def fitting(kernel, study, models) -> int:
+    """As many models as there is device memory for, `models` at most."""
+    size = 4 * (kernel.global_numbers + 3 * study.num_params)
+    return models if models * size < ROOM else max(1, int(ROOM / size) // 132 * 132)
+
+
+def sweep(device, studies=None):
+    """The rates of all variants of each study, in turns, printed and yielded as rows."""
+    shared = cuda.shared_bytes(device)
+    for study in studies or studies_to_sweep():
+        kernels = variants(study, shared)
+        tunings = {
+            name: {field: getattr(kernel, field) for field in TUNING}
+            for name, kernel in kernels.items()
+        }
+        models = min(fitting(kernel, study, IN_FLIGHT[-1]) for kernel in kernels.values())
+        for count in dict.fromkeys((min(136, models), models)):
+            rates: dict[str, list] = {name: [] for name in kernels}
+            for name in 2 * [*kernels]:
+                rates[name].append(speed_of(study, count, device, 0.1, 1, **tunings[name]))
+            for name, kernel in kernels.items():
+                speed, kib = max(rates[name]), kernel.shared / 1024
                 print(
-                    f"{cell:6}{size:8,}{layers:3}  {kind} threads {kernel.THREADS:4} tile"
-                    f" {kernel.TILE} memory {kernel.MEMORY} {kib:6.0f} KiB{count:6} models"
+                    f"{study.architecture:6}{study.max_params:8,}{study.n_layers:3}  T={kernel.NT:4}"
+                    f"  {name:16} {tunings[name]} {kib:4.0f} KiB{count:6} models"
                     f" {speed:12.3g} model-steps/s",
                     flush=True,
                 )
                 yield {
-                    "cell": cell,
-                    "size": size,
-                    "layers": layers,
-                    "large": near,
-                    **tuning,
+                    "cell": study.architecture,
+                    "size": study.max_params,
+                    "layers": study.n_layers,
+                    "T": kernel.NT,
+                    "variant": name,
+                    **tunings[name],
                     "kib": kib,
                     "models": count,
                     "rate": speed,
@@ -326,16 +363,11 @@ def compare(studies, device, short, jax):
             "size": study.max_params,
             "T": study.task.steps,
         }
-        bytes_per_model = 4 * (
-            cuda.kernel_for(study, cuda.shared_bytes(device)).global_numbers + 3 * study.num_params
-        )
-        times, fitting = (
-            1 if short else 3,
-            [models for models in IN_FLIGHT if models * bytes_per_model < ROOM],
-        )
+        kernel, times = cuda.kernel_for(study, cuda.shared_bytes(device)), 1 if short else 3
         rates = [
             (f"fused, {models} models", speed_of(study, models, device, times=times))
-            for models in fitting
+            for models in IN_FLIGHT
+            if fitting(kernel, study, models) == models
         ]
         if not short and time.monotonic() - start < PATIENCE:
             rates += other_rates(study, device, jax)
@@ -388,9 +420,7 @@ def main(short=False, sweeping=False, path=None, device="cuda", jax=True, quick=
     kernels = [cuda.kernel_for(study, shared) for study in (*to_check, *to_time)]
     if sweeping:
         kernels += [
-            kernel
-            for cell, size, layers in SWEEP
-            for _, kernel in variants(capacity(cell, layers, size), shared)
+            kernel for study in studies_to_sweep() for kernel in variants(study, shared).values()
         ]
     compile_all(kernels, [study.architecture for study in to_check], arch)
     parts = {

@@ -18,18 +18,20 @@ typedef float real;
 typedef float4 V;
 constexpr int VW = 4, B = NB, WARPS = THREADS / 32, GROUPS = NB / 4;
 
-// Blocks that share a multiprocessor: the fewer they are, the more registers a thread has, and staged products need many.
-constexpr int BLOCKS = THREADS > 448 ? 1 : (STAGE ? 448 : 640) / THREADS;
-
 // ---- the numbers that a block stages, at the start of its shared memory ------------------------------------------------------
-// STAGE: how many numbers of a contraction a large product stages at a time, a power of two from 4 on; 0: none are staged
-constexpr int M = NB >= 64 ? 8 : 4;            // a thread of a staged product computes M x M numbers
-constexpr int COLS = NB / M;                   // threads side by side
-constexpr int MOST_ROWS = THREADS / COLS * M;  // rows of a staged product at a time
-constexpr int WIDTH = 224;                     // rows of both factors of a staged gradient at a time
-constexpr int STRIDE = 33;                     // between the samples of a staged scatter, so that no two lanes share a bank
-constexpr int PRODUCT_STAGE = NB + MOST_ROWS + 4, GRADIENT_STAGE = WIDTH + 8;
-constexpr int TILES_STAGED = STAGE * (PRODUCT_STAGE > GRADIENT_STAGE ? PRODUCT_STAGE : GRADIENT_STAGE);
+// STAGE: how many numbers of a contraction a large product stages at a time, a power of two from 4 to 32; 0: none are staged. Two such parts
+// are there at once: one is copied while the block computes with the other.
+static_assert(STAGE == 0 || MEMORY <= 3, "what is staged is copied from global memory");
+constexpr bool STAGES_PRODUCTS = STAGE && MEMORY < 2;  // from level 2 on, their factors are in shared memory anyway
+constexpr int MC = NB >= 64 ? 8 : 4;                   // columns per thread of a staged product
+constexpr int COLS = NB / MC;                          // threads side by side
+constexpr int MOST_ROWS = THREADS / COLS * 8;          // rows of a staged product at a time
+constexpr int WIDTH = MEMORY < 2 ? 224 : 160;          // rows of both factors of a staged gradient at a time
+constexpr int PITCH = STAGE + 4;                       // between staged rows, so that eight threads in a row share no bank
+constexpr int STRIDE = 33;                             // between the samples of a staged scatter, so that no two lanes share a bank
+constexpr int A_STAGE = MOST_ROWS > STAGE ? MOST_ROWS * PITCH : STAGE * (MOST_ROWS + 4);
+constexpr int PRODUCT_STAGE = STAGES_PRODUCTS ? A_STAGE + STAGE * NB : 0, GRADIENT_STAGE = STAGE ? WIDTH * PITCH : 0;
+constexpr int TILES_STAGED = 2 * (PRODUCT_STAGE > GRADIENT_STAGE ? PRODUCT_STAGE : GRADIENT_STAGE);
 constexpr int SYMBOLS_STAGED = INPUT == 2 ? (NI * 32 + NB * STRIDE + 3) / 4 * 4 : 0;
 constexpr int STAGED = TILES_STAGED > SYMBOLS_STAGED ? TILES_STAGED : SYMBOLS_STAGED;
 #define LANES(j, count) _Pragma("unroll 1") for (int j = threadIdx.x; j < (int)(count); j += THREADS)
@@ -44,7 +46,6 @@ DEVICE V vec(float x, float y, float z, float w) {
 DEVICE V load(const real* p) { return *(const V*)p; }
 DEVICE void store(real* p, V x) { *(V*)p = x; }
 DEVICE V splat(real x) { return vec(x, x, x, x); }
-DEVICE V load_or_zero(const real* p, int j) { return p ? load(p + j) : splat(0.f); }
 DEVICE V operator+(V a, V b) { return vec(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
 DEVICE V operator-(V a, V b) { return vec(a.x - b.x, a.y - b.y, a.z - b.z, a.w - b.w); }
 DEVICE V operator*(V a, V b) { return vec(a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w); }
@@ -64,10 +65,85 @@ DEVICE V v_positive(V v) { return EACH(positive1, v); }
 template <class F, class... X>
 DEVICE V each(F f, X... v) { return vec(f(v.x...), f(v.y...), f(v.z...), f(v.w...)); }
 
+// ---- several vectors at a time ---------------------------------------------------------------------------------------------
+// U vectors, THREADS apart, of a matrix of units x batch: a loop over such loads all its numbers before it waits for the first.
+template <int U>
+struct Wide {
+    V v[U];
+    static constexpr int STEP = U * THREADS * VW;
+    DEVICE_MEMBER static Wide of(real x) {
+        Wide w;
+#pragma unroll
+        for (int i = 0; i < U; i++) w.v[i] = splat(x);
+        return w;
+    }
+    DEVICE_MEMBER static Wide at(const real* p, int j) {  // p: (NU, NB), or null for zeros
+        Wide w;
+#pragma unroll
+        for (int i = 0; i < U; i++) w.v[i] = p && (i == 0 || j + i * THREADS * VW < NU * NB) ? load(p + j + i * THREADS * VW) : splat(0.f);
+        return w;
+    }
+    DEVICE_MEMBER void to(real* p, int j) const {
+#pragma unroll
+        for (int i = 0; i < U; i++)
+            if (i == 0 || j + i * THREADS * VW < NU * NB) store(p + j + i * THREADS * VW, v[i]);
+    }
+};
+template <class F, int U, class... X>
+DEVICE Wide<U> for_all(F f, Wide<U> a, X... more) {
+#pragma unroll
+    for (int i = 0; i < U; i++) a.v[i] = f(a.v[i], more.v[i]...);
+    return a;
+}
+#define WIDE_UNARY(f) template <int U> DEVICE Wide<U> f(Wide<U> a) { return for_all([](V x) { return f(x); }, a); }
+#define WIDE_BINARY(o) template <int U> DEVICE Wide<U> operator o(Wide<U> a, Wide<U> b) { return for_all([](V x, V y) { return x o y; }, a, b); }
+WIDE_UNARY(v_exp) WIDE_UNARY(v_sigmoid) WIDE_UNARY(v_tanh) WIDE_UNARY(v_relu) WIDE_UNARY(v_positive)
+WIDE_BINARY(+) WIDE_BINARY(-) WIDE_BINARY(*) WIDE_BINARY(/)
+template <int U> DEVICE Wide<U> operator-(Wide<U> a) { return for_all([](V x) { return -x; }, a); }
+template <int U> DEVICE Wide<U> operator-(V a, Wide<U> b) { return for_all([a](V x) { return a - x; }, b); }
+template <class F, int U, class... X>
+DEVICE Wide<U> each(F f, Wide<U> a, X... more) {
+    return for_all([f](auto... x) { return each(f, x...); }, a, more...);
+}
+// How many vectors a thread takes at a time: many where they come from global memory, fewer where a cell has much to remember of each.
+constexpr int together(int maps) {
+    const int needed = (NU * NB / VW + THREADS - 1) / THREADS, most = MEMORY == 5 ? 1 : maps > 1 ? 2 : 4;
+    return needed < most ? needed : most;
+}
+
+// here(x) is x, and what is computed from it is computed there: before a loop, all its addresses would take registers throughout.
+
+// ---- copies into shared memory for which no thread waits ---------------------------------------------------------------------
+// Copies, or writes zeros unless `there`; they are done after wait_for_copies. Addresses of sixteen bytes are multiples of sixteen.
+#ifdef __CUDACC__
+DEVICE void copy4(real* to, const real* from, bool there) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from), "r"(there ? 4 : 0)
+                 : "memory");
+}
+DEVICE void copy16(real* to, const real* from, bool there) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"((unsigned)__cvta_generic_to_shared(to)), "l"(from), "r"(there ? 16 : 0)
+                 : "memory");
+}
+DEVICE int here(int x) {
+    asm volatile("" : "+r"(x));
+    return x;
+}
+DEVICE void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+DEVICE void fetch_line(const real* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
+#endif
+// Asks for numbers in global memory that are soon needed.
+DEVICE void fetch(const real* p, int count) {
+#pragma unroll 1
+    for (int j = threadIdx.x * 32; j < count; j += THREADS * 32) fetch_line(p + j);
+}
+
 // ---- matrices of which a thread reads four samples of a row ---------------------------------------------------------------
-struct Rows {  // (K, B) numbers
+struct Rows {  // (K, B) numbers; more such matrices follow `step` numbers apart
     const real* H;
+    int step;
     DEVICE_MEMBER V at(int k, int c) const { return *(const V*)(H + k * NB + c); }
+    DEVICE_MEMBER void stage(real* to, int k, int c, bool there) const { copy16(to, H + k * NB + c, there); }
+    DEVICE_MEMBER Rows operator()(int page) const { return Rows{H + page * step, step}; }
 };
 struct Bits {  // (K, B) zeros and ones, 32 rows per word
     const int32_t* W;
@@ -77,9 +153,16 @@ struct Bits {  // (K, B) zeros and ones, 32 rows per word
         return vec(__int_as_float(-((w.x >> s) & 1) & 0x3f800000), __int_as_float(-((w.y >> s) & 1) & 0x3f800000),
                    __int_as_float(-((w.z >> s) & 1) & 0x3f800000), __int_as_float(-((w.w >> s) & 1) & 0x3f800000));
     }
+    DEVICE_MEMBER void stage(real* to, int k, int c, bool there) const { store(to, there ? at(k, c) : splat(0.f)); }
+    DEVICE_MEMBER Bits operator()(int) const { return *this; }
 };
 
 // ---- products -------------------------------------------------------------------------------------------------------------
+// The rows per thread of a product with so many rows: TILE, or fewer where there are threads enough.
+constexpr int tile_of(int R) {
+    const int side = THREADS / GROUPS, needed = MEMORY == 2 && side ? (R + side - 1) / side : TILE;
+    return needed < TILE ? needed : TILE;
+}
 struct Term {
     const real* A;
     int row, col;
@@ -100,92 +183,154 @@ DEVICE void accumulate(float (&acc)[TM][4], const real* A, const int (&at)[TM], 
     }
 }
 
-// acc[i][j] += sum over k < count of A[k, i] H[k, j], where A and H are staged: k's numbers are pa and ph apart, and a thread has four of
-// them and, if M is 8, four more from ha and hh on (neighbouring threads then read neighbouring banks).
-template <int M>
-DEVICE void multiply_staged(float (&acc)[M][M], const real* A, int pa, int ha, const real* H, int ph, int hh, int count) {
-#pragma unroll 2
-    for (int k = 0; k < count; k++) {
-        float a[M], h[M];
+DEVICE float number_of(V v, int i) { return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w; }  // i is a constant
+
+// acc[i][j] += sum over k < count of A[i, k] H[k, j], where A and H are staged. A thread has four rows side by side, and four more, if MR is 8,
+// from `half` rows on; of the columns likewise from NB / 2 on. count is a multiple of four. A: rows PITCH apart
+template <int MR>
+DEVICE void multiply_by_rows(float (&acc)[MR][MC], const real* A, int half, const real* H, int count) {
+#pragma unroll 1
+    for (int k = 0; k < count; k += 4) {
+        V a[MR];
 #pragma unroll
-        for (int q = 0; q < M / 4; q++) {
-            const V va = load(A + k * pa + q * ha), vh = load(H + k * ph + q * hh);
-            a[4 * q] = va.x, a[4 * q + 1] = va.y, a[4 * q + 2] = va.z, a[4 * q + 3] = va.w;
-            h[4 * q] = vh.x, h[4 * q + 1] = vh.y, h[4 * q + 2] = vh.z, h[4 * q + 3] = vh.w;
-        }
+        for (int i = 0; i < MR; i++) a[i] = load(A + (i % 4 + i / 4 * half) * PITCH + k);
 #pragma unroll
-        for (int i = 0; i < M; i++)
+        for (int m = 0; m < 4; m++)
 #pragma unroll
-            for (int j = 0; j < M; j++) acc[i][j] += a[i] * h[j];
+            for (int q = 0; q < MC / 4; q++) {
+                const V h = load(H + (k + m) * NB + q * (NB / 2));
+#pragma unroll
+                for (int i = 0; i < MR; i++)
+#pragma unroll
+                    for (int j = 0; j < 4; j++) acc[i][4 * q + j] += number_of(a[i], m) * number_of(h, j);
+            }
     }
 }
-DEVICE int in_parts(int count, int most, int multiple) {  // the size of equal parts, none of which is above `most`
-    const int parts = (count + most - 1) / most;
+// The same of A[k, i], whose columns are `pitch` apart.
+template <int MR>
+DEVICE void multiply_by_columns(float (&acc)[MR][MC], const real* A, int pitch, int half, const real* H, int count) {
+#pragma unroll 4
+    for (int k = 0; k < count; k++) {
+        V a[MR / 4];
+#pragma unroll
+        for (int q = 0; q < MR / 4; q++) a[q] = load(A + k * pitch + q * half);
+#pragma unroll
+        for (int q = 0; q < MC / 4; q++) {
+            const V h = load(H + k * NB + q * (NB / 2));
+#pragma unroll
+            for (int i = 0; i < MR; i++)
+#pragma unroll
+                for (int j = 0; j < 4; j++) acc[i][4 * q + j] += number_of(a[i / 4], i % 4) * number_of(h, j);
+        }
+    }
+}
+constexpr DEVICE int parts_of(int count, int most) { return (count + most - 1) / most; }
+constexpr DEVICE int in_parts(int count, int most, int multiple) {  // the size of equal parts, none of which is above `most`
+    const int parts = parts_of(count, most);
     return ((count + parts - 1) / parts + multiple - 1) / multiple * multiple;
 }
 
+// Begins to stage the numbers k0 ... k0 + count - 1 of `rows` rows of A from r0 on, and zeros up to `filled`.
+DEVICE void stage_weights(real* As, const Term& t, int R, int r0, int rows, int k0, int count, int filled) {
+    const auto copy = [=](real* to, int r, int k) {
+        const bool there = r < R && k < count;
+        const real* from = t.A + r * t.row + (k0 + k) * t.col;
+        if (MEMORY) *to = there ? *from : 0.f;  // they are in shared memory themselves
+        else copy4(to, from, there);
+    };
+    if (t.col == 1) {
+        const int k = here(threadIdx.x % STAGE);
+        if (k < filled)
+#pragma unroll 4
+            for (int r = threadIdx.x / STAGE; r < rows; r += THREADS / STAGE) copy(As + r * PITCH + k, r0 + r, k);
+    } else {
+#pragma unroll 1
+        for (int k = here(WARP); k < filled; k += WARPS)
+#pragma unroll 4
+            for (int r = here(LANE); r < rows; r += 32) copy(As + k * (rows + 4) + r, r0 + r, k);
+    }
+}
+
 // The same as product_of, for large matrices: the block stages parts of both factors in shared memory, where each number is read once per
-// M others.
-template <int TERMS, class X>
-DEVICE void staged_product(int R, const Term* term, X first, const real* bias, const real* base, real* C) {
+// eight others, and copies the next parts meanwhile. A thread computes MR x MC numbers.
+template <int MR, int TERMS, class X>
+DEVICE void staged_product(int pages, int R, const Term* term, X first, const real* bias, const real* base, real* C, int cstep) {
     DYNAMIC_SHARED(stage);
-    const int rows = in_parts(R, MOST_ROWS, M), pitch = rows + 4, half = rows / 2;
-    real *As = stage, *Hs = stage + STAGE * pitch;
+    const int rows = in_parts(R, THREADS / COLS * MR, MR), half = rows / 2, parts = parts_of(R, rows);
+    const int chunks_0 = parts_of(term[0].K, STAGE), chunks = chunks_0 + (TERMS == 2 ? parts_of(term[TERMS - 1].K, STAGE) : 0);
     const int c = threadIdx.x % COLS * 4, mine = threadIdx.x / COLS * 4;
-    const bool works = threadIdx.x / COLS < rows / M;
+    const bool works = threadIdx.x / COLS < rows / MR, by_rows = term[0].col == 1;
+    const auto numbers_of = [=](int chunk) {  // of a contraction
+        const int k = (chunk < chunks_0 ? chunk : chunk - chunks_0) * STAGE, K = chunk < chunks_0 ? term[0].K : term[TERMS - 1].K;
+        return K - k < STAGE ? K - k : STAGE;
+    };
+    const auto begin_copies = [=](int u) {
+        real *As = stage + u % 2 * PRODUCT_STAGE, *Hs = As + A_STAGE;
+        const int chunk = u % chunks, count = numbers_of(chunk), filled = (count + 3) / 4 * 4;
+        const bool is_first = TERMS == 1 || chunk < chunks_0;
+        const int k0 = (is_first ? chunk : chunk - chunks_0) * STAGE;
+        stage_weights(As, is_first ? term[0] : term[TERMS - 1], R, u / chunks % parts * rows, rows, k0, count, filled);
+        const X x = first(u / chunks / parts);
+#pragma unroll 2
+        for (int j = here(threadIdx.x * 4); j < filled * NB; j += THREADS * 4) {
+            if (is_first) x.stage(Hs + j, k0 + j / NB, j % NB, j / NB < count);
+            else copy16(Hs + j, term[TERMS - 1].H + k0 * NB + j, j / NB < count);
+        }
+    };
+    float acc[MR][MC];
     __syncthreads();
+    begin_copies(0);
 #pragma unroll 1
-    for (int r0 = 0; r0 < R; r0 += rows) {
-        float acc[M][M];
+    for (int u = 0; u < pages * parts * chunks; u++) {
+        const real *As = stage + u % 2 * PRODUCT_STAGE, *Hs = As + A_STAGE;
+        const int chunk = u % chunks, r0 = u / chunks % parts * rows, filled = (numbers_of(chunk) + 3) / 4 * 4;
+        wait_for_copies();
+        __syncthreads();
+        if (u + 1 < pages * parts * chunks) begin_copies(u + 1);
+        if (!works) continue;
+        const int first_row = here(r0 + mine);
+        if (chunk == 0)
 #pragma unroll
-        for (int i = 0; i < M; i++) {
-            const int r = r0 + mine + i % 4 + i / 4 * half, row = r < R ? r : R - 1;
-            const float b = bias ? bias[row] : 0.f;
+            for (int i = 0; i < MR; i++) {
+                const int r = first_row + i % 4 + i / 4 * half, row = r < R ? r : R - 1;
+                const float b = bias ? bias[row] : 0.f;
 #pragma unroll
-            for (int q = 0; q < M / 4; q++) {
-                const V from = base ? load(base + row * NB + c + q * (NB / 2)) : splat(0.f);
-                acc[i][4 * q] = b + from.x, acc[i][4 * q + 1] = b + from.y, acc[i][4 * q + 2] = b + from.z, acc[i][4 * q + 3] = b + from.w;
-            }
-        }
-#pragma unroll
-        for (int q = 0; q < TERMS; q++) {
-            const Term t = term[q];
-#pragma unroll 1
-            for (int k0 = 0; k0 < t.K; k0 += STAGE) {
-                const int count = t.K - k0 < STAGE ? t.K - k0 : STAGE;
-                __syncthreads();
-                for (int j = threadIdx.x; j < rows * STAGE; j += THREADS) {  // in the order in which A lies in memory
-                    const int k = t.col == 1 ? j % STAGE : j / rows, r = t.col == 1 ? j / STAGE : j % rows;
-                    if (k < count) As[k * pitch + r] = r0 + r < R ? t.A[(r0 + r) * t.row + (k0 + k) * t.col] : 0.f;
+                for (int q = 0; q < MC / 4; q++) {
+                    const V from = base ? load(base + row * NB + c + q * (NB / 2)) : splat(0.f);
+                    acc[i][4 * q] = b + from.x, acc[i][4 * q + 1] = b + from.y, acc[i][4 * q + 2] = b + from.z, acc[i][4 * q + 3] = b + from.w;
                 }
-                for (int j = threadIdx.x * 4; j < count * NB; j += THREADS * 4)
-                    store(Hs + j, q == 0 ? first.at(k0 + j / NB, j % NB) : load(t.H + k0 * NB + j));
-                __syncthreads();
-                if (works) multiply_staged(acc, As + mine, pitch, half, Hs + c, NB, NB / 2, count);
             }
-        }
+        if (by_rows) multiply_by_rows<MR>(acc, As + mine * PITCH, half, Hs + c, filled);
+        else multiply_by_columns<MR>(acc, As + mine, rows + 4, half, Hs + c, filled);
+        if (chunk < chunks - 1) continue;
+        real* to = C + u / chunks / parts * cstep;
 #pragma unroll
-        for (int i = 0; i < M; i++) {
-            const int r = r0 + mine + i % 4 + i / 4 * half;
-            if (!works || r >= R) continue;
+        for (int i = 0; i < MR; i++) {
+            const int r = first_row + i % 4 + i / 4 * half;
+            if (r >= R) continue;
 #pragma unroll
-            for (int q = 0; q < M / 4; q++)
-                store(C + r * NB + c + q * (NB / 2), vec(acc[i][4 * q], acc[i][4 * q + 1], acc[i][4 * q + 2], acc[i][4 * q + 3]));
+            for (int q = 0; q < MC / 4; q++)
+                store(to + r * NB + c + q * (NB / 2), vec(acc[i][4 * q], acc[i][4 * q + 1], acc[i][4 * q + 2], acc[i][4 * q + 3]));
         }
     }
     __syncthreads();
 }
 
 // C[r, c] = bias[r] + base[r, c] + sum over terms of A(r, k) H[k, c]. Each thread computes TM rows and 4 columns; neighbouring threads have
-// the same rows, so that A is broadcast to them. `first` stands for the H of the first term. bias: (R), base and C: (R, NB).
+// the same rows, so that A is broadcast to them. `first` stands for the H of the first term, of which there may be several pages, each with a
+// C of its own, cstep numbers apart. bias: (R), base and C: (R, NB).
 template <int TM, int TERMS, class X>
-DEVICE void product_of(int R, const Term* term, X first, const real* bias, const real* base, real* C) {
-    if (STAGE && NB % (2 * M) == 0 && NB <= 128 && R * NB >= M * M * THREADS / 4) return staged_product<TERMS>(R, term, first, bias, base, C);
+DEVICE void product_of(int pages, int R, const Term* term, X first, const real* bias, const real* base, real* C, int cstep) {
+    if (TERMS && STAGES_PRODUCTS && NB % MC == 0 && NB <= 128 && R * NB >= 2 * MC * THREADS) {
+        if (R > THREADS / COLS * 4) staged_product<8, TERMS ? TERMS : 1>(pages, R, term, first, bias, base, C, cstep);
+        else staged_product<4, TERMS ? TERMS : 1>(pages, R, term, first, bias, base, C, cstep);
+        return;
+    }
     __syncthreads();
-    const int tiles = (R + TM - 1) / TM;
+    const int tiles = (R + TM - 1) / TM * GROUPS;
 #pragma unroll 1
-    for (int w = threadIdx.x; w < tiles * GROUPS; w += THREADS) {
-        const int c = w % GROUPS * 4, r0 = w / GROUPS * TM;
+    for (int u = here(threadIdx.x); u < pages * tiles; u += THREADS) {
+        const int page = pages == 1 ? 0 : u / tiles, w = u - page * tiles, c = w % GROUPS * 4, r0 = w / GROUPS * TM;
         float acc[TM][4];
         int row[TM];
 #pragma unroll
@@ -200,18 +345,23 @@ DEVICE void product_of(int R, const Term* term, X first, const real* bias, const
             int at[TM];
 #pragma unroll
             for (int i = 0; i < TM; i++) at[i] = row[i] * term[q].row;
-            if (q == 0) accumulate(acc, term[q].A, at, term[q].col, term[q].K, first, c);
+            if (q == 0) accumulate(acc, term[q].A, at, term[q].col, term[q].K, first(page), c);
             else accumulate(acc, term[q].A, at, term[q].col, term[q].K, Rows{term[q].H}, c);
         }
 #pragma unroll
         for (int i = 0; i < TM; i++)
-            if (r0 + i < R) store(C + (r0 + i) * NB + c, vec(acc[i][0], acc[i][1], acc[i][2], acc[i][3]));
+            if (r0 + i < R) store(C + page * cstep + (r0 + i) * NB + c, vec(acc[i][0], acc[i][1], acc[i][2], acc[i][3]));
     }
     __syncthreads();
 }
 template <int TM, int TERMS>
 DEVICE void product(int R, const Term* term, const real* bias, const real* base, real* C) {
-    product_of<TM, TERMS>(R, term, Rows{TERMS ? term[0].H : nullptr}, bias, base, C);
+    product_of<TM, TERMS>(1, R, term, Rows{TERMS ? term[0].H : nullptr, 0}, bias, base, C, 0);
+}
+// One matrix times each of `pages` others, hstep numbers apart.
+template <int TM>
+DEVICE void products(int pages, int R, const Term& term, int hstep, const real* bias, real* C, int cstep) {
+    product_of<TM, 1>(pages, R, &term, Rows{term.H, hstep}, bias, nullptr, C, cstep);
 }
 
 // ---- sums over samples ----------------------------------------------------------------------------------------------------
@@ -221,62 +371,83 @@ DEVICE float warp_sum(float x) {
     return x;
 }
 
+// Sums each of 2 HALF values over as many lanes of a warp: afterwards v[0] of lane l is the sum of value l % (2 HALF) over its neighbours.
+template <int HALF>
+DEVICE void fold(float* v) {
+    if constexpr (HALF > 0) {
+        const bool up = LANE & HALF;
+#pragma unroll
+        for (int i = 0; i < HALF; i++) {
+            const float keep = up ? v[i + HALF] : v[i], give = up ? v[i] : v[i + HALF];
+            v[i] = keep + __shfl_xor_sync(0xffffffffu, give, HALF);
+        }
+        fold<HALF / 2>(v);
+    }
+}
 // Sums each of 16 values over the lanes of a warp: lane l returns the sum of value l % 16.
 DEVICE float reduce16(float* v) {
-#pragma unroll
-    for (int half = 8; half; half /= 2)
-#pragma unroll
-        for (int i = 0; i < half; i++) {
-            const bool up = LANE & half;
-            const float keep = up ? v[i + half] : v[i], give = up ? v[i] : v[i + half];
-            v[i] = keep + __shfl_xor_sync(0xffffffffu, give, half);
-        }
+    fold<8>(v);
     return v[0] + __shfl_xor_sync(0xffffffffu, v[0], 16);
 }
 
-// Stages four samples, b ... b + 3, of a row in the columns r of as many staged rows, `pitch` numbers apart.
-DEVICE void stage_samples(real* to, int pitch, int r, int b, V v) {
-    to += b * pitch + r;
-    to[0] = v.x, to[pitch] = v.y, to[2 * pitch] = v.z, to[3 * pitch] = v.w;
-}
+// acc += the sum over four samples, one fused operation each
+DEVICE void add_product(float& acc, V a, V b) { acc += a.x * b.x, acc += a.y * b.y, acc += a.z * b.z, acc += a.w * b.w; }
 
-// The same as gradient_of, for large matrices: a thread computes 8 x 8 numbers of a part of G, and the block stages STAGE samples at a time.
+// The same as gradient_of, for large matrices: a thread computes 8 x 8 numbers of a part of G, rows/8 and cols/8 apart, and the block stages
+// STAGE samples at a time, copying the next ones meanwhile.
 template <class AT>
 DEVICE void staged_gradient(int R, int K, int T, const real* D, int dstep, AT x_at, real* G) {
     DYNAMIC_SHARED(stage);
     const int cols = in_parts(K, WIDTH / 2, 8), fitting = THREADS / (cols / 8) * 8, room = WIDTH - cols;
-    const int rows = in_parts(R, fitting < room ? fitting : room, 8), pd = rows + 4, px = cols + 4;
-    real *Ds = stage, *Xs = stage + STAGE * pd;
-    const int k4 = threadIdx.x % (cols / 8) * 4, r4 = threadIdx.x / (cols / 8) * 4;
-    const bool works = r4 < rows / 2;
-#pragma unroll 1
-    for (int part = 0; part < (R + rows - 1) / rows * ((K + cols - 1) / cols); part++) {
-        const int r0 = part / ((K + cols - 1) / cols) * rows, k0 = part % ((K + cols - 1) / cols) * cols;
-        float acc[8][8];
-#pragma unroll
-        for (int i = 0; i < 8; i++)
-#pragma unroll
-            for (int j = 0; j < 8; j++) acc[i][j] = 0.f;
-#pragma unroll 1
-        for (int u = 0; u < T * NB; u += STAGE) {
-            const int t = u / NB, b0 = u % NB;
-            const auto x = x_at(t);
-            __syncthreads();
-            for (int j = threadIdx.x; j < (rows + cols) * (STAGE / 4); j += THREADS) {
-                const int r = j / (STAGE / 4), b = j % (STAGE / 4) * 4, k = r - rows;
-                if (r < rows) stage_samples(Ds, pd, r, b, r0 + r < R ? load(D + t * dstep + (r0 + r) * NB + b0 + b) : splat(0.f));
-                else stage_samples(Xs, px, k, b, k0 + k < K ? x.at(k0 + k, b0 + b) : splat(0.f));
-            }
-            __syncthreads();
-            if (works) multiply_staged(acc, Ds + r4, pd, rows / 2, Xs + k4, px, cols / 2, STAGE);
+    const int rows = in_parts(R, fitting < room ? fitting : room, 8), parts = parts_of(R, rows) * parts_of(K, cols), chunks = T * (NB / STAGE);
+    const int k_mine = threadIdx.x % (cols / 8), r_mine = threadIdx.x / (cols / 8);
+    const bool works = r_mine < rows / 8;
+    const auto begin_copies = [=](int part, int chunk, int buffer) {
+        real *Ds = stage + buffer * GRADIENT_STAGE, *Xs = Ds + rows * PITCH;
+        const int t = chunk / (NB / STAGE), b0 = chunk % (NB / STAGE) * STAGE, r0 = part / parts_of(K, cols) * rows, k0 = part % parts_of(K, cols) * cols;
+        const auto x = x_at(t);
+#pragma unroll 2
+        for (int j = here(threadIdx.x); j < (rows + cols) * (STAGE / 4); j += THREADS) {
+            const int r = j / (STAGE / 4), b = j % (STAGE / 4) * 4, k = r - rows;
+            if (r < rows) copy16(Ds + r * PITCH + b, D + t * dstep + (r0 + r) * NB + b0 + b, r0 + r < R);
+            else x.stage(Xs + k * PITCH + b, k0 + k, b0 + b, k0 + k < K);
         }
+    };
+    float acc[8][8];
+    __syncthreads();
+    begin_copies(0, 0, 0);
+    int part = 0, chunk = 0;
+#pragma unroll 1
+    for (int u = 0; u < parts * chunks; u++) {
+        const int next = chunk + 1 < chunks ? chunk + 1 : 0;
+        wait_for_copies();
+        __syncthreads();
+        if (u + 1 < parts * chunks) begin_copies(next ? part : part + 1, next, (u + 1) % 2);
+        if (works) {
+            const real *Ds = stage + u % 2 * GRADIENT_STAGE + r_mine * PITCH, *Xs = stage + u % 2 * GRADIENT_STAGE + (rows + k_mine) * PITCH;
+            if (chunk == 0)
 #pragma unroll
-        for (int i = 0; i < 8; i++)
+                for (int i = 0; i < 64; i++) acc[i / 8][i % 8] = 0.f;
+#pragma unroll 1
+            for (int b = 0; b < STAGE; b += 4) {
+                V d[8];
 #pragma unroll
-            for (int j = 0; j < 8; j++) {
-                const int r = r0 + r4 + i % 4 + i / 4 * (rows / 2), k = k0 + k4 + j % 4 + j / 4 * (cols / 2);
-                if (works && r < R && k < K) G[r * K + k] = acc[i][j];
+                for (int i = 0; i < 8; i++) d[i] = load(Ds + i * (rows / 8) * PITCH + b);
+#pragma unroll
+                for (int j = 0; j < 8; j++) {
+                    const V x = load(Xs + j * (cols / 8) * PITCH + b);
+#pragma unroll
+                    for (int i = 0; i < 8; i++) add_product(acc[i][j], d[i], x);
+                }
             }
+            if (!next)
+#pragma unroll
+                for (int i = 0; i < 64; i++) {
+                    const int r = part / parts_of(K, cols) * rows + here(r_mine) + i / 8 * (rows / 8), k = part % parts_of(K, cols) * cols + k_mine + i % 8 * (cols / 8);
+                    if (r < R && k < K) G[r * K + k] = acc[i / 8][i % 8];
+                }
+        }
+        part += !next, chunk = next;
     }
     __syncthreads();
 }
@@ -285,17 +456,17 @@ DEVICE void staged_gradient(int R, int K, int T, const real* D, int dstep, AT x_
 // D_t: (R, NB), dstep numbers apart; x_at(t): (K, NB); G: (R, K).
 template <class AT>
 DEVICE void gradient_of(int R, int K, int T, const real* D, int dstep, AT x_at, real* G) {
-    if (STAGE && NB % STAGE == 0 && R * K >= 64 * THREADS / 4) return staged_gradient(R, K, T, D, dstep, x_at, G);
+    if (STAGE && NB % STAGE == 0 && R * K >= 2048) return staged_gradient(R, K, T, D, dstep, x_at, G);
     __syncthreads();
     const int tk = (K + 3) / 4, tiles = (R + 3) / 4 * tk;
 #pragma unroll 1
-    for (int w = WARP; w < tiles; w += WARPS) {
+    for (int w = here(WARP); w < tiles; w += WARPS) {
         const int r0 = w / tk * 4, k0 = w % tk * 4;
         float acc[16];
 #pragma unroll
         for (int i = 0; i < 16; i++) acc[i] = 0.f;
-#pragma unroll 1
-        for (int u = LANE; u < T * GROUPS; u += 32) {
+#pragma unroll 2
+        for (int u = here(LANE); u < T * GROUPS; u += 32) {
             const int t = u / GROUPS, b = u % GROUPS * 4;
             V d[4], h[4];
 #pragma unroll
@@ -306,7 +477,7 @@ DEVICE void gradient_of(int R, int K, int T, const real* D, int dstep, AT x_at, 
 #pragma unroll
             for (int i = 0; i < 4; i++)
 #pragma unroll
-                for (int j = 0; j < 4; j++) acc[i * 4 + j] += d[i].x * h[j].x + d[i].y * h[j].y + d[i].z * h[j].z + d[i].w * h[j].w;
+                for (int j = 0; j < 4; j++) add_product(acc[i * 4 + j], d[i], h[j]);
         }
         const float sum = reduce16(acc);
         const int r = r0 + LANE % 16 / 4, k = k0 + LANE % 4;
@@ -314,26 +485,17 @@ DEVICE void gradient_of(int R, int K, int T, const real* D, int dstep, AT x_at, 
     }
     __syncthreads();
 }
-struct RowsAt {
-    const real* H;
-    int step;
-    DEVICE_MEMBER Rows operator()(int t) const { return Rows{H + t * step}; }
-};
-struct BitsAt {
-    const int32_t* W;
-    DEVICE_MEMBER Bits operator()(int) const { return Bits{W}; }
-};
 DEVICE void matrix_gradient(int R, int K, int T, const real* D, int dstep, const real* H, int hstep, real* G) {
-    gradient_of(R, K, T, D, dstep, RowsAt{H, hstep}, G);
+    gradient_of(R, K, T, D, dstep, Rows{H, hstep}, G);
 }
 
 // G[r] = sum over t, b of D_t[r, b]; one warp per row.
 DEVICE void row_sums(int R, int T, const real* D, int dstep, real* G) {
     __syncthreads();
 #pragma unroll 1
-    for (int r = WARP; r < R; r += WARPS) {
+    for (int r = here(WARP); r < R; r += WARPS) {
         float s = 0.f;
-        for (int u = LANE; u < T * GROUPS; u += 32) {
+        for (int u = here(LANE); u < T * GROUPS; u += 32) {
             const V d = load(D + u / GROUPS * dstep + r * NB + u % GROUPS * 4);
             s += d.x + d.y + d.z + d.w;
         }
@@ -361,16 +523,35 @@ DEVICE void move(real* to, const real* from, int count) {
 }
 
 // ---- symbols --------------------------------------------------------------------------------------------------------------
-// out[r, b] = bias[r] + sum over streams of A[r, symbol of sample b]. A: (R, I), symbols: (streams, NB), bias: (R), out: (R, NB).
-DEVICE void gather(int R, int I, const real* A, int streams, const int32_t* symbols, const real* bias, real* out) {
-    __syncthreads();
-    LANES(j, R * NB) {
-        const int r = j / NB, b = j % NB;
-        float s = bias ? bias[r] : 0.f;
-        for (int m = 0; m < streams; m++) s += A[r * I + symbols[m * NB + b]];
-        out[j] = s;
+// The symbols of a thread's sample: if threads are a multiple of samples, each has one.
+constexpr bool ONE_SAMPLE = THREADS % NB == 0 && STREAMS <= 16;
+struct Symbols {
+    int of[STREAMS];
+};
+DEVICE Symbols symbols_at(const int32_t* symbols) {  // symbols: (STREAMS, NB)
+    Symbols k;
+#pragma unroll
+    for (int m = 0; m < STREAMS; m++) k.of[m] = ONE_SAMPLE ? symbols[m * NB + threadIdx.x % NB] : 0;
+    return k;
+}
+// out[r, b] = bias[r] + sum over streams of A[r, symbol of sample b], without a barrier. `mine` are the symbols of the thread's sample.
+// A: (R, I), symbols: (STREAMS, NB), bias: (R), out: (R, NB).
+DEVICE void gather(int R, int I, const real* A, const Symbols& mine, const int32_t* symbols, const real* bias, real* out) {
+    if (!ONE_SAMPLE) {
+        LANES(j, R * NB) {
+            float s = bias ? bias[j / NB] : 0.f;
+            for (int m = 0; m < STREAMS; m++) s += A[j / NB * I + symbols[m * NB + j % NB]];
+            out[j] = s;
+        }
+        return;
     }
-    __syncthreads();
+#pragma unroll 2
+    for (int r = threadIdx.x / NB; r < R; r += THREADS / NB) {
+        float s = bias ? bias[r] : 0.f;
+#pragma unroll
+        for (int m = 0; m < STREAMS; m++) s += A[r * I + mine.of[m]];
+        out[r * NB + threadIdx.x % NB] = s;
+    }
 }
 
 // sums[k] += d for four symbols k and their numbers d, in this order; k is the same for all lanes of a warp. Where the symbols differ, as
@@ -435,7 +616,7 @@ DEVICE void scatter(int R, int I, int T, const real* D, int dstep, const int32_t
             float next[NEXT];  // of the step after this one, on their way while this one is added
 #pragma unroll
             for (int q = 0; q < NEXT; q++) {
-                const int j = threadIdx.x + q * THREADS;
+                const int j = here(threadIdx.x) + q * THREADS;
                 next[q] = t + 1 < T && j < rows * NB ? D[(t + 1) * dstep + r0 * NB + j] : 0.f;
             }
             if (t >= 0)

@@ -30,7 +30,10 @@ HEADERS = (SOURCE.with_name("block.cuh"), SOURCE.with_name("draws.cuh"), PHILOX)
 SHARED_BYTES = 227 * 1024
 MOST_GLOBAL = 2**31  # numbers in one model's memory, whose offsets are 32-bit
 ALONE = 4_096  # numbers of a step's results from which a block may have a multiprocessor to itself
-WIDE, STAGED = 35, 32  # units from which parts of matrices are staged, and numbers staged at a time
+# units from which parts of matrices are staged, and numbers staged at a time, also beside a step
+WIDE, STAGED, NEAR_STAGED = 35, 32, (16, 8)
+LARGE = 2_048  # numbers of a gradient from which its factors are staged (block.cuh)
+LONG = 20  # steps from which the states of one are in shared memory rather than the gradient
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Kernel:
     DRAW: int = -1
     THREADS: int = 64
     TILE: int = 4
-    MEMORY: int = 4
+    MEMORY: int = 5
     STAGE: int = 0
 
     @cached_property
@@ -98,40 +101,57 @@ class Kernel:
         targets = self.NS * self.HEADS if self.LOSS == softmax else self.NO
         return self.NB * (inputs + (targets if self.DRAW > 0 else 0))  # memory's are its inputs
 
+    @property
+    def _projects(self) -> bool:
+        """Whether a projection of the input goes to the first layer."""
+        return self._true("EQUAL_SIZES") and self.NL > 0
+
     @cached_property
-    def levels(self) -> tuple[int, int, int, int, int]:
-        """Numbers of shared memory that MEMORY 0 ... 4 takes, laid out as in step.cu."""
-        maps, states, args, recurrent = (
-            self._number(name) for name in ("MAPS", "STATES", "ARGS", "RECURRENT")
-        )
-        N, L, I, O, T, B, S = max(1, self.NU), self.NL, self.NI, self.NO, self.NT, self.NB, self.NS
-        n, project, pad = N * B, self._true("EQUAL_SIZES") and L > 0, lambda x: (x + 3) // 4 * 4
-        # 1: parameters, and the packed samples of a batch
-        first = N if project else I
-        P = (N * I + N if project else 0) + sum(
+    def _parameters(self) -> int:
+        """Numbers of memory that all parameters take."""
+        maps, states, recurrent = (self._number(name) for name in ("MAPS", "STATES", "RECURRENT"))
+        N, L, I, O = max(1, self.NU), self.NL, self.NI, self.NO
+        first = N if self._projects else I
+        P = (N * I + N if self._projects else 0) + sum(
             maps * N * (first if l == 0 else N) + recurrent * N * N for l in range(L)
         )
-        P += L * (maps + states) * N + O * (N if L else I) + O
+        return _padded(P + L * (maps + states) * N + O * (N if L else I) + O)
+
+    @cached_property
+    def levels(self) -> tuple[int, int, int, int, int, int]:
+        """Numbers of shared memory that MEMORY 0 ... 5 takes, laid out as in step.cu."""
+        maps, states, args = (self._number(name) for name in ("MAPS", "STATES", "ARGS"))
+        L, I, O, T, B, S = self.NL, self.NI, self.NO, self.NT, self.NB, self.NS
+        n, project = max(1, self.NU) * B, self._projects
+        # 1: parameters, and the packed samples of a batch
         samples = (I + 31) // 32 * B + B if self.INPUT == INPUTS.index("bits") else 0
-        level_1 = pad(P) + samples + pad(self.THREADS // 32)
-        # 2: the gradient, and what one step of a layer uses, the results of its maps included
-        step = pad(P) + (0 if project or not L else maps * n) + states * n + (n if args else 0)
-        level_2 = level_1 + step + maps * n
-        # 3: the adjoints of all steps of a layer, among which the results of maps have room
-        level_3 = level_1 + step + (maps * n * T if L else 0) + (2 * T if L > 1 else S * L) * n
-        # 4: everything, with one layer at a time
+        level_1 = self._parameters + samples + _padded(self.THREADS // 32)
+        # 2: what one step of a layer uses, the results of its maps and its states included
+        inputs = 0 if project or not L else maps * n
+        of_a_step = 2 * states + args + (L > 0 and (project or L > 1))
+        level_2 = level_1 + inputs + of_a_step * n + maps * n
+        # 3: the gradient instead of the states
+        step = inputs + states * n + (n if args else 0)
+        level_3 = level_1 + step + maps * n + self._parameters
+        # 4: the adjoints of all steps of a layer, among which the results of maps have room
+        level_4 = level_3 - maps * n + (maps * n * T if L else 0) + (2 * T if L > 1 else S * L) * n
+        # 5: everything, with one layer at a time
         layer = (self._layer if L else 0) + (T * n if L > 1 else 0)
         projection = 2 * n * T if project else 0
-        level_4 = level_3 + projection + self._drawn_numbers + 2 * S * O * B + layer
-        return 0, level_1, level_2, level_3, level_4
+        level_5 = level_4 + projection + self._drawn_numbers + 2 * S * O * B + layer
+        return 0, level_1, level_2, level_3, level_4, level_5
 
     @property
     def staged(self) -> int:
         """Numbers of shared memory in which a block stages parts of matrices (block.cuh)."""
-        side = 8 if self.NB >= 64 else 4
-        product = self.NB + self.THREADS // (self.NB // side) * side + 4
+        pitch, side = self.STAGE + 4, 8 if self.NB >= 64 else 4
+        rows = self.THREADS // (self.NB // side) * 8
+        weights = rows * pitch if rows > self.STAGE else self.STAGE * (rows + 4)
+        product = weights + self.STAGE * self.NB if self.MEMORY < 2 else 0
+        gradient = (224 if self.MEMORY < 2 else 160) * pitch
+        parts = 2 * max(product, gradient) if self.STAGE else 0
         symbols = self.NI * 32 + self.NB * 33 if self.INPUT == INPUTS.index("index") else 0
-        return max(self.STAGE * max(product, 232), (symbols + 3) // 4 * 4)
+        return max(parts, _padded(symbols))
 
     @property
     def shared(self) -> int:
@@ -142,13 +162,21 @@ class Kernel:
     def global_numbers(self) -> int:
         """Numbers of global memory that a model needs while it is in training."""
         n = max(1, self.NU) * self.NB
-        if self.MEMORY == 4:
+        if self.MEMORY == 5:
             return max(0, self.NL - 1) * self._layer
-        _, _, _, level_3, level_4 = self.levels
+        _, _, level_2, level_3, level_4, level_5 = self.levels
         layer = (self._layer if self.NL else 0) + (self.NT * n if self.NL > 1 else 0)
-        all_levels = level_4 - layer + self.NL * self._layer
-        results = 0 if self.MEMORY == 3 else self._maps * n
-        return all_levels + results - self.levels[self.MEMORY]
+        all_levels = level_5 - layer + self.NL * self._layer
+        if self.MEMORY < 4:
+            all_levels += self._maps * n  # results, beside the adjoints
+        if self.MEMORY == 2:  # the gradient comes after the states
+            all_levels += level_2 - (level_3 - self._parameters)
+        return all_levels - self.levels[self.MEMORY]
+
+
+def _padded(count) -> int:
+    """The next multiple of four."""
+    return (count + 3) // 4 * 4
 
 
 def kernel_for(study, shared=SHARED_BYTES, **tuning) -> Kernel:
@@ -184,44 +212,73 @@ def kernel_for(study, shared=SHARED_BYTES, **tuning) -> Kernel:
 
 
 def choice(kernel, shared, near=True) -> dict:
-    """THREADS, TILE, MEMORY and STAGE of a kernel, as `rnnkit bench gpu --sweep` measures them to be
-    best.
+    """THREADS, TILE, MEMORY and STAGE of a kernel: by what `rnnkit bench gpu --sweep` measures, and
+    by counting where it measures nothing.
 
     A large block has in shared memory its adjoints and, if they fit, all values that a layer keeps,
     and threads enough to be alone on its multiprocessor. Where that does not fit, or without `near`,
-    a block of wide layers stages parts of its matrices, and another block is small: it has one
-    thread per four samples of four rows of the product that takes a step most of its time, so that
-    many blocks share a multiprocessor and one works while another waits.
+    a block of wide layers or of long sequences has what one step uses in shared memory, or, if even
+    that is too large, stages parts of its matrices. Another block is small: it has one thread per
+    four samples of four rows of the product that takes a step most of its time, so that many blocks
+    share a multiprocessor and one works while another waits.
     """
     rows = max(1, kernel.NU) * max(1, kernel._maps)
     work = rows * kernel.NB
     busiest = (rows if kernel.NL == 1 else kernel.NU) * kernel.NB
     threads = next((count for count in (64, 128) if busiest <= 16 * count), 256)
     half = shared // 2 - 512  # a block takes 1 KB more than it asks for
-    sizes = [4 * (kernel.staged + level) for level in replace(kernel, THREADS=512).levels]
+    largest = replace(kernel, THREADS=512, STAGE=0)
+    sizes = [4 * (largest.staged + level) for level in largest.levels]
     # large blocks: MEMORY, bytes at most, threads at least
-    options = [(4, half, 128), (4, shared, 256), (3, half, 256)]
+    options = [(5, half, 128), (5, shared, 256), (4, half, 256)]
     if work > ALONE:
-        options.append((3, shared, 256))
+        options.append((4, shared, 256))
     for memory, room, least in options if near else ():
-        if sizes[memory] <= room and not (kernel.NL == 1 and (memory, room) == (4, shared)):
+        if sizes[memory] <= room and not (kernel.NL == 1 and (memory, room) == (5, shared)):
             alone = room == shared and work > ALONE
             threads = 512 if alone else max(threads, least)
             return _block(threads, _tile(work, threads, 2), memory)
+    long = kernel.NT >= LONG and kernel.NU > 0
+    if (kernel.NU >= WIDE or long) and (tuning := one_step_near(kernel, half)):
+        return tuning
     if kernel.NU >= WIDE:
-        staged = replace(kernel, THREADS=128, STAGE=STAGED)
-        if 4 * (staged.staged + staged.levels[1]) <= half:
-            return _block(128, 4, 1, STAGED)
-        return _block(
-            _threads_of_streams(kernel) or (384 if kernel.NB >= 64 else 256), 4, 0, STAGED
-        )
+        return staged_block(kernel)
     memory = next(
-        level for level in (4, 2, 1, 0) if sizes[level] <= (half if level > 1 else shared)
+        level for level in (5, 3, 1, 0) if sizes[level] <= (half if level > 1 else shared)
     )
     blocks = min(16, shared // max(1, sizes[memory]))
     enough = next((count for count in (64, 128) if count * blocks >= 512), 256)
     threads = _threads_of_streams(kernel) or max(threads, enough)
     return _block(threads, _tile(work, threads), memory)
+
+
+def one_step_near(kernel, room, threads=0) -> dict | None:
+    """A block with what one step uses in shared memory, if that fits into so many bytes."""
+    rows, groups = kernel.NU * kernel._maps, kernel.NB // 4
+    stages = (
+        [0] if rows * kernel.NU < LARGE else [s for s in NEAR_STAGED if kernel.NB % s == 0] or [0]
+    )
+    # one for four samples of two rows, but few enough for the registers that a staged product needs
+    enough = min(192 if stages[0] else 256, max(64, (rows * groups // 2 + 31) // 32 * 32))
+    threads = threads or _threads_of_streams(kernel) or enough
+    tile = min(8, max(1, -(-rows // max(1, threads // groups))))
+    blocks = [_block(threads, tile, 2, stage) for stage in stages]
+    return next((block for block in blocks if replace(kernel, **block).shared <= room), None)
+
+
+def staged_block(kernel) -> dict:
+    """A block that stages parts of its matrices, with threads for whole parts of the product that
+    takes a step most of its time, of which 8 x 8 numbers, or 8 x 4, are a thread's.
+    """
+    rows, side = kernel.NU * kernel._maps, kernel.NB // (8 if kernel.NB >= 64 else 4)
+
+    def used(threads):
+        most = max(1, threads // max(1, side)) * 8
+        return rows / (-(-rows // most) * most)
+
+    counts = (192, 160, 128)
+    threads = next((count for count in counts if used(count) >= 0.85), max(counts, key=used))
+    return _block(_threads_of_streams(kernel) or threads, 4, 0, STAGED)
 
 
 def _block(threads, tile, memory, stage=0) -> dict:

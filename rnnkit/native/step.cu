@@ -7,8 +7,8 @@
 //   INPUT, STREAMS, LOSS, HEADS, NS (scored steps): as in step.cpp
 //   DRAW: the task whose batches are drawn here; below 0, batches come from memory
 //   THREADS per block; TILE: rows of a product per thread; STAGE: see block.cuh
-//   MEMORY: what is in shared memory beside what is staged there. 0 nothing, 1 the parameters, 2 also their gradient and what one step of a
-//   layer uses, 3 also the adjoints of all its steps, 4 everything.
+//   MEMORY: what is in shared memory beside what is staged there. 0 nothing, 1 the parameters, 2 also what one step of a layer uses, its states
+//   included, 3 the gradient instead of the states, 4 also the adjoints of all its steps, 5 everything.
 #include "block.cuh"
 #include "draws.cuh"
 
@@ -44,7 +44,7 @@ DEVICE void affine_of_input(const Cell& c, int map, int maps) {
 }
 DEVICE void affine_adjoint(const Cell& c, int map, int maps, const real* base, real* d_h) {
     const Term t = {c.Wh + map * NU * NU, 1, NU, c.d_pre + map * NU * NB, maps * NU};
-    product<TILE, 1>(NU, &t, nullptr, base, d_h);
+    product<tile_of(NU), 1>(NU, &t, nullptr, base, d_h);
 }
 #include "cell.inc"
 
@@ -66,20 +66,27 @@ constexpr int pad(int x) { return (x + 3) / 4 * 4; }
 constexpr int a_theta = 0, a_bits = a_theta + pad(P), a_y = a_bits + (INPUT == BITS ? WORDS * B : 0), a_part = a_y + (INPUT == BITS ? B : 0),
               LEVEL_1 = a_part + pad(WARPS);
 constexpr int TOP_ROWS = L > 1 ? T : S;  // steps whose adjoints come down to a layer; the top layer receives those of scored steps alone
-constexpr int a_grad = LEVEL_1, a_ax = a_grad + pad(P), a_ds = a_ax + (PROJECT || !L ? 0 : MAPS * n), a_darg = a_ds + STATES * n, a_own = a_darg + (ARGS ? n : 0),
-              LEVEL_2 = a_own + (MEMORY < 3 ? MAPS * n : 0);
-constexpr int a_dpre = LEVEL_2, a_dup = a_dpre + (L ? MAPS * n * T : 0), LEVEL_3 = a_dup + (L > 1 ? 2 : L) * TOP_ROWS * n;
-constexpr int a_pre = MEMORY < 3 ? a_own : a_dpre;  // forward and backward never need these two at once
+constexpr bool NOW = MEMORY == 2;        // a step's states, arguments and inputs are in shared memory, and all steps' are kept in global memory
+constexpr int a_ax = LEVEL_1, a_ds = a_ax + (PROJECT || !L ? 0 : MAPS * n), a_darg = a_ds + STATES * n, a_s_now = a_ds, a_arg_now = a_s_now + 2 * STATES * n,
+              a_x_now = NOW ? a_arg_now + ARGS * n : a_darg + (ARGS ? n : 0),  // these and the adjoints of a step are never needed at once
+              a_own = a_x_now + (NOW && L && (PROJECT || L > 1) ? n : 0), LEVEL_2 = a_own + (MEMORY < 4 ? MAPS * n : 0);
+constexpr int a_grad = LEVEL_2, LEVEL_3 = a_grad + pad(P);
+constexpr int a_dpre = LEVEL_3, a_dup = a_dpre + (L ? MAPS * n * T : 0), LEVEL_4 = a_dup + (L > 1 ? 2 : L) * TOP_ROWS * n;
+constexpr int a_pre = MEMORY < 4 ? a_own : a_dpre;  // forward and backward never need these two at once
 constexpr int INPUTS = DRAW < 0 ? 0 : INPUT == INDEX ? T * STREAMS * B : I * B;  // of a drawn batch
 constexpr int TARGETS = DRAW < 0 || DRAW == MEMORY_TASK ? 0 : LOSS == SOFTMAX ? S * HEADS * B : O * B;
-constexpr int a_p = LEVEL_3, a_dp = a_p + (PROJECT ? n * T : 0), a_x = a_dp + (PROJECT ? n * T : 0), a_targets = a_x + INPUTS,
+constexpr int a_p = LEVEL_4, a_dp = a_p + (PROJECT ? n * T : 0), a_x = a_dp + (PROJECT ? n * T : 0), a_targets = a_x + INPUTS,
               a_z = a_targets + TARGETS, a_dz = a_z + S * O * B, a_layers = a_dz + S * O * B;
 constexpr int l_s = 0, l_save = l_s + n * STATES * (T + 1), l_arg = l_save + n * SAVES * T, l_up = l_arg + n * ARGS * T,
               PER_LAYER = l_up + (UP_IS_STATE ? 0 : n * T);
-constexpr bool WINDOW = MEMORY == 4 && L > 1;  // one layer is in shared memory, and the others wait in global memory
-constexpr int a_below = a_layers + PER_LAYER, LEVEL_4 = L ? a_below + (L > 1 ? T * n : 0) : a_layers;
-constexpr int ARENA = WINDOW ? LEVEL_4 + (L - 1) * PER_LAYER : a_layers + L * PER_LAYER;
-constexpr int LEVELS[5] = {0, LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4}, NEAR = LEVELS[MEMORY], SHARED = STAGED + NEAR, REST = ARENA - NEAR;
+constexpr bool WINDOW = MEMORY == 5 && L > 1;  // one layer is in shared memory, and the others wait in global memory
+constexpr int a_below = a_layers + PER_LAYER, LEVEL_5 = L ? a_below + (L > 1 ? T * n : 0) : a_layers;
+constexpr int ARENA = WINDOW ? LEVEL_5 + (L - 1) * PER_LAYER : a_layers + L * PER_LAYER;
+constexpr int LEVELS[6] = {0, LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, LEVEL_5}, NEAR = LEVELS[MEMORY], SHARED = STAGED + NEAR, REST = ARENA - NEAR;
+
+// Blocks that share a multiprocessor: the fewer they are, the more registers a thread has, and staged products need many.
+constexpr int BY_THREADS = THREADS > 448 ? 1 : (STAGES_PRODUCTS ? 448 : 640) / THREADS, BY_MEMORY = 228 * 1024 / (4 * SHARED + 1024);
+constexpr int BLOCKS = BY_THREADS < BY_MEMORY ? BY_THREADS : BY_MEMORY > 0 ? BY_MEMORY : 1;
 
 enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
 
@@ -95,59 +102,84 @@ struct Model {
 // The memory at an offset that is in shared memory from a level of MEMORY on.
 DEVICE real* in(const Model& q, int at, int level) { return MEMORY >= level ? q.shared + at : q.rest + (at - NEAR); }
 DEVICE real* theta_of(const Model& q) { return in(q, a_theta, 1); }
-DEVICE real* grad_of(const Model& q) { return in(q, a_grad, 2); }
+DEVICE real* grad_of(const Model& q) { return in(q, a_grad, 3); }
 DEVICE int32_t* bits_of(const Model& q) { return (int32_t*)in(q, a_bits, 1); }
-DEVICE real* layer_of(const Model& q, int l) { return in(q, a_layers + (WINDOW ? 0 : l * PER_LAYER), 4); }
+DEVICE real* layer_of(const Model& q, int l) { return in(q, a_layers + (WINDOW ? 0 : l * PER_LAYER), 5); }
 DEVICE real* waiting_layer_of(const Model& q, int l) { return q.rest + l * PER_LAYER; }  // with WINDOW
 constexpr int UP_STEP = UP_IS_STATE ? STATES * n : n, BELOW_STEP = WINDOW ? n : UP_STEP;
 DEVICE real* up_in(real* layer, int t) { return layer + (UP_IS_STATE ? l_s + STATES * n : l_up) + t * UP_STEP; }
 DEVICE real* up_of(const Model& q, int l, int t) { return up_in(layer_of(q, l), t); }
 DEVICE real* below_of(const Model& q, int l, int t) {  // what layer l reads of layer l - 1
-    return WINDOW ? in(q, a_below, 4) + t * n : up_of(q, l - 1, t);
+    return WINDOW ? in(q, a_below, 5) + t * n : up_of(q, l - 1, t);
 }
-DEVICE real* d_pre_of(const Model& q, int t) { return in(q, a_dpre, 3) + t * MAPS * n; }  // of the layer at work
-DEVICE real* d_up_of(const Model& q, int l) { return in(q, a_dup, 3) + l % 2 * TOP_ROWS * n; }
+DEVICE const real* input_of(const Model& q, int l, int t) {  // what layer l reads, unless that is the batch itself
+    return l ? below_of(q, l, t) : in(q, a_p, 5) + t * n;
+}
+DEVICE real* d_pre_of(const Model& q, int t) { return in(q, a_dpre, 4) + t * MAPS * n; }  // of the layer at work
+DEVICE real* d_up_of(const Model& q, int l) { return in(q, a_dup, 4) + l % 2 * TOP_ROWS * n; }
 DEVICE bool shows_input(const Model& q, int t) { return INPUT == INDEX || t == 0 || q.every; }
 
 struct Pointers {
     real *s[STATES + 1], *s_next[STATES + 1], *save[SAVES + 1], *arg[ARGS + 1], *d_s[STATES + 1];
 };
-DEVICE Cell cell_at(const Model& q, int l, int t, Pointers& p) {
+DEVICE real* state_in(real* layer, int t, int i) { return layer + l_s + (t * STATES + i) * n; }
+DEVICE real* arg_in(real* layer, int t, int i) { return layer + l_arg + (t * ARGS + i) * n; }
+DEVICE real* state_now(const Model& q, int t, int i) { return in(q, a_s_now, 2) + (t % 2 * STATES + i) * n; }  // with NOW
+DEVICE Cell cell_at(const Model& q, int l, int t, Pointers& p, bool backward) {
     real* a = layer_of(q, l);
 #pragma unroll
     for (int i = 0; i < STATES; i++) {
-        p.s[i] = a + l_s + (t * STATES + i) * n;
-        p.s_next[i] = a + l_s + ((t + 1) * STATES + i) * n;
+        p.s[i] = NOW && !backward ? state_now(q, t, i) : state_in(a, t, i);
+        p.s_next[i] = NOW && !backward ? state_now(q, t + 1, i) : state_in(a, t + 1, i);
         p.d_s[i] = in(q, a_ds, 2) + i * n;
     }
 #pragma unroll
     for (int i = 0; i < SAVES; i++) p.save[i] = a + l_save + (t * SAVES + i) * n;
 #pragma unroll
-    for (int i = 0; i < ARGS; i++) p.arg[i] = a + l_arg + (t * ARGS + i) * n;
+    for (int i = 0; i < ARGS; i++) p.arg[i] = NOW && !backward ? in(q, a_arg_now, 2) + i * n : arg_in(a, t, i);
     const bool from_input = l == 0 && !PROJECT;
     const real* theta = theta_of(q);
     Cell c;
     c.Wx = theta + at_Wx(l), c.Wh = theta + at_Wh(l), c.b = theta + at_b(l), c.inputs = inputs_of(l);
     c.ax = from_input && shows_input(q, t) ? in(q, a_ax, 2) : nullptr;
-    c.x = from_input ? nullptr : l == 0 ? in(q, a_p, 4) + t * n : below_of(q, l, t);
-    c.s = p.s, c.s_next = p.s_next, c.up = up_of(q, l, t), c.pre = in(q, a_pre, MEMORY < 3 ? 2 : 3), c.save = p.save, c.arg = p.arg;
-    c.d_pre = d_pre_of(q, t), c.d_s = p.d_s;
+    c.x = from_input ? nullptr : NOW && !backward ? in(q, a_x_now, 2) : input_of(q, l, t);
+    c.s = p.s, c.s_next = p.s_next, c.up = up_of(q, l, t), c.pre = in(q, a_pre, MEMORY < 4 ? 2 : 4), c.save = p.save, c.arg = p.arg;
+    c.d_pre = NOW ? in(q, a_own, 2) : d_pre_of(q, t), c.d_s = p.d_s;
     c.d_up = l < L - 1 ? d_up_of(q, l) + t * n : t < q.first ? nullptr : d_up_of(q, l) + (t - q.first) * n;
-    c.d_x = from_input ? nullptr : l == 0 ? in(q, a_dp, 4) + t * n : d_up_of(q, l - 1) + t * n;
+    c.d_x = from_input ? nullptr : l == 0 ? in(q, a_dp, 5) + t * n : d_up_of(q, l - 1) + t * n;
     c.d_arg = in(q, a_darg, 2);
     c.relu = q.relu;
     return c;
+}
+// Copies between the memory of one step and that of all steps, with NOW. Each thread copies the numbers that it computes, so there are no
+// barriers: move has the order of the loops in cell.inc.
+DEVICE void keep_step(const Model& q, int l, int t) {
+#pragma unroll
+    for (int i = 0; i < STATES; i++) move(state_in(layer_of(q, l), t + 1, i), state_now(q, t + 1, i), n);
+#pragma unroll
+    for (int i = 0; i < ARGS; i++) move(arg_in(layer_of(q, l), t, i), in(q, a_arg_now, 2) + i * n, n);
+}
+DEVICE void keep_adjoints(const Model& q, int t) {
+#pragma unroll
+    for (int k = 0; k < MAPS; k++) move(d_pre_of(q, t) + k * n, in(q, a_own, 2) + k * n, n);
+}
+// Asks for what the backward pass of a step reads from global memory.
+DEVICE void fetch_step(const Model& q, int l, int t) {
+    real* a = layer_of(q, l);
+    fetch(state_in(a, t, 0), STATES * n);
+    fetch(a + l_save + t * SAVES * n, SAVES * n);
+    if (l < L - 1 || t >= q.first) fetch(d_up_of(q, l) + (l < L - 1 ? t : t - q.first) * n, n);
 }
 
 // out = A x + bias, where x is the static input of the batch. A: (R, I), bias: (R), out: (R, B)
 template <int TM>
 DEVICE void product_of_input(const Model& q, int R, const real* A, const real* bias, real* out) {
     const Term term = {A, I, 1, q.x, I};
-    if (INPUT == BITS) product_of<TM, 1>(R, &term, Bits{bits_of(q)}, bias, nullptr, out);
+    if (INPUT == BITS) product_of<TM, 1>(1, R, &term, Bits{bits_of(q)}, bias, nullptr, out, 0);
     else product<TM, 1>(R, &term, bias, nullptr, out);
 }
 DEVICE void gradient_by_input(const Model& q, int R, const real* D, real* G) {
-    if (INPUT == BITS) gradient_of(R, I, 1, D, 0, BitsAt{bits_of(q)}, G);
+    if (INPUT == BITS) gradient_of(R, I, 1, D, 0, Bits{bits_of(q)}, G);
     else matrix_gradient(R, I, 1, D, 0, q.x, 0, G);
 }
 
@@ -155,9 +187,12 @@ DEVICE void gradient_by_input(const Model& q, int R, const real* D, real* G) {
 DEVICE void read_input(const Model& q) {
     const real *theta = theta_of(q), *bias = theta + at_bp;
     if (PROJECT) {
-        real* p = in(q, a_p, 4);
+        real* p = in(q, a_p, 5);
         if (INPUT == INDEX) {
-            for (int t = 0; t < q.steps; t++) gather(N, I, theta, STREAMS, q.symbols + t * STREAMS * B, bias, p + t * n);
+            for (int t = 0; t < q.steps; t++) {
+                const int32_t* symbols = q.symbols + t * STREAMS * B;
+                gather(N, I, theta, symbols_at(symbols), symbols, bias, p + t * n);
+            }
             return;
         }
         product_of_input<TILE>(q, N, theta, bias, p);
@@ -171,29 +206,40 @@ DEVICE void read_input(const Model& q) {
 // Copies what a layer sends up to where the layer above reads it, with WINDOW.
 DEVICE void move_ups(const Model& q, real* layer) {
 #pragma unroll 1
-    for (int t = 0; t < q.steps; t++) move(in(q, a_below, 4) + t * n, up_in(layer, t), n);
+    for (int t = 0; t < q.steps; t++) move(in(q, a_below, 5) + t * n, up_in(layer, t), n);
 }
 
 // The outputs z (S, O, B) at the scored steps.
 DEVICE void forward(const Model& q) {
     const real* theta = theta_of(q);
-    real* z = in(q, a_z, 4);
+    real* z = in(q, a_z, 5);
     if (!L) {
         product_of_input<1>(q, O, theta + at_Wo, theta + at_bo, z);
         return;
     }
     read_input(q);
     Pointers p;
+    const bool gathers = INPUT == INDEX && !PROJECT;
 #pragma unroll 1
     for (int l = 0; l < L; l++) {
-        LANES(j, STATES * n) layer_of(q, l)[l_s + j] = theta[at_h0(l) + j / B];
+        if (NOW) __syncthreads();
+        LANES(j, STATES * n) {
+            layer_of(q, l)[l_s + j] = theta[at_h0(l) + j / B];
+            if (NOW) state_now(q, 0, 0)[j] = theta[at_h0(l) + j / B];
+        }
+        Symbols next = {};
+        if (gathers && l == 0) next = symbols_at(q.symbols);
         __syncthreads();
 #pragma unroll 1
         for (int t = 0; t < q.steps; t++) {
-            const Cell c = cell_at(q, l, t, p);
-            if (INPUT == INDEX && !PROJECT && l == 0)
-                gather(MAPS * N, I, theta + at_Wx(0), STREAMS, q.symbols + t * STREAMS * B, nullptr, in(q, a_ax, 2));
+            const Cell c = cell_at(q, l, t, p, false);
+            if (gathers && l == 0) {
+                gather(MAPS * N, I, theta + at_Wx(0), next, q.symbols + t * STREAMS * B, nullptr, in(q, a_ax, 2));
+                if (t + 1 < q.steps) next = symbols_at(q.symbols + (t + 1) * STREAMS * B);
+            }
+            if (NOW && c.x) move(in(q, a_x_now, 2), input_of(q, l, t), n);
             cell_forward(c);
+            if (NOW) keep_step(q, l, t);
         }
         if (WINDOW && l < L - 1) {
             __syncthreads();
@@ -202,11 +248,8 @@ DEVICE void forward(const Model& q) {
             __syncthreads();
         }
     }
-#pragma unroll 1
-    for (int s = 0; s < S; s++) {
-        const Term out = {theta + at_Wo, N, 1, up_of(q, L - 1, q.first + s), N};
-        product<O == 1 ? 1 : TILE, 1>(O, &out, theta + at_bo, nullptr, z + s * O * B);
-    }
+    const Term out = {theta + at_Wo, N, 1, up_of(q, L - 1, q.first), N};
+    products<O == 1 ? 1 : TILE>(S, O, out, UP_STEP, theta + at_bo, z, O * B);
 }
 
 // The gradients of the parameters of layer l, from the adjoints of all its steps.
@@ -214,18 +257,20 @@ DEVICE void layer_gradient(const Model& q, int l) {
     real *a = layer_of(q, l), *D = d_pre_of(q, 0), *g = grad_of(q);
     row_sums(STATES * N, 1, in(q, a_ds, 2), 0, g + at_h0(l));
     row_sums(MAPS * N, q.steps, D, MAPS * n, g + at_b(l));
-#pragma unroll 1
+#pragma unroll
     for (int m = 0; m < RECURRENT; m++) {
+        if (m && MAP_ARG[m] == MAP_ARG[m - 1]) continue;  // maps with the same argument are one matrix
+        int last = m;
+        while (last + 1 < RECURRENT && MAP_ARG[last + 1] == MAP_ARG[m]) last++;
         const bool state = MAP_ARG[m] < 0;
         const real* H = state ? a + l_s : a + l_arg + MAP_ARG[m] * n;
-        matrix_gradient(N, N, q.steps, D + m * n, MAPS * n, H, (state ? STATES : ARGS) * n, g + at_Wh(l) + m * N * N);
+        matrix_gradient((last - m + 1) * N, N, q.steps, D + m * n, MAPS * n, H, (state ? STATES : ARGS) * n, g + at_Wh(l) + m * N * N);
     }
     if (l || PROJECT) {
-        const real* H = l ? below_of(q, l, 0) : in(q, a_p, 4);
-        matrix_gradient(MAPS * N, N, q.steps, D, MAPS * n, H, l ? BELOW_STEP : n, g + at_Wx(l));
+        matrix_gradient(MAPS * N, N, q.steps, D, MAPS * n, input_of(q, l, 0), l ? BELOW_STEP : n, g + at_Wx(l));
     }
     if (l) return;
-    real *E = PROJECT ? in(q, a_dp, 4) : D, *to = g + (PROJECT ? 0 : at_Wx(0));
+    real *E = PROJECT ? in(q, a_dp, 5) : D, *to = g + (PROJECT ? 0 : at_Wx(0));
     if (PROJECT) row_sums(N, q.steps, E, n, g + at_bp);
     if (INPUT == INDEX) {
         scatter<STREAMS == 1 || DRAW == PARENTHESES_TASK>(INPUT_ROWS, I, q.steps, E, INPUT_ROWS * B, q.symbols, to);
@@ -237,7 +282,7 @@ DEVICE void layer_gradient(const Model& q, int l) {
 
 // The gradient of sum(dz * z) with respect to theta. Reads what forward has left in memory.
 DEVICE void backward(const Model& q) {
-    const real *theta = theta_of(q), *dz = in(q, a_dz, 4);
+    const real *theta = theta_of(q), *dz = in(q, a_dz, 5);
     real* g = grad_of(q);
     row_sums(O, S, dz, O * B, g + at_bo);
     if (!L) {
@@ -245,11 +290,8 @@ DEVICE void backward(const Model& q) {
         return;
     }
     matrix_gradient(O, N, S, dz, O * B, up_of(q, L - 1, q.first), UP_STEP, g + at_Wo);
-#pragma unroll 1
-    for (int s = 0; s < S; s++) {
-        const Term out = {theta + at_Wo, 1, N, dz + s * O * B, O};
-        product<TILE, 1>(N, &out, nullptr, nullptr, d_up_of(q, L - 1) + s * n);
-    }
+    const Term out = {theta + at_Wo, 1, N, dz, O};
+    products<TILE>(S, N, out, O * B, nullptr, d_up_of(q, L - 1), n);
     Pointers p;
 #pragma unroll 1
     for (int l = L - 1; l >= 0; l--) {
@@ -258,12 +300,14 @@ DEVICE void backward(const Model& q) {
         __syncthreads();
 #pragma unroll 1
         for (int t = q.steps - 1; t >= 0; t--) {
-            const Cell c = cell_at(q, l, t, p);
+            const Cell c = cell_at(q, l, t, p, true);
+            if (MEMORY <= 2 && t) fetch_step(q, l, t - 1);
             cell_backward(c);
             if (c.d_x) {
                 const Term x = {c.Wx, 1, c.inputs, c.d_pre, MAPS * N};
                 product<TILE, 1>(c.inputs, &x, nullptr, READS_X ? c.d_x : nullptr, c.d_x);
             }
+            if (NOW) keep_adjoints(q, t);
         }
         layer_gradient(q, l);
         if (WINDOW && l) {
@@ -277,8 +321,8 @@ DEVICE void backward(const Model& q) {
 
 // ---- losses, as in step.cpp -------------------------------------------------------------------------------------------------
 DEVICE void loss_gradient(const Model& q, const void* targets) {
-    const real* z = in(q, a_z, 4);
-    real* dz = in(q, a_dz, 4);
+    const real* z = in(q, a_z, 5);
+    real* dz = in(q, a_dz, 5);
     if (LOSS == BINARY) {
         LANES(b, B) dz[b] = (sigmoid1(z[b]) - ((const real*)targets)[b]) * (1.f / B);
     } else if (LOSS == SQUARED) {
@@ -303,7 +347,7 @@ DEVICE void loss_gradient(const Model& q, const void* targets) {
 
 // The loss of sample b (in nats, or squared error), and whether all its answers are right.
 DEVICE double loss_of(const Model& q, const void* targets, int b, bool& right) {
-    const real* z = in(q, a_z, 4);
+    const real* z = in(q, a_z, 5);
     if (LOSS == BINARY) {
         const double zy = ((const real*)targets)[b] > 0.f ? z[b] : -z[b];
         right = zy > 0;
@@ -351,9 +395,18 @@ DEVICE bool update(const Model& q, real* m, real* v, Pace& pace) {
     real *theta = theta_of(q), *grad = grad_of(q), *part = in(q, a_part, 1);
     const float l2 = (float)hp[L2];
     float norm = 0.f;
-    LANES(j, P) {
-        const float g = grad[j] += j < MATRICES ? l2 * theta[j] : 0.f;
-        norm += g * g;
+    constexpr int AT_ONCE = P > 2 * THREADS ? 4 : 1;  // numbers of a thread that are on their way from memory together
+#pragma unroll 1
+    for (int from = here(threadIdx.x); from < P; from += AT_ONCE * THREADS) {
+        float g[AT_ONCE], w[AT_ONCE];
+#pragma unroll
+        for (int i = 0, j = from; i < AT_ONCE; i++, j += THREADS) g[i] = j < P ? grad[j] : 0.f, w[i] = j < MATRICES ? theta[j] : 0.f;
+#pragma unroll
+        for (int i = 0, j = from; i < AT_ONCE; i++, j += THREADS) {
+            g[i] += l2 * w[i];
+            if (j < P) grad[j] = g[i];
+            norm += g[i] * g[i];
+        }
     }
     norm = warp_sum(norm);
     if (LANE == 0) part[WARP] = norm;
@@ -367,15 +420,26 @@ DEVICE bool update(const Model& q, real* m, real* v, Pace& pace) {
     const bool adaptive = hp[ADAPTIVE] != 0, correct = hp[CORRECT] != 0;
     const float mc = correct ? 1.f / (float)(1 - pace.m_power) : 1.f, vc = correct ? 1.f / (float)(1 - pace.v_power) : 1.f;
     const float rate = (float)pace.lr * mc;
-    LANES(j, P) {
-        const float g = grad[j] * scale, mj = keep * m[j] + take * g;
-        m[j] = mj;
-        float d = 1.f;
-        if (adaptive) {
-            const float vj = vkeep * v[j] + vtake * g * g;
-            v[j] = vj, d = sqrtf(vj * vc) + 1e-8f;
+#pragma unroll 1
+    for (int from = here(threadIdx.x); from < P; from += AT_ONCE * THREADS) {
+        float g[AT_ONCE], w[AT_ONCE], mean[AT_ONCE], square[AT_ONCE];
+#pragma unroll
+        for (int i = 0, j = from; i < AT_ONCE; i++, j += THREADS) {
+            if (j >= P) continue;
+            g[i] = grad[j] * scale, w[i] = theta[j], mean[i] = m[j];
+            if (adaptive) square[i] = v[j];
         }
-        theta[j] -= rate * mj / d;
+#pragma unroll
+        for (int i = 0, j = from; i < AT_ONCE; i++, j += THREADS) {
+            if (j >= P) continue;
+            m[j] = mean[i] = keep * mean[i] + take * g[i];
+            float d = 1.f;
+            if (adaptive) {
+                v[j] = square[i] = vkeep * square[i] + vtake * g[i] * g[i];
+                d = sqrtf(square[i] * vc) + 1e-8f;
+            }
+            theta[j] = w[i] - rate * mean[i] / d;
+        }
     }
     pace.lr *= pace.decay, pace.m_power *= hp[M_KEEP], pace.v_power *= hp[V_KEEP];
     __syncthreads();
@@ -415,7 +479,7 @@ DEVICE const void* load_batch(Model& q, const void* inputs, const void* targets,
 
 // Draws training batch `number` into the model's own memory, and returns its targets.
 DEVICE const void* draw_batch(Model& q, const Source& source, int64_t number) {
-    real *x = in(q, a_x, 4), *y = DRAW == MEMORY_TASK ? x : in(q, a_targets, 4);
+    real *x = in(q, a_x, 5), *y = DRAW == MEMORY_TASK ? x : in(q, a_targets, 5);
     draw(source, (word64)number, x, y);
     q.x = x, q.symbols = (const int32_t*)x;
     return y;
@@ -516,11 +580,11 @@ gradient(const real* theta, const double* hp, const void* inputs, const real* dz
     begin(q, theta);
     if (INPUT == BITS) { LANES(j, WORDS * B) bits_of(q)[j] = ((const int32_t*)inputs)[j]; }
     else load_batch(q, inputs, nullptr, 0);
-    LANES(j, S * O * B) in(q, a_dz, 4)[j] = dz[j];
+    LANES(j, S * O * B) in(q, a_dz, 5)[j] = dz[j];
     __syncthreads();
     forward(q);
     backward(q);
-    LANES(j, S * O * B) z[j] = in(q, a_z, 4)[j];
+    LANES(j, S * O * B) z[j] = in(q, a_z, 5)[j];
     LANES(j, P) grad[j] = grad_of(q)[j];
 }
 #endif

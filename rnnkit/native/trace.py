@@ -20,7 +20,10 @@ class Language:
     loop: str
     function: str
     constant: str
-    error_from_above: str
+    vector: str
+    load: str
+    store: str
+    splat: str
 
 
 LANGUAGES = {
@@ -29,14 +32,20 @@ LANGUAGES = {
         "for (long j = 0; j < n; j += VW) {",
         "template <bool RELU> static",
         "constexpr",
-        "load(c.d_up + j)",
+        "V",
+        "load({} + j)",
+        "store({} + j, {})",
+        "splat({})",
     ),
     "cuda": Language(
-        "constexpr int n = NU * NB;\n    const bool RELU = c.relu;",
-        '_Pragma("unroll 1") for (int j = threadIdx.x * VW; j < n; j += THREADS * VW) {',
+        "constexpr int n = NU * NB;\n    const bool RELU = c.relu;\n    typedef Wide<together(MAPS)> W;",
+        '_Pragma("unroll 1") for (int j = threadIdx.x * VW; j < n; j += W::STEP) {',
         "DEVICE",
         "static __device__ constexpr",
-        "load_or_zero(c.d_up, j)",
+        "W",
+        "W::at({}, j)",
+        "({1}).to({0}, j)",
+        "W::of({})",
     ),
 }
 
@@ -59,15 +68,13 @@ class Printer:
         self.names = {}
 
     def load(self, target) -> str:
-        if target[0] == "d_up":
-            return self.language.error_from_above
-        return f"load({pointer(target)} + j)"
+        return self.language.load.format(pointer(target))
 
     def name(self, e) -> str:
         if id(e) in self.names:
             return self.names[id(e)]
         if e.op == "const":
-            return f"splat((real){e.args[0]!r})"
+            return self.language.splat.format(f"(real){e.args[0]!r}")
         if id(e) in self.in_memory:
             code = self.load(self.in_memory[id(e)])
         elif e.op == "leaf":
@@ -75,7 +82,7 @@ class Printer:
         else:
             code = ROWS[e.op].code.format(*[self.name(x) for x in e.args])
         self.names[id(e)] = f"a{len(self.names)}"
-        self.lines.append(f"        const V {self.names[id(e)]} = {code};")
+        self.lines.append(f"        const {self.language.vector} {self.names[id(e)]} = {code};")
         return self.names[id(e)]
 
 
@@ -83,9 +90,10 @@ def print_loop(loop: Loop, language: Language) -> str:
     printer = Printer(language, loop.in_memory)
     stores = []
     for store in loop.stores:
-        value = printer.name(store.value) if store.value is not None else "splat(0)"
-        before = f"load({pointer(store.target)} + j) + " if store.add else ""
-        stores.append(f"        store({pointer(store.target)} + j, {before}{value});")
+        value = printer.name(store.value) if store.value is not None else language.splat.format(0)
+        if store.add:
+            value = f"{language.load.format(pointer(store.target))} + {value}"
+        stores.append(f"        {language.store.format(pointer(store.target), value)};")
     return f"    {language.loop}\n" + "\n".join(printer.lines + stores) + "\n    }"
 
 
