@@ -9,6 +9,7 @@ first one of your_own_cell.
 """
 
 import math
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,14 +57,18 @@ def verdict(name: str, answer: object = None) -> tuple[bool, str]:
     if (
         isinstance(answer, bool)
         or isinstance(answer, str) != isinstance(solution, str)
-        or not isinstance(answer, (str, int, float))
+        or not isinstance(answer, (str, numbers.Real))
     ):
-        return False, f"Exercise {name}: not yet. The answer is {kind}, got {answer!r}."
+        got = repr(answer) if len(repr(answer)) < 60 else f"a {type(answer).__name__}"
+        return False, f"Exercise {name}: not yet. The answer is {kind}, got {got}."
     if agrees(answer, solution, exercise.tolerance):
         return True, f"Exercise {name}: right. {exercise.right}"
     for wrong, word in exercise.slips.items():
         if agrees(answer, wrong, exercise.tolerance):
             return False, f"Exercise {name}: not yet. {word}"
+    share = not isinstance(solution, str) and solution <= 1
+    if share and agrees(answer / 100, solution, exercise.tolerance):  # type: ignore[operator]
+        return False, f"Exercise {name}: not yet. This is right in per cent: divide it by 100."
     return False, f"Exercise {name}: not yet. {exercise.hint}"
 
 

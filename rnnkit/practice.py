@@ -12,7 +12,7 @@ import pandas as pd
 
 from rnnkit import analysis, paper
 from rnnkit.exhibits.section_5 import LOSSLESS
-from rnnkit.wording import count, label_of
+from rnnkit.wording import and_list, count, label_of
 
 ENOUGH = 8  # trials of a study below which nothing is said of its best
 NEAR = 0.02  # of the variance: a network as close as this to its bound has reached it
@@ -31,10 +31,10 @@ def need(condition, word: str):
 
 def need_columns(result, *columns: str):
     """NotYet unless the result is a frame with these columns."""
-    need(
-        isinstance(result, pd.DataFrame) and set(columns) <= set(result.columns),
-        f"The answer must be a frame of trials, got {type(result).__name__}.",
-    )
+    what = "The answer must be a frame of trials"
+    need(isinstance(result, pd.DataFrame), f"{what}, got {type(result).__name__}.")
+    missing = [column for column in columns if column not in result.columns]
+    need(not missing, f"{what}, got a table without the columns {and_list(missing)}.")
 
 
 def trials_of(result, task_type: str, task: str) -> pd.DataFrame:

@@ -4,6 +4,7 @@ a word of their own.
 
 import math
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import nbformat
@@ -76,6 +77,23 @@ def test_no_answer_is_an_invitation(nothing):
 def test_an_answer_of_the_wrong_kind_is_told_what_kind_is_due():
     assert "a number, got 'many'" in verdict("0a", "many")[1]
     assert "a word, got 3" in verdict("5b", 3)[1]
+
+
+def test_a_large_answer_of_the_wrong_kind_is_named_by_its_type():
+    assert verdict("0a", list(range(100)))[1].endswith("The answer is a number, got a list.")
+
+
+@pytest.mark.parametrize("number", [np.int64(21), np.float32(21), Fraction(21)])
+def test_a_number_of_any_kind_is_a_number(number):
+    assert verdict("2.1a", number)[0]
+
+
+def test_a_share_in_per_cent_is_told_so():
+    for name, exercise in EXERCISES.items():
+        solution = exercise.solution()
+        if not isinstance(solution, str) and solution <= 1:
+            assert "This is right in per cent" in verdict(name, 100 * solution)[1]
+    assert "per cent" not in verdict("2.1a", 2_100)[1]
 
 
 def test_an_unknown_exercise_is_refused_with_those_that_there_are():

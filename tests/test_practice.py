@@ -68,6 +68,7 @@ LACKING = [
     ("0c", lambda: capacity(20), "trials=40"),
     ("0c", lambda: "twice", "must be a frame of trials, got str"),
     ("0c", memory, "must be of the capacity task"),
+    ("0c", lambda: capacity(40).drop(columns=["hparams", "study"]), "columns study and hparams."),
     ("2.1c", lambda: capacity(8, unroll=5), "already has networks of 5 time steps"),
     ("2.1c", lambda: capacity(4, unroll=3), "Got 4 trials"),
     ("2.2c", lambda: memory(units=40), "can hold all 32 numbers"),
