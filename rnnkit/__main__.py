@@ -189,7 +189,20 @@ def sentence_of(error) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """A group that names its commands to whoever asks for one that it does not have."""
+
+    def resolve_command(self, context, words):
+        try:
+            return super().resolve_command(context, words)
+        except click.UsageError as error:
+            error.message += f" The commands are {', '.join(self.list_commands(context))}."
+            raise
+
+    group_class = type  # of groups within this one, too
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(rnnkit.__version__, message="rnnkit %(version)s")
 def main():
     """Reproduces "Capacity and Trainability in Recurrent Neural Networks" (Collins, Sohl-Dickstein

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from rnnkit import places
+from rnnkit.checks import whole_number
 from rnnkit.names import matching, nearest, resolve_name
 from rnnkit.notebooks import NotebookError, NotebookPathError, parameters_of, run_notebook
 from rnnkit.trials import StoreError, TrialStore, paths
@@ -58,6 +59,7 @@ def reproduce(
     from rnnkit.studies import SCALES, jobs_of, run
 
     plan = choose(only)
+    whole_number("workers", workers or 0, 0, 1_024)
     scale = resolve_name("scale", scale, SCALES)
     for name in [name for names in plan.values() for name in names]:
         jobs_of(name, scale, seed, trials)  # ValueError now, for what cannot be trained

@@ -242,10 +242,18 @@ def test_what_is_no_setting_is_refused_by_name(words):
     )
 
 
+def test_a_wrong_number_of_workers_is_refused_before_anything_is_begun(tmp_path):
+    done = rnnkit_("reproduce", "--workers", "-1", "--out", tmp_path / "out")
+    assert done.exit_code == 2 and done.stdout == "" and not (tmp_path / "out").exists()
+    assert done.stderr == "Error: workers must be a whole number of at least 0, got -1.\n"
+
+
 def test_an_unknown_command_is_refused_by_name():
     done = rnnkit_("reproduc")
     assert done.exit_code == 2 and "No such command 'reproduc'" in done.stderr
     assert "reproduce" in done.stderr
+    done = rnnkit_("trials", "list")
+    assert done.exit_code == 2 and "The commands are export, import, show, verify." in done.stderr
 
 
 def spoilt(tmp_path, how):

@@ -554,6 +554,11 @@ def test_a_plans_time_is_steps_times_seconds_a_step_over_the_workers(store):
     assert seconds("quick", "fig1", 2) == pytest.approx(seconds("quick", "fig1", 1) / 2)
 
 
+def test_a_plan_names_an_experiment_as_the_kit_does(store):
+    table = plan("smoke", "FIG1", store=store, speed=lambda study, device: 1e-3)
+    assert table.experiment.tolist()[0] == "fig1"
+
+
 def test_a_plan_makes_no_store(tmp_path):
     plan("smoke", "start", store=tmp_path / "none.sqlite", speed=one_second)
     assert not (tmp_path / "none.sqlite").exists()

@@ -11,6 +11,7 @@ import pandas as pd
 
 from rnnkit import places, training
 from rnnkit.checks import whole_number
+from rnnkit.names import resolve_name
 from rnnkit.studies.experiments import EXPERIMENTS, jobs_of
 from rnnkit.studies.scales import scale_of
 from rnnkit.studies.study import Study
@@ -105,6 +106,7 @@ def _count(
     works: list[Work] = []
     trials_of: dict[str, int] = {}
     for name in names:
+        name = resolve_name("experiment", name, EXPERIMENTS)
         jobs = jobs_of(name, scale, seed, trials, store)
         missing = {}
         for study, count in jobs:
