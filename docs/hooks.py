@@ -1,22 +1,27 @@
 """What mkdocs.yml asks for and mkdocs does not do by itself.
 
 Pages from elsewhere in the checkout keep their places, so that their links hold on GitHub and on
-the site alike. Equations become MathML, which browsers draw without any script. Every notebook
-gets buttons for Colab and Binder, and every page a link to the source, where the address of the
-repository is known (docs/address.py).
+the site alike. Equations become MathML, which browsers draw without any script. Figures get a twin
+for dark pages, and the page shows one of the two. Every notebook gets buttons for Colab and Binder,
+and every page a link to the source, where the address of the repository is known (docs/address.py).
 """
 
 import ast
+import base64
+import io
 import logging
 import re
 import sys
+from copy import copy
 from pathlib import Path
 
 import nbformat
+import numpy as np
 from bs4 import BeautifulSoup, NavigableString
 from latex2mathml.converter import convert
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
 import address
@@ -141,6 +146,7 @@ def on_post_page(output, page, config):
     soup = BeautifulSoup(output, "html.parser")
     with_descriptions(soup, page)
     with_drawings(soup, page)
+    with_dark_twins(soup, page)
     for text in [text for text in soup.find_all(string=True) if "$" in text]:
         if type(text) is NavigableString and not CODE & {parent.name for parent in text.parents}:
             with_math(text, page)
@@ -177,6 +183,43 @@ def with_drawings(soup, page):
         if place.is_file() and image.find_parent("a") is None:
             link = soup.new_tag("a", href=drawing, title="Enlarge")
             (image.find_parent("picture") or image).wrap(link)
+
+
+def with_dark_twins(soup, page):
+    """Puts a twin for dark pages beside each figure: the file that the gallery has, or the picture of
+    a notebook in the colours that the kit gives its figures there (docs/extra.css shows one of them).
+    """
+    for picture in soup.find_all("picture"):
+        dark = picture.find("source", media=re.compile("dark"))["srcset"]
+        with Image.open(Path(page.file.abs_src_path).parent / picture.img["src"]) as light:
+            picture.replace_with(*twins(picture.img, dark, light.size))
+    for image in soup.select(".jp-RenderedImage img[src^='data:image/png']"):
+        head, _, data = image["src"].partition(",")
+        with Image.open(io.BytesIO(base64.b64decode(data))) as light:
+            dark = base64.b64encode(dark_png(light)).decode()
+            image.replace_with(*twins(image, f"{head},{dark}", light.size))
+
+
+def twins(image, dark: str, size: tuple[int, int]):
+    """The image for light pages, and the same with another source for dark ones; each is fetched when
+    it is to be seen, so its place is kept by its size.
+    """
+    image["width"], image["height"] = map(str, size)
+    image["loading"] = "lazy"
+    other = copy(image)
+    other["src"] = dark
+    image["class"], other["class"] = "rnnkit-light", "rnnkit-dark"
+    return copy(image), other
+
+
+def dark_png(picture) -> bytes:
+    """A PNG of the picture with light and dark exchanged as in the kit's figures."""
+    from rnnkit.exhibits.style import for_dark_pages
+
+    turned = io.BytesIO()
+    pixels = for_dark_pages(np.asarray(picture.convert("RGB")))
+    Image.fromarray(pixels).quantize(256).save(turned, "png", optimize=True)
+    return turned.getvalue()
 
 
 def with_math(text, page):

@@ -206,13 +206,16 @@ def test_on_a_phone_figures_keep_a_readable_size_and_are_moved_sideways(site, sc
     """They are laid out for 850 pixels; the page itself must not be wider than the phone."""
     out, _ = site
     driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    look = """() => ({page: document.documentElement.scrollWidth,
-        widths: [...document.querySelectorAll("article img")].map(image => image.clientWidth),
-        moved: [...document.querySelectorAll("article img")].map(image => {
+    look = """() => {
+        const shown = [...document.querySelectorAll("article img")]
+            .filter(image => image.checkVisibility());
+        return ({page: document.documentElement.scrollWidth,
+        widths: shown.map(image => image.clientWidth),
+        moved: shown.map(image => {
             let box = image;
             while (getComputedStyle(box).overflowX !== "auto") box = box.parentElement;
             box.scrollLeft = 9999;
-            return box.scrollLeft + box.clientWidth >= image.clientWidth; })})"""
+            return box.scrollLeft + box.clientWidth >= image.clientWidth; })}); }"""
     with driver.sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
@@ -224,4 +227,40 @@ def test_on_a_phone_figures_keep_a_readable_size_and_are_moved_sideways(site, sc
             assert seen["page"] <= 390, place
             assert seen["widths"] and min(seen["widths"]) >= 700, place
             assert all(seen["moved"]), place
+        chromium.close()
+
+
+@NEEDS_SITE
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed, nor named by $CHROMIUM")
+def test_figures_turn_dark_with_the_page(site):
+    """Also where a reader chooses the scheme with the button at the top, against the system's."""
+    out, _ = site
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    corners = """() => [...document.querySelectorAll("article img")]
+        .filter(image => image.checkVisibility()).map(image => {
+            const canvas = document.createElement("canvas"); canvas.width = canvas.height = 1;
+            const context = canvas.getContext("2d"); context.drawImage(image, 0, 0);
+            return image.src.startsWith("data:")
+                ? context.getImageData(0, 0, 1, 1).data[0] : image.src.includes("/dark/") ? 0 : 255; })"""
+    with driver.sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        page = chromium.new_context(color_scheme="light").new_page()
+        for place in ("index", "figures/index", "notebooks/3_similar_loss"):
+            page.goto((out / f"{place}.html").as_uri())
+            page.evaluate("() => document.body.setAttribute('data-md-color-scheme', 'default')")
+            page.evaluate(
+                """() => Promise.all([...document.querySelectorAll("article .rnnkit-light")]
+                    .map(image => { image.loading = "eager"; return image.decode(); }))"""
+            )
+            light = page.evaluate(corners)
+            page.evaluate("() => document.body.setAttribute('data-md-color-scheme', 'slate')")
+            page.evaluate(
+                """() => Promise.all([...document.querySelectorAll("article .rnnkit-dark")]
+                    .map(image => { image.loading = "eager"; return image.decode(); }))"""
+            )
+            dark = page.evaluate(corners)
+            assert len(light) == len(dark) > 0, place
+            assert min(light) > 240 and max(dark) < 40, place
         chromium.close()
