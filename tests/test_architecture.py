@@ -105,6 +105,7 @@ MAY_IMPORT = {
     "lessons": {"names", "paper", "networks", "flow", "practice"},
     "reproduce": {
         "places",
+        "checks",
         "names",
         "notebooks",
         "studies",
