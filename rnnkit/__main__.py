@@ -1,8 +1,9 @@
-"""The command line. Heavy imports happen inside the commands, so that help and completion answer
-at once; for the same reason the names that can be completed are repeated here.
+"""The command line. Modules that take long to import are imported inside the commands, so that help
+and completion respond at once. For the same reason, the names that can be completed are repeated
+here.
 
-Exit codes: 0 for success; 1 for a failure on the way; 2 for an invalid command, option or value,
-such as a path that leads nowhere; 130 for a run that was interrupted.
+Exit codes: 0 for success; 1 for a failure during the run; 2 for an invalid command, option or
+value, such as a path to a missing folder; 130 for a run that was interrupted.
 """
 
 import errno
@@ -38,24 +39,30 @@ def one_of(*names):
 
 
 class Place(click.Path):
-    """A path that has a name. The code that reads what lies there checks it."""
+    """A path option that refuses an empty name. The code that reads the path checks the rest."""
 
     def convert(self, value, param, ctx):
         if not str(value).strip():
-            self.fail("the name must not be empty.", param, ctx)
+            self.fail("the name must not be empty. Name a file or folder.", param, ctx)
         return super().convert(value, param, ctx)
 
 
 class Output(Place):
-    """The path of a file that is written at the end: that it can be is checked at the beginning."""
+    """The path of a file that is written at the end; whether it can be written is checked at the
+    start.
+    """
 
     def convert(self, value, param, ctx):
         path = Path(super().convert(value, param, ctx))
         if path.is_dir():
-            self.fail(f"{path} is a folder. Name a file.", param, ctx)
+            self.fail(
+                f"it must be the path of a file, got the folder {path}. Name a file.", param, ctx
+            )
         if not path.parent.is_dir():
             self.fail(
-                f"the folder {path.parent} must exist. Make it, or choose another.", param, ctx
+                f"the folder {path.parent} must exist, but does not. Create it, or choose another.",
+                param,
+                ctx,
             )
         return str(path)
 
@@ -68,7 +75,7 @@ SCALE = click.option(
     metavar="NAME",
     shell_complete=one_of(*SCALES),
     help=(
-        "How large: smoke (seconds, a test), quick (a quarter of an hour on two cores), overnight, or"
+        "How large: smoke (a few minutes, a test), quick (a quarter of an hour on two cores), overnight, or"
         " paper (as published)."
     ),
 )
@@ -111,8 +118,8 @@ SCHEDULER = click.option(
     "--scheduler",
     metavar="ADDRESS",
     help=(
-        "A Dask scheduler, as tcp://host:8786 or as a scheduler file. Its workers train instead of"
-        " this machine."
+        "The address of a Dask scheduler, such as tcp://host:8786, or its scheduler file. Its workers"
+        " train instead of this machine."
     ),
 )
 JAX = click.option(
@@ -123,7 +130,7 @@ JSON = click.option(
     "json_path",
     type=OUTPUT,
     metavar="FILE",
-    help="Write the numbers to this file, too.",
+    help="Also write the numbers to this file.",
 )
 
 
@@ -158,13 +165,15 @@ def plainly(command):
 
 
 def printable(text: str) -> str:
-    """A text without control characters: a file from elsewhere may contain commands to the terminal."""
+    """A text without control characters, since a file from elsewhere may contain commands for the
+    terminal.
+    """
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def sentence_of(error) -> str:
-    """An error in one sentence. The kit's own errors are one; for the system's, it says what was
-    refused and what to do.
+    """An error in one sentence. The kit's own errors already are one; for an error of the system,
+    the sentence says what was refused and what to do.
     """
     if isinstance(error, MemoryError):
         return (
@@ -285,8 +294,8 @@ def reproduce(**settings):
 def plan(scale, only, **settings):
     """Print the cost of a run: trials, FLOPs, time.
 
-    The time is for this machine, from a few short measurements. Trials that are in the store cost
-    nothing, and a study that two experiments share is counted in the first.
+    The time is estimated for this machine from a few short measurements. Trials that are in the
+    store cost nothing, and a study that two experiments share is counted in the first.
     """
     from rnnkit.studies.planning import plan, scale_text
     from rnnkit.wording import duration
@@ -307,8 +316,8 @@ def plan(scale, only, **settings):
 def notebooks(folder):
     """Copy the notebooks, and the trials that they show, into FOLDER.
 
-    They go into FOLDER/notebooks and FOLDER/figures, to be opened with jupyter lab. No file that
-    is there is replaced.
+    They go into FOLDER/notebooks and FOLDER/figures, to be opened with jupyter lab. Existing files
+    are never replaced.
     """
     from rnnkit.notebooks import copy_into
 
@@ -385,10 +394,10 @@ def show(store):
 
 @trials.command()
 @STORE
-@click.option("--count", default=3, show_default=True, metavar="N", help="How many trials.")
 @click.option(
-    "--seed", default=0, show_default=True, help="Chooses the trials: another seed, other trials."
+    "--count", default=3, show_default=True, metavar="N", help="Number of trials to train again."
 )
+@click.option("--seed", default=0, show_default=True, help="Seed of the random choice of trials.")
 @click.option(
     "--device",
     default="cpu",
@@ -498,7 +507,7 @@ def speed(cells, sizes, steps, **settings):
     type=OUTPUT,
     metavar="FILE",
     help=(
-        "Compare searches of real studies, too (half an hour): each is kept in this file, and only"
+        "Also compare searches of real studies (half an hour): each is kept in this file, and only"
         " those that it lacks are run."
     ),
 )
@@ -527,14 +536,14 @@ def gpu(json_path, **settings):
     from rnnkit.bench import gpu
 
     if settings["device"] == "cpu":
-        raise ValueError("This measures a GPU, got device cpu. Name a GPU, such as cuda.")
+        raise ValueError("device must be a GPU, got cpu. Name one, such as cuda.")
     gpu.main(path=json_path, **settings)
 
 
 @main.command()
 @click.argument("shell", metavar="SHELL", type=click.Choice(SHELLS))
 def completion(shell):
-    """Print a script with which SHELL (bash, zsh or fish) completes rnnkit's words with Tab.
+    """Print a script that lets SHELL (bash, zsh or fish) complete rnnkit's commands with Tab.
 
     \b
     bash:  echo 'eval "$(rnnkit completion bash)"' >> ~/.bashrc

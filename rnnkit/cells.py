@@ -8,10 +8,10 @@ Parameter counts, initialisation and the hyper-parameter space are derived from 
 about a cell is stated anywhere.
 
 `step(W, h, x, s)` takes the state before the step (one tensor, or a tuple in the order of
-`states`), the input of the layer and the nonlinearity, and returns (what goes up, the state after
-the step). Equations that use + - * / ** and the functions of native/ops.py (torch's sigmoid, tanh,
-relu, exp, softplus, silu, sin, abs, maximum, clamp, where and more) are compiled. A cell with other
-functions trains with the plain torch step, and a warning says why.
+`states`), the input of the layer and the nonlinearity, and returns (the output to the layer above,
+the state after the step). Equations that use + - * / ** and the functions of native/ops.py (torch's
+sigmoid, tanh, relu, exp, softplus, silu, sin, abs, maximum, clamp, where and more) are compiled. A
+cell with other functions trains with the plain torch step, and a warning says why.
 """
 
 import inspect
@@ -48,6 +48,10 @@ class Cell:
 
     @staticmethod
     def step(W, h, x, s):
+        """One time step of one layer (section 1.4): from the maps W, the state h before the step (B x
+        N; a tuple if the cell has several states), the input x (B x I) and the nonlinearity s,
+        returns (the output to the layer above, B x N, and the state after the step).
+        """
         raise NotImplementedError
 
 
@@ -310,8 +314,8 @@ def _check_declared(cell):
 
 
 def _check_step(cell):
-    """Raises ValueError unless one step of a cell, on small tensors, returns what goes up and the
-    state after the step.
+    """Raises ValueError unless one step of a cell, on small tensors, returns the output to the
+    layer above and the state after the step.
     """
     if not cell.maps:
         return  # without recurrence there is no step
@@ -338,8 +342,8 @@ def _check_step(cell):
         ) from error
     if not (isinstance(result, tuple) and len(result) == 2):
         raise ValueError(
-            f"{name} must return two values, what goes up and the state after the step, as `return"
-            f" h, h`, got {_describe(result)}."
+            f"{name} must return two values, the output to the layer above and the state after the"
+            f" step, as `return h, h`, got {_describe(result)}."
         )
     up, after = result
     after = after if len(states) > 1 else (after,)
@@ -348,7 +352,7 @@ def _check_step(cell):
             f"The state after {name} must be a tuple ({', '.join(cell.states)}), got"
             f" {_describe(after)}."
         )
-    for label, value in zip(("What goes up", *cell.states), (up, *after)):
+    for label, value in zip(("The output", *cell.states), (up, *after)):
         if not isinstance(value, Tensor) or value.shape != states[0].shape:
             raise ValueError(
                 f"{label} must be a tensor of as many units as the state when {name} returns, got"

@@ -1,4 +1,4 @@
-"""Checks of input from outside; each raises an error that says what must hold. Imports nothing of
+"""Checks of input from outside; each raises an error that says what must hold. Imports nothing from
 the kit.
 """
 

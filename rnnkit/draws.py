@@ -1,11 +1,11 @@
-"""Counter-based random numbers: each is a function of its names alone, so that a trial draws the
-same numbers on any device, in any slot and beside any other trials.
+"""Counter-based random numbers: each is a function of its seed and counter alone, so that a trial
+draws the same numbers on any device, in any slot and beside any other trials.
 
 Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011) turns a key of 64 bits and a counter of 128 bits
 into 128 random bits, and for each key it is a bijection of the counters. The key is the seed; the
 counter is (index, stream, number) of 32, 32 and 64 bits. So blocks of four words with different
-names under one seed are always different, and different seeds of up to 63 bits stay different. All
-arithmetic is int64, which torch has on every device.
+counters under one seed are always different, and different seeds of up to 63 bits give different
+keys. All arithmetic is int64, which torch has on every device.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,8 @@ import torch
 VERSION = 2  # of the numbers: data drawn under another version are other data
 MASK = 0xFFFFFFFF
 WEIGHTS, DATA, VALID, EVAL, ORDER = 1, 2, 3, 4, 5  # streams, one per purpose
-# Counters that pass the rounds together: they and their scratch stay in the second cache level.
+# Counters that are processed together: they and their scratch memory fit into the second cache
+# level.
 BLOCK = 1 << 13
 # constants of Salmon et al.
 FACTORS, STEPS, ROUNDS = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85), 10

@@ -124,7 +124,8 @@ def flow(
     architecture, hparams, steps=STEPS, n_units=UNITS, shown="impulse", seed=0, traced=True
 ) -> Flow:
     """State, gates and gradients of cells with the hyper-parameters `hparams` (one dict, or a list
-    of M), whose weights are drawn from `seed`. ValueError.
+    of M), whose weights are drawn from `seed`. ValueError for a setting that is out of range, and
+    for a cell without a state.
 
     If `traced` is False, the impulse's trace is left out, which takes a second run.
     """

@@ -1,6 +1,6 @@
-"""Executes a notebook, and checks what others take for granted: that the notebook has the
-parameters that it is given, and that every cell ran. Copies the kit's own notebooks to where a
-reader wants them.
+"""Executes a notebook, and checks what papermill does not: that the notebook has the parameters
+that it is given, and that every cell ran. Also copies the kit's own notebooks into a reader's
+folder.
 """
 
 import ast
@@ -56,7 +56,7 @@ def copy_into(folder) -> Path:
     for source, target in targets.items():
         if os.path.lexists(target) and not (target.is_file() and _alike(source, target)):
             raise NotebookError(
-                f"{target} is there, and differs from what would be copied there. Name another folder."
+                f"{target} exists and differs from the kit's own copy. Name another folder."
             )
     try:
         for source, target in targets.items():
@@ -176,7 +176,7 @@ def _fits(value, kind: str) -> bool:
         return False
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError):  # no JSON, not finite, or no UTF-8
+    except (TypeError, ValueError, RecursionError):  # not JSON, not finite, or not UTF-8
         return False
     return True
 
@@ -211,11 +211,13 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT) -> P
         if problem is None:
             raise
     finally:
-        with suppress(OSError):  # as where the folder is gone; the reason is being told
+        with suppress(OSError):  # for example, if the folder is gone; the reason is reported anyway
             if own.exists():
                 os.replace(own, half)
     if problem:
-        raise NotebookError(f"{notebook.name} {problem}. How far it came is in {half}.") from cause
+        raise NotebookError(
+            f"{notebook.name} {problem}. The cells that ran are in {half}."
+        ) from cause
     return out
 
 
@@ -278,7 +280,7 @@ def _reason(error, out, cell_timeout) -> str | None:
     if isinstance(error, nbclient.exceptions.DeadKernelError):
         return "lost its kernel, which died (is there too little memory?)"
     if isinstance(error, (nbclient.exceptions.CellTimeoutError, TimeoutError)):
-        return f"has a cell that was not done after {cell_timeout} s"
+        return f"has a cell that did not end within {cell_timeout} s"
     if isinstance(error, MemoryError):
         return "could not be executed, since memory ran out"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
@@ -321,8 +323,8 @@ def _is_alive(number: int) -> bool:
 
 
 def _runtime_folder() -> Path:
-    """The folder in which Jupyter tells how to reach a kernel; one of this process alone where that
-    cannot be written, as for a user without a home.
+    """The folder in which Jupyter records how to reach a kernel; a folder of this process alone
+    where that one cannot be written, as for a user without a home.
     """
     from jupyter_core.paths import jupyter_runtime_dir
 

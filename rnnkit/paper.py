@@ -1,4 +1,5 @@
-"""What the paper reports, as data: names, numbers, tables and claims, each with its address. Imports nothing.
+"""What the paper reports, as data: names, numbers, tables and claims, each with its place in the
+paper. Imports nothing from the kit.
 
 Collins, Sohl-Dickstein & Sussillo, *Capacity and Trainability in Recurrent Neural Networks*, ICLR
 2017 (arXiv 1611.09913).
@@ -336,10 +337,10 @@ CLAIMS = {
     ),
 }
 
-# drawn in a figure, with no number printed: nothing of ours can decide it, and it is not counted
+# drawn in a figure, without a printed number: no trial can decide it, and it is not counted
 WITHOUT_NUMBERS = ("C05",)
 
-# Section 5's advice on which architecture to take, and the claims that it leans on
+# Section 5's advice on which architecture to take, and the claims on which it rests
 ADVICE = (
     (
         "Much to spend on training, little on running: the vanilla RNN, which stores most",
@@ -354,7 +355,7 @@ ADVICE = (
 
 
 # what the paper spent on a figure of its searches, and on one of random hyper-parameters
-SEARCH_BUDGET = f"{TRIALS} trials a point, {STEPS[0]:,}-{STEPS[1]:,} training steps each"
+SEARCH_BUDGET = f"{TRIALS} trials per point, {STEPS[0]:,}-{STEPS[1]:,} training steps each"
 RANDOM_BUDGET = (
     "1,000 random sets for each architecture and depth, 200,000 parameters, the full task"
 )

@@ -1,4 +1,6 @@
-"""The paper's battery of experiments for a cell of one's own, next to the six: `rk.report(cell)`."""
+"""The paper's battery of experiments for a cell of your own, next to the paper's six:
+`rk.report(cell)`.
+"""
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -32,8 +34,8 @@ KIT = {
 
 @dataclass(frozen=True)
 class Report:
-    """What the battery says about a cell. In a notebook it shows `figure` and the tables; printed,
-    the tables.
+    """The results of the battery for one cell. In a notebook it shows `figure` and the tables;
+    printed, the tables alone.
 
     `table` has a column for the cell and one for each of the six, as text; `space` has the cell's
     hyper-parameters (App. A); `frame` has all trials.

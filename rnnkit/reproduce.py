@@ -1,5 +1,5 @@
-"""From nothing to figures: trains the trials that the store lacks, executes the notebooks, writes
-the gallery and the table of claims.
+"""Trains the trials that the store lacks, executes the notebooks, and writes the gallery and the
+table of claims.
 """
 
 import os
@@ -51,7 +51,8 @@ def reproduce(
     `notebooks` if one is named, when all of its experiments are chosen; otherwise the chosen
     figures are drawn without it. A file in `out` is replaced only if the kit wrote it, and a figure
     is drawn again only if its trials or the code have changed; the trials in the folder's
-    trials.parquet are taken over and stay in it. Returns the table of claims, one row per claim.
+    trials.parquet are added to the store and stay in the file. Returns the table of claims, one row
+    per claim.
 
     Errors are those of `studies.run`, and NotebookError. Everything that can be checked is checked
     before the first trial is trained.
@@ -108,8 +109,8 @@ def tell_in_readme(say=print):
 
 
 def take_over(store, parquet, say):
-    """Adds the trials of the folder's trials.parquet to a store: they stay in the file, so they
-    belong to what the folder shows. StoreError.
+    """Adds the trials of the folder's trials.parquet to a store: they stay in the file, so the
+    folder's figures show them, too. StoreError.
     """
     if (
         not parquet.exists()
@@ -122,7 +123,7 @@ def take_over(store, parquet, say):
     new = exporting.import_new(store, parquet, ImportCheck(parquet))
     if new:
         say(
-            f"{parquet} has {new:,} trials that {store.path} lacked; they are taken over. To train"
+            f"{parquet} has {new:,} trials that {store.path} lacked; they have been added to it. To train"
             " them again, name another folder with --out."
         )
 
@@ -140,8 +141,8 @@ def execute(source, out, settings):
 
 
 def finish(plan, frames, out, say):
-    """Writes the gallery of all frames; returns the claims of the planned experiments, and says
-    them.
+    """Writes the gallery of all frames; returns the claims of the planned experiments, and reports
+    them by `say`.
     """
     from rnnkit import analysis, figures
     from rnnkit.exhibits.base import exhibits

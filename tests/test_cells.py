@@ -230,7 +230,7 @@ MISTAKES = {  # a mistake -> the cell, and what is said of it
     "one value": (wrong(returning(lambda h: h)), r"must return two values.* got a tensor of shape"),
     "a tuple of three": (wrong(returning(lambda h: (h, h, h))), "got a tuple of 3"),
     "a number": (wrong(returning(lambda h: (h, 1.0))), "h must be a tensor of as many units"),
-    "another size": (wrong(returning(lambda h: (h[..., :1], h))), "What goes up must be a tensor"),
+    "another size": (wrong(returning(lambda h: (h[..., :1], h))), "The output must be a tensor"),
     "s forgotten": (wrong(lambda W, h, x: (h, h)), r"\(W, h, x, s\).* got \(W, h, x\)"),
     "an unknown operation": (
         wrong(lambda W, h, x, s: (W.c(h, x).softplus() + W.g(h, x), h)),

@@ -368,7 +368,7 @@ def test_ctrl_c_takes_the_work_back_from_a_cluster_and_says_how_to_go_on(
     wait_for(lambda: count(path) >= 5, process)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert "Stopped with " in errors and "Run the same again to go on from there." in errors
+    assert "Stopped with " in errors and "Run the same command again to continue." in errors
     assert errors.count("Traceback") == 1  # the script's own, of Stopped
     assert trained(some_studies(), path, workers=1) == undisturbed
 

@@ -387,7 +387,7 @@ def test_a_notebook_that_raises_in_the_middle_keeps_its_trials_and_once_mended_t
     nbformat.write(book, tmp_path / "nb.ipynb")
     with pytest.raises(
         rep.NotebookError,
-        match="failed in cell 4: ZeroDivisionError.*How far it came is in .*out.partial.ipynb.",
+        match="failed in cell 4: ZeroDivisionError.*The cells that ran are in .*out.partial.ipynb.",
     ):
         rep.run_notebook(tmp_path / "nb.ipynb", out, {"path": str(store)})
     with TrialStore(store) as opened:

@@ -21,7 +21,7 @@ def run(*command):
 
 
 @pytest.mark.parametrize("command", [("format", "--check"), ("check",)], ids=["format", "lint"])
-def test_ruff_has_nothing_to_say(command):
+def test_ruff_finds_nothing_to_change(command):
     ended = run("ruff", *command, "rnnkit", "tests")
     assert ended.returncode == 0, ended.stdout + ended.stderr
 

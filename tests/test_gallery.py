@@ -337,7 +337,7 @@ def test_a_caption_states_trials_steps_scale_and_seed(frames, name):
 
 def test_a_caption_sets_the_papers_budget_beside_ours(frames):
     assert (
-        "The paper: 1000+ trials a point, 50,000-20,000,000 training steps each."
+        "The paper: 1000+ trials per point, 50,000-20,000,000 training steps each."
         in figures.caption("fig1", frames["fig1"])
     )
 

@@ -469,7 +469,7 @@ def test_ctrl_c_ends_a_reproduction_with_a_sentence_and_the_next_goes_on(tmp_pat
     assert process.returncode == 130 and "Traceback" not in errors
     assert (
         errors.strip().splitlines()[-1].startswith("Stopped with ")
-        and "Run the same again to go on from there." in errors
+        and "Run the same command again to continue." in errors
     )
     assert int(rnnkit_("trials", "show", "--store", store).output.splitlines()[-1].split()[0]) >= 1
 
@@ -565,4 +565,4 @@ def test_an_empty_name_of_a_file_or_folder_is_a_bad_value(command):
 
 def test_a_processor_is_no_gpu_to_measure():
     done = CliRunner().invoke(main, ["bench", "gpu", "--device", "cpu"])
-    assert done.exit_code == 2 and "This measures a GPU, got device cpu." in done.stderr
+    assert done.exit_code == 2 and "device must be a GPU, got cpu." in done.stderr

@@ -316,8 +316,8 @@ def test_trials_of_the_folder_stay_in_it_and_are_not_trained_again(books, monkey
     said, _ = reproduced(books, only="calibration", trials=2, store=books / "third.sqlite")
     assert (
         said[0]
-        == f"{shipped} has {len(after)} trials that {books / 'third.sqlite'} lacked; they are taken"
-        " over. To train them again, name another folder with --out."
+        == f"{shipped} has {len(after)} trials that {books / 'third.sqlite'} lacked; they have been"
+        " added to it. To train them again, name another folder with --out."
     )
 
 

@@ -179,7 +179,7 @@ def test_one_ctrl_c_ends_a_run_cleanly_and_says_how_to_go_on(tmp_path, undisturb
     os.killpg(process.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches the workers too
     _, errors = process.communicate(timeout=120)
     assert "Stopping: the trials that are being trained are given up" in errors
-    assert "Stopped with " in errors and "Run the same again to go on from there." in errors
+    assert "Stopped with " in errors and "Run the same command again to continue." in errors
     assert (
         "Process Spawn" not in errors and errors.count("Traceback") == 1
     )  # the script's own, of Stopped

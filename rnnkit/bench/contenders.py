@@ -28,6 +28,7 @@ class SkoptTuner:
         self.points, self.losses = [], []
 
     def suggest(self, count, start=0):
+        """The next `count` sets of hyper-parameters."""
         if not self.losses:
             return self.first.suggest(count, start)
         with warnings.catch_warnings():
@@ -71,6 +72,7 @@ class TPETuner:
         self.study = optuna.create_study(sampler=sampler)
 
     def suggest(self, count, start=0):
+        """The next `count` sets of hyper-parameters."""
         self.pending = [self.study.ask(self._distributions()) for _ in range(count)]
         return [
             self.space.point([trial.params[name] for name in self.space.names])

@@ -43,7 +43,7 @@ RULES = (
     ("momentum", "every", "relu"),
     ("SGD", "first", "tanh"),
 )
-AGREE = 1e-4  # a relative difference of the parameters after 20 steps that may always be
+AGREE = 1e-4  # a relative difference of the parameters after 20 steps that is always allowed
 # parameters and depths
 CHECKED = ((300, (1, 2)), (1_000, (1, 2)), (3_000, (1, 2, 4)), (10_000, (1, 8)))
 FEW = ((300, (1,)), (1_000, (2,)), (3_000, (1, 4)))
@@ -109,11 +109,11 @@ def trained(engine, slots, steps):
 
 def difference(study, device, steps=20, **tuning) -> tuple[float, float, float]:
     """The relative difference of the parameters and losses from the processor's after some steps;
-    the difference in the number of right answers; and the largest difference of one model over what
-    it may be.
+    the difference in the number of right answers; and the largest ratio of a model's difference to
+    what is allowed.
 
-    Rounding grows in some trainings, as in a chaotic one by RMSProp, so a model may differ by three
-    times as much as the processor's own steps in single and double precision, and by AGREE.
+    Rounding errors grow in some trainings, such as a chaotic one by RMSProp, so a model may differ
+    by AGREE, or by three times as much as the processor's own steps in single and double precision.
     """
     sets = list(sets_of(study))
     ours, theirs = (filled_slots(study, sets, len(sets), place) for place in (device, "cpu"))

@@ -12,7 +12,8 @@ name. Needs jax: pip install 'rnnkit[bench]'.
 import os
 import sys
 
-if "jax" not in sys.modules:  # one thread, as for everyone; XLA reads this once, at its start
+# one thread, as for all competitors; XLA reads this once, at its start
+if "jax" not in sys.modules:
     os.environ["XLA_FLAGS"] = (
         f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
         " intra_op_parallelism_threads=1".strip()

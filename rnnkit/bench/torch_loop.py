@@ -112,7 +112,7 @@ def loss_and_norm(model, x_TxBxI, y, clip):
 
 def stepper(study, models=2, device="cpu"):
     """A function of n that trains `models` networks of a study's shape for n steps, one after
-    another; `slots` of it says how many.
+    another; its attribute `slots` says how many.
     """
     torch.manual_seed(0)
     task = study.task

@@ -1,4 +1,4 @@
-"""Hyper-parameters (Appendix A) as ranges: each has a name of the authors', its bounds or choices, and
+"""Hyper-parameters (Appendix A) as ranges: each has the authors' name, its bounds or choices, and
 the section of the paper that gives them.
 
 `space_for(architecture, task_type)` derives the ranges of a study from the maps that its cell names,

@@ -216,11 +216,11 @@ def choice(kernel, shared, near=True) -> dict:
     by counting where it measures nothing.
 
     A large block has in shared memory its adjoints and, if they fit, all values that a layer keeps,
-    and threads enough to be alone on its multiprocessor. Where that does not fit, or without `near`,
-    a block of wide layers or of long sequences has what one step uses in shared memory, or, if even
-    that is too large, stages parts of its matrices. Another block is small: it has one thread per
-    four samples of four rows of the product that takes a step most of its time, so that many blocks
-    share a multiprocessor and one works while another waits.
+    and enough threads to have its multiprocessor to itself. Where that does not fit, or without
+    `near`, a block of wide layers or of long sequences has what one step uses in shared memory, or,
+    if even that is too large, stages parts of its matrices. Another block is small: it has one
+    thread per four samples of four rows of the product that takes a step most of its time, so that
+    many blocks share a multiprocessor and one works while another waits.
     """
     rows = max(1, kernel.NU) * max(1, kernel._maps)
     work = rows * kernel.NB
@@ -320,7 +320,7 @@ def _nvrtc() -> ctypes.CDLL:
 
 @dataclass(frozen=True)
 class Compiled:
-    """Machine code, and what the assembler said."""
+    """Machine code, and the assembler's report."""
 
     cubin: bytes
     log: str  # of the assembler: registers, spills

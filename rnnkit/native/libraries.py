@@ -106,7 +106,7 @@ def is_ours(path: Path) -> bool:
 
 def folders(make: bool = True) -> Iterator[Path]:
     """The folders for compiled files: the cache folder, unless it is missing or somebody else may
-    write in it, and then one of this process's own, which is made when it comes to that (without
+    write in it, and then one of this process's own, which is made when it is needed (without
     `make`, only if it is there): a process that is killed leaves it behind.
     """
     if folder := _cache_folder():

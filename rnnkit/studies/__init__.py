@@ -1,5 +1,5 @@
-"""Studies and what they are for: `Study` (study.py; read it first), `EXPERIMENTS` and `SCALES`
-(experiments.py, scales.py), `run`, `plan`.
+"""Studies, and the experiments that consist of them: `Study` (study.py; read it first),
+`EXPERIMENTS` and `SCALES` (experiments.py, scales.py), `run`, `plan`.
 
 A study is trained in this process, or in rounds (rounds.py) by several processes on this machine
 (workers.py), a GPU (gpu_pool.py) or a cluster (cluster.py). The run shows its progress (progress.py).
@@ -105,7 +105,7 @@ def follower(experiment, scale, seed, trials, store) -> Callable[[Study], list[t
 
     def following(study):
         jobs = make_jobs(scale_of(scale), store.frame([study.key]), seed=seed) if make_jobs else ()
-        # a study without a start waits for its own trials
+        # a study without starting points waits for its own trials
         return [(longer, trials or count) for longer, count in jobs if longer.start]
 
     return following
@@ -113,7 +113,7 @@ def follower(experiment, scale, seed, trials, store) -> Callable[[Study], list[t
 
 def trials_in(store, experiment, scale, seed=0, trials=None):
     """The trials of an experiment that a store has, as a frame. If `trials` is given, these are at
-    most so many per study of this scale.
+    most that many per study of this scale.
 
     Otherwise they are those of the largest scale at which the store has a task of the experiment
     complete, or of this scale if there is none. If the best trial of a network counts (`pooled`),
@@ -179,7 +179,7 @@ def is_whole(store, experiment, scale, seed=0, trials=None, task_type=None) -> b
 
 def _evenly_searched(store, experiment, scale, seed, all_studies) -> list[str]:
     """Keys of the studies that a store has complete for every architecture, so that none is better
-    for having been searched longer. With `all_studies`, keys of all studies of the scale.
+    because it was searched for longer. With `all_studies`, keys of all studies of the scale.
     """
     groups: dict[tuple, list[tuple[str, bool]]] = {}  # studies that differ in architecture alone
     for study, count in jobs_of(experiment, scale, seed, store=store):
@@ -245,8 +245,8 @@ def complete(
     with interruptible(status.say) as stop, run_lock(store) as other_run:
         if other_run:
             status.say(
-                f"Another run ({other_run}) is at work on {store.path}: what either has trained,"
-                " the other takes over."
+                f"Another run ({other_run}) uses {store.path}, too: each of the two uses the trials"
+                " that the other trains."
             )
             in_process, in_pool = in_process[::-1], in_pool[::-1]  # so that they meet in the middle
         try:
@@ -260,7 +260,7 @@ def complete(
         if stop():
             raise Stopped(
                 f"Stopped with {sum(_missing(targets, store).values()):,} trials to go;"
-                f" {len(store):,} are safe in {store.path}. Run the same again to go on from there."
+                f" {len(store):,} are safe in {store.path}. Run the same command again to continue."
             )
 
 

@@ -80,8 +80,9 @@ def cluster_at(address, say):
 
 
 def _knock(address: str):
-    """OSError or ValueError if nothing listens at the address within PATIENCE. This is asked before
-    there is a client: one that finds no scheduler lingers, and complains when the program ends.
+    """OSError or ValueError if nothing listens at the address within PATIENCE. This is checked
+    before there is a client, since one that finds no scheduler stays alive and logs errors when the
+    program ends.
     """
     from distributed.comm import get_address_host_port
 
@@ -99,9 +100,9 @@ def _knock(address: str):
 
 @contextmanager
 def _without_garbage_collection():
-    """Collects garbage now, and none until the end of the block. A client that found no scheduler is
-    garbage, and its finaliser waits for a lock that is held while another client starts: if it ran
-    then, the start would never end.
+    """Collects garbage now, and none until the end of the block. The finaliser of a client that
+    found no scheduler waits for a lock that is held while another client starts: if it ran then,
+    the start would never end.
     """
     gc.collect()
     was_on = gc.isenabled()
@@ -114,8 +115,8 @@ def _without_garbage_collection():
 
 
 class Cluster:
-    """The workers of a Dask scheduler as a pool (rounds.Pool). The scheduler has all tasks, and
-    gives them to workers by urgency.
+    """The workers of a Dask scheduler as a pool (rounds.Pool). The scheduler receives all tasks at
+    once, and gives them to workers by urgency.
     """
 
     def __init__(self, client, address, say):
@@ -153,7 +154,7 @@ class Cluster:
             self.client.cancel(futures, force=True)
 
     def events(self, seconds: float) -> Iterator[Event]:
-        """The news since the last call. StudyError once the scheduler is gone."""
+        """The events since the last call. StudyError once the scheduler is gone."""
         self._check_scheduler()
         try:
             messages = [self.messages.get(timeout=seconds)]

@@ -1,4 +1,6 @@
-"""What is run for each figure (`EXPERIMENTS`), as data. The scale (scales.py) says how much of it."""
+"""What is trained for each figure (`EXPERIMENTS`), as data. The scale (scales.py) says how much of
+it.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -29,12 +31,12 @@ class Experiment:
     """The studies behind one figure. `studies(scale, **settings)` returns them; `settings` are passed
     to each Study.
 
-    If `after` names another experiment, its trials determine the studies, which
-    `studies(scale, frame, **settings)` then returns. `follow_up(scale, frame, **settings)` returns further
-    jobs, made of the trials of the first studies; without trials (`frame` is None) it returns studies
-    of the same size, so that their cost is known beforehand. `finish(frame, store)` adds measurements
-    of the networks to the frame of trials. `pooled` says that only the best trial of a network
-    counts, so that trials of larger scales are shown with those of a scale.
+    If `after` names another experiment, the studies are made of the trials of that experiment, and
+    `studies(scale, frame, **settings)` returns them. `follow_up(scale, frame, **settings)` returns
+    further jobs, made of the trials of the first studies; without trials (`frame` is None) it
+    returns studies of the same size, so that their cost is known beforehand. `finish(frame, store)`
+    adds measurements of the networks to the frame of trials. `pooled` says that only the best trial
+    of a network counts, so that trials of larger scales are shown with those of a scale.
     """
 
     title: str

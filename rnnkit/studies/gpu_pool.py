@@ -34,8 +34,9 @@ class OneGPU:
         self.device = device
         self.suggesters = Processes(workers or max(1, cores() - 1))
         self.kind = cuda.kind_of(device)
-        # heaps of (-urgency, count, task, job); the count orders equally urgent tasks. A round is the
-        # more urgent to train, the longer its longest training: all others can run beside that one
+        # heaps of (-urgency, count, task, job); the count orders equally urgent tasks. The longer
+        # the longest training of a round is, the more urgent is the round, since all others can run
+        # beside it
         self.to_suggest: list[tuple] = []
         self.to_train: list[tuple] = []
         self.count = 0
@@ -165,8 +166,8 @@ class OneGPU:
             flight.close()
 
     def _train_plainly(self, task: Task, job: dict) -> list[Event]:
-        """Trains a round of a study without a fused step here and now, with the plain step, which
-        has many models in each operation.
+        """Trains a round of a study that has no fused step at once and to its end, with the plain
+        step, which has many models in each operation.
         """
         outbox = Outbox(task, job)
         try:

@@ -1,4 +1,4 @@
-"""A lock by which a run knows of another run on the same store. Only a message and the order of work
+"""A lock by which a run detects another run on the same store. Only a message and the order of work
 depend on it.
 """
 
@@ -26,8 +26,8 @@ def run_lock(store: TrialStore) -> Iterator[str]:
     """Yields "" to the first run on a store, and a description of the first run to a later one. The
     first holds a lock on the file <store>-run until its process ends.
 
-    A link, or a file of that name that no run has written, is left alone; the runs then do not know
-    of each other.
+    A link, or a file of that name that no run has written, is left alone; the runs then do not
+    detect each other.
     """
     if not store.file or sys.platform == "win32":
         yield ""

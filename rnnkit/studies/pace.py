@@ -1,10 +1,10 @@
-"""How long trials take, learned while they end.
+"""How long trials take, learned from those that have ended.
 
-The logarithm of a trial's seconds, beyond what its steps and its network let expect, is taken for a
+The logarithm of a trial's seconds, less what its steps and its network predict, is modelled as a
 sum: of the machine's pace, which drifts as other programs come and go, and of what a task, an
 architecture, both together, size and depth add. A Kalman filter follows these parts from trial to
-trial. So a kind of study that no trial of the run has tried yet is judged by what is known of its
-task and its architecture, and a machine that has become slower is noticed within a minute.
+trial. So the pace of a kind of study without any trial in the run is estimated from what is known
+of its task and its architecture, and a machine that has become slower is noticed within a minute.
 """
 
 import math
@@ -20,7 +20,7 @@ OTHERS = 0.7, 0.4, 0.3  # of a task, an architecture, and the two together
 STUDY, TRIAL = 0.25, 0.4  # of what is a study's own, and a trial's
 DRIFT = 6e-4  # variance that a second adds to the machine's pace
 CHANGE = 0.05  # standard deviation of the other parts between one machine and another
-FIXED = 1_000  # parameters whose work is what a step takes however small the network
+FIXED = 1_000  # parameters whose work equals the constant cost of a step
 
 
 class Work(NamedTuple):
@@ -46,8 +46,8 @@ def work_of(study: Any) -> Work:
 class Pace:
     """Seconds per step of studies, by the trials that have ended.
 
-    `elsewhere` holds (work, seconds per step) of studies that were trained elsewhere: how these differ
-    from each other counts from the start, the pace of that machine does not.
+    `elsewhere` holds (work, seconds per step) of studies that were trained elsewhere: their
+    differences are used from the start, but not the pace of that machine.
     """
 
     def __init__(self, elsewhere: Iterable[tuple[Work, float]] = ()):
@@ -59,11 +59,12 @@ class Pace:
         self.spread += np.diag([MACHINE**2, *[CHANGE**2] * (len(self.parts) - 1)])
 
     def learn(self, work: Work, seconds: float, trials: int, interval: float) -> None:
-        """A trial of a study of `trials` has ended that took `seconds` per step, `interval` seconds
-        after the one before it.
+        """Learns from a trial that took `seconds` per step, belongs to a study of `trials` trials,
+        and ended `interval` seconds after the previous one.
         """
         self.spread[0, 0] += DRIFT * interval
-        # what is a study's own is the same in all of its trials: together they tell no more than one
+        # a study's own part is the same in all of its trials, so all of them say no more of it than
+        # one
         self._update(work, seconds, trials * STUDY**2 + TRIAL**2)
 
     def seconds(self, works: list[Work]) -> np.ndarray:
@@ -85,7 +86,7 @@ class Pace:
         self.spread = self.spread - np.outer(gain, shared)
 
     def _row(self, work: Work) -> np.ndarray:
-        """By how much each part counts for a study, shape (parts,); makes parts that are new."""
+        """The weight of each part in a study, shape (parts,); adds parts that are new."""
         names = (work.task_type,), (work.architecture, "cell"), work[:2]
         for name, spread in zip(names, OTHERS):
             if name not in self.places:

@@ -21,9 +21,9 @@ SLOW = (
 class Progress:
     """Studies and trials done, and the time left, estimated from the trials that have ended.
 
-    `jobs` holds (study, trials it shall have, trials it has). `label` goes before the line; `quiet`
-    shows nothing. `paces` holds the paces of studies that were trained elsewhere, as `Pace` takes
-    them.
+    `jobs` holds (study, its target number of trials, the trials it has). `label` goes before the
+    line; `quiet` shows nothing. `paces` holds the paces of studies that were trained elsewhere, as
+    `Pace` takes them.
     """
 
     def __init__(
@@ -50,24 +50,24 @@ class Progress:
         self._show, self.pause = (_nowhere, 1e9) if quiet else self._screen()
 
     def show(self, line: str, last: bool) -> None:
-        """Shows a line; `last` ends it, so that the next one stands below. A terminal that is closed
-        or lost is no reason to stop.
+        """Shows a line; `last` ends it, so that the next one stands below. A terminal that is
+        closed or lost does not stop the run.
         """
         try:
             self._show(line, last)
         except (OSError, ValueError, RuntimeError):
-            # ValueError: a closed file, or letters that it does not know
+            # ValueError: a closed file, or one whose encoding lacks a letter
             self._show, self.pause = _nowhere, 1e9
 
     def add(self, study: Study, target: int, count: int) -> None:
-        """One more study, which shall have `target` trials and has `count`."""
+        """Adds a study with a target of `target` trials, of which it has `count`."""
         key = study.key
         self.targets[key], self.counts[key], self.steps[key] = target, count, study.mean_steps
         self.works[key] = work_of(study)
         self.to_do = None
 
     def trial(self, trial: Trial) -> None:
-        """One more trial has ended."""
+        """Counts a trial that has ended."""
         key = trial.study
         clock = time.monotonic()
         self.counts[key] += 1
@@ -113,8 +113,8 @@ class Progress:
         """Seconds left; None while too few trials have ended for an estimate.
 
         They are the seconds that the remaining trials will take, at the rate of the run so far (in
-        seconds of trials per second). An earlier estimate counts the more, the less time has passed
-        since; so the number moves smoothly to where a new estimate would put it at once.
+        seconds of trials per second). The less time has passed since an earlier estimate, the more
+        that estimate counts, so the number moves smoothly towards a new estimate.
         """
         clock = time.monotonic()
         if not self.spent:

@@ -54,7 +54,7 @@ def torch_version() -> str:
             text = ""
         if match := re.search(r"""^__version__(?:: *\w+)? *= *["']([^"']+)""", text, re.MULTILINE):
             return match[1]
-    return version("torch")  # torch is packaged in another way than today
+    return version("torch")  # torch is packaged differently from today
 
 
 PACKAGE = Path(__file__).resolve().parents[1]

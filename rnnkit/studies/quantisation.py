@@ -2,9 +2,9 @@
 is rounded to k bits.
 
 Every matrix of equations 1-20, every bias and every initial state has a grid of its own, since maps
-differ in their scale. It is rounded to 2^k evenly spaced values, either over the range from its least
-to its greatest weight ("range"), or over the narrower range that gives the least squared error
-("clipped"), where weights outside of the range become its nearest end. No training follows.
+differ in their scale. It is rounded to 2^k evenly spaced values, either over the range from its
+least to its greatest weight ("range"), or over the narrower range that gives the least squared
+error ("clipped"), where a weight outside the range becomes its nearest end. No training follows.
 """
 
 import numpy as np

@@ -95,7 +95,7 @@ def weights_of(store, study, trial: Trial, device="cpu") -> dict[str, np.ndarray
         warnings.warn(
             f"Trial {trial.hyper_iter} of {study.key} was trained again and came out at"
             f" {outcome.valid_loss:.6g}, where the store has {trial.valid_loss:.6g} (version"
-            f" {trial.version} on {trial.device}); its weights are those of now.",
+            f" {trial.version} on {trial.device}); the new weights are used.",
             stacklevel=2,
         )
     network = blocks_of(study, outcome.theta)

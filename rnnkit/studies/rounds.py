@@ -2,8 +2,8 @@
 Only the parent writes the store.
 
 A round is first suggested, and then trained in as many shares as keep all workers busy. Both steps
-are functions of what a worker is sent (`perform`). It therefore does not matter who does them, how
-often, or in what order: the same seed gives the same trials.
+are functions of what a worker is sent (`perform`). It therefore does not matter which process
+performs them, how often, or in what order: the same seed gives the same trials.
 """
 
 import dataclasses
@@ -30,7 +30,9 @@ ATTEMPTS = 2
 
 
 class StudyError(RuntimeError):
-    """A sentence that says which study could not be trained to its end, and why."""
+    """A study could not be trained to its end; the message is a sentence that says which one, and
+    why.
+    """
 
 
 @dataclass
@@ -47,7 +49,7 @@ class Task:
     compile_for: tuple = ()
 
     def job(self, device, scale) -> dict:
-        """All that a worker needs to know, as plain values."""
+        """All that a worker needs for the task, as plain values."""
         return {
             "version": rnnkit.__version__,
             "source": provenance.SOURCE_DIGEST,
@@ -69,7 +71,7 @@ class Task:
 
 
 class Event(NamedTuple):
-    """News of a task: its `kind`, and a `content` that depends on it.
+    """What has happened to a task: its `kind`, and a `content` that depends on the kind.
 
     "trial": a Trial that has ended. "weights": the arguments of `TrialStore.save_weights`. "done":
     the value of `perform`. "failed": the error in one line, and in full. "lost": why the worker is
@@ -82,7 +84,7 @@ class Event(NamedTuple):
 
 
 class Pool(Protocol):
-    """Those who do tasks: processes (workers.py), a GPU (gpu_pool.py) or a cluster (cluster.py)."""
+    """What performs tasks: processes (workers.py), a GPU (gpu_pool.py) or a cluster (cluster.py)."""
 
     def __len__(self) -> int:
         """How many shares of a round can be trained at the same time."""
@@ -97,7 +99,7 @@ class Pool(Protocol):
         """Takes a task, with its `job`. Tasks of greater urgency come first."""
 
     def events(self, seconds: float) -> Iterable[Event]:
-        """The news since the last call; waits for some for `seconds` at most."""
+        """The events since the last call; waits at most `seconds` for the first."""
 
     def stop(self) -> None:
         """Gives up all tasks."""
@@ -149,7 +151,7 @@ def perform(job: dict, outbox) -> list[dict] | None:
 
 def compile_kernel(study, arch, shared):
     """Compiles a study's kernel for a kind of GPU and stores it on disk. If that is not possible,
-    whoever trains the study says why.
+    the process that trains the study reports the reason.
     """
     with suppress(native.Unavailable):
         cuda.cubin(cuda.kernel_for(study, shared), arch)
@@ -254,7 +256,7 @@ def train_in_rounds(jobs, store, pool: Pool, device, scale, progress, stop, foll
             if not stopping:
                 stopping = True
                 pool.stop()
-            scheduler.queue.clear()  # each time, since a suggestion that ends now adds its trials
+            scheduler.queue.clear()  # a suggestion that has just ended adds trials
         if not scheduler.queue and not pool.busy():
             break
         events = list(pool.events(0.5))

@@ -110,11 +110,11 @@ class Study:
         """Trains the study until it has `n_trials` trials, and returns all that the store then has
         of it: a frame with one row per trial.
 
-        The suggestions of a round of 16 depend only on the seed and on the trials of earlier rounds.
-        An interrupted study therefore asks for what an undisturbed one would have asked for, and
-        only the trials that the store lacks are trained. `store` is a TrialStore or the path of one.
-        `stop()` is called often, and ends the run early if it returns True; `on_trial(trial)` is
-        called with each new trial.
+        The suggestions of a round of 16 depend only on the seed and on the trials of earlier
+        rounds. An interrupted study therefore continues with the trials that an uninterrupted one
+        would have trained, and only those that the store lacks are trained. `store` is a TrialStore
+        or the path of one. `stop()` is called often, and ends the run early if it returns True;
+        `on_trial(trial)` is called with each new trial.
         """
         whole_number("n_trials", n_trials, 1, 1_000_000)
         with (
@@ -291,7 +291,7 @@ class Study:
             "parameters": f"{self.num_params:,} of at most {self.max_params:,}",
             "training steps": f"{low:,}" if low == high else f"{low:,} to {high:,}",
             "search": f"{self.tuner}, seed {self.seed}",
-            "it chooses": search_names if len(self.space) else "nothing: all is pinned",
+            "it chooses": search_names if len(self.space) else "nothing: all are pinned",
         }
         if self.pinned:
             entries["pinned"] = first_few(f"{name} = {value}" for name, value in self.pinned)

@@ -39,7 +39,7 @@ CHAOS = 100  # training steps after which the rounding of another machine always
 @dataclass(frozen=True)
 class Comparison:
     """A trial of the store, the outcome of training it again here, and the outcomes of training it
-    with perturbed learning rates, if there was need for that.
+    with perturbed learning rates, if that was necessary.
     """
 
     trial: Trial
@@ -120,8 +120,9 @@ def relative_difference(a: float, b: float) -> float:
 def disagreements(comparisons: Iterable[Comparison]) -> list[Comparison]:
     """The comparisons in which the trial does not agree.
 
-    If some trial comes out the same to the last digit, this machine computes as the one that trained
-    it. Then all trials with the same version, commit, source, torch and device must be exact, too.
+    If some trial comes out the same to the last digit, this machine computes like the one that
+    trained it. Then all trials with the same version, commit, source, torch and device must be
+    exact, too.
     """
     comparisons = list(comparisons)
     exact = {

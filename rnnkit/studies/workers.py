@@ -18,7 +18,7 @@ from rnnkit.threads import one_thread
 
 
 class Stopped(KeyboardInterrupt):
-    """A run was interrupted and ended cleanly. The sentence says how to go on."""
+    """A run was interrupted and ended cleanly. The message says how to continue."""
 
 
 def train_in_this_process(jobs, store, device, scale, progress, stop):
@@ -66,8 +66,8 @@ class Processes:
     """A pool (rounds.Pool) of `count` processes of one thread each. If there are GPUs to train on,
     the workers take turns in using them.
 
-    Each worker has a pipe of its own, so that one which is killed while it sends leaves the others
-    untouched.
+    Each worker has a pipe of its own, so that a worker that is killed while it sends does not
+    affect the others.
     """
 
     def __init__(self, count: int):
@@ -129,7 +129,7 @@ def _start_worker(number: int) -> Worker:
         return _new_worker(number)
     except (OSError, MemoryError) as error:
         advice = (
-            "Let TMPDIR name a folder with a short path"
+            "Set TMPDIR to a folder with a short path"
             if "AF_UNIX" in str(error)
             else "Take fewer workers, or raise what `ulimit -a` shows"
         )
@@ -235,7 +235,7 @@ def _end_with_parent():
 
 
 def _send(pipe, message):
-    """Sends a message to a worker. That a worker is dead is noticed where its events are read."""
+    """Sends a message to a worker. A dead worker is noticed where its events are read."""
     with suppress(OSError):
         pipe.send(message)
 

@@ -1,5 +1,5 @@
 """The paper's tasks by the authors' names. A task defines its data, what training minimises and
-what the tuner minimises; task.py says what a new task must do.
+what the tuner minimises; task.py says what a new task must define.
 
 All tasks but the first come in named sizes, `forms`: "paper", "small" and "tiny" (text8 also in
 "small sample" and so on, with the text that ships with the kit).

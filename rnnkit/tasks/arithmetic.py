@@ -84,9 +84,11 @@ class Arithmetic(Endless):
 
     @property
     def steps(self) -> int:
+        """T, the number of time steps: the problem, the longest pause and the answer."""
         return self.problem + COMPUTE + self.scored
 
     def first_scored(self, hparams: dict) -> int:
+        """The step of the answer's first symbol, counted from 0; it depends on `compute_steps`."""
         return self.problem + hparams["compute_steps"]
 
     def source(self, seed: int, split: str | None = None) -> dict:

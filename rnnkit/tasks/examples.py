@@ -32,10 +32,10 @@ def of(task: Any, seed: int = 0) -> dict:
     target    numbers_O, or a line of text
     first     the step at which the first answer is due, counted from 0
     chance    the least loss of an answer that ignores the input, in `unit`
-    perfect   the least loss of all, in `unit`; NaN where nobody knows it
+    perfect   the least loss of all, in `unit`; NaN where it is unknown
     curve     x, y, their labels, a title and a sentence
 
-    Raises OSError or ValueError where the task's text cannot be had.
+    Raises OSError or ValueError where the task's text cannot be read.
     """
     example = EXAMPLES[task.name](task, seed)
     return {"task": task.name, "form": task.form, "perfect": 0.0, **example}

@@ -47,9 +47,9 @@ def in_batches(count: int, batch: int) -> int:
 
 
 class Endless:
-    """What tasks share whose data never end. Each has a method `draw(seed, stream, number_K, device)`,
-    which returns the inputs and targets of the batches `number_K` of a stream of random numbers;
-    training and every split have a stream of their own.
+    """What tasks with endless data share. A subclass has a method `draw(seed, stream, number_K,
+    device)`, which returns the inputs and targets of the batches `number_K` of a stream of random
+    numbers; training and every split have a stream of their own.
     """
 
     held: int

@@ -40,9 +40,11 @@ class Memory(Endless):
 
     @property
     def n_out(self) -> int:
+        """The number of outputs, that of the inputs."""
         return self.n_in
 
     def first_scored(self, hparams: dict) -> int:
+        """The last step, counted from 0."""
         return self.steps - 1
 
     def draw(

@@ -37,10 +37,12 @@ class Parentheses(Endless):
 
     @property
     def streams(self) -> int:
+        """The number of streams, one per type."""
         return self.types
 
     @property
     def heads(self) -> int:
+        """The number of softmaxes, one per type."""
         return self.types
 
     @property
@@ -50,13 +52,16 @@ class Parentheses(Endless):
 
     @property
     def n_in(self) -> int:
+        """The number of inputs: a one-hot code of the symbol of each stream."""
         return self.types * self.symbols
 
     @property
     def n_out(self) -> int:
+        """The number of outputs: one per type and count 0 ... cap."""
         return self.types * (self.cap + 1)
 
     def first_scored(self, hparams: dict) -> int:
+        """The last step, counted from 0."""
         return self.steps - 1
 
     def source(self, seed: int, split: str | None = None) -> dict:

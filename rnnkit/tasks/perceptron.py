@@ -15,9 +15,9 @@ class Perceptron:
     of `unroll` steps.
 
     The paper leaves n_in open. The data set is a prefix of one random stream of the study's seed.
-    Its length b is a hyper-parameter (`samples_per_param` times the number of parameters), and so is
-    whether the input is shown at the first step only or at every step. A batch is the next `batch`
-    samples, in a circle, so that training sees all samples equally often.
+    Its length b is a hyper-parameter (`samples_per_param` times the number of parameters), and so
+    is whether the input is shown at the first step only or at every step. A batch is the next
+    `batch` samples, cyclically, so that training uses all samples equally often.
     """
 
     n_in: int = 50
@@ -41,6 +41,7 @@ class Perceptron:
         return self.unroll
 
     def first_scored(self, hparams: dict) -> int:
+        """The last step, counted from 0."""
         return self.unroll - 1
 
     def samples(self, hparams: dict, num_params: int) -> int:

@@ -47,6 +47,7 @@ class RandomFunction:
         fill(self)
 
     def first_scored(self, hparams: dict) -> int:
+        """The last step, counted from 0."""
         return self.steps - 1
 
     def weights(self) -> np.ndarray:

@@ -79,7 +79,7 @@ class Batched(Task, Protocol):
 @runtime_checkable
 class Stored(Task, Protocol):
     """A task with input "bits": one data set that is to be memorised, which serves as training,
-    validation and evaluation set. A batch is the next B samples, in a circle.
+    validation and evaluation set. A batch is the next B samples, cyclically.
     """
 
     def samples(self, hparams: dict, num_params: int) -> int:

@@ -51,9 +51,11 @@ class Text8:
 
     @property
     def scored(self) -> int:
+        """The number of scored steps."""
         return self.steps - self.unscored
 
     def first_scored(self, hparams: dict) -> int:
+        """The first scored step, counted from 0."""
         return self.unscored
 
     def splits(self) -> dict[str, tuple[int, int]]:

@@ -20,7 +20,7 @@ from rnnkit.training.graphs import Graph, NoGraph, capture
 from rnnkit.training.rule import update
 from rnnkit.training.slots import STATE, Slots
 
-CHUNK_SECONDS = 0.25  # how long a compiled step runs before somebody may ask it to stop
+CHUNK_SECONDS = 0.25  # how long a compiled step runs between two checks whether to stop
 # Batches made together for one launch on a GPU take at most this; making them takes ten times as
 # much.
 BATCH_BYTES = 2**25
@@ -192,6 +192,7 @@ class Compiled:
             step += count
 
     def evaluate(self, s: Slots, indices, split):
+        """Evaluates some slots; see `Engine.evaluate`."""
         loss, correct = (torch.zeros(len(indices), dtype=torch.float64) for _ in range(2))
         theta = s.theta[indices].contiguous()
         hp = s.hp[indices].contiguous()
@@ -293,6 +294,7 @@ class Fused:
             self.seconds_per_step = (time.perf_counter() - start) / steps
 
     def evaluate(self, s: Slots, indices, split):
+        """Evaluates some slots; see `Engine.evaluate`."""
         which = torch.zeros(len(s.trials), dtype=torch.int64, device=self.device)
         which[indices] = 1
         loss, correct = torch.zeros(2, len(s.trials), dtype=torch.float64, device=self.device)
@@ -393,6 +395,7 @@ class Eager:
         }
 
     def train(self, s: Slots, chunk=None):
+        """Takes up to `chunk` steps of every slot; by default 16."""
         steps = min(chunk or 16, int((s.column("train_steps") - s.step).max()))
         if self.graph:
             try:
@@ -407,6 +410,7 @@ class Eager:
 
     @torch.no_grad()
     def evaluate(self, s: Slots, indices, split):
+        """Evaluates some slots; see `Engine.evaluate`."""
         sums = torch.zeros(len(indices), 2, dtype=torch.float64)
         for k, i in enumerate(indices):
             theta = s.theta[i : i + 1]
@@ -466,9 +470,8 @@ def warn_plain_step(study, reason, device="cpu"):
 
 def engine_for(study, data, device, engine, dtype) -> Engine:
     """The engine of a study on a device: "compiled", "eager" (the plain step), or "auto", which is
-    compiled where that can be had and plain elsewhere.
-
-    Raises Unavailable where "compiled" is asked for and cannot be had.
+    compiled where possible and plain elsewhere. Raises Unavailable where "compiled" is requested
+    but not possible.
     """
     if engine not in ("auto", "compiled", "eager"):
         raise ValueError(f"engine must be auto, compiled or eager, got {engine!r}.")

@@ -20,9 +20,9 @@ CHUNK_SECONDS = 0.15  # of a launch: short compared with a trial, long compared 
 class Flight:
     """The trials `numbers` of a study with their hyper-parameters, in training on a device.
 
-    `land()` is to be called again and again; each time it gives (number, hparams, Outcome) of the
-    trials that have ended since. `busy` says whether any trial is left. `data` is the study's, on
-    the device. Raises Unavailable where there is no fused step for the study.
+    `land()` is to be called repeatedly; each time it gives (number, hparams, Outcome) of the trials
+    that have ended since. `busy` says whether any trial is left. `data` is the study's, on the
+    device. Raises Unavailable where there is no fused step for the study.
 
     A trial is in training (`aloft`), then waits for its evaluation (`over`), then is in evaluation
     (`in_evaluation`, with its theta); all three hold slots.

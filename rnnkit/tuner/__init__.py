@@ -3,10 +3,11 @@
 A tuner is stateless: its suggestions are a function of its space, its seed, and the observations in
 their order, so that a tuner rebuilt from a store suggests what one that never stopped would have.
 
-`GPTuner` searches as the paper does, with a Gaussian process and expected improvement. Its space and
-its loop of ask and tell are those of scikit-optimize. The regressor and the choice of a batch are our
-own (surrogate.py, acquisition.py), since those of scikit-optimize take minutes after some hundred trials.
-These libraries take half a second to import, so that is done where a tuner first suggests.
+`GPTuner` searches as the paper does, with a Gaussian process and expected improvement. Its space
+and its loop of ask and tell are those of scikit-optimize. The regressor and the choice of a batch
+are our own (surrogate.py, acquisition.py), since those of scikit-optimize take minutes after a few
+hundred trials. These libraries take half a second to import, so they are imported when a tuner
+first suggests.
 """
 
 import math
@@ -26,7 +27,7 @@ GROWTH = 1.1  # the kernel is fitted again when the number of trials has grown b
 
 
 class Tuner(Protocol):
-    """What a study needs of a tuner. A tuner is made with a space and a seed."""
+    """What a study needs from a tuner. A tuner is made with a space and a seed."""
 
     listens: ClassVar[bool]  # whether suggestions depend on the observations
     usual_start: ClassVar[bool]  # whether they depend on the usual values of the space
@@ -137,8 +138,8 @@ class GPTuner:
         return mean.numpy(), std.numpy(), log_ei(mean, std, best).exp().numpy()
 
     def noise(self) -> float:
-        """Standard deviation of the noise that the surrogate sees in the warped losses: the distance
-        of a trial from the mean of `posterior` beyond the uncertainty of that mean.
+        """Standard deviation of the noise in the warped losses, as estimated by the surrogate: how
+        far a trial lies from the mean of `posterior`, beyond the uncertainty of that mean.
         """
         return math.exp(self._surrogate()[1].theta[-1] / 2)
 
@@ -228,8 +229,8 @@ class RerunTuner(RandomTuner):
         super().__init__(space, seed)
         if len(space):
             raise ValueError(
-                "A rerun must pin all hyper-parameters, got a study without"
-                f" {', '.join(space.names)}. Pin them too."
+                "A rerun must pin all hyper-parameters, got a study that leaves"
+                f" {', '.join(space.names)} open. Pin them, too."
             )
 
 
@@ -243,8 +244,8 @@ TUNERS: dict[str, Any] = {  # name -> class of a Tuner
 
 
 def warp_losses(losses: Sequence[float]) -> np.ndarray:
-    """The losses as the surrogate sees them, in the same order. Infeasible ones (NaN, infinity) are
-    taken for the worst feasible loss plus half of the range.
+    """The losses that the surrogate is fitted to, in the same order. Infeasible ones (NaN,
+    infinity) are taken for the worst feasible loss plus half of the range.
 
     Losses span decades, or they pile up at chance while the good ones lie far below. Each is
     therefore replaced by the mean of two scores: the normal score of its rank, and its signed

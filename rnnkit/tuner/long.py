@@ -10,7 +10,8 @@ import numpy as np
 from rnnkit.hparams import Choice, Space
 
 STEP = 0.04  # standard deviation of the move of a number, as a share of its range
-MORE_LABELS = 1.25  # a network that is trained for longer may get so many times the labels, at most
+# the most labels of a longer training, as a multiple of those of its starting point
+MORE_LABELS = 1.25
 
 
 class LongTuner:
@@ -59,7 +60,7 @@ class LongTuner:
         point = self.start[i % len(self.start)]
         unit = self.space.to_unit(point)
         for k, item in enumerate(self.space.ranges):
-            # drawn for every range, so that one range more changes no other value
+            # drawn for every range, so that an additional range changes no other value
             step, share = rng.standard_normal(), rng.random()
             if item.name == "train_steps":
                 unit[k] = share
