@@ -96,7 +96,7 @@ def test_a_vector_is_drawn_with_its_answer_in_the_same_colours():
     assert shown.get_clim() == asked.get_clim() == (-1.5, 1.5)
 
 
-def test_costs_are_told_in_words_and_an_unknown_one_as_unknown():
+def test_costs_are_given_in_words_and_an_unknown_one_as_unknown():
     assert (
         costs(SUM)
         == "An answer that ignores the input costs 1.25 (nats a symbol), a perfect one 0."

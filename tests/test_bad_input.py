@@ -489,7 +489,7 @@ OF_TYPE = {
 
 
 @pytest.mark.parametrize("name", ["\n", "a\nb", "\x1b[2J", "x" * 999, ""])
-def test_a_parameter_whose_name_can_be_none_is_told_in_one_line(books, name):
+def test_a_parameter_whose_name_cannot_be_one_is_told_in_one_line(books, name):
     path, _ = books["0_start_here"]
     with pytest.raises(notebooks.NotebookError, match="has no parameter '") as caught:
         notebooks.run_notebook(path, path.parent / "out.ipynb", {name: None})

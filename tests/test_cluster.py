@@ -239,7 +239,7 @@ def refused(**settings):
         "::",
     ],
 )
-def test_an_address_where_no_scheduler_answers_is_told(address, monkeypatch):
+def test_an_address_where_no_scheduler_answers_is_reported(address, monkeypatch):
     monkeypatch.setattr("rnnkit.studies.cluster.PATIENCE", 1)
     assert f"No Dask scheduler answers at {address} (" in refused(scheduler=address)
 
@@ -373,7 +373,7 @@ def test_ctrl_c_takes_the_work_back_from_a_cluster_and_says_how_to_go_on(
     assert trained(some_studies(), path, workers=1) == undisturbed
 
 
-def test_a_scheduler_without_workers_is_told_and_waited_for(undisturbed, monkeypatch):
+def test_a_scheduler_without_workers_is_reported_and_waited_for(undisturbed, monkeypatch):
     said, lonely = [], Machines(0)
 
     def say(self, sentence):

@@ -58,7 +58,7 @@ def test_zigs_compiler_is_taken_where_there_is_no_other_and_says_so_once(ziglang
     assert isinstance(library, ctypes.CDLL) and library.twice(21) == 42
 
 
-def test_a_library_that_is_kept_is_loaded_without_a_word(ziglang, source):
+def test_a_library_that_is_kept_is_loaded_silently(ziglang, source):
     with pytest.warns(UserWarning):
         native.build("twice", "float", [source])
     compilers._announce_zig.cache_clear()

@@ -113,7 +113,7 @@ def test_trials_that_all_diverged_are_told_too(name):
     assert conclude(name, dead).parts[0].facts
 
 
-def test_every_claim_is_told_once_with_its_verdict(shaped):
+def test_every_claim_is_reported_once_with_its_verdict(shaped):
     for name in ("fig1", "fig4", "calibration"):
         verdicts = analysis.compare(name, shaped[name])
         (part,) = conclude(name, shaped[name]).parts
@@ -330,7 +330,7 @@ def test_plain_text_keeps_to_a_width():
     )
 
 
-def test_an_unknown_name_is_refused_with_those_that_there_are():
+def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="one of fig1, .*got 'fig9'"):
         rk.conclude("fig9", synthetic.frames("smoke")["fig1"])
     assert not set(OF_TABLES) & {*exhibits(), *shown_by()}

@@ -441,7 +441,7 @@ def test_nvrtc_compiles_the_kernels_and_keeps_their_numbers_in_registers(arch, s
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the package nvidia-cuda-nvrtc is for Linux")
-def test_a_cubin_is_kept_and_one_that_cannot_be_made_is_said(tmp_path, monkeypatch):
+def test_a_cubin_is_kept_and_one_that_cannot_be_made_is_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     kernel = cuda.kernel_for(Study("per_cap", "linear", 0, 60, n_in=59, unroll=1))
     code = cuda.cubin(kernel, "sm_80")

@@ -180,7 +180,7 @@ class Hungry(RNN):
 
 
 @LINUX
-def test_a_worker_out_of_memory_costs_one_study_is_told_and_with_memory_the_run_goes_on(
+def test_a_worker_out_of_memory_costs_one_study_is_reported_and_with_memory_the_run_goes_on(
     tmp_path, monkeypatch, capsys
 ):
     """The worker may not have 400 MB more (RLIMIT_AS), and the cell wants them."""

@@ -112,7 +112,7 @@ def test_a_step_that_no_sequence_has_is_refused():
         ImportCheck("x")(trial)
 
 
-def test_a_cell_or_a_task_of_somebody_elses_is_let_in():
+def test_a_cell_or_a_task_of_somebody_elses_is_accepted():
     assert "knitting" not in TASKS
     assert ImportCheck("x")(a_trial(architecture="theirs", hparams={"lr_init": 9.0})) is None
     assert ImportCheck("x")(a_trial(task_type="knitting", hparams={"lr_init": 9.0})) is None

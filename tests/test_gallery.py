@@ -518,7 +518,7 @@ def test_the_svg_keeps_text_as_text_and_has_no_date(drawn, frames, tmp_path):
     assert "dc:date" not in content and "what is seen" in content
 
 
-def test_a_png_has_at_least_150_dots_an_inch(drawn, frames, tmp_path):
+def test_a_png_has_at_least_150_dots_per_inch(drawn, frames, tmp_path):
     path = figures.save(
         drawn["fig2b"], "fig2b", tmp_path, figures.points("fig2b", frames["fig2b"]), "alt"
     )[0]

@@ -96,7 +96,7 @@ def test_a_share_in_per_cent_is_told_so():
     assert "per cent" not in verdict("2.1a", 2_100)[1]
 
 
-def test_an_unknown_exercise_is_refused_with_those_that_there_are():
+def test_an_unknown_exercise_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"exercise must be one of 0a, .*, got '9z'"):
         lessons.check("9z", 1)
 

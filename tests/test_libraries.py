@@ -284,7 +284,7 @@ def test_on_a_full_disk_it_is_loaded_elsewhere(own_cache):
 
 
 @pytest.mark.parametrize("root", ["/dev/null", "/proc/1/nowhere", "\0"])
-def test_a_cache_folder_that_cannot_be_is_done_without(root, monkeypatch):
+def test_a_cache_folder_that_cannot_be_made_is_not_needed(root, monkeypatch):
     monkeypatch.setattr(libraries.os, "environ", {**os.environ, "XDG_CACHE_HOME": root})
     assert libraries._cache_folder() is None
     assert trained() == ""

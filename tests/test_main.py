@@ -188,7 +188,7 @@ def test_a_bad_setting_is_refused_in_one_sentence(command, words, said, tmp_path
         (["--seconds", "0"], "seconds must be positive"),
     ],
 )
-def test_a_bench_of_what_cannot_be_is_refused_in_one_sentence(words, said):
+def test_a_bench_of_what_cannot_exist_is_refused_in_one_sentence(words, said):
     assert said in refused("bench", "speed", *words, code=2)
 
 
@@ -331,7 +331,7 @@ def test_a_locked_store_is_refused_in_one_sentence(store, tmp_path, monkeypatch)
     assert "is locked by another writer" in refused(*words)
 
 
-def test_figures_that_cannot_be_written_are_told_before_anything_is_trained(tmp_path):
+def test_figures_that_cannot_be_written_are_reported_before_anything_is_trained(tmp_path):
     (tmp_path / "file").write_text("")
     store = tmp_path / "trials.sqlite"
     assert "Figures cannot be written" in refused(
@@ -362,7 +362,7 @@ def test_a_file_that_holds_no_trials_is_not_imported(tmp_path):
     )
 
 
-def test_an_export_to_nowhere_is_told(store, tmp_path):
+def test_an_export_to_nowhere_is_reported(store, tmp_path):
     assert "cannot be written" in refused(
         "trials", "export", tmp_path / "no" / "x.parquet", "--store", store, code=2
     )

@@ -269,7 +269,7 @@ def test_a_map_that_is_not_called_as_it_is_declared_is_refused(declared, got):
 
 
 @needs_compiler
-def test_a_cell_that_is_registered_anew_trains_with_its_new_equations(mixed):
+def test_a_cell_that_is_registered_again_trains_with_its_new_equations(mixed):
     """As in a notebook, where a reader changes a line and runs the cell again."""
 
     class Again(Mixed):

@@ -123,7 +123,7 @@ def test_random_sets_are_drawn_in_the_column_of_their_architecture(theirs):
     assert (np.round(strip.get_xdata()) == 1).all() and sorted(strip.get_ydata()) == [7, 8, 9]
 
 
-def test_a_file_that_cannot_be_read_is_told_once_and_the_figure_is_drawn(tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_read_is_reported_once_and_the_figure_is_drawn(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "none.tar.gz"))
     _load_authors.cache_clear()
     ax = new_figure(3).subplots()

@@ -41,7 +41,7 @@ def test_paces_from_elsewhere_tell_kinds_apart_on_a_machine_of_any_speed():
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
-def test_a_clock_that_tells_nonsense_teaches_nothing(seconds):
+def test_a_clock_that_is_wrong_teaches_nothing(seconds):
     pace = Pace()
     pace.learn(work(), 0.01, trials=20, interval=1.0)
     before = pace.seconds([work()])

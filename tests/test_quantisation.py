@@ -95,7 +95,7 @@ def test_another_trial_than_the_best_is_trained_again_and_not_kept(store):
         store.weights(STUDY.key)
 
 
-def test_a_trial_that_comes_out_different_is_told(store):
+def test_a_trial_that_comes_out_different_is_reported(store):
     trial, _ = best_network(store, STUDY)
     with pytest.warns(UserWarning, match="came out at"):
         weights_of(store, STUDY, dataclasses.replace(trial, valid_loss=trial.valid_loss - 5))
@@ -278,7 +278,7 @@ def test_what_a_network_keeps_is_noted_beside_its_weights(store, monkeypatch):
         {"whole": None, "range": 16, "clipped": {}},
     ],
 )
-def test_a_note_that_cannot_be_is_made_anew(store, note):
+def test_a_note_that_cannot_be_right_is_made_again(store, note):
     right = quantise(store.frame(), store, progress=False).kept.dropna().iloc[0]
     number, _ = store.weights(STUDY.key)
     store.shelf.note(STUDY.key, number, **{NOTE: note})

@@ -255,7 +255,7 @@ def test_an_array_that_python_3_pickled_is_read_too(tmp_path):
     assert load(tmp_path / "fig3.p").architecture.tolist() == ["lstm", "+rnn", "irnn"]
 
 
-def test_progress_is_told(path):
+def test_progress_is_reported(path):
     told = []
     load(good(path), verify=False, say=told.append)
     assert told == ["fig3_txt8rcf: 3 trials", "fig4_arith: 5 trials", "8 trials of 2 files"]
@@ -416,13 +416,13 @@ def test_a_member_that_is_no_plain_file_within_is_refused(path, info, said):
     refused(archive(path, [("fig1.p", pickled()), (info, b"")]), said)
 
 
-def test_a_member_that_says_to_be_huge_is_refused(path):
+def test_a_member_that_claims_to_be_huge_is_refused(path):
     info = member("fig3.p", size=1 << 42)
     path.write_bytes(gzip.compress(info.tobuf() + b"\0" * 4096))
     refused(path, "claims to have 4,398,046,511,104 bytes")
 
 
-def test_a_long_name_that_is_said_to_be_huge_is_refused_without_reading_it(path):
+def test_a_long_name_that_claims_to_be_huge_is_refused_without_reading_it(path):
     info = member("././@LongLink", tarfile.GNUTYPE_LONGNAME, size=6 << 30)
     path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + b"\0" * 4096))
     refused(path, "cannot be read")
@@ -446,7 +446,7 @@ def test_an_archive_of_countless_files_is_refused(path):
     [b"", b"no archive", gzip.compress(b"no tar"), gzip.compress(b"x" * 9999)[:-9]],
     ids=("empty", "a text", "gzip alone", "gzip cut off"),
 )
-def test_a_file_that_is_no_archive_is_refused(path, data):
+def test_a_file_that_is_not_an_archive_is_refused(path, data):
     path.write_bytes(data)
     refused(path, "cannot be read|holds no pickle")
 
@@ -457,6 +457,6 @@ def test_an_archive_that_is_cut_off_is_refused(path):
     refused(path, "cannot be read")
 
 
-def test_a_missing_file_and_a_missing_figure_are_told(path, tmp_path):
+def test_a_missing_file_and_a_missing_figure_are_reported(path, tmp_path):
     refused(tmp_path / "none.tar.gz", "There is no file")
     refused(good(path), "holds no pickle of fig7", figure="fig7")

@@ -125,13 +125,13 @@ def test_an_old_copy_stays_when_a_new_one_fails(notebook, tmp_path):
     "content",
     ["not json", "[1, 2]", '{"cells": 3}', json.dumps({"nbformat": 99, "cells": []}), b"\xff\xfe"],
 )
-def test_a_file_that_is_no_notebook_is_told(tmp_path, content):
+def test_a_file_that_is_not_a_notebook_is_reported(tmp_path, content):
     path = tmp_path / "nb.ipynb"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert "is not a notebook" in refused(path, tmp_path / "out.ipynb")
 
 
-def test_a_missing_notebook_is_told(tmp_path):
+def test_a_missing_notebook_is_reported(tmp_path):
     assert "There is no notebook" in refused(tmp_path / "none.ipynb", tmp_path / "out.ipynb")
 
 
@@ -181,7 +181,7 @@ def test_an_unknown_choice_is_refused_by_name():
         choose(["fig1", "fig7"])
 
 
-def test_a_folder_where_no_figure_can_be_written_is_told_before_training(tmp_path):
+def test_a_folder_where_no_figure_can_be_written_is_reported_before_training(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="Figures cannot be written to .*Give another folder."):
         rep.reproduce(

@@ -542,7 +542,7 @@ def test_a_plan_leaves_out_what_the_store_has(store):
     assert plan("smoke", "start", store=store, speed=one_second).to_train.tolist() == [1, 1]
 
 
-def test_a_plans_time_is_steps_times_seconds_a_step_over_the_workers(store):
+def test_a_plans_time_is_steps_times_seconds_per_step_over_the_workers(store):
     (study,) = studies_of("start", "smoke")
     expected = 3 * study.mean_steps * 1.0
 

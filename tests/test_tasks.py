@@ -9,7 +9,7 @@ from rnnkit.tasks.perceptron import Perceptron
 from rnnkit.theory import mutual_information, soft_bits
 
 
-def test_all_right_stores_one_bit_a_label_and_chance_stores_none():
+def test_all_right_stores_one_bit_per_label_and_chance_stores_none():
     assert mutual_information(1000, 1000) == 1000
     assert mutual_information(500, 1000) == 0
 

@@ -190,7 +190,7 @@ def test_the_sample_is_made_of_the_modern_editions_in_the_order_of_their_names(t
     assert sample(tmp_path / "some.tar.gz") == "first a then b"
 
 
-def test_a_text_is_held_once_a_process():
+def test_a_text_is_held_once_per_process():
     assert corpus.load("sample") is corpus.load("sample") and corpus.as_tensor(
         "sample", "cpu"
     ) is corpus.as_tensor("sample", "cpu")

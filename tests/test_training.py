@@ -284,7 +284,7 @@ def test_a_memorised_data_set_stores_all_its_bits(engine):
 
 
 @needs_compiler
-def test_a_perceptron_learns_nearly_all_of_two_labels_a_weight():
+def test_a_perceptron_learns_nearly_all_of_two_labels_per_weight():
     """Cover 1965: with b = 2P a separating plane exists half of the time; at b = P nearly always,
     and training finds it.
     """

@@ -298,7 +298,7 @@ def test_a_store_that_may_not_be_written_is_refused(path):
         store.add([a_trial()])
 
 
-def test_a_full_disk_is_told_and_what_was_stored_is_safe(path):
+def test_a_full_disk_is_reported_and_what_was_stored_is_safe(path):
     """A limit on the size of files stands for the disk."""
     script = f"""
 import resource, signal, sys
@@ -907,7 +907,7 @@ def test_texts_of_a_store_from_elsewhere_are_shown_without_markup(path):
         )
 
 
-def test_broken_hyper_parameters_in_a_store_are_told(path):
+def test_broken_hyper_parameters_in_a_store_are_reported(path):
     with TrialStore(path) as store:
         store.add([a_trial(0)])
         with sqlite3.connect(path) as sql:
@@ -937,7 +937,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("column, value", [(name, v) for name in WRONG for v in WRONG[name]])
-def test_a_value_that_no_trial_has_is_told_wherever_a_store_is_read(path, tmp_path, column, value):
+def test_a_value_that_no_trial_has_is_reported_wherever_a_store_is_read(
+    path, tmp_path, column, value
+):
     """SQLite takes any value in any column."""
     with TrialStore(path) as store:
         store.add([a_trial(0)])
@@ -994,7 +996,7 @@ def test_a_store_that_was_opened_by_a_relative_path_outlives_a_change_of_folder(
         assert len(store) == 2
 
 
-def test_a_missing_parquet_file_is_told(path, tmp_path):
+def test_a_missing_parquet_file_is_reported(path, tmp_path):
     with TrialStore(path) as store, pytest.raises(StoreError, match="There is no file"):
         store.import_(tmp_path / "none.parquet")
 

@@ -35,7 +35,7 @@ def test_a_claim_without_trials_says_so(table):
     assert set(others.verdict) == {"no trials here"} and others.figure.isna().all()
 
 
-def test_a_store_that_is_not_there_is_told(tmp_path):
+def test_a_store_that_is_not_there_is_reported(tmp_path):
     with pytest.raises(StoreError, match="no trial store"):
         verdicts(tmp_path / "none.sqlite")
 

@@ -106,7 +106,7 @@ def test_the_same_weights_give_the_same_file(tmp_path):
     )
 
 
-def test_a_study_without_weights_is_told(store):
+def test_a_study_without_weights_is_reported(store):
     with pytest.raises(StoreError, match="has no weights of per_cap/gru") as caught:
         store.weights(STUDY)
     one_sentence(caught)

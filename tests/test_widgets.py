@@ -80,7 +80,7 @@ def test_the_same_values_give_the_same_picture():
     assert png(panel().figure()) == png(panel().figure())
 
 
-def test_a_picture_is_as_large_as_the_screen_shall_show_it():
+def test_a_picture_is_as_large_as_the_screen_should_show_it():
     assert Image.open(BytesIO(png(panel().figure()))).size == (220, 110)
 
 
@@ -289,7 +289,7 @@ def test_moves_that_come_together_are_drawn_once(watched):
 # --- all widgets ----------------------------------------------------------------------------------
 
 
-def test_an_unknown_widget_is_refused_with_those_that_there_are():
+def test_an_unknown_widget_is_refused_with_the_known_ones():
     with pytest.raises(
         ValueError,
         match="widget must be one of .*, got 'memorize_me'. The nearest is 'memorise_me'",

@@ -271,7 +271,7 @@ def test_asking_and_telling_move_the_picture():
     assert changed.startswith("4 trials") and ", y " in changed
 
 
-def test_before_the_first_design_ends_there_is_nothing_to_think():
+def test_before_the_first_design_ends_there_is_no_posterior():
     figure, sentence = drawn(
         tuner_thinks, problem="wave", points=((0.5,),), losses=(0.2,), next_point=(0.1,)
     )

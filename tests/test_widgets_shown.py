@@ -293,7 +293,7 @@ def test_the_sentence_tells_the_error_and_the_bound(panels):
     assert f"error {error:.3f}" in sentence and "least possible is 0.500" in sentence
 
 
-def test_a_network_that_there_is_not_is_said_to_be_missing(panels):
+def test_a_network_that_does_not_exist_is_reported_as_missing(panels):
     assert (
         "two layers or more"
         in drawn(panels["one_number_per_unit"], architecture="+rnn", depth=1)[1]

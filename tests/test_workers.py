@@ -351,7 +351,7 @@ def test_a_study_that_fails_is_named_and_the_others_are_kept(own_cell, workers):
 
 @POSIX
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_store_that_is_taken_away_before_the_run_ends_is_told_and_what_it_had_is_saved(
+def test_a_store_that_is_taken_away_before_the_run_ends_is_reported_and_what_it_had_is_saved(
     tmp_path, monkeypatch, workers
 ):
     """Even after the last trial was stored."""
