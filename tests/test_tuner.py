@@ -397,7 +397,7 @@ def test_a_rerun_suggests_its_one_set_again_and_again():
 
 def test_a_rerun_of_an_open_set_is_refused():
     with pytest.raises(
-        ValueError, match="must pin all hyper-parameters, got a study that leaves a, b open"
+        ValueError, match="must pin all hyper-parameters, got a study that leaves a, b"
     ):
         RerunTuner(MIXED)
 
