@@ -282,7 +282,12 @@ def _long_jobs(searches, extents: tuple[Extent, ...], frame, size="max_params") 
     """
     jobs = []
     for long in extents:
-        deep = [study for study in searches if study.n_layers in long.depths]
+        deep = [
+            study
+            for study in searches
+            if study.n_layers in long.depths
+            and study.architecture in (long.cells or (study.architecture,))
+        ]
         searched = {getattr(study, size) for study in deep}
         for target in long.sizes:
             start = target if target in searched else max(searched)
