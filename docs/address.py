@@ -129,12 +129,14 @@ def install_cell(name: str):
 def write_notebook(path: Path, name: str):
     """Badges and install cell; everything else in the notebook stays as it is."""
     notebook = nbformat.read(path, as_version=4)
-    title, install = notebook.cells[0], install_cell(name)
+    title = notebook.cells[0]
+    install = install_cell(name)
     line = badges(f"notebooks/{path.name}", name) if name else ""
     title.source = with_badges(title.source, line)
     old = [cell for cell in notebook.cells if TAG in cell.metadata.get("tags", [])]
     if old:  # whether and when it was run stays, too
-        install.execution_count, install.outputs = old[0].execution_count, old[0].outputs
+        install.execution_count = old[0].execution_count
+        install.outputs = old[0].outputs
     others = [cell for cell in notebook.cells[1:] if cell not in old]
     notebook.cells = [title, install, *others]
     nbformat.validate(notebook)
@@ -159,7 +161,9 @@ def main(words: list[str], root: Path = ROOT):
         sys.exit(__doc__)
     name = words[0] if words else remote()
     if not words and not name:
-        sys.exit("The remote `origin` must be on GitHub, and it is not. Name the repository: OWNER/NAME.")
+        sys.exit(
+            "The remote `origin` must be on GitHub, and it is not. Name the repository: OWNER/NAME."
+        )
     name = name_of(name) or name
     if not re.fullmatch(NAME, name):
         sys.exit(f"A repository of GitHub is named OWNER/NAME, got {name!r}. Correct the name.")

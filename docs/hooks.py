@@ -224,7 +224,8 @@ def dark_png(picture) -> bytes:
 
 def with_math(text, page):
     """Puts MathML in the place of the equations in a text."""
-    parts, last = [], 0
+    parts = []
+    last = 0
     for found in MATH.finditer(text):
         shown, inline = found.groups()
         try:

@@ -67,7 +67,9 @@ class Output(Place):
         return str(path)
 
 
-FILE, FOLDER, OUTPUT = Place(), Place(file_okay=False), Output()
+FILE = Place()
+FOLDER = Place(file_okay=False)
+OUTPUT = Output()
 SCALE = click.option(
     "--scale",
     default="quick",
@@ -424,7 +426,8 @@ def verify(store, count, seed, device):
     with TrialStore(store, create=False) as trial_store:
         for rerun in verify(trial_store, count, seed, device):
             reruns.append(rerun)
-            trial, outcome = rerun.trial, rerun.outcome
+            trial = rerun.trial
+            outcome = rerun.outcome
             losses = (
                 f"loss {trial.valid_loss:.6g} and {trial.eval_loss:.6g} stored,"
                 f" {outcome.valid_loss:.6g} and {outcome.eval_loss:.6g} here"

@@ -17,7 +17,8 @@ LATER_RANGES = {
     *(row.name for row in LEARNING),
     *(row.name for ranges in TASK_RANGES.values() for row in ranges),
 }
-SIZES, DEPTHS = (1_000, 10_000, 100_000), (1, 2, 4, 8)  # the depths of sections 2 to 4
+SIZES = (1_000, 10_000, 100_000)
+DEPTHS = (1, 2, 4, 8)  # of sections 2 to 4
 
 EQUATIONS = {  # number in section 1.4 -> LaTeX
     1: (
@@ -190,7 +191,8 @@ def space_table(task_type="per_cap", architectures=PAPER) -> SmallTable:
         "IntLog": "log-uniform, whole",
         "Choice": "one of",
     }
-    ranges, counts = {}, {}
+    ranges = {}
+    counts = {}
     for architecture in architectures:
         for row in space_for(architecture, task_type).ranges:
             name = re.sub(

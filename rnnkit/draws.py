@@ -19,7 +19,9 @@ WEIGHTS, DATA, VALID, EVAL, ORDER = 1, 2, 3, 4, 5  # streams, one per purpose
 # level.
 BLOCK = 1 << 13
 # constants of Salmon et al.
-FACTORS, STEPS, ROUNDS = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85), 10
+FACTORS = (0xD2511F53, 0xCD9E8D57)
+STEPS = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
 
 
 def philox(counter: Iterable[torch.Tensor], key: tuple[int, int]) -> tuple[torch.Tensor, ...]:
@@ -29,9 +31,14 @@ def philox(counter: Iterable[torch.Tensor], key: tuple[int, int]) -> tuple[torch
     a, b, c, d = counter
     k, l = key
     for _ in range(ROUNDS):
-        p, q = a * FACTORS[0], c * FACTORS[1]  # wraps in int64, yet all 64 bits are exact
-        a, b, c, d = (q >> 32 & MASK) ^ b ^ k, q & MASK, (p >> 32 & MASK) ^ d ^ l, p & MASK
-        k, l = k + STEPS[0] & MASK, l + STEPS[1] & MASK
+        p = a * FACTORS[0]  # wraps in int64, yet all 64 bits are exact
+        q = c * FACTORS[1]
+        a = (q >> 32 & MASK) ^ b ^ k
+        b = q & MASK
+        c = (p >> 32 & MASK) ^ d ^ l
+        d = p & MASK
+        k = k + STEPS[0] & MASK
+        l = l + STEPS[1] & MASK
     return a, b, c, d
 
 

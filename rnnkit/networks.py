@@ -85,7 +85,8 @@ def units_for(architecture: str, n_layers: int, n_in: int, n_out: int, max_param
         return 0
     low, high = 1, 2
     while num_params(architecture, n_layers, high, n_in, n_out) <= max_params:
-        low, high = high, 2 * high
+        low = high
+        high = 2 * high
     while high - low > 1:
         middle = (low + high) // 2
         if num_params(architecture, n_layers, middle, n_in, n_out) <= max_params:

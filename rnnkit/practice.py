@@ -111,7 +111,8 @@ def another_width(result) -> str:
     """2.2c: a network of the memory task with fewer units than inputs, on the bound."""
     frame = trials_of(result, "mem_thru", "memory task")
     need(frame.study.nunique() == 1, "All trials must be of one network, that is, of one study.")
-    units, n_in = int(frame.n_units.iloc[0]), int(frame.n_in.iloc[0])
+    units = int(frame.n_units.iloc[0])
+    n_in = int(frame.n_in.iloc[0])
     need(
         units < n_in,
         f"{units} units can hold all {n_in} numbers. Take fewer, so that something must be lost.",

@@ -38,7 +38,10 @@ THEIRS = (
     "num_params",
     *LOSSES,
 )  # their columns
-MAX_FILES, MAX_BYTES, MAX_PIECE, MAX_ROWS = 200, 8 << 30, 1 << 30, 2_000_000
+MAX_FILES = 200
+MAX_BYTES = 8 << 30
+MAX_PIECE = 1 << 30
+MAX_ROWS = 2_000_000
 SHAPE = {
     "per_cap": (0, 5),
     "mem_thru": (64, 12),
@@ -193,7 +196,8 @@ class _Dtype:
     """Stands in for a numpy dtype: keeps the arguments that numpy would receive."""
 
     def __init__(self, kind, align=False, copy=False):
-        self.kind, self.state = kind, None
+        self.kind = kind
+        self.state = None
 
     def __setstate__(self, state):
         self.state = state

@@ -183,7 +183,8 @@ def _enter(cell) -> tuple[str, bool]:
     this process knows it.
     """
     if isinstance(cell, str):
-        architecture, new = cell_of(cell).architecture, False
+        architecture = cell_of(cell).architecture
+        new = False
     elif isinstance(cell, type) and issubclass(cell, Cell):
         name = getattr(cell, "architecture", "")
         new = CELLS.get(name) is not cell

@@ -317,7 +317,8 @@ def claims_text(claims) -> str:
 
     lines = [("", "claim", "paper", "ours", "verdict")]
     for _, row in claims.iterrows():
-        low, high = number(row.low), number(row.high)
+        low = number(row.low)
+        high = number(row.high)
         interval = f" [{low}, {high}]" if low and high else ""
         claim = str(row.claim) if len(str(row.claim)) <= 70 else f"{str(row.claim)[:67]}..."
         lines.append(

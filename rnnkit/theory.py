@@ -142,7 +142,8 @@ def parentheses_counts(types: int, steps: int, cap: int) -> np.ndarray:
     step = 1 / (4 * types)
     count = np.eye(1, cap + 1)[0]
     for _ in range(steps):
-        up, down = step * count[:-1], step * count[1:]
+        up = step * count[:-1]
+        down = step * count[1:]
         count = (
             count - np.append(up, 0) + np.append(0, up) - np.append(0, down) + np.append(down, 0)
         )

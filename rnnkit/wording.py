@@ -24,7 +24,8 @@ def count(number: int, singular: str, plural: str | None = None) -> str:
 
 def size_range(sizes: Collection[int]) -> str:
     """300-10,000: the least and the greatest of some numbers, or the only one."""
-    low, high = min(sizes), max(sizes)
+    low = min(sizes)
+    high = max(sizes)
     return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 

@@ -48,11 +48,9 @@ class Emulated:
     """
 
     def __init__(self, kernel):
-        self.kernel, self.library, told = (
-            kernel,
-            ctypes.CDLL(str(built(kernel))),
-            (ctypes.c_int * 3)(),
-        )
+        self.kernel = kernel
+        self.library = ctypes.CDLL(str(built(kernel)))
+        told = (ctypes.c_int * 3)()
         self.library.emulate_numbers(told)
         self.numbers = list(told)
         assert self.numbers[1:] == [

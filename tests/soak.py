@@ -86,7 +86,8 @@ def family(group):
 
 def kill(process, chance):
     """Kills in one of four ways; says which, and whether the run itself goes on."""
-    how, workers = chance.choice(HOW), list(family(process.pid))
+    how = chance.choice(HOW)
+    workers = list(family(process.pid))
     if how == "worker" and workers:
         os.kill(chance.choice(workers), signal.SIGKILL)
         return how, True
@@ -105,7 +106,9 @@ def disturbed(store, every, chance, *settings):
     """
     killed = dict.fromkeys(HOW, 0)
     while True:
-        process, before, due = start(store, *settings), len(rows(store)), None
+        process = start(store, *settings)
+        before = len(rows(store))
+        due = None
         while process.poll() is None:
             time.sleep(0.02)
             if due is None and len(rows(store)) > before:
@@ -115,7 +118,8 @@ def disturbed(store, every, chance, *settings):
                 killed[how] += 1
                 if not goes_on:
                     break
-                before, due = len(rows(store)), None
+                before = len(rows(store))
+                due = None
         errors = process.communicate()[1].decode()
         if process.returncode == 0:
             return killed
@@ -127,7 +131,8 @@ def soak(
     minutes, every, scale="quick", trials=0, workers=2, experiments="fig1", seed=0, say=print
 ) -> dict:
     """Passes until the time is over, at least one; what came of them."""
-    end, chance = time.monotonic() + 60 * minutes, random.Random(seed)
+    end = time.monotonic() + 60 * minutes
+    chance = random.Random(seed)
     total = {
         "passes": 0,
         "trials": 0,
@@ -140,18 +145,18 @@ def soak(
     begun = time.monotonic()
     while not total["passes"] or time.monotonic() < end:
         with tempfile.TemporaryDirectory() as folder:
-            calm, wild, settings = (
-                Path(folder, "calm.sqlite"),
-                Path(folder, "wild.sqlite"),
-                (scale, seed, trials, workers, experiments),
-            )
+            calm = Path(folder, "calm.sqlite")
+            wild = Path(folder, "wild.sqlite")
+            settings = (scale, seed, trials, workers, experiments)
             process = start(calm, *settings)
             errors = process.communicate()[1].decode()
             if process.returncode:
                 raise SystemExit(f"The undisturbed run failed:\n{errors[-2000:]}")
             killed = disturbed(wild, every, chance, *settings)
-            ours, theirs = rows(wild), rows(calm)
-            here, there = [row[:2] for row in ours], [row[:2] for row in theirs]
+            ours = rows(wild)
+            theirs = rows(calm)
+            here = [row[:2] for row in ours]
+            there = [row[:2] for row in theirs]
             total["passes"] += 1
             total["trials"] += len(theirs)
             total["lost"] += len(set(there) - set(here))

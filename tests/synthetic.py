@@ -43,7 +43,8 @@ def frame(
     """`found` is the share of the capacity that a long search finds, `rate` how soon it does (8:
     half of the trials do, 1: it is open); `samples` the dataset size of a trial over its bits.
     """
-    rng, rows = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    rows = []
     networks = [
         (a, depth, size, unroll)
         for unroll in unrolls
@@ -68,10 +69,8 @@ def frame(
                 {"nonlinearity": choice} if architecture in ("rnn", "ugrnn") else {"row_last": 0.5}
             )
             hparams |= dict(pinned)
-            searched, unrolled = (
-                1 - math.exp(-(trial + 1) * rate / trials),
-                1 - 0.4 * math.exp(-(unroll - 1) / 2) * (depth > 0),
-            )
+            searched = 1 - math.exp(-(trial + 1) * rate / trials)
+            unrolled = 1 - 0.4 * math.exp(-(unroll - 1) / 2) * (depth > 0)
             level = capacity[architecture] * found * searched * unrolled
             if hparams.get("nonlinearity") == "relu":
                 level *= RELU
@@ -193,7 +192,8 @@ def losses(
     step costs 1 us and 1 ns a parameter.
     """
     n_in, n_out, unroll = TASKS[task_type]
-    rng, rows = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    rows = []
     for architecture in architectures:
         for depth in (d for d in depths if architecture != "+rnn" or d > 1):
 
@@ -210,10 +210,8 @@ def losses(
                     loss = best * (
                         1 + (1 / found - 1) * math.exp(-(trial + 1) * rate / trials)
                     ) + noise * abs(rng.normal())
-                    bad, done = (
-                        trial > 0 and rng.random() < infeasible,
-                        int(rng.integers(steps[0], steps[1] + 1)),
-                    )
+                    bad = trial > 0 and rng.random() < infeasible
+                    done = int(rng.integers(steps[0], steps[1] + 1))
                     loss = math.nan if bad else loss
                     rows.append(
                         {

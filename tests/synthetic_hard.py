@@ -39,7 +39,8 @@ def frame(
     """`harder` is what arithmetic leaves of the share that solves; `least` (architecture -> loss)
     fixes the loss of the first solved trial.
     """
-    rng, rows = np.random.default_rng([seed, len(tuner), len(depths)]), []
+    rng = np.random.default_rng([seed, len(tuner), len(depths)])
+    rows = []
     for task, depth, architecture in (
         (t, d, a) for t in tasks for d in depths for a in architectures if d > 1 or a != "+rnn"
     ):
@@ -53,12 +54,14 @@ def frame(
             learned = (
                 min(1.0, (trial + 1) / (0.5 * trials)) if tuner == "gp" else 1.0
             )  # a search gets better
-            bad, solved = rng.random() < diverges[architecture], rng.random() < share * learned
+            bad = rng.random() < diverges[architecture]
+            solved = rng.random() < share * learned
             loss = level * (
                 0.02 * math.exp(rng.normal(0, 1.2)) if solved else 1 + abs(rng.normal(0, 0.01))
             )
             if least and architecture in least and tuner != "rerun" and trial == 0:
-                bad, loss = False, least[architecture]
+                bad = False
+                loss = least[architecture]
             loss = math.nan if bad else loss
             rows.append(
                 {

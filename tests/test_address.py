@@ -158,7 +158,8 @@ def test_pip_installs_the_kit_from_a_repository(tmp_path):
     """
     if shutil.which("git") is None:
         pytest.skip("git is missing")
-    tree, target = tmp_path / "tree", tmp_path / "site"
+    tree = tmp_path / "tree"
+    target = tmp_path / "site"
     ignore = shutil.ignore_patterns(
         "__pycache__", ".git", ".venv", "tests", ".*", "build", "*.egg-info"
     )

@@ -45,13 +45,12 @@ def sensitive():
     """200 random trials of two studies: the loss falls with `lr`, more with Adam; `l2` means
     nothing; high `clip` diverges.
     """
-    rng, parts = np.random.default_rng(0), []
+    rng = np.random.default_rng(0)
+    parts = []
     for architecture in ("gru", "lstm"):
-        lr, l2, clip = (
-            10 ** rng.uniform(-4, -1, 200),
-            10 ** rng.uniform(-8, -3, 200),
-            rng.uniform(1, 100, 200),
-        )
+        lr = 10 ** rng.uniform(-4, -1, 200)
+        l2 = 10 ** rng.uniform(-8, -3, 200)
+        clip = rng.uniform(1, 100, 200)
         optimizer = rng.choice(["SGD", "Adam"], 200)
         loss = -np.log10(lr / 1e-4) * np.where(optimizer == "Adam", 2, 1)
         parts.append(
@@ -147,10 +146,8 @@ def test_what_matters_is_found(sensitive):
 
 def test_it_does_not_matter_whether_numbers_are_logarithmic(sensitive):
     warped = sensitive.assign(hparams=[h | {"lr": math.log(h["lr"])} for h in sensitive.hparams])
-    one, other = (
-        analysis.importance(sensitive),
-        analysis.importance(warped.assign(study=warped.study + "/again")),
-    )
+    one = analysis.importance(sensitive)
+    other = analysis.importance(warped.assign(study=warped.study + "/again"))
     np.testing.assert_allclose(
         one.importance, other.importance, atol=0.02
     )  # a split lies in the middle of two values, wherever that is
@@ -163,10 +160,8 @@ def test_a_hyper_parameter_that_never_changes_has_no_importance(sensitive):
 
 def test_trials_from_before_a_hyper_parameter_was_dropped_are_told_with_the_others(sensitive):
     """Older trials of the IRNN have a scale of its biases, which newer ones start at zero."""
-    bias, older = (
-        np.random.default_rng(0).uniform(-2, 2, len(sensitive)),
-        np.arange(len(sensitive)) % 2,
-    )
+    bias = np.random.default_rng(0).uniform(-2, 2, len(sensitive))
+    older = np.arange(len(sensitive)) % 2
     mixed = [
         h | ({"recurrent_bias_scale_h": float(b)} if old else {})
         for h, b, old in zip(sensitive.hparams, bias, older)
@@ -184,7 +179,8 @@ def test_the_table_sums_over_the_maps_of_a_cell_and_keeps_tuners_apart(sensitive
             h | {"input_scale_u": h["lr"], "input_scale_r": h["clip"]} for h in sensitive.hparams
         ],
     )
-    table, told = analysis.importance_table(split), analysis.importance(split)
+    table = analysis.importance_table(split)
+    told = analysis.importance(split)
     assert (
         list(table) == [(a, t) for a in ("gru", "lstm") for t in ("gp", "random")]
         and table.index[-1] == LOT
@@ -310,14 +306,16 @@ def test_captions_say_that_the_figure_is_ours(name, sensitive):
 
 
 def test_lost_trials_are_drawn_against_three_hyper_parameters():
-    n, rng = 40, np.random.default_rng(0)
+    n = 40
+    rng = np.random.default_rng(0)
     frame = random_trials(
         np.where(rng.random(n) < 0.3, math.nan, 6.0),
         lr_init=10 ** rng.uniform(-4, -1, n),
         gradient_clip_val=10 ** rng.uniform(0, 2, n),
         recurrent_matrix_scale_u=rng.uniform(0.01, 2, n),
     )
-    figure, table = exhibit("lost").draw(frame), lost_shares(frame)
+    figure = exhibit("lost").draw(frame)
+    table = lost_shares(frame)
     for ax, name in zip(figure.axes, ("lr_init", "gradient_clip_val", "recurrent_matrix_scale_*")):
         part = table[(table.hyperparameter == name) & (table.end == "diverged")]
         np.testing.assert_allclose(np.asarray(ax.lines[0].get_ydata(), float), 100 * part.share)

@@ -156,7 +156,8 @@ def imports(path: Path) -> frozenset[str]:
     """Every module that a file imports, in functions too, by full name. Of `from a import b`, b
     where b is a module of ours, else a.
     """
-    modules, names = set(), name_of(path).split(".")
+    modules = set()
+    names = name_of(path).split(".")
     folder = names if path.name == "__init__.py" else names[:-1]
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):

@@ -43,7 +43,8 @@ def test_welchs_bounds_are_those_of_scipys_test():
     it is n1 + n2 - 2.
     """
     rng = np.random.default_rng(0)
-    wide, narrow = rng.normal(size=40), rng.normal(size=60) * 1e-9
+    wide = rng.normal(size=40)
+    narrow = rng.normal(size=60) * 1e-9
     assert stats.ttest_ind(wide, narrow, equal_var=False).df == pytest.approx(39)
     assert stats.ttest_ind(wide, wide + 1, equal_var=False).df == pytest.approx(78)
 
@@ -79,11 +80,13 @@ def test_the_solution_reproduces_the_printed_tests():
     """t and df computed anew by scipy from the recovered means, spreads and runs."""
     table = recovered_runs().set_index("architecture")
     for (first, second), (_, (t, df, _)) in paper.TABLE_APP2.items():
-        a, b = table.loc[first], table.loc[second]
+        a = table.loc[first]
+        b = table.loc[second]
         found = stats.ttest_ind_from_stats(
             a["mean"], a.sd, a.runs, b["mean"], b.sd, b.runs, equal_var=False
         )
-        u, v = a.sd**2 / a.runs, b.sd**2 / b.runs
+        u = a.sd**2 / a.runs
+        v = b.sd**2 / b.runs
         assert found.statistic == pytest.approx(t, rel=0.006, abs=0.008)
         assert (u + v) ** 2 / (u**2 / (a.runs - 1) + v**2 / (b.runs - 1)) == pytest.approx(
             df, rel=0.006
@@ -98,12 +101,12 @@ def test_what_a_made_up_table_was_made_of_is_recovered(monkeypatch):
     """Six groups with known counts, means and spreads; their 15 tests by Welch's formulas, printed
     with three digits, which blur it by a tenth.
     """
-    runs, share = (
-        np.array([900, 700, 950, 600, 820, 760]),
-        np.array([0.3, 0.1, 0.02, 0.05, 0.15, 0.2]),
-    )
-    mean, sd = 18 * (1 - share), 18 * np.sqrt(share * (1 - share))
-    q, table = sd**2 / runs, {}
+    runs = np.array([900, 700, 950, 600, 820, 760])
+    share = np.array([0.3, 0.1, 0.02, 0.05, 0.15, 0.2])
+    mean = 18 * (1 - share)
+    sd = 18 * np.sqrt(share * (1 - share))
+    q = sd**2 / runs
+    table = {}
     for pair in paper.TABLE_APP2:
         i, j = (EIGHT.index(a) for a in pair)
         df = (q[i] + q[j]) ** 2 / (q[i] ** 2 / (runs[i] - 1) + q[j] ** 2 / (runs[j] - 1))

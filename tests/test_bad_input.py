@@ -85,7 +85,9 @@ def nothing_trains():
         raise Stopped("It would train now.")
 
     class Nobody:
-        __init__, __enter__, __exit__ = lambda *_: None, lambda self: self, lambda *_: None
+        __init__ = lambda *_: None
+        __enter__ = lambda self: self
+        __exit__ = lambda *_: None
 
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -465,7 +467,8 @@ def books(tmp_path_factory):
     """The notebooks' parameters cells, which is all that is looked at before a notebook is
     executed; name -> (path, types).
     """
-    folder, books = tmp_path_factory.mktemp("books"), {}
+    folder = tmp_path_factory.mktemp("books")
+    books = {}
     for name in NOTEBOOKS:
         book = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4)
         book.cells = [cell for cell in book.cells if "parameters" in cell.metadata.get("tags", [])]
@@ -620,12 +623,14 @@ def test_a_spoilt_table_is_not_imported_or_holds_only_what_a_trial_may_be(
 @given(st.integers(0, 2**32), st.sampled_from(["flip", "cut", "zero", "insert", "noise"]))
 def test_a_damaged_file_is_not_imported_or_holds_trials_still(tmp_path, seed, how):
     tried("file")
-    source, path = tmp_path / "good.parquet", tmp_path / "damaged.parquet"
+    source = tmp_path / "good.parquet"
+    path = tmp_path / "damaged.parquet"
     if not source.exists():
         with TrialStore(":memory:") as store:
             store.add([a_trial(n) for n in range(50)])
             store.export(source)
-    data, chance = bytearray(source.read_bytes()), random.Random(seed)
+    data = bytearray(source.read_bytes())
+    chance = random.Random(seed)
     at = chance.randrange(len(data))
     if how == "flip":
         for _ in range(chance.randint(1, 30)):

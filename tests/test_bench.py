@@ -35,7 +35,8 @@ def reset_after(W, h, x, s):
     """torch.nn.GRU as its documentation has it; its second bias, which the reset gate multiplies,
     is `W.c.b2`.
     """
-    r, u = torch.sigmoid(W.r(h, x)), torch.sigmoid(W.u(h, x))
+    r = torch.sigmoid(W.r(h, x))
+    u = torch.sigmoid(W.u(h, x))
     c = torch.tanh(W.c.of_x(x) + r * W.c.of_h(h))
     h = u * h + (1 - u) * c
     return h, h
@@ -55,10 +56,8 @@ class Maps:
             def affine(h, x, Wx=Wx, Wh=Wh, b=b, b2=b2):
                 return x @ Wx.T + h @ Wh.T + b + b2
 
-            affine.of_x, affine.of_h = (
-                (lambda x, Wx=Wx, b=b: x @ Wx.T + b),
-                (lambda h, Wh=Wh, b2=b2: h @ Wh.T + b2),
-            )
+            affine.of_x = lambda x, Wx=Wx, b=b: x @ Wx.T + b
+            affine.of_h = lambda h, Wh=Wh, b2=b2: h @ Wh.T + b2
             setattr(self, name, affine)
 
 
@@ -86,7 +85,8 @@ def reference(architecture, n_layers, p, step=None, l2=0.0, data=None):
     """Loss and gradient norm, step by step in float64, from the cell's own equations (held to numpy
     in their own tests).
     """
-    cell, (x, y) = cell_of(architecture), data or batch()
+    cell = cell_of(architecture)
+    x, y = data or batch()
     p = {
         name: torch.as_tensor(value).double().detach().clone().requires_grad_()
         for name, value in p.items()
@@ -167,7 +167,8 @@ def some_network(architecture, n_layers, *outputs):
 
 @pytest.mark.parametrize("architecture, n_layers", DEPTHS)
 def test_torch_loop_computes_the_loss_and_gradient_norm_of_the_equations(architecture, n_layers):
-    model, (x_BxI, y_B) = some_network(architecture, n_layers), batch()
+    model = some_network(architecture, n_layers)
+    x_BxI, y_B = batch()
     loss, norm = torch_loop.loss_and_norm(model, x_BxI.expand(T, -1, -1), y_B, clip=10.0)
     own = reset_after if architecture == "gru" else None
     expected = reference(architecture, n_layers, blocks_of(model, architecture, n_layers), own)
@@ -176,7 +177,8 @@ def test_torch_loop_computes_the_loss_and_gradient_norm_of_the_equations(archite
 
 @pytest.mark.parametrize("architecture, n_layers", DEPTHS)
 def test_torch_loop_reads_sequences_and_sums_softmax_heads(architecture, n_layers):
-    model, (x_TxBxI, y) = some_network(architecture, n_layers, 2 * C, 2), sequence()
+    model = some_network(architecture, n_layers, 2 * C, 2)
+    x_TxBxI, y = sequence()
     loss, norm = torch_loop.loss_and_norm(model, x_TxBxI, y, clip=1e9)
     own = reset_after if architecture == "gru" else None
     expected = reference(
@@ -209,7 +211,8 @@ def test_jax_computes_the_loss_and_gradient_norm_of_the_equations(architecture, 
     jax = pytest.importorskip("jax")
     from rnnkit.bench import jax_vmap
 
-    p, (x_BxI, y_B) = some(jax_vmap, architecture, n_layers), batch()
+    p = some(jax_vmap, architecture, n_layers)
+    x_BxI, y_B = batch()
     gradient = jax.jit(
         partial(jax_vmap.gradient, architecture=architecture, n_layers=n_layers, unroll=T)
     )
@@ -227,7 +230,8 @@ def test_jax_reads_sequences_and_sums_softmax_heads(architecture, n_layers, scor
     jax = pytest.importorskip("jax")
     from rnnkit.bench import jax_vmap
 
-    p, (x_TxBxI, y) = some(jax_vmap, architecture, n_layers, 2 * C), sequence()
+    p = some(jax_vmap, architecture, n_layers, 2 * C)
+    x_TxBxI, y = sequence()
     y = y[-scored:]
     gradient = jax.jit(
         partial(jax_vmap.gradient, architecture=architecture, n_layers=n_layers, unroll=T)
@@ -242,17 +246,14 @@ def test_jax_step_is_torchs_adam_after_clipping():
     jax = pytest.importorskip("jax")
     from rnnkit.bench import jax_vmap
 
-    p, (x_BxI, y_B) = some(jax_vmap, "rnn", 1), batch()
-    x, y, shape = (
-        x_BxI.float().numpy(),
-        y_B.float().numpy(),
-        dict(architecture="rnn", n_layers=1, unroll=T),
-    )
+    p = some(jax_vmap, "rnn", 1)
+    x_BxI, y_B = batch()
+    x = x_BxI.float().numpy()
+    y = y_B.float().numpy()
+    shape = dict(architecture="rnn", n_layers=1, unroll=T)
     hp = dict(lr=0.05, decay=0.5, momentum=0.8, clip=0.1, l2=0.0)
-    gradient, step = (
-        jax.jit(partial(jax_vmap.gradient, **shape)),
-        jax.jit(partial(jax_vmap.step, train_steps=10, **shape)),
-    )
+    gradient = jax.jit(partial(jax_vmap.gradient, **shape))
+    step = jax.jit(partial(jax_vmap.step, train_steps=10, **shape))
     theirs = {name: torch.tensor(value).requires_grad_() for name, value in p.items()}
     adam = torch.optim.Adam(theirs.values(), lr=0.05, betas=(0.8, 0.999))
     m, v = ({name: 0 * value for name, value in p.items()} for _ in range(2))
@@ -404,7 +405,8 @@ def test_lines_and_header_have_one_width():
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    path, said = tmp_path_factory.mktemp("bench") / "speed.json", []
+    path = tmp_path_factory.mktemp("bench") / "speed.json"
+    said = []
     returned = speed.run(
         cells=("rnn", "+rnn"),
         sizes=(350,),
@@ -451,7 +453,8 @@ def test_long_rows_are_the_papers_tasks():  # section 4 and Appendix B
 
 def test_batches_are_one_hot_symbols_and_classes():
     study = Study("parens_counting", "rnn", 1, 3_000, form="tiny")
-    task, (x_TxBxI, y_SxBxG) = study.task, batch_of_a_task.of(study.task)
+    task = study.task
+    x_TxBxI, y_SxBxG = batch_of_a_task.of(study.task)
     symbols, classes = task.batches(0, torch.tensor([0]))
     assert (
         x_TxBxI.sum() == task.steps * task.batch * task.streams
@@ -473,7 +476,8 @@ def test_each_row_has_medians_ratio_and_size(report):
     for row in (rnn, plus):
         assert row["torch_ratio"] == pytest.approx(row["torch_ms"] / row["ours_ms"])
         assert row["ours_ms"] > 0 and row["medians_ms"]["ours"] == row["ours_ms"]
-        rate, sgemm = row["flops"] / row["ours_ms"], 2 * 768**3 / row["medians_ms"]["sgemm"]
+        rate = row["flops"] / row["ours_ms"]
+        sgemm = 2 * 768**3 / row["medians_ms"]["sgemm"]
         assert row["share_of_sgemm"] == pytest.approx(rate / sgemm)
         assert row["jax_ms"] is None
 

@@ -59,7 +59,8 @@ def test_infeasible_losses_become_the_worst_feasible_plus_half_the_range():
 def test_contender_stays_in_the_space_and_is_told_of_infeasible_trials(kind):
     if kind is TPETuner:
         pytest.importorskip("optuna")
-    contender, best = kind(MIXED, seed=0), []
+    contender = kind(MIXED, seed=0)
+    best = []
     for start in (0, 16, 32):
         points = contender.suggest(16, start)
         assert all(row.holds(point[row.name]) for point in points for row in MIXED.ranges)
@@ -75,7 +76,8 @@ def test_contender_stays_in_the_space_and_is_told_of_infeasible_trials(kind):
 def test_smaller_networks_best_trials_stand_in_the_place_of_four_cold_points():
     space = CAPACITY.study.space
     carried = RandomTuner(space, seed=9).suggest(4)
-    points, usual = CarriedTuner(space, 0, carried).suggest(16), UsualGPTuner(space, 0).suggest(16)
+    points = CarriedTuner(space, 0, carried).suggest(16)
+    usual = UsualGPTuner(space, 0).suggest(16)
     assert [points[i] for i in (1, 5, 9, 13)] == [pytest.approx(point) for point in carried]
     assert all(points[i] == usual[i] for i in range(16) if i % 4 != 1)
 
@@ -119,7 +121,9 @@ def test_best_counts_feasible_trials_that_ended_within_the_steps():
 
 
 def test_search_that_is_in_the_file_is_not_run_again(tmp_path):
-    path, names, said = tmp_path / "runs.jsonl", ("gp", "random"), []
+    path = tmp_path / "runs.jsonl"
+    names = ("gp", "random")
+    said = []
     first = search_all(path, (0,), names, (CAPACITY,), say=said.append)
     assert (
         search_all(path, (0, 1), names, (CAPACITY,), say=said.append)[:2] == first

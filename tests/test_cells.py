@@ -84,12 +84,14 @@ def by_hand(architecture, n_layers, theta, inputs, nonlinearity):
     parameter vector.
     """
     s = {"relu": relu, "tanh": np.tanh}[nonlinearity]
-    maps, states = MAPS[architecture], 2 if architecture == "lstm" else 1
+    maps = MAPS[architecture]
+    states = 2 if architecture == "lstm" else 1
     p = np.asarray(theta)
 
     def take(*shape):
         nonlocal p
-        out, p = p[: int(np.prod(shape))].reshape(shape), p[int(np.prod(shape)) :]
+        out = p[: int(np.prod(shape))].reshape(shape)
+        p = p[int(np.prod(shape)) :]
         return out
 
     project = take(N, I) if architecture == "+rnn" else None
@@ -105,7 +107,8 @@ def by_hand(architecture, n_layers, theta, inputs, nonlinearity):
     up = [project @ x + b_in for x in inputs] if project is not None else inputs
     for (Wx, Wh), (b, h0) in zip(matrices, vectors):
         w = {m: (Wh[k], Wx[k], b[k]) for k, m in enumerate(maps)}
-        state, ups = tuple(h0), []
+        state = tuple(h0)
+        ups = []
         for x in up:
             y, state = EQUATIONS[architecture](w, *state, x, s)
             ups.append(y)
@@ -189,7 +192,9 @@ def test_a_registered_cell_is_counted_and_run_like_the_others():
     class MGU(Cell):
         """Minimal gated unit, Zhou et al. 2016."""
 
-        architecture, maps, forget = "mine", ("f", "c"), {"f": "forget_gate_bias_hack"}
+        architecture = "mine"
+        maps = ("f", "c")
+        forget = {"f": "forget_gate_bias_hack"}
 
         @staticmethod
         def step(W, h, x, s):

@@ -96,7 +96,8 @@ SHUFFLED = {
 @pytest.mark.parametrize("name", SHUFFLED)
 def test_labels_of_a_real_effect_dealt_out_anew_decide_a_rule_in_at_most_a_tenth(name):
     make, ids = SHUFFLED[name]
-    frame, said = make(), []
+    frame = make()
+    said = []
     rng = np.random.default_rng(7)
     for _ in range(SHUFFLES):
         mixed = frame.copy()
@@ -175,10 +176,8 @@ def test_a_search_is_at_its_end_where_halving_trials_and_steps_changes_less_than
 
 
 def test_of_several_networks_the_mean_change_counts():
-    one, other = (
-        trials([100, 100, 100, 100], [100, 200, 400, 400]),
-        trials([92, 92, 100, 100], [100, 400, 200, 400], "b", "gru"),
-    )
+    one = trials([100, 100, 100, 100], [100, 200, 400, 400])
+    other = trials([92, 92, 100, 100], [100, 400, 200, 400], "b", "gru")
     end = search_end(pd.concat([one, other]))
     assert end.trials == pytest.approx(0.04) and end.reached
 
@@ -226,7 +225,8 @@ def test_named_pairs_hold_together_and_fail_by_one(p, signs, verdict):
 
 def test_tests_of_pairs_are_scipys():
     rng = np.random.default_rng(0)
-    a, b = rng.normal(0, 1, 30), rng.normal(0.7, 1, 30)
+    a = rng.normal(0, 1, 30)
+    b = rng.normal(0.7, 1, 30)
     assert mann_whitney(a, b) == pytest.approx(
         (stats.mannwhitneyu(a, b, method="asymptotic").pvalue, -1)
     )
@@ -253,7 +253,8 @@ def test_students_interval_is_scipys_and_wide_for_three():
 
 
 def test_the_interval_of_a_spread_covers_the_truth_whatever_is_highest():
-    rng, truth = np.random.default_rng(0), np.array([0.0, 0.0, 0.0, 0.0, 0.3])
+    rng = np.random.default_rng(0)
+    truth = np.array([0.0, 0.0, 0.0, 0.0, 0.3])
     found = [
         spread_of_means(truth + rng.normal(0, 1, (4, 1)) + rng.normal(0, 0.2, (4, 5)))
         for _ in range(400)

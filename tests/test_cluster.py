@@ -40,7 +40,8 @@ class Machines:
     """
 
     def __init__(self, workers, path=ROOT):
-        self.path, self.environment = path, {**ENVIRONMENT, "PYTHONPATH": str(path)}
+        self.path = path
+        self.environment = {**ENVIRONMENT, "PYTHONPATH": str(path)}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
@@ -126,7 +127,8 @@ def test_one_process_two_processes_and_a_cluster_give_the_same_rows_of_random_se
 def test_the_weights_of_the_best_trial_come_home_from_two_processes_and_from_a_cluster(
     machines, tmp_path
 ):
-    study, found = some_studies("random", (200, 400))[1], []
+    study = some_studies("random", (200, 400))[1]
+    found = []
     for name, settings in (
         ("one", {"workers": 1}),
         ("two", {"workers": 2}),
@@ -175,7 +177,8 @@ def test_shares_of_a_round_are_about_equally_long_and_lack_nothing():
 
 
 def test_a_study_that_listens_asks_for_one_round_at_a_time_and_one_that_does_not_for_all():
-    gp, random = some_studies()[0], some_studies("random")[0]
+    gp = some_studies()[0]
+    random = some_studies("random")[0]
     assert [task.numbers[0] for task in rounds_of(gp, 40).ready()] == [0]
     assert [task.numbers[0] for task in rounds_of(random, 40).ready()] == [0, 16, 32]
 
@@ -272,7 +275,8 @@ def test_a_device_that_no_worker_can_have_is_refused():
 
 def test_a_study_that_fails_on_a_cluster_is_named(machines, monkeypatch):
     study = some_studies("random", (5, 9))[0]
-    good, job = some_studies("random", (5, 9))[1], Task.job
+    good = some_studies("random", (5, 9))[1]
+    job = Task.job
     monkeypatch.setattr(
         Task,
         "job",
@@ -374,7 +378,8 @@ def test_ctrl_c_takes_the_work_back_from_a_cluster_and_says_how_to_go_on(
 
 
 def test_a_scheduler_without_workers_is_reported_and_waited_for(undisturbed, monkeypatch):
-    said, lonely = [], Machines(0)
+    said = []
+    lonely = Machines(0)
 
     def say(self, sentence):
         said.append(sentence)

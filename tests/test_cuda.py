@@ -99,13 +99,13 @@ def agree(study, steps=3, count=2, within=1e-5, **chosen):
     theirs.train(b, steps)
     assert a.step.tolist() == b.step.tolist() == [steps] * count
     for name in ("theta", "m", "v"):
-        x, y = getattr(a, name), getattr(b, name)
+        x = getattr(a, name)
+        y = getattr(b, name)
         assert (x - y).norm() <= within * y.norm(), name
-    part, rows = "all" if study.task.input == "bits" else "valid", list(range(count))
-    (loss_a, right_a), (loss_b, right_b) = (
-        ours.evaluate(b, rows, part),
-        theirs.evaluate(b, rows, part),
-    )
+    part = "all" if study.task.input == "bits" else "valid"
+    rows = list(range(count))
+    loss_a, right_a = ours.evaluate(b, rows, part)
+    loss_b, right_b = theirs.evaluate(b, rows, part)
     torch.testing.assert_close(loss_a, loss_b, rtol=1e-5, atol=1e-7)
     assert right_a.tolist() == right_b.tolist()
 
@@ -193,7 +193,8 @@ def test_a_model_whose_gradient_is_not_finite_ends_there():
 
 
 def landed(study, hparams, numbers, module, limit=10_000):
-    flight, found = Flight(study, hparams, numbers, Data(study, hparams), "cpu", module), {}
+    flight = Flight(study, hparams, numbers, Data(study, hparams), "cpu", module)
+    found = {}
     for _ in range(limit):
         found |= {number: outcome for number, _, outcome in flight.land()}
         if not flight.busy:
@@ -226,7 +227,8 @@ def test_a_flight_brings_the_trials_that_the_processor_trains(study):
 def test_a_flight_reports_a_trial_that_diverges():
     study = capacity("rnn")
     hparams = sets_of(study, 2)
-    hparams[0]["train_steps"], hparams[1]["input_scale_W"] = 3, float("nan")
+    hparams[0]["train_steps"] = 3
+    hparams[1]["input_scale_W"] = float("nan")
     hparams[1] = {
         name: float("nan") if name.startswith("input_scale") else value
         for name, value in hparams[1].items()
@@ -249,7 +251,8 @@ def test_what_has_no_kernel_is_said():
 @pytest.fixture
 def one_gpu(monkeypatch):
     """`device="cuda"` trains on emulated kernels; gives what was asked of the device."""
-    modules, asked = {}, []
+    modules = {}
+    asked = []
 
     def module(study, device):
         asked.append(study.key)
@@ -275,7 +278,8 @@ def test_many_studies_in_flight_bring_the_trials_of_one_after_another(one_gpu, t
     with TrialStore(tmp_path / "here.sqlite") as here, TrialStore(tmp_path / "gpu.sqlite") as gpu:
         complete(some, [17, 18], here, workers=1, progress=False)
         complete(some, [17, 18], gpu, device="cuda", progress=False)
-        a, b = here.frame(), gpu.frame()
+        a = here.frame()
+        b = gpu.frame()
         assert (
             a.hyper_iter.tolist() == b.hyper_iter.tolist()
             and a.hparams.tolist() == b.hparams.tolist()
@@ -306,7 +310,8 @@ def test_what_follows_a_study_is_begun_once_that_is_whole(one_gpu, tmp_path):
 
 
 def test_the_round_with_the_longest_training_starts_first(one_gpu):
-    pool, study = OneGPU("cpu", 1), capacity("rnn")
+    pool = OneGPU("cpu", 1)
+    study = capacity("rnn")
     for urgency, most_steps in ((3, 20), (2, 90), (1, 40)):
         hparams = [{"train_steps": most_steps}, {"train_steps": 5}]
         pool.give(Task(study, [0, 1], hparams), {}, urgency)
@@ -460,7 +465,8 @@ class Driver:
     """Stands for the driver's library: notes what it is asked, and answers with `code`."""
 
     def __init__(self, code=0):
-        self.code, self.asked = code, []
+        self.code = code
+        self.asked = []
 
     def __getattr__(self, name):
         def answer(*arguments):
@@ -474,9 +480,11 @@ class Driver:
 
 
 def test_a_function_is_launched_with_the_addresses_and_numbers_that_it_is_given(monkeypatch):
-    driver, kernel = Driver(), cuda.kernel_for(capacity("rnn", 1, 1_000), MEMORY=4, THREADS=128)
+    driver = Driver()
+    kernel = cuda.kernel_for(capacity("rnn", 1, 1_000), MEMORY=4, THREADS=128)
     monkeypatch.setattr(cuda, "_driver", lambda: driver)
-    function, tensor = cuda.Function(None, "train", kernel), torch.zeros(3)
+    function = cuda.Function(None, "train", kernel)
+    tensor = torch.zeros(3)
     assert (
         kernel.shared > 48 * 1024
         and ("cuFuncSetAttribute", (function.handle, cuda.MAX_DYNAMIC_SHARED, kernel.shared))
@@ -561,7 +569,8 @@ def test_the_bench_fails_where_a_step_does_not_agree(small_bench, monkeypatch):
 
 
 def test_the_bench_checks_all_cells_and_tasks_and_times_all_steps():
-    checked, timed = list(gpu_bench.studies_to_check()), list(gpu_bench.studies_to_time())
+    checked = list(gpu_bench.studies_to_check())
+    timed = list(gpu_bench.studies_to_time())
     assert {study.task_type for study in checked} == set(TASKS) and {
         study.architecture for study in checked
     } == set(CELLS)

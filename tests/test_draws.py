@@ -41,7 +41,8 @@ def counters_of(seed, words_XxC):
     """The counters whose blocks these words are, X x Q x 4: Philox run backwards in Python's own
     whole numbers.
     """
-    keys, key = [], [seed % 2**32, seed >> 32]
+    keys = []
+    key = [seed % 2**32, seed >> 32]
     for _ in range(10):
         keys.append(tuple(key))
         key = [(k + step) % 2**32 for k, step in zip(key, (0x9E3779B9, 0xBB67AE85))]
@@ -52,7 +53,8 @@ def counters_of(seed, words_XxC):
     ):
         for k, l in reversed(keys):
             x, y, z, w = block
-            a, c = w * inverse[0] % 2**32, y * inverse[1] % 2**32
+            a = w * inverse[0] % 2**32
+            c = y * inverse[1] % 2**32
             block = a, x ^ k ^ (c * 0xCD9E8D57 >> 32), c, z ^ l ^ (a * 0xD2511F53 >> 32)
         found.append(tuple(block))
     return found
@@ -110,7 +112,8 @@ def test_seeds_that_differ_anywhere_in_62_bits_draw_differently():
 
 @pytest.mark.parametrize("name", ["mem_thru", "parens_counting", "arithmetic", "rcf"])
 def test_steps_and_seeds_that_differ_by_two_to_the_32_have_other_batches(name):
-    task, far = TASKS[name]("tiny"), 2**32
+    task = TASKS[name]("tiny")
+    far = 2**32
     one, beyond = task.batches(1, torch.tensor([3, 3 + far]))[0]
     assert not torch.equal(one, beyond)
     assert not torch.equal(one, task.batches(1 + far, torch.tensor([3]))[0][0])

@@ -41,7 +41,8 @@ def hparams_of(study, **fixed):
 @pytest.mark.parametrize("study", [CAPACITY, LETTERS], ids=["binary", "softmax"])
 def test_an_output_of_exactly_zero_is_never_right(study):
     """For a binary label it is on neither side; among classes all tie. The loss is chance's."""
-    hparams, found = [hparams_of(study)], {}
+    hparams = [hparams_of(study)]
+    found = {}
     for name, engine in engines(study, hparams):
         s = slots_of(study, hparams)
         s.theta.zero_()
@@ -71,7 +72,8 @@ def test_two_classes_that_tie_above_the_others_are_not_right():
 def test_a_gradient_is_finite_if_its_sum_of_squares_is_in_float(share, dies, size):
     """l2 decay of `l2` times weights of 1 is all of the gradient that counts here."""
     study = Study("per_cap", "rnn", 1, size, n_in=4, unroll=2)
-    hparams, ends = [hparams_of(study)], {}
+    hparams = [hparams_of(study)]
+    ends = {}
     for name, engine in engines(study, hparams):
         s = slots_of(study, hparams)
         weights = Eager(study, engine.data).matrices
@@ -91,7 +93,8 @@ def test_no_first_scored_step_makes_the_compiled_steps_read_what_is_not_theirs(v
     for name, engine in engines(study, hparams):
         if name == "plain":
             continue
-        s, last = slots_of(study, hparams), slots_of(study, hparams)
+        s = slots_of(study, hparams)
+        last = slots_of(study, hparams)
         s.hp[0, native.COLUMNS.index("first_scored")] = value
         engine.train(s, 2)
         engine.train(last, 2)

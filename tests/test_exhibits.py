@@ -98,7 +98,8 @@ def test_figure_csv_words_and_claims_take_one_table(own, frame, tmp_path):
         judged.append(points)
         return Measured(3.0, 2.5, 3.5, "measured on the table")
 
-    judged, rule = [], Rule(measure, above(2), trials=0)
+    judged = []
+    rule = Rule(measure, above(2), trials=0)
     one_of_ones_own(tables={"bits_by_units": table}, claims={"C02b": rule})
     figures.draw_into(tmp_path, "bits_by_units", frame)
     assert len(computed) == 1 and len(judged) == 1

@@ -265,7 +265,8 @@ def test_two_reproductions_on_one_store_share_the_work_and_both_end_well(tmp_pat
 @POSIX
 @pytest.mark.parametrize("how", ["link", "link to nowhere", "hard link", "file", "folder", "pipe"])
 def test_what_stands_where_a_run_notes_itself_is_neither_written_nor_removed(tmp_path, how):
-    mine, note = tmp_path / "thesis.txt", tmp_path / "trials.sqlite-run"
+    mine = tmp_path / "thesis.txt"
+    note = tmp_path / "trials.sqlite-run"
     mine.write_text("process of writing up")
     if how == "link":
         note.symlink_to(mine)
@@ -306,7 +307,8 @@ def test_a_run_whose_terminal_is_closed_goes_to_its_end(tmp_path, undisturbed, w
     """A terminal of its own, with a shell in it, which is closed once some trials are there."""
     import pty
 
-    path, script = tmp_path / "trials.sqlite", tmp_path / "script.py"
+    path = tmp_path / "trials.sqlite"
+    script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
     words = [sys.executable, str(script), str(path), str(workers)]
     done = tmp_path / "done"
@@ -375,7 +377,8 @@ def test_a_notebook_that_raises_in_the_middle_keeps_its_trials_and_once_mended_t
     from rnnkit import reproduce as rep
 
     monkeypatch.setenv("PYTHONPATH", ROOT)
-    store, out = tmp_path / "trials.sqlite", tmp_path / "out.ipynb"
+    store = tmp_path / "trials.sqlite"
+    out = tmp_path / "out.ipynb"
     cells = [
         "path: str = ''",
         "import rnnkit.studies as s; s.run('start', 'smoke', path, progress=False)",
@@ -409,7 +412,8 @@ def test_a_notebook_that_is_killed_leaves_nothing_but_how_far_it_came(tmp_path, 
     cells = ["going: int = 1", "1 + 1", "import time; time.sleep(60 * going)"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     book.cells[0].metadata["tags"] = ["parameters"]
-    source, out = tmp_path / "nb.ipynb", tmp_path / "out" / "nb.ipynb"
+    source = tmp_path / "nb.ipynb"
+    out = tmp_path / "out" / "nb.ipynb"
     nbformat.write(book, source)
     code = f"from rnnkit.notebooks import run_notebook; run_notebook({str(source)!r}, {str(out)!r})"
     process = subprocess.Popen([sys.executable, "-c", code], env=ENVIRONMENT)
@@ -506,13 +510,11 @@ def test_a_clock_that_runs_back_changes_no_trial(tmp_path, undisturbed):
         ],
         check=True,
     )
-    path, environment = (
-        tmp_path / "trials.sqlite",
-        {
-            **ENVIRONMENT,
-            "LD_PRELOAD": str(tmp_path / "clock.so"),
-        },
-    )
+    path = tmp_path / "trials.sqlite"
+    environment = {
+        **ENVIRONMENT,
+        "LD_PRELOAD": str(tmp_path / "clock.so"),
+    }
     code = f"""
         import sys
         sys.path.insert(0, {str(Path(__file__).parent)!r})

@@ -21,7 +21,8 @@ def own_cell():
     @register
     class Minimal(Cell):
         architecture = "test-mgu"
-        maps, forget = ("f", "c"), {"f": "forget_gate_bias_hack"}
+        maps = ("f", "c")
+        forget = {"f": "forget_gate_bias_hack"}
 
         @staticmethod
         def step(W, h, x, s):
@@ -89,7 +90,8 @@ def test_the_intersection_cell_is_shown_the_input_without_a_projection():
 def test_the_gradient_of_a_vanilla_rnn_is_the_product_of_its_jacobians(nonlinearity):
     hp = flow.setting("rnn", recurrent_scale=1.3, nonlinearity=nonlinearity, biases={"h": 0.2})
     seen = flow.flow("rnn", hp, T, N, "noise", seed=2)
-    Wh, h = weights_of("rnn", hp, 2)["Wh0"], seen.h_TxMxN[:, 0]
+    Wh = weights_of("rnn", hp, 2)["Wh0"]
+    h = seen.h_TxMxN[:, 0]
     g = draws.normal(2, draws.DATA, T << 32, N).numpy()
     norms = [np.linalg.norm(g)]
     for t in range(T, 0, -1):  # dL/dh at t - 1 is W^T diag(s') dL/dh at t
@@ -176,7 +178,8 @@ def test_an_impulse_comes_at_the_first_step_and_noise_at_every_step():
 
 def test_a_model_flows_the_same_in_any_company():
     hparams = sampled("ugrnn", 4)
-    together, alone = flow.flow("ugrnn", hparams, T, N), flow.flow("ugrnn", hparams[:1], T, N)
+    together = flow.flow("ugrnn", hparams, T, N)
+    alone = flow.flow("ugrnn", hparams[:1], T, N)
     np.testing.assert_allclose(together.gradient_TxM[:, :1], alone.gradient_TxM, rtol=1e-12)
 
 

@@ -121,7 +121,8 @@ def test_a_cell_or_a_task_of_somebody_elses_is_accepted():
 def test_a_file_with_one_false_trial_is_not_imported_at_all(trials, tmp_path):
     trial = trials["per_cap"]
     false = dataclasses.replace(trial, hyper_iter=1, hparams={**trial.hparams, "lr_init": 5.0})
-    file, path = tmp_path / "false.parquet", tmp_path / "trials.sqlite"
+    file = tmp_path / "false.parquet"
+    path = tmp_path / "trials.sqlite"
     with TrialStore(":memory:") as store:
         store.add([trial, false])
         store.export(file)
@@ -134,7 +135,8 @@ def test_a_file_with_one_false_trial_is_not_imported_at_all(trials, tmp_path):
 def test_an_import_that_would_keep_nothing_is_refused_and_one_into_a_parquet_file_is_kept_beside_it(
     trials, tmp_path
 ):
-    one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
+    one = tmp_path / "one.parquet"
+    two = tmp_path / "two.parquet"
     for file, trial in zip((one, two), trials.values()):
         with TrialStore(":memory:") as store:
             store.add([trial])

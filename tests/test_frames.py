@@ -90,7 +90,8 @@ with TrialStore(sys.argv[1]) as store:
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux gives it")
 def test_a_hundred_thousand_trials_take_a_tenth_of_what_a_million_may(tmp_path):
     """In MiB: what is asked needs no more than the libraries, and a frame less than 170 more."""
-    path, trial = tmp_path / "trials.sqlite", a_trial()
+    path = tmp_path / "trials.sqlite"
+    trial = a_trial()
     with TrialStore(path) as store:
         store.add([trial])
     value = "(abs(random()) / 1e18)"

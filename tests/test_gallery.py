@@ -325,10 +325,8 @@ def test_a_frame_without_its_trials_is_refused(frames, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_caption_states_trials_steps_scale_and_seed(frames, name):
-    spent, text = (
-        analysis.budget(analysis.rows_of(name, frames[name])),
-        figures.caption(name, frames[name]),
-    )
+    spent = analysis.budget(analysis.rows_of(name, frames[name]))
+    text = figures.caption(name, frames[name])
     assert f"{spent.studies} studies of 32 trials" in text
     assert f"{spent.steps[0]:,}-{spent.steps[1]:,} training steps" in text
     assert "scale quick, seed 0" in text
@@ -603,11 +601,9 @@ def test_any_other_trial_is_another_figure(frames):
 
 
 def test_the_verdicts_of_a_readme_are_written_between_its_marks_alone(frames, tmp_path):
-    readme, claims = (
-        tmp_path / "README.md",
-        figures.claims_of(
-            {"fig1": {"claims": analysis.compare("fig1", frames["fig1"]).to_dict("records")}}
-        ),
+    readme = tmp_path / "README.md"
+    claims = figures.claims_of(
+        {"fig1": {"claims": analysis.compare("fig1", frames["fig1"]).to_dict("records")}}
     )
     assert not write_block(readme, claims, 7) and not readme.exists()
     readme.write_text(f"before\n{BEGIN}\nDear diary,\n{END}\nafter\n")

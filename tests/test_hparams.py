@@ -131,7 +131,9 @@ def test_intersection_rnn_has_two_forget_biases_and_its_projection():
 
 def test_a_new_cell_has_its_space_at_once():
     class Mine(RNN):
-        architecture, maps, forget = "mine", ("a", "b"), {"b": "my_bias"}
+        architecture = "mine"
+        maps = ("a", "b")
+        forget = {"b": "my_bias"}
 
         @staticmethod
         def step(W, h, x, s):
@@ -209,7 +211,8 @@ def test_skopt_has_the_same_dimensions_in_the_same_order():
 def test_code_of_a_choice_is_skopt_s(choices):
     from skopt.space import Categorical
 
-    rng, theirs = np.random.default_rng(0), Categorical(choices, transform="onehot")
+    rng = np.random.default_rng(0)
+    theirs = Categorical(choices, transform="onehot")
     ours = Space((Choice("c", choices),)).skopt().dimensions[0]
     values = [choices[i] for i in rng.integers(len(choices), size=50)]
     codes = np.reshape(theirs.transform(values), (50, -1))
@@ -307,7 +310,8 @@ def test_variations_stay_near_the_usual_values_and_change_few_choices():
             changed = np.mean([point[row.name] != row.usual[0] for point in points])
             assert changed == pytest.approx(rate, abs=5 * math.sqrt(rate / len(points)))
         else:
-            low, high = row.to_unit(row.usual[0]), row.to_unit(row.usual[-1])
+            low = row.to_unit(row.usual[0])
+            high = row.to_unit(row.usual[-1])
             assert (
                 low - 0.25 < units.min()
                 and units.max() < high + 0.25

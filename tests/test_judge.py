@@ -97,7 +97,8 @@ def test_a_part_of_a_claim_may_fail_and_cannot_hold(search):
 
 @pytest.mark.parametrize("settled, verdict", [(False, UNTESTED), (True, FAILS)])
 def test_only_a_search_that_has_ended_refutes(search, settled, verdict):
-    search.reached, mine = settled, pd.DataFrame({"trial": [1]})
+    search.reached = settled
+    mine = pd.DataFrame({"trial": [1]})
     assert judged(above(3), search=mine)[3:] == (verdict, "why; how the search ends")
     assert search.rows is mine
 

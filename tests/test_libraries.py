@@ -185,7 +185,9 @@ def planted(tmp_path, own_cache):
     """A library of somebody else's in the place of the kept one, and what shows that it ran."""
     assert trained() == ""
     forget()
-    path, source, mark = kept(own_cache), tmp_path / "planted.cpp", tmp_path / "mark"
+    path = kept(own_cache)
+    source = tmp_path / "planted.cpp"
+    mark = tmp_path / "mark"
     source.write_text(PLANTED)
     made = tmp_path / "planted.so"
     subprocess.run(

@@ -203,7 +203,9 @@ def test_a_bench_that_cannot_write_says_so_beforehand(bench, path, said):
 
 def test_a_path_that_cannot_be_right_exits_2_as_any_bad_value_does(tmp_path, store):
     """And 1 is left for what goes wrong on the way."""
-    text, nowhere, other = tmp_path / "a.txt", tmp_path / "no" / "x", tmp_path / "other.sqlite"
+    text = tmp_path / "a.txt"
+    nowhere = tmp_path / "no" / "x"
+    other = tmp_path / "other.sqlite"
     text.write_text("no")
     with sqlite3.connect(other) as cakes:
         cakes.execute("CREATE TABLE recipes (cake TEXT)")
@@ -372,7 +374,8 @@ def test_an_export_to_nowhere_is_reported(store, tmp_path):
 
 
 def test_trials_travel_by_export_and_import(store, tmp_path):
-    file, other = tmp_path / "x.parquet", tmp_path / "other.sqlite"
+    file = tmp_path / "x.parquet"
+    other = tmp_path / "other.sqlite"
     assert (
         rnnkit_("trials", "export", file, "--store", store).output
         == f"3 trials written to {file}.\n"

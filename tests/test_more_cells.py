@@ -57,7 +57,8 @@ def mingru(w, h, x):
 def minlstm(w, h, x):
     """Feng et al. 2024, section 3.2: both gates are divided by their sum."""
     f, i = (logistic(w[m][1] @ x + w[m][2]) for m in "fi")
-    f_share, i_share = f / (f + i), i / (f + i)
+    f_share = f / (f + i)
+    i_share = i / (f + i)
     return f_share * h + i_share * (w["c"][1] @ x + w["c"][2])
 
 
@@ -75,11 +76,13 @@ def by_hand(architecture, n_layers, theta, inputs):
     parameter vector.
     """
     maps, recurrent = MAPS[architecture]
-    p, K = np.asarray(theta), len(maps)
+    p = np.asarray(theta)
+    K = len(maps)
 
     def take(*shape):
         nonlocal p
-        out, p = p[: int(np.prod(shape))].reshape(shape), p[int(np.prod(shape)) :]
+        out = p[: int(np.prod(shape))].reshape(shape)
+        p = p[int(np.prod(shape)) :]
         return out
 
     matrices = [
@@ -92,7 +95,8 @@ def by_hand(architecture, n_layers, theta, inputs):
     assert p.size == 0
     up = inputs
     for (Wx, Wh), (b, (h,)) in zip(matrices, vectors):
-        w, ups = {m: (Wh[k], Wx[k], b[k]) for k, m in enumerate(maps)}, []
+        w = {m: (Wh[k], Wx[k], b[k]) for k, m in enumerate(maps)}
+        ups = []
         for x in up:
             h = EQUATIONS[architecture](w, h, x)
             ups.append(h)
@@ -133,7 +137,8 @@ def test_mingru_equals_its_parallel_form():
     )
     w = {name: part.numpy() for name, part in networks.split(torch.tensor(theta), shapes).items()}
     for m in range(2):
-        Wx, bias = w["Wx0"][m].reshape(2, N, I), w["b0"][m].reshape(2, N)
+        Wx = w["Wx0"][m].reshape(2, N, I)
+        bias = w["b0"][m].reshape(2, N)
         z = logistic(-np.einsum("ni,tbi->tbn", Wx[0], x[:, m]) - bias[0])
         candidate = np.einsum("ni,tbi->tbn", Wx[1], x[:, m]) + bias[1]
         kept = np.cumprod(1 - z, 0)
@@ -192,8 +197,11 @@ class Mixed(Cell):
     of it; a quotient; two states.
     """
 
-    architecture, maps, input_only = "mixed", ("u", "o", "c", "r"), ("r",)
-    forget, states = {"u": "forget_gate_bias_hack"}, ("h", "m")
+    architecture = "mixed"
+    maps = ("u", "o", "c", "r")
+    input_only = ("r",)
+    forget = {"u": "forget_gate_bias_hack"}
+    states = ("h", "m")
 
     @staticmethod
     def step(W, state, x, s):
@@ -250,7 +258,8 @@ def test_plain_gradient_of_a_mixed_cell_equals_finite_differences(mixed):
 
 def test_a_map_without_a_recurrent_matrix_stands_last():
     class Wrong(Mixed):
-        architecture, maps = "wrong", ("r", "u", "o", "c")
+        architecture = "wrong"
+        maps = ("r", "u", "o", "c")
 
     with pytest.raises(
         ValueError, match=r"`input_only` must be the last of .*got \('r',\). Correct Wrong.maps"
@@ -261,7 +270,8 @@ def test_a_map_without_a_recurrent_matrix_stands_last():
 @pytest.mark.parametrize("declared, got", [((), "W.r of None"), (("c", "r"), "W.c of a state")])
 def test_a_map_that_is_not_called_as_it_is_declared_is_refused(declared, got):
     class Wrong(Mixed):
-        architecture, input_only = "wrong", declared
+        architecture = "wrong"
+        input_only = declared
 
     with pytest.raises(ValueError, match=f"got {got}. Correct Wrong"):
         register(Wrong)
@@ -280,7 +290,8 @@ def test_a_cell_that_is_registered_again_trains_with_its_new_equations(mixed):
 
     Again.__qualname__ = Mixed.__qualname__
     study = Study("per_cap", "mixed", 1, 900, train_steps=(6, 12), tuner="random")
-    before, _ = trained(study, "compiled"), register(Again)
+    before = trained(study, "compiled")
+    _ = register(Again)
     assert trained(study, "compiled") != before
     assert losses_of(trained(study, "compiled")) == pytest.approx(
         losses_of(trained(study, "eager")), abs=1e-9

@@ -94,7 +94,8 @@ def test_identity_initialisation_ignores_the_scale():
 
 def test_normal_matrices_have_the_variance_of_appendix_a():
     blocks = gru_blocks(recurrent_matrix_init_type="normal")
-    Wh, Wx = blocks["Wh0"].reshape(3, 24, 24), blocks["Wx0"].reshape(3, 24, 50)
+    Wh = blocks["Wh0"].reshape(3, 24, 24)
+    Wx = blocks["Wx0"].reshape(3, 24, 50)
     for k, scale in enumerate(
         (0.5, 1.0, 2.0)
     ):  # standard error of a standard deviation is sigma / sqrt(2 n); five of them
@@ -134,7 +135,9 @@ def test_initial_states_and_readout_bias_are_zero_and_learned():
 
 
 def test_a_trial_draws_the_same_weights_whenever_it_is_asked_for():
-    a, b, c = gru_blocks(1, 7)["Wx0"], gru_blocks(1, 7)["Wx0"], gru_blocks(1, 8)["Wx0"]
+    a = gru_blocks(1, 7)["Wx0"]
+    b = gru_blocks(1, 7)["Wx0"]
+    c = gru_blocks(1, 8)["Wx0"]
     assert torch.equal(a, b) and not torch.equal(a, c)
 
 

@@ -194,7 +194,8 @@ def twice(request, tmp_path_factory):
     """A notebook executed by papermill at `smoke` from an empty store, then once more on the store
     that this filled.
     """
-    path, folder = request.param, tmp_path_factory.mktemp("smoke")
+    path = request.param
+    folder = tmp_path_factory.mktemp("smoke")
     store = folder / "trials.sqlite"
     results = []
     with pytest.MonkeyPatch.context() as patch:

@@ -123,14 +123,16 @@ def by_torch(study, theta, x, dz):
 
 def by_the_processor(study, theta, x, dz):
     net = native.Network(study.architecture, 1, study.n_units, study.task, "double")
-    z, gradient = torch.empty_like(dz), torch.empty_like(theta)
+    z = torch.empty_like(dz)
+    gradient = torch.empty_like(theta)
     net.gradient(theta, row_of(study), x.contiguous(), dz, z, gradient)
     return z, gradient
 
 
 def by_the_kernel(study, theta, x, dz):
     module = Emulated(cuda.kernel_for(study, THREADS=64))
-    z, gradient = torch.empty_like(dz), torch.empty_like(theta)
+    z = torch.empty_like(dz)
+    gradient = torch.empty_like(theta)
     arena = torch.zeros(max(1, module.kernel.global_numbers))
     module.gradient(1, 0, theta, row_of(study), x.contiguous(), dz, z, gradient, arena)
     return z, gradient
@@ -138,7 +140,8 @@ def by_the_kernel(study, theta, x, dz):
 
 def parts(study, gradient):
     """Name of an operation -> the gradient of all parameters of its two maps."""
-    blocks, N = networks.split(gradient, shapes_of(study)), study.n_units
+    blocks = networks.split(gradient, shapes_of(study))
+    N = study.n_units
     found = {}
     for k, name in enumerate(CASES):
         rows = slice(2 * k * N, 2 * (k + 1) * N)
@@ -153,7 +156,8 @@ SCALES = {"apart": 0.5, "at ties": 0.0}
 @pytest.fixture(scope="module")
 def gradients(every):
     """(way, scale) -> what a way and torch make of one example; the ways are compiled once."""
-    study, found = study_of(every.architecture), {}
+    study = study_of(every.architecture)
+    found = {}
     for (way, (run, dtype, _)), (where, scale) in itertools.product(WAYS.items(), SCALES.items()):
         given = example(study, scale, dtype)
         found[way, where] = run(study, *given), by_torch(study, *given)
@@ -168,7 +172,8 @@ def test_the_gradient_of_each_operation_is_torchs(gradients, way, name):
     (z, ours), (expected_z, theirs) = found[way, "apart"]
     near = WAYS[way][2]
     assert float((z - expected_z).abs().max()) <= near * float(expected_z.abs().max())
-    ours, theirs = parts(study, ours.double())[name], parts(study, theirs)[name]
+    ours = parts(study, ours.double())[name]
+    theirs = parts(study, theirs)[name]
     assert float(theirs.norm()) > 1e-3
     assert float((ours - theirs).norm()) <= near * float(theirs.norm())
 
@@ -180,7 +185,8 @@ def test_where_a_derivative_jumps_ours_is_torchs(gradients, way, name):
     """All maps give 0, so that every comparison is a tie and every bound of 0 is met."""
     study, found = gradients
     (_, ours), (_, theirs) = found[way, "at ties"]
-    ours, theirs = parts(study, ours.double())[name], parts(study, theirs)[name]
+    ours = parts(study, ours.double())[name]
+    theirs = parts(study, theirs)[name]
     assert float((ours - theirs).abs().max()) <= 1e-5 * max(1, float(theirs.abs().max()))
 
 
@@ -274,7 +280,9 @@ def test_and_trains_with_the_plain_step(case):
 @needs_compiler
 def test_a_cells_one_nonlinearity_may_be_any_of_the_table(name):
     class Mine(Cell):
-        architecture, maps, nonlinearities = "mine", ("h",), (name,)
+        architecture = "mine"
+        maps = ("h",)
+        nonlinearities = (name,)
 
         @staticmethod
         def step(W, h, x, s):
@@ -285,7 +293,8 @@ def test_a_cells_one_nonlinearity_may_be_any_of_the_table(name):
     try:
         study = study_of("mine")
         given = example(study, 0.5, torch.float64)
-        ours, theirs = by_the_processor(study, *given), by_torch(study, *given)
+        ours = by_the_processor(study, *given)
+        theirs = by_torch(study, *given)
         for a, b in zip(ours, theirs):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
     finally:

@@ -65,13 +65,16 @@ def test_a_machine_that_changes_its_speed_in_mid_run_is_noticed(monkeypatch):
     that becomes three times as fast after a third of the run, as when a neighbour ends. From then
     on the time left is right to a factor of two, and to a half from the middle on.
     """
-    now, rng = [0.0], np.random.default_rng(5)
+    now = [0.0]
+    rng = np.random.default_rng(5)
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     base = Study("per_cap", "rnn", 1, 1_000, n_in=20, train_steps=(20, 60))
     tasks = {task: rng.uniform(0.5, 2) for task in ("per_cap", "a", "b", "c", "d", "e")}
-    jobs, truth = [], {}
+    jobs = []
+    truth = {}
     for place in range(40):
-        task, cell = list(tasks)[place % 6], ("rnn", "gru")[place % 2]
+        task = list(tasks)[place % 6]
+        cell = ("rnn", "gru")[place % 2]
         study = dataclasses.replace(base, architecture=cell, max_params=1_200 - 20 * place)
         key = f"{task}/{study.key}"
         fake = dataclasses.make_dataclass(
@@ -87,7 +90,9 @@ def test_a_machine_that_changes_its_speed_in_mid_run_is_noticed(monkeypatch):
     ]
     ended = dataclasses.make_dataclass("T", ["study", "seconds"])
     whole = sum(20 * seconds for seconds in truth.values())
-    progress, clock, marks = Progress(jobs, quiet=True, paces=known), 0.0, []
+    progress = Progress(jobs, quiet=True, paces=known)
+    clock = 0.0
+    marks = []
     for study, count, _ in jobs:
         for _ in range(count):
             speed = 1.0 if clock < whole / 3 else 3.0

@@ -148,7 +148,8 @@ def test_everything_that_is_installed_with_the_project_is_pinned():
             if r.marker is None or r.marker.evaluate({**default_environment(), "extra": ""})
         ]
 
-    names, queue = set(), [canonicalize_name(r.name) for r in REQUIREMENTS]
+    names = set()
+    queue = [canonicalize_name(r.name) for r in REQUIREMENTS]
     while queue:
         name = queue.pop()
         if name not in names:

@@ -131,7 +131,8 @@ def test_a_longer_search_hears_what_its_second_half_added():
 
 
 def test_equal_units_are_told_with_their_parameters():
-    small, large = width(16, "rnn"), width(16, "lstm").assign(eval_loss=0.4)
+    small = width(16, "rnn")
+    large = width(16, "lstm").assign(eval_loss=0.4)
     ratio = large.num_params.iloc[0] / small.num_params.iloc[0]
     assert f"the LSTM has {ratio:.2g} times the parameters" in verdict("3c", [small, large])[1]
 
@@ -151,7 +152,8 @@ def test_a_report_on_a_cell_of_ones_own_is_right(tmp_path, monkeypatch):
     from rnnkit import Cell, report
 
     class Leaky(Cell):
-        architecture, maps = "leaky", ("h",)
+        architecture = "leaky"
+        maps = ("h",)
 
         @staticmethod
         def step(W, h, x, s):

@@ -183,7 +183,8 @@ def test_each_map_has_a_grid_of_its_own():
     """A map a thousand times larger than another costs the smaller one nothing: on one grid the
     smaller one would be a single value.
     """
-    small, large = BLOCK / 1_000, BLOCK
+    small = BLOCK / 1_000
+    large = BLOCK
     parts = {
         "Wx0": np.concatenate([small, large]),
         "b0": np.concatenate([small[:, 0], large[:, 0]]),

@@ -105,28 +105,30 @@ class Python2:
 class Dtype:
     def __init__(self, kind):
         if isinstance(kind, list):
-            real, fields = np.dtype(kind), {}
+            real = np.dtype(kind)
+            fields = {}
             for name, part in kind:
                 fields[name] = (Dtype(part), real.fields[name][1])
-            self.kind, self.state = (
-                f"V{real.itemsize}",
-                (
-                    3,
-                    "|",
-                    None,
-                    tuple(fields),
-                    fields,
-                    real.itemsize,
-                    1,
-                    27,
-                ),
+            self.kind = f"V{real.itemsize}"
+            self.state = (
+                3,
+                "|",
+                None,
+                tuple(fields),
+                fields,
+                real.itemsize,
+                1,
+                27,
             )
         elif kind[0] == "S":
-            self.kind, self.state = kind, (3, "|", None, None, None, int(kind[1:]), 1, 0)
+            self.kind = kind
+            self.state = (3, "|", None, None, None, int(kind[1:]), 1, 0)
         elif kind == "O":
-            self.kind, self.state = "O8", (3, "|", None, None, None, -1, -1, 63)
+            self.kind = "O8"
+            self.state = (3, "|", None, None, None, -1, -1, 63)
         else:
-            self.kind, self.state = kind, (3, "<", None, None, None, -1, -1, 0)
+            self.kind = kind
+            self.state = (3, "<", None, None, None, -1, -1, 0)
 
 
 def pickled(rows=(BEST, *OTHERS), kind=TYPE, shape=None):
@@ -284,7 +286,8 @@ class Trap:
     """Makes a folder if it is ever unpickled."""
 
     def __init__(self, call=os.mkdir, args=("sprung",)):
-        self.call, self.args = call, args
+        self.call = call
+        self.args = args
 
     def __reduce__(self):
         return self.call, self.args

@@ -184,7 +184,9 @@ def test_a_report_is_written_where_asked(store, tmp_path):
 class Own(rk.Cell):
     """The MGU under a name of its own."""
 
-    architecture, maps, forget = "own", ("f", "c"), {"f": "forget_gate_bias_hack"}
+    architecture = "own"
+    maps = ("f", "c")
+    forget = {"f": "forget_gate_bias_hack"}
 
     @staticmethod
     def step(W, h, x, s):
@@ -288,7 +290,8 @@ def lines_of(ax):
 
 
 def test_later_cells_stand_below_the_six_with_a_marker_for_each_size(trials):
-    figure, best = draw(trials), analysis.stored_bits(trials)
+    figure = draw(trials)
+    best = analysis.stored_bits(trials)
     first, second = figure.axes
     names = analysis.in_order(best.architecture)
     assert [label.get_text() for label in first.get_yticklabels()] == list(

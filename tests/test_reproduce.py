@@ -215,7 +215,8 @@ def test_the_notebook_that_is_executed_is_the_one_of_the_named_folder(tmp_path):
     book.cells.append(nbformat.v4.new_code_cell("print('mine')"))
     (tmp_path / "mine").mkdir()
     nbformat.write(book, tmp_path / "mine" / "B_tasks.ipynb")
-    store, out = tmp_path / "trials.sqlite", tmp_path / "results"
+    store = tmp_path / "trials.sqlite"
+    out = tmp_path / "results"
     rep.reproduce(
         "smoke", "B_tasks", store, out, notebooks=tmp_path / "mine", say=lambda text: None
     )
@@ -343,7 +344,8 @@ def test_the_readmes_first_command_leaves_a_clone_as_it_was(tmp_path):
     words = re.search(
         r"\.venv/bin/rnnkit (reproduce --scale )quick$", (ROOT / "README.md").read_text(), re.M
     )[1].split() + ["smoke"]
-    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    origin = tmp_path / "origin"
+    clone = tmp_path / "clone"
     left_out = shutil.ignore_patterns(
         ".git", ".venv", "__pycache__", ".pytest_cache", ".hypothesis", "*.sqlite*", "results"
     )

@@ -42,7 +42,8 @@ def test_each_product_and_sum_of_the_equations_is_a_circle(name):
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_wires_run_straight_between_parts_and_every_part_is_wired(name):
-    parts, touched = PARTS[name], set()
+    parts = PARTS[name]
+    touched = set()
     for wire in WIRES[name]:
         ends = [end for end in wire if isinstance(end, tuple) or end in parts]
         touched |= {end for end in ends if isinstance(end, str)}

@@ -155,7 +155,8 @@ def test_kendall_is_scipys_without_ties():
 
 
 def test_half_a_search_finds_what_it_finds_in_39_of_40_cases():
-    bits, rng = np.arange(1.0, 33.0), np.random.default_rng(0)
+    bits = np.arange(1.0, 33.0)
+    rng = np.random.default_rng(0)
     found = [rng.choice(bits, 16, replace=False).max() for _ in range(20_000)]
     low = half_search(bits)
     assert np.mean(np.array(found) < low) <= 0.03 and np.mean(np.array(found) <= low) >= 0.025
@@ -571,10 +572,8 @@ def test_c12_fails_for_datasets_far_too_large():
 
 
 def test_c13_fails_where_depth_turns_the_order_round():
-    up, down = (
-        dict(zip(paper.ARCHITECTURES, range(3, 9))),
-        dict(zip(paper.ARCHITECTURES, range(8, 2, -1))),
-    )
+    up = dict(zip(paper.ARCHITECTURES, range(3, 9)))
+    down = dict(zip(paper.ARCHITECTURES, range(8, 2, -1)))
     parts = [
         synthetic.frame((300, 1_000, 3_000), (depth,), capacity=c, **LONG)
         for depth, c in ((1, up), (2, down))

@@ -46,9 +46,12 @@ def random():
 @pytest.mark.parametrize("n, m, spread", [(20, 50, 3), (5, 5, 1), (400, 30, 0.1)])
 def test_welch_is_the_formula_of_1947(n, m, spread):
     rng = np.random.default_rng(n)
-    a, b = rng.normal(0, 1, n), rng.normal(0.5, spread, m)
-    u, v = a.var(ddof=1) / n, b.var(ddof=1) / m
-    t, df = (a.mean() - b.mean()) / np.sqrt(u + v), (u + v) ** 2 / (u**2 / (n - 1) + v**2 / (m - 1))
+    a = rng.normal(0, 1, n)
+    b = rng.normal(0.5, spread, m)
+    u = a.var(ddof=1) / n
+    v = b.var(ddof=1) / m
+    t = (a.mean() - b.mean()) / np.sqrt(u + v)
+    df = (u + v) ** 2 / (u**2 / (n - 1) + v**2 / (m - 1))
     expected = t, df, 2 * stats.t.sf(abs(t), df)
     assert analysis.welch(a, b) == pytest.approx(expected, rel=1e-12)
 
@@ -64,7 +67,8 @@ def test_welch_of_too_little_is_unknown(a, b):
 
 def test_the_bootstrap_of_a_ratio_of_medians_is_scipys():
     rng = np.random.default_rng(0)
-    a, b = rng.lognormal(1, 0.5, 80), rng.lognormal(0, 0.5, 60)
+    a = rng.lognormal(1, 0.5, 80)
+    b = rng.lognormal(0, 0.5, 60)
     theirs = stats.bootstrap(
         (a, b),
         lambda x, y, axis: np.median(x, axis) / np.median(y, axis),
@@ -118,10 +122,8 @@ def test_the_running_minimum_is_the_least_so_far():
 
 
 def test_the_band_of_the_running_minimum_is_what_half_the_trials_find():
-    losses, rng = (
-        np.random.default_rng(1).permutation(np.arange(1.0, 33.0)),
-        np.random.default_rng(0),
-    )
+    losses = np.random.default_rng(1).permutation(np.arange(1.0, 33.0))
+    rng = np.random.default_rng(0)
     found = [rng.choice(losses, 16, replace=False).min() for _ in range(20_000)]
     high = running_minimum(losses).high.iloc[-1]
     assert np.mean(np.array(found) > high) <= 0.03 and np.mean(np.array(found) >= high) >= 0.025

@@ -67,7 +67,8 @@ def row_of(table, *titles):
 
 
 def test_figure_4_has_the_papers_sixteen_panels_in_the_papers_places(drawn):
-    figure, axes = drawn["fig4"], panels(drawn["fig4"])
+    figure = drawn["fig4"]
+    axes = panels(drawn["fig4"])
     figure.draw_without_rendering()
     place = {name: ax.get_window_extent() for name, ax in axes.items()}
     order = sorted(place, key=lambda name: (-round(place[name].y0), place[name].x0))
@@ -294,10 +295,8 @@ def test_trials_that_all_diverged_are_drawn(frames, name, recwarn):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_caption_names_budget_and_task(frames, name):
-    spent, caption = (
-        analysis.budget(analysis.rows_of(name, frames[name])),
-        figures.caption(name, frames[name]),
-    )
+    spent = analysis.budget(analysis.rows_of(name, frames[name]))
+    caption = figures.caption(name, frames[name])
     assert (
         str(spent) in caption
         and "parentheses counting (small form)" in caption

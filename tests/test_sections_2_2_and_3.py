@@ -89,7 +89,8 @@ def test_the_best_has_the_least_validation_loss_and_shows_its_evaluation_loss():
         trials=4,
         infeasible=0,
     )
-    frame["valid_loss"], frame["eval_loss"] = [0.5, 0.3, 0.4, 0.6], [0.1, 0.35, 0.2, 0.2]
+    frame["valid_loss"] = [0.5, 0.3, 0.4, 0.6]
+    frame["eval_loss"] = [0.1, 0.35, 0.2, 0.2]
     assert best_losses(frame).loss.tolist() == [0.35]
 
 

@@ -249,7 +249,8 @@ def test_no_text_overlaps_another(name, shape):
         for t in figure.findobj(matplotlib.text.Text)
         if t not in hidden and t.get_text().strip() and t.get_visible()
     ]
-    boxes, overlaps = [(t.get_text(), t.get_window_extent()) for t in texts], []
+    boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
+    overlaps = []
     for i, (one, a) in enumerate(boxes):
         for other, b in boxes[:i]:
             if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1:

@@ -31,9 +31,13 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.links, self.fetched, self.anchors, self.texts = [], [], set(), []
+        self.links = []
+        self.fetched = []
+        self.anchors = set()
+        self.texts = []
         self.alts = []
-        self.open, self.equations = [], 0
+        self.open = []
+        self.equations = 0
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -62,7 +66,8 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The pages of the site of a copy that has an address, by their places."""
-    copy, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("site")
+    copy = tmp_path_factory.mktemp("tree")
+    out = tmp_path_factory.mktemp("site")
     for name in ("docs", "figures", "notebooks", "rnnkit"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in ROOT.glob("[!.]*.*"):

@@ -230,7 +230,8 @@ def test_a_key_knows_the_equations_the_space_and_the_draws(monkeypatch):
 
         @staticmethod
         def step(W, h, x, s):
-            r, u = torch.sigmoid(W.r(h, x)), torch.sigmoid(W.u(h, x))
+            r = torch.sigmoid(W.r(h, x))
+            u = torch.sigmoid(W.u(h, x))
             c = s(r * W.c(h, x))
             h = u * h + (1 - u) * c
             return h, h
@@ -240,7 +241,8 @@ def test_a_key_knows_the_equations_the_space_and_the_draws(monkeypatch):
 
         @staticmethod
         def step(W, state, below, nonlinearity):
-            reset, update = torch.sigmoid(W.r(state, below)), torch.sigmoid(W.u(state, below))
+            reset = torch.sigmoid(W.r(state, below))
+            update = torch.sigmoid(W.u(state, below))
             new = nonlinearity(W.c(reset * state, below))
             return (update * state + (1 - update) * new,) * 2
 
@@ -649,7 +651,8 @@ def test_the_time_left_does_not_swing(monkeypatch):
     """
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    slow, fast = small(), dataclasses.replace(small(), architecture="gru")
+    slow = small()
+    fast = dataclasses.replace(small(), architecture="gru")
     trials = {study.key: 40 for study in (slow, fast)}
     progress = Progress([(study, 40, 0) for study in (slow, fast)], quiet=True)
     ended = dataclasses.make_dataclass("T", ["study", "seconds"])

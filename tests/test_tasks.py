@@ -39,7 +39,8 @@ def test_data_are_a_prefix_of_one_stream_and_another_seed_gives_another():
 
 
 def test_inputs_and_labels_are_fair_coins():
-    task, n = Perceptron(n_in=50), 20_000
+    task = Perceptron(n_in=50)
+    n = 20_000
     words, labels = task.data(0, n)
     x = task.unpack(words, torch.arange(n))
     assert set(x.unique().tolist()) == {0.0, 1.0}

@@ -54,7 +54,8 @@ def test_every_problem_of_a_batch_is_answered_by_its_sum(form):
     inputs, targets = task.batches(5, torch.tensor([0, 77]))
     for k in range(2):
         for b in range(task.batch):
-            problem, answer = spell(inputs[k, :, 0, b]), spell(targets[k, :, 0, b])
+            problem = spell(inputs[k, :, 0, b])
+            answer = spell(targets[k, :, 0, b])
             first, second = problem.strip().removesuffix("=").split("+")
             assert problem == f"{int(first)}+{int(second)}=".rjust(task.problem).ljust(task.steps)
             assert answer == str(int(first) + int(second)).rjust(task.scored) and answer[0] == " "
@@ -68,7 +69,8 @@ def test_numbers_are_uniform_on_both_sides_of_zero():
     for k in range(0, 100, 3):
         for b in range(task.batch):
             numbers += [int(n) for n in spell(inputs[k, :, 0, b]).strip(" =").split("+")]
-    counts, total = np.histogram(numbers, 20, (-(10**7), 10**7))[0], len(numbers)
+    counts = np.histogram(numbers, 20, (-(10**7), 10**7))[0]
+    total = len(numbers)
     assert sum(counts) == total
     assert ((counts - total / 20) ** 2 / (total / 20)).sum() < 19 + 5 * math.sqrt(2 * 19)
 
@@ -170,7 +172,9 @@ def test_a_sample_is_the_first_pair_of_its_part_among_its_blocks():
     """Block r of sample i has the index r B + i; two words are a pair, the first of all that
     belongs counts.
     """
-    task, seed, number = Arithmetic("tiny"), 7, 2**32 + 3
+    task = Arithmetic("tiny")
+    seed = 7
+    number = 2**32 + 3
     a, b = task.pairs(seed, draws.EVAL, torch.tensor([number]))[:, 0].tolist()
     for i in (0, 11, 63):
         tried = []

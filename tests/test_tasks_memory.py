@@ -82,7 +82,8 @@ def test_no_network_beats_the_bound_whatever_it_holds_in_n_units():
     """States that are any function of the input leave an N-dimensional set of answers; the best of
     those is a projection.
     """
-    task, units = Memory("tiny"), 4
+    task = Memory("tiny")
+    units = 4
     x = task.batches(0, torch.arange(200))[0].transpose(1, 2).reshape(-1, 16).double().numpy()
     random = np.random.default_rng(1)
     states = np.tanh(

@@ -75,7 +75,8 @@ def test_half_of_the_symbols_are_noise_and_all_of_a_kind_are_equally_frequent(fo
         inputs - torch.arange(task.types, dtype=torch.int32)[:, None] * task.symbols
     ).flatten()
     share = torch.bincount(symbols.long(), minlength=task.symbols).double() / len(symbols)
-    parens, letters = share[: 2 * task.types], share[2 * task.types :]
+    parens = share[: 2 * task.types]
+    letters = share[2 * task.types :]
     near = 5 / math.sqrt(len(symbols)) * math.sqrt(0.25)
     assert float(parens.sum()) == pytest.approx(0.5, abs=near)
     assert (

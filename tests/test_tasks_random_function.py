@@ -44,10 +44,8 @@ def test_memorising_the_heaviest_samples_leaves_the_curve(known):
 def test_table_is_standard_normal():
     task = RandomFunction("small")
     x, y, _ = task.held_out(0, "eval")
-    x, y = (
-        x.transpose(1, 2).reshape(-1, 50)[: task.samples].double(),
-        y.flatten()[: task.samples].double(),
-    )
+    x = x.transpose(1, 2).reshape(-1, 50)[: task.samples].double()
+    y = y.flatten()[: task.samples].double()
     n = x.numel()
     assert float(x.mean()) == pytest.approx(0, abs=5 / math.sqrt(n))
     assert float(x.pow(2).mean()) == pytest.approx(1, abs=5 * math.sqrt(2 / n))
@@ -63,7 +61,8 @@ def test_table_is_standard_normal():
 def test_samples_are_drawn_as_often_as_they_weigh():
     task = RandomFunction("tiny")
     drawn = task.draw(0, torch.arange(4000)).flatten().numpy()
-    counts, expected = np.bincount(drawn, minlength=task.samples), len(drawn) * task.weights()
+    counts = np.bincount(drawn, minlength=task.samples)
+    expected = len(drawn) * task.weights()
     assert len(counts) == task.samples
     chi2 = ((counts - expected) ** 2 / expected).sum()
     assert chi2 < 199 + 5 * math.sqrt(2 * 199)  # 199 degrees of freedom
@@ -73,11 +72,9 @@ def test_a_batch_is_the_rows_that_were_drawn():
     task = RandomFunction("tiny")
     inputs, targets = task.batches(0, torch.tensor([3, 9]))
     whole_x, whole_y, _ = task.held_out(0, "train")
-    x, y, index = (
-        whole_x.transpose(1, 2).reshape(-1, 50),
-        whole_y.flatten(),
-        task.draw(0, torch.tensor([3, 9])),
-    )
+    x = whole_x.transpose(1, 2).reshape(-1, 50)
+    y = whole_y.flatten()
+    index = task.draw(0, torch.tensor([3, 9]))
     assert torch.equal(inputs[1, :, 5], x[index[1, 5]]) and targets[1, 0, 5] == y[index[1, 5]]
 
 
@@ -104,5 +101,6 @@ def test_mean_of_the_training_loss_is_the_weighted_loss_of_the_table():
 
 def test_a_prefix_of_a_larger_table_is_the_smaller_one():
     """The table is a function of seed and sample, not of how many are made at once."""
-    small, large = RandomFunction("tiny"), RandomFunction("tiny", samples=70_000, tau=350)
+    small = RandomFunction("tiny")
+    large = RandomFunction("tiny", samples=70_000, tau=350)
     assert torch.equal(small.held_out(5, "eval")[0][0], large.held_out(5, "eval")[0][0])

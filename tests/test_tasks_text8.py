@@ -47,7 +47,8 @@ def little(monkeypatch, tmp_path):
 @pytest.fixture
 def home_page(monkeypatch):
     """A web server on this machine: what it is given is what it serves."""
-    served, asked = {}, []
+    served = {}
+    asked = []
 
     class Page(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -81,7 +82,8 @@ def test_a_sample_is_a_piece_of_the_training_part_and_its_target_the_same_one_le
     whole = corpus.load("sample").tobytes().decode()
     inputs, targets = task.batches(3, torch.tensor([11]))
     for b in (0, 13, 31):
-        seen, asked = text_of(inputs[0, :, 0, b]), text_of(targets[0, :, 0, b])
+        seen = text_of(inputs[0, :, 0, b])
+        asked = text_of(targets[0, :, 0, b])
         assert (
             seen[14:] == asked[:-1] and len(seen) == 50 and len(asked) == 37
         )  # the answer at step 13 is the letter of step 14
@@ -95,14 +97,16 @@ def test_training_samples_start_anywhere_in_the_training_part(monkeypatch):
         Text8, "_windows", lambda self, first: firsts.append(first) or (first, first)
     )
     task.batches(0, torch.arange(200))
-    starts, size = firsts[0].double().flatten(), len(corpus.load("sample"))
+    starts = firsts[0].double().flatten()
+    size = len(corpus.load("sample"))
     assert 0 <= float(starts.min()) and float(starts.max()) + task.steps < 0.8 * size
     share = np.histogram(starts / (0.8 * size), 10, (0, 1))[0] / len(starts)
     assert share == pytest.approx(np.full(10, 0.1), abs=5 * math.sqrt(0.09 / len(starts)))
 
 
 def test_parts_are_contiguous_eight_one_and_one_tenth():
-    parts, size = Text8("small sample").splits(), len(corpus.load("sample"))
+    parts = Text8("small sample").splits()
+    size = len(corpus.load("sample"))
     (first, a), (b, c), (d, last) = (parts[name] for name in ("train", "valid", "eval"))
     assert (first, a, c, last) == (0, b, d, size)
     assert [(end - start) / size for start, end in parts.values()] == pytest.approx(

@@ -112,7 +112,8 @@ def test_chance_of_parentheses_is_the_entropy_of_a_walk_spelled_out():
 
 @pytest.mark.parametrize("most", [9, 25, 99])
 def test_chance_of_arithmetic_is_the_entropy_of_all_sums_spelled_out(most):
-    numbers, symbols = range(-most, most + 1), theory.answer_symbols(most)
+    numbers = range(-most, most + 1)
+    symbols = theory.answer_symbols(most)
     sums = [str(a + b).rjust(symbols) for a in numbers for b in numbers]
     entropies = [
         stats.entropy(list(Counter(text[place] for text in sums).values()))

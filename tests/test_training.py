@@ -41,7 +41,8 @@ def a_study(architecture="rnn", n_layers=1, max_params=300, n_in=20, unroll=4, s
 
 
 def some_hparams(architecture, seed, **fixed):
-    r, cell = random.Random(seed), CELLS[architecture]
+    r = random.Random(seed)
+    cell = CELLS[architecture]
     hp = dict(
         optimizer=("SGD", "momentum", "RMSProp", "Adam")[seed % 4],
         lr_init=10 ** r.uniform(-3, -1.5),
@@ -84,7 +85,9 @@ def test_compiled_step_trains_as_the_plain_one_does(architecture, n_layers):
 
 def compare_gradient(study, nonlinearity, batch):
     """Holds the compiled outputs of one batch and the gradient of a sum of them to autograd."""
-    architecture, n_layers, task = study.architecture, study.n_layers, study.task
+    architecture = study.architecture
+    n_layers = study.n_layers
+    task = study.task
     hp = some_hparams(architecture, 5, nonlinearity=nonlinearity, input_presentation="every")
     theta = networks.initial(architecture, n_layers, study.n_units, task.n_in, 1, hp, 0, 0)[None]
     g = torch.Generator().manual_seed(1)
@@ -106,7 +109,8 @@ def compare_gradient(study, nonlinearity, batch):
         training.coefficients(CELLS[architecture], hp, 10, first_scored=task.unroll - 1),
         dtype=torch.float64,
     )
-    got_z, got = torch.empty_like(z[0]), torch.empty_like(expected[0])
+    got_z = torch.empty_like(z[0])
+    got = torch.empty_like(expected[0])
     net.gradient(theta.contiguous(), row, x[0].T.contiguous(), dz.contiguous(), got_z, got)
     assert torch.allclose(got_z, z[0].detach(), atol=1e-12)
     assert torch.allclose(got, expected[0], atol=1e-11)
@@ -175,11 +179,9 @@ def test_update_rule_equals_torch_optim(name):
     theirs = start.clone().requires_grad_()
     optimizer = TORCH[name]([theirs], 0.05, mu)
     row = torch.tensor([training.coefficients(CELLS["rnn"], hp, 100)], dtype=torch.float64)
-    theta, m, v = (
-        start[None].clone(),
-        torch.zeros(1, 12, dtype=torch.float64),
-        torch.zeros(1, 12, dtype=torch.float64),
-    )
+    theta = start[None].clone()
+    m = torch.zeros(1, 12, dtype=torch.float64)
+    v = torch.zeros(1, 12, dtype=torch.float64)
     for step in range(20):
         optimizer.zero_grad()
         (((theirs - target) ** 4).sum() + 0.005 * (theirs[:8] ** 2).sum()).backward()
@@ -331,7 +333,8 @@ def test_equations_that_the_compiler_does_not_know_run_plain():
     from rnnkit.cells import Cell, register
 
     class Erf(Cell):
-        architecture, maps = "erf-rnn", ("h",)
+        architecture = "erf-rnn"
+        maps = ("h",)
 
         @staticmethod
         def step(W, h, x, s):

@@ -86,7 +86,8 @@ def test_evaluation_is_the_loss_that_the_task_defines(task_type, engine):
     appendix written out.
     """
     study = a_study(task_type)
-    task, (made, slots, (inputs, targets, weight)) = study.task, first_of(study, engine)
+    task = study.task
+    (made, slots, (inputs, targets, weight)) = first_of(study, engine)
     (loss,), (right,) = made.evaluate(slots, [0], "eval")
     shapes = networks.blocks(study.architecture, 1, study.n_units, task.n_in, task.n_out)
     expected = answers = 0.0
@@ -111,9 +112,11 @@ def test_evaluation_is_the_loss_that_the_task_defines(task_type, engine):
                 since=first,
             )[0, :, 0]
             if task.loss == "squared":
-                each, is_right = float(((z[-1] - targets[k, :, b]) ** 2).mean()), False
+                each = float(((z[-1] - targets[k, :, b]) ** 2).mean())
+                is_right = False
             else:
-                each, is_right = 0.0, True
+                each = 0.0
+                is_right = True
                 for s in range(task.scored):
                     for g, head in enumerate(z[s].split(task.n_out // task.heads)):
                         answer = int(targets[k, s, g, b])
@@ -146,7 +149,8 @@ def test_losses_in_float_are_those_in_double_of_the_same_outputs(task_type, scal
     for those that are nearly always right and sure.
     """
     study = a_study(task_type)
-    task, engine = study.task, Compiled(study, Data(study, some_hparams(study, 1), real), real)
+    task = study.task
+    engine = Compiled(study, Data(study, some_hparams(study, 1), real), real)
     slots = Slots(study.num_params, real, "cpu")
     slots.fill(list(slot_rows(study, [(0, some_hparams(study, 1)[0])], real)))
     networks.split(slots.theta, networks.blocks("gru", 1, study.n_units, task.n_in, task.n_out))[
@@ -165,7 +169,8 @@ def test_losses_in_float_are_those_in_double_of_the_same_outputs(task_type, scal
         )
     best = z.unflatten(2, (task.heads, -1)).argmax(3).int()
     for answers in (targets, best):
-        loss, right = torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+        loss = torch.zeros(1, dtype=torch.float64)
+        right = torch.zeros(1, dtype=torch.float64)
         engine.net.evaluate(
             slots.theta, slots.hp, inputs, answers.contiguous(), weight, loss, right
         )
@@ -189,7 +194,8 @@ def test_nonlinearities_in_float_are_as_near_as_they_are_said_to_be(architecture
     state of 1 whose candidate is 0.
     """
     study = Study("mem_thru", architecture, 1, 10**4, form="tiny")
-    task, n = TASKS["mem_thru"]("tiny", steps=1, batch=1024), study.task.n_in
+    task = TASKS["mem_thru"]("tiny", steps=1, batch=1024)
+    n = study.task.n_in
     net = native.Network(architecture, 1, n, task)
     shapes = networks.blocks(architecture, 1, n, n, n)
     theta = torch.zeros(networks.num_params(architecture, 1, n, n, n))
@@ -197,12 +203,14 @@ def test_nonlinearities_in_float_are_as_near_as_they_are_said_to_be(architecture
     first = {"rnn": 0, "gru": n}[
         architecture
     ]  # rows of the map that reads the input; the GRU's are r, u, c
-    block["Wx0"][first : first + n], block["W_out"][:] = torch.eye(n), torch.eye(n)
+    block["Wx0"][first : first + n] = torch.eye(n)
+    block["W_out"][:] = torch.eye(n)
     block["h0"][:] = 0 if architecture == "rnn" else 1
     x = torch.cat((torch.linspace(-20, 20, n * 1024 - 1000), torch.logspace(-6, 0, 1000))).view(
         n, 1024
     )
-    hp, z = torch.zeros(1, len(native.COLUMNS), dtype=torch.float64), torch.zeros(n, 1024)
+    hp = torch.zeros(1, len(native.COLUMNS), dtype=torch.float64)
+    z = torch.zeros(n, 1024)
     net.gradient(theta, hp, x, torch.zeros_like(z), z, torch.zeros_like(theta))
     wanted = expected(x.double())
     scale = wanted.abs() if architecture == "rnn" else 1

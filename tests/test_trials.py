@@ -727,7 +727,8 @@ def test_a_small_file_of_long_texts_is_refused_before_they_are_written_out(path,
     """Ten thousand rows that share a text of ten megabytes: a few kilobytes on disk, a hundred
     gigabytes if it were repeated.
     """
-    file, rows = exported(tmp_path), 10_000
+    file = exported(tmp_path)
+    rows = 10_000
     table = pyarrow.parquet.read_table(file).slice(0, 1)
     columns = {
         name: pyarrow.array([table[name][0].as_py()] * rows, table.schema.field(name).type)
@@ -767,7 +768,8 @@ def test_a_column_of_another_type_or_twice_is_refused_in_a_sentence(path, tmp_pa
     """Lists, structures, bytes and times in place of any column."""
     file = exported(tmp_path)
     table = pyarrow.parquet.read_table(file)
-    place, others = table.schema.get_field_index(name), (pyarrow.list_(pyarrow.int64()),)
+    place = table.schema.get_field_index(name)
+    others = (pyarrow.list_(pyarrow.int64()),)
     others += (pyarrow.struct([("a", pyarrow.int64())]), pyarrow.binary(), pyarrow.timestamp("us"))
     empty = [pyarrow.nulls(len(table), other) for other in others]
     tables = [table.set_column(place, name, column) for column in empty]
@@ -782,10 +784,12 @@ def test_a_column_of_another_type_or_twice_is_refused_in_a_sentence(path, tmp_pa
 
 def lie_about_sizes(file, least=1 << 20):
     """Writes 1,000 in a footer for every size of `least` or more, in numbers as long as before."""
-    about, data = pyarrow.parquet.read_metadata(file), file.read_bytes()
+    about = pyarrow.parquet.read_metadata(file)
+    data = file.read_bytes()
     end = len(data) - 8
     begin = end - int.from_bytes(data[end : end + 4], "little")
-    footer, told = data[begin:end], 0
+    footer = data[begin:end]
+    told = 0
     group = about.row_group(0)
     columns = [group.column(place).total_uncompressed_size for place in range(group.num_columns)]
     for size in {group.total_byte_size, *columns}:
@@ -795,7 +799,8 @@ def lie_about_sizes(file, least=1 << 20):
             bytes([digit | 128 for digit in number[:-1]] + number[-1:]) for number in (digits, lie)
         )
         if size >= least:
-            told, footer = told + footer.count(old), footer.replace(old, new)
+            told = told + footer.count(old)
+            footer = footer.replace(old, new)
     file.write_bytes(data[:begin] + footer + data[end:])
     return told
 
@@ -881,7 +886,8 @@ def test_the_pages_of_a_column_are_found(tmp_path, compression, version, diction
 def test_what_is_no_row_of_pages_is_refused(tmp_path):
     file = tmp_path / "some.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"a": range(1_000)}), file)
-    column, data = pyarrow.parquet.read_metadata(file).row_group(0).column(0), file.read_bytes()
+    column = pyarrow.parquet.read_metadata(file).row_group(0).column(0)
+    data = file.read_bytes()
     begin = column.dictionary_page_offset
     for wrong in (
         b"\0",

@@ -30,16 +30,20 @@ MIXED = Space(
 
 def bowl(point):
     """Least, 0, at a = 0.03, b = 1, n = 10, c = y."""
-    a, b, n = math.log10(point["a"] / 0.03), point["b"] - 1, math.log10(point["n"] / 10)
+    a = math.log10(point["a"] / 0.03)
+    b = point["b"] - 1
+    n = math.log10(point["n"] / 10)
     return a * a + b * b + n * n + (point["c"] != "y")
 
 
 def history(tuner, rounds, loss=bowl):
     """Everything that a tuner suggested in some rounds of 16, and the losses it heard."""
-    points, losses = [], []
+    points = []
+    losses = []
     for r in range(rounds):
         new = tuner.suggest(16, start=16 * r)
-        points, losses = points + new, losses + [loss(p) for p in new]
+        points += new
+        losses += [loss(p) for p in new]
         tuner.observe(new, losses[-16:])
     return points, losses
 
@@ -53,7 +57,9 @@ def problem():
     of the same kernel.
     """
     rng = np.random.default_rng(0)
-    X, y, groups = rng.random((30, 5)), rng.normal(size=30), [0, 1, 2, 2, 3]
+    X = rng.random((30, 5))
+    y = rng.normal(size=30)
+    groups = [0, 1, 2, 2, 3]
     theta = np.r_[rng.normal(size=4) / 2, 0.3, -1.5]
     kernel = ConstantKernel(math.exp(0.3)) * Matern(np.exp(theta[groups]), nu=2.5) + WhiteKernel(
         math.exp(-1.5)
@@ -95,7 +101,8 @@ def test_lies_without_refit_equal_full_recomputation(problem, held):
     grown = MaternGP(groups, theta).fit(X[:held], y[:held])
     for x, loss in zip(X[held:], y[held:]):
         grown.extend(x, loss)
-    whole, Q = MaternGP(groups, theta).fit(X, y), np.random.default_rng(1).random((9, 5))
+    whole = MaternGP(groups, theta).fit(X, y)
+    Q = np.random.default_rng(1).random((9, 5))
     for got, expected in zip(grown.predict(Q, return_std=True), whole.predict(Q, return_std=True)):
         np.testing.assert_allclose(got, expected, atol=1e-10)
 
@@ -103,7 +110,8 @@ def test_lies_without_refit_equal_full_recomputation(problem, held):
 def test_more_lies_than_there_was_room_for_equal_full_recomputation(problem):
     _, _, groups, theta, _ = problem
     rng = np.random.default_rng(2)
-    X, y = rng.random((90, 5)), rng.normal(size=90)
+    X = rng.random((90, 5))
+    y = rng.normal(size=90)
     grown = MaternGP(groups, theta).fit(X[:5], y[:5])
     for x, loss in zip(X[5:], y[5:]):
         grown.extend(x, loss)
@@ -114,7 +122,8 @@ def test_more_lies_than_there_was_room_for_equal_full_recomputation(problem):
 
 def test_lie_of_the_expected_loss_moves_no_mean(problem):
     X, y, groups, theta, _ = problem
-    model, Q = MaternGP(groups, theta).fit(X, y), np.random.default_rng(1).random((9, 5))
+    model = MaternGP(groups, theta).fit(X, y)
+    Q = np.random.default_rng(1).random((9, 5))
     before = model.predict(Q, return_std=True)
     after = model.extend(Q[0]).predict(Q, return_std=True)
     np.testing.assert_allclose(after[0], before[0], atol=1e-12)
@@ -124,7 +133,8 @@ def test_lie_of_the_expected_loss_moves_no_mean(problem):
 @pytest.mark.parametrize("mean, std", [(0.5, 1.0), (-2.0, 0.3), (3.0, 0.7), (-30.0, 1.0)])
 def test_log_ei_is_the_integral_of_the_improvement(mean, std):
     # E[max(0 - y, 0)] for y ~ N(mean, std), by quadrature
-    low, high = min(mean, 0) - 12 * std, 0
+    low = min(mean, 0) - 12 * std
+    high = 0
     integral = quad(
         lambda y: -y * norm.pdf(y, mean, std),
         low,
@@ -226,7 +236,8 @@ def test_rebuilt_tuner_suggests_what_the_living_one_does(name, rounds):
 
 
 def test_asking_changes_nothing():
-    asked, silent = GPTuner(MIXED, seed=5), GPTuner(MIXED, seed=5)
+    asked = GPTuner(MIXED, seed=5)
+    silent = GPTuner(MIXED, seed=5)
     points, losses = history(silent, 2)
     for r in (0, 16):
         asked.suggest(3)
@@ -310,14 +321,16 @@ def test_design_beyond_its_first_round_goes_on_with_the_cold_one():
 
 def test_odd_rounds_lose_no_point_of_the_cold_design():
     tuner = UsualGPTuner(MIXED, seed=3, round_size=5)
-    points, cold = tuner.suggest(9), GPTuner(MIXED, seed=3).suggest(6)
+    points = tuner.suggest(9)
+    cold = GPTuner(MIXED, seed=3).suggest(6)
     assert [points[i] for i in (1, 3, 5, 6, 7, 8)] == cold
 
 
 def test_both_kinds_of_start_go_on_alike():
     """After the first round suggestions depend on the observations alone."""
     points = RandomTuner(MIXED, seed=1).suggest(16)
-    cold, usual = GPTuner(MIXED, seed=2), UsualGPTuner(MIXED, seed=2)
+    cold = GPTuner(MIXED, seed=2)
+    usual = UsualGPTuner(MIXED, seed=2)
     for tuner in (cold, usual):
         tuner.observe(points, [bowl(point) for point in points])
     assert cold.suggest(8) == usual.suggest(8)
@@ -414,7 +427,8 @@ def test_the_posterior_is_scikit_learns_with_the_same_kernel():
     from rnnkit.tuner import warp_losses
 
     space = Space((Uniform("x", 0.0, 1.0), Uniform("y", 0.0, 2.0)))
-    points, new = RandomTuner(space, 1).suggest(8), RandomTuner(space, 2).suggest(5)
+    points = RandomTuner(space, 1).suggest(8)
+    new = RandomTuner(space, 2).suggest(5)
     losses = [(p["x"] - 0.3) ** 2 + p["y"] for p in points]
     tuner = GPTuner(space, 0, round_size=4)
     tuner.observe(points, losses)

@@ -138,7 +138,8 @@ def test_a_commit_is_that_of_the_kit_whatever_repository_the_environment_names(c
 
 @pytest.mark.parametrize("name", ["native/step.cpp", "of_my_own.py"])
 def test_an_edit_and_a_new_module_are_noticed_before_the_first_trial_and_after_it(checkout, name):
-    path, clean = checkout / "rnnkit" / name, said_by(checkout)
+    path = checkout / "rnnkit" / name
+    clean = said_by(checkout)
     before = path.read_bytes() if path.exists() else None
     write = f"open({str(path)!r}, 'a').write('\\n')"
     try:
@@ -185,7 +186,8 @@ def first_of(store, task):
 )
 def test_a_trial_that_was_tampered_with_differs(store, change, told):
     """Each column is multiplied by a number; a tenth is enough for a loss."""
-    (name, factor), trial = *change.items(), first_of(store, "mem_thru")
+    ((name, factor),) = change.items()
+    trial = first_of(store, "mem_thru")
     value = getattr(trial, name) * factor
     wrong = retrain(
         dataclasses.replace(trial, **{name: int(value) if name in ("n_units", "steps") else value})

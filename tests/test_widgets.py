@@ -17,7 +17,8 @@ from rnnkit.widgets import panel as frame
 from rnnkit.widgets.panel import STILL, png
 from rnnkit.widgets.theme import contrast
 
-LIGHT, DARK = theme_for("#ffffff"), theme_for("#111111")
+LIGHT = theme_for("#ffffff")
+DARK = theme_for("#111111")
 
 
 def draw(figure, theme, *, height, kind="line"):
@@ -104,7 +105,8 @@ def test_where_nobody_answers_there_is_one_picture_and_no_control():
 
 
 def test_a_still_says_below_the_picture_what_it_shows_and_that_it_is_one():
-    live, still = panel().figure(), panel().still_figure()
+    live = panel().figure()
+    still = panel().still_figure()
     words = [text.get_text() for part in still.subfigs for text in part.texts]
     assert words == ["line of height 1.", STILL] and live.texts == []
     assert still.get_figheight() > live.get_figheight()
@@ -194,7 +196,9 @@ def work(until):
     """Runs a panel's work in a loop of its own, as a kernel would; `until(panel, seen)` says how it
     goes on.
     """
-    made, seen, ended = Panel(draw, {}, {"height": 0}, size=(2, 1)), [], []
+    made = Panel(draw, {}, {"height": 0}, size=(2, 1))
+    seen = []
+    ended = []
 
     async def loop():
         made.make()

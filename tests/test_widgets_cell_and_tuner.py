@@ -136,7 +136,8 @@ def test_the_warped_axis_has_round_values_where_trials_of_that_score_lie(factor)
 
 def test_the_line_and_the_band_are_the_tuners_posterior():
     panel = tuner_thinks.widget("wave", 6)
-    points, losses = panel.state["points"], panel.state["losses"]
+    points = panel.state["points"]
+    losses = panel.state["losses"]
     figure, _ = drawn(
         tuner_thinks,
         problem="wave",
@@ -205,7 +206,8 @@ def test_the_landscape_is_branins():
 @pytest.mark.parametrize("problem, better", [("wave", -0.3385), ("hills", 0.02)])
 def test_twenty_trials_find_what_random_search_does_not(problem, better):
     """The thresholds lie between the median of 20 random trials over ten seeds and the least value."""
-    panel, task = tuner_thinks.widget(problem, 20), tuner_thinks.problems()[problem]
+    panel = tuner_thinks.widget(problem, 20)
+    task = tuner_thinks.problems()[problem]
     random = [
         np.nanmin([task.loss(point) for point in RandomTuner(task.space, seed).suggest(20)])
         for seed in range(10)
@@ -224,7 +226,8 @@ def test_a_trial_of_a_network_is_a_trial_of_its_study():
 
 
 def test_a_diverged_trial_is_a_cross_and_is_counted():
-    points, losses = ((0.1,), (0.3,), (0.5,), (0.7,), (0.99,)), (0.5, 0.1, 0.2, 0.3, math.nan)
+    points = ((0.1,), (0.3,), (0.5,), (0.7,), (0.99,))
+    losses = (0.5, 0.1, 0.2, 0.3, math.nan)
     figure, sentence = drawn(
         tuner_thinks, problem="wave", points=points, losses=losses, next_point=None
     )

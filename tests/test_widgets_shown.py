@@ -63,21 +63,22 @@ def panels(store):
 def drawn(panel, background="#ffffff", **values):
     """The figure and the sentence of a panel with some other values."""
     panel.background = background
-    controls, state = panel.controls, panel.state
+    controls = panel.controls
+    state = panel.state
     changed = {
         name: replace(controls[name], value=value)
         for name, value in values.items()
         if name in controls
     }
-    panel.controls, panel.state = (
-        controls | changed,
-        state | {name: value for name, value in values.items() if name not in controls},
-    )
+    panel.controls = controls | changed
+    panel.state = state | {name: value for name, value in values.items() if name not in controls}
     try:
         figure = panel.figure()
         return figure, figure.alt
     finally:
-        panel.controls, panel.state, panel.background = controls, state, "#ffffff"
+        panel.controls = controls
+        panel.state = state
+        panel.background = "#ffffff"
 
 
 def ends(control):
@@ -228,7 +229,8 @@ def test_a_stored_networks_answers_have_its_stored_error(store):
     for study, trial in list(stored.best_trials(opened, "mem_thru").items())[:4]:
         inputs, targets, weights = study.task.held_out(0, "eval")
         x = inputs.transpose(1, 2).flatten(0, 1)
-        theta, last = stored.network(opened, study, trial), study.task.steps - 1
+        theta = stored.network(opened, study, trial)
+        last = study.task.steps - 1
         z = stored.answers(study, trial, theta, [x] + [0 * x] * last, last)[0]
         error = ((z - targets.transpose(1, 2).flatten(0, 1)) ** 2).mean(1)
         assert float((error * weights.flatten()).sum()) == pytest.approx(trial.eval_loss, rel=1e-4)
@@ -305,7 +307,8 @@ def test_a_network_that_does_not_exist_is_reported_as_missing(panels):
 
 def open_counts(text, pair, cap):
     """A plain loop over the text: how many are open after each symbol."""
-    count, counts = 0, []
+    count = 0
+    counts = []
     for symbol in text:
         count = (
             min(count + 1, cap)
@@ -390,7 +393,8 @@ def test_trials_are_ranked_by_what_the_tuner_minimises(panels):
 def everything(panel):
     """The settings of a panel's controls with which it shows all trials of its task."""
     frame = panel.state["frame"]
-    cells, depths = tuple(set(frame.architecture)), tuple(set(frame.n_layers))
+    cells = tuple(set(frame.architecture))
+    depths = tuple(set(frame.n_layers))
     return {"cells": cells, "depths": depths, "size": 0, "length": ""}
 
 

@@ -328,7 +328,8 @@ def own_cell(tmp_path, monkeypatch):
 
 
 def test_a_cell_of_ones_own_module_is_known_to_the_workers(own_cell):
-    study, other = own_cell("ownrnn"), some_studies("random", (5, 9))[0]
+    study = own_cell("ownrnn")
+    other = some_studies("random", (5, 9))[0]
     with TrialStore(":memory:") as store:
         complete([study, other], 2, store, workers=2, progress=False)
         assert store.numbers(study.key) == {0, 1}
@@ -355,7 +356,8 @@ def test_a_store_that_is_taken_away_before_the_run_ends_is_reported_and_what_it_
     tmp_path, monkeypatch, workers
 ):
     """Even after the last trial was stored."""
-    path, wanted = tmp_path / "trials.sqlite", 2 * len(some_studies())
+    path = tmp_path / "trials.sqlite"
+    wanted = 2 * len(some_studies())
     trial = Progress.trial
 
     def take_away(shown, new):

@@ -25,7 +25,8 @@ class SkoptTuner:
         self.optimizer = Optimizer(
             space.skopt().dimensions, "GP", n_initial_points=ROUND, acq_func="EI", random_state=seed
         )
-        self.points, self.losses = [], []
+        self.points = []
+        self.losses = []
 
     def suggest(self, count, start=0):
         """The next `count` sets of hyper-parameters."""
@@ -42,7 +43,8 @@ class SkoptTuner:
         tuner gives them: the worst feasible loss so far plus half the range.
         """
         points, losses = check_observations(self.space, hparams, losses)
-        self.points, self.losses = self.points + points, self.losses + losses
+        self.points += points
+        self.losses += losses
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.optimizer.tell(points, fill_infeasible(losses, self.losses))

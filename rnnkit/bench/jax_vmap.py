@@ -28,8 +28,11 @@ from rnnkit.hparams import LEARNING, Space
 from rnnkit.networks import blocks
 from rnnkit.training.timing import STILL, Stepper
 
-BETA2, EPSILON = 0.999, 1e-8
-sigmoid, tanh, relu = jax.nn.sigmoid, jnp.tanh, jax.nn.relu
+BETA2 = 0.999
+EPSILON = 1e-8
+sigmoid = jax.nn.sigmoid
+tanh = jnp.tanh
+relu = jax.nn.relu
 
 # One step of a cell: state (a tuple), what the maps receive from the input and their biases, the
 # input itself, and the recurrent matrix.
@@ -72,7 +75,8 @@ def lstm(state, a, x, Wh):
 def intersection(state, a, x, Wh):
     (h,) = state
     y_in, h_in, g_y, g_h = jnp.split(h @ Wh.T + a, 4, 1)
-    g_y, g_h = sigmoid(g_y), sigmoid(g_h)
+    g_y = sigmoid(g_y)
+    g_h = sigmoid(g_h)
     return g_y * x + (1 - g_y) * relu(y_in), (g_h * h + (1 - g_h) * tanh(h_in),)  # (15)-(20)
 
 
@@ -85,7 +89,8 @@ def loss(p, x, y, architecture, n_layers, unroll):
     Either x_BxI is shown at every step and the answers are labels_B, or x_TxBxI is a sequence and
     the answers are classes_SxBxG at the last S steps, with the loss summed over heads.
     """
-    sequence, binary = x.ndim == 3, y.ndim == 1
+    sequence = x.ndim == 3
+    binary = y.ndim == 1
     up = x @ p["W_in"].T + p["b_in"] if "W_in" in p else x
     for layer in range(n_layers):
         a = up @ p[f"Wx{layer}"].T + p[f"b{layer}"]

@@ -188,9 +188,12 @@ def product_flops(study) -> int:
     A matrix that reads the input of the capacity task is multiplied once forward and once backward,
     since the input is the same at every step; one that reads symbols is only added up.
     """
-    cell, task = cell_of(study.architecture), study.task
-    maps, recurrent = len(cell.maps), len(recurrent_maps(cell))
-    units, layers = study.n_units, study.n_layers
+    cell = cell_of(study.architecture)
+    task = study.task
+    maps = len(cell.maps)
+    recurrent = len(recurrent_maps(cell))
+    units = study.n_units
+    layers = study.n_layers
     from_below = layers if cell.equal_sizes else layers - 1
     input_rows = units if cell.equal_sizes else maps * units
     per_step = 3 * units**2 * (layers * recurrent + from_below * maps)
@@ -207,7 +210,8 @@ def settle(slice_of_time=0.005, patience=1.0):
     They are at rest after three slices of time with less than a tenth of work in them; `patience`
     says how many seconds to wait at most.
     """
-    end, at_rest = time.perf_counter() + patience, 0
+    end = time.perf_counter() + patience
+    at_rest = 0
     while at_rest < 3 and time.perf_counter() < end:
         start = time.process_time()
         time.sleep(slice_of_time)
@@ -224,11 +228,13 @@ def in_turns(runs, seconds, turn=TURN, clock=time.process_time) -> dict:
         run(n)
         return clock() - start
 
-    steps, samples = {}, {name: [] for name in runs}
+    steps = {}
+    samples = {name: [] for name in runs}
     for name, run in runs.items():
         run(2)  # compiles, and fills the caches
         steps[name] = max(1, round(turn / max(duration_of(run, 2) / 2, 1e-7)))
-    start, rounds = clock(), 0
+    start = clock()
+    rounds = 0
     while rounds < 3 or clock() - start < seconds * len(runs):
         for name, run in runs.items():
             settle()

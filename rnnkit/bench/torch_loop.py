@@ -67,7 +67,8 @@ class Layer(nn.Module):
                 up.append(h)
             else:
                 y_in, h_in, g_y, g_h = a.chunk(4, 1)
-                g_y, g_h = torch.sigmoid(g_y), torch.sigmoid(g_h)
+                g_y = torch.sigmoid(g_y)
+                g_h = torch.sigmoid(g_h)
                 up.append(g_y * x + (1 - g_y) * torch.relu(y_in))  # (15), (17), (19)
                 h = g_h * h + (1 - g_h) * torch.tanh(h_in)  # (16), (18), (20)
         return torch.stack(up)

@@ -55,7 +55,9 @@ def check_free(folder: str | Path, names: Iterable[str]) -> None:
 
     Another run may have written the file just now, and its entry may follow, so wait a little for it.
     """
-    folder, names, end = Path(folder), list(names), time.monotonic() + PATIENCE
+    folder = Path(folder)
+    names = list(names)
+    end = time.monotonic() + PATIENCE
     while (foreign := _unknown(folder, names)) and time.monotonic() < end:
         time.sleep(0.2)
     for name in foreign:
@@ -123,7 +125,8 @@ def digest_of_code() -> str:
     """A digest of the code that draws and judges, of the versions of the libraries, and of the place
     of the authors' trials if these are drawn beneath ours.
     """
-    package, sha = Path(__file__).resolve().parents[1], hashlib.sha256()
+    package = Path(__file__).resolve().parents[1]
+    sha = hashlib.sha256()
     for name_in_package in CODE:
         path = package / name_in_package
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:

@@ -14,7 +14,9 @@ from rnnkit.exhibits.captions import task_name
 from rnnkit.exhibits.style import GREY, PAPER_STYLE, house_style, letter, new_figure, reference
 
 # what a network is shown is blue, and what it is asked is orange
-SHOWN, ASKED, BAR = PAPER_STYLE["rnn"].color, PAPER_STYLE["gru"].color, "#cfd8e3"
+SHOWN = PAPER_STYLE["rnn"].color
+ASKED = PAPER_STYLE["gru"].color
+BAR = "#cfd8e3"
 MOST = 60  # steps of a line of text that can still be read
 A = {  # what panel a shows; True is for text, and False for numbers
     True: "blue counts for the answer, grey is noise, a blank or not scored, orange is asked",
@@ -71,7 +73,8 @@ def costs(example: dict) -> str:
 
 def alt(example: dict) -> str:
     """A sentence for those who cannot see the figure."""
-    count, steps = len(example["input"]), len(example["input"][0])
+    count = len(example["input"])
+    steps = len(example["input"][0])
     shape = (
         f"{count} line{'s' * (count > 1)} of text"
         if isinstance(example["input"], list)
@@ -107,8 +110,10 @@ def table(example: dict) -> pd.DataFrame:
 
 def _vector(ax, example):
     """Draws a vector over time as an image, with the answer beside its last step."""
-    x, y = np.asarray(example["input"], float), np.asarray(example["target"], float)
-    steps, span = x.shape[1], max(np.abs(x).max(), np.abs(y).max())
+    x = np.asarray(example["input"], float)
+    y = np.asarray(example["target"], float)
+    steps = x.shape[1]
+    span = max(np.abs(x).max(), np.abs(y).max())
     binary = set(np.unique(x)) <= {0.0, 1.0}
     colors = (
         dict(cmap="Greys", vmin=0, vmax=1.4)
@@ -166,7 +171,8 @@ LETTER = {"ha": "center", "va": "center", "family": "DejaVu Sans Mono", "fontsiz
 
 def _text(ax, example):
     """Draws lines of symbols over time, with the answers below or, for counts, on their right."""
-    lines, steps = example["input"], len(example["input"][0])
+    lines = example["input"]
+    steps = len(example["input"][0])
     first_step = max(0, steps - MOST)
     counts = not isinstance(example["target"], str)
     for row, line in enumerate(lines):
@@ -225,7 +231,8 @@ def _answer(ax, example, steps: int):
 def _curve(ax, example):
     """Draws the curve behind the costs, with chance as a line if the curve is one of losses."""
     curve = example["curve"]
-    x, y = curve["x"], curve["y"]
+    x = curve["x"]
+    y = curve["y"]
     ax.set(xlabel=curve["xlabel"], ylabel=curve["ylabel"])
     if example["task"] in ("text8", "parens_counting", "arithmetic"):
         ax.bar(range(len(x)), y, color=BAR, edgecolor=GREY, linewidth=0.6)

@@ -63,8 +63,10 @@ def impossible_df() -> pd.DataFrame:
         runs = feasible_runs(column)
         for pair, tests in paper.TABLE_APP2.items():
             if tests[column] is not None:
-                df, n = tests[column][1], [runs[a] for a in pair]
-                least, most = min(n) - 1, sum(n) - 2
+                df = tests[column][1]
+                n = [runs[a] for a in pair]
+                least = min(n) - 1
+                most = sum(n) - 2
                 possible = least - _rounding(df) <= df <= most + _rounding(df)
                 records.append([layers, *pair, df, least, most, possible])
     return SmallTable(
@@ -81,7 +83,8 @@ def recovered_runs() -> pd.DataFrame:
     `high` are the fewest and the most runs for which all 15 df still round to what is printed.
     `mean` and `sd` are in units of +RNN's standard error, and `mean` counts from +RNN's mean.
     """
-    fit, runs = _fit(), feasible_runs()
+    fit = _fit()
+    runs = feasible_runs()
     low, high = (_extreme(fit, direction) for direction in (1, -1))
     table = {
         "architecture": ARCHITECTURES,
@@ -108,7 +111,8 @@ def solve_shares() -> pd.DataFrame:
 
     def model(x):
         share = 1 / (1 + np.exp(-x[2:]))
-        mean, spread = x[1] + (1 - share) * x[0], x[0] * np.sqrt(share * (1 - share))
+        mean = x[1] + (1 - share) * x[0]
+        spread = x[0] * np.sqrt(share * (1 - share))
         # standard errors of a mean and of a spread
         return (share, (mean - m) / (sd / np.sqrt(n)), (spread / sd - 1) * np.sqrt(2 * n))
 
@@ -182,7 +186,8 @@ def _tests():
 
 def _welch(m, q, n, first, second):
     """t and df of pairs of means m over n runs with squared standard errors q."""
-    a, b = q[first], q[second]
+    a = q[first]
+    b = q[second]
     return (m[first] - m[second]) / np.sqrt(a + b), (a + b) ** 2 / (
         a * a / (n[first] - 1) + b * b / (n[second] - 1)
     )
@@ -215,7 +220,8 @@ def _fit() -> dict[str, np.ndarray]:
     means = -(t * np.sqrt(q[first] + q[second]))[first == 0]
 
     def off(y):
-        m, (q, n) = np.concatenate([[0], y[: K - 1]]), unpack(y[K - 1 :])
+        m = np.concatenate([[0], y[: K - 1]])
+        q, n = unpack(y[K - 1 :])
         tests = _welch(m, q, n, first, second)
         return np.concatenate([(tests[0] - t) / t_unit, (tests[1] - df) / df_unit])
 
@@ -228,7 +234,8 @@ def _extreme(fit, direction: int) -> list[float]:
     """The fewest (direction 1) or the most (-1) runs of each architecture for which all df still round
     to what is printed, for some choice of everything else.
     """
-    K, off = len(ARCHITECTURES), fit["df_off"]
+    K = len(ARCHITECTURES)
+    off = fit["df_off"]
     inside = [
         {"type": "ineq", "fun": lambda x: 1 - off(x)},
         {"type": "ineq", "fun": lambda x: 1 + off(x)},
@@ -255,8 +262,10 @@ def audit(frame=None):
     """What the paper's tables say when they are read closely. It is drawn from the paper's numbers
     alone, and takes a frame only because other figures do.
     """
-    df, runs = impossible_df(), recovered_runs()
-    shares, rerun_ratios = solve_shares(), reruns()
+    df = impossible_df()
+    runs = recovered_runs()
+    shares = solve_shares()
+    rerun_ratios = reruns()
     figure = new_figure(7.0)
     axes = figure.subplots(2, 2, height_ratios=(1.25, 1)).ravel()
     _draw_degrees(axes[0], df[df.n_layers == 1])

@@ -199,7 +199,9 @@ class Tables(Mapping):
     """
 
     def __init__(self, of: Exhibit, trials: pd.DataFrame):
-        self.exhibit, self.trials, self._by_stem = of, trials, {}
+        self.exhibit = of
+        self.trials = trials
+        self._by_stem = {}
 
     def __getitem__(self, stem: str) -> pd.DataFrame:
         if stem not in self._by_stem:
@@ -278,7 +280,8 @@ def shared_tables() -> Iterator[None]:
     share it. The frames of trials must not be changed within it.
     """
     global _table_cache
-    before, _table_cache = _table_cache, {} if _table_cache is None else _table_cache
+    before = _table_cache
+    _table_cache = {} if _table_cache is None else _table_cache
     try:
         yield
     finally:

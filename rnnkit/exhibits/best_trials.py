@@ -147,7 +147,8 @@ def best_losses(trials: pd.DataFrame) -> pd.DataFrame:
     by_loss = trials.assign(valid_loss=feasible).sort_values("valid_loss", kind="stable")
     records = []
     for network, group in by_loss.groupby(NETWORK, sort=False):  # a diverged trial comes last
-        best, half = group.iloc[0], group.iloc[half_rank(len(group))]
+        best = group.iloc[0]
+        half = group.iloc[half_rank(len(group))]
         record = dict(zip(NETWORK, network)) | {
             "num_params": best.num_params,
             "trials": len(group),

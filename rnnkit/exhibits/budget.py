@@ -72,7 +72,8 @@ class Budget:
 
 def budget(frame: pd.DataFrame) -> Budget:
     """The budget behind a frame of trials of any task."""
-    bad, sizes = frame.infeasible.astype(bool), frame.groupby("study").size()
+    bad = frame.infeasible.astype(bool)
+    sizes = frame.groupby("study").size()
     steps = frame.steps[~bad] if (~bad).any() else frame.steps
     values = {
         name: tuple(sorted(frame[name].dropna().unique().tolist()))

@@ -41,7 +41,8 @@ def caption(name: str, frame: pd.DataFrame) -> str:
     """The caption of figure `name`: what it shows, and then the sizes, trials, steps, scale and seed
     of these trials, followed by the paper's.
     """
-    trials, about = trials_of_exhibit(name, frame), exhibit(name)
+    trials = trials_of_exhibit(name, frame)
+    about = exhibit(name)
     spent = budget(trials)
     bad = f"{spent.infeasible:,} of {spent.trials:,} trials diverged"
     theirs = f" The paper: {about.budget}." if about.budget else ""

@@ -87,7 +87,8 @@ def _draw_diverged(ax, random, names):
     style = style_of(names)
     name_axis(ax, names, names[:1])
     for row in random.itertuples():
-        s, y = style[row.architecture], names.index(row.architecture)
+        s = style[row.architecture]
+        y = names.index(row.architecture)
         ax.plot([row.low, row.high], [y, y], color=s.color, linewidth=1, zorder=2)
         ax.plot(
             row.percent,
@@ -105,11 +106,13 @@ def _draw_diverged(ax, random, names):
 
 
 def _draw_memory(ax, errors, architecture, names):
-    style, n_in = style_of(names), int(errors.n_in.max())
+    style = style_of(names)
+    n_in = int(errors.n_in.max())
     units = np.linspace(0.96 * errors.n_units.min(), 1.04 * errors.n_units.max(), 200)
     draw_bound(ax, units, n_in)
     for a in names[::-1]:
-        curve, s = errors[(errors.architecture == a)].dropna(subset="loss"), style[a]
+        curve = errors[(errors.architecture == a)].dropna(subset="loss")
+        s = style[a]
         strong = a == architecture
         half_search(ax, curve, "loss_high", "loss", "n_units", s.color)
         ax.plot(

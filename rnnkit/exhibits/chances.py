@@ -28,9 +28,12 @@ AT_RANDOM = ("H01", "H02", "H04", "H05", "H06", "H07", "H07b")
 ALIKE = ("C06", "C07", "C08", "C09", "C10", "C13", "P01", "P04", "P05", "G04", *AT_RANDOM)
 NEVER = ("C05", "G03")  # C05 has no verdict, and G03 is a count without noise
 IDLE = tuple(id for id in paper.CLAIMS if id not in (*NEVER, *AT_RANDOM))
-IDLE_BITS, ALIKE_BITS = 0.3, 4.0  # bits per parameter
+# bits per parameter
+IDLE_BITS = 0.3
+ALIKE_BITS = 4.0
 # standard deviations of logarithms: between searches, and between the trials of a search
-LUCK, NOISE = (0.1, 0.05)
+LUCK = 0.1
+NOISE = 0.05
 
 
 def rates_without_effect(times: int = 20, seed: int = 0) -> pd.DataFrame:
@@ -163,7 +166,8 @@ def _capacity(
     unrolls=(5,),
     architectures=paper.ARCHITECTURES,
 ):
-    parts, trials = [], 32
+    parts = []
+    trials = 32
     networks = itertools.product(unrolls, sizes, depths, architectures)
     for unroll, size, depth, architecture in networks:
         if architecture != "+rnn" or depth != 1:
@@ -206,7 +210,8 @@ def _hard(rng, task, depths, loss, tuner="gp", trials=48):
     parts = []
     for depth, architecture in itertools.product(depths, paper.ARCHITECTURES):
         if architecture != "+rnn" or depth != 1:
-            losses, accuracy = loss(trials), rng.random(trials) * 0.1
+            losses = loss(trials)
+            accuracy = rng.random(trials) * 0.1
             settings = {"tuner": tuner, "divergence": 0.2, "accuracy": accuracy}
             parts.append(_study(rng, task, architecture, depth, 2_000, losses, **settings))
     return pd.concat(parts, ignore_index=True)

@@ -120,7 +120,8 @@ def _of_table(name: str, table: pd.DataFrame) -> Conclusion:
 
 
 def _of_figure(name: str, frame: pd.DataFrame) -> Conclusion:
-    about, trials = exhibit(name), trials_of_exhibit(name, frame)
+    about = exhibit(name)
+    trials = trials_of_exhibit(name, frame)
     spent = budget(trials)
     claims = compare(name, frame) if about.claims else pd.DataFrame()
     facts = about.facts(trials, points(name, frame))

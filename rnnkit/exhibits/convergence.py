@@ -77,7 +77,8 @@ def halvings(trials: pd.DataFrame) -> pd.DataFrame:
     trials is, and that of half of the steps, as a share of the best; nan where it is unknown.
     """
     loss = trials.valid_loss.astype(float).mask(trials.infeasible.astype(bool)).to_numpy()
-    steps, index = trials.steps.to_numpy(float), trials.hyper_iter.to_numpy()
+    steps = trials.steps.to_numpy(float)
+    index = trials.hyper_iter.to_numpy()
     early = index < trials.groupby("study").hyper_iter.transform("max").add(1).to_numpy() / 2
     table = []
     for network, places in trials.groupby(SEARCH, sort=False).indices.items():
@@ -85,7 +86,8 @@ def halvings(trials: pd.DataFrame) -> pd.DataFrame:
         if not len(places):
             table.append([*network, math.nan, False, math.nan, math.nan])
             continue
-        best, study = loss[places].min(), dict(zip(SEARCH, network))
+        best = loss[places].min()
+        study = dict(zip(SEARCH, network))
         half = loss[places][early[places]].min(initial=math.inf)
         level = chance(study["task_type"], study["form"])
         # bits below chance, 0, have no level at which all is learned

@@ -26,7 +26,8 @@ SURELY = 0.05
 # an interval over sizes and depths, or over architectures, needs at least so many of them
 MIN_CELLS = 3
 # "roughly linear": a slope within 1 +- 0.1; an interval wider than +- 0.15 cannot tell
-LINEAR, SURE = (0.1, 0.15)
+LINEAR = 0.1
+SURE = 0.15
 # "about 5 bits": within a tenth
 ABOUT = 0.1
 # networks that store fewer bits per parameter than a perceptron were not trained well enough to show
@@ -103,7 +104,8 @@ def pairs_verdict(pairs: list[Pair], lower: bool = True) -> tuple[str, str]:
     It holds if the test tells every pair apart in that direction, and fails if it tells any pair
     apart in the other one. p-values are corrected over all pairs, after Holm.
     """
-    p, expectation = holm([pair.p for pair in pairs]), -1 if lower else 1
+    p = holm([pair.p for pair in pairs])
+    expectation = -1 if lower else 1
     sure = [pair for pair, p_value in zip(pairs, p) if p_value <= SURELY]
     against = [pair for pair in sure if pair.direction == -expectation]
     verdict = FAILS if against else HOLDS if pairs and len(sure) == len(pairs) else UNTESTED
@@ -158,7 +160,8 @@ def shared(table: pd.DataFrame, architectures: Iterable[str]) -> tuple[pd.DataFr
     table = table[[a for a in architectures if a in table]]
     fewer = table.drop(columns=table.count().idxmin()) if table.shape[1] > 2 else table
     if len(table.dropna()) < MIN_CELLS <= len(fewer.dropna()):
-        table, out = fewer, [*out, *table.columns.difference(fewer.columns)]
+        out = [*out, *table.columns.difference(fewer.columns)]
+        table = fewer
     return table.dropna(), f" (without {', '.join(map(label_of, out))})" if out else ""
 
 

@@ -57,7 +57,9 @@ def _pictures(figure, name: str, alt: str) -> dict[str, bytes]:
     """File -> content of the pictures of a figure: PNG, SVG, and PNG for dark pages."""
     about = {"Software": None, "Description": alt}
     svg_metadata = {"Date": None, "Creator": "rnnkit", "Title": name, "Description": alt}
-    light, vector, dark = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    light = io.BytesIO()
+    vector = io.BytesIO()
+    dark = io.BytesIO()
     with matplotlib.rc_context(look()):
         figure.savefig(light, format="png", metadata=about)
         figure.savefig(vector, format="svg", metadata=svg_metadata)
@@ -116,8 +118,10 @@ def draw_into(out, name: str, frame: pd.DataFrame) -> dict:
     entry = current_entry(out, name, trials)
     if entry is None or "text" not in entry:
         with shared_tables():
-            alt, tables = alternative_text(name, frame), points(name, frame)
-            claims, figure = compare(name, frame), exhibit(name).draw(frame)
+            alt = alternative_text(name, frame)
+            tables = points(name, frame)
+            claims = compare(name, frame)
+            figure = exhibit(name).draw(frame)
             text = _section(figure, name, frame, alt, tables, claims)
             records = claims.astype(object).where(claims.notna(), None).to_dict("records")
             entry = {"text": text, "claims": records}
@@ -147,16 +151,17 @@ def publish(name: str, frame: pd.DataFrame, out=""):
     name = resolve_name("figure", name, (*exhibits(), *shown_by(), *without_trials))
     with shared_tables():
         if name in without_trials:
-            figure, trials = without_trials[name](frame), ""
-            text, tables, caption_text = figure.alt, figure.tables, figure.caption
+            figure = without_trials[name](frame)
+            trials = ""
+            text = figure.alt
+            tables = figure.tables
+            caption_text = figure.caption
         else:
             name = shown_by().get(name, name)
-            figure, text, tables, caption_text = (
-                exhibit(name).draw(frame),
-                alternative_text(name, frame),
-                points(name, frame),
-                caption(name, frame),
-            )
+            figure = exhibit(name).draw(frame)
+            text = alternative_text(name, frame)
+            tables = points(name, frame)
+            caption_text = caption(name, frame)
             trials = digest_of_trials(trials_of_exhibit(name, frame))
     show(figure, text)
     display(Markdown(caption_text))
@@ -202,7 +207,8 @@ def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
     sections = [entry["text"] for entry in entries.values()]
     sections += [_illustration(name, illustrations()[name], out) for name in OF_THE_PAPER_ALONE]
     claims = claims_of(entries)
-    table, path = Path(out) / "claims.csv", Path(out) / "README.md"
+    table = Path(out) / "claims.csv"
+    path = Path(out) / "README.md"
     claims.to_csv(table, index=False, lineterminator="\n")
     head = HEAD.format(
         origin=_origin_of_all(frames), counts=tally(claims), index=_index(sections, claims)
@@ -253,7 +259,8 @@ def _illustration(name, draw, out) -> str:
     if entry is None or "text" not in entry:
         figure = draw()
         title, text_below = figure.caption.split(". ", 1)
-        picture, links = _markup(figure, name, figure.alt), _links(figure, name, figure.tables)
+        picture = _markup(figure, name, figure.alt)
+        links = _links(figure, name, figure.tables)
         text = f"## {title}\n\n{picture}\n\n{text_below}\n\n{links}\n"
         keep(figure, name, out, figure.tables, figure.alt, "", text=text)
         entry = account_in(out)[name]

@@ -28,7 +28,9 @@ from rnnkit.exhibits.style import (
 from rnnkit.markup import SmallTable
 from rnnkit.wording import label_of
 
-LOST, BURST = 1e-3, 1e3  # a gradient that shrank or grew by more than this has vanished or exploded
+# a gradient that shrank to less or grew to more than this has vanished or exploded
+LOST = 1e-3
+BURST = 1e3
 QUANTILES = {"q10": 0.1, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q90": 0.9}
 
 
@@ -67,7 +69,9 @@ def gradient_shares(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 OURS = "Ours: not in the paper"
-FLOOR, CEILING = 1e-9, 1e4  # the ends of the axes of gradients, at which anything beyond is drawn
+# the ends of the axes of gradients, at which anything beyond is drawn
+FLOOR = 1e-9
+CEILING = 1e4
 GATE_LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1, 1, 1)))
 LINES = 8  # units whose state is drawn
 
@@ -187,7 +191,8 @@ def gradients(frame: pd.DataFrame):
     """The gradient and the trace of an impulse at hyper-parameters drawn at random, as medians and
     bands. `frame` is that of rnnkit.flow.at_random.
     """
-    bands, shares = gradient_bands(frame), gradient_shares(frame)
+    bands = gradient_bands(frame)
+    shares = gradient_shares(frame)
     names = list(dict.fromkeys(bands.architecture))
     style = style_of(names)
     figure = new_figure(5.0)
@@ -254,7 +259,8 @@ def spread(heights, least, low=-np.inf, high=np.inf) -> list[float]:
     """The heights of some labels, moved at least `least` apart so that they do not touch, in the same
     order, and between `low` and `high`.
     """
-    order, positions = np.argsort(heights, kind="stable"), list(heights)
+    order = np.argsort(heights, kind="stable")
+    positions = list(heights)
     for before, after in zip(order, order[1:]):
         positions[after] = max(positions[after], positions[before] + least)
     limit = high

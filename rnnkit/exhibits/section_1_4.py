@@ -15,7 +15,9 @@ from rnnkit.wording import label_of
 
 OURS = "Ours: not in the paper"
 # half the width and height of a box, and the radius of a circle
-WIDE, HIGH, ROUND = (0.75, 0.42, 0.3)
+WIDE = 0.75
+HIGH = 0.42
+ROUND = 0.3
 H0, H1, X = r"$\mathbf{h}_{t-1}$", r"$\mathbf{h}_t$", r"$\mathbf{x}_t$"
 
 
@@ -148,7 +150,8 @@ def _wire(ax, nodes, parts):
     *_, (x0, y0), (x1, y1) = points
     kind = parts[nodes[-1]][2]
     gap = {"dot": 0.0, "op": ROUND, "end": 0.55}.get(kind, WIDE if y0 == y1 else HIGH)
-    x1, y1 = (x1 - gap * _direction(x1 - x0), y1 - gap * _direction(y1 - y0))
+    x1 -= gap * _direction(x1 - x0)
+    y1 -= gap * _direction(y1 - y0)
     line = [*points[:-1], (x1, y1)]
     ax.plot(*zip(*line), color=GREY, linewidth=1, zorder=1, solid_joinstyle="round")
     if kind != "dot":

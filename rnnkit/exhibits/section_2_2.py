@@ -252,8 +252,10 @@ def cost_facts(trials, tables) -> list[str]:
     table = tables["g01"]
     if table.empty:
         return [NOTHING_TO_SEE]
-    low, high = table.loc[table.num_params.idxmin()], table.loc[table.num_params.idxmax()]
-    more, longer = high.num_params / low.num_params, high.seconds / low.seconds
+    low = table.loc[table.num_params.idxmin()]
+    high = table.loc[table.num_params.idxmax()]
+    more = high.num_params / low.num_params
+    longer = high.seconds / low.seconds
     smallest = f"{1e6 * low.seconds:,.0f} µs in the smallest network, {network_name(low)}"
     largest = f"{1e6 * high.seconds:,.0f} µs in the largest, {network_name(high)}"
     return [
@@ -269,7 +271,8 @@ def exact_if_enough_units(trials, points, spent: Budget) -> Measured:
     better than the bound allows; more than rounding would mean that the evaluation is wrong.
     """
     points = of_the_paper(points).dropna(subset="loss")
-    enough, short = points[points.n_units >= points.n_in], points[points.n_units < points.n_in]
+    enough = points[points.n_units >= points.n_in]
+    short = points[points.n_units < points.n_in]
     few = (
         f"{count(len(short), 'network')} with too few units and {len(enough)} with enough, and it"
         f" takes {MIN_CELLS} of each"
@@ -282,7 +285,8 @@ def exact_if_enough_units(trials, points, spent: Budget) -> Measured:
     )
     if not len(enough) or not len(short):
         return measurement
-    worst, inexact = enough.loc[enough.loss.idxmax()], enough[enough.loss > EXACT]
+    worst = enough.loc[enough.loss.idxmax()]
+    inexact = enough[enough.loss > EXACT]
     beaten = -short.excess.min()
     still = f"; {len(inexact)} of {len(enough)} networks with enough units stay above {EXACT:g}"
     wrong = "; a network beats the bound, which none can: the evaluation is wrong"
@@ -302,8 +306,10 @@ def errors_near_enough_units(points: pd.DataFrame) -> str:
     """The mean errors with as many units as inputs, and with the next smaller and the next larger
     number; in the paper's size these are 56, 64 and 72 units.
     """
-    means, n_in = points.groupby("n_units").loss.mean(), points.n_in.max()
-    below, above = [n for n in means.index if n < n_in], [n for n in means.index if n > n_in]
+    means = points.groupby("n_units").loss.mean()
+    n_in = points.n_in.max()
+    below = [n for n in means.index if n < n_in]
+    above = [n for n in means.index if n > n_in]
     near = [*below[-1:], *(n for n in means.index if n == n_in), *above[:1]]
     return f"{and_list(f'{means[n]:.3f}' for n in near)} at {and_list(near)} units"
 

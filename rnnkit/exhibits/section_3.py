@@ -52,7 +52,8 @@ def draw(frame):
     best = points("fig3", frame)["fig3"]
     figure = new_figure(9.6)
     axes = figure.subplots(4, 2)
-    text, against_units = [*axes[0], axes[1, 0]], axes[1, 1]
+    text = [*axes[0], axes[1, 0]]
+    against_units = axes[1, 1]
     functions = [*axes[2], axes[3, 0]]
     authors_key = []
     for panels, task in ((text, "text8"), (functions, "rcf")):
@@ -181,12 +182,15 @@ UNITS = {"text8": " bits per character"}  # the unit of a loss; other tasks have
 
 
 def facts(trials, tables) -> list[str]:
-    table, sentences = tables["fig3"].dropna(subset="loss"), []
+    table = tables["fig3"].dropna(subset="loss")
+    sentences = []
     for (task, form), group in table.groupby(["task_type", "form"], sort=False):
         group = group[group.max_params == group.max_params.max()]
-        name, unit = task_name(task, form), UNITS.get(task, "")
+        name = task_name(task, form)
+        unit = UNITS.get(task, "")
         for depth, networks in group.groupby("n_layers"):
-            least, most = networks.loc[networks.loss.idxmin()], networks.loc[networks.loss.idxmax()]
+            least = networks.loc[networks.loss.idxmin()]
+            most = networks.loc[networks.loss.idxmax()]
             sentences.append(
                 f"{name[0].upper() + name[1:]}, {layers(depth)}, up to {least.max_params:,}"
                 f" parameters: losses run from {least.loss:.3g} ({label_of(least.architecture)}) to"
@@ -242,7 +246,8 @@ def equal_at_equal_size(task_type: str, unit: str):
         ours, low, high = spread_of_means(table)
         if len(table) < MIN_CELLS or table.shape[1] < 3:
             return Measured(ours, lacks=too_few(table))
-        means, (slope, _, surely) = table.mean(), fall(points)
+        means = table.mean()
+        slope, _, surely = fall(points)
         where = "on a Shakespeare sample, not text8: " if "sample" in points.form.iloc[0] else ""
         reason = (
             f"{where}{label_of(means.idxmin())} {means.min():.3g}, {label_of(means.idxmax())}"
@@ -278,7 +283,8 @@ def units_mislead(trials, points, spent: Budget) -> Measured:
     def gain(draw):
         return r_squared(draw[..., 0], draw[..., 2]) - r_squared(draw[..., 1], draw[..., 2])
 
-    sizes, names = points.max_params.nunique(), points.architecture.nunique()
+    sizes = points.max_params.nunique()
+    names = points.architecture.nunique()
     if sizes < 2 or names < 3:
         few = f"{count(names, 'architecture')} with one layer at {count(sizes, 'size')}"
         return Measured(lacks=f"{few}, and it takes three at two")

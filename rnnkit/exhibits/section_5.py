@@ -106,7 +106,8 @@ def draw_rounded(frame: pd.DataFrame):
     rounding; (c) the bits needed against the bits stored. ValueError if no weights were rounded.
     """
     tables = points("quantised", frame)
-    shares, fewest = tables["quantised"], tables["quantised_needed"]
+    shares = tables["quantised"]
+    fewest = tables["quantised_needed"]
     figure = new_figure(7.0)
     axes = figure.subplots(2, 2)
     style = style_of(shares.architecture)
@@ -133,7 +134,8 @@ def _draw_shares(ax, subset: pd.DataFrame, style):
         color = style[curve.architecture.iloc[0]].color
         ax.plot(curve.bits_per_weight, 100 * curve.share, color=color, linewidth=0.6, alpha=0.3)
     for architecture, studies in subset.groupby("architecture", sort=False):
-        s, mean = style[architecture], 100 * studies.groupby("bits_per_weight").share.mean()
+        s = style[architecture]
+        mean = 100 * studies.groupby("bits_per_weight").share.mean()
         ax.plot(
             mean.index,
             mean,
@@ -199,7 +201,8 @@ def _draw_needed(ax, fewest, style):
 
 
 def rounding_facts(trials, tables) -> list[str]:
-    fewest, shares = tables["quantised_needed"], tables["quantised"]
+    fewest = tables["quantised_needed"]
+    shares = tables["quantised"]
     if fewest.empty:
         return ["No network stored bits that rounding could lose."]
     least = least_mean(fewest, "needed")
@@ -224,12 +227,12 @@ def five_bit_test(trials, points, spent: Budget) -> Measured:
     If a network loses more even with the most bits that were tried, it counts as one bit more than
     these.
     """
-    shares, table = points, needed_bits(trials).pivot_table("needed", "study", "way", dropna=False)
+    table = needed_bits(trials).pivot_table("needed", "study", "way", dropna=False)
     if table.empty:
         return Measured(lacks="no network stored bits")
     most = trials.kept.dropna().map(lambda bits: len(bits["range"])).max()
     best = table.min(axis=1).fillna(most + 1).to_numpy()
-    at_five = shares[shares.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
+    at_five = points[points.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
     five = at_five.groupby("study").share.max().mean()
     ways = and_list(
         [f"{table[method].mean():.1f} {WAYS[method]}" for method in WAYS if method in table]
@@ -314,7 +317,8 @@ def beside_later_work(trials: pd.DataFrame) -> pd.DataFrame:
         for column, definition in (("bits_per_param", "hard"), ("soft", "soft")):
             values = np.clip(group[column].dropna(), 0, None)
             if len(values):
-                name, span = label_of(architecture), (values.min(), values.max())
+                name = label_of(architecture)
+                span = (values.min(), values.max())
                 table.append([name, values.mean(), definition, "this kit", *span, architecture])
     return pd.DataFrame(
         table, columns=["what", "bits", "counted", "source", "low", "high", "architecture"]
@@ -375,7 +379,8 @@ def _draw_ours(ax, ours: pd.DataFrame, heights: dict):
     """Draws the mean of each architecture by the hard and by the soft count, over its least and most."""
     style = style_of(ours.architecture)
     for row, definition in zip(ours.itertuples(), ours["counted"]):
-        s, soft = style[row.architecture], definition == "soft"
+        s = style[row.architecture]
+        soft = definition == "soft"
         y = heights[label_of(row.architecture)] + (0.17 if soft else -0.17)
         line = {"color": s.color, "linewidth": 1.5, "alpha": 0.5, "solid_capstyle": "butt"}
         ax.plot([row.low, row.high], [y, y], **line)

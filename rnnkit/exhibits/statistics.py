@@ -64,7 +64,8 @@ def spread_of_means(table: ArrayLike) -> tuple[float, float, float]:
     if not table.size:
         return math.nan, math.nan, math.nan
     means = table.mean(0)
-    spread, free = float(means.max() - means.min()), (n - 1) * (k - 1)
+    spread = float(means.max() - means.min())
+    free = (n - 1) * (k - 1)
     if free < 1:
         return spread, math.nan, math.nan
     residuals = table - means - table.mean(1, keepdims=True) + table.mean()
@@ -84,7 +85,8 @@ def shuffle_labels(
     one, that is, its values when columns have no effect. `statistic` takes draws x rows x columns and
     returns one number per draw.
     """
-    table, rng = np.asarray(table, float), np.random.default_rng(seed)
+    table = np.asarray(table, float)
+    rng = np.random.default_rng(seed)
     shuffles = np.repeat(table[None], draws, 0)
     for row, values in enumerate(table):
         present = np.flatnonzero(~np.isnan(values))
@@ -123,7 +125,8 @@ def mann_whitney(first: ArrayLike, second: ArrayLike) -> tuple[float, int]:
     """Mann & Whitney's rank test of two samples: the two-sided p-value, and a direction of -1 where the
     first sample ranks lower. inf ranks last.
     """
-    first, second = np.asarray(first, float), np.asarray(second, float)
+    first = np.asarray(first, float)
+    second = np.asarray(second, float)
     if not len(first) or not len(second) or np.ptp(stats.rankdata([*first, *second])) == 0:
         return 1.0, 0
     result = stats.mannwhitneyu(first, second, alternative="two-sided", method="asymptotic")
@@ -170,7 +173,8 @@ def kendall(x: ArrayLike, y: ArrayLike) -> np.ndarray:
     """Kendall's tau-a along the last axis: (concordant - discordant) / pairs; a tie counts for
     neither.
     """
-    x, y = np.asarray(x, float), np.asarray(y, float)
+    x = np.asarray(x, float)
+    y = np.asarray(y, float)
     first, second = np.triu_indices(x.shape[-1], 1)
     return (np.sign(x[..., first] - x[..., second]) * np.sign(y[..., first] - y[..., second])).mean(
         -1
@@ -184,7 +188,8 @@ def common_slope(x: ArrayLike, y: ArrayLike, series: ArrayLike) -> tuple[float, 
     points = pd.DataFrame({"x": np.asarray(x, float), "y": np.asarray(y, float)})
     groups = points.groupby(np.asarray(series))
     dx, dy = (points - groups.transform("mean")).to_numpy().T
-    squares, free = float(dx @ dx), len(points) - groups.ngroups - 1
+    squares = float(dx @ dx)
+    free = len(points) - groups.ngroups - 1
     if free < 0 or squares < 1e-9:
         return math.nan, math.nan, math.nan
     slope = float(dx @ dy) / squares
@@ -199,7 +204,8 @@ def slope_loglog(
     params: ArrayLike, bits: ArrayLike, series: ArrayLike | None = None
 ) -> tuple[float, float, float]:
     """`common_slope` of log bits on log parameters; points without bits are left out."""
-    params, bits = np.asarray(params, float), np.asarray(bits, float)
+    params = np.asarray(params, float)
+    bits = np.asarray(bits, float)
     series = np.zeros(len(params)) if series is None else np.asarray(series)
     positive = (params > 0) & (bits > 0)
     return common_slope(np.log(params[positive]), np.log(bits[positive]), series[positive])
@@ -219,7 +225,8 @@ def half_search(bits: ArrayLike) -> float:
 @functools.cache
 def half_rank(n: int) -> int:
     """How many of the best of `n` trials a random half of them misses in at most one case out of 40."""
-    half, best = math.ceil(n / 2), 0
+    half = math.ceil(n / 2)
+    best = 0
     # the chance that none of the best + 1 first is drawn
     while best < n - half and math.comb(n - best - 1, half) / math.comb(n, half) >= 0.025:
         best += 1
@@ -244,7 +251,8 @@ def welch(first: ArrayLike, second: ArrayLike) -> tuple[float, float, float]:
 
     nan if either side has fewer than two values, or if nothing varies.
     """
-    a, b = np.asarray(first, float), np.asarray(second, float)
+    a = np.asarray(first, float)
+    b = np.asarray(second, float)
     if min(len(a), len(b)) < 2:
         return math.nan, math.nan, math.nan
     if not np.ptp(a) + np.ptp(b) > 0:
@@ -263,7 +271,8 @@ def bootstrap_samples(
     This is right for means and medians of trials and for their ratios, and wrong for the best trial
     (see `bootstrap`).
     """
-    arrays, rng = [np.asarray(sample, float) for sample in samples], np.random.default_rng(seed)
+    arrays = [np.asarray(sample, float) for sample in samples]
+    rng = np.random.default_rng(seed)
     if not arrays or min(map(len, arrays)) < 2:
         return math.nan, math.nan
     replicates = np.asarray(
@@ -297,7 +306,8 @@ def running_median(losses: ArrayLike) -> pd.DataFrame:
     trials have diverged. The interval is made of order statistics, since the number of values below
     the median is binomial; there is none for fewer than six trials.
     """
-    losses, records = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
+    losses = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses)
+    records = []
     for n in range(1, len(losses) + 1):
         ascending = np.sort(losses[:n])
         records.append(
@@ -313,7 +323,8 @@ def running_minimum(losses: ArrayLike) -> pd.DataFrame:
     half of fewer trials would have found that. `low` is the minimum itself. A diverged trial (nan)
     counts as worse than any.
     """
-    losses, records = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses), []
+    losses = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses)
+    records = []
     for n in range(1, len(losses) + 1):
         ascending = np.sort(losses[:n])
         high = min(ascending[half_rank(n)], records[-1][2] if records else np.inf)

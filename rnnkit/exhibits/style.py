@@ -30,7 +30,8 @@ from rnnkit.wording import label_of, layers
 WIDTH = 8.5  # inches
 SMALL = 7.5  # points
 GREY, PALE = "#6b6b6b", "#ececec"
-DASHED, DOTTED = (0, (6, 2)), (0, (1, 1.5))  # lines of the paper's values, and of exact ones
+DASHED = (0, (6, 2))  # a line of the paper's values
+DOTTED = (0, (1, 1.5))  # a line of exact values
 NIGHT = (13, 17, 23)  # the background of figures for dark pages, RGB: that of GitHub
 LIFT = 0.85  # power of the lightness on dark pages: below 1 makes it lighter
 
@@ -62,7 +63,8 @@ LATER_STYLE = {  # cells that the kit ships beside the paper's
 # These architectures get a lighter twin there, with a contrast of 3 or more to NIGHT.
 DARK_COLORS = {"rnn": "#4f9df5", "+rnn": "#a9dcff", "lstm": "#e59aca", "janet": "#a697ff"}
 MORE_COLORS = ("#000000", "#005c5c", "#b22222", "#4b0082", "#5f9e6e")
-MORE_MARKERS, MORE_LINES = ("X", ">", "d", "8", "H"), ("-", (0, (6, 1)), (0, (2, 1)))
+MORE_MARKERS = ("X", ">", "d", "8", "H")
+MORE_LINES = ("-", (0, (6, 1)), (0, (2, 1)))
 # the fill of a marker shows the depth; that of any other depth is "bottom"
 FILL = {1: "full", 2: "left", 4: "none", 8: "top"}
 
@@ -238,10 +240,12 @@ def parameters_axis(ax, sizes, name="parameters", fewest=math.inf):
     `fewest` are the parameters of the smallest network. They are fewer than the smallest size, since
     whole units leave part of the budget unused.
     """
-    low, high = min(min(sizes) / 1.8, fewest / 1.2), 1.35 * max(sizes)
+    low = min(min(sizes) / 1.8, fewest / 1.2)
+    high = 1.35 * max(sizes)
     ax.set_xscale("log")
     ax.set_xlim(low, high)
-    room, ticks = np.log(high / low) / 5, []
+    room = np.log(high / low) / 5
+    ticks = []
     for size in sorted(sizes, reverse=True):
         if not ticks or np.log(ticks[-1] / size) > room:
             ticks.append(size)
@@ -442,9 +446,11 @@ def curves(ax, best, y: str, x="num_params", lines=True, depths=True, spacing=0.
     Where many curves have the same x, a `spacing` (in points) sets them side by side; the caller then
     has to set the limits of the axes.
     """
-    style, half = style_of(best.architecture), HALF.get(y)
+    style = style_of(best.architecture)
+    half = HALF.get(y)
     for (architecture, depth), curve in best.groupby(["architecture", "n_layers"], sort=False):
-        s, curve = style[architecture], curve.sort_values(x)
+        s = style[architecture]
+        curve = curve.sort_values(x)
         shift_points = spacing * (list(style).index(architecture) - (len(style) - 1) / 2)
         shift = offset_copy(ax.transData, ax.figure, shift_points, 0, units="points")
         offset = {"transform": shift} if spacing else {}

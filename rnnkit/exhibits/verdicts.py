@@ -71,7 +71,8 @@ def _paragraph(row: dict) -> str:
 def _cell(name: str, row: dict) -> str:
     value = row[name]
     if name == "verdict":
-        colour, word = COLOURS.get(value, UNDECIDED_COLOUR), html.escape(str(value))
+        colour = COLOURS.get(value, UNDECIDED_COLOUR)
+        word = html.escape(str(value))
         return f'<td style="{LEFT}; color: {colour}; font-weight: 600">{word}</td>'
     text = (
         with_interval(value, row.get("low"), row.get("high"))
@@ -108,7 +109,8 @@ def compare(name: str, frame: pd.DataFrame) -> Verdicts:
 
     ValueError for an unknown figure or a frame without its trials.
     """
-    tables, records = tables_of(name, frame), []
+    tables = tables_of(name, frame)
+    records = []
     spent = budget(tables.trials)
     for id, finding in findings(tables).items():
         claim = paper.CLAIMS[id]
@@ -126,7 +128,8 @@ def findings(tables: Tables, ids: Iterable[str] | None = None) -> dict[str, Find
     rules = {id: rule for id, rule in tables.exhibit.claims.items() if ids is None or id in ids}
     if not rules:
         return {}
-    trials, spent = tables.trials, budget(tables.trials)
+    trials = tables.trials
+    spent = budget(tables.trials)
     # a larger network that is only trained at length relies on the search for a smaller one
     searches = trials[trials.tuner != LONGER]
     fewest = int((searches if len(searches) else trials).groupby(SEARCH).size().min())
@@ -140,7 +143,8 @@ def tally(claims: pd.DataFrame) -> str:
     are counted apart, as are those without a number.
     """
     claims = claims.drop_duplicates("id")
-    ours, undecidable = claims.id.str.endswith("b"), claims.id.isin(paper.WITHOUT_NUMBERS)
+    ours = claims.id.str.endswith("b")
+    undecidable = claims.id.isin(paper.WITHOUT_NUMBERS)
     theirs = claims[~ours & ~undecidable]
     parts = [f"of the {len(theirs)} that can be decided {_counts(theirs)}"]
     if undecidable.any():
@@ -232,7 +236,8 @@ def write_block(readme: str | Path, claims: pd.DataFrame, trials: int) -> bool:
     """
     readme = Path(readme)
     text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
-    start, end = text.find(BEGIN), text.find(END)
+    start = text.find(BEGIN)
+    end = text.find(END)
     if not 0 <= start < end:
         return False
     new = text[:start] + block(claims, trials) + text[end + len(END) :]

@@ -113,7 +113,9 @@ def _compile(call: list[str], source: Path, equations: str) -> bytes:
         raise Unavailable(f"the compiler {compiler} could not be run ({reason})") from None
 
 
-_P, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
+_P = ctypes.c_void_p
+_INT = ctypes.c_int
+_LONG = ctypes.c_int64
 FUNCTIONS = {  # of step.cpp
     "net_new": [_INT] * 11,
     "net_free": [_P],

@@ -33,7 +33,8 @@ class Fields(ctypes.Structure):
     ]
 
 
-_P, _LONG = ctypes.c_void_p, ctypes.c_int64
+_P = ctypes.c_void_p
+_LONG = ctypes.c_int64
 FUNCTIONS = {  # of batches.cpp
     "make_batch": [_P, _LONG, _P, _P],
     "make_batches": [_P, _LONG, _P, _P, _LONG, _P, _LONG],

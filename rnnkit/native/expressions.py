@@ -28,7 +28,8 @@ def adjoints(outputs):
     """The adjoints of the leaves, {leaf: expression}, by reverse mode; `outputs` is
     [(node, its adjoint)].
     """
-    grads, roots = {}, {}
+    grads = {}
+    roots = {}
 
     def add(node, d):
         grads[id(node)] = make("add", grads[id(node)], d) if id(node) in grads else d

@@ -37,7 +37,8 @@ class Expr:
     __hash__ = object.__hash__  # nodes are distinguished by identity, though == makes a comparison
 
     def __init__(self, op, *args):
-        self.op, self.args = op, args
+        self.op = op
+        self.args = args
 
     __add__, __radd__ = _operator("add")
     __sub__, __rsub__ = _operator("sub")
@@ -186,8 +187,11 @@ def _power_derivative(d, y, a, p):
     return by_a, make("where", flat, 0, d * (y * make("log", a)))
 
 
-T, F = torch.Tensor, functional
-_share, _positive, _where = _op("share"), _op("positive"), _op("where")
+T = torch.Tensor
+F = functional
+_share = _op("share")
+_positive = _op("positive")
+_where = _op("where")
 _sigmoid, _cos, _sin, _signum, _ge = (_op(n) for n in ("sigmoid", "cos", "sin", "sign", "ge"))
 
 TABLE = (

@@ -76,7 +76,8 @@ def run(
     with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as trial_store:
 
         def train(jobs, label, following=None):
-            studies, counts = [study for study, _ in jobs], [count for _, count in jobs]
+            studies = [study for study, _ in jobs]
+            counts = [count for _, count in jobs]
             complete(
                 studies, counts, trial_store, scale, label=label, following=following, **settings
             )
@@ -230,11 +231,7 @@ def complete(
     if not missing:
         return
     store.add([])  # StoreError now rather than after the first trial
-    seconds = {  # in arbitrary units
-        key: count * work_of(targets[key][0]).cost * targets[key][0].mean_steps
-        for key, count in missing.items()
-    }
-    jobs = [targets[key] for key in sorted(missing, key=lambda key: -seconds[key])]
+    jobs = _longest_first(targets, missing)
     workers = min(count or _useful_workers(jobs, missing, device), sum(missing.values()))
     in_process, in_pool = _divide(jobs, workers == 1 and scheduler is None and device == "cpu")
     paces = shipped_paces() if progress and device == "cpu" else ()
@@ -248,7 +245,8 @@ def complete(
                 f"Another run ({other_run}) uses {store.path}, too: each of the two uses the trials"
                 " that the other trains."
             )
-            in_process, in_pool = in_process[::-1], in_pool[::-1]  # so that they meet in the middle
+            in_process.reverse()  # so that they meet in the middle
+            in_pool.reverse()
         try:
             if in_pool:
                 with _pool_of(device, workers, count, scheduler, status.say) as pool:
@@ -282,11 +280,21 @@ def _missing(targets, store) -> dict[str, int]:
     return {key: count for key, count in counts.items() if count}
 
 
+def _longest_first(targets, missing) -> list[tuple[Study, int]]:
+    """The incomplete studies and their numbers of trials, the longest work first."""
+    seconds = {  # in arbitrary units
+        key: count * work_of(targets[key][0]).cost * targets[key][0].mean_steps
+        for key, count in missing.items()
+    }
+    return [targets[key] for key in sorted(missing, key=lambda key: -seconds[key])]
+
+
 def _divide(jobs, only_this_process: bool) -> tuple[list, list]:
     """The jobs for this process, and those for other ones, which cannot import a cell from
     __main__.
     """
-    in_process, in_pool = [], []
+    in_process = []
+    in_pool = []
     for job in jobs:
         own_cell = cell_of(job[0].architecture).__module__ == "__main__"
         (in_process if only_this_process or own_cell else in_pool).append(job)

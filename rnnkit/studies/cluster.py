@@ -88,7 +88,8 @@ def _knock(address: str):
 
     if address.startswith(("inproc:", "ucx")):
         return
-    place, end = get_address_host_port(address), time.monotonic() + PATIENCE
+    place = get_address_host_port(address)
+    end = time.monotonic() + PATIENCE
     while True:
         try:
             return socket.create_connection(place, timeout=PATIENCE).close()
@@ -120,7 +121,9 @@ class Cluster:
     """
 
     def __init__(self, client, address, say):
-        self.client, self.address, self.say = client, address, say
+        self.client = client
+        self.address = address
+        self.say = say
         self.messages: queue.SimpleQueue = queue.SimpleQueue()  # ("trial", dict) or ("end", key)
         self.running: dict[str, tuple] = {}  # key of a Dask task -> (task, future)
         self.topic = f"rnnkit-{uuid.uuid4()}"

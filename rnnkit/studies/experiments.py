@@ -378,7 +378,8 @@ def battery(architecture, scale, seed=0) -> list[Job]:
     They measure stored bits at Figure 1's two smallest sizes, memory with those numbers of units of
     Figure 2c that are nearest to the number of inputs, and random sets on parentheses.
     """
-    cells, depths = (architecture,), (max(1, cell_of(architecture).min_layers),)
+    cells = (architecture,)
+    depths = (max(1, cell_of(architecture).min_layers),)
     capacity = _per_cap(cells, depths, scale.capacity.sizes[:2], scale, seed=seed)
     n_in = TASKS["mem_thru"](form=scale.memory.form).n_in
     sizes = sorted(scale.memory.sizes, key=lambda units: abs(units - n_in))[:3]

@@ -38,7 +38,8 @@ def run_lock(store: TrialStore) -> Iterator[str]:
         yield ""
         return
     with file:
-        owner, has_lock = _read_owner(file), _try_lock(file)
+        owner = _read_owner(file)
+        has_lock = _try_lock(file)
         if owner is None or has_lock is None:
             yield ""
             return

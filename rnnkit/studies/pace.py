@@ -15,9 +15,13 @@ import numpy as np
 
 from rnnkit import places
 
-MACHINE, SIZE, LAYERS = 10.0, 0.3, 0.3  # standard deviations of the parts before any trial
+# standard deviations of the parts before any trial
+MACHINE = 10.0
+SIZE = 0.3
+LAYERS = 0.3
 OTHERS = 0.7, 0.4, 0.3  # of a task, an architecture, and the two together
-STUDY, TRIAL = 0.25, 0.4  # of what is a study's own, and a trial's
+STUDY = 0.25  # of what is a study's own
+TRIAL = 0.4  # of what is a trial's own
 DRIFT = 6e-4  # variance that a second adds to the machine's pace
 CHANGE = 0.05  # standard deviation of the other parts between one machine and another
 FIXED = 1_000  # parameters whose work equals the constant cost of a step

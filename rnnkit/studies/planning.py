@@ -155,7 +155,8 @@ def _clock(
 
     def seconds_of(study: Study) -> float:
         measurements = points[study.task_type, study.architecture]
-        (x0, y0), (x1, y1) = measurements[0], measurements[-1]
+        x0, y0 = measurements[0]
+        x1, y1 = measurements[-1]
         slope = (y1 - y0) / (x1 - x0) if x1 > x0 else 0.0
         return math.exp(y0 + slope * (math.log(_size(study)) - x0))
 

@@ -12,7 +12,9 @@ from rnnkit.studies.study import Study
 from rnnkit.trials import Trial
 from rnnkit.wording import duration
 
-ENOUGH, LONG = 0.03, 60.0  # share of the work, or seconds, before the time left is estimated
+# the time left is estimated after this share of the work, or after so many seconds
+ENOUGH = 0.03
+LONG = 60.0
 SLOW = (
     0.05  # of the time since the start: about how long an estimate takes to lose half of its weight
 )
@@ -33,8 +35,11 @@ class Progress:
         quiet: bool = False,
         paces: Iterable[tuple[Work, float]] = (),
     ) -> None:
-        self.label, self.quiet = label, quiet
-        self.targets, self.counts, self.steps = {}, {}, {}
+        self.label = label
+        self.quiet = quiet
+        self.targets = {}
+        self.counts = {}
+        self.steps = {}
         self.works: dict[str, Work] = {}
         self.pace = Pace(paces)
         self.spent = 0.0  # seconds that trials took
@@ -57,12 +62,15 @@ class Progress:
             self._show(line, last)
         except (OSError, ValueError, RuntimeError):
             # ValueError: a closed file, or one whose encoding lacks a letter
-            self._show, self.pause = _nowhere, 1e9
+            self._show = _nowhere
+            self.pause = 1e9
 
     def add(self, study: Study, target: int, count: int) -> None:
         """Adds a study with a target of `target` trials, of which it has `count`."""
         key = study.key
-        self.targets[key], self.counts[key], self.steps[key] = target, count, study.mean_steps
+        self.targets[key] = target
+        self.counts[key] = count
+        self.steps[key] = study.mean_steps
         self.works[key] = work_of(study)
         self.to_do = None
 
@@ -94,7 +102,8 @@ class Progress:
             self.show(self.line(), last=True)
 
     def line(self) -> str:
-        count, target = sum(self.counts.values()), sum(self.targets.values())
+        count = sum(self.counts.values())
+        target = sum(self.targets.values())
         studies = sum(self.counts[key] >= goal for key, goal in self.targets.items())
         seconds = time.monotonic() - self.start
         if count >= target:
@@ -130,7 +139,8 @@ class Progress:
             weight = 1 - math.exp(-(clock - self.estimate_time) / (SLOW * (clock - self.start) + 1))
             before = max(0.0, self.seconds_left - (clock - self.estimate_time))
             new = before + weight * (new - before)
-        self.seconds_left, self.estimate_time = new, clock
+        self.seconds_left = new
+        self.estimate_time = clock
         return new
 
     def _seconds_to_do(self) -> float:

@@ -82,7 +82,8 @@ def _file_times() -> list[tuple]:
 
 
 # of the files that this process has imported, more or less
-SOURCE_DIGEST, FILE_TIMES = digest_of_source(), _file_times()
+SOURCE_DIGEST = digest_of_source()
+FILE_TIMES = _file_times()
 
 
 def is_edited() -> bool:

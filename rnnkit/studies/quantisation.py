@@ -30,13 +30,16 @@ def quantise_block(block: np.ndarray, bits: int, method: str = "range") -> np.nd
             f"method must be one of {', '.join(METHODS)}, got {method!r}. Check the spelling."
         )
     block = np.asarray(block, np.float64)
-    low, high = block.min(initial=np.inf), block.max(initial=-np.inf)
+    low = block.min(initial=np.inf)
+    high = block.max(initial=-np.inf)
     if not high > low:
         return block  # empty, or all weights are equal
-    centre, half = (low + high) / 2, (high - low) / 2
+    centre = (low + high) / 2
+    half = (high - low) / 2
 
     def over(share):
-        start, step = centre - share * half, 2 * share * half / (2**bits - 1)
+        start = centre - share * half
+        step = 2 * share * half / (2**bits - 1)
         return start + step * np.clip(np.rint((block - start) / step), 0, 2**bits - 1)
 
     if method == "range":

@@ -276,8 +276,11 @@ class _Scheduler:
     """Distributes the work on some studies: the tasks in the queue, and the studies that failed."""
 
     def __init__(self, jobs, store, pool, progress, stop, following):
-        self.store, self.pool, self.progress = store, pool, progress
-        self.stop, self.following = stop, following
+        self.store = store
+        self.pool = pool
+        self.progress = progress
+        self.stop = stop
+        self.following = following
         self.rounds = {
             study.key: Rounds(study, n_trials, store, progress.trial) for study, n_trials in jobs
         }

@@ -29,7 +29,8 @@ from rnnkit.trials.trial import plain
 PERTURBATIONS = 3
 PERTURBATION = 3e-7  # relative; the least change that a float32 is sure to see
 # relative differences: numbers that differ by less than FLOOR agree, by more than LIMIT disagree
-FLOOR, LIMIT = 1e-4, 0.05
+FLOOR = 1e-4
+LIMIT = 0.05
 ROUNDING = 1e-9  # relative; of a hyper-parameter that was drawn on another machine
 NUMBERS = (*LOSSES, "accuracy")  # rounding may change these
 COUNTS = ("num_params", "steps", "infeasible")  # rounding may not change these
@@ -101,7 +102,8 @@ class Comparison:
         if not numbers and not details:
             numbers = [max(NUMBERS, key=self.difference)]
         for name in numbers:
-            difference, tolerance = self.difference(name), self.tolerance(name)
+            difference = self.difference(name)
+            tolerance = self.tolerance(name)
             details.append(f"{name} is {difference:.1g} apart, where {tolerance:.1g} is allowed")
         return f"{'agrees' if self.agrees else 'DIFFERS'}: {'; '.join(details)}"
 

@@ -212,7 +212,8 @@ class _Outbox:
     """Stands for a store in a worker: trials and weights are sent to the parent."""
 
     def __init__(self, pipe):
-        self.pipe, self.stopping = pipe, False
+        self.pipe = pipe
+        self.stopping = False
 
     def add(self, trials):
         for trial in trials:

@@ -53,7 +53,9 @@ class Arithmetic(Endless):
     most: int = LEFT_OUT
     batch: int = LEFT_OUT
     held: int = LEFT_OUT  # samples per split
-    name, input, loss = "arithmetic", "index", "softmax"
+    name = "arithmetic"
+    input = "index"
+    loss = "softmax"
     every = True
     streams = heads = 1
     per_nat = 1.0
@@ -136,7 +138,8 @@ class Arithmetic(Endless):
 
     def encode(self, a_KxB: torch.Tensor, b_KxB: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The problems and their answers in symbols, int32, K x T x 1 x B and K x S x 1 x B."""
-        (count, batch), device = a_KxB.shape, a_KxB.device
+        count, batch = a_KxB.shape
+        device = a_KxB.device
         inputs = torch.full((count, self.steps, 1, batch), SPACE, dtype=torch.int32, device=device)
         width = len(f"-{self.most}")
         b, length = _number(b_KxB, width)

@@ -28,7 +28,9 @@ class Memory(Endless):
     steps: int = LEFT_OUT
     batch: int = LEFT_OUT
     held: int = LEFT_OUT  # samples per split
-    name, input, loss = "mem_thru", "static", "squared"
+    name = "mem_thru"
+    input = "static"
+    loss = "squared"
     every = False
     streams = heads = scored = 1
     per_nat = 1.0

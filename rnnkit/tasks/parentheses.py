@@ -27,8 +27,12 @@ class Parentheses(Endless):
     cap: int = LEFT_OUT
     batch: int = LEFT_OUT
     held: int = LEFT_OUT  # samples per split
-    name, input, loss = "parens_counting", "index", "softmax"
-    every, scored, per_nat = True, 1, 1.0
+    name = "parens_counting"
+    input = "index"
+    loss = "softmax"
+    every = True
+    scored = 1
+    per_nat = 1.0
     forms = {
         "paper": dict(**theory.PARENTHESES["paper"], batch=32, held=8192),
         "small": dict(**theory.PARENTHESES["small"], batch=32, held=4096),

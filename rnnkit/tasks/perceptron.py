@@ -24,7 +24,9 @@ class Perceptron:
     unroll: int = 5
     batch: int = 128
     n_out: int = 1
-    name, input, loss = "per_cap", "bits", "binary"
+    name = "per_cap"
+    input = "bits"
+    loss = "binary"
     every = True
     streams = heads = scored = 1
     per_nat = 1.0

@@ -33,7 +33,9 @@ class RandomFunction:
     batch: int = LEFT_OUT
     samples: int = LEFT_OUT
     tau: int = LEFT_OUT
-    name, input, loss = "rcf", "static", "squared"
+    name = "rcf"
+    input = "static"
+    loss = "squared"
     every = True
     streams = heads = scored = n_out = 1
     per_nat = 1.0

@@ -29,7 +29,9 @@ class Text8:
     batch: int = LEFT_OUT
     held: int = LEFT_OUT  # samples per split
     corpus: str = LEFT_OUT
-    name, input, loss = "text8", "index", "softmax"
+    name = "text8"
+    input = "index"
+    loss = "softmax"
     every = True
     streams = heads = 1
     per_nat = 1 / math.log(2)

@@ -81,7 +81,8 @@ def train(
     check_device(device)
     if slots is not None:
         whole_number("slots", slots, 1)
-    hparams, numbers = list(hparams), list(numbers)
+    hparams = list(hparams)
+    numbers = list(numbers)
     if len(hparams) != len(numbers):
         raise ValueError(
             f"There must be one number per set of hyper-parameters, got {len(hparams)} sets and"

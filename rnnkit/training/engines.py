@@ -38,8 +38,10 @@ class Data:
     """
 
     def __init__(self, study, hparams, dtype=torch.float32, device="cpu"):
-        self.task, self.seed = study.task, study.seed
-        self.dtype, self.device = dtype, device
+        self.task = study.task
+        self.seed = study.seed
+        self.dtype = dtype
+        self.device = device
         self.is_stored = self.task.input == "bits"
         if self.is_stored:
             count = max(self.task.samples(point, study.num_params) for point in hparams)
@@ -150,10 +152,14 @@ def _chunk(seconds_per_step, models=1) -> int:
 class Compiled:
     """The compiled step (native/step.cpp) for one shape of network, on this processor."""
 
-    slots, in_step, most_watched = 1, False, NO_LIMIT
+    slots = 1
+    in_step = False
+    most_watched = NO_LIMIT
 
     def __init__(self, study, data, dtype=torch.float32):
-        self.data, self.dtype, self.device = data, dtype, "cpu"
+        self.data = data
+        self.dtype = dtype
+        self.device = "cpu"
         real = {torch.float32: "float", torch.float64: "double"}[dtype]
         self.net = native.Network(
             study.architecture, study.n_layers, study.n_units, study.task, real
@@ -207,11 +213,16 @@ class Fused:
     `start_training` and `start_evaluation` return at once; `train` and `evaluate` wait for the end.
     """
 
-    slots, in_step, most_watched = 512, False, NO_LIMIT
+    slots = 512
+    in_step = False
+    most_watched = NO_LIMIT
 
     def __init__(self, study, data, device, module=None):
-        self.study, self.task, self.data = study, study.task, data
-        self.device, self.dtype = device, torch.float32
+        self.study = study
+        self.task = study.task
+        self.data = data
+        self.device = device
+        self.dtype = torch.float32
         self.module = module or cuda.module_for(study, str(device))
         self.draws_batches = self.module.kernel.DRAW >= 0
         self.arena = self.batches = self.seconds_per_step = None
@@ -308,11 +319,15 @@ class Eager:
     operations are launched as one graph (training/graphs.py), if they can be recorded.
     """
 
-    in_step, most_watched = True, 16
+    in_step = True
+    most_watched = 16
 
     def __init__(self, study, data, dtype=torch.float32, device="cpu"):
-        self.study, self.task, self.data = study, study.task, data
-        self.dtype, self.device = dtype, device
+        self.study = study
+        self.task = study.task
+        self.data = data
+        self.dtype = dtype
+        self.device = device
         on_gpu = str(device).startswith("cuda")
         self.slots = EAGER_SLOTS["cuda" if on_gpu else "cpu"]
         self.graph = Graph(self.step_of, partial(capture, device=device)) if on_gpu else None
@@ -379,7 +394,9 @@ class Eager:
 
     def step_of(self, state, inputs, targets, since=None) -> dict:
         """The slots' theta, m, v, step and dead after one step; `state` has these and hp."""
-        theta, hp, step = state["theta"], state["hp"], state["step"]
+        theta = state["theta"]
+        hp = state["hp"]
+        step = state["step"]
         live = (step < native.column(hp, "train_steps")) & (state["dead"] == 0)
         leaf = theta.detach().requires_grad_()
         loss_MxB, _ = self._losses(self._outputs(leaf, hp, inputs, since), targets)

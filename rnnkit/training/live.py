@@ -25,7 +25,8 @@ def watch(study, hparams, number=0, seconds=0.15):
     engine = engine_for(study, Data(study, [hparams], dtype), "cpu", "auto", dtype)
     s = Slots(study.num_params, dtype, engine.device)
     s.fill(list(slot_rows(study, [(number, hparams)], dtype)))
-    pace, step = 1e9, 0  # steps that fit into `seconds`; not known yet
+    pace = 1e9  # steps that fit into `seconds`; not known yet
+    step = 0
     yield _look(study, engine, s)
     while step < total and not s.dead[0]:
         chunk = max(1, min(total - step, int(step * (GROWTH - 1)) + 8, int(pace)))

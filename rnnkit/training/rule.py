@@ -10,7 +10,9 @@ from rnnkit.cells import Cell
 from rnnkit.native import COLUMNS, column
 
 RULE_COLUMNS = COLUMNS[: COLUMNS.index("l2") + 1]
-ADAM_BETA2, EPSILON = 0.999, 1e-8  # at their defaults, as Appendix A says
+# at their defaults, as Appendix A says
+ADAM_BETA2 = 0.999
+EPSILON = 1e-8
 
 
 def coefficients(

@@ -52,11 +52,16 @@ def seconds_per_step(study, device="cpu", seconds=SECONDS) -> float:
     It learns next to nothing, since a trial that diverges is over and takes no time.
     """
     run = benchmark_step(study, device=device)
-    n, duration, longest = 0, 0.0, 1
+    n = 0
+    duration = 0.0
+    longest = 1
     while duration < seconds:
         if n == 1:  # the first step also allocates and loads: it counts only if it is the only one
-            n, duration = 0, 0.0
+            n = 0
+            duration = 0.0
         start = time.perf_counter()
         run(longest)
-        n, duration, longest = n + longest, duration + time.perf_counter() - start, 2 * longest
+        n += longest
+        duration += time.perf_counter() - start
+        longest *= 2
     return duration / n / run.slots

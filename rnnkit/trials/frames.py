@@ -57,7 +57,10 @@ def _frame_of_batch(batch: list[tuple]) -> pd.DataFrame:
 class PackedDtype(ExtensionDtype):
     """The type of packed dicts of hyper-parameters."""
 
-    name, type, kind, na_value = "packed", dict, "O", None
+    name = "packed"
+    type = dict
+    kind = "O"
+    na_value = None
 
     @classmethod
     def construct_array_type(cls):
@@ -73,14 +76,17 @@ class Packed(ExtensionArray):
     """
 
     def __init__(self, forms: list, form_of: np.ndarray, index_of: np.ndarray):
-        self.forms, self.form_of, self.index_of = forms, form_of, index_of
+        self.forms = forms
+        self.form_of = form_of
+        self.index_of = index_of
 
     @classmethod
     def of(cls, dicts) -> "Packed":
         """Packs dicts of numbers and texts; None stands for a missing dict."""
         forms: list = []
         form_numbers: dict[tuple, int] = {}
-        form_of, index_of = array("i"), array("q")
+        form_of = array("i")
+        index_of = array("q")
         for hparams in dicts:
             if hparams is None:
                 form_of.append(-1)

@@ -40,7 +40,8 @@ def read_pages(file: BinaryIO, column: pyarrow.parquet.ColumnChunkMetaData) -> I
     """The pages of a column of a row group, where `file` is open for reading bytes and `column` is
     what pyarrow's metadata say of it. ValueError for what is no row of pages.
     """
-    begin, size = column.data_page_offset, column.total_compressed_size
+    begin = column.data_page_offset
+    size = column.total_compressed_size
     first = column.dictionary_page_offset if column.has_dictionary_page else None
     if first and first < begin:
         begin = first
@@ -68,8 +69,10 @@ def _page_of(header: dict) -> Page:
             raise ValueError("a page does not say how large it is")
         return value
 
-    size, disk_size = number(header, SIZE), number(header, DISK_SIZE)
-    values, how = number(about, VALUES), number(about, encoding)
+    size = number(header, SIZE)
+    disk_size = number(header, DISK_SIZE)
+    values = number(about, VALUES)
+    how = number(about, encoding)
     return Page(size, disk_size, values, how, kind == DICTIONARY)
 
 
@@ -78,7 +81,8 @@ def _read_struct(file: BinaryIO, depth: int = 0) -> dict:
     numbers = {}
     field = 0
     while head := _read_byte(file):
-        step, kind = head >> 4, head & 15
+        step = head >> 4
+        kind = head & 15
         field = field + step if step else _read_signed(file)
         numbers[field] = _read_value(file, kind, depth)
     return numbers

@@ -26,11 +26,16 @@ from rnnkit.trials.trial import (
 )
 
 # limits of what an imported file may ask of this machine: rows, bytes, bytes of a text and of a page
-MAX_ROWS, MAX_BYTES, MAX_TEXT, MAX_PAGE = 10_000_000, 8 << 30, 20_000, 16 << 20
+MAX_ROWS = 10_000_000
+MAX_BYTES = 8 << 30
+MAX_TEXT = 20_000
+MAX_PAGE = 16 << 20
 # a column of more than two such pages may be compressed by no more than this factor
 MAX_RATIO = 100
 MAX_REPEATED = 1 << 30  # letters of texts that may recur as often as they like
-WRITE_BATCH, READ_BATCH = 20_000, 1_000  # rows that are in memory at a time
+# rows that are in memory at a time
+WRITE_BATCH = 20_000
+READ_BATCH = 1_000
 TEXTS = [name for name, kind in COLUMNS.items() if kind in (str, dict)]
 ARROW_TYPES = {
     str: pyarrow.string(),
@@ -144,7 +149,8 @@ def _check_size(metadata: pyarrow.parquet.FileMetaData, parquet: str | os.PathLi
         )
     groups = map(metadata.row_group, range(metadata.num_row_groups))
     columns = (group.column(number) for group in groups for number in range(group.num_columns))
-    count, size = 0, 0
+    count = 0
+    size = 0
     with open(parquet, "rb") as file:
         for column in columns:
             name = plain(column.path_in_schema)[:60]
@@ -152,7 +158,8 @@ def _check_size(metadata: pyarrow.parquet.FileMetaData, parquet: str | os.PathLi
                 pages = list(itertools.islice(read_pages(file, column), MAX_PAGES + 1 - count))
             except ValueError as error:
                 raise StoreError(f"{parquet} cannot be read: {name}: {error}. {ADVICE}") from error
-            count, size = count + len(pages), size + _checked_size(pages, name, parquet)
+            count += len(pages)
+            size += _checked_size(pages, name, parquet)
             if size > MAX_BYTES or count > MAX_PAGES:
                 most = f"at most {MAX_BYTES:,} and {MAX_PAGES:,} are read"
                 raise StoreError(
@@ -162,7 +169,8 @@ def _check_size(metadata: pyarrow.parquet.FileMetaData, parquet: str | os.PathLi
 
 def _checked_size(pages: list[Page], name: str, parquet: str | os.PathLike) -> int:
     """Bytes of the pages of a column in memory. StoreError for pages that no trials need."""
-    size, disk_size = sum(page.size for page in pages), sum(page.disk_size for page in pages)
+    size = sum(page.size for page in pages)
+    disk_size = sum(page.disk_size for page in pages)
     largest = max((page.size for page in pages), default=0)
     if largest > MAX_PAGE or (size > 2 * MAX_PAGE and size > MAX_RATIO * disk_size):
         _refuse(parquet, f"{name} unfolds from {disk_size:,} to {size:,} bytes")

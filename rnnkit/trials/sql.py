@@ -16,7 +16,8 @@ SQL_TYPES = {
     float: "REAL",
 }
 # positions in a row
-STUDY, NUMBER = list(COLUMNS).index("study"), list(COLUMNS).index("hyper_iter")
+STUDY = list(COLUMNS).index("study")
+NUMBER = list(COLUMNS).index("hyper_iter")
 TEXTS = [name for name, kind in COLUMNS.items() if kind is str]
 NAMES = ", ".join(f'"{name}"' for name in COLUMNS)  # in quotes, since COMMIT is a keyword of SQL
 

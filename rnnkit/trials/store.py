@@ -145,7 +145,8 @@ class TrialStore:
         with self._errors():
             self._sql.execute("ATTACH ? AS side", (str(self.file),))
             self._sql.execute(ALL_TRIALS)
-        self._side_attached, self._identity = True, self._identity_of_file()
+        self._side_attached = True
+        self._identity = self._identity_of_file()
         return "all_trials"
 
     def _prepare(self) -> None:

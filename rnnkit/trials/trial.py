@@ -78,7 +78,8 @@ BOUNDS = [
 LOSS_INDICES = [(list(COLUMNS).index(name), name) for name in LOSSES]
 INFEASIBLE, ACCURACY = (list(COLUMNS).index(name) for name in ("infeasible", "accuracy"))
 # texts of trials are got on pages and in terminals
-SAFE, UNSAFE = (re.compile(r"[\w .,:;+=/()@^-]*"), re.compile(r"[^\w .,:;+=/()@^-]"))
+SAFE = re.compile(r"[\w .,:;+=/()@^-]*")
+UNSAFE = re.compile(r"[^\w .,:;+=/()@^-]")
 RESULTS = ("hparams", *LOSSES, "infeasible")  # two records of one trial must agree in these
 ADVICE = "Delete that row, or give another store."
 ACCEPTED = {str: (str,), dict: (str,), int: (int,), bool: (int, bool), float: (float, int)}

@@ -25,8 +25,9 @@ from rnnkit.trials.paths import write_atomically
 from rnnkit.trials.trial import StoreError, Trial, plain
 
 SIZES = ("n_layers", "n_units", "n_in", "n_out")
-# bytes of a file, bytes of its header, and any number in an account
-MAX_BYTES, MAX_HEADER, MAX_SIZE = 1 << 30, 1 << 20, 10_000_000
+MAX_BYTES = 1 << 30  # of a file
+MAX_HEADER = 1 << 20  # bytes of a file's header
+MAX_SIZE = 10_000_000  # of any number in an account
 
 
 class Weights(NamedTuple):
@@ -61,7 +62,8 @@ class Shelf:
     """
 
     def __init__(self, folder: Path | None, fallback: Path | None = None):
-        self.folder, self.fallback = folder, fallback
+        self.folder = folder
+        self.fallback = fallback
         self.memory: dict[str, bytes] = {}
         self._has_warned = False
 

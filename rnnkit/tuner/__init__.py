@@ -51,7 +51,8 @@ class RandomTuner:
 
     def suggest(self, count: int, start: int = 0) -> list[dict]:
         """Hyper-parameters of the trials start, ..., start + count - 1."""
-        count, start = whole_number("count", count, 1), whole_number("start", start, 0)
+        count = whole_number("count", count, 1)
+        start = whole_number("start", start, 0)
         return [
             self.space.sample(np.random.default_rng([self.seed, i]))
             for i in range(start, start + count)
@@ -96,7 +97,8 @@ class GPTuner:
         `start`, the number of the first trial, only matters while the first design lasts: after
         that, the observations say how far the search is.
         """
-        count, start = whole_number("count", count, 1), whole_number("start", start, 0)
+        count = whole_number("count", count, 1)
+        start = whole_number("start", start, 0)
         n = len(self.losses)
         if self._in_design():
             return self._design(max(start, n), count)
@@ -256,7 +258,8 @@ def warp_losses(losses: Sequence[float]) -> np.ndarray:
     raw = np.asarray(losses, dtype=float)
     feasible = np.isfinite(raw)
     finite = np.clip(raw, -1e100, 1e100)  # so that no sum below overflows
-    low, high = finite[feasible].min(), finite[feasible].max()
+    low = finite[feasible].min()
+    high = finite[feasible].max()
     complete = np.where(feasible, finite, high + (high / 2 - low / 2))
     ranks = norm.ppf((rankdata(complete) - 0.5) / len(complete))
     distance = complete - np.median(complete)
@@ -273,7 +276,8 @@ def check_observations(
     """The observations as points of skopt and losses of type float. ValueError unless there is one
     number per point, and each point is in the space.
     """
-    points, numbers = list(hparams), list(losses)
+    points = list(hparams)
+    numbers = list(losses)
     if len(points) != len(numbers):
         raise ValueError(
             f"There must be one loss for each set of hyper-parameters, got {len(points)} sets and"

@@ -19,7 +19,9 @@ from skopt import Optimizer
 from rnnkit.tuner.surrogate import root
 
 # candidates all over the space, candidates near the best trials, and the number of best trials
-UNIFORM, NEAR, CENTRES = (1_000, 1_000, 10)
+UNIFORM = 1_000
+NEAR = 1_000
+CENTRES = 10
 
 
 class BatchOptimizer(Optimizer):
@@ -110,7 +112,9 @@ def log_ei(mean: torch.Tensor, std: torch.Tensor, best: float) -> torch.Tensor:
     EI = std * h(u), u = (best - mean) / std, h(u) = phi(u) + u Phi(u).
     """
     u = (best - mean) / std
-    low, high = u.clamp(max=0), u.clamp(min=0)  # two forms, each where it is accurate
+    # two forms, each where it is accurate
+    low = u.clamp(max=0)
+    high = u.clamp(min=0)
     ratio = math.sqrt(math.pi / 2) * torch.special.erfcx(-low / math.sqrt(2))  # Phi(u) / phi(u)
     h_over_phi = torch.where(low > -1e3, 1 + low * ratio, low.clamp(max=-1).square().reciprocal())
     below = -0.5 * low.square() - 0.5 * math.log(2 * math.pi) + h_over_phi.log()

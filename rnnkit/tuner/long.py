@@ -32,7 +32,8 @@ class LongTuner:
                 "Longer trainings need the hyper-parameters of at least one trial to start from,"
                 " got none. Run the shorter search first."
             )
-        self.space, self.seed = space, seed
+        self.space = space
+        self.seed = seed
         self.start = [self._point_in_space(point) for point in start]
 
     def _point_in_space(self, point: dict) -> dict:
@@ -61,7 +62,8 @@ class LongTuner:
         unit = self.space.to_unit(point)
         for k, item in enumerate(self.space.ranges):
             # drawn for every range, so that an additional range changes no other value
-            step, share = rng.standard_normal(), rng.random()
+            step = rng.standard_normal()
+            share = rng.random()
             if item.name == "train_steps":
                 unit[k] = share
             elif item.name == "samples_per_param":

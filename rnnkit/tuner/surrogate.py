@@ -64,8 +64,10 @@ class MaternGP(RegressorMixin, BaseEstimator):
         v = self.R[:n, :n] @ k
         d = math.sqrt(self.signal + self.noise - float(v @ v))  # diagonal of the Cholesky factor
         y = float(k @ self.alpha) if y is None else y
-        self.Z[n], self.beta[n] = tensor(x) / self.length, (y - float(v @ self.beta[:n])) / d
-        self.R[n, :n], self.R[n, n] = -(v @ self.R[:n, :n]) / d, 1 / d
+        self.Z[n] = tensor(x) / self.length
+        self.beta[n] = (y - float(v @ self.beta[:n])) / d
+        self.R[n, :n] = -(v @ self.R[:n, :n]) / d
+        self.R[n, n] = 1 / d
         self.n = n + 1
         alpha = torch.cat([self.alpha, self.alpha.new_zeros(1)])
         self.alpha = alpha + self.R[n, : n + 1] * self.beta[n]
@@ -93,7 +95,9 @@ class MaternGP(RegressorMixin, BaseEstimator):
         if n > len(self.Z):
             m = self.n
             size = n + 64
-            Z, R, beta = self.Z, self.R, self.beta
+            Z = self.Z
+            R = self.R
+            beta = self.beta
             self.Z = Z.new_zeros(size, len(self.groups))
             self.R = R.new_zeros(size, size)
             self.beta = beta.new_zeros(size)

@@ -133,7 +133,8 @@ def open_notebook(browser, address, name, errors: list, cleared=True):
 def run_all(page, timeout=4 * PATIENCE) -> list[str]:
     """Runs all cells to the end, or to the first error; the errors that they raised."""
     page.evaluate(RUN_ALL)
-    end, cells = time.monotonic() + timeout, []
+    end = time.monotonic() + timeout
+    cells = []
     while time.monotonic() < end:
         cells = page.evaluate(CELLS)
         errors = [error for *_, found in cells for error in found]
@@ -156,11 +157,10 @@ class Widget:
     """A panel on a page, as a reader sees and moves it."""
 
     def __init__(self, page, number=0):
-        self.page, self.at = page, page.locator(".rnnkit-panel").nth(number)
-        self.image, self.line = (
-            self.at.locator("img.rnnkit-image"),
-            self.at.locator(".rnnkit-sentence"),
-        )
+        self.page = page
+        self.at = page.locator(".rnnkit-panel").nth(number)
+        self.image = self.at.locator("img.rnnkit-image")
+        self.line = self.at.locator(".rnnkit-sentence")
         self.at.wait_for()
         self.at.scroll_into_view_if_needed()
         self.settle()
@@ -176,11 +176,14 @@ class Widget:
 
     def settle(self, quiet=0.6):
         """Waits until the picture has stayed as it is for a moment."""
-        last, since, start = 0, time.monotonic(), time.monotonic()
+        last = 0
+        since = time.monotonic()
+        start = time.monotonic()
         while last < 1 or time.monotonic() - since < quiet:
             assert time.monotonic() - start < PATIENCE, "the picture never came to rest"
             if (now := self.drawn) != last:
-                last, since = now, time.monotonic()
+                last = now
+                since = time.monotonic()
             time.sleep(0.05)
 
     def until(self, words, most=60):

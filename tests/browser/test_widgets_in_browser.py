@@ -85,7 +85,8 @@ def test_every_widget_is_moved_below():
 def test_a_move_is_answered_soon_by_another_picture_and_sentence(page, name, answers, picture):
     widget = shown(page, name)
     for how, control, *rest in MOVES[name]:
-        before, said = widget.drawn, widget.sentence
+        before = widget.drawn
+        said = widget.sentence
         first = widget.chosen(control) if how == "select" else None
         seconds = [getattr(widget, how)(control, *rest)]
         assert widget.drawn > before and said, f"{name}: {control}"
@@ -182,7 +183,8 @@ def test_a_click_into_the_cloud_describes_another_trial(page):
         every = choices.evaluate("list => [...list.options].map(option => option.label)")
         choices.select_option(label=every)
     widget.settle()
-    box, details = widget.image.bounding_box(), widget.at.locator(".rnnkit-details")
+    box = widget.image.bounding_box()
+    details = widget.at.locator(".rnnkit-details")
 
     def click(x, y):
         page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])

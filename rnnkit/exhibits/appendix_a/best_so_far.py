@@ -54,7 +54,8 @@ def draw(frame: pd.DataFrame):
     ValueError without trials.
     """
     table = points("best_so_far", frame)["best_so_far"]
-    depths, sizes = sorted(table.n_layers.unique()), sorted(table.max_params.unique())
+    depths = sorted(table.n_layers.unique())
+    sizes = sorted(table.max_params.unique())
     figure = new_figure(1.5 + 2.1 * len(depths))
     axes = figure.subplots(len(depths), len(sizes), sharex=True, sharey=True, squeeze=False)
     style = style_of(table.architecture)

@@ -18,7 +18,9 @@ from rnnkit.markup import SmallTable
 from rnnkit.wording import and_list, label_of
 
 # each trial is predicted once, by the one of three forests that has not seen it
-FOLDS, TREES, REPEATS = (3, 50, 3)
+FOLDS = 3
+TREES = 50
+REPEATS = 3
 LEAST_TRIALS = 40  # no forest is grown for an architecture with fewer trials
 LOT = "(drawn by lot)"  # a made-up hyper-parameter without meaning, which shows the level of noise
 
@@ -87,7 +89,8 @@ def _grow_forests(trials):
 
     X = numeric_hparams(trials).assign(**{LOT: np.random.default_rng(2017).random(len(trials))})
     y = normal_scores(trials)
-    drops, predictions = [], np.zeros(len(y))
+    drops = []
+    predictions = np.zeros(len(y))
     for training, held_out in KFold(FOLDS, shuffle=True, random_state=0).split(X):
         forest = RandomForestRegressor(
             TREES, min_samples_leaf=3, max_features=0.5, random_state=0
@@ -180,7 +183,8 @@ def facts(trials, tables) -> list[str]:
     table = by_stem(tables["importance"])
     if table.empty:
         return ["No architecture has trials enough for a forest."]
-    means, noise = table.mean(axis=1).drop(LOT), float(table.loc[LOT].max())
+    means = table.mean(axis=1).drop(LOT)
+    noise = float(table.loc[LOT].max())
     below = int((means <= noise).sum())
     top = and_list(f"{name} ({value:.2f})" for name, value in means.nlargest(3).items())
     return [

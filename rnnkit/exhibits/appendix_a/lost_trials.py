@@ -28,7 +28,8 @@ def lost_shares(
     median of the values, the share with Wilson's 95 % interval, and the number of trials. `names` may
     hold stems (`importance.stem`), for which the largest value of a trial counts.
     """
-    trials, records = hard_trials(frame), []
+    trials = hard_trials(frame)
+    records = []
     table = pd.DataFrame(trials.hparams.tolist(), index=trials.index)
     outcomes = {"diverged": trials.loss.isna(), "above chance": trials.loss > FAR * trials.chance}
     for name in names:
@@ -102,7 +103,8 @@ def draw(frame: pd.DataFrame):
 
 
 def facts(trials, tables) -> list[str]:
-    table, sentences = tables["lost"], []
+    table = tables["lost"]
+    sentences = []
     for end, group in table.groupby("end", sort=False):
         ranges = group.groupby("hyperparameter").share.agg(lambda share: share.max() - share.min())
         if not len(ranges):

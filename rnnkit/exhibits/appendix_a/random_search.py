@@ -71,7 +71,8 @@ def race(frame: pd.DataFrame) -> pd.DataFrame:
     `ratio` is one over the other, with a 95 % interval over seeds. `match` is the number of trials
     after which the process's median has reached the end of random search (nan if never).
     """
-    records, curves = [], search_curves(frame)
+    records = []
+    curves = search_curves(frame)
     final_bits = (
         best_so_far(frame)
         .groupby(["architecture", "tuner", "seed"], sort=False)
@@ -161,7 +162,8 @@ def _draw_tuners(ax, table: pd.DataFrame, color, steps: bool):
     """
     form = {"step": "post"} if steps else {}
     for tuner, (_, line) in TUNERS.items():
-        shade, subset = color if tuner == "gp" else GREY, table[table.tuner == tuner]
+        shade = color if tuner == "gp" else GREY
+        subset = table[table.tuner == tuner]
         ax.fill_between(
             subset.trial, subset.low, subset.high, color=shade, alpha=0.15, linewidth=0, **form
         )

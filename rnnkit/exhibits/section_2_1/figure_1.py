@@ -98,14 +98,16 @@ def multipliers(points: pd.DataFrame, shared: bool = True) -> pd.DataFrame:
     shared=False it is the mean over all that each of them has, as in the paper; this compares depths
     2 and 4 of +RNN with depths 1, 2 and 4 of the others, and has no interval.
     """
-    table, records = bits_per_param(points), []
+    table = bits_per_param(points)
+    records = []
     for y, x in itertools.product(table.columns, repeat=2):
         if shared:
             pair = table[[x]].assign(other=table[y]).dropna().to_numpy()
             ratio = pair[:, 1].mean() / pair[:, 0].mean() if len(pair) else math.nan
             low, high = bootstrap(pair, lambda draw: draw[..., 1].mean(-1) / draw[..., 0].mean(-1))
         else:
-            pair, ratio = table[[x, y]], table[y].mean() / table[x].mean()
+            pair = table[[x, y]]
+            ratio = table[y].mean() / table[x].mean()
             low = high = math.nan
         records.append((x, y, ratio, low, high, len(pair)))
     return pd.DataFrame(records, columns=["x", "y", "multiplier", "low", "high", "cells"])
@@ -263,7 +265,8 @@ def order_at_largest(best: pd.DataFrame) -> list[str]:
     table = bits_per_param(best)
     if table.empty:
         return ["No network stored more than a coin would."]
-    largest, sentences = table.index.get_level_values("max_params").max(), []
+    largest = table.index.get_level_values("max_params").max()
+    sentences = []
     for depth, bits in table.xs(largest, level="max_params").iterrows():
         order = numbers_of(bits.dropna().sort_values(ascending=False, kind="stable"))
         sentences.append(
@@ -284,7 +287,8 @@ def linear_in_parameters(trials, points, spent: Budget) -> Measured:
     slope, low, high = slope_loglog(
         points.num_params, points.bits, points.architecture + points.n_layers.astype(str)
     )
-    sizes, span = spent.sizes, size_range(spent.sizes)
+    sizes = spent.sizes
+    span = size_range(spent.sizes)
     poor = "bits do not rise with parameters, which shows a poor search of the large networks"
     return Measured(
         slope,
@@ -317,10 +321,12 @@ def five_bits(trials, points, spent: Budget) -> Measured:
     If there are no such sizes, the mean at the largest size is shown. It is a lower bound, so it can
     refute the claim only by being too large.
     """
-    points, search_ends = of_the_paper(points).dropna(subset="bits"), _searches_by_size(trials)
+    points = of_the_paper(points).dropna(subset="bits")
+    search_ends = _searches_by_size(trials)
     ended_sizes = [size for size, end in search_ends.items() if end.reached]
     networks = points[points.max_params.isin(ended_sizes or list(search_ends)[-1:])]
-    level, (low, high) = mean(networks.bits_per_param), student(networks.bits_per_param)
+    level = mean(networks.bits_per_param)
+    low, high = student(networks.bits_per_param)
     sizes = and_list(f"{size:,}" for size in sorted(set(networks.max_params)))
     where = f"{count(len(networks), 'network')} of {sizes} parameters"
     open_search = search_ends[max(search_ends)].reason if search_ends else "no trial was feasible"
@@ -368,9 +374,12 @@ def three_to_six(trials, points, spent: Budget) -> Measured:
     whether or not the searches for the others have.
     """
     points = of_the_paper(points).dropna(subset="bits_per_param")
-    values, absent = points.bits_per_param, lacking(trials)
-    low, high = values.min(), values.max()
-    (least, most), short = paper.BAND, points[values < paper.BAND[0]]
+    values = points.bits_per_param
+    absent = lacking(trials)
+    low = values.min()
+    high = values.max()
+    least, most = paper.BAND
+    short = points[values < paper.BAND[0]]
     too_much = f"the best study stores {high:.2f}, more than {most:g}"
     too_few = f"{len(short)} of {len(values)} networks found fewer than {least:g}"
     ended_searches = networks_at_their_end(trials_of(trials, short))
@@ -419,7 +428,8 @@ def irnn_lowest(trials, points, spent: Budget) -> Measured:
     means = table.mean().sort_values()
     means_text = ", ".join(f"{label_of(a)} {value:.2f}" for a, value in means.items())
     rank = f"{means_text}{left_out}; lower than every other: {phrase}"
-    near, lowest = abs(most / paper.RELU_BITS - 1) <= ABOUT, order == HOLDS
+    near = abs(most / paper.RELU_BITS - 1) <= ABOUT
+    lowest = order == HOLDS
     reason = f"the IRNN is the lowest ({rank}), {'' if near else 'not '}within a tenth of 3.5"
     return replace(
         measurement,
@@ -506,7 +516,8 @@ def ranking(trials, points, spent: Budget) -> Measured:
     if table.shape[1] < 2 or not len(table):
         return Measured(lacks=too_few(table))
     places = -np.arange(table.shape[1])
-    tau, (low, high) = float(kendall(table.mean(), places)), student(kendall(table, places), -1, 1)
+    tau = float(kendall(table.mean(), places))
+    low, high = student(kendall(table, places), -1, 1)
     ours = " > ".join(
         f"{label_of(a)} {v:.2f}" for a, v in table.mean().sort_values(ascending=False).items()
     )
@@ -538,7 +549,8 @@ def gates_cost(trials, points, spent: Budget) -> Measured:
 
     def slope(values):
         x = np.where(np.isnan(values), np.nan, gates)
-        x, y = x - np.nanmean(x, -1, keepdims=True), values - np.nanmean(values, -1, keepdims=True)
+        x = x - np.nanmean(x, -1, keepdims=True)
+        y = values - np.nanmean(values, -1, keepdims=True)
         squares = np.nansum(x * x)
         return float(np.nansum(x * y) / squares) if squares else math.nan
 

@@ -66,7 +66,8 @@ def relu_ratio(frame: pd.DataFrame, least: int = 1) -> pd.DataFrame:
     More trials find more, so the two are compared at the same number of trials: the `expected_best`
     of as many as the rarer nonlinearity has.
     """
-    trials, records = per_trial(frame), []
+    trials = per_trial(frame)
+    records = []
     trials["nonlinearity"] = [hparams.get("nonlinearity") for hparams in trials.hparams]
     for point, group in trials.groupby(POINT, sort=False):
         tanh, relu = (group.bits[group.nonlinearity == s].to_numpy() for s in ("tanh", "relu"))
@@ -137,7 +138,8 @@ def facts(trials, tables) -> list[str]:
 
 def relu_drop(trials, points, spent: Budget) -> Measured:
     """C09: bits with tanh over bits with ReLU at an equal number of trials, paired over networks."""
-    trials, least = trials[trials.architecture.isin(["rnn", "ugrnn"])], MIN_TRIALS // 2
+    trials = trials[trials.architecture.isin(["rnn", "ugrnn"])]
+    least = MIN_TRIALS // 2
     pairs = relu_ratio(trials, least=least).dropna(subset="ratio")
     few = f"{count(len(pairs), 'network')} tried both at least {least} times"
     low, high = student(np.log(pairs.ratio))

@@ -103,14 +103,16 @@ def unrolling_helps(trials, points, spent: Budget) -> Measured:
     `bend` is positive where the gain saturates: it is `SATURATED` times what a doubling of the steps
     gains up to 5 steps, less what it gains after that.
     """
-    table, last = unroll_curve(points), max(spent.unrolls)
+    table = unroll_curve(points)
+    last = max(spent.unrolls)
     if not {1, paper.UNROLL} <= set(table.columns):
         return Measured(lacks=f"trained at {and_list(spent.unrolls)} steps, and it takes 1 and 5")
     steps = [1, paper.UNROLL, last] if last > paper.UNROLL else [1, paper.UNROLL]
     logs = np.log2(table[steps]).dropna()
     gains = logs[paper.UNROLL] - logs[1]
     few = f"{count(len(logs), 'architecture')}, and it takes {MIN_CELLS}"
-    ratio, (low, high) = float(2 ** mean(gains)), (2**end for end in student(gains))
+    ratio = float(2 ** mean(gains))
+    low, high = (2**end for end in student(gains))
     measurement = Measured(
         ratio,
         low,

@@ -77,7 +77,8 @@ def facts(trials, tables) -> list[str]:
     ratio = (table.samples / table.bits)[table.bits > 0]
     if ratio.empty:
         return [NOTHING_TO_SEE]
-    closest, farthest = table.loc[ratio.idxmin()], table.loc[ratio.idxmax()]
+    closest = table.loc[ratio.idxmin()]
+    farthest = table.loc[ratio.idxmax()]
     return [
         (
             f"The best data set has {ratio.median():.2f} times as many samples as the network"

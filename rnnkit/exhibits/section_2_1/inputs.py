@@ -32,7 +32,8 @@ def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
     `coincide` is the expected share of the best trial's samples that have the same inputs as an
     earlier sample.
     """
-    trials, key = per_trial(frame), ["architecture", "max_params", "n_in", "seed"]
+    trials = per_trial(frame)
+    key = ["architecture", "max_params", "n_in", "seed"]
     best = (
         trials.dropna(subset="bits")
         .sort_values("bits_per_param")
@@ -124,7 +125,8 @@ def _bottom(values) -> float:
 
 
 def facts(trials, tables) -> list[str]:
-    table, sentences = tables["inputs"], []
+    table = tables["inputs"]
+    sentences = []
     for (architecture, size), group in table.groupby(["architecture", "max_params"], sort=True):
         means = group.groupby("n_in").agg(
             bits=("bits_per_param", "mean"), units=("n_units", "first")

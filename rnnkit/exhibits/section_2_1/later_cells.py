@@ -37,7 +37,8 @@ def draw(frame: pd.DataFrame):
     depth. ValueError without trials.
     """
     best = points("more_cells", frame)["more_cells"]
-    names, depths = in_order(best.architecture), sorted(best.n_layers.unique())
+    names = in_order(best.architecture)
+    depths = sorted(best.n_layers.unique())
     figure = new_figure(1.5 + 0.32 * len(names))
     axes = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
     later = [a for a in names if a not in paper.ARCHITECTURES]
@@ -54,7 +55,8 @@ def best_by_size(ax, best: pd.DataFrame, names, highlights):
     """Draws a row for each architecture, with its bits per parameter at each size and their
     `half_search`. Those in `highlights` stand out.
     """
-    style, sizes = style_of(names), sorted(best.max_params.unique())
+    style = style_of(names)
+    sizes = sorted(best.max_params.unique())
     name_axis(ax, names, highlights)
     feasible = best.dropna(subset="bits")
     middle = (len(sizes) - 1) / 2
@@ -64,7 +66,8 @@ def best_by_size(ax, best: pd.DataFrame, names, highlights):
     ]
     feasible = feasible.assign(row=heights)
     for (architecture, size), group in feasible.groupby(["architecture", "max_params"], sort=False):
-        s, value = style[architecture], "bits_per_param"
+        s = style[architecture]
+        value = "bits_per_param"
         half_search(ax, group, HALF[value], value, "row", s.color, horizontal=True)
         ax.plot(
             group[value],
@@ -133,7 +136,8 @@ def note_missing(ax, names, present):
 
 
 def facts(trials, tables) -> list[str]:
-    table, sentences = tables["more_cells"].dropna(subset="bits_per_param"), []
+    table = tables["more_cells"].dropna(subset="bits_per_param")
+    sentences = []
     for depth, group in table.groupby("n_layers"):
         group = (
             group[group.max_params == group.max_params.max()]
@@ -141,7 +145,8 @@ def facts(trials, tables) -> list[str]:
             .sort_values("bits_per_param", ascending=False)
         )
         in_paper = group.index.isin(paper.ARCHITECTURES)
-        theirs, later = group[in_paper], group[~in_paper]
+        theirs = group[in_paper]
+        later = group[~in_paper]
         size = int(group.max_params.iloc[0])
         sentences.append(
             f"With {layers(depth)} and up to {size:,} parameters the order is"

@@ -95,7 +95,8 @@ def running_curves(trials: pd.DataFrame) -> pd.DataFrame:
     for _, study in (
         hard_trials(trials).sort_values(["study", "hyper_iter"]).groupby("study", sort=False)
     ):
-        middle, least = running_median(study.loss), running_minimum(study.loss)
+        middle = running_median(study.loss)
+        least = running_minimum(study.loss)
         values = {
             "median": middle.center,
             "median_low": middle.low,
@@ -115,7 +116,8 @@ def draw(frame: pd.DataFrame):
     (i-p) on arithmetic; a row for each depth. ValueError without trials.
     """
     table = points("fig4", frame)["fig4"]
-    forms, style = forms_of("fig4", frame), style_of(table.architecture)
+    forms = forms_of("fig4", frame)
+    style = style_of(table.architecture)
     figure = new_figure(14.5)
     tasks = ("parens_counting", "arithmetic")
     halves = zip(figure.subfigures(len(tasks), 1), tasks, ("abcdefgh", "ijklmnop"))
@@ -141,7 +143,8 @@ def _draw_depth(axes, names, subset: pd.DataFrame, task: str, depth: int, style,
     """Draws the median and the minimum of a task at one depth, with one axis of losses. Returns the
     legend's entry of the authors' trials.
     """
-    own, authors_key = subset[subset.n_layers == depth], []
+    own = subset[subset.n_layers == depth]
+    authors_key = []
     axes[0].set_ylabel("nats per symbol" if task == "arithmetic" else "nats")
     trained = own if len(own) else subset
     scale = LossAxis(trained.loss, trained.chance.iloc[0]) if len(trained) else None
@@ -212,7 +215,8 @@ def facts(trials, tables) -> list[str]:
         group = group.dropna(subset="minimum").set_index("architecture").sort_values("minimum")
         if group.empty:
             continue
-        solvers, chance = group[group.solved > 0], group.chance.iloc[0]
+        solvers = group[group.solved > 0]
+        chance = group.chance.iloc[0]
         name = {"parens_counting": "Parentheses"}.get(task, task[0].upper() + task[1:])
         head = (
             f"{name}, {layers(depth)}: {len(solvers)} of {len(group)} architectures came below"
@@ -286,7 +290,8 @@ def _share_later(table, plain):
     """The share of the pairs of a plain and a gated cell in which the plain one has the higher value;
     a tie counts as half. ... x columns -> ...
     """
-    plain_values, gated_values = table[..., plain, None], table[..., None, ~plain]
+    plain_values = table[..., plain, None]
+    gated_values = table[..., None, ~plain]
     later = (plain_values > gated_values) + 0.5 * (plain_values == gated_values)
     present = ~(np.isnan(plain_values) | np.isnan(gated_values))
     pairs = present.sum((-1, -2))
@@ -311,7 +316,8 @@ def only_gated_when_deep(trials, networks: pd.DataFrame, spent: Budget) -> Measu
         (int(group.solved.sum()), int((group.trials - group.infeasible).sum()))
         for group in (deep[deep.architecture.isin(names)] for names in (PLAIN, GATED))
     )
-    interval, gated_low = wilson(n_solved, n_feasible), wilson(gated_solved, gated_feasible)[0]
+    interval = wilson(n_solved, n_feasible)
+    gated_low = wilson(gated_solved, gated_feasible)[0]
     least = (deep.minimum / deep.chance).groupby(deep.architecture).min().dropna().sort_values()
     best = ", ".join(f"{label_of(architecture)} {loss:.2g}" for architecture, loss in least.items())
     return Measured(
@@ -334,7 +340,11 @@ def easiest(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     their trials. `lowest` is the share of tasks and depths at which the named architecture also has
     the lowest minimum.
     """
-    deepest, pairs, ratios, halves, first = trials.n_layers.max(), [], [], [], []
+    deepest = trials.n_layers.max()
+    pairs = []
+    ratios = []
+    halves = []
+    first = []
     for champion, depth in (("gru", 1), ("+rnn", deepest)) if deepest >= DEEP else (("gru", 1),):
         for task, sample in _samples(trials, depth):
             if champion not in sample or len(sample) < 3:
@@ -397,7 +407,8 @@ def _samples(trials, depth: int):
 
 def _ratio(numerator, denominator):
     """Median over median, along the last axis; inf where the first is not finite."""
-    numerator, denominator = np.median(numerator, -1), np.median(denominator, -1)
+    numerator = np.median(numerator, -1)
+    denominator = np.median(denominator, -1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(np.isinf(numerator), np.inf, numerator / denominator)[()]
 
@@ -420,7 +431,8 @@ def arithmetic_is_harder(trials, networks: pd.DataFrame, spent: Budget) -> Measu
     if "arithmetic" not in table:
         return Measured(lacks="arithmetic was not trained")
     falls = _falls(trials)
-    slope, interval = mean([fall for fall, _ in falls]), student([fall for fall, _ in falls])
+    slope = mean([fall for fall, _ in falls])
+    interval = student([fall for fall, _ in falls])
     still = (
         f"{sum(fall < 0 for fall, _ in falls)} of {len(falls)} searches of RNN and IRNN improved in"
         " their last third"
@@ -430,9 +442,11 @@ def arithmetic_is_harder(trials, networks: pd.DataFrame, spent: Budget) -> Measu
         return Measured(slope, *interval, lacks=f"{still}; {few}")
     rng = np.random.default_rng(0)
     luck = np.mean([_falls_by_luck(losses, rng) for _, losses in falls], 0)
-    more, less = share_beyond(-slope, -luck), share_beyond(slope, luck)
+    more = share_beyond(-slope, -luck)
+    less = share_beyond(slope, luck)
     ratios = np.log(table.dropna().arithmetic / table.dropna().parens_counting)
-    harder, harder_interval = math.exp(ratios.mean()), np.exp(student(ratios))
+    harder = math.exp(ratios.mean())
+    harder_interval = np.exp(student(ratios))
     return Measured(
         slope,
         *interval,
@@ -457,7 +471,8 @@ def _fall(losses) -> float:
     """log10 of the best loss of a search over the best of its first two thirds; nan where these have
     no feasible trial.
     """
-    before, last = np.min(losses[: math.ceil(2 * len(losses) / 3)]), np.min(losses)
+    before = np.min(losses[: math.ceil(2 * len(losses) / 3)])
+    last = np.min(losses)
     return math.log10(last / before) if math.isfinite(before) and last > 0 else math.nan
 
 
@@ -465,7 +480,9 @@ def _falls_by_luck(losses, rng) -> np.ndarray:
     """The `_fall` of these trials in `DRAWS` random orders. No order has to be drawn, since the chance
     that the first two thirds miss the r best trials is known.
     """
-    n, m, ascending = len(losses), math.ceil(2 * len(losses) / 3), np.sort(losses)
+    n = len(losses)
+    m = math.ceil(2 * len(losses) / 3)
+    ascending = np.sort(losses)
     # entry r: the chance that none of the best r + 1 is among m of n
     p_missing = np.cumprod((n - m - np.arange(n - m)) / (n - np.arange(n - m)))
     best_seen = (rng.random(DRAWS)[:, None] < p_missing).sum(1)

@@ -73,7 +73,8 @@ def draw(frame: pd.DataFrame):
     scale = LossAxis(table.loss, table.chance.iloc[0])
     above = bool((table.loss > scale.high).any())
     figure = new_figure(4.8)
-    axes, authors_key = figure.subplots(1, 2, sharey=True), []
+    axes = figure.subplots(1, 2, sharey=True)
+    authors_key = []
     for ax, name, depth in zip(axes, "ab", (depths[0], depths[-1] if len(depths) > 1 else None)):
         letter(ax, name, layers(depth) if depth else "")
         scale.dress(ax, band=above)

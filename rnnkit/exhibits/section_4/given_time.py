@@ -84,7 +84,8 @@ def draw(frame: pd.DataFrame):
     larger networks. ValueError without trials.
     """
     best = points("given_time", frame)["given_time"]
-    tasks, names = list(best.task_type.unique()), in_order(best.architecture)
+    tasks = list(best.task_type.unique())
+    names = in_order(best.architecture)
     figure = new_figure(1.6 + 0.3 * len(names))
     axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
     for ax, task, panel in zip(axes, tasks, "ab"):
@@ -116,7 +117,8 @@ def _draw_task(ax, best: pd.DataFrame, names):
     for row, name in enumerate(names):
         if name not in best.index:
             continue
-        network, look = best.loc[name], style[name]
+        network = best.loc[name]
+        look = style[name]
         losses = network[["minimum", "longer_minimum", "larger_minimum"]] / network.chance
         ax.plot(losses, [row] * len(losses), color=look.color, linewidth=1)
         for loss, fill, edge in zip(losses, ("none", "full", "full"), (None, None, EDGE)):
@@ -148,7 +150,8 @@ def _draw_task(ax, best: pd.DataFrame, names):
 
 def facts(trials, tables) -> list[str]:
     """What longer trainings change, task by task."""
-    table, sentences = tables["given_time"].dropna(subset=["minimum", "longer_minimum"]), []
+    table = tables["given_time"].dropna(subset=["minimum", "longer_minimum"])
+    sentences = []
     for task, best in table.groupby("task_type", sort=False):
         best = best.set_index("architecture")
         falls = and_list(
@@ -182,7 +185,8 @@ def plain_solve_one_layer(trials, networks: pd.DataFrame, spent: Budget) -> Meas
         f"{label_of(c.architecture)} {c.minimum:.3g} on {task_name(c.task_type)} (chance {c.chance:.3g})"
         for c in plain.itertuples()
     ]
-    failures, worst = plain[plain.solved == 0], parens.minimum.max(skipna=False)
+    failures = plain[plain.solved == 0]
+    worst = parens.minimum.max(skipna=False)
     return Measured(
         worst,
         parens.minimum.min(),

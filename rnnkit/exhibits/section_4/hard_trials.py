@@ -31,7 +31,8 @@ def hard_trials(trials: pd.DataFrame) -> pd.DataFrame:
     and whether they `solved` the task.
     """
     loss = trials.eval_loss.astype(float).mask(trials.infeasible.astype(bool))
-    (task, tasks), (form, forms) = pd.factorize(trials.task_type), pd.factorize(trials.form)
+    task, tasks = pd.factorize(trials.task_type)
+    form, forms = pd.factorize(trials.form)
     levels = {pair: chance(tasks[pair[0]], forms[pair[1]]) for pair in set(zip(task, form))}
     level = [levels[pair] for pair in zip(task, form)]
     out = trials.assign(loss=loss, chance=level, trial=trials.hyper_iter + 1)
@@ -49,9 +50,11 @@ def by_network(trials: pd.DataFrame) -> pd.DataFrame:
     for (task, depth, architecture), group in hard_trials(trials).groupby(
         [*TASK_AND_DEPTH, "architecture"], sort=False
     ):
-        all_losses, solved_at = group.loss.to_numpy(), group.trial[group["solved"]]
+        all_losses = group.loss.to_numpy()
+        solved_at = group.trial[group["solved"]]
         loss = all_losses[~np.isnan(all_losses)]
-        number, feasible = len(all_losses), len(loss)
+        number = len(all_losses)
+        feasible = len(loss)
         low, high = wilson(len(solved_at), feasible)
         divergence = wilson(number - feasible, number)
         shape = np.quantile(loss, [0, 0.25, 0.5, 0.75, 1]) if feasible else np.full(5, math.nan)
@@ -114,7 +117,8 @@ class LossAxis:
 
     def __init__(self, losses: pd.Series, chance: float):
         finite = losses[np.isfinite(losses)]
-        self.chance, self.log = chance, bool(len(finite)) and finite.min() < chance / 10
+        self.chance = chance
+        self.log = bool(len(finite)) and finite.min() < chance / 10
         self.high = (
             min(max(finite.max(), 1.15 * chance), TOP * chance) if len(finite) else 1.15 * chance
         )

@@ -70,7 +70,8 @@ def looser(trials: pd.DataFrame, multiples=LOOSE) -> SmallTable:
     """Table 1 under looser definitions: per cent of the trials that diverged or ended above a multiple
     of chance. The first column is Table 1 itself.
     """
-    hard, table = hard_trials(trials), {}
+    hard = hard_trials(trials)
+    table = {}
     for multiple in (math.inf, *multiples):
         bad = hard.loss.isna() | (hard.loss > multiple * hard.chance)
         table[multiple] = 100 * bad.groupby([hard.n_layers, hard.architecture]).mean()
@@ -151,7 +152,8 @@ def _measure(trials, table, spent) -> Measured:
         for c in table.itertuples()
     ]
     agree = int((holm(tests) > SURELY).sum())
-    irnn, competitors = table.loc["irnn"], table.drop(index="irnn")
+    irnn = table.loc["irnn"]
+    competitors = table.drop(index="irnn")
     pairs = [
         Pair("irnn", c.Index, *fisher(irnn.infeasible, irnn.trials, c.infeasible, c.trials))
         for c in competitors.itertuples()

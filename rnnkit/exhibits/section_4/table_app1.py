@@ -48,8 +48,10 @@ def rerun_table(trials: pd.DataFrame) -> pd.DataFrame:
     trained again. The interval of `mean_over_original` resamples the reruns (bootstrap), and
     `at_most_original` is the share of reruns that reached the original.
     """
-    hard, table = hard_trials(trials), []
-    again, first = hard[hard.tuner == "rerun"], hard[hard.tuner != "rerun"]
+    hard = hard_trials(trials)
+    table = []
+    again = hard[hard.tuner == "rerun"]
+    first = hard[hard.tuner != "rerun"]
     for architecture in in_order(again.architecture):
         reruns = again[again.architecture == architecture].loss
         loss = reruns.dropna().to_numpy()
@@ -136,7 +138,8 @@ def draw(frame: pd.DataFrame) -> SmallTable:
 
 def facts(trials, tables) -> list[str]:
     table = tables["tableapp1"].set_index("architecture")
-    ratios, share_reached = table.mean_over_original.dropna(), table.at_most_original.dropna()
+    ratios = table.mean_over_original.dropna()
+    share_reached = table.at_most_original.dropna()
     if ratios.empty:
         return ["No rerun stands beside the best trial of its search."]
     return [

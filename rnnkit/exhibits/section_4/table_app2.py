@@ -125,7 +125,8 @@ def _p_value(value) -> str:
 def facts(trials, tables) -> list[str]:
     sentences = []
     for depth, group in tables["tableapp2"].groupby("n_layers"):
-        with_sign, different = group.dropna(subset="same_sign"), group[group.p < 0.05]
+        with_sign = group.dropna(subset="same_sign")
+        different = group[group.p < 0.05]
         comparable = different.dropna(subset="same_sign")
         sentences.append(
             f"With {layers(depth)}, {int(with_sign.same_sign.sum())} of {count(len(with_sign), 'sign')} are"
@@ -163,7 +164,8 @@ def _measure(trials, depth) -> Measured:
     fresh = trials[trials.seed != SEEN]
     subset = fresh if len(fresh) else trials
     feasible = hard_trials(subset).dropna(subset="loss")
-    before, after = _agreement(feasible), _agreement(without_explosions(subset))
+    before = _agreement(feasible)
+    after = _agreement(without_explosions(subset))
     if after is None or before is None:
         return Measured(lacks=f"fewer than {MIN_CELLS} of the paper's pairs could be tested")
     against = after["against"]

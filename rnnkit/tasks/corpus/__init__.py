@@ -107,7 +107,8 @@ def fetch() -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     # a folder of its own, since another process may be doing the same
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        archive_path, text_path = Path(folder, "text8.zip"), Path(folder, "text8")
+        archive_path = Path(folder, "text8.zip")
+        text_path = Path(folder, "text8")
         try:
             _download(archive_path)
         except OSError as error:
