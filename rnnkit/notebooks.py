@@ -11,9 +11,7 @@ import re
 import shutil
 import socket
 import sys
-import tempfile
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -333,12 +331,7 @@ def _runtime_folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
             return folder
-    return Path(_private_folder().name)
-
-
-@cache
-def _private_folder() -> tempfile.TemporaryDirectory:
-    return tempfile.TemporaryDirectory(prefix="rnnkit-", ignore_cleanup_errors=True)
+    return Path(places.private_folder().name)
 
 
 def _own_kernel() -> dict:

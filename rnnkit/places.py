@@ -1,8 +1,11 @@
 """Where the kit's own notebooks and trials are: in the source checkout, or packed into the package.
+And a folder for what one process needs until it ends.
 
 In both, `figures` is next to `notebooks`, so that a notebook finds ../figures/trials.parquet.
 """
 
+import tempfile
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -19,3 +22,11 @@ class WrongPath(Exception):
     of this class say that a value is invalid; what stands in the way of a right path, as a lock or a
     full disk, is another error.
     """
+
+
+@cache
+def private_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder of this process alone, made at the first call and removed when the process ends; one
+    that is killed leaves it behind. OSError where no folder can be made.
+    """
+    return tempfile.TemporaryDirectory(prefix="rnnkit-", ignore_cleanup_errors=True)

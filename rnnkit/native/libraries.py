@@ -16,9 +16,10 @@ import stat
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
+
+from rnnkit import places
 
 DIGITS = 20  # of a hash in a file's name
 
@@ -111,8 +112,9 @@ def folders(make: bool = True) -> Iterator[Path]:
     """
     if folder := _cache_folder():
         yield folder
-    if (make or _private.cache_info().currsize) and (private := _private()):
-        yield Path(private.name)
+    if make or places.private_folder.cache_info().currsize:
+        with contextlib.suppress(OSError):
+            yield Path(places.private_folder().name)
 
 
 def _cache_folder() -> Path | None:
@@ -124,12 +126,4 @@ def _cache_folder() -> Path | None:
             os.chmod(folder, 0o700)  # a umask of 002 makes it too open; refused if it is another's
         return folder if is_ours(folder) else None
     except (OSError, RuntimeError, ValueError):  # no home, or none that can be written
-        return None
-
-
-@cache
-def _private() -> tempfile.TemporaryDirectory | None:
-    try:
-        return tempfile.TemporaryDirectory(prefix="rnnkit-", ignore_cleanup_errors=True)
-    except OSError:
         return None
