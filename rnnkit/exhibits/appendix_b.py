@@ -7,11 +7,20 @@ import math
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 
 from rnnkit import paper
 from rnnkit.exhibits.base import illustration
 from rnnkit.exhibits.captions import task_name
-from rnnkit.exhibits.style import GREY, PAPER_STYLE, house_style, letter, new_figure, reference
+from rnnkit.exhibits.style import (
+    GREY,
+    PAPER_STYLE,
+    Drawing,
+    house_style,
+    letter,
+    new_figure,
+    reference,
+)
 
 # what a network is shown is blue, and what it is asked is orange
 SHOWN = PAPER_STYLE["rnn"].color
@@ -30,7 +39,7 @@ UNKNOWN = (
 
 @illustration(*(f"task_{task}" for task in paper.TASKS))
 @house_style
-def task_example(example: dict):
+def task_example(example: dict) -> Drawing:
     """Draws one example of a task, as rnnkit.tasks.example gives it: (a) the input and the answer over
     time, (b) what the cost of chance comes from.
     """
@@ -108,7 +117,7 @@ def table(example: dict) -> pd.DataFrame:
     return pd.DataFrame(records, columns=["part", "row", "x", "value"])
 
 
-def _vector(ax, example):
+def _vector(ax: Axes, example: dict) -> None:
     """Draws a vector over time as an image, with the answer beside its last step."""
     x = np.asarray(example["input"], float)
     y = np.asarray(example["target"], float)
@@ -169,7 +178,7 @@ def _vector(ax, example):
 LETTER = {"ha": "center", "va": "center", "family": "DejaVu Sans Mono", "fontsize": 11}
 
 
-def _text(ax, example):
+def _text(ax: Axes, example: dict) -> None:
     """Draws lines of symbols over time, with the answers below or, for counts, on their right."""
     lines = example["input"]
     steps = len(example["input"][0])
@@ -189,12 +198,12 @@ def _text(ax, example):
     sns.despine(ax=ax, left=True)
 
 
-def _visible(symbol: str, example) -> str:
+def _visible(symbol: str, example: dict) -> str:
     """The symbol, or a visible sign for a blank, which is a symbol of text8 and a pause elsewhere."""
     return {" ": "␣" if example["task"] == "text8" else "·"}.get(symbol, symbol)
 
 
-def _symbol(ax, example, t: int, row: int, symbol: str, pair):
+def _symbol(ax: Axes, example: dict, t: int, row: int, symbol: str, pair: str | None) -> None:
     """Draws one symbol, in colour if it counts for the answer. In a stream with a `pair` of parentheses
     these count; elsewhere, everything that is scored and not a pause.
     """
@@ -207,14 +216,14 @@ def _symbol(ax, example, t: int, row: int, symbol: str, pair):
     ax.text(t + 1, row, text, color=SHOWN if strong else GREY, fontweight=weight, **LETTER)
 
 
-def _counts(ax, example, steps: int):
+def _counts(ax: Axes, example: dict, steps: int) -> None:
     """Writes how many parentheses are open at the end of each stream."""
     for row, (pair, count) in enumerate(zip(example["pairs"], example["target"])):
         form = LETTER | {"ha": "left", "fontsize": 9}
         ax.text(steps + 1.5, row, f"{pair} open: {count}", color=ASKED, **form)
 
 
-def _answer(ax, example, steps: int):
+def _answer(ax: Axes, example: dict, steps: int) -> None:
     """Writes the answers below the steps at which they are due, and names the parts of the line."""
     for k, symbol in enumerate(example["target"]):
         step = example["first"] + 1 + k
@@ -228,7 +237,7 @@ def _answer(ax, example, steps: int):
             ax.axvline(start + 0.5, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)))
 
 
-def _curve(ax, example):
+def _curve(ax: Axes, example: dict) -> None:
     """Draws the curve behind the costs, with chance as a line if the curve is one of losses."""
     curve = example["curve"]
     x = curve["x"]

@@ -9,10 +9,13 @@ also the means and spreads, up to a common scale and origin.
 
 import itertools
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from scipy.optimize import least_squares, minimize
 
 from rnnkit import paper
@@ -23,6 +26,7 @@ from rnnkit.exhibits.style import (
     GREY,
     PALE,
     SMALL,
+    Drawing,
     color_of,
     house_style,
     label_rows,
@@ -109,7 +113,7 @@ def solve_shares() -> pd.DataFrame:
     moments = recovered_runs()
     n, m, sd = (moments[name].to_numpy() for name in ("runs", "mean", "sd"))
 
-    def model(x):
+    def model(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         share = 1 / (1 + np.exp(-x[2:]))
         mean = x[1] + (1 - share) * x[0]
         spread = x[0] * np.sqrt(share * (1 - share))
@@ -160,12 +164,12 @@ def reruns() -> pd.DataFrame:
     )
 
 
-def _rounding(x) -> float:
+def _rounding(x: float) -> float:
     """Half a unit of the last of three printed digits."""
     return 0.5 * 10.0 ** (math.floor(math.log10(abs(x))) - 2)
 
 
-def _tests():
+def _tests() -> tuple[np.ndarray, ...]:
     """The 15 tests at 8 layers: the indices of both architectures, t, df, and the rounding of these two."""
     first, second = (
         np.array([ARCHITECTURES.index(pair[k]) for pair in paper.TABLE_APP2]) for k in (0, 1)
@@ -184,7 +188,9 @@ def _tests():
     )
 
 
-def _welch(m, q, n, first, second):
+def _welch(
+    m: np.ndarray, q: np.ndarray, n: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """t and df of pairs of means m over n runs with squared standard errors q."""
     a = q[first]
     b = q[second]
@@ -200,11 +206,11 @@ def _fit() -> dict[str, np.ndarray]:
     first, second, t, df, t_unit, df_unit = _tests()
     K = len(ARCHITECTURES)
 
-    def unpack(x):
+    def unpack(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         logs = np.concatenate([[0], x])
         return np.exp(logs[:K]), np.exp(logs[K:])
 
-    def df_off(x):
+    def df_off(x: np.ndarray) -> np.ndarray:
         q, n = unpack(x)
         return (_welch(np.zeros(K), q, n, first, second)[1] - df) / df_unit
 
@@ -219,7 +225,7 @@ def _fit() -> dict[str, np.ndarray]:
     # the first K - 1 pairs are those of the first architecture
     means = -(t * np.sqrt(q[first] + q[second]))[first == 0]
 
-    def off(y):
+    def off(y: np.ndarray) -> np.ndarray:
         m = np.concatenate([[0], y[: K - 1]])
         q, n = unpack(y[K - 1 :])
         tests = _welch(m, q, n, first, second)
@@ -230,7 +236,7 @@ def _fit() -> dict[str, np.ndarray]:
     return {"m": np.concatenate([[0], y[: K - 1]]), "q": q, "n": n, "x": x, "df_off": df_off}
 
 
-def _extreme(fit, direction: int) -> list[float]:
+def _extreme(fit: Mapping[str, Any], direction: int) -> list[float]:
     """The fewest (direction 1) or the most (-1) runs of each architecture for which all df still round
     to what is printed, for some choice of everything else.
     """
@@ -258,7 +264,7 @@ WRONG = "#b2182b"
 
 @illustration("audit")
 @house_style
-def audit(frame=None):
+def audit(frame: pd.DataFrame | None = None) -> Drawing:
     """What the paper's tables say when they are read closely. It is drawn from the paper's numbers
     alone, and takes a frame only because other figures do.
     """
@@ -308,7 +314,7 @@ def audit(frame=None):
     return figure
 
 
-def _draw_degrees(ax, df):
+def _draw_degrees(ax: Axes, df: pd.DataFrame) -> None:
     letter(ax, "a", "degrees of freedom, 1 layer")
     for y, row in enumerate(df.itertuples()):
         ax.plot(
@@ -325,7 +331,7 @@ def _draw_degrees(ax, df):
     ax.set_xlabel("df: printed (dot), possible (bar)")
 
 
-def _draw_runs(ax, runs):
+def _draw_runs(ax: Axes, runs: pd.DataFrame) -> None:
     letter(ax, "b", "feasible runs, 8 layers")
     limits = [
         min(runs.low.min(), runs.table_1.min()) - 30,
@@ -355,7 +361,7 @@ def _draw_runs(ax, runs):
     ax.legend(loc="upper left", handletextpad=0.2, labelspacing=0.25, fontsize=SMALL)
 
 
-def _draw_shares(ax, shares):
+def _draw_shares(ax: Axes, shares: pd.DataFrame) -> None:
     letter(ax, "c", "runs that solve, 8 layers")
     for y, row in enumerate(shares.itertuples()):
         ax.barh(y, 100 * row.share, color=color_of(row.architecture), height=0.6)
@@ -371,7 +377,7 @@ def _draw_shares(ax, shares):
     ax.set(xlabel="% of feasible random runs", xlim=(0, 118 * shares.share.max()))
 
 
-def _draw_reruns(ax, reruns):
+def _draw_reruns(ax: Axes, reruns: pd.DataFrame) -> None:
     letter(ax, "d", "reruns over the original loss")
     most = {a: row[paper.TABLE_APP1_COLUMNS.index("max")] for a, row in paper.TABLE_APP1.items()}
     for y, row in enumerate(reruns.itertuples()):

@@ -198,7 +198,7 @@ class Tables(Mapping):
     it is first used, and then remembered.
     """
 
-    def __init__(self, of: Exhibit, trials: pd.DataFrame):
+    def __init__(self, of: Exhibit, trials: pd.DataFrame) -> None:
         self.exhibit = of
         self.trials = trials
         self._by_stem = {}

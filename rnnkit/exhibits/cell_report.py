@@ -1,8 +1,11 @@
 """The report on a cell of one's own, beside the paper's six."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 
 from rnnkit import paper
 from rnnkit.exhibits.best_trials import BEST, in_order, stored_bits
@@ -17,6 +20,7 @@ from rnnkit.exhibits.section_2_1.later_cells import (
 from rnnkit.exhibits.section_2_2 import draw_bound, memory_errors
 from rnnkit.exhibits.section_4.table_1 import infeasible_table
 from rnnkit.exhibits.style import (
+    Drawing,
     architecture_keys,
     half_search,
     house_style,
@@ -33,7 +37,7 @@ from rnnkit.wording import label_of
 
 
 @house_style
-def report(architecture: str, frame: pd.DataFrame):
+def report(architecture: str, frame: pd.DataFrame) -> Drawing:
     """The report on one cell, beside the paper's six: (a) bits per parameter, (b) the share of random
     sets that diverged, (c) the error of memory throughput against units.
 
@@ -83,7 +87,7 @@ def report_tables(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.D
     return stored_bits(bits)[BEST], errors, shares
 
 
-def _draw_diverged(ax, random, names):
+def _draw_diverged(ax: Axes, random: pd.DataFrame, names: Sequence[str]) -> None:
     style = style_of(names)
     name_axis(ax, names, names[:1])
     for row in random.itertuples():
@@ -105,7 +109,7 @@ def _draw_diverged(ax, random, names):
     )
 
 
-def _draw_memory(ax, errors, architecture, names):
+def _draw_memory(ax: Axes, errors: pd.DataFrame, architecture: str, names: Sequence[str]) -> None:
     style = style_of(names)
     n_in = int(errors.n_in.max())
     units = np.linspace(0.96 * errors.n_units.min(), 1.04 * errors.n_units.max(), 200)
@@ -138,7 +142,7 @@ def _draw_memory(ax, errors, architecture, names):
         write_note(ax, "no feasible trial")
 
 
-def _alt(architecture, best, errors, random) -> str:
+def _alt(architecture: str, best: pd.DataFrame, errors: pd.DataFrame, random: pd.DataFrame) -> str:
     """A sentence for those who cannot see the report."""
     enough = errors[errors.n_units >= errors.n_in].groupby("architecture").loss.min()
     numbers = [
@@ -151,7 +155,7 @@ def _alt(architecture, best, errors, random) -> str:
     return f"Report on {label_of(architecture)} beside the paper's six cells. {' '.join(numbers)}"
 
 
-def _caption(architecture, frame) -> str:
+def _caption(architecture: str, frame: pd.DataFrame) -> str:
     """What the report shows and what stands behind it."""
     own = frame[frame.architecture == architecture]
     neighbour_names = in_order(set(frame.architecture) - {architecture})

@@ -11,9 +11,11 @@ networks that are alike. And a claim about a level depends on the level at which
 
 import itertools
 import math
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from rnnkit import paper
 from rnnkit.exhibits.base import tables_of
@@ -31,6 +33,8 @@ IDLE = tuple(id for id in paper.CLAIMS if id not in (*NEVER, *AT_RANDOM))
 # bits per parameter
 IDLE_BITS = 0.3
 ALIKE_BITS = 4.0
+# the number of trials of a search -> their losses, or their bits per parameter
+Losses = Callable[[int], np.ndarray]
 # standard deviations of logarithms: between searches, and between the trials of a search
 LUCK = 0.1
 NOISE = 0.05
@@ -67,13 +71,13 @@ def rates_without_effect(times: int = 20, seed: int = 0) -> pd.DataFrame:
     return SmallTable(table, columns=["id", "claim", "networks", "tables", "holds", "fails"])
 
 
-def idle(rng) -> dict[str, pd.DataFrame]:
+def idle(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
     """Figure -> trials of networks that learned nothing."""
 
-    def capacity(count):
+    def capacity(count: int) -> np.ndarray:
         return IDLE_BITS * _luck(rng, count)
 
-    def near_chance(level):
+    def near_chance(level: float) -> Losses:
         return lambda count: level * np.exp(np.abs(rng.normal(0, NOISE / 5, count)))
 
     bits = _capacity(rng, capacity)
@@ -111,14 +115,14 @@ def idle(rng) -> dict[str, pd.DataFrame]:
     }
 
 
-def alike(rng) -> dict[str, pd.DataFrame]:
+def alike(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
     """Figure -> trials of networks that learn equally well, whatever their architecture."""
 
-    def capacity(count):
+    def capacity(count: int) -> np.ndarray:
         return ALIKE_BITS * _luck(rng, count)
 
-    def with_solutions(level, share):
-        def draw(count):
+    def with_solutions(level: float, share: float) -> Losses:
+        def draw(count: int) -> np.ndarray:
             return level * np.where(
                 rng.random(count) < share,
                 0.05 * np.exp(rng.normal(0, 1, count)),
@@ -153,19 +157,19 @@ def alike(rng) -> dict[str, pd.DataFrame]:
     }
 
 
-def _luck(rng, count):
+def _luck(rng: np.random.Generator, count: int) -> np.ndarray:
     """Factors of the trials of one search: the luck of the search, times the noise of each trial."""
     return math.exp(rng.normal(0, LUCK)) * np.exp(-np.abs(rng.normal(0, NOISE, count)))
 
 
 def _capacity(
-    rng,
-    bits,
-    sizes=(300, 1_000, 3_000),
-    depths=(1, 2),
-    unrolls=(5,),
-    architectures=paper.ARCHITECTURES,
-):
+    rng: np.random.Generator,
+    bits: Losses,
+    sizes: Sequence[int] = (300, 1_000, 3_000),
+    depths: Sequence[int] = (1, 2),
+    unrolls: Sequence[int] = (5,),
+    architectures: Iterable[str] = paper.ARCHITECTURES,
+) -> pd.DataFrame:
     parts = []
     trials = 32
     networks = itertools.product(unrolls, sizes, depths, architectures)
@@ -177,20 +181,33 @@ def _capacity(
                 {"samples_per_param": ratio, "nonlinearity": s}
                 for ratio, s in zip(samples * n_bits / size, rng.choice(["tanh", "relu"], trials))
             ]
-            settings = {"hparams": hparams, "unroll": unroll, "form": "", "n_in": 20}
-            parts.append(_study(rng, "per_cap", architecture, depth, size, -n_bits, **settings))
+            study = _study(
+                rng,
+                "per_cap",
+                architecture,
+                depth,
+                size,
+                -n_bits,
+                hparams=hparams,
+                unroll=unroll,
+                form="",
+                n_in=20,
+            )
+            parts.append(study)
     return pd.concat(parts, ignore_index=True)
 
 
-def _capacity_by_steps(rng, bits):
+def _capacity_by_steps(rng: np.random.Generator, bits: Losses) -> pd.DataFrame:
     return _capacity(rng, bits, (1_000,), (1,), (1, 2, 5, 12))
 
 
-def _linear(rng, bits):
+def _linear(rng: np.random.Generator, bits: Losses) -> pd.DataFrame:
     return _capacity(rng, bits, (100, 300, 1_000), (0,), (1,), ("linear",))
 
 
-def _losses(rng, task, loss, units=(), n_in=64):
+def _losses(
+    rng: np.random.Generator, task: str, loss: Losses, units: Sequence[int] = (), n_in: int = 64
+) -> pd.DataFrame:
     parts = []
     for depth, architecture in itertools.product((1, 2), paper.ARCHITECTURES):
         if architecture != "+rnn" or depth != 1:
@@ -198,40 +215,58 @@ def _losses(rng, task, loss, units=(), n_in=64):
             networks = [(maps * depth * n * (n + n_in), n) for n in units] or [
                 (size, int(math.sqrt(size / maps / depth))) for size in (1_000, 4_000, 16_000)
             ]
-            shape = {"n_in": n_in, "unroll": 12}
             parts += [
-                _study(rng, task, architecture, depth, size, loss(24), n_units=n, **shape)
+                _study(
+                    rng, task, architecture, depth, size, loss(24), unroll=12, n_in=n_in, n_units=n
+                )
                 for size, n in networks
             ]
     return pd.concat(parts, ignore_index=True)
 
 
-def _hard(rng, task, depths, loss, tuner="gp", trials=48):
+def _hard(
+    rng: np.random.Generator,
+    task: str,
+    depths: Sequence[int],
+    loss: Losses,
+    tuner: str = "gp",
+    trials: int = 48,
+) -> pd.DataFrame:
     parts = []
     for depth, architecture in itertools.product(depths, paper.ARCHITECTURES):
         if architecture != "+rnn" or depth != 1:
             losses = loss(trials)
             accuracy = rng.random(trials) * 0.1
-            settings = {"tuner": tuner, "divergence": 0.2, "accuracy": accuracy}
-            parts.append(_study(rng, task, architecture, depth, 2_000, losses, **settings))
+            study = _study(
+                rng,
+                task,
+                architecture,
+                depth,
+                2_000,
+                losses,
+                tuner=tuner,
+                divergence=0.2,
+                accuracy=accuracy,
+            )
+            parts.append(study)
     return pd.concat(parts, ignore_index=True)
 
 
 def _study(
-    rng,
-    task,
-    architecture,
-    depth,
-    size,
-    loss,
-    hparams=None,
-    unroll=50,
-    form="small",
-    n_in=27,
-    n_units=20,
-    tuner="gp",
-    divergence=0.1,
-    accuracy=math.nan,
+    rng: np.random.Generator,
+    task: str,
+    architecture: str,
+    depth: int,
+    size: int,
+    loss: np.ndarray,
+    hparams: list[dict] | None = None,
+    unroll: int = 50,
+    form: str = "small",
+    n_in: int = 27,
+    n_units: int = 20,
+    tuner: str = "gp",
+    divergence: float = 0.1,
+    accuracy: ArrayLike = math.nan,
 ) -> pd.DataFrame:
     """The trials of one study. The share `divergence` of them has no loss; steps and seconds are
     random, and nothing depends on them.

@@ -8,7 +8,9 @@ figure come from a function of its exhibit; this module holds what all figures s
 import html
 import math
 import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -21,7 +23,7 @@ from rnnkit.exhibits.base import (
     shown_by,
     trials_of_exhibit,
 )
-from rnnkit.exhibits.budget import budget
+from rnnkit.exhibits.budget import Budget, budget
 from rnnkit.exhibits.captions import scale_and_seed
 from rnnkit.exhibits.finding import FAILS, HOLDS
 from rnnkit.exhibits.gradients import gradient_facts
@@ -79,7 +81,7 @@ class Conclusions:
     plain text.
     """
 
-    def __init__(self, parts):
+    def __init__(self, parts: Iterable[Conclusion]) -> None:
         self.parts = tuple(parts)
 
     def __str__(self) -> str:
@@ -91,7 +93,7 @@ class Conclusions:
         return "\n".join(_html(conclusion) for conclusion in self.parts)
 
 
-def conclude(names, trials: pd.DataFrame) -> Conclusions:
+def conclude(names: str | Sequence[str], trials: pd.DataFrame) -> Conclusions:
     """What `trials` say of the figure `names`, or of several figures drawn from the same trials,
     given as a list or tuple.
 
@@ -133,7 +135,7 @@ def _of_figure(name: str, frame: pd.DataFrame) -> Conclusion:
     )
 
 
-def _behind(spent) -> str:
+def _behind(spent: Budget) -> str:
     """The trials that stand behind a figure, as a sentence."""
     divergence = (
         f"{spent.infeasible:,} of the {spent.trials:,} diverged"
@@ -160,7 +162,7 @@ def _behind(spent) -> str:
     )
 
 
-def _claim(claim, spent) -> Claimed:
+def _claim(claim: Any, spent: Budget) -> Claimed:
     """A row of `verdicts.compare`, in sentences."""
     about = paper.CLAIMS[claim.id]
     where = (
@@ -171,7 +173,7 @@ def _claim(claim, spent) -> Claimed:
     return Claimed(claim.id, who, says, _number_sentence(claim), *_verdict(claim, about, spent))
 
 
-def _number_sentence(claim) -> str:
+def _number_sentence(claim: Any) -> str:
     if not math.isfinite(claim.ours):
         return "these trials give no number for it."
     if not (math.isfinite(claim.low) and math.isfinite(claim.high)):
@@ -179,7 +181,7 @@ def _number_sentence(claim) -> str:
     return f"{claim.ours:.3g}, between {claim.low:.3g} and {claim.high:.3g}."
 
 
-def _verdict(claim, about, spent) -> tuple[str, str]:
+def _verdict(claim: Any, about: paper.Claim, spent: Budget) -> tuple[str, str]:
     """The verdict as a sentence, and the reason for it: the evidence without what has been said before."""
     statistic = about.statistic[0].upper() + about.statistic[1:]
     why = claim.evidence.removeprefix(f"{statistic}: ").removesuffix(".").removesuffix(f"; {spent}")
@@ -258,7 +260,7 @@ def _escape(text: str) -> str:
     return html.escape(text).replace("$", "<span>$</span>")
 
 
-def claims_facts(table) -> list[str]:
+def claims_facts(table: pd.DataFrame) -> list[str]:
     """Out of `verdicts`: what holds, what fails, and what is open."""
     sentences = [f"Claims of the paper: {tally(table)}."]
     for verdict in (HOLDS, FAILS):
@@ -268,7 +270,7 @@ def claims_facts(table) -> list[str]:
     return sentences
 
 
-def advice_facts(table) -> list[str]:
+def advice_facts(table: pd.DataFrame) -> list[str]:
     """Out of `verdicts`: each piece of section 5's advice, with the verdicts on the claims behind it."""
     sentences = []
     for text, group in advice(table).groupby("advice", sort=False):

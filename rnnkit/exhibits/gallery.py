@@ -4,7 +4,9 @@ with captions and verdicts.
 
 import io
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import pandas as pd
@@ -28,7 +30,7 @@ from rnnkit.exhibits.base import (
 )
 from rnnkit.exhibits.budget import budget, origin
 from rnnkit.exhibits.captions import alternative_text, caption
-from rnnkit.exhibits.style import dark_picture, look
+from rnnkit.exhibits.style import Drawing, dark_picture, look
 from rnnkit.exhibits.verdicts import claims_of, compare, tally, verdict_rows
 from rnnkit.markup import SmallTable, markdown
 from rnnkit.names import resolve_name
@@ -36,7 +38,13 @@ from rnnkit.trials.paths import write_atomically
 from rnnkit.wording import duration
 
 
-def save(figure, name: str, out, data, alt: str) -> list[Path]:
+def save(
+    figure: Drawing | SmallTable,
+    name: str,
+    out: str | Path,
+    data: pd.DataFrame | dict[str, pd.DataFrame],
+    alt: str,
+) -> list[Path]:
     """Writes `name`.png, .svg and the plotted points as CSV into the folder `out`, and a picture
     for dark pages into its folder dark/, each file whole or not at all; the same figure gives the
     same bytes. Of a table only the CSV is written.
@@ -53,7 +61,7 @@ def save(figure, name: str, out, data, alt: str) -> list[Path]:
     return [Path(out) / file for file in contents]
 
 
-def _pictures(figure, name: str, alt: str) -> dict[str, bytes]:
+def _pictures(figure: Drawing, name: str, alt: str) -> dict[str, bytes]:
     """File -> content of the pictures of a figure: PNG, SVG, and PNG for dark pages."""
     about = {"Software": None, "Description": alt}
     svg_metadata = {"Date": None, "Creator": "rnnkit", "Title": name, "Description": alt}
@@ -72,7 +80,7 @@ def _picture_files(name: str) -> list[str]:
     return [f"{name}.png", f"{name}.svg", f"dark/{name}.png"]
 
 
-def _markup(figure, name: str, alt: str) -> str:
+def _markup(figure: Drawing | SmallTable, name: str, alt: str) -> str:
     """Markdown that shows a table, or a figure, which has a picture of its own for dark pages."""
     if isinstance(figure, SmallTable):
         return figure.markdown()
@@ -80,14 +88,22 @@ def _markup(figure, name: str, alt: str) -> str:
     return f"<picture>{dark}![{alt}]({name}.png)</picture>"
 
 
-def _links(figure, name: str, tables) -> str:
+def _links(figure: Drawing | SmallTable, name: str, tables: Mapping[str, pd.DataFrame]) -> str:
     """Links to the files of a figure: its tables, and the picture that can be enlarged."""
     data = ", ".join(f"[{stem}.csv]({stem}.csv)" for stem in tables)
     vector = "" if isinstance(figure, SmallTable) else f"; vector: [{name}.svg]({name}.svg)"
     return f"Data: {data}{vector}."
 
 
-def keep(figure, name: str, out, data, alt: str, trials: str, **entry):
+def keep(
+    figure: Drawing | SmallTable,
+    name: str,
+    out: str | Path,
+    data: pd.DataFrame | dict[str, pd.DataFrame],
+    alt: str,
+    trials: str,
+    **entry: Any,
+) -> None:
     """Saves a figure into a folder in which only the kit's own files may be replaced, and notes it in
     the account.
 
@@ -107,7 +123,7 @@ def keep(figure, name: str, out, data, alt: str, trials: str, **entry):
     )
 
 
-def draw_into(out, name: str, frame: pd.DataFrame) -> dict:
+def draw_into(out: str | Path, name: str, frame: pd.DataFrame) -> dict:
     """Writes figure `name` of a frame into a folder, unless this code has already drawn it there from
     these very trials.
 
@@ -130,7 +146,7 @@ def draw_into(out, name: str, frame: pd.DataFrame) -> dict:
     return entry
 
 
-def show(figure, alt: str):
+def show(figure: Drawing | SmallTable, alt: str) -> None:
     """Displays a figure in a notebook, with `alt` as its text for those who cannot see it."""
     from IPython.display import display
 
@@ -138,7 +154,7 @@ def show(figure, alt: str):
     display(figure)
 
 
-def publish(name: str, frame: pd.DataFrame, out=""):
+def publish(name: str, frame: pd.DataFrame, out: str | Path = "") -> None:
     """Draws figure `name` of a frame in a notebook, with its caption below, and also writes it into
     the folder `out` if one is given.
 
@@ -190,7 +206,7 @@ def companions(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     }
 
 
-def gallery(out, frames: dict[str, pd.DataFrame]) -> Path:
+def gallery(out: str | Path, frames: dict[str, pd.DataFrame]) -> Path:
     """Draws and writes all figures that `frames` (figure name -> trials) allow, with their
     `companions`, then claims.csv, and a README.md that shows them all in the order of the paper.
 
@@ -253,7 +269,7 @@ the search would have found to the best. Named pairs are tested with Holm's corr
 """
 
 
-def _illustration(name, draw, out) -> str:
+def _illustration(name: str, draw: Callable, out: str | Path) -> str:
     """A section of the gallery whose figure is not made of trials: image and caption."""
     entry = current_entry(out, name, "")
     if entry is None or "text" not in entry:
@@ -267,7 +283,14 @@ def _illustration(name, draw, out) -> str:
     return entry["text"]
 
 
-def _section(figure, name, frame, alt, tables, claims) -> str:
+def _section(
+    figure: Drawing | SmallTable,
+    name: str,
+    frame: pd.DataFrame,
+    alt: str,
+    tables: Mapping[str, pd.DataFrame],
+    claims: pd.DataFrame,
+) -> str:
     """A section of the gallery: image or table, caption, budget, verdicts."""
     spent = budget(trials_of_exhibit(name, frame))
     spent_text = (

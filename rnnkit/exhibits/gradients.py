@@ -5,9 +5,15 @@ Both are ours and not in the paper. They are made of arrays and frames that `rnn
 not of trials, so each figure carries its own caption and tables.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from rnnkit.exhibits.base import illustration
@@ -17,6 +23,7 @@ from rnnkit.exhibits.style import (
     GREY,
     PALE,
     SMALL,
+    Drawing,
     house_style,
     legend,
     line_key,
@@ -78,7 +85,7 @@ LINES = 8  # units whose state is drawn
 
 @illustration("flow")
 @house_style
-def one_setting(flows: dict):
+def one_setting(flows: dict) -> Drawing:
     """The states, gates and gradients of one setting, a column for each architecture. `flows` maps an
     architecture to its rnnkit.flow.Flow.
     """
@@ -108,7 +115,7 @@ def one_setting(flows: dict):
     return figure
 
 
-def _describe_setting(figure, flows: dict):
+def _describe_setting(figure: Figure, flows: dict) -> None:
     """Title, alternative text, caption and table of `one_setting`."""
     steps, _, units = next(iter(flows.values())).h_TxMxN.shape
     last = {a: float(flow.gradient_TxM[0, 0]) for a, flow in flows.items()}
@@ -129,14 +136,14 @@ def _describe_setting(figure, flows: dict):
     figure.tables = {"flow": setting_table(flows)}
 
 
-def states(ax, flow, color):
+def states(ax: Axes, flow: Any, color: str) -> list[Line2D]:
     """The state of the first units over time."""
     lines = ax.plot(flow.h_TxMxN[:, 0, :LINES], color=color, linewidth=0.9, alpha=0.75)
     ax.axhline(0, color=PALE, linewidth=0.8, zorder=0)
     return lines
 
 
-def gates(ax, flow, color):
+def gates(ax: Axes, flow: Any, color: str) -> None:
     """Each gate's mean over the units, named at its end."""
     if not flow.gates:
         write_note(ax, "no gate")
@@ -156,13 +163,13 @@ def gates(ax, flow, color):
     ax.set_ylim(-0.02, 1.02)
 
 
-def backward(ax, flow, color, **settings):
+def backward(ax: Axes, flow: Any, color: str, **settings: Any) -> list[Line2D]:
     """The gradient with respect to the state at each step."""
     gradient = np.clip(flow.gradient_TxM[:, 0], FLOOR / 10, CEILING * 10)
     return ax.plot(np.arange(len(gradient)), gradient, color=color, **settings)
 
 
-def setting_table(flows) -> pd.DataFrame:
+def setting_table(flows: Mapping[str, Any]) -> pd.DataFrame:
     """What `one_setting` draws: a row for each architecture, step and quantity, which is the state of
     a unit, the mean of a gate, or the gradient.
     """
@@ -187,7 +194,7 @@ def setting_table(flows) -> pd.DataFrame:
 
 @illustration("gradients")
 @house_style
-def gradients(frame: pd.DataFrame):
+def gradients(frame: pd.DataFrame) -> Drawing:
     """The gradient and the trace of an impulse at hyper-parameters drawn at random, as medians and
     bands. `frame` is that of rnnkit.flow.at_random.
     """
@@ -223,7 +230,7 @@ def gradients(frame: pd.DataFrame):
     return figure
 
 
-def _bands(ax, subset: pd.DataFrame, color):
+def _bands(ax: Axes, subset: pd.DataFrame, color: str) -> None:
     """Median and two bands of one quantity against steps."""
     q = subset[list(QUANTILES)].clip(FLOOR / 10, CEILING * 10)
     ax.fill_between(subset.back, q.q10, q.q90, color=color, alpha=0.18, linewidth=0)
@@ -233,7 +240,7 @@ def _bands(ax, subset: pd.DataFrame, color):
     ax.tick_params(labelbottom=True)
 
 
-def _describe_gradients(figure, bands: pd.DataFrame):
+def _describe_gradients(figure: Figure, bands: pd.DataFrame) -> None:
     """Title, alternative text, caption and table of `gradients`."""
     last = int(bands.back.max())
     end = bands[(bands.quantity == "gradient") & (bands.back == last)]
@@ -255,7 +262,9 @@ def _describe_gradients(figure, bands: pd.DataFrame):
     figure.tables = {"gradients": bands}
 
 
-def spread(heights, least, low=-np.inf, high=np.inf) -> list[float]:
+def spread(
+    heights: Sequence[float], least: float, low: float = -np.inf, high: float = np.inf
+) -> list[float]:
     """The heights of some labels, moved at least `least` apart so that they do not touch, in the same
     order, and between `low` and `high`.
     """
@@ -270,7 +279,7 @@ def spread(heights, least, low=-np.inf, high=np.inf) -> list[float]:
     return positions
 
 
-def gradient_facts(frame) -> list[str]:
+def gradient_facts(frame: pd.DataFrame) -> list[str]:
     """Out of `flow.at_random`: how many gradients vanish, and how many explode."""
     table = gradient_shares(frame).set_index("architecture")
     steps = int(frame.back.max())

@@ -5,12 +5,16 @@ A cell is drawn from data: parts, each with its coordinates, and wires that run 
 around corners.
 """
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyBboxPatch
 
 from rnnkit import paper
 from rnnkit.exhibits.base import illustration
-from rnnkit.exhibits.style import GREY, SMALL, house_style, new_figure, style_of
+from rnnkit.exhibits.style import GREY, SMALL, Drawing, house_style, new_figure, style_of
 from rnnkit.wording import label_of
 
 OURS = "Ours: not in the paper"
@@ -81,7 +85,7 @@ SAME = {"irnn": "rnn"}  # the IRNN is an RNN that starts from other weights
 
 @illustration("wiring")
 @house_style
-def wiring(architectures=paper.ARCHITECTURES):
+def wiring(architectures: Collection[str] = paper.ARCHITECTURES) -> Drawing:
     """Draws the cells side by side: gates as filled boxes, maps as empty ones, and what combines
     numbers one by one as circles. ValueError for any other cell.
     """
@@ -123,7 +127,7 @@ def wiring(architectures=paper.ARCHITECTURES):
     return figure
 
 
-def _part_records(architecture):
+def _part_records(architecture: str) -> list[tuple[str, str, str]]:
     """The name, kind and text of each part of a cell, without the joints of wires."""
     return [
         (name, kind, text.strip("$"))
@@ -132,7 +136,7 @@ def _part_records(architecture):
     ]
 
 
-def _cell(ax, architecture, color):
+def _cell(ax: Axes, architecture: str, color: str) -> None:
     parts = PARTS[architecture]
     ax.set(xlim=(-0.7, 11.4), ylim=(-0.7, 6.2), aspect="equal")
     for wire in WIRES[architecture]:
@@ -144,7 +148,7 @@ def _cell(ax, architecture, color):
         _draw_part(ax, x, y, kind, text, color)
 
 
-def _wire(ax, nodes, parts):
+def _wire(ax: Axes, nodes: list, parts: Mapping[Any, tuple]) -> None:
     """Draws a line through parts and corners, with an arrow head unless it ends at a joint."""
     points = [parts[end][:2] if end in parts else end for end in nodes]
     *_, (x0, y0), (x1, y1) = points
@@ -170,11 +174,11 @@ def _wire(ax, nodes, parts):
         )
 
 
-def _direction(x) -> int:
+def _direction(x: float) -> int:
     return (x > 0) - (x < 0)
 
 
-def _draw_part(ax, x, y, kind, text, color):
+def _draw_part(ax: Axes, x: float, y: float, kind: str, text: str, color: str) -> None:
     if kind == "op":
         ax.add_patch(
             Circle((x, y), ROUND, facecolor="white", edgecolor="black", linewidth=0.9, zorder=3)
@@ -193,7 +197,15 @@ def _draw_part(ax, x, y, kind, text, color):
         ax.text(x, y, text, ha="center", va="center", fontsize=9, zorder=4, bbox=background)
 
 
-def _box(ax, x: float, y: float, half_width=WIDE, half_height=HIGH, pad=0.1, **settings):
+def _box(
+    ax: Axes,
+    x: float,
+    y: float,
+    half_width: float = WIDE,
+    half_height: float = HIGH,
+    pad: float = 0.1,
+    **settings: Any,
+) -> None:
     """Draws a box with round corners about a point."""
     corner = x - half_width + pad, y - half_height + pad
     sides = 2 * (half_width - pad), 2 * (half_height - pad)
@@ -202,7 +214,7 @@ def _box(ax, x: float, y: float, half_width=WIDE, half_height=HIGH, pad=0.1, **s
 
 @illustration("unrolled")
 @house_style
-def unrolled_stack(steps: int = 4, depth: int = 2):
+def unrolled_stack(steps: int = 4, depth: int = 2) -> Drawing:
     """Draws a stack of `depth` cells over `steps` time steps: states go to the right, inputs up, and
     gradients back. ValueError for fewer than 2 or more than 12 steps, or more than 8 layers.
     """

@@ -3,11 +3,13 @@ networks stay; and what a training step costs.
 """
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, points
@@ -23,6 +25,7 @@ from rnnkit.exhibits.style import (
     DASHED,
     GREY,
     HALF_SEARCH,
+    Drawing,
     architecture_keys,
     curves,
     depth_keys,
@@ -92,7 +95,7 @@ INFEASIBLE = "no feasible trial"
 
 
 @house_style
-def draw_memory(frame):
+def draw_memory(frame: pd.DataFrame) -> Drawing:
     """Figure 2c: the error of memory throughput against units, for all architectures and depths, beside
     the bound; and, ours, the excess over it. ValueError without trials.
     """
@@ -113,7 +116,7 @@ def draw_memory(frame):
     return figure
 
 
-def _draw_errors(ax, best, n_in: int, most: float):
+def _draw_errors(ax: Axes, best: pd.DataFrame, n_in: int, most: float) -> None:
     """Draws panel c: the error of each network, and the bound."""
     letter(ax, "c", "all depths")
     draw_bound(ax, np.linspace(0, most, 500), n_in)
@@ -126,7 +129,7 @@ def _draw_errors(ax, best, n_in: int, most: float):
     curves(ax, feasible, "loss", x="n_units", spacing=1.5)
 
 
-def draw_bound(ax, units, n_in: int):
+def draw_bound(ax: Axes, units: np.ndarray, n_in: int) -> None:
     """Draws the least error that so many units allow, and a line at as many units as inputs."""
     ax.plot(units, memory_bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
     ax.axvline(n_in, color="black", linewidth=1, zorder=1)
@@ -141,7 +144,7 @@ def draw_bound(ax, units, n_in: int):
     )
 
 
-def _draw_excesses(ax, best):
+def _draw_excesses(ax: Axes, best: pd.DataFrame) -> None:
     """Draws our panel: how far the error of each network lies above the bound."""
     letter(ax, "", "ours: excess over the bound")
     ax.axvline(best.n_in.max(), color="black", linewidth=1, zorder=1)
@@ -158,7 +161,7 @@ def _draw_excesses(ax, best):
     curves(ax, visible, "excess", x="n_units", spacing=1.5)
 
 
-def _ticks(values, first, room) -> list:
+def _ticks(values: Iterable[float], first: float, room: float) -> list:
     """Ticks at `first` and at all values that are at least `room` away from the other ticks."""
     ticks = [first]
     for value in sorted(values, key=lambda v: abs(v - first)):
@@ -168,7 +171,7 @@ def _ticks(values, first, room) -> list:
 
 
 @house_style
-def draw_costs(frame):
+def draw_costs(frame: pd.DataFrame) -> Drawing:
     """Ours: seconds and multiplications of a step against parameters and against units, with slopes
     1 and 2. ValueError without trials.
     """
@@ -205,7 +208,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 1e-6:.4g} µs"
 
 
-def _draw_cost(ax, costs, x: str, y: str, power: int):
+def _draw_cost(ax: Axes, costs: pd.DataFrame, x: str, y: str, power: int) -> None:
     """Draws one cost against one size, on logarithmic axes, with a line of slope `power` through the
     middle.
     """
@@ -226,7 +229,7 @@ def _draw_cost(ax, costs, x: str, y: str, power: int):
 NEAR = 0.01  # of the variance: an error so near its bound looks as if it lay on it
 
 
-def memory_facts(trials, tables) -> list[str]:
+def memory_facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = tables["fig2c"].dropna(subset="loss")
     if table.empty:
         return [NOTHING_TO_SEE]
@@ -248,7 +251,7 @@ def memory_facts(trials, tables) -> list[str]:
     ]
 
 
-def cost_facts(trials, tables) -> list[str]:
+def cost_facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = tables["g01"]
     if table.empty:
         return [NOTHING_TO_SEE]
@@ -264,7 +267,7 @@ def cost_facts(trials, tables) -> list[str]:
     ]
 
 
-def exact_if_enough_units(trials, points, spent: Budget) -> Measured:
+def exact_if_enough_units(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """M01: the mean error of the networks with n_in units or more, that is, with enough of them.
 
     `worst` is the greatest of their errors. `beaten` is by how much a network with too few units is
@@ -326,7 +329,7 @@ def learned_too_little(points: pd.DataFrame) -> str:
     )
 
 
-def on_the_curve(trials, points, spent: Budget) -> Measured:
+def on_the_curve(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """M02: the mean excess over the bound of networks with too few units."""
     short = of_the_paper(points[points.n_units < points.n_in]).dropna(subset="loss")
     measurement = Measured(
@@ -346,7 +349,7 @@ def on_the_curve(trials, points, spent: Budget) -> Measured:
     )
 
 
-def one_curve(trials, points, spent: Budget) -> Measured:
+def one_curve(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """M03: the highest less the lowest error at the same number of units, on average over the numbers
     of units at which all networks were trained.
     """
@@ -372,7 +375,7 @@ def one_curve(trials, points, spent: Budget) -> Measured:
     )
 
 
-def cost_is_linear(trials, points, spent: Budget) -> Measured:
+def cost_is_linear(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """G01: the slope of the logarithm of the seconds per training step on that of the parameters; each
     architecture and depth has its own level. `counted` is the slope of the multiplications.
     """
@@ -406,7 +409,7 @@ def mean_excess(table: pd.DataFrame) -> pd.Series:
     return table.groupby(["architecture", "n_layers"]).excess.mean().groupby("architecture").max()
 
 
-def _costs_more(m) -> bool:
+def _costs_more(m: Measured) -> bool:
     """Whether multiplications are not linear, or time grows faster than linearly."""
     return abs(m.more["counted"] - 1) > LINEAR or m.low > 1 and not is_near_one(m)
 

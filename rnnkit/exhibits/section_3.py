@@ -3,10 +3,12 @@ units (section 3).
 """
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, points
@@ -22,6 +24,7 @@ from rnnkit.exhibits.style import (
     DOTTED,
     GREY,
     HALF_SEARCH,
+    Drawing,
     architecture_keys,
     color_of,
     curves,
@@ -43,7 +46,7 @@ LETTERS = {"text8": "abc", "rcf": "efg"}
 
 
 @house_style
-def draw(frame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """Figure 3: (a-c) bits per character on text8 at depths 1, 2 and 4, (d) against units at depth
     1, (e-g) error on random functions.
 
@@ -66,7 +69,7 @@ def draw(frame):
     return figure
 
 
-def _against_parameters(panels, best, task: str) -> list:
+def _against_parameters(panels: Sequence[Axes], best: pd.DataFrame, task: str) -> list:
     """Draws the panels of a task, one for each depth, with one axis of losses. Returns the legend's
     entry of the authors' trials.
     """
@@ -87,7 +90,7 @@ def _against_parameters(panels, best, task: str) -> list:
     return overlay(dict(zip(paper.DEPTHS, panels)), "fig3", task, form=form)
 
 
-def _keys(best) -> list:
+def _keys(best: pd.DataFrame) -> list:
     """The entries of the legend: architectures, what half of a search would have found, landmarks."""
     text = f"chance: {chance('rcf'):g} (text: {chance('text8'):.2f} bits)"
     keys = [
@@ -102,7 +105,7 @@ def _keys(best) -> list:
     return keys
 
 
-def _draw_losses(ax, subset, x, reason: str):
+def _draw_losses(ax: Axes, subset: pd.DataFrame, x: str, reason: str) -> None:
     feasible = subset.dropna(subset="loss")
     if len(feasible):
         curves(ax, feasible, "loss", x=x, depths=False)
@@ -110,7 +113,7 @@ def _draw_losses(ax, subset, x, reason: str):
         write_note(ax, reason, 0.5, 0.45)
 
 
-def _why_empty(subset, task, depth) -> str:
+def _why_empty(subset: pd.DataFrame, task: str, depth: int) -> str:
     if subset.empty:
         return "not trained\nat this scale"
     return (
@@ -120,7 +123,7 @@ def _why_empty(subset, task, depth) -> str:
     )
 
 
-def _loss_range(subset, task) -> tuple[float, float]:
+def _loss_range(subset: pd.DataFrame, task: str) -> tuple[float, float]:
     """The ends of the axis of losses, which all panels of a task share. For random functions it runs
     from 0 to chance; for text it holds what was found and what half of the searches would have found.
     """
@@ -131,7 +134,7 @@ def _loss_range(subset, task) -> tuple[float, float]:
     return losses.min() - air, losses.max() + air
 
 
-def _landmarks(ax, task, form, depth):
+def _landmarks(ax: Axes, task: str, form: str, depth: int) -> None:
     """Draws the loss of chance, the loss that is left if each parameter memorises a sample, and for
     text8 itself the published losses.
     """
@@ -160,11 +163,11 @@ def _landmarks(ax, task, form, depth):
             )
 
 
-def _is_text8(form) -> bool:
+def _is_text8(form: str) -> bool:
     return bool(form) and "sample" not in form
 
 
-def _against_units(ax, subset):
+def _against_units(ax: Axes, subset: pd.DataFrame) -> None:
     """Draws panel d: the same losses against units per layer."""
     form = subset.form.iloc[0] if len(subset) else ""
     letter(ax, "d", f"{task_name('text8', form)}, 1 layer")
@@ -181,7 +184,7 @@ def _against_units(ax, subset):
 UNITS = {"text8": " bits per character"}  # the unit of a loss; other tasks have none
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = tables["fig3"].dropna(subset="loss")
     sentences = []
     for (task, form), group in table.groupby(["task_type", "form"], sort=False):
@@ -219,7 +222,7 @@ def fall(points: pd.DataFrame) -> tuple[float, float, float]:
     return common_slope(np.log(points.num_params), points.loss, series)
 
 
-def r_squared(x, y):
+def r_squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The share of the variance of y that a straight line in x explains, along the last axis."""
     x, y = (
         values - values.mean(-1, keepdims=True)
@@ -229,7 +232,7 @@ def r_squared(x, y):
         return (x * y).sum(-1) ** 2 / ((x * x).sum(-1) * (y * y).sum(-1))
 
 
-def equal_at_equal_size(task_type: str, unit: str):
+def equal_at_equal_size(task_type: str, unit: str) -> Callable[..., Measured]:
     """The statistic of T01 and R01: the highest less the lowest mean loss at equal parameters, and its
     worth in parameters (`factor`).
 
@@ -238,7 +241,7 @@ def equal_at_equal_size(task_type: str, unit: str):
     have to grow for the loss to fall that much.
     """
 
-    def measure(trials, points, spent: Budget) -> Measured:
+    def measure(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
         points = of_the_paper(points[points.task_type == task_type])
         if points.loss.notna().sum() == 0:
             return Measured(lacks=f"no trials of {paper.TASKS[task_type]} ended")
@@ -271,7 +274,7 @@ def equal_at_equal_size(task_type: str, unit: str):
     return measure
 
 
-def units_mislead(trials, points, spent: Budget) -> Measured:
+def units_mislead(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """T02: how much better a line in log parameters explains the losses with one layer than a line in
     log units, as a difference of explained variances. The interval resamples networks.
     """
@@ -280,7 +283,7 @@ def units_mislead(trials, points, spent: Budget) -> Measured:
     ).dropna(subset="loss")
     values = np.column_stack([np.log(points.num_params), np.log(points.n_units), points.loss])
 
-    def gain(draw):
+    def gain(draw: np.ndarray) -> np.ndarray:
         return r_squared(draw[..., 0], draw[..., 2]) - r_squared(draw[..., 1], draw[..., 2])
 
     sizes = points.max_params.nunique()
@@ -297,7 +300,7 @@ def units_mislead(trials, points, spent: Budget) -> Measured:
     )
 
 
-def never_perfect(trials, points, spent: Budget) -> Measured:
+def never_perfect(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """R02: the slope of log loss on log parameters, on both tasks. `least` is the least loss of any
     network, in multiples of chance.
     """

@@ -6,10 +6,12 @@ which they are rounded.
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, points
@@ -32,6 +34,8 @@ from rnnkit.exhibits.style import (
     GREY,
     PALE,
     SMALL,
+    Drawing,
+    Style,
     architecture_keys,
     house_style,
     label_rows,
@@ -101,7 +105,7 @@ def needed_bits(trials: pd.DataFrame, share: float = LOSSLESS) -> pd.DataFrame:
 
 
 @house_style
-def draw_rounded(frame: pd.DataFrame):
+def draw_rounded(frame: pd.DataFrame) -> Drawing:
     """The share of the stored bits that is left when weights have k bits, (a, b) for two ways of
     rounding; (c) the bits needed against the bits stored. ValueError if no weights were rounded.
     """
@@ -128,7 +132,7 @@ def draw_rounded(frame: pd.DataFrame):
     return figure
 
 
-def _draw_shares(ax, subset: pd.DataFrame, style):
+def _draw_shares(ax: Axes, subset: pd.DataFrame, style: Mapping[str, Style]) -> None:
     """Draws panel a or b: a thin line for each study, and a thick one for the mean of an architecture."""
     for _study, curve in subset.groupby("study", sort=False):
         color = style[curve.architecture.iloc[0]].color
@@ -154,7 +158,7 @@ def _draw_shares(ax, subset: pd.DataFrame, style):
         write_note(ax, "no bits stored")
 
 
-def _draw_needed(ax, fewest, style):
+def _draw_needed(ax: Axes, fewest: pd.DataFrame, style: Mapping[str, Style]) -> None:
     """Draws panel c: the bits per weight that leave 99 %, by the better way, against the bits that a
     parameter stores. These are whole numbers, so each architecture is moved a little to the side.
     """
@@ -200,7 +204,7 @@ def _draw_needed(ax, fewest, style):
         write_note(ax, "no bits stored")
 
 
-def rounding_facts(trials, tables) -> list[str]:
+def rounding_facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     fewest = tables["quantised_needed"]
     shares = tables["quantised"]
     if fewest.empty:
@@ -221,7 +225,7 @@ def rounding_facts(trials, tables) -> list[str]:
     ]
 
 
-def five_bit_test(trials, points, spent: Budget) -> Measured:
+def five_bit_test(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C15: the mean of the bits per weight that leave 99 %, for each network by the better way.
 
     If a network loses more even with the most bits that were tried, it counts as one bit more than
@@ -335,7 +339,7 @@ DEFINITIONS = {
 
 
 @house_style
-def draw_later_numbers(frame: pd.DataFrame):
+def draw_later_numbers(frame: pd.DataFrame) -> Drawing:
     """Bits per parameter of this kit's networks beside those of later and of earlier work.
     ValueError without trials.
     """
@@ -367,7 +371,7 @@ def draw_later_numbers(frame: pd.DataFrame):
     return figure
 
 
-def _draw_literature(ax, literature: pd.DataFrame, heights: dict):
+def _draw_literature(ax: Axes, literature: pd.DataFrame, heights: dict) -> None:
     """Draws a dot for each number of other work, and writes what it counts."""
     for name, bits, definition in literature[["what", "bits", "counted"]].itertuples(index=False):
         fill = "none" if definition == "soft" else "full"
@@ -375,7 +379,7 @@ def _draw_literature(ax, literature: pd.DataFrame, heights: dict):
         write_at_right(ax, heights[name], f"{bits:g}   {DEFINITIONS[definition]}")
 
 
-def _draw_ours(ax, ours: pd.DataFrame, heights: dict):
+def _draw_ours(ax: Axes, ours: pd.DataFrame, heights: dict) -> None:
     """Draws the mean of each architecture by the hard and by the soft count, over its least and most."""
     style = style_of(ours.architecture)
     for row, definition in zip(ours.itertuples(), ours["counted"]):
@@ -391,7 +395,7 @@ def _draw_ours(ax, ours: pd.DataFrame, heights: dict):
         write_at_right(ax, heights[name], f"{values}   hard / soft count")
 
 
-def later_facts(trials, tables) -> list[str]:
+def later_facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = tables["later_numbers"]
     ours = table[table.architecture != ""]
     if ours.empty:

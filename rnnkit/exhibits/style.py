@@ -11,19 +11,25 @@ import functools
 import io
 import itertools
 import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import matplotlib.image
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgb, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 from matplotlib.transforms import offset_copy
+from matplotlib.typing import ColorType
 
 from rnnkit.wording import label_of, layers
 
@@ -69,7 +75,7 @@ MORE_LINES = ("-", (0, (6, 1)), (0, (2, 1)))
 FILL = {1: "full", 2: "left", 4: "none", 8: "top"}
 
 
-def style_of(architectures) -> dict[str, Style]:
+def style_of(architectures: Iterable[str]) -> dict[str, Style]:
     """The style of each architecture. Those of the kit's cells are fixed; others, such as a user's own
     cell, get the next styles in alphabetical order.
     """
@@ -111,11 +117,11 @@ def look() -> dict:
     }
 
 
-def house_style(draw):
+def house_style(draw: Callable[..., Any]) -> Callable[..., Any]:
     """Makes a function draw with our settings, and leaves the reader's own settings as they are."""
 
     @functools.wraps(draw)
-    def figure_function(*args, **kwargs):
+    def figure_function(*args: Any, **kwargs: Any) -> Any:
         with matplotlib.rc_context(look()):
             return draw(*args, **kwargs)
 
@@ -132,7 +138,7 @@ class Drawing(Figure):
     alt = caption = ""
     tables = {}
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         buffer = io.BytesIO()
         with matplotlib.rc_context(look()):
             self.savefig(buffer, format="png", dpi=self.dpi)
@@ -158,14 +164,14 @@ def for_dark_pages(pixels: np.ndarray) -> np.ndarray:
     return np.stack([tables[mirror[..., k], k] for k in range(3)], axis=-1)
 
 
-def before_darkness(color) -> np.ndarray:
+def before_darkness(color: ColorType) -> np.ndarray:
     """The RGB colour, in [0, 1], that `for_dark_pages` turns into `color`."""
     night = np.array(NIGHT) / 255
     level = ((np.array(to_rgb(color)) - night) / (1 - night)).clip(0) ** (1 / LIFT)
     return 1 + level - level.max() - level.min()
 
 
-def dark_picture(figure) -> np.ndarray:
+def dark_picture(figure: Figure) -> np.ndarray:
     """The pixels of a figure for dark pages, with the colours of `DARK_COLORS`. The figure itself does
     not change.
     """
@@ -181,7 +187,7 @@ def dark_picture(figure) -> np.ndarray:
 
 
 @contextmanager
-def recolor(figure, twins: dict):
+def recolor(figure: Figure, twins: dict) -> Iterator[None]:
     """A context in which everything in the figure that has a colour of `twins` (RGB -> RGB, in [0, 1])
     is drawn in that colour's twin, as transparent as before.
     """
@@ -205,12 +211,14 @@ def recolor(figure, twins: dict):
             setter(original)
 
 
-def write_title(figure, text: str):
+def write_title(figure: Figure, text: str) -> None:
     """Writes a title in grey on top, so that a figure that travels alone still says what it is."""
     figure.suptitle(text, x=0.01, ha="left", fontsize=8, color=GREY)
 
 
-def label_rows(ax, labels, top: float = -0.5, bottom: float = 0.5, **settings):
+def label_rows(
+    ax: Axes, labels: Sequence[str], top: float = -0.5, bottom: float = 0.5, **settings: Any
+) -> None:
     """Labels the rows 0, 1, ... of a panel that has no other y-axis, from the top; `top` and `bottom`
     are the distances of the edges from the first and the last row.
     """
@@ -219,7 +227,7 @@ def label_rows(ax, labels, top: float = -0.5, bottom: float = 0.5, **settings):
     ax.tick_params(axis="y", length=0)
 
 
-def letter(ax, text: str, title: str):
+def letter(ax: Axes, text: str, title: str) -> None:
     """Writes the letter of a panel on the left, and what it shows in the middle."""
     ax.set_title(text, loc="left", fontweight="bold", fontsize=11)
     ax.set_title(title)
@@ -233,7 +241,9 @@ def short(number: float) -> str:
     return f"{number:.4g}"
 
 
-def parameters_axis(ax, sizes, name="parameters", fewest=math.inf):
+def parameters_axis(
+    ax: Axes, sizes: Iterable[int], name: str = "parameters", fewest: float = math.inf
+) -> None:
     """A logarithmic x-axis with a tick at each size that was trained, except where its label would
     touch another.
 
@@ -254,7 +264,7 @@ def parameters_axis(ax, sizes, name="parameters", fewest=math.inf):
     ax.set_xlabel(name)
 
 
-def log_ticks(axis, text=short):
+def log_ticks(axis: Axis, text: Callable[[float], str] = short) -> None:
     """Labels a logarithmic axis with 300, 1K and so on instead of powers of ten, or with what `text`
     makes of a number. A short axis also gets ticks between the powers.
     """
@@ -268,14 +278,14 @@ def log_ticks(axis, text=short):
     axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
 
 
-def reference(ax, value: float, text: str = ""):
+def reference(ax: Axes, value: float, text: str = "") -> None:
     """Draws the paper's value as a grey line, with a label outside the axes, where no data can be."""
     ax.axhline(value, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
     if text:
         write_at_right(ax, value, text)
 
 
-def write_at_right(ax, value: float, text: str, color=GREY):
+def write_at_right(ax: Axes, value: float, text: str, color: ColorType = GREY) -> None:
     """Writes a small text to the right of the axes, at the height `value`."""
     ax.annotate(
         text,
@@ -289,14 +299,22 @@ def write_at_right(ax, value: float, text: str, color=GREY):
     )
 
 
-def write_note(ax, text: str, x: float = 0.5, y: float = 0.5, **settings):
+def write_note(ax: Axes, text: str, x: float = 0.5, y: float = 0.5, **settings: Any) -> None:
     """Writes a few words in grey into a panel, such as why it is empty; no line runs through them."""
     settings = {"ha": "center", "va": "center", "color": GREY, "fontsize": 8.5} | settings
     ground = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.8}
     ax.text(x, y, text, transform=ax.transAxes, bbox=ground, zorder=2, **settings)
 
 
-def coloured_table(ax, values, colors, row_names, column_names, bold=None, **settings):
+def coloured_table(
+    ax: Axes,
+    values: np.ndarray,
+    colors: np.ndarray,
+    row_names: Sequence[str],
+    column_names: Sequence[str],
+    bold: np.ndarray | None = None,
+    **settings: Any,
+) -> None:
     """Draws a table of numbers (rows x columns) with its first row on top, on a ground coloured by
     `colors`; `bold` says which numbers are bold. The settings are those of pcolormesh.
     """
@@ -308,7 +326,7 @@ def coloured_table(ax, values, colors, row_names, column_names, bold=None, **set
     _write_values(ax, mesh, values, np.zeros(values.shape, bool) if bold is None else bold)
 
 
-def _write_values(ax, mesh, values, bold):
+def _write_values(ax: Axes, mesh: QuadMesh, values: np.ndarray, bold: np.ndarray) -> None:
     """Writes the numbers onto the coloured fields, in black or in white, whichever has more contrast;
     "-" for nan.
     """
@@ -327,14 +345,19 @@ def _write_values(ax, mesh, values, bold):
         )
 
 
-def _luminance(color) -> float:
+def _luminance(color: Sequence[float]) -> float:
     """Relative luminance of WCAG 2; above 0.18, black has more contrast than white."""
     rgb = np.asarray(color[:3], float)
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
-def legend(figure, handles, columns: int | None = None, location="outside lower center"):
+def legend(
+    figure: Figure,
+    handles: Sequence[Artist],
+    columns: int | None = None,
+    location: str = "outside lower center",
+) -> None:
     """Draws one legend below all panels, in as few and as even rows as fit the width. A legend in
     another `location` needs its number of `columns`.
     """
@@ -344,20 +367,22 @@ def legend(figure, handles, columns: int | None = None, location="outside lower 
     figure.legend(handles=handles, loc=location, ncols=columns, handlelength=2.6, columnspacing=1.6)
 
 
-def legend_panel(ax, handles):
+def legend_panel(ax: Axes, handles: Sequence[Artist]) -> None:
     """Draws a legend in a panel of its own."""
     ax.set_axis_off()
     ax.legend(handles=handles, loc="center", handlelength=3, labelspacing=0.6)
 
 
-def _legend_width(handles, columns: int) -> float:
+def _legend_width(handles: Sequence[Artist], columns: int) -> float:
     """About how wide a legend is, in inches, if its entries fill column by column."""
     parts = np.array_split([len(handle.get_label()) for handle in handles], columns)
     letters = 0.58 * sum(max(lengths) for lengths in parts) + columns * (2.6 + 0.8 + 1.6)
     return letters * matplotlib.rcParams["legend.fontsize"] / 72
 
 
-def line_key(label: str, line=DASHED, width=1.0, color=GREY, **settings) -> Line2D:
+def line_key(
+    label: str, line: object = DASHED, width: float = 1.0, color: ColorType = GREY, **settings: Any
+) -> Line2D:
     """The entry of a legend for a line that belongs to no architecture."""
     return Line2D([], [], color=color, linewidth=width, linestyle=line, label=label, **settings)
 
@@ -371,7 +396,16 @@ def half_search_key() -> Line2D:
     return line_key("from what half of the search would have found", "-", 1.2, alpha=0.6)
 
 
-def half_search(ax, points, half: str, best: str, at: str, color, horizontal=False, **settings):
+def half_search(
+    ax: Axes,
+    points: pd.DataFrame,
+    half: str,
+    best: str,
+    at: str,
+    color: ColorType,
+    horizontal: bool = False,
+    **settings: Any,
+) -> None:
     """Draws a thin line from each best trial of `points` to what half of its search would have found
     in 39 of 40 cases.
 
@@ -384,7 +418,7 @@ def half_search(ax, points, half: str, best: str, at: str, color, horizontal=Fal
     lines(points[at], points[half], points[best], **settings)
 
 
-def architecture_keys(architectures, lines=True) -> list[Line2D]:
+def architecture_keys(architectures: Iterable[str], lines: bool = True) -> list[Line2D]:
     """The entries of a legend, one for each architecture."""
     return [
         Line2D(
@@ -399,7 +433,7 @@ def architecture_keys(architectures, lines=True) -> list[Line2D]:
     ]
 
 
-def depth_keys(depths) -> list[Line2D]:
+def depth_keys(depths: Iterable[int]) -> list[Line2D]:
     """The entries of a legend, one for each depth, shown by the fill of a marker."""
     settings = {"color": GREY, "marker": "o", "linestyle": "none", "markerfacecoloralt": "white"}
     return [
@@ -408,7 +442,15 @@ def depth_keys(depths) -> list[Line2D]:
     ]
 
 
-def draw_search(ax, trials, values, curve, s: Style, steps: bool, label: str):
+def draw_search(
+    ax: Axes,
+    trials: pd.Series,
+    values: pd.Series | None,
+    curve: pd.Series,
+    s: Style,
+    steps: bool,
+    label: str,
+) -> None:
     """Draws one search: a dot for the value of each trial, if there are `values`, and a curve with a
     few markers, in steps or not.
     """
@@ -439,7 +481,16 @@ HALF = {  # column of a best trial -> that of what half of the search would have
 }
 
 
-def curves(ax, best, y: str, x="num_params", lines=True, depths=True, spacing=0.0, **options):
+def curves(
+    ax: Axes,
+    best: pd.DataFrame,
+    y: str,
+    x: str = "num_params",
+    lines: bool = True,
+    depths: bool = True,
+    spacing: float = 0.0,
+    **options: Any,
+) -> None:
     """Draws a curve for each architecture and depth through its best trials, and their `half_search`
     if the frame has it.
 
@@ -473,7 +524,7 @@ def curves(ax, best, y: str, x="num_params", lines=True, depths=True, spacing=0.
         )
 
 
-def sizes_in_colour(table: pd.DataFrame):
+def sizes_in_colour(table: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame, np.ndarray, str]]:
     """For each size in parameters: the size, its rows of the table, a colour and a marker."""
     sizes = sorted(table.max_params.unique())
     colors = matplotlib.colormaps["viridis"](np.linspace(0.05, 0.8, len(sizes)))
@@ -481,6 +532,6 @@ def sizes_in_colour(table: pd.DataFrame):
         yield size, table[table.max_params == size], color, marker
 
 
-def axis_top(values, least: float) -> float:
+def axis_top(values: pd.Series, least: float) -> float:
     """The upper end of an axis that holds the data and the paper's value, with some room above them."""
     return 1.12 * max(least, values.max() if values.notna().any() else 0)

@@ -1,8 +1,11 @@
 """The search: how good the best trial was after so many trials."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from rnnkit import paper
@@ -11,6 +14,8 @@ from rnnkit.exhibits.best_trials import per_trial
 from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
 from rnnkit.exhibits.selection import capacity
 from rnnkit.exhibits.style import (
+    Drawing,
+    Style,
     architecture_keys,
     draw_search,
     house_style,
@@ -49,7 +54,7 @@ def best_so_far(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """Bits per parameter of the best trial so far; a row for each depth, a column for each size.
     ValueError without trials.
     """
@@ -81,7 +86,7 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def _draw_searches(ax, subset: pd.DataFrame, style):
+def _draw_searches(ax: Axes, subset: pd.DataFrame, style: Mapping[str, Style]) -> None:
     """Draws the best trial so far of each study of one size and depth, and all trials as dots."""
     for (architecture, _), curve in subset.groupby(["architecture", "study"], sort=False):
         s = style[architecture]
@@ -92,7 +97,7 @@ def _draw_searches(ax, subset: pd.DataFrame, style):
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 4, 5, 8, 10]))
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = tables["best_so_far"]
     table = table.assign(best=table.groupby("study").best.ffill().fillna(0.0))
     searches = table.groupby("study").agg(trials=("trial", "max"), most=("best", "max"))
@@ -134,7 +139,7 @@ def _rising(late: int, searches: int) -> str:
     )
 
 
-def agreement(trials) -> list[str]:
+def agreement(trials: pd.DataFrame) -> list[str]:
     """What the best trials of one study have in common; no sentence if there are several studies."""
     best = per_trial(trials).dropna(subset="bits").nlargest(5, "bits_per_param")
     if trials.study.nunique() > 1 or len(best) < 2:

@@ -3,17 +3,19 @@ hyper-parameter at a time is permuted on trials that they have not seen. Ours: n
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from scipy.stats import norm, rankdata
 
 from rnnkit.exhibits.base import Exhibit, points
 from rnnkit.exhibits.best_trials import in_order
 from rnnkit.exhibits.captions import by_architecture, write_budget
 from rnnkit.exhibits.selection import GP, capacity
-from rnnkit.exhibits.style import GREY, coloured_table, house_style, new_figure, write_note
+from rnnkit.exhibits.style import GREY, Drawing, coloured_table, house_style, new_figure, write_note
 from rnnkit.markup import SmallTable
 from rnnkit.wording import and_list, label_of
 
@@ -81,7 +83,7 @@ def by_stem(shares: pd.DataFrame) -> pd.DataFrame:
 _forests = {}  # trials -> what a forest says about them
 
 
-def _grow_forests(trials):
+def _grow_forests(trials: pd.DataFrame) -> list[tuple]:
     from sklearn.ensemble import RandomForestRegressor  # takes a second to load
     from sklearn.inspection import permutation_importance
     from sklearn.metrics import r2_score
@@ -147,7 +149,7 @@ def stem(name: str) -> str:
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """How much each hyper-parameter, summed over the maps of a cell, matters to each architecture, as a
     coloured table.
     """
@@ -166,7 +168,7 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def _draw_shares(ax, table: pd.DataFrame, r_squared: pd.Series):
+def _draw_shares(ax: Axes, table: pd.DataFrame, r_squared: pd.Series) -> None:
     """Draws a coloured field for each hyper-parameter (row) and each architecture and tuner (column)."""
     values = table.to_numpy()
     labels = [
@@ -179,7 +181,7 @@ def _draw_shares(ax, table: pd.DataFrame, r_squared: pd.Series):
     ax.set_xlabel("in brackets: share of the variance that the forest explains")
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = by_stem(tables["importance"])
     if table.empty:
         return ["No architecture has trials enough for a forest."]

@@ -1,5 +1,7 @@
 """Where trials are lost: how many diverge or end above chance. Ours: not in the paper."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -11,7 +13,15 @@ from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
 from rnnkit.exhibits.section_4.hard_trials import hard_trials
 from rnnkit.exhibits.selection import random_sets
 from rnnkit.exhibits.statistics import wilson
-from rnnkit.exhibits.style import GREY, house_style, legend, line_key, log_ticks, new_figure
+from rnnkit.exhibits.style import (
+    GREY,
+    Drawing,
+    house_style,
+    legend,
+    line_key,
+    log_ticks,
+    new_figure,
+)
 from rnnkit.wording import and_list
 
 FAR = 1.1  # multiples of chance: a trial that ends above has unlearned, or has never begun to learn
@@ -19,7 +29,8 @@ BINS = 4
 
 
 def lost_shares(
-    frame: pd.DataFrame, names=("lr_init", "gradient_clip_val", "recurrent_matrix_scale_*")
+    frame: pd.DataFrame,
+    names: Sequence[str] = ("lr_init", "gradient_clip_val", "recurrent_matrix_scale_*"),
 ) -> pd.DataFrame:
     """The shares of trials on the hard tasks that diverged, and that ended a tenth above chance, by
     quarters of a hyper-parameter.
@@ -66,7 +77,7 @@ NAMES = {
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """Share of trials that diverged, and that ended above chance, by quarters of three
     hyper-parameters.
     """
@@ -102,7 +113,7 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = tables["lost"]
     sentences = []
     for end, group in table.groupby("end", sort=False):

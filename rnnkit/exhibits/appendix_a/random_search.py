@@ -1,10 +1,12 @@
 """The Gaussian process against random search, on the same studies. Ours: not in the paper."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
@@ -13,7 +15,7 @@ from rnnkit.exhibits.base import Exhibit, points
 from rnnkit.exhibits.best_trials import in_order, per_trial
 from rnnkit.exhibits.captions import by_architecture, write_budget
 from rnnkit.exhibits.statistics import bootstrap
-from rnnkit.exhibits.style import GREY, house_style, legend, line_key, new_figure, style_of
+from rnnkit.exhibits.style import GREY, Drawing, house_style, legend, line_key, new_figure, style_of
 from rnnkit.markup import SmallTable
 from rnnkit.wording import and_list, count, label_of
 
@@ -121,7 +123,7 @@ BAND = "left: least to most of the seeds; right: middle half of the trials"
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """The best trial so far, and typical trials, of the Gaussian process and of random search on the
     same study: a row for each architecture.
     """
@@ -156,7 +158,7 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def _draw_tuners(ax, table: pd.DataFrame, color, steps: bool):
+def _draw_tuners(ax: Axes, table: pd.DataFrame, color: str, steps: bool) -> None:
     """Draws the median and the band of each tuner against trials: the Gaussian process in `color`, and
     random search in grey.
     """
@@ -178,7 +180,7 @@ TUNER_NAMES = {
 }
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     sentences = []
     for row in race(trials).itertuples():
         times = (

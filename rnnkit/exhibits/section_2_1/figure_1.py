@@ -10,12 +10,14 @@ of them. Whether architectures differ at all is decided by shuffling their label
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Patch
 from matplotlib.ticker import MultipleLocator
@@ -71,6 +73,7 @@ from rnnkit.exhibits.style import (
     GREY,
     HALF_SEARCH,
     PALE,
+    Drawing,
     architecture_keys,
     coloured_table,
     curves,
@@ -117,7 +120,7 @@ FIVE_BITS_LABEL = f"paper: {paper.BITS_PER_PARAMETER:g}"
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """Figure 1: (a-d) stored bits, (e-h) bits per parameter, all depths and then 1, 2 and 4, (i)
     multipliers. ValueError without trials.
     """
@@ -173,12 +176,12 @@ def _limits(best: pd.DataFrame) -> Limits:
     )
 
 
-def _why_empty(subset: pd.DataFrame, depth) -> str:
+def _why_empty(subset: pd.DataFrame, depth: int | None) -> str:
     """Why a panel has no curve."""
     return "no bits stored" if len(subset) else f"depth {depth}: not trained\nat this scale"
 
 
-def _capacity_panel(ax, subset: pd.DataFrame, y: str, limits: Limits, reason: str):
+def _capacity_panel(ax: Axes, subset: pd.DataFrame, y: str, limits: Limits, reason: str) -> None:
     """Draws the best trials against parameters, beside the paper's 5 bits per parameter and its band."""
     xs = np.array(ax.get_xlim())
     scale = xs if y == "bits" else np.ones(2)
@@ -216,7 +219,7 @@ def _capacity_keys(best: pd.DataFrame) -> list:
     ]
 
 
-def _multiplier_table(ax, table: pd.DataFrame):
+def _multiplier_table(ax: Axes, table: pd.DataFrame) -> None:
     """Draws panel i, in bold where an interval over at least three sizes and depths excludes 1."""
     letter(ax, "i", "parameter multipliers")
     sns.despine(ax=ax, left=True, bottom=True)
@@ -242,7 +245,7 @@ def _multiplier_table(ax, table: pd.DataFrame):
     ax.set(xlabel="needs so many times the parameters ...", ylabel="... to store as much as")
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """The network that stores the most, and the order of the architectures at the largest size."""
     best = tables["fig1"].dropna(subset="bits_per_param")
     if best.empty:
@@ -276,7 +279,7 @@ def order_at_largest(best: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def linear_in_parameters(trials, points, spent: Budget) -> Measured:
+def linear_in_parameters(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C01: the slope of log bits on log parameters. Longer trainings that only some sizes have would
     bend the line, and are left out.
 
@@ -307,7 +310,7 @@ def linear_in_parameters(trials, points, spent: Budget) -> Measured:
     )
 
 
-def _alike(trials, points):
+def _alike(trials: pd.DataFrame, points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The trials and their best ones, without the longer trainings unless every size has them."""
     longer = trials.tuner == LONGER
     if trials.max_params[longer].nunique() == trials.max_params.nunique() or not longer.any():
@@ -315,7 +318,7 @@ def _alike(trials, points):
     return trials[~longer], stored_bits(trials[~longer])
 
 
-def five_bits(trials, points, spent: Budget) -> Measured:
+def five_bits(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C02: the mean over architectures and depths, at the sizes whose searches have come to their end.
 
     If there are no such sizes, the mean at the largest size is shown. It is a lower bound, so it can
@@ -347,12 +350,12 @@ def five_bits(trials, points, spent: Budget) -> Measured:
     )
 
 
-def _searches_by_size(trials) -> dict[int, SearchEnd]:
+def _searches_by_size(trials: pd.DataFrame) -> dict[int, SearchEnd]:
     """Size -> whether the searches for its networks have come to their end; smallest size first."""
     return {size: search_end(group) for size, group in of_the_paper(trials).groupby("max_params")}
 
 
-def more_than_a_perceptron(trials, points, spent: Budget) -> Measured:
+def more_than_a_perceptron(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C02b, ours: the mean over all networks. It is a lower bound, so the claim can only hold or stay
     open.
     """
@@ -367,7 +370,7 @@ def more_than_a_perceptron(trials, points, spent: Budget) -> Measured:
     )
 
 
-def three_to_six(trials, points, spent: Budget) -> Measured:
+def three_to_six(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C03: the bits per parameter of all networks, with the least and the most as the interval.
 
     A network that stores fewer than three refutes the claim if its own search has come to its end,
@@ -397,7 +400,7 @@ def three_to_six(trials, points, spent: Budget) -> Measured:
     )
 
 
-def irnn_lowest(trials, points, spent: Budget) -> Measured:
+def irnn_lowest(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C08: the most bits per parameter of the IRNN, and whether it stores less than every other
     architecture (paired tests over sizes and depths, Holm's correction).
     """
@@ -443,7 +446,7 @@ def irnn_lowest(trials, points, spent: Budget) -> Measured:
     )
 
 
-def dimensions(trials, points, spent: Budget) -> Measured:
+def dimensions(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """G03: the number of hyper-parameters that were tuned, by architecture, counted in the trials."""
     trials = trials[~is_pinned(trials) & trials.architecture.isin(paper.ARCHITECTURES)]
     counts = trials.hparams.map(len).groupby(trials.architecture, sort=False).max()
@@ -463,7 +466,7 @@ NEIGHBOURS = 0.79  # Kendall's tau with one neighbouring pair of five swapped is
 AGREEMENT = 0.5  # mean tau between depths
 
 
-def small_spread(trials, points, spent: Budget) -> Measured:
+def small_spread(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C04: the highest over the lowest architecture, without the IRNN, as a ratio of geometric means
     over sizes and depths.
     """
@@ -487,7 +490,7 @@ def small_spread(trials, points, spent: Budget) -> Measured:
     return replace(measurement, summary=summary)
 
 
-def multiplier_table(trials, points, spent: Budget) -> Measured:
+def multiplier_table(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C05: the largest multiplier. The paper prints no number to compare it with, so the claim has no
     verdict and is not counted.
     """
@@ -507,7 +510,7 @@ def multiplier_table(trials, points, spent: Budget) -> Measured:
     )
 
 
-def ranking(trials, points, spent: Budget) -> Measured:
+def ranking(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C06: Kendall's tau between our means and the paper's order, with the interval of its mean over
     sizes and depths. `chance` is the p-value of the hypothesis that architectures do not differ, from
     labels shuffled within each size and depth.
@@ -536,7 +539,7 @@ def ranking(trials, points, spent: Budget) -> Measured:
     )
 
 
-def gates_cost(trials, points, spent: Budget) -> Measured:
+def gates_cost(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C07: the slope of bits per parameter on the number of gates within sizes and depths, without the
     IRNN. Its interval is that of the single slopes, of the sizes and depths that have three different
     numbers of gates.
@@ -547,7 +550,7 @@ def gates_cost(trials, points, spent: Budget) -> Measured:
     if table.size == 0:
         return Measured(lacks=too_few(table))
 
-    def slope(values):
+    def slope(values: np.ndarray) -> float:
         x = np.where(np.isnan(values), np.nan, gates)
         x = x - np.nanmean(x, -1, keepdims=True)
         y = values - np.nanmean(values, -1, keepdims=True)
@@ -567,7 +570,7 @@ def gates_cost(trials, points, spent: Budget) -> Measured:
     )
 
 
-def depths_agree(trials, points, spent: Budget) -> Measured:
+def depths_agree(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C13: the mean of Kendall's tau between the means of any two depths, with its interval over sizes.
 
     `chance` is how often shuffled labels agree as much. `differ` counts the depths at which the
@@ -610,7 +613,7 @@ def depths_agree(trials, points, spent: Budget) -> Measured:
     )
 
 
-def _by_depth(points):
+def _by_depth(points: pd.DataFrame) -> tuple[list[int], list[str], np.ndarray]:
     """The depths, the architectures that all of them have, and the bits per parameter (sizes x depths
     x architectures). Depths with too few sizes are left out if enough others remain.
     """
@@ -629,7 +632,7 @@ def _by_depth(points):
     return depths, names, np.stack(blocks, 1)
 
 
-def _agreement(means):
+def _agreement(means: np.ndarray) -> np.ndarray:
     """The mean tau between any two depths: ... x depths x architectures -> ..."""
     depths = range(means.shape[-2])
     return np.mean(

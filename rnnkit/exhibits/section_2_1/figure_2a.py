@@ -1,6 +1,7 @@
 """Figure 2a: what ReLU costs."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from rnnkit.exhibits.selection import five_steps, is_pinned, of_capacity, usual
 from rnnkit.exhibits.statistics import expected_best, student
 from rnnkit.exhibits.style import (
     HALF_SEARCH,
+    Drawing,
     architecture_keys,
     axis_top,
     curves,
@@ -86,7 +88,7 @@ RELU_LINE = (0, (3, 2))  # line of networks with ReLU alone
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """Figure 2a: bits per parameter of 1-layer networks, nonlinearity left to the tuner (solid) and
     ReLU alone (dashed). ValueError without trials.
     """
@@ -119,7 +121,7 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     pairs = relu_ratio(trials).dropna(subset="ratio")
     if pairs.empty:
         return ["No network was trained with both nonlinearities."]
@@ -136,7 +138,7 @@ def facts(trials, tables) -> list[str]:
     ]
 
 
-def relu_drop(trials, points, spent: Budget) -> Measured:
+def relu_drop(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C09: bits with tanh over bits with ReLU at an equal number of trials, paired over networks."""
     trials = trials[trials.architecture.isin(["rnn", "ugrnn"])]
     least = MIN_TRIALS // 2

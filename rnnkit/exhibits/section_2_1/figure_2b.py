@@ -1,6 +1,7 @@
 """Figure 2b: bits per parameter against the number of time steps unrolled."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from rnnkit.exhibits.selection import of_capacity, usual, without_pinned
 from rnnkit.exhibits.statistics import student
 from rnnkit.exhibits.style import (
     HALF_SEARCH,
+    Drawing,
     architecture_keys,
     axis_top,
     curves,
@@ -53,7 +55,7 @@ def unroll_curve(points: pd.DataFrame) -> pd.DataFrame:
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """Figure 2b: bits per parameter of 1-layer networks against the time steps unrolled. ValueError
     without trials.
     """
@@ -79,7 +81,7 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = unroll_curve(tables["fig2b"])
     if table.empty:
         return [NOTHING_TO_SEE]
@@ -97,7 +99,7 @@ def facts(trials, tables) -> list[str]:
     ]
 
 
-def unrolling_helps(trials, points, spent: Budget) -> Measured:
+def unrolling_helps(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C10: bits at 5 time steps over bits at 1.
 
     `bend` is positive where the gain saturates: it is `SATURATED` times what a doubling of the steps

@@ -1,6 +1,7 @@
 """Figure App.1: how many samples the best trial was given for the bits that it stored."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from rnnkit.exhibits.statistics import around_the_median
 from rnnkit.exhibits.style import (
     DASHED,
     GREY,
+    Drawing,
     architecture_keys,
     curves,
     depth_keys,
@@ -31,7 +33,7 @@ from rnnkit.wording import count
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """Figure App.1: dataset size of the best trial against its stored bits, with the line y = x.
     ValueError without trials.
     """
@@ -72,7 +74,7 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = tables["figapp1"].dropna(subset="bits")
     ratio = (table.samples / table.bits)[table.bits > 0]
     if ratio.empty:
@@ -91,7 +93,7 @@ def facts(trials, tables) -> list[str]:
     ]
 
 
-def best_dataset(trials, points, spent: Budget) -> Measured:
+def best_dataset(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C12: the size of the best data set over the stored bits, in the median of the networks. It cannot
     be below 1.
     """

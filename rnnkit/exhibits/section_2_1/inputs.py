@@ -1,7 +1,11 @@
 """Bits per parameter against the number of inputs, which the paper does not give."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from rnnkit.exhibits.base import Exhibit, points
@@ -9,6 +13,7 @@ from rnnkit.exhibits.best_trials import per_trial
 from rnnkit.exhibits.captions import write_budget
 from rnnkit.exhibits.selection import five_steps, of_capacity, without_pinned
 from rnnkit.exhibits.style import (
+    Drawing,
     axis_top,
     house_style,
     legend,
@@ -58,7 +63,7 @@ def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """Bits per parameter against the number of inputs: a line for each size, a marker for each seed,
     and the number of units beside it. ValueError without trials.
     """
@@ -82,7 +87,9 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def _seeds_of_size(ax, size: int, best: pd.DataFrame, color, marker: str) -> Line2D:
+def _seeds_of_size(
+    ax: Axes, size: int, best: pd.DataFrame, color: np.ndarray, marker: str
+) -> Line2D:
     """Draws dots for the seeds of one size and a line through their means. Returns the legend's
     entry.
     """
@@ -100,7 +107,7 @@ def _seeds_of_size(ax, size: int, best: pd.DataFrame, color, marker: str) -> Lin
     return line_key(f"{size:,} parameters, a seed", "none", color=color, marker=marker)
 
 
-def _label_units(ax, best: pd.DataFrame):
+def _label_units(ax: Axes, best: pd.DataFrame) -> None:
     """Writes the units per layer of each size at its mean: above the highest line, below the others."""
     mean = best.groupby(["n_in", "max_params"]).agg(
         bits=("bits_per_param", "mean"), units=("n_units", "max")
@@ -117,14 +124,14 @@ def _label_units(ax, best: pd.DataFrame):
             )
 
 
-def _bottom(values) -> float:
+def _bottom(values: pd.Series) -> float:
     """The lower end of an axis that shows the differences among the data: 0 if they come near it."""
     if values.notna().sum() < 2:
         return 0.0
     return max(0.0, values.min() - max(0.5, values.max() - values.min()))
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = tables["inputs"]
     sentences = []
     for (architecture, size), group in table.groupby(["architecture", "max_params"], sort=True):

@@ -1,7 +1,10 @@
 """Bits per parameter of cells that are younger than the paper, beside its six."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from rnnkit import paper
@@ -16,6 +19,7 @@ from rnnkit.exhibits.style import (
     HALF_SEARCH,
     PALE,
     SMALL,
+    Drawing,
     half_search,
     half_search_key,
     house_style,
@@ -32,7 +36,7 @@ FILLS = ("full", "none", "left", "top")  # of the marker, the largest size first
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """Ours: bits per parameter of cells that are not in the paper, beside its six, a panel for each
     depth. ValueError without trials.
     """
@@ -51,7 +55,9 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def best_by_size(ax, best: pd.DataFrame, names, highlights):
+def best_by_size(
+    ax: Axes, best: pd.DataFrame, names: Sequence[str], highlights: Iterable[str]
+) -> None:
     """Draws a row for each architecture, with its bits per parameter at each size and their
     `half_search`. Those in `highlights` stand out.
     """
@@ -99,11 +105,11 @@ def best_by_size(ax, best: pd.DataFrame, names, highlights):
         write_note(ax, "no bits stored")
 
 
-def fill_of(size, sizes) -> str:
+def fill_of(size: int, sizes: Sequence[int]) -> str:
     return FILLS[min(len(sizes) - 1 - sizes.index(size), len(FILLS) - 1)]
 
 
-def size_keys(max_params) -> list[Line2D]:
+def size_keys(max_params: Iterable[int]) -> list[Line2D]:
     """The entries of a legend, one for each size, shown by the fill of a marker."""
     sizes = sorted(set(max_params))
     settings = {"color": GREY, "marker": "o", "linestyle": "none", "markerfacecoloralt": "white"}
@@ -114,14 +120,14 @@ def size_keys(max_params) -> list[Line2D]:
     return [*keys, half_search_key()]
 
 
-def name_axis(ax, names, highlights):
+def name_axis(ax: Axes, names: Sequence[str], highlights: Iterable[str]) -> None:
     """Labels a row for each architecture, from the top; those in `highlights` get a pale band."""
     label_rows(ax, [label_of(a) for a in names], top=-1.1, bottom=0.6)
     for a in highlights:
         ax.axhspan(names.index(a) - 0.5, names.index(a) + 0.5, color=PALE, linewidth=0, zorder=0)
 
 
-def note_missing(ax, names, present):
+def note_missing(ax: Axes, names: Sequence[str], present: Iterable[str]) -> None:
     """Writes into the row of an architecture that it has no trials of this kind."""
     for a in set(names) - set(present):
         ax.text(
@@ -135,7 +141,7 @@ def note_missing(ax, names, present):
         )
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = tables["more_cells"].dropna(subset="bits_per_param")
     sentences = []
     for depth, group in table.groupby("n_layers"):

@@ -1,7 +1,11 @@
 """The linear model, which calibrates the count of bits, since theory says how many it can store."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
@@ -17,6 +21,7 @@ from rnnkit.exhibits.statistics import student
 from rnnkit.exhibits.style import (
     DOTTED,
     GREY,
+    Drawing,
     axis_top,
     house_style,
     legend,
@@ -54,7 +59,7 @@ def loads(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """Trials of the linear model: stored bits against labels, both per parameter, and the 2 bits of
     theory. ValueError without trials.
     """
@@ -81,7 +86,7 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def _draw_size(ax, size: int, trials: pd.DataFrame, color, marker: str) -> Line2D:
+def _draw_size(ax: Axes, size: int, trials: pd.DataFrame, color: np.ndarray, marker: str) -> Line2D:
     """Draws a dot for each trial of one size, and a large one for the best. Returns the legend's entry."""
     ax.plot(
         trials.samples_per_param,
@@ -100,7 +105,7 @@ def _draw_size(ax, size: int, trials: pd.DataFrame, color, marker: str) -> Line2
     return Line2D([], [], markersize=7, label=text, **large)
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = tables["calibration"]
     if table.empty:
         return [NOTHING_TO_SEE]
@@ -118,7 +123,7 @@ def facts(trials, tables) -> list[str]:
     ]
 
 
-def perceptron(trials, points, spent: Budget) -> Measured:
+def perceptron(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C17: bits per parameter of the linear model, on average over sizes."""
     points = points.dropna(subset="bits")
     return Measured(

@@ -10,10 +10,12 @@ architecture.
 """
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
@@ -67,6 +69,8 @@ from rnnkit.exhibits.statistics import (
 from rnnkit.exhibits.style import (
     GREY,
     PALE,
+    Drawing,
+    Style,
     architecture_keys,
     draw_search,
     house_style,
@@ -111,7 +115,7 @@ def running_curves(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """Figure 4: running median (a-d) and minimum (e-h) of the loss over trials on parentheses,
     (i-p) on arithmetic; a row for each depth. ValueError without trials.
     """
@@ -139,7 +143,15 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def _draw_depth(axes, names, subset: pd.DataFrame, task: str, depth: int, style, forms) -> list:
+def _draw_depth(
+    axes: Sequence[Axes],
+    names: Sequence[str],
+    subset: pd.DataFrame,
+    task: str,
+    depth: int,
+    style: Mapping[str, Style],
+    forms: Mapping[str, str],
+) -> list:
     """Draws the median and the minimum of a task at one depth, with one axis of losses. Returns the
     legend's entry of the authors' trials.
     """
@@ -183,7 +195,9 @@ def _search_keys() -> list:
     ]
 
 
-def _draw_search(ax, subset: pd.DataFrame, statistic: str, style, scale):
+def _draw_search(
+    ax: Axes, subset: pd.DataFrame, statistic: str, style: Mapping[str, Style], scale: LossAxis
+) -> None:
     """Draws one panel: a curve with its band for each study, and under medians a dot for each trial."""
     scale.dress(ax)
     running = statistic == "median"
@@ -206,7 +220,7 @@ def _draw_search(ax, subset: pd.DataFrame, statistic: str, style, scale):
         draw_search(ax, study.trial, losses, curve, s, not running, architecture)
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """By task and depth, which architectures solved it and how well."""
     sentences = []
     for (task, depth), group in tables["fig4_networks"].groupby(
@@ -236,7 +250,7 @@ GATED = tuple(a for a in paper.ARCHITECTURES if paper.GATES[a])
 VERDICT_WORDS = {HOLDS: "holds", FAILS: "fails", UNTESTED: "is undecided"}
 
 
-def plain_are_last(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
+def plain_are_last(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P01: the share of the pairs of a plain cell (RNN, IRNN) and a gated one in which the plain cell
     comes below the threshold later, over the tasks and depths that any network solved.
 
@@ -268,7 +282,7 @@ def plain_are_last(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     )
 
 
-def _solved_tables(networks: pd.DataFrame):
+def _solved_tables(networks: pd.DataFrame) -> tuple[list[np.ndarray], np.ndarray]:
     """Two arrays, tasks and depths that any network solved x architectures, of the first trial that
     solved the task and of the least loss; and which of the columns are plain cells.
     """
@@ -286,7 +300,7 @@ def _solved_tables(networks: pd.DataFrame):
     return [table[comparable] for table in tables], plain
 
 
-def _share_later(table, plain):
+def _share_later(table: np.ndarray, plain: np.ndarray) -> np.ndarray:
     """The share of the pairs of a plain and a gated cell in which the plain one has the higher value;
     a tie counts as half. ... x columns -> ...
     """
@@ -300,7 +314,7 @@ def _share_later(table, plain):
     )
 
 
-def only_gated_when_deep(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
+def only_gated_when_deep(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P03: the share of RNN's and IRNN's trials at the greatest depth that solve their task, over the
     tasks that any network solved there. `gated` is the lower end of the gated cells' share.
     """
@@ -330,7 +344,7 @@ def only_gated_when_deep(trials, networks: pd.DataFrame, spent: Budget) -> Measu
     )
 
 
-def easiest(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
+def easiest(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P04, H04: whether the GRU at depth 1, and +RNN at the greatest depth, are easier to train than
     every other architecture.
 
@@ -357,7 +371,7 @@ def easiest(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
             )
             first.append(min(sample, key=lambda a: sample[a].min()) == champion)
             ratios += [
-                (_ratio(sample[champion], sample[a]), sample[champion], sample[a])
+                (float(_ratio(sample[champion], sample[a])), sample[champion], sample[a])
                 for a in sample
                 if a != champion
             ]
@@ -389,23 +403,21 @@ def _against_each(champion: str, sample: dict) -> list[Pair]:
     ]
 
 
-def _samples(trials, depth: int):
+def _samples(trials: pd.DataFrame, depth: int) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """For each task at this depth: the task, and the losses by architecture. In a search, a diverged
     trial counts as worse than any.
     """
     hard = hard_trials(
         trials[(trials.n_layers == depth) & trials.architecture.isin(paper.ARCHITECTURES)]
     )
-    if trials.tuner.isin(
-        GP
-    ).all():  # as in the curves; the boxes of Figure 5 leave diverged ones out
+    if trials.tuner.isin(GP).all():  # as in the curves; Figure 5 leaves diverged ones out
         hard = hard.assign(loss=hard.loss.fillna(math.inf))
     for task, group in hard.dropna(subset="loss").groupby("task_type", sort=False):
         names = [a for a in paper.ARCHITECTURES if a in set(group.architecture)]
         yield task, {a: group.loss[group.architecture == a].to_numpy() for a in names}
 
 
-def _ratio(numerator, denominator):
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Median over median, along the last axis; inf where the first is not finite."""
     numerator = np.median(numerator, -1)
     denominator = np.median(denominator, -1)
@@ -413,7 +425,7 @@ def _ratio(numerator, denominator):
         return np.where(np.isinf(numerator), np.inf, numerator / denominator)[()]
 
 
-def arithmetic_is_harder(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
+def arithmetic_is_harder(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P05: by how many decades RNN's and IRNN's best loss on arithmetic falls over the last third of a
     search, on average.
 
@@ -457,7 +469,7 @@ def arithmetic_is_harder(trials, networks: pd.DataFrame, spent: Budget) -> Measu
     )
 
 
-def _falls(trials) -> list:
+def _falls(trials: pd.DataFrame) -> list:
     """The `_fall` and the losses of each search of a plain cell on arithmetic, where there is a fall."""
     plain = hard_trials(
         trials[(trials.task_type == "arithmetic") & trials.architecture.isin(PLAIN)]
@@ -467,7 +479,7 @@ def _falls(trials) -> list:
     return [(fall, losses) for fall, losses in falls if not math.isnan(fall)]
 
 
-def _fall(losses) -> float:
+def _fall(losses: np.ndarray) -> float:
     """log10 of the best loss of a search over the best of its first two thirds; nan where these have
     no feasible trial.
     """
@@ -476,7 +488,7 @@ def _fall(losses) -> float:
     return math.log10(last / before) if math.isfinite(before) and last > 0 else math.nan
 
 
-def _falls_by_luck(losses, rng) -> np.ndarray:
+def _falls_by_luck(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The `_fall` of these trials in `DRAWS` random orders. No order has to be drawn, since the chance
     that the first two thirds miss the r best trials is known.
     """
@@ -489,7 +501,7 @@ def _falls_by_luck(losses, rng) -> np.ndarray:
     return np.log10(ascending[0] / ascending[best_seen])
 
 
-def advice_wins(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
+def advice_wins(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
     """G04: how often the architecture that section 5 advises (GRU at depths 1 and 2, +RNN at 4 and 8)
     has the lowest median or minimum.
 
@@ -519,7 +531,7 @@ def advice_wins(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
     )
 
 
-def _times_beaten(trials, places) -> int:
+def _times_beaten(trials: pd.DataFrame, places: pd.MultiIndex) -> int:
     """At how many tasks and depths another architecture has significantly lower losses than the advised
     one.
     """
@@ -577,7 +589,7 @@ LOWEST = Limit(
 )
 
 
-def _is_beaten(m) -> bool:
+def _is_beaten(m: Measured) -> bool:
     return m.more["beaten"] > 0.5 or m.more["lstm"] > RARELY
 
 

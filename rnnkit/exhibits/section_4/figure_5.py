@@ -6,10 +6,13 @@ ours are smaller than the paper's, only an order can be refuted.
 """
 
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
 from rnnkit import paper
@@ -40,6 +43,8 @@ from rnnkit.exhibits.selection import random_sets
 from rnnkit.exhibits.statistics import fisher
 from rnnkit.exhibits.style import (
     SMALL,
+    Drawing,
+    Style,
     house_style,
     legend,
     letter,
@@ -63,7 +68,7 @@ def losses_at_random(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """Figure 5: losses of random hyper-parameters on parentheses, (a) 1 layer, (b) the deepest.
     ValueError without trials.
     """
@@ -97,7 +102,9 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def _draw_boxes(ax, subset: pd.DataFrame, style, scale) -> list[str]:
+def _draw_boxes(
+    ax: Axes, subset: pd.DataFrame, style: Mapping[str, Style], scale: LossAxis
+) -> list[str]:
     """Draws a box for each architecture, and writes below it how many of its trials diverged. Returns
     the architectures from left to right.
     """
@@ -119,7 +126,7 @@ def _draw_boxes(ax, subset: pd.DataFrame, style, scale) -> list[str]:
     return names
 
 
-def _draw_box(ax, x: int, losses, s, scale):
+def _draw_box(ax: Axes, x: int, losses: np.ndarray, s: Style, scale: LossAxis) -> None:
     """Draws box and whiskers of all trials, and a dot for each, scattered sideways in a repeatable way."""
     if not len(losses):
         return
@@ -150,7 +157,7 @@ def _draw_box(ax, x: int, losses, s, scale):
     )
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     sentences = []
     for depth, group in tables["fig5_networks"].groupby("n_layers"):
         group = group.set_index("architecture")
@@ -165,7 +172,9 @@ def facts(trials, tables) -> list[str]:
     return sentences or [NOTHING_TO_SEE]
 
 
-def intersection_solves_deep(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
+def intersection_solves_deep(
+    trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget
+) -> Measured:
     """H07: the share of +RNN's feasible random sets that solve the task at the greatest depth. `order`
     says whether it is larger than that of every other architecture (Fisher's test, Holm's correction).
     Whether the level is the paper's is another claim, H07b.
@@ -188,7 +197,7 @@ def intersection_solves_deep(trials, networks: pd.DataFrame, spent: Budget) -> M
     )
 
 
-def intersection_level(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
+def intersection_level(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
     """H07b: the share of +RNN's feasible random sets that solve the task, beside the .43 that the
     paper's tests imply (`audit.solve_shares`).
 
@@ -220,7 +229,7 @@ def _papers_solvers() -> tuple[float, int, int]:
     return float(row.share), round(row.share * row.runs), round(row.runs)
 
 
-def _solvers(networks):
+def _solvers(networks: pd.DataFrame) -> tuple[Any, Sequence, int, str]:
     """The rows of +RNN and of the others at the greatest depth, with `feasible` trials; that depth; and
     what is lacking if there are no such rows.
     """
@@ -240,7 +249,7 @@ def _solvers(networks):
     return champion, [c for c in networks_there if c.architecture != "+rnn"], deepest, ""
 
 
-def _solved_share(network) -> tuple[float, float, float]:
+def _solved_share(network: Any) -> tuple[float, float, float]:
     return network.solved_share, network.solved_low, network.solved_high
 
 

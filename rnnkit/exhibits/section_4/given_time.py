@@ -2,8 +2,13 @@
 Figure 4: section 4 says that they solve them eventually.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, points
@@ -20,6 +25,7 @@ from rnnkit.exhibits.style import (
     DASHED,
     GREY,
     SMALL,
+    Drawing,
     house_style,
     legend,
     letter,
@@ -78,7 +84,7 @@ def _bests(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 @house_style
-def draw(frame: pd.DataFrame):
+def draw(frame: pd.DataFrame) -> Drawing:
     """Least loss over chance, a row for each architecture and a panel for each task: open after
     Figure 4's search, filled after longer trainings, filled and with a dark edge after those of
     larger networks. ValueError without trials.
@@ -106,13 +112,13 @@ def draw(frame: pd.DataFrame):
     return figure
 
 
-def _key(text: str, steps: pd.Series, **settings):
+def _key(text: str, steps: pd.Series, **settings: Any) -> Line2D:
     """The entry of the legend that says which trainings a marker stands for, and how long they are."""
     most = size_range(steps.dropna().astype(int))
     return line_key(f"{text}, at most {most} steps", "none", marker="o", **settings)
 
 
-def _draw_task(ax, best: pd.DataFrame, names):
+def _draw_task(ax: Axes, best: pd.DataFrame, names: Sequence[str]) -> None:
     style = style_of(names)
     for row, name in enumerate(names):
         if name not in best.index:
@@ -148,7 +154,7 @@ def _draw_task(ax, best: pd.DataFrame, names):
     log_ticks(ax.xaxis, "{:g}".format)
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """What longer trainings change, task by task."""
     table = tables["given_time"].dropna(subset=["minimum", "longer_minimum"])
     sentences = []
@@ -172,7 +178,7 @@ def facts(trials, tables) -> list[str]:
     return sentences or ["No network was trained for longer than in Figure 4."]
 
 
-def plain_solve_one_layer(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
+def plain_solve_one_layer(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P02: the best loss of RNN and of IRNN with one layer on parentheses, whichever is the worse.
     `unsolved` counts the tasks that they did not solve with one layer, parentheses or arithmetic.
     """
@@ -198,7 +204,7 @@ def plain_solve_one_layer(trials, networks: pd.DataFrame, spent: Budget) -> Meas
     )
 
 
-def learned_is_exact(trials, networks: pd.DataFrame, spent: Budget) -> Measured:
+def learned_is_exact(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P06: the share of sums that are right in every digit, of the best network that solved arithmetic."""
     networks = networks[networks.task_type == "arithmetic"]
     solvers = networks[(networks.solved > 0) & networks.accuracy.notna()]

@@ -115,7 +115,7 @@ class LossAxis:
     Trials that diverged are drawn at `top`.
     """
 
-    def __init__(self, losses: pd.Series, chance: float):
+    def __init__(self, losses: pd.Series, chance: float) -> None:
         finite = losses[np.isfinite(losses)]
         self.chance = chance
         self.log = bool(len(finite)) and finite.min() < chance / 10

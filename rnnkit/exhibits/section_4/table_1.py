@@ -1,6 +1,7 @@
 """Table 1: per cent of random hyper-parameters that diverged."""
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -66,7 +67,7 @@ def infeasible_table(trials: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def looser(trials: pd.DataFrame, multiples=LOOSE) -> SmallTable:
+def looser(trials: pd.DataFrame, multiples: Iterable[float] = LOOSE) -> SmallTable:
     """Table 1 under looser definitions: per cent of the trials that diverged or ended above a multiple
     of chance. The first column is Table 1 itself.
     """
@@ -99,7 +100,7 @@ def draw(frame: pd.DataFrame) -> SmallTable:
     )
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     sentences = []
     for depth, group in tables["table1"].groupby("n_layers"):
         percent = group.set_index("architecture").percent.sort_values(
@@ -115,12 +116,12 @@ def facts(trials, tables) -> list[str]:
 SETS = 1_000  # random sets behind each share of Table 1
 
 
-def diverged_shallow(trials, table: pd.DataFrame, spent: Budget) -> Measured:
+def diverged_shallow(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
     """H01: the shares of trials that diverged at one layer: their mean, the least and the most."""
     return _measure(trials, table[table.n_layers == 1], spent)
 
 
-def diverged_deep(trials, table: pd.DataFrame, spent: Budget) -> Measured:
+def diverged_deep(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
     """H02: the same at the greatest depth, against the paper's 8 layers."""
     deepest = table.n_layers.max()
     if deepest < DEEP:
@@ -128,7 +129,7 @@ def diverged_deep(trials, table: pd.DataFrame, spent: Budget) -> Measured:
     return _measure(trials, table[table.n_layers == deepest], spent)
 
 
-def _measure(trials, table, spent) -> Measured:
+def _measure(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
     """The statistic of H01 and H02.
 
     `order` says whether the IRNN diverges more often than every other architecture (Fisher's tests of

@@ -1,6 +1,7 @@
 """Table App.1: the best hyper-parameters of a search, trained again."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -136,7 +137,7 @@ def draw(frame: pd.DataFrame) -> SmallTable:
     return SmallTable(pd.concat([ours, theirs]).sort_index(kind="stable"))
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = tables["tableapp1"].set_index("architecture")
     ratios = table.mean_over_original.dropna()
     share_reached = table.at_most_original.dropna()
@@ -148,7 +149,7 @@ def facts(trials, tables) -> list[str]:
     ]
 
 
-def reruns_are_close(trials, table: pd.DataFrame, spent: Budget) -> Measured:
+def reruns_are_close(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
     """A01: the mean of the reruns over the original, as a geometric mean over architectures, with the
     least and the most of them.
 

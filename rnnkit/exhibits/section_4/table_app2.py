@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -117,12 +118,12 @@ def draw(frame: pd.DataFrame) -> SmallTable:
     )
 
 
-def _p_value(value) -> str:
+def _p_value(value: float) -> str:
     """The paper's p of .001 stands for less than that."""
     return "-" if pd.isna(value) else "< .001" if value <= 0.001 else f"{value:.3f}".lstrip("0")
 
 
-def facts(trials, tables) -> list[str]:
+def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     sentences = []
     for depth, group in tables["tableapp2"].groupby("n_layers"):
         with_sign = group.dropna(subset="same_sign")
@@ -136,14 +137,14 @@ def facts(trials, tables) -> list[str]:
     return sentences or ["No two architectures have trials to compare."]
 
 
-def signs_shallow(trials, table: pd.DataFrame, spent: Budget) -> Measured:
+def signs_shallow(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
     """H05: of the pairs that the paper calls different at one layer (p < .05), the share in which our
     t has the same sign.
     """
     return _measure(trials, 1)
 
 
-def signs_deep(trials, table: pd.DataFrame, spent: Budget) -> Measured:
+def signs_deep(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
     """H06: the same at the greatest depth, against the paper's 8 layers."""
     deepest = table.n_layers.max()
     if deepest < DEEP:
@@ -151,7 +152,7 @@ def signs_deep(trials, table: pd.DataFrame, spent: Budget) -> Measured:
     return _measure(trials, deepest)
 
 
-def _measure(trials, depth) -> Measured:
+def _measure(trials: pd.DataFrame, depth: int) -> Measured:
     """The statistic of H05 and H06, by two rules, which the evidence both gives: the rule that was
     written before any trial had been seen, and today's, which was written after those of seed 0.
 
@@ -200,7 +201,7 @@ def _with_interval(agreement: dict) -> str:
     return f"{agreement['ours']:.2f} [{agreement['low']:.2f}, {agreement['high']:.2f}]"
 
 
-def _agreement(trials) -> dict | None:
+def _agreement(trials: pd.DataFrame) -> dict | None:
     """How far our signs agree with the paper's: the share of equal signs, with its bootstrap interval
     over trials, and the pairs that our trials tell apart the other way round. None for too few pairs.
     `trials` are the `hard_trials` whose means are compared.
@@ -216,7 +217,7 @@ def _agreement(trials) -> dict | None:
     )
     theirs = np.sign(table.paper_t.to_numpy())
 
-    def agreement(draws):
+    def agreement(draws: Sequence[np.ndarray]) -> np.ndarray:
         means = np.stack([draw.mean(-1) for draw in draws])
         return (np.sign(means[places[:, 0]] - means[places[:, 1]]) == theirs[:, None]).mean(0)
 
