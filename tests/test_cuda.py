@@ -585,7 +585,8 @@ def test_the_bench_checks_all_cells_and_tasks_and_times_all_steps():
 
 
 def test_the_bench_sweeps_the_variants_in_turns(small_bench, monkeypatch, capsys):
-    study, timed = capacity("rnn", 1, 1_000), []
+    study = capacity("rnn", 1, 1_000)
+    timed = []
     kernels = small_bench.variants(study, cuda.SHARED_BYTES)
     monkeypatch.setattr(small_bench, "speed_of", lambda *_, **how: timed.append(how) or 7.0)
     found = list(small_bench.sweep("cpu", [study]))

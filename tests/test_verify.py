@@ -316,7 +316,8 @@ def test_hyper_parameters_that_random_search_did_not_draw_are_found():
     with TrialStore(":memory:") as store:
         for one in (study, pinned):
             one.run(store, 2)
-        trials, (of_pinned, _) = store.trials(study.key), store.trials(pinned.key)
+        trials = store.trials(study.key)
+        (of_pinned, _) = store.trials(pinned.key)
     assert all(retrain(trial).exact for trial in (*trials, of_pinned))
     chosen = dataclasses.replace(trials[0], hparams=trials[1].hparams)
     with pytest.raises(StoreError, match="and random search drew .*No training made this trial."):

@@ -130,7 +130,8 @@ def test_the_warped_axis_has_round_values_where_trials_of_that_score_lie(factor)
     assert len(values) > 3 and all(round(value, 2) == value for value in values)
     assert min(np.diff(sorted(heights))) > 0.1 * (high - low)
     for height, value in zip(heights, values):  # a score lies between those of its neighbours
-        below, above = losses[:5] < factor * value - 1e-9, losses[:5] > factor * value + 1e-9
+        below = losses[:5] < factor * value - 1e-9
+        above = losses[:5] > factor * value + 1e-9
         assert all(heard[:5][below] < height) and all(heard[:5][above] > height)
 
 

@@ -47,12 +47,10 @@ AGREE = 1e-4  # a relative difference of the parameters after 20 steps that is a
 # parameters and depths
 CHECKED = ((300, (1, 2)), (1_000, (1, 2)), (3_000, (1, 2, 4)), (10_000, (1, 8)))
 FEW = ((300, (1,)), (1_000, (2,)), (3_000, (1, 4)))
-SIZES, STEPS, CELLS, IN_FLIGHT = (
-    (300, 1_000, 10_000, 100_000),
-    (5, 50, 175),
-    ("rnn", "lstm"),
-    (132, 792),  # one and six per multiprocessor of an H100 or H200
-)
+SIZES = (300, 1_000, 10_000, 100_000)
+STEPS = (5, 50, 175)
+CELLS = ("rnn", "lstm")
+IN_FLIGHT = (132, 792)  # one and six per multiprocessor of an H100 or H200
 DIFFERENT = 16  # models with different initial weights, which are enough for timing
 ROOM = 2e10  # bytes of device memory that a launch may take
 PATIENCE = 420  # seconds after which no other software is measured
@@ -125,12 +123,11 @@ def difference(study, device, steps=20, **tuning) -> tuple[float, float, float]:
     theta, steps_taken = trained(cpu, theirs, steps)
     gpu_theta, gpu_steps_taken = trained(gpu, ours, steps)
     exact_theta, _ = trained(exact_cpu, exact, steps)
-    split, indices = "all" if study.task.input == "bits" else "valid", list(range(len(sets)))
+    split = "all" if study.task.input == "bits" else "valid"
+    indices = list(range(len(sets)))
     ours.theta = theirs.theta.to(device)  # the same parameters, so that only evaluation differs
-    (loss_a, right_a), (loss_b, right_b) = (
-        cpu.evaluate(theirs, indices, split),
-        gpu.evaluate(ours, indices, split),
-    )
+    loss_a, right_a = cpu.evaluate(theirs, indices, split)
+    loss_b, right_b = gpu.evaluate(ours, indices, split)
     if gpu_steps_taken != steps_taken:
         return float("inf"), float("inf"), float("inf")
     gaps = (theta - gpu_theta).norm(dim=1) / theta.norm(dim=1)
@@ -156,7 +153,8 @@ def rate(run, slots, seconds=0.2, times=3) -> float:
         run(steps)
         return time.perf_counter() - start
 
-    chunk, took = 2, elapsed(2)
+    chunk = 2
+    took = elapsed(2)
     while took < seconds / 8:
         chunk *= 4
         took = elapsed(chunk)
@@ -167,10 +165,8 @@ def rate(run, slots, seconds=0.2, times=3) -> float:
 def speed_of(study, models, device, seconds=0.2, times=3, **tuning) -> float:
     """Model-steps per second of the fused step."""
     sets = [dict(study.space.usual_point(), train_steps=10**9)]
-    engine, s = (
-        fused_engine(study, Data(study, sets, device=device), device, **tuning),
-        filled_slots(study, sets, models, device),
-    )
+    engine = fused_engine(study, Data(study, sets, device=device), device, **tuning)
+    s = filled_slots(study, sets, models, device)
     return rate(lambda n: engine.train(s, n), models, seconds, times)
 
 
@@ -221,13 +217,11 @@ def compile_all(kernels, cells, arch, workers=None):
     """Compiles all these kernels, and the processor's steps of these cells, in parallel; prints what
     could not be compiled.
     """
-    context, work = (
-        multiprocessing.get_context("forkserver"),
-        [
-            *dict.fromkeys(cells),
-            *dict.fromkeys(kernels),
-        ],
-    )
+    context = multiprocessing.get_context("forkserver")
+    work = [
+        *dict.fromkeys(cells),
+        *dict.fromkeys(kernels),
+    ]
     start = time.perf_counter()
     with context.Pool(min(len(work), workers or os.cpu_count() or 1)) as pool:
         results = pool.map(_compile, [(kernel, arch) for kernel in work], chunksize=1)
@@ -317,7 +311,8 @@ def sweep(device, studies=None):
             for name in 2 * [*kernels]:
                 rates[name].append(speed_of(study, count, device, 0.1, 1, **tunings[name]))
             for name, kernel in kernels.items():
-                speed, kib = max(rates[name]), kernel.shared / 1024
+                speed = max(rates[name])
+                kib = kernel.shared / 1024
                 print(
                     f"{study.architecture:6}{study.max_params:8,}{study.n_layers:3}  T={kernel.NT:4}"
                     f"  {name:16} {tunings[name]} {kib:4.0f} KiB{count:6} models"
@@ -343,7 +338,9 @@ def check(studies, device):
         try:
             relative, answers, over = difference(study, device)
         except Exception as error:
-            relative, answers, over = float("nan"), float("nan"), float("nan")
+            relative = float("nan")
+            answers = float("nan")
+            over = float("nan")
             print(f"{study.key}: {error}")
         fine = over < 1 and answers <= 1
         print(
@@ -363,7 +360,8 @@ def compare(studies, device, short, jax):
             "size": study.max_params,
             "T": study.task.steps,
         }
-        kernel, times = cuda.kernel_for(study, cuda.shared_bytes(device)), 1 if short else 3
+        kernel = cuda.kernel_for(study, cuda.shared_bytes(device))
+        times = 1 if short else 3
         rates = [
             (f"fused, {models} models", speed_of(study, models, device, times=times))
             for models in IN_FLIGHT

@@ -31,7 +31,9 @@ SHARED_BYTES = 227 * 1024
 MOST_GLOBAL = 2**31  # numbers in one model's memory, whose offsets are 32-bit
 ALONE = 4_096  # numbers of a step's results from which a block may have a multiprocessor to itself
 # units from which parts of matrices are staged, and numbers staged at a time, also beside a step
-WIDE, STAGED, NEAR_STAGED = 35, 32, (16, 8)
+WIDE = 35
+STAGED = 32
+NEAR_STAGED = (16, 8)
 LARGE = 2_048  # numbers of a gradient from which its factors are staged (block.cuh)
 LONG = 20  # steps from which the states of one are in shared memory rather than the gradient
 
@@ -96,7 +98,8 @@ class Kernel:
         """Numbers of a batch that the block draws."""
         if self.DRAW < 0:
             return 0
-        index, softmax = INPUTS.index("index"), LOSSES.index("softmax")
+        index = INPUTS.index("index")
+        softmax = LOSSES.index("softmax")
         inputs = self.NT * self.STREAMS if self.INPUT == index else self.NI
         targets = self.NS * self.HEADS if self.LOSS == softmax else self.NO
         return self.NB * (inputs + (targets if self.DRAW > 0 else 0))  # memory's are its inputs
@@ -110,7 +113,10 @@ class Kernel:
     def _parameters(self) -> int:
         """Numbers of memory that all parameters take."""
         maps, states, recurrent = (self._number(name) for name in ("MAPS", "STATES", "RECURRENT"))
-        N, L, I, O = max(1, self.NU), self.NL, self.NI, self.NO
+        N = max(1, self.NU)
+        L = self.NL
+        I = self.NI
+        O = self.NO
         first = N if self._projects else I
         P = (N * I + N if self._projects else 0) + sum(
             maps * N * (first if l == 0 else N) + recurrent * N * N for l in range(L)
@@ -121,8 +127,14 @@ class Kernel:
     def levels(self) -> tuple[int, int, int, int, int, int]:
         """Numbers of shared memory that MEMORY 0 ... 5 takes, laid out as in step.cu."""
         maps, states, args = (self._number(name) for name in ("MAPS", "STATES", "ARGS"))
-        L, I, O, T, B, S = self.NL, self.NI, self.NO, self.NT, self.NB, self.NS
-        n, project = max(1, self.NU) * B, self._projects
+        L = self.NL
+        I = self.NI
+        O = self.NO
+        T = self.NT
+        B = self.NB
+        S = self.NS
+        n = max(1, self.NU) * B
+        project = self._projects
         # 1: parameters, and the packed samples of a batch
         samples = (I + 31) // 32 * B + B if self.INPUT == INPUTS.index("bits") else 0
         level_1 = self._parameters + samples + _padded(self.THREADS // 32)
@@ -144,7 +156,8 @@ class Kernel:
     @property
     def staged(self) -> int:
         """Numbers of shared memory in which a block stages parts of matrices (block.cuh)."""
-        pitch, side = self.STAGE + 4, 8 if self.NB >= 64 else 4
+        pitch = self.STAGE + 4
+        side = 8 if self.NB >= 64 else 4
         rows = self.THREADS // (self.NB // side) * 8
         weights = rows * pitch if rows > self.STAGE else self.STAGE * (rows + 4)
         product = weights + self.STAGE * self.NB if self.MEMORY < 2 else 0
@@ -254,7 +267,8 @@ def choice(kernel, shared, near=True) -> dict:
 
 def one_step_near(kernel, room, threads=0) -> dict | None:
     """A block with what one step uses in shared memory, if that fits into so many bytes."""
-    rows, groups = kernel.NU * kernel._maps, kernel.NB // 4
+    rows = kernel.NU * kernel._maps
+    groups = kernel.NB // 4
     stages = (
         [0] if rows * kernel.NU < LARGE else [s for s in NEAR_STAGED if kernel.NB % s == 0] or [0]
     )
@@ -270,7 +284,8 @@ def staged_block(kernel) -> dict:
     """A block that stages parts of its matrices, with threads for whole parts of the product that
     takes a step most of its time, of which 8 x 8 numbers, or 8 x 4, are a thread's.
     """
-    rows, side = kernel.NU * kernel._maps, kernel.NB // (8 if kernel.NB >= 64 else 4)
+    rows = kernel.NU * kernel._maps
+    side = kernel.NB // (8 if kernel.NB >= 64 else 4)
 
     def used(threads):
         most = max(1, threads // max(1, side)) * 8
@@ -340,7 +355,8 @@ def compile(kernel: Kernel, arch: str) -> Compiled:
     ]
     headers = {path.name: path.read_text() for path in HEADERS} | {"cell.inc": kernel.equations}
     strings = lambda texts: (ctypes.c_char_p * len(texts))(*[text.encode() for text in texts])
-    program, size = ctypes.c_void_p(), ctypes.c_size_t()
+    program = ctypes.c_void_p()
+    size = ctypes.c_size_t()
     status = lib.nvrtcCreateProgram(
         ctypes.byref(program),
         SOURCE.read_text().encode(),
@@ -371,7 +387,9 @@ def compile(kernel: Kernel, arch: str) -> Compiled:
 
 def cubin(kernel: Kernel, arch: str) -> bytes:
     """The machine code of `compile`, kept on disk."""
-    lib, major, minor = _nvrtc(), ctypes.c_int(), ctypes.c_int()
+    lib = _nvrtc()
+    major = ctypes.c_int()
+    minor = ctypes.c_int()
     lib.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
     texts = [
         *(path.read_text() for path in (SOURCE, *HEADERS)),
@@ -414,7 +432,9 @@ class Function:
     """A function of a kernel on a device, called with torch tensors (or None) and whole numbers."""
 
     def __init__(self, module, name, kernel):
-        self.handle, self.threads, self.shared = ctypes.c_void_p(), kernel.THREADS, kernel.shared
+        self.handle = ctypes.c_void_p()
+        self.threads = kernel.THREADS
+        self.shared = kernel.shared
         _call("cuModuleGetFunction", ctypes.byref(self.handle), module, name.encode())
         if self.shared > 48 * 1024:
             _call("cuFuncSetAttribute", self.handle, MAX_DYNAMIC_SHARED, self.shared)
@@ -425,7 +445,8 @@ class Function:
         values = [_argument(argument) for argument in arguments]
         addresses = [ctypes.cast(ctypes.pointer(value), ctypes.c_void_p) for value in values]
         pointers = (ctypes.c_void_p * len(values))(*addresses)
-        grid, block = (blocks, 1, 1), (self.threads, 1, 1)
+        grid = (blocks, 1, 1)
+        block = (self.threads, 1, 1)
         stream = ctypes.c_void_p(stream)
         _call("cuLaunchKernel", self.handle, *grid, *block, self.shared, stream, pointers, None)
 
@@ -445,10 +466,8 @@ class Stream:
     def __init__(self, device):
         handle = ctypes.c_void_p()
         _call("cuStreamCreate", ctypes.byref(handle), 1)  # does not wait for the default stream
-        self.handle, self.torch = (
-            handle.value,
-            torch.cuda.ExternalStream(handle.value, device=device),
-        )
+        self.handle = handle.value
+        self.torch = torch.cuda.ExternalStream(handle.value, device=device)
 
     def on(self):
         return torch.cuda.stream(self.torch)
@@ -461,14 +480,18 @@ class Module:
     """
 
     def __init__(self, kernel: Kernel, device):
-        self.device, self.kernel, code = device, kernel, cubin(kernel, arch_of(device))
+        self.device = device
+        self.kernel = kernel
+        code = cubin(kernel, arch_of(device))
         handle = ctypes.c_void_p()
         _call("cuModuleLoadData", ctypes.byref(handle), code)
         self.train, self.evaluate = (
             Function(handle, name, kernel) for name in ("train", "evaluate")
         )
         # the kernel and Kernel must agree about memory
-        address, size, numbers = ctypes.c_uint64(), ctypes.c_size_t(), (ctypes.c_int * 3)()
+        address = ctypes.c_uint64()
+        size = ctypes.c_size_t()
+        numbers = (ctypes.c_int * 3)()
         _call("cuModuleGetGlobal_v2", ctypes.byref(address), ctypes.byref(size), handle, b"numbers")
         _call("cuMemcpyDtoH_v2", numbers, address, ctypes.c_size_t(ctypes.sizeof(numbers)))
         if (4 * numbers[1], numbers[2]) != (kernel.shared, kernel.global_numbers):

@@ -201,7 +201,8 @@ def arrange(e: Equations):
                 e.args.append(h)
     for k, arg in enumerate(e.arg_of):
         if k and e.arg_of[k - 1] == arg and e.rounds[k - 1] == e.rounds[k]:
-            first, count = e.runs[-1].first, e.runs[-1].count
+            first = e.runs[-1].first
+            count = e.runs[-1].count
             e.runs[-1] = Product(first, count + 1, arg)
         else:
             e.runs.append(Product(k, 1, arg))

@@ -29,9 +29,11 @@ class Flight:
     """
 
     def __init__(self, study, hparams, numbers, data, device, module=None):
-        self.study, self.engine = study, Fused(study, data, device, module)
+        self.study = study
+        self.engine = Fused(study, data, device, module)
         self.module = self.engine.module
-        self.stream, self.side = self.module.stream(), self.module.stream()
+        self.stream = self.module.stream()
+        self.side = self.module.stream()
         self.splits = splits_of(self.engine, study.task)
         # torch's own stream makes the splits, and this flight's streams do not wait for it
         self.module.settle()
@@ -41,13 +43,18 @@ class Flight:
         self.total_steps = s.column("train_steps").long().tolist()
         self.hp_rows = s.hp.cpu().tolist()
         self._share_memory(s)
-        self.aloft, self.over, self.in_evaluation = set(range(len(s.trials))), [], {}
-        self.train_ticket, self.evaluation_ticket, self.chunk = 0, 0, 64
+        self.aloft = set(range(len(s.trials)))
+        self.over = []
+        self.in_evaluation = {}
+        self.train_ticket = 0
+        self.evaluation_ticket = 0
+        self.chunk = 64
         self._train()
 
     def _share_memory(self, s):
         """Puts what the device tells the host where both can read it."""
-        models, zeros = len(s.trials), self.module.host_zeros
+        models = len(s.trials)
+        zeros = self.module.host_zeros
         s.step, s.dead, self.train_tickets, self.which, self.evaluation_tickets = (
             zeros(models, dtype=torch.int64) for _ in range(5)
         )
@@ -64,7 +71,8 @@ class Flight:
         """Launches the next steps."""
         s = self.slots
         self.train_ticket += 1
-        self.start, self.steps_before = time.perf_counter(), self.np_step.copy()
+        self.start = time.perf_counter()
+        self.steps_before = self.np_step.copy()
         chunk = min(self.chunk, self.engine.most_steps(len(s.trials)))
         with self.stream.on():
             self.engine.start_training(
@@ -110,7 +118,8 @@ class Flight:
         if self.aloft and (self.np_train_tickets == self.train_ticket).all():
             self._end_launch(n_flights)
         if self.in_evaluation and (self.np_evaluation_tickets == self.evaluation_ticket).all():
-            thetas, self.in_evaluation = self.in_evaluation, {}
+            thetas = self.in_evaluation
+            self.in_evaluation = {}
             for i, theta in thetas.items():
                 values = None
                 if not s.dead[i] and bool(torch.isfinite(theta).all()):
@@ -118,14 +127,17 @@ class Flight:
                     values = losses_and_accuracy(
                         self.study.task, self.hp_rows[i], self.splits, sums
                     )
-                steps, seconds, device = int(s.step[i]), s.seconds[i], self.engine.device
+                steps = int(s.step[i])
+                seconds = s.seconds[i]
+                device = self.engine.device
                 yield *s.trials[i], outcome_of(self.study, values, steps, seconds, device, theta)
         if self.over and not self.in_evaluation:
             self._evaluate()
 
     def _end_launch(self, n_flights):
         """Notes what a launch did that is over, and starts the next."""
-        s, duration = self.slots, time.perf_counter() - self.start
+        s = self.slots
+        duration = time.perf_counter() - self.start
         longest = max(1, int((self.np_step - self.steps_before).max()))
         for i in self.aloft:
             s.seconds[i] += duration / (len(self.aloft) * n_flights)

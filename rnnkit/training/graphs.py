@@ -50,7 +50,8 @@ class Graph:
     """
 
     def __init__(self, step_of, record):
-        self.step_of, self.record = step_of, record
+        self.step_of = step_of
+        self.record = record
         # of the graph that was recorded last, if there is one
         self.replay: Callable[[], None] = lambda: None
         self.state: dict[str, torch.Tensor] = {}

@@ -26,7 +26,8 @@ class Slots:
         self.theta, self.m, self.v = (empty(num_params, dtype=dtype) for _ in range(3))
         self.hp = empty(len(native.COLUMNS), dtype=torch.float64)
         self.step, self.dead = (empty(dtype=torch.int64) for _ in range(2))
-        self.trials, self.seconds = [], []
+        self.trials = []
+        self.seconds = []
 
     @property
     def state(self) -> tuple[torch.Tensor, ...]:

@@ -132,7 +132,8 @@ def draw(figure, theme, *, one, other, depth, form, trials, note, seed) -> str:
 def outcomes(losses, chance) -> dict[str, int]:
     """How many losses, which are NaN if training diverged, are of each kind."""
     good = losses[~np.isnan(losses)]
-    n_solved, n_learned = int((good < SOLVED * chance).sum()), int((good < LEARNED * chance).sum())
+    n_solved = int((good < SOLVED * chance).sum())
+    n_learned = int((good < LEARNED * chance).sum())
     return {
         "solved": n_solved,
         "learned something": n_learned - n_solved,

@@ -13,7 +13,8 @@ from rnnkit.widgets.controls import button, choice, log_slider, slider
 from rnnkit.widgets.panel import Panel
 from rnnkit.wording import label_of
 
-SIZES, STEPS = (300, 1_000, 3_000, 10_000), (5_000, 20_000, 80_000)
+SIZES = (300, 1_000, 3_000, 10_000)
+STEPS = (5_000, 20_000, 80_000)
 PAST = 5  # earlier curves that stay visible
 WAITING = "Press train."
 COMPILING = "The training step is being compiled; the first time, this takes a few seconds."
@@ -168,7 +169,8 @@ def _bits(ax, theme, labels, past):
     """The axis of bits per parameter, with the lines to compare a curve with."""
     most = max((8.4, labels * 1.05) if labels > 5.5 else (5.6,))
     ax.set(ylim=(0, most), yticks=range(int(most) + 1), ylabel="stored bits per parameter")
-    five, two = paper.BITS_PER_PARAMETER, paper.PERCEPTRON_BITS
+    five = paper.BITS_PER_PARAMETER
+    two = paper.PERCEPTRON_BITS
     lines = (
         (five, f"{five:g}: the paper's networks", theme.grey, 0.01, "left"),
         (two, f"{two:g}: a perceptron", theme.grey, 0.01, "left"),

@@ -16,7 +16,8 @@ from rnnkit.widgets.stored import answers, best_trials, network, open_store
 from rnnkit.wording import label_of, layers
 
 VECTORS = 20
-CHOSEN, OTHER = dict(linewidth=3, markersize=9), dict(linewidth=1.2, markersize=5, alpha=0.35)
+CHOSEN = dict(linewidth=3, markersize=9)
+OTHER = dict(linewidth=1.2, markersize=5, alpha=0.35)
 
 
 def widget(store=None, seed=0, form="") -> Panel:
@@ -170,7 +171,8 @@ def _pictures(figure, theme, cell, original, answer, steps):
     Without an answer, these are blank.
     """
     height = 2 ** (int(math.log2(len(original))) // 2)
-    width, gap = len(original) / height, 0.35 * height
+    width = len(original) / height
+    gap = 0.35 * height
     answer = np.full_like(original, np.nan) if answer is None else answer
     ax = figure.add_subplot(cell)  # one for all three: axes take time
     ax.axis("off")
@@ -181,7 +183,8 @@ def _pictures(figure, theme, cell, original, answer, steps):
             (original, "shown at step 1"),
         )
     ):
-        low, high = row * (height + gap), row * (height + gap) + height
+        low = row * (height + gap)
+        high = row * (height + gap) + height
         ax.imshow(
             values.reshape(height, -1),
             cmap="PuOr",

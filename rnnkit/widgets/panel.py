@@ -41,7 +41,9 @@ class Panel:
         self.controls = dict(controls)
         self.state = dict(state or {})
         self.size = size
-        self.changed, self.clicked, self.still = changed, clicked, still
+        self.changed = changed
+        self.clicked = clicked
+        self.still = still
         self.background = "#ffffff"
         self.task = None
         self.ticket = None
@@ -68,7 +70,8 @@ class Panel:
 
     def still_figure(self) -> Drawing:
         """The static picture, with its sentence below and a note that it is static."""
-        theme, (width, height) = theme_for(self.background), self.size
+        theme = theme_for(self.background)
+        width, height = self.size
         with matplotlib.rc_context(theme.look()), one_thread():
             figure = Drawing(figsize=(width, height + FOOT), dpi=DPI)
             above, below = figure.subfigures(2, 1, height_ratios=[height, FOOT])
@@ -100,7 +103,8 @@ class Panel:
             self.last = self.figure()
             with matplotlib.rc_context(theme_for(self.background).look()):
                 self.picture.png = png(self.last)
-            self.picture.sentence, self.picture.details = self.last.alt, self.last.details
+            self.picture.sentence = self.last.alt
+            self.picture.details = self.last.details
         except Exception as error:
             self.picture.sentence = f"This cannot be drawn: {error}"
 

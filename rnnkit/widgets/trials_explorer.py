@@ -308,12 +308,15 @@ def _adjust_controls(panel, name):
     """
     if name == "rank":
         return
-    controls, values = panel.live, panel.values
-    frame, task = values["frame"], values["task"]
+    controls = panel.live
+    values = panel.values
+    frame = values["frame"]
+    task = values["task"]
     if name == "task":
         first = _first(frame, task, values["against"])
         controls["size"].value = first.max_params
-        controls["cells"].value, controls["depths"].value = (first.architecture,), (first.n_layers,)
+        controls["cells"].value = (first.architecture,)
+        controls["depths"].value = (first.n_layers,)
         _lengths_into(controls["length"], frame, task, first.max_params)
         controls["length"].value = first.length
     elif name == "against" and values["against"] in NUMBERS:

@@ -154,7 +154,8 @@ def search(problem, seed, points, losses, trials):
         values = suggestion(problem, seed, points, losses)
         yield {"next_point": values, "note": "The trial is running."}
         loss = float(task.loss(task.space.point(values), len(points) + 1_000 * seed))
-        points, losses = (*points, values), (*losses, loss)
+        points = (*points, values)
+        losses = (*losses, loss)
         yield {"points": points, "losses": losses, "next_point": None, "note": ASK}
 
 
@@ -213,26 +214,10 @@ def _line(figure, theme, task, units, losses, heard, next_unit, beliefs):
     top, bottom = figure.subplots(
         2, 1, sharex=True, gridspec_kw=MARGINS | {"height_ratios": [2.2, 1], "hspace": 0.15}
     )
-    blue, x, feasible = theme.visible(COLOR), np.linspace(0, 1, LINE), np.isfinite(losses)
+    blue = theme.visible(COLOR)
+    feasible = np.isfinite(losses)
     if beliefs is not None:
-        mean, std, improvement, noise = beliefs
-        wide = np.hypot(std, noise)
-        for deviation, shade, label in (
-            (wide, 0.13, "a trial, 95 %"),
-            (std, 0.25, "its mean, 95 %"),
-        ):
-            top.fill_between(
-                x,
-                mean - 2 * deviation,
-                mean + 2 * deviation,
-                color=blue,
-                alpha=shade,
-                linewidth=0,
-                label=label,
-            )
-        top.plot(x, mean, color=blue, label="expected")
-        bottom.fill_between(x, improvement, color=blue, alpha=0.35, linewidth=0)
-        bottom.plot(x, improvement, color=blue)
+        _draw_beliefs(top, bottom, blue, beliefs)
     top.plot(units[feasible, 0], heard[feasible], "o", color=theme.ink, label="trials")
     if not feasible.all():
         top.plot(
@@ -268,6 +253,29 @@ def _line(figure, theme, task, units, losses, heard, next_unit, beliefs):
     bottom.set(ylabel="expected\nimprovement", xlabel=task.axes[0], xlim=(-0.01, 1.01))
     _ticks(bottom.xaxis, task.space.ranges[0])
     return top, bottom
+
+
+def _draw_beliefs(top, bottom, color, beliefs):
+    """What the tuner expects of each point of the line, and the improvement that it expects there."""
+    x = np.linspace(0, 1, LINE)
+    mean, std, improvement, noise = beliefs
+    wide = np.hypot(std, noise)
+    for deviation, shade, label in (
+        (wide, 0.13, "a trial, 95 %"),
+        (std, 0.25, "its mean, 95 %"),
+    ):
+        top.fill_between(
+            x,
+            mean - 2 * deviation,
+            mean + 2 * deviation,
+            color=color,
+            alpha=shade,
+            linewidth=0,
+            label=label,
+        )
+    top.plot(x, mean, color=color, label="expected")
+    bottom.fill_between(x, improvement, color=color, alpha=0.35, linewidth=0)
+    bottom.plot(x, improvement, color=color)
 
 
 def _square(figure, theme, task, units, losses, heard, next_unit, beliefs):
@@ -331,11 +339,12 @@ def _as_measured(values, losses, heard):
 
 def _knots(losses, heard):
     """Feasible losses in ascending order and their warped values, with one more knot at either end."""
-    losses, heard = np.array(losses)[np.isfinite(losses)], np.asarray(heard)[np.isfinite(losses)]
-    order = np.argsort(losses)
-    x = losses[order]
-    y = heard[order]
-    wide, high = x[-1] - x[0], y[-1] - y[0]
+    feasible = np.isfinite(losses)
+    order = np.argsort(np.asarray(losses)[feasible])
+    x = np.asarray(losses)[feasible][order]
+    y = np.asarray(heard)[feasible][order]
+    wide = x[-1] - x[0]
+    high = y[-1] - y[0]
     return [x[0] - wide, *x, x[-1] + wide], [y[0] - high, *y, y[-1] + high]
 
 
