@@ -4,6 +4,8 @@ parameters and hyper-parameters.
 
 import inspect
 import re
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -141,12 +143,18 @@ def code_of(architecture: str) -> list[tuple[int | None, str]]:
     return [(int(number[1]) if number else None, code) for number, code in numbers_and_code]
 
 
-def units(sizes=SIZES, depths=DEPTHS, n_in=50, n_out=1, architectures=PAPER) -> SmallTable:
+def units(
+    sizes: Sequence[int] = SIZES,
+    depths: Sequence[int] = DEPTHS,
+    n_in: int = 50,
+    n_out: int = 1,
+    architectures: Iterable[str] = PAPER,
+) -> SmallTable:
     """Units per layer within a budget of parameters: one row per architecture and one column per
     size and depth; <NA> where not even one unit fits.
     """
 
-    def entry(architecture, n_layers, size):
+    def entry(architecture: str, n_layers: int, size: int) -> Any:
         try:
             return units_for(architecture, n_layers, n_in, n_out, size)
         except ValueError:  # no such depth, or not even one unit
@@ -159,12 +167,12 @@ def units(sizes=SIZES, depths=DEPTHS, n_in=50, n_out=1, architectures=PAPER) -> 
     )
 
 
-def formulas(n_in=50, n_out=1, architectures=PAPER) -> SmallTable:
+def formulas(n_in: int = 50, n_out: int = 1, architectures: Iterable[str] = PAPER) -> SmallTable:
     """The number of parameters of a network of least depth as a polynomial in its units N, found by
     counting networks of 1, 2 and 3 units.
     """
 
-    def polynomial(architecture):
+    def polynomial(architecture: str) -> str:
         depth = max(1, cell_of(architecture).min_layers)
         p1, p2, p3 = (num_params(architecture, depth, n, n_in, n_out) for n in (1, 2, 3))
         square = (p3 - 2 * p2 + p1) // 2
@@ -181,7 +189,7 @@ def formulas(n_in=50, n_out=1, architectures=PAPER) -> SmallTable:
     )
 
 
-def space_table(task_type="per_cap", architectures=PAPER) -> SmallTable:
+def space_table(task_type: str = "per_cap", architectures: Iterable[str] = PAPER) -> SmallTable:
     """The hyper-parameters of Appendix A: name (* stands for a map), distribution, range, and how
     many of them each architecture has on a task.
     """

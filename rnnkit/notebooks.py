@@ -31,7 +31,7 @@ class NotebookPathError(NotebookError, places.WrongPath):
     """There is no notebook where one was named."""
 
 
-def copy_into(folder) -> Path:
+def copy_into(folder: str | os.PathLike) -> Path:
     """Copies the kit's notebooks into `folder`/notebooks, and the trials and networks that they draw
     into `folder`/figures. Returns the folder of the notebooks.
 
@@ -77,7 +77,7 @@ def _alike(first: Path, second: Path) -> bool:
     return first.read_bytes() == second.read_bytes()
 
 
-def types_of(notebook) -> dict[str, str]:
+def types_of(notebook: str | Path) -> dict[str, str]:
     """The names assigned in a notebook's parameters cell, each with the type that is annotated there
     ("" if none is).
 
@@ -111,7 +111,7 @@ def types_of(notebook) -> dict[str, str]:
     return types
 
 
-def parameters_of(notebook) -> set[str]:
+def parameters_of(notebook: str | Path) -> set[str]:
     """The names assigned in a notebook's parameters cell. NotebookError for a file that is not a
     notebook.
     """
@@ -157,7 +157,7 @@ def _targets(source: str) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def _fits(value, kind: str) -> bool:
+def _fits(value: Any, kind: str) -> bool:
     """Whether a value has the annotated type of a parameter, and can be written into a notebook."""
     kinds: dict[str, Any] = {
         "int": int,
@@ -182,7 +182,12 @@ def _fits(value, kind: str) -> bool:
 LEFT = "ended before its last cell without failing (sys.exit?)"
 
 
-def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT) -> Path:
+def run_notebook(
+    notebook: str | Path,
+    out: str | Path,
+    parameters: dict | None = None,
+    cell_timeout: float = CELL_TIMEOUT,
+) -> Path:
     """Executes a notebook with papermill, in its own folder, and writes it to `out` if and only if
     every cell ran without an error.
 
@@ -219,7 +224,7 @@ def run_notebook(notebook, out, parameters=None, cell_timeout=CELL_TIMEOUT) -> P
     return out
 
 
-def _check_parameters(notebook, parameters):
+def _check_parameters(notebook: Path, parameters: dict) -> None:
     """NotebookError unless the notebook has all these parameters, each with a value of its type."""
     types = types_of(notebook)
     unknown = set(parameters) - set(types)
@@ -241,7 +246,7 @@ def _check_parameters(notebook, parameters):
             )
 
 
-def _execute(notebook, own, parameters, cell_timeout) -> str:
+def _execute(notebook: Path, own: Path, parameters: dict, cell_timeout: float) -> str:
     """Executes a notebook into the file `own`. Returns what is wrong with it; empty if nothing is."""
     import papermill
 
@@ -266,7 +271,7 @@ def _execute(notebook, own, parameters, cell_timeout) -> str:
     return f"shows an error in a cell: {errors[0]}" if errors else ""
 
 
-def _reason(error, out, cell_timeout) -> str | None:
+def _reason(error: Exception, out: Path, cell_timeout: float) -> str | None:
     """Why a notebook failed, for a sentence that begins with its name; None for an unexpected error."""
     import nbclient.exceptions
     import papermill
@@ -295,7 +300,7 @@ def _copy_at_work(out: Path) -> Path:
     return out.with_name(f".{out.stem}.{os.getpid()}@{socket.gethostname()}.ipynb")
 
 
-def _clear_away(out: Path, half: Path):
+def _clear_away(out: Path, half: Path) -> None:
     """Turns copies that dead processes of this machine have left into the partial copy."""
     name = re.compile(
         rf"\.{re.escape(out.stem)}\.(\d+)(@{re.escape(socket.gethostname())})?\.ipynb"
@@ -363,7 +368,7 @@ def _own_kernel() -> dict:
             ],
         )
 
-        def __init__(self, *args, **settings):
+        def __init__(self, *args: Any, **settings: Any) -> None:
             name = str(uuid.uuid4())
             settings |= {"kernel_id": name, "connection_file": str(folder / f"kernel-{name}.json")}
             super().__init__(*args, **settings | ({"transport": "ipc"} if files else {}))

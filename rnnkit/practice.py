@@ -6,6 +6,7 @@ numbers from the result itself, to be compared with the figure to which the exer
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,13 +24,13 @@ class NotYet(Exception):
     """A result is not what the exercise asks for; the message says what is missing."""
 
 
-def need(condition, word: str):
+def need(condition: Any, word: str) -> None:
     """NotYet with this message, unless the condition holds."""
     if not condition:
         raise NotYet(word)
 
 
-def need_columns(result, *columns: str):
+def need_columns(result: Any, *columns: str) -> None:
     """NotYet unless the result is a frame with these columns."""
     what = "The answer must be a frame of trials"
     need(isinstance(result, pd.DataFrame), f"{what}, got {type(result).__name__}.")
@@ -37,7 +38,7 @@ def need_columns(result, *columns: str):
     need(not missing, f"{what}, got a table without the columns {and_list(missing)}.")
 
 
-def trials_of(result, task_type: str, task: str) -> pd.DataFrame:
+def trials_of(result: Any, task_type: str, task: str) -> pd.DataFrame:
     """The result, if it is a frame with at least ENOUGH trials of this task and of no other; NotYet
     if it is not.
     """
@@ -52,7 +53,7 @@ def trials_of(result, task_type: str, task: str) -> pd.DataFrame:
     return result
 
 
-def longer_search(result) -> str:
+def longer_search(result: Any) -> str:
     """0c: one study with twice the trials of its scale."""
     from rnnkit.studies.scales import SCALES
 
@@ -81,7 +82,7 @@ def longer_search(result) -> str:
     )
 
 
-def another_length(result) -> str:
+def another_length(result: Any) -> str:
     """2.1c: a study of the capacity task with another number of time steps than the figure has."""
     from rnnkit.studies.scales import SCALES
 
@@ -107,7 +108,7 @@ def another_length(result) -> str:
     )
 
 
-def another_width(result) -> str:
+def another_width(result: Any) -> str:
     """2.2c: a network of the memory task with fewer units than inputs, on the bound."""
     frame = trials_of(result, "mem_thru", "memory task")
     need(frame.study.nunique() == 1, "All trials must be of one network, that is, of one study.")
@@ -130,7 +131,7 @@ def another_width(result) -> str:
     )
 
 
-def equal_units(result) -> str:
+def equal_units(result: Any) -> str:
     """3c: two architectures with equal units on one task, hence with unequal numbers of parameters."""
     frames = list(result) if isinstance(result, (list, tuple)) else [result]
     need(
@@ -173,7 +174,7 @@ def equal_units(result) -> str:
     )
 
 
-def one_choice_set(result) -> str:
+def one_choice_set(result: Any) -> str:
     """4c: random sets of hyper-parameters on parentheses, with the learning rate held fixed."""
     frame = trials_of(result, "parens_counting", "parentheses task")
     need(
@@ -199,7 +200,7 @@ def one_choice_set(result) -> str:
     )
 
 
-def less_exact(result) -> str:
+def less_exact(result: Any) -> str:
     """5c: the bits per weight that it takes to keep a smaller share than the five-bit test asks for."""
     tables = list(result) if isinstance(result, (list, tuple)) else []
     right = len(tables) == 2 and all(
@@ -227,7 +228,7 @@ def less_exact(result) -> str:
     )
 
 
-def typical_trial(result) -> str:
+def typical_trial(result: Any) -> str:
     """A3: random sets of hyper-parameters, a few of them set by hand, so that a typical trial stores
     TYPICAL bits per parameter.
     """
@@ -253,7 +254,7 @@ def typical_trial(result) -> str:
     )
 
 
-def three_open(result) -> str:
+def three_open(result: Any) -> str:
     """B3: a string with more closing than opening parentheses, of which three are open at its end."""
     need(isinstance(result, str), f"The answer must be a string, got {type(result).__name__}.")
     need(result and set(result) <= set("()"), "The string must consist of ( and ) alone.")
@@ -276,7 +277,7 @@ def three_open(result) -> str:
     )
 
 
-def rerun(result) -> str:
+def rerun(result: Any) -> str:
     """C3: one set of hyper-parameters, trained several times."""
     need_columns(result, "study", "tuner", "eval_loss", "infeasible")
     need(
@@ -296,7 +297,7 @@ def rerun(result) -> str:
     )
 
 
-def own_cell(result) -> str:
+def own_cell(result: Any) -> str:
     """own3: a report on a cell that the kit does not have."""
     from rnnkit.cells import cell_of
     from rnnkit.reports import KIT, Report

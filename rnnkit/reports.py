@@ -2,9 +2,12 @@
 `rk.report(cell)`.
 """
 
+import os
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,9 +21,9 @@ from rnnkit.hparams import cell_ranges, space_for
 from rnnkit.markup import markdown
 from rnnkit.names import resolve_name
 from rnnkit.studies import complete
-from rnnkit.studies.experiments import battery
+from rnnkit.studies.experiments import Job, battery
 from rnnkit.studies.fingerprint import facts_of
-from rnnkit.studies.scales import SCALES, scale_of
+from rnnkit.studies.scales import SCALES, Scale, scale_of
 from rnnkit.trials import TrialStore
 from rnnkit.wording import label_of
 
@@ -70,7 +73,7 @@ class Report:
             ]
         )
 
-    def _ipython_display_(self):
+    def _ipython_display_(self) -> None:
         from IPython.display import Markdown, display
 
         figures.show(self.figure, self.figure.alt)
@@ -85,14 +88,14 @@ class Report:
 
 
 def report(
-    cell,
-    scale="quick",
-    store="trials.sqlite",
-    seed=0,
-    trials=None,
-    workers=None,
-    progress=True,
-    out="",
+    cell: str | type[Cell],
+    scale: str = "quick",
+    store: str | os.PathLike | TrialStore = "trials.sqlite",
+    seed: int = 0,
+    trials: int | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+    out: str | Path = "",
 ) -> Report:
     """Parameters, hyper-parameters, stored bits, unit capacity and infeasible share of a cell (a
     name or a class) next to those of the six.
@@ -107,7 +110,7 @@ def report(
     scale = resolve_name("scale", scale, SCALES)
     size = scale_of(scale)
 
-    def jobs_for(a):
+    def jobs_for(a: str) -> list[Job]:
         return [(study, trials or count) for study, count in battery(a, size, seed)]
 
     jobs = jobs_for(architecture)
@@ -139,7 +142,7 @@ def report(
     return Report(architecture, table, _space(architecture), figure, frame, reused)
 
 
-def _trials_of(store, jobs, jobs_of_six) -> pd.DataFrame:
+def _trials_of(store: TrialStore, jobs: list[Job], jobs_of_six: list[Job]) -> pd.DataFrame:
     """The trials of a cell's studies and of the six's; those of the six that the store lacks may be
     in the file that the kit ships.
     """
@@ -151,7 +154,7 @@ def _trials_of(store, jobs, jobs_of_six) -> pd.DataFrame:
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
 
 
-def _at_one_length(frame, trials) -> pd.DataFrame:
+def _at_one_length(frame: pd.DataFrame, trials: int | None) -> pd.DataFrame:
     """The first `trials` of each study; without a number, as many as the shortest study of its task
     has.
     """
@@ -160,7 +163,7 @@ def _at_one_length(frame, trials) -> pd.DataFrame:
     return frame[frame.hyper_iter < least].reset_index(drop=True)
 
 
-def _space(architecture) -> pd.DataFrame:
+def _space(architecture: str) -> pd.DataFrame:
     """The hyper-parameters of the cell itself on the capacity task."""
     space = space_table("per_cap", (architecture,)).drop(columns=architecture)
     space = space.set_index("hyper-parameter")
@@ -173,12 +176,12 @@ def _shipped_store(time_of_change: float) -> TrialStore:
     return TrialStore(SHIPPED, create=False)
 
 
-def _complete_studies(store, jobs) -> pd.DataFrame:
+def _complete_studies(store: TrialStore, jobs: list[Job]) -> pd.DataFrame:
     """The trials of the studies of which a store has at least as many as the job asks for."""
     return store.frame(study.key for study, count in jobs if store.has(study.key, count))
 
 
-def _enter(cell) -> tuple[str, bool]:
+def _enter(cell: str | type[Cell]) -> tuple[str, bool]:
     """The architecture of a name or of a class, which is registered if needed; and whether only
     this process knows it.
     """
@@ -210,14 +213,14 @@ def _enter(cell) -> tuple[str, bool]:
     return architecture, new
 
 
-def _fingerprint(cell) -> tuple:
+def _fingerprint(cell: type[Cell]) -> tuple:
     """A cell's hyper-parameters and equations, in which two cells of one name must agree. Leaves
     `cell` registered.
     """
     return [*map(str, cell_ranges(enter(cell).architecture))], facts_of(cell)
 
 
-def _table(architecture, tables, size) -> pd.DataFrame:
+def _table(architecture: str, tables: Iterable[pd.DataFrame], size: Scale) -> pd.DataFrame:
     """The numbers as text: a row for each, a column for the cell and for each of the six; "-"
     where there are no trials.
     """

@@ -3,7 +3,11 @@ table of claims.
 """
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from rnnkit import places
 from rnnkit.checks import whole_number
@@ -32,18 +36,18 @@ NOTEBOOKS = {  # notebook -> the experiments that it draws
 
 
 def reproduce(
-    scale="quick",
-    only=(),
-    store="trials.sqlite",
-    out="results",
-    seed=0,
-    trials=None,
-    workers=None,
-    device=None,
-    scheduler=None,
-    notebooks=None,
-    say=print,
-):
+    scale: str = "quick",
+    only: str | Iterable[str] = (),
+    store: str | os.PathLike = "trials.sqlite",
+    out: str | os.PathLike = "results",
+    seed: int = 0,
+    trials: int | None = None,
+    workers: int | None = None,
+    device: str | None = None,
+    scheduler: str | None = None,
+    notebooks: str | os.PathLike | None = None,
+    say: Callable[[str], object] = print,
+) -> pd.DataFrame:
     """Trains the trials that the store lacks, executes the notebooks into `out`/notebooks, and
     writes `out`/README.md and trials.parquet.
 
@@ -92,12 +96,10 @@ def reproduce(
     return claims
 
 
-def tell_in_readme(say=print):
+def tell_in_readme(say: Callable[[str], object] = print) -> None:
     """Writes the verdicts on the evidence that ships into the checkout's README, between the marks
     for them. StoreError.
     """
-    import pandas as pd
-
     from rnnkit.exhibits import verdicts
 
     with TrialStore(EVIDENCE / TRIALS) as evidence:
@@ -108,7 +110,7 @@ def tell_in_readme(say=print):
         say(f"{readme} has the verdicts.")
 
 
-def take_over(store, parquet, say):
+def take_over(store: TrialStore, parquet: Path, say: Callable[[str], object]) -> None:
     """Adds the trials of the folder's trials.parquet to a store: they stay in the file, so the
     folder's figures show them, too. StoreError.
     """
@@ -128,7 +130,7 @@ def take_over(store, parquet, say):
         )
 
 
-def execute(source, out, settings):
+def execute(source: Path, out: Path, settings: dict[str, Any]) -> None:
     """Executes a notebook into `out`/notebooks, with those of the settings that are its parameters.
     NotebookError.
     """
@@ -140,7 +142,12 @@ def execute(source, out, settings):
     account.note(target.parent, source.stem, [target])
 
 
-def finish(plan, frames, out, say):
+def finish(
+    plan: dict[str, tuple[str, ...]],
+    frames: dict[str, pd.DataFrame],
+    out: Path,
+    say: Callable[[str], object],
+) -> pd.DataFrame:
     """Writes the gallery of all frames; returns the claims of the planned experiments, and reports
     them by `say`.
     """
@@ -163,7 +170,7 @@ def finish(plan, frames, out, say):
     return claims
 
 
-def draw(frames, out):
+def draw(frames: dict[str, pd.DataFrame], out: Path) -> None:
     """Writes the figures that can be drawn from `frames` (experiment -> trials) into `out`, so that
     each appears as soon as its studies end.
     """
@@ -176,7 +183,13 @@ def draw(frames, out):
         figures.draw_into(out, name, frame)
 
 
-def stored_frames(store, scale, seed=0, trials=None, names=None) -> dict:
+def stored_frames(
+    store: TrialStore,
+    scale: str,
+    seed: int = 0,
+    trials: int | None = None,
+    names: Iterable[str] | None = None,
+) -> dict:
     """Experiment -> its trials, for each experiment that the store has complete, also from earlier
     runs: the gallery shows all of them. `names` restricts the experiments.
 
@@ -197,7 +210,9 @@ def stored_frames(store, scale, seed=0, trials=None, names=None) -> dict:
     return frames
 
 
-def verdicts(store, scale="quick", seed=0, trials=None):
+def verdicts(
+    store: str | os.PathLike, scale: str = "quick", seed: int = 0, trials: int | None = None
+) -> pd.DataFrame:
     """The table of all claims of the paper, one row per claim: what the stored trials of a scale,
     or of a larger one, say about it.
 
@@ -230,15 +245,15 @@ def verdicts(store, scale="quick", seed=0, trials=None):
     return analysis.Verdicts(claims, columns=columns)
 
 
-def choose(only=()) -> dict:
+def choose(only: str | Iterable[str] = ()) -> dict:
     """Notebook -> its chosen experiments, in order. ValueError for a name that is neither a
     notebook nor an experiment.
     """
     experiments = dict.fromkeys(name for names in NOTEBOOKS.values() for name in names)
     choices = [*experiments, *NOTEBOOKS]
     inputs = [only] if isinstance(only, str) else list(only or ())
-    only = [matching(name, choices) for name in inputs]
-    for name, match in zip(inputs, only):
+    matches = [matching(name, choices) for name in inputs]
+    for name, match in zip(inputs, matches):
         if match is None:
             raise ValueError(
                 f"only must name an experiment ({', '.join(experiments)}) or a notebook"
@@ -247,18 +262,20 @@ def choose(only=()) -> dict:
             )
     plan: dict[str, tuple[str, ...]] = {}
     for notebook, names in NOTEBOOKS.items():
-        complete = not only or notebook in only
+        complete = not matches or notebook in matches
         # two notebooks may draw the same trials
         before = {name for names in plan.values() for name in names}
         selection = tuple(
-            name for name in names if complete or (name in only and name not in before)
+            name for name in names if complete or (name in matches and name not in before)
         )
         if complete or selection:
             plan[notebook] = selection
     return plan
 
 
-def notebooks_folder(path=None, names=tuple(NOTEBOOKS)) -> Path:
+def notebooks_folder(
+    path: str | os.PathLike | None = None, names: Iterable[str] = tuple(NOTEBOOKS)
+) -> Path:
     """The folder of the notebooks that are executed: `path`, or the kit's own without one.
 
     A folder `notebooks` in the working directory is not taken unless it is named. NotebookError,
@@ -275,7 +292,7 @@ def notebooks_folder(path=None, names=tuple(NOTEBOOKS)) -> Path:
     return folder
 
 
-def writable_folder(out) -> Path:
+def writable_folder(out: str | os.PathLike) -> Path:
     """The folder for figures, created if needed and tested before hours are spent.
 
     StoreError if it cannot be written, or if a file would be replaced that the kit did not write.
@@ -309,10 +326,10 @@ def writable_folder(out) -> Path:
     return out
 
 
-def claims_text(claims) -> str:
+def claims_text(claims: pd.DataFrame) -> str:
     """The table of claims for a terminal: id, claim, paper, ours with its interval, verdict."""
 
-    def number(x):
+    def number(x: Any) -> str:
         return x if isinstance(x, str) else "" if x is None or x != x else f"{x:.3g}"
 
     lines = [("", "claim", "paper", "ours", "verdict")]

@@ -8,8 +8,10 @@ that only training needs.
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 LETTERS = 27  # symbols of text8: a to z and the space
 PARENTHESES = {  # form -> types of parentheses (one stream per type), time steps, highest count
@@ -48,14 +50,14 @@ def binary_entropy(share: float) -> float:
     return -sum(p * math.log2(p) for p in (share, 1 - share) if p > 0)
 
 
-def soft_bits(cross_entropy, samples):
+def soft_bits(cross_entropy: Any, samples: Any) -> Any:
     """Equation 22 for graded predictions: b (1 - cross-entropy in bits), from the mean cross-entropy
     in nats over b samples.
     """
     return samples * (1 - cross_entropy / math.log(2))
 
 
-def coinciding(samples, n_in):
+def coinciding(samples: Any, n_in: Any) -> Any:
     """The expected share of random samples in {0, 1}^n_in whose inputs are those of an earlier
     sample: each of b samples has (b - 1) / 2 earlier ones on average, and 2^n_in possible inputs.
     """
@@ -65,7 +67,7 @@ def coinciding(samples, n_in):
 # --- memory throughput (section 2.2) ---
 
 
-def memory_bound(n_units, n_in):
+def memory_bound(n_units: ArrayLike, n_in: ArrayLike) -> Any:
     """The least squared error per dimension of any network with N units per layer and a linear
     readout: 1 - N / n_in, and 0 from n_in units on.
 
@@ -75,7 +77,9 @@ def memory_bound(n_units, n_in):
     return np.maximum(0.0, 1 - np.asarray(n_units, float) / n_in)
 
 
-def multiplications(architecture, n_layers, n_units, n_in, num_params) -> float:
+def multiplications(
+    architecture: str, n_layers: int, n_units: int, n_in: int, num_params: int
+) -> float:
     """Multiplications by a weight per time step: the parameters without biases and initial states,
     counted from equations 1-20. NaN for a cell that is not the paper's.
     """
@@ -97,7 +101,7 @@ def multiplications(architecture, n_layers, n_units, n_in, num_params) -> float:
 # --- random continuous functions (section 3) ---
 
 
-def memorised_loss(count, samples, tau):
+def memorised_loss(count: ArrayLike, samples: int, tau: float) -> Any:
     """The loss of a network that knows the `count` heaviest of a table's samples and answers 0 to
     all others: 1 - ln(1 + M / tau) / ln(1 + N / tau), from the weights of Appendix B.
     """
@@ -171,7 +175,7 @@ def answer_probabilities(most: int, position: int) -> np.ndarray:
     0 at the right. At position 0 the ten digits are all there is.
     """
 
-    def below(size):
+    def below(size: np.ndarray) -> np.ndarray:
         """P(|a + b| < size). The sum takes each value s of -2 most ... 2 most with the weight
         2 most + 1 - |s|.
         """
@@ -193,7 +197,7 @@ def answer_probabilities(most: int, position: int) -> np.ndarray:
     return np.array([*digits, minus, below(unit) - minus])
 
 
-def _entropy(shares) -> float:
+def _entropy(shares: ArrayLike) -> float:
     """Entropy in nats of some probabilities."""
     shares = np.asarray(shares)[np.asarray(shares) > 0]
     return float(-(shares * np.log(shares)).sum())

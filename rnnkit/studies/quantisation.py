@@ -7,7 +7,11 @@ least to its greatest weight ("range"), or over the narrower range that gives th
 error ("clipped"), where a weight outside the range becomes its nearest end. No training follows.
 """
 
+import os
+from typing import Any
+
 import numpy as np
+import pandas as pd
 
 from rnnkit.studies.progress import Progress
 from rnnkit.studies.retrain import evaluate, theta_of, weights_of
@@ -37,7 +41,7 @@ def quantise_block(block: np.ndarray, bits: int, method: str = "range") -> np.nd
     centre = (low + high) / 2
     half = (high - low) / 2
 
-    def over(share):
+    def over(share: float) -> np.ndarray:
         start = centre - share * half
         step = 2 * share * half / (2**bits - 1)
         return start + step * np.clip(np.rint((block - start) / step), 0, 2**bits - 1)
@@ -54,7 +58,7 @@ def quantise_network(
     each initial state, quantised by themselves.
     """
 
-    def quantise_parts(name, block):
+    def quantise_parts(name: str, block: np.ndarray) -> np.ndarray:
         if not block.size:
             return block
         pieces = np.split(block.reshape(-1), _count_parts(name, block, n_units))
@@ -73,7 +77,9 @@ def _count_parts(name: str, block: np.ndarray, n_units: int) -> int:
     return block.size // n_units if kind == "h" else 1
 
 
-def bits_kept(study, hparams: dict, network: dict, device="cpu") -> dict[str, list[float]]:
+def bits_kept(
+    study: Study, hparams: dict, network: dict, device: str = "cpu"
+) -> dict[str, list[float]]:
     """Stored bits of a network of the capacity task with weights of 1, 2, ..., 16 bits: one list per
     method, and a list of one number, "whole", for the network as it is.
     """
@@ -93,7 +99,12 @@ def bits_kept(study, hparams: dict, network: dict, device="cpu") -> dict[str, li
     }
 
 
-def quantise(frame, store, device="cpu", progress=True):
+def quantise(
+    frame: pd.DataFrame,
+    store: str | os.PathLike | TrialStore,
+    device: str = "cpu",
+    progress: bool = True,
+) -> pd.DataFrame:
     """A frame of trials of the capacity task with the additional column `kept`: the `bits_kept` of
     each study's best trial, and None for all others.
 
@@ -124,7 +135,7 @@ def quantise(frame, store, device="cpu", progress=True):
     return frame.assign(kept=results)
 
 
-def _best_rows(frame) -> list[tuple]:
+def _best_rows(frame: pd.DataFrame) -> list[tuple]:
     """(index, row) of each study's best trial in a frame; the first of equally good ones."""
     best: dict[str, tuple] = {}
     for index, row in enumerate(frame.itertuples(index=False)):
@@ -135,7 +146,7 @@ def _best_rows(frame) -> list[tuple]:
     return list(best.values())
 
 
-def _read_note(store, row) -> dict[str, list[float]] | None:
+def _read_note(store: TrialStore, row: Any) -> dict[str, list[float]] | None:
     """The `bits_kept` saved beside the weights of this very trial; None if there are none."""
     try:
         account, _ = store.shelf.load(row.study)
