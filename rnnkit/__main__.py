@@ -207,8 +207,9 @@ class Commands(click.Group):
         try:
             return super().resolve_command(context, words)
         except click.UsageError as error:
-            error.message += f" The commands are {', '.join(self.list_commands(context))}."
-            raise
+            commands = ", ".join(self.list_commands(context))
+            message = f"{error.format_message()} The commands are {commands}."
+            raise click.UsageError(message, context) from error
 
     group_class = type  # of groups within this one, too
 
