@@ -13,7 +13,9 @@ from functools import cache
 NAMES = ("g++", "clang++", "c++")
 ZIG = "ziglang"  # Clang with its libraries in a Python package, for machines without a compiler
 HOW = "install g++ or clang++, or pip install 'rnnkit[compiler]', which brings one"
-PATIENCE = 900  # seconds per library; the first time, Zig also compiles the C++ standard library
+# seconds per library; the first time, Zig also compiles the C++ standard library, which took 900 seconds
+# on two cores that a dozen processes shared
+PATIENCE = 1_800
 
 
 def compiler() -> list[str] | None:
