@@ -415,9 +415,11 @@ def verify(store, count, seed, device):
     Everything that a figure reads is compared: losses, accuracy, parameters, units, steps, and
     whether the trial diverged. On the machine and with the libraries that trained it, a trial comes
     out the same to the last digit. Elsewhere rounding differs, and long training magnifies the
-    difference; by how much is measured by training the trial once more with a learning rate that
-    differs in the seventh digit. A number agrees if it is off by at most twice that difference, and
-    by at most a twentieth of itself. The exit code is 1 if a trial does not agree.
+    difference; by how much is measured by training the trial three times more, with learning rates
+    that differ in the seventh digit. A number agrees if it is off by at most twice that difference,
+    and by at most a twentieth of itself. A trial is refused if its key, its sizes and its
+    hyper-parameters contradict each other, or if random search did not draw them. The exit code is
+    1 if a trial does not agree. How long it took, and when and where, cannot be checked.
     """
     from rnnkit.studies.verify import disagreements, verify
     from rnnkit.trials import TrialStore
