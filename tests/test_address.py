@@ -1,5 +1,5 @@
-"""The address of the repository: written to every place that needs it by one command, and removed
-again; without one, no link leads nowhere.
+"""The address of the repository: one command writes it to every place that needs it, and removes it
+again; without an address, there are no broken links.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""The search's own numbers, on frames of trials of which the answer is known."""
+"""The search's own numbers, on frames of trials whose answer is known."""
 
 import math
 

@@ -1,5 +1,5 @@
-"""The bench of the tuner: searches of real studies get the same steps, and the table says what the
-searches say.
+"""The bench of the tuner: searches of real studies get the same steps, and the table agrees with
+the searches.
 """
 
 import json

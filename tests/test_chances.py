@@ -76,7 +76,7 @@ def test_networks_that_learned_nothing_decide_nothing_with_many_trials_either():
     assert not decided[0].any() and decided[1].sum() >= 6
 
 
-# the labels of one table are dealt out anew among its trials, within each task and depth
+# the labels of one table are shuffled among its trials, within each task and depth
 SHUFFLED = {
     "fig4": (
         lambda: synthetic_hard.frame(("parens_counting", "arithmetic"), (1, 4, 8), 40),

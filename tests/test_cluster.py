@@ -1,5 +1,5 @@
-"""The same trials whoever trains them: this process, two processes, a Dask cluster of two workers;
-and none of them is lost.
+"""This process, two processes and a Dask cluster of two workers train the same trials, and none of
+them is lost.
 """
 
 import os

@@ -1,4 +1,6 @@
-"""Where no C++ compiler is on the path, the one of the extra `compiler` is taken, and says so."""
+"""Where no C++ compiler is on the path, that of the extra `compiler` is used, and a message says
+so.
+"""
 
 import ctypes
 import os

@@ -1,5 +1,5 @@
-"""Exhibits: all of a figure in one object, found by itself, each table computed once for all who
-ask.
+"""Exhibits: all of a figure in one object, found by the kit, each table computed once for all that
+use it.
 """
 
 import pandas as pd

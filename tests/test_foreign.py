@@ -1,4 +1,4 @@
-"""Trials from elsewhere are held against their study's space before they are let in."""
+"""Trials from elsewhere are checked against their study's space before they are imported."""
 
 import dataclasses
 

@@ -1,5 +1,5 @@
-"""A large frame keeps hyper-parameters packed: it must be the frame that it would be otherwise, and
-be small.
+"""A large frame keeps hyper-parameters packed: it must be the same frame as without packing, and be
+small.
 """
 
 import sqlite3

@@ -1,4 +1,4 @@
-"""The plain step as a graph: what is recorded once is done again, on slots that come and go."""
+"""The plain step as a graph: what is recorded once is run again, on slots that change."""
 
 import warnings
 

@@ -1,5 +1,5 @@
 """The exercises' answers, worked out by hand or with numpy here, are right; slips are not, and get
-a word of their own.
+a hint of their own.
 """
 
 import math

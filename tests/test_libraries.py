@@ -1,5 +1,5 @@
-"""Compiled steps that cannot be had or must not be trusted: each attack for real. Training goes on
-with the plain step and says why, or what is kept is compiled again.
+"""Compiled steps that are not available or must not be trusted: each attack for real. Training goes
+on with the plain step and says why, or what is kept is compiled again.
 """
 
 import math

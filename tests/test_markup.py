@@ -1,4 +1,4 @@
-"""Results that show themselves in a notebook."""
+"""Results as a notebook displays them."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Names as people write them, and what is said of a misspelling."""
+"""Names as people write them, and the answer to a misspelling."""
 
 import inspect
 

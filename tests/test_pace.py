@@ -1,4 +1,6 @@
-"""The time left is judged by tasks and cells that others have told of, and by the machine of now."""
+"""The time left is estimated from the tasks and cells of stored trials, and from this machine's
+present pace.
+"""
 
 import dataclasses
 import math

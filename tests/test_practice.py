@@ -1,5 +1,5 @@
-"""Exercises that are done: a result that is asked for is right and gets its own numbers back,
-another one is told what is missing.
+"""Exercises with a trained or written result: the right result is answered with its own numbers,
+and any other one with what is missing.
 """
 
 import pandas as pd

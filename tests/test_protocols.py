@@ -1,4 +1,4 @@
-"""What is said of tasks and engines in their protocols holds for those that there are."""
+"""All tasks and engines of the kit fulfil their protocols."""
 
 import inspect
 

@@ -1,5 +1,5 @@
-"""The report on one cell: its numbers come from elsewhere, it trains what is lacking and nothing
-else, and shows itself.
+"""The report on one cell: its numbers come from elsewhere, it trains what is missing and nothing
+else, and a notebook displays it.
 """
 
 import dataclasses

@@ -1,5 +1,5 @@
-"""A notebook counts as executed only if every cell ran well; papermill's own word is not taken for
-it.
+"""A notebook counts as executed only if every cell ran well; papermill's own report is not relied
+on.
 """
 
 import dataclasses

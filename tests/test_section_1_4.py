@@ -1,5 +1,5 @@
-"""The drawings of cells have the maps, gates and operations of the cells' own equations, and their
-wires lead somewhere.
+"""The drawings of cells have the maps, gates and operations of the cells' own equations, and each
+of their wires ends at a node.
 """
 
 import re

@@ -1,5 +1,5 @@
 """Figures 2c and 3 and the cost of a step: what is drawn is what was measured, and a stand-in for
-text8 is called one.
+text8 is labelled as one.
 """
 
 import math

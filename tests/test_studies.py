@@ -1,5 +1,5 @@
-"""A study asks, trains, tells and keeps; an experiment is a list of studies; a scale is a row of a
-table.
+"""A study suggests, trains, observes and stores; an experiment is a list of studies; a scale is a
+row of a table.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""What all tasks in named sizes promise to whoever trains on them."""
+"""What training relies on in all tasks that come in named sizes."""
 
 import math
 import subprocess

@@ -1,4 +1,4 @@
-"""Population training: every statement is held between independent computations in float64, over
+"""Population training: every statement is checked between independent computations in float64, over
 short trainings.
 """
 

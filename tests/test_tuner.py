@@ -1,6 +1,4 @@
-"""The tuners: what they promise to studies, and the surrogate against scikit-learn's Gaussian
-process.
-"""
+"""The tuners: what studies rely on, and the surrogate against scikit-learn's Gaussian process."""
 
 import json
 import math

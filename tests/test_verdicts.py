@@ -1,5 +1,5 @@
 """The table of all claims: each is there once, decided where the store has its trials, and section
-5's advice leans on them.
+5's advice rests on them.
 """
 
 import pytest

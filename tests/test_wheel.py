@@ -1,4 +1,4 @@
-"""The wheel is whole: what a user does away from the checkout, done with the wheel's files alone."""
+"""The wheel is complete: what a user does without a checkout works with the wheel's files alone."""
 
 import json
 import os

@@ -1,5 +1,5 @@
-"""The frame of the widgets: legible colours, pictures that answer, work that can be stopped, one
-picture where nobody is there.
+"""The frame of the widgets: legible colours, pictures that answer, work that can be stopped, a
+still picture where nobody is present.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""Runs that survive: real processes, really killed. What was finished is there once, and the run
-goes on as if nothing had been.
+"""Runs survive the killing of real processes. What was finished is stored once, and the run goes on
+as if nothing had happened.
 """
 
 import multiprocessing

@@ -568,7 +568,7 @@ DEVICE void add_four(real* sums, const int (&k)[4], const float (&d)[4]) {
         for (int q = 0; q < 4; q++) sums[k[q] * 32] += d[q];
     }
 }
-// Adds a warp's share of one step: `count` symbols, of which it takes those whose rest modulo PARTS is `part`. Ds has the samples' numbers
+// Adds a warp's share of one step: `count` symbols, of which it takes those whose remainder modulo PARTS is `part`. Ds has the samples' numbers
 // for this lane, STRIDE apart.
 template <int PARTS>
 DEVICE void add_symbols(real* sums, const real* Ds, const int32_t* symbols, int count, int part) {

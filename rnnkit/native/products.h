@@ -1,7 +1,7 @@
 // Vectors of the machine's own width, elementary functions on them, and matrix products of activations.
 //
 // Invariant: activations are rows of B numbers, one per sample of the batch, and B is a multiple of the vector width VW, so that no loop has
-// a rest. REAL is float, or double for the tests.
+// a remainder. REAL is float, or double for the tests.
 
 #pragma once
 #include <cmath>
