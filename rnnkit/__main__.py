@@ -201,7 +201,7 @@ def sentence_of(error) -> str:
 
 
 class Commands(click.Group):
-    """A group that names its commands to whoever asks for one that it does not have."""
+    """A group whose error for an unknown command names the commands that it has."""
 
     def resolve_command(self, context, words):
         try:

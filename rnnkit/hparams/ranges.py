@@ -13,7 +13,7 @@ import numpy as np
 
 Value = Any  # of a hyper-parameter: a number, or one of the choices
 SPREAD = 0.05  # standard deviation of a number around its usual value, as a share of its range
-CHANGE = 0.1  # probability that a choice is drawn anew instead of taking its usual value
+CHANGE = 0.1  # probability that a choice is drawn at random instead of taking its usual value
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ class Network:
         """Takes up to `chunk` steps of every model; `state` is (theta, m, v, hp, step, dead).
 
         `inputs` and `targets` are the data, or, with `batches` (batches.py), buffers for one batch
-        that is made anew for each step.
+        that is made again for each step.
         """
         make = (batches.function, ctypes.byref(batches.source)) if batches else (None, None)
         self.library.net_train(

@@ -1,7 +1,7 @@
 """Prints the plan of a cell's step (plan.py) as C++ or CUDA, forward and backward.
 
-So a user's own cell is compiled from the very lines that define it, and nobody writes a derivative
-by hand.
+So a user's own cell is compiled from the very lines that define it, without a derivative written by
+hand.
 """
 
 from dataclasses import dataclass

@@ -89,7 +89,7 @@ def weights_of(store, study, trial: Trial, device="cpu") -> dict[str, np.ndarray
     if outcome.infeasible:
         raise StoreError(
             f"Trial {trial.hyper_iter} of {study.key} diverged when it was trained again here. Run"
-            " the study anew."
+            " the study again."
         )
     if not math.isclose(outcome.valid_loss, trial.valid_loss, rel_tol=SAME, abs_tol=SAME):
         warnings.warn(

@@ -18,7 +18,7 @@ class Task(Protocol):
     name    the authors' name, by which studies ask for the task
     forms   its named sizes, name -> fields; empty if it has none. `form` is the task's own size
     input   "bits": packed samples of a data set, one vector for all steps; "static": one vector of
-            numbers for all steps; "index": `streams` ones among n_in inputs, anew at each step
+            numbers for all steps; "index": `streams` ones among n_in inputs, new at each step
     every   whether a vector is shown at every step, if no hyper-parameter says so
     loss    "binary": the cross-entropy of one output, in nats; "squared": the mean square over
             outputs; "softmax": the cross-entropy summed over `heads` groups of classes and averaged
