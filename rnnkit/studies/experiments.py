@@ -335,7 +335,15 @@ def _fig5(scale, seed=0, **settings):
     the seed itself.
     """
     settings |= {"seed": seed + FRESH, "tuner": "random"}
-    return _of_task("parens_counting", scale.random_sets, **settings)
+    return [
+        study
+        for extent in scale.random_sets
+        for study in _of_task("parens_counting", extent, **settings)
+    ]
+
+
+def _fig5_trials(scale, study):
+    return next(extent.trials for extent in scale.random_sets if study.n_layers in extent.depths)
 
 
 def _tableapp1(scale, frame, **settings):
@@ -385,12 +393,12 @@ def battery(architecture, scale, seed=0) -> list[Job]:
     sizes = sorted(scale.memory.sizes, key=lambda units: abs(units - n_in))[:3]
     near = replace(scale, memory=replace(scale.memory, sizes=tuple(sorted(sizes)), depths=depths))
     memory = _fig2c(near, cells, seed=seed)
-    random_sets = replace(scale.random_sets, depths=depths)
+    random_sets = replace(scale.random_sets[0], depths=depths)
     random = _of_task("parens_counting", random_sets, cells, seed=seed + FRESH, tuner="random")
     return [
         *((study, scale.capacity.trials) for study in capacity),
         *((study, scale.memory.trials) for study in memory),
-        *((study, scale.random_sets.trials) for study in random),
+        *((study, random_sets.trials) for study in random),
     ]
 
 
@@ -408,7 +416,7 @@ EXPERIMENTS = {
     "fig3": Experiment("Text and random functions: loss by parameters", "section 3, Figure 3", _fig3,
                        lambda scale, study: (scale.text if study.task_type == "text8" else scale.function).trials, follow_up=_fig3_long),
     "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, _fig4_trials, follow_up=_fig4_long),
-    "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5, lambda scale, _: scale.random_sets.trials),
+    "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5, _fig5_trials),
     "tableapp1": Experiment("The best hyper-parameters again", "Table App.1", _tableapp1, lambda scale, _: scale.reruns, after="fig4"),
     "more_cells": Experiment("Bits per parameter of later cells", "section 2.1", _more_cells, pooled=True),
     "quantised": Experiment("Weights rounded to a few bits", "section 5", _fig1, finish=quantise, pooled=True),

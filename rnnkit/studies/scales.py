@@ -98,7 +98,8 @@ class Scale:
     function: Extent  # Figure 3e-g
     parentheses: Extent  # Figure 4a-h
     arithmetic: Extent  # Figure 4i-p
-    random_sets: Extent  # Figure 5, Tables 1 and App.2: random hyper-parameters on parentheses
+    # Figure 5, Tables 1 and App.2: random hyper-parameters on parentheses
+    random_sets: tuple[Extent, ...]
     reruns: int  # of the best hyper-parameters, Table App.1
     tuner_trials: int  # per study of the comparison of tuners
     # longer trainings of networks of Figure 2c, which start from the best trials
@@ -117,7 +118,7 @@ SCALES = {
         function=Extent((300, 600), (1, 2), 2, (20, 60), "tiny"),
         parentheses=Extent((600,), (1, 2), 4, (10, 30), "tiny"),
         arithmetic=Extent((600,), (1, 2), 4, (10, 30), "tiny"),
-        random_sets=Extent((600,), (1, 2), 6, (10, 30), "tiny"),
+        random_sets=(Extent((600,), (1, 2), 6, (10, 30), "tiny"),),
         reruns=3, tuner_trials=6,
     ),
     "quick": Scale(
@@ -128,7 +129,7 @@ SCALES = {
         function=Extent((500, 2_000), (1, 2), 16, (1_000, 4_000)),
         parentheses=Extent((2_000,), (1, 2, 4, 8), 20, (500, 1_500)),
         arithmetic=Extent((2_000,), (1, 2, 4, 8), 20, (500, 1_500)),
-        random_sets=Extent((2_000,), (1, 8), 60, (500, 1_500)),
+        random_sets=(Extent((2_000,), (1, 8), 60, (500, 1_500)),),
         reruns=20, tuner_trials=32,
     ),
     "overnight": Scale(
@@ -142,7 +143,7 @@ SCALES = {
         function=Extent((500, 2_000, 8_000), (1, 2, 4), 24, (20_000, 80_000)),
         parentheses=Extent((2_000,), (1, 2, 4, 8), 48, (10_000, 40_000)),
         arithmetic=Extent((2_000,), (1, 2, 4, 8), 24, (20_000, 60_000)),
-        random_sets=Extent((2_000,), (1, 8), 500, (10_000, 40_000)),
+        random_sets=(Extent((2_000,), (1,), 500, (10_000, 40_000)), Extent((2_000,), (8,), 300, (10_000, 40_000))),
         reruns=100, tuner_trials=96,
         memory_long=(Extent((16, 24, 32, 40), (1, 2), 8, (24_000, 48_000)), Extent((32, 40), (2,), 8, (60_000, 180_000)), Extent((32,), (2,), 8, (120_000, 240_000), starts=1),
                      Extent((32,), (2,), 8, (240_000, 480_000), starts=1, cells=("irnn",))),
@@ -158,7 +159,7 @@ SCALES = {
         function=Extent((10_000, 30_000, 100_000, 300_000), (1, 2, 4), 1_000, (50_000, 20_000_000), "paper"),
         parentheses=Extent((100_000,), (1, 2, 4, 8), 1_500, (50_000, 1_000_000), "paper"),
         arithmetic=Extent((100_000,), (1, 2, 4, 8), 2_500, (50_000, 1_000_000), "paper"),
-        random_sets=Extent((200_000,), (1, 8), 1_000, (50_000, 1_000_000), "paper"),
+        random_sets=(Extent((200_000,), (1, 8), 1_000, (50_000, 1_000_000), "paper"),),
         reruns=100, tuner_trials=1_000,
     ),
 }  # fmt: skip
