@@ -272,6 +272,8 @@ def test_an_unknown_figure_is_refused_by_name(quick):
 
 
 def test_a_frame_without_the_columns_is_refused():
+    with pytest.raises(ValueError, match="A frame of trials is needed, got list. Take it from run"):
+        analysis.compare("fig1", [1])
     with pytest.raises(ValueError, match="columns of the store, got one without study"):
         analysis.compare("fig1", pd.DataFrame({"architecture": ["rnn"]}))
 

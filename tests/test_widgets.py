@@ -301,6 +301,15 @@ def test_an_unknown_widget_is_refused_with_the_known_ones():
         widget("memorize_me")
 
 
+def test_a_setting_of_a_widget_is_understood_as_it_is_spelt_or_refused_at_once():
+    cell = widget("inside_a_cell", architecture="GRU").controls["architecture"]
+    assert cell.value == "gru"
+    with pytest.raises(ValueError, match="cell must be one of rnn, .*'gruu'. The nearest is 'gru'"):
+        widget("inside_a_cell", architecture="gruu")
+    with pytest.raises(ValueError, match="parameters must be one of .*, got 123. Choose one"):
+        widget("memorise_me", max_params=123)
+
+
 def test_every_module_of_a_widget_is_listed():
     """By the files of the folder: those with a function `widget`."""
     modules = set(Path(frame.__file__).parent.glob("[a-z]*.py"))

@@ -234,6 +234,9 @@ def trials_of_exhibit(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     an unknown figure or a frame that lacks its trials.
     """
     about = exhibit(name)
+    if not isinstance(frame, pd.DataFrame):
+        kind = type(frame).__name__
+        raise ValueError(f"A frame of trials is needed, got {kind}. Take it from run().")
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
         raise ValueError(

@@ -5,6 +5,8 @@ ipywidgets.
 from dataclasses import dataclass, field
 from typing import Any
 
+from rnnkit.names import resolve_name
+
 
 @dataclass(frozen=True)
 class Control:
@@ -52,15 +54,35 @@ def slider(label, low, high, value, step=1, tip="") -> Control:
 
 
 def log_slider(label, values, value, tip="") -> Control:
-    """A slider over a list of values, such as 300, 1K, 3K, given as values or (text, value) pairs."""
-    return Control("SelectionSlider", value, label, tip, {"options": list(values)})
+    """A slider over a list of values, such as 300, 1K, 3K, given as values or (text, value) pairs.
+    ValueError for a value that is not among them.
+    """
+    options = list(values)
+    return Control(
+        "SelectionSlider", _meant(label, options, value), label, tip, {"options": options}
+    )
 
 
 def choice(label, options, value=None, tip="") -> Control:
-    """A menu of values, given as values or (text, value) pairs; by default, the first is chosen."""
+    """A menu of values, given as values or (text, value) pairs; by default, the first is chosen.
+    ValueError for a value that is not among them.
+    """
     options = list(options)
-    first = options[0][1] if isinstance(options[0], tuple) else options[0]
-    return Control("Dropdown", first if value is None else value, label, tip, {"options": options})
+    value = _values(options)[0] if value is None else _meant(label, options, value)
+    return Control("Dropdown", value, label, tip, {"options": options})
+
+
+def _values(options: list) -> list:
+    return [option[1] if isinstance(option, tuple) else option for option in options]
+
+
+def _meant(label: str, options: list, value):
+    """The one of the options' values that a value means, however it is spelt."""
+    values = _values(options)
+    if value in values:
+        return value
+    names = list(map(str, values))
+    return values[names.index(resolve_name(label, value, names, "Choose one of them."))]
 
 
 def many(label, options, value=None, tip="") -> Control:
@@ -68,7 +90,7 @@ def many(label, options, value=None, tip="") -> Control:
     clicks; by default, all are chosen.
     """
     options = list(options)
-    values = tuple(o[1] if isinstance(o, tuple) else o for o in options)
+    values = tuple(_values(options))
     return Control(
         "SelectMultiple",
         values if value is None else tuple(value),
