@@ -15,19 +15,20 @@ function mendKeys(panel) {
     part.setAttribute("data-lm-suppress-shortcuts", "true");
   }
   for (const slider of panel.querySelectorAll(".widget-slider")) {
-    const label = slider.querySelector(".widget-label");
-    for (const handle of slider.querySelectorAll(".noUi-handle")) handle.setAttribute("aria-label", label ? label.textContent : "");
-    sayValue(slider);
+    speak(slider);
   }
 }
 
-// A slider over chosen values is spoken as the place of a value among them, unless its handle says what its readout shows.
-function sayValue(slider) {
+// A slider's handle has the name of its label, which may change, and says what its readout shows: over chosen values it would be spoken as the
+// place of a value among them.
+function speak(slider) {
+  const label = slider.querySelector(".widget-label");
   const readout = slider.querySelector(".widget-readout");
   if (!readout || slider.dataset.spoken) return;
   slider.dataset.spoken = "yes";
   const say = () => {
     for (const handle of slider.querySelectorAll(".noUi-handle")) {
+      handle.setAttribute("aria-label", label ? label.textContent : "");
       if (handle.getAttribute("aria-valuetext") !== readout.textContent) handle.setAttribute("aria-valuetext", readout.textContent);
     }
   };

@@ -109,7 +109,7 @@ def test_a_move_is_answered_soon_by_another_picture_and_sentence(page, name, ans
 def test_every_control_is_reached_with_the_tab_key_and_has_a_name(page, name):
     widget = shown(page, name)
     focusable = widget.at.locator(
-        ".rnnkit-controls :is([tabindex='0'], select, input, button):not([disabled])"
+        ".rnnkit-controls :is([tabindex='0'], select, input, button):not([disabled]):visible"
     )
     focusable.first.focus()
     for k in range(focusable.count()):
@@ -123,6 +123,17 @@ def test_every_control_is_reached_with_the_tab_key_and_has_a_name(page, name):
             "e => !!(e.getAttribute('aria-label') || e.textContent || (e.labels &&"
             " e.labels.length))"
         )
+
+
+def test_a_slider_is_renamed_and_hidden_with_the_cells_gates(page):
+    """For those who hear its name, too."""
+    widget = shown(page, "inside_a_cell")
+    names = """e => [...e.querySelectorAll(".noUi-handle")]
+        .filter(handle => handle.checkVisibility()).map(handle => handle.ariaLabel)"""
+    for cell, last in (("LSTM", "bias of o"), ("GRU", "bias of u"), ("RNN", "forget bias")):
+        widget.control("cell").locator("select").select_option(label=cell)
+        widget.settle()
+        assert widget.at.evaluate(names)[-1] == last
 
 
 def test_the_arrow_keys_of_a_list_are_its_own(page):
