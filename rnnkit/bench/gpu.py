@@ -44,6 +44,8 @@ RULES = (
     ("SGD", "first", "tanh"),
 )
 AGREE = 1e-4  # a relative difference of the parameters after 20 steps that is always allowed
+# between single and double precision, from which on a training no longer tells what is rounding
+CHAOTIC = 1e-3
 # parameters and depths
 CHECKED = ((300, (1, 2)), (1_000, (1, 2)), (3_000, (1, 2, 4)), (10_000, (1, 8)))
 FEW = ((300, (1,)), (1_000, (2,)), (3_000, (1, 4)))
@@ -110,8 +112,10 @@ def difference(study, device, steps=20, **tuning) -> tuple[float, float, float]:
     the difference in the number of right answers; and the largest ratio of a model's difference to
     what is allowed.
 
-    Rounding errors grow in some trainings, such as a chaotic one by RMSProp, so a model may differ
-    by AGREE, or by three times as much as the processor's own steps in single and double precision.
+    Rounding errors grow in some trainings, such as a chaotic one by RMSProp. So a model may differ
+    by AGREE, or by three times as much as the processor's own steps in single and double precision;
+    where these are more than CHAOTIC apart, they no longer tell how far, and what the model had
+    before counts, after a quarter of the steps.
     """
     sets = list(sets_of(study))
     ours, theirs = (filled_slots(study, sets, len(sets), place) for place in (device, "cpu"))
@@ -120,22 +124,31 @@ def difference(study, device, steps=20, **tuning) -> tuple[float, float, float]:
     cpu = Compiled(study, Data(study, sets))
     gpu = fused_engine(study, Data(study, sets, device=device), device, **tuning)
     exact_cpu = Compiled(study, Data(study, sets, dtype=torch.float64), torch.float64)
-    theta, steps_taken = trained(cpu, theirs, steps)
-    gpu_theta, gpu_steps_taken = trained(gpu, ours, steps)
-    exact_theta, _ = trained(exact_cpu, exact, steps)
+    gap = over = torch.zeros(len(sets), dtype=torch.float64)
+    first = max(1, steps // 4)
+    for part, count in enumerate((first, steps - first)):
+        theta, steps_taken = trained(cpu, theirs, count)
+        gpu_theta, gpu_steps_taken = trained(gpu, ours, count)
+        exact_theta, _ = trained(exact_cpu, exact, count)
+        if gpu_steps_taken != steps_taken:
+            return float("inf"), float("inf"), float("inf")
+        own, gaps = (
+            (theta - other).norm(dim=1) / theta.norm(dim=1) for other in (exact_theta, gpu_theta)
+        )
+        judged = (own <= CHAOTIC) | (part == 0)
+        gap = torch.where(judged, gaps, gap)
+        over = torch.where(judged, gaps / (3 * own).clamp(min=AGREE), over)
     split = "all" if study.task.input == "bits" else "valid"
     indices = list(range(len(sets)))
     ours.theta = theirs.theta.to(device)  # the same parameters, so that only evaluation differs
     loss_a, right_a = cpu.evaluate(theirs, indices, split)
     loss_b, right_b = gpu.evaluate(ours, indices, split)
-    if gpu_steps_taken != steps_taken:
-        return float("inf"), float("inf"), float("inf")
-    gaps = (theta - gpu_theta).norm(dim=1) / theta.norm(dim=1)
-    allowed = (3 * (theta - exact_theta).norm(dim=1) / theta.norm(dim=1)).clamp(min=AGREE)
     loss_gap = float(((loss_a - loss_b).abs() / loss_a.abs()).max())
-    gap = max(float(gaps.max()), loss_gap)
-    over = max(float((gaps / allowed).max()), loss_gap / AGREE)
-    return gap, float((right_a - right_b).abs().max()), over
+    return (
+        max(float(gap.max()), loss_gap),
+        float((right_a - right_b).abs().max()),
+        max(float(over.max()), loss_gap / AGREE),
+    )
 
 
 def fused_engine(study, data, device, **tuning):
@@ -278,7 +291,7 @@ def variants(study, shared) -> dict:
     kernel = cuda.kernel_for(study, shared)
     blocks = {"large": cuda.choice(kernel, shared), "small": cuda.choice(kernel, shared, False)}
     if kernel.NU >= cuda.WIDE or kernel.NT >= cuda.LONG:
-        staged = cuda.staged_block(kernel)
+        staged = cuda.staged_block(kernel, 0)
         blocks |= {"staged": staged, "parameters near": staged | {"MEMORY": 1}}
         blocks |= {f"staged, {n}": staged | {"THREADS": n} for n in (128, 192, 256)}
         if near := cuda.one_step_near(kernel, shared):

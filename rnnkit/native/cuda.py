@@ -255,7 +255,7 @@ def choice(kernel, shared, near=True) -> dict:
     if (kernel.NU >= WIDE or long) and (tuning := one_step_near(kernel, half)):
         return tuning
     if kernel.NU >= WIDE:
-        return staged_block(kernel)
+        return staged_block(kernel, half)
     memory = next(
         level for level in (5, 3, 1, 0) if sizes[level] <= (half if level > 1 else shared)
     )
@@ -280,9 +280,10 @@ def one_step_near(kernel, room, threads=0) -> dict | None:
     return next((block for block in blocks if replace(kernel, **block).shared <= room), None)
 
 
-def staged_block(kernel) -> dict:
+def staged_block(kernel, room) -> dict:
     """A block that stages parts of its matrices, with threads for whole parts of the product that
-    takes a step most of its time, of which 8 x 8 numbers, or 8 x 4, are a thread's.
+    takes a step most of its time, of which 8 x 8 numbers, or 8 x 4, are a thread's. The parameters
+    are in shared memory if the block then takes at most `room` bytes of it.
     """
     rows = kernel.NU * kernel._maps
     side = kernel.NB // (8 if kernel.NB >= 64 else 4)
@@ -291,9 +292,11 @@ def staged_block(kernel) -> dict:
         most = max(1, threads // max(1, side)) * 8
         return rows / (-(-rows // most) * most)
 
-    counts = (192, 160, 128)
+    counts = (192, 128)
     threads = next((count for count in counts if used(count) >= 0.85), max(counts, key=used))
-    return _block(_threads_of_streams(kernel) or threads, 4, 0, STAGED)
+    threads = _threads_of_streams(kernel) or threads
+    blocks = [_block(threads, 4, memory, STAGED) for memory in (1, 0)]
+    return next((block for block in blocks if replace(kernel, **block).shared <= room), blocks[-1])
 
 
 def _block(threads, tile, memory, stage=0) -> dict:
