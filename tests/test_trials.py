@@ -27,7 +27,7 @@ from rnnkit.studies import EXPERIMENTS, Study, studies_of
 from rnnkit.studies.study import COLUMN_FIELDS
 from rnnkit.trials import COLUMNS, StoreError, Trial, TrialStore
 from rnnkit.trials.key import parse, pinned_in
-from rnnkit.trials.pages import read_pages
+from rnnkit.trials.pages import Column, read_columns, read_pages
 
 
 def a_trial(hyper_iter=0, study="per_cap/gru", **changes):
@@ -848,6 +848,39 @@ def test_texts_that_repeat_each_other_are_refused_before_they_are_written_out(pa
         store.import_(file)
 
 
+READ = """
+import sys
+from rnnkit.trials import StoreError
+from rnnkit.trials.parquet import read_rows
+for path in sys.argv[1:]:
+    try:
+        list(read_rows(path))
+    except StoreError:
+        pass
+print("alive")
+"""
+
+
+def test_no_damaged_footer_ends_the_process(tmp_path):
+    """pyarrow's own account of a column ends it where the footer contradicts itself."""
+    with TrialStore(":memory:") as store:
+        store.add([a_trial(0), a_trial(1)])
+        store.export(tmp_path / "whole.parquet")
+    data = (tmp_path / "whole.parquet").read_bytes()
+    footer = int.from_bytes(data[-8:-4], "little")
+    rng = np.random.default_rng(0)
+    paths = []
+    for number in range(150):
+        damaged = bytearray(data)
+        for place in rng.integers(len(data) - 8 - footer, len(data) - 8, 1 + number % 3):
+            damaged[place] = rng.integers(256)
+        paths.append(tmp_path / f"{number}.parquet")
+        paths[-1].write_bytes(damaged)
+    words = [sys.executable, "-c", READ, *map(str, paths)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.stdout == "alive\n", done.stderr[-500:]
+
+
 @pytest.mark.parametrize("compression", ["zstd", "snappy", "none"])
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 @pytest.mark.parametrize("dictionary", [True, False])
@@ -865,9 +898,14 @@ def test_the_pages_of_a_column_are_found(tmp_path, compression, version, diction
         row_group_size=20_000,
     )
     about = pyarrow.parquet.read_metadata(file)
+    with open(file, "rb") as opened:
+        columns = list(read_columns(opened))
+    assert len(columns) == 6
     for group in range(3):
         for place in (0, 1):
             column = about.row_group(group).column(place)
+            for name in Column.__dataclass_fields__:
+                assert getattr(columns[2 * group + place], name) == getattr(column, name)
             with open(file, "rb") as opened:
                 found = list(read_pages(opened, column))
             values = sum(page.values for page in found if not page.is_dictionary)

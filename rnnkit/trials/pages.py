@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import pyarrow.parquet
-
 MAX_PAGES = 1_000_000  # headers that are read of one file
+LETTERS = 100  # of a text in a footer or a header that are read
 DEPTH = 8  # of structs and lists in each other; a page's header has three
 # the numbers of the encodings that trials may have: values one after another, those of a dictionary
 # (2 and 8), run lengths, differences of integers, texts after all of their lengths, and split bytes;
@@ -21,6 +20,9 @@ TYPE, SIZE, DISK_SIZE, VALUES = 1, 2, 3, 1  # numbers of fields of a page's head
 # by the type of a page: the field that tells of its values, and in that the field of their encoding
 DATA, DICTIONARY, DATA_2 = 0, 2, 3
 FIELDS = {DATA: (5, 2), DICTIONARY: (7, 2), DATA_2: (8, 4)}
+# numbers of fields: of the footer, of a row group, of a column's chunk, and of what is said of it
+ROW_GROUPS, CHUNKS, ABOUT = 4, 1, 3
+PATH, CHUNK_SIZE, DATA_OFFSET, DICTIONARY_OFFSET = 3, 7, 9, 11
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,58 @@ class Page:
     is_dictionary: bool
 
 
-def read_pages(file: BinaryIO, column: pyarrow.parquet.ColumnChunkMetaData) -> Iterator[Page]:
-    """The pages of a column of a row group, where `file` is open for reading bytes and `column` is
-    what pyarrow's metadata say of it. ValueError for what is no row of pages.
+@dataclass(frozen=True)
+class Column:
+    """The part of a column in one row group, as the footer tells of it: its name, where its first
+    page of data and its dictionary lie (None if it has none), and its bytes in the file.
+    """
+
+    path_in_schema: str
+    data_page_offset: int
+    dictionary_page_offset: int | None
+    total_compressed_size: int
+
+    @property
+    def has_dictionary_page(self) -> bool:
+        return self.dictionary_page_offset is not None
+
+
+def read_columns(file: BinaryIO) -> Iterator[Column]:
+    """The columns of all row groups of a file that is open for reading bytes. ValueError for a
+    footer that does not tell of them.
+
+    pyarrow tells the same, but ends the process where one of its own checks of a column fails.
+    """
+    end = file.seek(0, 2) - 8
+    file.seek(max(0, end))
+    length = int.from_bytes(file.read(4), "little")
+    if length > end:
+        raise ValueError("the footer is longer than the file")
+    file.seek(end - length)
+    for group in _elements(_read_struct(file), ROW_GROUPS):
+        for chunk in _elements(group, CHUNKS):
+            about = chunk.get(ABOUT)
+            about = about if isinstance(about, dict) else {}
+            data, size = about.get(DATA_OFFSET), about.get(CHUNK_SIZE)
+            if not (isinstance(data, int) and isinstance(size, int)):
+                raise ValueError("the footer does not say where a column lies")
+            dictionary = about.get(DICTIONARY_OFFSET)
+            names = about.get(PATH)
+            name = ".".join(map(str, names)) if isinstance(names, list) else ""
+            yield Column(name, data, dictionary if isinstance(dictionary, int) else None, size)
+
+
+def _elements(struct: dict, field: int) -> list[dict]:
+    """The structs in a list."""
+    elements = struct.get(field)
+    if not isinstance(elements, list) or not all(isinstance(each, dict) for each in elements):
+        raise ValueError("the footer does not tell of row groups and columns")
+    return elements
+
+
+def read_pages(file: BinaryIO, column: Column) -> Iterator[Page]:
+    """The pages of a column of a row group, where `file` is open for reading bytes. ValueError for
+    what is no row of pages.
     """
     begin = column.data_page_offset
     size = column.total_compressed_size
@@ -77,8 +128,10 @@ def _page_of(header: dict) -> Page:
 
 
 def _read_struct(file: BinaryIO, depth: int = 0) -> dict:
-    """A struct's integers and structs by the number of their field; other values are passed by."""
-    numbers = {}
+    """A struct's integers, texts, lists and structs by the number of their field; other values are
+    passed by.
+    """
+    numbers: dict = {}
     field = 0
     while head := _read_byte(file):
         step = head >> 4
@@ -88,7 +141,7 @@ def _read_struct(file: BinaryIO, depth: int = 0) -> dict:
     return numbers
 
 
-def _read_value(file: BinaryIO, kind: int, depth: int) -> int | dict | None:
+def _read_value(file: BinaryIO, kind: int, depth: int) -> int | str | list | dict | None:
     if depth > DEPTH:
         raise ValueError("a page's header is too deep")
     if kind in (1, 2):  # true, false: the kind is the value
@@ -97,20 +150,24 @@ def _read_value(file: BinaryIO, kind: int, depth: int) -> int | dict | None:
         return _read_byte(file)
     if kind in (4, 5, 6):
         return _read_signed(file)
-    if kind in (7, 8):  # a float, or bytes after their number
-        file.seek(8 if kind == 7 else _read_number(file), 1)
+    if kind == 7:  # a float
+        file.seek(8, 1)
         return None
+    if kind == 8:  # bytes after their number, of which a few suffice for a name
+        length = _read_number(file)
+        text = file.read(min(length, LETTERS))
+        file.seek(length - len(text), 1)
+        return text.decode(errors="replace")
     if kind in (9, 10):  # lists and sets: the number of elements, and the kind of all
         head = _read_byte(file)
-        for _ in range(_read_number(file) if head >> 4 == 15 else head >> 4):
-            _read_element(file, head & 15, depth + 1)
-        return None
+        count = _read_number(file) if head >> 4 == 15 else head >> 4
+        return [_read_element(file, head & 15, depth + 1) for _ in range(count)]
     if kind == 12:
         return _read_struct(file, depth + 1)
     raise ValueError(f"a page's header has a value of kind {kind}")
 
 
-def _read_element(file: BinaryIO, kind: int, depth: int) -> int | dict | None:
+def _read_element(file: BinaryIO, kind: int, depth: int) -> int | str | list | dict | None:
     """An element of a list, where true and false take a byte."""
     return _read_byte(file) if kind in (1, 2) else _read_value(file, kind, depth)
 

@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from rnnkit.trials.pages import KNOWN, MAX_PAGES, Page, read_pages
+from rnnkit.trials.pages import KNOWN, MAX_PAGES, Page, read_columns, read_pages
 from rnnkit.trials.paths import replacement_of
 from rnnkit.trials.trial import (
     COLUMNS,
@@ -147,11 +147,12 @@ def _check_size(metadata: pyarrow.parquet.FileMetaData, parquet: str | os.PathLi
         raise StoreError(
             f"{parquet} is too large: {metadata.num_rows:,} rows; at most {MAX_ROWS:,} are read."
         )
-    groups = map(metadata.row_group, range(metadata.num_row_groups))
-    columns = (group.column(number) for group in groups for number in range(group.num_columns))
-    count = 0
-    size = 0
+    count, size = 0, 0
     with open(parquet, "rb") as file:
+        try:
+            columns = list(read_columns(file))
+        except ValueError as error:
+            raise StoreError(f"{parquet} cannot be read: {error}. {ADVICE}") from error
         for column in columns:
             name = plain(column.path_in_schema)[:60]
             try:
