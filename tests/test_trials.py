@@ -265,6 +265,22 @@ def test_a_writer_that_ends_in_time_is_waited_for(path):
         assert store.add([a_trial()]) == 1
 
 
+def test_a_store_of_another_thread_says_so(tmp_path):
+    store = TrialStore(tmp_path / "trials.sqlite")
+    errors = []
+
+    def count():
+        try:
+            len(store)
+        except StoreError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    thread.join()
+    assert len(errors) == 1 and "Open one per thread" in errors[0] and str(store.path) in errors[0]
+
+
 @pytest.mark.parametrize(
     "what, said",
     [
@@ -869,7 +885,7 @@ def test_no_damaged_footer_ends_the_process(tmp_path):
     data = (tmp_path / "whole.parquet").read_bytes()
     footer = int.from_bytes(data[-8:-4], "little")
     rng = np.random.default_rng(0)
-    paths = []
+    paths = [Path(__file__).parent / "data" / "footer_contradicts_itself.parquet"]
     for number in range(150):
         damaged = bytearray(data)
         for place in rng.integers(len(data) - 8 - footer, len(data) - 8, 1 + number % 3):

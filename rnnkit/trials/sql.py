@@ -87,6 +87,11 @@ def store_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", None) or ""
+        if isinstance(error, sqlite3.ProgrammingError) and "thread" in str(error):
+            raise StoreError(
+                f"A TrialStore must be used in the thread that opened it, and another one uses that of"
+                f" {path}. Open one per thread; they can share a file."
+            ) from error
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             raise StoreError(corrupt(path, error)) from error
         explanation = next(text for start, text in EXPLANATIONS.items() if name.startswith(start))
