@@ -157,6 +157,16 @@ def test_a_figures_trials_are_found_in_any_mix(fig4, random):
     )
 
 
+def test_random_sets_after_a_missing_one_do_not_count():
+    """They ended early, perhaps because they diverged."""
+    whole = synthetic.frame(("parens_counting",), (1,), 20, "random")
+    ended = whole.infeasible | (whole.hyper_iter == 19)
+    stopped = whole[(whole.hyper_iter < 12) | (whole.hyper_iter > 12) & ended]
+    kept = analysis.rows_of("fig5", stopped)
+    assert set(kept.hyper_iter) == set(range(12))
+    assert len(analysis.rows_of("fig5", whole)) == len(whole)
+
+
 def test_random_sets_are_those_of_the_least_and_the_greatest_depth():
     frame = synthetic.frame(depths=(1, 2, 4), trials=4, tuner="random")
     assert set(analysis.rows_of("fig5", frame).n_layers) == {1, 4}

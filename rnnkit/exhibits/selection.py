@@ -101,11 +101,16 @@ def largest_form(trials: pd.DataFrame) -> pd.DataFrame:
 def random_sets(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials of random sets on the parentheses task (Figure 5, Tables 1 and App.2): the shallowest
     and the deepest networks.
+
+    Trials that diverge end early. So of a study that is not complete, only the trials before the
+    first missing one count: among the later ones too many diverged.
     """
     trials = one_size(
         largest_form(frame[(frame.task_type == "parens_counting") & (frame.tuner == "random")])
     )
-    return trials[trials.n_layers.isin({trials.n_layers.min(), trials.n_layers.max()})]
+    trials = trials[trials.n_layers.isin({trials.n_layers.min(), trials.n_layers.max()})]
+    earlier = trials.groupby("study").hyper_iter.rank(method="first") - 1
+    return trials[trials.hyper_iter == earlier]
 
 
 def one_size(trials: pd.DataFrame) -> pd.DataFrame:
