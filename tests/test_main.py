@@ -194,7 +194,8 @@ def test_a_bench_of_what_cannot_exist_is_refused_in_one_sentence(words, said):
 
 @pytest.mark.parametrize("bench", ["speed", "tuner", "gpu"])
 @pytest.mark.parametrize(
-    "path, said", [("no/such/folder/x.json", "no/such/folder must exist"), (".", "is a folder")]
+    "path, said",
+    [("no/such/folder/x.json", "no/such/folder must exist"), (".", "got the folder .")],
 )
 def test_a_bench_that_cannot_write_says_so_beforehand(bench, path, said):
     done = rnnkit_("bench", bench, "--json", path)
