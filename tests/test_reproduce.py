@@ -84,7 +84,7 @@ def test_a_killed_kernel_is_noticed(notebook, tmp_path):
 
 
 def test_a_cell_that_takes_too_long_is_noticed(notebook, tmp_path):
-    assert "not done after 1 s" in refused(
+    assert "did not end within 1 s" in refused(
         notebook("import time; time.sleep(60)", "1"), tmp_path / "out.ipynb", cell_timeout=1
     )
 
@@ -227,7 +227,7 @@ def test_notebooks_that_a_reader_has_changed_are_not_copied_over(tmp_path):
     changed = tmp_path / "notebooks" / "B_tasks.ipynb"
     changed.parent.mkdir()
     changed.write_text("my notes")
-    with pytest.raises(NotebookError, match=r"B_tasks.ipynb is there, .* Name another folder\."):
+    with pytest.raises(NotebookError, match=r"B_tasks.ipynb exists and differs .* Name another folder\."):
         copy_into(tmp_path)
     assert changed.read_text() == "my notes" and os.listdir(tmp_path) == ["notebooks"]
 
