@@ -70,7 +70,8 @@ def read_columns(file: BinaryIO) -> Iterator[Column]:
         for chunk in _elements(group, CHUNKS):
             about = chunk.get(ABOUT)
             about = about if isinstance(about, dict) else {}
-            data, size = about.get(DATA_OFFSET), about.get(CHUNK_SIZE)
+            data = about.get(DATA_OFFSET)
+            size = about.get(CHUNK_SIZE)
             if not (isinstance(data, int) and isinstance(size, int)):
                 raise ValueError("the footer does not say where a column lies")
             dictionary = about.get(DICTIONARY_OFFSET)
