@@ -227,7 +227,9 @@ def test_notebooks_that_a_reader_has_changed_are_not_copied_over(tmp_path):
     changed = tmp_path / "notebooks" / "B_tasks.ipynb"
     changed.parent.mkdir()
     changed.write_text("my notes")
-    with pytest.raises(NotebookError, match=r"B_tasks.ipynb exists and differs .* Name another folder\."):
+    with pytest.raises(
+        NotebookError, match=r"B_tasks.ipynb exists and differs .* Name another folder\."
+    ):
         copy_into(tmp_path)
     assert changed.read_text() == "my notes" and os.listdir(tmp_path) == ["notebooks"]
 
