@@ -286,7 +286,7 @@ def _long_jobs(searches, extents: tuple[Extent, ...], frame, size="max_params") 
             study
             for study in searches
             if study.n_layers in long.depths
-            and study.architecture in (long.cells or (study.architecture,))
+            and (not long.architectures or study.architecture in long.architectures)
         ]
         searched = {getattr(study, size) for study in deep}
         for target in long.sizes:

@@ -34,7 +34,7 @@ class Extent:
     train_steps: tuple[int, int]  # least and most (App. A)
     form: str = "small"  # of the task
     starts: int = 4  # best trials of a search that longer trainings start from
-    cells: tuple[str, ...] = ()  # that longer trainings are of, if not of all
+    architectures: tuple[str, ...] = ()  # that are trained for longer; empty: all
     # of longer trainings, instead of that of the trials they start from, which a search that starts
     # cold found best for its own few steps
     lr_decay_rate: float | None = None
@@ -146,7 +146,7 @@ SCALES = {
         random_sets=(Extent((2_000,), (1,), 500, (10_000, 40_000)), Extent((2_000,), (8,), 300, (10_000, 40_000))),
         reruns=100, tuner_trials=96,
         memory_long=(Extent((16, 24, 32, 40), (1, 2), 8, (24_000, 48_000)), Extent((32, 40), (2,), 8, (60_000, 180_000)), Extent((32,), (2,), 8, (120_000, 240_000), starts=1),
-                     Extent((32,), (2,), 8, (240_000, 480_000), starts=1, cells=("irnn",))),
+                     Extent((32,), (2,), 8, (240_000, 480_000), starts=1, architectures=("irnn",))),
         text_long=(Extent((2_000, 6_000, 20_000), (1, 2), 6, (12_000, 36_000)),),
         parentheses_long=(Extent((2_000,), (1,), 8, (40_000, 120_000)),),
         arithmetic_long=(Extent((2_000,), (1,), 8, (300_000, 900_000)), Extent((8_000,), (1,), 6, (200_000, 500_000), lr_decay_rate=0.01)),
