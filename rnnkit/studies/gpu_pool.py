@@ -75,7 +75,7 @@ class OneGPU:
             heapq.heappush(self.to_suggest, (-urgency, self.count, task, job))
         else:
             most_steps = max(hparams["train_steps"] for hparams in task.hparams)
-            longest = task.study.flops / task.study.mean_steps * most_steps
+            longest = task.study.step_flops * most_steps
             heapq.heappush(self.to_train, (-longest, self.count, task, job))
 
     def stop(self):

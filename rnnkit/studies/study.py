@@ -275,11 +275,18 @@ class Study:
         return low if low == high else (high - low) / math.log(high / low)
 
     @property
+    def step_flops(self) -> int:
+        """Floating-point operations per training step, roughly: 6 per parameter, example and time
+        step.
+        """
+        return 6 * self.num_params * self.task.batch * self.task.steps
+
+    @property
     def flops(self) -> float:
         """Floating-point operations per trial, roughly: 6 per parameter, example, time step and
         training step.
         """
-        return 6 * self.num_params * self.task.batch * self.task.steps * self.mean_steps
+        return self.step_flops * self.mean_steps
 
     def _repr_html_(self) -> str:
         low, high = self.train_steps

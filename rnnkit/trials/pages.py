@@ -49,10 +49,6 @@ class Column:
     dictionary_page_offset: int | None
     total_compressed_size: int
 
-    @property
-    def has_dictionary_page(self) -> bool:
-        return self.dictionary_page_offset is not None
-
 
 def read_columns(file: BinaryIO) -> Iterator[Column]:
     """The columns of all row groups of a file that is open for reading bytes. ValueError for a
@@ -94,7 +90,7 @@ def read_pages(file: BinaryIO, column: Column) -> Iterator[Page]:
     """
     begin = column.data_page_offset
     size = column.total_compressed_size
-    first = column.dictionary_page_offset if column.has_dictionary_page else None
+    first = column.dictionary_page_offset
     if first and first < begin:
         begin = first
     end = begin + size
