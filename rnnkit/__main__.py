@@ -26,6 +26,7 @@ NOTEBOOKS = (
     "5_discussion", "A_tuner", "B_tasks", "C_robustness", "your_own_cell",
 )  # fmt: skip
 CELLS = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")
+MAX_REFUSALS = 5  # trials whose refusals `verify` lists
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -419,15 +420,20 @@ def verify(store, count, seed, device):
     that differ in the seventh digit. A number agrees if it is off by at most twice that difference,
     and by at most a twentieth of itself. A trial is refused if its key, its sizes and its
     hyper-parameters contradict each other, or if random search did not draw them. The exit code is
-    1 if a trial does not agree. How long it took, and when and where, cannot be checked.
+    1 if a trial does not agree or is refused. How long it took, and when and where, cannot be checked.
     """
     from rnnkit.studies.verify import disagreements, verify
-    from rnnkit.trials import TrialStore
+    from rnnkit.trials import StoreError, TrialStore
     from rnnkit.trials.trial import plain
+    from rnnkit.wording import count as counted
 
     reruns = []
+    refusals = []
     with TrialStore(store, create=False) as trial_store:
         for rerun in verify(trial_store, count, seed, device):
+            if isinstance(rerun, StoreError):
+                refusals.append(rerun)
+                continue
             reruns.append(rerun)
             trial = rerun.trial
             outcome = rerun.outcome
@@ -452,7 +458,13 @@ def verify(store, count, seed, device):
                 " the same version, commit, source, torch and device come out the same to the last"
                 " digit on this machine, so this one should, too."
             )
-    if wrong:
+    if refusals:
+        click.echo(f"{counted(len(refusals), 'trial is', 'trials are')} refused:")
+        for refusal in refusals[:MAX_REFUSALS]:
+            click.echo(f"  {printable(str(refusal))}")
+        if len(refusals) > MAX_REFUSALS:
+            click.echo(f"  ... and {len(refusals) - MAX_REFUSALS} more")
+    if wrong or refusals:
         sys.exit(1)
 
 

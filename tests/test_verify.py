@@ -5,8 +5,10 @@ import json
 import math
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -386,6 +388,33 @@ def test_the_command_says_how_many_agree_and_its_exit_code_too(tmp_path):
         and "DIFFERS" in done.output
         and done.output.endswith("0 of 1 trials agree, 0 of them to the last digit.\n")
     )
+
+
+def test_the_command_goes_on_after_refused_trials_and_lists_the_first_of_them(tmp_path):
+    path = tmp_path / "trials.sqlite"
+    study = Study("per_cap", "rnn", 1, 100, train_steps=(3, 9), tuner="random")
+    with TrialStore(":memory:") as store, TrialStore(path) as forged:
+        study.run(store, 9)
+        trials = store.trials(study.key)
+        rows = [dataclasses.replace(trial, hparams=trials[0].hparams) for trial in trials[:7]]
+        forged.add(rows + trials[7:])
+    with closing(sqlite3.connect(path)) as sql, sql:
+        sql.execute("UPDATE trials SET n_units = 'ten' WHERE hyper_iter = 7")
+    command = ["trials", "verify", "--store", str(path), "--count", "9"]
+    done = CliRunner().invoke(main, command)
+    (at,) = (k for k, line in enumerate(done.output.splitlines()) if "trials agree" in line)
+    assert done.output.splitlines()[at:][:2] == [
+        "2 of 2 trials agree, 2 of them to the last digit.",
+        "7 trials are refused:",
+    ]
+    listed = done.output.splitlines()[at + 2 :]
+    assert listed[-1] == "  ... and 2 more" and len(listed) == 6 and done.exit_code == 1
+    assert all(line.startswith("  Trial ") and line.endswith(".") for line in listed[:-1])
+    with TrialStore(path) as store:
+        refused = [str(each) for each in verify(store, 9) if isinstance(each, StoreError)]
+    assert len(refused) == 7
+    assert sum("where int is needed" in sentence for sentence in refused) == 1
+    assert sum("No training made this trial." in sentence for sentence in refused) == 6
 
 
 def test_words_say_from_which_trials_something_was_drawn(store):

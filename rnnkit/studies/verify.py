@@ -215,8 +215,10 @@ def retrain(trial: Trial, device: str = "cpu") -> Comparison:
 
 def verify(
     store: TrialStore, count: int = 3, seed: int = 0, device: str = "cpu"
-) -> Iterator[Comparison]:
-    """Trains `count` random trials of the store again, and yields each Comparison as it is made.
+) -> Iterator[Comparison | StoreError]:
+    """Trains `count` random trials of the store again. Yields the Comparison of each as it is made,
+    or, for a trial that is refused, the StoreError that says why.
+
     ValueError for a bad setting, StoreError for a store without trials.
     """
     whole_number("count", count, 1)
@@ -226,4 +228,7 @@ def verify(
     if not length:
         raise StoreError(f"The store {store.path} has no trials to verify. Run something first.")
     for index in np.random.default_rng(seed).choice(length, min(count, length), replace=False):
-        yield retrain(store.trial_at(int(index)), device)
+        try:
+            yield retrain(store.trial_at(int(index)), device)
+        except StoreError as refusal:
+            yield refusal

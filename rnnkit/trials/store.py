@@ -320,8 +320,8 @@ class TrialStore:
         )
         if not keys:
             raise IndexError(f"The store has {len(self)} trials, got index {index}.")
-        ((study, number),) = keys
-        return next(trial for trial in self.trials(study) if trial.hyper_iter == number)
+        query = f"SELECT {NAMES} FROM {{source}} WHERE study = ? AND hyper_iter = ?"
+        return from_row(self._query(query, *keys[0])[0])
 
     def summary(self) -> list[tuple[str, int, int, float, float]]:
         """One row per study, ordered by key: key, trials, infeasible trials, least validation loss
