@@ -481,6 +481,13 @@ def test_the_easiest_are_open_where_all_are_alike():
     assert one("fig5", frame, "H04").verdict == UNTESTED
 
 
+def test_the_easiest_are_open_where_no_trial_solved_the_task():
+    frame = easy("lstm", "+rnn", "random")
+    claim = one("fig5", frame.assign(eval_loss=5 + frame.eval_loss / 100), "H04")
+    assert claim.verdict == UNTESTED
+    assert "no trial solved a task at depth 1 and 8" in claim.evidence
+
+
 def falling(rate, level):
     """Searches whose every trial is `rate` times the last; arithmetic starts `level` times higher
     over chance.

@@ -83,7 +83,7 @@ from rnnkit.exhibits.style import (
     write_note,
 )
 from rnnkit.markup import SmallTable
-from rnnkit.wording import count, label_of, layers
+from rnnkit.wording import and_list, count, label_of, layers
 
 
 def searches(frame: pd.DataFrame) -> pd.DataFrame:
@@ -390,8 +390,20 @@ def easiest(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Meas
         reason,
         has={"layers": deepest},
         lacks=f"{reason}; {NO_DEPTH.format(deepest, DEEP)}",
+        doubt=_too_short(networks, {1, deepest}),
         more={"order": verdict, "lowest": sum(first) / len(first)},
     )
+
+
+def _too_short(networks: pd.DataFrame, depths: set[int]) -> str:
+    """The doubt about trainings that ended before any network had solved a task at one of these depths;
+    empty if some did at each.
+    """
+    solved = networks.groupby("n_layers").solved.sum()
+    unsolved = sorted(depth for depth in depths if not solved.get(depth, 0))
+    if not unsolved:
+        return ""
+    return f"no trial solved a task at depth {and_list(unsolved)}, so none was trained for long enough to compare"
 
 
 def _against_each(champion: str, sample: dict) -> list[Pair]:
