@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from rnnkit import paper
-from rnnkit.exhibits.statistics import holm
+from rnnkit.exhibits.statistics import holm, slope_loglog
 from rnnkit.wording import and_list, count, label_of, size_range
 
 HOLDS, FAILS, UNTESTED = "holds", "fails", "not tested at this scale"
@@ -169,20 +169,33 @@ def lacking(trials: pd.DataFrame) -> str:
     """Which of the paper's architectures and depths were not trained, and whether sizes are too few;
     empty if all is there.
     """
-    architectures = [label_of(a) for a in paper.ARCHITECTURES if a not in set(trials.architecture)]
-    depths = [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(trials.n_layers)]
-    sizes = (
-        [f"a third size beside {size_range(trials.max_params)}"]
-        if trials.max_params.nunique() < MIN_CELLS
-        else []
-    )
-    absent = [*architectures, *depths, *sizes]
+    absent = untrained(trials)
+    if trials.max_params.nunique() < MIN_CELLS:
+        absent.append(f"a third size beside {size_range(trials.max_params)}")
     return f"{and_list(absent)} not trained" if absent else ""
+
+
+def untrained(trials: pd.DataFrame) -> list[str]:
+    """The paper's architectures and depths that the trials lack."""
+    names = set(trials.architecture)
+    depths = set(trials.n_layers)
+    return [
+        *(label_of(a) for a in paper.ARCHITECTURES if a not in names),
+        *(f"depth {depth}" for depth in paper.DEPTHS if depth not in depths),
+    ]
 
 
 def too_few(table: pd.DataFrame) -> str:
     where = count(len(table), "common size and depth", "common sizes and depths")
     return f"{count(table.shape[1], 'architecture')} at {where}, too few to compare"
+
+
+def slope_on(points: pd.DataFrame, x: str, y: str) -> tuple[float, float, float]:
+    """The slope of log y on log x with Student's 95 % interval (`slope_loglog`); each task,
+    architecture and depth has its own level.
+    """
+    levels = [name for name in ("task_type", "architecture", "n_layers") if name in points]
+    return slope_loglog(points[x], points[y], points.groupby(levels).ngroup())
 
 
 def of_the_paper(points: pd.DataFrame) -> pd.DataFrame:

@@ -106,6 +106,14 @@ def above(limit: float, of: str = "", tell: bool = True) -> Limit:
     return interval(limit, False, of, tell)
 
 
+def within(least: float, most: float) -> Limit:
+    """The whole interval lies between the two, ends included; it fails where any of it does not."""
+    return Limit(
+        holds=lambda m: least <= m.low and m.high <= most,
+        fails=lambda m: m.low < least or m.high > most,
+    )
+
+
 def as_tested(of: str) -> Limit:
     """The verdict of a test of named pairs (`finding.pairs_verdict`), which the statistic carries."""
     return Limit(holds=lambda m: m.more[of] == HOLDS, fails=lambda m: m.more[of] == FAILS)

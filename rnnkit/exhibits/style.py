@@ -30,6 +30,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 from matplotlib.transforms import offset_copy
 from matplotlib.typing import ColorType
+from numpy.typing import ArrayLike
 
 from rnnkit.wording import label_of, layers
 
@@ -276,6 +277,12 @@ def log_ticks(axis: Axis, text: Callable[[float], str] = short) -> None:
             [m * 10.0**e for e in range(-9, 9) for m in steps if low <= m * 10.0**e <= high]
         )
     axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+
+
+def grey_line(ax: Axes, x: ArrayLike, y: ArrayLike, line: object = DASHED, **settings: Any) -> None:
+    """Draws a line of values that are not measured, such as the paper's or those of theory."""
+    settings = {"color": GREY, "linewidth": 1, "linestyle": line, "zorder": 1} | settings
+    ax.plot(x, y, **settings)
 
 
 def reference(ax: Axes, value: float, text: str = "") -> None:
