@@ -392,22 +392,26 @@ static void matrix_gradient(int R, int K, int T, const real* D, long dstep, cons
     }
 }
 
-// G[r] = sum over t, b of D_t[r, b], for MR rows and then for R.
-template <int MR>
+// G[r] = sum over t, b of D_t[r, b], for MR rows, of which FOLDED have the sums of their lanes taken together, and then for R.
+template <int MR, int FOLDED>
 LOOP void sum_rows(int T, const real* D, long dstep, int B, real* G, bool add) {
     V acc[MR];
     for (int i = 0; i < MR; i++) acc[i] = V{};
     for (int t = 0; t < T; t++, D += dstep)
         for (int b = 0; b < B; b += VW)
             for (int i = 0; i < MR; i++) acc[i] += load(D + (long)i * B + b);
-    const V sum = sums<MR>(acc);
-    for (int i = 0; i < MR; i++) G[i] = (add ? G[i] : 0) + sum[i];
+    for (int q = 0; q < MR; q += FOLDED) {
+        const V sum = sums<FOLDED>(acc + q);
+        for (int i = 0; i < FOLDED; i++) G[q + i] = (add ? G[q + i] : 0) + sum[i];
+    }
 }
 static void row_sums(int R, int T, const real* D, long dstep, int B, real* G, bool add = false) {
     constexpr int together = VW < 8 ? VW : 8;
     int r = 0;
-    for (; r + together <= R; r += together) sum_rows<together>(T, D + (long)r * B, dstep, B, G + r, add);
-    for (; r < R; r++) sum_rows<1>(T, D + (long)r * B, dstep, B, G + r, add);
+    for (; r + together <= R; r += together) sum_rows<together, together>(T, D + (long)r * B, dstep, B, G + r, add);
+    for (; r + 4 <= R; r += 4) sum_rows<4, 1>(T, D + (long)r * B, dstep, B, G + r, add);
+    for (; r + 2 <= R; r += 2) sum_rows<2, 1>(T, D + (long)r * B, dstep, B, G + r, add);
+    for (; r < R; r++) sum_rows<1, 1>(T, D + (long)r * B, dstep, B, G + r, add);
 }
 
 // sum = D_0 + ... + D_{T-1}, or sum += that with `add`. Each has n numbers; D_t are dstep numbers apart.

@@ -323,15 +323,19 @@ static void load_bits(Net& net, const Data& data, long first, long samples, real
     const int B = net.B;
     const real* labels = (const real*)data.targets;
     int32_t w[1024];
-    long index[1024];
-    for (int b = 0; b < B; b++) index[b] = (first + b) % samples;
-    for (int b = 0; b < B; b++) y[b] = labels[index[b]];
+    const long start = first % samples, before_end = samples - start < B ? samples - start : B;  // samples before the circle begins again
+    for (int b = 0; b < before_end; b++) y[b] = labels[start + b];
+    for (int b = (int)before_end; b < B; b++) y[b] = labels[(start + b) % samples];
     for (int i0 = 0; i0 < net.I; i0 += 32) {
         const int32_t* row = (const int32_t*)data.inputs + (long)(i0 / 32) * data.count;
-        for (int b = 0; b < B; b++) w[b] = row[index[b]];
+        const int32_t* word = row + start;
+        if (before_end < B) {
+            for (int b = 0; b < B; b++) w[b] = row[(start + b) % samples];
+            word = w;
+        }
         for (int i = i0; i < net.I && i < i0 + 32; i++) {
             real* x = net.x + (long)i * B;
-            for (int b = 0; b < B; b++) x[b] = (real)((w[b] >> (i - i0)) & 1);
+            for (int b = 0; b < B; b++) x[b] = word[b] & (int32_t)(1u << (i - i0)) ? real(1) : real(0);
         }
     }
 }
