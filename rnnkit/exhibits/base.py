@@ -83,6 +83,8 @@ COLUMNS = (
 )
 
 
+NamedTables = Mapping[str, pd.DataFrame]  # file name -> table
+
 LAST = 99.0  # the position of an exhibit that names none
 
 _exhibits_by_name: dict[str, "Exhibit"] = {}

@@ -3,6 +3,7 @@ the paper's.
 """
 
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -11,7 +12,7 @@ from rnnkit import paper
 from rnnkit.exhibits.base import exhibit, points, trials_of_exhibit
 from rnnkit.exhibits.best_trials import in_order
 from rnnkit.exhibits.budget import Budget, budget, short_origin
-from rnnkit.exhibits.style import Drawing, write_title
+from rnnkit.exhibits.style import Drawing, house_style, new_figure, write_title
 from rnnkit.wording import and_list, label_of, layers
 
 
@@ -28,6 +29,28 @@ def write_budget(figure: Drawing, name: str, frame: pd.DataFrame) -> None:
     # an inch holds about 16.5 characters of 8 points
     write_title(figure, textwrap.fill(text, int(16.5 * figure.get_figwidth())))
     figure.alt = alternative_text(name, frame)
+
+
+def draws(name: str, height: float) -> Callable[[Callable[..., None]], Callable[..., Drawing]]:
+    """Turns a function that fills an empty figure, `height` inches high, into one that draws exhibit
+    `name` from a frame of trials. The function gets the figure and the tables of the exhibit, as its
+    CSV files have them; what it draws has our settings, and title and budget on top.
+    """
+
+    def register(fill: Callable[..., None]) -> Callable[..., Drawing]:
+        @house_style
+        def draw(frame: pd.DataFrame) -> Drawing:
+            tables = points(name, frame)
+            figure = new_figure(height)
+            fill(figure, *tables.values())
+            write_budget(figure, name, frame)
+            return figure
+
+        draw.__doc__ = fill.__doc__
+        draw.__module__ = fill.__module__
+        return draw
+
+    return register
 
 
 def task_name(task_type: str, form: str = "") -> str:
