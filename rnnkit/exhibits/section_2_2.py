@@ -3,39 +3,51 @@ networks stay; and what a training step costs.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter
 
-from rnnkit import paper
-from rnnkit.exhibits.base import Exhibit, points
-from rnnkit.exhibits.best_trials import LOSSES, best_losses, in_order
+from rnnkit.exhibits.base import Exhibit, NamedTables
+from rnnkit.exhibits.best_trials import LOSSES, best_losses
 from rnnkit.exhibits.budget import Budget
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, by_architecture, network_name, write_budget
+from rnnkit.exhibits.captions import (
+    NOTHING_TO_SEE,
+    by_architecture,
+    draws,
+    in_paper_order,
+    network_name,
+)
 from rnnkit.exhibits.convergence import trials_of
-from rnnkit.exhibits.finding import EXACT, LINEAR, MIN_CELLS, ON_CURVE, mean, of_the_paper
+from rnnkit.exhibits.finding import (
+    EXACT,
+    LINEAR,
+    MIN_CELLS,
+    ON_CURVE,
+    mean,
+    of_the_paper,
+    slope_on,
+    untrained,
+)
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, below, is_near_one
 from rnnkit.exhibits.selection import NETWORK, by_gaussian_process, by_gaussian_process_at_length
-from rnnkit.exhibits.statistics import slope_loglog, student
+from rnnkit.exhibits.statistics import student
 from rnnkit.exhibits.style import (
-    DASHED,
-    GREY,
     HALF_SEARCH,
     Drawing,
     architecture_keys,
     curves,
     depth_keys,
+    grey_line,
     half_search_key,
-    house_style,
     legend,
     letter,
     line_key,
     log_ticks,
-    new_figure,
     reference,
     short,
     write_at_right,
@@ -65,24 +77,12 @@ def step_costs(trials: pd.DataFrame) -> pd.DataFrame:
     weight of a matrix; training takes three times as many. nan for cells that are not the paper's.
     """
     trials = trials[~trials.infeasible.astype(bool) & (trials.steps > 0) & (trials.seconds > 0)]
-    keys = [
-        "task_type",
-        "form",
-        "n_in",
-        "unroll",
-        "n_layers",
-        "n_units",
-        "architecture",
-        "num_params",
-        "device",
-    ]
+    keys = [*(name for name in NETWORK if name != "max_params"), "num_params", "device"]
     table = (
-        (trials.seconds / trials.steps)
-        .groupby([trials[key] for key in keys], sort=False)
-        .agg(["median", "size"])
-        .reset_index()
+        trials.assign(seconds=trials.seconds / trials.steps)
+        .groupby(keys, sort=False, as_index=False)
+        .agg(seconds=("seconds", "median"), trials=("seconds", "size"))
     )
-    table = table.rename(columns={"median": "seconds", "size": "trials"})
     counts = [
         multiplications(row.architecture, row.n_layers, row.n_units, row.n_in, row.num_params)
         for row in table.itertuples()
@@ -94,14 +94,12 @@ LEAST_EXCESS = 1e-4  # the lower end of the axis of excesses, at which anything 
 INFEASIBLE = "no feasible trial"
 
 
-@house_style
-def draw_memory(frame: pd.DataFrame) -> Drawing:
+@draws("fig2c", height=5.0)
+def draw_memory(figure: Drawing, best: pd.DataFrame) -> None:
     """Figure 2c: the error of memory throughput against units, for all architectures and depths, beside
     the bound; and, ours, the excess over it. ValueError without trials.
     """
-    best = points("fig2c", frame)["fig2c"]
     n_in = int(best.n_in.max())
-    figure = new_figure(5.0)
     errors, excesses = figure.subplots(1, 2, width_ratios=(1.15, 1))
     most = 1.08 * max(best.n_units.max(), 1.2 * n_in)
     for ax in (errors, excesses):
@@ -112,8 +110,6 @@ def draw_memory(frame: pd.DataFrame) -> Drawing:
     sns.despine(figure)
     keys = architecture_keys(best.architecture) + depth_keys(best.n_layers.unique())
     legend(figure, [*keys, half_search_key()])
-    write_budget(figure, "fig2c", frame)
-    return figure
 
 
 def _draw_errors(ax: Axes, best: pd.DataFrame, n_in: int, most: float) -> None:
@@ -131,7 +127,7 @@ def _draw_errors(ax: Axes, best: pd.DataFrame, n_in: int, most: float) -> None:
 
 def draw_bound(ax: Axes, units: np.ndarray, n_in: int) -> None:
     """Draws the least error that so many units allow, and a line at as many units as inputs."""
-    ax.plot(units, memory_bound(units, n_in), color=GREY, linewidth=1.2, linestyle=DASHED, zorder=1)
+    grey_line(ax, units, memory_bound(units, n_in), linewidth=1.2)
     ax.axvline(n_in, color="black", linewidth=1, zorder=1)
     ax.annotate(
         f"n_in = {n_in}",
@@ -170,42 +166,34 @@ def _ticks(values: Iterable[float], first: float, room: float) -> list:
     return sorted(ticks)
 
 
-@house_style
-def draw_costs(frame: pd.DataFrame) -> Drawing:
+# the rows of panels: a cost, its label, and how its ticks are written
+COSTS = (
+    ("seconds", "time per training step", EngFormatter("s")),
+    ("multiplications", "multiplications per\nexample and time step", short),
+)
+# the columns of panels: a size, its label, and the power of it with which the cost should grow
+SIZES = (("num_params", "parameters, P", 1), ("n_units", "units per layer, N", 2))
+
+
+@draws("g01", height=6.6)
+def draw_costs(figure: Drawing, costs: pd.DataFrame) -> None:
     """Ours: seconds and multiplications of a step against parameters and against units, with slopes
     1 and 2. ValueError without trials.
     """
-    costs = points("g01", frame)["g01"]
-    figure = new_figure(6.6)
     axes = figure.subplots(2, 2, sharex="col", sharey="row")
-    labels = {
-        "seconds": "time per training step",
-        "multiplications": "multiplications per\nexample and time step",
-    }
-    for row, (y, text) in zip(axes, labels.items()):
-        row[0].set_ylabel(text)
-        for ax, (x, power) in zip(row, (("num_params", 1), ("n_units", 2))):
+    for row, (y, text, tick) in zip(axes, COSTS):
+        for ax, (x, _, power) in zip(row, SIZES):
             _draw_cost(ax, costs, x, y, power)
-    for ax, name in zip(axes[1], ("parameters, P", "units per layer, N")):
-        ax.set_xlabel(name)
-        log_ticks(ax.xaxis)
-    for ax, y, unit in zip(axes[:, 0], labels, (_duration, short)):
+        row[0].set_ylabel(text)
         if costs[y].notna().any():
-            log_ticks(ax.yaxis, unit)
+            log_ticks(row[0].yaxis, tick)
+    for ax, (_, text, _) in zip(axes[1], SIZES):
+        ax.set_xlabel(text)
+        log_ticks(ax.xaxis)
     sns.despine(figure)
     if len(costs):
         keys = architecture_keys(costs.architecture) + depth_keys(costs.n_layers.unique())
         legend(figure, [*keys, line_key("slope 1 or 2")])
-    write_budget(figure, "g01", frame)
-    return figure
-
-
-def _duration(seconds: float) -> str:
-    """A time in short: 20 µs, 1 ms, 3 s."""
-    for size, unit in ((1, "s"), (1e-3, "ms")):
-        if seconds >= size:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds / 1e-6:.4g} µs"
 
 
 def _draw_cost(ax: Axes, costs: pd.DataFrame, x: str, y: str, power: int) -> None:
@@ -219,27 +207,23 @@ def _draw_cost(ax: Axes, costs: pd.DataFrame, x: str, y: str, power: int) -> Non
         return write_note(ax, reason)
     curves(ax, available, y, x=x)
     xs = np.array([available[x].min(), available[x].max()])
-    guide = (
-        np.exp(np.log(available[y]).mean()) * (xs / np.exp(np.log(available[x]).mean())) ** power
-    )
-    ax.plot(xs, guide, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+    middle = np.exp(np.log(available[[x, y]]).mean())
+    guide = middle[y] * (xs / middle[x]) ** power
+    grey_line(ax, xs, guide)
     write_at_right(ax, guide[1], f"slope {power}")
 
 
 NEAR = 0.01  # of the variance: an error so near its bound looks as if it lay on it
 
 
-def memory_facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def memory_facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["fig2c"].dropna(subset="loss")
     if table.empty:
         return [NOTHING_TO_SEE]
-    near = (
-        table.assign(near=table.excess <= NEAR)
-        .groupby("architecture", sort=False)
-        .near.agg(["sum", "size"])
-    )
+    near = (table.excess <= NEAR).groupby(table.architecture).agg(["sum", "size"])
     counts = and_list(
-        f"{label_of(a)} {near['sum'][a]} of {near['size'][a]}" for a in in_order(near.index)
+        f"{label_of(architecture)} {within} of {total}"
+        for architecture, within, total in in_paper_order(near).itertuples()
     )
     worst = table.loc[table.excess.idxmax()]
     return [
@@ -251,7 +235,7 @@ def memory_facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> li
     ]
 
 
-def cost_facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def cost_facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["g01"]
     if table.empty:
         return [NOTHING_TO_SEE]
@@ -311,10 +295,10 @@ def errors_near_enough_units(points: pd.DataFrame) -> str:
     """
     means = points.groupby("n_units").loss.mean()
     n_in = points.n_in.max()
-    below = [n for n in means.index if n < n_in]
-    above = [n for n in means.index if n > n_in]
-    near = [*below[-1:], *(n for n in means.index if n == n_in), *above[:1]]
-    return f"{and_list(f'{means[n]:.3f}' for n in near)} at {and_list(near)} units"
+    first = means.index.searchsorted(n_in)
+    last = means.index.searchsorted(n_in, side="right")
+    near = means.iloc[max(0, first - 1) : last + 1]
+    return f"{and_list(f'{loss:.3f}' for loss in near)} at {and_list(near.index)} units"
 
 
 def learned_too_little(points: pd.DataFrame) -> str:
@@ -363,8 +347,7 @@ def one_curve(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Meas
         few = f"{count(table.shape[1], 'network')} at {len(table)} common numbers of units"
         return Measured(lacks=f"{few}, too few to compare")
     ranges = table.max(axis=1) - table.min(axis=1)
-    absent = [label_of(a) for a in paper.ARCHITECTURES if a not in set(points.architecture)]
-    absent += [f"depth {depth}" for depth in paper.DEPTHS if depth not in set(points.n_layers)]
+    absent = untrained(points)
     return Measured(
         mean(ranges),
         *student(ranges),
@@ -382,15 +365,13 @@ def cost_is_linear(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) ->
     costs = of_the_paper(points)
     if costs.empty:
         return Measured(lacks="no trial was feasible")
-    series = costs.architecture + costs.n_layers.astype(str) + costs.task_type
-    slope, low, high = slope_loglog(costs.num_params, costs.seconds, series)
+    slope, low, high = slope_on(costs, "num_params", "seconds")
     sizes = f"{size_range(costs.num_params)} parameters"
     if math.isnan(low) or costs.num_params.max() < 10 * costs.num_params.min():
         return Measured(slope, low, high, lacks=f"networks of {sizes}, and it takes a decade")
-    units = slope_loglog(costs.n_units, costs.seconds, series)[0]
-    by_params, by_units = (
-        slope_loglog(costs[x], costs.multiplications, series)[0] for x in ("num_params", "n_units")
-    )
+    units, _, _ = slope_on(costs, "n_units", "seconds")
+    by_params, _, _ = slope_on(costs, "num_params", "multiplications")
+    by_units, _, _ = slope_on(costs, "n_units", "multiplications")
     slowly = "a step also has costs that do not depend on size, so time grows more slowly"
     return Measured(
         slope,

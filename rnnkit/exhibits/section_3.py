@@ -3,7 +3,7 @@ units (section 3).
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,30 +11,42 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from rnnkit import paper
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import LOSSES, best_losses, in_order
 from rnnkit.exhibits.budget import Budget
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, by_architecture, task_name, write_budget
-from rnnkit.exhibits.finding import LEARNED, MIN_CELLS, SMALL_FACTOR, of_the_paper, shared, too_few
+from rnnkit.exhibits.captions import (
+    NOTHING_TO_SEE,
+    by_architecture,
+    draws,
+    labelled,
+    task_name,
+)
+from rnnkit.exhibits.finding import (
+    LEARNED,
+    MIN_CELLS,
+    SMALL_FACTOR,
+    of_the_paper,
+    shared,
+    slope_on,
+    too_few,
+)
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, above, below
 from rnnkit.exhibits.overlays import authors_sizes, overlay
 from rnnkit.exhibits.selection import NETWORK, by_gaussian_process_at_length
-from rnnkit.exhibits.statistics import bootstrap, common_slope, slope_loglog, spread_of_means
+from rnnkit.exhibits.statistics import bootstrap, common_slope, spread_of_means
 from rnnkit.exhibits.style import (
     DOTTED,
-    GREY,
     HALF_SEARCH,
     Drawing,
     architecture_keys,
     color_of,
     curves,
+    grey_line,
     half_search_key,
-    house_style,
     legend_panel,
     letter,
     line_key,
     log_ticks,
-    new_figure,
     parameters_axis,
     reference,
     write_note,
@@ -42,31 +54,27 @@ from rnnkit.exhibits.style import (
 from rnnkit.theory import RANDOM_FUNCTION, chance, memorised_loss
 from rnnkit.wording import and_list, count, label_of, layers, size_range
 
+# task -> its panels against parameters, and what they show
 LETTERS = {"text8": "abc", "rcf": "efg"}
+LOSSES_OF = {"text8": "bits per character", "rcf": "weighted squared error"}
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("fig3", height=9.6)
+def draw(figure: Drawing, best: pd.DataFrame) -> None:
     """Figure 3: (a-c) bits per character on text8 at depths 1, 2 and 4, (d) against units at depth
     1, (e-g) error on random functions.
 
     ValueError without trials.
     """
-    best = points("fig3", frame)["fig3"]
-    figure = new_figure(9.6)
     axes = figure.subplots(4, 2)
-    text = [*axes[0], axes[1, 0]]
-    against_units = axes[1, 1]
-    functions = [*axes[2], axes[3, 0]]
+    panels = {"text8": [*axes[0], axes[1, 0]], "rcf": [*axes[2], axes[3, 0]]}
     authors_key = []
-    for panels, task in ((text, "text8"), (functions, "rcf")):
-        authors_key = _against_parameters(panels, best, task) or authors_key
-    _against_units(against_units, best[best.task_type == "text8"])
-    against_units.set_ylim(text[0].get_ylim())
+    for task, row in panels.items():
+        authors_key = _against_parameters(row, best, task) or authors_key
+    _against_units(axes[1, 1], best[best.task_type == "text8"])
+    axes[1, 1].set_ylim(axes[0, 0].get_ylim())
     sns.despine(figure)
     legend_panel(axes[3, 1], _keys(best) + authors_key)  # the paper has seven panels
-    write_budget(figure, "fig3", frame)
-    return figure
 
 
 def _against_parameters(panels: Sequence[Axes], best: pd.DataFrame, task: str) -> list:
@@ -81,12 +89,8 @@ def _against_parameters(panels: Sequence[Axes], best: pd.DataFrame, task: str) -
     for ax, depth, name in zip(panels, paper.DEPTHS, LETTERS[task]):
         letter(ax, name, f"{task_name(task, form)}, {layers(depth)}")
         parameters_axis(ax, sizes, "parameters, P", subset.num_params.min())
-        _draw_losses(
-            ax, subset[subset.n_layers == depth], "num_params", _why_empty(subset, task, depth)
-        )
+        _draw_losses(ax, subset, task, depth, "num_params")
         _landmarks(ax, task, form, depth)
-        ax.set_ylim(_loss_range(subset, task))
-        ax.set_ylabel("bits per character" if task == "text8" else "weighted squared error")
     return overlay(dict(zip(paper.DEPTHS, panels)), "fig3", task, form=form)
 
 
@@ -99,28 +103,23 @@ def _keys(best: pd.DataFrame) -> list:
         line_key(text),
         line_key("e-g: if each parameter held a sample", DOTTED),
     ]
-    forms = best.form[best.task_type == "text8"]
-    if len(forms) and _is_text8(forms.iloc[0]):
+    if any(map(_is_text8, best.form[best.task_type == "text8"])):
         keys.append(line_key("published (see caption)", "none", marker="x"))
     return keys
 
 
-def _draw_losses(ax: Axes, subset: pd.DataFrame, x: str, reason: str) -> None:
-    feasible = subset.dropna(subset="loss")
+def _draw_losses(ax: Axes, subset: pd.DataFrame, task: str, depth: int, x: str) -> None:
+    """Draws the losses of one depth, out of those of a task, or writes why there are none."""
+    networks = subset[subset.n_layers == depth]
+    feasible = networks.dropna(subset="loss")
     if len(feasible):
         curves(ax, feasible, "loss", x=x, depths=False)
+    elif len(networks):
+        write_note(ax, "no feasible trial", 0.5, 0.45)
     else:
-        write_note(ax, reason, 0.5, 0.45)
-
-
-def _why_empty(subset: pd.DataFrame, task: str, depth: int) -> str:
-    if subset.empty:
-        return "not trained\nat this scale"
-    return (
-        "no feasible trial"
-        if (subset.n_layers == depth).any()
-        else f"depth {depth}: not trained\nat this scale"
-    )
+        which = f"depth {depth}: " if len(subset) else ""
+        write_note(ax, f"{which}not trained\nat this scale", 0.5, 0.45)
+    ax.set(ylim=_loss_range(subset, task), ylabel=LOSSES_OF[task])
 
 
 def _loss_range(subset: pd.DataFrame, task: str) -> tuple[float, float]:
@@ -142,15 +141,7 @@ def _landmarks(ax: Axes, task: str, form: str, depth: int) -> None:
     if task == "rcf" and form in RANDOM_FUNCTION:
         low, high = ax.get_xlim()
         xs = np.geomspace(low, high, 50)
-        ax.plot(
-            xs,
-            memorised_loss(xs, **RANDOM_FUNCTION[form]),
-            color=GREY,
-            linewidth=1,
-            linestyle=DOTTED,
-            zorder=1,
-            label="_memorised",
-        )
+        grey_line(ax, xs, memorised_loss(xs, **RANDOM_FUNCTION[form]), DOTTED, label="_memorised")
     elif _is_text8(form):
         for architecture, values in paper.TEXT8_ANCHORS.get(depth, {}).items():
             ax.plot(
@@ -171,34 +162,32 @@ def _against_units(ax: Axes, subset: pd.DataFrame) -> None:
     """Draws panel d: the same losses against units per layer."""
     form = subset.form.iloc[0] if len(subset) else ""
     letter(ax, "d", f"{task_name('text8', form)}, 1 layer")
-    shallow = subset[(subset.n_layers == 1) & (subset.n_units > 0)]
-    units = sorted((shallow if len(shallow) else subset).n_units.unique()) or [1]
-    parameters_axis(ax, [max(1, unit) for unit in units], "units, N")
-    ax.set_xlim(max(1, min(units)) / 1.3, max(1, *units) * 1.3)
+    known = subset[subset.n_units > 0]
+    shallow = known[known.n_layers == 1]
+    units = sorted({max(1, n) for n in (shallow if len(shallow) else subset).n_units} or {1})
+    parameters_axis(ax, units, "units, N")
+    ax.set_xlim(units[0] / 1.3, units[-1] * 1.3)
     log_ticks(ax.xaxis)
-    _draw_losses(ax, shallow, "n_units", _why_empty(subset, "text8", 1))
-    ax.set_ylim(_loss_range(subset, "text8"))
-    ax.set_ylabel("bits per character")
+    _draw_losses(ax, known, "text8", 1, "n_units")
 
 
 UNITS = {"text8": " bits per character"}  # the unit of a loss; other tasks have none
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["fig3"].dropna(subset="loss")
+    keys = ["task_type", "form"]
+    largest = table[table.max_params == table.groupby(keys).max_params.transform("max")]
     sentences = []
-    for (task, form), group in table.groupby(["task_type", "form"], sort=False):
-        group = group[group.max_params == group.max_params.max()]
+    for (task, form, depth), networks in largest.groupby([*keys, "n_layers"], sort=False):
         name = task_name(task, form)
-        unit = UNITS.get(task, "")
-        for depth, networks in group.groupby("n_layers"):
-            least = networks.loc[networks.loss.idxmin()]
-            most = networks.loc[networks.loss.idxmax()]
-            sentences.append(
-                f"{name[0].upper() + name[1:]}, {layers(depth)}, up to {least.max_params:,}"
-                f" parameters: losses run from {least.loss:.3g} ({label_of(least.architecture)}) to"
-                f" {most.loss:.3g} ({label_of(most.architecture)}){unit}."
-            )
+        least = networks.loc[networks.loss.idxmin()]
+        most = networks.loc[networks.loss.idxmax()]
+        sentences.append(
+            f"{name[0].upper() + name[1:]}, {layers(depth)}, up to {least.max_params:,}"
+            f" parameters: losses run from {least.loss:.3g} ({label_of(least.architecture)}) to"
+            f" {most.loss:.3g} ({label_of(most.architecture)}){UNITS.get(task, '')}."
+        )
     return sentences or [NOTHING_TO_SEE]
 
 
@@ -224,10 +213,7 @@ def fall(points: pd.DataFrame) -> tuple[float, float, float]:
 
 def r_squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The share of the variance of y that a straight line in x explains, along the last axis."""
-    x, y = (
-        values - values.mean(-1, keepdims=True)
-        for values in (np.asarray(x, float), np.asarray(y, float))
-    )
+    x, y = (values - values.mean(-1, keepdims=True) for values in (x, y))
     with np.errstate(divide="ignore", invalid="ignore"):
         return (x * y).sum(-1) ** 2 / ((x * x).sum(-1) * (y * y).sum(-1))
 
@@ -243,19 +229,17 @@ def equal_at_equal_size(task_type: str, unit: str) -> Callable[..., Measured]:
 
     def measure(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
         points = of_the_paper(points[points.task_type == task_type])
-        if points.loss.notna().sum() == 0:
+        if points.loss.isna().all():
             return Measured(lacks=f"no trials of {paper.TASKS[task_type]} ended")
         table, left_out = shared(loss_by_size(points), paper.ARCHITECTURES)
         ours, low, high = spread_of_means(table)
         if len(table) < MIN_CELLS or table.shape[1] < 3:
             return Measured(ours, lacks=too_few(table))
-        means = table.mean()
         slope, _, surely = fall(points)
         where = "on a Shakespeare sample, not text8: " if "sample" in points.form.iloc[0] else ""
-        reason = (
-            f"{where}{label_of(means.idxmin())} {means.min():.3g}, {label_of(means.idxmax())}"
-            f" {means.max():.3g} {unit}{left_out}"
-        )
+        means = table.mean().sort_values()
+        lowest, highest = labelled(means.iloc[[0, -1]], ".3g")
+        reason = f"{where}{lowest}, {highest} {unit}{left_out}"
         if not surely < 0:
             flat = "the loss does not surely fall with parameters, so it has no worth in them"
             return Measured(ours, low, high, lacks=f"{reason}, but {flat}")
@@ -293,7 +277,7 @@ def units_mislead(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> 
         return Measured(lacks=f"{few}, and it takes three at two")
     parameters, units = (float(r_squared(values[:, k], values[:, 2])) for k in (0, 1))
     return Measured(
-        float(gain(values[None])[0]),
+        parameters - units,
         *bootstrap(values, gain),
         f"{parameters:.2f} on log parameters, {units:.2f} on log units,"
         f" {count(len(points), 'network')} with one layer",
@@ -305,21 +289,17 @@ def never_perfect(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> 
     network, in multiples of chance.
     """
     points = of_the_paper(points).dropna(subset="loss")
-    slope, low, high = slope_loglog(
-        points.num_params,
-        points.loss,
-        points.task_type + points.architecture + points.n_layers.astype(str),
-    )
-    tasks = [task for task in ("text8", "rcf") if task in set(points.task_type)]
-    sizes = 0 if points.empty else points.groupby("task_type").max_params.nunique().max()
-    if sizes < 2 or math.isnan(low):
+    slope, low, high = slope_on(points, "num_params", "loss")
+    by_task = points.groupby("task_type")
+    if math.isnan(low) or by_task.max_params.nunique().max() < 2:
         few = f"{count(points.max_params.nunique(), 'size')}, and it takes two"
         return Measured(slope, low, high, lacks=few)
-    levels = {task: points.loss[points.task_type == task].min() / chance(task) for task in tasks}
+    losses = by_task.loss.min()
+    levels = {task: losses[task] / chance(task) for task in LETTERS if task in losses}
     least = ", ".join(
         f"{paper.TASKS[task]} {level:.2f} of chance" for task, level in levels.items()
     )
-    trained = and_list(paper.TASKS[task] for task in tasks)
+    trained = and_list(paper.TASKS[task] for task in levels)
     is_perfect = min(levels.values()) <= LEARNED
     return Measured(
         slope,
@@ -327,7 +307,7 @@ def never_perfect(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> 
         high,
         f"{size_range(points.max_params)} parameters; the best networks reach {least}",
         more={"least": min(levels.values())},
-        partial="" if len(tasks) > 1 else f"; only {trained} was trained",
+        partial="" if len(levels) > 1 else f"; only {trained} was trained",
         if_fails=", which is learned perfectly" if is_perfect else "",
         sure=is_perfect,
     )

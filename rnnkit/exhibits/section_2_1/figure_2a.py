@@ -1,18 +1,16 @@
 """Figure 2a: what ReLU costs."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 
 from rnnkit import paper
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import BEST, POINT, per_trial, stored_bits
 from rnnkit.exhibits.budget import Budget
-from rnnkit.exhibits.captions import in_paper_order, numbers_of, write_budget
+from rnnkit.exhibits.captions import draws, in_paper_order, numbers_of
 from rnnkit.exhibits.finding import MIN_CELLS, MIN_TRIALS, mean, training_doubt
 from rnnkit.exhibits.judge import Measured, Rule, above
 from rnnkit.exhibits.section_2_1.figure_1 import FIVE_BITS_LABEL
@@ -25,10 +23,8 @@ from rnnkit.exhibits.style import (
     axis_top,
     curves,
     half_search_key,
-    house_style,
     legend,
     line_key,
-    new_figure,
     parameters_axis,
     reference,
     write_note,
@@ -50,7 +46,7 @@ def by_nonlinearity(frame: pd.DataFrame) -> pd.DataFrame:
     best trial of the studies that were free to choose it; where it is "relu", it is the best trial
     with ReLU, of all studies.
     """
-    relu = frame[[hparams.get("nonlinearity") == "relu" for hparams in frame.hparams]]
+    relu = frame[frame.hparams.str.get("nonlinearity") == "relu"]
     is_fixed = is_pinned(frame)
     free = frame[~is_fixed] if (~is_fixed).any() else frame
     parts = [
@@ -69,16 +65,15 @@ def relu_ratio(frame: pd.DataFrame, least: int = 1) -> pd.DataFrame:
     of as many as the rarer nonlinearity has.
     """
     trials = per_trial(frame)
+    trials["nonlinearity"] = trials.hparams.str.get("nonlinearity")
     records = []
-    trials["nonlinearity"] = [hparams.get("nonlinearity") for hparams in trials.hparams]
     for point, group in trials.groupby(POINT, sort=False):
-        tanh, relu = (group.bits[group.nonlinearity == s].to_numpy() for s in ("tanh", "relu"))
+        tanh, relu = (group[group.nonlinearity == name] for name in ("tanh", "relu"))
         count = min(len(tanh), len(relu))
         if count >= least:
-            best = [expected_best(bits, count) for bits in (tanh, relu)]
+            best = [expected_best(subset.bits, count) for subset in (tanh, relu)]
             ratio = best[0] / best[1] if min(best) > 0 else math.nan
-            most = group.bits_per_param[group.nonlinearity == "relu"].max()
-            records.append((*point, count, *best, ratio, most))
+            records.append((*point, count, *best, ratio, relu.bits_per_param.max()))
     return pd.DataFrame(
         records, columns=[*POINT, "trials", "tanh", "relu", "ratio", "relu_bits_per_param"]
     )
@@ -87,13 +82,11 @@ def relu_ratio(frame: pd.DataFrame, least: int = 1) -> pd.DataFrame:
 RELU_LINE = (0, (3, 2))  # line of networks with ReLU alone
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("fig2a", height=4.6)
+def draw(figure: Drawing, best: pd.DataFrame) -> None:
     """Figure 2a: bits per parameter of 1-layer networks, nonlinearity left to the tuner (solid) and
     ReLU alone (dashed). ValueError without trials.
     """
-    best = points("fig2a", frame)["fig2a"]
-    figure = new_figure(4.6)
     ax = figure.subplots()
     parameters_axis(ax, sorted(best.max_params.unique()), "parameters, P", best.num_params.min())
     free, relu = (best[best.nonlinearity == which] for which in ("any", "relu"))
@@ -109,19 +102,16 @@ def draw(frame: pd.DataFrame) -> Drawing:
     if not (best.bits > 0).any():
         write_note(ax, "no bits stored", 0.5, 0.3)
     sns.despine(figure)
-    open_marker = {"marker": "o", "markerfacecolor": "white"}
     keys = [
         *architecture_keys(free.architecture, lines=False),
         line_key("nonlinearity left to the tuner", "-", 1.4, marker="o"),
-        line_key("ReLU alone", RELU_LINE, 1.4, **open_marker),
+        line_key("ReLU alone", RELU_LINE, 1.4, marker="o", markerfacecolor="white"),
         half_search_key(),
     ]
     legend(figure, keys)
-    write_budget(figure, "fig2a", frame)
-    return figure
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     pairs = relu_ratio(trials).dropna(subset="ratio")
     if pairs.empty:
         return ["No network was trained with both nonlinearities."]
@@ -143,28 +133,21 @@ def relu_drop(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Meas
     trials = trials[trials.architecture.isin(["rnn", "ugrnn"])]
     least = MIN_TRIALS // 2
     pairs = relu_ratio(trials, least=least).dropna(subset="ratio")
-    few = f"{count(len(pairs), 'network')} tried both at least {least} times"
-    low, high = student(np.log(pairs.ratio))
-    measurement = Measured(
-        math.exp(mean(np.log(pairs.ratio))),
-        math.exp(low),
-        math.exp(high),
-        has={"networks": len(pairs)},
-        lacks=f"{few}, and it takes {MIN_CELLS}",
-    )
-    if pairs.empty:
-        return measurement
-    attempts = f"{pairs.trials.min()}-{pairs.trials.max()} trials of each in {len(pairs)} networks"
+    logs = np.log(pairs.ratio)
+    ratio, low, high = map(math.exp, (mean(logs), *student(logs)))
+    networks = count(len(pairs), "network")
     most = pairs.relu_bits_per_param.max()
-    return replace(
-        measurement,
-        summary=f"{attempts}; ReLU reaches at most {most:.2f} bits per parameter",
+    return Measured(
+        ratio,
+        low,
+        high,
+        f"{pairs.trials.min()}-{pairs.trials.max()} trials of each in {len(pairs)} networks; ReLU"
+        f" reaches at most {most:.2f} bits per parameter",
+        has={"networks": len(pairs)},
+        lacks=f"{networks} tried both at least {least} times, and it takes {MIN_CELLS}",
         doubt=training_doubt(points[points.architecture.isin(["rnn", "ugrnn"])]),
         search=trials,
     )
-
-
-RELU_DROPS = Rule(relu_drop, above(1), needs={"networks": MIN_CELLS})
 
 
 Exhibit(
@@ -186,7 +169,7 @@ Exhibit(
     panels=("a",),
     alt="bits per parameter against parameters, with all nonlinearities and with ReLU alone.",
     facts=facts,
-    claims={"C09": RELU_DROPS},
+    claims={"C09": Rule(relu_drop, above(1), needs={"networks": MIN_CELLS})},
     claims_table="_best",
     budget=SEARCH_BUDGET,
 )

@@ -1,18 +1,16 @@
 """Figure 2b: bits per parameter against the number of time steps unrolled."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 
 from rnnkit import paper
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import BEST, in_order, stored_bits
 from rnnkit.exhibits.budget import Budget
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws
 from rnnkit.exhibits.finding import MIN_CELLS, SATURATED, mean, training_doubt
 from rnnkit.exhibits.judge import Measured, Rule, above, all_limits
 from rnnkit.exhibits.section_2_1.figure_1 import FIVE_BITS_LABEL
@@ -25,9 +23,7 @@ from rnnkit.exhibits.style import (
     axis_top,
     curves,
     half_search_key,
-    house_style,
     legend,
-    new_figure,
     reference,
     write_note,
 )
@@ -54,13 +50,11 @@ def unroll_curve(points: pd.DataFrame) -> pd.DataFrame:
     return table.loc[in_order(table.index)]
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("fig2b", height=4.4)
+def draw(figure: Drawing, best: pd.DataFrame) -> None:
     """Figure 2b: bits per parameter of 1-layer networks against the time steps unrolled. ValueError
     without trials.
     """
-    best = points("fig2b", frame)["fig2b"]
-    figure = new_figure(4.4)
     ax = figure.subplots()
     curves(ax, best, "bits_per_param", x="unroll", depths=False, spacing=3.5)
     steps = sorted(best.unroll.unique())
@@ -77,22 +71,20 @@ def draw(frame: pd.DataFrame) -> Drawing:
         write_note(ax, "no bits stored")
     sns.despine(figure)
     legend(figure, [*architecture_keys(best.architecture), half_search_key()])
-    write_budget(figure, "fig2b", frame)
-    return figure
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = unroll_curve(tables["fig2b"])
     if table.empty:
         return [NOTHING_TO_SEE]
     shared = table.dropna()
     means = (shared if len(shared) else table).mean()
     steps = and_list(f"{value:.2f} at {unroll}" for unroll, value in means.items())
-    tops = {
-        unroll: [label_of(a) for a in table.index if table.loc[a].idxmax() == unroll]
-        for unroll in table.columns
-    }
-    most = and_list(f"{unroll} for {and_list(names)}" for unroll, names in tops.items() if names)
+    tops = table.idxmax(axis=1)
+    most = and_list(
+        f"{unroll} for {and_list(map(label_of, names.index))}"
+        for unroll, names in tops.groupby(tops)
+    )
     return [
         f"Bits per parameter by time steps, averaged over architectures, are {steps}.",
         f"The number of steps that stores most is {most}.",
@@ -106,39 +98,26 @@ def unrolling_helps(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -
     gains up to 5 steps, less what it gains after that.
     """
     table = unroll_curve(points)
-    last = max(spent.unrolls)
     if not {1, paper.UNROLL} <= set(table.columns):
         return Measured(lacks=f"trained at {and_list(spent.unrolls)} steps, and it takes 1 and 5")
-    steps = [1, paper.UNROLL, last] if last > paper.UNROLL else [1, paper.UNROLL]
-    logs = np.log2(table[steps]).dropna()
+    last = max(table.columns)
+    logs = np.log2(table[sorted({1, paper.UNROLL, last})]).dropna()
     gains = logs[paper.UNROLL] - logs[1]
+    later = logs[last] - logs[paper.UNROLL]
+    bend = SATURATED * gains / math.log2(paper.UNROLL) - later / math.log2(last / paper.UNROLL)
     few = f"{count(len(logs), 'architecture')}, and it takes {MIN_CELLS}"
-    ratio = float(2 ** mean(gains))
-    low, high = (2**end for end in student(gains))
-    measurement = Measured(
+    ratio, low, high = (2**gain for gain in (mean(gains), *student(gains)))
+    return Measured(
         ratio,
         low,
         high,
+        f"{ratio:.2f}-fold from 1 to 5 steps, {2 ** mean(later):.2f}-fold from 5 to {last},"
+        f" {len(logs)} architectures at {size_range(spent.sizes)} parameters",
         has={"steps": last, "architectures": len(logs)},
         lacks=few if last >= 8 else f"unrolled to {last} steps, and saturation takes 8",
         doubt=training_doubt(points[points.unroll >= paper.UNROLL]),
+        more={"bend": student(bend)},
     )
-    if last <= paper.UNROLL:
-        return measurement
-    later = logs[last] - logs[paper.UNROLL]
-    bend = SATURATED * gains / math.log2(paper.UNROLL) - later / math.log2(last / paper.UNROLL)
-    summary = (
-        f"{ratio:.2f}-fold from 1 to 5 steps, {2 ** mean(later):.2f}-fold from 5 to {last},"
-        f" {len(logs)} architectures at {size_range(spent.sizes)} parameters"
-    )
-    return replace(measurement, summary=summary, more={"bend": student(bend)})
-
-
-UNROLLING_HELPS = Rule(
-    unrolling_helps,
-    all_limits(above(1), above(0, of="bend")),
-    needs={"steps": 8, "architectures": MIN_CELLS},
-)
 
 
 Exhibit(
@@ -158,6 +137,12 @@ Exhibit(
     panels=("b",),
     alt="bits per parameter against time steps unrolled.",
     facts=facts,
-    claims={"C10": UNROLLING_HELPS},
+    claims={
+        "C10": Rule(
+            unrolling_helps,
+            all_limits(above(1), above(0, of="bend")),
+            needs={"steps": 8, "architectures": MIN_CELLS},
+        )
+    },
     budget=SEARCH_BUDGET,
 )

@@ -1,44 +1,37 @@
 """Figure App.1: how many samples the best trial was given for the bits that it stored."""
 
-import math
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import BEST, stored_bits
 from rnnkit.exhibits.budget import Budget
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, network_name, write_budget
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws, network_name
 from rnnkit.exhibits.finding import MIN_CELLS, SLIGHTLY, training_doubt
 from rnnkit.exhibits.judge import Measured, Rule, below
 from rnnkit.exhibits.selection import capacity
 from rnnkit.exhibits.statistics import around_the_median
 from rnnkit.exhibits.style import (
-    DASHED,
     GREY,
     Drawing,
     architecture_keys,
     curves,
     depth_keys,
-    house_style,
+    grey_line,
     legend,
     log_ticks,
-    new_figure,
     write_note,
 )
 from rnnkit.paper import SEARCH_BUDGET
 from rnnkit.wording import count
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("figapp1", height=6.2)
+def draw(figure: Drawing, best: pd.DataFrame) -> None:
     """Figure App.1: dataset size of the best trial against its stored bits, with the line y = x.
     ValueError without trials.
     """
-    best = points("figapp1", frame)["figapp1"]
-    figure = new_figure(6.2)
     ax = figure.subplots()
     ax.set(
         xscale="log",
@@ -49,7 +42,7 @@ def draw(frame: pd.DataFrame) -> Drawing:
     feasible = best[best.bits > 0]
     curves(ax, feasible, "samples", x="bits", lines=False)
     limits = [feasible.bits.min() / 1.2, feasible.samples.max() * 1.2] if len(feasible) else [1, 10]
-    ax.plot(limits, limits, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+    grey_line(ax, limits, limits)
     ax.set(xlim=limits, ylim=limits, aspect="equal")
     for axis in (ax.xaxis, ax.yaxis):
         log_ticks(axis)
@@ -70,11 +63,9 @@ def draw(frame: pd.DataFrame) -> Drawing:
     sns.despine(figure)
     keys = architecture_keys(best.architecture, lines=False) + depth_keys(best.n_layers.unique())
     legend(figure, keys, columns=1, location="outside right center")
-    write_budget(figure, "figapp1", frame)
-    return figure
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["figapp1"].dropna(subset="bits")
     ratio = (table.samples / table.bits)[table.bits > 0]
     if ratio.empty:
@@ -98,19 +89,15 @@ def best_dataset(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> M
     be below 1.
     """
     networks = points[points.bits > 0]
-    ratios = (networks.samples / networks.bits).to_numpy()
-    enough = len(ratios) >= MIN_CELLS
+    ratios = networks.samples / networks.bits
     return Measured(
-        float(np.median(ratios)) if len(ratios) else math.nan,
-        *(around_the_median(np.sort(ratios)) if enough else (math.nan, math.nan)),
+        ratios.median(),
+        *around_the_median(np.sort(ratios)),
         f"median of {len(ratios)} networks; slightly is up to {SLIGHTLY}",
         has={"networks": len(ratios)},
         lacks=f"{count(len(ratios), 'network')} stored bits, and it takes {MIN_CELLS}",
         doubt=training_doubt(points),
     )
-
-
-SLIGHTLY_LARGER = Rule(best_dataset, below(SLIGHTLY), needs={"networks": MIN_CELLS})
 
 
 Exhibit(
@@ -129,6 +116,6 @@ Exhibit(
     draw=draw,
     alt="best dataset size against stored bits, beside the line y = x.",
     facts=facts,
-    claims={"C12": SLIGHTLY_LARGER},
+    claims={"C12": Rule(best_dataset, below(SLIGHTLY), needs={"networks": MIN_CELLS})},
     budget=SEARCH_BUDGET,
 )

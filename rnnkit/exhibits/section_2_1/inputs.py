@@ -1,24 +1,20 @@
 """Bits per parameter against the number of inputs, which the paper does not give."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import per_trial
-from rnnkit.exhibits.captions import write_budget
+from rnnkit.exhibits.captions import draws
 from rnnkit.exhibits.selection import five_steps, of_capacity, without_pinned
 from rnnkit.exhibits.style import (
     Drawing,
     axis_top,
-    house_style,
     legend,
     line_key,
-    new_figure,
     sizes_in_colour,
 )
 from rnnkit.theory import coinciding
@@ -62,13 +58,11 @@ def by_inputs(frame: pd.DataFrame) -> pd.DataFrame:
     return best[columns].merge(counts, on=key)
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("inputs", height=4.0)
+def draw(figure: Drawing, best: pd.DataFrame) -> None:
     """Bits per parameter against the number of inputs: a line for each size, a marker for each seed,
     and the number of units beside it. ValueError without trials.
     """
-    best = points("inputs", frame)["inputs"]
-    figure = new_figure(4.0)
     ax = figure.subplots()
     keys = [_seeds_of_size(ax, *group) for group in sizes_in_colour(best)]
     _label_units(ax, best)
@@ -83,8 +77,6 @@ def draw(frame: pd.DataFrame) -> Drawing:
     )
     sns.despine(figure)
     legend(figure, [*keys, line_key("mean of seeds", "-", 1.4)])
-    write_budget(figure, "inputs", frame)
-    return figure
 
 
 def _seeds_of_size(
@@ -109,19 +101,16 @@ def _seeds_of_size(
 
 def _label_units(ax: Axes, best: pd.DataFrame) -> None:
     """Writes the units per layer of each size at its mean: above the highest line, below the others."""
-    mean = best.groupby(["n_in", "max_params"]).agg(
-        bits=("bits_per_param", "mean"), units=("n_units", "max")
-    )
-    for n_in, sizes in mean.groupby(level="n_in"):
-        for bits, units in sizes.itertuples(index=False):
-            below = 4 if bits == sizes.bits.max() else -11
-            ax.annotate(
-                f"{units:.0f} units",
-                (n_in, bits),
-                (6, below),
-                textcoords="offset points",
-                fontsize=8,
-            )
+    means = best.groupby(["n_in", "max_params"])[["bits_per_param", "n_units"]].mean()
+    highest = means.bits_per_param.groupby("n_in").transform("max")
+    for ((n_in, _), (bits, units)), top in zip(means.iterrows(), highest):
+        ax.annotate(
+            f"{units:.0f} units",
+            (n_in, bits),
+            (6, 4 if bits == top else -11),
+            textcoords="offset points",
+            fontsize=8,
+        )
 
 
 def _bottom(values: pd.Series) -> float:
@@ -131,21 +120,19 @@ def _bottom(values: pd.Series) -> float:
     return max(0.0, values.min() - max(0.5, values.max() - values.min()))
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["inputs"]
     sentences = []
-    for (architecture, size), group in table.groupby(["architecture", "max_params"], sort=True):
-        means = group.groupby("n_in").agg(
-            bits=("bits_per_param", "mean"), units=("n_units", "first")
-        )
+    for (architecture, size), group in table.groupby(["architecture", "max_params"]):
+        means = group.groupby("n_in")[["bits_per_param", "n_units"]].mean()
         if len(means) > 1:  # where one number was trained, there is nothing to compare
             numbers = and_list(
-                f"{row.bits:.2f} with {n_in} inputs ({row.units:.0f} units)"
-                for n_in, row in means.iterrows()
+                f"{bits:.2f} with {n_in} inputs ({units:.0f} units)"
+                for n_in, bits, units in means.itertuples()
             )
             sentences.append(
                 f"The {label_of(architecture)} of up to {size:,} parameters stores, in bits per"
-                f" parameter, {numbers}; most with {means.bits.idxmax()}."
+                f" parameter, {numbers}; most with {means.bits_per_param.idxmax()}."
             )
     if not sentences:
         return ["No network was trained with two numbers of inputs."]

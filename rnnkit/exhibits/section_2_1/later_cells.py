@@ -1,6 +1,6 @@
 """Bits per parameter of cells that are younger than the paper, beside its six."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 import seaborn as sns
@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from rnnkit import paper
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import BEST, in_order, stored_bits
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, numbers_of, write_budget
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws, numbers_of
 from rnnkit.exhibits.selection import capacity
 from rnnkit.exhibits.style import (
     DASHED,
@@ -22,11 +22,9 @@ from rnnkit.exhibits.style import (
     Drawing,
     half_search,
     half_search_key,
-    house_style,
     label_rows,
     legend,
     letter,
-    new_figure,
     style_of,
     write_note,
 )
@@ -35,15 +33,14 @@ from rnnkit.wording import and_list, label_of, layers
 FILLS = ("full", "none", "left", "top")  # of the marker, the largest size first
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("more_cells", height=4)
+def draw(figure: Drawing, best: pd.DataFrame) -> None:
     """Ours: bits per parameter of cells that are not in the paper, beside its six, a panel for each
     depth. ValueError without trials.
     """
-    best = points("more_cells", frame)["more_cells"]
     names = in_order(best.architecture)
     depths = sorted(best.n_layers.unique())
-    figure = new_figure(1.5 + 0.32 * len(names))
+    figure.set_figheight(1.5 + 0.32 * len(names))
     axes = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
     later = [a for a in names if a not in paper.ARCHITECTURES]
     for ax, depth, panel in zip(axes, depths, "abcdefgh"):
@@ -51,8 +48,6 @@ def draw(frame: pd.DataFrame) -> Drawing:
         best_by_size(ax, best[best.n_layers == depth], names, later)
     sns.despine(figure)
     legend(figure, size_keys(best.max_params))
-    write_budget(figure, "more_cells", frame)
-    return figure
 
 
 def best_by_size(
@@ -65,12 +60,9 @@ def best_by_size(
     sizes = sorted(best.max_params.unique())
     name_axis(ax, names, highlights)
     feasible = best.dropna(subset="bits")
-    middle = (len(sizes) - 1) / 2
-    heights = [
-        names.index(row.architecture) + 0.16 * (sizes.index(row.max_params) - middle)
-        for row in feasible.itertuples()
-    ]
-    feasible = feasible.assign(row=heights)
+    row = feasible.architecture.map(names.index)
+    shift = 0.16 * (feasible.max_params.map(sizes.index) - (len(sizes) - 1) / 2)
+    feasible = feasible.assign(row=row + shift)
     for (architecture, size), group in feasible.groupby(["architecture", "max_params"], sort=False):
         s = style[architecture]
         value = "bits_per_param"
@@ -129,51 +121,37 @@ def name_axis(ax: Axes, names: Sequence[str], highlights: Iterable[str]) -> None
 
 def note_missing(ax: Axes, names: Sequence[str], present: Iterable[str]) -> None:
     """Writes into the row of an architecture that it has no trials of this kind."""
-    for a in set(names) - set(present):
-        ax.text(
-            0.01,
-            names.index(a),
-            "no such trials here",
-            transform=ax.get_yaxis_transform(),
-            color=GREY,
-            fontsize=SMALL,
-            va="center",
-        )
+    settings = {"color": GREY, "fontsize": SMALL, "va": "center"}
+    for y, architecture in enumerate(names):
+        if architecture not in set(present):
+            ax.text(0.01, y, "no such trials here", transform=ax.get_yaxis_transform(), **settings)
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["more_cells"].dropna(subset="bits_per_param")
     sentences = []
     for depth, group in table.groupby("n_layers"):
-        group = (
-            group[group.max_params == group.max_params.max()]
+        size = group.max_params.max()
+        ranked = (
+            group[group.max_params == size]
             .set_index("architecture")
             .sort_values("bits_per_param", ascending=False)
         )
-        in_paper = group.index.isin(paper.ARCHITECTURES)
-        theirs = group[in_paper]
-        later = group[~in_paper]
-        size = int(group.max_params.iloc[0])
         sentences.append(
             f"With {layers(depth)} and up to {size:,} parameters the order is"
-            f" {numbers_of(group.bits_per_param)} bits per parameter."
+            f" {numbers_of(ranked.bits_per_param)} bits per parameter."
         )
-        if len(theirs) and len(later):
-            top = theirs.iloc[0]
-            ahead = [
-                label_of(a) for a in later.index[later.bits_per_param_low > top.bits_per_param]
-            ]
-            behind = [
-                label_of(a) for a in later.index[later.bits_per_param < top.bits_per_param_low]
-            ]
-            six = f"the best of the paper's six, the {label_of(theirs.index[0])}"
+        in_paper = ranked.index.isin(paper.ARCHITECTURES)
+        if in_paper.any() and not in_paper.all():
+            best = ranked[in_paper].iloc[0]
+            later = ranked[~in_paper]
+            ahead = map(label_of, later.index[later.bits_per_param_low > best.bits_per_param])
+            behind = map(label_of, later.index[later.bits_per_param < best.bits_per_param_low])
             sentences[-1] += (
-                f" Ahead of {six}, with half of a search already:"
-                f" {and_list(ahead or ['none of the later cells'])}."
-            )
-            sentences[-1] += (
-                " Behind what half of that one's search would have found:"
-                f" {and_list(behind or ['none of them'])}."
+                f" Ahead of the best of the paper's six, the {label_of(best.name)}, with half of a"
+                f" search already: {and_list([*ahead] or ['none of the later cells'])}. Behind what"
+                " half of that one's search would have found:"
+                f" {and_list([*behind] or ['none of them'])}."
             )
     return sentences or [NOTHING_TO_SEE]
 

@@ -1,7 +1,5 @@
 """The linear model, which calibrates the count of bits, since theory says how many it can store."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -10,23 +8,21 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
 from rnnkit import paper
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import per_trial, stored_bits
 from rnnkit.exhibits.budget import Budget
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws
 from rnnkit.exhibits.finding import ABOUT, mean
 from rnnkit.exhibits.judge import Limit, Measured, Rule
 from rnnkit.exhibits.selection import without_pinned
 from rnnkit.exhibits.statistics import student
 from rnnkit.exhibits.style import (
     DOTTED,
-    GREY,
     Drawing,
     axis_top,
-    house_style,
+    grey_line,
     legend,
     line_key,
-    new_figure,
     reference,
     sizes_in_colour,
     write_note,
@@ -58,18 +54,16 @@ def loads(frame: pd.DataFrame) -> pd.DataFrame:
     return trials[columns].reset_index(drop=True)
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("calibration", height=4.6)
+def draw(figure: Drawing, trials: pd.DataFrame) -> None:
     """Trials of the linear model: stored bits against labels, both per parameter, and the 2 bits of
     theory. ValueError without trials.
     """
-    trials = points("calibration", frame)["calibration"]
-    figure = new_figure(4.6)
     ax = figure.subplots()
     keys = [_draw_size(ax, *group) for group in sizes_in_colour(trials)]
     reference(ax, paper.PERCEPTRON_BITS, f"theory: {paper.PERCEPTRON_BITS:g}\n(Cover,\nGardner)")
     top = axis_top(trials.bits_per_param, paper.PERCEPTRON_BITS) * 0.95
-    ax.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle=DOTTED, zorder=1)
+    grey_line(ax, [0, top], [0, top], DOTTED)
     most = 1.05 * trials.samples_per_param.max() if len(trials) else 10
     ax.set(
         xlabel="labels per parameter, b / P",
@@ -82,8 +76,6 @@ def draw(frame: pd.DataFrame) -> Drawing:
         write_note(ax, "no bits stored", 0.6, 0.5)
     sns.despine(figure)
     legend(figure, [*keys, line_key("every label stored", DOTTED)])
-    write_budget(figure, "calibration", frame)
-    return figure
 
 
 def _draw_size(ax: Axes, size: int, trials: pd.DataFrame, color: np.ndarray, marker: str) -> Line2D:
@@ -105,7 +97,7 @@ def _draw_size(ax: Axes, size: int, trials: pd.DataFrame, color: np.ndarray, mar
     return Line2D([], [], markersize=7, label=text, **large)
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["calibration"]
     if table.empty:
         return [NOTHING_TO_SEE]
@@ -136,16 +128,6 @@ def perceptron(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Mea
     )
 
 
-TWO_BITS = Rule(
-    perceptron,
-    Limit(
-        lambda m: m.value >= PERCEPTRON_BITS * (1 - ABOUT),
-        fails=lambda m: PERCEPTRON_BITS / 2 <= m.value < PERCEPTRON_BITS * (1 - ABOUT),
-    ),
-    needs={"sizes": 1},
-)
-
-
 Exhibit(
     name="calibration",
     title="Calibration",
@@ -164,6 +146,15 @@ Exhibit(
         " bits."
     ),
     facts=facts,
-    claims={"C17": TWO_BITS},
+    claims={
+        "C17": Rule(
+            perceptron,
+            Limit(
+                lambda m: m.value >= PERCEPTRON_BITS * (1 - ABOUT),
+                fails=lambda m: PERCEPTRON_BITS / 2 <= m.value < PERCEPTRON_BITS * (1 - ABOUT),
+            ),
+            needs={"sizes": 1},
+        )
+    },
     claims_table="_best",
 )
