@@ -1,5 +1,5 @@
 """The drawings of cells have the maps, gates and operations of the cells' own equations, and their
-wires reach every part.
+wires reach every node.
 """
 
 import re
@@ -7,7 +7,7 @@ import re
 import pytest
 
 from rnnkit import cells, figures, flow
-from rnnkit.exhibits.section_1_4 import PARTS, WIRES
+from rnnkit.exhibits.section_1_4 import NODES, WIRES
 
 
 def inside(text):
@@ -16,11 +16,11 @@ def inside(text):
     return found and found[1]
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", NODES)
 def test_each_map_of_a_cell_is_a_box_and_each_gate_a_gate(name):
     boxes = [
         (inside(text), kind)
-        for _, _, kind, text in PARTS[name].values()
+        for _, _, kind, text in NODES[name].values()
         if kind in ("gate", "map") and inside(text)
     ]
     cell = cells.cell_of(name)
@@ -28,18 +28,18 @@ def test_each_map_of_a_cell_is_a_box_and_each_gate_a_gate(name):
     assert sorted(m for m, kind in boxes if kind == "gate") == sorted(flow.gates_of(cell))
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", NODES)
 def test_each_product_and_sum_of_the_equations_is_a_circle(name):
     import inspect
 
     source = re.sub(r"#.*", "", inspect.getsource(cells.cell_of(name).step))
-    circles = [text for _, _, kind, text in PARTS[name].values() if kind == "op"]
+    circles = [text for _, _, kind, text in NODES[name].values() if kind == "op"]
     assert circles.count("×") == source.count(" * ") and circles.count("+") == source.count(" + ")
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_wires_run_between_parts_and_every_part_is_wired(name):
-    assert {part for wire in WIRES[name] for part in wire.split()} == set(PARTS[name])
+@pytest.mark.parametrize("name", NODES)
+def test_wires_run_between_nodes_and_every_node_is_wired(name):
+    assert set(WIRES[name].replace(",", "").split()) == set(NODES[name])
 
 
 def test_every_cell_of_the_paper_is_drawn_and_the_irnn_with_the_rnn():
@@ -51,7 +51,7 @@ def test_every_cell_of_the_paper_is_drawn_and_the_irnn_with_the_rnn():
         "LSTM",
         "+RNN",
     ]
-    assert set(PARTS) == set(cells.PAPER)
+    assert set(NODES) == set(cells.PAPER)
     assert "LSTM 5" in figure.alt and "GRU 3" in figure.alt
 
 

@@ -169,13 +169,13 @@ def lacking(trials: pd.DataFrame) -> str:
     """Which of the paper's architectures and depths were not trained, and whether sizes are too few;
     empty if all is there.
     """
-    absent = untrained(trials)
+    absent = gaps(trials)
     if trials.max_params.nunique() < MIN_CELLS:
         absent.append(f"a third size beside {size_range(trials.max_params)}")
     return f"{and_list(absent)} not trained" if absent else ""
 
 
-def untrained(trials: pd.DataFrame) -> list[str]:
+def gaps(trials: pd.DataFrame) -> list[str]:
     """The paper's architectures and depths that the trials lack."""
     names = set(trials.architecture)
     depths = set(trials.n_layers)

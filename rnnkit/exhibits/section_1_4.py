@@ -1,7 +1,7 @@
 """Cells and networks as boxes and wires (section 1.4): `wiring` draws the six cells, and `unrolled` a
 stack of them over time. Both are ours; the paper has the equations and no drawing.
 
-A cell is drawn from data: its parts, each with its place, and the wires from part to part.
+A cell is drawn from data: its nodes, each with its place, and the wires from node to node.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from rnnkit import paper
 from rnnkit.exhibits.base import illustration
-from rnnkit.exhibits.style import GREY, SMALL, Drawing, house_style, new_figure, style_of
+from rnnkit.exhibits.style import GREY, SMALL, Drawing, color_of, house_style, new_figure
 from rnnkit.wording import label_of
 
 OURS = "Ours: not in the paper"
@@ -27,8 +27,8 @@ HIGH = 0.42
 ROUND = 0.3
 
 
-class Part(NamedTuple):
-    """A part of a drawing: its place, its kind, and the text on it.
+class Node(NamedTuple):
+    """A node of a drawing: its place, its kind, and the text on it.
 
     A gate or a map is an affine map of all that comes in, followed by the function that is written on
     it; an op combines numbers one by one. Wires meet in a dot, and a tap is where one branches off.
@@ -40,24 +40,24 @@ class Part(NamedTuple):
     text: str
 
 
-def _read_parts(lines: str) -> dict[str, Part]:
-    """Name -> part, from a line each of name, x, y, kind and text."""
-    parts = {}
+def _read_nodes(lines: str) -> dict[str, Node]:
+    """Name -> node, from a line each of name, x, y, kind and text."""
+    nodes = {}
     for line in lines.strip().splitlines():
-        name, x, y, kind, *words = line.split()
-        parts[name] = Part(float(x), float(y), kind, " ".join(words))
-    return parts
+        name, x, y, kind, *text = line.split()
+        nodes[name] = Node(float(x), float(y), kind, " ".join(text))
+    return nodes
 
 
-PARTS = {
-    "rnn": _read_parts(r"""
+NODES = {
+    "rnn": _read_nodes(r"""
         h0     0     4     end   $\mathbf{h}_{t-1}$
         x      0     1     end   $\mathbf{x}_t$
         j      2     2.5   dot
         h      5     2.5   map   s(h)
         h1    10.4   2.5   end   $\mathbf{h}_t$
     """),
-    "ugrnn": _read_parts(r"""
+    "ugrnn": _read_nodes(r"""
         h0     0     5     end   $\mathbf{h}_{t-1}$
         x      0     1     end   $\mathbf{x}_t$
         state  1.4   5     tap
@@ -70,7 +70,7 @@ PARTS = {
         add    7.6   5     op    +
         h1    10.4   5     end   $\mathbf{h}_t$
     """),
-    "gru": _read_parts(r"""
+    "gru": _read_nodes(r"""
         h0     0     5     end   $\mathbf{h}_{t-1}$
         x      0     0.1   end   $\mathbf{x}_t$
         state  1.4   5     tap
@@ -87,7 +87,7 @@ PARTS = {
         add    8     5     op    +
         h1    10.4   5     end   $\mathbf{h}_t$
     """),
-    "lstm": _read_parts(r"""
+    "lstm": _read_nodes(r"""
         c0     0     5.4   end   $\mathbf{c}_{t-1}$
         h0     0     1.7   end   $\mathbf{h}_{t-1}$
         x      0     0.1   end   $\mathbf{x}_t$
@@ -105,7 +105,7 @@ PARTS = {
         c1    10.8   5.4   end   $\mathbf{c}_t$
         h1    10.8   1.7   end   $\mathbf{h}_t$
     """),
-    "+rnn": _read_parts(r"""
+    "+rnn": _read_nodes(r"""
         h0     0     5.6   end   $\mathbf{h}_{t-1}$
         x      0     0     end   $\mathbf{x}_t$
         state  1.4   5.6   tap
@@ -127,45 +127,23 @@ PARTS = {
         y1    10.8   0     end   $\mathbf{y}_t$
     """),
 }
-# the parts along each wire
+# the nodes along each wire
 WIRES = {
-    "rnn": ["h0 j h h1", "x j"],
-    "ugrnn": ["h0 keep add h1", "state j", "x j", "j g keep", "rest let", "j c let add"],
-    "gru": [
-        "h0 keep add h1",
-        "state j",
-        "x j",
-        "j r part k",
-        "again part",
-        "x k c let add",
-        "j u keep",
-        "rest let",
-    ],
-    "lstm": [
-        "c0 keep add c1",
-        "h0 j",
-        "x j",
-        "j f keep",
-        "j i let add",
-        "j c let",
-        "j o show",
-        "state tanh show h1",
-    ],
-    "+rnn": [
-        "h0 keep add h1",
-        "state j",
-        "input j",
-        "x pass sum y1",
-        "j gh keep",
-        "rest let",
-        "j h let add",
-        "j gy pass",
-        "left new",
-        "j y new sum",
-    ],
+    "rnn": "h0 j h h1, x j",
+    "ugrnn": "h0 keep add h1, state j, x j, j g keep, rest let, j c let add",
+    "gru": (
+        "h0 keep add h1, state j, x j, j r part k, again part, x k c let add, j u keep, rest let"
+    ),
+    "lstm": (
+        "c0 keep add c1, h0 j, x j, j f keep, j i let add, j c let, j o show, state tanh show h1"
+    ),
+    "+rnn": (
+        "h0 keep add h1, state j, input j, x pass sum y1, j gh keep, rest let, j h let add,"
+        " j gy pass, left new, j y new sum"
+    ),
 }
 # the IRNN is an RNN that starts from other weights
-PARTS["irnn"] = PARTS["rnn"]
+NODES["irnn"] = NODES["rnn"]
 WIRES["irnn"] = WIRES["rnn"]
 
 
@@ -176,10 +154,10 @@ def wiring(architectures: Collection[str] = paper.ARCHITECTURES) -> Drawing:
     numbers one by one as circles. ValueError for any other cell.
     """
     names = [a for a in architectures if a != "irnn" or "rnn" not in architectures]
-    unknown = [str(a) for a in names if a not in PARTS]
+    unknown = [str(a) for a in names if a not in NODES]
     if unknown or not names:
         raise ValueError(
-            f"Cells are drawn for {', '.join(PARTS)}, got {', '.join(unknown) or 'none of them'}."
+            f"Cells are drawn for {', '.join(NODES)}, got {', '.join(unknown) or 'none of them'}."
             " Name some of these."
         )
     n_rows = -(-len(names) // 2)
@@ -191,10 +169,10 @@ def wiring(architectures: Collection[str] = paper.ARCHITECTURES) -> Drawing:
         ax.axis("off")
     table = pd.DataFrame(
         [
-            (architecture, name, part.kind, part.text.strip("$"))
+            (architecture, name, node.kind, node.text.strip("$"))
             for architecture in names
-            for name, part in PARTS[architecture].items()
-            if part.kind not in ("dot", "tap")
+            for name, node in NODES[architecture].items()
+            if node.kind not in ("dot", "tap")
         ],
         columns=["architecture", "name", "kind", "text"],
     )
@@ -212,19 +190,19 @@ def wiring(architectures: Collection[str] = paper.ARCHITECTURES) -> Drawing:
 
 
 def _draw_cell(ax: Axes, architecture: str) -> None:
-    parts = PARTS[architecture]
+    nodes = NODES[architecture]
     ax.set(xlim=(-0.7, 11.4), ylim=(-0.7, 6.2), aspect="equal")
     ax.set_title("RNN and IRNN" if architecture == "rnn" else label_of(architecture))
-    for wire in WIRES[architecture]:
+    for wire in WIRES[architecture].split(", "):
         for start, end in itertools.pairwise(wire.split()):
-            _draw_wire(ax, parts[start], parts[end])
-    color = style_of([architecture])[architecture].color
-    for part in parts.values():
-        _draw_part(ax, part, color)
+            _draw_wire(ax, nodes[start], nodes[end])
+    color = color_of(architecture)
+    for node in nodes.values():
+        _draw_node(ax, node, color)
 
 
-def _draw_wire(ax: Axes, start: Part, end: Part) -> None:
-    """Draws a line between two parts, with an arrow head unless it ends at a dot.
+def _draw_wire(ax: Axes, start: Node, end: Node) -> None:
+    """Draws a line between two nodes, with an arrow head unless it ends at a dot.
 
     Where they are not on one line, it goes across and then up or down; but it leaves a gate upwards,
     and comes to an end from the side.
@@ -249,8 +227,8 @@ def _draw_arrow(
     ax.annotate("", end, start, zorder=zorder, arrowprops=arrow | settings)
 
 
-def _draw_part(ax: Axes, part: Part, color: str) -> None:
-    x, y, kind, text = part
+def _draw_node(ax: Axes, node: Node, color: str) -> None:
+    x, y, kind, text = node
     if kind == "tap":
         ax.text(x + 0.25, y + 0.12, text, fontsize=SMALL, va="bottom", color=GREY)
         return
@@ -290,8 +268,8 @@ def unrolled_stack(steps: int = 4, depth: int = 2) -> Drawing:
     """Draws a stack of `depth` cells over `steps` time steps: states go to the right, inputs up, and
     gradients back. ValueError for fewer than 2 or more than 12 steps, or more than 8 layers.
     """
-    whole = isinstance(steps, int) and isinstance(depth, int)
-    if not (whole and 2 <= steps <= 12 and 1 <= depth <= 8):
+    integers = isinstance(steps, int) and isinstance(depth, int)
+    if not (integers and 2 <= steps <= 12 and 1 <= depth <= 8):
         raise ValueError(
             f"An unrolled network has 2 to 12 steps and 1 to 8 layers, got {steps!r} and {depth!r}."
         )

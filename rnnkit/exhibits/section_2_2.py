@@ -28,10 +28,10 @@ from rnnkit.exhibits.finding import (
     LINEAR,
     MIN_CELLS,
     ON_CURVE,
+    gaps,
     mean,
     of_the_paper,
     slope_on,
-    untrained,
 )
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, below, is_near_one
 from rnnkit.exhibits.selection import NETWORK, by_gaussian_process, by_gaussian_process_at_length
@@ -316,18 +316,16 @@ def learned_too_little(points: pd.DataFrame) -> str:
 def on_the_curve(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """M02: the mean excess over the bound of networks with too few units."""
     short = of_the_paper(points[points.n_units < points.n_in]).dropna(subset="loss")
-    measurement = Measured(
+    few = f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}"
+    if short.empty:
+        return Measured(lacks=few)
+    return Measured(
         mean(short.excess),
         *student(short.excess),
-        has={"networks": len(short)},
-        lacks=f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}",
-    )
-    if short.empty:
-        return measurement
-    return replace(
-        measurement,
-        summary=f"{len(short)} networks of {size_range(short.n_units)} units, at most"
+        f"{len(short)} networks of {size_range(short.n_units)} units, at most"
         f" {short.excess.max():.3f}; on the curve is up to {ON_CURVE:g}",
+        has={"networks": len(short)},
+        lacks=few,
         doubt=learned_too_little(short),
         search=trials[trials.n_units < points.n_in.max()],
     )
@@ -347,7 +345,7 @@ def one_curve(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Meas
         few = f"{count(table.shape[1], 'network')} at {len(table)} common numbers of units"
         return Measured(lacks=f"{few}, too few to compare")
     ranges = table.max(axis=1) - table.min(axis=1)
-    absent = untrained(points)
+    absent = gaps(points)
     return Measured(
         mean(ranges),
         *student(ranges),

@@ -162,13 +162,13 @@ def _against_units(ax: Axes, subset: pd.DataFrame) -> None:
     """Draws panel d: the same losses against units per layer."""
     form = subset.form.iloc[0] if len(subset) else ""
     letter(ax, "d", f"{task_name('text8', form)}, 1 layer")
-    known = subset[subset.n_units > 0]
-    shallow = known[known.n_layers == 1]
+    networks = subset[subset.n_units > 0]
+    shallow = networks[networks.n_layers == 1]
     units = sorted({max(1, n) for n in (shallow if len(shallow) else subset).n_units} or {1})
     parameters_axis(ax, units, "units, N")
     ax.set_xlim(units[0] / 1.3, units[-1] * 1.3)
     log_ticks(ax.xaxis)
-    _draw_losses(ax, known, "text8", 1, "n_units")
+    _draw_losses(ax, networks, "text8", 1, "n_units")
 
 
 UNITS = {"text8": " bits per character"}  # the unit of a loss; other tasks have none

@@ -135,11 +135,11 @@ def draw(figure: Drawing, best: pd.DataFrame, ratios: pd.DataFrame) -> None:
     axes = upper.subplots(len(depths), 2, sharex=True, sharey="col")
     for ax in axes[-1]:
         parameters_axis(ax, sizes, "parameters, P", best.num_params.min())
-    ends = _ends(best, sizes)
+    limits = _limits(best, sizes)
     for column, (y, letters) in zip(axes.T, PANELS.items()):
         for ax, depth, name in zip(column, depths, letters):
             letter(ax, name, "all depths" if depth is None else layers(depth))
-            _draw_capacity(ax, best, depth, y, ends[y])
+            _draw_capacity(ax, best, depth, y, limits[y])
     authors_keys = [
         overlay(dict(zip(depths, column)), "fig1", "per_cap", y)
         for column, y in zip(axes.T, PANELS)
@@ -158,7 +158,7 @@ def draw(figure: Drawing, best: pd.DataFrame, ratios: pd.DataFrame) -> None:
     legend_panel(legend, keys)
 
 
-def _ends(best: pd.DataFrame, sizes: list[int]) -> dict[str, tuple[float, float]]:
+def _limits(best: pd.DataFrame, sizes: list[int]) -> dict[str, tuple[float, float]]:
     """The ends of the axes of both columns, which hold all best trials, what half of their searches
     would have found, and the paper's band.
     """
@@ -175,7 +175,7 @@ def _ends(best: pd.DataFrame, sizes: list[int]) -> dict[str, tuple[float, float]
 
 
 def _draw_capacity(
-    ax: Axes, best: pd.DataFrame, depth: int | None, y: str, ends: tuple[float, float]
+    ax: Axes, best: pd.DataFrame, depth: int | None, y: str, limits: tuple[float, float]
 ) -> None:
     """Draws the best trials of one depth, or of all, against parameters, beside the paper's 5 bits per
     parameter and its band.
@@ -188,17 +188,17 @@ def _draw_capacity(
     grey_line(ax, xs, paper.BITS_PER_PARAMETER * scale)
     label = FIVE_BITS_LABEL
     if y == "bits":
-        ax.set(ylim=ends, yscale="log", ylabel="stored bits")
+        ax.set(ylim=limits, yscale="log", ylabel="stored bits")
         log_ticks(ax.yaxis)
         label += " P"
     else:
-        ax.set(ylim=ends, ylabel="bits per parameter")
+        ax.set(ylim=limits, ylabel="bits per parameter")
         ax.yaxis.set_major_locator(MultipleLocator(1))
     write_at_right(ax, paper.BITS_PER_PARAMETER * scale[1], label)
     if (subset.bits > 0).any():
         return curves(ax, subset, y)
-    untrained = f"depth {depth}: not trained\nat this scale"
-    write_note(ax, "no bits stored" if len(subset) else untrained, 0.62, 0.17)
+    reason = f"depth {depth}: not trained\nat this scale"
+    write_note(ax, "no bits stored" if len(subset) else reason, 0.62, 0.17)
 
 
 def _draw_multipliers(ax: Axes, table: pd.DataFrame) -> None:
@@ -297,15 +297,17 @@ def five_bits(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Meas
     """
     points = of_the_paper(points).dropna(subset="bits")
     # smallest size first
-    ends = {size: search_end(group) for size, group in of_the_paper(trials).groupby("max_params")}
-    ended_sizes = [size for size, end in ends.items() if end.reached]
-    networks = points[points.max_params.isin(ended_sizes or list(ends)[-1:])]
+    search_ends = {
+        size: search_end(group) for size, group in of_the_paper(trials).groupby("max_params")
+    }
+    ended_sizes = [size for size, end in search_ends.items() if end.reached]
+    networks = points[points.max_params.isin(ended_sizes or list(search_ends)[-1:])]
     low, high = student(networks.bits_per_param)
     sizes = and_list(f"{size:,}" for size in sorted(set(networks.max_params)))
     where = f"{count(len(networks), 'network')} of {sizes} parameters"
-    open_search = ends[max(ends)].reason if ends else "no trial was feasible"
+    open_search = search_ends[max(search_ends)].reason if search_ends else "no trial was feasible"
     trained = ", all that are trained to their end; "
-    last = ends[ended_sizes[-1]].reason if ended_sizes else ""
+    last = search_ends[ended_sizes[-1]].reason if ended_sizes else ""
     return Measured(
         mean(networks.bits_per_param),
         low,
@@ -365,7 +367,7 @@ def three_to_six(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> M
     )
 
 
-def _compared(
+def _comparison(
     points: pd.DataFrame, architectures: Sequence[str]
 ) -> tuple[pd.DataFrame, str, Measured]:
     """Bits per parameter at the sizes and depths at which all architectures were trained, a few words
@@ -383,12 +385,12 @@ def irnn_lowest(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Me
     irnn = points[points.architecture == "irnn"].dropna(subset="bits")
     if irnn.empty:
         return Measured(lacks="no IRNN stored bits")
-    table, left_out, measured = _compared(points, paper.ARCHITECTURES)
+    table, left_out, measurement = _comparison(points, paper.ARCHITECTURES)
     best = irnn.loc[irnn.bits_per_param.idxmax()]
     most = best.bits_per_param
-    measured = replace(measured, value=most, low=best.bits_per_param_low, high=most)
+    measurement = replace(measurement, value=most, low=best.bits_per_param_low, high=most)
     if "irnn" not in table:
-        return replace(measured, has={})
+        return replace(measurement, has={})
     logs = np.log(table)
     order, phrase = pairs_verdict(
         [Pair("irnn", a, *paired_test(logs.irnn, logs[a])) for a in table if a != "irnn"]
@@ -399,7 +401,7 @@ def irnn_lowest(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Me
     lowest = order == HOLDS
     reason = f"the IRNN is the lowest ({rank}), {'' if near else 'not '}within a tenth of 3.5"
     return replace(
-        measured,
+        measurement,
         more={"verdict": FAILS if lowest and not near else order},
         if_holds=reason,
         if_fails=reason if lowest else rank,
@@ -434,14 +436,14 @@ def small_spread(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> M
     """C04: the highest over the lowest architecture, without the IRNN, as a ratio of geometric means
     over sizes and depths.
     """
-    table, left_out, measured = _compared(points, paper.ORDER)
+    table, left_out, measurement = _comparison(points, paper.ORDER)
     if table.empty:
-        return measured
+        return measurement
     logs = np.log(table)
     ratio, low, high = (math.exp(value) for value in spread_of_means(logs))
     lowest, highest = labelled(np.exp(logs.mean()).sort_values().iloc[[0, -1]])
     return replace(
-        measured,
+        measurement,
         value=ratio,
         low=low,
         high=high,
@@ -471,25 +473,25 @@ def multiplier_table(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) 
 def ranking(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C06: Kendall's tau between our means and the paper's order, with the interval of its mean over
     sizes and depths. `chance` is the p-value of the hypothesis that architectures do not differ, from
-    labels shuffled within each size and depth.
+    labels null_draws within each size and depth.
     """
-    table, left_out, measured = _compared(points, paper.ORDER)
+    table, left_out, measurement = _comparison(points, paper.ORDER)
     if table.empty or table.shape[1] < 2:
-        return measured
+        return measurement
     means = table.mean()
     places = -np.arange(len(means))
     low, high = student(kendall(table, places), -1, 1)
     chance = p_of_differing_columns(table) if high < NEIGHBOURS else math.nan
     ours = " > ".join(labelled(means.sort_values(ascending=False)))
     return replace(
-        measured,
+        measurement,
         value=float(kendall(means, places)),
         low=low,
         high=high,
         summary=f"{ours}, {count(len(table), 'size and depth', 'sizes and depths')}",
         lacks=f"{ours}{left_out}, and it takes all five at {MIN_CELLS} sizes and depths",
         more={"chance": chance},
-        if_fails=f"; shuffled labels differ as much in {chance:.2g} of cases",
+        if_fails=f"; null_draws labels differ as much in {chance:.2g} of cases",
         if_open="; the order changes from size to size",
     )
 
@@ -506,8 +508,8 @@ def gates_cost(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Mea
     bits = table.to_numpy()
     gates = np.where(np.isnan(bits), np.nan, [paper.GATES[a] for a in table])
     x, y = (values - np.nanmean(values, -1, keepdims=True) for values in (gates, bits))
-    varied = [len(set(row[~np.isnan(row)])) >= 3 for row in gates]
-    slopes = np.nansum(x * y, 1)[varied] / np.nansum(x * x, 1)[varied]
+    telling = [len(set(row[~np.isnan(row)])) >= 3 for row in gates]
+    slopes = np.nansum(x * y, 1)[telling] / np.nansum(x * x, 1)[telling]
     squares = np.nansum(x * x)
     places = count(len(slopes), "size and depth", "sizes and depths")
     return Measured(
@@ -523,7 +525,7 @@ def gates_cost(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Mea
 def depths_agree(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C13: the mean of Kendall's tau between the means of any two depths, with its interval over sizes.
 
-    `chance` is how often shuffled labels agree as much. `differ` counts the depths at which the
+    `chance` is how often null_draws labels agree as much. `differ` counts the depths at which the
     architectures differ at all: elsewhere, it would only be noise that disagrees.
     """
     depths, names, values = _by_depth(points)
@@ -533,7 +535,7 @@ def depths_agree(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> M
     tau = float(_agreement(values.mean(0)))
     sizes = count(len(values), "size")
     summary = f"depths {and_list(depths)}, {len(names)} architectures, {sizes}"
-    measured = Measured(
+    measurement = Measured(
         tau,
         *student([_agreement(size) for size in values], -1, 1),
         summary,
@@ -541,22 +543,22 @@ def depths_agree(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> M
         lacks=f"{summary}, and it takes {MIN_CELLS} sizes",
         doubt=training_doubt(points),
     )
-    if len(values) < MIN_CELLS or measured.doubt:
-        return measured
-    shuffled = shuffle_labels(
+    if len(values) < MIN_CELLS or measurement.doubt:
+        return measurement
+    null_draws = shuffle_labels(
         values.reshape(-1, len(names)),
         lambda draw: _agreement(draw.reshape(-1, *values.shape).mean(1)),
     )
-    chance = share_beyond(tau, shuffled)
+    chance = share_beyond(tau, null_draws)
     differ = [
         depth
         for index, depth in enumerate(depths)
         if p_of_differing_columns(values[:, index]) <= SURELY / len(depths)
     ]
     where = f"at depth {and_list(differ)}" if differ else "at no depth"
-    as_much = f"; shuffled labels agree as much in {chance:.2g} of cases"
+    as_much = f"; null_draws labels agree as much in {chance:.2g} of cases"
     return replace(
-        measured,
+        measurement,
         summary=f"{summary}; architectures differ {where}",
         more={"chance": chance, "differ": len(differ)},
         if_holds=as_much,

@@ -132,19 +132,19 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     sentences = []
     for depth, group in table.groupby("n_layers"):
         size = group.max_params.max()
-        ranked = (
+        ranking = (
             group[group.max_params == size]
             .set_index("architecture")
             .sort_values("bits_per_param", ascending=False)
         )
         sentences.append(
             f"With {layers(depth)} and up to {size:,} parameters the order is"
-            f" {numbers_of(ranked.bits_per_param)} bits per parameter."
+            f" {numbers_of(ranking.bits_per_param)} bits per parameter."
         )
-        in_paper = ranked.index.isin(paper.ARCHITECTURES)
+        in_paper = ranking.index.isin(paper.ARCHITECTURES)
         if in_paper.any() and not in_paper.all():
-            best = ranked[in_paper].iloc[0]
-            later = ranked[~in_paper]
+            best = ranking[in_paper].iloc[0]
+            later = ranking[~in_paper]
             ahead = map(label_of, later.index[later.bits_per_param_low > best.bits_per_param])
             behind = map(label_of, later.index[later.bits_per_param < best.bits_per_param_low])
             sentences[-1] += (
