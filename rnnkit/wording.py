@@ -29,6 +29,16 @@ def size_range(sizes: Collection[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
+def percent(share: float) -> str:
+    """76 %: a share, rounded to a whole number of per cent."""
+    return f"{100 * share:.0f} %"
+
+
+def pair_name(first: str, second: str) -> str:
+    """GRU - LSTM: two architectures that are compared."""
+    return f"{label_of(first)} - {label_of(second)}"
+
+
 def and_list(items: Iterable) -> str:
     """RNN, GRU and LSTM; "none" without items."""
     items = [str(item) for item in items] or ["none"]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from rnnkit import paper
 from rnnkit.exhibits.statistics import holm, slope_loglog
-from rnnkit.wording import and_list, count, label_of, size_range
+from rnnkit.wording import and_list, count, label_of, pair_name, size_range
 
 HOLDS, FAILS, UNTESTED = "holds", "fails", "not tested at this scale"
 NO_NUMBERS = (  # the verdict on a claim that nothing can decide; it is not counted
@@ -111,10 +111,8 @@ def pairs_verdict(pairs: list[Pair], lower: bool = True) -> tuple[str, str]:
     verdict = FAILS if against else HOLDS if pairs and len(sure) == len(pairs) else UNTESTED
     phrase = f"{len(sure) - len(against)} of {count(len(pairs), 'pair')}"
     if against:
-        phrase += (
-            ", the other way"
-            f" {and_list(f'{label_of(pair.first)} - {label_of(pair.second)}' for pair in against)}"
-        )
+        names = and_list(pair_name(pair.first, pair.second) for pair in against)
+        phrase += f", the other way {names}"
     if len(sure) < len(pairs):
         phrase += f" (of the others Holm's p is {min(q for q in p if q > SURELY):.2g} or more)"
     return verdict, phrase

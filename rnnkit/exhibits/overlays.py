@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rnnkit import reference
 from rnnkit.exhibits.style import GREY, color_of, style_of
 
 VARIABLE = "RNNKIT_REFERENCE"
+LABEL = "_authors"  # of everything that is drawn here; a legend leaves out what begins with _
 LOOK = {"linestyle": "none", "fillstyle": "none", "markersize": 4, "alpha": 0.45, "zorder": 0.5}
 
 
@@ -82,9 +84,7 @@ def overlay(
         subset = best if depth is None else best[best.n_layers == depth]
         for architecture, own in subset.groupby("architecture"):
             s = style[architecture]
-            ax.plot(
-                own.num_params, own[value], marker=s.marker, color=s.color, label="_authors", **LOOK
-            )
+            ax.plot(own.num_params, own[value], marker=s.marker, color=s.color, label=LABEL, **LOOK)
     for ax in panels.values() if len(points) else ():
         low, high = ax.get_xlim()
         ax.set_xlim(
@@ -104,13 +104,11 @@ def overlay_search(
     statistic: str,
     to_axis: Callable,
     form: str = "paper",
-) -> list[Line2D]:
+) -> None:
     """Draws the running `statistic` (median or minimum) of the authors' losses over their trials into
     a panel; `to_axis` turns losses into heights on its axis.
     """
-    trials = authors(figure, task, form)
-    trials = trials[trials.n_layers == depth] if len(trials) else trials
-    for architecture, own in trials.groupby("architecture") if len(trials) else ():
+    for architecture, own in _by_architecture(figure, task, depth, form).items():
         losses = own.sort_values("hyper_iter").loss.expanding()
         curve = (losses.median() if statistic == "median" else losses.min()).to_numpy()
         ax.plot(
@@ -119,10 +117,9 @@ def overlay_search(
             color=color_of(architecture),
             linewidth=3,
             alpha=0.25,
-            label="_authors",
+            label=LABEL,
             zorder=0.5,
         )
-    return key() if len(trials) else []
 
 
 def overlay_columns(
@@ -133,23 +130,35 @@ def overlay_columns(
     names: Iterable[str],
     to_axis: Callable,
     form: str = "paper",
-) -> list[Line2D]:
+) -> None:
     """Draws the authors' losses as a strip of points in the column of each architecture."""
-    trials = authors(figure, task, form)
-    trials = trials[trials.n_layers == depth] if len(trials) else trials
+    trials = _by_architecture(figure, task, depth, form)
     for x, architecture in enumerate(names):
-        own = trials[trials.architecture == architecture].loss.to_numpy() if len(trials) else []
-        if len(own):
-            scatter = np.random.default_rng(1).uniform(-0.42, 0.42, len(own))
+        if architecture in trials:
+            losses = trials[architecture].loss.to_numpy()
+            scatter = np.random.default_rng(1).uniform(-0.42, 0.42, len(losses))
             ax.plot(
                 x + scatter,
-                to_axis(own),
+                to_axis(losses),
                 marker="o",
                 color=color_of(architecture),
-                label="_authors",
+                label=LABEL,
                 **LOOK | {"markersize": 2, "alpha": 0.25},
             )
-    return key() if len(trials) else []
+
+
+def _by_architecture(figure: str, task: str, depth: int, form: str) -> dict[str, pd.DataFrame]:
+    """Architecture -> the authors' trials behind a figure, of one task and depth."""
+    trials = authors(figure, task, form)
+    return (
+        dict(list(trials[trials.n_layers == depth].groupby("architecture"))) if len(trials) else {}
+    )
+
+
+def key_if_drawn(figure: Figure) -> list[Line2D]:
+    """The entry of the legend, if the authors' trials are in one of the figure's panels."""
+    drawn = any(line.get_label() == LABEL for ax in figure.axes for line in ax.lines)
+    return key() if drawn else []
 
 
 def key() -> list[Line2D]:

@@ -54,7 +54,7 @@ from rnnkit.exhibits.style import (
     write_note,
 )
 from rnnkit.theory import memory_bound, multiplications
-from rnnkit.wording import and_list, count, label_of, size_range
+from rnnkit.wording import and_list, count, label_of, percent, size_range
 
 
 def memory_errors(trials: pd.DataFrame) -> pd.DataFrame:
@@ -307,7 +307,7 @@ def learned_too_little(points: pd.DataFrame) -> str:
     """
     shortfall = (points.excess / (1 - points.bound)).mean()
     return (
-        f"networks that miss {shortfall:.0%} of what the bound allows have learned too little to tell"
+        f"networks that miss {percent(shortfall)} of what the bound allows have learned too little to tell"
         if shortfall > 0.5
         else ""
     )

@@ -306,6 +306,14 @@ def write_at_right(ax: Axes, value: float, text: str, color: ColorType = GREY) -
     )
 
 
+def write_beside(
+    ax: Axes, text: str, point: tuple[float, float], offset: tuple[float, float], **settings: Any
+) -> None:
+    """Writes a small text beside a point of the data; the `offset` is in points (1/72 inch)."""
+    settings = {"color": GREY, "va": "center", "fontsize": SMALL} | settings
+    ax.annotate(text, point, offset, textcoords="offset points", **settings)
+
+
 def write_note(ax: Axes, text: str, x: float = 0.5, y: float = 0.5, **settings: Any) -> None:
     """Writes a few words in grey into a panel, such as why it is empty; no line runs through them."""
     settings = {"ha": "center", "va": "center", "color": GREY, "fontsize": 8.5} | settings

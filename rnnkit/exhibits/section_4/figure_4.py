@@ -10,7 +10,7 @@ architecture.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     by_architecture,
+    labelled,
     numbers_of,
     task_name,
     write_budget,
@@ -45,8 +46,9 @@ from rnnkit.exhibits.finding import (
     pairs_verdict,
 )
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, all_limits, unlikely
-from rnnkit.exhibits.overlays import overlay_search
+from rnnkit.exhibits.overlays import key_if_drawn, overlay_search
 from rnnkit.exhibits.section_4.hard_trials import (
+    NETWORK,
     TASK_AND_DEPTH,
     LossAxis,
     by_network,
@@ -83,7 +85,7 @@ from rnnkit.exhibits.style import (
     write_note,
 )
 from rnnkit.markup import SmallTable
-from rnnkit.wording import and_list, count, label_of, layers
+from rnnkit.wording import and_list, count, label_of, layers, percent
 
 
 def searches(frame: pd.DataFrame) -> pd.DataFrame:
@@ -96,22 +98,21 @@ def running_curves(trials: pd.DataFrame) -> pd.DataFrame:
     (Figure 4): a row for each trial.
     """
     parts = []
-    for _, study in (
-        hard_trials(trials).sort_values(["study", "hyper_iter"]).groupby("study", sort=False)
-    ):
+    hard = hard_trials(trials).sort_values(["study", "hyper_iter"])
+    for _, study in hard.groupby("study", sort=False):
         middle = running_median(study.loss)
-        least = running_minimum(study.loss)
-        values = {
-            "median": middle.center,
-            "median_low": middle.low,
-            "median_high": middle.high,
-            "minimum": least.center,
-            "minimum_high": least.high,
-        }
-        parts.append(study.assign(**{name: column.to_numpy() for name, column in values.items()}))
-    return in_paper_order_of(
-        pd.concat(parts, ignore_index=True), [*TASK_AND_DEPTH, "architecture", "study", "trial"]
-    )
+        middle.columns = ["median", "median_low", "median_high"]
+        least = running_minimum(study.loss)[["center", "high"]]
+        least.columns = ["minimum", "minimum_high"]
+        parts.append(pd.concat([study.reset_index(drop=True), middle, least], axis=1))
+    return in_paper_order_of(pd.concat(parts), [*NETWORK, "study", "trial"])
+
+
+STATISTICS = ("median", "minimum")
+PANELS = {  # task -> the letters of both at each depth
+    "parens_counting": ("ae", "bf", "cg", "dh"),
+    "arithmetic": ("im", "jn", "ko", "lp"),
+}
 
 
 @house_style
@@ -123,121 +124,96 @@ def draw(frame: pd.DataFrame) -> Drawing:
     forms = forms_of("fig4", frame)
     style = style_of(table.architecture)
     figure = new_figure(14.5)
-    tasks = ("parens_counting", "arithmetic")
-    halves = zip(figure.subfigures(len(tasks), 1), tasks, ("abcdefgh", "ijklmnop"))
-    authors_key = []
-    for half, task, letters in halves:
-        subset = table[table.task_type == task]
+    for half, task in zip(figure.subfigures(len(PANELS), 1), PANELS):
+        searches = table[table.task_type == task]
         half.suptitle(task_name(task), fontsize=10)
         axes = half.subplots(len(paper.HARD_DEPTHS), 2, sharex=True)
-        for index, (row, depth) in enumerate(zip(axes, paper.HARD_DEPTHS)):
-            names = letters[index], letters[index + len(paper.HARD_DEPTHS)]
-            authors_key = _draw_depth(row, names, subset, task, depth, style, forms) or authors_key
-        axes[-1, 0].set_xlim(0, max(10, subset.trial.max() * 1.02 if len(subset) else 10))
+        for row, depth, letters in zip(axes, paper.HARD_DEPTHS, PANELS[task]):
+            row[0].set_ylabel("nats per symbol" if task == "arithmetic" else "nats")
+            for ax, name, statistic in zip(row, letters, STATISTICS):
+                letter(ax, name, f"{statistic} loss so far, {layers(depth)}")
+                if searches.empty:
+                    ax.set_yticks([])
+                    write_note(ax, f"{task_name(task)}:\nnot trained")
+            if len(searches):
+                _draw_depth(row, searches, task, depth, forms[task], style)
+        axes[-1, 0].set_xlim(0, np.fmax(10, 1.02 * searches.trial.max()))
         axes[-1, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
         for ax in axes[-1]:
             ax.set_xlabel("trials")
     sns.despine(figure)
-    legend(figure, [*architecture_keys(table.architecture), *_search_keys(), *authors_key])
+    keys = [
+        *architecture_keys(table.architecture),
+        line_key("chance"),
+        Patch(color=GREY, alpha=0.2, label="95 % interval"),
+        line_key("a trial", "none", marker="o", markersize=2.5),
+        Patch(color=PALE, label="diverged, or off the axis"),
+    ]
+    legend(figure, keys + key_if_drawn(figure))
     write_budget(figure, "fig4", frame)
     return figure
 
 
 def _draw_depth(
     axes: Sequence[Axes],
-    names: Sequence[str],
-    subset: pd.DataFrame,
+    searches: pd.DataFrame,
     task: str,
     depth: int,
+    form: str,
     style: Mapping[str, Style],
-    forms: Mapping[str, str],
-) -> list:
-    """Draws the median and the minimum of a task at one depth, with one axis of losses. Returns the
-    legend's entry of the authors' trials.
-    """
-    own = subset[subset.n_layers == depth]
-    authors_key = []
-    axes[0].set_ylabel("nats per symbol" if task == "arithmetic" else "nats")
-    trained = own if len(own) else subset
-    scale = LossAxis(trained.loss, trained.chance.iloc[0]) if len(trained) else None
-    for ax, name, statistic in zip(axes, names, ("median", "minimum")):
-        letter(ax, name, f"{statistic} loss so far, {layers(depth)}")
-        if scale is None:
-            ax.set_yticks([])
-        else:
-            _draw_search(ax, own, statistic, style, scale)
-            authors_key = overlay_search(
-                ax, "fig4", task, depth, statistic, scale.heights, forms[task]
-            )
-        if own.empty:
-            write_note(ax, _why_empty(subset, task, depth))
-    if scale is not None:
-        off = (own.loss > scale.high).any()
-        write_at_right(axes[-1], scale.chance, f"chance {scale.chance:.3g}")
-        write_at_right(axes[-1], scale.top, f"> {scale.high:.2g}" if off else "diverged")
-    return authors_key
-
-
-def _why_empty(subset: pd.DataFrame, task: str, depth: int) -> str:
-    """Why a panel of Figure 4 is empty."""
-    if subset.empty:
-        return f"{task_name(task)}:\nnot trained"
-    return f"depth {depth}: not trained\nat this scale"
-
-
-def _search_keys() -> list:
-    """Entries of Figure 4's legend that hold for all architectures."""
-    return [
-        line_key("chance"),
-        Patch(color=GREY, alpha=0.2, label="95 % interval"),
-        line_key("a trial", "none", marker="o", markersize=2.5),
-        Patch(color=PALE, label="diverged, or off the axis"),
-    ]
-
-
-def _draw_search(
-    ax: Axes, subset: pd.DataFrame, statistic: str, style: Mapping[str, Style], scale: LossAxis
 ) -> None:
-    """Draws one panel: a curve with its band for each study, and under medians a dot for each trial."""
-    scale.dress(ax)
-    running = statistic == "median"
-    for (architecture, _), study in subset.groupby(["architecture", "study"], sort=False):
-        s = style[architecture]
-        low, high = (study.get(f"{statistic}_{end}", study[statistic]) for end in ("low", "high"))
-        ax.fill_between(
-            study.trial,
-            scale.heights(low),
-            scale.heights(high),
-            where=(low.notna() & high.notna()).to_numpy(),
-            color=s.color,
-            alpha=0.08,
-            linewidth=0,
-            step=None if running else "post",
-            zorder=1,
-        )
-        losses = scale.heights(study.loss) if running else None
-        curve = scale.heights(study[statistic])
-        draw_search(ax, study.trial, losses, curve, s, not running, architecture)
+    """Draws the median and the minimum of a task's searches at one depth, with one axis of losses."""
+    own = searches[searches.n_layers == depth]
+    trained = own if len(own) else searches
+    scale = LossAxis(trained.loss, trained.chance.iloc[0])
+    for ax, statistic in zip(axes, STATISTICS):
+        scale.dress(ax)
+        for (architecture, _), study in own.groupby(["architecture", "study"], sort=False):
+            _draw_curve(ax, study, statistic, architecture, style[architecture], scale)
+        overlay_search(ax, "fig4", task, depth, statistic, scale.heights, form)
+        if own.empty:
+            write_note(ax, f"depth {depth}: not trained\nat this scale")
+    is_off = (own.loss > scale.high).any()
+    write_at_right(axes[-1], scale.chance, f"chance {scale.chance:.3g}")
+    write_at_right(axes[-1], scale.top, f"> {scale.high:.2g}" if is_off else "diverged")
+
+
+def _draw_curve(
+    ax: Axes, study: pd.DataFrame, statistic: str, architecture: str, s: Style, scale: LossAxis
+) -> None:
+    """Draws the curve of one study with its band, and under a median a dot for each trial."""
+    is_median = statistic == "median"
+    low = study.median_low if is_median else study.minimum
+    high = study[f"{statistic}_high"]
+    ax.fill_between(
+        study.trial,
+        scale.heights(low),
+        scale.heights(high),
+        where=(low.notna() & high.notna()).to_numpy(),
+        color=s.color,
+        alpha=0.08,
+        linewidth=0,
+        step=None if is_median else "post",
+        zorder=1,
+    )
+    losses = scale.heights(study.loss) if is_median else None
+    curve = scale.heights(study[statistic])
+    draw_search(ax, study.trial, losses, curve, s, not is_median, architecture)
 
 
 def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """By task and depth, which architectures solved it and how well."""
     sentences = []
-    for (task, depth), group in tables["fig4_networks"].groupby(
-        ["task_type", "n_layers"], sort=False
-    ):
-        group = group.dropna(subset="minimum").set_index("architecture").sort_values("minimum")
-        if group.empty:
-            continue
-        solvers = group[group.solved > 0]
-        chance = group.chance.iloc[0]
-        name = {"parens_counting": "Parentheses"}.get(task, task[0].upper() + task[1:])
+    networks = tables["fig4_networks"].dropna(subset="minimum")
+    for (task, depth), group in networks.groupby(TASK_AND_DEPTH, sort=False):
+        group = group.set_index("architecture").sort_values("minimum")
+        solvers = group.minimum[group.solved > 0]
         head = (
-            f"{name}, {layers(depth)}: {len(solvers)} of {len(group)} architectures came below"
-            f" {SOLVED:g} of chance ({chance:.3g} nats)"
+            f"{TASK_WORDS[task].capitalize()}, {layers(depth)}: {len(solvers)} of {len(group)}"
+            f" architectures came below {SOLVED:g} of chance ({group.chance.iloc[0]:.3g} nats)"
         )
         least = (
-            f"least losses {numbers_of(solvers.minimum, '.2g')}"
+            f"least losses {numbers_of(solvers, '.2g')}"
             if len(solvers)
             else f"the least loss is {numbers_of(group.minimum[:1], '.3g')}"
         )
@@ -245,9 +221,9 @@ def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]
     return sentences or [NOTHING_TO_SEE]
 
 
+TASK_WORDS = {"parens_counting": "parentheses", "arithmetic": "arithmetic"}
 PLAIN = tuple(a for a in paper.ARCHITECTURES if not paper.GATES[a])  # RNN and IRNN
 GATED = tuple(a for a in paper.ARCHITECTURES if paper.GATES[a])
-VERDICT_WORDS = {HOLDS: "holds", FAILS: "fails", UNTESTED: "is undecided"}
 
 
 def plain_are_last(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
@@ -257,20 +233,19 @@ def plain_are_last(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) 
     `odds` holds p-values for that share and for the share of pairs in which the plain cell ends at a
     higher loss: how often shuffled labels give as much, and how often as little.
     """
-    tables, plain = _solved_tables(networks)
+    tables = [_ranks(networks, column) for column in ("first_solved", "minimum")]
     number = len(tables[0])
     if not number:
-        reason_lacking = f"no network reached a loss below {SOLVED:g} of chance beside others"
-        return Measured(lacks=reason_lacking)
-    shares = [_share_later(table, plain) for table in tables]
+        return Measured(lacks=f"no network reached a loss below {SOLVED:g} of chance beside others")
+    shares = [_share_later(table) for table in tables]
     slower, worse = (float(share.mean()) for share in shares)
     reason = (
-        f"{slower:.0%}, and they end at a higher loss in {worse:.0%}, over"
+        f"{percent(slower)}, and they end at a higher loss in {percent(worse)}, over"
         f" {count(number, 'task and depth', 'tasks and depths')} that any network solved"
     )
     odds = []
-    for table, share in zip(tables, (slower, worse)) if number >= MIN_CELLS else ():
-        shuffles = shuffle_labels(table, lambda draw: _share_later(draw, plain).mean(-1))
+    for table, share in zip(tables, (slower, worse)):
+        shuffles = shuffle_labels(table, lambda draw: _share_later(draw).mean(-1))
         odds.append((share_beyond(share, shuffles), share_beyond(-share, -shuffles)))
     return Measured(
         slower,
@@ -282,36 +257,24 @@ def plain_are_last(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) 
     )
 
 
-def _solved_tables(networks: pd.DataFrame) -> tuple[list[np.ndarray], np.ndarray]:
-    """Two arrays, tasks and depths that any network solved x architectures, of the first trial that
-    solved the task and of the least loss; and which of the columns are plain cells.
+def _ranks(networks: pd.DataFrame, column: str) -> np.ndarray:
+    """How the plain cells, and after them the gated ones, rank by a column: a row for each task and
+    depth that any network solved, with cells of both kinds; nan for a cell that was not trained.
     """
     solvable = networks[networks.groupby(TASK_AND_DEPTH).solved.transform("sum") > 0]
-    values = [
-        solvable.assign(**{name: solvable[name].fillna(math.inf)}).pivot(
-            index=TASK_AND_DEPTH, columns="architecture", values=name
-        )
-        for name in ("first_solved", "minimum")
-    ]
-    names = [a for a in (*PLAIN, *GATED) if a in values[1]]
-    tables = [table[names].to_numpy(float) for table in values]
-    plain = np.array([a in PLAIN for a in names], bool)
-    comparable = ~np.isnan(_share_later(tables[0], plain))
-    return [table[comparable] for table in tables], plain
+    values = solvable.assign(value=solvable[column].fillna(math.inf))
+    table = values.pivot(index=TASK_AND_DEPTH, columns="architecture", values="value")
+    ranks = table.reindex(columns=[*PLAIN, *GATED]).rank(axis=1)
+    return ranks.dropna(how="all", subset=PLAIN).dropna(how="all", subset=GATED).to_numpy()
 
 
-def _share_later(table: np.ndarray, plain: np.ndarray) -> np.ndarray:
-    """The share of the pairs of a plain and a gated cell in which the plain one has the higher value;
-    a tie counts as half. ... x columns -> ...
+def _share_later(ranks: np.ndarray) -> np.ndarray:
+    """The share of the pairs of a plain and a gated cell in which the plain one ranks later; a tie
+    counts as half. ... x cells -> ...
     """
-    plain_values = table[..., plain, None]
-    gated_values = table[..., None, ~plain]
-    later = (plain_values > gated_values) + 0.5 * (plain_values == gated_values)
-    present = ~(np.isnan(plain_values) | np.isnan(gated_values))
-    pairs = present.sum((-1, -2))
-    return np.divide(
-        (later * present).sum((-1, -2)), pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0
-    )
+    plain = ranks[..., : len(PLAIN), None]
+    gated = ranks[..., None, len(PLAIN) :]
+    return np.nanmean((1 + np.sign(plain - gated)) / 2, (-1, -2))
 
 
 def only_gated_when_deep(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
@@ -326,22 +289,23 @@ def only_gated_when_deep(trials: pd.DataFrame, networks: pd.DataFrame, spent: Bu
         return Measured(lacks=NO_DEPTH.format(depth, DEEP))
     if deep.empty:
         return Measured(lacks=f"no network solved a task at depth {depth}")
-    (n_solved, n_feasible), (gated_solved, gated_feasible) = (
-        (int(group.solved.sum()), int((group.trials - group.infeasible).sum()))
-        for group in (deep[deep.architecture.isin(names)] for names in (PLAIN, GATED))
-    )
-    interval = wilson(n_solved, n_feasible)
-    gated_low = wilson(gated_solved, gated_feasible)[0]
-    least = (deep.minimum / deep.chance).groupby(deep.architecture).min().dropna().sort_values()
-    best = ", ".join(f"{label_of(architecture)} {loss:.2g}" for architecture, loss in least.items())
+    n_solved, n_feasible = _counts(deep, PLAIN)
+    gated_low = wilson(*_counts(deep, GATED))[0]
+    least = (deep.minimum / deep.chance).groupby(deep.architecture).min().sort_values()
     return Measured(
         n_solved / n_feasible if n_feasible else math.nan,
-        *interval,
+        *wilson(n_solved, n_feasible),
         f"at depth {depth} RNN and IRNN solved in {n_solved} of {n_feasible} trials, gated cells in"
-        f" {gated_low:.0%} or more; least loss over chance: {best}",
+        f" {percent(gated_low)} or more; least loss over chance: {', '.join(labelled(least.dropna(), '.2g'))}",
         more={"solved": n_solved, "gated": gated_low},
         if_open="; too few solved to tell",
     )
+
+
+def _counts(networks: pd.DataFrame, architectures: Sequence[str]) -> tuple[int, int]:
+    """How many trials of some architectures solved their task, and how many were feasible."""
+    own = networks[networks.architecture.isin(architectures)]
+    return int(own.solved.sum()), int((own.trials - own.infeasible).sum())
 
 
 def easiest(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
@@ -351,47 +315,44 @@ def easiest(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Meas
     The named pairs are tested trial against trial (Mann & Whitney, with Holm's correction over all of
     them), so the verdict is about these trials and not about other searches. The number shown is the
     largest ratio of medians, the named architecture over another, with an interval that resamples
-    their trials. `lowest` is the share of tasks and depths at which the named architecture also has
-    the lowest minimum.
+    their trials. `lowest` says whether the named architecture also has the lowest minimum at each
+    task and depth.
     """
     deepest = trials.n_layers.max()
     pairs = []
-    ratios = []
-    halves = []
-    first = []
+    samples = []
+    phrases = []
+    is_lowest = []
     for champion, depth in (("gru", 1), ("+rnn", deepest)) if deepest >= DEEP else (("gru", 1),):
-        for task, sample in _samples(trials, depth):
-            if champion not in sample or len(sample) < 3:
+        for task in trials.task_type.unique():
+            losses = _losses(trials, task, depth)
+            if champion not in losses or len(losses) < 3:
                 continue
-            mine = _against_each(champion, sample)
-            pairs += mine
-            verdict, phrase = pairs_verdict(mine)
-            halves.append(
-                f"{label_of(champion)} at depth {depth} on {_task_word(task)} {VERDICT_WORDS[verdict]}, {phrase}"
+            is_lowest.append(min(losses, key=lambda a: losses[a].min()) == champion)
+            samples += [(losses[champion], losses[a]) for a in losses if a != champion]
+            tests = _against_each(champion, losses)
+            pairs += tests
+            verdict, phrase = pairs_verdict(tests)
+            verdict = "is undecided" if verdict == UNTESTED else verdict
+            phrases.append(
+                f"{label_of(champion)} at depth {depth} on {TASK_WORDS[task]} {verdict}, {phrase}"
             )
-            first.append(min(sample, key=lambda a: sample[a].min()) == champion)
-            ratios += [
-                (float(_ratio(sample[champion], sample[a])), sample[champion], sample[a])
-                for a in sample
-                if a != champion
-            ]
     if not pairs:
-        reason_lacking = "neither GRU at depth 1 nor +RNN at depth was trained beside others"
-        return Measured(lacks=reason_lacking)
-    ratio, *samples = max(ratios, key=lambda item: item[0])
+        return Measured(lacks="neither GRU at depth 1 nor +RNN at depth was trained beside others")
+    worst = max(samples, key=lambda pair: _ratio(*pair))
     verdict, phrase = pairs_verdict(pairs)
     reason = (
-        f"lower than every other: {'; '.join(halves)}; all together {phrase}; theirs is the lowest"
-        f" minimum in {sum(first)} of {len(first)}"
+        f"lower than every other: {'; '.join(phrases)}; all together {phrase}; theirs is the lowest"
+        f" minimum in {sum(is_lowest)} of {len(is_lowest)}"
     )
     return Measured(
-        ratio,
-        *bootstrap_samples(samples, lambda draws: _ratio(*draws)),
+        float(_ratio(*worst)),
+        *bootstrap_samples(worst, lambda draws: _ratio(*draws)),
         reason,
         has={"layers": deepest},
         lacks=f"{reason}; {NO_DEPTH.format(deepest, DEEP)}",
         doubt=_too_short(networks, {1, deepest}),
-        more={"order": verdict, "lowest": sum(first) / len(first)},
+        more={"order": verdict, "lowest": all(is_lowest)},
     )
 
 
@@ -399,34 +360,34 @@ def _too_short(networks: pd.DataFrame, depths: set[int]) -> str:
     """The doubt about trainings that ended before any network had solved a task at one of these depths;
     empty if some did at each.
     """
-    solved = networks.groupby("n_layers").solved.sum()
-    unsolved = sorted(depth for depth in depths if not solved.get(depth, 0))
+    solved = set(networks.n_layers[networks.solved > 0])
+    unsolved = sorted(depths - solved)
     if not unsolved:
         return ""
-    return f"no trial solved a task at depth {and_list(unsolved)}, so none was trained for long enough to compare"
+    return (
+        f"no trial solved a task at depth {and_list(unsolved)}, so none was trained for long enough to"
+        " compare"
+    )
 
 
-def _against_each(champion: str, sample: dict) -> list[Pair]:
+def _against_each(champion: str, losses: Mapping[str, np.ndarray]) -> list[Pair]:
     """Mann & Whitney's test of one architecture's losses against those of each other."""
     return [
-        Pair(champion, a, *mann_whitney(sample[champion], sample[a]))
-        for a in sample
+        Pair(champion, a, *mann_whitney(losses[champion], losses[a]))
+        for a in losses
         if a != champion
     ]
 
 
-def _samples(trials: pd.DataFrame, depth: int) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """For each task at this depth: the task, and the losses by architecture. In a search, a diverged
-    trial counts as worse than any.
+def _losses(trials: pd.DataFrame, task: str, depth: int) -> dict[str, np.ndarray]:
+    """Architecture of the paper -> its losses on a task at a depth. In a search, a diverged trial
+    counts as worse than any.
     """
-    hard = hard_trials(
-        trials[(trials.n_layers == depth) & trials.architecture.isin(paper.ARCHITECTURES)]
-    )
+    hard = hard_trials(trials[(trials.task_type == task) & (trials.n_layers == depth)])
     if trials.tuner.isin(GP).all():  # as in the curves; Figure 5 leaves diverged ones out
-        hard = hard.assign(loss=hard.loss.fillna(math.inf))
-    for task, group in hard.dropna(subset="loss").groupby("task_type", sort=False):
-        names = [a for a in paper.ARCHITECTURES if a in set(group.architecture)]
-        yield task, {a: group.loss[group.architecture == a].to_numpy() for a in names}
+        hard["loss"] = hard.loss.fillna(math.inf)
+    losses = {a: hard.loss[hard.architecture == a].dropna() for a in paper.ARCHITECTURES}
+    return {a: own.to_numpy() for a, own in losses.items() if len(own)}
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -446,49 +407,44 @@ def arithmetic_is_harder(trials: pd.DataFrame, networks: pd.DataFrame, spent: Bu
     therefore compared with that of the same trials in another order: `odds` holds the p-values of
     falling as much, and as little.
     """
-    table = (
-        (networks.minimum / networks.chance)
-        .groupby([networks.n_layers, networks.architecture, networks.task_type])
-        .min()
-        .unstack()
-    )
-    if "arithmetic" not in table:
+    if "arithmetic" not in set(networks.task_type):
         return Measured(lacks="arithmetic was not trained")
-    falls = _falls(trials)
-    slope = mean([fall for fall, _ in falls])
-    interval = student([fall for fall, _ in falls])
-    still = (
-        f"{sum(fall < 0 for fall, _ in falls)} of {len(falls)} searches of RNN and IRNN improved in"
-        " their last third"
+    best = networks.assign(level=networks.minimum / networks.chance).pivot(
+        index=["n_layers", "architecture"], columns="task_type", values="level"
     )
-    if "parens_counting" not in table or len(table.dropna()) < MIN_CELLS or len(falls) < MIN_CELLS:
+    on_both = best.reindex(columns=HARD).dropna()
+    searches = _plain_searches(trials)
+    falls = np.array([_fall(losses) for losses in searches])
+    slope = mean(falls)
+    interval = student(falls)
+    still = (
+        f"{(falls < 0).sum()} of {len(falls)} searches of RNN and IRNN improved in their last third"
+    )
+    if min(len(on_both), len(falls)) < MIN_CELLS:
         few = "too few networks were trained on both tasks"
         return Measured(slope, *interval, lacks=f"{still}; {few}")
     rng = np.random.default_rng(0)
-    luck = np.mean([_falls_by_luck(losses, rng) for _, losses in falls], 0)
+    luck = np.mean([_falls_by_luck(losses, rng) for losses in searches], 0)
     more = share_beyond(-slope, -luck)
     less = share_beyond(slope, luck)
-    ratios = np.log(table.dropna().arithmetic / table.dropna().parens_counting)
-    harder = math.exp(ratios.mean())
-    harder_interval = np.exp(student(ratios))
+    ratios = np.log(on_both.arithmetic / on_both.parens_counting)
+    low, high = np.exp(student(ratios))
     return Measured(
         slope,
         *interval,
-        f"best loss over chance is {harder:.2f} [{harder_interval[0]:.2f}, {harder_interval[1]:.2f}] times that of"
+        f"best loss over chance is {math.exp(ratios.mean()):.2f} [{low:.2f}, {high:.2f}] times that of"
         f" parentheses; {still}, and the same trials in another order fall as much in {more:.2g} of"
         " cases",
-        more={"odds": [(more, less)], "harder": tuple(harder_interval)},
+        more={"odds": [(more, less)], "harder": (low, high)},
     )
 
 
-def _falls(trials: pd.DataFrame) -> list:
-    """The `_fall` and the losses of each search of a plain cell on arithmetic, where there is a fall."""
-    plain = hard_trials(
-        trials[(trials.task_type == "arithmetic") & trials.architecture.isin(PLAIN)]
-    ).sort_values("hyper_iter")
-    searches = [study.loss.fillna(math.inf).to_numpy() for _, study in plain.groupby("study")]
-    falls = [(_fall(losses), losses) for losses in searches]
-    return [(fall, losses) for fall, losses in falls if not math.isnan(fall)]
+def _plain_searches(trials: pd.DataFrame) -> list[np.ndarray]:
+    """The losses of each search of a plain cell on arithmetic, where it has a `_fall`."""
+    plain = trials[(trials.task_type == "arithmetic") & trials.architecture.isin(PLAIN)]
+    studies = hard_trials(plain).sort_values("hyper_iter").groupby("study").loss
+    searches = [losses.fillna(math.inf).to_numpy() for _, losses in studies]
+    return [losses for losses in searches if not math.isnan(_fall(losses))]
 
 
 def _fall(losses: np.ndarray) -> float:
@@ -505,10 +461,10 @@ def _falls_by_luck(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     that the first two thirds miss the r best trials is known.
     """
     n = len(losses)
-    m = math.ceil(2 * len(losses) / 3)
+    later = np.arange(n - math.ceil(2 * n / 3))
     ascending = np.sort(losses)
-    # entry r: the chance that none of the best r + 1 is among m of n
-    p_missing = np.cumprod((n - m - np.arange(n - m)) / (n - np.arange(n - m)))
+    # entry r: the chance that the best r + 1 are all among the later ones
+    p_missing = np.cumprod((len(later) - later) / (n - later))
     best_seen = (rng.random(DRAWS)[:, None] < p_missing).sum(1)
     return np.log10(ascending[0] / ascending[best_seen])
 
@@ -523,37 +479,37 @@ def advice_wins(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> 
     """
     wins = winners(networks)
     if wins.empty:
-        reason_lacking = "no task and depth had a network that solved it and three architectures"
-        return Measured(lacks=reason_lacking)
-    table = wins.groupby(TASK_AND_DEPTH)["advised"].mean()
+        return Measured(
+            lacks="no task and depth had a network that solved it and three architectures"
+        )
+    shares = wins.groupby(TASK_AND_DEPTH).advised.mean()
+    beaten = [_advised_is_beaten(trials, task, depth) for task, depth in shares.index]
     tally = ", ".join(f"{a} {n}" for a, n in wins.winner.map(label_of).value_counts().items())
-    places = count(len(table), "task and depth", "tasks and depths")
+    places = count(len(shares), "task and depth", "tasks and depths")
     reason = f"lowest median or minimum: {tally}, of {len(wins)} at {places}"
-    against = _times_beaten(trials, table.index)
     return Measured(
-        wins["advised"].mean(),
-        *student(table, 0, 1),
-        f"{reason}; the advised one is surely beaten at {against}",
-        has={"tasks and depths": len(table), "layers": trials.n_layers.max()},
+        wins.advised.mean(),
+        *student(shares, 0, 1),
+        f"{reason}; the advised one is surely beaten at {sum(beaten)}",
+        has={"tasks and depths": len(shares), "layers": trials.n_layers.max()},
         lacks=f"{reason}; it takes {MIN_CELLS}, and a depth of {DEEP}",
         more={
-            "beaten": against / len(table),
+            "beaten": mean(beaten),
             "lstm": wilson(int((wins.winner == "lstm").sum()), len(wins))[0],
         },
     )
 
 
-def _times_beaten(trials: pd.DataFrame, places: pd.MultiIndex) -> int:
-    """At how many tasks and depths another architecture has significantly lower losses than the advised
-    one.
-    """
-    beaten = 0
-    for depth in sorted({depth for _, depth in places}):
-        choice = "gru" if depth < DEEP else "+rnn"
-        for task, sample in _samples(trials, depth):
-            if (task, depth) in places and choice in sample:
-                beaten += pairs_verdict(_against_each(choice, sample))[0] == FAILS
-    return beaten
+def _advised(depth: int) -> str:
+    """The architecture that section 5 advises."""
+    return "gru" if depth < DEEP else "+rnn"
+
+
+def _advised_is_beaten(trials: pd.DataFrame, task: str, depth: int) -> bool:
+    """Whether another architecture has significantly lower losses than the advised one."""
+    losses = _losses(trials, task, depth)
+    choice = _advised(depth)
+    return choice in losses and pairs_verdict(_against_each(choice, losses))[0] == FAILS
 
 
 def winners(networks: pd.DataFrame) -> pd.DataFrame:
@@ -562,20 +518,12 @@ def winners(networks: pd.DataFrame) -> pd.DataFrame:
     """
     table = []
     for (task, depth), group in networks.groupby(TASK_AND_DEPTH):
-        if len(group) < 3 or not group["solved"].any():
-            continue
         for metric in ("median", "minimum"):
-            if np.isfinite(group[metric]).any():
-                winner = group.loc[group[metric].idxmin()]
-                follows_advice = winner.architecture == ("gru" if depth < DEEP else "+rnn")
-                table.append(
-                    [task, depth, metric, winner.architecture, winner[metric], follows_advice]
-                )
+            losses = group.set_index("architecture")[metric]
+            if len(group) >= 3 and group.solved.any() and np.isfinite(losses).any():
+                best = losses.idxmin()
+                table.append([task, depth, metric, best, losses[best], best == _advised(depth)])
     return SmallTable(table, columns=[*TASK_AND_DEPTH, "metric", "winner", "loss", "advised"])
-
-
-def _task_word(task_type: str) -> str:
-    return {"parens_counting": "parentheses"}.get(task_type, task_type)
 
 
 CURVES = [
@@ -596,7 +544,7 @@ CURVES = [
 
 # the lowest in all named pairs, and in every minimum
 LOWEST = Limit(
-    lambda m: m.more["order"] == HOLDS and m.more["lowest"] == 1,
+    lambda m: m.more["order"] == HOLDS and m.more["lowest"],
     fails=lambda m: m.more["order"] == FAILS,
 )
 

@@ -6,8 +6,7 @@ ours are smaller than the paper's, only an order can be refuted.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -22,13 +21,13 @@ from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     by_architecture,
-    in_paper_order,
+    labelled,
     numbers_of,
     write_budget,
 )
 from rnnkit.exhibits.finding import DEEP, MIN_CELLS, NEAR, NO_DEPTH, SURELY, Pair, pairs_verdict
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, as_tested
-from rnnkit.exhibits.overlays import overlay_columns
+from rnnkit.exhibits.overlays import key_if_drawn, overlay_columns
 from rnnkit.exhibits.section_4.figure_4 import LOWEST, easiest
 from rnnkit.exhibits.section_4.hard_trials import (
     LossAxis,
@@ -73,29 +72,28 @@ def draw(frame: pd.DataFrame) -> Drawing:
     ValueError without trials.
     """
     table = points("fig5", frame)["fig5"]
-    depths = sorted(table.n_layers.unique())
     form = forms_of("fig5", frame)["parens_counting"]
+    style = style_of(table.architecture)
     scale = LossAxis(table.loss, table.chance.iloc[0])
     above = bool((table.loss > scale.high).any())
     figure = new_figure(4.8)
     axes = figure.subplots(1, 2, sharey=True)
-    authors_key = []
-    for ax, name, depth in zip(axes, "ab", (depths[0], depths[-1] if len(depths) > 1 else None)):
+    for ax, name, depth in zip(axes, "ab", [*sorted(table.n_layers.unique()), None]):
         letter(ax, name, layers(depth) if depth else "")
         scale.dress(ax, band=above)
-        names = _draw_boxes(ax, table[table.n_layers == depth], style_of(table.architecture), scale)
-        authors_key = (
-            overlay_columns(ax, "fig5", "parens_counting", depth, names, scale.heights, form)
-            or authors_key
-        )
-        if not depth:
+        losses = dict(list(table[table.n_layers == depth].groupby("architecture").loss))
+        boxes = {a: losses[a] for a in style if a in losses}
+        _draw_boxes(ax, boxes, style, scale)
+        if depth:
+            overlay_columns(ax, "fig5", "parens_counting", depth, boxes, scale.heights, form)
+        else:
             write_note(ax, "only one depth was trained\nat this scale")
     axes[0].set_ylabel("loss, nats")
     axes[1].tick_params(labelleft=True)
     reference(axes[1], scale.chance, f"chance\n{scale.chance:.3g}")
     if above:
         write_at_right(axes[1], scale.top, f"above {scale.high:.3g}")
-    if authors_key:
+    if authors_key := key_if_drawn(figure):
         legend(figure, authors_key)
     sns.despine(figure)
     write_budget(figure, "fig5", frame)
@@ -103,44 +101,31 @@ def draw(frame: pd.DataFrame) -> Drawing:
 
 
 def _draw_boxes(
-    ax: Axes, subset: pd.DataFrame, style: Mapping[str, Style], scale: LossAxis
-) -> list[str]:
-    """Draws a box for each architecture, and writes below it how many of its trials diverged. Returns
-    the architectures from left to right.
+    ax: Axes, boxes: Mapping[str, pd.Series], style: Mapping[str, Style], scale: LossAxis
+) -> None:
+    """Draws a box of the losses of each architecture, in order, and writes below it how many trials
+    diverged.
     """
-    names = [a for a in style if a in set(subset.architecture)]
-    sizes = subset.architecture.value_counts()
-    alike = sizes.nunique() == 1
+    sizes = {len(losses) for losses in boxes.values()}
     labels = []
-    for x, architecture in enumerate(names):
-        losses = subset.loss[subset.architecture == architecture]
-        _draw_box(ax, x, losses.dropna().to_numpy(), style[architecture], scale)
-        of_all = "" if alike else f" of {len(losses)}"
+    for x, (architecture, losses) in enumerate(boxes.items()):
+        if losses.notna().any():
+            _draw_box(ax, x, losses.dropna().to_numpy(), style[architecture].color, scale)
+        of_all = "" if len(sizes) == 1 else f" of {len(losses)}"
         labels.append(f"{label_of(architecture)}\n{losses.isna().sum()}{of_all}")
-    ax.set_xticks(range(len(names)), labels, fontsize=SMALL)
-    ax.set_xlim(-0.6, max(len(names), 1) - 0.4)
-    trials = f"trials of {sizes.iloc[0]:,}" if alike else "trials"
+    ax.set_xticks(range(len(labels)), labels, fontsize=SMALL)
+    ax.set_xlim(-0.6, max(len(labels), 1) - 0.4)
+    trials = f"trials of {min(sizes):,}" if len(sizes) == 1 else "trials"
     ax.set_xlabel(f"below each box: {trials} that diverged")
-    if len(subset) and subset.loss.isna().all():
+    if boxes and all(losses.isna().all() for losses in boxes.values()):
         write_note(ax, "no feasible trial")
-    return names
 
 
-def _draw_box(ax: Axes, x: int, losses: np.ndarray, s: Style, scale: LossAxis) -> None:
+def _draw_box(ax: Axes, x: int, losses: np.ndarray, color: str, scale: LossAxis) -> None:
     """Draws box and whiskers of all trials, and a dot for each, scattered sideways in a repeatable way."""
-    if not len(losses):
-        return
     spread = np.random.default_rng(0).uniform(-0.3, 0.3, len(losses))
-    ax.plot(
-        x + spread,
-        scale.heights(losses),
-        "o",
-        color=s.color,
-        markersize=2.4,
-        alpha=0.45,
-        markeredgewidth=0,
-        zorder=2,
-    )
+    dots = {"markersize": 2.4, "alpha": 0.45, "markeredgewidth": 0}
+    ax.plot(x + spread, scale.heights(losses), "o", color=color, zorder=2, **dots)
     line = {"color": "black", "linewidth": 1}
     ax.boxplot(
         [losses],
@@ -150,8 +135,8 @@ def _draw_box(ax: Axes, x: int, losses: np.ndarray, s: Style, scale: LossAxis) -
         patch_artist=True,
         manage_ticks=False,
         zorder=3,
-        boxprops={"facecolor": to_rgba(s.color, 0.25), "edgecolor": "black", "linewidth": 1},
-        medianprops={"color": s.color, "linewidth": 2.2},
+        boxprops={"facecolor": to_rgba(color, 0.25), "edgecolor": "black", "linewidth": 1},
+        medianprops={"color": color, "linewidth": 2.2},
         whiskerprops=line,
         capprops=line,
     )
@@ -160,14 +145,13 @@ def _draw_box(ax: Axes, x: int, losses: np.ndarray, s: Style, scale: LossAxis) -
 def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     sentences = []
     for depth, group in tables["fig5_networks"].groupby("n_layers"):
-        group = group.set_index("architecture")
-        shares = 100 * in_paper_order(group.solved_share)
+        shares = group.set_index("architecture").solved_share
         if shares.notna().any():
-            least = group.minimum.dropna().nsmallest(1)
+            best = group.loc[group.minimum.idxmin()]
             sentences.append(
                 f"With {layers(depth)}, per cent of feasible random sets that came below half of"
-                f" chance: {numbers_of(shares, '.1f')}. The least loss, {least.iloc[0]:.3g} where chance"
-                f" is {group.chance.iloc[0]:.3g}, is the {label_of(least.index[0])}'s."
+                f" chance: {numbers_of(100 * shares, '.1f')}. The least loss, {best.minimum:.3g} where"
+                f" chance is {best.chance:.3g}, is the {label_of(best.architecture)}'s."
             )
     return sentences or [NOTHING_TO_SEE]
 
@@ -179,20 +163,17 @@ def intersection_solves_deep(
     says whether it is larger than that of every other architecture (Fisher's test, Holm's correction).
     Whether the level is the paper's is another claim, H07b.
     """
-    champion, competitors, deepest, lacks = _solvers(networks)
+    deep, lacks = _deepest(networks)
     if lacks:
         return Measured(lacks=lacks)
+    (champion, *competitors) = deep.itertuples()
     counts = champion.solved, champion.feasible
-    pairs = [
-        Pair("+rnn", c.architecture, *fisher(*counts, c.solved, c.feasible)) for c in competitors
-    ]
+    pairs = [Pair("+rnn", c.Index, *fisher(*counts, c.solved, c.feasible)) for c in competitors]
     order, phrase = pairs_verdict(pairs, lower=False)
-    shares = ", ".join(
-        f"{label_of(c.architecture)} {c.solved_share:.3f}" for c in (champion, *competitors)
-    )
     return Measured(
-        *_solved_share(champion),
-        f"{shares}, of feasible random sets{instead_of_8_layers(deepest)}; more than every other: {phrase}",
+        *deep.loc["+rnn", SOLVED_SHARE],
+        f"{', '.join(labelled(deep.solved_share, '.3f'))}, of feasible random sets"
+        f"{instead_of_8_layers(champion.n_layers)}; more than every other: {phrase}",
         more={"order": order},
     )
 
@@ -204,20 +185,30 @@ def intersection_level(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budg
     `p` is that of Fisher's test, and `far` is how far the interval reaches from the paper's share. A
     different level refutes the claim only if the task is the paper's (`papers`).
     """
-    champion, _, deepest, lacks = _solvers(networks)
+    deep, lacks = _deepest(networks)
     if lacks:
         return Measured(lacks=lacks)
-    theirs, n_solved, runs = _papers_solvers()
-    p, _ = fisher(champion.solved, champion.feasible, n_solved, runs)
-    far = max(abs(end - theirs) for end in _solved_share(champion)[1:])
+    champion = deep.loc["+rnn"]
+    share, low, high = champion[SOLVED_SHARE]
+    theirs, *counts = _papers_solvers()
+    p, _ = fisher(champion.solved, champion.feasible, *counts)
     elsewhere = "; the level belongs to the paper's task and number of steps"
     return Measured(
-        *_solved_share(champion),
-        f"{champion.solved} of {champion.feasible} feasible random sets{instead_of_8_layers(deepest)}, the"
-        f" paper's {theirs:.2f}; p {p:.2g}",
-        more={"p": p, "far": far, "papers": is_the_papers_task(trials, spent)},
+        share,
+        low,
+        high,
+        f"{champion.solved} of {champion.feasible} feasible random sets"
+        f"{instead_of_8_layers(champion.n_layers)}, the paper's {theirs:.2f}; p {p:.2g}",
+        more={
+            "p": p,
+            "far": max(theirs - low, high - theirs),
+            "papers": is_the_papers_task(trials, spent),
+        },
         if_open=f"; the interval leaves {theirs:.2f} +- {NEAR}" if p > SURELY else elsewhere,
     )
+
+
+SOLVED_SHARE = ["solved_share", "solved_low", "solved_high"]
 
 
 @functools.cache
@@ -229,28 +220,22 @@ def _papers_solvers() -> tuple[float, int, int]:
     return float(row.share), round(row.share * row.runs), round(row.runs)
 
 
-def _solvers(networks: pd.DataFrame) -> tuple[Any, Sequence, int, str]:
-    """The rows of +RNN and of the others at the greatest depth, with `feasible` trials; that depth; and
-    what is lacking if there are no such rows.
+def _deepest(networks: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The networks of the paper's architectures at the greatest depth, by architecture, +RNN first,
+    with the number of their `feasible` trials; and what is lacking if they cannot be compared.
     """
     deepest = networks.n_layers.max()
+    feasible = networks.trials - networks.infeasible
+    deep = networks.assign(feasible=feasible).set_index("architecture")
+    deep = deep[(deep.n_layers == deepest) & (deep.feasible > 0)]
+    deep = deep.reindex(
+        [a for a in sorted(paper.ARCHITECTURES, key=lambda a: a != "+rnn") if a in deep.index]
+    )
     if deepest < DEEP:
-        return None, (), deepest, NO_DEPTH.format(deepest, DEEP)
-    networks = networks.assign(feasible=networks.trials - networks.infeasible)
-    deep = networks[
-        (networks.n_layers == deepest)
-        & (networks.feasible > 0)
-        & networks.architecture.isin(paper.ARCHITECTURES)
-    ]
-    if "+rnn" not in set(deep.architecture) or len(deep) < MIN_CELLS:
-        return None, (), deepest, f"+RNN was not trained beside others at depth {deepest}"
-    networks_there = list(deep.itertuples())
-    champion = next(c for c in networks_there if c.architecture == "+rnn")
-    return champion, [c for c in networks_there if c.architecture != "+rnn"], deepest, ""
-
-
-def _solved_share(network: Any) -> tuple[float, float, float]:
-    return network.solved_share, network.solved_low, network.solved_high
+        return deep, NO_DEPTH.format(deepest, DEEP)
+    if "+rnn" not in deep.index or len(deep) < MIN_CELLS:
+        return deep, f"+RNN was not trained beside others at depth {deepest}"
+    return deep, ""
 
 
 CLAIMS = {

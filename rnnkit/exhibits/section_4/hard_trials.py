@@ -24,6 +24,7 @@ from rnnkit.exhibits.style import PALE, reference
 from rnnkit.theory import chance
 
 TASK_AND_DEPTH = ["task_type", "n_layers"]
+NETWORK = [*TASK_AND_DEPTH, "architecture"]
 
 
 def hard_trials(trials: pd.DataFrame) -> pd.DataFrame:
@@ -31,10 +32,7 @@ def hard_trials(trials: pd.DataFrame) -> pd.DataFrame:
     and whether they `solved` the task.
     """
     loss = trials.eval_loss.astype(float).mask(trials.infeasible.astype(bool))
-    task, tasks = pd.factorize(trials.task_type)
-    form, forms = pd.factorize(trials.form)
-    levels = {pair: chance(tasks[pair[0]], forms[pair[1]]) for pair in set(zip(task, form))}
-    level = [levels[pair] for pair in zip(task, form)]
+    level = [chance(*task) for task in zip(trials.task_type, trials.form)]
     out = trials.assign(loss=loss, chance=level, trial=trials.hyper_iter + 1)
     return out.assign(solved=out.loss < SOLVED * out.chance)
 
@@ -47,42 +45,38 @@ def by_network(trials: pd.DataFrame) -> pd.DataFrame:
     than any, so it is inf where they are half or more.
     """
     table = []
-    for (task, depth, architecture), group in hard_trials(trials).groupby(
-        [*TASK_AND_DEPTH, "architecture"], sort=False
-    ):
-        all_losses = group.loss.to_numpy()
-        solved_at = group.trial[group["solved"]]
-        loss = all_losses[~np.isnan(all_losses)]
-        number = len(all_losses)
+    for network, group in hard_trials(trials).groupby(NETWORK, sort=False):
+        loss = group.loss.dropna()
+        solved_at = group.trial[group.solved]
+        number = len(group)
         feasible = len(loss)
-        low, high = wilson(len(solved_at), feasible)
-        divergence = wilson(number - feasible, number)
-        shape = np.quantile(loss, [0, 0.25, 0.5, 0.75, 1]) if feasible else np.full(5, math.nan)
+        solved_interval = wilson(len(solved_at), feasible)
+        interval = wilson(number - feasible, number)
         table.append(
             {
-                "task_type": task,
-                "n_layers": depth,
-                "architecture": architecture,
+                **dict(zip(NETWORK, network)),
                 "trials": number,
                 "infeasible": number - feasible,
                 "infeasible_share": 1 - feasible / number,
-                "infeasible_low": divergence[0],
-                "infeasible_high": divergence[1],
+                "infeasible_low": interval[0],
+                "infeasible_high": interval[1],
                 "solved": len(solved_at),
                 "solved_share": len(solved_at) / feasible if feasible else math.nan,
-                "solved_low": low,
-                "solved_high": high,
+                "solved_low": solved_interval[0],
+                "solved_high": solved_interval[1],
                 "first_solved": solved_at.min() if len(solved_at) else math.inf,
-                **dict(
-                    zip(("minimum", "quartile", "loss_median", "third_quartile", "maximum"), shape)
-                ),
-                "mean": loss.mean() if feasible else math.nan,
-                "median": np.median(np.where(np.isnan(all_losses), math.inf, all_losses)),
+                "minimum": loss.min(),
+                "quartile": loss.quantile(0.25),
+                "loss_median": loss.quantile(0.5),
+                "third_quartile": loss.quantile(0.75),
+                "maximum": loss.max(),
+                "mean": loss.mean(),
+                "median": np.median(group.loss.fillna(math.inf)),
                 "chance": group.chance.iloc[0],
-                "accuracy": group.accuracy.iloc[np.nanargmin(all_losses)] if feasible else math.nan,
+                "accuracy": group.accuracy.iloc[group.loss.argmin()] if feasible else math.nan,
             }
         )
-    return in_paper_order_of(pd.DataFrame(table), [*TASK_AND_DEPTH, "architecture"])
+    return in_paper_order_of(pd.DataFrame(table), NETWORK)
 
 
 def in_paper_order_of(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
