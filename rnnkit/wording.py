@@ -34,6 +34,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
+def bracketed(value: float, low: float, high: float, form: str = ".2f") -> str:
+    """1.81 [1.66, 1.95]: a number with its interval."""
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
 def pair_name(first: str, second: str) -> str:
     """GRU - LSTM: two architectures that are compared."""
     return f"{label_of(first)} - {label_of(second)}"

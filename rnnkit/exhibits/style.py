@@ -265,6 +265,12 @@ def parameters_axis(
     ax.set_xlabel(name)
 
 
+def round_numbers(low: float, high: float, digits: Iterable[int]) -> list[float]:
+    """The numbers between two that are one of some digits, followed by zeros, such as 0.1, 0.3 and 1."""
+    numbers = (digit * 10.0**power for power in range(-10, 9) for digit in digits)
+    return [number for number in numbers if low <= number <= high]
+
+
 def log_ticks(axis: Axis, text: Callable[[float], str] = short) -> None:
     """Labels a logarithmic axis with 300, 1K and so on instead of powers of ten, or with what `text`
     makes of a number. A short axis also gets ticks between the powers.
@@ -273,9 +279,7 @@ def log_ticks(axis: Axis, text: Callable[[float], str] = short) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
     if high / low < 300:
         steps = (1, 2, 3, 5) if high / low < 30 else (1, 3)
-        axis.set_ticks(
-            [m * 10.0**e for e in range(-9, 9) for m in steps if low <= m * 10.0**e <= high]
-        )
+        axis.set_ticks(round_numbers(low, high, steps))
     axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
 
 

@@ -170,8 +170,11 @@ def intersection_solves_deep(
     counts = champion.solved, champion.feasible
     pairs = [Pair("+rnn", c.Index, *fisher(*counts, c.solved, c.feasible)) for c in competitors]
     order, phrase = pairs_verdict(pairs, lower=False)
+    share, low, high = deep.loc["+rnn", SOLVED_SHARE]
     return Measured(
-        *deep.loc["+rnn", SOLVED_SHARE],
+        share,
+        low,
+        high,
         f"{', '.join(labelled(deep.solved_share, '.3f'))}, of feasible random sets"
         f"{instead_of_8_layers(champion.n_layers)}; more than every other: {phrase}",
         more={"order": order},

@@ -5,8 +5,9 @@ A trial has *solved* its task if its loss lies below half of chance (`finding.SO
 training, few trials end between the plateau at chance and a solution.
 """
 
+import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,10 @@ from rnnkit import paper
 from rnnkit.exhibits.base import trials_of_exhibit
 from rnnkit.exhibits.best_trials import paper_order
 from rnnkit.exhibits.budget import Budget, budget
-from rnnkit.exhibits.finding import EXPLODED, SOLVED
+from rnnkit.exhibits.finding import DEEP, EXPLODED, NO_DEPTH, SOLVED
+from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule
 from rnnkit.exhibits.statistics import wilson
-from rnnkit.exhibits.style import PALE, reference
+from rnnkit.exhibits.style import PALE, reference, round_numbers
 from rnnkit.theory import chance
 
 TASK_AND_DEPTH = ["task_type", "n_layers"]
@@ -112,20 +114,14 @@ class LossAxis:
     def __init__(self, losses: pd.Series, chance: float) -> None:
         finite = losses[np.isfinite(losses)]
         self.chance = chance
-        self.log = bool(len(finite)) and finite.min() < chance / 10
-        self.high = (
-            min(max(finite.max(), 1.15 * chance), TOP * chance) if len(finite) else 1.15 * chance
-        )
+        self.log = finite.min() < chance / 10
+        self.high = min(np.fmax(finite.max(), 1.15 * chance), TOP * chance)
         self.low = max(finite[finite > 0].min() / 1.6, 1e-9) if self.log else 0.0
         self.top = self.at(1.1)
 
     def at(self, share: float) -> float:
         """The loss at a share of the way from the lower end of the axis to its highest loss."""
-        return (
-            self.low * (self.high / self.low) ** share
-            if self.log
-            else self.low + share * (self.high - self.low)
-        )
+        return self.low * (self.high / self.low) ** share if self.log else share * self.high
 
     def heights(self, losses: ArrayLike) -> np.ndarray:
         """The heights at which losses are drawn: at `top` if they diverged or are off the axis."""
@@ -136,23 +132,18 @@ class LossAxis:
         """Sets scale and limits of a panel, and draws chance and the band of the diverged trials."""
         if self.log:
             ax.set_yscale("log")
-            ax.set_yticks(self._ticks((1,) if self.high / self.low > 100 else (1, 3)))
-            ax.set_yticks(self._ticks(range(2, 10)), minor=True)
+            digits = (1,) if self.high / self.low > 100 else (1, 3)
+            ax.set_yticks(round_numbers(self.low, self.high, digits))
+            ax.set_yticks(round_numbers(self.low, self.high, range(2, 10)), minor=True)
             ax.yaxis.set_minor_formatter(NullFormatter())
         else:
-            ax.set_yticks(
-                [tick for tick in MaxNLocator(5).tick_values(0, self.high) if tick <= self.high]
-            )
+            ticks = MaxNLocator(5).tick_values(0, self.high)
+            ax.set_yticks(ticks[ticks <= self.high])
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.set_ylim(self.low, self.at(1.18 if band else 1.03))
         if band:
             ax.axhspan(self.high, self.at(1.18), color=PALE, linewidth=0, zorder=0)
         reference(ax, self.chance)
-
-    def _ticks(self, digits: Iterable[int]) -> list[float]:
-        """The numbers on a logarithmic axis that are one of some digits, followed by zeros."""
-        ticks = (digit * 10.0**power for power in range(-10, 7) for digit in digits)
-        return [tick for tick in ticks if self.low <= tick <= self.high]
 
 
 def forms_of(name: str, frame: pd.DataFrame) -> dict[str, str]:
@@ -165,6 +156,28 @@ def is_the_papers_task(trials: pd.DataFrame, spent: Budget) -> bool:
     training of the paper.
     """
     return set(trials.form) <= {"", "paper"} and spent.steps[0] >= paper.STEPS[0]
+
+
+def at_both_depths(
+    shallow: str, deep: str, measure: Callable[..., Measured], limit: Limit
+) -> dict[str, Rule]:
+    """The rules of two claims: one on networks with one layer, and one on the deepest networks, which
+    stand beside the paper's of 8 layers. `measure` gets the trials and the table of one depth.
+    """
+
+    def at(depth: int, trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
+        return measure(trials[trials.n_layers == depth], table[table.n_layers == depth], spent)
+
+    def at_the_greatest(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
+        deepest = table.n_layers.max()
+        if deepest < DEEP:
+            return Measured(lacks=NO_DEPTH.format(deepest, DEEP))
+        return at(deepest, trials, table, spent)
+
+    return {
+        shallow: Rule(functools.partial(at, 1), limit, refutes=ALWAYS),
+        deep: Rule(at_the_greatest, limit, refutes=ALWAYS),
+    }
 
 
 def instead_of_8_layers(depth: int) -> str:

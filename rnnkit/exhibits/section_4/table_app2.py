@@ -3,27 +3,26 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, points
-from rnnkit.exhibits.best_trials import in_order
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.finding import (
     AGREE,
-    DEEP,
     FAILS,
     MIN_CELLS,
-    NO_DEPTH,
     SEEN,
     SURELY,
     UNTESTED,
     side,
 )
-from rnnkit.exhibits.judge import ALWAYS, Measured, Rule, as_tested
+from rnnkit.exhibits.judge import Measured, as_tested
 from rnnkit.exhibits.section_4.hard_trials import (
+    at_both_depths,
     hard_trials,
     instead_of_8_layers,
     paper_depth,
@@ -33,7 +32,7 @@ from rnnkit.exhibits.selection import random_sets
 from rnnkit.exhibits.statistics import bootstrap_samples, holm, welch
 from rnnkit.markup import SmallTable
 from rnnkit.paper import RANDOM_BUDGET
-from rnnkit.wording import and_list, count, label_of, layers
+from rnnkit.wording import and_list, bracketed, count, layers, pair_name, percent
 
 
 def welch_table(trials: pd.DataFrame) -> pd.DataFrame:
@@ -49,52 +48,44 @@ def welch_table(trials: pd.DataFrame) -> pd.DataFrame:
 
 def welch_tests(trials: pd.DataFrame) -> pd.DataFrame:
     """The table of `welch_table`, of exactly these trials."""
-    table = []
+    records = []
     for depth, group in trials.groupby("n_layers"):
-        sample = {
-            a: group.loss[group.architecture == a].to_numpy() for a in in_order(group.architecture)
-        }
+        sample = dict(list(group.groupby("architecture").loss))
         # the order of the paper's pairs
         names = sorted(sample, key=lambda a: (a not in paper.ARCHITECTURES, a))
         for first, second in itertools.combinations(names, 2):
-            t, df, p = welch(sample[first], sample[second])
-            theirs = (
-                paper.TABLE_APP2.get((first, second), (None, None))[depth > 1] or (math.nan,) * 3
-            )
-            same_sign = (
-                None if math.isnan(t) or math.isnan(theirs[0]) else (t < 0) == (theirs[0] < 0)
-            )
-            table.append(
+            theirs = paper.TABLE_APP2.get((first, second), (None, None))[depth > 1]
+            records.append(
                 [
                     depth,
                     first,
                     second,
-                    t,
-                    df,
-                    p,
+                    *welch(sample[first], sample[second]),
                     len(sample[first]),
                     len(sample[second]),
                     paper_depth(depth),
-                    *theirs,
-                    same_sign,
+                    *(theirs or (math.nan, math.nan, math.nan)),
                 ]
             )
-    columns = [
-        "n_layers",
-        "first",
-        "second",
-        "t",
-        "df",
-        "p",
-        "n_first",
-        "n_second",
-        "paper_n_layers",
-        "paper_t",
-        "paper_df",
-        "paper_p",
-        "same_sign",
-    ]
-    return pd.DataFrame(table, columns=columns).astype({"same_sign": "boolean"})
+    table = pd.DataFrame(records, columns=COLUMNS)
+    same_sign = ((table.t < 0) == (table.paper_t < 0)).astype("boolean")
+    return table.assign(same_sign=same_sign.where(table.t.notna() & table.paper_t.notna()))
+
+
+COLUMNS = [
+    "n_layers",
+    "first",
+    "second",
+    "t",
+    "df",
+    "p",
+    "n_first",
+    "n_second",
+    "paper_n_layers",
+    "paper_t",
+    "paper_df",
+    "paper_p",
+]
 
 
 def draw(frame: pd.DataFrame) -> SmallTable:
@@ -105,7 +96,7 @@ def draw(frame: pd.DataFrame) -> SmallTable:
     return SmallTable(
         {
             "layers": table.n_layers,
-            "pair": table["first"].map(label_of) + " - " + table["second"].map(label_of),
+            "pair": [pair_name(*pair) for pair in zip(table["first"], table["second"])],
             "t": table.t,
             "df": table.df,
             "p": table.p.map(_p_value),
@@ -126,120 +117,94 @@ def _p_value(value: float) -> str:
 def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     sentences = []
     for depth, group in tables["tableapp2"].groupby("n_layers"):
-        with_sign = group.dropna(subset="same_sign")
-        different = group[group.p < 0.05]
-        comparable = different.dropna(subset="same_sign")
+        different = group[group.p < SURELY]
         sentences.append(
-            f"With {layers(depth)}, {int(with_sign.same_sign.sum())} of {count(len(with_sign), 'sign')} are"
-            f" the paper's. Our trials tell {count(len(different), 'pair')} of {len(group)} apart (p"
-            f" below .05), {int(comparable.same_sign.sum())} of them with the paper's sign."
+            f"With {layers(depth)}, {group.same_sign.sum()} of"
+            f" {count(group.same_sign.count(), 'sign')} are the paper's. Our trials tell"
+            f" {count(len(different), 'pair')} of {len(group)} apart (p below .05),"
+            f" {different.same_sign.sum()} of them with the paper's sign."
         )
     return sentences or ["No two architectures have trials to compare."]
 
 
-def signs_shallow(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
-    """H05: of the pairs that the paper calls different at one layer (p < .05), the share in which our
-    t has the same sign.
+def signs(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
+    """H05 (one layer) and H06 (the greatest depth, against the paper's 8 layers): of the pairs that the
+    paper calls different (p < .05), the share in which our t has the same sign.
+
+    There are two rules, and the evidence gives both: the rule that was written before any trial had
+    been seen, and today's, which was written after those of seed 0. By the first rule, the interval of
+    the agreement decides, over all feasible trials. Today's rule leaves out trials above twice chance,
+    since a single one dominates a mean; and different signs refute the claim only if at least one pair
+    is told apart against the paper, with Holm's correction. Today's rule decides, on trials of a seed
+    that had not been seen.
     """
-    return _measure(trials, 1)
-
-
-def signs_deep(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
-    """H06: the same at the greatest depth, against the paper's 8 layers."""
-    deepest = table.n_layers.max()
-    if deepest < DEEP:
-        return Measured(lacks=NO_DEPTH.format(deepest, DEEP))
-    return _measure(trials, deepest)
-
-
-def _measure(trials: pd.DataFrame, depth: int) -> Measured:
-    """The statistic of H05 and H06, by two rules, which the evidence both gives: the rule that was
-    written before any trial had been seen, and today's, which was written after those of seed 0.
-
-    By the first rule, the interval of the agreement decides, over all feasible trials. Today's rule
-    leaves out trials above twice chance, since a single one dominates a mean; and different signs
-    refute the claim only if at least one pair is told apart `against` the paper, with Holm's
-    correction. Today's rule decides, on trials of a seed that had not been seen.
-    """
-    trials = trials[trials.n_layers == depth]
     fresh = trials[trials.seed != SEEN]
     subset = fresh if len(fresh) else trials
-    feasible = hard_trials(subset).dropna(subset="loss")
-    before = _agreement(feasible)
+    before = _agreement(hard_trials(subset).dropna(subset="loss"))
     after = _agreement(without_explosions(subset))
     if after is None or before is None:
         return Measured(lacks=f"fewer than {MIN_CELLS} of the paper's pairs could be tested")
-    against = after["against"]
     rule_before, rule_after = (
-        side(AGREE, agreement["low"], agreement["high"], below=False)
-        for agreement in (before, after)
+        side(AGREE, agreement.low, agreement.high, below=False) for agreement in (before, after)
     )
-    rule_after = UNTESTED if rule_after == FAILS and not against else rule_after
+    rule_after = UNTESTED if rule_after == FAILS and not after.against else rule_after
     reason = (
-        f"{after['same']} of the {after['pairs']} pairs that the paper tells apart have its"
-        f" sign{instead_of_8_layers(depth)}; told apart against the paper: {and_list(against)}; agreement is"
-        f" {AGREE:.0%} of the signs; the rule written before any trial was seen (all feasible trials,"
-        f" no test of pairs) gives {_with_interval(before)}, {rule_before}; today's rule gives"
-        f" {_with_interval(after)}, {rule_after}"
+        f"{after.same} of the {after.pairs} pairs that the paper tells apart have its"
+        f" sign{instead_of_8_layers(trials.n_layers.max())}; told apart against the paper:"
+        f" {and_list(after.against)}; agreement is {percent(AGREE)} of the signs; the rule written"
+        f" before any trial was seen (all feasible trials, no test of pairs) gives"
+        f" {bracketed(*before[:3])}, {rule_before}; today's rule gives {bracketed(*after[:3])},"
+        f" {rule_after}"
     )
-    stale = (
-        "not tested on a fresh seed: today's rule was written after the trials of seed"
-        f" {SEEN} had been seen"
-    )
+    if fresh.empty:
+        stale = f"today's rule was written after the trials of seed {SEEN} had been seen"
+        lacks = f"{reason}; not tested on a fresh seed: {stale}"
+        return Measured(*after[:3], lacks=lacks)
+    seeds = and_list(sorted(set(fresh.seed)))
     return Measured(
-        after["ours"],
-        after["low"],
-        after["high"],
-        f"{reason}; decided by today's rule on seed {and_list(sorted(set(fresh.seed)))}",
-        has={"fresh trials": len(fresh)},
-        lacks=f"{reason}; {stale}",
+        *after[:3],
+        f"{reason}; decided by today's rule on seed {seeds}",
         more={"signs": rule_after},
     )
 
 
-def _with_interval(agreement: dict) -> str:
-    return f"{agreement['ours']:.2f} [{agreement['low']:.2f}, {agreement['high']:.2f}]"
-
-
-def _agreement(trials: pd.DataFrame) -> dict | None:
-    """How far our signs agree with the paper's: the share of equal signs, with its bootstrap interval
-    over trials, and the pairs that our trials tell apart the other way round. None for too few pairs.
-    `trials` are the `hard_trials` whose means are compared.
+class Agreement(NamedTuple):
+    """How far our signs agree with the paper's: the share of `same` signs among the `pairs`, with its
+    bootstrap interval over trials, and the pairs that our trials tell apart the other way round.
     """
+
+    share: float
+    low: float
+    high: float
+    same: int
+    pairs: int
+    against: list[str]
+
+
+def _agreement(trials: pd.DataFrame) -> Agreement | None:
+    """The agreement of `hard_trials` whose means are compared; None for too few pairs."""
     table = welch_tests(trials)
-    table = table[(table.paper_p < 0.05) & table.t.notna()]
+    table = table[(table.paper_p < SURELY) & table.t.notna()]
     if len(table) < MIN_CELLS:
         return None
-    names = sorted({*table["first"], *table["second"]})
-    samples = [trials.loss[trials.architecture == a] for a in names]
-    places = np.array(
-        [[names.index(row["first"]), names.index(row["second"])] for _, row in table.iterrows()]
-    )
+    pairs = table[["first", "second"]].to_numpy(str)
+    names, places = np.unique(pairs, return_inverse=True)
+    first, second = places.reshape(pairs.shape).T
     theirs = np.sign(table.paper_t.to_numpy())
 
     def agreement(draws: Sequence[np.ndarray]) -> np.ndarray:
         means = np.stack([draw.mean(-1) for draw in draws])
-        return (np.sign(means[places[:, 0]] - means[places[:, 1]]) == theirs[:, None]).mean(0)
+        return (np.sign(means[first] - means[second]) == theirs[:, None]).mean(0)
 
-    low, high = bootstrap_samples(samples, agreement)
-    sure = table[(holm(table.p) <= SURELY) & ~table.same_sign.astype(bool)]
-    against = [
-        f"{label_of(row['first'])} - {label_of(row['second'])}" for _, row in sure.iterrows()
-    ]
-    return {
-        "ours": float(table.same_sign.mean()),
-        "low": low,
-        "high": high,
-        "same": int(table.same_sign.sum()),
-        "pairs": len(table),
-        "against": against,
-    }
-
-
-CLAIMS = {
-    id: Rule(measure, as_tested("signs"), needs={"fresh trials": 1}, refutes=ALWAYS)
-    for id, measure in (("H05", signs_shallow), ("H06", signs_deep))
-}
+    samples = [trials.loss[trials.architecture == a] for a in names]
+    against = pairs[(holm(table.p) <= SURELY) & ~table.same_sign.astype(bool)]
+    return Agreement(
+        float(table.same_sign.mean()),
+        *bootstrap_samples(samples, agreement),
+        int(table.same_sign.sum()),
+        len(table),
+        [pair_name(*pair) for pair in against],
+    )
 
 
 Exhibit(
@@ -264,6 +229,6 @@ Exhibit(
         " sign."
     ),
     facts=facts,
-    claims=CLAIMS,
+    claims=at_both_depths("H05", "H06", signs, as_tested("signs")),
     budget=RANDOM_BUDGET,
 )
