@@ -18,27 +18,20 @@ from rnnkit.exhibits.selection import GP, is_pinned, largest_form, one_size
 from rnnkit.exhibits.statistics import bootstrap_samples, wilson
 from rnnkit.exhibits.verdicts import with_interval
 from rnnkit.markup import SmallTable
-from rnnkit.wording import and_list, label_of
+from rnnkit.wording import and_list, bracketed, label_of, percent
 
 
 def rerun_trials(frame: pd.DataFrame) -> pd.DataFrame:
     """The reruns of the best sets of hyper-parameters of one layer on parentheses, together with the
     searches that found these sets (Table App.1).
     """
-    trials = frame[
-        (frame.task_type == "parens_counting") & (frame.n_layers == 1) & ~is_pinned(frame)
-    ]
+    of_one_layer = (frame.task_type == "parens_counting") & (frame.n_layers == 1)
+    trials = frame[of_one_layer & ~is_pinned(frame)]
     again = one_size(largest_form(trials[trials.tuner == "rerun"]))
-    first = trials[
-        trials.tuner.isin(GP)
-        & trials.form.isin(again.form)
-        & trials.max_params.isin(again.max_params)
-    ]
-    return (
-        pd.concat([again, first[first.architecture.isin(again.architecture)]])
-        if len(again)
-        else again
-    )
+    first = trials[trials.tuner.isin(GP)]
+    for name in ("form", "max_params", "architecture"):
+        first = first[first[name].isin(again[name])]
+    return pd.concat([again, first])
 
 
 def rerun_table(trials: pd.DataFrame) -> pd.DataFrame:
@@ -50,55 +43,55 @@ def rerun_table(trials: pd.DataFrame) -> pd.DataFrame:
     `at_most_original` is the share of reruns that reached the original.
     """
     hard = hard_trials(trials)
-    table = []
     again = hard[hard.tuner == "rerun"]
-    first = hard[hard.tuner != "rerun"]
+    searches = hard[hard.tuner != "rerun"].dropna(subset="loss")
+    best = searches.sort_values("valid_loss", kind="stable").drop_duplicates("architecture")
+    originals = best.set_index("architecture").loss
+    records = []
     for architecture in in_order(again.architecture):
-        reruns = again[again.architecture == architecture].loss
-        loss = reruns.dropna().to_numpy()
-        search = first[first.architecture == architecture].dropna(subset="loss")
-        original = search.loss[search.valid_loss.idxmin()] if len(search) else math.nan
-        low, high = bootstrap_samples(
-            [loss], lambda draws, original=original: draws[0].mean(-1) / original
-        )
-        bad = wilson(len(reruns) - len(loss), len(reruns))
-        losses = loss if len(loss) else np.array([math.nan])
-        values = {"min": losses.min(), "mean": losses.mean(), "max": losses.max()}
-        sd = float(np.std(loss, ddof=1)) if len(loss) > 1 else math.nan
-        table.append(
+        losses = again.loss[again.architecture == architecture]
+        number = len(losses)
+        feasible = losses.dropna()
+        divergence = wilson(number - len(feasible), number)
+        original = originals.get(architecture, math.nan)
+        mean = feasible.mean()
+        low, high = bootstrap_samples([feasible], lambda draws: draws[0].mean(-1))
+        records.append(
             {
                 "architecture": architecture,
                 "original": original,
-                "reruns": len(reruns),
-                "infeasible_percent": 100 * (1 - len(loss) / len(reruns)),
-                "infeasible_low": 100 * bad[0],
-                "infeasible_high": 100 * bad[1],
-                **values,
-                "sd": sd,
-                "sd_over_mean": sd / values["mean"],
-                "mean_over_original": values["mean"] / original,
-                "low": low,
-                "high": high,
-                "at_most_original": float(np.mean(loss <= original)) if len(loss) else math.nan,
+                "reruns": number,
+                "infeasible_percent": 100 * (1 - len(feasible) / number),
+                "infeasible_low": 100 * divergence[0],
+                "infeasible_high": 100 * divergence[1],
+                "min": feasible.min(),
+                "mean": mean,
+                "max": feasible.max(),
+                "sd": feasible.std(),
+                "sd_over_mean": feasible.std() / mean,
+                "mean_over_original": mean / original,
+                "low": low / original,
+                "high": high / original,
+                "at_most_original": (feasible <= original).mean(),
                 "chance": again.chance.iloc[0],
             }
-            | {
-                f"paper_{k}": v
-                for k, v in zip(
-                    paper.TABLE_APP1_COLUMNS, paper.TABLE_APP1.get(architecture, (math.nan,) * 7)
-                )
-            }
         )
-    return pd.DataFrame(table)
+    return pd.DataFrame(records).join(PAPERS.add_prefix("paper_"), on="architecture")
 
 
+PAPERS = pd.DataFrame.from_dict(paper.TABLE_APP1, "index", columns=paper.TABLE_APP1_COLUMNS)
 PAPER_RERUNS = 100
-NUMBERS = {  # of the table as it is shown -> as it is computed
+SHOWN = {  # of the table as it is computed -> as it is shown
+    "name": "architecture",
+    "original": "original",
+    "reruns": "reruns",
+    "infeasible": "% infeasible",
     "min": "min",
     "mean": "mean",
     "max": "max",
-    "s.d.": "sd",
-    "s.d./mean": "sd_over_mean",
+    "sd": "s.d.",
+    "sd_over_mean": "s.d./mean",
+    "ratio": "mean/original",
 }
 
 
@@ -107,45 +100,37 @@ def draw(frame: pd.DataFrame) -> SmallTable:
     ValueError without trials.
     """
     table = points("tableapp1", frame)["tableapp1"]
-    theirs = pd.DataFrame(
-        {
-            "architecture": table.architecture.map(label_of) + ", paper",
-            "original": table.paper_original,
-            "reruns": table.architecture.map(dict.fromkeys(paper.TABLE_APP1, PAPER_RERUNS)),
-            "% infeasible": table.paper_infeasible_percent,
-            **{title: table[f"paper_{name}"] for title, name in NUMBERS.items()},
-            "mean/original": table.paper_mean / table.paper_original,
-        }
+    names = table.architecture.map(label_of)
+    ours = table.assign(
+        name=names + ", ours",
+        infeasible=[
+            bracketed(row.infeasible_percent, row.infeasible_low, row.infeasible_high, ".0f")
+            for row in table.itertuples()
+        ],
+        ratio=[
+            with_interval(row.mean_over_original, row.low, row.high) for row in table.itertuples()
+        ],
     )
-    ours = theirs.assign(
-        **{
-            "architecture": table.architecture.map(label_of) + ", ours",
-            "original": table.original,
-            "reruns": table.reruns,
-            "% infeasible": [
-                f"{row.infeasible_percent:.0f} [{row.infeasible_low:.0f},"
-                f" {row.infeasible_high:.0f}]"
-                for row in table.itertuples()
-            ],
-            **{title: table[name] for title, name in NUMBERS.items()},
-            "mean/original": [
-                with_interval(row.mean_over_original, row.low, row.high)
-                for row in table.itertuples()
-            ],
-        }
+    theirs = PAPERS.reindex(table.architecture).set_index(table.index)
+    theirs = theirs.assign(
+        name=names + ", paper",
+        reruns=table.architecture.map(dict.fromkeys(paper.TABLE_APP1, PAPER_RERUNS)),
+        infeasible=theirs.infeasible_percent,
+        ratio=theirs["mean"] / theirs.original,
     )
-    return SmallTable(pd.concat([ours, theirs]).sort_index(kind="stable"))
+    both = pd.concat([ours[list(SHOWN)], theirs[list(SHOWN)]]).sort_index(kind="stable")
+    return SmallTable(both.rename(columns=SHOWN))
 
 
 def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     table = tables["tableapp1"].set_index("architecture")
     ratios = table.mean_over_original.dropna()
-    share_reached = table.at_most_original.dropna()
     if ratios.empty:
         return ["No rerun stands beside the best trial of its search."]
+    reached = numbers_of(100 * table.at_most_original, ".0f")
     return [
         f"The mean of the reruns over the original loss is {numbers_of(ratios, '.3g')}.",
-        f"Per cent of reruns that came down to the original: {numbers_of(100 * share_reached, '.0f')}.",
+        f"Per cent of reruns that came down to the original: {reached}.",
     ]
 
 
@@ -159,30 +144,30 @@ def reruns_are_close(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -
     Originals that did not solve their task are left out, since every rerun comes near the plateau.
     """
     table = table.dropna(subset="mean_over_original")
-    idle = table[table.original >= SOLVED * table.chance]
-    table = table.drop(index=idle.index)
-    largest = max(mean / original for original, _, _, mean, *_ in paper.TABLE_APP1.values())
-    ratios = table.mean_over_original
-    if table.empty:
-        which = " that solved the task" if len(idle) else ""
+    solved = table[table.original < SOLVED * table.chance]
+    idle = and_list(label_of(a) for a in table.architecture if a not in set(solved.architecture))
+    largest = (PAPERS["mean"] / PAPERS.original).max()
+    if solved.empty:
+        which = " that solved the task" if len(table) else ""
         return Measured(lacks=f"no rerun stands beside the best trial{which} of its search")
+    ratios = solved.mean_over_original
     ratios_text = ", ".join(
-        f"{label_of(c.architecture)} {c.mean_over_original:.3g} [{c.low:.3g}, {c.high:.3g}]"
-        for c in table.itertuples()
+        f"{label_of(c.architecture)} {bracketed(c.mean_over_original, c.low, c.high, '.3g')}"
+        for c in solved.itertuples()
     )
-    idle_names = and_list(map(label_of, idle.architecture))
-    left_out = f"; {idle_names} did not solve the task" if len(idle) else ""
-    enough = table.reruns.min() >= RERUNS and set(table.architecture) >= set(paper.TABLE_APP1)
-    few = f"; it takes {RERUNS} reruns of {and_list(map(label_of, paper.TABLE_APP1))}"
+    left_out = f"; {idle} did not solve the task" if len(solved) < len(table) else ""
+    fewest = solved.reruns.min()
+    enough = fewest >= RERUNS and set(solved.architecture) >= set(PAPERS.index)
+    few = f"; it takes {RERUNS} reruns of {and_list(map(label_of, PAPERS.index))}"
     return Measured(
         math.exp(mean(np.log(ratios))),
         ratios.min(),
         ratios.max(),
-        f"{ratios_text}; {table.reruns.min()} reruns and more, of which {table.at_most_original.mean():.0%}"
+        f"{ratios_text}; {fewest} reruns and more, of which {percent(solved.at_most_original.mean())}"
         f" reached the original{left_out}; the paper's largest is {largest:.1f}",
         more={
-            "least": table.low.max() / largest,
-            "most": table.high.max(skipna=False) / largest,
+            "least": solved.low.max() / largest,
+            "most": solved.high.max(skipna=False) / largest,
             "enough": enough,
         },
         if_open="" if enough else few,
