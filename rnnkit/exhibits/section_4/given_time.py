@@ -19,12 +19,11 @@ from rnnkit.exhibits.convergence import trials_of
 from rnnkit.exhibits.finding import NEARLY, SOLVED
 from rnnkit.exhibits.judge import Limit, Measured, Rule
 from rnnkit.exhibits.section_4.figure_4 import PLAIN
-from rnnkit.exhibits.section_4.hard_trials import by_network
+from rnnkit.exhibits.section_4.hard_trials import NETWORK, by_network
 from rnnkit.exhibits.selection import HARD, LONGER, by_gaussian_process_at_length, one_size
 from rnnkit.exhibits.style import (
     DASHED,
     GREY,
-    SMALL,
     Drawing,
     house_style,
     legend,
@@ -33,10 +32,10 @@ from rnnkit.exhibits.style import (
     log_ticks,
     new_figure,
     style_of,
+    write_beside,
 )
-from rnnkit.wording import and_list, count, label_of, size_range
+from rnnkit.wording import and_list, count, label_of, percent, size_range
 
-NETWORK = ["task_type", "n_layers", "architecture"]
 EDGE = "#000000"  # of the markers of larger networks
 
 
@@ -57,6 +56,16 @@ def _size_searched(trials: pd.DataFrame, searches: pd.DataFrame) -> pd.Series:
     return trials.task_type.map(searches.groupby("task_type").max_params.max())
 
 
+BEST = ["trials", "minimum", "accuracy", "steps"]
+MINIMA = ["minimum", "longer_minimum", "larger_minimum"]
+COLUMNS = [
+    "chance",
+    *BEST,
+    *(f"longer_{name}" for name in BEST),
+    *(f"larger_{name}" for name in (*BEST, "max_params")),
+]
+
+
 def before_and_after(trials: pd.DataFrame) -> pd.DataFrame:
     """What each network achieves: the `minimum` loss, the share of exact answers (`accuracy`), the
     number of `trials` and the most training `steps` of Figure 4's search; the same of the longer
@@ -66,21 +75,15 @@ def before_and_after(trials: pd.DataFrame) -> pd.DataFrame:
     is_longer = trials.tuner == LONGER
     is_larger = trials.max_params > _size_searched(trials, trials[~is_longer])
     table = _bests(trials[~is_longer])
-    for kind, later in (
-        ("longer", trials[is_longer & ~is_larger]),
-        ("larger", trials[is_longer & is_larger]),
-    ):
-        bests = _bests(later) if len(later) else table.iloc[:0]
-        bests = bests.drop(columns="chance").add_prefix(f"{kind}_")
-        keys = [f"{kind}_{name}" for name in NETWORK]
-        table = table.merge(bests, "left", left_on=NETWORK, right_on=keys).drop(columns=keys)
-    return table.drop(columns=["max_params", "longer_max_params"])
+    for kind, later in (("longer_", is_longer & ~is_larger), ("larger_", is_longer & is_larger)):
+        if later.any():
+            table = table.join(_bests(trials[later]).add_prefix(kind))
+    return table.reindex(columns=COLUMNS).reset_index()
 
 
 def _bests(trials: pd.DataFrame) -> pd.DataFrame:
-    most = trials.groupby(NETWORK)[["steps", "max_params"]].max().reset_index()
-    columns = [*NETWORK, "chance", "trials", "minimum", "accuracy"]
-    return by_network(trials)[columns].merge(most, on=NETWORK)
+    most = trials.groupby(NETWORK)[["steps", "max_params"]].max()
+    return by_network(trials).set_index(NETWORK).join(most)
 
 
 @house_style
@@ -97,8 +100,8 @@ def draw(frame: pd.DataFrame) -> Drawing:
     for ax, task, panel in zip(axes, tasks, "ab"):
         letter(ax, panel, task_name(task))
         _draw_task(ax, best[best.task_type == task].set_index("architecture"), names)
-    axes[0].set(ylim=(len(names) - 0.5, -0.9), yticks=range(len(names)))
-    axes[0].set_yticklabels([label_of(name) for name in names])
+    axes[0].set_yticks(range(len(names)), map(label_of, names))
+    axes[0].set_ylim(len(names) - 0.5, -0.9)
     sns.despine(figure)
     keys = [_key("best of Figure 4's search", best.steps, markerfacecolor="none")]
     if best.longer_minimum.notna().any():
@@ -120,35 +123,18 @@ def _key(text: str, steps: pd.Series, **settings: Any) -> Line2D:
 
 def _draw_task(ax: Axes, best: pd.DataFrame, names: Sequence[str]) -> None:
     style = style_of(names)
-    for row, name in enumerate(names):
-        if name not in best.index:
-            continue
-        network = best.loc[name]
+    for name, network in best.iterrows():
+        row = names.index(name)
         look = style[name]
-        losses = network[["minimum", "longer_minimum", "larger_minimum"]] / network.chance
+        losses = network[MINIMA].astype(float) / network.chance
         ax.plot(losses, [row] * len(losses), color=look.color, linewidth=1)
+        points = {"marker": look.marker, "color": look.color, "linestyle": "none"}
         for loss, fill, edge in zip(losses, ("none", "full", "full"), (None, None, EDGE)):
-            ax.plot(
-                loss,
-                row,
-                look.marker,
-                color=look.color,
-                fillstyle=fill,
-                markeredgecolor=edge or look.color,
-                markersize=6.5,
-            )
-    for share, text, side in ((SOLVED, "solved", "right"), (1, "chance", "left")):
+            kind = {"fillstyle": fill, "markeredgecolor": edge or look.color, "markersize": 6.5}
+            ax.plot(loss, row, **points, **kind)
+    for share, text, side, offset in ((SOLVED, "solved", "right", -3), (1, "chance", "left", 3)):
         ax.axvline(share, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
-        ax.annotate(
-            text,
-            (share, -0.7),
-            (3 if side == "left" else -3, 0),
-            textcoords="offset points",
-            color=GREY,
-            fontsize=SMALL,
-            va="center",
-            ha=side,
-        )
+        write_beside(ax, text, (share, -0.7), (offset, 0), ha=side)
     ax.set(xscale="log", xlabel="least loss over that of chance")
     ax.set_xlim(right=1.6)
     log_ticks(ax.xaxis, "{:g}".format)
@@ -159,22 +145,21 @@ def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]
     table = tables["given_time"].dropna(subset=["minimum", "longer_minimum"])
     sentences = []
     for task, best in table.groupby("task_type", sort=False):
-        best = best.set_index("architecture")
         falls = and_list(
-            f"the {label_of(a)}'s from {n.minimum / n.chance:.2g} to {n.longer_minimum / n.chance:.2g}"
-            for a, n in best.iterrows()
+            f"the {label_of(row.architecture)}'s from {row.minimum / row.chance:.2g} to"
+            f" {row.longer_minimum / row.chance:.2g}"
+            for row in best.itertuples()
         )
         sentences.append(
             f"On {paper.TASKS.get(task, task)}, with at most {best.longer_steps.max():,.0f} steps instead of"
             f" {best.steps.max():,.0f}, the least loss over that of chance changes as follows: {falls}."
         )
-        for kind, which in (
-            ("longer", "the longer trainings"),
-            ("larger", "those of larger networks"),
-        ):
-            accuracy = best[f"{kind}_accuracy"].dropna()
-            if len(accuracy):
-                sentences.append(by_architecture(f"Share of exact answers after {which}", accuracy))
+        accuracy = best.set_index("architecture")[["longer_accuracy", "larger_accuracy"]]
+        accuracy.columns = ["the longer trainings", "those of larger networks"]
+        sentences += [
+            by_architecture(f"Share of exact answers after {trainings}", shares)
+            for trainings, shares in accuracy.dropna(axis=1, how="all").items()
+        ]
     return sentences or ["No network was trained for longer than in Figure 4."]
 
 
@@ -185,40 +170,37 @@ def plain_solve_one_layer(trials: pd.DataFrame, networks: pd.DataFrame, spent: B
     plain = networks[(networks.n_layers == 1) & networks.architecture.isin(PLAIN)]
     parens = plain[plain.task_type == "parens_counting"]
     if len(parens) < len(PLAIN):
-        few = "RNN and IRNN with one layer were not both trained on parentheses"
-        return Measured(lacks=few)
-    losses = [
-        f"{label_of(c.architecture)} {c.minimum:.3g} on {task_name(c.task_type)} (chance {c.chance:.3g})"
-        for c in plain.itertuples()
-    ]
+        return Measured(lacks="RNN and IRNN with one layer were not both trained on parentheses")
     failures = plain[plain.solved == 0]
     worst = parens.minimum.max(skipna=False)
     return Measured(
         worst,
         parens.minimum.min(),
         worst,
-        and_list(losses),
+        and_list(
+            f"{label_of(c.architecture)} {c.minimum:.3g} on {task_name(c.task_type)} (chance"
+            f" {c.chance:.3g})"
+            for c in plain.itertuples()
+        ),
         more={"unsolved": len(failures)},
         if_fails=f"; {SOLVED:g} of chance is the threshold",
         search=trials_of(trials, failures),
     )
 
 
+SOLUTION = f"loss below {SOLVED:g} of chance"
+
+
 def learned_is_exact(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
     """P06: the share of sums that are right in every digit, of the best network that solved arithmetic."""
     networks = networks[networks.task_type == "arithmetic"]
+    if networks.empty:
+        return Measured(lacks=f"arithmetic was not trained: {SOLUTION}")
     solvers = networks[(networks.solved > 0) & networks.accuracy.notna()]
     if solvers.empty:
-        reason_lacking = (
-            "no network solved arithmetic" if len(networks) else "arithmetic was not trained"
-        )
-        return Measured(
-            networks.accuracy.max(), lacks=f"{reason_lacking}: loss below {SOLVED:g} of chance"
-        )
+        return Measured(networks.accuracy.max(), lacks=f"no network solved arithmetic: {SOLUTION}")
     best = solvers.loc[solvers.accuracy.idxmax()]
-    of_best = trials[
-        (trials.task_type == "arithmetic") & (trials.architecture == best.architecture)
-    ]
+    of_best = trials_of(trials, networks.loc[[best.name]])
     size = of_best.max_params[of_best.valid_loss.idxmin()]
     exact = (solvers.accuracy >= NEARLY).sum()
     return Measured(
@@ -226,7 +208,7 @@ def learned_is_exact(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget
         solvers.accuracy.min(),
         best.accuracy,
         f"{label_of(best.architecture)} at depth {best.n_layers}, up to {size:,} parameters; {exact} of"
-        f" {count(len(solvers), 'architecture')} that solved it answer {NEARLY:.0%} of sums or more",
+        f" {count(len(solvers), 'architecture')} that solved it answer {percent(NEARLY)} of sums or more",
         search=trials_of(trials, solvers),
     )
 
@@ -255,9 +237,7 @@ Exhibit(
     numbers=lambda tables: " ".join(
         by_architecture(
             f"Least loss over chance on {task_name(task)}",
-            (
-                best[["minimum", "longer_minimum", "larger_minimum"]].min(axis=1) / best.chance
-            ).set_axis(best.architecture),
+            (best[MINIMA].min(axis=1) / best.chance).set_axis(best.architecture),
             ".2g",
         )
         for task, best in tables["given_time"].groupby("task_type", sort=False)
