@@ -6,7 +6,7 @@ which they are rounded.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,6 @@ from rnnkit.exhibits.style import (
     DOTTED,
     GREY,
     PALE,
-    SMALL,
     Drawing,
     Style,
     architecture_keys,
@@ -46,10 +45,11 @@ from rnnkit.exhibits.style import (
     new_figure,
     style_of,
     write_at_right,
+    write_beside,
     write_note,
 )
 from rnnkit.paper import BITS_PER_PARAMETER
-from rnnkit.wording import and_list, count, label_of
+from rnnkit.wording import count, label_of, percent
 
 LOSSLESS = 0.99  # "without loss": the share of its stored bits that a network keeps
 WAYS = {"range": "over the whole range", "clipped": "range clipped for least squared error"}
@@ -68,15 +68,13 @@ def kept_bits(trials: pd.DataFrame) -> pd.DataFrame:
     """What the best networks keep: a row for each network that stored bits, each way of rounding and
     each number of bits per weight, with the `bits` that are left and their `share`.
     """
-    table = []
-    for row in trials[trials.kept.notna()].itertuples():
-        full_bits = row.kept["whole"][0]
-        for method in WAYS if full_bits > 0 else ():
-            table += [
-                [*(getattr(row, name) for name in NETWORK), method, k, bits, bits / full_bits]
-                for k, bits in enumerate(row.kept[method], 1)
-            ]
-    shares = pd.DataFrame(table, columns=[*NETWORK, "way", "bits_per_weight", "bits", "share"])
+    records = []
+    for kept, *network in trials[["kept", *NETWORK]].dropna(subset="kept").itertuples(index=False):
+        (whole,) = kept["whole"]
+        for method in WAYS if whole > 0 else ():
+            for k, bits in enumerate(kept[method], 1):
+                records.append([*network, method, k, bits, bits / whole])
+    shares = pd.DataFrame(records, columns=[*NETWORK, "way", "bits_per_weight", "bits", "share"])
     return shares.sort_values(
         "architecture", key=paper_order(shares), kind="stable", ignore_index=True
     )
@@ -88,20 +86,18 @@ def needed_bits(trials: pd.DataFrame, share: float = LOSSLESS) -> pd.DataFrame:
 
     `bits_per_param` is what the network stores before rounding.
     """
-    table = []
-    for network, group in kept_bits(trials).groupby([*NETWORK, "way"], sort=False):
-        group = group.sort_values("bits_per_weight")
-        short = group.bits_per_weight[group.share < share]
-        fewest = (0 if short.empty else short.max()) + 1
-        full_bits = group.bits.iloc[-1] / group.share.iloc[-1]
-        table.append(
-            [
-                *network,
-                fewest if fewest <= len(group) else math.nan,
-                full_bits / group.num_params.iloc[0],
-            ]
-        )
-    return pd.DataFrame(table, columns=[*NETWORK, "way", "needed", "bits_per_param"])
+    shares = kept_bits(trials)
+    too_few = shares.bits_per_weight.where(shares.share < share, 0)
+    table = (
+        shares.assign(needed=too_few + 1)
+        .groupby([*NETWORK, "way"], sort=False)
+        .agg({"needed": "max", "bits_per_weight": "max", "bits": "last", "share": "last"})
+        .reset_index()
+    )
+    return table[[*NETWORK, "way"]].assign(
+        needed=table.needed.where(table.needed <= table.bits_per_weight),
+        bits_per_param=table.bits / table.share / table.num_params,
+    )
 
 
 @house_style
@@ -111,16 +107,15 @@ def draw_rounded(frame: pd.DataFrame) -> Drawing:
     """
     tables = points("quantised", frame)
     shares = tables["quantised"]
-    fewest = tables["quantised_needed"]
+    style = style_of(shares.architecture)
     figure = new_figure(7.0)
     axes = figure.subplots(2, 2)
-    style = style_of(shares.architecture)
     for ax, method, name in zip(axes[0], WAYS, "ab"):
         letter(ax, name, WAYS[method])
         _draw_shares(ax, shares[shares.way == method], style)
     axes[0, 0].set_ylabel("stored bits left, %")
-    write_at_right(axes[0, 1], 100 * LOSSLESS, "99 %")
-    _draw_needed(axes[1, 0], fewest, style)
+    write_at_right(axes[0, 1], 100 * LOSSLESS, percent(LOSSLESS))
+    _draw_needed(axes[1, 0], tables["quantised_needed"], style)
     sns.despine(figure)
     keys = [
         *architecture_keys(shares.architecture),
@@ -132,28 +127,23 @@ def draw_rounded(frame: pd.DataFrame) -> Drawing:
     return figure
 
 
+FIVE_BITS_LINE = {"color": GREY, "linewidth": 1, "linestyle": DASHED, "zorder": 0}
+
+
 def _draw_shares(ax: Axes, subset: pd.DataFrame, style: Mapping[str, Style]) -> None:
     """Draws panel a or b: a thin line for each study, and a thick one for the mean of an architecture."""
-    for _study, curve in subset.groupby("study", sort=False):
-        color = style[curve.architecture.iloc[0]].color
+    for (architecture, _), curve in subset.groupby(["architecture", "study"], sort=False):
+        color = style[architecture].color
         ax.plot(curve.bits_per_weight, 100 * curve.share, color=color, linewidth=0.6, alpha=0.3)
     for architecture, studies in subset.groupby("architecture", sort=False):
         s = style[architecture]
         mean = 100 * studies.groupby("bits_per_weight").share.mean()
-        ax.plot(
-            mean.index,
-            mean,
-            color=s.color,
-            marker=s.marker,
-            linestyle=s.line,
-            markersize=4,
-            zorder=3,
-        )
-    ax.axvline(paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=DASHED, zorder=0)
+        look = {"color": s.color, "marker": s.marker, "linestyle": s.line, "markersize": 4}
+        ax.plot(mean.index, mean, zorder=3, **look)
+    ax.axvline(BITS_PER_PARAMETER, **FIVE_BITS_LINE)
     ax.axhline(100 * LOSSLESS, color=GREY, linewidth=0.8, linestyle=DOTTED, zorder=0)
     ax.set(xlabel="bits per weight, k", xlim=(0.5, 16.5), ylim=(-3, 112))
-    ax.set_xticks([1, 3, 5, 7, 9, 11, 13, 15])
-    ax.set_yticks([0, 25, 50, 75, 100])
+    ax.set(xticks=range(1, 16, 2), yticks=range(0, 101, 25))
     if subset.empty:
         write_note(ax, "no bits stored")
 
@@ -165,64 +155,48 @@ def _draw_needed(ax: Axes, fewest: pd.DataFrame, style: Mapping[str, Style]) -> 
     letter(ax, "c", "bits per weight that leave 99 %")
     best = fewest.dropna(subset="needed").sort_values("needed").drop_duplicates("study")
     names = list(style)
+    look = {"linestyle": "none", "markersize": 5.5, "alpha": 0.8, "zorder": 3}
+    edge = {"markeredgecolor": "white", "markeredgewidth": 0.5}
     for row in best.itertuples():
         s = style[row.architecture]
         offset = 0.11 * (names.index(row.architecture) - (len(names) - 1) / 2)
-        ax.plot(
-            row.bits_per_param,
-            row.needed + offset,
-            marker=s.marker,
-            color=s.color,
-            linestyle="none",
-            markersize=5.5,
-            alpha=0.8,
-            markeredgecolor="white",
-            markeredgewidth=0.5,
-            zorder=3,
-        )
-    most = max(paper.BITS_PER_PARAMETER, best.bits_per_param.max() if len(best) else 0) + 0.5
+        height = row.needed + offset
+        ax.plot(row.bits_per_param, height, color=s.color, marker=s.marker, **look, **edge)
+    most = np.fmax(BITS_PER_PARAMETER, best.bits_per_param.max()) + 0.5
     ax.plot([0, most], [0, most], color=GREY, linewidth=1, linestyle=DOTTED, zorder=0)
-    ax.annotate(
-        "as many as are stored",
-        (0.45 * most, 0.45 * most),
-        (8, -4),
-        textcoords="offset points",
-        color=GREY,
-        fontsize=SMALL,
-        va="top",
-    )
-    ax.set(
-        xlabel="stored bits per parameter",
-        ylabel="bits per weight",
-        xlim=(0, most),
-        ylim=(0, 16.5),
-        yticks=range(0, 17, 2),
-    )
-    ax.axhline(paper.BITS_PER_PARAMETER, color=GREY, linewidth=1, linestyle=DASHED, zorder=0)
-    write_at_right(ax, paper.BITS_PER_PARAMETER, "paper: 5")
+    write_beside(ax, "as many as are stored", (0.45 * most, 0.45 * most), (8, -4), va="top")
+    ax.set(xlabel="stored bits per parameter", ylabel="bits per weight")
+    ax.set(xlim=(0, most), ylim=(0, 16.5), yticks=range(0, 17, 2))
+    ax.axhline(BITS_PER_PARAMETER, **FIVE_BITS_LINE)
+    write_at_right(ax, BITS_PER_PARAMETER, "paper: 5")
     if best.empty:
         write_note(ax, "no bits stored")
 
 
 def rounding_facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     fewest = tables["quantised_needed"]
-    shares = tables["quantised"]
     if fewest.empty:
         return ["No network stored bits that rounding could lose."]
-    least = least_mean(fewest, "needed")
-    at_five = shares[shares.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
-    five = at_five.groupby(["architecture", "study"]).share.max()
-    share = in_paper_order(100 * five.groupby("architecture").mean())
+    least = in_paper_order(least_mean(fewest, "needed"))
+    share = in_paper_order(100 * _left_at_five(tables["quantised"]).groupby("architecture").mean())
     return [
         (
-            f"Bits per weight that leave {100 * LOSSLESS:.0f} % of what is stored, by the better way of"
-            f" rounding: {numbers_of(in_paper_order(least), '.1f')}."
+            f"Bits per weight that leave {percent(LOSSLESS)} of what is stored, by the better way of"
+            f" rounding: {numbers_of(least, '.1f')}."
         ),
         (
-            f"With {paper.BITS_PER_PARAMETER:g} bits per weight, this per cent is left:"
+            f"With {BITS_PER_PARAMETER:g} bits per weight, this per cent is left:"
             f" {numbers_of(share, '.0f')}."
         ),
     ]
+
+
+def _left_at_five(shares: pd.DataFrame) -> pd.Series:
+    """What each network keeps with 5 bits per weight, by the better way: a share by architecture and
+    study.
+    """
+    at_five = shares[shares.bits_per_weight == round(BITS_PER_PARAMETER)]
+    return at_five.groupby(["architecture", "study"]).share.max()
 
 
 def five_bit_test(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
@@ -234,16 +208,11 @@ def five_bit_test(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> 
     table = needed_bits(trials).pivot_table("needed", "study", "way", dropna=False)
     if table.empty:
         return Measured(lacks="no network stored bits")
-    most = trials.kept.dropna().map(lambda bits: len(bits["range"])).max()
-    best = table.min(axis=1).fillna(most + 1).to_numpy()
-    at_five = points[points.bits_per_weight == round(paper.BITS_PER_PARAMETER)]
-    five = at_five.groupby("study").share.max().mean()
-    ways = and_list(
-        [f"{table[method].mean():.1f} {WAYS[method]}" for method in WAYS if method in table]
-    )
+    best = table.min(axis=1).fillna(points.bits_per_weight.max() + 1)
     reason = (
-        f"mean of {count(len(best), 'network')}, each map rounded evenly after training ({ways});"
-        f" at 5 bits {100 * five:.0f} % is left"
+        f"mean of {count(len(best), 'network')}, each map rounded evenly after training"
+        f" ({table['range'].mean():.1f} {WAYS['range']} and {table.clipped.mean():.1f} over a"
+        f" {WAYS['clipped']}); at 5 bits {percent(_left_at_five(points).mean())} is left"
     )
     later = "; training with rounded weights might need fewer"
     return Measured(
@@ -312,18 +281,15 @@ def beside_later_work(trials: pd.DataFrame) -> pd.DataFrame:
     "hard", by equation 22, and "soft", by cross-entropy.
     """
     best = stored_bits(trials)
-    best = best[best.max_params == best.max_params.max()].assign(
-        soft=lambda b: b.soft_bits / b.num_params
-    )
+    best = best[best.max_params == best.max_params.max()]
+    counts = {"hard": best.bits_per_param, "soft": best.soft_bits / best.num_params}
     table = [[*entry, math.nan, math.nan, ""] for entry in paper.LATER_NUMBERS]
-    for architecture in in_order(best.architecture):
-        group = best[best.architecture == architecture]
-        for column, definition in (("bits_per_param", "hard"), ("soft", "soft")):
-            values = np.clip(group[column].dropna(), 0, None)
-            if len(values):
-                name = label_of(architecture)
-                span = (values.min(), values.max())
-                table.append([name, values.mean(), definition, "this kit", *span, architecture])
+    for a in in_order(best.architecture):
+        for definition, bits in counts.items():
+            own = bits[best.architecture == a].dropna().clip(0)
+            if len(own):
+                span = (own.min(), own.max())
+                table.append([label_of(a), own.mean(), definition, "this kit", *span, a])
     return pd.DataFrame(
         table, columns=["what", "bits", "counted", "source", "low", "high", "architecture"]
     )
@@ -336,6 +302,7 @@ DEFINITIONS = {
     "sizes": "distinguishable sizes of a synapse",
     "hard": "hard count: equation 22",
 }
+FILL = dict.fromkeys(DEFINITIONS, "full") | {"soft": "none"}  # of the markers
 
 
 @house_style
@@ -346,16 +313,18 @@ def draw_later_numbers(frame: pd.DataFrame) -> Drawing:
     table = points("later_numbers", frame)["later_numbers"]
     literature = table[table.architecture == ""].sort_values("bits")
     ours = table[table.architecture != ""]
-    our_names = list(dict.fromkeys(ours["what"]))
-    names = [*literature["what"], *our_names]
-    heights = {name: row for row, name in enumerate(names)}
+    names = [*literature["what"], *dict.fromkeys(ours["what"])]
     figure = new_figure(1.5 + 0.32 * len(names))
     ax = figure.subplots()
-    _draw_literature(ax, literature, heights)
-    _draw_ours(ax, ours, heights)
+    for row in literature.itertuples():
+        y = names.index(row.what)
+        ax.plot(row.bits, y, marker="o", color=GREY, markersize=7, fillstyle=FILL[row.counted])
+        write_at_right(ax, y, f"{row.bits:g}   {DEFINITIONS[row.counted]}")
+    _draw_ours(ax, ours, names)
     ax.axhline(len(literature) - 0.5, color=PALE, linewidth=1, zorder=0)
-    labels = (literature["what"] + "\n(" + literature.source + ")").tolist()
-    label_rows(ax, labels + [f"{name}, ours" for name in our_names], top=-0.6, fontsize=8)
+    labels = [f"{row.what}\n({row.source})" for row in literature.itertuples()]
+    labels += [f"{name}, ours" for name in names[len(literature) :]]
+    label_rows(ax, labels, top=-0.6, fontsize=8)
     ax.set(
         xlabel="bits per parameter; each row counts in its own way",
         xlim=(0, max(table.bits.max(), table.high.max()) * 1.04),
@@ -371,28 +340,19 @@ def draw_later_numbers(frame: pd.DataFrame) -> Drawing:
     return figure
 
 
-def _draw_literature(ax: Axes, literature: pd.DataFrame, heights: dict) -> None:
-    """Draws a dot for each number of other work, and writes what it counts."""
-    for name, bits, definition in literature[["what", "bits", "counted"]].itertuples(index=False):
-        fill = "none" if definition == "soft" else "full"
-        ax.plot(bits, heights[name], marker="o", color=GREY, markersize=7, fillstyle=fill)
-        write_at_right(ax, heights[name], f"{bits:g}   {DEFINITIONS[definition]}")
-
-
-def _draw_ours(ax: Axes, ours: pd.DataFrame, heights: dict) -> None:
+def _draw_ours(ax: Axes, ours: pd.DataFrame, names: Sequence[str]) -> None:
     """Draws the mean of each architecture by the hard and by the soft count, over its least and most."""
     style = style_of(ours.architecture)
-    for row, definition in zip(ours.itertuples(), ours["counted"]):
+    line = {"linewidth": 1.5, "alpha": 0.5, "solid_capstyle": "butt"}
+    for row in ours.itertuples():
         s = style[row.architecture]
-        soft = definition == "soft"
-        y = heights[label_of(row.architecture)] + (0.17 if soft else -0.17)
-        line = {"color": s.color, "linewidth": 1.5, "alpha": 0.5, "solid_capstyle": "butt"}
-        ax.plot([row.low, row.high], [y, y], **line)
-        fill = "none" if soft else "full"
-        ax.plot(row.bits, y, marker=s.marker, color=s.color, markersize=6, fillstyle=fill)
+        y = names.index(row.what) + (0.17 if row.counted == "soft" else -0.17)
+        ax.plot([row.low, row.high], [y, y], color=s.color, **line)
+        look = {"color": s.color, "marker": s.marker, "fillstyle": FILL[row.counted]}
+        ax.plot(row.bits, y, markersize=6, **look)
     for name, group in ours.groupby("what", sort=False):
         values = " / ".join(f"{bits:.2f}" for bits in group.bits)
-        write_at_right(ax, heights[name], f"{values}   hard / soft count")
+        write_at_right(ax, names.index(name), f"{values}   hard / soft count")
 
 
 def later_facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -400,20 +360,14 @@ def later_facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> lis
     ours = table[table.architecture != ""]
     if ours.empty:
         return [NOTHING_TO_SEE]
-    size = int(trials.max_params.max())
-    hard, soft = (
-        ours[ours.counted == definition].set_index("architecture").bits
-        for definition in ("hard", "soft")
-    )
+    bits = ours.pivot(index="architecture", columns="counted", values="bits")
+    bits = bits.sort_values("hard", ascending=False)
     sentences = [
-        f"At up to {size:,} parameters our networks store, by the hard count,"
-        f" {numbers_of(hard.sort_values(ascending=False))} bits per parameter."
+        f"At up to {trials.max_params.max():,} parameters our networks store, by the hard count,"
+        f" {numbers_of(bits.hard)} bits per parameter."
     ]
-    if len(soft):
-        sentences.append(
-            "By the soft count the same networks have"
-            f" {numbers_of(soft.reindex(hard.sort_values(ascending=False).index))}."
-        )
+    if "soft" in bits:
+        sentences.append(f"By the soft count the same networks have {numbers_of(bits.soft)}.")
     return sentences
 
 
