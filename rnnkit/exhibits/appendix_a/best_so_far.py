@@ -17,6 +17,7 @@ from rnnkit.exhibits.style import (
     Drawing,
     Style,
     architecture_keys,
+    axis_top,
     draw_search,
     house_style,
     legend,
@@ -30,7 +31,7 @@ from rnnkit.exhibits.style import (
     write_note,
 )
 from rnnkit.paper import SEARCH_BUDGET
-from rnnkit.wording import and_list, count, layers
+from rnnkit.wording import and_list, count, layers, percent
 
 SO_FAR = [
     "study",
@@ -70,10 +71,8 @@ def draw(frame: pd.DataFrame) -> Drawing:
             _draw_searches(ax, table[(table.n_layers == depth) & (table.max_params == size)], style)
         write_at_right(row[-1], paper.BITS_PER_PARAMETER, f"paper: {paper.BITS_PER_PARAMETER:g}")
         row[0].set_ylabel("bits per parameter")
-    best = table.best.max() if table.best.notna().any() else 0
-    axes[0][0].set(
-        xlim=(0, table.trial.max() * 1.03), ylim=(0, 1.12 * max(paper.BITS_PER_PARAMETER, best))
-    )
+    top = axis_top(table.best, paper.BITS_PER_PARAMETER)
+    axes[0][0].set(xlim=(0, table.trial.max() * 1.03), ylim=(0, top))
     for ax in axes[-1]:
         ax.set_xlabel("trials")
     sns.despine(figure)
@@ -98,24 +97,20 @@ def _draw_searches(ax: Axes, subset: pd.DataFrame, style: Mapping[str, Style]) -
 
 
 def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    table = tables["best_so_far"]
-    table = table.assign(best=table.groupby("study").best.ffill().fillna(0.0))
-    searches = table.groupby("study").agg(trials=("trial", "max"), most=("best", "max"))
-    searches = searches[searches.most > 0]
+    best = []
+    for _, study in tables["best_so_far"].groupby("study"):
+        number = study.trial.max()
+        ends = {"half": np.ceil(number / 2), "early": np.floor(0.75 * number), "most": number}
+        best.append({name: study.best[study.trial <= end].max() for name, end in ends.items()})
+    searches = pd.DataFrame(best).fillna(0.0).query("most > 0")
     if searches.empty:
         return [NOTHING_TO_SEE]
-    table = table[table.study.isin(searches.index)]
-    trials_of_study = table.study.map(searches.trials)
-    first_half = table[table.trial <= np.ceil(trials_of_study / 2)]
-    first_quarters = table[table.trial <= np.floor(trials_of_study * 0.75)]
-    half = first_half.groupby("study").best.max() / searches.most
-    early = first_quarters.groupby("study").best.max()
-    late = int((early.reindex(searches.index).fillna(0.0) < searches.most).sum())
-    one = len(searches) == 1
+    share = (searches.half / searches.most).median()
     sentence = (
-        f"Halfway through its trials the {'' if one else 'median '}search had found"
-        f" {100 * half.median():.0f} % of the bits that it ended with."
+        f"Halfway through its trials the {'' if len(searches) == 1 else 'median '}search had found"
+        f" {percent(share)} of the bits that it ended with."
     )
+    late = int((searches.early < searches.most).sum())
     return [sentence, _rising(late, len(searches)), *agreement(trials)]
 
 
@@ -145,13 +140,10 @@ def agreement(trials: pd.DataFrame) -> list[str]:
     if trials.study.nunique() > 1 or len(best) < 2:
         return []
     table = pd.DataFrame(best.hparams.tolist())
-    choices = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
-    common = [
-        f"{name} ({table[name].iloc[0]})"
-        for name in choices
-        if table[name].astype(str).nunique() == 1
-    ]
-    different = [name for name in choices if table[name].astype(str).nunique() > 1]
+    choices = table.select_dtypes(exclude=["number", "bool"]).astype(str)
+    numbers = choices.nunique()
+    common = [f"{name} ({choices[name].iloc[0]})" for name in choices if numbers[name] == 1]
+    different = [name for name in choices if numbers[name] > 1]
     sentence = (
         f"The best {len(best)} trials agree on {and_list(common)}"
         if common

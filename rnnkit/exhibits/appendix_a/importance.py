@@ -2,14 +2,16 @@
 hyper-parameter at a time is permuted on trials that they have not seen. Ours: not in the paper.
 """
 
+import itertools
 import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 from rnnkit.exhibits.base import Exhibit, points
 from rnnkit.exhibits.best_trials import in_order
@@ -74,9 +76,8 @@ def by_stem(shares: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         return table
     order = table.drop(LOT).mean(axis=1).sort_values(ascending=False).index
-    columns = [
-        (a, t) for a in in_order(shares.architecture) for t in (*GP, "random") if (a, t) in table
-    ]
+    pairs = itertools.product(in_order(shares.architecture), (*GP, "random"))
+    columns = [pair for pair in pairs if pair in table]
     return table.loc[[*order, LOT], columns]
 
 
@@ -89,24 +90,25 @@ def _grow_forests(trials: pd.DataFrame) -> list[tuple]:
     from sklearn.metrics import r2_score
     from sklearn.model_selection import KFold
 
-    X = numeric_hparams(trials).assign(**{LOT: np.random.default_rng(2017).random(len(trials))})
+    table = numeric_hparams(trials).assign(**{LOT: np.random.default_rng(2017).random(len(trials))})
+    X = table.to_numpy()
     y = normal_scores(trials)
     drops = []
     predictions = np.zeros(len(y))
     for training, held_out in KFold(FOLDS, shuffle=True, random_state=0).split(X):
         forest = RandomForestRegressor(
             TREES, min_samples_leaf=3, max_features=0.5, random_state=0
-        ).fit(X.to_numpy()[training], y[training])
-        predictions[held_out] = forest.predict(X.to_numpy()[held_out])
+        ).fit(X[training], y[training])
+        predictions[held_out] = forest.predict(X[held_out])
         permutation = permutation_importance(
-            forest, X.to_numpy()[held_out], y[held_out], n_repeats=REPEATS, random_state=0
+            forest, X[held_out], y[held_out], n_repeats=REPEATS, random_state=0
         )
         drops.append(permutation.importances)
     all_drops = np.concatenate(drops, 1)
     r_squared = r2_score(y, predictions)
     return [
         (name, mean, sd, r_squared, len(trials))
-        for name, mean, sd in zip(X, all_drops.mean(1), all_drops.std(1))
+        for name, mean, sd in zip(table, all_drops.mean(1), all_drops.std(1))
     ]
 
 
@@ -127,25 +129,21 @@ def normal_scores(frame: pd.DataFrame) -> np.ndarray:
     """The normal scores of the losses' ranks within each study; all diverged trials share the worst
     rank.
     """
-    losses = frame.valid_loss.where(~frame.infeasible.astype(bool), np.inf)
-    return (
-        losses.groupby(frame.study)
-        .transform(lambda x: norm.ppf((rankdata(x) - 0.5) / len(x)))
-        .to_numpy(float)
-    )
+    losses = frame.valid_loss.where(~frame.infeasible.astype(bool), np.inf).groupby(frame.study)
+    return norm.ppf((losses.rank() - 0.5) / losses.transform("size"))
 
 
 def stem(name: str) -> str:
     """A hyper-parameter without the name of its map: input_scale_u becomes input_scale_*."""
-    for start in (
-        "input_scale",
-        "recurrent_matrix_scale",
-        "recurrent_bias_scale",
-        "forget_gate_bias_hack",
-    ):
-        if name.startswith(start):
-            return f"{start}_*"
-    return name
+    return re.sub(f"^({'|'.join(OF_A_MAP)}).*", r"\1_*", name)
+
+
+OF_A_MAP = (
+    "input_scale",
+    "recurrent_matrix_scale",
+    "recurrent_bias_scale",
+    "forget_gate_bias_hack",
+)
 
 
 @house_style

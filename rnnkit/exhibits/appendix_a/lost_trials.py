@@ -22,7 +22,7 @@ from rnnkit.exhibits.style import (
     log_ticks,
     new_figure,
 )
-from rnnkit.wording import and_list
+from rnnkit.wording import and_list, percent
 
 FAR = 1.1  # multiples of chance: a trial that ends above has unlearned, or has never begun to learn
 BINS = 4
@@ -45,20 +45,15 @@ def lost_shares(
     outcomes = {"diverged": trials.loss.isna(), "above chance": trials.loss > FAR * trials.chance}
     for name in names:
         columns = [column for column in table if name in (column, stem(column))]
-        if not columns:
-            continue
         # an architecture may have no such hyper-parameter
         x = table[columns].astype(float).max(axis=1).dropna()
         quarter = np.minimum((rankdata(x, "ordinal") - 1) * BINS // len(x), BINS - 1)
         for end, occurs in outcomes.items():
-            for k in range(BINS):
-                inside = occurs[x.index].to_numpy()[quarter == k]
-                if len(inside):
-                    middle = float(np.median(x[quarter == k]))
-                    interval = wilson(int(inside.sum()), len(inside))
-                    records.append(
-                        (end, name, k + 1, middle, inside.mean(), *interval, len(inside))
-                    )
+            inside = pd.DataFrame({"value": x, "occurs": occurs[x.index]})
+            for k, group in inside.groupby(quarter):
+                number = int(group.occurs.sum())
+                numbers = (group.value.median(), group.occurs.mean(), *wilson(number, len(group)))
+                records.append((end, name, k + 1, *numbers, len(group)))
     return pd.DataFrame(
         records,
         columns=["end", "hyperparameter", "quarter", "value", "share", "low", "high", "trials"],
@@ -86,18 +81,10 @@ def draw(frame: pd.DataFrame) -> Drawing:
     axes = figure.subplots(1, len(NAMES), sharey=True)
     for ax, (name, title) in zip(axes, NAMES.items()):
         for end, (_, color, marker, line) in ENDS.items():
-            subset = table[(table.hyperparameter == name) & (table.end == end)]
-            errors = 100 * np.array([subset.share - subset.low, subset.high - subset.share]).clip(0)
-            ax.errorbar(
-                subset.value,
-                100 * subset.share,
-                errors,
-                color=color,
-                marker=marker,
-                linestyle=line,
-                elinewidth=1,
-                capsize=3,
-            )
+            own = table[(table.hyperparameter == name) & (table.end == end)]
+            errors = 100 * np.array([own.share - own.low, own.high - own.share]).clip(0)
+            look = {"color": color, "marker": marker, "linestyle": line}
+            ax.errorbar(own.value, 100 * own.share, errors, elinewidth=1, capsize=3, **look)
         ax.set_xscale("log")
         log_ticks(ax.xaxis)
         ax.set_xlabel(f"{title},\nmedian of its quarter")
@@ -114,19 +101,18 @@ def draw(frame: pd.DataFrame) -> Drawing:
 
 
 def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    table = tables["lost"]
     sentences = []
-    for end, group in table.groupby("end", sort=False):
-        ranges = group.groupby("hyperparameter").share.agg(lambda share: share.max() - share.min())
-        if not len(ranges):
-            continue
-        name = ranges.idxmax()
-        quarters = group[group.hyperparameter == name].sort_values("quarter")
-        total = (quarters.share * quarters.trials).sum() / quarters.trials.sum()
-        sentence = f"{end[0].upper() + end[1:]}: {100 * total:.0f} % of all."
+    for end, group in tables["lost"].groupby("end", sort=False):
+        shares = group.pivot(index="quarter", columns="hyperparameter", values="share")
+        name = (shares.max() - shares.min()).idxmax()
+        quarters = group[group.hyperparameter == name]
+        total = np.average(quarters.share, weights=quarters.trials)
+        sentence = f"{end[0].upper()}{end[1:]}: {percent(total)} of all."
         if total:
-            shares = and_list(f"{100 * share:.0f} %" for share in quarters.share)
-            sentence += f" It depends most on {name}, by quarters from low to high: {shares}."
+            sentence += (
+                f" It depends most on {name}, by quarters from low to high:"
+                f" {and_list(map(percent, quarters.share))}."
+            )
         sentences.append(sentence)
     return sentences or [NOTHING_TO_SEE]
 
@@ -153,7 +139,7 @@ Exhibit(
     numbers=lambda tables: (
         "Largest share of a quarter: "
         + ", ".join(
-            f"{end} {100 * group.share.max():.0f} %"
+            f"{end} {percent(group.share.max())}"
             for end, group in tables["lost"].groupby("end", sort=False)
         )
         + "."

@@ -25,14 +25,7 @@ def twins(frame: pd.DataFrame) -> pd.DataFrame:
     search. The keys of two such studies differ in the tuner alone.
     """
     trials = frame[(frame.task_type == "per_cap") & frame.tuner.isin(["gp", "random"])]
-    study = pd.Series(
-        [
-            key.replace(f"/{tuner}/seed=", "/*/seed=")
-            for key, tuner in zip(trials.study, trials.tuner)
-        ],
-        trials.index,
-        dtype=object,
-    )
+    study = trials.study.str.replace("/(gp|random)/seed=", "/*/seed=", regex=True)
     return trials[trials.tuner.groupby(study).transform("nunique") == 2]
 
 
@@ -54,13 +47,10 @@ def typical_trials(frame: pd.DataFrame) -> pd.DataFrame:
     """
     trials = per_trial(frame).assign(bits_per_param=lambda f: f.bits_per_param.fillna(0.0))
     records = []
-    for (architecture, tuner), group in trials.groupby(["architecture", "tuner"], sort=False):
-        for start in range(0, int(group.hyper_iter.max()) + 1, WINDOW):
-            inside = group.bits_per_param[
-                (group.hyper_iter >= start) & (group.hyper_iter < start + WINDOW)
-            ]
-            quartiles = np.quantile(inside, [0.5, 0.25, 0.75])
-            records.append((architecture, tuner, start + WINDOW / 2, *quartiles, len(inside)))
+    for names, group in trials.groupby(["architecture", "tuner"], sort=False):
+        for window, bits in group.groupby(group.hyper_iter // WINDOW).bits_per_param:
+            quartiles = np.quantile(bits, [0.5, 0.25, 0.75])
+            records.append((*names, (window + 0.5) * WINDOW, *quartiles, len(bits)))
     return pd.DataFrame(
         records, columns=["architecture", "tuner", "trial", "median", "low", "high", "trials"]
     )
@@ -75,50 +65,36 @@ def race(frame: pd.DataFrame) -> pd.DataFrame:
     """
     records = []
     curves = search_curves(frame)
-    final_bits = (
-        best_so_far(frame)
-        .groupby(["architecture", "tuner", "seed"], sort=False)
-        .best.max()
-        .fillna(0.0)
-    )
+    bests = best_so_far(frame).groupby(["architecture", "tuner", "seed"], sort=False).best.max()
     for architecture in in_order(frame.architecture):
-        pairs = final_bits[architecture].unstack("tuner")[["gp", "random"]].dropna().to_numpy()
-        gp, random = np.median(pairs, 0)
-        low, high = bootstrap(
-            pairs, lambda draw: np.median(draw[..., 0], -1) / np.median(draw[..., 1], -1)
-        )
+        pairs = bests[architecture].fillna(0.0).unstack("tuner")[["gp", "random"]].dropna()
+        gp, random = pairs.median()
+        low, high = bootstrap(pairs, _ratio_of_medians)
         curve = curves[(curves.architecture == architecture) & (curves.tuner == "gp")]
-        matching = curve.trial[curve["median"] >= random]
         records.append(
-            (
-                architecture,
-                len(pairs),
-                int(curve.trial.max()),
-                gp,
-                random,
-                gp / random if random else math.nan,
-                low,
-                high,
-                int(matching.min()) if len(matching) else math.nan,
-            )
+            {
+                "architecture": architecture,
+                "seeds": len(pairs),
+                "trials": curve.trial.max(),
+                "gp": gp,
+                "random": random,
+                "ratio": gp / random if random else math.nan,
+                "low": low,
+                "high": high,
+                "match": curve.trial[curve["median"] >= random].min(),
+            }
         )
-    return SmallTable(
-        records,
-        columns=[
-            "architecture",
-            "seeds",
-            "trials",
-            "gp",
-            "random",
-            "ratio",
-            "low",
-            "high",
-            "match",
-        ],
-    )
+    return SmallTable(records)
 
 
-TUNERS = {"gp": ("Gaussian process", "-"), "random": ("random search", (0, (4, 2)))}
+def _ratio_of_medians(draws: np.ndarray) -> np.ndarray:
+    """The median over the seeds of the one tuner over that of the other. draws x seeds x 2 -> draws"""
+    medians = np.median(draws, 1)
+    return medians[:, 0] / medians[:, 1]
+
+
+TUNERS = {"gp": "Gaussian process", "random": "random search"}
+LINES = {"gp": "-", "random": (0, (4, 2))}
 BAND = "left: least to most of the seeds; right: middle half of the trials"
 
 
@@ -134,11 +110,9 @@ def draw(frame: pd.DataFrame) -> Drawing:
     axes = figure.subplots(len(names), 2, sharex=True, sharey="row", squeeze=False)
     for (best, typical), architecture in zip(axes, names):
         color = style[architecture].color
-        for ax, name in ((best, "tuner"), (typical, "tuner_typical")):
-            table = tables[name]
-            _draw_tuners(
-                ax, table[table.architecture == architecture], color, steps=name == "tuner"
-            )
+        own = {name: table[table.architecture == architecture] for name, table in tables.items()}
+        _draw_tuners(best, own["tuner"], color, steps=True)
+        _draw_tuners(typical, own["tuner_typical"], color, steps=False)
         best.set_title("best trial so far")
         typical.set_title(f"typical trial: the median of {WINDOW}")
         best.set_ylabel(f"{label_of(architecture)}\nbits per parameter")
@@ -150,8 +124,8 @@ def draw(frame: pd.DataFrame) -> Drawing:
     sns.despine(figure)
     color = style[names[0]].color if len(names) == 1 else "black"
     keys = [
-        line_key(label, line, 1.4, color if tuner == "gp" else GREY)
-        for tuner, (label, line) in TUNERS.items()
+        line_key(label, LINES[tuner], 1.4, color if tuner == "gp" else GREY)
+        for tuner, label in TUNERS.items()
     ]
     legend(figure, [*keys, Patch(color=GREY, alpha=0.2, label=BAND)])
     write_budget(figure, "tuner", frame)
@@ -162,22 +136,13 @@ def _draw_tuners(ax: Axes, table: pd.DataFrame, color: str, steps: bool) -> None
     """Draws the median and the band of each tuner against trials: the Gaussian process in `color`, and
     random search in grey.
     """
-    form = {"step": "post"} if steps else {}
-    for tuner, (_, line) in TUNERS.items():
-        shade = color if tuner == "gp" else GREY
-        subset = table[table.tuner == tuner]
-        ax.fill_between(
-            subset.trial, subset.low, subset.high, color=shade, alpha=0.15, linewidth=0, **form
-        )
+    for tuner, line in LINES.items():
+        own = table[table.tuner == tuner]
+        look = {"color": color if tuner == "gp" else GREY}
+        step = {"step": "post"} if steps else {}
+        ax.fill_between(own.trial, own.low, own.high, alpha=0.15, linewidth=0, **look, **step)
         drawstyle = "steps-post" if steps else "default"
-        ax.plot(subset.trial, subset["median"], color=shade, linestyle=line, drawstyle=drawstyle)
-
-
-TUNER_NAMES = {
-    "gp": "Gaussian process",
-    "gp-usual": "Gaussian process from usual values",
-    "random": "random search",
-}
+        ax.plot(own.trial, own["median"], linestyle=line, drawstyle=drawstyle, **look)
 
 
 def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -193,17 +158,12 @@ def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]
             f" parameter and random search {row.random:.2f}, in the median of"
             f" {count(row.seeds, 'seed')}: {times}."
         )
-        arrival = (
-            f"was there after {row.match:.0f} trials"
-            if row.match == row.match
-            else "never came there"
-        )
+        came = row.match == row.match  # it is nan otherwise
+        arrival = f"was there after {row.match:.0f} trials" if came else "never came there"
         sentences.append(f"Where random search ends, the Gaussian process {arrival}.")
     typical = tables["tuner_typical"]
     last = typical[typical.trial == typical.trial.max()].groupby("tuner")["median"].mean()
-    bits = and_list(
-        f"{last[tuner]:.2f} ({name})" for tuner, name in TUNER_NAMES.items() if tuner in last
-    )
+    bits = and_list(f"{last[tuner]:.2f} ({TUNERS[tuner]})" for tuner in TUNERS if tuner in last)
     return [*sentences, f"In the last round a typical trial stores {bits} bits per parameter."]
 
 
@@ -231,12 +191,9 @@ Exhibit(
     numbers=lambda tables: " ".join(
         by_architecture(
             f"Most bits per parameter, median of seeds, {title}",
-            group.groupby("architecture")["median"].max(),
+            tables["tuner"].query("tuner == @tuner").groupby("architecture")["median"].max(),
         )
-        for title, group in zip(
-            ("Gaussian process", "random search"),
-            (tables["tuner"].query(f"tuner == '{t}'") for t in ("gp", "random")),
-        )
+        for tuner, title in TUNERS.items()
     ),
     facts=facts,
 )
