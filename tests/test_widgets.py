@@ -106,7 +106,7 @@ def test_where_nobody_answers_there_is_one_picture_and_no_control():
 
 def test_a_still_says_below_the_picture_what_it_shows_and_that_it_is_one():
     live = panel().figure()
-    still = panel().still_figure()
+    still = panel().figure(still=True)
     words = [text.get_text() for part in still.subfigs for text in part.texts]
     assert words == ["line of height 1.", STILL] and live.texts == []
     assert still.get_figheight() > live.get_figheight()
@@ -114,7 +114,10 @@ def test_a_still_says_below_the_picture_what_it_shows_and_that_it_is_one():
 
 def test_where_nobody_answers_the_picture_can_be_of_another_state():
     made = Panel(
-        lambda figure, theme, *, done: f"{done} done.", {}, {"done": 0}, still=lambda: {"done": 7}
+        lambda figure, theme, *, first, done: f"{done} done.",
+        {"first": slider("first", 0, 5, 2)},
+        {"done": 0},
+        still=lambda values: {"done": 5 + values["first"]},
     )
     assert made._repr_mimebundle_()[0]["text/plain"] == f"7 done. {STILL}"
 
@@ -196,61 +199,71 @@ def work(until):
     """Runs a panel's work in a loop of its own, as a kernel would; `until(panel, seen)` says how it
     goes on.
     """
-    made = Panel(draw, {}, {"height": 0}, size=(2, 1))
+    buttons = {name: button(name, lambda panel: None) for name in ("count", "jump")}
+    made = Panel(draw, buttons, {"height": 0}, size=(2, 1))
     seen = []
-    ended = []
 
     async def loop():
         made.make()
-        made.live["nothing"] = None  # somebody looks
-        await until(made, seen, ended)
+        await until(made, seen)
 
     asyncio.run(loop())
-    return made, seen, ended
+    return made, seen
+
+
+def labels(made):
+    return [control.description for control in made.live.values()]
 
 
 def test_work_is_drawn_slice_by_slice_and_says_when_it_is_done(watched):
-    async def until(made, seen, ended):
-        made.run(counting(seen, 3), done=lambda: ended.append(made.running))
+    async def until(made, seen):
+        made.run(counting(seen, 3), "count")
+        assert made.running and labels(made) == ["stop", "jump"]
         await made.task
 
-    made, seen, ended = work(until)
-    assert seen == [0, 1, 2] and made.picture.sentence == "line of height 2." and ended == [False]
+    made, seen = work(until)
+    assert seen == [0, 1, 2] and made.picture.sentence == "line of height 2."
+    assert not made.running and labels(made) == ["count", "jump"]
 
 
-def test_work_that_is_stopped_ends_with_its_slice(watched):
-    async def until(made, seen, ended):
-        made.run(counting(seen), done=lambda: ended.append(True))
+def test_work_that_is_stopped_by_its_button_ends_with_its_slice(watched):
+    count = []
+
+    async def until(made, seen):
+        made.run_or_stop(counting(seen), "count")
         while len(seen) < 3:
             await asyncio.sleep(0.01)
-        made.stop()
-        ended.append(len(seen))
+        made.run_or_stop(counting(seen), "count")
+        count.append(len(seen))
         await made.task
 
-    made, seen, ended = work(until)
-    assert len(seen) <= ended[0] + 1 and ended[1:] == [True] and not made.running
+    made, seen = work(until)
+    assert len(seen) <= count[0] + 1 and not made.running and labels(made) == ["count", "jump"]
 
 
 def test_new_work_takes_the_place_of_old(watched):
-    async def until(made, seen, ended):
-        made.run(counting(seen), done=lambda: ended.append("old"))
+    async def until(made, seen):
+        made.run(counting(seen), "count")
         old = made.task
         while len(seen) < 2:
             await asyncio.sleep(0.01)
-        made.run(iter([{"height": 3}]), done=lambda: ended.append("new"))
-        await asyncio.gather(old, made.task)
+        made.run(iter([{"height": 3}]), "jump")
+        await old
+        assert labels(made) in (["count", "stop"], ["count", "jump"])  # the old run changes neither
+        await made.task
 
-    made, seen, ended = work(until)
-    assert ended == ["new"] and made.state["height"] == 3
+    made, _ = work(until)
+    assert made.state["height"] == 3 and labels(made) == ["count", "jump"]
 
 
 def test_work_that_fails_is_said_on_the_page(watched):
-    async def until(made, seen, ended):
-        made.run((1 / 0 for _ in range(3)), done=lambda: ended.append(True))
+    async def until(made, seen):
+        made.run((1 / 0 for _ in range(3)), "count")
         await made.task
 
-    made, _, ended = work(until)
-    assert made.picture.sentence == "It failed: division by zero" and ended == [True]
+    made, _ = work(until)
+    assert made.picture.sentence == "It failed: division by zero"
+    assert labels(made) == ["count", "jump"]
 
 
 def test_moves_heard_on_another_thread_are_drawn_on_the_first(watched):

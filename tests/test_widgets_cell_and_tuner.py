@@ -120,10 +120,11 @@ def test_the_sliders_are_named_after_the_cells_gates():
 def test_the_warped_axis_has_round_values_where_trials_of_that_score_lie(factor):
     task = replace(tuner_thinks.problems()["wave"], factor=factor)
     losses = np.array([-0.5, -0.4, -0.1, 0.3, 2.0, math.nan])
+    warp = tuner_thinks.Warp(losses)
     heard = warp_losses(losses)
     ax = Figure().subplots()
     ax.plot(range(5), heard[:5])
-    tuner_thinks._scores_at(ax, task, losses, heard)
+    tuner_thinks._draw_scores(ax, task, warp)
     low, high = ax.get_ylim()
     heights = ax.get_yticks()
     values = [float(label.get_text()) for label in ax.get_yticklabels()]
@@ -166,20 +167,18 @@ def test_the_line_and_the_band_are_the_tuners_posterior():
 
 def test_what_is_told_is_said_in_the_units_that_were_measured():
     losses = (3.0, 1.0, float("nan"), 2.0, 10.0)
-    heard = warp_losses(losses)
-    feasible = np.isfinite(losses)
-    back = tuner_thinks._as_measured(heard[feasible], losses, heard)
-    np.testing.assert_allclose(back, np.array(losses)[feasible])
-    np.testing.assert_allclose(
-        tuner_thinks._as_told(back, losses, heard), heard[feasible], atol=1e-12
-    )
+    warp = tuner_thinks.Warp(losses)
+    heard = warp_losses(losses)[np.isfinite(losses)]
+    np.testing.assert_allclose(warp.as_measured(heard), np.array(losses)[np.isfinite(losses)])
+    np.testing.assert_allclose(warp.as_heard(warp.as_measured(heard)), heard, atol=1e-12)
 
 
 def test_the_band_holds_the_trials_that_it_says():
     """Networks are noisy: of many trials, as good as all lie in the band of a trial."""
     panel = tuner_thinks.widget("rate", 24)
     state = panel.state
-    tuner = tuner_thinks.tuner_of("rate", 0, state["points"], state["losses"])
+    trials = tuner_thinks.Trials("rate", 0, state["points"], state["losses"])
+    tuner = tuner_thinks.tuner_of(trials)
     heard = warp_losses(state["losses"])
     mean, std, _ = tuner.posterior([tuner.space.point(values) for values in state["points"]])
     inside = np.abs(heard - mean) <= 2 * np.hypot(std, tuner.noise())

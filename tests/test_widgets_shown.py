@@ -30,7 +30,7 @@ from rnnkit.widgets import (
 from rnnkit.widgets import panel as frame_of_widgets
 from rnnkit.widgets.panel import png
 
-QUICK = dict(max_params=300, labels=2.0, unroll=2, train_steps=200)
+QUICK = dict(architecture="gru", max_params=300, labels=2.0, unroll=2, train_steps=200)
 MINE = (
     "memorise_me",
     "one_number_per_unit",
@@ -150,7 +150,7 @@ def test_a_trial_that_diverges_ends_there():
 
 def test_bits_are_those_of_equation_22():
     """By hand, from the share of right labels."""
-    *_, last = memorise_me.states("rnn", **QUICK, past=())
+    *_, last = memorise_me.states(QUICK | {"architecture": "rnn"}, past=())
     steps, bits, share = last["curve"][-1]
     study = memorise_me.study_of("rnn", 300, 2)
     count = round(2.0 * study.num_params)
@@ -170,7 +170,7 @@ def test_a_move_makes_another_network_and_keeps_the_curve_in_sight_as_what_it_wa
     monkeypatch.setattr(frame_of_widgets, "someone_answers", lambda: True)
     panel = memorise_me.widget()
     panel.make()
-    for state in memorise_me.states("gru", **QUICK, past=()):
+    for state in memorise_me.states(QUICK, past=()):
         panel.state |= state
     panel.live["architecture"].value = "lstm"
     ((cell, name, curve),) = panel.state["past"]
@@ -186,7 +186,8 @@ def test_a_move_makes_another_network_and_keeps_the_curve_in_sight_as_what_it_wa
 
 
 def test_draws_are_those_of_random_search():
-    found = list(islice(luck_of_the_draw.draw_trials("rnn", "gru", 1, "tiny", 5), 4))
+    values = {"one": "rnn", "other": "gru", "depth": 1, "form": "tiny", "seed": 5}
+    found = list(islice(luck_of_the_draw.draw_trials(values), 4))
     for which, cell in enumerate(("rnn", "gru")):
         study = luck_of_the_draw.study_of(cell, 1, "tiny", 5)
         outcomes = train(study, RandomTuner(study.space, 5).suggest(2), [0, 1])

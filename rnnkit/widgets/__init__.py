@@ -25,7 +25,8 @@ and `theme.style_of(architectures)`, the colours, markers and lines of the figur
 A move must be answered within 0.2 s: prepare what is slow in `widget`, or train with `panel.run`
 (panel.py), which shows progress and can be stopped. State that no control holds, such as a growing
 curve, goes into `Panel(draw, controls, state={"curve": ()})` and is changed by
-`panel.set(curve=...)`. A button is `button("train", press)`, which calls `press(panel)`.
+`panel.set(curve=...)`. A button is `button("train", press)`, which calls `press(panel)`; one that
+starts work and stops it calls `panel.run_or_stop(work, "train")`.
 `Panel(..., clicked=function)` calls the function on clicks into the picture, with data coordinates.
 
 Where nobody can move a control (papermill, nbval, a page on GitHub), the same `draw` makes one
@@ -34,6 +35,7 @@ WIDGETS below, and a test that moves it to tests/browser/test_widgets_in_browser
 """
 
 import importlib
+from typing import Any
 
 from rnnkit.names import resolve_name
 from rnnkit.widgets.controls import Control, button, choice, log_slider, many, slider, text, toggle
@@ -77,7 +79,7 @@ __all__ = [
 ]
 
 
-def widget(name: str, **settings):
+def widget(name: str, **settings: Any) -> Panel:
     """The widget of that name, which is shown if it is the last line of a notebook's cell.
     `settings` are the arguments of its own `widget` function. Raises ValueError for another name.
     """

@@ -2,10 +2,14 @@
 ipywidgets.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from rnnkit.names import resolve_name
+from rnnkit.wording import label_of
+
+Press = Callable[[Any], None]  # what a button does, given its panel
 
 
 @dataclass(frozen=True)
@@ -18,98 +22,84 @@ class Control:
     value: Any
     label: str
     tip: str
-    options: dict = field(default_factory=dict)
-    press: Any = None  # of a button: called with the panel
+    options: dict[str, Any] = field(default_factory=dict)
+    press: Press | None = None  # of a button
     hidden: bool = False
 
-    def make(self):
+    def make(self) -> Any:
         """The ipywidgets control with its label, which the keyboard can reach and move."""
         import ipywidgets
 
         wide = {"Text": "34em", "Button": "max-content"}.get(self.kind, "auto")
-        settings = {
-            "description": self.label,
-            "tooltip": self.tip or self.label,
-            "layout": {"width": wide},
-            **self.options,
-        }
+        settings = {"layout": {"width": wide}} | self.options
         if self.hidden:
             settings["layout"] = settings["layout"] | {"display": "none"}
         if self.kind != "Button":
             settings |= {"value": self.value, "style": {"description_width": "auto"}}
-        return getattr(ipywidgets, self.kind)(**settings)
+        tip = self.tip or self.label
+        return getattr(ipywidgets, self.kind)(description=self.label, tooltip=tip, **settings)
 
 
-def slider(label, low, high, value, step=1, tip="") -> Control:
+def slider(
+    label: str, low: float, high: float, value: float, step: float = 1, tip: str = ""
+) -> Control:
     """A slider over numbers from `low` to `high`, which are integers if all arguments are."""
-    integers = all(isinstance(x, int) for x in (low, high, value, step))
     limits = {"min": low, "max": high, "step": step}
-    return Control(
-        "IntSlider" if integers else "FloatSlider",
-        value,
-        label,
-        tip,
-        limits | ({} if integers else {"readout_format": ".2f"}),
-    )
+    if all(isinstance(x, int) for x in (low, high, value, step)):
+        return Control("IntSlider", value, label, tip, limits)
+    return Control("FloatSlider", value, label, tip, limits | {"readout_format": ".2f"})
 
 
-def log_slider(label, values, value, tip="") -> Control:
-    """A slider over a list of values, such as 300, 1K, 3K, given as values or (text, value) pairs.
-    ValueError for a value that is not among them.
-    """
-    options = list(values)
-    return Control(
-        "SelectionSlider", _meant(label, options, value), label, tip, {"options": options}
-    )
-
-
-def choice(label, options, value=None, tip="") -> Control:
-    """A menu of values, given as values or (text, value) pairs; by default, the first is chosen.
-    ValueError for a value that is not among them.
+def choice(
+    label: str, options: Iterable, value: object = None, tip: str = "", kind: str = "Dropdown"
+) -> Control:
+    """A menu of values, given as values or (text, value) pairs; by default, the first is chosen. A
+    value may be spelt in any way. ValueError for one that is not among them.
     """
     options = list(options)
-    value = _values(options)[0] if value is None else _meant(label, options, value)
-    return Control("Dropdown", value, label, tip, {"options": options})
-
-
-def _values(options: list) -> list:
-    return [option[1] if isinstance(option, tuple) else option for option in options]
-
-
-def _meant(label: str, options: list, value):
-    """The one of the options' values that a value means, however it is spelt."""
     values = _values(options)
-    if value in values:
-        return value
-    names = list(map(str, values))
-    return values[names.index(resolve_name(label, value, names, "Choose one of them."))]
+    if value is None:
+        value = values[0]
+    elif value not in values:
+        names = list(map(str, values))
+        value = values[names.index(resolve_name(label, value, names, "Choose one of them."))]
+    return Control(kind, value, label, tip, {"options": options})
 
 
-def many(label, options, value=None, tip="") -> Control:
+def log_slider(label: str, options: Iterable, value: object, tip: str = "") -> Control:
+    """The same as `choice`, as a slider: over 300, 1K, 3K, for example."""
+    return choice(label, options, value, tip, "SelectionSlider")
+
+
+def many(label: str, options: Iterable, value: Iterable | None = None, tip: str = "") -> Control:
     """A list from which any number of values can be chosen, with Ctrl or Shift and arrow keys or
     clicks; by default, all are chosen.
     """
     options = list(options)
-    values = tuple(_values(options))
-    return Control(
-        "SelectMultiple",
-        values if value is None else tuple(value),
-        label,
-        tip,
-        {"options": options, "rows": min(5, len(options)), "layout": {"width": "auto"}},
-    )
+    values = tuple(_values(options) if value is None else value)
+    rows = min(5, len(options))
+    return Control("SelectMultiple", values, label, tip, {"options": options, "rows": rows})
 
 
-def toggle(label, value=False, tip="") -> Control:
+def toggle(label: str, value: bool = False, tip: str = "") -> Control:
     """Yes or no."""
     return Control("Checkbox", value, label, tip, {"indent": False})
 
 
-def text(label, value="", tip="") -> Control:
+def text(label: str, value: str = "", tip: str = "") -> Control:
     """A line of text, which is read at every key."""
     return Control("Text", value, label, tip)
 
 
-def button(label, press, tip="") -> Control:
+def button(label: str, press: Press, tip: str = "") -> Control:
     """A button, which calls `press(panel)`."""
     return Control("Button", None, label, tip, press=press)
+
+
+def cell_options(cells: Iterable[str]) -> list[tuple[str, str]]:
+    """The options of a choice of cells: the names by which the paper calls them."""
+    return [(label_of(cell), cell) for cell in cells]
+
+
+def _values(options: list) -> list:
+    return [option[1] if isinstance(option, tuple) else option for option in options]

@@ -3,77 +3,88 @@ symbol by symbol (section 4).
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from torch.nn.functional import one_hot
 
+from rnnkit.studies import Study
 from rnnkit.tasks.arithmetic import SPACE, SYMBOLS, spell
 from rnnkit.tasks.examples import NOISE, PAIRS
 from rnnkit.trials import StoreError
 from rnnkit.widgets.controls import choice, text
 from rnnkit.widgets.panel import Panel
-from rnnkit.widgets.stored import answers, best_trials, network, one_hot, open_store
+from rnnkit.widgets.stored import answers, best_trials, network, open_store
+from rnnkit.widgets.theme import Theme
 from rnnkit.wording import label_of, layers
 
 EXAMPLES = {"parens_counting": "(a[b(c)[{]a", "arithmetic": "37+45="}
 MARGINS = {"left": 0.09, "right": 0.985, "bottom": 0.1, "top": 0.9}
 NAMES = {"parens_counting": "parentheses", "arithmetic": "addition"}
+MONOSPACE = "DejaVu Sans Mono"
+ERROR_COLOR = "#D55E00"
 
 
-def widget(store=None, task="", seed=0, form="") -> Panel:
+def widget(store: str | Path | None = None, task: str = "", seed: int = 0, form: str = "") -> Panel:
     """The best network of each study on parentheses and on arithmetic, best first; `task` is the
     task to begin with. Raises StoreError for a store that has neither.
     """
-    store = open_store(store)
-    networks = {}
+    opened = open_store(store)
+    networks: dict[str, tuple[Study, pd.Series]] = {}
     for name in sorted(EXAMPLES, key=lambda name: name != task):
         try:
-            for study, trial in sorted(
-                best_trials(store, name, seed, form).items(), key=lambda pair: pair[1].valid_loss
-            ):
-                label = (
-                    f"{NAMES[name]}: {label_of(study.architecture)}, {layers(study.n_layers)},"
-                    f" {study.max_params:,} parameters"
-                )
-                networks.setdefault(label, (study, trial))  # the first is the best
+            trials = best_trials(opened, name, seed, form)
         except StoreError as error:
             missing = error
+            continue
+        for study in sorted(trials, key=lambda study: trials[study].valid_loss):
+            label = (
+                f"{NAMES[name]}: {label_of(study.architecture)}, {layers(study.n_layers)},"
+                f" {study.max_params:,} parameters"
+            )
+            networks.setdefault(label, (study, trials[study]))  # the first is the best
     if not networks:
         raise missing
-    first = next(iter(networks))
 
     @lru_cache(maxsize=200)
-    def reading_of(label, entry):
+    def reading_of(label: str, entry: str) -> Any:
         """What the task's function in READ returns for a network and a text."""
         study, trial = networks[label]
-        return READ[study.task_type](study, trial, network(store, study, trial), entry)
+        return READ[study.task_type](study, trial, network(opened, study, trial), entry)
 
-    example = EXAMPLES[networks[first][0].task_type]
+    example = EXAMPLES[next(study.task_type for study, _ in networks.values())]
     controls = {
         "label": choice(
             "network",
-            list(networks),
-            first,
-            "Which stored network reads; the best networks of each task come first",
+            networks,
+            tip="Which stored network reads; the best networks of each task come first",
         ),
         "entry": text(
-            "type",
-            example,
-            "Parentheses and letters, or two numbers to add; answered at every key",
+            "type", example, "Parentheses and letters, or two numbers to add; answered at every key"
         ),
     }
-    return Panel(
-        draw,
-        controls,
-        {"networks": networks, "reading_of": reading_of},
-        size=(10, 4.6),
-        changed=_offer_example,
-    )
+    state = {"networks": networks, "reading_of": reading_of}
+    return Panel(draw, controls, state, size=(10, 4.6), changed=_offer_example)
 
 
-def draw(figure, theme, *, label, entry, networks, reading_of) -> str:
+def draw(
+    figure: Figure,
+    theme: Theme,
+    *,
+    label: str,
+    entry: str,
+    networks: dict[str, tuple[Study, pd.Series]],
+    reading_of: Callable[[str, str], Any],
+) -> str:
     """What the network believes after each symbol, and the truth."""
     study, _ = networks[label]
     try:
@@ -83,49 +94,84 @@ def draw(figure, theme, *, label, entry, networks, reading_of) -> str:
     if isinstance(reading, str):
         figure.text(0.5, 0.5, reading, ha="center", va="center", fontsize=15, color=theme.grey)
         return reading
-    return DRAW[study.task_type](figure, theme, study, *reading)
+    return DRAW[study.task_type](figure, theme, *reading)
+
+
+def _draw_beliefs(
+    ax: Axes,
+    theme: Theme,
+    truth_T: np.ndarray,
+    p_TxC: np.ndarray,
+    ring: tuple[float, float],
+    cross: float,
+    origin: str = "upper",
+) -> np.ndarray:
+    """Shades for what the network believes, rings for the truth and crosses for its mistakes; `ring`
+    is the size and the width of a ring. Returns where it errs.
+    """
+    steps = np.arange(len(truth_T))
+    answer_T = p_TxC.argmax(-1)
+    wrong = answer_T != truth_T
+    grid = {"origin": origin, "aspect": "auto", "interpolation": "nearest"}
+    ax.imshow(p_TxC.T, cmap=theme.shades, vmin=0, vmax=1, **grid)
+    ax.plot(steps, truth_T, **theme.ring(*ring))
+    ax.plot(steps[wrong], answer_T[wrong], **_crosses(theme, cross))
+    return wrong
+
+
+def _crosses(theme: Theme, size: float) -> dict[str, Any]:
+    color = theme.visible(ERROR_COLOR)
+    return {"marker": "X", "linestyle": "none", "color": color, "markersize": size}
+
+
+def _draw_legend(ax: Axes, theme: Theme) -> None:
+    """What rings, crosses and shades mean, above the picture."""
+    keys = {
+        "truth": Line2D([], [], **theme.ring(11, 1.8)),
+        "the network, where it errs": Line2D([], [], **_crosses(theme, 10)),
+        "how sure it is": Patch(color=theme.shades(0.8)),
+    }
+    place = {"loc": "lower right", "bbox_to_anchor": (1, 1.0), "ncols": 3}
+    ax.legend(keys.values(), keys, borderaxespad=0.1, handletextpad=0.3, **place)
 
 
 # --- parentheses ----------------------------------------------------------------------------------
 
 
-def read_parentheses(study, trial, theta, line):
+def read_parentheses(
+    study: Study, trial: pd.Series, theta: torch.Tensor, entry: str
+) -> tuple[list[str], np.ndarray, np.ndarray, str] | str:
     """The symbols as text, the true counts_TxJ, the network's p_TxJxC after each symbol, and remarks
     on the text; a sentence if there is no text.
 
     The network answers at its last step alone, so each prefix of the text is read as the end of a
     whole stream, after noise.
     """
-    task = study.task
-    entry = line
-    line = line[-task.steps :]
+    task: Any = study.task
+    line = entry[-task.steps :]
+    symbols = "".join(PAIRS[: task.types]) + NOISE[: task.types]
     if not line:
         return f"Type some of {' '.join(PAIRS[: task.types])} and letters."
-    symbols = "".join(PAIRS[: task.types]) + NOISE[: task.types]
-    codes = [
-        symbols.find(c) if c in symbols else 2 * task.types + ord(c) % task.types for c in line
-    ]
+    codes = [symbols.index(_known(task, symbols, c)) for c in line]
     streams_TxK = torch.full((task.steps, len(codes)), 2 * task.types, dtype=torch.int32)
     for k in range(len(codes)):
         streams_TxK[task.steps - k - 1 :, k] = torch.tensor(codes[: k + 1])
-    streams = (
-        streams_TxK[None, :, None].expand(1, -1, task.types, -1).contiguous()
-    )  # every stream gets the same text and counts its own type
-    truth = task.count_open(streams.clone())[0].T
-    places = streams[0] + torch.arange(task.types)[:, None] * task.symbols
-    inputs = torch.zeros(task.steps, len(codes), task.n_in).scatter_(
-        2, places.transpose(1, 2).long(), 1.0
-    )
-    z = answers(study, trial, theta, list(inputs.unbind(0)), task.steps - 1)[-1]
-    return (
-        [symbols[code] for code in codes],
-        truth.numpy(),
-        z.reshape(len(codes), task.types, -1).softmax(-1).numpy(),
-        remarks(task, entry, symbols),
-    )
+    # every stream gets the same text and counts its own type
+    streams_TxJxK = streams_TxK[:, None].repeat(1, task.types, 1)
+    truth_KxJ = task.count_open(streams_TxJxK[None])[0].T
+    inputs_TxKxI = one_hot(streams_TxJxK.transpose(1, 2).long(), task.symbols).flatten(2).float()
+    z = answers(study, trial, theta, inputs_TxKxI.unbind(0), task.steps - 1)[-1]
+    p_KxJxC = z.reshape(len(codes), task.types, -1).softmax(-1)
+    read = [symbols[code] for code in codes]
+    return read, truth_KxJ.numpy(), p_KxJxC.numpy(), remarks(task, entry, symbols)
 
 
-def remarks(task, entry, symbols) -> str:
+def _known(task: Any, symbols: str, letter: str) -> str:
+    """The letter itself if it is one of the task's symbols, and otherwise the noise it is read as."""
+    return letter if letter in symbols else NOISE[ord(letter) % task.types]
+
+
+def remarks(task: Any, entry: str, symbols: str) -> str:
     """How the task reads a text that it cannot take literally: one that is too long, has unknown
     symbols, or has more open parentheses than the task counts.
     """
@@ -137,211 +183,121 @@ def remarks(task, entry, symbols) -> str:
             " yours are left out."
         )
     unknown = dict.fromkeys(c for c in line if c not in symbols)
-    read_as = [f"{c} as {symbols[2 * task.types + ord(c) % task.types]}" for c in unknown]
-    if read_as:
-        sentences.append(f"It knows {' '.join(symbols)} alone, so it reads {', '.join(read_as)}.")
+    if unknown:
+        read_as = ", ".join(f"{c} as {_known(task, symbols, c)}" for c in unknown)
+        sentences.append(f"It knows {' '.join(symbols)} alone, so it reads {read_as}.")
     for pair in PAIRS[: task.types]:
-        still = open_in(line, pair)
-        if still > task.cap:
+        n_open = open_in(line, pair)
+        if n_open > task.cap:
             sentences.append(
-                f"Of {pair[0]}, {still} are open, but the task counts to {task.cap} and ignores"
+                f"Of {pair[0]}, {n_open} are open, but the task counts to {task.cap} and ignores"
                 " further ones."
             )
     return " ".join(sentences)
 
 
-def open_in(line, pair) -> int:
+def open_in(line: str, pair: str) -> int:
     """How many parentheses of a pair are open at the end of a text, without the task's limit."""
-    count = 0
+    n_open = 0
     for symbol in line:
-        count = max(0, count + (symbol == pair[0]) - (symbol == pair[1]))
-    return count
+        n_open = max(0, n_open + (symbol == pair[0]) - (symbol == pair[1]))
+    return n_open
 
 
-def _draw_type(ax, theme, truth_T, p_TxC):
-    """The strip of one type of parenthesis."""
-    steps = np.arange(len(truth_T))
-    answer_T = p_TxC.argmax(-1)
-    most = p_TxC.shape[1] - 1
-    ax.imshow(
-        p_TxC.T,
-        origin="lower",
-        aspect="auto",
-        cmap=theme.shades,
-        vmin=0,
-        vmax=1,
-        interpolation="nearest",
-    )
-    ax.plot(
-        steps,
-        truth_T,
-        "o",
-        color="none",
-        markeredgecolor=theme.ink,
-        markersize=13,
-        markeredgewidth=1.8,
-        label="truth",
-    )
-    wrong = answer_T != truth_T
-    ax.plot(
-        steps[wrong],
-        answer_T[wrong],
-        "X",
-        color=theme.visible("#D55E00"),
-        markersize=10,
-        label="the network, where it errs",
-    )
-    ax.set_ylim(-0.6, most + 0.6)
-    # few labels, since they take most of the time of a redraw
-    ax.set_yticks((0, most), ("0", f"{most}+"))
-    ax.set_xticks(())
-
-
-def draw_parentheses(figure, theme, study, symbols, truth_TxJ, p_TxJxC, remark) -> str:
-    """One strip per type: shades are the network's beliefs, rings the truth, and crosses its
-    mistakes.
-    """
-    types = truth_TxJ.shape[1]
+def draw_parentheses(
+    figure: Figure,
+    theme: Theme,
+    symbols: list[str],
+    truth_TxJ: np.ndarray,
+    p_TxJxC: np.ndarray,
+    remark: str,
+) -> str:
+    """One strip per type of parenthesis."""
+    types, n_counts = p_TxJxC.shape[1:]
     axes = figure.subplots(types, 1, squeeze=False, gridspec_kw=MARGINS | {"hspace": 0.2})[:, 0]
-    steps = np.arange(len(symbols))
     answer_TxJ = p_TxJxC.argmax(-1)
+    most = n_counts - 1
     for k, ax in enumerate(axes):
-        _draw_type(ax, theme, truth_TxJ[:, k], p_TxJxC[:, k])
-        ax.set(xlim=(-0.6, max(12, len(symbols)) - 0.4), ylabel=f"{PAIRS[k]} open")
-    axes[-1].set_xticks(steps, symbols, family="DejaVu Sans Mono", fontsize=13)
-    axes[0].legend(
-        *_keys(theme),
-        loc="lower right",
-        bbox_to_anchor=(1, 1.0),
-        ncols=3,
-        borderaxespad=0.1,
-        handletextpad=0.3,
-    )
+        _draw_beliefs(ax, theme, truth_TxJ[:, k], p_TxJxC[:, k], (13, 1.8), 10, "lower")
+        ax.set(xlim=(-0.6, max(12, len(symbols)) - 0.4), ylim=(-0.6, most + 0.6))
+        # few labels, since they take most of the time of a redraw
+        ax.set(
+            xticks=(), yticks=(0, most), yticklabels=("0", f"{most}+"), ylabel=f"{PAIRS[k]} open"
+        )
+    axes[-1].set_xticks(range(len(symbols)), symbols, family=MONOSPACE, fontsize=13)
+    _draw_legend(axes[0], theme)
     right = int((answer_TxJ == truth_TxJ).sum())
     counts = ", ".join(
         f"{PAIRS[k]} {truth_TxJ[-1, k]} (it says {answer_TxJ[-1, k]})" for k in range(types)
     )
     return (
-        f"Open at the end, by the rule of the task: {counts}. It is right at {right} of {answer_TxJ.size}"
-        f" places. {remark}"
+        f"Open at the end, by the rule of the task: {counts}. It is right at {right} of"
+        f" {answer_TxJ.size} places. {remark}"
     ).rstrip()
-
-
-def _keys(theme):
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    truth = Line2D(
-        [],
-        [],
-        marker="o",
-        linestyle="none",
-        color="none",
-        markeredgecolor=theme.ink,
-        markersize=11,
-        markeredgewidth=1.8,
-    )
-    wrong = Line2D(
-        [], [], marker="X", linestyle="none", color=theme.visible("#D55E00"), markersize=10
-    )
-    return (truth, wrong, Patch(color=theme.shades(0.8))), (
-        "truth",
-        "the network, where it errs",
-        "how sure it is",
-    )
 
 
 # --- arithmetic -----------------------------------------------------------------------------------
 
 
-def read_sum(study, trial, theta, entry):
+def read_sum(
+    study: Study, trial: pd.Series, theta: torch.Tensor, entry: str
+) -> tuple[str, np.ndarray, np.ndarray] | str:
     """The problem as text, the right answer in symbols, and the network's p_SxC for each symbol of
     the answer; a sentence if the text is no problem.
     """
-    task = study.task
-    numbers = re.fullmatch(r"\s*(-?\d{1,8})\s*\+\s*(-?\d{1,8})\s*=?\s*", entry)
-    if not numbers or any(abs(int(n)) > task.most for n in numbers.groups()):
+    task: Any = study.task
+    match = re.fullmatch(r"\s*(-?\d{1,8})\s*\+\s*(-?\d{1,8})\s*=?\s*", entry)
+    numbers = [int(number) for number in match.groups()] if match else []
+    if not match or max(map(abs, numbers)) > task.most:
         return f"Type two whole numbers from -{task.most:,} to {task.most:,}, as 12+34= or 5+-7=."
-    a, b = (torch.full((1, 1), int(n), dtype=torch.int32) for n in numbers.groups())
-    inputs, answer = task.encode(a, b)
+    inputs, answer = task.encode(*(torch.full((1, 1), n, dtype=torch.int32) for n in numbers))
+    symbols_T = inputs[0, :, 0, 0]
     first = task.first_scored(trial.hparams)
-    z = answers(
-        study, trial, theta, one_hot(inputs[0, : first + task.scored, :, 0], task.n_in), first
-    )[:, 0]
-    return (
-        spell(inputs[0, : task.problem, 0, 0]),
-        answer[0, :, 0, 0].numpy(),
-        z.softmax(-1).numpy(),
-    )
+    x_TxBxI = one_hot(symbols_T[: first + task.scored].long(), task.n_in).float()[:, None]
+    z = answers(study, trial, theta, x_TxBxI.unbind(0), first)[:, 0]
+    return spell(symbols_T[: task.problem]), answer[0, :, 0, 0].numpy(), z.softmax(-1).numpy()
 
 
-def draw_sum(figure, theme, study, problem, answer_S, p_SxC) -> str:
-    """One column per symbol of the answer: shades are the network's beliefs, rings the truth, and
-    crosses its mistakes.
-    """
+def draw_sum(
+    figure: Figure, theme: Theme, problem: str, answer_S: np.ndarray, p_SxC: np.ndarray
+) -> str:
+    """One column per symbol of the answer."""
     ax = figure.subplots(gridspec_kw=MARGINS | {"top": 0.85})
-    network_S = p_SxC.argmax(-1)
-    places = np.arange(len(answer_S))
-    wrong = network_S != answer_S
-    ax.imshow(p_SxC.T, aspect="auto", cmap=theme.shades, vmin=0, vmax=1, interpolation="nearest")
-    ax.plot(
-        places,
-        answer_S,
-        "o",
-        color="none",
-        markeredgecolor=theme.ink,
-        markersize=15,
-        markeredgewidth=2,
-    )
-    ax.plot(places[wrong], network_S[wrong], "X", color=theme.visible("#D55E00"), markersize=11)
+    wrong = _draw_beliefs(ax, theme, answer_S, p_SxC, (15, 2), 11)
+    n_symbols = len(answer_S)
     names = [f"{symbol}\nis due" for symbol in spell(answer_S).replace(SYMBOLS[SPACE], "␣")]
-    ax.set_xticks(places, names, fontsize=12)
-    ax.set_yticks(
-        range(len(SYMBOLS)),
-        SYMBOLS.replace(SYMBOLS[SPACE], "␣"),
-        family="DejaVu Sans Mono",
-        fontsize=10,
-    )
-    ax.set(ylabel="symbol", xlim=(-0.5, len(places) - 0.5))
-    ax.set_title(
-        f"{problem.strip()} {spell(network_S).strip()}",
-        loc="left",
-        fontsize=20,
-        family="DejaVu Sans Mono",
-        pad=10,
-    )
-    ax.legend(
-        *_keys(theme),
-        loc="lower right",
-        bbox_to_anchor=(1, 1.0),
-        ncols=3,
-        borderaxespad=0.1,
-        handletextpad=0.3,
-    )
+    ax.set_xticks(range(n_symbols), names, fontsize=12)
+    symbols = SYMBOLS.replace(SYMBOLS[SPACE], "␣")
+    ax.set_yticks(range(len(symbols)), symbols, family=MONOSPACE, fontsize=10)
+    ax.set(ylabel="symbol", xlim=(-0.5, n_symbols - 0.5))
+    problem = problem.strip()
+    said = spell(p_SxC.argmax(-1)).strip()
+    ax.set_title(f"{problem} {said}", loc="left", fontsize=20, family=MONOSPACE, pad=10)
+    _draw_legend(ax, theme)
     verdict = (
-        f"wrong: {spell(answer_S).strip()} it is, and {(~wrong).sum()} of {len(wrong)} symbols"
-        " are right"
+        f"wrong: {spell(answer_S).strip()} it is, and {(~wrong).sum()} of {n_symbols} symbols are"
+        " right"
+        if wrong.any()
+        else "right"
     )
-    verdict = verdict if wrong.any() else "right"
-    return (
-        f"{problem.strip()} the network answers {spell(network_S).strip() or 'nothing'}, which is"
-        f" {verdict}."
-    )
+    return f"{problem} the network answers {said or 'nothing'}, which is {verdict}."
 
 
-READ = {"parens_counting": read_parentheses, "arithmetic": read_sum}
-DRAW: dict[str, Any] = {"parens_counting": draw_parentheses, "arithmetic": draw_sum}
+READ: dict[str, Callable[..., Any]] = {
+    "parens_counting": read_parentheses,
+    "arithmetic": read_sum,
+}
+DRAW: dict[str, Callable[..., str]] = {
+    "parens_counting": draw_parentheses,
+    "arithmetic": draw_sum,
+}
 
 
-def _offer_example(panel, name):
+def _offer_example(panel: Panel, name: str) -> None:
     """Offers another task's example, unless the text suits that task."""
     if name == "label":
-        task = panel.state["networks"][panel.live["label"].value][0].task_type
+        study, _ = panel.state["networks"][panel.live["label"].value]
         entry = panel.live["entry"]
-        fits = (
-            re.search(r"\d", entry.value)
-            if task == "arithmetic"
-            else not re.search(r"\d", entry.value)
-        )
-        if not fits:
-            entry.value = EXAMPLES[task]
+        has_digits = re.search(r"\d", entry.value) is not None
+        if has_digits != (study.task_type == "arithmetic"):
+            entry.value = EXAMPLES[study.task_type]

@@ -2,10 +2,12 @@
 reader's inputs.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from rnnkit import places
@@ -21,14 +23,16 @@ PATIENCE = 20
 
 
 @lru_cache(maxsize=4)
-def open_store(path) -> TrialStore:
+def open_store(path: str | Path | None) -> TrialStore:
     """The store at a path, or by default that of the trials that ship with the kit. It is opened
     once and stays open, since a widget reads from it at every move. Raises StoreError.
     """
     return TrialStore(Path(path or places.TRIALS).expanduser(), create=False)
 
 
-def best_trials(store: TrialStore, task: str, seed: int = 0, form: str = "") -> dict:
+def best_trials(
+    store: TrialStore, task: str, seed: int = 0, form: str = ""
+) -> dict[Study, pd.Series]:
     """study -> its best feasible trial, of all searches of a task in a store, by default those of
     the task's largest form.
 
@@ -37,16 +41,15 @@ def best_trials(store: TrialStore, task: str, seed: int = 0, form: str = "") -> 
     """
     trials = store.frame()
     trials = trials[(trials.task_type == task) & (trials.seed == seed) & ~trials.infeasible]
-    forms = [
-        name for name in TASKS[task].forms if name in set(trials.form)
-    ]  # the largest is named first
+    # the largest form is named first
+    forms = [name for name in TASKS[task].forms if name in set(trials.form)]
     trials = trials[trials.form == (form or next(iter(forms), ""))]
     best = {}
-    for _, row in trials.loc[trials.groupby("study").valid_loss.idxmin()].iterrows():
+    for _, trial in trials.loc[trials.groupby("study").valid_loss.idxmin()].iterrows():
         with suppress(ValueError):  # a study of another version of the kit
-            study = Study.from_row(row)
+            study = Study.from_row(trial)
             if not study.pinned and not study.start:
-                best[study] = row
+                best[study] = trial
     if not best:
         raise StoreError(
             f"{store.path} has no feasible trial of {task} with seed {seed}. Run its experiment"
@@ -55,7 +58,7 @@ def best_trials(store: TrialStore, task: str, seed: int = 0, form: str = "") -> 
     return best
 
 
-def network(store: TrialStore, study, trial) -> torch.Tensor:
+def network(store: TrialStore, study: Study, trial: pd.Series) -> torch.Tensor:
     """theta_1xP of the study's best network. Raises StoreError if its weights were not kept and
     take too long to train again.
     """
@@ -73,20 +76,18 @@ def network(store: TrialStore, study, trial) -> torch.Tensor:
 
 
 @torch.no_grad()
-def answers(study, trial, theta, inputs_T, since) -> torch.Tensor:
+def answers(
+    study: Study,
+    trial: pd.Series,
+    theta: torch.Tensor,
+    inputs_T: Sequence[torch.Tensor],
+    since: int,
+) -> torch.Tensor:
     """The outputs z_SxBxO of a network at step `since` and all later steps, for the inputs x_BxI of
     each step.
     """
     cell = cell_of(study.architecture, study.n_layers)
     relu = torch.tensor([trial.hparams.get("nonlinearity", cell.nonlinearities[0]) == "relu"])
     shapes = blocks(**account_of(study))
-    return forward(
-        study.architecture, study.n_layers, shapes, theta, [x[None] for x in inputs_T], relu, since
-    )[0]
-
-
-def one_hot(symbols_TxJ, n_in) -> list[torch.Tensor]:
-    """The inputs x_1xI of each step, which are one at that step's symbols and zero elsewhere."""
-    x = torch.zeros(len(symbols_TxJ), n_in)
-    x.scatter_(1, torch.as_tensor(symbols_TxJ).long(), 1.0)
-    return list(x[:, None].unbind(0))
+    inputs_TxB = [x[None] for x in inputs_T]
+    return forward(study.architecture, study.n_layers, shapes, theta, inputs_TxB, relu, since)[0]

@@ -3,11 +3,15 @@ what it learns from the result (Appendix A).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import norm
 from skopt.benchmarks import branin
@@ -18,6 +22,7 @@ from rnnkit.training import train
 from rnnkit.tuner import GPTuner, warp_losses
 from rnnkit.widgets.controls import button, choice, slider, toggle
 from rnnkit.widgets.panel import Panel
+from rnnkit.widgets.theme import Theme
 
 # trials of the first design, which no surrogate chooses; the process needs as many feasible trials
 FIRST = 4
@@ -28,6 +33,7 @@ STEPS = 2_000  # of training, which take a few hundredths of a second
 AXES = {"lr_init": "learning rate", "recurrent_matrix_scale_h": "recurrent scale"}
 ASK = "Press ask."
 COLOR = "#0072B2"
+NEXT_COLOR = "#D55E00"
 MARGINS = {"left": 0.08, "right": 0.98, "bottom": 0.13, "top": 0.92}
 
 
@@ -39,44 +45,39 @@ class Problem:
 
     title: str
     space: Space
-    loss: Callable  # a point and its trial's number -> loss, NaN where it diverges
+    loss: Callable[[dict, int], float]  # of a point and its trial's number; NaN where it diverges
     axes: tuple[str, ...]
     score: str
     factor: int = 1
 
 
-def _wave(point, number=0):
+def _wave(point: dict, number: int = 0) -> float:
     x = point["x"]
     return math.nan if x > 0.93 else math.sin(13 * x) * 0.5 * (1.2 - x) + 1.2 * (x - 0.62) ** 2
 
 
-def _hills(point, number=0):
+def _hills(point: dict, number: int = 0) -> float:
     """Branin's function, on the unit square, in hundreds."""
     return branin((15 * point["x"] - 5, 15 * point["y"])) / 100
 
 
-def _study(free) -> Study:
+def _study(free: Sequence[str]) -> Study:
     """A vanilla RNN of 100 parameters, trained for 2,000 steps on the capacity task; all
     hyper-parameters except those in `free` have their usual values.
     """
     study = Study("per_cap", "rnn", 1, 100, n_in=10, train_steps=(STEPS, STEPS))
-    constants = {
-        name: value for name, value in study.space.usual_point().items() if name not in free
-    }
-    return replace(study, pinned=tuple(constants.items()))
+    usual = study.space.usual_point().items()
+    return replace(study, pinned=tuple((name, value) for name, value in usual if name not in free))
 
 
-def _network(title, *free) -> Problem:
+def _network(title: str, *free: str) -> Problem:
     study = _study(free)
+
+    def loss(point: dict, number: int) -> float:
+        return train(study, [point], [number])[0].valid_loss
+
     axes = tuple(AXES[name] for name in study.space.names)
-    return Problem(
-        title,
-        study.space,
-        lambda point, number: train(study, [point], [number])[0].valid_loss,
-        axes,
-        "stored bits",
-        -1,
-    )
+    return Problem(title, study.space, loss, axes, "stored bits", -1)
 
 
 @cache
@@ -92,21 +93,13 @@ def problems() -> dict[str, Problem]:
     }
 
 
-def widget(problem="wave", trials=7, seed=0) -> Panel:
+def widget(problem: str = "wave", trials: int = 7, seed: int = 0) -> Panel:
     """Opens on `problem` with so many trials done."""
+    titles = [(p.title, name) for name, p in problems().items()]
     controls = {
-        "problem": choice(
-            "minimise",
-            [(p.title, name) for name, p in problems().items()],
-            problem,
-            "What the tuner tries to find",
-        ),
+        "problem": choice("minimise", titles, problem, "What the tuner tries to find"),
         "seed": slider(
-            "seed",
-            0,
-            9,
-            seed,
-            tip="Of the first design, the tuner's candidates and the networks",
+            "seed", 0, 9, seed, tip="Of the first design, the tuner's candidates and the networks"
         ),
         "truth": toggle(
             "show the curve", tip="What the tuner does not see; for a network, nobody knows it"
@@ -114,331 +107,332 @@ def widget(problem="wave", trials=7, seed=0) -> Panel:
         "ask": button("ask", _ask, "Which trial does the tuner want next?"),
         "tell": button("tell", _tell, "Runs that trial and tells the tuner its loss"),
         "many": button(f"{MANY} trials", _ask_and_tell, f"Asks and tells {MANY} times, or stops"),
-        "again": button(
-            "start again", lambda panel: _start(panel), f"Forgets all but the first {FIRST} trials"
-        ),
+        "again": button("start again", _start, f"Forgets all but the first {FIRST} trials"),
     }
     state = {"points": (), "losses": (), "next_point": None, "note": ""}
     panel = Panel(draw, controls, state, size=(10, 5), changed=_restart)
     # a curve takes no time; with a network, the reader sees the first trials come
-    for step in search(problem, seed, (), (), trials):
+    for step in search(Trials(problem, seed), trials):
         panel.state |= step
-    panel.state |= {
-        "next_point": suggestion(problem, seed, panel.state["points"], panel.state["losses"]),
-        "note": "Press tell.",
-    }
+    panel.state |= {"next_point": suggestion(_trials_of(panel)), "note": "Press tell."}
     return panel
 
 
-# --- the search: pure functions of the trials so far ---
+# --- the search: pure functions of the trials so far ----------------------------------------------
+
+
+class Trials(NamedTuple):
+    """The trials of a search so far; points are tuples of values."""
+
+    problem: str
+    seed: int
+    points: tuple[tuple, ...] = ()
+    losses: tuple[float, ...] = ()
+
+    @property
+    def task(self) -> Problem:
+        return problems()[self.problem]
 
 
 @lru_cache(maxsize=64)
-def tuner_of(problem, seed, points, losses) -> GPTuner:
-    """The tuner after these trials; points are tuples of values."""
-    tuner = GPTuner(problems()[problem].space, seed, round_size=FIRST)
-    tuner.observe([tuner.space.point(values) for values in points], losses)
+def tuner_of(trials: Trials) -> GPTuner:
+    """The tuner after these trials."""
+    tuner = GPTuner(trials.task.space, trials.seed, round_size=FIRST)
+    points = [tuner.space.point(values) for values in trials.points]
+    tuner.observe(points, list(trials.losses))
     return tuner
 
 
 @lru_cache(maxsize=64)
-def suggestion(problem, seed, points, losses) -> tuple:
-    tuner = tuner_of(problem, seed, points, losses)
-    return tuple(tuner.space.values(tuner.suggest(1, start=len(points))[0]))
+def suggestion(trials: Trials) -> tuple:
+    tuner = tuner_of(trials)
+    return tuple(tuner.space.values(tuner.suggest(1, start=len(trials.points))[0]))
 
 
-def search(problem, seed, points, losses, trials):
-    """Asks and tells until there are `trials` trials; yields the state to be drawn after each."""
-    task = problems()[problem]
-    while len(points) < trials:
-        values = suggestion(problem, seed, points, losses)
+def search(trials: Trials, count: int) -> Iterator[dict[str, Any]]:
+    """Asks and tells until there are `count` trials; yields the state to be drawn after each."""
+    task = trials.task
+    while len(trials.points) < count:
+        values = suggestion(trials)
         yield {"next_point": values, "note": "The trial is running."}
-        loss = float(task.loss(task.space.point(values), len(points) + 1_000 * seed))
-        points = (*points, values)
-        losses = (*losses, loss)
+        number = len(trials.points) + 1_000 * trials.seed
+        loss = float(task.loss(task.space.point(values), number))
+        points = (*trials.points, values)
+        losses = (*trials.losses, loss)
+        trials = trials._replace(points=points, losses=losses)
         yield {"points": points, "losses": losses, "next_point": None, "note": ASK}
 
 
+class Beliefs(NamedTuple):
+    """What the process expects of points of a space."""
+
+    mean: np.ndarray
+    std: np.ndarray  # of the mean
+    improvement: np.ndarray  # the expected improvement
+    noise: float  # the standard deviation of a trial around the mean
+
+
 @lru_cache(maxsize=64)
-def posterior(problem, seed, points, losses):
-    """The mean, the standard deviation of the mean and the expected improvement, on a line (LINE) or
-    a square (GRID x GRID) of unit coordinates, and the standard deviation of a trial's noise; None
+def posterior(trials: Trials) -> Beliefs | None:
+    """What the process expects on a line (LINE) or a square (GRID x GRID) of unit coordinates; None
     during the first design.
     """
-    space = problems()[problem].space
-    tuner = tuner_of(problem, seed, points, losses)
-    if len(losses) < FIRST or np.isfinite(losses).sum() < FIRST:
+    if np.isfinite(trials.losses).sum() < FIRST:
         return None
+    space = trials.task.space
+    tuner = tuner_of(trials)
     side = np.linspace(0, 1, LINE if len(space) == 1 else GRID)
     units = np.stack(np.meshgrid(*[side] * len(space), indexing="ij"), -1).reshape(-1, len(space))
-    return *tuner.posterior([space.from_unit(u) for u in units]), tuner.noise()
+    return Beliefs(*tuner.posterior([space.from_unit(u) for u in units]), tuner.noise())
 
 
-# --- the picture ---
+class Warp:
+    """The losses as the tuner hears them, that is, warped, and the map between the two scales: an
+    interpolation between the measured losses, with their mean slope beyond them.
+    """
+
+    def __init__(self, losses: Sequence[float]) -> None:
+        self.losses = np.array(losses, dtype=float)
+        self.feasible = np.isfinite(self.losses)
+        self.heard = warp_losses(losses) if self.feasible.any() else np.zeros(len(losses))
+        x = np.sort(self.losses[self.feasible])
+        y = np.sort(self.heard[self.feasible])
+        if len(x):
+            x = np.array([2 * x[0] - x[-1], *x, 2 * x[-1] - x[0]])
+            y = np.array([2 * y[0] - y[-1], *y, 2 * y[-1] - y[0]])
+        self.knots = x, y
+
+    def as_heard(self, losses: Sequence[float]) -> np.ndarray:
+        """What the tuner would hear of losses that were not measured."""
+        x, y = self.knots
+        return np.interp(losses, x, y)
+
+    def as_measured(self, heard: Sequence[float]) -> np.ndarray:
+        """The losses before warping."""
+        x, y = self.knots
+        return np.interp(heard, y, x)
 
 
-def draw(figure, theme, *, problem, seed, truth, points, losses, next_point, note) -> str:
+# --- the picture ----------------------------------------------------------------------------------
+
+
+def draw(
+    figure: Figure,
+    theme: Theme,
+    *,
+    problem: str,
+    seed: int,
+    truth: bool,
+    points: tuple,
+    losses: tuple,
+    next_point: tuple | None,
+    note: str,
+) -> str:
     """What the tuner expects, which trial it asks for next, and how likely that is the best so far."""
-    task = problems()[problem]
-    units = np.array([task.space.to_unit(task.space.point(values)) for values in points]).reshape(
-        -1, len(task.space)
-    )
-    next_unit = None if next_point is None else task.space.to_unit(task.space.point(next_point))
-    heard = warp_losses(losses) if np.isfinite(losses).any() else np.zeros(len(losses))
-    paint = _line if len(task.space) == 1 else _square
-    axes = paint(
-        figure,
-        theme,
-        task,
-        units,
-        np.array(losses, dtype=float),
-        heard,
-        next_unit,
-        posterior(problem, seed, points, losses),
-    )
-    if truth and problem == "wave" and np.isfinite(losses).sum() > 1:
-        axes[0].plot(
-            np.linspace(0, 1, LINE),
-            _as_told(_wave_line(), losses, heard),
-            color=theme.grey,
-            linestyle=(0, (2, 2)),
-            zorder=1,
-        )
-    return (
-        f"{_best_so_far(task, points, losses)}"
-        f" {_forecast(task, next_point, problem, seed, points, losses)} {note}".strip()
-    )
+    trials = Trials(problem, seed, points, losses)
+    space = trials.task.space
+    warp = Warp(losses)
+    units = np.array([space.to_unit(space.point(values)) for values in points])
+    units = units.reshape(-1, len(space))
+    next_unit = None if next_point is None else space.to_unit(space.point(next_point))
+    if len(space) == 1:
+        curve = truth and problem == "wave" and warp.feasible.sum() > 1
+        _draw_line(figure, theme, trials, warp, units[:, 0], next_unit, curve)
+    else:
+        _draw_square(figure, theme, trials, warp, units, next_unit)
+    return f"{_best_so_far(trials)} {_forecast(trials, warp, next_point)} {note}".strip()
 
 
-def _line(figure, theme, task, units, losses, heard, next_unit, beliefs):
-    top, bottom = figure.subplots(
-        2, 1, sharex=True, gridspec_kw=MARGINS | {"height_ratios": [2.2, 1], "hspace": 0.15}
-    )
-    blue = theme.visible(COLOR)
-    feasible = np.isfinite(losses)
+def _draw_line(
+    figure: Figure,
+    theme: Theme,
+    trials: Trials,
+    warp: Warp,
+    x: np.ndarray,
+    next_unit: np.ndarray | None,
+    curve: bool,
+) -> None:
+    task = trials.task
+    margins = MARGINS | {"height_ratios": [2.2, 1], "hspace": 0.15}
+    top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw=margins)
+    beliefs = posterior(trials)
     if beliefs is not None:
-        _draw_beliefs(top, bottom, blue, beliefs)
-    top.plot(units[feasible, 0], heard[feasible], "o", color=theme.ink, label="trials")
+        _draw_beliefs(top, bottom, theme.visible(COLOR), beliefs)
+    feasible = warp.feasible
+    top.plot(x[feasible], warp.heard[feasible], "o", color=theme.ink, label="trials")
     if not feasible.all():
-        top.plot(
-            units[~feasible, 0],
-            heard[~feasible],
-            "x",
-            color=theme.ink,
-            markersize=9,
-            markeredgewidth=2,
-            label="diverged",
-        )
+        crosses = {"color": theme.ink, "markersize": 9, "markeredgewidth": 2}
+        top.plot(x[~feasible], warp.heard[~feasible], "x", label="diverged", **crosses)
     bottom.set_ylim(0, None)
     for ax in (top, bottom):
         if next_unit is not None:
-            ax.axvline(
-                next_unit[0],
-                color=theme.visible("#D55E00"),
-                linewidth=2,
-                linestyle=(0, (4, 2)),
-                label="asked for",
-            )
+            line = {"color": theme.visible(NEXT_COLOR), "linewidth": 2, "linestyle": (0, (4, 2))}
+            ax.axvline(next_unit[0], label="asked for", **line)
         ax.set_yticks([])
-    _scores_at(top, task, losses, heard)
-    top.legend(
-        loc="upper center",
-        bbox_to_anchor=(0.5, 1.17),
-        ncols=6,
-        handlelength=1.5,
-        columnspacing=1.2,
-        fontsize=11,
-    )
+    _draw_scores(top, task, warp)
+    above = {"loc": "upper center", "bbox_to_anchor": (0.5, 1.17), "ncols": 6, "fontsize": 11}
+    top.legend(handlelength=1.5, columnspacing=1.2, **above)
     top.set_ylabel(f"{task.score}, warped")
     bottom.set(ylabel="expected\nimprovement", xlabel=task.axes[0], xlim=(-0.01, 1.01))
-    _ticks(bottom.xaxis, task.space.ranges[0])
-    return top, bottom
+    _draw_ticks(bottom.xaxis, task.space.ranges[0])
+    if curve:
+        line_x = np.linspace(0, 1, LINE)
+        heights = warp.as_heard([_wave({"x": x}) for x in line_x])
+        top.plot(line_x, heights, color=theme.grey, linestyle=(0, (2, 2)), zorder=1)
 
 
-def _draw_beliefs(top, bottom, color, beliefs):
+def _draw_beliefs(top: Axes, bottom: Axes, color: str, beliefs: Beliefs) -> None:
     """What the tuner expects of each point of the line, and the improvement that it expects there."""
     x = np.linspace(0, 1, LINE)
     mean, std, improvement, noise = beliefs
-    wide = np.hypot(std, noise)
-    for deviation, shade, label in (
-        (wide, 0.13, "a trial, 95 %"),
-        (std, 0.25, "its mean, 95 %"),
+    for label, deviation, alpha in (
+        ("a trial, 95 %", np.hypot(std, noise), 0.13),
+        ("its mean, 95 %", std, 0.25),
     ):
-        top.fill_between(
-            x,
-            mean - 2 * deviation,
-            mean + 2 * deviation,
-            color=color,
-            alpha=shade,
-            linewidth=0,
-            label=label,
-        )
+        band = mean - 2 * deviation, mean + 2 * deviation
+        top.fill_between(x, *band, color=color, alpha=alpha, linewidth=0, label=label)
     top.plot(x, mean, color=color, label="expected")
     bottom.fill_between(x, improvement, color=color, alpha=0.35, linewidth=0)
     bottom.plot(x, improvement, color=color)
 
 
-def _square(figure, theme, task, units, losses, heard, next_unit, beliefs):
-    loss_ax, gain_ax = figure.subplots(
-        1, 2, sharey=True, gridspec_kw=MARGINS | {"left": 0.1, "wspace": 0.08}
-    )
-    feasible = np.isfinite(losses)
+def _draw_square(
+    figure: Figure,
+    theme: Theme,
+    trials: Trials,
+    warp: Warp,
+    units: np.ndarray,
+    next_unit: np.ndarray | None,
+) -> None:
+    task = trials.task
+    margins = MARGINS | {"left": 0.1, "wspace": 0.08}
+    axes = figure.subplots(1, 2, sharey=True, gridspec_kw=margins)
+    beliefs = posterior(trials)
     edges = np.linspace(-0.5, GRID - 0.5, GRID + 1) / (GRID - 1)
-    for ax, title, k in (
-        (loss_ax, "expected loss (dark: low)", 0),
-        (gain_ax, "expected improvement (bright: high)", 2),
-    ):
+    titles = ("expected loss (dark: low)", "expected improvement (bright: high)")
+    for ax, title, name in zip(axes, titles, ("mean", "improvement")):
         if beliefs is not None:
-            ax.pcolormesh(
-                edges, edges, beliefs[k].reshape(GRID, GRID).T, cmap="cividis", rasterized=True
-            )
-        ax.plot(*units[feasible].T, "o", color="white", markeredgecolor="black", markersize=8)
-        ax.plot(*units[~feasible].T, "x", color="white", markersize=9, markeredgewidth=2.5)
+            values = getattr(beliefs, name).reshape(GRID, GRID).T
+            ax.pcolormesh(edges, edges, values, cmap="cividis", rasterized=True)
+        dots = {"color": "white", "markeredgecolor": "black", "markersize": 8}
+        ax.plot(*units[warp.feasible].T, "o", **dots)
+        ax.plot(*units[~warp.feasible].T, "x", color="white", markersize=9, markeredgewidth=2.5)
         if next_unit is not None:
-            ax.plot(*next_unit, "*", color="#D55E00", markeredgecolor="white", markersize=20)
+            star = {"color": NEXT_COLOR, "markeredgecolor": "white", "markersize": 20}
+            ax.plot(*next_unit, "*", **star)
         ax.set(title=title, xlabel=task.axes[0], xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-        _ticks(ax.xaxis, task.space.ranges[0])
-    loss_ax.set_ylabel(task.axes[1])
-    _ticks(loss_ax.yaxis, task.space.ranges[1])
-    return loss_ax, gain_ax
+        _draw_ticks(ax.xaxis, task.space.ranges[0])
+    axes[0].set_ylabel(task.axes[1])
+    _draw_ticks(axes[0].yaxis, task.space.ranges[1])
 
 
-def _scores_at(ax, task, losses, heard):
+def _draw_scores(ax: Axes, task: Problem, warp: Warp) -> None:
     """Labels the axis, which is warped as the losses were, with round values of the score: a few, and
     between them finer ones where there is room.
     """
-    if np.isfinite(losses).sum() < 3:
+    if warp.feasible.sum() < 3:
         return
     low, high = ax.get_ylim()
-    ends = sorted(task.factor * end for end in _as_measured([low, high], losses, heard))
+    ends = sorted(task.factor * warp.as_measured([low, high]))
     ticks: dict[float, float] = {}  # height -> value
     for count in (4, 20):
         for value in MaxNLocator(count).tick_values(*ends):
-            (height,) = _as_told([task.factor * value], losses, heard)
+            (height,) = warp.as_heard([task.factor * value])
             room = min((abs(height - other) for other in ticks), default=math.inf)
             if ends[0] <= value <= ends[1] and room > 0.13 * (high - low):
                 ticks[height] = value
     ax.set_yticks(list(ticks), [f"{value + 0.0:.2g}" for value in ticks.values()])
 
 
-def _wave_line():
-    return np.array([_wave({"x": x}) for x in np.linspace(0, 1, LINE)])
-
-
-def _as_told(values, losses, heard):
-    """Warps losses that were not measured as the measured ones were: by interpolation between them,
-    and with their mean slope beyond them.
-    """
-    return np.interp(values, *_knots(losses, heard))
-
-
-def _as_measured(values, losses, heard):
-    """The inverse of `_as_told`: the losses before warping."""
-    return np.interp(values, *_knots(losses, heard)[::-1])
-
-
-def _knots(losses, heard):
-    """Feasible losses in ascending order and their warped values, with one more knot at either end."""
-    feasible = np.isfinite(losses)
-    order = np.argsort(np.asarray(losses)[feasible])
-    x = np.asarray(losses)[feasible][order]
-    y = np.asarray(heard)[feasible][order]
-    wide = x[-1] - x[0]
-    high = y[-1] - y[0]
-    return [x[0] - wide, *x, x[-1] + wide], [y[0] - high, *y, y[-1] + high]
-
-
-def _ticks(axis, row):
-    """A few values of a row at their unit coordinates."""
+def _draw_ticks(axis: Axis, row: Any) -> None:
+    """A few values of a row of the space at their unit coordinates."""
     values = [row.from_unit(u) for u in (0, 0.25, 0.5, 0.75, 1)]
     axis.set_ticks([row.to_unit(value) for value in values], [f"{value:.2g}" for value in values])
 
 
-def _at(task, values) -> str:
+# --- the sentence ---------------------------------------------------------------------------------
+
+
+def _place(task: Problem, values: tuple) -> str:
     return ", ".join(f"{axis} {value:.3g}" for axis, value in zip(task.axes, values))
 
 
-def _best_so_far(task, points, losses) -> str:
-    bad = sum(not math.isfinite(loss) for loss in losses)
-    if len(losses) == bad:
-        return f"{len(losses)} trials."
-    best = int(np.nanargmin(losses))
-    failures = f", {bad} of them diverged" if bad else ""
+def _best_so_far(trials: Trials) -> str:
+    task = trials.task
+    n_trials = len(trials.losses)
+    n_diverged = int(np.isnan(trials.losses).sum())
+    if n_trials == n_diverged:
+        return f"{n_trials} trials."
+    best = int(np.nanargmin(trials.losses))
+    diverged = f", {n_diverged} of them diverged" if n_diverged else ""
     return (
-        f"{len(losses)} trials{failures}; the best: {task.score} {task.factor * losses[best]:.3g} at"
-        f" {_at(task, points[best])}."
+        f"{n_trials} trials{diverged}; the best: {task.score}"
+        f" {task.factor * trials.losses[best]:.3g} at {_place(task, trials.points[best])}."
     )
 
 
-def _forecast(task, next_point, problem, seed, points, losses) -> str:
+def _forecast(trials: Trials, warp: Warp, next_point: tuple | None) -> str:
     """What the process expects of the next trial, in measured units."""
     if next_point is None:
         return ""
-    if posterior(problem, seed, points, losses) is None:
-        return f"Asked for {_at(task, next_point)}, as the first design has it."
-    tuner = tuner_of(problem, seed, points, losses)
+    task = trials.task
+    asked = f"Asked for {_place(task, next_point)}"
+    if posterior(trials) is None:
+        return f"{asked}, as the first design has it."
+    tuner = tuner_of(trials)
     mean, std, _ = (float(x[0]) for x in tuner.posterior([task.space.point(next_point)]))
     wide = math.hypot(std, tuner.noise())
-    heard = warp_losses(losses)
-    feasible = heard[np.isfinite(losses)]
-    interval = _as_measured([mean, mean - 2 * wide, mean + 2 * wide], losses, heard)
-    middle, *interval = task.factor * interval
-    chance = norm.cdf((feasible.min() - mean) / wide)
+    expected = warp.as_measured([mean, mean - 2 * wide, mean + 2 * wide])
+    middle, *interval = task.factor * expected
+    chance = norm.cdf((np.nanmin(warp.heard[warp.feasible]) - mean) / wide)
     return (
-        f"Asked for {_at(task, next_point)}: it expects {task.score} {middle:.2g} (95 % of such trials:"
-        f" {min(interval):.2g} to {max(interval):.2g}), and beats the best with a chance of {100 * chance:.0f} %."
+        f"{asked}: it expects {task.score} {middle:.2g} (95 % of such trials: {min(interval):.2g} to"
+        f" {max(interval):.2g}), and beats the best with a chance of {100 * chance:.0f} %."
     )
 
 
-# --- the buttons ---
+# --- the buttons ----------------------------------------------------------------------------------
 
 
-def _restart(panel, name):
+def _restart(panel: Panel, name: str) -> None:
     if name != "truth":
         _start(panel)
 
 
-def _search_so_far(panel) -> tuple[str, int, tuple, tuple]:
-    values = panel.values
-    return values["problem"], values["seed"], values["points"], values["losses"]
+def _trials_of(panel: Panel) -> Trials:
+    return Trials(*(panel.values[name] for name in Trials._fields))
 
 
-def _full(panel) -> bool:
-    if len(panel.state["points"]) >= MOST:
-        panel.set(note=f"{MOST} trials are enough for a picture. Start again.")
-    return len(panel.state["points"]) >= MOST
+def _room_for(panel: Panel, count: int) -> int:
+    """How many trials there will be after so many more; 0, which the picture explains, if there are
+    as many as it can show.
+    """
+    before = len(panel.state["points"])
+    if before < MOST:
+        return min(MOST, before + count)
+    panel.set(note=f"{MOST} trials are enough for a picture. Start again.")
+    return 0
 
 
-def _ask(panel):
-    if not panel.running and not _full(panel):
-        panel.set(next_point=suggestion(*_search_so_far(panel)), note="Press tell.")
+def _ask(panel: Panel) -> None:
+    if not panel.running and _room_for(panel, 1):
+        panel.set(next_point=suggestion(_trials_of(panel)), note="Press tell.")
 
 
-def _tell(panel):
-    if not panel.running and not _full(panel):
-        panel.run(search(*_search_so_far(panel), len(panel.state["points"]) + 1))
+def _tell(panel: Panel) -> None:
+    if not panel.running and (count := _room_for(panel, 1)):
+        panel.run(search(_trials_of(panel), count))
 
 
-def _ask_and_tell(panel):
+def _ask_and_tell(panel: Panel) -> None:
     if panel.running:
         panel.stop()
-    elif not _full(panel):
-        panel.live["many"].description = "stop"
-        panel.run(
-            search(*_search_so_far(panel), min(MOST, len(panel.state["points"]) + MANY)),
-            done=lambda: _reset_label(panel),
-        )
+    elif count := _room_for(panel, MANY):
+        panel.run(search(_trials_of(panel), count), "many")
 
 
-def _reset_label(panel):
-    panel.live["many"].description = f"{MANY} trials"
-
-
-def _start(panel):
+def _start(panel: Panel) -> None:
     """Starts again with the first design, which takes a moment if networks are trained."""
     panel.stop()
     panel.set(points=(), losses=(), next_point=None, note="")
-    values = panel.values
-    panel.run(
-        search(values["problem"], values["seed"], (), (), FIRST), done=lambda: _reset_label(panel)
-    )
+    panel.run(search(_trials_of(panel), FIRST))
