@@ -7,8 +7,9 @@ the +RNN needs no projection. Nothing is trained; the results are arrays and fra
 letters are those of `networks`.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from rnnkit import draws
-from rnnkit.cells import PAPER, cell_of, recurrent_maps
+from rnnkit.cells import PAPER, Cell, cell_of, recurrent_maps
 from rnnkit.checks import whole_number
 from rnnkit.hparams import Space, cell_ranges
 from rnnkit.networks import blocks, initial, split
@@ -42,13 +43,13 @@ class Flow:
 
 
 def setting(
-    architecture,
-    recurrent_scale=1.0,
-    input_scale=1.0,
-    forget_bias=1.0,
-    nonlinearity=None,
-    biases=(),
-) -> dict:
+    architecture: str,
+    recurrent_scale: float = 1.0,
+    input_scale: float = 1.0,
+    forget_bias: float = 1.0,
+    nonlinearity: str | None = None,
+    biases: dict[str, float] | Iterable[tuple[str, float]] = (),
+) -> dict[str, Any]:
     """Hyper-parameters of a cell to look at: all matrices at one scale, orthogonal if the cell may
     be, and all biases 0 except `biases`.
 
@@ -70,13 +71,12 @@ def setting(
             f" {nonlinearity!r}."
         )
     inits = cell.recurrent_inits
-    hparams = {
+    hparams: dict[str, Any] = {
         "recurrent_matrix_init_type": "orthogonal" if "orthogonal" in inits else inits[0],
         "recurrent_bias_init_type": "delta",
+        "nonlinearity": nonlinearity or cell.nonlinearities[-1],
     }
-    hparams |= dict.fromkeys(cell.forget.values(), forget_bias) | {
-        "nonlinearity": nonlinearity or cell.nonlinearities[-1]
-    }
+    hparams |= dict.fromkeys(cell.forget.values(), forget_bias)
     for m in cell.maps:
         hparams[f"input_scale_{m}"] = input_scale
         hparams[f"recurrent_matrix_scale_{m}"] = recurrent_scale
@@ -84,31 +84,52 @@ def setting(
     return hparams
 
 
-@cache
-def gates_of(cell) -> tuple[str, ...]:
+Affine = Callable[[torch.Tensor | None, torch.Tensor], torch.Tensor]  # W.u: h, x -> Wh h + Wx x + b
+
+
+class Maps:
+    """The maps of a cell as its equations call them: `W.u(h, x)` is `affine("u", h, x)`."""
+
+    def __init__(self, affine: Callable[..., torch.Tensor]) -> None:
+        self._affine = affine
+
+    def __getattr__(self, name: str) -> Affine:
+        return lambda h, x: self._affine(name, h, x)
+
+
+def _step(
+    cell: type[Cell], W: Maps, state: tuple[torch.Tensor, ...], x: torch.Tensor, s: Callable
+) -> tuple[torch.Tensor, ...]:
+    """The next state of a cell. Its equations have a state of one part without a tuple."""
+    _, state = cell.step(W, state if len(state) > 1 else state[0], x, s)
+    return state if isinstance(state, tuple) else (state,)
+
+
+def gates_of(cell: type[Cell]) -> tuple[str, ...]:
     """The maps of a cell that are gates, those whose result goes straight into a sigmoid; the
     cell's equations are run once to see.
     """
-    results = {}
+    results: dict[str, torch.Tensor] = {}
     gates = set()
 
-    class Maps:
-        def __getattr__(self, name):
-            return lambda h, x: results.setdefault(name, torch.zeros(1))
-
     class Listener(TorchFunctionMode):
-        def __torch_function__(self, func, types, args=(), kwargs=None):
+        def __torch_function__(
+            self, func: Callable, types: Any, args: Any = (), kwargs: dict | None = None
+        ) -> Any:
             if func in (torch.sigmoid, torch.Tensor.sigmoid, torch.special.expit):
                 gates.update(name for name, result in results.items() if result is args[0])
             return func(*args, **(kwargs or {}))
 
-    state = tuple(torch.zeros(1) for _ in cell.states)
+    W = Maps(lambda name, h, x: results.setdefault(name, torch.zeros(1)))
     with Listener():
-        cell.step(Maps(), state if len(state) > 1 else state[0], torch.zeros(1), torch.tanh)
+        _step(cell, W, tuple(torch.zeros(1) for _ in cell.states), torch.zeros(1), torch.tanh)
     return tuple(m for m in cell.maps if m in gates)
 
 
-def _trace(states, without):
+States = list[tuple[torch.Tensor, ...]]  # T + 1 tuples of M x N
+
+
+def _trace(states: States, without: States) -> np.ndarray:
     """The distance of each step's states from those of a run without the impulse, over the distance
     at the first step (T+1, M); 0 for a layer of dead ReLUs.
     """
@@ -121,7 +142,13 @@ def _trace(states, without):
 
 
 def flow(
-    architecture, hparams, steps=STEPS, n_units=UNITS, shown="impulse", seed=0, traced=True
+    architecture: str,
+    hparams: dict | Sequence[dict],
+    steps: int = STEPS,
+    n_units: int = UNITS,
+    shown: str = "impulse",
+    seed: int = 0,
+    traced: bool = True,
 ) -> Flow:
     """State, gates and gradients of cells with the hyper-parameters `hparams` (one dict, or a list
     of M), whose weights are drawn from `seed`. ValueError for a setting that is out of range, and
@@ -145,40 +172,42 @@ def flow(
     number_M = torch.arange(len(hparams))
     x_TxMxN = torch.zeros(steps, len(hparams), n_units, dtype=torch.float64)
     n_inputs = 1 if shown == "impulse" else steps
-    x_TxMxN[:n_inputs] = draws.normal(
-        seed, draws.DATA, (torch.arange(n_inputs)[:, None] << 32) + number_M, n_units
-    )
-    states, gates = _scan(cell, W, x_TxMxN, needs_grad=True)
+    numbers_TxM = (torch.arange(n_inputs)[:, None] << 32) + number_M
+    x_TxMxN[:n_inputs] = draws.normal(seed, draws.DATA, numbers_TxM, n_units)
+    states, arguments = _scan(cell, W, x_TxMxN, needs_grad=True)
     w_MxN = draws.normal(seed, draws.DATA, (steps << 32) + number_M, n_units)
-    state_parts = [s for state in states for s in state]
-    grads = torch.autograd.grad((states[-1][0] * w_MxN).sum(), state_parts, allow_unused=True)
-    squares = [
-        torch.zeros(len(hparams), dtype=torch.float64) if g is None else g.square().sum(1)
-        for g in grads
-    ]
-    n_states = len(cell.states)
-    gradient = torch.stack(squares).unflatten(0, (-1, n_states)).sum(1).sqrt()
+    parts = [part for state in states for part in state]
+    grads = torch.autograd.grad((states[-1][0] * w_MxN).sum(), parts, materialize_grads=True)
+    squares = torch.stack(grads).square().sum(2)
+    gradient = squares.unflatten(0, (-1, len(cell.states))).sum(1).sqrt()
     gradient /= gradient[-1].clone()
     trace = None
     if shown == "impulse" and traced:
         trace = _trace(states, _scan(cell, W, torch.zeros_like(x_TxMxN))[0])
     h = torch.stack([state[0] for state in states]).detach().numpy()
-    return Flow(
-        h,
-        {name: torch.sigmoid(torch.stack(a).detach()).numpy() for name, a in gates.items()},
-        gradient.numpy(),
-        trace,
-    )
+    gates = {m: torch.sigmoid(torch.stack(a).detach()).numpy() for m, a in arguments.items()}
+    return Flow(h, gates, gradient.numpy(), trace)
 
 
 def at_one_setting(
-    architectures=PAPER, steps=STEPS, n_units=UNITS, shown="impulse", seed=0, **settings
+    architectures: Iterable[str] = PAPER,
+    steps: int = STEPS,
+    n_units: int = UNITS,
+    shown: str = "impulse",
+    seed: int = 0,
+    **settings: Any,
 ) -> dict[str, Flow]:
     """The `flow` of each architecture at the same `setting`."""
     return {a: flow(a, setting(a, **settings), steps, n_units, shown, seed) for a in architectures}
 
 
-def at_random(architectures=PAPER, n_draws=200, steps=STEPS, n_units=UNITS, seed=0) -> pd.DataFrame:
+def at_random(
+    architectures: Iterable[str] = PAPER,
+    n_draws: int = 200,
+    steps: int = STEPS,
+    n_units: int = UNITS,
+    seed: int = 0,
+) -> pd.DataFrame:
     """Many cells with hyper-parameters drawn from the ranges of Appendix A; each receives an impulse.
 
     One row for each architecture, draw and number of steps `back` from the last step (for `trace`:
@@ -192,24 +221,29 @@ def at_random(architectures=PAPER, n_draws=200, steps=STEPS, n_units=UNITS, seed
         cells = flow(architecture, hparams, steps, n_units, "impulse", seed)
         assert cells.trace_TxM is not None  # an impulse leaves a trace
         back, draw = np.meshgrid(np.arange(steps), np.arange(n_draws), indexing="ij")
-        frames.append(
-            pd.DataFrame(
-                {
-                    "architecture": architecture,
-                    "draw": draw.ravel(),
-                    "back": back.ravel(),
-                    "gradient": cells.gradient_TxM[:0:-1].ravel(),
-                    "trace": cells.trace_TxM[1:].ravel(),
-                }
-            )
-        )
+        columns = {
+            "draw": draw,
+            "back": back,
+            "gradient": cells.gradient_TxM[:0:-1],
+            "trace": cells.trace_TxM[1:],
+        }
+        frame = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
+        frame.insert(0, "architecture", architecture)
+        frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 
 
-def _weights(architecture, hparams, N, seed):
-    """Wx and Wh (M x K x N x N; Wh of the recurrent maps), b (M x K x N) and the mask of ReLU (M x
-    1) of one layer, as `networks.initial` draws them.
-    """
+class Weights(NamedTuple):
+    """The weights of one layer of M cells, and which of them have the ReLU."""
+
+    Wx_MxKxNxN: torch.Tensor
+    Wh_MxKxNxN: torch.Tensor  # of the recurrent maps
+    b_MxKxN: torch.Tensor
+    relu_Mx1: torch.Tensor
+
+
+def _weights(architecture: str, hparams: Sequence[dict], N: int, seed: int) -> Weights:
+    """Weights as `networks.initial` draws them."""
     cell = cell_of(architecture)
     K = len(cell.maps)
     M = len(hparams)
@@ -220,44 +254,43 @@ def _weights(architecture, hparams, N, seed):
         [initial(architecture, n_layers, N, N, 1, hp, seed, i) for i, hp in enumerate(hparams)]
     )
     weights = split(theta, blocks(architecture, n_layers, N, N, 1))
-    choice = torch.tensor(
-        [[hp.get("nonlinearity", cell.nonlinearities[0]) == "relu"] for hp in hparams]
+    recurrent = weights.get("Wh0", theta[:, :0])
+    return Weights(
+        weights["Wx0"].reshape(M, K, N, N),
+        recurrent.reshape(M, len(recurrent_maps(cell)), N, N),
+        weights["b0"].reshape(M, K, N),
+        torch.tensor(
+            [[hp.get("nonlinearity", cell.nonlinearities[0]) == "relu"] for hp in hparams]
+        ),
     )
-    recurrent = weights.get("Wh0", theta[:, :0]).reshape(M, len(recurrent_maps(cell)), N, N)
-    return weights["Wx0"].reshape(M, K, N, N), recurrent, weights["b0"].reshape(M, K, N), choice
 
 
-def _scan(cell, weights, x_TxMxN, needs_grad=False):
-    """The states (T + 1 tuples of M x N) and the arguments of the gates (name -> T of M x N) of a
-    cell with the inputs x.
-    """
-    Wx, Wh, b, relu = weights
+def _scan(
+    cell: type[Cell], weights: Weights, x_TxMxN: torch.Tensor, needs_grad: bool = False
+) -> tuple[States, dict[str, list[torch.Tensor]]]:
+    """The states and the arguments of the gates (name -> T of M x N) of a cell with the inputs x."""
     number_of = {m: k for k, m in enumerate(cell.maps)}
+    Wh_K = weights.Wh_MxKxNxN.unbind(1)
+    input_TxKxMxN = torch.einsum("mkij,tmj->tkmi", weights.Wx_MxKxNxN, x_TxMxN)
+    input_TxKxMxN += weights.b_MxKxN.transpose(0, 1)
+    arguments: dict[str, list[torch.Tensor]] = {name: [] for name in gates_of(cell)}
 
-    def s(a):
-        return torch.where(relu, torch.relu(a), torch.tanh(a))
+    def s(a: torch.Tensor) -> torch.Tensor:
+        return torch.where(weights.relu_Mx1, torch.relu(a), torch.tanh(a))
 
-    class Maps:
-        def __getattr__(self, name):
-            def affine(h, x):
-                k = number_of[name]
-                a = input_K[k] if h is None else input_K[k] + (Wh_K[k] @ h[..., None])[..., 0]
-                if name in gates:
-                    gates[name].append(a)
-                return a
+    def affine(name: str, h: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
+        k = number_of[name]
+        a = input_TxKxMxN[len(states) - 1, k]
+        if h is not None:
+            a = a + (Wh_K[k] @ h[..., None])[..., 0]
+        if name in arguments:
+            arguments[name].append(a)
+        return a
 
-            return affine
-
-    gates = {name: [] for name in gates_of(cell)}
-    W = Maps()
-    Wh_K = Wh.unbind(1)
-    input_TxKxMxN = torch.einsum("mkij,tmj->tkmi", Wx, x_TxMxN) + b.transpose(0, 1)
-    state = tuple(torch.zeros_like(x_TxMxN[0]).requires_grad_(needs_grad) for _ in cell.states)
-    states = [state]
+    states: States = [
+        tuple(torch.zeros_like(x_TxMxN[0]).requires_grad_(needs_grad) for _ in cell.states)
+    ]
     with torch.set_grad_enabled(needs_grad):
-        for x, input_KxMxN in zip(x_TxMxN, input_TxKxMxN):
-            input_K = input_KxMxN.unbind()
-            _, state = cell.step(W, state if len(state) > 1 else state[0], x, s)
-            state = state if isinstance(state, tuple) else (state,)
-            states.append(state)
-    return states, gates
+        for x in x_TxMxN:
+            states.append(_step(cell, Maps(affine), states[-1], x, s))
+    return states, arguments
