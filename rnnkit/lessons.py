@@ -27,11 +27,36 @@ class Exercise:
     `hint` is said of all other answers.
     """
 
-    solution: Callable
+    solution: Callable[[], float | str]
     right: str
     hint: str
-    slips: dict = field(default_factory=dict)
+    slips: dict[float | str, str] = field(default_factory=dict)
     tolerance: float = 0.01
+
+    def __call__(self, answer: Any) -> str:
+        """What is said of the right answer. NotYet, with what is said of it, for any other."""
+        solution: Any = self.solution()
+        word = isinstance(solution, str)
+        kind: Any = str if word else numbers.Real
+        if not isinstance(answer, kind) or isinstance(answer, bool):
+            got = repr(answer) if len(repr(answer)) < 60 else f"a {type(answer).__name__}"
+            raise NotYet(f"The answer is {'a word' if word else 'a number'}, got {got}.")
+        if self.agree(answer, solution):
+            return self.right
+        for wrong, comment in self.slips.items():
+            if self.agree(answer, wrong):
+                raise NotYet(comment)
+        if not word and solution <= 1 and self.agree(answer / 100, solution):
+            raise NotYet("This is right in per cent: divide it by 100.")
+        raise NotYet(self.hint)
+
+    def agree(self, answer: Any, value: Any) -> bool:
+        """Whether an answer is this value: numbers within the tolerance (0: exactly), words
+        regardless of case and surrounding spaces.
+        """
+        if isinstance(value, str):
+            return answer.strip().lower() == value.lower()
+        return math.isclose(answer, value, rel_tol=self.tolerance, abs_tol=1e-12)
 
 
 def check(name: str, answer: object = None) -> None:
@@ -43,52 +68,15 @@ def check(name: str, answer: object = None) -> None:
 
 def verdict(name: str, answer: object = None) -> tuple[bool, str]:
     """Whether an answer is right, and what to say of it. ValueError for an unknown exercise."""
-    name = resolve_name("exercise", name, [*EXERCISES, *PRACTICE])
+    exercises: dict[str, Callable[[Any], str]] = {**EXERCISES, **PRACTICE}
+    name = resolve_name("exercise", name, exercises)
     if answer is None or answer is ...:
-        return (
-            False,
-            f"Exercise {name}: your turn. Put your answer in place of None and run the cell again.",
-        )
-    if name in PRACTICE:
-        return looked_at(name, answer)
-    exercise = EXERCISES[name]
-    solution = exercise.solution()
-    kind = "a word" if isinstance(solution, str) else "a number"
-    if (
-        isinstance(answer, bool)
-        or isinstance(answer, str) != isinstance(solution, str)
-        or not isinstance(answer, (str, numbers.Real))
-    ):
-        got = repr(answer) if len(repr(answer)) < 60 else f"a {type(answer).__name__}"
-        return False, f"Exercise {name}: not yet. The answer is {kind}, got {got}."
-    if agrees(answer, solution, exercise.tolerance):
-        return True, f"Exercise {name}: right. {exercise.right}"
-    for wrong, word in exercise.slips.items():
-        if agrees(answer, wrong, exercise.tolerance):
-            return False, f"Exercise {name}: not yet. {word}"
-    share = not isinstance(solution, str) and solution <= 1
-    if share and agrees(answer / 100, solution, exercise.tolerance):  # type: ignore[operator]
-        return False, f"Exercise {name}: not yet. This is right in per cent: divide it by 100."
-    return False, f"Exercise {name}: not yet. {exercise.hint}"
-
-
-def looked_at(name: str, result: object) -> tuple[bool, str]:
-    """Whether a result is what an exercise of `practice` asks for, and what to say of it."""
+        invitation = "Put your answer in place of None and run the cell again."
+        return False, f"Exercise {name}: your turn. {invitation}"
     try:
-        return True, f"Exercise {name}: right. {PRACTICE[name](result)}"
+        return True, f"Exercise {name}: right. {exercises[name](answer)}"
     except NotYet as lacking:
         return False, f"Exercise {name}: not yet. {lacking}"
-
-
-def agrees(answer: Any, solution: float | str, tolerance: float) -> bool:
-    """Whether an answer equals the solution: numbers within the share `tolerance` (0: exactly),
-    words regardless of case and surrounding spaces.
-    """
-    if isinstance(solution, str):
-        return str(answer).strip().lower() == solution.lower()
-    return not isinstance(answer, str) and math.isclose(
-        answer, solution, rel_tol=tolerance, abs_tol=1e-12
-    )
 
 
 def entropy(p: float) -> float:

@@ -38,19 +38,32 @@ def need_columns(result: Any, *columns: str) -> None:
     need(not missing, f"{what}, got a table without the columns {and_list(missing)}.")
 
 
-def trials_of(result: Any, task_type: str, task: str) -> pd.DataFrame:
-    """The result, if it is a frame with at least ENOUGH trials of this task and of no other; NotYet
+def trials_of(result: Any, task_type: str, task: str, least: int = ENOUGH) -> pd.DataFrame:
+    """The result, if it is a frame with at least so many trials of this task and of no other; NotYet
     if it is not.
     """
     need_columns(result, "study", "task_type", "architecture", "hparams")
     need_columns(result, "eval_loss", "infeasible", "num_params")
-    need(
-        set(result.task_type) == {task_type},
-        f"All trials must be of the {task}.",
-    )
-    need(len(result) >= ENOUGH, f"Got {count(len(result), 'trial')}. Train at least {ENOUGH}.")
+    need(set(result.task_type) == {task_type}, f"All trials must be of the {task}.")
+    need(len(result) >= least, f"Got {count(len(result), 'trial')}. Train at least {least}.")
     need(not result.infeasible.all(), "All of these trials diverged. Train some more.")
     return result
+
+
+def random_trials(result: Any, task_type: str, task: str) -> pd.DataFrame:
+    """The same of trials whose hyper-parameters were drawn at random, and enough of them for one to
+    be typical and for a share to mean something.
+    """
+    frame = trials_of(result, task_type, task, 2 * ENOUGH)
+    need(
+        set(frame.tuner) == {"random"},
+        'All hyper-parameters but those that you set must be drawn at random: tuner="random".',
+    )
+    return frame
+
+
+def need_one_study(frame: pd.DataFrame) -> None:
+    need(frame.study.nunique() == 1, "All trials must be of one network, that is, of one study.")
 
 
 def longer_search(result: Any) -> str:
@@ -58,7 +71,7 @@ def longer_search(result: Any) -> str:
     from rnnkit.studies.scales import SCALES
 
     frame = trials_of(result, "per_cap", "capacity task")
-    need(frame.study.nunique() == 1, "The trials must be of one study, the one of this notebook.")
+    need_one_study(frame)
     scale = frame.scale.iloc[0] if frame.scale.iloc[0] in SCALES else "quick"
     usual = SCALES[scale].capacity.trials
     need(
@@ -89,29 +102,25 @@ def another_length(result: Any) -> str:
     frame = trials_of(result, "per_cap", "capacity task")
     need(frame.unroll.nunique() == 1, "All trials must have the same number of time steps.")
     unroll = int(frame.unroll.iloc[0])
+    steps = count(unroll, "time step")
     unrolls = SCALES["quick"].capacity.unrolls
     need(
         unroll not in unrolls,
-        f"The figure already has networks of {count(unroll, 'time step')}. Take a number that it lacks.",
+        f"The figure already has networks of {steps}. Take a number that it lacks.",
     )
     best = analysis.per_trial(frame).bits_per_param.max()
-    below = max([u for u in unrolls if u < unroll], default=None)
-    above = min([u for u in unrolls if u > unroll], default=None)
-    between = (
-        f"between the points at {below} and {above}"
-        if below and above
-        else f"beyond the point at {below or above}"
-    )
+    neighbours = [u for u in unrolls if u < unroll][-1:] + [u for u in unrolls if u > unroll][:1]
+    where = "between the points" if len(neighbours) == 2 else "beyond the point"
     return (
-        f"With {count(unroll, 'time step')} the best trial stores {best:.2f} bits per parameter. Does"
-        f" this fit {between} in Figure 2b?"
+        f"With {steps} the best trial stores {best:.2f} bits per parameter. Does this fit {where} at"
+        f" {and_list(neighbours)} in Figure 2b?"
     )
 
 
 def another_width(result: Any) -> str:
     """2.2c: a network of the memory task with fewer units than inputs, on the bound."""
     frame = trials_of(result, "mem_thru", "memory task")
-    need(frame.study.nunique() == 1, "All trials must be of one network, that is, of one study.")
+    need_one_study(frame)
     units = int(frame.n_units.iloc[0])
     n_in = int(frame.n_in.iloc[0])
     need(
@@ -131,40 +140,36 @@ def another_width(result: Any) -> str:
     )
 
 
-def equal_units(result: Any) -> str:
-    """3c: two architectures with equal units on one task, hence with unequal numbers of parameters."""
+def frames_of(result: Any, columns: set[str], of_what: str) -> list[pd.DataFrame]:
+    """The items of a list, if all of them are frames with these columns; NotYet if they are not."""
     frames = list(result) if isinstance(result, (list, tuple)) else [result]
     need(
-        frames and all(isinstance(frame, pd.DataFrame) for frame in frames),
-        "The answer must be a list of two frames of trials.",
+        frames and all(isinstance(f, pd.DataFrame) and columns <= set(f) for f in frames),
+        f"The answer must be a list of two {of_what}.",
     )
-    frame = pd.concat(frames, ignore_index=True)
+    return frames
+
+
+def equal_units(result: Any) -> str:
+    """3c: two architectures with equal units on one task, hence with unequal numbers of parameters."""
+    columns = {"architecture", "task_type", "n_units", "n_layers", "num_params", "eval_loss"}
+    frame = pd.concat(frames_of(result, columns, "frames of trials"), ignore_index=True)
+    groups = frame.groupby("architecture")
     need(
-        {"task_type", "n_units", "n_layers"} <= set(frame.columns),
-        "The answer must be a list of two frames of trials.",
+        groups.ngroups == 2,
+        f"The trials must be of two architectures, got {count(groups.ngroups, 'architecture')}.",
     )
-    need(
-        frame.architecture.nunique() == 2,
-        "The trials must be of two architectures, got"
-        f" {count(frame.architecture.nunique(), 'architecture')}.",
-    )
-    need(
-        frame.groupby("architecture").size().min() >= 4,
-        "Each architecture needs at least four trials.",
-    )
+    need(groups.size().min() >= 4, "Each architecture needs at least four trials.")
     need(
         frame.task_type.nunique() == 1 and frame.n_layers.nunique() == 1,
         "Both architectures must have the same task and the same depth.",
     )
     need(
         frame.n_units.nunique() == 1,
-        "Both architectures must have equally many units. `rk.num_params` says how many parameters that takes.",
+        "Both architectures must have equally many units. `rk.num_params` says how many parameters"
+        " that takes.",
     )
-    best = (
-        frame.groupby("architecture")
-        .agg(loss=("eval_loss", "min"), size=("num_params", "first"))
-        .sort_values("loss")
-    )
+    best = groups.agg(loss=("eval_loss", "min"), size=("num_params", "first")).sort_values("loss")
     (first, low), (second, high) = best.iterrows()
     more = f"{low['size'] / high['size']:.2g} times the parameters"
     return (
@@ -176,18 +181,10 @@ def equal_units(result: Any) -> str:
 
 def one_choice_set(result: Any) -> str:
     """4c: random sets of hyper-parameters on parentheses, with the learning rate held fixed."""
-    frame = trials_of(result, "parens_counting", "parentheses task")
-    need(
-        set(frame.tuner) == {"random"},
-        'The hyper-parameters must be drawn at random: tuner="random".',
-    )
+    frame = random_trials(result, "parens_counting", "parentheses task")
     need(
         analysis.is_pinned(frame, "lr_init").all(),
         'The learning rate must be held fixed: pinned=(("lr_init", 0.003),).',
-    )
-    need(
-        len(frame) >= 2 * ENOUGH,
-        f"Got {len(frame)} sets. Train at least {2 * ENOUGH}, so that a share means something.",
     )
     trials = analysis.hard_trials(frame)
     bad = 100 * trials.loss.isna().mean()
@@ -202,16 +199,9 @@ def one_choice_set(result: Any) -> str:
 
 def less_exact(result: Any) -> str:
     """5c: the bits per weight that it takes to keep a smaller share than the five-bit test asks for."""
-    tables = list(result) if isinstance(result, (list, tuple)) else []
-    right = len(tables) == 2 and all(
-        isinstance(table, pd.DataFrame) and {"needed", "study", "way"} <= set(table)
-        for table in tables
-    )
-    need(
-        right,
-        "The answer must be a list of two tables of needed bits: one for a share of 0.99 and one for"
-        " a smaller share.",
-    )
+    what = "tables of needed bits: one for a share of 0.99 and one for a smaller share"
+    tables = frames_of(result, {"needed", "study", "way"}, what)
+    need(len(tables) == 2, f"The answer must be a list of two {what}.")
     need(
         all(len(table) for table in tables),
         "None of these networks stored any bits. Take trials of a larger scale.",
@@ -232,15 +222,8 @@ def typical_trial(result: Any) -> str:
     """A3: random sets of hyper-parameters, a few of them set by hand, so that a typical trial stores
     TYPICAL bits per parameter.
     """
-    frame = trials_of(result, "per_cap", "capacity task")
-    need(
-        set(frame.tuner) == {"random"}, 'The other choices must be drawn at random: tuner="random".'
-    )
-    need(frame.study.nunique() == 1, "All trials must be of one study.")
-    need(
-        len(frame) >= 2 * ENOUGH,
-        f"Got {len(frame)} trials. Train at least {2 * ENOUGH}, so that one of them can be typical.",
-    )
+    frame = random_trials(result, "per_cap", "capacity task")
+    need_one_study(frame)
     bits = analysis.per_trial(frame).bits_per_param.fillna(0.0)
     need(
         bits.median() >= TYPICAL,
@@ -311,13 +294,13 @@ def own_cell(result: Any) -> str:
         name not in KIT and name != "mgu",
         f"The cell {name!r} was there before. Change an equation, and the `architecture`.",
     )
-    best = analysis.stored_bits(analysis.rows_of("more_cells", result.frame))
-    best = (
-        best[best.max_params == best.max_params.max()].groupby("architecture").bits_per_param.max()
-    )
+    bits = analysis.stored_bits(analysis.rows_of("more_cells", result.frame))
+    largest = bits[bits.max_params == bits.max_params.max()]
+    best = largest.groupby("architecture").bits_per_param.max()
     paper_bits = best[best.index.isin(paper.ARCHITECTURES)]
     comparison = (
-        f". Of the paper's six, the {label_of(paper_bits.idxmax())} stores the most: {paper_bits.max():.2f}"
+        f". Of the paper's six, the {label_of(paper_bits.idxmax())} stores the most:"
+        f" {paper_bits.max():.2f}"
         if len(paper_bits)
         else ""
     )
