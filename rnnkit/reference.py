@@ -12,12 +12,14 @@ import gzip
 import hashlib
 import io
 import math
+import os
 import pickle
 import re
 import tarfile
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -25,23 +27,16 @@ import pandas as pd
 from rnnkit import paper
 from rnnkit.trials import COLUMNS, LOSSES
 
-SHA256 = (  # of rnn_hp_dataset.tar.gz, 176,806,737 bytes
-    "f2e86251474cb10b03e7461e65bc514f8c1f8257a56bbbff02656f2027b534b8"
-)
-THEIRS = (
-    "architecture",
-    "task_type",
-    "hparams",
-    "n_layers",
-    "hyper_iter",
-    "max_params",
-    "num_params",
-    *LOSSES,
-)  # their columns
+# of rnn_hp_dataset.tar.gz, 176,806,737 bytes
+SHA256 = "f2e86251474cb10b03e7461e65bc514f8c1f8257a56bbbff02656f2027b534b8"
+# their columns
+COUNTS = ("n_layers", "hyper_iter", "max_params", "num_params")
+THEIRS = ("architecture", "task_type", "hparams", *COUNTS, *LOSSES)
 MAX_FILES = 200
 MAX_BYTES = 8 << 30
 MAX_PIECE = 1 << 30
 MAX_ROWS = 2_000_000
+# the paper's n_in (0: not given) and time steps, Appendix B
 SHAPE = {
     "per_cap": (0, 5),
     "mem_thru": (64, 12),
@@ -49,7 +44,8 @@ SHAPE = {
     "text8": (27, 50),
     "parens_counting": (300, 175),
     "arithmetic": (14, 36),
-}  # the paper's n_in (0: not given) and time steps, Appendix B
+}
+Say = Callable[[str], object]  # is told of the progress
 SOURCE = "Download rnn_hp_dataset.tar.gz from github.com/jazcollins/cap-n-train-hps."
 
 
@@ -59,7 +55,9 @@ class ArchiveError(ValueError):
     """
 
 
-def load(path, figure: str = "", verify: bool = True, say=None) -> pd.DataFrame:
+def load(
+    path: str | os.PathLike, figure: str = "", verify: bool = True, say: Say | None = None
+) -> pd.DataFrame:
     """The authors' trials as a frame with the store's columns, after `experiment` (the pickle's
     name: "fig3_txt8rcf").
 
@@ -106,19 +104,16 @@ def _is_of(name: str, figure: str) -> bool:
     return bool(re.match(rf"{re.escape(figure)}(?![0-9])", name))
 
 
-def _check_sum(path, say):
+def _check_sum(path: Path, say: Say) -> None:
     """Raises ArchiveError unless the archive is the published one."""
-    sha = hashlib.sha256()
     size = path.stat().st_size
+    say(f"checking {size / 1e6:,.0f} MB")
     with open(path, "rb") as file:
-        say(f"checking {size / 1e6:,.0f} MB")
-        while block := file.read(1 << 22):
-            sha.update(block)
-    if sha.hexdigest() != SHA256:
+        sha = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha != SHA256:
         raise ArchiveError(
             f"{path} must be the published archive (sha256 {SHA256[:12]}...), got one of {size:,}"
-            f" bytes with sha256 {sha.hexdigest()[:12]}... {SOURCE} If you trust this one, give"
-            " verify=False."
+            f" bytes with sha256 {sha[:12]}... {SOURCE} If you trust this one, give verify=False."
         )
 
 
@@ -127,10 +122,10 @@ class _Bounded(io.RawIOBase):
     in all.
     """
 
-    def __init__(self, file):
+    def __init__(self, file: IO[bytes] | gzip.GzipFile) -> None:
         self.file = file
 
-    def read(self, size=-1):
+    def read(self, size: int = -1) -> bytes:
         if size > MAX_PIECE:
             raise tarfile.ReadError(f"a piece of {size:,} bytes")
         data = self.file.read(MAX_PIECE if size < 0 else size)
@@ -138,29 +133,29 @@ class _Bounded(io.RawIOBase):
             raise tarfile.ReadError(f"more than {MAX_BYTES:,} bytes")
         return data
 
-    def readinto(self, buffer):
+    def readinto(self, buffer: Any) -> int:
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
-    def readable(self):
+    def readable(self) -> bool:
         return True
 
-    def tell(self):
+    def tell(self) -> int:
         return self.file.tell()
 
-    def seek(self, offset, whence=io.SEEK_SET):
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if offset > MAX_BYTES:
             raise tarfile.ReadError(f"more than {MAX_BYTES:,} bytes")
         return self.file.seek(offset, whence)
 
 
-def _pickles(path, figure):
+def _pickles(path: Path, figure: str) -> Iterator[tuple[str, IO[bytes]]]:
     """(name, open file) of each pickle in an archive, or of one figure's. Refuses links, devices,
     paths that lead out of the archive, and too many or too large files.
     """
 
-    def refuse(member, reason):
+    def refuse(member: tarfile.TarInfo, reason: str) -> NoReturn:
         raise ArchiveError(
             f"{path} is not the authors' archive: {ascii(member.name)[:100]} {reason}. {SOURCE}"
         )
@@ -179,14 +174,11 @@ def _pickles(path, figure):
                 refuse(member, "is neither a file nor a folder")
             if member.issparse() or member.size > MAX_BYTES:
                 refuse(member, f"claims to have {member.size:,} bytes")
-            name = folders[-1].rsplit(".", 1)
-            if (
-                member.isfile()
-                and name[-1] in ("p", "pkl", "pickle")
-                and not folders[-1].startswith(".")
-                and _is_of(name[0], figure)
-            ):
-                yield name[0], archive.extractfile(member)
+            name, _, kind = folders[-1].rpartition(".")
+            is_pickle = name and name[0] != "." and kind in ("p", "pkl", "pickle")
+            file = archive.extractfile(member) if is_pickle and _is_of(name, figure) else None
+            if file is not None:  # None for a folder
+                yield name, file
 
 
 # --- reading a pickle without running it ----------------------------------------------------------
@@ -195,17 +187,16 @@ def _pickles(path, figure):
 class _Dtype:
     """Stands in for a numpy dtype: keeps the arguments that numpy would receive."""
 
-    def __init__(self, kind, align=False, copy=False):
+    def __init__(self, kind: Any, align: Any = False, copy: Any = False) -> None:
         self.kind = kind
-        self.state = None
+        self.state: Any = (3, "=", None, None, None, None)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         self.state = state
 
     def numpy(self) -> np.dtype:
         """The dtype itself, made and checked by numpy's public constructor."""
-        state: Any = (3, "=", None, None, None, None) if self.state is None else self.state
-        _, order, _, names, fields, size, *_ = state
+        _, order, _, names, fields, size, *_ = self.state
         if names:
             columns = [fields[name] for name in names]
             return np.dtype(
@@ -220,27 +211,26 @@ class _Dtype:
             raise pickle.UnpicklingError(f"an array of {ascii(self.kind)[:20]}")
         if self.kind[0] in "SU" and size and 0 < size < 1_000_000:
             return np.dtype(f"{order}{self.kind[0]}{size // (4 if self.kind[0] == 'U' else 1)}")
-        return np.dtype(
-            object if self.kind[0] == "O" else (order if order != "|" else "") + self.kind
-        )
+        return np.dtype(object if self.kind[0] == "O" else order.replace("|", "") + self.kind)
+
+
+def _raw(data: Any) -> bytes:
+    """The bytes of some numbers; Python 2 pickled them as text."""
+    return data.encode("latin1") if isinstance(data, str) else data
 
 
 class _Array:
     """Stands in for a numpy array: the list of its items, once its state is set."""
 
-    items = None
+    items: list | None = None
+    names: tuple[str, ...] = ()
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         _, shape, dtype, _, data = state
         if len(shape) != 1 or not 0 <= shape[0] <= MAX_ROWS:
             raise pickle.UnpicklingError(f"an array of shape {ascii(shape)[:40]}")
         kind = dtype.numpy()
-        if isinstance(data, list):
-            self.items = data
-        else:
-            self.items = np.frombuffer(
-                data.encode("latin1") if isinstance(data, str) else data, kind
-            ).tolist()
+        self.items = data if isinstance(data, list) else np.frombuffer(_raw(data), kind).tolist()
         self.names = kind.names or ()
         if len(self.items) != shape[0] or not all(
             type(item) is tuple and len(item) == len(self.names) for item in self.items
@@ -251,16 +241,16 @@ class _Array:
             )
 
 
-def _scalar(dtype, data=b""):
+def _scalar(dtype: _Dtype, data: Any = b"") -> Any:
     """A numpy number, as one of Python's."""
     kind = dtype.numpy()
-    raw = data.encode("latin1") if isinstance(data, str) else data
+    raw = _raw(data)
     if kind.hasobject or kind.names or len(raw) != kind.itemsize:
         raise pickle.UnpicklingError("a number of the wrong size")
     return np.frombuffer(raw, kind)[0].item()
 
 
-def _encode(text, encoding):
+def _encode(text: str, encoding: str) -> bytes:
     """Bytes, as Python 3 writes them in the old protocols."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"bytes in {ascii(encoding)[:20]}")
@@ -272,17 +262,17 @@ class _Call:
 
     __slots__ = ("function",)
 
-    def __init__(self, function):
+    def __init__(self, function: Callable) -> None:
         self.function = function
 
-    def __call__(self, *args):
+    def __call__(self, *args: Any) -> Any:
         return self.function(*args)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> NoReturn:
         raise pickle.UnpicklingError("it would alter what reads it")
 
 
-SUBSTITUTES = {  # what a pickle may ask for -> what it gets
+SUBSTITUTES: dict[tuple[str, str], Any] = {  # what a pickle may ask for -> what it gets
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): _Array,
     ("_codecs", "encode"): _Call(_encode),
@@ -296,7 +286,7 @@ for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
 
 
 class _Unpickler(pickle.Unpickler):
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in SUBSTITUTES:
             raise pickle.UnpicklingError(
                 f"it asks for {ascii(module)[1:-1][:40]}.{ascii(name)[1:-1][:40]}, which numbers do"
@@ -305,7 +295,7 @@ class _Unpickler(pickle.Unpickler):
         return SUBSTITUTES[module, name]
 
 
-def _table(name, file, say) -> pd.DataFrame:
+def _table(name: str, file: IO[bytes], say: Say) -> pd.DataFrame:
     """The trials of one pickle; every value is checked."""
     try:
         array = _Unpickler(io.BufferedReader(_Bounded(file), 1 << 20), encoding="latin1").load()
@@ -336,69 +326,60 @@ def _table(name, file, say) -> pd.DataFrame:
     return frame
 
 
-def _trial(name, row) -> tuple:
+def _trial(name: str, row: dict[str, Any]) -> tuple:
     """One row of the store's columns. ArchiveError for a value that no trial could have."""
-
-    def refuse(column):
-        raise ArchiveError(
-            f"{name} does not hold trials: {column} is {ascii(row[column])[:60]} in a row. {SOURCE}"
-        )
-
     row = {
         column: value.decode("latin1") if isinstance(value, bytes) else value
         for column, value in row.items()
     }
-    for column in ("architecture", "task_type"):
-        if row[column] not in (paper.ARCHITECTURES if column == "architecture" else paper.TASKS):
-            refuse(column)
-    for column in ("n_layers", "hyper_iter", "max_params", "num_params"):
-        if (
-            isinstance(row[column], bool)
-            or not isinstance(row[column], (int, float))
-            or not 0 <= row[column] < 2**53
-        ):
-            refuse(column)
+
+    def need(column: str, possible: bool) -> None:
+        if not possible:
+            raise ArchiveError(
+                f"{name} does not hold trials: {column} is {ascii(row[column])[:60]} in a row."
+                f" {SOURCE}"
+            )
+
+    need("architecture", row["architecture"] in paper.ARCHITECTURES)
+    need("task_type", row["task_type"] in list(paper.TASKS))
+    for column in COUNTS:
+        need(column, type(row[column]) in (int, float) and 0 <= row[column] < 2**53)
         row[column] = int(row[column])
     for column in LOSSES:
-        if not isinstance(row[column], (int, float)):
-            refuse(column)
+        need(column, isinstance(row[column], (int, float)))
     hparams = row["hparams"]
-    if not isinstance(hparams, dict) or not all(
-        isinstance(k, str) and isinstance(v, (int, float, str)) for k, v in hparams.items()
-    ):
-        refuse("hparams")
+    need("hparams", isinstance(hparams, dict))
+    for key, value in hparams.items():
+        need("hparams", isinstance(key, str) and isinstance(value, (int, float, str)))
     infeasible = not all(math.isfinite(row[column]) for column in LOSSES)
-    n_in, steps = SHAPE[row["task_type"]]
+    n_in, unroll = SHAPE[row["task_type"]]
     ours = {
         "study": (
-            f"authors/{name}/{row['task_type']}/{row['architecture']}/layers={row['n_layers']}/params={row['max_params']}"
+            f"authors/{name}/{row['task_type']}/{row['architecture']}/layers={row['n_layers']}"
+            f"/params={row['max_params']}"
         ),
         "infeasible": infeasible,
         "steps": _steps_in(hparams),
         "seconds": 0.0,
         "seed": 0,
         "scale": "authors",
-        "device": "",
-        "version": "",
-        "created": "",
         "n_in": n_in,
-        "unroll": steps,
+        "unroll": unroll,
         "tuner": "random" if _is_of(name, "fig5") else "gp",
         "n_units": 0,
         "form": "" if row["task_type"] == "per_cap" else "paper",
         "accuracy": math.nan,
-        "commit": "",
-        "torch": "",
-        "source": "",
-    } | {column: math.nan if infeasible else float(row[column]) for column in LOSSES}
+        **dict.fromkeys(("device", "version", "created", "commit", "torch", "source"), ""),
+        **{column: math.nan if infeasible else float(row[column]) for column in LOSSES},
+    }
     return tuple((row | ours)[column] for column in COLUMNS)
 
 
-def _steps_in(hparams) -> int:
+def _steps_in(hparams: dict[str, Any]) -> int:
     """The training steps of a trial; 0 if its hyper-parameters do not say."""
     steps = hparams.get("train_steps")
     return int(steps) if isinstance(steps, (int, float)) and 0 <= steps < 2**53 else 0
 
 
-def _first_line(error) -> str:
+def _first_line(error: Exception) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:200].rstrip(".")
