@@ -9,8 +9,10 @@ value, such as a path to a missing folder; 130 for a run that was interrupted.
 import errno
 import functools
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,7 +32,7 @@ MAX_REFUSALS = 5  # trials whose refusals `verify` lists
 SHELLS = ("bash", "zsh", "fish")
 
 
-def one_of(*names):
+def one_of(*names: str) -> Callable[[Any, Any, str], list[str]]:
     """A function for `shell_complete` that gives those of `names` which begin with the text typed
     so far.
     """
@@ -42,10 +44,10 @@ def one_of(*names):
 class Place(click.Path):
     """A path option that refuses an empty name. The code that reads the path checks the rest."""
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
         if not str(value).strip():
             self.fail("the name must not be empty. Name a file or folder.", param, ctx)
-        return super().convert(value, param, ctx)
+        return str(super().convert(value, param, ctx))
 
 
 class Output(Place):
@@ -53,7 +55,7 @@ class Output(Place):
     start.
     """
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
         path = Path(super().convert(value, param, ctx))
         if path.is_dir():
             self.fail(
@@ -125,6 +127,19 @@ SCHEDULER = click.option(
         " train instead of this machine."
     ),
 )
+
+
+def only(what: str, *names: str) -> Callable:
+    """The option that chooses some of these names."""
+    return click.option(
+        "--only",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=one_of(*names),
+        help=f"{what}; may be repeated.  [default: all]",
+    )
+
+
 JAX = click.option(
     "--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed."
 )
@@ -137,18 +152,18 @@ JSON = click.option(
 )
 
 
-def plainly(command):
+def plainly(command: Callable[..., None]) -> Callable[..., None]:
     """Makes a command report an error in one sentence and exit with code 1, or 2 for an invalid
     value. An interrupted run says how to continue and exits with code 130.
     """
 
     @functools.wraps(command)
-    def run(*args, **kwargs):
+    def run(*args: Any, **kwargs: Any) -> None:
         from rnnkit.places import WrongPath
         from rnnkit.trials import StoreError
 
         try:
-            return command(*args, **kwargs)
+            command(*args, **kwargs)
         except KeyboardInterrupt as stop:
             click.echo(
                 str(stop)
@@ -174,7 +189,7 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def sentence_of(error) -> str:
+def sentence_of(error: BaseException) -> str:
     """An error in one sentence. The kit's own errors already are one; for an error of the system,
     the sentence says what was refused and what to do.
     """
@@ -204,7 +219,7 @@ def sentence_of(error) -> str:
 class Commands(click.Group):
     """A group whose error for an unknown command names the commands that it has."""
 
-    def resolve_command(self, context, words):
+    def resolve_command(self, context: click.Context, words: list[str]) -> tuple:
         try:
             return super().resolve_command(context, words)
         except click.UsageError as error:
@@ -217,7 +232,7 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(rnnkit.__version__, message="rnnkit %(version)s")
-def main():
+def main() -> None:
     """Reproduces "Capacity and Trainability in Recurrent Neural Networks" (Collins, Sohl-Dickstein
     & Sussillo, 2017).
 
@@ -231,15 +246,7 @@ def main():
 
 @main.command()
 @SCALE
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=one_of(*EXPERIMENTS, *NOTEBOOKS),
-    help=(
-        f"An experiment ({', '.join(EXPERIMENTS)}) or a notebook; may be repeated.  [default: all]"
-    ),
-)
+@only(f"An experiment ({', '.join(EXPERIMENTS)}) or a notebook", *EXPERIMENTS, *NOTEBOOKS)
 @STORE
 @click.option(
     "--out",
@@ -261,7 +268,7 @@ def main():
 @SCHEDULER
 @DEVICE
 @plainly
-def reproduce(**settings):
+def reproduce(**settings: Any) -> None:
     """Train the trials that the store lacks, execute the notebooks, draw the figures.
 
     The run ends with a table of the paper's claims, our numbers and the verdicts; FOLDER/README.md
@@ -271,7 +278,7 @@ def reproduce(**settings):
     from rnnkit.reproduce import reproduce
     from rnnkit.studies.workers import ignore_hangup
 
-    def say(text):
+    def say(text: str) -> None:
         # neither a lost terminal nor a closed pipe ends a run
         with suppress(OSError, ValueError):
             click.echo(text)
@@ -282,20 +289,14 @@ def reproduce(**settings):
 
 @main.command()
 @SCALE
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=one_of(*EXPERIMENTS),
-    help="An experiment; may be repeated.  [default: all]",
-)
+@only("An experiment", *EXPERIMENTS)
 @STORE
 @SEED
 @TRIALS
 @WORKERS
 @DEVICE
 @plainly
-def plan(scale, only, **settings):
+def plan(scale: str, only: tuple[str, ...], **settings: Any) -> None:
     """Print the cost of a run: trials, FLOPs, time.
 
     The time is estimated for this machine from a few short measurements. Trials that are in the
@@ -317,7 +318,7 @@ def plan(scale, only, **settings):
 @main.command()
 @click.argument("folder", type=FOLDER)
 @plainly
-def notebooks(folder):
+def notebooks(folder: str) -> None:
     """Copy the notebooks, and the trials that they show, into FOLDER.
 
     They go into FOLDER/notebooks and FOLDER/figures, to be opened with jupyter lab. Existing files
@@ -330,7 +331,7 @@ def notebooks(folder):
 
 
 @main.group()
-def trials():
+def trials() -> None:
     """Move trials to and from Parquet files, or list them."""
 
 
@@ -338,7 +339,7 @@ def trials():
 @click.argument("parquet", type=FILE)
 @STORE
 @plainly
-def export_(parquet, store):
+def export_(parquet: str, store: str) -> None:
     """Add all trials of a store to the file PARQUET, which is created if needed.
 
     Trials that the file has stay in it. A file that does not hold trials is refused, and so is one
@@ -354,7 +355,7 @@ def export_(parquet, store):
 @click.argument("parquet", type=FILE, required=False)
 @STORE
 @plainly
-def import_(parquet, store):
+def import_(parquet: str | None, store: str) -> None:
     """Add the trials of the file PARQUET to a store; without a file, those that the kit ships.
 
     Trials that the store has stay as they are. Every value of the file is checked first, and
@@ -380,7 +381,7 @@ def import_(parquet, store):
 @trials.command()
 @STORE
 @plainly
-def show(store):
+def show(store: str) -> None:
     """List the studies of a store: trials, infeasible trials, best loss, minutes."""
     from rnnkit.trials import TrialStore
     from rnnkit.wording import count as counted
@@ -410,7 +411,7 @@ def show(store):
     help="Where to train: cpu or cuda.",
 )
 @plainly
-def verify(store, count, seed, device):
+def verify(store: str, count: int, seed: int, device: str) -> None:
     """Train a few trials of a store again on this machine, and say whether they agree.
 
     Everything that a figure reads is compared: losses, accuracy, parameters, units, steps, and
@@ -470,7 +471,7 @@ def verify(store, count, seed, device):
 
 @main.group(invoke_without_command=True)
 @click.pass_context
-def bench(context):
+def bench(context: click.Context) -> None:
     """Measure this machine: the `speed` of training (the default), the `tuner`, or the `gpu`."""
     if context.invoked_subcommand is None:
         context.invoke(speed)
@@ -509,7 +510,9 @@ def bench(context):
 @JAX
 @JSON
 @plainly
-def speed(cells, sizes, steps, **settings):
+def speed(
+    cells: tuple[str, ...], sizes: tuple[int, ...], steps: tuple[int, ...], **settings: Any
+) -> None:
     """Milliseconds per training step, against a loop over torch.nn and, if installed, JAX."""
     from rnnkit.bench import speed
 
@@ -530,7 +533,7 @@ def speed(cells, sizes, steps, **settings):
     ),
 )
 @plainly
-def tuner(json_path=None, runs_path=None):
+def tuner(json_path: str | None = None, runs_path: str | None = None) -> None:
     """Seconds per suggestion, and best-so-far curves against random search and skopt's GP."""
     from rnnkit.bench import tuners
 
@@ -549,7 +552,7 @@ def tuner(json_path=None, runs_path=None):
 @JSON
 @click.option("--device", default="cuda", show_default=True, metavar="NAME", help="Which GPU.")
 @plainly
-def gpu(json_path, **settings):
+def gpu(json_path: str | None, **settings: Any) -> None:
     """Check the GPU's training step against the processor's, and time it."""
     from rnnkit.bench import gpu
 
@@ -560,7 +563,7 @@ def gpu(json_path, **settings):
 
 @main.command()
 @click.argument("shell", metavar="SHELL", type=click.Choice(SHELLS))
-def completion(shell):
+def completion(shell: str) -> None:
     """Print a script that lets SHELL (bash, zsh or fish) complete rnnkit's commands with Tab.
 
     \b
@@ -572,8 +575,9 @@ def completion(shell):
     """
     from click.shell_completion import get_completion_class
 
-    script = get_completion_class(shell)(main, {}, "rnnkit", "_RNNKIT_COMPLETE")
-    click.echo(script.source())
+    complete = get_completion_class(shell)
+    assert complete is not None, "click has all of SHELLS"
+    click.echo(complete(main, {}, "rnnkit", "_RNNKIT_COMPLETE").source())
 
 
 if __name__ == "__main__":

@@ -96,19 +96,11 @@ def types_of(notebook: str | Path) -> dict[str, str]:
             for cell in book.cells
             if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", ())
         ]
-        lines = [line for source in sources for line in ast.parse(source).body]
+        return _assigned("\n".join(sources))
     except Exception as error:  # nbformat raises many kinds
         raise NotebookError(
             f"{notebook} is not a notebook. Restore it from the repository."
         ) from error
-    types = {}
-    for line in lines:
-        for target in getattr(line, "targets", [getattr(line, "target", None)]):
-            if isinstance(target, ast.Name):
-                types[target.id] = (
-                    ast.unparse(line.annotation) if isinstance(line, ast.AnnAssign) else ""
-                )
-    return types
 
 
 def parameters_of(notebook: str | Path) -> set[str]:
@@ -128,7 +120,7 @@ def refuse_unknown(lines: list[str]) -> list[str]:
 
     if lines and lines[0].strip() == INJECTED:
         names = _parameter_names(get_ipython().user_ns.get("In", [""])[-1])
-        for name in _targets("".join(lines)) if names else ():
+        for name in _assigned("".join(lines)) if names else ():
             if name not in names:
                 near = nearest(name, names) or "Check the spelling."
                 raise ValueError(
@@ -143,18 +135,20 @@ def _parameter_names(source: str) -> list[str]:
         lines = ast.parse(source).body
     except SyntaxError:
         return []
-    names = [
-        line.target.id
-        for line in lines
-        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
-    ]
-    return names if len(names) == len(lines) else []
+    return list(_assigned(source)) if all(isinstance(line, ast.AnnAssign) for line in lines) else []
 
 
-def _targets(source: str) -> list[str]:
-    assignments = [line for line in ast.parse(source).body if isinstance(line, ast.Assign)]
-    targets = [target for line in assignments for target in line.targets]
-    return [target.id for target in targets if isinstance(target, ast.Name)]
+def _assigned(source: str) -> dict[str, str]:
+    """The names that a piece of code assigns, each with the type that is annotated there ("" if none
+    is). SyntaxError.
+    """
+    types = {}
+    for line in ast.parse(source).body:
+        for target in getattr(line, "targets", [getattr(line, "target", None)]):
+            if isinstance(target, ast.Name):
+                annotation = getattr(line, "annotation", None)
+                types[target.id] = ast.unparse(annotation) if annotation else ""
+    return types
 
 
 def _fits(value: Any, kind: str) -> bool:
@@ -230,9 +224,9 @@ def _check_parameters(notebook: Path, parameters: dict) -> None:
     unknown = set(parameters) - set(types)
     if unknown:
         # what cannot be a name may hold line breaks and commands to a terminal
-        short = {name: isinstance(name, str) and len(name) < 80 for name in unknown}
         names = [
-            name if short[name] and name.isidentifier() else f"{name!a:.80}" for name in unknown
+            name if str(name).isidentifier() and len(name) < 80 else f"{name!a:.80}"
+            for name in unknown
         ]
         raise NotebookError(
             f"{notebook.name} has no parameter {', '.join(sorted(names))}; "
@@ -349,9 +343,8 @@ def _own_kernel() -> dict:
     from jupyter_client.manager import AsyncKernelManager
 
     folder = _runtime_folder()
-    files = (
-        sys.platform != "win32" and len(str(folder)) <= 50
-    )  # a socket's path has about 100 characters at most
+    # a socket's path has about 100 characters at most
+    files = sys.platform != "win32" and len(str(folder)) <= 50
 
     class OwnKernelManager(AsyncKernelManager):
         # log level: jupyter_client interrupts a kernel before it ends it, which ipykernel would

@@ -152,9 +152,8 @@ def finish(
     them by `say`.
     """
     from rnnkit import analysis, figures
-    from rnnkit.exhibits.base import exhibits
 
-    gallery = {name: frame for name, frame in frames.items() if name in exhibits()}
+    gallery = _drawable(frames)
     if gallery:
         figures.gallery(out, gallery)
     decisive = figures.companions(
@@ -175,12 +174,16 @@ def draw(frames: dict[str, pd.DataFrame], out: Path) -> None:
     each appears as soon as its studies end.
     """
     from rnnkit import figures
+
+    for name, frame in figures.companions(_drawable(frames)).items():
+        figures.draw_into(out, name, frame)
+
+
+def _drawable(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The frames of those experiments that have a figure of their own."""
     from rnnkit.exhibits.base import exhibits
 
-    for name, frame in figures.companions(
-        {name: frame for name, frame in frames.items() if name in exhibits()}
-    ).items():
-        figures.draw_into(out, name, frame)
+    return {name: frame for name, frame in frames.items() if name in exhibits()}
 
 
 def stored_frames(
@@ -219,28 +222,18 @@ def verdicts(
     `figure` is the figure that decides the claim; a claim without trials in the store says so.
     StoreError.
     """
-
     from rnnkit import analysis, figures, paper
-    from rnnkit.exhibits.base import exhibits
 
     with TrialStore(store, create=False) as trial_store:
         frames = stored_frames(trial_store, scale, seed, trials)
-    frames = figures.companions(
-        {name: frame for name, frame in frames.items() if name in exhibits()}
-    )
+    frames = figures.companions(_drawable(frames))
     tables = [analysis.compare(name, frame).assign(figure=name) for name, frame in frames.items()]
+    # of two figures that decide a claim, the first counts
     verdict_of = {row["id"]: row for table in reversed(tables) for row in table.to_dict("records")}
-    claims = [
-        {
-            "id": id,
-            "where": claim.where,
-            "claim": claim.text,
-            "paper": claim.paper,
-            "verdict": "no trials here",
-        }
-        | verdict_of.get(id, {})
-        for id, claim in paper.CLAIMS.items()
-    ]
+    claims = []
+    for id, claim in paper.CLAIMS.items():
+        untested = {"claim": claim.text, "paper": claim.paper, "verdict": "no trials here"}
+        claims.append({"id": id, "where": claim.where} | untested | verdict_of.get(id, {}))
     columns = "id where claim paper ours low high verdict figure evidence".split()
     return analysis.Verdicts(claims, columns=columns)
 
@@ -261,15 +254,14 @@ def choose(only: str | Iterable[str] = ()) -> dict:
                 f" {nearest(name, choices) or 'Check the spelling.'}"
             )
     plan: dict[str, tuple[str, ...]] = {}
+    single = [name for name in experiments if name in matches]
     for notebook, names in NOTEBOOKS.items():
-        complete = not matches or notebook in matches
-        # two notebooks may draw the same trials
-        before = {name for names in plan.values() for name in names}
-        selection = tuple(
-            name for name in names if complete or (name in matches and name not in before)
-        )
-        if complete or selection:
+        if not matches or notebook in matches:
+            plan[notebook] = names
+        elif selection := tuple(name for name in names if name in single):
             plan[notebook] = selection
+        # another notebook may draw the same trials
+        single = [name for name in single if name not in plan.get(notebook, ())]
     return plan
 
 
