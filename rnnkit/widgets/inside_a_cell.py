@@ -118,7 +118,7 @@ def draw(
         architecture, *settings, tuple(zip(flow.gates_of(cell_of(architecture)), biases.values()))
     )
     flows = {cell: own_flow if cell == architecture else flow_of(cell, *settings) for cell in PAPER}
-    gradients = {cell: seen.gradient_TxM[::-1, 0] for cell, seen in flows.items()}
+    gradients = {cell: cell_flow.gradient_TxM[::-1, 0] for cell, cell_flow in flows.items()}
     means = {name: values[:, 0].mean(1) for name, values in own_flow.gates.items()}
     label = label_of(architecture)
     style = theme.style_of(PAPER)

@@ -33,10 +33,10 @@ def widget(store: str | Path | None = None, seed: int = 0, form: str = "") -> Pa
     """The best networks of the memory task in a store, in its largest form by default. Raises
     StoreError if the store has none.
     """
-    opened = open_store(store)
+    trial_store = open_store(store)
     networks = {
         (study.architecture, study.n_layers, study.n_units): (study, trial)
-        for study, trial in best_trials(opened, "mem_thru", seed, form).items()
+        for study, trial in best_trials(trial_store, "mem_thru", seed, form).items()
     }
     task = next(study.task for study, _ in networks.values())
     vectors_VxI = task.held_out(seed, "eval")[0][0].T[:VECTORS]
@@ -63,7 +63,9 @@ def widget(store: str | Path | None = None, seed: int = 0, form: str = "") -> Pa
         last = task.steps - 1
         inputs = [vectors_VxI] + [torch.zeros_like(vectors_VxI)] * last
         try:
-            return answers(study, trial, network(opened, study, trial), inputs, last)[0].numpy()
+            return answers(study, trial, network(trial_store, study, trial), inputs, last)[
+                0
+            ].numpy()
         except StoreError:
             return np.full(vectors_VxI.shape, np.nan)
 

@@ -79,10 +79,10 @@ class Panel:
         width, height = self.size
         with matplotlib.rc_context(theme.look()), one_thread():
             figure = Drawing(figsize=(width, height + FOOT * still), dpi=DPI)
-            place = figure
+            area = figure
             if still:
-                place, below = figure.subfigures(2, 1, height_ratios=[height, FOOT])
-            sentence, _, figure.details = self.draw(place, theme, **self.values).partition("\n")
+                area, below = figure.subfigures(2, 1, height_ratios=[height, FOOT])
+            sentence, _, figure.details = self.draw(area, theme, **self.values).partition("\n")
             figure.alt = " ".join(sentence.split())
             if still:
                 text = textwrap.fill(

@@ -38,11 +38,11 @@ def widget(store: str | Path | None = None, task: str = "", seed: int = 0, form:
     """The best network of each study on parentheses and on arithmetic, best first; `task` is the
     task to begin with. Raises StoreError for a store that has neither.
     """
-    opened = open_store(store)
+    trial_store = open_store(store)
     networks: dict[str, tuple[Study, pd.Series]] = {}
     for name in sorted(EXAMPLES, key=lambda name: name != task):
         try:
-            trials = best_trials(opened, name, seed, form)
+            trials = best_trials(trial_store, name, seed, form)
         except StoreError as error:
             missing = error
             continue
@@ -59,7 +59,7 @@ def widget(store: str | Path | None = None, task: str = "", seed: int = 0, form:
     def reading_of(label: str, entry: str) -> Any:
         """What the task's function in READ returns for a network and a text."""
         study, trial = networks[label]
-        return READ[study.task_type](study, trial, network(opened, study, trial), entry)
+        return READ[study.task_type](study, trial, network(trial_store, study, trial), entry)
 
     example = EXAMPLES[next(study.task_type for study, _ in networks.values())]
     controls = {
@@ -131,8 +131,8 @@ def _draw_legend(ax: Axes, theme: Theme) -> None:
         "the network, where it errs": Line2D([], [], **_crosses(theme, 10)),
         "how sure it is": Patch(color=theme.shades(0.8)),
     }
-    place = {"loc": "lower right", "bbox_to_anchor": (1, 1.0), "ncols": 3}
-    ax.legend(keys.values(), keys, borderaxespad=0.1, handletextpad=0.3, **place)
+    position = {"loc": "lower right", "bbox_to_anchor": (1, 1.0), "ncols": 3}
+    ax.legend(keys.values(), keys, borderaxespad=0.1, handletextpad=0.3, **position)
 
 
 # --- parentheses ----------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def read_parentheses(
     symbols = "".join(PAIRS[: task.types]) + NOISE[: task.types]
     if not line:
         return f"Type some of {' '.join(PAIRS[: task.types])} and letters."
-    codes = [symbols.index(_known(task, symbols, c)) for c in line]
+    codes = [symbols.index(_symbol_for(task, symbols, c)) for c in line]
     streams_TxK = torch.full((task.steps, len(codes)), 2 * task.types, dtype=torch.int32)
     for k in range(len(codes)):
         streams_TxK[task.steps - k - 1 :, k] = torch.tensor(codes[: k + 1])
@@ -166,7 +166,7 @@ def read_parentheses(
     return read, truth_KxJ.numpy(), p_KxJxC.numpy(), remarks(task, entry, symbols)
 
 
-def _known(task: Any, symbols: str, letter: str) -> str:
+def _symbol_for(task: Any, symbols: str, letter: str) -> str:
     """The letter itself if it is one of the task's symbols, and otherwise the noise it is read as."""
     return letter if letter in symbols else NOISE[ord(letter) % task.types]
 
@@ -184,7 +184,7 @@ def remarks(task: Any, entry: str, symbols: str) -> str:
         )
     unknown = dict.fromkeys(c for c in line if c not in symbols)
     if unknown:
-        read_as = ", ".join(f"{c} as {_known(task, symbols, c)}" for c in unknown)
+        read_as = ", ".join(f"{c} as {_symbol_for(task, symbols, c)}" for c in unknown)
         sentences.append(f"It knows {' '.join(symbols)} alone, so it reads {read_as}.")
     for pair in PAIRS[: task.types]:
         n_open = open_in(line, pair)
@@ -271,8 +271,8 @@ def draw_sum(
     ax.set_yticks(range(len(symbols)), symbols, family=MONOSPACE, fontsize=10)
     ax.set(ylabel="symbol", xlim=(-0.5, n_symbols - 0.5))
     problem = problem.strip()
-    said = spell(p_SxC.argmax(-1)).strip()
-    ax.set_title(f"{problem} {said}", loc="left", fontsize=20, family=MONOSPACE, pad=10)
+    network_answer = spell(p_SxC.argmax(-1)).strip()
+    ax.set_title(f"{problem} {network_answer}", loc="left", fontsize=20, family=MONOSPACE, pad=10)
     _draw_legend(ax, theme)
     verdict = (
         f"wrong: {spell(answer_S).strip()} it is, and {(~wrong).sum()} of {n_symbols} symbols are"
@@ -280,7 +280,7 @@ def draw_sum(
         if wrong.any()
         else "right"
     )
-    return f"{problem} the network answers {said or 'nothing'}, which is {verdict}."
+    return f"{problem} the network answers {network_answer or 'nothing'}, which is {verdict}."
 
 
 READ: dict[str, Callable[..., Any]] = {

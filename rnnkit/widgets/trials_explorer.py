@@ -55,8 +55,8 @@ def widget(
     if isinstance(store, pd.DataFrame):
         frame = store
     else:
-        with TrialStore(store or places.TRIALS, create=False) as opened:
-            frame = opened.frame()
+        with TrialStore(store or places.TRIALS, create=False) as trial_store:
+            frame = trial_store.frame()
     if frame.empty:
         raise ValueError(
             "A store to explore must hold trials, got an empty one. Train some first, or give"

@@ -353,7 +353,7 @@ def _draw_ticks(axis: Axis, row: Any) -> None:
 # --- the sentence ---------------------------------------------------------------------------------
 
 
-def _place(task: Problem, values: tuple) -> str:
+def _coordinates(task: Problem, values: tuple) -> str:
     return ", ".join(f"{axis} {value:.3g}" for axis, value in zip(task.axes, values))
 
 
@@ -367,7 +367,7 @@ def _best_so_far(trials: Trials) -> str:
     diverged = f", {n_diverged} of them diverged" if n_diverged else ""
     return (
         f"{n_trials} trials{diverged}; the best: {task.score}"
-        f" {task.factor * trials.losses[best]:.3g} at {_place(task, trials.points[best])}."
+        f" {task.factor * trials.losses[best]:.3g} at {_coordinates(task, trials.points[best])}."
     )
 
 
@@ -376,9 +376,9 @@ def _forecast(trials: Trials, warp: Warp, next_point: tuple | None) -> str:
     if next_point is None:
         return ""
     task = trials.task
-    asked = f"Asked for {_place(task, next_point)}"
+    request = f"Asked for {_coordinates(task, next_point)}"
     if posterior(trials) is None:
-        return f"{asked}, as the first design has it."
+        return f"{request}, as the first design has it."
     tuner = tuner_of(trials)
     mean, std, _ = (float(x[0]) for x in tuner.posterior([task.space.point(next_point)]))
     wide = math.hypot(std, tuner.noise())
@@ -386,7 +386,7 @@ def _forecast(trials: Trials, warp: Warp, next_point: tuple | None) -> str:
     middle, *interval = task.factor * expected
     chance = norm.cdf((np.nanmin(warp.heard[warp.feasible]) - mean) / wide)
     return (
-        f"{asked}: it expects {task.score} {middle:.2g} (95 % of such trials: {min(interval):.2g} to"
+        f"{request}: it expects {task.score} {middle:.2g} (95 % of such trials: {min(interval):.2g} to"
         f" {max(interval):.2g}), and beats the best with a chance of {100 * chance:.0f} %."
     )
 
