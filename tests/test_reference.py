@@ -373,6 +373,7 @@ def test_a_pickle_of_something_else_is_refused_and_not_run(path, tmp_path, monke
     [
         ("architecture", "transformer"),
         ("task_type", "imagenet"),
+        ("task_type", ["per_cap"]),
         ("n_layers", -1),
         ("hyper_iter", "first"),
         ("num_params", math.nan),
