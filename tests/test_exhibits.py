@@ -14,23 +14,17 @@ from rnnkit.exhibits.base import (
     _exhibits_by_name,
     exhibit,
     exhibits,
-    points,
     shared_tables,
     tables_of,
 )
-from rnnkit.exhibits.captions import write_budget
+from rnnkit.exhibits.captions import draws
 from rnnkit.exhibits.judge import Measured, Rule, above
 from rnnkit.exhibits.selection import capacity
-from rnnkit.exhibits.style import house_style, new_figure
 
 
-@house_style
-def draw(frame):
-    best = points("bits_by_units", frame)["bits_by_units"]
-    figure = new_figure(4)
+@draws("bits_by_units", height=4)
+def draw(figure, best):
     figure.subplots().plot(best.n_units, best.bits_per_param, "o")
-    write_budget(figure, "bits_by_units", frame)
-    return figure
 
 
 def one_of_ones_own(**changes):

@@ -1,8 +1,6 @@
 """Numbers and verdicts out of frames whose truth is known, because they were made with it."""
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -650,16 +648,3 @@ def test_frames_without_bits_are_compared_without_a_warning(spoil, quick, recwar
     for name, frame in quick.items():
         assert not set(analysis.compare(name, spoil(frame)).verdict[lambda v: v == FAILS])
     assert not recwarn.list
-
-
-def test_analysis_and_figures_need_no_torch():
-    code = (
-        "import sys, rnnkit.paper, rnnkit.analysis, rnnkit.figures; print([m for m in sys.modules"
-        " if m.split('.')[0] == 'torch'])"
-    )
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        == "[]"
-    )

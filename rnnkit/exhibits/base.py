@@ -3,21 +3,16 @@
 To add a figure of one's own, write a file in this folder or in that of its section, and nothing
 else:
 
-    from rnnkit.exhibits.base import Exhibit, points
+    from rnnkit.exhibits.base import Exhibit
     from rnnkit.exhibits.best_trials import stored_bits
-    from rnnkit.exhibits.captions import write_budget
+    from rnnkit.exhibits.captions import draws
     from rnnkit.exhibits.selection import capacity
-    from rnnkit.exhibits.style import house_style, new_figure
 
-    @house_style
-    def draw(frame):
-        best = points("bits_by_units", frame)["bits_by_units"]
-        figure = new_figure(4)
+    @draws("bits_by_units", height=4)
+    def draw(figure, best):
         ax = figure.subplots()
         ax.plot(best.n_units, best.bits_per_param, "o")
         ax.set(xlabel="units per layer", ylabel="bits per parameter")
-        write_budget(figure, "bits_by_units", frame)
-        return figure
 
     Exhibit(
         name="bits_by_units",

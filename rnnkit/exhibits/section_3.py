@@ -3,7 +3,8 @@ units (section 3).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,15 @@ def draw(figure: Drawing, best: pd.DataFrame) -> None:
     _against_units(axes[1, 1], best[best.task_type == "text8"])
     axes[1, 1].set_ylim(axes[0, 0].get_ylim())
     sns.despine(figure)
-    legend_panel(axes[3, 1], _keys(best) + authors_key)  # the paper has seven panels
+    keys = [
+        *architecture_keys(best.architecture),
+        half_search_key(),
+        line_key(f"chance: {chance('rcf'):g} (text: {chance('text8'):.2f} bits)"),
+        line_key("e-g: if each parameter held a sample", DOTTED),
+    ]
+    if any(map(_is_text8, best.form[best.task_type == "text8"])):
+        keys.append(line_key("published (see caption)", "none", marker="x"))
+    legend_panel(axes[3, 1], keys + authors_key)  # the paper has seven panels
 
 
 def _against_parameters(panels: Sequence[Axes], best: pd.DataFrame, task: str) -> list:
@@ -92,20 +101,6 @@ def _against_parameters(panels: Sequence[Axes], best: pd.DataFrame, task: str) -
         _draw_losses(ax, subset, task, depth, "num_params")
         _landmarks(ax, task, form, depth)
     return overlay(dict(zip(paper.DEPTHS, panels)), "fig3", task, form=form)
-
-
-def _keys(best: pd.DataFrame) -> list:
-    """The entries of the legend: architectures, what half of a search would have found, landmarks."""
-    text = f"chance: {chance('rcf'):g} (text: {chance('text8'):.2f} bits)"
-    keys = [
-        *architecture_keys(best.architecture),
-        half_search_key(),
-        line_key(text),
-        line_key("e-g: if each parameter held a sample", DOTTED),
-    ]
-    if any(map(_is_text8, best.form[best.task_type == "text8"])):
-        keys.append(line_key("published (see caption)", "none", marker="x"))
-    return keys
 
 
 def _draw_losses(ax: Axes, subset: pd.DataFrame, task: str, depth: int, x: str) -> None:
@@ -218,44 +213,42 @@ def r_squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (x * y).sum(-1) ** 2 / ((x * x).sum(-1) * (y * y).sum(-1))
 
 
-def equal_at_equal_size(task_type: str, unit: str) -> Callable[..., Measured]:
-    """The statistic of T01 and R01: the highest less the lowest mean loss at equal parameters, and its
+def equal_at_equal_size(
+    task_type: str, unit: str, trials: pd.DataFrame, points: pd.DataFrame, spent: Budget
+) -> Measured:
+    """T01 and R01: the highest less the lowest mean loss at equal parameters, and its
     worth in parameters (`factor`).
 
     The paper itself says what a small difference is: "the number of parameters would have to be
     adjusted by only a small factor". So a difference in loss is worth the factor by which parameters
     have to grow for the loss to fall that much.
     """
-
-    def measure(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
-        points = of_the_paper(points[points.task_type == task_type])
-        if points.loss.isna().all():
-            return Measured(lacks=f"no trials of {paper.TASKS[task_type]} ended")
-        table, left_out = shared(loss_by_size(points), paper.ARCHITECTURES)
-        ours, low, high = spread_of_means(table)
-        if len(table) < MIN_CELLS or table.shape[1] < 3:
-            return Measured(ours, lacks=too_few(table))
-        slope, _, surely = fall(points)
-        where = "on a Shakespeare sample, not text8: " if "sample" in points.form.iloc[0] else ""
-        means = table.mean().sort_values()
-        lowest, highest = labelled(means.iloc[[0, -1]], ".3g")
-        reason = f"{where}{lowest}, {highest} {unit}{left_out}"
-        if not surely < 0:
-            flat = "the loss does not surely fall with parameters, so it has no worth in them"
-            return Measured(ours, low, high, lacks=f"{reason}, but {flat}")
-        factor, least, most = (math.exp(min(value / -slope, 50)) for value in (ours, low, high))
-        return Measured(
-            ours,
-            low,
-            high,
-            f"{reason}, worth {factor:.2f} [{least:.2f}, {most:.2f}] times the parameters; small is"
-            f" up to {SMALL_FACTOR:g}",
-            more={"factor": (least, most)},
-            if_open="; the interval contains that",
-            search=trials[trials.task_type == task_type],
-        )
-
-    return measure
+    points = of_the_paper(points[points.task_type == task_type])
+    if points.loss.isna().all():
+        return Measured(lacks=f"no trials of {paper.TASKS[task_type]} ended")
+    table, left_out = shared(loss_by_size(points), paper.ARCHITECTURES)
+    ours, low, high = spread_of_means(table)
+    if len(table) < MIN_CELLS or table.shape[1] < 3:
+        return Measured(ours, lacks=too_few(table))
+    slope, _, surely = fall(points)
+    where = "on a Shakespeare sample, not text8: " if "sample" in points.form.iloc[0] else ""
+    means = table.mean().sort_values()
+    lowest, highest = labelled(means.iloc[[0, -1]], ".3g")
+    reason = f"{where}{lowest}, {highest} {unit}{left_out}"
+    if not surely < 0:
+        flat = "the loss does not surely fall with parameters, so it has no worth in them"
+        return Measured(ours, low, high, lacks=f"{reason}, but {flat}")
+    factor, least, most = (math.exp(min(value / -slope, 50)) for value in (ours, low, high))
+    return Measured(
+        ours,
+        low,
+        high,
+        f"{reason}, worth {factor:.2f} [{least:.2f}, {most:.2f}] times the parameters; small is"
+        f" up to {SMALL_FACTOR:g}",
+        more={"factor": (least, most)},
+        if_open="; the interval contains that",
+        search=trials[trials.task_type == task_type],
+    )
 
 
 def units_mislead(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
@@ -315,9 +308,9 @@ def never_perfect(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> 
 
 SMALL = below(SMALL_FACTOR, of="factor", tell=False)
 CLAIMS = {
-    "T01": Rule(equal_at_equal_size("text8", "bits per character"), SMALL),
+    "T01": Rule(partial(equal_at_equal_size, "text8", "bits per character"), SMALL),
     "T02": Rule(units_mislead, above(0, tell=False), refutes=ALWAYS, trials=0),
-    "R01": Rule(equal_at_equal_size("rcf", "of the variance"), SMALL),
+    "R01": Rule(partial(equal_at_equal_size, "rcf", "of the variance"), SMALL),
     "R02": Rule(
         never_perfect,
         Limit(

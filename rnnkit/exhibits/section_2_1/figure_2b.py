@@ -37,8 +37,6 @@ def most_unrolled_size(frame: pd.DataFrame) -> pd.DataFrame:
     """
     trials = without_pinned(of_capacity(frame))
     trials = usual(trials[trials.n_layers == 1])
-    if not len(trials):
-        return trials
     unrolls = trials.groupby("max_params").unroll.nunique()
     return trials[trials.max_params == unrolls[unrolls == unrolls.max()].index.max()]
 

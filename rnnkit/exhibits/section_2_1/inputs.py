@@ -101,13 +101,15 @@ def _seeds_of_size(
 
 def _label_units(ax: Axes, best: pd.DataFrame) -> None:
     """Writes the units per layer of each size at its mean: above the highest line, below the others."""
-    means = best.groupby(["n_in", "max_params"])[["bits_per_param", "n_units"]].mean()
-    highest = means.bits_per_param.groupby("n_in").transform("max")
-    for ((n_in, _), (bits, units)), top in zip(means.iterrows(), highest):
+    means = best.groupby(["n_in", "max_params"]).agg(
+        bits=("bits_per_param", "mean"), units=("n_units", "max")
+    )
+    means["highest"] = means.bits.groupby("n_in").transform("max")
+    for (n_in, _), bits, units, highest in means.itertuples():
         ax.annotate(
             f"{units:.0f} units",
             (n_in, bits),
-            (6, 4 if bits == top else -11),
+            (6, 4 if bits == highest else -11),
             textcoords="offset points",
             fontsize=8,
         )
@@ -124,7 +126,9 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["inputs"]
     sentences = []
     for (architecture, size), group in table.groupby(["architecture", "max_params"]):
-        means = group.groupby("n_in")[["bits_per_param", "n_units"]].mean()
+        means = group.groupby("n_in").agg(
+            bits=("bits_per_param", "mean"), units=("n_units", "first")
+        )
         if len(means) > 1:  # where one number was trained, there is nothing to compare
             numbers = and_list(
                 f"{bits:.2f} with {n_in} inputs ({units:.0f} units)"
@@ -132,7 +136,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
             )
             sentences.append(
                 f"The {label_of(architecture)} of up to {size:,} parameters stores, in bits per"
-                f" parameter, {numbers}; most with {means.bits_per_param.idxmax()}."
+                f" parameter, {numbers}; most with {means.bits.idxmax()}."
             )
     if not sentences:
         return ["No network was trained with two numbers of inputs."]
