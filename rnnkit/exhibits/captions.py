@@ -31,18 +31,21 @@ def write_budget(figure: Drawing, name: str, frame: pd.DataFrame) -> None:
     figure.alt = alternative_text(name, frame)
 
 
-def draws(name: str, height: float) -> Callable[[Callable[..., None]], Callable[..., Drawing]]:
+def draws(
+    name: str, height: float | Callable[..., float]
+) -> Callable[[Callable[..., None]], Callable[..., Drawing]]:
     """Turns a function that fills an empty figure, `height` inches high, into one that draws exhibit
     `name` from a frame of trials. The function gets the figure and the tables of the exhibit, as its
-    CSV files have them; what it draws has our settings, and title and budget on top.
+    CSV files have them, of which `height` may be a function; what it draws has our settings, and title
+    and budget on top.
     """
 
     def register(fill: Callable[..., None]) -> Callable[..., Drawing]:
         @house_style
         def draw(frame: pd.DataFrame) -> Drawing:
-            tables = points(name, frame)
-            figure = new_figure(height)
-            fill(figure, *tables.values())
+            tables = points(name, frame).values()
+            figure = new_figure(height(*tables) if callable(height) else height)
+            fill(figure, *tables)
             write_budget(figure, name, frame)
             return figure
 

@@ -14,15 +14,15 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from rnnkit import paper
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import in_order, paper_order, stored_bits
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     by_architecture,
+    draws,
     in_paper_order,
     numbers_of,
-    write_budget,
 )
 from rnnkit.exhibits.finding import ABOUT, MIN_CELLS, mean
 from rnnkit.exhibits.judge import ALWAYS, Measured, Rule, below
@@ -36,13 +36,11 @@ from rnnkit.exhibits.style import (
     Drawing,
     Style,
     architecture_keys,
-    house_style,
     label_rows,
     legend,
     legend_panel,
     letter,
     line_key,
-    new_figure,
     style_of,
     write_at_right,
     write_beside,
@@ -100,22 +98,19 @@ def needed_bits(trials: pd.DataFrame, share: float = LOSSLESS) -> pd.DataFrame:
     )
 
 
-@house_style
-def draw_rounded(frame: pd.DataFrame) -> Drawing:
+@draws("quantised", height=7.0)
+def draw_rounded(figure: Drawing, shares: pd.DataFrame, fewest: pd.DataFrame) -> None:
     """The share of the stored bits that is left when weights have k bits, (a, b) for two ways of
     rounding; (c) the bits needed against the bits stored. ValueError if no weights were rounded.
     """
-    tables = points("quantised", frame)
-    shares = tables["quantised"]
     style = style_of(shares.architecture)
-    figure = new_figure(7.0)
     axes = figure.subplots(2, 2)
     for ax, method, name in zip(axes[0], WAYS, "ab"):
         letter(ax, name, WAYS[method])
         _draw_shares(ax, shares[shares.way == method], style)
     axes[0, 0].set_ylabel("stored bits left, %")
     write_at_right(axes[0, 1], 100 * LOSSLESS, percent(LOSSLESS))
-    _draw_needed(axes[1, 0], tables["quantised_needed"], style)
+    _draw_needed(axes[1, 0], fewest, style)
     sns.despine(figure)
     keys = [
         *architecture_keys(shares.architecture),
@@ -123,8 +118,6 @@ def draw_rounded(frame: pd.DataFrame) -> Drawing:
         line_key("paper: 5 bits per parameter"),
     ]
     legend_panel(axes[1, 1], keys)
-    write_budget(figure, "quantised", frame)
-    return figure
 
 
 FIVE_BITS_LINE = {"color": GREY, "linewidth": 1, "linestyle": DASHED, "zorder": 0}
@@ -173,7 +166,7 @@ def _draw_needed(ax: Axes, fewest: pd.DataFrame, style: Mapping[str, Style]) -> 
         write_note(ax, "no bits stored")
 
 
-def rounding_facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def rounding_facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     fewest = tables["quantised_needed"]
     if fewest.empty:
         return ["No network stored bits that rounding could lose."]
@@ -305,16 +298,14 @@ DEFINITIONS = {
 FILL = dict.fromkeys(DEFINITIONS, "full") | {"soft": "none"}  # of the markers
 
 
-@house_style
-def draw_later_numbers(frame: pd.DataFrame) -> Drawing:
+@draws("later_numbers", height=lambda table: 1.5 + 0.32 * table["what"].nunique())
+def draw_later_numbers(figure: Drawing, table: pd.DataFrame) -> None:
     """Bits per parameter of this kit's networks beside those of later and of earlier work.
     ValueError without trials.
     """
-    table = points("later_numbers", frame)["later_numbers"]
     literature = table[table.architecture == ""].sort_values("bits")
     ours = table[table.architecture != ""]
     names = [*literature["what"], *dict.fromkeys(ours["what"])]
-    figure = new_figure(1.5 + 0.32 * len(names))
     ax = figure.subplots()
     for row in literature.itertuples():
         y = names.index(row.what)
@@ -336,8 +327,6 @@ def draw_later_numbers(frame: pd.DataFrame) -> Drawing:
         line_key("least and most of our networks", "-", 1.5, alpha=0.5),
     ]
     legend(figure, keys)
-    write_budget(figure, "later_numbers", frame)
-    return figure
 
 
 def _draw_ours(ax: Axes, ours: pd.DataFrame, names: Sequence[str]) -> None:
@@ -355,7 +344,7 @@ def _draw_ours(ax: Axes, ours: pd.DataFrame, names: Sequence[str]) -> None:
         write_at_right(ax, names.index(name), f"{values}   hard / soft count")
 
 
-def later_facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def later_facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["later_numbers"]
     ours = table[table.architecture != ""]
     if ours.empty:

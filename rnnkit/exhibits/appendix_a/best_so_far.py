@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from rnnkit import paper
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import per_trial
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws
 from rnnkit.exhibits.selection import capacity
 from rnnkit.exhibits.style import (
     Drawing,
@@ -19,11 +19,9 @@ from rnnkit.exhibits.style import (
     architecture_keys,
     axis_top,
     draw_search,
-    house_style,
     legend,
     letter,
     line_key,
-    new_figure,
     reference,
     short,
     style_of,
@@ -54,15 +52,13 @@ def best_so_far(frame: pd.DataFrame) -> pd.DataFrame:
     return trials.assign(trial=trials.hyper_iter + 1, best=best.where(best > 0))
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("best_so_far", height=lambda table: 1.5 + 2.1 * table.n_layers.nunique())
+def draw(figure: Drawing, table: pd.DataFrame) -> None:
     """Bits per parameter of the best trial so far; a row for each depth, a column for each size.
     ValueError without trials.
     """
-    table = points("best_so_far", frame)["best_so_far"]
     depths = sorted(table.n_layers.unique())
     sizes = sorted(table.max_params.unique())
-    figure = new_figure(1.5 + 2.1 * len(depths))
     axes = figure.subplots(len(depths), len(sizes), sharex=True, sharey=True, squeeze=False)
     style = style_of(table.architecture)
     for row, depth in zip(axes, depths):
@@ -81,8 +77,6 @@ def draw(frame: pd.DataFrame) -> Drawing:
         line_key("a trial", "none", marker="o", markersize=2.5),
     ]
     legend(figure, keys)
-    write_budget(figure, "best_so_far", frame)
-    return figure
 
 
 def _draw_searches(ax: Axes, subset: pd.DataFrame, style: Mapping[str, Style]) -> None:
@@ -96,7 +90,7 @@ def _draw_searches(ax: Axes, subset: pd.DataFrame, style: Mapping[str, Style]) -
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 4, 5, 8, 10]))
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     best = []
     for _, study in tables["best_so_far"].groupby("study"):
         number = study.trial.max()

@@ -5,7 +5,6 @@ hyper-parameter at a time is permuted on trials that they have not seen. Ours: n
 import itertools
 import math
 import re
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,11 +12,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from scipy.stats import norm
 
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import in_order
-from rnnkit.exhibits.captions import by_architecture, write_budget
+from rnnkit.exhibits.captions import by_architecture, draws
 from rnnkit.exhibits.selection import GP, capacity
-from rnnkit.exhibits.style import GREY, Drawing, coloured_table, house_style, new_figure, write_note
+from rnnkit.exhibits.style import GREY, Drawing, coloured_table, write_note
 from rnnkit.markup import SmallTable
 from rnnkit.wording import and_list, label_of
 
@@ -121,7 +120,7 @@ def numeric_hparams(frame: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(frame.hparams.tolist(), index=frame.index)
     for name in table:
         if not pd.api.types.is_numeric_dtype(table[name]):
-            table[name] = table[name].astype(str).astype("category").cat.codes
+            table[name], _ = pd.factorize(table[name].astype(str), sort=True)
     return table.loc[:, table.nunique() > 1].astype(float)
 
 
@@ -146,24 +145,19 @@ OF_A_MAP = (
 )
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("importance", height=lambda shares: max(2, 1.3 + 0.27 * len(by_stem(shares))))
+def draw(figure: Drawing, shares: pd.DataFrame) -> None:
     """How much each hyper-parameter, summed over the maps of a cell, matters to each architecture, as a
     coloured table.
     """
-    shares = points("importance", frame)["importance"]
     table = by_stem(shares)
-    r_squared = shares.groupby(["architecture", "tuner"]).explained.first()
-    figure = new_figure(1.3 + 0.27 * len(table) if len(table.columns) else 2)
     ax = figure.subplots()
-    if len(table.columns):
-        _draw_shares(ax, table, r_squared)
-    else:
+    if table.empty:
         ax.set_axis_off()
         write_note(ax, "too few trials of any architecture to grow a forest")
+    else:
+        _draw_shares(ax, table, shares.groupby(["architecture", "tuner"]).explained.first())
     sns.despine(figure, left=True, bottom=True)
-    write_budget(figure, "importance", frame)
-    return figure
 
 
 def _draw_shares(ax: Axes, table: pd.DataFrame, r_squared: pd.Series) -> None:
@@ -179,7 +173,7 @@ def _draw_shares(ax: Axes, table: pd.DataFrame, r_squared: pd.Series) -> None:
     ax.set_xlabel("in brackets: share of the variance that the forest explains")
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = by_stem(tables["importance"])
     if table.empty:
         return ["No architecture has trials enough for a forest."]

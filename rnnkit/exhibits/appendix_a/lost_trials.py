@@ -1,6 +1,6 @@
 """Where trials are lost: how many diverge or end above chance. Ours: not in the paper."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,19 +8,17 @@ import seaborn as sns
 from scipy.stats import rankdata
 
 from rnnkit.exhibits.appendix_a.importance import stem
-from rnnkit.exhibits.base import Exhibit, points
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, write_budget
+from rnnkit.exhibits.base import Exhibit, NamedTables
+from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws
 from rnnkit.exhibits.section_4.hard_trials import hard_trials
 from rnnkit.exhibits.selection import random_sets
 from rnnkit.exhibits.statistics import wilson
 from rnnkit.exhibits.style import (
     GREY,
     Drawing,
-    house_style,
     legend,
     line_key,
     log_ticks,
-    new_figure,
 )
 from rnnkit.wording import and_list, percent
 
@@ -71,13 +69,11 @@ NAMES = {
 }
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("lost", height=3.5)
+def draw(figure: Drawing, table: pd.DataFrame) -> None:
     """Share of trials that diverged, and that ended above chance, by quarters of three
     hyper-parameters.
     """
-    table = points("lost", frame)["lost"]
-    figure = new_figure(3.5)
     axes = figure.subplots(1, len(NAMES), sharey=True)
     for ax, (name, title) in zip(axes, NAMES.items()):
         for end, (_, color, marker, line) in ENDS.items():
@@ -96,11 +92,9 @@ def draw(frame: pd.DataFrame) -> Drawing:
         for label, color, marker, line in ENDS.values()
     ]
     legend(figure, keys)
-    write_budget(figure, "lost", frame)
-    return figure
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     sentences = []
     for end, group in tables["lost"].groupby("end", sort=False):
         shares = group.pivot(index="quarter", columns="hyperparameter", values="share")

@@ -1,7 +1,6 @@
 """The Gaussian process against random search, on the same studies. Ours: not in the paper."""
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -11,11 +10,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from rnnkit.exhibits.appendix_a.best_so_far import best_so_far
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import in_order, per_trial
-from rnnkit.exhibits.captions import by_architecture, write_budget
+from rnnkit.exhibits.captions import by_architecture, draws
 from rnnkit.exhibits.statistics import bootstrap
-from rnnkit.exhibits.style import GREY, Drawing, house_style, legend, line_key, new_figure, style_of
+from rnnkit.exhibits.style import GREY, Drawing, legend, line_key, style_of
 from rnnkit.markup import SmallTable
 from rnnkit.wording import and_list, count, label_of
 
@@ -98,29 +97,25 @@ LINES = {"gp": "-", "random": (0, (4, 2))}
 BAND = "left: least to most of the seeds; right: middle half of the trials"
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("tuner", height=lambda curves, _: 0.9 + 2.7 * curves.architecture.nunique())
+def draw(figure: Drawing, curves: pd.DataFrame, typical: pd.DataFrame) -> None:
     """The best trial so far, and typical trials, of the Gaussian process and of random search on the
     same study: a row for each architecture.
     """
-    tables = points("tuner", frame)
-    names = in_order(tables["tuner"].architecture)
+    names = in_order(curves.architecture)
     style = style_of(names)
-    figure = new_figure(0.9 + 2.7 * len(names))
     axes = figure.subplots(len(names), 2, sharex=True, sharey="row", squeeze=False)
-    for (best, typical), architecture in zip(axes, names):
+    for row, architecture in zip(axes, names):
         color = style[architecture].color
-        own = {name: table[table.architecture == architecture] for name, table in tables.items()}
-        _draw_tuners(best, own["tuner"], color, steps=True)
-        _draw_tuners(typical, own["tuner_typical"], color, steps=False)
-        best.set_title("best trial so far")
-        typical.set_title(f"typical trial: the median of {WINDOW}")
-        best.set_ylabel(f"{label_of(architecture)}\nbits per parameter")
-        best.set_ylim(0, None)
+        _draw_tuners(row[0], curves[curves.architecture == architecture], color, "post")
+        _draw_tuners(row[1], typical[typical.architecture == architecture], color)
+        row[0].set(title="best trial so far", ylim=(0, None))
+        row[0].set_ylabel(f"{label_of(architecture)}\nbits per parameter")
+        row[1].set_title(f"typical trial: the median of {WINDOW}")
     for ax in axes[-1]:
         ax.set_xlabel("trials")
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 4, 5, 8, 10]))
-    axes[0][0].set_xlim(0, tables["tuner"].trial.max())
+    axes[0][0].set_xlim(0, curves.trial.max())
     sns.despine(figure)
     color = style[names[0]].color if len(names) == 1 else "black"
     keys = [
@@ -128,24 +123,21 @@ def draw(frame: pd.DataFrame) -> Drawing:
         for tuner, label in TUNERS.items()
     ]
     legend(figure, [*keys, Patch(color=GREY, alpha=0.2, label=BAND)])
-    write_budget(figure, "tuner", frame)
-    return figure
 
 
-def _draw_tuners(ax: Axes, table: pd.DataFrame, color: str, steps: bool) -> None:
+def _draw_tuners(ax: Axes, table: pd.DataFrame, color: str, step: str | None = None) -> None:
     """Draws the median and the band of each tuner against trials: the Gaussian process in `color`, and
     random search in grey.
     """
     for tuner, line in LINES.items():
         own = table[table.tuner == tuner]
         look = {"color": color if tuner == "gp" else GREY}
-        step = {"step": "post"} if steps else {}
-        ax.fill_between(own.trial, own.low, own.high, alpha=0.15, linewidth=0, **look, **step)
-        drawstyle = "steps-post" if steps else "default"
+        ax.fill_between(own.trial, own.low, own.high, alpha=0.15, linewidth=0, step=step, **look)
+        drawstyle = f"steps-{step}" if step else "default"
         ax.plot(own.trial, own["median"], linestyle=line, drawstyle=drawstyle, **look)
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     sentences = []
     for row in race(trials).itertuples():
         times = (

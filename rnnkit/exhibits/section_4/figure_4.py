@@ -20,15 +20,15 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from rnnkit import paper
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     by_architecture,
+    draws,
     labelled,
     numbers_of,
     task_name,
-    write_budget,
 )
 from rnnkit.exhibits.finding import (
     DEEP,
@@ -52,7 +52,6 @@ from rnnkit.exhibits.section_4.hard_trials import (
     TASK_AND_DEPTH,
     LossAxis,
     by_network,
-    forms_of,
     hard_trials,
     in_paper_order_of,
 )
@@ -75,16 +74,15 @@ from rnnkit.exhibits.style import (
     Style,
     architecture_keys,
     draw_search,
-    house_style,
     legend,
     letter,
     line_key,
-    new_figure,
     style_of,
     write_at_right,
     write_note,
 )
 from rnnkit.markup import SmallTable
+from rnnkit.theory import chance
 from rnnkit.wording import and_list, count, label_of, layers, percent
 
 
@@ -115,15 +113,12 @@ PANELS = {  # task -> the letters of both at each depth
 }
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("fig4", height=14.5)
+def draw(figure: Drawing, table: pd.DataFrame, _networks: pd.DataFrame) -> None:
     """Figure 4: running median (a-d) and minimum (e-h) of the loss over trials on parentheses,
     (i-p) on arithmetic; a row for each depth. ValueError without trials.
     """
-    table = points("fig4", frame)["fig4"]
-    forms = forms_of("fig4", frame)
     style = style_of(table.architecture)
-    figure = new_figure(14.5)
     for half, task in zip(figure.subfigures(len(PANELS), 1), PANELS):
         searches = table[table.task_type == task]
         half.suptitle(task_name(task), fontsize=10)
@@ -136,7 +131,7 @@ def draw(frame: pd.DataFrame) -> Drawing:
                     ax.set_yticks([])
                     write_note(ax, f"{task_name(task)}:\nnot trained")
             if len(searches):
-                _draw_depth(row, searches, task, depth, forms[task], style)
+                _draw_depth(row, searches, task, depth, style)
         axes[-1, 0].set_xlim(0, np.fmax(10, 1.02 * searches.trial.max()))
         axes[-1, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
         for ax in axes[-1]:
@@ -150,17 +145,10 @@ def draw(frame: pd.DataFrame) -> Drawing:
         Patch(color=PALE, label="diverged, or off the axis"),
     ]
     legend(figure, keys + key_if_drawn(figure))
-    write_budget(figure, "fig4", frame)
-    return figure
 
 
 def _draw_depth(
-    axes: Sequence[Axes],
-    searches: pd.DataFrame,
-    task: str,
-    depth: int,
-    form: str,
-    style: Mapping[str, Style],
+    axes: Sequence[Axes], searches: pd.DataFrame, task: str, depth: int, style: Mapping[str, Style]
 ) -> None:
     """Draws the median and the minimum of a task's searches at one depth, with one axis of losses."""
     own = searches[searches.n_layers == depth]
@@ -170,7 +158,8 @@ def _draw_depth(
         scale.dress(ax)
         for (architecture, _), study in own.groupby(["architecture", "study"], sort=False):
             _draw_curve(ax, study, statistic, architecture, style[architecture], scale)
-        overlay_search(ax, "fig4", task, depth, statistic, scale.heights, form)
+        if scale.chance == chance(task, "paper"):
+            overlay_search(ax, "fig4", task, depth, statistic, scale.heights)
         if own.empty:
             write_note(ax, f"depth {depth}: not trained\nat this scale")
     is_off = (own.loss > scale.high).any()
@@ -201,7 +190,7 @@ def _draw_curve(
     draw_search(ax, study.trial, losses, curve, s, not is_median, architecture)
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     """By task and depth, which architectures solved it and how well."""
     sentences = []
     networks = tables["fig4_networks"].dropna(subset="minimum")

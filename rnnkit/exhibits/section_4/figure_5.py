@@ -16,14 +16,14 @@ from matplotlib.colors import to_rgba
 
 from rnnkit import paper
 from rnnkit.exhibits.audit import solve_shares
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     by_architecture,
+    draws,
     labelled,
     numbers_of,
-    write_budget,
 )
 from rnnkit.exhibits.finding import DEEP, MIN_CELLS, NEAR, NO_DEPTH, SURELY, Pair, pairs_verdict
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, as_tested
@@ -33,7 +33,6 @@ from rnnkit.exhibits.section_4.hard_trials import (
     LossAxis,
     at_least_depth,
     by_network,
-    forms_of,
     hard_trials,
     instead_of_8_layers,
     is_the_papers_task,
@@ -44,16 +43,15 @@ from rnnkit.exhibits.style import (
     SMALL,
     Drawing,
     Style,
-    house_style,
     legend,
     letter,
-    new_figure,
     reference,
     style_of,
     write_at_right,
     write_note,
 )
 from rnnkit.paper import RANDOM_BUDGET
+from rnnkit.theory import chance
 from rnnkit.wording import label_of, layers
 
 
@@ -66,17 +64,14 @@ def losses_at_random(trials: pd.DataFrame) -> pd.DataFrame:
     return hard[columns].reset_index(drop=True)
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("fig5", height=4.8)
+def draw(figure: Drawing, table: pd.DataFrame, _networks: pd.DataFrame) -> None:
     """Figure 5: losses of random hyper-parameters on parentheses, (a) 1 layer, (b) the deepest.
     ValueError without trials.
     """
-    table = points("fig5", frame)["fig5"]
-    form = forms_of("fig5", frame)["parens_counting"]
     style = style_of(table.architecture)
     scale = LossAxis(table.loss, table.chance.iloc[0])
     above = bool((table.loss > scale.high).any())
-    figure = new_figure(4.8)
     axes = figure.subplots(1, 2, sharey=True)
     for ax, name, depth in zip(axes, "ab", [*sorted(table.n_layers.unique()), None]):
         letter(ax, name, layers(depth) if depth else "")
@@ -84,10 +79,10 @@ def draw(frame: pd.DataFrame) -> Drawing:
         losses = dict(list(table[table.n_layers == depth].groupby("architecture").loss))
         boxes = {a: losses[a] for a in style if a in losses}
         _draw_boxes(ax, boxes, style, scale)
-        if depth:
-            overlay_columns(ax, "fig5", "parens_counting", depth, boxes, scale.heights, form)
-        else:
+        if not depth:
             write_note(ax, "only one depth was trained\nat this scale")
+        elif scale.chance == chance("parens_counting", "paper"):
+            overlay_columns(ax, "fig5", "parens_counting", depth, boxes, scale.heights)
     axes[0].set_ylabel("loss, nats")
     axes[1].tick_params(labelleft=True)
     reference(axes[1], scale.chance, f"chance\n{scale.chance:.3g}")
@@ -96,8 +91,6 @@ def draw(frame: pd.DataFrame) -> Drawing:
     if authors_key := key_if_drawn(figure):
         legend(figure, authors_key)
     sns.despine(figure)
-    write_budget(figure, "fig5", frame)
-    return figure
 
 
 def _draw_boxes(
@@ -142,7 +135,7 @@ def _draw_box(ax: Axes, x: int, losses: np.ndarray, color: str, scale: LossAxis)
     )
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     sentences = []
     for depth, group in tables["fig5_networks"].groupby("n_layers"):
         shares = group.set_index("architecture").solved_share

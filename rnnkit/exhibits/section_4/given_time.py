@@ -2,7 +2,7 @@
 Figure 4: section 4 says that they solve them eventually.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from rnnkit import paper
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import in_order
 from rnnkit.exhibits.budget import Budget
-from rnnkit.exhibits.captions import by_architecture, task_name, write_budget
+from rnnkit.exhibits.captions import by_architecture, draws, task_name
 from rnnkit.exhibits.convergence import trials_of
 from rnnkit.exhibits.finding import NEARLY, SOLVED
 from rnnkit.exhibits.judge import Limit, Measured, Rule
@@ -25,12 +25,10 @@ from rnnkit.exhibits.style import (
     DASHED,
     GREY,
     Drawing,
-    house_style,
     legend,
     letter,
     line_key,
     log_ticks,
-    new_figure,
     style_of,
     write_beside,
 )
@@ -86,16 +84,14 @@ def _bests(trials: pd.DataFrame) -> pd.DataFrame:
     return by_network(trials).set_index(NETWORK).join(most)
 
 
-@house_style
-def draw(frame: pd.DataFrame) -> Drawing:
+@draws("given_time", height=lambda best: 1.6 + 0.3 * best.architecture.nunique())
+def draw(figure: Drawing, best: pd.DataFrame) -> None:
     """Least loss over chance, a row for each architecture and a panel for each task: open after
     Figure 4's search, filled after longer trainings, filled and with a dark edge after those of
     larger networks. ValueError without trials.
     """
-    best = points("given_time", frame)["given_time"]
-    tasks = list(best.task_type.unique())
+    tasks = best.task_type.unique()
     names = in_order(best.architecture)
-    figure = new_figure(1.6 + 0.3 * len(names))
     axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
     for ax, task, panel in zip(axes, tasks, "ab"):
         letter(ax, panel, task_name(task))
@@ -111,8 +107,6 @@ def draw(frame: pd.DataFrame) -> Drawing:
         text = f"the same of larger networks ({sizes} parameters)"
         keys.append(_key(text, best.larger_steps, markeredgecolor=EDGE))
     legend(figure, keys)
-    write_budget(figure, "given_time", frame)
-    return figure
 
 
 def _key(text: str, steps: pd.Series, **settings: Any) -> Line2D:
@@ -140,7 +134,7 @@ def _draw_task(ax: Axes, best: pd.DataFrame, names: Sequence[str]) -> None:
     log_ticks(ax.xaxis, "{:g}".format)
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     """What longer trainings change, task by task."""
     table = tables["given_time"].dropna(subset=["minimum", "longer_minimum"])
     sentences = []

@@ -16,9 +16,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 from rnnkit import paper
-from rnnkit.exhibits.base import trials_of_exhibit
 from rnnkit.exhibits.best_trials import paper_order
-from rnnkit.exhibits.budget import Budget, budget
+from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.finding import DEEP, EXPLODED, NO_DEPTH, SOLVED
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule
 from rnnkit.exhibits.statistics import wilson
@@ -144,11 +143,6 @@ class LossAxis:
         if band:
             ax.axhspan(self.high, self.at(1.18), color=PALE, linewidth=0, zorder=0)
         reference(ax, self.chance)
-
-
-def forms_of(name: str, frame: pd.DataFrame) -> dict[str, str]:
-    """The form of each task in a figure."""
-    return dict(budget(trials_of_exhibit(name, frame)).tasks)
 
 
 def is_the_papers_task(trials: pd.DataFrame, spent: Budget) -> bool:

@@ -1,11 +1,11 @@
 """Table 1: per cent of random hyper-parameters that diverged."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables, points
 from rnnkit.exhibits.best_trials import paper_order
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import by_architecture, numbers_of
@@ -86,7 +86,7 @@ def draw(frame: pd.DataFrame) -> SmallTable:
     )
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     sentences = []
     for depth, group in tables["table1"].groupby("n_layers"):
         most_first = group.sort_values("percent", ascending=False, kind="stable")

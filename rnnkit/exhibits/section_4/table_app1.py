@@ -1,13 +1,12 @@
 """Table App.1: the best hyper-parameters of a search, trained again."""
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables, points
 from rnnkit.exhibits.best_trials import in_order
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import by_architecture, numbers_of
@@ -64,9 +63,7 @@ def rerun_table(trials: pd.DataFrame) -> pd.DataFrame:
                 "infeasible_percent": 100 * (1 - len(feasible) / number),
                 "infeasible_low": 100 * divergence[0],
                 "infeasible_high": 100 * divergence[1],
-                "min": feasible.min(),
-                "mean": mean,
-                "max": feasible.max(),
+                **feasible.agg(["min", "mean", "max"]),
                 "sd": feasible.std(),
                 "sd_over_mean": feasible.std() / mean,
                 "mean_over_original": mean / original,
@@ -122,7 +119,7 @@ def draw(frame: pd.DataFrame) -> SmallTable:
     return SmallTable(both.rename(columns=SHOWN))
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["tableapp1"].set_index("architecture")
     ratios = table.mean_over_original.dropna()
     if ratios.empty:

@@ -2,14 +2,14 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.exhibits.base import Exhibit, points
+from rnnkit.exhibits.base import Exhibit, NamedTables, points
 from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.finding import (
     AGREE,
@@ -114,7 +114,7 @@ def _p_value(value: float) -> str:
     return "-" if pd.isna(value) else "< .001" if value <= 0.001 else f"{value:.3f}".lstrip("0")
 
 
-def facts(trials: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     sentences = []
     for depth, group in tables["tableapp2"].groupby("n_layers"):
         different = group[group.p < SURELY]
