@@ -61,18 +61,16 @@ def authors_sizes(figure: str, task: str, form: str = "paper") -> set[int]:
     return set(trials.max_params.tolist()) if len(trials) else set()
 
 
-def overlay(
-    panels: dict, figure: str, task: str, value: str = "loss", form: str = "paper"
-) -> list[Line2D]:
+def overlay(panels: dict, figure: str, task: str, value: str = "loss", form: str = "paper") -> None:
     """Draws the authors' best trial of each architecture and size against its parameters, into
     `panels`: depth -> axes, where the depth None stands for all depths.
 
     `value` is loss, bits or bits_per_param. All panels get the same limits, wide enough for their
-    trials and ours. Returns the entry of the legend, or none if nothing was drawn.
+    trials and ours.
     """
     trials = authors(figure, task, form)
     if trials.empty or trials[value].isna().all():
-        return []
+        return
     best = trials.loc[
         trials.groupby(["architecture", "n_layers", "max_params"]).valid_loss.idxmin()
     ]
@@ -93,7 +91,6 @@ def overlay(
         low, high = ax.get_ylim()
         air = 0 if ax.get_yscale() == "log" else 0.04 * (high - low)
         ax.set_ylim(min(low, points[value].min() - air), max(high, points[value].max() + air))
-    return key() if len(points) else []
 
 
 def overlay_search(
@@ -158,9 +155,5 @@ def _by_architecture(figure: str, task: str, depth: int, form: str) -> dict[str,
 def key_if_drawn(figure: Figure) -> list[Line2D]:
     """The entry of the legend, if the authors' trials are in one of the figure's panels."""
     drawn = any(line.get_label() == LABEL for ax in figure.axes for line in ax.lines)
-    return key() if drawn else []
-
-
-def key() -> list[Line2D]:
-    """The entry of the legend."""
-    return [Line2D([], [], color=GREY, marker="o", label="pale: the authors' own trials", **LOOK)]
+    text = "pale: the authors' own trials"
+    return [Line2D([], [], color=GREY, marker="o", label=text, **LOOK)] if drawn else []

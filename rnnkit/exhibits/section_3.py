@@ -32,7 +32,7 @@ from rnnkit.exhibits.finding import (
     too_few,
 )
 from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, above, below
-from rnnkit.exhibits.overlays import authors_sizes, overlay
+from rnnkit.exhibits.overlays import authors_sizes, key_if_drawn, overlay
 from rnnkit.exhibits.selection import NETWORK, by_gaussian_process_at_length
 from rnnkit.exhibits.statistics import bootstrap, common_slope, spread_of_means
 from rnnkit.exhibits.style import (
@@ -69,9 +69,8 @@ def draw(figure: Drawing, best: pd.DataFrame) -> None:
     """
     axes = figure.subplots(4, 2)
     panels = {"text8": [*axes[0], axes[1, 0]], "rcf": [*axes[2], axes[3, 0]]}
-    authors_key = []
     for task, row in panels.items():
-        authors_key = _against_parameters(row, best, task) or authors_key
+        _against_parameters(row, best, task)
     _against_units(axes[1, 1], best[best.task_type == "text8"])
     axes[1, 1].set_ylim(axes[0, 0].get_ylim())
     sns.despine(figure)
@@ -83,12 +82,12 @@ def draw(figure: Drawing, best: pd.DataFrame) -> None:
     ]
     if any(map(_is_text8, best.form[best.task_type == "text8"])):
         keys.append(line_key("published (see caption)", "none", marker="x"))
-    legend_panel(axes[3, 1], keys + authors_key)  # the paper has seven panels
+    legend_panel(axes[3, 1], keys + key_if_drawn(figure))  # the paper has seven panels
 
 
-def _against_parameters(panels: Sequence[Axes], best: pd.DataFrame, task: str) -> list:
-    """Draws the panels of a task, one for each depth, with one axis of losses. Returns the legend's
-    entry of the authors' trials.
+def _against_parameters(panels: Sequence[Axes], best: pd.DataFrame, task: str) -> None:
+    """Draws the panels of a task, one for each depth, with one axis of losses, and the authors' trials
+    beneath ours.
     """
     subset = best[best.task_type == task]
     form = subset.form.iloc[0] if len(subset) else ""
@@ -100,7 +99,7 @@ def _against_parameters(panels: Sequence[Axes], best: pd.DataFrame, task: str) -
         parameters_axis(ax, sizes, "parameters, P", subset.num_params.min())
         _draw_losses(ax, subset, task, depth, "num_params")
         _landmarks(ax, task, form, depth)
-    return overlay(dict(zip(paper.DEPTHS, panels)), "fig3", task, form=form)
+    overlay(dict(zip(paper.DEPTHS, panels)), "fig3", task, form=form)
 
 
 def _draw_losses(ax: Axes, subset: pd.DataFrame, task: str, depth: int, x: str) -> None:

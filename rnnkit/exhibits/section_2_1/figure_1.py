@@ -64,7 +64,7 @@ from rnnkit.exhibits.judge import (
     is_near_one,
     within,
 )
-from rnnkit.exhibits.overlays import authors_sizes, overlay
+from rnnkit.exhibits.overlays import authors_sizes, key_if_drawn, overlay
 from rnnkit.exhibits.selection import LONGER, capacity, without_pinned
 from rnnkit.exhibits.statistics import (
     bootstrap,
@@ -140,10 +140,8 @@ def draw(figure: Drawing, best: pd.DataFrame, ratios: pd.DataFrame) -> None:
         for ax, depth, name in zip(column, depths, letters):
             letter(ax, name, "all depths" if depth is None else layers(depth))
             _draw_capacity(ax, best, depth, y, limits[y])
-    authors_keys = [
+    for column, y in zip(axes.T, PANELS):
         overlay(dict(zip(depths, column)), "fig1", "per_cap", y)
-        for column, y in zip(axes.T, PANELS)
-    ]
     square, legend = lower.subplots(1, 2, width_ratios=(1.25, 1))
     _draw_multipliers(square, ratios)
     sns.despine(upper)
@@ -153,7 +151,7 @@ def draw(figure: Drawing, best: pd.DataFrame, ratios: pd.DataFrame) -> None:
         half_search_key(),
         line_key("paper: 5 bits per parameter"),
         Patch(color=PALE, label="paper: 3-6"),
-        *authors_keys[0],
+        *key_if_drawn(figure),
     ]
     legend_panel(legend, keys)
 

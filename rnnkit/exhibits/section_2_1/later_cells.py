@@ -26,6 +26,7 @@ from rnnkit.exhibits.style import (
     legend,
     letter,
     style_of,
+    write_beside,
     write_note,
 )
 from rnnkit.wording import and_list, label_of, layers
@@ -82,15 +83,7 @@ def best_by_size(
     guides = {"perceptron: 2": paper.PERCEPTRON_BITS, "paper: 5": paper.BITS_PER_PARAMETER}
     for text, bits in guides.items():
         ax.axvline(bits, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
-        ax.annotate(
-            text,
-            (bits, -0.75),
-            (3, 0),
-            textcoords="offset points",
-            color=GREY,
-            fontsize=SMALL,
-            va="center",
-        )
+        write_beside(ax, text, (bits, -0.75), (3, 0))
     most = feasible.bits_per_param.max() if len(feasible) else 0
     ax.set(xlabel="bits per parameter", xlim=(0, max(paper.BITS_PER_PARAMETER, most) + 0.9))
     if not (best.bits > 0).any():
