@@ -68,10 +68,10 @@ def kept_bits(trials: pd.DataFrame) -> pd.DataFrame:
     """
     records = []
     for kept, *network in trials[["kept", *NETWORK]].dropna(subset="kept").itertuples(index=False):
-        (whole,) = kept["whole"]
-        for method in WAYS if whole > 0 else ():
+        full_bits = kept["whole"][0]
+        for method in WAYS if full_bits > 0 else ():
             for k, bits in enumerate(kept[method], 1):
-                records.append([*network, method, k, bits, bits / whole])
+                records.append([*network, method, k, bits, bits / full_bits])
     shares = pd.DataFrame(records, columns=[*NETWORK, "way", "bits_per_weight", "bits", "share"])
     return shares.sort_values(
         "architecture", key=paper_order(shares), kind="stable", ignore_index=True

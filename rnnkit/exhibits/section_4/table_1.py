@@ -101,7 +101,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
 SETS = 1_000  # random sets behind each share of Table 1
 
 
-def diverged(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
+def divergence(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
     """H01 (one layer) and H02 (the greatest depth, against the paper's 8 layers): the shares of trials
     that diverged: their mean, the least and the most.
 
@@ -172,6 +172,6 @@ Exhibit(
         "Per cent infeasible at 1 layer", at_least_depth(tables["table1"], "percent"), ".1f"
     ),
     facts=facts,
-    claims=at_both_depths("H01", "H02", diverged, DIVERGED),
+    claims=at_both_depths("H01", "H02", divergence, DIVERGED),
     budget=RANDOM_BUDGET,
 )

@@ -115,8 +115,8 @@ def draw(frame: pd.DataFrame) -> SmallTable:
         infeasible=theirs.infeasible_percent,
         ratio=theirs["mean"] / theirs.original,
     )
-    both = pd.concat([ours[list(SHOWN)], theirs[list(SHOWN)]]).sort_index(kind="stable")
-    return SmallTable(both.rename(columns=SHOWN))
+    lines = pd.concat([ours[list(SHOWN)], theirs[list(SHOWN)]]).sort_index(kind="stable")
+    return SmallTable(lines.rename(columns=SHOWN))
 
 
 def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
@@ -141,30 +141,30 @@ def reruns_are_close(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -
     Originals that did not solve their task are left out, since every rerun comes near the plateau.
     """
     table = table.dropna(subset="mean_over_original")
-    solved = table[table.original < SOLVED * table.chance]
-    idle = and_list(label_of(a) for a in table.architecture if a not in set(solved.architecture))
+    solvers = table[table.original < SOLVED * table.chance]
+    idle = and_list(label_of(a) for a in table.architecture if a not in set(solvers.architecture))
     largest = (PAPERS["mean"] / PAPERS.original).max()
-    if solved.empty:
+    if solvers.empty:
         which = " that solved the task" if len(table) else ""
         return Measured(lacks=f"no rerun stands beside the best trial{which} of its search")
-    ratios = solved.mean_over_original
+    ratios = solvers.mean_over_original
     ratios_text = ", ".join(
         f"{label_of(c.architecture)} {bracketed(c.mean_over_original, c.low, c.high, '.3g')}"
-        for c in solved.itertuples()
+        for c in solvers.itertuples()
     )
-    left_out = f"; {idle} did not solve the task" if len(solved) < len(table) else ""
-    fewest = solved.reruns.min()
-    enough = fewest >= RERUNS and set(solved.architecture) >= set(PAPERS.index)
+    left_out = f"; {idle} did not solve the task" if len(solvers) < len(table) else ""
+    fewest = solvers.reruns.min()
+    enough = fewest >= RERUNS and set(solvers.architecture) >= set(PAPERS.index)
     few = f"; it takes {RERUNS} reruns of {and_list(map(label_of, PAPERS.index))}"
     return Measured(
         math.exp(mean(np.log(ratios))),
         ratios.min(),
         ratios.max(),
-        f"{ratios_text}; {fewest} reruns and more, of which {percent(solved.at_most_original.mean())}"
+        f"{ratios_text}; {fewest} reruns and more, of which {percent(solvers.at_most_original.mean())}"
         f" reached the original{left_out}; the paper's largest is {largest:.1f}",
         more={
-            "least": solved.low.max() / largest,
-            "most": solved.high.max(skipna=False) / largest,
+            "least": solvers.low.max() / largest,
+            "most": solvers.high.max(skipna=False) / largest,
             "enough": enough,
         },
         if_open="" if enough else few,
