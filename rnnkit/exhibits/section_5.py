@@ -36,6 +36,7 @@ from rnnkit.exhibits.style import (
     Drawing,
     Style,
     architecture_keys,
+    grey_line,
     label_rows,
     legend,
     legend_panel,
@@ -156,7 +157,7 @@ def _draw_needed(ax: Axes, fewest: pd.DataFrame, style: Mapping[str, Style]) -> 
         height = row.needed + offset
         ax.plot(row.bits_per_param, height, color=s.color, marker=s.marker, **look, **edge)
     most = np.fmax(BITS_PER_PARAMETER, best.bits_per_param.max()) + 0.5
-    ax.plot([0, most], [0, most], color=GREY, linewidth=1, linestyle=DOTTED, zorder=0)
+    grey_line(ax, [0, most], [0, most], DOTTED, zorder=0)
     write_beside(ax, "as many as are stored", (0.45 * most, 0.45 * most), (8, -4), va="top")
     ax.set(xlabel="stored bits per parameter", ylabel="bits per weight")
     ax.set(xlim=(0, most), ylim=(0, 16.5), yticks=range(0, 17, 2))
