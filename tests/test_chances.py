@@ -28,8 +28,8 @@ from rnnkit.exhibits.statistics import (
 )
 from rnnkit.exhibits.verdicts import findings
 
-TIMES = 60
-SHUFFLES = 60
+TIMES = 30
+SHUFFLES = 30
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +56,9 @@ def test_every_rule_with_a_verdict_is_tried(rates):
 
 
 def test_the_rates_are_the_same_for_the_same_seed(rates):
-    few = rates_without_effect(2)
-    pd.testing.assert_frame_equal(few, rates_without_effect(2))
-    assert not few.empty and rates_without_effect(2, seed=1).shape == few.shape
+    few = rates_without_effect(1)
+    pd.testing.assert_frame_equal(few, rates_without_effect(1))
+    assert few.id.tolist() == rates.id.tolist()
 
 
 def test_networks_that_learned_nothing_decide_nothing_with_many_trials_either():

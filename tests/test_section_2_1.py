@@ -9,18 +9,18 @@ import synthetic
 from scipy import stats
 
 from rnnkit import analysis, paper
-from rnnkit.exhibits.base import exhibit
+from rnnkit.exhibits.base import exhibit, tables_of
 from rnnkit.exhibits.finding import FAILS, HOLDS, NO_NUMBERS, UNTESTED
 from rnnkit.exhibits.statistics import expected_best, half_search
+from rnnkit.exhibits.verdicts import findings
 
 LONG = {"steps": (2_000, 10_000), "trials": 64}  # a search that comes to its end
 FULL = {"trials": 200, "steps": (50_000, 200_000), "scale": "paper", "noise": 0.002}
 
 
 def one(name, frame, id):
-    """The row of one claim."""
-    table = analysis.compare(name, frame).set_index("id")
-    return table.loc[id]
+    """What is found of one claim, without judging the others."""
+    return findings(tables_of(name, frame), [id])[id]
 
 
 @pytest.fixture(scope="module")
@@ -341,7 +341,7 @@ def test_c01_is_not_refuted_by_a_search_that_is_open():
         eval_loss=frame.eval_loss * (frame.num_params / 300.0) ** -0.3,
     )
     claim = one("fig1", bent, "C01")
-    assert claim.verdict == UNTESTED and "the search is open" in claim.evidence
+    assert claim.verdict == UNTESTED and "the search is open" in claim.reason
 
 
 def test_c01_leaves_longer_trainings_of_one_size_out(full):
@@ -372,23 +372,23 @@ def test_c03_is_refuted_by_searches_that_have_come_to_their_end_alone(full):
         }
     )
     claim = one("fig1", opened, "C03")
-    assert claim.verdict == FAILS and "have come to their end" in claim.evidence
+    assert claim.verdict == FAILS and "have come to their end" in claim.reason
 
 
 def test_c13_is_of_the_depths_that_three_sizes_have(full):
     claim = one("fig1", full[(full.n_layers < 4) | (full.max_params == 1_000)], "C13")
-    assert "depths 1 and 2" in claim.evidence and claim.verdict != UNTESTED
+    assert "depths 1 and 2" in claim.reason and claim.verdict != UNTESTED
 
 
 def test_c01_is_not_refuted_by_bits_that_do_not_rise_with_parameters(full):
     """A large network can do what a small one does, so it was searched badly."""
     flat = full.assign(eval_loss=full.eval_loss * (full.num_params / 10_000.0) ** -1.2)
     claim = one("fig1", flat, "C01")
-    assert claim.verdict == UNTESTED and "poor search" in claim.evidence
+    assert claim.verdict == UNTESTED and "poor search" in claim.reason
 
 
 def test_c01_takes_three_sizes(quick):
-    assert "it takes three" in one("fig1", quick["fig1"], "C01").evidence
+    assert "it takes three" in one("fig1", quick["fig1"], "C01").reason
 
 
 def open_at(frame, size):
@@ -407,7 +407,7 @@ def test_c02_is_the_mean_at_the_sizes_that_are_trained_to_their_end(full):
     best = analysis.stored_bits(frame)
     claim = one("fig1", frame, "C02")
     assert claim.ours == pytest.approx(best[best.max_params < 10_000].bits_per_param.mean())
-    assert "300, 1,000 and 3,000 parameters" in claim.evidence
+    assert "300, 1,000 and 3,000 parameters" in claim.reason
 
 
 def test_c02_fails_at_half_the_papers_bits_after_a_search_like_the_papers(full):
@@ -420,8 +420,8 @@ def test_c02_is_not_tested_where_no_size_is_trained_to_its_end_but_shows_its_bou
     claim = one("fig1", frame, "C02")
     assert (
         claim.verdict == UNTESTED
-        and "a lower bound" in claim.evidence
-        and "no size is trained to its end" in claim.evidence
+        and "a lower bound" in claim.reason
+        and "no size is trained to its end" in claim.reason
     )
     assert claim.ours == pytest.approx(best[best.max_params == 1_000].bits_per_param.mean())
 
@@ -437,7 +437,7 @@ def test_more_than_a_perceptron_is_decided_by_a_lower_bound():
     frame = synthetic.frame((300, 1_000), (1, 2), rate=1, found=0.8)
     assert one("fig1", frame, "C02b").verdict == HOLDS
     poor = one("fig1", frame.assign(eval_loss=frame.eval_loss / 2), "C02b")
-    assert poor.verdict == UNTESTED and "cannot refute" in poor.evidence
+    assert poor.verdict == UNTESTED and "cannot refute" in poor.reason
 
 
 def test_c03_shows_the_least_and_the_most(full):
@@ -453,7 +453,7 @@ def test_c03_is_refuted_by_more_than_six_bits_at_any_budget(quick):
 
 def test_c03_names_what_was_not_trained(full):
     claim = one("fig1", full[full.n_layers < 4], "C03")
-    assert claim.verdict == UNTESTED and "depth 4 not trained" in claim.evidence
+    assert claim.verdict == UNTESTED and "depth 4 not trained" in claim.reason
 
 
 def test_c04_compares_like_with_like(full):
@@ -465,7 +465,7 @@ def test_c04_compares_like_with_like(full):
 
 def test_c04_needs_networks_that_store_more_than_a_perceptron(full):
     claim = one("fig1", full.assign(eval_loss=full.eval_loss / 15), "C04")  # .3 bits per parameter
-    assert claim.verdict == UNTESTED and "less than a perceptron" in claim.evidence
+    assert claim.verdict == UNTESTED and "less than a perceptron" in claim.reason
 
 
 def test_c04_fails_for_a_wide_spread():
@@ -479,7 +479,8 @@ def test_c04_fails_for_a_wide_spread():
 
 
 def test_c06_prints_our_order(full):
-    assert "RNN 5.2" in one("fig1", full, "C06").evidence and one("fig1", full, "C06").ours == 1
+    claim = one("fig1", full, "C06")
+    assert "RNN 5.2" in claim.reason and claim.ours == 1
 
 
 def test_c06_fails_for_the_opposite_order():
@@ -505,12 +506,12 @@ def test_c08_fails_where_another_architecture_is_lower():
         (300, 1_000, 3_000), (2,), capacity=synthetic.CAPACITY | {"irnn": 5.5}, **LONG
     )
     claim = one("fig1", frame, "C08")
-    assert claim.verdict == FAILS and "the other way IRNN - RNN" in claim.evidence
+    assert claim.verdict == FAILS and "the other way IRNN - RNN" in claim.reason
 
 
 def test_c08_needs_the_irnn(full):
     claim = one("fig1", full[full.architecture != "irnn"], "C08")
-    assert claim.verdict == UNTESTED and "no IRNN" in claim.evidence
+    assert claim.verdict == UNTESTED and "no IRNN" in claim.reason
 
 
 def test_c09_finds_what_relu_costs(quick):
@@ -537,7 +538,7 @@ def test_c09_needs_trials_with_both(quick):
     frame = quick["fig2a"].assign(
         hparams=[h | {"nonlinearity": "tanh"} for h in quick["fig2a"].hparams]
     )
-    assert "tried both" in one("fig2a", frame, "C09").evidence
+    assert "tried both" in one("fig2a", frame, "C09").reason
 
 
 def test_c10_finds_rise_and_saturation(quick):
@@ -558,7 +559,7 @@ def test_c10_fails_where_the_gain_grows(quick):
 
 def test_c10_takes_eight_steps(quick):
     frame = quick["fig2b"]
-    assert "saturation takes 8" in one("fig2b", frame[frame.unroll <= 5], "C10").evidence
+    assert "saturation takes 8" in one("fig2b", frame[frame.unroll <= 5], "C10").reason
 
 
 def test_c12_is_the_median_of_dataset_over_bits(quick):
@@ -594,7 +595,7 @@ def test_c13_is_not_refuted_by_noise():
         frame.assign(eval_loss=frame.eval_loss * luck, valid_loss=frame.valid_loss * luck),
         "C13",
     )
-    assert claim.verdict == UNTESTED and claim.ours < 0.5 and "differ at no depth" in claim.evidence
+    assert claim.verdict == UNTESTED and claim.ours < 0.5 and "differ at no depth" in claim.reason
 
 
 def test_c17_holds_for_a_linear_model_near_two_bits(quick):
@@ -616,7 +617,7 @@ def test_g03_counts_what_was_tuned(full):
 
 def test_g03_is_not_tested_by_some_of_the_architectures(full):
     claim = one("fig1", full[full.architecture != "lstm"], "G03")
-    assert claim.verdict == UNTESTED and "LSTM not trained" in claim.evidence
+    assert claim.verdict == UNTESTED and "LSTM not trained" in claim.reason
 
 
 def test_g03_fails_beyond_27(full):

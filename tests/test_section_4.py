@@ -11,9 +11,10 @@ import synthetic_hard as synthetic
 from scipy import stats
 
 from rnnkit import analysis, paper
-from rnnkit.exhibits.base import exhibit, points
+from rnnkit.exhibits.base import exhibit, points, tables_of
 from rnnkit.exhibits.finding import FAILS, HOLDS, SOLVED, UNTESTED
 from rnnkit.exhibits.statistics import bootstrap_samples, running_median, running_minimum
+from rnnkit.exhibits.verdicts import findings
 from rnnkit.theory import chance
 
 BOTH = ("parens_counting", "arithmetic")
@@ -26,8 +27,8 @@ FRESH = {"tuner": "random", "seed": 1}
 
 
 def one(name, frame, id):
-    """The row of one claim."""
-    return analysis.compare(name, frame).set_index("id").loc[id]
+    """What is found of one claim, without judging the others."""
+    return findings(tables_of(name, frame), [id])[id]
 
 
 @pytest.fixture(scope="module")
@@ -374,7 +375,7 @@ def test_p02_is_refuted_by_searches_that_end_above_half_of_chance(rate, verdict)
         ~frame.architecture.isin(["rnn", "irnn"]), frame.eval_loss * (1 - 0.4 * learned)
     )
     claim = one("given_time", frame.assign(eval_loss=loss, valid_loss=loss), "P02")
-    assert claim.verdict == verdict and ("has come to its end" in claim.evidence) == (
+    assert claim.verdict == verdict and ("has come to its end" in claim.reason) == (
         verdict == FAILS
     )
 
@@ -410,7 +411,7 @@ def test_larger_networks_start_from_the_search_for_smaller_ones_and_are_shown_ap
     assert one("given_time", small, "P06").ours == pytest.approx(0.6)
     frame = pd.concat([small, large], ignore_index=True)
     claim = one("given_time", frame, "P06")
-    assert claim.verdict == HOLDS and "up to 8,000 parameters" in claim.evidence
+    assert claim.verdict == HOLDS and "up to 8,000 parameters" in claim.reason
     table = points("given_time", frame)["given_time"]
     assert (table.larger_max_params == 8_000).all() and (table.larger_trials == 6).all()
     assert (table.trials == 40).all() and table.longer_minimum.isna().all()
@@ -425,7 +426,7 @@ def test_p02_is_not_refuted_by_a_short_search():
 
 def test_p03_holds_where_only_gated_cells_solve(fig4):
     claim = one("fig4", fig4, "P03")
-    assert claim.verdict == HOLDS and claim.ours == 0 and "depth 8" in claim.evidence
+    assert claim.verdict == HOLDS and claim.ours == 0 and "depth 8" in claim.reason
 
 
 def test_p03_fails_where_an_rnn_solves_a_deep_task():
@@ -435,7 +436,7 @@ def test_p03_fails_where_an_rnn_solves_a_deep_task():
 
 def test_p03_needs_deep_networks():
     claim = one("fig4", synthetic.frame(BOTH, (1, 2), 60), "P03")
-    assert claim.verdict == UNTESTED and "depth 2 is the greatest" in claim.evidence
+    assert claim.verdict == UNTESTED and "depth 2 is the greatest" in claim.reason
 
 
 def easy(shallow, deep, tuner="gp", trials=200):
@@ -485,7 +486,7 @@ def test_the_easiest_are_open_where_no_trial_solved_the_task():
     frame = easy("lstm", "+rnn", "random")
     claim = one("fig5", frame.assign(eval_loss=5 + frame.eval_loss / 100), "H04")
     assert claim.verdict == UNTESTED
-    assert "no trial solved a task at depth 1 and 8" in claim.evidence
+    assert "no trial solved a task at depth 1 and 8" in claim.reason
 
 
 def falling(rate, level):
@@ -684,7 +685,7 @@ def test_an_irnn_that_seldom_diverges_refutes_table_1():
 
 def test_few_random_sets_agree_with_any_table():
     claim = one("table1", shares(paper.TABLE_1, trials=24), "H01")
-    assert claim.verdict == UNTESTED and "say little" in claim.evidence
+    assert claim.verdict == UNTESTED and "say little" in claim.reason
 
 
 AGAINST = {"rnn": 0.9, "irnn": 0.5, "ugrnn": 0.1, "gru": 0.02, "lstm": 0.3, "+rnn": 0.0}
@@ -708,17 +709,17 @@ def test_signs_are_decided_on_a_fresh_seed_alone():
         deeper=dict.fromkeys(AGAINST, 1.0),
     )
     claim = one("tableapp2", seen, "H05")
-    assert claim.verdict == UNTESTED and "not tested on a fresh seed" in claim.evidence
+    assert claim.verdict == UNTESTED and "not tested on a fresh seed" in claim.reason
     assert (
-        "the rule written before any trial was seen" in claim.evidence
-        and "today's rule gives" in claim.evidence
+        "the rule written before any trial was seen" in claim.reason
+        and "today's rule gives" in claim.reason
     )
     fresh = synthetic.frame(depths=(1, 8), trials=200, **FRESH)
     alone, both = (
         one("tableapp2", frame, "H05")
         for frame in (fresh, pd.concat([seen, fresh], ignore_index=True))
     )
-    assert "on seed 1" in both.evidence and (both.ours, both.low, both.high, both.verdict) == (
+    assert "on seed 1" in both.reason and (both.ours, both.low, both.high, both.verdict) == (
         alone.ours,
         alone.low,
         alone.high,
@@ -738,9 +739,7 @@ def test_signs_of_networks_that_all_stay_at_chance_refute_nothing():
     )
     claim = one("tableapp2", frame, "H06")
     assert (
-        claim.high < 0.8
-        and claim.verdict == UNTESTED
-        and "against the paper: none" in claim.evidence
+        claim.high < 0.8 and claim.verdict == UNTESTED and "against the paper: none" in claim.reason
     )
 
 
@@ -770,12 +769,12 @@ def test_a01_is_not_borne_out_by_originals_that_never_left_the_plateau():
     frame = rerun(1.0)
     level = chance("parens_counting", "small")
     claim = one("tableapp1", frame.assign(eval_loss=level, valid_loss=level), "A01")
-    assert claim.verdict == UNTESTED and "that solved the task" in claim.evidence
+    assert claim.verdict == UNTESTED and "that solved the task" in claim.reason
 
 
 def test_a01_needs_all_the_papers_architectures():
     claim = one("tableapp1", rerun(1.2, ("gru", "lstm")), "A01")
-    assert claim.verdict == UNTESTED and "it takes 20 reruns" in claim.evidence
+    assert claim.verdict == UNTESTED and "it takes 20 reruns" in claim.reason
 
 
 def test_reruns_without_their_search_have_no_original():

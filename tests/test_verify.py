@@ -34,8 +34,9 @@ from rnnkit.trials import LOSSES, StoreError, TrialStore
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def store():
+    """A trial of each study; no test changes them."""
     with TrialStore(":memory:") as store:
         for name in ("start", "fig2c", "calibration"):
             run(name, "smoke", store, trials=1, progress=False)
