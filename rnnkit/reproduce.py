@@ -320,19 +320,13 @@ def writable_folder(out: str | os.PathLike) -> Path:
 
 def claims_text(claims: pd.DataFrame) -> str:
     """The table of claims for a terminal: id, claim, paper, ours with its interval, verdict."""
-
-    def number(x: Any) -> str:
-        return x if isinstance(x, str) else "" if x is None or x != x else f"{x:.3g}"
+    from rnnkit import analysis
 
     lines = [("", "claim", "paper", "ours", "verdict")]
-    for _, row in claims.iterrows():
-        low = number(row.low)
-        high = number(row.high)
-        interval = f" [{low}, {high}]" if low and high else ""
-        claim = str(row.claim) if len(str(row.claim)) <= 70 else f"{str(row.claim)[:67]}..."
-        lines.append(
-            (str(row.id), claim, number(row.paper), number(row.ours) + interval, str(row.verdict))
-        )
+    for row in claims.itertuples():
+        claim = row.claim if len(row.claim) <= 70 else f"{row.claim[:67]}..."
+        ours = analysis.with_interval(row.ours, row.low, row.high)
+        lines.append((row.id, claim, row.paper, ours, row.verdict))
     widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines

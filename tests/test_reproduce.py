@@ -530,7 +530,7 @@ def test_the_table_of_claims_fits_a_terminal():
             dict(
                 id="C01",
                 claim="stored bits are linear",
-                paper=1.0,
+                paper="1",
                 ours=0.98123,
                 low=0.9,
                 high=1.05,
@@ -540,7 +540,7 @@ def test_the_table_of_claims_fits_a_terminal():
             dict(
                 id="C05",
                 claim="x" * 200,
-                paper=None,
+                paper="none",
                 ours=float("nan"),
                 low=None,
                 high=None,
@@ -551,7 +551,7 @@ def test_the_table_of_claims_fits_a_terminal():
     )
     lines = claims_text(claims).splitlines()
     assert (
-        "0.981 [0.9, 1.05]" in lines[1]
+        "0.981 [0.900, 1.05]" in lines[1]
         and lines[1].endswith("holds")
         and "nan" not in lines[2]
         and max(map(len, lines)) < 150
