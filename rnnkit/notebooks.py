@@ -56,20 +56,12 @@ def copy_into(folder: str | os.PathLike) -> Path:
             raise NotebookError(
                 f"{target} exists and differs from the kit's own copy. Name another folder."
             )
-    try:
+    cannot = "The notebooks cannot be copied"
+    with places.writing(folder, cannot, NotebookPathError, NotebookError):
         for source, target in targets.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists():
                 shutil.copyfile(source, target)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise NotebookPathError(
-            f"The notebooks cannot be copied to {folder}: a file is in the way. Name another folder."
-        ) from error
-    except OSError as error:
-        raise NotebookError(
-            f"The notebooks cannot be copied to {folder} ({error.strerror or error}). Name another"
-            " folder."
-        ) from error
     return folder / places.NOTEBOOKS.name
 
 

@@ -5,6 +5,8 @@ In both, `figures` is next to `notebooks`, so that a notebook finds ../figures/t
 """
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +24,22 @@ class WrongPath(Exception):
     of this class say that a value is invalid; what stands in the way of a right path, as a lock or a
     full disk, is another error.
     """
+
+
+@contextmanager
+def writing(
+    folder: Path, what: str, wrong: type[WrongPath], refused: type[Exception]
+) -> Iterator[None]:
+    """Says in one sentence why something cannot be written to a folder: by a `wrong` path where a file
+    is in the way, and otherwise by the error `refused`. `what` is the beginning of the sentence.
+    """
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise wrong(f"{what} to {folder}: a file is in the way. Name another folder.") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise refused(f"{what} to {folder} ({reason}). Name another folder.") from error
 
 
 @cache

@@ -302,19 +302,11 @@ def writable_folder(out: str | os.PathLike) -> Path:
     ]
     account.check_free(out, ["README.md", "claims.csv", *pictures])
     account.check_free(out / "notebooks", [f"{name}.ipynb" for name in NOTEBOOKS])
-    try:
+    with places.writing(out, "Figures cannot be written", StorePathError, StoreError):
         (out / "notebooks").mkdir(parents=True, exist_ok=True)
         probe = out / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
-    except (FileExistsError, NotADirectoryError) as error:
-        raise StorePathError(
-            f"Figures cannot be written to {out}: a file is in the way. Give another folder."
-        ) from error
-    except OSError as error:
-        raise StoreError(
-            f"Figures cannot be written to {out} ({error.strerror}). Give another folder."
-        ) from error
     return out
 
 

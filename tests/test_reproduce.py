@@ -183,7 +183,7 @@ def test_an_unknown_choice_is_refused_by_name():
 
 def test_a_folder_where_no_figure_can_be_written_is_reported_before_training(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="Figures cannot be written to .*Give another folder."):
+    with pytest.raises(StoreError, match="Figures cannot be written to .*Name another folder."):
         rep.reproduce(
             "smoke",
             only="fig1",
