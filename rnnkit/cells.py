@@ -16,6 +16,8 @@ cell with other functions trains with the plain torch step, and a warning says w
 
 import inspect
 import re
+from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, full, relu, sigmoid, tanh
 
@@ -45,9 +47,11 @@ class Cell:
     # x and h must have the same size, so the first layer projects its input (section 1.4)
     equal_sizes: bool = False
     min_layers: int = 1
+    # set by `register`: the numbers of the maps that read the first state itself
+    maps_of_state: tuple[int, ...] = ()
 
     @staticmethod
-    def step(W, h, x, s):
+    def step(W: Any, h: Any, x: Any, s: Callable) -> tuple[Any, Any]:
         """One time step of one layer (section 1.4): from the maps W, the state h before the step (B x
         N; a tuple if the cell has several states), the input x (B x I) and the nonlinearity s,
         returns (the output to the layer above, B x N, and the state after the step).
@@ -267,12 +271,12 @@ def enter(cell: type[Cell]) -> type[Cell]:
     same cell.
     """
     _check_declared(cell)
-    _check_step(cell)
+    cell.maps_of_state = _check_step(cell)
     CELLS[cell.architecture] = cell
     return cell
 
 
-def _check_declared(cell):
+def _check_declared(cell: type[Cell]) -> None:
     """Raises ValueError unless the attributes of a cell are well formed."""
     for name in ("architecture", "maps"):
         if not hasattr(cell, name):
@@ -313,25 +317,22 @@ def _check_declared(cell):
         )
 
 
-def _check_step(cell):
-    """Raises ValueError unless one step of a cell, on small tensors, returns the output to the
-    layer above and the state after the step.
+def _check_step(cell: type[Cell]) -> tuple[int, ...]:
+    """The numbers of the maps that read the first state itself. Raises ValueError unless one step
+    of a cell, on small tensors, returns the output to the layer above and the state after the step.
     """
     if not cell.maps:
-        return  # without recurrence there is no step
+        return ()  # without recurrence there is no step
     name = f"{cell.__name__}.step"
-    n_units = 2
     parameters = list(inspect.signature(cell.step).parameters)
     if len(parameters) != 4:
         raise ValueError(
             f"{name} must take four arguments, (W, h, x, s): the maps, the state, the input and the"
             f" nonlinearity, got ({', '.join(parameters)})."
         )
-    x = full((1, n_units if cell.equal_sizes else 3), 0.3)
-    states = tuple(full((1, n_units), 0.1 + 0.1 * k) for k in range(len(cell.states)))
-    maps = _TrialMaps(cell, states[0], x)
+    maps = _TrialMaps(cell)
     try:
-        result = cell.step(maps, states if len(states) > 1 else states[0], x, tanh)
+        result = maps._step()
     except ValueError:
         raise
     except Exception as error:
@@ -346,46 +347,52 @@ def _check_step(cell):
             f" step, as `return h, h`, got {_describe(result)}."
         )
     up, after = result
-    after = after if len(states) > 1 else (after,)
-    if not (isinstance(after, tuple) and len(after) == len(states)):
+    after = after if len(cell.states) > 1 else (after,)
+    if not (isinstance(after, tuple) and len(after) == len(cell.states)):
         raise ValueError(
             f"The state after {name} must be a tuple ({', '.join(cell.states)}), got"
             f" {_describe(after)}."
         )
     for label, value in zip(("The output", *cell.states), (up, *after)):
-        if not isinstance(value, Tensor) or value.shape != states[0].shape:
+        if not isinstance(value, Tensor) or value.shape != maps._h.shape:
             raise ValueError(
                 f"{label} must be a tensor of as many units as the state when {name} returns, got"
                 f" {_describe(value)}."
             )
-    if maps.unread():
+    if unread := [f"W.{m}" for m in cell.maps if m not in maps._calls]:
         raise ValueError(
             f"{name} must call every map that {cell.__name__} names, got no call of"
-            f" {', '.join(f'W.{m}' for m in maps.unread())}. Call it, or remove it from `maps`."
+            f" {', '.join(unread)}. Call it, or remove it from `maps`."
         )
+    return tuple(k for k, m in enumerate(cell.maps) if maps._calls[m])
 
 
 class _TrialMaps:
-    """Stands for W while a cell's equations run for the first time, and checks the calls of maps."""
+    """Stands for W while a cell's equations run on small tensors, and checks the calls of maps.
 
-    def __init__(self, cell, h, x):
+    The attributes begin with an underscore, since a cell may give its maps any name.
+    """
+
+    def __init__(self, cell: type[Cell]) -> None:
         self._cell = cell
-        self._h = h
-        self._x = x
-        self._calls = set()
+        self._x = full((1, 2 if cell.equal_sizes else 3), 0.3)
+        self._states = tuple(full((1, 2), 0.1 + 0.1 * k) for k in range(len(cell.states)))
+        self._h = self._states[0]
+        self._calls: dict[str, bool] = {}  # map -> whether it reads the first state itself
 
-    def unread(self) -> list[str]:
-        return [m for m in self._cell.maps if m not in self._calls]
+    def _step(self) -> tuple[Tensor, Any]:
+        h = self._states if len(self._states) > 1 else self._h
+        return self._cell.step(self, h, self._x, tanh)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[[Any, Any], Tensor]:
         if name not in self._cell.maps:
             raise ValueError(
                 f"{self._cell.__name__}.step calls W.{name}, but the maps of {self._cell.__name__}"
                 f" are {', '.join(self._cell.maps)}. Add {name!r} to `maps`, or correct the call."
             )
 
-        def affine(h, x):
-            self._calls.add(name)
+        def affine(h: Any, x: Any) -> Tensor:
+            self._calls[name] = self._calls.get(name, False) or h is self._h
             if (h is None) != (name in self._cell.input_only):
                 got = f"W.{name} of {'None' if h is None else 'a state'}"
                 raise ValueError(
@@ -394,22 +401,18 @@ class _TrialMaps:
                 )
             fits = h is None or isinstance(h, Tensor) and h.shape == self._h.shape
             if x is not self._x or not fits:
+                states = f"{', '.join(self._cell.states)} = state"
                 raise ValueError(
                     f"W.{name} must be called with a tensor of the state's size and then with x,"
                     f" as W.{name}(h, x), got {_describe(h)} and {'x' if x is self._x else _describe(x)}."
-                    + (
-                        f" A state of two is unpacked first, as {', '.join(self._cell.states)} ="
-                        " state."
-                        if isinstance(h, tuple)
-                        else ""
-                    )
+                    f"{f' A state of two is unpacked first, as {states}.' * isinstance(h, tuple)}"
                 )
             return full(self._h.shape, 0.2 + 0.1 * len(self._calls))
 
         return affine
 
 
-def _describe(value) -> str:
+def _describe(value: object) -> str:
     """A few words for a value in an error."""
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
@@ -418,7 +421,7 @@ def _describe(value) -> str:
     return repr(value)
 
 
-def _one_line(error) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200].rstrip(".")
 
 

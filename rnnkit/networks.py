@@ -13,12 +13,14 @@ All parameters of a model are one row of `theta_MxP`, cut into blocks by `blocks
 """
 
 import math
-from functools import cache
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from . import draws
-from .cells import cell_of, recurrent_maps
+from .cells import Cell, cell_of, recurrent_maps
 from .checks import whole_number
 from .native.ops import nonlinearity
 
@@ -54,11 +56,8 @@ def num_params(architecture: str, n_layers: int, n_units: int, n_in: int, n_out:
     >>> num_params("lstm", 4, 210, 27, 27)  # the best text8 network in the authors' data
     1268217
     """
-    for name, value in (
-        ("n_in", n_in),
-        ("n_out", n_out),
-        *((("n_units", n_units),) if n_layers else ()),
-    ):
+    sizes = {"n_in": n_in, "n_out": n_out} | ({"n_units": n_units} if n_layers else {})
+    for name, value in sizes.items():
         whole_number(name, value, 1)
     return sum(
         math.prod(shape) for shape in blocks(architecture, n_layers, n_units, n_in, n_out).values()
@@ -83,20 +82,11 @@ def units_for(architecture: str, n_layers: int, n_in: int, n_out: int, max_param
         )
     if n_layers == 0:
         return 0
-    low, high = 1, 2
-    while num_params(architecture, n_layers, high, n_in, n_out) <= max_params:
-        low = high
-        high = 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if num_params(architecture, n_layers, middle, n_in, n_out) <= max_params:
-            low = middle
-        else:
-            high = middle
-    return low
+    count = lambda n_units: num_params(architecture, n_layers, n_units, n_in, n_out)
+    return bisect_right(range(1, max_params), max_params, key=count)
 
 
-def split(theta_MxP: torch.Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+def split(theta_MxP: Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """The blocks of theta by name, each with its leading model axis. Views, not copies."""
     pieces = torch.split(theta_MxP, [math.prod(s) for s in shapes.values()], dim=-1)
     return {
@@ -106,8 +96,15 @@ def split(theta_MxP: torch.Tensor, shapes: dict[str, tuple[int, ...]]) -> dict[s
 
 
 def initial(
-    architecture, n_layers, n_units, n_in, n_out, hparams: dict, seed: int, number: int
-) -> torch.Tensor:
+    architecture: str,
+    n_layers: int,
+    n_units: int,
+    n_in: int,
+    n_out: int,
+    hparams: dict,
+    seed: int,
+    number: int,
+) -> Tensor:
     """The initial parameters of one network, length P, float64, drawn as in Appendix A from its
     hyper-parameters.
 
@@ -125,7 +122,7 @@ def initial(
     return torch.cat(theta)
 
 
-def _bias(cell, hp, normal, m):
+def _bias(cell: type[Cell], hp: dict, normal: Tensor, m: str) -> Tensor:
     if cell.zero_biases:
         return torch.zeros_like(normal)
     scale = hp[f"recurrent_bias_scale_{m}"]
@@ -134,7 +131,7 @@ def _bias(cell, hp, normal, m):
     return scale * normal
 
 
-def _input_matrices(cell, hp, normal):
+def _input_matrices(cell: type[Cell], hp: dict, normal: Tensor) -> Tensor:
     """(K N, I) or (K N, N): each map's scale times normal / sqrt(columns)."""
     n_rows, columns = normal.shape
     scale = torch.tensor([hp[f"input_scale_{m}"] for m in cell.maps], dtype=torch.float64)
@@ -142,13 +139,13 @@ def _input_matrices(cell, hp, normal):
     return by_row[:, None] * normal / math.sqrt(columns)
 
 
-def _orthogonal(normal):
+def _orthogonal(normal: Tensor) -> Tensor:
     """A matrix from the uniform distribution over orthogonal matrices (Mezzadri 2007)."""
     q, r = torch.linalg.qr(normal)
     return q * torch.sign(torch.diagonal(r))
 
 
-def _recurrent_matrices(cell, hp, normal):
+def _recurrent_matrices(cell: type[Cell], hp: dict, normal: Tensor) -> Tensor:
     """(R N, N): identities, or each map's scale times an orthogonal matrix or normal / sqrt(N)."""
     init = hp.get("recurrent_matrix_init_type", cell.recurrent_inits[0])
     maps = recurrent_maps(cell)
@@ -164,7 +161,7 @@ def _recurrent_matrices(cell, hp, normal):
     )
 
 
-def _biases(cell, hp, normal):
+def _biases(cell: type[Cell], hp: dict, normal: Tensor) -> Tensor:
     """(K N): each map's bias, plus the hyper-parameter b^fg if the map is in `forget`."""
     parts = zip(cell.maps, normal.chunk(len(cell.maps)), strict=True)
     return torch.cat(
@@ -188,34 +185,6 @@ INITIAL = {
 }
 
 
-@cache
-def _reads_state(cell) -> tuple[int, ...]:
-    """The maps that read the state itself, so that one product can serve them all; the equations are
-    run once to find them.
-    """
-    number = torch.zeros(1)
-    states = tuple(number.clone() for _ in cell.states)
-    readers = []
-
-    class Recorder:
-        def __getattr__(self, name):
-            def affine(h, x):
-                if (h is None) != (name in cell.input_only):
-                    got = f"W.{name} of {'None' if h is None else 'a state'}"
-                    raise ValueError(
-                        "The maps in `input_only`, and no others, are called with None for h, got"
-                        f" {got}. Correct {cell.__name__}."
-                    )
-                if h is states[0]:
-                    readers.append(cell.maps.index(name))
-                return number.clone()
-
-            return affine
-
-    cell.step(Recorder(), states[0] if len(states) == 1 else states, number, torch.tanh)
-    return tuple(sorted(set(readers)))
-
-
 class _Maps:
     """W of one layer: `W.u(h, x)`. One product serves the inputs of all time steps, and one product
     per step serves all maps that read the state.
@@ -223,11 +192,13 @@ class _Maps:
     The attributes begin with an underscore, since a cell may give its maps any name.
     """
 
-    def __init__(self, cell, Wx, Wh, b, inputs_T):
+    def __init__(
+        self, cell: type[Cell], Wx: Tensor, Wh: Tensor, b: Tensor, inputs_T: Sequence[Tensor]
+    ) -> None:
         M, B = inputs_T[0].shape[:2]
         self._cell = cell
         self._N = Wh.shape[2]
-        self._shared = _reads_state(cell)
+        self._shared = cell.maps_of_state
         self._Wh = Wh.reshape(M, len(recurrent_maps(cell)), self._N, self._N)
         # no list of numbers as an index: it would be copied to the device, which no graph may do
         shared = [self._Wh[:, k] for k in self._shared]
@@ -243,32 +214,37 @@ class _Maps:
         )  # unbind, since slicing makes the backward pass quadratic in T
         self._ax_T = [by_step[id(x)] for x in inputs_T]
 
-    def _at(self, t, h):
+    def _at(self, t: int, h: Tensor) -> "_Maps":
         self._ax = self._ax_T[t]
         self._h = h
-        self._products = None
+        self._products: dict[int, Tensor] = {}
         return self
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[[Tensor | None, Tensor], Tensor]:
         k = self._cell.maps.index(name)
 
-        def affine(h, x):
+        def affine(h: Tensor | None, x: Tensor) -> Tensor:
             if h is None:
                 return self._ax[k]
             if h is not self._h or k not in self._shared:
                 return torch.baddbmm(self._ax[k], h, self._Wh[:, k].transpose(1, 2))
-            if self._products is None:
-                self._products = dict(
-                    zip(self._shared, torch.bmm(h, self._Wh_shared).split(self._N, 2))
-                )
+            if not self._products:
+                products = torch.bmm(h, self._Wh_shared).split(self._N, 2)
+                self._products = dict(zip(self._shared, products))
             return self._ax[k] + self._products[k]
 
         return affine
 
 
 def forward(
-    architecture, n_layers, shapes, theta_MxP, inputs_T, relu_M, since=None
-) -> torch.Tensor:
+    architecture: str,
+    n_layers: int,
+    shapes: dict[str, tuple[int, ...]],
+    theta_MxP: Tensor,
+    inputs_T: Sequence[Tensor],
+    relu_M: Tensor,
+    since: int | None = None,
+) -> Tensor:
     """The outputs after the last step, z_MxBxO, of M networks; with `since`, the outputs of that
     step and all later ones, M x steps x B x O.
 
@@ -306,7 +282,7 @@ def forward(
     readout = W["W_out"].transpose(1, 2)
     if since is None:
         return torch.baddbmm(W["b_out"][:, None], up_T[-1], readout)
-    read_MxSxBxN = torch.stack(up_T[since:] if n_layers else up_T, 1)
+    read_MxSxBxN = torch.stack(list(up_T[since:] if n_layers else up_T), 1)
     return torch.baddbmm(W["b_out"][:, None], read_MxSxBxN.flatten(1, 2), readout).unflatten(
         1, (read_MxSxBxN.shape[1], B)
     )

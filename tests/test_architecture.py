@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "trials": {"places", "markup"},
     "networks": {"draws", "cells", "checks", "native"},
     "tasks": {"names", "draws", "checks", "theory"},
-    "native": {"places", "cells"},
+    "native": {"places", "cells", "tasks"},
     "training": {"names", "draws", "cells", "networks", "tasks", "native", "checks"},
     "hparams": {"names", "cells"},
     "flow": {"draws", "cells", "networks", "hparams", "checks"},

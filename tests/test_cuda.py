@@ -352,8 +352,9 @@ def test_a_failing_flight_names_its_study_and_leaves_the_others(one_gpu, tmp_pat
 
 
 # ---- races ---------------------------------------------------------------------------------------
-BITS = dict(NI=6, NO=1, NT=2, NB=16, INPUT=0, STREAMS=1, LOSS=0, HEADS=1, NS=1)
+BITS = dict(num_params=0, NI=6, NO=1, NT=2, NB=16, INPUT=0, STREAMS=1, LOSS=0, HEADS=1, NS=1)
 SYMBOLS = dict(
+    num_params=0,
     NI=12,
     NO=6,
     NT=2,

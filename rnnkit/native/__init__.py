@@ -11,13 +11,18 @@ import os
 import platform
 import subprocess
 import tempfile
+from collections.abc import Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
+from typing import Any, Protocol
 
-from ..cells import cell_of
+from torch import Tensor
+
+from ..cells import Cell, cell_of
+from ..tasks import Task
 from .compilers import HOW, PATIENCE, announce, compiler
 from .libraries import Unavailable, load_or_build
-from .trace import Untraceable, trace
+from .trace import trace
 
 SOURCE, HEADER = (Path(__file__).with_name(name) for name in ("step.cpp", "products.h"))
 FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fPIC -shared -w"
@@ -40,7 +45,28 @@ COLUMNS = (
 )
 
 
-def column(hp_MxH, name: str):
+class Study(Protocol):
+    """What training asks of a study (studies.Study): its network, its task, its space and its
+    seed.
+    """
+
+    @property
+    def architecture(self) -> str: ...
+    @property
+    def n_layers(self) -> int: ...
+    @property
+    def n_units(self) -> int: ...
+    @property
+    def num_params(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def task(self) -> Any: ...  # a tasks.Stored or a tasks.Batched
+    @property
+    def space(self) -> Any: ...  # a hparams.Space
+
+
+def column(hp_MxH: Tensor, name: str) -> Tensor:
     """The column `name` (one of COLUMNS): one number per model."""
     return hp_MxH[..., COLUMNS.index(name)]
 
@@ -60,9 +86,15 @@ def _processor() -> str:
         return platform.platform() + platform.processor()
 
 
-def build(name: str, real: str, sources: list[Path], equations: str = "", functions=None):
+def build(
+    name: str,
+    real: str,
+    sources: list[Path],
+    equations: str = "",
+    functions: dict[str, list] | None = None,
+) -> ctypes.CDLL:
     """Compiles and loads the first of the sources, which includes the others and cell.inc, whose
-    text is `equations`. `functions` has the list of argument types of each function to be called.
+    text is `equations`. `functions` has the argument types of each function to be called.
 
     Raises Unavailable, with the reason, where there is no compiler or its library cannot be used.
     """
@@ -76,7 +108,7 @@ def build(name: str, real: str, sources: list[Path], equations: str = "", functi
     content = [*texts, equations, FLAGS, real, *command, _processor()]
     call = [*command, *FLAGS.split(), f"-DREAL={real}"]
 
-    def load(path):
+    def load(path: Path) -> ctypes.CDLL:
         lib = ctypes.CDLL(str(path))
         for function, arguments in (functions or {}).items():
             if not hasattr(lib, function):
@@ -116,7 +148,7 @@ def _compile(call: list[str], source: Path, equations: str) -> bytes:
 _P = ctypes.c_void_p
 _INT = ctypes.c_int
 _LONG = ctypes.c_int64
-FUNCTIONS = {  # of step.cpp
+FUNCTIONS: dict[str, list] = {  # of step.cpp
     "net_new": [_INT] * 11,
     "net_free": [_P],
     "net_train": [_P, _INT, *[_P] * 6, _LONG, _P, _P, _LONG, _P, _P],
@@ -126,19 +158,15 @@ FUNCTIONS = {  # of step.cpp
 
 
 @cache
-def library(architecture: str, real: str = "float", cell=None) -> ctypes.CDLL:
+def library(architecture: str, real: str = "float", cell: type[Cell] | None = None) -> ctypes.CDLL:
     """The compiled step of an architecture, in `float` or `double`. The first time on a machine it
     takes a few seconds.
 
     `cell` is the architecture's cell. It is part of the cache's key, since an architecture may be
     registered again with other equations.
     """
-    cell = cell or cell_of(architecture)
-    try:
-        equations = trace(cell)
-    except Untraceable as reason:
-        raise Unavailable(str(reason)) from None
     name = architecture.replace("+", "plus_")
+    equations = trace(cell or cell_of(architecture))
     lib = build(name, real, [SOURCE, HEADER], equations, FUNCTIONS)
     lib.net_new.restype = ctypes.c_void_p
     return lib
@@ -147,6 +175,25 @@ def library(architecture: str, real: str = "float", cell=None) -> ctypes.CDLL:
 # enums Input and Loss of step.cpp
 INPUTS = ("bits", "static", "index")
 LOSSES = ("binary", "squared", "softmax")
+
+
+def task_numbers(task: Task, n_layers: int) -> dict[str, int]:
+    """The numbers by which the compiled steps know a task, by step.cu's names and in the order of
+    step.cpp's net_new. Raises Unavailable for a task that a network of so many layers cannot read.
+    """
+    if not n_layers and task.input == "index":
+        raise Unavailable("a network without layers reads no sequences")
+    return {
+        "NI": task.n_in,
+        "NO": task.n_out,
+        "NT": task.steps,
+        "NB": task.batch,
+        "INPUT": INPUTS.index(task.input),
+        "STREAMS": task.streams,
+        "LOSS": LOSSES.index(task.loss),
+        "HEADS": task.heads,
+        "NS": task.scored,
+    }
 
 
 class Network:
@@ -158,29 +205,21 @@ class Network:
     and classes are int32.
     """
 
-    def __init__(self, architecture, n_layers, n_units, task, real="float"):
+    def __init__(
+        self, architecture: str, n_layers: int, n_units: int, task: Task, real: str = "float"
+    ) -> None:
         """Raises Unavailable where there is no compiled step for the architecture or the task,
         ValueError for a batch size that it cannot take, and MemoryError.
         """
-        self.library = library(architecture, real, cell_of(architecture))  # type: ignore[arg-type]
+        self.handle = None
+        cell: Any = cell_of(architecture)  # mypy does not know that a class is hashable
+        self.library = library(architecture, real, cell)
         if task.batch % 16 or task.batch > 1024:
             raise ValueError(
                 f"The compiled step takes batches of a multiple of 16 up to 1024, got {task.batch}."
             )
-        if not n_layers and task.input == "index":
-            raise Unavailable("a network without layers reads no sequences")
         self.handle = self.library.net_new(
-            n_layers,
-            max(n_units, 1),
-            task.n_in,
-            task.n_out,
-            task.steps,
-            task.batch,
-            INPUTS.index(task.input),
-            task.streams,
-            LOSSES.index(task.loss),
-            task.heads,
-            task.scored,
+            n_layers, max(n_units, 1), *task_numbers(task, n_layers).values()
         )
         if not self.handle:
             raise MemoryError(
@@ -188,45 +227,63 @@ class Network:
                 f" {task.steps} steps; use a smaller one."
             )
 
-    def train(self, state, chunk, inputs, targets, batches=None):
+    def train(
+        self,
+        state: Sequence[Tensor],
+        chunk: int,
+        inputs: Tensor,
+        targets: Tensor,
+        make_batch: tuple[Any, Any] = (None, None),
+    ) -> None:
         """Takes up to `chunk` steps of every model; `state` is (theta, m, v, hp, step, dead).
 
-        `inputs` and `targets` are the data, or, with `batches` (batches.py), buffers for one batch
-        that is made again for each step.
+        `inputs` and `targets` are the data, or, with the `call` of some Batches as `make_batch`,
+        buffers for one batch that is made again for each step.
         """
-        make = (batches.function, ctypes.byref(batches.source)) if batches else (None, None)
         self.library.net_train(
             self.handle,
             len(state[0]),
-            *(tensor.data_ptr() for tensor in state),
+            *addresses(state),
             chunk,
             inputs.data_ptr(),
             targets.data_ptr(),
             inputs.shape[-1],
-            *make,
+            *make_batch,
         )
 
-    def evaluate(self, theta, hp, inputs, targets, weights, loss, correct):
+    def evaluate(
+        self,
+        theta: Tensor,
+        hp: Tensor,
+        inputs: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
+        loss: Tensor,
+        correct: Tensor,
+    ) -> None:
         """Writes each model's weighted sums of losses and of right answers into `loss` and
         `correct`, float64 of length M; without weights every sample counts 1.
         """
         self.library.net_evaluate(
             self.handle,
             len(theta),
-            *(tensor.data_ptr() for tensor in (theta, hp, inputs, targets)),
+            *addresses((theta, hp, inputs, targets)),
             inputs.shape[-1],
             len(inputs),
-            weights.data_ptr() if weights is not None else None,
-            loss.data_ptr(),
-            correct.data_ptr(),
+            *addresses((weights, loss, correct)),
         )
 
-    def gradient(self, theta, hp, x, dz, z, grad):
-        """For tests: writes the outputs of one model for the batch `x` into `z`, and the gradient
-        of sum(dz * z) into `grad`.
+    def gradient(self, *tensors: Tensor) -> None:
+        """For tests: from theta, hp, x, dz, z and grad of one model, writes its outputs for the
+        batch x into z, and the gradient of sum(dz * z) into grad.
         """
-        self.library.net_gradient(self.handle, *(t.data_ptr() for t in (theta, hp, x, dz, z, grad)))
+        self.library.net_gradient(self.handle, *addresses(tensors))
 
-    def __del__(self):
-        if getattr(self, "handle", None):
+    def __del__(self) -> None:
+        if self.handle:
             self.library.net_free(self.handle)
+
+
+def addresses(tensors: Iterable[Tensor | None]) -> list[int | None]:
+    """Where the numbers of tensors begin in memory."""
+    return [None if tensor is None else tensor.data_ptr() for tensor in tensors]

@@ -7,10 +7,13 @@ then takes the batches of the tasks in Python.
 
 import ctypes
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from ..tasks import Batched, Task
 from . import build
 
 SOURCE, HEADER, VECTORS = (
@@ -47,7 +50,7 @@ def library(real: str = "float") -> ctypes.CDLL:
     return build("batches", real, [SOURCE, HEADER, VECTORS], "", FUNCTIONS)
 
 
-def fields_of(task, source: dict, device="cpu"):
+def fields_of(task: Task, source: dict, device: str = "cpu") -> tuple[Fields, dict[str, Tensor]]:
     """The Fields of a task's source, and the tensors on the device whose addresses they hold; the
     tensors must live as long as the fields.
     """
@@ -71,15 +74,15 @@ def fields_of(task, source: dict, device="cpu"):
 
 
 class Batches:
-    """The batches of training, or of one split, on this processor. The compiled step calls
-    `function` with `source`; Python calls `make`.
+    """The batches of training, or of one split, on this processor. The compiled step makes the
+    `call`, a function and its first argument; Python calls `make`.
     """
 
-    def __init__(self, task, source: dict, real="float"):
+    def __init__(self, task: Task, source: dict, real: str = "float") -> None:
         self.library = library(real)
-        self.task = task
-        self.function = ctypes.cast(self.library.make_batch, ctypes.c_void_p)
         self.source, self.tensors = fields_of(task, source)
+        function = ctypes.cast(self.library.make_batch, ctypes.c_void_p)
+        self.call = function, ctypes.byref(self.source)
         dtype = {"float": torch.float32, "double": torch.float64}[real]
         input_shape = (task.n_in,) if task.input == "static" else (task.steps, task.streams)
         target_shape = (task.n_out,) if task.loss == "squared" else (task.scored, task.heads)
@@ -88,28 +91,29 @@ class Batches:
             ((*target_shape, task.batch), dtype if len(target_shape) == 1 else torch.int32),
         ]
 
-    def empty(self, count: int) -> list[torch.Tensor]:
+    def empty(self, count: int) -> tuple[Tensor, Tensor]:
         """Buffers for the inputs and the targets of so many batches."""
-        return [torch.empty(count, *shape, dtype=dtype) for shape, dtype in self.shapes]
+        inputs, targets = (torch.empty(count, *shape, dtype=dtype) for shape, dtype in self.shapes)
+        return inputs, targets
 
-    def make(self, number_K: torch.Tensor) -> list[torch.Tensor]:
+    def make(self, number_K: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and targets of the batches `number_K`, shaped as by `task.batches`."""
         batches = self.empty(len(number_K))
         number_K = number_K.contiguous()
         addresses = [
-            number
-            for tensor in batches
-            for number in (tensor.data_ptr(), tensor.stride(0) * tensor.element_size())
+            (tensor.data_ptr(), tensor.stride(0) * tensor.element_size()) for tensor in batches
         ]
         self.library.make_batches(
-            ctypes.byref(self.source), len(number_K), number_K.data_ptr(), *addresses
+            ctypes.byref(self.source), len(number_K), number_K.data_ptr(), *chain(*addresses)
         )
         return batches
 
 
-def batches_of(task, seed: int, split: str | None = None, real="float") -> Batches | None:
+def batches_of(
+    task: Batched, seed: int, split: str | None = None, real: str = "float"
+) -> Batches | None:
     """The compiled batches of training, or of a split. None if they are not drawn, or if C++ does
     not know the task.
     """
     source = task.source(seed, split) if task.name in KINDS else None
-    return source and Batches(task, source, real)
+    return Batches(task, source, real) if source else None

@@ -9,20 +9,24 @@ memory.
 
 import ctypes
 import ctypes.util
-import re
 import sys
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..cells import cell_of
-from . import INPUTS, LOSSES
+from . import INPUTS, LOSSES, Study, task_numbers
 from .batches import HEADER as PHILOX
 from .batches import KINDS
 from .libraries import Unavailable, load_or_build
-from .trace import Untraceable, trace
+from .plan import Plan, plan
+from .trace import print_plan
 
 SOURCE = Path(__file__).with_name("step.cu")
 HEADERS = (SOURCE.with_name("block.cuh"), SOURCE.with_name("draws.cuh"), PHILOX)
@@ -45,6 +49,7 @@ class Kernel:
     """
 
     architecture: str
+    num_params: int
     NU: int
     NL: int
     NI: int
@@ -63,95 +68,75 @@ class Kernel:
     STAGE: int = 0
 
     @cached_property
+    def plan(self) -> Plan:
+        return plan(cell_of(self.architecture))
+
+    @cached_property
     def equations(self) -> str:
-        try:
-            return trace(cell_of(self.architecture), "cuda")
-        except Untraceable as reason:
-            raise Unavailable(str(reason)) from None
+        return print_plan(self.plan, "cuda")
 
     @property
     def defines(self) -> list[str]:
         """The compiler's options that define the constants of step.cu."""
-        constants = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
-        constants["NU"] = max(1, self.NU)
-        return [f"-D{name}={value}" for name, value in constants.items()]
-
-    def _number(self, name) -> int:
-        return int(re.findall(rf"\b{name} = (\d+)", self.equations)[0])
-
-    def _true(self, name) -> bool:
-        return re.findall(rf"\b{name} = (\w+)", self.equations)[0] == "true"
+        return [f"-D{field.name}={getattr(self, field.name)}" for field in fields(self)[2:]]
 
     @property
-    def _maps(self) -> int:
-        return self._number("MAPS")
+    def _reads_symbols(self) -> bool:
+        return self.INPUT == INPUTS.index("index")
+
+    @property
+    def _numbers(self) -> int:
+        """Numbers of a layer's units, or of one map's results, at one step."""
+        return self.NU * self.NB
 
     @property
     def _layer(self) -> int:
         """Numbers that a layer keeps of its steps for the backward pass."""
-        values = self._number("SAVES") + self._number("ARGS") + (not self._true("UP_IS_STATE"))
-        states = self._number("STATES") * (self.NT + 1)
-        return max(1, self.NU) * self.NB * (states + values * self.NT)
-
-    @cached_property
-    def _drawn_numbers(self) -> int:
-        """Numbers of a batch that the block draws."""
-        if self.DRAW < 0:
-            return 0
-        index = INPUTS.index("index")
-        softmax = LOSSES.index("softmax")
-        inputs = self.NT * self.STREAMS if self.INPUT == index else self.NI
-        targets = self.NS * self.HEADS if self.LOSS == softmax else self.NO
-        return self.NB * (inputs + (targets if self.DRAW > 0 else 0))  # memory's are its inputs
+        values = self.plan.saves + self.plan.args + (not self.plan.up_is_state)
+        return self._numbers * (self.plan.states * (self.NT + 1) + values * self.NT)
 
     @property
-    def _projects(self) -> bool:
-        """Whether a projection of the input goes to the first layer."""
-        return self._true("EQUAL_SIZES") and self.NL > 0
+    def _layer_at_work(self) -> int:
+        """Numbers of memory that one layer takes, what it reads from the layer below included."""
+        return (self._layer if self.NL else 0) + (self.NT * self._numbers if self.NL > 1 else 0)
 
-    @cached_property
-    def _parameters(self) -> int:
-        """Numbers of memory that all parameters take."""
-        maps, states, recurrent = (self._number(name) for name in ("MAPS", "STATES", "RECURRENT"))
-        N = max(1, self.NU)
-        L = self.NL
-        I = self.NI
-        O = self.NO
-        first = N if self._projects else I
-        P = (N * I + N if self._projects else 0) + sum(
-            maps * N * (first if l == 0 else N) + recurrent * N * N for l in range(L)
-        )
-        return _padded(P + L * (maps + states) * N + O * (N if L else I) + O)
+    @property
+    def _drawn_numbers(self) -> int:
+        """Numbers of a batch that the block draws."""
+        inputs = self.NT * self.STREAMS if self._reads_symbols else self.NI
+        targets = self.NS * self.HEADS if self.LOSS == LOSSES.index("softmax") else self.NO
+        if self.DRAW <= 0:  # none, or those of the memory task, whose targets are its inputs
+            return 0 if self.DRAW < 0 else self.NB * inputs
+        return self.NB * (inputs + targets)
 
     @cached_property
     def levels(self) -> tuple[int, int, int, int, int, int]:
         """Numbers of shared memory that MEMORY 0 ... 5 takes, laid out as in step.cu."""
-        maps, states, args = (self._number(name) for name in ("MAPS", "STATES", "ARGS"))
+        maps = self.plan.maps
+        states = self.plan.states
+        args = self.plan.args
         L = self.NL
-        I = self.NI
-        O = self.NO
         T = self.NT
         B = self.NB
         S = self.NS
-        n = max(1, self.NU) * B
-        project = self._projects
+        n = self._numbers
+        parameters = _padded(self.num_params)
+        project = self.plan.cell.equal_sizes and L > 0
         # 1: parameters, and the packed samples of a batch
-        samples = (I + 31) // 32 * B + B if self.INPUT == INPUTS.index("bits") else 0
-        level_1 = self._parameters + samples + _padded(self.THREADS // 32)
+        samples = (self.NI + 31) // 32 * B + B if self.INPUT == INPUTS.index("bits") else 0
+        level_1 = parameters + samples + _padded(self.THREADS // 32)
         # 2: what one step of a layer uses, the results of its maps and its states included
         inputs = 0 if project or not L else maps * n
         of_a_step = 2 * states + args + (L > 0 and (project or L > 1))
         level_2 = level_1 + inputs + of_a_step * n + maps * n
         # 3: the gradient instead of the states
         step = inputs + states * n + (n if args else 0)
-        level_3 = level_1 + step + maps * n + self._parameters
+        level_3 = level_1 + step + maps * n + parameters
         # 4: the adjoints of all steps of a layer, among which the results of maps have room
         level_4 = level_3 - maps * n + (maps * n * T if L else 0) + (2 * T if L > 1 else S * L) * n
         # 5: everything, with one layer at a time
-        layer = (self._layer if L else 0) + (T * n if L > 1 else 0)
-        projection = 2 * n * T if project else 0
-        level_5 = level_4 + projection + self._drawn_numbers + 2 * S * O * B + layer
-        return 0, level_1, level_2, level_3, level_4, level_5
+        outside = (2 * n * T if project else 0) + self._drawn_numbers + 2 * S * self.NO * B
+        return 0, level_1, level_2, level_3, level_4, level_4 + outside + self._layer_at_work
 
     @property
     def staged(self) -> int:
@@ -163,7 +148,7 @@ class Kernel:
         product = weights + self.STAGE * self.NB if self.MEMORY < 2 else 0
         gradient = (224 if self.MEMORY < 2 else 160) * pitch
         parts = 2 * max(product, gradient) if self.STAGE else 0
-        symbols = self.NI * 32 + self.NB * 33 if self.INPUT == INPUTS.index("index") else 0
+        symbols = self.NI * 32 + self.NB * 33 if self._reads_symbols else 0
         return max(parts, _padded(symbols))
 
     @property
@@ -174,58 +159,47 @@ class Kernel:
     @property
     def global_numbers(self) -> int:
         """Numbers of global memory that a model needs while it is in training."""
-        n = max(1, self.NU) * self.NB
         if self.MEMORY == 5:
             return max(0, self.NL - 1) * self._layer
-        _, _, level_2, level_3, level_4, level_5 = self.levels
-        layer = (self._layer if self.NL else 0) + (self.NT * n if self.NL > 1 else 0)
-        all_levels = level_5 - layer + self.NL * self._layer
+        _, _, level_2, level_3, _, level_5 = self.levels
+        everything = level_5 - self._layer_at_work + self.NL * self._layer
         if self.MEMORY < 4:
-            all_levels += self._maps * n  # results, beside the adjoints
+            everything += self.plan.maps * self._numbers  # results, beside the adjoints
         if self.MEMORY == 2:  # the gradient comes after the states
-            all_levels += level_2 - (level_3 - self._parameters)
-        return all_levels - self.levels[self.MEMORY]
+            everything += level_2 - (level_3 - _padded(self.num_params))
+        return everything - self.levels[self.MEMORY]
 
 
-def _padded(count) -> int:
+def _padded(count: int) -> int:
     """The next multiple of four."""
     return (count + 3) // 4 * 4
 
 
-def kernel_for(study, shared=SHARED_BYTES, **tuning) -> Kernel:
+def kernel_for(study: Study, shared: int = SHARED_BYTES, **tuning: Any) -> Kernel:
     """The kernel of a study's network and task, on a device with so many bytes of shared memory per
     block; `tuning` replaces what `choice` chooses. Raises Unavailable if there cannot be one.
     """
     task = study.task
     kernel = Kernel(
         study.architecture,
-        study.n_units,
+        study.num_params,
+        max(1, study.n_units),
         study.n_layers,
-        task.n_in,
-        task.n_out,
-        task.steps,
-        task.batch,
-        INPUTS.index(task.input),
-        task.streams,
-        LOSSES.index(task.loss),
-        task.heads,
-        task.scored,
-        KINDS.index(task.name) if task.name in KINDS else -1,
+        **task_numbers(task, study.n_layers),
+        DRAW=KINDS.index(task.name) if task.name in KINDS else -1,
     )
     if task.batch % 4 or task.batch > 1024:
         raise Unavailable(
             "the step for a GPU takes batches of a multiple of 4 up to 1024, and this one has"
             f" {task.batch}"
         )
-    if not study.n_layers and task.input == "index":
-        raise Unavailable("a network without layers reads no sequences")
     if replace(kernel, MEMORY=0).global_numbers >= MOST_GLOBAL:
         raise Unavailable("one model's activations take more than 8 GB")
-    return replace(kernel, **choice(kernel, shared) | tuning)
+    return replace(choice(kernel, shared), **tuning)
 
 
-def choice(kernel, shared, near=True) -> dict:
-    """THREADS, TILE, MEMORY and STAGE of a kernel: by what `rnnkit bench gpu --sweep` measures, and
+def choice(kernel: Kernel, shared: int, near: bool = True) -> Kernel:
+    """`kernel` with THREADS, TILE, MEMORY and STAGE: by what `rnnkit bench gpu --sweep` measures, and
     by counting where it measures nothing.
 
     A large block has in shared memory its adjoints and, if they fit, all values that a layer keeps,
@@ -235,9 +209,8 @@ def choice(kernel, shared, near=True) -> dict:
     thread per four samples of four rows of the product that takes a step most of its time, so that
     many blocks share a multiprocessor and one works while another waits.
     """
-    rows = max(1, kernel.NU) * max(1, kernel._maps)
-    work = rows * kernel.NB
-    busiest = (rows if kernel.NL == 1 else kernel.NU) * kernel.NB
+    work = kernel.NU * max(1, kernel.plan.maps) * kernel.NB
+    busiest = work if kernel.NL == 1 else kernel.NU * kernel.NB
     threads = next((count for count in (64, 128) if busiest <= 16 * count), 256)
     half = shared // 2 - 512  # a block takes 1 KB more than it asks for
     largest = replace(kernel, THREADS=512, STAGE=0)
@@ -250,11 +223,12 @@ def choice(kernel, shared, near=True) -> dict:
         if sizes[memory] <= room and not (kernel.NL == 1 and (memory, room) == (5, shared)):
             alone = room == shared and work > ALONE
             threads = 512 if alone else max(threads, least)
-            return _block(threads, _tile(work, threads, 2), memory)
-    long = kernel.NT >= LONG and kernel.NU > 0
-    if (kernel.NU >= WIDE or long) and (tuning := one_step_near(kernel, half)):
-        return tuning
-    if kernel.NU >= WIDE:
+            return _with_block(kernel, threads, _tile(work, threads, 2), memory)
+    is_wide = kernel.NU >= WIDE
+    if is_wide or kernel.NT >= LONG and kernel.NL:
+        if block := one_step_near(kernel, half):
+            return block
+    if is_wide:
         return staged_block(kernel, half)
     memory = next(
         level for level in (5, 3, 1, 0) if sizes[level] <= (half if level > 1 else shared)
@@ -262,53 +236,51 @@ def choice(kernel, shared, near=True) -> dict:
     blocks = min(16, shared // max(1, sizes[memory]))
     enough = next((count for count in (64, 128) if count * blocks >= 512), 256)
     threads = _threads_of_streams(kernel) or max(threads, enough)
-    return _block(threads, _tile(work, threads), memory)
+    return _with_block(kernel, threads, _tile(work, threads), memory)
 
 
-def one_step_near(kernel, room, threads=0) -> dict | None:
+def one_step_near(kernel: Kernel, room: int, threads: int = 0) -> Kernel | None:
     """A block with what one step uses in shared memory, if that fits into so many bytes."""
-    rows = kernel.NU * kernel._maps
+    rows = kernel.NU * kernel.plan.maps
     groups = kernel.NB // 4
-    stages = (
-        [0] if rows * kernel.NU < LARGE else [s for s in NEAR_STAGED if kernel.NB % s == 0] or [0]
-    )
+    stages = [s for s in NEAR_STAGED if rows * kernel.NU >= LARGE and kernel.NB % s == 0] or [0]
     # one for four samples of two rows, but few enough for the registers that a staged product needs
     enough = min(192 if stages[0] else 256, max(64, (rows * groups // 2 + 31) // 32 * 32))
     threads = threads or _threads_of_streams(kernel) or enough
     tile = min(8, max(1, -(-rows // max(1, threads // groups))))
-    blocks = [_block(threads, tile, 2, stage) for stage in stages]
-    return next((block for block in blocks if replace(kernel, **block).shared <= room), None)
+    blocks = [_with_block(kernel, threads, tile, 2, stage) for stage in stages]
+    return next((block for block in blocks if block.shared <= room), None)
 
 
-def staged_block(kernel, room) -> dict:
+def staged_block(kernel: Kernel, room: int) -> Kernel:
     """A block that stages parts of its matrices, with threads for whole parts of the product that
     takes a step most of its time, of which 8 x 8 numbers, or 8 x 4, are a thread's. The parameters
     are in shared memory if the block then takes at most `room` bytes of it.
     """
-    rows = kernel.NU * kernel._maps
+    rows = kernel.NU * kernel.plan.maps
     side = kernel.NB // (8 if kernel.NB >= 64 else 4)
 
-    def used(threads):
+    def used(threads: int) -> float:
         most = max(1, threads // max(1, side)) * 8
         return rows / (-(-rows // most) * most)
 
     counts = (192, 128)
     threads = next((count for count in counts if used(count) >= 0.85), max(counts, key=used))
     threads = _threads_of_streams(kernel) or threads
-    blocks = [_block(threads, 4, memory, STAGED) for memory in (1, 0)]
-    return next((block for block in blocks if replace(kernel, **block).shared <= room), blocks[-1])
+    near, far = (_with_block(kernel, threads, 4, memory, STAGED) for memory in (1, 0))
+    return near if near.shared <= room else far
 
 
-def _block(threads, tile, memory, stage=0) -> dict:
-    return {"THREADS": threads, "TILE": tile, "MEMORY": memory, "STAGE": stage}
+def _with_block(kernel: Kernel, threads: int, tile: int, memory: int, stage: int = 0) -> Kernel:
+    return replace(kernel, THREADS=threads, TILE=tile, MEMORY=memory, STAGE=stage)
 
 
-def _tile(work, threads, least=1) -> int:
+def _tile(work: int, threads: int, least: int = 1) -> int:
     """Rows per thread, from `least` on: few enough that all threads have work, at most four."""
     return next((tile for tile in (1, 2) if tile >= least and work <= 4 * tile * threads), 4)
 
 
-def _threads_of_streams(kernel) -> int:
+def _threads_of_streams(kernel: Kernel) -> int:
     """A warp per stream of symbols, if there are many streams; 0 for others."""
     return 32 * kernel.STREAMS if 8 <= kernel.STREAMS <= 16 else 0
 
@@ -317,23 +289,26 @@ def _threads_of_streams(kernel) -> int:
 @cache
 def _nvrtc() -> ctypes.CDLL:
     paths = [
-        str(path)
-        for folder in sys.path
-        if folder
+        path
+        for folder in filter(None, sys.path)
         for path in sorted(Path(folder).glob("nvidia/*/lib/libnvrtc.so.*"))
     ]
     for path in paths:  # NVRTC asks for this one by name, which only works once it is loaded
-        for builtins in sorted(Path(path).parent.glob("libnvrtc-builtins.so*")):
+        for builtins in sorted(path.parent.glob("libnvrtc-builtins.so*")):
             ctypes.CDLL(str(builtins))
-    for name in (*paths, "libnvrtc.so.13", "libnvrtc.so.12", ctypes.util.find_library("nvrtc")):
-        if name:
-            try:
-                return ctypes.CDLL(name)
-            except OSError:
-                continue
-    raise Unavailable(
-        "NVRTC was not found (it comes with torch for CUDA, or as the package nvidia-cuda-nvrtc)"
+    names = *map(str, paths), "libnvrtc.so.13", "libnvrtc.so.12", ctypes.util.find_library("nvrtc")
+    return _first_library(
+        names,
+        "NVRTC was not found (it comes with torch for CUDA, or as the package nvidia-cuda-nvrtc)",
     )
+
+
+def _first_library(names: Iterable[str | None], otherwise: str) -> ctypes.CDLL:
+    """The first of these libraries that can be loaded. Raises Unavailable if there is none."""
+    for name in filter(None, names):
+        with suppress(OSError):
+            return ctypes.CDLL(name)
+    raise Unavailable(otherwise)
 
 
 @dataclass(frozen=True)
@@ -349,51 +324,55 @@ def compile(kernel: Kernel, arch: str) -> Compiled:
     Raises Unavailable where there is no NVRTC, or it fails.
     """
     lib = _nvrtc()
-    options = [
+    options = _strings(
         f"--gpu-architecture={arch}",
         "--std=c++17",
         "-default-device",
         "--ptxas-options=-v",
         *kernel.defines,
-    ]
+    )
     headers = {path.name: path.read_text() for path in HEADERS} | {"cell.inc": kernel.equations}
-    strings = lambda texts: (ctypes.c_char_p * len(texts))(*[text.encode() for text in texts])
     program = ctypes.c_void_p()
-    size = ctypes.c_size_t()
     status = lib.nvrtcCreateProgram(
         ctypes.byref(program),
         SOURCE.read_text().encode(),
         b"step.cu",
         len(headers),
-        strings(list(headers.values())),
-        strings(list(headers)),
+        _strings(*headers.values()),
+        _strings(*headers),
     )
     if status:
         raise Unavailable(f"NVRTC failed with error {status}")
+
+    def read(size_of: Callable, content_of: Callable) -> bytes:
+        size = ctypes.c_size_t()
+        size_of(program, ctypes.byref(size))
+        content = ctypes.create_string_buffer(size.value)
+        content_of(program, content)
+        return content.raw
+
     try:
-        status = lib.nvrtcCompileProgram(program, len(options), strings(options))
-        lib.nvrtcGetProgramLogSize(program, ctypes.byref(size))
-        log = ctypes.create_string_buffer(size.value + 1)
-        lib.nvrtcGetProgramLog(program, log)
+        status = lib.nvrtcCompileProgram(program, len(options), options)
+        log = read(lib.nvrtcGetProgramLogSize, lib.nvrtcGetProgramLog)
+        report = log.rstrip(b"\0").decode(errors="replace")
         if status:
             raise Unavailable(
-                f"NVRTC could not compile the step for {arch}:"
-                f" {log.value.decode(errors='replace').strip()[:500]}"
+                f"NVRTC could not compile the step for {arch}: {report.strip()[:500]}"
             )
-        lib.nvrtcGetCUBINSize(program, ctypes.byref(size))
-        cubin = ctypes.create_string_buffer(size.value)
-        lib.nvrtcGetCUBIN(program, cubin)
+        return Compiled(read(lib.nvrtcGetCUBINSize, lib.nvrtcGetCUBIN), report)
     finally:
         lib.nvrtcDestroyProgram(ctypes.byref(program))
-    return Compiled(cubin.raw, log.value.decode(errors="replace"))
+
+
+def _strings(*texts: str) -> ctypes.Array:
+    return (ctypes.c_char_p * len(texts))(*[text.encode() for text in texts])
 
 
 def cubin(kernel: Kernel, arch: str) -> bytes:
     """The machine code of `compile`, kept on disk."""
-    lib = _nvrtc()
     major = ctypes.c_int()
     minor = ctypes.c_int()
-    lib.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+    _nvrtc().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
     texts = [
         *(path.read_text() for path in (SOURCE, *HEADERS)),
         kernel.equations,
@@ -415,15 +394,10 @@ class DriverError(RuntimeError):
 
 @cache
 def _driver() -> ctypes.CDLL:
-    for name in ("libcuda.so.1", "nvcuda.dll"):
-        try:
-            return ctypes.CDLL(name)
-        except OSError:
-            continue
-    raise Unavailable("the CUDA driver's library was not found")
+    return _first_library(("libcuda.so.1", "nvcuda.dll"), "the CUDA driver's library was not found")
 
 
-def _call(name, *arguments):
+def _call(name: str, *arguments: Any) -> None:
     code = getattr(_driver(), name)(*arguments)
     if code:
         text = ctypes.c_char_p()
@@ -431,10 +405,14 @@ def _call(name, *arguments):
         raise DriverError(f"{name} failed: {(text.value or b'unknown error').decode()} ({code})")
 
 
-class Function:
-    """A function of a kernel on a device, called with torch tensors (or None) and whole numbers."""
+# what a function of a kernel takes: tensors, null pointers and numbers of C
+Argument = Tensor | None | ctypes.c_int | ctypes.c_int64
 
-    def __init__(self, module, name, kernel):
+
+class Function:
+    """A function of a kernel on a device."""
+
+    def __init__(self, module: ctypes.c_void_p | None, name: str, kernel: Kernel) -> None:
         self.handle = ctypes.c_void_p()
         self.threads = kernel.THREADS
         self.shared = kernel.shared
@@ -444,21 +422,17 @@ class Function:
         # the same for all kernels, since otherwise those of two kinds wait for each other
         _call("cuFuncSetAttribute", self.handle, CARVEOUT, 100)
 
-    def __call__(self, blocks, stream, *arguments):
-        values = [_argument(argument) for argument in arguments]
+    def __call__(self, blocks: int, stream: int, *arguments: Argument) -> None:
+        """Launches so many blocks on a stream."""
+        values = [_pointer(a) if a is None or isinstance(a, Tensor) else a for a in arguments]
         addresses = [ctypes.cast(ctypes.pointer(value), ctypes.c_void_p) for value in values]
-        pointers = (ctypes.c_void_p * len(values))(*addresses)
-        grid = (blocks, 1, 1)
-        block = (self.threads, 1, 1)
-        stream = ctypes.c_void_p(stream)
-        _call("cuLaunchKernel", self.handle, *grid, *block, self.shared, stream, pointers, None)
+        shape = (blocks, 1, 1, self.threads, 1, 1, self.shared, ctypes.c_void_p(stream))
+        packed = (ctypes.c_void_p * len(values))(*addresses)
+        _call("cuLaunchKernel", self.handle, *shape, packed, None)
 
 
-def _argument(value):
-    """A tensor as the pointer to its numbers, None as a null pointer, and others as they are."""
-    if value is None:
-        return ctypes.c_void_p(0)
-    return ctypes.c_void_p(value.data_ptr()) if hasattr(value, "data_ptr") else value
+def _pointer(tensor: Tensor | None) -> ctypes.c_void_p:
+    return ctypes.c_void_p(0 if tensor is None else tensor.data_ptr())
 
 
 class Stream:
@@ -466,13 +440,13 @@ class Stream:
     for it.
     """
 
-    def __init__(self, device):
+    def __init__(self, device: str) -> None:
         handle = ctypes.c_void_p()
         _call("cuStreamCreate", ctypes.byref(handle), 1)  # does not wait for the default stream
-        self.handle = handle.value
-        self.torch = torch.cuda.ExternalStream(handle.value, device=device)
+        self.handle = handle.value or 0
+        self.torch = torch.cuda.ExternalStream(self.handle, device=device)
 
-    def on(self):
+    def on(self) -> AbstractContextManager:
         return torch.cuda.stream(self.torch)
 
 
@@ -482,15 +456,13 @@ class Module:
     Raises Unavailable where it cannot be compiled, and DriverError where it cannot be loaded.
     """
 
-    def __init__(self, kernel: Kernel, device):
+    def __init__(self, kernel: Kernel, device: str) -> None:
         self.device = device
         self.kernel = kernel
-        code = cubin(kernel, arch_of(device))
         handle = ctypes.c_void_p()
-        _call("cuModuleLoadData", ctypes.byref(handle), code)
-        self.train, self.evaluate = (
-            Function(handle, name, kernel) for name in ("train", "evaluate")
-        )
+        _call("cuModuleLoadData", ctypes.byref(handle), cubin(kernel, arch_of(device)))
+        self.train = Function(handle, "train", kernel)
+        self.evaluate = Function(handle, "evaluate", kernel)
         # the kernel and Kernel must agree about memory
         address = ctypes.c_uint64()
         size = ctypes.c_size_t()
@@ -507,10 +479,10 @@ class Module:
         """A stream for a flight, to be given back with `free`; streams are never destroyed."""
         return _streams(self.device).pop() if _streams(self.device) else Stream(self.device)
 
-    def free(self, stream):
+    def free(self, stream: Stream) -> None:
         _streams(self.device).append(stream)
 
-    def host_zeros(self, *shape, dtype):
+    def host_zeros(self, *shape: int, dtype: torch.dtype) -> Tensor:
         """Zeros in the host's memory, which the device can read and write too."""
         return torch.zeros(*shape, dtype=dtype, pin_memory=True)
 
@@ -518,21 +490,21 @@ class Module:
         """The handle of torch's current stream."""
         return torch.cuda.current_stream(self.device).cuda_stream
 
-    def settle(self):
+    def settle(self) -> None:
         """Waits for torch's current stream."""
         torch.cuda.current_stream(self.device).synchronize()
 
-    def wait(self):
+    def wait(self) -> None:
         """Waits until the device has nothing left to do."""
         torch.cuda.synchronize(self.device)
 
 
 @cache
-def _streams(device) -> list:
+def _streams(device: str) -> list[Stream]:
     return []
 
 
-def module_for(study, device) -> Module:
+def module_for(study: Study, device: str) -> Module:
     """The module of a study's kernel on a torch device, loaded once per process. Raises Unavailable
     where there cannot be one.
     """
@@ -544,11 +516,11 @@ def module_for(study, device) -> Module:
 
 
 @cache
-def _module(kernel, equations, device):
+def _module(kernel: Kernel, equations: str, device: str) -> Module:
     return Module(kernel, device)
 
 
-def arch_of(device) -> str:
+def arch_of(device: str) -> str:
     """The kind of a torch device, such as "sm_90"."""
     torch.cuda.init()
     with torch.cuda.device(device):
@@ -557,13 +529,13 @@ def arch_of(device) -> str:
     return "sm_{}{}".format(*torch.cuda.get_device_capability(device))
 
 
-def kind_of(device) -> tuple[str, int]:
+def kind_of(device: str) -> tuple[str, int]:
     """The kind of a torch device and its shared memory per block, for which kernels are compiled."""
     return arch_of(device), shared_bytes(device)
 
 
 @cache
-def shared_bytes(device) -> int:
+def shared_bytes(device: str) -> int:
     """Bytes of shared memory that a block may have on a torch device."""
     return getattr(
         torch.cuda.get_device_properties(device), "shared_memory_per_block_optin", SHARED_BYTES

@@ -11,18 +11,23 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial, reduce
+from typing import Any, NoReturn
 
 import torch
-from torch.nn import functional
+from torch import Tensor as T
+from torch.nn import functional as F
+
+from ..cells import Cell
+from .libraries import Unavailable
 
 
-class Untraceable(Exception):
+class Untraceable(Unavailable):
     """Why the compiled step cannot take a cell's equations; the plain step may."""
 
 
 # ---- symbols -------------------------------------------------------------------------------------
-def _operator(name):
+def _operator(name: str) -> tuple[Callable, Callable]:
     """The methods of an operator with a symbol on its left, and with a symbol on its right."""
     return lambda self, y: make(name, self, y), lambda self, y: make(name, y, self)
 
@@ -36,7 +41,7 @@ class Expr:
     __array_priority__ = 100
     __hash__ = object.__hash__  # nodes are distinguished by identity, though == makes a comparison
 
-    def __init__(self, op, *args):
+    def __init__(self, op: str, *args: Any) -> None:
         self.op = op
         self.args = args
 
@@ -49,80 +54,78 @@ class Expr:
         _operator(name)[0] for name in ("gt", "ge", "lt", "le", "eq", "ne")
     )
 
-    def __pow__(self, exponent):
-        return power(self, exponent)
+    __pow__ = lambda self, exponent: power(self, exponent)
+    __rpow__ = lambda self, base: power(base, self)
 
-    def __rpow__(self, base):
-        return power(base, self)
-
-    def __neg__(self):
+    def __neg__(self) -> "Expr":
         return make("neg", self)
 
-    def __abs__(self):
+    def __abs__(self) -> "Expr":
         return make("abs", self)
 
-    def __bool__(self):
+    def __bool__(self) -> NoReturn:
         raise Untraceable("a condition on numbers must be torch.where, not if, and, or, max or min")
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable:
         """A method of tensors, as `h.sigmoid()`, if it is one of the operations."""
         if name.startswith("_"):
             raise AttributeError(name)
-        call = CALLS.get(getattr(torch.Tensor, name, None))
-        if call is None:
-            raise unknown(name)
-        return lambda *args, **kwargs: call_as_torch(name, call, self, *args, **kwargs)
+        return partial(on_symbols(name, getattr(T, name, None)), self)
 
     @classmethod
-    def __torch_function__(cls, func, types, args=(), kwargs=None):
-        name = getattr(func, "__name__", str(func))
-        if func not in CALLS:
-            raise unknown(name)
-        return call_as_torch(name, CALLS[func], *args, **(kwargs or {}))
+    def __torch_function__(
+        cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+    ) -> "Expr":
+        return on_symbols(getattr(func, "__name__", str(func)), func)(*args, **(kwargs or {}))
 
 
-def unknown(name) -> Untraceable:
+Operand = Expr | float
+
+
+def on_symbols(name: str, function: Any) -> Callable:
+    """A function of torch as one of symbols that takes torch's arguments.
+
+    Raises Untraceable, and so does the function, for what the compiled step does not know.
+    """
     if name in WHOLE_LAYER:
-        return Untraceable(
+        raise Untraceable(
             f"the compiled step takes each unit by itself, and {name} takes a whole layer"
         )
-    names = {"clamp", "silu"} | {call.__name__ for call in CALLS} & set(ROWS) - OPERATORS
-    return Untraceable(
-        f"the compiled step knows + - * / ** < > <= >=, {', '.join(sorted(names))}; not {name}"
-    )
-
-
-def call_as_torch(name, call, *args, **kwargs):
-    """`call` with torch's arguments. Raises Untraceable if it does not take them."""
-    try:
-        inspect.signature(call).bind(*args, **kwargs)
-    except TypeError as reason:
+    if function not in CALLS:
+        names = {"clamp", "silu"} | {call.__name__ for call in CALLS} & set(ROWS) - OPERATORS
         raise Untraceable(
-            f"the compiled step knows {name}, but not with these arguments ({reason})"
-        ) from None
-    return call(*args, **kwargs)
+            f"the compiled step knows + - * / ** < > <= >=, {', '.join(sorted(names))}; not {name}"
+        )
+    call = CALLS[function]
+
+    def with_symbols(*args: Any, **kwargs: Any) -> Expr:
+        try:
+            inspect.signature(call).bind(*args, **kwargs)
+        except TypeError as reason:
+            raise Untraceable(
+                f"the compiled step knows {name}, but not with these arguments ({reason})"
+            ) from None
+        return call(*args, **kwargs)
+
+    return with_symbols
 
 
-def constant(number) -> Expr:
+def constant(number: float) -> Expr:
     number = float(number)
     if not math.isfinite(number):
         raise Untraceable(f"a constant of the equations must be finite, got {number}")
     return Expr("const", number)
 
 
-def make(op, *args):
+def make(op: str, *operands: Operand) -> Expr:
     """A node for an operation; products with 0 or 1 and sums with 0 are simplified."""
-    args = tuple(a if isinstance(a, Expr) else constant(a) for a in args)
+    args = [a if isinstance(a, Expr) else constant(a) for a in operands]
     const = [a.args[0] if a.op == "const" else None for a in args]
-    if op == "mul":
-        if 0.0 in const:
-            return Expr("const", 0.0)
-        if const[0] == 1.0:
-            return args[1]
-        if const[1] == 1.0:
-            return args[0]
-    if op == "add" and 0.0 in const:
-        return args[1 - const.index(0.0)]
+    if op == "mul" and 0.0 in const:
+        return Expr("const", 0.0)
+    neutral = {"mul": 1.0, "add": 0.0}.get(op)
+    if neutral is not None and neutral in const:
+        return args[1 - const.index(neutral)]
     return Expr(op, *args)
 
 
@@ -136,23 +139,30 @@ class Operation:
     derivative    (d, y, *arguments) -> the adjoint of each argument in symbols, or None if that is
                   zero everywhere; d is the adjoint of the result y
     code          its text in C++ and CUDA, on vectors V; {0}, {1} and {2} are the arguments
-    means         torch's functions that are this operation
+    aliases       torch's functions that are this operation but have another name than `value`
     worth_saving  whether the backward pass loads the value instead of computing it again
 
     Called with a symbol among its arguments it makes a symbol; otherwise it computes its value.
     """
 
     name: str
-    value: Any  # a function of tensors, or None
-    derivative: Callable
+    value: Callable[..., T] | None
+    derivative: Callable[..., tuple[Expr | None, ...]]
     code: str
-    means: tuple = ()
+    aliases: tuple[Callable, ...] = ()
     worth_saving: bool = False
 
-    def __call__(self, *args):
-        if any(isinstance(a, Expr) for a in args):
+    def __call__(self, *args: Any) -> Any:
+        if self.value is None or any(isinstance(a, Expr) for a in args):
             return make(self.name, *args)
         return self.value(*args)
+
+    @property
+    def functions(self) -> list[Callable]:
+        """Torch's functions and methods that are this operation."""
+        name = getattr(self.value, "__name__", "")
+        namesakes = [getattr(m, name) for m in (torch, T, F) if hasattr(m, name)]
+        return [*namesakes, *self.aliases]
 
 
 def lanes(text: str, count: int = 1) -> str:
@@ -167,19 +177,17 @@ def lanes(text: str, count: int = 1) -> str:
     return f"each([]({parameters}) -> real {{{{ return {text}; }}}}, {slots})"
 
 
-def _op(name):
+def _op(name: str) -> Callable[..., Expr]:
     """An operation by name, for derivatives that need another one."""
-    return lambda *args: make(name, *args)
+    return partial(make, name)
 
 
-def _comparison(name, symbol, value):
-    methods = (value, getattr(torch.Tensor, name))
-    return Operation(
-        name, value, lambda d, y, a, b: (None, None), lanes(f"a {symbol} b", 2), methods
-    )
+def _comparison(name: str, symbol: str) -> Operation:
+    no_derivative = lambda d, y, a, b: (None, None)
+    return Operation(name, getattr(torch, name), no_derivative, lanes(f"a {symbol} b", 2))
 
 
-def _power_derivative(d, y, a, p):
+def _power_derivative(d: Expr, y: Expr, a: Expr, p: Expr) -> tuple[Expr, Expr | None]:
     by_a = d * (p * power(a, p.args[0] - 1 if p.op == "const" else p - 1))
     if p.op == "const":
         return by_a, None
@@ -187,28 +195,25 @@ def _power_derivative(d, y, a, p):
     return by_a, make("where", flat, 0, d * (y * make("log", a)))
 
 
-T = torch.Tensor
-F = functional
-_share = _op("share")
-_positive = _op("positive")
-_where = _op("where")
-_sigmoid, _cos, _sin, _signum, _ge = (_op(n) for n in ("sigmoid", "cos", "sin", "sign", "ge"))
+_share, _positive, _where, _sigmoid, _cos, _sin, _signum, _ge = map(
+    _op, ("share", "positive", "where", "sigmoid", "cos", "sin", "sign", "ge")
+)
 
 TABLE = (
-    # name, value, derivative, code, torch's functions, saved
+    # name, value, derivative, code, aliases, saved
     Operation("add", torch.add, lambda d, y, a, b: (d, d), "{0} + {1}"),
     Operation("sub", torch.sub, lambda d, y, a, b: (d, -d), "{0} - {1}"),
     Operation("mul", torch.mul, lambda d, y, a, b: (d * b, d * a), "{0} * {1}"),
     Operation(
         "div", torch.div, lambda d, y, a, b: (d / b, -(d * y) / b), "{0} / {1}", worth_saving=True
     ),
-    Operation("neg", torch.neg, lambda d, y, a: (-d,), "-{0}", (torch.neg, T.neg)),
+    Operation("neg", torch.neg, lambda d, y, a: (-d,), "-{0}"),
     Operation(
         "sigmoid",
         torch.sigmoid,
         lambda d, y, a: (d * (y * (1 - y)),),
         "v_sigmoid({0})",
-        (torch.sigmoid, T.sigmoid, F.sigmoid, torch.special.expit),
+        (torch.special.expit,),
         worth_saving=True,
     ),
     Operation(
@@ -216,7 +221,6 @@ TABLE = (
         torch.tanh,
         lambda d, y, a: (d * (1 - y * y),),
         "v_tanh({0})",
-        (torch.tanh, T.tanh, F.tanh),
         worth_saving=True,
     ),
     Operation(
@@ -224,7 +228,6 @@ TABLE = (
         torch.relu,
         lambda d, y, a: (d * _positive(y),),
         "v_relu({0})",
-        (torch.relu, T.relu),
         worth_saving=True,
     ),
     Operation(
@@ -232,7 +235,6 @@ TABLE = (
         torch.exp,
         lambda d, y, a: (d * y,),
         "v_exp({0})",
-        (torch.exp, T.exp),
         worth_saving=True,
     ),
     Operation(
@@ -240,7 +242,6 @@ TABLE = (
         torch.log,
         lambda d, y, a: (d / a,),
         lanes("log(a)"),
-        (torch.log, T.log),
     ),
     Operation(
         "softplus",
@@ -248,18 +249,13 @@ TABLE = (
         lambda d, y, a: (d * _sigmoid(a),),
         lanes("(a > 0 ? a : real(0)) + log1p(exp(-fabs(a)))"),
     ),
-    Operation(
-        "sin", torch.sin, lambda d, y, a: (d * _cos(a),), lanes("sin(a)"), (torch.sin, T.sin)
-    ),
-    Operation(
-        "cos", torch.cos, lambda d, y, a: (-(d * _sin(a)),), lanes("cos(a)"), (torch.cos, T.cos)
-    ),
+    Operation("sin", torch.sin, lambda d, y, a: (d * _cos(a),), lanes("sin(a)")),
+    Operation("cos", torch.cos, lambda d, y, a: (-(d * _sin(a)),), lanes("cos(a)")),
     Operation(
         "sqrt",
         torch.sqrt,
         lambda d, y, a: (0.5 * d / y,),
         lanes("sqrt(a)"),
-        (torch.sqrt, T.sqrt),
         worth_saving=True,
     ),
     Operation("pow", torch.pow, _power_derivative, lanes("pow(a, b)", 2), worth_saving=True),
@@ -268,14 +264,13 @@ TABLE = (
         torch.abs,
         lambda d, y, a: (d * _signum(a),),
         lanes("a < 0 ? -a : a"),
-        (torch.abs, T.abs, torch.absolute, T.absolute),
+        (torch.absolute, T.absolute),
     ),
     Operation(
         "sign",
         torch.sign,
         lambda d, y, a: (None,),
         lanes("a > 0 ? real(1) : a < 0 ? real(-1) : a"),
-        (torch.sign, T.sign),
     ),
     # NaN stays NaN, since a bound must not hide that a network has diverged
     Operation(
@@ -283,14 +278,12 @@ TABLE = (
         torch.maximum,
         lambda d, y, a, b: (d * _share(a, b), d * _share(b, a)),
         lanes("a > b || a != a ? a : b", 2),
-        (torch.maximum, T.maximum),
     ),
     Operation(
         "minimum",
         torch.minimum,
         lambda d, y, a, b: (d * _share(b, a), d * _share(a, b)),
         lanes("a < b || a != a ? a : b", 2),
-        (torch.minimum, T.minimum),
     ),
     Operation(
         "at_least",
@@ -310,12 +303,12 @@ TABLE = (
         lambda d, y, c, a, b: (None, _where(c, d, 0), _where(c, 0, d)),
         lanes("a != 0 ? b : c", 3),
     ),
-    _comparison("gt", ">", torch.gt),
-    _comparison("ge", ">=", torch.ge),
-    _comparison("lt", "<", torch.lt),
-    _comparison("le", "<=", torch.le),
-    _comparison("eq", "==", torch.eq),
-    _comparison("ne", "!=", torch.ne),
+    _comparison("gt", ">"),
+    _comparison("ge", ">="),
+    _comparison("lt", "<"),
+    _comparison("le", "<="),
+    _comparison("eq", "=="),
+    _comparison("ne", "!="),
     # for derivatives: the share of the gradient that a has as the larger of two numbers
     Operation(
         "share",
@@ -348,47 +341,47 @@ ROWS: dict[str, Operation] = {row.name: row for row in TABLE}
 
 
 # ---- torch's functions, with torch's arguments ---------------------------------------------------
-def _add(input, other, *, alpha=1):
-    return make("add", input, other if alpha == 1 else make("mul", other, alpha))
+def _add(input: Operand, other: Operand, *, alpha: float = 1) -> Expr:
+    return make("add", input, make("mul", other, alpha))
 
 
-def _sub(input, other, *, alpha=1):
-    return make("sub", input, other if alpha == 1 else make("mul", other, alpha))
+def _sub(input: Operand, other: Operand, *, alpha: float = 1) -> Expr:
+    return make("sub", input, make("mul", other, alpha))
 
 
-def _relu(input, inplace=False):
+def _relu(input: Operand, inplace: bool = False) -> Expr:
     return make("relu", _not_in_place("relu", input, inplace))
 
 
-def _silu(input, inplace=False):
+def _silu(input: Expr, inplace: bool = False) -> Expr:
     return _not_in_place("silu", input, inplace) * make("sigmoid", input)
 
 
-def _not_in_place(name, input, inplace):
+def _not_in_place(name: str, input: Any, inplace: bool) -> Any:
     if inplace:
         raise Untraceable(f"{name} must leave its argument as it is: drop inplace=True")
     return input
 
 
-def _softplus(input, beta=1.0, threshold=20.0):
+def _softplus(input: Expr, beta: float = 1.0, threshold: float = 20.0) -> Expr:
     if threshold < 15:  # from 15 on it makes no difference to a float
         raise Untraceable(f"softplus must have a threshold of at least 15, got {threshold}")
     return make("softplus", input) if beta == 1 else make("softplus", input * beta) / beta
 
 
-def _clamp(input, min=None, max=None):
+def _clamp(input: Any, min: Operand | None = None, max: Operand | None = None) -> Any:
     low = input if min is None else make("at_least", input, min)
     return low if max is None else make("at_most", low, max)
 
 
-def where(condition, input, other):
+def where(condition: Expr, input: Operand, other: Operand) -> Expr:
     """torch.where; the condition must be a comparison of symbols."""
     if not isinstance(condition, Expr):
         raise Untraceable("the condition of torch.where must compare what the step computes")
     return make("where", condition, input, other)
 
 
-def power(input, exponent):
+def power(input: Any, exponent: Operand) -> Expr:
     """input ** exponent; whole exponents up to 3 are products."""
     if isinstance(exponent, Expr):
         return make("pow", input, exponent)
@@ -396,35 +389,24 @@ def power(input, exponent):
     if exponent == 0.5:
         return make("sqrt", input)
     if exponent in (1, 2, 3):
-        product = input
-        for _ in range(int(exponent) - 1):
-            product = make("mul", product, input)
-        return product
+        return reduce(partial(make, "mul"), [input] * int(exponent))
     return make("pow", input, exponent) if exponent else constant(1)
 
 
-def _square(input):
-    return power(input, 2)
-
-
-def _binary(name):
-    return lambda input, other: make(name, input, other)
-
-
-def _arguments(row):
+def _with_torchs_arguments(row: Operation) -> Callable[..., Expr]:
     """The operation as a function whose arguments have torch's names."""
     if "{1}" in row.code:
-        return _binary(row.name)
+        return lambda input, other: make(row.name, input, other)
     return lambda input: make(row.name, input)
 
 
 # torch's function -> the same on symbols
-CALLS: dict[Any, Callable] = {
-    **{function: _arguments(row) for row in TABLE for function in row.means},
+CALLS: dict[Any, Callable[..., Any]] = {
+    **{function: _with_torchs_arguments(row) for row in TABLE for function in row.functions},
     **dict.fromkeys((torch.add, T.add), _add),
     **dict.fromkeys((torch.sub, T.sub, torch.subtract), _sub),
-    **dict.fromkeys((torch.mul, T.mul, torch.multiply), _binary("mul")),
-    **dict.fromkeys((torch.div, T.div, torch.true_divide), _binary("div")),
+    torch.multiply: lambda input, other: make("mul", input, other),
+    torch.true_divide: lambda input, other: make("div", input, other),
     **dict.fromkeys((torch.rsub, T.__rsub__), lambda input, other: make("sub", other, input)),
     T.__rtruediv__: lambda divisor, dividend: make("div", dividend, divisor),
     F.relu: _relu,
@@ -434,7 +416,7 @@ CALLS: dict[Any, Callable] = {
     torch.where: where,
     **dict.fromkeys((torch.pow, T.pow, T.__pow__), power),
     T.__rpow__: lambda exponent, base: power(base, exponent),
-    **dict.fromkeys((torch.square, T.square), _square),
+    **dict.fromkeys((torch.square, T.square), lambda input: power(input, 2)),
 }
 OPERATORS = {"add", "sub", "mul", "div", "neg", "gt", "ge", "lt", "le", "eq", "ne"}
 # functions of a whole layer, which no compiled step has
@@ -444,14 +426,14 @@ WHOLE_LAYER = set(
 )
 
 
-def nonlinearity(cell) -> Callable:
+def nonlinearity(cell: type[Cell]) -> Callable:
     """The function s of a cell that has one nonlinearity, on tensors and on symbols.
 
     Raises ValueError for a name that is neither an operation here nor a function of
     torch.nn.functional.
     """
     (name,) = cell.nonlinearities
-    function = ROWS.get(name) or getattr(functional, name, None)
+    function = ROWS.get(name) or getattr(F, name, None)
     if not callable(function) or isinstance(function, Operation) and function.value is None:
         raise ValueError(
             f"The nonlinearity of {cell.__name__} must be an operation of rnnkit/native/ops.py or a"

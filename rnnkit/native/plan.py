@@ -5,33 +5,38 @@ loops over units x batch. The derivative is taken by reverse mode on the same gr
 the backward pass reads are either saved or computed again.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
 
 from ..cells import Cell, recurrent_maps
 from .expressions import adjoints, walk
 from .ops import ROWS, Expr, Untraceable, nonlinearity
 
 INPUT, STATE = -2, -1  # what a map reads if none of `args`: the input alone, or the first state
+OUTPUTS = -3  # what has an adjoint from the start, and no map reads it
+Address = tuple[str, int]  # where a value per unit and sample is in memory, as ("save", 2)
+# OUTPUTS or which of `args`, and the adjoints that it gives the leaves
+Stage = tuple[int, dict[Expr, Expr]]
 
 
 @dataclass(frozen=True)
 class Store:
-    """Writes a value per unit and sample (zero without `value`) to `target`, as ("save", 2).
-
-    With `add`, the value is added to the one that is there.
+    """Writes a value per unit and sample (zero without `value`) to `target`. With `add`, the value
+    is added to the one that is there.
     """
 
-    target: tuple[str, int]
+    target: Address
     value: Expr | None
     add: bool = False
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop over units x batch. `in_memory` says which nodes can be loaded: id -> where from."""
+    """A loop over units x batch. `in_memory` says which nodes can be loaded, and from where."""
 
     stores: list[Store]
-    in_memory: dict[int, tuple[str, int]]
+    in_memory: dict[Expr, Address]
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Adjoint(Product):
     add: bool
 
 
-@dataclass
+@dataclass(frozen=True)
 class Equations:
     """A cell's step in symbols, and what each of its maps reads."""
 
@@ -60,43 +65,57 @@ class Equations:
     up: Expr
     after: list[Expr]
     pre: dict[Expr, int]  # the result of each map -> its number
-    # of each map: its argument besides the input; None without a recurrent matrix
-    arguments: list[Expr | None]
-    args: list[Expr] = field(default_factory=list)  # the arguments that the step computes
-    arg_of: list[int] = field(default_factory=list)  # of each map: INPUT, STATE or which of `args`
-    rounds: list[int] = field(default_factory=list)  # of each map: when it is computed, see arrange
-    runs: list[Product] = field(default_factory=list)  # maps that are one product
+    args: list[Expr]  # the arguments of maps that the step computes
+    arg_of: list[int]  # of each map: INPUT, STATE or which of `args`
+    rounds: list[int]  # of each map: how many others, one after another, its argument needs
+
+    @property
+    def results(self) -> list[Expr]:
+        """All that the step computes: its outputs, and the arguments of maps."""
+        return [self.up, *self.after, *self.args]
+
+    @property
+    def runs(self) -> list[Product]:
+        """The products: consecutive maps with the same argument and round are one."""
+        kinds = groupby(range(len(self.pre)), lambda k: (self.arg_of[k], self.rounds[k]))
+        runs = [(arg, list(maps)) for (arg, _), maps in kinds]
+        return [Product(maps[0], len(maps), arg) for arg, maps in runs]
+
+    def round_of_arg(self, i: int) -> int:
+        return min(r for r, arg in zip(self.rounds, self.arg_of) if arg == i)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plan:
     """The steps of the forward and the backward pass, and how much memory they take."""
 
     cell: type[Cell]
-    maps: int
-    recurrent: int
-    states: int
-    saves: int
-    args: int
-    arg_of: list[int]
-    up_is_state: bool
-    reads_x: bool
-    forward: list[Loop | Product]
-    backward: list[Loop | Adjoint]
+    maps: int = 0
+    recurrent: int = 0
+    states: int = 0
+    saves: int = 0
+    args: int = 0
+    arg_of: tuple[int, ...] = ()
+    up_is_state: bool = True
+    reads_x: bool = False
+    forward: tuple[Loop | Product, ...] = ()
+    backward: tuple[Loop | Adjoint, ...] = ()
 
 
-def plan(cell) -> Plan:
-    """The plan of a cell's step.
+def plan(cell: type[Cell]) -> Plan:
+    """The plan of a cell's step, which is empty for a cell without maps.
 
     Raises Untraceable, with the reason, if its equations use an operation that the compiled steps do
     not know, or fail on symbols in any way; the plain step may still be able to run them.
     """
+    if not cell.maps:
+        return Plan(cell)
     try:
         e = equations_of(cell)
         stages = derivative(e)
-        saves, states = memory_of_values(e, stages)
+        saves = values_to_save(e, stages)
         forward = forward_steps(e, saves)
-        backward = backward_steps(e, stages, saves | states)
+        backward = backward_steps(e, stages, saves)
     except Untraceable:
         raise
     except Exception as reason:
@@ -112,11 +131,11 @@ def plan(cell) -> Plan:
         states=len(cell.states),
         saves=len(saves),
         args=len(e.args),
-        arg_of=e.arg_of,
-        up_is_state=bool(e.after) and e.up is e.after[0],
+        arg_of=tuple(e.arg_of),
+        up_is_state=e.up is e.after[0],
         reads_x=any(e.x in grads for _, grads in stages),
-        forward=forward,
-        backward=backward,
+        forward=tuple(forward),
+        backward=tuple(backward),
     )
 
 
@@ -124,42 +143,38 @@ def plan(cell) -> Plan:
 class _Maps:
     """Stands for W while the equations run on symbols, and records what each map reads."""
 
-    def __init__(self, cell, x):
+    def __init__(self, cell: type[Cell], x: Expr) -> None:
         self._cell = cell
         self._x = x
-        self._arguments = {}
-        self._leaves = {}
+        self._leaves = {name: Expr("leaf", ("pre", k)) for k, name in enumerate(cell.maps)}
+        self._arguments: dict[str, Expr | None] = {}
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[[Expr | None, Expr], Expr]:
         if name not in self._cell.maps:
             raise AttributeError(
                 f"A cell calls only maps that it names, {self._cell.maps}, got {name!r}. Add it to"
                 " `maps`."
             )
 
-        def affine(h, x):
-            if (
-                x is not self._x
-                or name in self._arguments
-                or not (isinstance(h, Expr) or h is None and name in self._cell.input_only)
-            ):
+        def affine(h: Expr | None, x: Expr) -> Expr:
+            is_symbol = isinstance(h, Expr) or h is None and name in self._cell.input_only
+            if x is not self._x or name in self._arguments or not is_symbol:
                 raise Untraceable(
                     f"map {name} must be called once, with the layer's input as its second argument"
                 )
             self._arguments[name] = h
-            self._leaves[name] = Expr("leaf", ("pre", self._cell.maps.index(name)))
             return self._leaves[name]
 
         return affine
 
 
-def equations_of(cell) -> Equations:
-    """Runs the cell's step on symbols, and arranges its maps."""
+def equations_of(cell: type[Cell]) -> Equations:
+    """Runs the cell's step on symbols, and says what each of its maps reads, and in which round."""
     x = Expr("leaf", ("x", 0))
     states = [Expr("leaf", ("s", i)) for i in range(len(cell.states))]
     W = _Maps(cell, x)
     has_own = len(cell.nonlinearities) == 1 and cell.nonlinearities[0] not in ("relu", "tanh")
-    s = nonlinearity(cell) if has_own else lambda e: Expr("s", e)
+    s = nonlinearity(cell) if has_own else ROWS["s"]
     up, after = cell.step(W, states[0] if len(states) == 1 else tuple(states), x, s)
     after = [after] if len(states) == 1 else list(after)
     if set(W._arguments) != set(cell.maps):
@@ -170,59 +185,38 @@ def equations_of(cell) -> Equations:
         raise Untraceable("a step must return expressions of its maps, state and input")
     if len(after) != len(states):
         raise Untraceable(f"a step must return {len(states)} states, got {len(after)}")
-    pre = {W._leaves[m]: k for k, m in enumerate(cell.maps)}
-    e = Equations(cell, x, states, up, after, pre, [W._arguments[m] for m in cell.maps])
-    arrange(e)
-    return e
+    pre = {leaf: k for k, leaf in enumerate(W._leaves.values())}
+    arguments = [W._arguments[name] for name in cell.maps]
+    numbers: dict[Expr | None, int] = {None: INPUT, states[0]: STATE}
+    for h in arguments:
+        numbers.setdefault(h, len(numbers) - 2)
 
+    def round_of(h: Expr | None) -> int:
+        below = [] if h is None else walk([h])
+        return max((1 + round_of(arguments[pre[e]]) for e in below if e in pre), default=0)
 
-def arrange(e: Equations):
-    """Fills in the rounds of the maps, the arguments that the step computes, and the runs.
-
-    A map whose argument needs another map's result comes one round after it. Consecutive maps with
-    the same argument and round become one product.
-    """
-
-    def round_of(k):
-        below = walk([e.arguments[k]]) if e.arguments[k] is not None else []
-        needs = [round_of(e.pre[node]) for node in below if node in e.pre]
-        return 1 + max(needs) if needs else 0
-
-    for k, h in enumerate(e.arguments):
-        e.rounds.append(round_of(k))
-        if h is None:
-            e.arg_of.append(INPUT)
-        elif h is e.states[0]:
-            e.arg_of.append(STATE)
-        else:
-            twins = [i for i, a in enumerate(e.args) if a is h]
-            e.arg_of.append(twins[0] if twins else len(e.args))
-            if not twins:
-                e.args.append(h)
-    for k, arg in enumerate(e.arg_of):
-        if k and e.arg_of[k - 1] == arg and e.rounds[k - 1] == e.rounds[k]:
-            first = e.runs[-1].first
-            count = e.runs[-1].count
-            e.runs[-1] = Product(first, count + 1, arg)
-        else:
-            e.runs.append(Product(k, 1, arg))
-
-
-def round_of_arg(e: Equations, i) -> int:
-    return min(r for r, arg in zip(e.rounds, e.arg_of) if arg == i)
+    return Equations(
+        cell,
+        x,
+        states,
+        up,
+        after,
+        pre,
+        args=[h for h, number in numbers.items() if h is not None and number >= 0],
+        arg_of=[numbers[h] for h in arguments],
+        rounds=[round_of(h) for h in arguments],
+    )
 
 
 # ---- the derivative, and what it reads -----------------------------------------------------------
-def derivative(e: Equations) -> list[tuple[int | None, dict]]:
-    """The adjoints of the leaves, stage by stage: first from the outputs (None), then from each
-    argument, beginning with the last one.
+def derivative(e: Equations) -> list[Stage]:
+    """The adjoints of the leaves, stage by stage: first from the outputs, then from each argument,
+    beginning with the last one.
     """
     d_up = Expr("leaf", ("d_up", 0))
     d_after = [Expr("leaf", ("d_s", i)) for i in range(len(e.states))]
-    stages: list[tuple[int | None, dict]] = [
-        (None, adjoints([(e.up, d_up), *zip(e.after, d_after)]))
-    ]
-    for i in sorted(range(len(e.args)), key=lambda i: -round_of_arg(e, i)):
+    stages = [(OUTPUTS, adjoints([(e.up, d_up), *zip(e.after, d_after)]))]
+    for i in sorted(range(len(e.args)), key=lambda i: -e.round_of_arg(i)):
         stages.append((i, adjoints([(e.args[i], Expr("leaf", ("d_arg", 0)))])))
     leaves = {leaf for _, grads in stages for leaf in grads}
     if missing := [e.cell.maps[k] for leaf, k in e.pre.items() if leaf not in leaves]:
@@ -230,84 +224,78 @@ def derivative(e: Equations) -> list[tuple[int | None, dict]]:
     return stages
 
 
-def memory_of_values(e: Equations, stages):
-    """Which nodes are saved for the backward pass, and which are in memory anyway; for both,
-    id -> where.
+def values_to_save(e: Equations, stages: list[Stage]) -> dict[Expr, Address]:
+    """Where the forward pass saves which nodes for the backward pass.
 
-    Transcendental values and the results of maps are saved; other values are computed again.
+    Transcendental values and the results of maps are saved; other values are computed again. The
+    states are in memory anyway.
     """
     # a quotient may also be one of adjoints, which the forward pass does not have
-    forward_ids = set(map(id, walk([e.up, *e.after, *e.args])))
+    in_forward = set(walk(e.results))
 
-    def saveable(node):
-        worth = node in e.pre or node.op in ROWS and ROWS[node.op].worth_saving
-        return id(node) in forward_ids and worth
+    def is_worth_saving(node: Expr) -> bool:
+        return node in in_forward and (
+            node in e.pre or node.op in ROWS and ROWS[node.op].worth_saving
+        )
 
-    read_again = [
-        node
-        for _, grads in stages
-        for node in walk(list(grads.values()), stop=saveable)
-        if saveable(node)
-    ]
-    states = {id(node): ("s_next", i) for i, node in enumerate(e.after)}
-    saves = {}
-    for node in read_again:
-        if id(node) not in states:
-            saves.setdefault(id(node), ("save", len(saves)))
-    return saves, states
+    saves: dict[Expr, Address] = {}
+    states = set(e.after)
+    for _, grads in stages:
+        for node in walk(grads.values(), stop=is_worth_saving):
+            if is_worth_saving(node) and node not in states:
+                saves.setdefault(node, ("save", len(saves)))
+    return saves
 
 
 # ---- the order of things -------------------------------------------------------------------------
-def forward_steps(e: Equations, saves) -> list[Loop | Product]:
+def forward_steps(e: Equations, saves: dict[Expr, Address]) -> list[Loop | Product]:
     """The forward pass: round by round the arguments and the maps that read them, and the outputs in
     the last loop.
     """
     steps: list[Loop | Product] = []
-    available = set()
+    available: set[Expr] = set()
     last_round = max(e.rounds) + 1
-    nodes = {id(node): node for node in walk([e.up, *e.after, *e.args])}
     for r in range(last_round + 1):
-        ready = [i for i in range(len(e.args)) if round_of_arg(e, i) == r]
+        ready = [i for i in range(len(e.args)) if e.round_of_arg(i) == r]
         stores = [Store(("arg", i), e.args[i]) for i in ready]
         below = [e.args[i] for i in ready]
-        in_memory = {key: target for key, target in saves.items() if key in available}
+        in_memory = {node: address for node, address in saves.items() if node in available}
         if r == last_round:
             stores += [Store(("s_next", i), node) for i, node in enumerate(e.after)]
             if e.up is not e.after[0]:
                 stores.append(Store(("up", 0), e.up))
-            below += [e.up, *e.after, *(nodes[key] for key in saves if key not in available)]
-        for node in walk(below, stop=lambda node: id(node) in available):
-            if id(node) in saves and id(node) not in available:
-                stores.append(Store(saves[id(node)], node))
-                available.add(id(node))
+            below += [e.up, *e.after, *(node for node in saves if node not in available)]
+        for node in walk(below, stop=available.__contains__):
+            if node in saves and node not in available:
+                stores.append(Store(saves[node], node))
+                available.add(node)
         if stores:
             steps.append(Loop(stores, in_memory))
         steps += [run for run in e.runs if e.rounds[run.first] == r]
     return steps
 
 
-def backward_steps(e: Equations, stages, in_memory) -> list[Loop | Adjoint]:
+def backward_steps(
+    e: Equations, stages: list[Stage], saves: dict[Expr, Address]
+) -> list[Loop | Adjoint]:
     """The backward pass: stage by stage the adjoint of an argument, from the maps that read it, and
     then the adjoints of the values of which the argument is made.
     """
     steps: list[Loop | Adjoint] = []
-    with_value = set()
+    in_memory = saves | {node: ("s_next", i) for i, node in enumerate(e.after)}
+    with_value: set[Expr] = set()
     targets = [(leaf, ("d_pre", k)) for leaf, k in e.pre.items()]
     targets += [(leaf, ("d_s", k)) for k, leaf in enumerate(e.states)] + [(e.x, ("d_x", 0))]
     for i, grads in stages:
-        readers = [run for run in e.runs if i is not None and run.arg == i]
+        readers = [run for run in e.runs if run.arg == i]
         steps += [Adjoint(run.first, run.count, i, run is not readers[0]) for run in readers]
         stores = []
         for leaf, target in targets:
-            if leaf in grads:
-                stores.append(Store(target, grads[leaf], add=leaf in with_value))
             # the first stage replaces the adjoint of the state after the step by that of the state
-            # before it
-            elif target[0] == "d_s" and leaf not in with_value:
-                stores.append(Store(target, None))
-            else:
-                continue
-            with_value.add(leaf)
+            # before it, which is zero where nothing reads that state
+            if leaf in grads or target[0] == "d_s" and leaf not in with_value:
+                stores.append(Store(target, grads.get(leaf), leaf in grads and leaf in with_value))
+                with_value.add(leaf)
         if stores:
             steps.append(Loop(stores, in_memory))
     return steps + [Adjoint(r.first, r.count, STATE, True) for r in e.runs if r.arg == STATE]

@@ -6,10 +6,11 @@ hand.
 
 from dataclasses import dataclass
 
-from .ops import ROWS, Untraceable
-from .plan import STATE, Adjoint, Loop, Plan, plan
+from ..cells import Cell
+from .ops import ROWS, Expr, Untraceable
+from .plan import STATE, Address, Adjoint, Loop, Plan, Product, plan
 
-__all__ = ["Untraceable", "trace"]
+__all__ = ["Untraceable", "print_plan", "trace"]
 
 
 @dataclass(frozen=True)
@@ -50,54 +51,44 @@ LANGUAGES = {
 }
 
 
-def pointer(target) -> str:
+def pointer(address: Address) -> str:
     """Where a cell's numbers are in memory, as a member of Cell in step.cpp and step.cu."""
-    name, k = target
+    name, k = address
     if name in ("pre", "d_pre"):
         return f"c.{name} + {k} * n"
     return f"c.{name}" if name in ("x", "d_x", "up", "d_up", "d_arg") else f"c.{name}[{k}]"
 
 
-class Printer:
-    """Prints a loop's expressions as statements, each shared node once."""
-
-    def __init__(self, language: Language, in_memory):
-        self.language = language
-        self.in_memory = in_memory
-        self.lines = []
-        self.names = {}
-
-    def load(self, target) -> str:
-        return self.language.load.format(pointer(target))
-
-    def name(self, e) -> str:
-        if id(e) in self.names:
-            return self.names[id(e)]
-        if e.op == "const":
-            return self.language.splat.format(f"(real){e.args[0]!r}")
-        if id(e) in self.in_memory:
-            code = self.load(self.in_memory[id(e)])
-        elif e.op == "leaf":
-            code = self.load(e.args[0])
-        else:
-            code = ROWS[e.op].code.format(*[self.name(x) for x in e.args])
-        self.names[id(e)] = f"a{len(self.names)}"
-        self.lines.append(f"        const {self.language.vector} {self.names[id(e)]} = {code};")
-        return self.names[id(e)]
-
-
 def print_loop(loop: Loop, language: Language) -> str:
-    printer = Printer(language, loop.in_memory)
+    """A loop, with a statement for each node of its expressions, shared ones once."""
+    lines: list[str] = []
+    names: dict[Expr, str] = {}
+
+    def load(address: Address) -> str:
+        return language.load.format(pointer(address))
+
+    def name(e: Expr) -> str:
+        if e.op == "const":
+            return language.splat.format(f"(real){e.args[0]!r}")
+        if e not in names:
+            if e in loop.in_memory or e.op == "leaf":
+                code = load(loop.in_memory.get(e) or e.args[0])
+            else:
+                code = ROWS[e.op].code.format(*map(name, e.args))
+            names[e] = f"a{len(names)}"
+            lines.append(f"        const {language.vector} {names[e]} = {code};")
+        return names[e]
+
     stores = []
     for store in loop.stores:
-        value = printer.name(store.value) if store.value is not None else language.splat.format(0)
+        value = language.splat.format(0) if store.value is None else name(store.value)
         if store.add:
-            value = f"{language.load.format(pointer(store.target))} + {value}"
+            value = f"{load(store.target)} + {value}"
         stores.append(f"        {language.store.format(pointer(store.target), value)};")
-    return f"    {language.loop}\n" + "\n".join(printer.lines + stores) + "\n    }"
+    return f"    {language.loop}\n" + "\n".join(lines + stores) + "\n    }"
 
 
-def print_step(step, language: Language) -> str:
+def print_step(step: Loop | Product, language: Language) -> str:
     """One step of a plan as text."""
     if isinstance(step, Loop):
         return print_loop(step, language)
@@ -111,18 +102,22 @@ def print_step(step, language: Language) -> str:
     return f"    affine({run}, {h});"
 
 
-def trace(cell, language="c++") -> str:
-    """`cell` in C++ or CUDA: the text of cell.inc. Raises Untraceable, with the reason, if its
-    equations use an operation that is not in native/ops.py.
+def trace(cell: type[Cell], language: str = "c++") -> str:
+    """`cell` in C++ or CUDA. Raises Untraceable, with the reason, if its equations use an operation
+    that is not in native/ops.py.
     """
+    return print_plan(plan(cell), language)
+
+
+def print_plan(p: Plan, language: str = "c++") -> str:
+    """A plan in C++ or CUDA: the text of cell.inc."""
     how = LANGUAGES[language]
-    if not cell.maps:
+    if not p.maps:
         return NO_CELL.format(how)
-    p: Plan = plan(cell)
     newline = "\n"
-    return f"""// {cell.architecture}: written by trace.py from the equations of {cell.__name__}
+    return f"""// {p.cell.architecture}: written by trace.py from the equations of {p.cell.__name__}
 constexpr int MAPS = {p.maps}, RECURRENT = {p.recurrent}, STATES = {p.states}, SAVES = {p.saves}, ARGS = {p.args};
-constexpr bool UP_IS_STATE = {str(p.up_is_state).lower()}, READS_X = {str(p.reads_x).lower()}, EQUAL_SIZES = {str(cell.equal_sizes).lower()};
+constexpr bool UP_IS_STATE = {str(p.up_is_state).lower()}, READS_X = {str(p.reads_x).lower()}, EQUAL_SIZES = {str(p.cell.equal_sizes).lower()};
 {how.constant} int MAP_ARG[MAPS + 1] = {{{", ".join(map(str, p.arg_of))}, 0}};
 {how.function} void cell_forward(const Cell& c) {{
     {how.extent}

@@ -140,7 +140,7 @@ class OneGPU:
             )
             count = max(samples)
         if key not in self.data or self.data[key][0] < count:
-            self.data[key] = count, Data(study, task.hparams, device=self.device)
+            self.data[key] = count, Data(study, task.hparams or (), device=self.device)
         return self.data[key][1]
 
     def _poll(self, key: int) -> list[Event]:
@@ -173,7 +173,7 @@ class OneGPU:
         try:
             train(
                 task.study,
-                task.hparams,
+                task.hparams or (),
                 task.numbers,
                 device=self.device,
                 on_outcome=outbox.record,

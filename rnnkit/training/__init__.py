@@ -14,13 +14,17 @@ to rounding.
 
 import math
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rnnkit.checks import whole_number
+from rnnkit.native import Study
 from rnnkit.training.engines import Data, Engine, check_device, engine_for, measure
 from rnnkit.training.rule import coefficients, update
 from rnnkit.training.slots import Slots, slot_rows
@@ -58,17 +62,17 @@ class Outcome:
 
 
 def train(
-    study,
-    hparams,
-    numbers,
-    device="cpu",
-    slots=None,
-    on_outcome=None,
-    stop=None,
-    engine="auto",
-    dtype=torch.float32,
-    report=None,
-):
+    study: Study,
+    hparams: Iterable[dict],
+    numbers: Iterable[int],
+    device: str = "cpu",
+    slots: int | None = None,
+    on_outcome: Callable[[int, dict, Outcome], object] | None = None,
+    stop: Callable[[], bool] | None = None,
+    engine: str = "auto",
+    dtype: torch.dtype = torch.float32,
+    report: dict[str, float] | None = None,
+) -> list[Any]:
     """Trains the trials `numbers` of a study with their hyper-parameters; returns one Outcome per
     trial, in their order.
 
@@ -90,25 +94,21 @@ def train(
         )
     if not hparams:
         return []
-    engine = engine_for(study, Data(study, hparams, dtype, device), device, engine, dtype)
-    slots = slots or engine.slots
+    trainer = engine_for(study, Data(study, hparams, dtype, device), device, engine, dtype)
     queue = slot_rows(study, zip(numbers, hparams), dtype)
-    s = Slots(study.num_params, dtype, engine.device)
-    outcomes = {}
+    s = Slots(study.num_params, dtype, trainer.device)
+    outcomes: dict[int, Outcome] = {}
     busy = Busy()
     remaining = len(hparams)
-    while remaining:
-        if stop is not None and stop():
-            break
+    while remaining and not (stop and stop()):
         # fill the slots, let them train for a moment, and hand out what has ended
-        new = list(islice(queue, slots - len(s.trials)))
-        if new:
+        if new := list(islice(queue, (slots or trainer.slots) - len(s.trials))):
             s.fill(new)
-        advance(engine, s, busy)
+        advance(trainer, s, busy)
         over = s.at_end()
-        for number, point, outcome in results(study, engine, s, over):
+        for number, point, outcome in results(study, trainer, s, over):
             outcomes[number] = outcome
-            if on_outcome is not None:
+            if on_outcome:
                 on_outcome(number, point, outcome)
         remaining -= len(over)
         if over:
@@ -130,7 +130,7 @@ class Busy:
         return self.live / self.all if self.all else 1.0
 
 
-def advance(engine: Engine, s: Slots, busy: Busy):
+def advance(engine: Engine, s: Slots, busy: Busy) -> None:
     """Lets the engine take some steps of every slot, and divides the time among the slots in
     proportion to their steps.
     """
@@ -146,31 +146,39 @@ def advance(engine: Engine, s: Slots, busy: Busy):
         s.seconds[i] += duration * (steps / total if total else 1 / len(new_steps))
 
 
-def results(study, engine: Engine, s: Slots, over):
+def results(
+    study: Study, engine: Engine, s: Slots, over: list[int]
+) -> Iterator[tuple[int, dict, Outcome]]:
     """(number, hparams, Outcome) of the trials in the slots `over`, which have ended."""
     start = time.perf_counter()
     sound = [i for i in over if not s.dead[i] and torch.isfinite(s.theta[i]).all()]
     values = dict(zip(sound, measure(engine, study.task, s, sound)))
-    share = (time.perf_counter() - start) / max(1, len(over))
+    duration = time.perf_counter() - start
     for i in over:
-        steps = int(s.step[i])
-        seconds = s.seconds[i] + share
-        outcome = outcome_of(study, values.get(i), steps, seconds, engine.device, s.theta[i])
-        yield *s.trials[i], outcome
+        s.seconds[i] += duration / len(over)
+        yield *s.trials[i], outcome_of(study, engine, s, i, values.get(i), s.theta[i])
 
 
-def outcome_of(study, values, steps, seconds, device, theta) -> Outcome:
-    """The outcome of a trial that is over, from its losses and accuracy (engines.measure), or None
-    if it diverged.
+def outcome_of(
+    study: Study,
+    engine: Engine,
+    s: Slots,
+    i: int,
+    values: dict[str, float] | None,
+    theta: Tensor,
+) -> Outcome:
+    """The outcome of the trial in slot i, which is over, from its losses and accuracy
+    (engines.measure), or None if it diverged, and from its parameters.
     """
     nan = dict.fromkeys(("train_loss", "valid_loss", "eval_loss"), math.nan)
-    infeasible = values is None or not all(math.isfinite(values[name]) for name in nan)
+    values = values or nan
+    infeasible = not all(math.isfinite(values[name]) for name in nan)
     return Outcome(
-        **nan if infeasible else values,
+        **(nan if infeasible else values),
         infeasible=infeasible,
-        steps=steps,
-        seconds=seconds,
+        steps=int(s.step[i]),
+        seconds=s.seconds[i],
         num_params=study.num_params,
-        device=str(device),
+        device=str(engine.device),
         theta=None if infeasible else theta.float().cpu().numpy().copy(),
     )

@@ -6,19 +6,24 @@ import ctypes
 import math
 import time
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from rnnkit import native, networks
-from rnnkit.native import cuda
+from rnnkit.native import Study, cuda
 from rnnkit.native.batches import batches_of, fields_of
+from rnnkit.tasks import Task
 from rnnkit.tasks.forms import even_weights, in_batches
 from rnnkit.training.graphs import Graph, NoGraph, capture
 from rnnkit.training.rule import update
-from rnnkit.training.slots import STATE, Slots
+from rnnkit.training.slots import Batch, Slots, State
+
+Split = tuple[Tensor, Tensor, Any]  # and weights, or None where all are 1
 
 CHUNK_SECONDS = 0.25  # how long a compiled step runs between two checks whether to stop
 # Batches made together for one launch on a GPU take at most this; making them takes ten times as
@@ -37,7 +42,13 @@ class Data:
     which all trials share: `inputs` (int32, W x C) and `labels` (C), of C samples.
     """
 
-    def __init__(self, study, hparams, dtype=torch.float32, device="cpu"):
+    def __init__(
+        self,
+        study: Study,
+        hparams: Sequence[dict],
+        dtype: torch.dtype = torch.float32,
+        device: str = "cpu",
+    ) -> None:
         self.task = study.task
         self.seed = study.seed
         self.dtype = dtype
@@ -48,13 +59,13 @@ class Data:
             inputs, labels = self.task.data(study.seed, count)
             self.inputs = inputs.to(device)
             self.labels = labels.to(device, dtype)
-        self._splits = {}
+        self._splits: dict[str, Split] = {}
 
-    def _cast(self, numbers):
+    def _cast(self, numbers: Tensor) -> Tensor:
         return numbers.to(self.dtype) if numbers.is_floating_point() else numbers
 
     @cached_property
-    def source(self) -> torch.Tensor:
+    def source(self) -> Tensor:
         """The fields from which a GPU draws the training batches (native/batches.py), as bytes on
         the device.
         """
@@ -64,12 +75,13 @@ class Data:
         )
         return torch.frombuffer(bytearray(fields), dtype=torch.uint8).to(self.device)
 
-    def batches(self, step_K):
+    def batches(self, step_K: Tensor) -> Batch:
         """Inputs and targets of the training batches number `step_K`, shaped as in tasks/task.py."""
-        return tuple(map(self._cast, self.task.batches(self.seed, step_K, self.device)))
+        inputs, targets = self.task.batches(self.seed, step_K, self.device)
+        return self._cast(inputs), self._cast(targets)
 
-    def split(self, name):
-        """Inputs, targets and weights of a split; weights are None where every sample counts 1.
+    def split(self, name: str) -> Split:
+        """Inputs, targets and weights of a split.
 
         Splits that are the same data, as those of a table that is to be memorised, are the same
         object.
@@ -86,19 +98,18 @@ class Data:
             self._splits[name] = next(twins, new)
         return self._splits[name]
 
-    def _compiled_split(self, name):
+    def _compiled_split(self, name: str) -> Split | None:
         """The same as `task.held_out`, made in C++; None where C++ cannot make it."""
-        if self.device != "cpu":
-            return None
         try:
-            batches = batches_of(self.task, self.seed, name)
+            batches = batches_of(self.task, self.seed, name) if self.device == "cpu" else None
         except native.Unavailable:
             return None
         if batches is None:
             return None
         count = in_batches(self.task.held, self.task.batch)
         weights = even_weights(count, self.task.batch, self.device)
-        return (*batches.make(torch.arange(count)), weights)
+        inputs, targets = batches.make(torch.arange(count))
+        return inputs, targets, weights
 
 
 class Engine(Protocol):
@@ -122,7 +133,7 @@ class Engine(Protocol):
     in_step: bool
     most_watched: int
 
-    def train(self, s: Slots, chunk: int | None = None):
+    def train(self, s: Slots, chunk: int | None = None) -> None:
         """Takes up to `chunk` steps, or as many as take a moment, of every slot that is not dead
         and has not reached its `train_steps`. Changes theta, m, v, step and dead as
         training.rule.update says.
@@ -130,9 +141,7 @@ class Engine(Protocol):
         A slot whose gradient is not finite is marked dead, and that step does not count.
         """
 
-    def evaluate(
-        self, s: Slots, indices: list[int], split: str
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def evaluate(self, s: Slots, indices: list[int], split: str) -> tuple[Tensor, Tensor]:
         """For each of the slots `indices`, on a split of the data ("all" where the task has one
         data set): the weighted sum of losses, in nats or squared error, and the weighted sum of
         samples whose answers are all right. Both are float64 on the processor.
@@ -142,21 +151,36 @@ class Engine(Protocol):
         """
 
 
-def _chunk(seconds_per_step, models=1) -> int:
-    """Steps per model that take about CHUNK_SECONDS; 8 while their speed is not known."""
-    if seconds_per_step is None:
-        return 8
-    return max(8, int(CHUNK_SECONDS / seconds_per_step / models))
+class Paced:
+    """What the compiled engines share: without a `chunk`, they take steps for about CHUNK_SECONDS."""
+
+    in_step = False
+    most_watched = NO_LIMIT
+    seconds_per_step: float | None = None  # of all slots at once
+
+    def take(self, s: Slots, steps: int) -> None:
+        """Takes up to so many steps of every slot, and waits for their end."""
+        raise NotImplementedError
+
+    def train(self, s: Slots, chunk: int | None = None) -> None:
+        """Takes up to `chunk` steps of every slot; by default about CHUNK_SECONDS of them."""
+        fitting = 8  # while the speed is not known
+        if self.seconds_per_step:
+            fitting = max(8, int(CHUNK_SECONDS / self.seconds_per_step))
+        before = s.step.clone()
+        start = time.perf_counter()
+        self.take(s, chunk or fitting)
+        steps = int((s.step - before).max())
+        if steps and not chunk:
+            self.seconds_per_step = (time.perf_counter() - start) / steps
 
 
-class Compiled:
+class Compiled(Paced):
     """The compiled step (native/step.cpp) for one shape of network, on this processor."""
 
     slots = 1
-    in_step = False
-    most_watched = NO_LIMIT
 
-    def __init__(self, study, data, dtype=torch.float32):
+    def __init__(self, study: Study, data: Data, dtype: torch.dtype = torch.float32) -> None:
         self.data = data
         self.dtype = dtype
         self.device = "cpu"
@@ -165,84 +189,78 @@ class Compiled:
             study.architecture, study.n_layers, study.n_units, study.task, real
         )
         self.batches = None if data.is_stored else batches_of(study.task, data.seed, real=real)
-        self.buffers = self.batches.empty(1) if self.batches else []
-        self.seconds_per_step = None
 
-    def train(self, s: Slots, chunk=None):
-        """Takes up to `chunk` steps of every slot; by default about CHUNK_SECONDS of them."""
-        by_default = not chunk
-        steps_before = int(s.step.sum())
-        start = time.perf_counter()
-        chunk = chunk or _chunk(self.seconds_per_step, len(s.trials))
+    def take(self, s: Slots, steps: int) -> None:
+        state = list(s.state.values())
         if self.data.is_stored:
-            self.net.train(s.state, chunk, self.data.inputs, self.data.labels)
+            self.net.train(state, steps, self.data.inputs, self.data.labels)
         elif self.batches:
-            inputs, targets = self.buffers
-            self.net.train(s.state, chunk, inputs, targets, self.batches)
+            self.net.train(state, steps, *self.batches.empty(1), self.batches.call)
         else:
             for i in range(len(s.trials)):
-                self._train_slot(s, i, chunk)
-        steps = int(s.step.sum()) - steps_before
-        if steps and by_default:
-            self.seconds_per_step = (time.perf_counter() - start) / steps
+                self._take_in_blocks(s, i, steps)
 
-    def _train_slot(self, s, i, chunk):
-        """Trains slot i on batches that the task makes in Python."""
+    def _take_in_blocks(self, s: Slots, i: int, steps: int) -> None:
+        """Takes steps of slot i on batches that the task makes in Python, BLOCK at a time."""
+        state = [tensor[i : i + 1] for tensor in s.state.values()]
         step = int(s.step[i])
-        end = min(step + chunk, int(s.column("train_steps")[i]))
-        state = [tensor[i : i + 1] for tensor in s.state]
-        while step < end and not s.dead[i]:
-            count = min(BLOCK, end - step)
-            inputs, targets = self.data.batches(torch.arange(step, step + count))
-            self.net.train(state, count, inputs, targets)
-            step += count
+        end = min(step + steps, int(s.column("train_steps")[i]))
+        for first in range(step, end, BLOCK):
+            if not s.dead[i]:
+                numbers = torch.arange(first, min(first + BLOCK, end))
+                self.net.train(state, len(numbers), *self.data.batches(numbers))
 
-    def evaluate(self, s: Slots, indices, split):
+    def evaluate(self, s: Slots, indices: list[int], split: str) -> Batch:
         """Evaluates some slots; see `Engine.evaluate`."""
         loss, correct = (torch.zeros(len(indices), dtype=torch.float64) for _ in range(2))
         theta = s.theta[indices].contiguous()
         hp = s.hp[indices].contiguous()
-        inputs, targets, weights = self.data.split(split)
-        self.net.evaluate(theta, hp, inputs, targets, weights, loss, correct)
+        self.net.evaluate(theta, hp, *self.data.split(split), loss, correct)
         return loss, correct
 
 
-class Fused:
+class Fused(Paced):
     """The fused step on a GPU (native/step.cu), one block of threads per model.
 
     `start_training` and `start_evaluation` return at once; `train` and `evaluate` wait for the end.
     """
 
     slots = 512
-    in_step = False
-    most_watched = NO_LIMIT
 
-    def __init__(self, study, data, device, module=None):
-        self.study = study
-        self.task = study.task
+    def __init__(
+        self, study: Study, data: Data, device: str, module: cuda.Module | None = None
+    ) -> None:
         self.data = data
         self.device = device
         self.dtype = torch.float32
         self.module = module or cuda.module_for(study, str(device))
         self.draws_batches = self.module.kernel.DRAW >= 0
-        self.arena = self.batches = self.seconds_per_step = None
+        self.arena = torch.empty(0, device=device)
 
-    def most_steps(self, models) -> int:
+    def most_steps(self, models: int) -> int:
         """The most steps of so many models for which batches are made in one launch."""
         if self.data.is_stored or self.draws_batches:
             return NO_LIMIT
-        task = self.task
+        task = self.data.task
         shape = (task.steps * task.streams) if task.input == "index" else (task.n_in + task.n_out)
         return max(1, BATCH_BYTES // (4 * task.batch * shape * models))
 
-    def start_training(self, stream, s: Slots, chunk, tickets=None, ticket=0):
+    def start_training(
+        self,
+        stream: int,
+        s: Slots,
+        chunk: int,
+        tickets: Tensor | None = None,
+        ticket: int = 0,
+    ) -> None:
         """Starts up to `chunk` steps of every slot. Each block writes the ticket into `tickets` as
         it ends (see `report` in step.cu).
         """
-        count = 0
+        samples = 0
+        batches: tuple[Tensor, Tensor | None]
         if self.data.is_stored:
-            batches = (self.data.inputs, self.data.labels)
-            count = self.data.inputs.shape[-1]
+            batches = self.data.inputs, self.data.labels
+            samples = self.data.inputs.shape[-1]
         elif self.draws_batches:
             batches = self.data.source, None
         else:
@@ -252,21 +270,29 @@ class Fused:
         self.module.train(
             len(s.trials),
             stream,
-            *s.state,
+            *s.state.values(),
             ctypes.c_int(chunk),
             *batches,
-            ctypes.c_int64(count),
+            ctypes.c_int64(samples),
             self._arena(len(s.trials)),
             tickets,
             ctypes.c_int64(ticket),
         )
 
     def start_evaluation(
-        self, stream, s: Slots, which, split, loss, correct, tickets=None, ticket=0
-    ):
+        self,
+        stream: int,
+        s: Slots,
+        which: Tensor,
+        split: str,
+        loss: Tensor,
+        correct: Tensor,
+        tickets: Tensor | None = None,
+        ticket: int = 0,
+    ) -> None:
         """Starts the evaluation, on a split of the data, of the slots where `which` is not 0."""
         inputs, targets, weights = self.data.split(split)
-        count, batches = (inputs.shape[-1], 0) if self.data.is_stored else (0, len(inputs))
+        samples, batches = (inputs.shape[-1], 0) if self.data.is_stored else (0, len(inputs))
         self.module.evaluate(
             len(s.trials),
             stream,
@@ -275,7 +301,7 @@ class Fused:
             which,
             inputs,
             targets,
-            ctypes.c_int64(count),
+            ctypes.c_int64(samples),
             ctypes.c_int64(batches),
             weights,
             loss,
@@ -285,26 +311,20 @@ class Fused:
             ctypes.c_int64(ticket),
         )
 
-    def _arena(self, models):
+    def _arena(self, models: int) -> Tensor:
         """Global memory for so many models at work."""
         size = max(1, models * self.module.kernel.global_numbers)
-        if self.arena is None or len(self.arena) < size:
+        if len(self.arena) < size:
             self.arena = torch.empty(size, dtype=self.dtype, device=self.device)
         return self.arena
 
-    def train(self, s: Slots, chunk=None):
-        """Takes up to `chunk` steps of every slot; by default about CHUNK_SECONDS of them."""
-        steps_before = int(s.step.sum())
-        start = time.perf_counter()
-        steps = chunk or _chunk(self.seconds_per_step)
+    def take(self, s: Slots, steps: int) -> None:
         most = self.most_steps(len(s.trials))
         for first in range(0, steps, most):
             self.start_training(self.module.current(), s, min(most, steps - first))
         self.module.wait()
-        if not chunk and int(s.step.sum()) > steps_before:
-            self.seconds_per_step = (time.perf_counter() - start) / steps
 
-    def evaluate(self, s: Slots, indices, split):
+    def evaluate(self, s: Slots, indices: list[int], split: str) -> Batch:
         """Evaluates some slots; see `Engine.evaluate`."""
         which = torch.zeros(len(s.trials), dtype=torch.int64, device=self.device)
         which[indices] = 1
@@ -322,7 +342,9 @@ class Eager:
     in_step = True
     most_watched = 16
 
-    def __init__(self, study, data, dtype=torch.float32, device="cpu"):
+    def __init__(
+        self, study: Study, data: Data, dtype: torch.dtype = torch.float32, device: str = "cpu"
+    ) -> None:
         self.study = study
         self.task = study.task
         self.data = data
@@ -336,7 +358,7 @@ class Eager:
         )
         self.matrices = sum(math.prod(s) for name, s in self.shapes.items() if name.startswith("W"))
 
-    def _inputs(self, hp, inputs):
+    def _inputs(self, hp: Tensor, inputs: Tensor) -> list[Tensor]:
         """The inputs of all T steps, M x B x I each, out of one batch per model, batch last."""
         if self.task.input == "index":
             M, T, _, B = inputs.shape
@@ -347,7 +369,13 @@ class Eager:
         later = x * native.column(hp, "every").to(self.dtype)[:, None, None]
         return [x] + [later] * (self.task.steps - 1)
 
-    def _outputs(self, theta, hp, inputs, since=None):
+    def _outputs(
+        self,
+        theta: Tensor,
+        hp: Tensor,
+        inputs: Tensor,
+        since: int | None = None,
+    ) -> Tensor:
         """z_MxSxBxO at each model's scored steps, none of which may come before `since`."""
         first = native.column(hp, "first_scored").long()
         since = int(first.min()) if since is None else since
@@ -363,7 +391,7 @@ class Eager:
         step_MxS = first[:, None] - since + torch.arange(self.task.scored, device=self.device)
         return z[torch.arange(len(z), device=self.device)[:, None], step_MxS]
 
-    def _losses(self, z, targets):
+    def _losses(self, z: Tensor, targets: Tensor) -> Batch:
         """The loss of each sample, M x B, and whether all its answers are right."""
         if self.task.loss == "binary":
             z = z[:, -1, :, 0]
@@ -380,7 +408,7 @@ class Eager:
         wins = (~(z < answer)).sum(-1) == 1  # beats all other classes: a tie is not right
         return losses.sum(3).mean(1), wins.all(3).all(1)
 
-    def _batch(self, s):
+    def _batch(self, s: Slots) -> Batch:
         """Inputs and targets of the next step of each slot."""
         if not self.data.is_stored:
             return self.data.batches(s.step)
@@ -388,11 +416,18 @@ class Eager:
         index = s.step[:, None] * batch + torch.arange(batch, device=self.device)
         return self._samples(index % s.column("samples").long()[:, None])
 
-    def _samples(self, index):
+    def _samples(self, index: Tensor) -> Batch:
+        """Inputs and labels of the stored samples `index`."""
         inputs = self.task.unpack(self.data.inputs, index, self.dtype)
         return inputs.transpose(1, 2), self.data.labels[index]
 
-    def step_of(self, state, inputs, targets, since=None) -> dict:
+    def step_of(
+        self,
+        state: State,
+        inputs: Tensor,
+        targets: Tensor,
+        since: int | None = None,
+    ) -> State:
         """The slots' theta, m, v, step and dead after one step; `state` has these and hp."""
         theta = state["theta"]
         hp = state["hp"]
@@ -411,7 +446,7 @@ class Eager:
             "dead": state["dead"] | (live & ~finite).long(),
         }
 
-    def train(self, s: Slots, chunk=None):
+    def train(self, s: Slots, chunk: int | None = None) -> None:
         """Takes up to `chunk` steps of every slot; by default 16."""
         steps = min(chunk or 16, int((s.column("train_steps") - s.step).max()))
         if self.graph:
@@ -421,34 +456,30 @@ class Eager:
                 self.graph = None
                 warn_once(f"{self.study.architecture} trains without a CUDA graph: {reason}.")
         for _ in range(steps):
-            state = dict(zip(STATE, s.state))
-            for name, value in self.step_of(state, *self._batch(s)).items():
-                setattr(s, name, value)
+            s.put(self.step_of(s.state, *self._batch(s)))
 
     @torch.no_grad()
-    def evaluate(self, s: Slots, indices, split):
+    def evaluate(self, s: Slots, indices: list[int], split: str) -> Batch:
         """Evaluates some slots; see `Engine.evaluate`."""
-        sums = torch.zeros(len(indices), 2, dtype=torch.float64)
+        sums = torch.zeros(2, len(indices), dtype=torch.float64, device=self.device)
         for k, i in enumerate(indices):
-            theta = s.theta[i : i + 1]
-            hp = s.hp[i : i + 1]
-            total = torch.zeros(2, dtype=torch.float64, device=self.device)
             for inputs, targets, weights in self._split_batches(s, i, split):
-                losses, correct = self._losses(self._outputs(theta, hp, inputs).double(), targets)
-                total += torch.stack([(losses[0] * weights).sum(), (correct[0] * weights).sum()])
-            sums[k] = total
-        return sums[:, 0], sums[:, 1]
+                z = self._outputs(s.theta[i : i + 1], s.hp[i : i + 1], inputs)
+                for row, numbers in zip(sums, self._losses(z.double(), targets)):
+                    row[k] += (numbers[0] * weights).sum()
+        loss, correct = sums.cpu()
+        return loss, correct
 
-    def _split_batches(self, s, i, split):
+    def _split_batches(self, s: Slots, i: int, split: str) -> Iterator[Split]:
         """Inputs, targets and weights of a split for slot i, a batch at a time."""
-        if not self.data.is_stored:
+        if self.data.is_stored:
+            samples = torch.arange(int(s.column("samples")[i]), device=self.device)
+            for index in samples.split(8 * self.task.batch):
+                weights = torch.ones(len(index), dtype=torch.float64, device=self.device)
+                yield *self._samples(index[None]), weights
+        else:
             for inputs, targets, weights in zip(*self.data.split(split)):
                 yield inputs[None], targets[None], weights
-            return
-        samples = torch.arange(int(s.column("samples")[i]), device=self.device)
-        for index in samples.split(8 * self.task.batch):
-            weights = torch.ones(len(index), dtype=torch.float64, device=self.device)
-            yield *self._samples(index[None]), weights
 
 
 def check_device(device: str) -> str:
@@ -464,28 +495,34 @@ def check_device(device: str) -> str:
     return device
 
 
-_past_warnings = set()
+_past_warnings: set[str] = set()
 
 
-def warn_once(sentence):
-    """Warns, once per process and sentence."""
-    if sentence not in _past_warnings:
-        _past_warnings.add(sentence)
+def warn_once(sentence: str, reason: object = None) -> None:
+    """Warns, once per process and sentence, or per reason if there is one."""
+    key = str(reason or sentence)
+    if key not in _past_warnings:
+        _past_warnings.add(key)
         warnings.warn(sentence, stacklevel=5)
 
 
-def warn_plain_step(study, reason, device="cpu"):
+def warn_plain_step(study: Study, reason: object, device: str = "cpu") -> None:
     """Warns, once per process and reason, that a study trains with the plain step."""
     how = " in a CUDA graph" if str(device).startswith("cuda") else ""
-    if str(reason) not in _past_warnings:
-        _past_warnings.add(str(reason))
-        warn_once(
-            f"{study.architecture} trains with the plain torch step{how}, several times slower:"
-            f" {reason}."
-        )
+    warn_once(
+        f"{study.architecture} trains with the plain torch step{how}, several times slower:"
+        f" {reason}.",
+        reason,
+    )
 
 
-def engine_for(study, data, device, engine, dtype) -> Engine:
+def engine_for(
+    study: Study,
+    data: Data,
+    device: str = "cpu",
+    engine: str = "auto",
+    dtype: torch.dtype = torch.float32,
+) -> Engine:
     """The engine of a study on a device: "compiled", "eager" (the plain step), or "auto", which is
     compiled where possible and plain elsewhere. Raises Unavailable where "compiled" is requested
     but not possible.
@@ -506,15 +543,17 @@ def engine_for(study, data, device, engine, dtype) -> Engine:
     return Eager(study, data, dtype, device)
 
 
-def splits_of(engine, task) -> dict:
+def splits_of(engine: Engine, task: Task) -> dict[str, str]:
     """The splits to evaluate on: each split -> itself, or an earlier split that is the same data."""
     if task.input == "bits":
         return {"all": "all"}
-    first = {}
+    first: dict[int, str] = {}
     return {split: first.setdefault(id(engine.data.split(split)), split) for split in SPLITS}
 
 
-def losses_and_accuracy(task, hp_row, splits: dict, sums: dict) -> dict:
+def losses_and_accuracy(
+    task: Any, hp_row: Sequence[float], splits: dict[str, str], sums: Mapping[str, Sequence[float]]
+) -> dict[str, float]:
     """What the store keeps of a trial that is over: its three losses, and the share of right
     answers on the evaluation data, NaN where answers are not right or wrong.
 
@@ -532,7 +571,7 @@ def losses_and_accuracy(task, hp_row, splits: dict, sums: dict) -> dict:
     return values | {"accuracy": correct if task.loss == "softmax" else math.nan}
 
 
-def measure(engine, task, s: Slots, indices) -> list[dict]:
+def measure(engine: Engine, task: Task, s: Slots, indices: list[int]) -> list[dict[str, float]]:
     """Evaluates the trials in some slots; `losses_and_accuracy` of each, in their order."""
     if not indices:
         return []
@@ -541,9 +580,9 @@ def measure(engine, task, s: Slots, indices) -> list[dict]:
     return [
         losses_and_accuracy(
             task,
-            s.hp[i],
+            s.hp[i].tolist(),
             splits,
-            {split: (loss[k], correct[k]) for split, (loss, correct) in sums.items()},
+            {split: (float(loss[k]), float(correct[k])) for split, (loss, correct) in sums.items()},
         )
         for k, i in enumerate(indices)
     ]

@@ -7,12 +7,15 @@ turn among the streams.
 """
 
 import time
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
+from torch import Tensor
 
-from rnnkit.training import outcome_of
-from rnnkit.training.engines import Fused, losses_and_accuracy, splits_of
-from rnnkit.training.slots import Slots, slot_rows
+from rnnkit.native import Study, cuda
+from rnnkit.training import Outcome, outcome_of
+from rnnkit.training.engines import Data, Fused, losses_and_accuracy, splits_of
+from rnnkit.training.slots import Slots, slots_of
 
 CHUNK_SECONDS = 0.15  # of a launch: short compared with a trial, long compared with the host's turn
 
@@ -28,7 +31,15 @@ class Flight:
     (`in_evaluation`, with its theta); all three hold slots.
     """
 
-    def __init__(self, study, hparams, numbers, data, device, module=None):
+    def __init__(
+        self,
+        study: Study,
+        hparams: Sequence[dict],
+        numbers: Iterable[int],
+        data: Data,
+        device: str,
+        module: cuda.Module | None = None,
+    ) -> None:
         self.study = study
         self.engine = Fused(study, data, device, module)
         self.module = self.engine.module
@@ -38,20 +49,19 @@ class Flight:
         # torch's own stream makes the splits, and this flight's streams do not wait for it
         self.module.settle()
         with self.stream.on():
-            self.slots = s = Slots(study.num_params, torch.float32, device)
-            s.fill(list(slot_rows(study, zip(numbers, hparams), torch.float32)))
+            self.slots = s = slots_of(study, zip(numbers, hparams), device=device)
         self.total_steps = s.column("train_steps").long().tolist()
         self.hp_rows = s.hp.cpu().tolist()
         self._share_memory(s)
         self.aloft = set(range(len(s.trials)))
-        self.over = []
-        self.in_evaluation = {}
+        self.over: list[int] = []
+        self.in_evaluation: dict[int, Tensor] = {}
         self.train_ticket = 0
         self.evaluation_ticket = 0
         self.chunk = 64
         self._train()
 
-    def _share_memory(self, s):
+    def _share_memory(self, s: Slots) -> None:
         """Puts what the device tells the host where both can read it."""
         models = len(s.trials)
         zeros = self.module.host_zeros
@@ -67,7 +77,7 @@ class Flight:
             x.numpy() for x in (self.train_tickets, self.evaluation_tickets, s.step, s.dead)
         )
 
-    def _train(self):
+    def _train(self) -> None:
         """Launches the next steps."""
         s = self.slots
         self.train_ticket += 1
@@ -79,7 +89,7 @@ class Flight:
                 self.stream.handle, s, chunk, self.train_tickets, self.train_ticket
             )
 
-    def _evaluate(self):
+    def _evaluate(self) -> None:
         """Launches the evaluation of the trials that are over; those whose parameters are not
         finite need none.
         """
@@ -91,26 +101,19 @@ class Flight:
         self.evaluation_ticket += 1
         self.which.zero_()
         self.which[list(self.in_evaluation)] = 1
+        ticket = self.evaluation_tickets, self.evaluation_ticket
         last = list(self.sums)[-1]
         with self.side.on():
-            for split, (loss, correct) in self.sums.items():
-                tickets = self.evaluation_tickets if split == last else None
+            for split, sums in self.sums.items():
                 self.engine.start_evaluation(
-                    self.side.handle,
-                    s,
-                    self.which,
-                    split,
-                    loss,
-                    correct,
-                    tickets,
-                    self.evaluation_ticket,
+                    self.side.handle, s, self.which, split, *sums, *ticket if split == last else ()
                 )
 
     @property
     def busy(self) -> bool:
         return bool(self.aloft or self.over or self.in_evaluation)
 
-    def land(self, n_flights=1):
+    def land(self, n_flights: int = 1) -> Iterator[tuple[int, dict, Outcome]]:
         """(number, hparams, Outcome) of what has ended since the last call; `n_flights` flights
         share the device, and its time.
         """
@@ -127,14 +130,11 @@ class Flight:
                     values = losses_and_accuracy(
                         self.study.task, self.hp_rows[i], self.splits, sums
                     )
-                steps = int(s.step[i])
-                seconds = s.seconds[i]
-                device = self.engine.device
-                yield *s.trials[i], outcome_of(self.study, values, steps, seconds, device, theta)
+                yield *s.trials[i], outcome_of(self.study, self.engine, s, i, values, theta)
         if self.over and not self.in_evaluation:
             self._evaluate()
 
-    def _end_launch(self, n_flights):
+    def _end_launch(self, n_flights: int) -> None:
         """Notes what a launch did that is over, and starts the next."""
         s = self.slots
         duration = time.perf_counter() - self.start
@@ -149,7 +149,7 @@ class Flight:
         if self.aloft:
             self._train()
 
-    def close(self):
+    def close(self) -> None:
         """Gives the streams back. To be called once the flight is no longer busy, or is given up."""
         self.module.free(self.stream)
         self.module.free(self.side)

@@ -9,15 +9,18 @@ Batches are made outside of the graph, since some tasks look at numbers while th
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
-from rnnkit.training.slots import STATE
+from rnnkit.training.slots import Batch, Slots, State
+
+Work = Callable[[], None]
 
 
 class NoGraph(RuntimeError):
     """Why the step cannot be recorded."""
 
 
-def capture(work, device):
+def capture(work: Work, device: str) -> Work:
     """A function that runs the operations of work() on a GPU. Raises NoGraph where they cannot be
     recorded.
     """
@@ -28,7 +31,7 @@ def capture(work, device):
         raise NoGraph(str(reason).strip().split("\n")[0].rstrip(".")) from reason
 
 
-def _record(work):
+def _record(work: Work) -> Work:
     # libraries choose and allocate when they are first called, which a graph must not contain
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
@@ -49,16 +52,16 @@ class Graph:
     function that does work() again, as `capture` does.
     """
 
-    def __init__(self, step_of, record):
+    def __init__(self, step_of: Callable[..., State], record: Callable[[Work], Work]) -> None:
         self.step_of = step_of
         self.record = record
         # of the graph that was recorded last, if there is one
-        self.replay: Callable[[], None] = lambda: None
-        self.state: dict[str, torch.Tensor] = {}
-        self.batch: list[torch.Tensor] = []
+        self.replay: Work = lambda: None
+        self.state: State = {}
+        self.batch: list[Tensor] = []
         self.since = 0
 
-    def train(self, s, steps: int, batch_of):
+    def train(self, s: Slots, steps: int, batch_of: Callable[[Slots], Batch]) -> None:
         """Takes so many steps of every slot; `batch_of(s)` gives the inputs and targets of the
         next. Raises NoGraph where they cannot be recorded, with the slots as they were.
         """
@@ -66,19 +69,18 @@ class Graph:
         batch = batch_of(s)
         if not self._fits(s, first, batch):
             self._prepare(s, first, batch)
-        self._load(s)
         count = len(s.trials)
+        for name, tensor in s.state.items():
+            self.state[name][:count].copy_(tensor)
+        self.state["dead"][count:] = 1  # the rows left over idle
         for k in range(steps):
-            if k:
-                batch = batch_of(s)
-            for buffer, numbers in zip(self.batch, batch):
+            for buffer, numbers in zip(self.batch, batch_of(s) if k else batch):
                 buffer[:count].copy_(numbers)
             self.replay()
             s.step = self.state["step"][:count].clone()
-        for name in ("theta", "m", "v", "dead"):
-            setattr(s, name, self.state[name][:count].clone())
+        s.put({name: tensor[:count].clone() for name, tensor in self.state.items()})
 
-    def _fits(self, s, first, batch) -> bool:
+    def _fits(self, s: Slots, first: int, batch: Batch) -> bool:
         """Whether the recorded graph serves these slots, first scored step and batch."""
         if not self.batch or len(s.trials) > len(self.state["step"]) or first < self.since:
             return False
@@ -87,21 +89,14 @@ class Graph:
             for buffer, numbers in zip(self.batch, batch)
         )
 
-    def _prepare(self, s, first, batch):
+    def _prepare(self, s: Slots, first: int, batch: Batch) -> None:
         """Makes buffers for these slots, and records the graph that works on them."""
         self.since = first
-        self.state = {name: tensor.clone() for name, tensor in zip(STATE, s.state)}
+        self.state = {name: tensor.clone() for name, tensor in s.state.items()}
         self.batch = [numbers.clone() for numbers in batch]
 
-        def work():
+        def work() -> None:
             for name, value in self.step_of(self.state, *self.batch, self.since).items():
                 self.state[name].copy_(value)
 
         self.replay = self.record(work)
-
-    def _load(self, s):
-        """Copies the slots into the graph's buffers, and marks the rows left over as dead."""
-        count = len(s.trials)
-        for name, tensor in zip(STATE, s.state):
-            self.state[name][:count].copy_(tensor)
-        self.state["dead"][count:] = 1

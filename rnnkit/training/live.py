@@ -2,16 +2,18 @@
 
 import math
 import time
+from collections.abc import Iterator
 
 import torch
 
-from rnnkit.training.engines import Data, engine_for, measure
-from rnnkit.training.slots import Slots, slot_rows
+from rnnkit.native import Study
+from rnnkit.training.engines import Data, Engine, engine_for, measure
+from rnnkit.training.slots import Slots, slots_of
 
 GROWTH = 1.12  # of the steps from one look to the next, since what happens early is worth seeing
 
 
-def watch(study, hparams, number=0, seconds=0.15):
+def watch(study: Study, hparams: dict, number: int = 0, seconds: float = 0.15) -> Iterator[dict]:
     """Trains one trial of a study, and yields what `train` would report of it at growing numbers of
     steps.
 
@@ -20,11 +22,9 @@ def watch(study, hparams, number=0, seconds=0.15):
     and at most an eighth of the steps so far, plus 8. A trial that diverges ends there. Raises
     ValueError as `train` does.
     """
-    dtype = torch.float32
     total = int(hparams["train_steps"])
-    engine = engine_for(study, Data(study, [hparams], dtype), "cpu", "auto", dtype)
-    s = Slots(study.num_params, dtype, engine.device)
-    s.fill(list(slot_rows(study, [(number, hparams)], dtype)))
+    engine = engine_for(study, Data(study, [hparams]))
+    s = slots_of(study, [(number, hparams)])
     pace = 1e9  # steps that fit into `seconds`; not known yet
     step = 0
     yield _look(study, engine, s)
@@ -38,7 +38,7 @@ def watch(study, hparams, number=0, seconds=0.15):
         yield _look(study, engine, s)
 
 
-def _look(study, engine, s) -> dict:
+def _look(study: Study, engine: Engine, s: Slots) -> dict:
     values = dict.fromkeys(("train_loss", "valid_loss", "eval_loss", "accuracy"), math.nan)
     infeasible = bool(s.dead[0]) or not torch.isfinite(s.theta[0]).all()
     if not infeasible:

@@ -5,6 +5,7 @@ A).
 import math
 
 import torch
+from torch import Tensor
 
 from rnnkit.cells import Cell
 from rnnkit.native import COLUMNS, column
@@ -58,14 +59,14 @@ def coefficients(
 
 
 def update(
-    theta_MxP: torch.Tensor,
-    m_MxP: torch.Tensor,
-    v_MxP: torch.Tensor,
-    grad_MxP: torch.Tensor,
-    hp_MxH: torch.Tensor,
-    step_M: torch.Tensor,
+    theta_MxP: Tensor,
+    m_MxP: Tensor,
+    v_MxP: Tensor,
+    grad_MxP: Tensor,
+    hp_MxH: Tensor,
+    step_M: Tensor,
     matrices: int,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """One step of all optimisers at once; returns (theta, m, v, finite_M). `grad_MxP` is the
     gradient of the mean loss, without the l2 term.
 

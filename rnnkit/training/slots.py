@@ -1,12 +1,20 @@
 """Slots: the state of the models in training, and the trials that fill them."""
 
+from collections.abc import Iterable, Iterator, Sequence
+
 import torch
+from torch import Tensor
 
 from rnnkit import native, networks
 from rnnkit.cells import cell_of
+from rnnkit.native import Study
 from rnnkit.training.rule import coefficients
 
 STATE = ("theta", "m", "v", "hp", "step", "dead")  # the tensors of Slots, one row per slot
+Batch = tuple[Tensor, Tensor]  # inputs and targets
+State = dict[str, Tensor]  # STATE, or some of it
+Trial = tuple[int, dict]  # its number and its hyper-parameters
+Row = tuple[int, dict, list[float], Tensor]  # number, hparams, row of hp, row of theta
 
 
 class Slots:
@@ -19,22 +27,27 @@ class Slots:
     seconds        of training of each slot
     """
 
-    def __init__(self, num_params, dtype, device):
-        def empty(*shape, dtype):
+    def __init__(self, num_params: int, dtype: torch.dtype, device: str) -> None:
+        def empty(*shape: int, dtype: torch.dtype = dtype) -> Tensor:
             return torch.zeros(0, *shape, dtype=dtype, device=device)
 
-        self.theta, self.m, self.v = (empty(num_params, dtype=dtype) for _ in range(3))
+        self.theta, self.m, self.v = (empty(num_params) for _ in range(3))
         self.hp = empty(len(native.COLUMNS), dtype=torch.float64)
         self.step, self.dead = (empty(dtype=torch.int64) for _ in range(2))
-        self.trials = []
-        self.seconds = []
+        self.trials: list[Trial] = []
+        self.seconds: list[float] = []
 
     @property
-    def state(self) -> tuple[torch.Tensor, ...]:
+    def state(self) -> State:
         """The tensors of all slots, in the order of STATE."""
-        return tuple(getattr(self, name) for name in STATE)
+        return {name: getattr(self, name) for name in STATE}
 
-    def column(self, name):
+    def put(self, state: State) -> None:
+        """Replaces some of the tensors."""
+        for name, tensor in state.items():
+            setattr(self, name, tensor)
+
+    def column(self, name: str) -> Tensor:
         """The column `name` of the coefficients (native.COLUMNS): one number per slot."""
         return native.column(self.hp, name)
 
@@ -43,33 +56,34 @@ class Slots:
         over = (self.step >= self.column("train_steps")) | (self.dead > 0)
         return over.nonzero()[:, 0].tolist()
 
-    def fill(self, models):
-        """Appends trials, each given as (number, hparams, hp row, theta row)."""
-        theta = torch.stack([row[3] for row in models]).to(self.theta)
-        zeros = torch.zeros(len(theta), dtype=torch.int64, device=self.step.device)
-        new = {
-            "theta": theta,
-            "m": torch.zeros_like(theta),
-            "v": torch.zeros_like(theta),
-            "hp": torch.tensor([row[2] for row in models], dtype=torch.float64).to(self.hp),
-            "step": zeros,
-            "dead": zeros,
-        }
-        for name in STATE:
-            setattr(self, name, torch.cat([getattr(self, name), new[name]]))
-        self.trials += [row[:2] for row in models]
-        self.seconds += [0.0] * len(theta)
+    def fill(self, models: Sequence[Row]) -> None:
+        """Appends trials, as `slot_rows` gives them."""
+        numbers, hparams, hp, theta = zip(*models)
+        new = {"theta": torch.stack(theta), "hp": torch.tensor(hp, dtype=torch.float64)}
+        for name, tensor in self.state.items():
+            zeros = tensor.new_zeros(len(models), *tensor.shape[1:])
+            setattr(self, name, torch.cat([tensor, new.get(name, zeros).to(tensor)]))
+        self.trials += zip(numbers, hparams)
+        self.seconds += [0.0] * len(models)
 
-    def keep(self, indices):
+    def keep(self, indices: list[int]) -> None:
         """Drops all slots but those at `indices`."""
         index = torch.tensor(indices, dtype=torch.int64, device=self.step.device)
-        for name in STATE:
-            setattr(self, name, getattr(self, name)[index].contiguous())
+        self.put({name: tensor[index].contiguous() for name, tensor in self.state.items()})
         self.trials = [self.trials[i] for i in indices]
         self.seconds = [self.seconds[i] for i in indices]
 
 
-def slot_rows(study, trials, dtype):
+def slots_of(
+    study: Study, trials: Iterable[Trial], dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> Slots:
+    """Slots that are filled with some trials of a study."""
+    s = Slots(study.num_params, dtype, device)
+    s.fill(list(slot_rows(study, trials, dtype)))
+    return s
+
+
+def slot_rows(study: Study, trials: Iterable[Trial], dtype: torch.dtype) -> Iterator[Row]:
     """The rows of Slots.fill for some (number, hparams), made one by one as slots become free.
 
     Raises ValueError for hyper-parameters that cannot be trained with.

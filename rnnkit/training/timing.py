@@ -4,10 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
+from rnnkit.native import Study
 from rnnkit.training.engines import Data, check_device, engine_for
-from rnnkit.training.slots import Slots, slot_rows
+from rnnkit.training.slots import slots_of
 
 SECONDS = 0.1  # of the trial by which a step is timed
 STILL = 1e-9  # the learning rate of a model that is timed
@@ -27,7 +26,9 @@ class Stepper:
         self.take(n)
 
 
-def benchmark_step(study, device="cpu", engine="auto", hparams=None):
+def benchmark_step(
+    study: Study, device: str = "cpu", engine: str = "auto", hparams: dict | None = None
+) -> Stepper:
     """A function of n that takes n training steps of every slot, the making of data included. Its
     attribute `slots` says how many slots there are.
 
@@ -37,15 +38,14 @@ def benchmark_step(study, device="cpu", engine="auto", hparams=None):
     endless = {"train_steps": 10**9, "lr_init": STILL}
     hparams = study.space.usual_point() | (hparams or {}) | endless
     data = Data(study, [hparams], device=check_device(device))
-    engine = engine_for(study, data, device, engine, torch.float32)
-    s = Slots(study.num_params, torch.float32, engine.device)
-    s.fill(list(slot_rows(study, ((i, hparams) for i in range(engine.slots)), torch.float32)))
+    trainer = engine_for(study, data, device, engine)
+    s = slots_of(study, ((i, hparams) for i in range(trainer.slots)), device=trainer.device)
     return Stepper(
-        lambda n: engine.train(s, n), engine.slots, is_alive=lambda: not bool(s.dead.any())
+        lambda n: trainer.train(s, n), trainer.slots, is_alive=lambda: not bool(s.dead.any())
     )
 
 
-def seconds_per_step(study, device="cpu", seconds=SECONDS) -> float:
+def seconds_per_step(study: Study, device: str = "cpu", seconds: float = SECONDS) -> float:
     """Seconds per training step of one model on this machine, by a short trial: one that takes
     `seconds` or a little more, or only its first step if that alone takes as long.
 
