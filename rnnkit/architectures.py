@@ -5,12 +5,14 @@ parameters and hyper-parameters.
 import inspect
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rnnkit.cells import PAPER, cell_of
-from rnnkit.hparams import LEARNING, TASK_RANGES, space_for
+from rnnkit.hparams import LEARNING, TASK_RANGES, Choice, IntLog, Log, Range, Uniform, space_for
 from rnnkit.markup import SmallTable, markdown, text
 from rnnkit.networks import num_params, units_for
 
@@ -19,6 +21,7 @@ LATER_RANGES = {
     *(row.name for row in LEARNING),
     *(row.name for ranges in TASK_RANGES.values() for row in ranges),
 }
+KINDS = {Uniform: "uniform", Log: "log-uniform", IntLog: "log-uniform, whole", Choice: "one of"}
 SIZES = (1_000, 10_000, 100_000)
 DEPTHS = (1, 2, 4, 8)  # of sections 2 to 4
 
@@ -174,13 +177,10 @@ def formulas(n_in: int = 50, n_out: int = 1, architectures: Iterable[str] = PAPE
 
     def polynomial(architecture: str) -> str:
         depth = max(1, cell_of(architecture).min_layers)
-        p1, p2, p3 = (num_params(architecture, depth, n, n_in, n_out) for n in (1, 2, 3))
-        square = (p3 - 2 * p2 + p1) // 2
-        line = p2 - p1 - 3 * square
+        counts = [num_params(architecture, depth, n, n_in, n_out) for n in (1, 2, 3)]
+        square, line, constant = np.polyfit((1, 2, 3), counts, 2).round().astype(int)
         power = f"{square} N² + ".removeprefix("1 ") if square else ""
-        return f"{power}{line} N + {p1 - square - line}" + (
-            f"  ({depth} layers)" if depth > 1 else ""
-        )
+        return f"{power}{line} N + {constant}" + (f"  ({depth} layers)" if depth > 1 else "")
 
     title = f"parameters, {n_in} inputs, {n_out} output{'s' * (n_out != 1)}"
     return SmallTable(
@@ -193,36 +193,30 @@ def space_table(task_type: str = "per_cap", architectures: Iterable[str] = PAPER
     """The hyper-parameters of Appendix A: name (* stands for a map), distribution, range, and how
     many of them each architecture has on a task.
     """
-    kinds = {
-        "Uniform": "uniform",
-        "Log": "log-uniform",
-        "IntLog": "log-uniform, whole",
-        "Choice": "one of",
-    }
-    ranges = {}
-    counts = {}
-    for architecture in architectures:
-        for row in space_for(architecture, task_type).ranges:
-            name = re.sub(
-                r"^((input|recurrent_matrix|recurrent_bias)_scale|forget_gate_bias_hack)_.*",
-                r"\1_*",
-                row.name,
-            )
-            name = {"forget_gate_bias_hack": "forget_gate_bias_hack_*"}.get(name, name)
-            limits = (
-                list(map(str, row.choices))
-                if hasattr(row, "choices")
-                else [f"{text(row.low)} to {text(row.high)}"]
-            )
-            before = ranges.setdefault(name, (kinds[type(row).__name__], []))[1]
-            before += [limit for limit in limits if limit not in before]
-            counts.setdefault(name, dict.fromkeys(architectures, 0))[architecture] += 1
-    order = sorted(ranges, key=lambda name: (not name.endswith("*"), name in LATER_RANGES))
-    table = [
-        [name, ranges[name][0], ", ".join(ranges[name][1]), *counts[name].values()]
-        for name in order
+    rows = [
+        (_with_a_star(row.name), KINDS[type(row)], limits_of(row), architecture)
+        for architecture in architectures
+        for row in space_for(architecture, task_type).ranges
     ]
-    table.append(
-        ["all", "", "", *(sum(count[a] for count in counts.values()) for a in architectures)]
-    )
-    return SmallTable(table, columns=["hyper-parameter", "distribution", "range", *architectures])
+    columns = ["hyper-parameter", "distribution", "range", "architecture"]
+    frame = pd.DataFrame(rows, columns=columns)
+    together = lambda ranges: ", ".join(dict.fromkeys(chain.from_iterable(ranges)))
+    table = frame.groupby(columns[0], sort=False).agg({"distribution": "first", "range": together})
+    counts = pd.crosstab(frame[columns[0]], frame.architecture)[[*architectures]]
+    order = sorted(table.index, key=lambda name: (not name.endswith("*"), name in LATER_RANGES))
+    table = table.join(counts).loc[order]
+    table.loc["all"] = ["", "", *counts.sum()]
+    return SmallTable(table.reset_index())
+
+
+def _with_a_star(name: str) -> str:
+    """The name of a hyper-parameter with * for that of a map."""
+    kinds = "input_scale|recurrent_matrix_scale|recurrent_bias_scale|forget_gate_bias_hack"
+    return re.sub(rf"^({kinds})(_.*)?$", r"\1_*", name)
+
+
+def limits_of(row: Range) -> list[str]:
+    """What a hyper-parameter may be: its choices, or its range."""
+    if isinstance(row, Choice):
+        return list(map(str, row.choices))
+    return [f"{text(row.low)} to {text(row.high)}"]
