@@ -516,8 +516,7 @@ def speed(
     """Milliseconds per training step, against a loop over torch.nn and, if installed, JAX."""
     from rnnkit.bench import speed
 
-    choices = {"cells": cells, "sizes": sizes, "steps": steps}
-    speed.main(**{name: values for name, values in choices.items() if values}, **settings)
+    speed.run(cells, sizes, steps, **settings)
 
 
 @bench.command()

@@ -133,8 +133,10 @@ def blocks_of(model, architecture, n_layers):
     c0, c1.
     """
     p = {"W_out": model.readout.weight, "b_out": model.readout.bias}
+    layers = list(model.layers)
     if architecture == "+rnn":
-        p |= {"W_in": model.project.weight, "b_in": model.project.bias}
+        project = layers.pop(0)
+        p |= {"W_in": project.weight, "b_in": project.bias}
     for layer in range(n_layers):
         if architecture in torch_loop.BUILTIN:
             for block, name in (
@@ -143,10 +145,10 @@ def blocks_of(model, architecture, n_layers):
                 ("b", "bias_ih"),
                 ("c", "bias_hh"),
             ):
-                p[f"{block}{layer}"] = getattr(model.layers, f"{name}_l{layer}")
-            p[f"h{layer}"] = torch.stack([h[layer, 0] for h in model.initial])
+                p[f"{block}{layer}"] = getattr(layers[0].cells, f"{name}_l{layer}")
+            p[f"h{layer}"] = torch.stack([h[layer, 0] for h in layers[0].initial])
         else:
-            own = model.layers[layer]
+            own = layers[layer]
             p |= {
                 f"Wx{layer}": own.of_x.weight,
                 f"Wh{layer}": own.of_h.weight,
@@ -158,7 +160,7 @@ def blocks_of(model, architecture, n_layers):
 
 def some_network(architecture, n_layers, *outputs):
     torch.manual_seed(0)
-    model = torch_loop.network(architecture, n_layers, N_IN, N, *outputs).double()
+    model = torch_loop.Network(architecture, n_layers, N_IN, N, *outputs).double()
     with torch.no_grad():
         for value in model.parameters():
             value.copy_(0.7 * torch.randn_like(value))  # the initial states too
@@ -188,7 +190,7 @@ def test_torch_loop_reads_sequences_and_sums_softmax_heads(architecture, n_layer
 
 
 def test_torch_loop_clips_the_gradient_by_its_norm():
-    model = torch_loop.network("rnn", 1, N_IN, N).double()
+    model = torch_loop.Network("rnn", 1, N_IN, N).double()
     x_BxI, y_B = batch()
     torch_loop.loss_and_norm(model, x_BxI.expand(T, -1, -1), y_B, clip=1e-3)
     assert torch.cat([p.grad.flatten() for p in model.parameters()]).norm().item() == pytest.approx(

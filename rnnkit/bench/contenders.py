@@ -4,6 +4,8 @@ from the best trials of a smaller network.
 
 import math
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from skopt import Optimizer
@@ -19,16 +21,15 @@ class SkoptTuner:
     It fits the process again for each point, so it is slow for many trials.
     """
 
-    def __init__(self, space: Space, seed: int):
+    def __init__(self, space: Space, seed: int) -> None:
         self.space = space
         self.first = GPTuner(space, seed)
         self.optimizer = Optimizer(
             space.skopt().dimensions, "GP", n_initial_points=ROUND, acq_func="EI", random_state=seed
         )
-        self.points = []
-        self.losses = []
+        self.losses: list[float] = []
 
-    def suggest(self, count, start=0):
+    def suggest(self, count: int, start: int = 0) -> list[dict]:
         """The next `count` sets of hyper-parameters."""
         if not self.losses:
             return self.first.suggest(count, start)
@@ -38,12 +39,11 @@ class SkoptTuner:
                 self.space.point(values) for values in self.optimizer.ask(count, strategy="cl_min")
             ]
 
-    def observe(self, hparams, losses):
+    def observe(self, hparams: Sequence[dict], losses: Sequence[float]) -> None:
         """Takes the losses of trials. skopt refuses NaN, so infeasible trials get the loss that our
         tuner gives them: the worst feasible loss so far plus half the range.
         """
         points, losses = check_observations(self.space, hparams, losses)
-        self.points += points
         self.losses += losses
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -58,7 +58,7 @@ class TPETuner:
     advises for parallel trials. Raises ImportError if Optuna is not installed.
     """
 
-    def __init__(self, space: Space, seed: int):
+    def __init__(self, space: Space, seed: int) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -68,12 +68,12 @@ class TPETuner:
                 seed=seed, n_startup_trials=ROUND, constant_liar=True
             )
         self.space = space
-        self.losses = []
-        self.pending = []
+        self.losses: list[float] = []
+        self.pending: list[Any] = []  # Optuna's trials
         self.optuna = optuna
         self.study = optuna.create_study(sampler=sampler)
 
-    def suggest(self, count, start=0):
+    def suggest(self, count: int, start: int = 0) -> list[dict]:
         """The next `count` sets of hyper-parameters."""
         self.pending = [self.study.ask(self._distributions()) for _ in range(count)]
         return [
@@ -81,7 +81,7 @@ class TPETuner:
             for trial in self.pending
         ]
 
-    def observe(self, hparams, losses):
+    def observe(self, hparams: Sequence[dict], losses: Sequence[float]) -> None:
         """Takes the losses of the last round; those of infeasible trials are the worst feasible loss
         so far plus half the range.
         """
@@ -110,11 +110,11 @@ class CarriedTuner(UsualGPTuner):
     cold points.
     """
 
-    def __init__(self, space: Space, seed: int, starts: list[dict]):
+    def __init__(self, space: Space, seed: int, starts: list[dict]) -> None:
         super().__init__(space, seed)
         self.starts = [space.point([point[name] for name in space.names]) for point in starts]
 
-    def _design(self, start, count):
+    def _design(self, start: int, count: int) -> list[dict]:
         points = super()._design(0, start + count)
         for position, point in zip(range(1, self.round_size, 4), self.starts):
             if position < len(points):
@@ -122,7 +122,7 @@ class CarriedTuner(UsualGPTuner):
         return points[start:]
 
 
-def fill_infeasible(losses, so_far) -> list[float]:
+def fill_infeasible(losses: Sequence[float], so_far: Sequence[float]) -> list[float]:
     """Losses in which infeasible trials have the worst feasible loss so far plus half the range; zero
     while none is feasible.
     """

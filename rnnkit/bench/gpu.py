@@ -7,28 +7,33 @@ runs of a fifth of a second.
 
 import importlib.util
 import json
+import math
 import multiprocessing
 import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from rnnkit import native
 from rnnkit.bench import torch_loop
 from rnnkit.cells import LATER, PAPER, cell_of
 from rnnkit.native import cuda
+from rnnkit.native.cuda import Kernel
 from rnnkit.studies import EXPERIMENTS, Study, run
 from rnnkit.studies.scales import inputs_for
 from rnnkit.studies.workers import out_of_memory
 from rnnkit.training import benchmark_step, check_device
-from rnnkit.training.engines import Compiled, Data, Fused
+from rnnkit.training.engines import Compiled, Data, Engine, Fused
 from rnnkit.training.slots import Slots, slot_rows
+from rnnkit.training.timing import Stepper
 
 TASKS = {
     "mem_thru": "tiny",
@@ -58,11 +63,11 @@ ROOM = 2e10  # bytes of device memory that a launch may take
 PATIENCE = 420  # seconds after which no other software is measured
 
 
-def capacity(cell, layers, size):
+def capacity(cell: str, layers: int, size: int) -> Study:
     return Study("per_cap", cell, layers, size, n_in=inputs_for(size))
 
 
-def studies_to_check(short=False):
+def studies_to_check(short: bool = False) -> Iterator[Study]:
     """Every cell on the capacity task at a few sizes and depths, and on every other task."""
     for size, depths in FEW if short else CHECKED:
         for cell in PAPER:
@@ -75,39 +80,44 @@ def studies_to_check(short=False):
             yield Study(task, cell, 1 if short else 2, 2_500, form=form)
 
 
-def sets_of(study):
+def sets_of(study: Study) -> Iterator[dict]:
     """One set of hyper-parameters per optimiser, so that every branch of the update is taken."""
     for optimizer, presentation, nonlinearity in RULES:
-        hparams = dict(
-            study.space.usual_point(),
-            optimizer=optimizer,
-            train_steps=1_000,
-            l2_decay=1e-3,
-            gradient_clip_val=1.0,
-            lr_init=1e-2,
-        )
-        hparams["input_presentation"] = presentation
+        hparams = study.space.usual_point() | {
+            "optimizer": optimizer,
+            "train_steps": 1_000,
+            "l2_decay": 1e-3,
+            "gradient_clip_val": 1.0,
+            "lr_init": 1e-2,
+            "input_presentation": presentation,
+        }
         if nonlinearity in cell_of(study.architecture).nonlinearities:
             hparams["nonlinearity"] = nonlinearity
         yield hparams
 
 
-def filled_slots(study, sets, models, device, dtype=torch.float32):
+def filled_slots(
+    study: Study,
+    sets: Sequence[dict],
+    models: int,
+    device: str,
+    dtype: torch.dtype = torch.float32,
+) -> Slots:
+    """Slots for so many models, with the hyper-parameters `sets` in turns."""
     s = Slots(study.num_params, dtype, device)
-    slot_models = list(
-        slot_rows(study, ((i, sets[i % len(sets)]) for i in range(min(models, DIFFERENT))), dtype)
-    )
-    s.fill([slot_models[i % len(slot_models)] for i in range(models)])
+    trials = ((i, sets[i % len(sets)]) for i in range(min(models, DIFFERENT)))
+    rows = list(slot_rows(study, trials, dtype))
+    s.fill([rows[i % len(rows)] for i in range(models)])
     return s
 
 
-def trained(engine, slots, steps):
+def trained(engine: Engine, slots: Slots, steps: int) -> tuple[Tensor, list[int]]:
     """(theta, number of steps) of each slot after some steps by an engine, on the processor."""
     engine.train(slots, steps)
     return slots.theta.cpu().double(), slots.step.tolist()
 
 
-def difference(study, device, steps=20, **tuning) -> tuple[float, float, float]:
+def difference(study: Study, device: str, steps: int = 20) -> tuple[float, float, float]:
     """The relative difference of the parameters and losses from the processor's after some steps;
     the difference in the number of right answers; and the largest ratio of a model's difference to
     what is allowed.
@@ -118,28 +128,29 @@ def difference(study, device, steps=20, **tuning) -> tuple[float, float, float]:
     before counts, after a quarter of the steps.
     """
     sets = list(sets_of(study))
-    ours, theirs = (filled_slots(study, sets, len(sets), place) for place in (device, "cpu"))
-    exact = filled_slots(study, sets, len(sets), "cpu", torch.float64)
+    count = len(sets)
+    ours, theirs = (filled_slots(study, sets, count, place) for place in (device, "cpu"))
+    exact = filled_slots(study, sets, count, "cpu", torch.float64)
     exact.theta.copy_(theirs.theta)
     cpu = Compiled(study, Data(study, sets))
-    gpu = fused_engine(study, Data(study, sets, device=device), device, **tuning)
+    gpu = fused_engine(study, Data(study, sets, device=device), device)
     exact_cpu = Compiled(study, Data(study, sets, dtype=torch.float64), torch.float64)
-    gap = over = torch.zeros(len(sets), dtype=torch.float64)
+    gap = over = torch.zeros(count, dtype=torch.float64)
     first = max(1, steps // 4)
-    for part, count in enumerate((first, steps - first)):
-        theta, steps_taken = trained(cpu, theirs, count)
-        gpu_theta, gpu_steps_taken = trained(gpu, ours, count)
-        exact_theta, _ = trained(exact_cpu, exact, count)
+    for is_first, part in ((True, first), (False, steps - first)):
+        theta, steps_taken = trained(cpu, theirs, part)
+        gpu_theta, gpu_steps_taken = trained(gpu, ours, part)
+        exact_theta, _ = trained(exact_cpu, exact, part)
         if gpu_steps_taken != steps_taken:
-            return float("inf"), float("inf"), float("inf")
+            return math.inf, math.inf, math.inf
         own, gaps = (
             (theta - other).norm(dim=1) / theta.norm(dim=1) for other in (exact_theta, gpu_theta)
         )
-        judged = (own <= CHAOTIC) | (part == 0)
+        judged = (own <= CHAOTIC) | is_first
         gap = torch.where(judged, gaps, gap)
         over = torch.where(judged, gaps / (3 * own).clamp(min=AGREE), over)
     split = "all" if study.task.input == "bits" else "valid"
-    indices = list(range(len(sets)))
+    indices = list(range(count))
     ours.theta = theirs.theta.to(device)  # the same parameters, so that only evaluation differs
     loss_a, right_a = cpu.evaluate(theirs, indices, split)
     loss_b, right_b = gpu.evaluate(ours, indices, split)
@@ -151,49 +162,54 @@ def difference(study, device, steps=20, **tuning) -> tuple[float, float, float]:
     )
 
 
-def fused_engine(study, data, device, **tuning):
-    kernel = cuda.kernel_for(study, cuda.shared_bytes(device), **tuning)
+def fused_engine(study: Study, data: Data, device: str, kernel: Kernel | None = None) -> Fused:
+    kernel = kernel or cuda.kernel_for(study, cuda.shared_bytes(device))
     return Fused(study, data, device, cuda._module(kernel, kernel.equations, device))
 
 
-def rate(run, slots, seconds=0.2, times=3) -> float:
+def rate(run: Callable[[int], object], slots: int, seconds: float = 0.2, times: int = 3) -> float:
     """Model-steps per second of `run(n)`, which takes n steps of so many models and waits until they
     are done.
     """
 
-    def elapsed(steps):
+    def duration_of(steps: int) -> float:
         start = time.perf_counter()
         run(steps)
         return time.perf_counter() - start
 
     chunk = 2
-    took = elapsed(2)
-    while took < seconds / 8:
+    while (duration := duration_of(chunk)) < seconds / 8:
         chunk *= 4
-        took = elapsed(chunk)
-    chunk = max(1, int(chunk * seconds / took))
-    return slots * chunk / statistics.median(elapsed(chunk) for _ in range(times))
+    chunk = max(1, int(chunk * seconds / duration))
+    return slots * chunk / statistics.median(duration_of(chunk) for _ in range(times))
 
 
-def speed_of(study, models, device, seconds=0.2, times=3, **tuning) -> float:
+def speed_of(
+    study: Study,
+    models: int,
+    device: str,
+    seconds: float = 0.2,
+    times: int = 3,
+    kernel: Kernel | None = None,
+) -> float:
     """Model-steps per second of the fused step."""
-    sets = [dict(study.space.usual_point(), train_steps=10**9)]
-    engine = fused_engine(study, Data(study, sets, device=device), device, **tuning)
+    sets = [study.space.usual_point() | {"train_steps": 10**9}]
+    engine = fused_engine(study, Data(study, sets, device=device), device, kernel)
     s = filled_slots(study, sets, models, device)
     return rate(lambda n: engine.train(s, n), models, seconds, times)
 
 
-def other_rates(study, device, jax):
+def other_rates(study: Study, device: str, jax: bool) -> Iterator[tuple[str, float]]:
     """Name and rate of everything the fused step is compared with, if the memory is large enough."""
 
-    def by_jax():
+    def by_jax() -> Stepper:
         from rnnkit.bench import jax_vmap
 
         return jax_vmap.stepper(
             study, max(8, min(800, 40_000_000 // study.num_params // study.task.steps))
         )
 
-    ways = {
+    ways: dict[str, Callable[[], Stepper]] = {
         "plain torch step in a graph": lambda: benchmark_step(study, device=device, engine="eager"),
         "torch.nn loop": lambda: torch_loop.stepper(study, 1, device=device),
     } | ({"JAX": by_jax} if jax else {})
@@ -207,7 +223,7 @@ def other_rates(study, device, jax):
             print(f"{study.key}: {name} ran out of memory")
 
 
-def studies_to_time(short=False):
+def studies_to_time(short: bool = False) -> Iterator[Study]:
     """The capacity task, text and parentheses, at 5, 50 and 175 time steps, if one unit fits."""
     for steps in STEPS[:1] if short else STEPS:
         for size in SIZES[:2] if short else SIZES:
@@ -217,30 +233,29 @@ def studies_to_time(short=False):
 
 
 # ---- compiling side by side ----------------------------------------------------------------------
-def _compile(work):
+def _compile(work: tuple[Kernel | str, str]) -> str:
+    """Compiles a kernel for a kind of device, or the processor's step of a cell; says what is wrong
+    if that cannot be done.
+    """
     target, arch = work
     try:
         native.library(target) if isinstance(target, str) else cuda.cubin(target, arch)
-        return target, ""
+        return ""
     except Exception as error:
-        return target, str(error)
+        return f"could not compile {target}: {error}"
 
 
-def compile_all(kernels, cells, arch, workers=None):
+def compile_all(kernels: Iterable[Kernel], cells: Iterable[str], arch: str) -> None:
     """Compiles all these kernels, and the processor's steps of these cells, in parallel; prints what
     could not be compiled.
     """
     context = multiprocessing.get_context("forkserver")
-    work = [
-        *dict.fromkeys(cells),
-        *dict.fromkeys(kernels),
-    ]
+    targets: list[Kernel | str] = [*dict.fromkeys(cells), *dict.fromkeys(kernels)]
+    work = [(target, arch) for target in targets]
     start = time.perf_counter()
-    with context.Pool(min(len(work), workers or os.cpu_count() or 1)) as pool:
-        results = pool.map(_compile, [(kernel, arch) for kernel in work], chunksize=1)
-    for target, error in results:
-        if error:
-            print(f"could not compile {target}: {error}")
+    with context.Pool(min(len(work), os.cpu_count() or 1)) as pool:
+        for complaint in filter(None, pool.map(_compile, work, chunksize=1)):
+            print(complaint)
     print(f"{len(work)} steps compiled in {time.perf_counter() - start:.1f} s", flush=True)
 
 
@@ -265,7 +280,7 @@ LARGE_SWEEP = tuple(
 )
 
 
-def of_steps(cell, size, steps):
+def of_steps(cell: str, size: int, steps: int) -> Study:
     """A network of one layer on the capacity task, text or parentheses. Raises ValueError where not
     even one unit fits.
     """
@@ -275,7 +290,7 @@ def of_steps(cell, size, steps):
     return Study(task, cell, 1, size, form=form)
 
 
-def studies_to_sweep():
+def studies_to_sweep() -> Iterator[Study]:
     """Small networks, for which the choice is between many small blocks and few large ones, and
     large ones, for which it is between a step in shared memory and staged parts of matrices.
     """
@@ -286,74 +301,80 @@ def studies_to_sweep():
             yield of_steps(cell, size, steps)
 
 
-def variants(study, shared) -> dict:
+def variants(study: Study, shared: int) -> dict[str, Kernel]:
     """The kernels of a study that are compared, by name: of the first two, native/cuda.py chooses."""
     kernel = cuda.kernel_for(study, shared)
-    blocks = {"large": cuda.choice(kernel, shared), "small": cuda.choice(kernel, shared, False)}
+    kernels: dict[str, Kernel | None] = {
+        "large": cuda.choice(kernel, shared),
+        "small": cuda.choice(kernel, shared, False),
+    }
     if kernel.NU >= cuda.WIDE or kernel.NT >= cuda.LONG:
         staged = cuda.staged_block(kernel, 0)
-        blocks |= {"staged": staged, "parameters near": staged | {"MEMORY": 1}}
-        blocks |= {f"staged, {n}": staged | {"THREADS": n} for n in (128, 192, 256)}
+        kernels |= {"staged": staged, "parameters near": replace(staged, MEMORY=1)}
+        kernels |= {f"staged, {n}": replace(staged, THREADS=n) for n in (128, 192, 256)}
         if near := cuda.one_step_near(kernel, shared):
-            blocks |= {"step near": near, "whole gradients": near | {"STAGE": 0}}
-            others = {n: cuda.one_step_near(kernel, shared, n) for n in (128, 192, 256)}
-            blocks |= {f"step near, {n}": block for n, block in others.items() if block}
-    kernels = {name: replace(kernel, **block) for name, block in blocks.items()}
-    unlike = {kernel: name for name, kernel in reversed(kernels.items()) if kernel.shared <= shared}
-    return {name: kernel for kernel, name in reversed(unlike.items())}
+            kernels |= {"step near": near, "whole gradients": replace(near, STAGE=0)}
+            for n in (128, 192, 256):
+                kernels[f"step near, {n}"] = cuda.one_step_near(kernel, shared, n)
+    different: dict[Kernel, str] = {}
+    for name, variant in kernels.items():
+        if variant and variant.shared <= shared:
+            different.setdefault(variant, name)
+    return {name: variant for variant, name in different.items()}
 
 
-def fitting(kernel, study, models) -> int:
+def fitting(kernel: Kernel, study: Study, models: int) -> int:
     """As many models as there is device memory for, `models` at most."""
     size = 4 * (kernel.global_numbers + 3 * study.num_params)
     return models if models * size < ROOM else max(1, int(ROOM / size) // 132 * 132)
 
 
-def sweep(device, studies=None):
+def sweep(device: str, studies: Iterable[Study] = ()) -> Iterator[dict]:
     """The rates of all variants of each study, in turns, printed and yielded as rows."""
-    shared = cuda.shared_bytes(device)
     for study in studies or studies_to_sweep():
-        kernels = variants(study, shared)
-        tunings = {
-            name: {field: getattr(kernel, field) for field in TUNING}
-            for name, kernel in kernels.items()
-        }
+        kernels = variants(study, cuda.shared_bytes(device))
         models = min(fitting(kernel, study, IN_FLIGHT[-1]) for kernel in kernels.values())
         for count in dict.fromkeys((min(136, models), models)):
-            rates: dict[str, list] = {name: [] for name in kernels}
+            rates: dict[str, float] = {}
             for name in 2 * [*kernels]:
-                rates[name].append(speed_of(study, count, device, 0.1, 1, **tunings[name]))
+                speed = speed_of(study, count, device, 0.1, 1, kernel=kernels[name])
+                rates[name] = max(speed, rates.get(name, 0))
             for name, kernel in kernels.items():
-                speed = max(rates[name])
+                tuning = {field: getattr(kernel, field) for field in TUNING}
                 kib = kernel.shared / 1024
                 print(
                     f"{study.architecture:6}{study.max_params:8,}{study.n_layers:3}  T={kernel.NT:4}"
-                    f"  {name:16} {tunings[name]} {kib:4.0f} KiB{count:6} models"
-                    f" {speed:12.3g} model-steps/s",
+                    f"  {name:16} {tuning} {kib:4.0f} KiB{count:6} models"
+                    f" {rates[name]:12.3g} model-steps/s",
                     flush=True,
                 )
                 yield {
-                    "cell": study.architecture,
-                    "size": study.max_params,
-                    "layers": study.n_layers,
-                    "T": kernel.NT,
+                    **shape_of(study),
                     "variant": name,
-                    **tunings[name],
+                    **tuning,
                     "kib": kib,
                     "models": count,
-                    "rate": speed,
+                    "rate": rates[name],
                 }
 
 
-def check(studies, device):
+def shape_of(study: Study) -> dict[str, str | int]:
+    """A study's network and time steps, as a row has them."""
+    return {
+        "cell": study.architecture,
+        "layers": study.n_layers,
+        "size": study.max_params,
+        "T": study.task.steps,
+    }
+
+
+def check(studies: Iterable[Study], device: str) -> Iterator[dict]:
     """Rows that say whether the two steps of each study agree, printed as they come."""
     for study in studies:
         try:
             relative, answers, over = difference(study, device)
         except Exception as error:
-            relative = float("nan")
-            answers = float("nan")
-            over = float("nan")
+            relative = answers = over = math.nan
             print(f"{study.key}: {error}")
         fine = over < 1 and answers <= 1
         print(
@@ -363,16 +384,11 @@ def check(studies, device):
         yield {"study": study.key, "apart": relative, "answers": answers, "agrees": fine}
 
 
-def compare(studies, device, short, jax):
+def compare(studies: Iterable[Study], device: str, short: bool, jax: bool) -> Iterator[dict]:
     """Rows of rates, printed as they come: each study by models in flight, and other software."""
     start = time.monotonic()
     for study in studies:
-        shape = {
-            "cell": study.architecture,
-            "layers": study.n_layers,
-            "size": study.max_params,
-            "T": study.task.steps,
-        }
+        shape = shape_of(study)
         kernel = cuda.kernel_for(study, cuda.shared_bytes(device))
         times = 1 if short else 3
         rates = [
@@ -391,7 +407,7 @@ def compare(studies, device, short, jax):
             yield shape | {"name": name, "rate": speed}
 
 
-def time_scale(device, scale="quick"):
+def time_scale(device: str, scale: str = "quick") -> Iterator[dict]:
     """Rows of the seconds that each experiment of a scale takes from an empty store, the tuner and
     the compiler included, printed as they come.
     """
@@ -404,7 +420,14 @@ def time_scale(device, scale="quick"):
             yield {"scale": scale, "experiment": name, "trials": len(trials), "seconds": seconds}
 
 
-def main(short=False, sweeping=False, path=None, device="cuda", jax=True, quick=False):
+def main(
+    short: bool = False,
+    sweeping: bool = False,
+    path: str | Path | None = None,
+    device: str = "cuda",
+    jax: bool = True,
+    quick: bool = False,
+) -> dict:
     """Prints whether the steps agree, then the rates, and writes everything to a JSON file. Raises
     RuntimeError if the GPU's step does not agree with the processor's.
     """

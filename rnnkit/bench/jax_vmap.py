@@ -11,6 +11,9 @@ name. Needs jax: pip install 'rnnkit[bench]'.
 
 import os
 import sys
+from functools import partial
+from itertools import count, islice
+from typing import Any
 
 # one thread, as for all competitors; XLA reads this once, at its start
 if "jax" not in sys.modules:
@@ -22,14 +25,20 @@ if "jax" not in sys.modules:
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from rnnkit.bench import batch
 from rnnkit.hparams import LEARNING, Space
 from rnnkit.networks import blocks
+from rnnkit.studies import Study
 from rnnkit.training.timing import STILL, Stepper
 
 BETA2 = 0.999
 EPSILON = 1e-8
+Blocks = dict[str, Array]  # parameters, or what there is one of per parameter
+Step = tuple[
+    Array, tuple[Array, ...]
+]  # the output to the layer above, and the state after the step
 sigmoid = jax.nn.sigmoid
 tanh = jnp.tanh
 relu = jax.nn.relu
@@ -38,16 +47,16 @@ relu = jax.nn.relu
 # input itself, and the recurrent matrix.
 
 
-def rnn(state, a, x, Wh, s=tanh):
+def rnn(state: tuple, a: Array, x: Array, Wh: Array, s: Any = tanh) -> Step:
     h = s(state[0] @ Wh.T + a)  # (1)
     return h, (h,)
 
 
-def irnn(state, a, x, Wh):
+def irnn(state: tuple, a: Array, x: Array, Wh: Array) -> Step:
     return rnn(state, a, x, Wh, relu)
 
 
-def ugrnn(state, a, x, Wh):
+def ugrnn(state: tuple, a: Array, x: Array, Wh: Array) -> Step:
     (h,) = state
     c, g = jnp.split(h @ Wh.T + a, 2, 1)
     g = sigmoid(g)
@@ -55,7 +64,7 @@ def ugrnn(state, a, x, Wh):
     return h, (h,)
 
 
-def gru(state, a, x, Wh):
+def gru(state: tuple, a: Array, x: Array, Wh: Array) -> Step:
     (h,) = state
     N = h.shape[1]
     r, u = jnp.split(sigmoid(h @ Wh[: 2 * N].T + a[:, : 2 * N]), 2, 1)
@@ -64,7 +73,7 @@ def gru(state, a, x, Wh):
     return h, (h,)
 
 
-def lstm(state, a, x, Wh):
+def lstm(state: tuple, a: Array, x: Array, Wh: Array) -> Step:
     h, c = state
     i, f, c_in, o = jnp.split(h @ Wh.T + a, 4, 1)
     c = sigmoid(f) * c + sigmoid(i) * tanh(c_in)
@@ -72,7 +81,7 @@ def lstm(state, a, x, Wh):
     return h, (h, c)
 
 
-def intersection(state, a, x, Wh):
+def intersection(state: tuple, a: Array, x: Array, Wh: Array) -> Step:
     (h,) = state
     y_in, h_in, g_y, g_h = jnp.split(h @ Wh.T + a, 4, 1)
     g_y = sigmoid(g_y)
@@ -83,7 +92,7 @@ def intersection(state, a, x, Wh):
 CELLS = {"rnn": rnn, "irnn": irnn, "ugrnn": ugrnn, "gru": gru, "lstm": lstm, "+rnn": intersection}
 
 
-def loss(p, x, y, architecture, n_layers, unroll):
+def loss(p: Blocks, x: Array, y: Array, architecture: str, n_layers: int, unroll: int) -> Array:
     """The mean cross-entropy of one model with parameters `p`.
 
     Either x_BxI is shown at every step and the answers are labels_B, or x_TxBxI is a sequence and
@@ -100,15 +109,14 @@ def loss(p, x, y, architecture, n_layers, unroll):
         start = tuple(jnp.broadcast_to(h, (x.shape[-2], len(h))) for h in p[f"h{layer}"])
 
         def body(
-            carry,
-            at_t,
-            a=a,
-            below=below,
-            Wh=Wh,
-            static=static,
-            keep=layer < n_layers - 1 or not binary and len(y) > 1,
-        ):
-            a_t, x_t = (a, below) if static else at_t
+            carry: tuple,
+            at_t: tuple | None,
+            a: Array = a,
+            below: Array = below,
+            Wh: Array = Wh,
+            keep: bool = layer < n_layers - 1 or not binary and len(y) > 1,
+        ) -> tuple[tuple, Array | None]:
+            a_t, x_t = at_t or (a, below)
             h, state = CELLS[architecture](carry[0], a_t, x_t, Wh)
             return (state, h), h if keep else None
 
@@ -126,14 +134,26 @@ def loss(p, x, y, architecture, n_layers, unroll):
     return jnp.mean(jnp.sum(jax.nn.logsumexp(z_SxBxGxC, -1) - right, -1))
 
 
-def gradient(p, x, y, l2, **shape):
+def gradient(
+    p: Blocks, x: Array, y: Array, l2: float | Array, **shape: Any
+) -> tuple[Array, Blocks, Array]:
     """The loss, the gradient with the l2 term of the matrices, and its norm."""
     value, grad = jax.value_and_grad(loss)(p, x, y, **shape)
     grad = {name: g + l2 * p[name] if name.startswith("W") else g for name, g in grad.items()}
     return value, grad, jnp.sqrt(sum(jnp.sum(g * g) for g in grad.values()))
 
 
-def step(p, m, v, t, hp, x, y, train_steps=1e9, **shape):
+def step(
+    p: Blocks,
+    m: Blocks,
+    v: Blocks,
+    t: float | Array,
+    hp: dict,
+    x: Array,
+    y: Array,
+    train_steps: float = 1e9,
+    **shape: Any,
+) -> tuple[Blocks, Blocks, Blocks]:
     """The parameters and moments of one model after one step of Adam."""
     _, grad, norm = gradient(p, x, y, hp["l2"], **shape)
     scale = jnp.minimum(1.0, hp["clip"] / norm)
@@ -145,16 +165,24 @@ def step(p, m, v, t, hp, x, y, train_steps=1e9, **shape):
     return p, m, v
 
 
-def initial(architecture, n_layers, n_in, n_units, models, n_out=1, seed=0):
+def initial(
+    architecture: str,
+    n_layers: int,
+    n_in: int,
+    n_units: int,
+    models: int,
+    n_out: int = 1,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
     """Block -> array with a leading model axis: matrices are normal / sqrt(inputs), others zero."""
     draw = np.random.default_rng(seed)
     shapes = blocks(architecture, n_layers, n_units, n_in, n_out)
     scales = {
-        name: 1 / np.sqrt(shape[-1]) if name.startswith("W") else 0.0
+        name: name.startswith("W") / np.sqrt(shape[-1])  # vectors are zero
         for name, shape in shapes.items()
     }
     return {
-        name: np.float32(scales[name] * draw.normal(size=(models, *shape)))
+        name: (scales[name] * draw.normal(size=(models, *shape))).astype(np.float32)
         for name, shape in shapes.items()
     }
 
@@ -172,7 +200,7 @@ def usual() -> dict[str, float]:
     }
 
 
-def stepper(study, models=8):
+def stepper(study: Study, models: int = 8) -> Stepper:
     """A function of n that trains `models` networks of a study's shape for n steps, all at once;
     its attribute `slots` says how many.
 
@@ -183,41 +211,25 @@ def stepper(study, models=8):
         jnp.asarray,
         initial(study.architecture, study.n_layers, task.n_in, study.n_units, models, task.n_out),
     )
-    state = [p, jax.tree.map(jnp.zeros_like, p), jax.tree.map(jnp.zeros_like, p), 0]
+    state = [p, jax.tree.map(jnp.zeros_like, p), jax.tree.map(jnp.zeros_like, p)]
     learning = usual() | {"lr": STILL}
     hp = {name: jnp.full(models, value, jnp.float32) for name, value in learning.items()}
     if own := task.input == "bits":
-        batches = [batch.of(task) for _ in range(models)]
-        x, y = (
-            jnp.asarray(np.stack(parts))
-            for parts in zip(*((x_TxBxI[0], y_B) for x_TxBxI, y_B in batches))
-        )
+        inputs, labels = zip(*(batch.of(task) for _ in range(models)))
+        x = jnp.asarray(np.stack([x_TxBxI[0] for x_TxBxI in inputs]))
+        y = jnp.asarray(np.stack(labels))
     else:
         x, y = (jnp.asarray(tensor.numpy()) for tensor in batch.of(task))
-
-    def model_step(p, m, v, t, hp, x, y):
-        return step(
-            p,
-            m,
-            v,
-            t,
-            hp,
-            x,
-            y,
-            architecture=study.architecture,
-            n_layers=study.n_layers,
-            unroll=task.steps,
-        )
-
-    data = 0 if own else None
-    together = jax.jit(
-        jax.vmap(model_step, in_axes=(0, 0, 0, None, 0, data, data)), donate_argnums=(0, 1, 2)
+    of_study = partial(
+        step, architecture=study.architecture, n_layers=study.n_layers, unroll=task.steps
     )
+    axes = (0, 0, 0, None, 0, *[0 if own else None] * 2)
+    together = jax.jit(jax.vmap(of_study, in_axes=axes), donate_argnums=(0, 1, 2))
+    steps = count()
 
-    def run(n):
-        for _ in range(n):
-            state[:3] = together(*state[:3], float(state[3]), hp, x, y)
-            state[3] += 1
-        jax.block_until_ready(state[0])
+    def run(n: int) -> None:
+        for t in islice(steps, n):
+            state[:] = together(*state, float(t), hp, x, y)
+        jax.block_until_ready(state)
 
     return Stepper(run, models)

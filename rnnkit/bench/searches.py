@@ -7,18 +7,22 @@ they are compared in pairs.
 
 import json
 import math
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from rnnkit.bench.contenders import ROUND, CarriedTuner, TPETuner
 from rnnkit.studies import Study
-from rnnkit.tuner import GPTuner, RandomTuner, UsualGPTuner
+from rnnkit.training import train
+from rnnkit.tuner import GPTuner, RandomTuner, Tuner, UsualGPTuner
 
 TRIALS = 64  # of the studies' mean length: the steps of a search
-SHARES = (1 / 3, 1.0)  # of these steps, after which the best losses so far are compared
+SHARES = {"33%": 1 / 3, "100%": 1.0}  # of these steps, after which the best losses are compared
 CARRIED = 4  # how many of the best trials of a smaller network its successor receives
 BASE = "gp"  # the tuner with which the others are compared
 NAMES = {
@@ -45,16 +49,16 @@ class Contest:
         """Training steps that a search may spend."""
         return TRIALS * self.study.mean_steps
 
-    def score(self, loss):
+    @property
+    def direction(self) -> int:
+        """1 if a greater score is better, -1 if a smaller one is."""
+        return 1 if self.study.task_type == "per_cap" else -1
+
+    def score(self, loss: float) -> float:
         """A validation loss in the units for readers: stored bits per parameter on the capacity
         task, otherwise the loss itself.
         """
         return -loss / self.study.num_params if self.study.task_type == "per_cap" else loss
-
-    def gain(self, loss, base):
-        """How much better the score of a loss is than that of the loss `base`."""
-        direction = 1 if self.study.task_type == "per_cap" else -1
-        return direction * (self.score(loss) - self.score(base))
 
 
 CONTESTS = (
@@ -81,7 +85,7 @@ CONTESTS = (
 )
 
 
-def contender(name: str, contest: Contest, seed: int):
+def contender(name: str, contest: Contest, seed: int) -> Tuner:
     """The tuner of that name for a contest. The one that starts from a smaller network's trials
     searches that network first.
     """
@@ -89,38 +93,28 @@ def contender(name: str, contest: Contest, seed: int):
     if name == "gp-smaller":
         small = replace(contest, study=replace(contest.study, max_params=contest.smaller))
         trials = run_search(small, UsualGPTuner(small.study.space, seed), seed)
-        order = np.argsort(
-            [math.inf if trial["loss"] is None else trial["loss"] for trial in trials],
-            kind="stable",
-        )
-        return CarriedTuner(space, seed, [trials[i]["hparams"] for i in order[:CARRIED]])
+        trials.sort(key=lambda trial: math.inf if trial["loss"] is None else trial["loss"])
+        return CarriedTuner(space, seed, [trial["hparams"] for trial in trials[:CARRIED]])
     return {"gp": GPTuner, "gp-usual": UsualGPTuner, "random": RandomTuner, "tpe": TPETuner}[name](
         space, seed
     )
 
 
-def run_search(contest: Contest, tuner, seed: int) -> list[dict]:
+def run_search(contest: Contest, tuner: Tuner, seed: int) -> list[dict]:
     """Runs one search in rounds until its steps are spent; returns its trials, each a dict of
     hparams, steps and loss (None if infeasible).
     """
-    from rnnkit.training import train
-
     study = replace(contest.study, seed=seed)
-    trials = []
+    trials: list[dict] = []
     while sum(trial["steps"] for trial in trials) < contest.steps:
-        numbers = list(range(len(trials), len(trials) + ROUND))
+        numbers = range(len(trials), len(trials) + ROUND)
         points = tuner.suggest(ROUND, start=len(trials))
-        outcomes = train(study, points, numbers)
-        losses = [math.nan if outcome.infeasible else outcome.valid_loss for outcome in outcomes]
+        losses = []
+        for point, outcome in zip(points, train(study, points, numbers)):
+            loss = None if outcome.infeasible else outcome.valid_loss
+            losses.append(math.nan if loss is None else loss)
+            trials.append({"hparams": point, "steps": outcome.steps, "loss": loss})
         tuner.observe(points, losses)
-        for point, outcome, loss in zip(points, outcomes, losses):
-            trials.append(
-                {
-                    "hparams": point,
-                    "steps": outcome.steps,
-                    "loss": None if math.isnan(loss) else loss,
-                }
-            )
     return trials
 
 
@@ -134,7 +128,11 @@ def best_after(trials: list[dict], steps: float) -> float:
 
 
 def search_all(
-    path, seeds=range(5), names=tuple(NAMES), contests=CONTESTS, say=print
+    path: str | Path,
+    seeds: Iterable[int] = range(5),
+    names: Sequence[str] = tuple(NAMES),
+    contests: Sequence[Contest] = CONTESTS,
+    say: Callable[[str], object] = print,
 ) -> list[dict]:
     """Runs every search that the file of JSON lines at `path` lacks, appends each as it ends, and
     returns all searches of the file.
@@ -161,23 +159,19 @@ def search_all(
     return runs
 
 
-def load_runs(path) -> list[dict]:
+def load_runs(path: str | Path) -> list[dict]:
     """The searches in a file of JSON lines; none if there is no file. A truncated last line is left
     out.
     """
-    path = Path(path)
     runs = []
-    if not path.exists():
-        return runs
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            runs.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
+    if Path(path).exists():
+        for line in Path(path).read_text(encoding="utf-8").splitlines():
+            with suppress(json.JSONDecodeError):
+                runs.append(json.loads(line))
     return runs
 
 
-def _append(path, run):
+def _append(path: str | Path, run: dict) -> None:
     """Appends a line to the file, which starts a new line even if the last one was truncated."""
     path = Path(path)
     is_cut = path.exists() and not path.read_bytes().endswith(b"\n")
@@ -185,83 +179,73 @@ def _append(path, run):
         file.write("\n" * is_cut + json.dumps(run) + "\n")
 
 
-def table(runs: list[dict], contests=CONTESTS, base=BASE) -> pd.DataFrame:
-    """One row per contest and tuner: the number of seeds, and, after each share of the steps, the
-    median score and the gain over `base`.
-
-    A gain is the median difference between searches with the same seed, and is positive if the tuner
-    is better than `base`. Its interval is the range of the differences, which contains the true
-    median with probability 1 - 2 ** (1 - seeds): 94 % for five seeds.
+def in_pairs(runs: list[dict], contests: Sequence[Contest]) -> pd.DataFrame:
+    """One row per search of these contests: its score after each share of the steps, as "at 33%",
+    and its gain over the search by BASE with the same seed, as "gain at 33%", which is positive if
+    it is better, and NaN if there is no such search.
     """
-    entries = []
+    rows = []
     for contest in contests:
-        losses = {}
         for run in runs:
             if run["contest"] == contest.study.key:
-                losses_at = [best_after(run["trials"], share * contest.steps) for share in SHARES]
-                losses.setdefault(run["tuner"], {})[run["seed"]] = losses_at
-        for name in losses:
-            row = {"contest": contest.title, "tuner": name, "seeds": len(losses[name])}
-            pairs = sorted(set(losses[name]) & set(losses.get(base, {})))
-            for i, share in enumerate(SHARES):
-                gains = [
-                    contest.gain(losses[name][seed][i], losses[base][seed][i]) for seed in pairs
-                ]
-                scores = [contest.score(losses_at[i]) for losses_at in losses[name].values()]
-                row[f"median at {share:.0%}"] = float(np.median(scores))
-                if name != base and pairs:
-                    row |= {
-                        f"gain at {share:.0%}": float(np.median(gains)),
-                        f"low at {share:.0%}": min(gains),
-                    }
-                    row[f"high at {share:.0%}"] = max(gains)
-            entries.append(row)
-    return pd.DataFrame(entries)
+                row = {"contest": contest.title, "tuner": run["tuner"], "seed": run["seed"]}
+                for name, share in SHARES.items():
+                    best = best_after(run["trials"], share * contest.steps)
+                    row[f"at {name}"] = contest.score(best)
+                rows.append(row | {"direction": contest.direction})
+    searches = pd.DataFrame(rows)
+    base = searches[searches.tuner == BASE]
+    pairs = searches.merge(base, "left", ["contest", "seed"], suffixes=("", " of base"))
+    for name in SHARES:
+        gain = pairs.direction * (pairs[f"at {name}"] - pairs[f"at {name} of base"])
+        pairs[f"gain at {name}"] = gain.where(pairs.tuner != BASE)
+    return pairs
 
 
-def wins(runs: list[dict], contests=CONTESTS) -> pd.DataFrame:
+def table(runs: list[dict], contests: Sequence[Contest] = CONTESTS) -> pd.DataFrame:
+    """One row per contest and tuner: the number of seeds, and, after each share of the steps, the
+    median score and the median gain over BASE.
+
+    The interval of a gain is its range over seeds, which contains the true median with probability
+    1 - 2 ** (1 - seeds): 94 % for five seeds.
+    """
+    columns = {"seeds": ("seed", "nunique")}
+    for name in SHARES:
+        columns[f"median at {name}"] = (f"at {name}", "median")
+        for label, statistic in (("gain", "median"), ("low", "min"), ("high", "max")):
+            columns[f"{label} at {name}"] = (f"gain at {name}", statistic)
+    groups = in_pairs(runs, contests).groupby(["contest", "tuner"], sort=False)
+    return groups.agg(**columns).reset_index()
+
+
+def wins(runs: list[dict], contests: Sequence[Contest] = CONTESTS) -> pd.DataFrame:
     """How many pairs of searches, over all contests, each tuner won against BASE at the end, and
     the p-value of the two-sided sign test.
     """
-    from scipy.stats import binomtest
-
-    by_name = {}
-    for contest in contests:
-        mine = {
-            (r["tuner"], r["seed"]): best_after(r["trials"], contest.steps)
-            for r in runs
-            if r["contest"] == contest.study.key
-        }
-        for (name, seed), loss in mine.items():
-            base_loss = mine.get((BASE, seed), loss)
-            if name != BASE and loss != base_loss:
-                by_name.setdefault(name, []).append(loss < base_loss)
-    entries = [
-        (name, sum(won), len(won), float(binomtest(sum(won), len(won)).pvalue))
-        for name, won in by_name.items()
-    ]
-    return pd.DataFrame(entries, columns=["tuner", "won", "pairs", "p"])
+    pairs = in_pairs(runs, contests)
+    won = pairs[pairs["gain at 100%"].fillna(0) != 0].groupby("tuner", sort=False)["gain at 100%"]
+    counts = won.agg(won=lambda gains: (gains > 0).sum(), pairs="size").reset_index()
+    counts["p"] = [binomtest(int(n), int(of)).pvalue for n, of in zip(counts.won, counts.pairs)]
+    return counts
 
 
-def print_tables(runs: list[dict], contests=CONTESTS, say=print) -> None:
+def print_tables(
+    runs: list[dict],
+    contests: Sequence[Contest] = CONTESTS,
+    say: Callable[[str], object] = print,
+) -> None:
     """Prints the tables in lines that fit a terminal."""
-    frame = table(runs, contests)
-    shares = [f"{share:.0%}" for share in SHARES]
     heads = "".join(
-        f"{f'at {end} of the steps':>23}{'gain over the cold start':>27}" for end in shares
+        f"{f'at {name} of the steps':>23}{'gain over the cold start':>27}" for name in SHARES
     )
-    for title, entries in frame.groupby("contest", sort=False):
+    for title, rows in table(runs, contests).groupby("contest", sort=False):
         say(f"\n{title}\n{'':30}{heads}")
-        for row in entries.to_dict("records"):
+        for row in rows.to_dict("records"):
             line = f"{NAMES.get(row['tuner'], row['tuner']):30}"
-            for end in shares:
-                gain = row.get(f"gain at {end}", math.nan)
-                interval = (
-                    f"{gain:.3f} [{row[f'low at {end}']:.3f}, {row[f'high at {end}']:.3f}]"
-                    if not math.isnan(gain)
-                    else ""
-                )
-                line += f"{row[f'median at {end}']:23.3f}{interval:>27}"
+            for name in SHARES:
+                gain, low, high = (row[f"{label} at {name}"] for label in ("gain", "low", "high"))
+                interval = "" if math.isnan(gain) else f"{gain:.3f} [{low:.3f}, {high:.3f}]"
+                line += f"{row[f'median at {name}']:23.3f}{interval:>27}"
             say(f"{line}   {row['seeds']} seeds")
     say("")
     for row in wins(runs, contests).to_dict("records"):

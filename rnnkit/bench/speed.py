@@ -15,10 +15,12 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from statistics import median
+from types import ModuleType
 
 import torch
 
@@ -58,26 +60,29 @@ WIDTHS = {
 }
 
 
-def main(json_path=None, **choices):
-    """`rnnkit bench speed`: prints the table and writes the JSON file, if one is named."""
-    run(json_path=json_path, **choices)
-
-
 def run(
-    cells=PAPER, sizes=None, steps=tuple(ROWS), seconds=0.5, json_path=None, jax=True, say=print
+    cells: Sequence[str] = (),
+    sizes: Sequence[int] = (),
+    steps: Sequence[int] = (),
+    seconds: float = 0.5,
+    json_path: str | Path | None = None,
+    jax: bool = True,
+    say: Callable[[str], object] = print,
 ) -> dict:
     """Measures each cell at each T of `steps` and each size for `seconds` per competitor, prints the
     table row by row, and returns the content of the JSON file.
 
-    Each cell has its least depth: 1, and 2 for +rnn. Without `sizes`, each T has its own (ROWS). A
-    ratio is the competitor's time divided by ours, so above 1 ours is faster. If jax is not
-    installed, or with `jax=False`, its columns stay empty, and so do our own where the network
-    diverges, since nothing is trained then. Before anything is measured, raises
-    ValueError for an unknown cell or T, a size too small for one unit, or seconds that are not
-    positive, and OSError if json_path cannot be written.
+    Each cell has its least depth: 1, and 2 for +rnn. Without `cells`, those of the paper are
+    measured; without `steps` or `sizes`, every T and its own sizes (ROWS). A ratio is the
+    competitor's time divided by ours, so above 1 ours is faster. If jax is not installed, or with
+    `jax=False`, its columns stay empty, and so do our own where the network diverges, since nothing
+    is trained then. Before anything is measured, raises ValueError for an unknown cell or T, a size
+    too small for one unit, or seconds that are not positive, and OSError if json_path cannot be
+    written.
     """
     if not seconds > 0:
         raise ValueError(f"seconds must be positive, got {seconds!r}.")
+    steps = steps or tuple(ROWS)
     if unknown := [T for T in steps if T not in ROWS]:
         raise ValueError(f"steps must be among {', '.join(map(str, ROWS))}, got {unknown[0]!r}.")
     studies = [
@@ -88,7 +93,7 @@ def run(
             **ROWS[T][0],
         )
         for T in steps
-        for cell in cells
+        for cell in cells or PAPER
         for size in sizes or ROWS[T][1]
     ]
     for study in studies:
@@ -115,7 +120,7 @@ def run(
     return report
 
 
-def about(T) -> dict:
+def about(T: int) -> dict:
     """The task of the rows with T time steps."""
     task = Study(architecture="rnn", n_layers=1, max_params=10**6, **ROWS[T][0]).task
     return {
@@ -129,7 +134,7 @@ def about(T) -> dict:
     }
 
 
-def measure(study, seconds, jax_vmap) -> dict:
+def measure(study: Study, seconds: float, jax_vmap: ModuleType | None) -> dict:
     """One row of the table: medians in milliseconds per model-step, their ratios, how many models
     each competitor trained at once, and our operations per second as a share of sgemm's.
     """
@@ -146,7 +151,7 @@ def measure(study, seconds, jax_vmap) -> dict:
     jax_ms = ms[fastest] if fastest else None
     ours_ms = ms["ours"] if runs["ours"].is_alive() else None
 
-    def over_ours(time):
+    def over_ours(time: float | None) -> float | None:
         return None if time is None or ours_ms is None else time / ours_ms
 
     flops = product_flops(study)
@@ -174,14 +179,14 @@ def sgemm() -> Stepper:
     a, b = torch.randn(2, SGEMM, SGEMM)
     product = torch.empty(SGEMM, SGEMM)
 
-    def run(n):
+    def run(n: int) -> None:
         for _ in range(n):
             torch.mm(a, b, out=product)
 
     return Stepper(run, 1)
 
 
-def product_flops(study) -> int:
+def product_flops(study: Study) -> int:
     """The floating-point operations in the matrix products of one training step, two for each
     multiplication and addition, which no implementation can avoid.
 
@@ -203,7 +208,7 @@ def product_flops(study) -> int:
     return 2 * task.batch * (products + 2 * input_rows * task.n_in)
 
 
-def settle(slice_of_time=0.005, patience=1.0):
+def settle(slice_of_time: float = 0.005, patience: float = 1.0) -> None:
     """Waits until this process's other threads do nothing, since JAX's go on after a step: they free
     its memory, for more than ten milliseconds at 100,000 parameters.
 
@@ -218,18 +223,23 @@ def settle(slice_of_time=0.005, patience=1.0):
         at_rest = at_rest + 1 if time.process_time() - start < slice_of_time / 10 else 0
 
 
-def in_turns(runs, seconds, turn=TURN, clock=time.process_time) -> dict:
+def in_turns(
+    runs: dict[str, Stepper],
+    seconds: float,
+    turn: float = TURN,
+    clock: Callable[[], float] = time.process_time,
+) -> dict[str, float]:
     """Name -> median milliseconds per model-step over turns of about `turn` seconds, in rotation: at
     least three turns each, and at least `seconds`.
     """
 
-    def duration_of(run, n):
+    def duration_of(run: Stepper, n: int) -> float:
         start = clock()
         run(n)
         return clock() - start
 
     steps = {}
-    samples = {name: [] for name in runs}
+    samples: dict[str, list[float]] = {name: [] for name in runs}
     for name, run in runs.items():
         run(2)  # compiles, and fills the caches
         steps[name] = max(1, round(turn / max(duration_of(run, 2) / 2, 1e-7)))
@@ -251,8 +261,10 @@ def header() -> str:
 def line(row: dict) -> str:
     """A row of `run` as a line of the table, with three significant digits."""
 
-    def number(value, end=""):
-        return "-" if value is None else f"{value:.3g}{end}" if value < 100 else f"{value:.0f}{end}"
+    def number(value: float | None, end: str = "") -> str:
+        if value is None:
+            return "-"
+        return f"{value:.3g}{end}" if value < 100 else f"{value:.0f}{end}"
 
     texts = (
         row["cell"],
@@ -297,7 +309,7 @@ def versions() -> dict:
     return by_name
 
 
-def _writable(json_path) -> Path | None:
+def _writable(json_path: str | Path | None) -> Path | None:
     """The path, after checking that it can be written, so that no long measurement is lost."""
     if json_path is None:
         return None
@@ -312,7 +324,7 @@ def _writable(json_path) -> Path | None:
     return path
 
 
-def _jax_vmap():
+def _jax_vmap() -> ModuleType | None:
     try:
         from rnnkit.bench import jax_vmap
     except ModuleNotFoundError as error:
@@ -323,7 +335,7 @@ def _jax_vmap():
 
 
 @contextmanager
-def _one_core():
+def _one_core() -> Iterator[None]:
     """Keeps everything that starts inside on one thread and one core, JAX's own threads included, and
     restores the former state afterwards.
     """

@@ -9,9 +9,10 @@ training; otherwise a gradient that fades over 175 steps makes the loop up to th
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rnnkit.bench import batch
+from rnnkit.studies import Study
 from rnnkit.training.timing import STILL, Stepper
 
 BUILTIN = {
@@ -23,23 +24,19 @@ BUILTIN = {
 
 
 class Builtin(nn.Module):
-    """rnn, irnn, gru or lstm by torch's own layers, with learned initial states and a linear readout:
-    z_SxBxO at the last S steps, from x_TxBxI.
-    """
+    """Layers of rnn, irnn, gru or lstm by torch itself, with learned initial states."""
 
-    def __init__(self, architecture, n_layers, n_in, n_units, n_out, n_scored):
+    def __init__(self, architecture: str, n_layers: int, n_in: int, n_units: int) -> None:
         super().__init__()
         kind, settings = BUILTIN[architecture]
-        self.layers = kind(n_in, n_units, n_layers, **settings)
+        self.cells = kind(n_in, n_units, n_layers, **settings)
         states = 2 if architecture == "lstm" else 1
         self.initial = nn.ParameterList([torch.zeros(n_layers, 1, n_units) for _ in range(states)])
-        self.readout = nn.Linear(n_units, n_out)
-        self.n_scored = n_scored
 
-    def forward(self, x_TxBxI):
+    def forward(self, x_TxBxI: Tensor) -> Tensor:
         start = [h.expand(-1, x_TxBxI.shape[1], -1).contiguous() for h in self.initial]
-        up_TxBxN, _ = self.layers(x_TxBxI, tuple(start) if len(start) > 1 else start[0])
-        return self.readout(up_TxBxN[-self.n_scored :])
+        up_TxBxN, _ = self.cells(x_TxBxI, tuple(start) if len(start) > 1 else start[0])
+        return up_TxBxN
 
 
 class Layer(nn.Module):
@@ -47,15 +44,17 @@ class Layer(nn.Module):
     for the maps of the state.
     """
 
-    def __init__(self, architecture, n_in, n_units):
+    MAPS = {"ugrnn": 2, "+rnn": 4}
+
+    def __init__(self, architecture: str, n_in: int, n_units: int) -> None:
         super().__init__()
         self.architecture = architecture
-        maps = {"ugrnn": 2, "+rnn": 4}[architecture]
+        maps = self.MAPS[architecture]
         self.of_x = nn.Linear(n_in, maps * n_units)
         self.of_h = nn.Linear(n_units, maps * n_units, bias=False)
         self.initial = nn.Parameter(torch.zeros(n_units))
 
-    def forward(self, x_TxBxI):
+    def forward(self, x_TxBxI: Tensor) -> Tensor:
         h = self.initial.expand(x_TxBxI.shape[1], -1)
         up = []
         for x, of_x in zip(x_TxBxI.unbind(0), self.of_x(x_TxBxI).unbind(0)):
@@ -74,30 +73,40 @@ class Layer(nn.Module):
         return torch.stack(up)
 
 
-class Written(nn.Module):
-    """Layers of ugrnn or +rnn (which first projects its input to its own size) and a linear readout:
-    z_SxBxO at the last S steps, from x_TxBxI.
+class Network(nn.Module):
+    """Layers of any architecture (+rnn first projects its input to its own size) and a linear
+    readout: z_SxBxO at the last S steps, from x_TxBxI.
     """
 
-    def __init__(self, architecture, n_layers, n_in, n_units, n_out, n_scored):
+    def __init__(
+        self,
+        architecture: str,
+        n_layers: int,
+        n_in: int,
+        n_units: int,
+        n_out: int = 1,
+        n_scored: int = 1,
+    ) -> None:
         super().__init__()
-        self.project = nn.Linear(n_in, n_units) if architecture == "+rnn" else nn.Identity()
-        sizes = [n_units if layer or architecture == "+rnn" else n_in for layer in range(n_layers)]
-        self.layers = nn.Sequential(*(Layer(architecture, size, n_units) for size in sizes))
+        self.layers = nn.Sequential()
+        if architecture in BUILTIN:
+            self.layers.append(Builtin(architecture, n_layers, n_in, n_units))
+        if architecture == "+rnn":
+            self.layers.append(nn.Linear(n_in, n_units))
+            n_in = n_units
+        if architecture in Layer.MAPS:
+            for size in (n_in, *[n_units] * (n_layers - 1)):
+                self.layers.append(Layer(architecture, size, n_units))
         self.readout = nn.Linear(n_units, n_out)
         self.n_scored = n_scored
 
-    def forward(self, x_TxBxI):
-        return self.readout(self.layers(self.project(x_TxBxI))[-self.n_scored :])
+    def forward(self, x_TxBxI: Tensor) -> Tensor:
+        return self.readout(self.layers(x_TxBxI)[-self.n_scored :])
 
 
-def network(architecture, n_layers, n_in, n_units, n_out=1, n_scored=1) -> nn.Module:
-    return (Builtin if architecture in BUILTIN else Written)(
-        architecture, n_layers, n_in, n_units, n_out, n_scored
-    )
-
-
-def loss_and_norm(model, x_TxBxI, y, clip):
+def loss_and_norm(
+    model: nn.Module, x_TxBxI: Tensor, y: Tensor, clip: float
+) -> tuple[Tensor, Tensor]:
     """The mean cross-entropy, with labels_B or classes_SxBxG (summed over heads), and the norm of its
     gradient; the clipped gradient is left in the parameters.
     """
@@ -111,18 +120,18 @@ def loss_and_norm(model, x_TxBxI, y, clip):
     return loss, nn.utils.clip_grad_norm_(model.parameters(), clip)
 
 
-def stepper(study, models=2, device="cpu"):
+def stepper(study: Study, models: int = 2, device: str = "cpu") -> Stepper:
     """A function of n that trains `models` networks of a study's shape for n steps, one after
     another; its attribute `slots` says how many.
     """
     torch.manual_seed(0)
     task = study.task
     shape = (study.architecture, study.n_layers, task.n_in, study.n_units, task.n_out, task.scored)
-    networks = [network(*shape).to(device) for _ in range(models)]
+    networks = [Network(*shape).to(device) for _ in range(models)]
     optimizers = [torch.optim.Adam(model.parameters(), lr=STILL) for model in networks]
     x_TxBxI, y = (tensor.to(device) for tensor in batch.of(task))
 
-    def run(n):
+    def run(n: int) -> None:
         torch.set_flush_denormal(True)
         for model, optimizer in zip(networks, optimizers):
             for _ in range(n):

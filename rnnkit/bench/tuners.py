@@ -13,6 +13,7 @@ import math
 import os
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,14 @@ from skopt.benchmarks import hart6
 
 from rnnkit.bench.contenders import ROUND, SkoptTuner
 from rnnkit.hparams import Choice, IntLog, Log, Space, Uniform
-from rnnkit.tuner import GPTuner, RandomTuner
+from rnnkit.tuner import GPTuner, RandomTuner, Tuner
 
+Say = Callable[[str], object]
 OBSERVED = (100, 500, 1_000, 2_500)
 AT = (16, 32, 48, 64, 96, 128, 256)  # trials at which the best so far is printed
 
 
-def main(json_path=None, runs_path=None):
+def main(json_path: str | Path | None = None, runs_path: str | Path | None = None) -> None:
     """`rnnkit bench tuner`: prints the tables and writes the JSON file, if one is named.
 
     With `runs_path`, a file of JSON lines, it then runs the searches of real studies that the file
@@ -47,7 +49,7 @@ def main(json_path=None, runs_path=None):
         searches.print_tables(searches.search_all(runs_path, names=names))
 
 
-def run(json_path=None, quick=False, say=print) -> dict:
+def run(json_path: str | Path | None = None, quick: bool = False, say: Say = print) -> dict:
     """Prints the tables and returns the content of the JSON file. `quick` only checks that everything
     runs.
     """
@@ -93,9 +95,9 @@ def suggest_seconds(n: int) -> tuple[float, float]:
     return middle - start, time.perf_counter() - middle
 
 
-def curve(tuner, loss, trials: int) -> list[float]:
+def curve(tuner: Tuner, loss: Callable[[dict], float], trials: int) -> list[float]:
     """The least loss so far after each trial; NaN while every trial is infeasible."""
-    losses = []
+    losses: list[float] = []
     while len(losses) < trials:
         points = tuner.suggest(ROUND, start=len(losses))
         new = [loss(point) for point in points]
@@ -107,7 +109,7 @@ def curve(tuner, loss, trials: int) -> list[float]:
 TUNERS = {"gp": GPTuner, "random": RandomTuner, "skopt": SkoptTuner}
 
 
-def _table(curves, say) -> dict:
+def _table(curves: dict[str, list[list[float]]], say: Say) -> dict[str, dict[int, float]]:
     """Prints the median curve of each tuner, and returns it at the printed trials."""
     longest = max(len(c[0]) for c in curves.values())
     at = [n for n in AT if n <= longest]
@@ -151,7 +153,7 @@ WORTH = {
 }
 
 
-def hartmann(point) -> float:
+def hartmann(point: dict) -> float:
     """Hartmann's six-dimensional function in 25 dimensions: six matter much, two choices scale it, and
     seven matter little. Its minimum is -3.32.
 
@@ -185,7 +187,7 @@ ROTATION = np.linalg.qr(np.random.default_rng(1).standard_normal((18, 18)))[0]
 CENTRE = np.random.default_rng(2).uniform(0.2, 0.8, 18)
 
 
-def levy(point) -> float:
+def levy(point: dict) -> float:
     """Levy's function of 18 rotated numbers, so that each matters but none alone, scaled by two
     choices. Its minimum is 0.1.
     """
