@@ -34,14 +34,13 @@ from rnnkit.wording import and_list, label_of, layers
 FILLS = ("full", "none", "left", "top")  # of the marker, the largest size first
 
 
-@draws("more_cells", height=4)
+@draws("more_cells", height=lambda best: 1.5 + 0.32 * best.architecture.nunique())
 def draw(figure: Drawing, best: pd.DataFrame) -> None:
     """Ours: bits per parameter of cells that are not in the paper, beside its six, a panel for each
     depth. ValueError without trials.
     """
     names = in_order(best.architecture)
     depths = sorted(best.n_layers.unique())
-    figure.set_figheight(1.5 + 0.32 * len(names))
     axes = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
     later = [a for a in names if a not in paper.ARCHITECTURES]
     for ax, depth, panel in zip(axes, depths, "abcdefgh"):
