@@ -60,9 +60,12 @@ def best_by_size(
     sizes = sorted(best.max_params.unique())
     name_axis(ax, names, highlights)
     feasible = best.dropna(subset="bits")
-    row = feasible.architecture.map(names.index)
-    shift = 0.16 * (feasible.max_params.map(sizes.index) - (len(sizes) - 1) / 2)
-    feasible = feasible.assign(row=row + shift)
+    middle = (len(sizes) - 1) / 2
+    heights = [
+        names.index(row.architecture) + 0.16 * (sizes.index(row.max_params) - middle)
+        for row in feasible.itertuples()
+    ]
+    feasible = feasible.assign(row=heights)
     for (architecture, size), group in feasible.groupby(["architecture", "max_params"], sort=False):
         s = style[architecture]
         value = "bits_per_param"
