@@ -920,10 +920,11 @@ def test_the_pages_of_a_column_are_found(tmp_path, compression, version, diction
     for group in range(3):
         for place in (0, 1):
             column = about.row_group(group).column(place)
-            for name in Column.__dataclass_fields__:
-                assert getattr(columns[2 * group + place], name) == getattr(column, name)
+            begin = column.dictionary_page_offset or column.data_page_offset
+            ours = columns[2 * group + place]
+            assert ours == Column(column.path_in_schema, begin, column.total_compressed_size)
             with open(file, "rb") as opened:
-                found = list(read_pages(opened, column))
+                found = list(read_pages(opened, ours))
             values = sum(page.values for page in found if not page.is_dictionary)
             assert values == column.num_values and len(found) > 1
             assert [page.is_dictionary for page in found] == [dictionary] + [False] * (
@@ -937,14 +938,29 @@ def test_the_pages_of_a_column_are_found(tmp_path, compression, version, diction
             assert size + headers == column.total_uncompressed_size
 
 
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("lengths", [[2, 0], [0, 2], [0, 1, 0, 1, 0], [0], []])
+def test_row_groups_without_rows_are_read(tmp_path, lengths, dictionary):
+    """A dictionary without words is their only page, and their pages of data lie at offset 0."""
+    file = exported(tmp_path)
+    trials = pyarrow.parquet.read_table(file)
+    with pyarrow.parquet.ParquetWriter(file, trials.schema, use_dictionary=dictionary) as writer:
+        for begin, length in zip(np.cumsum([0, *lengths]), lengths):
+            writer.write_table(trials.slice(begin, length))
+    assert pyarrow.parquet.read_metadata(file).num_row_groups == len(lengths)
+    with TrialStore(":memory:") as store:
+        assert store.import_(file) == len(store) == sum(lengths)
+
+
 def test_what_is_no_row_of_pages_is_refused(tmp_path):
     file = tmp_path / "some.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"a": range(1_000)}), file)
-    column = pyarrow.parquet.read_metadata(file).row_group(0).column(0)
     data = file.read_bytes()
-    begin = column.dictionary_page_offset
+    (column,) = read_columns(io.BytesIO(data))
+    begin = column.begin
     for wrong in (
         b"\0",
+        b"\x19\x05\x00",
         b"\x1d",
         b"\x5c\x15",
         b"\x19\xfc" + b"\xff" * 20,
@@ -975,7 +991,7 @@ def test_broken_hyper_parameters_in_a_store_are_reported(path):
         for read in (store.frame, lambda: store.trials("per_cap/gru")):
             with pytest.raises(
                 StoreError,
-                match="Trial 0 of per_cap/gru has hyper-parameters that are no JSON object",
+                match="Trial 0 of per_cap/gru is invalid: hparams must be a JSON object",
             ) as caught:
                 read()
             one_sentence(caught)

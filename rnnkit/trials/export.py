@@ -2,91 +2,62 @@
 loses any.
 """
 
-import heapq
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+import os
+from collections.abc import Callable, Iterator
+from operator import itemgetter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rnnkit.trials.parquet import read_rows, write
 from rnnkit.trials.paths import export_path, folder_lock
 from rnnkit.trials.sql import NUMBER, STUDY
-from rnnkit.trials.trial import COLUMNS, RESULTS, StoreError, differ, from_row
+from rnnkit.trials.store import TrialStore
+from rnnkit.trials.trial import INDICES, RESULTS, StoreError, Trial, differ, from_row
 from rnnkit.trials.weights import weights_folder
 
-RESULT_INDICES = [list(COLUMNS).index(name) for name in RESULTS]
+results = itemgetter(*(INDICES[name] for name in RESULTS))  # of a row
 
 
-class Comparison(NamedTuple):
-    """What a Parquet file has of a store's trials, and the other way round."""
-
-    in_file: int  # trials in the file
-    new: int  # trials of the file that the store lacks
-    missing: set  # keys of the store's trials that the file lacks
-    in_order: bool  # whether the file is sorted by study and number
-
-
-def export(store, parquet) -> int:
+def export(store: TrialStore, parquet: str | os.PathLike) -> int:
     """See `TrialStore.export`."""
     parquet = export_path(parquet)
-    with folder_lock(parquet.parent):
-        if not parquet.exists():
-            count = write(store.table_rows(), parquet)
-        else:
-            count, _, missing, in_order = compare(store, parquet)
-            if missing:
-                new = (row for row in store.table_rows() if key_of(row) in missing)
-                union: Iterable = heapq.merge(read_rows(parquet), new, key=key_of)
-                if not in_order:
-                    union = sorted([*read_rows(parquet), *new], key=key_of)
-                count = write(union, parquet)
+    with folder_lock(parquet.parent), TemporaryDirectory() as folder:
+        # on the disk, since a million rows may not fit into memory
+        with TrialStore(Path(folder, "union.sqlite")) as union:
+            if parquet.exists():
+                union.add_rows(row for row, _ in compared_rows(store, parquet))
+            if union.add_rows(store.table_rows()) or not parquet.exists():
+                write(union.table_rows(), parquet)
+            count = len(union)
         store.shelf.copy_to(weights_folder(parquet), store.studies())
     return count
 
 
-def import_new(store, parquet, check=None) -> int:
+def import_new(
+    store: TrialStore,
+    parquet: str | os.PathLike,
+    check: Callable[[Trial], object] | None = None,
+) -> int:
     """Imports a file as `TrialStore.import_` does, if it has trials that the store lacks, and
     returns their number. StoreError if the two disagree about a trial.
     """
-    return store.import_(parquet, check) if compare(store, parquet).new else 0
+    has_new = [is_new for _, is_new in compared_rows(store, parquet)]
+    return store.import_(parquet, check) if any(has_new) else 0
 
 
-def compare(store, parquet) -> Comparison:
-    """Compares the trials of a store and of a file. StoreError if the two disagree about a trial."""
-    # hashes of the results, since a million rows would not fit
-    missing = {key_of(row): hash_of_results(row) for row in store.table_rows()}
-    count = 0
-    new = 0
-    in_order = True
-    previous = ("", -1)
+def compared_rows(store: TrialStore, parquet: str | os.PathLike) -> Iterator[tuple[tuple, bool]]:
+    """The rows of a file, each with whether the store lacks its trial. StoreError for a trial of
+    which the two have different results.
+    """
     for row in read_rows(parquet):
-        key = key_of(row)
-        count += 1
-        in_order = in_order and previous < key
-        previous = key
-        results = missing.pop(key, None)
-        if results is None:
-            new += 1
-        elif results != hash_of_results(row):
-            check_agreement(store, parquet, row)
-    return Comparison(count, new, set(missing), in_order)
-
-
-def key_of(row: Sequence) -> tuple[str, int]:
-    """The study and the number of the trial in a row."""
-    return row[STUDY], row[NUMBER]
-
-
-def hash_of_results(row: Sequence) -> int:
-    """A hash of what two records of one trial must agree in; True equals 1."""
-    return hash(tuple(row[index] for index in RESULT_INDICES))
-
-
-def check_agreement(store, parquet, row: Sequence) -> None:
-    """StoreError if a row of a file has other results than the store's record of that trial."""
-    theirs = from_row(row)
-    ours = next(t for t in store.trials(theirs.study) if t.hyper_iter == theirs.hyper_iter)
-    if differ(ours, theirs):
-        raise StoreError(
-            f"{parquet} has another record of the same trials as {store.path}: trial"
-            f" {theirs.hyper_iter} of {theirs.study} has loss {theirs.valid_loss:.9g} there and"
-            f" {ours.valid_loss:.9g} here. Give another path."
-        )
+        ours = store.row(row[STUDY], row[NUMBER])
+        if ours and results(ours) != results(row):
+            mine = from_row(ours)
+            theirs = from_row(row)
+            if differ(mine, theirs):  # and not only in how hyper-parameters are written
+                raise StoreError(
+                    f"{parquet} has another record of the same trials as {store.path}: trial"
+                    f" {mine.hyper_iter} of {mine.study} has loss {theirs.valid_loss:.9g} there and"
+                    f" {mine.valid_loss:.9g} here. Give another path."
+                )
+        yield row, not ours

@@ -1,20 +1,20 @@
 """Trials as a frame, read in batches: a million of them take less than a gigabyte.
 
-One dict per trial would take most of that. The hyper-parameters of a large frame are therefore
-packed, with one column of numbers per name, and a trial's dict is made when it is asked for.
+One dict per trial would take most of that. The hyper-parameters of a large frame are therefore kept
+as bytes, and a trial's dict is made when it is asked for.
 """
 
 import itertools
-import sys
-from array import array
-from collections.abc import Iterable
+import marshal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api.extensions import ExtensionArray, ExtensionDtype, take
 
 from rnnkit.trials.sql import TEXTS
-from rnnkit.trials.trial import COLUMNS, SAFE, plain, trial_values
+from rnnkit.trials.trial import COLUMNS, plain, trial_values
 
 BATCH = 5_000  # rows that are in memory as tuples at a time
 PACKED_FROM = 100_000  # rows; a frame of so many has its hyper-parameters packed
@@ -25,15 +25,12 @@ def frame_of(trial_rows: Iterable) -> pd.DataFrame:
     """One row per trial, from rows of a store's table. The losses of infeasible trials are NaN.
     StoreError for a row that cannot be a trial.
     """
-    batches: list[pd.DataFrame] = []
     iterator = iter(trial_rows)
+    batches = []
     while batch := [trial_values(row) for row in itertools.islice(iterator, BATCH)]:
         batches.append(_frame_of_batch(batch))
-        if len(batches) > 1:  # a second batch may mean a large frame, so all of them are packed
-            for frame in batches[-2:] if len(batches) == 2 else batches[-1:]:
-                frame["hparams"] = Packed.of(frame["hparams"])
-    if len(batches) < 2:
-        return batches[0] if batches else _frame_of_batch([])
+    if not batches:
+        return _frame_of_batch([]).astype({"hparams": object})
     # one column after another, so that no more than one of them is in memory twice
     columns = {}
     for name in COLUMNS:
@@ -44,13 +41,11 @@ def frame_of(trial_rows: Iterable) -> pd.DataFrame:
 
 
 def _frame_of_batch(batch: list[tuple]) -> pd.DataFrame:
-    """A frame of a few rows, whose texts may be shown anywhere."""
+    """A frame of a few rows, whose texts may be shown anywhere, and are in memory once."""
     frame = pd.DataFrame(batch, columns=list(COLUMNS))
     for name in TEXTS:
-        if unsafe := {
-            text: plain(text) for text in frame[name].unique() if not SAFE.fullmatch(text)
-        }:
-            frame[name] = frame[name].replace(unsafe)
+        frame[name] = frame[name].map(plain)
+    frame["hparams"] = Packed.of(frame["hparams"])
     return frame.astype({name: DTYPES[kind] for name, kind in COLUMNS.items() if kind in DTYPES})
 
 
@@ -63,127 +58,70 @@ class PackedDtype(ExtensionDtype):
     na_value = None
 
     @classmethod
-    def construct_array_type(cls):
+    def construct_array_type(cls) -> type["Packed"]:
         return Packed
 
 
 class Packed(ExtensionArray):
-    """Dicts, each made when it is asked for. Dicts with the same names and types share a `form`,
-    which is (names, one column of values per name).
-
-    `form_of` has the number of each dict's form, -1 for a missing dict, and `index_of` the dict's
-    index in the columns of that form. Elements cannot be set.
+    """Dicts of hyper-parameters, each made from bytes (those of `marshal`, which is much faster than
+    JSON) when it is asked for; None stands for a missing one. Elements cannot be set.
     """
 
-    def __init__(self, forms: list, form_of: np.ndarray, index_of: np.ndarray):
-        self.forms = forms
-        self.form_of = form_of
-        self.index_of = index_of
+    dtype = PackedDtype()
+
+    def __init__(self, data: np.ndarray | list):
+        self.data = np.asarray(data, object)
 
     @classmethod
-    def of(cls, dicts) -> "Packed":
-        """Packs dicts of numbers and texts; None stands for a missing dict."""
-        forms: list = []
-        form_numbers: dict[tuple, int] = {}
-        form_of = array("i")
-        index_of = array("q")
-        for hparams in dicts:
-            if hparams is None:
-                form_of.append(-1)
-                index_of.append(0)
-                continue
-            types = tuple(map(type, hparams.values()))
-            form = form_numbers.setdefault((*hparams, *types), len(forms))
-            if form == len(forms):
-                forms.append((tuple(hparams), [_column(kind) for kind in types]))
-            columns = forms[form][1]
-            form_of.append(form)
-            index_of.append(len(columns[0]) if columns else 0)
-            for column, value in zip(columns, hparams.values()):
-                column.append(sys.intern(value) if type(value) is str else value)
-        return cls(forms, np.array(form_of, np.int32), np.array(index_of, np.int64))
-
-    @property
-    def dtype(self):
-        return PackedDtype()
+    def of(cls, dicts: Iterable[dict | None]) -> "Packed":
+        """Packs dicts of numbers and texts."""
+        return cls([None if one is None else marshal.dumps(one) for one in dicts])
 
     @property
     def nbytes(self) -> int:
-        columns = [column for _, columns in self.forms for column in columns]
-        column_bytes = sum(len(column) * getattr(column, "itemsize", 8) for column in columns)
-        return column_bytes + self.form_of.nbytes + self.index_of.nbytes
+        return self.data.nbytes + sum(len(one) for one in self.data[~self.isna()])
 
-    def __len__(self):
-        return len(self.form_of)
+    def __len__(self) -> int:
+        return len(self.data)
 
-    def _dict(self, form: int, index: int) -> dict | None:
-        if form < 0:
-            return None
-        names, columns = self.forms[form]
-        return {name: column[index] for name, column in zip(names, columns)}
+    def __iter__(self) -> Iterator[dict | None]:
+        return (marshal.loads(one) if isinstance(one, bytes) else None for one in self.data)
 
-    def __getitem__(self, item):
-        item = pd.api.indexers.check_array_indexer(self, item)
-        form_of = self.form_of[item]
-        index_of = self.index_of[item]
-        return (
-            Packed(self.forms, form_of, index_of)
-            if np.ndim(form_of)
-            else self._dict(form_of, index_of)
-        )
+    def __getitem__(self, item: Any) -> Any:
+        chosen = self.data[pd.api.indexers.check_array_indexer(self, item)]
+        return Packed(chosen) if isinstance(chosen, np.ndarray) else next(iter(Packed([chosen])))
 
-    def __iter__(self):
-        return map(self._dict, self.form_of.tolist(), self.index_of.tolist())
-
-    def __eq__(self, operand):
+    def __eq__(self, operand: object) -> Any:
         if isinstance(operand, (pd.Series, pd.Index, pd.DataFrame)):
             return NotImplemented
         if isinstance(operand, dict) or operand is None:
             operand = itertools.repeat(operand, len(self))
         return np.fromiter((a == b for a, b in zip(self, operand)), bool, len(self))
 
-    def isna(self):
-        return self.form_of < 0
+    def isna(self) -> np.ndarray:
+        return pd.isna(self.data)
 
-    def copy(self):
-        return Packed(self.forms, self.form_of.copy(), self.index_of.copy())
+    def copy(self) -> "Packed":
+        return Packed(self.data.copy())
 
-    def take(self, indices, *, allow_fill=False, fill_value=None):
-        fill = {"allow_fill": allow_fill, "fill_value": -1 if allow_fill else None}
-        return Packed(
-            self.forms, take(self.form_of, indices, **fill), take(self.index_of, indices, **fill)
-        )
+    def take(
+        self, indices: Sequence, *, allow_fill: bool = False, fill_value: None = None
+    ) -> "Packed":
+        return Packed(take(self.data, indices, allow_fill=allow_fill, fill_value=fill_value))
 
-    def map(self, mapper, na_action=None):
+    def map(self, mapper: Callable, na_action: str | None = None) -> Any:
         return pd.Series(list(self), dtype=object).map(mapper, na_action).array
 
-    def _formatter(self, boxed=False):
+    def _formatter(self, boxed: bool = False) -> Callable:
         return str
 
     @classmethod
-    def _from_sequence(cls, scalars, *, dtype=None, copy=False):
+    def _from_sequence(cls, scalars: Sequence, **_: Any) -> "Packed":
         dicts = [None if value is pd.NA or value != value else value for value in scalars]
         if not all(value is None or type(value) is dict for value in dicts):
             raise TypeError("Only dicts of hyper-parameters are packed. Make it an object column.")
         return cls.of(dicts)
 
     @classmethod
-    def _concat_same_type(cls, arrays):
-        """Joins arrays; arrays that share a list of forms share it in the result, too."""
-        forms: list = []
-        offsets: dict[int, int] = {}  # id of a list of forms -> index of its first form
-        for item in arrays:
-            if id(item.forms) not in offsets:
-                offsets[id(item.forms)] = len(forms)
-                forms += item.forms
-        form_of = [
-            np.where(item.form_of < 0, -1, item.form_of + offsets[id(item.forms)])
-            for item in arrays
-        ]
-        index_of = np.concatenate([item.index_of for item in arrays])
-        return cls(forms, np.concatenate(form_of).astype(np.int32), index_of)
-
-
-def _column(kind: type):
-    """An empty column for values of a type; they come out as they went in."""
-    return array("d") if kind is float else array("q") if kind is int else []
+    def _concat_same_type(cls, arrays: Sequence["Packed"]) -> "Packed":
+        return cls(np.concatenate([item.data for item in arrays]))

@@ -41,13 +41,12 @@ class Page:
 @dataclass(frozen=True)
 class Column:
     """The part of a column in one row group, as the footer tells of it: its name, where its first
-    page of data and its dictionary lie (None if it has none), and its bytes in the file.
+    page begins, and its bytes in the file. One without rows may have no pages, or none of data.
     """
 
-    path_in_schema: str
-    data_page_offset: int
-    dictionary_page_offset: int | None
-    total_compressed_size: int
+    name: str
+    begin: int
+    size: int
 
 
 def read_columns(file: BinaryIO) -> Iterator[Column]:
@@ -62,80 +61,79 @@ def read_columns(file: BinaryIO) -> Iterator[Column]:
     if length > end:
         raise ValueError("the footer is longer than the file")
     file.seek(end - length)
-    for group in _elements(_read_struct(file), ROW_GROUPS):
-        for chunk in _elements(group, CHUNKS):
-            about = chunk.get(ABOUT)
-            about = about if isinstance(about, dict) else {}
-            data = about.get(DATA_OFFSET)
-            size = about.get(CHUNK_SIZE)
-            if not (isinstance(data, int) and isinstance(size, int)):
+    for group in _structs(_read_struct(file), ROW_GROUPS):
+        for chunk in _structs(group, CHUNKS):
+            about = _struct(chunk, ABOUT)
+            size = _number(about, CHUNK_SIZE)
+            # an offset is 0, or missing, where there is no such page
+            offsets = (about.get(field) for field in (DATA_OFFSET, DICTIONARY_OFFSET))
+            begin = min((at for at in offsets if isinstance(at, int) and at > 0), default=0)
+            if size and not begin:
                 raise ValueError("the footer does not say where a column lies")
-            dictionary = about.get(DICTIONARY_OFFSET)
             names = about.get(PATH)
-            name = ".".join(map(str, names)) if isinstance(names, list) else ""
-            yield Column(name, data, dictionary if isinstance(dictionary, int) else None, size)
-
-
-def _elements(struct: dict, field: int) -> list[dict]:
-    """The structs in a list."""
-    elements = struct.get(field)
-    if not isinstance(elements, list) or not all(isinstance(each, dict) for each in elements):
-        raise ValueError("the footer does not tell of row groups and columns")
-    return elements
+            yield Column(".".join(map(str, names)) if isinstance(names, list) else "", begin, size)
 
 
 def read_pages(file: BinaryIO, column: Column) -> Iterator[Page]:
     """The pages of a column of a row group, where `file` is open for reading bytes. ValueError for
     what is no row of pages.
     """
-    begin = column.data_page_offset
-    size = column.total_compressed_size
-    first = column.dictionary_page_offset
-    if first and first < begin:
-        begin = first
-    end = begin + size
-    if begin < 0 or size < 0 or end > file.seek(0, 2):
+    position = column.begin
+    end = position + column.size
+    if end > file.seek(0, 2):
         raise ValueError("a column lies beyond the end of the file")
-    while begin < end:
-        file.seek(begin)
-        page = _page_of(_read_struct(file))
-        begin = file.tell() + page.disk_size
-        if begin > end:
+    while position < end:
+        file.seek(position)
+        header = _read_struct(file)
+        kind = _number(header, TYPE)
+        field, encoding = FIELDS.get(kind, (0, 0))
+        about = _struct(header, field)
+        disk_size = _number(header, DISK_SIZE)
+        position = file.tell() + disk_size
+        if position > end:
             raise ValueError("a page is longer than its column")
-        yield page
+        yield Page(
+            _number(header, SIZE),
+            disk_size,
+            _number(about, VALUES),
+            _number(about, encoding),
+            kind == DICTIONARY,
+        )
 
 
-def _page_of(header: dict) -> Page:
-    kind = header.get(TYPE, -1)
-    field, encoding = FIELDS.get(kind, (0, 0))
-    about = header.get(field)
-    about = about if isinstance(about, dict) else {}
+def _number(struct: dict, field: int) -> int:
+    """A number of at least 0 in a struct."""
+    number = struct.get(field)
+    if not isinstance(number, int) or number < 0:
+        raise ValueError("a page or a column does not say how large it is")
+    return number
 
-    def number(numbers: dict, field: int) -> int:
-        value = numbers.get(field)
-        if not isinstance(value, int) or value < 0:
-            raise ValueError("a page does not say how large it is")
-        return value
 
-    size = number(header, SIZE)
-    disk_size = number(header, DISK_SIZE)
-    values = number(about, VALUES)
-    how = number(about, encoding)
-    return Page(size, disk_size, values, how, kind == DICTIONARY)
+def _struct(struct: dict, field: int) -> dict:
+    """A struct in a struct; an empty one if there is none."""
+    inner = struct.get(field)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _structs(struct: dict, field: int) -> list[dict]:
+    """The structs in a list in a struct."""
+    structs = struct.get(field)
+    if not isinstance(structs, list) or not all(isinstance(each, dict) for each in structs):
+        raise ValueError("the footer does not tell of row groups and columns")
+    return structs
 
 
 def _read_struct(file: BinaryIO, depth: int = 0) -> dict:
     """A struct's integers, texts, lists and structs by the number of their field; other values are
     passed by.
     """
-    numbers: dict = {}
+    values: dict = {}
     field = 0
     while head := _read_byte(file):
         step = head >> 4
-        kind = head & 15
         field = field + step if step else _read_signed(file)
-        numbers[field] = _read_value(file, kind, depth)
-    return numbers
+        values[field] = _read_value(file, head & 15, depth)
+    return values
 
 
 def _read_value(file: BinaryIO, kind: int, depth: int) -> int | str | list | dict | None:
@@ -158,15 +156,11 @@ def _read_value(file: BinaryIO, kind: int, depth: int) -> int | str | list | dic
     if kind in (9, 10):  # lists and sets: the number of elements, and the kind of all
         head = _read_byte(file)
         count = _read_number(file) if head >> 4 == 15 else head >> 4
-        return [_read_element(file, head & 15, depth + 1) for _ in range(count)]
+        kind = max(3, head & 15)  # in a list, true and false take a byte
+        return [_read_value(file, kind, depth + 1) for _ in range(count)]
     if kind == 12:
         return _read_struct(file, depth + 1)
     raise ValueError(f"a page's header has a value of kind {kind}")
-
-
-def _read_element(file: BinaryIO, kind: int, depth: int) -> int | str | list | dict | None:
-    """An element of a list, where true and false take a byte."""
-    return _read_byte(file) if kind in (1, 2) else _read_value(file, kind, depth)
 
 
 def _read_byte(file: BinaryIO) -> int:

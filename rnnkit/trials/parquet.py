@@ -1,18 +1,17 @@
 """Trials as a Parquet file. A file that is read is checked as if a stranger had written it."""
 
 import itertools
-import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from rnnkit.trials.pages import KNOWN, MAX_PAGES, Page, read_columns, read_pages
+from rnnkit.trials.pages import KNOWN, MAX_PAGES, Column, Page, read_columns, read_pages
 from rnnkit.trials.paths import replacement_of
+from rnnkit.trials.sql import NUMBER, STUDY
 from rnnkit.trials.trial import (
     COLUMNS,
     DEFAULTS,
@@ -20,7 +19,8 @@ from rnnkit.trials.trial import (
     SAFE,
     StoreError,
     StorePathError,
-    fault_of_numbers,
+    check_numbers,
+    check_types,
     parse_hparams,
     plain,
 )
@@ -80,133 +80,134 @@ def read_rows(parquet: str | os.PathLike) -> Iterator[tuple]:
     """The trials of a file, one after another, as rows of a store's table. StoreError if a row
     cannot be a trial. Nothing in the file is run.
     """
-    keys = set()
-    letters = 0
-    for row in _unchecked_rows(parquet):
-        _check_row(row, parquet)
-        letters += sum(len(row[name]) for name in TEXTS)
-        if letters > MAX_REPEATED and letters > MAX_RATIO * Path(parquet).stat().st_size:
-            _refuse(parquet, f"it unfolds to {letters:,} letters or more")
-        key = hash((row["study"], row["hyper_iter"]))
-        if key in keys:
-            raise StoreError(f"{parquet} has two rows for one trial of a study. {ADVICE}")
-        keys.add(key)
-        yield tuple(row.values())
-
-
-def _unchecked_rows(parquet: str | os.PathLike) -> Iterator[dict]:
-    """The rows of a Parquet file as dicts in the order of COLUMNS, if its schema and size are those
-    of trials.
-    """
     if Path(parquet).exists() and not Path(parquet).is_file():  # a pipe would be waited for
         raise StorePathError(f"{parquet} is not a file. {ADVICE}")
     try:
-        schema = pyarrow.parquet.read_schema(parquet)
-        _check_schema(schema, parquet)
-        texts = [name for name in TEXTS if name in schema.names]
-        # a dictionary, so that a text that recurs is in memory once
-        with pyarrow.parquet.ParquetFile(parquet, read_dictionary=texts) as file:
-            _check_size(file.metadata, parquet)
-            present = [name for name in COLUMNS if name in schema.names]
-            for batch in file.iter_batches(READ_BATCH, columns=present):
-                for name in texts:
-                    _check_length(batch.column(name), name, parquet)
-                columns = [
-                    batch.column(name).to_pylist()
-                    if name in present
-                    else itertools.repeat(DEFAULTS[name], len(batch))
-                    for name in COLUMNS
-                ]
-                yield from (dict(zip(COLUMNS, values)) for values in zip(*columns))
+        yield from _checked_rows(parquet)
     except FileNotFoundError as error:
         raise StorePathError(f"There is no file {parquet}. Check the path.") from error
+    except MemoryError:
+        raise  # one of pyarrow's is an ArrowException, too
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise StoreError(
+                f"{parquet} cannot be read ({os.strerror(error.errno)}). Mend that, and try again."
+            ) from error
         raise (StoreError if _is_parquet(parquet) else StorePathError)(
             f"{parquet} cannot be read as a Parquet file. {ADVICE}"
         ) from error
+    except ValueError as fault:
+        raise StoreError(f"{parquet} does not hold trials: {fault}. {ADVICE}") from fault
+
+
+def _checked_rows(parquet: str | os.PathLike) -> Iterator[tuple]:
+    """The rows of `read_rows`. ValueError, in a few words, for a file that does not hold trials, and
+    what pyarrow raises for one that it cannot read.
+    """
+    schema = pyarrow.parquet.read_schema(parquet)
+    _check_schema(schema, parquet)
+    keys = set()
+    letters = 0
+    # a dictionary, so that a text that recurs is in memory once
+    texts = [name for name in TEXTS if name in schema.names]
+    with pyarrow.parquet.ParquetFile(parquet, read_dictionary=texts) as file:
+        _check_size(file.metadata.num_rows, parquet)
+        present = [name for name in COLUMNS if name in schema.names]
+        for batch in file.iter_batches(READ_BATCH, columns=present):
+            for row in zip(*(_values(batch, name) for name in COLUMNS)):
+                letters += _check_row(row)
+                if letters > MAX_REPEATED and letters > MAX_RATIO * Path(parquet).stat().st_size:
+                    raise ValueError(f"it unfolds to {letters:,} letters or more")
+                key = hash((row[STUDY], row[NUMBER]))
+                if key in keys:
+                    raise ValueError("it has two rows for one trial of a study")
+                keys.add(key)
+                yield row
+
+
+def _values(batch: pyarrow.RecordBatch, name: str) -> list:
+    """The values of a column, with None for NaN. ValueError for a text that is too long, before it
+    is repeated for each of its rows.
+    """
+    if name not in batch.schema.names:
+        values = [DEFAULTS[name]] * len(batch)
+    else:
+        column = batch.column(name)
+        if name in TEXTS:
+            texts = column.dictionary if pyarrow.types.is_dictionary(column.type) else column
+            longest = pyarrow.compute.max(pyarrow.compute.binary_length(texts)).as_py() or 0
+            if longest > MAX_TEXT:
+                raise ValueError(f"{name} is a text of {longest:,} bytes")
+        values = column.to_pylist()
+    return [None if value != value else value for value in values] if name in MAY_BE_NAN else values
 
 
 def _is_parquet(path: str | os.PathLike) -> bool:
-    """Whether a file that cannot be read began as a Parquet file; a folder is none."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(4) == b"PAR1"
-    except IsADirectoryError:
-        return False
-    except OSError:
-        return True
+    """Whether a file that pyarrow cannot read begins as a Parquet file."""
+    with open(path, "rb") as file:
+        return file.read(4) == b"PAR1"
 
 
-def _check_size(metadata: pyarrow.parquet.FileMetaData, parquet: str | os.PathLike) -> None:
-    """StoreError for a file that would take too much memory, or one of whose columns is compressed
+def _check_size(rows: int, parquet: str | os.PathLike) -> None:
+    """ValueError for a file that would take too much memory, or one of whose columns is compressed
     beyond belief: all of it would be in memory before its first value is seen.
 
     What the pages say of themselves counts, since what the footer says of them may be a lie.
     """
-    if metadata.num_rows > MAX_ROWS:
-        raise StoreError(
-            f"{parquet} is too large: {metadata.num_rows:,} rows; at most {MAX_ROWS:,} are read."
-        )
+    if rows > MAX_ROWS:
+        raise ValueError(f"it is too large: {rows:,} rows, and at most {MAX_ROWS:,} are read")
     count, size = 0, 0
     with open(parquet, "rb") as file:
-        try:
-            columns = list(read_columns(file))
-        except ValueError as error:
-            raise StoreError(f"{parquet} cannot be read: {error}. {ADVICE}") from error
-        for column in columns:
-            name = plain(column.path_in_schema)[:60]
-            try:
-                pages = list(itertools.islice(read_pages(file, column), MAX_PAGES + 1 - count))
-            except ValueError as error:
-                raise StoreError(f"{parquet} cannot be read: {name}: {error}. {ADVICE}") from error
+        for column in list(read_columns(file)):
+            pages = list(itertools.islice(read_pages(file, column), MAX_PAGES + 1 - count))
             count += len(pages)
-            size += _checked_size(pages, name, parquet)
+            size += _checked_size(pages, column)
             if size > MAX_BYTES or count > MAX_PAGES:
-                most = f"at most {MAX_BYTES:,} and {MAX_PAGES:,} are read"
-                raise StoreError(
-                    f"{parquet} is too large: {size:,} bytes in {count:,} pages or more; {most}."
+                raise ValueError(
+                    f"it is too large: {size:,} bytes in {count:,} pages or more, and at most"
+                    f" {MAX_BYTES:,} in {MAX_PAGES:,} are read"
                 )
 
 
-def _checked_size(pages: list[Page], name: str, parquet: str | os.PathLike) -> int:
-    """Bytes of the pages of a column in memory. StoreError for pages that no trials need."""
+def _checked_size(pages: list[Page], column: Column) -> int:
+    """Bytes of the pages of a column in memory. ValueError for pages that no trials need."""
+    name = plain(column.name)[:60]
     size = sum(page.size for page in pages)
     disk_size = sum(page.disk_size for page in pages)
     largest = max((page.size for page in pages), default=0)
     if largest > MAX_PAGE or (size > 2 * MAX_PAGE and size > MAX_RATIO * disk_size):
-        _refuse(parquet, f"{name} unfolds from {disk_size:,} to {size:,} bytes")
+        raise ValueError(f"{name} unfolds from {disk_size:,} to {size:,} bytes")
     for page in pages:
         if page.encoding not in KNOWN:
-            fault = f"{name} is written in an encoding, number {page.encoding}"
-            _refuse(parquet, f"{fault}, that trials do not have")
+            raise ValueError(
+                f"{name} is written in an encoding, number {page.encoding}, that trials do not have"
+            )
         if page.values > (page.size if page.is_dictionary else MAX_ROWS):
-            _refuse(parquet, f"{name} has a page of {page.values:,} values in {page.size:,} bytes")
+            raise ValueError(f"{name} has a page of {page.values:,} values in {page.size:,} bytes")
     return size
 
 
-def _refuse(parquet: str | os.PathLike, fault: str) -> NoReturn:
-    raise StoreError(f"{parquet} does not hold trials: {fault}. Nothing was imported.")
-
-
 def _check_schema(schema: pyarrow.Schema, parquet: str | os.PathLike) -> None:
-    """StoreError unless a file has the columns of trials, and their types."""
+    """ValueError unless a file has the columns of trials, and their types; StorePathError if it
+    lacks some, and so is a file of something else.
+    """
     missing = [name for name in COLUMNS if name not in schema.names and name not in DEFAULTS]
     if missing:
         raise StorePathError(
             f"{parquet} does not hold trials: it lacks {', '.join(missing)}. {ADVICE}"
         )
-    if twice := [name for name in COLUMNS if schema.names.count(name) > 1]:
-        raise StoreError(f"{parquet} does not hold trials: it has {twice[0]} twice. {ADVICE}")
-    wrong = []
+    columns = [(name, schema.field(at).type) for at, name in enumerate(schema.names)]
     for name in COLUMNS:
-        if name in schema.names:
-            column_type = schema.field(name).type
-            if not _fits(COLUMNS[name], column_type):
-                wrong.append(f"{name} ({column_type})")
+        types = [column_type for column, column_type in columns if column == name]
+        if len(types) > 1:
+            raise ValueError(f"it has {name} twice")
+    wrong = [
+        f"{name} ({column_type})"
+        for name, column_type in columns
+        if name in COLUMNS and not _fits(COLUMNS[name], column_type)
+    ]
     if wrong:
-        raise StoreError(
-            f"{parquet} does not hold trials: wrong types of {', '.join(wrong)}. {ADVICE}"
-        )
+        raise ValueError(f"wrong types of {', '.join(wrong)}")
 
 
 def _fits(kind: type, column_type: pyarrow.DataType) -> bool:
@@ -218,52 +219,24 @@ def _fits(kind: type, column_type: pyarrow.DataType) -> bool:
     return column_type in (pyarrow.string(), pyarrow.large_string())
 
 
-def _check_length(column: pyarrow.Array, name: str, parquet: str | os.PathLike) -> None:
-    """StoreError for a text that is too long, before it is repeated for each of its rows."""
-    texts = column.dictionary if pyarrow.types.is_dictionary(column.type) else column
-    longest = pyarrow.compute.max(pyarrow.compute.binary_length(texts)).as_py() or 0
-    if longest > MAX_TEXT:
-        _refuse(parquet, f"{name} is a text of {longest:,} bytes")
-
-
-def _check_row(row: dict, parquet: str | os.PathLike) -> None:
-    """StoreError unless a row of an imported file can be a trial. Missing numbers become None."""
-    fault = ""
-    for name, kind in COLUMNS.items():
-        value = row[name]
-        if name in MAY_BE_NAN:
-            row[name] = None if value is None or math.isnan(value) else value
-        elif value is None:
-            fault = f"{name} is missing in a row"
-        elif kind is str:
-            fault = _fault_of_text(name, value)
-        if fault:
-            _refuse(parquet, fault)
-    values = tuple(row.values())
-    if fault := fault_of_numbers(values) or _fault_of_hparams(row["hparams"]):
-        _refuse(parquet, fault)
-
-
-def _fault_of_text(name: str, value: str) -> str:
-    """What is wrong with a text, in a few words; empty if nothing is."""
-    if SAFE.fullmatch(value):
-        return ""
-    return f"{name} must be a plain text, got {plain(value)[:60]!r} (? for what it may not have)"
-
-
-def _fault_of_hparams(text: str) -> str:
-    """What is wrong with the hyper-parameters of a row, in a few words; empty if nothing is."""
-    hparams, fault = parse_hparams(text)
-    if fault:
-        return fault
-    for name, value in hparams.items():
+def _check_row(row: tuple) -> int:
+    """The letters of a row's texts. ValueError, in a few words, unless it can be a trial."""
+    check_types(row)
+    check_numbers(row)
+    texts = {name: row[at] for at, name in enumerate(COLUMNS) if name in TEXTS}
+    letters = sum(map(len, texts.values()))
+    hparams = parse_hparams(texts.pop("hparams"))
+    for name in hparams:
         if not SAFE.fullmatch(name):
-            return (
+            raise ValueError(
                 f"a hyper-parameter is called {plain(name)[:60]!r} (? for what a name may not have)"
             )
-        if type(value) is str and (fault := _fault_of_text(name, value)):
-            return fault
+    for name, value in (*texts.items(), *hparams.items()):
+        if type(value) is str and not SAFE.fullmatch(value):
+            raise ValueError(
+                f"{name} must be a plain text, got {plain(value)[:60]!r} (? for what it may not have)"
+            )
     steps = hparams.get("train_steps", 1)
-    if type(steps) is int and steps >= 1:
-        return ""
-    return f"train_steps must be a whole number of at least 1, got {steps}"
+    if type(steps) is not int or steps < 1:
+        raise ValueError(f"train_steps must be a whole number of at least 1, got {steps}")
+    return letters

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from rnnkit.trials.weights import Shelf
 
 MAX_ROW = 2 << 20  # bytes of a row or of a text; a longer one is not read, whatever memory there is
+ONE_ROW = f"SELECT {NAMES} FROM {{source}} WHERE study = ? AND hyper_iter = ?"
 LARGE = 64 << 20  # bytes; a store of more is not read whole when it is opened
 
 
@@ -245,9 +246,10 @@ class TrialStore:
 
         Adding no trials checks that the store may be written. StoreError.
         """
-        return self._insert(map(to_row, trials))
+        return self.add_rows(map(to_row, trials))
 
-    def _insert(self, trial_rows: Iterable) -> int:
+    def add_rows(self, trial_rows: Iterable) -> int:
+        """Writes rows of a store's table as `add` writes trials."""
         schema = "side" if self._source(create=True) == "all_trials" else "main"
         if self.file and self._identity and self._identity_of_file() != self._identity:
             self._rescue(self.file, trial_rows)
@@ -274,7 +276,7 @@ class TrialStore:
         copy_path = next(path for path in candidates if not path.exists())
         try:
             with TrialStore(copy_path) as copy:
-                copy._insert(trial_rows)
+                copy.add_rows(trial_rows)
                 for study in self.studies():
                     copy.add(self.trials(study))
                 outcome = (
@@ -320,8 +322,11 @@ class TrialStore:
         )
         if not keys:
             raise IndexError(f"The store has {len(self)} trials, got index {index}.")
-        query = f"SELECT {NAMES} FROM {{source}} WHERE study = ? AND hyper_iter = ?"
-        return from_row(self._query(query, *keys[0])[0])
+        return from_row(self._query(ONE_ROW, *keys[0])[0])
+
+    def row(self, study: str, number: int) -> tuple | None:
+        """The row of the table of one trial, unchecked; None if the store lacks it."""
+        return next(iter(self._query(ONE_ROW, study, number)), None)
 
     def summary(self) -> list[tuple[str, int, int, float, float]]:
         """One row per study, ordered by key: key, trials, infeasible trials, least validation loss
@@ -461,7 +466,7 @@ class TrialStore:
                 studies.add(row[STUDY])
                 yield row
 
-        count = self._insert(checked_rows())
+        count = self.add_rows(checked_rows())
         trials_of = {study: partial(self.trials, study) for study in sorted(studies)}
         self.shelf.add_from(weights_folder(parquet), trials_of)
         return count

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
-from typing import NoReturn
 
 from rnnkit.places import WrongPath
 
@@ -66,17 +65,16 @@ COLUMNS: dict[str, type] = {field.name: field.type for field in fields(Trial)}  
 # columns that an older file may lack, with the values that they then have
 DEFAULTS = {field.name: field.default for field in fields(Trial) if field.default is not MISSING}
 MAY_BE_NAN = (*LOSSES, "accuracy")
-# the least of each number that is never missing, where that is not 0, and the most, where it is not
-# 2^62 - 1
+# the least and the most of a number, where they are not 0 and 2^62 - 1
 LEAST = {"max_params": 1, "num_params": 1, "n_in": 1, "unroll": 1}
-MOST = {"infeasible": 1} | dict.fromkeys(("n_layers", "n_in", "unroll", "n_units"), 10_000_000)
+MOST = {"infeasible": 1, "accuracy": 1}
+MOST |= dict.fromkeys(("n_layers", "n_in", "unroll", "n_units"), 10_000_000)
 BOUNDS = [
     (index, name, LEAST.get(name, 0), MOST.get(name, 2**62 - 1))
     for index, (name, kind) in enumerate(COLUMNS.items())
-    if kind in (int, bool, float) and name not in MAY_BE_NAN
+    if kind in (int, bool, float) and name not in LOSSES
 ]
-LOSS_INDICES = [(list(COLUMNS).index(name), name) for name in LOSSES]
-INFEASIBLE, ACCURACY = (list(COLUMNS).index(name) for name in ("infeasible", "accuracy"))
+INDICES = {name: index for index, name in enumerate(COLUMNS)}  # of the columns in a row
 # texts of trials are got on pages and in terminals
 SAFE = re.compile(r"[\w .,:;+=/()@^-]*")
 UNSAFE = re.compile(r"[^\w .,:;+=/()@^-]")
@@ -114,8 +112,10 @@ def to_row(trial: Trial) -> list:
         elif name in MAY_BE_NAN and not math.isfinite(value):
             value = None
         row.append(value)
-    if fault := fault_of_numbers(row):
-        _refuse(row, f"has a number that no trial has: {fault}", "It was not stored.")
+    try:
+        check_numbers(row)
+    except ValueError as fault:
+        raise _refusal(row, fault, "It was not stored.") from fault
     return row
 
 
@@ -127,15 +127,16 @@ def from_row(row: Sequence) -> Trial:
 def trial_values(row: Sequence) -> tuple:
     """A row of the table as the arguments of Trial. StoreError if the row cannot be a trial."""
     values = dict(zip(COLUMNS, check_row(row)))
-    hparams, fault = parse_hparams(values["hparams"])
-    if fault:
-        _refuse(row, f"has hyper-parameters that are no JSON object of numbers and texts ({fault})")
+    try:
+        hparams = parse_hparams(values["hparams"])
+    except ValueError as fault:
+        raise _refusal(row, fault) from fault
     values["hparams"] = {
         plain(name): plain(value) if type(value) is str else value
         for name, value in hparams.items()
     }
     values["infeasible"] = bool(values["infeasible"])
-    values.update({name: math.nan for name in MAY_BE_NAN if values[name] is None})
+    values |= {name: math.nan for name in MAY_BE_NAN if values[name] is None}
     return tuple(values.values())
 
 
@@ -143,65 +144,62 @@ def check_row(row: Sequence) -> Sequence:
     """The row itself. StoreError if a value is not of its column's type, since SQLite takes any, or
     is a number that no trial has.
     """
-    types = tuple(map(type, row))
-    if types not in VALID_ROW_TYPES:
-        _check_types(row)
-        VALID_ROW_TYPES.add(types)
-    if fault := fault_of_numbers(row):
-        _refuse(row, f"has a number that no trial has: {fault}")
+    try:
+        check_types(row)
+        check_numbers(row)
+    except ValueError as fault:
+        raise _refusal(row, fault) from fault
     return row
 
 
-def _check_types(row: Sequence) -> None:
+def check_types(row: Sequence) -> None:
+    """ValueError, in a few words, if a value of a row is not of its column's type."""
+    types = tuple(map(type, row))
+    if types in VALID_ROW_TYPES:
+        return
     for (name, kind), value in zip(COLUMNS.items(), row):
-        missing = value is None and name in MAY_BE_NAN
-        if not missing and type(value) not in ACCEPTED[kind]:
-            got = f"of type {type(value).__name__}, where {kind.__name__} is needed"
-            _refuse(row, f"has {name} that is {'no JSON object' if kind is dict else got}")
+        if value is None and name not in MAY_BE_NAN:
+            raise ValueError(f"{name} is missing")
+        if value is not None and type(value) not in ACCEPTED[kind]:
+            needed = "str" if kind is dict else kind.__name__
+            raise ValueError(f"{name} is of type {type(value).__name__}, where {needed} is needed")
+    VALID_ROW_TYPES.add(types)
 
 
-def fault_of_numbers(row: Sequence) -> str:
-    """What is wrong with the numbers of a row of the right types, in a few words; empty if nothing
-    is. A loss must be missing if and only if the trial is infeasible.
+def check_numbers(row: Sequence) -> None:
+    """ValueError, in a few words, if a row of the right types has a number that no trial has. A
+    loss must be missing if and only if the trial is infeasible.
     """
     for index, name, least, most in BOUNDS:
         value = row[index]
-        if not least <= value <= most:
+        if value is not None and not least <= value <= most:
             bound = f"{most:,} or less" if value > most else f"{least} or more"
-            return f"{name} must be {bound}, got {value}"
-    for index, name in LOSS_INDICES:
-        value = row[index]
-        if (value is None) != row[INFEASIBLE] or not (
-            value is None or -math.inf < value < math.inf
-        ):
-            return (
+            raise ValueError(f"{name} must be {bound}, got {value}")
+    for name in LOSSES:
+        value = row[INDICES[name]]
+        if (value is None) != row[INDICES["infeasible"]] or value in (math.inf, -math.inf):
+            raise ValueError(
                 f"{name} must be a number, or missing if and only if the trial is infeasible, got"
                 f" {value}"
             )
-    accuracy = row[ACCURACY]
-    if accuracy is None or 0 <= accuracy <= 1:
-        return ""
-    return f"accuracy must be a share from 0 to 1, or missing, got {accuracy}"
 
 
-def _refuse(row: Sequence, fault: str, advice: str = ADVICE) -> NoReturn:
-    values = dict(zip(COLUMNS, row))
-    trial = f"Trial {plain(str(values['hyper_iter']))} of {plain(str(values['study']))[:300]}"
-    raise StoreError(f"{trial} {fault}. {advice}")
+def _refusal(row: Sequence, fault: ValueError, advice: str = ADVICE) -> StoreError:
+    """The error about a row that cannot be a trial."""
+    study, number = (plain(str(row[INDICES[name]]))[:300] for name in ("study", "hyper_iter"))
+    return StoreError(f"Trial {number} of {study} is invalid: {fault}. {advice}")
 
 
-def parse_hparams(text: str) -> tuple[dict, str]:
-    """The hyper-parameters in a JSON text, and their fault in a few words, which is empty if there
-    is none.
-    """
+def parse_hparams(text: str) -> dict:
+    """The hyper-parameters in a JSON text. ValueError, in a few words, for anything else."""
     try:
         hparams = json.loads(text)
     except (ValueError, RecursionError):
         hparams = None
     if type(hparams) is not dict or not {int, float, str}.issuperset(map(type, hparams.values())):
-        return {}, "hparams must be a JSON object of numbers and texts in every row"
+        raise ValueError("hparams must be a JSON object of numbers and texts in every row")
     for value in hparams.values():
         if type(value) is not str and not -(2**62) < value < 2**62:
             got = f"{value:.30}" if type(value) is float else "too large"
-            return {}, f"a hyper-parameter is {'NaN' if value != value else got}"
-    return hparams, ""
+            raise ValueError(f"a hyper-parameter is {'NaN' if value != value else got}")
+    return hparams
