@@ -20,6 +20,8 @@ from rnnkit.names import nearest
 
 CELL_TIMEOUT = 6 * 3600  # seconds; hardly anything is left to train when a notebook is executed
 
+FILES = 128  # that may have to be open at once: the kernel's sockets, and what the cells read
+
 INJECTED = "# Parameters"  # the first line of the cell with which papermill sets parameters
 
 
@@ -236,6 +238,7 @@ def _execute(notebook: Path, own: Path, parameters: dict, cell_timeout: float) -
     """Executes a notebook into the file `own`. Returns what is wrong with it; empty if nothing is."""
     import papermill
 
+    _check_limit_of_files()
     result = papermill.execute_notebook(
         str(notebook),
         str(own),
@@ -257,6 +260,16 @@ def _execute(notebook: Path, own: Path, parameters: dict, cell_timeout: float) -
     return f"shows an error in a cell: {errors[0]}" if errors else ""
 
 
+def _check_limit_of_files() -> None:
+    """OSError where so few files may be open that the kernel would die, or end this process."""
+    with suppress(ImportError):  # no POSIX system
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if limit < FILES and limit != resource.RLIM_INFINITY:
+            raise OSError(errno.EMFILE, f"at least {FILES} must be allowed, got {limit} open files")
+
+
 def _reason(error: Exception, out: Path, cell_timeout: float) -> str | None:
     """Why a notebook failed, for a sentence that begins with its name; None for an unexpected error."""
     import nbclient.exceptions
@@ -273,7 +286,7 @@ def _reason(error: Exception, out: Path, cell_timeout: float) -> str | None:
     if isinstance(error, MemoryError):
         return "could not be executed, since memory ran out"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        return f"could not be executed ({error.strerror}; raise `ulimit -n`)"
+        return f"could not be executed ({error.strerror}; raise the limit with `ulimit -n`)"
     if isinstance(error, OSError):
         return f"cannot be written to {out.parent} ({error.strerror or error})"
     return None

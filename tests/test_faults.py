@@ -404,6 +404,17 @@ def test_a_notebook_that_raises_in_the_middle_keeps_its_trials_and_once_mended_t
 
 
 @POSIX
+def test_where_few_files_may_be_open_no_kernel_is_started_that_would_die(tmp_path, monkeypatch):
+    """Its death is told as "Kernel died before replying"; with fewer, libzmq ends this process."""
+    import resource
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (16, 16))
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "nb.ipynb")
+    with pytest.raises(rep.NotebookError, match="at least 128 must be allowed, got 16 open files;"):
+        rep.run_notebook(tmp_path / "nb.ipynb", tmp_path / "out.ipynb")
+
+
+@POSIX
 def test_a_notebook_that_is_killed_leaves_nothing_but_how_far_it_came(tmp_path, monkeypatch):
     """kill -9 of whoever executes it; the next to execute it clears away."""
     from rnnkit import reproduce as rep

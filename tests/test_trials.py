@@ -10,6 +10,7 @@ import math
 import multiprocessing
 import os
 import pickle
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -1089,6 +1090,63 @@ def test_an_export_that_fails_leaves_the_old_file(tmp_path):
     ):
         store.export(file)
     assert file.read_bytes() == before
+
+
+OPEN_WITH_FEW_FILES = """
+import os, resource, sys
+sys.path.insert(0, sys.argv[2])
+from test_trials import TrialStore, StoreError, a_trial
+import rnnkit.trials.export
+folder = sys.argv[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+added = 0
+for left in range(6):
+    files = []
+    try:
+        while True:
+            files.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        pass
+    for _ in range(left):
+        os.close(files.pop())
+    for name in ("old.sqlite", f"new {left}.sqlite", "trials.parquet", f"{left}.parquet"):
+        try:
+            with TrialStore(f"{folder}/{name}", patience=0) as store:
+                added += store.add([a_trial(left + 5)])
+                assert store.persistent
+        except StoreError as error:
+            assert "oo many" in str(error) and str(error).count(". ") == 1, error
+        try:
+            with TrialStore(f"{folder}/old.sqlite", patience=0) as store:
+                store.export(f"{folder}/out.parquet")
+        except StoreError as error:
+            assert "oo many" in str(error), error
+    for file in files:
+        os.close(file)
+print(added)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the open files as POSIX does")
+def test_where_no_more_files_can_be_opened_a_sentence_says_so_and_no_trial_is_lost(tmp_path):
+    file = exported(tmp_path)
+    for left in range(6):
+        shutil.copy(file, tmp_path / f"{left}.parquet")
+    with TrialStore(tmp_path / "old.sqlite") as store:
+        store.add([a_trial(0), a_trial(1)])
+    command = [sys.executable, "-c", OPEN_WITH_FEW_FILES, str(tmp_path), str(Path(__file__).parent)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    stores = [
+        *tmp_path.glob("new *.sqlite"),
+        *tmp_path.glob("*-more.sqlite"),
+        tmp_path / "old.sqlite",
+    ]
+    stored = 0
+    for path in stores:
+        with TrialStore(path) as store:
+            stored += len(store)
+    assert stored == 2 + int(done.stdout) > 10
 
 
 def test_a_trial_is_a_fact_that_does_not_change():

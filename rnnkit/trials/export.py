@@ -12,7 +12,15 @@ from rnnkit.trials.parquet import read_rows, write
 from rnnkit.trials.paths import export_path, folder_lock
 from rnnkit.trials.sql import NUMBER, STUDY
 from rnnkit.trials.store import TrialStore
-from rnnkit.trials.trial import INDICES, RESULTS, StoreError, Trial, differ, from_row
+from rnnkit.trials.trial import (
+    INDICES,
+    RESULTS,
+    StoreError,
+    StorePathError,
+    Trial,
+    differ,
+    from_row,
+)
 from rnnkit.trials.weights import weights_folder
 
 results = itemgetter(*(INDICES[name] for name in RESULTS))  # of a row
@@ -21,16 +29,28 @@ results = itemgetter(*(INDICES[name] for name in RESULTS))  # of a row
 def export(store: TrialStore, parquet: str | os.PathLike) -> int:
     """See `TrialStore.export`."""
     parquet = export_path(parquet)
-    with folder_lock(parquet.parent), TemporaryDirectory() as folder:
+    if not parquet.parent.is_dir():
+        raise StorePathError(
+            f"{parquet} cannot be written, since the folder {parquet.parent} must exist. Make it, or"
+            " give another path."
+        )
+    try:
         # on the disk, since a million rows may not fit into memory
-        with TrialStore(Path(folder, "union.sqlite")) as union:
+        with (
+            folder_lock(parquet.parent),
+            TemporaryDirectory(prefix=f"{parquet.name}.", dir=parquet.parent) as folder,
+            TrialStore(Path(folder, "union.sqlite")) as union,
+        ):
             if parquet.exists():
                 union.add_rows(row for row, _ in compared_rows(store, parquet))
             if union.add_rows(store.table_rows()) or not parquet.exists():
                 write(union.table_rows(), parquet)
-            count = len(union)
-        store.shelf.copy_to(weights_folder(parquet), store.studies())
-    return count
+            store.shelf.copy_to(weights_folder(parquet), store.studies())
+            return len(union)
+    except OSError as error:
+        raise StoreError(
+            f"{parquet} cannot be written ({error.strerror or error}). Give another path."
+        ) from error
 
 
 def import_new(

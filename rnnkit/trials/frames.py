@@ -4,6 +4,7 @@ One dict per trial would take most of that. The hyper-parameters of a large fram
 as bytes, and a trial's dict is made when it is asked for.
 """
 
+import builtins
 import itertools
 import marshal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -58,7 +59,7 @@ class PackedDtype(ExtensionDtype):
     na_value = None
 
     @classmethod
-    def construct_array_type(cls) -> type["Packed"]:
+    def construct_array_type(cls) -> "builtins.type[Packed]":
         return Packed
 
 
@@ -94,9 +95,10 @@ class Packed(ExtensionArray):
     def __eq__(self, operand: object) -> Any:
         if isinstance(operand, (pd.Series, pd.Index, pd.DataFrame)):
             return NotImplemented
+        others: Any = operand
         if isinstance(operand, dict) or operand is None:
-            operand = itertools.repeat(operand, len(self))
-        return np.fromiter((a == b for a, b in zip(self, operand)), bool, len(self))
+            others = itertools.repeat(operand)
+        return np.fromiter((a == b for a, b in zip(self, others)), bool, len(self))
 
     def isna(self) -> np.ndarray:
         return pd.isna(self.data)

@@ -47,33 +47,20 @@ ARROW_TYPES = {
 ADVICE = "Give a file made by `rnnkit trials export`."
 
 
-def write(records: Iterable, parquet: Path) -> int:
+def write(records: Iterable, parquet: Path) -> None:
     """Writes trials, given as rows of a store's table, to a file that is replaced whole or not at
-    all, and returns their number. StoreError if the file cannot be written.
+    all. OSError.
     """
     schema = pyarrow.schema([(name, ARROW_TYPES[kind]) for name, kind in COLUMNS.items()])
-    count = 0
     iterator = iter(records)
-    if not parquet.parent.is_dir():
-        raise StorePathError(
-            f"{parquet} cannot be written, since the folder {parquet.parent} must exist. Make it, or"
-            " give another path."
-        )
-    try:
-        with (
-            replacement_of(parquet) as temporary,
-            pyarrow.parquet.ParquetWriter(temporary, schema, compression="zstd") as file,
-        ):
-            while batch := list(itertools.islice(iterator, WRITE_BATCH)):
-                columns = {name: list(values) for name, values in zip(COLUMNS, zip(*batch))}
-                columns["infeasible"] = [bool(value) for value in columns["infeasible"]]
-                file.write_table(pyarrow.Table.from_pydict(columns, schema))
-                count += len(batch)
-    except OSError as error:
-        raise StoreError(
-            f"{parquet} cannot be written ({error.strerror or error}). Give another path."
-        ) from error
-    return count
+    with (
+        replacement_of(parquet) as temporary,
+        pyarrow.parquet.ParquetWriter(temporary, schema, compression="zstd") as file,
+    ):
+        while batch := list(itertools.islice(iterator, WRITE_BATCH)):
+            columns = {name: list(values) for name, values in zip(COLUMNS, zip(*batch))}
+            columns["infeasible"] = [bool(value) for value in columns["infeasible"]]
+            file.write_table(pyarrow.Table.from_pydict(columns, schema))
 
 
 def read_rows(parquet: str | os.PathLike) -> Iterator[tuple]:

@@ -1,13 +1,19 @@
 """The files that hold trials: their paths, writing them whole, and a lock between processes."""
 
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from rnnkit import places
 from rnnkit.trials.trial import StoreError, StorePathError
 
+# what is said of a store where no more files can be opened
+TOO_MANY_FILES = (
+    "cannot be opened, since too many files are open. Raise the limit with `ulimit -n`, and start"
+    " again; what was stored is safe."
+)
 NOTEBOOK_PATH = Path("../figures/trials.parquet")  # the store, as the notebooks name it
 
 
@@ -36,6 +42,8 @@ def check_store_path(path: Path, create: bool) -> None:
             f"{path} may not be read by this user. Change its permissions, or give another path."
         ) from error
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise StoreError(f"The store {path} {TOO_MANY_FILES}") from error
         raise StorePathError(
             f"{path} cannot be a store ({error.strerror}). Give another path."
         ) from error
@@ -61,6 +69,19 @@ def _check_store_path(path: Path, create: bool) -> None:
         raise StorePathError(
             f"The store's folder {path.parent} must exist. Make it, or give another path."
         )
+
+
+def too_many_files() -> bool:
+    """Whether hardly another file can be opened, as SQLite needs up to four for a store, and does
+    not say what it lacked.
+    """
+    try:
+        with ExitStack() as files:
+            for _ in range(4):
+                files.enter_context(open(os.devnull))
+    except OSError:
+        return True
+    return False
 
 
 def side_store(parquet: Path) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rnnkit.trials.paths import TOO_MANY_FILES, too_many_files
 from rnnkit.trials.trial import COLUMNS, DEFAULTS, MAY_BE_NAN, StoreError, plain
 
 SQL_TYPES = {
@@ -95,4 +96,6 @@ def store_errors(path: Path) -> Iterator[None]:
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             raise StoreError(corrupt(path, error)) from error
         explanation = next(text for start, text in EXPLANATIONS.items() if name.startswith(start))
+        if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR")):
+            explanation = TOO_MANY_FILES if too_many_files() else explanation
         raise StoreError(f"The store {path} {explanation.format(error=said(error))}") from error

@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, NoReturn, Self
 import pandas as pd
 
 from rnnkit.markup import table
-from rnnkit.trials.paths import check_store_path, expand_home, side_store, store_path
+from rnnkit.trials.paths import (
+    check_store_path,
+    expand_home,
+    side_store,
+    store_path,
+    too_many_files,
+)
 from rnnkit.trials.sql import (
     ALL_TRIALS,
     CREATE,
@@ -114,6 +120,8 @@ class TrialStore:
         read_only = name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN"))
         if not read_only or not path.exists() or path.with_name(f"{path.name}-wal").exists():
             return False
+        if too_many_files():
+            return False
         self._sql.close()
         self._sql = sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)
         self._sql.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW)
@@ -139,7 +147,7 @@ class TrialStore:
         try:
             TrialStore(self.file, patience=self.patience).close()  # makes or checks it
         except StoreError:
-            if self.file.exists():
+            if self.file.exists() or too_many_files():
                 raise
             self.file = self.shelf.folder = None
             return "trials"
