@@ -12,7 +12,7 @@ first suggests.
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -20,6 +20,11 @@ from rnnkit.checks import whole_number
 from rnnkit.hparams import Space
 from rnnkit.threads import one_thread
 from rnnkit.tuner.long import LongTuner
+
+if TYPE_CHECKING:
+    from skopt import Space as SkoptSpace
+
+    from rnnkit.tuner.surrogate import MaternGP
 
 FEW = 4  # feasible trials that the surrogate needs; until then the first design continues
 FIT_POINTS = 500  # trials that the kernel is fitted to, at most; all of them enter the posterior
@@ -81,7 +86,7 @@ class GPTuner:
         self.points: list[list] = []
         self.losses: list[float] = []
         # the number of trials of the last fit, and its kernel
-        self._kernel: tuple[int, np.ndarray | None] = (0, None)
+        self._kernel = (0, np.empty(0))
 
     def observe(self, hparams: list[dict], losses: list[float]) -> None:
         """Takes the losses of trials; NaN or infinity means that a trial was infeasible. ValueError
@@ -136,7 +141,7 @@ class GPTuner:
         surrogate.fit(X, warp_losses(self.losses))
         points = space.transform([self.space.values(point) for point in hparams])
         mean, std = surrogate.posterior(points)
-        best = float(surrogate.predict(X).min())
+        best = float(surrogate.posterior(X)[0].min())
         return mean.numpy(), std.numpy(), log_ei(mean, std, best).exp().numpy()
 
     def noise(self) -> float:
@@ -148,7 +153,7 @@ class GPTuner:
     def _in_design(self) -> bool:
         return bool(len(self.losses) < self.round_size or np.isfinite(self.losses).sum() < FEW)
 
-    def _surrogate(self):
+    def _surrogate(self) -> "tuple[SkoptSpace, MaternGP]":
         """The space of skopt, and the regressor with the kernel for these observations, which it has
         not been fitted to yet.
         """
@@ -170,7 +175,7 @@ class GPTuner:
         unit = sobol.random_base2((start + count - 1).bit_length())
         return [self.space.from_unit(u) for u in unit[start : start + count]]
 
-    def _fit_kernel(self, X, groups):
+    def _fit_kernel(self, X: np.ndarray, groups: list[int]) -> np.ndarray:
         """The kernel for the observations at X (n x columns). It is fitted, always from the same
         start, to the first m of them, where m grows by tenths from `round_size`. It is therefore a
         function of the observations, and not of how many this tuner saw at a time.
