@@ -14,7 +14,6 @@ from rnnkit.checks import whole_number
 from rnnkit.names import matching, nearest, resolve_name
 from rnnkit.notebooks import NotebookError, NotebookPathError, parameters_of, run_notebook
 from rnnkit.trials import StoreError, TrialStore, paths
-from rnnkit.trials import export as exporting
 from rnnkit.trials.trial import StorePathError
 
 TRIALS = places.TRIALS.name  # the trials behind the figures, in their folder
@@ -122,7 +121,7 @@ def take_over(store: TrialStore, parquet: Path, say: Callable[[str], object]) ->
         return
     from rnnkit.studies.import_check import ImportCheck
 
-    new = exporting.import_new(store, parquet, ImportCheck(parquet))
+    new = store.import_new(parquet, ImportCheck(parquet))
     if new:
         say(
             f"{parquet} has {new:,} trials that {store.path} lacked; they have been added to it. To train"

@@ -1096,7 +1096,7 @@ OPEN_WITH_FEW_FILES = """
 import os, resource, sys
 sys.path.insert(0, sys.argv[2])
 from test_trials import TrialStore, StoreError, a_trial
-import rnnkit.trials.export
+import rnnkit.trials.parquet, rnnkit.trials.weights
 folder = sys.argv[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 added = 0

@@ -1,5 +1,5 @@
 """Trials (trial.py), the store that keeps them (store.py), the weights of the best ones (weights.py),
-their exchange as Parquet files (parquet.py, export.py), and the key of a study (key.py). Nothing here
+their exchange as Parquet files (parquet.py), and the key of a study (key.py). Nothing here
 imports torch.
 """
 

@@ -102,6 +102,11 @@ def export_path(parquet: str | os.PathLike) -> Path:
             f"Trials are exported to a Parquet file, got the name of an SQLite store, {path}. Give"
             " a name that ends in .parquet."
         )
+    if not path.parent.is_dir():
+        raise StorePathError(
+            f"{path} cannot be written, since the folder {path.parent} must exist. Make it, or give"
+            " another path."
+        )
     return path
 
 

@@ -12,7 +12,9 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property, partial
+from operator import itemgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NoReturn, Self
 
 import pandas as pd
@@ -21,6 +23,8 @@ from rnnkit.markup import table
 from rnnkit.trials.paths import (
     check_store_path,
     expand_home,
+    export_path,
+    folder_lock,
     side_store,
     store_path,
     too_many_files,
@@ -30,6 +34,7 @@ from rnnkit.trials.sql import (
     CREATE,
     INSERT,
     NAMES,
+    NUMBER,
     RULE,
     STUDY,
     corrupt,
@@ -39,10 +44,13 @@ from rnnkit.trials.sql import (
 from rnnkit.trials.trial import (
     COLUMNS,
     DEFAULTS,
+    INDICES,
+    RESULTS,
     StoreError,
     StorePathError,
     Trial,
     check_row,
+    differ,
     from_row,
     plain,
     to_row,
@@ -53,6 +61,7 @@ if TYPE_CHECKING:
 
 MAX_ROW = 2 << 20  # bytes of a row or of a text; a longer one is not read, whatever memory there is
 ONE_ROW = f"SELECT {NAMES} FROM {{source}} WHERE study = ? AND hyper_iter = ?"
+RESULTS_OF = itemgetter(*(INDICES[name] for name in RESULTS))  # of a row
 LARGE = 64 << 20  # bytes; a store of more is not read whole when it is opened
 
 
@@ -332,10 +341,6 @@ class TrialStore:
             raise IndexError(f"The store has {len(self)} trials, got index {index}.")
         return from_row(self._query(ONE_ROW, *keys[0])[0])
 
-    def row(self, study: str, number: int) -> tuple | None:
-        """The row of the table of one trial, unchecked; None if the store lacks it."""
-        return next(iter(self._query(ONE_ROW, study, number)), None)
-
     def summary(self) -> list[tuple[str, int, int, float, float]]:
         """One row per study, ordered by key: key, trials, infeasible trials, least validation loss
         (NaN without a feasible trial), seconds of training.
@@ -447,10 +452,28 @@ class TrialStore:
         has, too, and of two networks the better one. StoreError for a file that does not hold
         trials, and where the two disagree about a trial.
         """
-        from rnnkit.trials.export import export
+        from rnnkit.trials.parquet import write
+        from rnnkit.trials.weights import weights_folder
 
-        with self._errors():
-            return export(self, parquet)
+        parquet = export_path(parquet)
+        try:
+            # in a file, since a million rows may not fit into memory
+            with (
+                self._errors(),
+                folder_lock(parquet.parent),
+                TemporaryDirectory(prefix=f"{parquet.name}.", dir=parquet.parent) as folder,
+                TrialStore(Path(folder, "union.sqlite")) as union,
+            ):
+                if parquet.exists():
+                    union.add_rows(row for row, _ in self._compared_rows(parquet))
+                if union.add_rows(self.table_rows()) or not parquet.exists():
+                    write(union.table_rows(), parquet)
+                self.shelf.copy_to(weights_folder(parquet), self.studies())
+                return len(union)
+        except OSError as error:
+            raise StoreError(
+                f"{parquet} cannot be written ({error.strerror or error}). Give another path."
+            ) from error
 
     def import_(
         self, parquet: str | os.PathLike, check: Callable[[Trial], object] | None = None
@@ -478,6 +501,32 @@ class TrialStore:
         trials_of = {study: partial(self.trials, study) for study in sorted(studies)}
         self.shelf.add_from(weights_folder(parquet), trials_of)
         return count
+
+    def import_new(self, parquet: Path, check: Callable[[Trial], object]) -> int:
+        """Imports a file as `import_` does, if it has trials that the store lacks. Returns their
+        number. StoreError if the two disagree about a trial.
+        """
+        lacking = [is_new for _, is_new in self._compared_rows(parquet)]
+        return self.import_(parquet, check) if any(lacking) else 0
+
+    def _compared_rows(self, parquet: Path) -> Iterator[tuple[tuple, bool]]:
+        """The rows of a file, each with whether the store lacks its trial. StoreError for a trial
+        of which the two have different results.
+        """
+        from rnnkit.trials.parquet import read_rows
+
+        for row in read_rows(parquet):
+            found = self._query(ONE_ROW, row[STUDY], row[NUMBER])
+            if found and RESULTS_OF(found[0]) != RESULTS_OF(row):
+                ours = from_row(found[0])
+                theirs = from_row(row)
+                if differ(ours, theirs):  # and not only in how hyper-parameters are written
+                    raise StoreError(
+                        f"{parquet} has another record of the same trials as {self.path}: trial"
+                        f" {ours.hyper_iter} of {ours.study} has loss {theirs.valid_loss:.9g} there"
+                        f" and {ours.valid_loss:.9g} here. Give another path."
+                    )
+            yield row, not found
 
     def close(self) -> None:
         self._sql.close()
