@@ -9,13 +9,13 @@ also the means and spreads, up to a common scale and origin.
 
 import itertools
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 from scipy.optimize import least_squares, minimize
 
 from rnnkit import paper
@@ -39,15 +39,25 @@ from rnnkit.markup import SmallTable
 from rnnkit.wording import label_of
 
 RUNS = 1_000  # random sets of hyper-parameters behind each entry of Table 1
-EIGHT_LAYERS = 1  # index of the column of 8 layers in Tables 1 and App.2
+LAYERS = (1, 8)  # the columns of Tables 1 and App.2
 ARCHITECTURES = tuple(dict.fromkeys(itertools.chain(*paper.TABLE_APP2)))
 LEVEL = 0.05  # of significance, as in the caption of Table App.2
 
 
-def feasible_runs(column: int = EIGHT_LAYERS) -> dict[str, int]:
-    """The number of runs that did not diverge, by the percentages of Table 1. `column` is 0 for 1
-    layer and 1 for 8.
-    """
+def printed_tests() -> pd.DataFrame:
+    """Table App.2: a row for each number of layers and each pair of architectures, with t, df and p."""
+    tests = [
+        (layers, *pair, *test)
+        for column, layers in enumerate(LAYERS)
+        for pair, by_layers in paper.TABLE_APP2.items()
+        if (test := by_layers[column]) is not None
+    ]
+    return SmallTable(tests, columns=["n_layers", "first", "second", "t", "df", "p"])
+
+
+def feasible_runs(layers: int = 8) -> dict[str, int]:
+    """The number of runs that did not diverge, by the percentages of Table 1."""
+    column = LAYERS.index(layers)
     return {
         a: round(RUNS * (1 - share[column] / 100))
         for a, share in paper.TABLE_1.items()
@@ -62,20 +72,16 @@ def impossible_df() -> pd.DataFrame:
     Whatever the variances, min(n1, n2) - 1 <= df <= n1 + n2 - 2. `possible` allows for the rounding
     of the printed numbers to three digits.
     """
-    records = []
-    for column, layers in ((0, 1), (EIGHT_LAYERS, 8)):
-        runs = feasible_runs(column)
-        for pair, tests in paper.TABLE_APP2.items():
-            if tests[column] is not None:
-                df = tests[column][1]
-                n = [runs[a] for a in pair]
-                least = min(n) - 1
-                most = sum(n) - 2
-                possible = least - _rounding(df) <= df <= most + _rounding(df)
-                records.append([layers, *pair, df, least, most, possible])
-    return SmallTable(
-        records, columns=["n_layers", "first", "second", "df", "least", "most", "possible"]
+    tests = printed_tests().drop(columns=["t", "p"])
+    runs = {(layers, a): n for layers in LAYERS for a, n in feasible_runs(layers).items()}
+    first, second = (
+        np.array([runs[key] for key in zip(tests.n_layers, tests[side])])
+        for side in ("first", "second")
     )
+    least = np.minimum(first, second) - 1
+    most = first + second - 2
+    possible = tests.df.between(least - _rounding(tests.df), most + _rounding(tests.df))
+    return tests.assign(least=least, most=most, possible=possible)
 
 
 def recovered_runs() -> pd.DataFrame:
@@ -87,17 +93,19 @@ def recovered_runs() -> pd.DataFrame:
     `high` are the fewest and the most runs for which all 15 df still round to what is printed.
     `mean` and `sd` are in units of +RNN's standard error, and `mean` counts from +RNN's mean.
     """
-    fit = _fit()
+    m, q, n, low, high = _solve_tests()
     runs = feasible_runs()
-    low, high = (_extreme(fit, direction) for direction in (1, -1))
-    table = {
-        "architecture": ARCHITECTURES,
-        "table_1": [runs[a] for a in ARCHITECTURES],
-        "runs": fit["n"],
-        "low": low,
-        "high": high,
-    }
-    return SmallTable(table).assign(mean=fit["m"], sd=np.sqrt(fit["q"] * fit["n"]))
+    return SmallTable(
+        {
+            "architecture": ARCHITECTURES,
+            "table_1": [runs[a] for a in ARCHITECTURES],
+            "runs": n,
+            "low": low,
+            "high": high,
+            "mean": m,
+            "sd": np.sqrt(q * n),
+        }
+    )
 
 
 def solve_shares() -> pd.DataFrame:
@@ -118,15 +126,13 @@ def solve_shares() -> pd.DataFrame:
         mean = x[1] + (1 - share) * x[0]
         spread = x[0] * np.sqrt(share * (1 - share))
         # standard errors of a mean and of a spread
-        return (share, (mean - m) / (sd / np.sqrt(n)), (spread / sd - 1) * np.sqrt(2 * n))
+        return share, (mean - m) / (sd / np.sqrt(n)), (spread / sd - 1) * np.sqrt(2 * n)
 
-    start = np.concatenate([[2 * sd.max(), -m.max()], np.log(np.where(m == m.min(), 0.4, 0.01))])
-    fit = least_squares(
-        lambda x: np.concatenate(model(x)[1:]), start, x_scale="jac", max_nfev=10_000
-    )
-    share, mean_off, sd_off = model(fit.x)
+    start = [2 * sd.max(), -m.max(), *np.log(np.where(m == m.min(), 0.4, 0.01))]
+    fit = _least_squares(lambda x: np.concatenate(model(x)[1:]), start)
+    share, mean_off, sd_off = model(fit)
     return moments[["architecture", "runs"]].assign(
-        share=share, plateau=fit.x[0], mean_off=mean_off, sd_off=sd_off
+        share=share, plateau=fit[0], mean_off=mean_off, sd_off=sd_off
     )
 
 
@@ -136,127 +142,86 @@ def captions_slip() -> pd.DataFrame:
     The caption names three pairs whose losses differ "with statistical significance (p > 0.05)". They
     are the three pairs whose losses do not.
     """
-    p_of = {pair: tests[EIGHT_LAYERS][2] for pair, tests in paper.TABLE_APP2.items()}
-    records = [
-        [*pair, p, set(pair) in paper.CALLED_SIGNIFICANT, p < LEVEL] for pair, p in p_of.items()
-    ]
-    return SmallTable(records, columns=["first", "second", "p", "called_different", "different"])
+    table = printed_tests().query("n_layers == 8")[["first", "second", "p"]]
+    pairs = zip(table["first"], table["second"])
+    return table.reset_index(drop=True).assign(
+        called_different=[set(pair) in paper.CALLED_SIGNIFICANT for pair in pairs],
+        different=lambda test: test.p < LEVEL,
+    )
 
 
 def reruns() -> pd.DataFrame:
     """Table App.1: the mean loss of 100 reruns over the original loss, and whether the best rerun
     `reached` the original.
     """
-    records = {a: dict(zip(paper.TABLE_APP1_COLUMNS, row)) for a, row in paper.TABLE_APP1.items()}
-    table = [
-        [
-            a,
-            r["original"],
-            r["min"],
-            r["mean"],
-            r["mean"] / r["original"],
-            r["min"] <= r["original"],
-        ]
-        for a, r in records.items()
-    ]
-    return SmallTable(
-        table, columns=["architecture", "original", "min", "mean", "mean_over_original", "reached"]
+    table = pd.DataFrame.from_dict(paper.TABLE_APP1, "index", columns=paper.TABLE_APP1_COLUMNS)
+    table = SmallTable(table.rename_axis("architecture").reset_index())
+    return table[["architecture", "original", "min", "mean"]].assign(
+        mean_over_original=lambda r: r["mean"] / r.original,
+        reached=lambda r: r["min"] <= r.original,
     )
 
 
-def _rounding(x: float) -> float:
+def _rounding(x: pd.Series) -> pd.Series:
     """Half a unit of the last of three printed digits."""
-    return 0.5 * 10.0 ** (math.floor(math.log10(abs(x))) - 2)
+    return 0.5 * 10.0 ** (np.floor(np.log10(x.abs())) - 2)
 
 
-def _tests() -> tuple[np.ndarray, ...]:
-    """The 15 tests at 8 layers: the indices of both architectures, t, df, and the rounding of these two."""
-    first, second = (
-        np.array([ARCHITECTURES.index(pair[k]) for pair in paper.TABLE_APP2]) for k in (0, 1)
-    )
-    t, df = (
-        np.array([tests[EIGHT_LAYERS][k] for tests in paper.TABLE_APP2.values()], float)
-        for k in (0, 1)
-    )
-    return (
-        first,
-        second,
-        t,
-        df,
-        np.array([_rounding(x) for x in t]),
-        np.array([_rounding(x) for x in df]),
-    )
+def _least_squares(off: Callable[[np.ndarray], np.ndarray], start: ArrayLike) -> np.ndarray:
+    return least_squares(off, start, x_scale="jac", max_nfev=10_000).x
 
 
-def _welch(
-    m: np.ndarray, q: np.ndarray, n: np.ndarray, first: np.ndarray, second: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """t and df of pairs of means m over n runs with squared standard errors q."""
-    a = q[first]
-    b = q[second]
-    return (m[first] - m[second]) / np.sqrt(a + b), (a + b) ** 2 / (
-        a * a / (n[first] - 1) + b * b / (n[second] - 1)
-    )
+def _solve_tests() -> tuple[np.ndarray, ...]:
+    """The means m, squared standard errors q and runs n of the architectures that fit the 15 tests at
+    8 layers best; and the fewest and the most runs for which all df still round to what is printed,
+    for some choice of everything else.
 
-
-def _fit() -> dict[str, np.ndarray]:
-    """The means, squared standard errors and runs that fit the 15 tests best. Scale and origin are
-    free, so the first architecture has m = 0 and q = 1.
+    Scale and origin are free, so the first architecture has m = 0 and q = 1.
     """
-    first, second, t, df, t_unit, df_unit = _tests()
+    tests = printed_tests().query("n_layers == 8")
+    t, df, t_unit, df_unit = (
+        column.to_numpy(float)
+        for column in (tests.t, tests.df, _rounding(tests.t), _rounding(tests.df))
+    )
     K = len(ARCHITECTURES)
+    first, second = np.triu_indices(K, 1)  # the pairs of Table App.2, in its order
 
-    def unpack(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        logs = np.concatenate([[0], x])
-        return np.exp(logs[:K]), np.exp(logs[K:])
+    def q_and_n(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.exp(np.append(0, x[: K - 1])), np.exp(x[K - 1 :])
 
     def df_off(x: np.ndarray) -> np.ndarray:
-        q, n = unpack(x)
-        return (_welch(np.zeros(K), q, n, first, second)[1] - df) / df_unit
-
-    # the degrees of freedom alone determine q and n; t then gives the means
-    x = least_squares(
-        df_off,
-        np.concatenate([np.full(K - 1, -2.0), np.full(K, math.log(RUNS))]),
-        x_scale="jac",
-        max_nfev=10_000,
-    ).x
-    q = unpack(x)[0]
-    # the first K - 1 pairs are those of the first architecture
-    means = -(t * np.sqrt(q[first] + q[second]))[first == 0]
+        q, n = q_and_n(x)
+        a = q[first]
+        b = q[second]
+        welch = (a + b) ** 2 / (a * a / (n[first] - 1) + b * b / (n[second] - 1))
+        return (welch - df) / df_unit
 
     def off(y: np.ndarray) -> np.ndarray:
-        m = np.concatenate([[0], y[: K - 1]])
-        q, n = unpack(y[K - 1 :])
-        tests = _welch(m, q, n, first, second)
-        return np.concatenate([(tests[0] - t) / t_unit, (tests[1] - df) / df_unit])
+        m = np.append(0, y[: K - 1])
+        x = y[K - 1 :]
+        q, _ = q_and_n(x)
+        welch = (m[first] - m[second]) / np.sqrt(q[first] + q[second])
+        return np.append((welch - t) / t_unit, df_off(x))
 
-    y = least_squares(off, np.concatenate([means, x]), x_scale="jac", max_nfev=10_000).x
-    q, n = unpack(y[K - 1 :])
-    return {"m": np.concatenate([[0], y[: K - 1]]), "q": q, "n": n, "x": x, "df_off": df_off}
+    # the degrees of freedom alone determine q and n; t then gives the means
+    x = _least_squares(df_off, np.repeat([-2.0, math.log(RUNS)], [K - 1, K]))
+    q, _ = q_and_n(x)
+    # the first K - 1 pairs are those of the first architecture
+    means = -(t * np.sqrt(q[first] + q[second]))[: K - 1]
+    y = _least_squares(off, np.append(means, x))
+    rounds = {"type": "ineq", "fun": lambda x: np.append(1 - df_off(x), 1 + df_off(x))}
+    low, high = (
+        np.exp([_least(x, k, sign, rounds) for k in range(K - 1, 2 * K - 1)]) for sign in (1, -1)
+    )
+    return np.append(0, y[: K - 1]), *q_and_n(y[K - 1 :]), low, high
 
 
-def _extreme(fit: Mapping[str, Any], direction: int) -> list[float]:
-    """The fewest (direction 1) or the most (-1) runs of each architecture for which all df still round
-    to what is printed, for some choice of everything else.
-    """
-    K = len(ARCHITECTURES)
-    off = fit["df_off"]
-    inside = [
-        {"type": "ineq", "fun": lambda x: 1 - off(x)},
-        {"type": "ineq", "fun": lambda x: 1 + off(x)},
-    ]
-    optima = [
-        minimize(
-            lambda x: direction * x[K - 1 + k],
-            fit["x"],
-            method="SLSQP",
-            constraints=inside,
-            options={"maxiter": 500, "ftol": 1e-12},
-        )
-        for k in range(K)
-    ]
-    return [float(np.exp(result.x[K - 1 + k])) for k, result in enumerate(optima)]
+def _least(x: np.ndarray, k: int, sign: int, constraint: dict) -> float:
+    """The least x[k] (sign 1), or the most (-1), within a constraint."""
+    options = {"maxiter": 500, "ftol": 1e-12}
+    return minimize(
+        lambda x: sign * x[k], x, method="SLSQP", constraints=constraint, options=options
+    ).x[k]
 
 
 WRONG = "#b2182b"
@@ -280,83 +245,64 @@ def audit(frame: pd.DataFrame | None = None) -> Drawing:
     _draw_reruns(axes[3], rerun_ratios)
     sns.despine(figure)
     write_title(figure, "Ours: the paper's tables, read closely; no trials but the paper's")
-    wrong = [
-        f"{label_of(row.first)}/{label_of(row.second)} {row.df:g}"
-        for row in df[~df.possible].itertuples()
-    ]
+    outside = df[~df.possible]
+    wrong = ", ".join(f"{pair} {df:g}" for pair, df in zip(_pairs(outside), outside.df))
     solve = ", ".join(
         f"{label_of(row.architecture)} {100 * row.share:.1f} %" for row in shares.itertuples()
     )
-    slip = [
-        f"{label_of(row.first)}/{label_of(row.second)}"
-        for row in captions_slip().query("called_different").itertuples()
-    ]
+    slip = captions_slip()
+    called = ", ".join(_pairs(slip[slip.called_different]))
     figure.alt = (
-        f"Four panels. Impossible degrees of freedom: {', '.join(wrong)}. Share of random runs that"
+        f"Four panels. Impossible degrees of freedom: {wrong}. Share of random runs that"
         f" solve at 8 layers: {solve}."
     )
     figure.caption = (
         "The paper's tables, read closely (ours: not in the paper). (a) Degrees of freedom of"
         " Table App.2 at 1 layer, with the range that Welch's formula allows for the feasible runs"
-        f" of Table 1; outside: {', '.join(wrong)}. (b) Runs behind each mean at 8 layers, solved"
+        f" of Table 1; outside: {wrong}. (b) Runs behind each mean at 8 layers, solved"
         " from the 15 tests' t and df (bars: what their rounding allows), against Table 1. (c) If"
         " a run ends either solved or on one plateau, so many random runs solve the task at 8"
         f" layers: {solve}. (d) Table App.1: least, mean and most of 100 reruns over the original"
-        f" loss. The caption of Table App.2 calls {', '.join(slip)} different with p > 0.05; they"
+        f" loss. The caption of Table App.2 calls {called} different with p > 0.05; they"
         " are the three pairs that are not."
     )
     figure.tables = {
         "audit": df,
         "audit_runs": runs.merge(shares.drop(columns="runs"), "left", "architecture"),
         "audit_reruns": rerun_ratios,
-        "audit_caption": captions_slip(),
+        "audit_caption": slip,
     }
     return figure
+
+
+def _pairs(table: pd.DataFrame, between: str = "/") -> list[str]:
+    """The names of the architectures of each row: +RNN/GRU."""
+    return [f"{label_of(row.first)}{between}{label_of(row.second)}" for row in table.itertuples()]
 
 
 def _draw_degrees(ax: Axes, df: pd.DataFrame) -> None:
     letter(ax, "a", "degrees of freedom, 1 layer")
     for y, row in enumerate(df.itertuples()):
-        ax.plot(
-            [row.least, row.most],
-            [y, y],
-            color=PALE,
-            linewidth=7,
-            solid_capstyle="butt",
-            zorder=1,
-        )
+        bar = {"color": PALE, "linewidth": 7, "solid_capstyle": "butt", "zorder": 1}
+        ax.plot([row.least, row.most], [y, y], **bar)
         marker, color, size = ("o", GREY, 6) if row.possible else ("X", WRONG, 8)
         ax.plot(row.df, y, marker=marker, color=color, markersize=size)
-    label_rows(ax, [f"{label_of(row.first)} / {label_of(row.second)}" for row in df.itertuples()])
+    label_rows(ax, _pairs(df, " / "))
     ax.set_xlabel("df: printed (dot), possible (bar)")
 
 
 def _draw_runs(ax: Axes, runs: pd.DataFrame) -> None:
     letter(ax, "b", "feasible runs, 8 layers")
-    limits = [
-        min(runs.low.min(), runs.table_1.min()) - 30,
-        max(runs.high.max(), runs.table_1.max()) + 30,
-    ]
+    numbers = runs[["table_1", "low", "high"]].to_numpy()
+    limits = [numbers.min() - 30, numbers.max() + 30]
     ax.plot(limits, limits, color=GREY, linewidth=1, linestyle=DOTTED, zorder=0)
+    style = style_of(runs.architecture)
     for row in runs.itertuples():
-        s = style_of([row.architecture])[row.architecture]
-        ax.plot(
-            [row.table_1] * 2,
-            [row.low, row.high],
-            color=s.color,
-            linewidth=3,
-            alpha=0.4,
-            solid_capstyle="butt",
-        )
-        ax.plot(
-            row.table_1,
-            row.runs,
-            marker=s.marker,
-            color=s.color,
-            linestyle="none",
-            markersize=6,
-            label=label_of(row.architecture),
-        )
+        s = style[row.architecture]
+        bar = {"color": s.color, "linewidth": 3, "alpha": 0.4, "solid_capstyle": "butt"}
+        ax.plot([row.table_1] * 2, [row.low, row.high], **bar)
+        name = label_of(row.architecture)
+        ax.plot(row.table_1, row.runs, markersize=6, label=name, **s.points)
     ax.set(xlabel="by Table 1", ylabel="by t and df of Table App.2", xlim=limits, ylim=limits)
     ax.legend(loc="upper left", handletextpad=0.2, labelspacing=0.25, fontsize=SMALL)
 
@@ -379,16 +325,12 @@ def _draw_shares(ax: Axes, shares: pd.DataFrame) -> None:
 
 def _draw_reruns(ax: Axes, reruns: pd.DataFrame) -> None:
     letter(ax, "d", "reruns over the original loss")
-    most = {a: row[paper.TABLE_APP1_COLUMNS.index("max")] for a, row in paper.TABLE_APP1.items()}
+    style = style_of(reruns.architecture)
+    column_of_most = paper.TABLE_APP1_COLUMNS.index("max")
     for y, row in enumerate(reruns.itertuples()):
-        s = style_of([row.architecture])[row.architecture]
-        ax.plot(
-            np.array([row.min, most[row.architecture]]) / row.original,
-            [y] * 2,
-            color=s.color,
-            linewidth=2,
-            alpha=0.5,
-        )
+        s = style[row.architecture]
+        ends = np.array([row.min, paper.TABLE_APP1[row.architecture][column_of_most]])
+        ax.plot(ends / row.original, [y] * 2, color=s.color, linewidth=2, alpha=0.5)
         ax.plot(row.mean_over_original, y, marker=s.marker, color=s.color, markersize=6)
         ax.annotate(
             f"{row.mean_over_original:.2g}",

@@ -20,7 +20,7 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.artist import Artist
+from matplotlib.artist import Artist, getp, setp
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.collections import QuadMesh
@@ -31,6 +31,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from matplotlib.transforms import offset_copy
 from matplotlib.typing import ColorType
 from numpy.typing import ArrayLike
+from seaborn.utils import relative_luminance
 
 from rnnkit.wording import label_of, layers
 
@@ -47,6 +48,16 @@ class Style(NamedTuple):
     color: str
     marker: str
     line: object  # a matplotlib line style
+
+    @property
+    def points(self) -> dict[str, Any]:
+        """The settings of `plot` for points alone."""
+        return {"color": self.color, "marker": self.marker, "linestyle": "none"}
+
+    @property
+    def curve(self) -> dict[str, Any]:
+        """The settings of `plot` for a line with points."""
+        return self.points | {"linestyle": self.line}
 
 
 # The colours of Okabe & Ito (2008) can be told apart with every kind of colour blindness. Their yellow
@@ -80,17 +91,11 @@ def style_of(architectures: Iterable[str]) -> dict[str, Style]:
     """The style of each architecture. Those of the kit's cells are fixed; others, such as a user's own
     cell, get the next styles in alphabetical order.
     """
+    names = set(architectures)
     fixed = PAPER_STYLE | LATER_STYLE
-    unknown = sorted(set(architectures) - set(fixed))
-    later = [
-        Style(
-            MORE_COLORS[i % len(MORE_COLORS)],
-            MORE_MARKERS[i % len(MORE_MARKERS)],
-            MORE_LINES[i % len(MORE_LINES)],
-        )
-        for i in range(len(unknown))
-    ]
-    return {a: fixed[a] for a in fixed if a in set(architectures)} | dict(zip(unknown, later))
+    more = map(Style, *map(itertools.cycle, (MORE_COLORS, MORE_MARKERS, MORE_LINES)))
+    unknown = dict(zip(sorted(names - set(fixed)), more))
+    return {a: style for a, style in fixed.items() if a in names} | unknown
 
 
 def color_of(architecture: str) -> str:
@@ -162,13 +167,13 @@ def for_dark_pages(pixels: np.ndarray) -> np.ndarray:
     lift = (np.arange(256) / 255) ** LIFT
     night = np.array(NIGHT)
     tables = np.rint(night + lift[:, None] * (255 - night)).astype(np.uint8)  # level x channel
-    return np.stack([tables[mirror[..., k], k] for k in range(3)], axis=-1)
+    return tables[mirror, np.arange(3)]
 
 
 def before_darkness(color: ColorType) -> np.ndarray:
     """The RGB colour, in [0, 1], that `for_dark_pages` turns into `color`."""
     night = np.array(NIGHT) / 255
-    level = ((np.array(to_rgb(color)) - night) / (1 - night)).clip(0) ** (1 / LIFT)
+    level = ((to_rgb(color) - night) / (1 - night)).clip(0) ** (1 / LIFT)
     return 1 + level - level.max() - level.min()
 
 
@@ -195,21 +200,19 @@ def recolor(figure: Figure, twins: dict) -> Iterator[None]:
     originals = []
     for artist in figure.findobj():
         for role in ("color", "facecolor", "edgecolor"):
-            getter, setter = (getattr(artist, f"{verb}_{role}", None) for verb in ("get", "set"))
-            if getter is None or setter is None:
+            if not hasattr(artist, f"get_{role}") or not hasattr(artist, f"set_{role}"):
                 continue
-            original = getter()
-            rgba = to_rgba_array(original)
-            for color in rgba:
-                color[:3] = twins.get(tuple(color[:3]), color[:3])
-            if len(rgba) and not np.array_equal(rgba, to_rgba_array(original)):
-                originals.append((setter, original))
-                setter(rgba if len(rgba) > 1 else tuple(rgba[0]))
+            original = getp(artist, role)
+            colors = [tuple(rgba) for rgba in to_rgba_array(original)]
+            changed = [(*twins.get(rgba[:3], rgba[:3]), rgba[3]) for rgba in colors]
+            if changed != colors:
+                originals.append((artist, role, original))
+                setp(artist, **{role: changed if len(changed) > 1 else changed[0]})
     try:
         yield
     finally:
-        for setter, original in reversed(originals):
-            setter(original)
+        for artist, role, original in reversed(originals):
+            setp(artist, **{role: original})
 
 
 def write_title(figure: Figure, text: str) -> None:
@@ -256,9 +259,9 @@ def parameters_axis(
     ax.set_xscale("log")
     ax.set_xlim(low, high)
     room = np.log(high / low) / 5
-    ticks = []
+    ticks = [max(sizes)]
     for size in sorted(sizes, reverse=True):
-        if not ticks or np.log(ticks[-1] / size) > room:
+        if np.log(ticks[-1] / size) > room:
             ticks.append(size)
     ax.set_xticks(ticks, [short(size) for size in ticks])
     ax.xaxis.set_minor_locator(NullLocator())
@@ -346,12 +349,12 @@ def coloured_table(
 
 
 def _write_values(ax: Axes, mesh: QuadMesh, values: np.ndarray, bold: np.ndarray) -> None:
-    """Writes the numbers onto the coloured fields, in black or in white, whichever has more contrast;
-    "-" for nan.
+    """Writes the numbers onto the coloured fields, in black or in white, whichever has more contrast
+    (black above a relative luminance of 0.18); "-" for nan.
     """
     for (row, column), value in np.ndenumerate(values):
         is_number = np.isfinite(value)
-        ground = mesh.cmap(mesh.norm(mesh.get_array()[row, column])) if is_number else (1, 1, 1, 1)
+        ground = mesh.cmap(mesh.norm(mesh.get_array()[row, column])) if is_number else "white"
         ax.text(
             column + 0.5,
             row + 0.5,
@@ -360,15 +363,8 @@ def _write_values(ax: Axes, mesh: QuadMesh, values: np.ndarray, bold: np.ndarray
             va="center",
             fontsize=8.5 if values.shape[1] < 8 else SMALL,
             fontweight="bold" if bold[row, column] else "normal",
-            color="black" if _luminance(ground) > 0.18 else "white",
+            color="black" if relative_luminance(ground) > 0.18 else "white",
         )
-
-
-def _luminance(color: Sequence[float]) -> float:
-    """Relative luminance of WCAG 2; above 0.18, black has more contrast than white."""
-    rgb = np.asarray(color[:3], float)
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def legend(
@@ -440,14 +436,7 @@ def half_search(
 def architecture_keys(architectures: Iterable[str], lines: bool = True) -> list[Line2D]:
     """The entries of a legend, one for each architecture."""
     return [
-        Line2D(
-            [],
-            [],
-            color=s.color,
-            marker=s.marker,
-            linestyle=s.line if lines else "none",
-            label=label_of(a),
-        )
+        Line2D([], [], label=label_of(a), **(s.curve if lines else s.points))
         for a, s in style_of(architectures).items()
     ]
 
@@ -480,15 +469,13 @@ def draw_search(
     ax.plot(
         trials,
         curve,
-        color=s.color,
-        linestyle=s.line,
-        marker=s.marker,
         markersize=4,
         linewidth=1.3,
         markevery=(spacing - 1, spacing),
         drawstyle="steps-post" if steps else "default",
         label=label,
         zorder=3,
+        **s.curve,
     )
 
 
@@ -524,33 +511,26 @@ def curves(
         shift_points = spacing * (list(style).index(architecture) - (len(style) - 1) / 2)
         shift = offset_copy(ax.transData, ax.figure, shift_points, 0, units="points")
         offset = {"transform": shift} if spacing else {}
-        settings = {
-            "color": s.color,
-            "marker": s.marker,
-            "linestyle": s.line if lines else "none",
-            "markerfacecoloralt": "white",
-        }
-        fill = FILL.get(depth, "bottom") if depths else "full"
-        if half is not None and half in curve:
+        if half in curve:
             half_search(ax, curve, half, y, x, s.color, **offset)
-        ax.plot(
-            curve[x],
-            curve[y],
-            fillstyle=fill,
-            label=f"{architecture}/{depth}",
-            zorder=3,
-            **settings | offset | options,
-        )
+        settings = {
+            **(s.curve if lines else s.points),
+            "markerfacecoloralt": "white",
+            "fillstyle": FILL.get(depth, "bottom") if depths else "full",
+            "label": f"{architecture}/{depth}",
+            "zorder": 3,
+        }
+        ax.plot(curve[x], curve[y], **settings | offset | options)
 
 
 def sizes_in_colour(table: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame, np.ndarray, str]]:
     """For each size in parameters: the size, its rows of the table, a colour and a marker."""
-    sizes = sorted(table.max_params.unique())
-    colors = matplotlib.colormaps["viridis"](np.linspace(0.05, 0.8, len(sizes)))
-    for size, color, marker in zip(sizes, colors, itertools.cycle("osD^vP")):
-        yield size, table[table.max_params == size], color, marker
+    colors = matplotlib.colormaps["viridis"](np.linspace(0.05, 0.8, table.max_params.nunique()))
+    groups = table.groupby("max_params")
+    for (size, group), color, marker in zip(groups, colors, itertools.cycle("osD^vP")):
+        yield size, group, color, marker
 
 
 def axis_top(values: pd.Series, least: float) -> float:
     """The upper end of an axis that holds the data and the paper's value, with some room above them."""
-    return 1.12 * max(least, values.max() if values.notna().any() else 0)
+    return 1.12 * np.nanmax([least, *values])
