@@ -511,7 +511,7 @@ def curves(
         shift_points = spacing * (list(style).index(architecture) - (len(style) - 1) / 2)
         shift = offset_copy(ax.transData, ax.figure, shift_points, 0, units="points")
         offset = {"transform": shift} if spacing else {}
-        if half in curve:
+        if half is not None and half in curve:
             half_search(ax, curve, half, y, x, s.color, **offset)
         settings = {
             **(s.curve if lines else s.points),
