@@ -14,12 +14,18 @@ def table(head: Iterable, lines: Iterable, note: str = "", titled: bool = True) 
     """A table of texts and numbers, with a sentence below it. The first entry of each line is its
     title, if lines are `titled`; with an empty `head` there is no line of names.
     """
-    names = "".join(map(_title, head))
-    first = _title if titled else _cell
-    body = "".join(f"<tr>{first(line[0])}{''.join(map(_cell, line[1:]))}</tr>" for line in lines)
+    first = "th" if titled else "td"
+    rows = ([cell(line[0], first), *map(cell, line[1:])] for line in lines)
     below = f"<p>{html.escape(note)}</p>" if note else ""
+    return table_of_cells(head, rows) + below
+
+
+def table_of_cells(head: Iterable, rows: Iterable[Iterable[str]]) -> str:
+    """A table of rows of `cell`s below a line of names."""
+    names = "".join(cell(name, "th") for name in head)
     top = f"<thead><tr>{names}</tr></thead>" if names else ""
-    return f"<table>{top}<tbody>{body}</tbody></table>{below}"
+    body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
+    return f"<table>{top}<tbody>{body}</tbody></table>"
 
 
 def markdown(head: Iterable, lines: Iterable) -> str:
@@ -29,12 +35,9 @@ def markdown(head: Iterable, lines: Iterable) -> str:
     return "\n".join([texts[0], "|" + "---|" * len(names), *texts[1:]])
 
 
-def _title(value: object) -> str:
-    return f'<th style="{LEFT}">{html.escape(text(value))}</th>'
-
-
-def _cell(value: object) -> str:
-    return f'<td style="{LEFT}">{html.escape(text(value))}</td>'
+def cell(value: object, tag: str = "td", style: str = "") -> str:
+    """One cell of a table; a title has the tag "th"."""
+    return f'<{tag} style="{LEFT}{style}">{html.escape(text(value))}</{tag}>'
 
 
 def text(value: object) -> str:

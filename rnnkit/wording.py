@@ -50,6 +50,11 @@ def and_list(items: Iterable) -> str:
     return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
 
 
+def capital(text: str) -> str:
+    """The text with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def duration(seconds: float) -> str:
     """A time in readable units: 40 s, 12 min, 3 h 20 min, 2 days 4 h."""
     minutes = round(seconds / 60)

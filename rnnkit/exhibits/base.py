@@ -240,14 +240,19 @@ def trials_of_exhibit(name: str, frame: pd.DataFrame) -> pd.DataFrame:
             "A frame of trials must have the columns of the store, got one without"
             f" {', '.join(missing)}. Take it from run()."
         )
-    older = {column: value for column, value in DEFAULTS.items() if column not in frame.columns}
-    trials = about.select(frame.assign(**older))
+    trials = about.select(with_defaults(frame))
     if trials.empty:
         raise ValueError(
             f"{about.name} needs trials of the {about.trials}, got {len(frame)} trials and none for"
             f" it. Run {about.name!r} first."
         )
     return trials
+
+
+def with_defaults(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame of trials with the columns that an older kit did not write."""
+    columns = DEFAULTS | {"n_in": 0}
+    return frame.assign(**{name: value for name, value in columns.items() if name not in frame})
 
 
 def tables_of(name: str, frame: pd.DataFrame) -> Tables:
@@ -261,7 +266,8 @@ def tables_of(name: str, frame: pd.DataFrame) -> Tables:
     if key not in _table_cache:
         # the frame is held, so that no other gets its id
         _table_cache[key] = frame, Tables(about, trials_of_exhibit(name, frame))
-    return _table_cache[key][1]
+    _, tables = _table_cache[key]
+    return tables
 
 
 def points(name: str, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:

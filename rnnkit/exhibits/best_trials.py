@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 
 from rnnkit import paper
+from rnnkit.exhibits.base import with_defaults
 from rnnkit.exhibits.selection import NETWORK
 from rnnkit.exhibits.statistics import half_rank, half_search
 from rnnkit.markup import SmallTable, table, text
@@ -48,9 +49,7 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
     The best is a lower bound on the capacity. `bits_low` is what half of the search would have found
     (`half_search`).
     """
-    trials = per_trial(frame)
-    older = [name for name in ("n_units", "n_in") if name not in trials]  # a kit that had no such
-    trials = trials.assign(**dict.fromkeys(older, 0))
+    trials = per_trial(with_defaults(frame))
     columns = ["bits", "soft_bits", "samples", "bits_per_param", "steps", "hyper_iter"]
     best = trials.sort_values("bits", ascending=False, kind="stable").drop_duplicates(POINT)
     best[columns] = best[columns].where(best.bits.notna())
@@ -108,14 +107,16 @@ class BestTrials(SmallTable):
 
     def _sideways(self) -> tuple:
         """The names of the columns, the lines, and a sentence on what is the same in all trials."""
-        plain = self.astype(object).where(self.notna(), "-")
-        constant = [
-            name for name in plain if plain[name].map(str).nunique() == 1 and len(plain) > 1
-        ]
-        records = [(name, *plain[name]) for name in plain if name not in constant]
-        constants = ", ".join(f"{name} {text(plain[name].iloc[0])}" for name in constant)
+        records = []
+        constants = []
+        for name, values in self.astype(object).where(self.notna(), "-").items():
+            if len(self) > 1 and values.map(str).nunique() == 1:
+                constants.append(f"{name} {text(values.iloc[0])}")
+            else:
+                records.append((name, *values))
         head = ("", *(f"number {k}" for k in range(1, len(self) + 1)))
-        return head, records, f"The same in all of them: {constants}." if constant else ""
+        note = f"The same in all of them: {', '.join(constants)}." if constants else ""
+        return head, records, note
 
 
 def best_trials(frame: pd.DataFrame, count: int = 5) -> BestTrials:
@@ -123,15 +124,7 @@ def best_trials(frame: pd.DataFrame, count: int = 5) -> BestTrials:
     hyper-parameter, to see what they have in common.
     """
     trials = per_trial(frame).dropna(subset="bits").nlargest(count, "bits_per_param")
-    columns = [
-        "architecture",
-        "n_layers",
-        "num_params",
-        "hyper_iter",
-        "bits_per_param",
-        "bits",
-        "samples",
-    ]
+    columns = "architecture n_layers num_params hyper_iter bits_per_param bits samples".split()
     return BestTrials(
         trials[columns].reset_index(drop=True).join(pd.DataFrame(trials.hparams.tolist()))
     )
@@ -143,22 +136,21 @@ def best_losses(trials: pd.DataFrame) -> pd.DataFrame:
     `loss` is its evaluation loss, which bounds from above what the network can reach. `loss_high` is
     what half of the search would have found in 39 of 40 cases.
     """
-    feasible = trials.valid_loss.astype(float).mask(trials.infeasible.astype(bool))
-    by_loss = trials.assign(valid_loss=feasible).sort_values("valid_loss", kind="stable")
-    records = []
-    for network, group in by_loss.groupby(NETWORK, sort=False):  # a diverged trial comes last
-        best = group.iloc[0]
-        half = group.iloc[half_rank(len(group))]
-        record = dict(zip(NETWORK, network)) | {
-            "num_params": best.num_params,
-            "trials": len(group),
-            "infeasible": int(group.valid_loss.isna().sum()),
-            "hyper_iter": best.hyper_iter,
-        }
-        if not math.isnan(best.valid_loss):
-            record |= {"loss": best.eval_loss, "accuracy": best.accuracy, "steps": best.steps}
-        if not math.isnan(half.valid_loss):
-            record["loss_high"] = half.eval_loss
-        records.append(record)
-    points = pd.DataFrame(records, columns=[*NETWORK, *LOSSES, "accuracy"])
-    return points.sort_values(NETWORK, key=paper_order(points), ignore_index=True)
+    bad = trials.infeasible.astype(bool) | trials.valid_loss.isna()
+    by_loss = trials.assign(
+        valid_loss=trials.valid_loss.astype(float).mask(bad), infeasible=bad
+    ).sort_values("valid_loss", kind="stable")  # a diverged trial comes last
+    networks = by_loss.groupby(NETWORK, sort=False)
+    rank = networks.cumcount()
+    rank_of_half = networks.study.transform("size").map(half_rank)
+    best, half = (by_loss[rank == k].set_index(NETWORK) for k in (0, rank_of_half))
+    results = best[["eval_loss", "accuracy", "steps"]].mask(best.infeasible)
+    points = best.assign(
+        **results.rename(columns={"eval_loss": "loss"}),
+        loss_high=half.eval_loss.mask(half.infeasible),
+        trials=networks.size(),
+        infeasible=networks.infeasible.sum(),
+    ).reset_index()
+    return points[[*NETWORK, *LOSSES, "accuracy"]].sort_values(
+        NETWORK, key=paper_order(points), ignore_index=True
+    )

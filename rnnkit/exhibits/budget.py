@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.markup import table, text
+from rnnkit.exhibits.base import with_defaults
+from rnnkit.markup import first_few, table, text
+from rnnkit.wording import count, size_range
 
 
 @dataclass(frozen=True)
@@ -33,20 +35,14 @@ class Budget:
     unrolls: tuple[int, ...]
     seeds: tuple[int, ...]
     scales: tuple[str, ...]
-    units: tuple[int, ...] = ()
-    tasks: tuple[tuple[str, str], ...] = ()
+    units: tuple[int, ...]
+    tasks: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
-        n_trials = f"{self.least:,}" if self.least == self.most else f"{self.least:,}-{self.most:,}"
-        steps = (
-            f"{self.steps[0]:,}"
-            if self.steps[0] == self.steps[1]
-            else f"{self.steps[0]:,}-{self.steps[1]:,}"
-        )
-        studies = f"{self.studies} {'study' if self.studies == 1 else 'studies'}"
+        n_trials = size_range((self.least, self.most))
         return (
-            f"{studies} of {n_trials} {'trial' if self.most == 1 else 'trials'}, {steps} training steps"
-            " each"
+            f"{count(self.studies, 'study', 'studies')} of {n_trials}"
+            f" {'trial' if self.most == 1 else 'trials'}, {size_range(self.steps)} training steps each"
         )
 
     def _repr_html_(self) -> str:
@@ -72,37 +68,33 @@ class Budget:
 
 def budget(frame: pd.DataFrame) -> Budget:
     """The budget behind a frame of trials of any task."""
+    frame = with_defaults(frame)
     bad = frame.infeasible.astype(bool)
     sizes = frame.groupby("study").size()
     steps = frame.steps[~bad] if (~bad).any() else frame.steps
-    values = {
-        name: tuple(sorted(frame[name].dropna().unique().tolist()))
-        for name in ("max_params", "n_layers", "unroll", "seed", "scale")
-    }
-    units = (
-        tuple(sorted(set(frame.n_units[frame.n_units > 0].tolist()))) if "n_units" in frame else ()
-    )
-    forms = frame.form if "form" in frame else [""] * len(frame)
+
+    def different(values: pd.Series) -> tuple:
+        return tuple(sorted(values.dropna().unique().tolist()))
+
+    def order(task: tuple[str, str]) -> tuple[int, str]:
+        name, form = task
+        return [*paper.TASKS, name].index(name), form
+
     return Budget(
-        len(sizes),
-        len(frame),
-        int(bad.sum()),
-        int(sizes.min()),
-        int(sizes.max()),
-        (int(steps.min()), int(steps.max())),
-        float(frame.seconds.sum()),
-        values["max_params"],
-        values["n_layers"],
-        values["unroll"],
-        values["seed"],
-        values["scale"],
-        units,
-        tuple(
-            sorted(
-                set(zip(frame.task_type, forms)),
-                key=lambda task: ([*paper.TASKS, task[0]].index(task[0]), task[1]),
-            )
-        ),
+        studies=len(sizes),
+        trials=len(frame),
+        infeasible=int(bad.sum()),
+        least=int(sizes.min()),
+        most=int(sizes.max()),
+        steps=(int(steps.min()), int(steps.max())),
+        seconds=float(frame.seconds.sum()),
+        sizes=different(frame.max_params),
+        depths=different(frame.n_layers),
+        unrolls=different(frame.unroll),
+        seeds=different(frame.seed),
+        scales=different(frame.scale),
+        units=different(frame.n_units[frame.n_units > 0]),
+        tasks=tuple(sorted(set(zip(frame.task_type, frame.form)), key=order)),
     )
 
 
@@ -112,33 +104,29 @@ def origin(frame: pd.DataFrame) -> str:
     """
     if not len(frame):
         return "Of no trials."
+    frame = with_defaults(frame)
+    commits, sources, torches = (set(frame[name]) - {""} for name in ("commit", "source", "torch"))
+    unclear = "" in set(frame.commit) or any(commit.endswith("-dirty") for commit in commits)
     days = sorted({timestamp[:10] for timestamp in frame.created})
-    parts = [f"rnnkit {_values(frame.version)}"]
-    commits = set(frame.commit) if "commit" in frame else {""}
-    parts.append(
-        f"commit{'s' * (len(commits) > 1)} {_values(commits)}"
-        if commits != {""}
-        else "commit not noted"
-    )
-    if "source" in frame and any(not text or text.endswith("-dirty") for text in commits):
-        sources = set(frame.source) - {""}
-        parts += [f"source {_values(sources)}"] if sources else []
-    if "torch" in frame and set(frame.torch) != {""}:
-        parts.append(f"torch {_values(frame.torch)}")
-    parts.append(_values(frame.device))
-    parts.append(days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}")
-    return f"Trained by {', '.join(parts)}."
+    parts = [
+        f"rnnkit {_values(frame.version)}",
+        f"commit{'s' * (frame.commit.nunique() > 1)} {_values(frame.commit)}"
+        if commits
+        else "commit not noted",
+        f"source {_values(sources)}" if unclear and sources else "",
+        f"torch {_values(frame.torch)}" if torches else "",
+        _values(frame.device),
+        days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}",
+    ]
+    return f"Trained by {', '.join(filter(None, parts))}."
 
 
 def short_origin(frame: pd.DataFrame) -> str:
     """The versions in so few words that they fit on a figure: rnnkit 0.1.0 at 4590c9d0a1b2."""
-    commits = sorted(set(frame.commit) - {""}) if "commit" in frame else []
+    commits = set(with_defaults(frame).commit) - {""}
     return f"rnnkit {_values(frame.version)}" + (f" at {_values(commits, 1)}" if commits else "")
 
 
 def _values(values: Iterable, most: int = 3) -> str:
     """The different values in order, at most `most` of them; "unknown" for an empty one."""
-    values = sorted({str(value) or "unknown" for value in values})
-    return ", ".join(values[:most]) + (
-        f" and {len(values) - most} more" if len(values) > most else ""
-    )
+    return first_few(sorted({str(value) or "unknown" for value in values}), most)

@@ -9,29 +9,32 @@ import html
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import astuple, dataclass
 
 import pandas as pd
 
 from rnnkit import paper
 from rnnkit.exhibits.base import (
-    exhibit,
     exhibits,
-    points,
     shared_tables,
     shown_by,
-    trials_of_exhibit,
+    tables_of,
 )
 from rnnkit.exhibits.budget import Budget, budget
 from rnnkit.exhibits.captions import scale_and_seed
-from rnnkit.exhibits.finding import FAILS, HOLDS
+from rnnkit.exhibits.finding import FAILS, HOLDS, Finding
 from rnnkit.exhibits.gradients import gradient_facts
-from rnnkit.exhibits.verdicts import advice, compare, tally
+from rnnkit.exhibits.verdicts import advice, findings, tally
 from rnnkit.names import resolve_name
-from rnnkit.wording import and_list
+from rnnkit.wording import and_list, capital
 
 IT_HOLDS, IT_FAILS = "It holds here", "It fails here"  # what is said of a verdict
+SPEAK = {  # the verdicts on the claims behind a piece of advice, of those that decide -> their sum
+    frozenset(): "our trials do not decide it",
+    frozenset([HOLDS]): "nothing here speaks against it",
+    frozenset([FAILS]): "our trials speak against it",
+    frozenset([HOLDS, FAILS]): "our trials are divided",
+}
 WIDTH = 110  # characters of a line of plain text
 TITLES = {
     "gradients": "Gradients of untrained cells",
@@ -62,18 +65,22 @@ class Conclusion:
     claims: tuple[Claimed, ...]
 
     @property
+    def sentences(self) -> list[str]:
+        """The facts, and after them the verdicts in short."""
+        return [sentence for sentence in (*self.facts, self.verdicts) if sentence]
+
+    @property
     def verdicts(self) -> str:
         """Which claims got which verdict, as a sentence; empty if the figure decides none."""
-        names = {}
+        ids: dict[str, list[str]] = {"hold": [], "fail": []}
         for claim in self.claims:
-            names.setdefault(claim.verdict.removesuffix("."), []).append(claim.id)
-        first = [verdict for verdict in (IT_HOLDS, IT_FAILS) if verdict in names]
-        phrases = [
-            f"{_short(verdict)}: {and_list(names[verdict])}"
-            for verdict in (*first, *names)
-            if verdict in names
-        ]
-        return f"Claims, by verdict: {'; '.join(dict.fromkeys(phrases))}." if phrases else ""
+            verdict = claim.verdict.removesuffix(".")
+            in_short = {IT_HOLDS: "hold", IT_FAILS: "fail"}.get(
+                verdict, verdict[0].lower() + verdict[1:]
+            )
+            ids.setdefault(in_short, []).append(claim.id)
+        phrases = [f"{verdict}: {and_list(members)}" for verdict, members in ids.items() if members]
+        return f"Claims, by verdict: {'; '.join(phrases)}." if phrases else ""
 
 
 class Conclusions:
@@ -101,37 +108,28 @@ def conclude(names: str | Sequence[str], trials: pd.DataFrame) -> Conclusions:
     as `verdicts` gives it, and "gradients" the frame of `flow.at_random`. ValueError for an unknown
     name, or a frame without its trials.
     """
-    names = [names] if isinstance(names, str) else list(names)
+    known = (*exhibits(), *OF_TABLES, *shown_by())
     names = [
-        resolve_name("A conclusion's figure", name, (*exhibits(), *OF_TABLES, *shown_by()))
-        for name in names
+        resolve_name("A conclusion's figure", name, known)
+        for name in ([names] if isinstance(names, str) else names)
     ]
     with shared_tables():
         return Conclusions(
-            (
-                _of_table(name, trials)
-                if name in OF_TABLES
-                else _of_figure(shown_by().get(name, name), trials)
-            )
+            Conclusion(TITLES[name], "", tuple(OF_TABLES[name](trials)), ())
+            if name in OF_TABLES
+            else _of_figure(shown_by().get(name, name), trials)
             for name in names
         )
 
 
-def _of_table(name: str, table: pd.DataFrame) -> Conclusion:
-    return Conclusion(TITLES[name], "", tuple(OF_TABLES[name](table)), ())
-
-
 def _of_figure(name: str, frame: pd.DataFrame) -> Conclusion:
-    about = exhibit(name)
-    trials = trials_of_exhibit(name, frame)
-    spent = budget(trials)
-    claims = compare(name, frame) if about.claims else pd.DataFrame()
-    facts = about.facts(trials, points(name, frame))
+    tables = tables_of(name, frame)
+    about = tables.exhibit
     return Conclusion(
         about.title,
-        _behind(spent),
-        tuple(facts),
-        tuple(_claim(claim, spent) for claim in claims.itertuples()),
+        _behind(budget(tables.trials)),
+        tuple(about.facts(tables.trials, tables.csv_tables())),
+        tuple(_claim(id, finding) for id, finding in findings(tables).items()),
     )
 
 
@@ -143,62 +141,40 @@ def _behind(spent: Budget) -> str:
         else "none of them diverged"
     )
     trials = f"{spent.trials:,} trials" if spent.trials != 1 else "one trial"
-    n_trials = (
-        f"{spent.least:,}" if spent.least == spent.most else f"{spent.least:,} to {spent.most:,}"
-    )
-    studies = (
-        f"{spent.studies:,} studies of {n_trials} trials each"
-        if spent.studies != 1
-        else "one study"
-    )
-    steps = (
-        f"{spent.steps[0]:,}"
-        if spent.steps[0] == spent.steps[1]
-        else f"between {spent.steps[0]:,} and {spent.steps[1]:,}"
-    )
+    length = _from_to(spent.least, spent.most, "{:,} to {:,}")
+    studies = f"{spent.studies:,} studies of {length} trials each"
     return (
-        f"Behind it are {trials} in {studies}, trained for {steps} steps ({scale_and_seed(spent)});"
+        f"Behind it are {trials} in {studies if spent.studies != 1 else 'one study'}, trained for"
+        f" {_from_to(*spent.steps, 'between {:,} and {:,}')} steps ({scale_and_seed(spent)});"
         f" {divergence}."
     )
 
 
-def _claim(claim: Any, spent: Budget) -> Claimed:
-    """A row of `verdicts.compare`, in sentences."""
-    about = paper.CLAIMS[claim.id]
+def _from_to(low: int, high: int, words: str) -> str:
+    return f"{low:,}" if low == high else words.format(low, high)
+
+
+def _claim(id: str, finding: Finding) -> Claimed:
+    """A claim and what was found of it, in sentences."""
+    about = paper.CLAIMS[id]
     where = (
         about.where if about.where.startswith(("App", "Fig", "Table")) else f"section {about.where}"
     )
-    says = f"{claim.claim} ({where}). Measured: {about.statistic}; in the paper: {claim.paper}."
-    who = "Ours, beside the paper's" if claim.id.endswith("b") else "The paper says"
-    return Claimed(claim.id, who, says, _number_sentence(claim), *_verdict(claim, about, spent))
+    says = f"{about.text} ({where}). Measured: {about.statistic}; in the paper: {about.paper}."
+    who = "Ours, beside the paper's" if id.endswith("b") else "The paper says"
+    reason = finding.reason.removesuffix(".")
+    decision = {HOLDS: IT_HOLDS, FAILS: IT_FAILS}.get(finding.verdict)
+    verdict = _stop(decision or capital(finding.verdict))
+    why = _stop(capital(reason) if decision else f"Why: {reason}")
+    return Claimed(id, who, says, _number_sentence(finding), verdict, why)
 
 
-def _number_sentence(claim: Any) -> str:
-    if not math.isfinite(claim.ours):
+def _number_sentence(finding: Finding) -> str:
+    if not math.isfinite(finding.ours):
         return "these trials give no number for it."
-    if not (math.isfinite(claim.low) and math.isfinite(claim.high)):
-        return f"{claim.ours:.3g}, without an interval."
-    return f"{claim.ours:.3g}, between {claim.low:.3g} and {claim.high:.3g}."
-
-
-def _verdict(claim: Any, about: paper.Claim, spent: Budget) -> tuple[str, str]:
-    """The verdict as a sentence, and the reason for it: the evidence without what has been said before."""
-    statistic = about.statistic[0].upper() + about.statistic[1:]
-    why = claim.evidence.removeprefix(f"{statistic}: ").removesuffix(".").removesuffix(f"; {spent}")
-    verdict = {HOLDS: IT_HOLDS, FAILS: IT_FAILS}.get(claim.verdict)
-    return (
-        (_stop(verdict), _stop(_capital(why)))
-        if verdict
-        else (_stop(_capital(claim.verdict)), f"Why: {_stop(why)}")
-    )
-
-
-def _short(verdict: str) -> str:
-    return {IT_HOLDS: "hold", IT_FAILS: "fail"}.get(verdict, verdict[0].lower() + verdict[1:])
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    if not (math.isfinite(finding.low) and math.isfinite(finding.high)):
+        return f"{finding.ours:.3g}, without an interval."
+    return f"{finding.ours:.3g}, between {finding.low:.3g} and {finding.high:.3g}."
 
 
 def _stop(text: str) -> str:
@@ -207,21 +183,22 @@ def _stop(text: str) -> str:
 
 
 def _plain(conclusion: Conclusion) -> str:
-    lines = [f"{conclusion.title}. {conclusion.trials}".strip()]
-    lines += [f"- {fact}" for fact in (*conclusion.facts, conclusion.verdicts) if fact]
+    paragraphs = [f"{conclusion.title}. {conclusion.trials}".strip()]
+    paragraphs += [f"- {sentence}" for sentence in conclusion.sentences]
     for claim in conclusion.claims:
-        lines += [
+        paragraphs += [
             f"{claim.id}. {claim.who}: {claim.paper}",
             f"    We saw: {claim.ours}",
             f"    {claim.verdict} {claim.why}".rstrip(),
         ]
-    return "\n".join(_wrap(line) for line in lines)
+    return "\n".join(map(_wrap, paragraphs))
 
 
-def _wrap(line: str) -> str:
-    indent = " " * (len(line) - len(line.lstrip()))
+def _wrap(paragraph: str) -> str:
+    text = paragraph.lstrip()
+    indent = paragraph.removesuffix(text)
     return textwrap.fill(
-        line.strip(),
+        text,
         WIDTH,
         initial_indent=indent,
         subsequent_indent=indent + "  ",
@@ -230,26 +207,23 @@ def _wrap(line: str) -> str:
 
 
 def _html(conclusion: Conclusion) -> str:
-    blocks = [
-        f"<p><b>What these trials say: {_escape(conclusion.title)}.</b> {_escape(conclusion.trials)}</p>"
-    ]
-    facts = [fact for fact in (*conclusion.facts, conclusion.verdicts) if fact]
-    blocks.append("<ul>" + "".join(f"<li>{_escape(fact)}</li>" for fact in facts) + "</ul>")
+    head = (
+        f"<b>What these trials say: {_escape(conclusion.title)}.</b> {_escape(conclusion.trials)}"
+    )
+    facts = "".join(f"<li>{_escape(sentence)}</li>" for sentence in conclusion.sentences)
+    claims = ""
     if conclusion.claims:  # folded, since the table of claims stands beside it in the notebooks
         fold = f"What the paper says and what we saw, claim by claim ({len(conclusion.claims)})"
-        blocks.append(
-            f"<details><summary>{fold}</summary><dl>{''.join(map(_claim_html, conclusion.claims))}</dl></details>"
-        )
-    return f'<div class="rnnkit-conclusion">{"".join(blocks)}</div>'
+        body = "".join(map(_claim_html, conclusion.claims))
+        claims = f"<details><summary>{fold}</summary><dl>{body}</dl></details>"
+    return f'<div class="rnnkit-conclusion"><p>{head}</p><ul>{facts}</ul>{claims}</div>'
 
 
 def _claim_html(claim: Claimed) -> str:
-    head = (
-        f"<dt><b>{_escape(claim.id)}</b> <i>{_escape(claim.who)}:</i> {_escape(claim.paper)}</dt>"
-    )
+    id, who, paper, ours, verdict, why = map(_escape, astuple(claim))
     return (
-        head + f"<dd><i>We saw:</i> {_escape(claim.ours)} <b>{_escape(claim.verdict)}</b>"
-        f" {_escape(claim.why)}</dd>"
+        f"<dt><b>{id}</b> <i>{who}:</i> {paper}</dt>"
+        f"<dd><i>We saw:</i> {ours} <b>{verdict}</b> {why}</dd>"
     )
 
 
@@ -277,30 +251,15 @@ def advice_facts(table: pd.DataFrame) -> list[str]:
         verdicts = and_list(
             f"{row.id} {_verdict_phrase(row.verdict)}" for row in group.itertuples()
         )
-        decisions = set(group.verdict) & {HOLDS, FAILS}
-        sums = {
-            HOLDS: "nothing here speaks against it",
-            FAILS: "our trials speak against it",
-        }
-        word = (
-            "our trials are divided"
-            if len(decisions) == 2
-            else sums[decisions.pop()]
-            if decisions
-            else "our trials do not decide it"
-        )
-        sentences.append(f'"{text}": {word} ({verdicts}).')
+        decisions = frozenset(group.verdict) & {HOLDS, FAILS}
+        sentences.append(f'"{text}": {SPEAK[decisions]} ({verdicts}).')
     return sentences
 
 
 def _verdict_phrase(verdict: str) -> str:
-    return (
-        verdict
-        if verdict in (HOLDS, FAILS)
-        else f"is {verdict}"
-        if verdict.startswith("not ")
-        else f"has {verdict}"
-    )
+    if verdict in (HOLDS, FAILS):
+        return verdict
+    return f"is {verdict}" if verdict.startswith("not ") else f"has {verdict}"
 
 
 OF_TABLES = {"gradients": gradient_facts, "claims": claims_facts, "advice": advice_facts}

@@ -48,25 +48,16 @@ def search_end(trials: pd.DataFrame) -> SearchEnd:
     table = halvings(trials)
     table = table[table["learned"]]
     if table.empty:
-        return SearchEnd(
-            math.nan,
-            math.nan,
-            False,
-            "no network left chance, so that nothing is known of where the search ends",
-        )
+        reason = "no network left chance, so that nothing is known of where the search ends"
+        return SearchEnd(math.nan, math.nan, False, reason)
     by_trials, by_steps = (float(table[name].mean(skipna=False)) for name in ("trials", "steps"))
     is_reached = by_trials < STEADY and by_steps < STEADY
-    changes = (
+    reason = (
         f"halving the trials changes the best by {_share(by_trials)}, halving the steps by"
-        f" {_share(by_steps)}"
+        f" {_share(by_steps)}{' on average' if len(table) > 1 else ''}: the search"
+        f" {'has come to its end' if is_reached else 'is open'}"
     )
-    means = " on average" if len(table) > 1 else ""
-    return SearchEnd(
-        by_trials,
-        by_steps,
-        is_reached,
-        f"{changes}{means}: the search {'has come to its end' if is_reached else 'is open'}",
-    )
+    return SearchEnd(by_trials, by_steps, is_reached, reason)
 
 
 def halvings(trials: pd.DataFrame) -> pd.DataFrame:
@@ -93,10 +84,8 @@ def halvings(trials: pd.DataFrame) -> pd.DataFrame:
         # bits below chance, 0, have no level at which all is learned
         has_learned = best <= (1 - STEADY) * level if level else best < 0
         floor = LEARNED * level if level else -math.inf
-        changes = (
-            _change(best, half, floor),
-            _change(best, with_half_the_steps(steps[places], loss[places]), floor),
-        )
+        halves = (half, with_half_the_steps(steps[places], loss[places]))
+        changes = [_change(best, worse, floor) for worse in halves]
         table.append([*network, best, has_learned, *changes])
     return pd.DataFrame(table, columns=[*SEARCH, "best", "learned", "trials", "steps"])
 
@@ -110,10 +99,8 @@ def networks_at_their_end(trials: pd.DataFrame) -> pd.DataFrame:
 def trials_of(trials: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     """The trials of the networks in `points`, a table of best trials."""
     keys = [name for name in SEARCH if name in points]
-    networks = set(points[keys].itertuples(index=False, name=None))
-    return trials[
-        [network in networks for network in trials[keys].itertuples(index=False, name=None)]
-    ]
+    networks = pd.MultiIndex.from_frame(points[keys])
+    return trials[pd.MultiIndex.from_frame(trials[keys]).isin(networks)]
 
 
 def with_half_the_steps(steps: ArrayLike, loss: ArrayLike) -> float:

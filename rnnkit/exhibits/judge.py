@@ -168,40 +168,38 @@ def judge(
     number of trials of the network that has the fewest.
     """
     m = rule.measure(trials, table, spent)
+    return Finding(m.value, m.low, m.high, *_verdict(rule, m, trials, fewest))
+
+
+def _verdict(rule: Rule, m: Measured, trials: pd.DataFrame, fewest: int) -> tuple[str, str]:
+    """The verdict, and why it came out so."""
     if fewest < rule.trials:
         few = f"a network with {fewest} trials has not been searched for ({rule.trials} are the least)"
-        return _finding(m, UNTESTED, few)
+        return UNTESTED, few
     if rule.limit is None:
-        return _finding(m, NO_NUMBERS, m.summary)
+        return NO_NUMBERS, m.summary
     if rule.limit.beyond(m):
-        return _finding(m, FAILS, m.summary + m.if_fails)
-    if (
-        not m.has
-        and m.lacks
-        or any(m.has.get(name, 0) < least for name, least in rule.needs.items())
-    ):
-        return _finding(m, UNTESTED, m.lacks)
+        return FAILS, m.summary + m.if_fails
+    too_little = any(m.has.get(name, 0) < least for name, least in rule.needs.items())
+    if too_little or (m.lacks and not m.has):
+        return UNTESTED, m.lacks
     if m.doubt:
-        return _finding(m, UNTESTED, "; ".join(filter(None, (m.summary, m.doubt))))
+        return UNTESTED, "; ".join(filter(None, (m.summary, m.doubt)))
     if rule.limit.holds(m):
         if m.partial:
-            return _finding(m, UNTESTED, m.summary + m.partial)
-        return _finding(m, HOLDS, m.summary + m.if_holds)
+            return UNTESTED, m.summary + m.partial
+        return HOLDS, m.summary + m.if_holds
     if rule.limit.fails(m):
         return _refute_if_ended(rule, m, trials)
-    return _finding(m, UNTESTED, m.summary + rule.limit.open_words(m) + m.if_open)
+    return UNTESTED, m.summary + rule.limit.open_words(m) + m.if_open
 
 
-def _refute_if_ended(rule: Rule, m: Measured, trials: pd.DataFrame) -> Finding:
+def _refute_if_ended(rule: Rule, m: Measured, trials: pd.DataFrame) -> tuple[str, str]:
     """The claim fails if the search that the number comes from may refute it; otherwise it is open."""
     reason = m.summary + m.if_fails
     if rule.refutes == NEVER:
-        return _finding(m, UNTESTED, f"{reason}; lower bounds, which cannot refute")
+        return UNTESTED, f"{reason}; lower bounds, which cannot refute"
     if rule.refutes == ALWAYS or m.sure:
-        return _finding(m, FAILS, reason)
+        return FAILS, reason
     end = search_end(trials if m.search is None else m.search)
-    return _finding(m, FAILS if end.reached else UNTESTED, f"{reason}; {end.reason}")
-
-
-def _finding(m: Measured, verdict: str, reason: str) -> Finding:
-    return Finding(m.value, m.low, m.high, verdict, reason)
+    return FAILS if end.reached else UNTESTED, f"{reason}; {end.reason}"

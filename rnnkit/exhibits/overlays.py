@@ -18,30 +18,31 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rnnkit import reference
+from rnnkit.exhibits.base import COLUMNS
 from rnnkit.exhibits.style import GREY, color_of, style_of
 
 VARIABLE = "RNNKIT_REFERENCE"
 LABEL = "_authors"  # of everything that is drawn here; a legend leaves out what begins with _
+NO_TRIALS = pd.DataFrame(columns=list(COLUMNS))
 LOOK = {"linestyle": "none", "fillstyle": "none", "markersize": 4, "alpha": 0.45, "zorder": 0.5}
 
 
-def authors(figure: str, task: str, form: str = "paper") -> pd.DataFrame:
-    """The authors' feasible trials behind a figure, of one task; empty where there are none, or where
-    ours are of another form.
+def authors(figure: str, task: str, form: str = "paper", depth: int | None = None) -> pd.DataFrame:
+    """The authors' feasible trials behind a figure, of one task and of one depth or of all; empty where
+    there are none, or where ours are of another form.
 
     `loss` is their evaluation loss. On the capacity task it should be minus the stored bits, as ours
     is: `bits` and `bits_per_param` are nan if it is not. A file that cannot be read gives a warning,
     once.
     """
     path = os.environ.get(VARIABLE, "")
-    if not path or not (
+    is_like_ours = (
         task == "per_cap" or form == "paper" or (task == "text8" and "sample" not in form)
-    ):
-        return pd.DataFrame()
-    trials = _load_authors(path, figure)
-    if trials.empty:
-        return trials
-    trials = trials[(trials.task_type == task) & ~trials.infeasible]
+    )
+    trials = _load_authors(path, figure) if path and is_like_ours else NO_TRIALS
+    trials = trials[(trials.task_type == task) & ~trials.infeasible.astype(bool)]
+    if depth is not None:
+        trials = trials[trials.n_layers == depth]
     bits = -trials.eval_loss if (trials.eval_loss <= 0).all() else math.nan * trials.eval_loss
     return trials.assign(loss=trials.eval_loss, bits=bits, bits_per_param=bits / trials.num_params)
 
@@ -52,13 +53,12 @@ def _load_authors(path: str, figure: str) -> pd.DataFrame:
         return reference.load(path, figure)
     except reference.ArchiveError as error:
         warnings.warn(f"The authors' trials are not drawn: {error}", stacklevel=2)
-        return pd.DataFrame()
+        return NO_TRIALS
 
 
 def authors_sizes(figure: str, task: str, form: str = "paper") -> set[int]:
     """The sizes of the authors' trials, which need ticks on the axis of parameters."""
-    trials = authors(figure, task, form)
-    return set(trials.max_params.tolist()) if len(trials) else set()
+    return set(authors(figure, task, form).max_params)
 
 
 def overlay(panels: dict, figure: str, task: str, value: str = "loss", form: str = "paper") -> None:
@@ -69,21 +69,23 @@ def overlay(panels: dict, figure: str, task: str, value: str = "loss", form: str
     trials and ours.
     """
     trials = authors(figure, task, form)
-    if trials.empty or trials[value].isna().all():
+    if trials[value].isna().all():
         return
     best = trials.loc[
         trials.groupby(["architecture", "n_layers", "max_params"]).valid_loss.idxmin()
     ]
+    drawn = {
+        ax: best if depth is None else best[best.n_layers == depth] for depth, ax in panels.items()
+    }
+    points = pd.concat(drawn.values())
+    if points.empty:
+        return
     style = style_of(best.architecture)
-    points = pd.concat(
-        [best if depth is None else best[best.n_layers == depth] for depth in panels]
-    )
-    for depth, ax in panels.items():
-        subset = best if depth is None else best[best.n_layers == depth]
+    for ax, subset in drawn.items():
         for architecture, own in subset.groupby("architecture"):
-            s = style[architecture]
-            ax.plot(own.num_params, own[value], marker=s.marker, color=s.color, label=LABEL, **LOOK)
-    for ax in panels.values() if len(points) else ():
+            look = style[architecture].points | LOOK
+            ax.plot(own.num_params, own[value], label=LABEL, **look)
+    for ax in drawn:
         low, high = ax.get_xlim()
         ax.set_xlim(
             min(low, points.num_params.min() / 1.1), max(high, points.num_params.max() * 1.1)
@@ -105,7 +107,8 @@ def overlay_search(
     """Draws the running `statistic` (median or minimum) of the authors' losses over their trials into
     a panel; `to_axis` turns losses into heights on its axis.
     """
-    for architecture, own in _by_architecture(figure, task, depth, form).items():
+    trials = authors(figure, task, form, depth)
+    for architecture, own in trials.groupby("architecture"):
         losses = own.sort_values("hyper_iter").loss.expanding()
         curve = (losses.median() if statistic == "median" else losses.min()).to_numpy()
         ax.plot(
@@ -129,27 +132,14 @@ def overlay_columns(
     form: str = "paper",
 ) -> None:
     """Draws the authors' losses as a strip of points in the column of each architecture."""
-    trials = _by_architecture(figure, task, depth, form)
+    trials = authors(figure, task, form, depth)
+    look = LOOK | {"marker": "o", "markersize": 2, "alpha": 0.25}
     for x, architecture in enumerate(names):
-        if architecture in trials:
-            losses = trials[architecture].loss.to_numpy()
-            scatter = np.random.default_rng(1).uniform(-0.42, 0.42, len(losses))
-            ax.plot(
-                x + scatter,
-                to_axis(losses),
-                marker="o",
-                color=color_of(architecture),
-                label=LABEL,
-                **LOOK | {"markersize": 2, "alpha": 0.25},
-            )
-
-
-def _by_architecture(figure: str, task: str, depth: int, form: str) -> dict[str, pd.DataFrame]:
-    """Architecture -> the authors' trials behind a figure, of one task and depth."""
-    trials = authors(figure, task, form)
-    return (
-        dict(list(trials[trials.n_layers == depth].groupby("architecture"))) if len(trials) else {}
-    )
+        own = trials[trials.architecture == architecture].loss.to_numpy()
+        if len(own):
+            scatter = np.random.default_rng(1).uniform(-0.42, 0.42, len(own))
+            color = color_of(architecture)
+            ax.plot(x + scatter, to_axis(own), color=color, label=LABEL, **look)
 
 
 def key_if_drawn(figure: Figure) -> list[Line2D]:

@@ -43,9 +43,7 @@ def without_pinned(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def usual(trials: pd.DataFrame) -> pd.DataFrame:
-    return (
-        trials[trials.n_in == usual_inputs(trials)] if "n_in" in trials and len(trials) else trials
-    )
+    return trials[trials.n_in == usual_inputs(trials)]
 
 
 def five_steps(trials: pd.DataFrame) -> pd.DataFrame:
@@ -57,27 +55,27 @@ def usual_inputs(trials: pd.DataFrame) -> pd.Series:
     """For each trial, the number of inputs that most studies of its size have. Other numbers are
     compared in a figure of their own (`section_2_1.inputs`).
     """
-    counts = trials.groupby(["max_params", "n_in"]).study.nunique()
-    most = {size: group.idxmax()[1] for size, group in counts.groupby(level=0)}
-    return trials.max_params.map(most)
+    counts = trials.groupby(["max_params", "n_in"]).study.nunique().reset_index("n_in")
+    most = counts.sort_values("study", kind="stable", ascending=False).groupby("max_params").first()
+    return trials.max_params.map(most.n_in)
 
 
 def by_gaussian_process(*task_types: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """A function that selects the trials of these tasks whose hyper-parameters were chosen with the
     Gaussian process, each task in the largest form that was trained.
     """
-    return _chosen_by(GP, task_types)
+    return lambda frame: _chosen_by(GP, task_types, frame)
 
 
 def by_gaussian_process_at_length(*task_types: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """The same, together with the longer trainings that start from the best of these trials."""
-    return _chosen_by((*GP, LONGER), task_types)
+    return lambda frame: _chosen_by((*GP, LONGER), task_types, frame)
 
 
 def _chosen_by(
-    tuners: tuple[str, ...], task_types: tuple[str, ...]
-) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    return lambda frame: largest_form(
+    tuners: tuple[str, ...], task_types: tuple[str, ...], frame: pd.DataFrame
+) -> pd.DataFrame:
+    return largest_form(
         frame[frame.task_type.isin(task_types) & frame.tuner.isin(tuners) & ~is_pinned(frame)]
     )
 
@@ -91,10 +89,7 @@ def largest_form(trials: pd.DataFrame) -> pd.DataFrame:
         size = form.split(" ")[0]
         return (FORMS.index(size) if size in FORMS else len(FORMS), "sample" in form, form)
 
-    best = {
-        task: min(trials.form[trials.task_type == task], key=rank)
-        for task in trials.task_type.unique()
-    }
+    best = {task: min(set(forms), key=rank) for task, forms in trials.groupby("task_type").form}
     return trials[trials.form == trials.task_type.map(best)]
 
 
@@ -105,9 +100,8 @@ def random_sets(frame: pd.DataFrame) -> pd.DataFrame:
     Trials that diverge end early. So of a study that is not complete, only the trials before the
     first missing one count: among the later ones too many diverged.
     """
-    trials = one_size(
-        largest_form(frame[(frame.task_type == "parens_counting") & (frame.tuner == "random")])
-    )
+    random = frame[(frame.task_type == "parens_counting") & (frame.tuner == "random")]
+    trials = one_size(largest_form(random))
     trials = trials[trials.n_layers.isin({trials.n_layers.min(), trials.n_layers.max()})]
     earlier = trials.groupby("study").hyper_iter.rank(method="first") - 1
     return trials[trials.hyper_iter == earlier]
@@ -117,12 +111,9 @@ def one_size(trials: pd.DataFrame) -> pd.DataFrame:
     """The trials of one size of each task: the size that was trained at the most depths, and the largest
     of these.
     """
-    depths = trials.groupby(["task_type", "max_params"]).n_layers.nunique()
-    best = {
-        task: max(group.items(), key=lambda item: (item[1], item[0][1]))[0][1]
-        for task, group in depths.groupby(level=0)
-    }
-    return trials[trials.max_params == trials.task_type.map(best)] if best else trials
+    depths = trials.groupby(["task_type", "max_params"]).n_layers.nunique().reset_index()
+    best = depths.sort_values(["n_layers", "max_params"]).groupby("task_type").max_params.last()
+    return trials[trials.max_params == trials.task_type.map(best)]
 
 
 def is_pinned(frame: pd.DataFrame, name: str = "nonlinearity") -> pd.Series:

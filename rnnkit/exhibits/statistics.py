@@ -73,7 +73,7 @@ def spread_of_means(table: ArrayLike) -> tuple[float, float, float]:
     return spread, max(0.0, spread - half), spread + half
 
 
-@functools.cache
+@functools.cache  # it takes long
 def _studentised_range(k: int, free: int) -> float:
     return float(stats.studentized_range.ppf(0.95, k, free))
 
@@ -173,12 +173,12 @@ def kendall(x: ArrayLike, y: ArrayLike) -> np.ndarray:
     """Kendall's tau-a along the last axis: (concordant - discordant) / pairs; a tie counts for
     neither.
     """
-    x = np.asarray(x, float)
-    y = np.asarray(y, float)
-    first, second = np.triu_indices(x.shape[-1], 1)
-    return (np.sign(x[..., first] - x[..., second]) * np.sign(y[..., first] - y[..., second])).mean(
-        -1
+    first, second = np.triu_indices(np.shape(x)[-1], 1)
+    x_order, y_order = (
+        np.sign(values[..., first] - values[..., second])
+        for values in (np.asarray(x, float), np.asarray(y, float))
     )
+    return (x_order * y_order).mean(-1)
 
 
 def common_slope(x: ArrayLike, y: ArrayLike, series: ArrayLike) -> tuple[float, float, float]:
@@ -218,8 +218,12 @@ def half_search(bits: ArrayLike) -> float:
     A diverged trial (nan) has stored nothing. There is no upper end, since the best is itself a lower
     bound on the capacity.
     """
-    descending = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
-    return float(descending[half_rank(len(descending))])
+    best_first = _best_first(bits)
+    return float(best_first[half_rank(len(best_first))])
+
+
+def _best_first(bits: ArrayLike) -> np.ndarray:
+    return np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
 
 
 @functools.cache
@@ -237,12 +241,12 @@ def expected_best(bits: ArrayLike, count: int) -> float:
     """Mean of the best among `count` trials drawn without replacement, by which searches of unequal
     length can be compared at equal length.
     """
-    descending = np.sort(np.nan_to_num(np.asarray(bits, float)))[::-1]
-    n = len(descending)
+    best_first = _best_first(bits)
+    n = len(best_first)
     weights = [
         math.comb(n - rank - 1, count - 1) / math.comb(n, count) for rank in range(n - count + 1)
     ]
-    return float(np.dot(weights, descending[: len(weights)]))
+    return float(np.dot(weights, best_first[: len(weights)]))
 
 
 def welch(first: ArrayLike, second: ArrayLike) -> tuple[float, float, float]:
@@ -253,9 +257,7 @@ def welch(first: ArrayLike, second: ArrayLike) -> tuple[float, float, float]:
     """
     a = np.asarray(first, float)
     b = np.asarray(second, float)
-    if min(len(a), len(b)) < 2:
-        return math.nan, math.nan, math.nan
-    if not np.ptp(a) + np.ptp(b) > 0:
+    if min(len(a), len(b)) < 2 or not np.ptp(a) + np.ptp(b) > 0:
         return math.nan, math.nan, math.nan
     test = stats.ttest_ind(a, b, equal_var=False)
     return float(test.statistic), float(test.df), float(test.pvalue)
@@ -306,13 +308,7 @@ def running_median(losses: ArrayLike) -> pd.DataFrame:
     trials have diverged. The interval is made of order statistics, since the number of values below
     the median is binomial; there is none for fewer than six trials.
     """
-    losses = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses)
-    records = []
-    for n in range(1, len(losses) + 1):
-        ascending = np.sort(losses[:n])
-        records.append(
-            ((ascending[(n - 1) // 2] + ascending[n // 2]) / 2, *around_the_median(ascending))
-        )
+    records = [(np.median(so_far), *around_the_median(so_far)) for so_far in _so_far(losses)]
     return pd.DataFrame(records, columns=["center", "low", "high"])
 
 
@@ -323,10 +319,14 @@ def running_minimum(losses: ArrayLike) -> pd.DataFrame:
     half of fewer trials would have found that. `low` is the minimum itself. A diverged trial (nan)
     counts as worse than any.
     """
+    records = [
+        (least := so_far[0], least, so_far[half_rank(len(so_far))]) for so_far in _so_far(losses)
+    ]
+    curve = pd.DataFrame(records, columns=["center", "low", "high"])
+    return curve.assign(high=np.minimum.accumulate(curve.high))
+
+
+def _so_far(losses: ArrayLike) -> list[np.ndarray]:
+    """The losses up to each trial in ascending order, with diverged trials as inf at the end."""
     losses = np.where(np.isnan(np.asarray(losses, float)), np.inf, losses)
-    records = []
-    for n in range(1, len(losses) + 1):
-        ascending = np.sort(losses[:n])
-        high = min(ascending[half_rank(n)], records[-1][2] if records else np.inf)
-        records.append((ascending[0], ascending[0], high))
-    return pd.DataFrame(records, columns=["center", "low", "high"])
+    return [np.sort(losses[: n + 1]) for n in range(len(losses))]

@@ -2,7 +2,6 @@
 part of the README that the kit writes.
 """
 
-import html
 import math
 import textwrap
 from collections.abc import Iterable
@@ -17,9 +16,9 @@ from rnnkit.exhibits.budget import budget
 from rnnkit.exhibits.finding import FAILS, HOLDS, UNTESTED, Finding
 from rnnkit.exhibits.judge import judge
 from rnnkit.exhibits.selection import LONGER, SEARCH
-from rnnkit.markup import LEFT, SmallTable, markdown
+from rnnkit.markup import SmallTable, cell, markdown, table_of_cells
 from rnnkit.trials.paths import write_atomically
-from rnnkit.wording import and_list
+from rnnkit.wording import and_list, capital, count
 
 COLOURS = {HOLDS: "#1a7f37", FAILS: "#cf222e"}  # dark enough on white, light enough on black
 UNDECIDED_COLOUR = "#6e7781"
@@ -45,12 +44,8 @@ class Verdicts(SmallTable):
             return super()._repr_html_()
         in_interval = {"low", "high"} if {"ours", "low", "high"} <= set(self.columns) else set()
         names = [name for name in self.columns if name not in in_interval]
-        head = "".join(f'<th style="{LEFT}">{html.escape(str(name))}</th>' for name in names)
-        body = "".join(
-            f"<tr>{''.join(_cell(name, row) for name in names)}</tr>"
-            for row in self.to_dict("records")
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        records = self.to_dict("records")
+        return table_of_cells(names, ([_cell(name, row) for name in names] for row in records))
 
 
 def _paragraph(row: dict) -> str:
@@ -72,16 +67,11 @@ def _cell(name: str, row: dict) -> str:
     value = row[name]
     if name == "verdict":
         colour = COLOURS.get(value, UNDECIDED_COLOUR)
-        word = html.escape(str(value))
-        return f'<td style="{LEFT}; color: {colour}; font-weight: 600">{word}</td>'
-    text = (
-        with_interval(value, row.get("low"), row.get("high"))
-        if name == "ours"
-        else ""
-        if value is None or pd.isna(value)
-        else str(value)
-    )
-    return f'<td style="{LEFT}{"; white-space: nowrap" if name == "ours" else ""}">{html.escape(text)}</td>'
+        return cell(value, style=f"; color: {colour}; font-weight: 600")
+    if name == "ours":
+        ours = with_interval(value, row.get("low"), row.get("high"))
+        return cell(ours, style="; white-space: nowrap")
+    return cell("" if pd.isna(value) else str(value))
 
 
 def with_interval(value: Any, low: Any = None, high: Any = None) -> str:
@@ -91,9 +81,8 @@ def with_interval(value: Any, low: Any = None, high: Any = None) -> str:
     if not isinstance(value, (int, float)) or math.isnan(value):
         return "-"
     limits = [end for end in (low, high) if isinstance(end, (int, float)) and not math.isnan(end)]
-    return number(value) + (
-        f" [{number(limits[0])}, {number(limits[1])}]" if len(limits) == 2 else ""
-    )
+    interval = f" [{', '.join(map(number, limits))}]" if len(limits) == 2 else ""
+    return number(value) + interval
 
 
 def number(value: float) -> str:
@@ -114,8 +103,7 @@ def compare(name: str, frame: pd.DataFrame) -> Verdicts:
     spent = budget(tables.trials)
     for id, finding in findings(tables).items():
         claim = paper.CLAIMS[id]
-        statistic = claim.statistic[0].upper() + claim.statistic[1:]
-        evidence = f"{statistic}: {finding.reason}; {spent}."
+        evidence = f"{capital(claim.statistic)}: {finding.reason}; {spent}."
         numbers = (finding.ours, finding.low, finding.high)
         records.append([id, claim.text, claim.paper, *numbers, finding.verdict, evidence])
     return Verdicts(
@@ -159,18 +147,12 @@ def tally(claims: pd.DataFrame) -> str:
 def _counts(claims: pd.DataFrame) -> str:
     """12 hold, 3 fail, 21 are not tested at this scale."""
     counts = claims.verdict.value_counts()
-    forms = {
-        HOLDS: ("holds", "hold"),
-        FAILS: ("fails", "fail"),
-        UNTESTED: ("is not tested at this scale", "are not tested at this scale"),
-    }
-    phrases = [
-        f"{counts.get(verdict, 0)} {singular if counts.get(verdict, 0) == 1 else plural}"
-        for verdict, (singular, plural) in forms.items()
-    ]
+    forms = {HOLDS: (HOLDS, "hold"), FAILS: (FAILS, "fail")}
+    forms[UNTESTED] = (f"is {UNTESTED}", f"are {UNTESTED}")
+    numbers = dict.fromkeys(forms, 0) | counts.to_dict()
     return ", ".join(
-        phrases
-        + [f"{number} {verdict}" for verdict, number in counts.items() if verdict not in forms]
+        count(number, *forms.get(verdict, (verdict, verdict)))
+        for verdict, number in numbers.items()
     )
 
 
@@ -188,10 +170,8 @@ def advice(verdicts: pd.DataFrame) -> Verdicts:
     return Verdicts(table, columns=["advice", "id", "claim", "ours", "verdict"])
 
 
-BEGIN, END = (
-    "<!-- verdicts, written by rnnkit reproduce --out figures -->",
-    "<!-- end of verdicts -->",
-)
+BEGIN = "<!-- verdicts, written by rnnkit reproduce --out figures -->"
+END = "<!-- end of verdicts -->"
 
 
 def claims_of(entries: dict) -> pd.DataFrame:

@@ -489,7 +489,7 @@ def ranking(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measur
         summary=f"{ours}, {count(len(table), 'size and depth', 'sizes and depths')}",
         lacks=f"{ours}{left_out}, and it takes all five at {MIN_CELLS} sizes and depths",
         more={"chance": chance},
-        if_fails=f"; null_draws labels differ as much in {chance:.2g} of cases",
+        if_fails=f"; shuffled labels differ as much in {chance:.2g} of cases",
         if_open="; the order changes from size to size",
     )
 
@@ -523,7 +523,7 @@ def gates_cost(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Mea
 def depths_agree(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C13: the mean of Kendall's tau between the means of any two depths, with its interval over sizes.
 
-    `chance` is how often null_draws labels agree as much. `differ` counts the depths at which the
+    `chance` is how often shuffled labels agree as much. `differ` counts the depths at which the
     architectures differ at all: elsewhere, it would only be noise that disagrees.
     """
     depths, names, values = _by_depth(points)
@@ -554,7 +554,7 @@ def depths_agree(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> M
         if p_of_differing_columns(values[:, index]) <= SURELY / len(depths)
     ]
     where = f"at depth {and_list(differ)}" if differ else "at no depth"
-    as_much = f"; null_draws labels agree as much in {chance:.2g} of cases"
+    as_much = f"; shuffled labels agree as much in {chance:.2g} of cases"
     return replace(
         measurement,
         summary=f"{summary}; architectures differ {where}",
