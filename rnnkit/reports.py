@@ -3,6 +3,7 @@
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -64,14 +65,10 @@ class Report:
         )
 
     def _repr_markdown_(self) -> str:
-        return "\n\n".join(
-            [
-                markdown(("", *self.table.columns), self.table.itertuples()),
-                f"**{self._space_title}**",
-                markdown(("", *self.space.columns), self.space.itertuples()),
-                self.caption,
-            ]
+        numbers, space = (
+            markdown(("", *table.columns), table.itertuples()) for table in (self.table, self.space)
         )
+        return f"{numbers}\n\n**{self._space_title}**\n\n{space}\n\n{self.caption}"
 
     def _ipython_display_(self) -> None:
         from IPython.display import Markdown, display
@@ -80,9 +77,8 @@ class Report:
         display(Markdown(self._repr_markdown_()))
 
     def __str__(self) -> str:
-        return "\n\n".join(
-            [self.table.to_string(), f"{self._space_title}\n{self.space.to_string()}", self.caption]
-        )
+        space = f"{self._space_title}\n{self.space.to_string()}"
+        return f"{self.table.to_string()}\n\n{space}\n\n{self.caption}"
 
     __repr__ = __str__
 
@@ -130,14 +126,8 @@ def report(
         frame = _at_one_length(_trials_of(trial_store, jobs, jobs_of_six), trials)
     figure = cell_report.report(architecture, frame)
     if out:
-        figures.keep(
-            figure,
-            f"report_{architecture}",
-            out,
-            figure.tables,
-            figure.alt,
-            digest_of_trials(frame),
-        )
+        name = f"report_{architecture}"
+        figures.keep(figure, name, out, figure.tables, figure.alt, digest_of_trials(frame))
     table = _table(architecture, cell_report.report_tables(frame), size)
     return Report(architecture, table, _space(architecture), figure, frame, reused)
 
@@ -224,42 +214,35 @@ def _table(architecture: str, tables: Iterable[pd.DataFrame], size: Scale) -> pd
     """The numbers as text: a row for each, a column for the cell and for each of the six; "-"
     where there are no trials.
     """
-    names = (architecture, *(a for a in PAPER if a != architecture))
+    names = [architecture, *(a for a in PAPER if a != architecture)]
     depths = {a: max(1, cell_of(a).min_layers) for a in names}
-    numbers: dict[str, dict] = {"layers": depths}  # title -> architecture -> number
     budgets = size.capacity.sizes[:2]
-    n_in = size.capacity.inputs_for(budgets[0])
+    small = budgets[0]
+    n_in = size.capacity.inputs_for(small)
     count = formulas(n_in, architectures=names).iloc[:, 0]
+    # title -> architecture -> number
+    numbers: defaultdict[str, dict[str, object]] = defaultdict(dict, layers=depths)
     numbers[f"parameters with N units ({n_in} inputs)"] = {
         a: count[a].split("  (")[0] for a in names
     }
     for budget in budgets:
-        table = units(
-            (budget,),
-            tuple(sorted(set(depths.values()))),
-            size.capacity.inputs_for(budget),
-            architectures=names,
-        )
+        inputs = size.capacity.inputs_for(budget)
+        table = units((budget,), tuple(sorted(set(depths.values()))), inputs, architectures=names)
         numbers[f"units of {budget:,} parameters"] = {
             a: table.loc[a, (budget, depths[a])] for a in names
         }
-    numbers["hyper-parameters"] = {
-        a: len(space_for(a, "per_cap", size.capacity.steps_for(budgets[0]))) for a in names
-    }
+    steps = size.capacity.steps_for(small)
+    numbers["hyper-parameters"] = {a: len(space_for(a, "per_cap", steps)) for a in names}
     best, errors, random = tables
     for row in best.itertuples():
-        name = f"bits per parameter, {row.max_params:,} parameters"
-        numbers.setdefault(name, {})[row.architecture] = (
-            f"{row.bits_per_param:.2f} [{row.bits_per_param_low:.2f}]"
-        )
+        title = f"bits per parameter, {row.max_params:,} parameters"
+        bits = f"{row.bits_per_param:.2f} [{row.bits_per_param_low:.2f}]"
+        numbers[title][row.architecture] = bits
     for row in errors.sort_values("n_units").itertuples():
-        name = f"error, {row.n_units} units for {row.n_in} numbers (bound {row.bound:.3g})"
-        numbers.setdefault(name, {})[row.architecture] = f"{row.loss:.3g}"
+        title = f"error, {row.n_units} units for {row.n_in} numbers (bound {row.bound:.3g})"
+        numbers[title][row.architecture] = f"{row.loss:.3g}"
     for row in random.itertuples():
-        numbers.setdefault("diverged, % of random sets", {})[row.architecture] = (
-            f"{row.percent:.0f} [{row.low:.0f}, {row.high:.0f}]"
-        )
-    table = pd.DataFrame(
-        [{a: str(row.get(a, "-")) for a in names} for row in numbers.values()], index=list(numbers)
-    )
-    return table.rename(columns=label_of)
+        share = f"{row.percent:.0f} [{row.low:.0f}, {row.high:.0f}]"
+        numbers["diverged, % of random sets"][row.architecture] = share
+    table = pd.DataFrame.from_dict(numbers, orient="index", columns=names, dtype=object)
+    return table.where(table.notna(), "-").astype(str).rename(columns=label_of)

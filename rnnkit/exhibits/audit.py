@@ -20,6 +20,7 @@ from scipy.optimize import least_squares, minimize
 
 from rnnkit import paper
 from rnnkit.exhibits.base import illustration
+from rnnkit.exhibits.captions import labelled
 from rnnkit.exhibits.style import (
     DASHED,
     DOTTED,
@@ -247,9 +248,7 @@ def audit(frame: pd.DataFrame | None = None) -> Drawing:
     write_title(figure, "Ours: the paper's tables, read closely; no trials but the paper's")
     outside = df[~df.possible]
     wrong = ", ".join(f"{pair} {df:g}" for pair, df in zip(_pairs(outside), outside.df))
-    solve = ", ".join(
-        f"{label_of(row.architecture)} {100 * row.share:.1f} %" for row in shares.itertuples()
-    )
+    solve = " %, ".join(labelled(100 * shares.set_index("architecture").share, ".1f")) + " %"
     slip = captions_slip()
     called = ", ".join(_pairs(slip[slip.called_different]))
     figure.alt = (

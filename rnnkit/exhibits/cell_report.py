@@ -94,15 +94,7 @@ def _draw_diverged(ax: Axes, random: pd.DataFrame, names: Sequence[str]) -> None
         s = style[row.architecture]
         y = names.index(row.architecture)
         ax.plot([row.low, row.high], [y, y], color=s.color, linewidth=1, zorder=2)
-        ax.plot(
-            row.percent,
-            y,
-            color=s.color,
-            marker=s.marker,
-            linestyle="none",
-            markersize=6.5,
-            zorder=3,
-        )
+        ax.plot(row.percent, y, markersize=6.5, zorder=3, **s.points)
     note_missing(ax, names, random.architecture)
     ax.set(
         xlabel="diverged, % (Wilson's 95 % interval)", xlim=(-2, max(40, 1.05 * random.high.max()))
@@ -115,21 +107,15 @@ def _draw_memory(ax: Axes, errors: pd.DataFrame, architecture: str, names: Seque
     units = np.linspace(0.96 * errors.n_units.min(), 1.04 * errors.n_units.max(), 200)
     draw_bound(ax, units, n_in)
     for a in names[::-1]:
-        curve = errors[(errors.architecture == a)].dropna(subset="loss")
-        s = style[a]
-        strong = a == architecture
-        half_search(ax, curve, "loss_high", "loss", "n_units", s.color)
-        ax.plot(
-            curve.n_units,
-            curve.loss,
-            color=s.color,
-            marker=s.marker,
-            linestyle=s.line,
-            zorder=4 if strong else 3,
-            linewidth=2.4 if strong else 1,
-            markersize=8 if strong else 4.5,
+        curve = errors[errors.architecture == a].dropna(subset="loss")
+        half_search(ax, curve, "loss_high", "loss", "n_units", style[a].color)
+        weight = (
+            {"zorder": 4, "linewidth": 2.4, "markersize": 8}
+            if a == architecture
+            else {"zorder": 3, "linewidth": 1, "markersize": 4.5}
         )
-    losses = pd.concat([errors.loss, errors.loss_high]).dropna()
+        ax.plot(curve.n_units, curve.loss, **style[a].curve, **weight)
+    losses = errors[["loss", "loss_high"]].stack()
     high = losses.max() if len(losses) else 1
     ax.set(
         xlabel="units per layer, N",

@@ -12,10 +12,10 @@ networks that are alike. And a claim about a level depends on the level at which
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from rnnkit import paper
 from rnnkit.exhibits.base import tables_of
@@ -47,28 +47,24 @@ def rates_without_effect(times: int = 20, seed: int = 0) -> pd.DataFrame:
     Both shares should be at most a tenth. One table of every kind takes about a second, and the same
     seed gives the same shares.
     """
-    counts = {}
+    records = []
     for number in range(times):
         rng = np.random.default_rng([seed, number])
-        for kind, frames in (("idle", idle(rng)), ("alike", alike(rng))):
+        for kind, frames, ids in (("idle", idle(rng), IDLE), ("alike", alike(rng), ALIKE)):
             for name, frame in frames.items():
-                ids = ALIKE if kind == "alike" else IDLE
-                for id, finding in findings(tables_of(name, frame), ids).items():
-                    counts.setdefault((id, kind), []).append(finding.verdict)
-    table = [
-        [
-            id,
-            paper.CLAIMS[id].text,
-            kind,
-            len(verdicts),
-            verdicts.count(HOLDS) / len(verdicts),
-            verdicts.count(FAILS) / len(verdicts),
-        ]
-        for id in paper.CLAIMS
-        for kind in ("idle", "alike")
-        if (verdicts := counts.get((id, kind)))
-    ]
-    return SmallTable(table, columns=["id", "claim", "networks", "tables", "holds", "fails"])
+                verdicts = findings(tables_of(name, frame), ids)
+                records += [(id, kind, finding.verdict) for id, finding in verdicts.items()]
+    verdicts = pd.DataFrame(records, columns=["id", "networks", "verdict"])
+    table = verdicts.groupby(["id", "networks"], sort=False).verdict.agg(
+        tables="size",
+        holds=lambda verdict: (verdict == HOLDS).mean(),
+        fails=lambda verdict: (verdict == FAILS).mean(),
+    )
+    table = table.reset_index().sort_values(
+        "id", key=lambda ids: ids.map([*paper.CLAIMS].index), kind="stable", ignore_index=True
+    )
+    table.insert(1, "claim", [paper.CLAIMS[id].text for id in table.id])
+    return SmallTable(table)
 
 
 def idle(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
@@ -85,14 +81,8 @@ def idle(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         [_hard(rng, task, (1, 2, 8), near_chance(chance(task, "small"))) for task in HARD],
         ignore_index=True,
     )
-    again = _hard(
-        rng,
-        "parens_counting",
-        (1,),
-        near_chance(chance("parens_counting", "small")),
-        tuner="rerun",
-        trials=30,
-    )
+    level = chance("parens_counting", "small")
+    again = _hard(rng, "parens_counting", (1,), near_chance(level), tuner="rerun", trials=30)
     searches = hard[(hard.task_type == "parens_counting") & (hard.n_layers == 1)]
     memory = _losses(rng, "mem_thru", near_chance(1.0), units=(32, 48, 64, 96), n_in=64)
     text = [
@@ -136,14 +126,8 @@ def alike(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         [_hard(rng, task, (1, 2, 8), with_solutions(level, 0.2)) for task, level in levels.items()],
         ignore_index=True,
     )
-    random = _hard(
-        rng,
-        "parens_counting",
-        (1, 8),
-        with_solutions(levels["parens_counting"], 0.3),
-        tuner="random",
-        trials=100,
-    )
+    solutions = with_solutions(levels["parens_counting"], 0.3)
+    random = _hard(rng, "parens_counting", (1, 8), solutions, tuner="random", trials=100)
     bits = _capacity(rng, capacity)
     return {
         "fig1": bits,
@@ -172,29 +156,25 @@ def _capacity(
 ) -> pd.DataFrame:
     parts = []
     trials = 32
-    networks = itertools.product(unrolls, sizes, depths, architectures)
-    for unroll, size, depth, architecture in networks:
-        if architecture != "+rnn" or depth != 1:
-            n_bits = bits(trials) * size
-            samples = 1 + rng.random(trials)
-            hparams = [
-                {"samples_per_param": ratio, "nonlinearity": s}
-                for ratio, s in zip(samples * n_bits / size, rng.choice(["tanh", "relu"], trials))
-            ]
-            study = _study(
-                rng,
-                "per_cap",
-                architecture,
-                depth,
-                size,
-                -n_bits,
-                hparams=hparams,
-                unroll=unroll,
-                form="",
-                n_in=20,
-            )
-            parts.append(study)
+    networks = itertools.product(unrolls, sizes, _trained(depths, architectures))
+    for unroll, size, (depth, architecture) in networks:
+        n_bits = bits(trials) * size
+        samples = 1 + rng.random(trials)
+        hparams = [
+            {"samples_per_param": ratio, "nonlinearity": s}
+            for ratio, s in zip(samples * n_bits / size, rng.choice(["tanh", "relu"], trials))
+        ]
+        columns = {"hparams": hparams, "unroll": unroll, "form": "", "n_in": 20}
+        parts.append(_study(rng, "per_cap", architecture, depth, size, -n_bits, **columns))
     return pd.concat(parts, ignore_index=True)
+
+
+def _trained(
+    depths: Iterable[int], architectures: Iterable[str] = paper.ARCHITECTURES
+) -> list[tuple[int, str]]:
+    """The depths and architectures that there are: +RNN has no depth 1."""
+    pairs = itertools.product(depths, architectures)
+    return [(depth, a) for depth, a in pairs if a != "+rnn" or depth != 1]
 
 
 def _capacity_by_steps(rng: np.random.Generator, bits: Losses) -> pd.DataFrame:
@@ -209,18 +189,14 @@ def _losses(
     rng: np.random.Generator, task: str, loss: Losses, units: Sequence[int] = (), n_in: int = 64
 ) -> pd.DataFrame:
     parts = []
-    for depth, architecture in itertools.product((1, 2), paper.ARCHITECTURES):
-        if architecture != "+rnn" or depth != 1:
-            maps = MAPS[architecture]
-            networks = [(maps * depth * n * (n + n_in), n) for n in units] or [
-                (size, int(math.sqrt(size / maps / depth))) for size in (1_000, 4_000, 16_000)
-            ]
-            parts += [
-                _study(
-                    rng, task, architecture, depth, size, loss(24), unroll=12, n_in=n_in, n_units=n
-                )
-                for size, n in networks
-            ]
+    for depth, architecture in _trained((1, 2)):
+        maps = MAPS[architecture]
+        networks = [(maps * depth * n * (n + n_in), n) for n in units] or [
+            (size, int(math.sqrt(size / maps / depth))) for size in (1_000, 4_000, 16_000)
+        ]
+        for size, n in networks:
+            columns = {"unroll": 12, "n_in": n_in, "n_units": n}
+            parts.append(_study(rng, task, architecture, depth, size, loss(24), **columns))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -233,22 +209,11 @@ def _hard(
     trials: int = 48,
 ) -> pd.DataFrame:
     parts = []
-    for depth, architecture in itertools.product(depths, paper.ARCHITECTURES):
-        if architecture != "+rnn" or depth != 1:
-            losses = loss(trials)
-            accuracy = rng.random(trials) * 0.1
-            study = _study(
-                rng,
-                task,
-                architecture,
-                depth,
-                2_000,
-                losses,
-                tuner=tuner,
-                divergence=0.2,
-                accuracy=accuracy,
-            )
-            parts.append(study)
+    for depth, architecture in _trained(depths):
+        losses = loss(trials)
+        accuracy = rng.random(trials) * 0.1
+        network = (task, architecture, depth, 2_000)
+        parts.append(_study(rng, *network, losses, 0.2, tuner=tuner, accuracy=accuracy))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -259,51 +224,42 @@ def _study(
     depth: int,
     size: int,
     loss: np.ndarray,
-    hparams: list[dict] | None = None,
-    unroll: int = 50,
-    form: str = "small",
-    n_in: int = 27,
-    n_units: int = 20,
-    tuner: str = "gp",
     divergence: float = 0.1,
-    accuracy: ArrayLike = math.nan,
+    **columns: Any,
 ) -> pd.DataFrame:
-    """The trials of one study. The share `divergence` of them has no loss; steps and seconds are
-    random, and nothing depends on them.
+    """The trials of one study, with these values in other `columns`. The share `divergence` of them
+    has no loss; steps and seconds are random, and nothing depends on them.
     """
-    bad = rng.random(len(loss)) < divergence
+    count = len(loss)
+    bad = rng.random(count) < divergence
     loss = np.where(bad, math.nan, loss)
-    steps = np.exp(rng.uniform(math.log(50_000), math.log(200_000), len(loss))).astype(int)
+    steps = np.exp(rng.uniform(math.log(50_000), math.log(200_000), count)).astype(int)
     trials = {
-        "study": f"{task}/{architecture}/layers={depth}/params={size}/unroll={unroll}/{tuner}",
         "architecture": architecture,
         "task_type": task,
-        "hparams": hparams or [{}] * len(loss),
+        "hparams": [{}] * count,
         "n_layers": depth,
-        "hyper_iter": np.arange(len(loss)),
+        "hyper_iter": np.arange(count),
         "max_params": size,
         "num_params": size,
-        "train_loss": loss,
-        "valid_loss": loss,
-        "eval_loss": loss,
+        **dict.fromkeys(("train_loss", "valid_loss", "eval_loss"), loss),
         "infeasible": bad,
         "steps": steps,
-        "seconds": 10 * np.exp(rng.normal(0, 0.2, len(loss))),
+        "seconds": 10 * np.exp(rng.normal(0, 0.2, count)),
         "seed": 1,
         "scale": "simulated",
         "device": "none",
-        "version": "",
-        "created": "",
-        "n_in": n_in,
-        "unroll": unroll,
-        "tuner": tuner,
-        "n_units": n_units,
-        "form": form,
-        "accuracy": np.where(bad, math.nan, accuracy),
-        "commit": "",
-        "torch": "",
-    }
-    return pd.DataFrame(trials)
+        **dict.fromkeys(("version", "created"), ""),
+        "n_in": 27,
+        "unroll": 50,
+        "tuner": "gp",
+        "n_units": 20,
+        "form": "small",
+        "accuracy": math.nan,
+    } | columns
+    study = f"{task}/{architecture}/layers={depth}/params={size}"
+    study = f"{study}/unroll={trials['unroll']}/{trials['tuner']}"
+    return pd.DataFrame(trials).assign(study=study, accuracy=lambda t: t.accuracy.mask(bad))
 
 
 def _kept_of_nothing(bits: pd.DataFrame) -> list:

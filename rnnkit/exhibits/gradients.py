@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from rnnkit.exhibits.base import illustration
-from rnnkit.exhibits.captions import in_paper_order, numbers_of
+from rnnkit.exhibits.captions import in_paper_order, labelled, numbers_of
 from rnnkit.exhibits.style import (
     DASHED,
     GREY,
@@ -98,18 +98,18 @@ def one_setting(flows: dict) -> Drawing:
         color = style[architecture].color
         states(top, flow, color)
         gates(middle, flow, color)
-        for architecture_drawn in flows:
-            own = architecture_drawn == architecture
-            backward(bottom, flows[architecture_drawn], color if own else PALE, zorder=1 + own)
+        for name, other in flows.items():
+            own = name == architecture
+            backward(bottom, other, color if own else PALE, zorder=1 + own)
         top.set_title(label_of(architecture))
         bottom.set_xlabel("time step t")
-    axes[0, 0].set_ylabel("state $h_t$")
-    axes[1, 0].set_ylabel("gate, mean of units")
-    axes[2, 0].set_ylabel("gradient at t\n(1 at the last step)")
-    axes[2, 0].set_yscale("log")
-    axes[2, 0].yaxis.set_minor_locator(NullLocator())
-    low, high = axes[2, 0].get_ylim()
-    axes[2, 0].set_ylim(max(FLOOR, low), min(CEILING, max(3, high)))
+    of_state, of_gates, of_gradient = axes[:, 0]
+    of_state.set_ylabel("state $h_t$")
+    of_gates.set_ylabel("gate, mean of units")
+    of_gradient.set(ylabel="gradient at t\n(1 at the last step)", yscale="log")
+    of_gradient.yaxis.set_minor_locator(NullLocator())
+    low, high = of_gradient.get_ylim()
+    of_gradient.set_ylim(max(FLOOR, low), min(CEILING, max(3, high)))
     sns.despine(figure)
     _describe_setting(figure, flows)
     return figure
@@ -118,8 +118,8 @@ def one_setting(flows: dict) -> Drawing:
 def _describe_setting(figure: Figure, flows: dict) -> None:
     """Title, alternative text, caption and table of `one_setting`."""
     steps, _, units = next(iter(flows.values())).h_TxMxN.shape
-    last = {a: float(flow.gradient_TxM[0, 0]) for a, flow in flows.items()}
-    numbers = ", ".join(f"{label_of(a)} {value:.2g}" for a, value in last.items())
+    last = pd.Series({a: flow.gradient_TxM[0, 0] for a, flow in flows.items()})
+    numbers = ", ".join(labelled(last, ".2g"))
     title = f"{OURS}: one untrained layer of {units} units receives an impulse at step 1"
     write_title(figure, title)
     figure.alt = (
@@ -175,19 +175,15 @@ def setting_table(flows: Mapping[str, Any]) -> pd.DataFrame:
     """
     records = []
     for architecture, flow in flows.items():
-        for unit, line in enumerate(flow.h_TxMxN[:, 0, :LINES].T):
-            records += [
-                (architecture, step, f"state of unit {unit}", value)
-                for step, value in enumerate(line)
-            ]
-        for name, gate in flow.gates.items():
-            records += [
-                (architecture, step, f"gate {name}", value)
-                for step, value in enumerate(gate[:, 0].mean(1), 1)
-            ]
+        quantities = [  # the first step, the name and the values of each
+            *((0, f"state of unit {k}", h) for k, h in enumerate(flow.h_TxMxN[:, 0, :LINES].T)),
+            *((1, f"gate {name}", gate[:, 0].mean(1)) for name, gate in flow.gates.items()),
+            (0, "gradient", flow.gradient_TxM[:, 0]),
+        ]
         records += [
-            (architecture, step, "gradient", value)
-            for step, value in enumerate(flow.gradient_TxM[:, 0])
+            (architecture, step, quantity, value)
+            for first, quantity, values in quantities
+            for step, value in enumerate(values, first)
         ]
     return pd.DataFrame(records, columns=["architecture", "step", "quantity", "value"])
 
@@ -216,9 +212,9 @@ def gradients(frame: pd.DataFrame) -> Drawing:
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes[0, 0].set_ylabel("gradient\n(1 at the last step)")
     axes[1, 0].set_ylabel("what is left of the impulse\n(1 at its step)")
-    for row, name in zip(axes, ("steps back", "steps onward")):
-        for ax in row:
-            ax.set_xlabel(name)
+    for back, onward in axes.T:
+        back.set_xlabel("steps back")
+        onward.set_xlabel("steps onward")
     sns.despine(figure)
     keys = [
         line_key("median", "-", 1.8),
@@ -244,7 +240,7 @@ def _describe_gradients(figure: Figure, bands: pd.DataFrame) -> None:
     """Title, alternative text, caption and table of `gradients`."""
     last = int(bands.back.max())
     end = bands[(bands.quantity == "gradient") & (bands.back == last)]
-    numbers = ", ".join(f"{label_of(row.architecture)} {row.q50:.2g}" for row in end.itertuples())
+    numbers = ", ".join(labelled(end.set_index("architecture").q50, ".2g"))
     title = f"{OURS}: untrained cells with hyper-parameters drawn from the ranges of Appendix A"
     write_title(figure, title)
     figure.alt = (
