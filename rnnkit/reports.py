@@ -3,7 +3,6 @@
 """
 
 import os
-from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -216,12 +215,10 @@ def _table(architecture: str, tables: Iterable[pd.DataFrame], size: Scale) -> pd
     """
     names = [architecture, *(a for a in PAPER if a != architecture)]
     depths = {a: max(1, cell_of(a).min_layers) for a in names}
+    numbers: dict[str, dict] = {"layers": depths}  # title -> architecture -> number
     budgets = size.capacity.sizes[:2]
-    small = budgets[0]
-    n_in = size.capacity.inputs_for(small)
+    n_in = size.capacity.inputs_for(budgets[0])
     count = formulas(n_in, architectures=names).iloc[:, 0]
-    # title -> architecture -> number
-    numbers: defaultdict[str, dict[str, object]] = defaultdict(dict, layers=depths)
     numbers[f"parameters with N units ({n_in} inputs)"] = {
         a: count[a].split("  (")[0] for a in names
     }
@@ -231,18 +228,21 @@ def _table(architecture: str, tables: Iterable[pd.DataFrame], size: Scale) -> pd
         numbers[f"units of {budget:,} parameters"] = {
             a: table.loc[a, (budget, depths[a])] for a in names
         }
-    steps = size.capacity.steps_for(small)
-    numbers["hyper-parameters"] = {a: len(space_for(a, "per_cap", steps)) for a in names}
+    numbers["hyper-parameters"] = {
+        a: len(space_for(a, "per_cap", size.capacity.steps_for(budgets[0]))) for a in names
+    }
     best, errors, random = tables
     for row in best.itertuples():
-        title = f"bits per parameter, {row.max_params:,} parameters"
-        bits = f"{row.bits_per_param:.2f} [{row.bits_per_param_low:.2f}]"
-        numbers[title][row.architecture] = bits
+        name = f"bits per parameter, {row.max_params:,} parameters"
+        numbers.setdefault(name, {})[row.architecture] = (
+            f"{row.bits_per_param:.2f} [{row.bits_per_param_low:.2f}]"
+        )
     for row in errors.sort_values("n_units").itertuples():
-        title = f"error, {row.n_units} units for {row.n_in} numbers (bound {row.bound:.3g})"
-        numbers[title][row.architecture] = f"{row.loss:.3g}"
+        name = f"error, {row.n_units} units for {row.n_in} numbers (bound {row.bound:.3g})"
+        numbers.setdefault(name, {})[row.architecture] = f"{row.loss:.3g}"
     for row in random.itertuples():
-        share = f"{row.percent:.0f} [{row.low:.0f}, {row.high:.0f}]"
-        numbers["diverged, % of random sets"][row.architecture] = share
+        numbers.setdefault("diverged, % of random sets", {})[row.architecture] = (
+            f"{row.percent:.0f} [{row.low:.0f}, {row.high:.0f}]"
+        )
     table = pd.DataFrame.from_dict(numbers, orient="index", columns=names, dtype=object)
     return table.where(table.notna(), "-").astype(str).rename(columns=label_of)

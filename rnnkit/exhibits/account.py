@@ -35,12 +35,10 @@ def account_in(folder: str | Path) -> dict:
     path = Path(folder) / ACCOUNT
     try:
         account = json.loads(path.read_text(encoding="utf-8"))
-        good = isinstance(account, dict) and all(
-            isinstance(entry["files"], dict) for entry in account.values()
-        )
+        good = all(isinstance(entry["files"], dict) for entry in account.values())
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         good = False
     if not good:
         raise StoreError(
@@ -60,9 +58,9 @@ def check_free(folder: str | Path, names: Iterable[str]) -> None:
     end = time.monotonic() + PATIENCE
     while (foreign := _unknown(folder, names)) and time.monotonic() < end:
         time.sleep(0.2)
-    for name in foreign:
+    if foreign:
         raise StoreError(
-            f"{folder / name} is there already, and {ACCOUNT} does not say that rnnkit wrote it."
+            f"{folder / foreign[0]} is there already, and {ACCOUNT} does not say that rnnkit wrote it."
             " Nothing is overwritten: move it away, or name another folder."
         )
 

@@ -35,6 +35,7 @@ IDLE_BITS = 0.3
 ALIKE_BITS = 4.0
 # the number of trials of a search -> their losses, or their bits per parameter
 Losses = Callable[[int], np.ndarray]
+STEPS = (1, 2, 5, 12)  # time steps unrolled
 # standard deviations of logarithms: between searches, and between the trials of a search
 LUCK = 0.1
 NOISE = 0.05
@@ -93,8 +94,8 @@ def idle(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         "fig1": bits,
         "figapp1": bits,
         "fig2a": bits,
-        "fig2b": _capacity_by_steps(rng, capacity),
-        "calibration": _linear(rng, capacity),
+        "fig2b": _capacity(rng, capacity, (1_000,), (1,), STEPS),
+        "calibration": _capacity(rng, capacity, (100, 300, 1_000), (0,), (1,), ("linear",)),
         "quantised": bits.assign(eval_loss=0.0, kept=_kept_of_nothing(bits)),
         "fig2c": memory,
         "g01": memory,
@@ -132,7 +133,7 @@ def alike(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
     return {
         "fig1": bits,
         "fig2a": bits,
-        "fig2b": _capacity_by_steps(rng, capacity),
+        "fig2b": _capacity(rng, capacity, (1_000,), (1,), STEPS),
         "fig4": hard,
         "given_time": hard,
         "fig5": random,
@@ -175,14 +176,6 @@ def _trained(
     """The depths and architectures that there are: +RNN has no depth 1."""
     pairs = itertools.product(depths, architectures)
     return [(depth, a) for depth, a in pairs if a != "+rnn" or depth != 1]
-
-
-def _capacity_by_steps(rng: np.random.Generator, bits: Losses) -> pd.DataFrame:
-    return _capacity(rng, bits, (1_000,), (1,), (1, 2, 5, 12))
-
-
-def _linear(rng: np.random.Generator, bits: Losses) -> pd.DataFrame:
-    return _capacity(rng, bits, (100, 300, 1_000), (0,), (1,), ("linear",))
 
 
 def _losses(

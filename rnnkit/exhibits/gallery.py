@@ -52,13 +52,28 @@ def save(
     `data` is a frame, or a dict file name -> frame where a figure is drawn from more than one
     table. Returns the paths.
     """
-    contents = {} if isinstance(figure, SmallTable) else _pictures(figure, name, alt)
-    for stem, table in (data if isinstance(data, dict) else {name: data}).items():
-        contents[f"{stem}.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
+    return _write(out, _contents(figure, name, data, alt))
+
+
+def _write(out: str | Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Writes files, given by their names and contents, into a folder; returns their paths."""
     (Path(out) / "dark").mkdir(parents=True, exist_ok=True)
     for file, content in contents.items():
         write_atomically(Path(out) / file, content)
     return [Path(out) / file for file in contents]
+
+
+def _contents(
+    figure: Drawing | SmallTable,
+    name: str,
+    data: pd.DataFrame | dict[str, pd.DataFrame],
+    alt: str,
+) -> dict[str, bytes]:
+    """File -> content of all that belongs to a figure."""
+    contents = {} if isinstance(figure, SmallTable) else _pictures(figure, name, alt)
+    for stem, table in (data if isinstance(data, dict) else {name: data}).items():
+        contents[f"{stem}.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
+    return contents
 
 
 def _pictures(figure: Drawing, name: str, alt: str) -> dict[str, bytes]:
@@ -72,12 +87,8 @@ def _pictures(figure: Drawing, name: str, alt: str) -> dict[str, bytes]:
         figure.savefig(light, format="png", metadata=about)
         figure.savefig(vector, format="svg", metadata=svg_metadata)
         matplotlib.image.imsave(dark, dark_picture(figure), format="png", metadata=about)
-    pictures = (picture.getvalue() for picture in (light, vector, dark))
-    return dict(zip(_picture_files(name), pictures))
-
-
-def _picture_files(name: str) -> list[str]:
-    return [f"{name}.png", f"{name}.svg", f"dark/{name}.png"]
+    pictures = {f"{name}.png": light, f"{name}.svg": vector, f"dark/{name}.png": dark}
+    return {file: picture.getvalue() for file, picture in pictures.items()}
 
 
 def _markup(figure: Drawing | SmallTable, name: str, alt: str) -> str:
@@ -110,17 +121,9 @@ def keep(
     `trials` is the digest of what it was drawn from, and `entry` is whatever else the account shall
     say about it. StoreError if a file of somebody else is in the way.
     """
-    tables = data if isinstance(data, dict) else {name: data}
-    pictures = [] if isinstance(figure, SmallTable) else _picture_files(name)
-    check_free(out, [*pictures, *(f"{stem}.csv" for stem in tables)])
-    note(
-        out,
-        name,
-        save(figure, name, out, tables, alt),
-        trials=trials,
-        code=digest_of_code(),
-        **entry,
-    )
+    contents = _contents(figure, name, data, alt)
+    check_free(out, contents)
+    note(out, name, _write(out, contents), trials=trials, code=digest_of_code(), **entry)
 
 
 def draw_into(out: str | Path, name: str, frame: pd.DataFrame) -> dict:
@@ -193,17 +196,12 @@ def companions(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     trials, in the order of the paper.
     """
     by_name = exhibits()
-    more = {
+    candidates = frames | {
         name: frames[about.experiment]
         for name, about in by_name.items()
         if about.experiment in frames
     }
-    candidates = {**frames, **more}
-    return {
-        name: candidates[name]
-        for name in [*by_name, *(name for name in candidates if name not in by_name)]
-        if name in candidates
-    }
+    return {name: candidates[name] for name in (*by_name, *candidates) if name in candidates}
 
 
 def gallery(out: str | Path, frames: dict[str, pd.DataFrame]) -> Path:
@@ -293,23 +291,19 @@ def _section(
 ) -> str:
     """A section of the gallery: image or table, caption, budget, verdicts."""
     spent = budget(trials_of_exhibit(name, frame))
-    spent_text = (
-        f"{spent.trials:,} trials, {spent.infeasible:,} infeasible; {duration(spent.seconds)} of"
-        " training, summed over trials"
-    )
     parts = [
-        f"## {exhibit(name).title}\n",
-        f"{_markup(figure, name, alt)}\n",
-        f"{caption(name, frame)}\n",
-        f"Budget: {spent_text}. {_links(figure, name, tables)}\n",
+        f"## {exhibit(name).title}",
+        _markup(figure, name, alt),
+        caption(name, frame),
+        f"Budget: {spent.trials:,} trials, {spent.infeasible:,} infeasible;"
+        f" {duration(spent.seconds)} of training, summed over trials."
+        f" {_links(figure, name, tables)}",
     ]
     if len(claims):
         head = ("claim", "paper", "ours [interval]", "verdict", "evidence")
         records = [
-            (claim, theirs, ours, f"**{verdict}**", evidence)
-            for (claim, theirs, ours, verdict), evidence in zip(
-                verdict_rows(claims), claims.evidence
-            )
+            (*row, f"**{verdict}**", evidence)
+            for (*row, verdict), evidence in zip(verdict_rows(claims), claims.evidence)
         ]
-        parts.append(markdown(head, records) + "\n")
-    return "\n".join(parts)
+        parts.append(markdown(head, records))
+    return "\n\n".join(parts) + "\n"
