@@ -165,8 +165,9 @@ def _capacity(
             {"samples_per_param": ratio, "nonlinearity": s}
             for ratio, s in zip(samples * n_bits / size, rng.choice(["tanh", "relu"], trials))
         ]
-        columns = {"hparams": hparams, "unroll": unroll, "form": "", "n_in": 20}
-        parts.append(_study(rng, "per_cap", architecture, depth, size, -n_bits, **columns))
+        network = ("per_cap", architecture, depth, size)
+        columns: dict[str, Any] = {"hparams": hparams, "unroll": unroll, "form": "", "n_in": 20}
+        parts.append(_study(rng, *network, -n_bits, **columns))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -188,8 +189,8 @@ def _losses(
             (size, int(math.sqrt(size / maps / depth))) for size in (1_000, 4_000, 16_000)
         ]
         for size, n in networks:
-            columns = {"unroll": 12, "n_in": n_in, "n_units": n}
-            parts.append(_study(rng, task, architecture, depth, size, loss(24), **columns))
+            network = (task, architecture, depth, size)
+            parts.append(_study(rng, *network, loss(24), unroll=12, n_in=n_in, n_units=n))
     return pd.concat(parts, ignore_index=True)
 
 
