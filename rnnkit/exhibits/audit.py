@@ -29,6 +29,7 @@ from rnnkit.exhibits.style import (
     SMALL,
     Drawing,
     color_of,
+    grey_line,
     house_style,
     label_rows,
     letter,
@@ -294,7 +295,7 @@ def _draw_runs(ax: Axes, runs: pd.DataFrame) -> None:
     letter(ax, "b", "feasible runs, 8 layers")
     numbers = runs[["table_1", "low", "high"]].to_numpy()
     limits = [numbers.min() - 30, numbers.max() + 30]
-    ax.plot(limits, limits, color=GREY, linewidth=1, linestyle=DOTTED, zorder=0)
+    grey_line(ax, limits, limits, DOTTED, zorder=0)
     style = style_of(runs.architecture)
     for row in runs.itertuples():
         s = style[row.architecture]
