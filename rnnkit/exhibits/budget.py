@@ -47,13 +47,16 @@ class Budget:
 
     def _repr_html_(self) -> str:
         """A line for each number, as a notebook shows it."""
-        least, most = map(text, (self.least, self.most))
+
+        def from_to(numbers: tuple[int, int]) -> str:
+            return " to ".join(map(text, sorted(set(numbers))))
+
         lines = {
             "studies": self.studies,
             "trials": self.trials,
-            "trials per study": least if least == most else f"{least} to {most}",
+            "trials per study": from_to((self.least, self.most)),
             "diverged": self.infeasible,
-            "training steps": " to ".join(map(text, sorted(set(self.steps)))),
+            "training steps": from_to(self.steps),
             "seconds of training": self.seconds,
             "parameters, at most": self.sizes,
             "layers": self.depths,

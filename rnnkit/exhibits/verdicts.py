@@ -22,8 +22,7 @@ from rnnkit.wording import and_list, capital, count
 
 COLOURS = {HOLDS: "#1a7f37", FAILS: "#cf222e"}  # dark enough on white, light enough on black
 UNDECIDED_COLOUR = "#6e7781"
-
-
+COLUMNS = ["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence"]
 WIDTH = 100  # characters of a line where a table is printed
 
 
@@ -55,12 +54,11 @@ def _paragraph(row: dict) -> str:
         f"paper {row['paper']}, ours {ours}: {row['verdict']}",
         str(row.get("evidence", "")),
     ]
-    first, *rest = [
+    return "\n".join(
         textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent="    ")
         for line, indent in zip(lines, ("", "    ", "    "))
         if line
-    ]
-    return "\n".join([first, *rest])
+    )
 
 
 def _cell(name: str, row: dict) -> str:
@@ -106,9 +104,7 @@ def compare(name: str, frame: pd.DataFrame) -> Verdicts:
         evidence = f"{capital(claim.statistic)}: {finding.reason}; {spent}."
         numbers = (finding.ours, finding.low, finding.high)
         records.append([id, claim.text, claim.paper, *numbers, finding.verdict, evidence])
-    return Verdicts(
-        records, columns=["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence"]
-    )
+    return Verdicts(records, columns=COLUMNS)
 
 
 def findings(tables: Tables, ids: Iterable[str] | None = None) -> dict[str, Finding]:
@@ -178,21 +174,24 @@ def claims_of(entries: dict) -> pd.DataFrame:
     """The verdicts in some entries of an account (figure -> entry), as `compare` gives them, each with
     its `figure`.
     """
-    columns = ["id", "claim", "paper", "ours", "low", "high", "verdict", "evidence", "figure"]
     records = [
         {**row, "figure": name} for name, entry in entries.items() for row in entry["claims"]
     ]
-    return pd.DataFrame(records, columns=columns).astype(
+    return pd.DataFrame(records, columns=[*COLUMNS, "figure"]).astype(
         {"ours": float, "low": float, "high": float}
     )
 
 
 def verdict_rows(claims: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     """Rows of text: the claim, what the paper has, ours with its interval, and the verdict."""
-    ours = [with_interval(claim.ours, claim.low, claim.high) for claim in claims.itertuples()]
     return [
-        (f"{claim.id}: {claim.claim}", str(claim.paper), number, claim.verdict)
-        for claim, number in zip(claims.itertuples(), ours)
+        (
+            f"{row.id}: {row.claim}",
+            str(row.paper),
+            with_interval(row.ours, row.low, row.high),
+            row.verdict,
+        )
+        for row in claims.itertuples()
     ]
 
 
