@@ -3,6 +3,7 @@ search goes on.
 """
 
 import math
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,11 @@ def linear(sizes=(100, 300), trials=32, **settings):
 
 def frames(shape: str) -> dict[str, pd.DataFrame]:
     """What the experiments of a scale give: `smoke`, `quick` or `overnight`."""
+    return {name: frame.copy() for name, frame in _frames(shape).items()}
+
+
+@cache
+def _frames(shape: str) -> dict[str, pd.DataFrame]:
     scale, sizes, depths, trials, steps, unrolls, found = {
         "smoke": ("smoke", (150,), (1, 2), 3, (20, 60), (1, 5), 0.1),
         "quick": ("quick", (300, 1_000), (1, 2), 32, (4_000, 10_000), (1, 2, 5, 12), 0.55),

@@ -3,6 +3,7 @@ or diverged.
 """
 
 import math
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -99,6 +100,11 @@ def frame(
 
 def frames(shape: str) -> dict[str, pd.DataFrame]:
     """What the experiments of a scale give: `smoke`, `quick` or `overnight`."""
+    return {name: frame.copy() for name, frame in _frames(shape).items()}
+
+
+@cache
+def _frames(shape: str) -> dict[str, pd.DataFrame]:
     scale, form, depths, trials, sets, again = {
         "smoke": ("smoke", "tiny", (1, 2), 3, 3, 2),
         "quick": ("quick", "small", (1, 4), 48, 60, 20),

@@ -4,6 +4,7 @@ are made of.
 
 import math
 import xml.etree.ElementTree as ElementTree
+from functools import cache
 
 import matplotlib
 import numpy as np
@@ -253,11 +254,17 @@ def beyond(axis):
     ]
 
 
+@cache
+def drawn_at(shape, name):
+    """The figure of a scale, drawn once for all tests that only look at it."""
+    trials = synthetic.frames(shape)
+    return exhibit(name).draw({"best_so_far": trials["fig1"], **trials}[name])
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", ["smoke", "overnight"])
 def test_no_text_overlaps_another(name, shape):
-    made = synthetic.frames(shape)
-    figure = exhibit(name).draw({"best_so_far": made["fig1"], **made}[name])
+    figure = drawn_at(shape, name)
     figure.draw_without_rendering()
     hidden = [
         label for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) for label in beyond(axis)
@@ -449,8 +456,7 @@ def test_numbers_of_a_coloured_table_stand_out_from_their_ground(drawn):
 @pytest.mark.parametrize("shape", ["smoke", "overnight"])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_label_can_be_read_on_a_page_850_pixels_wide(name, shape):
-    trials = synthetic.frames(shape)
-    figure = exhibit(name).draw({"best_so_far": trials["fig1"], **trials}[name])
+    figure = drawn_at(shape, name)
     pixels = 850 / 72 / figure.get_figwidth()
     sizes = [
         text.get_fontsize() * pixels
