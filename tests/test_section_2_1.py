@@ -649,3 +649,9 @@ def test_frames_without_bits_are_compared_without_a_warning(spoil, quick, recwar
     for name, frame in quick.items():
         assert not set(analysis.compare(name, spoil(frame)).verdict[lambda v: v == FAILS])
     assert not recwarn.list
+
+
+def test_the_number_of_inputs_is_drawn_where_every_trial_diverged(quick):
+    dead = quick["fig1"].assign(eval_loss=math.nan, valid_loss=math.nan, infeasible=True)
+    (ax,) = exhibit("inputs").draw(dead).axes
+    assert [text.get_text() for text in ax.texts] == ["no bits stored"]

@@ -16,6 +16,7 @@ from rnnkit.exhibits.style import (
     legend,
     line_key,
     sizes_in_colour,
+    write_note,
 )
 from rnnkit.theory import coinciding
 from rnnkit.wording import and_list, label_of
@@ -66,9 +67,11 @@ def draw(figure: Drawing, best: pd.DataFrame) -> None:
     ax = figure.subplots()
     keys = [_seeds_of_size(ax, *group) for group in sizes_in_colour(best)]
     _label_units(ax, best)
-    ticks = sorted(best.n_in.unique())
-    ax.set_xticks(ticks)
-    ax.set_xlim(ticks[0] - 2, ticks[-1] + 5)
+    if best.empty:
+        write_note(ax, "no bits stored")
+    else:
+        ax.set_xticks(sorted(best.n_in.unique()))
+        ax.set_xlim(best.n_in.min() - 2, best.n_in.max() + 5)
     ax.set(
         xlabel="inputs, n_in",
         ylabel="bits per parameter",
