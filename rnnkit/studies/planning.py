@@ -1,12 +1,12 @@
 """The cost of a run, estimated before it starts."""
 
-import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from rnnkit import places, training
@@ -24,18 +24,6 @@ from rnnkit.trials.paths import check_store_path, store_path
 # per notebook whose trials are stored: starting a kernel, importing, drawing
 NOTEBOOK_SECONDS = 9.0
 MEASURING = 0.8  # seconds of all measurements together
-
-
-@dataclass
-class Work:
-    """What is to be done for an experiment: the number of its studies, of their trials, and of the
-    trials to train per study.
-    """
-
-    experiment: str
-    studies: int
-    trials: int
-    missing: dict[Study, int]
 
 
 def plan(
@@ -64,58 +52,46 @@ def plan(
         cores() if device == "cpu" else 1
     )
     with _open_store(store) as trial_store:
-        works, trials_of = _count(names, scale, seed, trials, trial_store)
-    total = Work("all", len(trials_of), sum(trials_of.values()), {})
-    for work in works:
-        for study, count in work.missing.items():
-            total.missing[study] = count + total.missing.get(study, 0)
-    to_train = {study: count for study, count in total.missing.items() if count}
-    seconds_of = _clock(list(to_train), device, speed)
-
-    def row(work: Work) -> dict:
-        seconds = sum(
-            count * study.mean_steps * seconds_of(study)
-            for study, count in work.missing.items()
-            if count
-        )
-        return {
-            "experiment": work.experiment,
-            "studies": work.studies,
-            "trials": work.trials,
-            "to_train": sum(work.missing.values()),
-            "flops": float(sum(count * study.flops for study, count in work.missing.items())),
-            "seconds": float(seconds / workers),
-        }
-
-    records = [row(work) for work in works]
-    everything = row(total)
+        table = pd.DataFrame(_jobs(names, scale, seed, trials, trial_store))
+    seconds_of = _clock(list(dict.fromkeys(table.study[table.to_train > 0])), device, speed)
+    jobs = list(zip(table.study, table.to_train))
+    table["flops"] = [float(count * study.flops) for study, count in jobs]
+    table["seconds"] = [
+        count * study.mean_steps * seconds_of(study) / workers if count else 0.0
+        for study, count in jobs
+    ]
     if only is None:
-        notebooks = row(Work("notebooks", 0, 0, {}))
-        notebooks["seconds"] = NOTEBOOK_SECONDS * len(list(places.NOTEBOOKS.glob("*.ipynb")))
-        records.append(notebooks)
-        everything["seconds"] += notebooks["seconds"]
-    return pd.DataFrame([*records, everything])
+        seconds = NOTEBOOK_SECONDS * len(list(places.NOTEBOOKS.glob("*.ipynb")))
+        notebooks = {"experiment": "notebooks", "trials": 0, "to_train": 0, "flops": 0.0}
+        table = pd.concat([table, pd.DataFrame([{**notebooks, "seconds": seconds}])])
+    sums = dict.fromkeys(("to_train", "flops", "seconds"), "sum")
+    by_study = table.groupby("study", sort=False, dropna=False, as_index=False)
+    total = by_study.agg({"trials": "max", **sums}).assign(experiment="all")
+    by_experiment = pd.concat([table, total]).groupby("experiment", sort=False)
+    rows = by_experiment.agg({"study": "count", "trials": "sum", **sums})
+    return rows.rename(columns={"study": "studies"}).reset_index()
 
 
-def _count(
+def _jobs(
     names: list[str], scale: str, seed: int, trials: int | None, store: TrialStore | None
-) -> tuple[list[Work], dict[str, int]]:
-    """The work on each experiment, where a study of several counts in the first of them, and the
-    number of trials per key of a study.
+) -> Iterator[dict]:
+    """A row for each study of each experiment: its number of trials, and of those to train. A study
+    of several experiments counts in the first of them.
     """
-    works: list[Work] = []
-    trials_of: dict[str, int] = {}
+    counts: dict[str, int] = {}  # number of trials per key of a study
     for name in names:
         name = resolve_name("experiment", name, EXPERIMENTS)
-        jobs = jobs_of(name, scale, seed, trials, store)
-        missing = {}
-        for study, count in jobs:
-            numbers = set(range(trials_of.get(study.key, 0), count))
+        for study, count in jobs_of(name, scale, seed, trials, store):
+            numbers = set(range(counts.get(study.key, 0), count))
             # asked by `is not None`: whether a store is true means counting all of its trials
-            missing[study] = len(numbers - (set() if store is None else store.numbers(study.key)))
-            trials_of[study.key] = max(count, trials_of.get(study.key, 0))
-        works.append(Work(name, len(jobs), sum(count for _, count in jobs), missing))
-    return works, trials_of
+            missing = numbers if store is None else numbers - store.numbers(study.key)
+            counts[study.key] = max(count, counts.get(study.key, 0))
+            yield {
+                "experiment": name,
+                "study": study,
+                "trials": count,
+                "to_train": len(missing),
+            }
 
 
 def _open_store(
@@ -141,24 +117,20 @@ def _clock(
     groups: dict[tuple, list[Study]] = {}
     for study in studies:
         groups.setdefault((study.task_type, study.architecture), []).append(study)
-    for group in groups.values():
-        group.sort(key=_size)
-    ends = {kind: list(dict.fromkeys((group[0], group[-1]))) for kind, group in groups.items()}
+    ends = {  # kind -> the smallest and the largest study by size
+        kind: {_size(study): study for study in (min(group, key=_size), max(group, key=_size))}
+        for kind, group in groups.items()
+    }
     measure = speed or _speed_within(sum(map(len, ends.values())))
-    points = {  # (log of the size, log of the seconds) of the one or two studies
-        kind: [
-            (math.log(_size(study)), math.log(measure(_with_shipped_text(study), device)))
-            for study in measured
-        ]
-        for kind, measured in ends.items()
+    seconds = {
+        kind: [measure(_with_shipped_text(study), device) for study in by_size.values()]
+        for kind, by_size in ends.items()
     }
 
     def seconds_of(study: Study) -> float:
-        measurements = points[study.task_type, study.architecture]
-        x0, y0 = measurements[0]
-        x1, y1 = measurements[-1]
-        slope = (y1 - y0) / (x1 - x0) if x1 > x0 else 0.0
-        return math.exp(y0 + slope * (math.log(_size(study)) - x0))
+        kind = study.task_type, study.architecture
+        log_sizes = np.log(list(ends[kind]))
+        return float(np.exp(np.interp(np.log(_size(study)), log_sizes, np.log(seconds[kind]))))
 
     return seconds_of
 
