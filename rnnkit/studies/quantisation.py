@@ -61,10 +61,9 @@ def quantise_network(
     def quantise_parts(name: str, block: np.ndarray) -> np.ndarray:
         if not block.size:
             return block
-        pieces = np.split(block.reshape(-1), _count_parts(name, block, n_units))
-        return np.stack([quantise_block(piece, bits, method) for piece in pieces]).reshape(
-            block.shape
-        )
+        parts = np.split(block.reshape(-1), _count_parts(name, block, n_units))
+        quantised = [quantise_block(part, bits, method) for part in parts]
+        return np.reshape(quantised, block.shape)
 
     return {name: quantise_parts(name, block) for name, block in network.items()}
 
@@ -83,19 +82,15 @@ def bits_kept(
     """Stored bits of a network of the capacity task with weights of 1, 2, ..., 16 bits: one list per
     method, and a list of one number, "whole", for the network as it is.
     """
-    thetas = [theta_of(study, network)]
+    networks = [network]
     for method in METHODS:
-        thetas += [
-            theta_of(study, quantise_network(network, study.n_units, bits, method)) for bits in BITS
-        ]
-    losses = evaluate(study, hparams, np.stack(thetas), device)
-    bits_stored = [-loss["eval_loss"] for loss in losses]
+        networks += [quantise_network(network, study.n_units, bits, method) for bits in BITS]
+    thetas = np.stack([theta_of(study, candidate) for candidate in networks])
+    whole, *others = (-loss["eval_loss"] for loss in evaluate(study, hparams, thetas, device))
+    n = len(BITS)
     return {
-        "whole": bits_stored[:1],
-        **{
-            method: bits_stored[1 + i * len(BITS) :][: len(BITS)]
-            for i, method in enumerate(METHODS)
-        },
+        "whole": [whole],
+        **{method: others[i * n :][:n] for i, method in enumerate(METHODS)},
     }
 
 
@@ -114,36 +109,27 @@ def quantise(
     if not isinstance(store, TrialStore):
         with TrialStore(store, create=False) as trial_store:
             return quantise(frame, trial_store, device, progress)
-    results: list[dict | None] = [None] * len(frame)
     status = Progress([], quiet=not progress)
+    feasible = frame.reset_index(drop=True)[lambda trials: ~trials.infeasible]
+    best = feasible.loc[feasible.groupby("study", sort=False).valid_loss.idxmin()]
+    results: list[dict | None] = [None] * len(frame)
     count = 0
-    best = _best_rows(frame)
-    for number, (index, row) in enumerate(best, 1):
-        results[index] = _read_note(store, row)
-        if results[index] is None:
+    for number, row in enumerate(best.itertuples(), 1):
+        bits = _read_note(store, row)
+        if bits is None:
             study = Study.from_row(row)
             trial = Trial(**{name: getattr(row, name) for name in Trial.__dataclass_fields__})
             network = weights_of(store, study, trial, device)
-            results[index] = bits_kept(study, trial.hparams, network, device)
-            store.shelf.note(row.study, row.hyper_iter, **{NOTE: results[index]})
+            bits = bits_kept(study, trial.hparams, network, device)
+            store.shelf.note(row.study, row.hyper_iter, **{NOTE: bits})
             count += 1
             status.tick(
                 lambda: f"rounding the weights of the best networks: {number} of {len(best)}"
             )
+        results[row.Index] = bits
     if count:
         status.say(f"rounded the weights of {count} networks")
     return frame.assign(kept=results)
-
-
-def _best_rows(frame: pd.DataFrame) -> list[tuple]:
-    """(index, row) of each study's best trial in a frame; the first of equally good ones."""
-    best: dict[str, tuple] = {}
-    for index, row in enumerate(frame.itertuples(index=False)):
-        if not row.infeasible and (
-            row.study not in best or row.valid_loss < best[row.study][1].valid_loss
-        ):
-            best[row.study] = index, row
-    return list(best.values())
 
 
 def _read_note(store: TrialStore, row: Any) -> dict[str, list[float]] | None:
