@@ -28,7 +28,6 @@ from rnnkit import native
 from rnnkit.bench import torch_loop
 from rnnkit.cells import PAPER, cell_of, recurrent_maps
 from rnnkit.studies import Study
-from rnnkit.studies.provenance import torch_version
 from rnnkit.threads import one_thread
 from rnnkit.training import benchmark_step
 from rnnkit.training.timing import Stepper
@@ -302,7 +301,7 @@ def machine() -> dict:
 
 
 def versions() -> dict:
-    by_name = {"python": platform.python_version(), "torch": torch_version()}
+    by_name = {"python": platform.python_version(), "torch": str(torch.__version__)}
     for name in ("rnnkit", "numpy", "jax", "jaxlib"):
         with suppress(metadata.PackageNotFoundError):
             by_name[name] = metadata.version(name)

@@ -1,6 +1,7 @@
 """Checks that trials from elsewhere fit their studies, before they are imported or verified."""
 
 import os
+from collections.abc import Iterator
 from functools import cache
 
 from rnnkit.cells import CELLS
@@ -33,46 +34,39 @@ def fault_of(trial: Trial) -> str:
     ends in a fingerprint (/of=). The kit has no space for a cell or a task that it does not know, so
     nothing of these can be checked; it does not train them either.
     """
-    key = parse(trial.study)
-    fault = _fault_of_hparams(trial, key) or _fault_of_counts(trial)
-    if not fault and key and (contradiction := _disagreement(key, trial)):
-        return f"is of {contradiction}"
-    return fault
+    return next(_faults(trial, parse(trial.study)), "")
 
 
-def _fault_of_hparams(trial: Trial, key: Key | None) -> str:
+def _faults(trial: Trial, key: Key | None) -> Iterator[str]:
     low, high = key.train_steps if key else (1, 10**12)
     ranges = ranges_of(trial.architecture, trial.task_type, low, high)
     for name, item in ranges.items():
         if name in trial.hparams:
             value = trial.hparams[name]
             if not item.holds(value) or (name == "train_steps" and value > high):
-                return f"has {name} = {value!r}, and its space has {item}"
+                yield f"has {name} = {value!r}, and its space has {item}"
         elif key and key.of:
-            return f"has no {name}, and its space has {item}"
+            yield f"has no {name}, and its space has {item}"
     if key and key.of and ranges and (others := set(trial.hparams) - set(ranges)):
-        return f"has {min(others)}, which its space lacks"
+        yield f"has {min(others)}, which its space lacks"
     for name, value in (key.pinned if key else {}).items():
         if trial.hparams.get(name, value) != value:
-            return f"has {name} = {trial.hparams[name]!r}, and its study pins it at {value!r}"
-    return ""
-
-
-def _fault_of_counts(trial: Trial) -> str:
+            yield f"has {name} = {trial.hparams[name]!r}, and its study pins it at {value!r}"
     if trial.num_params > trial.max_params and trial.n_layers:
         most = f"{trial.max_params:,} it may have"
-        return f"has {trial.num_params:,} parameters, more than the {most}"
+        yield f"has {trial.num_params:,} parameters, more than the {most}"
     if trial.n_units > trial.num_params:
-        return f"has {trial.n_units:,} units and only {trial.num_params:,} parameters"
+        yield f"has {trial.n_units:,} units and only {trial.num_params:,} parameters"
     if trial.steps > trial.hparams.get("train_steps", trial.steps):
-        return f"did {trial.steps:,} of {trial.hparams['train_steps']:,} training steps"
+        yield f"did {trial.steps:,} of {trial.hparams['train_steps']:,} training steps"
     size = size_of(trial.task_type, trial.form)
     if size and size != (trial.n_in, trial.unroll):
-        return (
+        yield (
             f"has {trial.n_in:,} inputs and {trial.unroll:,} steps, and its task has"
             f" {size[0]:,} and {size[1]:,}"
         )
-    return ""
+    if key and (contradiction := _disagreement(key, trial)):
+        yield f"is of {contradiction}"
 
 
 def _disagreement(key: Key, trial: Trial) -> str:

@@ -4,13 +4,12 @@ the device. Each trial records them.
 
 import hashlib
 import os
-import re
 import subprocess
 from functools import cache
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import torch
 
 import rnnkit
 
@@ -26,7 +25,7 @@ def provenance(device: str) -> dict[str, Any]:
         "version": rnnkit.__version__,
         "commit": current_commit + ("-dirty" if dirty else ""),
         "source": SOURCE_DIGEST + ("-edited" if has_changed else ""),
-        "torch": torch_version(),
+        "torch": str(torch.__version__),
         "device": device_name(device),
     }
 
@@ -36,25 +35,7 @@ def device_name(device: str) -> str:
     """A device as torch calls it; a GPU with the name of the card: cuda (NVIDIA H200)."""
     if not device.startswith("cuda"):
         return device
-    import torch
-
     return f"{device} ({torch.cuda.get_device_name(device)})"
-
-
-@cache
-def torch_version() -> str:
-    """The version of torch that is installed, with the tag of its build (2.13.0+cu130). The metadata
-    on PyPI lack the tag, so torch's own version.py is read, without importing torch.
-    """
-    spec = find_spec("torch")
-    if spec and spec.origin:
-        try:
-            text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
-        except (OSError, ValueError):
-            text = ""
-        if match := re.search(r"""^__version__(?:: *\w+)? *= *["']([^"']+)""", text, re.MULTILINE):
-            return match[1]
-    return version("torch")  # torch is packaged differently from today
 
 
 PACKAGE = Path(__file__).resolve().parents[1]

@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ FLOOR = 1e-4
 LIMIT = 0.05
 ROUNDING = 1e-9  # relative; of a hyper-parameter that was drawn on another machine
 NUMBERS = (*LOSSES, "accuracy")  # rounding may change these
-COUNTS = ("num_params", "steps", "infeasible")  # rounding may not change these
+COUNTS = ("num_params", "steps", "infeasible", "n_units")  # rounding may not change these
 CHAOS = 100  # training steps after which the rounding of another machine always shows
 
 
@@ -70,9 +71,16 @@ class Comparison:
         """The columns that differ although rounding cannot change them. (It can change the number of
         steps of a trial that diverged.)
         """
-        names = [name for name in COUNTS if not (name == "steps" and self.trial.infeasible)]
-        wrong = [name for name in names if getattr(self.trial, name) != getattr(self.outcome, name)]
-        return wrong + (["n_units"] if self.trial.n_units != self.n_units else [])
+        may_differ = {"steps"} if self.trial.infeasible else set()
+        return [
+            name
+            for name in COUNTS
+            if name not in may_differ and getattr(self.trial, name) != self._new(name)
+        ]
+
+    def _new(self, name: str) -> Any:
+        """A column as it is here."""
+        return self.n_units if name == "n_units" else getattr(self.outcome, name)
 
     @property
     def wrong_numbers(self) -> list[str]:
@@ -80,24 +88,19 @@ class Comparison:
         return [name for name in NUMBERS if self.difference(name) > self.tolerance(name)]
 
     @property
-    def wrong_columns(self) -> list[str]:
-        """The columns that do not agree."""
-        return self.wrong_counts + self.wrong_numbers
-
-    @property
     def agrees(self) -> bool:
         """Whether all columns agree."""
-        return not self.wrong_columns
+        return not self.wrong_counts and not self.wrong_numbers
 
     @property
     def verdict(self) -> str:
         """The result of the comparison, in one line."""
         if self.exact:
             return "the same to the last digit"
-        details = []
-        for name in self.wrong_counts:
-            new = self.n_units if name == "n_units" else getattr(self.outcome, name)
-            details.append(f"{name} is {getattr(self.trial, name):,}, here {new:,}")
+        details = [
+            f"{name} is {getattr(self.trial, name):,}, here {self._new(name):,}"
+            for name in self.wrong_counts
+        ]
         numbers = self.wrong_numbers
         if not numbers and not details:
             numbers = [max(NUMBERS, key=self.difference)]
