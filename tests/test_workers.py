@@ -362,7 +362,7 @@ def test_a_store_that_is_taken_away_before_the_run_ends_is_reported_and_what_it_
 
     def take_away(shown, new):
         trial(shown, new)
-        if sum(shown.counts.values()) == wanted:
+        if sum(search.count for search in shown.searches.values()) == wanted:
             path.unlink()
 
     monkeypatch.setattr(Progress, "trial", take_away)

@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from rnnkit.studies.pace import Pace, Work, work_of
 from rnnkit.studies.study import Study
@@ -15,9 +16,22 @@ from rnnkit.wording import duration
 # the time left is estimated after this share of the work, or after so many seconds
 ENOUGH = 0.03
 LONG = 60.0
-SLOW = (
-    0.05  # of the time since the start: about how long an estimate takes to lose half of its weight
-)
+# of the time since the start: about how long an estimate takes to lose half of its weight
+SLOW = 0.05
+
+
+@dataclass
+class Search:
+    """A study on its way to `target` trials, of which it has `count`."""
+
+    target: int
+    count: int
+    steps: float  # mean number of training steps per trial
+    work: Work
+
+    @property
+    def missing(self) -> int:
+        return max(0, self.target - self.count)
 
 
 class Progress:
@@ -37,10 +51,7 @@ class Progress:
     ) -> None:
         self.label = label
         self.quiet = quiet
-        self.targets = {}
-        self.counts = {}
-        self.steps = {}
-        self.works: dict[str, Work] = {}
+        self.searches: dict[str, Search] = {}  # by the key of the study
         self.pace = Pace(paces)
         self.spent = 0.0  # seconds that trials took
         self.to_do: float | None = None  # seconds that the others will take
@@ -67,22 +78,18 @@ class Progress:
 
     def add(self, study: Study, target: int, count: int) -> None:
         """Adds a study with a target of `target` trials, of which it has `count`."""
-        key = study.key
-        self.targets[key] = target
-        self.counts[key] = count
-        self.steps[key] = study.mean_steps
-        self.works[key] = work_of(study)
+        self.searches[study.key] = Search(target, count, study.mean_steps, work_of(study))
         self.to_do = None
 
     def trial(self, trial: Trial) -> None:
         """Counts a trial that has ended."""
-        key = trial.study
+        search = self.searches[trial.study]
         clock = time.monotonic()
-        self.counts[key] += 1
+        search.count += 1
         self.spent += trial.seconds
         self.to_do = None
-        seconds = trial.seconds / self.steps[key]
-        self.pace.learn(self.works[key], seconds, self.targets[key], clock - self.end_time)
+        seconds = trial.seconds / search.steps
+        self.pace.learn(search.work, seconds, search.target, clock - self.end_time)
         self.end_time = clock
         self.tick()
 
@@ -98,13 +105,14 @@ class Progress:
             self.show(sentence, last=True)
 
     def close(self) -> None:
-        if self.targets:
+        if self.searches:
             self.show(self.line(), last=True)
 
     def line(self) -> str:
-        count = sum(self.counts.values())
-        target = sum(self.targets.values())
-        studies = sum(self.counts[key] >= goal for key, goal in self.targets.items())
+        searches = self.searches.values()
+        count = sum(search.count for search in searches)
+        target = sum(search.target for search in searches)
+        done = sum(not search.missing for search in searches)
         seconds = time.monotonic() - self.start
         if count >= target:
             time_ = f"took {duration(seconds)}"
@@ -114,7 +122,7 @@ class Progress:
             time_ = f"{duration(seconds)} so far"
         label = f"{self.label} · " if self.label else ""
         return (
-            f"{label}{studies} of {len(self.targets)} studies done · {count:,} of {target:,} trials ·"
+            f"{label}{done} of {len(searches)} studies done · {count:,} of {target:,} trials ·"
             f" {time_}"
         )
 
@@ -145,12 +153,11 @@ class Progress:
 
     def _seconds_to_do(self) -> float:
         """Seconds that the remaining trials will take, one after another."""
-        keys = [key for key, target in self.targets.items() if self.counts[key] < target]
-        if not keys:
+        searches = [search for search in self.searches.values() if search.missing]
+        if not searches:
             return 0.0
-        seconds = self.pace.seconds([self.works[key] for key in keys])
-        steps = [(self.targets[key] - self.counts[key]) * self.steps[key] for key in keys]
-        return float(seconds @ steps)
+        seconds = self.pace.seconds([search.work for search in searches])
+        return float(seconds @ [search.missing * search.steps for search in searches])
 
     def _screen(self) -> tuple[Callable[[str, bool], object], float]:
         """The way to show a line here, and the seconds between two drawings."""
