@@ -4,7 +4,6 @@
 
 import os
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +23,7 @@ from rnnkit.studies import complete
 from rnnkit.studies.experiments import Job, battery
 from rnnkit.studies.fingerprint import facts_of
 from rnnkit.studies.scales import SCALES, Scale, scale_of
-from rnnkit.trials import TrialStore
+from rnnkit.trials import TrialStore, opened
 from rnnkit.wording import label_of
 
 SHIPPED = places.TRIALS
@@ -110,8 +109,7 @@ def report(
 
     jobs = jobs_for(architecture)
     jobs_of_six = [job for a in PAPER if a != architecture for job in jobs_for(a)]
-    context = nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store)
-    with context as trial_store:
+    with opened(store) as trial_store:
         reused = sum(len(trial_store.numbers(study.key)) for study, _ in jobs)
         complete(
             [study for study, _ in jobs],

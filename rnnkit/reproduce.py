@@ -72,7 +72,7 @@ def reproduce(
     folder = notebooks_folder(notebooks, complete)
     with TrialStore(store) as trial_store:
         take_over(trial_store, out / TRIALS, say)
-        training = dict(
+        training: dict[str, Any] = dict(
             seed=seed, trials=trials, workers=workers, device=device, scheduler=scheduler
         )
         settings = dict(scale=scale, seed=seed, trials=trials or 0, workers=workers or 0)

@@ -18,7 +18,7 @@ from test_workers import ENVIRONMENT, POSIX, ROOT, N, count, rows, some_studies,
 
 from rnnkit.studies import StudyError, complete
 from rnnkit.studies.cluster import cluster_at
-from rnnkit.studies.rounds import Rounds, Task, perform
+from rnnkit.studies.rounds import Rounds, Task, perform, steps_of
 from rnnkit.trials import TrialStore
 
 distributed = pytest.importorskip("distributed")
@@ -173,7 +173,7 @@ def test_shares_of_a_round_are_about_equally_long_and_lack_nothing():
     shares = rounds_of(study, 16).shares(list(range(8)), hparams, 3)
     assert sorted(number for share in shares for number in share.numbers) == list(range(8))
     # by hand, the longest first to the lightest: 100 30, 90 40, 50 50 20 20
-    assert [share.steps for share in shares] == [130, 130, 140]
+    assert [steps_of(share.hparams) for share in shares] == [130, 130, 140]
 
 
 def test_a_study_that_listens_asks_for_one_round_at_a_time_and_one_that_does_not_for_all():
@@ -202,7 +202,7 @@ def test_a_worker_with_another_version_says_so():
             "This run is of rnnkit 0.0.0 .*, and a worker has rnnkit .*Install one version everywhere."
         ),
     ):
-        perform({**job, "version": "0.0.0"}, None)
+        perform({**job, "version": "0.0.0"}, send=print, stop=lambda: False)
 
 
 @pytest.mark.parametrize("there, device", [(True, "cuda"), (False, "cpu")])
@@ -211,13 +211,9 @@ def test_a_worker_takes_its_gpu_where_it_has_one(there, device, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: there)
     monkeypatch.setattr("rnnkit.studies.rounds.train", lambda *_, device, **__: seen.append(device))
     study = some_studies("random")[0]
-    perform(Task(study, [0], [{"train_steps": 5}]).job(None, ""), Outbox())
+    job = Task(study, [0], [{"train_steps": 5}]).job(None, "")
+    perform(job, send=print, stop=lambda: False)
     assert seen == [device]
-
-
-class Outbox:
-    def stop(self):
-        return False
 
 
 # --- what goes wrong ------------------------------------------------------------------------------

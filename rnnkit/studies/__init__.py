@@ -5,8 +5,11 @@ A study is trained in this process, or in rounds (rounds.py) by several processe
 (workers.py), a GPU (gpu_pool.py) or a cluster (cluster.py). The run shows its progress (progress.py).
 """
 
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+import pandas as pd
 
 from rnnkit.cells import cell_of
 from rnnkit.checks import whole_number
@@ -18,12 +21,12 @@ from rnnkit.studies.lock import run_lock
 from rnnkit.studies.pace import shipped_paces, work_of
 from rnnkit.studies.planning import plan
 from rnnkit.studies.progress import Progress
-from rnnkit.studies.rounds import StudyError, train_in_rounds
+from rnnkit.studies.rounds import Following, Pool, StudyError, train_in_rounds
 from rnnkit.studies.scales import SCALES, Scale, scale_of
-from rnnkit.studies.study import ROUND, Study
+from rnnkit.studies.study import ROUND, Job, Study
 from rnnkit.studies.workers import Processes, Stopped, cores, interruptible, train_in_this_process
 from rnnkit.training import check_device
-from rnnkit.trials import TrialStore
+from rnnkit.trials import TrialStore, opened
 
 __all__ = [
     "EXPERIMENTS",
@@ -43,22 +46,34 @@ __all__ = [
     "trials_in",
 ]
 
+# of studies of the capacity task; those that agree in them differ in architecture alone
+SETTINGS = (
+    "max_params",
+    "n_layers",
+    "seed",
+    "unroll",
+    "n_in",
+    "tuner",
+    "pinned",
+    "train_steps",
+)
+
 # floating-point operations of about ten seconds; workers take almost as long to start
 SMALL_WORK = 3e11
 
 
 def run(
-    experiment,
-    scale="quick",
-    store="trials.sqlite",
-    seed=0,
-    trials=None,
-    workers=None,
-    device=None,
-    progress=True,
-    scheduler=None,
-    label="",
-):
+    experiment: str,
+    scale: str = "quick",
+    store: TrialStore | str | os.PathLike = "trials.sqlite",
+    seed: int = 0,
+    trials: int | None = None,
+    workers: int | None = None,
+    device: str | None = None,
+    progress: bool = True,
+    scheduler: str | os.PathLike | None = None,
+    label: str = "",
+) -> pd.DataFrame:
     """Trains the trials of an experiment that the store lacks, and returns all of its trials: a
     frame with one row per trial.
 
@@ -71,48 +86,56 @@ def run(
     experiment = resolve_name("experiment", experiment, EXPERIMENTS)
     scale = resolve_name("scale", scale, SCALES)
     spec = experiment_of(experiment)
+    label = label or experiment
     jobs_of(experiment, scale, seed, trials)  # ValueError now for what cannot be trained
-    settings = dict(workers=workers, device=device, progress=progress, scheduler=scheduler)
-    with nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store) as trial_store:
+    with opened(store) as trial_store:
 
-        def train(jobs, label, following=None):
-            studies = [study for study, _ in jobs]
-            counts = [count for _, count in jobs]
+        def train(jobs: list[Job], label: str, following: Following | None = None) -> None:
             complete(
-                studies, counts, trial_store, scale, label=label, following=following, **settings
+                [study for study, _ in jobs],
+                [count for _, count in jobs],
+                trial_store,
+                scale,
+                workers=workers,
+                device=device,
+                label=label,
+                progress=progress,
+                scheduler=scheduler,
+                following=following,
             )
 
-        label = label or experiment
         # the trials that other studies of the experiment are made of
         if spec.after:
             keys = {study.key for study in studies_of(experiment, scale, seed)}
             jobs = [job for job in jobs_of(spec.after, scale, seed, trials) if job[0].key in keys]
             train(jobs, f"{label}, which needs {spec.after}")
         elif spec.follow_up:
-            studies = spec.studies(scale_of(scale), seed=seed)
-            keys = {study.key for study in studies}
+            keys = {study.key for study in spec.studies(scale_of(scale), seed=seed)}
             jobs = [job for job in jobs_of(experiment, scale, seed, trials) if job[0].key in keys]
-            train(jobs, label, follower(experiment, scale, seed, trials, trial_store))
+            train(jobs, label, _follower(spec.follow_up, scale, seed, trials, trial_store))
         # all studies
         train(jobs_of(experiment, scale, seed, trials, trial_store), label)
         return trials_in(trial_store, experiment, scale, seed, trials)
 
 
-def follower(experiment, scale, seed, trials, store) -> Callable[[Study], list[tuple[Study, int]]]:
+def _follower(
+    follow_up: Callable, scale: str, seed: int, trials: int | None, store: TrialStore
+) -> Following:
     """A function for `complete` that returns the jobs which an experiment makes of the trials of one
     of its studies.
     """
-    make_jobs = experiment_of(experiment).follow_up
 
-    def following(study):
-        jobs = make_jobs(scale_of(scale), store.frame([study.key]), seed=seed) if make_jobs else ()
+    def following(study: Study) -> list[Job]:
+        jobs = follow_up(scale_of(scale), store.frame([study.key]), seed=seed)
         # a study without starting points waits for its own trials
         return [(longer, trials or count) for longer, count in jobs if longer.start]
 
     return following
 
 
-def trials_in(store, experiment, scale, seed=0, trials=None):
+def trials_in(
+    store: TrialStore, experiment: str, scale: str, seed: int = 0, trials: int | None = None
+) -> pd.DataFrame:
     """The trials of an experiment that a store has, as a frame. If `trials` is given, these are at
     most that many per study of this scale.
 
@@ -127,9 +150,7 @@ def trials_in(store, experiment, scale, seed=0, trials=None):
     scales = list(SCALES)
     scales = scales[scales.index(scale) :]  # this scale and all larger ones
     if trials:
-        keys = _keys(studies_of(experiment, scale, seed, store))
-        if spec.after:
-            keys += _keys(studies_of(experiment, scale, seed))
+        keys = [study.key for study in _with_sources(store, experiment, scale, seed)]
     elif spec.pooled:
         keys = [
             key
@@ -145,11 +166,15 @@ def trials_in(store, experiment, scale, seed=0, trials=None):
     return spec.finish(frame, store) if spec.finish else frame
 
 
-def _keys(studies: Iterable[Study]) -> list[str]:
-    return [study.key for study in studies]
+def _with_sources(store: TrialStore, experiment: str, scale: str, seed: int) -> list[Study]:
+    """The studies of an experiment, and those that it is made of."""
+    sources = studies_of(experiment, scale, seed) if experiment_of(experiment).after else []
+    return studies_of(experiment, scale, seed, store) + sources
 
 
-def _keys_of_complete_tasks(store, experiment, scales, seed) -> list[str]:
+def _keys_of_complete_tasks(
+    store: TrialStore, experiment: str, scales: list[str], seed: int
+) -> list[str]:
     """Keys of an experiment's studies: for each task those of the largest of the `scales` at which
     the store has the task complete, or else of the first scale.
     """
@@ -161,14 +186,19 @@ def _keys_of_complete_tasks(store, experiment, scales, seed) -> list[str]:
             if is_whole(store, experiment, scale, seed, task_type=task_type)
         )
         scale = next(complete_scales, scales[0])
-        studies = studies_of(experiment, scale, seed, store)
-        keys += _keys(study for study in studies if study.task_type == task_type)
-        if experiment_of(experiment).after:
-            keys += _keys(studies_of(experiment, scale, seed))
+        studies = _with_sources(store, experiment, scale, seed)
+        keys += [study.key for study in studies if study.task_type == task_type]
     return keys
 
 
-def is_whole(store, experiment, scale, seed=0, trials=None, task_type=None) -> bool:
+def is_whole(
+    store: TrialStore,
+    experiment: str,
+    scale: str,
+    seed: int = 0,
+    trials: int | None = None,
+    task_type: str | None = None,
+) -> bool:
     """Whether a store has all trials of an experiment at a scale; of one of its tasks, if
     `task_type` is given.
     """
@@ -178,22 +208,15 @@ def is_whole(store, experiment, scale, seed=0, trials=None, task_type=None) -> b
     )
 
 
-def _evenly_searched(store, experiment, scale, seed, all_studies) -> list[str]:
+def _evenly_searched(
+    store: TrialStore, experiment: str, scale: str, seed: int, all_studies: bool
+) -> list[str]:
     """Keys of the studies that a store has complete for every architecture, so that none is better
     because it was searched for longer. With `all_studies`, keys of all studies of the scale.
     """
-    groups: dict[tuple, list[tuple[str, bool]]] = {}  # studies that differ in architecture alone
+    groups: dict[tuple, list[tuple[str, bool]]] = {}
     for study, count in jobs_of(experiment, scale, seed, store=store):
-        kind = (
-            study.max_params,
-            study.n_layers,
-            study.seed,
-            study.unroll,
-            study.n_in,
-            study.tuner,
-            study.pinned,
-            study.train_steps,
-        )
+        kind = tuple(getattr(study, name) for name in SETTINGS)
         groups.setdefault(kind, []).append((study.key, store.has(study.key, count)))
     return [
         key
@@ -204,17 +227,17 @@ def _evenly_searched(store, experiment, scale, seed, all_studies) -> list[str]:
 
 
 def complete(
-    studies,
-    n_trials,
-    store,
-    scale="",
-    workers=None,
-    device=None,
-    label="",
-    progress=True,
-    scheduler=None,
-    following=None,
-):
+    studies: Sequence[Study],
+    n_trials: int | list[int],
+    store: TrialStore,
+    scale: str = "",
+    workers: int | None = None,
+    device: str | None = None,
+    label: str = "",
+    progress: bool = True,
+    scheduler: str | os.PathLike | None = None,
+    following: Following | None = None,
+) -> None:
     """Trains each study until it has `n_trials` trials (one number, or a list with one per study),
     the longest study first, and side by side if there are workers.
 
@@ -262,9 +285,9 @@ def complete(
             )
 
 
-def _targets(studies, n_trials) -> dict[str, tuple[Study, int]]:
+def _targets(studies: Sequence[Study], n_trials: int | list[int]) -> dict[str, Job]:
     """Key -> (study, number of trials). The largest number counts for a study that occurs twice."""
-    targets: dict[str, tuple[Study, int]] = {}
+    targets: dict[str, Job] = {}
     counts = n_trials if isinstance(n_trials, list) else [n_trials] * len(studies)
     for study, count in zip(studies, counts):
         _, previous = targets.get(study.key, (study, 0))
@@ -272,7 +295,7 @@ def _targets(studies, n_trials) -> dict[str, tuple[Study, int]]:
     return targets
 
 
-def _missing(targets, store) -> dict[str, int]:
+def _missing(targets: dict[str, Job], store: TrialStore) -> dict[str, int]:
     """The number of trials that a store lacks of each study, by key, without complete studies."""
     counts = {
         key: len(set(range(count)) - store.numbers(key)) for key, (_, count) in targets.items()
@@ -280,7 +303,7 @@ def _missing(targets, store) -> dict[str, int]:
     return {key: count for key, count in counts.items() if count}
 
 
-def _longest_first(targets, missing) -> list[tuple[Study, int]]:
+def _longest_first(targets: dict[str, Job], missing: dict[str, int]) -> list[Job]:
     """The incomplete studies and their numbers of trials, the longest work first."""
     seconds = {  # in arbitrary units
         key: count * work_of(targets[key][0]).cost * targets[key][0].mean_steps
@@ -289,7 +312,7 @@ def _longest_first(targets, missing) -> list[tuple[Study, int]]:
     return [targets[key] for key in sorted(missing, key=lambda key: -seconds[key])]
 
 
-def _divide(jobs, only_this_process: bool) -> tuple[list, list]:
+def _divide(jobs: list[Job], only_this_process: bool) -> tuple[list[Job], list[Job]]:
     """The jobs for this process, and those for other ones, which cannot import a cell from
     __main__.
     """
@@ -301,13 +324,13 @@ def _divide(jobs, only_this_process: bool) -> tuple[list, list]:
     return in_process, in_pool
 
 
-def _useful_workers(jobs, missing, device) -> int:
+def _useful_workers(jobs: list[Job], missing: dict[str, int], device: str | None) -> int:
     """How many workers pay: a GPU has one, and a small job ends before others have started."""
     work = sum(study.flops * missing[study.key] for study, _ in jobs)
     return cores() if device == "cpu" and work > SMALL_WORK else 1
 
 
-def _notice_of_parquet(store, count) -> str:
+def _notice_of_parquet(store: TrialStore, count: int) -> str:
     """A sentence on what happens to trials that are trained on a store that is a Parquet file."""
     outcome = (
         f"kept in {store.file}"
@@ -317,10 +340,18 @@ def _notice_of_parquet(store, count) -> str:
     return f"{store.path} lacks {count:,} trials; they are trained now and {outcome}."
 
 
-def _pool_of(device, workers, suggesters, scheduler, say):
+def _pool_of(
+    device: str | None,
+    workers: int,
+    suggesters: int,
+    scheduler: str | os.PathLike | None,
+    say: Callable[[str], object],
+) -> AbstractContextManager[Pool]:
     """The pool that trains (rounds.Pool), as a context manager: processes on this machine, one GPU
     with processes that suggest, or a cluster.
     """
     if scheduler is not None:
         return cluster_at(scheduler, say)
-    return Processes(workers) if device == "cpu" else OneGPU(device, suggesters)
+    if device in (None, "cpu"):
+        return Processes(workers)
+    return OneGPU(device, suggesters)

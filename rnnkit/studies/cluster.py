@@ -8,14 +8,16 @@ worker and ends.
 import dataclasses
 import gc
 import logging
+import os
 import queue
 import socket
 import time
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rnnkit.studies.rounds import Event, StudyError, Task, perform
 from rnnkit.studies.workers import OUT_OF_MEMORY, one_line, out_of_memory
@@ -25,7 +27,7 @@ from rnnkit.trials import Trial
 PATIENCE = 15  # seconds to wait for the scheduler, and for its first worker before saying so
 
 
-def check_scheduler(scheduler, workers, device):
+def check_scheduler(scheduler: Any, workers: int, device: Any) -> None:
     """ValueError for a scheduler that is no address, and for settings that do not go with one."""
     if not isinstance(scheduler, (str, Path)) or not str(scheduler).strip():
         raise ValueError(
@@ -45,7 +47,7 @@ def check_scheduler(scheduler, workers, device):
 
 
 @contextmanager
-def cluster_at(address, say):
+def cluster_at(address: str | os.PathLike, say: Callable[[str], object]) -> Iterator["Cluster"]:
     """A pool of the workers of the Dask scheduler at `address`, which is tcp://host:8786 or the path
     of its scheduler file. ValueError if no scheduler answers there.
     """
@@ -79,7 +81,7 @@ def cluster_at(address, say):
         client.close(timeout=5)
 
 
-def _knock(address: str):
+def _knock(address: str) -> None:
     """OSError or ValueError if nothing listens at the address within PATIENCE. This is checked
     before there is a client, since one that finds no scheduler stays alive and logs errors when the
     program ends.
@@ -100,7 +102,7 @@ def _knock(address: str):
 
 
 @contextmanager
-def _without_garbage_collection():
+def _without_garbage_collection() -> Iterator[None]:
     """Collects garbage now, and none until the end of the block. The finaliser of a client that
     found no scheduler waits for a lock that is held while another client starts: if it ran then,
     the start would never end.
@@ -120,7 +122,9 @@ class Cluster:
     once, and gives them to workers by urgency.
     """
 
-    def __init__(self, client, address, say):
+    def __init__(
+        self, client: Any, address: str | os.PathLike, say: Callable[[str], object]
+    ) -> None:
         self.client = client
         self.address = address
         self.say = say
@@ -132,7 +136,7 @@ class Cluster:
         self.without_workers = False
         client.subscribe_topic(self.topic, lambda event: self.messages.put(("trial", event[1])))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return max(1, self._threads())
 
     def free(self) -> bool:
@@ -141,7 +145,7 @@ class Cluster:
     def busy(self) -> bool:
         return bool(self.running)
 
-    def give(self, task: Task, job: dict, urgency: int):
+    def give(self, task: Task, job: dict, urgency: int) -> None:
         key = f"{task.study.key}-{task.numbers[0]}-{uuid.uuid4()}"
         future = self.client.submit(
             _function_by_value(), job, self.topic, key=key, priority=urgency, pure=False
@@ -149,7 +153,7 @@ class Cluster:
         self.running[key] = task, future
         future.add_done_callback(lambda future: self.messages.put(("end", future.key)))
 
-    def stop(self):
+    def stop(self) -> None:
         """Cancels all tasks; those that are running notice it within a second."""
         futures = [future for _, future in self.running.values()]
         self.running.clear()
@@ -173,7 +177,7 @@ class Cluster:
             elif content in self.running:
                 yield from _last_events(*self.running.pop(content))
 
-    def _check_scheduler(self):
+    def _check_scheduler(self) -> None:
         """Notices that the scheduler is gone, or has no workers."""
         if self.client.status not in ("running", "connecting"):
             raise self._scheduler_lost()
@@ -198,14 +202,10 @@ class Cluster:
         )
 
 
-def _last_events(task: Task, future) -> Iterator[Event]:
+def _last_events(task: Task, future: Any) -> Iterator[Event]:
     """The events of a task that has ended, one way or another."""
     if future.status == "finished":
-        value, trials, weights = future.result()
-        yield from (Event(task, "trial", trial) for trial in trials)
-        if weights:
-            yield Event(task, "weights", weights)
-        yield Event(task, "done", value)
+        yield from (Event(task, *event) for event in future.result())
     elif future.status != "error":
         yield Event(task, "lost", f"the scheduler dropped it ({future.status})")
     elif out_of_memory(error := future.exception()):
@@ -218,12 +218,12 @@ def _last_events(task: Task, future) -> Iterator[Event]:
         yield Event(task, "failed", (one_line(error), "".join(lines)))
 
 
-def _function_by_value():
+def _function_by_value() -> Callable[[dict, str], list]:
     """The function of a task, which is sent as code: the scheduler, which reads it, then needs
     neither rnnkit nor torch.
     """
 
-    def on_worker(job, topic):
+    def on_worker(job: dict, topic: str) -> list:
         from rnnkit.studies.cluster import work
 
         return work(job, topic)
@@ -231,37 +231,25 @@ def _function_by_value():
     return on_worker
 
 
-def work(job: dict, topic: str) -> tuple:
-    """Does a task on a worker of the cluster. Returns the value of `perform`, the trials, and the
-    weights of the best trial (empty unless it improves on the study's best).
+def work(job: dict, topic: str) -> list[tuple[str, Any]]:
+    """Does a task on a worker of the cluster. Returns the kinds and contents of its events. The
+    trials are also sent to the run as they end, by way of the scheduler.
     """
     import distributed
 
-    outbox = _Outbox(distributed.get_worker(), topic)
-    with one_thread():
-        return perform(job, outbox), outbox.trials, outbox.weights
+    worker = distributed.get_worker()
+    key = worker.get_current_task()
+    events: list[tuple[str, Any]] = []
 
+    def send(kind: str, content: Any) -> None:
+        events.append((kind, content))
+        if kind == "trial":
+            worker.log_event(topic, {"key": key, "trial": dataclasses.asdict(content)})
 
-class _Outbox:
-    """Stands for a store on a worker: trials are sent to the run as they end, by way of the
-    scheduler, and once more with the result.
-    """
-
-    def __init__(self, worker, topic):
-        self.worker = worker
-        self.topic = topic
-        self.key = worker.get_current_task()
-        self.trials: list[Trial] = []
-        self.weights: tuple = ()
-
-    def add(self, trials):
-        for trial in trials:
-            self.trials.append(trial)
-            self.worker.log_event(self.topic, {"key": self.key, "trial": dataclasses.asdict(trial)})
-
-    def save_weights(self, *weights):
-        self.weights = weights  # replaces those of a worse trial
-
-    def stop(self) -> bool:
-        task = self.worker.state.tasks.get(self.key)
+    def stop() -> bool:
+        task = worker.state.tasks.get(key)
         return task is None or task.state == "cancelled"
+
+    with one_thread():
+        send("done", perform(job, send, stop))
+    return events

@@ -3,8 +3,11 @@ it.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
 
 from rnnkit.cells import LATER, PAPER, cell_of
 from rnnkit.checks import whole_number
@@ -13,8 +16,9 @@ from rnnkit.names import resolve_name
 from rnnkit.networks import num_params, units_for
 from rnnkit.studies.quantisation import quantise
 from rnnkit.studies.scales import LARGE, SCALES, Extent, Scale, scale_of
-from rnnkit.studies.study import Study
+from rnnkit.studies.study import Job, Study
 from rnnkit.tasks import TASKS
+from rnnkit.trials import TrialStore
 
 # tuners: one starts from usual values; the other, like the paper's, from the ranges alone
 USUAL, COLD = ("gp-usual", "gp")
@@ -22,8 +26,6 @@ FRESH = 1  # is added to the seed of the random sets
 # units per layer; networks with fewer are not compared, so a size has only those depths at which
 # every cell has as many
 LEAST_UNITS = 4
-
-Job = tuple[Study, int]  # a study, and its number of trials
 
 
 @dataclass(frozen=True)
@@ -65,22 +67,21 @@ class Experiment:
         lines = []
         for name, scale in SCALES.items():
             studies = self.studies(scale)
-            lines.append(
-                (
-                    name,
-                    f"{len(studies):,}",
-                    f"{sum(self.trials(scale, study) for study in studies):,}",
-                    first_few(dict.fromkeys(study.architecture for study in studies)),
-                    first_few(sorted({study.n_layers for study in studies})),
-                    first_few(
-                        f"{size:,}" for size in sorted({study.max_params for study in studies})
-                    ),
-                )
+            sizes = sorted({study.max_params for study in studies})
+            cells = (
+                f"{len(studies):,}",
+                f"{sum(self.trials(scale, study) for study in studies):,}",
+                first_few(dict.fromkeys(study.architecture for study in studies)),
+                first_few(sorted({study.n_layers for study in studies})),
+                first_few(f"{size:,}" for size in sizes),
             )
+            lines.append((name, *cells))
         return table(("scale", "studies", "trials", "cells", "layers", "parameters"), lines, title)
 
 
-def _networks(architectures, depths, sizes) -> Iterator[tuple[str, int, int]]:
+def _networks(
+    architectures: Iterable[str], depths: Iterable[int], sizes: Iterable[int]
+) -> Iterator[tuple[str, int, int]]:
     """(architecture, number of layers, size) of all combinations, without depths that a cell does
     not have.
     """
@@ -91,12 +92,18 @@ def _networks(architectures, depths, sizes) -> Iterator[tuple[str, int, int]]:
                     yield architecture, n_layers, size
 
 
-def _per_cap(architectures, depths, sizes, scale, **settings) -> list[Study]:
+def _per_cap(
+    architectures: Iterable[str],
+    depths: Iterable[int],
+    sizes: Iterable[int],
+    scale: Scale,
+    **settings: Any,
+) -> list[Study]:
     """Studies of the capacity task. `settings` override those of the scale."""
     capacity = scale.capacity
     studies = []
     for architecture, n_layers, max_params in _networks(architectures, depths, sizes):
-        defaults = {
+        defaults: dict[str, Any] = {
             "n_in": capacity.inputs_for(max_params),
             "unroll": capacity.unroll,
             "train_steps": capacity.steps_for(max_params),
@@ -114,7 +121,7 @@ def shown_depths(max_params: int, scale: Scale) -> tuple[int, ...]:
     """
     n_in = scale.capacity.inputs_for(max_params)
 
-    def is_large_enough(architecture, n_layers):
+    def is_large_enough(architecture: str, n_layers: int) -> bool:
         try:
             return units_for(architecture, n_layers, n_in, 1, max_params) >= LEAST_UNITS
         except ValueError:  # not even one unit fits
@@ -127,12 +134,12 @@ def shown_depths(max_params: int, scale: Scale) -> tuple[int, ...]:
     )
 
 
-def _start(scale, **settings):
+def _start(scale: Scale, **settings: Any) -> list[Study]:
     size = min(scale.capacity.sizes, key=lambda size: abs(math.log(size / 1_000)))
     return _per_cap(("rnn",), (1,), (size,), scale, **settings)
 
 
-def _calibration(scale, **settings):
+def _calibration(scale: Scale, **settings: Any) -> list[Study]:
     """n_in weights and one bias: the perceptron stores 2 bits per parameter (Cover 1965)."""
     capacity = scale.capacity
     studies = []
@@ -143,7 +150,13 @@ def _calibration(scale, **settings):
     return studies
 
 
-def _fig1(scale, seed=0, architectures=PAPER, depths=None, **settings):
+def _fig1(
+    scale: Scale,
+    seed: int = 0,
+    architectures: Iterable[str] = PAPER,
+    depths: Iterable[int] | None = None,
+    **settings: Any,
+) -> list[Study]:
     """All cells at all sizes, at the depths at which each has enough units. Small networks have
     several data sets, if the scale says so.
     """
@@ -157,7 +170,7 @@ def _fig1(scale, seed=0, architectures=PAPER, depths=None, **settings):
     return studies
 
 
-def _fig1_long(scale, frame, **settings):
+def _fig1_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> list[Job]:
     """Longer trainings at one size, from the best trials of each study of Figure 1: the bits that a
     network stores when it is given time.
     """
@@ -173,7 +186,13 @@ def _fig1_long(scale, frame, **settings):
     ]
 
 
-def _longer(studies, long: Extent, train_steps: tuple[int, int], frame, **other) -> list[Job]:
+def _longer(
+    studies: list[Study],
+    long: Extent,
+    train_steps: tuple[int, int],
+    frame: pd.DataFrame | None,
+    **other: Any,
+) -> list[Job]:
     """Jobs of the same studies with more training steps, and with `other` settings. They start from
     the best trials of the studies in `frame`, if there is a frame.
     """
@@ -190,12 +209,12 @@ def _longer(studies, long: Extent, train_steps: tuple[int, int], frame, **other)
     return jobs
 
 
-def _feasible(frame, study):
+def _feasible(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
     """The feasible trials of a study in a frame."""
     return frame[(frame.study == study.key) & ~frame.infeasible]
 
 
-def _fig2a(scale, **settings):
+def _fig2a(scale: Scale, **settings: Any) -> list[Study]:
     """Figure 1's studies of one layer, which are divided by nonlinearity afterwards, and some with
     ReLU only, of up to LARGE parameters.
     """
@@ -207,7 +226,7 @@ def _fig2a(scale, **settings):
     return studies
 
 
-def _fig2b(scale, **settings):
+def _fig2b(scale: Scale, **settings: Any) -> list[Study]:
     size = scale.capacity.unroll_size
     studies = []
     for unroll in scale.capacity.unrolls:
@@ -215,7 +234,7 @@ def _fig2b(scale, **settings):
     return studies
 
 
-def _inputs(scale, seed=0, **settings):
+def _inputs(scale: Scale, seed: int = 0, **settings: Any) -> list[Study]:
     """The RNN with other numbers of inputs, and two data sets each: this number, which the paper
     leaves open, determines which part of a network can compute.
     """
@@ -230,16 +249,16 @@ def _inputs(scale, seed=0, **settings):
     return studies
 
 
-def _inputs_trials(scale, study):
+def _inputs_trials(scale: Scale, study: Study) -> int:
     return scale.capacity.inputs.trials
 
 
-def _per_param(steps, size) -> tuple[int, int]:
+def _per_param(steps: tuple[int, int], size: int) -> tuple[int, int]:
     low, high = steps
     return low * size, high * size
 
 
-def _more_cells(scale, **settings):
+def _more_cells(scale: Scale, **settings: Any) -> list[Study]:
     """Studies of Figure 1 on one data set, and the same studies of later cells."""
     studies = []
     for size in scale.capacity.sizes[: scale.capacity.more_sizes]:
@@ -248,7 +267,9 @@ def _more_cells(scale, **settings):
     return studies
 
 
-def _of_task(task_type, extent: Extent, architectures=PAPER, **settings) -> list[Study]:
+def _of_task(
+    task_type: str, extent: Extent, architectures: Iterable[str] = PAPER, **settings: Any
+) -> list[Study]:
     """The studies of one task: the architectures at all sizes and depths that they have."""
     settings = {"train_steps": extent.train_steps, "form": extent.form} | settings
     return [
@@ -257,7 +278,7 @@ def _of_task(task_type, extent: Extent, architectures=PAPER, **settings) -> list
     ]
 
 
-def _fig2c(scale, architectures=PAPER, **settings):
+def _fig2c(scale: Scale, architectures: Iterable[str] = PAPER, **settings: Any) -> list[Study]:
     """Studies whose sizes are numbers of units: each has the parameters that these units need."""
     memory = scale.memory
     studies = []
@@ -269,14 +290,19 @@ def _fig2c(scale, architectures=PAPER, **settings):
     return studies
 
 
-def _fig2c_long(scale, frame, **settings):
+def _fig2c_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> list[Job]:
     """Longer trainings of the same networks, from the best trials of each: the numbers that they
     hold when they are given time.
     """
     return _long_jobs(_fig2c(scale, **settings), scale.memory_long, frame, "n_units")
 
 
-def _long_jobs(searches, extents: tuple[Extent, ...], frame, size="max_params") -> list[Job]:
+def _long_jobs(
+    searches: list[Study],
+    extents: tuple[Extent, ...],
+    frame: pd.DataFrame | None,
+    size: str = "max_params",
+) -> list[Job]:
     """For each extent, longer trainings of the networks of its sizes and depths, from the best trials
     of their searches. A size that was not searched starts from the best trials of the largest one.
     """
@@ -297,24 +323,24 @@ def _long_jobs(searches, extents: tuple[Extent, ...], frame, size="max_params") 
     return jobs
 
 
-def _fig3(scale, **settings):
+def _fig3(scale: Scale, **settings: Any) -> list[Study]:
     text = _of_task("text8", scale.text, tuner=USUAL, **settings)
     return text + _of_task("rcf", scale.function, tuner=USUAL, **settings)
 
 
-def _fig3_long(scale, frame, **settings):
+def _fig3_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> list[Job]:
     """Longer trainings on text, from the best trials of each search."""
     return _long_jobs(
         _of_task("text8", scale.text, tuner=USUAL, **settings), scale.text_long, frame
     )
 
 
-def _fig4(scale, **settings):
+def _fig4(scale: Scale, **settings: Any) -> list[Study]:
     parentheses = _of_task("parens_counting", scale.parentheses, tuner=COLD, **settings)
     return parentheses + _of_task("arithmetic", scale.arithmetic, tuner=COLD, **settings)
 
 
-def _fig4_long(scale, frame, **settings):
+def _fig4_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> list[Job]:
     """Longer trainings of the networks with few layers, from the best trials of each search."""
     return [
         job
@@ -326,11 +352,11 @@ def _fig4_long(scale, frame, **settings):
     ]
 
 
-def _fig4_trials(scale, study):
+def _fig4_trials(scale: Scale, study: Study) -> int:
     return (scale.parentheses if study.task_type == "parens_counting" else scale.arithmetic).trials
 
 
-def _fig5(scale, seed=0, **settings):
+def _fig5(scale: Scale, seed: int = 0, **settings: Any) -> list[Study]:
     """Random sets, from a seed of their own: the rules that judge them were settled on trials of
     the seed itself.
     """
@@ -342,11 +368,11 @@ def _fig5(scale, seed=0, **settings):
     ]
 
 
-def _fig5_trials(scale, study):
+def _fig5_trials(scale: Scale, study: Study) -> int:
     return next(extent.trials for extent in scale.random_sets if study.n_layers in extent.depths)
 
 
-def _tableapp1(scale, frame, **settings):
+def _tableapp1(scale: Scale, frame: pd.DataFrame, **settings: Any) -> list[Study]:
     """Reruns of the best hyper-parameters of each architecture's search on parentheses with one
     layer (App. C), with other weights and other data.
     """
@@ -361,12 +387,12 @@ def _tableapp1(scale, frame, **settings):
     return reruns
 
 
-def _search_before_reruns(scale, **settings):
+def _search_before_reruns(scale: Scale, **settings: Any) -> list[Study]:
     extent = replace(scale.parentheses, depths=(1,), sizes=scale.parentheses.sizes[:1])
     return _of_task("parens_counting", extent, tuner=COLD, **settings)
 
 
-def _tuner(scale, seed=0, **settings):
+def _tuner(scale: Scale, seed: int = 0, **settings: Any) -> list[Study]:
     """One study by the Gaussian process, started cold, and one by random search, with five seeds
     each. They have a fifth of Figure 1's steps, since the searches are compared, not the networks.
     """
@@ -380,7 +406,7 @@ def _tuner(scale, seed=0, **settings):
     return studies
 
 
-def battery(architecture, scale, seed=0) -> list[Job]:
+def battery(architecture: str, scale: Scale, seed: int = 0) -> list[Job]:
     """The jobs behind a report on one cell, at its least depth.
 
     They measure stored bits at Figure 1's two smallest sizes, memory with those numbers of units of
@@ -430,7 +456,11 @@ def experiment_of(experiment: str) -> Experiment:
 
 
 def jobs_of(
-    experiment: str, scale: str, seed: int = 0, trials: int | None = None, store=None
+    experiment: str,
+    scale: str,
+    seed: int = 0,
+    trials: int | None = None,
+    store: TrialStore | None = None,
 ) -> list[Job]:
     """The studies of an experiment at a scale, each with its number of trials, which is `trials` if
     that is given (and not 0), and the scale's otherwise.
@@ -445,7 +475,7 @@ def jobs_of(
     settings = {"seed": whole_number("seed", seed, 0, 2**62)}
     trials = whole_number("trials", 0 if trials is None else trials, 0, 1_000_000)
 
-    def with_trials(studies) -> list[Job]:
+    def with_trials(studies: Iterable[Study]) -> list[Job]:
         return [(study, trials or spec.trials(size, study)) for study in studies]
 
     if spec.after:
@@ -461,6 +491,8 @@ def jobs_of(
     return jobs
 
 
-def studies_of(experiment: str, scale: str, seed: int = 0, store=None) -> list[Study]:
+def studies_of(
+    experiment: str, scale: str, seed: int = 0, store: TrialStore | None = None
+) -> list[Study]:
     """The studies of an experiment at a scale. Arguments and errors as in `jobs_of`."""
     return [study for study, _ in jobs_of(experiment, scale, seed, store=store)]

@@ -7,6 +7,7 @@ gives the same network up to rounding.
 
 import math
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,13 +16,16 @@ from rnnkit.networks import blocks
 from rnnkit.training import engines, train
 from rnnkit.training.engines import Data, engine_for
 from rnnkit.training.slots import Slots, slot_rows
-from rnnkit.trials import StoreError, Trial
+from rnnkit.trials import StoreError, Trial, TrialStore
+
+if TYPE_CHECKING:  # it imports this module
+    from rnnkit.studies.study import Study
 
 SAME = 1e-6  # relative and absolute; losses this close to each other are the same
 WEIGHT_ADVICE = "Delete them; they can be had again by retraining."
 
 
-def account_of(study) -> dict:
+def account_of(study: "Study") -> dict:
     """The shape of a study's networks, as the store records it beside their weights."""
     return {
         "architecture": study.architecture,
@@ -32,7 +36,7 @@ def account_of(study) -> dict:
     }
 
 
-def blocks_of(study, theta) -> dict[str, np.ndarray]:
+def blocks_of(study: "Study", theta: np.ndarray | torch.Tensor) -> dict[str, np.ndarray]:
     """The parameters theta of one network (length P), cut into its named blocks, float32."""
     shapes = blocks(**account_of(study))
     limits = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
@@ -43,7 +47,7 @@ def blocks_of(study, theta) -> dict[str, np.ndarray]:
     }
 
 
-def theta_of(study, network: dict[str, np.ndarray]) -> np.ndarray:
+def theta_of(study: "Study", network: dict[str, np.ndarray]) -> np.ndarray:
     """The parameters theta (length P) of a network given by its blocks, as `blocks_of` gives them.
     StoreError for blocks of a network of another shape.
     """
@@ -59,7 +63,9 @@ def theta_of(study, network: dict[str, np.ndarray]) -> np.ndarray:
     return np.concatenate([network[name].ravel() for name in required_shapes])
 
 
-def best_network(store, study, device="cpu") -> tuple[Trial, dict[str, np.ndarray]]:
+def best_network(
+    store: TrialStore, study: "Study", device: str = "cpu"
+) -> tuple[Trial, dict[str, np.ndarray]]:
     """The study's best trial, and the weights at the end of its training by block. StoreError if the
     store has no feasible trial of the study.
     """
@@ -70,7 +76,9 @@ def best_network(store, study, device="cpu") -> tuple[Trial, dict[str, np.ndarra
     return trial, weights_of(store, study, trial, device)
 
 
-def weights_of(store, study, trial: Trial, device="cpu") -> dict[str, np.ndarray]:
+def weights_of(
+    store: TrialStore, study: "Study", trial: Trial, device: str = "cpu"
+) -> dict[str, np.ndarray]:
     """The weights at the end of the training of a feasible trial, by block. They come from the
     store if its weights are those of this trial, and from training the trial again otherwise.
 
@@ -113,7 +121,9 @@ def weights_of(store, study, trial: Trial, device="cpu") -> dict[str, np.ndarray
     return network
 
 
-def evaluate(study, hparams: dict, thetas, device="cpu") -> list[dict[str, float]]:
+def evaluate(
+    study: "Study", hparams: dict, thetas: np.ndarray | list, device: str = "cpu"
+) -> list[dict[str, float]]:
     """Losses and accuracy, by the task's own evaluation, of M networks of one study, which have
     parameters thetas_MxP and the same hyper-parameters.
 
@@ -123,6 +133,6 @@ def evaluate(study, hparams: dict, thetas, device="cpu") -> list[dict[str, float
     engine = engine_for(study, data, device, "auto", torch.float32)
     slots = Slots(study.num_params, torch.float32, engine.device)
     (row,) = slot_rows(study, [(0, hparams)], torch.float32)
-    thetas = torch.as_tensor(np.asarray(thetas), dtype=torch.float32)
-    slots.fill([(*row[:3], theta) for theta in thetas])
-    return engines.measure(engine, study.task, slots, list(range(len(thetas))))
+    thetas_MxP = torch.as_tensor(np.asarray(thetas), dtype=torch.float32)
+    slots.fill([(*row[:3], theta) for theta in thetas_MxP])
+    return engines.measure(engine, study.task, slots, list(range(len(thetas_MxP))))

@@ -9,7 +9,7 @@ performs them, how often, or in what order: the same seed gives the same trials.
 import dataclasses
 import importlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -19,14 +19,17 @@ from rnnkit import native
 from rnnkit.cells import cell_of
 from rnnkit.native import cuda
 from rnnkit.studies import provenance
-from rnnkit.studies.study import ROUND, Study, best_loss
+from rnnkit.studies.progress import Progress
+from rnnkit.studies.study import ROUND, Job, Study, best_loss
 from rnnkit.training import train
-from rnnkit.trials import Trial
+from rnnkit.trials import Trial, TrialStore
 from rnnkit.tuner import TUNERS
 
 # of a task whose worker is killed: when memory runs out, the system kills the largest process, which
 # need not be the one that asked for more
 ATTEMPTS = 2
+
+Following = Callable[[Study], Iterable[Job]]  # the jobs that follow from the trials of a study
 
 
 class StudyError(RuntimeError):
@@ -48,26 +51,17 @@ class Task:
     # kind and shared memory of a GPU: the worker that suggests compiles the study's kernel, too
     compile_for: tuple = ()
 
-    def job(self, device, scale) -> dict:
+    def job(self, device: str | None, scale: str) -> dict:
         """All that a worker needs for the task, as plain values."""
         return {
+            **vars(self),
+            "study": dataclasses.asdict(self.study),
+            "module": cell_of(self.study.architecture).__module__,
             "version": rnnkit.__version__,
             "source": provenance.SOURCE_DIGEST,
-            "module": cell_of(self.study.architecture).__module__,
-            "study": {f.name: getattr(self.study, f.name) for f in dataclasses.fields(self.study)},
-            "numbers": self.numbers,
-            "hparams": self.hparams,
-            "earlier": self.earlier,
-            "best": self.best,
             "device": device,
             "scale": scale,
-            "compile_for": self.compile_for,
         }
-
-    @property
-    def steps(self) -> int:
-        """Training steps of all trials, which is their cost within a study."""
-        return sum(hparams["train_steps"] for hparams in self.hparams or ())
 
 
 class Event(NamedTuple):
@@ -105,13 +99,14 @@ class Pool(Protocol):
         """Gives up all tasks."""
 
 
-def perform(job: dict, outbox) -> list[dict] | None:
-    """Does a task in the worker: returns the hyper-parameters of a round, or trains, and sends each
-    trial to the outbox.
+def perform(
+    job: dict, send: Callable[[str, Any], object], stop: Callable[[], bool]
+) -> list[dict] | None:
+    """Does a task in the worker: returns the hyper-parameters of a round, or trains, and sends the
+    trials and weights, as they come, as the kind and the content of an Event.
 
-    An outbox stands for the store. It has `add` and `save_weights`, and a method `stop()` that
-    returns True once the task has been given up. ValueError if the worker has another version of
-    the kit, or other source files.
+    `stop()` returns True once the task has been given up. ValueError if the worker has another
+    version of the kit, or other source files.
     """
     run_source = job["version"], job["source"]
     worker_source = rnnkit.__version__, provenance.SOURCE_DIGEST
@@ -132,24 +127,18 @@ def perform(job: dict, outbox) -> list[dict] | None:
         if job["earlier"]:
             tuner.observe(*job["earlier"])
         return tuner.suggest(len(numbers), start=numbers[0])
-    trials: list[Trial] = []
-
-    def record(number, hparams, outcome):
-        best = min(job["best"], best_loss(trials))
-        trials.append(study.record(outbox, number, hparams, outcome, job["scale"], best))
-
     train(
         study,
         job["hparams"],
         numbers,
         device=job["device"] or best_device(),
-        on_outcome=record,
-        stop=outbox.stop,
+        on_outcome=study.recorder(send, job["scale"], job["best"]),
+        stop=stop,
     )
     return None
 
 
-def compile_kernel(study, arch, shared):
+def compile_kernel(study: Study, arch: str, shared: int) -> None:
     """Compiles a study's kernel for a kind of GPU and stores it on disk. If that is not possible,
     the process that trains the study reports the reason.
     """
@@ -169,17 +158,27 @@ class Rounds:
     can be suggested now. `on_trial` is called with the trials that another run has stored.
     """
 
-    def __init__(self, study, n_trials, store, on_trial):
+    def __init__(
+        self,
+        study: Study,
+        n_trials: int,
+        store: TrialStore,
+        on_trial: Callable[[Trial], object],
+        urgency: int = 0,
+    ) -> None:
         self.study = study
         self.n_trials = n_trials
         self.store = store
         self.on_trial = on_trial
+        self.urgency = urgency
         self.listens = TUNERS[study.tuner].listens
         self.trials = {t.hyper_iter: t for t in store.trials(study.key) if t.hyper_iter < n_trials}
         self.pending: set[int] = set()  # numbers of trials that are being suggested or trained
         self.next = 0  # number of the first trial of the next round
+        self.failure = ""  # why the study cannot be trained to its end
+        self.was_followed = False  # whether the jobs that follow from its trials were added
 
-    def _add_stored(self):
+    def _add_stored(self) -> None:
         """Adds the trials of this study that another run has stored meanwhile."""
         if self.store.numbers(self.study.key) - set(self.trials):
             for trial in self.store.trials(self.study.key):
@@ -205,21 +204,18 @@ class Rounds:
             self.next += ROUND
         return tasks
 
-    def shares(self, numbers, hparams, count) -> list[Task]:
+    def shares(self, numbers: list[int], hparams: list[dict], count: int) -> list[Task]:
         """The missing trials of a suggested round, in at most `count` shares of about equal cost."""
         missing = [(number, h) for number, h in zip(numbers, hparams) if number not in self.trials]
-        best = best_loss(self.trials.values())
-        count = max(1, min(count, len(missing)))
-        shares: list[tuple[list, list]] = [([], []) for _ in range(count)]
-        costs = [0] * count
+        shares: list[tuple[list, list]] = [([], []) for _ in range(min(count, len(missing)))]
         for number, h in sorted(missing, key=lambda pair: -pair[1]["train_steps"]):
-            cheapest = costs.index(min(costs))
-            costs[cheapest] += h["train_steps"]
-            shares[cheapest][0].append(number)
-            shares[cheapest][1].append(h)
-        return [Task(self.study, *share, best=best) for share in shares if share[0]]
+            numbers, hparams = min(shares, key=lambda share: steps_of(share[1]))
+            numbers.append(number)
+            hparams.append(h)
+        best = best_loss(self.trials.values())
+        return [Task(self.study, *share, best=best) for share in shares]
 
-    def add(self, trial) -> bool:
+    def add(self, trial: Trial) -> bool:
         """Adds a trial; returns whether it is new."""
         new = trial.hyper_iter not in self.trials
         self.trials.setdefault(trial.hyper_iter, trial)
@@ -238,128 +234,140 @@ class Rounds:
         return min(1, missing) if self.listens else math.ceil(missing / ROUND)
 
 
-def train_in_rounds(jobs, store, pool: Pool, device, scale, progress, stop, following=None):
-    """Trains the studies of `jobs`, which are (study, number of trials), with the workers of `pool`;
-    earlier jobs are more urgent.
+def steps_of(hparams: list[dict]) -> int:
+    """Training steps of trials with these hyper-parameters: their cost within a study."""
+    return sum(h["train_steps"] for h in hparams)
+
+
+def train_in_rounds(
+    jobs: list[Job],
+    store: TrialStore,
+    pool: Pool,
+    device: str | None,
+    scale: str,
+    progress: Progress,
+    stop: Callable[[], bool],
+    following: Following | None = None,
+) -> None:
+    """Trains the studies of `jobs` with the workers of `pool`; earlier jobs are more urgent.
 
     `following(study)`, called once all trials of a study have ended, may return further jobs, which
     are started at once. `stop()` returns True once the run is to end early. StudyError for a study
     that failed.
     """
     scheduler = _Scheduler(jobs, store, pool, progress, stop, following)
-    stopping = False
-    while True:
-        progress.tick()
-        if not stop():
-            scheduler.give_tasks(device, scale)
-        else:
-            if not stopping:
-                stopping = True
-                pool.stop()
-            scheduler.queue.clear()  # a suggestion that has just ended adds trials
-        if not scheduler.queue and not pool.busy():
+    while not stop():
+        scheduler.give_tasks(device, scale)
+        if not pool.busy():
             break
-        events = list(pool.events(0.5))
-        scheduler.add_trials([event.content for event in events if event.kind == "trial"])
-        for event in events:
-            scheduler.handle(event)
-    if scheduler.failures and not stop():
-        key, reason = next(iter(scheduler.failures.items()))
-        more = len(scheduler.failures) - 1
+        scheduler.handle_events()
+    pool.stop()
+    while pool.busy():  # the run is to end early
+        scheduler.handle_events()
+    failed = [rounds for rounds in scheduler.rounds.values() if rounds.failure]
+    if failed and not stop():
+        first, *others = failed
         raise StudyError(
-            f"The study {key} failed: {reason}.{f' So did {more} more.' if more else ''} All finished"
-            " trials are kept; run again to go on."
+            f"The study {first.study.key} failed: {first.failure}."
+            f"{f' So did {len(others)} more.' if others else ''} All finished trials are kept; run"
+            " again to go on."
         )
 
 
 class _Scheduler:
-    """Distributes the work on some studies: the tasks in the queue, and the studies that failed."""
+    """Distributes the work on some studies among the workers of a pool."""
 
-    def __init__(self, jobs, store, pool, progress, stop, following):
+    def __init__(
+        self,
+        jobs: list[Job],
+        store: TrialStore,
+        pool: Pool,
+        progress: Progress,
+        stop: Callable[[], bool],
+        following: Following | None,
+    ) -> None:
         self.store = store
         self.pool = pool
         self.progress = progress
         self.stop = stop
         self.following = following
-        self.rounds = {
-            study.key: Rounds(study, n_trials, store, progress.trial) for study, n_trials in jobs
-        }
-        self.urgency = {key: len(self.rounds) - i for i, key in enumerate(self.rounds)}
         self.queue: list[Task] = []
-        self.failures: dict[str, str] = {}  # key of a study -> why it failed
-        self.finished_keys: set[str] = set()  # keys of the studies that `following` was called with
+        self.rounds: dict[str, Rounds] = {}  # by the key of the study
+        for study, n_trials in jobs:
+            self._add(study, n_trials, urgency=-len(self.rounds))
 
-    def _active_rounds(self) -> Iterator[Rounds]:
-        return (rounds for key, rounds in self.rounds.items() if key not in self.failures)
+    def _add(self, study: Study, n_trials: int, urgency: int) -> Rounds:
+        rounds = Rounds(study, n_trials, self.store, self.progress.trial, urgency)
+        self.rounds[study.key] = rounds
+        return rounds
 
-    def give_tasks(self, device, scale):
+    def _active_rounds(self) -> list[Rounds]:
+        return [rounds for rounds in self.rounds.values() if not rounds.failure]
+
+    def give_tasks(self, device: str | None, scale: str) -> None:
         """Gives the most urgent tasks to the pool, as long as it takes some."""
         if self.following is not None:
-            self._add_following()
+            self._add_following(self.following)
         self.queue += [task for rounds in self._active_rounds() for task in rounds.ready()]
-        self.queue.sort(key=lambda task: -self.urgency[task.study.key])
+        self.queue.sort(key=lambda task: -self.rounds[task.study.key].urgency)
         while self.queue and self.pool.free():
             task = self.queue.pop(0)
-            self.pool.give(task, task.job(device, scale), self.urgency[task.study.key])
+            urgency = self.rounds[task.study.key].urgency
+            self.pool.give(task, task.job(device, scale), urgency)
 
-    def _add_following(self):
+    def _add_following(self, following: Following) -> None:
         """Adds the jobs that follow from the studies that are now complete."""
-        for key, rounds in list(self.rounds.items()):
-            if key in self.finished_keys or not rounds.complete:
+        for rounds in list(self.rounds.values()):
+            if rounds.was_followed or not rounds.complete:
                 continue
-            self.finished_keys.add(key)
-            for study, n_trials in self.following(rounds.study):
+            rounds.was_followed = True
+            for study, n_trials in following(rounds.study):
                 if study.key not in self.rounds:
-                    new = Rounds(study, n_trials, self.store, self.progress.trial)
-                    self.rounds[study.key] = new
-                    self.urgency[study.key] = len(self.urgency) + 1
+                    new = self._add(study, n_trials, urgency=len(self.rounds))
                     self.progress.add(study, n_trials, len(new.trials))
 
-    def add_trials(self, trials):
-        """Stores the trials that are new."""
+    def handle_events(self) -> None:
+        """Waits for events of the pool; stores the trials first, all at once."""
+        self.progress.tick()
+        events = list(self.pool.events(0.5))
+        trials = [event.content for event in events if event.kind == "trial"]
         new = [trial for trial in trials if self.rounds[trial.study].add(trial)]
         if new:
             self.store.add(new)
         for trial in new:
             self.progress.trial(trial)
+        for event in events:
+            self._handle(*event)
 
-    def handle(self, event: Event):
+    def _handle(self, task: Task, kind: str, content: Any) -> None:
         """Handles an event, after its trials have been added."""
-        task, kind, content = event
-        key = task.study.key
-        rounds = self.rounds[key]
+        rounds = self.rounds[task.study.key]
         if kind == "weights":
-            _, _, valid_loss, *_ = content
-            if valid_loss <= best_loss(rounds.trials.values()):
-                self.store.save_weights(*content)
+            self.store.save_weights(*content)  # unless the store has better ones
         elif kind == "failed" and not self.stop():
-            self._fail(key, content[0])
-            self.progress.say(f"The study {key} failed:\n{content[1]}")
+            reason, full_text = content
+            self._fail(rounds, reason)
+            self.progress.say(f"The study {rounds.study.key} failed:\n{full_text}")
         elif kind == "lost" and not self.stop():
-            self._retry(task, content)
-        elif kind == "done" and task.hparams is None and key not in self.failures:
+            self._retry(rounds, task, content)
+        elif kind == "done" and task.hparams is None and not rounds.failure:
             parallel = sum(active.parallel_rounds for active in self._active_rounds())
             count = math.ceil(len(self.pool) / max(1, parallel))
             self.queue += rounds.shares(task.numbers, content, count)
 
-    def _fail(self, key: str, reason: str):
-        self.failures.setdefault(key, reason)
-        self.queue = [task for task in self.queue if task.study.key != key]
+    def _fail(self, rounds: Rounds, reason: str) -> None:
+        rounds.failure = rounds.failure or reason
+        self.queue = [task for task in self.queue if task.study.key != rounds.study.key]
 
-    def _retry(self, task: Task, reason: str):
+    def _retry(self, rounds: Rounds, task: Task, reason: str) -> None:
         """Puts the work of a worker that is gone back into the queue, a limited number of times."""
-        key = task.study.key
-        if task.attempt >= ATTEMPTS or key in self.failures:
-            self._fail(key, reason)
+        if task.attempt >= ATTEMPTS or rounds.failure:
+            self._fail(rounds, reason)
             return
         self.progress.say(
-            f"The study {key} is tried again: {reason}. Its finished trials are kept."
+            f"The study {rounds.study.key} is tried again: {reason}. Its finished trials are kept."
         )
-        task = dataclasses.replace(task, attempt=task.attempt + 1)
+        missing = [task]
         if task.hparams is not None:
-            trials = self.rounds[key].trials
-            missing = [i for i, number in enumerate(task.numbers) if number not in trials]
-            task.hparams = [task.hparams[i] for i in missing]
-            task.numbers = [task.numbers[i] for i in missing]
-        if task.numbers:
-            self.queue.append(task)
+            missing = rounds.shares(task.numbers, task.hparams, 1)
+        self.queue += [dataclasses.replace(rest, attempt=task.attempt + 1) for rest in missing]

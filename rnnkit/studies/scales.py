@@ -1,7 +1,7 @@
 """How much is run (`SCALES`). The scale is the one dial from which all sizes of all experiments follow."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rnnkit.names import resolve_name
 from rnnkit.studies.study import Study
@@ -62,7 +62,8 @@ class Capacity:
     unrolls: tuple[int, ...] = (1, 5)  # time steps, Figure 2b
     unroll_size: int = 1_000  # parameters, Figure 2b
     input_counts: tuple[int, ...] = (20, 30, 50)  # compared with each other
-    inputs: Extent | None = None  # the networks that compare them; steps per parameter
+    # the networks that compare them; steps per parameter
+    inputs: Extent = field(kw_only=True)
     # parameters of the linear model that calibrates the count of bits
     linear_sizes: tuple[int, ...] = (100, 300)
     # its steps per parameter; it is cheap, and converges slowly

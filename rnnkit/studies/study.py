@@ -6,16 +6,17 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from rnnkit.cells import CELLS, cell_of
 from rnnkit.checks import whole_number
-from rnnkit.hparams import space_for
+from rnnkit.hparams import Space, space_for
 from rnnkit.markup import first_few, table
 from rnnkit.names import nearest, resolve_name
 from rnnkit.networks import num_params, units_for
@@ -23,8 +24,8 @@ from rnnkit.studies.fingerprint import fingerprint
 from rnnkit.studies.provenance import provenance
 from rnnkit.studies.retrain import account_of, blocks_of
 from rnnkit.tasks import TASKS
-from rnnkit.training import train
-from rnnkit.trials import LOSSES, Trial, TrialStore
+from rnnkit.training import Outcome, train
+from rnnkit.trials import LOSSES, Trial, TrialStore, opened
 from rnnkit.trials.key import parse
 from rnnkit.tuner import TUNERS, Tuner
 from rnnkit.wording import layers
@@ -41,6 +42,10 @@ COLUMN_FIELDS = (  # fields of a study that are columns of its trials
     "tuner",
     "form",
 )
+
+
+# fields of an outcome that are columns of its trial
+RESULTS = (*LOSSES, "accuracy", "infeasible", "steps", "seconds", "num_params")
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Study:
     start: tuple = ()  # where the tuner "long" starts from: sets of sorted (name, value) pairs
 
     @classmethod
-    def from_row(cls, row) -> "Study":
+    def from_row(cls, row: Any) -> "Study":
         """The study that a trial belongs to. `row` is a Trial or a row of a frame of trials; the
         study's key gives what the columns lack.
 
@@ -84,7 +89,7 @@ class Study:
         return study
 
     @classmethod
-    def without_start(cls, row) -> "Study":
+    def without_start(cls, row: Any) -> "Study":
         """The study that the columns and the key of a trial describe, but for the points that its
         search may have started from. ValueError if they describe none.
         """
@@ -106,7 +111,7 @@ class Study:
         scale: str = "",
         on_trial: Callable[[Trial], object] | None = None,
         stop: Callable[[], bool] | None = None,
-    ):
+    ) -> pd.DataFrame:
         """Trains the study until it has `n_trials` trials, and returns all that the store then has
         of it: a frame with one row per trial.
 
@@ -117,24 +122,31 @@ class Study:
         `on_trial(trial)` is called with each new trial.
         """
         whole_number("n_trials", n_trials, 1, 1_000_000)
-        with (
-            nullcontext(store)
-            if isinstance(store, TrialStore)
-            else TrialStore(store) as trial_store
-        ):
+        with opened(store) as trial_store:
             self._search(trial_store, n_trials, device, scale, on_trial, stop)
             return trial_store.frame([self.key])
 
-    def _search(self, store, n_trials, device, scale, on_trial, stop):
+    def _search(
+        self,
+        store: TrialStore,
+        n_trials: int,
+        device: str,
+        scale: str,
+        on_trial: Callable[[Trial], object] | None,
+        stop: Callable[[], bool] | None,
+    ) -> None:
         """Suggests, trains and observes in rounds of 16, storing each trial as it ends."""
         tuner = self.new_tuner()
         trials = {trial.hyper_iter: trial for trial in store.trials(self.key)}
 
-        def record(number, hparams, outcome):
-            best = best_loss(trials.values())
-            trials[number] = self.record(store, number, hparams, outcome, scale, best)
+        def keep(kind: str, content: Any) -> None:
+            if kind == "weights":
+                store.save_weights(*content)
+                return
+            store.add([content])
+            trials[content.hyper_iter] = content
             if on_trial:
-                on_trial(trials[number])
+                on_trial(content)
 
         for start in range(0, n_trials, ROUND):
             numbers = range(start, min(start + ROUND, n_trials))
@@ -148,7 +160,7 @@ class Study:
                     [suggestions[number - start] for number in missing],
                     missing,
                     device=device,
-                    on_outcome=record,
+                    on_outcome=self.recorder(keep, scale, best_loss(trials.values())),
                     stop=stop,
                 )
             if stop and stop():
@@ -166,45 +178,37 @@ class Study:
             self.space, self.seed, start=[dict(point) for point in self.start]
         )
 
-    def record(self, store, number, hparams, outcome, scale, best=math.inf) -> Trial:
-        """Stores an outcome of training and returns it as a trial. The weights are stored, too, if
-        the validation loss is below `best`, the study's least so far.
+    def recorder(
+        self, send: Callable[[str, Any], object], scale: str, best: float
+    ) -> Callable[[int, dict, Outcome], None]:
+        """A function that is called with the number, the hyper-parameters and the outcome of each
+        trial, and sends them on: `send("trial", trial)`, and `send("weights", arguments)`, with the
+        arguments of `TrialStore.save_weights`, if the validation loss is below `best` and below
+        those of all earlier calls.
         """
-        trial = self.trial_of(number, hparams, outcome, scale)
-        store.add([trial])
-        if outcome.theta is not None and trial.valid_loss < best:
-            store.save_weights(
-                self.key, number, trial.valid_loss, blocks_of(self, outcome.theta), account_of(self)
-            )
-        return trial
 
-    def trial_of(self, number, hparams, outcome, scale) -> Trial:
+        def record(number: int, hparams: dict, outcome: Outcome) -> None:
+            nonlocal best
+            trial = self.trial_of(number, hparams, outcome, scale)
+            send("trial", trial)
+            if outcome.theta is not None and trial.valid_loss < best:
+                network = blocks_of(self, outcome.theta)
+                send("weights", (self.key, number, trial.valid_loss, network, account_of(self)))
+            best = min(best, best_loss([trial]))
+
+        return record
+
+    def trial_of(self, number: int, hparams: dict, outcome: Outcome, scale: str) -> Trial:
         """The trial with one outcome of training."""
-        losses: dict[str, Any] = {
-            name: math.nan if outcome.infeasible else getattr(outcome, name) for name in LOSSES
-        }
         return Trial(
             study=self.key,
-            architecture=self.architecture,
-            task_type=self.task_type,
-            hparams=hparams,
-            n_layers=self.n_layers,
             hyper_iter=number,
-            max_params=self.max_params,
-            num_params=outcome.num_params,
-            **losses,
-            infeasible=outcome.infeasible,
-            steps=outcome.steps,
-            seconds=outcome.seconds,
-            seed=self.seed,
+            hparams=hparams,
+            **{name: getattr(self, name) for name in COLUMN_FIELDS},
+            n_units=self.n_units,
+            **{name: getattr(outcome, name) for name in RESULTS},
             scale=scale,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            n_in=self.n_in,
-            unroll=self.unroll,
-            tuner=self.tuner,
-            n_units=self.n_units,
-            form=self.form,
-            accuracy=outcome.accuracy,
             **provenance(outcome.device),
         )
 
@@ -237,7 +241,7 @@ class Study:
         return fingerprint(cell_of(self.architecture), space, self.task, usual_start)
 
     @cached_property
-    def task(self):
+    def task(self) -> Any:
         """The task, in the study's size (a tasks.Task)."""
         size = {"form": self.form} if self.form else {"n_in": self.n_in, "unroll": self.unroll}
         return TASKS[self.task_type](**size)
@@ -252,13 +256,11 @@ class Study:
     @cached_property
     def num_params(self) -> int:
         """The number of parameters of the network."""
-        return num_params(
-            self.architecture, self.n_layers, self.n_units, self.task.n_in, self.task.n_out
-        )
+        return num_params(**account_of(self))
 
     @cached_property
-    def space(self):
-        """The hyper-parameters that the tuner searches, and those that are pinned (a Space)."""
+    def space(self) -> Space:
+        """The hyper-parameters that the tuner searches, and those that are pinned."""
         return space_for(
             self.architecture,
             self.task_type,
@@ -304,7 +306,7 @@ class Study:
             entries["pinned"] = first_few(f"{name} = {value}" for name, value in self.pinned)
         return table((), [*entries.items(), ("key", self.key)])
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._normalise()
         whole_number("n_layers", self.n_layers, 0, 1_000)
         cell_of(self.architecture, self.n_layers)
@@ -320,7 +322,7 @@ class Study:
         self.n_units  # ValueError if not even one unit fits
         self.space  # ValueError if something unknown is pinned
 
-    def _normalise(self):
+    def _normalise(self) -> None:
         """Brings the fields that can be written in several ways into one form."""
         try:
             object.__setattr__(self, "pinned", tuple(sorted(dict(self.pinned).items())))
@@ -334,7 +336,7 @@ class Study:
         for name, names in (("task_type", TASKS), ("tuner", TUNERS), ("architecture", CELLS)):
             object.__setattr__(self, name, resolve_name(name, getattr(self, name), names))
 
-    def _apply_form(self):
+    def _apply_form(self) -> None:
         """Sets the sizes that follow from the form of the task. ValueError for an unknown form."""
         forms = TASKS[self.task_type].forms
         if forms and not self.form:
@@ -348,7 +350,7 @@ class Study:
             object.__setattr__(self, "n_in", self.task.n_in)
             object.__setattr__(self, "unroll", self.task.steps)
 
-    def _check_steps(self):
+    def _check_steps(self) -> None:
         if not (isinstance(self.train_steps, tuple) and len(self.train_steps) == 2):
             raise ValueError(
                 "train_steps must be two whole numbers, the least and the most, got"
@@ -363,7 +365,10 @@ class Study:
             )
 
 
-def _digest(values) -> str:
+Job = tuple[Study, int]  # a study, and its number of trials
+
+
+def _digest(values: tuple) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:12]
 
 

@@ -1,4 +1,10 @@
-"""Workers on this machine, which are processes of one thread each, and the interruption of a run."""
+"""Workers on this machine, which are processes of one thread each, and the interruption of a run.
+
+They are no `concurrent.futures.Executor`, which was tried. A future has one result. With one trial per
+call the plain torch step, which trains many models at once, takes five times as long; with more, no
+trial could be stored before the last one of its call has ended. Besides, a `ProcessPoolExecutor`
+breaks as a whole if one process is killed, and does not say which task was to blame.
+"""
 
 import multiprocessing
 import os
@@ -7,26 +13,36 @@ import sys
 import threading
 import traceback
 import types
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import connection
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+from rnnkit.studies.progress import Progress
 from rnnkit.studies.rounds import Event, StudyError, Task, perform
+from rnnkit.studies.study import Job
 from rnnkit.threads import one_thread
+from rnnkit.trials import TrialStore
 
 
 class Stopped(KeyboardInterrupt):
     """A run was interrupted and ended cleanly. The message says how to continue."""
 
 
-def train_in_this_process(jobs, store, device, scale, progress, stop):
-    """Runs the studies of `jobs`, which are (study, number of trials), one after another, on one
-    thread. StudyError for a study that failed.
+def train_in_this_process(
+    jobs: list[Job],
+    store: TrialStore,
+    device: str,
+    scale: str,
+    progress: Progress,
+    stop: Callable[[], bool],
+) -> None:
+    """Trains the studies of `jobs` one after another, on one thread. StudyError for a study that
+    failed.
     """
 
-    def tick_and_stop():
+    def tick_and_stop() -> bool:
         progress.tick()
         return stop()
 
@@ -34,14 +50,7 @@ def train_in_this_process(jobs, store, device, scale, progress, stop):
         with one_thread():
             for study, n_trials in jobs:
                 if not stop():
-                    study.run(
-                        store,
-                        n_trials,
-                        device=device,
-                        scale=scale,
-                        on_trial=progress.trial,
-                        stop=tick_and_stop,
-                    )
+                    study.run(store, n_trials, device, scale, progress.trial, tick_and_stop)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         # Ctrl-C also reaches a compiler that may be running, whose failure then means nothing
         if not stop():
@@ -57,7 +66,7 @@ FINAL = ("done", "failed", "lost")  # kinds of events that end a task
 class Worker(NamedTuple):
     """A process, the parent's end of its pipe, and its number, which selects a GPU."""
 
-    pipe: connection.Connection
+    pipe: Connection
     process: BaseProcess
     number: int
 
@@ -70,19 +79,19 @@ class Processes:
     affect the others.
     """
 
-    def __init__(self, count: int):
+    def __init__(self, count: int) -> None:
         self.count = count
         self.vacancies: list[int] = []  # numbers of workers that died; replaced when there is work
         self.idle = [_start_worker(number) for number in range(count)]
-        self.working: dict[connection.Connection, tuple[Worker, Task]] = {}
+        self.working: dict[Any, tuple[Worker, Task]] = {}  # by the pipe
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.count
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         for worker in self.idle:
             _send(worker.pipe, None)
             worker.pipe.close()
@@ -95,17 +104,17 @@ class Processes:
     def busy(self) -> bool:
         return bool(self.working)
 
-    def give(self, task: Task, job: dict, urgency: int):
+    def give(self, task: Task, job: dict, urgency: int) -> None:
         worker = self.idle.pop(0) if self.idle else _start_worker(self.vacancies.pop())
         self.working[worker.pipe] = worker, task
         _send(worker.pipe, job)
 
-    def stop(self):
+    def stop(self) -> None:
         for pipe in self.working:
             _send(pipe, "stop")
 
     def events(self, seconds: float) -> Iterator[Event]:
-        ready = set(connection.wait(list(self.working), seconds))
+        ready = set(wait(list(self.working), seconds))
         for pipe in [pipe for pipe in self.working if pipe in ready]:
             worker, task = self.working[pipe]
             try:
@@ -124,9 +133,19 @@ class Processes:
 
 
 def _start_worker(number: int) -> Worker:
-    """A new worker. StudyError if the system gives no more processes."""
+    """A worker in a new process. StudyError if the system gives no more processes."""
+    method = "forkserver" if sys.platform == "linux" else "spawn"
+    context: Any = multiprocessing.get_context(method)
+    if sys.platform == "linux":
+        # imported once for all workers, in a process that never trains
+        context.set_forkserver_preload(["rnnkit.studies.rounds"])
     try:
-        return _new_worker(number)
+        pipe, workers_end = context.Pipe()
+        with _inheritance():
+            arguments = (workers_end, number, dict(os.environ))
+            process = context.Process(target=_work, args=arguments, daemon=True)
+            process.start()
+        workers_end.close()
     except (OSError, MemoryError) as error:
         advice = (
             "Set TMPDIR to a folder with a short path"
@@ -138,47 +157,31 @@ def _start_worker(number: int) -> Worker:
         raise StudyError(
             f"A worker cannot be started ({reason}). {advice}; all finished trials are kept."
         ) from error
-
-
-def _new_worker(number: int) -> Worker:
-    """A worker in a new process.
-
-    What a process inherits is set while it starts, and restored afterwards: one thread, no reaction
-    to Ctrl-C (the parent tells it to stop), and a __main__ without a file, which multiprocessing
-    would run again otherwise, guarded or not.
-    """
-    method = "forkserver" if sys.platform == "linux" else "spawn"
-    context: Any = multiprocessing.get_context(method)
-    if sys.platform == "linux":
-        # imported once for all workers, in a process that never trains
-        context.set_forkserver_preload(["rnnkit.studies.rounds"])
-    pipe, workers_end = context.Pipe()
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    process = context.Process(
-        target=_work, args=(workers_end, number, {**os.environ, **threads}), daemon=True
-    )
-    environment = {name: os.environ.get(name) for name in threads}
-    main = sys.modules["__main__"]
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
-    try:
-        os.environ.update(threads)
-        sys.modules["__main__"] = types.ModuleType("__main__")
-        process.start()
-    finally:
-        sys.modules["__main__"] = main
-        if in_main_thread:
-            signal.signal(signal.SIGINT, handler)
-        for name, value in environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-    workers_end.close()
     return Worker(pipe, process, number)
 
 
-def _work(pipe, number, environment):
+@contextmanager
+def _inheritance() -> Iterator[None]:
+    """Until the end of the block this process is as a new one should be that inherits from it: it
+    has one thread, no reaction to Ctrl-C (the parent tells it to stop), and a __main__ without a
+    file, which multiprocessing would run again otherwise, guarded or not.
+    """
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    environment = {name: os.environ[name] for name in threads if name in os.environ}
+    main = sys.modules["__main__"]
+    with handled([signal.SIGINT], signal.SIG_IGN):
+        try:
+            os.environ.update(threads)
+            sys.modules["__main__"] = types.ModuleType("__main__")
+            yield
+        finally:
+            sys.modules["__main__"] = main
+            for name in threads:
+                os.environ.pop(name, None)
+            os.environ.update(environment)
+
+
+def _work(pipe: Connection, number: int, environment: dict[str, str]) -> None:
     """The main loop of a worker: it receives jobs and sends events, until the parent ends it or is
     gone.
     """
@@ -191,6 +194,13 @@ def _work(pipe, number, environment):
         signal.signal(signal_number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
+
+    def send(kind: str, content: Any) -> None:
+        pipe.send((kind, content))
+
+    def stop() -> bool:
+        return pipe.poll() and pipe.recv() in ("stop", None)
+
     try:
         while (job := pipe.recv()) is not None:
             if job == "stop":
@@ -198,50 +208,30 @@ def _work(pipe, number, environment):
             if job["device"] == "cuda":
                 job["device"] = f"cuda:{number % max(1, torch.cuda.device_count())}"
             try:
-                pipe.send(("done", perform(job, _Outbox(pipe))))
+                send("done", perform(job, send, stop))
             except Exception as error:
                 if out_of_memory(error):
-                    pipe.send(("lost", OUT_OF_MEMORY))
+                    send("lost", OUT_OF_MEMORY)
                 else:
-                    pipe.send(("failed", (one_line(error), traceback.format_exc())))
+                    send("failed", (one_line(error), traceback.format_exc()))
     except (EOFError, OSError):
         pass  # the parent is gone
 
 
-class _Outbox:
-    """Stands for a store in a worker: trials and weights are sent to the parent."""
-
-    def __init__(self, pipe):
-        self.pipe = pipe
-        self.stopping = False
-
-    def add(self, trials):
-        for trial in trials:
-            self.pipe.send(("trial", trial))
-
-    def save_weights(self, *weights):
-        self.pipe.send(("weights", weights))
-
-    def stop(self) -> bool:
-        if not self.stopping and self.pipe.poll():
-            self.stopping = self.pipe.recv() in ("stop", None)
-        return self.stopping
-
-
-def _end_with_parent():
+def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent:
         parent.join()
     os._exit(1)
 
 
-def _send(pipe, message):
+def _send(pipe: Connection, message: object) -> None:
     """Sends a message to a worker. A dead worker is noticed where its events are read."""
     with suppress(OSError):
         pipe.send(message)
 
 
-def _exit_of(process) -> str:
+def _exit_of(process: BaseProcess) -> str:
     code = process.exitcode
     if code is None or code >= 0:
         return f"exit code {code}"
@@ -252,7 +242,7 @@ def _exit_of(process) -> str:
 OUT_OF_MEMORY = "its worker ran out of memory (fewer workers leave more for each)"
 
 
-def out_of_memory(error) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, in which case the same work may succeed later. torch says so in
     several ways.
     """
@@ -263,7 +253,7 @@ def out_of_memory(error) -> bool:
     )
 
 
-def one_line(error) -> str:
+def one_line(error: BaseException) -> str:
     """The text of an error in one line. The type of the error comes first unless it is a ValueError,
     which is ours or the user's.
     """
@@ -272,13 +262,25 @@ def one_line(error) -> str:
 
 
 @contextmanager
-def interruptible(say):
+def handled(numbers: Iterable[int], handler: Any) -> Iterator[None]:
+    """Signals have this handler until the end of the block, if this is the main thread."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    previous = {n: signal.signal(n, handler) for n in numbers if in_main_thread}
+    try:
+        yield
+    finally:
+        for number, previous_handler in previous.items():
+            signal.signal(number, previous_handler)
+
+
+@contextmanager
+def interruptible(say: Callable[[str], object]) -> Iterator[Callable[[], bool]]:
     """Yields a function `stop()` that returns True after the first Ctrl-C (or SIGTERM). A second
     Ctrl-C stops at once, as usual. The loss of the terminal makes no difference.
     """
     signals: list[int] = []
 
-    def handler(number, frame):
+    def handler(number: int, frame: Any) -> None:
         if signals:
             raise KeyboardInterrupt
         signals.append(number)
@@ -287,37 +289,19 @@ def interruptible(say):
             " Press Ctrl-C again to stop now."
         )
 
-    if threading.current_thread() is not threading.main_thread():  # no signals there
-        yield lambda: False
-        return
-    previous = {n: signal.signal(n, handler) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with ignore_hangup():
-            yield lambda: bool(signals)
-    finally:
-        for number, previous_handler in previous.items():
-            signal.signal(number, previous_handler)
+    with handled([signal.SIGINT, signal.SIGTERM], handler), ignore_hangup():
+        yield lambda: bool(signals)
 
 
 HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # is sent when a terminal is closed
 
 
-@contextmanager
-def ignore_hangup():
+def ignore_hangup() -> AbstractContextManager[None]:
     """Lets this process, and those that it starts, go on when the terminal is closed, unless a
     handler says otherwise.
     """
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    numbers = [
-        number for number in HANGUP if in_main_thread and signal.getsignal(number) is signal.SIG_DFL
-    ]
-    for number in numbers:
-        signal.signal(number, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+    numbers = [number for number in HANGUP if signal.getsignal(number) is signal.SIG_DFL]
+    return handled(numbers, signal.SIG_IGN)
 
 
 def cores() -> int:

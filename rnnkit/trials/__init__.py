@@ -3,7 +3,7 @@ their exchange as Parquet files (parquet.py), and the key of a study (key.py). N
 imports torch.
 """
 
-from rnnkit.trials.store import TrialStore
+from rnnkit.trials.store import TrialStore, opened
 from rnnkit.trials.trial import COLUMNS, LOSSES, StoreError, Trial
 
-__all__ = ["COLUMNS", "LOSSES", "StoreError", "Trial", "TrialStore"]
+__all__ = ["COLUMNS", "LOSSES", "StoreError", "Trial", "TrialStore", "opened"]

@@ -10,7 +10,7 @@ import math
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property, partial
 from operator import itemgetter
 from pathlib import Path
@@ -536,3 +536,12 @@ class TrialStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def opened(
+    store: TrialStore | str | os.PathLike, create: bool = True
+) -> AbstractContextManager[TrialStore]:
+    """A context manager of a store, or of the store at a path, which is closed at the end; a store
+    stays open.
+    """
+    return nullcontext(store) if isinstance(store, TrialStore) else TrialStore(store, create=create)
