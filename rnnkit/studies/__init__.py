@@ -106,13 +106,15 @@ def run(
 
         # the trials that other studies of the experiment are made of
         if spec.after:
-            keys = {study.key for study in studies_of(experiment, scale, seed)}
-            jobs = [job for job in jobs_of(spec.after, scale, seed, trials) if job[0].key in keys]
-            train(jobs, f"{label}, which needs {spec.after}")
+            searches = set(studies_of(experiment, scale, seed))
+            jobs = jobs_of(spec.after, scale, seed, trials)
+            needs = f"{label}, which needs {spec.after}"
+            train([job for job in jobs if job[0] in searches], needs)
         elif spec.follow_up:
-            keys = {study.key for study in spec.studies(scale_of(scale), seed=seed)}
-            jobs = [job for job in jobs_of(experiment, scale, seed, trials) if job[0].key in keys]
-            train(jobs, label, _follower(spec.follow_up, scale, seed, trials, trial_store))
+            searches = set(spec.studies(scale_of(scale), seed=seed))
+            jobs = jobs_of(experiment, scale, seed, trials)
+            following = _follower(spec.follow_up, scale, seed, trials, trial_store)
+            train([job for job in jobs if job[0] in searches], label, following)
         # all studies
         train(jobs_of(experiment, scale, seed, trials, trial_store), label)
         return trials_in(trial_store, experiment, scale, seed, trials)
@@ -249,19 +251,23 @@ def complete(
         check_scheduler(scheduler, count, device)
     else:
         device = check_device("cpu" if device is None else device)
-    targets = _targets(studies, n_trials)
+    counts = n_trials if isinstance(n_trials, list) else [n_trials] * len(studies)
+    targets: dict[Study, int] = {}
+    for study, n in zip(studies, counts):
+        targets[study] = max(n, targets.get(study, 0))
     missing = _missing(targets, store)
     if not missing:
         return
     store.add([])  # StoreError now rather than after the first trial
-    jobs = _longest_first(targets, missing)
-    workers = min(count or _useful_workers(jobs, missing, device), sum(missing.values()))
+    jobs = [(study, targets[study]) for study in missing]
+    total = sum(missing.values())
+    workers = min(count or _useful_workers(missing, device), total)
     in_process, in_pool = _divide(jobs, workers == 1 and scheduler is None and device == "cpu")
     paces = shipped_paces() if progress and device == "cpu" else ()
-    had = [(study, n, n - missing[study.key]) for study, n in jobs]
+    had = [(study, n, n - missing[study]) for study, n in jobs]
     status = Progress(had, label, quiet=not progress, paces=paces)
     if store.path.suffix == ".parquet":
-        status.say(_notice_of_parquet(store, sum(missing.values())))
+        status.say(_notice_of_parquet(store, total))
     with interruptible(status.say) as stop, run_lock(store) as other_run:
         if other_run:
             status.say(
@@ -285,31 +291,19 @@ def complete(
             )
 
 
-def _targets(studies: Sequence[Study], n_trials: int | list[int]) -> dict[str, Job]:
-    """Key -> (study, number of trials). The largest number counts for a study that occurs twice."""
-    targets: dict[str, Job] = {}
-    counts = n_trials if isinstance(n_trials, list) else [n_trials] * len(studies)
-    for study, count in zip(studies, counts):
-        _, previous = targets.get(study.key, (study, 0))
-        targets[study.key] = study, max(count, previous)
-    return targets
-
-
-def _missing(targets: dict[str, Job], store: TrialStore) -> dict[str, int]:
-    """The number of trials that a store lacks of each study, by key, without complete studies."""
+def _missing(targets: dict[Study, int], store: TrialStore) -> dict[Study, int]:
+    """The number of trials that a store lacks of each study, without complete studies; the longest
+    work comes first.
+    """
     counts = {
-        key: len(set(range(count)) - store.numbers(key)) for key, (_, count) in targets.items()
+        study: len(set(range(count)) - store.numbers(study.key)) for study, count in targets.items()
     }
-    return {key: count for key, count in counts.items() if count}
 
+    def seconds(study: Study) -> float:  # in arbitrary units
+        return counts[study] * work_of(study).cost * study.mean_steps
 
-def _longest_first(targets: dict[str, Job], missing: dict[str, int]) -> list[Job]:
-    """The incomplete studies and their numbers of trials, the longest work first."""
-    seconds = {  # in arbitrary units
-        key: count * work_of(targets[key][0]).cost * targets[key][0].mean_steps
-        for key, count in missing.items()
-    }
-    return [targets[key] for key in sorted(missing, key=lambda key: -seconds[key])]
+    incomplete = [study for study in targets if counts[study]]
+    return {study: counts[study] for study in sorted(incomplete, key=seconds, reverse=True)}
 
 
 def _divide(jobs: list[Job], only_this_process: bool) -> tuple[list[Job], list[Job]]:
@@ -324,9 +318,9 @@ def _divide(jobs: list[Job], only_this_process: bool) -> tuple[list[Job], list[J
     return in_process, in_pool
 
 
-def _useful_workers(jobs: list[Job], missing: dict[str, int], device: str | None) -> int:
+def _useful_workers(missing: dict[Study, int], device: str | None) -> int:
     """How many workers pay: a GPU has one, and a small job ends before others have started."""
-    work = sum(study.flops * missing[study.key] for study, _ in jobs)
+    work = sum(study.flops * count for study, count in missing.items())
     return cores() if device == "cpu" and work > SMALL_WORK else 1
 
 

@@ -1,9 +1,10 @@
 """Workers on this machine, which are processes of one thread each, and the interruption of a run.
 
-They are no `concurrent.futures.Executor`, which was tried. A future has one result. With one trial per
-call the plain torch step, which trains many models at once, takes five times as long; with more, no
-trial could be stored before the last one of its call has ended. Besides, a `ProcessPoolExecutor`
-breaks as a whole if one process is killed, and does not say which task was to blame.
+They do not stand behind `concurrent.futures.Executor`, which was tried: a future has one result, so
+either each trial is a call of its own, with which the plain torch step, which trains many models at
+once, takes five times as long, or no trial can be stored before the last one of its call has ended.
+Besides, a `ProcessPoolExecutor` breaks as a whole if one process is killed, and does not say which
+task was to blame.
 """
 
 import multiprocessing
