@@ -11,7 +11,7 @@ import importlib
 import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import rnnkit
@@ -255,7 +255,9 @@ def train_in_rounds(
     are started at once. `stop()` returns True once the run is to end early. StudyError for a study
     that failed.
     """
-    scheduler = _Scheduler(jobs, store, pool, progress, stop, following)
+    scheduler = _Scheduler(store, pool, progress, stop, following)
+    for i, (study, n_trials) in enumerate(jobs):
+        scheduler.add(study, n_trials, urgency=-i)
     while not stop():
         scheduler.give_tasks(device, scale)
         if not pool.busy():
@@ -274,29 +276,20 @@ def train_in_rounds(
         )
 
 
+@dataclass
 class _Scheduler:
     """Distributes the work on some studies among the workers of a pool."""
 
-    def __init__(
-        self,
-        jobs: list[Job],
-        store: TrialStore,
-        pool: Pool,
-        progress: Progress,
-        stop: Callable[[], bool],
-        following: Following | None,
-    ) -> None:
-        self.store = store
-        self.pool = pool
-        self.progress = progress
-        self.stop = stop
-        self.following = following
-        self.queue: list[Task] = []
-        self.rounds: dict[str, Rounds] = {}  # by the key of the study
-        for study, n_trials in jobs:
-            self._add(study, n_trials, urgency=-len(self.rounds))
+    store: TrialStore
+    pool: Pool
+    progress: Progress
+    stop: Callable[[], bool]
+    following: Following | None
+    queue: list[Task] = field(default_factory=list)
+    rounds: dict[str, Rounds] = field(default_factory=dict)  # by the key of the study
 
-    def _add(self, study: Study, n_trials: int, urgency: int) -> Rounds:
+    def add(self, study: Study, n_trials: int, urgency: int) -> Rounds:
+        """Adds a study that is to have `n_trials` trials."""
         rounds = Rounds(study, n_trials, self.store, self.progress.trial, urgency)
         self.rounds[study.key] = rounds
         return rounds
@@ -323,7 +316,7 @@ class _Scheduler:
             rounds.was_followed = True
             for study, n_trials in following(rounds.study):
                 if study.key not in self.rounds:
-                    new = self._add(study, n_trials, urgency=len(self.rounds))
+                    new = self.add(study, n_trials, urgency=len(self.rounds))
                     self.progress.add(study, n_trials, len(new.trials))
 
     def handle_events(self) -> None:
