@@ -209,9 +209,9 @@ class Rounds:
         missing = [(number, h) for number, h in zip(numbers, hparams) if number not in self.trials]
         shares: list[tuple[list, list]] = [([], []) for _ in range(min(count, len(missing)))]
         for number, h in sorted(missing, key=lambda pair: -pair[1]["train_steps"]):
-            numbers, hparams = min(shares, key=lambda share: steps_of(share[1]))
-            numbers.append(number)
-            hparams.append(h)
+            cheapest = min(shares, key=lambda share: steps_of(share[1]))
+            cheapest[0].append(number)
+            cheapest[1].append(h)
         best = best_loss(self.trials.values())
         return [Task(self.study, *share, best=best) for share in shares]
 
