@@ -161,7 +161,7 @@ def trials_in(
         ]
     else:
         keys = _keys_of_complete_tasks(store, experiment, scales, seed)
-    frame = store.frame(dict.fromkeys(keys))
+    frame = store.frame(keys)
     if trials:
         frame = frame[frame.hyper_iter < trials].reset_index(drop=True)
     frame.insert(0, "experiment", experiment)
