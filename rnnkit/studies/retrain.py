@@ -7,47 +7,22 @@ gives the same network up to rounding.
 
 import math
 import warnings
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from rnnkit.networks import blocks
+from rnnkit.studies.study import Study, account_of, blocks_of
 from rnnkit.training import engines, train
 from rnnkit.training.engines import Data, engine_for
 from rnnkit.training.slots import Slots, slot_rows
 from rnnkit.trials import StoreError, Trial, TrialStore
 
-if TYPE_CHECKING:  # it imports this module
-    from rnnkit.studies.study import Study
-
 SAME = 1e-6  # relative and absolute; losses this close to each other are the same
 WEIGHT_ADVICE = "Delete them; they can be had again by retraining."
 
 
-def account_of(study: "Study") -> dict:
-    """The shape of a study's networks, as the store records it beside their weights."""
-    return {
-        "architecture": study.architecture,
-        "n_layers": study.n_layers,
-        "n_units": study.n_units,
-        "n_in": study.task.n_in,
-        "n_out": study.task.n_out,
-    }
-
-
-def blocks_of(study: "Study", theta: np.ndarray | torch.Tensor) -> dict[str, np.ndarray]:
-    """The parameters theta of one network (length P), cut into its named blocks, float32."""
-    shapes = blocks(**account_of(study))
-    limits = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
-    pieces = np.split(np.asarray(theta), limits)
-    return {
-        name: piece.reshape(shape).astype(np.float32)
-        for (name, shape), piece in zip(shapes.items(), pieces)
-    }
-
-
-def theta_of(study: "Study", network: dict[str, np.ndarray]) -> np.ndarray:
+def theta_of(study: Study, network: dict[str, np.ndarray]) -> np.ndarray:
     """The parameters theta (length P) of a network given by its blocks, as `blocks_of` gives them.
     StoreError for blocks of a network of another shape.
     """
@@ -64,7 +39,7 @@ def theta_of(study: "Study", network: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def best_network(
-    store: TrialStore, study: "Study", device: str = "cpu"
+    store: TrialStore, study: Study, device: str = "cpu"
 ) -> tuple[Trial, dict[str, np.ndarray]]:
     """The study's best trial, and the weights at the end of its training by block. StoreError if the
     store has no feasible trial of the study.
@@ -77,7 +52,7 @@ def best_network(
 
 
 def weights_of(
-    store: TrialStore, study: "Study", trial: Trial, device: str = "cpu"
+    store: TrialStore, study: Study, trial: Trial, device: str = "cpu"
 ) -> dict[str, np.ndarray]:
     """The weights at the end of the training of a feasible trial, by block. They come from the
     store if its weights are those of this trial, and from training the trial again otherwise.
@@ -122,7 +97,7 @@ def weights_of(
 
 
 def evaluate(
-    study: "Study", hparams: dict, thetas: np.ndarray | list, device: str = "cpu"
+    study: Study, hparams: dict, thetas: np.ndarray | list, device: str = "cpu"
 ) -> list[dict[str, float]]:
     """Losses and accuracy, by the task's own evaluation, of M networks of one study, which have
     parameters thetas_MxP and the same hyper-parameters.

@@ -19,10 +19,9 @@ from rnnkit.checks import whole_number
 from rnnkit.hparams import Space, space_for
 from rnnkit.markup import first_few, table
 from rnnkit.names import nearest, resolve_name
-from rnnkit.networks import num_params, units_for
+from rnnkit.networks import blocks, num_params, units_for
 from rnnkit.studies.fingerprint import fingerprint
 from rnnkit.studies.provenance import provenance
-from rnnkit.studies.retrain import account_of, blocks_of
 from rnnkit.tasks import TASKS
 from rnnkit.training import Outcome, train
 from rnnkit.trials import LOSSES, Trial, TrialStore, opened
@@ -375,3 +374,25 @@ def _digest(values: tuple) -> str:
 def best_loss(trials: Iterable[Trial]) -> float:
     """The least validation loss of some trials; infinity if none is feasible."""
     return min((trial.valid_loss for trial in trials if not trial.infeasible), default=math.inf)
+
+
+def account_of(study: Study) -> dict:
+    """The shape of a study's networks, as the store records it beside their weights."""
+    return {
+        "architecture": study.architecture,
+        "n_layers": study.n_layers,
+        "n_units": study.n_units,
+        "n_in": study.task.n_in,
+        "n_out": study.task.n_out,
+    }
+
+
+def blocks_of(study: Study, theta: np.ndarray) -> dict[str, np.ndarray]:
+    """The parameters theta of one network (length P), cut into its named blocks, float32."""
+    shapes = blocks(**account_of(study))
+    limits = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
+    pieces = np.split(np.asarray(theta), limits)
+    return {
+        name: piece.reshape(shape).astype(np.float32)
+        for (name, shape), piece in zip(shapes.items(), pieces)
+    }

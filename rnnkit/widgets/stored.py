@@ -14,7 +14,8 @@ from rnnkit import places
 from rnnkit.cells import cell_of
 from rnnkit.networks import blocks, forward
 from rnnkit.studies import Study
-from rnnkit.studies.retrain import account_of, best_network, theta_of
+from rnnkit.studies.retrain import best_network, theta_of
+from rnnkit.studies.study import account_of
 from rnnkit.tasks import TASKS
 from rnnkit.trials import StoreError, TrialStore
 
