@@ -251,10 +251,7 @@ def complete(
         check_scheduler(scheduler, count, device)
     else:
         device = check_device("cpu" if device is None else device)
-    counts = n_trials if isinstance(n_trials, list) else [n_trials] * len(studies)
-    targets: dict[Study, int] = {}
-    for study, n in zip(studies, counts):
-        targets[study] = max(n, targets.get(study, 0))
+    targets = _targets(studies, n_trials)
     missing = _missing(targets, store)
     if not missing:
         return
@@ -289,6 +286,15 @@ def complete(
                 f"Stopped with {sum(_missing(targets, store).values()):,} trials to go;"
                 f" {len(store):,} are safe in {store.path}. Run the same command again to continue."
             )
+
+
+def _targets(studies: Sequence[Study], n_trials: int | list[int]) -> dict[Study, int]:
+    """The number of trials of each study; the largest for a study that occurs twice."""
+    counts = n_trials if isinstance(n_trials, list) else [n_trials] * len(studies)
+    targets: dict[Study, int] = {}
+    for study, count in zip(studies, counts):
+        targets[study] = max(count, targets.get(study, 0))
+    return targets
 
 
 def _missing(targets: dict[Study, int], store: TrialStore) -> dict[Study, int]:
