@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -20,6 +21,8 @@ ROOT = Path(__file__).parents[1]
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 CELL_TIMEOUT, TIMEOUT = 300, 900  # seconds
+# run a second time: they have studies that follow others, reruns, and a cell that is registered
+AGAIN = ("2_1_parameter_capacity", "C_robustness", "your_own_cell")
 OWN_CELL = "your_own_cell"  # the one notebook whose lesson is a class, of ten lines
 
 
@@ -189,58 +192,57 @@ def test_committed_outputs_name_no_folder_of_one_machine(path):
     assert re.findall(r"/(?:home|root|tmp|work|Users|private)/\S*", shown) == []
 
 
-@pytest.fixture(scope="module", params=PATHS, ids=lambda path: path.stem)
-def twice(request, tmp_path_factory):
-    """A notebook executed by papermill at `smoke` from an empty store, then once more on the store
-    that this filled.
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """Executes a notebook by papermill at `smoke`: run 1 begins with an empty store, and run 2 with
+    the store that run 1 filled. Gives the notebook, the trials, the points of its figures and the
+    folder that has them.
     """
-    path = request.param
-    folder = tmp_path_factory.mktemp("smoke")
-    store = folder / "trials.sqlite"
-    results = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))  # the kernel takes this tree, installed or not
-        for time in ("first", "second"):
-            settings = {
-                "scale": "smoke",
-                "store": str(store),
-                "out": str(folder / time),
-                "workers": 1,
-            }
-            known = {name: value for name, value in settings.items() if name in parameters_of(path)}
-            done = run_notebook(path, folder / f"{time}.ipynb", known, CELL_TIMEOUT)
-            with TrialStore(store) as opened:
-                frame = opened.frame()
-            points = {
-                file.name: file.read_text() for file in sorted((folder / time).rglob("*.csv"))
-            }
-            results.append((read(done), frame, points, folder / time))
-    return *results, NOTEBOOKS[path.stem]
+
+    @cache
+    def folder_of(path):
+        return tmp_path_factory.mktemp(path.stem)
+
+    @cache
+    def execute(path, run):
+        folder = folder_of(path)
+        out = folder / f"run_{run}"
+        store = folder / "trials.sqlite"
+        settings = {"scale": "smoke", "store": str(store), "out": str(out), "workers": 1}
+        known = {name: value for name, value in settings.items() if name in parameters_of(path)}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(ROOT))  # the kernel takes this tree, installed or not
+            notebook = read(run_notebook(path, folder / f"{run}.ipynb", known, CELL_TIMEOUT))
+        with TrialStore(store) as opened:
+            frame = opened.frame()
+        points = {file.name: file.read_text() for file in sorted(out.rglob("*.csv"))}
+        return notebook, frame, points, out
+
+    return execute
 
 
-def test_notebook_runs_from_an_empty_store(twice):
-    notebook, frame, _, _ = twice[0]
+@each_notebook
+def test_notebook_runs_from_an_empty_store(executed, path):
+    notebook, frame, _, _ = executed(path, 1)
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
-    assert set(frame.scale) == ({"smoke"} if twice[2] else set())
+    assert set(frame.scale) == ({"smoke"} if NOTEBOOKS[path.stem] else set())
 
 
-def test_notebook_writes_each_figure_as_png_and_svg_with_its_points(twice):
-    files = {
-        file.suffix: {f.stem for f in twice[0][3].rglob(f"*{file.suffix}")}
-        for file in twice[0][3].rglob("*.*")
-    }
+@each_notebook
+def test_notebook_writes_each_figure_as_png_and_svg_with_its_points(executed, path):
+    _, _, points, out = executed(path, 1)
+    stems = {kind: {f.stem for f in out.rglob(f"*.{kind}")} for kind in ("png", "svg", "csv")}
     # a panel may have a table of its own, and a table is no picture
-    assert files.get(".png") == files.get(".svg")
-    assert files.get(".png", set()) <= files[".csv"] != set()
+    assert stems["png"] == stems["svg"]
+    assert stems["png"] <= stems["csv"] and points
 
 
-def test_notebook_run_again_trains_nothing(twice):
-    (_, first, _, _), (_, second, _, _), _ = twice
-    assert list(second.created) == list(first.created)
-
-
-def test_notebook_run_again_draws_the_same_points(twice):
-    assert twice[0][2] == twice[1][2] != {}
+@pytest.mark.parametrize("name", AGAIN)
+def test_notebook_run_again_trains_nothing_and_draws_the_same_points(executed, name):
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    _, first, points, _ = executed(path, 1)
+    _, second, again, _ = executed(path, 2)
+    assert list(second.created) == list(first.created) and again == points
 
 
 def test_notebooks_run_as_committed(tmp_path):
