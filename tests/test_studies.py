@@ -460,6 +460,19 @@ def test_longer_trainings_start_from_the_best_trials_of_their_study(store, stub,
     assert 1 <= found["samples_per_param"] / first["samples_per_param"] <= 1.25
 
 
+def test_steps_of_longer_trainings_are_counted_by_the_parameters_of_each_size():
+    """An Extent of two sizes once gave both the steps of the first."""
+    smoke = SCALES["smoke"].capacity
+    long = (Extent((420, 840), (1,), 2, (1, 2)),)
+    capacity = dataclasses.replace(smoke, sizes=(420, 840), long=long)
+    scale = dataclasses.replace(SCALES["smoke"], capacity=capacity)
+    longer = EXPERIMENTS["fig1"].follow_up(scale, None, seed=0)
+    assert {study.max_params: study.train_steps for study, _ in longer} == {
+        420: (420, 840),
+        840: (840, 1_680),
+    }
+
+
 def test_larger_networks_start_from_the_best_trials_of_the_size_that_was_searched(
     store, stub, monkeypatch
 ):
