@@ -115,7 +115,7 @@ def _draw_memory(ax: Axes, errors: pd.DataFrame, architecture: str, names: Seque
             else {"zorder": 3, "linewidth": 1, "markersize": 4.5}
         )
         ax.plot(curve.n_units, curve.loss, **style[a].curve, **weight)
-    losses = errors[["loss", "loss_high"]].stack()
+    losses = errors[["loss", "loss_high"]].stack().dropna()
     high = losses.max() if len(losses) else 1
     ax.set(
         xlabel="units per layer, N",
