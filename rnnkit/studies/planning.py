@@ -52,7 +52,8 @@ def plan(
         cores() if device == "cpu" else 1
     )
     with _open_store(store) as trial_store:
-        table = pd.DataFrame(_jobs(names, scale, seed, trials, trial_store))
+        jobs_to_do = list(_jobs(names, scale, seed, trials, trial_store))
+    table = pd.DataFrame(jobs_to_do, columns=["experiment", "study", "trials", "to_train"])
     seconds_of = _clock(list(dict.fromkeys(table.study[table.to_train > 0])), device, speed)
     jobs = list(zip(table.study, table.to_train))
     table["flops"] = [float(count * study.flops) for study, count in jobs]
