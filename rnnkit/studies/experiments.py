@@ -158,16 +158,17 @@ def _fig1(scale, seed=0, architectures=PAPER, depths=None, **settings):
 
 
 def _fig1_long(scale, frame, **settings):
-    """Longer trainings at one size, from the best trials of each study of Figure 1: the bits that a
+    """Longer trainings from the best trials of each study of Figure 1: the bits that a
     network stores when it is given time.
     """
     return [
         job
         for long in scale.capacity.long
+        for size in long.sizes
         for job in _longer(
-            _per_cap(PAPER, long.depths, long.sizes, scale, **settings),
+            _per_cap(PAPER, long.depths, (size,), scale, **settings),
             long,
-            _per_param(long.train_steps, long.sizes[0]),
+            _per_param(long.train_steps, size),
             frame,
         )
     ]
