@@ -174,17 +174,9 @@ def _fig1_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> lis
     """Longer trainings from the best trials of each study of Figure 1: the bits that a network stores
     when it is given time.
     """
-    return [
-        job
-        for long in scale.capacity.long
-        for size in long.sizes
-        for job in _longer(
-            _per_cap(PAPER, long.depths, (size,), scale, **settings),
-            long,
-            _per_param(long.train_steps, size),
-            frame,
-        )
-    ]
+    capacity = scale.capacity
+    searches = _per_cap(PAPER, capacity.depths, capacity.sizes, scale, **settings)
+    return _long_jobs(searches, capacity.long, frame, steps_per_param=True)
 
 
 def _longer(
@@ -303,9 +295,11 @@ def _long_jobs(
     extents: tuple[Extent, ...],
     frame: pd.DataFrame | None,
     size: str = "max_params",
+    steps_per_param: bool = False,
 ) -> list[Job]:
     """For each extent, longer trainings of the networks of its sizes and depths, from the best trials
     of their searches. A size that was not searched starts from the best trials of the largest one.
+    Steps may be counted per parameter.
     """
     jobs = []
     for long in extents:
@@ -320,7 +314,8 @@ def _long_jobs(
             start = target if target in searched else max(searched)
             parents = [study for study in deep if getattr(study, size) == start]
             other = {} if target in searched else {size: target}
-            jobs += _longer(parents, long, long.train_steps, frame, **other)
+            steps = _per_param(long.train_steps, target) if steps_per_param else long.train_steps
+            jobs += _longer(parents, long, steps, frame, **other)
     return jobs
 
 
