@@ -401,11 +401,13 @@ class _TrialMaps:
                 )
             fits = h is None or isinstance(h, Tensor) and h.shape == self._h.shape
             if x is not self._x or not fits:
-                states = f"{', '.join(self._cell.states)} = state"
+                advice = (
+                    f" A state of two is unpacked first, as {', '.join(self._cell.states)} = state."
+                )
                 raise ValueError(
                     f"W.{name} must be called with a tensor of the state's size and then with x,"
                     f" as W.{name}(h, x), got {_describe(h)} and {'x' if x is self._x else _describe(x)}."
-                    f"{f' A state of two is unpacked first, as {states}.' * isinstance(h, tuple)}"
+                    + (advice if isinstance(h, tuple) else "")
                 )
             return full(self._h.shape, 0.2 + 0.1 * len(self._calls))
 
