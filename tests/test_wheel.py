@@ -122,7 +122,7 @@ def test_the_wheel_has_the_notebooks_the_trials_and_the_best_networks(wheel):
         for path in (ROOT / folder).glob(pattern):
             assert f"rnnkit/packed/{path.relative_to(ROOT)}" in packed
     assert "rnnkit/packed/figures/trials.parquet" in packed
-    assert wheel.stat().st_size < 30e6
+    assert wheel.stat().st_size < 25e6
 
 
 def test_the_licences_of_the_code_of_the_text_and_of_the_trials_are_in_the_wheel(wheel):
