@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 
 from rnnkit.cells import PAPER, cell_of
 from rnnkit.exhibits.statistics import wilson
-from rnnkit.exhibits.style import Style
+from rnnkit.exhibits.style import DASHED, Style
 from rnnkit.studies import Study
 from rnnkit.training import train
 from rnnkit.tuner import TUNERS
 from rnnkit.widgets.controls import button, cell_options, choice, slider
 from rnnkit.widgets.panel import Panel
-from rnnkit.widgets.theme import DASHES, Theme
+from rnnkit.widgets.theme import Theme
 from rnnkit.wording import label_of, layers
 
 SIZE = 2_000  # parameters
@@ -160,7 +160,7 @@ def _draw_references(ax: Axes, theme: Theme, chance: float) -> None:
     """The losses of a network that ignores its input and of one that solves the task."""
     style = {"ha": "center", "va": "center", "fontsize": 11, "backgroundcolor": theme.background}
     for height, text in ((chance, "ignores\nits input"), (SOLVED * chance, "solved\nbelow")):
-        ax.axhline(height, color=theme.grey, linestyle=DASHES, linewidth=1.4, zorder=0)
+        ax.axhline(height, color=theme.grey, linestyle=DASHED, linewidth=1.4, zorder=0)
         ax.text(0.5, height, text, color=theme.grey, **style)
     ax.set(ylim=(0, HIGHEST * chance * 1.03), ylabel="loss, nats (0: every count right)")
     ax.set_title("each dot a draw; the bar is the median")

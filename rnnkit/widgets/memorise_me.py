@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 
 from rnnkit import paper
 from rnnkit.cells import PAPER, cell_of
-from rnnkit.exhibits.style import short
+from rnnkit.exhibits.style import DASHED, short
 from rnnkit.studies import Study
 from rnnkit.training.live import watch
 from rnnkit.widgets.controls import button, cell_options, choice, log_slider, slider
 from rnnkit.widgets.panel import Panel
-from rnnkit.widgets.theme import DASHES, Theme
+from rnnkit.widgets.theme import Theme
 from rnnkit.wording import count, label_of
 
 SIZES = (300, 1_000, 3_000, 10_000)
@@ -168,7 +168,7 @@ def _draw_references(ax: Axes, theme: Theme, labels: float, past: tuple) -> None
         (two, f"{two:g}: a perceptron", theme.grey, 0.01, "left"),
         (labels, f"{labels:g}: every label", theme.ink, 0.99, "right"),
     ):
-        ax.axhline(value, color=color, linewidth=1.2, linestyle=DASHES, zorder=0)
+        ax.axhline(value, color=color, linewidth=1.2, linestyle=DASHED, zorder=0)
         style = {"color": color, "fontsize": 11, "va": "bottom", "ha": side}
         ax.text(x, value + most / 80, text, transform=ax.get_yaxis_transform(), **style)
     if past:

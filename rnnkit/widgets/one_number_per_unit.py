@@ -13,12 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnkit.exhibits.best_trials import in_order
+from rnnkit.exhibits.style import DASHED
 from rnnkit.tasks.memory import Memory
 from rnnkit.trials import StoreError
 from rnnkit.widgets.controls import cell_options, choice, log_slider, slider
 from rnnkit.widgets.panel import Panel
 from rnnkit.widgets.stored import answers, best_trials, network, open_store
-from rnnkit.widgets.theme import DASHES, Theme
+from rnnkit.widgets.theme import Theme
 from rnnkit.wording import label_of, layers
 
 VECTORS = 20
@@ -130,7 +131,7 @@ def _draw_bound(ax: Axes, theme: Theme, task: Memory, most: float) -> None:
     """
     units = np.linspace(0, most, 200)
     bound = [task.bound(x) for x in units]
-    line = {"color": theme.grey, "linestyle": DASHES, "linewidth": 2}
+    line = {"color": theme.grey, "linestyle": DASHED, "linewidth": 2}
     ax.plot(units, bound, label="the least\npossible", **line)
     ax.axvline(task.n_in, color=theme.grey, linewidth=1)
     style = {"color": theme.grey, "va": "bottom", "ha": "center"}

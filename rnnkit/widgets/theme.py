@@ -12,7 +12,6 @@ from rnnkit.exhibits.style import Style, look, short, style_of
 
 CONTRAST = 3.0  # least ratio of luminances between a mark and a dark background (WCAG 2.1, 1.4.11)
 DARK = 0.18  # luminance of the grey that is as far from black as from white, by contrast
-DASHES = (0, (6, 2))  # the line of a reference
 WHITE = "#ffffff"
 
 
