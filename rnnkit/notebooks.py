@@ -90,7 +90,7 @@ def types_of(notebook: str | Path) -> dict[str, str]:
             for cell in book.cells
             if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", ())
         ]
-        return _assigned("\n".join(sources))
+        return _types_in(ast.parse("\n".join(sources)).body)
     except Exception as error:  # nbformat raises many kinds
         raise NotebookError(
             f"{notebook} is not a notebook. Restore it from the repository."
@@ -114,7 +114,7 @@ def refuse_unknown(lines: list[str]) -> list[str]:
 
     if lines and lines[0].strip() == INJECTED:
         names = _parameter_names(get_ipython().user_ns.get("In", [""])[-1])
-        for name in _assigned("".join(lines)) if names else ():
+        for name in _types_in(ast.parse("".join(lines)).body) if names else ():
             if name not in names:
                 near = nearest(name, names) or "Check the spelling."
                 raise ValueError(
@@ -129,15 +129,15 @@ def _parameter_names(source: str) -> list[str]:
         lines = ast.parse(source).body
     except SyntaxError:
         return []
-    return list(_assigned(source)) if all(isinstance(line, ast.AnnAssign) for line in lines) else []
+    return list(_types_in(lines)) if all(isinstance(line, ast.AnnAssign) for line in lines) else []
 
 
-def _assigned(source: str) -> dict[str, str]:
-    """The names that a piece of code assigns, each with the type that is annotated there ("" if none
-    is). SyntaxError.
+def _types_in(lines: list[ast.stmt]) -> dict[str, str]:
+    """The names that some lines of code assign, each with the type that is annotated there ("" if
+    none is).
     """
     types = {}
-    for line in ast.parse(source).body:
+    for line in lines:
         for target in getattr(line, "targets", [getattr(line, "target", None)]):
             if isinstance(target, ast.Name):
                 annotation = getattr(line, "annotation", None)
