@@ -231,8 +231,8 @@ def verdicts(
     verdict_of = {row["id"]: row for table in reversed(tables) for row in table.to_dict("records")}
     claims = []
     for id, claim in paper.CLAIMS.items():
-        untested = {"claim": claim.text, "paper": claim.paper, "verdict": "no trials here"}
-        claims.append({"id": id, "where": claim.where} | untested | verdict_of.get(id, {}))
+        row = {"id": id, "where": claim.where, "claim": claim.text, "paper": claim.paper}
+        claims.append(row | {"verdict": "no trials here"} | verdict_of.get(id, {}))
     columns = "id where claim paper ours low high verdict figure evidence".split()
     return analysis.Verdicts(claims, columns=columns)
 
