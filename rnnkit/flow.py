@@ -290,7 +290,8 @@ def _scan(
     states: States = [
         tuple(torch.zeros_like(x_TxMxN[0]).requires_grad_(needs_grad) for _ in cell.states)
     ]
+    W = Maps(affine)
     with torch.set_grad_enabled(needs_grad):
         for x in x_TxMxN:
-            states.append(_step(cell, Maps(affine), states[-1], x, s))
+            states.append(_step(cell, W, states[-1], x, s))
     return states, arguments

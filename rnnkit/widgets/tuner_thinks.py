@@ -384,7 +384,7 @@ def _forecast(trials: Trials, warp: Warp, next_point: tuple | None) -> str:
     wide = math.hypot(std, tuner.noise())
     expected = warp.as_measured([mean, mean - 2 * wide, mean + 2 * wide])
     middle, *interval = task.factor * expected
-    chance = norm.cdf((np.nanmin(warp.heard[warp.feasible]) - mean) / wide)
+    chance = norm.cdf((warp.heard[warp.feasible].min() - mean) / wide)
     return (
         f"{request}: it expects {task.score} {middle:.2g} (95 % of such trials: {min(interval):.2g} to"
         f" {max(interval):.2g}), and beats the best with a chance of {100 * chance:.0f} %."
