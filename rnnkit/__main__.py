@@ -129,14 +129,14 @@ SCHEDULER = click.option(
 )
 
 
-def only(what: str, *names: str) -> Callable:
+def only(choices: str, *names: str) -> Callable:
     """The option that chooses some of these names."""
     return click.option(
         "--only",
         multiple=True,
         metavar="NAME",
         shell_complete=one_of(*names),
-        help=f"{what}; may be repeated.  [default: all]",
+        help=f"{choices}; may be repeated.  [default: all]",
     )
 
 

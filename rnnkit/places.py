@@ -28,18 +28,20 @@ class WrongPath(Exception):
 
 @contextmanager
 def writing(
-    folder: Path, what: str, wrong: type[WrongPath], refused: type[Exception]
+    folder: Path, beginning: str, path_error: type[WrongPath], other_error: type[Exception]
 ) -> Iterator[None]:
-    """Says in one sentence why something cannot be written to a folder: by a `wrong` path where a file
-    is in the way, and otherwise by the error `refused`. `what` is the beginning of the sentence.
+    """Says in one sentence why something cannot be written to a folder: by `path_error` where a file
+    is in the way, and otherwise by `other_error`. `beginning` is the beginning of the sentence.
     """
     try:
         yield
     except (FileExistsError, NotADirectoryError) as error:
-        raise wrong(f"{what} to {folder}: a file is in the way. Name another folder.") from error
+        raise path_error(
+            f"{beginning} to {folder}: a file is in the way. Name another folder."
+        ) from error
     except OSError as error:
         reason = error.strerror or error
-        raise refused(f"{what} to {folder} ({reason}). Name another folder.") from error
+        raise other_error(f"{beginning} to {folder} ({reason}). Name another folder.") from error
 
 
 @cache

@@ -140,12 +140,12 @@ def another_width(result: Any) -> str:
     )
 
 
-def frames_of(result: Any, columns: set[str], of_what: str) -> list[pd.DataFrame]:
+def frames_of(result: Any, columns: set[str], contents: str) -> list[pd.DataFrame]:
     """The items of a list, if all of them are frames with these columns; NotYet if they are not."""
     frames = list(result) if isinstance(result, (list, tuple)) else [result]
     need(
         frames and all(isinstance(f, pd.DataFrame) and columns <= set(f) for f in frames),
-        f"The answer must be a list of two {of_what}.",
+        f"The answer must be a list of two {contents}.",
     )
     return frames
 
@@ -199,9 +199,9 @@ def one_choice_set(result: Any) -> str:
 
 def less_exact(result: Any) -> str:
     """5c: the bits per weight that it takes to keep a smaller share than the five-bit test asks for."""
-    what = "tables of needed bits: one for a share of 0.99 and one for a smaller share"
-    tables = frames_of(result, {"needed", "study", "way"}, what)
-    need(len(tables) == 2, f"The answer must be a list of two {what}.")
+    contents = "tables of needed bits: one for a share of 0.99 and one for a smaller share"
+    tables = frames_of(result, {"needed", "study", "way"}, contents)
+    need(len(tables) == 2, f"The answer must be a list of two {contents}.")
     need(
         all(len(table) for table in tables),
         "None of these networks stored any bits. Take trials of a larger scale.",

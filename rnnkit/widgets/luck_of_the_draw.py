@@ -121,8 +121,8 @@ def draw(figure: Figure, theme: Theme, **values: Any) -> str:
         _draw_column(bars, theme, k, counts, style[study.architecture].color)
         sentences.append(f"{name}: {_summary(counts, losses)}")
     _draw_references(ax, theme, chance)
-    for each in (ax, bars):
-        each.set(xticks=(0, 1), xticklabels=names, xlim=(-0.5, 1.5))
+    for axes in (ax, bars):
+        axes.set(xticks=(0, 1), xticklabels=names, xlim=(-0.5, 1.5))
     bars.set(ylim=(0, 1), yticks=(), title="what became of the draws")
     bars.spines["left"].set_visible(False)
     return f"{'. '.join(sentences)}. {values['note']}".rstrip()
@@ -170,12 +170,12 @@ def _draw_column(ax: Axes, theme: Theme, k: int, counts: dict[str, int], color: 
     """One column, divided into the outcomes with their counts. Solved draws are solid and diverged
     ones hatched, so that they can be distinguished without colour.
     """
-    hatched = {"facecolor": theme.background, "edgecolor": theme.ink, "hatch": "////"}
+    hatching = {"facecolor": theme.background, "edgecolor": theme.ink, "hatch": "////"}
     looks: dict[str, dict] = {
         "solved": {"color": color, "linewidth": 0},
         "learned something": {"color": color, "alpha": 0.35, "linewidth": 0},
         "learned nothing": {"color": theme.pale, "linewidth": 0},
-        "diverged": hatched | {"linewidth": 1.5},
+        "diverged": hatching | {"linewidth": 1.5},
     }
     paper = {"facecolor": theme.background, "edgecolor": "none", "pad": 1.5}
     style = {"ha": "center", "va": "center", "fontsize": 11.5, "clip_on": True, "bbox": paper}

@@ -135,9 +135,9 @@ def draw(
     if not curve:
         return f"{network}. {note}"
     steps, bits, share = curve[-1]
-    stored = f"{bits * study.num_params:,.0f} stored bits, {bits:.2f} per parameter"
+    amount = f"{bits * study.num_params:,.0f} stored bits, {bits:.2f} per parameter"
     return (
-        f"{network}: {100 * share:.1f} % right after {steps:,} steps, so {stored}. {note}".rstrip()
+        f"{network}: {100 * share:.1f} % right after {steps:,} steps, so {amount}. {note}".rstrip()
     )
 
 

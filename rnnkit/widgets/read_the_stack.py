@@ -162,8 +162,8 @@ def read_parentheses(
     inputs_TxKxI = one_hot(streams_TxJxK.transpose(1, 2).long(), task.symbols).flatten(2).float()
     z = answers(study, trial, theta, inputs_TxKxI.unbind(0), task.steps - 1)[-1]
     p_KxJxC = z.reshape(len(codes), task.types, -1).softmax(-1)
-    read = [symbols[code] for code in codes]
-    return read, truth_KxJ.numpy(), p_KxJxC.numpy(), remarks(task, entry, symbols)
+    symbols_K = [symbols[code] for code in codes]
+    return symbols_K, truth_KxJ.numpy(), p_KxJxC.numpy(), remarks(task, entry, symbols)
 
 
 def _symbol_for(task: Any, symbols: str, letter: str) -> str:

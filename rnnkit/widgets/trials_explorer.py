@@ -198,13 +198,13 @@ def draw(
     ax = figure.subplots(gridspec_kw={"left": 0.1, "right": 0.98, "bottom": 0.13, "top": 0.88})
     unit = LOSS.get(task, "loss")
     ax.set(xlabel=against, ylabel=unit)
-    selected = select(frame, task, cells, depths, size, length)
-    trials = with_values(selected, against)
+    selection = select(frame, task, cells, depths, size, length)
+    trials = with_values(selection, against)
     if trials.empty:
         ax.text(0.5, 0.5, "no such trial", transform=ax.transAxes, ha="center", color=theme.grey)
         ax.set(xticks=[], yticks=[])
         alternatives = "other cells, layers, parameters or lengths of training"
-        missing = "" if selected.empty else f" that has {against}"
+        missing = "" if selection.empty else f" that has {against}"
         return f"No such trial{missing} is in the store. Choose {alternatives}."
     x = _draw_across(ax, theme, trials)
     _draw_cloud(ax, theme, x, trials, cells, task)

@@ -364,9 +364,9 @@ def _best_so_far(trials: Trials) -> str:
     if n_trials == n_diverged:
         return f"{n_trials} trials."
     best = int(np.nanargmin(trials.losses))
-    diverged = f", {n_diverged} of them diverged" if n_diverged else ""
+    failures = f", {n_diverged} of them diverged" if n_diverged else ""
     return (
-        f"{n_trials} trials{diverged}; the best: {task.score}"
+        f"{n_trials} trials{failures}; the best: {task.score}"
         f" {task.factor * trials.losses[best]:.3g} at {_coordinates(task, trials.points[best])}."
     )
 
@@ -382,8 +382,8 @@ def _forecast(trials: Trials, warp: Warp, next_point: tuple | None) -> str:
     tuner = tuner_of(trials)
     mean, std, _ = (float(x[0]) for x in tuner.posterior([task.space.point(next_point)]))
     wide = math.hypot(std, tuner.noise())
-    expected = warp.as_measured([mean, mean - 2 * wide, mean + 2 * wide])
-    middle, *interval = task.factor * expected
+    losses = warp.as_measured([mean, mean - 2 * wide, mean + 2 * wide])
+    middle, *interval = task.factor * losses
     chance = norm.cdf((warp.heard[warp.feasible].min() - mean) / wide)
     return (
         f"{request}: it expects {task.score} {middle:.2g} (95 % of such trials: {min(interval):.2g} to"
