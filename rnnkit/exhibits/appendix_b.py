@@ -22,7 +22,7 @@ from rnnkit.exhibits.style import (
     new_figure,
     reference,
 )
-from rnnkit.wording import count
+from rnnkit.wording import capital, count
 
 # what a network is shown is blue, and what it is asked is orange
 SHOWN = color_of("rnn")
@@ -77,7 +77,7 @@ def title(example: dict) -> str:
     """The task's name and form."""
     form = example["form"].split(" ")[0]
     name = task_name(example["task"], example["form"])
-    return name[0].upper() + name[1:] + (f" ({form} form)" if form else "")
+    return capital(name) + (f" ({form} form)" if form else "")
 
 
 def costs(example: dict) -> str:

@@ -53,7 +53,7 @@ from rnnkit.exhibits.style import (
     write_note,
 )
 from rnnkit.theory import RANDOM_FUNCTION, chance, memorised_loss
-from rnnkit.wording import and_list, count, label_of, layers, size_range
+from rnnkit.wording import and_list, capital, count, label_of, layers, size_range
 
 # task -> its panels against parameters, and what they show
 LETTERS = {"text8": "abc", "rcf": "efg"}
@@ -178,7 +178,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
         least = networks.loc[networks.loss.idxmin()]
         most = networks.loc[networks.loss.idxmax()]
         sentences.append(
-            f"{name[0].upper() + name[1:]}, {layers(depth)}, up to {least.max_params:,}"
+            f"{capital(name)}, {layers(depth)}, up to {least.max_params:,}"
             f" parameters: losses run from {least.loss:.3g} ({label_of(least.architecture)}) to"
             f" {most.loss:.3g} ({label_of(most.architecture)}){UNITS.get(task, '')}."
         )

@@ -130,10 +130,8 @@ def _draw_shares(ax: Axes, subset: pd.DataFrame, style: Mapping[str, Style]) -> 
         color = style[architecture].color
         ax.plot(curve.bits_per_weight, 100 * curve.share, color=color, linewidth=0.6, alpha=0.3)
     for architecture, studies in subset.groupby("architecture", sort=False):
-        s = style[architecture]
         mean = 100 * studies.groupby("bits_per_weight").share.mean()
-        look = {"color": s.color, "marker": s.marker, "linestyle": s.line, "markersize": 4}
-        ax.plot(mean.index, mean, zorder=3, **look)
+        ax.plot(mean.index, mean, markersize=4, zorder=3, **style[architecture].curve)
     ax.axvline(BITS_PER_PARAMETER, **FIVE_BITS_LINE)
     ax.axhline(100 * LOSSLESS, color=GREY, linewidth=0.8, linestyle=DOTTED, zorder=0)
     ax.set(xlabel="bits per weight, k", xlim=(0.5, 16.5), ylim=(-3, 112))
@@ -149,13 +147,12 @@ def _draw_needed(ax: Axes, fewest: pd.DataFrame, style: Mapping[str, Style]) -> 
     letter(ax, "c", "bits per weight that leave 99 %")
     best = fewest.dropna(subset="needed").sort_values("needed").drop_duplicates("study")
     names = list(style)
-    look = {"linestyle": "none", "markersize": 5.5, "alpha": 0.8, "zorder": 3}
+    look = {"markersize": 5.5, "alpha": 0.8, "zorder": 3}
     edge = {"markeredgecolor": "white", "markeredgewidth": 0.5}
     for row in best.itertuples():
-        s = style[row.architecture]
         offset = 0.11 * (names.index(row.architecture) - (len(names) - 1) / 2)
         height = row.needed + offset
-        ax.plot(row.bits_per_param, height, color=s.color, marker=s.marker, **look, **edge)
+        ax.plot(row.bits_per_param, height, **style[row.architecture].points, **look, **edge)
     most = np.fmax(BITS_PER_PARAMETER, best.bits_per_param.max()) + 0.5
     grey_line(ax, [0, most], [0, most], DOTTED, zorder=0)
     write_beside(ax, "as many as are stored", (0.45 * most, 0.45 * most), (8, -4), va="top")

@@ -471,7 +471,7 @@ def multiplier_table(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) 
 def ranking(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
     """C06: Kendall's tau between our means and the paper's order, with the interval of its mean over
     sizes and depths. `chance` is the p-value of the hypothesis that architectures do not differ, from
-    labels null_draws within each size and depth.
+    labels shuffled within each size and depth.
     """
     table, left_out, measurement = _comparison(points, paper.ORDER)
     if table.empty or table.shape[1] < 2:

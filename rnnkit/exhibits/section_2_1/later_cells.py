@@ -73,13 +73,11 @@ def best_by_size(
         ax.plot(
             group[value],
             group.row,
-            color=s.color,
-            marker=s.marker,
             fillstyle=fill_of(size, sizes),
-            linestyle="none",
             markersize=6.5,
             zorder=3,
             markerfacecoloralt="white",
+            **s.points,
         )
     note_missing(ax, names, feasible.architecture)
     guides = {"perceptron: 2": paper.PERCEPTRON_BITS, "paper: 5": paper.BITS_PER_PARAMETER}
