@@ -137,13 +137,13 @@ def _vector(ax: Axes, example: dict) -> None:
     image = ax.imshow(x, extent=(0.5, steps + 0.5, height + 0.5, 0.5), **look)
     right = steps + 0.5 + max(0.35, 0.04 * steps)
     end = right + max(0.5, 0.07 * steps)
-    asked = {"va": "center", "color": ASKED, "fontsize": 9}
+    label_style = {"va": "center", "color": ASKED, "fontsize": 9}
     if len(y) > 1:
         ax.imshow(y[:, None], extent=(right, end, height + 0.5, 0.5), **look)
         x_text = right + 1.15 * (end - right)
-        ax.text(x_text, height / 2, "asked at the\nlast step", **asked)
+        ax.text(x_text, height / 2, "asked at the\nlast step", **label_style)
     else:
-        ax.text(right, height / 2, f"asked at the\nlast step:\n{y[0]:.3g}", **asked)
+        ax.text(right, height / 2, f"asked at the\nlast step:\n{y[0]:.3g}", **label_style)
     ax.set_xlim(0.5, end)
     ax.set_xticks([t for t in range(1, steps + 1) if steps <= 12 or t == 1 or t % 10 == 0])
     ax.set(xlabel="time step", ylabel="input", yticks=[1, height])

@@ -213,16 +213,17 @@ def _solve_tests() -> tuple[np.ndarray, ...]:
     y = _least_squares(off, np.append(means, x))
     rounds = {"type": "ineq", "fun": lambda x: np.append(1 - df_off(x), 1 + df_off(x))}
     low, high = (
-        np.exp([_least(x, k, sign, rounds) for k in range(K - 1, 2 * K - 1)]) for sign in (1, -1)
+        np.exp([_least(x, k, direction, rounds) for k in range(K - 1, 2 * K - 1)])
+        for direction in (1, -1)
     )
     return np.append(0, y[: K - 1]), *q_and_n(y[K - 1 :]), low, high
 
 
-def _least(x: np.ndarray, k: int, sign: int, constraint: dict) -> float:
-    """The least x[k] (sign 1), or the most (-1), within a constraint."""
+def _least(x: np.ndarray, k: int, direction: int, constraint: dict) -> float:
+    """The least x[k] (direction 1), or the most (-1), within a constraint."""
     options = {"maxiter": 500, "ftol": 1e-12}
     return minimize(
-        lambda x: sign * x[k], x, method="SLSQP", constraints=constraint, options=options
+        lambda x: direction * x[k], x, method="SLSQP", constraints=constraint, options=options
     ).x[k]
 
 
@@ -251,7 +252,7 @@ def audit(frame: pd.DataFrame | None = None) -> Drawing:
     wrong = ", ".join(f"{pair} {df:g}" for pair, df in zip(_pairs(outside), outside.df))
     solve = " %, ".join(labelled(100 * shares.set_index("architecture").share, ".1f")) + " %"
     slip = captions_slip()
-    called = ", ".join(_pairs(slip[slip.called_different]))
+    significant_pairs = ", ".join(_pairs(slip[slip.called_different]))
     figure.alt = (
         f"Four panels. Impossible degrees of freedom: {wrong}. Share of random runs that"
         f" solve at 8 layers: {solve}."
@@ -263,7 +264,7 @@ def audit(frame: pd.DataFrame | None = None) -> Drawing:
         " from the 15 tests' t and df (bars: what their rounding allows), against Table 1. (c) If"
         " a run ends either solved or on one plateau, so many random runs solve the task at 8"
         f" layers: {solve}. (d) Table App.1: least, mean and most of 100 reruns over the original"
-        f" loss. The caption of Table App.2 calls {called} different with p > 0.05; they"
+        f" loss. The caption of Table App.2 calls {significant_pairs} different with p > 0.05; they"
         " are the three pairs that are not."
     )
     figure.tables = {
@@ -329,8 +330,8 @@ def _draw_reruns(ax: Axes, reruns: pd.DataFrame) -> None:
     column_of_most = paper.TABLE_APP1_COLUMNS.index("max")
     for y, row in enumerate(reruns.itertuples()):
         s = style[row.architecture]
-        ends = np.array([row.min, paper.TABLE_APP1[row.architecture][column_of_most]])
-        ax.plot(ends / row.original, [y] * 2, color=s.color, linewidth=2, alpha=0.5)
+        losses = np.array([row.min, paper.TABLE_APP1[row.architecture][column_of_most]])
+        ax.plot(losses / row.original, [y] * 2, color=s.color, linewidth=2, alpha=0.5)
         ax.plot(row.mean_over_original, y, marker=s.marker, color=s.color, markersize=6)
         ax.annotate(
             f"{row.mean_over_original:.2g}",

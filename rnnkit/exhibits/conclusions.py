@@ -108,9 +108,9 @@ def conclude(names: str | Sequence[str], trials: pd.DataFrame) -> Conclusions:
     as `verdicts` gives it, and "gradients" the frame of `flow.at_random`. ValueError for an unknown
     name, or a frame without its trials.
     """
-    known = (*exhibits(), *OF_TABLES, *shown_by())
+    choices = (*exhibits(), *OF_TABLES, *shown_by())
     names = [
-        resolve_name("A conclusion's figure", name, known)
+        resolve_name("A conclusion's figure", name, choices)
         for name in ([names] if isinstance(names, str) else names)
     ]
     with shared_tables():
@@ -150,8 +150,8 @@ def _behind(spent: Budget) -> str:
     )
 
 
-def _from_to(low: int, high: int, words: str) -> str:
-    return f"{low:,}" if low == high else words.format(low, high)
+def _from_to(low: int, high: int, template: str) -> str:
+    return f"{low:,}" if low == high else template.format(low, high)
 
 
 def _claim(id: str, finding: Finding) -> Claimed:

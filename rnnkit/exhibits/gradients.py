@@ -98,9 +98,9 @@ def one_setting(flows: dict) -> Drawing:
         color = style[architecture].color
         states(top, flow, color)
         gates(middle, flow, color)
-        for name, other in flows.items():
+        for name, peer_flow in flows.items():
             own = name == architecture
-            backward(bottom, other, color if own else PALE, zorder=1 + own)
+            backward(bottom, peer_flow, color if own else PALE, zorder=1 + own)
         top.set_title(label_of(architecture))
         bottom.set_xlabel("time step t")
     of_state, of_gates, of_gradient = axes[:, 0]

@@ -74,18 +74,18 @@ def overlay(panels: dict, figure: str, task: str, value: str = "loss", form: str
     best = trials.loc[
         trials.groupby(["architecture", "n_layers", "max_params"]).valid_loss.idxmin()
     ]
-    drawn = {
+    trials_by_panel = {
         ax: best if depth is None else best[best.n_layers == depth] for depth, ax in panels.items()
     }
-    points = pd.concat(drawn.values())
+    points = pd.concat(trials_by_panel.values())
     if points.empty:
         return
     style = style_of(best.architecture)
-    for ax, subset in drawn.items():
+    for ax, subset in trials_by_panel.items():
         for architecture, own in subset.groupby("architecture"):
             look = style[architecture].points | LOOK
             ax.plot(own.num_params, own[value], label=LABEL, **look)
-    for ax in drawn:
+    for ax in trials_by_panel:
         low, high = ax.get_xlim()
         ax.set_xlim(
             min(low, points.num_params.min() / 1.1), max(high, points.num_params.max() * 1.1)
@@ -144,6 +144,6 @@ def overlay_columns(
 
 def key_if_drawn(figure: Figure) -> list[Line2D]:
     """The entry of the legend, if the authors' trials are in one of the figure's panels."""
-    drawn = any(line.get_label() == LABEL for ax in figure.axes for line in ax.lines)
+    is_overlaid = any(line.get_label() == LABEL for ax in figure.axes for line in ax.lines)
     text = "pale: the authors' own trials"
-    return [Line2D([], [], color=GREY, marker="o", label=text, **LOOK)] if drawn else []
+    return [Line2D([], [], color=GREY, marker="o", label=text, **LOOK)] if is_overlaid else []

@@ -204,10 +204,10 @@ def recolor(figure: Figure, twins: dict) -> Iterator[None]:
                 continue
             original = getp(artist, role)
             colors = [tuple(rgba) for rgba in to_rgba_array(original)]
-            changed = [(*twins.get(rgba[:3], rgba[:3]), rgba[3]) for rgba in colors]
-            if changed != colors:
+            new_colors = [(*twins.get(rgba[:3], rgba[:3]), rgba[3]) for rgba in colors]
+            if new_colors != colors:
                 originals.append((artist, role, original))
-                setp(artist, **{role: changed if len(changed) > 1 else changed[0]})
+                setp(artist, **{role: new_colors if len(new_colors) > 1 else new_colors[0]})
     try:
         yield
     finally:
