@@ -20,7 +20,7 @@ from rnnkit.exhibits.style import (
     line_key,
     log_ticks,
 )
-from rnnkit.wording import and_list, percent
+from rnnkit.wording import and_list, capital, percent
 
 FAR = 1.1  # multiples of chance: a trial that ends above has unlearned, or has never begun to learn
 BINS = 4
@@ -101,7 +101,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
         name = (shares.max() - shares.min()).idxmax()
         quarters = group[group.hyperparameter == name]
         total = np.average(quarters.share, weights=quarters.trials)
-        sentence = f"{end[0].upper()}{end[1:]}: {percent(total)} of all."
+        sentence = f"{capital(end)}: {percent(total)} of all."
         if total:
             sentence += (
                 f" It depends most on {name}, by quarters from low to high:"

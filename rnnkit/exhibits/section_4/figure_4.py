@@ -83,7 +83,7 @@ from rnnkit.exhibits.style import (
 )
 from rnnkit.markup import SmallTable
 from rnnkit.theory import chance
-from rnnkit.wording import and_list, count, label_of, layers, percent
+from rnnkit.wording import and_list, bracketed, count, label_of, layers, percent
 
 
 def searches(frame: pd.DataFrame) -> pd.DataFrame:
@@ -421,7 +421,7 @@ def arithmetic_is_harder(trials: pd.DataFrame, networks: pd.DataFrame, spent: Bu
     return Measured(
         slope,
         *interval,
-        f"best loss over chance is {math.exp(ratios.mean()):.2f} [{low:.2f}, {high:.2f}] times that of"
+        f"best loss over chance is {bracketed(math.exp(ratios.mean()), low, high)} times that of"
         f" parentheses; {still}, and the same trials in another order fall as much in {more:.2g} of"
         " cases",
         more={"odds": [(more, less)], "harder": (low, high)},
