@@ -106,8 +106,8 @@ def filled_slots(
     """Slots for so many models, with the hyper-parameters `sets` in turns."""
     s = Slots(study.num_params, dtype, device)
     trials = ((i, sets[i % len(sets)]) for i in range(min(models, DIFFERENT)))
-    rows = list(slot_rows(study, trials, dtype))
-    s.fill([rows[i % len(rows)] for i in range(models)])
+    slot_models = list(slot_rows(study, trials, dtype))
+    s.fill([slot_models[i % len(slot_models)] for i in range(models)])
     return s
 
 
@@ -137,10 +137,10 @@ def difference(study: Study, device: str, steps: int = 20) -> tuple[float, float
     exact_cpu = Compiled(study, Data(study, sets, dtype=torch.float64), torch.float64)
     gap = over = torch.zeros(count, dtype=torch.float64)
     first = max(1, steps // 4)
-    for is_first, part in ((True, first), (False, steps - first)):
-        theta, steps_taken = trained(cpu, theirs, part)
-        gpu_theta, gpu_steps_taken = trained(gpu, ours, part)
-        exact_theta, _ = trained(exact_cpu, exact, part)
+    for is_first, count_of_steps in ((True, first), (False, steps - first)):
+        theta, steps_taken = trained(cpu, theirs, count_of_steps)
+        gpu_theta, gpu_steps_taken = trained(gpu, ours, count_of_steps)
+        exact_theta, _ = trained(exact_cpu, exact, count_of_steps)
         if gpu_steps_taken != steps_taken:
             return math.inf, math.inf, math.inf
         own, gaps = (

@@ -36,9 +36,8 @@ from rnnkit.training.timing import STILL, Stepper
 BETA2 = 0.999
 EPSILON = 1e-8
 Blocks = dict[str, Array]  # parameters, or what there is one of per parameter
-Step = tuple[
-    Array, tuple[Array, ...]
-]  # the output to the layer above, and the state after the step
+# the output to the layer above, and the state after the step
+Step = tuple[Array, tuple[Array, ...]]
 sigmoid = jax.nn.sigmoid
 tanh = jnp.tanh
 relu = jax.nn.relu
@@ -220,11 +219,11 @@ def stepper(study: Study, models: int = 8) -> Stepper:
         y = jnp.asarray(np.stack(labels))
     else:
         x, y = (jnp.asarray(tensor.numpy()) for tensor in batch.of(task))
-    of_study = partial(
+    step_of_study = partial(
         step, architecture=study.architecture, n_layers=study.n_layers, unroll=task.steps
     )
     axes = (0, 0, 0, None, 0, *[0 if own else None] * 2)
-    together = jax.jit(jax.vmap(of_study, in_axes=axes), donate_argnums=(0, 1, 2))
+    together = jax.jit(jax.vmap(step_of_study, in_axes=axes), donate_argnums=(0, 1, 2))
     steps = count()
 
     def run(n: int) -> None:

@@ -185,7 +185,7 @@ def in_pairs(runs: list[dict], contests: Sequence[Contest]) -> pd.DataFrame:
     and its gain over the search by BASE with the same seed, as "gain at 33%", which is positive if
     it is better, and NaN if there is no such search.
     """
-    rows = []
+    records = []
     for contest in contests:
         for run in runs:
             if run["contest"] == contest.study.key:
@@ -193,8 +193,8 @@ def in_pairs(runs: list[dict], contests: Sequence[Contest]) -> pd.DataFrame:
                 for name, share in SHARES.items():
                     best = best_after(run["trials"], share * contest.steps)
                     row[f"at {name}"] = contest.score(best)
-                rows.append(row | {"direction": contest.direction})
-    searches = pd.DataFrame(rows)
+                records.append(row | {"direction": contest.direction})
+    searches = pd.DataFrame(records)
     base = searches[searches.tuner == BASE]
     pairs = searches.merge(base, "left", ["contest", "seed"], suffixes=("", " of base"))
     for name in SHARES:
@@ -239,9 +239,9 @@ def print_tables(
     heads = "".join(
         f"{f'at {name} of the steps':>23}{'gain over the cold start':>27}" for name in SHARES
     )
-    for title, rows in table(runs, contests).groupby("contest", sort=False):
+    for title, group in table(runs, contests).groupby("contest", sort=False):
         say(f"\n{title}\n{'':30}{heads}")
-        for row in rows.to_dict("records"):
+        for row in group.to_dict("records"):
             line = f"{NAMES.get(row['tuner'], row['tuner']):30}"
             for name in SHARES:
                 gain, low, high = (row[f"{label} at {name}"] for label in ("gain", "low", "high"))

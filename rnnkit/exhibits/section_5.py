@@ -130,8 +130,8 @@ def _draw_shares(ax: Axes, subset: pd.DataFrame, style: Mapping[str, Style]) -> 
         color = style[architecture].color
         ax.plot(curve.bits_per_weight, 100 * curve.share, color=color, linewidth=0.6, alpha=0.3)
     for architecture, studies in subset.groupby("architecture", sort=False):
-        mean = 100 * studies.groupby("bits_per_weight").share.mean()
-        ax.plot(mean.index, mean, markersize=4, zorder=3, **style[architecture].curve)
+        means = 100 * studies.groupby("bits_per_weight").share.mean()
+        ax.plot(means.index, means, markersize=4, zorder=3, **style[architecture].curve)
     ax.axvline(BITS_PER_PARAMETER, **FIVE_BITS_LINE)
     ax.axhline(100 * LOSSLESS, color=GREY, linewidth=0.8, linestyle=DOTTED, zorder=0)
     ax.set(xlabel="bits per weight, k", xlim=(0.5, 16.5), ylim=(-3, 112))

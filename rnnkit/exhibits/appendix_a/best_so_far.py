@@ -94,8 +94,8 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     best = []
     for _, study in tables["best_so_far"].groupby("study"):
         number = study.trial.max()
-        ends = {"half": np.ceil(number / 2), "early": np.floor(0.75 * number), "most": number}
-        best.append({name: study.best[study.trial <= end].max() for name, end in ends.items()})
+        marks = {"half": np.ceil(number / 2), "early": np.floor(0.75 * number), "most": number}
+        best.append({name: study.best[study.trial <= mark].max() for name, mark in marks.items()})
     searches = pd.DataFrame(best).fillna(0.0).query("most > 0")
     if searches.empty:
         return [NOTHING_TO_SEE]

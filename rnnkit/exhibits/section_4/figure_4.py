@@ -120,19 +120,19 @@ def draw(figure: Drawing, table: pd.DataFrame, _networks: pd.DataFrame) -> None:
     """
     style = style_of(table.architecture)
     for half, task in zip(figure.subfigures(len(PANELS), 1), PANELS):
-        searches = table[table.task_type == task]
+        curves = table[table.task_type == task]
         half.suptitle(task_name(task), fontsize=10)
         axes = half.subplots(len(paper.HARD_DEPTHS), 2, sharex=True)
         for row, depth, letters in zip(axes, paper.HARD_DEPTHS, PANELS[task]):
             row[0].set_ylabel("nats per symbol" if task == "arithmetic" else "nats")
             for ax, name, statistic in zip(row, letters, STATISTICS):
                 letter(ax, name, f"{statistic} loss so far, {layers(depth)}")
-                if searches.empty:
+                if curves.empty:
                     ax.set_yticks([])
                     write_note(ax, f"{task_name(task)}:\nnot trained")
-            if len(searches):
-                _draw_depth(row, searches, task, depth, style)
-        axes[-1, 0].set_xlim(0, np.fmax(10, 1.02 * searches.trial.max()))
+            if len(curves):
+                _draw_depth(row, curves, task, depth, style)
+        axes[-1, 0].set_xlim(0, np.fmax(10, 1.02 * curves.trial.max()))
         axes[-1, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
         for ax in axes[-1]:
             ax.set_xlabel("trials")
@@ -148,12 +148,12 @@ def draw(figure: Drawing, table: pd.DataFrame, _networks: pd.DataFrame) -> None:
 
 
 def _draw_depth(
-    axes: Sequence[Axes], searches: pd.DataFrame, task: str, depth: int, style: Mapping[str, Style]
+    axes: Sequence[Axes], curves: pd.DataFrame, task: str, depth: int, style: Mapping[str, Style]
 ) -> None:
     """Draws the median and the minimum of a task's searches at one depth, with one axis of losses."""
-    own = searches[searches.n_layers == depth]
-    trained = own if len(own) else searches
-    scale = LossAxis(trained.loss, trained.chance.iloc[0])
+    own = curves[curves.n_layers == depth]
+    range_of_axis = own if len(own) else curves
+    scale = LossAxis(range_of_axis.loss, range_of_axis.chance.iloc[0])
     for ax, statistic in zip(axes, STATISTICS):
         scale.dress(ax)
         for (architecture, _), study in own.groupby(["architecture", "study"], sort=False):
@@ -261,9 +261,9 @@ def _share_later(ranks: np.ndarray) -> np.ndarray:
     """The share of the pairs of a plain and a gated cell in which the plain one ranks later; a tie
     counts as half. ... x cells -> ...
     """
-    plain = ranks[..., : len(PLAIN), None]
-    gated = ranks[..., None, len(PLAIN) :]
-    return np.nanmean((1 + np.sign(plain - gated)) / 2, (-1, -2))
+    of_plain = ranks[..., : len(PLAIN), None]
+    of_gated = ranks[..., None, len(PLAIN) :]
+    return np.nanmean((1 + np.sign(of_plain - of_gated)) / 2, (-1, -2))
 
 
 def only_gated_when_deep(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
@@ -349,12 +349,11 @@ def _too_short(networks: pd.DataFrame, depths: set[int]) -> str:
     """The doubt about trainings that ended before any network had solved a task at one of these depths;
     empty if some did at each.
     """
-    solved = set(networks.n_layers[networks.solved > 0])
-    unsolved = sorted(depths - solved)
-    if not unsolved:
+    failures = sorted(depths - set(networks.n_layers[networks.solved > 0]))
+    if not failures:
         return ""
     return (
-        f"no trial solved a task at depth {and_list(unsolved)}, so none was trained for long enough to"
+        f"no trial solved a task at depth {and_list(failures)}, so none was trained for long enough to"
         " compare"
     )
 
@@ -402,8 +401,8 @@ def arithmetic_is_harder(trials: pd.DataFrame, networks: pd.DataFrame, spent: Bu
         index=["n_layers", "architecture"], columns="task_type", values="level"
     )
     on_both = best.reindex(columns=HARD).dropna()
-    searches = _plain_searches(trials)
-    falls = np.array([_fall(losses) for losses in searches])
+    plain_searches = _plain_searches(trials)
+    falls = np.array([_fall(losses) for losses in plain_searches])
     slope = mean(falls)
     interval = student(falls)
     still = (
@@ -413,7 +412,7 @@ def arithmetic_is_harder(trials: pd.DataFrame, networks: pd.DataFrame, spent: Bu
         few = "too few networks were trained on both tasks"
         return Measured(slope, *interval, lacks=f"{still}; {few}")
     rng = np.random.default_rng(0)
-    luck = np.mean([_falls_by_luck(losses, rng) for losses in searches], 0)
+    luck = np.mean([_falls_by_luck(losses, rng) for losses in plain_searches], 0)
     more = share_beyond(-slope, -luck)
     less = share_beyond(slope, luck)
     ratios = np.log(on_both.arithmetic / on_both.parens_counting)
@@ -432,8 +431,8 @@ def _plain_searches(trials: pd.DataFrame) -> list[np.ndarray]:
     """The losses of each search of a plain cell on arithmetic, where it has a `_fall`."""
     plain = trials[(trials.task_type == "arithmetic") & trials.architecture.isin(PLAIN)]
     studies = hard_trials(plain).sort_values("hyper_iter").groupby("study").loss
-    searches = [losses.fillna(math.inf).to_numpy() for _, losses in studies]
-    return [losses for losses in searches if not math.isnan(_fall(losses))]
+    per_search = [losses.fillna(math.inf).to_numpy() for _, losses in studies]
+    return [losses for losses in per_search if not math.isnan(_fall(losses))]
 
 
 def _fall(losses: np.ndarray) -> float:
@@ -489,7 +488,7 @@ def advice_wins(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> 
     )
 
 
-def _advised(depth: int) -> str:
+def _advice(depth: int) -> str:
     """The architecture that section 5 advises."""
     return "gru" if depth < DEEP else "+rnn"
 
@@ -497,7 +496,7 @@ def _advised(depth: int) -> str:
 def _advised_is_beaten(trials: pd.DataFrame, task: str, depth: int) -> bool:
     """Whether another architecture has significantly lower losses than the advised one."""
     losses = _losses(trials, task, depth)
-    choice = _advised(depth)
+    choice = _advice(depth)
     return choice in losses and pairs_verdict(_against_each(choice, losses))[0] == FAILS
 
 
@@ -511,7 +510,7 @@ def winners(networks: pd.DataFrame) -> pd.DataFrame:
             losses = group.set_index("architecture")[metric]
             if len(group) >= 3 and group.solved.any() and np.isfinite(losses).any():
                 best = losses.idxmin()
-                table.append([task, depth, metric, best, losses[best], best == _advised(depth)])
+                table.append([task, depth, metric, best, losses[best], best == _advice(depth)])
     return SmallTable(table, columns=[*TASK_AND_DEPTH, "metric", "winner", "loss", "advised"])
 
 

@@ -58,9 +58,9 @@ def looser(trials: pd.DataFrame, multiples: Iterable[float] = LOOSE) -> SmallTab
     of chance. The first column is Table 1 itself.
     """
     hard = hard_trials(trials)
-    diverged = hard.loss.isna()
-    outcomes = {"diverged": diverged} | {
-        f"or above {multiple:g} x chance": diverged | (hard.loss > multiple * hard.chance)
+    has_diverged = hard.loss.isna()
+    outcomes = {"diverged": has_diverged} | {
+        f"or above {multiple:g} x chance": has_diverged | (hard.loss > multiple * hard.chance)
         for multiple in multiples
     }
     shares = pd.DataFrame(outcomes).groupby([hard.n_layers, hard.architecture]).mean()

@@ -53,7 +53,7 @@ def rerun_table(trials: pd.DataFrame) -> pd.DataFrame:
         feasible = losses.dropna()
         divergence = wilson(number - len(feasible), number)
         original = originals.get(architecture, math.nan)
-        mean = feasible.mean()
+        mean_loss = feasible.mean()
         low, high = bootstrap_samples([feasible], lambda draws: draws[0].mean(-1))
         records.append(
             {
@@ -65,8 +65,8 @@ def rerun_table(trials: pd.DataFrame) -> pd.DataFrame:
                 "infeasible_high": 100 * divergence[1],
                 **feasible.agg(["min", "mean", "max"]),
                 "sd": feasible.std(),
-                "sd_over_mean": feasible.std() / mean,
-                "mean_over_original": mean / original,
+                "sd_over_mean": feasible.std() / mean_loss,
+                "mean_over_original": mean_loss / original,
                 "low": low / original,
                 "high": high / original,
                 "at_most_original": (feasible <= original).mean(),
@@ -124,10 +124,10 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     ratios = table.mean_over_original.dropna()
     if ratios.empty:
         return ["No rerun stands beside the best trial of its search."]
-    reached = numbers_of(100 * table.at_most_original, ".0f")
+    successes = numbers_of(100 * table.at_most_original, ".0f")
     return [
         f"The mean of the reruns over the original loss is {numbers_of(ratios, '.3g')}.",
-        f"Per cent of reruns that came down to the original: {reached}.",
+        f"Per cent of reruns that came down to the original: {successes}.",
     ]
 
 
