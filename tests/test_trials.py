@@ -637,17 +637,19 @@ def test_a_text_that_no_trial_has_is_not_read(path, column):
     """Fifty megabytes in a row: neither shown, nor copied, nor in the way of new trials."""
     with TrialStore(path) as store:
         store.add([a_trial(), a_trial(1), a_trial(5, "per_cap/lstm")])
+        store.export(path.with_name("earlier.parquet"))
     with contextlib.closing(sqlite3.connect(path)) as sql, sql:
         sql.execute(
             f"UPDATE trials SET {column} = 'a' || hex(zeroblob(25000000)) WHERE hyper_iter = 1"
         )
     with TrialStore(path) as store:
         asks = [store.frame, lambda: store.export(path.with_suffix(".parquet"))]
+        asks += [lambda: store.export(path.with_name("earlier.parquet"))]
         asks += [store.summary, store.studies] if column == "study" else []
         for ask in asks:
             with pytest.raises(StoreError, match="far too long for a trial") as caught:
                 ask()
-            one_sentence(caught)
+            assert f"The store {path} " in one_sentence(caught)
         assert store.add([a_trial(2, "per_cap/rnn")]) == 1
         assert [one.hyper_iter for one in store.trials("per_cap/lstm")] == [5]
 

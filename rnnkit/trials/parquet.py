@@ -15,6 +15,7 @@ from rnnkit.trials.sql import NUMBER, STUDY
 from rnnkit.trials.trial import (
     COLUMNS,
     DEFAULTS,
+    INDICES,
     MAY_BE_NAN,
     SAFE,
     StoreError,
@@ -47,12 +48,13 @@ ARROW_TYPES = {
 ADVICE = "Give a file made by `rnnkit trials export`."
 
 
-def write(records: Iterable, parquet: Path) -> None:
+def write(records: Iterable, parquet: Path) -> int:
     """Writes trials, given as rows of a store's table, to a file that is replaced whole or not at
-    all. OSError.
+    all, and returns their number. OSError.
     """
     schema = pyarrow.schema([(name, ARROW_TYPES[kind]) for name, kind in COLUMNS.items()])
     iterator = iter(records)
+    count = 0
     with (
         replacement_of(parquet) as temporary,
         pyarrow.parquet.ParquetWriter(temporary, schema, compression="zstd") as file,
@@ -61,6 +63,8 @@ def write(records: Iterable, parquet: Path) -> None:
             columns = {name: list(values) for name, values in zip(COLUMNS, zip(*batch))}
             columns["infeasible"] = [bool(value) for value in columns["infeasible"]]
             file.write_table(pyarrow.Table.from_pydict(columns, schema))
+            count += len(batch)
+    return count
 
 
 def read_rows(parquet: str | os.PathLike) -> Iterator[tuple]:
@@ -135,14 +139,14 @@ def _is_parquet(path: str | os.PathLike) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def _check_size(rows: int, parquet: str | os.PathLike) -> None:
+def _check_size(n_rows: int, parquet: str | os.PathLike) -> None:
     """ValueError for a file that would take too much memory, or one of whose columns is compressed
     beyond belief: all of it would be in memory before its first value is seen.
 
     What the pages say of themselves counts, since what the footer says of them may be a lie.
     """
-    if rows > MAX_ROWS:
-        raise ValueError(f"it is too large: {rows:,} rows, and at most {MAX_ROWS:,} are read")
+    if n_rows > MAX_ROWS:
+        raise ValueError(f"it is too large: {n_rows:,} rows, and at most {MAX_ROWS:,} are read")
     count, size = 0, 0
     with open(parquet, "rb") as file:
         for column in list(read_columns(file)):
@@ -210,7 +214,7 @@ def _check_row(row: tuple) -> int:
     """The letters of a row's texts. ValueError, in a few words, unless it can be a trial."""
     check_types(row)
     check_numbers(row)
-    texts = {name: row[at] for at, name in enumerate(COLUMNS) if name in TEXTS}
+    texts = {name: row[INDICES[name]] for name in TEXTS}
     letters = sum(map(len, texts.values()))
     hparams = parse_hparams(texts.pop("hparams"))
     for name in hparams:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rnnkit.trials.paths import TOO_MANY_FILES, too_many_files
-from rnnkit.trials.trial import COLUMNS, DEFAULTS, MAY_BE_NAN, StoreError, plain
+from rnnkit.trials.trial import COLUMNS, DEFAULTS, INDICES, MAY_BE_NAN, StoreError, plain
 
 SQL_TYPES = {
     str: "TEXT NOT NULL",
@@ -17,8 +17,8 @@ SQL_TYPES = {
     float: "REAL",
 }
 # positions in a row
-STUDY = list(COLUMNS).index("study")
-NUMBER = list(COLUMNS).index("hyper_iter")
+STUDY = INDICES["study"]
+NUMBER = INDICES["hyper_iter"]
 TEXTS = [name for name, kind in COLUMNS.items() if kind is str]
 NAMES = ", ".join(f'"{name}"' for name in COLUMNS)  # in quotes, since COMMIT is a keyword of SQL
 

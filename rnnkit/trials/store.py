@@ -324,7 +324,8 @@ class TrialStore:
         """Rows of the table of all trials, ordered by study and number. StoreError, on the way, for
         a row that cannot be a trial.
         """
-        return map(check_row, self._table_rows())
+        with self._errors():
+            yield from map(check_row, self._table_rows())
 
     def trials(self, study: str) -> list[Trial]:
         """The trials of one study, in the order of their numbers."""
@@ -457,23 +458,34 @@ class TrialStore:
 
         parquet = export_path(parquet)
         try:
-            # in a file, since a million rows may not fit into memory
-            with (
-                self._errors(),
-                folder_lock(parquet.parent),
-                TemporaryDirectory(prefix=f"{parquet.name}.", dir=parquet.parent) as folder,
-                TrialStore(Path(folder, "union.sqlite")) as union,
-            ):
-                if parquet.exists():
-                    union.add_rows(row for row, _ in self._compared_rows(parquet))
-                if union.add_rows(self.table_rows()) or not parquet.exists():
-                    write(union.table_rows(), parquet)
+            with folder_lock(parquet.parent):
+                count = (
+                    self._export_union(parquet)
+                    if parquet.exists()
+                    else write(self.table_rows(), parquet)
+                )
                 self.shelf.copy_to(weights_folder(parquet), self.studies())
-                return len(union)
+                return count
         except OSError as error:
             raise StoreError(
                 f"{parquet} cannot be written ({error.strerror or error}). Give another path."
             ) from error
+
+    def _export_union(self, parquet: Path) -> int:
+        """Writes the trials of a file and of the store to the file, unless it has all of them.
+        Returns their number.
+        """
+        from rnnkit.trials.parquet import write
+
+        # in a file, since a million rows may not fit into memory
+        with (
+            TemporaryDirectory(prefix=f"{parquet.name}.", dir=parquet.parent) as folder,
+            TrialStore(Path(folder, "union.sqlite")) as union,
+        ):
+            union.add_rows(row for row, _ in self._compared_rows(parquet))
+            if union.add_rows(self.table_rows()):
+                write(union.table_rows(), parquet)
+            return len(union)
 
     def import_(
         self, parquet: str | os.PathLike, check: Callable[[Trial], object] | None = None
@@ -516,9 +528,9 @@ class TrialStore:
         from rnnkit.trials.parquet import read_rows
 
         for row in read_rows(parquet):
-            found = self._query(ONE_ROW, row[STUDY], row[NUMBER])
-            if found and RESULTS_OF(found[0]) != RESULTS_OF(row):
-                ours = from_row(found[0])
+            stored = self._query(ONE_ROW, row[STUDY], row[NUMBER])
+            if stored and RESULTS_OF(stored[0]) != RESULTS_OF(row):
+                ours = from_row(stored[0])
                 theirs = from_row(row)
                 if differ(ours, theirs):  # and not only in how hyper-parameters are written
                     raise StoreError(
@@ -526,7 +538,7 @@ class TrialStore:
                         f" {ours.hyper_iter} of {ours.study} has loss {theirs.valid_loss:.9g} there"
                         f" and {ours.valid_loss:.9g} here. Give another path."
                     )
-            yield row, not found
+            yield row, not stored
 
     def close(self) -> None:
         self._sql.close()
