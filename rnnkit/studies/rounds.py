@@ -266,12 +266,13 @@ def train_in_rounds(
     pool.stop()
     while pool.busy():  # the run is to end early
         scheduler.handle_events()
-    failed = [rounds for rounds in scheduler.rounds.values() if rounds.failure]
-    if failed and not stop():
-        first, *others = failed
+    failures = [rounds for rounds in scheduler.rounds.values() if rounds.failure]
+    if failures and not stop():
+        first = failures[0]
+        more = len(failures) - 1
         raise StudyError(
             f"The study {first.study.key} failed: {first.failure}."
-            f"{f' So did {len(others)} more.' if others else ''} All finished trials are kept; run"
+            f"{f' So did {more} more.' if more else ''} All finished trials are kept; run"
             " again to go on."
         )
 

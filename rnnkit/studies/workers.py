@@ -170,7 +170,7 @@ def _inheritance() -> Iterator[None]:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     environment = {name: os.environ[name] for name in threads if name in os.environ}
     main = sys.modules["__main__"]
-    with handled([signal.SIGINT], signal.SIG_IGN):
+    with handling([signal.SIGINT], signal.SIG_IGN):
         try:
             os.environ.update(threads)
             sys.modules["__main__"] = types.ModuleType("__main__")
@@ -263,7 +263,7 @@ def one_line(error: BaseException) -> str:
 
 
 @contextmanager
-def handled(numbers: Iterable[int], handler: Any) -> Iterator[None]:
+def handling(numbers: Iterable[int], handler: Any) -> Iterator[None]:
     """Signals have this handler until the end of the block, if this is the main thread."""
     in_main_thread = threading.current_thread() is threading.main_thread()
     previous = {n: signal.signal(n, handler) for n in numbers if in_main_thread}
@@ -290,7 +290,7 @@ def interruptible(say: Callable[[str], object]) -> Iterator[Callable[[], bool]]:
             " Press Ctrl-C again to stop now."
         )
 
-    with handled([signal.SIGINT, signal.SIGTERM], handler), ignore_hangup():
+    with handling([signal.SIGINT, signal.SIGTERM], handler), ignore_hangup():
         yield lambda: bool(signals)
 
 
@@ -302,7 +302,7 @@ def ignore_hangup() -> AbstractContextManager[None]:
     handler says otherwise.
     """
     numbers = [number for number in HANGUP if signal.getsignal(number) is signal.SIG_DFL]
-    return handled(numbers, signal.SIG_IGN)
+    return handling(numbers, signal.SIG_IGN)
 
 
 def cores() -> int:

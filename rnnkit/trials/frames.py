@@ -76,29 +76,29 @@ class Packed(ExtensionArray):
     @classmethod
     def of(cls, dicts: Iterable[dict | None]) -> "Packed":
         """Packs dicts of numbers and texts."""
-        return cls([None if one is None else marshal.dumps(one) for one in dicts])
+        return cls([None if hparams is None else marshal.dumps(hparams) for hparams in dicts])
 
     @property
     def nbytes(self) -> int:
-        return self.data.nbytes + sum(len(one) for one in self.data[~self.isna()])
+        return self.data.nbytes + sum(map(len, self.data[~self.isna()]))
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __iter__(self) -> Iterator[dict | None]:
-        return (marshal.loads(one) if isinstance(one, bytes) else None for one in self.data)
+        return (marshal.loads(data) if isinstance(data, bytes) else None for data in self.data)
 
     def __getitem__(self, item: Any) -> Any:
-        chosen = self.data[pd.api.indexers.check_array_indexer(self, item)]
-        return Packed(chosen) if isinstance(chosen, np.ndarray) else next(iter(Packed([chosen])))
+        data = self.data[pd.api.indexers.check_array_indexer(self, item)]
+        return Packed(data) if isinstance(data, np.ndarray) else next(iter(Packed([data])))
 
     def __eq__(self, operand: object) -> Any:
         if isinstance(operand, (pd.Series, pd.Index, pd.DataFrame)):
             return NotImplemented
-        others: Any = operand
+        dicts: Any = operand
         if isinstance(operand, dict) or operand is None:
-            others = itertools.repeat(operand)
-        return np.fromiter((a == b for a, b in zip(self, others)), bool, len(self))
+            dicts = itertools.repeat(operand)
+        return np.fromiter((a == b for a, b in zip(self, dicts)), bool, len(self))
 
     def isna(self) -> np.ndarray:
         return pd.isna(self.data)
