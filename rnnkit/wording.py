@@ -34,8 +34,8 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def bracketed(value: float, low: float, high: float, form: str = ".2f") -> str:
-    """1.81 [1.66, 1.95]: a number with its interval."""
+def estimate(value: float, low: float, high: float, form: str = ".2f") -> str:
+    """1.81 [1.66, 1.95]: an estimate with its interval."""
     return f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 

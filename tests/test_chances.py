@@ -154,7 +154,7 @@ def test_half_of_the_steps_is_read_between_trials_on_a_logarithmic_scale():
 def test_where_no_trial_has_half_of_the_steps_the_end_is_not_known():
     assert np.isnan(with_half_the_steps([300, 400], [-40.0, -60.0]))
     end = search_end(trials([100, 100, 100, 100], [300, 400, 400, 400]))
-    assert not end.reached and "an unknown share" in end.reason
+    assert not end.is_reached and "an unknown share" in end.reason
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_search_is_at_its_end_where_halving_trials_and_steps_changes_less_than
 ):
     end = search_end(trials(bits, steps))
     assert (
-        end.reached == done
+        end.is_reached == done
         and f"the search {'has come to its end' if done else 'is open'}" in end.reason
     )
 
@@ -180,15 +180,15 @@ def test_of_several_networks_the_mean_change_counts():
     one = trials([100, 100, 100, 100], [100, 200, 400, 400])
     other = trials([92, 92, 100, 100], [100, 400, 200, 400], "b", "gru")
     end = search_end(pd.concat([one, other]))
-    assert end.trials == pytest.approx(0.04) and end.reached
+    assert end.trials == pytest.approx(0.04) and end.is_reached
 
 
 def test_a_search_that_never_left_chance_has_no_end():
     frame = synthetic.losses("rcf", lambda *_: 0.97, trials=20, noise=0)
-    assert not search_end(frame).reached and "no network left chance" in search_end(frame).reason
+    assert not search_end(frame).is_reached and "no network left chance" in search_end(frame).reason
     assert search_end(
         synthetic.losses("rcf", lambda *_: 0.5, trials=20, noise=0, steps=(1_000, 8_000))
-    ).reached
+    ).is_reached
 
 
 def test_a_network_that_always_diverged_is_left_out():
@@ -349,7 +349,7 @@ def test_what_is_learned_perfectly_need_not_get_better(level, done):
     """A loss a tenth as high changes nothing once it is below a hundredth of chance, which is 1."""
     frame = trials([1, 1, 1, 1], [100, 200, 300, 400]).assign(task_type="mem_thru", form="small")
     losses = [level, level, level / 10, level / 10]
-    assert search_end(frame.assign(valid_loss=losses, eval_loss=losses)).reached == done
+    assert search_end(frame.assign(valid_loss=losses, eval_loss=losses)).is_reached == done
 
 
 def test_printed_too_a_table_of_claims_cuts_no_sentence():

@@ -37,11 +37,11 @@ def judged(limit, fewest=100, settings=(), **measured):
 @pytest.fixture
 def search(monkeypatch):
     """Says whether a search has come to its end; remembers which was asked about."""
-    asked = SimpleNamespace(reached=False, rows=None)
+    asked = SimpleNamespace(is_reached=False, rows=None)
 
     def settled(rows):
         asked.rows = rows
-        return SimpleNamespace(reached=asked.reached, reason="how the search ends")
+        return SimpleNamespace(is_reached=asked.is_reached, reason="how the search ends")
 
     monkeypatch.setattr(judging, "search_end", settled)
     return asked
@@ -90,14 +90,14 @@ def test_doubtful_networks_decide_nothing(limit):
 
 
 def test_a_part_of_a_claim_may_fail_and_cannot_hold(search):
-    search.reached = True
+    search.is_reached = True
     assert judged(below(3), partial=", but not all")[3:] == (UNTESTED, "why, but not all")
     assert judged(above(3), partial=", but not all").verdict == FAILS
 
 
 @pytest.mark.parametrize("settled, verdict", [(False, UNTESTED), (True, FAILS)])
 def test_only_a_search_that_has_ended_refutes(search, settled, verdict):
-    search.reached = settled
+    search.is_reached = settled
     mine = pd.DataFrame({"trial": [1]})
     assert judged(above(3), search=mine)[3:] == (verdict, "why; how the search ends")
     assert search.rows is mine

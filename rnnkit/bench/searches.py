@@ -20,7 +20,7 @@ from rnnkit.bench.contenders import ROUND, CarriedTuner, TPETuner
 from rnnkit.studies import Study
 from rnnkit.training import train
 from rnnkit.tuner import GPTuner, RandomTuner, Tuner, UsualGPTuner
-from rnnkit.wording import bracketed
+from rnnkit.wording import estimate
 
 TRIALS = 64  # of the studies' mean length: the steps of a search
 SHARES = {"33%": 1 / 3, "100%": 1.0}  # of these steps, after which the best losses are compared
@@ -245,7 +245,7 @@ def print_tables(
             line = f"{NAMES.get(row['tuner'], row['tuner']):30}"
             for name in SHARES:
                 gain, low, high = (row[f"{label} at {name}"] for label in ("gain", "low", "high"))
-                interval = "" if math.isnan(gain) else bracketed(gain, low, high, ".3f")
+                interval = "" if math.isnan(gain) else estimate(gain, low, high, ".3f")
                 line += f"{row[f'median at {name}']:23.3f}{interval:>27}"
             say(f"{line}   {row['seeds']} seeds")
     say("")

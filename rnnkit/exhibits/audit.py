@@ -20,7 +20,7 @@ from scipy.optimize import least_squares, minimize
 
 from rnnkit import paper
 from rnnkit.exhibits.base import illustration
-from rnnkit.exhibits.captions import labelled
+from rnnkit.exhibits.captions import named_numbers
 from rnnkit.exhibits.style import (
     DASHED,
     DOTTED,
@@ -250,7 +250,7 @@ def audit(frame: pd.DataFrame | None = None) -> Drawing:
     write_title(figure, "Ours: the paper's tables, read closely; no trials but the paper's")
     outside = df[~df.possible]
     wrong = ", ".join(f"{pair} {df:g}" for pair, df in zip(_pairs(outside), outside.df))
-    solve = " %, ".join(labelled(100 * shares.set_index("architecture").share, ".1f")) + " %"
+    solve = " %, ".join(named_numbers(100 * shares.set_index("architecture").share, ".1f")) + " %"
     slip = captions_slip()
     significant_pairs = ", ".join(_pairs(slip[slip.called_different]))
     figure.alt = (

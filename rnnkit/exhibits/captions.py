@@ -131,7 +131,7 @@ def alternative_text(name: str, frame: pd.DataFrame) -> str:
 
 def by_architecture(title: str, best: pd.Series, form: str = ".2f") -> str:
     """A sentence of a title and the number of each architecture, in the paper's order."""
-    numbers = ", ".join(labelled(in_paper_order(best).dropna(), form))
+    numbers = ", ".join(named_numbers(in_paper_order(best).dropna(), form))
     return f"{title}: {numbers or 'none, since no trial was feasible'}."
 
 
@@ -146,14 +146,14 @@ def most_bits(tables: dict[str, pd.DataFrame]) -> str:
 NOTHING_TO_SEE = "No trial was feasible, so there is nothing to see."
 
 
-def labelled(values: pd.Series, form: str = ".2f") -> list[str]:
+def named_numbers(values: pd.Series, form: str = ".2f") -> list[str]:
     """The number of each architecture behind its name: ["RNN 3.52", "GRU 2.90"]."""
     return [f"{label_of(architecture)} {value:{form}}" for architecture, value in values.items()]
 
 
 def numbers_of(values: pd.Series, form: str = ".2f") -> str:
     """The numbers of some architectures, in the given order: RNN 3.52, GRU 2.90 and LSTM 2.81."""
-    return and_list(labelled(values.dropna(), form))
+    return and_list(named_numbers(values.dropna(), form))
 
 
 def in_paper_order(values: pd.Series) -> pd.Series:

@@ -26,7 +26,7 @@ STEADY = 0.05  # the change of the best, as a share of it, below which a search 
 
 
 class SearchEnd(NamedTuple):
-    """Whether a search has come to its end (`reached`), and the reason in words.
+    """Whether a search has come to its end (`is_reached`), and the reason in words.
 
     `trials` and `steps` say by what share halving the trials, or the training steps, changes the best,
     on average over the networks; nan where that is unknown.
@@ -34,7 +34,7 @@ class SearchEnd(NamedTuple):
 
     trials: float
     steps: float
-    reached: bool
+    is_reached: bool
     reason: str
 
 

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from rnnkit.exhibits.base import illustration
-from rnnkit.exhibits.captions import in_paper_order, labelled, numbers_of
+from rnnkit.exhibits.captions import in_paper_order, named_numbers, numbers_of
 from rnnkit.exhibits.style import (
     DASHED,
     GREY,
@@ -119,7 +119,7 @@ def _describe_setting(figure: Figure, flows: dict) -> None:
     """Title, alternative text, caption and table of `one_setting`."""
     steps, _, units = next(iter(flows.values())).h_TxMxN.shape
     last = pd.Series({a: flow.gradient_TxM[0, 0] for a, flow in flows.items()})
-    numbers = ", ".join(labelled(last, ".2g"))
+    numbers = ", ".join(named_numbers(last, ".2g"))
     title = f"{OURS}: one untrained layer of {units} units receives an impulse at step 1"
     write_title(figure, title)
     figure.alt = (
@@ -240,7 +240,7 @@ def _describe_gradients(figure: Figure, bands: pd.DataFrame) -> None:
     """Title, alternative text, caption and table of `gradients`."""
     last = int(bands.back.max())
     end = bands[(bands.quantity == "gradient") & (bands.back == last)]
-    numbers = ", ".join(labelled(end.set_index("architecture").q50, ".2g"))
+    numbers = ", ".join(named_numbers(end.set_index("architecture").q50, ".2g"))
     title = f"{OURS}: untrained cells with hyper-parameters drawn from the ranges of Appendix A"
     write_title(figure, title)
     figure.alt = (

@@ -202,4 +202,4 @@ def _refute_if_ended(rule: Rule, m: Measured, trials: pd.DataFrame) -> tuple[str
     if rule.refutes == ALWAYS or m.sure:
         return FAILS, reason
     end = search_end(trials if m.search is None else m.search)
-    return FAILS if end.reached else UNTESTED, f"{reason}; {end.reason}"
+    return FAILS if end.is_reached else UNTESTED, f"{reason}; {end.reason}"

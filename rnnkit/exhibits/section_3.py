@@ -19,7 +19,7 @@ from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     by_architecture,
     draws,
-    labelled,
+    named_numbers,
     task_name,
 )
 from rnnkit.exhibits.finding import (
@@ -232,7 +232,7 @@ def equal_at_equal_size(
     slope, _, surely = fall(points)
     where = "on a Shakespeare sample, not text8: " if "sample" in points.form.iloc[0] else ""
     means = table.mean().sort_values()
-    lowest, highest = labelled(means.iloc[[0, -1]], ".3g")
+    lowest, highest = named_numbers(means.iloc[[0, -1]], ".3g")
     reason = f"{where}{lowest}, {highest} {unit}{left_out}"
     if not surely < 0:
         flat = "the loss does not surely fall with parameters, so it has no worth in them"

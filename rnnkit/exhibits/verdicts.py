@@ -33,8 +33,8 @@ class Verdicts(SmallTable):
 
     def __repr__(self) -> str:
         """Each claim in full, with its numbers, its verdict and the evidence below it."""
-        known = {"id", "claim", "paper", "ours", "verdict"} <= set(self.columns)
-        if not known or not self.columns.is_unique:
+        is_complete = {"id", "claim", "paper", "ours", "verdict"} <= set(self.columns)
+        if not is_complete or not self.columns.is_unique:
             return super().__repr__()
         return "\n\n".join(_paragraph(row) for row in self.to_dict("records"))
 

@@ -29,7 +29,7 @@ from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     draws,
     in_paper_order,
-    labelled,
+    named_numbers,
     network_name,
     numbers_of,
 )
@@ -298,7 +298,7 @@ def five_bits(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Meas
     search_ends = {
         size: search_end(group) for size, group in of_the_paper(trials).groupby("max_params")
     }
-    ended_sizes = [size for size, end in search_ends.items() if end.reached]
+    ended_sizes = [size for size, end in search_ends.items() if end.is_reached]
     networks = points[points.max_params.isin(ended_sizes or list(search_ends)[-1:])]
     low, high = student(networks.bits_per_param)
     sizes = and_list(f"{size:,}" for size in sorted(set(networks.max_params)))
@@ -393,7 +393,7 @@ def irnn_lowest(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Me
     order, phrase = pairs_verdict(
         [Pair("irnn", a, *paired_test(logs.irnn, logs[a])) for a in table if a != "irnn"]
     )
-    means = ", ".join(labelled(table.mean().sort_values()))
+    means = ", ".join(named_numbers(table.mean().sort_values()))
     rank = f"{means}{left_out}; lower than every other: {phrase}"
     near = abs(most / paper.RELU_BITS - 1) <= ABOUT
     lowest = order == HOLDS
@@ -421,7 +421,7 @@ def dimensions(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Mea
         counts.mean(),
         counts.min(),
         counts.max(),
-        ", ".join(labelled(counts, "d")),
+        ", ".join(named_numbers(counts, "d")),
         partial=f"; {and_list(missing)} not trained" if missing else "",
     )
 
@@ -439,7 +439,7 @@ def small_spread(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> M
         return measurement
     logs = np.log(table)
     ratio, low, high = (math.exp(value) for value in spread_of_means(logs))
-    lowest, highest = labelled(np.exp(logs.mean()).sort_values().iloc[[0, -1]])
+    lowest, highest = named_numbers(np.exp(logs.mean()).sort_values().iloc[[0, -1]])
     return replace(
         measurement,
         value=ratio,
@@ -480,7 +480,7 @@ def ranking(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measur
     places = -np.arange(len(means))
     low, high = student(kendall(table, places), -1, 1)
     chance = p_of_differing_columns(table) if high < NEIGHBOURS else math.nan
-    ours = " > ".join(labelled(means.sort_values(ascending=False)))
+    ours = " > ".join(named_numbers(means.sort_values(ascending=False)))
     return replace(
         measurement,
         value=float(kendall(means, places)),

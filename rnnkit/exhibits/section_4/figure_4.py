@@ -26,7 +26,7 @@ from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     by_architecture,
     draws,
-    labelled,
+    named_numbers,
     numbers_of,
     task_name,
 )
@@ -83,7 +83,7 @@ from rnnkit.exhibits.style import (
 )
 from rnnkit.markup import SmallTable
 from rnnkit.theory import chance
-from rnnkit.wording import and_list, bracketed, count, label_of, layers, percent
+from rnnkit.wording import and_list, count, estimate, label_of, layers, percent
 
 
 def searches(frame: pd.DataFrame) -> pd.DataFrame:
@@ -281,11 +281,12 @@ def only_gated_when_deep(trials: pd.DataFrame, networks: pd.DataFrame, spent: Bu
     n_solved, n_feasible = _counts(deep, PLAIN)
     gated_low = wilson(*_counts(deep, GATED))[0]
     least = (deep.minimum / deep.chance).groupby(deep.architecture).min().sort_values()
+    losses = ", ".join(named_numbers(least.dropna(), ".2g"))
     return Measured(
         n_solved / n_feasible if n_feasible else math.nan,
         *wilson(n_solved, n_feasible),
         f"at depth {depth} RNN and IRNN solved in {n_solved} of {n_feasible} trials, gated cells in"
-        f" {percent(gated_low)} or more; least loss over chance: {', '.join(labelled(least.dropna(), '.2g'))}",
+        f" {percent(gated_low)} or more; least loss over chance: {losses}",
         more={"solved": n_solved, "gated": gated_low},
         if_open="; too few solved to tell",
     )
@@ -420,7 +421,7 @@ def arithmetic_is_harder(trials: pd.DataFrame, networks: pd.DataFrame, spent: Bu
     return Measured(
         slope,
         *interval,
-        f"best loss over chance is {bracketed(math.exp(ratios.mean()), low, high)} times that of"
+        f"best loss over chance is {estimate(math.exp(ratios.mean()), low, high)} times that of"
         f" parentheses; {still}, and the same trials in another order fall as much in {more:.2g} of"
         " cases",
         more={"odds": [(more, less)], "harder": (low, high)},

@@ -22,7 +22,7 @@ from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     by_architecture,
     draws,
-    labelled,
+    named_numbers,
     numbers_of,
 )
 from rnnkit.exhibits.finding import DEEP, MIN_CELLS, NEAR, NO_DEPTH, SURELY, Pair, pairs_verdict
@@ -168,7 +168,7 @@ def intersection_solves_deep(
         share,
         low,
         high,
-        f"{', '.join(labelled(deep.solved_share, '.3f'))}, of feasible random sets"
+        f"{', '.join(named_numbers(deep.solved_share, '.3f'))}, of feasible random sets"
         f"{instead_of_8_layers(champion.n_layers)}; more than every other: {phrase}",
         more={"order": order},
     )

@@ -32,7 +32,7 @@ from rnnkit.exhibits.selection import random_sets
 from rnnkit.exhibits.statistics import fisher, holm, kendall
 from rnnkit.markup import SmallTable
 from rnnkit.paper import RANDOM_BUDGET
-from rnnkit.wording import bracketed, label_of, layers
+from rnnkit.wording import estimate, label_of, layers
 
 
 def infeasible_table(trials: pd.DataFrame) -> pd.DataFrame:
@@ -77,7 +77,7 @@ def draw(frame: pd.DataFrame) -> SmallTable:
             "layers": table.n_layers,
             "architecture": table.architecture.map(label_of),
             "% infeasible [95 %]": [
-                bracketed(row.percent, row.low, row.high, ".1f") for row in table.itertuples()
+                estimate(row.percent, row.low, row.high, ".1f") for row in table.itertuples()
             ],
             "trials": table.trials,
             "paper, %": table.paper_percent,

@@ -17,7 +17,7 @@ from rnnkit.exhibits.selection import GP, is_pinned, largest_form, one_size
 from rnnkit.exhibits.statistics import bootstrap_samples, wilson
 from rnnkit.exhibits.verdicts import with_interval
 from rnnkit.markup import SmallTable
-from rnnkit.wording import and_list, bracketed, label_of, percent
+from rnnkit.wording import and_list, estimate, label_of, percent
 
 
 def rerun_trials(frame: pd.DataFrame) -> pd.DataFrame:
@@ -101,7 +101,7 @@ def draw(frame: pd.DataFrame) -> SmallTable:
     ours = table.assign(
         name=names + ", ours",
         infeasible=[
-            bracketed(row.infeasible_percent, row.infeasible_low, row.infeasible_high, ".0f")
+            estimate(row.infeasible_percent, row.infeasible_low, row.infeasible_high, ".0f")
             for row in table.itertuples()
         ],
         ratio=[
@@ -149,7 +149,7 @@ def reruns_are_close(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -
         return Measured(lacks=f"no rerun stands beside the best trial{which} of its search")
     ratios = solvers.mean_over_original
     ratios_text = ", ".join(
-        f"{label_of(c.architecture)} {bracketed(c.mean_over_original, c.low, c.high, '.3g')}"
+        f"{label_of(c.architecture)} {estimate(c.mean_over_original, c.low, c.high, '.3g')}"
         for c in solvers.itertuples()
     )
     left_out = f"; {idle} did not solve the task" if len(solvers) < len(table) else ""

@@ -32,7 +32,7 @@ from rnnkit.exhibits.selection import random_sets
 from rnnkit.exhibits.statistics import bootstrap_samples, holm, welch
 from rnnkit.markup import SmallTable
 from rnnkit.paper import RANDOM_BUDGET
-from rnnkit.wording import and_list, bracketed, count, layers, pair_name, percent
+from rnnkit.wording import and_list, count, estimate, layers, pair_name, percent
 
 
 def welch_table(trials: pd.DataFrame) -> pd.DataFrame:
@@ -149,11 +149,11 @@ def signs(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
     )
     rule_after = UNTESTED if rule_after == FAILS and not after.against else rule_after
     reason = (
-        f"{after.same} of the {after.pairs} pairs that the paper tells apart have its"
+        f"{after.same_signs} of the {after.pairs} pairs that the paper tells apart have its"
         f" sign{instead_of_8_layers(trials.n_layers.max())}; told apart against the paper:"
         f" {and_list(after.against)}; agreement is {percent(AGREE)} of the signs; the rule written"
         f" before any trial was seen (all feasible trials, no test of pairs) gives"
-        f" {bracketed(*before[:3])}, {rule_before}; today's rule gives {bracketed(*after[:3])},"
+        f" {estimate(*before[:3])}, {rule_before}; today's rule gives {estimate(*after[:3])},"
         f" {rule_after}"
     )
     if fresh.empty:
@@ -169,14 +169,14 @@ def signs(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
 
 
 class Agreement(NamedTuple):
-    """How far our signs agree with the paper's: the share of `same` signs among the `pairs`, with its
-    bootstrap interval over trials, and the pairs that our trials tell apart the other way round.
+    """How far our signs agree with the paper's: the share of `same_signs` among the `pairs`, with
+    its bootstrap interval over trials, and the pairs that our trials tell apart the other way round.
     """
 
     share: float
     low: float
     high: float
-    same: int
+    same_signs: int
     pairs: int
     against: list[str]
 
