@@ -22,6 +22,7 @@ from typing import Any
 from torch import Tensor, full, relu, sigmoid, tanh
 
 from rnnkit.names import resolve_name
+from rnnkit.paper import ARCHITECTURES
 
 from .checks import whole_number
 
@@ -30,8 +31,8 @@ INITS = ("identity", "orthogonal", "normal")  # of recurrent matrices (App. A)
 
 
 class Cell:
-    """What a cell declares. A subclass names its maps and writes `step`; `register` makes it an
-    architecture.
+    """What a cell declares. A subclass names its maps and writes `step`. A class of this file is an
+    architecture; `register` makes any other class one.
     """
 
     architecture: str  # the name in the authors' data
@@ -244,8 +245,7 @@ class MinLSTM(Cell):
 
 CELLS: dict[str, type[Cell]] = {}
 LATER = ("mgu", "janet", "mingru", "minlstm")  # cells that are not in the paper
-# the paper's architectures, in the paper's order
-PAPER = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")
+PAPER = ARCHITECTURES  # the paper's six, in the paper's order
 
 
 def register(cell: type[Cell]) -> type[Cell]:
@@ -432,8 +432,10 @@ def recurrent_maps(cell: type[Cell]) -> tuple[str, ...]:
     return tuple(m for m in cell.maps if m not in cell.input_only)
 
 
-for _cell in (RNN, IRNN, UGRNN, GRU, LSTM, IntersectionRNN, Linear, MGU, JANET, MinGRU, MinLSTM):
-    enter(_cell)
+# every cell above is an architecture, in this order
+for _value in list(vars().values()):
+    if isinstance(_value, type) and issubclass(_value, Cell) and _value is not Cell:
+        enter(_value)
 
 
 def cell_of(architecture: str, n_layers: int | None = None) -> type[Cell]:

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "threads": set(),
     "names": set(),
     "markup": set(),
-    "cells": {"names", "checks"},
+    "cells": {"names", "checks", "paper"},
     "trials": {"places", "markup"},
     "networks": {"draws", "cells", "checks", "native"},
     "tasks": {"names", "draws", "checks", "theory"},
