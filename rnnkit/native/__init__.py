@@ -137,7 +137,9 @@ def _compile(call: list[str], source: Path, equations: str) -> bytes:
             )
             if result.returncode:
                 lines = result.stderr.decode(errors="replace").strip().splitlines()
-                raise Unavailable(f"the compiler {compiler} failed: {(lines or ['no message'])[0]}")
+                # the lines before the first error only say which file includes which
+                errors = [line for line in lines if " error: " in line] or lines or ["no message"]
+                raise Unavailable(f"the compiler {compiler} failed: {errors[0]}")
             if not output.is_file():
                 raise Unavailable(f"the compiler {compiler} wrote nothing")
             return output.read_bytes()
