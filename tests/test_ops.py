@@ -239,7 +239,7 @@ UNKNOWN = {
         lambda W, h, x: torch.tanh(W.h(h, x) - h.mean(-1, keepdim=True)),
         "takes each unit by itself, and mean takes a whole layer",
     ),
-    "i0": (lambda W, h, x: torch.tanh(torch.i0(W.h(h, x))), "not i0"),
+    "sinc": (lambda W, h, x: torch.sinc(W.h(h, x)), "not sinc"),
     "a method": (lambda W, h, x: W.h(h, x).logit(0.1), "not logit"),
     "an argument": (
         lambda W, h, x: torch.tanh(torch.div(W.h(h, x), 2.0, rounding_mode=None)),
