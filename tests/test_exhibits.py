@@ -88,7 +88,7 @@ def test_figure_csv_words_and_claims_take_one_table(own, frame, tmp_path):
         computed.append(of)
         return analysis.stored_bits(of.trials)
 
-    def measure(rows, points, spent):
+    def measure(trials, points):
         judged.append(points)
         return Measured(3.0, 2.5, 3.5, "measured on the table")
 

@@ -132,13 +132,10 @@ def training_doubt(points: pd.DataFrame) -> str:
     )
 
 
-def side(limit: float, low: float, high: float, below: bool) -> str:
-    """The verdict on "the interval lies below `limit`" (or above it); untested where it contains the
-    limit.
-    """
-    if math.isnan(low) or low <= limit <= high:
-        return UNTESTED
-    return HOLDS if (high < limit) == below else FAILS
+def is_near_one(low: float, high: float) -> bool:
+    """Whether the interval of a slope says "roughly linear"."""
+    is_within = 1 - LINEAR <= low and high <= 1 + LINEAR
+    return is_within or low <= 1 <= high and high - low <= 2 * SURE
 
 
 def mean(values: ArrayLike) -> float:

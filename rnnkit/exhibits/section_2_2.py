@@ -14,7 +14,6 @@ from matplotlib.ticker import EngFormatter
 
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import LOSSES, best_losses
-from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     by_architecture,
@@ -25,15 +24,18 @@ from rnnkit.exhibits.captions import (
 from rnnkit.exhibits.convergence import trials_of
 from rnnkit.exhibits.finding import (
     EXACT,
+    FAILS,
+    HOLDS,
     LINEAR,
     MIN_CELLS,
     ON_CURVE,
     gaps,
+    is_near_one,
     mean,
     of_the_paper,
     slope_on,
 )
-from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, all_limits, below, is_near_one
+from rnnkit.exhibits.judge import ALWAYS, Measured, Rule, below, decide
 from rnnkit.exhibits.selection import NETWORK, by_gaussian_process, by_gaussian_process_at_length
 from rnnkit.exhibits.statistics import student
 from rnnkit.exhibits.style import (
@@ -251,11 +253,11 @@ def cost_facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     ]
 
 
-def exact_if_enough_units(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def exact_if_enough_units(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """M01: the mean error of the networks with n_in units or more, that is, with enough of them.
 
-    `worst` is the greatest of their errors. `beaten` is by how much a network with too few units is
-    better than the bound allows; more than rounding would mean that the evaluation is wrong.
+    The greatest of their errors decides. If a network with too few units were better than the bound
+    allows, by more than rounding, the evaluation would be wrong.
     """
     points = of_the_paper(points).dropna(subset="loss")
     enough = points[points.n_units >= points.n_in]
@@ -274,18 +276,18 @@ def exact_if_enough_units(trials: pd.DataFrame, points: pd.DataFrame, spent: Bud
         return measurement
     worst = enough.loc[enough.loss.idxmax()]
     inexact = enough[enough.loss > EXACT]
-    beaten = -short.excess.min()
+    is_beaten = -short.excess.min() > EXACT
     still = f"; {len(inexact)} of {len(enough)} networks with enough units stay above {EXACT:g}"
     wrong = "; a network beats the bound, which none can: the evaluation is wrong"
     return replace(
         measurement,
         summary=f"{errors_near_enough_units(points)}; the worst with enough is {label_of(worst.architecture)},"
         f" {worst.loss:.3g} with {worst.n_units} units",
-        more={"worst": worst.loss, "beaten": beaten},
+        verdict=HOLDS if worst.loss <= EXACT and not is_beaten else FAILS,
         if_holds=f"; exact is up to {EXACT:g}, and the bound forbids it below",
-        if_fails=wrong if beaten > EXACT else still,
+        if_fails=wrong if is_beaten else still,
         search=trials_of(trials, inexact),
-        sure=beaten > EXACT,
+        sure=is_beaten,
     )
 
 
@@ -313,7 +315,7 @@ def learned_too_little(points: pd.DataFrame) -> str:
     )
 
 
-def on_the_curve(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def on_the_curve(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """M02: the mean excess over the bound of networks with too few units."""
     short = of_the_paper(points[points.n_units < points.n_in]).dropna(subset="loss")
     few = f"{count(len(short), 'network')} with too few units, and it takes {MIN_CELLS}"
@@ -331,7 +333,7 @@ def on_the_curve(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> M
     )
 
 
-def one_curve(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def one_curve(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """M03: the highest less the lowest error at the same number of units, on average over the numbers
     of units at which all networks were trained.
     """
@@ -356,9 +358,9 @@ def one_curve(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Meas
     )
 
 
-def cost_is_linear(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def cost_is_linear(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """G01: the slope of the logarithm of the seconds per training step on that of the parameters; each
-    architecture and depth has its own level. `counted` is the slope of the multiplications.
+    architecture and depth has its own level. The slope of the multiplications must be near 1 as well.
     """
     costs = of_the_paper(points)
     if costs.empty:
@@ -370,6 +372,8 @@ def cost_is_linear(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) ->
     units, _, _ = slope_on(costs, "n_units", "seconds")
     by_params, _, _ = slope_on(costs, "num_params", "multiplications")
     by_units, _, _ = slope_on(costs, "n_units", "multiplications")
+    is_linear = is_near_one(low, high)
+    is_counted_linear = not abs(by_params - 1) > LINEAR
     slowly = "a step also has costs that do not depend on size, so time grows more slowly"
     return Measured(
         slope,
@@ -378,7 +382,10 @@ def cost_is_linear(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) ->
         f"measured seconds go as units^{units:.2f}; multiplications as parameters^{by_params:.2f} and"
         f" units^{by_units:.2f} (2 where units far outnumber inputs),"
         f" {count(len(costs), 'network')} of {sizes}",
-        more={"counted": by_params},
+        verdict=decide(
+            holds=is_linear and is_counted_linear,
+            fails=low > 1 and not is_linear or not is_counted_linear,
+        ),
         if_open=f"; {slowly}" if high < 1 else "",
     )
 
@@ -391,10 +398,6 @@ def mean_excess(table: pd.DataFrame) -> pd.Series:
 MEMORY = {
     "M01": Rule(
         exact_if_enough_units,
-        Limit(
-            lambda m: m.more["worst"] <= EXACT and m.more["beaten"] <= EXACT,
-            fails=lambda m: m.more["worst"] > EXACT or m.more["beaten"] > EXACT,
-        ),
         needs={"with enough units": MIN_CELLS, "with too few": MIN_CELLS},
         trials=0,
     ),
@@ -457,18 +460,5 @@ Exhibit(
         "Most seconds per step", tables["g01"].groupby("architecture").seconds.max(), ".2g"
     ),
     facts=cost_facts,
-    claims={
-        "G01": Rule(
-            cost_is_linear,
-            all_limits(
-                Limit(is_near_one, fails=lambda m: m.low > 1 and not is_near_one(m)),
-                Limit(
-                    lambda m: not abs(m.more["counted"] - 1) > LINEAR,
-                    fails=lambda m: abs(m.more["counted"] - 1) > LINEAR,
-                ),
-            ),
-            refutes=ALWAYS,
-            trials=0,
-        )
-    },
+    claims={"G01": Rule(cost_is_linear, refutes=ALWAYS, trials=0)},
 )

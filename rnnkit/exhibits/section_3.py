@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import LOSSES, best_losses, in_order
-from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     by_architecture,
@@ -31,7 +30,7 @@ from rnnkit.exhibits.finding import (
     slope_on,
     too_few,
 )
-from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, above, below
+from rnnkit.exhibits.judge import ALWAYS, Measured, Rule, above, below, decide
 from rnnkit.exhibits.overlays import authors_sizes, key_if_drawn, overlay
 from rnnkit.exhibits.selection import NETWORK, by_gaussian_process_at_length
 from rnnkit.exhibits.statistics import bootstrap, common_slope, spread_of_means
@@ -213,10 +212,10 @@ def r_squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def equal_at_equal_size(
-    task_type: str, unit: str, trials: pd.DataFrame, points: pd.DataFrame, spent: Budget
+    task_type: str, unit: str, trials: pd.DataFrame, points: pd.DataFrame
 ) -> Measured:
     """T01 and R01: the highest less the lowest mean loss at equal parameters, and its
-    worth in parameters (`factor`).
+    worth in parameters, which decides.
 
     The paper itself says what a small difference is: "the number of parameters would have to be
     adjusted by only a small factor". So a difference in loss is worth the factor by which parameters
@@ -244,13 +243,13 @@ def equal_at_equal_size(
         high,
         f"{reason}, worth {factor:.2f} [{least:.2f}, {most:.2f}] times the parameters; small is"
         f" up to {SMALL_FACTOR:g}",
-        more={"factor": (least, most)},
+        verdict=below(SMALL_FACTOR).verdict(least, most),
         if_open="; the interval contains that",
         search=trials[trials.task_type == task_type],
     )
 
 
-def units_mislead(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def units_mislead(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """T02: how much better a line in log parameters explains the losses with one layer than a line in
     log units, as a difference of explained variances. The interval resamples networks.
     """
@@ -268,18 +267,19 @@ def units_mislead(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> 
         few = f"{count(names, 'architecture')} with one layer at {count(sizes, 'size')}"
         return Measured(lacks=f"{few}, and it takes three at two")
     parameters, units = (float(r_squared(values[:, k], values[:, 2])) for k in (0, 1))
+    low, high = bootstrap(values, gain)
     return Measured(
         parameters - units,
-        *bootstrap(values, gain),
+        low,
+        high,
         f"{parameters:.2f} on log parameters, {units:.2f} on log units,"
         f" {count(len(points), 'network')} with one layer",
+        verdict=above(0).verdict(low, high),
     )
 
 
-def never_perfect(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
-    """R02: the slope of log loss on log parameters, on both tasks. `least` is the least loss of any
-    network, in multiples of chance.
-    """
+def never_perfect(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
+    """R02: the slope of log loss on log parameters, on both tasks, and the least loss of any network."""
     points = of_the_paper(points).dropna(subset="loss")
     slope, low, high = slope_on(points, "num_params", "loss")
     by_task = points.groupby("task_type")
@@ -298,25 +298,18 @@ def never_perfect(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> 
         low,
         high,
         f"{size_range(points.max_params)} parameters; the best networks reach {least}",
-        more={"least": min(levels.values())},
+        verdict=decide(holds=high < 0 and not is_perfect, fails=low > 0 or is_perfect),
         partial="" if len(levels) > 1 else f"; only {trained} was trained",
         if_fails=", which is learned perfectly" if is_perfect else "",
         sure=is_perfect,
     )
 
 
-SMALL = below(SMALL_FACTOR, of="factor", tell=False)
 CLAIMS = {
-    "T01": Rule(partial(equal_at_equal_size, "text8", "bits per character"), SMALL),
-    "T02": Rule(units_mislead, above(0, tell=False), refutes=ALWAYS, trials=0),
-    "R01": Rule(partial(equal_at_equal_size, "rcf", "of the variance"), SMALL),
-    "R02": Rule(
-        never_perfect,
-        Limit(
-            lambda m: m.more["least"] > LEARNED and m.high < 0,
-            fails=lambda m: m.more["least"] <= LEARNED or m.low > 0,
-        ),
-    ),
+    "T01": Rule(partial(equal_at_equal_size, "text8", "bits per character")),
+    "T02": Rule(units_mislead, refutes=ALWAYS, trials=0),
+    "R01": Rule(partial(equal_at_equal_size, "rcf", "of the variance")),
+    "R02": Rule(never_perfect),
 }
 
 

@@ -16,7 +16,6 @@ from matplotlib.axes import Axes
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import in_order, paper_order, stored_bits
-from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     by_architecture,
@@ -190,7 +189,7 @@ def _left_at_five(shares: pd.DataFrame) -> pd.Series:
     return at_five.groupby(["architecture", "study"]).share.max()
 
 
-def five_bit_test(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def five_bit_test(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C15: the mean of the bits per weight that leave 99 %, for each network by the better way.
 
     If a network loses more even with the most bits that were tried, it counts as one bit more than

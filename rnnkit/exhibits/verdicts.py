@@ -113,13 +113,10 @@ def findings(tables: Tables, ids: Iterable[str] | None = None) -> dict[str, Find
     if not rules:
         return {}
     trials = tables.trials
-    spent = budget(tables.trials)
     # a larger network that is only trained at length relies on the search for a smaller one
     searches = trials[trials.tuner != LONGER]
     fewest = int((searches if len(searches) else trials).groupby(SEARCH).size().min())
-    return {
-        id: judge(rule, trials, tables.claims_table, spent, fewest) for id, rule in rules.items()
-    }
+    return {id: judge(rule, trials, tables.claims_table, fewest) for id, rule in rules.items()}
 
 
 def tally(claims: pd.DataFrame) -> str:

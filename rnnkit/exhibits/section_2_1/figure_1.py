@@ -24,7 +24,6 @@ from matplotlib.ticker import MultipleLocator
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import BEST, bits_per_param, stored_bits
-from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     draws,
@@ -39,10 +38,12 @@ from rnnkit.exhibits.finding import (
     FAILS,
     HOLDS,
     MIN_CELLS,
+    NO_NUMBERS,
     SMALL_SPREAD,
     SURE,
     SURELY,
     Pair,
+    is_near_one,
     lacking,
     mean,
     of_the_paper,
@@ -55,14 +56,11 @@ from rnnkit.exhibits.finding import (
 from rnnkit.exhibits.judge import (
     ALWAYS,
     NEVER,
-    Limit,
     Measured,
     Rule,
     above,
-    as_tested,
     below,
-    is_near_one,
-    within,
+    decide,
 )
 from rnnkit.exhibits.overlays import authors_sizes, key_if_drawn, overlay
 from rnnkit.exhibits.selection import LONGER, capacity, without_pinned
@@ -94,7 +92,7 @@ from rnnkit.exhibits.style import (
     write_at_right,
     write_note,
 )
-from rnnkit.paper import BAND, BITS_PER_PARAMETER, DIMENSIONS, ORDER, PERCEPTRON_BITS, SEARCH_BUDGET
+from rnnkit.paper import BITS_PER_PARAMETER, ORDER, PERCEPTRON_BITS, SEARCH_BUDGET
 from rnnkit.wording import and_list, count, label_of, layers, size_range
 
 
@@ -255,19 +253,19 @@ def order_at_largest(best: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def linear_in_parameters(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def linear_in_parameters(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C01: the slope of log bits on log parameters. Longer trainings that only some sizes have would
     bend the line, and are left out.
 
     A large network can do whatever a small one does. Bits that do not rise with parameters therefore
     show a poor search, and refute nothing.
     """
+    sizes = sorted(trials.max_params.unique())
     longer = trials.tuner == LONGER
-    if trials.max_params[longer].nunique() not in (0, len(spent.sizes)):
+    if trials.max_params[longer].nunique() not in (0, len(sizes)):
         trials = trials[~longer]
         points = stored_bits(trials)
     slope, low, high = slope_on(points, "num_params", "bits")
-    sizes = spent.sizes
     span = f"{size_range(sizes)} parameters"
     poor = "bits do not rise with parameters, which shows a poor search of the large networks"
     return Measured(
@@ -279,6 +277,7 @@ def linear_in_parameters(trials: pd.DataFrame, points: pd.DataFrame, spent: Budg
             f"{count(len(sizes), 'size')} of {span}, and it takes three, the largest five times the"
             " smallest"
         ),
+        verdict=decide(holds=is_near_one(low, high), fails=low > 1 or 0 < low and high < 1),
         doubt=training_doubt(points) or ("too few networks stored bits" if math.isnan(low) else ""),
         if_holds=f"near 1 over {len(sizes)} sizes of {span}",
         if_fails=f"the interval excludes 1 over {span}",
@@ -287,7 +286,12 @@ def linear_in_parameters(trials: pd.DataFrame, points: pd.DataFrame, spent: Budg
     )
 
 
-def five_bits(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+# about 5 bits
+LEAST = (1 - ABOUT) * BITS_PER_PARAMETER
+MOST = (1 + ABOUT) * BITS_PER_PARAMETER
+
+
+def five_bits(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C02: the mean over architectures and depths, at the sizes whose searches have come to their end.
 
     If there are no such sizes, the mean at the largest size is shown. It is a lower bound, so it can
@@ -300,6 +304,7 @@ def five_bits(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Meas
     }
     ended_sizes = [size for size, end in search_ends.items() if end.is_reached]
     networks = points[points.max_params.isin(ended_sizes or list(search_ends)[-1:])]
+    average = mean(networks.bits_per_param)
     low, high = student(networks.bits_per_param)
     sizes = and_list(f"{size:,}" for size in sorted(set(networks.max_params)))
     where = f"{count(len(networks), 'network')} of {sizes} parameters"
@@ -307,10 +312,15 @@ def five_bits(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Meas
     trained = ", all that are trained to their end; "
     last = search_ends[ended_sizes[-1]].reason if ended_sizes else ""
     return Measured(
-        mean(networks.bits_per_param),
+        average,
         low,
         high,
         where,
+        verdict=decide(
+            holds=LEAST <= average <= MOST and high - low <= 2 * (MOST - LEAST),
+            fails=high < LEAST,
+        ),
+        beyond=low > MOST,
         has={"sizes trained to their end": len(ended_sizes)},
         lacks=f"a lower bound, from {where}; no size is trained to its end: {open_search}",
         doubt=training_doubt(networks),
@@ -320,7 +330,7 @@ def five_bits(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Meas
     )
 
 
-def more_than_a_perceptron(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def more_than_a_perceptron(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C02b, ours: the mean over all networks. It is a lower bound, so the claim can only hold or stay
     open.
     """
@@ -328,14 +338,14 @@ def more_than_a_perceptron(trials: pd.DataFrame, points: pd.DataFrame, spent: Bu
     return Measured(
         mean(values),
         *student(values),
-        f"{count(len(values), 'network')} of {size_range(spent.sizes)} parameters, from"
+        f"{count(len(values), 'network')} of {size_range(trials.max_params)} parameters, from"
         f" {values.min():.2f} to {values.max():.2f}",
         has={"networks": len(values)},
         lacks="no network stored bits",
     )
 
 
-def three_to_six(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def three_to_six(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C03: the bits per parameter of all networks, with the least and the most as the interval.
 
     A network that stores fewer than three refutes the claim if its own search has come to its end,
@@ -357,6 +367,8 @@ def three_to_six(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> M
         mean(values),
         low,
         high,
+        verdict=decide(holds=least <= low and high <= most, fails=low < least),
+        beyond=high > most,
         doubt=training_doubt(points),
         if_holds=all_between,
         if_fails=too_much if high > most else too_few,
@@ -376,7 +388,7 @@ def _comparison(
     return table, left_out, Measured(has=extent, lacks=too_few(table), doubt=training_doubt(points))
 
 
-def irnn_lowest(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def irnn_lowest(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C08: the most bits per parameter of the IRNN, and whether it stores less than every other
     architecture (paired tests over sizes and depths, Holm's correction).
     """
@@ -400,7 +412,7 @@ def irnn_lowest(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Me
     reason = f"the IRNN is the lowest ({rank}), {'' if near else 'not '}within a tenth of 3.5"
     return replace(
         measurement,
-        more={"verdict": FAILS if lowest and not near else order},
+        verdict=FAILS if lowest and not near else order,
         if_holds=reason,
         if_fails=reason if lowest else rank,
         if_open=rank,
@@ -410,18 +422,21 @@ def irnn_lowest(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Me
     )
 
 
-def dimensions(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def dimensions(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """G03: the number of hyper-parameters that were tuned, by architecture, counted in the trials."""
     trials = of_the_paper(without_pinned(trials))
     counts = in_paper_order(trials.hparams.map(len).groupby(trials.architecture).max())
     if counts.empty:
         return Measured(lacks="none of the paper's architectures is here")
     missing = [label_of(a) for a in paper.ARCHITECTURES if a not in counts]
+    least, most = paper.DIMENSIONS
+    is_in_range = counts.between(least, most).all()
     return Measured(
         counts.mean(),
         counts.min(),
         counts.max(),
         ", ".join(named_numbers(counts, "d")),
+        verdict=HOLDS if is_in_range else FAILS,
         partial=f"; {and_list(missing)} not trained" if missing else "",
     )
 
@@ -430,7 +445,7 @@ NEIGHBOURS = 0.79  # Kendall's tau with one neighbouring pair of five swapped is
 AGREEMENT = 0.5  # mean tau between depths
 
 
-def small_spread(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def small_spread(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C04: the highest over the lowest architecture, without the IRNN, as a ratio of geometric means
     over sizes and depths.
     """
@@ -451,13 +466,14 @@ def small_spread(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> M
     )
 
 
-def multiplier_table(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def multiplier_table(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C05: the largest multiplier. The paper prints no number to compare it with, so the claim has no
     verdict and is not counted.
     """
     table = multipliers(of_the_paper(points)).query("x != y").dropna(subset="multiplier")
     if table.empty:
-        return Measured(summary="fewer than two architectures share a size and depth")
+        summary = "fewer than two architectures share a size and depth"
+        return Measured(summary=summary, verdict=NO_NUMBERS)
     top = table.loc[table.multiplier.idxmax()]
     return Measured(
         top.multiplier,
@@ -465,36 +481,40 @@ def multiplier_table(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) 
         top.high,
         f"{label_of(top.x)} needs {top.multiplier:.2f} times the parameters of {label_of(top.y)};"
         " the paper draws its table, and its text prints no number to compare with",
+        verdict=NO_NUMBERS,
     )
 
 
-def ranking(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def ranking(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C06: Kendall's tau between our means and the paper's order, with the interval of its mean over
-    sizes and depths. `chance` is the p-value of the hypothesis that architectures do not differ, from
-    labels shuffled within each size and depth.
+    sizes and depths. Another order refutes the claim only if architectures differ at all, by the
+    p-value from labels shuffled within each size and depth.
     """
     table, left_out, measurement = _comparison(points, paper.ORDER)
     if table.empty or table.shape[1] < 2:
         return measurement
     means = table.mean()
     places = -np.arange(len(means))
+    tau = float(kendall(means, places))
     low, high = student(kendall(table, places), -1, 1)
     chance = p_of_differing_columns(table) if high < NEIGHBOURS else math.nan
     ours = " > ".join(named_numbers(means.sort_values(ascending=False)))
     return replace(
         measurement,
-        value=float(kendall(means, places)),
+        value=tau,
         low=low,
         high=high,
         summary=f"{ours}, {count(len(table), 'size and depth', 'sizes and depths')}",
         lacks=f"{ours}{left_out}, and it takes all five at {MIN_CELLS} sizes and depths",
-        more={"chance": chance},
+        verdict=decide(
+            holds=tau > NEIGHBOURS and low > 0, fails=high < NEIGHBOURS and chance <= SURELY
+        ),
         if_fails=f"; shuffled labels differ as much in {chance:.2g} of cases",
         if_open="; the order changes from size to size",
     )
 
 
-def gates_cost(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def gates_cost(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C07: the slope of bits per parameter on the number of gates within sizes and depths, without the
     IRNN. Its interval is that of the single slopes, of the sizes and depths that have three different
     numbers of gates.
@@ -520,11 +540,11 @@ def gates_cost(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Mea
     )
 
 
-def depths_agree(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def depths_agree(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C13: the mean of Kendall's tau between the means of any two depths, with its interval over sizes.
 
-    `chance` is how often shuffled labels agree as much. `differ` counts the depths at which the
-    architectures differ at all: elsewhere, it would only be noise that disagrees.
+    They agree if shuffled labels rarely agree as much. The claim is refuted only if architectures
+    differ at all at two depths: elsewhere, it would only be noise that disagrees.
     """
     depths, names, values = _by_depth(points)
     if len(depths) < 2 or len(names) < 3 or not len(values):
@@ -558,7 +578,10 @@ def depths_agree(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> M
     return replace(
         measurement,
         summary=f"{summary}; architectures differ {where}",
-        more={"chance": chance, "differ": len(differ)},
+        verdict=decide(
+            holds=tau >= AGREEMENT and chance <= SURELY,
+            fails=measurement.high < AGREEMENT and len(differ) >= 2,
+        ),
         if_holds=as_much,
         if_open=as_much,
     )
@@ -587,63 +610,25 @@ def _agreement(means: np.ndarray) -> np.ndarray:
     return np.mean([kendall(means[..., a, :], means[..., b, :]) for a, b in pairs], 0)
 
 
-# about 5 bits
-LEAST = (1 - ABOUT) * BITS_PER_PARAMETER
-MOST = (1 + ABOUT) * BITS_PER_PARAMETER
-
-
 CLAIMS = {
-    "C01": Rule(
-        linear_in_parameters,
-        Limit(is_near_one, fails=lambda m: m.low > 1 or 0 < m.low and m.high < 1),
-        needs={"sizes": MIN_CELLS, "span": 5},
-    ),
-    "C02": Rule(
-        five_bits,
-        Limit(
-            lambda m: LEAST <= m.value <= MOST and m.high - m.low <= 2 * (MOST - LEAST),
-            fails=lambda m: m.high < LEAST,
-            beyond=lambda m: m.low > MOST,
-        ),
-        needs={"sizes trained to their end": 1},
-        refutes=ALWAYS,  # all sizes that count are trained to their end
-    ),
+    "C01": Rule(linear_in_parameters, needs={"sizes": MIN_CELLS, "span": 5}),
+    # all sizes that count are trained to their end
+    "C02": Rule(five_bits, needs={"sizes trained to their end": 1}, refutes=ALWAYS),
     "C02b": Rule(
         more_than_a_perceptron, above(PERCEPTRON_BITS), needs={"networks": 1}, refutes=NEVER
     ),
-    "C03": Rule(
-        three_to_six,
-        replace(within(*BAND), beyond=lambda m: m.high > BAND[1]),
-    ),
+    "C03": Rule(three_to_six),
     "C04": Rule(
         small_spread,
         below(SMALL_SPREAD),
         needs={"sizes and depths": MIN_CELLS, "architectures": 3},
     ),
-    "C05": Rule(multiplier_table, limit=None, trials=0),
-    "C06": Rule(
-        ranking,
-        Limit(
-            lambda m: m.value > NEIGHBOURS and m.low > 0,
-            fails=lambda m: m.high < NEIGHBOURS and m.more["chance"] <= SURELY,
-        ),
-        needs={"sizes and depths": MIN_CELLS, "architectures": len(ORDER)},
-    ),
+    "C05": Rule(multiplier_table, trials=0),
+    "C06": Rule(ranking, needs={"sizes and depths": MIN_CELLS, "architectures": len(ORDER)}),
     "C07": Rule(gates_cost, below(0), needs={"sizes and depths": MIN_CELLS}),
-    "C08": Rule(
-        irnn_lowest,
-        as_tested("verdict"),
-        needs={"sizes and depths": MIN_CELLS, "architectures": 4},
-    ),
-    "C13": Rule(
-        depths_agree,
-        Limit(
-            lambda m: m.value >= AGREEMENT and m.more["chance"] <= SURELY,
-            fails=lambda m: m.high < AGREEMENT and m.more["differ"] >= 2,
-        ),
-        needs={"sizes": MIN_CELLS},
-    ),
-    "G03": Rule(dimensions, within(*DIMENSIONS), refutes=ALWAYS, trials=0),
+    "C08": Rule(irnn_lowest, needs={"sizes and depths": MIN_CELLS, "architectures": 4}),
+    "C13": Rule(depths_agree, needs={"sizes": MIN_CELLS}),
+    "G03": Rule(dimensions, refutes=ALWAYS, trials=0),
 }
 
 

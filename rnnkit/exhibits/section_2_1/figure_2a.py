@@ -9,7 +9,6 @@ import seaborn as sns
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import BEST, POINT, per_trial, stored_bits
-from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import draws, in_paper_order, numbers_of
 from rnnkit.exhibits.finding import MIN_CELLS, MIN_TRIALS, mean, training_doubt
 from rnnkit.exhibits.judge import Measured, Rule, above
@@ -128,7 +127,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     ]
 
 
-def relu_drop(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def relu_drop(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C09: bits with tanh over bits with ReLU at an equal number of trials, paired over networks."""
     trials = trials[trials.architecture.isin(["rnn", "ugrnn"])]
     least = MIN_TRIALS // 2

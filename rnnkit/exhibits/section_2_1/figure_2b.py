@@ -9,10 +9,9 @@ import seaborn as sns
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import BEST, in_order, stored_bits
-from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws
 from rnnkit.exhibits.finding import MIN_CELLS, SATURATED, mean, training_doubt
-from rnnkit.exhibits.judge import Measured, Rule, above, all_limits
+from rnnkit.exhibits.judge import Measured, Rule, decide
 from rnnkit.exhibits.section_2_1.figure_1 import FIVE_BITS_LABEL
 from rnnkit.exhibits.selection import of_capacity, usual, without_pinned
 from rnnkit.exhibits.statistics import student
@@ -89,20 +88,22 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     ]
 
 
-def unrolling_helps(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def unrolling_helps(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C10: bits at 5 time steps over bits at 1.
 
-    `bend` is positive where the gain saturates: it is `SATURATED` times what a doubling of the steps
-    gains up to 5 steps, less what it gains after that.
+    The gain saturates where the `bend` is positive: it is `SATURATED` times what a doubling of the
+    steps gains up to 5 steps, less what it gains after that.
     """
     table = unroll_curve(points)
     if not {1, paper.UNROLL} <= set(table.columns):
-        return Measured(lacks=f"trained at {and_list(spent.unrolls)} steps, and it takes 1 and 5")
+        steps = and_list(sorted(trials.unroll.unique()))
+        return Measured(lacks=f"trained at {steps} steps, and it takes 1 and 5")
     last = max(table.columns)
     logs = np.log2(table[sorted({1, paper.UNROLL, last})]).dropna()
     gains = logs[paper.UNROLL] - logs[1]
     later = logs[last] - logs[paper.UNROLL]
     bend = SATURATED * gains / math.log2(paper.UNROLL) - later / math.log2(last / paper.UNROLL)
+    bend_low, bend_high = student(bend)
     few = f"{count(len(logs), 'architecture')}, and it takes {MIN_CELLS}"
     ratio, low, high = (2**gain for gain in (mean(gains), *student(gains)))
     return Measured(
@@ -110,11 +111,11 @@ def unrolling_helps(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -
         low,
         high,
         f"{ratio:.2f}-fold from 1 to 5 steps, {2 ** mean(later):.2f}-fold from 5 to {last},"
-        f" {len(logs)} architectures at {size_range(spent.sizes)} parameters",
+        f" {len(logs)} architectures at {size_range(trials.max_params)} parameters",
         has={"steps": last, "architectures": len(logs)},
         lacks=few if last >= 8 else f"unrolled to {last} steps, and saturation takes 8",
         doubt=training_doubt(points[points.unroll >= paper.UNROLL]),
-        more={"bend": student(bend)},
+        verdict=decide(holds=low > 1 and bend_low > 0, fails=high < 1 or bend_high < 0),
     )
 
 
@@ -138,7 +139,6 @@ Exhibit(
     claims={
         "C10": Rule(
             unrolling_helps,
-            all_limits(above(1), above(0, of="bend")),
             needs={"steps": 8, "architectures": MIN_CELLS},
         )
     },

@@ -6,7 +6,6 @@ import seaborn as sns
 
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import BEST, stored_bits
-from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws, network_name
 from rnnkit.exhibits.finding import MIN_CELLS, SLIGHTLY, training_doubt
 from rnnkit.exhibits.judge import Measured, Rule, below
@@ -84,7 +83,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     ]
 
 
-def best_dataset(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def best_dataset(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C12: the size of the best data set over the stored bits, in the median of the networks. It cannot
     be below 1.
     """

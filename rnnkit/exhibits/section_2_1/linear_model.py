@@ -10,10 +10,9 @@ from matplotlib.ticker import MultipleLocator
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import per_trial, stored_bits
-from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws
 from rnnkit.exhibits.finding import ABOUT, mean
-from rnnkit.exhibits.judge import Limit, Measured, Rule
+from rnnkit.exhibits.judge import Measured, Rule, decide
 from rnnkit.exhibits.selection import without_pinned
 from rnnkit.exhibits.statistics import student
 from rnnkit.exhibits.style import (
@@ -115,15 +114,18 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     ]
 
 
-def perceptron(trials: pd.DataFrame, points: pd.DataFrame, spent: Budget) -> Measured:
+def perceptron(trials: pd.DataFrame, points: pd.DataFrame) -> Measured:
     """C17: bits per parameter of the linear model, on average over sizes."""
     points = points.dropna(subset="bits")
+    bits = mean(points.bits_per_param)
+    enough = PERCEPTRON_BITS * (1 - ABOUT)
     return Measured(
-        mean(points.bits_per_param),
+        bits,
         *student(points.bits_per_param),
-        f"mean over {count(len(points), 'size')} of {size_range(spent.sizes)} parameters",
+        f"mean over {count(len(points), 'size')} of {size_range(trials.max_params)} parameters",
         has={"sizes": len(points)},
         lacks="no trial stored bits",
+        verdict=decide(holds=bits >= enough, fails=PERCEPTRON_BITS / 2 <= bits < enough),
         if_open="; less than half of what theory allows shows a poor search",
     )
 
@@ -146,15 +148,6 @@ Exhibit(
         " bits."
     ),
     facts=facts,
-    claims={
-        "C17": Rule(
-            perceptron,
-            Limit(
-                lambda m: m.value >= PERCEPTRON_BITS * (1 - ABOUT),
-                fails=lambda m: PERCEPTRON_BITS / 2 <= m.value < PERCEPTRON_BITS * (1 - ABOUT),
-            ),
-            needs={"sizes": 1},
-        )
-    },
+    claims={"C17": Rule(perceptron, needs={"sizes": 1})},
     claims_table="_best",
 )

@@ -21,7 +21,6 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
-from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     by_architecture,
@@ -45,7 +44,7 @@ from rnnkit.exhibits.finding import (
     mean,
     pairs_verdict,
 )
-from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, all_limits, unlikely
+from rnnkit.exhibits.judge import ALWAYS, Measured, Rule, decide
 from rnnkit.exhibits.overlays import key_if_drawn, overlay_search
 from rnnkit.exhibits.section_4.hard_trials import (
     NETWORK,
@@ -215,12 +214,12 @@ PLAIN = tuple(a for a in paper.ARCHITECTURES if not paper.GATES[a])  # RNN and I
 GATED = tuple(a for a in paper.ARCHITECTURES if paper.GATES[a])
 
 
-def plain_are_last(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
+def plain_are_last(trials: pd.DataFrame, networks: pd.DataFrame) -> Measured:
     """P01: the share of the pairs of a plain cell (RNN, IRNN) and a gated one in which the plain cell
     comes below the threshold later, over the tasks and depths that any network solved.
 
-    `odds` holds p-values for that share and for the share of pairs in which the plain cell ends at a
-    higher loss: how often shuffled labels give as much, and how often as little.
+    Two shares decide, that one and the share of pairs in which the plain cell ends at a higher loss, by
+    their `odds`: how often shuffled labels give as much, and how often as little.
     """
     tables = [_ranks(networks, column) for column in ("first_solved", "minimum")]
     number = len(tables[0])
@@ -242,7 +241,11 @@ def plain_are_last(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) 
         reason,
         has={"tasks and depths": number},
         lacks=f"{reason}; it takes {MIN_CELLS}",
-        more={"odds": odds},
+        verdict=decide(
+            holds=all(as_much <= SURELY for as_much, _ in odds),
+            # either of the two may fail
+            fails=any(more > SURELY and less <= SURELY / 2 for more, less in odds),
+        ),
     )
 
 
@@ -266,9 +269,9 @@ def _share_later(ranks: np.ndarray) -> np.ndarray:
     return np.nanmean((1 + np.sign(of_plain - of_gated)) / 2, (-1, -2))
 
 
-def only_gated_when_deep(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
+def only_gated_when_deep(trials: pd.DataFrame, networks: pd.DataFrame) -> Measured:
     """P03: the share of RNN's and IRNN's trials at the greatest depth that solve their task, over the
-    tasks that any network solved there. `gated` is the lower end of the gated cells' share.
+    tasks that any network solved there, beside the lower end of the gated cells' share.
     """
     depth = networks.n_layers.max()
     deep = networks[networks.n_layers == depth]
@@ -282,12 +285,14 @@ def only_gated_when_deep(trials: pd.DataFrame, networks: pd.DataFrame, spent: Bu
     gated_low = wilson(*_counts(deep, GATED))[0]
     least = (deep.minimum / deep.chance).groupby(deep.architecture).min().sort_values()
     losses = ", ".join(named_numbers(least.dropna(), ".2g"))
+    low, high = wilson(n_solved, n_feasible)
     return Measured(
         n_solved / n_feasible if n_feasible else math.nan,
-        *wilson(n_solved, n_feasible),
+        low,
+        high,
         f"at depth {depth} RNN and IRNN solved in {n_solved} of {n_feasible} trials, gated cells in"
         f" {percent(gated_low)} or more; least loss over chance: {losses}",
-        more={"solved": n_solved, "gated": gated_low},
+        verdict=decide(holds=n_solved == 0 and high < gated_low, fails=n_solved > 0),
         if_open="; too few solved to tell",
     )
 
@@ -298,15 +303,14 @@ def _counts(networks: pd.DataFrame, architectures: Sequence[str]) -> tuple[int, 
     return int(own.solved.sum()), int((own.trials - own.infeasible).sum())
 
 
-def easiest(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
+def easiest(trials: pd.DataFrame, networks: pd.DataFrame) -> Measured:
     """P04, H04: whether the GRU at depth 1, and +RNN at the greatest depth, are easier to train than
     every other architecture.
 
     The named pairs are tested trial against trial (Mann & Whitney, with Holm's correction over all of
     them), so the verdict is about these trials and not about other searches. The number shown is the
     largest ratio of medians, the named architecture over another, with an interval that resamples
-    their trials. `lowest` says whether the named architecture also has the lowest minimum at each
-    task and depth.
+    their trials. The named architecture must also have the lowest minimum at each task and depth.
     """
     deepest = trials.n_layers.max()
     pairs = []
@@ -342,7 +346,7 @@ def easiest(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Meas
         has={"layers": deepest},
         lacks=f"{reason}; {NO_DEPTH.format(deepest, DEEP)}",
         doubt=_too_short(networks, {1, deepest}),
-        more={"order": verdict, "lowest": all(is_lowest)},
+        verdict=decide(holds=verdict == HOLDS and all(is_lowest), fails=verdict == FAILS),
     )
 
 
@@ -387,14 +391,14 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
         return np.where(np.isinf(numerator), np.inf, numerator / denominator)[()]
 
 
-def arithmetic_is_harder(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
+def arithmetic_is_harder(trials: pd.DataFrame, networks: pd.DataFrame) -> Measured:
     """P05: by how many decades RNN's and IRNN's best loss on arithmetic falls over the last third of a
     search, on average.
 
-    `harder` is the interval of a ratio: the best loss over chance on arithmetic, over that on
-    parentheses. The best of any search falls, one time in three in its last third. The fall is
-    therefore compared with that of the same trials in another order: `odds` holds the p-values of
-    falling as much, and as little.
+    Arithmetic is harder by a ratio: the best loss over chance on arithmetic, over that on parentheses.
+    The best of any search falls, one time in three in its last third. The fall is therefore compared
+    with that of the same trials in another order, which may fall as much (`more`), or as little
+    (`less`).
     """
     if "arithmetic" not in set(networks.task_type):
         return Measured(lacks="arithmetic was not trained")
@@ -424,7 +428,10 @@ def arithmetic_is_harder(trials: pd.DataFrame, networks: pd.DataFrame, spent: Bu
         f"best loss over chance is {estimate(math.exp(ratios.mean()), low, high)} times that of"
         f" parentheses; {still}, and the same trials in another order fall as much in {more:.2g} of"
         " cases",
-        more={"odds": [(more, less)], "harder": (low, high)},
+        verdict=decide(
+            holds=low > 1 + STILL and more <= SURELY,
+            fails=high < 1 - STILL or more > SURELY and less <= SURELY,
+        ),
     )
 
 
@@ -458,13 +465,13 @@ def _falls_by_luck(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.log10(ascending[0] / ascending[best_seen])
 
 
-def advice_wins(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
+def advice_wins(trials: pd.DataFrame, networks: pd.DataFrame) -> Measured:
     """G04: how often the architecture that section 5 advises (GRU at depths 1 and 2, +RNN at 4 and 8)
     has the lowest median or minimum.
 
-    `beaten` is the share of tasks and depths at which another architecture does significantly better,
-    by the tests of `easiest`: wins by luck alone do not refute the advice. `lstm` is the lower end of
-    the LSTM's share of wins.
+    The advice is beaten at the tasks and depths at which another architecture does significantly
+    better, by the tests of `easiest`: wins by luck alone do not refute it. Of the LSTM's share of wins
+    the lower end counts.
     """
     wins = winners(networks)
     if wins.empty:
@@ -476,16 +483,17 @@ def advice_wins(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> 
     tally = ", ".join(f"{a} {n}" for a, n in wins.winner.map(label_of).value_counts().items())
     places = count(len(shares), "task and depth", "tasks and depths")
     reason = f"lowest median or minimum: {tally}, of {len(wins)} at {places}"
+    low, high = student(shares, 0, 1)
+    lstm_low, _ = wilson(int((wins.winner == "lstm").sum()), len(wins))
+    is_refuted = mean(beaten) > 0.5 or lstm_low > RARELY
     return Measured(
         wins.advised.mean(),
-        *student(shares, 0, 1),
+        low,
+        high,
         f"{reason}; the advised one is surely beaten at {sum(beaten)}",
         has={"tasks and depths": len(shares), "layers": trials.n_layers.max()},
         lacks=f"{reason}; it takes {MIN_CELLS}, and a depth of {DEEP}",
-        more={
-            "beaten": mean(beaten),
-            "lstm": wilson(int((wins.winner == "lstm").sum()), len(wins))[0],
-        },
+        verdict=decide(holds=low > 0.5 and not is_refuted, fails=is_refuted),
     )
 
 
@@ -531,53 +539,12 @@ CURVES = [
 ]
 
 
-# the lowest in all named pairs, and in every minimum
-LOWEST = Limit(
-    lambda m: m.more["order"] == HOLDS and m.more["lowest"],
-    fails=lambda m: m.more["order"] == FAILS,
-)
-
-
-def _is_beaten(m: Measured) -> bool:
-    return m.more["beaten"] > 0.5 or m.more["lstm"] > RARELY
-
-
 CLAIMS = {
-    "P01": Rule(
-        plain_are_last,
-        unlikely("odds", more=SURELY, less=SURELY / 2),  # either of the two may fail
-        needs={"tasks and depths": MIN_CELLS},
-        refutes=ALWAYS,
-    ),
-    "P03": Rule(
-        only_gated_when_deep,
-        Limit(
-            lambda m: m.more["solved"] == 0 and m.high < m.more["gated"],
-            fails=lambda m: m.more["solved"] > 0,
-        ),
-        refutes=ALWAYS,
-    ),
-    "P04": Rule(easiest, LOWEST, needs={"layers": DEEP}, refutes=ALWAYS),
-    "P05": Rule(
-        arithmetic_is_harder,
-        all_limits(
-            Limit(
-                lambda m: m.more["harder"][0] > 1 + STILL,
-                fails=lambda m: m.more["harder"][1] < 1 - STILL,
-            ),
-            unlikely("odds", more=SURELY, less=SURELY),
-        ),
-        refutes=ALWAYS,
-    ),
-    "G04": Rule(
-        advice_wins,
-        Limit(
-            lambda m: m.low > 0.5 and not _is_beaten(m),
-            fails=_is_beaten,
-        ),
-        needs={"tasks and depths": MIN_CELLS, "layers": DEEP},
-        refutes=ALWAYS,
-    ),
+    "P01": Rule(plain_are_last, needs={"tasks and depths": MIN_CELLS}, refutes=ALWAYS),
+    "P03": Rule(only_gated_when_deep, refutes=ALWAYS),
+    "P04": Rule(easiest, needs={"layers": DEEP}, refutes=ALWAYS),
+    "P05": Rule(arithmetic_is_harder, refutes=ALWAYS),
+    "G04": Rule(advice_wins, needs={"tasks and depths": MIN_CELLS, "layers": DEEP}, refutes=ALWAYS),
 }
 
 

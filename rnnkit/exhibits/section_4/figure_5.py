@@ -17,7 +17,6 @@ from matplotlib.colors import to_rgba
 from rnnkit import paper
 from rnnkit.exhibits.audit import solve_shares
 from rnnkit.exhibits.base import Exhibit, NamedTables
-from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import (
     NOTHING_TO_SEE,
     by_architecture,
@@ -26,9 +25,9 @@ from rnnkit.exhibits.captions import (
     numbers_of,
 )
 from rnnkit.exhibits.finding import DEEP, MIN_CELLS, NEAR, NO_DEPTH, SURELY, Pair, pairs_verdict
-from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule, as_tested
+from rnnkit.exhibits.judge import ALWAYS, Measured, Rule, decide
 from rnnkit.exhibits.overlays import key_if_drawn, overlay_columns
-from rnnkit.exhibits.section_4.figure_4 import LOWEST, easiest
+from rnnkit.exhibits.section_4.figure_4 import easiest
 from rnnkit.exhibits.section_4.hard_trials import (
     LossAxis,
     at_least_depth,
@@ -149,11 +148,9 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     return sentences or [NOTHING_TO_SEE]
 
 
-def intersection_solves_deep(
-    trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget
-) -> Measured:
-    """H07: the share of +RNN's feasible random sets that solve the task at the greatest depth. `order`
-    says whether it is larger than that of every other architecture (Fisher's test, Holm's correction).
+def intersection_solves_deep(trials: pd.DataFrame, networks: pd.DataFrame) -> Measured:
+    """H07: the share of +RNN's feasible random sets that solve the task at the greatest depth. It
+    has to be larger than that of every other architecture (Fisher's test, Holm's correction).
     Whether the level is the paper's is another claim, H07b.
     """
     deep, lacks = _deepest(networks)
@@ -170,16 +167,16 @@ def intersection_solves_deep(
         high,
         f"{', '.join(named_numbers(deep.solved_share, '.3f'))}, of feasible random sets"
         f"{instead_of_8_layers(champion.n_layers)}; more than every other: {phrase}",
-        more={"order": order},
+        verdict=order,
     )
 
 
-def intersection_level(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budget) -> Measured:
+def intersection_level(trials: pd.DataFrame, networks: pd.DataFrame) -> Measured:
     """H07b: the share of +RNN's feasible random sets that solve the task, beside the .43 that the
     paper's tests imply (`audit.solve_shares`).
 
-    `p` is that of Fisher's test, and `far` is how far the interval reaches from the paper's share. A
-    different level refutes the claim only if the task is the paper's (`papers`).
+    The claim holds if Fisher's test does not tell the two apart and the interval stays near the paper's
+    share. A different level refutes the claim only if the task is the paper's.
     """
     deep, lacks = _deepest(networks)
     if lacks:
@@ -195,11 +192,10 @@ def intersection_level(trials: pd.DataFrame, networks: pd.DataFrame, spent: Budg
         high,
         f"{champion.solved} of {champion.feasible} feasible random sets"
         f"{instead_of_8_layers(champion.n_layers)}, the paper's {theirs:.2f}; p {p:.2g}",
-        more={
-            "p": p,
-            "far": max(theirs - low, high - theirs),
-            "papers": is_the_papers_task(trials, spent),
-        },
+        verdict=decide(
+            holds=p > SURELY and max(theirs - low, high - theirs) <= NEAR,
+            fails=p <= SURELY and is_the_papers_task(trials),
+        ),
         if_open=f"; the interval leaves {theirs:.2f} +- {NEAR}" if p > SURELY else elsewhere,
     )
 
@@ -235,16 +231,9 @@ def _deepest(networks: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 CLAIMS = {
-    "H04": Rule(easiest, LOWEST, needs={"layers": DEEP}, refutes=ALWAYS),
-    "H07": Rule(intersection_solves_deep, as_tested("order"), refutes=ALWAYS),
-    "H07b": Rule(
-        intersection_level,
-        Limit(
-            lambda m: m.more["p"] > SURELY and m.more["far"] <= NEAR,
-            fails=lambda m: m.more["p"] <= SURELY and m.more["papers"],
-        ),
-        refutes=ALWAYS,
-    ),
+    "H04": Rule(easiest, needs={"layers": DEEP}, refutes=ALWAYS),
+    "H07": Rule(intersection_solves_deep, refutes=ALWAYS),
+    "H07b": Rule(intersection_level, refutes=ALWAYS),
 }
 
 

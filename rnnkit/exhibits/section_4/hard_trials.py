@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike
 
 from rnnkit import paper
 from rnnkit.exhibits.best_trials import paper_order
-from rnnkit.exhibits.budget import Budget
+from rnnkit.exhibits.budget import budget
 from rnnkit.exhibits.finding import DEEP, EXPLODED, NO_DEPTH, SOLVED
-from rnnkit.exhibits.judge import ALWAYS, Limit, Measured, Rule
+from rnnkit.exhibits.judge import ALWAYS, Measured, Rule
 from rnnkit.exhibits.statistics import wilson
 from rnnkit.exhibits.style import PALE, reference, round_numbers
 from rnnkit.theory import chance
@@ -145,32 +145,32 @@ class LossAxis:
         reference(ax, self.chance)
 
 
-def is_the_papers_task(trials: pd.DataFrame, spent: Budget) -> bool:
+def is_the_papers_task(trials: pd.DataFrame) -> bool:
     """Whether the trials have the paper's form of the task, and at least as many steps as the shortest
     training of the paper.
     """
-    return set(trials.form) <= {"", "paper"} and spent.steps[0] >= paper.STEPS[0]
+    return set(trials.form) <= {"", "paper"} and budget(trials).steps[0] >= paper.STEPS[0]
 
 
 def at_both_depths(
-    shallow: str, deep: str, measure: Callable[..., Measured], limit: Limit
+    shallow: str, deep: str, measure: Callable[[pd.DataFrame, pd.DataFrame], Measured]
 ) -> dict[str, Rule]:
     """The rules of two claims: one on networks with one layer, and one on the deepest networks, which
     stand beside the paper's of 8 layers. `measure` gets the trials and the table of one depth.
     """
 
-    def at(depth: int, trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
-        return measure(trials[trials.n_layers == depth], table[table.n_layers == depth], spent)
+    def at(depth: int, trials: pd.DataFrame, table: pd.DataFrame) -> Measured:
+        return measure(trials[trials.n_layers == depth], table[table.n_layers == depth])
 
-    def at_the_greatest(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
+    def at_the_greatest(trials: pd.DataFrame, table: pd.DataFrame) -> Measured:
         deepest = table.n_layers.max()
         if deepest < DEEP:
             return Measured(lacks=NO_DEPTH.format(deepest, DEEP))
-        return at(deepest, trials, table, spent)
+        return at(deepest, trials, table)
 
     return {
-        shallow: Rule(functools.partial(at, 1), limit, refutes=ALWAYS),
-        deep: Rule(at_the_greatest, limit, refutes=ALWAYS),
+        shallow: Rule(functools.partial(at, 1), refutes=ALWAYS),
+        deep: Rule(at_the_greatest, refutes=ALWAYS),
     }
 
 

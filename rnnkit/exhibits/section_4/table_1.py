@@ -7,7 +7,6 @@ import pandas as pd
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables, points
 from rnnkit.exhibits.best_trials import paper_order
-from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.captions import by_architecture, numbers_of
 from rnnkit.exhibits.finding import (
     FAILS,
@@ -19,7 +18,7 @@ from rnnkit.exhibits.finding import (
     mean,
     pairs_verdict,
 )
-from rnnkit.exhibits.judge import Limit, Measured
+from rnnkit.exhibits.judge import Measured, decide
 from rnnkit.exhibits.section_4.hard_trials import (
     at_both_depths,
     at_least_depth,
@@ -101,14 +100,14 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
 SETS = 1_000  # random sets behind each share of Table 1
 
 
-def divergence(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
+def divergence(trials: pd.DataFrame, table: pd.DataFrame) -> Measured:
     """H01 (one layer) and H02 (the greatest depth, against the paper's 8 layers): the shares of trials
     that diverged: their mean, the least and the most.
 
-    `order` says whether the IRNN diverges more often than every other architecture (Fisher's tests of
-    the named pairs, Holm's correction). `differ` counts the shares that Fisher's test tells from the
-    paper's, with Holm's correction; it refutes the claim only if the task is the paper's (`papers`),
-    and agreement says little if the intervals are `wide`.
+    Two things decide: the order, that is, whether the IRNN diverges more often than every other
+    architecture (Fisher's tests of the named pairs, Holm's correction), and the levels, that is, whether
+    Fisher's test tells any share from the paper's (Holm's correction). Different levels refute the claim
+    only if the task is the paper's, and agreement says little if the intervals are wide.
     """
     table = table.dropna(subset="paper_percent").set_index("architecture")
     shares = table.percent / 100
@@ -129,6 +128,8 @@ def divergence(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Meas
     shares_text = ", ".join(
         f"{label_of(c.Index)} {c.percent:.0f} ({c.paper_percent:g})" for c in table.itertuples()
     )
+    levels_agree = agree == len(table)
+    is_wide = (table.high - table.low).mean() > TIGHT
     few = f"; intervals of more than {TIGHT} points say little"
     elsewhere = "; the levels belong to the paper's task and number of steps"
     return Measured(
@@ -136,21 +137,13 @@ def divergence(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Meas
         f"per cent, the paper's behind ours: {shares_text}; {agree} of the paper's {len(table)} agree"
         f" with ours, Kendall's tau {kendall(table.percent, table.paper_percent):.2f}; the IRNN"
         f" diverges more often than every other: {phrase}",
-        more={
-            "order": order,
-            "differ": len(table) - agree,
-            "wide": (table.high - table.low).mean() > TIGHT,
-            "papers": is_the_papers_task(trials, spent),
-        },
+        verdict=decide(
+            holds=order != FAILS and levels_agree and not is_wide,
+            fails=order == FAILS or not levels_agree and is_the_papers_task(trials),
+        ),
         if_fails="" if order == FAILS else "; the levels differ",
-        if_open=few if agree == len(table) else elsewhere,
+        if_open=few if levels_agree else elsewhere,
     )
-
-
-DIVERGED = Limit(
-    lambda m: m.more["order"] != FAILS and not m.more["differ"] and not m.more["wide"],
-    fails=lambda m: m.more["order"] == FAILS or m.more["differ"] and m.more["papers"],
-)
 
 
 Exhibit(
@@ -172,6 +165,6 @@ Exhibit(
         "Per cent infeasible at 1 layer", at_least_depth(tables["table1"], "percent"), ".1f"
     ),
     facts=facts,
-    claims=at_both_depths("H01", "H02", divergence, DIVERGED),
+    claims=at_both_depths("H01", "H02", divergence),
     budget=RANDOM_BUDGET,
 )

@@ -10,7 +10,6 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables, points
-from rnnkit.exhibits.budget import Budget
 from rnnkit.exhibits.finding import (
     AGREE,
     FAILS,
@@ -18,9 +17,8 @@ from rnnkit.exhibits.finding import (
     SEEN,
     SURELY,
     UNTESTED,
-    side,
 )
-from rnnkit.exhibits.judge import Measured, as_tested
+from rnnkit.exhibits.judge import Measured, above
 from rnnkit.exhibits.section_4.hard_trials import (
     at_both_depths,
     hard_trials,
@@ -127,7 +125,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     return sentences or ["No two architectures have trials to compare."]
 
 
-def signs(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
+def signs(trials: pd.DataFrame, table: pd.DataFrame) -> Measured:
     """H05 (one layer) and H06 (the greatest depth, against the paper's 8 layers): of the pairs that the
     paper calls different (p < .05), the share in which our t has the same sign.
 
@@ -145,7 +143,7 @@ def signs(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
     if after is None or before is None:
         return Measured(lacks=f"fewer than {MIN_CELLS} of the paper's pairs could be tested")
     rule_before, rule_after = (
-        side(AGREE, agreement.low, agreement.high, below=False) for agreement in (before, after)
+        above(AGREE).verdict(agreement.low, agreement.high) for agreement in (before, after)
     )
     rule_after = UNTESTED if rule_after == FAILS and not after.against else rule_after
     reason = (
@@ -164,7 +162,7 @@ def signs(trials: pd.DataFrame, table: pd.DataFrame, spent: Budget) -> Measured:
     return Measured(
         *after[:3],
         f"{reason}; decided by today's rule on seed {seeds}",
-        more={"signs": rule_after},
+        verdict=rule_after,
     )
 
 
@@ -229,6 +227,6 @@ Exhibit(
         " sign."
     ),
     facts=facts,
-    claims=at_both_depths("H05", "H06", signs, as_tested("signs")),
+    claims=at_both_depths("H05", "H06", signs),
     budget=RANDOM_BUDGET,
 )
