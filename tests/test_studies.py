@@ -428,7 +428,7 @@ def test_less_than_a_thousandth_of_the_samples_coincide_and_one_input_fewer_woul
 @pytest.mark.parametrize("scale", ["quick", "overnight"])
 def test_steps_of_the_capacity_task_are_in_proportion_to_parameters(scale):
     c = SCALES[scale].capacity
-    for study in _fig1(SCALES[scale]):
+    for study, _ in _fig1(SCALES[scale]):
         large = study.max_params > LARGE and c.large_steps
         assert tuple(steps / study.max_params for steps in study.train_steps) == (
             c.large_steps if large else c.steps_per_param

@@ -111,7 +111,7 @@ def run(
             needs = f"{label}, which needs {spec.after}"
             train([job for job in jobs if job[0] in searches], needs)
         elif spec.follow_up:
-            searches = set(spec.studies(scale_of(scale), seed=seed))
+            searches = {study for study, _ in spec.jobs(scale_of(scale), seed=seed)}
             jobs = jobs_of(experiment, scale, seed, trials)
             following = _follower(spec.follow_up, scale, seed, trials, trial_store)
             train([job for job in jobs if job[0] in searches], label, following)

@@ -30,11 +30,11 @@ LEAST_UNITS = 4
 
 @dataclass(frozen=True)
 class Experiment:
-    """The studies behind one figure. `studies(scale, **settings)` returns them; `settings` are passed
-    to each Study.
+    """The studies behind one figure. `jobs(scale, **settings)` returns them, each with its number of
+    trials; `settings` are passed to each Study.
 
     If `after` names another experiment, the studies are made of the trials of that experiment, and
-    `studies(scale, frame, **settings)` returns them. `follow_up(scale, frame, **settings)` returns
+    `jobs(scale, frame, **settings)` returns them. `follow_up(scale, frame, **settings)` returns
     further jobs, made of the trials of the first studies; without trials (`frame` is None) it
     returns studies of the same size, so that their cost is known beforehand. `finish(frame, store)`
     adds measurements of the networks to the frame of trials. `pooled` says that only the best trial
@@ -43,9 +43,7 @@ class Experiment:
 
     title: str
     where: str  # in the paper
-    studies: Callable
-    # the number of trials of a study
-    trials: Callable[[Scale, Study], int] = lambda scale, study: scale.capacity.trials_for(study)
+    jobs: Callable
     after: str = ""
     follow_up: Callable | None = None
     finish: Callable | None = None
@@ -66,11 +64,11 @@ class Experiment:
             title += " More studies follow, made of the trials of these."
         lines = []
         for name, scale in SCALES.items():
-            studies = self.studies(scale)
+            studies, trials = zip(*self.jobs(scale))
             sizes = sorted({study.max_params for study in studies})
             cells = (
                 f"{len(studies):,}",
-                f"{sum(self.trials(scale, study) for study in studies):,}",
+                f"{sum(trials):,}",
                 first_few(dict.fromkeys(study.architecture for study in studies)),
                 first_few(sorted({study.n_layers for study in studies})),
                 first_few(f"{size:,}" for size in sizes),
@@ -97,11 +95,14 @@ def _per_cap(
     depths: Iterable[int],
     sizes: Iterable[int],
     scale: Scale,
+    trials: int = 0,
     **settings: Any,
-) -> list[Study]:
-    """Studies of the capacity task. `settings` override those of the scale."""
+) -> list[Job]:
+    """Jobs of the capacity task. `trials` (unless it is 0) and `settings` override those of the
+    scale.
+    """
     capacity = scale.capacity
-    studies = []
+    jobs = []
     for architecture, n_layers, max_params in _networks(architectures, depths, sizes):
         defaults: dict[str, Any] = {
             "n_in": capacity.inputs_for(max_params),
@@ -109,10 +110,9 @@ def _per_cap(
             "train_steps": capacity.steps_for(max_params),
             "tuner": USUAL,
         }
-        studies.append(
-            Study("per_cap", architecture, n_layers, max_params, **(defaults | settings))
-        )
-    return studies
+        study = Study("per_cap", architecture, n_layers, max_params, **(defaults | settings))
+        jobs.append((study, trials or capacity.trials_for(study)))
+    return jobs
 
 
 def shown_depths(max_params: int, scale: Scale) -> tuple[int, ...]:
@@ -134,20 +134,20 @@ def shown_depths(max_params: int, scale: Scale) -> tuple[int, ...]:
     )
 
 
-def _start(scale: Scale, **settings: Any) -> list[Study]:
+def _start(scale: Scale, **settings: Any) -> list[Job]:
     size = min(scale.capacity.sizes, key=lambda size: abs(math.log(size / 1_000)))
     return _per_cap(("rnn",), (1,), (size,), scale, **settings)
 
 
-def _calibration(scale: Scale, **settings: Any) -> list[Study]:
+def _calibration(scale: Scale, **settings: Any) -> list[Job]:
     """n_in weights and one bias: the perceptron stores 2 bits per parameter (Cover 1965)."""
     capacity = scale.capacity
-    studies = []
+    jobs = []
     for size in capacity.linear_sizes:
         steps = capacity.steps or _per_param(capacity.linear_steps, size)
         own = settings | {"n_in": size - 1, "unroll": 1, "train_steps": steps}
-        studies += _per_cap(("linear",), (0,), (size,), scale, **own)
-    return studies
+        jobs += _per_cap(("linear",), (0,), (size,), scale, **own)
+    return jobs
 
 
 def _fig1(
@@ -156,18 +156,18 @@ def _fig1(
     architectures: Iterable[str] = PAPER,
     depths: Iterable[int] | None = None,
     **settings: Any,
-) -> list[Study]:
+) -> list[Job]:
     """All cells at all sizes, at the depths at which each has enough units. Small networks have
     several data sets, if the scale says so.
     """
-    studies = []
+    jobs = []
     for size in scale.capacity.sizes:
         for data_seed in range(seed, seed + (scale.capacity.seeds if size <= LARGE else 1)):
             shared_depths = depths or shown_depths(size, scale)
-            studies += _per_cap(
+            jobs += _per_cap(
                 architectures, shared_depths, (size,), scale, seed=data_seed, **settings
             )
-    return studies
+    return jobs
 
 
 def _fig1_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> list[Job]:
@@ -207,43 +207,39 @@ def _feasible(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
     return frame[(frame.study == study.key) & ~frame.infeasible]
 
 
-def _fig2a(scale: Scale, **settings: Any) -> list[Study]:
+def _fig2a(scale: Scale, **settings: Any) -> list[Job]:
     """Figure 1's studies of one layer, which are divided by nonlinearity afterwards, and some with
     ReLU only, of up to LARGE parameters.
     """
-    studies = _fig1(scale, depths=(1,), **settings)
+    jobs = _fig1(scale, depths=(1,), **settings)
     if scale.capacity.relu_studies:
         sizes = [size for size in scale.capacity.sizes if size <= LARGE]
         relu = (("nonlinearity", "relu"),)
-        studies += _per_cap(("rnn", "ugrnn"), (1,), sizes, scale, **settings, pinned=relu)
-    return studies
+        jobs += _per_cap(("rnn", "ugrnn"), (1,), sizes, scale, **settings, pinned=relu)
+    return jobs
 
 
-def _fig2b(scale: Scale, **settings: Any) -> list[Study]:
+def _fig2b(scale: Scale, **settings: Any) -> list[Job]:
     size = scale.capacity.unroll_size
-    studies = []
+    jobs = []
     for unroll in scale.capacity.unrolls:
-        studies += _per_cap(PAPER, (1,), (size,), scale, **(settings | {"unroll": unroll}))
-    return studies
+        jobs += _per_cap(PAPER, (1,), (size,), scale, **(settings | {"unroll": unroll}))
+    return jobs
 
 
-def _inputs(scale: Scale, seed: int = 0, **settings: Any) -> list[Study]:
+def _inputs(scale: Scale, seed: int = 0, **settings: Any) -> list[Job]:
     """The RNN with other numbers of inputs, and two data sets each: this number, which the paper
     leaves open, determines which part of a network can compute.
     """
     inputs = scale.capacity.inputs
-    studies = []
+    jobs = []
     for size in inputs.sizes:
         for n_in in scale.capacity.input_counts:
             for data_seed in (seed, seed + 1):
                 own = {"train_steps": _per_param(inputs.train_steps, size)} | settings
                 own |= {"n_in": n_in, "seed": data_seed}
-                studies += _per_cap(("rnn",), inputs.depths, (size,), scale, **own)
-    return studies
-
-
-def _inputs_trials(scale: Scale, study: Study) -> int:
-    return scale.capacity.inputs.trials
+                jobs += _per_cap(("rnn",), inputs.depths, (size,), scale, inputs.trials, **own)
+    return jobs
 
 
 def _per_param(steps: tuple[int, int], size: int) -> tuple[int, int]:
@@ -251,36 +247,37 @@ def _per_param(steps: tuple[int, int], size: int) -> tuple[int, int]:
     return low * size, high * size
 
 
-def _more_cells(scale: Scale, **settings: Any) -> list[Study]:
+def _more_cells(scale: Scale, **settings: Any) -> list[Job]:
     """Studies of Figure 1 on one data set, and the same studies of later cells."""
-    studies = []
+    jobs = []
     for size in scale.capacity.sizes[: scale.capacity.more_sizes]:
         depths = shown_depths(size, scale)[:2]
-        studies += _per_cap((*PAPER, *LATER), depths, (size,), scale, **settings)
-    return studies
+        jobs += _per_cap((*PAPER, *LATER), depths, (size,), scale, **settings)
+    return jobs
 
 
 def _of_task(
     task_type: str, extent: Extent, architectures: Iterable[str] = PAPER, **settings: Any
-) -> list[Study]:
+) -> list[Job]:
     """The studies of one task: the architectures at all sizes and depths that they have."""
     settings = {"train_steps": extent.train_steps, "form": extent.form} | settings
     return [
-        Study(task_type, *network, **settings)
+        (Study(task_type, *network, **settings), extent.trials)
         for network in _networks(architectures, extent.depths, extent.sizes)
     ]
 
 
-def _fig2c(scale: Scale, architectures: Iterable[str] = PAPER, **settings: Any) -> list[Study]:
+def _fig2c(scale: Scale, architectures: Iterable[str] = PAPER, **settings: Any) -> list[Job]:
     """Studies whose sizes are numbers of units: each has the parameters that these units need."""
     memory = scale.memory
-    studies = []
+    jobs = []
     task = TASKS["mem_thru"](form=memory.form)
     settings = {"train_steps": memory.train_steps, "form": memory.form, "tuner": USUAL} | settings
     for architecture, n_layers, n_units in _networks(architectures, memory.depths, memory.sizes):
         max_params = num_params(architecture, n_layers, n_units, task.n_in, task.n_out)
-        studies.append(Study("mem_thru", architecture, n_layers, max_params, **settings))
-    return studies
+        study = Study("mem_thru", architecture, n_layers, max_params, **settings)
+        jobs.append((study, memory.trials))
+    return jobs
 
 
 def _fig2c_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> list[Job]:
@@ -291,7 +288,7 @@ def _fig2c_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> li
 
 
 def _long_jobs(
-    searches: list[Study],
+    searches: list[Job],
     extents: tuple[Extent, ...],
     frame: pd.DataFrame | None,
     size: str = "max_params",
@@ -305,7 +302,7 @@ def _long_jobs(
     for long in extents:
         deep = [
             study
-            for study in searches
+            for study, _ in searches
             if study.n_layers in long.depths
             and (not long.architectures or study.architecture in long.architectures)
         ]
@@ -319,7 +316,7 @@ def _long_jobs(
     return jobs
 
 
-def _fig3(scale: Scale, **settings: Any) -> list[Study]:
+def _fig3(scale: Scale, **settings: Any) -> list[Job]:
     text = _of_task("text8", scale.text, tuner=USUAL, **settings)
     return text + _of_task("rcf", scale.function, tuner=USUAL, **settings)
 
@@ -331,7 +328,7 @@ def _fig3_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> lis
     )
 
 
-def _fig4(scale: Scale, **settings: Any) -> list[Study]:
+def _fig4(scale: Scale, **settings: Any) -> list[Job]:
     parentheses = _of_task("parens_counting", scale.parentheses, tuner=COLD, **settings)
     return parentheses + _of_task("arithmetic", scale.arithmetic, tuner=COLD, **settings)
 
@@ -348,58 +345,49 @@ def _fig4_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> lis
     ]
 
 
-def _fig4_trials(scale: Scale, study: Study) -> int:
-    return (scale.parentheses if study.task_type == "parens_counting" else scale.arithmetic).trials
-
-
-def _fig5(scale: Scale, seed: int = 0, **settings: Any) -> list[Study]:
+def _fig5(scale: Scale, seed: int = 0, **settings: Any) -> list[Job]:
     """Random sets, from a seed of their own: the rules that judge them were settled on trials of
     the seed itself.
     """
     settings |= {"seed": seed + FRESH, "tuner": "random"}
     return [
-        study
+        job
         for extent in scale.random_sets
-        for study in _of_task("parens_counting", extent, **settings)
+        for job in _of_task("parens_counting", extent, **settings)
     ]
 
 
-def _fig5_trials(scale: Scale, study: Study) -> int:
-    return next(extent.trials for extent in scale.random_sets if study.n_layers in extent.depths)
-
-
-def _tableapp1(scale: Scale, frame: pd.DataFrame, **settings: Any) -> list[Study]:
+def _tableapp1(scale: Scale, frame: pd.DataFrame, **settings: Any) -> list[Job]:
     """Reruns of the best hyper-parameters of each architecture's search on parentheses with one
     layer (App. C), with other weights and other data.
     """
     reruns = []
-    for study in _search_before_reruns(scale, **settings):
+    for study, _ in _search_before_reruns(scale, **settings):
         trials = _feasible(frame, study)
         if len(trials):
-            best = trials.loc[trials.valid_loss.idxmin()].hparams
-            reruns.append(
-                replace(study, tuner="rerun", pinned=tuple(best.items()), seed=study.seed + 1)
-            )
+            best = tuple(trials.loc[trials.valid_loss.idxmin()].hparams.items())
+            rerun = replace(study, tuner="rerun", pinned=best, seed=study.seed + 1)
+            reruns.append((rerun, scale.reruns))
     return reruns
 
 
-def _search_before_reruns(scale: Scale, **settings: Any) -> list[Study]:
+def _search_before_reruns(scale: Scale, **settings: Any) -> list[Job]:
     extent = replace(scale.parentheses, depths=(1,), sizes=scale.parentheses.sizes[:1])
     return _of_task("parens_counting", extent, tuner=COLD, **settings)
 
 
-def _tuner(scale: Scale, seed: int = 0, **settings: Any) -> list[Study]:
+def _tuner(scale: Scale, seed: int = 0, **settings: Any) -> list[Job]:
     """One study by the Gaussian process, started cold, and one by random search, with five seeds
     each. They have a fifth of Figure 1's steps, since the searches are compared, not the networks.
     """
     size = scale.capacity.sizes[0]
-    studies = []
+    jobs = []
     steps = tuple(max(1, steps // 5) for steps in scale.capacity.steps_for(size))
     for search_seed in range(seed, seed + 5):
         for tuner in (COLD, "random"):
             own = settings | {"train_steps": steps, "seed": search_seed, "tuner": tuner}
-            studies += _per_cap(("rnn",), (1,), (size,), scale, **own)
-    return studies
+            jobs += _per_cap(("rnn",), (1,), (size,), scale, scale.tuner_trials, **own)
+    return jobs
 
 
 def battery(architecture: str, scale: Scale, seed: int = 0) -> list[Job]:
@@ -417,32 +405,25 @@ def battery(architecture: str, scale: Scale, seed: int = 0) -> list[Job]:
     memory = _fig2c(near, cells, seed=seed)
     random_sets = replace(scale.random_sets[0], depths=depths)
     random = _of_task("parens_counting", random_sets, cells, seed=seed + FRESH, tuner="random")
-    return [
-        *((study, scale.capacity.trials) for study in capacity),
-        *((study, scale.memory.trials) for study in memory),
-        *((study, random_sets.trials) for study in random),
-    ]
+    return capacity + memory + random
 
 
 EXPERIMENTS = {
     "start": Experiment("One study from start to end", "section 2.1", _start),
     "calibration": Experiment("Bits of a linear model, where theory says 2 per parameter", "section 2.1", _calibration),
-    "inputs": Experiment("Bits per parameter by the number of inputs", "section 2.1", _inputs, _inputs_trials,
-                         pooled=True),
+    "inputs": Experiment("Bits per parameter by the number of inputs", "section 2.1", _inputs, pooled=True),
     "fig1": Experiment("Bits stored per parameter, by architecture, depth and size", "section 2.1, Figure 1", _fig1, follow_up=_fig1_long, pooled=True),
     "fig2a": Experiment("Tanh against ReLU", "section 2.1.2, Figure 2a", _fig2a, pooled=True),
     "fig2b": Experiment("Unrolling for more steps", "section 2.1.2, Figure 2b", _fig2b, pooled=True),
     "figapp1": Experiment("The dataset size that stores most", "Figure App.1", _fig1, follow_up=_fig1_long, pooled=True),
-    "fig2c": Experiment("How many numbers a network holds, by units", "section 2.2, Figure 2c", _fig2c, lambda scale, _: scale.memory.trials,
-                        follow_up=_fig2c_long),
-    "fig3": Experiment("Text and random functions: loss by parameters", "section 3, Figure 3", _fig3,
-                       lambda scale, study: (scale.text if study.task_type == "text8" else scale.function).trials, follow_up=_fig3_long),
-    "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, _fig4_trials, follow_up=_fig4_long),
-    "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5, _fig5_trials),
-    "tableapp1": Experiment("The best hyper-parameters again", "Table App.1", _tableapp1, lambda scale, _: scale.reruns, after="fig4"),
+    "fig2c": Experiment("How many numbers a network holds, by units", "section 2.2, Figure 2c", _fig2c, follow_up=_fig2c_long),
+    "fig3": Experiment("Text and random functions: loss by parameters", "section 3, Figure 3", _fig3, follow_up=_fig3_long),
+    "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, follow_up=_fig4_long),
+    "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5),
+    "tableapp1": Experiment("The best hyper-parameters again", "Table App.1", _tableapp1, after="fig4"),
     "more_cells": Experiment("Bits per parameter of later cells", "section 2.1", _more_cells, pooled=True),
     "quantised": Experiment("Weights rounded to a few bits", "section 5", _fig1, finish=quantise, pooled=True),
-    "tuner": Experiment("A Gaussian process against random search", "App. A", _tuner, lambda scale, _: scale.tuner_trials),
+    "tuner": Experiment("A Gaussian process against random search", "App. A", _tuner),
 }  # fmt: skip
 
 
@@ -471,14 +452,12 @@ def jobs_of(
     settings = {"seed": whole_number("seed", seed, 0, 2**62)}
     trials = whole_number("trials", 0 if trials is None else trials, 0, 1_000_000)
 
-    def with_trials(studies: Iterable[Study]) -> list[Job]:
-        return [(study, trials or spec.trials(size, study)) for study in studies]
-
     if spec.after:
-        searches = _search_before_reruns(size, **settings)
-        frame = store.frame(study.key for study in searches) if store is not None else ()
-        return with_trials(spec.studies(size, frame, **settings) if len(frame) else searches)
-    jobs = with_trials(spec.studies(size, **settings))
+        jobs = [(study, size.reruns) for study, _ in _search_before_reruns(size, **settings)]
+        frame = store.frame(study.key for study, _ in jobs) if store is not None else ()
+        jobs = spec.jobs(size, frame, **settings) if len(frame) else jobs
+        return [(study, trials or n) for study, n in jobs]
+    jobs = [(study, trials or n) for study, n in spec.jobs(size, **settings)]
     if spec.follow_up:
         frame = None
         if store is not None:
