@@ -15,7 +15,14 @@ from rnnkit.cells import cell_of
 from rnnkit.checks import whole_number
 from rnnkit.names import resolve_name
 from rnnkit.studies.cluster import check_scheduler, cluster_at
-from rnnkit.studies.experiments import EXPERIMENTS, Experiment, experiment_of, jobs_of, studies_of
+from rnnkit.studies.experiments import (
+    EXPERIMENTS,
+    Experiment,
+    experiment_of,
+    jobs_of,
+    searches_of,
+    studies_of,
+)
 from rnnkit.studies.gpu_pool import OneGPU
 from rnnkit.studies.lock import run_lock
 from rnnkit.studies.pace import shipped_paces, work_of
@@ -85,7 +92,6 @@ def run(
     """
     experiment = resolve_name("experiment", experiment, EXPERIMENTS)
     scale = resolve_name("scale", scale, SCALES)
-    spec = experiment_of(experiment)
     label = label or experiment
     jobs_of(experiment, scale, seed, trials)  # ValueError now for what cannot be trained
     with opened(store) as trial_store:
@@ -104,17 +110,10 @@ def run(
                 following=following,
             )
 
-        # the trials that other studies of the experiment are made of
-        if spec.after:
-            searches = set(studies_of(experiment, scale, seed))
-            jobs = jobs_of(spec.after, scale, seed, trials)
-            needs = f"{label}, which needs {spec.after}"
-            train([job for job in jobs if job[0] in searches], needs)
-        elif spec.follow_up:
-            searches = {study for study, _ in spec.jobs(scale_of(scale), seed=seed)}
-            jobs = jobs_of(experiment, scale, seed, trials)
-            following = _follower(spec.follow_up, scale, seed, trials, trial_store)
-            train([job for job in jobs if job[0] in searches], label, following)
+        # the studies of whose trials others are made, which follow as soon as one is complete
+        if follow_up := experiment_of(experiment).follow_up:
+            following = _follower(follow_up, scale, seed, trials, trial_store)
+            train(searches_of(experiment, scale, seed, trials), label, following)
         # all studies
         train(jobs_of(experiment, scale, seed, trials, trial_store), label)
         return trials_in(trial_store, experiment, scale, seed, trials)
@@ -129,8 +128,8 @@ def _follower(
 
     def following(study: Study) -> list[Job]:
         jobs = follow_up(scale_of(scale), store.frame([study.key]), seed=seed)
-        # a study without starting points waits for its own trials
-        return [(longer, trials or count) for longer, count in jobs if longer.start]
+        # those that only take the place of others wait for the trials of their own searches
+        return [(later, trials or count) for later, count in jobs if later.start or later.pinned]
 
     return following
 
@@ -143,8 +142,7 @@ def trials_in(
 
     Otherwise they are those of the largest scale at which the store has a task of the experiment
     complete, or of this scale if there is none. If the best trial of a network counts (`pooled`),
-    they are those of this scale and all larger ones. The frame of an experiment that follows another
-    one includes the trials of the other that it was made of.
+    they are those of this scale and all larger ones.
     """
     experiment = resolve_name("experiment", experiment, EXPERIMENTS)
     scale = resolve_name("scale", scale, SCALES)
@@ -152,7 +150,7 @@ def trials_in(
     scales = list(SCALES)
     scales = scales[scales.index(scale) :]  # this scale and all larger ones
     if trials:
-        keys = [study.key for study in _with_sources(store, experiment, scale, seed)]
+        keys = [study.key for study in studies_of(experiment, scale, seed, store, trials)]
     elif spec.pooled:
         keys = [
             key
@@ -166,12 +164,6 @@ def trials_in(
         frame = frame[frame.hyper_iter < trials].reset_index(drop=True)
     frame.insert(0, "experiment", experiment)
     return spec.finish(frame, store) if spec.finish else frame
-
-
-def _with_sources(store: TrialStore, experiment: str, scale: str, seed: int) -> list[Study]:
-    """The studies of an experiment, and those that it is made of."""
-    sources = studies_of(experiment, scale, seed) if experiment_of(experiment).after else []
-    return studies_of(experiment, scale, seed, store) + sources
 
 
 def _keys_of_complete_tasks(
@@ -188,7 +180,7 @@ def _keys_of_complete_tasks(
             if is_whole(store, experiment, scale, seed, task_type=task_type)
         )
         scale = next(complete_scales, scales[0])
-        studies = _with_sources(store, experiment, scale, seed)
+        studies = studies_of(experiment, scale, seed, store)
         keys += [study.key for study in studies if study.task_type == task_type]
     return keys
 

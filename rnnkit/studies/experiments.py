@@ -33,10 +33,9 @@ class Experiment:
     """The studies behind one figure. `jobs(scale, **settings)` returns them, each with its number of
     trials; `settings` are passed to each Study.
 
-    If `after` names another experiment, the studies are made of the trials of that experiment, and
-    `jobs(scale, frame, **settings)` returns them. `follow_up(scale, frame, **settings)` returns
-    further jobs, made of the trials of the first studies; without trials (`frame` is None) it
-    returns studies of the same size, so that their cost is known beforehand. `finish(frame, store)`
+    `follow_up(scale, frame, **settings)` returns further jobs, made of the trials of the first
+    studies; without trials (`frame` is None) it returns studies of the same size, so that their cost
+    is known beforehand. `finish(frame, store)`
     adds measurements of the networks to the frame of trials. `pooled` says that only the best trial
     of a network counts, so that trials of larger scales are shown with those of a scale.
     """
@@ -44,7 +43,6 @@ class Experiment:
     title: str
     where: str  # in the paper
     jobs: Callable
-    after: str = ""
     follow_up: Callable | None = None
     finish: Callable | None = None
     pooled: bool = False
@@ -55,11 +53,6 @@ class Experiment:
     def _repr_html_(self) -> str:
         """What the experiment trains at each scale."""
         title = f"{self.title} ({self.where})."
-        if self.after:
-            return (
-                f"<p>{title} Its studies are made of the trials of {self.after!r}, once these are"
-                " there.</p>"
-            )
         if self.follow_up:
             title += " More studies follow, made of the trials of these."
         lines = []
@@ -191,20 +184,21 @@ def _longer(
     """
     jobs = []
     for study in studies:
-        start: tuple = ()
-        if frame is not None:
-            best = _feasible(frame, study).nsmallest(long.starts, "valid_loss")
-            rate = {"lr_decay_rate": long.lr_decay_rate} if long.lr_decay_rate else {}
-            start = tuple(tuple(sorted((hparams | rate).items())) for hparams in best.hparams)
+        best = _best_hparams(frame, study, long.starts)
+        rate = {"lr_decay_rate": long.lr_decay_rate} if long.lr_decay_rate else {}
+        start = tuple(tuple(sorted((hparams | rate).items())) for hparams in best)
         tuner = "long" if start else USUAL
         longer = replace(study, train_steps=train_steps, tuner=tuner, start=start, **other)
         jobs.append((longer, long.trials))
     return jobs
 
 
-def _feasible(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """The feasible trials of a study in a frame."""
-    return frame[(frame.study == study.key) & ~frame.infeasible]
+def _best_hparams(frame: pd.DataFrame | None, study: Study, count: int) -> list[dict]:
+    """The hyper-parameters of the best feasible trials of a study; none without a frame."""
+    if frame is None:
+        return []
+    feasible = frame[(frame.study == study.key) & ~frame.infeasible]
+    return list(feasible.nsmallest(count, "valid_loss").hparams)
 
 
 def _fig2a(scale: Scale, **settings: Any) -> list[Job]:
@@ -357,23 +351,23 @@ def _fig5(scale: Scale, seed: int = 0, **settings: Any) -> list[Job]:
     ]
 
 
-def _tableapp1(scale: Scale, frame: pd.DataFrame, **settings: Any) -> list[Job]:
-    """Reruns of the best hyper-parameters of each architecture's search on parentheses with one
-    layer (App. C), with other weights and other data.
-    """
-    reruns = []
-    for study, _ in _search_before_reruns(scale, **settings):
-        trials = _feasible(frame, study)
-        if len(trials):
-            best = tuple(trials.loc[trials.valid_loss.idxmin()].hparams.items())
-            rerun = replace(study, tuner="rerun", pinned=best, seed=study.seed + 1)
-            reruns.append((rerun, scale.reruns))
-    return reruns
-
-
-def _search_before_reruns(scale: Scale, **settings: Any) -> list[Job]:
+def _tableapp1(scale: Scale, **settings: Any) -> list[Job]:
+    """Each architecture's search on parentheses with one layer, of Figure 4."""
     extent = replace(scale.parentheses, depths=(1,), sizes=scale.parentheses.sizes[:1])
     return _of_task("parens_counting", extent, tuner=COLD, **settings)
+
+
+def _reruns(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> list[Job]:
+    """Reruns of the best hyper-parameters of each search (App. C), with other weights and other
+    data.
+    """
+    jobs = []
+    for study, _ in _tableapp1(scale, **settings):
+        rerun = replace(study, seed=study.seed + 1)
+        for best in _best_hparams(frame, study, 1):
+            rerun = replace(rerun, tuner="rerun", pinned=tuple(best.items()))
+        jobs.append((rerun, scale.reruns))
+    return jobs
 
 
 def _tuner(scale: Scale, seed: int = 0, **settings: Any) -> list[Job]:
@@ -420,7 +414,7 @@ EXPERIMENTS = {
     "fig3": Experiment("Text and random functions: loss by parameters", "section 3, Figure 3", _fig3, follow_up=_fig3_long),
     "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, follow_up=_fig4_long),
     "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5),
-    "tableapp1": Experiment("The best hyper-parameters again", "Table App.1", _tableapp1, after="fig4"),
+    "tableapp1": Experiment("The best hyper-parameters again", "Table App.1", _tableapp1, follow_up=_reruns),
     "more_cells": Experiment("Bits per parameter of later cells", "section 2.1", _more_cells, pooled=True),
     "quantised": Experiment("Weights rounded to a few bits", "section 5", _fig1, finish=quantise, pooled=True),
     "tuner": Experiment("A Gaussian process against random search", "App. A", _tuner),
@@ -430,6 +424,17 @@ EXPERIMENTS = {
 def experiment_of(experiment: str) -> Experiment:
     """The experiment of a name. ValueError for an unknown name."""
     return EXPERIMENTS[resolve_name("experiment", experiment, EXPERIMENTS)]
+
+
+def searches_of(experiment: str, scale: str, seed: int = 0, trials: int | None = None) -> list[Job]:
+    """Those studies of an experiment that are not made of earlier trials. Arguments and errors as in
+    `jobs_of`.
+    """
+    spec = experiment_of(experiment)
+    size = scale_of(scale)
+    whole_number("seed", seed, 0, 2**62)
+    trials = whole_number("trials", 0 if trials is None else trials, 0, 1_000_000)
+    return [(study, trials or n) for study, n in spec.jobs(size, seed=seed)]
 
 
 def jobs_of(
@@ -442,32 +447,26 @@ def jobs_of(
     """The studies of an experiment at a scale, each with its number of trials, which is `trials` if
     that is given (and not 0), and the scale's otherwise.
 
-    Studies that are made of earlier trials (of an experiment that this one follows, or of its own
-    first studies) are made of those in `store`. If the store lacks them, studies of the same size
-    take their place, so that their number and cost are known beforehand. ValueError for an unknown
-    experiment or scale, and for a number of trials that is out of range.
+    Studies that are made of the trials of others are made of those in `store`. If the store lacks
+    them, studies of the same size take their place, so that their number and cost are known
+    beforehand. ValueError for an unknown experiment or scale, and for a number of trials that is
+    out of range.
     """
-    spec = experiment_of(experiment)
-    size = scale_of(scale)
-    settings = {"seed": whole_number("seed", seed, 0, 2**62)}
-    trials = whole_number("trials", 0 if trials is None else trials, 0, 1_000_000)
-
-    if spec.after:
-        jobs = [(study, size.reruns) for study, _ in _search_before_reruns(size, **settings)]
-        frame = store.frame(study.key for study, _ in jobs) if store is not None else ()
-        jobs = spec.jobs(size, frame, **settings) if len(frame) else jobs
-        return [(study, trials or n) for study, n in jobs]
-    jobs = [(study, trials or n) for study, n in spec.jobs(size, **settings)]
-    if spec.follow_up:
+    jobs = searches_of(experiment, scale, seed, trials)
+    if follow_up := experiment_of(experiment).follow_up:
         frame = None
         if store is not None:
             frame = store.frame(study.key for study, n in jobs if store.has(study.key, n))
-        jobs += [(study, trials or n) for study, n in spec.follow_up(size, frame, **settings)]
+        jobs += [(study, trials or n) for study, n in follow_up(scale_of(scale), frame, seed=seed)]
     return jobs
 
 
 def studies_of(
-    experiment: str, scale: str, seed: int = 0, store: TrialStore | None = None
+    experiment: str,
+    scale: str,
+    seed: int = 0,
+    store: TrialStore | None = None,
+    trials: int | None = None,
 ) -> list[Study]:
     """The studies of an experiment at a scale. Arguments and errors as in `jobs_of`."""
-    return [study for study, _ in jobs_of(experiment, scale, seed, store=store)]
+    return [study for study, _ in jobs_of(experiment, scale, seed, trials, store)]
