@@ -12,14 +12,16 @@ import numpy as np
 import pandas as pd
 
 from rnnkit.cells import PAPER, cell_of
-from rnnkit.hparams import LEARNING, TASK_RANGES, Choice, IntLog, Log, Range, Uniform, space_for
+from rnnkit.hparams import LEARNING, Choice, IntLog, Log, Range, Uniform, space_for
 from rnnkit.markup import SmallTable, markdown, text
 from rnnkit.networks import num_params, units_for
+from rnnkit.tasks import TASKS
 
-LATER_RANGES = {
+# hyper-parameters that do not follow from the cell
+OTHER_RANGES = {
     "train_steps",
-    *(row.name for row in LEARNING),
-    *(row.name for ranges in TASK_RANGES.values() for row in ranges),
+    *(item.name for item in LEARNING),
+    *(item.name for task in TASKS.values() for item in task.ranges),
 }
 KINDS = {Uniform: "uniform", Log: "log-uniform", IntLog: "log-uniform, whole", Choice: "one of"}
 SIZES = (1_000, 10_000, 100_000)
@@ -203,7 +205,7 @@ def space_table(task_type: str = "per_cap", architectures: Iterable[str] = PAPER
     together = lambda ranges: ", ".join(dict.fromkeys(chain.from_iterable(ranges)))
     table = frame.groupby(columns[0], sort=False).agg({"distribution": "first", "range": together})
     counts = pd.crosstab(frame[columns[0]], frame.architecture)[[*architectures]]
-    order = sorted(table.index, key=lambda name: (not name.endswith("*"), name in LATER_RANGES))
+    order = sorted(table.index, key=lambda name: (not name.endswith("*"), name in OTHER_RANGES))
     table = table.join(counts).loc[order]
     table.loc["all"] = ["", "", *counts.sum()]
     return SmallTable(table.reset_index())

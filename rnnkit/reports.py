@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from rnnkit import cells, figures, places
-from rnnkit.architectures import LATER_RANGES, formulas, space_table, units
+from rnnkit.architectures import OTHER_RANGES, formulas, space_table, units
 from rnnkit.cells import CELLS, PAPER, Cell, cell_of, enter, register
 from rnnkit.exhibits import cell_report
 from rnnkit.exhibits.account import digest_of_trials
@@ -154,7 +154,7 @@ def _space(architecture: str) -> pd.DataFrame:
     """The hyper-parameters of the cell itself on the capacity task."""
     space = space_table("per_cap", (architecture,)).drop(columns=architecture)
     space = space.set_index("hyper-parameter")
-    return space[[name not in {"all", *LATER_RANGES} for name in space.index]]
+    return space[[name not in {"all", *OTHER_RANGES} for name in space.index]]
 
 
 @lru_cache(maxsize=1)

@@ -19,6 +19,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "paper": set(),
     "checks": set(),
+    "ranges": set(),
     "theory": set(),
     "wording": {"paper"},
     "places": set(),
@@ -30,12 +31,12 @@ MAY_IMPORT = {
     "cells": {"names", "checks", "paper"},
     "trials": {"places", "markup"},
     "networks": {"draws", "cells", "checks", "native"},
-    "tasks": {"names", "draws", "checks", "theory"},
+    "tasks": {"names", "draws", "checks", "theory", "ranges"},
     "native": {"places", "cells", "tasks"},
     "training": {"names", "draws", "cells", "networks", "tasks", "native", "checks"},
-    "hparams": {"names", "cells"},
+    "hparams": {"names", "cells", "ranges", "tasks"},
     "flow": {"draws", "cells", "networks", "hparams", "checks"},
-    "architectures": {"markup", "cells", "networks", "hparams"},
+    "architectures": {"markup", "cells", "networks", "hparams", "tasks"},
     "tuner": {"cells", "hparams", "threads", "checks"},
     "studies": {
         "places",

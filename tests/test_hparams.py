@@ -10,7 +10,8 @@ import pytest
 from scipy.stats import kstest
 
 from rnnkit.cells import CELLS, PAPER, RNN, register
-from rnnkit.hparams import LEARNING, TASK_RANGES, Choice, IntLog, Log, Space, Uniform, space_for
+from rnnkit.hparams import LEARNING, Choice, IntLog, Log, Space, Uniform, space_for
+from rnnkit.tasks import TASKS
 
 # by hand from Appendix A: three rows a map, two types, one b^fg a gate that has one, the
 # nonlinearity of rnn and ugrnn, seven of learning; the IRNN has one row of its own, since its
@@ -41,7 +42,7 @@ AUTHORS_LSTM = {
     "l2_decay": 1.7923e-7,
     "train_steps": 1176212,
 }
-EVERY = [(architecture, task) for architecture in (*PAPER, "linear") for task in TASK_RANGES]
+EVERY = [(architecture, task) for architecture in (*PAPER, "linear") for task in TASKS]
 
 
 def rows(architecture, task="per_cap", **settings):
@@ -269,7 +270,7 @@ def test_usual_values_lie_in_their_ranges_and_name_their_source(architecture, ta
 
 @pytest.mark.parametrize("architecture", PAPER)
 def test_every_row_of_the_paper_has_a_usual_value_but_the_compute_steps(architecture):
-    for task in TASK_RANGES:
+    for task in TASKS:
         space = space_for(architecture, task)
         assert set(space.names) - set(space.usual()) == (
             {"compute_steps"} if task == "arithmetic" else set()

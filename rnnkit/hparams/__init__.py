@@ -2,7 +2,8 @@
 the section of the paper that gives them.
 
 `space_for(architecture, task_type)` derives the ranges of a study from the maps that its cell names,
-so a new cell has its space at once. All layers share scales and types. A set of hyper-parameters is
+so a new cell has its space at once, and adds those of LEARNING and of the task (`ranges` in its
+class). All layers share scales and types. A set of hyper-parameters is
 a plain dict of plain Python values.
 
 A range also has usual values: one value, or the lowest and the highest, that the literature takes
@@ -12,9 +13,10 @@ without a search, and a source. The tuner "gp-usual" begins there; the paper's o
 from collections.abc import Iterable, Mapping
 
 from rnnkit.cells import cell_of, recurrent_maps
-from rnnkit.hparams.ranges import Choice, IntLog, Log, Range, Uniform, Value
 from rnnkit.hparams.space import Space
-from rnnkit.names import nearest, resolve_name
+from rnnkit.names import nearest
+from rnnkit.ranges import Choice, IntLog, Log, Range, Uniform, Value
+from rnnkit.tasks import task_of
 
 __all__ = ["Choice", "IntLog", "Log", "Range", "Space", "Uniform", "cell_ranges", "space_for"]
 
@@ -59,32 +61,6 @@ LEARNING: tuple[Range, ...] = (
     # the literature takes none, and the lowest values come closest to that
     Log("l2_decay", 1e-8, 1e-3, "App. A", usual=(1e-8, 1e-6), source="Zaremba et al. 2014: none"),
 )
-# the ranges that a task adds; a task of your own adds its line here
-TASK_RANGES: dict[str, tuple[Range, ...]] = {
-    "per_cap": (
-        # dataset size per parameter; the best value is close to the bits stored per parameter
-        Log(
-            "samples_per_param",
-            0.1,
-            10.0,
-            "App. A",
-            usual=(2.0, 5.0),
-            source="Cover 1965: 2, section 2.1.2: 5",
-        ),
-        Choice(
-            "input_presentation",
-            ("first", "every"),
-            "App. A",
-            usual=("first",),
-            source="section 1.3: a single presentation",
-        ),
-    ),
-    "mem_thru": (),
-    "rcf": (),
-    "text8": (),
-    "parens_counting": (),
-    "arithmetic": (Choice("compute_steps", (1, 2, 3, 4, 5, 6), "App. B"),),
-}
 
 
 def cell_ranges(architecture: str) -> list[Range]:
@@ -182,12 +158,10 @@ def space_for(
     ValueError for an unknown architecture or task, for training steps that are not two whole numbers
     in order, and for a pinned hyper-parameter that the space lacks or whose value is out of range.
     """
-    task_type = resolve_name(
-        "task_type", task_type, TASK_RANGES, "Check the spelling, or add its ranges to TASK_RANGES."
-    )
     architecture = cell_of(architecture).architecture
     low, high = _check_steps(train_steps)
-    task_ranges = TASK_RANGES[task_type]
+    task = task_of(task_type)
+    task_ranges = task.ranges
     if architecture == "linear":  # one step, so it makes no difference when the input is presented
         task_ranges = tuple(item for item in task_ranges if item.name != "input_presentation")
     ranges = [*cell_ranges(architecture), _train_steps(low, high), *LEARNING, *task_ranges]
@@ -196,7 +170,7 @@ def space_for(
     for name, value in fixed.items():
         if name not in by_name:
             raise ValueError(
-                f"A pinned hyper-parameter must be one that {architecture} has on {task_type}, got"
+                f"A pinned hyper-parameter must be one that {architecture} has on {task.name}, got"
                 f" {name!r}; it has {', '.join(by_name)}. {nearest(name, by_name)}".rstrip()
             )
         if not by_name[name].holds(value):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnkit.hparams.ranges import Choice, IntLog, Log, Range
+from rnnkit.ranges import Choice, IntLog, Log, Range
 
 if TYPE_CHECKING:
     from skopt import Space as SkoptSpace

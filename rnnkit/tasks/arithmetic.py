@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import LEFT_OUT, Endless
+from ..ranges import Choice
+from .forms import LEFT_OUT, Endless, first_sample
 
 SYMBOLS = "0123456789 -+="
 SPACE, MINUS, PLUS, EQUALS = (SYMBOLS.index(s) for s in " -+=")
@@ -60,6 +61,7 @@ class Arithmetic(Endless):
     streams = heads = 1
     per_nat = 1.0
     n_in = n_out = len(SYMBOLS)
+    ranges = (Choice("compute_steps", (1, 2, 3, 4, 5, 6), "App. B"),)
     forms = {
         "paper": dict(**theory.ARITHMETIC["paper"], batch=64, held=8192),
         "small": dict(**theory.ARITHMETIC["small"], batch=64, held=4096),
@@ -170,6 +172,29 @@ class Arithmetic(Endless):
             symbols = theory.answer_probabilities(self.most, position)
             p[-1 - position, [*range(10), MINUS, SPACE][: len(symbols)]] = symbols
         return p
+
+    def example(self, seed: int) -> dict:
+        """The first sample in plain numbers and text; see Task in self.py."""
+        x, y = first_sample(self, seed)
+        p = self.marginal()
+        entropy = (p * -np.log(np.where(p > 0, p, 1))).sum(1)
+        compute = 3  # blanks before the answer, of the 1 to 6 that a trial may choose
+        return dict(
+            input=[spell(x[:, 0])[: self.problem + compute + self.scored]],
+            target=spell(y[:, 0]),
+            problem=self.problem,
+            first=self.first_scored({"compute_steps": compute}),
+            unit="nats per symbol",
+            chance=self.chance(),
+            curve=dict(
+                x=np.arange(1, self.scored + 1),
+                y=entropy,
+                xlabel="position in the answer",
+                ylabel="loss of chance, nats",
+                title="position by position",
+                about="the entropy of each symbol of the answer",
+            ),
+        )
 
 
 def _number(value_KxB: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,13 +1,15 @@
 """What the tasks that come in named sizes share: their forms, and their splits."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from .. import draws
 from ..checks import whole_number
 from ..names import nearest
+from ..ranges import Range
 
 LEFT_OUT: Any = None  # the default of a field, which `fill` replaces by the form's value
 # split -> the stream of its random numbers
@@ -55,6 +57,7 @@ class Endless:
     held: int
     batch: int
     draw: Callable
+    ranges: ClassVar[tuple[Range, ...]] = ()
 
     def __post_init__(self) -> None:
         fill(self)
@@ -84,3 +87,10 @@ class Endless:
 def even_weights(count: int, batch: int, device: str) -> torch.Tensor:
     """weights_KxB, float64, which are equal and sum to 1."""
     return torch.full((count, batch), 1 / (count * batch), dtype=torch.float64, device=device)
+
+
+def first_sample(task: Any, seed: int) -> Iterator[np.ndarray]:
+    """Input and target of the first sample of the first training batch, without the axis of
+    samples: numbers_I or symbols_TxJ, and numbers_O or classes_SxH.
+    """
+    return (tensor[0, ..., 0].numpy() for tensor in task.batches(seed, torch.tensor([0])))

@@ -5,10 +5,11 @@ Figure 2c)?
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import LEFT_OUT, Endless
+from .forms import LEFT_OUT, Endless, first_sample
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,23 @@ class Memory(Endless):
     def chance(self) -> float:
         """The loss of an answer that ignores the input: the variance of a number."""
         return theory.chance(self.name)
+
+    def example(self, seed: int) -> dict:
+        """The first sample in plain numbers and text; see Task in self.py."""
+        x, y = first_sample(self, seed)
+        units = np.arange(0, self.n_in * 3 // 2 + 1)
+        return dict(
+            input=np.concatenate((x[:, None], np.zeros((self.n_in, self.steps - 1))), 1),
+            target=y,
+            first=self.steps - 1,
+            unit="squared error per number",
+            chance=self.chance(),
+            curve=dict(
+                x=units,
+                y=np.array([self.bound(int(n)) for n in units]),
+                xlabel="units per layer",
+                ylabel="least loss",
+                title="the bound",
+                about="the least loss that a linear readout from so many units can reach",
+            ),
+        )

@@ -6,7 +6,11 @@ import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import LEFT_OUT, Endless
+from .forms import LEFT_OUT, Endless, first_sample
+
+# how the types of parentheses are written; the paper names two of its ten
+PAIRS = ("()", "[]", "{}", "<>", "«»", "‹›", "⟨⟩", "⟦⟧", "⌈⌉", "⌊⌋")
+NOISE = "abcdefghij"
 
 
 @dataclass(frozen=True)
@@ -114,3 +118,27 @@ class Parentheses(Endless):
         (18.21 in the paper's form).
         """
         return theory.parentheses_chance(self.types, self.steps, self.cap)
+
+    def example(self, seed: int) -> dict:
+        """The first sample in plain numbers and text; see Task in self.py."""
+        x, y = first_sample(self, seed)
+        symbols = "".join(PAIRS[: self.types]) + NOISE[: self.types]
+        streams = [
+            "".join(symbols[s - j * self.symbols] for s in x[:, j]) for j in range(self.types)
+        ]
+        return dict(
+            input=streams,
+            pairs=list(PAIRS[: self.types]),
+            target=y[0],
+            first=self.steps - 1,
+            unit=f"nats, summed over {self.types} answers",
+            chance=self.chance(),
+            curve=dict(
+                x=np.arange(self.cap + 1),
+                y=self.marginal(),
+                xlabel="open at the end",
+                ylabel="probability",
+                title="the answers",
+                about="how frequent each count is",
+            ),
+        )

@@ -1,11 +1,14 @@
 """Perceptron capacity: how many random labels can a network memorise (section 2.1.1, Appendix B)?"""
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from .. import draws
 from ..checks import whole_number
+from ..ranges import Choice, Log
 from ..theory import mutual_information
 
 
@@ -32,6 +35,24 @@ class Perceptron:
     per_nat = 1.0
     form = ""
     forms = {}
+    ranges = (
+        # dataset size per parameter; the best value is close to the bits stored per parameter
+        Log(
+            "samples_per_param",
+            0.1,
+            10.0,
+            "App. A",
+            usual=(2.0, 5.0),
+            source="Cover 1965: 2, section 2.1.2: 5",
+        ),
+        Choice(
+            "input_presentation",
+            ("first", "every"),
+            "App. A",
+            usual=("first",),
+            source="section 1.3: a single presentation",
+        ),
+    )
 
     def __post_init__(self) -> None:
         for name in ("n_in", "unroll"):
@@ -77,4 +98,26 @@ class Perceptron:
         bits = mutual_information(correct, samples)
         return dict(
             train_loss=cross_entropy, valid_loss=-bits, eval_loss=-bits, accuracy=correct / samples
+        )
+
+    def example(self, seed: int) -> dict:
+        """The first sample in plain numbers and text; see Task in self.py."""
+        packed, labels = self.data(seed, 1)
+        x = self.unpack(packed, torch.tensor([0]))[0].numpy()
+        share = np.linspace(0.5, 1, 51)
+        bits = np.array([mutual_information(p, 1) for p in share])
+        return dict(
+            input=np.repeat(x[:, None], self.unroll, 1),
+            target=labels.numpy(),
+            first=self.unroll - 1,
+            unit="nats per label",
+            chance=math.log(2),
+            curve=dict(
+                x=share,
+                y=bits,
+                xlabel="share of labels that are right",
+                ylabel="bits stored per label",
+                title="equation 22",
+                about="how many bits it takes to know a share of the labels",
+            ),
         )

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import LEFT_OUT, check_split, fill, in_batches
+from .forms import LEFT_OUT, check_split, fill, first_sample, in_batches
 
 BLOCK = 1 << 16  # samples of the table that are made at once
 
@@ -39,6 +39,7 @@ class RandomFunction:
     every = True
     streams = heads = scored = n_out = 1
     per_nat = 1.0
+    ranges = ()
     forms = {
         "paper": dict(n_in=50, steps=50, batch=32, **theory.RANDOM_FUNCTION["paper"]),
         "small": dict(n_in=50, steps=10, batch=32, **theory.RANDOM_FUNCTION["small"]),
@@ -115,6 +116,26 @@ class RandomFunction:
         target.
         """
         return theory.chance(self.name)
+
+    def example(self, seed: int) -> dict:
+        """The first sample in plain numbers and text; see Task in self.py."""
+        x, y = first_sample(self, seed)
+        count = np.concatenate(([0], np.unique(np.geomspace(1, self.samples, 60).astype(int))))
+        return dict(
+            input=np.repeat(x[:, None], self.steps, 1),
+            target=y,
+            first=self.steps - 1,
+            unit="weighted squared error",
+            chance=self.chance(),
+            curve=dict(
+                x=count,
+                y=np.array([self.memorised_loss(m) for m in count]),
+                xlabel="heaviest samples known",
+                ylabel="loss left",
+                title="a perfect memory",
+                about="the loss of a network that knows so many of the heaviest samples",
+            ),
+        )
 
 
 @lru_cache(maxsize=2)

@@ -1,14 +1,16 @@
 """What a task must define: the protocols that training, the compiled steps and studies rely on.
 
 A new task is a frozen dataclass whose fields determine its data (they are part of a study's key),
-with the attributes below and a line in TASKS. Everything else, such as a figure or an example in
-words, may come later. Dimension letters: K batches, B samples per batch, T time steps, I inputs,
+with the attributes below, and its class is named in TASKS. Everything else, such as a figure, may
+come later. Dimension letters: K batches, B samples per batch, T time steps, I inputs,
 O outputs, S scored steps, J streams, H heads.
 """
 
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
+
+from ..ranges import Range
 
 
 @runtime_checkable
@@ -24,6 +26,7 @@ class Task(Protocol):
             outputs; "softmax": the cross-entropy summed over `heads` groups of classes and averaged
             over the `scored` steps, in nats
     per_nat what a loss is multiplied by before it is stored, such as 1 / ln 2 for bits
+    ranges  the hyper-parameters that the task adds to the space of a study
     steps   T, the number of time steps; n_in and n_out are I and O; batch is B, a multiple of 16
     """
 
@@ -33,6 +36,7 @@ class Task(Protocol):
     every: ClassVar[bool]
     loss: ClassVar[str]
     per_nat: ClassVar[float]
+    ranges: ClassVar[tuple[Range, ...]]
     form: str
     n_in: int
     n_out: int
@@ -44,6 +48,18 @@ class Task(Protocol):
 
     def first_scored(self, hparams: dict) -> int:
         """The step at which the first answer is due, counted from 0: 0 ... steps - scored."""
+
+    def example(self, seed: int) -> dict:
+        """The first training sample in plain numbers and text, and a curve that explains the loss
+        of chance.
+
+        input     numbers_IxT, or one line of text per stream
+        target    numbers_O, or a line of text
+        first     the step at which the first answer is due, counted from 0
+        chance    the least loss of an answer that ignores the input, in `unit`
+        perfect   the least loss of all, in `unit`; NaN where it is unknown, left out where it is 0
+        curve     x, y, their labels, a title and a sentence
+        """
 
 
 @runtime_checkable

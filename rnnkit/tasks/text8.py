@@ -8,7 +8,7 @@ import torch
 
 from .. import draws
 from . import corpus as texts
-from .forms import LEFT_OUT, check_split, even_weights, fill, in_batches
+from .forms import LEFT_OUT, check_split, even_weights, fill, first_sample, in_batches
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Text8:
     every = True
     streams = heads = 1
     per_nat = 1 / math.log(2)
+    ranges = ()
     n_in = n_out = len(texts.ALPHABET)
     forms = {
         "paper": dict(steps=50, unscored=13, batch=32, held=65_536, corpus="text8"),
@@ -122,3 +123,25 @@ class Text8:
         """
         p = self.marginal()
         return float(-(p * np.log2(np.where(p > 0, p, 1))).sum())
+
+    def example(self, seed: int) -> dict:
+        """The first sample in plain numbers and text; see Task in self.py."""
+        x, y = first_sample(self, seed)
+        p = self.marginal()
+        order = np.argsort(-p)
+        return dict(
+            input=["".join(texts.ALPHABET[s] for s in x[:, 0])],
+            target="".join(texts.ALPHABET[s] for s in y[:, 0]),
+            first=self.unscored,
+            unit="bits per character",
+            chance=self.chance(),
+            perfect=math.nan,
+            curve=dict(
+                x=["␣" if s == 0 else texts.ALPHABET[s] for s in order],
+                y=p[order],
+                xlabel="symbol",
+                ylabel="share of the text",
+                title="the letters",
+                about="how frequent each symbol is in the training split",
+            ),
+        )

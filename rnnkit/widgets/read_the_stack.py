@@ -19,7 +19,7 @@ from torch.nn.functional import one_hot
 
 from rnnkit.studies import Study
 from rnnkit.tasks.arithmetic import SPACE, SYMBOLS, spell
-from rnnkit.tasks.examples import NOISE, PAIRS
+from rnnkit.tasks.parentheses import NOISE, PAIRS
 from rnnkit.trials import StoreError
 from rnnkit.widgets.controls import choice, text
 from rnnkit.widgets.panel import Panel
