@@ -17,6 +17,7 @@ cell with other functions trains with the plain torch step, and a warning says w
 import inspect
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import Tensor, full, relu, sigmoid, tanh
@@ -58,6 +59,36 @@ class Cell:
         returns (the output to the layer above, B x N, and the state after the step).
         """
         raise NotImplementedError
+
+
+class Maps:
+    """W in the equations of a cell: `W.u(h, x)` is `affine("u", h, x)`.
+
+    The attributes begin with an underscore, since a cell may give its maps any name.
+    """
+
+    def __init__(self, cell: type[Cell], affine: Callable[[str, Any, Any], Any]) -> None:
+        self._cell = cell
+        self._affine = affine
+
+    def __getattr__(self, name: str) -> Callable[[Any, Any], Any]:
+        if name not in self._cell.maps:
+            raise ValueError(
+                f"{self._cell.__name__}.step calls W.{name}, but the maps of {self._cell.__name__}"
+                f" are {', '.join(self._cell.maps)}. Add {name!r} to `maps`, or correct the call."
+            )
+        return partial(self._affine, name)
+
+
+def take_step(
+    cell: type[Cell], W: Any, states: tuple[Any, ...], x: Any, s: Callable
+) -> tuple[Any, tuple[Any, ...]]:
+    """`cell.step` with the state as a tuple, before and after, even if it has only one part: the
+    output to the layer above, and the states after the step.
+    """
+    is_one = len(states) == 1
+    up, after = cell.step(W, states[0] if is_one else states, x, s)
+    return up, (after,) if is_one else after
 
 
 class RNN(Cell):
@@ -330,9 +361,9 @@ def _check_step(cell: type[Cell]) -> tuple[int, ...]:
             f"{name} must take four arguments, (W, h, x, s): the maps, the state, the input and the"
             f" nonlinearity, got ({', '.join(parameters)})."
         )
-    maps = _TrialMaps(cell)
+    trial = _Trial(cell)
     try:
-        result = maps._step()
+        result = trial.run()
     except ValueError:
         raise
     except Exception as error:
@@ -354,64 +385,52 @@ def _check_step(cell: type[Cell]) -> tuple[int, ...]:
             f" {_describe(after)}."
         )
     for label, value in zip(("The output", *cell.states), (up, *after)):
-        if not isinstance(value, Tensor) or value.shape != maps._h.shape:
+        if not isinstance(value, Tensor) or value.shape != trial.h.shape:
             raise ValueError(
                 f"{label} must be a tensor of as many units as the state when {name} returns, got"
                 f" {_describe(value)}."
             )
-    if unread := [f"W.{m}" for m in cell.maps if m not in maps._calls]:
+    if unread := [f"W.{m}" for m in cell.maps if m not in trial.calls]:
         raise ValueError(
             f"{name} must call every map that {cell.__name__} names, got no call of"
             f" {', '.join(unread)}. Call it, or remove it from `maps`."
         )
-    return tuple(k for k, m in enumerate(cell.maps) if maps._calls[m])
+    return tuple(k for k, m in enumerate(cell.maps) if trial.calls[m])
 
 
-class _TrialMaps:
-    """Stands for W while a cell's equations run on small tensors, and checks the calls of maps.
-
-    The attributes begin with an underscore, since a cell may give its maps any name.
-    """
+class _Trial:
+    """One step of a cell on small tensors, which checks how the equations call their maps."""
 
     def __init__(self, cell: type[Cell]) -> None:
-        self._cell = cell
-        self._x = full((1, 2 if cell.equal_sizes else 3), 0.3)
-        self._states = tuple(full((1, 2), 0.1 + 0.1 * k) for k in range(len(cell.states)))
-        self._h = self._states[0]
-        self._calls: dict[str, bool] = {}  # map -> whether it reads the first state itself
+        self.cell = cell
+        self.x = full((1, 2 if cell.equal_sizes else 3), 0.3)
+        self.states = tuple(full((1, 2), 0.1 + 0.1 * k) for k in range(len(cell.states)))
+        self.h = self.states[0]
+        self.calls: dict[str, bool] = {}  # map -> whether it reads the first state itself
 
-    def _step(self) -> tuple[Tensor, Any]:
-        h = self._states if len(self._states) > 1 else self._h
-        return self._cell.step(self, h, self._x, tanh)
+    def run(self) -> Any:
+        """What the step returns."""
+        h = self.states if len(self.states) > 1 else self.h
+        return self.cell.step(Maps(self.cell, self.affine), h, self.x, tanh)
 
-    def __getattr__(self, name: str) -> Callable[[Any, Any], Tensor]:
-        if name not in self._cell.maps:
+    def affine(self, name: str, h: Any, x: Any) -> Tensor:
+        """A map, whose results are distinct numbers. Raises ValueError for wrong arguments."""
+        self.calls[name] = self.calls.get(name, False) or h is self.h
+        if (h is None) != (name in self.cell.input_only):
+            got = f"W.{name} of {'None' if h is None else 'a state'}"
             raise ValueError(
-                f"{self._cell.__name__}.step calls W.{name}, but the maps of {self._cell.__name__}"
-                f" are {', '.join(self._cell.maps)}. Add {name!r} to `maps`, or correct the call."
+                "The maps in `input_only`, and no others, are called with None for h, got"
+                f" {got}. Correct {self.cell.__name__}."
             )
-
-        def affine(h: Any, x: Any) -> Tensor:
-            self._calls[name] = self._calls.get(name, False) or h is self._h
-            if (h is None) != (name in self._cell.input_only):
-                got = f"W.{name} of {'None' if h is None else 'a state'}"
-                raise ValueError(
-                    "The maps in `input_only`, and no others, are called with None for h, got"
-                    f" {got}. Correct {self._cell.__name__}."
-                )
-            fits = h is None or isinstance(h, Tensor) and h.shape == self._h.shape
-            if x is not self._x or not fits:
-                advice = (
-                    f" A state of two is unpacked first, as {', '.join(self._cell.states)} = state."
-                )
-                raise ValueError(
-                    f"W.{name} must be called with a tensor of the state's size and then with x,"
-                    f" as W.{name}(h, x), got {_describe(h)} and {'x' if x is self._x else _describe(x)}."
-                    + (advice if isinstance(h, tuple) else "")
-                )
-            return full(self._h.shape, 0.2 + 0.1 * len(self._calls))
-
-        return affine
+        fits = h is None or isinstance(h, Tensor) and h.shape == self.h.shape
+        if x is not self.x or not fits:
+            advice = f" A state of two is unpacked first, as {', '.join(self.cell.states)} = state."
+            raise ValueError(
+                f"W.{name} must be called with a tensor of the state's size and then with x,"
+                f" as W.{name}(h, x), got {_describe(h)} and {'x' if x is self.x else _describe(x)}."
+                + (advice if isinstance(h, tuple) else "")
+            )
+        return full(self.h.shape, 0.2 + 0.1 * len(self.calls))
 
 
 def _describe(value: object) -> str:

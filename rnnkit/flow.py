@@ -17,7 +17,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from rnnkit import draws
-from rnnkit.cells import PAPER, Cell, cell_of, recurrent_maps
+from rnnkit.cells import PAPER, Cell, Maps, cell_of, recurrent_maps, take_step
 from rnnkit.checks import whole_number
 from rnnkit.hparams import Space, cell_ranges
 from rnnkit.networks import blocks, initial, split
@@ -84,27 +84,6 @@ def setting(
     return hparams
 
 
-Affine = Callable[[torch.Tensor | None, torch.Tensor], torch.Tensor]  # W.u: h, x -> Wh h + Wx x + b
-
-
-class Maps:
-    """The maps of a cell as its equations call them: `W.u(h, x)` is `affine("u", h, x)`."""
-
-    def __init__(self, affine: Callable[..., torch.Tensor]) -> None:
-        self._affine = affine
-
-    def __getattr__(self, name: str) -> Affine:
-        return lambda h, x: self._affine(name, h, x)
-
-
-def _step(
-    cell: type[Cell], W: Maps, state: tuple[torch.Tensor, ...], x: torch.Tensor, s: Callable
-) -> tuple[torch.Tensor, ...]:
-    """The next state of a cell. Its equations have a state of one part without a tuple."""
-    _, state = cell.step(W, state if len(state) > 1 else state[0], x, s)
-    return state if isinstance(state, tuple) else (state,)
-
-
 def gates_of(cell: type[Cell]) -> tuple[str, ...]:
     """The maps of a cell that are gates, those whose result goes straight into a sigmoid; the
     cell's equations are run once to see.
@@ -120,9 +99,9 @@ def gates_of(cell: type[Cell]) -> tuple[str, ...]:
                 gates.update(name for name, result in results.items() if result is args[0])
             return func(*args, **(kwargs or {}))
 
-    W = Maps(lambda name, h, x: results.setdefault(name, torch.zeros(1)))
+    W = Maps(cell, lambda name, h, x: results.setdefault(name, torch.zeros(1)))
     with Listener():
-        _step(cell, W, tuple(torch.zeros(1) for _ in cell.states), torch.zeros(1), torch.tanh)
+        take_step(cell, W, tuple(torch.zeros(1) for _ in cell.states), torch.zeros(1), torch.tanh)
     return tuple(m for m in cell.maps if m in gates)
 
 
@@ -290,8 +269,8 @@ def _scan(
     states: States = [
         tuple(torch.zeros_like(x_TxMxN[0]).requires_grad_(needs_grad) for _ in cell.states)
     ]
-    W = Maps(affine)
+    W = Maps(cell, affine)
     with torch.set_grad_enabled(needs_grad):
         for x in x_TxMxN:
-            states.append(_step(cell, W, states[-1], x, s))
+            states.append(take_step(cell, W, states[-1], x, s)[1])
     return states, arguments

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from . import draws
-from .cells import Cell, cell_of, recurrent_maps
+from .cells import Cell, Maps, cell_of, recurrent_maps, take_step
 from .checks import whole_number
 from .native.ops import nonlinearity
 
@@ -185,55 +185,53 @@ INITIAL = {
 }
 
 
-class _Maps:
-    """W of one layer: `W.u(h, x)`. One product serves the inputs of all time steps, and one product
-    per step serves all maps that read the state.
-
-    The attributes begin with an underscore, since a cell may give its maps any name.
+class Layer:
+    """The maps of one layer. One product serves the inputs of all time steps, and one product per
+    step serves all maps that read the state.
     """
 
     def __init__(
         self, cell: type[Cell], Wx: Tensor, Wh: Tensor, b: Tensor, inputs_T: Sequence[Tensor]
     ) -> None:
         M, B = inputs_T[0].shape[:2]
-        self._cell = cell
-        self._N = Wh.shape[2]
-        self._shared = cell.maps_of_state
-        self._Wh = Wh.reshape(M, len(recurrent_maps(cell)), self._N, self._N)
+        N = Wh.shape[2]
+        self.cell = cell
+        self.maps = Maps(cell, self.affine)
+        self.Wh_MxRxNxN = Wh.reshape(M, len(recurrent_maps(cell)), N, N)
         # no list of numbers as an index: it would be copied to the device, which no graph may do
-        shared = [self._Wh[:, k] for k in self._shared]
+        shared = [self.Wh_MxRxNxN[:, k] for k in cell.maps_of_state]
         if shared:
-            self._Wh_shared = torch.cat(shared, 1).transpose(1, 2)
+            self.Wh_shared = torch.cat(shared, 1).transpose(1, 2)
         distinct = {id(x): x for x in inputs_T}  # a static input is projected once
         inputs = torch.cat(list(distinct.values()), 1)
         ax = torch.baddbmm(b[:, None], inputs, Wx.transpose(1, 2)).reshape(
-            M, len(distinct), B, len(cell.maps), self._N
+            M, len(distinct), B, len(cell.maps), N
         )
         by_step = dict(
             zip(distinct, (a.unbind(2) for a in ax.unbind(1)))
         )  # unbind, since slicing makes the backward pass quadratic in T
-        self._ax_T = [by_step[id(x)] for x in inputs_T]
+        self.ax_T = [by_step[id(x)] for x in inputs_T]
 
-    def _at(self, t: int, h: Tensor) -> "_Maps":
-        self._ax = self._ax_T[t]
-        self._h = h
-        self._products: dict[int, Tensor] = {}
-        return self
+    def step(
+        self, t: int, states: tuple[Tensor, ...], x: Tensor, s: Callable
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The output to the layer above and the states after step t, from those before it."""
+        self.ax = self.ax_T[t]
+        self.h = states[0]
+        self.products: dict[int, Tensor] = {}
+        return take_step(self.cell, self.maps, states, x, s)
 
-    def __getattr__(self, name: str) -> Callable[[Tensor | None, Tensor], Tensor]:
-        k = self._cell.maps.index(name)
-
-        def affine(h: Tensor | None, x: Tensor) -> Tensor:
-            if h is None:
-                return self._ax[k]
-            if h is not self._h or k not in self._shared:
-                return torch.baddbmm(self._ax[k], h, self._Wh[:, k].transpose(1, 2))
-            if not self._products:
-                products = torch.bmm(h, self._Wh_shared).split(self._N, 2)
-                self._products = dict(zip(self._shared, products))
-            return self._ax[k] + self._products[k]
-
-        return affine
+    def affine(self, name: str, h: Tensor | None, x: Tensor) -> Tensor:
+        """The map `name` at the step that is being taken: Wh h + Wx x + b."""
+        k = self.cell.maps.index(name)
+        if h is None:
+            return self.ax[k]
+        if h is not self.h or k not in self.cell.maps_of_state:
+            return torch.baddbmm(self.ax[k], h, self.Wh_MxRxNxN[:, k].transpose(1, 2))
+        if not self.products:
+            products = torch.bmm(h, self.Wh_shared).split(h.shape[2], 2)
+            self.products = dict(zip(self.cell.maps_of_state, products))
+        return self.ax[k] + self.products[k]
 
 
 def forward(
@@ -266,17 +264,14 @@ def forward(
             id(x): torch.baddbmm(W["b_in"][:, None], x, W["W_in"].transpose(1, 2)) for x in inputs_T
         }
         up_T = [projections[id(x)] for x in inputs_T]
-    for layer in range(n_layers):
+    for number in range(n_layers):
         # empty if all maps read the input alone
-        Wh = W.get(f"Wh{layer}", W[f"h{layer}"][:, :0])
-        maps = _Maps(cell, W[f"Wx{layer}"], Wh, W[f"b{layer}"], up_T)
-        state = tuple(h[:, None].expand(M, B, -1) for h in W[f"h{layer}"].unbind(1))
+        Wh = W.get(f"Wh{number}", W[f"h{number}"][:, :0])
+        layer = Layer(cell, W[f"Wx{number}"], Wh, W[f"b{number}"], up_T)
+        states = tuple(h[:, None].expand(M, B, -1) for h in W[f"h{number}"].unbind(1))
         ups = []
         for t, x in enumerate(up_T):
-            up, state = cell.step(
-                maps._at(t, state[0]), state[0] if len(state) == 1 else state, x, s
-            )
-            state = state if isinstance(state, tuple) else (state,)
+            up, states = layer.step(t, states, x, s)
             ups.append(up)
         up_T = ups
     readout = W["W_out"].transpose(1, 2)

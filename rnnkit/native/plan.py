@@ -5,11 +5,10 @@ loops over units x batch. The derivative is taken by reverse mode on the same gr
 the backward pass reads are either saved or computed again.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
-from ..cells import Cell, recurrent_maps
+from ..cells import Cell, Maps, recurrent_maps, take_step
 from .expressions import adjoints, walk
 from .ops import ROWS, Expr, Untraceable, nonlinearity
 
@@ -61,9 +60,9 @@ class Equations:
 
     cell: type[Cell]
     x: Expr
-    states: list[Expr]
+    states: tuple[Expr, ...]
     up: Expr
-    after: list[Expr]
+    after: tuple[Expr, ...]
     pre: dict[Expr, int]  # the result of each map -> its number
     args: list[Expr]  # the arguments of maps that the step computes
     arg_of: list[int]  # of each map: INPUT, STATE or which of `args`
@@ -140,53 +139,29 @@ def plan(cell: type[Cell]) -> Plan:
 
 
 # ---- reading the equations -----------------------------------------------------------------------
-class _Maps:
-    """Stands for W while the equations run on symbols, and records what each map reads."""
-
-    def __init__(self, cell: type[Cell], x: Expr) -> None:
-        self._cell = cell
-        self._x = x
-        self._leaves = {name: Expr("leaf", ("pre", k)) for k, name in enumerate(cell.maps)}
-        self._arguments: dict[str, Expr | None] = {}
-
-    def __getattr__(self, name: str) -> Callable[[Expr | None, Expr], Expr]:
-        if name not in self._cell.maps:
-            raise AttributeError(
-                f"A cell calls only maps that it names, {self._cell.maps}, got {name!r}. Add it to"
-                " `maps`."
-            )
-
-        def affine(h: Expr | None, x: Expr) -> Expr:
-            is_symbol = isinstance(h, Expr) or h is None and name in self._cell.input_only
-            if x is not self._x or name in self._arguments or not is_symbol:
-                raise Untraceable(
-                    f"map {name} must be called once, with the layer's input as its second argument"
-                )
-            self._arguments[name] = h
-            return self._leaves[name]
-
-        return affine
-
-
 def equations_of(cell: type[Cell]) -> Equations:
     """Runs the cell's step on symbols, and says what each of its maps reads, and in which round."""
     x = Expr("leaf", ("x", 0))
-    states = [Expr("leaf", ("s", i)) for i in range(len(cell.states))]
-    W = _Maps(cell, x)
+    states = tuple(Expr("leaf", ("s", i)) for i in range(len(cell.states)))
+    pre = {Expr("leaf", ("pre", k)): k for k in range(len(cell.maps))}
+    results = dict(zip(cell.maps, pre))
+    argument_of: dict[str, Expr | None] = {}
+
+    def affine(name: str, h: Expr | None, input: Expr) -> Expr:
+        is_symbol = isinstance(h, Expr) or h is None and name in cell.input_only
+        if input is not x or name in argument_of or not is_symbol:
+            raise Untraceable(
+                f"map {name} must be called once, with the layer's input as its second argument"
+            )
+        argument_of[name] = h
+        return results[name]
+
     has_own = len(cell.nonlinearities) == 1 and cell.nonlinearities[0] not in ("relu", "tanh")
     s = nonlinearity(cell) if has_own else ROWS["s"]
-    up, after = cell.step(W, states[0] if len(states) == 1 else tuple(states), x, s)
-    after = [after] if len(states) == 1 else list(after)
-    if set(W._arguments) != set(cell.maps):
-        raise Untraceable(
-            f"every map must be read, got {sorted(W._arguments)} of {sorted(cell.maps)}"
-        )
+    up, after = take_step(cell, Maps(cell, affine), states, x, s)
     if not all(isinstance(e, Expr) for e in (up, *after)):
         raise Untraceable("a step must return expressions of its maps, state and input")
-    if len(after) != len(states):
-        raise Untraceable(f"a step must return {len(states)} states, got {len(after)}")
-    pre = {leaf: k for k, leaf in enumerate(W._leaves.values())}
-    arguments = [W._arguments[name] for name in cell.maps]
+    arguments = [argument_of[name] for name in cell.maps]
     numbers: dict[Expr | None, int] = {None: INPUT, states[0]: STATE}
     for h in arguments:
         numbers.setdefault(h, len(numbers) - 2)

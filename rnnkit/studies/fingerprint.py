@@ -9,16 +9,14 @@ nothing: a cell's equations are represented by their results.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from rnnkit import draws
-from rnnkit.cells import Cell
+from rnnkit.cells import Cell, Maps, take_step
 from rnnkit.hparams import Choice, Range, Space
 
-Tensors = torch.Tensor | tuple["Tensors", ...]  # what `step` of a cell returns
 SHAPE = (1, 2, 3)  # models, examples, units: of the state on which the equations are evaluated
 DIGITS = 8  # decimal places of the results; two machines agree on more
 
@@ -65,38 +63,26 @@ def equations(cell: type[Cell]) -> list[str]:
     Equations that raise an error are represented by its type; the error itself is reported where
     they are trained.
     """
+    states = tuple(_numbers(2 + k) for k in range(len(cell.states)))
+
+    def affine(name: str, h: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
+        """Fixed multiples of the state and of the input, and a number."""
+        k = cell.maps.index(name) + 1
+        return (0 if h is None else 0.7 * h / k) + 0.3 * k * x - 0.1 * k
+
     results = []
     for nonlinearity in (torch.tanh, torch.relu):
         try:
-            outputs = cell.step(_Maps(cell), _states(cell), _numbers(1), nonlinearity)
+            up, after = take_step(cell, Maps(cell, affine), states, _numbers(1), nonlinearity)
         except Exception as error:
             results.append(type(error).__name__)
             continue
         results += [
             f"{round(number, DIGITS) + 0.0:.{DIGITS}f}"
-            for tensor in _flatten(outputs)
+            for tensor in (up, *after)
             for number in tensor.double().flatten().tolist()
         ]
     return results
-
-
-class _Maps:
-    """Stands for the affine maps of a layer: each adds fixed multiples of the state and of the input
-    to a number.
-    """
-
-    def __init__(self, cell: type[Cell]) -> None:
-        for k, name in enumerate(cell.maps, 1):
-            setattr(self, name, _affine_map(k))
-
-
-def _affine_map(k: int) -> Callable:
-    return lambda h, x: (0 if h is None else 0.7 * h / k) + 0.3 * k * x - 0.1 * k
-
-
-def _states(cell: type[Cell]) -> torch.Tensor | tuple[torch.Tensor, ...]:
-    states = tuple(_numbers(2 + k) for k in range(len(cell.states)))
-    return states[0] if len(states) == 1 else states
 
 
 def _numbers(k: int) -> torch.Tensor:
@@ -104,9 +90,3 @@ def _numbers(k: int) -> torch.Tensor:
     count = SHAPE[0] * SHAPE[1] * SHAPE[2]
     numbers = torch.arange(count, dtype=torch.float64).reshape(SHAPE) - count / 2 + 0.25
     return numbers * (0.2 + 0.1 * k)
-
-
-def _flatten(outputs: Tensors) -> list[torch.Tensor]:
-    if isinstance(outputs, tuple):
-        return [tensor for output in outputs for tensor in _flatten(output)]
-    return [outputs]
