@@ -129,7 +129,8 @@ def difference(study: Study, device: str, steps: int = 20) -> tuple[float, float
     """
     sets = list(sets_of(study))
     count = len(sets)
-    ours, theirs = (filled_slots(study, sets, count, place) for place in (device, "cpu"))
+    ours = filled_slots(study, sets, count, device)
+    theirs = filled_slots(study, sets, count, "cpu")
     exact = filled_slots(study, sets, count, "cpu", torch.float64)
     exact.theta.copy_(theirs.theta)
     cpu = Compiled(study, Data(study, sets))
@@ -146,9 +147,9 @@ def difference(study: Study, device: str, steps: int = 20) -> tuple[float, float
         own, gaps = (
             (theta - other).norm(dim=1) / theta.norm(dim=1) for other in (exact_theta, gpu_theta)
         )
-        judged = (own <= CHAOTIC) | is_first
-        gap = torch.where(judged, gaps, gap)
-        over = torch.where(judged, gaps / (3 * own).clamp(min=AGREE), over)
+        is_judged = (own <= CHAOTIC) | is_first
+        gap = torch.where(is_judged, gaps, gap)
+        over = torch.where(is_judged, gaps / (3 * own).clamp(min=AGREE), over)
     split = "all" if study.task.input == "bits" else "valid"
     indices = list(range(count))
     ours.theta = theirs.theta.to(device)  # the same parameters, so that only evaluation differs
@@ -309,9 +310,9 @@ def variants(study: Study, shared: int) -> dict[str, Kernel]:
         "small": cuda.choice(kernel, shared, False),
     }
     if kernel.NU >= cuda.WIDE or kernel.NT >= cuda.LONG:
-        staged = cuda.staged_block(kernel, 0)
-        kernels |= {"staged": staged, "parameters near": replace(staged, MEMORY=1)}
-        kernels |= {f"staged, {n}": replace(staged, THREADS=n) for n in (128, 192, 256)}
+        block = cuda.staged_block(kernel, 0)
+        kernels |= {"staged": block, "parameters near": replace(block, MEMORY=1)}
+        kernels |= {f"staged, {n}": replace(block, THREADS=n) for n in (128, 192, 256)}
         if near := cuda.one_step_near(kernel, shared):
             kernels |= {"step near": near, "whole gradients": replace(near, STAGE=0)}
             for n in (128, 192, 256):

@@ -120,11 +120,11 @@ class Kernel:
         B = self.NB
         S = self.NS
         n = self._numbers
-        parameters = _padded(self.num_params)
+        parameters = _pad(self.num_params)
         project = self.plan.cell.equal_sizes and L > 0
         # 1: parameters, and the packed samples of a batch
         samples = (self.NI + 31) // 32 * B + B if self.INPUT == INPUTS.index("bits") else 0
-        level_1 = parameters + samples + _padded(self.THREADS // 32)
+        level_1 = parameters + samples + _pad(self.THREADS // 32)
         # 2: what one step of a layer uses, the results of its maps and its states included
         inputs = 0 if project or not L else maps * n
         of_a_step = 2 * states + args + (L > 0 and (project or L > 1))
@@ -139,7 +139,7 @@ class Kernel:
         return 0, level_1, level_2, level_3, level_4, level_4 + outside + self._layer_at_work
 
     @property
-    def staged(self) -> int:
+    def stage_numbers(self) -> int:
         """Numbers of shared memory in which a block stages parts of matrices (block.cuh)."""
         pitch = self.STAGE + 4
         side = 8 if self.NB >= 64 else 4
@@ -149,12 +149,12 @@ class Kernel:
         gradient = (224 if self.MEMORY < 2 else 160) * pitch
         parts = 2 * max(product, gradient) if self.STAGE else 0
         symbols = self.NI * 32 + self.NB * 33 if self._reads_symbols else 0
-        return max(parts, _padded(symbols))
+        return max(parts, _pad(symbols))
 
     @property
     def shared(self) -> int:
         """Bytes of shared memory of a block."""
-        return 4 * (self.staged + self.levels[self.MEMORY])
+        return 4 * (self.stage_numbers + self.levels[self.MEMORY])
 
     @property
     def global_numbers(self) -> int:
@@ -166,11 +166,11 @@ class Kernel:
         if self.MEMORY < 4:
             everything += self.plan.maps * self._numbers  # results, beside the adjoints
         if self.MEMORY == 2:  # the gradient comes after the states
-            everything += level_2 - (level_3 - _padded(self.num_params))
+            everything += level_2 - (level_3 - _pad(self.num_params))
         return everything - self.levels[self.MEMORY]
 
 
-def _padded(count: int) -> int:
+def _pad(count: int) -> int:
     """The next multiple of four."""
     return (count + 3) // 4 * 4
 
@@ -214,7 +214,7 @@ def choice(kernel: Kernel, shared: int, near: bool = True) -> Kernel:
     threads = next((count for count in (64, 128) if busiest <= 16 * count), 256)
     half = shared // 2 - 512  # a block takes 1 KB more than it asks for
     largest = replace(kernel, THREADS=512, STAGE=0)
-    sizes = [4 * (largest.staged + level) for level in largest.levels]
+    sizes = [4 * (largest.stage_numbers + level) for level in largest.levels]
     # large blocks: MEMORY, bytes at most, threads at least
     options = [(5, half, 128), (5, shared, 256), (4, half, 256)]
     if work > ALONE:
@@ -260,12 +260,13 @@ def staged_block(kernel: Kernel, room: int) -> Kernel:
     rows = kernel.NU * kernel.plan.maps
     side = kernel.NB // (8 if kernel.NB >= 64 else 4)
 
-    def used(threads: int) -> float:
+    def utilisation(threads: int) -> float:
         most = max(1, threads // max(1, side)) * 8
         return rows / (-(-rows // most) * most)
 
     counts = (192, 128)
-    threads = next((count for count in counts if used(count) >= 0.85), max(counts, key=used))
+    well_used = (count for count in counts if utilisation(count) >= 0.85)
+    threads = next(well_used, max(counts, key=utilisation))
     threads = _threads_of_streams(kernel) or threads
     near, far = (_with_block(kernel, threads, 4, memory, STAGED) for memory in (1, 0))
     return near if near.shared <= room else far
@@ -344,7 +345,7 @@ def compile(kernel: Kernel, arch: str) -> Compiled:
     if status:
         raise Unavailable(f"NVRTC failed with error {status}")
 
-    def read(size_of: Callable, content_of: Callable) -> bytes:
+    def output(size_of: Callable, content_of: Callable) -> bytes:
         size = ctypes.c_size_t()
         size_of(program, ctypes.byref(size))
         content = ctypes.create_string_buffer(size.value)
@@ -353,13 +354,13 @@ def compile(kernel: Kernel, arch: str) -> Compiled:
 
     try:
         status = lib.nvrtcCompileProgram(program, len(options), options)
-        log = read(lib.nvrtcGetProgramLogSize, lib.nvrtcGetProgramLog)
+        log = output(lib.nvrtcGetProgramLogSize, lib.nvrtcGetProgramLog)
         report = log.rstrip(b"\0").decode(errors="replace")
         if status:
             raise Unavailable(
                 f"NVRTC could not compile the step for {arch}: {report.strip()[:500]}"
             )
-        return Compiled(read(lib.nvrtcGetCUBINSize, lib.nvrtcGetCUBIN), report)
+        return Compiled(output(lib.nvrtcGetCUBINSize, lib.nvrtcGetCUBIN), report)
     finally:
         lib.nvrtcDestroyProgram(ctypes.byref(program))
 
@@ -427,8 +428,8 @@ class Function:
         values = [_pointer(a) if a is None or isinstance(a, Tensor) else a for a in arguments]
         addresses = [ctypes.cast(ctypes.pointer(value), ctypes.c_void_p) for value in values]
         shape = (blocks, 1, 1, self.threads, 1, 1, self.shared, ctypes.c_void_p(stream))
-        packed = (ctypes.c_void_p * len(values))(*addresses)
-        _call("cuLaunchKernel", self.handle, *shape, packed, None)
+        kernel_params = (ctypes.c_void_p * len(values))(*addresses)
+        _call("cuLaunchKernel", self.handle, *shape, kernel_params, None)
 
 
 def _pointer(tensor: Tensor | None) -> ctypes.c_void_p:
