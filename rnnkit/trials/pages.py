@@ -118,7 +118,7 @@ def _struct(struct: dict, field: int) -> dict:
 def _structs(struct: dict, field: int) -> list[dict]:
     """The structs in a list in a struct."""
     structs = struct.get(field)
-    if not isinstance(structs, list) or not all(isinstance(each, dict) for each in structs):
+    if not isinstance(structs, list) or not all(isinstance(item, dict) for item in structs):
         raise ValueError("the footer does not tell of row groups and columns")
     return structs
 

@@ -68,7 +68,7 @@ EXPLANATIONS = {
 }
 
 
-def said(reason: object) -> str:
+def plain_reason(reason: object) -> str:
     """A reason in one plain line, since SQLite quotes names and texts of the store."""
     return plain(" ".join(str(reason).split()))[:300]
 
@@ -76,7 +76,7 @@ def said(reason: object) -> str:
 def corrupt(path: Path, reason: object) -> str:
     """The sentence about a corrupt store."""
     return (
-        f"The store {path} is corrupt ({said(reason)}). Save what can be read with"
+        f"The store {path} is corrupt ({plain_reason(reason)}). Save what can be read with"
         f" `sqlite3 {path} .recover | sqlite3 new.sqlite`, or give another path."
     )
 
@@ -98,4 +98,6 @@ def store_errors(path: Path) -> Iterator[None]:
         explanation = next(text for start, text in EXPLANATIONS.items() if name.startswith(start))
         if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR")):
             explanation = TOO_MANY_FILES if too_many_files() else explanation
-        raise StoreError(f"The store {path} {explanation.format(error=said(error))}") from error
+        raise StoreError(
+            f"The store {path} {explanation.format(error=plain_reason(error))}"
+        ) from error

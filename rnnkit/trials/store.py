@@ -528,9 +528,9 @@ class TrialStore:
         from rnnkit.trials.parquet import read_rows
 
         for row in read_rows(parquet):
-            stored = self._query(ONE_ROW, row[STUDY], row[NUMBER])
-            if stored and RESULTS_OF(stored[0]) != RESULTS_OF(row):
-                ours = from_row(stored[0])
+            own_rows = self._query(ONE_ROW, row[STUDY], row[NUMBER])
+            if own_rows and RESULTS_OF(own_rows[0]) != RESULTS_OF(row):
+                ours = from_row(own_rows[0])
                 theirs = from_row(row)
                 if differ(ours, theirs):  # and not only in how hyper-parameters are written
                     raise StoreError(
@@ -538,7 +538,7 @@ class TrialStore:
                         f" {ours.hyper_iter} of {ours.study} has loss {theirs.valid_loss:.9g} there"
                         f" and {ours.valid_loss:.9g} here. Give another path."
                     )
-            yield row, not stored
+            yield row, not own_rows
 
     def close(self) -> None:
         self._sql.close()

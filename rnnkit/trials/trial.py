@@ -161,8 +161,10 @@ def check_types(row: Sequence) -> None:
         if value is None and name not in MAY_BE_NAN:
             raise ValueError(f"{name} is missing")
         if value is not None and type(value) not in ACCEPTED[kind]:
-            needed = "str" if kind is dict else kind.__name__
-            raise ValueError(f"{name} is of type {type(value).__name__}, where {needed} is needed")
+            type_name = "str" if kind is dict else kind.__name__
+            raise ValueError(
+                f"{name} is of type {type(value).__name__}, where {type_name} is needed"
+            )
     VALID_ROW_TYPES.add(types)
 
 

@@ -203,8 +203,8 @@ def _belong(account: Mapping, trial: Trial) -> bool:
     loss = account.get("trial_loss", account["valid_loss"])
     is_near = math.isclose(account["valid_loss"], loss, rel_tol=0.5, abs_tol=0.5)
     names = ("hyper_iter", "architecture", "n_layers", "n_units")
-    same = all(account[name] == getattr(trial, name) for name in names)
-    return same and is_near and loss == trial.valid_loss
+    is_same = all(account[name] == getattr(trial, name) for name in names)
+    return is_same and is_near and loss == trial.valid_loss
 
 
 def _decode(data: bytes, study: str, path: object) -> Weights:
