@@ -90,11 +90,11 @@ def _knock(address: str) -> None:
 
     if address.startswith(("inproc:", "ucx")):
         return
-    place = get_address_host_port(address)
+    host_and_port = get_address_host_port(address)
     end = time.monotonic() + PATIENCE
     while True:
         try:
-            return socket.create_connection(place, timeout=PATIENCE).close()
+            return socket.create_connection(host_and_port, timeout=PATIENCE).close()
         except OSError:
             if time.monotonic() > end:
                 raise

@@ -177,10 +177,10 @@ def _longer(
     long: Extent,
     train_steps: tuple[int, int],
     frame: pd.DataFrame | None,
-    **other: Any,
+    **changes: Any,
 ) -> list[Job]:
-    """Jobs of the same studies with more training steps, and with `other` settings. They start from
-    the best trials of the studies in `frame`, if there is a frame.
+    """Jobs of the same studies with more training steps, and with `changes` to their settings. They
+    start from the best trials of the studies in `frame`, if there is a frame.
     """
     jobs = []
     for study in studies:
@@ -188,7 +188,7 @@ def _longer(
         rate = {"lr_decay_rate": long.lr_decay_rate} if long.lr_decay_rate else {}
         start = tuple(tuple(sorted((hparams | rate).items())) for hparams in best)
         tuner = "long" if start else USUAL
-        longer = replace(study, train_steps=train_steps, tuner=tuner, start=start, **other)
+        longer = replace(study, train_steps=train_steps, tuner=tuner, start=start, **changes)
         jobs.append((longer, long.trials))
     return jobs
 
@@ -300,13 +300,13 @@ def _long_jobs(
             if study.n_layers in long.depths
             and (not long.architectures or study.architecture in long.architectures)
         ]
-        searched = {getattr(study, size) for study in deep}
+        searched_sizes = {getattr(study, size) for study in deep}
         for target in long.sizes:
-            start = target if target in searched else max(searched)
+            start = target if target in searched_sizes else max(searched_sizes)
             parents = [study for study in deep if getattr(study, size) == start]
-            other = {} if target in searched else {size: target}
+            changes = {} if target in searched_sizes else {size: target}
             steps = _per_param(long.train_steps, target) if steps_per_param else long.train_steps
-            jobs += _longer(parents, long, steps, frame, **other)
+            jobs += _longer(parents, long, steps, frame, **changes)
     return jobs
 
 

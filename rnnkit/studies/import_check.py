@@ -47,8 +47,8 @@ def _faults(trial: Trial, key: Key | None) -> Iterator[str]:
                 yield f"has {name} = {value!r}, and its space has {item}"
         elif key and key.of:
             yield f"has no {name}, and its space has {item}"
-    if key and key.of and ranges and (others := set(trial.hparams) - set(ranges)):
-        yield f"has {min(others)}, which its space lacks"
+    if key and key.of and ranges and (extras := set(trial.hparams) - set(ranges)):
+        yield f"has {min(extras)}, which its space lacks"
     for name, value in (key.pinned if key else {}).items():
         if trial.hparams.get(name, value) != value:
             yield f"has {name} = {trial.hparams[name]!r}, and its study pins it at {value!r}"

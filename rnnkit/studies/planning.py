@@ -69,8 +69,8 @@ def plan(
     by_study = table.groupby("study", sort=False, dropna=False, as_index=False)
     total = by_study.agg({"trials": "max", **sums}).assign(experiment="all")
     by_experiment = pd.concat([table, total]).groupby("experiment", sort=False)
-    rows = by_experiment.agg({"study": "count", "trials": "sum", **sums})
-    return rows.rename(columns={"study": "studies"}).reset_index()
+    summary = by_experiment.agg({"study": "count", "trials": "sum", **sums})
+    return summary.rename(columns={"study": "studies"}).reset_index()
 
 
 def _jobs(
@@ -118,19 +118,19 @@ def _clock(
     groups: dict[tuple, list[Study]] = {}
     for study in studies:
         groups.setdefault((study.task_type, study.architecture), []).append(study)
-    ends = {  # kind -> the smallest and the largest study by size
+    extremes = {  # kind -> the smallest and the largest study by size
         kind: {_size(study): study for study in (min(group, key=_size), max(group, key=_size))}
         for kind, group in groups.items()
     }
-    measure = speed or _speed_within(sum(map(len, ends.values())))
+    measure = speed or _speed_within(sum(map(len, extremes.values())))
     seconds = {
         kind: [measure(_with_shipped_text(study), device) for study in by_size.values()]
-        for kind, by_size in ends.items()
+        for kind, by_size in extremes.items()
     }
 
     def seconds_of(study: Study) -> float:
         kind = study.task_type, study.architecture
-        log_sizes = np.log(list(ends[kind]))
+        log_sizes = np.log(list(extremes[kind]))
         return float(np.exp(np.interp(np.log(_size(study)), log_sizes, np.log(seconds[kind]))))
 
     return seconds_of

@@ -112,7 +112,7 @@ class Progress:
         searches = self.searches.values()
         count = sum(search.count for search in searches)
         target = sum(search.target for search in searches)
-        done = sum(not search.missing for search in searches)
+        studies_done = sum(not search.missing for search in searches)
         seconds = time.monotonic() - self.start
         if count >= target:
             time_ = f"took {duration(seconds)}"
@@ -122,8 +122,8 @@ class Progress:
             time_ = f"{duration(seconds)} so far"
         label = f"{self.label} · " if self.label else ""
         return (
-            f"{label}{done} of {len(searches)} studies done · {count:,} of {target:,} trials ·"
-            f" {time_}"
+            f"{label}{studies_done} of {len(searches)} studies done ·"
+            f" {count:,} of {target:,} trials · {time_}"
         )
 
     def _seconds_left(self) -> float | None:

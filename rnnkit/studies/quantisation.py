@@ -62,8 +62,7 @@ def quantise_network(
         if not block.size:
             return block
         parts = np.split(block.reshape(-1), _count_parts(name, block, n_units))
-        quantised = [quantise_block(part, bits, method) for part in parts]
-        return np.reshape(quantised, block.shape)
+        return np.reshape([quantise_block(part, bits, method) for part in parts], block.shape)
 
     return {name: quantise_parts(name, block) for name, block in network.items()}
 
@@ -86,11 +85,13 @@ def bits_kept(
     for method in METHODS:
         networks += [quantise_network(network, study.n_units, bits, method) for bits in BITS]
     thetas = np.stack([theta_of(study, candidate) for candidate in networks])
-    whole, *others = (-loss["eval_loss"] for loss in evaluate(study, hparams, thetas, device))
+    full_bits, *rounded_bits = (
+        -loss["eval_loss"] for loss in evaluate(study, hparams, thetas, device)
+    )
     n = len(BITS)
     return {
-        "whole": [whole],
-        **{method: others[i * n :][:n] for i, method in enumerate(METHODS)},
+        "whole": [full_bits],
+        **{method: rounded_bits[i * n :][:n] for i, method in enumerate(METHODS)},
     }
 
 

@@ -364,4 +364,4 @@ class _Scheduler:
         missing = [task]
         if task.hparams is not None:
             missing = rounds.shares(task.numbers, task.hparams, 1)
-        self.queue += [dataclasses.replace(rest, attempt=task.attempt + 1) for rest in missing]
+        self.queue += [dataclasses.replace(share, attempt=task.attempt + 1) for share in missing]

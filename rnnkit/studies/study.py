@@ -99,8 +99,8 @@ class Study:
             )
         values = {name: np.asarray(getattr(row, name)).item() for name in COLUMN_FIELDS}
         # a rerun pins all hyper-parameters, and its key has only a digest of them
-        pinned = dict(row.hparams) if key.tuner == "rerun" else key.pinned
-        return cls(**values, train_steps=key.train_steps, pinned=tuple(pinned.items()))
+        pins = dict(row.hparams) if key.tuner == "rerun" else key.pinned
+        return cls(**values, train_steps=key.train_steps, pinned=tuple(pins.items()))
 
     def run(
         self,

@@ -177,8 +177,8 @@ def _check_draw(trial: Trial, study: Study) -> None:
     """StoreError for hyper-parameters that random search did not draw, since these are a function
     of the seed and the number of a trial.
     """
-    (drawn,) = study.new_tuner().suggest(1, start=trial.hyper_iter)
-    for name, value in drawn.items():
+    (draw,) = study.new_tuner().suggest(1, start=trial.hyper_iter)
+    for name, value in draw.items():
         got = trial.hparams[name]
         if got != value and not (
             isinstance(value, float) and math.isclose(got, value, rel_tol=ROUNDING)
