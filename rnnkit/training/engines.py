@@ -456,7 +456,7 @@ class Eager:
                 self.graph = None
                 warn_once(f"{self.study.architecture} trains without a CUDA graph: {reason}.")
         for _ in range(steps):
-            s.put(self.step_of(s.state, *self._batch(s)))
+            s.update(self.step_of(s.state, *self._batch(s)))
 
     @torch.no_grad()
     def evaluate(self, s: Slots, indices: list[int], split: str) -> Batch:

@@ -78,7 +78,7 @@ class Graph:
                 buffer[:count].copy_(numbers)
             self.replay()
             s.step = self.state["step"][:count].clone()
-        s.put({name: tensor[:count].clone() for name, tensor in self.state.items()})
+        s.update({name: tensor[:count].clone() for name, tensor in self.state.items()})
 
     def _fits(self, s: Slots, first: int, batch: Batch) -> bool:
         """Whether the recorded graph serves these slots, first scored step and batch."""

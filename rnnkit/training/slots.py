@@ -42,7 +42,7 @@ class Slots:
         """The tensors of all slots, in the order of STATE."""
         return {name: getattr(self, name) for name in STATE}
 
-    def put(self, state: State) -> None:
+    def update(self, state: State) -> None:
         """Replaces some of the tensors."""
         for name, tensor in state.items():
             setattr(self, name, tensor)
@@ -69,7 +69,7 @@ class Slots:
     def keep(self, indices: list[int]) -> None:
         """Drops all slots but those at `indices`."""
         index = torch.tensor(indices, dtype=torch.int64, device=self.step.device)
-        self.put({name: tensor[index].contiguous() for name, tensor in self.state.items()})
+        self.update({name: tensor[index].contiguous() for name, tensor in self.state.items()})
         self.trials = [self.trials[i] for i in indices]
         self.seconds = [self.seconds[i] for i in indices]
 
