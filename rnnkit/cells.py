@@ -61,36 +61,6 @@ class Cell:
         raise NotImplementedError
 
 
-class Maps:
-    """W in the equations of a cell: `W.u(h, x)` is `affine("u", h, x)`.
-
-    The attributes begin with an underscore, since a cell may give its maps any name.
-    """
-
-    def __init__(self, cell: type[Cell], affine: Callable[[str, Any, Any], Any]) -> None:
-        self._cell = cell
-        self._affine = affine
-
-    def __getattr__(self, name: str) -> Callable[[Any, Any], Any]:
-        if name not in self._cell.maps:
-            raise ValueError(
-                f"{self._cell.__name__}.step calls W.{name}, but the maps of {self._cell.__name__}"
-                f" are {', '.join(self._cell.maps)}. Add {name!r} to `maps`, or correct the call."
-            )
-        return partial(self._affine, name)
-
-
-def take_step(
-    cell: type[Cell], W: Any, states: tuple[Any, ...], x: Any, s: Callable
-) -> tuple[Any, tuple[Any, ...]]:
-    """`cell.step` with the state as a tuple, before and after, even if it has only one part: the
-    output to the layer above, and the states after the step.
-    """
-    is_one = len(states) == 1
-    up, after = cell.step(W, states[0] if is_one else states, x, s)
-    return up, (after,) if is_one else after
-
-
 class RNN(Cell):
     """Vanilla recurrent network (equation 1)."""
 
@@ -272,6 +242,36 @@ class MinLSTM(Cell):
         c = W.c(None, x)
         h = (f * h + i * c) / (f + i)
         return h, h
+
+
+class Maps:
+    """W in the equations of a cell: `W.u(h, x)` is `affine("u", h, x)`.
+
+    The attributes begin with an underscore, since a cell may give its maps any name.
+    """
+
+    def __init__(self, cell: type[Cell], affine: Callable[[str, Any, Any], Any]) -> None:
+        self._cell = cell
+        self._affine = affine
+
+    def __getattr__(self, name: str) -> Callable[[Any, Any], Any]:
+        if name not in self._cell.maps:
+            raise ValueError(
+                f"{self._cell.__name__}.step calls W.{name}, but the maps of {self._cell.__name__}"
+                f" are {', '.join(self._cell.maps)}. Add {name!r} to `maps`, or correct the call."
+            )
+        return partial(self._affine, name)
+
+
+def take_step(
+    cell: type[Cell], W: Any, states: tuple[Any, ...], x: Any, s: Callable
+) -> tuple[Any, tuple[Any, ...]]:
+    """`cell.step` with the state as a tuple, before and after, even if it has only one part: the
+    output to the layer above, and the states after the step.
+    """
+    is_one = len(states) == 1
+    up, after = cell.step(W, states[0] if is_one else states, x, s)
+    return up, (after,) if is_one else after
 
 
 CELLS: dict[str, type[Cell]] = {}
