@@ -1,15 +1,14 @@
 """One trial that somebody watches while it trains."""
 
-import math
 import time
 from collections.abc import Iterator
 
-import torch
-
 from rnnkit.native import Study
-from rnnkit.training.engines import Data, Engine, engine_for, measure
+from rnnkit.training import results
+from rnnkit.training.engines import Data, Engine, engine_for
 from rnnkit.training.slots import Slots, slots_of
 
+LOOKED_AT = ("train_loss", "valid_loss", "eval_loss", "accuracy", "infeasible", "steps")
 GROWTH = 1.12  # of the steps from one look to the next, since what happens early is worth seeing
 
 
@@ -17,10 +16,9 @@ def watch(study: Study, hparams: dict, number: int = 0, seconds: float = 0.15) -
     """Trains one trial of a study, and yields what `train` would report of it at growing numbers of
     steps.
 
-    Each look is a dict with the keys train_loss, valid_loss, eval_loss, accuracy and infeasible of
-    an Outcome, and `steps`. Once the step is compiled, at most `seconds` pass between two looks,
-    and at most an eighth of the steps so far, plus 8. A trial that diverges ends there. Raises
-    ValueError as `train` does.
+    Each look is a dict of an Outcome's fields LOOKED_AT. Once the step is compiled, at most
+    `seconds` pass between two looks, and at most an eighth of the steps so far, plus 8. A trial
+    that diverges ends there. Raises ValueError as `train` does.
     """
     total = int(hparams["train_steps"])
     engine = engine_for(study, Data(study, [hparams]))
@@ -39,8 +37,5 @@ def watch(study: Study, hparams: dict, number: int = 0, seconds: float = 0.15) -
 
 
 def _look(study: Study, engine: Engine, s: Slots) -> dict:
-    values = dict.fromkeys(("train_loss", "valid_loss", "eval_loss", "accuracy"), math.nan)
-    infeasible = bool(s.dead[0]) or not torch.isfinite(s.theta[0]).all()
-    if not infeasible:
-        values |= measure(engine, study.task, s, [0])[0]
-    return values | {"steps": int(s.step[0]), "infeasible": infeasible}
+    ((_, _, outcome),) = results(study, engine, s, [0])
+    return {name: getattr(outcome, name) for name in LOOKED_AT}
