@@ -123,7 +123,6 @@ class Engine(Protocol):
     device, dtype   of the slots' tensors
     slots           how many models train at once by default
     in_step         whether every slot takes each step, so that a slot whose trial is over idles
-    most_watched    the most steps to ask for per call while somebody watches
     """
 
     data: Data
@@ -131,7 +130,6 @@ class Engine(Protocol):
     dtype: torch.dtype
     slots: int
     in_step: bool
-    most_watched: int
 
     def train(self, s: Slots, chunk: int | None = None) -> None:
         """Takes up to `chunk` steps, or as many as take a moment, of every slot that is not dead
@@ -155,7 +153,6 @@ class Paced:
     """What the compiled engines share: without a `chunk`, they take steps for about CHUNK_SECONDS."""
 
     in_step = False
-    most_watched = NO_LIMIT
     seconds_per_step: float | None = None  # of all slots at once
 
     def take(self, s: Slots, steps: int) -> None:
@@ -340,7 +337,6 @@ class Eager:
     """
 
     in_step = True
-    most_watched = 16
 
     def __init__(
         self, study: Study, data: Data, dtype: torch.dtype = torch.float32, device: str = "cpu"
