@@ -7,9 +7,7 @@ import ast
 import errno
 import json
 import os
-import re
 import shutil
-import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -180,34 +178,35 @@ def run_notebook(
     every cell ran without an error.
 
     This is checked here, because papermill reports a killed kernel, a timeout and `sys.exit` as
-    completed. The incomplete copy stays next to `out`, as *.partial.ipynb, and shows how far it
-    came. NotebookError, in one sentence.
+    completed. Until then the notebook grows cell by cell next to `out`, as *.partial.ipynb, which
+    stays if it is not completed and shows how far it came. NotebookError, in one sentence.
     """
+    import nbformat
+
+    from rnnkit.trials.paths import write_atomically
+
     notebook = Path(notebook)
     out = Path(out)
     parameters = dict(parameters or {})
     _check_parameters(notebook, parameters)
-    half = out.with_name(f"{out.stem}.partial.ipynb")
-    own = _copy_at_work(out)
+    partial = out.with_name(f"{out.stem}.partial.ipynb")
+    cause: Exception | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        _clear_away(out, half)
-        problem: str | None = _execute(notebook, own, parameters, cell_timeout)
-        cause: Exception | None = None
+        book = _execute(notebook, partial, parameters, cell_timeout)
+        problem: str | None = _problem_in(book)
         if not problem:
-            os.replace(own, out)
+            # not the file, which others who execute the same notebook write, too
+            write_atomically(out, nbformat.writes(book).encode())
+            partial.unlink(missing_ok=True)
     except Exception as error:
         problem = _reason(error, out, cell_timeout)
         cause = error
         if problem is None:
             raise
-    finally:
-        with suppress(OSError):  # for example, if the folder is gone; the reason is reported anyway
-            if own.exists():
-                os.replace(own, half)
     if problem:
         raise NotebookError(
-            f"{notebook.name} {problem}. The cells that ran are in {half}."
+            f"{notebook.name} {problem}. The cells that ran are in {partial}."
         ) from cause
     return out
 
@@ -234,14 +233,14 @@ def _check_parameters(notebook: Path, parameters: dict) -> None:
             )
 
 
-def _execute(notebook: Path, own: Path, parameters: dict, cell_timeout: float) -> str:
-    """Executes a notebook into the file `own`. Returns what is wrong with it; empty if nothing is."""
+def _execute(notebook: Path, target: Path, parameters: dict, cell_timeout: float) -> Any:
+    """Executes a notebook into a file; returns its content (an nbformat.NotebookNode)."""
     import papermill
 
     _check_limit_of_files()
-    result = papermill.execute_notebook(
+    return papermill.execute_notebook(
         str(notebook),
-        str(own),
+        str(target),
         parameters,
         cwd=str(notebook.resolve().parent),
         kernel_name="python3",
@@ -251,7 +250,11 @@ def _execute(notebook: Path, own: Path, parameters: dict, cell_timeout: float) -
         execution_timeout=cell_timeout,
         **_own_kernel(),
     )
-    cells = [cell for cell in result.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def _problem_in(book: Any) -> str:
+    """What went wrong in an executed notebook; empty if nothing did."""
+    cells = [cell for cell in book.cells if cell.cell_type == "code" and cell.source.strip()]
     errors = [
         output.ename for cell in cells for output in cell.outputs if output.output_type == "error"
     ]
@@ -290,38 +293,6 @@ def _reason(error: Exception, out: Path, cell_timeout: float) -> str | None:
     if isinstance(error, OSError):
         return f"cannot be written to {out.parent} ({error.strerror or error})"
     return None
-
-
-def _copy_at_work(out: Path) -> Path:
-    """The copy that this process fills cell by cell. Its name has the process and the machine, since
-    others may execute the same notebook.
-    """
-    return out.with_name(f".{out.stem}.{os.getpid()}@{socket.gethostname()}.ipynb")
-
-
-def _clear_away(out: Path, half: Path) -> None:
-    """Turns copies that dead processes of this machine have left into the partial copy."""
-    name = re.compile(
-        rf"\.{re.escape(out.stem)}\.(\d+)(@{re.escape(socket.gethostname())})?\.ipynb"
-    )
-    for path in list(out.parent.iterdir()):
-        match = name.fullmatch(path.name)
-        if match and int(match[1]) != os.getpid() and not _is_alive(int(match[1])):
-            with suppress(OSError):
-                os.replace(path, half)
-
-
-def _is_alive(number: int) -> bool:
-    """Whether a process with this number exists; True where that cannot be asked."""
-    if os.name != "posix":  # elsewhere, os.kill with signal 0 ends the process
-        return True
-    try:
-        os.kill(number, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _runtime_folder() -> Path:

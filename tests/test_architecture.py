@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "theory": set(),
     "wording": {"paper"},
     "places": set(),
-    "notebooks": {"names", "places"},
+    "notebooks": {"names", "places", "trials"},
     "draws": set(),
     "threads": set(),
     "names": set(),
