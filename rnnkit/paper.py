@@ -5,6 +5,8 @@ Collins, Sohl-Dickstein & Sussillo, *Capacity and Trainability in Recurrent Neur
 2017 (arXiv 1611.09913).
 """
 
+from typing import NamedTuple
+
 ARCHITECTURES = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")  # section 1.4, in the paper's order
 TASKS = {  # sections 2-4
     "per_cap": "perceptron capacity",
@@ -107,7 +109,7 @@ LATER_NUMBERS = (
 )
 
 
-class Claim:
+class Claim(NamedTuple):
     """A sentence of the paper: where it stands, what it says, the number that decides it, and the
     paper's value of that number.
 
@@ -115,14 +117,10 @@ class Claim:
     paper has 37, and of one of them (C05) it prints no number, so that 36 can be decided.
     """
 
-    def __init__(self, where: str, text: str, statistic: str, paper: str) -> None:
-        self.where = where
-        self.text = text
-        self.statistic = statistic
-        self.paper = paper
-
-    def __repr__(self) -> str:
-        return f"Claim({self.where!r}, {self.text!r}, {self.statistic!r}, {self.paper!r})"
+    where: str
+    text: str
+    statistic: str
+    paper: str
 
 
 CLAIMS = {

@@ -288,10 +288,6 @@ for component in {WITHOUT_TORCH}:
     assert done.returncode == 0, done.stderr
 
 
-def test_paper_imports_nothing_at_all():
-    assert imports(PACKAGE / "paper.py") == frozenset()
-
-
 @pytest.mark.parametrize("path", SOURCES, ids=ids)
 def test_no_function_is_longer_than_a_screen(path):
     functions = [

@@ -2,18 +2,10 @@
 with them.
 """
 
-import ast
-import inspect
-
 import pytest
 
 from rnnkit import paper
 from rnnkit.exhibits.base import exhibit, exhibits
-
-
-def test_it_imports_nothing():
-    tree = ast.parse(inspect.getsource(paper))
-    assert not [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
 
 
 def test_every_architecture_has_a_label_and_its_gates():
