@@ -3,6 +3,7 @@ are made of.
 """
 
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 from functools import cache
 
@@ -15,6 +16,7 @@ import synthetic
 from rnnkit import analysis, figures, paper
 from rnnkit.exhibits.account import account_in, digest_of_trials, note
 from rnnkit.exhibits.base import exhibit, exhibits
+from rnnkit.exhibits.gallery import keep
 from rnnkit.exhibits.style import (
     DARK_COLORS,
     GREY,
@@ -26,6 +28,7 @@ from rnnkit.exhibits.style import (
     for_dark_pages,
 )
 from rnnkit.exhibits.verdicts import BEGIN, END, write_block
+from rnnkit.trials.trial import StoreError
 
 NAMES = ("fig1", "fig2a", "fig2b", "figapp1", "calibration", "best_so_far")
 
@@ -387,6 +390,22 @@ def test_save_writes_png_svg_and_the_points_as_csv(drawn, frames, tmp_path):
         == sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
         == ["dark/fig2b.png", "fig2b.csv", "fig2b.png", "fig2b.svg"]
     )
+
+
+def test_clipping_paths_are_numbered_since_their_coordinates_vary_from_run_to_run(drawn, tmp_path):
+    figures.save(drawn["fig2b"], "fig2b", tmp_path, {}, "alt")
+    svg = (tmp_path / "fig2b.svg").read_text()
+    names = re.findall('<clipPath id="(.*?)"', svg)
+    assert names == [f"fig2b-clip{number}" for number in range(len(names))]
+    assert set(re.findall(r"url\(#(.*?)\)", svg)) == set(names) != set()
+
+
+def test_a_file_of_somebody_else_is_seen_before_a_figure_is_rendered(drawn, tmp_path, monkeypatch):
+    (tmp_path / "fig2b.svg").write_text("mine")
+    monkeypatch.setattr("rnnkit.exhibits.account.PATIENCE", 0)
+    monkeypatch.setattr(drawn["fig2b"], "savefig", lambda *_, **__: pytest.fail("it was rendered"))
+    with pytest.raises(StoreError, match="fig2b.svg is there already"):
+        keep(drawn["fig2b"], "fig2b", tmp_path, {}, "alt", "")
 
 
 def test_files_that_a_figure_no_longer_has_are_removed_unless_somebody_changed_them(tmp_path):

@@ -52,28 +52,14 @@ def save(
     `data` is a frame, or a dict file name -> frame where a figure is drawn from more than one
     table. Returns the paths.
     """
-    return _write(out, _contents(figure, name, data, alt))
-
-
-def _write(out: str | Path, contents: Mapping[str, bytes]) -> list[Path]:
-    """Writes files, given by their names and contents, into a folder; returns their paths."""
+    tables = data if isinstance(data, dict) else {name: data}
+    contents = {} if isinstance(figure, SmallTable) else _pictures(figure, name, alt)
+    for stem, table in tables.items():
+        contents[f"{stem}.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
     (Path(out) / "dark").mkdir(parents=True, exist_ok=True)
     for file, content in contents.items():
         write_atomically(Path(out) / file, content)
     return [Path(out) / file for file in contents]
-
-
-def _contents(
-    figure: Drawing | SmallTable,
-    name: str,
-    data: pd.DataFrame | dict[str, pd.DataFrame],
-    alt: str,
-) -> dict[str, bytes]:
-    """File -> content of all that belongs to a figure."""
-    contents = {} if isinstance(figure, SmallTable) else _pictures(figure, name, alt)
-    for stem, table in (data if isinstance(data, dict) else {name: data}).items():
-        contents[f"{stem}.csv"] = table.to_csv(index=False, lineterminator="\n").encode()
-    return contents
 
 
 def _pictures(figure: Drawing, name: str, alt: str) -> dict[str, bytes]:
@@ -87,8 +73,21 @@ def _pictures(figure: Drawing, name: str, alt: str) -> dict[str, bytes]:
         figure.savefig(light, format="png", metadata=about)
         figure.savefig(vector, format="svg", metadata=svg_metadata)
         matplotlib.image.imsave(dark, dark_picture(figure), format="png", metadata=about)
-    pictures = {f"{name}.png": light, f"{name}.svg": vector, f"dark/{name}.png": dark}
-    return {file: picture.getvalue() for file, picture in pictures.items()}
+    return {
+        f"{name}.png": light.getvalue(),
+        f"{name}.svg": _number_clips(vector.getvalue().decode(), name).encode(),
+        f"dark/{name}.png": dark.getvalue(),
+    }
+
+
+def _number_clips(svg: str, name: str) -> str:
+    """The SVG with its clipping paths numbered. matplotlib names them after their coordinates, whose
+    last digits, which are not drawn, may differ from run to run.
+    """
+    for number, old in enumerate(re.findall('<clipPath id="(.*?)"', svg)):
+        new = f"{name}-clip{number}"
+        svg = svg.replace(f'id="{old}"', f'id="{new}"').replace(f"url(#{old})", f"url(#{new})")
+    return svg
 
 
 def _markup(figure: Drawing | SmallTable, name: str, alt: str) -> str:
@@ -110,7 +109,7 @@ def keep(
     figure: Drawing | SmallTable,
     name: str,
     out: str | Path,
-    data: pd.DataFrame | dict[str, pd.DataFrame],
+    tables: Mapping[str, pd.DataFrame],
     alt: str,
     trials: str,
     **entry: Any,
@@ -121,9 +120,11 @@ def keep(
     `trials` is the digest of what it was drawn from, and `entry` is whatever else the account shall
     say about it. StoreError if a file of somebody else is in the way.
     """
-    contents = _contents(figure, name, data, alt)
-    check_free(out, contents)
-    note(out, name, _write(out, contents), trials=trials, code=digest_of_code(), **entry)
+    pictures = [f"{name}.png", f"{name}.svg", f"dark/{name}.png"]
+    files = [*([] if isinstance(figure, SmallTable) else pictures), *map("{}.csv".format, tables)]
+    check_free(out, files)
+    paths = save(figure, name, out, dict(tables), alt)
+    note(out, name, paths, trials=trials, code=digest_of_code(), **entry)
 
 
 def draw_into(out: str | Path, name: str, frame: pd.DataFrame) -> dict:
