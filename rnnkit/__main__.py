@@ -219,9 +219,9 @@ def sentence_of(error: BaseException) -> str:
 class Commands(click.Group):
     """A group whose error for an unknown command names the commands that it has."""
 
-    def resolve_command(self, context: click.Context, words: list[str]) -> tuple:
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple:
         try:
-            return super().resolve_command(context, words)
+            return super().resolve_command(context, args)
         except click.UsageError as error:
             commands = ", ".join(self.list_commands(context))
             message = f"{error.format_message()} The commands are {commands}."
@@ -383,8 +383,8 @@ def import_(parquet: str | None, store: str) -> None:
 @plainly
 def show(store: str) -> None:
     """List the studies of a store: trials, infeasible trials, best loss, minutes."""
+    from rnnkit import wording
     from rnnkit.trials import TrialStore
-    from rnnkit.wording import count as counted
 
     with TrialStore(store, create=False) as trial_store:
         studies = trial_store.summary()
@@ -394,7 +394,7 @@ def show(store: str) -> None:
         click.echo(f"{key:<{width}}{count:>8,}{infeasible:>12,}{best:>12.5g}{seconds / 60:>9.1f}")
     total = sum(count for _, count, *_ in studies)
     trials_in_all = f"{total:,} trial{'' if total == 1 else 's'}"
-    click.echo(f"{trials_in_all} in {counted(len(studies), 'study', 'studies')}")
+    click.echo(f"{trials_in_all} in {wording.count(len(studies), 'study', 'studies')}")
 
 
 @trials.command()
@@ -423,10 +423,10 @@ def verify(store: str, count: int, seed: int, device: str) -> None:
     hyper-parameters contradict each other, or if random search did not draw them. The exit code is
     1 if a trial does not agree or is refused. How long it took, and when and where, cannot be checked.
     """
+    from rnnkit import wording
     from rnnkit.studies.verify import disagreements, verify
     from rnnkit.trials import StoreError, TrialStore
     from rnnkit.trials.trial import plain
-    from rnnkit.wording import count as counted
 
     reruns = []
     refusals = []
@@ -460,7 +460,7 @@ def verify(store: str, count: int, seed: int, device: str) -> None:
                 " digit on this machine, so this one should, too."
             )
     if refusals:
-        click.echo(f"{counted(len(refusals), 'trial is', 'trials are')} refused:")
+        click.echo(f"{wording.count(len(refusals), 'trial is', 'trials are')} refused:")
         for refusal in refusals[:MAX_REFUSALS]:
             click.echo(f"  {printable(str(refusal))}")
         if len(refusals) > MAX_REFUSALS:

@@ -155,8 +155,8 @@ def flow(
     x_TxMxN[:n_inputs] = draws.normal(seed, draws.DATA, numbers_TxM, n_units)
     states, arguments = _scan(cell, W, x_TxMxN, needs_grad=True)
     w_MxN = draws.normal(seed, draws.DATA, (steps << 32) + number_M, n_units)
-    parts = [part for state in states for part in state]
-    grads = torch.autograd.grad((states[-1][0] * w_MxN).sum(), parts, materialize_grads=True)
+    tensors = [tensor for state in states for tensor in state]
+    grads = torch.autograd.grad((states[-1][0] * w_MxN).sum(), tensors, materialize_grads=True)
     squares = torch.stack(grads).square().sum(2)
     gradient = squares.unflatten(0, (-1, len(cell.states))).sum(1).sqrt()
     gradient /= gradient[-1].clone()

@@ -10,11 +10,11 @@ import pandas as pd
 LEFT = "text-align: left; vertical-align: top"
 
 
-def table(head: Iterable, lines: Iterable, note: str = "", titled: bool = True) -> str:
+def table(head: Iterable, lines: Iterable, note: str = "", has_titles: bool = True) -> str:
     """A table of texts and numbers, with a sentence below it. The first entry of each line is its
-    title, if lines are `titled`; with an empty `head` there is no line of names.
+    title, if it `has_titles`; with an empty `head` there is no line of names.
     """
-    first = "th" if titled else "td"
+    first = "th" if has_titles else "td"
     rows = ([cell(line[0], first), *map(cell, line[1:])] for line in lines)
     below = f"<p>{html.escape(note)}</p>" if note else ""
     return table_of_cells(head, rows) + below
@@ -75,9 +75,9 @@ class SmallTable(pd.DataFrame):
 
     def _repr_html_(self) -> str:
         if self.columns.nlevels == 1 and not any(self.index.names):
-            return table(self.columns, self.itertuples(index=False), titled=False)
-        shown = pd.DataFrame(self).map(lambda value: "-" if value is pd.NA else text(value))
-        return shown.rename(columns=text, index=text).to_html(border=0)
+            return table(self.columns, self.itertuples(index=False), has_titles=False)
+        texts = pd.DataFrame(self).map(lambda value: "-" if value is pd.NA else text(value))
+        return texts.rename(columns=text, index=text).to_html(border=0)
 
     def markdown(self) -> str:
         """The same table for a page of Markdown."""

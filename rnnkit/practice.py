@@ -32,10 +32,10 @@ def need(condition: Any, word: str) -> None:
 
 def need_columns(result: Any, *columns: str) -> None:
     """NotYet unless the result is a frame with these columns."""
-    what = "The answer must be a frame of trials"
-    need(isinstance(result, pd.DataFrame), f"{what}, got {type(result).__name__}.")
+    demand = "The answer must be a frame of trials"
+    need(isinstance(result, pd.DataFrame), f"{demand}, got {type(result).__name__}.")
     missing = [column for column in columns if column not in result.columns]
-    need(not missing, f"{what}, got a table without the columns {and_list(missing)}.")
+    need(not missing, f"{demand}, got a table without the columns {and_list(missing)}.")
 
 
 def trials_of(result: Any, task_type: str, task: str, least: int = ENOUGH) -> pd.DataFrame:

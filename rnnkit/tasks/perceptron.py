@@ -102,8 +102,8 @@ class Perceptron:
 
     def example(self, seed: int) -> dict:
         """The first sample in plain numbers and text; see Task in self.py."""
-        packed, labels = self.data(seed, 1)
-        x = self.unpack(packed, torch.tensor([0]))[0].numpy()
+        packed_x, labels = self.data(seed, 1)
+        x = self.unpack(packed_x, torch.tensor([0]))[0].numpy()
         share = np.linspace(0.5, 1, 51)
         bits = np.array([mutual_information(p, 1) for p in share])
         return dict(

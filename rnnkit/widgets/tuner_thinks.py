@@ -333,13 +333,13 @@ def _draw_scores(ax: Axes, task: Problem, warp: Warp) -> None:
     if warp.feasible.sum() < 3:
         return
     low, high = ax.get_ylim()
-    ends = sorted(task.factor * warp.as_measured([low, high]))
+    bounds = sorted(task.factor * warp.as_measured([low, high]))
     ticks: dict[float, float] = {}  # height -> value
     for count in (4, 20):
-        for value in MaxNLocator(count).tick_values(*ends):
+        for value in MaxNLocator(count).tick_values(*bounds):
             (height,) = warp.as_heard([task.factor * value])
-            room = min((abs(height - other) for other in ticks), default=math.inf)
-            if ends[0] <= value <= ends[1] and room > 0.13 * (high - low):
+            room = min((abs(height - tick) for tick in ticks), default=math.inf)
+            if bounds[0] <= value <= bounds[1] and room > 0.13 * (high - low):
                 ticks[height] = value
     ax.set_yticks(list(ticks), [f"{value + 0.0:.2g}" for value in ticks.values()])
 
