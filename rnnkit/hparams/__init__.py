@@ -3,8 +3,8 @@ the section of the paper that gives them.
 
 `space_for(architecture, task_type)` derives the ranges of a study from the maps that its cell names,
 so a new cell has its space at once, and adds those of LEARNING and of the task (`ranges` in its
-class). All layers share scales and types. A set of hyper-parameters is
-a plain dict of plain Python values.
+class). All layers share scales and types. A set of hyper-parameters is a plain dict of plain Python
+values.
 
 A range also has usual values: one value, or the lowest and the highest, that the literature takes
 without a search, and a source. The tuner "gp-usual" begins there; the paper's own search does not.
@@ -71,68 +71,32 @@ def cell_ranges(architecture: str) -> list[Range]:
     inits = cell.recurrent_inits
     recurrent = recurrent_maps(cell)
     ranges: list[Range] = []
-    # scales of the initial weights and biases of each map
-    for m in cell.maps:
-        ranges.append(_input_scale(m))
+    # scales of the initial weights and biases of each map, and of the projection of the input to N
+    # units, which is linear with a bias, as in the authors' released cell
+    for m in (*cell.maps, "in") if cell.equal_sizes else cell.maps:
+        source = "LeCun et al. 1998: 1; torch.nn.Linear: 0.58"
+        ranges.append(Log(f"input_scale_{m}", 1e-3, 2.0, "App. A", (0.58, 1.0), source))
         if m in recurrent and inits != ("identity",):  # the identity has no scale
-            ranges.append(_recurrent_scale(m))
+            name = f"recurrent_matrix_scale_{m}"
+            ranges.append(Log(name, 1e-2, 2.0, "App. A", (1.0,), "Saxe et al. 2014"))
         if not cell.zero_biases:
-            ranges.append(_bias_scale(m))
-    # the projection of the input to N units is linear with a bias, as in the authors' released cell
-    if cell.equal_sizes:
-        ranges.append(_input_scale("in"))
-        if not cell.zero_biases:
-            ranges.append(_bias_scale("in"))
-    if not cell.maps:
-        return ranges
+            name = f"recurrent_bias_scale_{m}"
+            ranges.append(Uniform(name, -2.0, 2.0, "App. A", (0.0,), "Glorot & Bengio 2010"))
     # kinds of initialisation, the bias of the forget gate, and the nonlinearity
     if recurrent and len(inits) > 1:
-        ranges.append(
-            _choice("recurrent_matrix_init_type", inits, "orthogonal", "Saxe et al. 2014")
-        )
-    if not cell.zero_biases:
-        ranges.append(
-            _choice(
-                "recurrent_bias_init_type",
-                ("delta", "normal"),
-                "delta",
-                "Glorot & Bengio 2010: all zero",
-            )
-        )
+        usual = ("orthogonal",) if "orthogonal" in inits else ()
+        name = "recurrent_matrix_init_type"
+        ranges.append(Choice(name, inits, "App. A", usual, "Saxe et al. 2014"))
+    if cell.maps and not cell.zero_biases:
+        source = "Glorot & Bengio 2010: all zero"
+        kinds = ("delta", "normal")
+        ranges.append(Choice("recurrent_bias_init_type", kinds, "App. A", ("delta",), source))
     for name in dict.fromkeys(cell.forget.values()):
-        ranges.append(
-            Uniform(name, 0.0, 6.0, "App. A", usual=(1.0,), source="Jozefowicz et al. 2015")
-        )
+        ranges.append(Uniform(name, 0.0, 6.0, "App. A", (1.0,), "Jozefowicz et al. 2015"))
     if len(cell.nonlinearities) > 1:
-        ranges.append(
-            _choice("nonlinearity", cell.nonlinearities, "tanh", "LeCun et al. 1998, section 4.4")
-        )
+        source = "LeCun et al. 1998, section 4.4"
+        ranges.append(Choice("nonlinearity", cell.nonlinearities, "App. A", ("tanh",), source))
     return ranges
-
-
-def _input_scale(m: str) -> Range:
-    source = "LeCun et al. 1998: 1; torch.nn.Linear: 0.58"
-    return Log(f"input_scale_{m}", 1e-3, 2.0, "App. A", usual=(0.58, 1.0), source=source)
-
-
-def _recurrent_scale(m: str) -> Range:
-    name = f"recurrent_matrix_scale_{m}"
-    source = "Saxe et al. 2014"
-    return Log(name, 1e-2, 2.0, "App. A", usual=(1.0,), source=source)
-
-
-def _bias_scale(m: str) -> Range:
-    name = f"recurrent_bias_scale_{m}"
-    source = "Glorot & Bengio 2010"
-    return Uniform(name, -2.0, 2.0, "App. A", usual=(0.0,), source=source)
-
-
-def _choice(name: str, choices: Iterable[str], usual: str, source: str) -> Range:
-    """A choice of Appendix A. A cell may lack the usual value."""
-    choices = tuple(choices)
-    if usual not in choices:
-        return Choice(name, choices, "App. A")
-    return Choice(name, choices, "App. A", usual=(usual,), source=source)
 
 
 def _train_steps(low: int, high: int) -> Range:
