@@ -27,7 +27,7 @@ from rnnkit.tasks import TASKS
 from rnnkit.training import train
 from rnnkit.training.engines import Compiled, Data, Fused
 from rnnkit.training.flights import Flight
-from rnnkit.training.slots import Slots, slot_rows
+from rnnkit.training.slots import slots_of
 from rnnkit.trials import TrialStore
 
 pytestmark = pytest.mark.skipif(native.compiler() is None, reason="needs a C++ compiler")
@@ -87,8 +87,7 @@ def both(study, count=2, **chosen):
         Compiled(study, Data(study, sets)),
     )
     for engine in engines:
-        s = Slots(study.num_params, torch.float32, "cpu")
-        s.fill(list(slot_rows(study, enumerate(sets), torch.float32)))
+        s = slots_of(study, enumerate(sets))
         yield engine, s
 
 

@@ -12,7 +12,7 @@ from rnnkit import native
 from rnnkit.native import cuda
 from rnnkit.studies import Study
 from rnnkit.training.engines import Compiled, Data, Eager, Fused
-from rnnkit.training.slots import Slots, slot_rows
+from rnnkit.training.slots import slot_rows, slots_of
 
 needs_compiler = pytest.mark.skipif(native.compiler() is None, reason="needs a C++ compiler")
 pytestmark = needs_compiler
@@ -28,12 +28,6 @@ def engines(study, hparams):
     yield "fused", Fused(study, data, "cpu", Emulated(cuda.kernel_for(study, THREADS=64)))
 
 
-def slots_of(study, hparams):
-    s = Slots(study.num_params, torch.float32, "cpu")
-    s.fill(list(slot_rows(study, enumerate(hparams), torch.float32)))
-    return s
-
-
 def hparams_of(study, **fixed):
     return study.space.usual_point() | {"train_steps": 50} | fixed
 
@@ -44,7 +38,7 @@ def test_an_output_of_exactly_zero_is_never_right(study):
     hparams = [hparams_of(study)]
     found = {}
     for name, engine in engines(study, hparams):
-        s = slots_of(study, hparams)
+        s = slots_of(study, enumerate(hparams))
         s.theta.zero_()
         (loss,), (right,) = engine.evaluate(s, [0], "all" if study is CAPACITY else "eval")
         found[name] = float(loss), float(right)
@@ -58,7 +52,7 @@ def test_an_output_of_exactly_zero_is_never_right(study):
 def test_two_classes_that_tie_above_the_others_are_not_right():
     hparams = [hparams_of(LETTERS)]
     for name, engine in engines(LETTERS, hparams):
-        s = slots_of(LETTERS, hparams)
+        s = slots_of(LETTERS, enumerate(hparams))
         s.theta.zero_()
         s.theta[0, -27:-25] = 3.0  # the bias of a blank and of a
         (_,), (right,) = engine.evaluate(s, [0], "eval")
@@ -75,7 +69,7 @@ def test_a_gradient_is_finite_if_its_sum_of_squares_is_in_float(share, dies, siz
     hparams = [hparams_of(study)]
     ends = {}
     for name, engine in engines(study, hparams):
-        s = slots_of(study, hparams)
+        s = slots_of(study, enumerate(hparams))
         weights = Eager(study, engine.data).matrices
         s.theta[0, :weights] = 1.0
         s.hp[0, native.COLUMNS.index("l2")] = math.sqrt(share * FLOAT_MAX / weights)
@@ -93,8 +87,8 @@ def test_no_first_scored_step_makes_the_compiled_steps_read_what_is_not_theirs(v
     for name, engine in engines(study, hparams):
         if name == "plain":
             continue
-        s = slots_of(study, hparams)
-        last = slots_of(study, hparams)
+        s = slots_of(study, enumerate(hparams))
+        last = slots_of(study, enumerate(hparams))
         s.hp[0, native.COLUMNS.index("first_scored")] = value
         engine.train(s, 2)
         engine.train(last, 2)
@@ -109,7 +103,7 @@ def test_nor_does_a_number_of_samples_that_cannot_be(value):
     for name, engine in engines(CAPACITY, hparams):
         if name == "plain":
             continue
-        s = slots_of(CAPACITY, hparams)
+        s = slots_of(CAPACITY, enumerate(hparams))
         s.hp[0, native.COLUMNS.index("samples")] = value
         engine.train(s, 2)
         (loss,), (right,) = engine.evaluate(s, [0], "all")

@@ -4,7 +4,6 @@ import inspect
 
 import numpy as np
 import pytest
-import torch
 
 from rnnkit import native
 from rnnkit.cells import CELLS
@@ -12,7 +11,7 @@ from rnnkit.studies import Study
 from rnnkit.tasks import TASKS, Batched, Stored, Task
 from rnnkit.training import coefficients
 from rnnkit.training.engines import Compiled, Data, Eager, Engine, Fused
-from rnnkit.training.slots import Slots, slot_rows
+from rnnkit.training.slots import slots_of
 
 MADE = [
     task("tiny sample" if task.name == "text8" else "tiny") if task.forms else task()
@@ -64,8 +63,7 @@ def test_an_engine_has_what_its_protocol_names(kind):
 def test_columns_are_known_by_name():
     study = Study("per_cap", "ugrnn", 1, 200, n_in=4, unroll=3)
     hparams = study.space.sample(np.random.default_rng(1)) | {"nonlinearity": "relu"}
-    s = Slots(study.num_params, torch.float32, "cpu")
-    s.fill(list(slot_rows(study, [(0, hparams)], torch.float32)))
+    s = slots_of(study, [(0, hparams)])
     assert float(s.column("train_steps")) == hparams["train_steps"]
     assert float(s.column("clip")) == hparams["gradient_clip_val"]
     assert float(s.column("l2")) == hparams["l2_decay"]

@@ -14,7 +14,7 @@ from rnnkit.studies import Study
 from rnnkit.tasks import TASKS
 from rnnkit.training import train
 from rnnkit.training.engines import Compiled, Data, Eager
-from rnnkit.training.slots import Slots, slot_rows
+from rnnkit.training.slots import slots_of
 
 needs_compiler = pytest.mark.skipif(native.compiler() is None, reason="no C++ compiler")
 FORMS = {
@@ -74,8 +74,7 @@ def first_of(study, engine):
         if engine == "compiled"
         else Eager(study, data, torch.float64)
     )
-    slots = Slots(study.num_params, torch.float64, "cpu")
-    slots.fill(list(slot_rows(study, [(0, some_hparams(study, 1)[0])], torch.float64)))
+    slots = slots_of(study, [(0, some_hparams(study, 1)[0])], torch.float64)
     return made, slots, data.split("eval")
 
 
@@ -151,8 +150,7 @@ def test_losses_in_float_are_those_in_double_of_the_same_outputs(task_type, scal
     study = a_study(task_type)
     task = study.task
     engine = Compiled(study, Data(study, some_hparams(study, 1), real), real)
-    slots = Slots(study.num_params, real, "cpu")
-    slots.fill(list(slot_rows(study, [(0, some_hparams(study, 1)[0])], real)))
+    slots = slots_of(study, [(0, some_hparams(study, 1)[0])], real)
     networks.split(slots.theta, networks.blocks("gru", 1, study.n_units, task.n_in, task.n_out))[
         "W_out"
     ].mul_(scale)

@@ -32,7 +32,7 @@ from rnnkit.studies.scales import inputs_for
 from rnnkit.studies.workers import out_of_memory
 from rnnkit.training import benchmark_step, check_device
 from rnnkit.training.engines import Compiled, Data, Engine, Fused
-from rnnkit.training.slots import Slots, slot_rows
+from rnnkit.training.slots import Slots, slots_of
 from rnnkit.training.timing import Stepper
 
 TASKS = {
@@ -104,10 +104,9 @@ def filled_slots(
     dtype: torch.dtype = torch.float32,
 ) -> Slots:
     """Slots for so many models, with the hyper-parameters `sets` in turns."""
-    s = Slots(study.num_params, dtype, device)
-    trials = ((i, sets[i % len(sets)]) for i in range(min(models, DIFFERENT)))
-    slot_models = list(slot_rows(study, trials, dtype))
-    s.fill([slot_models[i % len(slot_models)] for i in range(models)])
+    trials = [(i, sets[i % len(sets)]) for i in range(min(models, DIFFERENT))]
+    s = slots_of(study, trials, dtype, device)
+    s.keep([i % len(trials) for i in range(models)])
     return s
 
 

@@ -15,7 +15,7 @@ from rnnkit.networks import blocks
 from rnnkit.studies.study import Study, account_of, blocks_of
 from rnnkit.training import engines, train
 from rnnkit.training.engines import Data, engine_for
-from rnnkit.training.slots import Slots, slot_rows
+from rnnkit.training.slots import slots_of
 from rnnkit.trials import StoreError, Trial, TrialStore
 
 SAME = 1e-6  # relative and absolute; losses this close to each other are the same
@@ -106,8 +106,7 @@ def evaluate(
     """
     data = Data(study, [hparams], torch.float32, device)
     engine = engine_for(study, data, device, "auto", torch.float32)
-    slots = Slots(study.num_params, torch.float32, engine.device)
-    (row,) = slot_rows(study, [(0, hparams)], torch.float32)
-    thetas_MxP = torch.as_tensor(np.asarray(thetas), dtype=torch.float32)
-    slots.fill([(*row[:3], theta) for theta in thetas_MxP])
-    return engines.measure(engine, study.task, slots, list(range(len(thetas_MxP))))
+    slots = slots_of(study, [(0, hparams)], device=engine.device)
+    slots.keep([0] * len(thetas))
+    slots.theta.copy_(torch.as_tensor(np.asarray(thetas)))
+    return engines.measure(engine, study.task, slots, list(range(len(thetas))))

@@ -67,7 +67,7 @@ class Slots:
         self.seconds += [0.0] * len(models)
 
     def keep(self, indices: list[int]) -> None:
-        """Drops all slots but those at `indices`."""
+        """Drops all slots but those at `indices`; one that stands there twice becomes two."""
         index = torch.tensor(indices, dtype=torch.int64, device=self.step.device)
         self.update({name: tensor[index].contiguous() for name, tensor in self.state.items()})
         self.trials = [self.trials[i] for i in indices]
