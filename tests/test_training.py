@@ -18,7 +18,11 @@ from rnnkit.training import train, update
 
 COMPILED = native.compiler() is not None
 needs_compiler = pytest.mark.skipif(not COMPILED, reason="no C++ compiler")
-ENGINES = [pytest.param("compiled", marks=needs_compiler), "eager"]
+ENGINES = [
+    pytest.param(name, marks=needs_compiler) if name == "compiled" else name
+    for name in training.engines.ENGINES
+]
+NOT_PLAIN = [engine for engine in ENGINES if engine != "eager"]
 CASES = [(a, L) for a in PAPER for L in (1, 2) if not (a == "+rnn" and L == 1)] + [
     ("linear", 0),
     ("+rnn", 3),
@@ -70,14 +74,13 @@ def losses(outcomes):
     return [o.train_loss for o in outcomes]
 
 
-@needs_compiler
+@pytest.mark.parametrize("engine", NOT_PLAIN)
 @pytest.mark.parametrize("architecture, n_layers", CASES)
-def test_compiled_step_trains_as_the_plain_one_does(architecture, n_layers):
+def test_every_engine_trains_as_the_plain_one_does(architecture, n_layers, engine):
     study = a_study(architecture, n_layers)
     hparams = [some_hparams(architecture, seed) for seed in range(8)]  # each optimiser twice
     a, b = (
-        train(study, hparams, range(8), engine=e, dtype=torch.float64)
-        for e in ("compiled", "eager")
+        train(study, hparams, range(8), engine=e, dtype=torch.float64) for e in (engine, "eager")
     )
     assert losses(a) == pytest.approx(losses(b), abs=1e-10)
     assert [o.valid_loss for o in a] == [o.valid_loss for o in b]
