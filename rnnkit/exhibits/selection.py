@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from rnnkit import paper
-from rnnkit.trials.key import pinned_in
+from rnnkit.trials.key import parse
 
 # what tells a network of Figures 2c and 3 from others; its best trial is that of all seeds and tuners
 NETWORK = [
@@ -118,5 +118,6 @@ def one_size(trials: pd.DataFrame) -> pd.DataFrame:
 
 def is_pinned(frame: pd.DataFrame, name: str = "nonlinearity") -> pd.Series:
     """Whether each trial is of a study that holds this hyper-parameter fixed, as the study's key says."""
-    holds = {key: name in pinned_in(key) for key in frame.study.unique()}
+    keys = {study: parse(study) for study in frame.study.unique()}
+    holds = {study: key is not None and name in key.pinned for study, key in keys.items()}
     return frame.study.map(holds).astype(bool)

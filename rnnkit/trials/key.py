@@ -8,19 +8,29 @@ do not end in a fingerprint.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 
-# the names in a key that are not hyper-parameters
-SETTINGS = ("layers", "params", "form", "in", "unroll", "steps", "from", "seed", "of")
-SIZES = ("form", "in", "unroll")
+NUMBER = r"0|[1-9]\d{0,18}"
+# a pinned hyper-parameter and its value: none of the other names that a key may have
+PIN = r"/(?!(?:layers|params|form|in|unroll|steps|from|seed|of)=)([^/=]+)=([^/]*)"
+KEY = re.compile(
+    r"(?P<task_type>[^/=]+)/(?P<architecture>[^/=]+)"
+    rf"/layers=(?P<n_layers>{NUMBER})/params=(?P<max_params>{NUMBER})"
+    r"/(?P<size>form=[^/]*|in=[^/]*/unroll=[^/]*)"
+    rf"/steps=(?P<least>{NUMBER})-(?P<most>{NUMBER})"
+    rf"(?P<pins>(?:{PIN})*)(?:/[0-9a-f]+)?(?:/from=(?P<start>[^/]*))?"
+    rf"/(?P<tuner>[^/=]+)/seed=(?P<seed>{NUMBER})(?:/of=(?P<of>[^/]*))?",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True)
 class Key:
     """The parts of a key. `size` is the part that tells how large the task is, `pinned` maps the
     pinned hyper-parameters to their values, `start` is the digest of the points that the search
-    started from, and `of` is the fingerprint; each of these is empty if the key lacks it.
+    started from, and `of` is the fingerprint; the last three are empty if the key lacks them.
     """
 
     task_type: str
@@ -36,45 +46,25 @@ class Key:
     of: str
 
 
-def pinned_in(key: str) -> dict:
-    """The hyper-parameters that a key names, with the values at which their study pins them."""
-    pairs = (item.split("=", 1) for item in key.split("/") if "=" in item)
-    return {name: _value(text) for name, text in pairs if name not in SETTINGS}
-
-
 @cache
 def parse(key: str) -> Key | None:
     """The parts of a study's key; None if the text is not such a key."""
-    items = key.split("/")
-    pairs = [item.split("=", 1) for item in items if "=" in item]
-    settings = {name: text for name, text in pairs if name in SETTINGS}
-    bare = [item for item in items if "=" not in item]  # task, architecture, digest, tuner
-    try:
-        low, high = map(_number, settings["steps"].split("-"))
-        parts = Key(
-            items[0],
-            items[1],
-            _number(settings["layers"]),
-            _number(settings["params"]),
-            "/".join(f"{name}={settings[name]}" for name in SIZES if name in settings),
-            (low, high),
-            pinned_in(key),
-            settings.get("from", ""),
-            bare[-1],
-            _number(settings["seed"]),
-            settings.get("of", ""),
-        )
-    except (KeyError, ValueError, IndexError):
+    match = KEY.fullmatch(key)
+    if not match:
         return None
-    repeats = len(settings) < sum(name in SETTINGS for name, _ in pairs)
-    network = f"{parts.task_type}/{parts.architecture}/layers={parts.n_layers}/params="
-    return parts if not repeats and len(bare) in (3, 4) and key.startswith(network) else None
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise ValueError(f"A number in a study's key has up to 19 digits, got {text[:30]!r}.")
-    return int(text)
+    return Key(
+        match["task_type"],
+        match["architecture"],
+        int(match["n_layers"]),
+        int(match["max_params"]),
+        match["size"],
+        (int(match["least"]), int(match["most"])),
+        {name: _value(text) for name, text in re.findall(PIN, match["pins"])},
+        match["start"] or "",
+        match["tuner"],
+        int(match["seed"]),
+        match["of"] or "",
+    )
 
 
 def _value(text: str) -> int | float | str:
