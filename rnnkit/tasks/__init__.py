@@ -37,4 +37,6 @@ def example(task_type: str, form: str = "small", seed: int = 0) -> dict:
     """
     task_class = task_of(task_type)
     task = task_class(form) if task_class.forms else task_class()
-    return {"task": task.name, "form": task.form, "perfect": 0.0} | task.example(seed)
+    first = task.steps - task.scored
+    usual = {"task": task.name, "form": task.form, "first": first, "perfect": 0.0}
+    return usual | task.example(seed)

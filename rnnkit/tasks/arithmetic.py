@@ -8,7 +8,7 @@ import torch
 
 from .. import draws, theory
 from ..ranges import Choice
-from .forms import LEFT_OUT, Endless, first_sample
+from .forms import LEFT_OUT, Endless
 
 SYMBOLS = "0123456789 -+="
 SPACE, MINUS, PLUS, EQUALS = (SYMBOLS.index(s) for s in " -+=")
@@ -174,8 +174,8 @@ class Arithmetic(Endless):
         return p
 
     def example(self, seed: int) -> dict:
-        """The first sample in plain numbers and text; see Task in self.py."""
-        x, y = first_sample(self, seed)
+        """The first sample in plain numbers and text; see Task in task.py."""
+        x, y = self.first_sample(seed)
         p = self.marginal()
         entropy = (p * -np.log(np.where(p > 0, p, 1))).sum(1)
         compute = 3  # blanks before the answer, of the 1 to 6 that a trial may choose

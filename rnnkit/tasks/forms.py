@@ -8,7 +8,7 @@ import torch
 
 from .. import draws
 from ..checks import whole_number
-from ..names import nearest
+from ..names import nearest, resolve_name
 from ..ranges import Range
 
 LEFT_OUT: Any = None  # the default of a field, which `fill` replaces by the form's value
@@ -34,33 +34,43 @@ def fill(task: Any) -> None:
         raise ValueError(f"batch must be a multiple of 16, got {task.batch}. Round it up.")
 
 
-def check_split(split: str) -> str:
-    """`split`, if it is the name of one. Raises ValueError otherwise."""
-    if split not in STREAMS:
-        raise ValueError(
-            f"split must be one of {', '.join(STREAMS)}, got {split!r}. Check the spelling."
-        )
-    return split
+class Sized:
+    """What all of these tasks share: the fields of a form, and when answers are due."""
+
+    steps: Any
+    scored: Any
+    held: int  # samples per split
+    batch: int
+    batches: Callable
+    ranges: ClassVar[tuple[Range, ...]] = ()
+
+    def __post_init__(self) -> None:
+        fill(self)
+
+    def first_scored(self, hparams: dict) -> int:
+        """The step of the first answer, counted from 0; the last answer is due at the last step."""
+        return self.steps - self.scored
+
+    def even_weights(self, device: str = "cpu") -> torch.Tensor:
+        """weights_KxB of a split in which all samples weigh the same, float64, which sum to 1."""
+        count = in_batches(self.held, self.batch)
+        weight = 1 / (count * self.batch)
+        return torch.full((count, self.batch), weight, dtype=torch.float64, device=device)
+
+    def first_sample(self, seed: int) -> Iterator[np.ndarray]:
+        """Input and target of the first sample of the first training batch, without the axis of
+        samples: numbers_I or symbols_TxJ, and numbers_O or classes_SxH.
+        """
+        return (tensor[0, ..., 0].numpy() for tensor in self.batches(seed, torch.tensor([0])))
 
 
-def in_batches(count: int, batch: int) -> int:
-    """How many batches hold `count` samples; the last of them may be padded."""
-    return -(-count // batch)
-
-
-class Endless:
+class Endless(Sized):
     """What tasks with endless data share. A subclass has a method `draw(seed, stream, number_K,
     device)`, which returns the inputs and targets of the batches `number_K` of a stream of random
     numbers; training and every split have a stream of their own.
     """
 
-    held: int
-    batch: int
     draw: Callable
-    ranges: ClassVar[tuple[Range, ...]] = ()
-
-    def __post_init__(self) -> None:
-        fill(self)
 
     def batches(
         self, seed: int, step_K: torch.Tensor, device: str = "cpu"
@@ -74,23 +84,20 @@ class Endless:
         """Inputs, targets and weights_KxB of a split; "train" has the first batches that training
         sees.
         """
-        count = in_batches(self.held, self.batch)
-        stream = STREAMS[check_split(split)]
-        number_K = torch.arange(count, device=device)
-        return *self.draw(seed, stream, number_K, device), even_weights(count, self.batch, device)
+        weights = self.even_weights(device)
+        number_K = torch.arange(len(weights), device=device)
+        return *self.draw(seed, STREAMS[split_of(split)], number_K, device), weights
 
     def source(self, seed: int, split: str | None = None) -> dict:
         """What the compiled batches of a split, or of training, are drawn from."""
-        return {"seed": seed, "stream": STREAMS[check_split(split or "train")]}
+        return {"seed": seed, "stream": STREAMS[split_of(split or "train")]}
 
 
-def even_weights(count: int, batch: int, device: str) -> torch.Tensor:
-    """weights_KxB, float64, which are equal and sum to 1."""
-    return torch.full((count, batch), 1 / (count * batch), dtype=torch.float64, device=device)
+def split_of(name: str) -> str:
+    """The split of that name. Raises ValueError if there is none."""
+    return resolve_name("split", name, STREAMS)
 
 
-def first_sample(task: Any, seed: int) -> Iterator[np.ndarray]:
-    """Input and target of the first sample of the first training batch, without the axis of
-    samples: numbers_I or symbols_TxJ, and numbers_O or classes_SxH.
-    """
-    return (tensor[0, ..., 0].numpy() for tensor in task.batches(seed, torch.tensor([0])))
+def in_batches(count: int, batch: int) -> int:
+    """How many batches hold `count` samples; the last of them may be padded."""
+    return -(-count // batch)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import LEFT_OUT, Endless, first_sample
+from .forms import LEFT_OUT, Endless
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,6 @@ class Memory(Endless):
         """The number of outputs, that of the inputs."""
         return self.n_in
 
-    def first_scored(self, hparams: dict) -> int:
-        """The last step, counted from 0."""
-        return self.steps - 1
-
     def draw(
         self, seed: int, stream: int, number_K: torch.Tensor, device: str
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,13 +69,12 @@ class Memory(Endless):
         return theory.chance(self.name)
 
     def example(self, seed: int) -> dict:
-        """The first sample in plain numbers and text; see Task in self.py."""
-        x, y = first_sample(self, seed)
+        """The first sample in plain numbers and text; see Task in task.py."""
+        x, y = self.first_sample(seed)
         units = np.arange(0, self.n_in * 3 // 2 + 1)
         return dict(
             input=np.concatenate((x[:, None], np.zeros((self.n_in, self.steps - 1))), 1),
             target=y,
-            first=self.steps - 1,
             unit="squared error per number",
             chance=self.chance(),
             curve=dict(

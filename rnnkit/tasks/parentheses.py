@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import LEFT_OUT, Endless, first_sample
+from .forms import LEFT_OUT, Endless
 
 # how the types of parentheses are written; the paper names two of its ten
 PAIRS = ("()", "[]", "{}", "<>", "«»", "‹›", "⟨⟩", "⟦⟧", "⌈⌉", "⌊⌋")
@@ -68,10 +68,6 @@ class Parentheses(Endless):
         """The number of outputs: one per type and count 0 ... cap."""
         return self.types * (self.cap + 1)
 
-    def first_scored(self, hparams: dict) -> int:
-        """The last step, counted from 0."""
-        return self.steps - 1
-
     def source(self, seed: int, split: str | None = None) -> dict:
         """What the compiled batches of a split, or of training, are drawn from."""
         return super().source(seed, split) | {"types": self.types, "cap": self.cap}
@@ -120,8 +116,8 @@ class Parentheses(Endless):
         return theory.parentheses_chance(self.types, self.steps, self.cap)
 
     def example(self, seed: int) -> dict:
-        """The first sample in plain numbers and text; see Task in self.py."""
-        x, y = first_sample(self, seed)
+        """The first sample in plain numbers and text; see Task in task.py."""
+        x, y = self.first_sample(seed)
         symbols = "".join(PAIRS[: self.types]) + NOISE[: self.types]
         streams = [
             "".join(symbols[s - j * self.symbols] for s in x[:, j]) for j in range(self.types)
@@ -130,7 +126,6 @@ class Parentheses(Endless):
             input=streams,
             pairs=list(PAIRS[: self.types]),
             target=y[0],
-            first=self.steps - 1,
             unit=f"nats, summed over {self.types} answers",
             chance=self.chance(),
             curve=dict(

@@ -101,7 +101,7 @@ class Perceptron:
         )
 
     def example(self, seed: int) -> dict:
-        """The first sample in plain numbers and text; see Task in self.py."""
+        """The first sample in plain numbers and text; see Task in task.py."""
         packed_x, labels = self.data(seed, 1)
         x = self.unpack(packed_x, torch.tensor([0]))[0].numpy()
         share = np.linspace(0.5, 1, 51)
@@ -109,7 +109,6 @@ class Perceptron:
         return dict(
             input=np.repeat(x[:, None], self.unroll, 1),
             target=labels.numpy(),
-            first=self.unroll - 1,
             unit="nats per label",
             chance=math.log(2),
             curve=dict(

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from .. import draws, theory
-from .forms import LEFT_OUT, check_split, fill, first_sample, in_batches
+from .forms import LEFT_OUT, Sized, in_batches, split_of
 
 BLOCK = 1 << 16  # samples of the table that are made at once
 
 
 @dataclass(frozen=True)
-class RandomFunction:
+class RandomFunction(Sized):
     """x_i ~ N(0, I), y_i ~ N(0, 1) for i < samples, weighted by beta_i = 1 / (Z (i + tau)); x is
     shown at every step, and y is read out at the last.
 
@@ -39,19 +39,11 @@ class RandomFunction:
     every = True
     streams = heads = scored = n_out = 1
     per_nat = 1.0
-    ranges = ()
     forms = {
         "paper": dict(n_in=50, steps=50, batch=32, **theory.RANDOM_FUNCTION["paper"]),
         "small": dict(n_in=50, steps=10, batch=32, **theory.RANDOM_FUNCTION["small"]),
         "tiny": dict(n_in=50, steps=5, batch=32, **theory.RANDOM_FUNCTION["tiny"]),
     }
-
-    def __post_init__(self) -> None:
-        fill(self)
-
-    def first_scored(self, hparams: dict) -> int:
-        """The last step, counted from 0."""
-        return self.steps - 1
 
     def weights(self) -> np.ndarray:
         """beta_i, float64, which sum to 1."""
@@ -64,16 +56,13 @@ class RandomFunction:
         """The training batches number `step_K`: inputs_KxIxB and targets_Kx1xB, float32, of samples
         drawn by their weights.
         """
-        index = self.draw(seed, step_K, device)
-        x, y, _ = _table(self, seed, str(device))
-        return x[index].transpose(1, 2).contiguous(), y[index][:, None]
+        return self._look_up(seed, self.draw(seed, step_K, device))
 
     def draw(self, seed: int, step_K: torch.Tensor, device: str = "cpu") -> torch.Tensor:
         """The samples of the batches number `step_K`, int64 K x B, each drawn by its weight."""
         u = draws.uniform(seed, draws.ORDER, step_K, self.batch, device)
-        return torch.searchsorted(_table(self, seed, str(device))[2], u).clamp_(
-            max=self.samples - 1
-        )
+        sums = _table(self, seed, str(u.device))[2]
+        return torch.searchsorted(sums, u).clamp_(max=self.samples - 1)
 
     def source(self, seed: int, split: str | None = None) -> dict | None:
         """What the compiled training batches are drawn from; None for a split, which is not drawn."""
@@ -89,21 +78,18 @@ class RandomFunction:
         """The whole table, whatever the split: inputs_KxIxB, targets_Kx1xB and the weights beta,
         K x B, which are zero where padded.
         """
-        check_split(split)
-        x, y, _ = _table(self, seed, str(device))
+        split_of(split)
         count = in_batches(self.samples, self.batch)
-        index = (
-            torch.arange(count * self.batch, device=device)
-            .clamp_(max=self.samples - 1)
-            .view(count, self.batch)
-        )
+        index = torch.arange(count * self.batch, device=device).clamp_(max=self.samples - 1)
         weight = torch.zeros(count * self.batch, dtype=torch.float64)
         weight[: self.samples] = torch.from_numpy(self.weights())
-        return (
-            x[index].transpose(1, 2).contiguous(),
-            y[index][:, None],
-            weight.view(count, self.batch).to(device),
-        )
+        inputs, targets = self._look_up(seed, index.view(count, self.batch))
+        return inputs, targets, weight.view(count, self.batch).to(device)
+
+    def _look_up(self, seed: int, index_KxB: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and targets of these samples of the table, K x I x B and K x 1 x B."""
+        x, y, _ = _table(self, seed, str(index_KxB.device))
+        return x[index_KxB].transpose(1, 2).contiguous(), y[index_KxB][:, None]
 
     def memorised_loss(self, count: float) -> float:
         """The loss of a network that knows the `count` heaviest samples and answers 0 to all
@@ -118,13 +104,12 @@ class RandomFunction:
         return theory.chance(self.name)
 
     def example(self, seed: int) -> dict:
-        """The first sample in plain numbers and text; see Task in self.py."""
-        x, y = first_sample(self, seed)
+        """The first sample in plain numbers and text; see Task in task.py."""
+        x, y = self.first_sample(seed)
         count = np.concatenate(([0], np.unique(np.geomspace(1, self.samples, 60).astype(int))))
         return dict(
             input=np.repeat(x[:, None], self.steps, 1),
             target=y,
-            first=self.steps - 1,
             unit="weighted squared error",
             chance=self.chance(),
             curve=dict(

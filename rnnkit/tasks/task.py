@@ -55,7 +55,8 @@ class Task(Protocol):
 
         input     numbers_IxT, or one line of text per stream
         target    numbers_O, or a line of text
-        first     the step at which the first answer is due, counted from 0
+        first     the step at which the first answer is due, counted from 0; left out where it is
+                  steps - scored
         chance    the least loss of an answer that ignores the input, in `unit`
         perfect   the least loss of all, in `unit`; NaN where it is unknown, left out where it is 0
         curve     x, y, their labels, a title and a sentence

@@ -8,11 +8,11 @@ import torch
 
 from .. import draws
 from . import corpus as texts
-from .forms import LEFT_OUT, check_split, even_weights, fill, first_sample, in_batches
+from .forms import LEFT_OUT, Sized, split_of
 
 
 @dataclass(frozen=True)
-class Text8:
+class Text8(Sized):
     """One of 27 symbols per step (a blank is 0, then a to z); the answer is the next symbol, scored
     from step `unscored` on.
 
@@ -35,7 +35,6 @@ class Text8:
     every = True
     streams = heads = 1
     per_nat = 1 / math.log(2)
-    ranges = ()
     n_in = n_out = len(texts.ALPHABET)
     forms = {
         "paper": dict(steps=50, unscored=13, batch=32, held=65_536, corpus="text8"),
@@ -45,7 +44,7 @@ class Text8:
     forms |= {f"{form} sample": fields | dict(corpus="sample") for form, fields in forms.items()}
 
     def __post_init__(self) -> None:
-        fill(self)
+        super().__post_init__()
         if self.unscored >= self.steps:
             raise ValueError(
                 f"unscored must be less than steps, got {self.unscored} of {self.steps}. Score at"
@@ -56,10 +55,6 @@ class Text8:
     def scored(self) -> int:
         """The number of scored steps."""
         return self.steps - self.unscored
-
-    def first_scored(self, hparams: dict) -> int:
-        """The first scored step, counted from 0."""
-        return self.unscored
 
     def splits(self) -> dict[str, tuple[int, int]]:
         """Where each split of the text starts and ends: eight tenths, one and one."""
@@ -94,13 +89,11 @@ class Text8:
         self, seed: int, split: str, device: str = "cpu"
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Inputs, targets and weights_KxB of a split, the same for every seed."""
-        start, end = self.splits()[check_split(split)]
-        count = in_batches(self.held, self.batch)
-        positions = np.linspace(start, end - self.steps - 1, count * self.batch).astype(np.int64)
-        inputs, targets = self._windows(
-            torch.from_numpy(positions).view(count, self.batch).to(device)
-        )
-        return inputs, targets, even_weights(count, self.batch, device)
+        start, end = self.splits()[split_of(split)]
+        weights = self.even_weights(device)
+        positions = np.linspace(start, end - self.steps - 1, weights.numel()).astype(np.int64)
+        first_KxB = torch.from_numpy(positions).view(weights.shape).to(device)
+        return *self._windows(first_KxB), weights
 
     def _windows(self, first_KxB: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of the samples that start at these positions of the text."""
@@ -125,14 +118,13 @@ class Text8:
         return float(-(p * np.log2(np.where(p > 0, p, 1))).sum())
 
     def example(self, seed: int) -> dict:
-        """The first sample in plain numbers and text; see Task in self.py."""
-        x, y = first_sample(self, seed)
+        """The first sample in plain numbers and text; see Task in task.py."""
+        x, y = self.first_sample(seed)
         p = self.marginal()
         order = np.argsort(-p)
         return dict(
             input=["".join(texts.ALPHABET[s] for s in x[:, 0])],
             target="".join(texts.ALPHABET[s] for s in y[:, 0]),
-            first=self.unscored,
             unit="bits per character",
             chance=self.chance(),
             perfect=math.nan,

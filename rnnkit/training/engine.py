@@ -12,7 +12,6 @@ from torch import Tensor
 from rnnkit import native
 from rnnkit.native import Study
 from rnnkit.native.batches import batches_of, fields_of
-from rnnkit.tasks.forms import even_weights, in_batches
 from rnnkit.training.slots import Batch, Slots
 
 Split = tuple[Tensor, Tensor, Any]  # and weights, or None where all are 1
@@ -91,9 +90,8 @@ class Data:
             return None
         if batches is None:
             return None
-        count = in_batches(self.task.held, self.task.batch)
-        weights = even_weights(count, self.task.batch, self.device)
-        inputs, targets = batches.make(torch.arange(count))
+        weights = self.task.even_weights(self.device)
+        inputs, targets = batches.make(torch.arange(len(weights)))
         return inputs, targets, weights
 
 
