@@ -3,7 +3,6 @@ processor's compiled step.
 """
 
 import ctypes
-import heapq
 import json
 import os
 import re
@@ -313,8 +312,8 @@ def test_the_round_with_the_longest_training_starts_first(one_gpu):
     study = capacity("rnn")
     for urgency, most_steps in ((3, 20), (2, 90), (1, 40)):
         hparams = [{"train_steps": most_steps}, {"train_steps": 5}]
-        pool.give(Task(study, [0, 1], hparams), {}, urgency)
-    begun = [heapq.heappop(pool.to_train)[2].hparams[0]["train_steps"] for _ in range(3)]
+        pool.give(Task(study, [0, 1], hparams, urgency), {})
+    begun = [task.hparams[0]["train_steps"] for task, _ in pool.to_train]
     assert begun == [90, 40, 20]
 
 

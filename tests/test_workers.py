@@ -237,7 +237,7 @@ class Slow:
     def busy(self):
         return bool(self.tasks)
 
-    def give(self, task, job, urgency):
+    def give(self, task, job):
         self.tasks.append(task)
 
     def stop(self):

@@ -145,10 +145,10 @@ class Cluster:
     def busy(self) -> bool:
         return bool(self.running)
 
-    def give(self, task: Task, job: dict, urgency: int) -> None:
+    def give(self, task: Task, job: dict) -> None:
         key = f"{task.study.key}-{task.numbers[0]}-{uuid.uuid4()}"
         future = self.client.submit(
-            _function_by_value(), job, self.topic, key=key, priority=urgency, pure=False
+            _function_by_value(), job, self.topic, key=key, priority=task.urgency, pure=False
         )
         self.running[key] = task, future
         future.add_done_callback(lambda future: self.messages.put(("end", future.key)))

@@ -2,8 +2,6 @@
 trains them side by side.
 """
 
-import heapq
-import itertools
 import os
 import time
 from collections.abc import Callable
@@ -36,12 +34,9 @@ class OneGPU:
         self.device = device
         self.suggesters = Processes(workers or max(1, cores() - 1))
         self.kind = cuda.kind_of(device)
-        # heaps of (-urgency, count, task, job); the count orders equally urgent tasks. The longer
-        # the longest training of a round is, the more urgent is the round, since all others can run
-        # beside it
-        self.to_suggest: list[tuple] = []
-        self.to_train: list[tuple] = []
-        self.counter = itertools.count()
+        # tasks with their jobs, the first of which comes next
+        self.to_suggest: list[tuple[Task, dict]] = []
+        self.to_train: list[tuple[Task, dict]] = []
         # id of a task -> the task, its flight, and its study's recorder
         self.flights: dict[int, tuple[Task, Flight, Callable]] = {}
         self.data: dict[tuple, tuple[int, Data]] = {}  # (task, seed) -> number of samples, data
@@ -71,15 +66,14 @@ class OneGPU:
             return False  # the flights are given up
         return bool(self.to_suggest or self.to_train or self.flights or self.suggesters.busy())
 
-    def give(self, task: Task, job: dict, urgency: int) -> None:
-        number = next(self.counter)
+    def give(self, task: Task, job: dict) -> None:
         if task.hparams is None:
-            job = {**job, "device": "cpu", "compile_for": self.kind}
-            heapq.heappush(self.to_suggest, (-urgency, number, task, job))
+            self.to_suggest.append((task, {**job, "device": "cpu", "compile_for": self.kind}))
+            self.to_suggest.sort(key=lambda entry: -entry[0].urgency)
         else:
-            most_steps = max(hparams["train_steps"] for hparams in task.hparams)
-            longest = task.study.step_flops * most_steps
-            heapq.heappush(self.to_train, (-longest, number, task, job))
+            self.to_train.append((task, job))
+            # the round with the longest training first, since all others can run beside it
+            self.to_train.sort(key=lambda entry: -_longest(entry[0]))
 
     def stop(self) -> None:
         self.stopping = True
@@ -92,13 +86,12 @@ class OneGPU:
         deadline = time.monotonic() + seconds
         while not self.new_events and not self.stopping:
             while self.to_suggest and self.suggesters.free():
-                *_, task, job = heapq.heappop(self.to_suggest)
-                self.suggesters.give(task, job, 0)
+                self.suggesters.give(*self.to_suggest.pop(0))
             if self.suggesters.busy():
                 self.new_events += self.suggesters.events(0)
             # one flight is started at a time, so that the others do not wait for long
             if self.to_train and (not self.flights or self._models_in_flight() < MODELS):
-                self._start(heapq.heappop(self.to_train))
+                self._start(*self.to_train.pop(0))
             for key in list(self.flights):
                 self._poll(key)
             if not self.new_events:
@@ -113,9 +106,8 @@ class OneGPU:
     def _models_in_flight(self) -> int:
         return sum(len(task.numbers) for task, *_ in self.flights.values())
 
-    def _start(self, entry: tuple) -> None:
+    def _start(self, task: Task, job: dict) -> None:
         """Starts the flight of a round."""
-        *_, task, job = entry
 
         def send(kind: str, content: Any) -> None:
             self.new_events.append(Event(task, kind, content))
@@ -123,7 +115,7 @@ class OneGPU:
         record = task.study.recorder(send, job["scale"], task.best)
         try:
             flight = Flight(
-                task.study, task.hparams, task.numbers, self._data_of(task), self.device
+                task.study, task.hparams or (), task.numbers, self._data_of(task), self.device
             )
             self.flights[id(task)] = task, flight, record
         except native.Unavailable as reason:
@@ -131,7 +123,7 @@ class OneGPU:
             self._train_plainly(task, record)
         except Exception as error:
             if out_of_memory(error) and self.flights:
-                heapq.heappush(self.to_train, entry)  # there is room once another flight has landed
+                self.to_train.insert(0, (task, job))  # there is room once another flight has landed
             else:
                 self._fail(task, error)
 
@@ -191,3 +183,8 @@ class OneGPU:
 
     def _fail(self, task: Task, error: Exception) -> None:
         self.new_events.append(Event(task, "failed", (one_line(error), repr(error))))
+
+
+def _longest(task: Task) -> int:
+    """Floating-point operations of the longest training of a round, roughly."""
+    return task.study.step_flops * max(hparams["train_steps"] for hparams in task.hparams or ())

@@ -45,6 +45,7 @@ class Task:
     study: Study
     numbers: list[int]
     hparams: list[dict] | None = None
+    urgency: int = 0  # tasks of greater urgency come first
     earlier: tuple = ()  # hyper-parameters and losses of all trials before the round
     best: float = math.inf  # least loss of the study so far: better trials send their weights
     attempt: int = 1
@@ -89,8 +90,8 @@ class Pool(Protocol):
     def busy(self) -> bool:
         """Whether the pool has tasks that have not ended."""
 
-    def give(self, task: Task, job: dict, urgency: int) -> None:
-        """Takes a task, with its `job`. Tasks of greater urgency come first."""
+    def give(self, task: Task, job: dict) -> None:
+        """Takes a task, with its `job`."""
 
     def events(self, seconds: float) -> Iterable[Event]:
         """The events since the last call; waits at most `seconds` for the first."""
@@ -199,7 +200,7 @@ class Rounds:
                 if self.listens and numbers.start:
                     trials = [self.trials[number] for number in range(numbers.start)]
                     earlier = ([t.hparams for t in trials], [t.valid_loss for t in trials])
-                tasks.append(Task(self.study, list(numbers), earlier=earlier))
+                tasks.append(Task(self.study, list(numbers), urgency=self.urgency, earlier=earlier))
             self.pending |= missing
             self.next += ROUND
         return tasks
@@ -213,7 +214,7 @@ class Rounds:
             cheapest[0].append(number)
             cheapest[1].append(h)
         best = best_loss(self.trials.values())
-        return [Task(self.study, *share, best=best) for share in shares]
+        return [Task(self.study, *share, self.urgency, best=best) for share in shares]
 
     def add(self, trial: Trial) -> bool:
         """Adds a trial; returns whether it is new."""
@@ -303,11 +304,10 @@ class _Scheduler:
         if self.following is not None:
             self._add_following(self.following)
         self.queue += [task for rounds in self._active_rounds() for task in rounds.ready()]
-        self.queue.sort(key=lambda task: -self.rounds[task.study.key].urgency)
+        self.queue.sort(key=lambda task: -task.urgency)
         while self.queue and self.pool.free():
             task = self.queue.pop(0)
-            urgency = self.rounds[task.study.key].urgency
-            self.pool.give(task, task.job(device, scale), urgency)
+            self.pool.give(task, task.job(device, scale))
 
     def _add_following(self, following: Following) -> None:
         """Adds the jobs that follow from the studies that are now complete."""

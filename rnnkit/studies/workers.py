@@ -105,7 +105,7 @@ class Processes:
     def busy(self) -> bool:
         return bool(self.working)
 
-    def give(self, task: Task, job: dict, urgency: int) -> None:
+    def give(self, task: Task, job: dict) -> None:
         worker = self.idle.pop(0) if self.idle else _start_worker(self.vacancies.pop())
         self.working[worker.pipe] = worker, task
         _send(worker.pipe, job)
