@@ -14,6 +14,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -84,11 +85,9 @@ class Shelf:
                 " networks.split."
             )
         study = account["study"]
-        try:
-            if not replace and account["valid_loss"] >= self.load(study)[0]["valid_loss"]:
-                return False
-        except StoreError:
-            pass  # there are none yet, or none that can be read
+        stored = None if replace else self._readable(study)
+        if stored and account["valid_loss"] >= stored.account["valid_loss"]:
+            return False
         data = safetensors.numpy.save(
             {name: np.ascontiguousarray(block) for name, block in blocks.items()},
             {"about": json.dumps(account, sort_keys=True)},
@@ -141,16 +140,19 @@ class Shelf:
             raise error
         return min(readable, key=lambda weights: weights.account["valid_loss"])
 
+    def _readable(self, study: str) -> Weights | None:
+        """The best weights of a study; None if there are none that can be read."""
+        with suppress(StoreError):
+            return self._load(study)
+        return None
+
     def note(self, study: str, hyper_iter: int, **measurements: object) -> None:
         """Adds measurements (anything that JSON can hold) to the account of a study's weights, if
         they are those of trial `hyper_iter`.
         """
-        try:
-            account, blocks = self.load(study)
-        except StoreError:
-            return
-        if account["hyper_iter"] == hyper_iter:
-            self.save(account | measurements, blocks, replace=True)
+        weights = self._readable(study)
+        if weights and weights.account["hyper_iter"] == hyper_iter:
+            self.save(weights.account | measurements, weights.blocks, replace=True)
 
     def copy_to(self, folder: Path, studies: Iterable[str]) -> None:
         """Copies the files of the studies that have weights, unless the folder has better ones.
@@ -158,16 +160,10 @@ class Shelf:
         """
         target = Shelf(folder)
         for study in studies:
-            try:
-                ours = self._load(study)
-            except StoreError:
-                continue  # there are none, or none that are worth copying
-            try:
-                theirs = target._load(study)
-                if theirs.data == ours.data or theirs.rank < ours.rank:
-                    continue
-            except StoreError:
-                pass  # the folder has none that can be read
+            ours = self._readable(study)
+            theirs = target._readable(study)
+            if not ours or (theirs and (theirs.data == ours.data or theirs.rank < ours.rank)):
+                continue
             try:
                 _write(folder / file_name(study), ours.data)
             except OSError as error:
