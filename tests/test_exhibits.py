@@ -36,7 +36,7 @@ def one_of_ones_own(**changes):
         select=capacity,
         trials="capacity task",
         experiment="fig1",
-        tables={"bits_by_units": lambda of: analysis.stored_bits(of.trials)},
+        tables={"bits_by_units": analysis.stored_bits},
         draw=draw,
         alt="bits per parameter against units per layer.",
         facts=lambda rows, tables: [f"There are {len(tables['bits_by_units'])} networks."],
@@ -84,9 +84,9 @@ def test_an_exhibit_may_be_made_again_as_a_cell_that_runs_twice_does(own):
 def test_figure_csv_words_and_claims_take_one_table(own, frame, tmp_path):
     computed = []
 
-    def table(of):
-        computed.append(of)
-        return analysis.stored_bits(of.trials)
+    def table(trials):
+        computed.append(trials)
+        return analysis.stored_bits(trials)
 
     def measure(trials, points):
         judged.append(points)

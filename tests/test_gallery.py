@@ -599,7 +599,7 @@ def test_each_table_is_computed_once_for_a_figure(frames, tmp_path, monkeypatch)
     computed = []
     tables = exhibit("fig2b").tables
     table = tables["fig2b"]
-    monkeypatch.setitem(tables, "fig2b", lambda of: computed.append(1) or table(of))
+    monkeypatch.setitem(tables, "fig2b", lambda trials: computed.append(1) or table(trials))
     figures.draw_into(tmp_path, "fig2b", frames["fig2b"])
     assert len(computed) == 1
 

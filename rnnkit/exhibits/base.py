@@ -22,7 +22,7 @@ else:
         select=capacity,
         trials="capacity task",
         experiment="fig1",
-        tables={"bits_by_units": lambda of: stored_bits(of.trials)},
+        tables={"bits_by_units": stored_bits},
         draw=draw,
         alt="bits per parameter against units per layer.",
         facts=lambda trials, tables: ["A sentence on what the figure shows."],
@@ -95,17 +95,16 @@ class Exhibit:
     `experiment` of that name, or from the experiment of the exhibit's own name if it is left out.
     `also` lists experiments without an exhibit of their own that this exhibit shows.
 
-    Tables: `tables` maps a file name to a function, which takes a `Tables` (the trials, and the other
-    tables) and returns the table. Each table is computed once; then it is drawn, written as CSV (with
-    its `columns`, or with all of them), described and judged. A table whose name begins with _ is not
-    written.
+    Tables: `tables` maps a file name to a function, which takes the trials and returns the table. Each
+    table is computed once; then it is drawn, written as CSV (with its `columns`, or with all of them),
+    described and judged. A table whose name begins with _ is not written.
 
     Drawing and words: `draw` takes a frame of trials and returns a matplotlib Figure with `panels`,
     or, for a table, a SmallTable.
     `title` and `gist` open the caption, and `note` adds a sentence that depends on the budget. `alt`
     says what is on the axes, and `numbers` sums up the tables for those who cannot see the figure
     (if it is left out, by the most bits per parameter). `facts` takes trials and tables and returns
-    sentences on what the figure shows. `budget` is what the paper spent on it.
+    sentences on what the figure shows, or none if no trial was feasible. `budget` is what the paper spent on it.
 
     Claims: `claims` maps the id of a claim to its rule, which is judged on the table named by
     `claims_table` (on the first table, if it is left out).
@@ -202,7 +201,7 @@ class Tables(Mapping):
 
     def __getitem__(self, stem: str) -> pd.DataFrame:
         if stem not in self._by_stem:
-            self._by_stem[stem] = self.exhibit.tables[stem](self)
+            self._by_stem[stem] = self.exhibit.tables[stem](self.trials)
         return self._by_stem[stem]
 
     def __iter__(self) -> Iterator[str]:

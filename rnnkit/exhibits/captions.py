@@ -143,9 +143,6 @@ def most_bits(tables: dict[str, pd.DataFrame]) -> str:
     )
 
 
-NOTHING_TO_SEE = "No trial was feasible, so there is nothing to see."
-
-
 def named_numbers(values: pd.Series, form: str = ".2f") -> list[str]:
     """The number of each architecture behind its name: ["RNN 3.52", "GRU 2.90"]."""
     return [f"{label_of(architecture)} {value:{form}}" for architecture, value in values.items()]

@@ -28,6 +28,7 @@ from rnnkit.exhibits.verdicts import advice, findings, tally
 from rnnkit.names import resolve_name
 from rnnkit.wording import and_list, capital
 
+NOTHING_TO_SEE = "No trial was feasible, so there is nothing to see."
 IT_HOLDS, IT_FAILS = "It holds here", "It fails here"  # what is said of a verdict
 SPEAK = {  # the verdicts on the claims behind a piece of advice, of those that decide -> their sum
     frozenset(): "our trials do not decide it",
@@ -128,7 +129,7 @@ def _of_figure(name: str, frame: pd.DataFrame) -> Conclusion:
     return Conclusion(
         about.title,
         _behind(budget(tables.trials)),
-        tuple(about.facts(tables.trials, tables.csv_tables())),
+        tuple(about.facts(tables.trials, tables.csv_tables())) or (NOTHING_TO_SEE,),
         tuple(_claim(id, finding) for id, finding in findings(tables).items()),
     )
 

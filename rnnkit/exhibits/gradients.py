@@ -29,6 +29,7 @@ from rnnkit.exhibits.style import (
     line_key,
     new_figure,
     style_of,
+    write_beside,
     write_note,
     write_title,
 )
@@ -151,15 +152,7 @@ def gates(ax: Axes, flow: Any, color: str) -> None:
     for (name, gate), line, end in zip(flow.gates.items(), GATE_LINES, label_heights):
         steps = np.arange(1, len(gate) + 1)
         ax.plot(steps, gate[:, 0].mean(1), color=color, linestyle=line)
-        ax.annotate(
-            name,
-            (steps[-1], end),
-            (3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            color=color,
-        )
+        write_beside(ax, name, (steps[-1], end), (3, 0), fontsize=8, color=color)
     ax.set_ylim(-0.02, 1.02)
 
 

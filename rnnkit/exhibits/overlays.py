@@ -102,12 +102,11 @@ def overlay_search(
     depth: int,
     statistic: str,
     to_axis: Callable,
-    form: str = "paper",
 ) -> None:
     """Draws the running `statistic` (median or minimum) of the authors' losses over their trials into
     a panel; `to_axis` turns losses into heights on its axis.
     """
-    trials = authors(figure, task, form, depth)
+    trials = authors(figure, task, depth=depth)
     for architecture, own in trials.groupby("architecture"):
         losses = own.sort_values("hyper_iter").loss.expanding()
         curve = (losses.median() if statistic == "median" else losses.min()).to_numpy()
@@ -129,10 +128,9 @@ def overlay_columns(
     depth: int,
     names: Iterable[str],
     to_axis: Callable,
-    form: str = "paper",
 ) -> None:
     """Draws the authors' losses as a strip of points in the column of each architecture."""
-    trials = authors(figure, task, form, depth)
+    trials = authors(figure, task, depth=depth)
     look = LOOK | {"marker": "o", "markersize": 2, "alpha": 0.25}
     for x, architecture in enumerate(names):
         own = trials[trials.architecture == architecture].loss.to_numpy()

@@ -15,7 +15,6 @@ from matplotlib.ticker import EngFormatter
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import LOSSES, best_losses
 from rnnkit.exhibits.captions import (
-    NOTHING_TO_SEE,
     by_architecture,
     draws,
     in_paper_order,
@@ -221,7 +220,7 @@ NEAR = 0.01  # of the variance: an error so near its bound looks as if it lay on
 def memory_facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["fig2c"].dropna(subset="loss")
     if table.empty:
-        return [NOTHING_TO_SEE]
+        return []
     near = (table.excess <= NEAR).groupby(table.architecture).agg(["sum", "size"])
     counts = and_list(
         f"{label_of(architecture)} {within} of {total}"
@@ -240,7 +239,7 @@ def memory_facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
 def cost_facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["g01"]
     if table.empty:
-        return [NOTHING_TO_SEE]
+        return []
     low = table.loc[table.num_params.idxmin()]
     high = table.loc[table.num_params.idxmax()]
     more = high.num_params / low.num_params
@@ -420,7 +419,7 @@ Exhibit(
     position=8,
     select=by_gaussian_process_at_length("mem_thru"),
     trials="memory task",
-    tables={"fig2c": lambda of: memory_errors(of.trials)},
+    tables={"fig2c": memory_errors},
     columns={"fig2c": [*NETWORK, "bound", "excess", *LOSSES]},
     draw=draw_memory,
     panels=("c",),
@@ -450,7 +449,7 @@ Exhibit(
     select=by_gaussian_process("mem_thru"),
     trials="memory task",
     experiment="fig2c",
-    tables={"g01": lambda of: step_costs(of.trials)},
+    tables={"g01": step_costs},
     draw=draw_costs,
     alt=(
         "seconds and multiplications of a step against parameters and against units, beside slopes"

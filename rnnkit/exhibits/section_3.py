@@ -15,7 +15,6 @@ from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import LOSSES, best_losses, in_order
 from rnnkit.exhibits.captions import (
-    NOTHING_TO_SEE,
     by_architecture,
     draws,
     named_numbers,
@@ -181,7 +180,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
             f" parameters: losses run from {least.loss:.3g} ({label_of(least.architecture)}) to"
             f" {most.loss:.3g} ({label_of(most.architecture)}){UNITS.get(task, '')}."
         )
-    return sentences or [NOTHING_TO_SEE]
+    return sentences
 
 
 def loss_by_size(points: pd.DataFrame) -> pd.DataFrame:
@@ -325,7 +324,7 @@ Exhibit(
     position=10,
     select=by_gaussian_process_at_length("text8", "rcf"),
     trials="text or the random function task",
-    tables={"fig3": lambda of: best_losses(of.trials)},
+    tables={"fig3": best_losses},
     columns={"fig3": [*NETWORK, *LOSSES]},
     draw=draw,
     panels=tuple("abcdefg"),

@@ -17,7 +17,6 @@ from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import in_order, paper_order, stored_bits
 from rnnkit.exhibits.captions import (
-    NOTHING_TO_SEE,
     by_architecture,
     draws,
     in_paper_order,
@@ -244,8 +243,8 @@ Exhibit(
     select=rounded_trials,
     trials="capacity task whose weights were rounded (studies.quantise)",
     tables={
-        "quantised": lambda of: kept_bits(of.trials),
-        "quantised_needed": lambda of: needed_bits(of.trials),
+        "quantised": kept_bits,
+        "quantised_needed": needed_bits,
     },
     draw=draw_rounded,
     panels=tuple("abc"),
@@ -345,7 +344,7 @@ def later_facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["later_numbers"]
     ours = table[table.architecture != ""]
     if ours.empty:
-        return [NOTHING_TO_SEE]
+        return []
     bits = ours.pivot(index="architecture", columns="counted", values="bits")
     bits = bits.sort_values("hard", ascending=False)
     sentences = [
@@ -370,7 +369,7 @@ Exhibit(
     select=capacity,
     trials="capacity task",
     experiment="fig1",
-    tables={"later_numbers": lambda of: beside_later_work(of.trials)},
+    tables={"later_numbers": beside_later_work},
     draw=draw_later_numbers,
     alt="bits per parameter, a row for each source, beside ours.",
     numbers=lambda tables: by_architecture(

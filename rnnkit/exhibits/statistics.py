@@ -163,10 +163,8 @@ def holm(p: ArrayLike) -> np.ndarray:
     """
     p = np.asarray(p, float)
     order = np.argsort(p)
-    adjusted_p = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)) if len(p) else p
-    out = np.empty(len(p))
-    out[order] = np.minimum(adjusted_p, 1)
-    return out
+    ascending = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
+    return ascending[np.argsort(order)]
 
 
 def kendall(x: ArrayLike, y: ArrayLike) -> np.ndarray:
@@ -313,17 +311,13 @@ def running_median(losses: ArrayLike) -> pd.DataFrame:
 
 
 def running_minimum(losses: ArrayLike) -> pd.DataFrame:
-    """The least loss so far after each trial: columns `center`, `low` and `high`.
+    """The least loss so far after each trial: columns `center` and `high`.
 
     `high` is what half of these trials would have found in 39 of 40 cases (`half_rank`), or less if
-    half of fewer trials would have found that. `low` is the minimum itself. A diverged trial (nan)
-    counts as worse than any.
+    half of fewer trials would have found that. A diverged trial (nan) counts as worse than any.
     """
-    records = [
-        (least := so_far[0], least, so_far[half_rank(len(so_far))]) for so_far in _so_far(losses)
-    ]
-    curve = pd.DataFrame(records, columns=["center", "low", "high"])
-    return curve.assign(high=np.minimum.accumulate(curve.high))
+    records = [(so_far[0], so_far[half_rank(len(so_far))]) for so_far in _so_far(losses)]
+    return pd.DataFrame(records, columns=["center", "high"]).cummin()
 
 
 def _so_far(losses: ArrayLike) -> list[np.ndarray]:

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import per_trial
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws
+from rnnkit.exhibits.captions import draws
 from rnnkit.exhibits.selection import capacity
 from rnnkit.exhibits.style import (
     Drawing,
@@ -98,7 +98,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
         best.append({name: study.best[study.trial <= mark].max() for name, mark in marks.items()})
     searches = pd.DataFrame(best).fillna(0.0).query("most > 0")
     if searches.empty:
-        return [NOTHING_TO_SEE]
+        return []
     share = (searches.half / searches.most).median()
     sentence = (
         f"Halfway through its trials the {'' if len(searches) == 1 else 'median '}search had found"
@@ -166,7 +166,7 @@ Exhibit(
     trials="capacity task",
     experiment="fig1",
     also=("start",),
-    tables={"best_so_far": lambda of: best_so_far(of.trials).reset_index(drop=True)},
+    tables={"best_so_far": lambda trials: best_so_far(trials).reset_index(drop=True)},
     columns={"best_so_far": SO_FAR},
     draw=draw,
     alt="bits per parameter of the best trial so far against trials.",

@@ -203,7 +203,7 @@ Exhibit(
     select=capacity,
     trials="capacity task",
     experiment="fig1",
-    tables={"importance": lambda of: importance(of.trials)},
+    tables={"importance": importance},
     draw=draw,
     alt="a table of hyper-parameters by architecture, coloured by how much each of them matters.",
     numbers=lambda tables: by_architecture(

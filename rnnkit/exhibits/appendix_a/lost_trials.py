@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from rnnkit.exhibits.appendix_a.importance import stem
 from rnnkit.exhibits.base import Exhibit, NamedTables
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws
+from rnnkit.exhibits.captions import draws
 from rnnkit.exhibits.section_4.hard_trials import hard_trials
 from rnnkit.exhibits.selection import random_sets
 from rnnkit.exhibits.statistics import wilson
@@ -108,7 +108,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
                 f" {and_list(map(percent, quarters.share))}."
             )
         sentences.append(sentence)
-    return sentences or [NOTHING_TO_SEE]
+    return sentences
 
 
 Exhibit(
@@ -124,7 +124,7 @@ Exhibit(
     select=random_sets,
     trials="parentheses task with random sets",
     experiment="fig5",
-    tables={"lost": lambda of: lost_shares(of.trials)},
+    tables={"lost": lost_shares},
     draw=draw,
     alt=(
         "share of trials that diverged, and that ended above chance, against learning rate,"

@@ -172,8 +172,8 @@ Exhibit(
     select=twins,
     trials="capacity task under both tuners",
     tables={
-        "tuner": lambda of: search_curves(of.trials),
-        "tuner_typical": lambda of: typical_trials(of.trials),
+        "tuner": search_curves,
+        "tuner_typical": typical_trials,
     },
     draw=draw,
     alt=(

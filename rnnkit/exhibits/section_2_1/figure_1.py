@@ -25,7 +25,6 @@ from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import BEST, bits_per_param, stored_bits
 from rnnkit.exhibits.captions import (
-    NOTHING_TO_SEE,
     draws,
     in_paper_order,
     named_numbers,
@@ -223,7 +222,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     """The network that stores the most, and the order of the architectures at the largest size."""
     best = tables["fig1"].dropna(subset="bits_per_param")
     if best.empty:
-        return [NOTHING_TO_SEE]
+        return []
     top = best.loc[best.bits_per_param.idxmax()]
     sentence = (
         f"The most bits per parameter are {top.bits_per_param:.2f}, of {network_name(top)}, which stores"
@@ -646,7 +645,7 @@ Exhibit(
     position=1,
     select=capacity,
     trials="capacity task",
-    tables={"fig1": lambda of: stored_bits(of.trials), "fig1i": lambda of: multipliers(of["fig1"])},
+    tables={"fig1": stored_bits, "fig1i": lambda trials: multipliers(stored_bits(trials))},
     columns={"fig1": BEST},
     draw=draw,
     panels=tuple("abcdefghi"),

@@ -161,8 +161,8 @@ Exhibit(
     select=one_layer,
     trials="capacity task",
     tables={
-        "fig2a": lambda of: by_nonlinearity(of.trials),
-        "_best": lambda of: stored_bits(of.trials),
+        "fig2a": by_nonlinearity,
+        "_best": stored_bits,
     },
     draw=draw,
     panels=("a",),

@@ -9,7 +9,7 @@ import seaborn as sns
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import BEST, in_order, stored_bits
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws
+from rnnkit.exhibits.captions import draws
 from rnnkit.exhibits.finding import MIN_CELLS, SATURATED, mean, training_doubt
 from rnnkit.exhibits.judge import Measured, Rule, decide
 from rnnkit.exhibits.section_2_1.figure_1 import FIVE_BITS_LABEL
@@ -73,7 +73,7 @@ def draw(figure: Drawing, best: pd.DataFrame) -> None:
 def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = unroll_curve(tables["fig2b"])
     if table.empty:
-        return [NOTHING_TO_SEE]
+        return []
     shared = table.dropna()
     means = (shared if len(shared) else table).mean()
     steps = and_list(f"{value:.2f} at {unroll}" for unroll, value in means.items())
@@ -130,7 +130,7 @@ Exhibit(
     position=7,
     select=most_unrolled_size,
     trials="capacity task",
-    tables={"fig2b": lambda of: stored_bits(of.trials)},
+    tables={"fig2b": stored_bits},
     columns={"fig2b": BEST},
     draw=draw,
     panels=("b",),

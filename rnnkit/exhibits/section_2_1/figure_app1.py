@@ -6,7 +6,7 @@ import seaborn as sns
 
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import BEST, stored_bits
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws, network_name
+from rnnkit.exhibits.captions import draws, network_name
 from rnnkit.exhibits.finding import MIN_CELLS, SLIGHTLY, training_doubt
 from rnnkit.exhibits.judge import Measured, Rule, below
 from rnnkit.exhibits.selection import capacity
@@ -68,7 +68,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["figapp1"].dropna(subset="bits")
     ratio = (table.samples / table.bits)[table.bits > 0]
     if ratio.empty:
-        return [NOTHING_TO_SEE]
+        return []
     closest = table.loc[ratio.idxmin()]
     farthest = table.loc[ratio.idxmax()]
     return [
@@ -110,7 +110,7 @@ Exhibit(
     position=14,
     select=capacity,
     trials="capacity task",
-    tables={"figapp1": lambda of: stored_bits(of.trials)},
+    tables={"figapp1": stored_bits},
     columns={"figapp1": BEST},
     draw=draw,
     alt="best dataset size against stored bits, beside the line y = x.",

@@ -164,7 +164,7 @@ Exhibit(
     position=18,
     select=any_inputs,
     trials="capacity task",
-    tables={"inputs": lambda of: by_inputs(of.trials)},
+    tables={"inputs": by_inputs},
     draw=draw,
     alt="bits per parameter against the number of inputs, a line for each size.",
     facts=facts,

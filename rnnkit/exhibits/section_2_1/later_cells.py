@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import BEST, in_order, stored_bits
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws, numbers_of
+from rnnkit.exhibits.captions import draws, numbers_of
 from rnnkit.exhibits.selection import capacity
 from rnnkit.exhibits.style import (
     DASHED,
@@ -146,7 +146,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
                 " half of that one's search would have found:"
                 f" {and_list([*behind] or ['none of them'])}."
             )
-    return sentences or [NOTHING_TO_SEE]
+    return sentences
 
 
 Exhibit(
@@ -160,7 +160,7 @@ Exhibit(
     position=21,
     select=capacity,
     trials="capacity task",
-    tables={"more_cells": lambda of: stored_bits(of.trials)},
+    tables={"more_cells": stored_bits},
     columns={"more_cells": BEST},
     draw=draw,
     panels=("a", "b"),

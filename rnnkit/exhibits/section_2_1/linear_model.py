@@ -10,7 +10,7 @@ from matplotlib.ticker import MultipleLocator
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import per_trial, stored_bits
-from rnnkit.exhibits.captions import NOTHING_TO_SEE, draws
+from rnnkit.exhibits.captions import draws
 from rnnkit.exhibits.finding import ABOUT, mean
 from rnnkit.exhibits.judge import Measured, Rule, decide
 from rnnkit.exhibits.selection import without_pinned
@@ -99,7 +99,7 @@ def _draw_size(ax: Axes, size: int, trials: pd.DataFrame, color: np.ndarray, mar
 def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
     table = tables["calibration"]
     if table.empty:
-        return [NOTHING_TO_SEE]
+        return []
     best = table.loc[table.groupby("max_params").bits_per_param.idxmax()]
     sentence = and_list(
         f"{row.bits_per_param:.2f} with {row.max_params:,} parameters" for row in best.itertuples()
@@ -141,7 +141,7 @@ Exhibit(
     position=17,
     select=linear_trials,
     trials="capacity task",
-    tables={"calibration": lambda of: loads(of.trials), "_best": lambda of: stored_bits(of.trials)},
+    tables={"calibration": loads, "_best": stored_bits},
     draw=draw,
     alt=(
         "bits per parameter of a linear model against labels per parameter, beside the line at 2"

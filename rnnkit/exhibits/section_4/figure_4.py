@@ -22,7 +22,6 @@ from matplotlib.ticker import MaxNLocator
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.captions import (
-    NOTHING_TO_SEE,
     by_architecture,
     draws,
     named_numbers,
@@ -99,7 +98,7 @@ def running_curves(trials: pd.DataFrame) -> pd.DataFrame:
     for _, study in hard.groupby("study", sort=False):
         middle = running_median(study.loss)
         middle.columns = ["median", "median_low", "median_high"]
-        least = running_minimum(study.loss)[["center", "high"]]
+        least = running_minimum(study.loss)
         least.columns = ["minimum", "minimum_high"]
         parts.append(pd.concat([study.reset_index(drop=True), middle, least], axis=1))
     return in_paper_order_of(pd.concat(parts), [*NETWORK, "study", "trial"])
@@ -206,7 +205,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
             else f"the least loss is {numbers_of(group.minimum[:1], '.3g')}"
         )
         sentences.append(f"{head}; {least}.")
-    return sentences or [NOTHING_TO_SEE]
+    return sentences
 
 
 TASK_WORDS = {"parens_counting": "parentheses", "arithmetic": "arithmetic"}
@@ -563,8 +562,8 @@ Exhibit(
     select=searches,
     trials="parentheses or the arithmetic task",
     tables={
-        "fig4": lambda of: running_curves(of.trials),
-        "fig4_networks": lambda of: by_network(of.trials),
+        "fig4": running_curves,
+        "fig4_networks": by_network,
     },
     columns={"fig4": CURVES},
     draw=draw,

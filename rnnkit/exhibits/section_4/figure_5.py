@@ -18,7 +18,6 @@ from rnnkit import paper
 from rnnkit.exhibits.audit import solve_shares
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.captions import (
-    NOTHING_TO_SEE,
     by_architecture,
     draws,
     named_numbers,
@@ -145,7 +144,7 @@ def facts(trials: pd.DataFrame, tables: NamedTables) -> list[str]:
                 f" chance: {numbers_of(100 * shares, '.1f')}. The least loss, {best.minimum:.3g} where"
                 f" chance is {best.chance:.3g}, is the {label_of(best.architecture)}'s."
             )
-    return sentences or [NOTHING_TO_SEE]
+    return sentences
 
 
 def intersection_solves_deep(trials: pd.DataFrame, networks: pd.DataFrame) -> Measured:
@@ -250,8 +249,8 @@ Exhibit(
     select=random_sets,
     trials="parentheses task with random sets",
     tables={
-        "fig5": lambda of: losses_at_random(of.trials),
-        "fig5_networks": lambda of: by_network(of.trials),
+        "fig5": losses_at_random,
+        "fig5_networks": by_network,
     },
     draw=draw,
     panels=tuple("ab"),

@@ -222,8 +222,8 @@ Exhibit(
     trials="parentheses or the arithmetic task",
     experiment="fig4",
     tables={
-        "given_time": lambda of: before_and_after(of.trials),
-        "_networks": lambda of: by_network(of.trials),
+        "given_time": before_and_after,
+        "_networks": by_network,
     },
     draw=draw,
     panels=("a", "b"),

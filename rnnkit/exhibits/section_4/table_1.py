@@ -158,7 +158,7 @@ Exhibit(
     select=random_sets,
     trials="parentheses task with random sets",
     experiment="fig5",
-    tables={"table1": lambda of: infeasible_table(of.trials)},
+    tables={"table1": infeasible_table},
     draw=draw,
     alt="a row for each architecture, ours and the paper's.",
     numbers=lambda tables: by_architecture(

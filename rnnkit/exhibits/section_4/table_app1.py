@@ -180,7 +180,7 @@ Exhibit(
     position=15,
     select=rerun_trials,
     trials="parentheses task with rerun sets",
-    tables={"tableapp1": lambda of: rerun_table(of.trials)},
+    tables={"tableapp1": rerun_table},
     draw=draw,
     alt="a row of ours and a row of the paper's for each architecture.",
     numbers=lambda tables: by_architecture(
