@@ -239,6 +239,8 @@ def typical_trial(result: Any) -> str:
 
 def three_open(result: Any) -> str:
     """B3: a string with more closing than opening parentheses, of which three are open at its end."""
+    from rnnkit.tasks.parentheses import open_in
+
     need(isinstance(result, str), f"The answer must be a string, got {type(result).__name__}.")
     need(result and set(result) <= set("()"), "The string must consist of ( and ) alone.")
     need(
@@ -246,9 +248,7 @@ def three_open(result: Any) -> str:
         f"The string opens {result.count('(')} and closes {result.count(')')}. It must close more"
         " than it opens.",
     )
-    n_open = 0
-    for symbol in result:
-        n_open = max(0, n_open + (1 if symbol == "(" else -1))
+    n_open = open_in(result, "()")
     need(
         n_open == 3,
         f"By the rule of the task, {n_open} are open at its end, and not 3. Remember that a count"

@@ -96,6 +96,7 @@ MAY_IMPORT = {
     "practice": {
         "names",
         "cells",
+        "tasks",
         "studies",
         "paper",
         "analysis",

@@ -226,39 +226,37 @@ def test_a_stored_networks_answers_have_its_stored_error(store):
     """Memory: the mean over the evaluation data, computed here with the widget's own way to run a
     network.
     """
-    opened = stored.open_store(store)
-    for study, trial in list(stored.best_trials(opened, "mem_thru").items())[:4]:
-        inputs, targets, weights = study.task.held_out(0, "eval")
+    for network in stored.best_networks(stored.open_store(store), "mem_thru")[:4]:
+        task = network.study.task
+        inputs, targets, weights = task.held_out(0, "eval")
         x = inputs.transpose(1, 2).flatten(0, 1)
-        theta = stored.network(opened, study, trial)
-        last = study.task.steps - 1
-        z = stored.answers(study, trial, theta, [x] + [0 * x] * last, last)[0]
+        last = task.steps - 1
+        z = network.answers([x] + [0 * x] * last, last)[0]
         error = ((z - targets.transpose(1, 2).flatten(0, 1)) ** 2).mean(1)
-        assert float((error * weights.flatten()).sum()) == pytest.approx(trial.eval_loss, rel=1e-4)
+        loss = float((error * weights.flatten()).sum())
+        assert loss == pytest.approx(network.trial.eval_loss, rel=1e-4)
 
 
 def test_a_stored_networks_answers_are_right_as_often_as_stored(store):
     """Parentheses: the share of streams with all counts right."""
-    opened = stored.open_store(store)
-    for study, trial in list(stored.best_trials(opened, "parens_counting").items())[:3]:
-        inputs, targets, weights = study.task.held_out(0, "eval")
+    for network in stored.best_networks(stored.open_store(store), "parens_counting")[:3]:
+        task = network.study.task
+        inputs, targets, weights = task.held_out(0, "eval")
         symbols = inputs.permute(1, 0, 3, 2).flatten(1, 2).long()
-        x = torch.zeros(study.task.steps, symbols.shape[1], study.task.n_in).scatter_(
-            2, symbols, 1.0
-        )
-        z = stored.answers(
-            study, trial, stored.network(opened, study, trial), list(x), study.task.steps - 1
-        )[-1]
-        said = z.reshape(len(z), study.task.heads, -1).argmax(-1)
+        x = torch.zeros(task.steps, symbols.shape[1], task.n_in).scatter_(2, symbols, 1.0)
+        z = network.answers(list(x), task.steps - 1)[-1]
+        said = z.reshape(len(z), task.heads, -1).argmax(-1)
         right = (said == targets[:, 0].transpose(1, 2).flatten(0, 1)).all(1).double()
-        assert float((right * weights.flatten()).sum()) == pytest.approx(trial.accuracy, abs=1e-3)
+        share = float((right * weights.flatten()).sum())
+        assert share == pytest.approx(network.trial.accuracy, abs=1e-3)
 
 
 def test_the_best_trial_of_each_search_is_taken(store):
     opened = stored.open_store(store)
     frame = opened.frame()
-    for study, trial in stored.best_trials(opened, "parens_counting").items():
-        assert trial.valid_loss == frame[frame.study == study.key].valid_loss.min()
+    for network in stored.best_networks(opened, "parens_counting"):
+        losses = frame[frame.study == network.study.key].valid_loss
+        assert network.trial.valid_loss == losses.min()
 
 
 def test_a_store_without_the_task_says_so(tmp_path, store):
@@ -266,17 +264,16 @@ def test_a_store_without_the_task_says_so(tmp_path, store):
         TrialStore(tmp_path / "empty.sqlite") as empty,
         pytest.raises(StoreError, match="no feasible trial of mem_thru"),
     ):
-        stored.best_trials(empty, "mem_thru")
+        stored.best_networks(empty, "mem_thru")
 
 
 def test_a_network_that_takes_long_to_train_again_is_not(store, monkeypatch):
     opened = stored.open_store(store)
-    study, trial = next(iter(stored.best_trials(opened, "mem_thru").items()))
+    network = stored.best_networks(opened, "mem_thru")[0]
     monkeypatch.setattr(opened.shelf, "load", lambda key: (_ for _ in ()).throw(StoreError("none")))
-    slow = trial.copy()
-    slow["seconds"] = 1000.0
+    network.trial["seconds"] = 1000.0
     with pytest.raises(StoreError, match="take 1000 s to train again"):
-        stored.network(opened, study, slow)
+        network.theta_1xP
 
 
 # --- one number per unit --------------------------------------------------------------------------
@@ -325,7 +322,7 @@ def open_counts(text, pair, cap):
 def test_the_truth_is_what_a_plain_loop_counts(panels):
     panel = panels["read_the_stack"]
     shown = next(name for name in panel.state["networks"] if name.startswith("parentheses"))
-    task = panel.state["networks"][shown][0].task
+    task = panel.state["networks"][shown].study.task
     for seed in range(5):
         text = "".join(random.Random(seed).choices("()[]ab", k=task.steps))
         symbols, truth, p, remark = panel.state["reading_of"](shown, text)
@@ -337,7 +334,7 @@ def test_the_truth_is_what_a_plain_loop_counts(panels):
 def test_a_longer_text_is_read_from_where_a_stream_would_begin(panels):
     panel = panels["read_the_stack"]
     shown = next(name for name in panel.state["networks"] if name.startswith("parentheses"))
-    steps = panel.state["networks"][shown][0].task.steps
+    steps = panel.state["networks"][shown].study.task.steps
     symbols, *_, remark = panel.state["reading_of"](shown, "(" * 5 + "a" * steps)
     assert symbols == ["a"] * steps
     assert f"reads {steps} symbols, so the first 5 of yours are left out" in remark
@@ -346,7 +343,7 @@ def test_a_longer_text_is_read_from_where_a_stream_would_begin(panels):
 def test_what_the_task_cannot_count_is_not_called_the_truth(panels):
     panel = panels["read_the_stack"]
     shown = next(name for name in panel.state["networks"] if name.startswith("parentheses"))
-    cap = panel.state["networks"][shown][0].task.cap
+    cap = panel.state["networks"][shown].study.task.cap
     _, sentence = drawn(panel, label=shown, entry="(" * (cap + 2))
     assert f"by the rule of the task: () {cap} (" in sentence
     assert f"Of (, {cap + 2} are open, but the task counts to {cap}" in sentence

@@ -59,6 +59,11 @@ class Parentheses(Endless):
         return 3 * self.types
 
     @property
+    def letters(self) -> str:
+        """How the symbols of a stream are written, in their order."""
+        return "".join(PAIRS[: self.types]) + NOISE[: self.types]
+
+    @property
     def n_in(self) -> int:
         """The number of inputs: a one-hot code of the symbol of each stream."""
         return self.types * self.symbols
@@ -118,9 +123,8 @@ class Parentheses(Endless):
     def example(self, seed: int) -> dict:
         """The first sample in plain numbers and text; see Task in task.py."""
         x, y = self.first_sample(seed)
-        symbols = "".join(PAIRS[: self.types]) + NOISE[: self.types]
         streams = [
-            "".join(symbols[s - j * self.symbols] for s in x[:, j]) for j in range(self.types)
+            "".join(self.letters[s - j * self.symbols] for s in x[:, j]) for j in range(self.types)
         ]
         return dict(
             input=streams,
@@ -137,3 +141,11 @@ class Parentheses(Endless):
                 about="how frequent each count is",
             ),
         )
+
+
+def open_in(line: str, pair: str) -> int:
+    """How many parentheses of a pair are open at the end of a text, without a limit."""
+    n_open = 0
+    for symbol in line:
+        n_open = max(0, n_open + (symbol == pair[0]) - (symbol == pair[1]))
+    return n_open

@@ -18,7 +18,7 @@ from rnnkit.tasks.memory import Memory
 from rnnkit.trials import StoreError
 from rnnkit.widgets.controls import cell_options, choice, log_slider, slider
 from rnnkit.widgets.panel import Panel
-from rnnkit.widgets.stored import answers, best_trials, network, open_store
+from rnnkit.widgets.stored import best_networks, open_store
 from rnnkit.widgets.theme import Theme
 from rnnkit.wording import label_of, layers
 
@@ -34,12 +34,11 @@ def widget(store: str | Path | None = None, seed: int = 0, form: str = "") -> Pa
     """The best networks of the memory task in a store, in its largest form by default. Raises
     StoreError if the store has none.
     """
-    trial_store = open_store(store)
     networks = {
-        (study.architecture, study.n_layers, study.n_units): (study, trial)
-        for study, trial in best_trials(trial_store, "mem_thru", seed, form).items()
+        (network.study.architecture, network.study.n_layers, network.study.n_units): network
+        for network in best_networks(open_store(store), "mem_thru", seed, form)
     }
-    task = next(study.task for study, _ in networks.values())
+    task = next(network.study.task for network in networks.values())
     vectors_VxI = task.held_out(seed, "eval")[0][0].T[:VECTORS]
     architectures, depths, units = (sorted(set(parts)) for parts in zip(*networks))
     cells = in_order(architectures)
@@ -60,17 +59,14 @@ def widget(store: str | Path | None = None, seed: int = 0, form: str = "") -> Pa
         """The answers to all vectors at the last step; NaN if the network's weights cannot be
         loaded.
         """
-        study, trial = networks[architecture, depth, n_units]
         last = task.steps - 1
         inputs = [vectors_VxI] + [torch.zeros_like(vectors_VxI)] * last
         try:
-            return answers(study, trial, network(trial_store, study, trial), inputs, last)[
-                0
-            ].numpy()
+            return networks[architecture, depth, n_units].answers(inputs, last)[0].numpy()
         except StoreError:
             return np.full(vectors_VxI.shape, np.nan)
 
-    errors = {key: trial.eval_loss for key, (_, trial) in networks.items()}
+    errors = {key: network.trial.eval_loss for key, network in networks.items()}
     vectors = vectors_VxI.numpy()
     state = {"errors": errors, "task": task, "vectors": vectors, "answers_of": answers_of}
     return Panel(draw, controls, state, size=(10, 4.3))

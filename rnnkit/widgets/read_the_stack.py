@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,19 +16,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from torch.nn.functional import one_hot
 
-from rnnkit.studies import Study
 from rnnkit.tasks.arithmetic import SPACE, SYMBOLS, spell
-from rnnkit.tasks.parentheses import NOISE, PAIRS
+from rnnkit.tasks.parentheses import NOISE, PAIRS, open_in
 from rnnkit.trials import StoreError
 from rnnkit.widgets.controls import choice, text
 from rnnkit.widgets.panel import Panel
-from rnnkit.widgets.stored import answers, best_trials, network, open_store
+from rnnkit.widgets.stored import StoredNetwork, best_networks, open_store
 from rnnkit.widgets.theme import Theme
 from rnnkit.wording import label_of, layers
 
-EXAMPLES = {"parens_counting": "(a[b(c)[{]a", "arithmetic": "37+45="}
 MARGINS = {"left": 0.09, "right": 0.985, "bottom": 0.1, "top": 0.9}
-NAMES = {"parens_counting": "parentheses", "arithmetic": "addition"}
 MONOSPACE = "DejaVu Sans Mono"
 ERROR_COLOR = "#D55E00"
 
@@ -38,30 +34,29 @@ def widget(store: str | Path | None = None, task: str = "", seed: int = 0, form:
     """The best network of each study on parentheses and on arithmetic, best first; `task` is the
     task to begin with. Raises StoreError for a store that has neither.
     """
-    trial_store = open_store(store)
-    networks: dict[str, tuple[Study, pd.Series]] = {}
-    for name in sorted(EXAMPLES, key=lambda name: name != task):
+    networks: dict[str, StoredNetwork] = {}
+    for name in sorted(READERS, key=lambda name: name != task):
         try:
-            trials = best_trials(trial_store, name, seed, form)
+            of_task = best_networks(open_store(store), name, seed, form)
         except StoreError as error:
             missing = error
             continue
-        for study in sorted(trials, key=lambda study: trials[study].valid_loss):
+        for network in sorted(of_task, key=lambda network: network.trial.valid_loss):
+            study = network.study
             label = (
-                f"{NAMES[name]}: {label_of(study.architecture)}, {layers(study.n_layers)},"
+                f"{READERS[name].subject}: {label_of(study.architecture)}, {layers(study.n_layers)},"
                 f" {study.max_params:,} parameters"
             )
-            networks.setdefault(label, (study, trials[study]))  # the first is the best
+            networks.setdefault(label, network)  # the first is the best
     if not networks:
         raise missing
 
     @lru_cache(maxsize=200)
     def reading_of(label: str, entry: str) -> Any:
-        """What the task's function in READ returns for a network and a text."""
-        study, trial = networks[label]
-        return READ[study.task_type](study, trial, network(trial_store, study, trial), entry)
+        """What the task's reader makes of a text with a network."""
+        return reader_of(networks[label]).read(networks[label], entry)
 
-    example = EXAMPLES[next(study.task_type for study, _ in networks.values())]
+    example = reader_of(next(iter(networks.values()))).example
     controls = {
         "label": choice(
             "network",
@@ -82,11 +77,10 @@ def draw(
     *,
     label: str,
     entry: str,
-    networks: dict[str, tuple[Study, pd.Series]],
+    networks: dict[str, StoredNetwork],
     reading_of: Callable[[str, str], Any],
 ) -> str:
     """What the network believes after each symbol, and the truth."""
-    study, _ = networks[label]
     try:
         reading = reading_of(label, entry)
     except StoreError as error:
@@ -94,7 +88,7 @@ def draw(
     if isinstance(reading, str):
         figure.text(0.5, 0.5, reading, ha="center", va="center", fontsize=15, color=theme.grey)
         return reading
-    return DRAW[study.task_type](figure, theme, *reading)
+    return reader_of(networks[label]).draw(figure, theme, *reading)
 
 
 def _draw_beliefs(
@@ -139,7 +133,7 @@ def _draw_legend(ax: Axes, theme: Theme) -> None:
 
 
 def read_parentheses(
-    study: Study, trial: pd.Series, theta: torch.Tensor, entry: str
+    network: StoredNetwork, entry: str
 ) -> tuple[list[str], np.ndarray, np.ndarray, str] | str:
     """The symbols as text, the true counts_TxJ, the network's p_TxJxC after each symbol, and remarks
     on the text; a sentence if there is no text.
@@ -147,12 +141,12 @@ def read_parentheses(
     The network answers at its last step alone, so each prefix of the text is read as the end of a
     whole stream, after noise.
     """
-    task: Any = study.task
+    task: Any = network.study.task
     line = entry[-task.steps :]
-    symbols = "".join(PAIRS[: task.types]) + NOISE[: task.types]
     if not line:
         return f"Type some of {' '.join(PAIRS[: task.types])} and letters."
-    codes = [symbols.index(_symbol_for(task, symbols, c)) for c in line]
+    letters = [_symbol_for(task, letter) for letter in line]
+    codes = [task.letters.index(letter) for letter in letters]
     streams_TxK = torch.full((task.steps, len(codes)), 2 * task.types, dtype=torch.int32)
     for k in range(len(codes)):
         streams_TxK[task.steps - k - 1 :, k] = torch.tensor(codes[: k + 1])
@@ -160,18 +154,17 @@ def read_parentheses(
     streams_TxJxK = streams_TxK[:, None].repeat(1, task.types, 1)
     truth_KxJ = task.count_open(streams_TxJxK[None])[0].T
     inputs_TxKxI = one_hot(streams_TxJxK.transpose(1, 2).long(), task.symbols).flatten(2).float()
-    z = answers(study, trial, theta, inputs_TxKxI.unbind(0), task.steps - 1)[-1]
+    z = network.answers(inputs_TxKxI.unbind(0), task.steps - 1)[-1]
     p_KxJxC = z.reshape(len(codes), task.types, -1).softmax(-1)
-    symbols_K = [symbols[code] for code in codes]
-    return symbols_K, truth_KxJ.numpy(), p_KxJxC.numpy(), remarks(task, entry, symbols)
+    return letters, truth_KxJ.numpy(), p_KxJxC.numpy(), remarks(task, entry)
 
 
-def _symbol_for(task: Any, symbols: str, letter: str) -> str:
-    """The letter itself if it is one of the task's symbols, and otherwise the noise it is read as."""
-    return letter if letter in symbols else NOISE[ord(letter) % task.types]
+def _symbol_for(task: Any, letter: str) -> str:
+    """The letter itself if it is one of the task's, and otherwise the noise it is read as."""
+    return letter if letter in task.letters else NOISE[ord(letter) % task.types]
 
 
-def remarks(task: Any, entry: str, symbols: str) -> str:
+def remarks(task: Any, entry: str) -> str:
     """How the task reads a text that it cannot take literally: one that is too long, has unknown
     symbols, or has more open parentheses than the task counts.
     """
@@ -182,10 +175,10 @@ def remarks(task: Any, entry: str, symbols: str) -> str:
             f"The network reads {task.steps} symbols, so the first {len(entry) - len(line)} of"
             " yours are left out."
         )
-    unknown = dict.fromkeys(c for c in line if c not in symbols)
+    unknown = dict.fromkeys(c for c in line if c not in task.letters)
     if unknown:
-        read_as = ", ".join(f"{c} as {_symbol_for(task, symbols, c)}" for c in unknown)
-        sentences.append(f"It knows {' '.join(symbols)} alone, so it reads {read_as}.")
+        read_as = ", ".join(f"{c} as {_symbol_for(task, c)}" for c in unknown)
+        sentences.append(f"It knows {' '.join(task.letters)} alone, so it reads {read_as}.")
     for pair in PAIRS[: task.types]:
         n_open = open_in(line, pair)
         if n_open > task.cap:
@@ -194,14 +187,6 @@ def remarks(task: Any, entry: str, symbols: str) -> str:
                 " further ones."
             )
     return " ".join(sentences)
-
-
-def open_in(line: str, pair: str) -> int:
-    """How many parentheses of a pair are open at the end of a text, without the task's limit."""
-    n_open = 0
-    for symbol in line:
-        n_open = max(0, n_open + (symbol == pair[0]) - (symbol == pair[1]))
-    return n_open
 
 
 def draw_parentheses(
@@ -239,22 +224,20 @@ def draw_parentheses(
 # --- arithmetic -----------------------------------------------------------------------------------
 
 
-def read_sum(
-    study: Study, trial: pd.Series, theta: torch.Tensor, entry: str
-) -> tuple[str, np.ndarray, np.ndarray] | str:
+def read_sum(network: StoredNetwork, entry: str) -> tuple[str, np.ndarray, np.ndarray] | str:
     """The problem as text, the right answer in symbols, and the network's p_SxC for each symbol of
     the answer; a sentence if the text is no problem.
     """
-    task: Any = study.task
+    task: Any = network.study.task
     match = re.fullmatch(r"\s*(-?\d{1,8})\s*\+\s*(-?\d{1,8})\s*=?\s*", entry)
     numbers = [int(number) for number in match.groups()] if match else []
     if not match or max(map(abs, numbers)) > task.most:
         return f"Type two whole numbers from -{task.most:,} to {task.most:,}, as 12+34= or 5+-7=."
     inputs, answer = task.encode(*(torch.full((1, 1), n, dtype=torch.int32) for n in numbers))
     symbols_T = inputs[0, :, 0, 0]
-    first = task.first_scored(trial.hparams)
+    first = task.first_scored(network.trial.hparams)
     x_TxBxI = one_hot(symbols_T[: first + task.scored].long(), task.n_in).float()[:, None]
-    z = answers(study, trial, theta, x_TxBxI.unbind(0), first)[:, 0]
+    z = network.answers(x_TxBxI.unbind(0), first)[:, 0]
     return spell(symbols_T[: task.problem]), answer[0, :, 0, 0].numpy(), z.softmax(-1).numpy()
 
 
@@ -283,21 +266,30 @@ def draw_sum(
     return f"{problem} the network answers {network_answer or 'nothing'}, which is {verdict}."
 
 
-READ: dict[str, Callable[..., Any]] = {
-    "parens_counting": read_parentheses,
-    "arithmetic": read_sum,
+class Reader(NamedTuple):
+    """How networks of a task read what is typed."""
+
+    subject: str
+    example: str
+    read: Callable[[StoredNetwork, str], Any]  # what there is to draw, or a sentence
+    draw: Callable[..., str]
+
+
+READERS = {
+    "parens_counting": Reader("parentheses", "(a[b(c)[{]a", read_parentheses, draw_parentheses),
+    "arithmetic": Reader("addition", "37+45=", read_sum, draw_sum),
 }
-DRAW: dict[str, Callable[..., str]] = {
-    "parens_counting": draw_parentheses,
-    "arithmetic": draw_sum,
-}
+
+
+def reader_of(network: StoredNetwork) -> Reader:
+    return READERS[network.study.task_type]
 
 
 def _offer_example(panel: Panel, name: str) -> None:
     """Offers another task's example, unless the text suits that task."""
     if name == "label":
-        study, _ = panel.state["networks"][panel.live["label"].value]
+        example = reader_of(panel.state["networks"][panel.values["label"]]).example
         entry = panel.live["entry"]
-        has_digits = re.search(r"\d", entry.value) is not None
-        if has_digits != (study.task_type == "arithmetic"):
-            entry.value = EXAMPLES[study.task_type]
+        has_digits, needs_digits = (re.search(r"\d", line) for line in (entry.value, example))
+        if bool(has_digits) != bool(needs_digits):
+            entry.value = example

@@ -4,7 +4,8 @@ reader's inputs.
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -31,11 +32,50 @@ def open_store(path: str | Path | None) -> TrialStore:
     return TrialStore(Path(path or places.TRIALS).expanduser(), create=False)
 
 
-def best_trials(
+@dataclass(frozen=True)
+class StoredNetwork:
+    """The network of a study's best feasible trial."""
+
+    store: TrialStore
+    study: Study
+    trial: pd.Series
+
+    @cached_property
+    def theta_1xP(self) -> torch.Tensor:
+        """The network's weights. Raises StoreError if they were not kept and take too long to train
+        again.
+        """
+        try:
+            self.store.shelf.load(self.study.key)
+        except StoreError:
+            if self.trial.seconds > PATIENCE:
+                raise StoreError(
+                    f"The weights of {self.study.key} are not kept beside {self.store.path}, and take"
+                    f" {self.trial.seconds:.0f} s to train again. Call rnnkit.studies.best_network"
+                    " once, which keeps them."
+                ) from None
+        _, parts = best_network(self.store, self.study)
+        return torch.from_numpy(theta_of(self.study, parts))[None]
+
+    @torch.no_grad()
+    def answers(self, inputs_T: Sequence[torch.Tensor], since: int) -> torch.Tensor:
+        """The outputs z_SxBxO at step `since` and all later steps, for the inputs x_BxI of each
+        step. Raises StoreError as `theta_1xP` does.
+        """
+        study = self.study
+        cell = cell_of(study.architecture, study.n_layers)
+        nonlinearity = self.trial.hparams.get("nonlinearity", cell.nonlinearities[0])
+        relu = torch.tensor([nonlinearity == "relu"])
+        network = study.architecture, study.n_layers, blocks(**account_of(study))
+        inputs_TxB = [x[None] for x in inputs_T]
+        return forward(*network, self.theta_1xP, inputs_TxB, relu, since)[0]
+
+
+def best_networks(
     store: TrialStore, task: str, seed: int = 0, form: str = ""
-) -> dict[Study, pd.Series]:
-    """study -> its best feasible trial, of all searches of a task in a store, by default those of
-    the task's largest form.
+) -> list[StoredNetwork]:
+    """The networks of all searches of a task in a store, by default those of the task's largest
+    form.
 
     Studies with pinned hyper-parameters are left out, since they are reruns and special cases.
     Raises StoreError if there are none.
@@ -45,50 +85,15 @@ def best_trials(
     # the largest form is named first
     forms = [name for name in TASKS[task].forms if name in set(trials.form)]
     trials = trials[trials.form == (form or next(iter(forms), ""))]
-    best = {}
+    best = []
     for _, trial in trials.loc[trials.groupby("study").valid_loss.idxmin()].iterrows():
         with suppress(ValueError):  # a study of another version of the kit
             study = Study.from_row(trial)
             if not study.pinned and not study.start:
-                best[study] = trial
+                best.append(StoredNetwork(store, study, trial))
     if not best:
         raise StoreError(
             f"{store.path} has no feasible trial of {task} with seed {seed}. Run its experiment"
             " first, or name another store."
         )
     return best
-
-
-def network(store: TrialStore, study: Study, trial: pd.Series) -> torch.Tensor:
-    """theta_1xP of the study's best network. Raises StoreError if its weights were not kept and
-    take too long to train again.
-    """
-    try:
-        store.shelf.load(study.key)
-    except StoreError:
-        if trial.seconds > PATIENCE:
-            raise StoreError(
-                f"The weights of {study.key} are not kept beside {store.path}, and take"
-                f" {trial.seconds:.0f} s to train again. Call rnnkit.studies.best_network once,"
-                " which keeps them."
-            ) from None
-    _, parts = best_network(store, study)
-    return torch.from_numpy(theta_of(study, parts))[None]
-
-
-@torch.no_grad()
-def answers(
-    study: Study,
-    trial: pd.Series,
-    theta: torch.Tensor,
-    inputs_T: Sequence[torch.Tensor],
-    since: int,
-) -> torch.Tensor:
-    """The outputs z_SxBxO of a network at step `since` and all later steps, for the inputs x_BxI of
-    each step.
-    """
-    cell = cell_of(study.architecture, study.n_layers)
-    relu = torch.tensor([trial.hparams.get("nonlinearity", cell.nonlinearities[0]) == "relu"])
-    shapes = blocks(**account_of(study))
-    inputs_TxB = [x[None] for x in inputs_T]
-    return forward(study.architecture, study.n_layers, shapes, theta, inputs_TxB, relu, since)[0]
