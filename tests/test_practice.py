@@ -38,9 +38,9 @@ def width(units, architecture):
 
 def parens(tuner="random", pin="/lr_init=0.003", trials=16):
     frame = synthetic_hard.frame(tuner=tuner, depths=(1,), architectures=("gru",), trials=trials)
-    return frame.assign(
-        study=f"parens_counting/gru{pin}/{tuner}/seed=0", hparams=[{"lr_init": 0.003}] * len(frame)
-    )
+    size = "layers=1/params=2000/form=tiny/steps=100-400"
+    study = f"parens_counting/gru/{size}{pin}/{tuner}/seed=0"
+    return frame.assign(study=study, hparams=[{"lr_init": 0.003}] * len(frame))
 
 
 def needed(bits):
