@@ -84,7 +84,7 @@ def test_training_is_the_same_as_on_the_task_s_own_batches(name, monkeypatch):
     )
     hparams = [study.space.sample(np.random.default_rng(i)) for i in range(2)]
     fast = train(study, hparams, range(2))
-    for module in ("engine", "compiled"):
+    for module in ("data", "compiled"):
         monkeypatch.setattr(f"rnnkit.training.{module}.batches_of", lambda *_, **__: None)
     slow = train(study, hparams, range(2))
     for one, other in zip(fast, slow):

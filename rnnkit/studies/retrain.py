@@ -109,4 +109,4 @@ def evaluate(
     slots = slots_of(study, [(0, hparams)], device=engine.device)
     slots.keep([0] * len(thetas))
     slots.theta.copy_(torch.as_tensor(np.asarray(thetas)))
-    return engines.measure(engine, study.task, slots, list(range(len(thetas))))
+    return engines.measure(engine, slots, list(range(len(thetas))))

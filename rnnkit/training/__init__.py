@@ -152,7 +152,7 @@ def results(
     """(number, hparams, Outcome) of the trials in the slots `over`, which have ended."""
     start = time.perf_counter()
     sound = [i for i in over if not s.dead[i] and torch.isfinite(s.theta[i]).all()]
-    values = dict(zip(sound, measure(engine, study.task, s, sound)))
+    values = dict(zip(sound, measure(engine, s, sound)))
     duration = time.perf_counter() - start
     for i in over:
         s.seconds[i] += duration / len(over)

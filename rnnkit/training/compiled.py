@@ -5,7 +5,8 @@ import torch
 from rnnkit import native
 from rnnkit.native import Study
 from rnnkit.native.batches import batches_of
-from rnnkit.training.engine import Data, Paced
+from rnnkit.training.data import Data
+from rnnkit.training.engine import Paced
 from rnnkit.training.slots import Batch, Slots
 
 BLOCK = 64  # training batches that are made together

@@ -1,7 +1,6 @@
 """The engine of the plain torch step, on any device."""
 
 import math
-from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -10,7 +9,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from rnnkit import native, networks
 from rnnkit.native import Study
-from rnnkit.training.engine import Data, Split, warn_once
+from rnnkit.training.data import Data
+from rnnkit.training.engine import warn_once
 from rnnkit.training.graphs import Graph, NoGraph, capture
 from rnnkit.training.rule import update
 from rnnkit.training.slots import Batch, Slots, State
@@ -91,19 +91,6 @@ class Eager:
         wins = (~(z < answer)).sum(-1) == 1  # beats all other classes: a tie is not right
         return losses.sum(3).mean(1), wins.all(3).all(1)
 
-    def _batch(self, s: Slots) -> Batch:
-        """Inputs and targets of the next step of each slot."""
-        if not self.data.is_stored:
-            return self.data.batches(s.step)
-        batch = self.task.batch
-        index = s.step[:, None] * batch + torch.arange(batch, device=self.device)
-        return self._samples(index % s.column("samples").long()[:, None])
-
-    def _samples(self, index: Tensor) -> Batch:
-        """Inputs and labels of the stored samples `index`."""
-        inputs = self.task.unpack(self.data.inputs, index, self.dtype)
-        return inputs.transpose(1, 2), self.data.labels[index]
-
     def step_of(
         self,
         state: State,
@@ -134,32 +121,21 @@ class Eager:
         steps = min(chunk or 16, int((s.column("train_steps") - s.step).max()))
         if self.graph:
             try:
-                return self.graph.train(s, steps, self._batch)
+                return self.graph.train(s, steps, self.data.next_batches)
             except NoGraph as reason:
                 self.graph = None
                 warn_once(f"{self.study.architecture} trains without a CUDA graph: {reason}.")
         for _ in range(steps):
-            s.update(self.step_of(s.state, *self._batch(s)))
+            s.update(self.step_of(s.state, *self.data.next_batches(s)))
 
     @torch.no_grad()
     def evaluate(self, s: Slots, indices: list[int], split: str) -> Batch:
         """Evaluates some slots; see `Engine.evaluate`."""
         sums = torch.zeros(2, len(indices), dtype=torch.float64, device=self.device)
         for k, i in enumerate(indices):
-            for inputs, targets, weights in self._split_batches(s, i, split):
+            for inputs, targets, weights in self.data.held_out(s, i, split):
                 z = self._outputs(s.theta[i : i + 1], s.hp[i : i + 1], inputs)
                 for row, numbers in zip(sums, self._losses(z.double(), targets)):
                     row[k] += (numbers[0] * weights).sum()
         loss, correct = sums.cpu()
         return loss, correct
-
-    def _split_batches(self, s: Slots, i: int, split: str) -> Iterator[Split]:
-        """Inputs, targets and weights of a split for slot i, a batch at a time."""
-        if self.data.is_stored:
-            samples = torch.arange(int(s.column("samples")[i]), device=self.device)
-            for index in samples.split(8 * self.task.batch):
-                weights = torch.ones(len(index), dtype=torch.float64, device=self.device)
-                yield *self._samples(index[None]), weights
-        else:
-            for inputs, targets, weights in zip(*self.data.split(split)):
-                yield inputs[None], targets[None], weights

@@ -1,98 +1,16 @@
-"""What an engine is (`Engine`), the data that it trains on (`Data`), and what engines share."""
+"""What an engine is (`Engine`), and what engines share."""
 
 import time
 import warnings
-from collections.abc import Sequence
-from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from rnnkit import native
-from rnnkit.native import Study
-from rnnkit.native.batches import batches_of, fields_of
-from rnnkit.training.slots import Batch, Slots
-
-Split = tuple[Tensor, Tensor, Any]  # and weights, or None where all are 1
+from rnnkit.training.data import Data
+from rnnkit.training.slots import Slots
 
 CHUNK_SECONDS = 0.25  # how long a compiled step runs between two checks whether to stop
-
-
-class Data:
-    """A study's data on one device.
-
-    Most tasks make them batch by batch. A task whose input is "bits" has one set of packed samples,
-    which all trials share: `inputs` (int32, W x C) and `labels` (C), of C samples.
-    """
-
-    def __init__(
-        self,
-        study: Study,
-        hparams: Sequence[dict],
-        dtype: torch.dtype = torch.float32,
-        device: str = "cpu",
-    ) -> None:
-        self.task = study.task
-        self.seed = study.seed
-        self.dtype = dtype
-        self.device = device
-        self.is_stored = self.task.input == "bits"
-        if self.is_stored:
-            count = max(self.task.samples(point, study.num_params) for point in hparams)
-            inputs, labels = self.task.data(study.seed, count)
-            self.inputs = inputs.to(device)
-            self.labels = labels.to(device, dtype)
-        self._splits: dict[str, Split] = {}
-
-    def _cast(self, numbers: Tensor) -> Tensor:
-        return numbers.to(self.dtype) if numbers.is_floating_point() else numbers
-
-    @cached_property
-    def source(self) -> Tensor:
-        """The fields from which a GPU draws the training batches (native/batches.py), as bytes on
-        the device.
-        """
-        # the fields hold addresses of these tensors
-        fields, self._source_tensors = fields_of(
-            self.task, self.task.source(self.seed), self.device
-        )
-        return torch.frombuffer(bytearray(fields), dtype=torch.uint8).to(self.device)
-
-    def batches(self, step_K: Tensor) -> Batch:
-        """Inputs and targets of the training batches number `step_K`, shaped as in tasks/task.py."""
-        inputs, targets = self.task.batches(self.seed, step_K, self.device)
-        return self._cast(inputs), self._cast(targets)
-
-    def split(self, name: str) -> Split:
-        """Inputs, targets and weights of a split.
-
-        Splits that are the same data, as those of a table that is to be memorised, are the same
-        object.
-        """
-        if self.is_stored:
-            return self.inputs, self.labels, None
-        if name not in self._splits:
-            inputs, targets, weights = self._compiled_split(name) or self.task.held_out(
-                self.seed, name, self.device
-            )
-            address = inputs.data_ptr()
-            twins = (s for s in self._splits.values() if s[0].data_ptr() == address)
-            new = self._cast(inputs), self._cast(targets), weights
-            self._splits[name] = next(twins, new)
-        return self._splits[name]
-
-    def _compiled_split(self, name: str) -> Split | None:
-        """The same as `task.held_out`, made in C++; None where C++ cannot make it."""
-        try:
-            batches = batches_of(self.task, self.seed, name) if self.device == "cpu" else None
-        except native.Unavailable:
-            return None
-        if batches is None:
-            return None
-        weights = self.task.even_weights(self.device)
-        inputs, targets = batches.make(torch.arange(len(weights)))
-        return inputs, targets, weights
 
 
 class Engine(Protocol):

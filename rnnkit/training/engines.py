@@ -2,18 +2,16 @@
 trials that are over.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import torch
 
 from rnnkit import native
 from rnnkit.native import Study
-from rnnkit.tasks import Task
 from rnnkit.training.compiled import Compiled
+from rnnkit.training.data import Data
 from rnnkit.training.eager import Eager
-from rnnkit.training.engine import Data, Engine, _past_warnings, warn_once
+from rnnkit.training.engine import Engine, _past_warnings, warn_once
 from rnnkit.training.fused import Fused
 from rnnkit.training.slots import Slots
 
@@ -27,13 +25,9 @@ __all__ = [
     "_past_warnings",
     "check_device",
     "engine_for",
-    "losses_and_accuracy",
     "measure",
-    "splits_of",
     "warn_plain_step",
 ]
-
-SPLITS = ("train", "valid", "eval")
 
 
 def check_device(device: str) -> str:
@@ -100,45 +94,15 @@ def engine_for(
     return _eager(study, data, device, dtype)
 
 
-def splits_of(engine: Engine, task: Task) -> dict[str, str]:
-    """The splits to evaluate on: each split -> itself, or an earlier split that is the same data."""
-    if task.input == "bits":
-        return {"all": "all"}
-    first: dict[int, str] = {}
-    return {split: first.setdefault(id(engine.data.split(split)), split) for split in SPLITS}
-
-
-def losses_and_accuracy(
-    task: Any, hp_row: Sequence[float], splits: dict[str, str], sums: Mapping[str, Sequence[float]]
-) -> dict[str, float]:
-    """What the store keeps of a trial that is over: its three losses, and the share of right
-    answers on the evaluation data, NaN where answers are not right or wrong.
-
-    `splits` is what `splits_of` gives; `sums` has, for each of its distinct splits, the sums of
-    losses and of right answers.
-    """
-    if task.input == "bits":
-        loss, correct = sums["all"]
-        samples = int(hp_row[native.COLUMNS.index("samples")])
-        return task.losses(float(loss) / samples, round(float(correct)), samples)
-    values = {
-        f"{split}_loss": float(sums[twin][0]) * task.per_nat for split, twin in splits.items()
-    }
-    correct = float(sums[splits["eval"]][1])
-    return values | {"accuracy": correct if task.loss == "softmax" else math.nan}
-
-
-def measure(engine: Engine, task: Task, s: Slots, indices: list[int]) -> list[dict[str, float]]:
-    """Evaluates the trials in some slots; `losses_and_accuracy` of each, in their order."""
+def measure(engine: Engine, s: Slots, indices: list[int]) -> list[dict[str, float]]:
+    """Evaluates the trials in some slots; `Data.losses` of each, in their order."""
     if not indices:
         return []
-    splits = splits_of(engine, task)
-    sums = {split: engine.evaluate(s, indices, split) for split in dict.fromkeys(splits.values())}
+    splits = dict.fromkeys(engine.data.splits.values())
+    sums = {split: engine.evaluate(s, indices, split) for split in splits}
     return [
-        losses_and_accuracy(
-            task,
-            s.hp[i].tolist(),
-            splits,
+        engine.data.losses(
+            int(s.column("samples")[i]),
             {split: (float(loss[k]), float(correct[k])) for split, (loss, correct) in sums.items()},
         )
         for k, i in enumerate(indices)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rnnkit.native import Study, cuda
 from rnnkit.training import Outcome, outcome_of
-from rnnkit.training.engines import Data, Fused, losses_and_accuracy, splits_of
+from rnnkit.training.engines import Data, Fused
 from rnnkit.training.slots import Slots, slots_of
 
 CHUNK_SECONDS = 0.15  # of a launch: short compared with a trial, long compared with the host's turn
@@ -45,13 +45,13 @@ class Flight:
         self.module = self.engine.module
         self.stream = self.module.stream()
         self.side = self.module.stream()
-        self.splits = splits_of(self.engine, study.task)
+        self.splits = dict.fromkeys(data.splits.values())
         # torch's own stream makes the splits, and this flight's streams do not wait for it
         self.module.settle()
         with self.stream.on():
             self.slots = s = slots_of(study, zip(numbers, hparams), device=device)
         self.total_steps = s.column("train_steps").long().tolist()
-        self.hp_rows = s.hp.cpu().tolist()
+        self.samples = s.column("samples").long().tolist()
         self._share_memory(s)
         self.aloft = set(range(len(s.trials)))
         self.over: list[int] = []
@@ -68,10 +68,7 @@ class Flight:
         s.step, s.dead, self.train_tickets, self.which, self.evaluation_tickets = (
             zeros(models, dtype=torch.int64) for _ in range(5)
         )
-        self.sums = {
-            split: zeros(2, models, dtype=torch.float64)
-            for split in dict.fromkeys(self.splits.values())
-        }
+        self.sums = {split: zeros(2, models, dtype=torch.float64) for split in self.splits}
         # the host looks at these thousands of times per second, and numpy looks faster
         self.np_train_tickets, self.np_evaluation_tickets, self.np_step, self.np_dead = (
             x.numpy() for x in (self.train_tickets, self.evaluation_tickets, s.step, s.dead)
@@ -127,9 +124,7 @@ class Flight:
                 values = None
                 if not s.dead[i] and bool(torch.isfinite(theta).all()):
                     sums = {split: sums[:, i].tolist() for split, sums in self.sums.items()}
-                    values = losses_and_accuracy(
-                        self.study.task, self.hp_rows[i], self.splits, sums
-                    )
+                    values = self.engine.data.losses(self.samples[i], sums)
                 yield *s.trials[i], outcome_of(self.study, self.engine, s, i, values, theta)
         if self.over and not self.in_evaluation:
             self._evaluate()

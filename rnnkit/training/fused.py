@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from rnnkit.native import Study, cuda
-from rnnkit.training.engine import Data, Paced
+from rnnkit.training.data import Data
+from rnnkit.training.engine import Paced
 from rnnkit.training.slots import Batch, Slots
 
 # Batches made together for one launch on a GPU take at most this; making them takes ten times as
