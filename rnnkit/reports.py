@@ -33,6 +33,16 @@ KIT = {
     if isinstance(cell, type) and hasattr(cell, "architecture")
 }
 
+# the titles and the entries of a report's rows, from the columns of cell_report's three tables
+ROWS = (
+    (
+        "bits per parameter, {max_params:,} parameters",
+        "{bits_per_param:.2f} [{bits_per_param_low:.2f}]",
+    ),
+    ("error, {n_units} units for {n_in} numbers (bound {bound:.3g})", "{loss:.3g}"),
+    ("diverged, % of random sets", "{percent:.0f} [{low:.0f}, {high:.0f}]"),
+)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -230,17 +240,8 @@ def _table(architecture: str, tables: Iterable[pd.DataFrame], size: Scale) -> pd
         a: len(space_for(a, "per_cap", size.capacity.steps_for(budgets[0]))) for a in names
     }
     best, errors, random = tables
-    for row in best.itertuples():
-        name = f"bits per parameter, {row.max_params:,} parameters"
-        numbers.setdefault(name, {})[row.architecture] = (
-            f"{row.bits_per_param:.2f} [{row.bits_per_param_low:.2f}]"
-        )
-    for row in errors.sort_values("n_units").itertuples():
-        name = f"error, {row.n_units} units for {row.n_in} numbers (bound {row.bound:.3g})"
-        numbers.setdefault(name, {})[row.architecture] = f"{row.loss:.3g}"
-    for row in random.itertuples():
-        numbers.setdefault("diverged, % of random sets", {})[row.architecture] = (
-            f"{row.percent:.0f} [{row.low:.0f}, {row.high:.0f}]"
-        )
+    for table, (title, entry) in zip((best, errors.sort_values("n_units"), random), ROWS):
+        for row in table.to_dict("records"):
+            numbers.setdefault(title.format(**row), {})[row["architecture"]] = entry.format(**row)
     table = pd.DataFrame.from_dict(numbers, orient="index", columns=names, dtype=object)
     return table.where(table.notna(), "-").astype(str).rename(columns=label_of)
