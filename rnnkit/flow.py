@@ -20,7 +20,7 @@ from rnnkit import draws
 from rnnkit.cells import PAPER, Cell, Maps, cell_of, recurrent_maps, take_step
 from rnnkit.checks import whole_number
 from rnnkit.hparams import Space, cell_ranges
-from rnnkit.networks import blocks, initial, split
+from rnnkit.networks import blocks, initial, nonlinearity_of, split
 
 STEPS = 50  # as many as text8 and the random function unroll
 UNITS = 32  # few, so that an answer is instant
@@ -254,8 +254,7 @@ def _scan(
     input_TxKxMxN += weights.b_MxKxN.transpose(0, 1)
     arguments: dict[str, list[torch.Tensor]] = {name: [] for name in gates_of(cell)}
 
-    def s(a: torch.Tensor) -> torch.Tensor:
-        return torch.where(weights.relu_Mx1, torch.relu(a), torch.tanh(a))
+    s = nonlinearity_of(cell, weights.relu_Mx1)
 
     def affine(name: str, h: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
         k = number_of[name]

@@ -234,6 +234,13 @@ class Layer:
         return self.ax[k] + self.products[k]
 
 
+def nonlinearity_of(cell: type[Cell], relu: Tensor) -> Callable:
+    """The function s of a cell; where it may be ReLU or tanh, it is ReLU where `relu` holds."""
+    if len(cell.nonlinearities) == 1:
+        return nonlinearity(cell)
+    return lambda a: torch.where(relu, torch.relu(a), torch.tanh(a))
+
+
 def forward(
     architecture: str,
     n_layers: int,
@@ -252,11 +259,7 @@ def forward(
     cell = cell_of(architecture, n_layers)
     W = split(theta_MxP, shapes)
     M, B = inputs_T[0].shape[:2]
-    pick = relu_M.to(theta_MxP.device)[:, None, None]
-    if len(cell.nonlinearities) == 1:
-        s = nonlinearity(cell)
-    else:
-        s = lambda a: torch.where(pick, torch.relu(a), torch.tanh(a))
+    s = nonlinearity_of(cell, relu_M.to(theta_MxP.device)[:, None, None])
     # without a layer, the readout reads the input of the first step
     up_T = inputs_T if n_layers else inputs_T[:1]
     if cell.equal_sizes:
@@ -274,10 +277,9 @@ def forward(
             up, states = layer.step(t, states, x, s)
             ups.append(up)
         up_T = ups
-    readout = W["W_out"].transpose(1, 2)
-    if since is None:
-        return torch.baddbmm(W["b_out"][:, None], up_T[-1], readout)
-    read_MxSxBxN = torch.stack(list(up_T[since:] if n_layers else up_T), 1)
-    return torch.baddbmm(W["b_out"][:, None], read_MxSxBxN.flatten(1, 2), readout).unflatten(
-        1, (read_MxSxBxN.shape[1], B)
-    )
+    first = -1 if since is None or not n_layers else since
+    read_MxSxBxN = torch.stack(list(up_T[first:]), 1)
+    z_MxSxBxO = torch.baddbmm(
+        W["b_out"][:, None], read_MxSxBxN.flatten(1, 2), W["W_out"].transpose(1, 2)
+    ).unflatten(1, (-1, B))
+    return z_MxSxBxO[:, 0] if since is None else z_MxSxBxO

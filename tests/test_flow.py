@@ -158,6 +158,17 @@ def test_a_cell_of_ones_own_flows_as_it_is_registered(own_cell):
     np.testing.assert_allclose(seen.gates["f"], 0.5, atol=1e-2)
 
 
+def test_a_cell_with_a_nonlinearity_of_its_own_flows_by_it():
+    register(type("Wave", (CELLS["rnn"],), {"architecture": "wave", "nonlinearities": ("sin",)}))
+    try:
+        hparams = flow.setting("wave", input_scale=2.0)
+        seen = flow.flow("wave", hparams, T, N, seed=4)
+        first = np.sin(weights_of("wave", hparams, 4)["Wx0"] @ impulse(4).numpy())
+        np.testing.assert_allclose(seen.h_TxMxN[1, 0], first, rtol=1e-10)
+    finally:
+        del CELLS["wave"]
+
+
 def test_the_forget_bias_opens_the_gate_that_it_is_added_to():
     """Without input or recurrence the gate is the sigmoid of its biases: 1 + 3 here."""
     seen = flow.flow(
