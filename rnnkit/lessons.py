@@ -14,8 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from scipy import integrate, stats
+
 from rnnkit import paper
+from rnnkit.flow import flow, setting
 from rnnkit.names import resolve_name
+from rnnkit.networks import num_params, units_for
 from rnnkit.practice import PRACTICE, NotYet
 
 
@@ -84,26 +89,8 @@ def entropy(p: float) -> float:
     return -sum(q * math.log2(q) for q in (p, 1 - p) if q > 0)
 
 
-def _units(architecture: str, n_in: int, max_params: int) -> int:
-    from rnnkit.networks import units_for
-
-    return units_for(architecture, 1, n_in, 1, max_params)
-
-
-def _parameters(architecture: str, n_units: int, n_in: int) -> int:
-    from rnnkit.networks import num_params
-
-    return num_params(architecture, 1, n_units, n_in, 1)
-
-
-def _steps_until(factor: float, remainder: float) -> int:
-    return math.ceil(math.log(remainder) / math.log(factor))
-
-
 def _least_of_normals(count: int) -> float:
     """The expected value of the least of so many standard normal numbers."""
-    from scipy import integrate, stats
-
     return -integrate.quad(
         lambda x: x * count * stats.norm.pdf(x) * stats.norm.cdf(x) ** (count - 1), -8, 8
     )[0]
@@ -113,15 +100,11 @@ def _forget_bias_that_keeps(share: float) -> float:
     """The lowest setting of the slider of `inside_a_cell` at which the GRU's gradient keeps that
     share.
     """
-    from rnnkit.flow import flow, setting
-
-    biases = [bias / 2 for bias in range(13)]
-    return next(
-        b
-        for b in biases
-        if flow("gru", setting("gru", forget_bias=b), 30, 8, traced=False).gradient_TxM[0, 0]
-        >= share
-    )
+    for bias in np.arange(0, 6.5, 0.5):
+        seen = flow("gru", setting("gru", forget_bias=bias), 30, 8, traced=False)
+        if seen.gradient_TxM[0, 0] >= share:
+            break
+    return bias
 
 
 EXERCISES = {
@@ -141,7 +124,7 @@ EXERCISES = {
         tolerance=0,
     ),
     "1a": Exercise(
-        lambda: _parameters("gru", 10, 50),
+        lambda: num_params("gru", 1, 10, 50, 1),
         "There are three maps of 10 x 50 + 10 x 10 + 10, a learned initial state of 10, and a readout of 10 + 1.",
         "For each of the three maps of equations 5-7, count the input matrix, the recurrent matrix and the biases. Then add the rest.",
         {1841: "The initial state is learned as well.", 1840: "The initial state is learned, and the readout has a bias.",
@@ -149,7 +132,7 @@ EXERCISES = {
         tolerance=0,
     ),
     "1b": Exercise(
-        lambda: _steps_until(0.9, 0.01),
+        lambda: math.ceil(math.log(0.01) / math.log(0.9)),
         "0.9 to the power of 43 is just above a hundredth, and to the power of 44 it is below. A gate of 0.99 would remember for ten times as long.",
         "With c = 0 in equation 4, the state is multiplied by g at every step.",
         {43: "0.9 ** 43 is 0.0108, which is not yet below a hundredth.",
@@ -166,7 +149,7 @@ EXERCISES = {
         tolerance=0,
     ),
     "2.1a": Exercise(
-        lambda: _units("rnn", 22, 1_000),
+        lambda: units_for("rnn", 1, 22, 1, 1_000),
         "21 units need 967 parameters, and 22 would need 1,035.",
         "N units need N x 22 + N x N + N parameters for the map, N for the initial state and N + 1 for the readout.",
         {22: "22 units need 1,035 parameters, which exceeds the budget.",

@@ -12,7 +12,11 @@ import numpy as np
 import pandas as pd
 
 from rnnkit import analysis, paper
+from rnnkit.cells import cell_of
 from rnnkit.exhibits.section_5 import LOSSLESS
+from rnnkit.reports import KIT, Report
+from rnnkit.studies.scales import SCALES
+from rnnkit.tasks.parentheses import open_in
 from rnnkit.wording import and_list, count, label_of
 
 ENOUGH = 8  # trials of a study below which nothing is said of its best
@@ -68,8 +72,6 @@ def need_one_study(frame: pd.DataFrame) -> None:
 
 def longer_search(result: Any) -> str:
     """0c: one study with twice the trials of its scale."""
-    from rnnkit.studies.scales import SCALES
-
     frame = trials_of(result, "per_cap", "capacity task")
     need_one_study(frame)
     scale = frame.scale.iloc[0] if frame.scale.iloc[0] in SCALES else "quick"
@@ -97,8 +99,6 @@ def longer_search(result: Any) -> str:
 
 def another_length(result: Any) -> str:
     """2.1c: a study of the capacity task with another number of time steps than the figure has."""
-    from rnnkit.studies.scales import SCALES
-
     frame = trials_of(result, "per_cap", "capacity task")
     need(frame.unroll.nunique() == 1, "All trials must have the same number of time steps.")
     unroll = int(frame.unroll.iloc[0])
@@ -239,8 +239,6 @@ def typical_trial(result: Any) -> str:
 
 def three_open(result: Any) -> str:
     """B3: a string with more closing than opening parentheses, of which three are open at its end."""
-    from rnnkit.tasks.parentheses import open_in
-
     need(isinstance(result, str), f"The answer must be a string, got {type(result).__name__}.")
     need(result and set(result) <= set("()"), "The string must consist of ( and ) alone.")
     need(
@@ -282,9 +280,6 @@ def rerun(result: Any) -> str:
 
 def own_cell(result: Any) -> str:
     """own3: a report on a cell that the kit does not have."""
-    from rnnkit.cells import cell_of
-    from rnnkit.reports import KIT, Report
-
     need(
         isinstance(result, Report),
         f"The answer must be a report, as rk.report returns it, got {type(result).__name__}.",
