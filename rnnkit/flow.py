@@ -20,6 +20,7 @@ from rnnkit import draws
 from rnnkit.cells import PAPER, Cell, Maps, cell_of, recurrent_maps, take_step
 from rnnkit.checks import whole_number
 from rnnkit.hparams import Space, cell_ranges
+from rnnkit.names import resolve_name
 from rnnkit.networks import blocks, initial, nonlinearity_of, split
 
 STEPS = 50  # as many as text8 and the random function unroll
@@ -65,16 +66,13 @@ def setting(
         raise ValueError(
             f"biases must name maps of {architecture} ({has}), got {', '.join(sorted(unknown))}."
         )
-    if nonlinearity is not None and nonlinearity not in cell.nonlinearities:
-        raise ValueError(
-            f"nonlinearity of {architecture} must be one of {', '.join(cell.nonlinearities)}, got"
-            f" {nonlinearity!r}."
-        )
+    kind = f"nonlinearity of {architecture}"
+    usual = cell.nonlinearities[-1]
     inits = cell.recurrent_inits
     hparams: dict[str, Any] = {
         "recurrent_matrix_init_type": "orthogonal" if "orthogonal" in inits else inits[0],
         "recurrent_bias_init_type": "delta",
-        "nonlinearity": nonlinearity or cell.nonlinearities[-1],
+        "nonlinearity": resolve_name(kind, nonlinearity or usual, cell.nonlinearities),
     }
     hparams |= dict.fromkeys(cell.forget.values(), forget_bias)
     for m in cell.maps:
@@ -139,8 +137,7 @@ def flow(
     hparams = [hparams] if isinstance(hparams, dict) else list(hparams)
     whole_number("steps", steps, 1)
     whole_number("n_units", n_units, 1)
-    if shown not in SHOWN:
-        raise ValueError(f"shown must be one of {', '.join(SHOWN)}, got {shown!r}.")
+    shown = resolve_name("shown", shown, SHOWN)
     if not cell.maps:
         raise ValueError(
             f"flow needs a cell with a state, got {architecture}, which has none. Take one of"

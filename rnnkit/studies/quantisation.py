@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rnnkit.names import resolve_name
 from rnnkit.studies.progress import Progress
 from rnnkit.studies.retrain import evaluate, theta_of, weights_of
 from rnnkit.studies.study import Study
@@ -29,10 +30,7 @@ def quantise_block(block: np.ndarray, bits: int, method: str = "range") -> np.nd
     """The block with each weight moved to the nearest of 2^bits evenly spaced values. ValueError
     for a method that is neither "range" nor "clipped".
     """
-    if method not in METHODS:
-        raise ValueError(
-            f"method must be one of {', '.join(METHODS)}, got {method!r}. Check the spelling."
-        )
+    method = resolve_name("method", method, METHODS)
     block = np.asarray(block, np.float64)
     low = block.min(initial=np.inf)
     high = block.max(initial=-np.inf)

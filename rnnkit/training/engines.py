@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from rnnkit import native
+from rnnkit.names import resolve_name
 from rnnkit.native import Study
 from rnnkit.training.compiled import Compiled
 from rnnkit.training.data import Data
@@ -83,8 +84,7 @@ def engine_for(
     """The engine of a study on a device: one of ENGINES, or "auto", which is compiled where that is
     possible and plain elsewhere. Raises Unavailable where the requested engine is not possible.
     """
-    if engine not in ("auto", *ENGINES):
-        raise ValueError(f"engine must be auto, {' or '.join(ENGINES)}, got {engine!r}.")
+    engine = resolve_name("engine", engine, ("auto", *ENGINES))
     if engine != "auto":
         return ENGINES[engine](study, data, device, dtype)
     try:

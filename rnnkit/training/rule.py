@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.cells import Cell
+from rnnkit.names import resolve_name
 from rnnkit.native import COLUMNS, column
 
 RULE_COLUMNS = COLUMNS[: COLUMNS.index("l2") + 1]
@@ -33,12 +34,9 @@ def coefficients(
         "RMSProp": (0.0, 1.0, mu, 1.0, 0.0),
         "Adam": (mu, 1 - mu, ADAM_BETA2, 1.0, 1.0),
     }
-    if hparams["optimizer"] not in rules:
-        raise ValueError(
-            f"optimizer must be one of {', '.join(rules)}, got {hparams['optimizer']!r}."
-        )
+    optimizer = resolve_name("optimizer", hparams["optimizer"], rules)
+    m_keep, m_take, v_keep, adaptive, correct = rules[optimizer]
     nonlinearity = hparams.get("nonlinearity", cell.nonlinearities[0])
-    m_keep, m_take, v_keep, adaptive, correct = rules[hparams["optimizer"]]
     row = {
         "lr_init": hparams["lr_init"],
         "lr_decay_rate": hparams["lr_decay_rate"],
