@@ -8,7 +8,7 @@ figure come from a function of its exhibit; this module holds what all figures s
 import html
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 
 import pandas as pd
@@ -29,7 +29,6 @@ from rnnkit.names import resolve_name
 from rnnkit.wording import and_list, capital
 
 NOTHING_TO_SEE = "No trial was feasible, so there is nothing to see."
-IT_HOLDS, IT_FAILS = "It holds here", "It fails here"  # what is said of a verdict
 SPEAK = {  # the verdicts on the claims behind a piece of advice, of those that decide -> their sum
     frozenset(): "our trials do not decide it",
     frozenset([HOLDS]): "nothing here speaks against it",
@@ -63,25 +62,13 @@ class Conclusion:
     title: str
     trials: str
     facts: tuple[str, ...]
-    claims: tuple[Claimed, ...]
+    claims: tuple[Claimed, ...] = ()
+    verdicts: str = ""  # which claims got which, as a sentence
 
     @property
     def sentences(self) -> list[str]:
         """The facts, and after them the verdicts in short."""
         return [sentence for sentence in (*self.facts, self.verdicts) if sentence]
-
-    @property
-    def verdicts(self) -> str:
-        """Which claims got which verdict, as a sentence; empty if the figure decides none."""
-        ids: dict[str, list[str]] = {"hold": [], "fail": []}
-        for claim in self.claims:
-            verdict = claim.verdict.removesuffix(".")
-            in_short = {IT_HOLDS: "hold", IT_FAILS: "fail"}.get(
-                verdict, verdict[0].lower() + verdict[1:]
-            )
-            ids.setdefault(in_short, []).append(claim.id)
-        phrases = [f"{verdict}: {and_list(members)}" for verdict, members in ids.items() if members]
-        return f"Claims, by verdict: {'; '.join(phrases)}." if phrases else ""
 
 
 class Conclusions:
@@ -116,7 +103,7 @@ def conclude(names: str | Sequence[str], trials: pd.DataFrame) -> Conclusions:
     ]
     with shared_tables():
         return Conclusions(
-            Conclusion(TITLES[name], "", tuple(OF_TABLES[name](trials)), ())
+            Conclusion(TITLES[name], "", tuple(OF_TABLES[name](trials)))
             if name in OF_TABLES
             else _of_figure(shown_by().get(name, name), trials)
             for name in names
@@ -126,12 +113,28 @@ def conclude(names: str | Sequence[str], trials: pd.DataFrame) -> Conclusions:
 def _of_figure(name: str, frame: pd.DataFrame) -> Conclusion:
     tables = tables_of(name, frame)
     about = tables.exhibit
+    found = findings(tables)
     return Conclusion(
         about.title,
         _behind(budget(tables.trials)),
         tuple(about.facts(tables.trials, tables.csv_tables())) or (NOTHING_TO_SEE,),
-        tuple(_claim(id, finding) for id, finding in findings(tables).items()),
+        tuple(_claim(id, finding) for id, finding in found.items()),
+        _by_verdict(found),
     )
+
+
+def _by_verdict(found: Mapping[str, Finding]) -> str:
+    """Which claims got which verdict, as a sentence; empty if the figure decides none."""
+    ids: dict[str, list[str]] = {HOLDS: [], FAILS: []}
+    for id, finding in found.items():
+        ids.setdefault(finding.verdict, []).append(id)
+    verbs = {HOLDS: "hold", FAILS: "fail"}
+    phrases = [
+        f"{verbs.get(verdict, verdict)}: {and_list(members)}"
+        for verdict, members in ids.items()
+        if members
+    ]
+    return f"Claims, by verdict: {'; '.join(phrases)}." if phrases else ""
 
 
 def _behind(spent: Budget) -> str:
@@ -164,9 +167,9 @@ def _claim(id: str, finding: Finding) -> Claimed:
     says = f"{about.text} ({where}). Measured: {about.statistic}; in the paper: {about.paper}."
     who = "Ours, beside the paper's" if id.endswith("b") else "The paper says"
     reason = finding.reason.removesuffix(".")
-    decision = {HOLDS: IT_HOLDS, FAILS: IT_FAILS}.get(finding.verdict)
-    verdict = _stop(decision or capital(finding.verdict))
-    why = _stop(capital(reason) if decision else f"Why: {reason}")
+    decision = {HOLDS: "It holds here", FAILS: "It fails here"}.get(finding.verdict)
+    verdict = f"{decision or capital(finding.verdict)}."
+    why = f"{capital(reason) if decision else f'Why: {reason}'}."
     return Claimed(id, who, says, _number_sentence(finding), verdict, why)
 
 
@@ -176,11 +179,6 @@ def _number_sentence(finding: Finding) -> str:
     if not (math.isfinite(finding.low) and math.isfinite(finding.high)):
         return f"{finding.ours:.3g}, without an interval."
     return f"{finding.ours:.3g}, between {finding.low:.3g} and {finding.high:.3g}."
-
-
-def _stop(text: str) -> str:
-    """The text, with a full stop if it does not end in one."""
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _plain(conclusion: Conclusion) -> str:
