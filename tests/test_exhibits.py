@@ -32,7 +32,6 @@ def one_of_ones_own(**changes):
         name="bits_by_units",
         title="Bits by units (ours: not in the paper)",
         gist="Most bits per parameter against the units of a layer.",
-        section="2.1",
         select=capacity,
         trials="capacity task",
         experiment="fig1",

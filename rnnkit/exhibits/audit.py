@@ -22,9 +22,9 @@ from rnnkit import paper
 from rnnkit.exhibits.base import illustration
 from rnnkit.exhibits.captions import named_numbers
 from rnnkit.exhibits.style import (
-    DASHED,
     DOTTED,
     GREY,
+    GUIDE,
     PALE,
     SMALL,
     Drawing,
@@ -341,7 +341,7 @@ def _draw_reruns(ax: Axes, reruns: pd.DataFrame) -> None:
             ha="center",
             fontsize=8,
         )
-    ax.axvline(1, color=GREY, linewidth=1, linestyle=DASHED, zorder=0)
+    ax.axvline(1, **GUIDE | {"zorder": 0})
     ax.set_xscale("log")
     ax.set_xticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
     label_rows(ax, [label_of(a) for a in reruns.architecture], top=-0.6)

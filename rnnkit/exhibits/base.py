@@ -18,7 +18,6 @@ else:
         name="bits_by_units",
         title="Bits by units (ours: not in the paper)",
         gist="Most bits per parameter against the units of a layer.",
-        section="2.1",
         select=capacity,
         trials="capacity task",
         experiment="fig1",
@@ -99,23 +98,22 @@ class Exhibit:
     table is computed once; then it is drawn, written as CSV (with its `columns`, or with all of them),
     described and judged. A table whose name begins with _ is not written.
 
-    Drawing and words: `draw` takes a frame of trials and returns a matplotlib Figure with `panels`,
-    or, for a table, a SmallTable.
-    `title` and `gist` open the caption, and `note` adds a sentence that depends on the budget. `alt`
-    says what is on the axes, and `numbers` sums up the tables for those who cannot see the figure
-    (if it is left out, by the most bits per parameter). `facts` takes trials and tables and returns
-    sentences on what the figure shows, or none if no trial was feasible. `budget` is what the paper spent on it.
+    Drawing and words: `draw` takes a frame of trials and returns a matplotlib Figure or, for a table,
+    a SmallTable. `title` and `gist` open the caption, and `note` adds a sentence that depends on the
+    budget. `alt` says what is on the axes, and `numbers` sums up the tables for those who cannot see
+    the figure (if it is left out, by the most bits per parameter). `facts` takes trials and tables and
+    returns sentences on what the figure shows, or none if no trial was feasible. `budget` is what the
+    paper spent on it.
 
     Claims: `claims` maps the id of a claim to its rule, which is judged on the table named by
     `claims_table` (on the first table, if it is left out).
 
-    `name` is also the name of the files, `section` is the paper's, and `position` orders the gallery.
+    `name` is also the name of the files, and `position` orders the gallery.
     """
 
     name: str
     title: str
     gist: str
-    section: str
     select: Callable
     trials: str
     tables: Mapping[str, Callable]
@@ -129,7 +127,6 @@ class Exhibit:
     columns: Mapping[str, list[str]] = field(default_factory=dict)
     experiment: str = ""
     also: tuple[str, ...] = ()
-    panels: tuple[str, ...] = ("",)
     budget: str = ""
     position: float = LAST
 

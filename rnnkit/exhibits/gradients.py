@@ -19,8 +19,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from rnnkit.exhibits.base import illustration
 from rnnkit.exhibits.captions import in_paper_order, named_numbers, numbers_of
 from rnnkit.exhibits.style import (
-    DASHED,
-    GREY,
+    GUIDE,
     PALE,
     SMALL,
     Drawing,
@@ -225,7 +224,7 @@ def _bands(ax: Axes, subset: pd.DataFrame, color: str) -> None:
     ax.fill_between(subset.back, q.q10, q.q90, color=color, alpha=0.18, linewidth=0)
     ax.fill_between(subset.back, q.q25, q.q75, color=color, alpha=0.32, linewidth=0)
     ax.plot(subset.back, q.q50, color=color, linewidth=1.8)
-    ax.axhline(1, color=GREY, linewidth=0.8, linestyle=DASHED, zorder=1)
+    ax.axhline(1, **GUIDE | {"linewidth": 0.8})
     ax.tick_params(labelbottom=True)
 
 

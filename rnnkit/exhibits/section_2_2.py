@@ -415,14 +415,12 @@ Exhibit(
         " a fit. Right, ours: the excess over it; an excess below 0.0001 is drawn there."
         + HALF_SEARCH
     ),
-    section="2.2",
     position=8,
     select=by_gaussian_process_at_length("mem_thru"),
     trials="memory task",
     tables={"fig2c": memory_errors},
     columns={"fig2c": [*NETWORK, "bound", "excess", *LOSSES]},
     draw=draw_memory,
-    panels=("c",),
     alt=(
         "squared error against units per layer, beside the bound and the number of inputs, and the"
         " excess over the bound."
@@ -444,7 +442,6 @@ Exhibit(
         " share of all that were trained side by side) and counted multiplications (bottom),"
         " against parameters and against units. Dashed: slopes 1 and 2."
     ),
-    section="2.2",
     position=9,
     select=by_gaussian_process("mem_thru"),
     trials="memory task",

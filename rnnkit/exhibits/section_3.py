@@ -320,14 +320,12 @@ Exhibit(
         " and 4, (d) against units at depth 1; (e-g) random continuous functions. Dashed: chance;"
         " dotted: the error left if each parameter held one of the heaviest samples." + HALF_SEARCH
     ),
-    section="3",
     position=10,
     select=by_gaussian_process_at_length("text8", "rcf"),
     trials="text or the random function task",
     tables={"fig3": best_losses},
     columns={"fig3": [*NETWORK, *LOSSES]},
     draw=draw,
-    panels=tuple("abcdefg"),
     alt=(
         "bits per character and squared error against parameters at three depths, and bits per"
         " character against units."

@@ -27,9 +27,9 @@ from rnnkit.exhibits.judge import ALWAYS, Measured, Rule, below
 from rnnkit.exhibits.selection import capacity
 from rnnkit.exhibits.statistics import student
 from rnnkit.exhibits.style import (
-    DASHED,
     DOTTED,
     GREY,
+    GUIDE,
     PALE,
     Drawing,
     Style,
@@ -119,7 +119,7 @@ def draw_rounded(figure: Drawing, shares: pd.DataFrame, fewest: pd.DataFrame) ->
     legend_panel(axes[1, 1], keys)
 
 
-FIVE_BITS_LINE = {"color": GREY, "linewidth": 1, "linestyle": DASHED, "zorder": 0}
+FIVE_BITS_LINE = GUIDE | {"zorder": 0}
 
 
 def _draw_shares(ax: Axes, subset: pd.DataFrame, style: Mapping[str, Style]) -> None:
@@ -238,7 +238,6 @@ Exhibit(
         " architecture; thin: networks. (c) Bits per weight that leave 99 %, by the better way,"
         " against the bits that a parameter stores."
     ),
-    section="5",
     position=19,
     select=rounded_trials,
     trials="capacity task whose weights were rounded (studies.quantise)",
@@ -247,7 +246,6 @@ Exhibit(
         "quantised_needed": needed_bits,
     },
     draw=draw_rounded,
-    panels=tuple("abc"),
     alt=(
         "share of the stored bits that is left against bits per weight, two ways of rounding, and"
         " bits needed against bits stored."
@@ -364,7 +362,6 @@ Exhibit(
         " markers: a label is right or wrong) and by cross-entropy (open: bits saved). Others as"
         " published; their definitions differ, and so do the things that are stored."
     ),
-    section="5",
     position=20,
     select=capacity,
     trials="capacity task",

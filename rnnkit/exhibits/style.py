@@ -40,6 +40,7 @@ SMALL = 7.5  # points
 GREY, PALE = "#6b6b6b", "#ececec"
 DASHED = (0, (6, 2))  # a line of the paper's values
 DOTTED = (0, (1, 1.5))  # a line of exact values
+GUIDE = {"color": GREY, "linewidth": 1, "linestyle": DASHED, "zorder": 1}
 NIGHT = (13, 17, 23)  # the background of figures for dark pages, RGB: that of GitHub
 LIFT = 0.85  # power of the lightness on dark pages: below 1 makes it lighter
 
@@ -288,13 +289,12 @@ def log_ticks(axis: Axis, text: Callable[[float], str] = short) -> None:
 
 def grey_line(ax: Axes, x: ArrayLike, y: ArrayLike, line: object = DASHED, **settings: Any) -> None:
     """Draws a line of values that are not measured, such as the paper's or those of theory."""
-    settings = {"color": GREY, "linewidth": 1, "linestyle": line, "zorder": 1} | settings
-    ax.plot(x, y, **settings)
+    ax.plot(x, y, **GUIDE | {"linestyle": line} | settings)
 
 
 def reference(ax: Axes, value: float, text: str = "") -> None:
     """Draws the paper's value as a grey line, with a label outside the axes, where no data can be."""
-    ax.axhline(value, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+    ax.axhline(value, **GUIDE)
     if text:
         write_at_right(ax, value, text)
 
@@ -442,12 +442,13 @@ def architecture_keys(architectures: Iterable[str], lines: bool = True) -> list[
 
 
 def depth_keys(depths: Iterable[int]) -> list[Line2D]:
-    """The entries of a legend, one for each depth, shown by the fill of a marker."""
-    settings = {"color": GREY, "marker": "o", "linestyle": "none", "markerfacecoloralt": "white"}
-    return [
-        Line2D([], [], fillstyle=FILL.get(depth, "bottom"), label=layers(depth), **settings)
-        for depth in sorted(depths)
-    ]
+    """The entries of a legend, one for each depth."""
+    return [fill_key(layers(depth), FILL.get(depth, "bottom")) for depth in sorted(depths)]
+
+
+def fill_key(label: str, fill: str) -> Line2D:
+    """The entry of a legend for what is shown by the fill of a marker."""
+    return line_key(label, "none", marker="o", fillstyle=fill, markerfacecoloralt="white")
 
 
 def draw_search(

@@ -160,7 +160,6 @@ Exhibit(
         " of trials, a panel for each depth and size. A curve that still rises has not found its"
         " capacity."
     ),
-    section="App. A",
     position=2,
     select=capacity,
     trials="capacity task",

@@ -198,7 +198,6 @@ Exhibit(
         " the values of one hyper-parameter are shuffled, summed over the maps of a cell (*). Last row: a"
         " number that means nothing."
     ),
-    section="App. A",
     position=4,
     select=capacity,
     trials="capacity task",

@@ -119,7 +119,6 @@ Exhibit(
         " tenth above chance, by quarters of three hyper-parameters, all architectures and depths"
         " together; Wilson's 95 % interval."
     ),
-    section="App. A",
     position=5,
     select=random_sets,
     trials="parentheses task with random sets",

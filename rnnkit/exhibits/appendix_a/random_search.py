@@ -167,7 +167,6 @@ Exhibit(
         " (line) and range (band) over the seeds. Right: median and middle half of each 16 trials,"
         " all seeds together."
     ),
-    section="App. A",
     position=3,
     select=twins,
     trials="capacity task under both tuners",

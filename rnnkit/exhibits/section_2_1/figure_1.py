@@ -639,21 +639,20 @@ Exhibit(
         " half and open markers are 1, 2 and 4 layers. (b-d) One depth each. (e-h) The same as bits"
         " per parameter, with the paper's 5 (grey line) and 3-6 (grey band). (i) How many times the"
         " parameters the architecture on the x-axis needs to store as much as the one on the"
-        " y-axis, by their means over the sizes and depths that both were trained at." + HALF_SEARCH
+        " y-axis, by their means over the sizes and depths that both were trained at."
+        + HALF_SEARCH
+        + " Bold: the 95 % interval, over three sizes and depths or more, excludes 1."
     ),
-    section="2.1",
     position=1,
     select=capacity,
     trials="capacity task",
     tables={"fig1": stored_bits, "fig1i": lambda trials: multipliers(stored_bits(trials))},
     columns={"fig1": BEST},
     draw=draw,
-    panels=tuple("abcdefghi"),
     alt=(
         "eight panels of stored bits and of bits per parameter against parameters, and a table of"
         " multipliers."
     ),
-    note=lambda spent: "Bold: the 95 % interval, over three sizes and depths or more, excludes 1.",
     facts=facts,
     claims=CLAIMS,
     budget=SEARCH_BUDGET,

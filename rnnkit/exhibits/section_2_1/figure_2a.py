@@ -156,7 +156,6 @@ Exhibit(
         "The effect of ReLU: bits per parameter of 1-layer networks, best where the tuner chose the"
         " nonlinearity (solid) and best of all trials with ReLU (dashed, open)." + HALF_SEARCH
     ),
-    section="2.1",
     position=6,
     select=one_layer,
     trials="capacity task",
@@ -165,7 +164,6 @@ Exhibit(
         "_best": stored_bits,
     },
     draw=draw,
-    panels=("a",),
     alt="bits per parameter against parameters, with all nonlinearities and with ReLU alone.",
     facts=facts,
     claims={"C09": Rule(relu_drop, above(1), needs={"networks": MIN_CELLS})},

@@ -126,14 +126,12 @@ Exhibit(
         "Bits per parameter of 1-layer networks against the number of time steps unrolled."
         + HALF_SEARCH
     ),
-    section="2.1",
     position=7,
     select=most_unrolled_size,
     trials="capacity task",
     tables={"fig2b": stored_bits},
     columns={"fig2b": BEST},
     draw=draw,
-    panels=("b",),
     alt="bits per parameter against time steps unrolled.",
     facts=facts,
     claims={

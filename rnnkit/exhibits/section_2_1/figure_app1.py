@@ -106,7 +106,6 @@ Exhibit(
         "The dataset size of the best trial against the bits that this trial stored; no network can"
         " store more bits than there are labels (line y = x)."
     ),
-    section="App. A",
     position=14,
     select=capacity,
     trials="capacity task",

@@ -160,7 +160,6 @@ Exhibit(
         " takes a column of the input matrix and so leaves fewer units; with too few inputs,"
         " samples coincide."
     ),
-    section="2.1",
     position=18,
     select=any_inputs,
     trials="capacity task",

@@ -13,13 +13,14 @@ from rnnkit.exhibits.best_trials import BEST, in_order, stored_bits
 from rnnkit.exhibits.captions import draws, numbers_of
 from rnnkit.exhibits.selection import capacity
 from rnnkit.exhibits.style import (
-    DASHED,
     GREY,
+    GUIDE,
     HALF,
     HALF_SEARCH,
     PALE,
     SMALL,
     Drawing,
+    fill_key,
     half_search,
     half_search_key,
     label_rows,
@@ -82,7 +83,7 @@ def best_by_size(
     note_missing(ax, names, feasible.architecture)
     guides = {"perceptron: 2": paper.PERCEPTRON_BITS, "paper: 5": paper.BITS_PER_PARAMETER}
     for text, bits in guides.items():
-        ax.axvline(bits, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+        ax.axvline(bits, **GUIDE)
         write_beside(ax, text, (bits, -0.75), (3, 0))
     most = feasible.bits_per_param.max() if len(feasible) else 0
     ax.set(xlabel="bits per parameter", xlim=(0, max(paper.BITS_PER_PARAMETER, most) + 0.9))
@@ -95,13 +96,9 @@ def fill_of(size: int, sizes: Sequence[int]) -> str:
 
 
 def size_keys(max_params: Iterable[int]) -> list[Line2D]:
-    """The entries of a legend, one for each size, shown by the fill of a marker."""
+    """The entries of a legend, one for each size."""
     sizes = sorted(set(max_params))
-    settings = {"color": GREY, "marker": "o", "linestyle": "none", "markerfacecoloralt": "white"}
-    keys = [
-        Line2D([], [], fillstyle=fill_of(size, sizes), label=f"{size:,} parameters", **settings)
-        for size in sizes
-    ]
+    keys = [fill_key(f"{size:,} parameters", fill_of(size, sizes)) for size in sizes]
     return [*keys, half_search_key()]
 
 
@@ -156,14 +153,12 @@ Exhibit(
         "Most stored bits per parameter of cells that are younger than the paper, beside its six at"
         " the same sizes and with the same search, (a) 1 layer, (b) 2 layers." + HALF_SEARCH
     ),
-    section="2.1",
     position=21,
     select=capacity,
     trials="capacity task",
     tables={"more_cells": stored_bits},
     columns={"more_cells": BEST},
     draw=draw,
-    panels=("a", "b"),
     alt="bits per parameter, a row for each architecture, a marker for each size.",
     facts=facts,
 )

@@ -137,7 +137,6 @@ Exhibit(
         "A linear model without recurrence through the same pipeline. On the line y = x every label"
         " is stored; theory allows that up to 2 labels per parameter (Cover 1965, Gardner 1988)."
     ),
-    section="2.1",
     position=17,
     select=linear_trials,
     trials="capacity task",

@@ -557,7 +557,6 @@ Exhibit(
         " best answer that ignores the input. Bands: 95 % of the median, and for the least loss"
         " what half of the trials would have found in 39 of 40 cases."
     ),
-    section="4",
     position=11,
     select=searches,
     trials="parentheses or the arithmetic task",
@@ -567,7 +566,6 @@ Exhibit(
     },
     columns={"fig4": CURVES},
     draw=draw,
-    panels=tuple("abcdefghijklmnop"),
     alt=(
         "sixteen panels of the median and of the least loss so far against trials, for two tasks"
         " and four depths, beside chance."

@@ -244,7 +244,6 @@ Exhibit(
         " median, quartiles, whiskers to the last trial within 1.5 times their distance, dots for"
         " all trials. Grey line: chance. Below each box: how many diverged."
     ),
-    section="4",
     position=12,
     select=random_sets,
     trials="parentheses task with random sets",
@@ -253,7 +252,6 @@ Exhibit(
         "fig5_networks": by_network,
     },
     draw=draw,
-    panels=tuple("ab"),
     alt="a box of losses for each architecture, at 1 layer and at the deepest, beside chance.",
     numbers=lambda tables: by_architecture(
         "Median loss at 1 layer", at_least_depth(tables["fig5_networks"], "loss_median"), ".3g"

@@ -21,8 +21,7 @@ from rnnkit.exhibits.section_4.figure_4 import PLAIN
 from rnnkit.exhibits.section_4.hard_trials import NETWORK, by_network
 from rnnkit.exhibits.selection import HARD, LONGER, by_gaussian_process_at_length, one_size
 from rnnkit.exhibits.style import (
-    DASHED,
-    GREY,
+    GUIDE,
     Drawing,
     legend,
     letter,
@@ -126,7 +125,7 @@ def _draw_task(ax: Axes, best: pd.DataFrame, names: Sequence[str]) -> None:
             kind = {"fillstyle": fill, "markeredgecolor": edge or look.color, "markersize": 6.5}
             ax.plot(loss, row, **points, **kind)
     for share, text, side, offset in ((SOLVED, "solved", "right", -3), (1, "chance", "left", 3)):
-        ax.axvline(share, color=GREY, linewidth=1, linestyle=DASHED, zorder=1)
+        ax.axvline(share, **GUIDE)
         write_beside(ax, text, (share, -0.7), (offset, 0), ha=side)
     ax.set(xscale="log", xlabel="least loss over that of chance")
     ax.set_xlim(right=1.6)
@@ -216,7 +215,6 @@ Exhibit(
         " best hyper-parameters of that search; filled with a dark edge, the same of larger networks."
         " Below half of chance a task counts as solved."
     ),
-    section="4",
     position=11.5,
     select=searches_at_length,
     trials="parentheses or the arithmetic task",
@@ -226,7 +224,6 @@ Exhibit(
         "_networks": by_network,
     },
     draw=draw,
-    panels=("a", "b"),
     alt="least loss over that of chance, a row for each architecture and a panel for each task.",
     numbers=lambda tables: " ".join(
         by_architecture(

@@ -153,7 +153,6 @@ Exhibit(
         "Per cent of random hyper-parameters that diverged on parentheses, with Wilson's 95 %"
         " interval, beside the paper's."
     ),
-    section="4",
     position=13,
     select=random_sets,
     trials="parentheses task with random sets",

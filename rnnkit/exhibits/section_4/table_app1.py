@@ -176,7 +176,6 @@ Exhibit(
         "The best hyper-parameters of a search on parentheses, 1 layer, trained again: losses in"
         " nats, ours above the paper's. Brackets hold 95 %."
     ),
-    section="App. C",
     position=15,
     select=rerun_trials,
     trials="parentheses task with rerun sets",

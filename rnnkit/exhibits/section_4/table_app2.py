@@ -213,7 +213,6 @@ Exhibit(
         " t, degrees of freedom and p, ours beside the paper's. A negative t says that the second"
         " of the pair has the larger mean. Ours leaves out trials above twice chance."
     ),
-    section="App. C",
     position=16,
     select=random_sets,
     trials="parentheses task with random sets",
