@@ -6,13 +6,13 @@ from rnnkit import native
 from rnnkit.native import Study
 from rnnkit.native.batches import batches_of
 from rnnkit.training.data import Data
-from rnnkit.training.engine import Paced
+from rnnkit.training.engine import Engine
 from rnnkit.training.slots import Batch, Slots
 
 BLOCK = 64  # training batches that are made together
 
 
-class Compiled(Paced):
+class Compiled(Engine):
     """The compiled step (native/step.cpp) for one shape of network, on this processor."""
 
     slots = 1

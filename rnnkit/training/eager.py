@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from rnnkit import native, networks
 from rnnkit.native import Study
 from rnnkit.training.data import Data
-from rnnkit.training.engine import warn_once
+from rnnkit.training.engine import Engine, warn_once
 from rnnkit.training.graphs import Graph, NoGraph, capture
 from rnnkit.training.rule import update
 from rnnkit.training.slots import Batch, Slots, State
@@ -18,7 +18,7 @@ from rnnkit.training.slots import Batch, Slots, State
 SLOTS = {"cpu": 32, "cuda": 512}  # by default
 
 
-class Eager:
+class Eager(Engine):
     """The plain torch step, on any device, with all slots in each operation. On a GPU its
     operations are launched as one graph (training/graphs.py), if they can be recorded.
     """
@@ -117,8 +117,11 @@ class Eager:
         }
 
     def train(self, s: Slots, chunk: int | None = None) -> None:
-        """Takes up to `chunk` steps of every slot; by default 16."""
-        steps = min(chunk or 16, int((s.column("train_steps") - s.step).max()))
+        """Takes up to `chunk` steps of every slot; by default 16, so that no slot idles for long."""
+        super().train(s, chunk or 16)
+
+    def take(self, s: Slots, steps: int) -> None:
+        steps = min(steps, int((s.column("train_steps") - s.step).max()))
         if self.graph:
             try:
                 return self.graph.train(s, steps, self.data.next_batches)

@@ -2,7 +2,6 @@
 
 import time
 import warnings
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -10,12 +9,12 @@ from torch import Tensor
 from rnnkit.training.data import Data
 from rnnkit.training.slots import Slots
 
-CHUNK_SECONDS = 0.25  # how long a compiled step runs between two checks whether to stop
+CHUNK_SECONDS = 0.25  # how long an engine trains between two checks whether to stop
 
 
-class Engine(Protocol):
+class Engine:
     """Takes the training steps of one study's trials. A new engine is named in `ENGINES` of
-    engines.py.
+    engines.py; it has the attributes below, and its own `take` and `evaluate`.
 
     Whatever the engine, a trial's numbers depend on the study's seed, the trial's own number and
     its hyper-parameters alone, up to rounding. They never depend on its slot, on the other trials,
@@ -31,15 +30,17 @@ class Engine(Protocol):
     device: str
     dtype: torch.dtype
     slots: int
-    in_step: bool
+    in_step: bool = False
+    _seconds_per_step: float | None = None  # of all slots at once
 
-    def train(self, s: Slots, chunk: int | None = None) -> None:
-        """Takes up to `chunk` steps, or as many as take a moment, of every slot that is not dead
-        and has not reached its `train_steps`. Changes theta, m, v, step and dead as
+    def take(self, s: Slots, steps: int) -> None:
+        """Takes up to so many steps of every slot that is not dead and has not reached its
+        `train_steps`, and waits for their end. Changes theta, m, v, step and dead as
         training.rule.update says.
 
         A slot whose gradient is not finite is marked dead, and that step does not count.
         """
+        raise NotImplementedError
 
     def evaluate(self, s: Slots, indices: list[int], split: str) -> tuple[Tensor, Tensor]:
         """For each of the slots `indices`, on a split of the data ("all" where the task has one
@@ -49,29 +50,19 @@ class Engine(Protocol):
         An output of exactly 0 is on neither side of a binary label, and where classes tie, none of
         them wins.
         """
-
-
-class Paced:
-    """What the compiled engines share: without a `chunk`, they take steps for about CHUNK_SECONDS."""
-
-    in_step = False
-    seconds_per_step: float | None = None  # of all slots at once
-
-    def take(self, s: Slots, steps: int) -> None:
-        """Takes up to so many steps of every slot, and waits for their end."""
         raise NotImplementedError
 
     def train(self, s: Slots, chunk: int | None = None) -> None:
         """Takes up to `chunk` steps of every slot; by default about CHUNK_SECONDS of them."""
         fitting = 8  # while the speed is not known
-        if self.seconds_per_step:
-            fitting = max(8, int(CHUNK_SECONDS / self.seconds_per_step))
+        if self._seconds_per_step:
+            fitting = max(8, int(CHUNK_SECONDS / self._seconds_per_step))
         before = s.step.clone()
         start = time.perf_counter()
         self.take(s, chunk or fitting)
         steps = int((s.step - before).max())
         if steps and not chunk:
-            self.seconds_per_step = (time.perf_counter() - start) / steps
+            self._seconds_per_step = (time.perf_counter() - start) / steps
 
 
 _past_warnings: set[str] = set()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rnnkit.native import Study, cuda
 from rnnkit.training.data import Data
-from rnnkit.training.engine import Paced
+from rnnkit.training.engine import Engine
 from rnnkit.training.slots import Batch, Slots
 
 # Batches made together for one launch on a GPU take at most this; making them takes ten times as
@@ -16,7 +16,7 @@ BATCH_BYTES = 2**25
 NO_LIMIT = 2**31 - 1  # steps per call
 
 
-class Fused(Paced):
+class Fused(Engine):
     """The fused step on a GPU (native/step.cu), one block of threads per model.
 
     `start_training` and `start_evaluation` return at once; `train` and `evaluate` wait for the end.
