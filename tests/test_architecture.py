@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "native": {"places", "cells", "tasks"},
     "training": {"names", "draws", "cells", "networks", "tasks", "native", "checks"},
     "hparams": {"names", "cells", "ranges", "tasks"},
-    "flow": {"draws", "cells", "networks", "hparams", "checks"},
+    "flow": {"names", "draws", "cells", "networks", "hparams", "checks"},
     "architectures": {"markup", "cells", "networks", "hparams", "tasks"},
     "tuner": {"cells", "hparams", "threads", "checks"},
     "studies": {
