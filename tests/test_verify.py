@@ -172,9 +172,7 @@ def test_a_trial_that_was_tampered_with_differs(store, change, told):
         dataclasses.replace(trial, **{name: int(value) if name in ("n_units", "steps") else value})
     )
     assert (
-        wrong.wrong_counts + wrong.wrong_numbers == [name]
-        and not wrong.agrees
-        and wrong.verdict.startswith(f"DIFFERS: {told}")
+        wrong.wrong == [name] and not wrong.agrees and wrong.verdict.startswith(f"DIFFERS: {told}")
     )
 
 
@@ -191,7 +189,7 @@ def test_a_loss_that_is_a_tenth_better_differs_however_chaotic_the_trial(store):
         false = dataclasses.replace(
             one, trial=dataclasses.replace(one.trial, **better), perturbations=(wild,)
         )
-        assert set(false.wrong_numbers) == {name for name in LOSSES if getattr(one.trial, name)}
+        assert set(false.wrong) == {name for name in LOSSES if getattr(one.trial, name)}
 
 
 def test_a_trial_that_says_it_diverged_and_did_not_differs(store):
@@ -202,7 +200,7 @@ def test_a_trial_that_says_it_diverged_and_did_not_differs(store):
         valid_loss=math.nan,
         eval_loss=math.nan,
     )
-    assert "infeasible" in retrain(trial).wrong_counts and not retrain(trial).agrees
+    assert "infeasible" in retrain(trial).wrong and not retrain(trial).agrees
 
 
 def test_where_one_is_exact_all_of_its_origin_must_be(store):

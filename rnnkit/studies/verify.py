@@ -49,14 +49,21 @@ class Comparison:
     n_units: int
     perturbations: tuple[Outcome, ...] = ()
 
+    def values(self, name: str) -> tuple[Any, Any]:
+        """A column as it is stored, and as it is here."""
+        new = self.n_units if name == "n_units" else getattr(self.outcome, name)
+        return getattr(self.trial, name), new
+
     def difference(self, name: str) -> float:
-        """Relative difference between a stored number and the new one."""
-        return relative_difference(getattr(self.trial, name), getattr(self.outcome, name))
+        """Relative difference between a stored value and the new one."""
+        return relative_difference(*self.values(name))
 
     def tolerance(self, name: str) -> float:
-        """The relative difference that is allowed: twice the effect of rounding on this trial, and
-        at most LIMIT.
+        """The relative difference that is allowed: for a number twice the effect of rounding on this
+        trial, and at most LIMIT. Of the counts, only the steps of a trial that diverged may differ.
         """
+        if name in COUNTS:
+            return math.inf if name == "steps" and self.trial.infeasible else 0.0
         new = getattr(self.outcome, name)
         effects = [relative_difference(new, getattr(out, name)) for out in self.perturbations]
         return min(LIMIT, max([FLOOR, *(2 * effect for effect in effects)]))
@@ -64,50 +71,35 @@ class Comparison:
     @property
     def exact(self) -> bool:
         """Whether everything is the same to the last digit."""
-        return not self.wrong_counts and all(self.difference(name) == 0 for name in NUMBERS)
+        return self.agrees and all(self.difference(name) == 0 for name in NUMBERS)
 
     @property
-    def wrong_counts(self) -> list[str]:
-        """The columns that differ although rounding cannot change them. (It can change the number of
-        steps of a trial that diverged.)
-        """
-        may_differ = {"steps"} if self.trial.infeasible else set()
-        return [
-            name
-            for name in COUNTS
-            if name not in may_differ and getattr(self.trial, name) != self._new(name)
-        ]
-
-    def _new(self, name: str) -> Any:
-        """A column as it is here."""
-        return self.n_units if name == "n_units" else getattr(self.outcome, name)
-
-    @property
-    def wrong_numbers(self) -> list[str]:
-        """The numbers that differ by more than their tolerance."""
-        return [name for name in NUMBERS if self.difference(name) > self.tolerance(name)]
+    def wrong(self) -> list[str]:
+        """The columns that differ by more than their tolerance."""
+        names = (*COUNTS, *NUMBERS)
+        return [name for name in names if self.difference(name) > self.tolerance(name)]
 
     @property
     def agrees(self) -> bool:
         """Whether all columns agree."""
-        return not self.wrong_counts and not self.wrong_numbers
+        return not self.wrong
 
     @property
     def verdict(self) -> str:
         """The result of the comparison, in one line."""
         if self.exact:
             return "the same to the last digit"
-        details = [
-            f"{name} is {getattr(self.trial, name):,}, here {self._new(name):,}"
-            for name in self.wrong_counts
-        ]
-        numbers = self.wrong_numbers
-        if not numbers and not details:
-            numbers = [max(NUMBERS, key=self.difference)]
-        for name in numbers:
-            difference = self.difference(name)
-            tolerance = self.tolerance(name)
-            details.append(f"{name} is {difference:.1g} apart, where {tolerance:.1g} is allowed")
+        details = []
+        for name in self.wrong or [max(NUMBERS, key=self.difference)]:
+            if name in COUNTS:
+                stored, new = self.values(name)
+                details.append(f"{name} is {stored:,}, here {new:,}")
+            else:
+                difference = self.difference(name)
+                tolerance = self.tolerance(name)
+                details.append(
+                    f"{name} is {difference:.1g} apart, where {tolerance:.1g} is allowed"
+                )
         return f"{'agrees' if self.agrees else 'DIFFERS'}: {'; '.join(details)}"
 
 
@@ -207,8 +199,7 @@ def retrain(trial: Trial, device: str = "cpu") -> Comparison:
         return outcome
 
     comparison = Comparison(trial, train_with(), study.n_units)
-    close = all(comparison.difference(name) <= FLOOR for name in NUMBERS)
-    if comparison.wrong_counts or close:
+    if comparison.agrees or not set(comparison.wrong) <= set(NUMBERS):
         return comparison
     rate = trial.hparams["lr_init"]
     factors = [1 + k * PERTURBATION for k in range(1, PERTURBATIONS + 1)]
