@@ -436,10 +436,8 @@ def test_steps_of_the_capacity_task_are_in_proportion_to_parameters(scale):
 
 
 def test_longer_trainings_start_from_the_best_trials_of_their_study(store, stub, monkeypatch):
-    long = (Extent((420,), (1,), 2, (1, 2)),)
-    scale = dataclasses.replace(
-        SCALES["smoke"], capacity=dataclasses.replace(SCALES["smoke"].capacity, long=long)
-    )
+    longer = {"per_cap": (Extent((420,), (1,), 2, (1, 2)),)}
+    scale = dataclasses.replace(SCALES["smoke"], longer=longer)
     monkeypatch.setitem(SCALES, "smoke", scale)
     assert [study.tuner for study, _ in jobs_of("fig1", "smoke", store=store)][-5:] == [
         "gp-usual"
@@ -463,10 +461,13 @@ def test_longer_trainings_start_from_the_best_trials_of_their_study(store, stub,
 def test_steps_of_longer_trainings_are_counted_by_the_parameters_of_each_size():
     """An Extent of two sizes once gave both the steps of the first."""
     smoke = SCALES["smoke"].capacity
-    long = (Extent((420, 840), (1,), 2, (1, 2)),)
-    capacity = dataclasses.replace(smoke, sizes=(420, 840), long=long)
-    scale = dataclasses.replace(SCALES["smoke"], capacity=capacity)
-    longer = EXPERIMENTS["fig1"].follow_up(scale, None, seed=0)
+    scale = dataclasses.replace(
+        SCALES["smoke"],
+        capacity=dataclasses.replace(smoke, sizes=(420, 840)),
+        longer={"per_cap": (Extent((420, 840), (1,), 2, (1, 2)),)},
+    )
+    searches = [study for study, _ in _fig1(scale)]
+    longer = EXPERIMENTS["fig1"].follow_up(scale, searches, None)
     assert {study.max_params: study.train_steps for study, _ in longer} == {
         420: (420, 840),
         840: (840, 1_680),
@@ -477,7 +478,7 @@ def test_larger_networks_start_from_the_best_trials_of_the_size_that_was_searche
     store, stub, monkeypatch
 ):
     larger = Extent((900,), (1,), 2, (40, 50), "tiny", starts=1, lr_decay_rate=0.01)
-    scale = dataclasses.replace(SCALES["smoke"], arithmetic_long=(larger,))
+    scale = dataclasses.replace(SCALES["smoke"], longer={"arithmetic": (larger,)})
     monkeypatch.setitem(SCALES, "smoke", scale)
     frame = run("fig4", "smoke", store, progress=False)
     later = [s for s in studies_of("fig4", "smoke", store=store) if s.tuner == "long"]

@@ -29,7 +29,7 @@ from rnnkit.studies.pace import shipped_paces, work_of
 from rnnkit.studies.planning import plan
 from rnnkit.studies.progress import Progress
 from rnnkit.studies.rounds import Following, Pool, StudyError, train_in_rounds
-from rnnkit.studies.scales import SCALES, Scale, scale_of
+from rnnkit.studies.scales import SCALES, Scale
 from rnnkit.studies.study import ROUND, Job, Study
 from rnnkit.studies.workers import Processes, Stopped, cores, interruptible, train_in_this_process
 from rnnkit.training import check_device
@@ -92,11 +92,10 @@ def run(
     """
     experiment = resolve_name("experiment", experiment, EXPERIMENTS)
     scale = resolve_name("scale", scale, SCALES)
-    label = label or experiment
     jobs_of(experiment, scale, seed, trials)  # ValueError now for what cannot be trained
     with opened(store) as trial_store:
 
-        def train(jobs: list[Job], label: str, following: Following | None = None) -> None:
+        def train(jobs: list[Job], following: Following | None = None) -> None:
             complete(
                 [study for study, _ in jobs],
                 [count for _, count in jobs],
@@ -104,7 +103,7 @@ def run(
                 scale,
                 workers=workers,
                 device=device,
-                label=label,
+                label=label or experiment,
                 progress=progress,
                 scheduler=scheduler,
                 following=following,
@@ -112,26 +111,20 @@ def run(
 
         # the studies of whose trials others are made, which follow as soon as one is complete
         if follow_up := experiment_of(experiment).follow_up:
-            following = _follower(follow_up, scale, seed, trials, trial_store)
-            train(searches_of(experiment, scale, seed, trials), label, following)
+            searches = searches_of(experiment, scale, seed, trials)
+
+            def following(study: Study) -> list[Job]:
+                trials_of_study = trial_store.frame([study.key])
+                later = follow_up(
+                    SCALES[scale], [search for search, _ in searches], trials_of_study
+                )
+                # those that only take the place of others wait for trials of their own searches
+                return [(s, trials or n) for s, n in later if s.start or s.pinned]
+
+            train(searches, following)
         # all studies
-        train(jobs_of(experiment, scale, seed, trials, trial_store), label)
+        train(jobs_of(experiment, scale, seed, trials, trial_store))
         return trials_in(trial_store, experiment, scale, seed, trials)
-
-
-def _follower(
-    follow_up: Callable, scale: str, seed: int, trials: int | None, store: TrialStore
-) -> Following:
-    """A function for `complete` that returns the jobs which an experiment makes of the trials of one
-    of its studies.
-    """
-
-    def following(study: Study) -> list[Job]:
-        jobs = follow_up(scale_of(scale), store.frame([study.key]), seed=seed)
-        # those that only take the place of others wait for the trials of their own searches
-        return [(later, trials or count) for later, count in jobs if later.start or later.pinned]
-
-    return following
 
 
 def trials_in(

@@ -33,9 +33,9 @@ class Experiment:
     """The studies behind one figure. `jobs(scale, **settings)` returns them, each with its number of
     trials; `settings` are passed to each Study.
 
-    `follow_up(scale, frame, **settings)` returns further jobs, made of the trials of the first
-    studies; without trials (`frame` is None) it returns studies of the same size, so that their cost
-    is known beforehand. `finish(frame, store)`
+    `follow_up(scale, searches, frame)` returns further jobs, made of the trials of these studies;
+    without trials (`frame` is None) it returns studies of the same size, so that their cost is known
+    beforehand. `finish(frame, store)`
     adds measurements of the networks to the frame of trials. `pooled` says that only the best trial
     of a network counts, so that trials of larger scales are shown with those of a scale.
     """
@@ -163,15 +163,6 @@ def _fig1(
     return jobs
 
 
-def _fig1_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> list[Job]:
-    """Longer trainings from the best trials of each study of Figure 1: the bits that a network stores
-    when it is given time.
-    """
-    capacity = scale.capacity
-    searches = _per_cap(PAPER, capacity.depths, capacity.sizes, scale, **settings)
-    return _long_jobs(searches, capacity.long, frame, steps_per_param=True)
-
-
 def _longer(
     studies: list[Study],
     long: Extent,
@@ -274,39 +265,33 @@ def _fig2c(scale: Scale, architectures: Iterable[str] = PAPER, **settings: Any) 
     return jobs
 
 
-def _fig2c_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> list[Job]:
-    """Longer trainings of the same networks, from the best trials of each: the numbers that they
-    hold when they are given time.
-    """
-    return _long_jobs(_fig2c(scale, **settings), scale.memory_long, frame, "n_units")
+def _longer_trainings(scale: Scale, searches: list[Study], frame: pd.DataFrame | None) -> list[Job]:
+    """Longer trainings from the best trials of some searches, those of the first data set: what the
+    networks reach when they are given time.
 
-
-def _long_jobs(
-    searches: list[Job],
-    extents: tuple[Extent, ...],
-    frame: pd.DataFrame | None,
-    size: str = "max_params",
-    steps_per_param: bool = False,
-) -> list[Job]:
-    """For each extent, longer trainings of the networks of its sizes and depths, from the best trials
-    of their searches. A size that was not searched starts from the best trials of the largest one.
-    Steps may be counted per parameter.
+    For each extent of the scale, they are of the networks of its sizes and depths. A size that was
+    not searched starts from the best trials of the largest one.
     """
     jobs = []
-    for long in extents:
-        deep = [
-            study
-            for study, _ in searches
-            if study.n_layers in long.depths
-            and (not long.architectures or study.architecture in long.architectures)
-        ]
-        searched_sizes = {getattr(study, size) for study in deep}
-        for target in long.sizes:
-            start = target if target in searched_sizes else max(searched_sizes)
-            parents = [study for study in deep if getattr(study, size) == start]
-            changes = {} if target in searched_sizes else {size: target}
-            steps = _per_param(long.train_steps, target) if steps_per_param else long.train_steps
-            jobs += _longer(parents, long, steps, frame, **changes)
+    first_seed = min(study.seed for study in searches)
+    for task_type in dict.fromkeys(study.task_type for study in searches):
+        size = "n_units" if task_type == "mem_thru" else "max_params"
+        for long in scale.longer.get(task_type, ()):
+            deep = [
+                study
+                for study in searches
+                if (study.task_type, study.seed) == (task_type, first_seed)
+                and study.n_layers in long.depths
+                and (not long.architectures or study.architecture in long.architectures)
+            ]
+            searched = {getattr(study, size) for study in deep}
+            for target in long.sizes:
+                start = target if target in searched else max(searched)
+                parents = [study for study in deep if getattr(study, size) == start]
+                other = {} if target in searched else {size: target}
+                per_param = task_type == "per_cap"
+                steps = _per_param(long.train_steps, target) if per_param else long.train_steps
+                jobs += _longer(parents, long, steps, frame, **other)
     return jobs
 
 
@@ -315,28 +300,9 @@ def _fig3(scale: Scale, **settings: Any) -> list[Job]:
     return text + _of_task("rcf", scale.function, tuner=USUAL, **settings)
 
 
-def _fig3_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> list[Job]:
-    """Longer trainings on text, from the best trials of each search."""
-    return _long_jobs(
-        _of_task("text8", scale.text, tuner=USUAL, **settings), scale.text_long, frame
-    )
-
-
 def _fig4(scale: Scale, **settings: Any) -> list[Job]:
     parentheses = _of_task("parens_counting", scale.parentheses, tuner=COLD, **settings)
     return parentheses + _of_task("arithmetic", scale.arithmetic, tuner=COLD, **settings)
-
-
-def _fig4_long(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> list[Job]:
-    """Longer trainings of the networks with few layers, from the best trials of each search."""
-    return [
-        job
-        for task_type, extent, longer in (
-            ("parens_counting", scale.parentheses, scale.parentheses_long),
-            ("arithmetic", scale.arithmetic, scale.arithmetic_long),
-        )
-        for job in _long_jobs(_of_task(task_type, extent, tuner=COLD, **settings), longer, frame)
-    ]
 
 
 def _fig5(scale: Scale, seed: int = 0, **settings: Any) -> list[Job]:
@@ -357,12 +323,12 @@ def _tableapp1(scale: Scale, **settings: Any) -> list[Job]:
     return _of_task("parens_counting", extent, tuner=COLD, **settings)
 
 
-def _reruns(scale: Scale, frame: pd.DataFrame | None, **settings: Any) -> list[Job]:
+def _reruns(scale: Scale, searches: list[Study], frame: pd.DataFrame | None) -> list[Job]:
     """Reruns of the best hyper-parameters of each search (App. C), with other weights and other
     data.
     """
     jobs = []
-    for study, _ in _tableapp1(scale, **settings):
+    for study in searches:
         rerun = replace(study, seed=study.seed + 1)
         for best in _best_hparams(frame, study, 1):
             rerun = replace(rerun, tuner="rerun", pinned=tuple(best.items()))
@@ -406,13 +372,13 @@ EXPERIMENTS = {
     "start": Experiment("One study from start to end", "section 2.1", _start),
     "calibration": Experiment("Bits of a linear model, where theory says 2 per parameter", "section 2.1", _calibration),
     "inputs": Experiment("Bits per parameter by the number of inputs", "section 2.1", _inputs, pooled=True),
-    "fig1": Experiment("Bits stored per parameter, by architecture, depth and size", "section 2.1, Figure 1", _fig1, follow_up=_fig1_long, pooled=True),
+    "fig1": Experiment("Bits stored per parameter, by architecture, depth and size", "section 2.1, Figure 1", _fig1, follow_up=_longer_trainings, pooled=True),
     "fig2a": Experiment("Tanh against ReLU", "section 2.1.2, Figure 2a", _fig2a, pooled=True),
     "fig2b": Experiment("Unrolling for more steps", "section 2.1.2, Figure 2b", _fig2b, pooled=True),
-    "figapp1": Experiment("The dataset size that stores most", "Figure App.1", _fig1, follow_up=_fig1_long, pooled=True),
-    "fig2c": Experiment("How many numbers a network holds, by units", "section 2.2, Figure 2c", _fig2c, follow_up=_fig2c_long),
-    "fig3": Experiment("Text and random functions: loss by parameters", "section 3, Figure 3", _fig3, follow_up=_fig3_long),
-    "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, follow_up=_fig4_long),
+    "figapp1": Experiment("The dataset size that stores most", "Figure App.1", _fig1, follow_up=_longer_trainings, pooled=True),
+    "fig2c": Experiment("How many numbers a network holds, by units", "section 2.2, Figure 2c", _fig2c, follow_up=_longer_trainings),
+    "fig3": Experiment("Text and random functions: loss by parameters", "section 3, Figure 3", _fig3, follow_up=_longer_trainings),
+    "fig4": Experiment("Parentheses and arithmetic: the search", "section 4, Figure 4", _fig4, follow_up=_longer_trainings),
     "fig5": Experiment("Random hyper-parameters", "section 4, Figure 5, Tables 1 and App.2", _fig5),
     "tableapp1": Experiment("The best hyper-parameters again", "Table App.1", _tableapp1, follow_up=_reruns),
     "more_cells": Experiment("Bits per parameter of later cells", "section 2.1", _more_cells, pooled=True),
@@ -457,7 +423,8 @@ def jobs_of(
         frame = None
         if store is not None:
             frame = store.frame(study.key for study, n in jobs if store.has(study.key, n))
-        jobs += [(study, trials or n) for study, n in follow_up(scale_of(scale), frame, seed=seed)]
+        later = follow_up(scale_of(scale), [study for study, _ in jobs], frame)
+        jobs += [(study, trials or n) for study, n in later]
     return jobs
 
 

@@ -57,8 +57,6 @@ class Capacity:
         None  # per parameter, of a large study; None: those of all others
     )
     seeds: int = 1  # data sets of networks that are not large; each has a study of its own
-    # longer trainings that start from the best trials; their steps are per parameter
-    long: tuple[Extent, ...] = ()
     unrolls: tuple[int, ...] = (1, 5)  # time steps, Figure 2b
     unroll_size: int = 1_000  # parameters, Figure 2b
     input_counts: tuple[int, ...] = (20, 30, 50)  # compared with each other
@@ -103,12 +101,9 @@ class Scale:
     random_sets: tuple[Extent, ...]
     reruns: int  # of the best hyper-parameters, Table App.1
     tuner_trials: int  # per study of the comparison of tuners
-    # longer trainings of networks of Figure 2c, which start from the best trials
-    memory_long: tuple[Extent, ...] = ()
-    # the same of Figure 3's networks on text, and of Figure 4's with few layers, or larger ones
-    text_long: tuple[Extent, ...] = ()
-    parentheses_long: tuple[Extent, ...] = ()
-    arithmetic_long: tuple[Extent, ...] = ()
+    # by task: longer trainings, which start from the best trials of Figures 1, 2c, 3 and 4; their
+    # steps are per parameter on the capacity task
+    longer: dict[str, tuple[Extent, ...]] = field(default_factory=dict)
 
 
 SCALES = {
@@ -135,8 +130,6 @@ SCALES = {
     ),
     "overnight": Scale(
         Capacity((600, 1_000, 3_000), (1, 2, 4), 48, (50, 200), large_trials=24, large_steps=(50, 150), seeds=2,
-                 long=(Extent((600,), (1, 2), 8, (1_000, 2_000)), Extent((1_000,), (1, 2, 4), 16, (1_000, 2_000)),
-                       Extent((3_000,), (4,), 8, (75, 150)), Extent((3_000,), (1, 2, 4), 4, (200, 300))),
                  unrolls=(1, 2, 5, 12), inputs=Extent((300, 1_000, 3_000), (1,), 24, (25, 75)),
                  linear_steps=(2_000, 10_000), more_sizes=2),
         memory=Extent((16, 24, 32, 40), (1, 2, 4), 48, (4_000, 12_000)),
@@ -146,11 +139,15 @@ SCALES = {
         arithmetic=Extent((2_000,), (1, 2, 4, 8), 24, (20_000, 60_000)),
         random_sets=(Extent((2_000,), (1,), 500, (10_000, 40_000)), Extent((2_000,), (8,), 300, (10_000, 40_000))),
         reruns=100, tuner_trials=96,
-        memory_long=(Extent((16, 24, 32, 40), (1, 2, 4), 8, (24_000, 48_000)), Extent((32, 40), (2,), 8, (60_000, 180_000)), Extent((32,), (2,), 8, (120_000, 240_000), starts=1),
-                     Extent((32,), (2,), 8, (240_000, 480_000), starts=1, architectures=("irnn",))),
-        text_long=(Extent((2_000, 6_000, 20_000), (1, 2), 6, (12_000, 36_000)),),
-        parentheses_long=(Extent((2_000,), (1,), 8, (40_000, 120_000)),),
-        arithmetic_long=(Extent((2_000,), (1,), 8, (300_000, 900_000)), Extent((8_000,), (1,), 6, (200_000, 500_000), lr_decay_rate=0.01)),
+        longer={
+            "per_cap": (Extent((600,), (1, 2), 8, (1_000, 2_000)), Extent((1_000,), (1, 2, 4), 16, (1_000, 2_000)),
+                        Extent((3_000,), (4,), 8, (75, 150)), Extent((3_000,), (1, 2, 4), 4, (200, 300))),
+            "mem_thru": (Extent((16, 24, 32, 40), (1, 2, 4), 8, (24_000, 48_000)), Extent((32, 40), (2,), 8, (60_000, 180_000)), Extent((32,), (2,), 8, (120_000, 240_000), starts=1),
+                         Extent((32,), (2,), 8, (240_000, 480_000), starts=1, architectures=("irnn",))),
+            "text8": (Extent((2_000, 6_000, 20_000), (1, 2), 6, (12_000, 36_000)),),
+            "parens_counting": (Extent((2_000,), (1,), 8, (40_000, 120_000)),),
+            "arithmetic": (Extent((2_000,), (1,), 8, (300_000, 900_000)), Extent((8_000,), (1,), 6, (200_000, 500_000), lr_decay_rate=0.01)),
+        },
     ),
     "paper": Scale(
         Capacity((600, 1_000, 3_000, 10_000, 30_000, 100_000), (1, 2, 4), 1_000, steps=(50_000, 20_000_000), unrolls=(1, 2, 3, 5, 8, 12, 20),
