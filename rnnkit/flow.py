@@ -9,7 +9,7 @@ letters are those of `networks`.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,14 +143,16 @@ def flow(
             f"flow needs a cell with a state, got {architecture}, which has none. Take one of"
             f" {', '.join(PAPER)}."
         )
-    W = _weights(architecture, hparams, n_units, seed)
+    weights = _weights(architecture, hparams, n_units, seed)
+    usual = cell.nonlinearities[0]
+    relu_Mx1 = torch.tensor([[hp.get("nonlinearity", usual) == "relu"] for hp in hparams])
     # the number of a draw has the step in its upper half, the cell in its lower
     number_M = torch.arange(len(hparams))
     x_TxMxN = torch.zeros(steps, len(hparams), n_units, dtype=torch.float64)
     n_inputs = 1 if shown == "impulse" else steps
     numbers_TxM = (torch.arange(n_inputs)[:, None] << 32) + number_M
     x_TxMxN[:n_inputs] = draws.normal(seed, draws.DATA, numbers_TxM, n_units)
-    states, arguments = _scan(cell, W, x_TxMxN, needs_grad=True)
+    states, arguments = _scan(cell, weights, relu_Mx1, x_TxMxN, needs_grad=True)
     w_MxN = draws.normal(seed, draws.DATA, (steps << 32) + number_M, n_units)
     tensors = [tensor for state in states for tensor in state]
     grads = torch.autograd.grad((states[-1][0] * w_MxN).sum(), tensors, materialize_grads=True)
@@ -159,7 +161,7 @@ def flow(
     gradient /= gradient[-1].clone()
     trace = None
     if shown == "impulse" and traced:
-        trace = _trace(states, _scan(cell, W, torch.zeros_like(x_TxMxN))[0])
+        trace = _trace(states, _scan(cell, weights, relu_Mx1, torch.zeros_like(x_TxMxN))[0])
     h = torch.stack([state[0] for state in states]).detach().numpy()
     gates = {m: torch.sigmoid(torch.stack(a).detach()).numpy() for m, a in arguments.items()}
     return Flow(h, gates, gradient.numpy(), trace)
@@ -209,49 +211,37 @@ def at_random(
     return pd.concat(frames, ignore_index=True)
 
 
-class Weights(NamedTuple):
-    """The weights of one layer of M cells, and which of them have the ReLU."""
-
-    Wx_MxKxNxN: torch.Tensor
-    Wh_MxKxNxN: torch.Tensor  # of the recurrent maps
-    b_MxKxN: torch.Tensor
-    relu_Mx1: torch.Tensor
-
-
-def _weights(architecture: str, hparams: Sequence[dict], N: int, seed: int) -> Weights:
-    """Weights as `networks.initial` draws them."""
+def _weights(
+    architecture: str, hparams: Sequence[dict], N: int, seed: int
+) -> dict[str, torch.Tensor]:
+    """The blocks of M networks of least depth, as `networks.initial` draws them."""
     cell = cell_of(architecture)
-    K = len(cell.maps)
-    M = len(hparams)
     n_layers = max(1, cell.min_layers)
     if cell.equal_sizes:  # a stack begins with a projection, which is not used here
         hparams = [{"input_scale_in": 1.0, "recurrent_bias_scale_in": 0.0} | hp for hp in hparams]
     theta = torch.stack(
         [initial(architecture, n_layers, N, N, 1, hp, seed, i) for i, hp in enumerate(hparams)]
     )
-    weights = split(theta, blocks(architecture, n_layers, N, N, 1))
-    recurrent = weights.get("Wh0", theta[:, :0])
-    return Weights(
-        weights["Wx0"].reshape(M, K, N, N),
-        recurrent.reshape(M, len(recurrent_maps(cell)), N, N),
-        weights["b0"].reshape(M, K, N),
-        torch.tensor(
-            [[hp.get("nonlinearity", cell.nonlinearities[0]) == "relu"] for hp in hparams]
-        ),
-    )
+    return split(theta, blocks(architecture, n_layers, N, N, 1))
 
 
 def _scan(
-    cell: type[Cell], weights: Weights, x_TxMxN: torch.Tensor, needs_grad: bool = False
+    cell: type[Cell],
+    weights: dict[str, torch.Tensor],
+    relu_Mx1: torch.Tensor,
+    x_TxMxN: torch.Tensor,
+    needs_grad: bool = False,
 ) -> tuple[States, dict[str, list[torch.Tensor]]]:
-    """The states and the arguments of the gates (name -> T of M x N) of a cell with the inputs x."""
+    """The states and the arguments of the gates (name -> T of M x N) of a cell with the inputs x and
+    the weights of its first layer.
+    """
+    shape = (-1, x_TxMxN.shape[2])
     number_of = {m: k for k, m in enumerate(cell.maps)}
-    Wh_K = weights.Wh_MxKxNxN.unbind(1)
-    input_TxKxMxN = torch.einsum("mkij,tmj->tkmi", weights.Wx_MxKxNxN, x_TxMxN)
-    input_TxKxMxN += weights.b_MxKxN.transpose(0, 1)
+    Wh_K = weights["Wh0"].unflatten(1, shape).unbind(1) if recurrent_maps(cell) else ()
+    input_TxKxMxN = torch.einsum("mkij,tmj->tkmi", weights["Wx0"].unflatten(1, shape), x_TxMxN)
+    input_TxKxMxN += weights["b0"].unflatten(1, shape).transpose(0, 1)
     arguments: dict[str, list[torch.Tensor]] = {name: [] for name in gates_of(cell)}
-
-    s = nonlinearity_of(cell, weights.relu_Mx1)
+    s = nonlinearity_of(cell, relu_Mx1)
 
     def affine(name: str, h: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
         k = number_of[name]
