@@ -451,6 +451,11 @@ def recurrent_maps(cell: type[Cell]) -> tuple[str, ...]:
     return tuple(m for m in cell.maps if m not in cell.input_only)
 
 
+def has_relu(cell: type[Cell], hparams: dict) -> bool:
+    """Whether s is ReLU, by a cell's only nonlinearity or by the hyper-parameter that chooses it."""
+    return hparams.get("nonlinearity", cell.nonlinearities[0]) == "relu"
+
+
 # every cell above is an architecture, in this order
 for _value in list(vars().values()):
     if isinstance(_value, type) and issubclass(_value, Cell) and _value is not Cell:

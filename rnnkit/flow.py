@@ -17,7 +17,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from rnnkit import draws
-from rnnkit.cells import PAPER, Cell, Maps, cell_of, recurrent_maps, take_step
+from rnnkit.cells import PAPER, Cell, Maps, cell_of, has_relu, recurrent_maps, take_step
 from rnnkit.checks import whole_number
 from rnnkit.hparams import Space, cell_ranges
 from rnnkit.names import resolve_name
@@ -144,8 +144,7 @@ def flow(
             f" {', '.join(PAPER)}."
         )
     weights = _weights(architecture, hparams, n_units, seed)
-    usual = cell.nonlinearities[0]
-    relu_Mx1 = torch.tensor([[hp.get("nonlinearity", usual) == "relu"] for hp in hparams])
+    relu_Mx1 = torch.tensor([[has_relu(cell, hp)] for hp in hparams])
     # the number of a draw has the step in its upper half, the cell in its lower
     number_M = torch.arange(len(hparams))
     x_TxMxN = torch.zeros(steps, len(hparams), n_units, dtype=torch.float64)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from rnnkit.cells import Cell
+from rnnkit.cells import Cell, has_relu
 from rnnkit.names import resolve_name
 from rnnkit.native import COLUMNS, column
 
@@ -36,7 +36,6 @@ def coefficients(
     }
     optimizer = resolve_name("optimizer", hparams["optimizer"], rules)
     m_keep, m_take, v_keep, adaptive, correct = rules[optimizer]
-    nonlinearity = hparams.get("nonlinearity", cell.nonlinearities[0])
     row = {
         "lr_init": hparams["lr_init"],
         "lr_decay_rate": hparams["lr_decay_rate"],
@@ -48,7 +47,7 @@ def coefficients(
         "correct": correct,
         "clip": hparams["gradient_clip_val"],
         "l2": hparams["l2_decay"],
-        "relu": float(nonlinearity == "relu"),
+        "relu": float(has_relu(cell, hparams)),
         "every": float(every),
         "samples": float(samples),
         "first_scored": float(first_scored),

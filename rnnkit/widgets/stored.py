@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from rnnkit import places
-from rnnkit.cells import cell_of
+from rnnkit.cells import cell_of, has_relu
 from rnnkit.networks import blocks, forward
 from rnnkit.studies import Study
 from rnnkit.studies.retrain import best_network, theta_of
@@ -64,8 +64,7 @@ class StoredNetwork:
         """
         study = self.study
         cell = cell_of(study.architecture, study.n_layers)
-        nonlinearity = self.trial.hparams.get("nonlinearity", cell.nonlinearities[0])
-        relu = torch.tensor([nonlinearity == "relu"])
+        relu = torch.tensor([has_relu(cell, self.trial.hparams)])
         network = study.architecture, study.n_layers, blocks(**account_of(study))
         inputs_TxB = [x[None] for x in inputs_T]
         return forward(*network, self.theta_1xP, inputs_TxB, relu, since)[0]
