@@ -14,7 +14,7 @@ import pytest
 import torch
 from emulated import Emulated, built
 
-from rnnkit import native, studies
+from rnnkit import native, optimizers, studies
 from rnnkit.bench import gpu as gpu_bench
 from rnnkit.cells import CELLS, LATER, PAPER, cell_of
 from rnnkit.native import cuda
@@ -145,6 +145,18 @@ def test_and_with_parts_of_its_gradients_staged(cell):
 
 def test_all_four_optimisers_and_shared_memory_alone():
     agree(capacity("rnn"), count=4, MEMORY=5)
+
+
+def test_and_an_optimiser_of_ones_own(monkeypatch):
+    """Lion (Chen et al. 2023): its equations are printed in CUDA, beside the others'."""
+
+    def lion(g, m, v, c):
+        step = torch.sign(c.m_keep * m + (1 - c.m_keep) * g)
+        return c.rate * step, c.v_keep * m + c.v_take * g, v
+
+    row = optimizers.Optimizer(lion, lambda mu: (mu, 1 - mu, 0.99))
+    monkeypatch.setitem(optimizers.OPTIMIZERS, "momentum", row)
+    agree(capacity("gru"), count=3, MEMORY=5)
 
 
 def test_a_model_without_layers():

@@ -13,6 +13,8 @@ import torch
 
 from rnnkit import native, networks, training
 from rnnkit.cells import CELLS, PAPER
+from rnnkit.native.trace import print_optimizers
+from rnnkit.optimizers import OPTIMIZERS, Optimizer
 from rnnkit.tasks.perceptron import Perceptron
 from rnnkit.training import train, update
 
@@ -196,6 +198,77 @@ def test_update_rule_equals_torch_optim(name):
         )
         assert bool(finite.all())
     assert torch.allclose(theta[0], theirs.detach(), atol=1e-6)  # torch clips by norm + 1e-6
+
+
+def nesterov(g, m, v, c):
+    """Sutskever et al. 2013, as torch has it."""
+    m = c.m_keep * m + g
+    return c.rate * (g + c.m_keep * m), m, v
+
+
+def lion(g, m, v, c):
+    """Chen et al. 2023: v is not used, and m changes after the step has read it."""
+    step = torch.sign(c.m_keep * m + (1 - c.m_keep) * g)
+    return c.rate * step, c.v_keep * m + c.v_take * g, v
+
+
+def swap(g, m, v, c):
+    """No optimiser: each of m and v becomes what the other was."""
+    return c.rate * g, v + g, m
+
+
+NEW = {
+    "Nesterov": Optimizer(nesterov, lambda mu: (mu, 1.0, 1.0)),
+    "Lion": Optimizer(lion, lambda mu: (mu, 1 - mu, 0.99)),
+    "Swap": Optimizer(swap, lambda mu: (mu, 1.0, 1.0)),
+}
+
+
+@pytest.fixture
+def new_optimizers(monkeypatch):
+    for name, optimizer in NEW.items():
+        monkeypatch.setitem(OPTIMIZERS, name, optimizer)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", NEW)
+def test_an_optimiser_of_ones_own_is_one_row(new_optimizers, name):
+    """Its equations are compiled; beside it, the others train as before."""
+    study = a_study("gru")
+    hparams = [
+        some_hparams("gru", seed, **({"optimizer": name} if seed < 2 else {})) for seed in range(6)
+    ]
+    a, b = (
+        train(study, hparams, range(6), engine=e, dtype=torch.float64)
+        for e in ("compiled", "eager")
+    )
+    assert losses(a) == pytest.approx(losses(b), abs=1e-10)
+
+
+def test_nesterov_written_as_a_row_equals_torchs(new_optimizers):
+    g = torch.Generator().manual_seed(0)
+    start = torch.randn(12, generator=g, dtype=torch.float64)
+    hp = some_hparams("rnn", 0, optimizer="Nesterov", lr_init=0.05, lr_decay_rate=1.0, l2_decay=0.0)
+    hp |= {"gradient_clip_val": 1e9, "train_steps": 20}
+    mu = 1 / (1 + math.exp(-hp["optimizer_logit_momentum"]))
+    theirs = start.clone().requires_grad_()
+    optimizer = torch.optim.SGD([theirs], 0.05, momentum=mu, nesterov=True)
+    row = torch.tensor([training.coefficients(CELLS["rnn"], hp, 100)], dtype=torch.float64)
+    theta = start[None].clone()
+    m, v = torch.zeros(2, 1, 12, dtype=torch.float64)
+    for step in range(20):
+        optimizer.zero_grad()
+        (theirs**4).sum().backward()
+        optimizer.step()
+        theta, m, v, _ = update(theta, m, v, 4 * theta**3, row, torch.tensor([step]), 8)
+    assert torch.allclose(theta[0], theirs.detach(), atol=1e-12)
+
+
+def test_an_operation_on_vectors_is_refused_in_an_optimiser(monkeypatch):
+    row = Optimizer(lambda g, m, v, c: (c.rate * torch.tanh(g), m, v), lambda mu: (mu, 1.0, 1.0))
+    monkeypatch.setitem(OPTIMIZERS, "bounded", row)
+    with pytest.raises(native.Unavailable, match="must not use tanh"):
+        print_optimizers("cuda")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -30,11 +30,10 @@ from jax import Array
 from rnnkit.bench import batch
 from rnnkit.hparams import LEARNING, Space
 from rnnkit.networks import blocks
+from rnnkit.optimizers import ADAM_BETA2, EPSILON
 from rnnkit.studies import Study
 from rnnkit.training.timing import STILL, Stepper
 
-BETA2 = 0.999
-EPSILON = 1e-8
 Blocks = dict[str, Array]  # parameters, or what there is one of per parameter
 # the output to the layer above, and the state after the step
 Step = tuple[Array, tuple[Array, ...]]
@@ -157,9 +156,9 @@ def step(
     _, grad, norm = gradient(p, x, y, hp["l2"], **shape)
     scale = jnp.minimum(1.0, hp["clip"] / norm)
     m = jax.tree.map(lambda m, g: hp["momentum"] * m + (1 - hp["momentum"]) * scale * g, m, grad)
-    v = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * (scale * g) ** 2, v, grad)
+    v = jax.tree.map(lambda v, g: ADAM_BETA2 * v + (1 - ADAM_BETA2) * (scale * g) ** 2, v, grad)
     rate = hp["lr"] * hp["decay"] ** (t / train_steps) / (1 - hp["momentum"] ** (t + 1))
-    v_scale = 1 / (1 - BETA2 ** (t + 1))
+    v_scale = 1 / (1 - ADAM_BETA2 ** (t + 1))
     p = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v * v_scale) + EPSILON), p, m, v)
     return p, m, v
 

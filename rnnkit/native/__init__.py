@@ -11,7 +11,7 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,10 +19,11 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from ..cells import Cell, cell_of
+from ..optimizers import all_equations
 from ..tasks import Task
 from .compilers import HOW, PATIENCE, announce, compiler
 from .libraries import Unavailable, load_or_build
-from .trace import trace
+from .trace import print_optimizers, trace
 
 SOURCE, HEADER = (Path(__file__).with_name(name) for name in ("step.cpp", "products.h"))
 FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fPIC -shared -w"
@@ -34,7 +35,7 @@ COLUMNS = (
     "m_keep",
     "m_take",
     "v_keep",
-    "adaptive",
+    "equations",
     "correct",
     "clip",
     "l2",
@@ -160,15 +161,21 @@ FUNCTIONS: dict[str, list] = {  # of step.cpp
 
 
 @cache
-def library(architecture: str, real: str = "float", cell: type[Cell] | None = None) -> ctypes.CDLL:
+def library(
+    architecture: str,
+    real: str = "float",
+    cell: type[Cell] | None = None,
+    optimizers: tuple[Callable, ...] = (),
+) -> ctypes.CDLL:
     """The compiled step of an architecture, in `float` or `double`. The first time on a machine it
     takes a few seconds.
 
-    `cell` is the architecture's cell. It is part of the cache's key, since an architecture may be
-    registered again with other equations.
+    `cell` is the architecture's cell, and `optimizers` are the equations of all optimisers. They are
+    part of the cache's key, since an architecture may be registered again with other equations, and
+    an optimiser may be added.
     """
     name = architecture.replace("+", "plus_")
-    equations = trace(cell or cell_of(architecture))
+    equations = trace(cell or cell_of(architecture)) + print_optimizers()
     lib = build(name, real, [SOURCE, HEADER], equations, FUNCTIONS)
     lib.net_new.restype = ctypes.c_void_p
     return lib
@@ -215,7 +222,7 @@ class Network:
         """
         self.handle = None
         cell: Any = cell_of(architecture)  # mypy does not know that a class is hashable
-        self.library = library(architecture, real, cell)
+        self.library = library(architecture, real, cell, all_equations())
         if task.batch % 16 or task.batch > 1024:
             raise ValueError(
                 f"The compiled step takes batches of a multiple of 16 up to 1024, got {task.batch}."

@@ -26,7 +26,7 @@ from .batches import HEADER as PHILOX
 from .batches import KINDS
 from .libraries import Unavailable, load_or_build
 from .plan import Plan, plan
-from .trace import print_plan
+from .trace import print_optimizers, print_plan
 
 SOURCE = Path(__file__).with_name("step.cu")
 HEADERS = (SOURCE.with_name("block.cuh"), SOURCE.with_name("draws.cuh"), PHILOX)
@@ -73,7 +73,7 @@ class Kernel:
 
     @cached_property
     def equations(self) -> str:
-        return print_plan(self.plan, "cuda")
+        return print_plan(self.plan, "cuda") + print_optimizers("cuda")
 
     @property
     def defines(self) -> list[str]:

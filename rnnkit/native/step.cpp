@@ -53,10 +53,11 @@ static inline void affine_adjoint(const Cell& c, int map, int maps, const real* 
 #include "cell.inc"
 // cell.inc defines: constexpr int MAPS, RECURRENT (the first so many maps have a recurrent matrix), STATES, SAVES, ARGS; constexpr bool
 // UP_IS_STATE, READS_X, EQUAL_SIZES; MAP_ARG[MAPS] (what each map reads: -2 the input alone, -1 the first state, otherwise the number of an
-// argument); template <bool RELU> cell_forward(const Cell&), cell_backward(const Cell&)
+// argument); template <bool RELU> cell_forward(const Cell&), cell_backward(const Cell&); and of the optimisers their number OPTIMIZERS,
+// Coefficients, and change(k, g, m, v, c), which returns what is subtracted from a parameter (optimizers.py)
 
 // ---- the network ---------------------------------------------------------------------------------------------------------
-enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
+enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, EQUATIONS, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
 enum Input { BITS, DENSE, INDEX };  // a static vector of packed bits, a static vector of numbers, a sequence of one-hot symbols
 enum Loss { BINARY, SQUARED, SOFTMAX };
 
@@ -451,6 +452,15 @@ static void softmax_losses(const Net& net, const int32_t* y, int b, double* loss
 }
 
 // ---- training --------------------------------------------------------------------------------------------------------------
+// Moves P parameters by the optimiser's equations number `equations`, of which each has a loop of its own. g, theta, m and v: (P)
+template <int K>
+static void move_by(int equations, long P, const real* g, real scale, const Coefficients& c, real* theta, real* m, real* v) {
+    if constexpr (K < OPTIMIZERS) {
+        if (equations != K) return move_by<K + 1>(equations, P, g, scale, c, theta, m, v);
+        for (long k = 0; k < P; k++) theta[k] -= change(K, g[k] * scale, m[k], v[k], c);
+    }
+}
+
 // Clips net.grad and updates a model by it, as training.rule.update says; returns false, and changes nothing, where the gradient is not
 // finite. theta, m and v: (P).
 static bool update(Net& net, real* theta, real* m, real* v, const double* hp, int64_t step) {
@@ -470,22 +480,10 @@ static bool update(Net& net, real* theta, real* m, real* v, const double* hp, in
     const double t = (double)step + 1;
     const double lr = hp[LR] * std::pow(hp[LR_DECAY], (double)step / hp[TRAIN_STEPS]);
     const real scale = norm > hp[CLIP] ? (real)(hp[CLIP] / norm) : (real)1;
-    const real keep = (real)hp[M_KEEP], take = (real)hp[M_TAKE], vkeep = (real)hp[V_KEEP], vtake = 1 - vkeep;
+    const real keep = (real)hp[M_KEEP], take = (real)hp[M_TAKE], vkeep = (real)hp[V_KEEP];
     const real mc = hp[CORRECT] ? (real)(1 / (1 - std::pow(hp[M_KEEP], t))) : 1;
     const real vc = hp[CORRECT] ? (real)(1 / (1 - std::pow(hp[V_KEEP], t))) : 1;
-    const real rate = (real)lr * mc, eps = (real)1e-8;
-    if (hp[ADAPTIVE])
-        for (long k = 0; k < P; k++) {
-            const real gk = g[k] * scale;
-            m[k] = keep * m[k] + take * gk;
-            v[k] = vkeep * v[k] + vtake * gk * gk;
-            theta[k] -= rate * m[k] / (std::sqrt(v[k] * vc) + eps);
-        }
-    else
-        for (long k = 0; k < P; k++) {
-            m[k] = keep * m[k] + take * (g[k] * scale);
-            theta[k] -= rate * m[k];
-        }
+    move_by<0>((int)hp[EQUATIONS], P, g, scale, {keep, take, vkeep, 1 - vkeep, (real)lr * mc, vc}, theta, m, v);
     return true;
 }
 

@@ -88,7 +88,7 @@ constexpr int LEVELS[6] = {0, LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, LEVEL_5}, NEAR
 constexpr int BY_THREADS = THREADS > 448 ? 1 : (STAGES_PRODUCTS ? 448 : 640) / THREADS, BY_MEMORY = 228 * 1024 / (4 * SHARED + 1024);
 constexpr int BLOCKS = BY_THREADS < BY_MEMORY ? BY_THREADS : BY_MEMORY > 0 ? BY_MEMORY : 1;
 
-enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, ADAPTIVE, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
+enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, EQUATIONS, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
 
 // The model at work.
 struct Model {
@@ -416,10 +416,11 @@ DEVICE bool update(const Model& q, real* m, real* v, Pace& pace) {
     norm = sqrtf(norm);
     if (!isfinite(norm)) return false;
     const float scale = norm > hp[CLIP] ? (float)hp[CLIP] / norm : 1.f;
-    const float keep = (float)hp[M_KEEP], take = (float)hp[M_TAKE], vkeep = (float)hp[V_KEEP], vtake = 1 - vkeep;
-    const bool adaptive = hp[ADAPTIVE] != 0, correct = hp[CORRECT] != 0;
+    const float vkeep = (float)hp[V_KEEP];
+    const int equations = (int)hp[EQUATIONS];
+    const bool with_v = reads_v(equations), correct = hp[CORRECT] != 0;
     const float mc = correct ? 1.f / (float)(1 - pace.m_power) : 1.f, vc = correct ? 1.f / (float)(1 - pace.v_power) : 1.f;
-    const float rate = (float)pace.lr * mc;
+    const Coefficients c = {(float)hp[M_KEEP], (float)hp[M_TAKE], vkeep, 1 - vkeep, (float)pace.lr * mc, vc};
 #pragma unroll 1
     for (int from = here(threadIdx.x); from < P; from += AT_ONCE * THREADS) {
         float g[AT_ONCE], w[AT_ONCE], mean[AT_ONCE], square[AT_ONCE];
@@ -427,18 +428,14 @@ DEVICE bool update(const Model& q, real* m, real* v, Pace& pace) {
         for (int i = 0, j = from; i < AT_ONCE; i++, j += THREADS) {
             if (j >= P) continue;
             g[i] = grad[j] * scale, w[i] = theta[j], mean[i] = m[j];
-            if (adaptive) square[i] = v[j];
+            if (with_v) square[i] = v[j];
         }
 #pragma unroll
         for (int i = 0, j = from; i < AT_ONCE; i++, j += THREADS) {
             if (j >= P) continue;
-            m[j] = mean[i] = keep * mean[i] + take * g[i];
-            float d = 1.f;
-            if (adaptive) {
-                v[j] = square[i] = vkeep * square[i] + vtake * g[i] * g[i];
-                d = sqrtf(square[i] * vc) + 1e-8f;
-            }
-            theta[j] = w[i] - rate * mean[i] / d;
+            theta[j] = w[i] - change(equations, g[i], mean[i], square[i], c);
+            m[j] = mean[i];
+            if (with_v) v[j] = square[i];
         }
     }
     pace.lr *= pace.decay, pace.m_power *= hp[M_KEEP], pace.v_power *= hp[V_KEEP];

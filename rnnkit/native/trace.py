@@ -4,13 +4,18 @@ So a user's own cell is compiled from the very lines that define it, without a d
 hand.
 """
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from ..cells import Cell
+from ..optimizers import all_equations
+from .expressions import walk
 from .ops import ROWS, Expr, Untraceable
 from .plan import STATE, Address, Adjoint, Loop, Plan, Product, plan
 
-__all__ = ["Untraceable", "print_plan", "trace"]
+__all__ = ["Untraceable", "print_optimizers", "print_plan", "trace"]
 
 
 @dataclass(frozen=True)
@@ -136,3 +141,72 @@ constexpr bool UP_IS_STATE = true, READS_X = false, EQUAL_SIZES = false;
 {0.function} void cell_forward(const Cell&) {{}}
 {0.function} void cell_backward(const Cell&) {{}}
 """
+
+
+# ---- optimisers ----------------------------------------------------------------------------------
+COEFFICIENTS = ("m_keep", "m_take", "v_keep", "v_take", "rate", "v_scale")  # see optimizers.py
+FUNCTIONS_OF_NUMBERS = {"c++": "static inline", "cuda": "DEVICE"}
+
+
+def print_optimizers(language: str = "c++") -> str:
+    """The equations of all optimisers in C++ or CUDA, for single numbers: `change(k, g, m, v, c)` of
+    those with number k, and `reads_v(k)`, whether they read or change v.
+
+    Raises Untraceable for an operation that takes no single numbers.
+    """
+    how = FUNCTIONS_OF_NUMBERS[language]
+    bodies = [_print_equations(equations) for equations in all_equations()]
+    cases = "\n".join(f"    case {k}: {{\n{body}\n    }}" for k, (body, _) in enumerate(bodies))
+    readers = " || ".join(f"k == {k}" for k, (_, reads_v) in enumerate(bodies) if reads_v)
+    return f"""
+// the optimisers: written by trace.py from the equations of optimizers.py
+struct Coefficients {{
+    real {", ".join(COEFFICIENTS)};
+}};
+constexpr int OPTIMIZERS = {len(bodies)};  // different equations
+template <class F, class... X> {how} real each(F f, real x, X... more) {{ return f(x, more...); }}
+{how} bool reads_v(int k) {{ return {readers or "false"}; }}
+{how} real change(int k, real g, real& m, real& v, const Coefficients& c) {{
+    switch (k) {{
+{cases}
+    }}
+    return 0;
+}}
+"""
+
+
+def _print_equations(equations: Callable) -> tuple[str, bool]:
+    """The body of one case of `change`, and whether it reads v or changes it. What is read once is
+    printed where it is read, so that a compiler sees the expressions of optimizers.py.
+    """
+    g, m, v = (Expr("leaf", name) for name in "gmv")
+    c = SimpleNamespace(**{name: Expr("leaf", f"c.{name}") for name in COEFFICIENTS})
+    change, new_m, new_v = equations(g, m, v, c)
+    new = {name: e for name, e, old in (("m", new_m, m), ("v", new_v, v)) if e is not old}
+    nodes = walk([*new.values(), change])
+    reads = Counter(id(argument) for e in nodes for argument in e.args)
+    results = {id(e) for e in (*new.values(), change)}
+    names: dict[Expr, str] = {}
+    lines: list[str] = []
+
+    def text(e: Expr) -> str:
+        if e.op == "const":
+            return f"(real){e.args[0]!r}"
+        if e.op == "leaf":
+            return e.args[0]
+        if e not in names:
+            code = ROWS[e.op].code
+            if "v_" in code:
+                raise Untraceable(f"{equations.__name__} must not use {e.op}, which takes vectors")
+            value = code.format(*map(text, e.args))
+            if reads[id(e)] == 1 and id(e) not in results:
+                return f"({value})"
+            names[e] = f"a{len(names)}"
+            lines.append(f"const real {names[e]} = {value};")
+        return names[e]
+
+    # m and v are changed at the end, since all values may read them as they were
+    stores = [f"{name} = {text(e)};" for name, e in new.items()]
+    result = text(change)
+    lines += [*stores, f"return {result};"]
+    return "\n".join(f"        {line}" for line in lines), "v" in new or v in set(nodes)

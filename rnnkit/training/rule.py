@@ -1,8 +1,9 @@
-"""Four optimisers as one update rule, whose coefficients are one row of numbers per model (Appendix
-A).
+"""The update rule of all optimisers, whose coefficients are one row of numbers per model (Appendix
+A): the l2 term, clipping, the learning rate, and the optimiser's own equations (optimizers.py).
 """
 
 import math
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -10,11 +11,9 @@ from torch import Tensor
 from rnnkit.cells import Cell, has_relu
 from rnnkit.names import resolve_name
 from rnnkit.native import COLUMNS, column
+from rnnkit.optimizers import OPTIMIZERS, all_equations
 
 RULE_COLUMNS = COLUMNS[: COLUMNS.index("l2") + 1]
-# at their defaults, as Appendix A says
-ADAM_BETA2 = 0.999
-EPSILON = 1e-8
 
 
 def coefficients(
@@ -23,19 +22,11 @@ def coefficients(
     """One trial's row of hp_MxH, in the columns native.COLUMNS: the coefficients of the update rule,
     and how the trial's task is run.
 
-    SGD, momentum, RMSProp and Adam are one rule (`update`) with different coefficients. The
-    momentum-like parameter is a logit (Appendix A): of the momentum, of RMSProp's decay rate or of
-    Adam's beta1. Raises ValueError for another optimiser.
+    Raises ValueError for an optimiser that is not in OPTIMIZERS.
     """
+    optimizer = OPTIMIZERS[resolve_name("optimizer", hparams["optimizer"], OPTIMIZERS)]
     mu = 1 / (1 + math.exp(-hparams["optimizer_logit_momentum"]))
-    rules = {  # m_keep, m_take, v_keep, adaptive, correct
-        "SGD": (0.0, 1.0, 1.0, 0.0, 0.0),
-        "momentum": (mu, 1.0, 1.0, 0.0, 0.0),
-        "RMSProp": (0.0, 1.0, mu, 1.0, 0.0),
-        "Adam": (mu, 1 - mu, ADAM_BETA2, 1.0, 1.0),
-    }
-    optimizer = resolve_name("optimizer", hparams["optimizer"], rules)
-    m_keep, m_take, v_keep, adaptive, correct = rules[optimizer]
+    m_keep, m_take, v_keep = optimizer.coefficients(mu)
     row = {
         "lr_init": hparams["lr_init"],
         "lr_decay_rate": hparams["lr_decay_rate"],
@@ -43,8 +34,8 @@ def coefficients(
         "m_keep": m_keep,
         "m_take": m_take,
         "v_keep": v_keep,
-        "adaptive": adaptive,
-        "correct": correct,
+        "equations": float(all_equations().index(optimizer.equations)),
+        "correct": float(optimizer.corrects),
         "clip": hparams["gradient_clip_val"],
         "l2": hparams["l2_decay"],
         "relu": float(has_relu(cell, hparams)),
@@ -73,7 +64,7 @@ def update(
     it is.
     """
     hp_MxH = hp_MxH.to(theta_MxP.dtype)
-    lr, decay, total, m_keep, m_take, v_keep, adaptive, correct, clip, l2 = (
+    lr, decay, total, m_keep, m_take, v_keep, equations, correct, clip, l2 = (
         column(hp_MxH, name) for name in RULE_COLUMNS
     )
     # the l2 term, then clipping
@@ -84,17 +75,24 @@ def update(
     finite_M = torch.isfinite((grad_MxP * grad_MxP).sum(1))
     grad_MxP = grad_MxP * torch.clamp(clip / norm_M, max=1.0)[:, None]
     step_M = step_M.to(theta_MxP.dtype)
-    # Adam corrects the bias of its moments; the other optimisers do not
     ones = torch.ones_like(lr)
     m_scale = torch.where(correct > 0, 1 / (1 - m_keep ** (step_M + 1)), ones)
     v_scale = torch.where(correct > 0, 1 / (1 - v_keep ** (step_M + 1)), ones)
-    rate = lr * decay ** (step_M / total) * m_scale
-    m = m_keep[:, None] * m_MxP + m_take[:, None] * grad_MxP
-    v = v_keep[:, None] * v_MxP + (1 - v_keep)[:, None] * grad_MxP**2
-    divisor = torch.where(
-        adaptive[:, None] > 0, torch.sqrt(v * v_scale[:, None]) + EPSILON, ones[:, None]
+    c = SimpleNamespace(
+        m_keep=m_keep[:, None],
+        m_take=m_take[:, None],
+        v_keep=v_keep[:, None],
+        v_take=(1 - v_keep)[:, None],
+        rate=(lr * decay ** (step_M / total) * m_scale)[:, None],
+        v_scale=v_scale[:, None],
     )
-    theta = theta_MxP - rate[:, None] * m / divisor
+    # each model takes the results of its own optimiser's equations
+    first, *others = (step(grad_MxP, m_MxP, v_MxP, c) for step in all_equations())
+    change, m, v = first
+    for k, results in enumerate(others, 1):
+        own = (equations == k)[:, None]
+        change, m, v = (torch.where(own, new, old) for new, old in zip(results, (change, m, v)))
+    theta = theta_MxP - change
     keep = finite_M[:, None]
     return (
         torch.where(keep, theta, theta_MxP),
