@@ -5,7 +5,7 @@ what it learns from the result (Appendix A).
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -192,25 +192,20 @@ class Warp:
     """
 
     def __init__(self, losses: Sequence[float]) -> None:
-        self.losses = np.array(losses, dtype=float)
-        self.feasible = np.isfinite(self.losses)
+        measured = np.array(losses, dtype=float)
+        self.feasible = np.isfinite(measured)
         self.heard = warp_losses(losses) if self.feasible.any() else np.zeros(len(losses))
-        x = np.sort(self.losses[self.feasible])
-        y = np.sort(self.heard[self.feasible])
-        if len(x):
-            x = np.array([2 * x[0] - x[-1], *x, 2 * x[-1] - x[0]])
-            y = np.array([2 * y[0] - y[-1], *y, 2 * y[-1] - y[0]])
-        self.knots = x, y
+        x, y = (_with_ends(np.sort(scale[self.feasible])) for scale in (measured, self.heard))
+        # what the tuner would hear of losses that were not measured, and the losses before warping
+        self.as_heard = partial(np.interp, xp=x, fp=y)
+        self.as_measured = partial(np.interp, xp=y, fp=x)
 
-    def as_heard(self, losses: Sequence[float]) -> np.ndarray:
-        """What the tuner would hear of losses that were not measured."""
-        x, y = self.knots
-        return np.interp(losses, x, y)
 
-    def as_measured(self, heard: Sequence[float]) -> np.ndarray:
-        """The losses before warping."""
-        x, y = self.knots
-        return np.interp(heard, y, x)
+def _with_ends(numbers: np.ndarray) -> np.ndarray:
+    """Sorted numbers, and one more on either side, as far away as the numbers reach."""
+    low = numbers[:1]
+    high = numbers[-1:]
+    return np.concatenate([2 * low - high, numbers, 2 * high - low])
 
 
 # --- the picture ----------------------------------------------------------------------------------
