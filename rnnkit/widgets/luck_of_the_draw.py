@@ -18,8 +18,8 @@ from rnnkit.studies import Study
 from rnnkit.training import train
 from rnnkit.tuner import TUNERS
 from rnnkit.widgets.controls import button, cell_options, choice, slider
-from rnnkit.widgets.panel import Panel
-from rnnkit.widgets.theme import Theme
+from rnnkit.widgets.panel import COMPILING, Panel
+from rnnkit.widgets.theme import Theme, spread_out
 from rnnkit.wording import label_of, layers
 
 SIZE = 2_000  # parameters
@@ -94,7 +94,7 @@ def draw_trials(values: dict[str, Any], start: int = 0) -> Iterator[tuple[int, f
 
 def states(values: dict[str, Any], seconds: float = 0.2) -> Iterator[dict[str, Any]]:
     """Draws and trains, and yields the state to be drawn several times per second."""
-    yield {"note": "The training step is being compiled; the first time, this takes a few seconds."}
+    yield {"note": COMPILING}
     trials = values["trials"]
     since = time.monotonic()
     for trial in draw_trials(values, start=len(trials) // 2):
@@ -146,11 +146,9 @@ def _draw_cloud(
 ) -> None:
     """One dot per draw that did not diverge, and their median."""
     feasible = losses[~np.isnan(losses)]
-    # evenly spread, and in the same way at each redraw
-    spread = (np.modf(np.arange(1, len(feasible) + 1) * 0.6180339887)[0] - 0.5) * 0.6
-    dots = {"alpha": 0.6, "markersize": 7, "markeredgewidth": 0}
+    across = k + 0.6 * spread_out(np.arange(1, len(feasible) + 1))
     heights = np.minimum(feasible, HIGHEST * chance)
-    ax.plot(k + spread, heights, style.marker, color=style.color, **dots)
+    ax.plot(across, heights, alpha=0.6, markersize=7, markeredgewidth=0, **style.points)
     if len(feasible):
         median = [np.median(feasible)] * 2
         ax.plot([k - 0.32, k + 0.32], median, color=theme.ink, linewidth=2.5)

@@ -16,7 +16,7 @@ from rnnkit.exhibits.style import DASHED, short
 from rnnkit.studies import Study
 from rnnkit.training.live import watch
 from rnnkit.widgets.controls import button, cell_options, choice, log_slider, slider
-from rnnkit.widgets.panel import Panel
+from rnnkit.widgets.panel import COMPILING, Panel
 from rnnkit.widgets.theme import Theme
 from rnnkit.wording import count, label_of
 
@@ -24,7 +24,6 @@ SIZES = (300, 1_000, 3_000, 10_000)
 STEPS = (5_000, 20_000, 80_000)
 PAST = 5  # earlier curves that stay visible
 WAITING = "Press train."
-COMPILING = "The training step is being compiled; the first time, this takes a few seconds."
 
 
 def widget(
@@ -123,7 +122,7 @@ def draw(
     sizes = f"{count(study.n_units, 'unit')}, {parameters}, {count(unroll, 'time step')}"
     n_labels = max(1, round(labels * study.num_params))
     last = 1.25 * max([train_steps, *(old[-1][0] for *_, old in past)])
-    for ax, column in zip(axes, (0, 1)):
+    for ax, column in zip(axes, (1, 2)):
         _draw_curves(ax, theme, architecture, column, curve, past)
         ax.set(xscale="log", xlim=(8, last), xlabel="training steps")
         theme.log(ax.xaxis)
@@ -145,16 +144,15 @@ def _draw_curves(
     ax: Axes, theme: Theme, architecture: str, column: int, curve: tuple, past: tuple
 ) -> None:
     """One column of the curves over training, of the present network and of earlier ones."""
-    for name, text, old in past:
+    present = [(architecture, "", curve)] if curve else []
+    for name, text, points in (*past, *present):
         color = theme.style_of([name])[name].color
-        steps, *columns = np.transpose(old)
-        ax.plot(steps, columns[column], color=color, alpha=0.4, linewidth=1.6, label=text)
-    if curve:
-        color = theme.style_of([architecture])[architecture].color
-        steps, *columns = np.transpose(curve)
-        values = columns[column]
-        ax.plot(steps, values, color=color, linewidth=3)
-        ax.plot(steps[-1], values[-1], "o", color=color, markersize=10, clip_on=False)
+        steps, values = np.transpose(points)[[0, column]]
+        if text:
+            ax.plot(steps, values, color=color, alpha=0.4, linewidth=1.6, label=text)
+        else:
+            ax.plot(steps, values, color=color, linewidth=3)
+            ax.plot(steps[-1], values[-1], "o", color=color, markersize=10, clip_on=False)
 
 
 def _draw_references(ax: Axes, theme: Theme, labels: float, past: tuple) -> None:

@@ -143,10 +143,8 @@ def _draw_errors(ax: Axes, theme: Theme, errors: Errors, architecture: str, dept
         )
         ax.plot(
             *zip(*points or [(math.nan, math.nan)]),
-            look.marker,
-            linestyle=look.line,
-            color=look.color,
             label=label_of(cell),
+            **look.curve,
             **(CHOSEN if cell == architecture else OTHER),
         )
 

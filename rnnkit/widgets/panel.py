@@ -23,6 +23,7 @@ from rnnkit.widgets.theme import WHITE, theme_for
 
 DPI = 110
 FOOT = 0.75  # inches below a static picture, for its sentence
+COMPILING = "The training step is being compiled; the first time, this takes a few seconds."
 STILL = "A still picture: run this cell in Jupyter to move it."
 
 

@@ -8,7 +8,7 @@ from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.ticker import NullLocator
 
-from rnnkit.exhibits.style import Style, look, short, style_of
+from rnnkit.exhibits.style import Style, look, round_numbers, short, style_of
 
 CONTRAST = 3.0  # least ratio of luminances between a mark and a dark background (WCAG 2.1, 1.4.11)
 DARK = 0.18  # luminance of the grey that is as far from black as from white, by contrast
@@ -61,9 +61,8 @@ class Theme(NamedTuple):
         finding ticks takes more time than the rest of a redraw.
         """
         low, high = axis.get_view_interval()
-        powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)))
         for digits in ([1], [1, 2, 5], range(1, 10)):
-            ticks = [tick for tick in np.outer(powers, digits).ravel() if low <= tick <= high]
+            ticks = round_numbers(low, 0.999 * high, digits)  # a label at the end would stick out
             if len(ticks) > 2:
                 break
         ticks = ticks[:: -(-len(ticks) // 6)]
@@ -102,6 +101,13 @@ def theme_for(background: str = WHITE) -> Theme:
     if luminance(background) < DARK:
         return Theme(background, ink="#f0f0f0", grey="#a8a8a8", pale="#3a3a3a")
     return Theme(background, ink="#1a1a1a", grey="#6b6b6b", pale="#e4e4e4")
+
+
+def spread_out(numbers: np.ndarray) -> np.ndarray:
+    """Places from -0.5 to 0.5 for dots with these numbers, spread evenly, and in the same way at each
+    redraw.
+    """
+    return np.modf(numbers * 0.6180339887)[0] - 0.5
 
 
 def luminance(color: Any) -> float:

@@ -20,7 +20,7 @@ from rnnkit.trials import TrialStore
 from rnnkit.trials.key import parse
 from rnnkit.widgets.controls import Control, cell_options, choice, log_slider, many, slider
 from rnnkit.widgets.panel import Panel
-from rnnkit.widgets.theme import Theme
+from rnnkit.widgets.theme import Theme, spread_out
 from rnnkit.wording import label_of, layers
 
 LOSS = {  # what the tuner minimises, by task; capacity is drawn the right way up
@@ -130,7 +130,8 @@ def _lengths(frame: pd.DataFrame, task: str, size: int) -> list[tuple[str, str]]
     """
     trials = frame[(frame.task_type == task) & ((frame.max_params == size) | (size == 0))]
     lengths = sorted(
-        set(trials.length) - {""}, key=lambda text: int(re.sub(r"\D.*", "", text.replace(",", "")))
+        set(trials.length) - {""},
+        key=lambda text: [int(limit) for limit in re.findall(r"\d+", text.replace(",", ""))],
     )
     any_length = [("any time", "")] if len(lengths) != 1 else []
     return [*any_length, *((length, length) for length in lengths)]
@@ -155,6 +156,7 @@ def select(
     depths: Sequence[int],
     size: int,
     length: str = "",
+    **_: Any,
 ) -> pd.DataFrame:
     """The trials that the controls select, best first and infeasible ones last."""
     trials = frame[
@@ -240,8 +242,7 @@ def _positions(trials: pd.DataFrame) -> tuple[pd.Series, list[str]]:
     names = sorted({value for value in trials.value if isinstance(value, str)})
     if not names:
         return trials.value.astype(float), []
-    spread = np.modf(trials.index.to_numpy() * 0.6180339887)[0] - 0.5
-    return trials.value.map(names.index) + 0.6 * spread, names
+    return trials.value.map(names.index) + 0.6 * spread_out(trials.index.to_numpy()), names
 
 
 def _draw_cloud(
@@ -253,9 +254,8 @@ def _draw_cloud(
     dots = {"markersize": 5, "alpha": 0.55, "markeredgewidth": 0, "rasterized": True}
     for cell in in_order(set(trials.architecture)):
         of_cell = feasible & (trials.architecture == cell)
-        color, marker, _ = style[cell]
-        label = label_of(cell)
-        ax.plot(x[of_cell], trials.score[of_cell], marker, color=color, label=label, **dots)
+        look = dots | style[cell].points
+        ax.plot(x[of_cell], trials.score[of_cell], label=label_of(cell), **look)
     _set_heights(ax, theme, trials.score[feasible], task)
     if not feasible.all():
         top = np.full((~feasible).sum(), 0.985)
@@ -290,9 +290,7 @@ def _describe(trial: pd.Series, rank: int, n_trials: int, unit: str) -> str:
 
 def _selection(panel: Panel) -> pd.DataFrame:
     """The trials that are drawn."""
-    values = panel.values
-    names = ("frame", "task", "cells", "depths", "size", "length")
-    return with_values(select(*(values[name] for name in names)), values["against"])
+    return with_values(select(**panel.values), panel.values["against"])
 
 
 def _adjust_controls(panel: Panel, name: str) -> None:
