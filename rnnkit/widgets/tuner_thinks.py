@@ -197,8 +197,8 @@ class Warp:
         self.heard = warp_losses(losses) if self.feasible.any() else np.zeros(len(losses))
         x, y = (_with_ends(np.sort(scale[self.feasible])) for scale in (measured, self.heard))
         # what the tuner would hear of losses that were not measured, and the losses before warping
-        self.as_heard = partial(np.interp, xp=x, fp=y)
-        self.as_measured = partial(np.interp, xp=y, fp=x)
+        self.as_heard: Callable = partial(np.interp, xp=x, fp=y)
+        self.as_measured: Callable = partial(np.interp, xp=y, fp=x)
 
 
 def _with_ends(numbers: np.ndarray) -> np.ndarray:
