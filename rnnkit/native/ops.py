@@ -177,11 +177,6 @@ def lanes(text: str, count: int = 1) -> str:
     return f"each([]({parameters}) -> real {{{{ return {text}; }}}}, {slots})"
 
 
-def _op(name: str) -> Callable[..., Expr]:
-    """An operation by name, for derivatives that need another one."""
-    return partial(make, name)
-
-
 def _comparison(name: str, symbol: str) -> Operation:
     no_derivative = lambda d, y, a, b: (None, None)
     return Operation(name, getattr(torch, name), no_derivative, lanes(f"a {symbol} b", 2))
@@ -194,10 +189,6 @@ def _power_derivative(d: Expr, y: Expr, a: Expr, p: Expr) -> tuple[Expr, Expr | 
     flat = make("eq", a, 0) * make("ge", p, 0)  # 0 ** p does not depend on p > 0
     return by_a, make("where", flat, 0, d * (y * make("log", a)))
 
-
-_share, _positive, _where, _sigmoid, _cos, _sin, _signum, _ge = map(
-    _op, ("share", "positive", "where", "sigmoid", "cos", "sin", "sign", "ge")
-)
 
 TABLE = (
     # name, value, derivative, code, aliases, saved
@@ -226,7 +217,7 @@ TABLE = (
     Operation(
         "relu",
         torch.relu,
-        lambda d, y, a: (d * _positive(y),),
+        lambda d, y, a: (d * make("positive", y),),
         "v_relu({0})",
         worth_saving=True,
     ),
@@ -246,11 +237,11 @@ TABLE = (
     Operation(
         "softplus",
         F.softplus,
-        lambda d, y, a: (d * _sigmoid(a),),
+        lambda d, y, a: (d * make("sigmoid", a),),
         lanes("(a > 0 ? a : real(0)) + log1p(exp(-fabs(a)))"),
     ),
-    Operation("sin", torch.sin, lambda d, y, a: (d * _cos(a),), lanes("sin(a)")),
-    Operation("cos", torch.cos, lambda d, y, a: (-(d * _sin(a)),), lanes("cos(a)")),
+    Operation("sin", torch.sin, lambda d, y, a: (d * make("cos", a),), lanes("sin(a)")),
+    Operation("cos", torch.cos, lambda d, y, a: (-(d * make("sin", a)),), lanes("cos(a)")),
     Operation(
         "sqrt",
         torch.sqrt,
@@ -262,7 +253,7 @@ TABLE = (
     Operation(
         "abs",
         torch.abs,
-        lambda d, y, a: (d * _signum(a),),
+        lambda d, y, a: (d * make("sign", a),),
         lanes("a < 0 ? -a : a"),
         (torch.absolute, T.absolute),
     ),
@@ -276,31 +267,31 @@ TABLE = (
     Operation(
         "maximum",
         torch.maximum,
-        lambda d, y, a, b: (d * _share(a, b), d * _share(b, a)),
+        lambda d, y, a, b: (d * make("share", a, b), d * make("share", b, a)),
         lanes("a > b || a != a ? a : b", 2),
     ),
     Operation(
         "minimum",
         torch.minimum,
-        lambda d, y, a, b: (d * _share(b, a), d * _share(a, b)),
+        lambda d, y, a, b: (d * make("share", b, a), d * make("share", a, b)),
         lanes("a < b || a != a ? a : b", 2),
     ),
     Operation(
         "at_least",
         lambda a, b: torch.clamp(a, min=b),
-        lambda d, y, a, b: (d * _ge(a, b), d * (1 - _ge(a, b))),
+        lambda d, y, a, b: (d * make("ge", a, b), d * (1 - make("ge", a, b))),
         lanes("a < b ? b : a", 2),
     ),
     Operation(
         "at_most",
         lambda a, b: torch.clamp(a, max=b),
-        lambda d, y, a, b: (d * _ge(b, a), d * (1 - _ge(b, a))),
+        lambda d, y, a, b: (d * make("ge", b, a), d * (1 - make("ge", b, a))),
         lanes("a > b ? b : a", 2),
     ),
     Operation(
         "where",
         torch.where,
-        lambda d, y, c, a, b: (None, _where(c, d, 0), _where(c, 0, d)),
+        lambda d, y, c, a, b: (None, make("where", c, d, 0), make("where", c, 0, d)),
         lanes("a != 0 ? b : c", 3),
     ),
     _comparison("gt", ">"),
