@@ -7,7 +7,7 @@ they are compared in pairs.
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ TRIALS = 64  # of the studies' mean length: the steps of a search
 SHARES = {"33%": 1 / 3, "100%": 1.0}  # of these steps, after which the best losses are compared
 CARRIED = 4  # how many of the best trials of a smaller network its successor receives
 BASE = "gp"  # the tuner with which the others are compared
+COLD = "the cold start"  # what it is called
 NAMES = {
     "gp": "Gaussian process, cold",
     "gp-usual": "with usual values",
@@ -236,21 +237,23 @@ def print_tables(
     say: Callable[[str], object] = print,
 ) -> None:
     """Prints the tables in lines that fit a terminal."""
-    heads = "".join(
-        f"{f'at {name} of the steps':>23}{'gain over the cold start':>27}" for name in SHARES
-    )
+    heads = [head for name in SHARES for head in (f"at {name} of the steps", f"gain over {COLD}")]
     for title, group in table(runs, contests).groupby("contest", sort=False):
-        say(f"\n{title}\n{'':30}{heads}")
-        for row in group.to_dict("records"):
-            line = f"{NAMES.get(row['tuner'], row['tuner']):30}"
-            for name in SHARES:
-                gain, low, high = (row[f"{label} at {name}"] for label in ("gain", "low", "high"))
-                interval = "" if math.isnan(gain) else estimate(gain, low, high, ".3f")
-                line += f"{row[f'median at {name}']:23.3f}{interval:>27}"
-            say(f"{line}   {row['seeds']} seeds")
+        lines = [[*_cells(row), row["seeds"]] for row in group.to_dict("records")]
+        tuners = [NAMES.get(name, name) for name in group.tuner]
+        shown = pd.DataFrame(lines, tuners, [*heads, "seeds"])
+        say(f"\n{title}\n{shown.to_string()}")
     say("")
     for row in wins(runs, contests).to_dict("records"):
         say(
-            f"{NAMES.get(row['tuner'], row['tuner'])}: better than the cold start in {row['won']}"
+            f"{NAMES.get(row['tuner'], row['tuner'])}: better than {COLD} in {row['won']}"
             f" of {row['pairs']} pairs, p = {row['p']:.3g}"
         )
+
+
+def _cells(row: dict) -> Iterator[str]:
+    """The median score and the gain, with its interval, after each share of the steps."""
+    for name in SHARES:
+        gain, low, high = (row[f"{label} at {name}"] for label in ("gain", "low", "high"))
+        yield f"{row[f'median at {name}']:.3f}"
+        yield "" if math.isnan(gain) else estimate(gain, low, high, ".3f")

@@ -11,6 +11,7 @@ time of all threads, so that other processes do not count. Our training makes it
 others have ready-made ones. Learning rates are tiny, so that no model diverges meanwhile.
 """
 
+import importlib.util
 import json
 import os
 import platform
@@ -99,8 +100,9 @@ def run(
         study.n_units  # a size too small is refused here
     path = _writable(json_path)
     with _one_core():
-        jax_vmap = _jax_vmap() if jax else None
-        if jax and jax_vmap is None:
+        found = jax and importlib.util.find_spec("jax") is not None
+        jax_vmap = importlib.import_module("rnnkit.bench.jax_vmap") if found else None
+        if jax and not found:
             say("JAX is not installed, so its columns stay empty (pip install 'rnnkit[bench]').")
         say(header())
         entries = []
@@ -321,16 +323,6 @@ def _writable(json_path: str | Path | None) -> Path | None:
             " another path."
         ) from error
     return path
-
-
-def _jax_vmap() -> ModuleType | None:
-    try:
-        from rnnkit.bench import jax_vmap
-    except ModuleNotFoundError as error:
-        if error.name not in ("jax", "jaxlib"):
-            raise
-        return None
-    return jax_vmap
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from skopt.benchmarks import hart6
 
 from rnnkit.bench.contenders import ROUND, SkoptTuner
@@ -111,16 +112,12 @@ TUNERS = {"gp": GPTuner, "random": RandomTuner, "skopt": SkoptTuner}
 
 def _table(curves: dict[str, list[list[float]]], say: Say) -> dict[str, dict[int, float]]:
     """Prints the median curve of each tuner, and returns it at the printed trials."""
-    longest = max(len(c[0]) for c in curves.values())
-    at = [n for n in AT if n <= longest]
-    say("trials".rjust(8) + "".join(f"{n:>9}" for n in at) + "   seeds")
-    table = {}
-    for name, runs in curves.items():
-        middle = np.median(runs, axis=0)
-        table[name] = {n: float(middle[n - 1]) for n in at if n <= len(middle)}
-        columns = "".join(f"{table[name][n]:9.3f}" if n in table[name] else "        -" for n in at)
-        say(f"{name:>8}{columns}{len(runs):8}")
-    return table
+    medians = {name: pd.Series(np.median(runs, axis=0)) for name, runs in curves.items()}
+    table = pd.DataFrame(medians).rename(index=lambda position: position + 1).T
+    table = table[[n for n in AT if n in table]].rename_axis(columns="trials")
+    seeds = [len(runs) for runs in curves.values()]
+    say(table.assign(seeds=seeds).to_string(float_format="{:.3f}".format, na_rep="-"))
+    return {name: row.dropna().to_dict() for name, row in table.iterrows()}
 
 
 # --- the test functions
