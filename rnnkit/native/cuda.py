@@ -81,6 +81,10 @@ class Kernel:
         return [f"-D{field.name}={getattr(self, field.name)}" for field in fields(self)[2:]]
 
     @property
+    def maps(self) -> int:
+        return len(self.plan.cell.maps)
+
+    @property
     def _reads_symbols(self) -> bool:
         return self.INPUT == INPUTS.index("index")
 
@@ -93,7 +97,7 @@ class Kernel:
     def _layer(self) -> int:
         """Numbers that a layer keeps of its steps for the backward pass."""
         values = self.plan.saves + self.plan.args + (not self.plan.up_is_state)
-        return self._numbers * (self.plan.states * (self.NT + 1) + values * self.NT)
+        return self._numbers * (len(self.plan.cell.states) * (self.NT + 1) + values * self.NT)
 
     @property
     def _layer_at_work(self) -> int:
@@ -112,8 +116,8 @@ class Kernel:
     @cached_property
     def levels(self) -> tuple[int, int, int, int, int, int]:
         """Numbers of shared memory that MEMORY 0 ... 5 takes, laid out as in step.cu."""
-        maps = self.plan.maps
-        states = self.plan.states
+        maps = self.maps
+        states = len(self.plan.cell.states)
         args = self.plan.args
         L = self.NL
         T = self.NT
@@ -164,7 +168,7 @@ class Kernel:
         _, _, level_2, level_3, _, level_5 = self.levels
         everything = level_5 - self._layer_at_work + self.NL * self._layer
         if self.MEMORY < 4:
-            everything += self.plan.maps * self._numbers  # results, beside the adjoints
+            everything += self.maps * self._numbers  # results, beside the adjoints
         if self.MEMORY == 2:  # the gradient comes after the states
             everything += level_2 - (level_3 - _pad(self.num_params))
         return everything - self.levels[self.MEMORY]
@@ -209,7 +213,7 @@ def choice(kernel: Kernel, shared: int, near: bool = True) -> Kernel:
     thread per four samples of four rows of the product that takes a step most of its time, so that
     many blocks share a multiprocessor and one works while another waits.
     """
-    work = kernel.NU * max(1, kernel.plan.maps) * kernel.NB
+    work = kernel.NU * max(1, kernel.maps) * kernel.NB
     busiest = work if kernel.NL == 1 else kernel.NU * kernel.NB
     threads = next((count for count in (64, 128) if busiest <= 16 * count), 256)
     half = shared // 2 - 512  # a block takes 1 KB more than it asks for
@@ -241,7 +245,7 @@ def choice(kernel: Kernel, shared: int, near: bool = True) -> Kernel:
 
 def one_step_near(kernel: Kernel, room: int, threads: int = 0) -> Kernel | None:
     """A block with what one step uses in shared memory, if that fits into so many bytes."""
-    rows = kernel.NU * kernel.plan.maps
+    rows = kernel.NU * kernel.maps
     groups = kernel.NB // 4
     stages = [s for s in NEAR_STAGED if rows * kernel.NU >= LARGE and kernel.NB % s == 0] or [0]
     # one for four samples of two rows, but few enough for the registers that a staged product needs
@@ -257,7 +261,7 @@ def staged_block(kernel: Kernel, room: int) -> Kernel:
     takes a step most of its time, of which 8 x 8 numbers, or 8 x 4, are a thread's. The parameters
     are in shared memory if the block then takes at most `room` bytes of it.
     """
-    rows = kernel.NU * kernel.plan.maps
+    rows = kernel.NU * kernel.maps
     side = kernel.NB // (8 if kernel.NB >= 64 else 4)
 
     def utilisation(threads: int) -> float:

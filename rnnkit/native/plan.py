@@ -8,7 +8,7 @@ the backward pass reads are either saved or computed again.
 from dataclasses import dataclass
 from itertools import groupby
 
-from ..cells import Cell, Maps, recurrent_maps, take_step
+from ..cells import Cell, Maps, take_step
 from .expressions import adjoints, walk
 from .ops import ROWS, Expr, Untraceable, nonlinearity
 
@@ -89,9 +89,6 @@ class Plan:
     """The steps of the forward and the backward pass, and how much memory they take."""
 
     cell: type[Cell]
-    maps: int = 0
-    recurrent: int = 0
-    states: int = 0
     saves: int = 0
     args: int = 0
     arg_of: tuple[int, ...] = ()
@@ -125,9 +122,6 @@ def plan(cell: type[Cell]) -> Plan:
         ) from reason
     return Plan(
         cell,
-        maps=len(cell.maps),
-        recurrent=len(recurrent_maps(cell)),
-        states=len(cell.states),
         saves=len(saves),
         args=len(e.args),
         arg_of=tuple(e.arg_of),

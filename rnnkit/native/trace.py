@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from ..cells import Cell
+from ..cells import Cell, recurrent_maps
 from ..optimizers import all_equations
 from .expressions import walk
 from .ops import ROWS, Expr, Untraceable
@@ -117,12 +117,13 @@ def trace(cell: type[Cell], language: str = "c++") -> str:
 def print_plan(p: Plan, language: str = "c++") -> str:
     """A plan in C++ or CUDA: the text of cell.inc."""
     how = LANGUAGES[language]
-    if not p.maps:
+    cell = p.cell
+    if not cell.maps:
         return NO_CELL.format(how)
     newline = "\n"
-    return f"""// {p.cell.architecture}: written by trace.py from the equations of {p.cell.__name__}
-constexpr int MAPS = {p.maps}, RECURRENT = {p.recurrent}, STATES = {p.states}, SAVES = {p.saves}, ARGS = {p.args};
-constexpr bool UP_IS_STATE = {str(p.up_is_state).lower()}, READS_X = {str(p.reads_x).lower()}, EQUAL_SIZES = {str(p.cell.equal_sizes).lower()};
+    return f"""// {cell.architecture}: written by trace.py from the equations of {cell.__name__}
+constexpr int MAPS = {len(cell.maps)}, RECURRENT = {len(recurrent_maps(cell))}, STATES = {len(cell.states)}, SAVES = {p.saves}, ARGS = {p.args};
+constexpr bool UP_IS_STATE = {str(p.up_is_state).lower()}, READS_X = {str(p.reads_x).lower()}, EQUAL_SIZES = {str(cell.equal_sizes).lower()};
 {how.constant} int MAP_ARG[MAPS + 1] = {{{", ".join(map(str, p.arg_of))}, 0}};
 {how.function} void cell_forward(const Cell& c) {{
     {how.extent}
