@@ -119,7 +119,7 @@ def draw(figure: Figure, theme: Theme, **values: Any) -> str:
         counts = outcomes(losses, chance)
         _draw_cloud(ax, theme, k, losses, chance, style[study.architecture])
         _draw_column(bars, theme, k, counts, style[study.architecture].color)
-        sentences.append(f"{name}: {_summary(counts, losses)}")
+        sentences.append(f"{name}: {_summary(counts)}")
     _draw_references(ax, theme, chance)
     for axes in (ax, bars):
         axes.set(xticks=(0, 1), xticklabels=names, xlim=(-0.5, 1.5))
@@ -188,9 +188,9 @@ def _draw_column(ax: Axes, theme: Theme, k: int, counts: dict[str, int], color: 
             height += share
 
 
-def _summary(counts: dict[str, int], losses: np.ndarray) -> str:
+def _summary(counts: dict[str, int]) -> str:
     """The counts as a sentence."""
-    total = len(losses)
+    total = sum(counts.values())
     if not total:
         return "no draw yet"
     low, high = wilson(counts["solved"], total)

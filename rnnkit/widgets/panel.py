@@ -188,23 +188,25 @@ class Panel:
         return self.box
 
     def _listen(self) -> None:
+        """Acts on moves, presses, clicks and the colour of the page."""
+        for name, control in self.controls.items():
+            if control.press is not None:
+                self.live[name].on_click(lambda _, press=control.press: self._act(press, self))
+            else:
+                self.live[name].observe(lambda _, name=name: self._act(self._move, name), "value")
+        self.picture.observe(
+            lambda change: self._act(self._set_background, change.new), "background"
+        )
+        self.picture.on_msg(lambda _, content, __: self._act(self._receive, content))
+
+    def _act(self, action: Callable[..., None], *values: Any) -> None:
         """Acts on the thread that made the panel. A kernel may receive moves on other threads, which
         neither matplotlib nor SQLite supports.
         """
-
-        def act(action: Callable[..., None], *values: Any) -> None:
-            if self.loop is None:
-                self._safely(action, *values)
-            else:
-                self.loop.call_soon_threadsafe(self._safely, action, *values)
-
-        for name, control in self.controls.items():
-            if control.press is not None:
-                self.live[name].on_click(lambda _, press=control.press: act(press, self))
-            else:
-                self.live[name].observe(lambda _, name=name: act(self._move, name), "value")
-        self.picture.observe(lambda change: act(self._set_background, change.new), "background")
-        self.picture.on_msg(lambda _, content, __: act(self._receive, content))
+        if self.loop is None:
+            self._safely(action, *values)
+        else:
+            self.loop.call_soon_threadsafe(self._safely, action, *values)
 
     def _safely(self, action: Callable[..., None], *values: Any) -> None:
         try:
@@ -214,11 +216,9 @@ class Panel:
 
     def _soon(self) -> None:
         """Draws again once for all moves received so far, so that fast moves do not queue."""
-        if self.loop is None:
-            self.redraw()
-        elif not self.due:
+        if not self.due:
             self.due = True
-            self.loop.call_soon(self.redraw)
+            self._act(self.redraw)
 
     def _move(self, name: str) -> None:
         if self.changed is not None:

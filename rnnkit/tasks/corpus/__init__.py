@@ -8,7 +8,6 @@ in memory once per process, as it is on the disk.
 import hashlib
 import lzma
 import os
-import shutil
 import sys
 import tempfile
 import urllib.request
@@ -108,7 +107,6 @@ def fetch() -> Path:
     # a folder of its own, since another process may be doing the same
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         archive_path = Path(folder, "text8.zip")
-        text_path = Path(folder, "text8")
         try:
             _download(archive_path)
         except OSError as error:
@@ -121,12 +119,8 @@ def fetch() -> Path:
                 f"{URL} must have the checksum {ZIP_SHA256[:12]}..., got a file with another. Try"
                 f" again, or {ALTERNATIVE}."
             )
-        with (
-            zipfile.ZipFile(archive_path) as archive,
-            archive.open("text8") as source,
-            text_path.open("wb") as out,
-        ):
-            shutil.copyfileobj(source, out)
+        with zipfile.ZipFile(archive_path) as archive:
+            text_path = Path(archive.extract("text8", folder))
         _open_text8(text_path)
         os.replace(text_path, target)
     return target
