@@ -16,7 +16,6 @@ import os
 import pickle
 import re
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -26,6 +25,7 @@ import pandas as pd
 
 from rnnkit import paper
 from rnnkit.trials import COLUMNS, LOSSES
+from rnnkit.trials.frames import with_types
 
 # of rnn_hp_dataset.tar.gz, 176,806,737 bytes
 SHA256 = "f2e86251474cb10b03e7461e65bc514f8c1f8257a56bbbff02656f2027b534b8"
@@ -83,15 +83,7 @@ def load(
                 tables = [_table(path.stem, file, say)]
     except ArchiveError:
         raise
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        MemoryError,
-        zlib.error,
-        tarfile.TarError,
-        pickle.UnpicklingError,
-    ) as error:
+    except Exception as error:  # a broken archive or pickle may fail in any way
         raise ArchiveError(f"{path} cannot be read ({_first_line(error)}). {SOURCE}") from error
     if not tables:
         raise ArchiveError(f"{path} holds no pickle{f' of {figure}' if figure else ''}. {SOURCE}")
@@ -297,14 +289,7 @@ class _Unpickler(pickle.Unpickler):
 
 def _table(name: str, file: IO[bytes], say: Say) -> pd.DataFrame:
     """The trials of one pickle; every value is checked."""
-    try:
-        array = _Unpickler(io.BufferedReader(_Bounded(file), 1 << 20), encoding="latin1").load()
-    except (pickle.UnpicklingError, OSError, tarfile.TarError):
-        raise
-    except Exception as error:  # a broken pickle may fail in any way
-        raise pickle.UnpicklingError(
-            f"{name} is not an array of trials: {_first_line(error)}"
-        ) from error
+    array = _Unpickler(io.BufferedReader(_Bounded(file), 1 << 20), encoding="latin1").load()
     if not isinstance(array, _Array) or array.items is None:
         raise ArchiveError(
             f"{name} must hold an array of trials, got {type(array).__name__}. {SOURCE}"
@@ -318,10 +303,7 @@ def _table(name: str, file: IO[bytes], say: Say) -> pd.DataFrame:
         for item in array.items
     ]
     say(f"{name}: {len(trials):,} trials")
-    kinds = {int: "int64", float: "float64", bool: "bool"}
-    frame = pd.DataFrame(trials, columns=list(COLUMNS)).astype(
-        {c: kinds[kind] for c, kind in COLUMNS.items() if kind in kinds}
-    )
+    frame = with_types(pd.DataFrame(trials, columns=list(COLUMNS)))
     frame.insert(0, "experiment", name)
     return frame
 

@@ -47,6 +47,11 @@ def _frame_of_batch(batch: list[tuple]) -> pd.DataFrame:
     for name in TEXTS:
         frame[name] = frame[name].map(plain)
     frame["hparams"] = Packed.of(frame["hparams"])
+    return with_types(frame)
+
+
+def with_types(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the types of a store's columns."""
     return frame.astype({name: DTYPES[kind] for name, kind in COLUMNS.items() if kind in DTYPES})
 
 
