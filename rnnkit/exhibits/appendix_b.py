@@ -226,4 +226,3 @@ def _curve(ax: Axes, example: dict) -> None:
         if task == "rcf":
             ax.set_xscale("symlog", linthresh=max(1, x[1]))
             ax.set_xlim(0, max(x))
-    sns.despine(ax=ax)

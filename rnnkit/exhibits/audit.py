@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 from scipy.optimize import least_squares, minimize
@@ -246,7 +245,6 @@ def audit(frame: pd.DataFrame | None = None) -> Drawing:
     _draw_runs(axes[1], runs)
     _draw_shares(axes[2], shares)
     _draw_reruns(axes[3], rerun_ratios)
-    sns.despine(figure)
     write_title(figure, "Ours: the paper's tables, read closely; no trials but the paper's")
     outside = df[~df.possible]
     wrong = ", ".join(f"{pair} {df:g}" for pair, df in zip(_pairs(outside), outside.df))

@@ -63,7 +63,12 @@ def stored_bits(frame: pd.DataFrame) -> pd.DataFrame:
     )
     points = best[[*POINT, *columns]].merge(networks.reset_index(), on=POINT)
     points["bits_per_param_low"] = points.bits_low / points.num_params
-    return points.sort_values(POINT, key=paper_order(points), ignore_index=True)
+    return in_paper_order_of(points, POINT)
+
+
+def in_paper_order_of(table: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
+    """The table sorted by some columns, with tasks and architectures in the paper's order."""
+    return table.sort_values(columns, key=paper_order(table), kind="stable", ignore_index=True)
 
 
 def paper_order(table: pd.DataFrame) -> Callable:
@@ -151,6 +156,4 @@ def best_losses(trials: pd.DataFrame) -> pd.DataFrame:
         trials=networks.size(),
         infeasible=networks.infeasible.sum(),
     ).reset_index()
-    return points[[*NETWORK, *LOSSES, "accuracy"]].sort_values(
-        NETWORK, key=paper_order(points), ignore_index=True
-    )
+    return in_paper_order_of(points[[*NETWORK, *LOSSES, "accuracy"]], NETWORK)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from rnnkit import paper
@@ -56,7 +55,6 @@ def report(architecture: str, frame: pd.DataFrame) -> Drawing:
     _draw_diverged(divergence, random, names)
     letter(units, "c", "memory throughput")
     _draw_memory(units, errors, architecture, names)
-    sns.despine(figure)
     legend_panel(keys, [*architecture_keys(names), *size_keys(best.max_params)])
     spent = budget(frame[frame.architecture == architecture])
     title = (

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -110,7 +109,6 @@ def one_setting(flows: dict) -> Drawing:
     of_gradient.yaxis.set_minor_locator(NullLocator())
     low, high = of_gradient.get_ylim()
     of_gradient.set_ylim(max(FLOOR, low), min(CEILING, max(3, high)))
-    sns.despine(figure)
     _describe_setting(figure, flows)
     return figure
 
@@ -207,7 +205,6 @@ def gradients(frame: pd.DataFrame) -> Drawing:
     for back, onward in axes.T:
         back.set_xlabel("steps back")
         onward.set_xlabel("steps onward")
-    sns.despine(figure)
     keys = [
         line_key("median", "-", 1.8),
         line_key("25-75 %", "-", 7, alpha=0.45),

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
@@ -35,7 +34,7 @@ from rnnkit.exhibits.finding import (
     slope_on,
 )
 from rnnkit.exhibits.judge import ALWAYS, Measured, Rule, below, decide
-from rnnkit.exhibits.selection import NETWORK, by_gaussian_process, by_gaussian_process_at_length
+from rnnkit.exhibits.selection import NETWORK, by_gaussian_process
 from rnnkit.exhibits.statistics import student
 from rnnkit.exhibits.style import (
     HALF_SEARCH,
@@ -108,7 +107,6 @@ def draw_memory(figure: Drawing, best: pd.DataFrame) -> None:
         ax.set(xlabel="units per layer, N", xlim=(0, most), xticks=ticks)
     _draw_errors(errors, best, n_in, most)
     _draw_excesses(excesses, best)
-    sns.despine(figure)
     keys = architecture_keys(best.architecture) + depth_keys(best.n_layers.unique())
     legend(figure, [*keys, half_search_key()])
 
@@ -191,7 +189,6 @@ def draw_costs(figure: Drawing, costs: pd.DataFrame) -> None:
     for ax, (_, text, _) in zip(axes[1], SIZES):
         ax.set_xlabel(text)
         log_ticks(ax.xaxis)
-    sns.despine(figure)
     if len(costs):
         keys = architecture_keys(costs.architecture) + depth_keys(costs.n_layers.unique())
         legend(figure, [*keys, line_key("slope 1 or 2")])
@@ -416,7 +413,7 @@ Exhibit(
         + HALF_SEARCH
     ),
     position=8,
-    select=by_gaussian_process_at_length("mem_thru"),
+    select=by_gaussian_process("mem_thru", at_length=True),
     trials="memory task",
     tables={"fig2c": memory_errors},
     columns={"fig2c": [*NETWORK, "bound", "excess", *LOSSES]},

@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from rnnkit import paper
@@ -31,7 +30,7 @@ from rnnkit.exhibits.finding import (
 )
 from rnnkit.exhibits.judge import ALWAYS, Measured, Rule, above, below, decide
 from rnnkit.exhibits.overlays import authors_sizes, key_if_drawn, overlay
-from rnnkit.exhibits.selection import NETWORK, by_gaussian_process_at_length
+from rnnkit.exhibits.selection import NETWORK, by_gaussian_process
 from rnnkit.exhibits.statistics import bootstrap, common_slope, spread_of_means
 from rnnkit.exhibits.style import (
     DOTTED,
@@ -71,7 +70,6 @@ def draw(figure: Drawing, best: pd.DataFrame) -> None:
         _against_parameters(row, best, task)
     _against_units(axes[1, 1], best[best.task_type == "text8"])
     axes[1, 1].set_ylim(axes[0, 0].get_ylim())
-    sns.despine(figure)
     keys = [
         *architecture_keys(best.architecture),
         half_search_key(),
@@ -321,7 +319,7 @@ Exhibit(
         " dotted: the error left if each parameter held one of the heaviest samples." + HALF_SEARCH
     ),
     position=10,
-    select=by_gaussian_process_at_length("text8", "rcf"),
+    select=by_gaussian_process("text8", "rcf", at_length=True),
     trials="text or the random function task",
     tables={"fig3": best_losses},
     columns={"fig3": [*NETWORK, *LOSSES]},

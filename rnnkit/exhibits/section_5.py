@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
-from rnnkit.exhibits.best_trials import in_order, paper_order, stored_bits
+from rnnkit.exhibits.best_trials import in_order, in_paper_order_of, stored_bits
 from rnnkit.exhibits.captions import (
     by_architecture,
     draws,
@@ -72,9 +72,7 @@ def kept_bits(trials: pd.DataFrame) -> pd.DataFrame:
             for k, bits in enumerate(kept[method], 1):
                 records.append([*network, method, k, bits, bits / full_bits])
     shares = pd.DataFrame(records, columns=[*NETWORK, "way", "bits_per_weight", "bits", "share"])
-    return shares.sort_values(
-        "architecture", key=paper_order(shares), kind="stable", ignore_index=True
-    )
+    return in_paper_order_of(shares, "architecture")
 
 
 def needed_bits(trials: pd.DataFrame, share: float = LOSSLESS) -> pd.DataFrame:
@@ -110,7 +108,6 @@ def draw_rounded(figure: Drawing, shares: pd.DataFrame, fewest: pd.DataFrame) ->
     axes[0, 0].set_ylabel("stored bits left, %")
     write_at_right(axes[0, 1], 100 * LOSSLESS, percent(LOSSLESS))
     _draw_needed(axes[1, 0], fewest, style)
-    sns.despine(figure)
     keys = [
         *architecture_keys(shares.architecture),
         line_key("a, b: a study", "-", 0.6),

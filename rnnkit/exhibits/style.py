@@ -113,6 +113,8 @@ def look() -> dict:
         "font.family": "DejaVu Sans",
         "axes.titlesize": 9,
         "axes.labelsize": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
         "legend.frameon": False,
         "legend.fontsize": 8.5,
         "lines.linewidth": 1.4,

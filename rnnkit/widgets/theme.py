@@ -82,8 +82,6 @@ class Theme(NamedTuple):
             "xtick.color": self.ink,
             "ytick.color": self.ink,
             "grid.color": self.pale,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
             "font.size": 12,
             "axes.titlesize": 13,
             "axes.labelsize": 13,

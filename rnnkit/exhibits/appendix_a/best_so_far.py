@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -71,7 +70,6 @@ def draw(figure: Drawing, table: pd.DataFrame) -> None:
     axes[0][0].set(xlim=(0, table.trial.max() * 1.03), ylim=(0, top))
     for ax in axes[-1]:
         ax.set_xlabel("trials")
-    sns.despine(figure)
     keys = [
         *architecture_keys(table.architecture),
         line_key("a trial", "none", marker="o", markersize=2.5),

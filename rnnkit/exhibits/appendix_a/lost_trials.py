@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from scipy.stats import rankdata
 
 from rnnkit.exhibits.appendix_a.importance import stem
@@ -86,7 +85,6 @@ def draw(figure: Drawing, table: pd.DataFrame) -> None:
         ax.set_xlabel(f"{title},\nmedian of its quarter")
     axes[0].set_ylabel("share of trials, %")
     axes[0].set_ylim(0, None)
-    sns.despine(figure)
     keys = [
         line_key(label, line, 1.4, color, marker=marker)
         for label, color, marker, line in ENDS.values()

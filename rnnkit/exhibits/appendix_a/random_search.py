@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
@@ -116,7 +115,6 @@ def draw(figure: Drawing, curves: pd.DataFrame, typical: pd.DataFrame) -> None:
         ax.set_xlabel("trials")
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 4, 5, 8, 10]))
     axes[0][0].set_xlim(0, curves.trial.max())
-    sns.despine(figure)
     color = style[names[0]].color if len(names) == 1 else "black"
     keys = [
         line_key(label, LINES[tuner], 1.4, color if tuner == "gp" else GREY)

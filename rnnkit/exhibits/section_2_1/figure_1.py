@@ -141,7 +141,6 @@ def draw(figure: Drawing, best: pd.DataFrame, ratios: pd.DataFrame) -> None:
         overlay(dict(zip(depths, column)), "fig1", "per_cap", y)
     square, legend = lower.subplots(1, 2, width_ratios=(1.25, 1))
     _draw_multipliers(square, ratios)
-    sns.despine(upper)
     keys = [
         *architecture_keys(best.architecture),
         *depth_keys(best.n_layers.unique()),

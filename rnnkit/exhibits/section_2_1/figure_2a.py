@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
@@ -100,7 +99,6 @@ def draw(figure: Drawing, best: pd.DataFrame) -> None:
     )
     if not (best.bits > 0).any():
         write_note(ax, "no bits stored", 0.5, 0.3)
-    sns.despine(figure)
     keys = [
         *architecture_keys(free.architecture, lines=False),
         line_key("nonlinearity left to the tuner", "-", 1.4, marker="o"),

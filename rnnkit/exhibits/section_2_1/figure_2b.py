@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
@@ -66,7 +65,6 @@ def draw(figure: Drawing, best: pd.DataFrame) -> None:
     )
     if not (best.bits > 0).any():
         write_note(ax, "no bits stored")
-    sns.despine(figure)
     legend(figure, [*architecture_keys(best.architecture), half_search_key()])
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 
 from rnnkit.exhibits.base import Exhibit, NamedTables
 from rnnkit.exhibits.best_trials import BEST, stored_bits
@@ -59,7 +58,6 @@ def draw(figure: Drawing, best: pd.DataFrame) -> None:
     )
     if feasible.empty:
         write_note(ax, "no bits stored", 0.3, 0.7)
-    sns.despine(figure)
     keys = architecture_keys(best.architecture, lines=False) + depth_keys(best.n_layers.unique())
     legend(figure, keys, columns=1, location="outside right center")
 

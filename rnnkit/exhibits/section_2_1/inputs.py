@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -78,7 +77,6 @@ def draw(figure: Drawing, best: pd.DataFrame) -> None:
         ylim=(_bottom(best.bits_per_param), axis_top(best.bits_per_param, 1)),
         title=", ".join(map(label_of, best.architecture.unique())),
     )
-    sns.despine(figure)
     legend(figure, [*keys, line_key("mean of seeds", "-", 1.4)])
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -47,7 +46,6 @@ def draw(figure: Drawing, best: pd.DataFrame) -> None:
     for ax, depth, panel in zip(axes, depths, "abcdefgh"):
         letter(ax, panel, layers(depth))
         best_by_size(ax, best[best.n_layers == depth], names, later)
-    sns.despine(figure)
     legend(figure, size_keys(best.max_params))
 
 

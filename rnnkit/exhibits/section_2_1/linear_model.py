@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
@@ -73,7 +72,6 @@ def draw(figure: Drawing, trials: pd.DataFrame) -> None:
     ax.yaxis.set_major_locator(MultipleLocator(0.5))
     if trials.empty:
         write_note(ax, "no bits stored", 0.6, 0.5)
-    sns.despine(figure)
     legend(figure, [*keys, line_key("every label stored", DOTTED)])
 
 

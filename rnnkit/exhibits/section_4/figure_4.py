@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from rnnkit import paper
 from rnnkit.exhibits.base import Exhibit, NamedTables
+from rnnkit.exhibits.best_trials import in_paper_order_of
 from rnnkit.exhibits.captions import (
     by_architecture,
     draws,
@@ -51,7 +51,6 @@ from rnnkit.exhibits.section_4.hard_trials import (
     LossAxis,
     by_network,
     hard_trials,
-    in_paper_order_of,
 )
 from rnnkit.exhibits.selection import GP, HARD, by_gaussian_process, one_size
 from rnnkit.exhibits.statistics import (
@@ -134,7 +133,6 @@ def draw(figure: Drawing, table: pd.DataFrame, _networks: pd.DataFrame) -> None:
         axes[-1, 0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
         for ax in axes[-1]:
             ax.set_xlabel("trials")
-    sns.despine(figure)
     keys = [
         *architecture_keys(table.architecture),
         line_key("chance"),

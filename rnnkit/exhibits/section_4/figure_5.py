@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
@@ -88,7 +87,6 @@ def draw(figure: Drawing, table: pd.DataFrame, _networks: pd.DataFrame) -> None:
         write_at_right(axes[1], scale.top, f"above {scale.high:.3g}")
     if authors_key := key_if_drawn(figure):
         legend(figure, authors_key)
-    sns.despine(figure)
 
 
 def _draw_boxes(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -19,7 +18,7 @@ from rnnkit.exhibits.finding import FAILS, HOLDS, NEARLY, SOLVED
 from rnnkit.exhibits.judge import Measured, Rule
 from rnnkit.exhibits.section_4.figure_4 import PLAIN
 from rnnkit.exhibits.section_4.hard_trials import NETWORK, by_network
-from rnnkit.exhibits.selection import HARD, LONGER, by_gaussian_process_at_length, one_size
+from rnnkit.exhibits.selection import HARD, LONGER, by_gaussian_process, one_size
 from rnnkit.exhibits.style import (
     GUIDE,
     Drawing,
@@ -39,7 +38,7 @@ def searches_at_length(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials of Figure 4's searches at the least depth, with the longer trainings that start from
     the best of them, of the same networks or of larger ones.
     """
-    trials = by_gaussian_process_at_length(*HARD)(frame)
+    trials = by_gaussian_process(*HARD, at_length=True)(frame)
     is_longer = trials.tuner == LONGER
     searches = one_size(trials[~is_longer])
     is_large_enough = trials.max_params >= _size_searched(trials, searches)
@@ -96,7 +95,6 @@ def draw(figure: Drawing, best: pd.DataFrame) -> None:
         _draw_task(ax, best[best.task_type == task].set_index("architecture"), names)
     axes[0].set_yticks(range(len(names)), map(label_of, names))
     axes[0].set_ylim(len(names) - 0.5, -0.9)
-    sns.despine(figure)
     keys = [_key("best of Figure 4's search", best.steps, markerfacecolor="none")]
     if best.longer_minimum.notna().any():
         keys.append(_key("best of longer trainings", best.longer_steps))

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 from rnnkit import paper
-from rnnkit.exhibits.best_trials import paper_order
+from rnnkit.exhibits.best_trials import in_paper_order_of
 from rnnkit.exhibits.budget import budget
 from rnnkit.exhibits.finding import DEEP, EXPLODED, NO_DEPTH, SOLVED
 from rnnkit.exhibits.judge import ALWAYS, Measured, Rule
@@ -78,13 +78,6 @@ def by_network(trials: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return in_paper_order_of(pd.DataFrame(table), NETWORK)
-
-
-def in_paper_order_of(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """The table sorted by some columns, in the order of the paper: parentheses before arithmetic, and
-    the architectures as in section 1.4.
-    """
-    return table.sort_values(columns, key=paper_order(table), ignore_index=True)
 
 
 def paper_depth(depth: int) -> int:
