@@ -60,24 +60,20 @@ def usual_inputs(trials: pd.DataFrame) -> pd.Series:
     return trials.max_params.map(most.n_in)
 
 
-def by_gaussian_process(*task_types: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def by_gaussian_process(
+    *task_types: str, at_length: bool = False
+) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """A function that selects the trials of these tasks whose hyper-parameters were chosen with the
-    Gaussian process, each task in the largest form that was trained.
+    Gaussian process, each task in the largest form that was trained; `at_length`, together with the
+    longer trainings that start from the best of these trials.
     """
-    return lambda frame: _chosen_by(GP, task_types, frame)
+    tuners = (*GP, LONGER) if at_length else GP
 
+    def select(frame: pd.DataFrame) -> pd.DataFrame:
+        is_chosen_so = frame.task_type.isin(task_types) & frame.tuner.isin(tuners)
+        return largest_form(frame[is_chosen_so & ~is_pinned(frame)])
 
-def by_gaussian_process_at_length(*task_types: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    """The same, together with the longer trainings that start from the best of these trials."""
-    return lambda frame: _chosen_by((*GP, LONGER), task_types, frame)
-
-
-def _chosen_by(
-    tuners: tuple[str, ...], task_types: tuple[str, ...], frame: pd.DataFrame
-) -> pd.DataFrame:
-    return largest_form(
-        frame[frame.task_type.isin(task_types) & frame.tuner.isin(tuners) & ~is_pinned(frame)]
-    )
+    return select
 
 
 def largest_form(trials: pd.DataFrame) -> pd.DataFrame:
