@@ -140,18 +140,10 @@ def trials_in(
     experiment = resolve_name("experiment", experiment, EXPERIMENTS)
     scale = resolve_name("scale", scale, SCALES)
     spec = experiment_of(experiment)
-    scales = list(SCALES)
-    scales = scales[scales.index(scale) :]  # this scale and all larger ones
     if trials:
         keys = [study.key for study in studies_of(experiment, scale, seed, store, trials)]
-    elif spec.pooled:
-        keys = [
-            key
-            for name in scales
-            for key in _evenly_searched(store, experiment, name, seed, all_studies=name == scale)
-        ]
     else:
-        keys = _keys_of_complete_tasks(store, experiment, scales, seed)
+        keys = _keys_to_show(store, experiment, scale, seed)
     frame = store.frame(keys)
     if trials:
         frame = frame[frame.hyper_iter < trials].reset_index(drop=True)
@@ -159,58 +151,36 @@ def trials_in(
     return spec.finish(frame, store) if spec.finish else frame
 
 
-def _keys_of_complete_tasks(
-    store: TrialStore, experiment: str, scales: list[str], seed: int
-) -> list[str]:
-    """Keys of an experiment's studies: for each task those of the largest of the `scales` at which
-    the store has the task complete, or else of the first scale.
-    """
-    keys = []
-    for task_type in dict.fromkeys(s.task_type for s in studies_of(experiment, scales[0], seed)):
-        complete_scales = (
-            scale
-            for scale in reversed(scales)
-            if is_whole(store, experiment, scale, seed, task_type=task_type)
-        )
-        scale = next(complete_scales, scales[0])
-        studies = studies_of(experiment, scale, seed, store)
-        keys += [study.key for study in studies if study.task_type == task_type]
-    return keys
+def _keys_to_show(store: TrialStore, experiment: str, scale: str, seed: int) -> list[str]:
+    """Keys of the studies whose trials show an experiment at a scale, as `trials_in` says."""
+    scales = list(SCALES)
+    jobs = pd.DataFrame(
+        {
+            "level": level,  # 0 for this scale, and more for larger ones
+            "task_type": study.task_type,
+            "settings": tuple(getattr(study, setting) for setting in SETTINGS),
+            "key": study.key,
+            "is_complete": store.has(study.key, count),
+        }
+        for level, name in enumerate(scales[scales.index(scale) :])
+        for study, count in jobs_of(experiment, name, seed, store=store)
+    )
+    if experiment_of(experiment).pooled:
+        # of larger scales those that have every architecture, so that none is better because it was
+        # searched for longer
+        whole = jobs.groupby(["level", "settings"]).is_complete.transform("all")
+        return list(jobs.key[whole | (jobs.level == 0)])
+    whole = jobs.groupby(["level", "task_type"]).is_complete.transform("all")
+    largest = (jobs.level * whole).groupby(jobs.task_type).transform("max")
+    return list(jobs.key[jobs.level == largest])
 
 
 def is_whole(
-    store: TrialStore,
-    experiment: str,
-    scale: str,
-    seed: int = 0,
-    trials: int | None = None,
-    task_type: str | None = None,
+    store: TrialStore, experiment: str, scale: str, seed: int = 0, trials: int | None = None
 ) -> bool:
-    """Whether a store has all trials of an experiment at a scale; of one of its tasks, if
-    `task_type` is given.
-    """
+    """Whether a store has all trials of an experiment at a scale."""
     jobs = jobs_of(experiment, scale, seed, trials, store)
-    return all(
-        store.has(study.key, count) for study, count in jobs if task_type in (None, study.task_type)
-    )
-
-
-def _evenly_searched(
-    store: TrialStore, experiment: str, scale: str, seed: int, all_studies: bool
-) -> list[str]:
-    """Keys of the studies that a store has complete for every architecture, so that none is better
-    because it was searched for longer. With `all_studies`, keys of all studies of the scale.
-    """
-    groups: dict[tuple, list[tuple[str, bool]]] = {}
-    for study, count in jobs_of(experiment, scale, seed, store=store):
-        kind = tuple(getattr(study, name) for name in SETTINGS)
-        groups.setdefault(kind, []).append((study.key, store.has(study.key, count)))
-    return [
-        key
-        for group in groups.values()
-        if all_studies or all(is_complete for _, is_complete in group)
-        for key, _ in group
-    ]
+    return all(store.has(study.key, count) for study, count in jobs)
 
 
 def complete(
