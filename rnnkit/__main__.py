@@ -1,6 +1,5 @@
 """The command line. Modules that take long to import are imported inside the commands, so that help
-and completion respond at once. For the same reason, the names that can be completed are repeated
-here.
+and completion respond at once. For the same reason, the names of the scales are repeated here.
 
 Exit codes: 0 for success; 1 for a failure during the run; 2 for an invalid command, option or
 value, such as a path to a missing folder; 130 for a run that was interrupted.
@@ -11,23 +10,18 @@ import functools
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
 import rnnkit
+from rnnkit.notebooks import NOTEBOOKS
+from rnnkit.paper import ARCHITECTURES
 
 SCALES = ("smoke", "quick", "overnight", "paper")
-EXPERIMENTS = (
-    "start", "calibration", "inputs", "fig1", "fig2a", "fig2b", "fig2c", "fig3", "fig4", "fig5", "figapp1", "tableapp1",
-    "tuner", "more_cells", "quantised",
-)  # fmt: skip
-NOTEBOOKS = (
-    "0_start_here", "1_architectures", "2_1_parameter_capacity", "2_2_unit_capacity", "3_similar_loss", "4_trainability",
-    "5_discussion", "A_tuner", "B_tasks", "C_robustness", "your_own_cell",
-)  # fmt: skip
-CELLS = ("rnn", "irnn", "ugrnn", "gru", "lstm", "+rnn")
+EXPERIMENTS = tuple(dict.fromkeys(chain(*NOTEBOOKS.values())))
 MAX_REFUSALS = 5  # trials whose refusals `verify` lists
 SHELLS = ("bash", "zsh", "fish")
 
@@ -483,8 +477,8 @@ def bench(context: click.Context) -> None:
     "cells",
     multiple=True,
     metavar="NAME",
-    shell_complete=one_of(*CELLS),
-    help=f"{', '.join(CELLS[:-1])} or {CELLS[-1]}; may be repeated.  [default: all]",
+    shell_complete=one_of(*ARCHITECTURES),
+    help=f"{', '.join(ARCHITECTURES[:-1])} or {ARCHITECTURES[-1]}; may be repeated.  [default: all]",
 )
 @click.option(
     "--size",

@@ -16,6 +16,20 @@ from typing import Any
 from rnnkit import places
 from rnnkit.names import nearest
 
+NOTEBOOKS = {  # notebook -> the experiments that it draws
+    "0_start_here": ("start",),
+    "1_architectures": (),
+    "2_1_parameter_capacity": ("calibration", "inputs", "fig1", "fig2a", "fig2b", "figapp1"),
+    "2_2_unit_capacity": ("fig2c",),
+    "3_similar_loss": ("fig3",),
+    "4_trainability": ("fig4", "fig5"),
+    "A_tuner": ("tuner", "fig1", "fig5"),
+    "B_tasks": (),
+    "C_robustness": ("tableapp1",),
+    "your_own_cell": ("more_cells",),
+    "5_discussion": ("quantised",),  # last: its table of claims uses the trials of all others
+}
+
 CELL_TIMEOUT = 6 * 3600  # seconds; hardly anything is left to train when a notebook is executed
 
 FILES = 128  # that may have to be open at once: the kernel's sockets, and what the cells read

@@ -12,26 +12,18 @@ import pandas as pd
 from rnnkit import places
 from rnnkit.checks import whole_number
 from rnnkit.names import matching, nearest, resolve_name
-from rnnkit.notebooks import NotebookError, NotebookPathError, parameters_of, run_notebook
+from rnnkit.notebooks import (
+    NOTEBOOKS,
+    NotebookError,
+    NotebookPathError,
+    parameters_of,
+    run_notebook,
+)
 from rnnkit.trials import StoreError, TrialStore, paths
 from rnnkit.trials.trial import StorePathError
 
 TRIALS = places.TRIALS.name  # the trials behind the figures, in their folder
 EVIDENCE = places.FIGURES
-
-NOTEBOOKS = {  # notebook -> the experiments that it draws
-    "0_start_here": ("start",),
-    "1_architectures": (),
-    "2_1_parameter_capacity": ("calibration", "inputs", "fig1", "fig2a", "fig2b", "figapp1"),
-    "2_2_unit_capacity": ("fig2c",),
-    "3_similar_loss": ("fig3",),
-    "4_trainability": ("fig4", "fig5"),
-    "A_tuner": ("tuner", "fig1", "fig5"),
-    "B_tasks": (),
-    "C_robustness": ("tableapp1",),
-    "your_own_cell": ("more_cells",),
-    "5_discussion": ("quantised",),  # last: its table of claims uses the trials of all others
-}
 
 
 def reproduce(

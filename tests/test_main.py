@@ -17,7 +17,6 @@ from click.testing import CliRunner
 import rnnkit
 from rnnkit import __main__ as command_line
 from rnnkit.__main__ import main
-from rnnkit.cells import PAPER
 from rnnkit.reproduce import NOTEBOOKS
 from rnnkit.studies import EXPERIMENTS, SCALES, run
 from rnnkit.studies.planning import scale_text
@@ -145,8 +144,6 @@ def test_files_are_left_to_the_shell():
 def test_names_that_are_completed_are_all_there_are():
     assert command_line.SCALES == tuple(SCALES)
     assert sorted(command_line.EXPERIMENTS) == sorted(EXPERIMENTS)
-    assert sorted(command_line.NOTEBOOKS) == sorted(NOTEBOOKS)
-    assert command_line.CELLS == PAPER
 
 
 @pytest.mark.parametrize("shell", command_line.SHELLS)

@@ -34,8 +34,9 @@ and show it in a notebook with one cell:
 The file needs no entry anywhere else. From then on `rk.figures.bits_by_units(frame)` draws the
 figure, `rk.compare` judges its claims, `rk.conclude` states its facts, and the gallery shows it with
 its caption, its CSV and its verdicts, from the trials of the experiment that it names. An exhibit
-with trials of its own also needs a row of its name in `EXPERIMENTS` of studies/experiments.py. The
-same lines in a notebook, instead of a file, make an exhibit for that notebook.
+with trials of its own also needs a row of its name in `EXPERIMENTS` of studies/experiments.py, and
+that name in `NOTEBOOKS` of notebooks.py. The same lines in a notebook, instead of a file, make an
+exhibit for that notebook.
 
 `section_2_1/inputs.py` is a complete example: it holds the trials, the table, the drawing and the
 facts of one exhibit. This module itself computes and draws nothing, so any other module may ask it
