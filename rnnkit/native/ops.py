@@ -208,11 +208,7 @@ TABLE = (
         worth_saving=True,
     ),
     Operation(
-        "tanh",
-        torch.tanh,
-        lambda d, y, a: (d * (1 - y * y),),
-        "v_tanh({0})",
-        worth_saving=True,
+        "tanh", torch.tanh, lambda d, y, a: (d * (1 - y * y),), "v_tanh({0})", worth_saving=True
     ),
     Operation(
         "relu",
@@ -221,19 +217,8 @@ TABLE = (
         "v_relu({0})",
         worth_saving=True,
     ),
-    Operation(
-        "exp",
-        torch.exp,
-        lambda d, y, a: (d * y,),
-        "v_exp({0})",
-        worth_saving=True,
-    ),
-    Operation(
-        "log",
-        torch.log,
-        lambda d, y, a: (d / a,),
-        lanes("log(a)"),
-    ),
+    Operation("exp", torch.exp, lambda d, y, a: (d * y,), "v_exp({0})", worth_saving=True),
+    Operation("log", torch.log, lambda d, y, a: (d / a,), lanes("log(a)")),
     Operation(
         "softplus",
         F.softplus,
@@ -243,11 +228,7 @@ TABLE = (
     Operation("sin", torch.sin, lambda d, y, a: (d * make("cos", a),), lanes("sin(a)")),
     Operation("cos", torch.cos, lambda d, y, a: (-(d * make("sin", a)),), lanes("cos(a)")),
     Operation(
-        "sqrt",
-        torch.sqrt,
-        lambda d, y, a: (0.5 * d / y,),
-        lanes("sqrt(a)"),
-        worth_saving=True,
+        "sqrt", torch.sqrt, lambda d, y, a: (0.5 * d / y,), lanes("sqrt(a)"), worth_saving=True
     ),
     Operation("pow", torch.pow, _power_derivative, lanes("pow(a, b)", 2), worth_saving=True),
     Operation(
@@ -258,10 +239,7 @@ TABLE = (
         (torch.absolute, T.absolute),
     ),
     Operation(
-        "sign",
-        torch.sign,
-        lambda d, y, a: (None,),
-        lanes("a > 0 ? real(1) : a < 0 ? real(-1) : a"),
+        "sign", torch.sign, lambda d, y, a: (None,), lanes("a > 0 ? real(1) : a < 0 ? real(-1) : a")
     ),
     # NaN stays NaN, since a bound must not hide that a network has diverged
     Operation(
@@ -308,12 +286,9 @@ TABLE = (
         lanes("a > b ? real(1) : a == b ? real(.5) : real(0)", 2),
     ),
     Operation(
-        "positive",
-        lambda a: (a > 0).to(a.dtype),
-        lambda d, y, a: (None,),
-        "v_positive({0})",
+        "positive", lambda a: (a > 0).to(a.dtype), lambda d, y, a: (None,), "v_positive({0})"
     ),
-    # s, of which each model has its own: relu if RELU holds, else tanh; networks.forward has its value
+    # s, of which each model has its own: relu if RELU holds, else tanh; networks.nonlinearity_of has its value
     Operation(
         "s",
         None,
@@ -322,10 +297,7 @@ TABLE = (
         worth_saving=True,
     ),
     Operation(
-        "s_slope",
-        None,
-        lambda d, y, a: (None,),
-        "(RELU ? v_positive({0}) : splat(1) - {0} * {0})",
+        "s_slope", None, lambda d, y, a: (None,), "(RELU ? v_positive({0}) : splat(1) - {0} * {0})"
     ),
 )
 ROWS: dict[str, Operation] = {row.name: row for row in TABLE}
