@@ -280,16 +280,17 @@ def test_a_network_that_takes_long_to_train_again_is_not(store, monkeypatch):
 
 
 def test_no_network_beats_the_bound(panels):
-    state = panels["one_number_per_unit"].state
+    networks = panels["one_number_per_unit"].state["networks"]
     assert all(
-        loss >= 1 - units / 16 - 1e-3 for (_, _, units), loss in state["errors"].items()
+        network.trial.eval_loss >= 1 - units / 16 - 1e-3
+        for (_, _, units), network in networks.items()
     )  # 16 numbers in the tiny form
 
 
 def test_the_sentence_tells_the_error_and_the_bound(panels):
     panel = panels["one_number_per_unit"]
     _, sentence = drawn(panel, architecture="gru", depth=1, units=8)
-    error = panel.state["errors"]["gru", 1, 8]
+    error = panel.state["networks"]["gru", 1, 8].trial.eval_loss
     assert f"error {error:.3f}" in sentence and "least possible is 0.500" in sentence
 
 
@@ -325,7 +326,7 @@ def test_the_truth_is_what_a_plain_loop_counts(panels):
     task = panel.state["networks"][shown].study.task
     for seed in range(5):
         text = "".join(random.Random(seed).choices("()[]ab", k=task.steps))
-        symbols, truth, p, remark = panel.state["reading_of"](shown, text)
+        symbols, truth, p, remark = read_the_stack.reading_of(panel.state["networks"][shown], text)
         assert symbols == list(text) and (not remark or "forgets" in remark)
         assert truth.T.tolist() == [open_counts(text, pair, task.cap) for pair in ("()", "[]")]
         np.testing.assert_allclose(p.sum(-1), 1, rtol=1e-5)
@@ -335,7 +336,9 @@ def test_a_longer_text_is_read_from_where_a_stream_would_begin(panels):
     panel = panels["read_the_stack"]
     shown = next(name for name in panel.state["networks"] if name.startswith("parentheses"))
     steps = panel.state["networks"][shown].study.task.steps
-    symbols, *_, remark = panel.state["reading_of"](shown, "(" * 5 + "a" * steps)
+    symbols, *_, remark = read_the_stack.reading_of(
+        panel.state["networks"][shown], "(" * 5 + "a" * steps
+    )
     assert symbols == ["a"] * steps
     assert f"reads {steps} symbols, so the first 5 of yours are left out" in remark
 
@@ -352,7 +355,7 @@ def test_what_the_task_cannot_count_is_not_called_the_truth(panels):
 def test_a_letter_that_the_network_does_not_know_is_named(panels):
     panel = panels["read_the_stack"]
     shown = next(name for name in panel.state["networks"] if name.startswith("parentheses"))
-    symbols, *_, remark = panel.state["reading_of"](shown, "(z")
+    symbols, *_, remark = read_the_stack.reading_of(panel.state["networks"][shown], "(z")
     assert f"it reads z as {symbols[1]}." in remark
 
 

@@ -3,9 +3,9 @@ least possible error (section 2.2).
 """
 
 import math
-from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from rnnkit.tasks.memory import Memory
 from rnnkit.trials import StoreError
 from rnnkit.widgets.controls import cell_options, choice, log_slider, slider
 from rnnkit.widgets.panel import Panel
-from rnnkit.widgets.stored import best_networks, open_store
+from rnnkit.widgets.stored import StoredNetwork, best_networks, open_store
 from rnnkit.widgets.theme import Theme
 from rnnkit.wording import label_of, layers
 
@@ -26,8 +26,8 @@ VECTORS = 20
 CHOSEN = dict(linewidth=3, markersize=9, zorder=4)
 OTHER = dict(linewidth=1.2, markersize=5, alpha=0.35, zorder=3)
 
-# the error of the network of each architecture, depth and number of units
-Errors = dict[tuple[str, int, int], float]
+# the network of each architecture, depth and number of units
+Networks = dict[tuple[str, int, int], StoredNetwork]
 
 
 def widget(store: str | Path | None = None, seed: int = 0, form: str = "") -> Panel:
@@ -53,23 +53,19 @@ def widget(store: str | Path | None = None, seed: int = 0, form: str = "") -> Pa
             "vector", 1, len(vectors_VxI), 1, 1, "Which vector is shown; none was used in training"
         ),
     }
-
-    @cache
-    def answers_of(architecture: str, depth: int, n_units: int) -> np.ndarray:
-        """The answers to all vectors at the last step; NaN if the network's weights cannot be
-        loaded.
-        """
-        last = task.steps - 1
-        inputs = [vectors_VxI] + [torch.zeros_like(vectors_VxI)] * last
-        try:
-            return networks[architecture, depth, n_units].answers(inputs, last)[0].numpy()
-        except StoreError:
-            return np.full(vectors_VxI.shape, np.nan)
-
-    errors = {key: network.trial.eval_loss for key, network in networks.items()}
-    vectors = vectors_VxI.numpy()
-    state = {"errors": errors, "task": task, "vectors": vectors, "answers_of": answers_of}
+    state = {"networks": networks, "vectors_VxI": vectors_VxI}
     return Panel(draw, controls, state, size=(10, 4.3))
+
+
+@lru_cache(maxsize=200)
+def recalled(network: StoredNetwork, vectors_VxI: torch.Tensor) -> np.ndarray:
+    """A network's answers to vectors at the last step, V x I; NaN if its weights cannot be loaded."""
+    last = network.study.task.steps - 1
+    inputs = [vectors_VxI] + [torch.zeros_like(vectors_VxI)] * last
+    try:
+        return network.answers(inputs, last)[0].numpy()
+    except StoreError:
+        return np.full(vectors_VxI.shape, np.nan)
 
 
 def draw(
@@ -80,10 +76,8 @@ def draw(
     depth: int,
     units: int,
     vector: int,
-    errors: Errors,
-    task: Memory,
-    vectors: np.ndarray,
-    answers_of: Callable[[str, int, int], np.ndarray],
+    networks: Networks,
+    vectors_VxI: torch.Tensor,
 ) -> str:
     """Left: the error against units, with the bound. Right: one vector, the answer, and the
     difference.
@@ -91,23 +85,25 @@ def draw(
     margins = {"left": 0.075, "right": 0.985, "bottom": 0.16, "top": 0.93, "wspace": 0.42}
     ax, pictures = figure.subplots(1, 2, width_ratios=[1.6, 1], gridspec_kw=margins)
     pictures.axis("off")
+    task: Any = next(iter(networks.values())).study.task
     n_in = task.n_in
-    most = max(n_units for _, _, n_units in errors) * 1.06
+    most = max(n_units for _, _, n_units in networks) * 1.06
     _draw_bound(ax, theme, task, most)
-    _draw_errors(ax, theme, errors, architecture, depth)
+    _draw_errors(ax, theme, networks, architecture, depth)
     ax.set(xlim=(0, most), ylim=(-0.03, 1.12))
     ax.set(xlabel="units per layer", ylabel="squared error per number")
     # few labels: they take most of the time
     ax.set(xticks=range(0, int(most) + 1, max(1, n_in // 4)), yticks=(0, 0.5, 1))
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=1.8, labelspacing=0.5)
-    loss = errors.get((architecture, depth, units))
+    network = networks.get((architecture, depth, units))
     name = f"{label_of(architecture)}, {layers(depth)}, {units} units"
-    if loss is None:
+    if network is None:
         reason = " (it needs two layers or more)" if architecture == "+rnn" else ""
         return f"{name}: no such network was trained{reason}."
+    loss = network.trial.eval_loss
     ax.plot(units, loss, zorder=6, **theme.ring(18, 2.4))
-    original = vectors[vector - 1]
-    answer = answers_of(architecture, depth, units)[vector - 1]
+    original = vectors_VxI[vector - 1].numpy()
+    answer = recalled(network, vectors_VxI)[vector - 1]
     _draw_vectors(pictures, theme, original, answer, task.steps)
     error = np.mean((answer - original) ** 2)
     recall = (
@@ -135,11 +131,13 @@ def _draw_bound(ax: Axes, theme: Theme, task: Memory, most: float) -> None:
     ax.text(task.n_in, 1.01, f"{task.n_in} numbers to hold", transform=above, **style)
 
 
-def _draw_errors(ax: Axes, theme: Theme, errors: Errors, architecture: str, depth: int) -> None:
+def _draw_errors(ax: Axes, theme: Theme, networks: Networks, architecture: str, depth: int) -> None:
     """One line per cell at this depth, the chosen cell's in bold."""
-    for cell, look in theme.style_of({key[0] for key in errors}).items():
+    for cell, look in theme.style_of({key[0] for key in networks}).items():
         points: list[tuple[float, float]] = sorted(
-            (n, loss) for (a, d, n), loss in errors.items() if (a, d) == (cell, depth)
+            (n, network.trial.eval_loss)
+            for (a, d, n), network in networks.items()
+            if (a, d) == (cell, depth)
         )
         ax.plot(
             *zip(*points or [(math.nan, math.nan)]),

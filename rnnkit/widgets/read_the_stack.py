@@ -51,11 +51,6 @@ def widget(store: str | Path | None = None, task: str = "", seed: int = 0, form:
     if not networks:
         raise missing
 
-    @lru_cache(maxsize=200)
-    def reading_of(label: str, entry: str) -> Any:
-        """What the task's reader makes of a text with a network."""
-        return reader_of(networks[label]).read(networks[label], entry)
-
     example = reader_of(next(iter(networks.values()))).example
     controls = {
         "label": choice(
@@ -67,8 +62,13 @@ def widget(store: str | Path | None = None, task: str = "", seed: int = 0, form:
             "type", example, "Parentheses and letters, or two numbers to add; answered at every key"
         ),
     }
-    state = {"networks": networks, "reading_of": reading_of}
-    return Panel(draw, controls, state, size=(10, 4.6), changed=_offer_example)
+    return Panel(draw, controls, {"networks": networks}, size=(10, 4.6), changed=_offer_example)
+
+
+@lru_cache(maxsize=200)
+def reading_of(network: StoredNetwork, entry: str) -> Any:
+    """What there is to draw of a text that a network reads, or a sentence if it is none to read."""
+    return reader_of(network).read(network, entry)
 
 
 def draw(
@@ -78,11 +78,10 @@ def draw(
     label: str,
     entry: str,
     networks: dict[str, StoredNetwork],
-    reading_of: Callable[[str, str], Any],
 ) -> str:
     """What the network believes after each symbol, and the truth."""
     try:
-        reading = reading_of(label, entry)
+        reading = reading_of(networks[label], entry)
     except StoreError as error:
         return str(error)
     if isinstance(reading, str):

@@ -32,7 +32,7 @@ def open_store(path: str | Path | None) -> TrialStore:
     return TrialStore(Path(path or places.TRIALS).expanduser(), create=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoredNetwork:
     """The network of a study's best feasible trial."""
 

@@ -415,15 +415,12 @@ def _ask(panel: Panel) -> None:
 
 
 def _tell(panel: Panel) -> None:
-    if not panel.running and (count := _room_for(panel, 1)):
-        panel.run(search(_trials_of(panel), count))
+    if not panel.running:
+        panel.run(search(_trials_of(panel), _room_for(panel, 1)))
 
 
 def _ask_and_tell(panel: Panel) -> None:
-    if panel.running:
-        panel.stop()
-    elif count := _room_for(panel, MANY):
-        panel.run(search(_trials_of(panel), count), "many")
+    panel.run_or_stop(search(_trials_of(panel), _room_for(panel, MANY)), "many")
 
 
 def _start(panel: Panel) -> None:
