@@ -116,9 +116,9 @@ class Eager(Engine):
             "dead": state["dead"] | (live & ~finite).long(),
         }
 
-    def train(self, s: Slots, chunk: int | None = None) -> None:
+    def train(self, s: Slots, chunk: int | None = None) -> Tensor:
         """Takes up to `chunk` steps of every slot; by default 16, so that no slot idles for long."""
-        super().train(s, chunk or 16)
+        return super().train(s, chunk or 16)
 
     def take(self, s: Slots, steps: int) -> None:
         steps = min(steps, int((s.column("train_steps") - s.step).max()))

@@ -52,17 +52,21 @@ class Engine:
         """
         raise NotImplementedError
 
-    def train(self, s: Slots, chunk: int | None = None) -> None:
-        """Takes up to `chunk` steps of every slot; by default about CHUNK_SECONDS of them."""
+    def train(self, s: Slots, chunk: int | None = None) -> Tensor:
+        """Takes up to `chunk` steps of every slot; by default about CHUNK_SECONDS of them. Returns
+        how many steps each slot took.
+        """
         fitting = 8  # while the speed is not known
         if self._seconds_per_step:
             fitting = max(8, int(CHUNK_SECONDS / self._seconds_per_step))
         before = s.step.clone()
         start = time.perf_counter()
         self.take(s, chunk or fitting)
-        steps = int((s.step - before).max())
-        if steps and not chunk:
-            self._seconds_per_step = (time.perf_counter() - start) / steps
+        taken = s.step - before
+        most = int(taken.max())
+        if most and not chunk:
+            self._seconds_per_step = (time.perf_counter() - start) / most
+        return taken
 
 
 _past_warnings: set[str] = set()

@@ -29,9 +29,8 @@ def watch(study: Study, hparams: dict, number: int = 0, seconds: float = 0.15) -
     while step < total and not s.dead[0]:
         chunk = max(1, min(total - step, int(step * (GROWTH - 1)) + 8, int(pace)))
         start = time.perf_counter()
-        engine.train(s, chunk)
-        new_steps = int(s.step[0]) - step
-        step = int(s.step[0])
+        new_steps = int(engine.train(s, chunk)[0])
+        step += new_steps
         pace = max(1, new_steps) * seconds / max(time.perf_counter() - start, 1e-6)
         yield _look(study, engine, s)
 

@@ -18,7 +18,7 @@ class Stepper:
     model that has diverged takes none, and its time says nothing.
     """
 
-    take: Callable[[int], None]
+    take: Callable[[int], object]
     slots: int
     is_alive: Callable[[], bool] = lambda: True
 
