@@ -5,6 +5,7 @@ The notebooks have the questions. This module has what a result must fulfil and 
 numbers from the result itself, to be compared with the figure to which the exercise belongs.
 """
 
+from bisect import bisect
 from collections.abc import Callable
 from typing import Any
 
@@ -109,7 +110,8 @@ def another_length(result: Any) -> str:
         f"The figure already has networks of {steps}. Take a number that it lacks.",
     )
     best = analysis.per_trial(frame).bits_per_param.max()
-    neighbours = [u for u in unrolls if u < unroll][-1:] + [u for u in unrolls if u > unroll][:1]
+    place = bisect(unrolls, unroll)
+    neighbours = unrolls[max(0, place - 1) : place + 1]
     where = "between the points" if len(neighbours) == 2 else "beyond the point"
     return (
         f"With {steps} the best trial stores {best:.2f} bits per parameter. Does this fit {where} at"

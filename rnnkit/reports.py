@@ -144,8 +144,7 @@ def _trials_of(store: TrialStore, jobs: list[Job], jobs_of_six: list[Job]) -> pd
     in the file that the kit ships.
     """
     frames = [_complete_studies(store, jobs), _complete_studies(store, jobs_of_six)]
-    keys = {key for frame in frames if len(frame) for key in frame.study}
-    lacking = [(study, count) for study, count in jobs_of_six if study.key not in keys]
+    lacking = [(study, count) for study, count in jobs_of_six if not store.has(study.key, count)]
     if lacking and SHIPPED.is_file() and store.path.absolute() != SHIPPED:
         frames.append(_complete_studies(_shipped_store(SHIPPED.stat().st_mtime), lacking))
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
