@@ -56,7 +56,7 @@ class RandomFunction(Sized):
         """The training batches number `step_K`: inputs_KxIxB and targets_Kx1xB, float32, of samples
         drawn by their weights.
         """
-        return self._look_up(seed, self.draw(seed, step_K, device))
+        return self.look_up(seed, self.draw(seed, step_K, device))
 
     def draw(self, seed: int, step_K: torch.Tensor, device: str = "cpu") -> torch.Tensor:
         """The samples of the batches number `step_K`, int64 K x B, each drawn by its weight."""
@@ -79,14 +79,9 @@ class RandomFunction(Sized):
         K x B, which are zero where padded.
         """
         split_of(split)
-        count = in_batches(self.samples, self.batch)
-        index = torch.arange(count * self.batch, device=device).clamp_(max=self.samples - 1)
-        weight = torch.zeros(count * self.batch, dtype=torch.float64)
-        weight[: self.samples] = torch.from_numpy(self.weights())
-        inputs, targets = self._look_up(seed, index.view(count, self.batch))
-        return inputs, targets, weight.view(count, self.batch).to(device)
+        return _whole_table(self, seed, str(device))
 
-    def _look_up(self, seed: int, index_KxB: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def look_up(self, seed: int, index_KxB: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of these samples of the table, K x I x B and K x 1 x B."""
         x, y, _ = _table(self, seed, str(index_KxB.device))
         return x[index_KxB].transpose(1, 2).contiguous(), y[index_KxB][:, None]
@@ -138,3 +133,16 @@ def _table(
     x = table[:, : task.n_in].contiguous()
     y = table[:, task.n_in].contiguous()
     return x.to(device), y.to(device), torch.from_numpy(np.cumsum(task.weights())).to(device)
+
+
+@lru_cache(maxsize=2)
+def _whole_table(
+    task: RandomFunction, seed: int, device: str
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """See `held_out`; kept for the process, so that the splits are the same tensors."""
+    count = in_batches(task.samples, task.batch)
+    index = torch.arange(count * task.batch, device=device).clamp_(max=task.samples - 1)
+    weight = torch.zeros(count * task.batch, dtype=torch.float64)
+    weight[: task.samples] = torch.from_numpy(task.weights())
+    inputs, targets = task.look_up(seed, index.view(count, task.batch))
+    return inputs, targets, weight.view(count, task.batch).to(device)

@@ -65,21 +65,14 @@ class Data:
         return self._cast(inputs), self._cast(targets)
 
     def split(self, name: str) -> Split:
-        """Inputs, targets and weights of a split.
-
-        Splits that are the same data, as those of a table that is to be memorised, are the same
-        object.
-        """
+        """Inputs, targets and weights of a split."""
         if self.is_stored:
             return self.inputs, self.labels, None
         if name not in self._splits:
             inputs, targets, weights = self._compiled_split(name) or self.task.held_out(
                 self.seed, name, self.device
             )
-            address = inputs.data_ptr()
-            twins = (s for s in self._splits.values() if s[0].data_ptr() == address)
-            new = self._cast(inputs), self._cast(targets), weights
-            self._splits[name] = next(twins, new)
+            self._splits[name] = self._cast(inputs), self._cast(targets), weights
         return self._splits[name]
 
     def _compiled_split(self, name: str) -> Split | None:
@@ -97,12 +90,12 @@ class Data:
     @cached_property
     def splits(self) -> dict[str, str]:
         """The splits to evaluate on: each split -> itself, or an earlier split that is the same
-        data.
+        data, as of a table that is to be memorised.
         """
         if self.is_stored:
             return {"all": "all"}
         first: dict[int, str] = {}
-        return {name: first.setdefault(id(self.split(name)), name) for name in SPLITS}
+        return {name: first.setdefault(self.split(name)[0].data_ptr(), name) for name in SPLITS}
 
     def next_batches(self, s: Slots) -> Batch:
         """Inputs and targets of the next step of each slot."""
