@@ -109,13 +109,6 @@ def types_of(notebook: str | Path) -> dict[str, str]:
         ) from error
 
 
-def parameters_of(notebook: str | Path) -> set[str]:
-    """The names assigned in a notebook's parameters cell. NotebookError for a file that is not a
-    notebook.
-    """
-    return set(types_of(notebook))
-
-
 def refuse_unknown(lines: list[str]) -> list[str]:
     """The lines of a cell, unchanged; IPython calls this with every cell before it runs it.
 

@@ -12,13 +12,7 @@ import pandas as pd
 from rnnkit import places
 from rnnkit.checks import whole_number
 from rnnkit.names import matching, nearest, resolve_name
-from rnnkit.notebooks import (
-    NOTEBOOKS,
-    NotebookError,
-    NotebookPathError,
-    parameters_of,
-    run_notebook,
-)
+from rnnkit.notebooks import NOTEBOOKS, NotebookError, NotebookPathError, run_notebook, types_of
 from rnnkit.trials import StoreError, TrialStore, paths
 from rnnkit.trials.trial import StorePathError
 
@@ -128,8 +122,8 @@ def execute(source: Path, out: Path, settings: dict[str, Any]) -> None:
     from rnnkit.exhibits import account
 
     target = out / "notebooks" / source.name
-    names = parameters_of(source)
-    run_notebook(source, target, {name: value for name, value in settings.items() if name in names})
+    types = types_of(source)
+    run_notebook(source, target, {name: value for name, value in settings.items() if name in types})
     account.note(target.parent, source.stem, [target])
 
 

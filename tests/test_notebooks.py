@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from rnnkit.reproduce import NOTEBOOKS, parameters_of, run_notebook
+from rnnkit.reproduce import NOTEBOOKS, run_notebook, types_of
 from rnnkit.trials import TrialStore
 
 ROOT = Path(__file__).parents[1]
@@ -105,7 +105,7 @@ def test_notebook_has_the_parameters_that_reproduce_sets(path):
     trains = (
         {"scale", "store", "trials"} if NOTEBOOKS[path.stem] else set()
     )  # what draws no trials has none of these
-    assert trains | {"out", "seed"} <= parameters_of(path)
+    assert trains | {"out", "seed"} <= set(types_of(path))
 
 
 @each_notebook
@@ -207,7 +207,7 @@ def executed(tmp_path_factory):
         out = folder / f"run_{run}"
         store = folder / "trials.sqlite"
         settings = {"scale": "smoke", "store": str(store), "out": str(out), "workers": 1}
-        known = {name: value for name, value in settings.items() if name in parameters_of(path)}
+        known = {name: value for name, value in settings.items() if name in types_of(path)}
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", str(ROOT))  # the kernel takes this tree, installed or not
             notebook = read(run_notebook(path, folder / f"{run}.ipynb", known, CELL_TIMEOUT))

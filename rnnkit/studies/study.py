@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from rnnkit.cells import CELLS, cell_of
 from rnnkit.checks import whole_number
 from rnnkit.hparams import Space, space_for
 from rnnkit.markup import first_few, table
 from rnnkit.names import nearest, resolve_name
-from rnnkit.networks import blocks, num_params, units_for
+from rnnkit.networks import blocks, num_params, split, units_for
 from rnnkit.studies.fingerprint import fingerprint
 from rnnkit.studies.provenance import provenance
 from rnnkit.tasks import TASKS
@@ -389,10 +390,5 @@ def account_of(study: Study) -> dict:
 
 def blocks_of(study: Study, theta: np.ndarray) -> dict[str, np.ndarray]:
     """The parameters theta of one network (length P), cut into its named blocks, float32."""
-    shapes = blocks(**account_of(study))
-    limits = np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1]
-    pieces = np.split(np.asarray(theta), limits)
-    return {
-        name: piece.reshape(shape).astype(np.float32)
-        for (name, shape), piece in zip(shapes.items(), pieces)
-    }
+    parts = split(torch.as_tensor(theta), blocks(**account_of(study)))
+    return {name: block.numpy().astype(np.float32) for name, block in parts.items()}
