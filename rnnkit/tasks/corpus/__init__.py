@@ -58,14 +58,12 @@ def load(corpus: str) -> np.ndarray:
     fetched.
     """
     if corpus == "sample":
-        text = np.frombuffer(lzma.decompress(SAMPLE.read_bytes()), np.uint8)
+        text = np.frombuffer(bytearray(lzma.decompress(SAMPLE.read_bytes())), np.uint8)
     elif corpus == "text8":
         text = _open_text8(find() or fetch())
     else:
         text = _open_text8(Path(corpus))
-    if not np.isin(
-        np.flatnonzero(np.bincount(text, minlength=256)), np.frombuffer(ALPHABET.encode(), np.uint8)
-    ).all():
+    if text.tobytes().translate(None, ALPHABET.encode()):  # what is left without the alphabet
         raise ValueError(
             f"A text must consist of a to z and blanks alone, and {corpus} does not. Fetch it again."
         )
@@ -75,8 +73,7 @@ def load(corpus: str) -> np.ndarray:
 @lru_cache(maxsize=2)
 def as_tensor(corpus: str, device: str) -> torch.Tensor:
     """The characters of `load` as a tensor on a device."""
-    text = load(corpus)
-    return torch.from_numpy(text if text.flags.writeable else text.copy()).to(device)
+    return torch.from_numpy(load(corpus)).to(device)
 
 
 def _open_text8(path: Path) -> np.ndarray:
