@@ -109,42 +109,45 @@ def judge(rule: Rule, trials: pd.DataFrame, table: pd.DataFrame, fewest: int) ->
     """The verdict of a rule on a figure's trials and its table. `fewest` is the number of trials of
     the network that has the fewest.
     """
-    m = rule.measure(trials, table)
-    return Finding(m.value, m.low, m.high, *_verdict(rule, m, trials, fewest))
+    measured = rule.measure(trials, table)
+    return Finding(
+        measured.value, measured.low, measured.high, *_verdict(rule, measured, trials, fewest)
+    )
 
 
-def _verdict(rule: Rule, m: Measured, trials: pd.DataFrame, fewest: int) -> tuple[str, str]:
+def _verdict(rule: Rule, measured: Measured, trials: pd.DataFrame, fewest: int) -> tuple[str, str]:
     """The verdict, and why it came out so."""
     if fewest < rule.trials:
         few = f"a network with {fewest} trials has not been searched for ({rule.trials} are the least)"
         return UNTESTED, few
-    if m.verdict == NO_NUMBERS:
-        return NO_NUMBERS, m.summary
-    if m.beyond:
-        return FAILS, m.summary + m.if_fails
-    too_little = any(m.has.get(name, 0) < least for name, least in rule.needs.items())
-    if too_little or (m.lacks and not m.has):
-        return UNTESTED, m.lacks
-    if m.doubt:
-        return UNTESTED, "; ".join(filter(None, (m.summary, m.doubt)))
-    verdict = rule.limit.verdict(m.low, m.high) if rule.limit else m.verdict
+    if measured.verdict == NO_NUMBERS:
+        return NO_NUMBERS, measured.summary
+    if measured.beyond:
+        return FAILS, measured.summary + measured.if_fails
+    too_little = any(measured.has.get(name, 0) < least for name, least in rule.needs.items())
+    if too_little or (measured.lacks and not measured.has):
+        return UNTESTED, measured.lacks
+    if measured.doubt:
+        return UNTESTED, "; ".join(filter(None, (measured.summary, measured.doubt)))
+    verdict = rule.limit.verdict(measured.low, measured.high) if rule.limit else measured.verdict
     if verdict == HOLDS:
-        if m.partial:
-            return UNTESTED, m.summary + m.partial
-        return HOLDS, m.summary + m.if_holds
+        if measured.partial:
+            return UNTESTED, measured.summary + measured.partial
+        return HOLDS, measured.summary + measured.if_holds
     if verdict == FAILS:
-        return _refute_if_ended(rule, m, trials)
-    if rule.limit and rule.limit.is_inside(m.low, m.high):
-        return UNTESTED, f"{m.summary}; the interval contains {rule.limit.number:g}{m.if_open}"
-    return UNTESTED, m.summary + m.if_open
+        return _refute_if_ended(rule, measured, trials)
+    contains = ""
+    if rule.limit and rule.limit.is_inside(measured.low, measured.high):
+        contains = f"; the interval contains {rule.limit.number:g}"
+    return UNTESTED, measured.summary + contains + measured.if_open
 
 
-def _refute_if_ended(rule: Rule, m: Measured, trials: pd.DataFrame) -> tuple[str, str]:
+def _refute_if_ended(rule: Rule, measured: Measured, trials: pd.DataFrame) -> tuple[str, str]:
     """The claim fails if the search that the number comes from may refute it; otherwise it is open."""
-    reason = m.summary + m.if_fails
+    reason = measured.summary + measured.if_fails
     if rule.refutes == NEVER:
         return UNTESTED, f"{reason}; lower bounds, which cannot refute"
-    if rule.refutes == ALWAYS or m.sure:
+    if rule.refutes == ALWAYS or measured.sure:
         return FAILS, reason
-    end = search_end(trials if m.search is None else m.search)
+    end = search_end(trials if measured.search is None else measured.search)
     return FAILS if end.is_reached else UNTESTED, f"{reason}; {end.reason}"

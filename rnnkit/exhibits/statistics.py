@@ -1,5 +1,5 @@
-"""Intervals, tests and orders. The same arguments always give the same numbers: where something is
-drawn at random, its seed is an argument.
+"""Intervals, tests and orders. The same arguments always give the same numbers: what is drawn at random
+starts from a fixed seed.
 """
 
 import functools
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 DRAWS = 2_000  # bootstrap resamples
+SEED = 0  # of whatever is drawn at random
 
 
 def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
@@ -22,9 +23,7 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, flo
     return float(interval.low), float(interval.high)
 
 
-def bootstrap(
-    values: ArrayLike, statistic: Callable, draws: int = DRAWS, seed: int = 0
-) -> tuple[float, float]:
+def bootstrap(values: ArrayLike, statistic: Callable) -> tuple[float, float]:
     """95 % percentile interval of `statistic` when the rows of `values` are resampled; (nan, nan)
     for fewer than two rows.
 
@@ -35,7 +34,7 @@ def bootstrap(
     values = np.asarray(values, float)
     if len(values) < 2 or not values.size:
         return math.nan, math.nan
-    indices = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
+    indices = np.random.default_rng(SEED).integers(len(values), size=(DRAWS, len(values)))
     low, high = np.nanpercentile(statistic(values[indices]), [2.5, 97.5])
     return float(low), float(high)
 
@@ -78,15 +77,13 @@ def _studentised_range(k: int, free: int) -> float:
     return float(stats.studentized_range.ppf(0.95, k, free))
 
 
-def shuffle_labels(
-    table: ArrayLike, statistic: Callable, draws: int = DRAWS, seed: int = 0
-) -> np.ndarray:
+def shuffle_labels(table: ArrayLike, statistic: Callable, draws: int = DRAWS) -> np.ndarray:
     """`statistic` of the table when the entries of each row are shuffled among the columns that have
     one, that is, its values when columns have no effect. `statistic` takes draws x rows x columns and
     returns one number per draw.
     """
     table = np.asarray(table, float)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     shuffles = np.repeat(table[None], draws, 0)
     for row, values in enumerate(table):
         present = np.flatnonzero(~np.isnan(values))
@@ -261,9 +258,7 @@ def welch(first: ArrayLike, second: ArrayLike) -> tuple[float, float, float]:
     return float(test.statistic), float(test.df), float(test.pvalue)
 
 
-def bootstrap_samples(
-    samples: Iterable[ArrayLike], statistic: Callable, draws: int = DRAWS, seed: int = 0
-) -> tuple[float, float]:
+def bootstrap_samples(samples: Iterable[ArrayLike], statistic: Callable) -> tuple[float, float]:
     """95 % percentile interval of `statistic` of several samples, each resampled by itself; (nan, nan)
     if a sample has fewer than two values.
 
@@ -272,12 +267,12 @@ def bootstrap_samples(
     (see `bootstrap`).
     """
     arrays = [np.asarray(sample, float) for sample in samples]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     if not arrays or min(map(len, arrays)) < 2:
         return math.nan, math.nan
     replicates = np.asarray(
         statistic(
-            [sample[rng.integers(len(sample), size=(draws, len(sample)))] for sample in arrays]
+            [sample[rng.integers(len(sample), size=(DRAWS, len(sample)))] for sample in arrays]
         )
     )
     # inf may be among them, between which nothing can be interpolated

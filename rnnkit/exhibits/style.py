@@ -301,24 +301,17 @@ def reference(ax: Axes, value: float, text: str = "") -> None:
         write_at_right(ax, value, text)
 
 
-def write_at_right(ax: Axes, value: float, text: str, color: ColorType = GREY) -> None:
+def write_at_right(ax: Axes, value: float, text: str) -> None:
     """Writes a small text to the right of the axes, at the height `value`."""
-    ax.annotate(
-        text,
-        (1, value),
-        (4, 0),
-        ("axes fraction", "data"),
-        "offset points",
-        color=color,
-        va="center",
-        fontsize=SMALL,
-    )
+    write_beside(ax, text, (1, value), (4, 0), xycoords=("axes fraction", "data"))
 
 
 def write_beside(
     ax: Axes, text: str, point: tuple[float, float], offset: tuple[float, float], **settings: Any
 ) -> None:
-    """Writes a small text beside a point of the data; the `offset` is in points (1/72 inch)."""
+    """Writes a small text beside a point, of the data or in other `xycoords`; the `offset` is in points
+    (1/72 inch).
+    """
     settings = {"color": GREY, "va": "center", "fontsize": SMALL} | settings
     ax.annotate(text, point, offset, textcoords="offset points", **settings)
 
