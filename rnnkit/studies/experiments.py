@@ -30,20 +30,19 @@ LEAST_UNITS = 4
 
 @dataclass(frozen=True)
 class Experiment:
-    """The studies behind one figure. `jobs(scale, **settings)` returns them, each with its number of
-    trials; `settings` are passed to each Study.
+    """The studies behind one figure. `jobs(scale, seed)` returns them, each with its number of trials.
 
     `follow_up(scale, searches, frame)` returns further jobs, made of the trials of these studies;
     without trials (`frame` is None) it returns studies of the same size, so that their cost is known
-    beforehand. `finish(frame, store)`
-    adds measurements of the networks to the frame of trials. `pooled` says that only the best trial
-    of a network counts, so that trials of larger scales are shown with those of a scale.
+    beforehand. `finish(frame, store)` adds measurements of the networks to the frame of trials.
+    `pooled` says that only the best trial of a network counts, so that trials of larger scales are
+    shown with those of a scale.
     """
 
     title: str
     where: str  # in the paper
-    jobs: Callable
-    follow_up: Callable | None = None
+    jobs: Callable[..., list[Job]]
+    follow_up: Callable[[Scale, list[Study], pd.DataFrame | None], list[Job]] | None = None
     finish: Callable | None = None
     pooled: bool = False
 
@@ -127,29 +126,24 @@ def shown_depths(max_params: int, scale: Scale) -> tuple[int, ...]:
     )
 
 
-def _start(scale: Scale, **settings: Any) -> list[Job]:
+def _start(scale: Scale, seed: int = 0) -> list[Job]:
     size = min(scale.capacity.sizes, key=lambda size: abs(math.log(size / 1_000)))
-    return _per_cap(("rnn",), (1,), (size,), scale, **settings)
+    return _per_cap(("rnn",), (1,), (size,), scale, seed=seed)
 
 
-def _calibration(scale: Scale, **settings: Any) -> list[Job]:
+def _calibration(scale: Scale, seed: int = 0) -> list[Job]:
     """n_in weights and one bias: the perceptron stores 2 bits per parameter (Cover 1965)."""
     capacity = scale.capacity
     jobs = []
     for size in capacity.linear_sizes:
         steps = capacity.steps or _per_param(capacity.linear_steps, size)
-        own = settings | {"n_in": size - 1, "unroll": 1, "train_steps": steps}
-        jobs += _per_cap(("linear",), (0,), (size,), scale, **own)
+        jobs += _per_cap(
+            ("linear",), (0,), (size,), scale, n_in=size - 1, unroll=1, train_steps=steps, seed=seed
+        )
     return jobs
 
 
-def _fig1(
-    scale: Scale,
-    seed: int = 0,
-    architectures: Iterable[str] = PAPER,
-    depths: Iterable[int] | None = None,
-    **settings: Any,
-) -> list[Job]:
+def _fig1(scale: Scale, seed: int = 0, depths: Iterable[int] | None = None) -> list[Job]:
     """All cells at all sizes, at the depths at which each has enough units. Small networks have
     several data sets, if the scale says so.
     """
@@ -157,9 +151,7 @@ def _fig1(
     for size in scale.capacity.sizes:
         for data_seed in range(seed, seed + (scale.capacity.seeds if size <= LARGE else 1)):
             shared_depths = depths or shown_depths(size, scale)
-            jobs += _per_cap(
-                architectures, shared_depths, (size,), scale, seed=data_seed, **settings
-            )
+            jobs += _per_cap(PAPER, shared_depths, (size,), scale, seed=data_seed)
     return jobs
 
 
@@ -192,37 +184,37 @@ def _best_hparams(frame: pd.DataFrame | None, study: Study, count: int) -> list[
     return list(feasible.nsmallest(count, "valid_loss").hparams)
 
 
-def _fig2a(scale: Scale, **settings: Any) -> list[Job]:
+def _fig2a(scale: Scale, seed: int = 0) -> list[Job]:
     """Figure 1's studies of one layer, which are divided by nonlinearity afterwards, and some with
     ReLU only, of up to LARGE parameters.
     """
-    jobs = _fig1(scale, depths=(1,), **settings)
+    jobs = _fig1(scale, seed, depths=(1,))
     if scale.capacity.relu_studies:
         sizes = [size for size in scale.capacity.sizes if size <= LARGE]
         relu = (("nonlinearity", "relu"),)
-        jobs += _per_cap(("rnn", "ugrnn"), (1,), sizes, scale, **settings, pinned=relu)
+        jobs += _per_cap(("rnn", "ugrnn"), (1,), sizes, scale, seed=seed, pinned=relu)
     return jobs
 
 
-def _fig2b(scale: Scale, **settings: Any) -> list[Job]:
+def _fig2b(scale: Scale, seed: int = 0) -> list[Job]:
     size = scale.capacity.unroll_size
     jobs = []
     for unroll in scale.capacity.unrolls:
-        jobs += _per_cap(PAPER, (1,), (size,), scale, **(settings | {"unroll": unroll}))
+        jobs += _per_cap(PAPER, (1,), (size,), scale, seed=seed, unroll=unroll)
     return jobs
 
 
-def _inputs(scale: Scale, seed: int = 0, **settings: Any) -> list[Job]:
+def _inputs(scale: Scale, seed: int = 0) -> list[Job]:
     """The RNN with other numbers of inputs, and two data sets each: this number, which the paper
     leaves open, determines which part of a network can compute.
     """
     inputs = scale.capacity.inputs
     jobs = []
     for size in inputs.sizes:
+        steps = _per_param(inputs.train_steps, size)
         for n_in in scale.capacity.input_counts:
             for data_seed in (seed, seed + 1):
-                own = {"train_steps": _per_param(inputs.train_steps, size)} | settings
-                own |= {"n_in": n_in, "seed": data_seed}
+                own = {"train_steps": steps, "n_in": n_in, "seed": data_seed}
                 jobs += _per_cap(("rnn",), inputs.depths, (size,), scale, inputs.trials, **own)
     return jobs
 
@@ -232,12 +224,12 @@ def _per_param(steps: tuple[int, int], size: int) -> tuple[int, int]:
     return low * size, high * size
 
 
-def _more_cells(scale: Scale, **settings: Any) -> list[Job]:
+def _more_cells(scale: Scale, seed: int = 0) -> list[Job]:
     """Studies of Figure 1 on one data set, and the same studies of later cells."""
     jobs = []
     for size in scale.capacity.sizes[: scale.capacity.more_sizes]:
         depths = shown_depths(size, scale)[:2]
-        jobs += _per_cap((*PAPER, *LATER), depths, (size,), scale, **settings)
+        jobs += _per_cap((*PAPER, *LATER), depths, (size,), scale, seed=seed)
     return jobs
 
 
@@ -245,22 +237,24 @@ def _of_task(
     task_type: str, extent: Extent, architectures: Iterable[str] = PAPER, **settings: Any
 ) -> list[Job]:
     """The studies of one task: the architectures at all sizes and depths that they have."""
-    settings = {"train_steps": extent.train_steps, "form": extent.form} | settings
+    settings |= {"train_steps": extent.train_steps, "form": extent.form}
     return [
         (Study(task_type, *network, **settings), extent.trials)
         for network in _networks(architectures, extent.depths, extent.sizes)
     ]
 
 
-def _fig2c(scale: Scale, architectures: Iterable[str] = PAPER, **settings: Any) -> list[Job]:
+def _fig2c(scale: Scale, seed: int = 0, architectures: Iterable[str] = PAPER) -> list[Job]:
     """Studies whose sizes are numbers of units: each has the parameters that these units need."""
     memory = scale.memory
     jobs = []
     task = TASKS["mem_thru"](form=memory.form)
-    settings = {"train_steps": memory.train_steps, "form": memory.form, "tuner": USUAL} | settings
+    settings: dict[str, Any] = {"form": memory.form, "train_steps": memory.train_steps}
     for architecture, n_layers, n_units in _networks(architectures, memory.depths, memory.sizes):
         max_params = num_params(architecture, n_layers, n_units, task.n_in, task.n_out)
-        study = Study("mem_thru", architecture, n_layers, max_params, **settings)
+        study = Study(
+            "mem_thru", architecture, n_layers, max_params, seed=seed, tuner=USUAL, **settings
+        )
         jobs.append((study, memory.trials))
     return jobs
 
@@ -277,17 +271,17 @@ def _longer_trainings(scale: Scale, searches: list[Study], frame: pd.DataFrame |
     for task_type in dict.fromkeys(study.task_type for study in searches):
         size = "n_units" if task_type == "mem_thru" else "max_params"
         for long in scale.longer.get(task_type, ()):
-            deep = [
+            candidates = [
                 study
                 for study in searches
                 if (study.task_type, study.seed) == (task_type, first_seed)
                 and study.n_layers in long.depths
                 and (not long.architectures or study.architecture in long.architectures)
             ]
-            searched = {getattr(study, size) for study in deep}
+            searched = {getattr(study, size) for study in candidates}
             for target in long.sizes:
                 start = target if target in searched else max(searched)
-                parents = [study for study in deep if getattr(study, size) == start]
+                parents = [study for study in candidates if getattr(study, size) == start]
                 other = {} if target in searched else {size: target}
                 per_param = task_type == "per_cap"
                 steps = _per_param(long.train_steps, target) if per_param else long.train_steps
@@ -295,32 +289,31 @@ def _longer_trainings(scale: Scale, searches: list[Study], frame: pd.DataFrame |
     return jobs
 
 
-def _fig3(scale: Scale, **settings: Any) -> list[Job]:
-    text = _of_task("text8", scale.text, tuner=USUAL, **settings)
-    return text + _of_task("rcf", scale.function, tuner=USUAL, **settings)
+def _fig3(scale: Scale, seed: int = 0) -> list[Job]:
+    text = _of_task("text8", scale.text, tuner=USUAL, seed=seed)
+    return text + _of_task("rcf", scale.function, tuner=USUAL, seed=seed)
 
 
-def _fig4(scale: Scale, **settings: Any) -> list[Job]:
-    parentheses = _of_task("parens_counting", scale.parentheses, tuner=COLD, **settings)
-    return parentheses + _of_task("arithmetic", scale.arithmetic, tuner=COLD, **settings)
+def _fig4(scale: Scale, seed: int = 0) -> list[Job]:
+    parentheses = _of_task("parens_counting", scale.parentheses, tuner=COLD, seed=seed)
+    return parentheses + _of_task("arithmetic", scale.arithmetic, tuner=COLD, seed=seed)
 
 
-def _fig5(scale: Scale, seed: int = 0, **settings: Any) -> list[Job]:
+def _fig5(scale: Scale, seed: int = 0) -> list[Job]:
     """Random sets, from a seed of their own: the rules that judge them were settled on trials of
     the seed itself.
     """
-    settings |= {"seed": seed + FRESH, "tuner": "random"}
     return [
         job
         for extent in scale.random_sets
-        for job in _of_task("parens_counting", extent, **settings)
+        for job in _of_task("parens_counting", extent, seed=seed + FRESH, tuner="random")
     ]
 
 
-def _tableapp1(scale: Scale, **settings: Any) -> list[Job]:
+def _tableapp1(scale: Scale, seed: int = 0) -> list[Job]:
     """Each architecture's search on parentheses with one layer, of Figure 4."""
     extent = replace(scale.parentheses, depths=(1,), sizes=scale.parentheses.sizes[:1])
-    return _of_task("parens_counting", extent, tuner=COLD, **settings)
+    return _of_task("parens_counting", extent, tuner=COLD, seed=seed)
 
 
 def _reruns(scale: Scale, searches: list[Study], frame: pd.DataFrame | None) -> list[Job]:
@@ -336,7 +329,7 @@ def _reruns(scale: Scale, searches: list[Study], frame: pd.DataFrame | None) -> 
     return jobs
 
 
-def _tuner(scale: Scale, seed: int = 0, **settings: Any) -> list[Job]:
+def _tuner(scale: Scale, seed: int = 0) -> list[Job]:
     """One study by the Gaussian process, started cold, and one by random search, with five seeds
     each. They have a fifth of Figure 1's steps, since the searches are compared, not the networks.
     """
@@ -345,7 +338,7 @@ def _tuner(scale: Scale, seed: int = 0, **settings: Any) -> list[Job]:
     steps = tuple(max(1, steps // 5) for steps in scale.capacity.steps_for(size))
     for search_seed in range(seed, seed + 5):
         for tuner in (COLD, "random"):
-            own = settings | {"train_steps": steps, "seed": search_seed, "tuner": tuner}
+            own = {"train_steps": steps, "seed": search_seed, "tuner": tuner}
             jobs += _per_cap(("rnn",), (1,), (size,), scale, scale.tuner_trials, **own)
     return jobs
 
@@ -362,7 +355,7 @@ def battery(architecture: str, scale: Scale, seed: int = 0) -> list[Job]:
     n_in = TASKS["mem_thru"](form=scale.memory.form).n_in
     sizes = sorted(scale.memory.sizes, key=lambda units: abs(units - n_in))[:3]
     near = replace(scale, memory=replace(scale.memory, sizes=tuple(sorted(sizes)), depths=depths))
-    memory = _fig2c(near, cells, seed=seed)
+    memory = _fig2c(near, seed, cells)
     random_sets = replace(scale.random_sets[0], depths=depths)
     random = _of_task("parens_counting", random_sets, cells, seed=seed + FRESH, tuner="random")
     return capacity + memory + random
@@ -400,7 +393,7 @@ def searches_of(experiment: str, scale: str, seed: int = 0, trials: int | None =
     size = scale_of(scale)
     whole_number("seed", seed, 0, 2**62)
     trials = whole_number("trials", 0 if trials is None else trials, 0, 1_000_000)
-    return [(study, trials or n) for study, n in spec.jobs(size, seed=seed)]
+    return [(study, trials or n) for study, n in spec.jobs(size, seed)]
 
 
 def jobs_of(
