@@ -22,6 +22,7 @@ from rnnkit.flow import flow, setting
 from rnnkit.names import resolve_name
 from rnnkit.networks import num_params, units_for
 from rnnkit.practice import PRACTICE, NotYet
+from rnnkit.theory import mutual_information
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,6 @@ def verdict(name: str, answer: object = None) -> tuple[bool, str]:
         return False, f"Exercise {name}: not yet. {lacking}"
 
 
-def entropy(p: float) -> float:
-    """The entropy H2(p) of a coin that shows heads with probability p, in bits."""
-    return -sum(q * math.log2(q) for q in (p, 1 - p) if q > 0)
-
-
 def _least_of_normals(count: int) -> float:
     """The expected value of the least of so many standard normal numbers."""
     return -integrate.quad(
@@ -109,7 +105,7 @@ def _forget_bias_that_keeps(share: float) -> float:
 
 EXERCISES = {
     "0a": Exercise(
-        lambda: 500 * (1 - entropy(0.9)),
+        lambda: mutual_information(450, 500),
         "These are only 265 of 500 bits, because one wrong label in ten leaves you in doubt about all of them.",
         "Use equation 22 with b = 500 and p = 0.9: b times one minus the entropy of p, in bits.",
         {450: "This is the number of right labels. But a coin gets 250 of them right and has stored nothing.",

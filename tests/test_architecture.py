@@ -105,7 +105,7 @@ MAY_IMPORT = {
         "reports",
         "wording",
     },
-    "lessons": {"names", "paper", "networks", "flow", "practice"},
+    "lessons": {"names", "paper", "networks", "flow", "practice", "theory"},
     "reproduce": {
         "places",
         "checks",

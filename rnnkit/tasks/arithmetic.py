@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import entr
 
 from .. import draws, theory
 from ..ranges import Choice
@@ -176,8 +177,6 @@ class Arithmetic(Endless):
     def example(self, seed: int) -> dict:
         """The first sample in plain numbers and text; see Task in task.py."""
         x, y = self.first_sample(seed)
-        p = self.marginal()
-        entropy = (p * -np.log(np.where(p > 0, p, 1))).sum(1)
         compute = 3  # blanks before the answer, of the 1 to 6 that a trial may choose
         return dict(
             input=[spell(x[:, 0])[: self.problem + compute + self.scored]],
@@ -188,7 +187,7 @@ class Arithmetic(Endless):
             chance=self.chance(),
             curve=dict(
                 x=np.arange(1, self.scored + 1),
-                y=entropy,
+                y=entr(self.marginal()).sum(1),
                 xlabel="position in the answer",
                 ylabel="loss of chance, nats",
                 title="position by position",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import entr
 
 from .. import draws
 from . import corpus as texts
@@ -114,8 +115,7 @@ class Text8(Sized):
         """The loss of the best answer that ignores the input, in bits: the entropy of the training
         split's letters.
         """
-        p = self.marginal()
-        return float(-(p * np.log2(np.where(p > 0, p, 1))).sum())
+        return float(entr(self.marginal()).sum()) * self.per_nat
 
     def example(self, seed: int) -> dict:
         """The first sample in plain numbers and text; see Task in task.py."""
