@@ -21,29 +21,15 @@ from torch import Tensor
 from ..cells import Cell, cell_of
 from ..optimizers import all_equations
 from ..tasks import Task
+from .columns import COLUMNS as COLUMNS
+from .columns import column as column
+from .columns import print_columns
 from .compilers import HOW, PATIENCE, announce, compiler
 from .libraries import Unavailable, load_or_build
 from .trace import print_optimizers, trace
 
 SOURCE, HEADER = (Path(__file__).with_name(name) for name in ("step.cpp", "products.h"))
 FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fPIC -shared -w"
-# columns of hp_MxH, which has one row per model, in the order of step.cpp's enum Hyper; see `column`
-COLUMNS = (
-    "lr_init",
-    "lr_decay_rate",
-    "train_steps",
-    "m_keep",
-    "m_take",
-    "v_keep",
-    "equations",
-    "correct",
-    "clip",
-    "l2",
-    "relu",
-    "every",
-    "samples",
-    "first_scored",
-)
 
 
 class Study(Protocol):
@@ -65,11 +51,6 @@ class Study(Protocol):
     def task(self) -> Any: ...  # a tasks.Stored or a tasks.Batched
     @property
     def space(self) -> Any: ...  # a hparams.Space
-
-
-def column(hp_MxH: Tensor, name: str) -> Tensor:
-    """The column `name` (one of COLUMNS): one number per model."""
-    return hp_MxH[..., COLUMNS.index(name)]
 
 
 @cache
@@ -175,7 +156,7 @@ def library(
     an optimiser may be added.
     """
     name = architecture.replace("+", "plus_")
-    equations = trace(cell or cell_of(architecture)) + print_optimizers()
+    equations = trace(cell or cell_of(architecture)) + print_optimizers() + print_columns()
     lib = build(name, real, [SOURCE, HEADER], equations, FUNCTIONS)
     lib.net_new.restype = ctypes.c_void_p
     return lib
@@ -209,7 +190,7 @@ class Network:
     """The buffers of one network shape for one task, and the library's functions on torch tensors
     in this machine's memory.
 
-    Shapes are those of step.cpp: theta, m and v are M x P; hp is M x 14 float64 (COLUMNS); step and
+    Shapes are those of step.cpp: theta, m and v are M x P; hp is M x H float64 (COLUMNS); step and
     dead are int64 of length M. Numbers of inputs and targets have the network's own type; symbols
     and classes are int32.
     """

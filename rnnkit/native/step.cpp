@@ -54,10 +54,10 @@ static inline void affine_adjoint(const Cell& c, int map, int maps, const real* 
 // cell.inc defines: constexpr int MAPS, RECURRENT (the first so many maps have a recurrent matrix), STATES, SAVES, ARGS; constexpr bool
 // UP_IS_STATE, READS_X, EQUAL_SIZES; MAP_ARG[MAPS] (what each map reads: -2 the input alone, -1 the first state, otherwise the number of an
 // argument); template <bool RELU> cell_forward(const Cell&), cell_backward(const Cell&); and of the optimisers their number OPTIMIZERS,
-// Coefficients, and change(k, g, m, v, c), which returns what is subtracted from a parameter (optimizers.py)
+// Coefficients, and change(k, g, m, v, c), which returns what is subtracted from a parameter (optimizers.py);
+// and enum Hyper, the columns of hp (columns.py)
 
 // ---- the network ---------------------------------------------------------------------------------------------------------
-enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, EQUATIONS, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
 enum Input { BITS, DENSE, INDEX };  // a static vector of packed bits, a static vector of numbers, a sequence of one-hot symbols
 enum Loss { BINARY, SQUARED, SOFTMAX };
 
@@ -189,7 +189,7 @@ static Cell cell_at(const Net& net, const real* theta, const double* hp, int l, 
     c.d_s = q.d_s; c.d_up = l == net.L - 1 && t < net.first ? net.zeros : net.d_up[l] + t * n;
     c.d_x = from_input ? nullptr : l == 0 ? net.d_p + t * n : net.d_up[l - 1] + t * n;
     c.d_arg = net.d_arg;
-    c.relu = hp[RELU_] != 0;
+    c.relu = hp[RELU] != 0;
     return c;
 }
 
@@ -478,7 +478,7 @@ static bool update(Net& net, real* theta, real* m, real* v, const double* hp, in
     if (!std::isfinite((real)norm)) return false;  // the sum of squares, in the network's own numbers, as training.rule.update has it
     norm = std::sqrt(norm);
     const double t = (double)step + 1;
-    const double lr = hp[LR] * std::pow(hp[LR_DECAY], (double)step / hp[TRAIN_STEPS]);
+    const double lr = hp[LR_INIT] * std::pow(hp[LR_DECAY_RATE], (double)step / hp[TRAIN_STEPS]);
     const real scale = norm > hp[CLIP] ? (real)(hp[CLIP] / norm) : (real)1;
     const real keep = (real)hp[M_KEEP], take = (real)hp[M_TAKE], vkeep = (real)hp[V_KEEP];
     const real mc = hp[CORRECT] ? (real)(1 / (1 - std::pow(hp[M_KEEP], t))) : 1;

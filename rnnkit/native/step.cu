@@ -88,8 +88,6 @@ constexpr int LEVELS[6] = {0, LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, LEVEL_5}, NEAR
 constexpr int BY_THREADS = THREADS > 448 ? 1 : (STAGES_PRODUCTS ? 448 : 640) / THREADS, BY_MEMORY = 228 * 1024 / (4 * SHARED + 1024);
 constexpr int BLOCKS = BY_THREADS < BY_MEMORY ? BY_THREADS : BY_MEMORY > 0 ? BY_MEMORY : 1;
 
-enum Hyper { LR, LR_DECAY, TRAIN_STEPS, M_KEEP, M_TAKE, V_KEEP, EQUATIONS, CORRECT, CLIP, L2, RELU_, EVERY, SAMPLES, FIRST_SCORED, HYPERS };
-
 // The model at work.
 struct Model {
     real *shared, *rest;     // memory: offsets below NEAR are in shared memory, the others in global memory
@@ -384,8 +382,8 @@ struct Pace {  // what depends on the step: powers of the coefficients, which on
 };
 DEVICE Pace pace_at(const double* hp, int64_t step) {
     Pace p;
-    p.decay = pow(hp[LR_DECAY], 1 / hp[TRAIN_STEPS]);
-    p.lr = hp[LR] * pow(hp[LR_DECAY], (double)step / hp[TRAIN_STEPS]);
+    p.decay = pow(hp[LR_DECAY_RATE], 1 / hp[TRAIN_STEPS]);
+    p.lr = hp[LR_INIT] * pow(hp[LR_DECAY_RATE], (double)step / hp[TRAIN_STEPS]);
     p.m_power = pow(hp[M_KEEP], (double)step + 1), p.v_power = pow(hp[V_KEEP], (double)step + 1);
     return p;
 }
@@ -447,7 +445,7 @@ DEVICE bool update(const Model& q, real* m, real* v, Pace& pace) {
 DEVICE Model model_of(int i, const double* hp, real* shared, real* arena) {
     Model q;
     q.shared = shared + STAGED, q.rest = arena + (int64_t)i * REST, q.hp = hp + i * HYPERS;
-    q.relu = q.hp[RELU_] != 0, q.every = q.hp[EVERY] != 0;
+    q.relu = q.hp[RELU] != 0, q.every = q.hp[EVERY] != 0;
     const double first = q.hp[FIRST_SCORED];  // bounded as in step.cpp
     q.first = first >= 0 && first <= T - S ? (int)first : T - S, q.steps = q.first + S;
     q.x = nullptr, q.symbols = nullptr;
