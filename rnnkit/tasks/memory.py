@@ -4,9 +4,11 @@ Figure 2c)?
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from .. import draws, theory
 from .forms import LEFT_OUT, Endless
@@ -58,11 +60,11 @@ class Memory(Endless):
         x = x.view(len(number_K), self.n_in, self.batch)
         return x, x
 
-    def bound(self, n_units: int) -> float:
+    def bound(self, n_units: ArrayLike) -> Any:
         """The least loss that N units per layer and a linear readout can reach: N of n_in
         uncorrelated numbers of variance 1 are recalled.
         """
-        return float(theory.memory_bound(n_units, self.n_in))
+        return theory.memory_bound(n_units, self.n_in)
 
     def chance(self) -> float:
         """The loss of an answer that ignores the input: the variance of a number."""
@@ -79,7 +81,7 @@ class Memory(Endless):
             chance=self.chance(),
             curve=dict(
                 x=units,
-                y=np.array([self.bound(int(n)) for n in units]),
+                y=self.bound(units),
                 xlabel="units per layer",
                 ylabel="least loss",
                 title="the bound",

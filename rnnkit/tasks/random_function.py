@@ -4,9 +4,11 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from .. import draws, theory
 from .forms import LEFT_OUT, Sized, in_batches, split_of
@@ -86,11 +88,11 @@ class RandomFunction(Sized):
         x, y, _ = _table(self, seed, str(index_KxB.device))
         return x[index_KxB].transpose(1, 2).contiguous(), y[index_KxB][:, None]
 
-    def memorised_loss(self, count: float) -> float:
+    def memorised_loss(self, count: ArrayLike) -> Any:
         """The loss of a network that knows the `count` heaviest samples and answers 0 to all
         others: 1 - ln(1 + M / tau) / Z.
         """
-        return float(theory.memorised_loss(count, self.samples, self.tau))
+        return theory.memorised_loss(count, self.samples, self.tau)
 
     def chance(self) -> float:
         """The loss of an answer that ignores the input, on average over tables: the variance of a
@@ -109,7 +111,7 @@ class RandomFunction(Sized):
             chance=self.chance(),
             curve=dict(
                 x=count,
-                y=np.array([self.memorised_loss(m) for m in count]),
+                y=self.memorised_loss(count),
                 xlabel="heaviest samples known",
                 ylabel="loss left",
                 title="a perfect memory",

@@ -122,9 +122,8 @@ def _draw_bound(ax: Axes, theme: Theme, task: Memory, most: float) -> None:
     numbers.
     """
     units = np.linspace(0, most, 200)
-    bound = [task.bound(x) for x in units]
     line = {"color": theme.grey, "linestyle": DASHED, "linewidth": 2}
-    ax.plot(units, bound, label="the least\npossible", **line)
+    ax.plot(units, task.bound(units), label="the least\npossible", **line)
     ax.axvline(task.n_in, color=theme.grey, linewidth=1)
     style = {"color": theme.grey, "va": "bottom", "ha": "center"}
     above = ax.get_xaxis_transform()
