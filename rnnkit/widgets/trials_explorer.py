@@ -175,10 +175,8 @@ def with_values(trials: pd.DataFrame, against: str) -> pd.DataFrame:
     """The trials that have a value for the horizontal axis, with this `value`; a cell may lack the
     hyper-parameter.
     """
-    if against in NUMBERS:
-        return trials.assign(value=trials[against])
-    values = [hparams.get(against) for hparams in trials.hparams]
-    return trials.assign(value=pd.Series(values, trials.index)).dropna(subset="value")
+    values = trials[against] if against in NUMBERS else trials.hparams.str.get(against)
+    return trials.assign(value=values).dropna(subset="value")
 
 
 def draw(
