@@ -193,7 +193,10 @@ def test_every_choice_is_drawn_equally_often():
         for i in range(2_000)
     ]
     counts = np.unique(values, return_counts=True)[1]
-    assert len(counts) == 4 and counts.min() > 430  # 500 expected, standard deviation 19
+    expected = len(values) / len(
+        LEARNING[0].choices
+    )  # 500 of four, with a standard deviation of 19
+    assert len(counts) == len(LEARNING[0].choices) and counts.min() > 0.86 * expected
 
 
 def test_skopt_has_the_same_dimensions_in_the_same_order():
