@@ -23,7 +23,9 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, flo
     return float(interval.low), float(interval.high)
 
 
-def bootstrap(values: ArrayLike, statistic: Callable) -> tuple[float, float]:
+def bootstrap(
+    values: ArrayLike, statistic: Callable, draws: int = DRAWS, seed: int = SEED
+) -> tuple[float, float]:
     """95 % percentile interval of `statistic` when the rows of `values` are resampled; (nan, nan)
     for fewer than two rows.
 
@@ -34,7 +36,7 @@ def bootstrap(values: ArrayLike, statistic: Callable) -> tuple[float, float]:
     values = np.asarray(values, float)
     if len(values) < 2 or not values.size:
         return math.nan, math.nan
-    indices = np.random.default_rng(SEED).integers(len(values), size=(DRAWS, len(values)))
+    indices = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
     low, high = np.nanpercentile(statistic(values[indices]), [2.5, 97.5])
     return float(low), float(high)
 
