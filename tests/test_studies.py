@@ -498,6 +498,30 @@ def test_larger_networks_start_from_the_best_trials_of_the_size_that_was_searche
         assert all(0.003 < hparams["lr_decay_rate"] < 0.03 for hparams in trials.hparams)
 
 
+def test_the_best_of_each_search_is_rerun_and_nothing_stands_for_one_that_always_diverged(
+    store, monkeypatch
+):
+    def train(study, hparams, numbers, device="cpu", on_outcome=None, stop=None):
+        for number, h in zip(numbers, hparams):
+            diverges = study.architecture == "gru"
+            loss = math.nan if diverges else h["lr_init"]
+            on_outcome(number, h, Outcome(loss, loss, loss, diverges, 10, 0.1, 60, "cpu"))
+
+    monkeypatch.setattr("rnnkit.studies.study.train", train)
+    frame = run("tableapp1", "smoke", store, trials=3, progress=False)
+    searches = frame[frame.tuner != "rerun"]
+    assert set(searches.seed) == {0} and "gru" in set(searches.architecture)
+    feasible = searches[~searches.infeasible]
+    best = feasible.loc[feasible.groupby("architecture").valid_loss.idxmin()]
+    assert set(best.architecture) == set(searches.architecture) - {"gru"}
+    reruns = frame[frame.tuner == "rerun"]
+    assert reruns.groupby("architecture").size().to_dict() == dict.fromkeys(best.architecture, 3)
+    for row in best.itertuples():
+        assert all(
+            h == row.hparams for h in reruns.hparams[reruns.architecture == row.architecture]
+        )
+
+
 # --- run and plan ---------------------------------------------------------------------------------
 
 

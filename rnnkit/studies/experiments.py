@@ -318,14 +318,16 @@ def _tableapp1(scale: Scale, seed: int = 0) -> list[Job]:
 
 def _reruns(scale: Scale, searches: list[Study], frame: pd.DataFrame | None) -> list[Job]:
     """Reruns of the best hyper-parameters of each search (App. C), with other weights and other
-    data.
+    data. There are none of a search whose trials all diverged.
     """
+    searched = set() if frame is None else set(frame.study)
     jobs = []
     for study in searches:
         rerun = replace(study, seed=study.seed + 1)
         for best in _best_hparams(frame, study, 1):
             rerun = replace(rerun, tuner="rerun", pinned=tuple(best.items()))
-        jobs.append((rerun, scale.reruns))
+        if rerun.pinned or study.key not in searched:
+            jobs.append((rerun, scale.reruns))
     return jobs
 
 
