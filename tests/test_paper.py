@@ -2,10 +2,19 @@
 with them.
 """
 
+import ast
+import inspect
+
 import pytest
 
 from rnnkit import paper
 from rnnkit.exhibits.base import exhibits
+
+
+def test_it_imports_nothing_but_the_type_of_its_rows():
+    tree = ast.parse(inspect.getsource(paper))
+    imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert [ast.unparse(node) for node in imports] == ["from typing import NamedTuple"]
 
 
 def test_every_architecture_has_a_label_and_its_gates():
