@@ -232,7 +232,6 @@ def test_weights_of_a_part_sum_to_one():
         assert float(a_study(task_type).task.held_out(0, "valid")[2].sum()) == pytest.approx(1)
 
 
-@needs_compiler
 @pytest.mark.parametrize(
     "task_type, distinct", [("rcf", {"train"}), ("mem_thru", {"train", "valid", "eval"})]
 )
@@ -241,6 +240,7 @@ def test_a_table_is_evaluated_once_for_all_splits(task_type, distinct):
     assert set(Data(study, some_hparams(study, 1)).splits.values()) == distinct
 
 
+@needs_compiler
 def test_a_trial_of_a_sequence_task_does_not_depend_on_its_company():
     study = a_study("parens_counting")
     hparams = some_hparams(study, 4)
