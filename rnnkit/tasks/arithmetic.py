@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import entr
 
 from .. import draws, theory
 from ..ranges import Choice
@@ -176,6 +175,8 @@ class Arithmetic(Endless):
 
     def example(self, seed: int) -> dict:
         """The first sample in plain numbers and text; see Task in task.py."""
+        from scipy.special import entr
+
         x, y = self.first_sample(seed)
         compute = 3  # blanks before the answer, of the 1 to 6 that a trial may choose
         return dict(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import entr
 
 from .. import draws
 from . import corpus as texts
@@ -115,6 +114,8 @@ class Text8(Sized):
         """The loss of the best answer that ignores the input, in bits: the entropy of the training
         split's letters.
         """
+        from scipy.special import entr
+
         return float(entr(self.marginal()).sum()) * self.per_nat
 
     def example(self, seed: int) -> dict:
