@@ -241,8 +241,8 @@ def print_tables(
     for title, group in table(runs, contests).groupby("contest", sort=False):
         lines = [[*_cells(row), row["seeds"]] for row in group.to_dict("records")]
         tuners = [NAMES.get(name, name) for name in group.tuner]
-        shown = pd.DataFrame(lines, tuners, [*heads, "seeds"])
-        say(f"\n{title}\n{shown.to_string()}")
+        summary = pd.DataFrame(lines, tuners, [*heads, "seeds"])
+        say(f"\n{title}\n{summary.to_string()}")
     say("")
     for row in wins(runs, contests).to_dict("records"):
         say(

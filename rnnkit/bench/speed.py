@@ -100,9 +100,9 @@ def run(
         study.n_units  # a size too small is refused here
     path = _writable(json_path)
     with _one_core():
-        found = jax and importlib.util.find_spec("jax") is not None
-        jax_vmap = importlib.import_module("rnnkit.bench.jax_vmap") if found else None
-        if jax and not found:
+        has_jax = jax and importlib.util.find_spec("jax") is not None
+        jax_vmap = importlib.import_module("rnnkit.bench.jax_vmap") if has_jax else None
+        if jax and not has_jax:
             say("JAX is not installed, so its columns stay empty (pip install 'rnnkit[bench]').")
         say(header())
         entries = []

@@ -56,17 +56,17 @@ class Engine:
         """Takes up to `chunk` steps of every slot; by default about CHUNK_SECONDS of them. Returns
         how many steps each slot took.
         """
-        fitting = 8  # while the speed is not known
+        steps = 8  # while the speed is not known
         if self._seconds_per_step:
-            fitting = max(8, int(CHUNK_SECONDS / self._seconds_per_step))
+            steps = max(8, int(CHUNK_SECONDS / self._seconds_per_step))
         before = s.step.clone()
         start = time.perf_counter()
-        self.take(s, chunk or fitting)
-        taken = s.step - before
-        most = int(taken.max())
+        self.take(s, chunk or steps)
+        new_steps = s.step - before
+        most = int(new_steps.max())
         if most and not chunk:
             self._seconds_per_step = (time.perf_counter() - start) / most
-        return taken
+        return new_steps
 
 
 _past_warnings: set[str] = set()
