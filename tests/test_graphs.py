@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnkit import training
 from rnnkit.studies import Study
-from rnnkit.training import engines, train
+from rnnkit.training import engine, engines, train
 from rnnkit.training.graphs import Graph, NoGraph
 
 STUDIES = [
@@ -108,7 +108,7 @@ def test_what_cannot_be_recorded_trains_without_and_says_so_once(monkeypatch):
             self.graph = Graph(self.step_of, refuse)
 
     monkeypatch.setattr(engines, "Eager", Graphed)
-    engines._past_warnings.clear()
+    engine._past_warnings.clear()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         assert trials(study) == expected
@@ -119,7 +119,7 @@ def test_what_cannot_be_recorded_trains_without_and_says_so_once(monkeypatch):
 
 
 def test_a_study_on_a_gpu_without_a_kernel_is_said_to_take_the_plain_step_in_a_graph():
-    training.engines._past_warnings.clear()
+    training.engine._past_warnings.clear()
     with pytest.warns(UserWarning, match="plain torch step in a CUDA graph, .*: NVRTC is missing"):
         engines.warn_plain_step(STUDIES[0], "NVRTC is missing", "cuda:0")
 

@@ -16,7 +16,7 @@ import pytest
 from rnnkit import native
 from rnnkit.native import batches, cuda, libraries
 from rnnkit.studies import Study
-from rnnkit.training import engines, train
+from rnnkit.training import engine, train
 
 ROOT = Path(__file__).parents[1]
 COMPILER = shutil.which("g++") or shutil.which("clang++")
@@ -45,7 +45,7 @@ QUICK = f'exec {COMPILER} "$@" -O0'
 def forget():
     native.library.cache_clear()
     batches.library.cache_clear()
-    engines._past_warnings.clear()
+    engine._past_warnings.clear()
 
 
 def trained():

@@ -275,7 +275,7 @@ def test_what_the_compiled_steps_do_not_know_is_said(case, language):
 @pytest.mark.parametrize("case", UNKNOWN)
 def test_and_trains_with_the_plain_step(case):
     cell = register(cell_with(UNKNOWN[case][0]))
-    training.engines._past_warnings.clear()
+    training.engine._past_warnings.clear()
     native.library.cache_clear()
     try:
         study = Study("per_cap", "strange", 1, 100, train_steps=(3, 5), n_in=4, unroll=3)

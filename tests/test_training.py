@@ -385,7 +385,7 @@ def test_a_perceptron_learns_nearly_all_of_two_labels_per_weight():
 def test_without_a_compiler_training_is_plain_and_says_so(monkeypatch):
     monkeypatch.setattr(native, "compiler", lambda: None)
     native.library.cache_clear()
-    training.engines._past_warnings.clear()
+    training.engine._past_warnings.clear()
     hparams = [some_hparams("ugrnn", n) for n in range(2)]
     with pytest.warns(UserWarning, match="plain torch step.*no C.. compiler was found"):
         outcomes = train(a_study("ugrnn"), hparams, range(2))
@@ -398,7 +398,7 @@ def test_a_compiler_that_fails_is_named_and_training_goes_on(monkeypatch, tmp_pa
     monkeypatch.setenv("CXX", "false")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     native.library.cache_clear()
-    training.engines._past_warnings.clear()
+    training.engine._past_warnings.clear()
     with pytest.warns(UserWarning, match="the compiler false failed"):
         (outcome,) = train(a_study(), [some_hparams("rnn", 0)], [0])
     assert math.isfinite(outcome.train_loss)

@@ -12,7 +12,7 @@ from rnnkit.native import Study
 from rnnkit.training.compiled import Compiled
 from rnnkit.training.data import Data
 from rnnkit.training.eager import Eager
-from rnnkit.training.engine import Engine, _past_warnings, warn_once
+from rnnkit.training.engine import Engine, warn_once
 from rnnkit.training.fused import Fused
 from rnnkit.training.slots import Slots
 
@@ -23,7 +23,6 @@ __all__ = [
     "Eager",
     "Engine",
     "Fused",
-    "_past_warnings",
     "check_device",
     "engine_for",
     "measure",
