@@ -96,11 +96,11 @@ def _forget_bias_that_keeps(share: float) -> float:
     """The lowest setting of the slider of `inside_a_cell` at which the GRU's gradient keeps that
     share.
     """
-    for bias in np.arange(0, 6.5, 0.5):
-        seen = flow("gru", setting("gru", forget_bias=bias), 30, 8, traced=False)
-        if seen.gradient_TxM[0, 0] >= share:
-            break
-    return bias
+
+    def kept(bias: float) -> float:
+        return flow("gru", setting("gru", forget_bias=bias), 30, 8, traced=False).gradient_TxM[0, 0]
+
+    return next(bias for bias in np.arange(0, 6.5, 0.5) if kept(bias) >= share)
 
 
 EXERCISES = {
