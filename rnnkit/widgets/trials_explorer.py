@@ -156,7 +156,6 @@ def select(
     depths: Sequence[int],
     size: int,
     length: str = "",
-    **_: Any,
 ) -> pd.DataFrame:
     """The trials that the controls select, best first and infeasible ones last."""
     trials = frame[
@@ -288,7 +287,9 @@ def _describe(trial: pd.Series, rank: int, n_trials: int, unit: str) -> str:
 
 def _selection(panel: Panel) -> pd.DataFrame:
     """The trials that are drawn."""
-    return with_values(select(**panel.values), panel.values["against"])
+    values = panel.values
+    names = ("frame", "task", "cells", "depths", "size", "length")
+    return with_values(select(*(values[name] for name in names)), values["against"])
 
 
 def _adjust_controls(panel: Panel, name: str) -> None:
