@@ -460,6 +460,7 @@ def has_relu(cell: type[Cell], hparams: dict) -> bool:
 for _value in list(vars().values()):
     if isinstance(_value, type) and issubclass(_value, Cell) and _value is not Cell:
         enter(_value)
+KIT = dict(CELLS)  # the kit's own cells, whatever is registered later
 
 
 def cell_of(architecture: str, n_layers: int | None = None) -> type[Cell]:

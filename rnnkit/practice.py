@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from rnnkit import analysis, paper
-from rnnkit.cells import cell_of
+from rnnkit.cells import KIT, cell_of
 from rnnkit.exhibits.section_5 import LOSSLESS
-from rnnkit.reports import KIT, Report
+from rnnkit.reports import Report
 from rnnkit.studies.scales import SCALES
 from rnnkit.tasks.parentheses import open_in
 from rnnkit.wording import and_list, count, label_of

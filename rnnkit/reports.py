@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from rnnkit import cells, figures, places
+from rnnkit import figures, places
 from rnnkit.architectures import OTHER_RANGES, formulas, space_table, units
-from rnnkit.cells import CELLS, PAPER, Cell, cell_of, enter, register
+from rnnkit.cells import CELLS, KIT, PAPER, Cell, cell_of, enter, register
 from rnnkit.exhibits import cell_report
 from rnnkit.exhibits.account import digest_of_trials
 from rnnkit.hparams import cell_ranges, space_for
@@ -27,11 +27,6 @@ from rnnkit.trials import TrialStore, opened
 from rnnkit.wording import label_of
 
 SHIPPED = places.TRIALS
-KIT = {
-    cell.architecture: cell
-    for cell in vars(cells).values()
-    if isinstance(cell, type) and hasattr(cell, "architecture")
-}
 
 # the titles and the entries of a report's rows, from the columns of cell_report's three tables
 ROWS = (
