@@ -34,10 +34,11 @@ def widget(store: str | Path | None = None, task: str = "", seed: int = 0, form:
     """The best network of each study on parentheses and on arithmetic, best first; `task` is the
     task to begin with. Raises StoreError for a store that has neither.
     """
+    trial_store = open_store(store)
     networks: dict[str, StoredNetwork] = {}
     for name in sorted(READERS, key=lambda name: name != task):
         try:
-            of_task = best_networks(open_store(store), name, seed, form)
+            of_task = best_networks(trial_store, name, seed, form)
         except StoreError as error:
             missing = error
             continue
