@@ -200,6 +200,7 @@ def run_notebook(
     cause: Exception | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)  # of an earlier run; a link would be written through
         book = _execute(notebook, partial, parameters, cell_timeout)
         problem: str | None = _problem_in(book)
         if not problem:

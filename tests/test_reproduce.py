@@ -121,6 +121,16 @@ def test_an_old_copy_stays_when_a_new_one_fails(notebook, tmp_path):
     assert out.read_bytes() == before
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere not everybody may make a link")
+def test_what_a_link_in_place_of_the_partial_copy_points_to_is_not_written(notebook, tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    partial = tmp_path / "out.partial.ipynb"
+    partial.symlink_to(mine)
+    refused(notebook("1 / 0"), tmp_path / "out.ipynb")
+    assert mine.read_text() == "mine" and partial.is_file() and not partial.is_symlink()
+
+
 @pytest.mark.parametrize(
     "content",
     ["not json", "[1, 2]", '{"cells": 3}', json.dumps({"nbformat": 99, "cells": []}), b"\xff\xfe"],
