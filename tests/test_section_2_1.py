@@ -557,6 +557,13 @@ def test_c10_fails_where_the_gain_grows(quick):
     )
 
 
+def test_c10_is_open_where_the_gain_is_sure_and_its_saturation_is_not(quick):
+    frame = quick["fig2b"]
+    grows = frame.architecture.isin(["rnn", "gru", "lstm"]) & (frame.unroll > 5)
+    claim = one("fig2b", frame.assign(eval_loss=frame.eval_loss * np.where(grows, 3, 1)), "C10")
+    assert claim.low > 1 and claim.verdict == UNTESTED
+
+
 def test_c10_takes_eight_steps(quick):
     frame = quick["fig2b"]
     assert "saturation takes 8" in one("fig2b", frame[frame.unroll <= 5], "C10").reason

@@ -356,6 +356,23 @@ def test_p01_fails_where_gated_cells_come_last():
     assert one("fig4", frame, "P01").verdict == FAILS
 
 
+@pytest.mark.parametrize(
+    "odds, verdict",
+    [
+        ([(0.01, 0.99), (0.04, 0.9)], HOLDS),
+        ([(0.01, 0.99), (0.3, 0.6)], UNTESTED),
+        ([(0.01, 0.99), (0.9, 0.03)], UNTESTED),
+        ([(0.01, 0.99), (0.9, 0.02)], FAILS),
+    ],
+)
+def test_the_p_values_of_p01_decide_together(fig4, monkeypatch, odds, verdict):
+    values = iter(np.ravel(odds))
+    monkeypatch.setattr(
+        "rnnkit.exhibits.section_4.figure_4.share_beyond", lambda *_: float(next(values))
+    )
+    assert one("fig4", fig4, "P01").verdict == verdict
+
+
 def test_where_no_network_left_the_plateau_nothing_can_be_told():
     """Neither do long searches refute that RNN and IRNN solve a task eventually: of a search that
     learned nothing the end is not known.
