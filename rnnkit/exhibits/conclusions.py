@@ -113,20 +113,20 @@ def conclude(names: str | Sequence[str], trials: pd.DataFrame) -> Conclusions:
 def _of_figure(name: str, frame: pd.DataFrame) -> Conclusion:
     tables = tables_of(name, frame)
     about = tables.exhibit
-    found = findings(tables)
+    verdicts = findings(tables)
     return Conclusion(
         about.title,
         _behind(budget(tables.trials)),
         tuple(about.facts(tables.trials, tables.csv_tables())) or (NOTHING_TO_SEE,),
-        tuple(_claim(id, finding) for id, finding in found.items()),
-        _by_verdict(found),
+        tuple(_claim(id, finding) for id, finding in verdicts.items()),
+        _by_verdict(verdicts),
     )
 
 
-def _by_verdict(found: Mapping[str, Finding]) -> str:
+def _by_verdict(verdicts: Mapping[str, Finding]) -> str:
     """Which claims got which verdict, as a sentence; empty if the figure decides none."""
     ids: dict[str, list[str]] = {HOLDS: [], FAILS: []}
-    for id, finding in found.items():
+    for id, finding in verdicts.items():
         ids.setdefault(finding.verdict, []).append(id)
     verbs = {HOLDS: "hold", FAILS: "fail"}
     phrases = [

@@ -109,45 +109,52 @@ def judge(rule: Rule, trials: pd.DataFrame, table: pd.DataFrame, fewest: int) ->
     """The verdict of a rule on a figure's trials and its table. `fewest` is the number of trials of
     the network that has the fewest.
     """
-    measured = rule.measure(trials, table)
+    measurement = rule.measure(trials, table)
     return Finding(
-        measured.value, measured.low, measured.high, *_verdict(rule, measured, trials, fewest)
+        measurement.value,
+        measurement.low,
+        measurement.high,
+        *_verdict(rule, measurement, trials, fewest),
     )
 
 
-def _verdict(rule: Rule, measured: Measured, trials: pd.DataFrame, fewest: int) -> tuple[str, str]:
+def _verdict(
+    rule: Rule, measurement: Measured, trials: pd.DataFrame, fewest: int
+) -> tuple[str, str]:
     """The verdict, and why it came out so."""
     if fewest < rule.trials:
         few = f"a network with {fewest} trials has not been searched for ({rule.trials} are the least)"
         return UNTESTED, few
-    if measured.verdict == NO_NUMBERS:
-        return NO_NUMBERS, measured.summary
-    if measured.beyond:
-        return FAILS, measured.summary + measured.if_fails
-    too_little = any(measured.has.get(name, 0) < least for name, least in rule.needs.items())
-    if too_little or (measured.lacks and not measured.has):
-        return UNTESTED, measured.lacks
-    if measured.doubt:
-        return UNTESTED, "; ".join(filter(None, (measured.summary, measured.doubt)))
-    verdict = rule.limit.verdict(measured.low, measured.high) if rule.limit else measured.verdict
+    if measurement.verdict == NO_NUMBERS:
+        return NO_NUMBERS, measurement.summary
+    if measurement.beyond:
+        return FAILS, measurement.summary + measurement.if_fails
+    too_little = any(measurement.has.get(name, 0) < least for name, least in rule.needs.items())
+    if too_little or (measurement.lacks and not measurement.has):
+        return UNTESTED, measurement.lacks
+    if measurement.doubt:
+        return UNTESTED, "; ".join(filter(None, (measurement.summary, measurement.doubt)))
+    verdict = (
+        rule.limit.verdict(measurement.low, measurement.high) if rule.limit else measurement.verdict
+    )
     if verdict == HOLDS:
-        if measured.partial:
-            return UNTESTED, measured.summary + measured.partial
-        return HOLDS, measured.summary + measured.if_holds
+        if measurement.partial:
+            return UNTESTED, measurement.summary + measurement.partial
+        return HOLDS, measurement.summary + measurement.if_holds
     if verdict == FAILS:
-        return _refute_if_ended(rule, measured, trials)
+        return _refute_if_ended(rule, measurement, trials)
     contains = ""
-    if rule.limit and rule.limit.is_inside(measured.low, measured.high):
+    if rule.limit and rule.limit.is_inside(measurement.low, measurement.high):
         contains = f"; the interval contains {rule.limit.number:g}"
-    return UNTESTED, measured.summary + contains + measured.if_open
+    return UNTESTED, measurement.summary + contains + measurement.if_open
 
 
-def _refute_if_ended(rule: Rule, measured: Measured, trials: pd.DataFrame) -> tuple[str, str]:
+def _refute_if_ended(rule: Rule, measurement: Measured, trials: pd.DataFrame) -> tuple[str, str]:
     """The claim fails if the search that the number comes from may refute it; otherwise it is open."""
-    reason = measured.summary + measured.if_fails
+    reason = measurement.summary + measurement.if_fails
     if rule.refutes == NEVER:
         return UNTESTED, f"{reason}; lower bounds, which cannot refute"
-    if rule.refutes == ALWAYS or measured.sure:
+    if rule.refutes == ALWAYS or measurement.sure:
         return FAILS, reason
-    end = search_end(trials if measured.search is None else measured.search)
+    end = search_end(trials if measurement.search is None else measurement.search)
     return FAILS if end.is_reached else UNTESTED, f"{reason}; {end.reason}"

@@ -278,11 +278,11 @@ def _longer_trainings(scale: Scale, searches: list[Study], frame: pd.DataFrame |
                 and study.n_layers in long.depths
                 and (not long.architectures or study.architecture in long.architectures)
             ]
-            searched = {getattr(study, size) for study in candidates}
+            sizes_searched = {getattr(study, size) for study in candidates}
             for target in long.sizes:
-                start = target if target in searched else max(searched)
+                start = target if target in sizes_searched else max(sizes_searched)
                 parents = [study for study in candidates if getattr(study, size) == start]
-                other = {} if target in searched else {size: target}
+                other = {} if target in sizes_searched else {size: target}
                 per_param = task_type == "per_cap"
                 steps = _per_param(long.train_steps, target) if per_param else long.train_steps
                 jobs += _longer(parents, long, steps, frame, **other)
@@ -320,13 +320,13 @@ def _reruns(scale: Scale, searches: list[Study], frame: pd.DataFrame | None) -> 
     """Reruns of the best hyper-parameters of each search (App. C), with other weights and other
     data. There are none of a search whose trials all diverged.
     """
-    searched = set() if frame is None else set(frame.study)
+    keys_of_trials = set() if frame is None else set(frame.study)
     jobs = []
     for study in searches:
         rerun = replace(study, seed=study.seed + 1)
         for best in _best_hparams(frame, study, 1):
             rerun = replace(rerun, tuner="rerun", pinned=tuple(best.items()))
-        if rerun.pinned or study.key not in searched:
+        if rerun.pinned or study.key not in keys_of_trials:
             jobs.append((rerun, scale.reruns))
     return jobs
 
