@@ -138,6 +138,23 @@ def test_and_so_on_every_task(task, cell, form):
     agree(study, steps=2, MEMORY=2, TILE=3)
 
 
+@pytest.mark.parametrize(
+    "cell, layers, memory, more",
+    [
+        ("ugrnn", 1, 2, {}),
+        ("lstm", 2, 2, {"STAGE": 8}),
+        ("+rnn", 2, 1, {"THREADS": 96}),
+        ("gru", 1, 4, {}),
+        ("rnn", 1, 5, {}),
+        ("irnn", 1, 0, {"THREADS": 96}),
+    ],
+)
+def test_streams_of_symbols_wherever_the_parameters_are(cell, layers, memory, more):
+    """Levels 1 and 2 put the sums of the inputs' gradient in the parameters' place."""
+    study = Study("parens_counting", cell, layers, 1_500, form="small")
+    agree(study, steps=2, MEMORY=memory, **more)
+
+
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_and_with_parts_of_its_gradients_staged(cell):
     agree(Study("text8", cell, 1, 6_000, form="tiny sample"), steps=2, MEMORY=2, STAGE=8)
@@ -376,6 +393,7 @@ SYMBOLS = dict(
     NS=1,
     DRAW=cuda.KINDS.index("parens_counting"),
 )
+TEXT = SYMBOLS | dict(STREAMS=1, HEADS=1, DRAW=cuda.KINDS.index("text8"))
 
 
 def races(kernel, more=()) -> str:
@@ -406,8 +424,21 @@ def races(kernel, more=()) -> str:
         cuda.Kernel("+rnn", NU=3, NL=2, **SYMBOLS, TILE=2, MEMORY=2),
         cuda.Kernel("gru", NU=40, NL=1, **BITS, TILE=2, MEMORY=0, STAGE=4),
         cuda.Kernel("lstm", NU=24, NL=2, **SYMBOLS, TILE=2, MEMORY=2, STAGE=8),
+        cuda.Kernel("rnn", NU=40, NL=1, **SYMBOLS, TILE=2, MEMORY=1),
+        cuda.Kernel("gru", NU=3, NL=1, **SYMBOLS, TILE=2, MEMORY=5),
+        cuda.Kernel("rnn", NU=3, NL=1, **TEXT, MEMORY=2),
     ],
-    ids=["bits", "symbols", "staged", "one-step", "copied", "one-step-staged"],
+    ids=[
+        "bits",
+        "symbols",
+        "staged",
+        "one-step",
+        "copied",
+        "one-step-staged",
+        "parameters-only",
+        "streams-in-shared-memory",
+        "text",
+    ],
 )
 def test_no_two_threads_meet_without_a_barrier(kernel):
     assert races(kernel) == ""
@@ -444,6 +475,7 @@ def used(log) -> dict:
         ("sm_90", Study("text8", "ugrnn", 2, 6_000, form="small sample")),
         ("sm_90", Study("arithmetic", "irnn", 1, 2_000)),
         ("sm_80", Study("mem_thru", "lstm", 2, 6_000)),
+        ("sm_90", Study("parens_counting", "rnn", 1, 10_000, form="paper")),
     ],
     ids=lambda value: value if isinstance(value, str) else value.task_type,
 )

@@ -314,7 +314,7 @@ def variants(study: Study, shared: int) -> dict[str, Kernel]:
         kernels |= {f"staged, {n}": replace(block, THREADS=n) for n in (128, 192, 256)}
         if near := cuda.one_step_near(kernel, shared):
             kernels |= {"step near": near, "whole gradients": replace(near, STAGE=0)}
-            for n in (128, 192, 256):
+            for n in (128, 160, 192, 256, 320):
                 kernels[f"step near, {n}"] = cuda.one_step_near(kernel, shared, n)
     different: dict[Kernel, str] = {}
     for name, variant in kernels.items():

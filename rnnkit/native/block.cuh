@@ -29,11 +29,10 @@ constexpr int MOST_ROWS = THREADS / COLS * 8;          // rows of a staged produ
 constexpr int WIDTH = MEMORY < 2 ? 224 : 160;          // rows of both factors of a staged gradient at a time
 constexpr int PITCH = STAGE + 4;                       // between staged rows, so that eight threads in a row share no bank
 constexpr int STRIDE = 33;                             // between the samples of a staged scatter, so that no two lanes share a bank
+constexpr int APART = NB + 4;                          // between the rows that scatter_streams stages, for the same reason
 constexpr int A_STAGE = MOST_ROWS > STAGE ? MOST_ROWS * PITCH : STAGE * (MOST_ROWS + 4);
 constexpr int PRODUCT_STAGE = STAGES_PRODUCTS ? A_STAGE + STAGE * NB : 0, GRADIENT_STAGE = STAGE ? WIDTH * PITCH : 0;
 constexpr int TILES_STAGED = 2 * (PRODUCT_STAGE > GRADIENT_STAGE ? PRODUCT_STAGE : GRADIENT_STAGE);
-constexpr int SYMBOLS_STAGED = INPUT == 2 ? (NI * 32 + NB * STRIDE + 3) / 4 * 4 : 0;
-constexpr int STAGED = TILES_STAGED > SYMBOLS_STAGED ? TILES_STAGED : SYMBOLS_STAGED;
 #define LANES(j, count) _Pragma("unroll 1") for (int j = threadIdx.x; j < (int)(count); j += THREADS)
 #define LANE ((int)threadIdx.x % 32)
 #define WARP ((int)threadIdx.x / 32)
@@ -131,6 +130,11 @@ DEVICE int here(int x) {
 DEVICE void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 DEVICE void fetch_line(const real* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 #endif
+// Copies four numbers, which are also in shared memory where a block has its adjoints there.
+DEVICE void copy_near_or_far(real* to, const real* from, bool there) {
+    if (MEMORY >= 4) store(to, there ? load(from) : splat(0.f));
+    else copy16(to, from, there);
+}
 // Asks for numbers in global memory that are soon needed.
 DEVICE void fetch(const real* p, int count) {
 #pragma unroll 1
@@ -553,41 +557,29 @@ DEVICE void gather(int R, int I, const real* A, const Symbols& mine, const int32
         out[r * NB + threadIdx.x % NB] = s;
     }
 }
-
-// sums[k] += d for four symbols k and their numbers d, in this order; k is the same for all lanes of a warp. Where the symbols differ, as
-// they mostly do, no sum waits for another.
-DEVICE void add_four(real* sums, const int (&k)[4], const float (&d)[4]) {
-    if (k[0] != k[1] && k[0] != k[2] && k[0] != k[3] && k[1] != k[2] && k[1] != k[3] && k[2] != k[3]) {
-        float s[4];
+// The same where the numbers of a symbol, for R rows and up to `pitch`, a multiple of four, are side by side: four rows at a time.
+// A: (I, pitch)
+DEVICE void gather_by_symbol(int R, int pitch, const real* A, const Symbols& mine, const int32_t* symbols, const real* bias, real* out) {
+#pragma unroll 1
+    for (int u = threadIdx.x; u < pitch / 4 * NB; u += THREADS) {
+        const int r = u / NB * 4, b = u % NB;
+        if (r >= R) continue;
+        V s = splat(0.f);
 #pragma unroll
-        for (int q = 0; q < 4; q++) s[q] = sums[k[q] * 32];
+        for (int m = 0; m < STREAMS; m++) s = s + load(A + (ONE_SAMPLE ? mine.of[m] : symbols[m * NB + b]) * pitch + r);
 #pragma unroll
-        for (int q = 0; q < 4; q++) sums[k[q] * 32] = s[q] + d[q];
-    } else {
-#pragma unroll
-        for (int q = 0; q < 4; q++) sums[k[q] * 32] += d[q];
+        for (int i = 0; i < 4; i++)
+            if (r + i < R) out[(r + i) * NB + b] = number_of(s, i) + (bias ? bias[r + i] : 0.f);
     }
 }
-// Adds a warp's share of one step: `count` symbols, of which it takes those whose remainder modulo PARTS is `part`. Ds has the samples' numbers
-// for this lane, STRIDE apart.
-template <int PARTS>
-DEVICE void add_symbols(real* sums, const real* Ds, const int32_t* symbols, int count, int part) {
+
+// Adds one step: of STREAMS * NB symbols, a warp takes those whose remainder modulo WARPS is its own. Ds has the samples' numbers for this lane,
+// STRIDE apart.
+DEVICE void add_symbols(real* sums, const real* Ds, const int32_t* symbols) {
 #pragma unroll 1
-    for (int i = 0; i < count; i += 32) {
-        const int symbol = i + LANE < count ? symbols[i + LANE] : -1;
-        if (PARTS == 1 && count - i >= 32) {
-#pragma unroll 2
-            for (int lane = 0; lane < 32; lane += 4) {
-                int k[4];
-                float d[4];
-#pragma unroll
-                for (int q = 0; q < 4; q++)
-                    k[q] = __shfl_sync(0xffffffffu, symbol, lane + q), d[q] = Ds[(i + lane + q) % NB * STRIDE];
-                add_four(sums, k, d);
-            }
-            continue;
-        }
-        unsigned mine = __ballot_sync(0xffffffffu, symbol >= 0 && symbol % PARTS == part);
+    for (int i = 0; i < STREAMS * NB; i += 32) {
+        const int symbol = i + LANE < STREAMS * NB ? symbols[i + LANE] : -1;
+        unsigned mine = __ballot_sync(0xffffffffu, symbol >= 0 && symbol % WARPS == WARP);
         while (mine) {
             const int lane = __ffs(mine) - 1, k = __shfl_sync(0xffffffffu, symbol, lane);
             mine &= mine - 1;
@@ -598,13 +590,11 @@ DEVICE void add_symbols(real* sums, const real* Ds, const int32_t* symbols, int 
 
 // G[r, k] = sum of D_t[r, b] over the t, b and streams whose symbol is k. Rows are taken 32 at a time, one per lane, and each warp adds to
 // the symbols of its own, so that the order of the sums is always the same, which atomic additions would not guarantee. The sums and the
-// numbers of one step are staged. DISJOINT: whether no two streams have a symbol in common, so that a warp need not look at all of them.
+// numbers of one step are staged.
 // D_t: (R, NB), symbols: (T, STREAMS, NB), G: (R, I).
-template <bool DISJOINT>
 DEVICE void scatter(int R, int I, int T, const real* D, int dstep, const int32_t* symbols, real* G) {
     DYNAMIC_SHARED(stage);
-    constexpr int GROUPS_OF_STREAMS = DISJOINT ? STREAMS : 1, PARTS = (WARPS + GROUPS_OF_STREAMS - 1) / GROUPS_OF_STREAMS;
-    constexpr int SYMBOLS = STREAMS / GROUPS_OF_STREAMS * NB, NEXT = (32 * NB + THREADS - 1) / THREADS;
+    constexpr int NEXT = (32 * NB + THREADS - 1) / THREADS;
     real *sums = stage, *Ds = stage + I * 32;
 #pragma unroll 1
     for (int r0 = 0; r0 < R; r0 += 32) {
@@ -619,10 +609,7 @@ DEVICE void scatter(int R, int I, int T, const real* D, int dstep, const int32_t
                 const int j = here(threadIdx.x) + q * THREADS;
                 next[q] = t + 1 < T && j < rows * NB ? D[(t + 1) * dstep + r0 * NB + j] : 0.f;
             }
-            if (t >= 0)
-#pragma unroll 1
-                for (int unit = WARP; unit < GROUPS_OF_STREAMS * PARTS; unit += WARPS)
-                    add_symbols<PARTS>(sums + LANE, Ds + LANE, symbols + t * STREAMS * NB + unit / PARTS * SYMBOLS, SYMBOLS, unit % PARTS);
+            if (t >= 0) add_symbols(sums + LANE, Ds + LANE, symbols + t * STREAMS * NB);
             __syncthreads();
 #pragma unroll
             for (int q = 0; q < NEXT; q++) {
@@ -632,6 +619,77 @@ DEVICE void scatter(int R, int I, int T, const real* D, int dstep, const int32_t
             __syncthreads();
         }
         LANES(j, rows * I) G[(r0 + j / I) * I + j % I] = sums[j % I * 32 + j / I];
+    }
+    __syncthreads();
+}
+
+// sums[k * pitch] += d for four symbols k and their numbers d, in this order. Where the symbols differ, as they mostly do, no sum waits for
+// another.
+DEVICE void add_four(real* sums, int pitch, const int (&k)[4], const V (&d)[4]) {
+    if (k[0] != k[1] && k[0] != k[2] && k[0] != k[3] && k[1] != k[2] && k[1] != k[3] && k[2] != k[3]) {
+        V s[4];
+#pragma unroll
+        for (int j = 0; j < 4; j++) s[j] = load(sums + k[j] * pitch);
+#pragma unroll
+        for (int j = 0; j < 4; j++) store(sums + k[j] * pitch, s[j] + d[j]);
+    } else {
+#pragma unroll
+        for (int j = 0; j < 4; j++) store(sums + k[j] * pitch, load(sums + k[j] * pitch) + d[j]);
+    }
+}
+
+// The same as scatter, where no two streams have a symbol in common. ROWS rows are taken at a time, a multiple of four up to 32, four per lane, and
+// the lanes of a warp share several streams among themselves, so that each sum has one lane that adds to it. The sums are staged, and of two
+// steps the numbers and symbols: one is copied while the other is added.
+template <int ROWS>
+DEVICE void scatter_streams(int R, int I, int T, const real* D, int dstep, const int32_t* symbols, real* G) {
+    DYNAMIC_SHARED(stage);
+    constexpr int Q = ROWS / 4, LANES_OF_STREAM = Q > 4 ? 8 : Q > 2 ? 4 : Q, FITTING = 32 / LANES_OF_STREAM, EVEN = (STREAMS + WARPS - 1) / WARPS;
+    constexpr int SIDE = FITTING < EVEN ? FITTING : EVEN, STEP = (ROWS + STREAMS) * APART;
+    real *sums = stage, *steps = stage + I * ROWS;
+    const int mine = LANE / LANES_OF_STREAM, q = LANE % LANES_OF_STREAM;
+#pragma unroll 1
+    for (int r0 = 0; r0 < R; r0 += ROWS) {
+        const auto begin_copies = [=](int t) {
+            real* to = steps + t % 2 * STEP;
+#pragma unroll 2
+            for (int j = here(threadIdx.x); j < (ROWS + STREAMS) * GROUPS; j += THREADS) {
+                const int r = j / GROUPS, b = j % GROUPS * 4;
+                if (r < ROWS) copy_near_or_far(to + r * APART + b, D + t * dstep + (r0 + r) * NB + b, r0 + r < R);
+                else copy_near_or_far(to + r * APART + b, (const real*)symbols + (t * STREAMS + r - ROWS) * NB + b, true);
+            }
+        };
+        __syncthreads();
+        LANES(j, I * ROWS) sums[j] = 0.f;
+        begin_copies(0);
+#pragma unroll 1
+        for (int t = 0; t < T; t++) {
+            wait_for_copies();
+            __syncthreads();
+            if (t + 1 < T) begin_copies(t + 1);
+            const real* Ds = steps + t % 2 * STEP + q * APART;
+#pragma unroll 1
+            for (int m = WARP * SIDE + mine; m < STREAMS && mine < SIDE && q < Q; m += WARPS * SIDE) {
+                const int32_t* k_of = (const int32_t*)(steps + t % 2 * STEP + (ROWS + m) * APART);
+#pragma unroll 1
+                for (int b = 0; b < NB; b += 4) {
+                    const int4 four = *(const int4*)(k_of + b);
+                    const int k[4] = {four.x, four.y, four.z, four.w};
+                    V row[4], d[4];  // rows q, q + Q, ... of four samples, and these as one vector per sample
+#pragma unroll
+                    for (int i = 0; i < 4; i++) row[i] = load(Ds + i * Q * APART + b);
+#pragma unroll
+                    for (int j = 0; j < 4; j++) d[j] = vec(number_of(row[0], j), number_of(row[1], j), number_of(row[2], j), number_of(row[3], j));
+                    add_four(sums + q * 4, ROWS, k, d);
+                }
+            }
+        }
+        __syncthreads();
+        const int rows = R - r0 < ROWS ? R - r0 : ROWS;
+        LANES(j, rows * I) {
+            const int r = j / I, k = j % I;
+            G[(r0 + r) * I + k] = sums[k * ROWS + r % Q * 4 + r / Q];
+        }
     }
     __syncthreads();
 }

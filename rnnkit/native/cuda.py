@@ -40,6 +40,7 @@ WIDE = 35
 STAGED = 32
 NEAR_STAGED = (16, 8)
 LARGE = 2_048  # numbers of a gradient from which its factors are staged (block.cuh)
+STREAMS_APART = KINDS.index("parens_counting")  # no two of whose streams have a symbol in common
 LONG = 20  # steps from which the states of one are in shared memory rather than the gradient
 
 
@@ -90,6 +91,24 @@ class Kernel:
         return self.INPUT == INPUTS.index("index")
 
     @property
+    def _input_rows(self) -> int:
+        """Rows of the matrix that reads the input."""
+        return self.NU if self._projects else self.NU * self.maps
+
+    @property
+    def _projects(self) -> bool:
+        return self.plan.cell.equal_sizes and self.NL > 0
+
+    @property
+    def _many_streams(self) -> bool:
+        return self._reads_symbols and self.STREAMS > 1 and self.DRAW == STREAMS_APART
+
+    @property
+    def _overlaid(self) -> bool:
+        """Whether the sums of the inputs' gradient take the place of the parameters (step.cu)."""
+        return self._many_streams and self.MEMORY in (1, 2)
+
+    @property
     def _numbers(self) -> int:
         """Numbers of a layer's units, or of one map's results, at one step."""
         return self.NU * self.NB
@@ -126,10 +145,13 @@ class Kernel:
         S = self.NS
         n = self._numbers
         parameters = _pad(self.num_params)
-        project = self.plan.cell.equal_sizes and L > 0
+        project = self._projects
+        # with the weights of each symbol side by side
+        pitch = (self._input_rows + 3) // 8 * 8 + 4
+        more = self.NI * (pitch - self._input_rows) if self._overlaid else 0
         # 1: parameters, and the packed samples of a batch
         samples = (self.NI + 31) // 32 * B + B if self.INPUT == INPUTS.index("bits") else 0
-        level_1 = parameters + samples + _pad(self.THREADS // 32)
+        level_1 = _pad(self.num_params + more) + samples + _pad(self.THREADS // 32)
         # 2: what one step of a layer uses, the results of its maps and its states included
         inputs = 0 if project or not L else maps * n
         of_a_step = 2 * states + args + (L > 0 and (project or L > 1))
@@ -153,13 +175,23 @@ class Kernel:
         product = weights + self.STAGE * self.NB if self.MEMORY < 2 else 0
         gradient = (224 if self.MEMORY < 2 else 160) * pitch
         parts = 2 * max(product, gradient) if self.STAGE else 0
-        symbols = self.NI * 32 + self.NB * 33 if self._reads_symbols else 0
-        return max(parts, _pad(symbols))
+        return parts if self._overlaid else max(parts, self._symbol_numbers)
+
+    @property
+    def _symbol_numbers(self) -> int:
+        """Numbers of shared memory in which a block adds up the gradient of the inputs' weights."""
+        if not self._reads_symbols:
+            return 0
+        if not self._many_streams:
+            return _pad(self.NI * 32 + self.NB * 33)
+        rows = min(32, _pad(self._input_rows))
+        return self.NI * rows + 2 * (rows + self.STREAMS) * (self.NB + 4)
 
     @property
     def shared(self) -> int:
         """Bytes of shared memory of a block."""
-        return 4 * (self.stage_numbers + self.levels[self.MEMORY])
+        numbers = self.stage_numbers + self.levels[self.MEMORY]
+        return 4 * (max(numbers, self._symbol_numbers) if self._overlaid else numbers)
 
     @property
     def global_numbers(self) -> int:
@@ -218,8 +250,7 @@ def choice(kernel: Kernel, shared: int, near: bool = True) -> Kernel:
     busiest = work if kernel.NL == 1 else kernel.NU * kernel.NB
     threads = next((count for count in (64, 128) if busiest <= 16 * count), 256)
     half = shared // 2 - 512  # a block takes 1 KB more than it asks for
-    largest = replace(kernel, THREADS=512, STAGE=0)
-    sizes = [4 * (largest.stage_numbers + level) for level in largest.levels]
+    sizes = [replace(kernel, THREADS=512, STAGE=0, MEMORY=level).shared for level in range(6)]
     # large blocks: MEMORY, bytes at most, threads at least
     options = [(5, half, 128), (5, shared, 256), (4, half, 256)]
     if work > ALONE:
@@ -251,7 +282,8 @@ def one_step_near(kernel: Kernel, room: int, threads: int = 0) -> Kernel | None:
     stages = [s for s in NEAR_STAGED if rows * kernel.NU >= LARGE and kernel.NB % s == 0] or [0]
     # one for four samples of two rows, but few enough for the registers that a staged product needs
     enough = min(192 if stages[0] else 256, max(64, (rows * groups // 2 + 31) // 32 * 32))
-    threads = threads or _threads_of_streams(kernel) or enough
+    # with many streams, half a warp per stream
+    threads = threads or _threads_of_streams(kernel) // 2 or enough
     tile = min(8, max(1, -(-rows // max(1, threads // groups))))
     blocks = [_with_block(kernel, threads, tile, 2, stage) for stage in stages]
     return next((block for block in blocks if block.shared <= room), None)

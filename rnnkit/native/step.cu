@@ -61,9 +61,20 @@ DEVICE int at_b(int l) { return at_bp + (PROJECT ? N : 0) + l * (MAPS + STATES) 
 DEVICE int at_h0(int l) { return at_b(l) + MAPS * N; }
 constexpr int at_bo = at_bp + (PROJECT ? N : 0) + L * (MAPS + STATES) * N, P = at_bo + O;
 
+// ---- streams of symbols ------------------------------------------------------------------------------------------------------
+// With several streams, no two of which have a symbol in common, the weights of the inputs are most of the parameters. A block that has its
+// parameters in shared memory (but not its gradient) then has them there for the steps alone, with the weights of each symbol side by side, and
+// puts the sums of their gradient in the place of everything: the parameters to come are in global memory.
+constexpr bool MANY_STREAMS = INPUT == INDEX && STREAMS > 1 && DRAW == PARENTHESES_TASK, OVERLAID = MANY_STREAMS && (MEMORY == 1 || MEMORY == 2);
+constexpr int ROWS_AT_ONCE = !MANY_STREAMS || INPUT_ROWS > 28 ? 32 : (INPUT_ROWS + 3) / 4 * 4;
+constexpr int SYMBOLS_STAGED = INPUT != INDEX ? 0 : MANY_STREAMS ? I * ROWS_AT_ONCE + 2 * (ROWS_AT_ONCE + STREAMS) * APART : (I * 32 + B * STRIDE + 3) / 4 * 4;
+constexpr int STAGED = OVERLAID || TILES_STAGED > SYMBOLS_STAGED ? TILES_STAGED : SYMBOLS_STAGED;
+// between the weights of two symbols: an odd multiple of four, so that few lanes share a bank
+constexpr int PITCH_OF_SYMBOLS = (INPUT_ROWS + 3) / 8 * 8 + 4, MORE = OVERLAID ? I * (PITCH_OF_SYMBOLS - INPUT_ROWS) : 0;
+
 // ---- memory of a model: offsets in numbers, each a multiple of four --------------------------------------------------------
 constexpr int pad(int x) { return (x + 3) / 4 * 4; }
-constexpr int a_theta = 0, a_bits = a_theta + pad(P), a_y = a_bits + (INPUT == BITS ? WORDS * B : 0), a_part = a_y + (INPUT == BITS ? B : 0),
+constexpr int a_theta = 0, a_bits = a_theta + pad(P + MORE), a_y = a_bits + (INPUT == BITS ? WORDS * B : 0), a_part = a_y + (INPUT == BITS ? B : 0),
               LEVEL_1 = a_part + pad(WARPS);
 constexpr int TOP_ROWS = L > 1 ? T : S;  // steps whose adjoints come down to a layer; the top layer receives those of scored steps alone
 constexpr bool NOW = MEMORY == 2;        // a step's states, arguments and inputs are in shared memory, and all steps' are kept in global memory
@@ -82,7 +93,8 @@ constexpr int l_s = 0, l_save = l_s + n * STATES * (T + 1), l_arg = l_save + n *
 constexpr bool WINDOW = MEMORY == 5 && L > 1;  // one layer is in shared memory, and the others wait in global memory
 constexpr int a_below = a_layers + PER_LAYER, LEVEL_5 = L ? a_below + (L > 1 ? T * n : 0) : a_layers;
 constexpr int ARENA = WINDOW ? LEVEL_5 + (L - 1) * PER_LAYER : a_layers + L * PER_LAYER;
-constexpr int LEVELS[6] = {0, LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, LEVEL_5}, NEAR = LEVELS[MEMORY], SHARED = STAGED + NEAR, REST = ARENA - NEAR;
+constexpr int LEVELS[6] = {0, LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, LEVEL_5}, NEAR = LEVELS[MEMORY], REST = ARENA - NEAR;
+constexpr int SHARED = OVERLAID && SYMBOLS_STAGED > STAGED + NEAR ? SYMBOLS_STAGED : STAGED + NEAR;
 
 // Blocks that share a multiprocessor: the fewer they are, the more registers a thread has, and staged products need many.
 constexpr int BY_THREADS = THREADS > 448 ? 1 : (STAGES_PRODUCTS ? 448 : 640) / THREADS, BY_MEMORY = 228 * 1024 / (4 * SHARED + 1024);
@@ -91,6 +103,7 @@ constexpr int BLOCKS = BY_THREADS < BY_MEMORY ? BY_THREADS : BY_MEMORY > 0 ? BY_
 // The model at work.
 struct Model {
     real *shared, *rest;     // memory: offsets below NEAR are in shared memory, the others in global memory
+    real* trained;           // (P): where the parameters are while they are updated; with OVERLAID in global memory
     const double* hp;        // (HYPERS)
     bool relu, every;
     int first, steps;        // the first scored step, and how many steps the model runs (first + S)
@@ -99,7 +112,7 @@ struct Model {
 };
 // The memory at an offset that is in shared memory from a level of MEMORY on.
 DEVICE real* in(const Model& q, int at, int level) { return MEMORY >= level ? q.shared + at : q.rest + (at - NEAR); }
-DEVICE real* theta_of(const Model& q) { return in(q, a_theta, 1); }
+DEVICE real* theta_of(const Model& q) { return in(q, a_theta, 1) + MORE; }  // with OVERLAID, without the weights of the inputs
 DEVICE real* grad_of(const Model& q) { return in(q, a_grad, 3); }
 DEVICE int32_t* bits_of(const Model& q) { return (int32_t*)in(q, a_bits, 1); }
 DEVICE real* layer_of(const Model& q, int l) { return in(q, a_layers + (WINDOW ? 0 : l * PER_LAYER), 5); }
@@ -181,6 +194,12 @@ DEVICE void gradient_by_input(const Model& q, int R, const real* D, real* G) {
     else matrix_gradient(R, I, 1, D, 0, q.x, 0, G);
 }
 
+// out = bias + the weights of the symbols of one step, of which `mine` are those of the thread's sample. out: (INPUT_ROWS, B)
+DEVICE void read_symbols(const Model& q, const Symbols& mine, const int32_t* symbols, const real* bias, real* out) {
+    if (OVERLAID) gather_by_symbol(INPUT_ROWS, PITCH_OF_SYMBOLS, in(q, a_theta, 1), mine, symbols, bias, out);
+    else gather(INPUT_ROWS, I, theta_of(q), mine, symbols, bias, out);
+}
+
 // Computes, before the steps, what layer 0 reads: the projection p of the input at all steps, or W x of a static input.
 DEVICE void read_input(const Model& q) {
     const real *theta = theta_of(q), *bias = theta + at_bp;
@@ -189,7 +208,7 @@ DEVICE void read_input(const Model& q) {
         if (INPUT == INDEX) {
             for (int t = 0; t < q.steps; t++) {
                 const int32_t* symbols = q.symbols + t * STREAMS * B;
-                gather(N, I, theta, symbols_at(symbols), symbols, bias, p + t * n);
+                read_symbols(q, symbols_at(symbols), symbols, bias, p + t * n);
             }
             return;
         }
@@ -232,7 +251,7 @@ DEVICE void forward(const Model& q) {
         for (int t = 0; t < q.steps; t++) {
             const Cell c = cell_at(q, l, t, p, false);
             if (gathers && l == 0) {
-                gather(MAPS * N, I, theta + at_Wx(0), next, q.symbols + t * STREAMS * B, nullptr, in(q, a_ax, 2));
+                read_symbols(q, next, q.symbols + t * STREAMS * B, nullptr, in(q, a_ax, 2));
                 if (t + 1 < q.steps) next = symbols_at(q.symbols + (t + 1) * STREAMS * B);
             }
             if (NOW && c.x) move(in(q, a_x_now, 2), input_of(q, l, t), n);
@@ -271,7 +290,8 @@ DEVICE void layer_gradient(const Model& q, int l) {
     real *E = PROJECT ? in(q, a_dp, 5) : D, *to = g + (PROJECT ? 0 : at_Wx(0));
     if (PROJECT) row_sums(N, q.steps, E, n, g + at_bp);
     if (INPUT == INDEX) {
-        scatter<STREAMS == 1 || DRAW == PARENTHESES_TASK>(INPUT_ROWS, I, q.steps, E, INPUT_ROWS * B, q.symbols, to);
+        if (MANY_STREAMS) scatter_streams<ROWS_AT_ONCE>(INPUT_ROWS, I, q.steps, E, INPUT_ROWS * B, q.symbols, to);
+        else scatter(INPUT_ROWS, I, q.steps, E, INPUT_ROWS * B, q.symbols, to);
         return;
     }
     if (q.every) sum_steps(INPUT_ROWS * B, q.steps, E, INPUT_ROWS * B);
@@ -390,7 +410,7 @@ DEVICE Pace pace_at(const double* hp, int64_t step) {
 // Clips the gradient and updates the model by it; returns false, and changes nothing, where the gradient is not finite. m, v: (P)
 DEVICE bool update(const Model& q, real* m, real* v, Pace& pace) {
     const double* hp = q.hp;
-    real *theta = theta_of(q), *grad = grad_of(q), *part = in(q, a_part, 1);
+    real *theta = q.trained, *grad = grad_of(q), *part = in(q, a_part, 1);
     const float l2 = (float)hp[L2];
     float norm = 0.f;
     constexpr int AT_ONCE = P > 2 * THREADS ? 4 : 1;  // numbers of a thread that are on their way from memory together
@@ -448,7 +468,7 @@ DEVICE Model model_of(int i, const double* hp, real* shared, real* arena) {
     q.relu = q.hp[RELU] != 0, q.every = q.hp[EVERY] != 0;
     const double first = q.hp[FIRST_SCORED];  // bounded as in step.cpp
     q.first = first >= 0 && first <= T - S ? (int)first : T - S, q.steps = q.first + S;
-    q.x = nullptr, q.symbols = nullptr;
+    q.trained = theta_of(q), q.x = nullptr, q.symbols = nullptr;
     return q;
 }
 DEVICE int samples_of(const Model& q, int64_t count) {
@@ -456,7 +476,11 @@ DEVICE int samples_of(const Model& q, int64_t count) {
     return q.hp[SAMPLES] <= count ? (int)q.hp[SAMPLES] : (int)count;
 }
 DEVICE void begin(const Model& q, const real* theta) {
-    LANES(j, P) theta_of(q)[j] = theta[j];
+#pragma unroll 4
+    for (int j = here(threadIdx.x); j < P; j += THREADS) {
+        const bool is_weight = OVERLAID && j < INPUT_ROWS * I;
+        (is_weight ? in(q, a_theta, 1) + j % I * PITCH_OF_SYMBOLS + j / I : theta_of(q) + j)[0] = theta[j];
+    }
     __syncthreads();
 }
 // Loads the samples first ... first + B - 1 of the model's own data set, in a circle.
@@ -503,6 +527,7 @@ train(real* theta, real* m, real* v, const double* hp, int64_t* step, int64_t* d
     Model q = model_of(i, hp, shared, arena);
     theta += (int64_t)i * P, m += (int64_t)i * P, v += (int64_t)i * P;
     begin(q, theta);
+    if (OVERLAID) q.trained = theta;
     const int samples = samples_of(q, count);
     int first = INPUT == BITS ? (int)(now * B % samples) : 0;
     Pace pace = pace_at(q.hp, now);
@@ -516,10 +541,11 @@ train(real* theta, real* m, real* v, const double* hp, int64_t* step, int64_t* d
         loss_gradient(q, y);
         backward(q);
         alive = update(q, m, v, pace);
+        if (OVERLAID) begin(q, theta);
         now += alive;
         first = (first + B) % samples;
     }
-    LANES(j, P) theta[j] = theta_of(q)[j];
+    if (!OVERLAID) LANES(j, P) theta[j] = theta_of(q)[j];
     if (threadIdx.x == 0) step[i] = now, dead[i] = !alive;
     report(done, ticket);
 }

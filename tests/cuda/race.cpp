@@ -15,7 +15,8 @@ int main() {
     double hp[HYPERS] = {1e-2, .1, 100, .9, .1, .999, 1, 1, 1, 1e-3, 0, 1, 40, T - S}, loss, right;
     int64_t step = 0, dead = 0, which = 1, done = 0;
     Source source = {};
-    source.seed = 3, source.stream = 2, source.types = STREAMS, source.cap = 2;
+    const std::vector<unsigned char> text(T + 64, 'b');
+    source.seed = 3, source.stream = 2, source.types = STREAMS, source.cap = 2, source.data = text.data(), source.samples = 64;
     std::vector<double> weight(B, 1.);
     const void* train_on = DRAW < 0 ? (const void*)words.data() : &source;
     emulate_train(1, theta.data(), m.data(), v.data(), hp, &step, &dead, 2, train_on, labels.data(), 40, arena.data(), &done, 7);

@@ -105,10 +105,15 @@ inline void copy_now(const Pending& p) {
     for (int i = 0; i < p.count; i++) p.to[i] = p.from ? p.from[i] : 0.f;
 }
 inline std::vector<Pending> pending[1024];  // of each thread
+inline bool is_shared(const float* p);
 inline void copy_later(float* to, const float* from, bool there, int count) {
     const Pending p = {to, there ? from : nullptr, count};
     if ((std::uintptr_t)to % (4 * count) || there && (std::uintptr_t)from % (4 * count)) {
         std::fprintf(stderr, "a copy of %d numbers must begin at a multiple of as many\n", count);
+        std::abort();
+    }
+    if (there && is_shared(from)) {
+        std::fprintf(stderr, "what is copied without waiting must be in global memory\n");
         std::abort();
     }
 #ifdef __SANITIZE_THREAD__
@@ -159,6 +164,7 @@ inline float __int_as_float(int x) {
 struct alignas(16) float4 { float x, y, z, w; };
 struct alignas(16) int4 { int x, y, z, w; };
 alignas(16) inline float dynamic_shared[1 << 18];
+inline bool is_shared(const float* p) { return p >= dynamic_shared && p < dynamic_shared + (1 << 18); }
 template <class F> void launch(int blocks, int threads, int shared, F kernel) {
     for (int b = 0; b < blocks; b++) {
         for (int j = 0; j < shared; j++) dynamic_shared[j] = NAN;  // poison: what nobody wrote must not be read
