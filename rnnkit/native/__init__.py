@@ -21,9 +21,9 @@ from torch import Tensor
 from ..cells import Cell, cell_of
 from ..optimizers import all_equations
 from ..tasks import Task
-from .columns import COLUMNS as COLUMNS
-from .columns import column as column
-from .columns import print_columns
+from .codes import COLUMNS as COLUMNS
+from .codes import INPUTS, LOSSES, print_codes
+from .codes import column as column
 from .compilers import HOW, PATIENCE, announce, compiler
 from .libraries import Unavailable, load_or_build
 from .trace import print_optimizers, trace
@@ -156,15 +156,10 @@ def library(
     an optimiser may be added.
     """
     name = architecture.replace("+", "plus_")
-    equations = trace(cell or cell_of(architecture)) + print_optimizers() + print_columns()
+    equations = trace(cell or cell_of(architecture)) + print_optimizers() + print_codes()
     lib = build(name, real, [SOURCE, HEADER], equations, FUNCTIONS)
     lib.net_new.restype = ctypes.c_void_p
     return lib
-
-
-# enums Input and Loss of step.cpp
-INPUTS = ("bits", "static", "index")
-LOSSES = ("binary", "squared", "softmax")
 
 
 def task_numbers(task: Task, n_layers: int) -> dict[str, int]:

@@ -9,21 +9,9 @@
 #include "philox.h"
 #include "products.h"
 
-enum Kind { MEMORY, FUNCTION, TEXT, PARENTHESES, ARITHMETIC };
+#include "cell.inc"  // what a task draws from, Source, and the enum Kind (codes.py)
 
-// What a task draws from. These are the fields of `Fields` in batches.py, in their order.
-struct Source {
-    int64_t kind, seed, stream;
-    int64_t batch, n_in, steps, scored;  // the task's fields
-    int64_t types, cap;                  // parentheses
-    int64_t problem, most, first_tenth, last_tenth;  // arithmetic
-    int64_t samples;        // rows of the table, or positions in the text where a window may start
-    const void* data;       // table: floats (samples, n_in); text: one byte per letter, from the first such position on
-    const float* answers;   // (samples), of the table
-    const double* sums;     // (samples), running sums of the table's weights
-    const int64_t* guide;   // (GUIDE + 1), how many of the sums are below k / GUIDE
-};
-constexpr int LANES = 32, GUIDE = 1 << 12;
+constexpr int LANES = 32;
 
 // The random words of a batch: word w Q + j is output w of the block with index j, where Q = ceil(count / 4). LANES blocks pass the rounds
 // together. Each lane has 64 bits with a word in its lower half, which suits the vector product of 32 by 32 bits.
@@ -164,10 +152,10 @@ static void arithmetic(const Source& s, word64 number, int32_t* x, int32_t* y) {
 extern "C" void make_batch(const void* source, int64_t number, void* inputs, void* targets) {
     const Source& s = *(const Source*)source;
     switch (s.kind) {
-        case MEMORY: return memory(s, number, (real*)inputs, (real*)targets);
-        case FUNCTION: return function(s, number, (real*)inputs, (real*)targets);
-        case TEXT: return text(s, number, (int32_t*)inputs, (int32_t*)targets);
-        case PARENTHESES: return parentheses(s, number, (int32_t*)inputs, (int32_t*)targets);
+        case MEM_THRU: return memory(s, number, (real*)inputs, (real*)targets);
+        case RCF: return function(s, number, (real*)inputs, (real*)targets);
+        case TEXT8: return text(s, number, (int32_t*)inputs, (int32_t*)targets);
+        case PARENS_COUNTING: return parentheses(s, number, (int32_t*)inputs, (int32_t*)targets);
         case ARITHMETIC: return arithmetic(s, number, (int32_t*)inputs, (int32_t*)targets);
     }
 }

@@ -15,26 +15,11 @@ from torch import Tensor
 
 from ..tasks import Batched, Task
 from . import build
+from .codes import GUIDE, KINDS, NUMBERS, TENSORS, Source, print_codes
 
 SOURCE, HEADER, VECTORS = (
     Path(__file__).with_name(name) for name in ("batches.cpp", "philox.h", "products.h")
 )
-KINDS = ("mem_thru", "rcf", "text8", "parens_counting", "arithmetic")  # batches.cpp's enum Kind
-GUIDE = 1 << 12  # as in batches.cpp
-NUMBERS = (  # the task's shapes and the numbers of its source; 0 where a source lacks one
-    *("seed", "stream", "batch", "n_in", "steps", "scored", "types", "cap"),
-    *("problem", "most", "first_tenth", "last_tenth", "samples"),
-)
-TENSORS = ("data", "answers", "sums", "guide")
-
-
-class Fields(ctypes.Structure):
-    """The struct Source of batches.cpp."""
-
-    _fields_ = [(name, ctypes.c_int64) for name in ("kind", *NUMBERS)] + [
-        (name, ctypes.c_void_p) for name in TENSORS
-    ]
-
 
 _P = ctypes.c_void_p
 _LONG = ctypes.c_int64
@@ -47,12 +32,12 @@ FUNCTIONS = {  # of batches.cpp
 @cache
 def library(real: str = "float") -> ctypes.CDLL:
     """The library that makes batches, with numbers in `float` or `double`."""
-    return build("batches", real, [SOURCE, HEADER, VECTORS], "", FUNCTIONS)
+    return build("batches", real, [SOURCE, HEADER, VECTORS], print_codes(), FUNCTIONS)
 
 
-def fields_of(task: Task, source: dict, device: str = "cpu") -> tuple[Fields, dict[str, Tensor]]:
-    """The Fields of a task's source, and the tensors on the device whose addresses they hold; the
-    tensors must live as long as the fields.
+def fields_of(task: Task, source: dict, device: str = "cpu") -> tuple[Source, dict[str, Tensor]]:
+    """The Source of a task, and the tensors on the device whose addresses it holds; the tensors must
+    live as long as that.
     """
     if "sums" in source:
         source = source | {
@@ -61,12 +46,16 @@ def fields_of(task: Task, source: dict, device: str = "cpu") -> tuple[Fields, di
             )
         }
     tensors = {name: source[name].contiguous().to(device) for name in TENSORS if name in source}
-    shapes = {"batch": task.batch, "n_in": task.n_in, "steps": task.steps, "scored": task.scored}
-    numbers = {name: (shapes | source).get(name, 0) for name in NUMBERS}
+    numbers = {
+        "kind": KINDS.index(task.name),
+        "batch": task.batch,
+        "n_in": task.n_in,
+        "steps": task.steps,
+        "scored": task.scored,
+    }
     return (
-        Fields(
-            kind=KINDS.index(task.name),
-            **numbers,
+        Source(
+            **{name: (numbers | source).get(name, 0) for name in NUMBERS},
             **{name: tensor.data_ptr() for name, tensor in tensors.items()},
         ),
         tensors,

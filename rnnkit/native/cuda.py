@@ -21,10 +21,9 @@ import torch
 from torch import Tensor
 
 from ..cells import cell_of
-from . import INPUTS, LOSSES, Study, task_numbers
+from . import Study, task_numbers
 from .batches import HEADER as PHILOX
-from .batches import KINDS
-from .columns import print_columns
+from .codes import INPUTS, KINDS, LOSSES, print_codes
 from .libraries import Unavailable, load_or_build
 from .plan import Plan, plan
 from .trace import print_optimizers, print_plan
@@ -75,7 +74,7 @@ class Kernel:
 
     @cached_property
     def equations(self) -> str:
-        return print_plan(self.plan, "cuda") + print_optimizers("cuda") + print_columns()
+        return print_plan(self.plan, "cuda") + print_optimizers("cuda") + print_codes()
 
     @property
     def defines(self) -> list[str]:

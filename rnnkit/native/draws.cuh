@@ -1,24 +1,9 @@
 // Batches of the tasks, which a block of threads makes for itself.
 //
 // Invariant: they equal those of batches.cpp, and so those of the tasks in Python, bit for bit. DRAW says which task draws; NI, NT, NB,
-// STREAMS and NS are its sizes.
+// STREAMS and NS are its sizes. Source is in cell.inc.
 #pragma once
 #include "philox.h"
-
-enum Kind { MEMORY_TASK, FUNCTION_TASK, TEXT_TASK, PARENTHESES_TASK, ARITHMETIC_TASK };
-
-struct Source {  // the fields of `Fields` in batches.py; shapes as in batches.cpp
-    int64_t kind, seed, stream;
-    int64_t batch, n_in, steps, scored;
-    int64_t types, cap;
-    int64_t problem, most, first_tenth, last_tenth;
-    int64_t samples;
-    const void* data;
-    const float* answers;
-    const double* sums;
-    const int64_t* guide;
-};
-constexpr int GUIDE = 1 << 12;
 
 // Word i of `count`: output i / Q of the block with index i % Q, where Q = ceil(count / 4).
 DEVICE word32 word_of(const Source& s, word64 number, int count, int i) {
@@ -126,10 +111,10 @@ DEVICE void draw_arithmetic(const Source& s, word64 number, int32_t* x, int32_t*
 
 // Draws training batch `number` of the kernel's task; all threads may read it afterwards.
 DEVICE void draw(const Source& s, word64 number, void* x, void* y) {
-    if (DRAW == MEMORY_TASK) draw_memory(s, number, (real*)x);
-    if (DRAW == FUNCTION_TASK) draw_function(s, number, (real*)x, (real*)y);
-    if (DRAW == TEXT_TASK) draw_text(s, number, (int32_t*)x, (int32_t*)y);
-    if (DRAW == PARENTHESES_TASK) draw_parentheses(s, number, (int32_t*)x, (int32_t*)y);
-    if (DRAW == ARITHMETIC_TASK) draw_arithmetic(s, number, (int32_t*)x, (int32_t*)y);
+    if (DRAW == MEM_THRU) draw_memory(s, number, (real*)x);
+    if (DRAW == RCF) draw_function(s, number, (real*)x, (real*)y);
+    if (DRAW == TEXT8) draw_text(s, number, (int32_t*)x, (int32_t*)y);
+    if (DRAW == PARENS_COUNTING) draw_parentheses(s, number, (int32_t*)x, (int32_t*)y);
+    if (DRAW == ARITHMETIC) draw_arithmetic(s, number, (int32_t*)x, (int32_t*)y);
     __syncthreads();
 }

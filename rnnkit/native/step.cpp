@@ -54,13 +54,10 @@ static inline void affine_adjoint(const Cell& c, int map, int maps, const real* 
 // cell.inc defines: constexpr int MAPS, RECURRENT (the first so many maps have a recurrent matrix), STATES, SAVES, ARGS; constexpr bool
 // UP_IS_STATE, READS_X, EQUAL_SIZES; MAP_ARG[MAPS] (what each map reads: -2 the input alone, -1 the first state, otherwise the number of an
 // argument); template <bool RELU> cell_forward(const Cell&), cell_backward(const Cell&); and of the optimisers their number OPTIMIZERS,
-// Coefficients, and change(k, g, m, v, c), which returns what is subtracted from a parameter (optimizers.py);
-// and enum Hyper, the columns of hp (columns.py)
+// Coefficients, and change(k, g, m, v, c), which returns what is subtracted from a parameter (optimizers.py).
+// It also has the enums Hyper (the columns of hp), Input and Loss (codes.py).
 
 // ---- the network ---------------------------------------------------------------------------------------------------------
-enum Input { BITS, DENSE, INDEX };  // a static vector of packed bits, a static vector of numbers, a sequence of one-hot symbols
-enum Loss { BINARY, SQUARED, SOFTMAX };
-
 // The shape of a network and its task, and buffers for one model at work.
 struct Net {
     int L, N, I, O, T, B;                // layers, units, inputs, outputs, time steps, samples per batch
@@ -307,7 +304,7 @@ static void backward(Net& net, const real* theta, const double* hp) {
 
 // ---- data ------------------------------------------------------------------------------------------------------------------
 // What net_train and net_evaluate read. With BITS, inputs are packed samples (ceil(I / 32), count) and targets are labels (count); a batch is
-// the next samples of the model's own data set, in a circle. With DENSE, inputs are numbers (K, I, B); with INDEX, symbols
+// the next samples of the model's own data set, in a circle. With STATIC, inputs are numbers (K, I, B); with INDEX, symbols
 // (K, T, streams, B). Their targets are numbers (K, O, B) with SQUARED, and classes (K, S, heads, B) with SOFTMAX.
 struct Data {
     const void *inputs, *targets;
@@ -344,7 +341,7 @@ static void load_bits(Net& net, const Data& data, long first, long samples, real
 // Copies batch k into net.x, or points net.symbols at it.
 static void load_batch(Net& net, const Data& data, long k) {
     const long B = net.B;
-    if (net.input == DENSE) {
+    if (net.input == STATIC) {
         std::memcpy(net.x, (const real*)data.inputs + k * net.I * B, net.I * B * sizeof(real));
         return;
     }

@@ -10,10 +10,6 @@
 //   MEMORY: what is in shared memory beside what is staged there. 0 nothing, 1 the parameters, 2 also what one step of a layer uses, its states
 //   included, 3 the gradient instead of the states, 4 also the adjoints of all its steps, 5 everything.
 #include "block.cuh"
-#include "draws.cuh"
-
-enum Input { BITS, DENSE, INDEX };
-enum Loss { BINARY, SQUARED, SOFTMAX };
 
 struct Cell {  // as in step.cpp
     const real *Wx, *Wh, *b;
@@ -47,6 +43,7 @@ DEVICE void affine_adjoint(const Cell& c, int map, int maps, const real* base, r
     product<tile_of(NU), 1>(NU, &t, nullptr, base, d_h);
 }
 #include "cell.inc"
+#include "draws.cuh"
 
 constexpr int N = NU, L = NL, I = NI, O = NO, T = NT, S = NS, n = N * B;
 constexpr bool PROJECT = EQUAL_SIZES && L > 0;
@@ -65,7 +62,7 @@ constexpr int at_bo = at_bp + (PROJECT ? N : 0) + L * (MAPS + STATES) * N, P = a
 // With several streams, no two of which have a symbol in common, the weights of the inputs are most of the parameters. A block that has its
 // parameters in shared memory (but not its gradient) then has them there for the steps alone, with the weights of each symbol side by side, and
 // puts the sums of their gradient in the place of everything: the parameters to come are in global memory.
-constexpr bool MANY_STREAMS = INPUT == INDEX && STREAMS > 1 && DRAW == PARENTHESES_TASK, OVERLAID = MANY_STREAMS && (MEMORY == 1 || MEMORY == 2);
+constexpr bool MANY_STREAMS = INPUT == INDEX && STREAMS > 1 && DRAW == PARENS_COUNTING, OVERLAID = MANY_STREAMS && (MEMORY == 1 || MEMORY == 2);
 constexpr int ROWS_AT_ONCE = !MANY_STREAMS || INPUT_ROWS > 28 ? 32 : (INPUT_ROWS + 3) / 4 * 4;
 constexpr int SYMBOLS_STAGED = INPUT != INDEX ? 0 : MANY_STREAMS ? I * ROWS_AT_ONCE + 2 * (ROWS_AT_ONCE + STREAMS) * APART : (I * 32 + B * STRIDE + 3) / 4 * 4;
 constexpr int STAGED = OVERLAID || TILES_STAGED > SYMBOLS_STAGED ? TILES_STAGED : SYMBOLS_STAGED;
@@ -85,7 +82,7 @@ constexpr int a_grad = LEVEL_2, LEVEL_3 = a_grad + pad(P);
 constexpr int a_dpre = LEVEL_3, a_dup = a_dpre + (L ? MAPS * n * T : 0), LEVEL_4 = a_dup + (L > 1 ? 2 : L) * TOP_ROWS * n;
 constexpr int a_pre = MEMORY < 4 ? a_own : a_dpre;  // forward and backward never need these two at once
 constexpr int INPUTS = DRAW < 0 ? 0 : INPUT == INDEX ? T * STREAMS * B : I * B;  // of a drawn batch
-constexpr int TARGETS = DRAW < 0 || DRAW == MEMORY_TASK ? 0 : LOSS == SOFTMAX ? S * HEADS * B : O * B;
+constexpr int TARGETS = DRAW < 0 || DRAW == MEM_THRU ? 0 : LOSS == SOFTMAX ? S * HEADS * B : O * B;
 constexpr int a_p = LEVEL_4, a_dp = a_p + (PROJECT ? n * T : 0), a_x = a_dp + (PROJECT ? n * T : 0), a_targets = a_x + INPUTS,
               a_z = a_targets + TARGETS, a_dz = a_z + S * O * B, a_layers = a_dz + S * O * B;
 constexpr int l_s = 0, l_save = l_s + n * STATES * (T + 1), l_arg = l_save + n * SAVES * T, l_up = l_arg + n * ARGS * T,
@@ -107,7 +104,7 @@ struct Model {
     const double* hp;        // (HYPERS)
     bool relu, every;
     int first, steps;        // the first scored step, and how many steps the model runs (first + S)
-    const real* x;           // (I, B), with DENSE
+    const real* x;           // (I, B), with STATIC
     const int32_t* symbols;  // (T, STREAMS, B), with INDEX
 };
 // The memory at an offset that is in shared memory from a level of MEMORY on.
@@ -498,7 +495,7 @@ DEVICE const void* load_batch(Model& q, const void* inputs, const void* targets,
 
 // Draws training batch `number` into the model's own memory, and returns its targets.
 DEVICE const void* draw_batch(Model& q, const Source& source, int64_t number) {
-    real *x = in(q, a_x, 5), *y = DRAW == MEMORY_TASK ? x : in(q, a_targets, 5);
+    real *x = in(q, a_x, 5), *y = DRAW == MEM_THRU ? x : in(q, a_targets, 5);
     draw(source, (word64)number, x, y);
     q.x = x, q.symbols = (const int32_t*)x;
     return y;
