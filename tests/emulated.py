@@ -47,6 +47,8 @@ class Emulated:
     parameters, shared and other memory.
     """
 
+    card = "a processor"
+
     def __init__(self, kernel):
         self.kernel = kernel
         self.library = ctypes.CDLL(str(built(kernel)))

@@ -23,7 +23,7 @@ from rnnkit.studies.gpu_pool import OneGPU
 from rnnkit.studies.provenance import device_name, provenance
 from rnnkit.studies.rounds import Task
 from rnnkit.tasks import TASKS
-from rnnkit.training import train
+from rnnkit.training import agreement, train
 from rnnkit.training.engines import Compiled, Data, Fused
 from rnnkit.training.flights import Flight
 from rnnkit.training.slots import slots_of
@@ -263,6 +263,41 @@ def test_a_flight_reports_a_trial_that_diverges():
     found = landed(study, hparams, [0, 1], emulated(study, MEMORY=5))
     assert not found[0].infeasible and found[0].steps == 3
     assert found[1].infeasible and found[1].steps == 0 and found[1].theta is None
+
+
+@pytest.mark.parametrize("task, cell, form", [("per_cap", "gru", None), *OTHERS])
+def test_a_kernel_is_checked_against_the_plain_step(task, cell, form):
+    study = capacity(cell) if form is None else Study(task, cell, 2, 900, form=form)
+    module = emulated(study)
+    hparams = sets_of(study)[0]
+    data = Data(study, [hparams])
+    assert 0 < agreement.difference(module, study, data, hparams) < 1e-5
+
+
+def test_it_is_checked_once_and_not_used_where_it_differs(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    study = capacity("rnn")
+    module = emulated(study, MEMORY=5)
+    hparams = sets_of(study)
+    right = agreement.difference
+    asked = []
+    monkeypatch.setattr(agreement, "difference", lambda *all: asked.append(1) or right(*all))
+    for _ in range(2):
+        landed(study, hparams, [0, 1], module)
+    assert len(asked) == 1
+
+    monkeypatch.setattr(module, "card", "another")
+    real = module.train
+
+    def train_wrongly(blocks, stream, theta, m, *others):
+        real(blocks, stream, theta, m, *others)
+        m *= 1.01
+
+    monkeypatch.setattr(module, "train", train_wrongly)
+    for _ in range(2):  # what does not agree is not remembered
+        with pytest.raises(native.Unavailable, match="at most 0.001, got 0.01"):
+            landed(study, hparams, [0, 1], module)
+    assert len(asked) == 3
 
 
 def test_what_has_no_kernel_is_said():

@@ -82,6 +82,12 @@ class Kernel:
         return [f"-D{field.name}={getattr(self, field.name)}" for field in fields(self)[2:]]
 
     @property
+    def sources(self) -> list[str]:
+        """All texts of which the kernel is made."""
+        texts = [path.read_text() for path in (SOURCE, *HEADERS)]
+        return [*texts, self.equations, *self.defines]
+
+    @property
     def maps(self) -> int:
         return len(self.plan.cell.maps)
 
@@ -410,13 +416,7 @@ def cubin(kernel: Kernel, arch: str) -> bytes:
     major = ctypes.c_int()
     minor = ctypes.c_int()
     _nvrtc().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
-    texts = [
-        *(path.read_text() for path in (SOURCE, *HEADERS)),
-        kernel.equations,
-        *kernel.defines,
-        arch,
-        f"{major.value}.{minor.value}",
-    ]
+    texts = [*kernel.sources, arch, f"{major.value}.{minor.value}"]
     make = lambda: compile(kernel, arch).cubin
     return load_or_build(f"{kernel.architecture}-{arch}", texts, ".cubin", make, Path.read_bytes)
 
@@ -496,6 +496,7 @@ class Module:
     def __init__(self, kernel: Kernel, device: str) -> None:
         self.device = device
         self.kernel = kernel
+        self.card = torch.cuda.get_device_name(device)
         handle = ctypes.c_void_p()
         _call("cuModuleLoadData", ctypes.byref(handle), cubin(kernel, arch_of(device)))
         self.train = Function(handle, "train", kernel)

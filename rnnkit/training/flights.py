@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rnnkit.native import Study, cuda
 from rnnkit.training import Outcome, outcome_of
+from rnnkit.training.agreement import check_agreement
 from rnnkit.training.engines import Data, Fused
 from rnnkit.training.slots import Slots, slots_of
 
@@ -25,7 +26,8 @@ class Flight:
 
     `land()` is to be called repeatedly; each time it gives (number, hparams, Outcome) of the trials
     that have ended since. `busy` says whether any trial is left. `data` is the study's, on the
-    device. Raises Unavailable where there is no fused step for the study.
+    device. Raises Unavailable where there is no fused step for the study, or where it does not agree
+    with the plain step.
 
     A trial is in training (`aloft`), then waits for its evaluation (`over`), then is in evaluation
     (`in_evaluation`, with its theta); all three hold slots.
@@ -43,6 +45,7 @@ class Flight:
         self.study = study
         self.engine = Fused(study, data, device, module)
         self.module = self.engine.module
+        check_agreement(self.module, study, data, hparams[0])
         self.stream = self.module.stream()
         self.side = self.module.stream()
         self.splits = dict.fromkeys(data.splits.values())
