@@ -557,22 +557,6 @@ DEVICE void gather(int R, int I, const real* A, const Symbols& mine, const int32
         out[r * NB + threadIdx.x % NB] = s;
     }
 }
-// The same where the numbers of a symbol, for R rows and up to `pitch`, a multiple of four, are side by side: four rows at a time.
-// A: (I, pitch)
-DEVICE void gather_by_symbol(int R, int pitch, const real* A, const Symbols& mine, const int32_t* symbols, const real* bias, real* out) {
-#pragma unroll 1
-    for (int u = threadIdx.x; u < pitch / 4 * NB; u += THREADS) {
-        const int r = u / NB * 4, b = u % NB;
-        if (r >= R) continue;
-        V s = splat(0.f);
-#pragma unroll
-        for (int m = 0; m < STREAMS; m++) s = s + load(A + (ONE_SAMPLE ? mine.of[m] : symbols[m * NB + b]) * pitch + r);
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-            if (r + i < R) out[(r + i) * NB + b] = number_of(s, i) + (bias ? bias[r + i] : 0.f);
-    }
-}
-
 // Adds one step: of STREAMS * NB symbols, a warp takes those whose remainder modulo WARPS is its own. Ds has the samples' numbers for this lane,
 // STRIDE apart.
 DEVICE void add_symbols(real* sums, const real* Ds, const int32_t* symbols) {

@@ -151,12 +151,9 @@ class Kernel:
         n = self._numbers
         parameters = _pad(self.num_params)
         project = self._projects
-        # with the weights of each symbol side by side
-        pitch = (self._input_rows + 3) // 8 * 8 + 4
-        more = self.NI * (pitch - self._input_rows) if self._overlaid else 0
         # 1: parameters, and the packed samples of a batch
         samples = (self.NI + 31) // 32 * B + B if self.INPUT == INPUTS.index("bits") else 0
-        level_1 = _pad(self.num_params + more) + samples + _pad(self.THREADS // 32)
+        level_1 = parameters + samples + _pad(self.THREADS // 32)
         # 2: what one step of a layer uses, the results of its maps and its states included
         inputs = 0 if project or not L else maps * n
         of_a_step = 2 * states + args + (L > 0 and (project or L > 1))

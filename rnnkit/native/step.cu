@@ -60,18 +60,16 @@ constexpr int at_bo = at_bp + (PROJECT ? N : 0) + L * (MAPS + STATES) * N, P = a
 
 // ---- streams of symbols ------------------------------------------------------------------------------------------------------
 // With several streams, no two of which have a symbol in common, the weights of the inputs are most of the parameters. A block that has its
-// parameters in shared memory (but not its gradient) then has them there for the steps alone, with the weights of each symbol side by side, and
-// puts the sums of their gradient in the place of everything: the parameters to come are in global memory.
+// parameters in shared memory (but not its gradient) then has them there for the steps alone, and puts the sums of their gradient in the place of
+// everything: meanwhile the parameters are in global memory.
 constexpr bool MANY_STREAMS = INPUT == INDEX && STREAMS > 1 && DRAW == PARENS_COUNTING, OVERLAID = MANY_STREAMS && (MEMORY == 1 || MEMORY == 2);
 constexpr int ROWS_AT_ONCE = !MANY_STREAMS || INPUT_ROWS > 28 ? 32 : (INPUT_ROWS + 3) / 4 * 4;
 constexpr int SYMBOLS_STAGED = INPUT != INDEX ? 0 : MANY_STREAMS ? I * ROWS_AT_ONCE + 2 * (ROWS_AT_ONCE + STREAMS) * APART : (I * 32 + B * STRIDE + 3) / 4 * 4;
 constexpr int STAGED = OVERLAID || TILES_STAGED > SYMBOLS_STAGED ? TILES_STAGED : SYMBOLS_STAGED;
-// between the weights of two symbols: an odd multiple of four, so that few lanes share a bank
-constexpr int PITCH_OF_SYMBOLS = (INPUT_ROWS + 3) / 8 * 8 + 4, MORE = OVERLAID ? I * (PITCH_OF_SYMBOLS - INPUT_ROWS) : 0;
 
 // ---- memory of a model: offsets in numbers, each a multiple of four --------------------------------------------------------
 constexpr int pad(int x) { return (x + 3) / 4 * 4; }
-constexpr int a_theta = 0, a_bits = a_theta + pad(P + MORE), a_y = a_bits + (INPUT == BITS ? WORDS * B : 0), a_part = a_y + (INPUT == BITS ? B : 0),
+constexpr int a_theta = 0, a_bits = a_theta + pad(P), a_y = a_bits + (INPUT == BITS ? WORDS * B : 0), a_part = a_y + (INPUT == BITS ? B : 0),
               LEVEL_1 = a_part + pad(WARPS);
 constexpr int TOP_ROWS = L > 1 ? T : S;  // steps whose adjoints come down to a layer; the top layer receives those of scored steps alone
 constexpr bool NOW = MEMORY == 2;        // a step's states, arguments and inputs are in shared memory, and all steps' are kept in global memory
@@ -109,7 +107,7 @@ struct Model {
 };
 // The memory at an offset that is in shared memory from a level of MEMORY on.
 DEVICE real* in(const Model& q, int at, int level) { return MEMORY >= level ? q.shared + at : q.rest + (at - NEAR); }
-DEVICE real* theta_of(const Model& q) { return in(q, a_theta, 1) + MORE; }  // with OVERLAID, without the weights of the inputs
+DEVICE real* theta_of(const Model& q) { return in(q, a_theta, 1); }
 DEVICE real* grad_of(const Model& q) { return in(q, a_grad, 3); }
 DEVICE int32_t* bits_of(const Model& q) { return (int32_t*)in(q, a_bits, 1); }
 DEVICE real* layer_of(const Model& q, int l) { return in(q, a_layers + (WINDOW ? 0 : l * PER_LAYER), 5); }
@@ -191,12 +189,6 @@ DEVICE void gradient_by_input(const Model& q, int R, const real* D, real* G) {
     else matrix_gradient(R, I, 1, D, 0, q.x, 0, G);
 }
 
-// out = bias + the weights of the symbols of one step, of which `mine` are those of the thread's sample. out: (INPUT_ROWS, B)
-DEVICE void read_symbols(const Model& q, const Symbols& mine, const int32_t* symbols, const real* bias, real* out) {
-    if (OVERLAID) gather_by_symbol(INPUT_ROWS, PITCH_OF_SYMBOLS, in(q, a_theta, 1), mine, symbols, bias, out);
-    else gather(INPUT_ROWS, I, theta_of(q), mine, symbols, bias, out);
-}
-
 // Computes, before the steps, what layer 0 reads: the projection p of the input at all steps, or W x of a static input.
 DEVICE void read_input(const Model& q) {
     const real *theta = theta_of(q), *bias = theta + at_bp;
@@ -205,7 +197,7 @@ DEVICE void read_input(const Model& q) {
         if (INPUT == INDEX) {
             for (int t = 0; t < q.steps; t++) {
                 const int32_t* symbols = q.symbols + t * STREAMS * B;
-                read_symbols(q, symbols_at(symbols), symbols, bias, p + t * n);
+                gather(N, I, theta, symbols_at(symbols), symbols, bias, p + t * n);
             }
             return;
         }
@@ -248,7 +240,7 @@ DEVICE void forward(const Model& q) {
         for (int t = 0; t < q.steps; t++) {
             const Cell c = cell_at(q, l, t, p, false);
             if (gathers && l == 0) {
-                read_symbols(q, next, q.symbols + t * STREAMS * B, nullptr, in(q, a_ax, 2));
+                gather(MAPS * N, I, theta + at_Wx(0), next, q.symbols + t * STREAMS * B, nullptr, in(q, a_ax, 2));
                 if (t + 1 < q.steps) next = symbols_at(q.symbols + (t + 1) * STREAMS * B);
             }
             if (NOW && c.x) move(in(q, a_x_now, 2), input_of(q, l, t), n);
@@ -474,10 +466,7 @@ DEVICE int samples_of(const Model& q, int64_t count) {
 }
 DEVICE void begin(const Model& q, const real* theta) {
 #pragma unroll 4
-    for (int j = here(threadIdx.x); j < P; j += THREADS) {
-        const bool is_weight = OVERLAID && j < INPUT_ROWS * I;
-        (is_weight ? in(q, a_theta, 1) + j % I * PITCH_OF_SYMBOLS + j / I : theta_of(q) + j)[0] = theta[j];
-    }
+    for (int j = here(threadIdx.x); j < P; j += THREADS) theta_of(q)[j] = theta[j];
     __syncthreads();
 }
 // Loads the samples first ... first + B - 1 of the model's own data set, in a circle.
