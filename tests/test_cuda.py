@@ -646,6 +646,12 @@ def test_the_bench_fails_where_a_step_does_not_agree(small_bench, monkeypatch):
         small_bench.main(short=True, device="cpu", jax=False)
 
 
+def forms_of(some):
+    """How the blocks of some studies use shared memory."""
+    kernels = [cuda.kernel_for(study) for study in some]
+    return {(kernel.MEMORY, kernel.STAGE > 0, kernel._overlaid) for kernel in kernels}
+
+
 def test_the_bench_checks_all_cells_and_tasks_and_times_all_steps():
     checked = list(gpu_bench.studies_to_check())
     timed = list(gpu_bench.studies_to_time())
@@ -655,6 +661,7 @@ def test_the_bench_checks_all_cells_and_tasks_and_times_all_steps():
     assert {study.task.steps for study in timed} == {5, 50, 175} and {
         study.max_params for study in timed
     } == set(gpu_bench.SIZES)
+    assert forms_of(timed) <= forms_of(checked)
     for study in gpu_bench.studies_to_sweep():
         kernels = gpu_bench.variants(study, cuda.SHARED_BYTES)
         assert len(set(kernels.values())) == len(kernels) and "large" in kernels

@@ -42,6 +42,12 @@ TASKS = {
     "parens_counting": "tiny",
     "arithmetic": "tiny",
 }
+LONG = (  # of whose sequences a block has the states of one step in shared memory
+    ("parens_counting", "small", 2_000),
+    ("parens_counting", "paper", 10_000),
+    ("text8", "small sample", 1_000),
+    ("text8", "small sample", 10_000),
+)
 RULES = (
     ("Adam", "every", "tanh"),
     ("RMSProp", "first", "relu"),
@@ -68,16 +74,23 @@ def capacity(cell: str, layers: int, size: int) -> Study:
 
 
 def studies_to_check(short: bool = False) -> Iterator[Study]:
-    """Every cell on the capacity task at a few sizes and depths, and on every other task."""
+    """Every cell on the capacity task at a few sizes and depths, on every other task, and on long
+    sequences.
+    """
     for size, depths in FEW if short else CHECKED:
         for cell in PAPER:
             yield from (
                 capacity(cell, depth, size) for depth in depths if depth >= cell_of(cell).min_layers
             )
     yield Study("per_cap", "linear", 0, 300, n_in=299, unroll=1)
+    if not short:
+        yield capacity("rnn", 1, 100_000)  # none of which is in shared memory
     for task, form in TASKS.items():
         for cell in ("lstm",) if short else (*PAPER, *LATER):
             yield Study(task, cell, 1 if short else 2, 2_500, form=form)
+    for task, form, size in LONG[:1] if short else LONG:
+        for cell in ("lstm",) if short else PAPER:
+            yield Study(task, cell, max(1, cell_of(cell).min_layers), size, form=form)
 
 
 def sets_of(study: Study) -> Iterator[dict]:
