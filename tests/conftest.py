@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,34 @@ REGISTRIES = {  # module -> its registries, whose entries and their order other 
     "rnnkit.tasks": ("TASKS",),
     "rnnkit.tuner": ("TUNERS",),
 }
+
+LONGEST = (  # files of tests, from the longest on, which take most of the time
+    "test_notebooks.py",
+    "test_reproduce.py",
+    "test_chances.py",
+    "test_faults.py",
+    "test_notebooks_in_browser.py",
+    "test_cuda.py",
+    "test_widgets_in_browser.py",
+    "test_cluster.py",
+    "test_workers.py",
+    "test_libraries.py",
+)
+
+
+def pytest_xdist_auto_num_workers(config):
+    """No further process where files are named, since to start one takes longer than most files.
+    None, where a folder or everything is tested, leaves the answer to pytest-xdist: one for each
+    processor.
+    """
+    named = [Path(argument.partition("::")[0]) for argument in config.args]
+    return 0 if all(path.is_file() for path in named) else None
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that the processes which share them end at about the same time."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
 def process_state() -> dict:
