@@ -168,7 +168,7 @@ def _capacity(
         network = ("per_cap", architecture, depth, size)
         columns: dict[str, Any] = {"hparams": hparams, "unroll": unroll, "form": "", "n_in": 20}
         parts.append(_study(rng, *network, -n_bits, **columns))
-    return pd.concat(parts, ignore_index=True)
+    return _table(parts)
 
 
 def _trained(
@@ -191,7 +191,7 @@ def _losses(
         for size, n in networks:
             network = (task, architecture, depth, size)
             parts.append(_study(rng, *network, loss(24), unroll=12, n_in=n_in, n_units=n))
-    return pd.concat(parts, ignore_index=True)
+    return _table(parts)
 
 
 def _hard(
@@ -208,7 +208,7 @@ def _hard(
         accuracy = rng.random(trials) * 0.1
         network = (task, architecture, depth, 2_000)
         parts.append(_study(rng, *network, losses, 0.2, tuner=tuner, accuracy=accuracy))
-    return pd.concat(parts, ignore_index=True)
+    return _table(parts)
 
 
 def _study(
@@ -220,15 +220,16 @@ def _study(
     loss: np.ndarray,
     divergence: float = 0.1,
     **columns: Any,
-) -> pd.DataFrame:
-    """The trials of one study, with these values in other `columns`. The share `divergence` of them
-    has no loss; steps and seconds are random, and nothing depends on them.
+) -> dict[str, Any]:
+    """The trials of one study, with these values in other `columns`: each column's value of all
+    trials, or an array or list of their values. The share `divergence` of them has no loss; steps
+    and seconds are random, and nothing depends on them.
     """
     count = len(loss)
     bad = rng.random(count) < divergence
     loss = np.where(bad, math.nan, loss)
     steps = np.exp(rng.uniform(math.log(50_000), math.log(200_000), count)).astype(int)
-    trials = {
+    trials: dict[str, Any] = {
         "architecture": architecture,
         "task_type": task,
         "hparams": [{}] * count,
@@ -253,7 +254,22 @@ def _study(
     } | columns
     study = f"{task}/{architecture}/layers={depth}/params={size}"
     study = f"{study}/unroll={trials['unroll']}/{trials['tuner']}"
-    return pd.DataFrame(trials).assign(study=study, accuracy=lambda t: t.accuracy.mask(bad))
+    return trials | {"study": study, "accuracy": np.where(bad, math.nan, trials["accuracy"])}
+
+
+def _table(studies: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """The trials of several studies of the same columns, joined column by column: a table for each
+    study would take ten times as long.
+    """
+    counts = [len(study["hyper_iter"]) for study in studies]
+    columns: dict[str, Any] = {}
+    for name, value in studies[0].items():
+        values = [study[name] for study in studies]
+        if isinstance(value, (np.ndarray, list)):
+            columns[name] = [each for part in values for each in part]
+        else:
+            columns[name] = np.repeat(values, counts)
+    return pd.DataFrame(columns)
 
 
 def _kept_of_nothing(bits: pd.DataFrame) -> list:
