@@ -232,12 +232,13 @@ def test_weights_of_a_part_sum_to_one():
         assert float(a_study(task_type).task.held_out(0, "valid")[2].sum()) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64))
 @pytest.mark.parametrize(
     "task_type, distinct", [("rcf", {"train"}), ("mem_thru", {"train", "valid", "eval"})]
 )
-def test_a_table_is_evaluated_once_for_all_splits(task_type, distinct):
+def test_a_table_is_evaluated_once_for_all_splits(task_type, distinct, dtype):
     study = a_study(task_type)
-    assert set(Data(study, some_hparams(study, 1)).splits.values()) == distinct
+    assert set(Data(study, some_hparams(study, 1), dtype).splits.values()) == distinct
 
 
 @needs_compiler

@@ -44,9 +44,18 @@ class Data:
             self.inputs = inputs.to(device)
             self.labels = labels.to(device, dtype)
         self._splits: dict[str, Split] = {}
+        self._casts: dict[Tensor, Tensor] = {}
 
     def _cast(self, numbers: Tensor) -> Tensor:
         return numbers.to(self.dtype) if numbers.is_floating_point() else numbers
+
+    def _cast_once(self, numbers: Tensor) -> Tensor:
+        """The cast of a tensor, which is the same one at each call, so that a table which is every
+        split stays one table.
+        """
+        if numbers not in self._casts:  # a tensor equals itself only
+            self._casts[numbers] = self._cast(numbers)
+        return self._casts[numbers]
 
     @cached_property
     def source(self) -> Tensor:
@@ -72,7 +81,7 @@ class Data:
             inputs, targets, weights = self._compiled_split(name) or self.task.held_out(
                 self.seed, name, self.device
             )
-            self._splits[name] = self._cast(inputs), self._cast(targets), weights
+            self._splits[name] = self._cast_once(inputs), self._cast_once(targets), weights
         return self._splits[name]
 
     def _compiled_split(self, name: str) -> Split | None:
