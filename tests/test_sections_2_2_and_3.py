@@ -13,7 +13,7 @@ from scipy import stats
 from rnnkit import analysis, paper
 from rnnkit.exhibits.best_trials import best_losses
 from rnnkit.exhibits.finding import EXACT, FAILS, HOLDS, ON_CURVE, SMALL_FACTOR, UNTESTED
-from rnnkit.exhibits.section_2_2 import memory_errors, step_costs
+from rnnkit.exhibits.section_2_2 import cost_is_linear, memory_errors, step_costs
 from rnnkit.exhibits.section_3 import fall, r_squared
 
 LONG = {"steps": (10_000, 60_000), "trials": 200, "depths": (1, 2, 4)}  # a search like the paper's
@@ -287,6 +287,15 @@ def test_g01_fails_where_time_is_quadratic(memory):
         ).verdict
         == FAILS
     )
+
+
+@pytest.mark.parametrize(
+    "slope, expected", [(0.8, FAILS), (0.95, HOLDS), (1.05, HOLDS), (1.2, FAILS)]
+)
+def test_g01_holds_only_where_the_counted_cost_is_linear_as_well(memory, slope, expected):
+    costs = step_costs(memory.assign(seconds=memory.steps * 1e-9 * memory.num_params))
+    counted = costs.assign(multiplications=costs.num_params**slope)
+    assert cost_is_linear(memory, counted).verdict == expected
 
 
 # --- claims of section 3 ---
