@@ -1210,20 +1210,25 @@ def test_a_trial_is_found_by_its_place(path):
             store.trial_at(4)
 
 
-def read_as_nobody(path, answer):
+def read_as_nobody(path, new_trials, answer):
     with contextlib.suppress(
         PermissionError
     ):  # who is not root may not change who he is, and need not
         os.setuid(65534)
     with TrialStore(path, create=False) as store:
         try:
-            store.add([a_trial(1)])
+            store.add(new_trials)
+            said = "it was written"
         except StoreError as error:
-            answer.put((len(store), len(store.frame()), str(error)))
+            said = str(error)
+        answer.put((len(store), len(store.frame()), said))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX's permissions")
-def test_a_store_that_may_only_be_read_in_a_folder_that_may_only_be_read_can_be_read():
+@pytest.mark.parametrize(
+    "new_trials", [[a_trial(1)], []], ids=["a trial", "no trial, which only asks"]
+)
+def test_a_store_that_may_only_be_read_in_a_folder_that_may_only_be_read_can_be_read(new_trials):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trials.sqlite"
         with TrialStore(path) as store:
@@ -1232,7 +1237,7 @@ def test_a_store_that_may_only_be_read_in_a_folder_that_may_only_be_read_can_be_
         Path(folder).chmod(0o555)
         context = multiprocessing.get_context("fork")
         answer = context.Queue()
-        process = context.Process(target=read_as_nobody, args=(path, answer))
+        process = context.Process(target=read_as_nobody, args=(path, new_trials, answer))
         process.start()
         found = answer.get(timeout=60)
         process.join()

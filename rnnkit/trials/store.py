@@ -272,6 +272,8 @@ class TrialStore:
             self._rescue(self.file, trial_rows)
         with self._errors(), self._sql:
             self._sql.execute("BEGIN IMMEDIATE")
+            # BEGIN succeeds even where nothing may be written, and without rows nothing is inserted
+            self._sql.execute(f"DELETE FROM {schema}.trials WHERE FALSE")
             insertion = self._sql.executemany(INSERT.format(table=f"{schema}.trials"), trial_rows)
             return max(0, insertion.rowcount)
 
