@@ -19,6 +19,7 @@ import click
 import rnnkit
 from rnnkit.notebooks import NOTEBOOKS
 from rnnkit.paper import ARCHITECTURES
+from rnnkit.places import WrongPath
 
 SCALES = ("smoke", "quick", "overnight", "paper")
 EXPERIMENTS = tuple(dict.fromkeys(chain(*NOTEBOOKS.values())))
@@ -153,9 +154,6 @@ def plainly(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
-        from rnnkit.places import WrongPath
-        from rnnkit.trials import StoreError
-
         try:
             command(*args, **kwargs)
         except KeyboardInterrupt as stop:
@@ -165,15 +163,25 @@ def plainly(command: Callable[..., None]) -> Callable[..., None]:
                 err=True,
             )
             sys.exit(130)
-        except BrokenPipeError:
-            raise
-        except (ValueError, OSError, StoreError, RuntimeError, MemoryError, ImportError) as error:
+        except Exception as error:
+            if not has_sentence(error):
+                raise
             with suppress(OSError, ValueError):  # the terminal may be gone
                 click.echo(f"Error: {printable(sentence_of(error))}", err=True)
             invalid = type(error) is ValueError or isinstance(error, WrongPath)
             sys.exit(2 if invalid else 1)
 
     return run
+
+
+def has_sentence(error: Exception) -> bool:
+    """Whether an error is one that a user may meet, and not a mistake in the kit."""
+    if isinstance(error, BrokenPipeError):
+        return False
+    # no error is of the store where its module, which takes a second to import, has not been needed
+    of_the_store = getattr(sys.modules.get("rnnkit.trials"), "StoreError", ())
+    known = (ValueError, OSError, RuntimeError, MemoryError, ImportError, of_the_store)
+    return isinstance(error, known)
 
 
 def printable(text: str) -> str:

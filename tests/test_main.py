@@ -475,6 +475,29 @@ def test_ctrl_c_ends_a_reproduction_with_a_sentence_and_the_next_goes_on(tmp_pat
     assert int(rnnkit_("trials", "show", "--store", store).output.splitlines()[-1].split()[0]) >= 1
 
 
+@pytest.mark.parametrize(
+    "words", ["reproduce", "plan", "trials show", "trials import", "bench speed"]
+)
+def test_ctrl_c_while_a_command_loads_its_libraries_is_an_interruption_too(words, tmp_path):
+    code = f"""
+import sys
+
+class Interruption:
+    def find_spec(name, *_):
+        if name == "numpy":
+            raise KeyboardInterrupt
+
+from rnnkit.__main__ import main
+sys.meta_path.insert(0, Interruption)
+main({words.split()!r})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.startswith("Stopped at once. ") and done.stderr.count("\n") == 1
+
+
 def test_the_chosen_notebooks_are_named_in_the_refusal_of_an_unknown_one():
     assert all(name in refused("reproduce", "--only", "0_start", code=2) for name in NOTEBOOKS)
 
