@@ -195,7 +195,7 @@ def sentence_of(error: BaseException) -> str:
     """An error in one sentence. The kit's own errors already are one; for an error of the system,
     the sentence says what was refused and what to do.
     """
-    if isinstance(error, MemoryError):
+    if memory_ran_out(error):
         return (
             "Memory ran out. Finished trials are kept: take fewer --workers, or close other"
             " programs, and run the same command again."
@@ -216,6 +216,15 @@ def sentence_of(error: BaseException) -> str:
             " command again."
         )
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def memory_ran_out(error: BaseException) -> bool:
+    """Whether an error says so; torch, where it is loaded, has errors of its own for it."""
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from rnnkit.studies.workers import out_of_memory
+
+    return out_of_memory(error)
 
 
 class Commands(click.Group):

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 import rnnkit
@@ -496,6 +497,11 @@ main({words.split()!r})
     )
     assert done.returncode == 130, done.stderr
     assert done.stderr.startswith("Stopped at once. ") and done.stderr.count("\n") == 1
+
+
+def test_memory_that_torch_cannot_get_is_reported_in_one_sentence(monkeypatch):
+    monkeypatch.setattr("rnnkit.bench.speed.run", lambda *_, **__: torch.empty(2**58))
+    assert "Memory ran out." in refused("bench", "speed")
 
 
 def test_the_chosen_notebooks_are_named_in_the_refusal_of_an_unknown_one():
