@@ -2,6 +2,7 @@
 name.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
@@ -36,7 +37,12 @@ def matching(name: object, names: Iterable[str]) -> str | None:
 
 
 def nearest(name: object, names: Iterable[str]) -> str:
-    """The sentence "The nearest is 'gru'."; empty if none of `names` is near."""
+    """The sentence "The nearest is 'gru'."; empty if none of `names` is near. Where several of
+    them stand in one place, the sentence asks for one at a time.
+    """
+    names = list(names)
+    if several := _several(name, names):
+        return f"Give {' and '.join(map(repr, several))} one at a time."
     if not isinstance(name, str):
         return ""
     similarity = {
@@ -48,6 +54,17 @@ def nearest(name: object, names: Iterable[str]) -> str:
     if best < NEAR or len(near) > MOST:
         return ""
     return f"The nearest {'is' if len(near) == 1 else 'are'} {' and '.join(near)}."
+
+
+def _several(name: object, names: list[str]) -> list[str]:
+    """The names in a list, or in a text such as "gru, lstm"; empty if there is one alone, or if one
+    is not among `names`.
+    """
+    parts = re.split(r"[\s,;]+", name.strip()) if isinstance(name, str) else name
+    if not isinstance(parts, (list, tuple)) or len(parts) < 2:
+        return []
+    matches = [match for part in parts if (match := matching(part, names))]
+    return matches if len(matches) == len(parts) else []
 
 
 def _fold(name: str) -> str:

@@ -161,6 +161,7 @@ def test_completion_prints_the_script_of_a_shell(shell):
     [
         (["--scale", "huge"], "scale must be one of smoke, quick, overnight, paper, got 'huge'"),
         (["--only", "fig9"], "got 'fig9'. Check the spelling"),
+        (["--only", "fig1,fig2a"], "got 'fig1,fig2a'. Give 'fig1' and 'fig2a' one at a time."),
         (["--seed", "-1"], "seed must be a whole number of at least 0, got -1"),
         (["--trials", "-3"], "trials must be a whole number of at least 0, got -3"),
         (["--workers", "-2"], "workers must be a whole number of at least 0, got -2"),

@@ -33,6 +33,11 @@ def test_what_could_be_two_names_is_neither():
         ("gruu", "cell must be one of rnn, .*, got 'gruu'. The nearest is 'gru'."),
         ("transformer", r"got 'transformer'\. Check the spelling\.$"),
         (3, r"got 3\. Check the spelling\.$"),
+        ("GRU,lstm", r"got 'GRU,lstm'\. Give 'gru' and 'lstm' one at a time\.$"),
+        ("gp-usual gru  rnn ", r"Give 'gp-usual' and 'gru' and 'rnn' one at a time\.$"),
+        (["gru", "rnn"], r"got \['gru', 'rnn'\]\. Give 'gru' and 'rnn' one at a time\.$"),
+        (["gru"], r"Check the spelling\.$"),
+        (["gru", ["rnn"]], r"Check the spelling\.$"),
     ],
 )
 def test_a_misspelling_is_answered_with_the_nearest_name(written, said):
