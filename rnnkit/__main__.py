@@ -565,9 +565,11 @@ def tuner(json_path: str | None = None, runs_path: str | None = None) -> None:
 def gpu(json_path: str | None, **settings: Any) -> None:
     """Check the GPU's training step against the processor's, and time it."""
     from rnnkit.bench import gpu
+    from rnnkit.training import check_device
 
     if settings["device"] == "cpu":
         raise ValueError("device must be a GPU, got cpu. Name one, such as cuda.")
+    check_device(settings["device"], "Measure on a machine that has one.")
     gpu.main(path=json_path, **settings)
 
 

@@ -597,3 +597,10 @@ def test_an_empty_name_of_a_file_or_folder_is_a_bad_value(command):
 def test_a_processor_is_no_gpu_to_measure():
     done = CliRunner().invoke(main, ["bench", "gpu", "--device", "cpu"])
     assert done.exit_code == 2 and "device must be a GPU, got cpu." in done.stderr
+
+
+def test_where_there_is_no_gpu_to_measure_a_processor_is_not_suggested(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert refused("bench", "gpu", code=2).endswith(
+        "it sees none. Measure on a machine that has one."
+    )

@@ -16,7 +16,7 @@ from rnnkit.cells import CELLS, PAPER
 from rnnkit.native.trace import print_optimizers
 from rnnkit.optimizers import OPTIMIZERS, Optimizer
 from rnnkit.tasks.perceptron import Perceptron
-from rnnkit.training import train, update
+from rnnkit.training import check_device, train, update
 
 COMPILED = native.compiler() is not None
 needs_compiler = pytest.mark.skipif(not COMPILED, reason="no C++ compiler")
@@ -430,13 +430,28 @@ def test_equations_that_the_compiler_does_not_know_run_plain():
 
 
 @pytest.mark.parametrize(
-    "device, message", [("tpu", "must be cpu or cuda"), ("cuda", "needs a GPU")]
+    "device, gpus, message",
+    [
+        ("tpu", 1, "device must be cpu or cuda, got 'tpu'"),
+        ("cuda", 0, "device cuda needs a GPU that torch can see.*Use device cpu"),
+        ("cudo", 1, "device must be cpu or cuda, got 'cudo'"),
+        ("cuda:one", 1, "device must be cpu or cuda, got 'cuda:one'"),
+        (0, 1, "device must be cpu or cuda, got 0"),
+        ("cuda:2", 2, "device cuda:2 must be a GPU of this machine.*the last.*is cuda:1"),
+    ],
 )
-def test_device_that_is_not_there_is_refused(device, message):
-    if device == "cuda" and torch.cuda.is_available():
-        pytest.skip("there is a GPU")
+def test_device_that_is_not_there_is_refused(monkeypatch, device, gpus, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     with pytest.raises(ValueError, match=message):
         train(a_study(), [some_hparams("rnn", 0)], [0], device=device)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:0", "cuda:1"])
+def test_device_that_is_there_is_taken_as_it_is(monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert check_device(device) == device
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

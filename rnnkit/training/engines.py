@@ -2,6 +2,7 @@
 trials that are over.
 """
 
+import re
 from collections.abc import Callable
 
 import torch
@@ -30,15 +31,23 @@ __all__ = [
 ]
 
 
-def check_device(device: str) -> str:
-    """`device`, if this machine has it. Raises ValueError for one that is neither cpu nor a CUDA
-    device, or that is not here.
+def check_device(device: str, else_do: str = "Use device cpu.") -> str:
+    """`device`, if this machine has it. Raises ValueError for one that is neither cpu nor cuda nor
+    cuda:NUMBER, or that is not here; the error then says what else to do.
     """
-    if device != "cpu" and not str(device).startswith("cuda"):
+    if device == "cpu":
+        return device
+    if not (isinstance(device, str) and re.fullmatch("cuda(:[0-9]+)?", device)):
         raise ValueError(f"device must be cpu or cuda, got {device!r}.")
-    if str(device).startswith("cuda") and not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         raise ValueError(
-            f"device {device} needs a GPU that torch can see, and it sees none. Use device cpu."
+            f"device {device} needs a GPU that torch can see, and it sees none. {else_do}"
+        )
+    last = torch.cuda.device_count() - 1
+    if int(device.partition(":")[2] or 0) > last:
+        raise ValueError(
+            f"device {device} must be a GPU of this machine, and the last that torch sees is"
+            f" cuda:{last}. Use a lower number."
         )
     return device
 
