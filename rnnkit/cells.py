@@ -308,7 +308,11 @@ def enter(cell: type[Cell]) -> type[Cell]:
 
 
 def _check_declared(cell: type[Cell]) -> None:
-    """Raises ValueError unless the attributes of a cell are well formed."""
+    """Raises ValueError unless a cell is a class whose attributes are well formed."""
+    if not isinstance(cell, type):
+        raise ValueError(
+            f"A cell must be a class, got {cell!r}. Write one, as in the notebook your_own_cell."
+        )
     for name in ("architecture", "maps"):
         if not hasattr(cell, name):
             raise ValueError(
@@ -485,7 +489,7 @@ def cell_of(architecture: str, n_layers: int | None = None) -> type[Cell]:
             name = {"+rnn": "+RNN"}.get(architecture, architecture)
             where = " (paper, section 1.4)" if architecture == "+rnn" else ""
             raise ValueError(
-                f"{name} needs n_layers >= {cell.min_layers}{where}, got n_layers={n_layers}. Drop"
-                f" it from depth {n_layers}."
+                f"{name} needs n_layers >= {cell.min_layers}{where}, got n_layers={n_layers}. Give"
+                " it as many, or leave it out."
             )
     return cell

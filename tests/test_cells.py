@@ -269,6 +269,8 @@ MISTAKES = {  # a mistake -> the cell, and what is said of it
         "Wrong.recurrent_inits must be one of identity, orthogonal, normal, got 'zeros'",
     ),
     "a slash in its name": (wrong(minimal, architecture="my/cell"), "a word of letters"),
+    "a name for a class": ("gru", "A cell must be a class, got 'gru'"),
+    "a class that is none": (int, "A cell must declare `architecture`, got int without it"),
 }
 
 

@@ -341,9 +341,14 @@ class Study:
         forms = TASKS[self.task_type].forms
         if forms and not self.form:
             object.__setattr__(self, "form", "small")
-        if not isinstance(self.form, str) or (self.form and self.form not in forms):
+        if not forms and self.form != "":
             raise ValueError(
-                f"form must be one of {', '.join(forms) or 'none'} for {self.task_type}, got"
+                f"form must be left out for {self.task_type}, which has one size, got"
+                f" {self.form!r}. Choose its size by n_in and unroll."
+            )
+        if self.form not in ("", *forms):
+            raise ValueError(
+                f"form must be one of {', '.join(forms)} for {self.task_type}, got"
                 f" {self.form!r}. {nearest(self.form, forms) or 'Check the spelling.'}"
             )
         if self.form:
