@@ -223,13 +223,14 @@ def verdicts(
     return analysis.Verdicts(claims, columns=columns)
 
 
-def choose(only: str | Iterable[str] = ()) -> dict:
+def choose(only: str | Iterable[str] | None = ()) -> dict:
     """Notebook -> its chosen experiments, in order. ValueError for a name that is neither a
     notebook nor an experiment.
     """
     experiments = dict.fromkeys(name for names in NOTEBOOKS.values() for name in names)
     choices = [*experiments, *NOTEBOOKS]
-    inputs = [only] if isinstance(only, str) else list(only or ())
+    only = () if only is None else only
+    inputs = list(only) if isinstance(only, Iterable) and not isinstance(only, str) else [only]
     matches = [matching(name, choices) for name in inputs]
     for name, match in zip(inputs, matches):
         if match is None:

@@ -189,6 +189,8 @@ def test_an_unknown_choice_is_refused_by_name():
         ValueError, match="only must name an experiment .*fig1.* or a notebook .*got 'fig7'"
     ):
         choose(["fig1", "fig7"])
+    with pytest.raises(ValueError, match="only must name an experiment .*got 3"):
+        choose(3)
 
 
 def test_a_folder_where_no_figure_can_be_written_is_reported_before_training(tmp_path):
