@@ -13,7 +13,7 @@ from rnnkit import places
 from rnnkit.checks import whole_number
 from rnnkit.names import matching, nearest, resolve_name
 from rnnkit.notebooks import NOTEBOOKS, NotebookError, NotebookPathError, run_notebook, types_of
-from rnnkit.trials import StoreError, TrialStore, paths
+from rnnkit.trials import StoreError, TrialStore, opened, paths
 from rnnkit.trials.trial import StorePathError
 
 TRIALS = places.TRIALS.name  # the trials behind the figures, in their folder
@@ -199,17 +199,20 @@ def stored_frames(
 
 
 def verdicts(
-    store: str | os.PathLike, scale: str = "quick", seed: int = 0, trials: int | None = None
+    store: TrialStore | str | os.PathLike,
+    scale: str = "quick",
+    seed: int = 0,
+    trials: int | None = None,
 ) -> pd.DataFrame:
     """The table of all claims of the paper, one row per claim: what the stored trials of a scale,
-    or of a larger one, say about it.
+    or of a larger one, say about it. `store` is a TrialStore or the path of one.
 
     `figure` is the figure that decides the claim; a claim without trials in the store says so.
     StoreError.
     """
     from rnnkit import analysis, figures, paper
 
-    with TrialStore(store, create=False) as trial_store:
+    with opened(store, create=False) as trial_store:
         frames = stored_frames(trial_store, scale, seed, trials)
     frames = figures.companions(_drawable(frames))
     tables = [analysis.compare(name, frame).assign(figure=name) for name, frame in frames.items()]

@@ -65,6 +65,18 @@ def test_the_best_network_stores_the_bits_of_the_best_trial(store):
     assert found["valid_loss"] == pytest.approx(trial.valid_loss, rel=1e-9)
 
 
+def test_the_store_of_the_best_network_may_be_named_by_its_path(tmp_path):
+    path = tmp_path / "trials.sqlite"
+    frame = STUDY.run(path, 2)
+    trial, parts = best_network(path, STUDY)
+    assert trial.valid_loss == frame.valid_loss.min()
+    assert sum(part.size for part in parts.values()) == STUDY.num_params
+    with pytest.raises(StoreError, match="There is no trial store"):
+        best_network(tmp_path / "none.sqlite", STUDY)
+    with pytest.raises(StoreError, match="A store is named by the path of a file, got 3"):
+        best_network(3, STUDY)
+
+
 def test_a_network_that_was_trained_again_is_kept_for_next_time(store, monkeypatch):
     _, first = best_network(store, STUDY)
     monkeypatch.setattr(retrain, "train", no_training)

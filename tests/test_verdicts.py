@@ -8,7 +8,7 @@ from rnnkit import analysis, paper
 from rnnkit.exhibits.finding import FAILS, HOLDS, UNTESTED
 from rnnkit.reproduce import verdicts
 from rnnkit.studies import run
-from rnnkit.trials import StoreError
+from rnnkit.trials import StoreError, TrialStore
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,13 @@ def test_a_claim_without_trials_says_so(table):
 def test_a_store_that_is_not_there_is_reported(tmp_path):
     with pytest.raises(StoreError, match="no trial store"):
         verdicts(tmp_path / "none.sqlite")
+
+
+def test_a_store_that_is_open_is_judged_and_stays_open():
+    with TrialStore(":memory:") as store:
+        run("calibration", scale="smoke", store=store, workers=1, progress=False)
+        assert set(verdicts(store, "smoke").set_index("id").verdict[["C17"]]) == {UNTESTED}
+        assert len(store) == 3
 
 
 def test_advice_names_only_claims_of_the_paper():

@@ -6,6 +6,7 @@ gives the same network up to rounding.
 """
 
 import math
+import os
 import warnings
 
 import numpy as np
@@ -16,7 +17,7 @@ from rnnkit.studies.study import Study, account_of, blocks_of
 from rnnkit.training import engines, train
 from rnnkit.training.engines import Data, engine_for
 from rnnkit.training.slots import slots_of
-from rnnkit.trials import StoreError, Trial, TrialStore
+from rnnkit.trials import StoreError, Trial, TrialStore, opened
 
 SAME = 1e-6  # relative and absolute; losses this close to each other are the same
 WEIGHT_ADVICE = "Delete them; they can be had again by retraining."
@@ -39,16 +40,19 @@ def theta_of(study: Study, network: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def best_network(
-    store: TrialStore, study: Study, device: str = "cpu"
+    store: TrialStore | str | os.PathLike, study: Study, device: str = "cpu"
 ) -> tuple[Trial, dict[str, np.ndarray]]:
-    """The study's best trial, and the weights at the end of its training by block. StoreError if the
-    store has no feasible trial of the study.
+    """The study's best trial, and the weights at the end of its training by block. `store` is a
+    TrialStore or the path of one. StoreError if it has no feasible trial of the study.
     """
-    trials = [trial for trial in store.trials(study.key) if not trial.infeasible]
-    if not trials:
-        raise StoreError(f"The store has no feasible trial of {study.key}. Run the study first.")
-    trial = min(trials, key=lambda trial: trial.valid_loss)
-    return trial, weights_of(store, study, trial, device)
+    with opened(store, create=False) as trial_store:
+        trials = [trial for trial in trial_store.trials(study.key) if not trial.infeasible]
+        if not trials:
+            raise StoreError(
+                f"The store has no feasible trial of {study.key}. Run the study first."
+            )
+        trial = min(trials, key=lambda trial: trial.valid_loss)
+        return trial, weights_of(trial_store, study, trial, device)
 
 
 def weights_of(
