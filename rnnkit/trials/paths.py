@@ -90,17 +90,19 @@ def side_store(parquet: Path) -> Path:
 
 
 def export_path(parquet: str | os.PathLike) -> Path:
-    """The path of a file to export to. StoreError if it is a folder or has the name of a store."""
+    """The path of a file to export to. StoreError if it is a folder or has the name of a store or of
+    another kind of file.
+    """
     path = expand_home(parquet)
     if not path.name or (os.path.lexists(path) and not path.is_file()):
         raise StorePathError(
             f"Trials are exported to a Parquet file, got {str(parquet) or 'no name'!r}. Give the"
             " path of a file."
         )
-    if path.suffix in (".sqlite", ".sqlite3", ".db"):
+    if path.suffix.lower() not in ("", ".parquet"):
         raise StorePathError(
-            f"Trials are exported to a Parquet file, got the name of an SQLite store, {path}. Give"
-            " a name that ends in .parquet."
+            f"Trials are exported to a Parquet file, got the name of another kind of file, {path}."
+            " Give a name that ends in .parquet."
         )
     if not path.parent.is_dir():
         raise StorePathError(
