@@ -91,6 +91,7 @@ SEED = click.option(
     "--seed",
     default=0,
     show_default=True,
+    metavar="N",
     help="Fixes the initial weights, the data and the search; another seed is another run.",
 )
 TRIALS = click.option(
@@ -280,9 +281,10 @@ def main() -> None:
 @DEVICE
 @plainly
 def reproduce(**settings: Any) -> None:
-    """Train the trials that the store lacks, execute the notebooks, draw the figures.
+    """Train what the store lacks, and draw the figures.
 
-    The run ends with a table of the paper's claims, our numbers and the verdicts; FOLDER/README.md
+    The trials of the chosen experiments are trained, their notebooks executed and their figures
+    drawn. The run ends with a table of the paper's claims, our numbers and the verdicts; FOLDER/README.md
     is a gallery of all figures. Ctrl-C ends a run cleanly. The same command continues it, and
     trains only what is missing.
     """
@@ -330,7 +332,7 @@ def plan(scale: str, only: tuple[str, ...], **settings: Any) -> None:
 @click.argument("folder", type=FOLDER)
 @plainly
 def notebooks(folder: str) -> None:
-    """Copy the notebooks, and the trials that they show, into FOLDER.
+    """Copy the notebooks and their trials into FOLDER.
 
     They go into FOLDER/notebooks and FOLDER/figures, to be opened with jupyter lab. Existing files
     are never replaced.
@@ -351,9 +353,9 @@ def trials() -> None:
 @STORE
 @plainly
 def export_(parquet: str, store: str) -> None:
-    """Add all trials of a store to the file PARQUET, which is created if needed.
+    """Add all trials of a store to the file PARQUET.
 
-    Trials that the file has stay in it. A file that does not hold trials is refused, and so is one
+    The file is created if needed. Trials that the file has stay in it. A file that does not hold trials is refused, and so is one
     whose record of a trial differs from the store's.
     """
     from rnnkit.trials import TrialStore
@@ -367,9 +369,9 @@ def export_(parquet: str, store: str) -> None:
 @STORE
 @plainly
 def import_(parquet: str | None, store: str) -> None:
-    """Add the trials of the file PARQUET to a store; without a file, those that the kit ships.
+    """Add the trials of the file PARQUET to a store.
 
-    Trials that the store has stay as they are. Every value of the file is checked first, and
+    Without a file, those that the kit ships are added. Trials that the store has stay as they are. Every value of the file is checked first, and
     nothing in it is executed.
     """
     from rnnkit import places
@@ -393,7 +395,10 @@ def import_(parquet: str | None, store: str) -> None:
 @STORE
 @plainly
 def show(store: str) -> None:
-    """List the studies of a store: trials, infeasible trials, best loss, minutes."""
+    """List the studies of a store.
+
+    Of each: the numbers of trials and of infeasible ones, the best loss, and the minutes.
+    """
     from rnnkit import wording
     from rnnkit.trials import TrialStore
 
@@ -413,7 +418,13 @@ def show(store: str) -> None:
 @click.option(
     "--count", default=3, show_default=True, metavar="N", help="Number of trials to train again."
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the random choice of trials.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Seed of the random choice of trials.",
+)
 @click.option(
     "--device",
     default="cpu",
@@ -423,7 +434,7 @@ def show(store: str) -> None:
 )
 @plainly
 def verify(store: str, count: int, seed: int, device: str) -> None:
-    """Train a few trials of a store again on this machine, and say whether they agree.
+    """Train a few trials of a store again, and compare.
 
     Everything that a figure reads is compared: losses, accuracy, parameters, units, steps, and
     whether the trial diverged. On the machine and with the libraries that trained it, a trial comes
@@ -483,7 +494,7 @@ def verify(store: str, count: int, seed: int, device: str) -> None:
 @main.group(invoke_without_command=True)
 @click.pass_context
 def bench(context: click.Context) -> None:
-    """Measure this machine: the `speed` of training (the default), the `tuner`, or the `gpu`."""
+    """Measure this machine; without a command, its speed."""
     if context.invoked_subcommand is None:
         context.invoke(speed)
 
@@ -516,6 +527,7 @@ def bench(context: click.Context) -> None:
     "--seconds",
     default=0.5,
     show_default=True,
+    metavar="S",
     help="How long each contender is measured at each size.",
 )
 @JAX
@@ -524,7 +536,10 @@ def bench(context: click.Context) -> None:
 def speed(
     cells: tuple[str, ...], sizes: tuple[int, ...], steps: tuple[int, ...], **settings: Any
 ) -> None:
-    """Milliseconds per training step, against a loop over torch.nn and, if installed, JAX."""
+    """Time a training step, against torch.nn and JAX.
+
+    In milliseconds, beside those of a loop over torch.nn and, if it is installed, of JAX.
+    """
     from rnnkit.bench import speed
 
     speed.run(cells, sizes, steps, **settings)
@@ -544,7 +559,10 @@ def speed(
 )
 @plainly
 def tuner(json_path: str | None = None, runs_path: str | None = None) -> None:
-    """Seconds per suggestion, and best-so-far curves against random search and skopt's GP."""
+    """Time the tuner, and compare it with others.
+
+    Seconds per suggestion, and best-so-far curves against random search and skopt's GP.
+    """
     from rnnkit.bench import tuners
 
     tuners.main(json_path, runs_path)
@@ -563,7 +581,10 @@ def tuner(json_path: str | None = None, runs_path: str | None = None) -> None:
 @click.option("--device", default="cuda", show_default=True, metavar="NAME", help="Which GPU.")
 @plainly
 def gpu(json_path: str | None, **settings: Any) -> None:
-    """Check the GPU's training step against the processor's, and time it."""
+    """Check the training step of the GPU, and time it.
+
+    It is checked against the step of the processor.
+    """
     from rnnkit.bench import gpu
     from rnnkit.training import check_device
 
@@ -576,7 +597,7 @@ def gpu(json_path: str | None, **settings: Any) -> None:
 @main.command()
 @click.argument("shell", metavar="SHELL", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
-    """Print a script that lets SHELL (bash, zsh or fish) complete rnnkit's commands with Tab.
+    """Print a script by which SHELL completes with Tab.
 
     \b
     bash:  echo 'eval "$(rnnkit completion bash)"' >> ~/.bashrc

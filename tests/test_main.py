@@ -88,6 +88,12 @@ print([name for name in ("torch", "pandas", "numpy", "matplotlib", "papermill") 
     assert done.stdout.endswith("\n[]\n"), done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("group", [[], ["trials"], ["bench"]])
+def test_help_says_what_each_command_does_in_a_whole_sentence(group):
+    lines = rnnkit_(*group, "--help").output.partition("Commands:\n")[2].splitlines()
+    assert len(lines) >= 3 and all(line.endswith(".") and "..." not in line for line in lines)
+
+
 def test_help_names_every_scale_and_every_experiment():
     text = " ".join(rnnkit_("reproduce", "--help").output.split())
     assert all(name in text for name in (*SCALES, *EXPERIMENTS))
