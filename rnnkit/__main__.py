@@ -228,8 +228,37 @@ def memory_ran_out(error: BaseException) -> bool:
     return out_of_memory(error)
 
 
+class Command(click.Command):
+    """A command whose error for a word that belongs to no option says what it takes instead."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        context.allow_extra_args = True
+        super().parse_args(context, args)
+        if context.args and not context.resilient_parsing:
+            takes = ", ".join(filter(None, map(notation, self.params)))
+            raise click.UsageError(
+                f"{context.command_path} takes {takes}, got {printable(' '.join(context.args))}"
+                " besides. Write each value behind the name of its option, and leave out the rest.",
+                context,
+            )
+        return context.args
+
+
+def notation(parameter: click.Parameter) -> str:
+    """How help writes an argument, as FOLDER, or an option with a value, as --scale NAME; empty for
+    an option without a value.
+    """
+    if isinstance(parameter, click.Argument):
+        return parameter.human_readable_name
+    takes_value = isinstance(parameter, click.Option) and not parameter.is_flag
+    return f"{parameter.opts[0]} {parameter.metavar}" if takes_value else ""
+
+
 class Commands(click.Group):
     """A group whose error for an unknown command names the commands that it has."""
+
+    command_class = Command
+    group_class = type  # of groups within this one, too
 
     def resolve_command(self, context: click.Context, args: list[str]) -> tuple:
         try:
@@ -238,8 +267,6 @@ class Commands(click.Group):
             commands = ", ".join(self.list_commands(context))
             message = f"{error.format_message()} The commands are {commands}."
             raise click.UsageError(message, context) from error
-
-    group_class = type  # of groups within this one, too
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,6 +4,7 @@ cannot be done.
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -254,6 +255,24 @@ def test_a_wrong_number_of_workers_is_refused_before_anything_is_begun(tmp_path)
     done = rnnkit_("reproduce", "--workers", "-1", "--out", tmp_path / "out")
     assert done.exit_code == 2 and done.stdout == "" and not (tmp_path / "out").exists()
     assert done.stderr == "Error: workers must be a whole number of at least 0, got -1.\n"
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ("reproduce smoke", "reproduce takes --scale NAME, --only NAME, .*, got smoke besides"),
+        ("plan --only fig1 fig2a fig2b", "plan takes .*--only NAME.*, got fig2a fig2b besides"),
+        ("notebooks a b", "notebooks takes FOLDER, got b besides"),
+        ("trials show a.sqlite", "trials show takes --store FILE, got a.sqlite besides"),
+        ("trials export a b", "trials export takes PARQUET, --store FILE, got b besides"),
+    ],
+)
+def test_a_word_that_belongs_to_no_option_is_refused_by_what_a_command_takes(words, said):
+    done = rnnkit_(*words.split())
+    assert done.exit_code == 2 and re.search(said, done.stderr.splitlines()[-1])
+    assert done.stderr.endswith(
+        "Write each value behind the name of its option, and leave out the rest.\n"
+    )
 
 
 def test_an_unknown_command_is_refused_by_name():
