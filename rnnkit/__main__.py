@@ -125,17 +125,15 @@ SCHEDULER = click.option(
 )
 
 
-def only(choices: str, *names: str) -> Callable:
-    """The option that chooses some of these names."""
-    return click.option(
-        "--only",
-        multiple=True,
-        metavar="NAME",
-        shell_complete=one_of(*names),
-        help=f"{choices}; may be repeated.  [default: all]",
-    )
-
-
+ONLY = click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=one_of(*EXPERIMENTS, *NOTEBOOKS),
+    help=(
+        f"An experiment ({', '.join(EXPERIMENTS)}) or a notebook; may be repeated.  [default: all]"
+    ),
+)
 JAX = click.option(
     "--jax/--no-jax", default=True, help="Whether to compare with JAX, where it is installed."
 )
@@ -285,7 +283,7 @@ def main() -> None:
 
 @main.command()
 @SCALE
-@only(f"An experiment ({', '.join(EXPERIMENTS)}) or a notebook", *EXPERIMENTS, *NOTEBOOKS)
+@ONLY
 @STORE
 @click.option(
     "--out",
@@ -329,7 +327,7 @@ def reproduce(**settings: Any) -> None:
 
 @main.command()
 @SCALE
-@only("An experiment", *EXPERIMENTS)
+@ONLY
 @STORE
 @SEED
 @TRIALS
@@ -342,10 +340,12 @@ def plan(scale: str, only: tuple[str, ...], **settings: Any) -> None:
     The time is estimated for this machine from a few short measurements. Trials that are in the
     store cost nothing, and a study that two experiments share is counted in the first.
     """
+    from rnnkit.reproduce import choose
     from rnnkit.studies.planning import plan, scale_text
     from rnnkit.wording import duration
 
-    table = plan(scale, list(only) or None, **settings)
+    experiments = list(dict.fromkeys(chain(*choose(only).values()))) if only else None
+    table = plan(scale, experiments, **settings)
     click.echo(scale_text(scale))
     click.echo(f"{'experiment':<14}{'studies':>8}{'trials':>10}{'to train':>10}{'FLOPs':>10}  time")
     for row in table.itertuples():
@@ -353,6 +353,8 @@ def plan(scale: str, only: tuple[str, ...], **settings: Any) -> None:
             f"{row.experiment:<14}{row.studies:>8,}{row.trials:>10,}{row.to_train:>10,}{row.flops:>10.1e}"
             f"  {duration(row.seconds)}"
         )
+    if table.empty:
+        click.echo("What is chosen draws no trials, so there is nothing to train.")
 
 
 @main.command()

@@ -95,8 +95,9 @@ def test_help_says_what_each_command_does_in_a_whole_sentence(group):
     assert len(lines) >= 3 and all(line.endswith(".") and "..." not in line for line in lines)
 
 
-def test_help_names_every_scale_and_every_experiment():
-    text = " ".join(rnnkit_("reproduce", "--help").output.split())
+@pytest.mark.parametrize("command", ["reproduce", "plan"])
+def test_help_names_every_scale_and_every_experiment(command):
+    text = " ".join(rnnkit_(command, "--help").output.split())
     assert all(name in text for name in (*SCALES, *EXPERIMENTS))
 
 
@@ -436,6 +437,20 @@ def test_plan_says_what_a_run_costs_on_this_machine(store):
         and rows["fig1"][1] == "11"
     )
     assert rows["all"][-1] in ("s", "min")
+
+
+def rows_of_plan(store, *only):
+    names = [word for name in only for word in ("--only", name)]
+    done = rnnkit_("plan", "--scale", "smoke", "--store", store, *names)
+    return [line.split()[0] for line in done.output.splitlines()[2:]]
+
+
+def test_plan_takes_the_names_that_reproduce_takes(store):
+    """Those of notebooks, too: of a notebook, its experiments in NOTEBOOKS, each once."""
+    assert rows_of_plan(store, "0_start_here", "start") == ["start", "all"]
+    assert rows_of_plan(store, "A_tuner", "fig1") == ["fig1", "tuner", "fig5", "all"]
+    assert rows_of_plan(store, "B_tasks") == ["What"]  # is chosen draws no trials
+    assert rows_of_plan(store) == [*EXPERIMENTS, "notebooks", "all"]
 
 
 def test_bench_measures_what_it_is_told_to(tmp_path):
