@@ -4,6 +4,7 @@ And a folder for what one process needs until it ends.
 In both, `figures` is next to `notebooks`, so that a notebook finds ../figures/trials.parquet.
 """
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,19 @@ def writing(
     except OSError as error:
         reason = error.strerror or error
         raise other_error(f"{beginning} to {folder} ({reason}). Name another folder.") from error
+
+
+def make_writable(
+    folder: Path, beginning: str, path_error: type[WrongPath], other_error: type[Exception]
+) -> None:
+    """Makes a folder if needed, and tests that a file can be written to it; the errors are those of
+    `writing`.
+    """
+    with writing(folder, beginning, path_error, other_error):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
 
 
 @cache

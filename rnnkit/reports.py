@@ -14,6 +14,7 @@ import pandas as pd
 from rnnkit import figures, places
 from rnnkit.architectures import OTHER_RANGES, formulas, space_table, units
 from rnnkit.cells import CELLS, KIT, PAPER, Cell, cell_of, enter, register
+from rnnkit.checks import whole_number
 from rnnkit.exhibits import cell_report
 from rnnkit.exhibits.account import digest_of_trials
 from rnnkit.hparams import cell_ranges, space_for
@@ -23,7 +24,9 @@ from rnnkit.studies import complete
 from rnnkit.studies.experiments import Job, battery
 from rnnkit.studies.fingerprint import facts_of
 from rnnkit.studies.scales import SCALES, Scale, scale_of
-from rnnkit.trials import TrialStore, opened
+from rnnkit.trials import StoreError, TrialStore, opened
+from rnnkit.trials.paths import expand_home
+from rnnkit.trials.trial import StorePathError
 from rnnkit.wording import label_of
 
 SHIPPED = places.TRIALS
@@ -103,11 +106,16 @@ def report(
     trials as far as the store, or the file that the kit ships, has them. Searches are compared at
     one length: `trials` if it is given, else the most that all have. The settings are those of
     `run`. The figure and its points are written into the folder `out`, if one is named. ValueError
-    as in `run`, and for a class that has the name of another cell of the kit.
+    as in `run`, and for a class that has the name of another cell of the kit; StoreError where
+    nothing can be written to `out`. Both come before anything is trained.
     """
     architecture, new = _enter(cell)
     scale = resolve_name("scale", scale, SCALES)
     size = scale_of(scale)
+    whole_number("trials", 0 if trials is None else trials, 0, 1_000_000)
+    if out:
+        out = expand_home(out)
+        places.make_writable(out, "The report cannot be written", StorePathError, StoreError)
 
     def jobs_for(a: str) -> list[Job]:
         return [(study, trials or count) for study, count in battery(a, size, seed)]

@@ -291,11 +291,8 @@ def writable_folder(out: str | os.PathLike) -> Path:
     ]
     account.check_free(out, ["README.md", "claims.csv", *pictures])
     account.check_free(out / "notebooks", [f"{name}.ipynb" for name in NOTEBOOKS])
-    with places.writing(out, "Figures cannot be written", StorePathError, StoreError):
-        (out / "notebooks").mkdir(parents=True, exist_ok=True)
-        probe = out / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+    for folder in (out, out / "notebooks"):
+        places.make_writable(folder, "Figures cannot be written", StorePathError, StoreError)
     return out
 
 

@@ -81,6 +81,7 @@ MAY_IMPORT = {
         "wording",
     },
     "reports": {
+        "checks",
         "places",
         "markup",
         "names",

@@ -19,7 +19,7 @@ from rnnkit.exhibits.section_2_1.later_cells import draw
 from rnnkit.exhibits.style import style_of
 from rnnkit.studies import SCALES, studies_of
 from rnnkit.studies.experiments import battery
-from rnnkit.trials import TrialStore
+from rnnkit.trials import StoreError, TrialStore
 from rnnkit.wording import label_of
 
 
@@ -49,6 +49,25 @@ def test_the_battery_has_as_many_units_as_inputs_and_its_neighbours():
     assert [study.n_units for study in made] == [28, 32, 36] and {study.n_in for study in made} == {
         32
     }
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (dict(trials=-1), "trials must be a whole number of at least 0, got -1"),
+        (dict(trials=2.5), "trials must be a whole number of at least 0, got 2.5"),
+        (dict(out="a file/x"), "The report cannot be written to a file/x: a file is in the way"),
+    ],
+)
+def test_a_report_that_cannot_be_made_is_refused_before_anything_is_trained(
+    wrong, said, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a file").touch()
+    with TrialStore("trials.sqlite") as store:
+        with pytest.raises((ValueError, StoreError), match=said):
+            rk.report("gru", **{"scale": "smoke", "store": store, "progress": False} | wrong)
+        assert len(store) == 0
 
 
 def test_a_cell_that_begins_at_two_layers_is_tested_at_two():
