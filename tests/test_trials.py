@@ -515,6 +515,15 @@ def test_an_export_replaces_nothing_that_is_no_file_of_trials(tmp_path, name):
     assert not list(tmp_path.glob("new.*"))
 
 
+def test_a_store_that_was_closed_says_so(path):
+    store = TrialStore(path)
+    store.close()
+    for use in (store.frame, lambda: len(store), lambda: store.add([a_trial()])):
+        with pytest.raises(StoreError, match="that of .* was closed. Open it again.") as caught:
+            use()
+        one_sentence(caught)
+
+
 def test_a_store_that_is_removed_in_mid_run_is_noticed_and_what_it_had_is_saved(path):
     with TrialStore(path) as store:
         store.add([a_trial(0)])

@@ -93,6 +93,10 @@ def store_errors(path: Path) -> Iterator[None]:
                 f"A TrialStore must be used in the thread that opened it, and another one uses that of"
                 f" {path}. Open one per thread; they can share a file."
             ) from error
+        if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+            raise StoreError(
+                f"A TrialStore must be open to be used, and that of {path} was closed. Open it again."
+            ) from error
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             raise StoreError(corrupt(path, error)) from error
         explanation = next(text for start, text in EXPLANATIONS.items() if name.startswith(start))
