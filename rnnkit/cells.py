@@ -359,6 +359,11 @@ def _check_step(cell: type[Cell]) -> tuple[int, ...]:
     if not cell.maps:
         return ()  # without recurrence there is no step
     name = f"{cell.__name__}.step"
+    if cell.step is Cell.step:
+        raise ValueError(
+            f"{name} must be the cell's equations, got none. Write it, as in the notebook"
+            " your_own_cell."
+        )
     parameters = list(inspect.signature(cell.step).parameters)
     if len(parameters) != 4:
         raise ValueError(

@@ -268,6 +268,10 @@ MISTAKES = {  # a mistake -> the cell, and what is said of it
         wrong(minimal, recurrent_inits=("zeros",)),
         "Wrong.recurrent_inits must be one of identity, orthogonal, normal, got 'zeros'",
     ),
+    "no equations": (
+        type("Wrong", (Cell,), {"architecture": "wrong", "maps": ("c",)}),
+        "Wrong.step must be the cell's equations, got none",
+    ),
     "a slash in its name": (wrong(minimal, architecture="my/cell"), "a word of letters"),
     "a name for a class": ("gru", "A cell must be a class, got 'gru'"),
     "a class that is none": (int, "A cell must declare `architecture`, got int without it"),
