@@ -10,6 +10,7 @@ import sys
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -296,7 +297,8 @@ def test_flops_are_six_a_parameter_example_step_and_training_step():
         (dict(task_type="rcf", form="tinny"), "got 'tinny'. The nearest is 'tiny'"),
         (dict(n_layers=1.5), "n_layers must be a whole number"),
         (dict(max_params=-300), "max_params must be a whole number of at least 1, got -300"),
-        (dict(max_params=True), "max_params must be a whole number"),
+        (dict(max_params=True), "max_params must be a whole number of at least 1, got True.$"),
+        (dict(max_params=np.int64(60)), r"a whole number .*got .*60.* Write int\(60\)\.$"),
         (dict(max_params="300"), "max_params must be a whole number"),
         (dict(max_params=9), "max_params must leave room for one unit per layer.*got max_params=9"),
         (dict(seed=-1), "seed must be a whole number of at least 0, got -1"),
