@@ -57,7 +57,17 @@ MAY_IMPORT = {
         "wording",
     },
     "reference": {"trials", "paper"},
-    "exhibits": {"markup", "names", "trials", "paper", "reference", "theory", "wording"},
+    "exhibits": {
+        "checks",
+        "places",
+        "markup",
+        "names",
+        "trials",
+        "paper",
+        "reference",
+        "theory",
+        "wording",
+    },
     "analysis": {"exhibits"},
     "figures": {"exhibits"},
     "widgets": {

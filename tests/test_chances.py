@@ -62,6 +62,14 @@ def test_the_rates_are_the_same_for_the_same_seed(rates):
     assert few.id.tolist() == rates.id.tolist()
 
 
+@pytest.mark.parametrize(
+    "numbers, wrong", [(("x",), "times"), ((0,), "times"), ((2, -1), "seed"), ((2, 1.5), "seed")]
+)
+def test_the_numbers_of_a_simulation_are_checked(numbers, wrong):
+    with pytest.raises(ValueError, match=f"{wrong} must be a whole number"):
+        rates_without_effect(*numbers)
+
+
 def test_networks_that_learned_nothing_decide_nothing_with_many_trials_either():
     """It is not for want of trials that an idle table is open: the same with an effect is decided."""
     frames = idle(np.random.default_rng(0))

@@ -376,6 +376,11 @@ def test_publishing_shows_a_figure_with_its_caption_and_writes_it_where_asked(
     assert shown[0].alt == figures.alt("best_so_far", frames["fig1"])
     assert shown[1].data == figures.caption("best_so_far", frames["fig1"])
     assert (tmp_path / "best_so_far.png").exists()
+    below = tmp_path / "best_so_far.png" / "below"
+    with pytest.raises(
+        StoreError, match="best_so_far cannot be written to .*: a file is in the way"
+    ):
+        figures.publish("start", frames["fig1"], out=below)
 
 
 # --- files ---

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from rnnkit import paper
+from rnnkit.checks import whole_number
 from rnnkit.exhibits.base import tables_of
 from rnnkit.exhibits.finding import FAILS, HOLDS
 from rnnkit.exhibits.selection import HARD
@@ -46,8 +47,10 @@ def rates_without_effect(times: int = 20, seed: int = 0) -> pd.DataFrame:
     an effect: shares of `times` tables, a row for each claim and kind of network.
 
     Both shares should be at most a tenth. One table of every kind takes about a second, and the same
-    seed gives the same shares.
+    seed gives the same shares. ValueError unless both are whole numbers, `times` of at least 1.
     """
+    whole_number("times", times, 1)
+    whole_number("seed", seed, 0)
     records = []
     for number in range(times):
         rng = np.random.default_rng([seed, number])

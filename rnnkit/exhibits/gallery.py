@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib.image
 import pandas as pd
 
+from rnnkit import places
 from rnnkit.exhibits.account import (
     account_in,
     check_free,
@@ -35,6 +36,7 @@ from rnnkit.exhibits.verdicts import claims_of, compare, tally, verdict_rows
 from rnnkit.markup import SmallTable, markdown
 from rnnkit.names import resolve_name
 from rnnkit.trials.paths import write_atomically
+from rnnkit.trials.trial import StoreError, StorePathError
 from rnnkit.wording import duration
 
 
@@ -163,7 +165,8 @@ def publish(name: str, frame: pd.DataFrame, out: str | Path = "") -> None:
     the folder `out` if one is given.
 
     An experiment that is not itself a figure ("start") is drawn by the exhibit that shows it. For an
-    illustration, `frame` is whatever its function takes. ValueError for any other name.
+    illustration, `frame` is whatever its function takes. ValueError for any other name, StoreError
+    where the folder cannot be written.
     """
     from IPython.display import Markdown, display
 
@@ -186,7 +189,8 @@ def publish(name: str, frame: pd.DataFrame, out: str | Path = "") -> None:
     show(figure, text)
     display(Markdown(caption_text))
     if out and (name in without_trials or current_entry(out, name, trials) is None):
-        keep(figure, name, out, tables, text, trials)
+        with places.writing(Path(out), f"{name} cannot be written", StorePathError, StoreError):
+            keep(figure, name, out, tables, text, trials)
 
 
 OF_THE_PAPER_ALONE = ("audit",)  # figures made of the paper alone, at the end of every gallery

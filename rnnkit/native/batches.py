@@ -35,8 +35,8 @@ def library(real: str = "float") -> ctypes.CDLL:
     return build("batches", real, [SOURCE, HEADER, VECTORS], print_codes(), FUNCTIONS)
 
 
-def fields_of(task: Task, source: dict, device: str = "cpu") -> tuple[Source, dict[str, Tensor]]:
-    """The Source of a task, and the tensors on the device whose addresses it holds; the tensors must
+def source_of(task: Task, source: dict, device: str = "cpu") -> tuple[Source, dict[str, Tensor]]:
+    """The Source that has what `source` names, and the tensors on the device whose addresses it holds; the tensors must
     live as long as that.
     """
     if "sums" in source:
@@ -69,7 +69,7 @@ class Batches:
 
     def __init__(self, task: Task, source: dict, real: str = "float") -> None:
         self.library = library(real)
-        self.source, self.tensors = fields_of(task, source)
+        self.source, self.tensors = source_of(task, source)
         function = ctypes.cast(self.library.make_batch, ctypes.c_void_p)
         self.call = function, ctypes.byref(self.source)
         dtype = {"float": torch.float32, "double": torch.float64}[real]

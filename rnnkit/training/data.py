@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rnnkit import native
 from rnnkit.native import Study
-from rnnkit.native.batches import batches_of, fields_of
+from rnnkit.native.batches import batches_of, source_of
 from rnnkit.training.slots import Batch, Slots
 
 Split = tuple[Tensor, Tensor, Any]  # inputs, targets, and weights, or None where all are 1
@@ -59,14 +59,14 @@ class Data:
 
     @cached_property
     def source(self) -> Tensor:
-        """The fields from which a GPU draws the training batches (native/batches.py), as bytes on
+        """The Source from which a GPU draws the training batches (native/batches.py), as bytes on
         the device.
         """
-        # the fields hold addresses of these tensors
-        fields, self._source_tensors = fields_of(
+        # the source holds addresses of these tensors
+        source, self._source_tensors = source_of(
             self.task, self.task.source(self.seed), self.device
         )
-        return torch.frombuffer(bytearray(fields), dtype=torch.uint8).to(self.device)
+        return torch.frombuffer(bytearray(source), dtype=torch.uint8).to(self.device)
 
     def batches(self, step_K: Tensor) -> Batch:
         """Inputs and targets of the training batches number `step_K`, shaped as in tasks/task.py."""
