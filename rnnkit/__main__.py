@@ -309,9 +309,9 @@ def reproduce(**settings: Any) -> None:
     """Train what the store lacks, and draw the figures.
 
     The trials of the chosen experiments are trained, their notebooks executed and their figures
-    drawn. The run ends with a table of the paper's claims, our numbers and the verdicts; FOLDER/README.md
-    is a gallery of all figures. Ctrl-C ends a run cleanly. The same command continues it, and
-    trains only what is missing.
+    drawn. The run ends with a table of the paper's claims, our numbers and the verdicts;
+    FOLDER/README.md is a gallery of all figures. Ctrl-C ends a run cleanly. The same command
+    continues it, and trains only what is missing.
     """
     from rnnkit.reproduce import reproduce
     from rnnkit.studies.workers import ignore_hangup
@@ -384,8 +384,8 @@ def trials() -> None:
 def export_(parquet: str, store: str) -> None:
     """Add all trials of a store to the file PARQUET.
 
-    The file is created if needed. Trials that the file has stay in it. A file that does not hold trials is refused, and so is one
-    whose record of a trial differs from the store's.
+    The file is created if needed. Trials that the file has stay in it. A file that does not hold
+    trials is refused, and so is one whose record of a trial differs from the store's.
     """
     from rnnkit.trials import TrialStore
 
@@ -400,8 +400,8 @@ def export_(parquet: str, store: str) -> None:
 def import_(parquet: str | None, store: str) -> None:
     """Add the trials of the file PARQUET to a store.
 
-    Without a file, those that the kit ships are added. Trials that the store has stay as they are. Every value of the file is checked first, and
-    nothing in it is executed.
+    Without a file, those that the kit ships are added. Trials that the store has stay as they are.
+    Every value of the file is checked first, and nothing in it is executed.
     """
     from rnnkit import places
     from rnnkit.studies.import_check import ImportCheck

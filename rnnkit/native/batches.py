@@ -36,8 +36,8 @@ def library(real: str = "float") -> ctypes.CDLL:
 
 
 def source_of(task: Task, source: dict, device: str = "cpu") -> tuple[Source, dict[str, Tensor]]:
-    """The Source that has what `source` names, and the tensors on the device whose addresses it holds; the tensors must
-    live as long as that.
+    """The Source that has what `source` names, and the tensors on the device whose addresses it
+    holds; the tensors must live as long as that.
     """
     if "sums" in source:
         source = source | {
