@@ -11,9 +11,8 @@ from rnnkit.training.eager import Eager
 from rnnkit.training.fused import Fused
 from rnnkit.training.slots import slots_of
 
-MOST = (
-    1e-3  # a relative difference between gradients that is always allowed; rounding makes some 1e-6
-)
+# a relative difference between gradients that is always allowed; rounding makes some 1e-6
+MOST = 1e-3
 
 
 def check_agreement(module: cuda.Module, study: Study, data: Data, hparams: dict) -> None:
